@@ -1,0 +1,139 @@
+"""Rerank strategies that Qdrant runs: written as values, checked against a collection, sent as one request.
+
+    from qdrant_rerank import Executor, Formula, Nearest, Query, Scope, field, score
+
+    strategy = Formula(0.8 * score() + 0.2 * field("rating", default=3.0)).over(Nearest("dense", limit=100))
+    points = Executor(client, "docs", encoders=…).retrieve(strategy, Query("how do I …?"), Scope(limit=5))
+
+`langchain_qdrant_rerank` and `llama_index_qdrant_rerank` make retrievers of it. This package imports no framework.
+"""
+
+from __future__ import annotations
+
+from .capabilities import Capabilities
+from .errors import (
+    ClientError,
+    FitError,
+    FormatError,
+    IngestError,
+    MissingExtra,
+    PayloadError,
+    PlanError,
+    PlanWarning,
+    QdrantRerankError,
+    QueryError,
+    ScoringError,
+    StrategyError,
+)
+from .executor import AsyncExecutor, Executor
+from .explanation import Explanation
+from .expressions import (
+    Expression,
+    affinity,
+    clip,
+    constant,
+    datetime_field,
+    decay_exp,
+    decay_gauss,
+    decay_lin,
+    divide,
+    exp,
+    field,
+    geo_distance,
+    given,
+    instant,
+    log,
+    log10,
+    max_,
+    min_,
+    now,
+    parse_expression,
+    raw,
+    relu,
+    score,
+    sigmoid,
+    sqrt,
+    tanh,
+    when,
+)
+from .models.encoders import Encoder, Encoders, ServerInference
+from .payload import PayloadMapping
+from .plan import Plan, plan
+from .query import Query, Scope, Target
+from .schema import Schema, VectorInfo, aread_schema, read_schema
+from .serialise import from_json, load, save, to_json
+from .stages import Formula, Fusion, Mmr, Nearest
+from .strategies import Cost, Stage, Strategy
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AsyncExecutor",
+    "Capabilities",
+    "ClientError",
+    "Cost",
+    "Encoder",
+    "Encoders",
+    "Executor",
+    "Explanation",
+    "Expression",
+    "FitError",
+    "FormatError",
+    "Formula",
+    "Fusion",
+    "IngestError",
+    "MissingExtra",
+    "Mmr",
+    "Nearest",
+    "PayloadError",
+    "PayloadMapping",
+    "Plan",
+    "PlanError",
+    "PlanWarning",
+    "QdrantRerankError",
+    "Query",
+    "QueryError",
+    "Schema",
+    "Scope",
+    "ScoringError",
+    "ServerInference",
+    "Stage",
+    "Strategy",
+    "StrategyError",
+    "Target",
+    "VectorInfo",
+    "__version__",
+    "affinity",
+    "aread_schema",
+    "clip",
+    "constant",
+    "datetime_field",
+    "decay_exp",
+    "decay_gauss",
+    "decay_lin",
+    "divide",
+    "exp",
+    "field",
+    "from_json",
+    "geo_distance",
+    "given",
+    "instant",
+    "load",
+    "log",
+    "log10",
+    "max_",
+    "min_",
+    "now",
+    "parse_expression",
+    "plan",
+    "raw",
+    "read_schema",
+    "relu",
+    "save",
+    "score",
+    "sigmoid",
+    "sqrt",
+    "tanh",
+    "to_json",
+    "when",
+]

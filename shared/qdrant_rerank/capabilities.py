@@ -1,0 +1,93 @@
+"""What each version of Qdrant can do: the one table that plans and lowering look things up in.
+
+Versions were read in the server's source and release notes; RRF's `k` is in 1.15.4 although the documentation
+says 1.16. A server that is too old answers 400 for most of these; the exceptions are marked `silent`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from .errors import ClientError
+
+__all__ = ["FEATURES", "Capabilities", "Engine", "Feature", "FeatureName", "Version"]
+
+Version: TypeAlias = tuple[int, int, int]
+Engine: TypeAlias = Literal["server", "local", "edge"]
+FeatureName: TypeAlias = Literal[
+    "query", "dbsf", "formula", "mmr", "rrf_k", "rrf_weights", "formula_score_threshold", "max_min"
+]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """Something that a request may use.
+
+    Attributes:
+        says: what it is, for messages.
+        since: the first server version that has it.
+        silent: whether an older server ignores it instead of refusing the request.
+    """
+
+    says: str
+    since: Version
+    silent: bool = False
+
+
+FEATURES: Final[Mapping[FeatureName, Feature]] = {
+    "query": Feature("queries over prefetched candidates", (1, 10, 0)),
+    "dbsf": Feature("distribution-based score fusion", (1, 11, 0)),
+    "formula": Feature("formula queries", (1, 14, 0)),
+    "mmr": Feature("maximal marginal relevance", (1, 15, 0)),
+    "rrf_k": Feature("k in reciprocal rank fusion", (1, 15, 4)),
+    "rrf_weights": Feature("weights in reciprocal rank fusion", (1, 17, 0)),
+    "formula_score_threshold": Feature("score_threshold on a formula", (1, 17, 0), silent=True),
+    "max_min": Feature("max and min in formulas", (1, 20, 0)),
+}
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What one Qdrant can do.
+
+    Attributes:
+        version: `(major, minor, patch)`.
+        engine: "server" for a server, "local" for qdrant-client's local mode, "edge" for the Rust engine in process.
+    """
+
+    version: Version
+    engine: Engine = "server"
+
+    @classmethod
+    def of(cls, version: str, engine: Engine = "server") -> Capabilities:
+        """The capabilities of a version written as text, e.g. `"1.17.2"` or `"v1.20.0-dev"`."""
+        numbers = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", version)
+        if numbers is None:
+            raise ClientError(
+                f"can't tell what Qdrant {version!r} can do: its version has no number; "
+                "pass capabilities=Capabilities.of('1.20.0') with the version that it is"
+            )
+        major, minor, patch = (int(number or 0) for number in numbers.groups())
+        return cls((major, minor, patch), engine)
+
+    def supports(self, feature: FeatureName) -> bool:
+        """Whether this Qdrant has `feature`."""
+        return self.version >= FEATURES[feature].since
+
+    @property
+    def f32_constants(self) -> bool:
+        """Whether constants in formulas are rounded to 32-bit floats."""
+        return self.engine != "local"
+
+    def __str__(self) -> str:
+        number = ".".join(map(str, self.version))
+        match self.engine:
+            case "server":
+                return f"Qdrant {number}"
+            case "local":
+                return f"qdrant-client {number} (local mode)"
+            case "edge":
+                return f"qdrant-edge (Qdrant {number} in process)"

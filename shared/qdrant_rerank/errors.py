@@ -1,0 +1,134 @@
+"""Every error that the package raises itself; nothing else lives here.
+
+::
+
+    QdrantRerankError
+    ├── StrategyError (ValueError)    a strategy or expression that is wrong in itself: limit < 1, weights ≠ candidates
+    ├── PlanError (ValueError)        doesn't fit this collection or server; `.problems` lists every reason
+    ├── QueryError (ValueError)       this one query is unusable: empty text, wrong dimension, a missing feature
+    ├── ClientError (RuntimeError)    the client can't do what was called, e.g. a sync call with only an async client
+    ├── PayloadError (ValueError)     the payload holds no text where the mapping looks for it
+    ├── ScoringError                  a model returned the wrong number of scores, or NaN
+    ├── FitError                      too little to learn from; says what is there and what is needed
+    ├── FormatError (ValueError)      a file is malformed; carries path and line
+    ├── IngestError                   a batch of documents can't be embedded; `.ids` names them
+    └── MissingExtra (ImportError)    an optional dependency is absent; says what to install
+
+Errors of qdrant-client, httpx and model SDKs pass through untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from os import PathLike
+
+__all__ = [
+    "ClientError",
+    "FitError",
+    "FormatError",
+    "IngestError",
+    "MissingExtra",
+    "PayloadError",
+    "PlanError",
+    "PlanWarning",
+    "QdrantRerankError",
+    "QueryError",
+    "ScoringError",
+    "StrategyError",
+    "did_you_mean",
+]
+
+
+class QdrantRerankError(Exception):
+    """The root of every error that this package raises."""
+
+
+class StrategyError(QdrantRerankError, ValueError):
+    """A strategy or expression is wrong in itself, whatever collection it is meant for."""
+
+
+class PlanError(QdrantRerankError, ValueError):
+    """A strategy doesn't fit the collection or the server; `problems` lists every reason."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems: tuple[str, ...] = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+    def __reduce__(self) -> tuple[type[PlanError], tuple[tuple[str, ...]]]:
+        return type(self), (self.problems,)
+
+
+class QueryError(QdrantRerankError, ValueError):
+    """One query can't be asked: its text is empty, its vector doesn't fit, a request-time value is missing."""
+
+
+class ClientError(QdrantRerankError, RuntimeError):
+    """The Qdrant client at hand can't make the call that was asked for."""
+
+
+class PayloadError(QdrantRerankError, ValueError):
+    """The payload of the points holds no text where the payload mapping looks for it."""
+
+
+class ScoringError(QdrantRerankError):
+    """A feedback model returned the wrong number of scores, or scores that aren't finite."""
+
+
+class FitError(QdrantRerankError):
+    """There is too little data to learn from."""
+
+
+class FormatError(QdrantRerankError, ValueError):
+    """A file is malformed.
+
+    Args:
+        message: what is wrong, and what is expected.
+        path: the file.
+        line: one-based line number, where one line is to blame.
+    """
+
+    def __init__(self, message: str, path: str | PathLike[str] | None = None, line: int | None = None) -> None:
+        self.message, self.path, self.line = message, path, line
+        where = "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
+        super().__init__(where + message)
+
+    def __reduce__(self) -> tuple[type[FormatError], tuple[object, ...]]:
+        return type(self), (self.message, self.path, self.line)
+
+
+class IngestError(QdrantRerankError):
+    """A batch of documents can't be embedded; `ids` are all of the batch, of which none was written."""
+
+    def __init__(self, message: str, ids: Iterable[str | int] = ()) -> None:
+        self.message, self.ids = message, tuple(ids)
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[IngestError], tuple[str, tuple[str | int, ...]]]:
+        return type(self), (self.message, self.ids)
+
+
+class MissingExtra(QdrantRerankError, ImportError):
+    """An optional dependency is not installed.
+
+    Args:
+        what: what was asked for, e.g. `"FastembedDense"`.
+        extra: the extra that brings it, e.g. `"fastembed"`.
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        self.what, self.extra = what, extra
+        super().__init__(f"{what} needs an optional dependency: pip install 'qdrant-rerank[{extra}]'")
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
+        return type(self), (self.what, self.extra)
+
+
+class PlanWarning(UserWarning):
+    """Something will work, but not as well as it looks: an empty collection, a limit that has no effect."""
+
+
+def did_you_mean(wrong: str, known: Iterable[str]) -> str:
+    """The end of an error message that helps to spell `wrong`: `": did you mean 'colbert'?"`, or nothing."""
+    near = get_close_matches(wrong, list(known), n=1)
+    return f": did you mean {near[0]!r}?" if near else ""

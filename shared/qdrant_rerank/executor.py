@@ -1,0 +1,276 @@
+"""What answers steps with a real Qdrant and real encoders: `Executor`, and `AsyncExecutor` with the same methods.
+
+Nothing here knows a strategy; nothing but this, `schema.py`, `ingest.py` and engine modules touches a client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from qdrant_client import QdrantClient, models
+
+from .capabilities import Capabilities
+from .clients import AsyncCalls, AsyncClientLike, Clients
+from .errors import ClientError, PlanWarning, ScoringError
+from .models.encoders import AsyncEncoder, Encoders
+from .plan import Plan, plan
+from .query import Query, Scope, Target
+from .schema import Schema, aread_schema, read_schema
+from .steps import Points, QueryVector, Search, Vectors, arun, run, together
+from .strategies import Strategy
+from .why import Explained, explained
+
+__all__ = ["AsyncExecutor", "Executor", "ScoresTexts"]
+
+_PLANS_KEPT = 64
+
+
+class ScoresTexts(Protocol):
+    """What `Score` steps need of a model."""
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]: ...
+
+
+class _Plans:
+    """Plans by strategy, so that a strategy is checked once for each collection, not for each query."""
+
+    def __init__(self) -> None:
+        self._by_identity: OrderedDict[int, tuple[Strategy, Plan]] = OrderedDict()
+
+    def get(self, strategy: Strategy, scope: Scope) -> Plan | None:
+        found = self._by_identity.get(id(strategy))
+        return None if found is None else found[1].within(scope)
+
+    def keep(self, strategy: Strategy, made: Plan) -> None:
+        self._by_identity[id(strategy)] = strategy, made  # holding the strategy keeps its id from being reused
+        while len(self._by_identity) > _PLANS_KEPT:
+            self._by_identity.popitem(last=False)
+
+    def clear(self) -> None:
+        self._by_identity.clear()
+
+
+class _Base:
+    """What both executors hold: the clients, the encoders, and what was learned of the collection."""
+
+    def __init__(
+        self,
+        client: QdrantClient | None = None,
+        collection: str = "",
+        *,
+        async_client: AsyncClientLike | None = None,
+        encoders: Encoders | None = None,
+        model: ScoresTexts | None = None,
+        capabilities: Capabilities | None = None,
+    ) -> None:
+        """Hold on to a collection; no request is made before the first query.
+
+        Args:
+            client: a `QdrantClient`, of a server or in local mode.
+            collection: the collection's name.
+            async_client: an `AsyncQdrantClient`, or a function that makes one for each event loop. Async calls
+                without one make it from `client`.
+            encoders: what embeds queries, by vector.
+            model: the feedback model, for strategies that have texts scored.
+            capabilities: what the server can do; asked of it once if None.
+        """
+        self.clients = Clients(client, async_client)
+        self.collection = collection
+        self.encoders = encoders or Encoders()
+        self.model = model
+        self._capabilities = capabilities
+        self._target: Target | None = None
+        self._plans = _Plans()
+
+    def refresh(self) -> None:
+        """Forget the collection's schema, e.g. after a payload index was made; it is read again at the next query."""
+        self._target = None
+        self._plans.clear()
+
+    def _learn(self, schema: Schema, capabilities: Capabilities) -> Target:
+        target = Target(schema, capabilities)
+        if schema.points == 0:  # not kept: it may be filled any moment
+            warnings.warn(PlanWarning(f"the collection {schema.collection!r} is empty: there is nothing to find"), stacklevel=6)
+        else:
+            self._target = target
+        return target
+
+    def _made(self, strategy: Strategy, scope: Scope, target: Target) -> Plan:
+        made = plan(strategy, target.schema, target.capabilities, scope)
+        if self._target is not None:
+            self._plans.keep(strategy, made)
+        return made
+
+    def _scored(self, scores: Sequence[float], texts: Sequence[str]) -> list[float]:
+        if len(scores) != len(texts):
+            raise ScoringError(f"the model returned {len(scores)} scores for {len(texts)} texts")
+        return [float(score) for score in scores]
+
+    def _model(self) -> ScoresTexts:
+        if self.model is None:
+            raise ClientError("this strategy has texts scored by a model, but there is none: pass model=…")
+        return self.model
+
+
+class Executor(_Base):
+    """Runs strategies on one collection with a `QdrantClient`."""
+
+    def retrieve(self, strategy: Strategy, query: Query, scope: Scope | None = None) -> Points:
+        """The ranked points that `strategy` finds for `query`."""
+        return run(self.plan(strategy, scope).flow(query), self)
+
+    def retrieve_batch(self, strategy: Strategy, queries: Sequence[Query], scope: Scope | None = None) -> list[Points]:
+        """The ranked points for each query, with as many round trips as one query takes."""
+        made = self.plan(strategy, scope)
+        return run(together([made.flow(query) for query in queries]), self)
+
+    def explain(self, strategy: Strategy, query: Query, scope: Scope | None = None) -> Explained:
+        """The ranked points with the reason for each; one round trip. See `why.explained`."""
+        return run(explained(self.plan(strategy, scope), query), self)
+
+    def plan(self, strategy: Strategy, scope: Scope | None = None) -> Plan:
+        """`strategy` checked against the collection.
+
+        Raises:
+            PlanError: it doesn't fit; every problem is listed.
+        """
+        scope = scope or Scope()
+        return self._plans.get(strategy, scope) or self._made(strategy, scope, self.target())
+
+    def target(self) -> Target:
+        """The collection's schema and the server's capabilities; read once."""
+        if self._target is not None:
+            return self._target
+        client = self.clients.sync()
+        capabilities = self._capabilities or Capabilities.of(client.info().version, self.clients.engine)
+        return self._learn(read_schema(client, self.collection), capabilities)
+
+    def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
+        schema = self.target().schema
+        encoders = {name: self.encoders.encoder(name, schema) for name in sorted(using)}
+        return [{name: encoder.encode_query(text) for name, encoder in encoders.items()} for text in texts]
+
+    def search(self, step: Search) -> list[Points]:
+        client = self.clients.sync()
+        plain, groups = _split(step.requests)
+        answers: dict[int, Points] = {}
+        if len(plain) == 1:  # the client deep-copies what it is given in a batch, formulas and all
+            [(number, request)] = plain.items()
+            answers[number] = client.query_points(self.collection, **_arguments(request, step)).points
+        elif plain:
+            replies = client.query_batch_points(self.collection, list(plain.values()), step.consistency, step.timeout)
+            answers |= {number: reply.points for number, reply in zip(plain, replies, strict=True)}
+        for number, grouped in groups.items():
+            answers[number] = _flat(client.query_points_groups(self.collection, **_group_arguments(grouped, step)))
+        return [answers[number] for number in range(len(step.requests))]
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        return self._scored(self._model().score(query, texts), texts)
+
+
+class AsyncExecutor(_Base):
+    """Runs strategies on one collection without blocking the event loop."""
+
+    async def retrieve(self, strategy: Strategy, query: Query, scope: Scope | None = None) -> Points:
+        """The ranked points that `strategy` finds for `query`."""
+        made = await self.plan(strategy, scope)
+        return await arun(made.flow(query), self)
+
+    async def retrieve_batch(self, strategy: Strategy, queries: Sequence[Query], scope: Scope | None = None) -> list[Points]:
+        """The ranked points for each query, with as many round trips as one query takes."""
+        made = await self.plan(strategy, scope)
+        return await arun(together([made.flow(query) for query in queries]), self)
+
+    async def explain(self, strategy: Strategy, query: Query, scope: Scope | None = None) -> Explained:
+        """The ranked points with the reason for each; one round trip. See `why.explained`."""
+        return await arun(explained(await self.plan(strategy, scope), query), self)
+
+    async def plan(self, strategy: Strategy, scope: Scope | None = None) -> Plan:
+        """`strategy` checked against the collection. As `Executor.plan`."""
+        scope = scope or Scope()
+        return self._plans.get(strategy, scope) or self._made(strategy, scope, await self.target())
+
+    async def target(self) -> Target:
+        """The collection's schema and the server's capabilities; read once."""
+        if self._target is not None:
+            return self._target
+        client: Any = self.clients.asynchronous()
+        capabilities = self._capabilities or Capabilities.of((await client.info()).version, self.clients.engine)
+        return self._learn(await aread_schema(client, self.collection), capabilities)
+
+    async def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
+        schema = (await self.target()).schema
+        names = sorted(using)
+        encoders = [self.encoders.encoder(name, schema) for name in names]
+        vectors = await asyncio.gather(*(_aencode(encoder, text) for text in texts for encoder in encoders))
+        width = len(names)
+        return [dict(zip(names, vectors[row * width : (row + 1) * width], strict=True)) for row in range(len(texts))]
+
+    async def search(self, step: Search) -> list[Points]:
+        client = self.clients.asynchronous()
+        plain, groups = _split(step.requests)
+        calls = [client.query_points_groups(self.collection, **_group_arguments(r, step)) for r in groups.values()]
+        batch, found = await asyncio.gather(self._batch(client, plain, step), asyncio.gather(*calls))
+        answers = batch | {number: _flat(reply) for number, reply in zip(groups, found, strict=True)}
+        return [answers[number] for number in range(len(step.requests))]
+
+    async def _batch(self, client: AsyncCalls, plain: dict[int, models.QueryRequest], step: Search) -> dict[int, Points]:
+        if not plain:
+            return {}
+        if len(plain) == 1:
+            [(number, request)] = plain.items()
+            reply = await client.query_points(self.collection, **_arguments(request, step))
+            return {number: reply.points}
+        replies = await client.query_batch_points(self.collection, list(plain.values()), step.consistency, step.timeout)
+        return {number: reply.points for number, reply in zip(plain, replies, strict=True)}
+
+    async def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        model: Any = self._model()
+        ascore = getattr(model, "ascore", None)
+        scores = await (ascore(query, texts) if ascore else asyncio.to_thread(model.score, query, texts))
+        return self._scored(scores, texts)
+
+
+async def _aencode(encoder: Any, text: str) -> QueryVector:
+    if isinstance(encoder, AsyncEncoder):
+        return await encoder.aencode_query(text)
+    vector: QueryVector = await asyncio.to_thread(encoder.encode_query, text)
+    return vector
+
+
+def _split(requests: Sequence[Any]) -> tuple[dict[int, models.QueryRequest], dict[int, models.QueryGroupsRequest]]:
+    """Plain requests, which go out in one batch, and group requests, which can't; each by its position."""
+    plain = {number: request for number, request in enumerate(requests) if isinstance(request, models.QueryRequest)}
+    groups = {number: request for number, request in enumerate(requests) if number not in plain}
+    return plain, groups
+
+
+def _arguments(request: models.QueryRequest | models.QueryGroupsRequest, step: Search) -> dict[str, Any]:
+    """A request as the client's methods for one query take it; they have no parameter for the request itself."""
+    return {
+        "limit": request.limit,
+        "query": request.query,
+        "using": request.using,
+        "prefetch": request.prefetch,
+        "query_filter": request.filter,
+        "search_params": request.params,
+        "score_threshold": request.score_threshold,
+        "with_payload": request.with_payload,
+        "with_vectors": request.with_vector or False,
+        "shard_key_selector": request.shard_key,
+        "consistency": step.consistency,
+        "timeout": step.timeout,
+    } | ({"offset": request.offset} if isinstance(request, models.QueryRequest) else {})
+
+
+def _group_arguments(request: models.QueryGroupsRequest, step: Search) -> dict[str, Any]:
+    return _arguments(request, step) | {"group_by": request.group_by, "group_size": request.group_size}
+
+
+def _flat(reply: models.GroupsResult) -> Points:
+    """The points of all groups, best group first."""
+    return [point for group in reply.groups for point in group.hits]

@@ -1,0 +1,114 @@
+"""What a plan says of itself: the requests as JSON, the round trips, the servers that would refuse it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+from qdrant_client import models
+
+from .expressions.inspect import feature_names, map_names, place_names
+from .schema import Schema, VectorInfo
+from .stages import Formula
+from .steps import QueryVector
+from .strategies import Strategy
+
+__all__ = ["Explanation", "Refusal", "abbreviated", "placeholders"]
+
+_SHOWN = 4  # numbers of a vector that are worth reading
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Servers before `before` refuse the plan (or ignore a part of it, if `silent`), because of `what`."""
+
+    before: str
+    what: str
+    silent: bool = False
+
+    def __str__(self) -> str:
+        return f"before {self.before}: {'ignored' if self.silent else 'refused'} ({self.what})"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What will be asked of Qdrant; `print` it, or use the parts.
+
+    Attributes:
+        strategy: the strategy with all names filled in.
+        collection: the collection's name.
+        vectors: its vectors.
+        server: the server's version.
+        embeds: the vectors that the query is embedded for.
+        round_trips: requests to Qdrant for one query.
+        model_calls: texts that a feedback model reads for one query.
+        refusals: which older servers would refuse or ignore what.
+        warnings: what will work, but not as it seems.
+        requests: the requests as JSON values, long vectors abbreviated.
+    """
+
+    strategy: str
+    collection: str
+    vectors: str
+    server: str
+    embeds: tuple[str, ...]
+    round_trips: int
+    model_calls: int
+    refusals: tuple[Refusal, ...]
+    warnings: tuple[str, ...]
+    requests: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        embeds = ", ".join(map(repr, self.embeds)) or "nothing"
+        lines = [
+            f"strategy     {self.strategy}",
+            f"collection   {self.collection}: {self.vectors}",
+            f"server       {self.server}",
+            f"one query    {_count(self.round_trips, 'round trip')}, {_count(self.model_calls, 'model call')}; embeds {embeds}",
+            f"servers      {'; '.join(map(str, self.refusals)) or 'any'}",
+            *(f"warning      {warning}" for warning in self.warnings),
+        ]
+        bodies = [json.dumps(request, indent=2, ensure_ascii=False) for request in self.requests]
+        return "\n".join([*lines, *bodies])
+
+
+def abbreviated(request: BaseModel) -> Any:
+    """A request as the JSON value that goes out, long vectors cut short."""
+    return _cut(request.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _cut(item) for key, item in value.items()}
+    if not isinstance(value, list):
+        return value
+    if len(value) > _SHOWN and all(isinstance(item, int | float) for item in value):
+        return [*value[:_SHOWN], f"… {len(value)} numbers"]
+    return [_cut(item) for item in value]
+
+
+def placeholders(strategy: Strategy, schema: Schema) -> tuple[Mapping[str, QueryVector], Mapping[str, Any]]:
+    """Zero vectors and zero request-time values, to show a request before there is a query."""
+    vectors = {name: _zeros(schema.vectors[name]) for name in strategy.needs()}
+    expressions = [stage.expression for stage in strategy.stages() if isinstance(stage, Formula)]
+    numbers = {name: 0.0 for expression in expressions for name in feature_names(expression)}
+    places = {name: (0.0, 0.0) for expression in expressions for name in place_names(expression)}
+    maps: dict[str, Any] = {name: {} for expression in expressions for name in map_names(expression)}
+    return vectors, numbers | places | maps
+
+
+def _zeros(info: VectorInfo) -> QueryVector:
+    match info.kind:
+        case "sparse":
+            return models.SparseVector(indices=[], values=[])
+        case "multi":
+            return [[0.0] * (info.size or 0)]
+        case "dense":
+            return [0.0] * (info.size or 0)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,69 @@
+"""Formulas: small frozen nodes, built with functions and operators, read in several ways.
+
+`nodes` are the values; `build` the functions that users write; `text` is their `repr`; `inspect` lists what they
+read; `lowering` turns them into Qdrant's expressions; `parse` reads them from text.
+"""
+
+from __future__ import annotations
+
+from .build import (
+    affinity,
+    clip,
+    constant,
+    datetime_field,
+    decay_exp,
+    decay_gauss,
+    decay_lin,
+    divide,
+    exp,
+    field,
+    geo_distance,
+    given,
+    instant,
+    log,
+    log10,
+    max_,
+    min_,
+    now,
+    raw,
+    relu,
+    score,
+    sigmoid,
+    sqrt,
+    tanh,
+    when,
+)
+from .nodes import Expression, ExpressionLike, as_expression
+from .parse import parse_expression
+
+__all__ = [
+    "Expression",
+    "ExpressionLike",
+    "affinity",
+    "as_expression",
+    "clip",
+    "constant",
+    "datetime_field",
+    "decay_exp",
+    "decay_gauss",
+    "decay_lin",
+    "divide",
+    "exp",
+    "field",
+    "geo_distance",
+    "given",
+    "instant",
+    "log",
+    "log10",
+    "max_",
+    "min_",
+    "now",
+    "parse_expression",
+    "raw",
+    "relu",
+    "score",
+    "sigmoid",
+    "sqrt",
+    "tanh",
+    "when",
+]

@@ -1,0 +1,51 @@
+"""Checks of what nodes are built with; each raises a StrategyError that says what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+from ..checks import is_finite
+from ..errors import StrategyError
+
+__all__ = ["check_key", "check_number", "check_place", "flattened"]
+
+T = TypeVar("T")
+
+
+def check_key(key: object) -> None:
+    """Refuse what can't be a payload key."""
+    if not isinstance(key, str) or not key:
+        raise StrategyError(f"a payload key must be a non-empty string, got {key!r}")
+    if key.startswith("$"):
+        raise StrategyError(f"{key!r} is not a payload key; for a candidate's score write score() or score('name')")
+    if "[]" in key:
+        raise StrategyError(f"{key!r} selects several values, and a formula reads one: name one, e.g. with [0]")
+
+
+def check_number(value: object, what: str, required: bool = False) -> None:
+    """Refuse what isn't a finite number; None passes unless `required`."""
+    if value is None and not required:
+        return
+    if not is_finite(value):
+        raise StrategyError(f"{what} must be a finite number, got {value!r}")
+
+
+def check_place(place: Any, what: str) -> tuple[float, float]:
+    """`place` as `(lat, lon)` in degrees, or a StrategyError that starts with `what`."""
+    message = f"{what} must be (latitude, longitude) in degrees, got {place!r}"
+    if not isinstance(place, Sequence) or isinstance(place, str) or len(place) != 2:
+        raise StrategyError(message)
+    lat, lon = place
+    for number, bound in ((lat, 90.0), (lon, 180.0)):
+        if not is_finite(number) or abs(number) > bound:
+            raise StrategyError(message)
+    return float(lat), float(lon)
+
+
+def flattened(what: str, operands: Iterable[T], inner: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
+    """The operands of an associative node, those of the same kind taken apart (`inner` holds the parts of each)."""
+    found = tuple(part for _, parts in zip(operands, inner, strict=True) for part in parts)
+    if len(found) < 2:
+        raise StrategyError(f"a {what} needs at least two operands, got {len(found)}")
+    return found

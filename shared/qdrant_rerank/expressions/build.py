@@ -1,0 +1,213 @@
+"""The functions that users write formulas with."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from qdrant_client import models
+
+from .nodes import (
+    Affinity,
+    CandidateScore,
+    Constant,
+    DatetimeField,
+    Decay,
+    Exponential,
+    Expression,
+    ExpressionLike,
+    Field,
+    GeoDistance,
+    Given,
+    Instant,
+    Logarithm,
+    Maximum,
+    Minimum,
+    Now,
+    Quotient,
+    Raw,
+    Sigmoid,
+    SquareRoot,
+    Tanh,
+    When,
+    as_expression,
+)
+
+__all__ = [
+    "affinity",
+    "clip",
+    "constant",
+    "datetime_field",
+    "decay_exp",
+    "decay_gauss",
+    "decay_lin",
+    "divide",
+    "exp",
+    "field",
+    "geo_distance",
+    "given",
+    "instant",
+    "log",
+    "log10",
+    "max_",
+    "min_",
+    "now",
+    "raw",
+    "relu",
+    "score",
+    "sigmoid",
+    "sqrt",
+    "tanh",
+    "when",
+]
+
+
+def constant(value: float) -> Expression:
+    """A plain number as an expression; numbers beside operators become one by themselves."""
+    return Constant(value)
+
+
+def score(name: str | None = None, default: float = 0.0) -> Expression:
+    """The score that a candidate stage gave the point.
+
+    Args:
+        name: the stage's name: its vector's name unless the stage sets `name=`. None if there is only one stage.
+        default: the score of a point that this stage did not find (another one did).
+    """
+    return CandidateScore(name, default)
+
+
+def field(key: str, default: float | None = None) -> Expression:
+    """A number in the payload, by its (dotted) key, e.g. `field("metadata.rating", default=3.0)`.
+
+    Args:
+        key: the payload key as Qdrant sees it; langchain-qdrant writes metadata below `metadata.`.
+        default: what counts for points where the key is missing, null or not a number. Without one, a single
+            such candidate makes Qdrant refuse the whole query.
+    """
+    return Field(key, default)
+
+
+def given(name: str, default: float | None = None) -> Expression:
+    """A number that comes with each query, in `features={name: number}`."""
+    return Given(name, default)
+
+
+def sigmoid(operand: ExpressionLike) -> Expression:
+    """`1 / (1 + exp(-operand))`, without overflow: turns a logistic model's score into a probability."""
+    return Sigmoid(as_expression(operand))
+
+
+def exp(operand: ExpressionLike) -> Expression:
+    """`e ** operand`; operands above 700 count as 700, which is still finite."""
+    return Exponential(as_expression(operand))
+
+
+def log(operand: ExpressionLike, floor: float = 1e-9) -> Expression:
+    """The natural logarithm; operands below `floor` count as `floor`."""
+    return Logarithm(as_expression(operand), floor)
+
+
+def log10(operand: ExpressionLike, floor: float = 1e-9) -> Expression:
+    """The logarithm to base 10; operands below `floor` count as `floor`."""
+    return Logarithm(as_expression(operand), floor, "10")
+
+
+def sqrt(operand: ExpressionLike) -> Expression:
+    """The square root; 0 for negative operands."""
+    return SquareRoot(as_expression(operand))
+
+
+def tanh(operand: ExpressionLike) -> Expression:
+    """The hyperbolic tangent."""
+    return Tanh(as_expression(operand))
+
+
+def min_(*operands: ExpressionLike) -> Expression:
+    """The least of two or more operands."""
+    return Minimum(tuple(map(as_expression, operands)))
+
+
+def max_(*operands: ExpressionLike) -> Expression:
+    """The greatest of two or more operands."""
+    return Maximum(tuple(map(as_expression, operands)))
+
+
+def relu(operand: ExpressionLike) -> Expression:
+    """The operand, or 0 where it is negative."""
+    return max_(0.0, operand)
+
+
+def clip(operand: ExpressionLike, low: ExpressionLike, high: ExpressionLike) -> Expression:
+    """The operand, but at least `low` and at most `high`."""
+    return min_(high, max_(low, operand))
+
+
+def affinity(key: str, given: str, default: float | None = None) -> Expression:
+    """A user's weight for the point's category: `features={given: {category: weight}}`, looked up at payload `key`.
+
+    Args:
+        key: the payload key of the category, or of a list of them, whose weights are added.
+        given: the name of the request-time map. Categories are text or whole numbers.
+        default: for points whose category has no weight, and for all points if the map isn't given; without it
+            categories without a weight count 0, and a missing map is an error.
+    """
+    return Affinity(key, given, default)
+
+
+def divide(dividend: ExpressionLike, divisor: ExpressionLike, at_zero: float | None = None) -> Expression:
+    """`dividend / divisor`, and `at_zero` where the divisor is 0."""
+    return Quotient(as_expression(dividend), as_expression(divisor), at_zero)
+
+
+def when(condition: models.Condition, then: ExpressionLike = 1.0, otherwise: ExpressionLike = 0.0) -> Expression:
+    """`then` for points that meet a condition or filter of `qdrant_client.models`, `otherwise` for the others."""
+    return When(condition, as_expression(then), as_expression(otherwise))
+
+
+def decay_exp(operand: ExpressionLike, target: ExpressionLike = 0.0, scale: float = 1.0, midpoint: float = 0.5) -> Expression:
+    """Exponential decay: `midpoint ** (|operand - target| / scale)`.
+
+    The source of this and the other two decays is Qdrant's formula query; scale has the operand's unit.
+    """
+    return Decay("exp", as_expression(operand), as_expression(target), scale, midpoint)
+
+
+def decay_gauss(operand: ExpressionLike, target: ExpressionLike = 0.0, scale: float = 1.0, midpoint: float = 0.5) -> Expression:
+    """Gaussian decay: `midpoint ** ((operand - target) / scale) ** 2`."""
+    return Decay("gauss", as_expression(operand), as_expression(target), scale, midpoint)
+
+
+def decay_lin(operand: ExpressionLike, target: ExpressionLike = 0.0, scale: float = 1.0, midpoint: float = 0.5) -> Expression:
+    """Linear decay: `max(0, 1 - (1 - midpoint) * |operand - target| / scale)`."""
+    return Decay("lin", as_expression(operand), as_expression(target), scale, midpoint)
+
+
+def now() -> Expression:
+    """The time of the query, in seconds since 1970."""
+    return Now()
+
+
+def instant(at: dt.datetime) -> Expression:
+    """A fixed time, in seconds since 1970; UTC where it has no time zone."""
+    return Instant(at)
+
+
+def datetime_field(key: str, default: dt.datetime | None = None) -> Expression:
+    """A date-time in the payload, in seconds since 1970: `decay_exp(now() - datetime_field("published"), scale=…)`."""
+    return DatetimeField(key, default)
+
+
+def geo_distance(origin: tuple[float, float] | str, key: str, default: float | None = None) -> Expression:
+    """Metres from a place to the geo point in the payload.
+
+    Args:
+        origin: `(latitude, longitude)` in degrees, or the name of a request-time feature that holds it.
+        key: the payload key of a `{"lat": …, "lon": …}` object.
+        default: metres for points without one; without it, one such candidate fails the query.
+    """
+    return GeoDistance(origin, key, default)
+
+
+def raw(expression: models.Expression) -> Expression:
+    """An expression of `qdrant_client.models` as it is, for what this package has no node for."""
+    return Raw(expression)

@@ -1,0 +1,168 @@
+"""What an expression reads: payload keys with the index each wants, candidate scores, request-time values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from qdrant_client import models
+
+from .nodes import Affinity, CandidateScore, DatetimeField, Expression, Field, GeoDistance, Given, Now, Raw, When
+
+__all__ = [
+    "PayloadKey",
+    "candidate_scores",
+    "depth",
+    "feature_names",
+    "fixed_nodes",
+    "map_names",
+    "payload_keys",
+    "place_names",
+    "walk",
+]
+
+
+@dataclass(frozen=True)
+class PayloadKey:
+    """A payload key that a formula reads.
+
+    Attributes:
+        key: the (dotted) key.
+        index: the payload index that makes reading it fast and never hides a value: `float` for numbers (an
+            integer index hides floats), `datetime`, `geo`; None for conditions, whose values decide.
+        has_default: whether points that lack the key still get a score.
+    """
+
+    key: str
+    index: models.PayloadSchemaType | None
+    has_default: bool = True
+
+
+def walk(expression: Expression) -> Iterator[Expression]:
+    """The expression and everything in it, outermost first."""
+    waiting = [expression]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting.extend(reversed(node.operands))
+
+
+def payload_keys(expression: Expression) -> list[PayloadKey]:
+    """The payload keys that the expression reads, each once, in order of first appearance."""
+    found: dict[PayloadKey, None] = {}
+    for node in walk(expression):
+        found.update(dict.fromkeys(_keys(node)))
+    return list(found)
+
+
+def _keys(node: Expression) -> Iterator[PayloadKey]:
+    match node:
+        case Field(key, default):
+            yield PayloadKey(key, models.PayloadSchemaType.FLOAT, default is not None)
+        case DatetimeField(key, moment):
+            yield PayloadKey(key, models.PayloadSchemaType.DATETIME, moment is not None)
+        case GeoDistance(_, key, metres):
+            yield PayloadKey(key, models.PayloadSchemaType.GEO, metres is not None)
+        case Affinity(key):
+            yield PayloadKey(key, models.PayloadSchemaType.KEYWORD)
+        case When(condition):
+            yield from _condition_keys(condition)
+        case Raw(str(variable)) if not variable.startswith("$"):
+            yield PayloadKey(variable, None, has_default=False)
+        case _:
+            pass
+
+
+def _condition_keys(condition: models.Condition) -> Iterator[PayloadKey]:
+    match condition:
+        case models.FieldCondition():
+            yield PayloadKey(condition.key, _index_for(condition))
+        case models.Filter():
+            for clause in (condition.must, condition.should, condition.must_not):
+                for inner in clause if isinstance(clause, list) else [clause] if clause else []:
+                    yield from _condition_keys(inner)
+            if condition.min_should:
+                for inner in condition.min_should.conditions:
+                    yield from _condition_keys(inner)
+        case _:  # ids, vectors, emptiness and nested objects need no index of their own
+            pass
+
+
+def _index_for(condition: models.FieldCondition) -> models.PayloadSchemaType | None:
+    """The index type that answers a condition, where its values leave no doubt."""
+    types = models.PayloadSchemaType
+    if isinstance(condition.range, models.DatetimeRange):
+        return types.DATETIME
+    if condition.range is not None:
+        return types.FLOAT
+    if condition.geo_radius or condition.geo_bounding_box or condition.geo_polygon:
+        return types.GEO
+    match condition.match:
+        case models.MatchText() | models.MatchTextAny() | models.MatchPhrase():
+            return types.TEXT
+        case models.MatchValue(value=value):
+            values: list[object] = [value]
+        case models.MatchAny(any=listed) | models.MatchExcept(except_=listed):
+            values = list(listed)
+        case _:
+            return None
+    if all(isinstance(value, bool) for value in values):
+        return types.BOOL
+    if all(isinstance(value, str) for value in values):
+        return types.KEYWORD
+    return types.INTEGER if all(isinstance(value, int) for value in values) else None
+
+
+def candidate_scores(expression: Expression) -> list[CandidateScore]:
+    """The candidates' scores that the expression reads."""
+    return [node for node in walk(expression) if isinstance(node, CandidateScore)]
+
+
+def feature_names(expression: Expression) -> dict[str, bool]:
+    """The request-time numbers that the expression reads, and whether each must be given."""
+    names: dict[str, bool] = {}
+    for node in walk(expression):
+        if isinstance(node, Given):
+            names[node.name] = names.get(node.name, False) or node.default is None
+    return names
+
+
+def map_names(expression: Expression) -> dict[str, bool]:
+    """The request-time maps, category to weight, that the expression reads, and whether each must be given."""
+    names: dict[str, bool] = {}
+    for node in walk(expression):
+        if isinstance(node, Affinity):
+            names[node.given] = names.get(node.given, False) or node.default is None
+    return names
+
+
+def place_names(expression: Expression) -> list[str]:
+    """The request-time places, `(lat, lon)`, that the expression reads."""
+    distances = (node for node in walk(expression) if isinstance(node, GeoDistance))
+    return list(dict.fromkeys(node.origin for node in distances if isinstance(node.origin, str)))
+
+
+def fixed_nodes(expression: Expression) -> dict[int, Expression]:
+    """By identity, the nodes that mean the same in every query: nothing in them is request-time."""
+    fixed: dict[int, Expression] = {}
+    for node in reversed(list(walk(expression))):  # operands come before what is computed from them
+        if not _is_request_time(node) and all(id(operand) in fixed for operand in node.operands):
+            fixed[id(node)] = node
+    return fixed
+
+
+def _is_request_time(node: Expression) -> bool:
+    if isinstance(node, GeoDistance):
+        return isinstance(node.origin, str)
+    return isinstance(node, Given | Affinity | Now)
+
+
+def depth(expression: Expression) -> int:
+    """The length of the longest path from the expression to a leaf, in nodes."""
+    deepest = 0
+    waiting = [(expression, 1)]
+    while waiting:
+        node, level = waiting.pop()
+        deepest = max(deepest, level)
+        waiting.extend((operand, level + 1) for operand in node.operands)
+    return deepest

@@ -1,0 +1,169 @@
+"""How formulas read payload and request-time values so that no value can fail the query.
+
+A payload value is read only where a condition says that it is there, is of the right type, and is one value: the
+product of a condition that doesn't hold (0) stops before the value is looked at. Arrays of several values count as
+missing, as there is no saying which is meant.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from qdrant_client import models
+
+from ..checks import is_finite
+from ..errors import QueryError, StrategyError
+from .arguments import check_place
+from .leaves import Affinity, Given
+from .wire import either, product, total
+
+__all__ = [
+    "affinity",
+    "datetime",
+    "distance",
+    "given_map",
+    "given_number",
+    "given_place",
+    "is_datetime",
+    "is_number",
+    "is_place",
+    "iso",
+    "no_category",
+    "number",
+]
+
+F32_MAX: Final = 3.4e38
+_AROUND_THE_WORLD: Final = 2.1e7  # metres; more than half of Earth's circumference
+_FIRST_DAY: Final = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
+
+
+def is_number(key: str) -> models.Filter:
+    """The condition that a payload key holds one number, within the range of 32-bit floats."""
+    return _one(models.FieldCondition(key=key, range=models.Range(gte=-F32_MAX, lte=F32_MAX)))
+
+
+def is_datetime(key: str) -> models.Filter:
+    """The condition that a payload key holds one date-time."""
+    return _one(models.FieldCondition(key=key, range=models.DatetimeRange(gte=_FIRST_DAY)))
+
+
+def is_place(key: str, near: models.GeoPoint) -> models.Filter:
+    """The condition that a payload key holds one geo point; `near` is any place, as a radius needs a centre."""
+    return _one(models.FieldCondition(key=key, geo_radius=models.GeoRadius(center=near, radius=_AROUND_THE_WORLD)))
+
+
+def _one(condition: models.FieldCondition) -> models.Filter:
+    single = models.FieldCondition(key=condition.key, values_count=models.ValuesCount(lte=1))
+    return models.Filter(must=[condition, single])
+
+
+def number(key: str, default: models.Expression | None) -> models.Expression:
+    """A number in the payload, or `default`."""
+    return key if default is None else either(is_number(key), key, default)
+
+
+def datetime(key: str, default: dt.datetime | None) -> models.Expression:
+    """A date-time in the payload as seconds since 1970, or `default`."""
+    variable = models.DatetimeKeyExpression(datetime_key=key)
+    if default is None:
+        return variable
+    return either(is_datetime(key), variable, models.DatetimeExpression(datetime=iso(default)))
+
+
+def distance(key: str, place: tuple[float, float], default: models.Expression | None) -> models.Expression:
+    """Metres from `place` to a geo point in the payload, or `default`."""
+    origin = models.GeoPoint(lat=place[0], lon=place[1])
+    variable = models.GeoDistance(geo_distance=models.GeoDistanceParams(origin=origin, to=key))
+    return variable if default is None else either(is_place(key, origin), variable, default)
+
+
+def affinity(key: str, weights: Mapping[str | int, models.Expression], default: models.Expression) -> models.Expression:
+    """The sum of the weights of the point's categories, or `default` where it has none of them."""
+    terms: list[models.Expression] = [
+        product(models.FieldCondition(key=key, match=models.MatchValue(value=category)), weight)
+        for category, weight in weights.items()
+        if weight != 0.0
+    ]
+    if default != 0.0:
+        terms.append(product(no_category(key, list(weights)), default))
+    return total(*terms) if len(terms) > 1 else terms[0] if terms else 0.0
+
+
+def no_category(key: str, categories: list[str | int]) -> models.Filter:
+    """The condition that a point has none of the categories."""
+    texts = [category for category in categories if isinstance(category, str)]
+    numbers = [category for category in categories if not isinstance(category, str)]
+    matches = [models.FieldCondition(key=key, match=models.MatchAny(any=some)) for some in (texts, numbers) if some]
+    return models.Filter(must_not=list(matches))
+
+
+def given_number(node: Given, features: Mapping[str, Any]) -> float:
+    """The request-time number that `node` means.
+
+    Raises:
+        QueryError: it isn't given and has no default, or isn't a finite number.
+    """
+    value = features.get(node.name, node.default)
+    if value is None:
+        raise QueryError(f"the formula needs the request-time value {node.name!r}: {_pass(node.name, '…', features)}")
+    return _number(value, f"the request-time value {node.name!r}")
+
+
+def given_map(node: Affinity, features: Mapping[str, Any]) -> tuple[Mapping[str | int, float], float]:
+    """The request-time weights that `node` means, and the weight of all other categories.
+
+    Raises:
+        QueryError: the map isn't given and has no default, isn't a map, or its weights aren't finite numbers.
+    """
+    default = 0.0 if node.default is None else float(node.default)
+    weights = features.get(node.given)
+    if weights is None:
+        if node.default is not None:
+            return {}, default
+        what = f"the formula needs the request-time map {node.given!r}"
+        raise QueryError(f"{what}: {_pass(node.given, '{category: weight}', features)}")
+    if not isinstance(weights, Mapping):
+        raise QueryError(f"the request-time value {node.given!r} must be a map of category to weight, got {weights!r}")
+    for category in weights:
+        if isinstance(category, bool) or not isinstance(category, str | int):
+            raise QueryError(f"the categories of {node.given!r} must be text or whole numbers, got {category!r}")
+    checked = {
+        category: _number(weight, f"the weight of {category!r} in {node.given!r}") for category, weight in weights.items()
+    }
+    return checked, default
+
+
+def given_place(origin: tuple[float, float] | str, features: Mapping[str, Any]) -> tuple[float, float]:
+    """The place `(lat, lon)` that a distance is measured from.
+
+    Raises:
+        QueryError: it is request-time, and isn't given or isn't a place.
+    """
+    if not isinstance(origin, str):
+        return origin
+    if origin not in features:
+        raise QueryError(f"the formula needs the request-time place {origin!r}: {_pass(origin, '(lat, lon)', features)}")
+    try:
+        return check_place(features[origin], f"the request-time value {origin!r}")
+    except StrategyError as error:  # the strategy is right; the query is not
+        raise QueryError(str(error)) from None
+
+
+def iso(moment: dt.datetime) -> str:
+    """A moment as RFC 3339 text, UTC where it has no time zone."""
+    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).isoformat()
+
+
+def _pass(name: str, value: str, features: Mapping[str, Any]) -> str:
+    there = ", ".join(map(repr, features)) or "none"
+    return f"pass features={{{name!r}: {value}}}; given: {there}"
+
+
+def _number(value: Any, what: str) -> float:
+    plain = value.item() if isinstance(value, np.generic) else value
+    if not is_finite(plain) or abs(plain) > F32_MAX:
+        raise QueryError(f"{what} must be a finite number, got {value!r}")
+    return float(plain)

@@ -1,0 +1,104 @@
+"""Small builders of `qdrant_client.models` expressions.
+
+They skip pydantic's validation, which would be run again at every level: a formula of 78,000 nodes took 33 seconds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from qdrant_client import models
+
+F32_TINY = float(np.finfo(np.float32).tiny)
+
+__all__ = [
+    "F32_TINY",
+    "absolute",
+    "either",
+    "exponential",
+    "f32_pair",
+    "greatest",
+    "least",
+    "negative",
+    "power",
+    "product",
+    "quotient",
+    "total",
+]
+
+
+def f32_pair(value: float) -> tuple[float, float]:
+    """Two 32-bit floats whose sum is `value` to about 48 bits: engines keep constants in 32, but add in 64.
+
+    Numbers below the least normal 32-bit float (1.2e-38), which would lose most of their digits, count as 0.
+    """
+    if abs(value) < F32_TINY:
+        return 0.0, 0.0
+    high = float(np.float32(value))
+    return high, float(np.float32(value - high))
+
+
+def total(*terms: models.Expression) -> models.SumExpression:
+    """The sum of the terms."""
+    return models.SumExpression.model_construct(sum=list(terms))
+
+
+def product(*factors: models.Expression) -> models.MultExpression:
+    """The product of the factors, which stops at the first 0."""
+    return models.MultExpression.model_construct(mult=list(factors))
+
+
+def negative(operand: models.Expression) -> models.Expression:
+    """The operand with its sign turned."""
+    return -operand if isinstance(operand, float) else models.NegExpression.model_construct(neg=operand)
+
+
+def absolute(operand: models.Expression) -> models.AbsExpression:
+    """The operand without its sign."""
+    return models.AbsExpression.model_construct(abs=operand)
+
+
+def exponential(operand: models.Expression) -> models.ExpExpression:
+    """`e ** operand`."""
+    return models.ExpExpression.model_construct(exp=operand)
+
+
+def power(base: models.Expression, exponent: float) -> models.PowExpression:
+    """`base ** exponent`."""
+    params = models.PowParams.model_construct(base=base, exponent=exponent)
+    return models.PowExpression.model_construct(pow=params)
+
+
+def quotient(left: models.Expression, right: models.Expression, at_zero: float | None = None) -> models.DivExpression:
+    """`left / right`; 0 where left is 0, else `at_zero` where right is 0."""
+    params = models.DivParams.model_construct(left=left, right=right, by_zero_default=at_zero)
+    return models.DivExpression.model_construct(div=params)
+
+
+def greatest(operands: list[models.Expression], native: bool) -> models.Expression:
+    """The greatest operand. Without native max: `b + relu(a - b)`, with `relu(d) = (d + |d|) / 2`, exactly 0 below 0."""
+    if native:
+        return models.MaxExpression.model_construct(max=operands)
+    first, *rest = operands
+    for other in rest:
+        above = total(first, negative(other))
+        relu = product(0.5, total(above, absolute(above)))
+        first = relu if other == 0.0 else total(other, relu)
+    return first
+
+
+def least(operands: list[models.Expression], native: bool) -> models.Expression:
+    """The least operand: `-max(-a, -b)` where there is no native min."""
+    if native:
+        return models.MinExpression.model_construct(min=operands)
+    return negative(greatest([negative(operand) for operand in operands], native))
+
+
+def either(condition: models.Condition, then: models.Expression, otherwise: models.Expression) -> models.Expression:
+    """`then` where the condition holds, else `otherwise`; the one that isn't taken is not evaluated."""
+    terms: list[models.Expression] = []
+    if then != 0.0:
+        terms.append(condition if then == 1.0 else product(condition, then))
+    if otherwise != 0.0:
+        opposite = models.Filter(must_not=[condition])
+        terms.append(opposite if otherwise == 1.0 else product(opposite, otherwise))
+    return total(*terms) if len(terms) > 1 else terms[0] if terms else 0.0

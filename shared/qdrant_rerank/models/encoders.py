@@ -1,0 +1,136 @@
+"""What turns text into vectors: the `Encoder` protocol, and which encoder belongs to which vector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
+
+from qdrant_client import models
+
+from ..errors import QueryError, StrategyError
+from ..schema import Kind, Schema
+from ..steps import QueryVector
+
+__all__ = ["AsyncEncoder", "Encoder", "EncoderLike", "Encoders", "ServerInference", "as_encoder"]
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Embeds queries and documents for one vector: dense, sparse or multi.
+
+    An encoder may also have `async def aencode_query(text)`; without it, `encode_query` runs in a thread under async.
+
+    Optional attributes tell `qdrant_rerank.ingest` what kind of vector to make; it embeds a short text to find out
+    what they leave open, except for `idf`, which no embedding shows:
+
+    * `kind`: "dense", "sparse" or "multi".
+    * `size`: numbers in a vector (in each token vector, for multi); None if it is to be found out.
+    * `idf`: for sparse vectors, whether Qdrant is to weigh queries by inverse document frequency, as BM25 needs.
+    """
+
+    def encode_query(self, text: str) -> QueryVector:
+        """The query vector of one text."""
+        ...
+
+    def encode_documents(self, texts: Sequence[str]) -> Sequence[QueryVector]:
+        """The stored vectors of many texts, in their order."""
+        ...
+
+
+@runtime_checkable
+class AsyncEncoder(Encoder, Protocol):
+    """An encoder that can embed a query without blocking."""
+
+    async def aencode_query(self, text: str) -> QueryVector: ...
+
+
+EncoderLike: TypeAlias = "Encoder | Callable[[str], QueryVector]"
+"""An encoder, or a plain function from text to vector that serves for queries and documents alike."""
+
+
+@dataclass(frozen=True)
+class ServerInference:
+    """Lets the Qdrant server embed: no model runs on the client.
+
+    Args:
+        model: the server's name for the model, e.g. `"qdrant/bm25"` (built into servers since 1.15.3) or
+            `"sentence-transformers/all-minilm-l6-v2"` on Qdrant Cloud.
+        options: the model's options, as Qdrant takes them.
+        kind, size, idf: what the model makes, as of any `Encoder`; needed to make a collection for it.
+    """
+
+    model: str
+    options: Mapping[str, Any] | None = None
+    kind: Kind | None = None
+    size: int | None = None
+    idf: bool | None = None
+
+    def encode_query(self, text: str) -> models.Document:
+        return models.Document(text=text, model=self.model, options=dict(self.options) if self.options else None)
+
+    def encode_documents(self, texts: Sequence[str]) -> list[models.Document]:
+        return [self.encode_query(text) for text in texts]
+
+
+@dataclass(frozen=True)
+class _FunctionEncoder:
+    function: Callable[[str], QueryVector]
+
+    def encode_query(self, text: str) -> QueryVector:
+        return self.function(text)
+
+    def encode_documents(self, texts: Sequence[str]) -> list[QueryVector]:
+        return [self.function(text) for text in texts]
+
+
+def as_encoder(value: EncoderLike) -> Encoder:
+    """The encoder that `value` is, or that a plain function makes.
+
+    Raises:
+        StrategyError: it is neither.
+    """
+    if isinstance(value, Encoder):
+        return value
+    if callable(value):
+        return _FunctionEncoder(value)
+    raise StrategyError(
+        f"not an encoder: {type(value).__name__} has no encode_query and encode_documents, and can't be called with a text"
+    )
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """Which encoder embeds the query for which vector.
+
+    Attributes:
+        named: by vector name.
+        by_kind: for vectors without one of their own, by kind: one embedding model for any dense vector, etc.
+    """
+
+    named: Mapping[str, Encoder] = field(default_factory=dict)
+    by_kind: Mapping[Kind, Encoder] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, named: Mapping[str, EncoderLike] | None = None, **by_kind: EncoderLike | None) -> Encoders:
+        """Encoders by vector name, and as keywords `dense=`, `sparse=`, `multi=` for the rest."""
+        kinds: dict[Kind, Encoder] = {
+            cast(Kind, kind): as_encoder(value) for kind, value in by_kind.items() if value is not None
+        }
+        return cls({name: as_encoder(value) for name, value in (named or {}).items()}, kinds)
+
+    def encoder(self, name: str, schema: Schema) -> Encoder:
+        """The encoder for the vector `name`.
+
+        Raises:
+            QueryError: there is none; the message says what to pass.
+        """
+        kind = schema.vectors[name].kind
+        found = self.named.get(name) or self.by_kind.get(kind)
+        if found is None:
+            there = ", ".join([*map(repr, self.named), *(f"any {kind} vector" for kind in self.by_kind)]) or "none"
+            raise QueryError(
+                f"nothing to embed the query with for the {kind} vector {name!r}: pass encoders={{{name!r}: …}}, or the "
+                f"vector itself with the query; encoders are set for: {there}"
+            )
+        return found

@@ -1,0 +1,204 @@
+"""Which payload key is a point's text and which are its metadata: presets for how collections were written.
+
+| preset | text | metadata |
+|---|---|---|
+| `langchain` | `page_content` | the object below `metadata` (langchain-qdrant) |
+| `llama_index` | inside the JSON of `_node_content` | the keys at the root (LlamaIndex's QdrantVectorStore) |
+| `flat` | `text` | all other keys at the root |
+
+Anything else: `PayloadMapping(text=…, metadata=…)`, or a function from payload to `(text, metadata)`.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from .errors import PayloadError, PlanWarning, StrategyError, did_you_mean
+from .steps import Points
+
+__all__ = ["PRESETS", "Content", "PayloadLike", "PayloadMapping", "as_mapping", "read_contents", "value_at"]
+
+Payload: TypeAlias = Mapping[str, Any]
+Mapper: TypeAlias = Callable[[Payload], tuple[str, Mapping[str, Any]]]
+PayloadLike: TypeAlias = "str | PayloadMapping | Mapper"
+"""A preset's name, a mapping, or a function from payload to `(text, metadata)`."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """A point's text and metadata; the metadata is a copy that its holder may change."""
+
+    text: str
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PayloadMapping:
+    """Where a payload's text and metadata are.
+
+    Args:
+        text: the (dotted) key of the text, or several keys whose texts are joined.
+        metadata: the (dotted) key of the object that holds the metadata; None for all keys but the text's.
+        joiner: what stands between the texts of several keys.
+    """
+
+    text: str | tuple[str, ...] = "text"
+    metadata: str | None = None
+    joiner: str = "\n\n"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            object.__setattr__(self, "text", tuple(self.text))
+        if not self.text_keys or not all(self.text_keys):
+            raise StrategyError(f"the text key of a payload mapping must be a key or several, got {self.text!r}")
+
+    @property
+    def text_keys(self) -> tuple[str, ...]:
+        """The keys of the text."""
+        return (self.text,) if isinstance(self.text, str) else self.text
+
+    def has_text(self, payload: Payload) -> bool:
+        """Whether the payload has any of the text's keys, be their values null."""
+        return any(value_at(payload, key, _ABSENT) is not _ABSENT for key in self.text_keys)
+
+    def content(self, payload: Payload) -> Content:
+        """The text ("" where it is null or missing) and a copy of the metadata."""
+        text = self._text(payload)
+        if self.metadata is not None:
+            found = value_at(payload, self.metadata)
+            return Content(text, _copy(dict(found)) if isinstance(found, Mapping) else {})
+        rest = {key: value for key, value in payload.items() if key not in self.text_keys}
+        return Content(text, _copy(rest))
+
+    def _text(self, payload: Payload) -> str:
+        if isinstance(self.text, str):  # the common case, on the path of every result
+            found = value_at(payload, self.text)
+            return found if isinstance(found, str) else "" if found is None else str(found)
+        texts = (value_at(payload, key) for key in self.text)
+        return self.joiner.join(str(value) for value in texts if value is not None)
+
+
+@dataclass(frozen=True)
+class _LlamaIndexPayload:
+    """What LlamaIndex's QdrantVectorStore writes: metadata at the root, the node as JSON text beside it."""
+
+    text_keys: tuple[str, ...] = ("_node_content",)
+
+    def has_text(self, payload: Payload) -> bool:
+        return "_node_content" in payload
+
+    def content(self, payload: Payload) -> Content:
+        metadata = {key: _copy(value) for key, value in payload.items() if key not in _NODE_KEYS}
+        try:
+            node = json.loads(payload.get("_node_content") or "{}")
+        except ValueError:
+            return Content("", metadata)
+        text = node.get("text")
+        if text is None:
+            text = (node.get("text_resource") or {}).get("text")
+        return Content(text or "", metadata)
+
+
+@dataclass(frozen=True)
+class _MapperPayload:
+    mapper: Mapper
+    text_keys: tuple[str, ...] = ()
+
+    def has_text(self, payload: Payload) -> bool:
+        return True  # the function knows; it is not second-guessed
+
+    def content(self, payload: Payload) -> Content:
+        text, metadata = self.mapper(payload)
+        return Content(text, dict(metadata))
+
+
+AnyMapping: TypeAlias = "PayloadMapping | _LlamaIndexPayload | _MapperPayload"
+
+_ABSENT = object()
+_NODE_KEYS = ("_node_content", "_node_type", "document_id", "doc_id", "ref_doc_id")
+
+PRESETS: Mapping[str, AnyMapping] = {
+    "langchain": PayloadMapping("page_content", "metadata"),
+    "llama_index": _LlamaIndexPayload(),
+    "flat": PayloadMapping("text"),
+}
+
+
+def as_mapping(value: PayloadLike) -> AnyMapping:
+    """The mapping that a preset's name, a mapping or a function stands for.
+
+    Raises:
+        StrategyError: it stands for none.
+    """
+    if isinstance(value, PayloadMapping | _LlamaIndexPayload | _MapperPayload):
+        return value
+    if isinstance(value, str):
+        if value in PRESETS:
+            return PRESETS[value]
+        listed = ", ".join(map(repr, PRESETS))
+        hint = did_you_mean(value, PRESETS) or f"; for text under the key {value!r} write PayloadMapping(text={value!r})"
+        raise StrategyError(f"no payload preset {value!r}; there are {listed}{hint}")
+    if callable(value):
+        return _MapperPayload(value)
+    raise StrategyError(f"payload= takes a preset's name, a PayloadMapping or a function, got {value!r}")
+
+
+def _copy(value: Any) -> Any:
+    """A copy of a JSON value; `copy.deepcopy` takes several times as long."""
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    return [_copy(item) for item in value] if isinstance(value, list) else value
+
+
+def read_contents(points: Points, mapping: AnyMapping, collection: str) -> list[Content]:
+    """The text and metadata of each point.
+
+    A point without text (no payload, null, a missing key) gets the text "" and a `PlanWarning` that names it.
+
+    Raises:
+        PayloadError: not one point has the text's keys, though they have others: the mapping is wrong.
+    """
+    contents = [mapping.content(point.payload or {}) for point in points]
+    empty = [point for point, content in zip(points, contents, strict=True) if not content.text]
+    if not empty:
+        return contents
+    payloads = [point.payload for point in points if point.payload]
+    if len(empty) == len(points) and payloads and not any(map(mapping.has_text, payloads)):
+        raise PayloadError(_wrong_mapping(points, mapping, collection))
+    listed = ", ".join(repr(point.id) for point in empty[:5]) + (f" and {len(empty) - 5} more" if len(empty) > 5 else "")
+    warnings.warn(PlanWarning(f"points without text in {collection!r}: {listed}; their text is empty"), stacklevel=4)
+    return contents
+
+
+def _wrong_mapping(points: Points, mapping: AnyMapping, collection: str) -> str:
+    looked = " or ".join(map(repr, mapping.text_keys))
+    there = ", ".join(map(repr, dict.fromkeys(key for point in points for key in point.payload or {})))
+    return (
+        f"none of the {len(points)} points found in {collection!r} has text under {looked}; their payload has {there}: "
+        "say where the text is with payload=PayloadMapping(text='…'), or payload='langchain', 'llama_index' or 'flat'"
+    )
+
+
+def _copied(value: Any) -> Any:
+    """A copy that shares no object or array with `value`, which is JSON; many times faster than `copy.deepcopy`."""
+    if isinstance(value, Mapping):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    return value
+
+
+def value_at(payload: Payload, key: str, default: Any = None) -> Any:
+    """The value under a dotted key: the key as it stands, else a path through nested objects."""
+    if key in payload:
+        return payload[key]
+    value: Any = payload
+    for part in key.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return default
+        value = value[part]
+    return value

@@ -1,0 +1,202 @@
+"""A strategy checked against one collection and one server, once, before any query; and explained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from qdrant_client import models
+
+from .capabilities import FEATURES, Capabilities, FeatureName
+from .errors import PlanError, QdrantRerankError, StrategyError
+from .explanation import Explanation, Refusal, abbreviated, placeholders
+from .query import Inputs, Query, Scope, Target, both
+from .schema import Schema
+from .stages import Formula
+from .steps import Flow, Points, Search
+from .strategies import Stage, Strategy, embedded
+
+__all__ = ["Plan", "plan"]
+
+
+def plan(strategy: Strategy, schema: Schema, capabilities: Capabilities, scope: Scope | None = None) -> Plan:
+    """`strategy` as it will run on this collection and server.
+
+    Raises:
+        PlanError: it doesn't fit; `.problems` lists every reason.
+        StrategyError: it is no strategy.
+    """
+    if not isinstance(strategy, Strategy):
+        raise StrategyError(f"not a strategy: {strategy!r}; e.g. Nearest(), or Formula(…).over(Nearest(limit=100))")
+    scope = scope or Scope()
+    target = Target(schema, capabilities)
+    resolved = strategy.resolved(schema)
+    made = Plan(resolved, scope, target, tuple(resolved.warnings(target)))
+    if problems := [*resolved.problems(target), *made.problems()]:
+        raise PlanError(dict.fromkeys(problems))
+    return made
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A strategy that fits its collection and server.
+
+    Attributes:
+        strategy: the strategy, with every vector's name filled in.
+        scope: what a call asks for.
+        target: the collection's schema and the server's capabilities.
+        strategy_warnings: what will work, but not as it seems, whatever the scope.
+    """
+
+    strategy: Strategy
+    scope: Scope
+    target: Target
+    strategy_warnings: tuple[str, ...] = ()
+
+    def within(self, scope: Scope) -> Plan:
+        """This plan for another call's scope; only the scope is checked anew.
+
+        Raises:
+            PlanError: the scope is wrong in itself, or asks for more than the candidates.
+        """
+        if scope == self.scope:
+            return self
+        made = replace(self, scope=scope)
+        if problems := list(made.problems()):
+            raise PlanError(problems)
+        return made
+
+    def problems(self) -> Iterator[str]:
+        """Why the strategy can't run within this scope on this server."""
+        if wrong := list(self.scope.problems()):
+            yield from wrong
+            return
+        yield from self._short_candidates()
+        for name in self._features():
+            feature = FEATURES[name]
+            if not self.target.capabilities.supports(name) and not feature.silent:
+                yield f"{feature.says} need Qdrant {_dotted(feature.since)}; this is {self.target.capabilities}"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What will work, but not as it seems."""
+        return (*self.strategy_warnings, *self._scope_warnings())
+
+    def flow(self, query: Query) -> Flow[Points]:
+        """The steps from `query` to ranked points; nothing has happened yet.
+
+        When Qdrant refuses a formula, one more search finds out which payload key is to blame.
+
+        Raises:
+            PlanError: a candidate lacks a payload key that the formula reads without a default.
+        """
+        required = self._required_keys()
+        if not required:
+            return (yield from self.strategy.flow(query, self.scope, self.target))
+        try:
+            return (yield from self.strategy.flow(query, self.scope, self.target))
+        except QdrantRerankError:
+            raise  # it says itself what is wrong
+        except Exception as error:
+            culprits = yield from self._culprits(required)
+            if not culprits:
+                raise
+            raise PlanError(culprits) from error
+
+    def explain(self, query: Query | None = None) -> Explanation:
+        """What will be asked of Qdrant, what it costs, and which servers would refuse it.
+
+        Args:
+            query: shows its request; without one, vectors and request-time values are stand-ins.
+        """
+        requests = [abbreviated(request) for request in self._requests(query)]
+        return Explanation(
+            strategy=repr(self.strategy),
+            collection=self.target.schema.collection,
+            vectors=self.target.schema.describe_vectors(),
+            server=str(self.target.capabilities),
+            embeds=tuple(sorted(self.strategy.needs())),
+            round_trips=self.strategy.cost.round_trips,
+            model_calls=self.strategy.cost.model_calls,
+            refusals=tuple(self._refusals()),
+            warnings=self.warnings,
+            requests=tuple(requests),
+        )
+
+    def _requests(self, query: Query | None) -> Iterator[Any]:
+        if not isinstance(self.strategy, Stage):
+            return
+        if query is None:
+            vectors, features = placeholders(self.strategy, self.target.schema)
+            yield self.strategy.request(Inputs(self.target, vectors, features), self.scope)
+            return
+        flow = embedded(query, self.strategy.needs(), self.target)
+        try:
+            next(flow)
+        except StopIteration as done:
+            yield self.strategy.request(done.value, self.scope)
+            return
+        raise StrategyError("explain(query) makes no model calls: give the query's vectors in Query(vectors=…)")
+
+    def _features(self) -> list[FeatureName]:
+        features = set(self.strategy.features())
+        if self.scope.score_threshold is not None and isinstance(self.strategy, Formula):
+            features.add("formula_score_threshold")
+        return sorted(features, key=lambda name: FEATURES[name].since)
+
+    def _refusals(self) -> Iterator[Refusal]:
+        for name in reversed(self._features()):
+            feature = FEATURES[name]
+            yield Refusal(_dotted(feature.since), feature.says, feature.silent)
+
+    def _short_candidates(self) -> Iterator[str]:
+        """Stages whose candidates can't fill what they rank."""
+        if isinstance(self.strategy, Stage):
+            yield from _short(self.strategy, self.scope.reach, "the call asks for")
+
+    def _scope_warnings(self) -> Iterator[str]:
+        root = self.strategy
+        if isinstance(root, Stage) and root.limit is not None:
+            yield f"limit={root.limit} of the outermost stage has no effect: the call's limit ({self.scope.limit}) decides"
+        for name in self._features():
+            if FEATURES[name].silent and not self.target.capabilities.supports(name):
+                yield f"{self.target.capabilities} ignores {FEATURES[name].says}, which {_dotted(FEATURES[name].since)} brought"
+
+    def _required_keys(self) -> list[str]:
+        """The payload keys that every candidate must have."""
+        formulas = [stage for stage in self.strategy.stages() if isinstance(stage, Formula)]
+        return list(dict.fromkeys(key for formula in formulas for key in formula.required_keys))
+
+    def _culprits(self, keys: list[str]) -> Flow[list[str]]:
+        """For each key that some point lacks, what to write instead; nothing if Qdrant can't be asked."""
+        lacking = [models.Filter(must=[models.IsEmptyCondition(is_empty=models.PayloadField(key=key))]) for key in keys]
+        try:
+            found = yield from Search(
+                [models.QueryRequest(filter=both(self.scope.filter, lack), limit=1, with_payload=False) for lack in lacking]
+            )
+        except Exception:
+            return []
+        return [
+            f"the formula reads {key!r} without a default, but e.g. point {points[0].id!r} of "
+            f"{self.target.schema.collection!r} has no such payload: give field({key!r}, default=…)"
+            for key, points in zip(keys, found, strict=True)
+            if points
+        ]
+
+
+def _short(stage: Stage, needed: int, who: str) -> Iterator[str]:
+    reaches = [candidate.reach(needed) for candidate in stage.candidates]
+    if reaches and max(reaches) < needed:
+        listed = ", ".join(f"{candidate!r}" for candidate in stage.candidates)
+        yield (
+            f"{who} {needed} points, but the candidates of {type(stage).__name__} hand on {max(reaches)}: "
+            f"raise the limit of {listed} to {needed} or more, or ask for fewer"
+        )
+    for candidate, reach in zip(stage.candidates, reaches, strict=True):
+        yield from _short(candidate, reach, f"{type(candidate).__name__} is to hand on")
+
+
+def _dotted(version: tuple[int, int, int]) -> str:
+    major, minor, patch = version
+    return f"{major}.{minor}.{patch}" if patch else f"{major}.{minor}"

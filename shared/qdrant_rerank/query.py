@@ -1,0 +1,134 @@
+"""What one call brings: the question, what is asked of it, and what it is asked of."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from qdrant_client import models
+
+from .capabilities import Capabilities
+from .checks import is_finite, is_whole
+from .schema import Schema
+from .steps import QueryVector, Vectors
+
+__all__ = ["Inputs", "Query", "Scope", "Target", "both", "not_a_filter", "sealed"]
+
+
+@dataclass(frozen=True)
+class Query:
+    """One question.
+
+    Attributes:
+        text: as the framework passes it; needed only if a vector has to be embedded or a model reads it.
+        vectors: query vectors that the caller has, by vector name (`""` is the unnamed one); they are not embedded
+            again. A `models.Document` is embedded by the server.
+        features: request-time values by name, for `given(name)` in formulas.
+        now: what `now()` means; the time of the call if None.
+    """
+
+    text: str = ""
+    vectors: Mapping[str, QueryVector] = field(default_factory=dict)
+    features: Mapping[str, Any] = field(default_factory=dict)
+    now: dt.datetime | None = None
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What one call asks for, beside the query: how many points, and from where.
+
+    Attributes:
+        limit: how many points to return (groups, with `group_by`).
+        filter: AND-ed with the strategy's own filters; reaches every candidate stage.
+        score_threshold: the score that the final stage must reach (for Euclid and Manhattan: must not exceed).
+        offset: how many of the best points to skip.
+        search_params: HNSW and quantisation parameters for the final stage, over the stage's own.
+        shard_key_selector: custom shards to search.
+        consistency: read consistency across replicas.
+        timeout: seconds for this request.
+        with_payload: True, False, a list of keys, or a `models.PayloadSelector`.
+        with_vectors: as `with_payload`, for the stored vectors.
+        group_by: a payload key; return at most `group_size` points for each of its values, for `limit` values.
+        group_size: see `group_by`.
+    """
+
+    limit: int = 10
+    filter: models.Filter | None = None
+    score_threshold: float | None = None
+    offset: int | None = None
+    search_params: models.SearchParams | None = None
+    shard_key_selector: models.ShardKeySelector | None = None
+    consistency: models.ReadConsistency | None = None
+    timeout: int | None = None
+    with_payload: models.WithPayloadInterface = True
+    with_vectors: models.WithVector = False
+    group_by: str | None = None
+    group_size: int = 1
+
+    @property
+    def reach(self) -> int:
+        """How many points the final stage has to rank: those returned and those skipped."""
+        return self.limit + (self.offset or 0)
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with this scope in itself."""
+        if not is_whole(self.limit, 1):
+            yield f"limit must be a whole number of at least 1, got {self.limit!r}"
+        if self.offset is not None and not is_whole(self.offset, 0):
+            yield f"offset must be a whole number of at least 0, got {self.offset!r}"
+        if self.filter is not None and not isinstance(self.filter, models.Filter):
+            yield not_a_filter(self.filter)
+        if self.score_threshold is not None and not is_finite(self.score_threshold):
+            yield f"score_threshold must be a finite number, got {self.score_threshold!r}"
+        if self.search_params is not None and not isinstance(self.search_params, models.SearchParams):
+            yield f"search_params must be a qdrant_client.models.SearchParams, got {self.search_params!r}"
+        if self.group_by is not None and self.offset:
+            yield "offset can't be combined with group_by: Qdrant's group query has no offset"
+        if not is_whole(self.group_size, 1):
+            yield f"group_size must be a whole number of at least 1, got {self.group_size!r}"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a strategy is to run on."""
+
+    schema: Schema
+    capabilities: Capabilities
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a request is built from, beside the strategy and its scope."""
+
+    target: Target
+    vectors: Vectors = field(default_factory=dict)
+    features: Mapping[str, Any] = field(default_factory=dict)
+    now: dt.datetime | None = None
+
+
+def both(own: models.Filter | None, call: models.Filter | None) -> models.Filter | None:
+    """The filter that asks for both; either may be None."""
+    if own is None or call is None:
+        return own or call
+    return models.Filter(must=[own, call])
+
+
+def sealed(filter: models.Filter | None) -> models.Filter | None:
+    """`filter` in a form that keeps its meaning between the levels of a request.
+
+    Qdrant hands filters down to the candidates by concatenating their clauses; two `should` (or `min_should`) would
+    become alternatives of each other, and points that meet only one of the filters would be found.
+    """
+    if filter is None or not (filter.should or filter.min_should):
+        return filter
+    return models.Filter(must=[filter])
+
+
+def not_a_filter(value: object) -> str:
+    """The message for something that isn't a filter."""
+    return (
+        f"filter must be a qdrant_client.models.Filter, got {type(value).__name__} {value!r}; e.g. "
+        "models.Filter(must=[models.FieldCondition(key='category', match=models.MatchValue(value='news'))])"
+    )

@@ -1,0 +1,230 @@
+"""Strategies as JSON and back: tagged by `kind`, only what differs from the defaults, unknown keys refused.
+
+Expressions may also be written as text: `{"kind": "formula", "expression": "0.8 * score() + 0.2 * field('rating', 3)"}`.
+Filters and other `qdrant_client.models` are Qdrant's own JSON. Pydantic checks every leaf by its field's type; the
+recursion is written here because the nodes are plain dataclasses with abstract members, and because an error has to
+name the line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final, TypeVar, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from . import stages
+from .errors import FormatError, StrategyError, did_you_mean
+from .expressions import nodes
+from .expressions.nodes import Constant, Expression
+from .expressions.parse import parse_expression
+from .jsonlines import line_of
+from .strategies import Stage, Strategy
+
+__all__ = ["from_json", "load", "save", "to_json"]
+
+_STAGES: Final[Mapping[str, type[Any]]] = {
+    "nearest": stages.Nearest,
+    "fusion": stages.Fusion,
+    "formula": stages.Formula,
+    "mmr": stages.Mmr,
+}
+_NODES: Final[Mapping[str, type[Any]]] = {
+    "constant": nodes.Constant,
+    "score": nodes.CandidateScore,
+    "field": nodes.Field,
+    "given": nodes.Given,
+    "sum": nodes.Sum,
+    "product": nodes.Product,
+    "negative": nodes.Negative,
+    "quotient": nodes.Quotient,
+    "power": nodes.Power,
+    "absolute": nodes.Absolute,
+    "exponential": nodes.Exponential,
+    "logarithm": nodes.Logarithm,
+    "square_root": nodes.SquareRoot,
+    "sigmoid": nodes.Sigmoid,
+    "tanh": nodes.Tanh,
+    "minimum": nodes.Minimum,
+    "maximum": nodes.Maximum,
+    "affinity": nodes.Affinity,
+    "when": nodes.When,
+    "decay": nodes.Decay,
+    "now": nodes.Now,
+    "instant": nodes.Instant,
+    "datetime_field": nodes.DatetimeField,
+    "geo_distance": nodes.GeoDistance,
+    "raw": nodes.Raw,
+}
+_KIND_OF: Final[Mapping[type[Any], str]] = {cls: kind for kind, cls in [*_STAGES.items(), *_NODES.items()]}
+
+T = TypeVar("T")
+Path_ = tuple[str | int, ...]
+
+
+class _Misfit(Exception):
+    """Something in a JSON value is wrong; `path` leads to it."""
+
+    def __init__(self, path: Path_, message: str) -> None:
+        self.path, self.message = path, message
+        super().__init__(message)
+
+
+def to_json(strategy: Strategy | Expression, indent: int | None = 2) -> str:
+    """The JSON text of a strategy or expression."""
+    return json.dumps(_encode(strategy), indent=indent, ensure_ascii=False)
+
+
+def from_json(text: str, path: str | PathLike[str] | None = None) -> Strategy:
+    """The strategy that JSON text holds.
+
+    Args:
+        text: as `to_json` writes it.
+        path: the file it is from, for error messages.
+
+    Raises:
+        FormatError: it isn't JSON, or isn't a strategy: a misspelt key, an unknown kind, a value of the wrong type.
+            The message gives the line.
+    """
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise FormatError(f"not JSON: {error.msg} (column {error.colno})", path, error.lineno) from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or thousands of brackets
+        raise FormatError(f"not a strategy: {error}", path) from None
+    try:
+        return _strategy(value, ())
+    except _Misfit as misfit:
+        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in misfit.path).lstrip(".")
+        message = f"{misfit.message} (at {where})" if where else misfit.message
+        raise FormatError(message, path, line_of(text, misfit.path)) from misfit.__cause__
+
+
+def load(path: str | PathLike[str]) -> Strategy:
+    """The strategy in a JSON file. Raises FormatError as `from_json`, and OSError if the file can't be read."""
+    return from_json(Path(path).read_text("utf-8"), path)
+
+
+def save(strategy: Strategy, path: str | PathLike[str]) -> None:
+    """Write a strategy to a JSON file."""
+    Path(path).write_text(to_json(strategy) + "\n", "utf-8")
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, Constant):
+        return value.value
+    if isinstance(value, tuple):
+        return [_encode(item) for item in value]
+    if not isinstance(value, Strategy | Expression):
+        return value
+    hints = _hints(type(value))
+    encoded = {"kind": _KIND_OF[type(value)]}
+    attributes = dataclasses.fields(value)  # type: ignore[arg-type]  # every strategy and node is a dataclass
+    for attribute in sorted(attributes, key=lambda attribute: attribute.name == "candidates"):  # candidates read best last
+        item = getattr(value, attribute.name)
+        if item != attribute.default:
+            leaf = _is_leaf(hints[attribute.name])
+            encoded[attribute.name] = _dump(hints[attribute.name], item) if leaf else _encode(item)
+    return encoded
+
+
+def _dump(hint: Any, value: Any) -> Any:
+    return _adapter(hint).dump_python(value, mode="json", by_alias=True, exclude_none=True)
+
+
+def _strategy(value: Any, path: Path_) -> Strategy:
+    found: Strategy = _decode(value, path, _STAGES, "strategy")
+    return found
+
+
+def _expression(value: Any, path: Path_) -> Expression:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number: Expression = _made(nodes.Constant, {"value": value}, path)
+        return number
+    if isinstance(value, str):
+        written: Expression = _made(parse_expression, {"text": value}, path)
+        return written
+    found: Expression = _decode(value, path, _NODES, "expression")
+    return found
+
+
+def _decode(value: Any, path: Path_, kinds: Mapping[str, type[Any]], what: str) -> Any:
+    if not isinstance(value, dict):
+        raise _Misfit(path, f"expected a {what}, an object with a kind, got {json.dumps(value)}")
+    kind = value.get("kind")
+    if not isinstance(kind, str) or kind not in kinds:
+        listed = ", ".join(kinds)
+        raise _Misfit((*path, "kind"), f"unknown kind of {what} {kind!r}; there are {listed}{did_you_mean(str(kind), kinds)}")
+    cls = kinds[kind]
+    hints = _hints(cls)
+    known = [attribute.name for attribute in dataclasses.fields(cls)]
+    arguments = {}
+    for key, item in value.items():
+        if key == "kind":
+            continue
+        if key not in known:
+            raise _Misfit((*path, key), f"{kind} has no {key!r}; it has {', '.join(known)}{did_you_mean(key, known)}")
+        arguments[key] = _argument(hints[key], item, (*path, key))
+    missing = [name for name in _required(cls) if name not in arguments]
+    if missing:
+        raise _Misfit(path, f"{kind} lacks {', '.join(map(repr, missing))}")
+    return _made(cls, arguments, path)
+
+
+def _argument(hint: Any, value: Any, path: Path_) -> Any:
+    if hint == Expression:
+        return _expression(value, path)
+    if _is_leaf(hint):
+        try:
+            return _adapter(hint).validate_json(json.dumps(value), strict=True)  # strict: true is no 1, "5" no 5
+        except ValidationError as error:
+            first = error.errors()[0]
+            got = json.dumps(first["input"], default=str)
+            raise _Misfit((*path, *_leading(value, first["loc"])), f"{first['msg']}, got {got}") from None
+    if not isinstance(value, list):
+        raise _Misfit(path, f"expected a list, got {json.dumps(value)}")
+    item = _expression if hint == tuple[Expression, ...] else _strategy
+    return tuple(item(each, (*path, number)) for number, each in enumerate(value))
+
+
+def _leading(value: Any, location: Iterable[Any]) -> Iterator[str | int]:
+    """What of pydantic's location leads through the value; the rest of it names types."""
+    for part in location:
+        if (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int)):
+            yield part
+            value = value[part]
+
+
+def _made(function: Any, arguments: Mapping[str, Any], path: Path_) -> Any:
+    try:
+        return function(**arguments)
+    except StrategyError as error:
+        raise _Misfit(path, str(error)) from error
+
+
+def _required(cls: type[Any]) -> Iterable[str]:
+    missing = dataclasses.MISSING
+    return [a.name for a in dataclasses.fields(cls) if a.default is missing and a.default_factory is missing]
+
+
+def _is_leaf(hint: Any) -> bool:
+    return hint not in (Expression, tuple[Expression, ...], tuple[Stage, ...])
+
+
+def _hints(cls: type[Any]) -> dict[str, Any]:
+    return _all_hints()[cls]
+
+
+@cache
+def _all_hints() -> dict[type[Any], dict[str, Any]]:
+    return {cls: get_type_hints(cls) for cls in _KIND_OF}
+
+
+@cache
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(hint)

@@ -1,0 +1,169 @@
+"""Candidates scored by an expression."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from functools import cached_property
+from typing import Any, Self
+
+from qdrant_client import models
+
+from ..capabilities import Capabilities, FeatureName
+from ..errors import StrategyError
+from ..expressions.inspect import candidate_scores, fixed_nodes, payload_keys
+from ..expressions.lowering import Candidate, Lowering, lower, score_index
+from ..expressions.nodes import Expression, ExpressionLike, as_expression
+from ..query import Inputs, Target
+from ..schema import Schema
+from ..strategies import Stage
+from .nearest import Nearest
+
+__all__ = ["Formula"]
+
+
+class _CompiledQuery(models.FormulaQuery):
+    """A formula query that isn't copied by `copy.deepcopy`: it is never changed, and may be large (see `vectors.Shared`)."""
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return self
+
+
+@dataclass
+class _Memory:
+    """What was compiled for one server and one list of candidates: all of it, or the parts that no query changes."""
+
+    query: models.FormulaQuery | None = None
+    compiled: dict[int, models.Expression] = dataclass_field(default_factory=dict[int, models.Expression])
+    defaults: dict[str, float] = dataclass_field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True, repr=False)
+class Formula(Stage):
+    """Candidates scored by an expression over their scores and payload, in Qdrant.
+
+    Args:
+        expression: built from `score()`, `field(key, default=…)`, numbers and operators, or a raw
+            `qdrant_client.models` expression.
+
+    Raises:
+        StrategyError: it is no expression, or reads the score of a candidate that isn't there.
+    """
+
+    expression: Expression
+
+    def __init__(
+        self,
+        expression: ExpressionLike,
+        *,
+        candidates: tuple[Stage, ...] = (),
+        limit: int | None = None,
+        filter: models.Filter | None = None,
+        score_threshold: float | None = None,
+        params: models.SearchParams | None = None,
+        name: str | None = None,
+    ) -> None:
+        # written out because what is given and what is kept differ: a number becomes an expression
+        object.__setattr__(self, "expression", as_expression(expression))
+        object.__setattr__(self, "candidates", candidates)
+        object.__setattr__(self, "limit", limit)
+        object.__setattr__(self, "filter", filter)
+        object.__setattr__(self, "score_threshold", score_threshold)
+        object.__setattr__(self, "params", params)
+        object.__setattr__(self, "name", name)
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.candidates and all(stage.title is not None for stage in self.candidates):
+            self._check_scores(self.candidates)
+
+    def _check_scores(self, candidates: tuple[Stage, ...]) -> None:
+        named = [Candidate(stage.title) for stage in candidates]
+        for score in candidate_scores(self.expression):
+            score_index(score, named)
+
+    def query(self, inputs: Inputs, limit: int) -> models.QueryInterface:
+        target = inputs.target
+        candidates = self.as_candidates(target.schema)
+        memory = self._memories.setdefault((candidates, target.capabilities), _Memory())
+        if memory.query is not None:
+            return memory.query
+        lowering = Lowering(
+            candidates,
+            target.capabilities,
+            inputs.features,
+            inputs.now,
+            memory.defaults,
+            self._fixed_nodes,
+            memory.compiled,
+        )
+        formula = lower(self.expression, lowering)
+        query = _CompiledQuery.model_construct(formula=formula, defaults=memory.defaults)
+        if id(self.expression) in self._fixed_nodes:
+            memory.query = query
+        return query
+
+    def as_candidates(self, schema: Schema) -> tuple[Candidate, ...]:
+        """The candidate stages as the expression sees them."""
+        return tuple(Candidate(stage.title, _is_distance(stage, schema)) for stage in self.candidates)
+
+    @cached_property
+    def _memories(self) -> dict[tuple[tuple[Candidate, ...], Capabilities], _Memory]:
+        """Compiled formulas: compiling a learned one takes longer than the query, and most of it never changes."""
+        return {}
+
+    @cached_property
+    def _fixed_nodes(self) -> dict[int, Expression]:
+        return fixed_nodes(self.expression)
+
+    @cached_property
+    def required_keys(self) -> tuple[str, ...]:
+        """The payload keys that every candidate must have."""
+        return tuple(key.key for key in payload_keys(self.expression) if not key.has_default)
+
+    def own_problems(self, target: Target) -> Iterator[str]:
+        if not self.candidates:
+            yield f"{self!r} has no candidates to score: add .over(Nearest(limit=100))"
+        else:
+            try:
+                self._check_scores(self.candidates)
+            except StrategyError as error:
+                yield str(error)
+        yield from _index_problems(self.expression, target.schema)
+
+    def own_warnings(self, target: Target) -> Iterator[str]:
+        yield from _index_warnings(self.expression, target.schema)
+
+    def own_features(self) -> Iterator[FeatureName]:
+        yield "formula"
+        if self.score_threshold is not None:
+            yield "formula_score_threshold"
+
+    def _own_arguments(self) -> Iterator[str]:
+        yield repr(self.expression)
+
+
+def _is_distance(stage: Stage, schema: Schema) -> bool:
+    """Whether the stage's scores are distances, where lower is better. Fusions and formulas turn them around."""
+    return isinstance(stage, Nearest) and stage.using is not None and schema.vectors[stage.using].is_distance
+
+
+def _index_problems(expression: Expression, schema: Schema) -> Iterator[str]:
+    for key in payload_keys(expression):
+        hidden = schema.indexes.get(key.key) == models.PayloadSchemaType.KEYWORD
+        if key.index == models.PayloadSchemaType.FLOAT and hidden:
+            yield (
+                f"field({key.key!r}) reads a number, but the collection {schema.collection!r} has a keyword index on it, "
+                "which hides numbers from formulas: replace it by a float index"
+            )
+
+
+def _index_warnings(expression: Expression, schema: Schema) -> Iterator[str]:
+    for key in payload_keys(expression):
+        if key.index == models.PayloadSchemaType.FLOAT and schema.indexes.get(key.key) == models.PayloadSchemaType.INTEGER:
+            yield (
+                f"the integer index on {key.key!r} hides values with decimals from formulas, which then count as missing: "
+                "if there may be any, replace it by a float index"
+            )

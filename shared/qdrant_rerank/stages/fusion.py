@@ -1,0 +1,108 @@
+"""One ranking from several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from qdrant_client import models
+
+from ..capabilities import FeatureName
+from ..checks import is_finite, is_whole
+from ..errors import StrategyError
+from ..query import Inputs, Target
+from ..strategies import Stage
+
+__all__ = ["Fusion"]
+
+FusionMethod: TypeAlias = Literal["rrf", "dbsf"]
+
+
+@dataclass(frozen=True, repr=False)
+class Fusion(Stage):
+    """One ranking from several: by ranks (`Fusion.rrf()`) or by normalised scores (`Fusion.dbsf()`)."""
+
+    method: FusionMethod = "rrf"
+    k: int | None = None
+    weights: tuple[float, ...] | None = None
+
+    @classmethod
+    def rrf(
+        cls,
+        k: int | None = None,
+        weights: Sequence[float] | None = None,
+        *,
+        limit: int | None = None,
+        filter: models.Filter | None = None,
+        score_threshold: float | None = None,
+        name: str | None = None,
+    ) -> Fusion:
+        """Reciprocal rank fusion: the sum over candidates of `1 / (rank / weight + k - 1)`, ranks from 1.
+
+        Args:
+            k: Qdrant's default is 2. The 60 of Cormack, Clarke and Büttcher (SIGIR 2009), who count ranks from 1
+                as `1 / (60 + rank)`, is `k=61` here.
+            weights: one for each candidate, in the order of `.over(...)`; absolute, not shares.
+            limit, filter, score_threshold, name: as for every stage.
+        """
+        listed = None if weights is None else tuple(weights)
+        return cls("rrf", k, listed, limit=limit, filter=filter, score_threshold=score_threshold, name=name)
+
+    @classmethod
+    def dbsf(
+        cls,
+        *,
+        limit: int | None = None,
+        filter: models.Filter | None = None,
+        score_threshold: float | None = None,
+        name: str | None = None,
+    ) -> Fusion:
+        """Distribution-based score fusion: scores normalised by mean ± 3 standard deviations, then added."""
+        return cls("dbsf", limit=limit, filter=filter, score_threshold=score_threshold, name=name)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.method not in ("rrf", "dbsf"):
+            raise StrategyError(f"fusion is by 'rrf' or 'dbsf', got {self.method!r}")
+        if self.method == "dbsf" and (self.k is not None or self.weights is not None):
+            raise StrategyError("k and weights belong to rrf; dbsf has neither")
+        if self.k is not None and not is_whole(self.k, 1):
+            raise StrategyError(f"the k of rrf must be a whole number of at least 1, got {self.k!r}")
+        if self.weights is None:
+            return
+        object.__setattr__(self, "weights", tuple(self.weights))
+        for weight in self.weights:
+            if not is_finite(weight) or weight <= 0:
+                raise StrategyError(f"a weight of rrf must be a finite number above 0, got {weight!r}")
+        if self.candidates and len(self.weights) != len(self.candidates):
+            raise StrategyError(f"rrf has {len(self.weights)} weights for {len(self.candidates)} candidates: give one for each")
+
+    def query(self, inputs: Inputs, limit: int) -> models.QueryInterface:
+        if self.k is None and self.weights is None:  # the older wire form, which every server understands
+            return models.FusionQuery(fusion=models.Fusion(self.method))
+        weights = None if self.weights is None else [float(weight) for weight in self.weights]
+        return models.RrfQuery(rrf=models.Rrf(k=self.k, weights=weights))
+
+    @property
+    def title(self) -> str | None:
+        return self.name if self.name is not None else self.method
+
+    def own_problems(self, target: Target) -> Iterator[str]:
+        if not self.candidates:
+            yield f"{self!r} has nothing to fuse: add .over(Nearest(…), Nearest(…))"
+
+    def own_warnings(self, target: Target) -> Iterator[str]:
+        if len(self.candidates) == 1:
+            yield f"{self!r} fuses a single candidate, which ranks as that candidate alone does"
+
+    def own_features(self) -> Iterator[FeatureName]:
+        yield "dbsf" if self.method == "dbsf" else "query"
+        if self.k is not None:
+            yield "rrf_k"
+        if self.weights is not None:
+            yield "rrf_weights"
+
+    def _head(self) -> str:
+        own = [f"{key}={getattr(self, key)!r}" for key in ("k", "weights") if getattr(self, key) is not None]
+        return f"Fusion.{self.method}({', '.join([*own, *self._common_arguments()])})"

@@ -1,0 +1,114 @@
+"""Stages that compare vectors: `Nearest`, and `Mmr`, which compares the found points with each other too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Self
+
+from qdrant_client import models
+
+from ..capabilities import FeatureName
+from ..checks import is_finite, is_whole
+from ..errors import StrategyError, did_you_mean
+from ..query import Inputs, Target
+from ..schema import Schema
+from ..strategies import CANDIDATES, Stage
+
+__all__ = ["Mmr", "Nearest"]
+
+
+@dataclass(frozen=True, repr=False)
+class _Comparing(Stage):
+    """A stage that compares the query's vector with a stored one."""
+
+    using: str | None = None
+
+    @property
+    def vector(self) -> str | None:
+        return self.using
+
+    @property
+    def title(self) -> str | None:
+        return self.name if self.name is not None else self.using
+
+    def resolved(self, schema: Schema) -> Self:
+        stage = super().resolved(schema)
+        return stage if stage.using is not None else replace(stage, using=schema.only_dense())
+
+    def own_problems(self, target: Target) -> Iterator[str]:
+        schema = target.schema
+        kind = type(self).__name__
+        if self.using is None:
+            yield (
+                f"{kind}() without a name means the only dense vector, but the collection {schema.collection!r} has "
+                f"{schema.describe_vectors()}: write {kind}(name)"
+            )
+        elif self.using not in schema.vectors:
+            hint = did_you_mean(self.using, schema.vectors)
+            yield f"no vector named {self.using!r}; the collection {schema.collection!r} has {schema.describe_vectors()}{hint}"
+
+    def _own_arguments(self) -> Iterator[str]:
+        if self.using is not None:
+            yield repr(self.using)
+
+
+@dataclass(frozen=True, repr=False)
+class Nearest(_Comparing):
+    """The points whose vector is nearest to the query's: search, or with `.over(...)` rescoring of candidates.
+
+    Works for dense, sparse and multivectors. `using` is the vector's name; None means the collection's only dense
+    vector, `""` the unnamed one. Scores are Qdrant's: similarity for Cosine and Dot, distance for Euclid and Manhattan.
+    """
+
+    def query(self, inputs: Inputs, limit: int) -> models.QueryInterface:
+        assert self.using is not None
+        return models.NearestQuery.model_construct(nearest=inputs.vectors[self.using], mmr=None)
+
+
+@dataclass(frozen=True, repr=False)
+class Mmr(_Comparing):
+    """Maximal marginal relevance: near the query, but not near each other.
+
+    The relevance is the similarity of `using` to the query, whatever scored the candidates. The answer is in the
+    order of choice, which is the ranking; its scores don't descend.
+
+    Args:
+        using: the vector's name, as for `Nearest`.
+        diversity: 0 is pure relevance, 1 pure diversity. (LangChain's `lambda_mult` and LlamaIndex's
+            `mmr_threshold` are 1 - diversity.)
+        candidates_limit: how many of the most relevant points to choose among; by default 100, or all candidates.
+    """
+
+    diversity: float = 0.5
+    candidates_limit: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not is_finite(self.diversity) or not 0 <= self.diversity <= 1:
+            raise StrategyError(f"the diversity of Mmr must be between 0 and 1, got {self.diversity!r}")
+        limit = self.candidates_limit
+        if limit is not None and not is_whole(limit, 1):
+            raise StrategyError(f"the candidates_limit of Mmr must be a whole number of at least 1, got {limit!r}")
+
+    def query(self, inputs: Inputs, limit: int) -> models.QueryInterface:
+        assert self.using is not None
+        found = sum(candidate.reach(limit) for candidate in self.candidates)
+        among = self.candidates_limit or max(found or CANDIDATES, limit)
+        mmr = models.Mmr(diversity=float(self.diversity), candidates_limit=among)
+        return models.NearestQuery.model_construct(nearest=inputs.vectors[self.using], mmr=mmr)
+
+    def own_problems(self, target: Target) -> Iterator[str]:
+        yield from super().own_problems(target)
+        info = target.schema.vectors.get(self.using or "")
+        if self.using is not None and info is not None and info.kind == "sparse":
+            yield f"Mmr compares points with each other by a dense vector; {self.using!r} is sparse"
+
+    def own_features(self) -> Iterator[FeatureName]:
+        yield "mmr"
+
+    def _own_arguments(self) -> Iterator[str]:
+        yield from super()._own_arguments()
+        yield f"diversity={self.diversity!r}"
+        if self.candidates_limit is not None:
+            yield f"candidates_limit={self.candidates_limit!r}"

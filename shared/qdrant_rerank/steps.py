@@ -1,0 +1,226 @@
+"""The things a flow may ask for, and the two drivers that answer them; the only file that drives a flow.
+
+A *flow* is a generator: it yields steps (`Embed`, `Search`, `Score`), is sent each answer, and returns its result.
+It does no I/O, so every multi-step retrieval is written once and can be tested with a script of answers.
+
+Laws (tested):
+
+* `run(flow, executor)` and `await arun(flow, async_executor)` return the same for executors that answer the same.
+* An exception in a step is thrown into the flow at its `yield`, so a strategy may catch it and degrade.
+* Cancellation is not caught; it closes the flow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, assert_never
+
+from qdrant_client import models
+
+__all__ = [
+    "AsyncServices",
+    "Embed",
+    "Flow",
+    "Points",
+    "QueryVector",
+    "Request",
+    "Score",
+    "Search",
+    "Services",
+    "Step",
+    "Vectors",
+    "arun",
+    "run",
+    "together",
+]
+
+R = TypeVar("R")
+S = TypeVar("S", bound="_Asks[Any]")
+
+QueryVector: TypeAlias = (
+    "list[float] | list[list[float]] | models.SparseVector | models.Document | models.Image | models.InferenceObject"
+)
+"""What Qdrant compares: dense numbers, token vectors, a sparse vector, or an object that the server embeds."""
+Vectors: TypeAlias = Mapping[str, QueryVector]
+"""Query vectors by vector name; the unnamed vector is `""`."""
+Points: TypeAlias = list[models.ScoredPoint]
+"""Ranked points, best first: the rank is the position (scores need not descend, e.g. after MMR)."""
+Request: TypeAlias = "models.QueryRequest | models.QueryGroupsRequest"
+
+
+class _Asks(Generic[R]):
+    """Makes `answer = yield from step` carry the type of the answer."""
+
+    def __iter__(self: S) -> Generator[S, Any, R]:
+        answer: R = yield self
+        return answer
+
+
+@dataclass(frozen=True)
+class Embed(_Asks[list[Vectors]]):
+    """Asks for the query vectors of `texts`, for the vectors named in `using`; one mapping for each text."""
+
+    texts: Sequence[str]
+    using: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Search(_Asks[list[Points]]):
+    """Asks Qdrant for the points of each request.
+
+    All plain requests of one step go out in one round trip. A group request has an endpoint of its own, so each
+    is one more round trip; its groups come back flattened, best group first.
+    """
+
+    requests: Sequence[Request]
+    consistency: models.ReadConsistency | None = None
+    timeout: int | None = None
+
+
+@dataclass(frozen=True)
+class Score(_Asks[list[float]]):
+    """Asks the feedback model for one score for each text; higher is better."""
+
+    query: str
+    texts: Sequence[str]
+
+
+Step: TypeAlias = Embed | Search | Score
+Flow: TypeAlias = Generator[Step, Any, R]
+
+
+class Services(Protocol):
+    """What answers steps, synchronously."""
+
+    def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]: ...
+    def search(self, step: Search) -> list[Points]: ...
+    def score(self, query: str, texts: Sequence[str]) -> list[float]: ...
+
+
+class AsyncServices(Protocol):
+    """What answers steps, without blocking the event loop."""
+
+    async def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]: ...
+    async def search(self, step: Search) -> list[Points]: ...
+    async def score(self, query: str, texts: Sequence[str]) -> list[float]: ...
+
+
+def run(flow: Flow[R], services: Services) -> R:
+    """Drive `flow` to its result, answering each step with `services`."""
+    with closing(flow):
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    answer = _ask(step, services)
+                except Exception as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+        except StopIteration as done:
+            result: R = done.value
+            return result
+
+
+async def arun(flow: Flow[R], services: AsyncServices) -> R:
+    """Drive `flow` to its result, awaiting each step; `run` with one `await`."""
+    with closing(flow):
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    answer = await _ask(step, services)
+                except Exception as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+        except StopIteration as done:
+            result: R = done.value
+            return result
+
+
+def _ask(step: Step, services: Services | AsyncServices) -> Any:
+    """The service call that answers `step`; a coroutine when the services are async."""
+    match step:
+        case Embed():
+            return services.embed(step.texts, step.using)
+        case Search():
+            return services.search(step)
+        case Score():
+            return services.score(step.query, step.texts)
+    assert_never(step)
+
+
+def together(flows: Sequence[Flow[R]]) -> Flow[list[R]]:
+    """Run many flows side by side as one flow: what they ask for at the same time is asked for once.
+
+    Embeddings for the same vectors become one `Embed`, searches with the same options one `Search` (one round
+    trip). A step's exception is thrown into each flow that shares the step; one that a flow doesn't catch ends them all.
+    """
+    results: dict[int, R] = {}
+    waiting: dict[int, Step] = {}
+
+    def advance(number: int, resume: Callable[[Any], Step], answer: Any) -> None:
+        try:
+            waiting[number] = resume(answer)
+        except StopIteration as done:
+            results[number] = done.value
+
+    try:
+        for number, flow in enumerate(flows):
+            advance(number, flow.send, None)
+        while waiting:
+            asked, waiting = waiting, {}
+            for step, numbers in _merged(asked):
+                try:
+                    answers: list[Any] = yield from step
+                except Exception as error:
+                    for number in numbers:
+                        advance(number, flows[number].throw, error)
+                    continue
+                shares = _shares(answers, [asked[number] for number in numbers])
+                for number, share in zip(numbers, shares, strict=True):
+                    advance(number, flows[number].send, share)
+    finally:
+        for flow in flows:
+            flow.close()
+    return [results[number] for number in range(len(flows))]
+
+
+def _merged(asked: Mapping[int, Step]) -> Iterator[tuple[Step, list[int]]]:
+    """Steps that ask for all of `asked`, each with the numbers of the flows it asks for."""
+    alike: dict[object, list[int]] = {}
+    for number, step in asked.items():
+        match step:
+            case Embed():
+                key: object = (Embed, step.using)
+            case Search():
+                key = (Search, repr(step.consistency), step.timeout)
+            case Score():
+                key = number
+        alike.setdefault(key, []).append(number)
+    for numbers in alike.values():
+        yield _joined([asked[number] for number in numbers]), numbers
+
+
+def _joined(steps: Sequence[Step]) -> Step:
+    """One step that asks what these ask, which are of one kind and, for `Score`, just one."""
+    first = steps[0]
+    match first:
+        case Embed():
+            return replace(first, texts=[text for step in steps if isinstance(step, Embed) for text in step.texts])
+        case Search():
+            return replace(first, requests=[request for step in steps if isinstance(step, Search) for request in step.requests])
+        case Score():
+            return first
+
+
+def _shares(answers: list[Any], steps: Sequence[Step]) -> Iterator[list[Any]]:
+    """Deal the answers of a merged step out to the steps that it was merged from."""
+    start = 0
+    for step in steps:
+        size = len(step.requests) if isinstance(step, Search) else len(step.texts)
+        yield answers[start : start + size]
+        start += size

@@ -1,0 +1,243 @@
+"""What a strategy is: one query → ranked points, as a frozen value without I/O; and what it works on.
+
+`Strategy` is anything with a `flow`. `Stage` is a strategy that Qdrant runs alone; stages nest by `.over(...)` into
+one request. The stages themselves are in `stages.py`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Self
+
+from qdrant_client import models
+
+from .capabilities import FeatureName
+from .checks import is_finite, is_whole
+from .errors import QueryError, StrategyError, did_you_mean
+from .literals import literal
+from .query import Inputs, Query, Scope, Target, both, not_a_filter, sealed
+from .schema import Schema
+from .steps import Embed, Flow, Points, QueryVector, Request, Search
+from .vectors import checked_vector
+
+__all__ = ["CANDIDATES", "Cost", "Stage", "Strategy", "embedded"]
+
+CANDIDATES = 100
+"""How many points a candidate stage fetches when its `limit` isn't set (Qdrant's own default is the root's limit,
+which leaves a rescoring nothing to choose from)."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one query costs: requests to Qdrant, and texts that a model reads beyond embedding the query."""
+
+    round_trips: int = 1
+    model_calls: int = 0
+
+
+class Strategy(ABC):
+    """A way to turn one query into ranked points: a frozen, serialisable value.
+
+    Laws (tested): `eval(repr(s)) == s`; `from_json(to_json(s)) == s`; `flow` is pure between its steps.
+    """
+
+    cost: ClassVar[Cost] = Cost()
+
+    @abstractmethod
+    def needs(self) -> frozenset[str]:
+        """The names of the vectors that the query must be embedded for (of a resolved strategy)."""
+
+    @abstractmethod
+    def flow(self, query: Query, scope: Scope, target: Target) -> Flow[Points]:
+        """The steps from query to points."""
+
+    @abstractmethod
+    def resolved(self, schema: Schema) -> Self:
+        """This strategy with the names of vectors that it leaves open filled in from the schema."""
+
+    @abstractmethod
+    def stages(self) -> Iterator[Stage]:
+        """Every stage in it, outermost first."""
+
+    def problems(self, target: Target) -> Iterator[str]:
+        """Why this strategy can't run on `target`."""
+        for stage in self.stages():
+            yield from stage.own_problems(target)
+
+    def warnings(self, target: Target) -> Iterator[str]:
+        """What will work on `target`, but not as it seems."""
+        for stage in self.stages():
+            yield from stage.own_warnings(target)
+
+    def features(self) -> frozenset[FeatureName]:
+        """What the server must be able to do."""
+        return frozenset(feature for stage in self.stages() for feature in stage.own_features())
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Stage(Strategy):
+    """A strategy that Qdrant runs by itself, in one request; stages nest.
+
+    Args:
+        candidates: the stages whose points this one ranks; set by `.over(...)`.
+        limit: how many points it hands on as a candidate; 100 if None. The outermost stage returns what the call asks.
+        filter: only points that meet it; AND-ed with the call's filter.
+        score_threshold: only points that reach it.
+        params: HNSW and quantisation parameters of its search.
+        name: what `score(name)` calls it in a formula above; the vector's name if None.
+    """
+
+    candidates: tuple[Stage, ...] = ()
+    limit: int | None = None
+    filter: models.Filter | None = None
+    score_threshold: float | None = None
+    params: models.SearchParams | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        kind = type(self).__name__
+        for candidate in self.candidates:
+            if not isinstance(candidate, Stage):
+                raise StrategyError(
+                    f"{candidate!r} can't be a candidate of {kind}: only what Qdrant runs by itself can; "
+                    "put strategies that call a model outermost"
+                )
+        if self.limit is not None and not is_whole(self.limit, 1):
+            raise StrategyError(f"the limit of {kind} must be a whole number of at least 1, got {self.limit!r}")
+        if self.filter is not None and not isinstance(self.filter, models.Filter):
+            raise StrategyError(f"{kind}: {not_a_filter(self.filter)}")
+        if self.score_threshold is not None and not is_finite(self.score_threshold):
+            raise StrategyError(f"the score_threshold of {kind} must be a finite number, got {self.score_threshold!r}")
+        if self.params is not None and not isinstance(self.params, models.SearchParams):
+            raise StrategyError(f"the params of {kind} must be a qdrant_client.models.SearchParams, got {self.params!r}")
+
+    def over(self, *candidates: Stage) -> Self:
+        """This stage, run over the points that those stages find."""
+        if not candidates:
+            raise StrategyError(f"{type(self).__name__}.over() needs at least one stage to run over")
+        return replace(self, candidates=candidates)
+
+    # What a kind of stage says of itself
+
+    @abstractmethod
+    def query(self, inputs: Inputs, limit: int) -> models.QueryInterface:
+        """What this stage asks Qdrant to do, to return `limit` points."""
+
+    @property
+    def vector(self) -> str | None:
+        """The vector that this stage compares; None if it compares none."""
+        return None
+
+    @property
+    def title(self) -> str | None:
+        """The name that `score(name)` finds it by."""
+        return self.name
+
+    def own_problems(self, target: Target) -> Iterator[str]:
+        """Why this stage, apart from its candidates, can't run on `target`."""
+        yield from ()
+
+    def own_warnings(self, target: Target) -> Iterator[str]:
+        """What will work, but not as it seems, in this stage apart from its candidates."""
+        yield from ()
+
+    def own_features(self) -> Iterator[FeatureName]:
+        """What the server must be able to do for this stage apart from its candidates."""
+        yield "query"
+
+    def resolved(self, schema: Schema) -> Self:
+        return replace(self, candidates=tuple(stage.resolved(schema) for stage in self.candidates))
+
+    # What all stages have in common
+
+    def needs(self) -> frozenset[str]:
+        return frozenset(stage.vector for stage in self.stages() if stage.vector is not None)
+
+    def stages(self) -> Iterator[Stage]:
+        yield self
+        for candidate in self.candidates:
+            yield from candidate.stages()
+
+    def flow(self, query: Query, scope: Scope, target: Target) -> Flow[Points]:
+        inputs = yield from embedded(query, self.needs(), target)
+        request = self.request(inputs, scope)
+        [points] = yield from Search([request], scope.consistency, scope.timeout)
+        return points
+
+    def request(self, inputs: Inputs, scope: Scope) -> Request:
+        """The request for this stage and all its candidates; pure."""
+        clauses = self._clauses(inputs, scope.reach)
+        clauses |= {
+            "filter": sealed(both(self.filter, scope.filter)),
+            "score_threshold": self.score_threshold if scope.score_threshold is None else scope.score_threshold,
+            "params": scope.search_params or self.params,
+            "shard_key": scope.shard_key_selector,
+            "limit": scope.limit,
+            "with_payload": scope.with_payload,
+            "with_vector": scope.with_vectors or None,
+        }
+        if scope.group_by is not None:
+            return models.QueryGroupsRequest(**clauses, group_by=scope.group_by, group_size=scope.group_size)
+        # without validation, which would copy every vector once more: all parts are checked or made here
+        return models.QueryRequest.model_construct(**clauses, offset=scope.offset or None)
+
+    def prefetch(self, inputs: Inputs, needed: int) -> models.Prefetch:
+        """This stage as a candidate of one that ranks `needed` points; pure."""
+        limit = self.reach(needed)
+        clauses = self._clauses(inputs, limit)
+        clauses |= {"filter": sealed(self.filter), "score_threshold": self.score_threshold, "params": self.params}
+        return models.Prefetch.model_construct(**clauses, limit=limit)
+
+    def reach(self, needed: int) -> int:
+        """How many points this stage hands to one that ranks `needed`."""
+        return self.limit if self.limit is not None else max(CANDIDATES, needed)
+
+    def _clauses(self, inputs: Inputs, limit: int) -> dict[str, Any]:
+        return {
+            "query": self.query(inputs, limit),
+            "using": self.vector or None,  # the unnamed vector is not named on the wire
+            "prefetch": [stage.prefetch(inputs, limit) for stage in self.candidates] or None,
+        }
+
+    def __repr__(self) -> str:
+        over = ", ".join(map(repr, self.candidates))
+        return f"{self._head()}.over({over})" if over else self._head()
+
+    def _head(self) -> str:
+        """The text of the stage without its candidates."""
+        return f"{type(self).__name__}({', '.join([*self._own_arguments(), *self._common_arguments()])})"
+
+    def _own_arguments(self) -> Iterator[str]:
+        yield from ()
+
+    def _common_arguments(self) -> Iterator[str]:
+        for attribute in fields(Stage):
+            value = getattr(self, attribute.name)
+            if attribute.name != "candidates" and value is not None:
+                yield f"{attribute.name}={literal(value)}"
+
+
+def embedded(query: Query, needs: frozenset[str], target: Target) -> Flow[Inputs]:
+    """What requests are built from, embedding the query only for the vectors that it doesn't bring along.
+
+    Raises:
+        QueryError: a vector isn't in the collection or doesn't fit, or there is no text to embed.
+    """
+    schema = target.schema
+    for name in query.vectors:
+        if name not in schema.vectors:
+            there = f"the collection {schema.collection!r} has {schema.describe_vectors()}{did_you_mean(name, schema.vectors)}"
+            raise QueryError(f"the query brings a vector for {name!r}, but {there}")
+    vectors: dict[str, QueryVector] = {name: query.vectors[name] for name in sorted(needs) if name in query.vectors}
+    missing = needs.difference(vectors)
+    if missing:
+        if not isinstance(query.text, str) or not query.text.strip():
+            listed = ", ".join(map(repr, sorted(missing)))
+            raise QueryError(f"the query's text is empty ({query.text!r}): there is nothing to embed for {listed}")
+        [found] = yield from Embed([query.text], missing)
+        vectors |= found
+    checked = {name: checked_vector(name, vector, target.schema.vectors[name]) for name, vector in vectors.items()}
+    return Inputs(target, checked, query.features, query.now or dt.datetime.now(dt.UTC))

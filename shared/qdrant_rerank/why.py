@@ -1,0 +1,205 @@
+"""Why a result is where it is: what each leg found, and what each term added to the final score.
+
+The legs are searched beside the strategy itself in one batch, so an explanation costs one round trip; the terms are
+computed here with numpy from the legs' scores and the payload. They sum to the score that Qdrant gave.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from qdrant_client import models
+
+from .errors import QueryError, StrategyError
+from .expressions.evaluation import Table, evaluate
+from .expressions.nodes import Expression, Sigmoid, Sum
+from .fusing import fused_terms
+from .plan import Plan
+from .query import Inputs, Query, Scope
+from .stages import Formula, Fusion, Mmr
+from .steps import Flow, Points, Search
+from .strategies import Stage, embedded
+
+__all__ = ["Explained", "LegHit", "ResultReason", "Term", "explained"]
+
+
+@dataclass(frozen=True)
+class LegHit:
+    """What one leg (a stage below the outermost) made of a point; rank and score are None where it didn't find it."""
+
+    leg: str
+    rank: int | None
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Term:
+    """One summand of a result's score.
+
+    Attributes:
+        text: the summand as the user wrote it, or the leg that it comes from.
+        value: what it adds.
+    """
+
+    text: str
+    value: float
+
+
+@dataclass(frozen=True)
+class ResultReason:
+    """Why one point is where it is.
+
+    Attributes:
+        id: the point's id.
+        rank: from 1.
+        score: as Qdrant gave it.
+        legs: what each leg made of the point.
+        terms: what adds up to `total`; empty for strategies that don't add (MMR).
+        total: the sum of the terms: the score, or what `link` makes the score of.
+        link: "identity", or "sigmoid" where the score is the sigmoid of the sum.
+    """
+
+    id: models.ExtendedPointId
+    rank: int
+    score: float
+    legs: tuple[LegHit, ...]
+    terms: tuple[Term, ...]
+    total: float
+    link: str = "identity"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, e.g. for a document's metadata."""
+        return {
+            "rank": self.rank,
+            "score": self.score,
+            "legs": {hit.leg: {"rank": hit.rank, "score": hit.score} for hit in self.legs},
+            "terms": {term.text: term.value for term in self.terms},
+            "link": self.link,
+        }
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Ranked points with the reason for each."""
+
+    points: Points
+    reasons: tuple[ResultReason, ...]
+
+    def why(self, above: models.ExtendedPointId, below: models.ExtendedPointId) -> tuple[Term, ...]:
+        """What put one result above another: the differences of their terms, largest first; they sum to the lead.
+
+        Raises:
+            QueryError: one of the two is not among the results.
+        """
+        first, second = self._reason(above), self._reason(below)
+        pairs = zip(first.terms, second.terms, strict=True)
+        differences = [Term(ours.text, ours.value - theirs.value) for ours, theirs in pairs]
+        return tuple(sorted(differences, key=lambda term: -abs(term.value)))
+
+    def _reason(self, point: models.ExtendedPointId) -> ResultReason:
+        for reason in self.reasons:
+            if reason.id == point:
+                return reason
+        there = ", ".join(repr(reason.id) for reason in self.reasons) or "none"
+        raise QueryError(f"point {point!r} is not among the results; they are {there}")
+
+
+def explained(plan: Plan, query: Query) -> Flow[Explained]:
+    """The results of `plan` for `query`, each with its reason; one round trip.
+
+    Raises:
+        StrategyError: the strategy is more than one request, or its call groups results.
+    """
+    root, scope = plan.strategy, plan.scope
+    if not isinstance(root, Stage):
+        raise StrategyError(f"only strategies that Qdrant runs alone can be explained result by result, not {root!r}")
+    if scope.group_by is not None:
+        raise StrategyError("results of a group query can't be explained: leave out group_by")
+    inputs = yield from embedded(query, root.needs(), plan.target)
+    legs = list(_legs(root, scope.reach))
+    requests = [root.request(inputs, scope), *(leg.request(inputs, _whole(leg, scope)) for leg in legs)]
+    points, *found = yield from Search(requests, scope.consistency, scope.timeout)
+    return Explained(points, tuple(_reasons(root, points, legs, found, inputs, scope)))
+
+
+def _legs(stage: Stage, needed: int) -> Iterator[Stage]:
+    """The stages below `stage`, nearest first, each with the limit that it has as a candidate."""
+    reached = [replace(candidate, limit=candidate.reach(needed)) for candidate in stage.candidates]
+    yield from reached
+    for candidate in reached:
+        yield from _legs(candidate, candidate.reach(needed))
+
+
+def _whole(leg: Stage, scope: Scope) -> Scope:
+    """The scope in which a leg alone returns all that it hands on."""
+    return Scope(limit=leg.limit or 1, filter=scope.filter, shard_key_selector=scope.shard_key_selector, with_payload=False)
+
+
+def _reasons(
+    root: Stage, points: Points, legs: Sequence[Stage], found: Sequence[Points], inputs: Inputs, scope: Scope
+) -> Iterator[ResultReason]:
+    names = _names(legs)
+    hits = [{point.id: (rank, point.score) for rank, point in enumerate(leg, 1)} for leg in found]
+    direct = found[: len(root.candidates)]
+    terms, link = _terms(root, points, names[: len(root.candidates)], direct, inputs)
+    for row, point in enumerate(points):
+        leg_hits = tuple(LegHit(name, *ranks.get(point.id, (None, None))) for name, ranks in zip(names, hits, strict=True))
+        own = tuple(Term(text, float(values[row])) for text, values in terms)
+        total = sum(term.value for term in own) if own else point.score
+        yield ResultReason(point.id, (scope.offset or 0) + row + 1, point.score, leg_hits, own, total, link)
+
+
+def _names(legs: Sequence[Stage]) -> list[str]:
+    """A name for each leg: its title, numbered where several have the same."""
+    titles = [leg.title if leg.title is not None else type(leg).__name__.lower() for leg in legs]
+    return [
+        title if titles.count(title) == 1 else f"{title} ({titles[: number + 1].count(title)})"
+        for number, title in enumerate(titles)
+    ]
+
+
+def _terms(
+    root: Stage, points: Points, names: Sequence[str], found: Sequence[Points], inputs: Inputs
+) -> tuple[list[tuple[str, Any]], str]:
+    """The summands of the root's scores, each with one value for each point, and the link from sum to score."""
+    match root:
+        case Formula():
+            return _formula_terms(root, points, found, inputs)
+        case Fusion():
+            return list(zip(names, fused_terms(root, points, found), strict=True)), "identity"
+        case Mmr():
+            return [], "identity"
+        case _:
+            return [("similarity", np.array([point.score for point in points]))], "identity"
+
+
+def _formula_terms(
+    formula: Formula, points: Points, found: Sequence[Points], inputs: Inputs
+) -> tuple[list[tuple[str, Any]], str]:
+    expression, link = formula.expression, "identity"
+    if isinstance(expression, Sigmoid):
+        expression, link = expression.operand, "sigmoid"
+    summands: tuple[Expression, ...] = expression.terms if isinstance(expression, Sum) else (expression,)
+    table = _table(formula, points, found, inputs)
+    return [(repr(summand), evaluate(summand, table)) for summand in summands], link
+
+
+def _table(formula: Formula, points: Points, found: Sequence[Points], inputs: Inputs) -> Table:
+    scores: dict[str | None, Any] = {}
+    for candidate, leg in zip(formula.as_candidates(inputs.target.schema), found, strict=True):
+        sign = -1.0 if candidate.is_distance else 1.0
+        by_id = {point.id: sign * point.score for point in leg}
+        scores[candidate.name] = np.array([by_id.get(point.id, np.nan) for point in points])
+        if len(found) == 1:
+            scores[None] = scores[candidate.name]
+    return Table(
+        payloads=[point.payload or {} for point in points],
+        ids=[point.id for point in points],
+        scores=scores,
+        features=inputs.features,
+        now=inputs.now or dt.datetime.now(dt.UTC),
+    )
