@@ -6,6 +6,7 @@ Nothing here knows a strategy; nothing but this, `schema.py`, `ingest.py` and en
 from __future__ import annotations
 
 import asyncio
+import math
 import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -108,7 +109,10 @@ class _Base:
     def _scored(self, scores: Sequence[float], texts: Sequence[str]) -> list[float]:
         if len(scores) != len(texts):
             raise ScoringError(f"the model returned {len(scores)} scores for {len(texts)} texts")
-        return [float(score) for score in scores]
+        numbers = [float(score) for score in scores]
+        if odd := [number for number in numbers if not math.isfinite(number)]:
+            raise ScoringError(f"the model returned scores that aren't finite: {odd[0]!r} ({len(odd)} of {len(numbers)})")
+        return numbers
 
     def _model(self) -> ScoresTexts:
         if self.model is None:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from qdrant_client import models
 
-from .expressions.inspect import feature_names, map_names, place_names
+from .expressions.inspect import placeholder_features
 from .schema import Schema, VectorInfo
 from .stages import Formula
 from .steps import QueryVector
@@ -94,10 +94,10 @@ def placeholders(strategy: Strategy, schema: Schema) -> tuple[Mapping[str, Query
     """Zero vectors and zero request-time values, to show a request before there is a query."""
     vectors = {name: _zeros(schema.vectors[name]) for name in strategy.needs()}
     expressions = [stage.expression for stage in strategy.stages() if isinstance(stage, Formula)]
-    numbers = {name: 0.0 for expression in expressions for name in feature_names(expression)}
-    places = {name: (0.0, 0.0) for expression in expressions for name in place_names(expression)}
-    maps: dict[str, Any] = {name: {} for expression in expressions for name in map_names(expression)}
-    return vectors, numbers | places | maps
+    features: dict[str, Any] = {}
+    for expression in expressions:
+        features |= placeholder_features(expression)
+    return vectors, features
 
 
 def _zeros(info: VectorInfo) -> QueryVector:

@@ -95,12 +95,10 @@ class _LlamaIndexPayload:
         metadata = {key: _copy(value) for key, value in payload.items() if key not in _NODE_KEYS}
         try:
             node = json.loads(payload.get("_node_content") or "{}")
-        except ValueError:
+        except (TypeError, ValueError):
             return Content("", metadata)
-        text = node.get("text")
-        if text is None:
-            text = (node.get("text_resource") or {}).get("text")
-        return Content(text or "", metadata)
+        found = (value_at(node, key) for key in ("text", "text_resource.text") if isinstance(node, Mapping))
+        return Content(next((text for text in found if isinstance(text, str)), ""), metadata)
 
 
 @dataclass(frozen=True)

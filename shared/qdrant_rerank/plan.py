@@ -11,6 +11,7 @@ from qdrant_client import models
 from .capabilities import FEATURES, Capabilities, FeatureName
 from .errors import PlanError, QdrantRerankError, StrategyError
 from .explanation import Explanation, Refusal, abbreviated, placeholders
+from .lint import Lint
 from .query import Inputs, Query, Scope, Target, both
 from .schema import Schema
 from .stages import Formula
@@ -52,7 +53,7 @@ class Plan:
     strategy: Strategy
     scope: Scope
     target: Target
-    strategy_warnings: tuple[str, ...] = ()
+    strategy_warnings: tuple[Lint, ...] = ()
 
     def within(self, scope: Scope) -> Plan:
         """This plan for another call's scope; only the scope is checked anew.
@@ -79,8 +80,8 @@ class Plan:
                 yield f"{feature.says} need Qdrant {_dotted(feature.since)}; this is {self.target.capabilities}"
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """What will work, but not as it seems."""
+    def warnings(self) -> tuple[Lint, ...]:
+        """What will work, but not as it seems; each is text, with a `code`."""
         return (*self.strategy_warnings, *self._scope_warnings())
 
     def flow(self, query: Query) -> Flow[Points]:
@@ -155,13 +156,17 @@ class Plan:
         if isinstance(self.strategy, Stage):
             yield from _short(self.strategy, self.scope.reach, "the call asks for")
 
-    def _scope_warnings(self) -> Iterator[str]:
+    def _scope_warnings(self) -> Iterator[Lint]:
         root = self.strategy
         if isinstance(root, Stage) and root.limit is not None:
-            yield f"limit={root.limit} of the outermost stage has no effect: the call's limit ({self.scope.limit}) decides"
+            text = f"limit={root.limit} of the outermost stage has no effect: the call's limit ({self.scope.limit}) decides"
+            yield Lint("limit-ignored", text)
         for name in self._features():
             if FEATURES[name].silent and not self.target.capabilities.supports(name):
-                yield f"{self.target.capabilities} ignores {FEATURES[name].says}, which {_dotted(FEATURES[name].since)} brought"
+                since = _dotted(FEATURES[name].since)
+                yield Lint(
+                    "ignored-by-server", f"{self.target.capabilities} ignores {FEATURES[name].says}, which {since} brought"
+                )
 
     def _required_keys(self) -> list[str]:
         """The payload keys that every candidate must have."""
@@ -193,8 +198,8 @@ def _short(stage: Stage, needed: int, who: str) -> Iterator[str]:
             f"{who} {needed} points, but the candidates of {type(stage).__name__} hand on {max(reaches)}: "
             f"raise the limit of {listed} to {needed} or more, or ask for fewer"
         )
-    for candidate, reach in zip(stage.candidates, reaches, strict=True):
-        yield from _short(candidate, reach, f"{type(candidate).__name__} is to hand on")
+    for candidate in stage.candidates:
+        yield from _short(candidate, candidate.needs_points(needed), f"{type(candidate).__name__} is to hand on")
 
 
 def _dotted(version: tuple[int, int, int]) -> str:

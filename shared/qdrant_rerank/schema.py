@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, TypeAlias
@@ -115,7 +115,13 @@ def read_schema(client: QdrantClient, collection: str) -> Schema:
     try:
         return Schema.of(collection, client.get_collection(collection))
     except Exception as error:
-        _raise_if_absent(error, collection, lambda: [c.name for c in client.get_collections().collections])
+        if not _says_not_found(error):
+            raise
+        try:
+            there: list[str] | None = [described.name for described in client.get_collections().collections]
+        except Exception:  # e.g. with a key that is for one collection
+            there = None
+        _raise_if_absent(error, collection, there)
         raise
 
 
@@ -126,8 +132,11 @@ async def aread_schema(client: AsyncQdrantClient, collection: str) -> Schema:
     except Exception as error:
         if not _says_not_found(error):
             raise
-        names = [c.name for c in (await client.get_collections()).collections]
-        _raise_if_absent(error, collection, lambda: names)
+        try:
+            there: list[str] | None = [described.name for described in (await client.get_collections()).collections]
+        except Exception:
+            there = None
+        _raise_if_absent(error, collection, there)
         raise
 
 
@@ -139,10 +148,10 @@ def _says_not_found(error: Exception) -> bool:
     return getattr(error, "status_code", None) == 404 or "not found" in str(error).lower()
 
 
-def _raise_if_absent(error: Exception, collection: str, names: Callable[[], list[str]]) -> None:
-    if not _says_not_found(error):
-        return
-    there = names()
+def _raise_if_absent(error: Exception, collection: str, there: list[str] | None) -> None:
+    """Raise a PlanError unless the collection is among those that there are; None if they can't be listed."""
+    if there is None:
+        raise PlanError([f"there is no collection {collection!r}, as far as this client may know"]) from error
     if collection in there:
         return
     listed = ", ".join(map(repr, sorted(there))) or "no collections"

@@ -17,6 +17,7 @@ from qdrant_client import models
 from .capabilities import FeatureName
 from .checks import is_finite, is_whole
 from .errors import QueryError, StrategyError, did_you_mean
+from .lint import Lint
 from .literals import literal
 from .query import Inputs, Query, Scope, Target, both, not_a_filter, sealed
 from .schema import Schema
@@ -67,10 +68,16 @@ class Strategy(ABC):
         for stage in self.stages():
             yield from stage.own_problems(target)
 
-    def warnings(self, target: Target) -> Iterator[str]:
+    def warnings(self, target: Target) -> Iterator[Lint]:
         """What will work on `target`, but not as it seems."""
-        for stage in self.stages():
+        for depth, stage in enumerate(self.stages()):
             yield from stage.own_warnings(target)
+            if depth and stage.once_per_collection and target.schema.shards > 1:
+                yield Lint(
+                    "nested-under-shards",
+                    f"{stage!r} below another stage runs in each of the {target.schema.shards} shards by itself, so results "
+                    "change with the number of shards: put fusion and MMR outermost, and formulas over plain searches",
+                )
 
     def features(self) -> frozenset[FeatureName]:
         """What the server must be able to do."""
@@ -126,6 +133,9 @@ class Stage(Strategy):
     def query(self, inputs: Inputs, limit: int) -> models.QueryInterface:
         """What this stage asks Qdrant to do, to return `limit` points."""
 
+    once_per_collection: ClassVar[bool] = False
+    """Whether the stage ranks points by each other, so that it makes a difference that nested stages run per shard."""
+
     @property
     def vector(self) -> str | None:
         """The vector that this stage compares; None if it compares none."""
@@ -140,7 +150,7 @@ class Stage(Strategy):
         """Why this stage, apart from its candidates, can't run on `target`."""
         yield from ()
 
-    def own_warnings(self, target: Target) -> Iterator[str]:
+    def own_warnings(self, target: Target) -> Iterator[Lint]:
         """What will work, but not as it seems, in this stage apart from its candidates."""
         yield from ()
 
@@ -169,7 +179,7 @@ class Stage(Strategy):
 
     def request(self, inputs: Inputs, scope: Scope) -> Request:
         """The request for this stage and all its candidates; pure."""
-        clauses = self._clauses(inputs, scope.reach)
+        clauses = self._clauses(inputs, scope.reach, scope.reach)
         clauses |= {
             "filter": sealed(both(self.filter, scope.filter)),
             "score_threshold": self.score_threshold if scope.score_threshold is None else scope.score_threshold,
@@ -187,19 +197,26 @@ class Stage(Strategy):
     def prefetch(self, inputs: Inputs, needed: int) -> models.Prefetch:
         """This stage as a candidate of one that ranks `needed` points; pure."""
         limit = self.reach(needed)
-        clauses = self._clauses(inputs, limit)
-        clauses |= {"filter": sealed(self.filter), "score_threshold": self.score_threshold, "params": self.params}
+        clauses = self._clauses(inputs, limit, self.needs_points(needed))
+        clauses |= {"filter": self.filter, "score_threshold": self.score_threshold, "params": self.params}
         return models.Prefetch.model_construct(**clauses, limit=limit)
 
-    def reach(self, needed: int) -> int:
-        """How many points this stage hands to one that ranks `needed`."""
-        return self.limit if self.limit is not None else max(CANDIDATES, needed)
+    def needs_points(self, needed: int) -> int:
+        """How many points this stage's candidates must find, if the stage above ranks `needed`."""
+        return self.limit if self.limit is not None else needed
 
-    def _clauses(self, inputs: Inputs, limit: int) -> dict[str, Any]:
+    def reach(self, needed: int) -> int:
+        """How many points this stage hands to one that ranks `needed`: its limit, else all that it has, else 100."""
+        if self.limit is not None:
+            return self.limit
+        found = sum(candidate.reach(needed) for candidate in self.candidates)
+        return max(needed, found or CANDIDATES)
+
+    def _clauses(self, inputs: Inputs, limit: int, needed: int) -> dict[str, Any]:
         return {
             "query": self.query(inputs, limit),
             "using": self.vector or None,  # the unnamed vector is not named on the wire
-            "prefetch": [stage.prefetch(inputs, limit) for stage in self.candidates] or None,
+            "prefetch": [stage.prefetch(inputs, needed) for stage in self.candidates] or None,
         }
 
     def __repr__(self) -> str:

@@ -10,22 +10,12 @@ from qdrant_client import models
 
 from .errors import QueryError
 from .schema import VectorInfo
+from .sharing import Shared
 from .steps import QueryVector
 
-__all__ = ["Shared", "checked_vector"]
+__all__ = ["checked_vector"]
 
 _INFERENCE = (models.Document, models.Image, models.InferenceObject)
-
-
-class Shared(list[Any]):
-    """A list that isn't copied by `copy.deepcopy`, because nothing here or in the client changes it.
-
-    qdrant-client deep-copies every request of a batch, and local mode every query: for one vector of 384 numbers that
-    takes longer than all else that happens to a small query.
-    """
-
-    def __deepcopy__(self, memo: object) -> Shared:
-        return self
 
 
 def checked_vector(name: str, vector: Any, info: VectorInfo) -> QueryVector:

@@ -120,18 +120,24 @@ def explained(plan: Plan, query: Query) -> Flow[Explained]:
     if scope.group_by is not None:
         raise StrategyError("results of a group query can't be explained: leave out group_by")
     inputs = yield from embedded(query, root.needs(), plan.target)
-    legs = list(_legs(root, scope.reach))
+    legs = list(_legs(replace(root, candidates=tuple(_with_limits(leg, scope.reach) for leg in root.candidates))))
     requests = [root.request(inputs, scope), *(leg.request(inputs, _whole(leg, scope)) for leg in legs)]
     points, *found = yield from Search(requests, scope.consistency, scope.timeout)
     return Explained(points, tuple(_reasons(root, points, legs, found, inputs, scope)))
 
 
-def _legs(stage: Stage, needed: int) -> Iterator[Stage]:
-    """The stages below `stage`, nearest first, each with the limit that it has as a candidate."""
-    reached = [replace(candidate, limit=candidate.reach(needed)) for candidate in stage.candidates]
-    yield from reached
-    for candidate in reached:
-        yield from _legs(candidate, candidate.reach(needed))
+def _legs(stage: Stage) -> Iterator[Stage]:
+    """The stages below `stage`, nearest first."""
+    yield from stage.candidates
+    for candidate in stage.candidates:
+        yield from _legs(candidate)
+
+
+def _with_limits(stage: Stage, needed: int) -> Stage:
+    """The same candidate with all limits written out, so that alone it finds what it finds below its parent."""
+    inner = stage.needs_points(needed)
+    candidates = tuple(_with_limits(candidate, inner) for candidate in stage.candidates)
+    return replace(stage, limit=stage.reach(needed), candidates=candidates)
 
 
 def _whole(leg: Stage, scope: Scope) -> Scope:

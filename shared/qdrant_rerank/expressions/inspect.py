@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from qdrant_client import models
 
@@ -18,6 +19,7 @@ __all__ = [
     "map_names",
     "payload_keys",
     "place_names",
+    "placeholder_features",
     "walk",
 ]
 
@@ -140,6 +142,13 @@ def place_names(expression: Expression) -> list[str]:
     """The request-time places, `(lat, lon)`, that the expression reads."""
     distances = (node for node in walk(expression) if isinstance(node, GeoDistance))
     return list(dict.fromkeys(node.origin for node in distances if isinstance(node.origin, str)))
+
+
+def placeholder_features(expression: Expression) -> dict[str, Any]:
+    """Zeros, empty maps and the place (0, 0) for the request-time values that the expression reads."""
+    numbers: dict[str, Any] = dict.fromkeys(feature_names(expression), 0.0)
+    maps: dict[str, Any] = {name: {} for name in map_names(expression)}
+    return numbers | maps | dict.fromkeys(place_names(expression), (0.0, 0.0))
 
 
 def fixed_nodes(expression: Expression) -> dict[int, Expression]:

@@ -36,7 +36,6 @@ __all__ = ["text"]
 
 _SUM, _PRODUCT, _UNARY, _POWER, _ATOM = range(5)
 _UNARY_NAMES: dict[type[Expression], str] = {
-    Absolute: "abs",
     Exponential: "exp",
     Sigmoid: "sigmoid",
     SquareRoot: "sqrt",
@@ -99,7 +98,9 @@ def _function(expression: Expression) -> str:
             return call("given", name, **_given(default=default))
         case Quotient(dividend, divisor, at_zero):
             return f"divide({_argument(dividend)}, {_argument(divisor)}, at_zero={at_zero!r})"
-        case Absolute() | Exponential() | Sigmoid() | SquareRoot() | Tanh():
+        case Absolute(operand):
+            return f"abs({text(operand)})"  # Python's own function: it would compute a plain number at once
+        case Exponential() | Sigmoid() | SquareRoot() | Tanh():
             return f"{_UNARY_NAMES[type(expression)]}({_argument(expression.operands[0])})"
         case Logarithm(operand, floor, base):
             return f"{'log' if base == 'e' else 'log10'}({_argument(operand)}, floor={floor!r})"

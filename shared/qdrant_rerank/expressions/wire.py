@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from qdrant_client import models
 
+from ..sharing import Shared
+
 F32_TINY = float(np.finfo(np.float32).tiny)
 
 __all__ = [
@@ -39,12 +41,12 @@ def f32_pair(value: float) -> tuple[float, float]:
 
 def total(*terms: models.Expression) -> models.SumExpression:
     """The sum of the terms."""
-    return models.SumExpression.model_construct(sum=list(terms))
+    return models.SumExpression.model_construct(sum=Shared(terms))
 
 
 def product(*factors: models.Expression) -> models.MultExpression:
     """The product of the factors, which stops at the first 0."""
-    return models.MultExpression.model_construct(mult=list(factors))
+    return models.MultExpression.model_construct(mult=Shared(factors))
 
 
 def negative(operand: models.Expression) -> models.Expression:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
+from typing import Any, Protocol, TypeAlias, cast, get_args, runtime_checkable
 
 from qdrant_client import models
 
@@ -114,6 +114,8 @@ class Encoders:
     @classmethod
     def of(cls, named: Mapping[str, EncoderLike] | None = None, **by_kind: EncoderLike | None) -> Encoders:
         """Encoders by vector name, and as keywords `dense=`, `sparse=`, `multi=` for the rest."""
+        if unknown := by_kind.keys() - set(get_args(Kind)):
+            raise StrategyError(f"encoders are for dense, sparse or multi vectors, or by name; not for {', '.join(sorted(unknown))}")
         kinds: dict[Kind, Encoder] = {
             cast(Kind, kind): as_encoder(value) for kind, value in by_kind.items() if value is not None
         }

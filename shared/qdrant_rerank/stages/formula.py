@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from functools import cached_property
-from typing import Any, Self
 
 from qdrant_client import models
 
 from ..capabilities import Capabilities, FeatureName
 from ..errors import StrategyError
-from ..expressions.inspect import candidate_scores, fixed_nodes, payload_keys
+from ..expressions.inspect import candidate_scores, depth, fixed_nodes, payload_keys, placeholder_features
 from ..expressions.lowering import Candidate, Lowering, lower, score_index
 from ..expressions.nodes import Expression, ExpressionLike, as_expression
+from ..lint import Extent, Lint, extent, extent_problems, extent_warnings, index_problems, index_warnings
 from ..query import Inputs, Target
 from ..schema import Schema
 from ..strategies import Stage
@@ -22,12 +22,7 @@ from .nearest import Nearest
 
 __all__ = ["Formula"]
 
-
-class _CompiledQuery(models.FormulaQuery):
-    """A formula query that isn't copied by `copy.deepcopy`: it is never changed, and may be large (see `vectors.Shared`)."""
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        return self
+_DEEPEST = 150  # far beyond what a server takes, and within what Python's own recursion can compile
 
 
 @dataclass
@@ -100,7 +95,7 @@ class Formula(Stage):
             memory.compiled,
         )
         formula = lower(self.expression, lowering)
-        query = _CompiledQuery.model_construct(formula=formula, defaults=memory.defaults)
+        query = models.FormulaQuery.model_construct(formula=formula, defaults=memory.defaults)
         if id(self.expression) in self._fixed_nodes:
             memory.query = query
         return query
@@ -131,10 +126,25 @@ class Formula(Stage):
                 self._check_scores(self.candidates)
             except StrategyError as error:
                 yield str(error)
-        yield from _index_problems(self.expression, target.schema)
+        if depth(self.expression) > _DEEPEST:
+            yield f"the formula is {depth(self.expression)} levels deep; servers take fewer than {_DEEPEST}: nest less"
+            return
+        yield from index_problems(self.expression, target.schema)
+        yield from extent_problems(self._extent(target))
 
-    def own_warnings(self, target: Target) -> Iterator[str]:
-        yield from _index_warnings(self.expression, target.schema)
+    def own_warnings(self, target: Target) -> Iterator[Lint]:
+        yield from index_warnings(self.expression, target.schema, target.capabilities.engine)
+        if self.candidates and depth(self.expression) <= _DEEPEST:
+            yield from extent_warnings(self._extent(target))
+
+    def _extent(self, target: Target) -> Extent:
+        """How large the formula is once compiled; request-time values don't change that much."""
+        try:
+            query = self.query(Inputs(target, {}, placeholder_features(self.expression)), 1)
+        except (StrategyError, KeyError):  # reported as a problem of its own
+            return Extent(0, 0, 0)
+        assert isinstance(query, models.FormulaQuery)
+        return extent(query.formula)
 
     def own_features(self) -> Iterator[FeatureName]:
         yield "formula"
@@ -148,22 +158,3 @@ class Formula(Stage):
 def _is_distance(stage: Stage, schema: Schema) -> bool:
     """Whether the stage's scores are distances, where lower is better. Fusions and formulas turn them around."""
     return isinstance(stage, Nearest) and stage.using is not None and schema.vectors[stage.using].is_distance
-
-
-def _index_problems(expression: Expression, schema: Schema) -> Iterator[str]:
-    for key in payload_keys(expression):
-        hidden = schema.indexes.get(key.key) == models.PayloadSchemaType.KEYWORD
-        if key.index == models.PayloadSchemaType.FLOAT and hidden:
-            yield (
-                f"field({key.key!r}) reads a number, but the collection {schema.collection!r} has a keyword index on it, "
-                "which hides numbers from formulas: replace it by a float index"
-            )
-
-
-def _index_warnings(expression: Expression, schema: Schema) -> Iterator[str]:
-    for key in payload_keys(expression):
-        if key.index == models.PayloadSchemaType.FLOAT and schema.indexes.get(key.key) == models.PayloadSchemaType.INTEGER:
-            yield (
-                f"the integer index on {key.key!r} hides values with decimals from formulas, which then count as missing: "
-                "if there may be any, replace it by a float index"
-            )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from qdrant_client import models
 
 from ..capabilities import FeatureName
 from ..checks import is_finite, is_whole
 from ..errors import StrategyError
+from ..lint import Lint
 from ..query import Inputs, Target
 from ..strategies import Stage
 
@@ -22,6 +23,8 @@ FusionMethod: TypeAlias = Literal["rrf", "dbsf"]
 @dataclass(frozen=True, repr=False)
 class Fusion(Stage):
     """One ranking from several: by ranks (`Fusion.rrf()`) or by normalised scores (`Fusion.dbsf()`)."""
+
+    once_per_collection: ClassVar[bool] = True
 
     method: FusionMethod = "rrf"
     k: int | None = None
@@ -92,9 +95,9 @@ class Fusion(Stage):
         if not self.candidates:
             yield f"{self!r} has nothing to fuse: add .over(Nearest(…), Nearest(…))"
 
-    def own_warnings(self, target: Target) -> Iterator[str]:
+    def own_warnings(self, target: Target) -> Iterator[Lint]:
         if len(self.candidates) == 1:
-            yield f"{self!r} fuses a single candidate, which ranks as that candidate alone does"
+            yield Lint("single-candidate", f"{self!r} fuses a single candidate, which ranks as that candidate alone does")
 
     def own_features(self) -> Iterator[FeatureName]:
         yield "dbsf" if self.method == "dbsf" else "query"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 from qdrant_client import models
 
@@ -79,6 +79,8 @@ class Mmr(_Comparing):
             `mmr_threshold` are 1 - diversity.)
         candidates_limit: how many of the most relevant points to choose among; by default 100, or all candidates.
     """
+
+    once_per_collection: ClassVar[bool] = True
 
     diversity: float = 0.5
     candidates_limit: int | None = None

@@ -1,0 +1,29 @@
+"""Making the collection that a strategy needs, and filling it: restartable, batch by batch.
+
+    encoders = {"dense": FastembedDense(), "bm25": Bm25()}
+    ensure_collection(client, "docs", encoders, strategy=strategy)
+    report = ingest(client, "docs", read_jsonl("corpus.jsonl", on_bad=print), encoders)
+
+`documents` reads what is to be stored, `encoding` embeds it, `collection` makes the place for it, `writing` puts it there.
+"""
+
+from __future__ import annotations
+
+from .collection import ensure_collection, ensure_indexes
+from .documents import Document, point_id
+from .jsonl import BadLine, JsonlDocuments, read_jsonl
+from .requirements import requirements
+from .writing import IngestReport, ingest
+
+__all__ = [
+    "BadLine",
+    "Document",
+    "IngestReport",
+    "JsonlDocuments",
+    "ensure_collection",
+    "ensure_indexes",
+    "ingest",
+    "point_id",
+    "read_jsonl",
+    "requirements",
+]

@@ -1,0 +1,163 @@
+"""The collection that encoders and a strategy need: made if it isn't there, checked if it is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from qdrant_client import QdrantClient, models
+
+from ..capabilities import Capabilities
+from ..clients import engine_of
+from ..errors import PlanError, StrategyError, did_you_mean
+from ..models.encoders import Encoder, EncoderLike, as_encoder
+from ..query import Target
+from ..schema import Schema, VectorInfo, read_schema
+from ..strategies import Strategy
+from .encoding import check_multivectors, made_by, says
+from .requirements import requirements
+
+__all__ = ["ensure_collection", "ensure_indexes"]
+
+
+def ensure_collection(
+    client: QdrantClient,
+    collection: str,
+    encoders: Mapping[str, EncoderLike],
+    *,
+    strategy: Strategy | None = None,
+    distance: models.Distance = models.Distance.COSINE,
+    multivectors: Collection[str] = (),
+    on_disk: bool | None = None,
+    shard_number: int | None = None,
+) -> list[str]:
+    """Make the collection that `encoders` fill and `strategy` searches, or check the one that is there.
+
+    Args:
+        client: a `QdrantClient`, of a server or in local mode.
+        collection: the collection's name.
+        encoders: by vector name. Their `kind`, `size` and `idf` decide what is made (see `Encoder`); a short text is
+            embedded to find out what they don't say.
+        strategy: makes the payload indexes that it reads (not in local mode, which has none), and is checked against
+            the vectors before anything is made.
+        distance: how dense vectors and multivectors are compared, in a new collection.
+        multivectors: names of vectors that are to hold several vectors for each point, where the encoder doesn't say so.
+            Multivectors are compared by MaxSim and get no HNSW graph: they are for rescoring.
+        on_disk: whether a new collection keeps its vectors on disk.
+        shard_number: shards of a new collection.
+
+    Returns:
+        What was done, in sentences.
+
+    Raises:
+        PlanError: the collection is there but its vectors aren't these, or the strategy doesn't fit; lists everything.
+        StrategyError: an encoder doesn't say what it makes, or the strategy needs contradictory indexes.
+    """
+    ready = {name: as_encoder(encoder) for name, encoder in encoders.items()}
+    check_multivectors(multivectors, ready)
+    made = {name: made_by(name, encoder, multivectors, distance) for name, encoder in ready.items()}
+    exists = client.collection_exists(collection)
+    schema = read_schema(client, collection) if exists else Schema(collection, _all_known(made, ready))
+    problems = list(_differences(schema, made, ready)) if exists else []
+    if strategy is not None:
+        requirements(strategy)  # contradictory ones are an error before anything is made
+        target = Target(schema, Capabilities.of(client.info().version, engine_of(client)))
+        problems.extend(strategy.resolved(schema).problems(target))
+    if problems:
+        raise PlanError(dict.fromkeys(problems))
+    if exists:
+        done = [f"the collection {collection!r} is there, with {schema.describe_vectors()}"]
+    else:
+        _create(client, schema, on_disk, shard_number)
+        done = [f"made the collection {collection!r} with {schema.describe_vectors()}"]
+    return done if strategy is None else [*done, *ensure_indexes(client, collection, strategy)]
+
+
+def ensure_indexes(client: QdrantClient, collection: str, strategy: Strategy) -> list[str]:
+    """Make the payload indexes that `strategy` reads and that the collection lacks; see `requirements`.
+
+    Indexes of another type are left as they are, and said so. Local mode has no payload indexes: nothing is made there.
+
+    Returns:
+        What was done, in sentences.
+
+    Raises:
+        PlanError: there is no such collection.
+        StrategyError: the strategy reads one key as two types that no index serves both.
+    """
+    needed = requirements(strategy)
+    schema = read_schema(client, collection)
+    if not needed:
+        return []
+    if engine_of(client) == "local":
+        return [f"local mode has no payload indexes; on a server there would be: {_listed(needed)}"]
+    done: list[str] = []
+    for key, kind in needed.items():
+        there = schema.indexes.get(key)
+        if there is None:
+            client.create_payload_index(collection, field_name=key, field_schema=kind, wait=True)
+            done.append(f"made the {kind.value} index on {key!r}")
+        elif there != kind:
+            done.append(
+                f"left the {there.value} index on {key!r} as it is; the strategy is best served by a {kind.value} index"
+            )
+    return done
+
+
+def _all_known(made: Mapping[str, VectorInfo | None], encoders: Mapping[str, Encoder]) -> dict[str, VectorInfo]:
+    """What the encoders make, if that is known of all of them."""
+    if not made:
+        raise StrategyError("a collection needs at least one vector: pass encoders={'dense': …}")
+    known = {name: info for name, info in made.items() if info is not None}
+    for name in made.keys() - known.keys():
+        raise StrategyError(
+            f"the encoder for {name!r} leaves embedding to the server, so it has to say what comes out: e.g. "
+            f"ServerInference(model, kind='dense', size=384), or kind='sparse', idf=True for BM25; got {encoders[name]!r}"
+        )
+    return known
+
+
+def _differences(schema: Schema, made: Mapping[str, VectorInfo | None], encoders: Mapping[str, Encoder]) -> Iterator[str]:
+    """Where the collection isn't what the encoders fill."""
+    for name, info in made.items():
+        there = schema.vectors.get(name)
+        if there is None:
+            hint = did_you_mean(name, schema.vectors)
+            yield f"no vector named {name!r}; the collection {schema.collection!r} has {schema.describe_vectors()}{hint}"
+        elif info is not None and (info.kind, info.size) != (there.kind, there.size):
+            yield f"the vector {name!r} of {schema.collection!r} is {there}, but its encoder makes {says(info)}"
+        elif there.kind == "sparse" and (idf := getattr(encoders[name], "idf", None)) is not None and idf != there.idf:
+            modifier = "models.Modifier.IDF" if idf else "models.Modifier.NONE"
+            yield (
+                f"the vector {name!r} of {schema.collection!r} is {'without' if idf else 'with'} the IDF modifier, which its "
+                f"encoder {'needs' if idf else 'must not have'}: client.update_collection({schema.collection!r}, "
+                f"sparse_vectors_config={{{name!r}: models.SparseVectorParams(modifier={modifier})}})"
+            )
+
+
+def _create(client: QdrantClient, schema: Schema, on_disk: bool | None, shard_number: int | None) -> None:
+    dense = {name: _dense_params(info, on_disk) for name, info in schema.vectors.items() if info.kind != "sparse"}
+    sparse = {name: _sparse_params(info, on_disk) for name, info in schema.vectors.items() if info.kind == "sparse"}
+    vectors: Any = dense[""] if list(dense) == [""] else dense  # the unnamed vector
+    client.create_collection(
+        schema.collection, vectors_config=vectors, sparse_vectors_config=sparse or None, shard_number=shard_number
+    )
+
+
+def _dense_params(info: VectorInfo, on_disk: bool | None) -> models.VectorParams:
+    assert info.size is not None
+    assert info.distance is not None
+    params = models.VectorParams(size=info.size, distance=info.distance, on_disk=on_disk)
+    if info.kind == "multi":
+        params.multivector_config = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
+        params.hnsw_config = models.HnswConfigDiff(m=0)  # only rescores: a graph would cost much and serve nothing
+    return params
+
+
+def _sparse_params(info: VectorInfo, on_disk: bool | None) -> models.SparseVectorParams:
+    index = None if on_disk is None else models.SparseIndexParams(on_disk=on_disk)
+    return models.SparseVectorParams(modifier=models.Modifier.IDF if info.idf else None, index=index)
+
+
+def _listed(needed: Mapping[str, models.PayloadSchemaType]) -> str:
+    return ", ".join(f"{key!r} ({kind.value})" for key, kind in needed.items())

@@ -1,0 +1,135 @@
+"""What works on a collection, but worse than it looks: structured warnings, and the limits that servers set.
+
+The figures are measured or read in Qdrant's source (1.19): un-indexed payload keys make formulas 10 to 50 times slower, as the
+payload is read anew for each occurrence; REST bodies may be 32 MB and about 127 levels deep; gRPC messages, which the
+nodes of a cluster exchange too, 100 levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel
+from qdrant_client import models
+
+from .expressions.inspect import payload_keys
+from .expressions.nodes import Expression
+from .schema import Schema
+
+__all__ = ["Extent", "Lint", "extent", "extent_problems", "extent_warnings", "index_problems", "index_warnings"]
+
+REST_DEPTH: Final = 120  # of 127: the request around the formula takes the rest
+GRPC_DEPTH: Final = 94  # of 100
+BODY_BYTES: Final = 32 * 2**20
+_BYTES_PER_NODE: Final = 24  # the least that a node takes as JSON: a lower bound is enough to refuse
+
+
+class Lint(str):
+    """A warning's text, with a code to tell kinds of warnings apart.
+
+    Attributes:
+        code: e.g. `"unindexed-field"`.
+    """
+
+    code: str
+
+    def __new__(cls, code: str, message: str) -> Lint:
+        lint = super().__new__(cls, message)
+        lint.code = code
+        return lint
+
+    def __reduce__(self) -> tuple[type[Lint], tuple[str, str]]:
+        return type(self), (self.code, str(self))
+
+
+def index_problems(expression: Expression, schema: Schema) -> Iterator[str]:
+    """Payload indexes that a formula can't work with."""
+    for key in payload_keys(expression):
+        index = schema.indexes.get(key.key)
+        if key.index == models.PayloadSchemaType.FLOAT and index == models.PayloadSchemaType.KEYWORD:
+            yield (
+                f"field({key.key!r}) reads a number, but the collection {schema.collection!r} has a keyword index on it, "
+                "which hides numbers from formulas: replace it by a float index"
+            )
+        if index is None and _demands_indexes(schema):
+            yield (
+                f"the collection {schema.collection!r} is in strict mode, which demands a payload index on {key.key!r}: make "
+                f"one{_of_type(key.index)}, e.g. with qdrant_rerank.ingest.ensure_indexes(client, collection, strategy)"
+            )
+
+
+def index_warnings(expression: Expression, schema: Schema, engine: str) -> Iterator[Lint]:
+    """Payload indexes that are missing, or that hide some values."""
+    for key in payload_keys(expression):
+        index = schema.indexes.get(key.key)
+        if index is None and engine != "local":
+            yield Lint(
+                "unindexed-field",
+                f"{key.key!r} has no payload index, which makes a formula over it 10 to 50 times slower: make one"
+                f"{_of_type(key.index)}, e.g. with qdrant_rerank.ingest.ensure_indexes(client, collection, strategy)",
+            )
+        if key.index == models.PayloadSchemaType.FLOAT and index == models.PayloadSchemaType.INTEGER:
+            yield Lint(
+                "integer-index",
+                f"the integer index on {key.key!r} hides values with decimals from formulas, which then count as missing: "
+                "if there may be any, replace it by a float index",
+            )
+
+
+def _demands_indexes(schema: Schema) -> bool:
+    strict = schema.strict
+    return strict is not None and bool(strict.enabled) and strict.unindexed_filtering_retrieve is False
+
+
+def _of_type(index: models.PayloadSchemaType | None) -> str:
+    return f" of type {index}" if index is not None else ""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How large a compiled formula is: levels of JSON, levels of gRPC messages, and nodes."""
+
+    json_depth: int
+    grpc_depth: int
+    nodes: int
+
+
+def extent(formula: models.Expression) -> Extent:
+    """Measure a compiled formula, without recursion, as it may be absurdly deep."""
+    deepest = messages = nodes = 0
+    waiting: list[tuple[Any, int, int]] = [(formula, 1, 1)]
+    while waiting:
+        value, level, message = waiting.pop()
+        deepest, messages = max(deepest, level), max(messages, message)
+        if isinstance(value, BaseModel):
+            nodes += 1
+            waiting.extend((item, level + 1, message + 1) for item in value.__dict__.values() if item is not None)
+        elif isinstance(value, list):
+            waiting.extend((item, level + 1, message + 1) for item in value)
+        else:
+            nodes += 1
+    return Extent(deepest, messages, nodes)
+
+
+def extent_problems(size: Extent) -> Iterator[str]:
+    """Formulas that every server refuses."""
+    if size.json_depth > REST_DEPTH:
+        yield (
+            f"the formula is {size.json_depth} levels deep as JSON, and servers take about {REST_DEPTH}: "
+            "nest less, e.g. write long sums as one sum"
+        )
+    if size.nodes * _BYTES_PER_NODE > BODY_BYTES:
+        megabytes = size.nodes * _BYTES_PER_NODE // 2**20
+        yield f"the formula has {size.nodes:,} nodes, more than {megabytes} MB as JSON; a request may have 32 MB"
+
+
+def extent_warnings(size: Extent) -> Iterator[Lint]:
+    """Formulas that some connections refuse."""
+    if size.grpc_depth > GRPC_DEPTH:
+        yield Lint(
+            "deep-formula",
+            f"the formula is {size.grpc_depth} levels deep: gRPC refuses more than {GRPC_DEPTH}, and so do the nodes of a "
+            "cluster among themselves",
+        )

@@ -1,0 +1,42 @@
+"""The code in the documentation runs as it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from . import worlds
+from .blocks import blocks, untested
+
+
+@pytest.mark.parametrize(
+    ("name", "world"),
+    [("langchain", worlds.langchain), ("llama_index", worlds.llama_index), ("core", worlds.core)],
+)
+def test_the_readme_runs(name: str, world: Callable[[], dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    scope = world()
+    exec(compile(blocks("README.md")[name], f"README.md ({name})", "exec"), scope)
+    match name:
+        case "langchain":
+            assert len(scope["docs"]) == 3
+            assert worlds.TEXTS[0][:5] in capsys.readouterr().out or scope["docs"][0].metadata["score"] > 0
+        case "llama_index":
+            assert len(scope["nodes"]) == 4
+        case _:
+            assert "round trip" in capsys.readouterr().out
+            assert abs(sum(term.value for term in scope["reasons"][0].terms) - scope["reasons"][0].score) < 1e-5
+
+
+def test_every_python_block_of_the_readme_and_of_extending_is_run() -> None:
+    assert untested("README.md") == 0
+    assert untested("docs/extending.md") == 0
+
+
+def test_extending_runs() -> None:
+    scope: dict[str, Any] = {**worlds.core(), "__name__": "extending"}
+    exec(compile(blocks("docs/extending.md")["extending"], "docs/extending.md", "exec"), scope)
+    assert len(scope["points"]) == 3
+    assert scope["encoders"].named["lengths"].encode_query("two words") == [2.0, 9.0]
+    assert scope["upper"]({"title": "a"}) == ("A", {"town": None})

@@ -1,0 +1,101 @@
+"""An expression means the same in numpy, in local mode and in the Rust engine, on every payload that there can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, assume, example, given, settings
+from qdrant_client import models
+
+from qdrant_rerank import Executor, Expression, Formula, Nearest, Query, Scope, field, score
+from qdrant_rerank.capabilities import Capabilities
+from qdrant_rerank.expressions.evaluation import Table, score_points
+
+from . import engines, worlds
+
+EVERYTHING = Scope(limit=worlds.POINTS)
+LEGS = (Nearest("dense", limit=worlds.POINTS), Nearest("sparse", limit=40))
+QUERY = Query(vectors={"dense": worlds.DENSE_QUERY, "sparse": worlds.SPARSE_QUERY}, features=worlds.FEATURES, now=worlds.NOW)
+CASES = 700  # for each of three engines
+
+
+class Engine:
+    """One engine, and what its legs find."""
+
+    def __init__(self, client: Any, name: str) -> None:
+        self.name = name
+        self.executor = Executor(client, "nasty")
+        legs = [self.executor.retrieve(leg, QUERY, Scope(limit=leg.limit or 0)) for leg in LEGS]
+        payloads = {point.id: point.payload or {} for point in worlds.points()}
+        self.table = Table(
+            payloads=list(payloads.values()),
+            ids=list(payloads),
+            scores={leg.title: self._column(found) for leg, found in zip(LEGS, legs, strict=True)},
+            features=worlds.FEATURES,
+            now=worlds.NOW,
+        )
+
+    def _column(self, found: list[models.ScoredPoint]) -> np.ndarray[Any, np.dtype[np.float64]]:
+        scores = np.full(worlds.POINTS, np.nan)
+        for point in found:
+            scores[int(point.id)] = point.score
+        return scores
+
+    def scores(self, expression: Expression) -> dict[int, float]:
+        found = self.executor.retrieve(Formula(expression).over(*LEGS), QUERY, EVERYTHING)
+        return {int(point.id): point.score for point in found}
+
+
+@pytest.fixture(scope="module", params=engines.ENGINES)
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    folder: Path = tmp_path_factory.mktemp("engine")
+    with engines.opened(request.param, folder) as client:
+        yield Engine(client, request.param)
+
+
+@settings(
+    max_examples=CASES,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+)
+@given(expression=worlds.expressions)
+@example(expression=0.5 * field("x", 0.1) + score("sparse", default=0.0) * field("meta.z", -2.0))
+def test_an_expression_means_the_same_in_numpy_and_in_the_engine(engine: Engine, expression: Expression) -> None:
+    with np.errstate(all="ignore"):
+        expected = score_points(expression, engine.table)
+    assume(bool(np.isfinite(expected).all()))
+
+    found = engine.scores(expression)
+
+    assert len(found) == worlds.POINTS
+    got = np.array([found[number] for number in range(worlds.POINTS)])
+    np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-6)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(expression=worlds.small_expressions)
+@pytest.mark.parametrize("version", ["1.14.0", "1.19.0"])
+def test_the_lowering_for_older_servers_means_the_same(version: str, expression: Expression) -> None:
+    """Checked where it can run: what an older server would be sent, evaluated by local mode's interpreter."""
+    from .interpreter import interpret
+
+    some = 24
+    table = Table(
+        payloads=worlds.payloads()[:some],
+        ids=list(range(some)),
+        scores={"dense": np.linspace(-1, 1, some), "sparse": np.linspace(0, 3, some)},
+        features=worlds.FEATURES,
+        now=worlds.NOW,
+    )
+    with np.errstate(all="ignore"):
+        expected = score_points(expression, table)
+    assume(bool(np.isfinite(expected).all()))
+
+    got = interpret(expression, table, Capabilities.of(version))
+
+    np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-5)

@@ -1,0 +1,107 @@
+"""What a plan warns about, and what it refuses because every server would."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from qdrant_client import models
+
+from qdrant_rerank import Capabilities, Formula, Fusion, Mmr, Nearest, Plan, PlanError, Scope, field, plan, score, sigmoid
+from qdrant_rerank.lint import Extent, Lint, extent, extent_problems
+from qdrant_rerank.schema import Schema, VectorInfo
+
+SCHEMA = Schema(
+    "docs", {"dense": VectorInfo("dense", 4, models.Distance.COSINE), "bm25": VectorInfo("sparse", idf=True)}, points=9
+)
+SERVER = Capabilities((1, 20, 0))
+LEGS = Nearest("dense", limit=50), Nearest("bm25", limit=50)
+
+
+def planned(strategy: Any, schema: Schema = SCHEMA, **scope: Any) -> Plan:
+    return plan(strategy, schema, SERVER, Scope(**scope))
+
+
+def codes(made: Plan) -> list[str]:
+    return [warning.code for warning in made.warnings]
+
+
+def test_an_unindexed_field_is_warned_about_on_servers_but_not_in_local_mode() -> None:
+    formula = Formula(score() + field("rating", 0.0)).over(LEGS[0])
+
+    [warning] = planned(formula).warnings
+    assert warning.code == "unindexed-field"
+    assert "'rating' has no payload index" in warning
+    assert "of type float" in warning
+    assert plan(formula, SCHEMA, Capabilities((1, 20, 0), "local")).warnings == ()
+    assert codes(planned(formula, replace(SCHEMA, indexes={"rating": models.PayloadSchemaType.FLOAT}))) == []
+
+
+def test_strict_mode_makes_it_an_error() -> None:
+    strict = models.StrictModeConfigOutput(enabled=True, unindexed_filtering_retrieve=False)
+    with pytest.raises(PlanError, match="is in strict mode, which demands a payload index on 'rating'"):
+        planned(Formula(score() + field("rating", 0.0)).over(LEGS[0]), replace(SCHEMA, strict=strict))
+
+
+def test_an_integer_index_under_a_number_is_warned_about_and_a_keyword_index_refused() -> None:
+    formula = Formula(field("rating", 0.0)).over(LEGS[0])
+    assert codes(planned(formula, replace(SCHEMA, indexes={"rating": models.PayloadSchemaType.INTEGER}))) == ["integer-index"]
+    with pytest.raises(PlanError, match="keyword index on it, which hides numbers"):
+        planned(formula, replace(SCHEMA, indexes={"rating": models.PayloadSchemaType.KEYWORD}))
+
+
+@pytest.mark.parametrize("nested", [Fusion.rrf().over(*LEGS), Fusion.dbsf().over(*LEGS), Mmr("dense").over(*LEGS)])
+def test_fusion_below_another_stage_is_warned_about_where_there_are_shards(nested: Any) -> None:
+    formula = Formula(2.0 * score()).over(nested)
+
+    [warning] = planned(formula, replace(SCHEMA, shards=3)).warnings
+    assert warning.code == "nested-under-shards"
+    assert "in each of the 3 shards by itself" in warning
+    assert codes(planned(formula)) == []
+    assert codes(planned(nested, replace(SCHEMA, shards=3))) == []
+
+
+def test_a_limit_of_the_outermost_stage_is_warned_about() -> None:
+    assert codes(planned(Nearest("dense", limit=20))) == ["limit-ignored"]
+
+
+def test_formulas_deeper_than_servers_take_are_refused() -> None:
+    deep = score()
+    for _ in range(30):
+        deep = sigmoid(deep)
+    with pytest.raises(PlanError, match=r"the formula is \d+ levels deep as JSON, and servers take about 120"):
+        planned(Formula(deep).over(LEGS[0]))
+
+
+def test_absurdly_deep_formulas_are_refused_before_they_are_compiled() -> None:
+    deep = score()
+    for _ in range(20_000):
+        deep = sigmoid(deep)
+    with pytest.raises(PlanError, match="the formula is 20001 levels deep; servers take fewer than 150"):
+        planned(Formula(deep).over(LEGS[0]))
+
+
+def test_formulas_too_deep_for_grpc_alone_are_warned_about() -> None:
+    deep = score()
+    for _ in range(35):
+        deep = 2.0 * -deep
+    assert extent_of(deep).json_depth <= 120
+    assert codes(planned(Formula(deep).over(LEGS[0]))) == ["deep-formula"]
+
+
+def extent_of(expression: Any) -> Extent:
+    from qdrant_rerank.expressions.lowering import Candidate, Lowering, lower
+
+    return extent(lower(expression, Lowering([Candidate("dense")], SERVER)))
+
+
+def test_a_request_over_32_megabytes_is_refused() -> None:
+    [problem] = extent_problems(Extent(3, 3, 2_000_000))
+    assert problem == "the formula has 2,000,000 nodes, more than 45 MB as JSON; a request may have 32 MB"
+
+
+def test_a_lint_is_text_that_survives_pickling_with_its_code() -> None:
+    lint = pickle.loads(pickle.dumps(Lint("a-code", "the text")))
+    assert (lint, lint.code) == ("the text", "a-code")

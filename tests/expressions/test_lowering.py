@@ -1,0 +1,169 @@
+"""What formulas are compiled to, where the encoding matters."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from qdrant_client import models
+
+from qdrant_rerank import (
+    Expression,
+    QueryError,
+    StrategyError,
+    affinity,
+    constant,
+    datetime_field,
+    decay_exp,
+    decay_lin,
+    field,
+    geo_distance,
+    given,
+    max_,
+    now,
+    score,
+    sigmoid,
+)
+from qdrant_rerank.capabilities import Capabilities
+from qdrant_rerank.expressions.evaluation import Table, evaluate
+from qdrant_rerank.expressions.lowering import Candidate, Lowering, lower
+
+SERVER = Capabilities((1, 20, 0))
+OLD = Capabilities((1, 19, 0))
+LOCAL = Capabilities((1, 20, 0), "local")
+
+
+def lowered(expression: Expression, capabilities: Capabilities = SERVER, **more: Any) -> Any:
+    candidates = more.pop("candidates", [Candidate("dense")])
+    return lower(expression, Lowering(candidates, capabilities, **more))
+
+
+def test_a_constant_travels_as_two_32_bit_floats_that_add_up_to_it() -> None:
+    pair = lowered(constant(0.8)).sum
+
+    assert pair == [float(np.float32(0.8)), float(np.float32(0.8 - float(np.float32(0.8))))]
+    assert abs(sum(pair) - 0.8) < 1e-14
+    assert lowered(constant(0.5)) == 0.5
+    assert lowered(constant(0.8), LOCAL) == 0.8
+
+
+@pytest.mark.parametrize("capabilities", [SERVER, LOCAL])
+def test_constants_too_small_for_32_bits_are_0_on_every_engine(capabilities: Capabilities) -> None:
+    assert lowered(constant(1e-40), capabilities) == 0.0
+
+
+def test_a_field_with_a_default_is_read_only_where_it_is_one_number() -> None:
+    read, default = lowered(field("x", 2.0)).sum
+
+    number, single = read.mult[0].must
+    assert number.range == models.Range(gte=-3.4e38, lte=3.4e38)
+    assert single.values_count == models.ValuesCount(lte=1)
+    assert read.mult[1] == "x"
+    assert default.mult == [models.Filter(must_not=[read.mult[0]]), 2.0]
+
+
+def test_a_field_without_a_default_is_the_bare_variable() -> None:
+    assert lowered(field("x")) == "x"
+    assert lowered(datetime_field("at")) == models.DatetimeKeyExpression(datetime_key="at")
+    assert isinstance(lowered(geo_distance((1, 2), "place")), models.GeoDistance)
+
+
+def test_distances_are_negated_so_that_higher_is_better() -> None:
+    euclid = [Candidate("dense", is_distance=True), Candidate("sparse")]
+    lowering = Lowering(euclid, SERVER)
+
+    assert lower(score("dense", default=3.0), lowering) == models.NegExpression(neg="$score[0]")
+    assert lower(score("sparse", default=0.25), lowering) == "$score[1]"
+    assert lowering.defaults == {"$score[0]": -3.0, "$score[1]": 0.25}
+
+
+def test_two_defaults_for_one_score_are_refused() -> None:
+    two = [Candidate("dense"), Candidate("sparse")]
+    with pytest.raises(StrategyError, match=r"score\('dense'\) has two different defaults"):
+        lowered(score("dense", default=1.0) + score("dense", default=2.0), candidates=two)
+
+
+def test_max_is_native_from_1_20_on_and_arithmetic_before() -> None:
+    assert isinstance(lowered(max_(score(), 1.0)), models.MaxExpression)
+    assert isinstance(lowered(max_(score(), 1.0), OLD), models.SumExpression)
+
+
+def test_a_steep_linear_decay_is_arithmetic_because_clusters_refuse_it() -> None:
+    assert isinstance(lowered(decay_lin(score(), scale=1.0)), models.LinDecayExpression)
+    assert isinstance(lowered(decay_lin(score(), scale=0.25)), models.MaxExpression)
+
+
+def test_a_decay_whose_scale_32_bits_would_round_is_arithmetic() -> None:
+    assert isinstance(lowered(decay_exp(score(), scale=0.5)), models.ExpDecayExpression)
+    assert isinstance(lowered(decay_exp(score(), scale=0.3)), models.ExpExpression)
+
+
+def test_now_is_the_time_of_the_query() -> None:
+    moment = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
+    assert lowered(now(), now=moment) == models.DatetimeExpression(datetime="2026-01-02T03:04:05+00:00")
+    assert lowered(now()).datetime[:2] == "20"
+
+
+@pytest.mark.parametrize("capabilities", [SERVER, OLD])
+@pytest.mark.parametrize("z", [-1e6, -800.0, -1.5, 0.0, 2.0, 800.0, 1e30])
+def test_a_sigmoid_never_overflows(capabilities: Capabilities, z: float) -> None:
+    from qdrant_client.hybrid.formula import evaluate_expression
+
+    formula = lowered(sigmoid(given("z")), capabilities, features={"z": z})
+    value = evaluate_expression(formula, 1, [{}], {}, {}, {})
+
+    assert value == pytest.approx(1 / (1 + math.exp(-max(-80.0, min(80.0, z)))), rel=1e-9, abs=1e-34)
+
+
+def test_only_the_categories_that_are_given_are_sent() -> None:
+    formula = lowered(affinity("category", given="likes", default=0.5), features={"likes": {"a": 2.0, "b": 0.0, 7: -1.0}})
+
+    weights = {term.mult[0].match.value: term.mult[1] for term in formula.sum[:-1]}
+    assert weights == {"a": 2.0, 7: -1.0}
+    others = formula.sum[-1].mult[0].must_not
+    assert [condition.match.any for condition in others] == [["a", "b"], [7]]
+
+
+def test_an_affinity_with_nothing_to_add_is_0() -> None:
+    assert lowered(affinity("category", given="likes"), features={"likes": {}}) == 0.0
+    assert lowered(affinity("category", given="likes", default=0.0)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("expression", "features", "message"),
+    [
+        (
+            given("budget"),
+            {"price": 1},
+            r"needs the request-time value 'budget': pass features=\{'budget': …\}; given: 'price'",
+        ),
+        (given("budget"), {"budget": "ten"}, "'budget' must be a finite number, got 'ten'"),
+        (given("budget"), {"budget": True}, "must be a finite number, got True"),
+        (given("budget"), {"budget": math.inf}, "must be a finite number, got inf"),
+        (given("budget"), {"budget": 1e39}, "must be a finite number, got 1e\\+39"),
+        (affinity("c", given="likes"), {}, "needs the request-time map 'likes'"),
+        (affinity("c", given="likes"), {"likes": [1]}, r"must be a map of category to weight, got \[1\]"),
+        (
+            affinity("c", given="likes"),
+            {"likes": {"a": "much"}},
+            "the weight of 'a' in 'likes' must be a finite number, got 'much'",
+        ),
+        (affinity("c", given="likes"), {"likes": {1.5: 2}}, "must be text or whole numbers, got 1.5"),
+        (geo_distance("here", "place"), {}, "needs the request-time place 'here'"),
+        (geo_distance("here", "place"), {"here": (91, 0)}, r"'here' must be \(latitude, longitude\) in degrees, got \(91, 0\)"),
+        (geo_distance("here", "place"), {"here": "Rome"}, "in degrees, got 'Rome'"),
+    ],
+)
+def test_request_time_values_are_checked(expression: Expression, features: dict[str, Any], message: str) -> None:
+    with pytest.raises(QueryError, match=message):
+        lowered(expression, features=features)
+    with pytest.raises(QueryError, match=message):
+        evaluate(expression, Table(payloads=[{}], ids=[1], features=features))
+
+
+def test_numpy_numbers_are_request_time_values_too() -> None:
+    assert lowered(given("budget"), features={"budget": np.float32(0.5)}) == 0.5
+    assert lowered(given("budget"), features={"budget": np.int64(3)}) == 3.0

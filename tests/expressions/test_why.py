@@ -1,0 +1,141 @@
+"""Explained results: the legs, the terms that sum to the score, and what put one above another."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Any
+
+import pytest
+from qdrant_client import QdrantClient, models
+
+from qdrant_rerank import (
+    AsyncExecutor,
+    Executor,
+    Formula,
+    Fusion,
+    Mmr,
+    Nearest,
+    Query,
+    QueryError,
+    Scope,
+    StrategyError,
+    field,
+    score,
+    sigmoid,
+)
+
+LEGS = Nearest("dense", limit=12), Nearest("sparse", limit=5)
+QUERY = Query(
+    vectors={"dense": [1.0, 0.5], "sparse": models.SparseVector(indices=[1, 2], values=[1.0, 0.3]), "far": [0.0, 1.0]}
+)
+ADDING: list[Any] = [
+    LEGS[0],
+    Fusion.rrf().over(*LEGS),
+    Fusion.rrf(k=61, weights=(1.0, 2.5)).over(*LEGS),
+    Fusion.dbsf().over(*LEGS),
+    Formula(0.8 * score() + 0.2 * field("rating", 3.0) + 1.0).over(LEGS[0]),
+    Formula(score("dense") - 0.5 * score("sparse", default=0.1)).over(*LEGS),
+    Formula(score("dense") * field("rating", 0.0)).over(LEGS[0]),
+    Formula(score() + field("rating", 0.0)).over(Fusion.rrf().over(*LEGS)),
+    Formula(score() + 0.1 * field("rating", 0.0)).over(Nearest("far", limit=20)),
+    Formula(sigmoid(score() + 0.3 * field("rating", 0.0) - 1.0)).over(LEGS[0]),
+]
+
+
+@pytest.fixture(scope="module")
+def client() -> QdrantClient:
+    made = QdrantClient(":memory:")
+    made.create_collection(
+        "docs",
+        vectors_config={
+            "dense": models.VectorParams(size=2, distance=models.Distance.COSINE),
+            "far": models.VectorParams(size=2, distance=models.Distance.EUCLID),
+        },
+        sparse_vectors_config={"sparse": models.SparseVectorParams()},
+    )
+    made.upsert(
+        "docs",
+        [
+            models.PointStruct(
+                id=number,
+                vector={
+                    "dense": [1.0, number / 7],
+                    "far": [number / 3, 1.0],
+                    "sparse": models.SparseVector(indices=[number % 4], values=[1.0 + number / 10]),
+                },
+                payload={"rating": number % 5} if number % 6 else {},
+            )
+            for number in range(1, 21)
+        ],
+    )
+    return made
+
+
+@pytest.mark.parametrize("strategy", ADDING, ids=repr)
+def test_the_terms_sum_to_the_score(client: QdrantClient, strategy: Any) -> None:
+    explained = Executor(client, "docs").explain(strategy, QUERY, Scope(limit=7, offset=2))
+
+    plain = Executor(client, "docs").retrieve(strategy, QUERY, Scope(limit=7, offset=2))
+    assert [point.score for point in explained.points] == [point.score for point in plain]
+    for row, reason in enumerate(explained.reasons):
+        total = reason.total if reason.link == "identity" else 1 / (1 + math.exp(-reason.total))
+        assert reason.rank == row + 3
+        assert sum(term.value for term in reason.terms) == reason.total
+        assert total == pytest.approx(reason.score, rel=1e-5, abs=1e-6)
+
+
+def test_each_leg_says_at_which_rank_it_found_the_point_or_that_it_did_not(client: QdrantClient) -> None:
+    executor = Executor(client, "docs")
+    explained = executor.explain(Fusion.rrf().over(*LEGS), QUERY, Scope(limit=12))
+    alone = [executor.retrieve(leg, QUERY, Scope(limit=leg.limit or 0)) for leg in LEGS]
+
+    for reason in explained.reasons:
+        for hit, found in zip(reason.legs, alone, strict=True):
+            ids = [point.id for point in found]
+            assert hit.rank == (ids.index(reason.id) + 1 if reason.id in ids else None)
+            assert hit.score == (found[ids.index(reason.id)].score if reason.id in ids else None)
+    assert {hit.leg for reason in explained.reasons for hit in reason.legs} == {"dense", "sparse"}
+    assert any(hit.rank is None for reason in explained.reasons for hit in reason.legs)
+
+
+def test_why_names_the_terms_that_put_one_result_above_another(client: QdrantClient) -> None:
+    explained = Executor(client, "docs").explain(ADDING[4], QUERY, Scope(limit=5))
+    first, last = explained.reasons[0], explained.reasons[-1]
+
+    differences = explained.why(first.id, last.id)
+
+    assert sum(term.value for term in differences) == pytest.approx(first.score - last.score, abs=1e-6)
+    sizes = [abs(term.value) for term in differences]
+    assert sizes == sorted(sizes, reverse=True)
+    with pytest.raises(QueryError, match="point 999 is not among the results; they are"):
+        explained.why(first.id, 999)
+
+
+def test_mmr_does_not_add_up_but_its_legs_are_known(client: QdrantClient) -> None:
+    explained = Executor(client, "docs").explain(Mmr("dense", diversity=0.7).over(*LEGS), QUERY, Scope(limit=4))
+    assert all(reason.terms == () and len(reason.legs) == 2 for reason in explained.reasons)
+
+
+def test_legs_of_the_same_name_are_numbered(client: QdrantClient) -> None:
+    twice = Fusion.rrf().over(Nearest("dense", limit=5), Nearest("dense", limit=9))
+    [reason, *_] = Executor(client, "docs").explain(twice, QUERY, Scope(limit=3)).reasons
+    assert [hit.leg for hit in reason.legs] == ["dense (1)", "dense (2)"]
+
+
+def test_a_reason_is_plain_values_on_demand(client: QdrantClient) -> None:
+    [reason, *_] = Executor(client, "docs").explain(ADDING[4], QUERY, Scope(limit=3)).reasons
+    plain = reason.as_dict()
+    assert plain["legs"]["dense"]["rank"] == reason.legs[0].rank
+    assert list(plain["terms"]) == ["0.8 * score()", "0.2 * field('rating', default=3.0)", "constant(1.0)"]
+
+
+def test_explaining_is_the_same_under_async(client: QdrantClient) -> None:
+    scope = Scope(limit=5)
+    expected = Executor(client, "docs").explain(ADDING[5], QUERY, scope)
+    assert asyncio.run(AsyncExecutor(client, "docs").explain(ADDING[5], QUERY, scope)) == expected
+
+
+def test_groups_cannot_be_explained(client: QdrantClient) -> None:
+    with pytest.raises(StrategyError, match="group query can't be explained"):
+        Executor(client, "docs").explain(LEGS[0], QUERY, Scope(group_by="rating"))
