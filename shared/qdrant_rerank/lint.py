@@ -97,20 +97,34 @@ class Extent:
 
 
 def extent(formula: models.Expression) -> Extent:
-    """Measure a compiled formula, without recursion, as it may be absurdly deep."""
-    deepest = messages = nodes = 0
-    waiting: list[tuple[Any, int, int]] = [(formula, 1, 1)]
+    """Measure a compiled formula.
+
+    Without recursion, as it may be absurdly deep; and each part once, as parts may occur many times: before 1.20 a sigmoid
+    holds its operand three times, so that nested ones grow exponentially once they are sent.
+    """
+    measured: dict[int, Extent] = {}
+    waiting: list[Any] = [formula]
     while waiting:
-        value, level, message = waiting.pop()
-        deepest, messages = max(deepest, level), max(messages, message)
-        if isinstance(value, BaseModel):
-            nodes += 1
-            waiting.extend((item, level + 1, message + 1) for item in value.__dict__.values() if item is not None)
-        elif isinstance(value, list):
-            waiting.extend((item, level + 1, message + 1) for item in value)
-        else:
-            nodes += 1
-    return Extent(deepest, messages, nodes)
+        value = waiting[-1]
+        parts = _parts(value)
+        missing = [part for part in parts if id(part) not in measured]
+        if missing:
+            waiting.extend(missing)
+            continue
+        waiting.pop()
+        inner = [measured[id(part)] for part in parts]
+        measured[id(value)] = Extent(
+            1 + max((part.json_depth for part in inner), default=0),
+            1 + max((part.grpc_depth for part in inner), default=0),
+            (0 if isinstance(value, list) else 1) + sum(part.nodes for part in inner),
+        )
+    return measured[id(formula)]
+
+
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, BaseModel):
+        return [item for item in value.__dict__.values() if item is not None]
+    return value if isinstance(value, list) else []
 
 
 def extent_problems(size: Extent) -> Iterator[str]:

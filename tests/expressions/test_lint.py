@@ -83,6 +83,15 @@ def test_absurdly_deep_formulas_are_refused_before_they_are_compiled() -> None:
         planned(Formula(deep).over(LEGS[0]))
 
 
+def test_sigmoids_in_sigmoids_are_refused_where_an_old_server_would_get_each_operand_three_times() -> None:
+    deep = score()
+    for _ in range(14):
+        deep = sigmoid(deep)
+    old = Capabilities((1, 19, 0))
+    with pytest.raises(PlanError, match="nodes, more than .* MB as JSON"):
+        plan(Formula(deep).over(LEGS[0]), SCHEMA, old)
+
+
 def test_formulas_too_deep_for_grpc_alone_are_warned_about() -> None:
     deep = score()
     for _ in range(35):

@@ -54,6 +54,7 @@ from .nodes import (
 )
 from .reading import given_map, given_number, given_place, iso
 from .wire import (
+    CLIENT_HAS_MAX_MIN,
     absolute,
     either,
     exponential,
@@ -105,6 +106,11 @@ class Lowering:
     fixed: Mapping[int, Expression] = field(default_factory=dict[int, Expression])
     compiled: dict[int, models.Expression] = field(default_factory=dict[int, models.Expression])
 
+    @property
+    def max_min(self) -> bool:
+        """Whether max and min can be sent: both the server and the client at hand must know them."""
+        return CLIENT_HAS_MAX_MIN and self.capabilities.supports("max_min")
+
     def constant(self, value: float) -> models.Expression:
         """A number that keeps its 64 bits (48 of them) on engines that store 32."""
         high, low = f32_pair(value)
@@ -113,10 +119,10 @@ class Lowering:
         return total(high, low) if low else high
 
     def greatest(self, *operands: models.Expression) -> models.Expression:
-        return greatest(list(operands), self.capabilities.supports("max_min"))
+        return greatest(list(operands), self.max_min)
 
     def least(self, *operands: models.Expression) -> models.Expression:
-        return least(list(operands), self.capabilities.supports("max_min"))
+        return least(list(operands), self.max_min)
 
 
 def lower(expression: Expression, to: Lowering) -> models.Expression:
@@ -246,7 +252,7 @@ def _score(score: CandidateScore, to: Lowering) -> models.Expression:
 
 
 def _sigmoid(operand: models.Expression, to: Lowering) -> models.Expression:
-    if to.capabilities.supports("max_min"):
+    if to.max_min:
         clamped = to.least(SIGMOID_BOUND, to.greatest(-SIGMOID_BOUND, operand))
         return quotient(1.0, total(1.0, exponential(negative(clamped))))
     magnitude = absolute(operand)

@@ -12,7 +12,10 @@ from ..sharing import Shared
 
 F32_TINY = float(np.finfo(np.float32).tiny)
 
+CLIENT_HAS_MAX_MIN = hasattr(models, "MaxExpression")  # qdrant-client 1.20
+
 __all__ = [
+    "CLIENT_HAS_MAX_MIN",
     "F32_TINY",
     "absolute",
     "either",
