@@ -91,9 +91,7 @@ def llama_index_contenders(points: int) -> dict[str, Callable[[], Any]]:
     query = VectorStoreQuery(query_embedding=VECTOR, similarity_top_k=K)
     using = store.dense_vector_name
     return {
-        "bare query_points": lambda: store.client.query_points(
-            "docs", query=VECTOR, using=using, limit=K, with_payload=True
-        ),
+        "bare query_points": lambda: store.client.query_points("docs", query=VECTOR, using=using, limit=K, with_payload=True),
         "llama_index_qdrant_rerank": lambda: ours.retrieve("q"),
         "LlamaIndex's retriever": lambda: theirs.retrieve("q"),
         "LlamaIndex's store alone": lambda: store.query(query),
@@ -122,8 +120,8 @@ def show(contenders: dict[str, Callable[[], Any]], queries: int) -> None:
 
 def imports(runs: int) -> None:
     pairs = [
-        ("langchain_qdrant_rerank", "langchain_core.retrievers, langchain_core.documents, langchain_core.embeddings, qdrant_client"),
-        ("llama_index_qdrant_rerank", "llama_index.core.base.base_retriever, llama_index.core.postprocessor.types, qdrant_client"),
+        ("langchain_qdrant_rerank", "langchain_core.retrievers, qdrant_client"),
+        ("llama_index_qdrant_rerank", "llama_index.core.base.base_retriever, qdrant_client"),
     ]
     for ours, base in pairs:
         times: dict[str, list[float]] = {ours: [], base: []}

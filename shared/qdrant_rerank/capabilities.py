@@ -82,6 +82,11 @@ class Capabilities:
         """Whether constants in formulas are rounded to 32-bit floats."""
         return self.engine != "local"
 
+    @property
+    def pushes_filters(self) -> bool:
+        """Whether the filter of a request reaches the searches below it; local mode ignores it there before 1.20."""
+        return self.engine != "local" or self.version >= (1, 20, 0)
+
     def __str__(self) -> str:
         number = ".".join(map(str, self.version))
         match self.engine:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from qdrant_client import QdrantClient, models
 
@@ -28,6 +31,7 @@ from .why import Explained, explained
 __all__ = ["AsyncExecutor", "Executor", "ScoresTexts"]
 
 _PLANS_KEPT = 64
+_TOLD = ("ignored-by-server", "integer-index", "nested-under-shards")  # warnings that change results, told once a plan is made
 
 
 class ScoresTexts(Protocol):
@@ -85,6 +89,7 @@ class _Base:
         self.model = model
         self._capabilities = capabilities
         self._target: Target | None = None
+        self._seen: Target | None = None
         self._plans = _Plans()
 
     def refresh(self) -> None:
@@ -93,7 +98,7 @@ class _Base:
         self._plans.clear()
 
     def _learn(self, schema: Schema, capabilities: Capabilities) -> Target:
-        target = Target(schema, capabilities)
+        self._seen = target = Target(schema, capabilities)
         if schema.points == 0:  # not kept: it may be filled any moment
             warnings.warn(PlanWarning(f"the collection {schema.collection!r} is empty: there is nothing to find"), stacklevel=6)
         else:
@@ -102,6 +107,9 @@ class _Base:
 
     def _made(self, strategy: Strategy, scope: Scope, target: Target) -> Plan:
         made = plan(strategy, target.schema, target.capabilities, scope)
+        for warning in made.warnings:
+            if warning.code in _TOLD:
+                warnings.warn(PlanWarning(warning), stacklevel=5)
         if self._target is not None:
             self._plans.keep(strategy, made)
         return made
@@ -122,6 +130,10 @@ class _Base:
 
 class Executor(_Base):
     """Runs strategies on one collection with a `QdrantClient`."""
+
+    @cached_property
+    def _reading(self) -> threading.Lock:
+        return threading.Lock()
 
     def retrieve(self, strategy: Strategy, query: Query, scope: Scope | None = None) -> Points:
         """The ranked points that `strategy` finds for `query`."""
@@ -149,12 +161,15 @@ class Executor(_Base):
         """The collection's schema and the server's capabilities; read once."""
         if self._target is not None:
             return self._target
-        client = self.clients.sync()
-        capabilities = self._capabilities or Capabilities.of(client.info().version, self.clients.engine)
-        return self._learn(read_schema(client, self.collection), capabilities)
+        with self._reading:
+            if self._target is not None:  # another thread has just read it
+                return self._target
+            client = self.clients.sync()
+            capabilities = self._capabilities or Capabilities.of(client.info().version, self.clients.engine)
+            return self._learn(read_schema(client, self.collection), capabilities)
 
     def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
-        schema = self.target().schema
+        schema = (self._seen or self.target()).schema  # what the plan was made for
         encoders = {name: self.encoders.encoder(name, schema) for name in sorted(using)}
         return [{name: encoder.encode_query(text) for name, encoder in encoders.items()} for text in texts]
 
@@ -179,6 +194,10 @@ class Executor(_Base):
 class AsyncExecutor(_Base):
     """Runs strategies on one collection without blocking the event loop."""
 
+    @cached_property
+    def _reading(self) -> WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]:
+        return WeakKeyDictionary()  # a lock belongs to one event loop
+
     async def retrieve(self, strategy: Strategy, query: Query, scope: Scope | None = None) -> Points:
         """The ranked points that `strategy` finds for `query`."""
         made = await self.plan(strategy, scope)
@@ -202,12 +221,15 @@ class AsyncExecutor(_Base):
         """The collection's schema and the server's capabilities; read once."""
         if self._target is not None:
             return self._target
-        client: Any = self.clients.asynchronous()
-        capabilities = self._capabilities or Capabilities.of((await client.info()).version, self.clients.engine)
-        return self._learn(await aread_schema(client, self.collection), capabilities)
+        async with self._reading.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            if self._target is not None:  # another task has just read it
+                return self._target
+            client: Any = self.clients.asynchronous()
+            capabilities = self._capabilities or Capabilities.of((await client.info()).version, self.clients.engine)
+            return self._learn(await aread_schema(client, self.collection), capabilities)
 
     async def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
-        schema = (await self.target()).schema
+        schema = (self._seen or await self.target()).schema  # what the plan was made for
         names = sorted(using)
         encoders = [self.encoders.encoder(name, schema) for name in names]
         vectors = await asyncio.gather(*(_aencode(encoder, text) for text in texts for encoder in encoders))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -82,12 +83,19 @@ def abbreviated(request: BaseModel) -> Any:
 
 def _cut(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _cut(item) for key, item in value.items()}
+        return {key: _masked(item) if key == "options" else _cut(item) for key, item in value.items()}
     if not isinstance(value, list):
         return value
     if len(value) > _SHOWN and all(isinstance(item, int | float) for item in value):
         return [*value[:_SHOWN], f"… {len(value)} numbers"]
     return [_cut(item) for item in value]
+
+
+def _masked(options: Any) -> Any:
+    """The options of server inference without the keys of model providers, as an explanation is made to be shown."""
+    if not isinstance(options, dict):
+        return options
+    return {name: "…" if re.search("key|token|secret|password|auth", name, re.I) else item for name, item in options.items()}
 
 
 def placeholders(strategy: Strategy, schema: Schema) -> tuple[Mapping[str, QueryVector], Mapping[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 from qdrant_client import models
 
 from .capabilities import FEATURES, Capabilities, FeatureName
-from .errors import PlanError, QdrantRerankError, StrategyError
+from .errors import PlanError, QdrantRerankError, QueryError, StrategyError, did_you_mean
 from .explanation import Explanation, Refusal, abbreviated, placeholders
 from .lint import Lint
 from .query import Inputs, Query, Scope, Target, both
@@ -92,6 +92,7 @@ class Plan:
         Raises:
             PlanError: a candidate lacks a payload key that the formula reads without a default.
         """
+        self._check_features(query)
         required = self._required_keys()
         if not required:
             return (yield from self.strategy.flow(query, self.scope, self.target))
@@ -167,6 +168,25 @@ class Plan:
                 yield Lint(
                     "ignored-by-server", f"{self.target.capabilities} ignores {FEATURES[name].says}, which {since} brought"
                 )
+
+    def _check_features(self, query: Query) -> None:
+        """Refuse request-time values that look like misspelt ones: with a default in the formula, nobody would notice.
+
+        Values that nothing reads are fine otherwise: an application may pass all it knows of a user to every strategy.
+        """
+        if not query.features:
+            return
+        unset = self._read_features.difference(query.features)
+        for name in query.features:
+            hint = did_you_mean(str(name), unset) if name not in self._read_features else ""
+            if hint:
+                there = ", ".join(map(repr, sorted(self._read_features)))
+                raise QueryError(f"the strategy reads no request-time value {name!r}; it reads: {there}{hint}")
+
+    @property
+    def _read_features(self) -> frozenset[str]:
+        formulas = (stage for stage in self.strategy.stages() if isinstance(stage, Formula))
+        return frozenset(name for formula in formulas for name in formula.reads_features)
 
     def _required_keys(self) -> list[str]:
         """The payload keys that every candidate must have."""

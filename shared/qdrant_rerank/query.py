@@ -100,12 +100,16 @@ class Target:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a request is built from, beside the strategy and its scope."""
+    """What a request is built from, beside the strategy and its scope.
+
+    `leaf_filter` is what every search below the root must be filtered by, for engines that don't hand the root's filter on.
+    """
 
     target: Target
     vectors: Vectors = field(default_factory=dict)
     features: Mapping[str, Any] = field(default_factory=dict)
     now: dt.datetime | None = None
+    leaf_filter: models.Filter | None = None
 
 
 def both(own: models.Filter | None, call: models.Filter | None) -> models.Filter | None:

@@ -107,7 +107,11 @@ def from_json(text: str, path: str | PathLike[str] | None = None) -> Strategy:
 
 def load(path: str | PathLike[str]) -> Strategy:
     """The strategy in a JSON file. Raises FormatError as `from_json`, and OSError if the file can't be read."""
-    return from_json(Path(path).read_text("utf-8"), path)
+    try:
+        text = Path(path).read_text("utf-8-sig")  # Windows editors put a mark at the beginning
+    except UnicodeDecodeError as error:
+        raise FormatError(f"not UTF-8 text: {error}", path) from None
+    return from_json(text, path)
 
 
 def save(strategy: Strategy, path: str | PathLike[str]) -> None:

@@ -172,7 +172,9 @@ def together(flows: Sequence[Flow[R]]) -> Flow[list[R]]:
         for number, flow in enumerate(flows):
             advance(number, flow.send, None)
         while waiting:
-            asked, waiting = waiting, {}
+            # embeddings first, so that flows that bring their vectors search together with those that have to wait for them
+            asked = {number: step for number, step in waiting.items() if isinstance(step, Embed)} or waiting
+            waiting = {number: step for number, step in waiting.items() if number not in asked}
             for step, numbers in _merged(asked):
                 try:
                     answers: list[Any] = yield from step

@@ -108,6 +108,8 @@ class Stage(Strategy):
         kind = type(self).__name__
         for candidate in self.candidates:
             if not isinstance(candidate, Stage):
+                if isinstance(candidate, list | tuple):
+                    raise StrategyError(f"{candidate!r} can't be a candidate of {kind}: spread a list with .over(*stages)")
                 raise StrategyError(
                     f"{candidate!r} can't be a candidate of {kind}: only what Qdrant runs by itself can; "
                     "put strategies that call a model outermost"
@@ -120,6 +122,8 @@ class Stage(Strategy):
             raise StrategyError(f"the score_threshold of {kind} must be a finite number, got {self.score_threshold!r}")
         if self.params is not None and not isinstance(self.params, models.SearchParams):
             raise StrategyError(f"the params of {kind} must be a qdrant_client.models.SearchParams, got {self.params!r}")
+        if self.name is not None and not isinstance(self.name, str):
+            raise StrategyError(f"the name of {kind} must be text, got {self.name!r}")
 
     def over(self, *candidates: Stage) -> Self:
         """This stage, run over the points that those stages find."""
@@ -145,6 +149,11 @@ class Stage(Strategy):
     def title(self) -> str | None:
         """The name that `score(name)` finds it by."""
         return self.name
+
+    def is_distance(self, schema: Schema) -> bool:
+        """Whether its scores are distances, where lower is better; fusions and formulas turn them around."""
+        info = None if self.vector is None else schema.vectors.get(self.vector)
+        return info is not None and info.is_distance
 
     def own_problems(self, target: Target) -> Iterator[str]:
         """Why this stage, apart from its candidates, can't run on `target`."""
@@ -179,6 +188,8 @@ class Stage(Strategy):
 
     def request(self, inputs: Inputs, scope: Scope) -> Request:
         """The request for this stage and all its candidates; pure."""
+        if not inputs.target.capabilities.pushes_filters:
+            inputs = replace(inputs, leaf_filter=both(self.filter, scope.filter))
         clauses = self._clauses(inputs, scope.reach, scope.reach)
         clauses |= {
             "filter": sealed(both(self.filter, scope.filter)),
@@ -196,9 +207,12 @@ class Stage(Strategy):
 
     def prefetch(self, inputs: Inputs, needed: int) -> models.Prefetch:
         """This stage as a candidate of one that ranks `needed` points; pure."""
-        limit = self.reach(needed)
+        limit, own = self.reach(needed), self.filter
+        if not target_pushes_filters(inputs.target.capabilities):
+            own = both(self.filter, inputs.leaf_filter)
+            inputs = replace(inputs, leaf_filter=own)
         clauses = self._clauses(inputs, limit, self.needs_points(needed))
-        clauses |= {"filter": self.filter, "score_threshold": self.score_threshold, "params": self.params}
+        clauses |= {"filter": sealed(own), "score_threshold": self.score_threshold, "params": self.params}
         return models.Prefetch.model_construct(**clauses, limit=limit)
 
     def needs_points(self, needed: int) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from ..checks import is_finite
 from ..errors import StrategyError
 
-__all__ = ["check_key", "check_number", "check_place", "flattened"]
+__all__ = ["check_key", "check_moment", "check_number", "check_place", "flattened"]
 
 T = TypeVar("T")
 
@@ -29,6 +30,12 @@ def check_number(value: object, what: str, required: bool = False) -> None:
         return
     if not is_finite(value):
         raise StrategyError(f"{what} must be a finite number, got {value!r}")
+
+
+def check_moment(value: object, what: str) -> None:
+    """Refuse what isn't a date-time; None passes."""
+    if value is not None and not isinstance(value, dt.datetime):
+        raise StrategyError(f"{what} must be a datetime.datetime, got {value!r}")
 
 
 def check_place(place: Any, what: str) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from typing import Any, Final, get_args
 from qdrant_client import models
 
 from ..errors import StrategyError
-from .arguments import check_key, check_number, check_place
+from .arguments import check_key, check_moment, check_number, check_place
 from .base import Constant, Expression
 
 __all__ = [
@@ -39,6 +39,11 @@ class CandidateScore(Expression):
 
     name: str | None = None
     default: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.name is not None and not isinstance(self.name, str):
+            raise StrategyError(f"score() takes the name of a candidate, got {self.name!r}")
+        check_number(self.default, f"the default of score({self.name!r})", required=True)
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,6 +80,9 @@ class Instant(Expression):
 
     at: dt.datetime
 
+    def __post_init__(self) -> None:
+        check_moment(self.at, "instant()")
+
 
 @dataclass(frozen=True, repr=False)
 class DatetimeField(Expression):
@@ -88,6 +96,7 @@ class DatetimeField(Expression):
 
     def __post_init__(self) -> None:
         check_key(self.key)
+        check_moment(self.default, f"the default of datetime_field({self.key!r})")
 
 
 @dataclass(frozen=True, repr=False)

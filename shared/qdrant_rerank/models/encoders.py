@@ -115,7 +115,8 @@ class Encoders:
     def of(cls, named: Mapping[str, EncoderLike] | None = None, **by_kind: EncoderLike | None) -> Encoders:
         """Encoders by vector name, and as keywords `dense=`, `sparse=`, `multi=` for the rest."""
         if unknown := by_kind.keys() - set(get_args(Kind)):
-            raise StrategyError(f"encoders are for dense, sparse or multi vectors, or by name; not for {', '.join(sorted(unknown))}")
+            listed = ", ".join(sorted(unknown))
+            raise StrategyError(f"encoders are for dense, sparse or multi vectors, or by name; not for {listed}")
         kinds: dict[Kind, Encoder] = {
             cast(Kind, kind): as_encoder(value) for kind, value in by_kind.items() if value is not None
         }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from dataclasses import field as dataclass_field
 from functools import cached_property
+from typing import Any
 
 from qdrant_client import models
 
@@ -18,7 +19,6 @@ from ..lint import Extent, Lint, extent, extent_problems, extent_warnings, index
 from ..query import Inputs, Target
 from ..schema import Schema
 from ..strategies import Stage
-from .nearest import Nearest
 
 __all__ = ["Formula"]
 
@@ -71,6 +71,8 @@ class Formula(Stage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.params is not None:
+            raise StrategyError("a formula searches nothing that params could be for: give them to its candidates")
         if self.candidates and all(stage.title is not None for stage in self.candidates):
             self._check_scores(self.candidates)
 
@@ -102,7 +104,11 @@ class Formula(Stage):
 
     def as_candidates(self, schema: Schema) -> tuple[Candidate, ...]:
         """The candidate stages as the expression sees them."""
-        return tuple(Candidate(stage.title, _is_distance(stage, schema)) for stage in self.candidates)
+        return tuple(Candidate(stage.title, stage.is_distance(schema)) for stage in self.candidates)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What makes the formula, without what was compiled: that is kept by the `id` of nodes, which copies don't share."""
+        return {attribute.name: getattr(self, attribute.name) for attribute in fields(self)}
 
     @cached_property
     def _memories(self) -> dict[tuple[tuple[Candidate, ...], Capabilities], _Memory]:
@@ -112,6 +118,11 @@ class Formula(Stage):
     @cached_property
     def _fixed_nodes(self) -> dict[int, Expression]:
         return fixed_nodes(self.expression)
+
+    @cached_property
+    def reads_features(self) -> frozenset[str]:
+        """The names of the request-time values that the expression reads."""
+        return frozenset(placeholder_features(self.expression))
 
     @cached_property
     def required_keys(self) -> tuple[str, ...]:
@@ -126,11 +137,22 @@ class Formula(Stage):
                 self._check_scores(self.candidates)
             except StrategyError as error:
                 yield str(error)
+            yield from self._flattering_defaults(target.schema)
         if depth(self.expression) > _DEEPEST:
             yield f"the formula is {depth(self.expression)} levels deep; servers take fewer than {_DEEPEST}: nest less"
             return
         yield from index_problems(self.expression, target.schema)
         yield from extent_problems(self._extent(target))
+
+    def _flattering_defaults(self, schema: Schema) -> Iterator[str]:
+        """Distances of points that their stage didn't find, which would count as 0: as the nearest of all."""
+        near = [stage.title for stage in self.candidates if stage.is_distance(schema)] if len(self.candidates) > 1 else []
+        for read in candidate_scores(self.expression):
+            if read.name in near and read.default == 0:
+                yield (
+                    f"score({read.name!r}) is minus a distance, and 0, the best there is, for points that {read.name!r} "
+                    f"didn't find: say what they get, e.g. score({read.name!r}, default=-10.0)"
+                )
 
     def own_warnings(self, target: Target) -> Iterator[Lint]:
         yield from index_warnings(self.expression, target.schema, target.capabilities.engine)
@@ -153,8 +175,3 @@ class Formula(Stage):
 
     def _own_arguments(self) -> Iterator[str]:
         yield repr(self.expression)
-
-
-def _is_distance(stage: Stage, schema: Schema) -> bool:
-    """Whether the stage's scores are distances, where lower is better. Fusions and formulas turn them around."""
-    return isinstance(stage, Nearest) and stage.using is not None and schema.vectors[stage.using].is_distance

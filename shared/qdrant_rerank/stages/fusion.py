@@ -66,6 +66,8 @@ class Fusion(Stage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.params is not None:
+            raise StrategyError("a fusion searches nothing that params could be for: give them to its candidates")
         if self.method not in ("rrf", "dbsf"):
             raise StrategyError(f"fusion is by 'rrf' or 'dbsf', got {self.method!r}")
         if self.method == "dbsf" and (self.k is not None or self.weights is not None):
@@ -94,6 +96,12 @@ class Fusion(Stage):
     def own_problems(self, target: Target) -> Iterator[str]:
         if not self.candidates:
             yield f"{self!r} has nothing to fuse: add .over(Nearest(…), Nearest(…))"
+        far = dict.fromkeys(repr(stage.vector) for stage in self.candidates if stage.is_distance(target.schema))
+        if far and self.method == "dbsf":
+            yield (
+                f"distribution-based score fusion takes high scores for good, but those of {', '.join(far)} are distances, so "
+                "that the farthest points would come first: use Fusion.rrf()"
+            )
 
     def own_warnings(self, target: Target) -> Iterator[Lint]:
         if len(self.candidates) == 1:

@@ -24,6 +24,11 @@ class _Comparing(Stage):
 
     using: str | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.using is not None and not isinstance(self.using, str):
+            raise StrategyError(f"the name of a vector must be text, got {self.using!r}")
+
     @property
     def vector(self) -> str | None:
         return self.using

@@ -1,0 +1,18 @@
+"""Qdrant's rerank strategies as a LangChain retriever.
+
+    from langchain_qdrant_rerank import QdrantRerankRetriever
+    from qdrant_rerank import Formula, Nearest, field, score
+
+    strategy = Formula(0.8 * score() + 0.2 * field("metadata.rating", default=3.0)).over(Nearest(limit=100))
+    retriever = QdrantRerankRetriever.from_vector_store(store, strategy=strategy, k=5)
+    documents = retriever.invoke("how do I …?")
+
+This package needs langchain-core; langchain-qdrant only where its `QdrantVectorStore` is what you have.
+"""
+
+from __future__ import annotations
+
+from .calls import CallOptions
+from .retriever import QdrantRerankRetriever
+
+__all__ = ["CallOptions", "QdrantRerankRetriever"]

@@ -1,0 +1,72 @@
+"""LangChain's embeddings as encoders of query vectors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from langchain_core.embeddings import Embeddings
+
+from qdrant_rerank import Encoder, Encoders
+from qdrant_rerank.errors import StrategyError
+from qdrant_rerank.models.encoders import as_encoder
+from qdrant_rerank.steps import QueryVector
+
+__all__ = ["AnyEncoder", "EmbeddingsEncoder", "encoder_of", "encoders_of", "is_embeddings"]
+
+AnyEncoder: TypeAlias = Any
+"""A LangChain `Embeddings`, langchain-qdrant's `SparseEmbeddings`, an `Encoder`, or a function from text to vector."""
+
+
+@dataclass(frozen=True)
+class EmbeddingsEncoder:
+    """Embeds with a LangChain `Embeddings`, or with anything that has its methods, e.g. `SparseEmbeddings`."""
+
+    embeddings: Any
+
+    def encode_query(self, text: str) -> QueryVector:
+        vector: QueryVector = self.embeddings.embed_query(text)
+        return vector
+
+    def encode_documents(self, texts: Sequence[str]) -> Sequence[QueryVector]:
+        vectors: Sequence[QueryVector] = self.embeddings.embed_documents(list(texts))
+        return vectors
+
+    async def aencode_query(self, text: str) -> QueryVector:
+        if not hasattr(self.embeddings, "aembed_query"):
+            return await asyncio.to_thread(self.encode_query, text)
+        vector: QueryVector = await self.embeddings.aembed_query(text)
+        return vector
+
+
+def is_embeddings(value: object) -> bool:
+    """Whether `value` embeds as LangChain's embeddings do; sparse ones have no class in common with dense ones."""
+    return isinstance(value, Embeddings) or callable(getattr(value, "embed_query", None))
+
+
+def encoder_of(value: AnyEncoder) -> Encoder:
+    """The encoder that `value` is or makes.
+
+    Raises:
+        StrategyError: it can't embed.
+    """
+    if is_embeddings(value):
+        return EmbeddingsEncoder(value)
+    try:
+        return as_encoder(value)
+    except StrategyError:
+        raise StrategyError(
+            f"{type(value).__name__} can't embed a query: encoders takes, for each vector's name, a LangChain Embeddings, "
+            "a SparseEmbeddings, a qdrant_rerank Encoder, or a function from text to vector"
+        ) from None
+
+
+def encoders_of(embeddings: AnyEncoder, sparse_embeddings: AnyEncoder, named: Mapping[str, AnyEncoder]) -> Encoders:
+    """The encoders by vector name, and `embeddings` and `sparse_embeddings` for the vectors that have none by name."""
+    by_kind = {"dense": embeddings, "sparse": sparse_embeddings}
+    return Encoders.of(
+        {name: encoder_of(value) for name, value in named.items()},
+        **{kind: encoder_of(value) for kind, value in by_kind.items() if value is not None},
+    )

@@ -1,0 +1,104 @@
+"""What a retriever keeps between calls: executors, which hold connections and what was read of the collection."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from qdrant_client import QdrantClient
+
+from qdrant_rerank import AsyncExecutor, Capabilities, Executor
+from qdrant_rerank.clients import AsyncClientLike
+
+from .embeddings import AnyEncoder, encoders_of
+
+if TYPE_CHECKING:
+    from .retriever import QdrantRerankRetriever
+
+__all__ = ["Executors", "Parts"]
+
+E = TypeVar("E", Executor, AsyncExecutor)
+
+_KEPT = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What an executor is made of; as the retriever's fields of the same names."""
+
+    client: QdrantClient | None
+    async_client: AsyncClientLike | None
+    collection: str
+    embeddings: AnyEncoder
+    sparse_embeddings: AnyEncoder
+    encoders: Mapping[str, AnyEncoder]
+    capabilities: Capabilities | None
+
+    @classmethod
+    def of(cls, retriever: QdrantRerankRetriever) -> Parts:
+        """The parts of this retriever's executors."""
+        return cls(
+            retriever.client,
+            retriever.async_client,
+            retriever.collection_name,
+            retriever.embeddings,
+            retriever.sparse_embeddings,
+            retriever.encoders,
+            retriever.capabilities,
+        )
+
+    def key(self) -> Hashable:
+        """The same for the same objects."""
+        objects = (self.client, self.async_client, self.embeddings, self.sparse_embeddings, *self.encoders.values())
+        return (self.collection, self.capabilities, *self.encoders, *map(id, objects))
+
+    def made(self, kind: type[E]) -> E:
+        """An executor of these parts; makes no request."""
+        return kind(
+            self.client,
+            self.collection,
+            async_client=self.async_client,
+            encoders=encoders_of(self.embeddings, self.sparse_embeddings, self.encoders),
+            capabilities=self.capabilities,
+        )
+
+
+class Executors:
+    """Executors by what they are made of, each made when it is first needed.
+
+    A retriever hands this on to its copies. `configurable_fields` makes a retriever anew for each call: through this
+    it finds the executor of the last call, and one of its own if the client, collection or encoders differ.
+    """
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[Hashable, tuple[Parts, Executor | AsyncExecutor]] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, kind: type[E], parts: Parts) -> E:
+        """The executor of these parts."""
+        key = kind, parts.key()
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = parts, parts.made(kind)  # holding the parts keeps their ids from being reused
+                while len(self._made) > _KEPT:
+                    self._made.popitem(last=False)
+            executor = self._made[key][1]
+        assert isinstance(executor, kind)
+        return executor
+
+    def refresh(self) -> None:
+        """Have every executor forget its collection's schema."""
+        with self._lock:
+            for _, executor in self._made.values():
+                executor.refresh()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Executors)  # what is kept is no part of a retriever's value
+
+    __hash__ = object.__hash__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Executors, ()  # connections are neither pickled nor deep-copied

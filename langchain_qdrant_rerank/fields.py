@@ -1,0 +1,155 @@
+"""The types of the retriever's fields, with the checks that each makes; and how fields are shown.
+
+No check touches the network, a model or a collection. Messages name the type of what may hold a secret, not its value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Annotated, Any, TypeAlias, cast
+
+from langchain_core.embeddings import Embeddings
+from pydantic import BaseModel, PlainValidator
+from qdrant_client import AsyncQdrantClient, QdrantClient, models
+
+from qdrant_rerank import PayloadMapping, Strategy
+from qdrant_rerank.clients import engine_of
+from qdrant_rerank.errors import did_you_mean
+from qdrant_rerank.payload import as_mapping
+from qdrant_rerank.query import not_a_filter
+
+from .calls import check_k
+from .documents import RESERVED
+from .embeddings import AnyEncoder, encoder_of, is_embeddings
+
+__all__ = [
+    "AsyncClientField",
+    "ClientField",
+    "EmbeddingsField",
+    "EncodersField",
+    "FilterField",
+    "KField",
+    "PayloadField",
+    "ScoreKeyField",
+    "SparseEmbeddingsField",
+    "StrategyField",
+    "refuse_unknown",
+    "shown",
+]
+
+_CLIENT_OPTIONS = ("url", "path", "host", "port", "api_key", "location", "prefer_grpc")
+
+
+def _client(value: Any) -> QdrantClient | None:
+    if value is None or isinstance(value, QdrantClient) or engine_of(value) == "edge":
+        return cast("QdrantClient | None", value)
+    if isinstance(value, AsyncQdrantClient):
+        raise ValueError("client takes a QdrantClient; this is an AsyncQdrantClient: pass it as async_client")
+    raise ValueError(f"client takes a QdrantClient, got {type(value).__name__}; from_existing_collection makes one from a URL")
+
+
+def _async_client(value: Any) -> Any:
+    if isinstance(value, QdrantClient):
+        raise ValueError("async_client takes an AsyncQdrantClient; this is a QdrantClient: pass it as client")
+    if value is None or isinstance(value, AsyncQdrantClient) or callable(value):
+        return value
+    raise ValueError(f"async_client takes an AsyncQdrantClient, or a function that makes one, got {type(value).__name__}")
+
+
+def _embeddings(value: Any) -> Embeddings | None:
+    if value is None or isinstance(value, Embeddings):
+        return value
+    raise ValueError(
+        f"embeddings takes a LangChain Embeddings, got {type(value).__name__}; functions and encoders go, "
+        "by vector name, into encoders={…}"
+    )
+
+
+def _sparse_embeddings(value: Any) -> AnyEncoder:
+    if value is None or is_embeddings(value):
+        return value
+    raise ValueError(f"sparse_embeddings takes langchain-qdrant's SparseEmbeddings, got {type(value).__name__}")
+
+
+def _encoders(value: Any) -> Mapping[str, AnyEncoder]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"encoders takes a mapping from vector names to encoders, got {type(value).__name__}")
+    for encoder in value.values():
+        encoder_of(encoder)
+    return dict(value)
+
+
+def _strategy(value: Any) -> Strategy:
+    if isinstance(value, Strategy):
+        return value
+    raise ValueError(f"strategy takes a strategy such as Nearest() or Formula(…).over(Nearest(limit=100)), got {value!r}")
+
+
+def _k(value: Any) -> Any:
+    check_k(value)
+    return value
+
+
+def _filter(value: Any) -> models.Filter | None:
+    if value is None or isinstance(value, models.Filter):
+        return value
+    raise ValueError(not_a_filter(value))
+
+
+def _payload(value: Any) -> Any:
+    as_mapping(value)
+    return value
+
+
+def _score_key(value: Any) -> str | None:
+    if value is None or (isinstance(value, str) and value and value not in RESERVED):
+        return value
+    raise ValueError(f"score_key takes a metadata key other than {' and '.join(map(repr, RESERVED))}, or None, got {value!r}")
+
+
+ClientField: TypeAlias = Annotated[QdrantClient | None, PlainValidator(_client)]
+AsyncClientField: TypeAlias = Annotated[
+    AsyncQdrantClient | Callable[[], AsyncQdrantClient] | None, PlainValidator(_async_client)
+]
+EmbeddingsField: TypeAlias = Annotated[Embeddings | None, PlainValidator(_embeddings)]
+SparseEmbeddingsField: TypeAlias = Annotated[Any, PlainValidator(_sparse_embeddings)]
+EncodersField: TypeAlias = Annotated[Mapping[str, AnyEncoder], PlainValidator(_encoders)]
+StrategyField: TypeAlias = Annotated[Strategy, PlainValidator(_strategy)]
+KField: TypeAlias = Annotated[int, PlainValidator(_k)]
+FilterField: TypeAlias = Annotated[models.Filter | None, PlainValidator(_filter)]
+PayloadField: TypeAlias = Annotated[
+    str | PayloadMapping | Callable[[Mapping[str, Any]], tuple[str, Mapping[str, Any]]], PlainValidator(_payload)
+]
+ScoreKeyField: TypeAlias = Annotated[str | None, PlainValidator(_score_key)]
+
+
+def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse arguments that the constructor doesn't have.
+
+    Raises:
+        ValueError: there is one; the message lists those that there are.
+    """
+    names = sorted(known)
+    for name in given:
+        if name not in names:
+            hint = ": from_existing_collection takes it" if name in _CLIENT_OPTIONS else did_you_mean(name, names)
+            raise ValueError(f"the retriever has no field {name!r}; it has {', '.join(names)}{hint}")
+
+
+class _Shown(str):
+    """Text whose repr is itself."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def shown(retriever: BaseModel) -> Iterator[tuple[str, Any]]:
+    """A retriever's fields for its repr: those that differ from the default, clients and models by their class alone."""
+    for name, info in type(retriever).model_fields.items():
+        value = getattr(retriever, name)
+        if name == "executors" or value is None or value == {} or (not info.exclude and value == info.get_default()):
+            continue
+        if name == "encoders":
+            yield name, {key: _Shown(type(encoder).__name__) for key, encoder in value.items()}
+        else:
+            yield name, _Shown(type(value).__name__) if info.exclude else value

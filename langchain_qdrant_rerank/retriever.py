@@ -1,0 +1,246 @@
+"""The retriever: LangChain's interface around the executors of `qdrant_rerank`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self, Unpack
+
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
+from pydantic import ConfigDict, Field, model_validator
+from qdrant_client import QdrantClient, models
+
+from qdrant_rerank import AsyncExecutor, Capabilities, Executor, Explanation, Nearest, Query
+from qdrant_rerank.payload import as_mapping
+from qdrant_rerank.steps import Points
+
+from . import fields
+from .calls import Call, CallOptions, checked_batch, takes_call_options
+from .documents import to_documents
+from .executors import Executors, Parts
+from .from_store import store_fields, store_strategy
+from .tracing import Configs, atraced, traced
+
+__all__ = ["QdrantRerankRetriever"]
+
+
+class QdrantRerankRetriever(BaseRetriever):
+    """Answers a query with documents from Qdrant, ranked by a strategy that Qdrant runs in one request.
+
+    `invoke`, `ainvoke`, `batch`, `stream`, … work as for every LangChain retriever, and take the keywords of
+    `CallOptions`; async calls are async down to the socket. Documents carry the point's id, and in their metadata
+    `_id`, `_collection_name` and the score. The constructor makes no request.
+
+    Attributes:
+        client: a `QdrantClient`, of a server or in local mode.
+        async_client: an `AsyncQdrantClient`, or a function that makes one for each event loop. Without it, async
+            calls make their own from `client`.
+        collection_name: the collection to search.
+        embeddings: embeds the query for any dense vector.
+        sparse_embeddings: embeds the query for any sparse vector, as langchain-qdrant's `SparseEmbeddings` do.
+        encoders: what embeds the query for the vector of that name, before the two above: a LangChain `Embeddings`,
+            a `SparseEmbeddings`, a `qdrant_rerank.Encoder` such as `ServerInference`, or a function.
+        strategy: how documents are found and ranked.
+        k: how many documents to return.
+        filter: only documents that meet it; a call's filter is AND-ed with it.
+        score_threshold: the score to reach (for Euclid and Manhattan: not to exceed).
+        search_params: HNSW and quantisation parameters of the final stage.
+        shard_key_selector: custom shards to search.
+        consistency: read consistency across replicas.
+        timeout: seconds for a request.
+        group_by: a payload key; at most `group_size` documents for each of its values, for `k` values. A document
+            in several groups comes once.
+        group_size: see `group_by`.
+        payload: where the text and the metadata are: "langchain", "llama_index", "flat", a `PayloadMapping`, or a
+            function from payload to `(text, metadata)`.
+        with_payload: which payload to fetch; the text's key must be in it. With False, documents have no text.
+        score_key: the metadata key for the score; None for no score. Documents' own metadata under it is kept, and
+            the score then goes under `_score`, with a warning.
+        capabilities: what the server can do; asked of it once if None.
+        executors: what is kept between calls, and handed on to copies.
+
+    Raises:
+        pydantic.ValidationError: an argument is unknown or can't be; the message has no argument's secret in it.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", hide_input_in_errors=True)
+
+    client: fields.ClientField = Field(default=None, exclude=True)
+    async_client: fields.AsyncClientField = Field(default=None, exclude=True)
+    collection_name: str = Field(min_length=1)
+    embeddings: fields.EmbeddingsField = Field(default=None, exclude=True)
+    sparse_embeddings: fields.SparseEmbeddingsField = Field(default=None, exclude=True)
+    encoders: fields.EncodersField = Field(default_factory=dict, exclude=True)
+    strategy: fields.StrategyField = Nearest()
+    k: fields.KField = 4
+    filter: fields.FilterField = None
+    score_threshold: float | None = None
+    search_params: models.SearchParams | None = None
+    shard_key_selector: models.ShardKeySelector | None = None
+    consistency: models.ReadConsistency | None = None
+    timeout: int | None = None
+    group_by: str | None = None
+    group_size: int = Field(default=1, ge=1)
+    payload: fields.PayloadField = "langchain"
+    with_payload: models.WithPayloadInterface = True
+    score_key: fields.ScoreKeyField = "score"
+    capabilities: Capabilities | None = None
+    executors: Executors = Field(default_factory=Executors, exclude=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fields_exist(cls, values: Any) -> Any:
+        if isinstance(values, Mapping):
+            fields.refuse_unknown(values, cls.model_fields)
+        return values
+
+    @model_validator(mode="after")
+    def _a_client_exists(self) -> Self:
+        if self.client is None and self.async_client is None:
+            raise ValueError("a Qdrant client is needed: pass client=QdrantClient(…), or async_client=AsyncQdrantClient(…)")
+        return self
+
+    @classmethod
+    def from_vector_store(cls, store: Any, **settings: Any) -> Self:
+        """A retriever over what a `langchain_qdrant.QdrantVectorStore` holds.
+
+        Args:
+            store: its client, collection, embeddings, vector names and payload keys are taken over.
+            **settings: fields of the retriever, before the store's. Without a strategy, what the store's
+                `retrieval_mode` does; hybrid with 100 candidates of each vector instead of `k`.
+
+        Raises:
+            TypeError: the store is no `QdrantVectorStore`.
+        """
+        found = store_fields(store)
+        tags = [*(settings.pop("tags", None) or []), *found.pop("tags")]
+        if "strategy" not in settings:
+            found["strategy"] = store_strategy(store)
+        arguments: dict[str, Any] = {**found, **settings, "tags": tags}
+        return cls(**arguments)
+
+    @classmethod
+    def from_existing_collection(
+        cls,
+        collection_name: str,
+        *,
+        url: str | None = None,
+        path: str | None = None,
+        api_key: str | None = None,
+        prefer_grpc: bool = False,
+        client_options: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> Self:
+        """A retriever over a collection, with a client made for it; close it with `retriever.client.close()`. No request.
+
+        Args:
+            collection_name: the collection to search.
+            url, path, api_key, prefer_grpc: as `QdrantClient` takes them; with none of them, a server on this machine.
+            client_options: further arguments of `QdrantClient`, e.g. `{"host": "…", "cloud_inference": True}`.
+            **settings: fields of the retriever.
+        """
+        # no request now: the first query reads the server's version anyway
+        further: dict[str, Any] = {"check_compatibility": False, **(client_options or {})}
+        client = QdrantClient(url=url, path=path, api_key=api_key, prefer_grpc=prefer_grpc, **further)
+        try:
+            return cls(client=client, collection_name=collection_name, **settings)
+        except BaseException:
+            client.close()  # with path=, it would keep the folder locked
+            raise
+
+    @takes_call_options
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Unpack[CallOptions]
+    ) -> list[Document]:
+        call, executor = Call.of(self, options), self._executor()
+        if call.needs_a_name:
+            call = call.named(executor.plan(call.strategy, call.scope))
+        return self._documents(executor.retrieve(call.strategy, call.query(query), call.scope))
+
+    @takes_call_options
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **options: Unpack[CallOptions]
+    ) -> list[Document]:
+        call, executor = Call.of(self, options), self._async_executor()
+        if call.needs_a_name:
+            call = call.named(await executor.plan(call.strategy, call.scope))
+        return self._documents(await executor.retrieve(call.strategy, call.query(query), call.scope))
+
+    @takes_call_options
+    def search_batch(
+        self, queries: Sequence[str | Query], config: Configs = None, **options: Unpack[CallOptions]
+    ) -> list[list[Document]]:
+        """The documents for each query, with one request for all (`batch` makes one for each, in threads).
+
+        Args:
+            queries: texts, or `qdrant_rerank.Query` where each brings vectors or features of its own.
+            config: one LangChain config for all, or one for each; each query is a run in traces.
+            **options: as for `invoke`; see `CallOptions`.
+        """
+        asked = checked_batch(queries, options)
+        with traced(self, asked, config, self._get_ls_params()) as answers:
+            call = Call.of(self, options)
+            if asked:
+                each = [call.query(query) for query in asked]
+                found = self._executor().retrieve_batch(call.strategy, each, call.scope)
+                answers.extend(map(self._documents, found))
+        return answers
+
+    @takes_call_options
+    async def asearch_batch(
+        self, queries: Sequence[str | Query], config: Configs = None, **options: Unpack[CallOptions]
+    ) -> list[list[Document]]:
+        """As `search_batch`, without blocking the event loop."""
+        asked = checked_batch(queries, options)
+        async with atraced(self, asked, config, self._get_ls_params()) as answers:
+            call = Call.of(self, options)
+            if asked:
+                each = [call.query(query) for query in asked]
+                found = await self._async_executor().retrieve_batch(call.strategy, each, call.scope)
+                answers.extend(map(self._documents, found))
+        return answers
+
+    @takes_call_options
+    def explain(self, **options: Unpack[CallOptions]) -> Explanation:
+        """What a call with these options asks of Qdrant, what it costs, and which servers would refuse it; `print` it.
+
+        Unless the options have the query's vectors, vectors and request-time values in the request are stand-ins.
+        """
+        call = Call.of(self, options)
+        plan = self._executor().plan(call.strategy, call.scope)
+        if call.vectors is None:
+            return plan.explain()
+        return plan.explain((call.named(plan) if call.needs_a_name else call).query(""))
+
+    def refresh(self) -> None:
+        """Forget what was read of the collection, e.g. after a payload index was made; the next query reads it again."""
+        self.executors.refresh()
+
+    def _executor(self) -> Executor:
+        return self.executors.get(Executor, Parts.of(self))
+
+    def _async_executor(self) -> AsyncExecutor:
+        return self.executors.get(AsyncExecutor, Parts.of(self))
+
+    def _documents(self, points: Points) -> list[Document]:
+        return to_documents(
+            points,
+            collection=self.collection_name,
+            mapping=as_mapping(self.payload),
+            score_key=self.score_key,
+            with_payload=self.with_payload,
+        )
+
+    def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
+        params = super()._get_ls_params(**kwargs)
+        params["ls_vector_store_provider"] = "QdrantVectorStore"
+        for embedder in (self.embeddings, self.sparse_embeddings, *self.encoders.values()):
+            if embedder is not None:
+                params["ls_embedding_provider"] = type(embedder).__name__
+                break
+        return params
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Clients and models by their class: what they hold may be secret, and `dumps` and traces use the repr."""
+        return fields.shown(self)

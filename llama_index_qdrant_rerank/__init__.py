@@ -1,0 +1,36 @@
+"""Qdrant's rerank strategies as a LlamaIndex retriever, node postprocessor and agent tool.
+
+    from llama_index_qdrant_rerank import QdrantRerankRetriever
+    from qdrant_rerank import Formula, Nearest, field, score
+
+    strategy = Formula(0.8 * score() + 0.2 * field("rating", default=3.0)).over(Nearest(limit=100))
+    retriever = QdrantRerankRetriever.from_vector_store(vector_store, embed_model, strategy=strategy, similarity_top_k=6)
+    nodes = retriever.retrieve("how do I …?")
+
+This package needs llama-index-core; llama-index-vector-stores-qdrant only where its `QdrantVectorStore` is what you have.
+"""
+
+from __future__ import annotations
+
+from qdrant_rerank import MissingExtra
+
+try:
+    from .filters import to_qdrant_filter
+    from .options import RetrievalOptions
+    from .postprocessor import QdrantRerankPostprocessor
+    from .queries import FeatureQueryBundle
+    from .retriever import QdrantRerankRetriever
+    from .tool import QdrantRerankTool
+except ModuleNotFoundError as error:
+    if not (error.name or "").startswith("llama_index"):
+        raise
+    raise MissingExtra("llama_index_qdrant_rerank", "llama-index") from error
+
+__all__ = [
+    "FeatureQueryBundle",
+    "QdrantRerankPostprocessor",
+    "QdrantRerankRetriever",
+    "QdrantRerankTool",
+    "RetrievalOptions",
+    "to_qdrant_filter",
+]

@@ -1,0 +1,141 @@
+"""Points as LlamaIndex nodes: as LlamaIndex's own Qdrant store makes them, or by a payload mapping."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ulp
+from typing import Any, Final
+
+from llama_index.core.schema import BaseNode, IndexNode, NodeWithScore, TextNode
+from llama_index.core.vector_stores.utils import legacy_metadata_dict_to_node, metadata_dict_to_node
+from qdrant_client import models
+
+from qdrant_rerank import PayloadMapping
+from qdrant_rerank.payload import PRESETS, Content, PayloadLike, as_mapping, read_contents
+from qdrant_rerank.steps import Points
+
+__all__ = ["NodeReader", "with_hidden"]
+
+_NODE_KEYS: Final = ("_node_content", "_node_type")
+
+
+@dataclass(frozen=True)
+class NodeReader:
+    """How a collection's points become nodes.
+
+    Args:
+        payload: "llama_index", "langchain", "flat", a `PayloadMapping`, or a function from payload to
+            `(text, metadata)`.
+        score_key: the metadata key for the score, which language and embedding models aren't shown; None for none.
+
+    Raises:
+        StrategyError: no such payload preset.
+    """
+
+    payload: PayloadLike = "llama_index"
+    score_key: str | None = None
+
+    def __post_init__(self) -> None:
+        as_mapping(self.payload)
+
+    @property
+    def is_llama_index(self) -> bool:
+        """Whether LlamaIndex wrote the collection."""
+        return as_mapping(self.payload) is PRESETS["llama_index"]
+
+    @property
+    def prefix(self) -> str:
+        """What stands before a metadata key in the payload."""
+        mapping = as_mapping(self.payload)
+        return f"{mapping.metadata}." if isinstance(mapping, PayloadMapping) and mapping.metadata else ""
+
+    def read(self, points: Points, text_key: str, collection: str) -> list[NodeWithScore]:
+        """A new node for each point, in their order.
+
+        Args:
+            points: with payload.
+            text_key: where the text is in points that LlamaIndex didn't write, or wrote long ago.
+            collection: its name, for messages.
+
+        Raises:
+            PayloadError: not one point has a text where it should be.
+        """
+        nodes = self._nodes(points, text_key, collection)
+        return [self._scored(node, float(point.score)) for node, point in zip(nodes, points, strict=True)]
+
+    def _nodes(self, points: Points, text_key: str, collection: str) -> Sequence[BaseNode]:
+        if self.is_llama_index:
+            return _rebuilt_nodes(points, text_key, collection)
+        contents = read_contents(points, as_mapping(self.payload), collection)
+        return [_text_node(point, content) for point, content in zip(points, contents, strict=True)]
+
+    def _scored(self, node: BaseNode, score: float) -> NodeWithScore:
+        if self.score_key is not None:
+            node = with_hidden(node, self.score_key, score)
+        if score == 0.0 and isinstance(node, IndexNode):
+            score = ulp(0.0)  # LlamaIndex takes the 0 of a node that leads to an object for no score, and makes it 1
+        return NodeWithScore(node=node, score=score)
+
+
+def with_hidden(node: BaseNode, key: str, value: Any) -> BaseNode:
+    """A copy of the node with one more metadata entry, which language and embedding models aren't shown."""
+    llm = [name for name in node.excluded_llm_metadata_keys if name != key]
+    embed = [name for name in node.excluded_embed_metadata_keys if name != key]
+    return node.model_copy(
+        update={
+            "metadata": {**node.metadata, key: value},
+            "excluded_llm_metadata_keys": [*llm, key],
+            "excluded_embed_metadata_keys": [*embed, key],
+        }
+    )
+
+
+def _rebuilt_nodes(points: Points, text_key: str, collection: str) -> list[BaseNode]:
+    """Nodes from what LlamaIndex wrote; points that it didn't write, or wrote in its old format, each by themselves."""
+    rebuilt = [_rebuilt(point) for point in points]
+    if all(node is not None for node in rebuilt):
+        return [node for node in rebuilt if node is not None]
+    readable = [point if node is not None else _without_node(point) for node, point in zip(rebuilt, points, strict=True)]
+    contents = read_contents(readable, PayloadMapping((_NODE_KEYS[0], text_key)), collection)
+    return [
+        node if node is not None else _legacy_node(point, content)
+        for node, point, content in zip(rebuilt, readable, contents, strict=True)
+    ]
+
+
+def _rebuilt(point: models.ScoredPoint) -> BaseNode | None:
+    if not point.payload or _NODE_KEYS[0] not in point.payload:
+        return None
+    try:
+        return metadata_dict_to_node(point.payload)
+    except Exception:  # whatever is wrong with it: LlamaIndex's store falls back then, too
+        return None
+
+
+def _without_node(point: models.ScoredPoint) -> models.ScoredPoint:
+    """The point without the entries that no node could be made of."""
+    payload = {key: value for key, value in (point.payload or {}).items() if key not in _NODE_KEYS}
+    return point.model_copy(update={"payload": payload})
+
+
+def _legacy_node(point: models.ScoredPoint, content: Content) -> TextNode:
+    """The node that LlamaIndex's store makes of a payload without `_node_content`."""
+    try:
+        # without the store's text key, since the store doesn't pass it either
+        metadata, info, relationships = legacy_metadata_dict_to_node(copy.deepcopy(point.payload or {}))
+        return TextNode(
+            id_=str(point.id),
+            text=content.text,
+            metadata=metadata,
+            start_char_idx=info.get("start"),
+            end_char_idx=info.get("end"),
+            relationships=relationships,
+        )
+    except Exception:  # "node_info" or "relationships" is a key of the collection's own
+        return _text_node(point, content)
+
+
+def _text_node(point: models.ScoredPoint, content: Content) -> TextNode:
+    return TextNode(id_=str(point.id), text=content.text, metadata=content.metadata)

@@ -1,0 +1,107 @@
+"""LlamaIndex's query bundles as the queries of `qdrant_rerank`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from llama_index.core.base.embeddings.base import mean_agg
+from llama_index.core.schema import QueryBundle, QueryType
+from pydantic import BaseModel
+
+from qdrant_rerank import Plan, Query, QueryError
+from qdrant_rerank.steps import Embed, Flow, Points, QueryVector
+
+__all__ = ["FeatureQueryBundle", "as_bundles", "bundle_flow"]
+
+
+@dataclass
+class FeatureQueryBundle(QueryBundle):
+    """A query that brings values for a formula, or vectors that need not be embedded.
+
+        retriever.retrieve(FeatureQueryBundle("cheap flights", features={"budget": 300.0}))
+
+    Attributes:
+        features: request-time values by name, for `given(name)` in formulas; before the retriever's own.
+        vectors: query vectors by vector name; `""` is the unnamed one.
+        now: what `now()` means in formulas; the time of the call if None.
+    """
+
+    features: dict[str, Any] = field(default_factory=dict)
+    vectors: dict[str, QueryVector] = field(default_factory=dict)
+    now: dt.datetime | None = None
+
+
+def as_bundles(queries: Sequence[QueryType]) -> list[QueryBundle]:
+    """The queries of a batch as bundles; those that are bundles stay as they are.
+
+    Raises:
+        TypeError: it is a single query.
+        QueryError: one of them is neither a text nor a bundle.
+    """
+    if isinstance(queries, str | QueryBundle):
+        raise TypeError("retrieve_batch takes a list of queries; for a single one call retrieve")
+    return [_as_bundle(query) for query in queries]
+
+
+def _as_bundle(query: QueryType) -> QueryBundle:
+    if isinstance(query, QueryBundle):
+        return query
+    if isinstance(query, str):
+        return QueryBundle(query)
+    raise QueryError(f"a query must be a text or a QueryBundle, got {type(query).__name__} {query!r}"[:500])
+
+
+def bundle_flow(plan: Plan, bundle: QueryBundle, features: Mapping[str, Any], own_encoders: frozenset[str]) -> Flow[Points]:
+    """The steps from a bundle to ranked points; the bundle isn't changed.
+
+    Args:
+        plan: what to run.
+        bundle: the query; its embedding is used if there is one, else the mean of those of its `custom_embedding_strs`.
+        features: request-time values, under those that the bundle brings.
+        own_encoders: the names of the vectors that have an encoder of their own, so that the bundle's embedding,
+            which stems from the embedding model, isn't meant for them.
+
+    Raises:
+        QueryError: the bundle asks by an image, or there is nothing to embed.
+    """
+    query = _query(bundle, features)
+    dense = frozenset(name for name in plan.strategy.needs() if plan.target.schema.vectors[name].kind == "dense")
+    vectors = dict(query.vectors)
+    if bundle.embedding is not None:
+        for name in _meant(dense, own_encoders):
+            vectors.setdefault(name, list(bundle.embedding))
+    missing = dense.difference(vectors)
+    if missing and bundle.custom_embedding_strs is not None:
+        vectors |= yield from _aggregated(bundle.custom_embedding_strs, missing)
+    if bundle.image_path is not None and plan.strategy.needs().difference(vectors):
+        raise QueryError("the query is an image, and this package embeds text: pass its vector as the bundle's embedding")
+    return (yield from plan.flow(Query(query.text, vectors, query.features, query.now)))
+
+
+def _query(bundle: QueryBundle, features: Mapping[str, Any]) -> Query:
+    if isinstance(bundle, FeatureQueryBundle):
+        return Query(bundle.query_str, bundle.vectors, {**features, **bundle.features}, bundle.now)
+    return Query(bundle.query_str, features=features)
+
+
+def _meant(dense: frozenset[str], own_encoders: frozenset[str]) -> frozenset[str]:
+    """The vectors that a bundle's embedding is for."""
+    shared = dense - own_encoders
+    return dense if not shared and len(dense) == 1 else shared
+
+
+def _aggregated(texts: list[str], names: frozenset[str]) -> Flow[dict[str, QueryVector]]:
+    """The mean of the texts' query embeddings, as LlamaIndex's own retrievers ask for."""
+    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+        raise QueryError(f"the query's custom_embedding_strs must be texts that aren't empty, got {texts!r}")
+    embedded = yield from Embed(texts, names)
+    found: dict[str, QueryVector] = {}
+    for name in names:
+        rows: list[Any] = [vectors[name] for vectors in embedded]
+        if any(isinstance(row, BaseModel) for row in rows):
+            raise QueryError(f"the encoder of {name!r} leaves embedding to the server: custom_embedding_strs can't be averaged")
+        found[name] = mean_agg(rows)
+    return found

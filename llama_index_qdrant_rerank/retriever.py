@@ -1,0 +1,250 @@
+"""The retriever: LlamaIndex's interface around the executors of `qdrant_rerank`."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.callbacks.base import CallbackManager
+from llama_index.core.constants import DEFAULT_SIMILARITY_TOP_K
+from llama_index.core.schema import IndexNode, NodeWithScore, QueryBundle, QueryType
+from llama_index.core.vector_stores.types import MetadataFilters
+from qdrant_client import QdrantClient, models
+from typing_extensions import Unpack
+
+from qdrant_rerank import Capabilities, Explanation, Plan, Strategy, StrategyError
+from qdrant_rerank.clients import AsyncClientLike
+from qdrant_rerank.payload import PayloadLike
+from qdrant_rerank.steps import Flow, Points, arun, run, together
+
+from .embeddings import AnyEncoder, SparseLike
+from .nodes import NodeReader
+from .options import Options, RetrievalOptions
+from .queries import as_bundles, bundle_flow
+from .store import plain, source_of
+from .tracing import dispatcher, retrievals
+
+__all__ = ["QdrantRerankRetriever"]
+
+
+class QdrantRerankRetriever(BaseRetriever):
+    """Answers a query with nodes from Qdrant, ranked by a strategy that Qdrant runs in one request.
+
+    `retrieve` and `aretrieve` take a text or a `QueryBundle`; with a `FeatureQueryBundle` the query brings values for
+    formulas. Async calls are async down to the socket. The constructor makes no request and loads no model.
+
+    Args:
+        client: a `QdrantClient`, of a server or in local mode.
+        async_client: an `AsyncQdrantClient`, or a function that makes one for each event loop. Without it, async
+            calls make their own from `client`.
+        collection_name: the collection to search.
+        vector_store: a LlamaIndex `QdrantVectorStore`, instead of the three above; see `from_vector_store`.
+        embed_model: embeds the query for any dense vector; None for LlamaIndex's `Settings.embed_model`. It is looked
+            up at the first query that needs it.
+        sparse_encoder: embeds the query for any sparse vector: an encoder, a function from text to
+            `models.SparseVector`, or LlamaIndex's kind, from a list of texts to indices and values.
+        encoders: what embeds the query for the vector of that name, before the two above.
+        strategy: how nodes are found and ranked; None for `Nearest()`, or what the vector store suggests.
+        similarity_top_k: how many nodes to return.
+        filters, filter: LlamaIndex's metadata filters, and a `qdrant_client.models.Filter`; all restrictions are AND-ed.
+        node_ids, doc_ids: only these nodes, only nodes of these documents; an empty list lets none through.
+        score_threshold: the score to reach (for Euclid and Manhattan: not to exceed).
+        search_params: HNSW and quantisation parameters of the final stage.
+        shard_key_selector: custom shards to search.
+        consistency: read consistency across replicas.
+        timeout: seconds for a request.
+        group_by, group_size: a payload key; at most so many nodes for each of its values, for `similarity_top_k` values.
+        features: request-time values by name, for `given(name)` in formulas.
+        payload: how the collection was written: "llama_index", "langchain", "flat", a `PayloadMapping`, or a function
+            from payload to `(text, metadata)`.
+        score_key: a metadata key to put the score under as well, hidden from models.
+        callback_manager, object_map, objects, verbose: as for every LlamaIndex retriever.
+        capabilities: what the server can do; asked of it once if None.
+
+    Raises:
+        QdrantRerankError: an argument can't be; the message says which, and what to pass.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: QdrantClient | None = None,
+        async_client: AsyncClientLike | None = None,
+        collection_name: str | None = None,
+        vector_store: Any | None = None,
+        embed_model: Any | None = None,
+        sparse_encoder: SparseLike | None = None,
+        encoders: Mapping[str, AnyEncoder] | None = None,
+        strategy: Strategy | None = None,
+        similarity_top_k: int = DEFAULT_SIMILARITY_TOP_K,
+        filters: MetadataFilters | None = None,
+        filter: models.Filter | None = None,
+        node_ids: Sequence[str] | None = None,
+        doc_ids: Sequence[str] | None = None,
+        score_threshold: float | None = None,
+        search_params: models.SearchParams | None = None,
+        shard_key_selector: models.ShardKeySelector | None = None,
+        consistency: models.ReadConsistency | None = None,
+        timeout: int | None = None,
+        group_by: str | None = None,
+        group_size: int = 1,
+        features: Mapping[str, Any] | None = None,
+        payload: PayloadLike = "llama_index",
+        score_key: str | None = None,
+        callback_manager: CallbackManager | None = None,
+        object_map: dict[str, Any] | None = None,
+        objects: list[IndexNode] | None = None,
+        verbose: bool = False,
+        capabilities: Capabilities | None = None,
+    ) -> None:
+        super().__init__(callback_manager, object_map, objects, verbose)
+        self._source = source_of(
+            vector_store, client, async_client, collection_name, embed_model, sparse_encoder, encoders, capabilities
+        )
+        self._reader = NodeReader(payload, score_key)
+        options: RetrievalOptions = {
+            "strategy": strategy,
+            "similarity_top_k": similarity_top_k,
+            "filters": filters,
+            "filter": filter,
+            "node_ids": node_ids,
+            "doc_ids": doc_ids,
+            "score_threshold": score_threshold,
+            "search_params": search_params,
+            "shard_key_selector": shard_key_selector,
+            "consistency": consistency,
+            "timeout": timeout,
+            "group_by": group_by,
+            "group_size": group_size,
+            "features": features,
+        }
+        self._options = Options().changed(options, self._reader)
+
+    @classmethod
+    def from_vector_store(cls, vector_store: Any, embed_model: Any | None = None, **arguments: Any) -> Self:
+        """A retriever over what a `llama_index.vector_stores.qdrant.QdrantVectorStore` holds.
+
+        Args:
+            vector_store: its clients, collection, vector names, sparse query function and text key are read at each
+                query.
+            embed_model: as for the constructor.
+            **arguments: the constructor's. Without a strategy: `Nearest` by the store's dense vector; for a hybrid
+                store `Fusion.rrf()` with its sparse one, 100 candidates of each.
+
+        Raises:
+            StrategyError: the store isn't one.
+        """
+        return cls(vector_store=vector_store, embed_model=embed_model, **arguments)
+
+    @classmethod
+    def from_index(cls, index: Any, **arguments: Any) -> Self:
+        """A retriever over a `VectorStoreIndex` whose vector store is Qdrant's.
+
+        Args:
+            index: its vector store, embedding model, callback manager and objects are taken over.
+            **arguments: the constructor's, before the index's.
+
+        Raises:
+            StrategyError: the index has no vector store, or not Qdrant's.
+        """
+        if not hasattr(index, "vector_store"):
+            raise StrategyError(f"index must be a VectorStoreIndex, got {type(index).__name__}, which has no vector_store")
+        found: dict[str, Any] = {
+            "embed_model": getattr(index, "_embed_model", None),
+            "callback_manager": getattr(index, "_callback_manager", None),
+            "object_map": getattr(index, "_object_map", None),
+        }
+        return cls(vector_store=index.vector_store, **{**found, **arguments})
+
+    @property
+    def similarity_top_k(self) -> int:
+        """How many nodes to return."""
+        return self._options.similarity_top_k
+
+    @similarity_top_k.setter
+    def similarity_top_k(self, similarity_top_k: int) -> None:
+        self._options = self._options.changed({"similarity_top_k": similarity_top_k}, self._reader)
+
+    @property
+    def strategy(self) -> Strategy:
+        """How nodes are found and ranked."""
+        return self._options.strategy or plain(self._source.strategy())
+
+    def with_options(self, **options: Unpack[RetrievalOptions]) -> Self:
+        """A cheap copy with other options (see `RetrievalOptions`) that shares connections and the known schema.
+
+        `filters`, `filter`, `node_ids` and `doc_ids` narrow further, `features` are added, the rest is replaced.
+        """
+        made = copy.copy(self)
+        made._options = self._options.changed(options, self._reader)
+        return made
+
+    @dispatcher.span
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        executor = self._source.executor()
+        plan = executor.plan(self._planned(), self._options.scope)
+        return self._nodes(run(self._flow(plan, query_bundle), executor))
+
+    @dispatcher.span
+    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        executor = self._source.async_executor()
+        plan = await executor.plan(self._planned(), self._options.scope)
+        return self._nodes(await arun(self._flow(plan, query_bundle), executor))
+
+    def retrieve_batch(self, queries: Sequence[QueryType], **options: Unpack[RetrievalOptions]) -> list[list[NodeWithScore]]:
+        """The nodes for each query, with as many round trips as one query takes.
+
+        Args:
+            queries: texts or query bundles.
+            **options: as for `with_options`, for this call.
+        """
+        retriever, bundles = self.with_options(**options), as_bundles(queries)
+        if not bundles:
+            return []
+        with retrievals(retriever, bundles) as answers:
+            executor = retriever._source.executor()
+            plan = executor.plan(retriever._planned(), retriever._options.scope)
+            found = run(together([retriever._flow(plan, bundle) for bundle in bundles]), executor)
+            for bundle, points in zip(bundles, found, strict=True):
+                answers.append(retriever._handle_recursive_retrieval(bundle, retriever._nodes(points)))
+        return answers
+
+    async def aretrieve_batch(
+        self, queries: Sequence[QueryType], **options: Unpack[RetrievalOptions]
+    ) -> list[list[NodeWithScore]]:
+        """As `retrieve_batch`, without blocking the event loop."""
+        retriever, bundles = self.with_options(**options), as_bundles(queries)
+        if not bundles:
+            return []
+        with retrievals(retriever, bundles) as answers:
+            executor = retriever._source.async_executor()
+            plan = await executor.plan(retriever._planned(), retriever._options.scope)
+            found = await arun(together([retriever._flow(plan, bundle) for bundle in bundles]), executor)
+            for bundle, points in zip(bundles, found, strict=True):
+                answers.append(await retriever._ahandle_recursive_retrieval(bundle, retriever._nodes(points)))
+        return answers
+
+    def explain(self, **options: Unpack[RetrievalOptions]) -> Explanation:
+        """What a query with these options asks of Qdrant, what it costs, and which servers would refuse it; `print` it."""
+        retriever = self.with_options(**options)
+        return retriever._source.executor().plan(retriever._planned(), retriever._options.scope).explain()
+
+    def refresh(self) -> None:
+        """Forget what was read of the collection, e.g. after a payload index was made."""
+        self._source.refresh()
+
+    def _planned(self) -> Strategy:
+        return self._options.strategy or self._source.strategy()
+
+    def _flow(self, plan: Plan, bundle: QueryBundle) -> Flow[Points]:
+        return bundle_flow(plan, bundle, self._options.features, self._source.own_encoders)
+
+    def _nodes(self, points: Points) -> list[NodeWithScore]:
+        return self._reader.read(points, self._source.text_key, self._source.collection)
+
+    def __repr__(self) -> str:
+        """The collection and the strategy; clients and models, which may hold secrets, aren't shown."""
+        kind = type(self).__name__
+        return f"{kind}({self._source.collection!r}, strategy={self.strategy!r}, similarity_top_k={self.similarity_top_k})"

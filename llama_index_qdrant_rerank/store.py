@@ -1,0 +1,219 @@
+"""Where the points are: clients, collection and encoders, from arguments or from a vector store.
+
+A store is read anew at each query: LlamaIndex's `QdrantVectorStore` finds out the names of its vectors only when it is
+first used. It is known by its attributes, so that its package need not be installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self, TypeVar
+
+from qdrant_client import QdrantClient
+
+from qdrant_rerank import AsyncExecutor, Capabilities, Executor, Fusion, Nearest, Schema, Stage, StrategyError
+from qdrant_rerank.clients import AsyncClientLike, Clients
+
+from .embeddings import AnyEncoder, SparseLike, encoders_of
+
+__all__ = ["Source", "StoreSource", "plain", "source_of"]
+
+E = TypeVar("E", Executor, AsyncExecutor)
+
+_OLD_SPARSE = "text-sparse"  # what llama-index-vector-stores-qdrant called its sparse vector up to version 0.3
+
+
+class Place(NamedTuple):
+    """A collection and how to reach it."""
+
+    client: QdrantClient | None
+    async_client: AsyncClientLike | None
+    collection: str
+
+
+class Source:
+    """A collection, with what embeds queries for it; executors are made when they are first needed.
+
+    Copies of a retriever share it, so that the collection's schema is read once.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        embed_model: Any | None = None,
+        sparse_encoder: SparseLike | None = None,
+        encoders: Mapping[str, AnyEncoder] | None = None,
+        capabilities: Capabilities | None = None,
+    ) -> None:
+        self._place = place
+        self._encoders = encoders_of(embed_model, None if sparse_encoder is None else lambda: sparse_encoder, encoders)
+        self._capabilities = capabilities
+        self._made: dict[type[Any], tuple[Place, Any]] = {}
+
+    @property
+    def place(self) -> Place:
+        """Where the points are."""
+        return self._place
+
+    @property
+    def collection(self) -> str:
+        """The collection's name."""
+        return self.place.collection
+
+    @property
+    def text_key(self) -> str:
+        """Where the text is in points that LlamaIndex didn't write, or wrote long ago."""
+        return "text"
+
+    @property
+    def own_encoders(self) -> frozenset[str]:
+        """The names of the vectors that have an encoder of their own."""
+        return frozenset(self._encoders.named)
+
+    def strategy(self) -> Stage:
+        """What a retriever without a strategy does."""
+        return _DEFAULT
+
+    def executor(self) -> Executor:
+        """What runs sync calls."""
+        return self._executor(Executor)
+
+    def async_executor(self) -> AsyncExecutor:
+        """What runs async calls."""
+        return self._executor(AsyncExecutor)
+
+    def refresh(self) -> None:
+        """Forget what was read of the collection."""
+        for _, executor in self._made.values():
+            executor.refresh()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self  # connections aren't copied
+
+    def _executor(self, kind: type[E]) -> E:
+        place = self.place
+        made: tuple[Place, E] | None = self._made.get(kind)
+        if made is not None and made[0] == place:
+            return made[1]
+        executor = kind(
+            place.client,
+            place.collection,
+            async_client=place.async_client,
+            encoders=self._encoders,
+            capabilities=self._capabilities,
+        )
+        self._made[kind] = place, executor
+        return executor
+
+
+_DEFAULT = Nearest()
+
+
+@dataclass(frozen=True, repr=False)
+class StoreVector(Nearest):
+    """Search by a store's vector, under the first of its names that the collection has."""
+
+    other_names: tuple[str, ...] = ()
+
+    def resolved(self, schema: Schema) -> Self:
+        names = [name for name in (self.using, *self.other_names) if name in schema.vectors]
+        return super().resolved(schema) if not names else replace(super().resolved(schema), using=names[0])
+
+    def _head(self) -> str:
+        return repr(Nearest(self.using))
+
+
+def plain(strategy: Stage) -> Stage:
+    """`strategy` with `Nearest` in the place of a store's vectors, as users write it and as JSON holds it."""
+    if isinstance(strategy, StoreVector):
+        return Nearest(strategy.using)
+    return replace(strategy, candidates=tuple(map(plain, strategy.candidates)))
+
+
+class StoreSource(Source):
+    """What a LlamaIndex `QdrantVectorStore` holds.
+
+    Raises:
+        StrategyError: the store isn't one.
+    """
+
+    def __init__(
+        self,
+        store: Any,
+        embed_model: Any | None = None,
+        sparse_encoder: SparseLike | None = None,
+        encoders: Mapping[str, AnyEncoder] | None = None,
+        capabilities: Capabilities | None = None,
+    ) -> None:
+        self._store = store
+        if not isinstance(getattr(store, "collection_name", None), str) or not hasattr(store, "client"):
+            raise StrategyError(
+                f"vector_store must be LlamaIndex's QdrantVectorStore, got {type(store).__name__}, which has no client and "
+                "collection_name; for a collection without such a store pass client= and collection_name="
+            )
+        super().__init__(self.place, embed_model, None, encoders, capabilities)
+        self._encoders = encoders_of(embed_model, lambda: sparse_encoder or self._attribute("_sparse_query_fn"), encoders)
+        self._strategies: dict[tuple[str, str | None], Stage] = {}
+
+    def _attribute(self, name: str) -> Any:
+        return getattr(self._store, name, None)
+
+    @property
+    def place(self) -> Place:
+        asynchronous = self._attribute("_aclient") or self._attribute("aclient")
+        return Place(self._store.client, asynchronous, self._store.collection_name)
+
+    @property
+    def collection(self) -> str:
+        name: str = self._store.collection_name
+        return name
+
+    @property
+    def text_key(self) -> str:
+        return self._attribute("text_key") or "text"
+
+    def strategy(self) -> Stage:
+        """The nearest by the store's dense vector; of a hybrid store, fused with its sparse vector."""
+        dense, sparse = self._attribute("dense_vector_name"), self._attribute("sparse_vector_name")
+        names = dense, sparse if self._attribute("enable_hybrid") else None
+        if names not in self._strategies:
+            self._strategies[names] = _store_strategy(*names)
+        return self._strategies[names]
+
+
+def _store_strategy(dense: str | None, sparse: str | None) -> Stage:
+    # An async store learns at its first query that the collection's vector has no name
+    by_dense = StoreVector(dense, other_names=("",))
+    if sparse is None:
+        return by_dense
+    return Fusion.rrf().over(by_dense, StoreVector(sparse, other_names=(_OLD_SPARSE,)))
+
+
+def source_of(
+    vector_store: Any | None,
+    client: QdrantClient | None,
+    async_client: AsyncClientLike | None,
+    collection_name: str | None,
+    embed_model: Any | None,
+    sparse_encoder: SparseLike | None,
+    encoders: Mapping[str, AnyEncoder] | None,
+    capabilities: Capabilities | None,
+) -> Source:
+    """The source that these arguments of a constructor mean.
+
+    Raises:
+        StrategyError: neither a store nor a collection's name, or both.
+        ClientError: there is no client, or one of the wrong kind.
+    """
+    embedding = embed_model, sparse_encoder, encoders, capabilities
+    if vector_store is not None:
+        if client is not None or async_client is not None or collection_name is not None:
+            raise StrategyError("a vector_store brings its client and collection_name: pass the one or the others")
+        source: Source = StoreSource(vector_store, *embedding)
+    elif not isinstance(collection_name, str) or not collection_name:
+        raise StrategyError(f"collection_name must be the name of a collection, got {collection_name!r}")
+    else:
+        source = Source(Place(client, async_client, collection_name), *embedding)
+    Clients(source.place.client, source.place.async_client)  # refuses what isn't a client now, not at the first query
+    return source

@@ -1,0 +1,142 @@
+"""The table behind the request goldens: a strategy, a scope and a server for each name."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from qdrant_client import models
+
+from qdrant_rerank import (
+    Formula,
+    Fusion,
+    Mmr,
+    Nearest,
+    Scope,
+    Strategy,
+    datetime_field,
+    decay_exp,
+    decay_gauss,
+    decay_lin,
+    divide,
+    field,
+    geo_distance,
+    given,
+    instant,
+    now,
+    raw,
+    score,
+    sigmoid,
+    when,
+)
+
+NEWS = models.Filter(must=[models.FieldCondition(key="category", match=models.MatchValue(value="news"))])
+CHEAP = models.Filter(must=[models.FieldCondition(key="meta.price", range=models.Range(lt=20.0))])
+EXACT = models.SearchParams(exact=True)
+FINE = models.SearchParams(hnsw_ef=256, quantization=models.QuantizationSearchParams(rescore=True))
+DENSE, WORDS = Nearest("dense", limit=100), Nearest("bm25", limit=80)
+LEARNED = 0.8 * score() + 0.3 * field("rating", default=2.5) - 0.1 * given("budget") + 0.05
+SERVERS = ("1.14.0", "1.16.0", "1.20.0", "local")
+
+
+class Case(NamedTuple):
+    """One golden: what is asked of which server."""
+
+    strategy: Strategy
+    scope: Scope = Scope()
+    server: str = "1.20.0"
+
+
+def cases() -> dict[str, Case]:
+    """Every golden by its name."""
+    return dict([*_stages(), *_scopes(), *_formulas()])
+
+
+def _stages() -> Iterator[tuple[str, Case]]:
+    hybrid = Fusion.rrf().over(DENSE, WORDS)
+    stages: dict[str, Strategy] = {
+        "nearest-dense": Nearest("dense"),
+        "nearest-only-dense": Nearest(),
+        "nearest-sparse": Nearest("bm25"),
+        "nearest-multi": Nearest("colbert"),
+        "nearest-own-filter": Nearest("dense", filter=NEWS, score_threshold=0.1, params=EXACT, name="first"),
+        "rescoring-multi": Nearest("colbert").over(DENSE),
+        "rescoring-twice": Nearest("colbert").over(Nearest("dense", limit=50).over(WORDS)),
+        "rescoring-candidates-by-default": Nearest("colbert").over(Nearest("dense")),
+        "rrf": hybrid,
+        "rrf-k": Fusion.rrf(k=61).over(DENSE, WORDS),
+        "rrf-weights": Fusion.rrf(weights=[3, 1]).over(DENSE, WORDS),
+        "rrf-k-weights": Fusion.rrf(k=10, weights=[0.5, 2.0]).over(DENSE, WORDS),
+        "rrf-own-clauses": Fusion.rrf(filter=NEWS, score_threshold=0.01).over(DENSE, WORDS),
+        "dbsf": Fusion.dbsf().over(DENSE, WORDS),
+        "dbsf-within-rrf": Fusion.rrf().over(Fusion.dbsf(limit=60, score_threshold=0.2).over(DENSE, WORDS), Nearest("colbert")),
+        "mmr": Mmr("dense"),
+        "mmr-settings": Mmr("dense", diversity=0.25, candidates_limit=40, filter=CHEAP),
+        "mmr-over-rrf": Mmr("dense", diversity=0.9).over(Fusion.rrf(limit=70).over(DENSE, WORDS)),
+        "leaf-clauses": Fusion.rrf().over(
+            Nearest("dense", limit=30, filter=NEWS, score_threshold=0.2, params=FINE), Nearest("bm25", limit=20, filter=CHEAP)
+        ),
+        "every-stage": Mmr().over(
+            Formula(score("rrf") + field("popularity", default=0), limit=40).over(
+                Fusion.rrf(limit=60).over(DENSE, Nearest("colbert", limit=70).over(WORDS))
+            )
+        ),
+    }
+    for name, stage in stages.items():
+        yield name, Case(stage)
+
+
+def _scopes() -> Iterator[tuple[str, Case]]:
+    scopes = {
+        "limit": Scope(limit=3),
+        "limit-beyond-candidates": Scope(limit=70),
+        "offset": Scope(limit=5, offset=60),
+        "filter": Scope(filter=NEWS),
+        "threshold": Scope(score_threshold=0.25),
+        "params": Scope(search_params=EXACT),
+        "shard-key": Scope(shard_key_selector="eu"),
+        "shard-keys": Scope(shard_key_selector=["eu", 7]),
+        "consistency": Scope(consistency=models.ReadConsistencyType.QUORUM, timeout=3),
+        "no-payload": Scope(with_payload=False),
+        "payload-keys": Scope(with_payload=["text", "meta.price"]),
+        "payload-selector": Scope(with_payload=models.PayloadSelectorExclude(exclude=["text"])),
+        "vectors": Scope(with_vectors=True),
+        "vector-names": Scope(with_vectors=["dense"]),
+        "group": Scope(limit=4, group_by="doc"),
+        "group-size": Scope(limit=4, group_by="doc", group_size=3, filter=NEWS, shard_key_selector="eu", timeout=9),
+        "everything": Scope(8, CHEAP, 0.01, 2, FINE, "eu", 2, 5, ["text"], ["dense"]),
+    }
+    full = Nearest("dense", filter=NEWS, score_threshold=0.5, params=FINE)
+    for name, scope in scopes.items():
+        yield f"scope-{name}", Case(Fusion.rrf().over(DENSE, WORDS), scope)
+    yield "scope-over-own-clauses", Case(full, Scope(filter=CHEAP, score_threshold=0.0, search_params=EXACT))
+
+
+def _formulas() -> Iterator[tuple[str, Case]]:
+    for name, formula in _expressions().items():
+        strategy = Formula(formula).over(DENSE)
+        for server in SERVERS:
+            yield f"formula-{name}-{server}", Case(strategy, server=server)
+    both = Formula(2 * score("dense") + score("bm25", default=-1.5)).over(DENSE, WORDS)
+    yield "formula-two-candidates", Case(both)
+    yield "formula-names", Case(Formula(score("a") - score("b")).over(Nearest("dense", name="a"), Nearest("dense", name="b")))
+    yield "formula-nested", Case(Formula(score() ** 2).over(Formula(-score(), limit=30, filter=NEWS).over(DENSE)))
+    threshold = Formula(score(), score_threshold=0.5, filter=CHEAP).over(DENSE)
+    yield "formula-threshold", Case(threshold, Scope(filter=NEWS))
+
+
+def _expressions() -> dict[str, Any]:
+    start = dt.datetime(2025, 1, 1, 12, tzinfo=dt.UTC)
+    age = now() - datetime_field("published", default=start)
+    return {
+        "constant": 0.1,
+        "linear": LEARNED,
+        "sigmoid": sigmoid(LEARNED),
+        "conditions": when(NEWS, 2.0, field("popularity")) + 0.5 * when(CHEAP),
+        "decays": decay_exp(age, scale=86_400) + decay_gauss(field("x", default=1), 5, scale=0.3) + decay_lin(score(), scale=2),
+        "places": -geo_distance((52.5, 13.4), "place", default=1e7) - geo_distance("here", "place"),
+        "arithmetic": divide(score(), field("popularity", default=1), at_zero=0.5) - (-field("meta.price")) ** 3 / 4,
+        "times": instant(dt.datetime(2025, 3, 1)) - datetime_field("published"),
+        "raw": raw(models.LnExpression(ln=models.SumExpression(sum=["popularity", 1.0]))) + score(),
+    }

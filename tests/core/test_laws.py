@@ -1,0 +1,125 @@
+"""Laws that hold for every strategy and expression, tried on random ones."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import pickle
+from typing import Any
+
+import pytest
+from hypothesis import find, settings
+from hypothesis import given as having
+from hypothesis import strategies as st
+from qdrant_client import models
+
+import qdrant_rerank
+from qdrant_rerank import (
+    Expression,
+    Formula,
+    Fusion,
+    Mmr,
+    Nearest,
+    Plan,
+    PlanError,
+    Query,
+    Scope,
+    Stage,
+    from_json,
+    parse_expression,
+    plan,
+    to_json,
+)
+from qdrant_rerank.query import Inputs
+from tests.core.generators import expressions, features_for, filters, stages
+from tests.support import NOW, query_vectors, target
+
+NAMES: dict[str, Any] = {"models": models, "datetime": datetime}  # what a repr may use
+NAMES |= {name: getattr(qdrant_rerank, name) for name in qdrant_rerank.__all__}
+TARGET = target()
+
+
+def scopes() -> st.SearchStrategy[Scope]:
+    return st.builds(
+        Scope,
+        limit=st.integers(1, 40),
+        filter=st.none() | filters(),
+        score_threshold=st.none() | st.floats(-1, 1),
+        offset=st.none() | st.integers(0, 20),
+        with_payload=st.booleans() | st.just(["text"]),
+        shard_key_selector=st.none() | st.just("eu"),
+    )
+
+
+@having(stages())
+def test_a_strategy_evaluates_from_its_repr(strategy: Stage) -> None:
+    assert eval(repr(strategy), NAMES) == strategy
+
+
+@having(stages())
+def test_a_strategy_survives_json(strategy: Stage) -> None:
+    assert from_json(to_json(strategy)) == strategy
+
+
+@having(stages())
+def test_a_strategy_survives_pickle_and_copy(strategy: Stage) -> None:
+    assert pickle.loads(pickle.dumps(strategy)) == strategy
+    assert copy.deepcopy(strategy) == strategy
+
+
+@having(expressions((None, "dense")))
+def test_an_expression_evaluates_from_its_repr(expression: Expression) -> None:
+    assert eval(repr(expression), NAMES) == expression
+
+
+@having(expressions((None, "dense")))
+def test_an_expression_is_parsed_from_its_repr_alike(expression: Expression) -> None:
+    assert parse_expression(repr(expression)) == expression
+
+
+@having(stages(), scopes())
+def test_the_request_is_pure(strategy: Stage, scope: Scope) -> None:
+    resolved = strategy.resolved(TARGET.schema)
+    inputs = Inputs(TARGET, query_vectors(), features_for(strategy), NOW)
+    before = repr((strategy, scope, inputs.vectors, inputs.features))
+    request = resolved.request(inputs, scope)
+    assert resolved.request(inputs, scope) == request
+    assert strategy.resolved(TARGET.schema).request(inputs, scope) == request
+    assert repr((strategy, scope, inputs.vectors, inputs.features)) == before
+
+
+@having(stages(), scopes(), scopes())
+def test_a_plan_within_a_scope_is_a_plan_for_that_scope(strategy: Stage, first: Scope, then: Scope) -> None:
+    assert attempt(lambda: planned(strategy, first).within(then)) == attempt(lambda: planned(strategy, then))
+
+
+@having(stages())
+def test_resolving_twice_changes_nothing_more(strategy: Stage) -> None:
+    resolved = strategy.resolved(TARGET.schema)
+    assert resolved.resolved(TARGET.schema) == resolved
+
+
+@having(stages(), scopes())
+@settings(max_examples=50)
+def test_a_plan_explains_every_request_that_it_would_send(strategy: Stage, scope: Scope) -> None:
+    made = planned(strategy, scope)
+    explanation = made.explain(Query(vectors=query_vectors(), features=features_for(strategy), now=NOW))
+    assert len(explanation.requests) == explanation.round_trips == 1
+    assert set(explanation.embeds) == strategy.needs()
+    assert len(planned(strategy, scope).explain().requests) == 1
+
+
+def planned(strategy: Stage, scope: Scope) -> Plan:
+    return plan(strategy, TARGET.schema, TARGET.capabilities, scope)
+
+
+def attempt(make: Any) -> Any:
+    try:
+        return make()
+    except PlanError as error:
+        return error.problems
+
+
+@pytest.mark.parametrize("kind", [Nearest, Fusion, Formula, Mmr])
+def test_random_strategies_include_every_kind(kind: type[Stage]) -> None:
+    find(stages(), lambda strategy: any(isinstance(stage, kind) for stage in strategy.stages()))

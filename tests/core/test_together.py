@@ -1,0 +1,148 @@
+"""`together`: many flows as one, asking once for what they ask for at the same time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from qdrant_client import models
+
+from qdrant_rerank.steps import Embed, Flow, Score, Search, Step, run, together
+from tests.core.test_steps import Broken, breaking, services
+from tests.support import script
+
+
+def request(number: int) -> models.QueryRequest:
+    return models.QueryRequest(query=[float(number)], limit=number)
+
+
+def embeds(text: str, *using: str) -> Flow[Any]:
+    [vectors] = yield from Embed([text], frozenset(using))
+    return text, vectors
+
+
+def searches(number: int, timeout: int | None = None) -> Flow[Any]:
+    [points] = yield from Search([request(number)], timeout=timeout)
+    return number, points
+
+
+def scores(query: str, *texts: str) -> Flow[Any]:
+    return query, (yield from Score(query, texts))
+
+
+def chain(number: int, *then: Flow[Any]) -> Flow[Any]:
+    found = [(yield from searches(number))]
+    for flow in then:
+        found.append((yield from flow))
+    return found
+
+
+def test_searches_of_one_moment_are_one_step_and_each_flow_gets_its_share() -> None:
+    steps, result = script(together([searches(1), searches(2), searches(3)]), ["a", "b", "c"])
+    assert steps == [Search([request(1), request(2), request(3)])]
+    assert result == [(1, "a"), (2, "b"), (3, "c")]
+
+
+def test_shares_are_as_long_as_what_was_asked() -> None:
+    def two() -> Flow[Any]:
+        return (yield from Search([request(1), request(2)]))
+
+    steps, result = script(together([two(), searches(3), two()]), ["a", "b", "c", "d", "e"])
+    assert len(steps) == 1
+    assert result == [["a", "b"], (3, "c"), ["d", "e"]]
+
+
+def test_searches_with_other_options_stay_apart() -> None:
+    steps, result = script(together([searches(1), searches(2, timeout=5), searches(3)]), ["a", "c"], ["b"])
+    assert steps == [Search([request(1), request(3)]), Search([request(2)], timeout=5)]
+    assert result == [(1, "a"), (2, "b"), (3, "c")]
+
+
+def test_texts_for_the_same_vectors_are_embedded_at_once_and_others_apart() -> None:
+    flows = [embeds("one", "x"), embeds("two", "x", "y"), embeds("three", "x")]
+    steps, result = script(together(flows), ["1", "3"], ["2"])
+    assert steps == [Embed(["one", "three"], frozenset("x")), Embed(["two"], frozenset("xy"))]
+    assert result == [("one", "1"), ("two", "2"), ("three", "3")]
+
+
+def test_each_query_is_scored_by_itself() -> None:
+    steps, result = script(together([scores("q", "a", "b"), scores("r", "c"), scores("q", "a", "b")]), [1, 2], [3], [4, 5])
+    assert steps == [Score("q", ("a", "b")), Score("r", ("c",)), Score("q", ("a", "b"))]
+    assert result == [("q", [1, 2]), ("r", [3]), ("q", [4, 5])]
+
+
+def test_steps_of_different_kinds_are_asked_one_after_the_other_embeddings_first() -> None:
+    steps, result = script(together([searches(1), scores("q", "a"), embeds("t", "x")]), ["v"], ["p"], [0.5])
+    assert [type(step) for step in steps] == [Embed, Search, Score]
+    assert result == [(1, "p"), ("q", [0.5]), ("t", "v")]
+
+
+def test_flows_that_end_early_wait_for_the_others() -> None:
+    def idle() -> Flow[Any]:
+        return "at once"
+        yield Search([])
+
+    flows = [idle(), searches(1), chain(2, searches(3), searches(4))]
+    steps, result = script(together(flows), ["a", "b"], ["c"], ["d"])
+    assert [len(step.requests) for step in steps if isinstance(step, Search)] == [2, 1, 1]
+    assert result == ["at once", (1, "a"), [(2, "b"), (3, "c"), (4, "d")]]
+
+
+def test_no_flows_ask_nothing() -> None:
+    assert script(together([])) == ([], [])
+
+
+class Closing:
+    """A flow that notes its end."""
+
+    def __init__(self) -> None:
+        self.closed, self.answers = False, list[Any]()
+
+    def flow(self, *steps: Step) -> Flow[Any]:
+        try:
+            for step in steps:
+                self.answers.append((yield step))
+        finally:
+            self.closed = True
+
+
+def test_an_error_that_no_flow_catches_ends_and_closes_them_all() -> None:
+    others = [Closing(), Closing()]
+    flows = [others[0].flow(Search([request(1)])), scores("q", "a"), others[1].flow(Search([request(2)]), Search([request(3)]))]
+    with pytest.raises(Broken):
+        run(together(flows), services(score=breaking))
+    assert all(other.closed for other in others)
+
+
+def test_an_error_of_one_flow_ends_and_closes_them_all() -> None:
+    def failing() -> Flow[Any]:
+        yield from Search([request(1)])
+        raise Broken
+
+    other = Closing()
+    with pytest.raises(Broken):
+        run(together([failing(), other.flow(Search([request(2)]), Score("q", ["a"]))]), services())
+    assert other.closed
+
+
+def test_a_flow_among_others_may_catch_its_steps_error_and_degrade() -> None:
+    def degrading(query: str) -> Flow[Any]:
+        try:
+            return (yield from scores(query, "a"))
+        except Broken:
+            return query, "degraded"
+
+    result = run(together([degrading("q"), searches(1), degrading("r")]), services(score=breaking, search=lambda step: ["p"]))
+    assert result == [("q", "degraded"), (1, "p"), ("r", "degraded")]
+
+
+def test_an_error_of_a_shared_step_reaches_every_flow_that_shares_it() -> None:
+    def degrading(number: int) -> Flow[Any]:
+        try:
+            return (yield from searches(number))
+        except Broken:
+            return "degraded"
+
+    steps, result = script(together([degrading(1), degrading(2), scores("q", "a")]), Broken(), [0.5])
+    assert len(steps) == 2
+    assert result == ["degraded", "degraded", ("q", [0.5])]

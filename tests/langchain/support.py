@@ -1,0 +1,132 @@
+"""What the LangChain tests share: embeddings that depend on the text alone, and a collection as langchain-qdrant writes it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+from langchain_qdrant import SparseEmbeddings
+from langchain_qdrant.sparse_embeddings import SparseVector
+from qdrant_client import QdrantClient, models
+
+from langchain_qdrant_rerank import QdrantRerankRetriever
+from qdrant_rerank import Formula, Fusion, Mmr, Nearest, Strategy, field, score
+from tests.support import CountingClient, bm25, colbert, dense, toy_config, toy_points
+
+DOCS = "docs"
+QUERY = "quick brown fox"
+
+RATING = field("metadata.rating", default=3.0)
+LEGS = (Nearest("dense", limit=20), Nearest("bm25", limit=20))
+STRATEGIES: Mapping[str, Strategy] = {
+    "dense": Nearest("dense"),
+    "sparse": Nearest("bm25"),
+    "rrf": Fusion.rrf(k=61, weights=[2.0, 1.0]).over(*LEGS),
+    "dbsf": Fusion.dbsf().over(*LEGS),
+    "formula": Formula(0.8 * score() + 0.2 * RATING).over(Nearest("dense", limit=20)),
+    "formula_two_legs": Formula(score("dense") + 0.1 * score("bm25") + 0.01 * RATING).over(*LEGS),
+    "mmr": Mmr("dense", diversity=0.3),
+    "colbert": Nearest("colbert").over(Nearest("dense", limit=20)),
+    "nested": Nearest("colbert").over(Fusion.rrf(limit=15).over(*LEGS)),
+}
+"""Every kind of strategy that Qdrant runs by itself."""
+
+
+class WordEmbeddings(Embeddings):
+    """Dense embeddings that count their calls; async without a thread, as an API's would be."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def embed_query(self, text: str) -> list[float]:
+        self.calls.append("embed_query")
+        return dense(text)
+
+    async def aembed_query(self, text: str) -> list[float]:
+        self.calls.append("aembed_query")
+        return dense(text)
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [dense(text) for text in texts]
+
+
+class WordSparse(SparseEmbeddings):
+    """langchain-qdrant's interface for sparse embeddings."""
+
+    def embed_query(self, text: str) -> SparseVector:
+        vector = bm25(text)
+        return SparseVector(indices=vector.indices, values=vector.values)
+
+    def embed_documents(self, texts: list[str]) -> list[SparseVector]:
+        return [self.embed_query(text) for text in texts]
+
+
+def fill_docs(client: QdrantClient, name: str = DOCS) -> None:
+    """Make the toy collection with its payload as langchain-qdrant writes it: 24 points, ids 1 to 24."""
+    client.create_collection(name, **toy_config())
+    client.upsert(name, [_as_langchain(point) for point in toy_points()])
+
+
+def _as_langchain(point: models.PointStruct) -> models.PointStruct:
+    payload = dict(point.payload or {})
+    text = payload.pop("text")
+    return models.PointStruct(id=point.id, vector=point.vector, payload={"page_content": text, "metadata": payload})
+
+
+@functools.cache
+def shared_client() -> QdrantClient:
+    """A client with the collection, for tests that don't change it."""
+    client = QdrantClient(":memory:")
+    fill_docs(client)
+    return client
+
+
+def counting_client() -> CountingClient:
+    """A client with the collection, that notes the calls which would be round trips."""
+    client = CountingClient()
+    fill_docs(client)
+    client.calls.clear()
+    return client
+
+
+def settings() -> dict[str, Any]:
+    """Everything that a retriever over the collection needs."""
+    return {
+        "client": shared_client(),
+        "collection_name": DOCS,
+        "embeddings": WordEmbeddings(),
+        "sparse_embeddings": WordSparse(),
+        "encoders": {"colbert": colbert},
+    }
+
+
+def make(**changes: Any) -> QdrantRerankRetriever:
+    """A retriever over the collection."""
+    return QdrantRerankRetriever(**{**settings(), **changes})
+
+
+def must(key: str, value: str) -> models.Filter:
+    """The filter for one value of a metadata key."""
+    condition = models.FieldCondition(key=f"metadata.{key}", match=models.MatchValue(value=value))
+    return models.Filter(must=[condition])
+
+
+def ids(documents: list[Document]) -> list[str | None]:
+    """The documents' ids, best first."""
+    return [document.id for document in documents]
+
+
+def assert_same(found: list[Document], expected: list[Document]) -> None:
+    """Two answers are equal, but for the last digits of scores, in which local mode varies from one search to the next."""
+    assert [_without_score(document) for document in found] == [_without_score(document) for document in expected]
+    scores = [document.metadata.get("score") for document in expected]
+    assert [document.metadata.get("score") for document in found] == pytest.approx(scores, abs=1e-6)
+
+
+def _without_score(document: Document) -> tuple[str | None, str, dict[str, Any]]:
+    rest = {key: value for key, value in document.metadata.items() if key != "score"}
+    return document.id, document.page_content, rest

@@ -1,0 +1,67 @@
+"""What the constructor refuses, and says about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from qdrant_client import AsyncQdrantClient
+
+from langchain_qdrant_rerank import QdrantRerankRetriever
+from qdrant_rerank import Nearest
+from tests.langchain.support import DOCS, WordEmbeddings, make, shared_client
+from tests.support import dense
+
+
+def test_an_unknown_field_is_refused_with_what_there_is() -> None:
+    with pytest.raises(ValidationError) as caught:
+        make(embedding=WordEmbeddings())
+    message = str(caught.value)
+    assert "the retriever has no field 'embedding'; it has async_client, capabilities, client, collection_name," in message
+    assert "did you mean 'embeddings'?" in message
+
+
+def test_search_kwargs_of_other_retrievers_are_not_ignored() -> None:
+    with pytest.raises(ValidationError, match=r"no field 'search_kwargs'; it has .* k,"):
+        make(search_kwargs={"k": 3})
+
+
+def test_what_belongs_to_the_client_is_pointed_to_from_existing_collection() -> None:
+    with pytest.raises(ValidationError, match=r"no field 'api_key'; it has .*: from_existing_collection takes it"):
+        QdrantRerankRetriever(collection_name=DOCS, api_key="secret")  # type: ignore[call-arg]
+
+
+def test_no_client_at_all_is_refused_when_the_retriever_is_made() -> None:
+    with pytest.raises(ValidationError, match=r"a Qdrant client is needed: pass client=QdrantClient\(…\), or async_client="):
+        make(client=None)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("client", AsyncQdrantClient(":memory:"), "this is an AsyncQdrantClient: pass it as async_client"),
+        ("client", "http://localhost", "client takes a QdrantClient, got str; from_existing_collection makes one from a URL"),
+        ("async_client", shared_client(), "this is a QdrantClient: pass it as client"),
+        ("async_client", "http://localhost", "or a function that makes one, got str"),
+        (
+            "embeddings",
+            dense,
+            "takes a LangChain Embeddings, got function; functions and encoders go,",
+        ),
+        ("sparse_embeddings", dense, "takes langchain-qdrant's SparseEmbeddings, got function"),
+        ("encoders", [dense], "a mapping from vector names to encoders, got list"),
+        ("encoders", {"dense": 3}, "int can't embed a query: encoders takes, for each vector's name, a LangChain Embeddings"),
+        ("strategy", Nearest, "strategy takes a strategy such as Nearest"),
+        ("strategy", "dense", "strategy takes a strategy such as Nearest.*got 'dense'"),
+        ("payload", "langchan", "no payload preset 'langchan'.*did you mean 'langchain'"),
+        ("score_key", "_id", "score_key takes a metadata key other than '_id' and '_collection_name', or None"),
+        ("score_key", "", "score_key takes a metadata key"),
+        ("collection_name", "", "collection_name"),
+        ("group_size", 0, "group_size"),
+        ("timeout", "soon", "timeout"),
+    ],
+)
+def test_a_setting_of_the_wrong_kind_is_refused(setting: str, value: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        make(**{setting: value})

@@ -1,0 +1,261 @@
+"""What the tests share: scripted flows, a toy collection in local mode, deterministic encoders, clients that count."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
+
+import pytest
+from qdrant_client import QdrantClient, models
+
+from qdrant_rerank import Capabilities, Encoders, Query, Schema, Target, VectorInfo
+from qdrant_rerank.steps import Flow, Points, QueryVector, Step
+
+R = TypeVar("R")
+
+COLLECTION = "toy"
+QUERY = "quick brown fox"
+NOW = dt.datetime(2025, 6, 1, tzinfo=dt.UTC)
+CATEGORIES = ("news", "blog", "paper")
+_WORDS = ["quick", "brown", "fox", "lazy", "dog", "night", "river", "stone", "paper", "light", "quiet", "storm"]
+
+SCHEMA = Schema(
+    collection=COLLECTION,
+    vectors={
+        "dense": VectorInfo("dense", 4, models.Distance.COSINE),
+        "colbert": VectorInfo("multi", 3, models.Distance.COSINE),
+        "bm25": VectorInfo("sparse", idf=True),
+    },
+    points=24,
+)
+"""The toy collection's schema, for plans without a client."""
+
+
+class Script(NamedTuple):
+    """What a scripted flow asked for, and what it returned."""
+
+    steps: list[Step]
+    result: Any
+
+
+def script(flow: Flow[Any], *answers: Any) -> Script:
+    """Drive `flow` with these answers, one for each step; an exception among them is thrown into the flow."""
+    steps: list[Step] = []
+    waiting = iter(answers)
+    try:
+        step = next(flow)
+        while True:
+            steps.append(step)
+            answer = next(waiting, _NOTHING)
+            assert answer is not _NOTHING, f"the script has no answer to {step}"
+            step = flow.throw(answer) if isinstance(answer, BaseException) else flow.send(answer)
+    except StopIteration as done:
+        left = list(waiting)
+        assert not left, f"the flow ended before these answers: {left}"
+        return Script(steps, done.value)
+
+
+_NOTHING = object()
+
+
+def target(version: str = "1.20.0", engine: Any = "server", schema: Schema = SCHEMA) -> Target:
+    """The toy collection on a server of some version."""
+    return Target(schema, Capabilities.of(version, engine))
+
+
+def dense(text: str) -> list[float]:
+    """A unit vector of four numbers that depends on the text alone."""
+    return _unit(text, 4)
+
+
+def colbert(text: str) -> list[list[float]]:
+    """A unit vector of three numbers for each word."""
+    return [_unit(word, 3) for word in text.split()]
+
+
+def bm25(text: str) -> models.SparseVector:
+    """How often each word occurs."""
+    counts = sorted(Counter(zlib.crc32(word.encode()) % 1000 for word in text.split()).items())
+    return models.SparseVector(indices=[index for index, _ in counts], values=[float(count) for _, count in counts])
+
+
+def encoders() -> Encoders:
+    """Encoders for every vector of the toy collection."""
+    return Encoders.of({"dense": dense, "colbert": colbert, "bm25": bm25})
+
+
+def query_vectors(text: str = QUERY) -> dict[str, QueryVector]:
+    """A text's vectors for every vector of the toy collection."""
+    return {"dense": dense(text), "colbert": colbert(text), "bm25": bm25(text)}
+
+
+def question(text: str = QUERY, **features: Any) -> Query:
+    """A query at a fixed time."""
+    return Query(text, features=features, now=NOW)
+
+
+def fill_toy(client: QdrantClient, name: str = COLLECTION) -> QdrantClient:
+    """Make the toy collection: 24 points, some payload values missing or null."""
+    create_toy(client, name)
+    client.upsert(name, toy_points())
+    return client
+
+
+def create_toy(client: QdrantClient, name: str = COLLECTION) -> None:
+    """Make the toy collection, empty."""
+    client.create_collection(name, **toy_config())
+
+
+def toy_config() -> dict[str, Any]:
+    """The toy collection's vectors, as `create_collection` takes them."""
+    maximum = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
+    return {
+        "vectors_config": {
+            "dense": models.VectorParams(size=4, distance=models.Distance.COSINE),
+            "colbert": models.VectorParams(size=3, distance=models.Distance.COSINE, multivector_config=maximum),
+        },
+        "sparse_vectors_config": {"bm25": models.SparseVectorParams(modifier=models.Modifier.IDF)},
+    }
+
+
+def toy_points() -> list[models.PointStruct]:
+    """24 points of which no two score alike; ids 1 to 24."""
+    return list(_points())
+
+
+def _points() -> Iterator[models.PointStruct]:
+    for number in range(1, 25):
+        text = " ".join(_WORDS[(number * step) % 12] for step in (1, 2, 3, 5)) + f" n{number}"
+        payload: dict[str, Any] = {
+            "text": text,
+            "category": CATEGORIES[number % 3],
+            "doc": f"d{number // 3}",
+            "popularity": number * 1.5,
+            "published": f"2025-05-{number:02d}T12:00:00Z",
+            "place": {"lat": number * 2.0, "lon": -number * 3.0},
+            "meta": {"price": 10.0 + number},
+        }
+        if number % 4:  # missing in every fourth
+            payload["rating"] = None if number % 5 == 0 else number % 7 / 2  # null in every fifth
+        yield models.PointStruct(id=number, vector=_stored(text), payload=payload)
+
+
+def _stored(text: str) -> dict[str, Any]:
+    return {"dense": dense(text), "colbert": colbert(text), "bm25": bm25(text)}
+
+
+def _unit(text: str, size: int) -> list[float]:
+    numbers = [zlib.crc32(f"{text}/{place}".encode()) / 2**32 - 0.5 for place in range(size)]
+    length = math.hypot(*numbers)
+    return [number / length for number in numbers]
+
+
+@contextmanager
+def refused(error: type[BaseException], *parts: str) -> Iterator[pytest.ExceptionInfo[BaseException]]:
+    """Expects an error whose message has all these parts."""
+    with pytest.raises(error) as caught:
+        yield caught
+    message = str(caught.value)
+    assert not [part for part in parts if part not in message], message
+
+
+class CountingClient(QdrantClient):
+    """A local client that notes each call that would be a round trip."""
+
+    def __init__(self) -> None:
+        super().__init__(":memory:")
+        self.calls: list[str] = []
+
+    def query_batch_points(self, *args: Any, **kwargs: Any) -> Any:
+        self.calls.append("query_batch_points")
+        return super().query_batch_points(*args, **kwargs)
+
+    def query_points(self, *args: Any, **kwargs: Any) -> Any:
+        self.calls.append("query_points")
+        return super().query_points(*args, **kwargs)
+
+    def query_points_groups(self, *args: Any, **kwargs: Any) -> Any:
+        self.calls.append("query_points_groups")
+        return super().query_points_groups(*args, **kwargs)
+
+    def get_collection(self, *args: Any, **kwargs: Any) -> Any:
+        self.calls.append("get_collection")
+        return super().get_collection(*args, **kwargs)
+
+    def info(self) -> Any:
+        self.calls.append("info")
+        return super().info()
+
+
+class Services:
+    """Answers steps from functions: a stand-in for an executor that has no collection."""
+
+    def __init__(
+        self,
+        embed: Callable[..., Any] | None = None,
+        search: Callable[..., Any] | None = None,
+        score: Callable[..., Any] | None = None,
+    ) -> None:
+        self.asked: list[str] = []
+        self._answers = {"embed": embed, "search": search, "score": score}
+
+    def embed(self, texts: Any, using: Any) -> list[Mapping[str, QueryVector]]:
+        return self._answer("embed", texts, using)  # type: ignore[no-any-return]
+
+    def search(self, step: Any) -> list[Points]:
+        return self._answer("search", step)  # type: ignore[no-any-return]
+
+    def score(self, query: Any, texts: Any) -> list[float]:
+        return self._answer("score", query, texts)  # type: ignore[no-any-return]
+
+    def _answer(self, kind: str, *arguments: Any) -> Any:
+        self.asked.append(kind)
+        answer = self._answers[kind]
+        assert answer is not None, f"nothing to {kind} with"
+        return answer(*arguments)
+
+
+class AsyncServices:
+    """The same answers, awaited."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+    async def embed(self, texts: Any, using: Any) -> list[Mapping[str, QueryVector]]:
+        return self.services.embed(texts, using)
+
+    async def search(self, step: Any) -> list[Points]:
+        return self.services.search(step)
+
+    async def score(self, query: Any, texts: Any) -> list[float]:
+        return self.services.score(query, texts)
+
+
+def ids(points: Points) -> list[Any]:
+    """The points' ids, best first."""
+    return [point.id for point in points]
+
+
+def ranking(points: Points) -> list[tuple[Any, float]]:
+    """The points' ids and scores, best first."""
+    return [(point.id, point.score) for point in points]
+
+
+def alike(first: Points, second: Points) -> bool:
+    """Whether two answers are the same but for the last digits of scores and the order of points that tie.
+
+    NumPy's dot products differ in the eighth digit with the memory that they happen to be computed in.
+    """
+    if len(first) != len(second) or any(not _close(a.score, b.score) for a, b in zip(first, second, strict=True)):
+        return False
+    scores = {point.id: point.score for point in first}
+    return all(_close(scores.get(point.id, first[-1].score), point.score) for point in second)
+
+
+def _close(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=1e-4, abs_tol=1e-5)
