@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.documents import Document
 from qdrant_client import models
 
-from qdrant_rerank import PlanWarning
+from qdrant_rerank import PayloadMapping, PlanWarning
 from qdrant_rerank.payload import AnyMapping, Content, read_contents
 from qdrant_rerank.steps import Points
 
@@ -28,8 +29,9 @@ def to_documents(
 ) -> list[Document]:
     """New documents in the points' order; the points stay as they are.
 
-    A point in several groups comes once, at its best rank. If documents have metadata of their own under `score_key`,
-    it stays, and the score of each document of this answer goes under `_` + `score_key`, with a warning.
+    Where the payload's root is the metadata (`payload="flat"`), an `_id` of the document's own stays: the point's is the
+    document's `id`. A point in several groups comes once, at its best rank. If documents have metadata of their own
+    under `score_key`, it stays, and the score of each document of this answer goes under `_` + `score_key`, with a warning.
 
     Args:
         points: best first.
@@ -41,24 +43,37 @@ def to_documents(
     ranked = _once(points)
     contents = [Content("", {}) for _ in ranked] if with_payload is False else read_contents(ranked, mapping, collection)
     score_name = _free_name(score_key, contents, collection)
-    return [_document(point, content, collection, score_name) for point, content in zip(ranked, contents, strict=True)]
+    keeps_id = isinstance(mapping, PayloadMapping) and mapping.metadata is None
+    documents = []
+    for point, (text, metadata) in zip(ranked, contents, strict=True):  # the metadata is a copy, made for us
+        _warn_of_hidden(metadata, point, collection, keeps_id)
+        if not keeps_id or "_id" not in metadata:
+            metadata["_id"] = point.id
+        metadata["_collection_name"] = collection
+        if score_name is not None:
+            metadata[score_name] = float(point.score)
+        documents.append(Document(id=str(point.id), page_content=text, metadata=metadata))
+    return documents
 
 
-def _document(point: models.ScoredPoint, content: Content, collection: str, score_name: str | None) -> Document:
-    added: dict[str, Any] = {"_id": point.id, "_collection_name": collection}
-    hidden = [key for key in added if key in content.metadata and content.metadata[key] != added[key]]
+def _warn_of_hidden(metadata: Mapping[str, Any], point: models.ScoredPoint, collection: str, keeps_id: bool) -> None:
+    """Say which metadata of the document's own the point's id and collection replace."""
+    hidden = []
+    if not keeps_id and metadata.get("_id", point.id) != point.id:
+        hidden.append("_id")
+    if metadata.get("_collection_name", collection) != collection:
+        hidden.append("_collection_name")
     if hidden:
         _warn(
             f"documents from {collection!r} have metadata of their own under {' and '.join(map(repr, hidden))}, which the "
             "point's hides: store it under another key, or rename it with payload=a function from payload to (text, metadata)"
         )
-    if score_name is not None:
-        added[score_name] = float(point.score)
-    return Document(id=str(point.id), page_content=content.text, metadata=content.metadata | added)
 
 
 def _once(points: Points) -> Points:
     """Each point at its best rank: one whose `group_by` value is a list is found in several groups."""
+    if len({point.id for point in points}) == len(points):
+        return points
     first: dict[models.ExtendedPointId, models.ScoredPoint] = {}
     for point in points:
         first.setdefault(point.id, point)

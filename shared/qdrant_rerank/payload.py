@@ -15,7 +15,7 @@ import json
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from .errors import PayloadError, PlanWarning, StrategyError, did_you_mean
 from .steps import Points
@@ -28,8 +28,7 @@ PayloadLike: TypeAlias = "str | PayloadMapping | Mapper"
 """A preset's name, a mapping, or a function from payload to `(text, metadata)`."""
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(NamedTuple):
     """A point's text and metadata; the metadata is a copy that its holder may change."""
 
     text: str
@@ -70,7 +69,7 @@ class PayloadMapping:
         text = self._text(payload)
         if self.metadata is not None:
             found = value_at(payload, self.metadata)
-            return Content(text, _copy(dict(found)) if isinstance(found, Mapping) else {})
+            return Content(text, _copy(found) if isinstance(found, dict) else {})
         rest = {key: value for key, value in payload.items() if key not in self.text_keys}
         return Content(text, _copy(rest))
 
@@ -148,7 +147,7 @@ def as_mapping(value: PayloadLike) -> AnyMapping:
 def _copy(value: Any) -> Any:
     """A copy of a JSON value; `copy.deepcopy` takes several times as long."""
     if isinstance(value, dict):
-        return {key: _copy(item) for key, item in value.items()}
+        return {key: _copy(item) if isinstance(item, dict | list) else item for key, item in value.items()}
     return [_copy(item) for item in value] if isinstance(value, list) else value
 
 

@@ -1,0 +1,24 @@
+"""The command `qdrant-rerank`: index a corpus, search it, explain a request, see a demonstration.
+
+The only part of the package that uses typer and rich, which `pip install 'qdrant-rerank[cli]'` brings.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from ..errors import MissingExtra
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line; the process's arguments are its input and its exit code is the result."""
+    try:
+        from .app import app
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("typer", "rich"):
+            raise
+        print(MissingExtra("the command qdrant-rerank", "cli"), file=sys.stderr)
+        raise SystemExit(1) from None
+    app(prog_name="qdrant-rerank")

@@ -1,0 +1,61 @@
+"""The application: which commands there are."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from .demo import demo
+from .explain import explain
+from .helptext import help_text
+from .index import index
+from .search import search
+
+__all__ = ["ABOUT", "COMMANDS", "app"]
+
+app = typer.Typer(
+    name="qdrant-rerank",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,  # errors are reported by `failures.reported`, and never with local variables
+)
+COMMANDS = demo, index, search, explain
+for command in COMMANDS:
+    app.command(help=help_text(command.__doc__))(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"qdrant-rerank {__version__}")
+        raise typer.Exit
+
+
+ABOUT = """\
+    Search Qdrant with rerank strategies that run inside Qdrant: fusion, formulas, diversity, late interaction.
+
+    See what it does:
+
+    $ qdrant-rerank demo
+
+    Use it on a file of your own, one JSON object a line with a "text":
+
+    $ qdrant-rerank index corpus.jsonl --path ./db
+
+    $ qdrant-rerank search "how do I ...?" --path ./db
+
+    Each command tells more:
+
+    $ qdrant-rerank search --help
+    """
+
+
+@app.callback(help=help_text(ABOUT))
+def start(
+    version: Annotated[
+        bool, typer.Option("--version", metavar="", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """What all commands have in common."""

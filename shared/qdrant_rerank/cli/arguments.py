@@ -1,0 +1,75 @@
+"""JSON in options: `--filter` and `--features`, as text or `@FILE`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from qdrant_client import models
+
+from ..jsonlines import line_of
+from .failures import CommandError
+
+__all__ = ["features_of", "filter_of", "listed"]
+
+
+def filter_of(text: str | None) -> models.Filter | None:
+    """The filter that `--filter` holds.
+
+    Raises:
+        CommandError: it isn't JSON, or isn't a filter of Qdrant's.
+    """
+    if text is None:
+        return None
+    source, where = _source("--filter", text)
+    value = _parsed(source, where)
+    try:
+        return models.Filter.model_validate(value)
+    except ValidationError as error:
+        problem = max(error.errors(), key=lambda problem: len(problem["loc"]))  # the deepest reading came closest
+        path = tuple(part for part in problem["loc"] if isinstance(part, int) or part in source)
+        place = ".".join(map(str, path)) or "the top"
+        raise CommandError(
+            f"{where}:{line_of(source, path)} isn't a filter of Qdrant's: at {place}: {problem['msg']}; a filter looks like "
+            '{"must": [{"key": "town", "match": {"value": "Orvena"}}]}'
+        ) from None
+
+
+def features_of(text: str | None) -> dict[str, Any]:
+    """The request-time values that `--features` holds, by name.
+
+    Raises:
+        CommandError: it isn't a JSON object.
+    """
+    if text is None:
+        return {}
+    source, where = _source("--features", text)
+    value = _parsed(source, where)
+    if not isinstance(value, dict):
+        raise CommandError(f"{where} must be a JSON object, name → value, e.g. '{{\"budget\": 20}}'; got {json.dumps(value)}")
+    return value
+
+
+def listed(text: str | None) -> list[str]:
+    """The parts of a comma-separated option."""
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
+def _source(option: str, text: str) -> tuple[str, str]:
+    """The JSON text, and what to call it in messages."""
+    if not text.startswith("@"):
+        return text, option
+    return Path(text[1:]).read_text("utf-8"), text[1:]
+
+
+def _parsed(source: str, where: str) -> Any:
+    try:
+        return json.loads(source)
+    except json.JSONDecodeError as error:
+        raise CommandError(
+            f"{where}:{error.lineno} isn't JSON: {error.msg} at column {error.colno}: {source.splitlines()[error.lineno - 1]}"
+            if source.strip()
+            else f"{where} is empty: give a JSON object"
+        ) from None

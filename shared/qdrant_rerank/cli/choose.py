@@ -1,0 +1,145 @@
+"""From flags to a strategy: `--hybrid`, `--formula`, `--mmr` and their kin, or a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from .. import Formula, Fusion, Mmr, Nearest, Schema, Stage, Strategy, load, parse_expression
+from ..expressions.inspect import candidate_scores
+from ..schema import Kind
+from ..stages.fusion import FusionMethod
+from .failures import CommandError
+
+__all__ = ["Choice"]
+
+_FUSIONS = ("rrf", "dbsf")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How to rank, as the options say; see their help."""
+
+    file: Path | None = None
+    formula: str | None = None
+    hybrid: bool = False
+    fusion: str | None = None
+    mmr: float | None = None
+    rescore: str | None = None
+    using: str | None = None
+    limit: int | None = None
+    dense_vector: str | None = None
+    sparse_vector: str | None = None
+
+    def strategy(self, schema: Schema) -> Strategy:
+        """The strategy, with names that aren't given taken from the schema.
+
+        Raises:
+            CommandError: options exclude each other, or a name can't be told.
+            FormatError: the file is malformed.
+            StrategyError: the formula is.
+        """
+        self._check()
+        if self.file is not None:
+            return load(self.file)
+        base = self._base(schema)
+        if self.rescore is not None:
+            base = Nearest(self.rescore).over(self._candidates(base))
+        if self.mmr is not None:
+            base = Mmr(self._dense(schema, "--mmr"), diversity=self.mmr).over(self._candidates(base))
+        self._check_effect(base)
+        return base
+
+    def _candidates(self, stage: Stage) -> Stage:
+        return replace(stage, limit=self.limit)  # the outermost stage has none: there -k decides
+
+    def _check(self) -> None:
+        given = [name for name, value in self._flags().items() if value is not None and value is not False]
+        if self.file is not None and given:
+            raise CommandError(f"--strategy excludes {', '.join(given)}: write that into the file")
+        if self.hybrid and self.formula is not None:
+            raise CommandError("--formula and --hybrid exclude each other: a formula over the fused ranking reads score('rrf')")
+        if self.hybrid and self.using is not None:
+            raise CommandError(
+                "--hybrid and --using exclude each other: --dense-vector and --sparse-vector choose for --hybrid"
+            )
+        if self.formula is not None and self.rescore is not None:
+            raise CommandError(
+                "--rescore would replace the scores of --formula: write score('VECTOR') into the formula instead"
+            )
+        if self.fusion is not None and self.fusion not in _FUSIONS:
+            raise CommandError(f"--fusion is rrf or dbsf, got {self.fusion!r}")
+        if self.fusion is not None and not self.hybrid:
+            raise CommandError("--fusion says how --hybrid fuses: add --hybrid")
+
+    def _flags(self) -> dict[str, object]:
+        """The options that make a strategy."""
+        return {
+            "--formula": self.formula,
+            "--hybrid": self.hybrid,
+            "--using": self.using,
+            "--fusion": self.fusion,
+            "--mmr": self.mmr,
+            "--rescore": self.rescore,
+            "--limit": self.limit,
+            "--dense-vector": self.dense_vector,
+            "--sparse-vector": self.sparse_vector,
+        }
+
+    def _check_effect(self, made: Stage) -> None:
+        """Refuse options that changed nothing."""
+        used = {stage.vector for stage in made.stages()}
+        if self.limit is not None and not made.candidates:
+            raise CommandError("--limit is for candidates, and a plain search has none: -k says how many results there are")
+        named = {"--using": self.using, "--dense-vector": self.dense_vector, "--sparse-vector": self.sparse_vector}
+        for option, name in named.items():
+            if name is not None and name not in used:
+                raise CommandError(f"{option} {name} changes nothing here: nothing else in the strategy uses that vector")
+
+    def _base(self, schema: Schema) -> Stage:
+        if self.hybrid:
+            return self._fused(schema, self.fusion or "rrf", "--hybrid")
+        if self.formula is None:
+            return Nearest(self._plain(schema))
+        expression = parse_expression(self.formula)
+        names = dict.fromkeys(score.name for score in candidate_scores(expression))
+        legs = [self._candidates(self._leg(schema, name)) for name in names or (None,)]
+        return Formula(expression).over(*legs)
+
+    def _leg(self, schema: Schema, name: str | None) -> Stage:
+        """The candidates that `score(name)` in a formula means."""
+        if name in _FUSIONS and name not in schema.vectors:
+            return self._fused(schema, name, f"score({name!r})")
+        return Nearest(self._plain(schema) if name is None else name)
+
+    def _fused(self, schema: Schema, method: str, who: str) -> Stage:
+        legs = Nearest(self._dense(schema, who)), Nearest(self._sparse(schema, who))
+        return Fusion(cast(FusionMethod, method)).over(*map(self._candidates, legs))
+
+    def _plain(self, schema: Schema) -> str | None:
+        """The vector of a plain search; None leaves it to the plan, which says what there is."""
+        if self.using is not None:
+            return self.using
+        return None if schema.names("dense") else _only(schema, "sparse")
+
+    def _dense(self, schema: Schema, who: str) -> str:
+        return _sure(schema, "dense", who, "--dense-vector") if self.dense_vector is None else self.dense_vector
+
+    def _sparse(self, schema: Schema, who: str) -> str:
+        return _sure(schema, "sparse", who, "--sparse-vector") if self.sparse_vector is None else self.sparse_vector
+
+
+def _only(schema: Schema, kind: Kind) -> str | None:
+    names = schema.names(kind)
+    return names[0] if len(names) == 1 else None
+
+
+def _sure(schema: Schema, kind: Kind, who: str, option: str) -> str:
+    name = _only(schema, kind)
+    if name is not None:
+        return name
+    there = f"the collection {schema.collection!r} has {schema.describe_vectors()}"
+    if schema.names(kind):
+        raise CommandError(f"{who} needs a {kind} vector, and there are several: {there}; choose with {option} NAME")
+    raise CommandError(f"{who} needs a {kind} vector: {there}")

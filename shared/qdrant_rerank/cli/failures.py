@@ -1,0 +1,119 @@
+"""What a user reads when something goes wrong: one message, no traceback; `--debug` adds the traceback."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+import warnings
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, ParamSpec
+
+import typer
+from qdrant_client.http.exceptions import UnexpectedResponse
+from rich.text import Text
+
+from ..errors import PlanError, PlanWarning, QdrantRerankError
+from .consoles import errors_console
+
+__all__ = ["CommandError", "message_of", "reported", "warn"]
+
+P = ParamSpec("P")
+
+_NOISE = "Payload indexes have no effect in the local Qdrant"  # they are made for the day the collection moves to a server
+
+
+class CommandError(QdrantRerankError):
+    """The command line asks for something that can't be: options that exclude each other, JSON that isn't."""
+
+
+def reported(command: Callable[P, None]) -> Callable[P, None]:
+    """`command` with its errors and warnings as messages for people.
+
+    Exit codes: 2 for what the user can mend, 1 for an error that nobody foresaw, 130 after an interruption.
+    """
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        with _plain_warnings():
+            try:
+                command(*args, **kwargs)
+            except KeyboardInterrupt:
+                errors_console().print("interrupted", style="yellow")
+                raise typer.Exit(130) from None
+            except Exception as error:
+                if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                    raise  # the reader of our output left; typer ends quietly
+                _report(error, debug=bool(kwargs.get("debug")))
+                raise typer.Exit(1 if message_of(error) is None else 2) from None
+
+    return run
+
+
+def warn(message: str) -> None:
+    """Tell the user of something that is no error."""
+    warnings.warn(PlanWarning(message), stacklevel=2)
+
+
+def _report(error: Exception, debug: bool) -> None:
+    console = errors_console()
+    if debug:
+        console.print(Text("".join(traceback.format_exception(error)).rstrip()))
+    message = message_of(error)
+    if message is None:
+        message = f"unexpected {type(error).__name__}: {error}" + ("" if debug else "\n--debug shows where it came from")
+    console.print(Text.assemble(("error: ", "bold red"), (message, "red")))
+
+
+def message_of(error: Exception) -> str | None:
+    """What to tell the user about `error`; None if it is none that we know."""
+    match error:
+        case PlanError(problems=problems) if len(problems) > 1:
+            return "\n".join(["several problems:", *(f"  - {problem}" for problem in problems)])
+        case QdrantRerankError():
+            return str(error) + _option_for(str(error))
+        case UnexpectedResponse(status_code=401 | 403):
+            return "Qdrant refuses access: set the environment variable QDRANT_API_KEY to a key that it accepts"
+        case UnexpectedResponse():
+            return f"Qdrant answers {error.status_code}: {_content(error)}"
+        case OSError(filename=str(filename), strerror=str(reason)):
+            return f"{filename}: {reason}"
+        case UnicodeDecodeError():
+            return f"a file isn't UTF-8 text: {error}"
+        case _:
+            return _grpc_message(error)
+
+
+def _option_for(message: str) -> str:
+    """What to do on the command line where the message speaks of Python."""
+    return "\non the command line: --features '{\"NAME\": …}'" if "features={" in message else ""
+
+
+def _content(error: UnexpectedResponse) -> str:
+    return bytes(error.content).decode("utf-8", "replace")[:1000]
+
+
+def _grpc_message(error: Exception) -> str | None:
+    code, details = getattr(error, "code", None), getattr(error, "details", None)
+    if not callable(code) or not callable(details):
+        return None
+    name = getattr(code(), "name", str(code()))
+    if name in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
+        return "Qdrant refuses access: set the environment variable QDRANT_API_KEY to a key that it accepts"
+    return f"Qdrant answers {name}: {details()}"
+
+
+@contextmanager
+def _plain_warnings() -> Generator[None, None, None]:
+    """Warnings for users on one line each, without file and line of our code."""
+
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        errors_console().print(Text.assemble(("warning: ", "bold yellow"), (str(message), "yellow")))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", UserWarning)
+        warnings.filterwarnings("ignore", message=f".*{_NOISE}")
+        warnings.showwarning = show
+        yield

@@ -1,0 +1,223 @@
+"""Options that several commands have, each written once: its name, its help, its place in the help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+__all__ = [
+    "CollectionOption",
+    "DebugOption",
+    "DenseVectorOption",
+    "FeaturesOption",
+    "FilterOption",
+    "FormulaOption",
+    "FusionOption",
+    "GroupOption",
+    "GrpcOption",
+    "HybridOption",
+    "JsonOption",
+    "KOption",
+    "LimitOption",
+    "MmrOption",
+    "PathOption",
+    "RescoreOption",
+    "ShowOption",
+    "SparseVectorOption",
+    "StrategyOption",
+    "TextKeyOption",
+    "ThresholdOption",
+    "UrlOption",
+    "UsingOption",
+]
+
+_WHERE = "Where Qdrant is"
+_HOW = "How to rank"
+_WHICH = "Which points"
+_OUTPUT = "What to print"
+
+PathOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--path",
+        metavar="DIR",
+        rich_help_panel=_WHERE,
+        help="A folder on disk: Qdrant runs inside this process, no server is needed (up to about 20,000 points).",
+    ),
+]
+UrlOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        rich_help_panel=_WHERE,
+        help="A server, e.g. http://localhost:6333; the environment's QDRANT_URL if neither this nor --path is given. "
+        "Its API key is read from the environment's QDRANT_API_KEY only.",
+    ),
+]
+GrpcOption: TypeAlias = Annotated[
+    bool, typer.Option("--prefer-grpc", metavar="", rich_help_panel=_WHERE, help="Speak gRPC to the server instead of REST.")
+]
+CollectionOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--collection",
+        "-c",
+        metavar="NAME",
+        rich_help_panel=_WHERE,
+        help="The collection; may be left out if there is only one.",
+    ),
+]
+DebugOption: TypeAlias = Annotated[bool, typer.Option("--debug", metavar="", help="Show where an error came from.")]
+
+StrategyOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--strategy",
+        "-s",
+        metavar="FILE",
+        rich_help_panel=_HOW,
+        help="A strategy in a JSON file, as explain --save writes it. Of this group only --features goes with it.",
+    ),
+]
+HybridOption: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--hybrid", metavar="", rich_help_panel=_HOW, help="Search the dense and the sparse vector, and fuse both rankings."
+    ),
+]
+FusionOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--fusion",
+        metavar="rrf|dbsf",
+        rich_help_panel=_HOW,
+        help="How --hybrid fuses: by ranks (rrf) or by normalised scores (dbsf).",
+        show_default="rrf",
+    ),
+]
+FormulaOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--formula",
+        metavar="TEXT",
+        rich_help_panel=_HOW,
+        help="Score candidates by a formula, e.g. \"0.8*score() + 0.2*field('rating', 3)\". score() is the plain search's; "
+        "score('NAME') the search's by the vector NAME; score('rrf') and score('dbsf') are the fused ones.",
+    ),
+]
+MmrOption: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--mmr",
+        metavar="0..1",
+        rich_help_panel=_HOW,
+        help="Choose among what the rest of this group found so that results differ from each other: 0 is not at all, 1 most.",
+    ),
+]
+RescoreOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--rescore",
+        metavar="VECTOR",
+        rich_help_panel=_HOW,
+        help="Score the candidates again by another vector of theirs, e.g. a late-interaction one.",
+    ),
+]
+UsingOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--using",
+        metavar="VECTOR",
+        rich_help_panel=_HOW,
+        help="The vector of a plain search.",
+        show_default="the only dense vector, or else the only sparse one",
+    ),
+]
+LimitOption: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        metavar="N",
+        rich_help_panel=_HOW,
+        help="How many candidates each search hands on to be ranked.",
+        show_default="100",
+    ),
+]
+DenseVectorOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--dense-vector",
+        metavar="VECTOR",
+        rich_help_panel=_HOW,
+        help="The dense vector for --hybrid and --mmr.",
+        show_default="the only one",
+    ),
+]
+SparseVectorOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--sparse-vector",
+        metavar="VECTOR",
+        rich_help_panel=_HOW,
+        help="The sparse vector for --hybrid.",
+        show_default="the only one",
+    ),
+]
+
+KOption: TypeAlias = Annotated[int, typer.Option("-k", metavar="N", rich_help_panel=_WHICH, help="How many results.")]
+FilterOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--filter",
+        metavar="JSON",
+        rich_help_panel=_WHICH,
+        help="Only points that meet Qdrant's filter, e.g. "
+        '\'{"must": [{"key": "town", "match": {"value": "Orvena"}}]}\'; @FILE reads it from a file.',
+    ),
+]
+FeaturesOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--features",
+        metavar="JSON",
+        rich_help_panel=_HOW,
+        help="Values that the formula takes from the request, e.g. '{\"here\": [46.01, 8.52]}'; @FILE reads them from a file.",
+    ),
+]
+ThresholdOption: TypeAlias = Annotated[
+    float | None,
+    typer.Option("--score-threshold", metavar="X", rich_help_panel=_WHICH, help="Only results whose final score reaches it."),
+]
+GroupOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--group-by", metavar="KEY", rich_help_panel=_WHICH, help="At most one result for each value of this payload key."
+    ),
+]
+ShowOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--show",
+        metavar="KEYS",
+        rich_help_panel=_OUTPUT,
+        help="Payload keys to show as columns, with commas between: rating,metadata.author.",
+    ),
+]
+TextKeyOption: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--text-key",
+        metavar="KEYS",
+        rich_help_panel=_OUTPUT,
+        help="Payload keys with the text to show; the first that a result has.",
+    ),
+]
+JsonOption: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--json", metavar="", rich_help_panel=_OUTPUT, help="JSON for other programs, one object a line; nothing is cut short."
+    ),
+]

@@ -1,0 +1,73 @@
+"""The command line's reference, as Markdown, made from what the commands say of themselves.
+
+`python -m qdrant_rerank.cli.reference > docs/cli.md` writes it; a test checks that it is up to date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from .app import ABOUT, COMMANDS, app
+from .helptext import paragraphs
+
+__all__ = ["reference"]
+
+_HEAD = """\
+<!-- Written by `python -m qdrant_rerank.cli.reference > docs/cli.md`; change the help in the code instead. -->
+
+# The command line
+
+`pip install 'qdrant-rerank[cli,edge]'` brings the command `qdrant-rerank`; with `[fastembed]` it runs embedding models.
+
+It reads two variables of the environment: `QDRANT_URL`, a server for commands that get neither `--url` nor `--path`, and
+`QDRANT_API_KEY`, which goes to the server and is never shown. Results go to standard output; messages, warnings and
+progress to standard error. Exit codes: 0 for success, 2 for an error that you can mend, 1 for any other.
+"""
+
+
+def reference() -> str:
+    """The whole reference."""
+    commands: Any = typer.main.get_command(app)
+    parts = [_HEAD, *_prose(ABOUT)]
+    for function in COMMANDS:
+        parts += [f"## {function.__name__}\n", *_prose(function.__doc__), *_options(commands.commands[function.__name__])]
+    return "\n".join(parts)
+
+
+def _prose(docstring: str | None) -> Iterator[str]:
+    for paragraph in paragraphs(docstring):
+        yield f"```sh\n{paragraph.removeprefix('$ ')}\n```\n" if paragraph.startswith("$ ") else f"{paragraph}\n"
+
+
+def _options(command: Any) -> Iterator[str]:
+    """The arguments and options as tables, by the panels of the help."""
+    panels: dict[str, list[Any]] = {}
+    for parameter in command.params:
+        panels.setdefault(parameter.rich_help_panel or "", []).append(parameter)
+    for panel, parameters in panels.items():
+        rows = [f"| {_names(each)} | {_says(each)} |" for each in parameters]
+        yield "\n".join([f"| {panel or 'argument or option'} | |", "|---|---|", *rows]) + "\n"
+
+
+def _names(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return f"`{parameter.metavar}`"
+    names = ", ".join(f"`{name}`" for name in parameter.opts)
+    return f"{names} `{_cell(parameter.metavar)}`" if parameter.metavar else names
+
+
+def _says(parameter: Any) -> str:
+    text = _cell(parameter.help or "")
+    default = parameter.show_default if isinstance(parameter.show_default, str) else parameter.default
+    return text if default in (None, False) or callable(default) or parameter.required else f"{text} Default: {default}."
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

@@ -1,0 +1,57 @@
+"""What `search` and `explain` have in common: a collection, a strategy planned for it, and the encoders it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from qdrant_client import QdrantClient
+
+from .. import Encoders, Executor, Plan, Scope
+from ..errors import did_you_mean
+from ..explanation import placeholders
+from ..schema import Kind
+from .choose import Choice
+from .connect import the_collection
+from .encoders import check_embedder, query_encoders
+from .failures import CommandError
+from .notes import read_notes
+
+__all__ = ["check_features", "planned", "prepared"]
+
+
+def planned(client: QdrantClient, collection: str | None, choice: Choice, scope: Scope) -> tuple[Executor, Plan]:
+    """An executor for the collection, and the chosen strategy as a plan for it.
+
+    Raises:
+        CommandError: see `Choice.strategy` and `the_collection`.
+        PlanError: the strategy doesn't fit the collection.
+    """
+    executor = Executor(client, the_collection(client, collection))
+    return executor, executor.plan(choice.strategy(executor.target().schema), scope)
+
+
+def check_features(plan: Plan, features: Mapping[str, Any]) -> None:
+    """Refuse values that nothing in the strategy reads.
+
+    Raises:
+        CommandError: there is one.
+    """
+    _, read = placeholders(plan.strategy, plan.target.schema)
+    for name in features:
+        if name not in read:
+            raise CommandError(
+                f"--features: nothing in the strategy reads {name!r}{did_you_mean(name, read)} "
+                f"(it reads {', '.join(map(repr, read)) or 'no such values'})"
+            )
+
+
+def prepared(
+    client: QdrantClient, collection: str | None, choice: Choice, scope: Scope, models: Mapping[Kind, str | None]
+) -> tuple[Executor, Plan]:
+    """As `planned`, with the encoders that the strategy needs and no others, as loading a model takes seconds."""
+    executor, plan = planned(client, collection, choice, scope)
+    check_embedder(client, models)
+    notes = read_notes(client, executor.collection)
+    executor.encoders = Encoders(query_encoders(plan.strategy.needs(), plan.target.schema, notes, models))
+    return executor, plan

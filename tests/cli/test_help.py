@@ -1,0 +1,107 @@
+"""Help: every command's is shown, its examples run, and docs/cli.md says the same."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from qdrant_rerank import Nearest, __version__, save
+from qdrant_rerank.cli.app import ABOUT, COMMANDS
+from qdrant_rerank.cli.helptext import paragraphs
+from qdrant_rerank.cli.reference import reference
+from tests.cli.local_server import LocalServer
+from tests.cli.support import run, succeeds, write_corpus
+from tests.models.tiny_models import onnx_folder
+
+NAMES = [command.__name__ for command in COMMANDS]
+DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_command_has_help_with_an_example(name: str) -> None:
+    out = succeeds(name, "--help", columns=80)
+    assert f"$ qdrant-rerank {name}" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_without_a_command_the_help_lists_them() -> None:
+    ran = run(columns=80)
+    assert all(f" {name} " in ran.all for name in NAMES)
+
+
+def test_the_version_is_the_packages() -> None:
+    assert succeeds("--version") == f"qdrant-rerank {__version__}\n"
+
+
+def test_the_reference_in_the_docs_is_up_to_date() -> None:
+    assert DOCS.read_text("utf-8") == reference(), "run: python -m qdrant_rerank.cli.reference > docs/cli.md"
+
+
+def test_the_reference_is_written_as_the_docs_say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "qdrant_rerank.cli.reference")
+    runpy.run_module("qdrant_rerank.cli.reference", run_name="__main__")
+    assert capsys.readouterr().out == DOCS.read_text("utf-8")
+
+
+def test_the_reference_has_every_option_with_its_default() -> None:
+    text = reference()
+    assert "| `-k` `N` | How many results. Default: 5. |" in text
+    assert "`--fusion` `rrf\\|dbsf`" in text
+    assert "Default: the only dense vector, or else the only sparse one." in text
+    assert all(f"## {name}\n" in text for name in NAMES)
+
+
+EXAMPLES = [
+    paragraph.removeprefix("$ ")
+    for docstring in (ABOUT, *(command.__doc__ for command in COMMANDS))
+    for paragraph in paragraphs(docstring)
+    if paragraph.startswith("$ ")
+]
+
+
+MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    """A Qdrant over HTTP with the collection `docs`."""
+    with LocalServer() as running:
+        corpus = write_corpus(tmp_path_factory.mktemp("server") / "corpus.jsonl")
+        succeeds("index", corpus, "--url", running.url)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory with all that the examples speak of."""
+    folder = tmp_path_factory.mktemp("examples")
+    corpus = write_corpus(folder / "corpus.jsonl")
+    succeeds("index", corpus, "--path", folder / "db", "--dense", "hash")
+    for name in ("strategy.json", "rated.json"):
+        save(Nearest("bm25"), folder / name)
+    onnx_folder(folder / "models" / "minilm")
+    return folder
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_examples_in_the_help_run(
+    example: str, folder: Path, server: LocalServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(folder)
+    local = example.replace("http://localhost:6333", server.url).replace("--models fastembed", "")
+    local = re.sub(f"{MODEL}(?!@)", f"{MODEL}@./models/minilm", local)  # tests download nothing
+    program, command, *arguments = shlex.split(local)
+    assert program == "qdrant-rerank"
+    if command == "index":  # each example starts from nothing
+        arguments = [{"./db": f"{tmp_path}/db", "docs": "new"}.get(argument, argument) for argument in arguments]
+    if command == "demo" and "--query" not in arguments:  # the whole of it is run in its own tests
+        arguments += ["--query", "market day"]
+    ran = run(command, *arguments)
+    assert ran.code == 0, ran.all
+    assert ran.out

@@ -1,0 +1,119 @@
+"""Commands over HTTP: what goes to the server, what is left there, and that the API key is shown nowhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from qdrant_client.models import Modifier
+
+from tests.cli.local_server import LocalServer
+from tests.cli.support import fails, run, succeeds
+from tests.stub_qdrant import Received
+
+SECRET = "s3cret-key-of-the-server"
+
+
+def test_a_corpus_is_indexed_and_searched_on_a_server(corpus: Path, server: LocalServer) -> None:
+    out = succeeds("index", corpus, "--url", server.url, "--dense", "hash", "--collection", "trips")
+    assert "5 documents written" in out
+    assert f"--url {server.url} --collection trips --hybrid" in out
+    found = succeeds("search", "last ferry", "--hybrid", "--json", "-k", 1, env={"QDRANT_URL": server.url})
+    assert json.loads(found)["payload"]["_id"] == "ferry"
+    assert "round trips: 1" in succeeds("explain", "--url", server.url, "--hybrid")
+
+
+def test_a_search_is_one_request_beside_reading_the_schema(corpus: Path, server: LocalServer) -> None:
+    succeeds("index", corpus, "--url", server.url, "--dense", "hash")
+    before = len(server.paths)
+    succeeds("search", "last ferry", "--url", server.url, "--hybrid")
+    assert [path for path in server.paths[before:] if "/points/" in path] == ["POST /collections/docs/points/query"]
+
+
+def test_a_strategy_has_its_payload_indexes_made(corpus: Path, server: LocalServer, tmp_path: Path) -> None:
+    strategy = tmp_path / "s.json"
+    nearest = {"kind": "nearest", "using": "bm25"}
+    strategy.write_text(json.dumps({"kind": "formula", "expression": "field('rating', 3)", "candidates": [nearest]}))
+    out = succeeds("index", corpus, "--url", server.url, "--strategy", strategy)
+    assert "made the float index on 'rating'" in out
+    [request] = [request for request in server.received if request.path.endswith("/index")]
+    assert request.body == {"field_name": "rating", "field_schema": "float"}
+
+
+def test_a_server_that_cannot_remember_models_is_said_to_be_old(corpus: Path, tmp_path: Path) -> None:
+    with LocalServer(has_metadata=False) as server:
+        out = succeeds("index", corpus, "--url", server.url)
+        assert "this server is too old to remember the models" in out
+        assert "give --sparse MODEL" in fails("search", "ferry", "--url", server.url)
+        assert "The last ferry" in succeeds("search", "ferry", "--url", server.url, "--sparse", "bm25")
+
+
+def test_the_api_key_goes_to_the_server_and_nowhere_else(corpus: Path) -> None:
+    with LocalServer(key=SECRET) as server:
+        commands = [
+            ("index", corpus, "--url", server.url),
+            ("search", "ferry", "--url", server.url, "--debug"),
+            ("search", "ferry", "--url", server.url, "--collection", "nope", "--debug"),
+            ("explain", "--url", server.url),
+        ]
+        for command in commands:
+            ran = run(*command, env={"QDRANT_API_KEY": SECRET})
+            assert ran.code == (2 if "nope" in command else 0), ran.all
+            assert SECRET not in ran.all
+        assert {request.headers["api-key"] for request in server.received} == {SECRET}
+
+
+def test_a_wrong_api_key_is_said_without_showing_it() -> None:
+    with LocalServer(key=SECRET) as server:
+        for command in (("search", "ferry", "--debug"), ("search", "ferry")):
+            ran = run(*command, "--url", server.url, env={"QDRANT_API_KEY": "wrong-key"})
+            assert ran.code == 2
+            assert "Qdrant refuses access: set the environment variable QDRANT_API_KEY to a key that it accepts" in ran.err
+            assert "wrong-key" not in ran.all
+
+
+def test_there_is_no_option_for_the_api_key() -> None:
+    ran = run("search", "ferry", "--api-key", SECRET)
+    assert ran.code == 2
+    assert "No such option" in ran.err
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    message = fails("search", "ferry", "--url", "http://127.0.0.1:1")
+    assert "no answer from Qdrant at http://127.0.0.1:1" in message
+    assert "is it running there? --path DIR works without a server" in message
+    assert "UNAVAILABLE" in fails("search", "ferry", "--url", "http://127.0.0.1:1", "--prefer-grpc")
+
+
+def test_a_password_in_the_address_is_not_shown() -> None:
+    message = fails("search", "ferry", "--url", f"http://me:{SECRET}@127.0.0.1:1")
+    assert "no answer from Qdrant at http://127.0.0.1:1" in message
+    assert SECRET not in message
+
+
+class Failing(LocalServer):
+    """A server with an error of its own."""
+
+    def answer(self, request: Received) -> tuple[int, Any]:
+        return 500, {"status": {"error": "Service internal error: disk full"}, "time": 0.0}
+
+
+def test_what_the_server_says_is_shown() -> None:
+    with Failing() as server:
+        message = fails("search", "ferry", "--url", server.url)
+    assert message.startswith("error: Qdrant answers 500: ")
+    assert "Service internal error: disk full" in message
+
+
+def test_a_server_that_embeds_gets_the_texts(corpus: Path, server: LocalServer) -> None:
+    models = ("--dense", "server:acme/dense:4", "--sparse", "server:qdrant/bm25")
+    run("index", corpus, "--url", server.url, *models)  # the stand-in can't embed: what matters is what it was sent
+    info = server.qdrant.get_collection("docs").config.params
+    assert info.vectors["dense"].size == 4  # type: ignore[index]  # there are several vectors, by name
+    assert info.sparse_vectors is not None
+    assert info.sparse_vectors["sparse"].modifier == Modifier.IDF
+    [written] = [request.body for request in server.received if request.method == "PUT" and request.path.endswith("/points")]
+    vector = written["points"][0]["vector"]
+    assert vector["dense"] == {"text": "The last ferry leaves the pier at ten", "model": "acme/dense"}
+    assert vector["sparse"]["model"] == "qdrant/bm25"

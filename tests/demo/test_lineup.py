@@ -1,0 +1,32 @@
+"""The demo's strategies: the code that is shown makes what is run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import qdrant_rerank
+from qdrant_rerank import from_json, to_json
+from qdrant_rerank.demo import lineup
+from qdrant_rerank.demo.lineup import LEGS, LEGS_CODE, LINEUP, PLAIN, SHOWN, Entry
+
+
+@pytest.mark.parametrize("entry", LINEUP, ids=lambda entry: entry.name)
+def test_the_code_shown_makes_the_strategy_that_is_run(entry: Entry) -> None:
+    names: dict[str, Any] = {**vars(qdrant_rerank), "DAY": lineup.DAY, "YEAR_2020": lineup.YEAR_2020}
+    exec(LEGS_CODE, names)
+    assert names["legs"] == LEGS
+    assert eval(entry.code, names) == entry.strategy
+
+
+@pytest.mark.parametrize("entry", LINEUP, ids=lambda entry: entry.name)
+def test_the_code_fits_into_80_columns_and_the_strategy_into_a_file(entry: Entry) -> None:
+    assert max(map(len, entry.code.splitlines())) <= 80
+    assert len(f"{entry.name}  {entry.says}") <= 80
+    assert from_json(to_json(entry.strategy)) == entry.strategy
+
+
+def test_plain_search_comes_first_and_all_that_is_shown_is_measured() -> None:
+    assert SHOWN[0] is LINEUP[0] is PLAIN
+    assert set(SHOWN) <= set(LINEUP)
