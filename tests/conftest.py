@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +60,15 @@ def toy() -> Iterator[QdrantClient]:
 def executor(toy: QdrantClient) -> Executor:
     """An executor over the toy collection, with an encoder for each of its vectors."""
     return Executor(toy, COLLECTION, encoders=encoders())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI, where the data and models are fetched, a test that needs them must not skip."""
+    report = yield
+    if os.environ.get("CI") and report.skipped and item.get_closest_marker("data") is not None:
+        report.outcome = "failed"
+        report.longrepr = f"a test marked data must not skip in CI: {call.excinfo.value if call.excinfo else report.longrepr}"
+    return report

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, assert_never
 
 from .errors import ClientError
 
@@ -87,6 +87,11 @@ class Capabilities:
         """Whether the filter of a request reaches the searches below it; local mode ignores it there before 1.20."""
         return self.engine != "local" or self.version >= (1, 20, 0)
 
+    @property
+    def counts_members(self) -> bool:
+        """Whether an object's values count is that of its members, as in local mode before 1.20: a place counts 2 there."""
+        return self.engine == "local" and self.version < (1, 20, 0)
+
     def __str__(self) -> str:
         number = ".".join(map(str, self.version))
         match self.engine:
@@ -96,3 +101,4 @@ class Capabilities:
                 return f"qdrant-client {number} (local mode)"
             case "edge":
                 return f"qdrant-edge (Qdrant {number} in process)"
+        assert_never(self.engine)

@@ -107,12 +107,21 @@ class _Base:
 
     def _made(self, strategy: Strategy, scope: Scope, target: Target) -> Plan:
         made = plan(strategy, target.schema, target.capabilities, scope)
-        for warning in made.warnings:
-            if warning.code in _TOLD:
-                warnings.warn(PlanWarning(warning), stacklevel=5)
+        self._tell(made)
         if self._target is not None:
             self._plans.keep(strategy, made)
         return made
+
+    def _kept(self, strategy: Strategy, scope: Scope) -> Plan | None:
+        kept = self._plans.get(strategy, scope)
+        if kept is not None and scope.score_threshold is not None:  # all of a scope that a server may ignore
+            self._tell(kept)
+        return kept
+
+    def _tell(self, made: Plan) -> None:
+        for warning in made.warnings:
+            if warning.code in _TOLD:
+                warnings.warn(PlanWarning(warning), stacklevel=6)
 
     def _scored(self, scores: Sequence[float], texts: Sequence[str]) -> list[float]:
         if len(scores) != len(texts):
@@ -155,7 +164,7 @@ class Executor(_Base):
             PlanError: it doesn't fit; every problem is listed.
         """
         scope = scope or Scope()
-        return self._plans.get(strategy, scope) or self._made(strategy, scope, self.target())
+        return self._kept(strategy, scope) or self._made(strategy, scope, self.target())
 
     def target(self) -> Target:
         """The collection's schema and the server's capabilities; read once."""
@@ -175,12 +184,12 @@ class Executor(_Base):
 
     def search(self, step: Search) -> list[Points]:
         client = self.clients.sync()
+        if len(step.requests) == 1 and isinstance(step.requests[0], models.QueryRequest):
+            # not as a batch, of which the client deep-copies every request
+            return [client.query_points(self.collection, **_arguments(step.requests[0], step)).points]
         plain, groups = _split(step.requests)
         answers: dict[int, Points] = {}
-        if len(plain) == 1:  # the client deep-copies what it is given in a batch, formulas and all
-            [(number, request)] = plain.items()
-            answers[number] = client.query_points(self.collection, **_arguments(request, step)).points
-        elif plain:
+        if plain:
             replies = client.query_batch_points(self.collection, list(plain.values()), step.consistency, step.timeout)
             answers |= {number: reply.points for number, reply in zip(plain, replies, strict=True)}
         for number, grouped in groups.items():
@@ -215,7 +224,7 @@ class AsyncExecutor(_Base):
     async def plan(self, strategy: Strategy, scope: Scope | None = None) -> Plan:
         """`strategy` checked against the collection. As `Executor.plan`."""
         scope = scope or Scope()
-        return self._plans.get(strategy, scope) or self._made(strategy, scope, await self.target())
+        return self._kept(strategy, scope) or self._made(strategy, scope, await self.target())
 
     async def target(self) -> Target:
         """The collection's schema and the server's capabilities; read once."""
@@ -238,6 +247,9 @@ class AsyncExecutor(_Base):
 
     async def search(self, step: Search) -> list[Points]:
         client = self.clients.asynchronous()
+        if len(step.requests) == 1 and isinstance(step.requests[0], models.QueryRequest):
+            reply = await client.query_points(self.collection, **_arguments(step.requests[0], step))
+            return [reply.points]
         plain, groups = _split(step.requests)
         calls = [client.query_points_groups(self.collection, **_group_arguments(r, step)) for r in groups.values()]
         batch, found = await asyncio.gather(self._batch(client, plain, step), asyncio.gather(*calls))
@@ -247,10 +259,6 @@ class AsyncExecutor(_Base):
     async def _batch(self, client: AsyncCalls, plain: dict[int, models.QueryRequest], step: Search) -> dict[int, Points]:
         if not plain:
             return {}
-        if len(plain) == 1:
-            [(number, request)] = plain.items()
-            reply = await client.query_points(self.collection, **_arguments(request, step))
-            return {number: reply.points}
         replies = await client.query_batch_points(self.collection, list(plain.values()), step.consistency, step.timeout)
         return {number: reply.points for number, reply in zip(plain, replies, strict=True)}
 

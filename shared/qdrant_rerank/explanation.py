@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 from pydantic import BaseModel
 from qdrant_client import models
@@ -83,7 +83,9 @@ def abbreviated(request: BaseModel) -> Any:
 
 def _cut(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _masked(item) if key == "options" else _cut(item) for key, item in value.items()}
+        return {
+            key: _masked(item) if key == "options" and isinstance(item, dict) else _cut(item) for key, item in value.items()
+        }
     if not isinstance(value, list):
         return value
     if len(value) > _SHOWN and all(isinstance(item, int | float) for item in value):
@@ -91,10 +93,8 @@ def _cut(value: Any) -> Any:
     return [_cut(item) for item in value]
 
 
-def _masked(options: Any) -> Any:
+def _masked(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of server inference without the keys of model providers, as an explanation is made to be shown."""
-    if not isinstance(options, dict):
-        return options
     return {name: "…" if re.search("key|token|secret|password|auth", name, re.I) else item for name, item in options.items()}
 
 
@@ -116,6 +116,7 @@ def _zeros(info: VectorInfo) -> QueryVector:
             return [[0.0] * (info.size or 0)]
         case "dense":
             return [0.0] * (info.size or 0)
+    assert_never(info.kind)
 
 
 def _count(number: int, what: str) -> str:

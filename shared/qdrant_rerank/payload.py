@@ -180,15 +180,6 @@ def _wrong_mapping(points: Points, mapping: AnyMapping, collection: str) -> str:
     )
 
 
-def _copied(value: Any) -> Any:
-    """A copy that shares no object or array with `value`, which is JSON; many times faster than `copy.deepcopy`."""
-    if isinstance(value, Mapping):
-        return {key: _copied(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_copied(item) for item in value]
-    return value
-
-
 def value_at(payload: Payload, key: str, default: Any = None) -> Any:
     """The value under a dotted key: the key as it stands, else a path through nested objects."""
     if key in payload:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from qdrant_client import models
@@ -93,7 +94,7 @@ class Plan:
             PlanError: a candidate lacks a payload key that the formula reads without a default.
         """
         self._check_features(query)
-        required = self._required_keys()
+        required = self._required_keys
         if not required:
             return (yield from self.strategy.flow(query, self.scope, self.target))
         try:
@@ -188,6 +189,7 @@ class Plan:
         formulas = (stage for stage in self.strategy.stages() if isinstance(stage, Formula))
         return frozenset(name for formula in formulas for name in formula.reads_features)
 
+    @cached_property
     def _required_keys(self) -> list[str]:
         """The payload keys that every candidate must have."""
         formulas = [stage for stage in self.strategy.stages() if isinstance(stage, Formula)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, assert_never
 
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
@@ -48,6 +48,7 @@ class VectorInfo:
                 return f"multivector of {self.size}-d, {self.distance}"
             case "dense":
                 return f"dense {self.size}-d, {self.distance}"
+        assert_never(self.kind)
 
 
 @dataclass(frozen=True)

@@ -124,11 +124,11 @@ def _encode(value: Any) -> Any:
         return value.value
     if isinstance(value, tuple):
         return [_encode(item) for item in value]
-    if not isinstance(value, Strategy | Expression):
-        return value
+    if type(value) not in _KIND_OF:
+        raise StrategyError(f"{value!r} has no JSON form; there are {', '.join(_KIND_OF.values())}")
     hints = _hints(type(value))
     encoded = {"kind": _KIND_OF[type(value)]}
-    attributes = dataclasses.fields(value)  # type: ignore[arg-type]  # every strategy and node is a dataclass
+    attributes = dataclasses.fields(value)
     for attribute in sorted(attributes, key=lambda attribute: attribute.name == "candidates"):  # candidates read best last
         item = getattr(value, attribute.name)
         if item != attribute.default:

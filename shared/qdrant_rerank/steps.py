@@ -195,16 +195,21 @@ def _merged(asked: Mapping[int, Step]) -> Iterator[tuple[Step, list[int]]]:
     """Steps that ask for all of `asked`, each with the numbers of the flows it asks for."""
     alike: dict[object, list[int]] = {}
     for number, step in asked.items():
-        match step:
-            case Embed():
-                key: object = (Embed, step.using)
-            case Search():
-                key = (Search, repr(step.consistency), step.timeout)
-            case Score():
-                key = number
-        alike.setdefault(key, []).append(number)
+        alike.setdefault(_company(number, step), []).append(number)
     for numbers in alike.values():
         yield _joined([asked[number] for number in numbers]), numbers
+
+
+def _company(number: int, step: Step) -> object:
+    """Equal for steps that one step may ask for: scores are asked for each query by itself."""
+    match step:
+        case Embed():
+            return Embed, step.using
+        case Search():
+            return Search, repr(step.consistency), step.timeout
+        case Score():
+            return number
+    assert_never(step)
 
 
 def _joined(steps: Sequence[Step]) -> Step:
@@ -217,6 +222,7 @@ def _joined(steps: Sequence[Step]) -> Step:
             return replace(first, requests=[request for step in steps if isinstance(step, Search) for request in step.requests])
         case Score():
             return first
+    assert_never(first)
 
 
 def _shares(answers: list[Any], steps: Sequence[Step]) -> Iterator[list[Any]]:

@@ -10,6 +10,7 @@ import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from qdrant_client import models
@@ -173,6 +174,10 @@ class Stage(Strategy):
     # What all stages have in common
 
     def needs(self) -> frozenset[str]:
+        return self._needs
+
+    @cached_property
+    def _needs(self) -> frozenset[str]:
         return frozenset(stage.vector for stage in self.stages() if stage.vector is not None)
 
     def stages(self) -> Iterator[Stage]:
@@ -208,7 +213,7 @@ class Stage(Strategy):
     def prefetch(self, inputs: Inputs, needed: int) -> models.Prefetch:
         """This stage as a candidate of one that ranks `needed` points; pure."""
         limit, own = self.reach(needed), self.filter
-        if not target_pushes_filters(inputs.target.capabilities):
+        if not inputs.target.capabilities.pushes_filters:
             own = both(self.filter, inputs.leaf_filter)
             inputs = replace(inputs, leaf_filter=own)
         clauses = self._clauses(inputs, limit, self.needs_points(needed))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, assert_never
 
 from qdrant_client import models
 
@@ -37,6 +37,7 @@ def checked_vector(name: str, vector: Any, info: VectorInfo) -> QueryVector:
             return _multi(name, vector, info)
         case "sparse":
             return _sparse(name, vector)
+    assert_never(info.kind)
 
 
 def _dense(name: str, vector: Any, info: VectorInfo) -> list[float]:

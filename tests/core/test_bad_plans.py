@@ -94,6 +94,13 @@ def test_a_plan_error_survives_pickling() -> None:
     assert again.problems == ("one", "two")
 
 
+def test_scores_of_candidates_without_a_name_are_ambiguous() -> None:
+    nameless = Formula(2 * score(), limit=100).over(DENSE)
+    with refused(PlanError, "score() is ambiguous over 2 candidates"):
+        check(Formula(score()).over(nameless, DENSE))
+    check(Formula(score("dense")).over(nameless, DENSE))
+
+
 def test_what_needs_candidates_says_how_to_give_them() -> None:
     with refused(PlanError, "Formula(score()) has no candidates to score: add .over(Nearest(limit=100))"):
         check(Formula(score()))

@@ -23,10 +23,11 @@ from qdrant_rerank import (
     field,
     geo_distance,
     given,
+    plan,
     score,
 )
 from qdrant_rerank.vectors import checked_vector
-from tests.support import COLLECTION, bm25, dense, encoders, refused, target
+from tests.support import COLLECTION, bm25, dense, encoders, refused, script, target
 
 DENSE = VectorInfo("dense", 3, models.Distance.COSINE)
 MULTI = VectorInfo("multi", 3, models.Distance.COSINE)
@@ -155,6 +156,14 @@ def test_candidates_that_all_have_the_key_are_scored(executor: Executor) -> None
     rated = models.Filter(must=[models.FieldCondition(key="rating", range=models.Range(gte=0))])
     strategy = Formula(field("rating")).over(Nearest("dense", limit=24, filter=rated))
     assert executor.retrieve(strategy, Query("fox"))
+
+
+def test_an_error_stays_as_it_is_where_qdrant_answers_nothing_more() -> None:
+    made = plan(Formula(field("rating")).over(OVER), target().schema, target().capabilities)
+    down = ConnectionError("the server is down")
+    with pytest.raises(ConnectionError) as caught:
+        script(made.flow(Query("fox", {"dense": dense("fox")})), down, ConnectionError("still"))
+    assert caught.value is down
 
 
 def test_what_no_missing_key_explains_stays_qdrants_own_error(executor: Executor) -> None:

@@ -19,6 +19,7 @@ from qdrant_rerank import (
     datetime_field,
     field,
     instant,
+    parse_expression,
     plan,
     score,
 )
@@ -91,6 +92,14 @@ WRONG: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
     "a default time of text": (
         lambda: datetime_field("published", default="2025"),  # type: ignore[arg-type]
         ("the default of datetime_field('published') must be a datetime.datetime, got '2025'",),
+    ),
+    "text that never ends": (lambda: parse_expression("9**9**9**9"), ("not an expression", "out of range")),
+    "text times a number": (lambda: parse_expression("field('a' * 10**9)"), ("'a' can't be computed with",)),
+    "text of thousands of brackets": (lambda: parse_expression("-" * 100_000 + "1"), ("too long or too deeply nested",)),
+    "text of a thousand calls": (lambda: parse_expression("sigmoid(" * 90 + "-" * 3000 + "1"), ("not an expression",)),
+    "text with a class that is no model": (
+        lambda: parse_expression("instant(models.datetime(2025, 1, 1))"),
+        ("models.datetime has no place in an expression",),
     ),
     "an empty payload key": (lambda: field(""), ("non-empty string",)),
     "a score as a payload key": (lambda: field("$score"), ("'$score' is not a payload key", "score('name')")),

@@ -42,6 +42,7 @@ def test_engines_are_told_apart(tmp_path: Path) -> None:
     assert [engine_of(client) for client in (remote, QdrantClient(":memory:"), on_disk)] == ["server", "local", "local"]
     assert engine_of(lambda: None) == "server"  # a function that makes clients: nothing is made to find out
     assert str(Capabilities.of("1.20.0", "local")) == "qdrant-client 1.20.0 (local mode)"
+    assert str(Capabilities.of("1.19.2", "edge")) == "qdrant-edge (Qdrant 1.19.2 in process)"
     on_disk.close()
 
 

@@ -1,10 +1,9 @@
-"""Executors: what they embed with, score with and remember; and that sync and async agree on it."""
+"""Executors: what they embed and score with; and that sync and async agree on it."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,20 +17,27 @@ from qdrant_rerank import (
     ClientError,
     Encoders,
     Executor,
-    Formula,
     Nearest,
-    PlanError,
     Query,
-    Scope,
     ScoringError,
     ServerInference,
     StrategyError,
-    field,
     plan,
-    score,
 )
 from qdrant_rerank.steps import Embed, Flow, Score, Search, Vectors, arun, run
-from tests.support import COLLECTION, QUERY, SCHEMA, bm25, colbert, dense, encoders, ids, refused, script, target
+from tests.support import (
+    COLLECTION,
+    QUERY,
+    SCHEMA,
+    bm25,
+    colbert,
+    dense,
+    encoders,
+    ids,
+    refused,
+    script,
+    target,
+)
 
 SHORT = Nearest("dense", limit=5)
 
@@ -191,39 +197,3 @@ def test_an_encoder_of_its_own_goes_before_one_for_the_kind() -> None:
 def test_an_unknown_kind_of_encoder_is_refused() -> None:
     with refused(StrategyError, "dense, sparse or multi", "not for dence"):
         Encoders.of(dence=dense)
-
-
-def test_a_strategy_is_checked_once_and_a_call_each_time(executor: Executor) -> None:
-    strategy = Nearest("colbert").over(SHORT)
-    assert executor.plan(strategy, Scope(3)).strategy is executor.plan(strategy, Scope(4)).strategy
-    with refused(PlanError, "the call asks for 6 points"):
-        executor.plan(strategy, Scope(6))
-
-
-def test_plans_of_many_strategies_do_not_pile_up(executor: Executor) -> None:
-    strategies = [Nearest("dense", limit=number) for number in range(1, 200)]
-    for strategy in strategies:
-        executor.plan(strategy, Scope(1))
-    assert len(executor._plans._by_identity) <= 64
-    assert executor.plan(strategies[0], Scope(1)).strategy == strategies[0]
-
-
-def test_a_refreshed_executor_sees_a_changed_collection() -> None:
-    client = QdrantClient(":memory:")
-    parameters = models.VectorParams(size=4, distance=models.Distance.COSINE)
-    client.create_collection("notes", vectors_config={"dense": parameters})
-    client.upsert("notes", [models.PointStruct(id=1, vector={"dense": dense("a")})])
-    executor = Executor(client, "notes", encoders=encoders())
-    assert len(executor.retrieve(Nearest("dense"), Query("a"))) == 1
-    client.delete_collection("notes")
-    client.create_collection("notes", vectors_config={"other": parameters})
-    client.upsert("notes", [models.PointStruct(id=1, vector={"other": dense("a")})])
-    executor.refresh()
-    with refused(PlanError, "has 'other'"):
-        executor.retrieve(Nearest("dense"), Query("a"))
-
-
-def test_nothing_is_warned_about_where_nothing_is_odd(executor: Executor) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        executor.retrieve(Formula(score() + field("rating", default=0)).over(SHORT), Query(QUERY), Scope(3))

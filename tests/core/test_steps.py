@@ -184,6 +184,13 @@ def test_a_flow_that_fails_by_itself_is_closed_and_its_error_raised(drive: Drive
     assert closed == ["yes"]
 
 
+def test_a_script_without_enough_answers_says_so() -> None:
+    with pytest.raises(AssertionError, match="no answer to Search"):
+        script(everything(), [{"dense": [1.0]}])
+    with pytest.raises(AssertionError, match="ended before these answers"):
+        script(everything(), [{"dense": [1.0]}], [POINTS], SCORES, "more")
+
+
 def test_a_flow_does_nothing_before_it_is_driven() -> None:
     def eager() -> Generator[Any, Any, None]:
         raise AssertionError("ran")

@@ -12,7 +12,10 @@ from qdrant_client import models
 
 import qdrant_rerank
 from qdrant_rerank import (
+    Capabilities,
     Cost,
+    Executor,
+    Expression,
     Formula,
     Fusion,
     MissingExtra,
@@ -32,9 +35,12 @@ from qdrant_rerank import (
     to_json,
 )
 from qdrant_rerank.checks import is_finite, is_number, is_whole
-from qdrant_rerank.errors import did_you_mean
+from qdrant_rerank.errors import IngestError, did_you_mean
+from qdrant_rerank.expressions.lowering import Candidate, Lowering, lower
 from qdrant_rerank.literals import call, literal
+from qdrant_rerank.query import Inputs
 from qdrant_rerank.steps import Flow, Points, Search
+from qdrant_rerank.why import explained
 from tests.support import SCHEMA, question, refused, script, target
 
 FIELD = models.FieldCondition(key="a", match=models.MatchValue(value=1))
@@ -84,6 +90,11 @@ def test_a_missing_extra_says_what_to_install_and_survives_pickling() -> None:
     assert str(again) == "FastembedDense needs an optional dependency: pip install 'qdrant-rerank[fastembed]'"
     assert (again.what, again.extra) == ("FastembedDense", "fastembed")
     assert isinstance(again, ImportError)
+
+
+def test_an_ingest_error_keeps_its_ids_through_pickling() -> None:
+    again = pickle.loads(pickle.dumps(IngestError("the model is down", ["a", 2])))
+    assert (str(again), again.ids) == ("the model is down", ("a", 2))
 
 
 def test_a_guess_is_made_only_where_one_is_near() -> None:
@@ -156,6 +167,44 @@ def test_a_strategy_of_several_requests_is_planned_and_explained() -> None:
     explanation = made.explain()
     assert (explanation.round_trips, explanation.model_calls, explanation.requests) == (2, 5, ())
     assert "2 round trips, 5 model calls; embeds 'dense'" in str(explanation)
+
+
+def test_a_strategy_of_several_requests_is_not_explained_point_by_point() -> None:
+    with refused(StrategyError, "only strategies that Qdrant runs alone"):
+        script(explained(plan(Twice(), SCHEMA, target().capabilities), question()))
+
+
+def test_a_strategy_without_a_json_form_says_so() -> None:
+    with refused(StrategyError, "Twice", "no JSON form", "nearest, fusion"):
+        to_json(Twice())
+
+
+class Sampled(Stage):
+    """A stage of one's own: all it needs is its query."""
+
+    def query(self, inputs: Inputs, limit: int) -> models.Query:
+        return models.SampleQuery(sample=models.Sample.RANDOM)
+
+
+def test_a_stage_of_ones_own_needs_no_more_than_its_query(executor: Executor) -> None:
+    strategy = Nearest("dense").over(Sampled(limit=24, name="sample"))
+    assert repr(strategy) == "Nearest('dense').over(Sampled(limit=24, name='sample'))"
+    assert len(executor.retrieve(strategy, question(), Scope(5))) == 5
+
+
+class Odd(Expression):
+    """An expression that nothing knows what to make of."""
+
+
+def test_an_expression_that_cannot_be_compiled_says_which() -> None:
+    with pytest.raises(TypeError, match="no lowering for Odd"):
+        lower(Odd(), Lowering([Candidate("dense")], Capabilities.of("1.20.0")))
+
+
+def test_legs_that_score_alike_add_what_the_engine_adds(executor: Executor) -> None:
+    strategy = Fusion.dbsf().over(Nearest("dense", limit=1), Nearest("bm25", limit=24), Nearest("colbert", limit=24))
+    for reason in executor.explain(strategy, question("river stone"), Scope(1)).reasons:
+        assert reason.total == pytest.approx(reason.score, abs=1e-4)
 
 
 def test_a_strategy_of_several_requests_cannot_be_a_candidate() -> None:

@@ -39,8 +39,8 @@ def llama_index() -> dict[str, Any]:
     vector_store = LlamaIndexStore(collection_name="docs", client=QdrantClient(":memory:"))
     vector_store.add(
         [
-            TextNode(text=text, metadata={"published": f"2026-0{number + 1}-01T00:00:00Z"}, embedding=[1.0, *[0.1 * number] * 7])
-            for number, text in enumerate(TEXTS)
+            TextNode(text=text, metadata={"published": f"2026-0{month}-01T00:00:00Z"}, embedding=[1.0, *[0.1 * month] * 7])
+            for month, text in enumerate(TEXTS, 1)
         ]
     )
     return {"vector_store": vector_store, "embed_model": embed_model}

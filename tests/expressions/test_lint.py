@@ -88,7 +88,7 @@ def test_sigmoids_in_sigmoids_are_refused_where_an_old_server_would_get_each_ope
     for _ in range(14):
         deep = sigmoid(deep)
     old = Capabilities((1, 19, 0))
-    with pytest.raises(PlanError, match="nodes, more than .* MB as JSON"):
+    with pytest.raises(PlanError, match=r"nodes, more than .* MB as JSON"):
         plan(Formula(deep).over(LEGS[0]), SCHEMA, old)
 
 

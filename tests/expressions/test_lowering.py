@@ -169,3 +169,12 @@ def test_request_time_values_are_checked(expression: Expression, features: dict[
 def test_numpy_numbers_are_request_time_values_too() -> None:
     assert lowered(given("budget"), features={"budget": np.float32(0.5)}) == 0.5
     assert lowered(given("budget"), features={"budget": np.int64(3)}) == 3.0
+
+
+def test_an_older_local_mode_counts_the_members_of_a_place_so_the_second_place_is_asked_for_instead() -> None:
+    old = Capabilities((1, 19, 0), "local")
+    near, second = lowered(geo_distance((1, 2), "spot", default=0.0), old).mult[0].must
+
+    assert near.geo_radius.center == models.GeoPoint(lat=1, lon=2)
+    assert second.is_empty.key == "spot[1]"
+    assert lowered(geo_distance((1, 2), "spot", default=0.0), LOCAL).mult[0].must[1].values_count.lte == 1

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -213,6 +213,7 @@ def _decay(decay: Decay, table: Table) -> Column:
             return np.asarray(np.exp(math.log(decay.midpoint) / (decay.scale * decay.scale) * distance * distance))
         case "lin":
             return np.maximum(0.0, 1.0 - (1.0 - decay.midpoint) / decay.scale * distance)
+    assert_never(decay.shape)
 
 
 _FUNCTIONS: dict[type[Expression], Callable[..., Column]] = {

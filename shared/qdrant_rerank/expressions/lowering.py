@@ -16,7 +16,7 @@ import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import numpy as np
 from qdrant_client import models
@@ -184,7 +184,8 @@ def _leaf(expression: Expression, to: Lowering) -> models.Expression:
             return reading.datetime(key, moment)
         case GeoDistance(origin, key, metres):
             place = given_place(origin, to.features)
-            return reading.distance(key, place, None if metres is None else to.constant(metres))
+            default_metres = None if metres is None else to.constant(metres)
+            return reading.distance(key, place, default_metres, to.capabilities.counts_members)
         case Now():
             return models.DatetimeExpression(datetime=iso(to.now or dt.datetime.now(dt.UTC)))
         case Instant(at):
@@ -276,6 +277,7 @@ def _decay(decay: Decay, to: Lowering) -> models.Expression:
             return models.GaussDecayExpression.model_construct(gauss_decay=params)
         case "lin":
             return models.LinDecayExpression.model_construct(lin_decay=params)
+    assert_never(decay.shape)
 
 
 def _breaks_on_clusters(decay: Decay) -> bool:
@@ -295,3 +297,4 @@ def _decay_by_hand(decay: Decay, difference: models.Expression, to: Lowering) ->
         case "lin":
             slope = to.constant(-(1 - decay.midpoint) / decay.scale)
             return to.greatest(total(1.0, product(slope, magnitude)), 0.0)
+    assert_never(decay.shape)

@@ -50,9 +50,19 @@ def is_datetime(key: str) -> models.Filter:
     return _one(models.FieldCondition(key=key, range=models.DatetimeRange(gte=_FIRST_DAY)))
 
 
-def is_place(key: str, near: models.GeoPoint) -> models.Filter:
-    """The condition that a payload key holds one geo point; `near` is any place, as a radius needs a centre."""
-    return _one(models.FieldCondition(key=key, geo_radius=models.GeoRadius(center=near, radius=_AROUND_THE_WORLD)))
+def is_place(key: str, near: models.GeoPoint, counts_members: bool = False) -> models.Filter:
+    """The condition that a payload key holds one geo point.
+
+    Args:
+        key: the payload key.
+        near: any place, as a radius needs a centre.
+        counts_members: whether the engine counts the members of an object, so that one place counts 2.
+    """
+    condition = models.FieldCondition(key=key, geo_radius=models.GeoRadius(center=near, radius=_AROUND_THE_WORLD))
+    if not counts_members:
+        return _one(condition)
+    second = models.IsEmptyCondition(is_empty=models.PayloadField(key=f"{key}[1]"))
+    return models.Filter(must=[condition, second])
 
 
 def _one(condition: models.FieldCondition) -> models.Filter:
@@ -73,11 +83,13 @@ def datetime(key: str, default: dt.datetime | None) -> models.Expression:
     return either(is_datetime(key), variable, models.DatetimeExpression(datetime=iso(default)))
 
 
-def distance(key: str, place: tuple[float, float], default: models.Expression | None) -> models.Expression:
+def distance(
+    key: str, place: tuple[float, float], default: models.Expression | None, counts_members: bool = False
+) -> models.Expression:
     """Metres from `place` to a geo point in the payload, or `default`."""
     origin = models.GeoPoint(lat=place[0], lon=place[1])
     variable = models.GeoDistance(geo_distance=models.GeoDistanceParams(origin=origin, to=key))
-    return variable if default is None else either(is_place(key, origin), variable, default)
+    return variable if default is None else either(is_place(key, origin, counts_members), variable, default)
 
 
 def affinity(key: str, weights: Mapping[str | int, models.Expression], default: models.Expression) -> models.Expression:

@@ -53,6 +53,9 @@ EncoderLike: TypeAlias = "Encoder | Callable[[str], QueryVector]"
 class ServerInference:
     """Lets the Qdrant server embed: no model runs on the client.
 
+    The client has to be told: `QdrantClient(…, cloud_inference=True)`, for a server of your own too; otherwise
+    qdrant-client embeds the text itself, with fastembed.
+
     Args:
         model: the server's name for the model, e.g. `"qdrant/bm25"` (built into servers since 1.15.3) or
             `"sentence-transformers/all-minilm-l6-v2"` on Qdrant Cloud.

@@ -1,0 +1,83 @@
+"""`EdgeClient`: the embedded Rust engine behind the methods of `qdrant_client.QdrantClient`."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+
+from qdrant_client import QdrantClient, models
+
+from ..errors import ClientError
+from .binding import VERSION
+from .reading import Reading
+from .shards import Folder
+
+__all__ = ["EdgeClient"]
+
+
+class EdgeClient(Reading):
+    """Qdrant's Rust engine in this process, over a folder: a `QdrantClient` that needs no server.
+
+        client = EdgeClient("qdrant")            # qdrant/docs/ is the collection "docs", qdrant/faq/ another
+        executor = Executor(client, "docs", encoders=…)
+
+    A collection is opened when it is first used, and kept open until `close()`. It has one owner: opening it a second
+    time, in this process or another, is a `ClientError`. Every change is in a write-ahead log when its call returns, and
+    survives a crash of the process. Many threads may share a client; the engine works for one at a time.
+
+    Methods that the engine has no means for, and arguments that it can't honour, raise `ClientError` and say which; what
+    the engine itself refuses is an `EngineError`. Formulas are translated once for each `models.FormulaQuery` object:
+    make a new one rather than change one that was used.
+
+    Args:
+        path: the folder, made with the first collection.
+        collection: the path itself is this one collection, e.g. a shard that another program made, or a snapshot.
+    """
+
+    engine: Final[Literal["edge"]] = "edge"
+
+    def __init__(self, path: str | PathLike[str], *, collection: str | None = None) -> None:
+        self._folder = Folder(Path(path), collection)
+        if self._folder.path.exists() and not self._folder.path.is_dir():
+            raise ClientError(f"{self._folder.path} is a file; an EdgeClient takes a folder")
+
+    def __repr__(self) -> str:
+        only = "" if self._folder.only is None else f", collection={self._folder.only!r}"
+        return f"EdgeClient({str(self._folder.path)!r}{only})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self, grpc_grace: float | None = None, **kwargs: Any) -> None:
+        """Write out what is pending and let go of the folder; a second call does nothing."""
+        if hasattr(self, "_folder"):  # else the constructor failed, and this is the destructor
+            self._folder.close()
+
+    def info(self) -> models.VersionInfo:
+        """The version of Qdrant that the engine counts as."""
+        return models.VersionInfo(title="qdrant-edge", version=VERSION)
+
+
+def _refusing(name: str) -> Any:
+    def method(self: EdgeClient, *args: Any, **kwargs: Any) -> Any:
+        raise ClientError(f"EdgeClient has no {name}: it has the calls that this package makes. Use a Qdrant server")
+
+    method.__name__ = name
+    method.__doc__ = "Not there: raises `ClientError`."
+    return method
+
+
+def _refuse_the_rest() -> None:
+    """Replace what would run `QdrantClient`'s own code, which needs a connection that there isn't."""
+    own = {name for kind in EdgeClient.__mro__[: EdgeClient.__mro__.index(QdrantClient)] for name in vars(kind)}
+    for name in dir(QdrantClient):
+        if not name.startswith("_") and name not in own and callable(getattr(QdrantClient, name)):
+            setattr(EdgeClient, name, _refusing(name))
+
+
+_refuse_the_rest()

@@ -1,0 +1,95 @@
+"""What a collection on disk is, as qdrant-client describes one; and its metadata, which the engine has no place for."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import qdrant_edge as engine
+from qdrant_client import models
+
+__all__ = ["collection_info", "read_metadata", "read_params", "write_metadata"]
+
+_CONFIG: Final = "edge_config.json"  # the engine's own, written when a shard is made or loaded
+_METADATA: Final = "collection_metadata.json"  # ours
+_HNSW: Final = {"m": 16, "ef_construct": 100, "full_scan_threshold": 10_000}
+_OPTIMIZERS: Final[dict[str, Any]] = {  # Qdrant's defaults: a description must have some
+    "deleted_threshold": 0.2,
+    "vacuum_min_vector_number": 1000,
+    "default_segment_number": 0,
+    "flush_interval_sec": 5,
+}
+
+
+def read_params(folder: Path) -> models.CollectionParams:
+    """The vectors of the collection in `folder`."""
+    config = _config(folder)
+    dense = {name: _known(models.VectorParams, raw) for name, raw in sorted((config.get("vectors") or {}).items())}
+    sparse = {name: _sparse(raw) for name, raw in sorted((config.get("sparse_vectors") or {}).items())}
+    return models.CollectionParams(
+        vectors=dense[""] if list(dense) == [""] else dense,
+        sparse_vectors=sparse or None,
+        on_disk_payload=config.get("on_disk_payload"),
+        shard_number=1,
+    )
+
+
+def collection_info(folder: Path, info: engine.ShardInfo) -> models.CollectionInfo:
+    """The collection in `folder`, with the counts and payload indexes that the engine tells."""
+    hnsw = _HNSW | {key: value for key, value in (_config(folder).get("hnsw_config") or {}).items() if value is not None}
+    config = models.CollectionConfig(
+        params=read_params(folder),
+        hnsw_config=_known(models.HnswConfig, hnsw),
+        optimizer_config=models.OptimizersConfig(**_OPTIMIZERS),
+        metadata=read_metadata(folder) or None,
+    )
+    return models.CollectionInfo(
+        status=models.CollectionStatus.GREEN,
+        optimizer_status=models.OptimizersStatusOneOf.OK,
+        indexed_vectors_count=info.indexed_vectors_count,
+        points_count=info.points_count,
+        segments_count=info.segments_count,
+        config=config,
+        payload_schema={key: _index(found) for key, found in info.payload_schema.items()},
+    )
+
+
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """What `write_metadata` wrote; empty if nothing was."""
+    path = folder / _METADATA
+    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return found
+
+
+def write_metadata(folder: Path, metadata: Mapping[str, Any]) -> None:
+    """Keep `metadata` beside the collection, in one step: a crash leaves the old or the new."""
+    staged = folder / f"{_METADATA}.new"
+    staged.write_text(json.dumps(metadata, ensure_ascii=False), "utf-8")
+    os.replace(staged, folder / _METADATA)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / _CONFIG).read_text("utf-8"))
+    return found
+
+
+def _known(kind: Any, raw: Mapping[str, Any]) -> Any:
+    """A model of the keys that this version of qdrant-client knows: the engine may be newer."""
+    known = {key: value for key, value in raw.items() if key in kind.model_fields}
+    if isinstance(known.get("hnsw_config"), Mapping):
+        known["hnsw_config"] = _known(models.HnswConfigDiff, known["hnsw_config"])
+    return kind(**known)
+
+
+def _sparse(raw: Mapping[str, Any]) -> models.SparseVectorParams:
+    index = _known(models.SparseIndexParams, raw)
+    modifier = None if raw.get("modifier") in (None, "none") else models.Modifier(raw["modifier"])
+    return models.SparseVectorParams(index=index if index.model_fields_set else None, modifier=modifier)
+
+
+def _index(found: engine.PayloadIndexInfo) -> models.PayloadIndexInfo:
+    name = str(found.data_type).rpartition(".")[2]
+    return models.PayloadIndexInfo(data_type=models.PayloadSchemaType(name.lower()), points=found.points)

@@ -1,0 +1,166 @@
+"""Filters and conditions, from `qdrant_client.models` to the engine's own."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import numpy as np
+import qdrant_edge as engine
+from qdrant_client import models
+
+from ..errors import ClientError, QueryError
+from ..query import not_a_filter
+from .dispatch import by_type, translator
+from .ids import is_id, stored_id
+
+__all__ = ["condition", "filter_of", "without_ids"]
+
+
+def filter_of(value: Any) -> Any:
+    """The engine's filter for `value`, which may be None.
+
+    Raises:
+        ClientError: the engine has no such condition.
+        QueryError: a condition is wrong in itself, or `value` is no filter.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, models.Filter):
+        raise QueryError(not_a_filter(value))
+    least = value.min_should
+    if least is not None and least.min_count < 1:
+        raise QueryError(f"min_should needs a min_count of at least 1, got {least.min_count}")
+    return engine.Filter(
+        must=_conditions(value.must),
+        should=_conditions(value.should),
+        must_not=_conditions(value.must_not),
+        min_should=None if least is None else engine.MinShould([condition(one) for one in least.conditions], least.min_count),
+    )
+
+
+def condition(value: Any) -> Any:
+    """The engine's condition for `value`. As `filter_of`."""
+    translate = translator(_CONDITIONS, type(value))
+    if translate is None:
+        raise ClientError(f"qdrant-edge has no condition {type(value).__name__}: {value!r}")
+    return translate(value)
+
+
+def without_ids(ids: Iterable[Any], inner: Any) -> Any:
+    """The engine's filter `inner`, and none of these points."""
+    found: Any = {stored_id(one) for one in ids}
+    if not found:
+        return inner
+    mentioned: Any = engine.HasIdCondition(found)
+    return engine.Filter(must=None if inner is None else [inner], must_not=[mentioned])
+
+
+def _conditions(values: Any) -> list[Any] | None:
+    if values is None:
+        return None
+    return [condition(value) for value in (values if isinstance(values, list) else [values])]
+
+
+def _field(value: models.FieldCondition) -> Any:
+    given = {name: clause for name, clause in value.__dict__.items() if clause is not None}
+    if unknown := given.keys() - _CLAUSES.keys():
+        raise ClientError(f"qdrant-edge is not asked for {', '.join(map(repr, unknown))} of a field through this client")
+    return engine.FieldCondition(**{name: _CLAUSES[name](clause) for name, clause in given.items()})
+
+
+def _match(value: Any) -> Any:
+    translate = translator(_MATCHES, type(value))
+    if translate is None:
+        raise ClientError(f"qdrant-edge has no {type(value).__name__}: {value!r}")
+    return translate(value)
+
+
+def _match_value(value: models.MatchValue) -> Any:
+    wanted: Any = value.value
+    # The binding tries int before bool, and a Python bool is an int: True would match the number 1. A numpy bool is none.
+    boolean: Any = np.bool_
+    return engine.MatchValue(boolean(wanted) if isinstance(wanted, bool) else wanted)
+
+
+def _range(value: Any) -> Any:
+    if isinstance(value, models.DatetimeRange):
+        return engine.RangeDateTime(gte=_iso(value.gte), gt=_iso(value.gt), lte=_iso(value.lte), lt=_iso(value.lt))
+    return engine.RangeFloat(gte=value.gte, gt=value.gt, lte=value.lte, lt=value.lt)
+
+
+def _iso(value: dt.datetime | dt.date | None) -> str | None:
+    return None if value is None else value.isoformat()
+
+
+def _place(value: models.GeoPoint) -> Any:
+    return engine.GeoPoint(lon=value.lon, lat=value.lat)
+
+
+def _box(value: models.GeoBoundingBox) -> Any:
+    return engine.GeoBoundingBox(_place(value.top_left), _place(value.bottom_right))
+
+
+def _polygon(value: models.GeoPolygon) -> Any:
+    inner = None if value.interiors is None else [[_place(place) for place in line.points] for line in value.interiors]
+    return engine.GeoPolygon([_place(place) for place in value.exterior.points], inner)
+
+
+def _count(value: models.ValuesCount) -> Any:
+    return engine.ValuesCount(lt=value.lt, gt=value.gt, lte=value.lte, gte=value.gte)
+
+
+def _has_id(value: models.HasIdCondition) -> Any:
+    """Ids that can't be any point's are left out, as local mode does: the engine would refuse the whole query."""
+    return engine.HasIdCondition({stored_id(one) for one in value.has_id if is_id(one)})
+
+
+def _slice(value: Any) -> Any:
+    if not 0 <= value.index < value.total:
+        raise QueryError(f"a slice needs an index from 0 to its total - 1, got {value!r}")
+    with_slices: Any = engine  # whose type stubs lack the class
+    return with_slices.SliceCondition(value.total, value.index)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+_CLAUSES: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "key": _same,
+    "match": _match,
+    "range": _range,
+    "geo_bounding_box": _box,
+    "geo_radius": lambda value: engine.GeoRadius(_place(value.center), value.radius),
+    "geo_polygon": _polygon,
+    "values_count": _count,
+    "is_empty": _same,
+    "is_null": _same,
+}
+
+_MATCHES: Final = by_type(
+    {
+        "MatchValue": _match_value,
+        "MatchAny": lambda value: engine.MatchAny(value.any),
+        "MatchExcept": lambda value: engine.MatchExcept(value.except_),
+        "MatchText": lambda value: engine.MatchText(value.text),
+        "MatchTextAny": lambda value: engine.MatchTextAny(value.text_any),
+        "MatchPhrase": lambda value: engine.MatchPhrase(value.phrase),
+        "MatchPrefix": lambda value: engine.MatchPrefix(value.prefix),
+        "MatchSubstring": lambda value: engine.MatchSubstring(value.substring),
+    }
+)
+
+_CONDITIONS: Final = by_type(
+    {
+        "FieldCondition": _field,
+        "IsEmptyCondition": lambda value: engine.IsEmptyCondition(value.is_empty.key),
+        "IsNullCondition": lambda value: engine.IsNullCondition(value.is_null.key),
+        "HasIdCondition": _has_id,
+        "HasVectorCondition": lambda value: engine.HasVectorCondition(value.has_vector),
+        "SliceCondition": lambda value: _slice(value.slice),
+        "NestedCondition": lambda value: engine.NestedCondition(value.nested.key, filter_of(value.nested.filter)),
+        "Filter": filter_of,
+    }
+)

@@ -1,0 +1,150 @@
+"""What executors remember of a collection and of strategies, and what they warn about."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from qdrant_client import QdrantClient, models
+
+from qdrant_rerank import (
+    AsyncExecutor,
+    Capabilities,
+    Executor,
+    Formula,
+    Nearest,
+    PlanError,
+    PlanWarning,
+    Query,
+    QueryError,
+    Scope,
+    field,
+    given,
+    score,
+)
+from tests.support import (
+    COLLECTION,
+    QUERY,
+    CountingClient,
+    dense,
+    encoders,
+    fill_toy,
+    ranking,
+    refused,
+)
+
+SHORT = Nearest("dense", limit=5)
+
+
+def test_a_strategy_is_checked_once_and_a_call_each_time(executor: Executor) -> None:
+    strategy = Nearest("colbert").over(SHORT)
+    assert executor.plan(strategy, Scope(3)).strategy is executor.plan(strategy, Scope(4)).strategy
+    with refused(PlanError, "the call asks for 6 points"):
+        executor.plan(strategy, Scope(6))
+
+
+def test_plans_of_many_strategies_do_not_pile_up(executor: Executor) -> None:
+    strategies = [Nearest("dense", limit=number) for number in range(1, 200)]
+    for strategy in strategies:
+        executor.plan(strategy, Scope(1))
+    assert len(executor._plans._by_identity) <= 64
+    assert executor.plan(strategies[0], Scope(1)).strategy == strategies[0]
+
+
+def test_a_refreshed_executor_sees_a_changed_collection() -> None:
+    client = QdrantClient(":memory:")
+    parameters = models.VectorParams(size=4, distance=models.Distance.COSINE)
+    client.create_collection("notes", vectors_config={"dense": parameters})
+    client.upsert("notes", [models.PointStruct(id=1, vector={"dense": dense("a")})])
+    executor = Executor(client, "notes", encoders=encoders())
+    assert len(executor.retrieve(Nearest("dense"), Query("a"))) == 1
+    client.delete_collection("notes")
+    client.create_collection("notes", vectors_config={"other": parameters})
+    client.upsert("notes", [models.PointStruct(id=1, vector={"other": dense("a")})])
+    executor.refresh()
+    with refused(PlanError, "has 'other'"):
+        executor.retrieve(Nearest("dense"), Query("a"))
+
+
+def test_nothing_is_warned_about_where_nothing_is_odd(executor: Executor) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        executor.retrieve(Formula(score() + field("rating", default=0)).over(SHORT), Query(QUERY), Scope(3))
+
+
+def old(toy: QdrantClient) -> Executor:
+    return Executor(toy, COLLECTION, encoders=encoders(), capabilities=Capabilities.of("1.16.0", "local"))
+
+
+SCORED = Formula(score()).over(SHORT)
+IGNORED = r"qdrant-client 1.16.0 \(local mode\) ignores score_threshold on a formula, which 1.17 brought"
+
+
+def test_what_the_server_ignores_is_told_when_a_strategy_is_first_used(toy: QdrantClient) -> None:
+    executor, strategy = old(toy), Formula(score(), score_threshold=0.1).over(SHORT)
+    with pytest.warns(PlanWarning, match=IGNORED):
+        executor.retrieve(strategy, Query(QUERY), Scope(3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        executor.retrieve(strategy, Query(QUERY), Scope(4))
+
+
+def test_what_the_server_ignores_of_a_later_call_is_told_too(toy: QdrantClient) -> None:
+    executor = old(toy)
+    executor.retrieve(SCORED, Query(QUERY), Scope(3))
+    with pytest.warns(PlanWarning, match=IGNORED):
+        executor.retrieve(SCORED, Query(QUERY), Scope(3, score_threshold=0.1))
+
+
+def test_a_misspelt_request_time_value_is_refused_though_it_has_a_default(executor: Executor) -> None:
+    strategy = Formula(score() + given("budget", default=0)).over(SHORT)
+    with refused(QueryError, "reads no request-time value 'bugdet'", "it reads: 'budget'", "did you mean 'budget'?"):
+        executor.retrieve(strategy, Query(QUERY, features={"bugdet": 3}), Scope(3))
+
+
+def test_request_time_values_that_nothing_reads_do_no_harm(executor: Executor) -> None:
+    assert executor.retrieve(SHORT, Query(QUERY, features={"age": 30}), Scope(3))
+
+
+def test_a_query_vector_for_a_vector_that_is_not_there_is_refused(executor: Executor) -> None:
+    with refused(QueryError, "brings a vector for 'dence'", "did you mean 'dense'?"):
+        executor.retrieve(SHORT, Query(QUERY, {"dence": dense(QUERY)}), Scope(3))
+
+
+class SlowClient(CountingClient):
+    """A client that takes its time to say what it is, so that others ask meanwhile."""
+
+    def info(self) -> Any:
+        time.sleep(0.05)
+        return super().info()
+
+
+def test_many_threads_read_the_schema_once_and_get_what_one_does() -> None:
+    client = SlowClient()
+    fill_toy(client)
+    client.calls.clear()
+    executor = Executor(client, COLLECTION, encoders=encoders())
+    strategies = [Formula(number * score() + given("bonus")).over(SHORT) for number in range(1, 9)]
+
+    def ask(number: int) -> list[Any]:
+        strategy = strategies[number % 8]
+        return ranking(executor.retrieve(strategy, Query(QUERY, features={"bonus": float(number)}), Scope(3)))
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, range(40)))
+    assert client.calls.count("get_collection") == client.calls.count("info") == 1
+    for number, answer in enumerate(answers):
+        assert answer == [(point, pytest.approx(score, abs=1e-5)) for point, score in ask(number)]
+
+
+async def test_many_tasks_read_the_schema_once() -> None:
+    client = SlowClient()
+    fill_toy(client)
+    client.calls.clear()
+    executor = AsyncExecutor(client, COLLECTION, encoders=encoders())
+    await asyncio.gather(*(executor.retrieve(SHORT, Query(QUERY), Scope(3)) for _ in range(10)))
+    assert client.calls.count("get_collection") == client.calls.count("info") == 1

@@ -1,0 +1,24 @@
+"""The awkward collection in both embedded engines, made once for each module; tests that change it make their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from qdrant_client import QdrantClient
+
+from qdrant_rerank.edge import EdgeClient
+from tests.edge.support import edge_client, filled
+
+
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeClient]:
+    with edge_client(tmp_path_factory.mktemp("edge")) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def local() -> Iterator[QdrantClient]:
+    client = filled(QdrantClient(":memory:"))
+    yield client
+    client.close()
