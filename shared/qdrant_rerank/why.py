@@ -19,7 +19,7 @@ from .expressions.evaluation import Table, evaluate
 from .expressions.nodes import Expression, Sigmoid, Sum
 from .fusing import fused_terms
 from .plan import Plan
-from .query import Inputs, Query, Scope
+from .query import Inputs, Query, Scope, both
 from .stages import Formula, Fusion, Mmr
 from .steps import Flow, Points, Search
 from .strategies import Stage, embedded
@@ -120,8 +120,9 @@ def explained(plan: Plan, query: Query) -> Flow[Explained]:
     if scope.group_by is not None:
         raise StrategyError("results of a group query can't be explained: leave out group_by")
     inputs = yield from embedded(query, root.needs(), plan.target)
-    legs = list(_legs(replace(root, candidates=tuple(_with_limits(leg, scope.reach) for leg in root.candidates))))
-    requests = [root.request(inputs, scope), *(leg.request(inputs, _whole(leg, scope)) for leg in legs)]
+    legs = list(_legs(replace(root, candidates=tuple(_alone(leg, scope.reach, root.filter) for leg in root.candidates))))
+    whole = replace(scope, with_payload=True)  # what the terms read, whatever of it the call wants to see
+    requests = [root.request(inputs, whole), *(leg.request(inputs, _whole(leg, scope)) for leg in legs)]
     points, *found = yield from Search(requests, scope.consistency, scope.timeout)
     return Explained(points, tuple(_reasons(root, points, legs, found, inputs, scope)))
 
@@ -133,11 +134,11 @@ def _legs(stage: Stage) -> Iterator[Stage]:
         yield from _legs(candidate)
 
 
-def _with_limits(stage: Stage, needed: int) -> Stage:
-    """The same candidate with all limits written out, so that alone it finds what it finds below its parent."""
-    inner = stage.needs_points(needed)
-    candidates = tuple(_with_limits(candidate, inner) for candidate in stage.candidates)
-    return replace(stage, limit=stage.reach(needed), candidates=candidates)
+def _alone(stage: Stage, needed: int, above: models.Filter | None) -> Stage:
+    """The same candidate with its limits and all filters above it, so that alone it finds what it finds below its parent."""
+    inner, own = stage.needs_points(needed), both(stage.filter, above)
+    candidates = tuple(_alone(candidate, inner, own) for candidate in stage.candidates)
+    return replace(stage, limit=stage.reach(needed), filter=own, candidates=candidates)
 
 
 def _whole(leg: Stage, scope: Scope) -> Scope:

@@ -33,11 +33,12 @@ from qdrant_rerank import (
 
 NEWS = models.Filter(must=[models.FieldCondition(key="category", match=models.MatchValue(value="news"))])
 CHEAP = models.Filter(must=[models.FieldCondition(key="meta.price", range=models.Range(lt=20.0))])
+EITHER = models.Filter(should=[NEWS, CHEAP])
 EXACT = models.SearchParams(exact=True)
 FINE = models.SearchParams(hnsw_ef=256, quantization=models.QuantizationSearchParams(rescore=True))
 DENSE, WORDS = Nearest("dense", limit=100), Nearest("bm25", limit=80)
 LEARNED = 0.8 * score() + 0.3 * field("rating", default=2.5) - 0.1 * given("budget") + 0.05
-SERVERS = ("1.14.0", "1.16.0", "1.20.0", "local")
+SERVERS = ("1.14.0", "1.16.0", "1.20.0", "local-1.20.0")
 
 
 class Case(NamedTuple):
@@ -50,7 +51,7 @@ class Case(NamedTuple):
 
 def cases() -> dict[str, Case]:
     """Every golden by its name."""
-    return dict([*_stages(), *_scopes(), *_formulas()])
+    return dict([*_stages(), *_scopes(), *_filters(), *_formulas()])
 
 
 def _stages() -> Iterator[tuple[str, Case]]:
@@ -111,6 +112,16 @@ def _scopes() -> Iterator[tuple[str, Case]]:
     for name, scope in scopes.items():
         yield f"scope-{name}", Case(Fusion.rrf().over(DENSE, WORDS), scope)
     yield "scope-over-own-clauses", Case(full, Scope(filter=CHEAP, score_threshold=0.0, search_params=EXACT))
+
+
+def _filters() -> Iterator[tuple[str, Case]]:
+    inner = Nearest("dense", limit=50, filter=EITHER).over(Nearest("bm25", limit=80, filter=CHEAP))
+    strategy = Fusion.rrf(filter=EITHER).over(inner, WORDS)
+    yield "filter-alternatives", Case(strategy, Scope(filter=EITHER))
+    yield "filter-alternatives-alone", Case(Nearest("dense"), Scope(filter=EITHER))
+    yield "filter-alternatives-groups", Case(strategy, Scope(group_by="doc"))
+    yield "filter-not-handed-on", Case(strategy, Scope(filter=NEWS), "local-1.17.0")
+    yield "filter-not-handed-on-by-the-root-alone", Case(strategy, server="local-1.17.0")
 
 
 def _formulas() -> Iterator[tuple[str, Case]]:

@@ -13,6 +13,7 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import Capabilities, Plan, Query, plan
+from qdrant_rerank.capabilities import Engine
 from qdrant_rerank.steps import Search
 from tests.core.golden_cases import Case, cases
 from tests.support import NOW, SCHEMA, script
@@ -27,7 +28,8 @@ FEATURES = {"budget": 3.7, "here": (48.1, 11.6)}
 
 
 def planned(case: Case) -> Plan:
-    capabilities = Capabilities.of("1.20.0", "local") if case.server == "local" else Capabilities.of(case.server)
+    engine: Engine = "local" if case.server.startswith("local-") else "server"
+    capabilities = Capabilities.of(case.server.removeprefix("local-"), engine)
     return plan(case.strategy, SCHEMA, capabilities, case.scope)
 
 

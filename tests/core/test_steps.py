@@ -146,8 +146,9 @@ def test_what_no_flow_may_catch_closes_it(drive: Drive) -> None:
         raise KeyboardInterrupt
 
     watched = Watched()
+    flow = watched.flow()  # kept, or Python itself would close it
     with pytest.raises(KeyboardInterrupt):
-        drive(watched.flow(), services(score=interrupted))
+        drive(flow, services(score=interrupted))
     assert watched.ended_by == "GeneratorExit"
 
 
@@ -160,7 +161,8 @@ async def test_cancellation_closes_the_flow_and_stays_a_cancellation() -> None:
             await asyncio.sleep(60)
             raise AssertionError("not reached")
 
-    task = asyncio.create_task(arun(watched.flow(), Slow(services())))
+    flow = watched.flow()
+    task = asyncio.create_task(arun(flow, Slow(services())))
     await started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

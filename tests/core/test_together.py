@@ -21,8 +21,8 @@ def embeds(text: str, *using: str) -> Flow[Any]:
     return text, vectors
 
 
-def searches(number: int, timeout: int | None = None) -> Flow[Any]:
-    [points] = yield from Search([request(number)], timeout=timeout)
+def searches(number: int, timeout: int | None = None, consistency: models.ReadConsistency | None = None) -> Flow[Any]:
+    [points] = yield from Search([request(number)], consistency, timeout)
     return number, points
 
 
@@ -56,6 +56,10 @@ def test_searches_with_other_options_stay_apart() -> None:
     steps, result = script(together([searches(1), searches(2, timeout=5), searches(3)]), ["a", "c"], ["b"])
     assert steps == [Search([request(1), request(3)]), Search([request(2)], timeout=5)]
     assert result == [(1, "a"), (2, "b"), (3, "c")]
+    flows = [searches(1, consistency=2), searches(2), searches(3, consistency=2), searches(4, consistency=1)]
+    steps, result = script(together(flows), ["a", "c"], ["b"], ["d"])
+    assert [step.consistency for step in steps if isinstance(step, Search)] == [2, None, 1]
+    assert result == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
 
 
 def test_texts_for_the_same_vectors_are_embedded_at_once_and_others_apart() -> None:
@@ -120,8 +124,9 @@ def test_an_error_of_one_flow_ends_and_closes_them_all() -> None:
         raise Broken
 
     other = Closing()
+    flows = [failing(), other.flow(Search([request(2)]), Score("q", ["a"]))]
     with pytest.raises(Broken):
-        run(together([failing(), other.flow(Search([request(2)]), Score("q", ["a"]))]), services())
+        run(together(flows), services())
     assert other.closed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,12 +19,17 @@ from qdrant_rerank import (
     Nearest,
     Query,
     QueryError,
+    Schema,
     Scope,
+    Stage,
+    Strategy,
     StrategyError,
+    Target,
     field,
     score,
     sigmoid,
 )
+from qdrant_rerank.steps import Flow, Points
 
 LEGS = Nearest("dense", limit=12), Nearest("sparse", limit=5)
 QUERY = Query(
@@ -139,3 +145,25 @@ def test_explaining_is_the_same_under_async(client: QdrantClient) -> None:
 def test_groups_cannot_be_explained(client: QdrantClient) -> None:
     with pytest.raises(StrategyError, match="group query can't be explained"):
         Executor(client, "docs").explain(LEGS[0], QUERY, Scope(group_by="rating"))
+
+
+class TwoRounds(Strategy):
+    """A strategy of more than one request."""
+
+    def needs(self) -> frozenset[str]:
+        return frozenset()
+
+    def flow(self, query: Query, scope: Scope, target: Target) -> Flow[Points]:
+        yield from ()
+        return []
+
+    def resolved(self, schema: Schema) -> TwoRounds:
+        return self
+
+    def stages(self) -> Iterator[Stage]:
+        yield from ()
+
+
+def test_only_what_qdrant_runs_alone_can_be_explained_result_by_result(client: QdrantClient) -> None:
+    with pytest.raises(StrategyError, match="only strategies that Qdrant runs alone can be explained result by result"):
+        Executor(client, "docs").explain(TwoRounds(), QUERY)

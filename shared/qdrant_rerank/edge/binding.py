@@ -10,7 +10,7 @@ from ..errors import ClientError, MissingExtra
 
 try:
     import qdrant_edge as _engine  # noqa: F401  # pyright: ignore[reportUnusedImport]  # every module beside this one uses it
-except ImportError as _error:
+except ImportError as _error:  # pragma: no cover  # tested in a process of its own
     raise MissingExtra("the embedded Rust engine", "edge") from _error
 
 __all__ = ["VERSION", "EngineError", "refusals"]
