@@ -1,6 +1,6 @@
 """The embedded engines side by side: qdrant-edge and qdrant-client's local mode, strategy by strategy.
 
-Run: `python benchmarks/engines.py [--points 20000] [--repeat 15] [--only strategies|formulas|filling]`
+Run: `python benchmarks/engines.py [--points 20000] [--repeat 9] [--only strategies|formulas|filling]`
 
 Random points of a fixed seed: a dense vector of 384 numbers, a sparse one of 30 words, a multivector of 4 × 48, and payload
 with numbers, a category, a time and 500 characters of text. Three collections of the same points: local mode, qdrant-edge,
@@ -92,7 +92,7 @@ def main() -> None:
     """Fill, time, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=int, default=20_000)
-    parser.add_argument("--repeat", type=int, default=15, help="how often each call is timed")
+    parser.add_argument("--repeat", type=int, default=9, help="how often each call is timed")
     parser.add_argument("--only", choices=["strategies", "formulas", "filling"])
     chosen = parser.parse_args()
     warnings.simplefilter("ignore", UserWarning)  # local mode's, above 20,000 points
@@ -172,13 +172,11 @@ def filling(taken: Mapping[str, float], points: int) -> None:
 
 
 def medians(calls: Mapping[str, Callable[[int], object]], repeat: int) -> dict[str, float]:
-    """Median milliseconds of each call; they take turns."""
-    for call in calls.values():
-        call(0)
-        call(1)
+    """Median milliseconds of each call; they take turns, and each is called once more before, as others used the caches."""
     took: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(repeat):
         for name, call in calls.items():
+            call(turn + repeat)
             started = time.perf_counter()
             call(turn)
             took[name].append(1000 * (time.perf_counter() - started))

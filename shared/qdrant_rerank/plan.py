@@ -15,7 +15,7 @@ from .explanation import Explanation, Refusal, abbreviated, placeholders
 from .lint import Lint
 from .query import Inputs, Query, Scope, Target, both
 from .schema import Schema
-from .stages import Formula
+from .stages import Formula, Mmr
 from .steps import Flow, Points, Search
 from .strategies import Stage, Strategy, embedded
 
@@ -75,6 +75,8 @@ class Plan:
             yield from wrong
             return
         yield from self._short_candidates()
+        if self.scope.offset and isinstance(self.strategy, Mmr) and not self.target.capabilities.pages_mmr:
+            yield f"{self.target.capabilities} pages wrongly through MMR: ask for more points without offset, and cut them"
         for name in self._features():
             feature = FEATURES[name]
             if not self.target.capabilities.supports(name) and not feature.silent:

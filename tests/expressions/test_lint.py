@@ -114,3 +114,11 @@ def test_a_request_over_32_megabytes_is_refused() -> None:
 def test_a_lint_is_text_that_survives_pickling_with_its_code() -> None:
     lint = pickle.loads(pickle.dumps(Lint("a-code", "the text")))
     assert (lint, lint.code) == ("the text", "a-code")
+
+
+def test_an_older_local_mode_is_not_asked_for_a_page_of_mmr() -> None:
+    old = Capabilities((1, 17, 1), "local")
+    with pytest.raises(PlanError, match="pages wrongly through MMR: ask for more points without offset"):
+        plan(Mmr("dense"), SCHEMA, old, Scope(limit=3, offset=2))
+    assert plan(Mmr("dense"), SCHEMA, old, Scope(limit=3)).problems
+    assert planned(Mmr("dense"), limit=3, offset=2).scope.offset == 2
