@@ -120,5 +120,5 @@ def test_an_older_local_mode_is_not_asked_for_a_page_of_mmr() -> None:
     old = Capabilities((1, 17, 1), "local")
     with pytest.raises(PlanError, match="pages wrongly through MMR: ask for more points without offset"):
         plan(Mmr("dense"), SCHEMA, old, Scope(limit=3, offset=2))
-    assert plan(Mmr("dense"), SCHEMA, old, Scope(limit=3)).problems
+    assert list(plan(Mmr("dense"), SCHEMA, old, Scope(limit=3)).problems()) == []
     assert planned(Mmr("dense"), limit=3, offset=2).scope.offset == 2
