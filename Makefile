@@ -35,7 +35,7 @@ lint: $(VENV)/install.stamp  ## formatting, linting, both type checkers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(VENV)/install.stamp  ## format and fix what can be fixed
 	$(BIN)/ruff format .
