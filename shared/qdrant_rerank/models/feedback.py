@@ -1,0 +1,71 @@
+"""What reads texts and scores them against a query: the `FeedbackModel` protocol, and plain functions as such models.
+
+Feedback models rerank (`Rescore`) and steer relevance feedback. Higher is better, always: a model whose own scores are
+distances turns them around.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from ..errors import StrategyError
+
+__all__ = ["AsyncFeedbackModel", "FeedbackModel", "FeedbackModelLike", "as_feedback_model"]
+
+
+@runtime_checkable
+class FeedbackModel(Protocol):
+    """Scores (query, text) pairs; higher is better.
+
+    A model may also have `async def ascore(query, texts)`; without it, `score` runs in a thread under async.
+    """
+
+    @property
+    def fingerprint(self) -> str:
+        """A short text that is the same exactly for models that give the same scores: name, version, settings; no secrets."""
+        ...
+
+    def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:
+        """One finite score for each text, in the order of the texts."""
+        ...
+
+
+@runtime_checkable
+class AsyncFeedbackModel(FeedbackModel, Protocol):
+    """A feedback model that can score without blocking."""
+
+    async def ascore(self, query: str, texts: Sequence[str]) -> Sequence[float]: ...
+
+
+FeedbackModelLike: TypeAlias = "FeedbackModel | Callable[[str, Sequence[str]], Sequence[float]]"
+"""A feedback model, or a plain function from a query and texts to scores."""
+
+
+@dataclass(frozen=True)
+class _FunctionModel:
+    function: Callable[[str, Sequence[str]], Sequence[float]]
+
+    @property
+    def fingerprint(self) -> str:
+        named = self.function if hasattr(self.function, "__qualname__") else type(self.function)
+        return f"function:{named.__module__}.{named.__qualname__}"
+
+    def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:
+        return self.function(query, texts)
+
+
+def as_feedback_model(value: FeedbackModelLike) -> FeedbackModel:
+    """The feedback model that `value` is, or that a plain function makes.
+
+    Raises:
+        StrategyError: it is neither.
+    """
+    if isinstance(value, FeedbackModel):
+        return value
+    if callable(value):
+        return _FunctionModel(value)
+    raise StrategyError(
+        f"not a feedback model: {type(value).__name__} has no score and fingerprint, and can't be called with (query, texts)"
+    )
