@@ -45,9 +45,12 @@ from .expressions import (
     log,
     log10,
     max_,
+    max_sim,
     min_,
+    model,
     now,
     parse_expression,
+    query_tokens,
     raw,
     relu,
     score,
@@ -57,9 +60,12 @@ from .expressions import (
     when,
 )
 from .models.encoders import Encoder, Encoders, ServerInference
+from .models.feedback import FeedbackModel
 from .payload import PayloadMapping
 from .plan import Plan, plan
 from .query import Query, Scope, Target
+from .rescore import Rescore
+from .results import RankedPoint
 from .schema import Schema, VectorInfo, aread_schema, read_schema
 from .serialise import from_json, load, save, to_json
 from .stages import Formula, Fusion, Mmr, Nearest
@@ -77,6 +83,7 @@ __all__ = [
     "Executor",
     "Explanation",
     "Expression",
+    "FeedbackModel",
     "FitError",
     "FormatError",
     "Formula",
@@ -93,6 +100,8 @@ __all__ = [
     "QdrantRerankError",
     "Query",
     "QueryError",
+    "RankedPoint",
+    "Rescore",
     "Schema",
     "Scope",
     "ScoringError",
@@ -122,10 +131,13 @@ __all__ = [
     "log",
     "log10",
     "max_",
+    "max_sim",
     "min_",
+    "model",
     "now",
     "parse_expression",
     "plan",
+    "query_tokens",
     "raw",
     "read_schema",
     "relu",

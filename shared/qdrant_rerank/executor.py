@@ -12,7 +12,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from qdrant_client import QdrantClient, models
@@ -21,6 +21,8 @@ from .capabilities import Capabilities
 from .clients import AsyncCalls, AsyncClientLike, Clients
 from .errors import ClientError, PlanWarning, ScoringError
 from .models.encoders import AsyncEncoder, Encoders
+from .models.feedback import FeedbackModel, FeedbackModelLike, as_feedback_model
+from .payload import PayloadLike, as_mapping
 from .plan import Plan, plan
 from .query import Query, Scope, Target
 from .schema import Schema, aread_schema, read_schema
@@ -28,16 +30,10 @@ from .steps import Points, QueryVector, Search, Vectors, arun, run, together
 from .strategies import Strategy
 from .why import Explained, explained
 
-__all__ = ["AsyncExecutor", "Executor", "ScoresTexts"]
+__all__ = ["AsyncExecutor", "Executor"]
 
 _PLANS_KEPT = 64
 _TOLD = ("ignored-by-server", "integer-index", "nested-under-shards")  # warnings that change results, told once a plan is made
-
-
-class ScoresTexts(Protocol):
-    """What `Score` steps need of a model."""
-
-    def score(self, query: str, texts: Sequence[str]) -> list[float]: ...
 
 
 class _Plans:
@@ -69,7 +65,8 @@ class _Base:
         *,
         async_client: AsyncClientLike | None = None,
         encoders: Encoders | None = None,
-        model: ScoresTexts | None = None,
+        model: FeedbackModelLike | None = None,
+        payload: PayloadLike = "flat",
         capabilities: Capabilities | None = None,
     ) -> None:
         """Hold on to a collection; no request is made before the first query.
@@ -80,13 +77,15 @@ class _Base:
             async_client: an `AsyncQdrantClient`, or a function that makes one for each event loop. Async calls
                 without one make it from `client`.
             encoders: what embeds queries, by vector.
-            model: the feedback model, for strategies that have texts scored.
+            model: the feedback model (or a function from a query and texts to scores), for strategies that have texts scored.
+            payload: where a point's text is, for the model: a preset's name, a `PayloadMapping` or a function.
             capabilities: what the server can do; asked of it once if None.
         """
         self.clients = Clients(client, async_client)
         self.collection = collection
         self.encoders = encoders or Encoders()
-        self.model = model
+        self.model = None if model is None else as_feedback_model(model)
+        self.payload = as_mapping(payload)
         self._capabilities = capabilities
         self._target: Target | None = None
         self._seen: Target | None = None
@@ -98,7 +97,7 @@ class _Base:
         self._plans.clear()
 
     def _learn(self, schema: Schema, capabilities: Capabilities) -> Target:
-        self._seen = target = Target(schema, capabilities)
+        self._seen = target = Target(schema, capabilities, self.payload)
         if schema.points == 0:  # not kept: it may be filled any moment
             warnings.warn(PlanWarning(f"the collection {schema.collection!r} is empty: there is nothing to find"), stacklevel=6)
         else:
@@ -106,7 +105,7 @@ class _Base:
         return target
 
     def _made(self, strategy: Strategy, scope: Scope, target: Target) -> Plan:
-        made = plan(strategy, target.schema, target.capabilities, scope)
+        made = plan(strategy, target.schema, target.capabilities, scope, target.payload)
         self._tell(made)
         if self._target is not None:
             self._plans.keep(strategy, made)
@@ -131,7 +130,7 @@ class _Base:
             raise ScoringError(f"the model returned scores that aren't finite: {odd[0]!r} ({len(odd)} of {len(numbers)})")
         return numbers
 
-    def _model(self) -> ScoresTexts:
+    def _model(self) -> FeedbackModel:
         if self.model is None:
             raise ClientError("this strategy has texts scored by a model, but there is none: pass model=…")
         return self.model

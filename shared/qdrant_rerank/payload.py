@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeAlias
 from .errors import PayloadError, PlanWarning, StrategyError, did_you_mean
 from .steps import Points
 
-__all__ = ["PRESETS", "Content", "PayloadLike", "PayloadMapping", "as_mapping", "read_contents", "value_at"]
+__all__ = ["PRESETS", "AnyMapping", "Content", "PayloadLike", "PayloadMapping", "as_mapping", "read_contents", "value_at"]
 
 Payload: TypeAlias = Mapping[str, Any]
 Mapper: TypeAlias = Callable[[Payload], tuple[str, Mapping[str, Any]]]
@@ -125,7 +125,7 @@ PRESETS: Mapping[str, AnyMapping] = {
 }
 
 
-def as_mapping(value: PayloadLike) -> AnyMapping:
+def as_mapping(value: PayloadLike | AnyMapping) -> AnyMapping:
     """The mapping that a preset's name, a mapping or a function stands for.
 
     Raises:

@@ -13,6 +13,7 @@ from .capabilities import FEATURES, Capabilities, FeatureName
 from .errors import PlanError, QdrantRerankError, QueryError, StrategyError, did_you_mean
 from .explanation import Explanation, Refusal, abbreviated, placeholders
 from .lint import Lint
+from .payload import AnyMapping, PayloadLike, as_mapping
 from .query import Inputs, Query, Scope, Target, both
 from .schema import Schema
 from .stages import Formula, Mmr
@@ -22,8 +23,14 @@ from .strategies import Stage, Strategy, embedded
 __all__ = ["Plan", "plan"]
 
 
-def plan(strategy: Strategy, schema: Schema, capabilities: Capabilities, scope: Scope | None = None) -> Plan:
-    """`strategy` as it will run on this collection and server.
+def plan(
+    strategy: Strategy,
+    schema: Schema,
+    capabilities: Capabilities,
+    scope: Scope | None = None,
+    payload: PayloadLike | AnyMapping = "flat",
+) -> Plan:
+    """`strategy` as it will run on this collection and server; `payload` says where models find the text.
 
     Raises:
         PlanError: it doesn't fit; `.problems` lists every reason.
@@ -32,7 +39,7 @@ def plan(strategy: Strategy, schema: Schema, capabilities: Capabilities, scope: 
     if not isinstance(strategy, Strategy):
         raise StrategyError(f"not a strategy: {strategy!r}; e.g. Nearest(), or Formula(…).over(Nearest(limit=100))")
     scope = scope or Scope()
-    target = Target(schema, capabilities)
+    target = Target(schema, capabilities, as_mapping(payload))
     resolved = strategy.resolved(schema)
     made = Plan(resolved, scope, target, tuple(resolved.warnings(target)))
     if problems := [*resolved.problems(target), *made.problems()]:
@@ -74,7 +81,7 @@ class Plan:
         if wrong := list(self.scope.problems()):
             yield from wrong
             return
-        yield from self._short_candidates()
+        yield from self.strategy.scope_problems(self.scope, self.target)
         if self.scope.offset and isinstance(self.strategy, Mmr) and not self.target.capabilities.pages_mmr:
             yield f"{self.target.capabilities} pages wrongly through MMR: ask for more points without offset, and cut them"
         for name in self._features():
@@ -130,17 +137,16 @@ class Plan:
         )
 
     def _requests(self, query: Query | None) -> Iterator[Any]:
-        if not isinstance(self.strategy, Stage):
-            return
         if query is None:
             vectors, features = placeholders(self.strategy, self.target.schema)
-            yield self.strategy.request(Inputs(self.target, vectors, features), self.scope)
+            yield from self.strategy.first_requests(Inputs(self.target, vectors, features), self.scope)
             return
+        self._check_features(query)
         flow = embedded(query, self.strategy.needs(), self.target)
         try:
             next(flow)
         except StopIteration as done:
-            yield self.strategy.request(done.value, self.scope)
+            yield from self.strategy.first_requests(done.value, self.scope)
             return
         raise StrategyError("explain(query) makes no model calls: give the query's vectors in Query(vectors=…)")
 
@@ -154,11 +160,6 @@ class Plan:
         for name in reversed(self._features()):
             feature = FEATURES[name]
             yield Refusal(_dotted(feature.since), feature.says, feature.silent)
-
-    def _short_candidates(self) -> Iterator[str]:
-        """Stages whose candidates can't fill what they rank."""
-        if isinstance(self.strategy, Stage):
-            yield from _short(self.strategy, self.scope.reach, "the call asks for")
 
     def _scope_warnings(self) -> Iterator[Lint]:
         root = self.strategy
@@ -188,8 +189,7 @@ class Plan:
 
     @property
     def _read_features(self) -> frozenset[str]:
-        formulas = (stage for stage in self.strategy.stages() if isinstance(stage, Formula))
-        return frozenset(name for formula in formulas for name in formula.reads_features)
+        return self.strategy.request_time()
 
     @cached_property
     def _required_keys(self) -> list[str]:
@@ -212,18 +212,6 @@ class Plan:
             for key, points in zip(keys, found, strict=True)
             if points
         ]
-
-
-def _short(stage: Stage, needed: int, who: str) -> Iterator[str]:
-    reaches = [candidate.reach(needed) for candidate in stage.candidates]
-    if reaches and max(reaches) < needed:
-        listed = ", ".join(f"{candidate!r}" for candidate in stage.candidates)
-        yield (
-            f"{who} {needed} points, but the candidates of {type(stage).__name__} hand on {max(reaches)}: "
-            f"raise the limit of {listed} to {needed} or more, or ask for fewer"
-        )
-    for candidate in stage.candidates:
-        yield from _short(candidate, candidate.needs_points(needed), f"{type(candidate).__name__} is to hand on")
 
 
 def _dotted(version: tuple[int, int, int]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,10 +11,11 @@ from qdrant_client import models
 
 from .capabilities import Capabilities
 from .checks import is_finite, is_whole
+from .payload import PRESETS, AnyMapping
 from .schema import Schema
 from .steps import QueryVector, Vectors
 
-__all__ = ["Inputs", "Query", "Scope", "Target", "both", "not_a_filter", "sealed"]
+__all__ = ["Inputs", "Query", "Scope", "Target", "both", "not_a_filter", "query_token_counts", "sealed"]
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,17 @@ class Scope:
 
 @dataclass(frozen=True)
 class Target:
-    """What a strategy is to run on."""
+    """What a strategy is to run on.
+
+    Attributes:
+        schema: the collection's.
+        capabilities: the server's.
+        payload: where the text is, for models that read it.
+    """
 
     schema: Schema
     capabilities: Capabilities
+    payload: AnyMapping = PRESETS["flat"]
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,22 @@ class Inputs:
     features: Mapping[str, Any] = field(default_factory=dict)
     now: dt.datetime | None = None
     leaf_filter: models.Filter | None = None
+
+
+def query_token_counts(names: Iterable[str | None], inputs: Inputs) -> dict[str, int]:
+    """How many token vectors the query has for each of these vectors that is a multivector.
+
+    It is 1 where the query isn't embedded yet, and there is none where the server embeds it: only the server knows.
+    """
+    counts: dict[str, int] = {}
+    for name in names:
+        info = None if name is None else inputs.target.schema.vectors.get(name)
+        if name is None or info is None or info.kind != "multi":
+            continue
+        vector = inputs.vectors.get(name)
+        if vector is None or isinstance(vector, list):
+            counts[name] = 1 if vector is None else len(vector)
+    return counts
 
 
 def both(own: models.Filter | None, call: models.Filter | None) -> models.Filter | None:

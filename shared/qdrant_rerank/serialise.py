@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, TypeVar, get_type_hints
+from typing import Any, Final, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -24,6 +24,7 @@ from .expressions import nodes
 from .expressions.nodes import Constant, Expression
 from .expressions.parse import parse_expression
 from .jsonlines import line_of
+from .rescore import Rescore
 from .strategies import Stage, Strategy
 
 __all__ = ["from_json", "load", "save", "to_json"]
@@ -33,10 +34,13 @@ _STAGES: Final[Mapping[str, type[Any]]] = {
     "fusion": stages.Fusion,
     "formula": stages.Formula,
     "mmr": stages.Mmr,
+    "rescore": Rescore,
 }
 _NODES: Final[Mapping[str, type[Any]]] = {
     "constant": nodes.Constant,
     "score": nodes.CandidateScore,
+    "model": nodes.ModelScore,
+    "query_tokens": nodes.QueryTokens,
     "field": nodes.Field,
     "given": nodes.Given,
     "sum": nodes.Sum,
@@ -63,7 +67,13 @@ _NODES: Final[Mapping[str, type[Any]]] = {
 }
 _KIND_OF: Final[Mapping[type[Any], str]] = {cls: kind for kind, cls in [*_STAGES.items(), *_NODES.items()]}
 
-T = TypeVar("T")
+_NOT_LEAVES: Final[tuple[Any, ...]] = (
+    Expression,
+    Expression | None,
+    Strategy | None,
+    tuple[Expression, ...],
+    tuple[Stage, ...],
+)
 Path_ = tuple[str | int, ...]
 
 
@@ -129,7 +139,9 @@ def _encode(value: Any) -> Any:
     hints = _hints(type(value))
     encoded = {"kind": _KIND_OF[type(value)]}
     attributes = dataclasses.fields(value)
-    for attribute in sorted(attributes, key=lambda attribute: attribute.name == "candidates"):  # candidates read best last
+    for attribute in sorted(
+        attributes, key=lambda attribute: attribute.name.startswith("candidate")
+    ):  # candidates read best last
         item = getattr(value, attribute.name)
         if item != attribute.default:
             leaf = _is_leaf(hints[attribute.name])
@@ -181,8 +193,10 @@ def _decode(value: Any, path: Path_, kinds: Mapping[str, type[Any]], what: str) 
 
 
 def _argument(hint: Any, value: Any, path: Path_) -> Any:
-    if hint == Expression:
+    if hint in (Expression, Expression | None):
         return _expression(value, path)
+    if hint == Strategy | None:
+        return _strategy(value, path)
     if _is_leaf(hint):
         try:
             return _adapter(hint).validate_json(json.dumps(value), strict=True)  # strict: true is no 1, "5" no 5
@@ -217,7 +231,7 @@ def _required(cls: type[Any]) -> Iterable[str]:
 
 
 def _is_leaf(hint: Any) -> bool:
-    return hint not in (Expression, tuple[Expression, ...], tuple[Stage, ...])
+    return hint not in _NOT_LEAVES
 
 
 def _hints(cls: type[Any]) -> dict[str, Any]:

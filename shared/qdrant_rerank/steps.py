@@ -1,6 +1,6 @@
 """The things a flow may ask for, and the two drivers that answer them; the only file that drives a flow.
 
-A *flow* is a generator: it yields steps (`Embed`, `Search`, `Score`), is sent each answer, and returns its result.
+A *flow* is a generator: it yields steps (`Embed`, `Search`, `Score`, `Scores`), is sent each answer, and returns its result.
 It does no I/O, so every multi-step retrieval is written once and can be tested with a script of answers.
 
 Laws (tested):
@@ -12,6 +12,7 @@ Laws (tested):
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ __all__ = [
     "QueryVector",
     "Request",
     "Score",
+    "Scores",
     "Search",
     "Services",
     "Step",
@@ -87,7 +89,14 @@ class Score(_Asks[list[float]]):
     texts: Sequence[str]
 
 
-Step: TypeAlias = Embed | Search | Score
+@dataclass(frozen=True)
+class Scores(_Asks["list[list[float] | Exception]"]):
+    """Asks for several `Score`s at once; answered by the scores of each, or the exception that it ended in."""
+
+    asked: Sequence[Score]
+
+
+Step: TypeAlias = Embed | Search | Score | Scores
 Flow: TypeAlias = Generator[Step, Any, R]
 
 
@@ -114,7 +123,7 @@ def run(flow: Flow[R], services: Services) -> R:
             step = next(flow)
             while True:
                 try:
-                    answer = _ask(step, services)
+                    answer = _each(step, services) if isinstance(step, Scores) else _ask(step, services)
                 except Exception as error:
                     step = flow.throw(error)
                 else:
@@ -131,7 +140,7 @@ async def arun(flow: Flow[R], services: AsyncServices) -> R:
             step = next(flow)
             while True:
                 try:
-                    answer = await _ask(step, services)
+                    answer = await (_aeach(step, services) if isinstance(step, Scores) else _ask(step, services))
                 except Exception as error:
                     step = flow.throw(error)
                 else:
@@ -141,7 +150,7 @@ async def arun(flow: Flow[R], services: AsyncServices) -> R:
             return result
 
 
-def _ask(step: Step, services: Services | AsyncServices) -> Any:
+def _ask(step: Embed | Search | Score, services: Services | AsyncServices) -> Any:
     """The service call that answers `step`; a coroutine when the services are async."""
     match step:
         case Embed():
@@ -153,11 +162,28 @@ def _ask(step: Step, services: Services | AsyncServices) -> Any:
     assert_never(step)
 
 
+def _each(step: Scores, services: Services) -> list[Any]:
+    """The answer to each of several scorings, one after the other."""
+    answers: list[Any] = []
+    for one in step.asked:
+        try:
+            answers.append(services.score(one.query, one.texts))
+        except Exception as error:
+            answers.append(error)
+    return answers
+
+
+async def _aeach(step: Scores, services: AsyncServices) -> list[Any]:
+    """The answer to each of several scorings, side by side."""
+    return await asyncio.gather(*(services.score(one.query, one.texts) for one in step.asked), return_exceptions=True)
+
+
 def together(flows: Sequence[Flow[R]]) -> Flow[list[R]]:
     """Run many flows side by side as one flow: what they ask for at the same time is asked for once.
 
     Embeddings for the same vectors become one `Embed`, searches with the same options one `Search` (one round
-    trip). A step's exception is thrown into each flow that shares the step; one that a flow doesn't catch ends them all.
+    trip), scorings one `Scores`, which async services answer side by side. A step's exception is thrown into each flow that
+    shares the step; one that a flow doesn't catch ends them all.
     """
     results: dict[int, R] = {}
     waiting: dict[int, Step] = {}
@@ -182,9 +208,12 @@ def together(flows: Sequence[Flow[R]]) -> Flow[list[R]]:
                     for number in numbers:
                         advance(number, flows[number].throw, error)
                     continue
+                if len(numbers) == 1:  # a step of its own
+                    advance(numbers[0], flows[numbers[0]].send, answers)
+                    continue
                 shares = _shares(answers, [asked[number] for number in numbers])
                 for number, share in zip(numbers, shares, strict=True):
-                    advance(number, flows[number].send, share)
+                    advance(number, flows[number].throw if isinstance(share, BaseException) else flows[number].send, share)
     finally:
         for flow in flows:
             flow.close()
@@ -195,40 +224,61 @@ def _merged(asked: Mapping[int, Step]) -> Iterator[tuple[Step, list[int]]]:
     """Steps that ask for all of `asked`, each with the numbers of the flows it asks for."""
     alike: dict[object, list[int]] = {}
     for number, step in asked.items():
-        alike.setdefault(_company(number, step), []).append(number)
+        alike.setdefault(_company(step), []).append(number)
     for numbers in alike.values():
         yield _joined([asked[number] for number in numbers]), numbers
 
 
-def _company(number: int, step: Step) -> object:
-    """Equal for steps that one step may ask for: scores are asked for each query by itself."""
+def _company(step: Step) -> object:
+    """Equal for steps that one step may ask for."""
     match step:
         case Embed():
             return Embed, step.using
         case Search():
             return Search, repr(step.consistency), step.timeout
-        case Score():
-            return number
+        case Score() | Scores():
+            return Scores
     assert_never(step)
 
 
 def _joined(steps: Sequence[Step]) -> Step:
-    """One step that asks what these ask, which are of one kind and, for `Score`, just one."""
+    """One step that asks what these ask, which are of one kind."""
     first = steps[0]
+    if len(steps) == 1:
+        return first
     match first:
         case Embed():
             return replace(first, texts=[text for step in steps if isinstance(step, Embed) for text in step.texts])
         case Search():
             return replace(first, requests=[request for step in steps if isinstance(step, Search) for request in step.requests])
-        case Score():
-            return first
+        case Score() | Scores():
+            return Scores([one for step in steps for one in _scorings(step)])
     assert_never(first)
 
 
-def _shares(answers: list[Any], steps: Sequence[Step]) -> Iterator[list[Any]]:
+def _scorings(step: Step) -> Sequence[Score]:
+    match step:
+        case Score():
+            return [step]
+        case Scores():
+            return step.asked
+        case _:
+            return ()
+
+
+def _shares(answers: list[Any], steps: Sequence[Step]) -> Iterator[Any]:
     """Deal the answers of a merged step out to the steps that it was merged from."""
     start = 0
     for step in steps:
-        size = len(step.requests) if isinstance(step, Search) else len(step.texts)
-        yield answers[start : start + size]
+        match step:
+            case Score():
+                size = 1
+            case Scores():
+                size = len(step.asked)
+            case Search():
+                size = len(step.requests)
+            case Embed():
+                size = len(step.texts)
+        share = answers[start : start + size]
+        yield share[0] if isinstance(step, Score) else share
         start += size

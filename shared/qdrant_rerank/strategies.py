@@ -21,6 +21,7 @@ from .errors import QueryError, StrategyError, did_you_mean
 from .lint import Lint
 from .literals import literal
 from .query import Inputs, Query, Scope, Target, both, not_a_filter, sealed
+from .reach import shortfalls
 from .schema import Schema
 from .steps import Embed, Flow, Points, QueryVector, Request, Search
 from .vectors import checked_vector
@@ -46,7 +47,10 @@ class Strategy(ABC):
     Laws (tested): `eval(repr(s)) == s`; `from_json(to_json(s)) == s`; `flow` is pure between its steps.
     """
 
-    cost: ClassVar[Cost] = Cost()
+    @property
+    def cost(self) -> Cost:
+        """What one query costs."""
+        return Cost()
 
     @abstractmethod
     def needs(self) -> frozenset[str]:
@@ -83,6 +87,18 @@ class Strategy(ABC):
     def features(self) -> frozenset[FeatureName]:
         """What the server must be able to do."""
         return frozenset(feature for stage in self.stages() for feature in stage.own_features())
+
+    def request_time(self) -> frozenset[str]:
+        """The names of the request-time values that it reads."""
+        return frozenset(name for stage in self.stages() for name in stage.own_request_time)
+
+    def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:
+        """Why it can't do what a call asks for."""
+        yield from ()
+
+    def first_requests(self, inputs: Inputs, scope: Scope) -> Iterator[Request]:
+        """The requests that are known before anything was found, to be shown."""
+        yield from ()
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -156,6 +172,11 @@ class Stage(Strategy):
         info = None if self.vector is None else schema.vectors.get(self.vector)
         return info is not None and info.is_distance
 
+    @property
+    def own_request_time(self) -> frozenset[str]:
+        """The names of the request-time values that this stage reads, apart from its candidates."""
+        return frozenset()
+
     def own_problems(self, target: Target) -> Iterator[str]:
         """Why this stage, apart from its candidates, can't run on `target`."""
         yield from ()
@@ -190,6 +211,12 @@ class Stage(Strategy):
         request = self.request(inputs, scope)
         [points] = yield from Search([request], scope.consistency, scope.timeout)
         return points
+
+    def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:
+        yield from shortfalls(self, scope.reach, "the call asks for")
+
+    def first_requests(self, inputs: Inputs, scope: Scope) -> Iterator[Request]:
+        yield self.request(inputs, scope)
 
     def request(self, inputs: Inputs, scope: Scope) -> Request:
         """The request for this stage and all its candidates; pure."""

@@ -14,12 +14,16 @@ from typing import Any
 import numpy as np
 from qdrant_client import models
 
+from .blending import summands
 from .errors import QueryError, StrategyError
 from .expressions.evaluation import Table, evaluate
 from .expressions.nodes import Expression, Sigmoid, Sum
 from .fusing import fused_terms
 from .plan import Plan
-from .query import Inputs, Query, Scope, both
+from .query import Inputs, Query, Scope, both, query_token_counts
+from .rescore import Rescore
+from .results import notes_of
+from .selecting import selected
 from .stages import Formula, Fusion, Mmr
 from .steps import Flow, Points, Search
 from .strategies import Stage, embedded
@@ -61,6 +65,7 @@ class ResultReason:
         terms: what adds up to `total`; empty for strategies that don't add (MMR).
         total: the sum of the terms: the score, or what `link` makes the score of.
         link: "identity", or "sigmoid" where the score is the sigmoid of the sum.
+        without_terms: why there are no terms; "" if there are.
     """
 
     id: models.ExtendedPointId
@@ -70,6 +75,7 @@ class ResultReason:
     terms: tuple[Term, ...]
     total: float
     link: str = "identity"
+    without_terms: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, e.g. for a document's metadata."""
@@ -93,9 +99,12 @@ class Explained:
         """What put one result above another: the differences of their terms, largest first; they sum to the lead.
 
         Raises:
-            QueryError: one of the two is not among the results.
+            QueryError: one of the two is not among the results, or its score has no terms.
         """
         first, second = self._reason(above), self._reason(below)
+        for reason in (first, second):
+            if not reason.terms:
+                raise QueryError(f"the score of point {reason.id!r} has no terms to compare: {reason.without_terms}")
         pairs = zip(first.terms, second.terms, strict=True)
         differences = [Term(ours.text, ours.value - theirs.value) for ours, theirs in pairs]
         return tuple(sorted(differences, key=lambda term: -abs(term.value)))
@@ -109,14 +118,18 @@ class Explained:
 
 
 def explained(plan: Plan, query: Query) -> Flow[Explained]:
-    """The results of `plan` for `query`, each with its reason; one round trip.
+    """The results of `plan` for `query`, each with its reason; as many round trips as the query itself takes.
 
     Raises:
-        StrategyError: the strategy is more than one request, or its call groups results.
+        StrategyError: there is no saying for this kind of strategy, or its call groups results.
     """
     root, scope = plan.strategy, plan.scope
+    if isinstance(root, Rescore):
+        return (yield from _rescored(root, plan, query))
     if not isinstance(root, Stage):
-        raise StrategyError(f"only strategies that Qdrant runs alone can be explained result by result, not {root!r}")
+        raise StrategyError(
+            f"only strategies that Qdrant runs alone, and Rescore over them, can be explained result by result, not {root!r}"
+        )
     if scope.group_by is not None:
         raise StrategyError("results of a group query can't be explained: leave out group_by")
     inputs = yield from embedded(query, root.needs(), plan.target)
@@ -124,7 +137,30 @@ def explained(plan: Plan, query: Query) -> Flow[Explained]:
     whole = replace(scope, with_payload=True)  # what the terms read, whatever of it the call wants to see
     requests = [root.request(inputs, whole), *(leg.request(inputs, _whole(leg, scope)) for leg in legs)]
     points, *found = yield from Search(requests, scope.consistency, scope.timeout)
-    return Explained(points, tuple(_reasons(root, points, legs, found, inputs, scope)))
+    reasons = tuple(_reasons(root, points, legs, found, inputs, scope))
+    if scope.with_payload is not True:
+        points = [point.model_copy(update={"payload": selected(point.payload, scope.with_payload)}) for point in points]
+    return Explained(points, reasons)
+
+
+def _rescored(root: Rescore, plan: Plan, query: Query) -> Flow[Explained]:
+    """The results of a rescoring: what the strategy below made of each, and what the model's score adds to it."""
+    scope = root.candidate_scope(plan.scope)
+    below = yield from explained(replace(plan, strategy=root.below, scope=scope), query)
+    points = yield from root.ranked(below.points, query, replace(plan.scope, with_payload=True), plan.target)
+    before = {reason.id: reason for reason in below.reasons}
+    read = [point for point in points if "relevance_score" in notes_of(point)]
+    terms = summands(root.blend, read, query, root.sign(plan.target))
+    values = {point.id: [Term(text, float(column[row])) for text, column in terms] for row, point in enumerate(read)}
+    reasons = []
+    for rank, point in enumerate(points, (plan.scope.offset or 0) + 1):
+        found = before[point.id]
+        legs = *found.legs, LegHit("retrieval", found.rank, found.score)
+        own = tuple(values.get(point.id, ()))
+        why_not = "" if own else f"the model didn't read it ({notes_of(point).get('not_rescored')})"
+        total = sum(term.value for term in own) if own else point.score
+        reasons.append(ResultReason(point.id, rank, point.score, legs, own, total, without_terms=why_not))
+    return Explained(points, tuple(reasons))
 
 
 def _legs(stage: Stage) -> Iterator[Stage]:
@@ -157,7 +193,8 @@ def _reasons(
         leg_hits = tuple(LegHit(name, *ranks.get(point.id, (None, None))) for name, ranks in zip(names, hits, strict=True))
         own = tuple(Term(text, float(values[row])) for text, values in terms)
         total = sum(term.value for term in own) if own else point.score
-        yield ResultReason(point.id, (scope.offset or 0) + row + 1, point.score, leg_hits, own, total, link)
+        why_not = "" if own else "MMR chooses each result by its likeness to those before it"
+        yield ResultReason(point.id, (scope.offset or 0) + row + 1, point.score, leg_hits, own, total, link, why_not)
 
 
 def _names(legs: Sequence[Stage]) -> list[str]:
@@ -209,4 +246,5 @@ def _table(formula: Formula, points: Points, found: Sequence[Points], inputs: In
         scores=scores,
         features=inputs.features,
         now=inputs.now or dt.datetime.now(dt.UTC),
+        tokens=query_token_counts((stage.vector for stage in formula.candidates), inputs),
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank.steps import Embed, Flow, Score, Search, Step, run, together
+from qdrant_rerank.steps import AsyncServices, Embed, Flow, Score, Scores, Search, Step, arun, run, together
 from tests.core.test_steps import Broken, breaking, services
 from tests.support import script
 
@@ -69,10 +70,50 @@ def test_texts_for_the_same_vectors_are_embedded_at_once_and_others_apart() -> N
     assert result == [("one", "1"), ("two", "2"), ("three", "3")]
 
 
-def test_each_query_is_scored_by_itself() -> None:
-    steps, result = script(together([scores("q", "a", "b"), scores("r", "c"), scores("q", "a", "b")]), [1, 2], [3], [4, 5])
-    assert steps == [Score("q", ("a", "b")), Score("r", ("c",)), Score("q", ("a", "b"))]
-    assert result == [("q", [1, 2]), ("r", [3]), ("q", [4, 5])]
+def test_scorings_of_one_moment_are_one_step_and_each_flow_gets_its_scores() -> None:
+    def several() -> Flow[Any]:
+        return (yield from Scores([Score("s", ("d",)), Score("t", ("e", "f"))]))
+
+    flows = [scores("q", "a", "b"), several(), scores("q", "a", "b")]
+    steps, result = script(together(flows), [[1, 2], [3], [4, 5], [6, 7]])
+    asked = [Score("q", ("a", "b")), Score("s", ("d",)), Score("t", ("e", "f")), Score("q", ("a", "b"))]
+    assert steps == [Scores(asked)]
+    assert result == [("q", [1, 2]), [[3], [4, 5]], ("q", [6, 7])]
+
+
+def test_a_scoring_that_fails_fails_its_own_flow_alone() -> None:
+    def tolerant(query: str) -> Flow[Any]:
+        try:
+            return (yield from scores(query, "a"))
+        except Broken:
+            return "kept"
+
+    def score(query: str, texts: Any) -> list[float]:
+        if query == "bad":
+            raise Broken
+        return [0.5] * len(texts)
+
+    flows = [tolerant("good"), tolerant("bad"), tolerant("fine")]
+    assert run(together(flows), services(score=score)) == [("good", [0.5]), "kept", ("fine", [0.5])]
+
+
+async def test_async_scorings_run_side_by_side() -> None:
+    both = asyncio.Barrier(2)
+
+    class Meeting:
+        async def score(self, query: str, texts: Any) -> list[float]:
+            await asyncio.wait_for(both.wait(), 5)
+            if query == "bad":
+                raise Broken
+            return [1.0]
+
+    answers = await arun(both_answers(), cast("AsyncServices", Meeting()))
+    assert answers[0] == [1.0]
+    assert isinstance(answers[1], Broken)
+
+
+def both_answers() -> Flow[Any]:
+    return (yield from Scores([Score("good", ("a",)), Score("bad", ("a",))]))
 
 
 def test_steps_of_different_kinds_are_asked_one_after_the_other_embeddings_first() -> None:

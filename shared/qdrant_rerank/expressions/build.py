@@ -22,7 +22,9 @@ from .nodes import (
     Logarithm,
     Maximum,
     Minimum,
+    ModelScore,
     Now,
+    QueryTokens,
     Quotient,
     Raw,
     Sigmoid,
@@ -49,8 +51,11 @@ __all__ = [
     "log",
     "log10",
     "max_",
+    "max_sim",
     "min_",
+    "model",
     "now",
+    "query_tokens",
     "raw",
     "relu",
     "score",
@@ -74,6 +79,29 @@ def score(name: str | None = None, default: float = 0.0) -> Expression:
         default: the score of a point that this stage did not find (another one did).
     """
     return CandidateScore(name, default)
+
+
+def model() -> Expression:
+    """The score of the model that reads the text; for `Rescore(blend=0.9 * sigmoid(model()) + 0.1 * field(…))` alone."""
+    return ModelScore()
+
+
+def query_tokens(using: str) -> Expression:
+    """How many token vectors the query has for the multivector `using`."""
+    return QueryTokens(using)
+
+
+def max_sim(using: str, name: str | None = None, default: float = 0.0) -> Expression:
+    """The mean over the query's tokens of each one's best similarity: a late-interaction score that compares across queries.
+
+    That is MaxSim (Khattab and Zaharia 2020, ColBERT) divided by the number of query tokens: between -1 and 1 for Cosine.
+
+    Args:
+        using: the multivector.
+        name: the name of the candidate stage that compares it; the vector's name if None.
+        default: the undivided score of a point that this stage did not find.
+    """
+    return Quotient(CandidateScore(using if name is None else name, default), QueryTokens(using), at_zero=0.0)
 
 
 def field(key: str, default: float | None = None) -> Expression:

@@ -19,7 +19,7 @@ from qdrant_client import models
 
 from ..errors import PlanError, QueryError, StrategyError
 from . import columns
-from .lowering import EXPONENT_BOUND, SIGMOID_BOUND
+from .lowering import EXPONENT_BOUND, MODEL_ELSEWHERE, SIGMOID_BOUND
 from .nodes import (
     Absolute,
     Affinity,
@@ -36,10 +36,12 @@ from .nodes import (
     Logarithm,
     Maximum,
     Minimum,
+    ModelScore,
     Negative,
     Now,
     Power,
     Product,
+    QueryTokens,
     Quotient,
     Raw,
     Sigmoid,
@@ -48,7 +50,7 @@ from .nodes import (
     Tanh,
     When,
 )
-from .reading import given_map, given_number, given_place
+from .reading import given_map, given_number, given_place, token_count
 from .wire import f32_pair
 
 __all__ = ["Table", "evaluate", "score_points"]
@@ -67,6 +69,8 @@ class Table:
         features: the query's request-time values.
         now: what `now()` means.
         vectors: for `HasVectorCondition`: the names of the vectors that each point has.
+        tokens: for `query_tokens(name)`: how many token vectors the query has, by vector.
+        model: for `model()`: n scores of the model that read the texts.
     """
 
     payloads: Sequence[Mapping[str, Any]]
@@ -75,6 +79,8 @@ class Table:
     features: Mapping[str, Any] = field(default_factory=dict[str, Any])
     now: dt.datetime | None = None
     vectors: Sequence[Sequence[str]] | None = None
+    tokens: Mapping[str, int] = field(default_factory=dict[str, int])
+    model: Column | None = None
 
     def __len__(self) -> int:
         return len(self.payloads)
@@ -151,6 +157,12 @@ def _leaf(expression: Expression, table: Table) -> Column:
             return table.all(columns.seconds(table.now))
         case Instant(at):
             return table.all(columns.seconds(at))
+        case QueryTokens():
+            return table.all(token_count(expression, table.tokens))
+        case ModelScore():
+            if table.model is None:
+                raise StrategyError(MODEL_ELSEWHERE)
+            return table.model
         case Raw():
             raise StrategyError(f"{expression!r} can be computed by an engine only: it is a raw expression")
         case _:

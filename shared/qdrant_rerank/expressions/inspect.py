@@ -8,7 +8,20 @@ from typing import Any
 
 from qdrant_client import models
 
-from .nodes import Affinity, CandidateScore, DatetimeField, Expression, Field, GeoDistance, Given, Now, Raw, When
+from .nodes import (
+    Affinity,
+    CandidateScore,
+    DatetimeField,
+    Expression,
+    Field,
+    GeoDistance,
+    Given,
+    ModelScore,
+    Now,
+    QueryTokens,
+    Raw,
+    When,
+)
 
 __all__ = [
     "PayloadKey",
@@ -20,6 +33,7 @@ __all__ = [
     "payload_keys",
     "place_names",
     "placeholder_features",
+    "reads_model",
     "walk",
 ]
 
@@ -151,6 +165,11 @@ def placeholder_features(expression: Expression) -> dict[str, Any]:
     return numbers | maps | dict.fromkeys(place_names(expression), (0.0, 0.0))
 
 
+def reads_model(expression: Expression) -> bool:
+    """Whether the expression reads the score of a model."""
+    return any(isinstance(node, ModelScore) for node in walk(expression))
+
+
 def fixed_nodes(expression: Expression) -> dict[int, Expression]:
     """By identity, the nodes that mean the same in every query: nothing in them is request-time."""
     fixed: dict[int, Expression] = {}
@@ -163,7 +182,7 @@ def fixed_nodes(expression: Expression) -> dict[int, Expression]:
 def _is_request_time(node: Expression) -> bool:
     if isinstance(node, GeoDistance):
         return isinstance(node.origin, str)
-    return isinstance(node, Given | Affinity | Now)
+    return isinstance(node, Given | Affinity | Now | QueryTokens)
 
 
 def depth(expression: Expression) -> int:

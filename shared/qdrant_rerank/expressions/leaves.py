@@ -20,7 +20,9 @@ __all__ = [
     "GeoDistance",
     "Given",
     "Instant",
+    "ModelScore",
     "Now",
+    "QueryTokens",
     "Raw",
     "When",
     "from_model",
@@ -44,6 +46,22 @@ class CandidateScore(Expression):
         if self.name is not None and not isinstance(self.name, str):
             raise StrategyError(f"score() takes the name of a candidate, got {self.name!r}")
         check_number(self.default, f"the default of score({self.name!r})", required=True)
+
+
+@dataclass(frozen=True, repr=False)
+class ModelScore(Expression):
+    """The score of the model that reads the text, where `Rescore(blend=…)` blends it; Qdrant can't know it."""
+
+
+@dataclass(frozen=True, repr=False)
+class QueryTokens(Expression):
+    """How many token vectors the query has for a multivector: what a MaxSim score is divided by to compare queries."""
+
+    using: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.using, str):
+            raise StrategyError(f"query_tokens() takes the name of a multivector, got {self.using!r}")
 
 
 @dataclass(frozen=True, repr=False)

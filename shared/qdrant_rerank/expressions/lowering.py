@@ -40,10 +40,12 @@ from .nodes import (
     Logarithm,
     Maximum,
     Minimum,
+    ModelScore,
     Negative,
     Now,
     Power,
     Product,
+    QueryTokens,
     Quotient,
     Raw,
     Sigmoid,
@@ -68,12 +70,15 @@ from .wire import (
     total,
 )
 
-__all__ = ["EXPONENT_BOUND", "SIGMOID_BOUND", "Candidate", "Lowering", "lower", "score_index"]
+__all__ = ["EXPONENT_BOUND", "MODEL_ELSEWHERE", "SIGMOID_BOUND", "Candidate", "Lowering", "lower", "score_index"]
 
 SIGMOID_BOUND: Final = 80.0
 """Sigmoids are computed of -80 to 80: exp(80) is far from overflow, sigmoid(-80) still a normal 32-bit float."""
 EXPONENT_BOUND: Final = 700.0
 """Exponents are at most 700: exp(709.8) overflows 64-bit floats."""
+MODEL_ELSEWHERE: Final = (
+    "model() is the score of a model that reads the text, which Qdrant can't know: use it in Rescore(blend=…), not in a Formula"
+)
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,7 @@ class Lowering:
         defaults: the defaults of candidate scores; filled by lowering.
         fixed: by identity, the nodes that no query changes, so that their lowering can be used again.
         compiled: by identity, the lowering of fixed nodes; filled by lowering.
+        tokens: by multivector, how many token vectors the query has.
     """
 
     candidates: Sequence[Candidate]
@@ -105,6 +111,7 @@ class Lowering:
     defaults: dict[str, float] = field(default_factory=dict[str, float])
     fixed: Mapping[int, Expression] = field(default_factory=dict[int, Expression])
     compiled: dict[int, models.Expression] = field(default_factory=dict[int, models.Expression])
+    tokens: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
     def max_min(self) -> bool:
@@ -164,6 +171,10 @@ def _lower(expression: Expression, to: Lowering) -> models.Expression:
             return inner
         case CandidateScore() | Field() | Given() | Affinity() | DatetimeField() | GeoDistance() | Now() | Instant():
             return _leaf(expression, to)
+        case QueryTokens():
+            return to.constant(reading.token_count(expression, to.tokens))
+        case ModelScore():
+            raise StrategyError(MODEL_ELSEWHERE)
         case _:
             return _function(expression, to)
 

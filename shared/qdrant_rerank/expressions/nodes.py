@@ -19,7 +19,20 @@ from .functions import (
     SquareRoot,
     Tanh,
 )
-from .leaves import Affinity, CandidateScore, DatetimeField, Field, GeoDistance, Given, Instant, Now, Raw, When
+from .leaves import (
+    Affinity,
+    CandidateScore,
+    DatetimeField,
+    Field,
+    GeoDistance,
+    Given,
+    Instant,
+    ModelScore,
+    Now,
+    QueryTokens,
+    Raw,
+    When,
+)
 
 __all__ = [
     "Absolute",
@@ -39,10 +52,12 @@ __all__ = [
     "Logarithm",
     "Maximum",
     "Minimum",
+    "ModelScore",
     "Negative",
     "Now",
     "Power",
     "Product",
+    "QueryTokens",
     "Quotient",
     "Raw",
     "Sigmoid",

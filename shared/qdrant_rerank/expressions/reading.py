@@ -17,7 +17,7 @@ from qdrant_client import models
 from ..checks import is_finite
 from ..errors import QueryError, StrategyError
 from .arguments import check_place
-from .leaves import Affinity, Given
+from .leaves import Affinity, Given, QueryTokens
 from .wire import either, product, total
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "iso",
     "no_category",
     "number",
+    "token_count",
 ]
 
 F32_MAX: Final = 3.4e38
@@ -162,6 +163,21 @@ def given_place(origin: tuple[float, float] | str, features: Mapping[str, Any]) 
         return check_place(features[origin], f"the request-time value {origin!r}")
     except StrategyError as error:  # the strategy is right; the query is not
         raise QueryError(str(error)) from None
+
+
+def token_count(node: QueryTokens, tokens: Mapping[str, int]) -> float:
+    """How many token vectors the query has for the multivector that `node` means.
+
+    Raises:
+        StrategyError: no candidate compares such a vector.
+    """
+    if node.using not in tokens:
+        there = ", ".join(map(repr, tokens)) or "none"
+        raise StrategyError(
+            f"query_tokens({node.using!r}): no candidate compares such a multivector with token vectors that are known here; "
+            f"there are: {there}"
+        )
+    return float(tokens[node.using])
 
 
 def iso(moment: dt.datetime) -> str:

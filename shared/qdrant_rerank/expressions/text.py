@@ -19,10 +19,12 @@ from .nodes import (
     Logarithm,
     Maximum,
     Minimum,
+    ModelScore,
     Negative,
     Now,
     Power,
     Product,
+    QueryTokens,
     Quotient,
     Raw,
     Sigmoid,
@@ -92,6 +94,10 @@ def _function(expression: Expression) -> str:
         case CandidateScore(name, default):
             named = {} if default == 0.0 else {"default": default}
             return call("score", **named) if name is None else call("score", name, **named)
+        case ModelScore():
+            return "model()"
+        case QueryTokens(using):
+            return call("query_tokens", using)
         case Field(key, default):
             return call("field", key, **_given(default=default))
         case Given(name, default):

@@ -12,11 +12,12 @@ from qdrant_client import models
 
 from ..capabilities import Capabilities, FeatureName
 from ..errors import StrategyError
-from ..expressions.inspect import candidate_scores, depth, fixed_nodes, payload_keys, placeholder_features
-from ..expressions.lowering import Candidate, Lowering, lower, score_index
-from ..expressions.nodes import Expression, ExpressionLike, as_expression
+from ..expressions.inspect import candidate_scores, depth, fixed_nodes, payload_keys, placeholder_features, reads_model, walk
+from ..expressions.lowering import MODEL_ELSEWHERE, Candidate, Lowering, lower, score_index
+from ..expressions.nodes import Expression, ExpressionLike, QueryTokens, as_expression
+from ..expressions.reading import token_count
 from ..lint import Extent, Lint, extent, extent_problems, extent_warnings, index_problems, index_warnings
-from ..query import Inputs, Target
+from ..query import Inputs, Target, query_token_counts
 from ..schema import Schema
 from ..strategies import Stage
 
@@ -71,6 +72,8 @@ class Formula(Stage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if reads_model(self.expression):
+            raise StrategyError(MODEL_ELSEWHERE)
         if self.params is not None:
             raise StrategyError("a formula searches nothing that params could be for: give them to its candidates")
         if self.candidates and all(stage.title is not None for stage in self.candidates):
@@ -80,6 +83,12 @@ class Formula(Stage):
         named = [Candidate(stage.title) for stage in candidates]
         for score in candidate_scores(self.expression):
             score_index(score, named)
+
+    def _check_tokens(self, target: Target) -> None:
+        tokens = self._tokens(Inputs(target))
+        for node in walk(self.expression):
+            if isinstance(node, QueryTokens):
+                token_count(node, tokens)
 
     def query(self, inputs: Inputs, limit: int) -> models.QueryInterface:
         target = inputs.target
@@ -95,12 +104,17 @@ class Formula(Stage):
             memory.defaults,
             self._fixed_nodes,
             memory.compiled,
+            self._tokens(inputs),
         )
         formula = lower(self.expression, lowering)
         query = models.FormulaQuery.model_construct(formula=formula, defaults=memory.defaults)
         if id(self.expression) in self._fixed_nodes:
             memory.query = query
         return query
+
+    def _tokens(self, inputs: Inputs) -> dict[str, int]:
+        """By multivector that a candidate compares, how many token vectors the query has; 1 where it has none yet."""
+        return query_token_counts((stage.vector for stage in self.candidates), inputs)
 
     def as_candidates(self, schema: Schema) -> tuple[Candidate, ...]:
         """The candidate stages as the expression sees them."""
@@ -120,8 +134,7 @@ class Formula(Stage):
         return fixed_nodes(self.expression)
 
     @cached_property
-    def reads_features(self) -> frozenset[str]:
-        """The names of the request-time values that the expression reads."""
+    def own_request_time(self) -> frozenset[str]:
         return frozenset(placeholder_features(self.expression))
 
     @cached_property
@@ -135,6 +148,7 @@ class Formula(Stage):
         else:
             try:
                 self._check_scores(self.candidates)
+                self._check_tokens(target)
             except StrategyError as error:
                 yield str(error)
             yield from self._flattering_defaults(target.schema)

@@ -1,0 +1,30 @@
+"""Whether the candidates of stages can fill what is asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .strategies import Stage
+
+__all__ = ["shortfalls"]
+
+
+def shortfalls(stage: Stage, needed: int, who: str) -> Iterator[str]:
+    """Stages, from `stage` down, whose candidates together hand on fewer points than it is to rank.
+
+    Args:
+        stage: the outermost.
+        needed: how many points it is to rank.
+        who: what asks for them, for the messages, e.g. "the call asks for".
+    """
+    together = sum(candidate.reach(needed) for candidate in stage.candidates)
+    if stage.candidates and together < needed:
+        listed = ", ".join(f"{candidate!r}" for candidate in stage.candidates)
+        yield (
+            f"{who} {needed} points, but the candidates of {type(stage).__name__} hand on {together}: "
+            f"raise the limit of {listed} to {needed} or more, or ask for fewer"
+        )
+    for candidate in stage.candidates:
+        yield from shortfalls(candidate, candidate.needs_points(needed), f"{type(candidate).__name__} is to hand on")

@@ -1,0 +1,245 @@
+"""`Rescore`: the candidates of any strategy, read and ranked anew by a model; and its score blended with business terms."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Final, Literal, Self, TypeAlias, get_args
+
+import numpy as np
+
+from .blending import blended, check_blend
+from .checks import is_whole
+from .errors import PlanWarning, QdrantRerankError, QueryError, ScoringError, StrategyError
+from .expressions.inspect import placeholder_features
+from .expressions.nodes import Expression, ExpressionLike, as_expression
+from .literals import literal
+from .payload import read_contents
+from .query import Inputs, Query, Scope, Target
+from .reach import shortfalls
+from .results import noted, notes_of
+from .schema import Schema
+from .steps import Flow, Points, Request, Score
+from .strategies import Cost, Stage, Strategy
+
+__all__ = ["READ", "MissingText", "OnError", "Rescore"]
+
+READ: Final = 50
+"""How many candidates a model reads where neither `Rescore` nor the strategy below sets a limit."""
+
+OnError: TypeAlias = Literal["raise", "keep_order"]
+MissingText: TypeAlias = Literal["last", "drop", "raise"]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, init=False)
+class Rescore(Strategy):
+    """The candidates of a strategy, scored by the executor's model, which reads their texts.
+
+    Each result notes its `retrieval_score` (what the strategy below gave) and its `relevance_score` (what the model gave);
+    its `score` is the latter, or the blend of both. Equal scores keep the order of the search.
+
+    Args:
+        limit: how many candidates the model reads; the limit of the strategy below if None, else 50.
+        top_n: how many results to return at most, even where the call asks for more.
+        on_error: what happens when the model fails: "raise" its error, or "keep_order", which returns the candidates as
+            the search ranked them, each with the note `not_rescored`, and warns.
+        missing_text: what happens to a point without text: it comes "last", behind all that were read, with the note
+            `not_rescored`; or it is left out ("drop"); or the query fails ("raise").
+        blend: an expression of `model()`, e.g. `0.9 * sigmoid(model()) + 0.1 * decay_exp(…)`, computed here for the final
+            score. It may read `score()` (of the strategy below), payload, request-time values and the time.
+
+    Raises:
+        StrategyError: an argument is wrong.
+    """
+
+    limit: int | None = None
+    top_n: int | None = None
+    on_error: OnError = "raise"
+    missing_text: MissingText = "last"
+    blend: Expression | None = None
+    candidate: Strategy | None = None
+
+    def __init__(
+        self,
+        *,
+        limit: int | None = None,
+        top_n: int | None = None,
+        on_error: OnError = "raise",
+        missing_text: MissingText = "last",
+        blend: ExpressionLike | None = None,
+        candidate: Strategy | None = None,
+    ) -> None:
+        # written out because what is given and what is kept differ: a number becomes an expression
+        object.__setattr__(self, "limit", limit)
+        object.__setattr__(self, "top_n", top_n)
+        object.__setattr__(self, "on_error", on_error)
+        object.__setattr__(self, "missing_text", missing_text)
+        object.__setattr__(self, "blend", None if blend is None else as_expression(blend))
+        object.__setattr__(self, "candidate", candidate)
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        for name, value in (("limit", self.limit), ("top_n", self.top_n)):
+            if value is not None and not is_whole(value, 1):
+                raise StrategyError(f"the {name} of Rescore must be a whole number of at least 1, got {value!r}")
+        if self.limit is not None and self.top_n is not None and self.top_n > self.limit:
+            raise StrategyError(f"Rescore reads limit={self.limit} candidates, and can't return top_n={self.top_n} of them")
+        _check_choice("on_error", self.on_error, get_args(OnError))
+        _check_choice("missing_text", self.missing_text, get_args(MissingText))
+        if self.candidate is not None and not isinstance(self.candidate, Strategy):
+            raise StrategyError(f"Rescore runs over a strategy, got {self.candidate!r}")
+        if self.blend is not None:
+            check_blend(self.blend)
+
+    def over(self, candidate: Strategy) -> Self:
+        """This rescoring, of what that strategy finds."""
+        return replace(self, candidate=candidate)
+
+    # What it is made of
+
+    @property
+    def below(self) -> Strategy:
+        """The strategy whose candidates are read.
+
+        Raises:
+            StrategyError: there is none.
+        """
+        if self.candidate is None:
+            raise StrategyError(f"{self!r} has nothing to read: add .over(Nearest(limit=50))")
+        return self.candidate
+
+    @property
+    def reads(self) -> int:
+        """How many candidates the model reads."""
+        below = getattr(self.candidate, "limit", None)
+        return self.limit or below or READ
+
+    @property
+    def cost(self) -> Cost:
+        below = self.below.cost
+        return Cost(below.round_trips, below.model_calls + self.reads)
+
+    def needs(self) -> frozenset[str]:
+        return self.below.needs()
+
+    def resolved(self, schema: Schema) -> Self:
+        return replace(self, candidate=self.below.resolved(schema))
+
+    def stages(self) -> Iterator[Stage]:
+        yield from self.below.stages()
+
+    def request_time(self) -> frozenset[str]:
+        own = () if self.blend is None else placeholder_features(self.blend)
+        return self.below.request_time().union(own)
+
+    def first_requests(self, inputs: Inputs, scope: Scope) -> Iterator[Request]:
+        yield from self.below.first_requests(inputs, self.candidate_scope(scope))
+
+    def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:
+        if scope.group_by is not None:
+            yield "group_by can't be combined with Rescore: a model ranks points, not groups"
+            return
+        wanted = scope.reach if self.top_n is None else min(scope.reach, self.top_n)
+        if wanted > self.reads:
+            yield f"the call asks for {wanted} points, but Rescore reads {self.reads}: raise its limit, or ask for fewer"
+        if isinstance(self.below, Stage):
+            yield from shortfalls(self.below, self.reads, "Rescore reads")
+        else:
+            yield from self.below.scope_problems(self.candidate_scope(scope), target)
+
+    def candidate_scope(self, scope: Scope) -> Scope:
+        """What the strategy below is asked for."""
+        payload = True if scope.with_payload is False else scope.with_payload
+        return replace(scope, limit=self.reads, offset=None, score_threshold=None, with_payload=payload)
+
+    # What it does
+
+    def flow(self, query: Query, scope: Scope, target: Target) -> Flow[Points]:
+        points = yield from self.below.flow(query, self.candidate_scope(scope), target)
+        return (yield from self.ranked(points, query, scope, target))
+
+    def ranked(self, points: Points, query: Query, scope: Scope, target: Target) -> Flow[Points]:
+        """`points`, candidates in the order of the search, in the order of the model's scores, cut to the scope.
+
+        Raises:
+            QueryError: the query has no text for the model to read.
+            ScoringError: a point has no text, and `missing_text` is "raise"; or the model's scores are unusable.
+        """
+        if not query.text.strip():
+            raise QueryError(f"the query's text is empty ({query.text!r}): a model has to read it to score texts against it")
+        if not points:
+            return []
+        texts = self._texts(points, target)
+        read = [row for row, text in enumerate(texts) if text.strip()]
+        unread = [row for row, text in enumerate(texts) if not text.strip()]
+        self._check_missing(points, unread)
+        try:
+            relevance = (yield from Score(query.text, [texts[row] for row in read])) if read else []
+            scores = blended(self.blend, [points[row] for row in read], relevance, query, self.sign(target))
+        except Exception as error:
+            if self.on_error == "raise" or (isinstance(error, QdrantRerankError) and not isinstance(error, ScoringError)):
+                raise
+            return self._cut(_kept_in_order(points, error), scope)
+        order = np.argsort(-scores, kind="stable")
+        ranked: Points = [
+            noted(
+                points[read[place]],
+                float(scores[place]),
+                retrieval_score=float(points[read[place]].score),
+                relevance_score=float(relevance[place]),
+            )
+            for place in order
+        ]
+        if self.missing_text == "last" and scope.score_threshold is None:  # they have no score that could reach it
+            ranked += [noted(points[row], not_rescored="no text") for row in unread]
+        return self._cut(ranked, scope)
+
+    def _texts(self, points: Points, target: Target) -> list[str]:
+        texts = [target.payload.content(point.payload or {}).text for point in points]
+        if not any(text.strip() for text in texts):  # says whether it is the points or the mapping
+            read_contents(points, target.payload, target.schema.collection)
+        return texts
+
+    def _check_missing(self, points: Points, unread: Sequence[int]) -> None:
+        if unread and self.missing_text == "raise":
+            listed = ", ".join(repr(points[row].id) for row in unread[:5])
+            raise ScoringError(
+                f"{len(unread)} of {len(points)} candidates have no text, e.g. {listed}: set missing_text='last' or 'drop'"
+            )
+
+    def sign(self, target: Target) -> float:
+        """-1 if the scores of the strategy below are distances, else 1."""
+        return -1.0 if isinstance(self.below, Stage) and self.below.is_distance(target.schema) else 1.0
+
+    def _cut(self, ranked: Points, scope: Scope) -> Points:
+        if scope.score_threshold is not None:
+            threshold = scope.score_threshold
+            ranked = [point for point in ranked if point.score >= threshold or "not_rescored" in notes_of(point)]
+        start = scope.offset or 0
+        end = start + scope.limit if self.top_n is None else min(start + scope.limit, self.top_n)
+        cut = ranked[start:end]
+        if scope.with_payload is False:
+            for point in cut:  # they are copies
+                point.payload = None
+        return cut
+
+    def __repr__(self) -> str:
+        own = [attribute for attribute in fields(self) if attribute.name != "candidate"]
+        changed = {each.name: value for each in own if (value := getattr(self, each.name)) != each.default}
+        written = ", ".join(f"{name}={literal(value)}" for name, value in changed.items())
+        return f"Rescore({written})" + ("" if self.candidate is None else f".over({self.candidate!r})")
+
+
+def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise StrategyError(f"the {name} of Rescore is one of {', '.join(map(repr, allowed))}; got {value!r}")
+
+
+def _kept_in_order(points: Points, error: Exception) -> Points:
+    kind = type(error).__name__
+    warnings.warn(
+        PlanWarning(f"the model failed ({kind}): results are in the order of the search, each with the note 'not_rescored'"),
+        stacklevel=2,
+    )
+    return [noted(point, not_rescored=kind, retrieval_score=float(point.score)) for point in points]
