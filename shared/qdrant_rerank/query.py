@@ -15,7 +15,7 @@ from .payload import PRESETS, AnyMapping
 from .schema import Schema
 from .steps import QueryVector, Vectors
 
-__all__ = ["Inputs", "Query", "Scope", "Target", "both", "not_a_filter", "query_token_counts", "sealed"]
+__all__ = ["Inputs", "Query", "Quirks", "Scope", "Target", "both", "not_a_filter", "query_token_counts", "sealed"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,17 @@ class Scope:
             yield f"group_size must be a whole number of at least 1, got {self.group_size!r}"
 
 
+@dataclass
+class Quirks:
+    """What only searching shows of a collection.
+
+    Attributes:
+        several_values: whether points hold lists of several values under keys that formulas read.
+    """
+
+    several_values: bool = False
+
+
 @dataclass(frozen=True)
 class Target:
     """What a strategy is to run on.
@@ -99,11 +110,18 @@ class Target:
         schema: the collection's.
         capabilities: the server's.
         payload: where the text is, for models that read it.
+        quirks: what was found out while searching.
     """
 
     schema: Schema
     capabilities: Capabilities
     payload: AnyMapping = PRESETS["flat"]
+    quirks: Quirks = field(default_factory=Quirks, compare=False, repr=False)
+
+    @property
+    def thorough(self) -> bool:
+        """Whether formulas have to make sure that a payload key holds just one value (see `careful.py`)."""
+        return self.capabilities.engine == "local" or self.quirks.several_values
 
 
 @dataclass(frozen=True)

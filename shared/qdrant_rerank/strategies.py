@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 from qdrant_client import models
 
 from .capabilities import FeatureName
+from .careful import searched
 from .checks import is_finite, is_whole
 from .errors import QueryError, StrategyError, did_you_mean
 from .lint import Lint
@@ -23,7 +24,7 @@ from .literals import literal
 from .query import Inputs, Query, Scope, Target, both, not_a_filter, sealed
 from .reach import shortfalls
 from .schema import Schema
-from .steps import Embed, Flow, Points, QueryVector, Request, Search
+from .steps import Embed, Flow, Points, QueryVector, Request
 from .vectors import checked_vector
 
 __all__ = ["CANDIDATES", "Cost", "Stage", "Strategy", "embedded"]
@@ -208,8 +209,7 @@ class Stage(Strategy):
 
     def flow(self, query: Query, scope: Scope, target: Target) -> Flow[Points]:
         inputs = yield from embedded(query, self.needs(), target)
-        request = self.request(inputs, scope)
-        [points] = yield from Search([request], scope.consistency, scope.timeout)
+        [points] = yield from searched(lambda: [self.request(inputs, scope)], scope, target)
         return points
 
     def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:

@@ -15,6 +15,7 @@ import numpy as np
 from qdrant_client import models
 
 from .blending import summands
+from .careful import searched
 from .errors import QueryError, StrategyError
 from .expressions.evaluation import Table, evaluate
 from .expressions.nodes import Expression, Sigmoid, Sum
@@ -25,7 +26,7 @@ from .rescore import Rescore
 from .results import notes_of
 from .selecting import selected
 from .stages import Formula, Fusion, Mmr
-from .steps import Flow, Points, Search
+from .steps import Flow, Points, Request
 from .strategies import Stage, embedded
 
 __all__ = ["Explained", "LegHit", "ResultReason", "Term", "explained"]
@@ -135,8 +136,11 @@ def explained(plan: Plan, query: Query) -> Flow[Explained]:
     inputs = yield from embedded(query, root.needs(), plan.target)
     legs = list(_legs(replace(root, candidates=tuple(_alone(leg, scope.reach, root.filter) for leg in root.candidates))))
     whole = replace(scope, with_payload=True)  # what the terms read, whatever of it the call wants to see
-    requests = [root.request(inputs, whole), *(leg.request(inputs, _whole(leg, scope)) for leg in legs)]
-    points, *found = yield from Search(requests, scope.consistency, scope.timeout)
+
+    def requests() -> list[Request]:
+        return [root.request(inputs, whole), *(leg.request(inputs, _whole(leg, scope)) for leg in legs)]
+
+    points, *found = yield from searched(requests, scope, plan.target)
     reasons = tuple(_reasons(root, points, legs, found, inputs, scope))
     if scope.with_payload is not True:
         points = [point.model_copy(update={"payload": selected(point.payload, scope.with_payload)}) for point in points]

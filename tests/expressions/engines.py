@@ -16,8 +16,8 @@ ENGINES = ["local", "edge", "edge with payload indexes"]
 
 
 @contextmanager
-def opened(name: str, folder: Path) -> Iterator[Any]:
-    """A client of the engine, with the points in the collection "nasty"."""
+def opened(name: str, folder: Path, lists: bool = True) -> Iterator[Any]:
+    """A client of the engine, with the points in the collection "nasty"; without lists of several values if so asked."""
     if name == "local":
         client: Any = QdrantClient(":memory:")
     else:
@@ -29,7 +29,7 @@ def opened(name: str, folder: Path) -> Iterator[Any]:
         vectors_config={"dense": models.VectorParams(size=4, distance=models.Distance.COSINE)},
         sparse_vectors_config={"sparse": models.SparseVectorParams()},
     )
-    client.upsert("nasty", points())
+    client.upsert("nasty", points(lists=lists))
     if name == "edge with payload indexes":
         for key, kind in INDEXES.items():
             client.create_payload_index("nasty", key, kind)

@@ -26,11 +26,11 @@ CASES = 700  # for each of three engines
 class Engine:
     """One engine, and what its legs find."""
 
-    def __init__(self, client: Any, name: str) -> None:
+    def __init__(self, client: Any, name: str, lists: bool = True) -> None:
         self.name = name
         self.executor = Executor(client, "nasty")
         legs = [self.executor.retrieve(leg, QUERY, Scope(limit=leg.limit or 0)) for leg in LEGS]
-        payloads = {point.id: point.payload or {} for point in worlds.points()}
+        payloads = {point.id: point.payload or {} for point in worlds.points(lists=lists)}
         self.table = Table(
             payloads=list(payloads.values()),
             ids=list(payloads),
@@ -57,6 +57,14 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield Engine(client, request.param)
 
 
+@pytest.fixture(scope="module", params=engines.ENGINES[1:])
+def quick_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """An engine whose points hold no lists, so that formulas never need thorough guards."""
+    with engines.opened(request.param, tmp_path_factory.mktemp("engine"), lists=False) as client:
+        yield Engine(client, request.param, lists=False)
+
+
+@pytest.mark.filterwarnings("ignore:some points of .* hold lists:qdrant_rerank.PlanWarning")
 @settings(
     max_examples=CASES,
     deadline=None,
@@ -66,6 +74,23 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @given(expression=worlds.expressions)
 @example(expression=0.5 * field("x", 0.1) + score("sparse", default=0.0) * field("meta.z", -2.0))
 def test_an_expression_means_the_same_in_numpy_and_in_the_engine(engine: Engine, expression: Expression) -> None:
+    agree(engine, expression)
+
+
+@settings(
+    max_examples=CASES // 2,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+)
+@given(expression=worlds.expressions)
+@example(expression=0.5 * field("x", 0.1) + score("sparse", default=0.0) * field("meta.z", -2.0))
+def test_quick_guards_mean_the_same_where_there_are_no_lists(quick_engine: Engine, expression: Expression) -> None:
+    agree(quick_engine, expression)
+    assert not quick_engine.executor.target().quirks.several_values
+
+
+def agree(engine: Engine, expression: Expression) -> None:
     with np.errstate(all="ignore"):
         expected = score_points(expression, engine.table)
     assume(bool(np.isfinite(expected).all()))

@@ -97,8 +97,11 @@ def payloads(seed: int = 7) -> list[dict[str, Any]]:
     ]
 
 
-def points(seed: int = 7) -> list[models.PointStruct]:
-    """The points, with a dense vector and, for two thirds of them, a sparse one."""
+def points(seed: int = 7, lists: bool = True) -> list[models.PointStruct]:
+    """The points, with a dense vector and, for two thirds of them, a sparse one.
+
+    Without `lists`, the keys that formulas read as one value hold no lists of several.
+    """
     chosen = random.Random(seed + 1)
     made = []
     for number, payload in enumerate(payloads(seed)):
@@ -107,8 +110,18 @@ def points(seed: int = 7) -> list[models.PointStruct]:
             vectors["sparse"] = models.SparseVector(
                 indices=[number % 5, 9], values=[chosen.random() + 0.1, chosen.random() + 0.1]
             )
+        if not lists:
+            payload = {key: value for key, value in payload.items() if key in MANY or not _is_several(value)}
         made.append(models.PointStruct(id=number, vector=vectors, payload=payload))
     return made
+
+
+MANY = ("category", "kind")
+"""Keys of which formulas expect lists."""
+
+
+def _is_several(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 1
 
 
 DENSE_QUERY = [0.3, -1.2, 0.7, 0.05]

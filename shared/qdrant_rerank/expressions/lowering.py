@@ -102,6 +102,7 @@ class Lowering:
         fixed: by identity, the nodes that no query changes, so that their lowering can be used again.
         compiled: by identity, the lowering of fixed nodes; filled by lowering.
         tokens: by multivector, how many token vectors the query has.
+        thorough: whether to make sure that a payload key holds just one value.
     """
 
     candidates: Sequence[Candidate]
@@ -112,6 +113,7 @@ class Lowering:
     fixed: Mapping[int, Expression] = field(default_factory=dict[int, Expression])
     compiled: dict[int, models.Expression] = field(default_factory=dict[int, models.Expression])
     tokens: Mapping[str, int] = field(default_factory=dict[str, int])
+    thorough: bool = True
 
     @property
     def max_min(self) -> bool:
@@ -184,7 +186,7 @@ def _leaf(expression: Expression, to: Lowering) -> models.Expression:
         case CandidateScore():
             return _score(expression, to)
         case Field(key, default):
-            return reading.number(key, None if default is None else to.constant(default))
+            return reading.number(key, None if default is None else to.constant(default), to.thorough)
         case Given():
             return to.constant(given_number(expression, to.features))
         case Affinity(key):
@@ -192,11 +194,11 @@ def _leaf(expression: Expression, to: Lowering) -> models.Expression:
             constants = {category: to.constant(weight) for category, weight in weights.items()}
             return reading.affinity(key, constants, to.constant(default))
         case DatetimeField(key, moment):
-            return reading.datetime(key, moment)
+            return reading.datetime(key, moment, to.thorough)
         case GeoDistance(origin, key, metres):
             place = given_place(origin, to.features)
             default_metres = None if metres is None else to.constant(metres)
-            return reading.distance(key, place, default_metres, to.capabilities.counts_members)
+            return reading.distance(key, place, default_metres, to.capabilities.counts_members, to.thorough)
         case Now():
             return models.DatetimeExpression(datetime=iso(to.now or dt.datetime.now(dt.UTC)))
         case Instant(at):

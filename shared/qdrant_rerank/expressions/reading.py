@@ -1,8 +1,8 @@
 """How formulas read payload and request-time values so that no value can fail the query.
 
-A payload value is read only where a condition says that it is there, is of the right type, and is one value: the
-product of a condition that doesn't hold (0) stops before the value is looked at. Arrays of several values count as
-missing, as there is no saying which is meant.
+A payload value is read only where a condition says that it is there and is of the right type: the product of a condition
+that doesn't hold (0) stops before the value is looked at. Arrays of several values count as missing, as there is no saying
+which is meant; only a thorough guard, which is slow, looks for them (`careful.py` says when).
 """
 
 from __future__ import annotations
@@ -41,56 +41,68 @@ _AROUND_THE_WORLD: Final = 2.1e7  # metres; more than half of Earth's circumfere
 _FIRST_DAY: Final = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
 
 
-def is_number(key: str) -> models.Filter:
-    """The condition that a payload key holds one number, within the range of 32-bit floats."""
-    return _one(models.FieldCondition(key=key, range=models.Range(gte=-F32_MAX, lte=F32_MAX)))
+def is_number(key: str, thorough: bool = True) -> models.Condition:
+    """The condition that a payload key holds a number within the range of 32-bit floats.
+
+    Args:
+        key: the payload key.
+        thorough: whether to make sure that it is the only value, which no payload index answers.
+    """
+    return _one(models.FieldCondition(key=key, range=models.Range(gte=-F32_MAX, lte=F32_MAX)), thorough)
 
 
-def is_datetime(key: str) -> models.Filter:
-    """The condition that a payload key holds one date-time."""
-    return _one(models.FieldCondition(key=key, range=models.DatetimeRange(gte=_FIRST_DAY)))
+def is_datetime(key: str, thorough: bool = True) -> models.Condition:
+    """The condition that a payload key holds a date-time; see `is_number` for `thorough`."""
+    return _one(models.FieldCondition(key=key, range=models.DatetimeRange(gte=_FIRST_DAY)), thorough)
 
 
-def is_place(key: str, near: models.GeoPoint, counts_members: bool = False) -> models.Filter:
-    """The condition that a payload key holds one geo point.
+def is_place(key: str, near: models.GeoPoint, counts_members: bool = False, thorough: bool = True) -> models.Condition:
+    """The condition that a payload key holds a geo point.
 
     Args:
         key: the payload key.
         near: any place, as a radius needs a centre.
         counts_members: whether the engine counts the members of an object, so that one place counts 2.
+        thorough: see `is_number`.
     """
     condition = models.FieldCondition(key=key, geo_radius=models.GeoRadius(center=near, radius=_AROUND_THE_WORLD))
-    if not counts_members:
-        return _one(condition)
+    if not (counts_members and thorough):
+        return _one(condition, thorough)
     second = models.IsEmptyCondition(is_empty=models.PayloadField(key=f"{key}[1]"))
     return models.Filter(must=[condition, second])
 
 
-def _one(condition: models.FieldCondition) -> models.Filter:
+def _one(condition: models.FieldCondition, thorough: bool) -> models.Condition:
+    if not thorough:
+        return condition
     single = models.FieldCondition(key=condition.key, values_count=models.ValuesCount(lte=1))
     return models.Filter(must=[condition, single])
 
 
-def number(key: str, default: models.Expression | None) -> models.Expression:
+def number(key: str, default: models.Expression | None, thorough: bool = True) -> models.Expression:
     """A number in the payload, or `default`."""
-    return key if default is None else either(is_number(key), key, default)
+    return key if default is None else either(is_number(key, thorough), key, default)
 
 
-def datetime(key: str, default: dt.datetime | None) -> models.Expression:
+def datetime(key: str, default: dt.datetime | None, thorough: bool = True) -> models.Expression:
     """A date-time in the payload as seconds since 1970, or `default`."""
     variable = models.DatetimeKeyExpression(datetime_key=key)
     if default is None:
         return variable
-    return either(is_datetime(key), variable, models.DatetimeExpression(datetime=iso(default)))
+    return either(is_datetime(key, thorough), variable, models.DatetimeExpression(datetime=iso(default)))
 
 
 def distance(
-    key: str, place: tuple[float, float], default: models.Expression | None, counts_members: bool = False
+    key: str,
+    place: tuple[float, float],
+    default: models.Expression | None,
+    counts_members: bool = False,
+    thorough: bool = True,
 ) -> models.Expression:
     """Metres from `place` to a geo point in the payload, or `default`."""
     origin = models.GeoPoint(lat=place[0], lon=place[1])
     variable = models.GeoDistance(geo_distance=models.GeoDistanceParams(origin=origin, to=key))
-    return variable if default is None else either(is_place(key, origin, counts_members), variable, default)
+    return variable if default is None else either(is_place(key, origin, counts_members, thorough), variable, default)
 
 
 def affinity(key: str, weights: Mapping[str | int, models.Expression], default: models.Expression) -> models.Expression:

@@ -93,7 +93,7 @@ class Formula(Stage):
     def query(self, inputs: Inputs, limit: int) -> models.QueryInterface:
         target = inputs.target
         candidates = self.as_candidates(target.schema)
-        memory = self._memories.setdefault((candidates, target.capabilities), _Memory())
+        memory = self._memories.setdefault((candidates, target.capabilities, target.thorough), _Memory())
         if memory.query is not None:
             return memory.query
         lowering = Lowering(
@@ -105,6 +105,7 @@ class Formula(Stage):
             self._fixed_nodes,
             memory.compiled,
             self._tokens(inputs),
+            target.thorough,
         )
         formula = lower(self.expression, lowering)
         query = models.FormulaQuery.model_construct(formula=formula, defaults=memory.defaults)
@@ -125,7 +126,7 @@ class Formula(Stage):
         return {attribute.name: getattr(self, attribute.name) for attribute in fields(self)}
 
     @cached_property
-    def _memories(self) -> dict[tuple[tuple[Candidate, ...], Capabilities], _Memory]:
+    def _memories(self) -> dict[tuple[tuple[Candidate, ...], Capabilities, bool], _Memory]:
         """Compiled formulas: compiling a learned one takes longer than the query, and most of it never changes."""
         return {}
 

@@ -1,0 +1,178 @@
+"""Formulas go out with quick guards, and once more with thorough ones where a payload holds a list of numbers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from qdrant_client import models
+
+from qdrant_rerank import (
+    AsyncExecutor,
+    Executor,
+    Formula,
+    Nearest,
+    PlanWarning,
+    Query,
+    Scope,
+    datetime_field,
+    field,
+    raw,
+    score,
+)
+from qdrant_rerank.careful import searched
+from qdrant_rerank.edge import EdgeClient
+from qdrant_rerank.edge.binding import EngineError
+from qdrant_rerank.query import Target
+from qdrant_rerank.steps import Search
+from tests.support import script, target
+
+STRATEGY = Formula(0.0 * score() + field("x", default=-1.0)).over(Nearest(limit=10))
+QUERY = Query(vectors={"": [1.0, 0.0]})
+REFUSAL = RuntimeError("Service runtime error: Operation cancelled: process cancelled by service")
+HINT = "some points of 'numbers' hold lists of several values"
+
+
+@pytest.fixture(params=["indexed", "not indexed"])
+def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EdgeClient]:
+    """Points whose x is 0, 10, 20, 30."""
+    client = EdgeClient(tmp_path)
+    client.create_collection("numbers", models.VectorParams(size=2, distance=models.Distance.DOT))
+    if request.param == "indexed":
+        client.create_payload_index("numbers", "x", models.PayloadSchemaType.FLOAT)
+    client.upsert("numbers", [point(number, number * 10.0) for number in range(4)])
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Notes the formula of each query."""
+    formulas: list[str] = []
+    original: Callable[..., Any] = EdgeClient.query_points
+
+    def noting(self: EdgeClient, *args: Any, **named: Any) -> Any:
+        formulas.append(str(named["query"]))
+        return original(self, *args, **named)
+
+    monkeypatch.setattr(EdgeClient, "query_points", noting)
+    return formulas
+
+
+def point(number: int, x: Any) -> models.PointStruct:
+    return models.PointStruct(id=number, vector=[1.0, 0.0], payload={"x": x})
+
+
+def scores(executor: Executor) -> dict[Any, float]:
+    return {found.id: found.score for found in executor.retrieve(STRATEGY, QUERY)}
+
+
+def is_thorough(formula: str) -> bool:
+    return "ValuesCount(" in formula
+
+
+def test_without_lists_guards_stay_quick(client: EdgeClient, asked: list[str]) -> None:
+    client.upsert("numbers", [point(4, None), point(5, "text"), point(6, True), point(7, [70.0]), point(8, [])])
+    found = scores(Executor(client, "numbers"))
+    assert found == {0: 0.0, 1: 10.0, 2: 20.0, 3: 30.0, 4: -1.0, 5: -1.0, 6: -1.0, 7: 70.0, 8: -1.0}
+    assert list(map(is_thorough, asked)) == [False]
+
+
+def test_a_list_is_found_out_told_once_and_remembered(client: EdgeClient, asked: list[str]) -> None:
+    client.upsert("numbers", [point(4, [1.0, 2.0])])
+    executor = Executor(client, "numbers")
+    expected = {0: 0.0, 1: 10.0, 2: 20.0, 3: 30.0, 4: -1.0}
+    with pytest.warns(PlanWarning, match=HINT):
+        assert scores(executor) == expected
+    assert list(map(is_thorough, asked)) == [False, True]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert scores(executor) == expected
+    assert list(map(is_thorough, asked)) == [False, True, True]
+
+
+def test_after_a_refresh_quick_guards_are_tried_again(client: EdgeClient, asked: list[str]) -> None:
+    client.upsert("numbers", [point(4, [1.0, 2.0])])
+    executor = Executor(client, "numbers")
+    with pytest.warns(PlanWarning, match=HINT):
+        scores(executor)
+    client.delete("numbers", [4])
+    executor.refresh()
+    scores(executor)
+    assert list(map(is_thorough, asked)) == [False, True, False]
+
+
+async def test_async_queries_and_batches_do_the_same(client: EdgeClient) -> None:
+    client.upsert("numbers", [point(4, [1.0, 2.0])])
+    with pytest.warns(PlanWarning, match=HINT):
+        found = await AsyncExecutor(client, "numbers").retrieve_batch(STRATEGY, [QUERY] * 3)
+    with pytest.warns(PlanWarning, match=HINT):
+        assert found == Executor(client, "numbers").retrieve_batch(STRATEGY, [QUERY] * 3)
+    assert [{point.id: point.score for point in points} for points in found] == [{0: 0, 1: 10, 2: 20, 3: 30, 4: -1}] * 3
+
+
+def test_explanations_do_the_same(client: EdgeClient) -> None:
+    client.upsert("numbers", [point(4, [1.0, 2.0])])
+    with pytest.warns(PlanWarning, match=HINT):
+        explained = Executor(client, "numbers").explain(STRATEGY, QUERY)
+    assert [(reason.id, reason.total) for reason in explained.reasons] == [(3, 30.0), (2, 20.0), (1, 10.0), (0, 0.0), (4, -1.0)]
+
+
+def test_a_formula_that_thorough_guards_don_t_mend_is_refused_as_it_was(client: EdgeClient, asked: list[str]) -> None:
+    executor = Executor(client, "numbers")
+    hopeless = Formula(raw(models.LnExpression(ln="x")) + field("x", default=0.0)).over(Nearest(limit=10))  # ln(0)
+    with pytest.raises(EngineError, match="no result for some candidate"):
+        executor.retrieve(hopeless, QUERY)
+    assert not executor.target().quirks.several_values
+    scores(executor)
+    assert not is_thorough(asked[-1])
+
+
+def test_datetimes_are_guarded_alike(client: EdgeClient) -> None:
+    client.set_payload("numbers", {"t": ["2025-01-01T00:00:00Z", "2025-01-02T00:00:00Z"]}, [1])
+    client.set_payload("numbers", {"t": "1970-01-01T00:00:09Z"}, [2])
+    import datetime as dt
+
+    zero = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    strategy = Formula(0.0 * score() + datetime_field("t", default=zero)).over(Nearest(limit=10))
+    with pytest.warns(PlanWarning, match=HINT):
+        found = Executor(client, "numbers").retrieve(strategy, QUERY)
+    assert {point.id: point.score for point in found} == {0: 0.0, 1: 0.0, 2: 9.0, 3: 0.0}
+
+
+# The flow by itself
+
+
+def flow(on: Target) -> Any:
+    return searched(lambda: [models.QueryRequest(limit=2 if on.thorough else 1)], Scope(), on)
+
+
+def limits(steps: list[Any]) -> list[int]:
+    return [step.requests[0].limit for step in steps if isinstance(step, Search)]
+
+
+def test_the_server_s_words_are_known(recwarn: pytest.WarningsRecorder) -> None:
+    steps, found = script(flow(target()), REFUSAL, [["p"]])
+    assert (limits(steps), found) == ([1, 2], [["p"]])
+    assert len(recwarn) == 1
+
+
+@pytest.mark.parametrize("error", [TimeoutError("read timed out"), RuntimeError("Not found: collection")])
+def test_other_errors_are_not_answered_by_a_second_request(error: Exception) -> None:
+    with pytest.raises(type(error), match=str(error)):
+        script(flow(target()), error)
+
+
+def test_where_guards_are_thorough_already_the_error_passes() -> None:
+    with pytest.raises(RuntimeError, match="cancelled"):
+        script(flow(target(engine="local")), REFUSAL)
+
+
+def test_when_both_fail_the_first_error_is_the_one_to_tell() -> None:
+    on = target()
+    with pytest.raises(RuntimeError, match="cancelled"):
+        script(flow(on), REFUSAL, TimeoutError("second"))
+    assert not on.thorough
