@@ -68,7 +68,7 @@ from .rescore import Rescore
 from .results import RankedPoint
 from .schema import Schema, VectorInfo, aread_schema, read_schema
 from .serialise import from_json, load, save, to_json
-from .stages import Formula, Fusion, Mmr, Nearest
+from .stages import Formula, Fusion, Mmr, Nearest, late_interaction
 from .strategies import Cost, Stage, Strategy
 
 __version__ = "0.1.0"
@@ -127,6 +127,7 @@ __all__ = [
     "geo_distance",
     "given",
     "instant",
+    "late_interaction",
     "load",
     "log",
     "log10",

@@ -84,6 +84,8 @@ class Plan:
         yield from self.strategy.scope_problems(self.scope, self.target)
         if self.scope.offset and isinstance(self.strategy, Mmr) and not self.target.capabilities.pages_mmr:
             yield f"{self.target.capabilities} pages wrongly through MMR: ask for more points without offset, and cut them"
+        if self.scope.stable_ties and isinstance(self.strategy, Mmr):
+            yield "stable_ties can't be combined with MMR, whose results aren't in the order of their scores"
         for name in self._features():
             feature = FEATURES[name]
             if not self.target.capabilities.supports(name) and not feature.silent:

@@ -53,6 +53,8 @@ class Scope:
         with_vectors: as `with_payload`, for the stored vectors.
         group_by: a payload key; return at most `group_size` points for each of its values, for `limit` values.
         group_size: see `group_by`.
+        stable_ties: whether points of equal score come in the order of their ids, call for call; they come in random order
+            otherwise. Fetches 32 points more.
     """
 
     limit: int = 10
@@ -67,6 +69,7 @@ class Scope:
     with_vectors: models.WithVector = False
     group_by: str | None = None
     group_size: int = 1
+    stable_ties: bool = False
 
     @property
     def reach(self) -> int:
@@ -87,6 +90,8 @@ class Scope:
             yield f"search_params must be a qdrant_client.models.SearchParams, got {self.search_params!r}"
         if self.group_by is not None and self.offset:
             yield "offset can't be combined with group_by: Qdrant's group query has no offset"
+        if self.stable_ties and self.group_by is not None:
+            yield "stable_ties can't be combined with group_by: groups are put together by Qdrant"
         if not is_whole(self.group_size, 1):
             yield f"group_size must be a whole number of at least 1, got {self.group_size!r}"
 

@@ -25,6 +25,7 @@ from .query import Inputs, Query, Scope, Target, both, not_a_filter, sealed
 from .reach import shortfalls
 from .schema import Schema
 from .steps import Embed, Flow, Points, QueryVector, Request
+from .ties import settled, widened
 from .vectors import checked_vector
 
 __all__ = ["CANDIDATES", "Cost", "Stage", "Strategy", "embedded"]
@@ -209,8 +210,9 @@ class Stage(Strategy):
 
     def flow(self, query: Query, scope: Scope, target: Target) -> Flow[Points]:
         inputs = yield from embedded(query, self.needs(), target)
-        [points] = yield from searched(lambda: [self.request(inputs, scope)], scope, target)
-        return points
+        wide = widened(scope)
+        [points] = yield from searched(lambda: [self.request(inputs, wide)], scope, target)
+        return settled(points, scope)
 
     def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:
         yield from shortfalls(self, scope.reach, "the call asks for")

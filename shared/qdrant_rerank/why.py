@@ -28,6 +28,7 @@ from .selecting import selected
 from .stages import Formula, Fusion, Mmr
 from .steps import Flow, Points, Request
 from .strategies import Stage, embedded
+from .ties import settled, widened
 
 __all__ = ["Explained", "LegHit", "ResultReason", "Term", "explained"]
 
@@ -135,12 +136,13 @@ def explained(plan: Plan, query: Query) -> Flow[Explained]:
         raise StrategyError("results of a group query can't be explained: leave out group_by")
     inputs = yield from embedded(query, root.needs(), plan.target)
     legs = list(_legs(replace(root, candidates=tuple(_alone(leg, scope.reach, root.filter) for leg in root.candidates))))
-    whole = replace(scope, with_payload=True)  # what the terms read, whatever of it the call wants to see
+    whole = replace(widened(scope), with_payload=True)  # what the terms read, whatever of it the call wants to see
 
     def requests() -> list[Request]:
         return [root.request(inputs, whole), *(leg.request(inputs, _whole(leg, scope)) for leg in legs)]
 
     points, *found = yield from searched(requests, scope, plan.target)
+    points = settled(points, scope)
     reasons = tuple(_reasons(root, points, legs, found, inputs, scope))
     if scope.with_payload is not True:
         points = [point.model_copy(update={"payload": selected(point.payload, scope.with_payload)}) for point in points]

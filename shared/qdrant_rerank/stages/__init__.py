@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .formula import Formula
 from .fusion import Fusion
+from .late import late_interaction
 from .nearest import Mmr, Nearest
 
-__all__ = ["Formula", "Fusion", "Mmr", "Nearest"]
+__all__ = ["Formula", "Fusion", "Mmr", "Nearest", "late_interaction"]

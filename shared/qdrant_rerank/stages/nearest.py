@@ -11,6 +11,7 @@ from qdrant_client import models
 from ..capabilities import FeatureName
 from ..checks import is_finite, is_whole
 from ..errors import StrategyError, did_you_mean
+from ..lint import Lint
 from ..query import Inputs, Target
 from ..schema import Schema
 from ..strategies import CANDIDATES, Stage
@@ -69,6 +70,13 @@ class Nearest(_Comparing):
     def query(self, inputs: Inputs, limit: int) -> models.QueryInterface:
         assert self.using is not None
         return models.NearestQuery.model_construct(nearest=inputs.vectors[self.using], mmr=None)
+
+    def own_warnings(self, target: Target) -> Iterator[Lint]:
+        if self.candidates:
+            keep = f"late_interaction({self.using!r}, …) keeps them, last"
+            info = target.schema.vectors.get(self.using or "")
+            hint = f": {keep}" if info is not None and info.kind == "multi" else ""
+            yield Lint("vanishing-points", f"candidates without the vector {self.using!r} vanish from this rescoring{hint}")
 
 
 @dataclass(frozen=True, repr=False)

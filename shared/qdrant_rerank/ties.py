@@ -1,0 +1,50 @@
+"""Points of equal score in the order of their ids, where a call asks for that: engines return them in random order."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+
+from .errors import PlanWarning
+
+if TYPE_CHECKING:
+    from .query import Scope
+    from .steps import Points
+
+__all__ = ["SPARE", "settled", "widened"]
+
+SPARE: Final = 32
+"""How many more points are fetched, so that those that tie with the last one are among them."""
+
+
+def widened(scope: Scope) -> Scope:
+    """The scope that fetches what `settled` cuts."""
+    if not scope.stable_ties:
+        return scope
+    return replace(scope, limit=scope.reach + SPARE, offset=None, stable_ties=False)
+
+
+def settled(points: Points, scope: Scope) -> Points:
+    """The points of a widened search, equal scores by id (numbers before UUIDs), cut to what the scope asks for.
+
+    Warns if more points tie with the last than were fetched, as it is then open which of them are returned.
+    """
+    if not scope.stable_ties:
+        return points
+    cut = scope.reach
+    if len(points) == cut + SPARE and points[cut - 1].score == points[-1].score:
+        message = f"more than {SPARE} points have the same score as the last result: it is open which of them are returned"
+        warnings.warn(PlanWarning(message), stacklevel=2)
+    ordered = [point for _, ties in groupby(points, key=_score) for point in sorted(ties, key=_by_id)]
+    return ordered[scope.offset or 0 : cut]
+
+
+def _score(point: Any) -> float:
+    score: float = point.score
+    return score
+
+
+def _by_id(point: Any) -> tuple[bool, Any]:
+    return isinstance(point.id, str), point.id
