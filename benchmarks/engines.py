@@ -1,14 +1,14 @@
 """The embedded engines side by side: qdrant-edge and qdrant-client's local mode, strategy by strategy.
 
-Run: `python benchmarks/engines.py [--points 20000] [--repeat 9] [--only strategies|formulas|filling]`
+Run: `python benchmarks/engines.py [--points 20000] [--repeat 9] [--only strategies|filling]`
 
 Random points of a fixed seed: a dense vector of 384 numbers, a sparse one of 30 words, a multivector of 4 × 48, and payload
 with numbers, a category, a time and 500 characters of text. Three collections of the same points: local mode, qdrant-edge,
 and qdrant-edge with payload indexes. Calls of all contenders alternate, so that a busy machine slows all alike, and medians
 are compared. qdrant-edge compares all vectors, as local mode does: no HNSW graph is built, so all results are exact.
 
-Three tables: each strategy's time in local mode over its time in qdrant-edge; the time to fetch candidates with their payload
-and to compute the formula's scores with numpy ("here") over the formula's in the engine; and what filling takes.
+Two tables: each strategy's time in local mode over its time in qdrant-edge; and what filling takes. What a formula in the
+engine gains over fetching the candidates is in `formula.py`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,6 @@ from qdrant_rerank import (
     when,
 )
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.expressions.evaluation import Table, score_points
 
 DIMENSIONS, WORDS, TOKENS = 384, 30, (4, 48)
 NAME, BATCH, K = "bench", 256, 10
@@ -66,13 +65,6 @@ TWENTY: Expression = 0.5 * score() + sum(
 SURE: Expression = 0.5 * score() + sum(
     ((-1) ** number * 0.1 * field(f"x{number}") for number in range(1, 20)), 0.1 * field("x0")
 )
-KEYS = list(INDEXES)[:20]
-FORMULAS = {
-    "6 fields": (SIX, ["rating", "category", "published", "x0", "x1"]),
-    "20 fields": (TWENTY, KEYS),
-    "20 fields without defaults": (SURE, KEYS),
-}
-
 DENSE, SPARSE = Nearest("dense", limit=100), Nearest("words", limit=100)
 STRATEGIES: Mapping[str, Strategy] = {
     "Nearest, dense": Nearest("dense"),
@@ -93,17 +85,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=int, default=20_000)
     parser.add_argument("--repeat", type=int, default=9, help="how often each call is timed")
-    parser.add_argument("--only", choices=["strategies", "formulas", "filling"])
+    parser.add_argument("--only", choices=["strategies", "filling"])
     chosen = parser.parse_args()
     warnings.simplefilter("ignore", UserWarning)  # local mode's, above 20,000 points
     with tempfile.TemporaryDirectory() as folder:
         clients: dict[str, QdrantClient] = {LOCAL: QdrantClient(":memory:"), EDGE: EdgeClient(Path(folder, "plain"))}
         clients[INDEXED] = EdgeClient(Path(folder, "indexed"))
         taken = {name: filled(client, chosen.points, name == INDEXED) for name, client in clients.items()}
-        sections = {"strategies": strategies, "formulas": formulas}
-        for name, section in sections.items():
-            if chosen.only in (None, name):
-                section(clients, chosen.repeat, chosen.points)
+        if chosen.only in (None, "strategies"):
+            strategies(clients, chosen.repeat, chosen.points)
         if chosen.only in (None, "filling"):
             filling(taken, chosen.points)
         for client in clients.values():
@@ -128,41 +118,6 @@ def strategies(clients: Mapping[str, QdrantClient], repeat: int, points: int) ->
 
 def retrieving(executor: Executor, strategy: Strategy) -> Callable[[int], object]:
     return lambda seed: executor.retrieve(strategy, Query(vectors=query_vectors(seed)), Scope(limit=K))
-
-
-def formulas(clients: Mapping[str, QdrantClient], repeat: int, points: int) -> None:
-    """Time formulas in the engine, and the same scores computed here."""
-    rows = []
-    for what, (expression, keys) in FORMULAS.items():
-        for candidates in (50, 100, 500):
-            calls: dict[str, Callable[[int], object]] = {}
-            for engine, client in clients.items():
-                strategy = Formula(expression).over(Nearest("dense", limit=candidates))
-                calls[f"{engine}, in it"] = retrieving(Executor(client, NAME), strategy)
-                calls[f"{engine}, here"] = rescoring_here(client, expression, keys, candidates)
-            took = medians(calls, repeat)
-            ratios = [f"{took[f'{engine}, here'] / took[f'{engine}, in it']:.2f}" for engine in clients]
-            rows.append([f"{what}, {candidates} candidates", *ratios, *(f"{took[call]:.2f}" for call in calls)])
-    show(
-        f"Fetching candidates and rescoring them with numpy, over the formula in the engine, {points:,} points",
-        ["formula", *(f"{engine}: times faster" for engine in clients), *(f"{call}, ms" for call in calls)],
-        rows,
-    )
-
-
-def rescoring_here(client: QdrantClient, expression: Expression, keys: list[str], candidates: int) -> Callable[[int], object]:
-    """Fetch the candidates with the payload that the formula reads, score them with numpy, take the best."""
-
-    def call(seed: int) -> object:
-        vector: Any = query_vectors(seed)["dense"]
-        found = client.query_points(NAME, query=vector, using="dense", limit=candidates, with_payload=keys).points
-        scores: dict[str | None, Any] = {None: np.array([point.score for point in found])}
-        table = Table([point.payload or {} for point in found], [point.id for point in found], scores)
-        order = np.argsort(-score_points(expression, table))[:K]
-        ids = [found[place].id for place in order]
-        return client.retrieve(NAME, ids)  # the other way returns the whole payload of the best, so must this
-
-    return call
 
 
 def filling(taken: Mapping[str, float], points: int) -> None:

@@ -114,6 +114,7 @@ class Lowering:
     compiled: dict[int, models.Expression] = field(default_factory=dict[int, models.Expression])
     tokens: Mapping[str, int] = field(default_factory=dict[str, int])
     thorough: bool = True
+    _constants: dict[float, models.Expression] = field(default_factory=dict[float, models.Expression])
 
     @property
     def max_min(self) -> bool:
@@ -122,6 +123,12 @@ class Lowering:
 
     def constant(self, value: float) -> models.Expression:
         """A number that keeps its 64 bits (48 of them) on engines that store 32."""
+        known = self._constants.get(value)
+        if known is None:
+            known = self._constants[value] = self._constant(value)
+        return known
+
+    def _constant(self, value: float) -> models.Expression:
         high, low = f32_pair(value)
         if not self.capabilities.f32_constants:
             return float(value) if high else 0.0  # every engine counts the tiniest numbers as 0
