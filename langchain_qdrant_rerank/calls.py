@@ -13,7 +13,8 @@ from qdrant_rerank import Plan, Query, QueryError, Scope, Strategy
 from qdrant_rerank.checks import is_whole
 from qdrant_rerank.errors import did_you_mean
 from qdrant_rerank.query import both, not_a_filter
-from qdrant_rerank.steps import QueryVector, Vectors
+from qdrant_rerank.steps import Flow, QueryVector, Vectors
+from qdrant_rerank.why import Explained, explained
 
 if TYPE_CHECKING:
     from .retriever import QdrantRerankRetriever
@@ -41,6 +42,7 @@ class CallOptions(TypedDict, total=False):
         vectors: the query's vectors, if you have them, by vector name; or one vector, if it is
             clear which it is. Queries of a batch bring their own.
         strategy: instead of the retriever's own.
+        explanations: whether each document says why it is where it is; see `QdrantRerankRetriever`.
         verbose: accepted because LangChain passes it on; it changes nothing.
     """
 
@@ -57,6 +59,7 @@ class CallOptions(TypedDict, total=False):
     features: Mapping[str, Any] | None
     vectors: Vectors | QueryVector | None
     strategy: Strategy | None
+    explanations: bool | None
     verbose: bool | None
 
 
@@ -80,6 +83,7 @@ class Call:
     scope: Scope
     features: Mapping[str, Any]
     vectors: Vectors | QueryVector | None
+    explanations: bool = False
 
     @classmethod
     def of(cls, retriever: QdrantRerankRetriever, options: CallOptions) -> Call:
@@ -100,6 +104,8 @@ class Call:
             raise QueryError(not_a_filter(own))
         if options.get("group_size") is not None and value("group_by") is None:
             raise QueryError("group_size has no effect without group_by: pass the payload key to group by as well")
+        if not isinstance(value("explanations"), bool):
+            raise QueryError(f"explanations must be True or False, got {value('explanations')!r}")
         scope = Scope(
             limit=k,
             filter=both(retriever.filter, own),
@@ -113,7 +119,7 @@ class Call:
             group_by=value("group_by"),
             group_size=value("group_size"),
         )
-        return cls(value("strategy"), scope, options.get("features") or {}, options.get("vectors"))
+        return cls(value("strategy"), scope, options.get("features") or {}, options.get("vectors"), bool(value("explanations")))
 
     @property
     def needs_a_name(self) -> bool:
@@ -140,6 +146,18 @@ class Call:
         if isinstance(asked, str):
             return Query(asked, vectors, self.features)
         raise QueryError(f"a query must be a text, got {type(asked).__name__} {asked!r}"[:500])
+
+    def flow(self, plan: Plan, asked: str | Query) -> Flow[Explained]:
+        """The steps to one query's points; their reasons are there if the call asks for explanations.
+
+        Raises:
+            QueryError: see `query`.
+            StrategyError: results of this strategy, or of groups, can't be explained.
+        """
+        query = (self.named(plan) if self.needs_a_name else self).query(asked)
+        if self.explanations:
+            return (yield from explained(plan, query))
+        return Explained((yield from plan.flow(query)), ())
 
 
 def check_k(value: object) -> None:

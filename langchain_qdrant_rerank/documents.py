@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from langchain_core.documents import Document
@@ -12,6 +13,7 @@ from qdrant_client import models
 from qdrant_rerank import PayloadMapping, PlanWarning
 from qdrant_rerank.payload import AnyMapping, Content, read_contents
 from qdrant_rerank.steps import Points
+from qdrant_rerank.why import ResultReason
 
 __all__ = ["RESERVED", "to_documents"]
 
@@ -26,23 +28,32 @@ def to_documents(
     mapping: AnyMapping,
     score_key: str | None = "score",
     with_payload: models.WithPayloadInterface = True,
+    reasons: Sequence[ResultReason] = (),
+    explanation_key: str = "_explanation",
 ) -> list[Document]:
     """New documents in the points' order; the points stay as they are.
 
     Where the payload's root is the metadata (`payload="flat"`), an `_id` of the document's own stays: the point's is the
     document's `id`. A point in several groups comes once, at its best rank. If documents have metadata of their own
-    under `score_key`, it stays, and the score of each document of this answer goes under `_` + `score_key`, with a warning.
+    under a key that is to be added, it stays, and what is added to each document of this answer goes under `_` + the
+    key, with a warning.
 
     Args:
-        points: best first.
+        points: best first; what reranking notes of them (`qdrant_rerank.results.RankedPoint`) goes to the metadata.
         collection: the collection's name.
         mapping: where the text and the metadata are.
         score_key: the metadata key for Qdrant's score; None for no score.
         with_payload: what was asked for; with False, documents have ids and scores but no text.
+        reasons: why each point is where it is; none for documents without explanations.
+        explanation_key: the metadata key for explanations.
     """
     ranked = _once(points)
     contents = [Content("", {}) for _ in ranked] if with_payload is False else read_contents(ranked, mapping, collection)
-    score_name = _free_name(score_key, contents, collection)
+    names = _Names(contents, collection)
+    score_name = names.free(score_key, "their scores are", "; set score_key='…' to another name, or to None")
+    told = {reason.id: reason.as_dict() for reason in reasons}
+    told_name = names.free(explanation_key if told else None, "their explanations are", "; set explanation_key='…'")
+    note_names = {note: names.free(note, "what reranking notes is") for note in dict.fromkeys(chain(*map(_notes, ranked)))}
     keeps_id = isinstance(mapping, PayloadMapping) and mapping.metadata is None
     documents = []
     for point, (text, metadata) in zip(ranked, contents, strict=True):  # the metadata is a copy, made for us
@@ -50,10 +61,15 @@ def to_documents(
         if not keeps_id or "_id" not in metadata:
             metadata["_id"] = point.id
         metadata["_collection_name"] = collection
-        if score_name is not None:
-            metadata[score_name] = float(point.score)
+        added = {score_name: float(point.score), told_name: told.get(point.id)}
+        added |= {note_names[note]: value for note, value in _notes(point).items()}
+        metadata.update((name, value) for name, value in added.items() if name is not None)
         documents.append(Document(id=str(point.id), page_content=text, metadata=metadata))
     return documents
+
+
+def _notes(point: models.ScoredPoint) -> Mapping[str, Any]:
+    return getattr(point, "notes", None) or {}
 
 
 def _warn_of_hidden(metadata: Mapping[str, Any], point: models.ScoredPoint, collection: str, keeps_id: bool) -> None:
@@ -80,17 +96,26 @@ def _once(points: Points) -> Points:
     return list(first.values())
 
 
-def _free_name(score_key: str | None, contents: list[Content], collection: str) -> str | None:
-    """The metadata key for scores: `score_key`, or if documents use it themselves, with underscores before it."""
-    name = score_key
-    while name is not None and any(name in content.metadata for content in contents):
-        name = f"_{name}"
-    if name != score_key:
-        _warn(
-            f"documents from {collection!r} have metadata of their own under {score_key!r}: it is kept, and their scores "
-            f"are under {name!r}; set score_key='…' to another name, or to None"
-        )
-    return name
+class _Names:
+    """The metadata keys of one answer's documents, among which those that are added find their names."""
+
+    def __init__(self, contents: Sequence[Content], collection: str) -> None:
+        self._contents, self._collection = contents, collection
+        self._added: set[str] = set(RESERVED)
+
+    def free(self, key: str | None, what: str, remedy: str = "") -> str | None:
+        """The name for what is to be added under `key`: the key, or if documents have that, with underscores before it."""
+        name = key
+        while name is not None and (name in self._added or any(name in content.metadata for content in self._contents)):
+            name = f"_{name}"
+        if name is not None:
+            self._added.add(name)
+        if name != key:
+            _warn(
+                f"documents from {self._collection!r} have metadata of their own under {key!r}: it is kept, and {what} under "
+                f"{name!r}{remedy}"
+            )
+        return name
 
 
 def _warn(message: str) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "ClientField",
     "EmbeddingsField",
     "EncodersField",
+    "ExplanationKeyField",
     "FilterField",
     "KField",
     "PayloadField",
@@ -107,6 +108,12 @@ def _score_key(value: Any) -> str | None:
     raise ValueError(f"score_key takes a metadata key other than {' and '.join(map(repr, RESERVED))}, or None, got {value!r}")
 
 
+def _explanation_key(value: Any) -> str:
+    if isinstance(value, str) and value and value not in RESERVED:
+        return value
+    raise ValueError(f"explanation_key takes a metadata key other than {' and '.join(map(repr, RESERVED))}, got {value!r}")
+
+
 ClientField: TypeAlias = Annotated[QdrantClient | None, PlainValidator(_client)]
 AsyncClientField: TypeAlias = Annotated[
     AsyncQdrantClient | Callable[[], AsyncQdrantClient] | None, PlainValidator(_async_client)
@@ -121,6 +128,7 @@ PayloadField: TypeAlias = Annotated[
     str | PayloadMapping | Callable[[Mapping[str, Any]], tuple[str, Mapping[str, Any]]], PlainValidator(_payload)
 ]
 ScoreKeyField: TypeAlias = Annotated[str | None, PlainValidator(_score_key)]
+ExplanationKeyField: TypeAlias = Annotated[str, PlainValidator(_explanation_key)]
 
 
 def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:

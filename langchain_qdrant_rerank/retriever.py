@@ -7,25 +7,26 @@ from typing import Any, Self, Unpack
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
-from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
+from langchain_core.retrievers import LangSmithRetrieverParams
 from pydantic import ConfigDict, Field, model_validator
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from qdrant_rerank import AsyncExecutor, Capabilities, Executor, Explanation, Nearest, Query
 from qdrant_rerank.payload import as_mapping
-from qdrant_rerank.steps import Points
+from qdrant_rerank.steps import arun, run, together
+from qdrant_rerank.why import Explained
 
 from . import fields
 from .calls import Call, CallOptions, checked_batch, takes_call_options
 from .documents import to_documents
 from .executors import Executors, Parts
-from .from_store import store_fields, store_strategy
+from .making import Making
 from .tracing import Configs, atraced, traced
 
 __all__ = ["QdrantRerankRetriever"]
 
 
-class QdrantRerankRetriever(BaseRetriever):
+class QdrantRerankRetriever(Making):
     """Answers a query with documents from Qdrant, ranked by a strategy that Qdrant runs in one request.
 
     `invoke`, `ainvoke`, `batch`, `stream`, … work as for every LangChain retriever, and take the keywords of
@@ -33,7 +34,7 @@ class QdrantRerankRetriever(BaseRetriever):
     `_id`, `_collection_name` and the score. The constructor makes no request.
 
     Attributes:
-        client: a `QdrantClient`, of a server or in local mode.
+        client: a `QdrantClient`, of a server or in local mode, or a `qdrant_rerank.edge.EdgeClient`.
         async_client: an `AsyncQdrantClient`, or a function that makes one for each event loop. Without it, async
             calls make their own from `client`.
         collection_name: the collection to search.
@@ -57,6 +58,11 @@ class QdrantRerankRetriever(BaseRetriever):
         with_payload: which payload to fetch; the text's key must be in it. With False, documents have no text.
         score_key: the metadata key for the score; None for no score. Documents' own metadata under it is kept, and
             the score then goes under `_score`, with a warning.
+        explanations: whether each document's metadata says why it is where it is, without a further round trip: its
+            rank and score in each leg and what each term adds to its score, as plain values (`ResultReason.as_dict`).
+            LangChain has no metadata that is kept from models, but what shows documents to them, such as
+            `create_retriever_tool` and stuff chains, shows `page_content` alone unless a `document_prompt` asks for more.
+        explanation_key: the metadata key for it.
         capabilities: what the server can do; asked of it once if None.
         executors: what is kept between calls, and handed on to copies.
 
@@ -85,6 +91,8 @@ class QdrantRerankRetriever(BaseRetriever):
     payload: fields.PayloadField = "langchain"
     with_payload: models.WithPayloadInterface = True
     score_key: fields.ScoreKeyField = "score"
+    explanations: bool = False
+    explanation_key: fields.ExplanationKeyField = "_explanation"
     capabilities: Capabilities | None = None
     executors: Executors = Field(default_factory=Executors, exclude=True)
 
@@ -101,71 +109,21 @@ class QdrantRerankRetriever(BaseRetriever):
             raise ValueError("a Qdrant client is needed: pass client=QdrantClient(…), or async_client=AsyncQdrantClient(…)")
         return self
 
-    @classmethod
-    def from_vector_store(cls, store: Any, **settings: Any) -> Self:
-        """A retriever over what a `langchain_qdrant.QdrantVectorStore` holds.
-
-        Args:
-            store: its client, collection, embeddings, vector names and payload keys are taken over.
-            **settings: fields of the retriever, before the store's. Without a strategy, what the store's
-                `retrieval_mode` does; hybrid with 100 candidates of each vector instead of `k`.
-
-        Raises:
-            TypeError: the store is no `QdrantVectorStore`.
-        """
-        found = store_fields(store)
-        tags = [*(settings.pop("tags", None) or []), *found.pop("tags")]
-        if "strategy" not in settings:
-            found["strategy"] = store_strategy(store)
-        arguments: dict[str, Any] = {**found, **settings, "tags": tags}
-        return cls(**arguments)
-
-    @classmethod
-    def from_existing_collection(
-        cls,
-        collection_name: str,
-        *,
-        url: str | None = None,
-        path: str | None = None,
-        api_key: str | None = None,
-        prefer_grpc: bool = False,
-        client_options: Mapping[str, Any] | None = None,
-        **settings: Any,
-    ) -> Self:
-        """A retriever over a collection, with a client made for it; close it with `retriever.client.close()`. No request.
-
-        Args:
-            collection_name: the collection to search.
-            url, path, api_key, prefer_grpc: as `QdrantClient` takes them; with none of them, a server on this machine.
-            client_options: further arguments of `QdrantClient`, e.g. `{"host": "…", "cloud_inference": True}`.
-            **settings: fields of the retriever.
-        """
-        # no request now: the first query reads the server's version anyway
-        further: dict[str, Any] = {"check_compatibility": False, **(client_options or {})}
-        client = QdrantClient(url=url, path=path, api_key=api_key, prefer_grpc=prefer_grpc, **further)
-        try:
-            return cls(client=client, collection_name=collection_name, **settings)
-        except BaseException:
-            client.close()  # with path=, it would keep the folder locked
-            raise
-
     @takes_call_options
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Unpack[CallOptions]
     ) -> list[Document]:
         call, executor = Call.of(self, options), self._executor()
-        if call.needs_a_name:
-            call = call.named(executor.plan(call.strategy, call.scope))
-        return self._documents(executor.retrieve(call.strategy, call.query(query), call.scope))
+        plan = executor.plan(call.strategy, call.scope)
+        return self._documents(run(call.flow(plan, query), executor))
 
     @takes_call_options
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **options: Unpack[CallOptions]
     ) -> list[Document]:
         call, executor = Call.of(self, options), self._async_executor()
-        if call.needs_a_name:
-            call = call.named(await executor.plan(call.strategy, call.scope))
-        return self._documents(await executor.retrieve(call.strategy, call.query(query), call.scope))
+        plan = await executor.plan(call.strategy, call.scope)
+        return self._documents(await arun(call.flow(plan, query), executor))
 
     @takes_call_options
     def search_batch(
@@ -180,10 +138,10 @@ class QdrantRerankRetriever(BaseRetriever):
         """
         asked = checked_batch(queries, options)
         with traced(self, asked, config, self._get_ls_params()) as answers:
-            call = Call.of(self, options)
+            call, executor = Call.of(self, options), self._executor()
             if asked:
-                each = [call.query(query) for query in asked]
-                found = self._executor().retrieve_batch(call.strategy, each, call.scope)
+                plan = executor.plan(call.strategy, call.scope)
+                found = run(together([call.flow(plan, query) for query in asked]), executor)
                 answers.extend(map(self._documents, found))
         return answers
 
@@ -194,10 +152,10 @@ class QdrantRerankRetriever(BaseRetriever):
         """As `search_batch`, without blocking the event loop."""
         asked = checked_batch(queries, options)
         async with atraced(self, asked, config, self._get_ls_params()) as answers:
-            call = Call.of(self, options)
+            call, executor = Call.of(self, options), self._async_executor()
             if asked:
-                each = [call.query(query) for query in asked]
-                found = await self._async_executor().retrieve_batch(call.strategy, each, call.scope)
+                plan = await executor.plan(call.strategy, call.scope)
+                found = await arun(together([call.flow(plan, query) for query in asked]), executor)
                 answers.extend(map(self._documents, found))
         return answers
 
@@ -223,9 +181,11 @@ class QdrantRerankRetriever(BaseRetriever):
     def _async_executor(self) -> AsyncExecutor:
         return self.executors.get(AsyncExecutor, Parts.of(self))
 
-    def _documents(self, points: Points) -> list[Document]:
+    def _documents(self, found: Explained) -> list[Document]:
         return to_documents(
-            points,
+            found.points,
+            reasons=found.reasons,
+            explanation_key=self.explanation_key,
             collection=self.collection_name,
             mapping=as_mapping(self.payload),
             score_key=self.score_key,

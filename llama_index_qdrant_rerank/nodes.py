@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import ulp
 from typing import Any, Final
 
@@ -12,9 +14,10 @@ from llama_index.core.schema import BaseNode, IndexNode, NodeWithScore, TextNode
 from llama_index.core.vector_stores.utils import legacy_metadata_dict_to_node, metadata_dict_to_node
 from qdrant_client import models
 
-from qdrant_rerank import PayloadMapping
+from qdrant_rerank import PayloadMapping, PlanWarning, StrategyError
 from qdrant_rerank.payload import PRESETS, Content, PayloadLike, as_mapping, read_contents
 from qdrant_rerank.steps import Points
+from qdrant_rerank.why import ResultReason
 
 __all__ = ["NodeReader", "with_hidden"]
 
@@ -29,16 +32,20 @@ class NodeReader:
         payload: "llama_index", "langchain", "flat", a `PayloadMapping`, or a function from payload to
             `(text, metadata)`.
         score_key: the metadata key for the score, which language and embedding models aren't shown; None for none.
+        explanation_key: the metadata key for explanations, which they aren't shown either.
 
     Raises:
-        StrategyError: no such payload preset.
+        StrategyError: no such payload preset, or a key isn't a text.
     """
 
     payload: PayloadLike = "llama_index"
     score_key: str | None = None
+    explanation_key: str = "_explanation"
 
     def __post_init__(self) -> None:
         as_mapping(self.payload)
+        if not isinstance(self.explanation_key, str) or not self.explanation_key:
+            raise StrategyError(f"explanation_key must be a metadata key, got {self.explanation_key!r}")
 
     @property
     def is_llama_index(self) -> bool:
@@ -51,19 +58,40 @@ class NodeReader:
         mapping = as_mapping(self.payload)
         return f"{mapping.metadata}." if isinstance(mapping, PayloadMapping) and mapping.metadata else ""
 
-    def read(self, points: Points, text_key: str, collection: str) -> list[NodeWithScore]:
+    def read(self, points: Points, text_key: str, collection: str, reasons: Sequence[ResultReason] = ()) -> list[NodeWithScore]:
         """A new node for each point, in their order.
+
+        What is added to the metadata (the score, explanations, what reranking notes) is hidden from models. Where nodes
+        have metadata of their own under its key, that stays, and what is added goes under `_` + the key, with a warning.
 
         Args:
             points: with payload.
             text_key: where the text is in points that LlamaIndex didn't write, or wrote long ago.
             collection: its name, for messages.
+            reasons: why each point is where it is; none for nodes without explanations.
 
         Raises:
             PayloadError: not one point has a text where it should be.
         """
         nodes = self._nodes(points, text_key, collection)
-        return [self._scored(node, float(point.score)) for node, point in zip(nodes, points, strict=True)]
+        added = list(self._added(points, reasons))
+        names = _free_names(dict.fromkeys(chain(*added)), nodes, collection)
+        return [
+            _scored(with_hidden(node, {names[key]: value for key, value in own.items()}), float(point.score))
+            for node, point, own in zip(nodes, points, added, strict=True)
+        ]
+
+    def _added(self, points: Points, reasons: Sequence[ResultReason]) -> Iterator[dict[tuple[str, str], Any]]:
+        """What is to be added to each node's metadata, by what it is and by key."""
+        told = {reason.id: reason.as_dict() for reason in reasons}
+        for point in points:
+            own: dict[tuple[str, str], Any] = {}
+            if self.score_key is not None:
+                own["score", self.score_key] = float(point.score)
+            if point.id in told:
+                own["explanation", self.explanation_key] = told[point.id]
+            notes: Mapping[str, Any] = getattr(point, "notes", None) or {}
+            yield own | {("note", key): value for key, value in notes.items()}
 
     def _nodes(self, points: Points, text_key: str, collection: str) -> Sequence[BaseNode]:
         if self.is_llama_index:
@@ -71,23 +99,38 @@ class NodeReader:
         contents = read_contents(points, as_mapping(self.payload), collection)
         return [_text_node(point, content) for point, content in zip(points, contents, strict=True)]
 
-    def _scored(self, node: BaseNode, score: float) -> NodeWithScore:
-        if self.score_key is not None:
-            node = with_hidden(node, self.score_key, score)
-        if score == 0.0 and isinstance(node, IndexNode):
-            score = ulp(0.0)  # LlamaIndex takes the 0 of a node that leads to an object for no score, and makes it 1
-        return NodeWithScore(node=node, score=score)
+
+def _scored(node: BaseNode, score: float) -> NodeWithScore:
+    if score == 0.0 and isinstance(node, IndexNode):
+        score = ulp(0.0)  # LlamaIndex takes the 0 of a node that leads to an object for no score, and makes it 1
+    return NodeWithScore(node=node, score=score)
 
 
-def with_hidden(node: BaseNode, key: str, value: Any) -> BaseNode:
-    """A copy of the node with one more metadata entry, which language and embedding models aren't shown."""
-    llm = [name for name in node.excluded_llm_metadata_keys if name != key]
-    embed = [name for name in node.excluded_embed_metadata_keys if name != key]
+def _free_names(wanted: Iterable[tuple[str, str]], nodes: Sequence[BaseNode], collection: str) -> dict[tuple[str, str], str]:
+    """The name for each thing that is to be added: its key, or if nodes have that, with underscores before it."""
+    names: dict[tuple[str, str], str] = {}
+    for what, key in wanted:
+        name = key
+        while name in names.values() or any(name in node.metadata for node in nodes):
+            name = f"_{name}"
+        names[what, key] = name
+        if name != key:
+            message = f"nodes from {collection!r} have metadata of their own under {key!r}: it is kept, and the {what} is under"
+            warnings.warn(PlanWarning(f"{message} {name!r}"), stacklevel=4)
+    return names
+
+
+def with_hidden(node: BaseNode, added: Mapping[str, Any]) -> BaseNode:
+    """A copy of the node with more metadata, which language and embedding models aren't shown; the node if there is none."""
+    if not added:
+        return node
+    llm = [name for name in node.excluded_llm_metadata_keys if name not in added]
+    embed = [name for name in node.excluded_embed_metadata_keys if name not in added]
     return node.model_copy(
         update={
-            "metadata": {**node.metadata, key: value},
-            "excluded_llm_metadata_keys": [*llm, key],
-            "excluded_embed_metadata_keys": [*embed, key],
+            "metadata": {**node.metadata, **added},
+            "excluded_llm_metadata_keys": [*llm, *added],
+            "excluded_embed_metadata_keys": [*embed, *added],
         }
     )
 

@@ -46,6 +46,7 @@ class RetrievalOptions(TypedDict, total=False):
         group_by: a payload key; at most `group_size` nodes for each of its values, for `similarity_top_k` values.
         group_size: see `group_by`.
         features: request-time values by name, for `given(name)` in formulas.
+        explanations: whether each node says why it is where it is; see `QdrantRerankRetriever`.
     """
 
     strategy: Strategy | None
@@ -62,6 +63,7 @@ class RetrievalOptions(TypedDict, total=False):
     group_by: str | None
     group_size: int
     features: Mapping[str, Any] | None
+    explanations: bool
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Options:
     """The options of a retriever, checked, with all restrictions as Qdrant filters.
 
     Raises:
-        QueryError: `similarity_top_k` isn't a whole number of at least 1.
+        QueryError: `similarity_top_k` isn't a whole number of at least 1, or `explanations` not a bool.
         StrategyError: the strategy isn't one.
     """
 
@@ -84,10 +86,13 @@ class Options:
     group_by: str | None = None
     group_size: int = 1
     features: Mapping[str, Any] = field(default_factory=dict)
+    explanations: bool = False
 
     def __post_init__(self) -> None:
         if not is_whole(self.similarity_top_k, 1):
             raise QueryError(f"similarity_top_k must be a whole number of at least 1, got {self.similarity_top_k!r}")
+        if not isinstance(self.explanations, bool):
+            raise QueryError(f"explanations must be True or False, got {self.explanations!r}")
         if self.strategy is not None and not isinstance(self.strategy, Strategy):
             raise StrategyError(
                 f"strategy must be a strategy such as Nearest() or Formula(…).over(Nearest(limit=100)), got {self.strategy!r}"

@@ -18,6 +18,7 @@ from qdrant_rerank.capabilities import Engine
 from qdrant_rerank.checks import is_whole
 from qdrant_rerank.clients import AsyncClientLike
 from qdrant_rerank.steps import Flow, Points, arun, run
+from qdrant_rerank.why import Explained
 
 from .embeddings import AnyEncoder, SparseLike
 from .ids import PointId
@@ -158,7 +159,7 @@ class QdrantRerankPostprocessor(BaseNodePostprocessor):
                 executor = self._source.executor()
                 tree = self._tree(nodes, places, executor.clients.engine)
                 plan = executor.plan(tree, self._scope(list(places)))
-                points = run(self._flow(plan, query_bundle), executor)
+                points = run(self._flow(plan, query_bundle), executor).points
             ranked.extend(self._ranked(nodes, points))
         return ranked
 
@@ -174,7 +175,7 @@ class QdrantRerankPostprocessor(BaseNodePostprocessor):
                 executor = self._source.async_executor()
                 tree = self._tree(nodes, places, executor.clients.engine)
                 plan = await executor.plan(tree, self._scope(list(places)))
-                points = await arun(self._flow(plan, query_bundle), executor)
+                points = (await arun(self._flow(plan, query_bundle), executor)).points
             ranked.extend(self._ranked(nodes, points))
         return ranked
 
@@ -206,7 +207,7 @@ class QdrantRerankPostprocessor(BaseNodePostprocessor):
             with_payload=False,
         )
 
-    def _flow(self, plan: Plan, bundle: QueryBundle | None) -> Flow[Points]:
+    def _flow(self, plan: Plan, bundle: QueryBundle | None) -> Flow[Explained]:
         if bundle is None and plan.strategy.needs():
             listed = ", ".join(map(repr, sorted(plan.strategy.needs())))
             raise QueryError(

@@ -12,7 +12,8 @@ from llama_index.core.schema import QueryBundle, QueryType
 from pydantic import BaseModel
 
 from qdrant_rerank import Plan, Query, QueryError
-from qdrant_rerank.steps import Embed, Flow, Points, QueryVector
+from qdrant_rerank.steps import Embed, Flow, QueryVector
+from qdrant_rerank.why import Explained, explained
 
 __all__ = ["FeatureQueryBundle", "as_bundles", "bundle_flow"]
 
@@ -54,8 +55,14 @@ def _as_bundle(query: QueryType) -> QueryBundle:
     raise QueryError(f"a query must be a text or a QueryBundle, got {type(query).__name__} {query!r}"[:500])
 
 
-def bundle_flow(plan: Plan, bundle: QueryBundle, features: Mapping[str, Any], own_encoders: frozenset[str]) -> Flow[Points]:
-    """The steps from a bundle to ranked points; the bundle isn't changed.
+def bundle_flow(
+    plan: Plan,
+    bundle: QueryBundle,
+    features: Mapping[str, Any],
+    own_encoders: frozenset[str],
+    explanations: bool = False,
+) -> Flow[Explained]:
+    """The steps from a bundle to ranked points, with their reasons if asked; the bundle isn't changed.
 
     Args:
         plan: what to run.
@@ -63,9 +70,11 @@ def bundle_flow(plan: Plan, bundle: QueryBundle, features: Mapping[str, Any], ow
         features: request-time values, under those that the bundle brings.
         own_encoders: the names of the vectors that have an encoder of their own, so that the bundle's embedding,
             which stems from the embedding model, isn't meant for them.
+        explanations: whether to say why each point is where it is.
 
     Raises:
         QueryError: the bundle asks by an image, or there is nothing to embed.
+        StrategyError: results of this strategy, or of groups, can't be explained.
     """
     query = _query(bundle, features)
     dense = frozenset(name for name in plan.strategy.needs() if plan.target.schema.vectors[name].kind == "dense")
@@ -78,7 +87,10 @@ def bundle_flow(plan: Plan, bundle: QueryBundle, features: Mapping[str, Any], ow
         vectors |= yield from _aggregated(bundle.custom_embedding_strs, missing)
     if bundle.image_path is not None and plan.strategy.needs().difference(vectors):
         raise QueryError("the query is an image, and this package embeds text: pass its vector as the bundle's embedding")
-    return (yield from plan.flow(Query(query.text, vectors, query.features, query.now)))
+    asked = Query(query.text, vectors, query.features, query.now)
+    if explanations:
+        return (yield from explained(plan, asked))
+    return Explained((yield from plan.flow(asked)), ())
 
 
 def _query(bundle: QueryBundle, features: Mapping[str, Any]) -> Query:

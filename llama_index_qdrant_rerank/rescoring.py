@@ -145,5 +145,5 @@ def _order(places: Mapping[PointId, list[int]], points: Points, strategy: Stage)
 
 
 def _renewed(node: NodeWithScore, score: float | None, keep_retrieval_score: bool) -> NodeWithScore:
-    kept = with_hidden(node.node, "retrieval_score", node.score) if keep_retrieval_score else node.node
+    kept = with_hidden(node.node, {"retrieval_score": node.score}) if keep_retrieval_score else node.node
     return NodeWithScore(node=kept, score=score)

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.callbacks.base import CallbackManager
 from llama_index.core.constants import DEFAULT_SIMILARITY_TOP_K
 from llama_index.core.schema import IndexNode, NodeWithScore, QueryBundle, QueryType
@@ -14,12 +13,14 @@ from llama_index.core.vector_stores.types import MetadataFilters
 from qdrant_client import QdrantClient, models
 from typing_extensions import Unpack
 
-from qdrant_rerank import Capabilities, Explanation, Plan, Strategy, StrategyError
+from qdrant_rerank import Capabilities, Explanation, Plan, Strategy
 from qdrant_rerank.clients import AsyncClientLike
 from qdrant_rerank.payload import PayloadLike
-from qdrant_rerank.steps import Flow, Points, arun, run, together
+from qdrant_rerank.steps import Flow, arun, run, together
+from qdrant_rerank.why import Explained
 
 from .embeddings import AnyEncoder, SparseLike
+from .making import Making
 from .nodes import NodeReader
 from .options import Options, RetrievalOptions
 from .queries import as_bundles, bundle_flow
@@ -29,14 +30,14 @@ from .tracing import dispatcher, retrievals
 __all__ = ["QdrantRerankRetriever"]
 
 
-class QdrantRerankRetriever(BaseRetriever):
+class QdrantRerankRetriever(Making):
     """Answers a query with nodes from Qdrant, ranked by a strategy that Qdrant runs in one request.
 
     `retrieve` and `aretrieve` take a text or a `QueryBundle`; with a `FeatureQueryBundle` the query brings values for
     formulas. Async calls are async down to the socket. The constructor makes no request and loads no model.
 
     Args:
-        client: a `QdrantClient`, of a server or in local mode.
+        client: a `QdrantClient`, of a server or in local mode, or a `qdrant_rerank.edge.EdgeClient`.
         async_client: an `AsyncQdrantClient`, or a function that makes one for each event loop. Without it, async
             calls make their own from `client`.
         collection_name: the collection to search.
@@ -60,6 +61,10 @@ class QdrantRerankRetriever(BaseRetriever):
         payload: how the collection was written: "llama_index", "langchain", "flat", a `PayloadMapping`, or a function
             from payload to `(text, metadata)`.
         score_key: a metadata key to put the score under as well, hidden from models.
+        explanations: whether each node's metadata says why it is where it is, without a further round trip: its rank and
+            score in each leg and what each term adds to its score, as plain values (`ResultReason.as_dict`). Language
+            and embedding models aren't shown it.
+        explanation_key: the metadata key for it.
         callback_manager, object_map, objects, verbose: as for every LlamaIndex retriever.
         capabilities: what the server can do; asked of it once if None.
 
@@ -93,6 +98,8 @@ class QdrantRerankRetriever(BaseRetriever):
         features: Mapping[str, Any] | None = None,
         payload: PayloadLike = "llama_index",
         score_key: str | None = None,
+        explanations: bool = False,
+        explanation_key: str = "_explanation",
         callback_manager: CallbackManager | None = None,
         object_map: dict[str, Any] | None = None,
         objects: list[IndexNode] | None = None,
@@ -103,7 +110,7 @@ class QdrantRerankRetriever(BaseRetriever):
         self._source = source_of(
             vector_store, client, async_client, collection_name, embed_model, sparse_encoder, encoders, capabilities
         )
-        self._reader = NodeReader(payload, score_key)
+        self._reader = NodeReader(payload, score_key, explanation_key)
         options: RetrievalOptions = {
             "strategy": strategy,
             "similarity_top_k": similarity_top_k,
@@ -119,44 +126,14 @@ class QdrantRerankRetriever(BaseRetriever):
             "group_by": group_by,
             "group_size": group_size,
             "features": features,
+            "explanations": explanations,
         }
         self._options = Options().changed(options, self._reader)
 
-    @classmethod
-    def from_vector_store(cls, vector_store: Any, embed_model: Any | None = None, **arguments: Any) -> Self:
-        """A retriever over what a `llama_index.vector_stores.qdrant.QdrantVectorStore` holds.
-
-        Args:
-            vector_store: its clients, collection, vector names, sparse query function and text key are read at each
-                query.
-            embed_model: as for the constructor.
-            **arguments: the constructor's. Without a strategy: `Nearest` by the store's dense vector; for a hybrid
-                store `Fusion.rrf()` with its sparse one, 100 candidates of each.
-
-        Raises:
-            StrategyError: the store isn't one.
-        """
-        return cls(vector_store=vector_store, embed_model=embed_model, **arguments)
-
-    @classmethod
-    def from_index(cls, index: Any, **arguments: Any) -> Self:
-        """A retriever over a `VectorStoreIndex` whose vector store is Qdrant's.
-
-        Args:
-            index: its vector store, embedding model, callback manager and objects are taken over.
-            **arguments: the constructor's, before the index's.
-
-        Raises:
-            StrategyError: the index has no vector store, or not Qdrant's.
-        """
-        if not hasattr(index, "vector_store"):
-            raise StrategyError(f"index must be a VectorStoreIndex, got {type(index).__name__}, which has no vector_store")
-        found: dict[str, Any] = {
-            "embed_model": getattr(index, "_embed_model", None),
-            "callback_manager": getattr(index, "_callback_manager", None),
-            "object_map": getattr(index, "_object_map", None),
-        }
-        return cls(vector_store=index.vector_store, **{**found, **arguments})
+    @property
+    def client(self) -> QdrantClient | None:
+        """The sync client, e.g. to close it."""
+        return self._source.place.client
 
     @property
     def similarity_top_k(self) -> int:
@@ -207,8 +184,8 @@ class QdrantRerankRetriever(BaseRetriever):
             executor = retriever._source.executor()
             plan = executor.plan(retriever._planned(), retriever._options.scope)
             found = run(together([retriever._flow(plan, bundle) for bundle in bundles]), executor)
-            for bundle, points in zip(bundles, found, strict=True):
-                answers.append(retriever._handle_recursive_retrieval(bundle, retriever._nodes(points)))
+            for bundle, answer in zip(bundles, found, strict=True):
+                answers.append(retriever._handle_recursive_retrieval(bundle, retriever._nodes(answer)))
         return answers
 
     async def aretrieve_batch(
@@ -222,8 +199,8 @@ class QdrantRerankRetriever(BaseRetriever):
             executor = retriever._source.async_executor()
             plan = await executor.plan(retriever._planned(), retriever._options.scope)
             found = await arun(together([retriever._flow(plan, bundle) for bundle in bundles]), executor)
-            for bundle, points in zip(bundles, found, strict=True):
-                answers.append(await retriever._ahandle_recursive_retrieval(bundle, retriever._nodes(points)))
+            for bundle, answer in zip(bundles, found, strict=True):
+                answers.append(await retriever._ahandle_recursive_retrieval(bundle, retriever._nodes(answer)))
         return answers
 
     def explain(self, **options: Unpack[RetrievalOptions]) -> Explanation:
@@ -238,11 +215,12 @@ class QdrantRerankRetriever(BaseRetriever):
     def _planned(self) -> Strategy:
         return self._options.strategy or self._source.strategy()
 
-    def _flow(self, plan: Plan, bundle: QueryBundle) -> Flow[Points]:
-        return bundle_flow(plan, bundle, self._options.features, self._source.own_encoders)
+    def _flow(self, plan: Plan, bundle: QueryBundle) -> Flow[Explained]:
+        options = self._options
+        return bundle_flow(plan, bundle, options.features, self._source.own_encoders, options.explanations)
 
-    def _nodes(self, points: Points) -> list[NodeWithScore]:
-        return self._reader.read(points, self._source.text_key, self._source.collection)
+    def _nodes(self, found: Explained) -> list[NodeWithScore]:
+        return self._reader.read(found.points, self._source.text_key, self._source.collection, found.reasons)
 
     def __repr__(self) -> str:
         """The collection and the strategy; clients and models, which may hold secrets, aren't shown."""

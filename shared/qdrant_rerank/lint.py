@@ -26,6 +26,15 @@ BODY_BYTES: Final = 32 * 2**20
 _BYTES_PER_NODE: Final = 24  # the least that a node takes as JSON: a lower bound is enough to refuse
 
 
+_HIDE_NUMBERS: Final = (
+    models.PayloadSchemaType.KEYWORD,
+    models.PayloadSchemaType.BOOL,
+    models.PayloadSchemaType.DATETIME,
+    models.PayloadSchemaType.GEO,
+    models.PayloadSchemaType.UUID,
+)
+
+
 class Lint(str):
     """A warning's text, with a code to tell kinds of warnings apart.
 
@@ -48,9 +57,9 @@ def index_problems(expression: Expression, schema: Schema) -> Iterator[str]:
     """Payload indexes that a formula can't work with."""
     for key in payload_keys(expression):
         index = schema.indexes.get(key.key)
-        if key.index == models.PayloadSchemaType.FLOAT and index == models.PayloadSchemaType.KEYWORD:
+        if key.index == models.PayloadSchemaType.FLOAT and index in _HIDE_NUMBERS:
             yield (
-                f"field({key.key!r}) reads a number, but the collection {schema.collection!r} has a keyword index on it, "
+                f"field({key.key!r}) reads a number, but the collection {schema.collection!r} has a {index.value} index on it, "
                 "which hides numbers from formulas: replace it by a float index"
             )
         if index is None and _demands_indexes(schema):

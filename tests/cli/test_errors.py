@@ -16,11 +16,12 @@ from tests.cli.support import fails, run
 
 def test_a_folder_and_a_server_exclude_each_other(db: Path) -> None:
     assert "--path and --url exclude each other" in fails("search", "x", "--path", db, "--url", "http://localhost:6333")
+    assert "--edge and --path exclude each other" in fails("search", "x", "--path", db, "--edge", db)
 
 
 def test_neither_folder_nor_server_is_an_error_that_names_both() -> None:
     for command in (("search", "x"), ("explain",), ("index", __file__)):
-        assert "which Qdrant? --path DIR for a folder on disk, --url URL for a server" in fails(*command)
+        assert "which Qdrant? --edge DIR or --path DIR for a folder on disk, --url URL for a server" in fails(*command)
 
 
 def test_a_folder_wins_over_the_environments_server(db: Path) -> None:
@@ -147,7 +148,7 @@ def test_a_value_that_the_formula_lacks_names_the_option(db: Path) -> None:
         (("--mmr", 2), "the diversity of Mmr must be between 0 and 1, got 2.0"),
         (("--hybrid", "--limit", 0), "must be a whole number of at least 1, got 0"),
         (("-k", 0), "limit must be a whole number of at least 1, got 0"),
-        (("--hybrid", "--limit", 3), "raise the limit of"),
+        (("--hybrid", "--limit", 2), "raise the limit of"),
         (("--dense", "hsh"), "--dense hsh: no such model: did you mean 'hash'?"),
         (("--dense", "bm25"), "--dense bm25: no such model"),
         (("--rescore", "late"), "no vector named 'late'"),

@@ -82,7 +82,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working directory with all that the examples speak of."""
     folder = tmp_path_factory.mktemp("examples")
     corpus = write_corpus(folder / "corpus.jsonl")
-    succeeds("index", corpus, "--path", folder / "db", "--dense", "hash")
+    succeeds("index", corpus, "--edge", folder / "db", "--dense", "hash")
     for name in ("strategy.json", "rated.json"):
         save(Nearest("bm25"), folder / name)
     onnx_folder(folder / "models" / "minilm")

@@ -82,7 +82,7 @@ def test_there_is_no_option_for_the_api_key() -> None:
 def test_a_server_that_is_not_there_is_named() -> None:
     message = fails("search", "ferry", "--url", "http://127.0.0.1:1")
     assert "no answer from Qdrant at http://127.0.0.1:1" in message
-    assert "is it running there? --path DIR works without a server" in message
+    assert "is it running there? --edge DIR and --path DIR work without a server" in message
     assert "UNAVAILABLE" in fails("search", "ferry", "--url", "http://127.0.0.1:1", "--prefer-grpc")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -84,12 +86,51 @@ def test_what_is_kept_is_searched_afterwards_and_not_mixed_with_another_model(tm
     kept = tmp_path / "kept"
     out = succeeds("demo", "--query", "market", "--keep", kept)
     suggested = out.rpartition("search it: qdrant-rerank ")[2].strip()
-    assert suggested == f"search 'market day' --path {kept} --hybrid"
-    assert "Orvena market" in succeeds("search", "market day", "--path", kept, "--hybrid")
+    assert suggested == f"search 'market day' --edge {kept} --hybrid"
+    assert "Orvena market" in succeeds("search", "market day", "--edge", kept, "--hybrid")
     folder = onnx_folder(tmp_path / "tiny")
     assert "would mix two models" in fails("demo", "--query", "x", "--keep", kept, "--models", f"tiny@{folder}")
     again = succeeds("demo", "--query", "market", "--keep", kept)
     assert "“market”" in again
+
+
+def test_it_says_that_it_runs_on_the_rust_engine(output: str) -> None:
+    flat = " ".join(output.split())
+    assert "into qdrant-edge, Qdrant's Rust engine in this process, in a temporary folder." in flat
+    assert "local mode" not in flat
+
+
+def test_it_leaves_no_folder_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    succeeds("demo", "--query", "market")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def without_edge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if qdrant-edge weren't installed."""
+    for name in [name for name in sys.modules if name.startswith("qdrant_rerank.edge")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "qdrant_edge", None)
+
+
+@pytest.mark.usefixtures("without_edge")
+def test_without_the_rust_engine_it_runs_on_local_mode_and_says_so() -> None:
+    flat = " ".join(succeeds("demo", "--query", "market").split())
+    assert "into qdrant-client's local mode, in memory." in flat
+
+
+def test_what_is_kept_stays_with_the_engine_that_wrote_it(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    edge, local = tmp_path / "edge", tmp_path / "local"
+    succeeds("demo", "--query", "market", "--keep", edge)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "qdrant_edge", None)
+        out = succeeds("demo", "--query", "market", "--keep", local)
+    assert f"search 'market day' --path {local} --hybrid" in out
+    again = succeeds("demo", "--query", "market", "--keep", local)
+    assert f"local mode, in {local}." in "".join(again.splitlines()).replace("local mode,in", "local mode, in")
+    request.getfixturevalue("without_edge")
+    assert "pip install 'qdrant-rerank[edge]'" in fails("demo", "--query", "market", "--keep", edge)
 
 
 def test_other_models_make_the_dense_vectors(tmp_path: Path) -> None:

@@ -53,15 +53,13 @@ def test_an_outcome_counts_what_was_asked_for_once() -> None:
     assert measured(executor, both, Question("fox"), runs=1).ndcg is None
 
 
-class Model:
+def alike(query: str, texts: Sequence[str]) -> list[float]:
     """Scores every text alike."""
-
-    def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        return [1.0] * len(texts)
+    return [1.0] * len(texts)
 
 
 def test_texts_that_a_model_reads_are_counted() -> None:
-    executor = CountingExecutor(QdrantClient(":memory:"), "guide", model=Model())
+    executor = CountingExecutor(QdrantClient(":memory:"), "guide", model=alike)
     executor.reset()
     executor.score("fox", ["a", "b", "c"])
     assert executor.model_calls == 3

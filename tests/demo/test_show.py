@@ -44,8 +44,9 @@ def test_who_is_behind_is_said_and_nothing_where_nobody_is() -> None:
 
 
 def test_only_local_mode_is_said_to_be_slow() -> None:
-    assert "local mode" in text(closing(is_local=True))
-    assert "local mode" not in text(closing(is_local=False))
+    assert "local mode" in text(closing("local"))
+    assert "local mode" not in text(closing("server"))
+    assert "local mode" not in text(closing("edge"))
 
 
 def test_only_hashed_vectors_are_said_to_match_spelling() -> None:

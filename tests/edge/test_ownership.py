@@ -202,6 +202,8 @@ def test_a_file_in_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ClientError, match="file is a file; an EdgeClient takes a folder"):
         EdgeClient(tmp_path / "file")
+    with pytest.raises(ClientError, match="qdrant-edge keeps its data in a folder"):
+        EdgeClient(":memory:")
     with pytest.raises(TypeError):
         EdgeClient(5)  # type: ignore[arg-type]  # and its destructor has nothing to close
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import Capabilities, Formula, Fusion, Mmr, Nearest, Plan, PlanError, Scope, field, plan, score, sigmoid
+from qdrant_rerank import Capabilities, Formula, Fusion, Mmr, Nearest, Plan, PlanError, Scope, field, plan, raw, score, sigmoid
+from qdrant_rerank.expressions.inspect import payload_keys
 from qdrant_rerank.lint import Extent, Lint, extent, extent_problems
 from qdrant_rerank.schema import Schema, VectorInfo
 
@@ -50,6 +51,43 @@ def test_an_integer_index_under_a_number_is_warned_about_and_a_keyword_index_ref
     assert codes(planned(formula, replace(SCHEMA, indexes={"rating": models.PayloadSchemaType.INTEGER}))) == ["integer-index"]
     with pytest.raises(PlanError, match="keyword index on it, which hides numbers"):
         planned(formula, replace(SCHEMA, indexes={"rating": models.PayloadSchemaType.KEYWORD}))
+
+
+@pytest.mark.parametrize("index", ["keyword", "bool", "datetime", "geo", "uuid"])
+def test_an_index_that_hides_numbers_is_refused_under_a_number(index: str) -> None:
+    with pytest.raises(PlanError, match=f"has a {index} index on it, which hides numbers"):
+        planned(Formula(field("x", default=0)).over(*LEGS), replace(SCHEMA, indexes={"x": models.PayloadSchemaType(index)}))
+
+
+def test_what_raw_expressions_and_nested_conditions_read_is_looked_at() -> None:
+    size = models.FieldCondition(key="size", range=models.Range(gte=1))
+    nested = models.NestedCondition(nested=models.Nested(key="items", filter=models.Filter(must=[size])))
+    place = models.GeoDistanceParams(origin=models.GeoPoint(lat=1, lon=2), to="place")
+    expression = raw(
+        models.SumExpression(
+            sum=[
+                "$score",
+                1.0,
+                models.MultExpression(mult=[models.FieldCondition(key="tag", match=models.MatchValue(value="a")), "price"]),
+                models.LinDecayExpression(
+                    lin_decay=models.DecayParamsExpression(
+                        x=models.DatetimeKeyExpression(datetime_key="at"),
+                        target=models.DatetimeExpression(datetime="2025-01-01T00:00:00Z"),
+                    )
+                ),
+                models.GeoDistance(geo_distance=place),
+                nested,
+            ]
+        )
+    )
+    kinds = {key.key: (key.index and key.index.value, key.has_default) for key in payload_keys(expression)}
+    assert kinds == {
+        "tag": ("keyword", True),
+        "price": (None, False),
+        "at": ("datetime", False),
+        "place": ("geo", False),
+        "items[].size": ("float", True),
+    }
 
 
 @pytest.mark.parametrize("nested", [Fusion.rrf().over(*LEGS), Fusion.dbsf().over(*LEGS), Mmr("dense").over(*LEGS)])

@@ -42,9 +42,9 @@ ABOUT = """\
 
     Use it on a file of your own, one JSON object a line with a "text":
 
-    $ qdrant-rerank index corpus.jsonl --path ./db
+    $ qdrant-rerank index corpus.jsonl --edge ./db
 
-    $ qdrant-rerank search "how do I ...?" --path ./db
+    $ qdrant-rerank search "how do I ...?" --edge ./db
 
     Each command tells more:
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qdrant_client import QdrantClient
@@ -13,10 +13,9 @@ from qdrant_client.http.exceptions import ResponseHandlingException
 
 from ..errors import did_you_mean
 from .failures import CommandError
+from .folders import opened
 
 __all__ = ["Where", "connected", "the_collection"]
-
-_MARK = "meta.json"  # what local mode keeps in the folder of a Qdrant
 
 
 @dataclass(frozen=True)
@@ -24,36 +23,49 @@ class Where:
     """Which Qdrant, as the options say.
 
     Attributes:
-        path: the folder of an embedded Qdrant.
+        path: the folder of qdrant-client's local mode.
         url: the address of a server.
         prefer_grpc: whether to speak gRPC to the server.
+        edge: the folder of qdrant-edge.
     """
 
     path: Path | None = None
     url: str | None = None
     prefer_grpc: bool = False
+    edge: Path | None = None
 
     def settled(self) -> Where:
         """This place, with the environment's QDRANT_URL if there is no other.
 
         Raises:
-            CommandError: both a folder and a server, or neither.
+            CommandError: several places, or none.
         """
-        if self.path is not None and self.url is not None:
-            raise CommandError("--path and --url exclude each other: a folder on disk, or a server")
-        if self.path is not None and self.prefer_grpc:
+        given = {"--edge": self.edge, "--path": self.path, "--url": self.url}
+        named = [option for option, value in given.items() if value is not None]
+        if len(named) > 1:
+            raise CommandError(
+                f"{' and '.join(named)} exclude each other: --edge is a folder of the Rust engine, --path one of "
+                "qdrant-client's local mode, --url a server"
+            )
+        if self.folder is not None and self.prefer_grpc:
             raise CommandError("--prefer-grpc is for servers: a folder on disk is read without a network")
         url = self.url or os.environ.get("QDRANT_URL")  # a folder that was asked for counts more, see `connected`
-        if self.path is None and not url:
+        if self.folder is None and not url:
             raise CommandError(
-                "which Qdrant? --path DIR for a folder on disk, --url URL for a server, or set the environment's QDRANT_URL"
+                "which Qdrant? --edge DIR or --path DIR for a folder on disk, --url URL for a server, or set the "
+                "environment's QDRANT_URL"
             )
-        return Where(self.path, url, self.prefer_grpc)
+        return replace(self, url=url)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder, of whichever engine; None for a server."""
+        return self.path if self.edge is None else self.edge
 
     def options(self) -> list[str]:
         """The options that say this again, for suggesting a next command."""
-        if self.path is not None:
-            return ["--path", str(self.path)]
+        if self.folder is not None:
+            return ["--path" if self.edge is None else "--edge", str(self.folder)]
         return ["--url", self.shown_url, *(["--prefer-grpc"] if self.prefer_grpc else [])]
 
     @property
@@ -73,31 +85,18 @@ def connected(where: Where, create: bool = False) -> Generator[QdrantClient, Non
 
     Raises:
         CommandError: there is no Qdrant in the folder, another process has it open, or no server answers.
+        MissingExtra: the folder is qdrant-edge's, which isn't installed.
     """
-    client = _local(where.path, create) if where.path is not None else _remote(where)
+    client = _remote(where) if where.folder is None else opened(where.folder, where.edge is not None, create)
     try:
         yield client
     except ResponseHandlingException as error:
         raise CommandError(
-            f"no answer from Qdrant at {where.shown_url} ({error}): is it running there? --path DIR works without a server"
+            f"no answer from Qdrant at {where.shown_url} ({error}): is it running there? --edge DIR and --path DIR work "
+            "without a server"
         ) from error
     finally:
         client.close()
-
-
-def _local(path: Path, create: bool) -> QdrantClient:
-    if not (path / _MARK).exists():  # local mode would make one wherever it is pointed at
-        if path.exists() and not path.is_dir():
-            raise CommandError(f"{path} is a file; --path takes a folder")
-        if not create:
-            what = "holds no Qdrant collections" if path.exists() else "doesn't exist"
-            raise CommandError(f"{path} {what}: give the folder that qdrant-rerank index CORPUS.jsonl --path DIR filled")
-        if path.exists() and any(path.iterdir()):
-            raise CommandError(f"{path} holds other files and no Qdrant: give an empty folder, or one that doesn't exist yet")
-    try:
-        return QdrantClient(path=str(path))
-    except RuntimeError as error:  # another process has it open
-        raise CommandError(f"{path} can't be opened: {error}") from error
 
 
 def _remote(where: Where) -> QdrantClient:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Final
 
 import typer
@@ -22,6 +23,7 @@ from .connect import Where, connected
 from .consoles import results_console
 from .encoders import loaded, normalised
 from .failures import CommandError, reported
+from .folders import has_edge, written_by
 from .notes import vector_models, write_notes
 
 __all__ = ["demo"]
@@ -51,7 +53,7 @@ def demo(
             metavar="URL",
             help="Run on this server, in a collection that is removed at the end; API key from the environment's "
             "QDRANT_API_KEY.",
-            show_default="in this process, in memory",
+            show_default="in this process, by qdrant-edge if that is installed, else by qdrant-client's local mode",
         ),
     ] = None,
     prefer_grpc: o.GrpcOption = False,
@@ -84,43 +86,69 @@ def demo(
         with console.status("indexing"):
             seconds = shown.fill()
             write_notes(client, collection, filled)
-        console.print(opening(model, _described(url, keep), seconds))
+        console.print(opening(model, _described(client, url, keep), seconds))
         if query is None:
             shown.show_all()
-            console.print(closing(is_local=engine_of(client) == "local"))
+            console.print(closing(engine_of(client)))
         else:
             shown.show_one(query)
         if keep is not None:
-            _print_kept(console, keep)
+            _print_kept(console, _kept(keep))
 
 
 @contextmanager
 def _collection(url: str | None, prefer_grpc: bool, keep: Path | None) -> Generator[tuple[QdrantClient, str], None, None]:
     """Where the demo takes place; gone at the end unless it is kept."""
-    if url is None and keep is None:
-        if prefer_grpc:
-            raise CommandError("--prefer-grpc needs --url")
+    if keep is not None:
+        with connected(_kept(keep, prefer_grpc).settled(), create=True) as client:
+            yield client, _KEPT
+    elif url is not None:
+        with connected(Where(url=url, prefer_grpc=prefer_grpc).settled()) as client, _of_its_own(client) as name:
+            yield client, name
+    elif prefer_grpc:
+        raise CommandError("--prefer-grpc needs --url")
+    else:
+        with _passing() as client:
+            yield client, _KEPT
+
+
+@contextmanager
+def _of_its_own(client: QdrantClient) -> Generator[str, None, None]:
+    """A name for a collection on a server, which is removed at the end."""
+    name = f"qdrant-rerank-demo-{uuid.uuid4().hex[:8]}"
+    try:
+        yield name
+    finally:
+        client.delete_collection(name)
+
+
+@contextmanager
+def _passing() -> Generator[QdrantClient, None, None]:
+    """A Qdrant in this process that leaves nothing behind, of the faster engine that there is."""
+    if not has_edge():
         client = QdrantClient(":memory:")
-        yield client, _KEPT
+        yield client
         client.close()
         return
-    with connected(Where(keep, url, prefer_grpc).settled(), create=True) as client:
-        if keep is not None:
-            yield client, _KEPT
-            return
-        name = f"qdrant-rerank-demo-{uuid.uuid4().hex[:8]}"
-        try:
-            yield client, name
-        finally:
-            client.delete_collection(name)
+    with TemporaryDirectory(prefix="qdrant-rerank-demo-") as folder, connected(Where(edge=Path(folder)), create=True) as client:
+        yield client
 
 
-def _described(url: str | None, keep: Path | None) -> str:
+def _kept(folder: Path, prefer_grpc: bool = False) -> Where:
+    """A folder for the engine that filled it; a new one for the faster engine that there is."""
+    filled = written_by(folder)
+    is_edge = has_edge() if filled is None else filled == "edge"
+    return Where(edge=folder, prefer_grpc=prefer_grpc) if is_edge else Where(folder, prefer_grpc=prefer_grpc)
+
+
+def _described(client: QdrantClient, url: str | None, keep: Path | None) -> str:
     if url is not None:
         return f"the Qdrant server at {Where(url=url).shown_url}"
-    return "qdrant-client's local mode, in " + ("memory" if keep is None else str(keep))
+    if engine_of(client) == "edge":
+        return f"qdrant-edge, Qdrant's Rust engine in this process, in {'a temporary folder' if keep is None else keep}"
+    return f"qdrant-client's local mode, in {'memory' if keep is None else keep}"
 
 
-def _print_kept(console: Console, keep: Path) -> None:
-    command = shlex.join(["qdrant-rerank", "search", "market day", "--path", str(keep), "--hybrid"])
+def _print_kept(console: Console, where: Where) -> None:
+    command = shlex.join(["qdrant-rerank", "search", "market day", *where.options(), "--hybrid"])
     console.print(Text.assemble(("kept; search it: ", "dim"), command), soft_wrap=True)

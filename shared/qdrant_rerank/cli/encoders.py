@@ -111,7 +111,7 @@ def check_embedder(client: QdrantClient, options: Mapping[Kind, str | None]) -> 
         CommandError: an option names one, and the Qdrant is a folder or in memory.
     """
     for kind, text in options.items():
-        if text is not None and text.startswith("server:") and engine_of(client) == "local":
+        if text is not None and text.startswith("server:") and engine_of(client) != "server":
             raise CommandError(f"{FLAGS[kind]} {text}: there is no server that could embed; that needs --url")
 
 

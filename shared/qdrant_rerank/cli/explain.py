@@ -32,6 +32,7 @@ __all__ = ["explain", "folded"]
 
 @reported
 def explain(
+    edge: o.EdgeOption = None,
     path: o.PathOption = None,
     url: o.UrlOption = None,
     prefer_grpc: o.GrpcOption = False,
@@ -69,15 +70,15 @@ def explain(
     The request as JSON, the round trips and model calls for one query, the server versions that would refuse it, and
     what will work otherwise than it seems. The options are those of search.
 
-    $ qdrant-rerank explain --path ./db --hybrid
+    $ qdrant-rerank explain --edge ./db --hybrid
 
-    $ qdrant-rerank explain --path ./db --formula "0.8*score() + 0.04*field('rating', 3)" --save rated.json
+    $ qdrant-rerank explain --edge ./db --formula "0.8*score() + 0.04*field('rating', 3)" --save rated.json
 
-    $ qdrant-rerank explain --path ./db --strategy rated.json --query "bike on the night train"
+    $ qdrant-rerank explain --edge ./db --strategy rated.json --query "bike on the night train"
     """
     choice = Choice(strategy, formula, hybrid, fusion, mmr, rescore, using, limit, dense_vector, sparse_vector)
     scope = Scope(limit=k, filter=filter_of(filter))
-    with connected(Where(path, url, prefer_grpc).settled()) as client:
+    with connected(Where(path, url, prefer_grpc, edge).settled()) as client:
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
         chosen, explanation = _explained(client, collection, choice, scope, query, features, models)
     if save_to is not None:

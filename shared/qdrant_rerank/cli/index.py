@@ -35,6 +35,7 @@ _BAD_LINES_SHOWN = 20
 @reported
 def index(
     corpus: Annotated[Path, typer.Argument(metavar="CORPUS.jsonl", help="The documents: one JSON object a line.")],
+    edge: o.EdgeOption = None,
     path: o.PathOption = None,
     url: o.UrlOption = None,
     prefer_grpc: o.GrpcOption = False,
@@ -58,11 +59,11 @@ def index(
 
     Words only, and nothing to download; words and an embedding model that fastembed downloads; the same from a folder:
 
-    $ qdrant-rerank index corpus.jsonl --path ./db
+    $ qdrant-rerank index corpus.jsonl --edge ./db
 
-    $ qdrant-rerank index corpus.jsonl --path ./db --dense sentence-transformers/all-MiniLM-L6-v2
+    $ qdrant-rerank index corpus.jsonl --edge ./db --dense sentence-transformers/all-MiniLM-L6-v2
 
-    $ qdrant-rerank index corpus.jsonl --path ./db --dense sentence-transformers/all-MiniLM-L6-v2@./models/minilm
+    $ qdrant-rerank index corpus.jsonl --edge ./db --dense sentence-transformers/all-MiniLM-L6-v2@./models/minilm
 
     On a server (its API key in the environment's QDRANT_API_KEY), with the payload indexes that a formula reads fast:
 
@@ -71,7 +72,7 @@ def index(
     ranked_by = None if strategy is None else load(strategy)
     if not corpus.is_file():
         raise CommandError(f"there is no file {corpus}")
-    where = Where(path, url, prefer_grpc).settled()
+    where = Where(path, url, prefer_grpc, edge).settled()
     options: dict[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
     with connected(where, create=True) as client:
         models = vector_models(client, collection, options)

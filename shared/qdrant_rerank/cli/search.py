@@ -8,14 +8,18 @@ from typing import Annotated
 import typer
 
 from .. import Query, Scope
+from ..explain_plot import check_picture, draw
+from ..why import Explained
 from . import model_options as m
 from . import options as o
+from . import reason_options as r
 from .arguments import features_of, filter_of, listed
 from .choose import Choice
 from .connect import Where, connected
-from .failures import reported, warn
+from .failures import CommandError, reported, warn
+from .reasons import compared, print_comparison, print_comparison_line, print_reasons
 from .session import check_features, prepared
-from .show import TEXT_KEYS, absent_keys, payload_keys, print_json_lines, print_table
+from .show import TEXT_KEYS, absent_keys, payload_keys, print_json_lines, print_table, shown_name
 
 __all__ = ["search"]
 
@@ -23,6 +27,7 @@ __all__ = ["search"]
 @reported
 def search(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="The question, in quotes.")],
+    edge: o.EdgeOption = None,
     path: o.PathOption = None,
     url: o.UrlOption = None,
     prefer_grpc: o.GrpcOption = False,
@@ -45,6 +50,9 @@ def search(
     show: o.ShowOption = None,
     text_key: o.TextKeyOption = TEXT_KEYS,
     json: o.JsonOption = False,
+    explain: r.ExplainOption = False,
+    why: r.WhyOption = None,
+    picture: r.PictureOption = None,
     dense: m.DenseOption = None,
     sparse: m.SparseOption = None,
     late: m.LateOption = None,
@@ -54,42 +62,62 @@ def search(
 
     Plain search by the collection's dense vector; both kinds of vectors, fused; a formula; variety:
 
-    $ qdrant-rerank search "bike on the night train" --path ./db
+    $ qdrant-rerank search "bike on the night train" --edge ./db
 
-    $ qdrant-rerank search "bike on the night train" --path ./db --hybrid
+    $ qdrant-rerank search "bike on the night train" --edge ./db --hybrid
 
-    $ qdrant-rerank search "bike on the night train" --path ./db --formula "0.8*score() + 0.04*field('rating', 3)" --show rating
+    $ qdrant-rerank search "bike on the night train" --edge ./db --formula "0.8*score() + 0.04*field('rating', 3)" --show rating
 
-    $ qdrant-rerank search "bike on the night train" --path ./db --hybrid --mmr 0.3 -k 10
+    $ qdrant-rerank search "bike on the night train" --edge ./db --hybrid --mmr 0.3 -k 10
 
     A strategy from a file, on a server, as JSON lines:
 
     $ qdrant-rerank search "bike on the night train" --url http://localhost:6333 -c docs -s strategy.json --json
+
+    Why the results are where they are: a table, what puts one result above another, a picture:
+
+    $ qdrant-rerank search "bike on the night train" --edge ./db --hybrid --explain --why train rules --picture why.svg
 
     Which model made a collection's vectors is remembered in the collection by index. For collections made otherwise,
     or on servers before 1.16, say it: --dense sentence-transformers/all-MiniLM-L6-v2, --sparse bm25.
     """
     choice = Choice(strategy, formula, hybrid, fusion, mmr, rescore, using, limit, dense_vector, sparse_vector)
     keys, shown = listed(text_key), listed(show)
+    wants_reasons = explain or why is not None or picture is not None
+    if wants_reasons and group_by is not None:
+        raise CommandError("--group-by excludes --explain, --why and --picture: results of groups can't be explained")
+    if picture is not None:
+        check_picture(picture)
+    chosen = (shown or True) if json else payload_keys(keys, shown)
     scope = Scope(
         limit=k,
         filter=filter_of(filter),
         score_threshold=score_threshold,
         group_by=group_by,
-        with_payload=(shown or True) if json else payload_keys(keys, shown),
+        with_payload=wants_reasons or chosen,
     )
     asked = Query(query, features=features_of(features))
-    with connected(Where(path, url, prefer_grpc).settled()) as client:
+    with connected(Where(path, url, prefer_grpc, edge).settled()) as client:
         executor, plan = prepared(client, collection, choice, scope, {"dense": dense, "sparse": sparse, "multi": late})
         check_features(plan, asked.features)
         for warning in plan.warnings:
             warn(warning)
         start = time.perf_counter()
-        points = executor.retrieve(plan.strategy, asked, scope)
+        if wants_reasons:
+            found = executor.explain(plan.strategy, asked, scope)
+        else:
+            found = Explained(executor.retrieve(plan.strategy, asked, scope), ())
         seconds = time.perf_counter() - start
-    for key in absent_keys(points, shown):
+    for key in absent_keys(found.points, shown):
         warn(f"--show {key}: no result has that payload key")
+    comparison = None if why is None else compared(found, why)
+    if picture is not None:
+        draw(found, picture, names=[shown_name(point, keys) for point in found.points], title=query)
     if json:
-        print_json_lines(points)
+        print_json_lines(found.points, chosen, found.reasons if explain else ())
     else:
-        print_table(points, keys, shown, seconds)
+        print_table(found.points, keys, shown, seconds)
+        if explain:
+            print_reasons(found)
+    if comparison is not None:
+        (print_comparison_line if json else print_comparison)(comparison)

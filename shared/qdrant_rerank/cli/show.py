@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from qdrant_client import models
 from rich import box
 from rich.cells import cell_len
 from rich.console import JustifyMethod
@@ -15,10 +16,22 @@ from rich.table import Table
 from rich.text import Text
 
 from ..payload import PRESETS, value_at
+from ..selecting import selected
 from ..steps import Points
+from ..why import ResultReason
 from .consoles import results_console
 
-__all__ = ["TEXT_KEYS", "absent_keys", "first_text", "payload_keys", "print_json_lines", "print_table", "shown_value"]
+__all__ = [
+    "TEXT_KEYS",
+    "absent_keys",
+    "first_text",
+    "payload_keys",
+    "print_json_lines",
+    "print_table",
+    "shown_id",
+    "shown_name",
+    "shown_value",
+]
 
 TEXT_KEYS: Final = "title,text,page_content"
 _WIDEST: Final = 20
@@ -48,7 +61,7 @@ def print_table(points: Points, text_keys: Sequence[str], shown: Sequence[str], 
     columns = [
         _Column("#", [str(rank) for rank in range(1, len(points) + 1)], "dim", is_numeric=True),
         _Column("score", [f"{point.score:.4g}" for point in points], "cyan", is_numeric=True),
-        _Column("id", [str(payload.get("_id", point.id)) for point, payload in zip(points, payloads, strict=True)], "dim"),
+        _Column("id", list(map(shown_id, points)), "dim"),
         _Column("text", [" ".join(first_text(payload, text_keys).split())[:300] for payload in payloads]),
         *(_of_payload(key, payloads) for key in shown),
     ]
@@ -94,11 +107,23 @@ def _table(columns: Sequence[_Column], width: int) -> Table:
     return table
 
 
-def print_json_lines(points: Points) -> None:
-    """Print points as JSON, one object a line: rank, id, score, payload."""
+def print_json_lines(points: Points, chosen: models.WithPayloadInterface, reasons: Sequence[ResultReason] = ()) -> None:
+    """Print points as JSON, one object a line: rank, id, score, the chosen payload, and the explanation if there are any."""
     for rank, point in enumerate(points, 1):
-        record = {"rank": rank, "id": point.id, "score": point.score, "payload": point.payload}
+        record = {"rank": rank, "id": point.id, "score": point.score, "payload": selected(point.payload, chosen)}
+        if reasons:
+            record["explanation"] = reasons[rank - 1].as_dict()
         sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def shown_id(point: models.ScoredPoint) -> str:
+    """What a point is called: as in the corpus that it was indexed from, else its id."""
+    return str((point.payload or {}).get("_id", point.id))
+
+
+def shown_name(point: models.ScoredPoint, text_keys: Sequence[str]) -> str:
+    """A point's id and the first words of its text."""
+    return f"{shown_id(point)}  {' '.join(first_text(point.payload or {}, text_keys).split())[:100]}".rstrip()
 
 
 def first_text(payload: Mapping[str, Any], keys: Sequence[str]) -> str:

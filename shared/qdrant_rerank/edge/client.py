@@ -16,6 +16,8 @@ from .shards import Folder
 
 __all__ = ["EdgeClient"]
 
+_LOCAL_MODE: Final = "meta.json"  # what qdrant-client's local mode keeps in its folder
+
 
 class EdgeClient(Reading):
     """Qdrant's Rust engine in this process, over a folder: a `QdrantClient` that needs no server.
@@ -39,9 +41,16 @@ class EdgeClient(Reading):
     engine: Final[Literal["edge"]] = "edge"
 
     def __init__(self, path: str | PathLike[str], *, collection: str | None = None) -> None:
+        if path == ":memory:":
+            raise ClientError("qdrant-edge keeps its data in a folder: pass one, e.g. tempfile.mkdtemp(), instead of ':memory:'")
         self._folder = Folder(Path(path), collection)
         if self._folder.path.exists() and not self._folder.path.is_dir():
             raise ClientError(f"{self._folder.path} is a file; an EdgeClient takes a folder")
+        if (self._folder.path / _LOCAL_MODE).exists():
+            raise ClientError(
+                f"{self._folder.path} was written by qdrant-client's local mode, which qdrant-edge can't read: "
+                "QdrantClient(path=…) can; or fill another folder"
+            )
 
     def __repr__(self) -> str:
         only = "" if self._folder.only is None else f", collection={self._folder.only!r}"

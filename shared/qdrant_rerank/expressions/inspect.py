@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, get_args
 
+from pydantic import BaseModel
 from qdrant_client import models
 
 from .nodes import (
@@ -36,6 +37,9 @@ __all__ = [
     "reads_model",
     "walk",
 ]
+
+
+_CONDITIONS: Final[tuple[type[Any], ...]] = get_args(models.Condition)
 
 
 @dataclass(frozen=True)
@@ -83,24 +87,49 @@ def _keys(node: Expression) -> Iterator[PayloadKey]:
             yield PayloadKey(key, models.PayloadSchemaType.KEYWORD)
         case When(condition):
             yield from _condition_keys(condition)
-        case Raw(str(variable)) if not variable.startswith("$"):
-            yield PayloadKey(variable, None, has_default=False)
+        case Raw(inner):
+            yield from _raw_keys(inner)
         case _:
             pass
 
 
-def _condition_keys(condition: models.Condition) -> Iterator[PayloadKey]:
+def _raw_keys(raw: Any) -> Iterator[PayloadKey]:
+    """What a raw expression reads; it has no defaults that would be known here."""
+    match raw:
+        case str() if not raw.startswith("$"):
+            yield PayloadKey(raw, None, has_default=False)
+        case models.DatetimeKeyExpression():
+            yield PayloadKey(raw.datetime_key, models.PayloadSchemaType.DATETIME, has_default=False)
+        case models.GeoDistance():
+            yield PayloadKey(raw.geo_distance.to, models.PayloadSchemaType.GEO, has_default=False)
+        case models.DatetimeExpression():
+            pass
+        case list():
+            for part in raw:
+                yield from _raw_keys(part)
+        case _ if isinstance(raw, _CONDITIONS):
+            yield from _condition_keys(raw)
+        case BaseModel():
+            for part in raw.__dict__.values():
+                yield from _raw_keys(part)
+        case _:
+            pass
+
+
+def _condition_keys(condition: models.Condition, prefix: str = "") -> Iterator[PayloadKey]:
     match condition:
         case models.FieldCondition():
-            yield PayloadKey(condition.key, _index_for(condition))
+            yield PayloadKey(prefix + condition.key, _index_for(condition))
         case models.Filter():
             for clause in (condition.must, condition.should, condition.must_not):
                 for inner in clause if isinstance(clause, list) else [clause] if clause else []:
-                    yield from _condition_keys(inner)
+                    yield from _condition_keys(inner, prefix)
             if condition.min_should:
                 for inner in condition.min_should.conditions:
-                    yield from _condition_keys(inner)
-        case _:  # ids, vectors, emptiness and nested objects need no index of their own
+                    yield from _condition_keys(inner, prefix)
+        case models.NestedCondition():
+            yield from _condition_keys(condition.nested.filter, f"{prefix}{condition.nested.key.removesuffix('[]')}[].")
+        case _:  # ids, vectors and emptiness need no index of their own
             pass
 
 

@@ -1,0 +1,96 @@
+"""The ways to make a retriever of something that is there: a vector store, a collection of a server or in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any, Self
+
+from langchain_core.retrievers import BaseRetriever
+from qdrant_client import QdrantClient
+
+from .from_store import store_fields, store_strategy
+
+__all__ = ["Making"]
+
+
+class Making(BaseRetriever):
+    """What makes retrievers, for `QdrantRerankRetriever` to inherit."""
+
+    @classmethod
+    def from_vector_store(cls, store: Any, **settings: Any) -> Self:
+        """A retriever over what a `langchain_qdrant.QdrantVectorStore` holds.
+
+        Args:
+            store: its client, collection, embeddings, vector names and payload keys are taken over.
+            **settings: fields of the retriever, before the store's. Without a strategy, what the store's
+                `retrieval_mode` does; hybrid with 100 candidates of each vector instead of `k`.
+
+        Raises:
+            TypeError: the store is no `QdrantVectorStore`.
+        """
+        found = store_fields(store)
+        tags = [*(settings.pop("tags", None) or []), *found.pop("tags")]
+        if "strategy" not in settings:
+            found["strategy"] = store_strategy(store)
+        arguments: dict[str, Any] = {**found, **settings, "tags": tags}
+        return cls(**arguments)
+
+    @classmethod
+    def from_existing_collection(
+        cls,
+        collection_name: str,
+        *,
+        url: str | None = None,
+        path: str | None = None,
+        api_key: str | None = None,
+        prefer_grpc: bool = False,
+        client_options: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> Self:
+        """A retriever over a collection, with a client made for it; close it with `retriever.client.close()`. No request.
+
+        Args:
+            collection_name: the collection to search.
+            url, path, api_key, prefer_grpc: as `QdrantClient` takes them; with none of them, a server on this machine.
+            client_options: further arguments of `QdrantClient`, e.g. `{"host": "…", "cloud_inference": True}`.
+            **settings: fields of the retriever.
+        """
+        # no request now: the first query reads the server's version anyway
+        further: dict[str, Any] = {"check_compatibility": False, **(client_options or {})}
+        client = QdrantClient(url=url, path=path, api_key=api_key, prefer_grpc=prefer_grpc, **further)
+        try:
+            arguments: dict[str, Any] = dict(client=client, collection_name=collection_name, **settings)  # none of them twice
+            return cls(**arguments)
+        except BaseException:
+            client.close()  # with path=, it would keep the folder locked
+            raise
+
+    @classmethod
+    def from_edge(cls, path: str | PathLike[str], collection_name: str, **settings: Any) -> Self:
+        """A retriever over a collection in a folder, which Qdrant's Rust engine searches in this process. No request.
+
+        The folder's collection has one owner: while this retriever's client has it open, another client, in this process
+        or another, can't. Close it with `retriever.client.close()`; retrievers over the same folder share one client:
+        `QdrantRerankRetriever(client=retriever.client, collection_name="other")`. Async calls run in a worker thread, and
+        keep the event loop waiting for one query of the engine at most.
+
+        Args:
+            path: the folder of collections, as `EdgeClient` takes it; `path/collection_name` is this one. Where a folder is
+                itself one collection: `client=EdgeClient(path, collection=collection_name)` instead.
+            collection_name: the collection to search.
+            **settings: fields of the retriever.
+
+        Raises:
+            MissingExtra: qdrant-edge isn't installed.
+            ClientError: the path is a file, or a folder that qdrant-client's local mode wrote.
+        """
+        from qdrant_rerank.edge import EdgeClient
+
+        client = EdgeClient(path)
+        try:
+            arguments: dict[str, Any] = dict(client=client, collection_name=collection_name, **settings)  # none of them twice
+            return cls(**arguments)
+        except BaseException:
+            client.close()
+            raise

@@ -1,0 +1,222 @@
+"""Why results are where they are, as tables and as JSON: what `search --explain` and `search --why` print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from qdrant_client import models
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..steps import Points
+from ..why import Explained, LegHit, ResultReason
+from .consoles import results_console
+from .failures import CommandError
+from .show import shown_id
+
+__all__ = ["Comparison", "compared", "print_comparison", "print_comparison_line", "print_reasons"]
+
+_LONGEST_ID: Final = 20
+_LONGEST_HEADING: Final = 18
+_GAP: Final = 2
+_WITHOUT_TERMS: Final = (
+    "The scores of MMR have no terms: each result is chosen by its similarity to the query, less its similarity to those "
+    "chosen before it."
+)
+
+
+def print_reasons(explained: Explained) -> None:
+    """Print where each leg found each result, and what each term adds to its score; in several tables where one is too wide."""
+    if not explained.points:
+        return
+    console = results_console()
+    headings, legend = _headings([term.text for term in explained.reasons[0].terms])
+    columns = [*_leg_columns(explained.reasons), *_term_columns(explained.reasons, headings)]
+    first = _Column("#", [str(reason.rank) for reason in explained.reasons], "dim")
+    named = _Column("id", list(map(shown_id, explained.points)), "dim", is_text=True)
+    for band in _bands(columns, console.width - first.width - named.width - 2 * _GAP):
+        console.print()
+        console.print(_table([first, named, *band]))
+    for letter, text in legend:
+        console.print(Text.assemble((f"[{letter}] ", "bold"), text))
+    if not explained.reasons[0].terms:
+        console.print(Text(_WITHOUT_TERMS, "dim"))
+    elif explained.reasons[0].link == "sigmoid":
+        console.print(Text("A score is the sigmoid of its sum: 1 / (1 + exp(-sum)).", "dim"))
+    else:
+        console.print(Text("The terms of a result add up to its score.", "dim"))
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A heading, of one line or two, and its cells."""
+
+    heading: str
+    cells: Sequence[str]
+    style: str = ""
+    is_text: bool = False
+
+    @property
+    def width(self) -> int:
+        longest = max(map(cell_len, [*self.heading.splitlines(), *self.cells]))
+        return min(longest, _LONGEST_ID) if self.is_text else longest
+
+
+def _leg_columns(reasons: Sequence[ResultReason]) -> Iterator[_Column]:
+    """Rank and score of each result in each leg."""
+    for number, leg in enumerate(reasons[0].legs):
+        yield _Column(f"found by\n{leg.leg}", [_hit(reason.legs[number]) for reason in reasons])
+
+
+def _term_columns(reasons: Sequence[ResultReason], headings: Sequence[str]) -> Iterator[_Column]:
+    """What each term adds to each result, then the sum if that isn't the score, then the score."""
+    for number, heading in enumerate(headings):
+        yield _Column(f"adds\n{heading}", [f"{reason.terms[number].value:+.4g}" for reason in reasons], "cyan")
+    if headings and reasons[0].link != "identity":
+        yield _Column("\nsum", [f"{reason.total:.4g}" for reason in reasons])
+    yield _Column("\nscore", [f"{reason.score:.4g}" for reason in reasons], "bold")
+
+
+def _hit(hit: LegHit) -> str:
+    return "–" if hit.rank is None else f"#{hit.rank} {hit.score:.4g}"
+
+
+def _headings(texts: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """A heading for each term, and what the letters stand for that are the headings of long ones."""
+    legend: list[tuple[str, str]] = []
+    headings = []
+    for text in texts:
+        if cell_len(text) <= _LONGEST_HEADING:
+            headings.append(text)
+            continue
+        letter = _letter(len(legend))
+        legend.append((letter, text))
+        headings.append(f"[{letter}]")
+    return headings, legend
+
+
+def _letter(number: int) -> str:
+    """a, b, …, z, a1, b1, …"""
+    return chr(ord("a") + number % 26) + (str(number // 26) if number >= 26 else "")
+
+
+def _bands(columns: Sequence[_Column], width: int) -> Iterator[list[_Column]]:
+    """The columns in as many tables as the width asks for."""
+    band: list[_Column] = []
+    for column in columns:
+        if band and sum(each.width + _GAP for each in [*band, column]) > width + _GAP:
+            yield band
+            band = []
+        band.append(column)
+    yield band
+
+
+def _table(columns: Sequence[_Column]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in columns:
+        table.add_column(
+            Text(column.heading),
+            style=column.style,
+            justify="left" if column.is_text else "right",
+            vertical="bottom",
+            no_wrap=True,
+            max_width=_LONGEST_ID if column.is_text else None,
+            overflow="ellipsis",
+        )
+    for row in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*map(Text, row))
+    return table
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two results, and what puts the one above the other: each term with its value in both, largest difference first."""
+
+    names: tuple[str, str]
+    reasons: tuple[ResultReason, ResultReason]
+    terms: tuple[tuple[str, float, float], ...]
+
+    @property
+    def lead(self) -> float:
+        """By how much the first one's sum exceeds the second one's."""
+        return self.reasons[0].total - self.reasons[1].total
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        first, second = self.reasons
+        terms = [{"term": text, "adds": [ours, theirs], "difference": ours - theirs} for text, ours, theirs in self.terms]
+        return {"ids": [first.id, second.id], "lead": self.lead, "link": first.link, "terms": terms}
+
+
+def compared(explained: Explained, ids: tuple[str, str]) -> Comparison:
+    """The comparison that `--why` asks for.
+
+    Raises:
+        CommandError: there is no such result, both are the same, or the strategy's scores have no terms.
+    """
+    first, second = (_reason(explained, each) for each in ids)
+    if first.id == second.id:
+        raise CommandError(f"--why compares two results, and {ids[0]!r} and {ids[1]!r} are the same one")
+    if not first.terms:
+        raise CommandError(f"--why has nothing to compare. {_WITHOUT_TERMS}")
+    pairs = zip(first.terms, second.terms, strict=True)
+    terms = sorted(((ours.text, ours.value, theirs.value) for ours, theirs in pairs), key=lambda row: -abs(row[1] - row[2]))
+    return Comparison(ids, (first, second), tuple(terms))
+
+
+def _reason(explained: Explained, wanted: str) -> ResultReason:
+    names = _names(explained.points)
+    found = [
+        reason for reason in explained.reasons if wanted == str(reason.id) or (wanted in names and names[wanted] == [reason.id])
+    ]
+    if len(found) == 1:
+        return found[0]
+    if wanted in names:
+        raise CommandError(
+            f"--why {wanted}: several results are called that; use their ids: {', '.join(map(str, names[wanted]))}"
+        )
+    there = ", ".join(names) or "none"
+    raise CommandError(f"--why {wanted}: not among the results, which are {there}; -k asks for more")
+
+
+def _names(points: Points) -> Mapping[str, list[models.ExtendedPointId]]:
+    """The ids of the points that are called so."""
+    names: dict[str, list[models.ExtendedPointId]] = {}
+    for point in points:
+        names.setdefault(shown_id(point), []).append(point.id)
+    return names
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print what puts one result above another."""
+    console = results_console()
+    first, second = (f"{name} (#{each.rank})" for name, each in zip(comparison.names, comparison.reasons, strict=True))
+    of = " in the sum" if comparison.reasons[0].link != "identity" else ""
+    place = "above" if comparison.reasons[0].rank < comparison.reasons[1].rank else "below"
+    console.print()
+    console.print(Text.assemble((first, "bold"), f" is {place} ", (second, "bold"), f" by {abs(comparison.lead):.4g}{of}:"))
+    _print_differences(console, comparison)
+
+
+def _print_differences(console: Console, comparison: Comparison) -> None:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("difference", justify="right")
+    for name in comparison.names:
+        table.add_column(Text(name), justify="right", style="dim", no_wrap=True, max_width=_LONGEST_ID, overflow="ellipsis")
+    table.add_column("term", overflow="fold")
+    for text, ours, theirs in comparison.terms:
+        style = "green" if ours > theirs else "red" if ours < theirs else "dim"
+        table.add_row(Text(f"{ours - theirs:+.4g}", style), f"{ours:.4g}", f"{theirs:.4g}", Text(text))
+    console.print(table)
+
+
+def print_comparison_line(comparison: Comparison) -> None:
+    """Print a comparison as one more line of JSON."""
+    sys.stdout.write(json.dumps({"why": comparison.as_dict()}, ensure_ascii=False) + "\n")
