@@ -34,10 +34,14 @@ POINTS, WITHOUT = 30, frozenset({2, 3, 5, 8, 13, 21})
 def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     """Points of which some have no multivector."""
     if request.param == "local":
+        if not hasattr(models, "MaxExpression"):  # before 1.20
+            pytest.skip("this local mode fails wherever a point lacks its multivector")
         client: Any = QdrantClient(":memory:")
     else:
-        edge = pytest.importorskip("qdrant_rerank.edge")
-        client = edge.EdgeClient(tmp_path)
+        pytest.importorskip("qdrant_edge")
+        from qdrant_rerank.edge import EdgeClient
+
+        client = EdgeClient(tmp_path)
     multi = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
     client.create_collection(
         "some",
