@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from ..errors import StrategyError
+
+if TYPE_CHECKING:
+    from .framework_models import CompressesDocuments, PostprocessesNodes
 
 __all__ = ["AsyncFeedbackModel", "FeedbackModel", "FeedbackModelLike", "as_feedback_model"]
 
@@ -39,8 +42,10 @@ class AsyncFeedbackModel(FeedbackModel, Protocol):
     async def ascore(self, query: str, texts: Sequence[str]) -> Sequence[float]: ...
 
 
-FeedbackModelLike: TypeAlias = "FeedbackModel | Callable[[str, Sequence[str]], Sequence[float]]"
-"""A feedback model, or a plain function from a query and texts to scores."""
+FeedbackModelLike: TypeAlias = (
+    "FeedbackModel | Callable[[str, Sequence[str]], Sequence[float]] | CompressesDocuments | PostprocessesNodes"
+)
+"""A feedback model, a plain function from a query and texts to scores, or another framework's reranker (`framework_models`)."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +62,20 @@ class _FunctionModel:
 
 
 def as_feedback_model(value: FeedbackModelLike) -> FeedbackModel:
-    """The feedback model that `value` is, or that a plain function makes.
+    """The feedback model that `value` is, or that a plain function or another framework's reranker makes.
 
     Raises:
-        StrategyError: it is neither.
+        StrategyError: it is none of these.
     """
     if isinstance(value, FeedbackModel):
         return value
+    if hasattr(value, "compress_documents") or hasattr(value, "postprocess_nodes"):
+        from .framework_models import from_framework
+
+        return from_framework(value)
     if callable(value):
         return _FunctionModel(value)
     raise StrategyError(
-        f"not a feedback model: {type(value).__name__} has no score and fingerprint, and can't be called with (query, texts)"
+        f"not a feedback model: {type(value).__name__} has no score and fingerprint, and can't be called with (query, texts); "
+        "an LLM is one within LlmPointwise(llm) or LlmListwise(llm)"
     )

@@ -1,0 +1,243 @@
+"""Other rerankers as feedback models: LangChain's document compressors and LlamaIndex's node postprocessors.
+
+Neither framework is imported before one of its rerankers scores; which it is shows in its methods.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any, Protocol, runtime_checkable
+
+from ..checks import is_finite
+from ..errors import MissingExtra, ScoringError, StrategyError
+from .framework_scores import FrameworkStats, Returned, as_number, scored
+from .llm.fence import is_blank
+from .llm.naming import model_name
+
+__all__ = [
+    "CompressesDocuments",
+    "CompressorModel",
+    "FrameworkModel",
+    "PostprocessesNodes",
+    "PostprocessorModel",
+    "from_compressor",
+    "from_framework",
+    "from_postprocessor",
+]
+
+_KEY = "_qdrant_rerank_number"
+_ID = "qdrant-rerank-"
+
+
+@runtime_checkable
+class CompressesDocuments(Protocol):
+    """LangChain's `BaseDocumentCompressor`, by the methods that are used."""
+
+    def compress_documents(self, documents: Any, query: str) -> Sequence[Any]: ...
+
+    async def acompress_documents(self, documents: Any, query: str) -> Sequence[Any]: ...
+
+
+@runtime_checkable
+class PostprocessesNodes(Protocol):
+    """LlamaIndex's `BaseNodePostprocessor`, by the methods that are used."""
+
+    def postprocess_nodes(self, nodes: Any, *, query_str: str) -> Sequence[Any]: ...
+
+    async def apostprocess_nodes(self, nodes: Any, *, query_str: str) -> Sequence[Any]: ...
+
+
+def from_compressor(compressor: CompressesDocuments, *, margin: float = 1.0, name: str | None = None) -> CompressorModel:
+    """A LangChain document compressor as a feedback model.
+
+    Scores are what it writes to `metadata["relevance_score"]`, higher being better; if it doesn't, they are ranks, from 1
+    down in steps of 1 / number of texts. Texts that it drops get the lowest score minus `margin`, so give it a `top_n` of
+    None or large enough. Texts without visible characters aren't given to it and score like dropped ones.
+
+    Args:
+        compressor: any `BaseDocumentCompressor`.
+        margin: how far dropped texts are below the lowest score; more than 0.
+        name: what the fingerprint calls it; by default its class, model and `top_n`. Say more if settings differ otherwise.
+
+    Raises:
+        StrategyError: it isn't a compressor, or a setting is wrong.
+    """
+    if isinstance(compressor, type) or not isinstance(compressor, CompressesDocuments):
+        raise StrategyError(
+            f"not a document compressor: {_described(compressor)} lacks compress_documents or acompress_documents"
+        )
+    return CompressorModel(compressor, margin, name)
+
+
+def from_postprocessor(
+    postprocessor: PostprocessesNodes, *, margin: float = 1.0, name: str | None = None
+) -> PostprocessorModel:
+    """A LlamaIndex node postprocessor as a feedback model.
+
+    Scores are those of the nodes that it returns, higher being better; nodes come to it without a score, and if any leaves
+    without, all scores are ranks. Dropped and empty texts are treated as in `from_compressor`.
+
+    Args:
+        postprocessor: any `BaseNodePostprocessor` that reranks.
+        margin: how far dropped texts are below the lowest score; more than 0.
+        name: what the fingerprint calls it, as in `from_compressor`.
+
+    Raises:
+        StrategyError: it isn't a postprocessor, or a setting is wrong.
+    """
+    if isinstance(postprocessor, type) or not isinstance(postprocessor, PostprocessesNodes):
+        raise StrategyError(
+            f"not a node postprocessor: {_described(postprocessor)} lacks postprocess_nodes or apostprocess_nodes"
+        )
+    return PostprocessorModel(postprocessor, margin, name)
+
+
+def from_framework(value: Any) -> FrameworkModel:
+    """The feedback model that a compressor or postprocessor makes.
+
+    Raises:
+        StrategyError: it is neither.
+    """
+    return from_compressor(value) if hasattr(value, "compress_documents") else from_postprocessor(value)
+
+
+class FrameworkModel(ABC):
+    """What both kinds share; made by `from_compressor` and `from_postprocessor`."""
+
+    independent = False
+    """A text's score may depend on the other texts of the list (ranks do): it must not be kept in a cache."""
+
+    def __init__(self, reranker: Any, margin: float, name: str | None) -> None:
+        if not is_finite(margin) or margin <= 0:
+            raise StrategyError(f"margin is a finite number above 0, not {margin!r}")
+        self.margin = margin
+        self.name = _named(reranker) if name is None else name
+        self._reranker = reranker
+        self._lock = Lock()
+        self._counts: Counter[str] = Counter()
+
+    @property
+    def fingerprint(self) -> str:
+        """Same for models that give the same scores."""
+        return f"{self.name}:margin={self.margin:g}"
+
+    @property
+    def stats(self) -> FrameworkStats:
+        """What was counted so far: calls, dropped and repeated texts."""
+        with self._lock:
+            return FrameworkStats(**self._counts)
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """A score for each text.
+
+        Raises:
+            ScoringError: the reranker returned something that it wasn't given, or a score that isn't a number.
+        """
+        shown = self._shown(texts)
+        returned = self._sync(query, self._made(shown, texts)) if shown else []
+        return self._settled(returned, shown, len(texts))
+
+    async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:
+        """As `score`, by the reranker's async method."""
+        shown = self._shown(texts)
+        returned = await self._async(query, self._made(shown, texts)) if shown else []
+        return self._settled(returned, shown, len(texts))
+
+    def __repr__(self) -> str:  # without the reranker, whose repr may show a key
+        return f"<{type(self).__name__} {self.fingerprint}>"
+
+    @abstractmethod
+    def _made(self, shown: Sequence[int], texts: Sequence[str]) -> list[Any]:
+        """What the framework calls a document, for each text shown."""
+
+    @abstractmethod
+    def _sync(self, query: str, made: list[Any]) -> Any: ...
+
+    @abstractmethod
+    async def _async(self, query: str, made: list[Any]) -> Any: ...
+
+    @abstractmethod
+    def _read(self, item: Any) -> tuple[object, object]:
+        """The number of the text that was returned, and its score."""
+
+    def _shown(self, texts: Sequence[str]) -> list[int]:
+        shown = [number for number, text in enumerate(texts) if not is_blank(text)]
+        self._count(empty=len(texts) - len(shown), calls=int(bool(shown)))
+        return shown
+
+    def _settled(self, items: Sequence[Any], shown: Sequence[int], count: int) -> list[float]:
+        given, whose = set(shown), type(self._reranker).__name__
+        returned: list[Returned] = []
+        for item in items:
+            number, score = self._read(item)
+            if not isinstance(number, int) or number not in given:
+                raise ScoringError(
+                    f"{whose} returned a {type(item).__name__} that can't be told to be one of the {len(given)} it was given: "
+                    "a reranker keeps metadata (LangChain) and ids (LlamaIndex)"
+                )
+            returned.append(Returned(number, as_number(score, whose)))
+        kept = {number for number, _ in returned}
+        by_rank = any(score is None for _, score in returned)
+        self._count(dropped=len(given) - len(kept), repeated=len(returned) - len(kept), ranked=int(by_rank))
+        return scored(returned, count, self.margin)
+
+    def _count(self, **more: int) -> None:
+        with self._lock:
+            self._counts.update(more)
+
+
+class CompressorModel(FrameworkModel):
+    """A LangChain document compressor as a feedback model; see `from_compressor`."""
+
+    def _made(self, shown: Sequence[int], texts: Sequence[str]) -> list[Any]:
+        try:
+            from langchain_core.documents import Document
+        except ImportError as error:
+            raise MissingExtra("from_compressor", "langchain") from error
+        return [Document(page_content=texts[number], metadata={_KEY: number}) for number in shown]
+
+    def _sync(self, query: str, made: list[Any]) -> Any:
+        return self._reranker.compress_documents(made, query)
+
+    async def _async(self, query: str, made: list[Any]) -> Any:
+        return await self._reranker.acompress_documents(made, query)
+
+    def _read(self, item: Any) -> tuple[object, object]:
+        return item.metadata.get(_KEY), item.metadata.get("relevance_score")
+
+
+class PostprocessorModel(FrameworkModel):
+    """A LlamaIndex node postprocessor as a feedback model; see `from_postprocessor`."""
+
+    def _made(self, shown: Sequence[int], texts: Sequence[str]) -> list[Any]:
+        try:
+            from llama_index.core.schema import NodeWithScore, TextNode
+        except ImportError as error:
+            raise MissingExtra("from_postprocessor", "llama-index") from error
+        # the number is in the id alone: metadata is part of the text that rerankers read
+        return [NodeWithScore(node=TextNode(text=texts[number], id_=f"{_ID}{number}")) for number in shown]
+
+    def _sync(self, query: str, made: list[Any]) -> Any:
+        return self._reranker.postprocess_nodes(made, query_str=query)
+
+    async def _async(self, query: str, made: list[Any]) -> Any:
+        return await self._reranker.apostprocess_nodes(made, query_str=query)
+
+    def _read(self, item: Any) -> tuple[object, object]:
+        number = str(item.node.node_id).removeprefix(_ID)
+        return int(number) if number.isascii() and number.isdigit() else None, item.score
+
+
+def _named(reranker: Any) -> str:
+    kind = type(reranker)
+    inner = (reranker, getattr(reranker, "model", None), getattr(reranker, "llm", None))
+    model = next((name for part in inner if (name := model_name(part))), None)
+    top_n = getattr(reranker, "top_n", None)
+    return f"{kind.__module__}.{kind.__qualname__}" + (f"/{model}" if model else "") + (f":top_n={top_n}" if top_n else "")
+
+
+def _described(value: object) -> str:
+    return f"the class {value.__name__} (pass an object of it)" if isinstance(value, type) else type(value).__name__

@@ -1,0 +1,13 @@
+"""Large language models as feedback models: `LlmPointwise` has each text scored, `LlmListwise` has lists put in order.
+
+The LLM is a LangChain chat model, a LlamaIndex LLM or a function from text to text; no framework is imported until one of
+its models is asked.
+"""
+
+from __future__ import annotations
+
+from .listwise import LlmListwise
+from .pointwise import LlmPointwise
+from .stats import LlmStats
+
+__all__ = ["LlmListwise", "LlmPointwise", "LlmStats"]
