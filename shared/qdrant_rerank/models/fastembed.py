@@ -22,7 +22,7 @@ __all__ = ["FastembedDense", "FastembedLate", "FastembedSparse"]
 
 
 @dataclass(frozen=True)
-class _Fastembed(ABC):
+class FastembedModel(ABC):
     """What the three kinds of model have in common."""
 
     model: str
@@ -80,10 +80,13 @@ class _Fastembed(ABC):
         if self.threads is not None:  # even None would make a static model warn that it has no threads
             arguments["threads"] = self.threads
         if self.path is not None:
-            if not Path(self.path).is_dir():
-                raise StrategyError(f"path={fspath(self.path)!r} is no folder: it must hold the files of {self.model!r}")
-            arguments["specific_model_path"] = fspath(self.path)
+            arguments["specific_model_path"] = self._folder(self.path)
         return self._class()(self._name(), **arguments)
+
+    def _folder(self, path: str | PathLike[str]) -> str:
+        if not Path(path).is_dir():
+            raise StrategyError(f"path={fspath(path)!r} is no folder: it must hold the files of {self.model!r}")
+        return fspath(path)
 
     def _embed(self, texts: Sequence[str]) -> list[Any]:
         return list(self._loaded.get(self._load).embed(list(texts), batch_size=self.batch_size))
@@ -93,7 +96,7 @@ class _Fastembed(ABC):
 
 
 @dataclass(frozen=True)
-class FastembedDense(_Fastembed):
+class FastembedDense(FastembedModel):
     """One dense vector for each text.
 
     Args:
@@ -167,7 +170,7 @@ class FastembedDense(_Fastembed):
 
 
 @dataclass(frozen=True)
-class FastembedSparse(_Fastembed):
+class FastembedSparse(FastembedModel):
     """One sparse vector for each text: BM25, SPLADE, miniCOIL.
 
     Args:
@@ -202,7 +205,7 @@ class FastembedSparse(_Fastembed):
 
 
 @dataclass(frozen=True)
-class FastembedLate(_Fastembed):
+class FastembedLate(FastembedModel):
     """One vector for each token of a text, for late interaction (ColBERT).
 
     Args:

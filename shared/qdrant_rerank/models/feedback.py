@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+from inspect import getattr_static
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 from ..errors import StrategyError
 
@@ -22,7 +23,8 @@ __all__ = ["AsyncFeedbackModel", "FeedbackModel", "FeedbackModelLike", "as_feedb
 class FeedbackModel(Protocol):
     """Scores (query, text) pairs; higher is better.
 
-    A model may also have `async def ascore(query, texts)`; without it, `score` runs in a thread under async.
+    A model may also have `async def ascore(query, texts)`; without it, `score` runs in a thread under async. One whose score of
+    a text depends on the other texts says so by `independent = False`, so that its scores aren't kept or computed in portions.
     """
 
     @property
@@ -61,13 +63,19 @@ class _FunctionModel:
         return self.function(query, texts)
 
 
+def _is_model(value: FeedbackModelLike) -> TypeGuard[FeedbackModel]:
+    """Whether it has what a feedback model has; `isinstance` would compute its fingerprint, which may read a model's folder."""
+    has_fingerprint = getattr_static(value, "fingerprint", None) is not None
+    return has_fingerprint and not isinstance(value, type) and callable(getattr(value, "score", None))
+
+
 def as_feedback_model(value: FeedbackModelLike) -> FeedbackModel:
     """The feedback model that `value` is, or that a plain function or another framework's reranker makes.
 
     Raises:
         StrategyError: it is none of these.
     """
-    if isinstance(value, FeedbackModel):
+    if _is_model(value):
         return value
     if hasattr(value, "compress_documents") or hasattr(value, "postprocess_nodes"):
         from .framework_models import from_framework
@@ -75,6 +83,11 @@ def as_feedback_model(value: FeedbackModelLike) -> FeedbackModel:
         return from_framework(value)
     if callable(value):
         return _FunctionModel(value)
+    if callable(getattr(value, "score", None)):
+        from ..feedback.official import OfficialFeedback, is_official
+
+        if is_official(value):
+            return OfficialFeedback(value)
     raise StrategyError(
         f"not a feedback model: {type(value).__name__} has no score and fingerprint, and can't be called with (query, texts); "
         "an LLM is one within LlmPointwise(llm) or LlmListwise(llm)"
