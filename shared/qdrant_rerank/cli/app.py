@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from .compare import compare
 from .demo import demo
+from .evaluate import evaluate
 from .explain import explain
 from .helptext import help_text
 from .index import index
@@ -22,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,  # errors are reported by `failures.reported`, and never with local variables
 )
-COMMANDS = demo, index, search, explain
+COMMANDS = demo, index, search, explain, evaluate, compare
 for command in COMMANDS:
     app.command(help=help_text(command.__doc__))(command)
 

@@ -1,0 +1,148 @@
+"""What `evaluate` and `compare` have in common: options, the data that they name, and progress."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .. import Executor
+from ..evaluate import Qrels, Topics, read_beir, read_judged, read_qrels, read_topics, unknown_documents
+from ..evaluate.running import Progress as Told
+from .consoles import errors_console
+from .failures import CommandError, warn
+
+__all__ = [
+    "NOT_GOOD_ENOUGH",
+    "BatchOption",
+    "CheckOption",
+    "ConcurrencyOption",
+    "DataArgument",
+    "FailUnderOption",
+    "MeasureOption",
+    "PlainJsonOption",
+    "QrelsOption",
+    "SplitOption",
+    "fail",
+    "judged_data",
+    "shown_progress",
+    "warn_of_unknown",
+]
+
+NOT_GOOD_ENOUGH = 3
+"""The exit code where a system isn't as good as --fail-under or --fail-worse ask."""
+_DATA, _HOW, _OUTPUT = "Topics and judgments", "How to measure", "What to print and keep"
+
+DataArgument: TypeAlias = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA",
+        help="A folder as BEIR lays it out (queries.jsonl and qrels/SPLIT.tsv); or a .jsonl, .csv or .tsv file with a judged "
+        "pair on each line: query_id, query, doc_id, grade, perhaps filter and features; or with --qrels a file of topics.",
+    ),
+]
+QrelsOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--qrels", metavar="FILE", rich_help_panel=_DATA, help="Judgments as TREC or BEIR write them, for topics in DATA."
+    ),
+]
+SplitOption: TypeAlias = Annotated[
+    str, typer.Option("--split", metavar="NAME", rich_help_panel=_DATA, help="Which judgments of a BEIR folder.")
+]
+CheckOption: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--check-documents",
+        metavar="",
+        rich_help_panel=_DATA,
+        help="Warn of judged documents that the collection doesn't hold.",
+    ),
+]
+MeasureOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--measure",
+        "-m",
+        metavar="NAME",
+        rich_help_panel=_HOW,
+        help="A measure of ir-measures, e.g. nDCG@10, R@100, RR, P(rel=2)@5, Judged@10; may be given several times.",
+        show_default="nDCG@10, R@100 and RR",
+    ),
+]
+BatchOption: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--batch", metavar="N", rich_help_panel=_HOW, help="How many topics share a round trip; times are measured only with 1."
+    ),
+]
+ConcurrencyOption: TypeAlias = Annotated[
+    int, typer.Option("--concurrency", metavar="N", rich_help_panel=_HOW, help="How many batches are asked at a time.")
+]
+FailUnderOption: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--fail-under",
+        metavar="X",
+        rich_help_panel=_OUTPUT,
+        help=f"End with exit code {NOT_GOOD_ENOUGH} if the mean of the first measure is below X; for builds.",
+    ),
+]
+PlainJsonOption: TypeAlias = Annotated[
+    bool, typer.Option("--json", metavar="", rich_help_panel=_OUTPUT, help="All of it as one JSON object, for other programs.")
+]
+
+
+def judged_data(data: Path, qrels: Path | None, split: str) -> tuple[Topics, Qrels]:
+    """The topics and judgments that the options name.
+
+    Raises:
+        CommandError: there is no such file, or --qrels comes with a folder.
+        FormatError: a file is malformed.
+    """
+    if not data.exists():
+        raise CommandError(
+            f"{data} doesn't exist: give a BEIR folder, a file of judged pairs, or a file of topics with --qrels"
+        )
+    if data.is_dir():
+        if qrels is not None:
+            raise CommandError("--qrels goes with a file of topics; a BEIR folder has its own judgments, see --split")
+        return read_beir(data, split)
+    if qrels is not None:
+        return read_topics(data), read_qrels(qrels)
+    return read_judged(data)
+
+
+def warn_of_unknown(qrels: Qrels, executor: Executor) -> None:
+    """Warn of judged documents that the collection doesn't hold."""
+    unknown = unknown_documents(qrels, executor)
+    if unknown:
+        total = len(qrels.documents)
+        listed = ", ".join(unknown[:5]) + (", …" if len(unknown) > 5 else "")
+        warn(f"{len(unknown)} of {total} judged documents are not in {executor.collection!r}, nothing can find them: {listed}")
+
+
+@contextmanager
+def shown_progress(name: str) -> Generator[Told | None, None, None]:
+    """What a progress bar is told; None where nobody watches."""
+    console = errors_console()
+    if not console.is_terminal:
+        yield None
+        return
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def fail(problems: Sequence[str]) -> None:
+    """End with an exit code of its own if there are problems, each on a line."""
+    if problems:
+        for problem in problems:
+            errors_console().print(problem, style="red")
+        sys.exit(NOT_GOOD_ENOUGH)

@@ -1,0 +1,148 @@
+"""`evaluate`: how good a system's results are by the judgments, and what they cost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
+
+from ..errors import StrategyError
+from ..executor import AsyncExecutor, Executor
+from ..query import Scope
+from .arunning import acollect
+from .doc_ids import DocId
+from .measures import DEFAULT_MEASURES
+from .preparing import Work, fitted, job_of
+from .qrels import Qrels
+from .results import Evaluation
+from .running import Progress, collect
+from .runs import Answer, Run
+from .summing import summed_up
+from .systems import Bound, System, as_system
+from .topics import Topics
+from .whys import why_of
+
+__all__ = ["OnError", "aevaluate", "evaluate"]
+
+OnError: TypeAlias = Literal["count", "raise"]
+
+
+def evaluate(
+    system: Any,
+    topics: Topics,
+    qrels: Qrels,
+    measures: Sequence[str] = DEFAULT_MEASURES,
+    *,
+    executor: Executor | None = None,
+    name: str = "",
+    limit: int | None = None,
+    scope: Scope | None = None,
+    doc_id: DocId = None,
+    batch_size: int = 1,
+    concurrency: int = 1,
+    on_error: OnError = "count",
+    run_file: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Evaluation:
+    """Put the judged topics to `system` and measure its results.
+
+    Topics without judgments are left out and counted. A topic with judgments that nothing is found for, or that ends with
+    an error, counts as 0 and is reported.
+
+    Args:
+        system: a strategy (with `executor=`), a pair (strategy, executor) or `Bound`, a LangChain or LlamaIndex retriever, a
+            function from text to results, a `TopicFunction`, or a finished `Run`.
+        topics: the queries.
+        qrels: the judgments.
+        measures: ir-measures' names: `nDCG@10`, `R@100`, `RR`, `P(rel=2)@5`, `Judged@10`, …
+        executor: what a strategy runs on.
+        name: what tables call the system; for foreign systems, give each configuration a name of its own.
+        limit: how many results to ask a strategy for, and to look at of any system; by default as many as the measures look
+            at, or as the strategy can return.
+        scope: all that a strategy is asked for, instead of `limit`; its filter is AND-ed with the topics'.
+        doc_id: where a result's document id is; see `DocId`.
+        batch_size: how many topics share a strategy's round trips. Times are measured only with 1.
+        concurrency: how many batches are asked at a time, in threads; measured times are then those under this load.
+        on_error: "count" a topic that fails as 0 and report it, or "raise" the error. Errors of the set-up, e.g. a missing
+            model, are raised in any case.
+        run_file: a file that keeps each answer as it comes; calling again with the same goes on where it stopped.
+        progress: is called with how many topics are done, and how many there are.
+        level: of the bootstrap intervals.
+        seed: of their resampling.
+
+    Raises:
+        StrategyError: an argument is wrong, the results' ids match no judgment, nothing was found at all, or the run file
+            is about something else.
+        PlanError: the strategy doesn't fit the collection.
+        MissingExtra: ir-measures or scipy isn't installed.
+    """
+    work = Work(topics, qrels, measures, batch_size, concurrency, on_error)
+    if isinstance(system, Run):
+        return summed_up(system.named(name or system.name), work, level, seed)
+    asked = _system(system, executor, name, limit, scope)
+    if isinstance(asked, Bound):
+        if not isinstance(asked.executor, Executor):
+            raise StrategyError("an AsyncExecutor can't be used in a sync call: use `await aevaluate(…)`, or an Executor")
+        scope = scope or fitted(asked, asked.executor.target(), limit, work)
+        asked.executor.plan(asked.strategy, scope)  # what doesn't fit is an error now, not one of each topic
+    scope = scope or Scope(limit=limit or work.deepest)
+    job, done = job_of(asked, work, scope, doc_id, run_file, progress)
+    collect(asked, job, done)
+    return _evaluation(asked, work, scope, done, level, seed)
+
+
+async def aevaluate(
+    system: Any,
+    topics: Topics,
+    qrels: Qrels,
+    measures: Sequence[str] = DEFAULT_MEASURES,
+    *,
+    executor: AsyncExecutor | None = None,
+    name: str = "",
+    limit: int | None = None,
+    scope: Scope | None = None,
+    doc_id: DocId = None,
+    batch_size: int = 1,
+    concurrency: int = 1,
+    on_error: OnError = "count",
+    run_file: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Evaluation:
+    """`evaluate` without blocking the event loop: on an `AsyncExecutor`, by async retrievers or functions."""
+    work = Work(topics, qrels, measures, batch_size, concurrency, on_error)
+    if isinstance(system, Run):
+        return summed_up(system.named(name or system.name), work, level, seed)
+    asked = _system(system, executor, name, limit, scope)
+    if isinstance(asked, Bound):
+        if not isinstance(asked.executor, AsyncExecutor):
+            raise StrategyError("an Executor would block the event loop: use evaluate(…), or an AsyncExecutor")
+        scope = scope or fitted(asked, await asked.executor.target(), limit, work)
+        await asked.executor.plan(asked.strategy, scope)
+    scope = scope or Scope(limit=limit or work.deepest)
+    job, done = job_of(asked, work, scope, doc_id, run_file, progress)
+    await acollect(asked, job, done)
+    return _evaluation(asked, work, scope, done, level, seed)
+
+
+def _system(
+    system: Any, executor: Executor | AsyncExecutor | None, name: str, limit: int | None, scope: Scope | None
+) -> System:
+    asked = as_system(system, executor, name)
+    if limit is not None and scope is not None:
+        raise StrategyError("limit= and scope= exclude each other: write Scope(limit=…)")
+    if scope is not None and not isinstance(asked, Bound):
+        raise StrategyError(f"scope= is for strategies; {asked.name} is asked by text alone")
+    wanted = scope or Scope(limit=10 if limit is None else limit)
+    if problems := list(wanted.problems()):
+        raise StrategyError("; ".join(problems))
+    return asked
+
+
+def _evaluation(system: System, work: Work, scope: Scope, done: dict[str, Answer], level: float, seed: int) -> Evaluation:
+    answers = {topic: done[topic] for topic in work.judged}
+    why = why_of(system, work.asked, scope) if isinstance(system, Bound) else None
+    return summed_up(Run(system.name, answers, system.description), work, level, seed, why)

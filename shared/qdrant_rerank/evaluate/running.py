@@ -1,0 +1,146 @@
+"""Putting topics to a system, one after another or several at a time, and keeping what comes back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeAlias
+
+from ..executor import Executor
+from ..plan import Plan
+from ..query import Scope
+from ..results import RankedPoint
+from ..steps import run, together
+from .asking import Outcome, attempt, is_setup_error
+from .doc_ids import DocId, ranking_of
+from .runs import Answer
+from .store import RunFile
+from .systems import Bound, Foreign
+from .topics import Topic
+
+__all__ = ["Job", "Progress", "collect", "failed", "read_outcome", "sync_answers"]
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Is called with how many topics are done, and how many there are."""
+Answers: TypeAlias = "list[tuple[Topic, Answer]]"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be asked, and how.
+
+    Attributes:
+        topics: the topics that aren't done yet.
+        scope: what is asked for, beside each topic's own filter.
+        doc_id: how documents are told in the results.
+        names: other ids of documents → their ids in the qrels.
+        batch_size: how many topics share round trips.
+        concurrency: how many such batches run at a time.
+        raises: whether the first error ends it all.
+        total: how many topics there are with those that are done.
+        file: where answers are kept, if anywhere.
+        progress: is told after each batch.
+    """
+
+    topics: Sequence[Topic]
+    scope: Scope
+    doc_id: DocId = None
+    names: dict[str, str] = field(default_factory=dict)
+    batch_size: int = 1
+    concurrency: int = 1
+    raises: bool = False
+    total: int = 0
+    file: RunFile | None = None
+    progress: Progress | None = None
+
+    def batches(self) -> Iterator[Sequence[Topic]]:
+        """The topics in shares of `batch_size`."""
+        for start in range(0, len(self.topics), self.batch_size):
+            yield self.topics[start : start + self.batch_size]
+
+    def keep(self, answers: Answers, done: dict[str, Answer]) -> None:
+        """Add the answers to those that are done, to the file, and tell how far it is."""
+        for topic, answer in answers:
+            done[topic.id] = answer
+            if self.file is not None:
+                self.file.add(topic.id, answer)
+        if self.progress is not None:
+            self.progress(len(done), self.total)
+
+
+def sync_answers(system: Bound | Foreign, job: Job, topics: Sequence[Topic]) -> Answers:
+    """The answers to one batch of topics."""
+    if isinstance(system, Foreign):
+        return [(topic, _foreign(system, job, topic)) for topic in topics]
+    executor = system.executor
+    assert isinstance(executor, Executor)
+    plans = [executor.plan(system.strategy, topic.within(job.scope)) for topic in topics]
+    if job.batch_size == 1:
+        return [(topics[0], _alone(executor, job, plans[0], topics[0]))]
+    outcomes = run(together([attempt(plan, topic) for plan, topic in zip(plans, topics, strict=True)]), executor)
+    answers: Answers = []
+    for topic, plan, outcome in zip(topics, plans, outcomes, strict=True):
+        if outcome.error is not None:  # perhaps another topic's fault, with which it shared a step
+            outcome = run(attempt(plan, topic), executor)
+        answers.append((topic, read_outcome(outcome, job, topic, None)))
+    return answers
+
+
+def _alone(executor: Executor, job: Job, plan: Plan, topic: Topic) -> Answer:
+    start = time.perf_counter()
+    outcome = run(attempt(plan, topic), executor)
+    return read_outcome(outcome, job, topic, 1000 * (time.perf_counter() - start))
+
+
+def _foreign(system: Foreign, job: Job, topic: Topic) -> Answer:
+    start = time.perf_counter()
+    try:
+        results = system.ask(topic)
+        results = list(results) if isinstance(results, Iterator) else results  # a generator's work belongs to its time
+    except Exception as error:
+        return failed(error, job, topic)
+    elapsed = 1000 * (time.perf_counter() - start)
+    ranking, duplicates = ranking_of(results, job.doc_id, job.names)
+    return Answer(ranking[: job.scope.limit], None, elapsed, None, duplicates)
+
+
+def read_outcome(outcome: Outcome, job: Job, topic: Topic, milliseconds: float | None) -> Answer:
+    """The answer that an outcome is."""
+    if outcome.error is not None:
+        return failed(outcome.error, job, topic)
+    ranking, duplicates = ranking_of(outcome.points, job.doc_id, job.names)
+    unread = sum(isinstance(point, RankedPoint) and "not_rescored" in point.notes for point in outcome.points)
+    return Answer(ranking, outcome.seen.usage(), milliseconds, None, duplicates, unread)
+
+
+def failed(error: Exception, job: Job, topic: Topic) -> Answer:
+    """The answer to a topic that ended with an error; or the error itself, where it would end them all."""
+    if job.raises or is_setup_error(error):
+        error.add_note(f"while the topic {topic.id!r} was asked: {topic.text!r}")
+        raise error
+    return Answer(error=f"{type(error).__name__}: {error}")
+
+
+def collect(system: Bound | Foreign, job: Job, done: dict[str, Answer]) -> None:
+    """Ask all of the job's topics, and add the answers to `done`."""
+    if job.concurrency == 1:
+        for topics in job.batches():
+            job.keep(sync_answers(system, job, topics), done)
+        return
+    with ThreadPoolExecutor(job.concurrency, thread_name_prefix="evaluate") as pool:
+        waiting: set[Future[Answers]] = set()
+        batches = job.batches()
+        try:
+            while True:
+                for topics in islice(batches, job.concurrency - len(waiting)):
+                    waiting.add(pool.submit(sync_answers, system, job, topics))
+                if not waiting:
+                    return
+                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    job.keep(future.result(), done)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

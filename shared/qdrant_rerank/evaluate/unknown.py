@@ -1,0 +1,75 @@
+"""Judged documents that aren't in the collection: no strategy can find them, and measures blame it for that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from qdrant_client import models
+
+from ..errors import FormatError
+from ..executor import Executor
+from ..ingest.documents import point_id
+from ..payload import value_at
+from ..steps import Points, Search
+from .qrels import Qrels
+
+__all__ = ["unknown_documents"]
+
+_AT_ONCE = 256
+
+
+def unknown_documents(qrels: Qrels, executor: Executor, doc_id: str = "_id") -> tuple[str, ...]:
+    """The judged documents that the collection doesn't hold, in the order of their ids.
+
+    Looked for by the id of their point (as it stands, or as `ingest` makes it), then by the payload key `doc_id`, 256 at a
+    time. Server collections in strict mode need an index on that key.
+
+    Args:
+        qrels: the judgments.
+        executor: the collection.
+        doc_id: the payload key that holds a document's id.
+    """
+    missing = set(qrels.documents)
+    for share in _shares(sorted(missing)):
+        ids: dict[object, str] = {id: document for document in share for id in _point_ids(document)}
+        condition = models.HasIdCondition(has_id=[id for document in share for id in _point_ids(document)])
+        points = _found(executor, models.Filter(must=[condition]), len(ids), False)
+        missing.difference_update(ids[point.id] for point in points if point.id in ids)
+    for share in _shares(sorted(missing)):
+        left = set(share)
+        while left:  # many points may belong to one document, so one answer need not show all documents
+            points = _found(executor, models.Filter(should=list(_any_of(doc_id, sorted(left)))), _AT_ONCE, [doc_id])
+            found = left.intersection(str(value_at(point.payload or {}, doc_id)) for point in points)
+            if not found:
+                break
+            left -= found
+            missing -= found
+    return tuple(sorted(missing))
+
+
+def _any_of(key: str, documents: list[str]) -> Iterator[models.Condition]:
+    """Conditions for payload values that are these ids, as texts or numbers."""
+    yield models.FieldCondition(key=key, match=models.MatchAny(any=documents))
+    numbers = [int(document) for document in documents if document.isdecimal() and int(document) < 2**63]
+    if numbers:
+        yield models.FieldCondition(key=key, match=models.MatchAny(any=numbers))
+
+
+def _found(executor: Executor, filter: models.Filter, limit: int, payload: bool | list[str]) -> Points:
+    """Points that meet the filter, in no order."""
+    [points] = executor.search(Search([models.QueryRequest(filter=filter, limit=limit, with_payload=payload)]))
+    return points
+
+
+def _point_ids(document: str) -> Iterator[int | str]:
+    if document.isdecimal() and int(document) < 2**64:
+        yield int(document)
+    try:
+        yield point_id(document)
+    except FormatError:
+        return
+
+
+def _shares(items: Sequence[str]) -> Iterator[list[str]]:
+    for start in range(0, len(items), _AT_ONCE):
+        yield list(items[start : start + _AT_ONCE])

@@ -1,0 +1,36 @@
+"""Why results are where they are, for evaluations of strategies that can be explained; asked only when wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..executor import Executor
+from ..query import Scope
+from ..strategies import Stage
+from ..why import ResultReason
+from .systems import Bound
+from .topics import Topics
+
+__all__ = ["why_of"]
+
+
+def why_of(bound: Bound, topics: Topics, scope: Scope) -> Callable[[str], tuple[str, ...]] | None:
+    """A function from a topic's id to one text for each result; None for strategies that can't be explained.
+
+    Each call is one round trip (`Executor.explain`).
+    """
+    executor = bound.executor
+    if not isinstance(executor, Executor) or not isinstance(bound.strategy, Stage) or scope.group_by is not None:
+        return None
+
+    def why(id: str) -> tuple[str, ...]:
+        topic = topics[id]
+        return tuple(map(_line, executor.explain(bound.strategy, topic.query, topic.within(scope)).reasons))
+
+    return why
+
+
+def _line(reason: ResultReason) -> str:
+    terms = " + ".join(f"{term.text}: {term.value:.4g}" for term in reason.terms)
+    legs = ", ".join(f"{hit.leg}: " + ("not found" if hit.rank is None else f"rank {hit.rank}") for hit in reason.legs)
+    return f"score {reason.score:.4g}" + (f" = {terms}" if terms else "") + (f" ({legs})" if legs else "")

@@ -1,0 +1,103 @@
+"""The async evaluation measures the same, and blocks nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+
+from qdrant_rerank import AsyncExecutor, Formula, Nearest, QdrantRerankError, StrategyError, given
+from qdrant_rerank import score as search_score
+from qdrant_rerank.evaluate import Topic, TopicFunction, Topics, aevaluate, evaluate
+from tests.evaluate.worlds import DENSE, FUSED, QUESTIONS, client, encoders, executor, qrels, run_of, topics
+from tests.support import refused
+
+
+async def test_a_strategy_measures_the_same_as_synchronously() -> None:
+    made = client()
+    asynchronous = AsyncExecutor(made, "notes", encoders=encoders())
+    expected = evaluate(FUSED, topics(), qrels(), executor=executor(made))
+    for options in ({}, {"batch_size": 3}, {"concurrency": 2}):
+        found = await aevaluate(FUSED, topics(), qrels(), executor=asynchronous, **options)  # type: ignore[arg-type]
+        assert found.values == expected.values
+        assert [answer.usage for answer in found.run.values()] == [answer.usage for answer in expected.run.values()]
+    assert found.costs.p50_ms is not None
+
+
+async def test_a_failure_is_counted_or_raised_as_it_is() -> None:
+    asynchronous = AsyncExecutor(client(), "notes", encoders=encoders())
+    boosted = Formula(search_score() + given("boost")).over(Nearest("dense", limit=6))
+    rich = Topics(Topic(id, text, {} if id == "q3" else {"boost": 0.0}) for id, text in QUESTIONS.items())
+    for batch_size in (1, 4):
+        found = await aevaluate(boosted, rich, qrels(), executor=asynchronous, batch_size=batch_size)
+        assert list(found.coverage.failed) == ["q3"]
+    with refused(QdrantRerankError, "boost"):
+        await aevaluate(boosted, rich, qrels(), executor=asynchronous, on_error="raise", concurrency=4)
+
+
+async def test_a_foreign_retriever_that_fails_counts_zero() -> None:
+    async def search(text: str) -> list[str]:
+        if "hut" in text:
+            raise ConnectionError("no route")
+        return ["train"]
+
+    found = await aevaluate(search, topics(), qrels(), ["RR"])
+    assert found.coverage.failed == {"q2": "ConnectionError: no route"}
+
+
+async def test_no_more_are_asked_at_a_time_than_allowed() -> None:
+    running, most = 0, 0
+
+    async def search(topic: Topic) -> list[str]:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        running -= 1
+        return ["train"]
+
+    await aevaluate(TopicFunction(search), topics(), qrels(), concurrency=3)
+    assert most == 3
+
+
+class Fixed(BaseRetriever):
+    """A retriever without a native async method; LangChain gives it one."""
+
+    def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
+        return [Document("x", id="train")]
+
+
+async def test_retrievers_are_awaited_and_functions_run_in_threads() -> None:
+    assert (await aevaluate(Fixed(), topics(), qrels(), ["RR"])).values["RR"]["q1"] == 1.0
+    assert (await aevaluate(lambda text: ["train"], topics(), qrels(), ["RR"])).values["RR"]["q1"] == 1.0
+
+    async def later(text: str) -> list[str]:
+        return ["ferry"]
+
+    assert (await aevaluate(later, topics(), qrels(), ["RR"])).values["RR"]["q3"] == 1.0
+    with refused(StrategyError, "await aevaluate"):
+        evaluate(later, topics(), qrels())
+
+
+async def test_an_executor_of_the_other_kind_is_refused() -> None:
+    made = client()
+    with refused(StrategyError, "use evaluate"):
+        await aevaluate((DENSE, executor(made)), topics(), qrels())
+    with refused(StrategyError, "await aevaluate"):
+        evaluate((DENSE, AsyncExecutor(made, "notes", encoders=encoders())), topics(), qrels())
+
+
+async def test_it_can_be_resumed_and_finished_runs_be_measured(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def search(text: str) -> list[str]:
+        asked.append(text)
+        return ["train"]
+
+    for _ in range(2):
+        await aevaluate(search, topics(), qrels(), run_file=tmp_path / "run.jsonl")
+    assert asked == list(QUESTIONS.values())
+    assert (await aevaluate(run_of({"q1": ["train"]}), topics(), qrels())).values["RR"]["q1"] == 1.0

@@ -1,0 +1,104 @@
+"""An evaluation that was interrupted goes on where it stopped, and only with what it was about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qdrant_rerank import FormatError, Scope, StrategyError
+from qdrant_rerank.evaluate import Topics, evaluate, read_run_file
+from tests.evaluate.worlds import DENSE, FUSED, GRADES, QUESTIONS, executor, qrels, topics
+from tests.support import refused
+
+
+def _search(asked: list[str], fails: str = "") -> Callable[[str], list[str]]:
+    def search(text: str) -> list[str]:
+        asked.append(text)
+        if fails and fails in text:
+            raise KeyboardInterrupt if fails == "ferry" else ConnectionError("no route")
+        return ["train", "hut"]
+
+    return search
+
+
+def test_topics_that_are_done_are_not_asked_again_after_an_interruption(tmp_path: Path) -> None:
+    asked: list[str] = []
+    file = tmp_path / "run.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(_search(asked, fails="ferry"), topics(), qrels(), run_file=file)
+    assert len(asked) == 3
+    asked.clear()
+    told: list[tuple[int, int]] = []
+    resumed = evaluate(_search(asked), topics(), qrels(), run_file=file, progress=lambda *args: told.append(args))
+    assert asked == [QUESTIONS["q3"], QUESTIONS["q4"]]
+    assert told == [(3, 4), (4, 4)]
+    assert resumed.values == evaluate(_search([]), topics(), qrels()).values
+    assert list(resumed.run) == list(QUESTIONS)
+
+
+def test_topics_that_failed_are_asked_again(tmp_path: Path) -> None:
+    file = tmp_path / "run.jsonl"
+    first = evaluate(_search([], fails="hut"), topics(), qrels(), run_file=file)
+    assert list(first.coverage.failed) == ["q2"]
+    assert read_run_file(file).errors == {"q2": "ConnectionError: no route"}
+    asked: list[str] = []
+    assert not evaluate(_search(asked), topics(), qrels(), run_file=file).coverage.failed
+    assert asked == [QUESTIONS["q2"]]
+    assert read_run_file(file).errors == {}
+
+
+def test_a_strategy_resumes_with_its_costs(tmp_path: Path) -> None:
+    bound, file = executor(), tmp_path / "run.jsonl"
+    first = evaluate(FUSED, topics(), qrels(), executor=bound, run_file=file, name="fused")
+    again = evaluate(FUSED, topics(), qrels(), executor=bound, run_file=file, name="fused")
+    assert again.run == first.run
+    assert again.costs == first.costs
+    assert evaluate(read_run_file(file), topics(), qrels()).values == first.values
+
+
+def test_a_line_that_was_being_written_is_dropped(tmp_path: Path) -> None:
+    file = tmp_path / "run.jsonl"
+    evaluate(_search([]), topics(), qrels(), run_file=file)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-20])
+    asked: list[str] = []
+    evaluate(_search(asked), topics(), qrels(), run_file=file)
+    assert asked == [QUESTIONS["q4"]]
+    assert len(file.read_text().splitlines()) == 5
+
+
+def test_another_system_scope_or_topics_are_refused(tmp_path: Path) -> None:
+    bound, file = executor(), tmp_path / "run.jsonl"
+    evaluate(DENSE, topics(), qrels(), executor=bound, run_file=file, name="x")
+    with refused(StrategyError, "another evaluation", "its system is \"Nearest('dense') on 'notes'\"", "Fusion"):
+        evaluate(FUSED, topics(), qrels(), executor=bound, run_file=file, name="x")
+    with refused(StrategyError, "its name is 'x', this one's is 'y'"):
+        evaluate(DENSE, topics(), qrels(), executor=bound, run_file=file, name="y")
+    with refused(StrategyError, "its scope is", "limit=3"):
+        evaluate(DENSE, topics(), qrels(), executor=bound, run_file=file, name="x", scope=Scope(limit=3))
+    with refused(StrategyError, "its scope is", "doc_id='place'"):
+        evaluate(DENSE, topics(), qrels(), executor=bound, run_file=file, name="x", doc_id="place")
+    with refused(StrategyError, "its topics (fingerprint) is"):
+        evaluate(DENSE, Topics({**QUESTIONS, "q1": "another text"}), qrels(), executor=bound, run_file=file, name="x")
+    assert set(GRADES) == set(read_run_file(file))  # and the file is as it was
+
+
+@pytest.mark.parametrize(
+    ("lines", "parts"),
+    [
+        (["{}"], (":1: ", "not a run file")),
+        (['{"kind": "shopping list"}'], (":1: ", "not a run file")),
+        (["HEADER", '{"topic": "q1"}'], (":2: ", "not a line of a run file")),
+        (["HEADER", "night train"], (":2: ", "not a line of a run file")),
+        ([], ("empty",)),
+    ],
+)
+def test_a_file_that_is_no_run_file_is_told(tmp_path: Path, lines: list[str], parts: tuple[str, ...]) -> None:
+    good = {"kind": "qdrant-rerank run", "system": "s", "name": "n", "asked": "a", "topics": "t"}
+    file = tmp_path / "run.jsonl"
+    file.write_text("".join(line.replace("HEADER", json.dumps(good)) + "\n" for line in lines))
+    with refused(FormatError, *parts):
+        read_run_file(file)
