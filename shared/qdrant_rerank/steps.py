@@ -252,33 +252,30 @@ def _joined(steps: Sequence[Step]) -> Step:
         case Search():
             return replace(first, requests=[request for step in steps if isinstance(step, Search) for request in step.requests])
         case Score() | Scores():
-            return Scores([one for step in steps for one in _scorings(step)])
+            alike = [step for step in steps if isinstance(step, Score | Scores)]
+            return Scores([one for step in alike for one in (step.asked if isinstance(step, Scores) else [step])])
     assert_never(first)
-
-
-def _scorings(step: Step) -> Sequence[Score]:
-    match step:
-        case Score():
-            return [step]
-        case Scores():
-            return step.asked
-        case _:
-            return ()
 
 
 def _shares(answers: list[Any], steps: Sequence[Step]) -> Iterator[Any]:
     """Deal the answers of a merged step out to the steps that it was merged from."""
     start = 0
     for step in steps:
-        match step:
-            case Score():
-                size = 1
-            case Scores():
-                size = len(step.asked)
-            case Search():
-                size = len(step.requests)
-            case Embed():
-                size = len(step.texts)
+        size = _size(step)
         share = answers[start : start + size]
         yield share[0] if isinstance(step, Score) else share
         start += size
+
+
+def _size(step: Step) -> int:
+    """How many answers a step asks for."""
+    match step:
+        case Embed():
+            return len(step.texts)
+        case Search():
+            return len(step.requests)
+        case Score():
+            return 1
+        case Scores():
+            return len(step.asked)
+    assert_never(step)

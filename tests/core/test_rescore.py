@@ -451,3 +451,9 @@ def test_a_normalised_max_sim_divides_by_the_query_s_tokens(toy: QdrantClient) -
 def test_tokens_of_a_vector_that_no_candidate_compares_are_refused() -> None:
     with refused(PlanError, "query_tokens('dense')", "there are: none"):
         plan(Formula(score() + max_sim("dense")).over(DENSE), SCHEMA, target().capabilities)
+
+
+def test_tokens_that_only_the_server_knows_are_refused() -> None:
+    made = plan(Formula(max_sim("colbert")).over(Nearest("colbert")), SCHEMA, target().capabilities)
+    with refused(StrategyError, "query_tokens('colbert')", "token vectors that are known here"):
+        script(made.flow(Query(QUERY, {"colbert": models.Document(text=QUERY, model="server/colbert")})))

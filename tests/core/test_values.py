@@ -65,6 +65,7 @@ def test_every_error_is_one_of_the_packages() -> None:
     assert len(errors) > 8
     assert all(issubclass(error, QdrantRerankError) for error in errors)
     assert {error.__name__ for error in errors if not issubclass(error, ValueError)} == {
+        "BudgetError",
         "ClientError",
         "FitError",
         "IngestError",

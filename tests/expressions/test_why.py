@@ -165,5 +165,5 @@ class TwoRounds(Strategy):
 
 
 def test_only_what_qdrant_runs_alone_can_be_explained_result_by_result(client: QdrantClient) -> None:
-    with pytest.raises(StrategyError, match="only strategies that Qdrant runs alone, and Rescore over them, can be explained"):
+    with pytest.raises(StrategyError, match="only strategies that Qdrant runs alone"):
         Executor(client, "docs").explain(TwoRounds(), QUERY)
