@@ -21,6 +21,7 @@ from .intervals import bootstrap_interval
 from .measures import DEFAULT_MEASURES, per_topic
 from .qrels import Qrels
 from .reading import read_beir, read_judged, read_qrels, read_topics, write_qrels
+from .report import Calibration, Coefficient, Report, report
 from .results import Costs, Coverage, Evaluation, Interval
 from .runs import Answer, Ranked, Run, Usage
 from .significance import LEAST_TOPICS, detectable_difference, holm, randomisation_p, topics_needed
@@ -35,7 +36,9 @@ __all__ = [
     "LEAST_TOPICS",
     "Answer",
     "Bound",
+    "Calibration",
     "Change",
+    "Coefficient",
     "Comparison",
     "Costs",
     "Coverage",
@@ -47,6 +50,7 @@ __all__ = [
     "OnError",
     "Qrels",
     "Ranked",
+    "Report",
     "Run",
     "Topic",
     "TopicFunction",
@@ -68,6 +72,7 @@ __all__ = [
     "read_run",
     "read_run_file",
     "read_topics",
+    "report",
     "topics_needed",
     "unknown_documents",
     "write_qrels",
