@@ -10,7 +10,7 @@
     ├── PayloadError (ValueError)     the payload holds no text where the mapping looks for it
     ├── ScoringError                  a model returned the wrong number of scores, or NaN
     │   └── BudgetError               scoring would take more texts or time than it may
-    ├── FitError                      too little to learn from; says what is there and what is needed
+    ├── FitError                      too little to learn from, or a model too large for a formula; says what is needed
     ├── FormatError (ValueError)      a file is malformed; carries path and line
     ├── IngestError                   a batch of documents can't be embedded; `.ids` names them
     └── MissingExtra (ImportError)    an optional dependency is absent; says what to install
@@ -83,7 +83,7 @@ class BudgetError(ScoringError):
 
 
 class FitError(QdrantRerankError):
-    """There is too little data to learn from."""
+    """There is too little data to learn from, or what was learned is too large to be a formula."""
 
 
 class FormatError(QdrantRerankError, ValueError):

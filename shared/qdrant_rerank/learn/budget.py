@@ -1,0 +1,112 @@
+"""How large a formula is, and how long it takes: what there is to know before it is sent with every request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel
+from qdrant_client import models
+
+from ..capabilities import Capabilities
+from ..errors import FitError
+from ..expressions.inspect import candidate_scores, placeholder_features, walk
+from ..expressions.lowering import Candidate, Lowering, lower
+from ..expressions.nodes import Expression, QueryTokens
+from ..lint import extent
+
+__all__ = ["MAX_BYTES", "MAX_CONDITIONS", "Budget", "budget", "check_budget"]
+
+MAX_CONDITIONS: Final = 1500
+MAX_BYTES: Final = 300_000
+_SERVER: Final = Capabilities((1, 20, 0))
+
+# Milliseconds for 100 candidates, fitted to ensembles of 10 to 100 trees, linear models and networks on the embedded engine
+# (qdrant-edge 0.9, two cores): good to a factor of two.
+_SEARCH: Final = 0.2
+_NODE: Final = 0.0004
+_READ: Final = 0.01
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a compiled formula costs.
+
+    Attributes:
+        conditions: conditions on the payload; of the two or more that stand for one question each is counted.
+        nodes: parts of the formula in all.
+        bytes: its size as JSON; every request carries it.
+        levels: how deep it is nested as JSON; servers take about 127.
+        milliseconds: about how long a request for 100 candidates takes on the embedded engine with payload indexes,
+            the search for the candidates included. Without indexes it is 10 to 50 times as long.
+    """
+
+    conditions: int
+    nodes: int
+    bytes: int
+    levels: int
+    milliseconds: float
+
+
+def budget(expression: Expression, capabilities: Capabilities = _SERVER) -> Budget:
+    """What `expression` costs once it is compiled for a server (1.20 unless `capabilities` says otherwise)."""
+    formula = _compiled(expression, capabilities)
+    size = extent(formula)
+    counted = _count(formula, {})
+    query = models.FormulaQuery.model_construct(formula=formula)
+    length = len(query.model_dump_json(exclude_unset=True, exclude_none=True, by_alias=True).encode())
+    milliseconds = _SEARCH + size.nodes * _NODE + counted.reads * _READ
+    return Budget(counted.conditions, size.nodes, length, size.json_depth, milliseconds)
+
+
+def check_budget(expression: Expression, max_conditions: int | None, max_bytes: int | None) -> None:
+    """Refuse a formula that is larger than the budget.
+
+    Raises:
+        FitError: it is; the message says by how much, and what to do.
+    """
+    size = budget(expression)
+    over: list[str] = []
+    if max_conditions is not None and size.conditions > max_conditions:
+        over.append(f"{size.conditions:,} conditions where {max_conditions:,} are allowed")
+    if max_bytes is not None and size.bytes > max_bytes:
+        over.append(f"{size.bytes:,} bytes where {max_bytes:,} are allowed")
+    if over:
+        raise FitError(
+            f"the formula has {' and '.join(over)} (about {size.milliseconds:.0f} ms for 100 candidates): fit fewer trees or "
+            "leaves (100 trees of 8 leaves are a good size) or fewer hidden units, allow more with max_conditions= and "
+            "max_bytes=, or fetch the candidates and let the model score them on the client"
+        )
+
+
+def _compiled(expression: Expression, capabilities: Capabilities) -> models.Expression:
+    names = dict.fromkeys(score.name for score in candidate_scores(expression))
+    tokens = {node.using: 32 for node in walk(expression) if isinstance(node, QueryTokens)}
+    candidates = [Candidate(name) for name in names] or [Candidate(None)]
+    features = placeholder_features(expression)
+    return lower(expression, Lowering(candidates, capabilities, features, tokens=tokens, thorough=False))
+
+
+@dataclass(frozen=True)
+class _Count:
+    conditions: int
+    reads: int
+
+
+def _count(value: Any, known: dict[int, _Count]) -> _Count:
+    """How many conditions and payload values a compiled formula holds, shared parts as often as they are sent."""
+    match value:
+        case models.FieldCondition():
+            return _Count(1, 0)
+        case str(variable):
+            return _Count(0, 0 if variable.startswith("$") else 1)
+        case BaseModel() | list() if id(value) not in known:
+            parts: Any = value.__dict__.values() if isinstance(value, BaseModel) else value
+            counts = [_count(part, known) for part in parts]
+            known[id(value)] = _Count(sum(count.conditions for count in counts), sum(count.reads for count in counts))
+        case _:
+            pass
+    return known.get(id(value), _NOTHING)
+
+
+_NOTHING: Final = _Count(0, 0)

@@ -1,0 +1,165 @@
+"""From a trained model of scikit-learn, LightGBM or XGBoost to the expression that computes its predictions in Qdrant.
+
+The libraries are not imported: a model is known by its class's name, and read by its attributes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+from ..errors import StrategyError, did_you_mean
+from ..expressions.nodes import Expression
+from ..stages import Formula
+from .budget import MAX_BYTES, MAX_CONDITIONS, check_budget
+from .columns import Column, Columns
+from .features import Features, as_features
+from .lightgbm_trees import from_lightgbm, lightgbm_names
+from .linear import from_linear_classifier, from_linear_regressor
+from .mlp import from_network
+from .pipelines import entrance, exit_of, through
+from .sklearn_histogram import from_histogram
+from .sklearn_trees import from_forest, from_gradient_boosting, from_tree
+from .xgboost_trees import from_xgboost
+
+__all__ = ["formula_from_model", "from_model"]
+
+Importer = Callable[[Any, Columns], Expression]
+
+
+def from_model(
+    model: Any,
+    features: Features,
+    *,
+    arrays: bool = False,
+    max_conditions: int | None = MAX_CONDITIONS,
+    max_bytes: int | None = MAX_BYTES,
+) -> Expression:
+    """The expression that computes the model's predictions from the payload, the candidates' scores and the query's values.
+
+    Classifiers give the probability of their second class, rankers their raw scores, all others what `predict` gives.
+
+    Args:
+        model: a fitted model: see `docs/learned-models.md` for the kinds.
+        features: what the model's columns are, by its names for them or in its order: expressions, `Feature` where the
+            payload may lack a value and the model was trained with NaN there, `Category` for categorical columns.
+        arrays: whether payload keys that trees split on may hold arrays of several values. If so they count as missing, as in
+            `field()`, and the formula asks for it in each condition, which makes it several times slower; if not, a
+            condition holds for an array if it holds for any of its values.
+        max_conditions: how many conditions the formula may have; None for any number.
+        max_bytes: how large it may be as JSON; None for any size.
+
+    Raises:
+        StrategyError: the features aren't the model's columns, or the model is of a kind that a formula can't be.
+        FitError: the formula is larger than the budget.
+    """
+    names, count = _columns_of(model)
+    columns = Columns(tuple(Column(name, feature) for name, feature in as_features(features, names, count).items()), arrays)
+    model, columns = through(model, columns)
+    expression = _importer(model)(_booster(model), columns)
+    check_budget(expression, max_conditions, max_bytes)
+    return expression
+
+
+def formula_from_model(
+    model: Any,
+    features: Features,
+    *,
+    arrays: bool = False,
+    max_conditions: int | None = MAX_CONDITIONS,
+    max_bytes: int | None = MAX_BYTES,
+) -> Formula:
+    """`Formula(from_model(…))`: `formula_from_model(model, features).over(Nearest("dense", limit=100))`."""
+    return Formula(from_model(model, features, arrays=arrays, max_conditions=max_conditions, max_bytes=max_bytes))
+
+
+def _library(kind: type) -> str:
+    return kind.__module__.partition(".")[0]
+
+
+def _known_kind(model: Any) -> tuple[str, str] | None:
+    """Library and name of the nearest class that there is an importer for; subclasses count as what they derive from."""
+    kinds = ((_library(kind), kind.__name__) for kind in type(model).__mro__)
+    return next((kind for kind in kinds if kind in _IMPORTERS), None)
+
+
+def _importer(model: Any) -> Importer:
+    kind = _known_kind(model)
+    if kind is None:
+        names = dict.fromkeys(name for _, name in _IMPORTERS)
+        inner = getattr(model, "best_estimator_", None)
+        hint = f": pass its best_estimator_, a {type(inner).__name__}" if inner is not None else ""
+        raise StrategyError(
+            f"can't make a formula of a {type(model).__module__}.{type(model).__name__}"
+            f"{hint or did_you_mean(type(model).__name__, names)}; known are {', '.join(names)}, and pipelines of these"
+        )
+    if kind[0] == "xgboost":
+        _check_xgboost(model)
+    return _IMPORTERS[kind]
+
+
+def _check_xgboost(model: Any) -> None:
+    missing = getattr(model, "missing", math.nan)
+    if missing is not None and not math.isnan(missing):
+        raise StrategyError(
+            f"this {type(model).__name__} takes {missing!r} for missing, where a payload's missing values are NaN: "
+            "fit it with missing=np.nan"
+        )
+
+
+def _booster(model: Any) -> Any:
+    """The booster inside of LightGBM's and XGBoost's scikit-learn classes, with the rounds that `predict` uses."""
+    match _library(type(model)), hasattr(model, "get_booster"), hasattr(model, "booster_"):
+        case "xgboost", True, _:
+            booster = model.get_booster()
+            best = getattr(booster, "best_iteration", None) if model.early_stopping_rounds else None
+            return booster if best is None else booster[: best + 1]
+        case "lightgbm", _, True:
+            return model.booster_
+        case _:
+            return model
+
+
+def _columns_of(model: Any) -> tuple[list[str] | None, int]:
+    """The model's names of its columns, if it has any, and their number.
+
+    Raises:
+        StrategyError: the model isn't fitted, or is of no known kind.
+    """
+    _importer(exit_of(model))
+    first = entrance(model)
+    try:
+        match _library(type(first)):
+            case "lightgbm":
+                booster = _booster(first)
+                return lightgbm_names(booster), int(booster.num_feature())
+            case "xgboost":
+                booster = _booster(first)
+                return booster.feature_names, int(booster.num_features())
+            case _:
+                names = getattr(first, "feature_names_in_", None)
+                return None if names is None else [str(name) for name in names], int(first.n_features_in_)
+    except Exception as error:  # each library has its own
+        raise StrategyError(f"this {type(model).__name__} isn't fitted: call fit() first ({error})") from error
+
+
+_KINDS: Final[dict[str, dict[Importer, str]]] = {
+    "sklearn": {
+        from_linear_regressor: "LinearRegression Ridge RidgeCV Lasso LassoCV ElasticNet ElasticNetCV SGDRegressor",
+        from_linear_classifier: "LogisticRegression LogisticRegressionCV SGDClassifier RidgeClassifier LinearSVC",
+        from_tree: "DecisionTreeRegressor DecisionTreeClassifier",
+        from_forest: "RandomForestRegressor RandomForestClassifier ExtraTreesRegressor ExtraTreesClassifier",
+        from_gradient_boosting: "GradientBoostingRegressor GradientBoostingClassifier",
+        from_histogram: "HistGradientBoostingRegressor HistGradientBoostingClassifier",
+        from_network: "MLPRegressor MLPClassifier",
+    },
+    "lightgbm": {from_lightgbm: "Booster LGBMModel"},
+    "xgboost": {from_xgboost: "Booster XGBModel"},
+}
+_IMPORTERS: Final[dict[tuple[str, str], Importer]] = {
+    (library, name): importer
+    for library, kinds in _KINDS.items()
+    for importer, names in kinds.items()
+    for name in names.split()
+}

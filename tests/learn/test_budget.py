@@ -1,0 +1,68 @@
+"""What a formula costs is known before it is sent."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from qdrant_client import models
+
+from qdrant_rerank import Capabilities, Nearest, affinity, clip, field, given, now, query_tokens, score, sigmoid, when
+from qdrant_rerank.learn import budget
+from qdrant_rerank.stages import Formula
+
+NEWS = models.FieldCondition(key="category", match=models.MatchValue(value="news"))
+COUNTRY = models.FieldCondition(key="country", match=models.MatchValue(value="be"))
+
+
+def test_conditions_are_counted_as_often_as_they_are_sent() -> None:
+    assert budget(when(NEWS)).conditions == 1
+    assert budget(when(NEWS, 2.0, 3.0)).conditions == 2  # the condition and its opposite
+    assert budget(when(models.Filter(must=[NEWS, COUNTRY]))).conditions == 2
+    shared = when(NEWS, 2.0)
+    assert budget(shared + shared * score()).conditions == 2
+    assert budget(score() * 0.5).conditions == 0
+
+
+def test_bytes_are_those_of_the_formula_that_is_sent() -> None:
+    expression = when(models.FieldCondition(key="lieu", match=models.MatchValue(value="Liège"))) + 0.5 * score()
+    query = {
+        "formula": {
+            "sum": [{"key": "lieu", "match": {"value": "Liège"}}, {"mult": [0.5, "$score"]}],
+        }
+    }
+    assert budget(expression).bytes == len(json.dumps(query, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+def test_older_servers_take_longer_formulas() -> None:
+    expression = clip(field("price", default=0.0), 0.0, 1.0)
+    assert budget(expression, Capabilities.of("1.17.0")).nodes > budget(expression).nodes
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        given("budget") * affinity("category", given="likes"),
+        score("dense") + score("bm25"),
+        sigmoid(now() * 1e-9),
+        score("colbert") * query_tokens("colbert"),
+    ],
+)
+def test_request_time_values_need_not_be_there(expression: object) -> None:
+    size = budget(expression)  # type: ignore[arg-type]
+    assert size.nodes > 0
+    assert size.levels > 0
+
+
+def test_milliseconds_grow_with_nodes_and_with_payload_values_read() -> None:
+    few, many = (budget(sum((field(f"k{n}", default=1.0) for n in range(count)), start=score())) for count in (2, 20))
+    scores = budget(sum((0.5 * score() for _ in range(20)), start=score()))
+    assert 0.2 < scores.milliseconds < few.milliseconds * 10
+    assert few.milliseconds + 0.15 < many.milliseconds < 1.0
+
+
+def test_a_budget_is_that_of_what_a_formula_stage_sends() -> None:
+    expression = 0.7 * score() + when(NEWS, 0.1)
+    stage = Formula(expression).over(Nearest("dense", limit=10))
+    assert isinstance(stage, Formula)
+    assert budget(stage.expression) == budget(expression)

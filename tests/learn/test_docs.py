@@ -1,0 +1,33 @@
+"""The code of the page on trained models runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from qdrant_rerank.learn import MAX_BYTES, MAX_CONDITIONS
+from tests.docs import worlds
+from tests.docs.blocks import blocks, untested
+
+PAGE = "docs/learned-models.md"
+
+
+def test_every_block_is_run() -> None:
+    assert untested(PAGE) == 0
+
+
+def test_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("sklearn", reason="needs scikit-learn")
+    scope: dict[str, Any] = worlds.core()
+    exec(compile(blocks(PAGE)["learned"], PAGE, "exec"), scope)
+
+    assert all(0 < point.score < 1 for point in scope["points"])
+    assert scope["size"].conditions > 20
+    assert "sigmoid(" in capsys.readouterr().out
+
+
+def test_the_page_states_the_budget() -> None:
+    from tests.docs.blocks import ROOT
+
+    assert f"{MAX_CONDITIONS:,} conditions or {MAX_BYTES:,} bytes" in (ROOT / PAGE).read_text("utf-8")
