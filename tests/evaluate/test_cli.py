@@ -193,3 +193,33 @@ def test_help_has_examples_and_fits_the_screen() -> None:
         out = CliRunner(env={"COLUMNS": "80"}).invoke(app, [name, "--help"]).stdout
         assert f"$ qdrant-rerank {name}" in out
         assert max(map(len, out.splitlines())) <= 80
+
+
+# Reports
+
+
+@pytest.mark.parametrize("suffix", ["html", "md", "json"])
+def test_a_report_is_written_where_it_is_asked_for(folder: Path, tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"report.{suffix}"
+    ran = run(
+        "compare", folder / "judged.jsonl", "--path", folder / "db", "--report", file, "--measure", "nDCG@10",
+        "--strategy", folder / "dense.json", "--strategy", folder / "hybrid.json",
+    )  # fmt: skip
+    assert ran.code == 0
+    assert f"the report is in {file}" in " ".join(ran.err.split()).replace("\n", "")
+    text = file.read_text("utf-8")
+    assert "hybrid" in text
+    assert "nDCG@10" in text
+
+
+def test_one_evaluation_has_a_report_too(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "r.md"
+    assert run("evaluate", folder / "judged.jsonl", "--path", folder / "db", "--report", file).code == 0
+    assert "nDCG@10" in file.read_text("utf-8")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "compare"])
+def test_a_report_that_can_t_be_written_is_refused_before_anything_is_measured(folder: Path, command: str) -> None:
+    ran = run(command, folder / "nothing.jsonl", "--report", folder / "report.pdf")
+    assert ran.code == 2
+    assert "a report is written as .html, .md or .json, not as '.pdf'" in " ".join(ran.err.split())

@@ -49,7 +49,11 @@ class Reader:
 
 
 def world(
-    noise: tuple[float, float], count: int = 40, seed: int = 0, client: Any = None, model: bool | Reader = False
+    noise: tuple[float, float],
+    count: int = 40,
+    seed: int = 0,
+    model: bool = False,
+    distance: models.Distance = models.Distance.COSINE,
 ) -> tuple[Executor, Topics, Qrels]:
     """A collection with the dense vectors `a` and `b`, and topics that bring their query vectors.
 
@@ -57,12 +61,12 @@ def world(
         noise: how far from its relevant document a query is by `a` and by `b`; 0 finds it, 9 is chance.
         count: how many topics.
         seed: of all that is drawn.
-        client: where the collection is made; local mode if None.
         model: whether the executor has a model that knows the relevant documents.
+        distance: how vectors are compared.
     """
     drawn = np.random.default_rng(seed)
-    made = Asked() if client is None else client
-    params = models.VectorParams(size=SIZE, distance=models.Distance.COSINE)
+    made = Asked()
+    params = models.VectorParams(size=SIZE, distance=distance)
     made.create_collection("world", vectors_config={"a": params, "b": params})
     stored = drawn.normal(size=(2, DOCUMENTS, SIZE))
     points = [
@@ -80,6 +84,5 @@ def world(
         near = [stored[leg, relevant] + noise[leg] * drawn.normal(size=SIZE) for leg in (0, 1)]
         topics.append(Topic(f"t{number}", f"question {number}", vectors={"a": near[0].tolist(), "b": near[1].tolist()}))
         grades[f"t{number}"] = {f"d{relevant}": 1}
-    if model is True:
-        model = Reader({topic.text: f"text {next(iter(grades[topic.id]))[1:]}" for topic in topics})
-    return Executor(made, "world", model=model or None), Topics(topics), Qrels(grades)
+    reader = Reader({topic.text: f"text {next(iter(grades[topic.id]))[1:]}" for topic in topics}) if model else None
+    return Executor(made, "world", model=reader), Topics(topics), Qrels(grades)

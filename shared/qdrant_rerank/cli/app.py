@@ -14,6 +14,7 @@ from .explain import explain
 from .helptext import help_text
 from .index import index
 from .search import search
+from .tune import tune
 
 __all__ = ["ABOUT", "COMMANDS", "app"]
 
@@ -24,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,  # errors are reported by `failures.reported`, and never with local variables
 )
-COMMANDS = demo, index, search, explain, evaluate, compare
+COMMANDS = demo, index, search, explain, evaluate, compare, tune
 for command in COMMANDS:
     app.command(help=help_text(command.__doc__))(command)
 

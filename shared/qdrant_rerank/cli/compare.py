@@ -88,6 +88,7 @@ def compare(
             help=f"End with exit code {e.NOT_GOOD_ENOUGH} if a system is worse than the baseline beyond chance.",
         ),
     ] = False,
+    report: e.ReportOption = None,
     json: e.PlainJsonOption = False,
     dense: m.DenseOption = None,
     sparse: m.SparseOption = None,
@@ -104,10 +105,15 @@ def compare(
 
     $ qdrant-rerank compare judged.csv --edge ./db --strategy hybrid.json --run elsewhere.run --baseline elsewhere
 
+    A report to look at, in a browser:
+
+    $ qdrant-rerank compare ./scifact --edge ./db --strategy dense.json --strategy hybrid.json --report report.html
+
     In a build, which fails if the new strategy is worse:
 
     $ qdrant-rerank compare judged.csv --edge ./db --strategy old.json --strategy new.json --fail-worse
     """
+    e.checked_report(report)
     strategies, runs = strategy or [], run or []
     if len(strategies) + len(runs) < 2:
         raise CommandError(f"compare needs at least two of --strategy FILE and --run FILE, got {len(strategies) + len(runs)}")
@@ -130,6 +136,7 @@ def compare(
         typer.echo(found.to_json(indent=None))
     else:
         print_comparison(found)
+    e.save_report(report, found)
     e.fail(check(found, fail_under=fail_under, fail_worse=fail_worse))
 
 

@@ -60,6 +60,7 @@ def evaluate(
     ] = None,
     run: Annotated[Path | None, typer.Option("--run", metavar="FILE", help="Write the rankings as a TREC run file.")] = None,
     fail_under: e.FailUnderOption = None,
+    report: e.ReportOption = None,
     json: e.PlainJsonOption = False,
     dense: m.DenseOption = None,
     sparse: m.SparseOption = None,
@@ -79,10 +80,15 @@ def evaluate(
 
     $ qdrant-rerank evaluate topics.tsv --qrels qrels.txt --edge ./db --run dense.run
 
+    A report to look at, in a browser:
+
+    $ qdrant-rerank evaluate ./scifact --edge ./db --hybrid --report report.html
+
     In a build, which fails if the search got worse than it should be:
 
     $ qdrant-rerank evaluate judged.csv --edge ./db --hybrid --fail-under 0.7
     """
+    e.checked_report(report)
     choice = Choice(strategy, formula, hybrid, fusion, mmr, rescore, using, limit, dense_vector, sparse_vector)
     measures = list(parsed(measure or DEFAULT_MEASURES))
     topics, judged = e.judged_data(data, qrels, split)
@@ -110,4 +116,5 @@ def evaluate(
         typer.echo(evaluation.to_json(indent=None))
     else:
         print_evaluation(evaluation)
+    e.save_report(report, evaluation)
     e.fail(check(evaluation, fail_under=fail_under))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from .. import Executor
-from ..evaluate import Qrels, Topics, read_beir, read_judged, read_qrels, read_topics, unknown_documents
+from ..evaluate import Qrels, Topics, read_beir, read_judged, read_qrels, read_topics, report, unknown_documents
+from ..evaluate.report.document import check_target
 from ..evaluate.running import Progress as Told
 from .consoles import errors_console
 from .failures import CommandError, warn
@@ -27,9 +30,12 @@ __all__ = [
     "MeasureOption",
     "PlainJsonOption",
     "QrelsOption",
+    "ReportOption",
     "SplitOption",
+    "checked_report",
     "fail",
     "judged_data",
+    "save_report",
     "shown_progress",
     "warn_of_unknown",
 ]
@@ -93,6 +99,15 @@ FailUnderOption: TypeAlias = Annotated[
         help=f"End with exit code {NOT_GOOD_ENOUGH} if the mean of the first measure is below X; for builds.",
     ),
 ]
+ReportOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="FILE",
+        rich_help_panel=_OUTPUT,
+        help="Write a report with tables, pictures and what to do next: one .html file, or .md, or .json.",
+    ),
+]
 PlainJsonOption: TypeAlias = Annotated[
     bool, typer.Option("--json", metavar="", rich_help_panel=_OUTPUT, help="All of it as one JSON object, for other programs.")
 ]
@@ -146,3 +161,20 @@ def fail(problems: Sequence[str]) -> None:
         for problem in problems:
             errors_console().print(problem, style="red")
         sys.exit(NOT_GOOD_ENOUGH)
+
+
+def checked_report(file: Path | None) -> None:
+    """Refuse a report's file that can't be written, before anything is measured.
+
+    Raises:
+        FormatError: see `evaluate.report.document.check_target`.
+    """
+    if file is not None:
+        check_target(file)
+
+
+def save_report(file: Path | None, result: Any = None, tuning: Any = None, seed: int | None = None) -> None:
+    """Write the report on what was measured, if one is wanted, and say where it is."""
+    if file is not None:
+        report(result, tuning, date=dt.date.today(), seed=seed).save(file)
+        errors_console().print(Text(f"the report is in {file}", "dim"))

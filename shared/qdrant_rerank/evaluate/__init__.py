@@ -29,6 +29,7 @@ from .store import read_run_file
 from .systems import Bound, TopicFunction
 from .topics import Topic, Topics
 from .trec import read_run, write_run
+from .tuning import Budget, Tuning, tune
 from .unknown import unknown_documents
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "LEAST_TOPICS",
     "Answer",
     "Bound",
+    "Budget",
     "Calibration",
     "Change",
     "Coefficient",
@@ -55,6 +57,7 @@ __all__ = [
     "Topic",
     "TopicFunction",
     "Topics",
+    "Tuning",
     "Usage",
     "aevaluate",
     "bootstrap_interval",
@@ -74,6 +77,7 @@ __all__ = [
     "read_topics",
     "report",
     "topics_needed",
+    "tune",
     "unknown_documents",
     "write_qrels",
     "write_run",

@@ -14,7 +14,7 @@ from ..plain import Plain, plain
 from ..results import Evaluation
 from .parts import Calibration, Coefficient
 
-__all__ = ["Report"]
+__all__ = ["Report", "check_target"]
 
 
 @dataclass(frozen=True)
@@ -93,15 +93,25 @@ class Report(Plain):
             FormatError: the suffix is another, or the folder isn't there.
             MissingExtra: see `html` and `markdown`.
         """
-        target = Path(path)
+        target = check_target(path)
         writers = {".html": self.html, ".htm": self.html, ".md": self.markdown, ".json": self.json}
-        writer = writers.get(target.suffix.lower())
-        if writer is None:
-            suffix = repr(target.suffix) if target.suffix else "a file without a suffix"
-            raise FormatError(f"a report is written as .html, .md or .json, not as {suffix}", target)
-        if not target.parent.is_dir():
-            raise FormatError(f"there is no folder {str(target.parent)!r} to write the report to", target)
-        if target.is_dir():
-            raise FormatError("this is a folder: name a file in it, e.g. report.html", target)
+        writer = writers[target.suffix.lower()]
         target.write_text(writer(), "utf-8", newline="\n")
         return target
+
+
+def check_target(path: str | PathLike[str]) -> Path:
+    """The path, if a report can be written there; for programs that want to know before they measure for minutes.
+
+    Raises:
+        FormatError: the suffix is none of .html, .md and .json, the folder isn't there, or it is a folder itself.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in (".html", ".htm", ".md", ".json"):
+        suffix = repr(target.suffix) if target.suffix else "a file without a suffix"
+        raise FormatError(f"a report is written as .html, .md or .json, not as {suffix}", target)
+    if not target.parent.is_dir():
+        raise FormatError(f"there is no folder {str(target.parent)!r} to write the report to", target)
+    if target.is_dir():
+        raise FormatError("this is a folder: name a file in it, e.g. report.html", target)
+    return target

@@ -1,0 +1,214 @@
+"""`qdrant-rerank tune`: which strategy to use, and whether it is worth leaving the default for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import typer
+from qdrant_client import QdrantClient
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from .. import Encoders, Executor, FeedbackModel, Nearest, PayloadMapping, load
+from ..errors import QdrantRerankError, did_you_mean
+from ..evaluate.tuning import Budget, Configuration, Space, Tuning
+from ..evaluate.tuning import tune as tuned
+from ..schema import Kind
+from . import evaluate_options as e
+from . import model_options as m
+from . import options as o
+from . import tune_options as t
+from .arguments import listed
+from .connect import Where, connected, the_collection
+from .consoles import errors_console, results_console
+from .encoders import check_embedder, query_encoders
+from .failures import CommandError, reported, warn
+from .notes import read_notes
+
+__all__ = ["tune"]
+
+
+@reported
+def tune(
+    data: e.DataArgument,
+    edge: o.EdgeOption = None,
+    path: o.PathOption = None,
+    url: o.UrlOption = None,
+    prefer_grpc: o.GrpcOption = False,
+    collection: o.CollectionOption = None,
+    qrels: e.QrelsOption = None,
+    split: t.TrainSplitOption = "train",
+    leg: t.LegOption = None,
+    depth: t.DepthOption = None,
+    baseline: t.BaselineOption = None,
+    cross_encoder: t.ReaderOption = None,
+    measure: t.OneMeasureOption = "nDCG@10",
+    splits: t.SplitsOption = 20,
+    seed: t.SeedOption = 0,
+    max_requests: t.RequestsOption = None,
+    max_texts: t.TextsOption = None,
+    max_seconds: t.SecondsOption = None,
+    out: t.OutOption = None,
+    keep: t.KeepOption = None,
+    rows: t.RowsOption = 10,
+    report: e.ReportOption = None,
+    json: e.PlainJsonOption = False,
+    text_key: t.ReadKeyOption = "title,text",
+    dense: m.DenseOption = None,
+    sparse: m.SparseOption = None,
+    late: m.LateOption = None,
+    debug: o.DebugOption = False,
+) -> None:
+    """Find out which strategy to use on a collection, by judgments of documents; or that the default is as good.
+
+    Each vector is searched once for each topic; fusions, weights, depths and formulas are recomputed from that. What is
+    chosen on one half of the topics is judged on the other, many times over: only a gain that shows there is recommended.
+
+    $ qdrant-rerank tune ./scifact --split train --edge ./db --out strategy.json
+
+    $ qdrant-rerank tune judged.csv --edge ./db --baseline today.json --measure RR --max-requests 2000
+
+    With a cross-encoder, which may read 5 000 texts to find out whether it helps:
+
+    $ qdrant-rerank tune judged.csv --edge ./db --cross-encoder Xenova/ms-marco-MiniLM-L-6-v2 --max-texts 5000
+    """
+    e.checked_report(report)
+    topics, judged = e.judged_data(data, qrels, split)
+    texts = 0 if cross_encoder is None else max_texts
+    budget = Budget(max_requests, texts, None if max_seconds is None else 1000 * max_seconds)
+    space = Space() if depth is None else Space(depths=tuple(depth))
+    first = None if baseline is None else load(baseline)
+    with connected(Where(path, url, prefer_grpc, edge).settled()) as client:
+        models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
+        needed = frozenset[str]() if first is None else first.needs()
+        executor, legs = _prepared(client, the_collection(client, collection), leg, needed, models)
+        if cross_encoder is not None:
+            executor = _reading(executor, cross_encoder, listed(text_key))
+        with e.shown_progress(str(data)) as progress:
+            found = tuned(
+                executor,
+                topics,
+                judged,
+                legs,
+                baseline=first,
+                space=space,
+                budget=budget,
+                measure=measure,
+                splits=splits,
+                seed=seed,
+                cache=keep,
+                progress=progress,
+            )
+    if out is not None:
+        found.save(out)
+    if json:
+        typer.echo(found.to_json(indent=None))
+    else:
+        _print(found, rows)
+    e.save_report(report, tuning=found, seed=seed)
+    if out is not None:
+        what = "the strategy recommended" if found.recommended else "the default, which is to be kept,"
+        errors_console().print(Text(f"{what} is in {out}", "dim"))
+
+
+def _prepared(
+    client: QdrantClient,
+    collection: str,
+    names: Sequence[str] | None,
+    needed: frozenset[str],
+    models: Mapping[Kind, str | None],
+) -> tuple[Executor, list[Nearest]]:
+    """An executor with the encoders of the legs and of the baseline, and the legs.
+
+    Raises:
+        CommandError: a leg isn't there, or nothing says what embeds queries for it.
+    """
+    executor = Executor(client, collection)
+    schema, notes = executor.target().schema, read_notes(client, collection)
+    check_embedder(client, models)
+    there = [*schema.names("dense"), *schema.names("sparse")]
+    if names is None:
+        legs = [name for name in there if name in notes or models[schema.vectors[name].kind] is not None]
+        for name in there:
+            if name not in legs and legs:
+                warn(f"the vector {name!r} is left out: the collection doesn't say what made it; see --dense and --sparse")
+        legs = legs or there  # of which the encoders will say what is missing
+    else:
+        legs = list(dict.fromkeys(names))
+        for name in legs:
+            if name not in schema.vectors:
+                hint = did_you_mean(name, schema.vectors)
+                raise CommandError(f"--leg {name}: the collection {collection!r} has {schema.describe_vectors()}{hint}")
+    wanted = [*legs, *(name for name in sorted(needed) if name in schema.vectors)]
+    executor.encoders = Encoders(query_encoders(wanted, schema, notes, models))
+    return executor, [Nearest(name) for name in legs]
+
+
+def _reading(executor: Executor, name: str, text_keys: Sequence[str]) -> Executor:
+    """The executor with a cross-encoder, which reads the texts under these payload keys."""
+    return Executor(
+        executor.clients.sync(),
+        executor.collection,
+        encoders=executor.encoders,
+        model=_cross_encoder(name),
+        payload=PayloadMapping(tuple(text_keys), joiner=" "),
+    )
+
+
+def _cross_encoder(text: str) -> FeedbackModel:
+    """The cross-encoder that an option names, tried on a short text.
+
+    Raises:
+        CommandError: it can't be loaded.
+        MissingExtra: fastembed isn't installed.
+    """
+    from ..models.fastembed_cross import FastembedCrossEncoder
+
+    name, at, folder = text.partition("@")
+    if at and not Path(folder).is_dir():
+        raise CommandError(f"--cross-encoder {text}: there is no folder {folder!r}")
+    try:
+        model = FastembedCrossEncoder(name, path=folder or None)
+        model.score("a question", ["a short text"])
+    except QdrantRerankError:
+        raise
+    except Exception as error:  # whatever fastembed, onnxruntime and the hub's client raise
+        remedy = "" if at else f"; without a network, give its files: --cross-encoder {name}@DIR"
+        raise CommandError(f"the cross-encoder {name} can't be loaded: {error}{remedy}") from error
+    return model
+
+
+def _print(tuning: Tuning, rows: int) -> None:
+    """Print the best configurations, the default among them, and what to do."""
+    console = results_console()
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("configuration", overflow="fold")
+    for heading in (tuning.measure, "to default", "held out", "chosen", "texts read"):
+        table.add_column(heading, justify="right")
+    shown = [*tuning.configurations[:rows]]
+    shown += [row for row in tuning.configurations[rows:] if row.name in ("default", tuning.chosen)]
+    for row in shown:
+        table.add_row(*_cells(row, tuning.splits), style="bold" if row.name == tuning.chosen else "")
+    console.print(table)
+    spent = tuning.spent
+    trips = f"{spent.round_trips:,} round trip{'' if spent.round_trips == 1 else 's'}"
+    read = f"{spent.model_texts:,} texts read by a model"
+    took = f"{spent.requests:,} searches in {trips}, {read}, {spent.seconds:.1f} s"
+    tried = f"{len(tuning.configurations)} configurations, {len(tuning.topics)} topics"
+    console.print(Text(f"{tried}, {took}"), style="dim")
+    for reason in tuning.reasons:
+        console.print(Text(reason))
+
+
+def _cells(row: Configuration, splits: int) -> tuple[str, ...]:
+    held_out = "–" if row.held_out is None else f"{row.held_out:.4f}"
+    return (
+        row.name,
+        f"{row.mean:.4f}",
+        f"{row.difference:+.4f}",
+        held_out,
+        f"{row.chosen}/{splits}",
+        str(row.effort.model_texts),
+    )

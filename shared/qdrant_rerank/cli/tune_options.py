@@ -1,0 +1,133 @@
+"""Options of `tune`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+__all__ = [
+    "BaselineOption",
+    "DepthOption",
+    "KeepOption",
+    "LegOption",
+    "OneMeasureOption",
+    "OutOption",
+    "ReadKeyOption",
+    "ReaderOption",
+    "RequestsOption",
+    "RowsOption",
+    "SecondsOption",
+    "SeedOption",
+    "SplitsOption",
+    "TextsOption",
+    "TrainSplitOption",
+]
+
+_DATA, _WHAT, _BUDGET, _OUTPUT = "Topics and judgments", "What to try", "What it may take", "What to print and keep"
+
+TrainSplitOption: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--split",
+        metavar="NAME",
+        rich_help_panel=_DATA,
+        help="Which judgments of a BEIR folder. Leave those alone that the result is to be tested on.",
+    ),
+]
+LegOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--leg",
+        metavar="VECTOR",
+        rich_help_panel=_WHAT,
+        help="A vector to search by; may be repeated.",
+        show_default="every dense and sparse vector whose model is known",
+    ),
+]
+DepthOption: TypeAlias = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--depth",
+        metavar="N",
+        rich_help_panel=_WHAT,
+        help="How many candidates a leg may hand on; may be repeated.",
+        show_default="20, 50 and 100",
+    ),
+]
+BaselineOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--baseline",
+        metavar="FILE",
+        rich_help_panel=_WHAT,
+        help="The strategy to beat, as JSON.",
+        show_default="RRF with Qdrant's defaults over all legs, or the only leg",
+    ),
+]
+ReaderOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--cross-encoder",
+        metavar="MODEL",
+        rich_help_panel=_WHAT,
+        help="Try having this model of fastembed's read the candidates, too; MODEL@DIR for one in a folder.",
+    ),
+]
+ReadKeyOption: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--text-key",
+        metavar="KEYS",
+        rich_help_panel=_WHAT,
+        help="Payload keys with the text that the cross-encoder reads, joined by a space.",
+    ),
+]
+OneMeasureOption: TypeAlias = Annotated[
+    str,
+    typer.Option("--measure", "-m", metavar="NAME", rich_help_panel=_WHAT, help="The measure, as ir-measures writes it."),
+]
+SplitsOption: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--splits", metavar="N", rich_help_panel=_WHAT, help="How many times to choose on one half and judge on the other."
+    ),
+]
+SeedOption: TypeAlias = Annotated[
+    int, typer.Option("--seed", metavar="N", rich_help_panel=_WHAT, help="Of the random halves: the same gives the same.")
+]
+RequestsOption: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--max-requests", metavar="N", rich_help_panel=_BUDGET, help="At most so many searches."),
+]
+TextsOption: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--max-texts", metavar="N", rich_help_panel=_BUDGET, help="At most so many texts read by the cross-encoder."),
+]
+SecondsOption: TypeAlias = Annotated[
+    float | None,
+    typer.Option("--max-seconds", metavar="X", rich_help_panel=_BUDGET, help="Begin nothing new after so many seconds."),
+]
+KeepOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--keep",
+        metavar="FILE",
+        rich_help_panel=_OUTPUT,
+        help="Keep what the legs found in this file, so that the same can be tuned again without asking Qdrant.",
+    ),
+]
+OutOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FILE",
+        rich_help_panel=_OUTPUT,
+        help="Write the strategy to use as JSON: the one recommended, or the baseline if that is to be kept.",
+    ),
+]
+RowsOption: TypeAlias = Annotated[
+    int, typer.Option("--rows", metavar="N", rich_help_panel=_OUTPUT, help="How many configurations to show.")
+]

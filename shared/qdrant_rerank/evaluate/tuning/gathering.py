@@ -1,0 +1,147 @@
+"""Searching each leg once for each topic: all that tuning asks of Qdrant, but for what can't be recomputed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from qdrant_client import models
+
+from ...errors import FitError, StrategyError
+from ...executor import Executor
+from ...query import Query, Scope, Target, query_token_counts
+from ...stages import Nearest
+from ...steps import Flow, Points, Search, run, together
+from ...strategies import embedded
+from ..asking import is_setup_error
+from ..doc_ids import DocId, ranking_of
+from ..running import Progress
+from ..topics import Topic
+from .budget import Meter
+from .pools import Hit, Pool
+from .remembering import PoolFile
+
+__all__ = ["Gathering", "Wants", "check_executor"]
+
+
+@dataclass(frozen=True)
+class Wants:
+    """What is asked of Qdrant for each topic.
+
+    Attributes:
+        leaves: the plain searches, by key, each with its depth.
+        payload: what of the payload comes along.
+    """
+
+    leaves: Mapping[str, tuple[Nearest, int]]
+    payload: bool | list[str]
+
+    @property
+    def vectors(self) -> frozenset[str]:
+        """The vectors that queries are embedded for."""
+        return frozenset(leaf.using for leaf, _ in self.leaves.values() if leaf.using is not None)
+
+
+@dataclass
+class Gathering:
+    """The searches of a tuning.
+
+    Attributes:
+        executor: on which collection.
+        wants: what to search.
+        doc_id: how documents are told in the results.
+        names: other ids of documents → their ids in the judgments.
+        meter: counts the requests.
+        batch_size: how many topics share a round trip.
+        file: keeps what was found, if anything does.
+        failed: topics that ended with an error, with its text.
+    """
+
+    executor: Executor
+    wants: Wants
+    doc_id: DocId
+    names: Mapping[str, str]
+    meter: Meter
+    batch_size: int
+    file: PoolFile | None = None
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def pools(self, topics: Sequence[Topic], progress: Progress | None = None) -> list[Pool]:
+        """What the legs find for each topic; topics that fail are left out, and noted in `failed`.
+
+        Raises:
+            FitError: every topic failed.
+            PlanError: a leg doesn't fit the collection.
+        """
+        target = self.executor.target()
+        for leaf, depth in self.wants.leaves.values():
+            self.executor.plan(leaf, Scope(limit=depth))
+        moment = dt.datetime.now(dt.UTC)  # one for all, so that strategies are compared at the same time
+        found = {} if self.file is None else self.file.pools(topics, moment)
+        left = [topic for topic in topics if topic.id not in found]
+        for start in range(0, len(left), self.batch_size):
+            for pool in self._batch(left[start : start + self.batch_size], target, moment):
+                found[pool.topic.id] = pool
+                if self.file is not None:
+                    self.file.add(pool)
+            if progress is not None:
+                progress(len(topics) - len(left) + min(start + self.batch_size, len(left)), len(topics))
+        if not found:
+            raise FitError(f"every topic failed, the first with: {next(iter(self.failed.values()))}")
+        return [found[topic.id] for topic in topics if topic.id in found]
+
+    def _batch(self, topics: Sequence[Topic], target: Target, moment: dt.datetime) -> list[Pool]:
+        try:
+            return self._asked(topics, target, moment)
+        except Exception as error:
+            if is_setup_error(error):
+                raise
+            if len(topics) == 1:
+                self.failed[topics[0].id] = f"{type(error).__name__}: {error}"
+                return []
+        return [pool for topic in topics for pool in self._batch([topic], target, moment)]  # one of them is to blame
+
+    def _asked(self, topics: Sequence[Topic], target: Target, moment: dt.datetime) -> list[Pool]:
+        flows = [_legs(self.wants, replace(topic.query, now=topic.now or moment), topic, target) for topic in topics]
+        self.meter.requests += len(self.wants.leaves) * len(topics)
+        self.meter.round_trips += 1
+        answers = run(together(flows), self.executor)
+        return [self._pool(topic, *answer, moment) for topic, answer in zip(topics, answers, strict=True)]
+
+    def _pool(self, topic: Topic, found: list[Points], tokens: Mapping[str, int], moment: dt.datetime) -> Pool:
+        points = {point.id: point for leg in found for point in leg}
+        documents: dict[models.ExtendedPointId, str] = {}
+        for id, point in points.items():
+            [(documents[id], _)], _ = ranking_of([point], self.doc_id, self.names)
+        keeps = self.wants.payload is True
+        return Pool(
+            topic,
+            topic.now or moment,
+            {key: [Hit(p.id, p.score) for p in leg] for key, leg in zip(self.wants.leaves, found, strict=True)},
+            documents,
+            {id: point.payload or {} for id, point in points.items()} if keeps else {},
+            tokens,
+        )
+
+
+def _legs(wants: Wants, query: Query, topic: Topic, target: Target) -> Flow[tuple[list[Points], Mapping[str, int]]]:
+    """The points of each leg, in one step for all topics that run together."""
+    inputs = yield from embedded(query, wants.vectors, target)
+    requests: list[Any] = [
+        leaf.request(inputs, topic.within(Scope(limit=depth, with_payload=wants.payload)))
+        for leaf, depth in wants.leaves.values()
+    ]
+    found = yield from Search(requests)
+    return found, query_token_counts(wants.vectors, inputs)
+
+
+def check_executor(executor: Any) -> None:
+    """Refuse what can't be asked synchronously.
+
+    Raises:
+        StrategyError: it is no `Executor`.
+    """
+    if not isinstance(executor, Executor):
+        raise StrategyError(f"tune needs an Executor, got {type(executor).__name__}: Executor(client, collection, encoders=…)")

@@ -1,0 +1,151 @@
+"""Having a model read the candidates: whether it helps, and how deep; each text is read once for each topic."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from qdrant_client import models
+
+from ...errors import QdrantRerankError
+from ...executor import Executor
+from ...query import Query, Scope, Target
+from ...rescore import Rescore
+from ...stages import Fusion
+from ...steps import Points, Search, Vectors, run
+from ...strategies import Strategy
+from .budget import Meter
+from .options import Ground, Option, Scorer
+from .pools import Pool
+from .recomputing import is_local, recomputed
+
+__all__ = ["BudgetSpent", "Rescored", "ScoreBook", "Wanted", "rescored"]
+
+
+class BudgetSpent(QdrantRerankError):
+    """The model would have to read more than the budget allows."""
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """`Rescore` over some strategies, at several depths. Needs an executor with a model.
+
+    Attributes:
+        depths: how many candidates the model reads.
+        bases: the strategies below; the baseline, the first leg and, with several legs, DBSF (for distances RRF) if None.
+    """
+
+    depths: tuple[int, ...] = (10, 20, 50)
+    bases: tuple[tuple[str, Strategy], ...] | None = None
+    name: str = "model"
+
+    def options(self, ground: Ground) -> Iterator[Option]:
+        if not ground.has_model:
+            return
+        for depth, (title, base) in itertools.product(self.depths, self._bases(ground)):
+            if depth < ground.limit:
+                continue  # the measure looks at more results than the model would read
+            strategy = Rescore(limit=depth).over(base)
+            yield Option(f"model reads {depth} of {title}", strategy, self.name, {"reads": depth, "of": title}, 1)
+
+    def _bases(self, ground: Ground) -> Sequence[tuple[str, Strategy]]:
+        if self.bases is not None:
+            return self.bases
+        bases: list[tuple[str, Strategy]] = []
+        if not isinstance(ground.baseline, Rescore):
+            bases.append(("the default", ground.baseline))
+        bases.append((f"{ground.title(ground.legs[0])} alone", ground.legs[0]))
+        if len(ground.legs) > 1:
+            far = any(ground.schema.vectors[leg.using or ""].is_distance for leg in ground.legs)
+            bases.append(("RRF", Fusion.rrf().over(*ground.legs)) if far else ("DBSF", Fusion.dbsf().over(*ground.legs)))
+        return bases
+
+    def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Points | None:
+        return rescored(option.strategy, pool, target, limit, scorer)
+
+
+def rescored(strategy: Strategy, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Points | None:
+    """What `Rescore` makes of recomputed candidates; None if its candidates or the model's scores can't be had again.
+
+    It is Rescore's own code that ranks, so blends, thresholds and texts that are missing are its own, too.
+    """
+    if not isinstance(strategy, Rescore) or not is_local(strategy.below) or not scorer.independent:
+        return None
+    below: Any = strategy.below
+    found = recomputed(below, pool, target, strategy.reads)
+    points: Points = [
+        models.ScoredPoint.model_construct(id=hit.id, version=0, score=hit.score, payload=pool.payloads.get(hit.id, {}))
+        for hit in found
+    ]
+    topic = pool.topic
+    query = Query(topic.text, topic.vectors, topic.features, pool.now)
+    return run(strategy.ranked(points, query, Scope(limit=limit), target), scorer)
+
+
+class _NoQdrant:
+    """What every scorer refuses: recomputing asks nothing of Qdrant."""
+
+    independent = True
+
+    def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
+        raise NotImplementedError("a ranking is recomputed from what the legs found, without embedding anything")
+
+    def search(self, step: Search) -> list[Points]:
+        raise NotImplementedError("a ranking is recomputed from what the legs found, without searching anything")
+
+
+@dataclass
+class ScoreBook(_NoQdrant):
+    """The scores that the executor's model gave, by query and text.
+
+    Attributes:
+        executor: whose model is asked for scores that aren't there.
+        meter: what may be spent on it.
+        scores: those that are there.
+    """
+
+    executor: Executor
+    meter: Meter
+    scores: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.independent = bool(getattr(self.executor.model, "independent", True))
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """One score for each text.
+
+        Raises:
+            BudgetSpent: the budget's texts or time are used up.
+        """
+        missing = [text for text in dict.fromkeys(texts) if (query, text) not in self.scores]
+        if missing:
+            if refusal := self.meter.refusal(model_texts=len(missing)):
+                raise BudgetSpent(refusal)
+            self.meter.model_texts += len(missing)
+            for text, number in zip(missing, self.executor.score(query, missing), strict=True):
+                self.scores[query, text] = number
+        return [self.scores[query, text] for text in texts]
+
+
+@dataclass
+class Wanted(_NoQdrant):
+    """A rehearsal: counts the texts that the model would have to read, and has none read.
+
+    Attributes:
+        book: the scores that are there.
+        missing: the pairs of query and text that aren't.
+    """
+
+    book: ScoreBook
+    missing: set[tuple[str, str]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.independent = self.book.independent
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """A number for each text: the score where it is there."""
+        pairs = [(query, text) for text in texts]
+        self.missing.update(pair for pair in pairs if pair not in self.book.scores)
+        return [self.book.scores.get(pair, 0.0) for pair in pairs]

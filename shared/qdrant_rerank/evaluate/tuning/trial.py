@@ -1,0 +1,133 @@
+"""Measuring every option on every topic: recomputed where that can be done, else put to Qdrant within the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ...errors import QdrantRerankError
+from ...executor import Executor
+from ...query import Scope
+from ..asking import is_setup_error
+from ..doc_ids import DocId
+from ..qrels import Qrels
+from ..running import Job, collect
+from ..runs import Answer
+from ..systems import Bound
+from .budget import Meter
+from .measuring import measured
+from .options import Family, Option, Scorer
+from .pools import Pool
+from .rescoring import BudgetSpent, ScoreBook, Wanted
+from .tunings import LeftOut
+
+__all__ = ["Rankings", "Trial"]
+
+Rankings = dict[str, list[str]]
+
+
+class _Unmeasured(Exception):
+    """An option can't be measured; the text says why."""
+
+
+@dataclass
+class Trial:
+    """The measuring of options.
+
+    Attributes:
+        executor: on which collection, with which model.
+        pools: what the legs found, one for each topic.
+        qrels: the judgments.
+        measure: the measure.
+        limit: how many results it looks at.
+        meter: what may be spent.
+        doc_id: how documents are told in the results of strategies that are put to Qdrant.
+        names: other ids of documents → their ids in the judgments.
+        batch_size: how many topics share a round trip there.
+        values: option → topic → value.
+        left_out: options that could not be measured.
+    """
+
+    executor: Executor
+    pools: Sequence[Pool]
+    qrels: Qrels
+    measure: str
+    limit: int
+    meter: Meter
+    doc_id: DocId
+    names: Mapping[str, str]
+    batch_size: int
+    values: dict[str, dict[str, float]] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.book = ScoreBook(self.executor, self.meter)
+
+    def measure_all(self, proposed: Sequence[tuple[Family, Option]]) -> None:
+        """Measure the options, those without a model first, then by how much the model reads."""
+        for family, option in sorted(proposed, key=lambda pair: pair[1].strategy.cost.model_calls):
+            try:
+                rankings = self._rankings(family, option)
+            except (_Unmeasured, BudgetSpent) as error:
+                self.left_out.append(LeftOut(option.name, str(error)))
+                continue
+            self.values[option.name] = measured(self.measure, self.qrels, rankings)
+
+    def _rankings(self, family: Family, option: Option) -> Rankings:
+        if option.strategy.cost.model_calls and self.book.independent:
+            wanted = Wanted(self.book)  # a rehearsal, so that an option is read as a whole or not at all
+            self._recomputed(family, option, wanted)
+            if wanted.missing and (refusal := self.meter.refusal(model_texts=len(wanted.missing))):
+                raise _Unmeasured(refusal)
+        found = self._recomputed(family, option, self.book)
+        return self._asked(option) if found is None else found
+
+    def _recomputed(self, family: Family, option: Option, scorer: Scorer) -> Rankings | None:
+        target = self.executor.target()
+        found: Rankings = {}
+        for pool in self.pools:
+            try:
+                ranking = family.ranking(option, pool, target, self.limit, scorer)
+            except BudgetSpent:
+                raise
+            except Exception as error:  # a formula that can't be computed, or whatever a model raises
+                if is_setup_error(error):
+                    raise
+                what = f"{type(error).__name__}: {error}"
+                raise _Unmeasured(f"it fails on topic {pool.topic.id!r}: {what}") from error
+            if ranking is None:
+                return None
+            found[pool.topic.id] = pool.ranking(ranking, self.limit)
+        return found
+
+    def _asked(self, option: Option) -> Rankings:
+        """The rankings that Qdrant gives itself."""
+        cost, topics = option.strategy.cost, [pool.topic for pool in self.pools]
+        if refusal := self.meter.refusal(cost.round_trips * len(topics), cost.model_calls * len(topics)):
+            raise _Unmeasured(f"it can't be recomputed from the legs: {refusal}")
+        answers: dict[str, Answer] = {}
+        job = Job(topics, Scope(limit=self.limit), self.doc_id, dict(self.names), self.batch_size)
+        collect(Bound(option.strategy, self.executor, option.name), job, answers)
+        self._count(list(answers.values()))
+        failed = {topic: answer.error for topic, answer in answers.items() if answer.error is not None}
+        if failed:
+            topic, error = next(iter(failed.items()))
+            raise _Unmeasured(f"it fails on {len(failed)} of {len(topics)} topics, e.g. {topic!r}: {error}")
+        return {topic: list(answer.doc_ids) for topic, answer in answers.items()}
+
+    def _count(self, answers: Sequence[Answer]) -> None:
+        usages = [answer.usage for answer in answers if answer.usage is not None]
+        self.meter.requests += sum(usage.searches for usage in usages)
+        self.meter.model_texts += sum(usage.model_texts for usage in usages)
+        trips = max((usage.round_trips for usage in usages), default=0)
+        self.meter.round_trips += trips * -(-len(answers) // self.batch_size)  # topics of a batch share each
+
+    def check_baseline(self, name: str) -> None:
+        """Refuse to go on without the baseline's values.
+
+        Raises:
+            QdrantRerankError: it could not be measured.
+        """
+        reason = next((each.reason for each in self.left_out if each.name == name), None)
+        if reason is not None:
+            raise QdrantRerankError(f"there is nothing to compare with, as the baseline could not be measured: {reason}")

@@ -1,0 +1,26 @@
+"""The code in docs/tuning.md runs as it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qdrant_rerank import load
+from tests.docs.blocks import blocks, untested
+from tests.evaluate.tuning_worlds import world
+
+
+def test_the_guide_to_tuning_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    executor, topics, qrels = world((1.0, 1.0), count=25)
+    scope: dict[str, Any] = {"executor": executor, "topics": topics, "qrels": qrels}
+    exec(compile(blocks("docs/tuning.md")["tuning"], "docs/tuning.md", "exec"), scope)
+    load(tmp_path / "strategy.json")
+    assert (tmp_path / "legs.jsonl").exists()
+    assert "5 and 50" in scope["tuning"].values
+
+
+def test_every_block_of_the_guide_is_run() -> None:
+    assert untested("docs/tuning.md") == 0
