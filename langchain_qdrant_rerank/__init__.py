@@ -1,4 +1,4 @@
-"""Qdrant's rerank strategies as a LangChain retriever.
+"""Qdrant's rerank strategies as a LangChain retriever, and its rerankers as a document compressor.
 
     from langchain_qdrant_rerank import QdrantRerankRetriever
     from qdrant_rerank import Formula, Nearest, field, score
@@ -13,6 +13,7 @@ This package needs langchain-core; langchain-qdrant only where its `QdrantVector
 from __future__ import annotations
 
 from .calls import CallOptions
+from .compressor import QdrantRerankCompressor
 from .retriever import QdrantRerankRetriever
 
-__all__ = ["CallOptions", "QdrantRerankRetriever"]
+__all__ = ["CallOptions", "QdrantRerankCompressor", "QdrantRerankRetriever"]

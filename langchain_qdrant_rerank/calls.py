@@ -43,6 +43,7 @@ class CallOptions(TypedDict, total=False):
             clear which it is. Queries of a batch bring their own.
         strategy: instead of the retriever's own.
         explanations: whether each document says why it is where it is; see `QdrantRerankRetriever`.
+        stable_ties: whether documents of equal score come in the order of their ids, call for call.
         verbose: accepted because LangChain passes it on; it changes nothing.
     """
 
@@ -60,6 +61,7 @@ class CallOptions(TypedDict, total=False):
     vectors: Vectors | QueryVector | None
     strategy: Strategy | None
     explanations: bool | None
+    stable_ties: bool | None
     verbose: bool | None
 
 
@@ -104,8 +106,9 @@ class Call:
             raise QueryError(not_a_filter(own))
         if options.get("group_size") is not None and value("group_by") is None:
             raise QueryError("group_size has no effect without group_by: pass the payload key to group by as well")
-        if not isinstance(value("explanations"), bool):
-            raise QueryError(f"explanations must be True or False, got {value('explanations')!r}")
+        for name in ("explanations", "stable_ties"):
+            if not isinstance(value(name), bool):
+                raise QueryError(f"{name} must be True or False, got {value(name)!r}")
         scope = Scope(
             limit=k,
             filter=both(retriever.filter, own),
@@ -118,6 +121,7 @@ class Call:
             with_payload=retriever.with_payload,
             group_by=value("group_by"),
             group_size=value("group_size"),
+            stable_ties=value("stable_ties"),
         )
         return cls(value("strategy"), scope, options.get("features") or {}, options.get("vectors"), bool(value("explanations")))
 

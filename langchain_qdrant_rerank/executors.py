@@ -12,6 +12,8 @@ from qdrant_client import QdrantClient
 
 from qdrant_rerank import AsyncExecutor, Capabilities, Executor
 from qdrant_rerank.clients import AsyncClientLike
+from qdrant_rerank.models.feedback import FeedbackModelLike
+from qdrant_rerank.payload import PayloadLike
 
 from .embeddings import AnyEncoder, encoders_of
 
@@ -35,6 +37,8 @@ class Parts:
     embeddings: AnyEncoder
     sparse_embeddings: AnyEncoder
     encoders: Mapping[str, AnyEncoder]
+    model: FeedbackModelLike | None
+    payload: PayloadLike
     capabilities: Capabilities | None
 
     @classmethod
@@ -47,13 +51,16 @@ class Parts:
             retriever.embeddings,
             retriever.sparse_embeddings,
             retriever.encoders,
+            retriever.model,
+            retriever.payload,
             retriever.capabilities,
         )
 
     def key(self) -> Hashable:
         """The same for the same objects."""
-        objects = (self.client, self.async_client, self.embeddings, self.sparse_embeddings, *self.encoders.values())
-        return (self.collection, self.capabilities, *self.encoders, *map(id, objects))
+        parts = (self.client, self.async_client, self.embeddings, self.sparse_embeddings, self.model, *self.encoders.values())
+        payload = id(self.payload) if callable(self.payload) else self.payload
+        return (self.collection, self.capabilities, payload, *self.encoders, *map(id, parts))
 
     def made(self, kind: type[E]) -> E:
         """An executor of these parts; makes no request."""
@@ -62,6 +69,8 @@ class Parts:
             self.collection,
             async_client=self.async_client,
             encoders=encoders_of(self.embeddings, self.sparse_embeddings, self.encoders),
+            model=self.model,
+            payload=self.payload,
             capabilities=self.capabilities,
         )
 

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, TypeAlias, cast
 
 from langchain_core.embeddings import Embeddings
-from pydantic import BaseModel, PlainValidator
+from pydantic import BaseModel, PlainSerializer, PlainValidator
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
-from qdrant_rerank import PayloadMapping, Strategy
+from qdrant_rerank import Expression, PayloadMapping, Strategy, parse_expression
 from qdrant_rerank.clients import engine_of
 from qdrant_rerank.errors import did_you_mean
+from qdrant_rerank.expressions.nodes import as_expression
+from qdrant_rerank.models.feedback import as_feedback_model
 from qdrant_rerank.payload import as_mapping
 from qdrant_rerank.query import not_a_filter
 
@@ -24,12 +26,14 @@ from .embeddings import AnyEncoder, encoder_of, is_embeddings
 
 __all__ = [
     "AsyncClientField",
+    "BlendField",
     "ClientField",
     "EmbeddingsField",
     "EncodersField",
     "ExplanationKeyField",
     "FilterField",
     "KField",
+    "ModelField",
     "PayloadField",
     "ScoreKeyField",
     "SparseEmbeddingsField",
@@ -80,6 +84,24 @@ def _encoders(value: Any) -> Mapping[str, AnyEncoder]:
     return dict(value)
 
 
+def _model(value: Any) -> Any:
+    if isinstance(value, type):
+        raise ValueError(f"model takes a feedback model; this is the class {value.__name__}: pass an object of it")
+    if value is not None:
+        as_feedback_model(value)
+    return value
+
+
+def _blend(value: Any) -> Expression | None:
+    if isinstance(value, str):
+        return parse_expression(value)
+    return None if value is None else as_expression(value)
+
+
+def _written(blend: Expression | None) -> str | None:
+    return None if blend is None else repr(blend)
+
+
 def _strategy(value: Any) -> Strategy:
     if isinstance(value, Strategy):
         return value
@@ -121,6 +143,8 @@ AsyncClientField: TypeAlias = Annotated[
 EmbeddingsField: TypeAlias = Annotated[Embeddings | None, PlainValidator(_embeddings)]
 SparseEmbeddingsField: TypeAlias = Annotated[Any, PlainValidator(_sparse_embeddings)]
 EncodersField: TypeAlias = Annotated[Mapping[str, AnyEncoder], PlainValidator(_encoders)]
+BlendField: TypeAlias = Annotated[Expression | None, PlainValidator(_blend), PlainSerializer(_written)]
+ModelField: TypeAlias = Annotated[Any, PlainValidator(_model)]
 StrategyField: TypeAlias = Annotated[Strategy, PlainValidator(_strategy)]
 KField: TypeAlias = Annotated[int, PlainValidator(_k)]
 FilterField: TypeAlias = Annotated[models.Filter | None, PlainValidator(_filter)]
@@ -131,7 +155,7 @@ ScoreKeyField: TypeAlias = Annotated[str | None, PlainValidator(_score_key)]
 ExplanationKeyField: TypeAlias = Annotated[str, PlainValidator(_explanation_key)]
 
 
-def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
+def refuse_unknown(given: Iterable[str], known: Iterable[str], whose: str = "retriever") -> None:
     """Refuse arguments that the constructor doesn't have.
 
     Raises:
@@ -140,8 +164,9 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
     names = sorted(known)
     for name in given:
         if name not in names:
-            hint = ": from_existing_collection takes it" if name in _CLIENT_OPTIONS else did_you_mean(name, names)
-            raise ValueError(f"the retriever has no field {name!r}; it has {', '.join(names)}{hint}")
+            takes = whose == "retriever" and name in _CLIENT_OPTIONS
+            hint = ": from_existing_collection takes it" if takes else did_you_mean(name, names)
+            raise ValueError(f"the {whose} has no field {name!r}; it has {', '.join(names)}{hint}")
 
 
 class _Shown(str):

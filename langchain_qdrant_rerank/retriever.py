@@ -18,6 +18,7 @@ from qdrant_rerank.why import Explained
 
 from . import fields
 from .calls import Call, CallOptions, checked_batch, takes_call_options
+from .child_runs import AsyncTraced, Parents, Traced
 from .documents import to_documents
 from .executors import Executors, Parts
 from .making import Making
@@ -27,7 +28,7 @@ __all__ = ["QdrantRerankRetriever"]
 
 
 class QdrantRerankRetriever(Making):
-    """Answers a query with documents from Qdrant, ranked by a strategy that Qdrant runs in one request.
+    """Answers a query with documents from Qdrant, ranked by a strategy that Qdrant runs in one request, or by a model.
 
     `invoke`, `ainvoke`, `batch`, `stream`, … work as for every LangChain retriever, and take the keywords of
     `CallOptions`; async calls are async down to the socket. Documents carry the point's id, and in their metadata
@@ -42,6 +43,9 @@ class QdrantRerankRetriever(Making):
         sparse_embeddings: embeds the query for any sparse vector, as langchain-qdrant's `SparseEmbeddings` do.
         encoders: what embeds the query for the vector of that name, before the two above: a LangChain `Embeddings`,
             a `SparseEmbeddings`, a `qdrant_rerank.Encoder` such as `ServerInference`, or a function.
+        model: scores texts, for strategies that have a model read them, such as `Rescore`: a feedback model, a function
+            from a query and texts to scores (higher is better), or any LangChain `BaseDocumentCompressor` that reranks. It
+            reads the text that `payload` says. What it runs in LangChain is a child of the retriever's run.
         strategy: how documents are found and ranked.
         k: how many documents to return.
         filter: only documents that meet it; a call's filter is AND-ed with it.
@@ -55,9 +59,12 @@ class QdrantRerankRetriever(Making):
         group_size: see `group_by`.
         payload: where the text and the metadata are: "langchain", "llama_index", "flat", a `PayloadMapping`, or a
             function from payload to `(text, metadata)`.
+        stable_ties: whether documents of equal score come in the order of their ids, call for call; their order is random
+            otherwise. Fetches 32 points more.
         with_payload: which payload to fetch; the text's key must be in it. With False, documents have no text.
         score_key: the metadata key for the score; None for no score. Documents' own metadata under it is kept, and
-            the score then goes under `_score`, with a warning.
+            the score then goes under `_score`, with a warning. What a model's ranking notes (`relevance_score`,
+            `retrieval_score`, `not_rescored`) goes under those names.
         explanations: whether each document's metadata says why it is where it is, without a further round trip: its
             rank and score in each leg and what each term adds to its score, as plain values (`ResultReason.as_dict`).
             LangChain has no metadata that is kept from models, but what shows documents to them, such as
@@ -78,6 +85,7 @@ class QdrantRerankRetriever(Making):
     embeddings: fields.EmbeddingsField = Field(default=None, exclude=True)
     sparse_embeddings: fields.SparseEmbeddingsField = Field(default=None, exclude=True)
     encoders: fields.EncodersField = Field(default_factory=dict, exclude=True)
+    model: fields.ModelField = Field(default=None, exclude=True)
     strategy: fields.StrategyField = Nearest()
     k: fields.KField = 4
     filter: fields.FilterField = None
@@ -89,6 +97,7 @@ class QdrantRerankRetriever(Making):
     group_by: str | None = None
     group_size: int = Field(default=1, ge=1)
     payload: fields.PayloadField = "langchain"
+    stable_ties: bool = False
     with_payload: models.WithPayloadInterface = True
     score_key: fields.ScoreKeyField = "score"
     explanations: bool = False
@@ -115,7 +124,8 @@ class QdrantRerankRetriever(Making):
     ) -> list[Document]:
         call, executor = Call.of(self, options), self._executor()
         plan = executor.plan(call.strategy, call.scope)
-        return self._documents(run(call.flow(plan, query), executor))
+        traced_executor = Traced(executor, Parents([query], [run_manager.get_child]))
+        return self._documents(run(call.flow(plan, query), traced_executor))
 
     @takes_call_options
     async def _aget_relevant_documents(
@@ -123,7 +133,8 @@ class QdrantRerankRetriever(Making):
     ) -> list[Document]:
         call, executor = Call.of(self, options), self._async_executor()
         plan = await executor.plan(call.strategy, call.scope)
-        return self._documents(await arun(call.flow(plan, query), executor))
+        traced_executor = AsyncTraced(executor, Parents([query], [run_manager.get_child]))
+        return self._documents(await arun(call.flow(plan, query), traced_executor))
 
     @takes_call_options
     def search_batch(
@@ -137,13 +148,13 @@ class QdrantRerankRetriever(Making):
             **options: as for `invoke`; see `CallOptions`.
         """
         asked = checked_batch(queries, options)
-        with traced(self, asked, config, self._get_ls_params()) as answers:
+        with traced(self, asked, config, self._get_ls_params()) as runs:
             call, executor = Call.of(self, options), self._executor()
             if asked:
                 plan = executor.plan(call.strategy, call.scope)
-                found = run(together([call.flow(plan, query) for query in asked]), executor)
-                answers.extend(map(self._documents, found))
-        return answers
+                found = run(together([call.flow(plan, query) for query in asked]), Traced(executor, runs.parents))
+                runs.answers.extend(map(self._documents, found))
+        return runs.answers
 
     @takes_call_options
     async def asearch_batch(
@@ -151,13 +162,14 @@ class QdrantRerankRetriever(Making):
     ) -> list[list[Document]]:
         """As `search_batch`, without blocking the event loop."""
         asked = checked_batch(queries, options)
-        async with atraced(self, asked, config, self._get_ls_params()) as answers:
+        async with atraced(self, asked, config, self._get_ls_params()) as runs:
             call, executor = Call.of(self, options), self._async_executor()
             if asked:
                 plan = await executor.plan(call.strategy, call.scope)
-                found = await arun(together([call.flow(plan, query) for query in asked]), executor)
-                answers.extend(map(self._documents, found))
-        return answers
+                flows = together([call.flow(plan, query) for query in asked])
+                found = await arun(flows, AsyncTraced(executor, runs.parents))
+                runs.answers.extend(map(self._documents, found))
+        return runs.answers
 
     @takes_call_options
     def explain(self, **options: Unpack[CallOptions]) -> Explanation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
@@ -14,17 +15,32 @@ from langchain_core.runnables.config import get_config_list
 
 from qdrant_rerank import Query
 
-__all__ = ["Configs", "atraced", "traced"]
+from .child_runs import Parents
+
+__all__ = ["Configs", "Runs", "atraced", "traced"]
 
 Configs: TypeAlias = RunnableConfig | Sequence[RunnableConfig] | None
 """One config for all queries, or one for each."""
 
 
+@dataclass(frozen=True)
+class Runs:
+    """The runs of a batch.
+
+    Attributes:
+        parents: where the runs of a model that scores are to be put.
+        answers: the documents for each query, to be filled in.
+    """
+
+    parents: Parents
+    answers: list[list[Document]] = field(default_factory=list)
+
+
 @contextmanager
 def traced(
     retriever: BaseRetriever, queries: Sequence[str | Query], config: Configs, facts: Mapping[str, Any]
-) -> Generator[list[list[Document]]]:
-    """Start a retriever run for each query; end it with its answer, which the body adds to the list.
+) -> Generator[Runs]:
+    """Start a retriever run for each query; end it with its answer, which the body adds.
 
     Args:
         retriever: whose tags and metadata the runs bear.
@@ -36,34 +52,34 @@ def traced(
         CallbackManager.configure(**options).on_retriever_start(None, text, **start)
         for text, options, start in _starts(retriever, queries, config, facts)
     ]
-    answers: list[list[Document]] = []
+    batch = Runs(Parents(queries, [run.get_child for run in runs]))
     try:
-        yield answers
+        yield batch
     except Exception as error:
         for run in runs:
             run.on_retriever_error(error)
         raise
-    for run, answer in zip(runs, answers, strict=True):
+    for run, answer in zip(runs, batch.answers, strict=True):
         run.on_retriever_end(answer)
 
 
 @asynccontextmanager
 async def atraced(
     retriever: BaseRetriever, queries: Sequence[str | Query], config: Configs, facts: Mapping[str, Any]
-) -> AsyncGenerator[list[list[Document]]]:
+) -> AsyncGenerator[Runs]:
     """As `traced`, with async callbacks."""
     runs = [
         await AsyncCallbackManager.configure(**options).on_retriever_start(None, text, **start)
         for text, options, start in _starts(retriever, queries, config, facts)
     ]
-    answers: list[list[Document]] = []
+    batch = Runs(Parents(queries, [run.get_child for run in runs]))
     try:
-        yield answers
+        yield batch
     except Exception as error:
         for run in runs:
             await run.on_retriever_error(error)
         raise
-    for run, answer in zip(runs, answers, strict=True):
+    for run, answer in zip(runs, batch.answers, strict=True):
         await run.on_retriever_end(answer)
 
 

@@ -93,6 +93,15 @@ class NodeReader:
             notes: Mapping[str, Any] = getattr(point, "notes", None) or {}
             yield own | {("note", key): value for key, value in notes.items()}
 
+    def node(self, point: models.ScoredPoint, text_key: str) -> BaseNode:
+        """The node that a point becomes, without what is added to its metadata."""
+        if self.is_llama_index:
+            if (made := _rebuilt(point)) is not None:
+                return made
+            bare = _without_node(point)
+            return _legacy_node(bare, PayloadMapping(text_key).content(bare.payload or {}))
+        return _text_node(point, as_mapping(self.payload).content(point.payload or {}))
+
     def _nodes(self, points: Points, text_key: str, collection: str) -> Sequence[BaseNode]:
         if self.is_llama_index:
             return _rebuilt_nodes(points, text_key, collection)

@@ -47,6 +47,7 @@ class RetrievalOptions(TypedDict, total=False):
         group_size: see `group_by`.
         features: request-time values by name, for `given(name)` in formulas.
         explanations: whether each node says why it is where it is; see `QdrantRerankRetriever`.
+        stable_ties: whether nodes of equal score come in the order of their ids, call for call.
     """
 
     strategy: Strategy | None
@@ -64,6 +65,7 @@ class RetrievalOptions(TypedDict, total=False):
     group_size: int
     features: Mapping[str, Any] | None
     explanations: bool
+    stable_ties: bool
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Options:
     """The options of a retriever, checked, with all restrictions as Qdrant filters.
 
     Raises:
-        QueryError: `similarity_top_k` isn't a whole number of at least 1, or `explanations` not a bool.
+        QueryError: `similarity_top_k` isn't a whole number of at least 1, or `explanations` or `stable_ties` not a bool.
         StrategyError: the strategy isn't one.
     """
 
@@ -87,12 +89,14 @@ class Options:
     group_size: int = 1
     features: Mapping[str, Any] = field(default_factory=dict)
     explanations: bool = False
+    stable_ties: bool = False
 
     def __post_init__(self) -> None:
         if not is_whole(self.similarity_top_k, 1):
             raise QueryError(f"similarity_top_k must be a whole number of at least 1, got {self.similarity_top_k!r}")
-        if not isinstance(self.explanations, bool):
-            raise QueryError(f"explanations must be True or False, got {self.explanations!r}")
+        for name in ("explanations", "stable_ties"):
+            if not isinstance(getattr(self, name), bool):
+                raise QueryError(f"{name} must be True or False, got {getattr(self, name)!r}")
         if self.strategy is not None and not isinstance(self.strategy, Strategy):
             raise StrategyError(
                 f"strategy must be a strategy such as Nearest() or Formula(…).over(Nearest(limit=100)), got {self.strategy!r}"
@@ -130,6 +134,7 @@ class Options:
             timeout=self.timeout,
             group_by=self.group_by,
             group_size=self.group_size,
+            stable_ties=self.stable_ties,
         )
 
 

@@ -1,53 +1,58 @@
-"""The postprocessor: nodes that any retriever found, ranked anew by Qdrant."""
+"""The postprocessor: nodes that any retriever found, ranked anew by Qdrant or by a model."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from typing import Any, Self
 
 from llama_index.core.callbacks.base import CallbackManager
-from llama_index.core.postprocessor.types import BaseNodePostprocessor
-from llama_index.core.schema import NodeWithScore, QueryBundle
-from pydantic import ConfigDict, Field, PrivateAttr, field_serializer
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import Capabilities, Plan, QueryError, Scope, Stage, from_json, to_json
-from qdrant_rerank.capabilities import Engine
-from qdrant_rerank.checks import is_whole
+from qdrant_rerank import Capabilities, Expression, Stage, StrategyError, from_json, parse_expression
 from qdrant_rerank.clients import AsyncClientLike
-from qdrant_rerank.steps import Flow, Points, arun, run
-from qdrant_rerank.why import Explained
+from qdrant_rerank.models.feedback import FeedbackModelLike
+from qdrant_rerank.rescore import MissingText, OnError
 
 from .embeddings import AnyEncoder, SparseLike
-from .ids import PointId
-from .queries import bundle_flow
-from .rescoring import Missing, ScoreSource, check_rescoring, over_nodes, over_scored_nodes, split, to_ranked_nodes
-from .store import Source, source_of
-from .tracing import dispatcher, reranking
+from .model_reranking import checked_model, rescoring_of
+from .node_ranking import NodeRanking, check_top_n
+from .rescoring import Missing, ScoreSource, check_rescoring
+from .store import source_of
 
 __all__ = ["QdrantRerankPostprocessor"]
 
-_LOCAL_SCORES = 100  # local mode needs a second for 150 scores, and four times as long for twice as many
 
-
-class QdrantRerankPostprocessor(BaseNodePostprocessor):
-    """Ranks nodes anew by a strategy that Qdrant runs over their points, in one request.
+class QdrantRerankPostprocessor(NodeRanking):
+    """Ranks nodes anew: by a strategy that Qdrant runs over their points, in one request, or by a model that reads them.
 
         QdrantRerankPostprocessor.from_vector_store(store, strategy=Formula(score() + 0.1 * field("popularity", default=0)))
         QdrantRerankPostprocessor.from_vector_store(store, strategy=Nearest("colbert"), encoders={"colbert": …}, top_n=4)
+        QdrantRerankPostprocessor(model=CohereReranker("rerank-v3.5"), top_n=4)
 
-    The nodes are the candidates, found by their ids. A formula needs no `.over(…)`: `score()` in it is the similarity
-    of the query to the collection's only dense vector, or to the one named by `using`, which Qdrant computes anew.
+    With a strategy, the nodes are the candidates, found by their ids. A formula needs no `.over(…)`: `score()` in it is the
+    similarity of the query to the collection's only dense vector, or to the one named by `using`, which Qdrant computes anew.
     With `score_source="nodes"`, it is the score that each node comes with (0 if it has none). A formula that doesn't
     read `score()` needs no query at all.
 
     Nodes that Qdrant gives no score (it doesn't have them, or they lack the vector) come last, with the score None, in
     the order they came; see `missing`. The nodes that come in aren't changed.
 
+    With a model, Qdrant isn't asked, and there is no client: the order is that of `Rescore` over the same nodes. The model
+    reads each node's text with the metadata that embedding models are shown.
+
     Args:
         strategy: any stage, e.g. a formula, or `Nearest("colbert")` for late interaction (or its `to_json` value).
+        model: instead of a strategy: a feedback model, a function from a query and texts to scores (higher is better), or
+            another node postprocessor that reranks.
+        on_error: what happens when the model fails: "raise" its error, or "keep_order", which returns the nodes as they came,
+            the first `top_n` of them with their scores, each with the error's name in its metadata under `not_rescored`, and
+            warns.
+        missing_text: what happens to a node without text: it comes "last", with the score None and `not_rescored`; or it is
+            left out ("drop"); or it is an error ("raise").
+        blend: an expression of `model()`, or its text, that makes the final score; see `Rescore`. `field("rating", default=…)`
+            reads metadata, and `score()` is the score that a node came with (0 if it has none). The model's own score then
+            goes to the metadata under `relevance_score`, hidden from models.
         client, async_client, collection_name, vector_store, embed_model, sparse_encoder, encoders, capabilities: as for
             `QdrantRerankRetriever`.
         using: the dense vector behind `score()`, where the collection has several.
@@ -66,27 +71,11 @@ class QdrantRerankPostprocessor(BaseNodePostprocessor):
         QdrantRerankError: an argument can't be; the message says which, and what to pass.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", hide_input_in_errors=True)
-
-    strategy: Any
-    collection_name: str
-    using: str | None = None
-    score_source: ScoreSource = "qdrant"
-    top_n: int | None = None
-    missing: Missing = "keep_at_end"
-    keep_retrieval_score: bool = False
-    features: dict[str, Any] = Field(default_factory=dict)
-    shard_key_selector: models.ShardKeySelector | None = None
-    consistency: models.ReadConsistency | None = None
-    timeout: int | None = None
-
-    _source: Source = PrivateAttr()
-    _prepared: tuple[Any, str | None, Stage] | None = PrivateAttr(None)
-
     def __init__(
         self,
-        strategy: Stage | Mapping[str, Any],
+        strategy: Stage | Mapping[str, Any] | None = None,
         *,
+        model: FeedbackModelLike | None = None,
         client: QdrantClient | None = None,
         async_client: AsyncClientLike | None = None,
         collection_name: str | None = None,
@@ -98,6 +87,9 @@ class QdrantRerankPostprocessor(BaseNodePostprocessor):
         score_source: ScoreSource = "qdrant",
         top_n: int | None = None,
         missing: Missing = "keep_at_end",
+        on_error: OnError = "raise",
+        missing_text: MissingText = "last",
+        blend: Expression | str | None = None,
         keep_retrieval_score: bool = False,
         features: Mapping[str, Any] | None = None,
         shard_key_selector: models.ShardKeySelector | None = None,
@@ -106,25 +98,40 @@ class QdrantRerankPostprocessor(BaseNodePostprocessor):
         callback_manager: CallbackManager | None = None,
         capabilities: Capabilities | None = None,
     ) -> None:
-        source = source_of(
-            vector_store, client, async_client, collection_name, embed_model, sparse_encoder, encoders, capabilities
-        )
-        read = from_json(json.dumps(strategy)) if isinstance(strategy, Mapping) else strategy
-        _check_top_n(top_n)
-        settings: dict[str, Any] = {
-            "strategy": check_rescoring(read, using, score_source, missing),
-            "collection_name": source.collection,
+        check_top_n(top_n)
+        of_qdrant = {
             "using": using,
             "score_source": score_source,
-            "top_n": top_n,
             "missing": missing,
-            "keep_retrieval_score": keep_retrieval_score,
-            "features": dict(features or {}),
             "shard_key_selector": shard_key_selector,
             "consistency": consistency,
             "timeout": timeout,
-            "callback_manager": callback_manager or CallbackManager(),
         }
+        read = parse_expression(blend) if isinstance(blend, str) else blend
+        of_model = {"on_error": on_error, "missing_text": missing_text, "blend": read}
+        place = client, async_client, collection_name, embed_model, sparse_encoder, encoders, capabilities
+        settings: dict[str, Any] = {"top_n": top_n, "keep_retrieval_score": keep_retrieval_score, **of_qdrant, **of_model}
+        if model is None:
+            _refuse("a model", self._changed(of_model))
+            source = source_of(vector_store, *place)
+            stage = from_json(json.dumps(strategy)) if isinstance(strategy, Mapping) else strategy
+            if stage is None:
+                raise StrategyError(
+                    "what shall rank the nodes? Pass strategy= for Qdrant, or model= for a model that reads them"
+                )
+            settings |= {"strategy": check_rescoring(stage, using, score_source, missing)}
+            settings |= {"collection_name": source.collection}
+        else:
+            if strategy is not None:
+                raise StrategyError("strategy ranks nodes by Qdrant, model by reading them: pass the one or the other")
+            names = "client", "async_client", "collection_name", "embed_model", "sparse_encoder", "encoders", "capabilities"
+            given = [name for name, value in zip(names, place, strict=True) if value is not None]
+            given += ["vector_store"] if vector_store is not None else []
+            _refuse("a strategy", [*given, *self._changed(of_qdrant)])
+            source = None
+            settings |= {"model": checked_model(model)}
+            rescoring_of(on_error, missing_text, read)
+        settings |= {"features": dict(features or {}), "callback_manager": callback_manager or CallbackManager()}
         super().__init__(**settings)
         self._source = source
 
@@ -145,81 +152,11 @@ class QdrantRerankPostprocessor(BaseNodePostprocessor):
     def class_name(cls) -> str:
         return "QdrantRerankPostprocessor"
 
-    @field_serializer("strategy")
-    def _strategy_as_json(self, strategy: Stage) -> Any:
-        return json.loads(to_json(strategy))
-
-    @dispatcher.span
-    def _postprocess_nodes(self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None) -> list[NodeWithScore]:
-        if not nodes:
-            return []
-        with self._reranking(nodes, query_bundle) as ranked:
-            points: Points = []
-            if places := split(nodes):
-                executor = self._source.executor()
-                tree = self._tree(nodes, places, executor.clients.engine)
-                plan = executor.plan(tree, self._scope(list(places)))
-                points = run(self._flow(plan, query_bundle), executor).points
-            ranked.extend(self._ranked(nodes, points))
-        return ranked
-
-    @dispatcher.span
-    async def _apostprocess_nodes(
-        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
-    ) -> list[NodeWithScore]:
-        if not nodes:
-            return []
-        with self._reranking(nodes, query_bundle) as ranked:
-            points: Points = []
-            if places := split(nodes):
-                executor = self._source.async_executor()
-                tree = self._tree(nodes, places, executor.clients.engine)
-                plan = await executor.plan(tree, self._scope(list(places)))
-                points = (await arun(self._flow(plan, query_bundle), executor)).points
-            ranked.extend(self._ranked(nodes, points))
-        return ranked
-
-    def _reranking(self, nodes: list[NodeWithScore], bundle: QueryBundle | None) -> AbstractContextManager[list[NodeWithScore]]:
-        top_n = len(nodes) if self.top_n is None else self.top_n
-        name = f"Qdrant {type(self.strategy).__name__}"  # not the whole strategy: a learned one is long
-        return reranking(self.callback_manager, nodes, bundle, top_n, name)
-
-    def _tree(self, nodes: Sequence[NodeWithScore], places: Mapping[PointId, list[int]], engine: Engine) -> Stage:
-        """The strategy over the nodes' points."""
-        if self.score_source == "nodes":
-            if engine == "local" and len(places) > _LOCAL_SCORES:
-                raise QueryError(
-                    f"score_source='nodes' sends each node's score, and local mode takes seconds for {len(places)} of them: "
-                    f"use a server, or rescore at most {_LOCAL_SCORES} nodes"
-                )
-            return over_scored_nodes(self.strategy, {point: nodes[at[0]].get_score() for point, at in places.items()})
-        if self._prepared is None or self._prepared[0] is not self.strategy or self._prepared[1] != self.using:
-            self._prepared = self.strategy, self.using, over_nodes(self.strategy, self.using)
-        return self._prepared[2]  # the same object each time, so that it is planned once
-
-    def _scope(self, points: list[PointId]) -> Scope:
-        return Scope(
-            limit=len(points),  # all, since those that don't come back are missing
-            filter=models.Filter(must=[models.HasIdCondition(has_id=list(points))]),
-            shard_key_selector=self.shard_key_selector,
-            consistency=self.consistency,
-            timeout=self.timeout,
-            with_payload=False,
-        )
-
-    def _flow(self, plan: Plan, bundle: QueryBundle | None) -> Flow[Explained]:
-        if bundle is None and plan.strategy.needs():
-            listed = ", ".join(map(repr, sorted(plan.strategy.needs())))
-            raise QueryError(
-                f"{self.strategy!r} compares the query by {listed}, and there is none: pass query_bundle or query_str"
-            )
-        return bundle_flow(plan, bundle or QueryBundle(""), self.features, self._source.own_encoders)
-
-    def _ranked(self, nodes: Sequence[NodeWithScore], points: Points) -> list[NodeWithScore]:
-        _check_top_n(self.top_n)
-        return to_ranked_nodes(nodes, points, self.strategy, self.missing, self.keep_retrieval_score)[: self.top_n]
+    @classmethod
+    def _changed(cls, settings: Mapping[str, Any]) -> list[str]:
+        return [name for name, value in settings.items() if value is not None and value != cls.model_fields[name].default]
 
 
-def _check_top_n(top_n: int | None) -> None:
-    if top_n is not None and not is_whole(top_n, 1):
-        raise QueryError(f"top_n must be a whole number of at least 1, or None for all, got {top_n!r}")
+def _refuse(whose: str, given: list[str]) -> None:
+    if given:
+        raise StrategyError(f"{', '.join(given)}: only {whose} uses that, and there is none")

@@ -15,7 +15,7 @@ from qdrant_rerank import Plan, Query, QueryError
 from qdrant_rerank.steps import Embed, Flow, QueryVector
 from qdrant_rerank.why import Explained, explained
 
-__all__ = ["FeatureQueryBundle", "as_bundles", "bundle_flow"]
+__all__ = ["FeatureQueryBundle", "as_bundles", "as_query", "bundle_flow"]
 
 
 @dataclass
@@ -76,7 +76,7 @@ def bundle_flow(
         QueryError: the bundle asks by an image, or there is nothing to embed.
         StrategyError: results of this strategy, or of groups, can't be explained.
     """
-    query = _query(bundle, features)
+    query = as_query(bundle, features)
     dense = frozenset(name for name in plan.strategy.needs() if plan.target.schema.vectors[name].kind == "dense")
     vectors = dict(query.vectors)
     if bundle.embedding is not None:
@@ -93,7 +93,8 @@ def bundle_flow(
     return Explained((yield from plan.flow(asked)), ())
 
 
-def _query(bundle: QueryBundle, features: Mapping[str, Any]) -> Query:
+def as_query(bundle: QueryBundle, features: Mapping[str, Any]) -> Query:
+    """What a bundle asks, with request-time values under those that it brings."""
     if isinstance(bundle, FeatureQueryBundle):
         return Query(bundle.query_str, bundle.vectors, {**features, **bundle.features}, bundle.now)
     return Query(bundle.query_str, features=features)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Self
 
 from llama_index.core.callbacks.base import CallbackManager
@@ -15,6 +16,7 @@ from typing_extensions import Unpack
 
 from qdrant_rerank import Capabilities, Explanation, Plan, Strategy
 from qdrant_rerank.clients import AsyncClientLike
+from qdrant_rerank.models.feedback import FeedbackModelLike
 from qdrant_rerank.payload import PayloadLike
 from qdrant_rerank.steps import Flow, arun, run, together
 from qdrant_rerank.why import Explained
@@ -24,14 +26,15 @@ from .making import Making
 from .nodes import NodeReader
 from .options import Options, RetrievalOptions
 from .queries import as_bundles, bundle_flow
-from .store import plain, source_of
+from .store import Reading, plain, source_of
+from .texts import NodeText
 from .tracing import dispatcher, retrievals
 
 __all__ = ["QdrantRerankRetriever"]
 
 
 class QdrantRerankRetriever(Making):
-    """Answers a query with nodes from Qdrant, ranked by a strategy that Qdrant runs in one request.
+    """Answers a query with nodes from Qdrant, ranked by a strategy that Qdrant runs in one request, or by a model.
 
     `retrieve` and `aretrieve` take a text or a `QueryBundle`; with a `FeatureQueryBundle` the query brings values for
     formulas. Async calls are async down to the socket. The constructor makes no request and loads no model.
@@ -47,6 +50,9 @@ class QdrantRerankRetriever(Making):
         sparse_encoder: embeds the query for any sparse vector: an encoder, a function from text to
             `models.SparseVector`, or LlamaIndex's kind, from a list of texts to indices and values.
         encoders: what embeds the query for the vector of that name, before the two above.
+        model: scores texts, for strategies that have a model read them, such as `Rescore`: a feedback model, a function
+            from a query and texts to scores (higher is better), or any LlamaIndex node postprocessor that reranks. It reads
+            a node's text with the metadata that embedding models are shown (`get_content(MetadataMode.EMBED)`).
         strategy: how nodes are found and ranked; None for `Nearest()`, or what the vector store suggests.
         similarity_top_k: how many nodes to return.
         filters, filter: LlamaIndex's metadata filters, and a `qdrant_client.models.Filter`; all restrictions are AND-ed.
@@ -60,6 +66,8 @@ class QdrantRerankRetriever(Making):
         features: request-time values by name, for `given(name)` in formulas.
         payload: how the collection was written: "llama_index", "langchain", "flat", a `PayloadMapping`, or a function
             from payload to `(text, metadata)`.
+        stable_ties: whether nodes of equal score come in the order of their ids, call for call; their order is random
+            otherwise. Fetches 32 points more.
         score_key: a metadata key to put the score under as well, hidden from models.
         explanations: whether each node's metadata says why it is where it is, without a further round trip: its rank and
             score in each leg and what each term adds to its score, as plain values (`ResultReason.as_dict`). Language
@@ -82,6 +90,7 @@ class QdrantRerankRetriever(Making):
         embed_model: Any | None = None,
         sparse_encoder: SparseLike | None = None,
         encoders: Mapping[str, AnyEncoder] | None = None,
+        model: FeedbackModelLike | None = None,
         strategy: Strategy | None = None,
         similarity_top_k: int = DEFAULT_SIMILARITY_TOP_K,
         filters: MetadataFilters | None = None,
@@ -99,6 +108,7 @@ class QdrantRerankRetriever(Making):
         payload: PayloadLike = "llama_index",
         score_key: str | None = None,
         explanations: bool = False,
+        stable_ties: bool = False,
         explanation_key: str = "_explanation",
         callback_manager: CallbackManager | None = None,
         object_map: dict[str, Any] | None = None,
@@ -107,10 +117,11 @@ class QdrantRerankRetriever(Making):
         capabilities: Capabilities | None = None,
     ) -> None:
         super().__init__(callback_manager, object_map, objects, verbose)
-        self._source = source_of(
+        self._reader = NodeReader(payload, score_key, explanation_key)
+        source = source_of(
             vector_store, client, async_client, collection_name, embed_model, sparse_encoder, encoders, capabilities
         )
-        self._reader = NodeReader(payload, score_key, explanation_key)
+        self._source = source.read_by(Reading(model, partial(NodeText.of, self._reader)))
         options: RetrievalOptions = {
             "strategy": strategy,
             "similarity_top_k": similarity_top_k,
@@ -127,6 +138,7 @@ class QdrantRerankRetriever(Making):
             "group_size": group_size,
             "features": features,
             "explanations": explanations,
+            "stable_ties": stable_ties,
         }
         self._options = Options().changed(options, self._reader)
 

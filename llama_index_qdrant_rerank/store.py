@@ -6,7 +6,7 @@ first used. It is known by its attributes, so that its package need not be insta
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -14,14 +14,28 @@ from qdrant_client import QdrantClient
 
 from qdrant_rerank import AsyncExecutor, Capabilities, Executor, Fusion, Nearest, Schema, Stage, StrategyError
 from qdrant_rerank.clients import AsyncClientLike, Clients
+from qdrant_rerank.models.feedback import FeedbackModelLike, as_feedback_model
+from qdrant_rerank.payload import PayloadLike
 
 from .embeddings import AnyEncoder, SparseLike, encoders_of
 
-__all__ = ["Source", "StoreSource", "plain", "source_of"]
+__all__ = ["Reading", "Source", "StoreSource", "plain", "source_of"]
 
 E = TypeVar("E", Executor, AsyncExecutor)
 
 _OLD_SPARSE = "text-sparse"  # what llama-index-vector-stores-qdrant called its sparse vector up to version 0.3
+
+
+class Reading(NamedTuple):
+    """What reads texts, and from where.
+
+    Attributes:
+        model: scores texts, for strategies that have a model read them.
+        texts: from the store's text key to where a point's text is.
+    """
+
+    model: FeedbackModelLike | None = None
+    texts: Callable[[str], PayloadLike] = lambda text_key: "flat"
 
 
 class Place(NamedTuple):
@@ -49,7 +63,19 @@ class Source:
         self._place = place
         self._encoders = encoders_of(embed_model, None if sparse_encoder is None else lambda: sparse_encoder, encoders)
         self._capabilities = capabilities
+        self._reading = Reading()
         self._made: dict[type[Any], tuple[Place, Any]] = {}
+
+    def read_by(self, reading: Reading) -> Self:
+        """This source, for strategies that have texts read; call it before the first query.
+
+        Raises:
+            StrategyError: the model is none.
+        """
+        if isinstance(reading.model, type):
+            raise StrategyError(f"model must be a feedback model; this is the class {reading.model.__name__}: pass an object")
+        self._reading = reading if reading.model is None else reading._replace(model=as_feedback_model(reading.model))
+        return self
 
     @property
     def place(self) -> Place:
@@ -101,6 +127,8 @@ class Source:
             place.collection,
             async_client=place.async_client,
             encoders=self._encoders,
+            model=self._reading.model,
+            payload=self._reading.texts(self.text_key),
             capabilities=self._capabilities,
         )
         self._made[kind] = place, executor

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from .capabilities import Capabilities
 from .errors import (
+    BudgetError,
     ClientError,
     FitError,
     FormatError,
@@ -59,6 +60,7 @@ from .expressions import (
     tanh,
     when,
 )
+from .feedback import Coefficients, FeedbackLeg, Provenance, RelevanceFeedback
 from .models.encoders import Encoder, Encoders, ServerInference
 from .models.feedback import FeedbackModel
 from .payload import PayloadMapping
@@ -75,14 +77,17 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AsyncExecutor",
+    "BudgetError",
     "Capabilities",
     "ClientError",
+    "Coefficients",
     "Cost",
     "Encoder",
     "Encoders",
     "Executor",
     "Explanation",
     "Expression",
+    "FeedbackLeg",
     "FeedbackModel",
     "FitError",
     "FormatError",
@@ -97,10 +102,12 @@ __all__ = [
     "Plan",
     "PlanError",
     "PlanWarning",
+    "Provenance",
     "QdrantRerankError",
     "Query",
     "QueryError",
     "RankedPoint",
+    "RelevanceFeedback",
     "Rescore",
     "Schema",
     "Scope",

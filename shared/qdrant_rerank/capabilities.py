@@ -18,7 +18,7 @@ __all__ = ["FEATURES", "Capabilities", "Engine", "Feature", "FeatureName", "Vers
 Version: TypeAlias = tuple[int, int, int]
 Engine: TypeAlias = Literal["server", "local", "edge"]
 FeatureName: TypeAlias = Literal[
-    "query", "dbsf", "formula", "mmr", "rrf_k", "rrf_weights", "formula_score_threshold", "max_min"
+    "query", "dbsf", "formula", "mmr", "rrf_k", "rrf_weights", "formula_score_threshold", "max_min", "relevance_feedback"
 ]
 
 
@@ -44,6 +44,7 @@ FEATURES: Final[Mapping[FeatureName, Feature]] = {
     "mmr": Feature("maximal marginal relevance", (1, 15, 0)),
     "rrf_k": Feature("k in reciprocal rank fusion", (1, 15, 4)),
     "rrf_weights": Feature("weights in reciprocal rank fusion", (1, 17, 0)),
+    "relevance_feedback": Feature("relevance feedback queries (native=True)", (1, 17, 0)),
     "formula_score_threshold": Feature("score_threshold on a formula", (1, 17, 0), silent=True),
     "max_min": Feature("max and min in formulas", (1, 20, 0)),
 }

@@ -22,9 +22,10 @@ from .clients import AsyncCalls, AsyncClientLike, Clients
 from .errors import ClientError, PlanWarning, ScoringError
 from .models.encoders import AsyncEncoder, Encoders
 from .models.feedback import FeedbackModel, FeedbackModelLike, as_feedback_model
+from .models.fingerprints import encoder_fingerprint
 from .payload import PayloadLike, as_mapping
-from .plan import Plan, plan
-from .query import Query, Scope, Target
+from .plan import Plan, planned
+from .query import Fingerprints, Query, Scope, Target
 from .schema import Schema, aread_schema, read_schema
 from .steps import Points, QueryVector, Search, Vectors, arun, run, together
 from .strategies import Strategy
@@ -97,15 +98,22 @@ class _Base:
         self._plans.clear()
 
     def _learn(self, schema: Schema, capabilities: Capabilities) -> Target:
-        self._seen = target = Target(schema, capabilities, self.payload)
+        self._seen = target = Target(schema, capabilities, self.payload, fingerprints=self._fingerprints(schema))
         if schema.points == 0:  # not kept: it may be filled any moment
             warnings.warn(PlanWarning(f"the collection {schema.collection!r} is empty: there is nothing to find"), stacklevel=6)
         else:
             self._target = target
         return target
 
+    def _fingerprints(self, schema: Schema) -> Fingerprints:
+        def encoder(name: str) -> str | None:
+            found = self.encoders.named.get(name) or self.encoders.by_kind.get(schema.vectors[name].kind)
+            return None if found is None else encoder_fingerprint(found)
+
+        return Fingerprints(lambda: None if self.model is None else self.model.fingerprint, encoder)
+
     def _made(self, strategy: Strategy, scope: Scope, target: Target) -> Plan:
-        made = plan(strategy, target.schema, target.capabilities, scope, target.payload)
+        made = planned(strategy, target, scope)
         self._tell(made)
         if self._target is not None:
             self._plans.keep(strategy, made)

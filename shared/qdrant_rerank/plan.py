@@ -20,7 +20,7 @@ from .stages import Formula, Mmr
 from .steps import Flow, Points, Search
 from .strategies import Stage, Strategy, embedded
 
-__all__ = ["Plan", "plan"]
+__all__ = ["Plan", "plan", "planned"]
 
 
 def plan(
@@ -36,11 +36,15 @@ def plan(
         PlanError: it doesn't fit; `.problems` lists every reason.
         StrategyError: it is no strategy.
     """
+    return planned(strategy, Target(schema, capabilities, as_mapping(payload)), scope)
+
+
+def planned(strategy: Strategy, target: Target, scope: Scope | None = None) -> Plan:
+    """As `plan`, for a target that knows more than the collection: the models at hand, what was found out while searching."""
     if not isinstance(strategy, Strategy):
         raise StrategyError(f"not a strategy: {strategy!r}; e.g. Nearest(), or Formula(…).over(Nearest(limit=100))")
     scope = scope or Scope()
-    target = Target(schema, capabilities, as_mapping(payload))
-    resolved = strategy.resolved(schema)
+    resolved = strategy.resolved(target.schema)
     made = Plan(resolved, scope, target, tuple(resolved.warnings(target)))
     if problems := [*resolved.problems(target), *made.problems()]:
         raise PlanError(dict.fromkeys(problems))

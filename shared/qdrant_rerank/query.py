@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,18 @@ from .payload import PRESETS, AnyMapping
 from .schema import Schema
 from .steps import QueryVector, Vectors
 
-__all__ = ["Inputs", "Query", "Quirks", "Scope", "Target", "both", "not_a_filter", "query_token_counts", "sealed"]
+__all__ = [
+    "Fingerprints",
+    "Inputs",
+    "Query",
+    "Quirks",
+    "Scope",
+    "Target",
+    "both",
+    "not_a_filter",
+    "query_token_counts",
+    "sealed",
+]
 
 
 @dataclass(frozen=True)
@@ -108,6 +119,19 @@ class Quirks:
 
 
 @dataclass(frozen=True)
+class Fingerprints:
+    """What tells the models beside Qdrant apart; functions, as the answer may take reading a model's folder.
+
+    Attributes:
+        model: the feedback model's fingerprint; None if there is no model.
+        encoder: by vector name, that of the encoder which embeds queries for it; None if there is no encoder.
+    """
+
+    model: Callable[[], str | None] = lambda: None
+    encoder: Callable[[str], str | None] = lambda name: None
+
+
+@dataclass(frozen=True)
 class Target:
     """What a strategy is to run on.
 
@@ -116,12 +140,14 @@ class Target:
         capabilities: the server's.
         payload: where the text is, for models that read it.
         quirks: what was found out while searching.
+        fingerprints: of the models beside Qdrant, for strategies that were fitted to certain ones.
     """
 
     schema: Schema
     capabilities: Capabilities
     payload: AnyMapping = PRESETS["flat"]
     quirks: Quirks = field(default_factory=Quirks, compare=False, repr=False)
+    fingerprints: Fingerprints = field(default_factory=Fingerprints, compare=False, repr=False)
 
     @property
     def thorough(self) -> bool:
@@ -134,6 +160,7 @@ class Inputs:
     """What a request is built from, beside the strategy and its scope.
 
     `leaf_filter` is what every search below the root must be filtered by, for engines that don't hand the root's filter on.
+    `steering` is what a `FeedbackLeg` asks, once the seeds are scored.
     """
 
     target: Target
@@ -141,6 +168,7 @@ class Inputs:
     features: Mapping[str, Any] = field(default_factory=dict)
     now: dt.datetime | None = None
     leaf_filter: models.Filter | None = None
+    steering: models.QueryInterface | None = None
 
 
 def query_token_counts(names: Iterable[str | None], inputs: Inputs) -> dict[str, int]:

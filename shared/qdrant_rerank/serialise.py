@@ -23,6 +23,7 @@ from .errors import FormatError, StrategyError, did_you_mean
 from .expressions import nodes
 from .expressions.nodes import Constant, Expression
 from .expressions.parse import parse_expression
+from .feedback import FeedbackLeg, RelevanceFeedback
 from .jsonlines import line_of
 from .rescore import Rescore
 from .strategies import Stage, Strategy
@@ -35,6 +36,8 @@ _STAGES: Final[Mapping[str, type[Any]]] = {
     "formula": stages.Formula,
     "mmr": stages.Mmr,
     "rescore": Rescore,
+    "relevance_feedback": RelevanceFeedback,
+    "feedback_leg": FeedbackLeg,
 }
 _NODES: Final[Mapping[str, type[Any]]] = {
     "constant": nodes.Constant,
@@ -71,9 +74,12 @@ _NOT_LEAVES: Final[tuple[Any, ...]] = (
     Expression,
     Expression | None,
     Strategy | None,
+    Stage,
+    Stage | None,
     tuple[Expression, ...],
     tuple[Stage, ...],
 )
+_RANKER: Final = "learned_ranker"
 Path_ = tuple[str | int, ...]
 
 
@@ -154,6 +160,8 @@ def _dump(hint: Any, value: Any) -> Any:
 
 
 def _strategy(value: Any, path: Path_) -> Strategy:
+    if not path and isinstance(value, dict) and value.get("kind") == _RANKER and "strategy" in value:
+        return _strategy(value["strategy"], ("strategy",))  # what else is in the file, `learn.LearnedRanker.load` reads
     found: Strategy = _decode(value, path, _STAGES, "strategy")
     return found
 
@@ -195,7 +203,7 @@ def _decode(value: Any, path: Path_, kinds: Mapping[str, type[Any]], what: str) 
 def _argument(hint: Any, value: Any, path: Path_) -> Any:
     if hint in (Expression, Expression | None):
         return _expression(value, path)
-    if hint == Strategy | None:
+    if hint in (Strategy | None, Stage, Stage | None):
         return _strategy(value, path)
     if _is_leaf(hint):
         try:

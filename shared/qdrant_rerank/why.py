@@ -19,6 +19,10 @@ from .careful import searched
 from .errors import QueryError, StrategyError
 from .expressions.evaluation import Table, evaluate
 from .expressions.nodes import Expression, Sigmoid, Sum
+from .feedback.rounds import steered, trimmed
+from .feedback.steering import Steering
+from .feedback.strategy import RelevanceFeedback
+from .feedback.summing import summed
 from .fusing import fused_terms
 from .plan import Plan
 from .query import Inputs, Query, Scope, both, query_token_counts
@@ -80,22 +84,26 @@ class ResultReason:
     without_terms: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, e.g. for a document's metadata."""
+        """Plain values, e.g. for a document's metadata; terms of the same text are added up."""
+        terms: dict[str, float] = {}
+        for term in self.terms:
+            terms[term.text] = terms.get(term.text, 0.0) + term.value
         return {
             "rank": self.rank,
             "score": self.score,
             "legs": {hit.leg: {"rank": hit.rank, "score": hit.score} for hit in self.legs},
-            "terms": {term.text: term.value for term in self.terms},
+            "terms": terms,
             "link": self.link,
         }
 
 
 @dataclass(frozen=True)
 class Explained:
-    """Ranked points with the reason for each."""
+    """Ranked points with the reason for each; of relevance feedback also what the seeds' scores made of the query."""
 
     points: Points
     reasons: tuple[ResultReason, ...]
+    steering: Steering | None = None
 
     def why(self, above: models.ExtendedPointId, below: models.ExtendedPointId) -> tuple[Term, ...]:
         """What put one result above another: the differences of their terms, largest first; they sum to the lead.
@@ -128,9 +136,12 @@ def explained(plan: Plan, query: Query) -> Flow[Explained]:
     root, scope = plan.strategy, plan.scope
     if isinstance(root, Rescore):
         return (yield from _rescored(root, plan, query))
+    if isinstance(root, RelevanceFeedback):
+        return (yield from _steered(root, plan, query))
     if not isinstance(root, Stage):
         raise StrategyError(
-            f"only strategies that Qdrant runs alone, and Rescore over them, can be explained result by result, not {root!r}"
+            "only strategies that Qdrant runs alone, Rescore over them and RelevanceFeedback can be explained result by "
+            f"result, not {root!r}"
         )
     if scope.group_by is not None:
         raise StrategyError("results of a group query can't be explained: leave out group_by")
@@ -167,6 +178,23 @@ def _rescored(root: Rescore, plan: Plan, query: Query) -> Flow[Explained]:
         total = sum(term.value for term in own) if own else point.score
         reasons.append(ResultReason(point.id, rank, point.score, legs, own, total, without_terms=why_not))
     return Explained(points, tuple(reasons))
+
+
+def _steered(root: RelevanceFeedback, plan: Plan, query: Query) -> Flow[Explained]:
+    """The results of relevance feedback: where the first search had each, and what the query and the feedback add."""
+    rounds = yield from steered(root, query, plan.scope, plan.target, keep_vectors=True)
+    before = {point.id: (rank, point.score) for rank, point in enumerate(rounds.first, 1)}
+    terms, why_not = summed(root, rounds)
+    reasons: list[ResultReason] = []
+    for row, point in enumerate(rounds.points):
+        own = tuple(Term(text, float(column[row])) for text, column in terms if np.isfinite(column[row]))
+        total = sum(term.value for term in own) if own else point.score
+        legs = (LegHit("first search", *before.get(point.id, (None, None))),)
+        rank = (plan.scope.offset or 0) + row + 1
+        reason = "" if own else why_not or "the model didn't score it"
+        reasons.append(ResultReason(point.id, rank, point.score, legs, own, total, without_terms=reason))
+    points = [trimmed(point, plan.scope) for point in rounds.points]
+    return Explained([*points], tuple(reasons), rounds.steering)
 
 
 def _legs(stage: Stage) -> Iterator[Stage]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import shlex
@@ -11,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from qdrant_rerank import Nearest, __version__, save
+from qdrant_rerank import Fusion, Nearest, __version__, save
 from qdrant_rerank.cli.app import ABOUT, COMMANDS
 from qdrant_rerank.cli.helptext import paragraphs
 from qdrant_rerank.cli.reference import reference
 from tests.cli.local_server import LocalServer
 from tests.cli.support import run, succeeds, write_corpus
+from tests.models.tiny_cross_encoder import cross_encoder_folder
 from tests.models.tiny_models import onnx_folder
 
 NAMES = [command.__name__ for command in COMMANDS]
@@ -77,15 +79,42 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
         yield running
 
 
+_QUESTIONS = ("the last ferry", "ferry"), ("market day", "market"), ("a hut for the night", "hut")
+TOPICS = {f"q{number}": _QUESTIONS[number % 3] for number in range(25)}  # the least to tune with
+"""Questions by id, each with the document that answers it."""
+
+
+def write_judgments(folder: Path) -> None:
+    """Write the topics and their judgments in every form that commands read."""
+    rows = [f"{topic},{text},{document},2" for topic, (text, document) in TOPICS.items()]
+    (folder / "judged.csv").write_text("\n".join(["query_id,query,doc_id,grade", *rows]) + "\n", "utf-8")
+    (folder / "topics.tsv").write_text("".join(f"{topic}\t{text}\n" for topic, (text, _) in TOPICS.items()), "utf-8")
+    (folder / "qrels.txt").write_text("".join(f"{topic} 0 {document} 2\n" for topic, (_, document) in TOPICS.items()), "utf-8")
+    run = [f"{topic} Q0 {document} 1 1.0 elsewhere\n" for topic, (_, document) in TOPICS.items()]
+    (folder / "elsewhere.run").write_text("".join(run), "utf-8")
+    beir = folder / "scifact"
+    (beir / "qrels").mkdir(parents=True)
+    queries = [json.dumps({"_id": topic, "text": text}) + "\n" for topic, (text, _) in TOPICS.items()]
+    (beir / "queries.jsonl").write_text("".join(queries), "utf-8")
+    judged = "".join(f"{topic}\t{document}\t2\n" for topic, (_, document) in TOPICS.items())
+    for split in ("train", "test"):
+        (beir / "qrels" / f"{split}.tsv").write_text(f"query-id\tcorpus-id\tscore\n{judged}", "utf-8")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working directory with all that the examples speak of."""
     folder = tmp_path_factory.mktemp("examples")
     corpus = write_corpus(folder / "corpus.jsonl")
     succeeds("index", corpus, "--edge", folder / "db", "--dense", "hash")
-    for name in ("strategy.json", "rated.json"):
+    for name in ("strategy.json", "rated.json", "old.json", "today.json"):
         save(Nearest("bm25"), folder / name)
+    save(Nearest("dense"), folder / "dense.json")
+    for name in ("hybrid.json", "new.json"):
+        save(Fusion.rrf().over(Nearest("dense", limit=100), Nearest("bm25", limit=100)), folder / name)
     onnx_folder(folder / "models" / "minilm")
+    cross_encoder_folder(folder / "models" / "reranker")
+    write_judgments(folder)
     return folder
 
 

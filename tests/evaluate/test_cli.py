@@ -9,13 +9,14 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from qdrant_rerank import Fusion, Nearest, save
+from qdrant_rerank import Fusion, Nearest, Rescore, save
 from qdrant_rerank.cli.compare import compare
 from qdrant_rerank.cli.evaluate import evaluate
 from qdrant_rerank.cli.helptext import help_text
 from qdrant_rerank.evaluate import Topics, read_run, write_run
 from tests.cli.support import Ran, succeeds
 from tests.evaluate.worlds import GRADES, NOTES, QUESTIONS, many, run_of, shuffled
+from tests.models.tiny_cross_encoder import cross_encoder_folder
 
 app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False)
 for command in (evaluate, compare):
@@ -223,3 +224,28 @@ def test_a_report_that_can_t_be_written_is_refused_before_anything_is_measured(f
     ran = run(command, folder / "nothing.jsonl", "--report", folder / "report.pdf")
     assert ran.code == 2
     assert "a report is written as .html, .md or .json, not as '.pdf'" in " ".join(ran.err.split())
+
+
+# Models that read the candidates
+
+
+def test_a_strategy_that_rescores_needs_its_model_named(folder: Path, tmp_path: Path) -> None:
+    save(Rescore(limit=5).over(Nearest("bm25")), tmp_path / "read.json")
+    pair = ["--strategy", folder / "dense.json", "--strategy", tmp_path / "read.json"]
+    ran = run("compare", folder / "judged.jsonl", "--path", folder / "db", *pair)
+    assert ran.code == 2
+    assert "say by which, with --rerank MODEL" in " ".join(ran.err.split())
+    model = cross_encoder_folder(tmp_path / "model")
+    found = done(
+        "compare", folder / "judged.jsonl", "--path", folder / "db", *pair, "--rerank", f"cross-encoder:{model}", "--json"
+    )
+    costs = {system["name"]: system["costs"]["model_texts"] for system in json.loads(found)["evaluations"]}
+    assert costs["dense"] == 0
+    assert 0 < costs["read"] <= 5
+
+
+def test_a_reranked_strategy_is_evaluated_with_what_the_model_reads(folder: Path, tmp_path: Path) -> None:
+    model = cross_encoder_folder(tmp_path / "model")
+    reading = ["--rerank", f"cross-encoder:{model}", "--rerank-limit", "3", "--measure", "nDCG@3"]
+    found = json.loads(done("evaluate", folder / "judged.jsonl", "--path", folder / "db", *reading, "--json"))
+    assert 0 < found["costs"]["model_texts"] <= 3

@@ -97,7 +97,7 @@ def test_a_baseline_of_ones_own_is_what_there_is_to_beat(folder: Path, tmp_path:
         (["judged30.jsonl", "--leg", "dence"], "--leg dence: the collection 'docs' has"),
         (["judged30.jsonl", "--max-requests", "59"], "the budget's 59 requests are too few"),
         (["judged30.jsonl", "--splits", "3"], "splits must be an even number"),
-        (["judged30.jsonl", "--cross-encoder", "some/model@nowhere"], "there is no folder 'nowhere'"),
+        (["judged30.jsonl", "--rerank", "some/model@nowhere"], "there is no folder 'nowhere'"),
         (["judged30.jsonl", "--depth", "0"], "depths must be whole numbers"),
     ],
 )

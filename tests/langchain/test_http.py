@@ -130,7 +130,7 @@ async def test_consistency_and_timeout_are_sent(stub: StubQdrant, is_async: bool
 
 
 def test_the_options_that_are_tested_here_and_elsewhere_are_all() -> None:
-    elsewhere = {"group_size", "features", "verbose", "consistency", "timeout", "explanations"}
+    elsewhere = {"group_size", "features", "verbose", "consistency", "timeout", "explanations", "stable_ties"}
     assert OPTIONS.keys() | elsewhere == set(CallOptions.__annotations__)
 
 

@@ -9,7 +9,8 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_tests.integration_tests import RetrieversIntegrationTests
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
-from qdrant_rerank import Strategy
+from qdrant_rerank import Rescore, Strategy
+from tests.langchain.models import Lengths
 from tests.langchain.support import QUERY, STRATEGIES, assert_same, counting_client, ids, make, settings
 
 
@@ -65,6 +66,17 @@ class TestColbert(Standard):
 
 class TestNested(Standard):
     strategy = "nested"
+
+
+class TestRescore(Standard):
+    """A model that reads texts, over the strategy."""
+
+    strategy = "rrf"
+
+    @property
+    def retriever_constructor_params(self) -> dict[str, Any]:
+        strategy = Rescore(limit=20).over(STRATEGIES[self.strategy])
+        return {**settings(), "strategy": strategy, "model": Lengths()}
 
 
 def test_the_suite_runs_for_every_strategy() -> None:

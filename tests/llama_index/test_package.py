@@ -54,3 +54,11 @@ def test_the_example_runs_and_prints_the_reranked_nodes(capsys: pytest.CaptureFi
         "cheap hotels in Rome",
         "most popular: trains to Rome",
     ]
+
+
+def test_the_example_of_reranking_ranks_by_the_model_and_by_the_blend(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(ROOT / "examples" / "rerank_llama_index.py"))
+    first, second, third, rated = capsys.readouterr().out.splitlines()
+    assert [first, second] == ["1.00  the night train to Rome", "0.75  a bus to Rome by night"]
+    assert third.startswith("0.25")  # two trips share one word with the question, and are found in any order
+    assert rated == "well rated: ['the night train to Rome', 'a day in Rome']"

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from qdrant_client import QdrantClient
 
-from .. import Executor, Scope
+from .. import Executor, FeedbackModel, Scope
 from ..evaluate import DEFAULT_MEASURES, Evaluation, Qrels, Topics, check, read_run
 from ..evaluate import compare as compared
 from ..evaluate import evaluate as measured
@@ -23,6 +23,7 @@ from .choose import Choice
 from .connect import Where, connected, the_collection
 from .evaluate_show import print_comparison
 from .failures import CommandError, reported
+from .rerankers import Reranking, reranker
 from .session import prepared
 
 __all__ = ["compare"]
@@ -68,6 +69,15 @@ def compare(
             rich_help_panel=_WHAT,
             help="What the others are compared with.",
             show_default="the first strategy, or else the first run",
+        ),
+    ] = None,
+    rerank: Annotated[
+        str | None,
+        typer.Option(
+            "--rerank",
+            metavar="MODEL",
+            rich_help_panel=_WHAT,
+            help="The model that reads the candidates of strategies that rescore, as search --rerank names it.",
         ),
     ] = None,
     measure: e.MeasureOption = None,
@@ -121,12 +131,12 @@ def compare(
         raise CommandError("--check-documents looks into a collection, and there is none: runs are compared without Qdrant")
     measures = list(parsed(measure or DEFAULT_MEASURES))
     topics, judged = e.judged_data(data, qrels, split)
-    data_of = _Asked(topics, judged, measures, batch, concurrency)
+    data_of = _Asked(topics, judged, measures, batch, concurrency, rerank)
     others = [measured(read_run(file, file.stem), topics, judged, measures) for file in runs]
     if strategies:
-        with connected(Where(path, url, prefer_grpc, edge).settled()) as client:
+        with connected(Where(path, url, prefer_grpc, edge).settled()) as client, reranker(rerank) as model:
             models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
-            own = [data_of.evaluated(client, collection, file, models) for file in strategies]
+            own = [data_of.evaluated(client, collection, file, models, model) for file in strategies]
             if check_documents:
                 e.warn_of_unknown(judged, Executor(client, the_collection(client, collection)))
             found = compared([*own, *others], baseline, measures[0], changes=changes, explain=explain)  # which asks Qdrant
@@ -149,11 +159,22 @@ class _Asked:
     measures: Sequence[str]
     batch: int
     concurrency: int
+    rerank: str | None
 
     def evaluated(
-        self, client: QdrantClient, collection: str | None, file: Path, models: Mapping[Kind, str | None]
+        self,
+        client: QdrantClient,
+        collection: str | None,
+        file: Path,
+        models: Mapping[Kind, str | None],
+        reader: FeedbackModel | None,
     ) -> Evaluation:
         executor, plan = prepared(client, collection, Choice(file), Scope(limit=1), models)
+        if plan.strategy.cost.model_calls > 0:
+            executor, plan = prepared(
+                client, collection, Choice(file), Scope(limit=1), models, Reranking("" if reader else None)
+            )
+            executor.model = reader
         with e.shown_progress(file.stem) as progress:
             return measured(
                 plan.strategy,

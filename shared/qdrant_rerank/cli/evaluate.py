@@ -16,10 +16,12 @@ from ..schema import Kind
 from . import evaluate_options as e
 from . import model_options as m
 from . import options as o
+from . import rerank_options as rr
 from .choose import Choice
 from .connect import Where, connected
 from .evaluate_show import print_evaluation
 from .failures import reported
+from .rerankers import Reranking, reranker
 from .session import prepared
 
 __all__ = ["evaluate"]
@@ -46,6 +48,10 @@ def evaluate(
     dense_vector: o.DenseVectorOption = None,
     sparse_vector: o.SparseVectorOption = None,
     limit: o.LimitOption = None,
+    rerank: rr.RerankOption = None,
+    rerank_limit: rr.RerankLimitOption = None,
+    blend: rr.BlendOption = None,
+    on_error: rr.OnErrorOption = None,
     measure: e.MeasureOption = None,
     batch: e.BatchOption = 1,
     concurrency: e.ConcurrencyOption = 1,
@@ -80,6 +86,10 @@ def evaluate(
 
     $ qdrant-rerank evaluate topics.tsv --qrels qrels.txt --edge ./db --run dense.run
 
+    With a model that reads the candidates, which takes its time:
+
+    $ qdrant-rerank evaluate ./scifact --edge ./db --hybrid --rerank cross-encoder:./models/reranker --rerank-limit 20
+
     A report to look at, in a browser:
 
     $ qdrant-rerank evaluate ./scifact --edge ./db --hybrid --report report.html
@@ -92,9 +102,11 @@ def evaluate(
     choice = Choice(strategy, formula, hybrid, fusion, mmr, rescore, using, limit, dense_vector, sparse_vector)
     measures = list(parsed(measure or DEFAULT_MEASURES))
     topics, judged = e.judged_data(data, qrels, split)
-    with connected(Where(path, url, prefer_grpc, edge).settled()) as client:
+    reranking = Reranking(rerank, rerank_limit, blend, on_error)
+    with connected(Where(path, url, prefer_grpc, edge).settled()) as client, reranker(rerank) as model:
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
-        executor, plan = prepared(client, collection, choice, Scope(limit=1), models)
+        executor, plan = prepared(client, collection, choice, Scope(limit=1), models, reranking)
+        executor.model = model
         if check_documents:
             e.warn_of_unknown(judged, executor)
         with e.shown_progress(str(data)) as progress:

@@ -82,12 +82,30 @@ def message_of(error: Exception) -> str | None:
         case UnicodeDecodeError():
             return f"a file isn't UTF-8 text: {error}"
         case _:
-            return _grpc_message(error)
+            return _of_a_model(error) or _grpc_message(error)
+
+
+def _of_a_model(error: Exception) -> str | None:
+    """The message for an error of a model's API: the SDK's own, or a connection's."""
+    module, kind = type(error).__module__.partition(".")[0], type(error).__name__
+    status = getattr(error, "status_code", None)
+    notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
+    if module == "cohere" and status in (401, 403):
+        return "Cohere refuses access: set the environment variable CO_API_KEY to a key that it accepts"
+    if module == "cohere" and status is not None:
+        return f"Cohere answers {status}: {getattr(error, 'body', '')}"[:1000] + notes
+    return f"no answer from the model ({kind}: {error}){notes}" if module == "httpx" else None
 
 
 def _option_for(message: str) -> str:
     """What to do on the command line where the message speaks of Python."""
-    return "\non the command line: --features '{\"NAME\": …}'" if "features={" in message else ""
+    options = {
+        "features={": "--features '{\"NAME\": …}'",
+        "Rescore reads": "--rerank-limit N says how many the model reads",
+        "payload=PayloadMapping(": "--text-key KEYS",
+    }
+    found = [option for written, option in options.items() if written in message]
+    return f"\non the command line: {', '.join(found)}" if found else ""
 
 
 def _content(error: UnexpectedResponse) -> str:

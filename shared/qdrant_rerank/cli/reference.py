@@ -22,9 +22,11 @@ _HEAD = """\
 
 `pip install 'qdrant-rerank[cli,edge]'` brings the command `qdrant-rerank`; with `[fastembed]` it runs embedding models.
 
-It reads two variables of the environment: `QDRANT_URL`, a server for commands that get none of `--edge`, `--path` and
-`--url`, and `QDRANT_API_KEY`, which goes to the server and is never shown. Results go to standard output; messages,
-warnings and progress to standard error. Exit codes: 0 for success, 2 for an error that you can mend, 1 for any other.
+It reads three variables of the environment: `QDRANT_URL`, a server for commands that get none of `--edge`, `--path` and
+`--url`; `QDRANT_API_KEY`, which goes to that server; and `CO_API_KEY`, which goes to Cohere where a model of theirs is named.
+No key is ever shown. Results go to standard output; messages,
+warnings and progress to standard error. Exit codes: 0 for success, 2 for an error that you can mend, 3 where something was
+measured and is not as good as it should be, 1 for any other error.
 """
 
 

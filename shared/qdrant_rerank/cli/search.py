@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from .. import Query, Scope
 from ..explain_plot import check_picture, draw
+from ..schema import Kind
 from ..why import Explained
 from . import model_options as m
 from . import options as o
 from . import reason_options as r
+from . import rerank_options as rr
 from .arguments import features_of, filter_of, listed
 from .choose import Choice
 from .connect import Where, connected
 from .failures import CommandError, reported, warn
 from .reasons import compared, print_comparison, print_comparison_line, print_reasons
+from .rerankers import Reranking, reranker
 from .session import check_features, prepared
 from .show import TEXT_KEYS, absent_keys, payload_keys, print_json_lines, print_table, shown_name
 
@@ -50,6 +54,10 @@ def search(
     show: o.ShowOption = None,
     text_key: o.TextKeyOption = TEXT_KEYS,
     json: o.JsonOption = False,
+    rerank: rr.RerankOption = None,
+    rerank_limit: rr.RerankLimitOption = None,
+    blend: rr.BlendOption = None,
+    on_error: rr.OnErrorOption = None,
     explain: r.ExplainOption = False,
     why: r.WhyOption = None,
     picture: r.PictureOption = None,
@@ -58,7 +66,7 @@ def search(
     late: m.LateOption = None,
     debug: o.DebugOption = False,
 ) -> None:
-    """Search a collection, and rank what is found by a strategy that Qdrant runs, in one request.
+    """Search a collection, and rank what is found by a strategy that Qdrant runs, in one request, or by a model.
 
     Plain search by the collection's dense vector; both kinds of vectors, fused; a formula; variety:
 
@@ -74,6 +82,10 @@ def search(
 
     $ qdrant-rerank search "bike on the night train" --url http://localhost:6333 -c docs -s strategy.json --json
 
+    A model that reads the 50 best candidates (with Cohere's: --rerank cohere:rerank-v3.5):
+
+    $ qdrant-rerank search "bike on the night train" --edge ./db --hybrid --rerank cross-encoder:./models/reranker
+
     Why the results are where they are: a table, what puts one result above another, a picture:
 
     $ qdrant-rerank search "bike on the night train" --edge ./db --hybrid --explain --why train rules --picture why.svg
@@ -83,6 +95,7 @@ def search(
     """
     choice = Choice(strategy, formula, hybrid, fusion, mmr, rescore, using, limit, dense_vector, sparse_vector)
     keys, shown = listed(text_key), listed(show)
+    reranking = Reranking(rerank, rerank_limit, blend, on_error, tuple(keys))
     wants_reasons = explain or why is not None or picture is not None
     if wants_reasons and group_by is not None:
         raise CommandError("--group-by excludes --explain, --why and --picture: results of groups can't be explained")
@@ -94,20 +107,23 @@ def search(
         filter=filter_of(filter),
         score_threshold=score_threshold,
         group_by=group_by,
-        with_payload=wants_reasons or chosen,
+        with_payload=wants_reasons or rerank is not None or chosen,
     )
     asked = Query(query, features=features_of(features))
     with connected(Where(path, url, prefer_grpc, edge).settled()) as client:
-        executor, plan = prepared(client, collection, choice, scope, {"dense": dense, "sparse": sparse, "multi": late})
+        models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
+        executor, plan = prepared(client, collection, choice, scope, models, reranking)
         check_features(plan, asked.features)
         for warning in plan.warnings:
-            warn(warning)
-        start = time.perf_counter()
-        if wants_reasons:
-            found = executor.explain(plan.strategy, asked, scope)
-        else:
-            found = Explained(executor.retrieve(plan.strategy, asked, scope), ())
-        seconds = time.perf_counter() - start
+            if warning.code != "vanishing-points":  # of use to who writes a strategy: explain shows it
+                warn(warning)
+        with reranker(rerank) as executor.model:
+            start = time.perf_counter()
+            if wants_reasons:
+                found = executor.explain(plan.strategy, asked, scope)
+            else:
+                found = Explained(executor.retrieve(plan.strategy, asked, scope), ())
+            seconds = time.perf_counter() - start
     for key in absent_keys(found.points, shown):
         warn(f"--show {key}: no result has that payload key")
     comparison = None if why is None else compared(found, why)

@@ -16,19 +16,24 @@ from .connect import the_collection
 from .encoders import check_embedder, query_encoders
 from .failures import CommandError
 from .notes import read_notes
+from .rerankers import Reranking, ShownText
 
 __all__ = ["check_features", "planned", "prepared"]
 
 
-def planned(client: QdrantClient, collection: str | None, choice: Choice, scope: Scope) -> tuple[Executor, Plan]:
-    """An executor for the collection, and the chosen strategy as a plan for it.
+def planned(
+    client: QdrantClient, collection: str | None, choice: Choice, scope: Scope, reranking: Reranking | None = None
+) -> tuple[Executor, Plan]:
+    """An executor for the collection, and the chosen strategy as a plan for it; with a reranking, read by a model.
 
     Raises:
         CommandError: see `Choice.strategy` and `the_collection`.
         PlanError: the strategy doesn't fit the collection.
     """
-    executor = Executor(client, the_collection(client, collection))
-    return executor, executor.plan(choice.strategy(executor.target().schema), scope)
+    payload = "flat" if reranking is None else ShownText.of(reranking.text_keys)
+    executor = Executor(client, the_collection(client, collection), payload=payload)
+    chosen = choice.strategy(executor.target().schema)
+    return executor, executor.plan(chosen if reranking is None else reranking.over(chosen), scope)
 
 
 def check_features(plan: Plan, features: Mapping[str, Any]) -> None:
@@ -47,10 +52,15 @@ def check_features(plan: Plan, features: Mapping[str, Any]) -> None:
 
 
 def prepared(
-    client: QdrantClient, collection: str | None, choice: Choice, scope: Scope, models: Mapping[Kind, str | None]
+    client: QdrantClient,
+    collection: str | None,
+    choice: Choice,
+    scope: Scope,
+    models: Mapping[Kind, str | None],
+    reranking: Reranking | None = None,
 ) -> tuple[Executor, Plan]:
     """As `planned`, with the encoders that the strategy needs and no others, as loading a model takes seconds."""
-    executor, plan = planned(client, collection, choice, scope)
+    executor, plan = planned(client, collection, choice, scope, reranking)
     check_embedder(client, models)
     notes = read_notes(client, executor.collection)
     executor.encoders = Encoders(query_encoders(plan.strategy.needs(), plan.target.schema, notes, models))

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..payload import PRESETS, value_at
+from ..results import notes_of
 from ..selecting import selected
 from ..steps import Points
 from ..why import ResultReason
@@ -25,6 +26,7 @@ __all__ = [
     "TEXT_KEYS",
     "absent_keys",
     "first_text",
+    "llama_index_text",
     "payload_keys",
     "print_json_lines",
     "print_table",
@@ -65,6 +67,8 @@ def print_table(points: Points, text_keys: Sequence[str], shown: Sequence[str], 
         _Column("text", [" ".join(first_text(payload, text_keys).split())[:300] for payload in payloads]),
         *(_of_payload(key, payloads) for key in shown),
     ]
+    if any(map(notes_of, points)):
+        columns[2:2] = _of_notes(points)
     console.print(_table(columns, console.width))
     console.print(f"the best {len(points)}, in {seconds * 1000:.0f} ms", style="dim")
 
@@ -83,6 +87,15 @@ class _Column:
         return min(_WIDEST, max(map(cell_len, [self.heading, *self.cells])))
 
 
+def _of_notes(points: Points) -> list[_Column]:
+    """What a model and the search before it gave each point."""
+    columns = []
+    for heading, note in (("model", "relevance_score"), ("search", "retrieval_score")):
+        values = [notes_of(point).get(note) for point in points]
+        columns.append(_Column(heading, ["–" if value is None else f"{value:.4g}" for value in values], "dim", is_numeric=True))
+    return columns
+
+
 def _of_payload(key: str, payloads: Sequence[Mapping[str, Any]]) -> _Column:
     values = [value_at(payload, key) for payload in payloads]
     return _Column(key, list(map(shown_value, values)), is_numeric=all(map(_is_number, values)))
@@ -91,7 +104,8 @@ def _of_payload(key: str, payloads: Sequence[Mapping[str, Any]]) -> _Column:
 def _table(columns: Sequence[_Column], width: int) -> Table:
     """A table of the width of the terminal: the text's column takes what the others leave, but no less than 24 cells."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), expand=True)
-    first, text, rest = columns[:3], columns[3], columns[4:]
+    place = next(place for place, column in enumerate(columns) if column.heading == "text" and not column.is_numeric)
+    first, text, rest = columns[:place], columns[place], columns[place + 1 :]
     left = width - _NARROWEST - sum(column.width for column in first) - _GAP * (len(columns) - 1)
     for column in columns:
         own: int | None = None if column is text else column.width
@@ -108,9 +122,11 @@ def _table(columns: Sequence[_Column], width: int) -> Table:
 
 
 def print_json_lines(points: Points, chosen: models.WithPayloadInterface, reasons: Sequence[ResultReason] = ()) -> None:
-    """Print points as JSON, one object a line: rank, id, score, the chosen payload, and the explanation if there are any."""
+    """Print points as JSON, one object a line: rank, id, score, chosen payload, and notes and explanation if there are any."""
     for rank, point in enumerate(points, 1):
         record = {"rank": rank, "id": point.id, "score": point.score, "payload": selected(point.payload, chosen)}
+        if notes := notes_of(point):
+            record["notes"] = dict(notes)
         if reasons:
             record["explanation"] = reasons[rank - 1].as_dict()
         sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
@@ -132,6 +148,11 @@ def first_text(payload: Mapping[str, Any], keys: Sequence[str]) -> str:
         value = value_at(payload, key)
         if isinstance(value, str) and value.strip():
             return value
+    return llama_index_text(payload)
+
+
+def llama_index_text(payload: Mapping[str, Any]) -> str:
+    """The text of a point that LlamaIndex wrote; "" of another's."""
     return PRESETS["llama_index"].content(payload).text if _NODE in payload else ""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import typer
 from qdrant_client import QdrantClient
@@ -11,8 +10,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from .. import Encoders, Executor, FeedbackModel, Nearest, PayloadMapping, load
-from ..errors import QdrantRerankError, did_you_mean
+from .. import Encoders, Executor, FeedbackModel, Nearest, load
+from ..errors import did_you_mean
 from ..evaluate.tuning import Budget, Configuration, Space, Tuning
 from ..evaluate.tuning import tune as tuned
 from ..schema import Kind
@@ -26,6 +25,7 @@ from .consoles import errors_console, results_console
 from .encoders import check_embedder, query_encoders
 from .failures import CommandError, reported, warn
 from .notes import read_notes
+from .rerankers import ShownText, reranker
 
 __all__ = ["tune"]
 
@@ -43,7 +43,7 @@ def tune(
     leg: t.LegOption = None,
     depth: t.DepthOption = None,
     baseline: t.BaselineOption = None,
-    cross_encoder: t.ReaderOption = None,
+    rerank: t.ReaderOption = None,
     measure: t.OneMeasureOption = "nDCG@10",
     splits: t.SplitsOption = 20,
     seed: t.SeedOption = 0,
@@ -72,20 +72,20 @@ def tune(
 
     With a cross-encoder, which may read 5 000 texts to find out whether it helps:
 
-    $ qdrant-rerank tune judged.csv --edge ./db --cross-encoder Xenova/ms-marco-MiniLM-L-6-v2 --max-texts 5000
+    $ qdrant-rerank tune judged.csv --edge ./db --rerank cross-encoder:./models/reranker --max-texts 5000
     """
     e.checked_report(report)
     topics, judged = e.judged_data(data, qrels, split)
-    texts = 0 if cross_encoder is None else max_texts
+    texts = 0 if rerank is None else max_texts
     budget = Budget(max_requests, texts, None if max_seconds is None else 1000 * max_seconds)
     space = Space() if depth is None else Space(depths=tuple(depth))
     first = None if baseline is None else load(baseline)
-    with connected(Where(path, url, prefer_grpc, edge).settled()) as client:
+    with connected(Where(path, url, prefer_grpc, edge).settled()) as client, reranker(rerank) as model:
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
         needed = frozenset[str]() if first is None else first.needs()
         executor, legs = _prepared(client, the_collection(client, collection), leg, needed, models)
-        if cross_encoder is not None:
-            executor = _reading(executor, cross_encoder, listed(text_key))
+        if model is not None:
+            executor = _reading(executor, model, listed(text_key))
         with e.shown_progress(str(data)) as progress:
             found = tuned(
                 executor,
@@ -146,38 +146,15 @@ def _prepared(
     return executor, [Nearest(name) for name in legs]
 
 
-def _reading(executor: Executor, name: str, text_keys: Sequence[str]) -> Executor:
-    """The executor with a cross-encoder, which reads the texts under these payload keys."""
+def _reading(executor: Executor, model: FeedbackModel, text_keys: Sequence[str]) -> Executor:
+    """The executor with a model, which reads the texts under these payload keys."""
     return Executor(
         executor.clients.sync(),
         executor.collection,
         encoders=executor.encoders,
-        model=_cross_encoder(name),
-        payload=PayloadMapping(tuple(text_keys), joiner=" "),
+        model=model,
+        payload=ShownText.of(text_keys),
     )
-
-
-def _cross_encoder(text: str) -> FeedbackModel:
-    """The cross-encoder that an option names, tried on a short text.
-
-    Raises:
-        CommandError: it can't be loaded.
-        MissingExtra: fastembed isn't installed.
-    """
-    from ..models.fastembed_cross import FastembedCrossEncoder
-
-    name, at, folder = text.partition("@")
-    if at and not Path(folder).is_dir():
-        raise CommandError(f"--cross-encoder {text}: there is no folder {folder!r}")
-    try:
-        model = FastembedCrossEncoder(name, path=folder or None)
-        model.score("a question", ["a short text"])
-    except QdrantRerankError:
-        raise
-    except Exception as error:  # whatever fastembed, onnxruntime and the hub's client raise
-        remedy = "" if at else f"; without a network, give its files: --cross-encoder {name}@DIR"
-        raise CommandError(f"the cross-encoder {name} can't be loaded: {error}{remedy}") from error
-    return model
 
 
 def _print(tuning: Tuning, rows: int) -> None:

@@ -69,10 +69,11 @@ BaselineOption: TypeAlias = Annotated[
 ReaderOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--cross-encoder",
+        "--rerank",
         metavar="MODEL",
         rich_help_panel=_WHAT,
-        help="Try having this model of fastembed's read the candidates, too; MODEL@DIR for one in a folder.",
+        help="Try having this model read the candidates, too: cohere:rerank-v3.5, fastembed:ORGANISATION/NAME, NAME@DIR for "
+        "one in a folder, or cross-encoder:DIR for one of your own.",
     ),
 ]
 ReadKeyOption: TypeAlias = Annotated[
@@ -81,7 +82,7 @@ ReadKeyOption: TypeAlias = Annotated[
         "--text-key",
         metavar="KEYS",
         rich_help_panel=_WHAT,
-        help="Payload keys with the text that the cross-encoder reads, joined by a space.",
+        help="Payload keys with the text that the model reads, joined by a space.",
     ),
 ]
 OneMeasureOption: TypeAlias = Annotated[
@@ -103,7 +104,7 @@ RequestsOption: TypeAlias = Annotated[
 ]
 TextsOption: TypeAlias = Annotated[
     int | None,
-    typer.Option("--max-texts", metavar="N", rich_help_panel=_BUDGET, help="At most so many texts read by the cross-encoder."),
+    typer.Option("--max-texts", metavar="N", rich_help_panel=_BUDGET, help="At most so many texts read by the model."),
 ]
 SecondsOption: TypeAlias = Annotated[
     float | None,

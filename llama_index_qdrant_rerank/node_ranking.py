@@ -1,0 +1,171 @@
+"""How the postprocessor ranks nodes, by Qdrant or by a model; and the settings that say how."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
+from llama_index.core.schema import NodeWithScore, QueryBundle
+from pydantic import ConfigDict, Field, PrivateAttr, field_serializer
+from qdrant_client import models
+
+from qdrant_rerank import Expression, Plan, Query, QueryError, Scope, Stage, to_json
+from qdrant_rerank.capabilities import Engine
+from qdrant_rerank.checks import is_whole
+from qdrant_rerank.models.feedback import as_feedback_model
+from qdrant_rerank.reranking import Reranker
+from qdrant_rerank.rescore import MissingText, OnError
+from qdrant_rerank.steps import Flow, Points, arun, run
+from qdrant_rerank.why import Explained
+
+from .ids import PointId
+from .model_reranking import candidates, rescoring_of, shown_name, to_nodes
+from .queries import as_query, bundle_flow
+from .rescoring import Missing, ScoreSource, over_nodes, over_scored_nodes, split, to_ranked_nodes
+from .store import Source
+from .tracing import dispatcher, reranking
+
+__all__ = ["NodeRanking", "check_top_n"]
+
+_LOCAL_SCORES = 100  # local mode needs a second for 150 scores, and four times as long for twice as many
+
+
+class NodeRanking(BaseNodePostprocessor):
+    """What `QdrantRerankPostprocessor` does; there it says what the settings mean."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", hide_input_in_errors=True)
+
+    strategy: Any = None
+    model: Any = Field(default=None, exclude=True)
+    collection_name: str | None = None
+    using: str | None = None
+    score_source: ScoreSource = "qdrant"
+    top_n: int | None = None
+    missing: Missing = "keep_at_end"
+    on_error: OnError = "raise"
+    missing_text: MissingText = "last"
+    blend: Any = None
+    keep_retrieval_score: bool = False
+    features: dict[str, Any] = Field(default_factory=dict)
+    shard_key_selector: models.ShardKeySelector | None = None
+    consistency: models.ReadConsistency | None = None
+    timeout: int | None = None
+
+    _source: Source | None = PrivateAttr(None)
+    _prepared: tuple[Any, str | None, Stage] | None = PrivateAttr(None)
+
+    @field_serializer("strategy")
+    def _strategy_as_json(self, strategy: Stage | None) -> Any:
+        return None if strategy is None else json.loads(to_json(strategy))
+
+    @field_serializer("blend")
+    def _blend_as_text(self, blend: Expression | None) -> str | None:
+        return None if blend is None else repr(blend)
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """The model by its class: what it holds may be secret."""
+        for name, value in super().__repr_args__():
+            yield name, type(value).__name__ if name == "model" and value is not None else value
+
+    @dispatcher.span
+    def _postprocess_nodes(self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None) -> list[NodeWithScore]:
+        if not nodes:
+            return []
+        with self._reranking(nodes, query_bundle) as ranked:
+            if self._source is None:
+                found = self._reranker().rank(self._asked(query_bundle), candidates(nodes))
+                ranked.extend(to_nodes(nodes, found, self.keep_retrieval_score, self.blend is not None))
+                return ranked
+            points: Points = []
+            if places := split(nodes):
+                executor = self._source.executor()
+                tree = self._tree(nodes, places, executor.clients.engine)
+                plan = executor.plan(tree, self._scope(list(places)))
+                points = run(self._flow(plan, query_bundle), executor).points
+            ranked.extend(self._ranked(nodes, points))
+        return ranked
+
+    @dispatcher.span
+    async def _apostprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        if not nodes:
+            return []
+        with self._reranking(nodes, query_bundle) as ranked:
+            if self._source is None:
+                found = await self._reranker().arank(self._asked(query_bundle), candidates(nodes))
+                ranked.extend(to_nodes(nodes, found, self.keep_retrieval_score, self.blend is not None))
+                return ranked
+            points: Points = []
+            if places := split(nodes):
+                executor = self._source.async_executor()
+                tree = self._tree(nodes, places, executor.clients.engine)
+                plan = await executor.plan(tree, self._scope(list(places)))
+                points = (await arun(self._flow(plan, query_bundle), executor)).points
+            ranked.extend(self._ranked(nodes, points))
+        return ranked
+
+    def _reranking(self, nodes: list[NodeWithScore], bundle: QueryBundle | None) -> AbstractContextManager[list[NodeWithScore]]:
+        top_n = len(nodes) if self.top_n is None else self.top_n
+        # not the whole strategy: a learned one is long
+        name = f"Qdrant {type(self.strategy).__name__}" if self.model is None else shown_name(self.model)
+        return reranking(self.callback_manager, nodes, bundle, top_n, name)
+
+    def _reranker(self) -> Reranker:
+        check_top_n(self.top_n)
+        rescore = rescoring_of(self.on_error, self.missing_text, self.blend, self.top_n)
+        return Reranker(as_feedback_model(self.model), rescore)
+
+    def _asked(self, bundle: QueryBundle | None) -> Query:
+        if bundle is None:
+            raise QueryError("a model reads the query's text, and there is none: pass query_bundle or query_str")
+        return as_query(bundle, self.features)
+
+    def _tree(self, nodes: Sequence[NodeWithScore], places: Mapping[PointId, list[int]], engine: Engine) -> Stage:
+        """The strategy over the nodes' points."""
+        if self.score_source == "nodes":
+            if engine == "local" and len(places) > _LOCAL_SCORES:
+                raise QueryError(
+                    f"score_source='nodes' sends each node's score, and local mode takes seconds for {len(places)} of them: "
+                    f"use a server, or rescore at most {_LOCAL_SCORES} nodes"
+                )
+            return over_scored_nodes(self.strategy, {point: nodes[at[0]].get_score() for point, at in places.items()})
+        if self._prepared is None or self._prepared[0] is not self.strategy or self._prepared[1] != self.using:
+            self._prepared = self.strategy, self.using, over_nodes(self.strategy, self.using)
+        return self._prepared[2]  # the same object each time, so that it is planned once
+
+    def _scope(self, points: list[PointId]) -> Scope:
+        return Scope(
+            limit=len(points),  # all, since those that don't come back are missing
+            filter=models.Filter(must=[models.HasIdCondition(has_id=list(points))]),
+            shard_key_selector=self.shard_key_selector,
+            consistency=self.consistency,
+            timeout=self.timeout,
+            with_payload=False,
+        )
+
+    def _flow(self, plan: Plan, bundle: QueryBundle | None) -> Flow[Explained]:
+        if bundle is None and plan.strategy.needs():
+            listed = ", ".join(map(repr, sorted(plan.strategy.needs())))
+            raise QueryError(
+                f"{self.strategy!r} compares the query by {listed}, and there is none: pass query_bundle or query_str"
+            )
+        own_encoders = frozenset[str]() if self._source is None else self._source.own_encoders
+        return bundle_flow(plan, bundle or QueryBundle(""), self.features, own_encoders)
+
+    def _ranked(self, nodes: Sequence[NodeWithScore], points: Points) -> list[NodeWithScore]:
+        check_top_n(self.top_n)
+        return to_ranked_nodes(nodes, points, self.strategy, self.missing, self.keep_retrieval_score)[: self.top_n]
+
+
+def check_top_n(top_n: int | None) -> None:
+    """Check how many nodes are asked for.
+
+    Raises:
+        QueryError: not a whole number, or less than 1.
+    """
+    if top_n is not None and not is_whole(top_n, 1):
+        raise QueryError(f"top_n must be a whole number of at least 1, or None for all, got {top_n!r}")

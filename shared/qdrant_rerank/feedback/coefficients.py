@@ -1,0 +1,203 @@
+"""The three numbers of relevance feedback, with what they were fitted to; and their file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, Self, TypeAlias, get_args
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from ..checks import is_finite, is_whole
+from ..errors import FormatError, StrategyError
+from ..jsonlines import line_of
+from ..query import Target
+
+__all__ = ["LEAST_SEEDS", "Provenance", "Coefficients", "Mode", "Verdict", "read_coefficients"]
+
+Mode: TypeAlias = Literal["precision", "recall"]
+Verdict: TypeAlias = Literal["plain", "rerank", "feedback"]
+
+LEAST_SEEDS = 2
+"""A pair takes two seeds; with fewer there is no feedback."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What coefficients were fitted to: they mean nothing for another model, vector, mode or number of seeds.
+
+    Attributes:
+        mode: how they are to be used.
+        seeds: how many documents of the first search the feedback model scores.
+        model: the feedback model's fingerprint; None if unknown.
+        vector: the name of the dense vector that is compared; `""` is the unnamed one.
+        size: its dimensions; None if unknown.
+        distance: how it is compared, as Qdrant writes it, e.g. "Cosine"; None if unknown.
+        encoder: the fingerprint of the embedding model of queries; None if unknown.
+        recommends: what the fit found best: "plain" search, plain reranking ("rerank"), or "feedback"; None if not judged.
+        metrics: what it measured, by name.
+        data: a hash of the queries that it learned from.
+        versions: of the packages and the server.
+        date: of the fit, as ISO 8601.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    mode: Mode
+    seeds: int
+    model: str | None = None
+    vector: str | None = None
+    size: int | None = None
+    distance: str | None = None
+    encoder: str | None = None
+    recommends: Verdict | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    data: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    date: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.mode not in get_args(Mode):
+            raise StrategyError(f"the mode of a provenance is 'precision' or 'recall'; got {self.mode!r}")
+        if not is_whole(self.seeds, LEAST_SEEDS):
+            raise StrategyError(f"a provenance is for a whole number of at least {LEAST_SEEDS} seeds, got {self.seeds!r}")
+        if self.recommends is not None and self.recommends not in get_args(Verdict):
+            raise StrategyError(f"a provenance recommends 'plain', 'rerank' or 'feedback'; got {self.recommends!r}")
+
+    def differences(self, mode: Mode, seeds: int, using: str, target: Target) -> Iterator[str]:
+        """What differs from this provenance; what one side doesn't know isn't compared."""
+        info = target.schema.vectors.get(using)
+        distance = None if info is None or info.distance is None else info.distance.value
+        pairs: list[tuple[str, Any, Any]] = [
+            ("the mode", self.mode, mode),
+            ("the number of seeds", self.seeds, seeds),
+            ("the vector", self.vector, using),
+            ("the vector's size", self.size, None if info is None else info.size),
+            ("the distance", self.distance, distance),
+        ]
+        if self.model is not None:
+            pairs.append(("the feedback model", self.model, target.fingerprints.model()))
+        if self.encoder is not None and info is not None:
+            pairs.append(("the embedding model", self.encoder, target.fingerprints.encoder(using)))
+        for what, fitted, here in pairs:
+            if fitted is not None and here is not None and fitted != here:
+                yield f"{what} is {here!r}, was {fitted!r}"
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """The coefficients of Qdrant's "naive" relevance feedback, for one collection and one feedback model.
+
+    `score(x) = a·sim(q, x) + Σ c·conf^b·(sim(x⁺, x) - sim(x⁻, x))`, summed over all pairs of scored seeds whose feedback
+    scores differ, with `conf = s⁺ - s⁻ > 0`.
+
+    Args:
+        a: the weight of the query.
+        b: how much more a pair counts whose scores differ more; at least 0.
+        c: the weight of the feedback; 0 is plain search.
+        provenance: what they were fitted to; None for numbers from elsewhere.
+
+    Raises:
+        StrategyError: one isn't finite, or b is below 0.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    a: float
+    b: float
+    c: float
+    provenance: Provenance | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("a", "b", "c"):
+            value = getattr(self, name)
+            if not is_finite(value):
+                raise StrategyError(f"the coefficient {name} of relevance feedback must be a finite number, got {value!r}")
+            object.__setattr__(self, name, float(value))
+        if self.b < 0:
+            raise StrategyError(
+                f"the coefficient b of relevance feedback must be at least 0, got {self.b!r}: Qdrant refuses others, as pairs "
+                "of almost equal scores would then count most; fit again with fit_feedback, which keeps to that"
+            )
+        if self.provenance is not None and not isinstance(self.provenance, Provenance):
+            raise StrategyError(f"the provenance of coefficients must be a Provenance, got {self.provenance!r}")
+
+    @property
+    def plain(self) -> bool:
+        """Whether they say plain search: 1, 0, 0."""
+        return (self.a, self.b, self.c) == (1.0, 0.0, 0.0)
+
+    @classmethod
+    def from_official(cls, weights: Any, provenance: Provenance | None = None) -> Self:
+        """What the trainer of the package qdrant-relevance-feedback returned: `(a, b, c)`, or a mapping of these names.
+
+        Args:
+            weights: the trainer's result.
+            provenance: what it was trained on, so that it can be checked; without one a strategy asks for `trust=True`.
+
+        Raises:
+            StrategyError: it isn't three numbers, or b is below 0, which that trainer may return and Qdrant refuses.
+        """
+        values = weights.tolist() if hasattr(weights, "tolist") else weights
+        if isinstance(weights, Mapping):
+            values = [weights[name] for name in ("a", "b", "c") if name in weights]
+        if not isinstance(values, list | tuple) or len(values) != 3:
+            raise StrategyError(f"expected the three coefficients (a, b, c) that the trainer returned, got {weights!r}")
+        a, b, c = map(float, values)
+        return cls(a, b, c, provenance)
+
+    def with_provenance(self, **changes: Any) -> Self:
+        """The same numbers with a provenance changed by `changes`, or made of them."""
+        known = self.provenance
+        return replace(self, provenance=Provenance(**changes) if known is None else replace(known, **changes))
+
+    def to_json(self) -> str:
+        """The JSON text of the coefficients."""
+        return json.dumps(_ADAPTER.dump_python(self, mode="json", exclude_defaults=True), indent=2, ensure_ascii=False)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write them to a JSON file."""
+        Path(path).write_text(self.to_json() + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Coefficients:
+        """The coefficients in a JSON file: one that `save` wrote, or a strategy with relevance feedback outermost.
+
+        Raises:
+            FormatError: it holds neither; the message gives the line. OSError if the file can't be read.
+        """
+        try:
+            text = Path(path).read_text("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise FormatError(f"not UTF-8 text: {error}", path) from None
+        return read_coefficients(text, path)
+
+
+_ADAPTER: TypeAdapter[Coefficients] = TypeAdapter(Coefficients)
+
+
+def read_coefficients(text: str, path: str | PathLike[str] | None = None) -> Coefficients:
+    """The coefficients in JSON text; `path` is for error messages.
+
+    Raises:
+        FormatError: it holds none.
+    """
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise FormatError(f"not JSON: {error.msg} (column {error.colno})", path, error.lineno) from None
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"not coefficients: {error}", path) from None
+    inside: tuple[str | int, ...] = ()
+    if isinstance(value, dict) and value.get("kind") == "relevance_feedback":
+        value, inside = value.get("coefficients"), ("coefficients",)
+    try:
+        return _ADAPTER.validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        location = (*inside, *(part for part in first["loc"] if isinstance(part, str | int)))
+        where = f" (at {'.'.join(map(str, location))})" if location else ""
+        raise FormatError(f"not coefficients: {first['msg']}{where}", path, line_of(text, location)) from None

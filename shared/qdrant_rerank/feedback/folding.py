@@ -1,0 +1,132 @@
+"""What the seeds' scores make of the query: pairs, and one vector that searches as all of them together.
+
+For Cosine and Dot, `a·sim(q, x) + Σ c·conf^b·(sim(x⁺, x) - sim(x⁻, x))` is `sim(w, x)` with
+`w = a·q + Σ c·conf^b·(x⁺ - x⁻)`, as both are linear in their first vector: one nearest search instead of one comparison with
+each seed for each pair and point. For Cosine all vectors are of length 1, and the score is `|w|·cos(w, x)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from qdrant_client import models
+
+from .coefficients import Coefficients
+
+__all__ = ["Column", "Folded", "Pair", "folded", "native_query", "pairs_of", "similarity", "unit", "weights_of"]
+
+Column = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two seeds that the feedback model told apart.
+
+    Attributes:
+        better, worse: their places among the seeds that were scored.
+        confidence: the difference of their feedback scores, above 0.
+        weight: what the pair counts: `c·confidence^b`.
+    """
+
+    better: int
+    worse: int
+    confidence: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class Folded:
+    """The vector to search by, and what its similarities have to be multiplied by to be the formula's scores."""
+
+    vector: list[float]
+    scale: float
+
+
+def pairs_of(scores: Sequence[float], coefficients: Coefficients) -> list[Pair]:
+    """All pairs of seeds whose scores differ, most confident first."""
+    found = [
+        Pair(better, worse, high - low, float(coefficients.c * np.float64(high - low) ** coefficients.b))
+        for better, high in enumerate(scores)
+        for worse, low in enumerate(scores)
+        if high > low
+    ]
+    return sorted(found, key=lambda pair: -pair.confidence)
+
+
+def weights_of(scores: Column, b: float) -> Column:
+    """How much of each seed's vector the pairs add up to, for c = 1.
+
+    Args:
+        scores: shape (..., n).
+        b: the exponent.
+
+    Returns:
+        Shape (..., n); each row sums to 0. `Σ_j conf_ij^b - Σ_j conf_ji^b` for seed i, over the pairs with conf > 0.
+    """
+    difference = scores[..., :, None] - scores[..., None, :]
+    confidence = np.where(difference > 0, np.abs(difference), 1.0) ** b * (difference > 0)
+    weights: Column = confidence.sum(axis=-1) - confidence.sum(axis=-2)
+    return weights
+
+
+def folded(
+    query: Sequence[float], seeds: Sequence[Sequence[float]], scores: Sequence[float], coefficients: Coefficients, cosine: bool
+) -> Folded:
+    """The query's vector, shifted towards seeds with high scores and away from those with low ones.
+
+    Args:
+        query: of d numbers.
+        seeds: n stored vectors of d numbers.
+        scores: the n feedback scores.
+        coefficients: a, b, c.
+        cosine: whether vectors are compared by their cosine; else by their dot product.
+
+    Returns:
+        For Cosine a vector of length 1 (all zeros if nothing is left), else the vector itself with scale 1.
+    """
+    target, examples = np.asarray(query, np.float64), np.asarray(seeds, np.float64).reshape(len(scores), -1)
+    if cosine:
+        target, examples = unit(target), unit(examples)
+    shifted = coefficients.a * target
+    if len(scores):
+        shifted = shifted + coefficients.c * (weights_of(np.asarray(scores, np.float64), coefficients.b) @ examples)
+    if not cosine:
+        return Folded(shifted.tolist(), 1.0)
+    return Folded(unit(shifted).tolist(), float(np.linalg.norm(shifted)))
+
+
+def similarity(query: Sequence[float], stored: Sequence[float], distance: models.Distance | None) -> float:
+    """How alike two vectors are in the formula's terms: for Euclid and Manhattan minus the distance."""
+    first, second = np.asarray(query, np.float64), np.asarray(stored, np.float64)
+    match distance:
+        case models.Distance.EUCLID:
+            return -float(np.linalg.norm(first - second))
+        case models.Distance.MANHATTAN:
+            return -float(np.abs(first - second).sum())
+        case models.Distance.COSINE:
+            return float(unit(first) @ unit(second))
+        case _:
+            return float(first @ second)
+
+
+def unit(vectors: Column) -> Column:
+    """Vectors of length 1 along the last axis; zeros stay zeros."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    scaled: Column = vectors / np.where(lengths == 0, 1.0, lengths)
+    return scaled
+
+
+def native_query(
+    query: models.VectorInput, seeds: Sequence[Sequence[float]], scores: Sequence[float], coefficients: Coefficients
+) -> models.RelevanceFeedbackQuery:
+    """The same as Qdrant's own query, for servers since 1.17.
+
+    Seeds go as vectors, not as ids: an id that was deleted in the meantime would fail the whole query.
+    """
+    items = [models.FeedbackItem(example=list(seed), score=score) for seed, score in zip(seeds, scores, strict=True)]
+    naive = models.NaiveFeedbackStrategyParams(a=coefficients.a, b=coefficients.b, c=coefficients.c)
+    given = models.RelevanceFeedbackInput(target=query, feedback=items, strategy=models.NaiveFeedbackStrategy(naive=naive))
+    return models.RelevanceFeedbackQuery(relevance_feedback=given)

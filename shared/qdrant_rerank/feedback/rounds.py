@@ -1,0 +1,243 @@
+"""What `RelevanceFeedback` does: the two searches, the model's scores between and after them, and the notes on results."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from qdrant_client import models
+
+from ..careful import searched
+from ..errors import PlanWarning, QdrantRerankError, QueryError, ScoringError
+from ..payload import read_contents
+from ..query import Inputs, Query, Scope, Target, both
+from ..results import RankedPoint, noted, notes_of
+from ..selecting import selected
+from ..steps import Flow, Points, QueryVector, Score
+from ..strategies import embedded
+from ..ties import settled, widened
+from .leg import FeedbackLeg
+from .steering import Seed, Steering, steering, stored_vector
+
+if TYPE_CHECKING:
+    from .strategy import RelevanceFeedback
+
+__all__ = ["Rounds", "steered", "trimmed"]
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """What happened on the way to the results.
+
+    Attributes:
+        points: the results.
+        first: what the first search found, best first.
+        steering: what the seeds' scores made of the query.
+        inputs: what the second request was made from; without `steering` if there was none.
+    """
+
+    points: list[RankedPoint]
+    first: Points
+    steering: Steering
+    inputs: Inputs
+
+
+def steered(
+    strategy: RelevanceFeedback, query: Query, scope: Scope, target: Target, *, keep_vectors: bool = False
+) -> Flow[Rounds]:
+    """The results of a strategy (resolved), with what led to them; `keep_vectors` for `summed`, and `trimmed` afterwards.
+
+    Raises:
+        QueryError: the query has no text for the model to read, or its vector isn't known here.
+        ScoringError: the model's scores are unusable.
+    """
+    if strategy.reads and not query.text.strip():
+        raise QueryError(f"the query's text is empty ({query.text!r}): a model has to read it to score texts against it")
+    inputs = yield from embedded(query, strategy.needs(), target)
+    call = _Call(strategy, query, scope, target, inputs)
+    if keep_vectors:
+        call.scope = replace(scope, with_vectors=strategy.seed_scope(scope).with_vectors)
+    known = replace(query, vectors={**query.vectors, **inputs.vectors}, now=inputs.now)
+    call.first = yield from strategy.seeds.flow(known, strategy.seed_scope(scope), target)
+    yield from call.steer()
+    if not call.steering.why_not and strategy.mode == "recall":
+        points = yield from call.recalled()
+    elif call.inputs.steering is not None:
+        points = yield from call.precise()
+    else:
+        points = call.unsteered()
+    return Rounds(points, call.first, call.steering, call.inputs)
+
+
+class _Call:
+    """One query on its way: what was asked for, and what is known so far."""
+
+    def __init__(self, strategy: RelevanceFeedback, query: Query, scope: Scope, target: Target, inputs: Inputs) -> None:
+        self.strategy, self.query, self.scope, self.target, self.inputs = strategy, query, scope, target, inputs
+        self.first: Points = []
+        self.steering = Steering((), "not yet")
+        self.scored = 0
+
+    @property
+    def vector(self) -> QueryVector:
+        """The query's own vector, of those that are compared."""
+        found = self.inputs.vectors[self.strategy.compared]
+        if not isinstance(found, list) and not self.strategy.native:
+            raise QueryError(
+                f"the server embeds the query (models.{type(found).__name__}), so that its vector can't be shifted here: set "
+                "native=True, or embed the query with an encoder that runs here"
+            )
+        return found
+
+    # The first round
+
+    def steer(self) -> Flow[None]:
+        """Have the seeds scored, and make the second search's query of that."""
+        vector = self.vector
+        self.steering = Steering(tuple(self._seeds()), self._nothing_to_score())
+        if not self.steering.why_not:
+            try:
+                scores = yield from Score(self.query.text, [seed.text for seed in self.steering.to_score])
+                self.scored = len(scores)
+                self.steering = steering(self.strategy, self.steering.seeds, scores, vector, self._distance)
+            except Exception as error:
+                self._forgive(error, "results are those of the search without feedback")
+                self.steering = replace(self.steering, why_not=f"the model failed ({type(error).__name__})")
+        query = self.steering.query
+        if query is None and self.strategy.within is not None:  # its other legs have their say nevertheless
+            query = models.NearestQuery.model_construct(nearest=vector, mmr=None)
+        self.inputs = replace(self.inputs, steering=query)
+
+    @property
+    def _distance(self) -> models.Distance | None:
+        return self.target.schema.vectors[self.strategy.compared].distance
+
+    def _seeds(self) -> list[Seed]:
+        found = self.first[: self.strategy.seed_count]
+        texts = self._texts(found)
+        made = [
+            Seed(point.id, rank, text, stored_vector(point, self.strategy.compared))
+            for rank, (point, text) in enumerate(zip(found, texts, strict=True), 1)
+        ]
+        if self.strategy.mode == "precision":  # scores of others would have no use
+            return [seed if seed.vector is not None else replace(seed, text="") for seed in made]
+        return made
+
+    def _nothing_to_score(self) -> str:
+        """Why the model isn't asked; "" if it is."""
+        if self.strategy.idle and self.strategy.mode == "precision":
+            return "the coefficient c is 0"
+        seeds = self._seeds()
+        usable = sum(1 for seed in seeds if seed.text.strip() and seed.vector is not None)
+        if usable >= 2:
+            return ""
+        return f"{usable} of {len(seeds)} seeds found have a text and the vector {self.strategy.using!r}; a pair takes two"
+
+    def _texts(self, points: Points) -> list[str]:
+        texts = [self.target.payload.content(point.payload or {}).text for point in points]
+        if points and not any(text.strip() for text in texts):  # says whether it is the points or the mapping
+            read_contents(points, self.target.payload, self.target.schema.collection)
+        return texts
+
+    def _forgive(self, error: Exception, consequence: str) -> None:
+        ours = isinstance(error, QdrantRerankError) and not isinstance(error, ScoringError)
+        if self.strategy.on_error == "raise" or ours:
+            raise error
+        warnings.warn(PlanWarning(f"the model failed ({type(error).__name__}): {consequence}"), stacklevel=2)
+
+    # The second round
+
+    def unsteered(self) -> list[RankedPoint]:
+        """The first search's results."""
+        start = self.scope.offset or 0
+        return self._finished([noted(point) for point in self.first[start : start + self.scope.limit]])
+
+    def precise(self) -> Flow[list[RankedPoint]]:
+        """The second search's results."""
+        alone, threshold = isinstance(self.strategy.root, FeedbackLeg), self.scope.score_threshold
+        scope = replace(self.scope, score_threshold=None) if alone else self.scope
+        points = yield from self._search(scope)
+        if alone and threshold is not None and not self.steering.why_not:  # scores descend, so it may be applied afterwards
+            points = [point for point in points if point.score >= threshold]
+        given = self.steering.scores
+        return self._finished([noted(point, **_feedback(given.get(point.id))) for point in points])
+
+    def recalled(self) -> Flow[list[RankedPoint]]:
+        """All that the model scored in both rounds, in the order of its scores."""
+        seeds = self.first[: self.strategy.seed_count]
+        apart = models.Filter(must_not=[models.HasIdCondition(has_id=[point.id for point in seeds])])
+        scope = replace(
+            self.scope,
+            limit=self.strategy.reads - len(seeds),
+            offset=None,
+            score_threshold=None,
+            filter=both(self.scope.filter, apart),
+            with_payload=True,
+        )
+        found = yield from self._search(scope)
+        texts = self._texts(found)
+        read = [row for row, text in enumerate(texts) if text.strip()]
+        given, failed = dict(self.steering.scores), "no text"
+        if read:
+            try:
+                scores = yield from Score(self.query.text, [texts[row] for row in read])
+                self.scored += len(scores)
+                given |= {found[row].id: score for row, score in zip(read, scores, strict=True)}
+            except Exception as error:
+                self._forgive(error, "what the second search found comes last, each with the note 'not_rescored'")
+                failed = type(error).__name__
+        ranked = sorted((point for point in [*seeds, *found] if point.id in given), key=lambda point: -given[point.id])
+        last = [point for point in [*seeds, *found] if point.id not in given]
+        made = [noted(point, given[point.id], retrieval_score=point.score, **_feedback(given[point.id])) for point in ranked]
+        mute = {point.id for point, text in zip(found, texts, strict=True) if not text.strip()}
+        mute |= {seed.id for seed in self.steering.seeds if not seed.text.strip()}
+        made += [noted(point, not_rescored="no text" if point.id in mute else failed) for point in last]
+        return self._finished(self._cut(made))
+
+    def _search(self, scope: Scope) -> Flow[Points]:
+        wide = widened(scope)
+        root, inputs = self.strategy.root, self.inputs
+        request: Callable[[], Any] = lambda: [root.request(inputs, wide)]  # noqa: E731
+        [points] = yield from searched(request, scope, self.target)
+        points = settled(points, scope)
+        if not isinstance(root, FeedbackLeg) or self.steering.scale == 1.0:
+            return points
+        return [noted(point, point.score * self.steering.scale) for point in points]
+
+    def _cut(self, ranked: Sequence[RankedPoint]) -> list[RankedPoint]:
+        threshold = self.scope.score_threshold
+        if threshold is not None:
+            ranked = [point for point in ranked if point.score >= threshold or _failed(point)]
+        start = self.scope.offset or 0
+        return list(ranked[start : start + self.scope.limit])
+
+    def _finished(self, points: list[RankedPoint]) -> list[RankedPoint]:
+        """The points, copies all of them, with what is said of every result, and what of them the call wants to see."""
+        before = {point.id for point in self.first[: self.scope.reach]}
+        for point in points:
+            point.notes["surfaced_by_feedback"] = not self.steering.why_not and point.id not in before
+            point.notes["documents_scored"] = self.scored
+            if self.steering.why_not:
+                point.notes["not_steered"] = self.steering.why_not
+            point.payload = selected(point.payload, self.scope.with_payload)
+        return [trimmed(point, self.scope) for point in points]
+
+
+def trimmed(point: RankedPoint, scope: Scope) -> RankedPoint:
+    """The point, a copy of this module's, without the vectors that the call doesn't want to see."""
+    if scope.with_vectors is False:
+        point.vector = None
+    elif scope.with_vectors is not True and isinstance(point.vector, dict):
+        point.vector = {name: vector for name, vector in point.vector.items() if name in scope.with_vectors}
+    return point
+
+
+def _failed(point: models.ScoredPoint) -> bool:
+    """Whether it is the model's fault that there is no score to compare with a threshold."""
+    return bool(notes_of(point).get("not_rescored", "no text") != "no text")
+
+
+def _feedback(score: float | None) -> dict[str, float]:
+    return {} if score is None else {"feedback_score": score}

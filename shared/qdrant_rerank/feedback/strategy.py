@@ -1,0 +1,248 @@
+"""`RelevanceFeedback` as a value: what it takes, what it costs, and why it may not fit. What it does is in `rounds.py`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Self
+
+from qdrant_client import models
+
+from ..capabilities import FeatureName
+from ..errors import FormatError
+from ..lint import Lint
+from ..literals import literal
+from ..query import Inputs, Query, Scope, Target
+from ..reach import shortfalls
+from ..rescore import OnError
+from ..schema import Schema
+from ..stages.nearest import Nearest
+from ..steps import Flow, Points, Request
+from ..strategies import Cost, Stage, Strategy
+from .checking import check_coefficients, check_kinds, check_numbers, problems_of
+from .coefficients import Coefficients, Mode
+from .leg import FeedbackLeg
+
+__all__ = ["MANY_SEEDS", "READ", "SEEDS", "RelevanceFeedback"]
+
+SEEDS = 5
+"""How many documents the feedback model scores in the first round where the seeds set no limit."""
+READ = 25
+"""How many documents it scores in all in mode "recall" where no limit is set."""
+MANY_SEEDS = 8
+"""More seeds than this are seldom worth what they cost."""
+
+_PLAIN = Nearest(limit=SEEDS)
+_FOLDABLE = (models.Distance.COSINE, models.Distance.DOT)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class RelevanceFeedback(Strategy):
+    """A search steered by a feedback model's scores of the first results, so that it finds what they have in common.
+
+    Two rounds: the best `seeds` of a first search are scored by the executor's model, and their vectors, weighed by all
+    pairs of different scores, shift the query's vector for the second search; each round is one request. Results note
+    `surfaced_by_feedback` (whether the first search would not have returned them within the call's limit), `documents_scored`,
+    `feedback_score` if the model scored them, and `not_steered` with the reason where there was nothing to go by: then the
+    first search's results are returned as they are.
+
+    Args:
+        seeds: the first search, any stage; its limit is how many documents are scored (5 if None). The compared vector of
+            each comes back with it.
+        coefficients: from `fit_feedback`, for this collection, model, mode and number of seeds; `Coefficients(1, 0, 0)`,
+            which is plain search, may be used without.
+        mode: "precision": the second search's results as they are, seeds included, with the formula's scores. "recall": seeds
+            are kept out of the second search, the model scores all that it finds too, and all are ranked by the model.
+        limit: how many points it returns at most: in mode "recall" 25 if None, each of them scored, seeds included, so it is
+            the budget, equal to that of `Rescore(limit=…)`; in mode "precision" as many as the call asks for if None.
+        using: the dense vector that is compared; if None, that of the seeds or the collection's only one.
+        within: what runs as the second request, with a `FeedbackLeg` for the steered search, e.g.
+            `Fusion.rrf().over(FeedbackLeg(limit=100), Nearest("bm25", limit=100))`; only the steered search if None.
+        on_error: what happens when the model fails: "raise" its error, or "keep_order", which returns what was found so
+            far in the order of the search, flagged, and warns.
+        native: whether to send Qdrant's own relevance feedback query, for servers since 1.17, instead of one folded vector.
+            Both give the same results for Cosine and Dot, the folded one several times faster; for other distances only the
+            native one works and is used.
+        trust: use the coefficients although they were not fitted, or fitted to something else.
+
+    Raises:
+        StrategyError: an argument is wrong.
+    """
+
+    seeds: Stage = _PLAIN
+    coefficients: Coefficients | None = None
+    mode: Mode = "precision"
+    limit: int | None = None
+    using: str | None = None
+    within: Stage | None = None
+    on_error: OnError = "raise"
+    native: bool = False
+    trust: bool = False
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
+        check_numbers(self)
+        check_coefficients(self)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> RelevanceFeedback:
+        """The strategy in a JSON file: one that `fit_feedback(…).save` or `save` wrote, or a file of coefficients.
+
+        Coefficients alone are used as they were fitted: in that mode, on the best points of a plain search.
+
+        Raises:
+            FormatError: it holds no such strategy; the message gives the line. OSError if the file can't be read.
+        """
+        from ..serialise import load  # which knows all strategies, this one among them
+
+        coefficients = Coefficients.load(path)
+        if json.loads(Path(path).read_text("utf-8-sig")).get("kind") == "relevance_feedback":
+            found = load(path)
+            assert isinstance(found, RelevanceFeedback)
+            return found
+        fitted = coefficients.provenance
+        if fitted is None:
+            raise FormatError(
+                "these coefficients don't say what they were fitted to: make the strategy of them in Python", path
+            )
+        return cls(seeds=Nearest(fitted.vector, limit=fitted.seeds), coefficients=coefficients, mode=fitted.mode)
+
+    # What it is made of
+
+    @property
+    def weights(self) -> Coefficients:
+        """The coefficients, which are there once the strategy was made."""
+        assert self.coefficients is not None
+        return self.coefficients
+
+    @property
+    def seed_count(self) -> int:
+        """How many documents the first round scores."""
+        return SEEDS if self.seeds.limit is None else self.seeds.limit
+
+    @property
+    def reads(self) -> int:
+        """How many documents the model scores in all, at most."""
+        if self.mode == "recall":
+            return self.most or 0
+        return 0 if self.idle else self.seed_count
+
+    @property
+    def most(self) -> int | None:
+        """How many points it returns at most; None for as many as a call asks for."""
+        return READ if self.limit is None and self.mode == "recall" else self.limit
+
+    @property
+    def idle(self) -> bool:
+        """Whether the coefficients leave the seeds without effect on the second search."""
+        return self.weights.c == 0.0
+
+    @property
+    def compared(self) -> str:
+        """The name of the vector that is compared (of a resolved strategy)."""
+        assert self.using is not None
+        return self.using
+
+    @cached_property
+    def root(self) -> Stage:
+        """What runs as the second request."""
+        return FeedbackLeg(using=self.using) if self.within is None else self.within
+
+    @property
+    def cost(self) -> Cost:
+        return Cost(2 if self.reads or self.within is not None else 1, self.reads)
+
+    def needs(self) -> frozenset[str]:
+        return self.seeds.needs() | self.root.needs()
+
+    def resolved(self, schema: Schema) -> Self:
+        seeds = self.seeds.resolved(schema)
+        using = self.using if self.using is not None else _compared(seeds, schema)
+        info = schema.vectors.get(using or "")
+        native = self.native or (info is not None and info.kind == "dense" and info.distance not in _FOLDABLE)
+        within = None if self.within is None else _placed(self.within.resolved(schema), using)
+        return replace(self, seeds=seeds, using=using, within=within, native=native)
+
+    def stages(self) -> Iterator[Stage]:
+        yield from self.seeds.stages()
+        yield from self.root.stages()
+
+    def features(self) -> frozenset[FeatureName]:
+        own: frozenset[FeatureName] = frozenset({"relevance_feedback"} if self.native else ())
+        return super().features() | own
+
+    def problems(self, target: Target) -> Iterator[str]:
+        yield from problems_of(self, target)
+
+    def warnings(self, target: Target) -> Iterator[Lint]:
+        for part in (self.seeds, self.root):
+            yield from part.warnings(target)
+        fitted = self.weights.provenance
+        if fitted is not None and fitted.recommends not in (None, "feedback"):
+            better = "plain search" if fitted.recommends == "plain" else "plain reranking (Rescore)"
+            yield Lint("not-recommended", f"when these coefficients were fitted, {better} did as well or better: use that")
+        if self.seed_count > MANY_SEEDS:
+            slower = f", and the native query makes {self.seed_count**2} comparisons a point" if self.native else ""
+            yield Lint(
+                "many-seeds",
+                f"the model scores {self.seed_count} seeds before the second search{slower}: 3 to 5 do nearly as well",
+            )
+
+    def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:
+        if scope.group_by is not None:
+            yield "group_by can't be combined with RelevanceFeedback: groups have no vectors to learn from"
+            return
+        if self.most is not None and scope.reach > self.most:
+            yield (
+                f"the call asks for {scope.reach} points, but RelevanceFeedback returns {self.most}: raise its limit, or ask "
+                "for fewer"
+            )
+        yield from shortfalls(self.seeds, self.seed_count, "RelevanceFeedback scores")
+        if self.within is not None:
+            yield from shortfalls(self.within, scope.reach if self.mode == "precision" else self.reads, "the call asks for")
+
+    def first_requests(self, inputs: Inputs, scope: Scope) -> Iterator[Request]:
+        yield from self.seeds.first_requests(inputs, self.seed_scope(scope))
+
+    def seed_scope(self, scope: Scope) -> Scope:
+        """What the first search is asked for: the seeds, and what it would have returned by itself, with vectors and text."""
+        vectors: models.WithVector = True
+        if self.using and not isinstance(scope.with_vectors, bool):
+            vectors = list(dict.fromkeys([*scope.with_vectors, self.using]))
+        elif self.using and scope.with_vectors is False:
+            vectors = [self.using]
+        limit = max(self.seed_count, scope.reach)
+        return replace(scope, limit=limit, offset=None, score_threshold=None, with_payload=True, with_vectors=vectors)
+
+    def flow(self, query: Query, scope: Scope, target: Target) -> Flow[Points]:
+        from .rounds import steered  # which knows this class
+
+        return [*(yield from steered(self, query, scope, target)).points]
+
+    def __repr__(self) -> str:
+        changed = {each.name: value for each in fields(self) if (value := getattr(self, each.name)) != each.default}
+        return f"RelevanceFeedback({', '.join(f'{name}={literal(value)}' for name, value in changed.items())})"
+
+
+def _compared(seeds: Stage, schema: Schema) -> str | None:
+    """The vector that feedback is about: the seeds' dense one, if they compare just one, else the collection's only one."""
+    dense = list(
+        dict.fromkeys(
+            stage.vector
+            for stage in seeds.stages()
+            if stage.vector is not None and stage.vector in schema.vectors and schema.vectors[stage.vector].kind == "dense"
+        )
+    )
+    return dense[0] if len(dense) == 1 else schema.only_dense()
+
+
+def _placed(stage: Stage, using: str | None) -> Stage:
+    """The stage with the feedback leg told what it compares; the stage itself where it already knows."""
+    if isinstance(stage, FeedbackLeg):
+        return stage if stage.using is not None else replace(stage, using=using)
+    candidates = tuple(_placed(candidate, using) for candidate in stage.candidates)
+    return stage if candidates == stage.candidates else replace(stage, candidates=candidates)
