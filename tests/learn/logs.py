@@ -12,8 +12,8 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Executor, Nearest, affinity, field, score
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
-from qdrant_rerank.learn.features import Feature, FeatureLike
 from qdrant_rerank.learn.feature_log import FeatureLog
+from qdrant_rerank.learn.features import Feature, FeatureLike
 
 NAMES = ("dense", "year", "popularity")
 PLANTED = {"dense": 4.0, "year": 0.03, "popularity": 0.8}

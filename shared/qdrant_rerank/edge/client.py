@@ -42,7 +42,9 @@ class EdgeClient(Reading):
 
     def __init__(self, path: str | PathLike[str], *, collection: str | None = None) -> None:
         if path == ":memory:":
-            raise ClientError("qdrant-edge keeps its data in a folder: pass one, e.g. tempfile.mkdtemp(), instead of ':memory:'")
+            raise ClientError(
+                "qdrant-edge keeps its data in a folder: pass one, e.g. tempfile.mkdtemp(), instead of ':memory:'"
+            )
         self._folder = Folder(Path(path), collection)
         if self._folder.path.exists() and not self._folder.path.is_dir():
             raise ClientError(f"{self._folder.path} is a file; an EdgeClient takes a folder")

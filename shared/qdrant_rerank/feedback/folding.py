@@ -79,7 +79,7 @@ def folded(
 
     Args:
         query: of d numbers.
-        seeds: n stored vectors of d numbers.
+        seeds: n stored vectors of d numbers, at least one.
         scores: the n feedback scores.
         coefficients: a, b, c.
         cosine: whether vectors are compared by their cosine; else by their dot product.
@@ -90,9 +90,8 @@ def folded(
     target, examples = np.asarray(query, np.float64), np.asarray(seeds, np.float64).reshape(len(scores), -1)
     if cosine:
         target, examples = unit(target), unit(examples)
-    shifted = coefficients.a * target
-    if len(scores):
-        shifted = shifted + coefficients.c * (weights_of(np.asarray(scores, np.float64), coefficients.b) @ examples)
+    weights = weights_of(np.asarray(scores, np.float64), coefficients.b)
+    shifted = coefficients.a * target + coefficients.c * (weights @ examples)
     if not cosine:
         return Folded(shifted.tolist(), 1.0)
     return Folded(unit(shifted).tolist(), float(np.linalg.norm(shifted)))

@@ -6,7 +6,7 @@ Never more than the comparison's findings bear: a system is recommended only whe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from ..comparisons import Comparison, Difference
 from ..results import Evaluation
@@ -134,6 +134,7 @@ def _found(comparison: Comparison, systems: dict[str, System]) -> str:
                 f"No system is shown to be better than {base}: the best of the others, {label}, differs from it by {seen}, "
                 f"which chance alone would often do (p {_equals(row.p_adjusted)}{corrected})."
             )
+    assert_never(row.finding)
 
 
 def _all(comparison: Comparison) -> str:
@@ -159,6 +160,7 @@ def _next(comparison: Comparison, systems: dict[str, System]) -> str:
         case "no difference":
             needed = f"; about {row.topics_needed:,} queries would settle a difference this small" if row.topics_needed else ""
             return f"Keep the default, {base}{needed}{but}."
+    assert_never(row.finding)
 
 
 def _price(comparison: Comparison, row: Difference) -> str:

@@ -169,7 +169,8 @@ def _cost_figures(comparison: Comparison, systems: Mapping[str, System], draw: b
 def _gains(all_of_them: Sequence[Changed], comparison: Comparison, systems: Mapping[str, System], draw: bool) -> Figure:
     changed = all_of_them[0]
     label, base = changed.system.label, systems[comparison.baseline].label
-    text = f"{label} is better on {changed.wins}, the same on {changed.ties} and worse on {changed.losses} queries"
+    losses = count(changed.losses, "query", "queries")
+    text = f"{label} is better on {changed.wins}, the same on {changed.ties} and worse on {losses}"
     return Figure(
         alt=f"Differences in {comparison.measure} between {label} and {base}, query by query. {text}; the largest gain is "
         f"{max(changed.gains):+.4f}, the largest loss {min(changed.gains):+.4f}.",

@@ -26,6 +26,8 @@ _NEEDED: Final = (
     "p",
     "ceiling",
     "baseline",
+    "detectable",
+    "spent",
 )
 _SHOWN: Final = 12
 
@@ -96,9 +98,10 @@ def briefly(tuning: Any) -> str:
 def measured(tuning: Any) -> str:
     """What was measured on what, for a report on the tuning alone."""
     tried, topics = count(len(tuning.configurations), "configuration"), count(len(tuning.topics), "query", "queries")
+    were = "was" if len(tuning.configurations) == 1 else "were"
     return (
-        f"{tried} were tried on {topics} with known relevant documents and measured by {tuning.measure}, each choice judged on "
-        "queries that had no part in it."
+        f"{tried} {were} tried on {topics} with known relevant documents and measured by {tuning.measure}, each choice judged "
+        "on queries that had no part in it."
     )
 
 
@@ -162,15 +165,15 @@ def _effort(effort: Any) -> str:
 def _numbers(tuning: Any) -> Iterator[tuple[str, str]]:
     ceiling = tuning.ceiling
     yield "held-out gain of choosing like this", _gain(tuning)
-    if getattr(tuning, "detectable", None) is not None:
+    if tuning.detectable is not None:
         yield "smallest gain that so many queries would show", quality(tuning.detectable)
     yield "best possible order of the same candidates", quality(ceiling.value)
     yield "relevant documents among the candidates", f"{ceiling.recall:.1%} (candidates of each leg: {ceiling.depth})"
     for leg, recall in ceiling.leg_recall.items():
         yield f"of these found by {leg}", f"{recall:.1%}"
-    if spent := getattr(tuning, "spent", None):
-        took = f"{amount(float(spent.requests))} searches in {amount(float(spent.round_trips))} round trips"
-        yield "the tuning took", f"{took}, {amount(float(spent.model_texts))} texts read by a model"
+    spent = tuning.spent
+    took = f"{amount(float(spent.requests))} searches in {amount(float(spent.round_trips))} round trips"
+    yield "the tuning took", f"{took}, {amount(float(spent.model_texts))} texts read by a model"
 
 
 def _gain(tuning: Any) -> str:

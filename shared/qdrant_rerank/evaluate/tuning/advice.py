@@ -43,10 +43,16 @@ def reasons_of(case: Case) -> Iterator[str]:
     yield from _switch(case) if case.recommended else _keep(case)
     yield case.ceiling.advice
     if case.left_out:
-        first = case.left_out[0]
-        yield f"{len(case.left_out)} configurations were left out, e.g. {first.name}: {first.reason}."
+        first, more = case.left_out[0], len(case.left_out)
+        left = "1 configuration was left out," if more == 1 else f"{more} configurations were left out, e.g."
+        yield f"{left} {first.name}: {first.reason}."
     if case.failed:
-        yield f"{case.failed} topics could not be searched for and are left out of everything."
+        failed = (
+            "1 topic could not be searched for and is"
+            if case.failed == 1
+            else f"{case.failed} topics could not be searched for and are"
+        )
+        yield f"{failed} left out of everything."
     if case.synthetic:
         yield f"But these results are {SYNTHETIC_NOTE}."
 

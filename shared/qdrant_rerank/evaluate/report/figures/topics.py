@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from ..words import count
 from .svg import INK, drawn, undressed
 
 __all__ = ["gains_by_topic"]
@@ -43,7 +44,7 @@ def gains_by_topic(gains: Sequence[float], measure: str, better: str, baseline: 
         undressed(axes, "y")
         axes.set_ylim(-reach, reach)
         axes.set_xlim(0.3, len(ordered) + 0.7)
-        axes.set_xlabel(f"{len(ordered):,} queries, from the largest gain to the largest loss")
+        axes.set_xlabel(f"{count(len(ordered), 'query', 'queries')}, from the largest gain to the largest loss")
         axes.set_ylabel(f"difference in {measure}")
         axes.text(0.99, 0.97, f"▲ {better} better", transform=axes.transAxes, ha="right", va="top")
         axes.text(0.01, 0.03, f"▼ {baseline} better", transform=axes.transAxes, ha="left", va="bottom")
