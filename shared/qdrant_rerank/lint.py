@@ -57,7 +57,7 @@ def index_problems(expression: Expression, schema: Schema) -> Iterator[str]:
     """Payload indexes that a formula can't work with."""
     for key in payload_keys(expression):
         index = schema.indexes.get(key.key)
-        if key.index == models.PayloadSchemaType.FLOAT and index in _HIDE_NUMBERS:
+        if key.index == models.PayloadSchemaType.FLOAT and index is not None and index in _HIDE_NUMBERS:
             yield (
                 f"field({key.key!r}) reads a number, but the collection {schema.collection!r} has a {index.value} index on it, "
                 "which hides numbers from formulas: replace it by a float index"

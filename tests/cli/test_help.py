@@ -16,8 +16,10 @@ from qdrant_rerank import Fusion, Nearest, __version__, save
 from qdrant_rerank.cli.app import ABOUT, COMMANDS
 from qdrant_rerank.cli.helptext import paragraphs
 from qdrant_rerank.cli.reference import reference
+from qdrant_rerank.learn.log_files import write_log
 from tests.cli.local_server import LocalServer
 from tests.cli.support import run, succeeds, write_corpus
+from tests.learn.logs import planted
 from tests.models.tiny_cross_encoder import cross_encoder_folder
 from tests.models.tiny_models import onnx_folder
 
@@ -115,6 +117,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     onnx_folder(folder / "models" / "minilm")
     cross_encoder_folder(folder / "models" / "reranker")
     write_judgments(folder)
+    write_log(planted(topics=40, size=1600), folder / "log.csv")
+    succeeds("fit", folder / "log.csv", "-o", folder / "ranker.json")
     return folder
 
 
@@ -129,6 +133,9 @@ def test_the_examples_in_the_help_run(
     assert program == "qdrant-rerank"
     if command == "index":  # each example starts from nothing
         arguments = [{"./db": f"{tmp_path}/db", "docs": "new"}.get(argument, argument) for argument in arguments]
+    if command in ("features", "fit"):  # what others read stays as it is
+        place = arguments.index("-o") + 1
+        arguments[place] = str(tmp_path / arguments[place])
     if command == "demo" and "--query" not in arguments:  # the whole of it is run in its own tests
         arguments += ["--query", "market day"]
     ran = run(command, *arguments)

@@ -150,7 +150,7 @@ def flow(on: Target) -> Any:
     return searched(lambda: [models.QueryRequest(limit=2 if on.thorough else 1)], Scope(), on)
 
 
-def limits(steps: list[Any]) -> list[int]:
+def limits(steps: list[Any]) -> list[int | None]:
     return [step.requests[0].limit for step in steps if isinstance(step, Search)]
 
 

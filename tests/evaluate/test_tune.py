@@ -223,4 +223,4 @@ def test_a_topic_that_can_not_be_asked_is_left_out_and_told() -> None:
     tuning = tune(executor, broken, qrels, space=SPACE)
     assert list(tuning.failed) == ["t3"]
     assert len(tuning.topics) == 39
-    assert "1 topics could not be searched for" in tuning.recommendation
+    assert "1 topic could not be searched for and is left out" in tuning.recommendation

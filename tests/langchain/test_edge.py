@@ -113,8 +113,11 @@ class NotingClient(EdgeClient):
 async def test_the_event_loop_goes_on_between_the_queries_of_a_batch(folder: Path) -> None:
     with NotingClient(folder) as client:
         made = QdrantRerankRetriever(client=client, collection_name=DOCS, **parts(strategy=STRATEGIES["nested"]))
-        async with Ticks() as ticks:
-            answers = await made.asearch_batch([QUERY] * 300)
-        assert len(answers) == 300
-        within = [tick for tick in ticks.at if client.start < tick < client.end]
-        assert len(within) >= 3, (client.end - client.start, len(ticks.at))
+        for _ in range(5):  # a busy machine may keep the loop's thread from running for a while
+            async with Ticks() as ticks:
+                answers = await made.asearch_batch([QUERY] * 300)
+            assert len(answers) == 300
+            within = [tick for tick in ticks.at if client.start < tick < client.end]
+            if len(within) >= 3:
+                return
+    pytest.fail(f"the loop turned {len(within)} times in {client.end - client.start:.3f} s of a batch")

@@ -11,6 +11,8 @@ from .compare import compare
 from .demo import demo
 from .evaluate import evaluate
 from .explain import explain
+from .features import features
+from .fit import fit
 from .helptext import help_text
 from .index import index
 from .search import search
@@ -25,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,  # errors are reported by `failures.reported`, and never with local variables
 )
-COMMANDS = demo, index, search, explain, evaluate, compare, tune
+COMMANDS = demo, index, search, explain, evaluate, compare, tune, features, fit
 for command in COMMANDS:
     app.command(help=help_text(command.__doc__))(command)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from qdrant_client import models
@@ -26,7 +26,7 @@ class FeedbackLeg(Nearest):
     score there is the similarity to the steered vector: for Cosine the cosine, from -1 to 1.
     """
 
-    name: str | None = "feedback"
+    name: str | None = field(default="feedback", kw_only=True)  # after `using`, as in Nearest
 
     def resolved(self, schema: Schema) -> Self:
         return self  # RelevanceFeedback says which vector it compares

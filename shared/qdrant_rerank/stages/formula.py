@@ -134,8 +134,12 @@ class Formula(Stage):
     def _fixed_nodes(self) -> dict[int, Expression]:
         return fixed_nodes(self.expression)
 
-    @cached_property
+    @property
     def own_request_time(self) -> frozenset[str]:
+        return self._request_time
+
+    @cached_property
+    def _request_time(self) -> frozenset[str]:
         return frozenset(placeholder_features(self.expression))
 
     @cached_property

@@ -1,0 +1,152 @@
+"""`qdrant-rerank features`: what a formula over a strategy's candidates would see, with labels, as a file to fit to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from .. import Scope, Strategy, parse_expression
+from ..learn.feature_log import FeatureLog
+from ..learn.features import FeatureLike
+from ..learn.log_features import log_features
+from ..learn.log_files import write_log
+from ..learn.log_sampling import Negatives
+from ..schema import Kind
+from ..strategies import Stage
+from . import evaluate_options as e
+from . import model_options as m
+from . import options as o
+from .choose import Choice
+from .connect import Where, connected
+from .consoles import results_console
+from .failures import CommandError, reported, warn
+from .session import prepared
+
+__all__ = ["features"]
+
+
+@reported
+def features(
+    data: e.DataArgument,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The log: .jsonl (kept topic by topic; a run that broke off goes on from it), .csv, .parquet or .svm.",
+        ),
+    ],
+    feature: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--feature",
+            "-f",
+            metavar="NAME=TEXT",
+            help="A feature as a formula is written, e.g. \"rating=field('rating', 3)\"; may be given several times.",
+            show_default="the score of each leg",
+        ),
+    ] = None,
+    edge: o.EdgeOption = None,
+    path: o.PathOption = None,
+    url: o.UrlOption = None,
+    prefer_grpc: o.GrpcOption = False,
+    collection: o.CollectionOption = None,
+    qrels: e.QrelsOption = None,
+    split: e.SplitOption = "train",
+    strategy: o.StrategyOption = None,
+    hybrid: o.HybridOption = False,
+    using: o.UsingOption = None,
+    dense_vector: o.DenseVectorOption = None,
+    sparse_vector: o.SparseVectorOption = None,
+    limit: o.LimitOption = None,
+    drop_unjudged: Annotated[
+        bool,
+        typer.Option("--drop-unjudged", metavar="", help="Leave out candidates that nobody judged, else negatives."),
+    ] = False,
+    hard: Annotated[
+        int | None,
+        typer.Option("--hard", metavar="N", help="Of unjudged candidates keep the N best-ranked.", show_default="all of them"),
+    ] = None,
+    random: Annotated[
+        int,
+        typer.Option("--random", metavar="N", help="With --hard: and N drawn from the others, each standing for its share."),
+    ] = 20,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="For what is drawn.")] = 0,
+    batch: e.BatchOption = 16,
+    dense: m.DenseOption = None,
+    sparse: m.SparseOption = None,
+    late: m.LateOption = None,
+    debug: o.DebugOption = False,
+) -> None:
+    """Log what a formula would see of each candidate of each judged topic, for `fit`.
+
+    The candidates are those of the strategy's legs, searched as in serving; the features are computed as the engine does.
+
+    $ qdrant-rerank features judged.csv --edge ./db --hybrid -o log.csv
+
+    $ qdrant-rerank features judged.csv --edge ./db --hybrid -o log.jsonl -f "dense=score('dense')" -f "r=field('rating', 3)"
+    """
+    choice = Choice(strategy, None, hybrid, None, None, None, using, limit, dense_vector, sparse_vector)
+    negatives = None if hard is None else Negatives(hard, random)
+    topics, judged = e.judged_data(data, qrels, split)
+    with connected(Where(path, url, prefer_grpc, edge).settled()) as client:
+        models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
+        executor, plan = prepared(client, collection, choice, Scope(limit=1), models)
+        legs = _legs(plan.strategy, limit)
+        with e.shown_progress(str(data)) as progress:
+            log = log_features(
+                executor,
+                legs,
+                topics,
+                judged,
+                _features(feature or [], legs),
+                unjudged="drop" if drop_unjudged else "negative",
+                negatives=negatives,
+                path=output if output.suffix == ".jsonl" else None,
+                batch_size=batch,
+                seed=seed,
+                progress=progress,
+            )
+    if output.suffix != ".jsonl":
+        write_log(log, output)
+    _tell(log, output)
+
+
+def _legs(strategy: Strategy, limit: int | None) -> tuple[Stage, ...]:
+    """The stages that find the strategy's candidates; a plain search is its own."""
+    if not isinstance(strategy, Stage):
+        raise CommandError(f"features are logged of strategies that Qdrant runs alone, not of {strategy!r}")
+    if strategy.candidates:
+        return strategy.candidates
+    return (replace(strategy, limit=strategy.limit or limit),)
+
+
+def _features(given: list[str], legs: tuple[Stage, ...]) -> dict[str, FeatureLike]:
+    found: dict[str, FeatureLike] = {}
+    for text in given or [f"{leg.title}=score({leg.title!r})" for leg in legs]:
+        name, equals, expression = text.partition("=")
+        if not equals or not name.strip():
+            raise CommandError(f"--feature {text}: write NAME=FORMULA, e.g. \"rating=field('rating', 3)\"")
+        if name.strip() in found:
+            raise CommandError(f"--feature {text}: there are two features {name.strip()!r}")
+        found[name.strip()] = parse_expression(expression.strip())
+    return found
+
+
+def _tell(log: FeatureLog, output: Path) -> None:
+    coverage = log.coverage
+    relevant, missed = int(log.relevant().sum()), sum(map(len, coverage.missed.values()))
+    console = results_console()
+    console.print(Text(f"{output}: {len(log)} rows of {coverage.topics} topics, {relevant} relevant"), soft_wrap=True)
+    if missed:
+        console.print(Text(f"{missed} relevant documents were found by no leg, where no formula helps"), style="yellow")
+    if coverage.unjudged:
+        console.print(Text(f"{len(coverage.unjudged)} topics without judgments were left out"), style="yellow")
+    for topic, error in list(coverage.failed.items())[:5]:
+        warn(f"topic {topic!r} failed: {error}")

@@ -1,0 +1,80 @@
+"""Features and legs as JSON and back: what makes a log or a ranker usable without the program that wrote it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+from ..errors import FormatError, StrategyError
+from ..expressions.nodes import Expression
+from ..serialise import from_json, to_json
+from ..stages import Formula
+from ..strategies import Stage
+from .features import Category, Feature
+
+__all__ = ["feature_json", "features_of", "legs_json", "legs_of"]
+
+
+def feature_json(feature: Feature | Category) -> Any:
+    """A feature as plain JSON values."""
+    if isinstance(feature, Category):
+        return {"category": feature.key, "values": None if feature.values is None else list(feature.values)}
+    found: dict[str, Any] = {"expression": json.loads(to_json(feature.expression)), "text": repr(feature.expression)}
+    return found if feature.missing is None else found | {"missing": feature.missing}
+
+
+def features_of(value: Any, path: str | PathLike[str] | None = None) -> dict[str, Feature | Category]:
+    """The features by name that `feature_json` wrote of each.
+
+    Raises:
+        FormatError: they aren't features.
+    """
+    if not isinstance(value, Mapping) or not value:
+        raise FormatError(f"features must be an object of name to feature, got {json.dumps(value)[:100]}", path)
+    return {str(name): _feature(str(name), item, path) for name, item in value.items()}
+
+
+def _feature(name: str, value: Any, path: str | PathLike[str] | None) -> Feature | Category:
+    try:
+        match value:
+            case {"category": str(key)}:
+                return Category(key, value.get("values"))
+            case {"expression": expression}:
+                return Feature(_expression(expression), value.get("missing"))
+            case _:
+                raise StrategyError(f"neither an expression nor a category: {json.dumps(value)[:100]}")
+    except (FormatError, StrategyError, TypeError) as error:
+        raise FormatError(f"the feature {name!r}: {error}", path) from error
+
+
+def _expression(value: Any) -> Expression:
+    made = from_json(json.dumps({"kind": "formula", "expression": value}))
+    assert isinstance(made, Formula)
+    return made.expression
+
+
+def legs_json(legs: tuple[Stage, ...]) -> list[Any]:
+    """Legs as plain JSON values."""
+    return [json.loads(to_json(leg)) for leg in legs]
+
+
+def legs_of(value: Any, path: str | PathLike[str] | None = None) -> tuple[Stage, ...]:
+    """The legs that `legs_json` wrote.
+
+    Raises:
+        FormatError: they aren't stages.
+    """
+    if not isinstance(value, list):
+        raise FormatError(f"legs must be a list of stages, got {json.dumps(value)[:100]}", path)
+    legs: list[Stage] = []
+    for item in value:
+        try:
+            made = from_json(json.dumps(item))
+        except FormatError as error:
+            raise FormatError(f"a leg: {error.message}", path) from error
+        if not isinstance(made, Stage):
+            raise FormatError(f"a leg must be a stage, which Qdrant runs alone, got {made!r}", path)
+        legs.append(made)
+    return tuple(legs)

@@ -1,0 +1,198 @@
+"""Whether a collection's values have moved away from those that a ranker was trained on.
+
+The population stability index of a feature is `Σ (now − then) · ln(now / then)` over the shares of the bins that held a tenth
+each in training (Siddiqi, "Credit Risk Scorecards", 2006; a symmetric Kullback-Leibler divergence). By custom, below 0.1
+nothing has happened, from 0.25 on the model should be fitted again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+
+from ..checks import is_whole
+from ..errors import PlanError, StrategyError
+from ..evaluate.plain import Plain
+from ..evaluate.topics import Topics
+from ..executor import Executor
+from ..expressions.evaluation import Table
+from ..query import Scope
+from ..steps import run, together
+from .feature_log import Reference
+from .features import Category, Feature
+from .log_columns import computed, is_payload_only, lacking, selector
+from .log_legs import Legs, found
+from .ranker import LearnedRanker
+from .sampling import stored_points
+from .solving import Array
+
+__all__ = ["Drift", "FeatureDrift", "check_fields", "drift", "psi"]
+
+Verdict: TypeAlias = Literal["stable", "moved", "far", "gone"]
+MOVED: Final = 0.1
+FAR: Final = 0.25
+_LEAST_SHARE: Final = 1e-4
+_SAID: Final[Mapping[str, str]] = {
+    "stable": "as in training",
+    "moved": "has moved: look at it",
+    "far": "is far from what was trained on: fit again",
+    "gone": "no point has it: it counts as its default everywhere",
+}
+
+
+@dataclass(frozen=True)
+class FeatureDrift(Plain):
+    """How far one feature has moved.
+
+    Attributes:
+        name: the feature's.
+        psi: the population stability index.
+        missing: share of points that lack a payload key that it reads, now.
+        missing_then: the same in training.
+        verdict: `stable` below 0.1, `moved` below 0.25, `far` from there on; `gone` if no point has its payload key.
+    """
+
+    name: str
+    psi: float
+    missing: float
+    missing_then: float
+    verdict: Verdict
+
+    def __str__(self) -> str:
+        lack = f", {self.missing:.0%} lack it ({self.missing_then:.0%} then)" if self.missing != self.missing_then else ""
+        return f"{self.name!r} {_SAID[self.verdict]} (PSI {self.psi:.3f}{lack})"
+
+
+@dataclass(frozen=True)
+class Drift(Plain):
+    """How far a ranker's features have moved.
+
+    Attributes:
+        features: one each, the farthest first.
+        points: how many points, or candidates, were looked at.
+        compared: `stored points`, or `candidates` of topics.
+        left_out: features that can't be compared this way: those that read scores or request-time values need topics.
+    """
+
+    features: tuple[FeatureDrift, ...]
+    points: int
+    compared: str
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def is_stable(self) -> bool:
+        """Whether every feature that could be compared is as in training."""
+        return all(one.verdict == "stable" for one in self.features)
+
+    def __str__(self) -> str:
+        lines = [str(one) for one in self.features]
+        if self.left_out:
+            lines.append(f"not compared (give topics=): {', '.join(map(repr, self.left_out))}")
+        return "\n".join([f"{self.points} {self.compared}", *lines])
+
+
+def psi(then: Sequence[float], now: Sequence[float]) -> float:
+    """The population stability index of two lists of shares; empty bins count as 0.0001."""
+    pairs = ((max(one, _LEAST_SHARE), max(two, _LEAST_SHARE)) for one, two in zip(then, now, strict=True))
+    return sum((two - one) * math.log(two / one) for one, two in pairs)
+
+
+def drift(
+    executor: Executor, ranker: LearnedRanker, *, sample: int = 1000, topics: Topics | None = None, batch_size: int = 16
+) -> Drift:
+    """How far the features' values are from those in training.
+
+    Like is compared with like: stored points with the stored points that were sampled when the log was made, or with
+    `topics` the candidates of recent queries with the candidates in the log, which covers scores and request-time values.
+
+    Args:
+        executor: the collection.
+        ranker: with what it was trained on.
+        sample: how many stored points to draw.
+        topics: queries, e.g. of the last week; they need no judgments. Their candidates are looked at instead.
+        batch_size: how many topics share a round trip.
+
+    Raises:
+        StrategyError: the ranker keeps nothing to compare with, or an argument is wrong.
+        PlanError: the collection is empty, or doesn't fit the legs.
+    """
+    if not is_whole(sample, 1) or not is_whole(batch_size, 1):
+        raise StrategyError(f"sample and batch_size must be at least 1, got {sample!r} and {batch_size!r}")
+    then = ranker.reference if topics is None else ranker.quantiles
+    features = {name: feature for name, feature in ranker.features.items() if name in then}
+    if not features:
+        hint = "log features with sample= above 0, or give topics=" if topics is None else "fit it with fit_logistic"
+        raise StrategyError(f"this ranker doesn't know how its features were distributed: {hint}")
+    if topics is None:
+        tables = [_stored(executor, features, sample)]
+    else:
+        tables = _candidates(executor, ranker, topics, batch_size)
+    if not sum(map(len, tables)):
+        raise PlanError([f"nothing was found in {executor.collection!r}: there is nothing to compare"])
+    values = np.concatenate([computed(features, table) for table in tables if len(table)])
+    payloads = tables[0].payloads if topics is None else None
+    judged = [
+        _judged(name, then[name], values[:, number], _missing(feature, values[:, number], payloads))
+        for number, (name, feature) in enumerate(features.items())
+    ]
+    judged.sort(key=lambda one: (one.verdict != "gone", -one.psi))
+    left_out = tuple(name for name in ranker.features if name not in features)
+    return Drift(tuple(judged), len(values), "stored points" if topics is None else "candidates", left_out)
+
+
+def check_fields(executor: Executor, ranker: LearnedRanker, *, sample: int = 200) -> None:
+    """Refuse a collection whose points lack payload keys that the ranker reads.
+
+    Raises:
+        PlanError: of `sample` random points none has the key; lists every such key.
+    """
+    payload_features = {name: one for name, one in ranker.features.items() if is_payload_only(one)}
+    if not payload_features:
+        return
+    table = _stored(executor, payload_features, sample)
+    gone = [name for name, feature in payload_features.items() if lacking(feature, table.payloads) == 1.0]
+    if gone:
+        raise PlanError(
+            f"the ranker reads {name!r} ({_read(payload_features[name])}), but none of {len(table)} random points of "
+            f"{executor.collection!r} has it: it was learned on another collection, or the payload keys have changed"
+            for name in gone
+        )
+
+
+def _read(feature: Feature | Category) -> str:
+    return repr(feature.key if isinstance(feature, Category) else feature.expression)
+
+
+def _missing(feature: Feature | Category, values: Array, payloads: Sequence[Mapping[str, Any]] | None) -> float:
+    """The share that lacks the feature: by the payload where that is known of training too, else by what is NaN."""
+    return float(np.isnan(values).mean()) if payloads is None else lacking(feature, payloads)
+
+
+def _judged(name: str, then: Reference, values: Array, missing: float) -> FeatureDrift:
+    index = psi(then.shares, then.shares_of(values))
+    verdict: Verdict = "stable" if index < MOVED else "moved" if index < FAR else "far"
+    if missing == 1.0 > then.missing:
+        verdict = "gone"
+    return FeatureDrift(name, index, missing, then.missing, verdict)
+
+
+def _stored(executor: Executor, features: Mapping[str, Feature | Category], sample: int) -> Table:
+    points = stored_points(executor, selector(features, []), sample)
+    return Table([point.payload or {} for point in points], [point.id for point in points])
+
+
+def _candidates(executor: Executor, ranker: LearnedRanker, topics: Topics, batch_size: int) -> list[Table]:
+    target, moment = executor.target(), dt.datetime.now(dt.UTC)
+    legs = Legs.of(ranker.legs, Scope(with_payload=selector(ranker.features, [])), target)
+    executor.plan(legs.formula)
+    tables: list[Table] = []
+    for start in range(0, len(topics), batch_size):
+        batch = topics.items[start : start + batch_size]
+        flows = [found(legs, replace(one.query, now=one.now or moment), target, one.filter) for one in batch]
+        tables += [candidates.table for candidates in run(together(flows), executor)]
+    return tables

@@ -1,0 +1,209 @@
+"""Logged features: one row for each topic and candidate, as numpy columns; what models are fitted to.
+
+Nothing here asks Qdrant (`log_features.py`) or reads files (`log_files.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FitError, StrategyError
+from ..evaluate.plain import Plain, frame
+from ..strategies import Stage
+from .features import Category, Feature
+
+__all__ = ["FeatureLog", "LogCoverage", "Reference"]
+
+BINS: Final = 10
+
+
+@dataclass(frozen=True)
+class Reference(Plain):
+    """How a feature was distributed when it was logged, for telling later whether it has moved.
+
+    Attributes:
+        edges: rising bounds between bins; values at a bound belong to the bin below it.
+        shares: of each bin (one more than `edges`); they sum to 1.
+        missing: share of the values that were NaN, or of points that lack a payload key that the feature reads.
+    """
+
+    edges: tuple[float, ...]
+    shares: tuple[float, ...]
+    missing: float = 0.0
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64], missing: float = 0.0, weights: NDArray[np.float64] | None = None) -> Reference:
+        """The distribution of `values`, in ten bins of about equal share (fewer where values repeat)."""
+        known = ~np.isnan(values)
+        kept = values[known]
+        if not len(kept):
+            return cls((), (1.0,), missing)
+        inner = np.unique(np.quantile(kept, np.linspace(0, 1, BINS + 1)[1:-1], method="lower"))
+        edges = tuple(inner[inner < kept.max()].tolist())
+        return cls(edges, cls._shares(kept, edges, None if weights is None else weights[known]), missing)
+
+    def shares_of(self, values: NDArray[np.float64]) -> tuple[float, ...]:
+        """The share of other values in each of these bins."""
+        kept = values[~np.isnan(values)]
+        return self._shares(kept, self.edges, None) if len(kept) else tuple(0.0 for _ in self.shares)
+
+    @staticmethod
+    def _shares(
+        values: NDArray[np.float64], edges: tuple[float, ...], weights: NDArray[np.float64] | None
+    ) -> tuple[float, ...]:
+        counts = np.bincount(np.searchsorted(np.array(edges), values, side="left"), weights, minlength=len(edges) + 1)
+        return tuple((counts / counts.sum()).tolist())
+
+
+@dataclass(frozen=True)
+class LogCoverage(Plain):
+    """What a log holds, and what it leaves out.
+
+    Attributes:
+        topics: how many topics have rows.
+        unjudged: topics without any judgment, left out.
+        without_relevant: topics of which no logged row is relevant; kept, as they have negatives.
+        without_candidates: topics that no leg found anything for; they have no rows.
+        missed: relevant documents that no leg found, by topic.
+        fetched: how many of them were fetched and logged all the same.
+        failed: topics that ended with an error, with its text; they have no rows.
+    """
+
+    topics: int = 0
+    unjudged: tuple[str, ...] = ()
+    without_relevant: tuple[str, ...] = ()
+    without_candidates: tuple[str, ...] = ()
+    missed: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    fetched: int = 0
+    failed: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureLog:
+    """Features of n candidates, with their grades.
+
+    Attributes:
+        features: what was computed, by name, in the order of the columns.
+        legs: the stages that found the candidates.
+        topics: shape (n,), topic ids.
+        documents: shape (n,), document ids.
+        grades: shape (n,), whole numbers; 0 where nobody judged.
+        judged: shape (n,), whether somebody did.
+        weights: shape (n,), how many candidates each row stands for: 1, or more where negatives were sampled.
+        values: shape (n, number of features).
+        reference: how payload features are distributed over all stored points, by name.
+        coverage: what the log leaves out.
+
+    Raises:
+        StrategyError: the columns differ in length.
+    """
+
+    features: Mapping[str, Feature | Category]
+    legs: tuple[Stage, ...]
+    topics: NDArray[np.str_]
+    documents: NDArray[np.str_]
+    grades: NDArray[np.int64]
+    judged: NDArray[np.bool_]
+    weights: NDArray[np.float64]
+    values: NDArray[np.float64]
+    reference: Mapping[str, Reference] = field(default_factory=dict[str, Reference])
+    coverage: LogCoverage = field(default_factory=LogCoverage)
+
+    def __post_init__(self) -> None:
+        size, width = len(self.topics), len(self.features)
+        lengths = {name: len(getattr(self, name)) for name in ("documents", "grades", "judged", "weights", "values")}
+        if any(length != size for length in lengths.values()) or self.values.shape != (size, width):
+            raise StrategyError(
+                f"the columns of a log must have a row each for the same candidates and a column for each of {width} features: "
+                f"topics has {size} rows, {lengths}, values is {self.values.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.topics)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features' names, in the order of the columns."""
+        return tuple(self.features)
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """One feature's values, shape (n,). Raises KeyError."""
+        if name not in self.features:
+            raise KeyError(name)
+        return self.values[:, self.names.index(name)]
+
+    def relevant(self, least_grade: int = 1) -> NDArray[np.bool_]:
+        """Shape (n,): whether each row's grade reaches `least_grade`."""
+        return self.grades >= least_grade
+
+    @property
+    def topic_ids(self) -> tuple[str, ...]:
+        """The topics, each once, in order of first appearance."""
+        return tuple(dict.fromkeys(self.topics.tolist()))
+
+    def only(self, topics: Collection[str]) -> FeatureLog:
+        """The rows of these topics, e.g. half of them for calibration.
+
+        Raises:
+            FitError: none of them has rows.
+        """
+        kept = np.isin(self.topics, np.array(sorted(topics), dtype=np.str_))
+        if not kept.any():
+            raise FitError(f"the log has no rows of these {len(topics)} topics; it has {len(self.topic_ids)} other ones")
+        return self.rows(kept)
+
+    def split(self, share: float = 0.5, seed: int = 0) -> tuple[FeatureLog, FeatureLog]:
+        """Two logs of different topics: `share` of them chosen at random, and the others.
+
+        Raises:
+            FitError: one of the two would be empty.
+        """
+        ids = sorted(self.topic_ids)
+        chosen = np.random.default_rng(seed).permutation(len(ids))[: round(share * len(ids))]
+        first = {ids[number] for number in chosen}
+        return self.only(first), self.only(set(ids) - first)
+
+    def rows(self, kept: NDArray[Any]) -> FeatureLog:
+        """The rows that a mask or an array of numbers picks."""
+        columns = {name: getattr(self, name)[kept] for name in _COLUMNS}
+        return replace(self, **columns)
+
+    @property
+    def fingerprint(self) -> str:
+        """A short text that is the same for the same rows, in whatever order."""
+        order = np.lexsort((self.documents, self.topics))
+        digest = hashlib.sha256("\n".join(self.names).encode())
+        for name in ("topics", "documents"):
+            digest.update("\n".join(getattr(self, name)[order].tolist()).encode())
+        for name in ("grades", "weights", "values"):
+            digest.update(np.ascontiguousarray(getattr(self, name)[order].astype("<f8")).tobytes())
+        return digest.hexdigest()[:16]
+
+    def to_frame(self) -> Any:
+        """A `pandas.DataFrame` with the columns topic, document, grade, judged, weight and the features.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return frame(self.as_rows())
+
+    def as_rows(self) -> Iterable[dict[str, Any]]:
+        """The rows as mappings, in order."""
+        for row in range(len(self)):
+            head = {
+                "topic": str(self.topics[row]),
+                "document": str(self.documents[row]),
+                "grade": int(self.grades[row]),
+                "judged": bool(self.judged[row]),
+                "weight": float(self.weights[row]),
+            }
+            yield head | dict(zip(self.names, self.values[row].tolist(), strict=True))
+
+
+_COLUMNS = ("topics", "documents", "grades", "judged", "weights", "values")

@@ -1,0 +1,119 @@
+"""Features computed for points with numpy: what a row of a log holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from qdrant_client.local.payload_value_extractor import value_by_key
+
+from ..errors import StrategyError
+from ..expressions import columns
+from ..expressions.evaluation import Table, evaluate
+from ..expressions.inspect import candidate_scores, payload_keys, placeholder_features, walk
+from ..expressions.nodes import Constant, Field, Now, Raw
+from .features import Category, Feature, FeatureLike, Features
+
+__all__ = ["computed", "featured", "is_payload_only", "keys_of", "lacking", "selector"]
+
+Known = Mapping[str, Feature | Category]
+RESERVED: Final = ("topic", "document", "grade", "judged", "weight")
+
+
+def featured(features: Features) -> dict[str, Feature | Category]:
+    """The features by name, checked.
+
+    Raises:
+        StrategyError: there are none, they have no names, or one can't be logged.
+    """
+    if not isinstance(features, Mapping) or not features:
+        raise StrategyError(f"features is a map of name to expression, e.g. {{'dense': score('dense')}}; got {features!r}")
+    found: dict[str, Feature | Category] = {}
+    for name, feature in features.items():
+        if not isinstance(name, str) or not name or name in RESERVED or any(sign in name for sign in ",\n\r"):
+            raise StrategyError(
+                f"a feature's name must be text without commas, and none of {', '.join(RESERVED)}; got {name!r}"
+            )
+        try:
+            found[name] = _checked(feature)
+        except StrategyError as error:
+            raise StrategyError(f"the feature {name!r}: {error}") from None
+    return found
+
+
+def _checked(feature: FeatureLike) -> Feature | Category:
+    made = feature if isinstance(feature, Feature | Category) else Feature(feature)
+    if isinstance(made, Feature) and any(isinstance(node, Raw) for node in walk(made.expression)):
+        raise StrategyError("a raw expression can be computed by an engine only: write it with this package's functions")
+    return made
+
+
+def computed(features: Known, table: Table) -> NDArray[np.float64]:
+    """The features of the table's n points: shape (n, number of features); NaN for what may be missing and is."""
+    found = [_column(feature, table) for feature in features.values()]
+    return np.column_stack(found) if len(table) else np.empty((0, len(features)))
+
+
+def _column(feature: Feature | Category, table: Table) -> NDArray[np.float64]:
+    if isinstance(feature, Category):
+        return np.array([_code(feature, payload) for payload in table.payloads], dtype=np.float64)
+    if feature.missing == "nan" and isinstance(feature.expression, Field):
+        return columns.numbers(feature.expression.key, table.payloads)
+    return evaluate(feature.expression, table)
+
+
+def _code(feature: Category, payload: Mapping[str, Any]) -> float:
+    """The category's number; NaN for none, several and those that aren't listed."""
+    found = value_by_key(dict(payload), feature.key)
+    value = found[0] if found is not None and len(found) == 1 else None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return np.nan
+    if feature.values is None:
+        if isinstance(value, str):
+            raise StrategyError(
+                f"the category {feature.key!r} holds text ({value!r}), which a log writes as a number: "
+                f"list the values, Category({feature.key!r}, [{value!r}, …])"
+            )
+        return float(value)
+    return float(feature.values.index(value)) if value in feature.values else np.nan
+
+
+def keys_of(features: Known) -> list[str]:
+    """The payload keys that the features read."""
+    keys: dict[str, None] = {}
+    for feature in features.values():
+        read = [feature.key] if isinstance(feature, Category) else [key.key for key in payload_keys(feature.expression)]
+        keys.update(dict.fromkeys(read))
+    return list(keys)
+
+
+def selector(features: Known, more: Sequence[str]) -> bool | list[str]:
+    """What of the payload the features need, as root keys; all of it where a key is quoted."""
+    keys = [*keys_of(features), *more]
+    if any('"' in key for key in keys):
+        return True
+    return list(dict.fromkeys(key.partition(".")[0].partition("[")[0] for key in keys))
+
+
+def is_payload_only(feature: Feature | Category) -> bool:
+    """Whether the feature is the same for a point whatever is asked."""
+    if isinstance(feature, Category):
+        return True
+    expression = feature.expression
+    asked = candidate_scores(expression) or placeholder_features(expression)
+    constant = all(isinstance(node, Constant) for node in walk(expression))
+    return not asked and not constant and not any(isinstance(node, Now) for node in walk(expression))
+
+
+def lacking(feature: Feature | Category, payloads: Sequence[Mapping[str, Any]]) -> float:
+    """The share of points that lack a payload key that the feature reads; 0 without points."""
+    keys = keys_of({"": feature})
+    lack = [any(_is_empty(payload, key) for key in keys) for payload in payloads]
+    return float(np.mean(lack)) if lack else 0.0
+
+
+def _is_empty(payload: Mapping[str, Any], key: str) -> bool:
+    found = value_by_key(dict(payload), key)
+    return not found or all(value is None for value in found)

@@ -1,0 +1,231 @@
+"""Logs in files: JSON lines, CSV, Parquet, and SVMlight with `qid:` as ranking libraries read it.
+
+JSON lines and Parquet hold the features' definitions and the legs too. CSV and SVMlight have no place for them: they are
+in a second file beside it, `NAME.meta.json`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from ..errors import FormatError, MissingExtra
+from ..evaluate.lines import lines_of, rows_of
+from .definitions import feature_json, features_of, legs_json, legs_of
+from .feature_log import FeatureLog, LogCoverage, Reference
+from .log_assembling import assembled
+from .log_stream import KIND, TopicRows, read_stream
+
+__all__ = ["read_log", "write_log"]
+
+Where = str | os.PathLike[str]
+_ENDINGS: Final = ".jsonl, .csv, .parquet or .svm"
+_HEAD: Final = ("topic", "document", "grade", "judged", "weight")
+
+
+def write_log(log: FeatureLog, path: Where) -> None:
+    """Write a log; the name's ending says how: .jsonl, .csv, .parquet (needs pyarrow) or .svm.
+
+    Raises:
+        FormatError: another ending.
+        MissingExtra: pyarrow isn't installed.
+    """
+    match Path(path).suffix:
+        case ".jsonl":
+            _write_jsonl(log, Path(path))
+        case ".csv":
+            with Path(path).open("w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow([*_HEAD, *log.names])
+                writer.writerows(_cells(row) for row in log.as_rows())
+            _write_meta(log, path)
+        case ".svm" | ".svmlight" | ".libsvm":
+            Path(path).write_text("".join(_svm_lines(log)), "utf-8")
+            _write_meta(log, path)
+        case ".parquet":
+            _write_parquet(log, path)
+        case ending:
+            raise FormatError(f"the name of a log must end in {_ENDINGS}, got {ending!r}", path)
+
+
+def read_log(path: Where) -> FeatureLog:
+    """Read a log that `write_log` or `log_features(path=…)` wrote.
+
+    Raises:
+        FormatError: it isn't one; carries path and line.
+        MissingExtra: pyarrow isn't installed, for Parquet.
+        OSError: there is no such file.
+    """
+    match Path(path).suffix:
+        case ".jsonl":
+            header, topics, last = read_stream(path)
+            meta = header | last
+            groups = list(topics.values())
+        case ".csv":
+            meta = _read_meta(path)
+            groups = _grouped(_csv_rows(path, list(meta["features"])))
+        case ".svm" | ".svmlight" | ".libsvm":
+            meta = _read_meta(path)
+            groups = _grouped(_svm_rows(path, len(meta["features"])))
+        case ".parquet":
+            meta, groups = _read_parquet(path)
+        case ending:
+            raise FormatError(f"the name of a log must end in {_ENDINGS}, got {ending!r}", path)
+    features = features_of(meta.get("features"), path)
+    reference = {name: _reference(one, path) for name, one in meta.get("reference", {}).items()}
+    log = assembled(features, legs_of(meta.get("legs"), path), groups, reference, LogCoverage())
+    return replace(log, coverage=_coverage(meta["coverage"])) if "coverage" in meta else log
+
+
+def _meta(log: FeatureLog) -> dict[str, Any]:
+    return {
+        "kind": KIND,
+        "fingerprint": log.fingerprint,
+        "features": {name: feature_json(feature) for name, feature in log.features.items()},
+        "legs": legs_json(log.legs),
+        "reference": {name: one.as_dict() for name, one in log.reference.items()},
+        "coverage": log.coverage.as_dict(),
+    }
+
+
+def _write_meta(log: FeatureLog, path: Where) -> None:
+    _beside(path).write_text(json.dumps(_meta(log), ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+
+def _read_meta(path: Where) -> dict[str, Any]:
+    beside = _beside(path)
+    if not beside.exists():
+        raise FormatError(f"there is no {beside.name} beside it, which says what the features and legs are", path)
+    return _json(beside.read_text("utf-8"), beside)
+
+
+def _json(text: str, path: Where) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise FormatError(f"not JSON: {error}", path) from None
+    if not isinstance(value, dict) or not isinstance(value.get("features"), dict):
+        raise FormatError("not what a log says of its features", path)
+    return value
+
+
+def _beside(path: Where) -> Path:
+    return Path(f"{os.fspath(path)}.meta.json")
+
+
+def _write_jsonl(log: FeatureLog, path: Path) -> None:
+    meta = _meta(log)
+    reference = meta.pop("reference")
+    lines = [meta]
+    by_topic: dict[str, list[tuple[Any, ...]]] = {topic: [] for topic in log.topic_ids}
+    for row in log.as_rows():
+        topic, *rest = row.values()
+        by_topic[topic].append(tuple(None if isinstance(value, float) and math.isnan(value) else value for value in rest))
+    for topic, rows in by_topic.items():
+        rows = [(document, grade, int(judged), *more) for document, grade, judged, *more in rows]
+        lines.append(TopicRows(topic, tuple(rows), tuple(log.coverage.missed.get(topic, ()))).as_json())
+    lines.append({"reference": reference})
+    path.write_text("".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines), "utf-8")
+
+
+def _cells(row: Mapping[str, Any]) -> list[Any]:
+    return ["" if isinstance(value, float) and math.isnan(value) else _cell(value) for value in row.values()]
+
+
+def _cell(value: Any) -> Any:
+    return int(value) if isinstance(value, bool) else repr(value) if isinstance(value, float) else value
+
+
+def _csv_rows(path: Where, names: list[str]) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    for number, row in rows_of(path):
+        if list(row) != [*_HEAD, *names]:
+            raise FormatError(f"the columns must be {', '.join([*_HEAD, *names])}; there is {', '.join(row)}", path, number)
+        try:
+            values = [float(row[name]) if row[name] != "" else math.nan for name in names]
+            yield row["topic"], (row["document"], int(row["grade"]), int(row["judged"]), float(row["weight"]), *values)
+        except ValueError as error:
+            raise FormatError(f"not a number: {error}", path, number) from None
+
+
+def _svm_lines(log: FeatureLog) -> Iterator[str]:
+    """`grade qid:N 1:x 2:y # {topic, document, judged, weight}`; NaN is left out as the format has no other way."""
+    numbers = {topic: number for number, topic in enumerate(log.topic_ids, 1)}
+    order = sorted(range(len(log)), key=lambda row: numbers[str(log.topics[row])])  # a query's rows stand together
+    for row in order:
+        topic, values = str(log.topics[row]), log.values[row].tolist()
+        cells = " ".join(f"{number}:{value!r}" for number, value in enumerate(values, 1) if not math.isnan(value))
+        about = [topic, str(log.documents[row]), int(log.judged[row]), float(log.weights[row])]
+        yield f"{int(log.grades[row])} qid:{numbers[topic]} {cells} # {json.dumps(about)}\n"
+
+
+def _svm_rows(path: Where, width: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    for number, line in lines_of(path):
+        cells, _, about = line.partition("#")
+        try:
+            grade, _, *numbered = cells.split()
+            topic, document, judged, weight = json.loads(about)
+            values = [math.nan] * width
+            for cell in numbered:
+                index, _, value = cell.partition(":")
+                values[int(index) - 1] = float(value)
+        except (ValueError, IndexError) as error:
+            expected = 'GRADE qid:N 1:VALUE … # ["topic", "document", judged, weight]'
+            raise FormatError(f"expected {expected}: {error}", path, number) from None
+        yield str(topic), (str(document), int(grade), int(judged), float(weight), *values)
+
+
+def _grouped(rows: Iterator[tuple[str, tuple[Any, ...]]]) -> list[TopicRows]:
+    groups: dict[str, list[tuple[Any, ...]]] = {}
+    for topic, row in rows:
+        groups.setdefault(topic, []).append(row)
+    return [TopicRows(topic, tuple(found)) for topic, found in groups.items()]
+
+
+def _arrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise MissingExtra("logs as Parquet (pyarrow)", "parquet") from error
+    return pyarrow, parquet
+
+
+def _write_parquet(log: FeatureLog, path: Where) -> None:
+    arrow, parquet = _arrow()
+    columns = {"topic": log.topics.tolist(), "document": log.documents.tolist(), "grade": log.grades, "judged": log.judged}
+    columns |= {"weight": log.weights} | {name: log.values[:, number] for number, name in enumerate(log.names)}
+    table = arrow.table(columns).replace_schema_metadata({KIND: json.dumps(_meta(log), ensure_ascii=False)})
+    parquet.write_table(table, path)
+
+
+def _read_parquet(path: Where) -> tuple[dict[str, Any], list[TopicRows]]:
+    arrow, parquet = _arrow()
+    try:
+        table = parquet.read_table(path)
+    except arrow.ArrowInvalid as error:
+        raise FormatError(f"not a Parquet file: {error}", path) from None
+    text = (table.schema.metadata or {}).get(KIND.encode())
+    if text is None:
+        raise FormatError("this Parquet file holds no log: it doesn't say what the features and legs are", path)
+    meta = _json(text.decode(), path)
+    columns = [table.column(name).to_pylist() for name in (*_HEAD, *meta["features"])]
+    return meta, _grouped((row[0], row[1:]) for row in zip(*columns, strict=True))
+
+
+def _reference(value: Any, path: Where) -> Reference:
+    try:
+        return Reference(tuple(value["edges"]), tuple(value["shares"]), float(value["missing"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"not how a feature is distributed: {json.dumps(value)[:100]}", path) from error
+
+
+def _coverage(value: Mapping[str, Any]) -> LogCoverage:
+    lists = {name: tuple(value[name]) for name in ("unjudged", "without_relevant", "without_candidates")}
+    missed = {topic: tuple(documents) for topic, documents in value["missed"].items()}
+    return LogCoverage(value["topics"], **lists, missed=missed, fetched=value["fetched"], failed=value["failed"])

@@ -1,0 +1,228 @@
+"""Logistic regression on logged features, as a formula that Qdrant runs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+import warnings
+from collections.abc import Mapping
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+import numpy as np
+
+from .. import __version__
+from ..checks import is_finite, is_whole
+from ..errors import PlanWarning, StrategyError, did_you_mean
+from ..expressions.nodes import Constant, Expression, Product, Sum
+from .calibrating import METHODS, Method
+from .coefficients import FeatureWeight
+from .crossing import GRID, bootstrapped, crossed, drop_one
+from .feature_log import FeatureLog, Reference
+from .features import Feature
+from .fitting_data import Prepared, pairs, prepared
+from .judging import judged
+from .ranker import LearnedRanker, Training
+from .solving import Array, Bounds, Problem, one_thread, solve, within
+
+__all__ = ["fit_logistic"]
+
+Loss: TypeAlias = Literal["pointwise", "pairwise"]
+_FREE: Final = 1e5
+_ALIKE: Final = 0.999
+
+
+def fit_logistic(
+    log: FeatureLog,
+    *,
+    loss: Loss = "pointwise",
+    C: float | Literal["cv"] = "cv",
+    signs: Mapping[str, str] | None = None,
+    calibration: Method = "none",
+    least_grade: int = 1,
+    folds: int = 5,
+    bootstrap: int = 200,
+    seed: int = 0,
+) -> LearnedRanker:
+    """Weights of the log's features that tell relevant candidates from others, as a formula over the log's legs.
+
+    Features are standardised and the scaling is folded into the formula, each feature centred before it is weighed, so that
+    large values don't cancel in 32-bit constants. The formula gives a probability of relevance. All that is said of its
+    quality is of held-out topics: cross-validation never has rows of one topic on both sides.
+
+    Where negatives were sampled, rows weigh what they stand for, which corrects the intercept for the sampling (King and
+    Zeng, "Logistic regression in rare events data", Political Analysis 9, 2001).
+
+    Args:
+        log: of `log_features` or `read_log`; at least 10 topics and 10 relevant rows.
+        loss: `pointwise` learns which candidates are relevant; `pairwise` which of two candidates of one topic is more so
+            (Burges et al., RankNet, ICML 2005; uses grades), its sum then being turned into a probability by Platt's method.
+        C: inverse strength of the L2 penalty, or `"cv"`: the best of 0.001 to 1000 by cross-validation.
+        signs: feature → `"+"` or `"-"`: weights that mustn't have the other sign, e.g. `{"popularity": "+"}`. A weight that
+            would is held at 0, and said so.
+        calibration: `none`, `platt`, `beta` or `isotonic`: a map fitted to the held-out scores; see `calibrate_scores`.
+        least_grade: from which grade on a document is relevant.
+        folds: of the cross-validation.
+        bootstrap: how many resamples of topics the weights' intervals are made of; 0 for no intervals.
+        seed: for resampling and for drawing pairs.
+
+    Raises:
+        FitError: too few topics or relevant rows, one class only, a constant feature, one that alone separates the
+            classes, or one with missing values.
+        StrategyError: an argument is wrong.
+        MissingExtra: scikit-learn isn't installed.
+    """
+    _check(log, loss, C, signs or {}, folds, bootstrap)
+    if calibration not in METHODS:
+        raise StrategyError(f"calibration is one of {', '.join(METHODS)}; got {calibration!r}")
+    with one_thread():
+        ranker = _fitted(prepared(log, least_grade), loss, C, signs or {}, calibration, least_grade, folds, bootstrap, seed)
+    for note in ranker.notes:
+        warnings.warn(PlanWarning(note), stacklevel=2)
+    return ranker
+
+
+def _fitted(
+    data: Prepared,
+    loss: Loss,
+    c: float | Literal["cv"],
+    signs: Mapping[str, str],
+    calibration: Method,
+    least_grade: int,
+    folds: int,
+    bootstrap: int,
+    seed: int,
+) -> LearnedRanker:
+    fit = data.problem if loss == "pointwise" else pairs(data, seed)
+    limits = _limits(data.log.names, signs)
+    grid = GRID if c == "cv" else (float(c),)
+    held_out = crossed(fit, data.problem, grid, limits, folds)
+    free = solve(fit, held_out.c)
+    solution = free if limits is None or within(free, limits) else solve(fit, held_out.c, limits)
+    draws = bootstrapped(fit, held_out.c, limits, solution, bootstrap, seed) if bootstrap else None
+    rises = drop_one(fit, held_out.c, limits, folds, solution)
+    result = judged(data, held_out.margins, calibration, loss == "pairwise", folds)
+    scale, offset = result.link
+    solution = solution * scale
+    solution[-1] += offset
+    weights = _weights(data, solution, free * scale, None if draws is None else draws * scale, rises, signs)
+    notes = tuple(_notes(data, weights, fit))
+    return LearnedRanker(
+        margin=_margin(data, solution),
+        legs=data.log.legs,
+        features=data.log.features,
+        training=_training(data, loss, held_out.c, least_grade),
+        calibration=result.map,
+        weights=weights,
+        intercept=float(solution[-1]),
+        metrics=result.metrics,
+        reliability=result.reliability,
+        before=result.before,
+        points=result.points,
+        quantiles=_quantiles(data),
+        reference=data.log.reference,
+        notes=notes,
+    )
+
+
+def _check(log: FeatureLog, loss: str, c: object, signs: Mapping[str, str], folds: int, bootstrap: int) -> None:
+    if loss not in get_args(Loss):
+        raise StrategyError(f"loss is 'pointwise' or 'pairwise', got {loss!r}")
+    if c != "cv" and (not is_finite(c) or not isinstance(c, int | float) or c <= 0):
+        raise StrategyError(f"C is 'cv' or a number above 0, got {c!r}")
+    if not is_whole(folds, 2) or not is_whole(bootstrap, 0):
+        raise StrategyError(f"folds is at least 2 and bootstrap at least 0, got {folds!r} and {bootstrap!r}")
+    for name, sign in signs.items():
+        if name not in log.features:
+            raise StrategyError(
+                f"signs: there is no feature {name!r}{did_you_mean(name, log.names)} (there are {', '.join(log.names)})"
+            )
+        if sign not in ("+", "-"):
+            raise StrategyError(f"the sign of {name!r} is '+' or '-', got {sign!r}")
+
+
+def _limits(names: tuple[str, ...], signs: Mapping[str, str]) -> Bounds | None:
+    kinds: dict[str | None, tuple[float | None, float | None]] = {"+": (0.0, None), "-": (None, 0.0), None: (None, None)}
+    return [kinds[signs.get(name)] for name in names] if signs else None
+
+
+def _margin(data: Prepared, solution: Array) -> Expression:
+    """The intercept plus each centred feature times its weight."""
+    terms: list[Expression] = []
+    for j, feature in enumerate(data.log.features.values()):
+        assert isinstance(feature, Feature)  # categories were refused
+        if solution[j]:
+            centred = Sum((feature.expression, Constant(float(-data.means[j]))))
+            terms.append(Product((Constant(float(solution[j] / data.deviations[j])), centred)))
+    terms.append(Constant(float(solution[-1])))
+    return Sum(tuple(terms)) if len(terms) > 1 else terms[0]
+
+
+def _weights(
+    data: Prepared, solution: Array, free: Array, draws: Array | None, rises: list[float], signs: Mapping[str, str]
+) -> tuple[FeatureWeight, ...]:
+    found = []
+    for j, name in enumerate(data.log.names):
+        deviation = float(data.deviations[j])
+        ends = (None, None) if draws is None else tuple((np.quantile(draws[:, j], [0.025, 0.975]) / deviation).tolist())
+        held = float(free[j]) / deviation if solution[j] == 0 and free[j] != 0 else None
+        found.append(
+            FeatureWeight(
+                name=name,
+                weight=float(solution[j]) / deviation,
+                low=ends[0],
+                high=ends[1],
+                standardised=float(solution[j]),
+                mean=float(data.means[j]),
+                deviation=deviation,
+                loss_without=rises[j] if rises else None,
+                sign=signs.get(name),
+                held=held,
+            )
+        )
+    return tuple(found)
+
+
+def _notes(data: Prepared, weights: tuple[FeatureWeight, ...], fit: Problem) -> Any:
+    relevant = int(data.problem.y.sum())
+    if relevant < 10 * len(weights):
+        yield (
+            f"{relevant} relevant rows for {len(weights)} features: fewer than 10 for each (Peduzzi et al. 1996), so that "
+            "weights are uncertain; see their intervals"
+        )
+    loose = solve(fit, _FREE, None, np.zeros(len(weights) + 1))
+    margins = fit.margins(loose)
+    if margins[fit.y == 1].min() > margins[fit.y == 0].max():
+        yield (
+            "the features together separate relevant rows from all others without an error: the weights are as large as the "
+            "penalty lets them be, and their intervals mean little"
+        )
+    names, likeness = data.log.names, np.atleast_2d(np.corrcoef(data.problem.x, rowvar=False))
+    for one in range(len(names)):
+        for two in range(one + 1, len(names)):
+            if abs(likeness[one, two]) > _ALIKE:
+                yield f"{names[one]!r} and {names[two]!r} are nearly the same (correlation {likeness[one, two]:.4f}): keep one"
+    for weight in weights:
+        if weight.held is not None:
+            yield f"{weight.name!r}: {weight.weak}"
+
+
+def _quantiles(data: Prepared) -> dict[str, Reference]:
+    weights = data.log.weights
+    return {name: Reference.of(data.log.column(name), 0.0, weights) for name in data.log.names}
+
+
+def _training(data: Prepared, loss: str, c: float, least_grade: int) -> Training:
+    log = data.log
+    versions = {name: importlib.metadata.version(name) for name in ("numpy", "scikit-learn", "scipy", "qdrant-client")}
+    return Training(
+        fingerprint=log.fingerprint,
+        topics=tuple(sorted(log.topic_ids)),
+        rows=len(log),
+        relevant=int(data.problem.y.sum()),
+        loss=loss,
+        c=c,
+        least_grade=least_grade,
+        missed=sum(map(len, log.coverage.missed.values())),
+        made=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        versions={"qdrant-rerank": __version__, **versions},
+    )

@@ -1,0 +1,38 @@
+"""Stored points drawn at random, and how features are distributed over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from qdrant_client import models
+
+from ..executor import Executor
+from ..expressions.evaluation import Table
+from ..steps import Points, Search
+from .feature_log import Reference
+from .features import Category, Feature
+from .log_columns import computed, is_payload_only, lacking
+
+__all__ = ["reference_of", "stored_points"]
+
+
+def stored_points(executor: Executor, payload: Any, count: int, filter: models.Filter | None = None) -> Points:
+    """Up to `count` stored points, drawn at random by Qdrant."""
+    sample = models.SampleQuery(sample=models.Sample.RANDOM)
+    request = models.QueryRequest(query=sample, limit=count, filter=filter, with_payload=payload)
+    [points] = executor.search(Search([request]))
+    return points
+
+
+def reference_of(features: Mapping[str, Feature | Category], points: Points) -> dict[str, Reference]:
+    """How each feature that only reads the payload is distributed over the points."""
+    known = {name: feature for name, feature in features.items() if is_payload_only(feature)}
+    if not known or not points:
+        return {}
+    payloads = [point.payload or {} for point in points]
+    values = computed(known, Table(payloads, [point.id for point in points]))
+    return {
+        name: Reference.of(values[:, number], lacking(feature, payloads))
+        for number, (name, feature) in enumerate(known.items())
+    }

@@ -1,0 +1,117 @@
+"""Drift: whether a collection's values have moved away from those that a ranker was trained on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from qdrant_client import QdrantClient, models
+
+from qdrant_rerank import Executor, PlanError, StrategyError
+from qdrant_rerank.evaluate import Topics
+from qdrant_rerank.learn.drift import Drift, FeatureDrift, check_fields, drift, psi
+from qdrant_rerank.learn.feature_log import Reference
+from qdrant_rerank.learn.log_features import log_features
+from qdrant_rerank.learn.logistic import fit_logistic
+from qdrant_rerank.learn.ranker import LearnedRanker
+from tests.learn.logs import FEATURES, LEGS, POINTS, asked, local, world
+
+
+@pytest.fixture(scope="module")
+def ranker() -> LearnedRanker:
+    executor, topics, qrels = local()
+    return fit_logistic(log_features(executor, LEGS, topics, qrels, FEATURES), bootstrap=0)
+
+
+@pytest.fixture
+def other() -> Executor:
+    """A copy of the collection that a test may change."""
+    return world(QdrantClient(":memory:"))
+
+
+def of(report: Drift, name: str) -> FeatureDrift:
+    return next(one for one in report.features if one.name == name)
+
+
+def every(executor: Executor) -> list[models.Record]:
+    return executor.clients.sync().scroll("films", limit=POINTS)[0]
+
+
+def test_the_index_is_that_of_the_books() -> None:
+    assert psi([0.5, 0.5], [0.5, 0.5]) == 0
+    assert psi([0.5, 0.5], [0.8, 0.2]) == pytest.approx(0.3 * math.log(1.6) - 0.3 * math.log(0.4))
+    assert psi([0.5, 0.5], [1.0, 0.0]) == psi([1.0, 0.0], [0.5, 0.5]) < 10  # symmetric, and finite where a bin is empty
+
+
+def test_nothing_has_moved_in_the_collection_of_the_training(ranker: LearnedRanker) -> None:
+    report = drift(local()[0], ranker)
+    assert report.is_stable
+    assert report.points == POINTS
+    assert {one.name for one in report.features} == {"popularity", "year"}
+    assert report.left_out == ("dense", "bm25", "taste")
+    assert of(report, "popularity").missing == of(report, "popularity").missing_then == pytest.approx(9 / 150)
+    assert "'year' as in training (PSI 0.000)" in str(report)
+    assert "not compared (give topics=): 'dense', 'bm25', 'taste'" in str(report)
+
+
+def test_values_that_moved_a_little_or_far_are_told_apart(ranker: LearnedRanker, other: Executor) -> None:
+    client = other.clients.sync()
+    for point in every(other):
+        payload = point.payload or {}
+        if int(point.id) % 3 == 0:
+            client.set_payload("films", {"year": payload["year"] + 20}, points=[point.id])
+        if "popularity" in payload:
+            client.set_payload("films", {"popularity": payload["popularity"] * 10}, points=[point.id])
+    report = drift(other, ranker)
+    assert of(report, "year").verdict == "moved"
+    assert of(report, "popularity").verdict == "far"
+    assert report.features[0].name == "popularity"
+    assert not report.is_stable
+
+
+def test_a_payload_key_that_is_gone_is_told_and_refused(ranker: LearnedRanker, other: Executor) -> None:
+    check_fields(other, ranker)
+    other.clients.sync().delete_payload("films", ["popularity"], points=models.Filter())
+    assert of(drift(other, ranker), "popularity").verdict == "gone"
+    assert "no point has it" in str(drift(other, ranker))
+    with pytest.raises(PlanError, match=r"reads 'popularity' \(field\('popularity', default=1.0\)\), but none of 150 random"):
+        check_fields(other, ranker)
+
+
+def test_a_ranker_that_reads_no_payload_fits_every_collection(ranker: LearnedRanker, other: Executor) -> None:
+    scores = replace(ranker, features={"dense": ranker.features["dense"]})
+    other.clients.sync().delete_payload("films", ["popularity", "year", "genre"], points=models.Filter())
+    check_fields(other, scores)
+
+
+def test_candidates_of_queries_show_drift_of_scores_and_of_what_users_send(ranker: LearnedRanker) -> None:
+    executor = local()[0]
+    same = drift(executor, ranker, topics=asked())
+    assert same.is_stable
+    assert same.left_out == ()
+    assert same.compared == "candidates"
+    fond = Topics([replace(topic, features={"tastes": {"war": 5.0}}) for topic in asked()])
+    moved = drift(executor, ranker, topics=fond)
+    assert of(moved, "taste").verdict == "far"
+    assert of(moved, "dense").verdict == "stable"
+
+
+def test_what_cannot_be_compared_is_refused(ranker: LearnedRanker) -> None:
+    executor = local()[0]
+    with pytest.raises(StrategyError, match="doesn't know how its features were distributed: log features with sample="):
+        drift(executor, replace(ranker, reference={}))
+    with pytest.raises(StrategyError, match="sample and batch_size must be at least 1, got 0"):
+        drift(executor, ranker, sample=0)
+    empty = QdrantClient(":memory:")
+    empty.create_collection("films", vectors_config={"dense": models.VectorParams(size=8, distance=models.Distance.COSINE)})
+    with pytest.raises(PlanError, match="nothing was found in 'films'"):
+        drift(Executor(empty, "films"), ranker)
+
+
+def test_a_reference_compares_other_values_in_its_own_bins() -> None:
+    then = Reference.of(np.arange(100.0))
+    assert psi(then.shares, then.shares_of(np.arange(100.0) + 0.1)) < 0.05
+    assert then.shares_of(np.full(10, 1e6))[-1] == 1.0
+    assert sum(then.shares_of(np.array([np.nan]))) == 0

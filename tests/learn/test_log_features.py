@@ -1,0 +1,251 @@
+"""Logged features: what serving would see, with labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qdrant_client import models
+
+from qdrant_rerank import FitError, FormatError, Formula, Nearest, PlanError, Scope, StrategyError, field, given, raw, score
+from qdrant_rerank.evaluate import Qrels, Topic, Topics
+from qdrant_rerank.learn.feature_log import FeatureLog
+from qdrant_rerank.learn.features import Category, Feature, FeatureLike
+from qdrant_rerank.learn.log_features import log_features
+from qdrant_rerank.learn.log_sampling import Negatives
+from tests.learn.logs import FEATURES, LEGS, local
+
+
+def logged(**options: Any) -> FeatureLog:
+    executor, topics, qrels = local()
+    return log_features(executor, LEGS, topics, qrels, FEATURES, **options)
+
+
+def alike(one: FeatureLog, two: FeatureLog) -> bool:
+    """The same rows; scores are the engine's, which differ by 1e-7 from call to call."""
+    same = (
+        len(one) == len(two) and one.topics.tolist() == two.topics.tolist() and one.documents.tolist() == two.documents.tolist()
+    )
+    return same and np.allclose(one.values, two.values, atol=1e-6) and np.allclose(one.weights, two.weights)
+
+
+def test_candidates_and_every_feature_are_those_that_a_formula_in_the_engine_sees() -> None:
+    executor, topics, _ = local()
+    log = logged()
+    for name in FEATURES:
+        strategy = Formula(FEATURES[name]).over(*LEGS)  # type: ignore[arg-type]  # these are expressions
+        for topic in topics.items[:8]:
+            served = {
+                str(p.payload["_id"]): p.score for p in executor.retrieve(strategy, topic.query, Scope(limit=60)) if p.payload
+            }
+            rows = log.topics == topic.id
+            found = dict(zip(log.documents[rows].tolist(), log.column(name)[rows].tolist(), strict=True))
+            assert found.keys() == served.keys()
+            np.testing.assert_allclose([found[key] for key in served], list(served.values()), atol=1e-6)
+
+
+def test_labels_are_joined_and_unjudged_candidates_count_as_negatives_or_are_left_out() -> None:
+    _, _, qrels = local()
+    log, strict = logged(), logged(unjudged="drop")
+    for row in log.as_rows():
+        assert row["grade"] == qrels[row["topic"]].get(row["document"], 0)
+        assert row["judged"] == (row["document"] in qrels[row["topic"]])
+    assert not log.judged.all()
+    assert strict.judged.all()
+    assert len(strict) == log.judged.sum()
+    assert len(set(strict.topics.tolist())) == 30
+
+
+def test_sampled_negatives_stand_for_all_that_they_were_drawn_from() -> None:
+    whole, sample = logged(), logged(negatives=Negatives(hard=3, random=6, strata=2))
+    assert len(sample) < len(whole)
+    for topic in whole.topic_ids:
+        assert sample.weights[sample.topics == topic].sum() == pytest.approx((whole.topics == topic).sum())
+        assert (sample.weights[(sample.topics == topic) & sample.judged] == 1).all()
+        unjudged = (sample.topics == topic) & ~sample.judged
+        assert unjudged.sum() == min(9, ((whole.topics == topic) & ~whole.judged).sum())
+    assert (
+        logged(negatives=Negatives(hard=3, random=6), seed=1).fingerprint
+        != logged(negatives=Negatives(3, 6), seed=2).fingerprint
+    )
+    assert (
+        logged(negatives=Negatives(hard=3, random=6), batch_size=1).fingerprint == logged(negatives=Negatives(3, 6)).fingerprint
+    )
+
+
+def test_relevant_documents_that_no_leg_found_are_counted() -> None:
+    _, _, qrels = local()
+    log = logged()
+    missed = log.coverage.missed
+    assert sum(map(len, missed.values())) > 5
+    for topic, documents in missed.items():
+        for document in documents:
+            assert qrels[topic][document] == 1
+            assert not ((log.topics == topic) & (log.documents == document)).any()
+
+
+def test_fetched_documents_have_the_defaults_of_scores() -> None:
+    executor, topics, qrels = local()
+    numbered = Qrels(
+        {topic: {id.removeprefix("film-"): grade for id, grade in judged.items()} for topic, judged in qrels.items()}
+    )
+    log = log_features(executor, LEGS, topics, numbered, FEATURES, missed="fetch", doc_id=lambda point: point.id)
+    total = sum(map(len, log.coverage.missed.values()))
+    assert log.coverage.fetched == total > 5
+    for topic, documents in log.coverage.missed.items():
+        for document in documents:
+            [row] = np.flatnonzero((log.topics == topic) & (log.documents == document))
+            assert log.values[row, 0] == 0.0
+            assert log.values[row, 1] == -0.5
+            assert log.grades[row] == 1
+
+
+def test_a_run_that_broke_off_goes_on_from_what_its_file_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "log.jsonl"
+    whole = logged(path=path)
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    path.write_text("".join(lines[:12]) + lines[12][:40], "utf-8")  # broken off in the middle of a line
+    executor, topics, _ = local()
+    asked: list[int] = []
+    search = executor.search
+
+    def counting(step: Any) -> Any:
+        asked.append(len(step.requests))
+        return search(step)
+
+    monkeypatch.setattr(executor, "search", counting)
+    seen: list[tuple[int, int]] = []
+    again = logged(path=path, progress=lambda done, total: seen.append((done, total)))
+    assert sum(asked) == 2 * (len(topics) - 11) + 1  # two legs each, and the sample of stored points
+    assert seen[-1] == (30, 30)
+    assert alike(again, whole)
+    asked.clear()
+    assert logged(path=path).fingerprint == again.fingerprint
+    assert sum(asked) == 1
+
+
+def test_a_file_of_another_log_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    logged(path=path)
+    with pytest.raises(FormatError, match=r"log.jsonl:1: this log is of other topics, .*remove it"):
+        logged(path=path, unjudged="drop")
+
+
+def test_topics_share_round_trips(monkeypatch: pytest.MonkeyPatch) -> None:
+    executor, _, _ = local()
+    asked: list[int] = []
+    search = executor.search
+
+    def counting(step: Any) -> Any:
+        asked.append(len(step.requests))
+        return search(step)
+
+    monkeypatch.setattr(executor, "search", counting)
+    logged(batch_size=10, sample=0)
+    assert asked == [20, 20, 20]
+
+
+def test_topics_that_fail_or_find_nothing_or_have_no_judgments_are_told() -> None:
+    executor, topics, qrels = local()
+    nobody = models.Filter(must=[models.FieldCondition(key="year", range=models.Range(lt=0))])
+    odd = Topic("odd", "", features={"tastes": "none"}, vectors=topics.items[0].vectors)
+    empty = Topic("empty", "", features={"tastes": {}}, filter=nobody, vectors=topics.items[0].vectors)
+    stranger = Topic("stranger", "", vectors=topics.items[0].vectors)
+    judged = Qrels({**qrels, "odd": {"film-1": 1}, "empty": {"film-1": 1}})
+    log = log_features(executor, LEGS, Topics([*topics, odd, empty, stranger]), judged, FEATURES)
+    assert log.coverage.topics == 30
+    assert "must be a map of category to weight" in log.coverage.failed["odd"]
+    assert log.coverage.without_candidates == ("empty",)
+    assert log.coverage.missed["empty"] == ("film-1",)
+    assert log.coverage.unjudged == ("stranger",)
+
+
+def test_a_leg_without_a_limit_has_the_one_of_serving() -> None:
+    executor, topics, qrels = local()
+    features = {"dense": score("dense")}
+    log = log_features(executor, [Nearest("dense")], topics, qrels, features, scope=Scope(limit=5))
+    assert (log.topics == "q0").sum() == 100
+    deep = log_features(executor, [Nearest("dense")], topics, qrels, features, scope=Scope(limit=120))
+    assert (deep.topics == "q0").sum() == 120
+
+
+def test_missing_values_and_categories_are_logged_as_models_are_trained_on_them() -> None:
+    executor, topics, qrels = local()
+    features: dict[str, FeatureLike] = {
+        "popularity": Feature(field("popularity"), missing="nan"),
+        "genre": Category("genre", ["war", "drama"]),
+    }
+    log = log_features(executor, LEGS, topics, qrels, features)
+    numbers = np.array([int(document.removeprefix("film-")) for document in log.documents])
+    assert (np.isnan(log.column("popularity")) == (numbers % 17 == 0)).all()
+    expected = np.array([1.0, np.nan, 0.0])[numbers % 3]  # drama, comedy (not listed), war
+    np.testing.assert_array_equal(log.column("genre"), expected)
+
+
+def test_weights_of_pairs_are_multiplied_in() -> None:
+    log = logged(pair_weights={"q0": {"film-1": 4.0}}, unjudged="negative")
+    rows = (log.topics == "q0") & (log.documents == "film-1")
+    assert (log.weights[rows] == 4.0).all()
+    assert (log.weights[~rows] == 1.0).all()
+
+
+@pytest.mark.parametrize(
+    ("features", "says"),
+    [
+        ({}, "features is a map of name to expression"),
+        ({"topic": score("dense")}, "a feature's name must be text without commas, and none of topic"),
+        ({"a,b": score("dense")}, "without commas"),
+        ({"x": field("x")}, "the feature 'x': .*no default"),
+        ({"x": raw("year")}, "the feature 'x': "),
+        ({"x": score("sparse")}, "sparse"),
+        ({"genre": Category("genre")}, "holds text .*list the values"),
+    ],
+)
+def test_features_that_cannot_be_logged_are_refused(features: Any, says: str) -> None:
+    executor, topics, qrels = local()
+    with pytest.raises((StrategyError, PlanError), match=says):
+        log_features(executor, LEGS, topics, qrels, features)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"unjudged": "maybe"}, "unjudged is 'negative' or 'drop', got 'maybe'"),
+        ({"missed": "ignore"}, "missed is 'count' or 'fetch'"),
+        ({"batch_size": 0}, "batch_size at least 1"),
+        ({"path": "log.csv"}, r"ends in .jsonl; got 'log.csv'"),
+    ],
+)
+def test_wrong_options_are_refused(wrong: dict[str, Any], says: str) -> None:
+    with pytest.raises(StrategyError, match=says):
+        logged(**wrong)
+
+
+def test_without_a_judged_topic_or_where_all_fail_there_is_nothing_to_learn_from() -> None:
+    executor, topics, _ = local()
+    with pytest.raises(FitError, match="none of the 30 topics has judgments"):
+        log_features(executor, LEGS, topics, Qrels({"other": {"film-1": 1}}), FEATURES)
+    with pytest.raises(FitError, match=r"every topic failed, the first with: QueryError.*'budget'"):
+        log_features(executor, LEGS, topics, Qrels({"q0": {"film-1": 1}}), {"budget": given("budget")})
+
+
+def test_legs_must_be_stages_in_a_list() -> None:
+    executor, topics, qrels = local()
+    with pytest.raises(StrategyError, match="legs is a list of the stages"):
+        log_features(executor, [], topics, qrels, FEATURES)
+
+
+@pytest.mark.parametrize("wrong", [{"hard": -1}, {"random": 1.5}, {"strata": 0}, {"random": 2, "strata": 3}])
+def test_negatives_are_whole_numbers(wrong: dict[str, Any]) -> None:
+    with pytest.raises(StrategyError, match="must be a whole number"):
+        Negatives(**wrong)
+
+
+def test_the_header_says_what_was_logged(tmp_path: Path) -> None:
+    logged(path=tmp_path / "log.jsonl")
+    header = json.loads((tmp_path / "log.jsonl").read_text("utf-8").splitlines()[0])
+    assert header["features"]["taste"]["text"] == "affinity('genre', given='tastes')"
+    assert [leg["limit"] for leg in header["legs"]] == [40, 20]
