@@ -1,11 +1,12 @@
 """Relevance feedback: the folded form against Qdrant's own query, and feedback against plain reranking on SciFact.
 
-Run: `python benchmarks/feedback.py [--points 5000] [--claims 100] [--only speed|quality]`
+Run: `python benchmarks/feedback.py [--points 5000] [--claims 100] [--only speed|quality|official]`
 
 Speed: random 384-d vectors in qdrant-edge, a flat index; the second search alone, medians and their ratio, by number of seeds.
 Quality: SciFact by the 64-d static model, MiniLM as the feedback model (cosine); `fit_feedback` learns on training claims, and
 the test claims are then searched plainly, reranked and with feedback, the latter two with as many documents scored; means and
 95 % intervals by ir-measures and bootstrap, and where the time went.
+Official: against the package qdrant-relevance-feedback, where it is installed; see `feedback_official.py`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from qdrant_rerank.learn.feedback_fit import fit_feedback
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import scifact_data, wheel_models
+from benchmarks.feedback_official import pairs
 
 SIZE = 384
 MEASURES = ("nDCG@10", "R@10", "R@100")
@@ -165,16 +167,22 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--claims", type=int, default=100, help="as many to learn from, and as many to test on")
     parser.add_argument("--reads", type=int, default=25, help="documents scored for a query in mode recall")
-    parser.add_argument("--only", choices=["speed", "quality"])
+    parser.add_argument("--only", choices=["speed", "quality", "official"])
+    parser.add_argument("--learn", type=int, help="as many claims to learn from; as --claims if not given")
+    parser.add_argument("--pair", action="append", help="which retriever and feedback model; may be repeated")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    if options.only != "quality":
+    if options.only in (None, "speed"):
         speed(options.points, options.repeats)
-    if options.only != "speed":
-        if reason := scifact_data.missing():
-            print(f"skipped: {reason}")
-            return 0
+    if options.only == "speed":
+        return 0
+    if reason := scifact_data.missing():
+        print(f"skipped: {reason}")
+        return 0
+    if options.only in (None, "quality"):
         quality(options.claims, options.reads)
+    if options.only in (None, "official"):
+        pairs(Cosine, indexed, options.learn or options.claims, options.claims, options.reads, options.pair)
     return 0
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from .calibrate import calibrate
 from .compare import compare
 from .demo import demo
 from .evaluate import evaluate
@@ -27,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,  # errors are reported by `failures.reported`, and never with local variables
 )
-COMMANDS = demo, index, search, explain, evaluate, compare, tune, features, fit
+COMMANDS = demo, index, search, explain, evaluate, compare, tune, features, fit, calibrate
 for command in COMMANDS:
     app.command(help=help_text(command.__doc__))(command)
 

@@ -1,0 +1,245 @@
+"""`qdrant-rerank calibrate`: the coefficients of relevance feedback, and whether to use it at all."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, cast, get_args
+
+import typer
+from qdrant_client import models
+from rich.text import Text
+
+from .. import Coefficients, Encoders, Executor, FeedbackModel, Query, RelevanceFeedback, Scope, Stage, Strategy
+from ..errors import FormatError
+from ..feedback.coefficients import Mode
+from ..feedback.strategy import READ
+from ..learn.feedback_fit import LEAST_QUERIES, FeedbackFit, estimate, fit_feedback
+from ..learn.feedback_fit_scores import ScoreFile
+from ..schema import Kind
+from . import calibrate_options as c
+from . import evaluate_options as e
+from . import model_options as m
+from . import options as o
+from . import tune_options as t
+from .arguments import filter_of, listed
+from .calibrate_data import Queries, Source
+from .calibrate_show import cost_line, fit_json, print_fit, scoring_bar
+from .choose import Choice
+from .connect import Where, connected, the_collection
+from .consoles import errors_console, results_console
+from .encoders import check_embedder, query_encoders
+from .failures import CommandError, reported, warn
+from .notes import read_notes
+from .rerankers import ShownText, reranker
+from .show import TEXT_KEYS
+
+__all__ = ["calibrate"]
+
+_HANDFUL: Final = 8  # texts, to tell how long the model takes
+
+
+@reported
+def calibrate(
+    queries: c.QueriesArgument = None,
+    edge: o.EdgeOption = None,
+    path: o.PathOption = None,
+    url: o.UrlOption = None,
+    prefer_grpc: o.GrpcOption = False,
+    collection: o.CollectionOption = None,
+    sample: c.SampleOption = None,
+    qrels: c.FitQrelsOption = None,
+    split: t.TrainSplitOption = "train",
+    doc_id: c.DocIdOption = "_id",
+    most: c.MostOption = 200,
+    rerank: c.FeedbackModelOption = None,
+    mode: c.ModeOption = "precision",
+    seeds: c.SeedsOption = 5,
+    reads: c.ReadsOption = None,
+    candidates: c.CandidatesOption = None,
+    text_key: c.TextOption = TEXT_KEYS,
+    seed: t.SeedOption = 0,
+    strategy: o.StrategyOption = None,
+    hybrid: o.HybridOption = False,
+    fusion: o.FusionOption = None,
+    using: o.UsingOption = None,
+    limit: o.LimitOption = None,
+    filter: o.FilterOption = None,
+    cache: c.ScoresOption = None,
+    dry_run: c.DryRunOption = False,
+    out: c.FitOutOption = None,
+    anyway: c.AnywayOption = False,
+    json: e.PlainJsonOption = False,
+    dense: m.DenseOption = None,
+    sparse: m.SparseOption = None,
+    late: m.LateOption = None,
+    debug: o.DebugOption = False,
+) -> None:
+    """Fit relevance feedback to a collection and a model, and find out whether it is worth using.
+
+    A model scores what a first search finds; from some of the queries the coefficients are learned, on the others plain
+    search, plain reranking of as many documents, and feedback are compared. Take 50 to 200 real queries, with judgments if
+    there are any. What it costs is known before:
+
+    $ qdrant-rerank calibrate topics.tsv --edge ./db --rerank cross-encoder:./models/reranker --dry-run
+
+    $ qdrant-rerank calibrate topics.tsv --qrels qrels.txt --edge ./db --rerank cross-encoder:./models/reranker
+    --cache scores.jsonl --out feedback.json
+
+    The file is a strategy: search QUERY --strategy feedback.json --rerank MODEL. The exit code is 3 if feedback isn't what
+    to use.
+
+    Without real queries, for a trial, with queries made of 50 stored documents:
+
+    $ qdrant-rerank calibrate made.tsv --sample 50 --edge ./db --rerank cross-encoder:./models/reranker --dry-run
+    """
+    _check_files(cache, out, anyway)
+    source = Source(queries, sample, qrels, split, most, seed)
+    given = source.read()
+    choice = Choice(strategy, None, hybrid, fusion, None, None, using, limit)
+    only = filter_of(filter)
+    with connected(Where(path, url, prefer_grpc, edge).settled()) as client, _feedback_model(rerank) as model:
+        executor = Executor(client, the_collection(client, collection), payload=ShownText.of(listed(text_key)), model=model)
+        wanted = _feedback(choice.strategy(executor.target().schema), mode, seeds, reads)
+        _give_encoders(executor, wanted, only, {"dense": dense, "sparse": sparse, "multi": late})
+        learned_from = given or source.made(executor, only, keep=not dry_run)
+        count = max(50, 2 * (wanted.most or 0)) if candidates is None else candidates
+        speed = _speed(executor, wanted, learned_from, only, cache) if dry_run else None
+        cost = estimate(
+            learned_from.distinct,
+            candidates=count,
+            judged_queries=learned_from.distinct_judged,
+            reads=wanted.most or seeds,
+            seconds_per_document=speed,
+        )
+        _print_cost(cost_line(cost, learned_from.distinct_judged), learned_from.distinct, dry_run)
+        if dry_run:
+            return
+        with _resumable(cache), scoring_bar() as progress:
+            fit = fit_feedback(
+                executor,
+                learned_from.texts,
+                mode=wanted.mode,
+                seeds=wanted.seeds,
+                reads=wanted.most or READ,
+                candidates=count,
+                qrels=learned_from.judged,
+                doc_id=doc_id,
+                filter=only,
+                cache=cache,
+                progress=progress,
+                seed=seed,
+            )
+    if json:
+        typer.echo(fit_json(fit))
+    else:
+        print_fit(fit)
+    _end(fit, out, anyway)
+
+
+def _check_files(cache: Path | None, out: Path | None, anyway: bool) -> None:
+    """Refuse at once what would fail after the model has been paid."""
+    for option, file in (("--cache", cache), ("--out", out)):
+        if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
+            raise CommandError(f"{option} {file} can't be written: " + ("a folder" if file.is_dir() else "no such folder"))
+    if anyway and out is None:
+        raise CommandError("--anyway says to write --out whatever comes out: add --out FILE")
+
+
+@contextmanager
+def _feedback_model(text: str | None) -> Generator[FeedbackModel, None, None]:
+    """The model that `--rerank` names.
+
+    Raises:
+        CommandError: it names none, or none that can be had.
+    """
+    with reranker(text) as model:
+        if model is None:
+            raise CommandError(
+                "which feedback model? --rerank MODEL, e.g. cohere:rerank-v3.5, fastembed:Xenova/ms-marco-MiniLM-L-6-v2, or "
+                "cross-encoder:DIR for one in a folder"
+            )
+        yield model
+
+
+def _feedback(chosen: Strategy, mode: str, seeds: int, reads: int | None) -> RelevanceFeedback:
+    """Relevance feedback that is still plain search, over the chosen first search.
+
+    Raises:
+        CommandError: it can't be used like that.
+        StrategyError: a number can't be.
+    """
+    if mode not in get_args(Mode):
+        raise CommandError(f"--mode is {' or '.join(get_args(Mode))}, got {mode!r}")
+    if reads is not None and mode != "recall":
+        raise CommandError("--reads is for --mode recall: in mode precision as many documents are scored as there are --seeds")
+    if not isinstance(chosen, Stage):
+        raise CommandError(f"the seeds are found by a search that Qdrant runs alone, which {type(chosen).__name__} isn't")
+    return RelevanceFeedback(
+        seeds=replace(chosen, limit=seeds), coefficients=Coefficients(1.0, 0.0, 0.0), mode=cast(Mode, mode), limit=reads
+    )
+
+
+def _give_encoders(
+    executor: Executor,
+    strategy: RelevanceFeedback,
+    filter: models.Filter | None,
+    options: Mapping[Kind, str | None],
+) -> None:
+    """Have the executor embed queries for the strategy, once it is sure that it fits the collection."""
+    client = executor.clients.sync()
+    check_embedder(client, options)
+    plan = executor.plan(strategy, Scope(limit=1, filter=filter))
+    notes = read_notes(client, executor.collection)
+    executor.encoders = Encoders(query_encoders(plan.strategy.needs(), plan.target.schema, notes, options))
+
+
+def _speed(
+    executor: Executor, strategy: RelevanceFeedback, queries: Queries, filter: models.Filter | None, cache: Path | None
+) -> float | None:
+    """Seconds that the model takes for a text, by a handful; None if it was asked for none. Their scores are kept, too."""
+    query = next(iter(queries.texts.values()))
+    seeds = replace(strategy.seeds, limit=None)
+    points = executor.retrieve(seeds, Query(query), Scope(limit=_HANDFUL, filter=filter, with_payload=True))
+    texts = [text for point in points if (text := executor.payload.content(point.payload or {}).text).strip()]
+    assert executor.model is not None
+    scores = ScoreFile(executor.model, cache)
+    scores.score(query, texts)
+    return scores.seconds / scores.asked if scores.asked else None
+
+
+def _print_cost(line: str, queries: int, dry_run: bool) -> None:
+    if not dry_run:
+        errors_console().print(Text(line, "dim"))
+        return
+    results_console().print(Text(line), soft_wrap=True)
+    if queries < LEAST_QUERIES:
+        warn(f"{queries} queries are too few: the fit needs at least {LEAST_QUERIES}, and 50 to 200 are better")
+
+
+@contextmanager
+def _resumable(cache: Path | None) -> Generator[None, None, None]:
+    """Says how to go on after an interruption or a failure."""
+    try:
+        yield
+    except FormatError:  # perhaps of that very file
+        raise
+    except BaseException:
+        if cache is not None and cache.exists():
+            errors_console().print(Text(f"the scores so far are in {cache}: the same command goes on from there", "yellow"))
+        raise
+
+
+def _end(fit: FeedbackFit, out: Path | None, anyway: bool) -> None:
+    """Write the strategy if it is to be used, and end with an exit code that says whether it is."""
+    good = fit.recommends == "feedback"
+    if out is not None and (good or anyway):
+        fit.save(out, anyway=anyway)
+        errors_console().print(Text(f"the strategy is in {out}", "dim"))
+    elif out is not None:
+        errors_console().print(Text(f"{out} is not written, as feedback isn't what to use; --anyway writes it", "yellow"))
+    if not good:
+        sys.exit(e.NOT_GOOD_ENOUGH)

@@ -1,0 +1,102 @@
+"""What `calibrate` prints: what it will cost, how far it is, and what it came to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+from rich import box
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+from rich.text import Text
+
+from ..evaluate import Interval
+from ..learn.feedback_fit import FeedbackEstimate, FeedbackFit, Progress
+from .consoles import errors_console, results_console
+
+__all__ = ["cost_line", "duration", "fit_json", "print_fit", "scoring_bar"]
+
+
+def duration(seconds: float) -> str:
+    """A time to read, e.g. `40 s`, `3 min`, `2 h 5 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 1 else "less than 1 s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def cost_line(cost: FeedbackEstimate, judged: int) -> str:
+    """What a fit takes, in one sentence."""
+    requests = f"{cost.requests} request{'' if cost.requests == 1 else 's'}"
+    how_long = "" if cost.seconds is None else f", which takes it about {duration(cost.seconds)}"
+    with_judgments = f" ({judged} with judgments)" if judged else ""
+    return (
+        f"{cost.queries} queries{with_judgments}: one search each, in {requests} to Qdrant; the model scores up to "
+        f"{cost.documents:,} texts{how_long}"
+    )
+
+
+@contextmanager
+def scoring_bar() -> Generator[Callable[[Progress], None] | None, None, None]:
+    """What a fit tells its progress, shown as a bar with cost and time left; None where nobody watches."""
+    console = errors_console()
+    if not console.is_terminal:
+        yield None
+        return
+    columns = TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}")
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda told: bar.update(task, completed=told.done, total=told.total, description=told_line(told))
+
+
+def told_line(told: Progress) -> str:
+    """What was paid for, and how long the rest takes."""
+    left = "" if told.seconds_left is None else f", {duration(told.seconds_left)} left"
+    return f"{told.asked:,} asked of the model{left}"
+
+
+def print_fit(fit: FeedbackFit) -> None:
+    """Print what to use, in plain words, and the numbers that say so."""
+    console = results_console()
+    verdict, signal, *others = str(fit).splitlines()
+    console.print(Text(verdict, "bold green" if fit.recommends == "feedback" else "bold yellow"))
+    console.print(Text(signal))
+    console.print(Text(others[0]))
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("held out")
+    for heading in ("plain", "rerank", "feedback", "over plain [95 %]", "over rerank [95 %]"):
+        table.add_column(heading, justify="right")
+    for each in fit.judgements:
+        means = (f"{mean:.3f}" for mean in (each.plain, each.rerank, each.feedback))
+        table.add_row(each.measure, *means, _gain(each.over_plain), _gain(each.over_rerank))
+    console.print(table)
+    console.print(
+        Text("agreement: with the model, of all that was found; unseen: of what it wasn't shown, which tells signal", "dim")
+    )
+    console.print(Text(others[-1], "dim"))
+
+
+def _gain(interval: Interval) -> str:
+    if interval.low is None or interval.high is None:
+        return f"{interval.estimate:+.3f}"
+    return f"{interval.estimate:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+
+
+def fit_json(fit: FeedbackFit) -> str:
+    """All of it as one JSON object."""
+    weights = fit.coefficients
+    return json.dumps(
+        {
+            "recommends": fit.recommends,
+            "signal": fit.signal,
+            "disagreement": fit.disagreement,
+            "learned_from": fit.queries[0],
+            "judged_on": fit.queries[1],
+            "skipped": fit.skipped,
+            "coefficients": {"a": weights.a, "b": weights.b, "c": weights.c},
+            "judgements": [asdict(each) for each in fit.judgements],
+        }
+    )

@@ -1,0 +1,151 @@
+"""`RelevanceFeedback` in the retriever: like any strategy, sync, async and in batches; its notes are in the metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from llama_index.core.schema import MetadataMode, NodeWithScore
+from qdrant_client import models
+
+from qdrant_rerank import Coefficients, FeedbackLeg, Fusion, Nearest, PlanError, PlanWarning, RelevanceFeedback, Strategy
+from tests.llama_index.stores import QUERY, numbers, ranking
+from tests.llama_index.test_rescore import Down, Lengths, embedded
+from tests.llama_index.test_rescore import retriever as of_store
+from tests.llama_index.test_retriever import retriever as of_client
+from tests.support import CountingClient, fill_toy
+
+PRECISION = RelevanceFeedback(seeds=Nearest(limit=3), coefficients=Coefficients(1.0, 0.0, 0.2), trust=True)
+RECALL = replace(PRECISION, mode="recall", limit=6)
+NATIVE = replace(PRECISION, native=True)
+NOTES = ("surfaced_by_feedback", "documents_scored", "feedback_score")
+KEY = "_explanation"
+
+
+class Shortest(Lengths):
+    """The shorter a text, the better."""
+
+    fingerprint = "shortest"
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        return [-length for length in super().score(query, texts)]
+
+
+def noted(found: list[NodeWithScore]) -> list[tuple[Any, ...]]:
+    return [tuple(each.metadata.get(name) for name in NOTES) for each in found]
+
+
+def retriever(strategy: Strategy = PRECISION, **arguments: Any) -> Any:
+    return of_store(strategy, **{"model": Lengths(), **arguments})
+
+
+@pytest.fixture
+def counting() -> Iterator[CountingClient]:
+    client = CountingClient()
+    fill_toy(client)
+    yield client
+    client.close()
+
+
+@pytest.mark.parametrize("strategy", [PRECISION, RECALL, NATIVE], ids=["precision", "recall", "native"])
+async def test_every_way_to_ask_gives_the_same(strategy: Strategy) -> None:
+    of = retriever(strategy)
+    queries = [QUERY, "lazy dog", QUERY]
+    expected = [of.retrieve(query) for query in queries]
+    for found in (
+        [await of.aretrieve(query) for query in queries],
+        of.retrieve_batch(queries),
+        await of.aretrieve_batch(queries),
+    ):
+        for one, same in zip(found, expected, strict=True):
+            assert numbers(one) == numbers(same)
+            assert noted(one) == noted(same)
+            assert [each.score for each in one] == pytest.approx([each.score for each in same], abs=1e-6)
+    assert numbers(expected[0]) != numbers(retriever(Nearest(), model=None).retrieve(QUERY))
+
+
+def test_the_seeds_are_read_and_nothing_else_and_the_notes_say_so() -> None:
+    reader = Shortest()
+    plain = retriever(Nearest(), model=None, similarity_top_k=3).retrieve(QUERY)
+    found = retriever(model=reader, similarity_top_k=2).retrieve(QUERY)
+    assert reader.read == embedded(plain)
+    scores = {number: -float(len(text)) for number, text in zip(numbers(plain), reader.read, strict=True)}
+    assert noted(found) == [(number not in numbers(plain)[:2], 3, scores.get(number)) for number in numbers(found)]
+    assert {surfaced for surfaced, *_ in noted(found)} == {True, False}
+
+
+def test_in_mode_recall_all_results_are_read_and_in_the_models_order() -> None:
+    reader = Lengths()
+    found = retriever(RECALL, model=reader, similarity_top_k=6).retrieve(QUERY)
+    assert len(reader.read) == 6
+    assert [each.score for each in found] == sorted(map(float, map(len, reader.read)), reverse=True)
+    assert [score for _, _, score in noted(found)] == [each.score for each in found]
+
+
+def test_models_are_not_shown_the_notes() -> None:
+    for each in retriever().retrieve(QUERY):
+        for mode in (MetadataMode.LLM, MetadataMode.EMBED):
+            assert not any(name in each.node.get_content(mode) for name in NOTES)
+
+
+async def test_a_batch_takes_as_many_round_trips_as_one_query(counting: CountingClient) -> None:
+    within = replace(PRECISION, within=Fusion.rrf().over(FeedbackLeg(limit=20), Nearest("bm25", limit=20)))
+    for strategy in (replace(PRECISION, seeds=Nearest("dense", limit=3)), replace(within, seeds=Nearest("dense", limit=3))):
+        of = of_client(counting, strategy=strategy, model=Lengths(), similarity_top_k=4)
+        queries = [QUERY, "lazy dog", "river stone"]
+        of.retrieve_batch(queries)
+        await of.aretrieve_batch(queries)
+        counting.calls.clear()
+        of.retrieve_batch(queries)
+        await of.aretrieve_batch(queries)
+        assert counting.calls == ["query_batch_points"] * 4
+
+
+def test_filters_hold_for_both_searches() -> None:
+    topic = models.Filter(must=[models.FieldCondition(key="topic", match=models.MatchValue(value="animals"))])
+    found = retriever(filter=topic).retrieve(QUERY)
+    assert {each.metadata["topic"] for each in found} == {"animals"}
+
+
+@pytest.mark.parametrize("strategy", [PRECISION, RECALL], ids=["precision", "recall"])
+async def test_explanations_say_what_the_feedback_added(strategy: Strategy) -> None:
+    of = retriever(strategy)
+    expected = of.retrieve(QUERY)
+    explaining = of.with_options(explanations=True)
+    for found in (
+        explaining.retrieve(QUERY),
+        await explaining.aretrieve(QUERY),
+        explaining.retrieve_batch([QUERY])[0],
+        (await explaining.aretrieve_batch([QUERY]))[0],
+    ):
+        assert [id for id, _ in ranking(found)] == [id for id, _ in ranking(expected)]
+        assert noted(found) == noted(expected)
+        for rank, each in enumerate(found, 1):
+            reason = each.metadata[KEY]
+            assert (reason["rank"], reason["score"]) == (rank, each.score)
+            if strategy is PRECISION:
+                assert list(reason["terms"]) == ["a * similarity", "feedback"]
+                assert sum(reason["terms"].values()) == pytest.approx(each.score, abs=1e-5)
+
+
+def test_a_failure_is_raised_or_leaves_the_first_search_with_a_note() -> None:
+    with pytest.raises(TimeoutError, match="no answer"):
+        retriever(model=Down()).retrieve(QUERY)
+    with pytest.warns(PlanWarning, match="the model failed \\(TimeoutError\\)"):
+        found = retriever(replace(PRECISION, on_error="keep_order"), model=Down()).retrieve(QUERY)
+    assert numbers(found) == numbers(retriever(Nearest(), model=None).retrieve(QUERY))
+    assert all("TimeoutError" in each.metadata["not_steered"] for each in found)
+
+
+def test_equal_scores_leave_the_first_search_with_a_note() -> None:
+    found = retriever(model=lambda query, texts: [1.0] * len(texts)).retrieve(QUERY)
+    assert numbers(found) == numbers(retriever(Nearest(), model=None).retrieve(QUERY))
+    assert {each.metadata["not_steered"] for each in found} == {"the model gave all seeds the same score"}
+
+
+def test_coefficients_of_another_model_are_refused() -> None:
+    fitted = Coefficients(1.0, 0.0, 0.5).with_provenance(mode="precision", seeds=3, model="another", vector="")
+    with pytest.raises(PlanError, match="the feedback model is 'lengths', was 'another'"):
+        retriever(replace(PRECISION, coefficients=fitted, trust=False)).retrieve(QUERY)
