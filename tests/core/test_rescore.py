@@ -34,10 +34,13 @@ from qdrant_rerank import (
     max_sim,
     model,
     plan,
+    query_tokens,
     score,
     sigmoid,
     to_json,
 )
+from qdrant_rerank.expressions.evaluation import Table, evaluate
+from qdrant_rerank.expressions.lowering import Candidate, Lowering, lower
 from qdrant_rerank.results import RankedPoint, noted, notes_of
 from qdrant_rerank.steps import Points, Score, Search
 from tests.support import COLLECTION, QUERY, SCHEMA, encoders, question, refused, script, target
@@ -457,3 +460,15 @@ def test_tokens_that_only_the_server_knows_are_refused() -> None:
     made = plan(Formula(max_sim("colbert")).over(Nearest("colbert")), SCHEMA, target().capabilities)
     with refused(StrategyError, "query_tokens('colbert')", "token vectors that are known here"):
         script(made.flow(Query(QUERY, {"colbert": models.Document(text=QUERY, model="server/colbert")})))
+
+
+def test_the_name_of_a_multivector_is_text() -> None:
+    with refused(StrategyError, "query_tokens() takes the name of a multivector, got 3"):
+        query_tokens(3)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_a_model_s_score_is_known_to_no_engine_and_to_no_table_without_one() -> None:
+    with refused(StrategyError, "which Qdrant can't know"):
+        lower(model(), Lowering([Candidate("dense")], target().capabilities))
+    with refused(StrategyError, "which Qdrant can't know"):
+        evaluate(model(), Table([{}], [1]))

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, assert_never, get_args
 
 import numpy as np
 
@@ -69,6 +69,7 @@ class ScoreMap:
                 return Sigmoid(Constant(a) * log(p) - Constant(b) * log(Constant(1.0) - p) + Constant(c))
             case "isotonic":
                 return self._steps(score)
+        assert_never(self.method)
 
     def _steps(self, score: Expression) -> Expression:
         half = len(self.parameters) // 2
@@ -136,6 +137,7 @@ def fit_map(method: Method, scores: Array, y: Array, w: Array) -> ScoreMap:
             return ScoreMap("beta", _logistic(columns, y, w, rising=True))
         case "isotonic":
             return ScoreMap("isotonic", _isotonic(scores, y, w))
+    assert_never(method)
 
 
 def _logistic(columns: Sequence[Array], y: Array, w: Array, rising: bool) -> tuple[float, ...]:

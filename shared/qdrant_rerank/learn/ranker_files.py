@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from pydantic import TypeAdapter, ValidationError
 from qdrant_client import models
 
-from ..errors import FormatError, StrategyError, did_you_mean
+from ..errors import FormatError, did_you_mean
 from ..evaluate.report.parts import Calibration
 from ..expressions.nodes import Expression
 from ..jsonlines import line_of
@@ -110,13 +110,11 @@ def _part(name: str, value: Mapping[str, Any], text: str, path: str | PathLike[s
         raise FormatError(f"a learned ranker needs {name!r}", path, 1)
     try:
         return TypeAdapter(_PARTS[name]).validate_json(json.dumps(value[name]), strict=True)
-    except ValidationError as error:
+    except ValidationError as error:  # what our own classes refuse is in it, too: a StrategyError is a ValueError
         first = error.errors()[0]
         where = (name, *(part for part in first["loc"] if isinstance(part, str | int)))
         got = json.dumps(first["input"], default=str)[:100]
         raise FormatError(f"{'.'.join(map(str, where))}: {first['msg']}, got {got}", path, line_of(text, where)) from None
-    except StrategyError as error:
-        raise FormatError(f"{name}: {error}", path, line_of(text, (name,))) from error
 
 
 def _margin(value: Any, text: str, path: str | PathLike[str] | None) -> Expression:
