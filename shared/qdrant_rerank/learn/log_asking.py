@@ -87,10 +87,12 @@ class Logging:
     def _flow(self, topic: Topic) -> Flow[Candidates]:
         query = replace(topic.query, now=topic.now or self.now)
         first = yield from found(self.legs, query, self.target, topic.filter)
-        wanted = self._missed(topic, self._documents(first.points))
-        if self.options.missed == "count" or not wanted:
+        if self.options.missed == "count":
             return first
+        wanted = self._missed(topic, self._documents(first.points))
         ids = list(dict.fromkeys(id for document in wanted for id in _point_ids(document)))
+        if not ids:
+            return first
         stored = models.Filter(must=[models.HasIdCondition(has_id=list(ids))])
         payload = self.legs.scope.with_payload
         [points] = yield from Search([models.QueryRequest(filter=stored, limit=len(ids), with_payload=payload)])

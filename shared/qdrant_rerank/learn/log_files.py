@@ -80,7 +80,7 @@ def read_log(path: Where) -> FeatureLog:
     features = features_of(meta.get("features"), path)
     reference = {name: _reference(one, path) for name, one in meta.get("reference", {}).items()}
     log = assembled(features, legs_of(meta.get("legs"), path), groups, reference, LogCoverage())
-    return replace(log, coverage=_coverage(meta["coverage"])) if "coverage" in meta else log
+    return replace(log, coverage=_coverage(meta["coverage"], path)) if "coverage" in meta else log
 
 
 def _meta(log: FeatureLog) -> dict[str, Any]:
@@ -173,11 +173,14 @@ def _svm_rows(path: Where, width: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
             values = [math.nan] * width
             for cell in numbered:
                 index, _, value = cell.partition(":")
+                if not 1 <= int(index) <= width:
+                    raise ValueError(f"there is no feature {index}, they go from 1 to {width}")
                 values[int(index) - 1] = float(value)
-        except (ValueError, IndexError) as error:
+            row = (str(document), int(grade), int(judged), float(weight), *values)
+        except (ValueError, TypeError) as error:
             expected = 'GRADE qid:N 1:VALUE … # ["topic", "document", judged, weight]'
             raise FormatError(f"expected {expected}: {error}", path, number) from None
-        yield str(topic), (str(document), int(grade), int(judged), float(weight), *values)
+        yield str(topic), row
 
 
 def _grouped(rows: Iterator[tuple[str, tuple[Any, ...]]]) -> list[TopicRows]:
@@ -214,7 +217,10 @@ def _read_parquet(path: Where) -> tuple[dict[str, Any], list[TopicRows]]:
     if text is None:
         raise FormatError("this Parquet file holds no log: it doesn't say what the features and legs are", path)
     meta = _json(text.decode(), path)
-    columns = [table.column(name).to_pylist() for name in (*_HEAD, *meta["features"])]
+    names = [*_HEAD, *meta["features"]]
+    if lacking := [name for name in names if name not in table.column_names]:
+        raise FormatError(f"the file has no column {', '.join(lacking)}; it has {', '.join(table.column_names)}", path)
+    columns = [table.column(name).to_pylist() for name in names]
     return meta, _grouped((row[0], row[1:]) for row in zip(*columns, strict=True))
 
 
@@ -225,7 +231,10 @@ def _reference(value: Any, path: Where) -> Reference:
         raise FormatError(f"not how a feature is distributed: {json.dumps(value)[:100]}", path) from error
 
 
-def _coverage(value: Mapping[str, Any]) -> LogCoverage:
-    lists = {name: tuple(value[name]) for name in ("unjudged", "without_relevant", "without_candidates")}
-    missed = {topic: tuple(documents) for topic, documents in value["missed"].items()}
-    return LogCoverage(value["topics"], **lists, missed=missed, fetched=value["fetched"], failed=value["failed"])
+def _coverage(value: Any, path: Where) -> LogCoverage:
+    try:
+        lists = {name: tuple(value[name]) for name in ("unjudged", "without_relevant", "without_candidates")}
+        missed = {topic: tuple(documents) for topic, documents in value["missed"].items()}
+        return LogCoverage(value["topics"], **lists, missed=missed, fetched=value["fetched"], failed=value["failed"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise FormatError(f"not what a log says that it leaves out: {json.dumps(value)[:100]}", path) from error
