@@ -12,6 +12,7 @@ from qdrant_client import models
 
 from qdrant_rerank import PayloadMapping, PlanWarning
 from qdrant_rerank.payload import AnyMapping, Content, read_contents
+from qdrant_rerank.results import notes_of
 from qdrant_rerank.steps import Points
 from qdrant_rerank.why import ResultReason
 
@@ -53,7 +54,7 @@ def to_documents(
     score_name = names.free(score_key, "their scores are", "; set score_key='…' to another name, or to None")
     told = {reason.id: reason.as_dict() for reason in reasons}
     told_name = names.free(explanation_key if told else None, "their explanations are", "; set explanation_key='…'")
-    note_names = {note: names.free(note, "what reranking notes is") for note in dict.fromkeys(chain(*map(_notes, ranked)))}
+    note_names = {note: names.free(note, "what reranking notes is") for note in dict.fromkeys(chain(*map(notes_of, ranked)))}
     keeps_id = isinstance(mapping, PayloadMapping) and mapping.metadata is None
     documents = []
     for point, (text, metadata) in zip(ranked, contents, strict=True):  # the metadata is a copy, made for us
@@ -62,14 +63,10 @@ def to_documents(
             metadata["_id"] = point.id
         metadata["_collection_name"] = collection
         added = {score_name: float(point.score), told_name: told.get(point.id)}
-        added |= {note_names[note]: value for note, value in _notes(point).items()}
+        added |= {note_names[note]: value for note, value in notes_of(point).items()}
         metadata.update((name, value) for name, value in added.items() if name is not None)
         documents.append(Document(id=str(point.id), page_content=text, metadata=metadata))
     return documents
-
-
-def _notes(point: models.ScoredPoint) -> Mapping[str, Any]:
-    return getattr(point, "notes", None) or {}
 
 
 def _warn_of_hidden(metadata: Mapping[str, Any], point: models.ScoredPoint, collection: str, keeps_id: bool) -> None:

@@ -16,6 +16,7 @@ from qdrant_client import models
 
 from qdrant_rerank import PayloadMapping, PlanWarning, StrategyError
 from qdrant_rerank.payload import PRESETS, Content, PayloadLike, as_mapping, read_contents
+from qdrant_rerank.results import notes_of
 from qdrant_rerank.steps import Points
 from qdrant_rerank.why import ResultReason
 
@@ -90,7 +91,7 @@ class NodeReader:
                 own["score", self.score_key] = float(point.score)
             if point.id in told:
                 own["explanation", self.explanation_key] = told[point.id]
-            notes: Mapping[str, Any] = getattr(point, "notes", None) or {}
+            notes = notes_of(point)
             yield own | {("note", key): value for key, value in notes.items()}
 
     def node(self, point: models.ScoredPoint, text_key: str) -> BaseNode:
