@@ -24,8 +24,9 @@ from .feedback.steering import Steering
 from .feedback.strategy import RelevanceFeedback
 from .feedback.summing import summed
 from .fusing import fused_terms
+from .legs import alone, candidate_scores
 from .plan import Plan
-from .query import Inputs, Query, Scope, both, query_token_counts
+from .query import Inputs, Query, Scope, query_token_counts
 from .rescore import Rescore
 from .results import notes_of
 from .selecting import selected
@@ -146,7 +147,7 @@ def explained(plan: Plan, query: Query) -> Flow[Explained]:
     if scope.group_by is not None:
         raise StrategyError("results of a group query can't be explained: leave out group_by")
     inputs = yield from embedded(query, root.needs(), plan.target)
-    legs = list(_legs(replace(root, candidates=tuple(_alone(leg, scope.reach, root.filter) for leg in root.candidates))))
+    legs = list(_legs(replace(root, candidates=tuple(alone(leg, scope.reach, root.filter) for leg in root.candidates))))
     whole = replace(widened(scope), with_payload=True)  # what the terms read, whatever of it the call wants to see
 
     def requests() -> list[Request]:
@@ -202,13 +203,6 @@ def _legs(stage: Stage) -> Iterator[Stage]:
     yield from stage.candidates
     for candidate in stage.candidates:
         yield from _legs(candidate)
-
-
-def _alone(stage: Stage, needed: int, above: models.Filter | None) -> Stage:
-    """The same candidate with its limits and all filters above it, so that alone it finds what it finds below its parent."""
-    inner, own = stage.needs_points(needed), both(stage.filter, above)
-    candidates = tuple(_alone(candidate, inner, own) for candidate in stage.candidates)
-    return replace(stage, limit=stage.reach(needed), filter=own, candidates=candidates)
 
 
 def _whole(leg: Stage, scope: Scope) -> Scope:
@@ -267,17 +261,11 @@ def _formula_terms(
 
 
 def _table(formula: Formula, points: Points, found: Sequence[Points], inputs: Inputs) -> Table:
-    scores: dict[str | None, Any] = {}
-    for candidate, leg in zip(formula.as_candidates(inputs.target.schema), found, strict=True):
-        sign = -1.0 if candidate.is_distance else 1.0
-        by_id = {point.id: sign * point.score for point in leg}
-        scores[candidate.name] = np.array([by_id.get(point.id, np.nan) for point in points])
-        if len(found) == 1:
-            scores[None] = scores[candidate.name]
+    ids = [point.id for point in points]
     return Table(
         payloads=[point.payload or {} for point in points],
-        ids=[point.id for point in points],
-        scores=scores,
+        ids=ids,
+        scores=candidate_scores(formula, ids, found, inputs.target.schema),
         features=inputs.features,
         now=inputs.now or dt.datetime.now(dt.UTC),
         tokens=query_token_counts((stage.vector for stage in formula.candidates), inputs),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from ..careful import searched
 from ..errors import StrategyError
 from ..expressions.evaluation import Table
 from ..expressions.nodes import Constant
+from ..legs import alone, candidate_scores
 from ..query import Inputs, Query, Scope, Target, both, query_token_counts
 from ..stages import Formula
 from ..steps import Flow, Points, Request
@@ -47,7 +47,7 @@ class Legs:
         if isinstance(legs, Stage) or not legs:
             raise StrategyError(f"legs is a list of the stages that find the candidates, as in .over(*legs); got {legs!r}")
         formula = Formula(Constant(0.0)).over(*legs).resolved(target.schema)
-        return cls(formula, tuple(_alone(leg, scope.reach, None) for leg in formula.candidates), scope)
+        return cls(formula, tuple(alone(leg, scope.reach, None) for leg in formula.candidates), scope)
 
 
 @dataclass(frozen=True)
@@ -103,26 +103,13 @@ def _together(legs: Legs, answers: Sequence[Points], inputs: Inputs, query: Quer
             best[point.id] = min(rank, best.get(point.id, rank))
             points.setdefault(point.id, point)
     listed = sorted(points.values(), key=lambda point: best[point.id])
-    scores: dict[str | None, Any] = {}
-    for candidate, answer in zip(legs.formula.as_candidates(inputs.target.schema), answers, strict=True):
-        sign = -1.0 if candidate.is_distance else 1.0
-        by_id = {point.id: sign * point.score for point in answer}
-        scores[candidate.name] = np.array([by_id.get(point.id, np.nan) for point in listed], dtype=np.float64)
-        if len(answers) == 1:
-            scores[None] = scores[candidate.name]
+    ids = [point.id for point in listed]
     table = Table(
         payloads=[point.payload or {} for point in listed],
-        ids=[point.id for point in listed],
-        scores=scores,
+        ids=ids,
+        scores=candidate_scores(legs.formula, ids, answers, inputs.target.schema),
         features=query.features,
         now=inputs.now or dt.datetime.now(dt.UTC),
         tokens=query_token_counts((stage.vector for stage in legs.formula.candidates), inputs),
     )
     return Candidates(listed, np.array([best.get(point.id, np.nan) for point in listed], dtype=np.float64), table)
-
-
-def _alone(stage: Stage, needed: int, above: models.Filter | None) -> Stage:
-    """The same candidate with its limits and all filters above it, so that alone it finds what it finds below its parent."""
-    inner, own = stage.needs_points(needed), both(stage.filter, above)
-    candidates = tuple(_alone(candidate, inner, own) for candidate in stage.candidates)
-    return replace(stage, limit=stage.reach(needed), filter=own, candidates=candidates)

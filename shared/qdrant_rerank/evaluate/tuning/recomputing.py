@@ -16,6 +16,7 @@ from ...expressions.evaluation import Table, evaluate
 from ...expressions.inspect import walk
 from ...expressions.nodes import Affinity, DatetimeField, Field, GeoDistance, Raw, When
 from ...fusing import fused_terms
+from ...legs import candidate_scores
 from ...query import Target
 from ...rescore import Rescore
 from ...stages import Formula, Fusion, Nearest
@@ -99,17 +100,11 @@ def _first(scores: Any, limit: int) -> Any:
 
 
 def _formula(formula: Formula, union: Sequence[Hit], found: Sequence[Sequence[Hit]], pool: Pool, target: Target) -> Any:
-    scores: dict[str | None, Any] = {}
-    for candidate, hits in zip(formula.as_candidates(target.schema), found, strict=True):
-        sign = -1.0 if candidate.is_distance else 1.0
-        by_id = {hit.id: sign * hit.score for hit in hits}
-        scores[candidate.name] = np.array([by_id.get(hit.id, np.nan) for hit in union])
-        if len(found) == 1:
-            scores[None] = scores[candidate.name]
+    ids = [hit.id for hit in union]
     table = Table(
         payloads=[pool.payloads.get(hit.id, {}) for hit in union],
-        ids=[hit.id for hit in union],
-        scores=scores,
+        ids=ids,
+        scores=candidate_scores(formula, ids, found, target.schema),
         features=pool.topic.features,
         now=pool.now,
         tokens=pool.tokens,

@@ -1,0 +1,63 @@
+"""The candidates of a stage by themselves: as stages that run alone, and as the scores that a formula above reads of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from qdrant_client import models
+
+from .query import both
+from .schema import Schema
+from .stages import Formula
+from .strategies import Stage
+
+__all__ = ["Scored", "alone", "candidate_scores"]
+
+
+class Scored(Protocol):
+    """A point of which only the id and the score count."""
+
+    @property
+    def id(self) -> Any: ...
+    @property
+    def score(self) -> float: ...
+
+
+def alone(stage: Stage, needed: int, above: models.Filter | None) -> Stage:
+    """The same candidate with its limits and all filters above it, so that alone it finds what it finds below its parent.
+
+    Args:
+        stage: the candidate.
+        needed: how many points the stage above it ranks.
+        above: the filters of all stages above it.
+    """
+    inner, own = stage.needs_points(needed), both(stage.filter, above)
+    candidates = tuple(alone(candidate, inner, own) for candidate in stage.candidates)
+    return replace(stage, limit=stage.reach(needed), filter=own, candidates=candidates)
+
+
+def candidate_scores(
+    formula: Formula, ids: Sequence[Any], found: Sequence[Iterable[Scored]], schema: Schema
+) -> Mapping[str | None, NDArray[np.float64]]:
+    """What `score(name)` is for each of n points: by candidate name, n scores; NaN where that candidate didn't find the point.
+
+    Distances are negated, as in the compiled formula. A single candidate's scores are there under None, too.
+
+    Args:
+        formula: whose candidates they are.
+        ids: the n points.
+        found: what each candidate found, in the order of the candidates.
+        schema: says which scores are distances.
+    """
+    scores: dict[str | None, NDArray[np.float64]] = {}
+    for candidate, points in zip(formula.as_candidates(schema), found, strict=True):
+        sign = -1.0 if candidate.is_distance else 1.0
+        by_id = {point.id: sign * point.score for point in points}
+        scores[candidate.name] = np.array([by_id.get(id, np.nan) for id in ids], dtype=np.float64)
+        if len(found) == 1:
+            scores[None] = scores[candidate.name]
+    return scores
