@@ -20,7 +20,17 @@ from typing import Any, NamedTuple, TypeAlias
 from .errors import PayloadError, PlanWarning, StrategyError, did_you_mean
 from .steps import Points
 
-__all__ = ["PRESETS", "AnyMapping", "Content", "PayloadLike", "PayloadMapping", "as_mapping", "read_contents", "value_at"]
+__all__ = [
+    "PRESETS",
+    "AnyMapping",
+    "Content",
+    "PayloadLike",
+    "PayloadMapping",
+    "as_mapping",
+    "read_contents",
+    "read_texts",
+    "value_at",
+]
 
 Payload: TypeAlias = Mapping[str, Any]
 Mapper: TypeAlias = Callable[[Payload], tuple[str, Mapping[str, Any]]]
@@ -169,6 +179,17 @@ def read_contents(points: Points, mapping: AnyMapping, collection: str) -> list[
     listed = ", ".join(repr(point.id) for point in empty[:5]) + (f" and {len(empty) - 5} more" if len(empty) > 5 else "")
     warnings.warn(PlanWarning(f"points without text in {collection!r}: {listed}; their text is empty"), stacklevel=4)
     return contents
+
+
+def read_texts(points: Points, mapping: AnyMapping, collection: str) -> list[str]:
+    """What a model reads of each point; "" where it has no text, which is for the caller to tell.
+
+    Only where not one of the points has text: a `PlanWarning` or, as of `read_contents`, a `PayloadError`.
+    """
+    texts = [mapping.content(point.payload or {}).text for point in points]
+    if points and not any(text.strip() for text in texts):
+        read_contents(points, mapping, collection)  # says whether it is the points or the mapping
+    return texts
 
 
 def _wrong_mapping(points: Points, mapping: AnyMapping, collection: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final, Literal, Self, TypeAlias, get_args
@@ -11,11 +10,12 @@ import numpy as np
 
 from .blending import blended, check_blend
 from .checks import is_whole
-from .errors import PlanWarning, QdrantRerankError, QueryError, ScoringError, StrategyError
+from .errors import QueryError, ScoringError, StrategyError
 from .expressions.inspect import placeholder_features
 from .expressions.nodes import Expression, ExpressionLike, as_expression
+from .failing import OnError, tolerated
 from .literals import literal
-from .payload import read_contents
+from .payload import read_texts
 from .query import Inputs, Query, Scope, Target
 from .reach import shortfalls
 from .results import noted, notes_of
@@ -28,7 +28,8 @@ __all__ = ["READ", "MissingText", "OnError", "Rescore"]
 READ: Final = 50
 """How many candidates a model reads where neither `Rescore` nor the strategy below sets a limit."""
 
-OnError: TypeAlias = Literal["raise", "keep_order"]
+_IN_ORDER: Final = "results are in the order of the search, each with the note 'not_rescored'"
+
 MissingText: TypeAlias = Literal["last", "drop", "raise"]
 
 
@@ -170,7 +171,7 @@ class Rescore(Strategy):
             raise QueryError(f"the query's text is empty ({query.text!r}): a model has to read it to score texts against it")
         if not points:
             return []
-        texts = self._texts(points, target)
+        texts = read_texts(points, target.payload, target.schema.collection)
         read = [row for row, text in enumerate(texts) if text.strip()]
         unread = [row for row, text in enumerate(texts) if not text.strip()]
         self._check_missing(points, unread)
@@ -178,9 +179,9 @@ class Rescore(Strategy):
             relevance = (yield from Score(query.text, [texts[row] for row in read])) if read else []
             scores = blended(self.blend, [points[row] for row in read], relevance, query, self.sign(target))
         except Exception as error:
-            if self.on_error == "raise" or (isinstance(error, QdrantRerankError) and not isinstance(error, ScoringError)):
-                raise
-            return self._cut(_kept_in_order(points, error), scope)
+            kind = tolerated(error, self.on_error, _IN_ORDER)
+            kept: Points = [noted(point, not_rescored=kind, retrieval_score=float(point.score)) for point in points]
+            return self._cut(kept, scope)
         order = np.argsort(-scores, kind="stable")
         ranked: Points = [
             noted(
@@ -194,12 +195,6 @@ class Rescore(Strategy):
         if self.missing_text == "last" and scope.score_threshold is None:  # they have no score that could reach it
             ranked += [noted(points[row], not_rescored="no text") for row in unread]
         return self._cut(ranked, scope)
-
-    def _texts(self, points: Points, target: Target) -> list[str]:
-        texts = [target.payload.content(point.payload or {}).text for point in points]
-        if not any(text.strip() for text in texts):  # says whether it is the points or the mapping
-            read_contents(points, target.payload, target.schema.collection)
-        return texts
 
     def _check_missing(self, points: Points, unread: Sequence[int]) -> None:
         if unread and self.missing_text == "raise":
@@ -234,12 +229,3 @@ class Rescore(Strategy):
 def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise StrategyError(f"the {name} of Rescore is one of {', '.join(map(repr, allowed))}; got {value!r}")
-
-
-def _kept_in_order(points: Points, error: Exception) -> Points:
-    kind = type(error).__name__
-    warnings.warn(
-        PlanWarning(f"the model failed ({kind}): results are in the order of the search, each with the note 'not_rescored'"),
-        stacklevel=2,
-    )
-    return [noted(point, not_rescored=kind, retrieval_score=float(point.score)) for point in points]

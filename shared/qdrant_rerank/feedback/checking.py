@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, get_args
 
 from ..checks import is_whole
 from ..errors import StrategyError, did_you_mean
+from ..failing import OnError
 from ..query import Target
-from ..rescore import OnError
 from ..strategies import Stage
 from .coefficients import LEAST_SEEDS, Coefficients, Mode
 from .leg import FeedbackLeg

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from qdrant_client import models
 
 from ..careful import searched
-from ..errors import PlanWarning, QdrantRerankError, QueryError, ScoringError
-from ..payload import read_contents
+from ..errors import QueryError
+from ..failing import tolerated
+from ..payload import read_texts
 from ..query import Inputs, Query, Scope, Target, both
 from ..results import RankedPoint, noted, notes_of
 from ..selecting import selected
@@ -103,8 +103,8 @@ class _Call:
                 self.scored = len(scores)
                 self.steering = steering(self.strategy, self.steering.seeds, scores, vector, self._distance)
             except Exception as error:
-                self._forgive(error, "results are those of the search without feedback")
-                self.steering = replace(self.steering, why_not=f"the model failed ({type(error).__name__})")
+                kind = tolerated(error, self.strategy.on_error, "results are those of the search without feedback")
+                self.steering = replace(self.steering, why_not=f"the model failed ({kind})")
         query = self.steering.query
         if query is None and self.strategy.within is not None:  # its other legs have their say nevertheless
             query = models.NearestQuery.model_construct(nearest=vector, mmr=None)
@@ -136,16 +136,7 @@ class _Call:
         return f"{usable} of {len(seeds)} seeds found have a text and the vector {self.strategy.using!r}; a pair takes two"
 
     def _texts(self, points: Points) -> list[str]:
-        texts = [self.target.payload.content(point.payload or {}).text for point in points]
-        if points and not any(text.strip() for text in texts):  # says whether it is the points or the mapping
-            read_contents(points, self.target.payload, self.target.schema.collection)
-        return texts
-
-    def _forgive(self, error: Exception, consequence: str) -> None:
-        ours = isinstance(error, QdrantRerankError) and not isinstance(error, ScoringError)
-        if self.strategy.on_error == "raise" or ours:
-            raise error
-        warnings.warn(PlanWarning(f"the model failed ({type(error).__name__}): {consequence}"), stacklevel=2)
+        return read_texts(points, self.target.payload, self.target.schema.collection)
 
     # The second round
 
@@ -186,8 +177,8 @@ class _Call:
                 self.scored += len(scores)
                 given |= {found[row].id: score for row, score in zip(read, scores, strict=True)}
             except Exception as error:
-                self._forgive(error, "what the second search found comes last, each with the note 'not_rescored'")
-                failed = type(error).__name__
+                consequence = "what the second search found comes last, each with the note 'not_rescored'"
+                failed = tolerated(error, self.strategy.on_error, consequence)
         ranked = sorted((point for point in [*seeds, *found] if point.id in given), key=lambda point: -given[point.id])
         last = [point for point in [*seeds, *found] if point.id not in given]
         made = [noted(point, given[point.id], retrieval_score=point.score, **_feedback(given[point.id])) for point in ranked]

@@ -14,11 +14,11 @@ from qdrant_client import models
 
 from ..capabilities import FeatureName
 from ..errors import FormatError
+from ..failing import OnError
 from ..lint import Lint
 from ..literals import literal
 from ..query import Inputs, Query, Scope, Target
 from ..reach import shortfalls
-from ..rescore import OnError
 from ..schema import Schema
 from ..stages.nearest import Nearest
 from ..steps import Flow, Points, Request
