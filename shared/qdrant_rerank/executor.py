@@ -6,7 +6,6 @@ Nothing here knows a strategy; nothing but this, `schema.py`, `ingest.py` and en
 from __future__ import annotations
 
 import asyncio
-import math
 import threading
 import warnings
 from collections import OrderedDict
@@ -19,10 +18,11 @@ from qdrant_client import QdrantClient, models
 
 from .capabilities import Capabilities
 from .clients import AsyncCalls, AsyncClientLike, Clients
-from .errors import ClientError, PlanWarning, ScoringError
+from .errors import ClientError, PlanWarning
 from .models.encoders import AsyncEncoder, Encoders
 from .models.feedback import FeedbackModel, FeedbackModelLike, as_feedback_model
 from .models.fingerprints import encoder_fingerprint
+from .models.scores import ascored, checked
 from .payload import PayloadLike, as_mapping
 from .plan import Plan, planned
 from .query import Fingerprints, Query, Scope, Target
@@ -130,14 +130,6 @@ class _Base:
             if warning.code in _TOLD:
                 warnings.warn(PlanWarning(warning), stacklevel=6)
 
-    def _scored(self, scores: Sequence[float], texts: Sequence[str]) -> list[float]:
-        if len(scores) != len(texts):
-            raise ScoringError(f"the model returned {len(scores)} scores for {len(texts)} texts")
-        numbers = [float(score) for score in scores]
-        if odd := [number for number in numbers if not math.isfinite(number)]:
-            raise ScoringError(f"the model returned scores that aren't finite: {odd[0]!r} ({len(odd)} of {len(numbers)})")
-        return numbers
-
     def _model(self) -> FeedbackModel:
         if self.model is None:
             raise ClientError("this strategy has texts scored by a model, but there is none: pass model=…")
@@ -204,7 +196,7 @@ class Executor(_Base):
         return [answers[number] for number in range(len(step.requests))]
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        return self._scored(self._model().score(query, texts), texts)
+        return checked(self._model().score(query, texts), len(texts), None)
 
 
 class AsyncExecutor(_Base):
@@ -270,10 +262,7 @@ class AsyncExecutor(_Base):
         return {number: reply.points for number, reply in zip(plain, replies, strict=True)}
 
     async def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        model: Any = self._model()
-        ascore = getattr(model, "ascore", None)
-        scores = await (ascore(query, texts) if ascore else asyncio.to_thread(model.score, query, texts))
-        return self._scored(scores, texts)
+        return checked(await ascored(self._model(), query, texts), len(texts), None)
 
 
 async def _aencode(encoder: Any, text: str) -> QueryVector:

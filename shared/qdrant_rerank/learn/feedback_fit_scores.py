@@ -6,13 +6,13 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from ..errors import FormatError
 from ..models.feedback import FeedbackModel
+from ..models.score_cache import score_keys
 from ..models.scores import checked
 
 __all__ = ["Progress", "ScoreFile"]
@@ -92,7 +92,7 @@ class ScoreFile:
         Raises:
             ScoringError: the model returned the wrong number of scores, or some that aren't finite.
         """
-        keys = [self._key(query, text) for text in texts]
+        keys = [key.hex() for key in score_keys(self._fingerprint, query, texts)]
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in self.known}
         if missing:
             start = time.perf_counter()
@@ -112,10 +112,3 @@ class ScoreFile:
             return
         with Path(self.path).open("a", encoding="utf-8") as file:
             file.write("".join(json.dumps({"key": key, "score": score}) + "\n" for key, score in scores.items()))
-
-    def _key(self, query: str, text: str) -> str:
-        digest = blake2b(digest_size=16)
-        for part in (self._fingerprint, query, text):
-            content = part.encode("utf-8", "surrogatepass")
-            digest.update(f"{len(content)}:".encode() + content)
-        return digest.hexdigest()

@@ -15,7 +15,7 @@ from ..errors import StrategyError
 from .feedback import FeedbackModelLike, as_feedback_model
 from .scores import ascored, checked, named
 
-__all__ = ["CacheCounts", "Cached", "ScoreCache"]
+__all__ = ["CacheCounts", "Cached", "ScoreCache", "score_keys"]
 
 
 class CacheCounts(NamedTuple):
@@ -133,7 +133,7 @@ class Cached:
             ScoringError: the model returned the wrong number of scores, or some that aren't finite.
         """
         model = as_feedback_model(self.model)
-        keys = _keys(model.fingerprint, query, texts)
+        keys = score_keys(model.fingerprint, query, texts)
         found = self.cache.find(keys)
         if missing := _missing(keys, texts, found):
             found |= self._new(missing, model.score(query, list(missing.values())))
@@ -143,7 +143,7 @@ class Cached:
         """As `score`, without blocking."""
         model = as_feedback_model(self.model)
         # in a thread, as a fingerprint may have a model's folder read, and texts may be long
-        keys = await asyncio.to_thread(lambda: _keys(model.fingerprint, query, texts))
+        keys = await asyncio.to_thread(lambda: score_keys(model.fingerprint, query, texts))
         found = self.cache.find(keys)
         if missing := _missing(keys, texts, found):
             found |= self._new(missing, await ascored(model, query, list(missing.values())))
@@ -155,8 +155,11 @@ class Cached:
         return new
 
 
-def _keys(fingerprint: str, query: str, texts: Sequence[str]) -> list[bytes]:
-    """A digest for each text; lengths come first, so that no two triples run together."""
+def score_keys(fingerprint: str, query: str, texts: Sequence[str]) -> list[bytes]:
+    """What scores are kept under: 16 bytes for each text, made of the model's fingerprint, the query and the text.
+
+    Lengths come before the parts, so that no two triples run together.
+    """
     start = blake2b(digest_size=16)
     for part in (fingerprint, query):
         _add(start, part)

@@ -13,13 +13,13 @@ from .feedback import FeedbackModel
 __all__ = ["ascored", "checked", "named"]
 
 
-def checked(scores: Sequence[Any], wanted: int, model: object) -> list[float]:
+def checked(scores: Sequence[Any], wanted: int, model: object | None) -> list[float]:
     """The scores as floats.
 
     Args:
         scores: what `model` returned.
         wanted: the number of texts.
-        model: named in errors.
+        model: named in errors by its type; None for just "the model".
 
     Raises:
         ScoringError: there are more or fewer than `wanted`, or one is no finite number.
@@ -46,6 +46,6 @@ async def ascored(model: FeedbackModel, query: str, texts: Sequence[str]) -> Seq
     return await asyncio.to_thread(model.score, query, texts)
 
 
-def named(model: object) -> str:
+def named(model: object | None) -> str:
     """How an error calls a model: by its type, as its settings may be long."""
-    return f"the model ({type(model).__name__.lstrip('_')})"
+    return "the model" if model is None else f"the model ({type(model).__name__.lstrip('_')})"
