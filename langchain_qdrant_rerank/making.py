@@ -9,6 +9,8 @@ from typing import Any, Self
 from langchain_core.retrievers import BaseRetriever
 from qdrant_client import QdrantClient
 
+from qdrant_rerank.clients import kept_open
+
 from .from_store import store_fields, store_strategy
 
 __all__ = ["Making"]
@@ -58,13 +60,9 @@ class Making(BaseRetriever):
         """
         # no request now: the first query reads the server's version anyway
         further: dict[str, Any] = {"check_compatibility": False, **(client_options or {})}
-        client = QdrantClient(url=url, path=path, api_key=api_key, prefer_grpc=prefer_grpc, **further)
-        try:
-            arguments: dict[str, Any] = dict(client=client, collection_name=collection_name, **settings)  # none of them twice
-            return cls(**arguments)
-        except BaseException:
-            client.close()  # with path=, it would keep the folder locked
-            raise
+        return cls._owning(
+            QdrantClient(url=url, path=path, api_key=api_key, prefer_grpc=prefer_grpc, **further), collection_name, settings
+        )
 
     @classmethod
     def from_edge(cls, path: str | PathLike[str], collection_name: str, **settings: Any) -> Self:
@@ -87,10 +85,10 @@ class Making(BaseRetriever):
         """
         from qdrant_rerank.edge import EdgeClient
 
-        client = EdgeClient(path)
-        try:
+        return cls._owning(EdgeClient(path), collection_name, settings)
+
+    @classmethod
+    def _owning(cls, client: QdrantClient, collection_name: str, settings: Mapping[str, Any]) -> Self:
+        with kept_open(client):
             arguments: dict[str, Any] = dict(client=client, collection_name=collection_name, **settings)  # none of them twice
             return cls(**arguments)
-        except BaseException:
-            client.close()
-            raise

@@ -8,6 +8,7 @@ from typing import Any, Self
 from llama_index.core.base.base_retriever import BaseRetriever
 
 from qdrant_rerank import StrategyError
+from qdrant_rerank.clients import kept_open
 
 __all__ = ["Making"]
 
@@ -74,10 +75,6 @@ class Making(BaseRetriever):
         """
         from qdrant_rerank.edge import EdgeClient
 
-        client = EdgeClient(path)
-        try:
+        with kept_open(EdgeClient(path)) as client:
             settings: dict[str, Any] = dict(client=client, collection_name=collection_name, **arguments)  # none of them twice
             return cls(**settings)
-        except BaseException:
-            client.close()
-            raise

@@ -6,16 +6,17 @@ An async client belongs to the event loop that it was first used in, so those ma
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeAlias, cast, get_args
-from weakref import WeakKeyDictionary
 
 from qdrant_client import AsyncQdrantClient, QdrantClient
 
 from .capabilities import Engine
 from .errors import ClientError
+from .loops import PerLoop
 
-__all__ = ["AsyncClientLike", "AsyncCalls", "Clients", "engine_of"]
+__all__ = ["AsyncClientLike", "AsyncCalls", "Clients", "engine_of", "kept_open"]
 
 AsyncClientLike: TypeAlias = "AsyncQdrantClient | Callable[[], AsyncQdrantClient]"
 """An async client, or a function that makes one; a function is called once for each event loop."""
@@ -65,7 +66,7 @@ class Clients:
             raise ClientError("async_client= takes an AsyncQdrantClient; this is a QdrantClient: pass it as client=")
         self._client = client
         self._async_client = async_client
-        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncCalls] = WeakKeyDictionary()
+        self._by_loop: PerLoop[AsyncCalls] = PerLoop()
 
     @property
     def engine(self) -> Engine:
@@ -89,10 +90,7 @@ class Clients:
         """The client for an async call in the running event loop."""
         if isinstance(self._async_client, AsyncQdrantClient):
             return self._async_client
-        loop = asyncio.get_running_loop()
-        if loop not in self._by_loop:
-            self._by_loop[loop] = self._make()
-        return self._by_loop[loop]
+        return self._by_loop.get(self._make)
 
     def _make(self) -> AsyncCalls:
         if self._async_client is not None:
@@ -114,3 +112,13 @@ def engine_of(client: object) -> Engine:
     if not isinstance(options, dict):
         return "server"
     return "local" if options.get("location") == ":memory:" or options.get("path") else "server"
+
+
+@contextmanager
+def kept_open(client: QdrantClient) -> Generator[QdrantClient]:
+    """Gives the client, and closes it if what was to use it can't be made: it would keep its folder locked."""
+    try:
+        yield client
+    except BaseException:
+        client.close()
+        raise

@@ -12,13 +12,13 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from qdrant_client import QdrantClient, models
 
 from .capabilities import Capabilities
 from .clients import AsyncCalls, AsyncClientLike, Clients
 from .errors import ClientError, PlanWarning
+from .loops import PerLoop
 from .models.encoders import AsyncEncoder, Encoders
 from .models.feedback import FeedbackModel, FeedbackModelLike, as_feedback_model
 from .models.fingerprints import encoder_fingerprint
@@ -203,8 +203,8 @@ class AsyncExecutor(_Base):
     """Runs strategies on one collection without blocking the event loop."""
 
     @cached_property
-    def _reading(self) -> WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]:
-        return WeakKeyDictionary()  # a lock belongs to one event loop
+    def _reading(self) -> PerLoop[asyncio.Lock]:
+        return PerLoop()
 
     async def retrieve(self, strategy: Strategy, query: Query, scope: Scope | None = None) -> Points:
         """The ranked points that `strategy` finds for `query`."""
@@ -229,7 +229,7 @@ class AsyncExecutor(_Base):
         """The collection's schema and the server's capabilities; read once."""
         if self._target is not None:
             return self._target
-        async with self._reading.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+        async with self._reading.get(asyncio.Lock):
             if self._target is not None:  # another task has just read it
                 return self._target
             client: Any = self.clients.asynchronous()

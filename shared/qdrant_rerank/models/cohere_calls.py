@@ -12,9 +12,9 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
-from weakref import WeakKeyDictionary
 
 from ..errors import MissingExtra
+from ..loops import PerLoop
 from .api_key import ApiKey, from_environment
 from .cohere_retries import Patience, without_key
 
@@ -32,7 +32,7 @@ class _Clients:
         self._key, self._base_url = key, base_url
         self._making = threading.Lock()
         self._sync: Any = None
-        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
+        self._by_loop: PerLoop[Any] = PerLoop()
 
     def sync(self) -> Any:
         with self._making:
@@ -42,16 +42,13 @@ class _Clients:
 
     async def asynchronous(self) -> Any:
         loop = asyncio.get_running_loop()
-        if loop not in self._by_loop:  # importing the SDK and reading certificates takes long enough to need a thread
-            await asyncio.to_thread(self._make, loop)
-        return self._by_loop[loop]
+        if loop in self._by_loop:
+            return self._by_loop.get(self._made, loop)
+        # importing the SDK and reading certificates takes long enough to need a thread
+        return await asyncio.to_thread(self._by_loop.get, self._made, loop)
 
-    def _make(self, loop: asyncio.AbstractEventLoop) -> None:
-        with self._making:
-            for other in [other for other in self._by_loop if other.is_closed()]:
-                del self._by_loop[other]  # its client holds on to it, so it would never go by itself
-            if loop not in self._by_loop:
-                self._by_loop[loop] = _sdk().AsyncClientV2(**self._settings())
+    def _made(self) -> Any:
+        return _sdk().AsyncClientV2(**self._settings())
 
     def _settings(self) -> dict[str, Any]:
         # the SDK reads CO_API_URL too, but when it is imported
@@ -65,8 +62,7 @@ class _Clients:
             client.__exit__(None, None, None)
 
     async def aclose(self) -> None:
-        with self._making:
-            client = self._by_loop.pop(asyncio.get_running_loop(), None)
+        client = self._by_loop.pop()
         if client is not None:
             await client.__aexit__(None, None, None)
 

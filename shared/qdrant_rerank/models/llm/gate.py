@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextvars import copy_context
-from threading import BoundedSemaphore, Lock
+from threading import BoundedSemaphore
 from typing import TypeVar
 
+from ...loops import PerLoop
 from ..once import Once
 
 __all__ = ["Gate"]
@@ -28,9 +29,8 @@ class Gate:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._threads = BoundedSemaphore(limit)
-        self._loops: dict[asyncio.AbstractEventLoop, asyncio.Semaphore] = {}
+        self._loops: PerLoop[asyncio.Semaphore] = PerLoop()
         self._pool: Once[ThreadPoolExecutor] = Once()
-        self._lock = Lock()
 
     def each(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
         """What the jobs return, in their order. Each runs in a copy of the caller's context, where tracers keep the parent."""
@@ -48,7 +48,7 @@ class Gate:
 
     async def aeach(self, jobs: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
         """What the jobs return, in their order, as tasks of the running loop; none outlives this call."""
-        gate = self._in_loop()
+        gate = self._loops.get(lambda: asyncio.Semaphore(self.limit))
 
         async def one(job: Callable[[], Awaitable[T]]) -> T:
             async with gate:
@@ -75,14 +75,6 @@ class Gate:
     def _one(self, job: Callable[[], T]) -> T:
         with self._threads:
             return job()
-
-    def _in_loop(self) -> asyncio.Semaphore:
-        loop = asyncio.get_running_loop()
-        with self._lock:
-            # not a WeakKeyDictionary: a semaphore that was waited for refers to its loop, which would then never go
-            for closed in [known for known in self._loops if known.is_closed()]:
-                del self._loops[closed]
-            return self._loops.setdefault(loop, asyncio.Semaphore(self.limit))
 
     def __reduce__(self) -> tuple[type[Gate], tuple[int]]:
         return type(self), (self.limit,)

@@ -1,0 +1,49 @@
+"""What belongs to one event loop: connections, locks, semaphores. Used in another loop, they fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from threading import RLock
+from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+__all__ = ["PerLoop"]
+
+T = TypeVar("T")
+
+
+class PerLoop(Generic[T]):
+    """One thing for each event loop, made when it is first needed there.
+
+    It goes with its loop, at the latest when another loop's is asked for: a lock that was waited for and a client that was
+    used refer to their loop, so that the weak reference alone would never let them go.
+    """
+
+    def __init__(self) -> None:
+        self._things: WeakKeyDictionary[asyncio.AbstractEventLoop, T] = WeakKeyDictionary()
+        self._lock = RLock()  # loops run in several threads
+
+    def get(self, make: Callable[[], T], loop: asyncio.AbstractEventLoop | None = None) -> T:
+        """The loop's thing, made by `make` if there is none; the running loop's if none is given."""
+        loop = loop or asyncio.get_running_loop()
+        if loop in self._things:  # without waiting for another loop's to be made, which may take a second
+            return self._things[loop]
+        with self._lock:
+            for closed in [known for known in self._things if known.is_closed()]:
+                del self._things[closed]
+            # another thread may have made it meanwhile
+            thing = self._things[loop] if loop in self._things else make()
+            self._things[loop] = thing
+            return thing
+
+    def pop(self) -> T | None:
+        """The running loop's thing, which is no longer kept; None if there is none."""
+        with self._lock:
+            return self._things.pop(asyncio.get_running_loop(), None)
+
+    def __contains__(self, loop: object) -> bool:
+        return loop in self._things
+
+    def __len__(self) -> int:
+        return len(self._things)
