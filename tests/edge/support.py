@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -163,3 +165,37 @@ def edge_client(folder: Path) -> EdgeClient:
     client = EdgeClient(folder)
     filled(client)
     return client
+
+
+class Ticks:
+    """The moments at which the event loop turned, noted by a task of it."""
+
+    def __init__(self) -> None:
+        self.at: list[float] = []
+
+    async def __aenter__(self) -> Ticks:
+        self._task = asyncio.create_task(self._tick())
+        await asyncio.sleep(0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+
+    async def _tick(self) -> None:
+        while True:
+            self.at.append(time.perf_counter())
+            await asyncio.sleep(0)
+
+    def between(self, start: float, end: float) -> int:
+        """How often it turned between two moments."""
+        return sum(start < moment < end for moment in self.at)
+
+
+class NotingClient(EdgeClient):
+    """Notes when the engine worked on a batch."""
+
+    def query_batch_points(self, *args: Any, **kwargs: Any) -> Any:
+        self.start = time.perf_counter()
+        found = super().query_batch_points(*args, **kwargs)
+        self.end = time.perf_counter()
+        return found

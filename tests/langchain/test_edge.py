@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from qdrant_client import QdrantClient
 from langchain_qdrant_rerank import QdrantRerankRetriever
 from qdrant_rerank import ClientError, PlanError
 from qdrant_rerank.edge import EdgeClient
+from tests.edge.support import NotingClient, Ticks
 from tests.langchain.support import DOCS, QUERY, STRATEGIES, assert_same, fill_docs, make, settings, shared_client
 
 
@@ -80,36 +79,6 @@ def test_wrong_arguments_are_refused(folder: Path, tmp_path: Path) -> None:
         QdrantRerankRetriever.from_edge(tmp_path / "local", DOCS)
 
 
-class Ticks:
-    """The moments at which the event loop turned, noted by a task of it."""
-
-    def __init__(self) -> None:
-        self.at: list[float] = []
-
-    async def __aenter__(self) -> Ticks:
-        self._task = asyncio.create_task(self._tick())
-        await asyncio.sleep(0)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-
-    async def _tick(self) -> None:
-        while True:
-            self.at.append(time.perf_counter())
-            await asyncio.sleep(0)
-
-
-class NotingClient(EdgeClient):
-    """Notes when the engine worked on a batch."""
-
-    def query_batch_points(self, *args: Any, **kwargs: Any) -> Any:
-        self.start = time.perf_counter()
-        found = super().query_batch_points(*args, **kwargs)
-        self.end = time.perf_counter()
-        return found
-
-
 async def test_the_event_loop_goes_on_between_the_queries_of_a_batch(folder: Path) -> None:
     with NotingClient(folder) as client:
         made = QdrantRerankRetriever(client=client, collection_name=DOCS, **parts(strategy=STRATEGIES["nested"]))
@@ -117,7 +86,7 @@ async def test_the_event_loop_goes_on_between_the_queries_of_a_batch(folder: Pat
             async with Ticks() as ticks:
                 answers = await made.asearch_batch([QUERY] * 300)
             assert len(answers) == 300
-            within = [tick for tick in ticks.at if client.start < tick < client.end]
-            if len(within) >= 3:
+            turns = ticks.between(client.start, client.end)
+            if turns >= 3:
                 return
-    pytest.fail(f"the loop turned {len(within)} times in {client.end - client.start:.3f} s of a batch")
+    pytest.fail(f"the loop turned {turns} times in {client.end - client.start:.3f} s of a batch")

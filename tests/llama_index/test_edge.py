@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from qdrant_client import QdrantClient
 from llama_index_qdrant_rerank import QdrantRerankRetriever
 from qdrant_rerank import ClientError, Formula, Nearest, PlanError, field, score
 from qdrant_rerank.edge import EdgeClient
+from tests.edge.support import NotingClient, Ticks
 from tests.llama_index.stores import TinyEmbedding, ranking
 from tests.llama_index.test_retriever import retriever
 from tests.support import COLLECTION, QUERY, fill_toy
@@ -76,32 +75,14 @@ def test_wrong_arguments_are_refused(folder: Path, tmp_path: Path) -> None:
         made(tmp_path / "file")
 
 
-class NotingClient(EdgeClient):
-    """Notes when the engine worked on a batch."""
-
-    def query_batch_points(self, *args: Any, **kwargs: Any) -> Any:
-        self.start = time.perf_counter()
-        found = super().query_batch_points(*args, **kwargs)
-        self.end = time.perf_counter()
-        return found
-
-
 async def test_the_event_loop_goes_on_between_the_queries_of_a_batch(folder: Path) -> None:
-    ticks: list[float] = []
-
-    async def tick() -> None:
-        while True:
-            ticks.append(time.perf_counter())
-            await asyncio.sleep(0)
-
     with NotingClient(folder) as client:
         asked = retriever(client, strategy=STRATEGY)
         for _ in range(5):  # a busy machine may keep the loop's thread from running for a while
-            ticks.clear()
-            ticking = asyncio.create_task(tick())
-            answers = await asked.aretrieve_batch([QUERY] * 300)
-            ticking.cancel()
+            async with Ticks() as ticks:
+                answers = await asked.aretrieve_batch([QUERY] * 300)
             assert len(answers) == 300
-            if len([moment for moment in ticks if client.start < moment < client.end]) >= 3:
+            turns = ticks.between(client.start, client.end)
+            if turns >= 3:
                 return
-    pytest.fail("the loop didn't turn while a batch was searched")
+    pytest.fail(f"the loop turned {turns} times in {client.end - client.start:.3f} s of a batch")

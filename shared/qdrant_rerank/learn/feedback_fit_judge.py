@@ -21,6 +21,7 @@ from ..query import Query, Scope
 from ..rescore import Rescore
 from .feedback_fit_data import Example, Examples
 from .feedback_fit_train import formula_scores
+from .metrics import ndcg_of_one
 
 __all__ = ["Judged", "agreement", "disagreement", "judged", "measured", "unseen", "verdict"]
 
@@ -143,9 +144,7 @@ def _model_first(order: Any, scores: Column, reads: int) -> Any:
 def _ndcg(scores: Column, order: Any) -> float:
     low, high = float(scores.min()), float(scores.max())
     gains = (scores - low) / (high - low) if high > low else np.ones(len(scores))
-    ideal, ranked = np.sort(gains)[::-1][:_DEPTH], gains[order][:_DEPTH]
-    discounts = 1.0 / np.log2(np.arange(2, len(ideal) + 2))
-    return float(ranked @ discounts / (ideal @ discounts))
+    return ndcg_of_one(gains, order, _DEPTH)
 
 
 def measured(

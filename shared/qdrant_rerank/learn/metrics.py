@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from .solving import Array
 
-__all__ = ["auc", "brier", "mean_auc", "ndcg"]
+__all__ = ["auc", "brier", "mean_auc", "ndcg", "ndcg_of_one"]
 
 
 def auc(scores: Array, y: Array, w: Array) -> float:
@@ -45,8 +45,18 @@ def ndcg(scores: Array, grades: NDArray[np.int64], groups: NDArray[np.int64], de
         gains = np.maximum(grades[rows], 0).astype(np.float64)
         if not gains.any():
             continue
-        discounts = 1.0 / np.log2(np.arange(2, min(depth, len(rows)) + 2))
-        order = np.argsort(-scores[rows], kind="stable")[: len(discounts)]
-        best = np.sort(gains)[::-1][: len(discounts)]
-        found.append(float((gains[order] * discounts).sum() / (best * discounts).sum()))
+        found.append(ndcg_of_one(gains, np.argsort(-scores[rows], kind="stable"), depth))
     return float(np.mean(found)) if found else float("nan")
+
+
+def ndcg_of_one(gains: Array, order: NDArray[np.intp], depth: int = 10) -> float:
+    """NDCG of one ranking: gains discounted by log2(rank + 1), over the same of the best order (Järvelin and Kekäläinen 2002).
+
+    Args:
+        gains: shape (n,), not all 0.
+        order: shape (n,), rows best first.
+        depth: how many ranks count.
+    """
+    discounts = 1.0 / np.log2(np.arange(2, min(depth, len(gains)) + 2))
+    ranked, best = gains[order][: len(discounts)], np.sort(gains)[::-1][: len(discounts)]
+    return float((ranked * discounts).sum() / (best * discounts).sum())
