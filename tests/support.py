@@ -8,9 +8,11 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple, TypeVar
 
 import pytest
+from pydantic import BaseModel
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Capabilities, Encoders, Query, Schema, Target, VectorInfo
@@ -241,16 +243,38 @@ def ids(points: Points) -> list[Any]:
     return [point.id for point in points]
 
 
-def ranking(points: Points) -> list[tuple[Any, float]]:
-    """The points' ids and scores, best first."""
-    return [(point.id, point.score) for point in points]
-
-
-def alike(first: Points, second: Points) -> bool:
-    """Whether two answers are the same but for the last digits of scores and the order of points that tie.
+class Near(float):
+    """A number that equals every number that differs from it in the last digits only.
 
     NumPy's dot products differ in the eighth digit with the memory that they happen to be computed in.
     """
+
+    def __eq__(self, other: object) -> bool:
+        return math.isclose(self, other, rel_tol=1e-5, abs_tol=1e-6) if isinstance(other, int | float) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # what is near may not be the same
+
+
+def near(value: Any) -> Any:
+    """Points, explanations and the like as plain values whose numbers are `Near`: equal to another search's."""
+    if isinstance(value, float):
+        return Near(value)
+    if isinstance(value, BaseModel):
+        return near(value.model_dump())
+    if is_dataclass(value):
+        return {each.name: near(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: near(each) for key, each in value.items()}
+    return [near(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def ranking(points: Points) -> list[tuple[Any, Near]]:
+    """The points' ids and scores, best first; equal to another search's but for the last digits of scores."""
+    return [(point.id, Near(point.score)) for point in points]
+
+
+def alike(first: Points, second: Points) -> bool:
+    """Whether two answers are the same but for the last digits of scores (as of `Near`) and the order of points that tie."""
     if len(first) != len(second) or any(not _close(a.score, b.score) for a, b in zip(first, second, strict=True)):
         return False
     scores = {point.id: point.score for point in first}

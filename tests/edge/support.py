@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank.edge import EdgeClient
+from qdrant_rerank.edge.shards import Shard
+from tests.waiting import let_turn
 
 NAME = "awkward"
 SIZE = 60
@@ -167,35 +169,15 @@ def edge_client(folder: Path) -> EdgeClient:
     return client
 
 
-class Ticks:
-    """The moments at which the event loop turned, noted by a task of it."""
+def patient_engine(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Each query that the engine is asked from now on, noted; before each, the running event loop must have turned."""
+    loop, asked = asyncio.get_running_loop(), list[Any]()
+    original: Callable[..., Any] = Shard.query
 
-    def __init__(self) -> None:
-        self.at: list[float] = []
+    def patient(self: Shard, request: Any) -> Any:
+        let_turn(loop)
+        asked.append(request)
+        return original(self, request)
 
-    async def __aenter__(self) -> Ticks:
-        self._task = asyncio.create_task(self._tick())
-        await asyncio.sleep(0)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-
-    async def _tick(self) -> None:
-        while True:
-            self.at.append(time.perf_counter())
-            await asyncio.sleep(0)
-
-    def between(self, start: float, end: float) -> int:
-        """How often it turned between two moments."""
-        return sum(start < moment < end for moment in self.at)
-
-
-class NotingClient(EdgeClient):
-    """Notes when the engine worked on a batch."""
-
-    def query_batch_points(self, *args: Any, **kwargs: Any) -> Any:
-        self.start = time.perf_counter()
-        found = super().query_batch_points(*args, **kwargs)
-        self.end = time.perf_counter()
-        return found
+    monkeypatch.setattr(Shard, "query", patient)
+    return asked

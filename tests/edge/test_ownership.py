@@ -16,6 +16,7 @@ from qdrant_client import models
 from qdrant_rerank import ClientError, PlanError, QueryError, read_schema
 from qdrant_rerank.edge import EdgeClient
 from tests.edge.support import NAME, awkward_points, config, edge_client, pairs, query_vectors
+from tests.waiting import PATIENCE
 
 FLAT = models.VectorParams(size=2, distance=models.Distance.DOT)
 
@@ -33,7 +34,7 @@ for start in range(0, 500, 50):
 client.delete("docs", [499])
 client.set_payload("docs", {"late": True}, [3])
 print("written", flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -242,5 +243,5 @@ def test_a_query_after_closing_in_another_thread_is_an_error_and_no_crash(tmp_pa
     thread = threading.Thread(target=work)
     thread.start()
     client.close()
-    thread.join(timeout=10)
+    thread.join(timeout=PATIENCE)
     assert "closed" in str(errors[0])

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from enum import Enum
 
 import httpx
@@ -112,9 +111,7 @@ def test_what_a_server_refuses_is_its_own_error_with_the_documents_noted(stub: F
     assert pauses == []
 
 
-def test_a_server_that_is_not_there_is_an_error_within_seconds() -> None:
-    started = time.monotonic()
-
+def test_a_server_that_is_not_there_is_an_error_without_a_pause(pauses: list[float]) -> None:
     with pytest.raises(ResponseHandlingException):
         ingest(QdrantClient(url="http://127.0.0.1:9", check_compatibility=False), "docs", documents(1), {"dense": Letters()})
-    assert time.monotonic() - started < 5
+    assert pauses == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -25,14 +24,6 @@ class Lengths:
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         self.read.append((query, list(texts)))
         return [float(len(text)) for text in texts]
-
-
-class Slow(Lengths):
-    """Blocks its thread."""
-
-    def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        time.sleep(0.25)
-        return super().score(query, texts)
 
 
 class Down:

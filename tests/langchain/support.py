@@ -6,7 +6,6 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_qdrant import SparseEmbeddings
@@ -15,7 +14,7 @@ from qdrant_client import QdrantClient, models
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
 from qdrant_rerank import Formula, Fusion, Mmr, Nearest, Strategy, field, score
-from tests.support import CountingClient, bm25, colbert, dense, toy_config, toy_points
+from tests.support import CountingClient, bm25, colbert, dense, near, toy_config, toy_points
 
 DOCS = "docs"
 QUERY = "quick brown fox"
@@ -122,11 +121,4 @@ def ids(documents: list[Document]) -> list[str | None]:
 
 def assert_same(found: list[Document], expected: list[Document]) -> None:
     """Two answers are equal, but for the last digits of scores, in which local mode varies from one search to the next."""
-    assert [_without_score(document) for document in found] == [_without_score(document) for document in expected]
-    scores = [document.metadata.get("score") for document in expected]
-    assert [document.metadata.get("score") for document in found] == pytest.approx(scores, abs=1e-6)
-
-
-def _without_score(document: Document) -> tuple[str | None, str, dict[str, Any]]:
-    rest = {key: value for key, value in document.metadata.items() if key != "score"}
-    return document.id, document.page_content, rest
+    assert near(found) == near(expected)

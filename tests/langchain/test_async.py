@@ -15,6 +15,7 @@ from qdrant_client import AsyncQdrantClient
 from langchain_qdrant_rerank import QdrantRerankRetriever
 from tests.langchain.support import QUERY, WordEmbeddings
 from tests.stub_qdrant import Received, StubQdrant, collection
+from tests.waiting import PATIENCE
 
 POINTS = [{"id": number, "score": 0.5, "payload": {"page_content": "text"}} for number in (1, 2)]
 
@@ -54,7 +55,7 @@ class Patient(StubQdrant):
 
     def answer(self, request: Received) -> tuple[int, Any]:
         if request.path.endswith("/points/query"):
-            self.all_there.wait(timeout=10)
+            self.all_there.wait(timeout=PATIENCE)
         return super().answer(request)
 
 

@@ -12,7 +12,7 @@ from llama_index.vector_stores.qdrant import QdrantVectorStore
 from pydantic import PrivateAttr
 from qdrant_client import AsyncQdrantClient, QdrantClient
 
-from tests.support import CountingClient, bm25, dense
+from tests.support import CountingClient, Near, bm25, dense
 
 COLLECTION = "nodes"
 QUERY = "quick brown fox"
@@ -101,9 +101,9 @@ async def async_store(hybrid: bool = False) -> QdrantVectorStore:
     return QdrantVectorStore(COLLECTION, aclient=client, **hybrid_arguments(hybrid))
 
 
-def ranking(found: list[NodeWithScore]) -> list[tuple[str, float | None]]:
-    """The nodes' ids and scores, best first."""
-    return [(each.node.node_id, each.score) for each in found]
+def ranking(found: list[NodeWithScore]) -> list[tuple[str, Near | None]]:
+    """The nodes' ids and scores, best first; equal to another search's but for the last digits of scores."""
+    return [(each.node.node_id, None if each.score is None else Near(each.score)) for each in found]
 
 
 def numbers(found: list[NodeWithScore]) -> list[int]:

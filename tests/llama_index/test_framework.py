@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +25,7 @@ from qdrant_client import QdrantClient
 from llama_index_qdrant_rerank import FeatureQueryBundle, QdrantRerankPostprocessor, QdrantRerankRetriever, QdrantRerankTool
 from qdrant_rerank import Formula, Nearest, field, given, score
 from tests.llama_index.stores import QUERY, TinyEmbedding, node_id, numbers, ranking, store
+from tests.waiting import let_turn
 
 BY_POPULARITY = Formula(score() + 100 * field("popularity", default=0))
 
@@ -202,26 +202,22 @@ class TestTraces:
 
 
 async def test_async_calls_leave_the_event_loop_free() -> None:
-    class Slow(QdrantClient):
+    loop, searches = asyncio.get_running_loop(), list[str]()
+
+    class PatientClient(QdrantClient):
+        """Searches only while the event loop goes on."""
+
         def query_points(self, *args: Any, **kwargs: Any) -> Any:
-            time.sleep(0.1)
+            let_turn(loop)
+            searches.append("single")
             return super().query_points(*args, **kwargs)
 
         def query_batch_points(self, *args: Any, **kwargs: Any) -> Any:
-            time.sleep(0.1)
+            let_turn(loop)
+            searches.append("batch")
             return super().query_batch_points(*args, **kwargs)
 
-    own = QdrantRerankRetriever.from_vector_store(store(Slow(":memory:")), TinyEmbedding())
+    own = QdrantRerankRetriever.from_vector_store(store(PatientClient(":memory:")), TinyEmbedding())
     await own.aretrieve(QUERY)
-    ticks = 0
-
-    async def tick() -> None:
-        nonlocal ticks
-        while True:
-            await asyncio.sleep(0.005)
-            ticks += 1
-
-    ticking = asyncio.create_task(tick())
-    await own.aretrieve(QUERY)
-    ticking.cancel()
-    assert ticks > 3
+    await own.aretrieve_batch([QUERY, "lazy dog"])
+    assert searches == ["single", "batch"]

@@ -21,7 +21,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeAlias
 
-__all__ = ["Alter", "Drip", "Drop", "Fault", "Hang", "Refuse", "Request", "StubCohere", "letters", "overlap"]
+from tests.waiting import PATIENCE
+
+__all__ = ["Alter", "Drip", "Drop", "Fault", "Hang", "Meet", "Refuse", "Request", "StubCohere", "letters", "overlap"]
 
 SIZE = 26
 
@@ -43,6 +45,13 @@ class Hang:
 
 
 @dataclass(frozen=True)
+class Meet:
+    """Answers when as many requests have come as the barrier is for; 400 if some don't come."""
+
+    others: threading.Barrier
+
+
+@dataclass(frozen=True)
 class Drip:
     """Answers at once, but a byte at a time, with a tenth of a second between them."""
 
@@ -59,7 +68,7 @@ class Alter:
     change: Callable[[dict[str, Any]], Any]
 
 
-Fault: TypeAlias = Refuse | Hang | Drip | Drop | Alter
+Fault: TypeAlias = Refuse | Hang | Meet | Drip | Drop | Alter
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,12 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._drip(json.dumps(_reranked(body)).encode())
             case Hang(seconds):
                 stub.wait(seconds)
+                return self._answer(body, lambda right: right)
+            case Meet(others):
+                try:
+                    others.wait(PATIENCE)
+                except threading.BrokenBarrierError:
+                    return self._send(400, {"id": "1", "message": "the other requests didn't come"})
                 return self._answer(body, lambda right: right)
             case Alter(change):
                 return self._answer(body, change)

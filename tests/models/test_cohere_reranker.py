@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import time
+import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -13,7 +13,8 @@ import pytest
 from qdrant_rerank import QueryError, ScoringError, StrategyError
 from qdrant_rerank.models.cohere import CohereReranker
 from qdrant_rerank.models.feedback import AsyncFeedbackModel
-from tests.models.stub_cohere import Alter, Drip, Drop, Hang, Refuse, StubCohere
+from tests.models.stub_cohere import Alter, Drip, Drop, Hang, Meet, Refuse, StubCohere
+from tests.waiting import PATIENCE
 
 QUERY = "bikes on the ferry"
 TEXTS = ["no bikes here", "bikes go free on the ferry", "a hut by the lake"]
@@ -30,7 +31,7 @@ class Model:
     """A reranker asked synchronously and asynchronously by one method."""
 
     def __init__(self, how: str, **settings: Any) -> None:
-        self.reranker = CohereReranker(api_key="key", **{"timeout": 2.0, **settings})
+        self.reranker = CohereReranker(api_key="key", **{"timeout": 60.0, "seconds": 60.0, **settings})
         self.how = how
 
     async def score(self, query: str, texts: list[str]) -> list[float]:
@@ -111,10 +112,10 @@ async def test_several_faults_one_after_the_other_are_repeated_until_they_pass(s
 
 
 async def test_a_timeout_is_repeated(server: StubCohere, make: Make) -> None:
-    server.script += [Hang(5)]
+    server.script += [Hang(60)]
 
-    assert await make(timeout=0.2).score(QUERY, TEXTS) == SCORES
-    assert len(server.requests) == 2
+    assert await make(timeout=0.5, attempts=20).score(QUERY, TEXTS) == SCORES
+    assert len(server.requests) >= 2  # 2 unless the machine is too busy to answer in half a second
 
 
 async def test_the_pause_is_as_long_as_retry_after_says(server: StubCohere, make: Make) -> None:
@@ -122,18 +123,16 @@ async def test_the_pause_is_as_long_as_retry_after_says(server: StubCohere, make
 
     assert await make().score(QUERY, TEXTS) == SCORES
     first, second = server.requests
-    assert 1.0 <= second.at - first.at < 1.6
+    assert second.at - first.at >= 1.0  # by itself it would pause for half a second at most
 
 
 async def test_a_pause_beyond_the_budget_is_not_begun(server: StubCohere, make: Make) -> None:
     from cohere.errors import TooManyRequestsError
 
     server.script += [Refuse(429, retry_after="60")]
-    start = time.monotonic()
 
     with pytest.raises(TooManyRequestsError) as caught:
-        await make(seconds=5).score(QUERY, TEXTS)
-    assert time.monotonic() - start < 2
+        await make(seconds=50).score(QUERY, TEXTS)
     assert len(server.requests) == 1
     assert "gave up after 1 attempts" in caught.value.__notes__[0]
     assert "the next would have been 6" in caught.value.__notes__[0]
@@ -151,22 +150,20 @@ async def test_after_the_last_attempt_the_sdks_own_error_is_raised_with_a_note(s
 
 
 async def test_the_time_budget_ends_a_call_that_hangs(server: StubCohere, make: Make) -> None:
-    server.script += [Hang(5)] * 9
-    start = time.monotonic()
+    server.script += [Hang(60)] * 9  # the tenth attempt would succeed
 
     with pytest.raises(httpx.TimeoutException):
-        await make(timeout=0.3, seconds=0.7).score(QUERY, TEXTS)
-    assert time.monotonic() - start < 2
+        await make(timeout=0.3, seconds=0.7, attempts=99).score(QUERY, TEXTS)
+    assert len(server.requests) < 10
 
 
 async def test_an_async_call_keeps_its_budget_even_if_the_answer_comes_drop_by_drop(server: StubCohere) -> None:
     server.script += [Drip()]
-    model, start = CohereReranker(api_key="key", base_url=server.url, seconds=0.5), time.monotonic()
+    model = CohereReranker(api_key="key", base_url=server.url, seconds=0.5)
 
     with pytest.raises(httpx.ReadTimeout, match="no answer within the time budget"):
         await model.ascore(QUERY, TEXTS)
     await model.aclose()
-    assert time.monotonic() - start < 2
 
 
 async def test_requests_of_one_call_share_its_budget(server: StubCohere, make: Make) -> None:
@@ -265,27 +262,27 @@ def test_loops_that_closed_without_closing_their_client_are_not_held_on_to(serve
 
 
 async def test_one_model_serves_many_queries_at_once(server: StubCohere) -> None:
-    model = CohereReranker(api_key="key", base_url=server.url)
-    server.script += [Hang(0.3)] * 16
-    start = time.monotonic()
+    model = CohereReranker(api_key="key", base_url=server.url, timeout=60, seconds=60)
+    server.script += [Meet(threading.Barrier(16))] * 16
 
     answers = await asyncio.gather(*(model.ascore(QUERY, TEXTS) for _ in range(16)))
     await model.aclose()
 
     assert answers == [SCORES] * 16
-    assert time.monotonic() - start < 16 * 0.3 / 2
 
 
 async def test_a_cancelled_call_ends_at_once(server: StubCohere) -> None:
-    model = CohereReranker(api_key="key", base_url=server.url)
-    server.script += [Hang(5)]
-    start = time.monotonic()
+    model = CohereReranker(api_key="key", base_url=server.url, timeout=60, seconds=60)
+    server.script += [Hang(60)]
+    scoring = asyncio.create_task(model.ascore(QUERY, TEXTS))
+    async with asyncio.timeout(PATIENCE):
+        while not server.requests:
+            await asyncio.sleep(0.01)
+    scoring.cancel()
+    await asyncio.wait([scoring], timeout=PATIENCE)
 
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(model.ascore(QUERY, TEXTS), 0.3)
+    assert scoring.cancelled()
     await model.aclose()
-
-    assert time.monotonic() - start < 2
     assert len(server.requests) == 1
 
 

@@ -22,6 +22,7 @@ from qdrant_rerank.models.fastembed_cross import FastembedCrossEncoder
 from qdrant_rerank.models.feedback import as_feedback_model
 from qdrant_rerank.models.scores import checked
 from qdrant_rerank.models.similarity import EncoderSimilarity
+from tests.waiting import PATIENCE
 
 KEY = "co-7f3a9b-very-secret"
 
@@ -56,7 +57,8 @@ async def test_a_timeout_of_the_request_itself_is_not_taken_for_the_end_of_the_b
 def test_retry_after_may_be_a_number_or_a_date_and_is_never_below_0() -> None:
     now = datetime.now(UTC)
     assert retry_after({"retry-after": "1.5"}) == 1.5
-    assert retry_after({"Retry-After": format_datetime(now + timedelta(seconds=40), usegmt=True)}) == pytest.approx(40, abs=3)
+    in_four_hours = format_datetime(now + timedelta(hours=4), usegmt=True)
+    assert retry_after({"Retry-After": in_four_hours}) == pytest.approx(4 * 3600, abs=60)
     assert retry_after({"Retry-After": format_datetime(now - timedelta(days=1))}) == 0.0
     assert retry_after({"Retry-After": "-5"}) == 0.0
 
@@ -151,13 +153,13 @@ async def test_a_cancelled_similarity_embeds_no_further_texts() -> None:
         def encode_documents(self, texts: Sequence[str]) -> list[list[float]]:
             self.embedded += len(texts)
             self.started.set()
-            self.go.wait(5)
+            assert self.go.wait(PATIENCE), "nobody let it go on"
             return [[1.0] for _ in texts]
 
     encoder = Waiting()
     model = EncoderSimilarity(encoder)
     scoring = asyncio.create_task(model.ascore("q", ["text"] * 40))
-    await asyncio.to_thread(encoder.started.wait, 5)
+    await asyncio.to_thread(encoder.started.wait, PATIENCE)
     first = encoder.embedded
     scoring.cancel()
     with pytest.raises(asyncio.CancelledError):

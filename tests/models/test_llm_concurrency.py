@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 
@@ -13,15 +14,24 @@ import pytest
 from qdrant_rerank.models.llm import LlmListwise, LlmPointwise
 from qdrant_rerank.models.llm.gate import Gate
 from tests.models.llms import Completes
+from tests.waiting import PATIENCE, let_turn
 
 TEXTS = [f"text {number}" for number in range(12)]
 
 
 class InFlight:
-    """An LLM that answers after a moment and knows how many calls were under way at once."""
+    """An LLM that answers after something else, by default a moment, and knows how many calls were under way at once.
 
-    def __init__(self, seconds: float = 0.01) -> None:
-        self.seconds = seconds
+    Calls that are awaited take some seconds, or wait for one another by a barrier.
+    """
+
+    def __init__(
+        self,
+        seconds: float = 0.0,
+        after: Callable[[], object] = lambda: time.sleep(0.01),
+        barrier: asyncio.Barrier | None = None,
+    ) -> None:
+        self.seconds, self.after, self.barrier = seconds, after, barrier
         self.now = self.most = self.started = self.ended = 0
         self._lock = threading.Lock()
 
@@ -39,7 +49,7 @@ class InFlight:
     def sync(self, prompt: str) -> str:
         self.enter()
         try:
-            time.sleep(self.seconds)
+            self.after()
         finally:
             self.leave()
         return "5"
@@ -47,14 +57,26 @@ class InFlight:
     async def awaited(self, prompt: str) -> str:
         self.enter()
         try:
-            await asyncio.sleep(self.seconds)
+            await (asyncio.sleep(self.seconds) if self.barrier is None else asyncio.wait_for(self.barrier.wait(), PATIENCE))
         finally:
             self.leave()
         return "5"
 
 
+def in_turn_with(loop: asyncio.AbstractEventLoop, number: int) -> InFlight:
+    """An LLM that answers when so many calls are under way, and the event loop goes on."""
+    together = threading.Barrier(number)
+
+    def wait() -> None:
+        let_turn(loop)
+        together.wait(PATIENCE)
+
+    return InFlight(after=wait)
+
+
 def test_no_more_calls_than_allowed_are_under_way_in_threads_however_many_score_at_once() -> None:
-    llm = InFlight()
+    three = threading.Barrier(3)
+    llm = InFlight(after=lambda: three.wait(PATIENCE))
     model = LlmPointwise(llm.sync, concurrency=3)
     with ThreadPoolExecutor(2) as pool:
         for scores in pool.map(lambda _: model.score("q", TEXTS), range(2)):
@@ -64,35 +86,22 @@ def test_no_more_calls_than_allowed_are_under_way_in_threads_however_many_score_
 
 
 async def test_no_more_calls_than_allowed_are_under_way_in_an_event_loop() -> None:
-    llm = InFlight()
+    llm = InFlight(barrier=asyncio.Barrier(3))
     model = LlmPointwise(llm.awaited, concurrency=3)
     await asyncio.gather(model.ascore("q", TEXTS), model.ascore("q", TEXTS))
     assert (llm.most, llm.started) == (3, 24)
 
 
 async def test_a_sync_llm_under_async_runs_in_threads_of_its_own_and_leaves_the_loop_free() -> None:
-    llm = InFlight(0.05)
-    model = LlmPointwise(llm.sync, concurrency=4)
-    scoring = asyncio.ensure_future(model.ascore("q", TEXTS))
-    ticks = 0
-    while not scoring.done():
-        await asyncio.sleep(0.005)
-        ticks += 1
-    assert scoring.result() == [5.0] * 12
-    assert ticks > 5
+    llm = in_turn_with(asyncio.get_running_loop(), 4)
+    assert await LlmPointwise(llm.sync, concurrency=4).ascore("q", TEXTS) == [5.0] * 12
     assert llm.most == 4
 
 
 async def test_a_llama_index_llm_with_sync_methods_only_leaves_the_loop_free() -> None:
-    llm = InFlight(0.05)
-    scoring = asyncio.ensure_future(LlmPointwise(Completes(answer=llm.sync), concurrency=4).ascore("q", TEXTS))
-    ticks = 0
-    while not scoring.done():
-        await asyncio.sleep(0.005)
-        ticks += 1
-    assert scoring.result() == [5.0] * 12
-    assert ticks > 5
-    assert 1 < llm.most <= 4
+    llm = in_turn_with(asyncio.get_running_loop(), 4)
+    assert await LlmPointwise(Completes(answer=llm.sync), concurrency=4).ascore("q", TEXTS) == [5.0] * 12
+    assert llm.most == 4
 
 
 async def test_threads_see_the_context_of_the_caller() -> None:
@@ -112,10 +121,9 @@ async def test_threads_see_the_context_of_the_caller() -> None:
 
 
 async def test_cancelling_ends_the_calls_under_way_and_starts_no_more() -> None:
-    llm = InFlight(5)
+    llm = InFlight(60)
     scoring = asyncio.ensure_future(LlmPointwise(llm.awaited, concurrency=3).ascore("q", TEXTS))
-    while llm.now < 3:
-        await asyncio.sleep(0)
+    await under_way(llm, 3)
     scoring.cancel()
     with pytest.raises(asyncio.CancelledError):
         await scoring
@@ -123,14 +131,24 @@ async def test_cancelling_ends_the_calls_under_way_and_starts_no_more() -> None:
 
 
 async def test_cancelling_a_listwise_model_ends_its_call() -> None:
-    llm = InFlight(5)
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(LlmListwise(llm.awaited).ascore("q", TEXTS), 0.02)
+    llm = InFlight(60)
+    scoring = asyncio.ensure_future(LlmListwise(llm.awaited).ascore("q", TEXTS))
+    await under_way(llm, 1)
+    scoring.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await scoring
     assert (llm.now, llm.started) == (0, 1)
 
 
+async def under_way(llm: InFlight, calls: int) -> None:
+    """Waits until so many calls are under way."""
+    async with asyncio.timeout(PATIENCE):
+        while llm.now < calls:
+            await asyncio.sleep(0.001)
+
+
 async def test_a_failing_call_cancels_the_others_and_its_error_comes_as_it_is() -> None:
-    llm = InFlight(5)
+    llm = InFlight(60)
 
     async def third_fails(prompt: str) -> str:
         if "text 2" in prompt:
@@ -144,7 +162,7 @@ async def test_a_failing_call_cancels_the_others_and_its_error_comes_as_it_is() 
 
 
 def test_a_failing_call_in_a_thread_drops_those_that_wait() -> None:
-    llm = InFlight(0.02)
+    llm, texts = InFlight(), [f"text {number}" for number in range(4000)]  # 20 seconds of work for two threads
 
     def first_fails(prompt: str) -> str:
         if "text 0" in prompt:
@@ -152,14 +170,14 @@ def test_a_failing_call_in_a_thread_drops_those_that_wait() -> None:
         return llm.sync(prompt)
 
     with pytest.raises(ConnectionResetError, match="gone"):
-        LlmPointwise(first_fails, concurrency=2).score("q", TEXTS)
+        LlmPointwise(first_fails, concurrency=2).score("q", texts)
     assert llm.now == 0
-    assert llm.started < 6
+    assert llm.started < 3999
 
 
 def test_a_model_serves_one_event_loop_after_the_other_and_holds_none() -> None:
     gate = Gate(1)
-    model = LlmPointwise(InFlight(0.001).awaited, concurrency=1)
+    model = LlmPointwise(InFlight().awaited, concurrency=1)
     for _ in range(3):
         assert asyncio.run(model.ascore("q", TEXTS[:3])) == [5.0] * 3
         asyncio.run(gate.aeach([_nothing, _nothing]))
