@@ -12,8 +12,9 @@ from pydantic import ConfigDict, Field, model_validator
 from qdrant_client import models
 
 from qdrant_rerank import AsyncExecutor, Capabilities, Executor, Explanation, Nearest, Query
+from qdrant_rerank.merging import together
 from qdrant_rerank.payload import as_mapping
-from qdrant_rerank.steps import arun, run, together
+from qdrant_rerank.steps import arun, run
 from qdrant_rerank.why import Explained
 
 from . import fields

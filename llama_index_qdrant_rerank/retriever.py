@@ -16,9 +16,10 @@ from typing_extensions import Unpack
 
 from qdrant_rerank import Capabilities, Explanation, Plan, Strategy
 from qdrant_rerank.clients import AsyncClientLike
+from qdrant_rerank.merging import together
 from qdrant_rerank.models.feedback import FeedbackModelLike
 from qdrant_rerank.payload import PayloadLike
-from qdrant_rerank.steps import Flow, arun, run, together
+from qdrant_rerank.steps import Flow, arun, run
 from qdrant_rerank.why import Explained
 
 from .embeddings import AnyEncoder, SparseLike

@@ -8,9 +8,11 @@ from typing import Any, cast
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank.steps import AsyncServices, Embed, Flow, Score, Scores, Search, Step, arun, run, together
+from qdrant_rerank.merging import together
+from qdrant_rerank.steps import AsyncServices, Embed, Flow, Score, Scores, Search, Step, arun, run
 from tests.core.test_steps import Broken, breaking, services
 from tests.support import script
+from tests.waiting import PATIENCE
 
 
 def request(number: int) -> models.QueryRequest:
@@ -102,7 +104,7 @@ async def test_async_scorings_run_side_by_side() -> None:
 
     class Meeting:
         async def score(self, query: str, texts: Any) -> list[float]:
-            await asyncio.wait_for(both.wait(), 5)
+            await asyncio.wait_for(both.wait(), PATIENCE)
             if query == "bad":
                 raise Broken
             return [1.0]

@@ -7,8 +7,9 @@ import time
 from collections.abc import Sequence
 
 from ..executor import AsyncExecutor
+from ..merging import together
 from ..plan import Plan
-from ..steps import arun, together
+from ..steps import arun
 from .asking import attempt
 from .doc_ids import ranking_of
 from .running import Answers, Job, failed, read_outcome

@@ -17,9 +17,10 @@ from qdrant_client.local.geo import geo_distance
 from qdrant_client.local.payload_filters import check_condition
 from qdrant_client.local.payload_value_extractor import value_by_key
 
+from ..errors import StrategyError
 from .reading import F32_MAX
 
-__all__ = ["datetimes", "distances", "holds", "numbers", "seconds"]
+__all__ = ["codes", "datetimes", "distances", "holds", "numbers", "seconds"]
 
 Payloads = Sequence[Mapping[str, Any]]
 
@@ -27,6 +28,15 @@ Payloads = Sequence[Mapping[str, Any]]
 def numbers(key: str, payloads: Payloads) -> NDArray[np.float64]:
     """The number at `key` of each point."""
     return _column(key, payloads, _number)
+
+
+def codes(key: str, values: Sequence[str | int] | None, payloads: Payloads) -> NDArray[np.float64]:
+    """The number of the category at `key` of each point; NaN for none, several and those that aren't among `values`.
+
+    Raises:
+        StrategyError: without `values`, a category is text, which has no number.
+    """
+    return _column(key, payloads, lambda value: _code(key, value, values))
 
 
 def datetimes(key: str, payloads: Payloads) -> NDArray[np.float64]:
@@ -73,6 +83,19 @@ def _column(key: str, payloads: Payloads, read: Callable[[Any], float]) -> NDArr
 def _single(values: list[Any] | None, read: Callable[[Any], float]) -> float:
     """The one value that there is; NaN for none and for several."""
     return read(values[0]) if values is not None and len(values) == 1 else np.nan
+
+
+def _code(key: str, value: Any, values: Sequence[str | int] | None) -> float:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return np.nan
+    if values is not None:
+        return float(values.index(value)) if value in values else np.nan
+    if isinstance(value, str):
+        raise StrategyError(
+            f"the category {key!r} holds text ({value!r}), which a log writes as a number: "
+            f"list the values, Category({key!r}, [{value!r}, …])"
+        )
+    return float(value)
 
 
 def _number(value: Any) -> float:

@@ -10,7 +10,7 @@ import datetime as dt
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any, TypeAlias, assert_never
 
 import numpy as np
@@ -19,7 +19,9 @@ from qdrant_client import models
 
 from ..errors import PlanError, QueryError, StrategyError
 from . import columns
-from .lowering import EXPONENT_BOUND, MODEL_ELSEWHERE, SIGMOID_BOUND
+from .conditions import Conditions
+from .encodings import SIGMOID_BOUND
+from .lowering import EXPONENT_BOUND, MODEL_ELSEWHERE
 from .nodes import (
     Absolute,
     Affinity,
@@ -85,6 +87,38 @@ class Table:
     def __len__(self) -> int:
         return len(self.payloads)
 
+    @cached_property
+    def conditions(self) -> Conditions:
+        """What conditions say of the points, each decided once."""
+        return Conditions(self.payloads, self.ids, self.vectors)
+
+    @cached_property
+    def _read(self) -> dict[tuple[Any, str], Column]:
+        return {}
+
+    @cached_property
+    def _constants(self) -> dict[float, Column]:
+        return {}
+
+    def constant(self, value: float) -> Column:
+        """A column of one value as an engine knows it; made once, as the same leaf is in many trees. Not to be changed."""
+        if value not in self._constants:
+            self._constants[value] = self.all(_constant(value))
+        return self._constants[value]
+
+    def numbers(self, key: str) -> Column:
+        """The number at a payload key of each point; NaN where there is none. A network reads each key for each unit."""
+        return self._once(columns.numbers, key)
+
+    def datetimes(self, key: str) -> Column:
+        """The date-time at a payload key of each point, in seconds since 1970; NaN where there is none."""
+        return self._once(columns.datetimes, key)
+
+    def _once(self, read: Callable[[str, Sequence[Mapping[str, Any]]], Column], key: str) -> Column:
+        if (read, key) not in self._read:
+            self._read[read, key] = read(key, self.payloads)
+        return self._read[read, key]
+
     def all(self, value: float) -> Column:
         """A column of one value."""
         return np.full(len(self), value, np.float64)
@@ -105,7 +139,7 @@ def evaluate(expression: Expression, table: Table) -> Column:
     """
     match expression:
         case Constant(value):
-            return table.all(_constant(value))
+            return table.constant(value)
         case Sum(terms):
             return reduce(np.add, (evaluate(term, table) for term in terms))
         case Product(factors):
@@ -117,7 +151,7 @@ def evaluate(expression: Expression, table: Table) -> Column:
         case Power(base, exponent):
             return np.power(evaluate(base, table), exponent)
         case When(condition, then, otherwise):
-            holds = columns.holds(condition, table.payloads, table.ids, table.vectors)
+            holds = table.conditions.holds(condition)
             return np.where(holds, evaluate(then, table), evaluate(otherwise, table))
         case Decay():
             return _decay(expression, table)
@@ -139,7 +173,7 @@ def _leaf(expression: Expression, table: Table) -> Column:
             scores = table.scores[name]
             return np.where(np.isnan(scores), default, scores)
         case Field(key, default):
-            return _filled(columns.numbers(key, table.payloads), key, default, table)
+            return _filled(table.numbers(key), key, default, table)
         case Given():
             return table.all(_constant(given_number(expression, table.features)))
         case Affinity(key):
@@ -147,7 +181,7 @@ def _leaf(expression: Expression, table: Table) -> Column:
             return _affinity(key, weights, default, table)
         case DatetimeField(key, moment):
             seconds = None if moment is None else columns.seconds(moment)
-            return _filled(columns.datetimes(key, table.payloads), key, seconds, table, exact=True)
+            return _filled(table.datetimes(key), key, seconds, table, exact=True)
         case GeoDistance(origin, key, metres):
             place = given_place(origin, table.features)
             return _filled(columns.distances(key, place, table.payloads), key, metres, table)

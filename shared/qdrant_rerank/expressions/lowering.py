@@ -13,10 +13,9 @@ What each encoding is for, as measured on qdrant-client's local mode and on the 
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
 import numpy as np
 from qdrant_client import models
@@ -24,6 +23,7 @@ from qdrant_client import models
 from ..capabilities import Capabilities
 from ..errors import StrategyError
 from . import reading
+from .encodings import decayed, sigmoid
 from .nodes import (
     Absolute,
     Affinity,
@@ -70,10 +70,8 @@ from .wire import (
     total,
 )
 
-__all__ = ["EXPONENT_BOUND", "MODEL_ELSEWHERE", "SIGMOID_BOUND", "Candidate", "Lowering", "lower", "score_index"]
+__all__ = ["EXPONENT_BOUND", "MODEL_ELSEWHERE", "Candidate", "Lowering", "lower", "score_index"]
 
-SIGMOID_BOUND: Final = 80.0
-"""Sigmoids are computed of -80 to 80: exp(80) is far from overflow, sigmoid(-80) still a normal 32-bit float."""
 EXPONENT_BOUND: Final = 700.0
 """Exponents are at most 700: exp(709.8) overflows 64-bit floats."""
 MODEL_ELSEWHERE: Final = (
@@ -175,7 +173,8 @@ def _lower(expression: Expression, to: Lowering) -> models.Expression:
         case When(condition, then, otherwise):
             return either(condition, lower(then, to), lower(otherwise, to))
         case Decay():
-            return _decay(expression, to)
+            target = None if expression.target == Constant(0.0) else lower(expression.target, to)
+            return decayed(expression, lower(expression.operand, to), target, to)
         case Raw(inner):
             return inner
         case CandidateScore() | Field() | Given() | Affinity() | DatetimeField() | GeoDistance() | Now() | Instant():
@@ -229,9 +228,9 @@ def _function(expression: Expression, to: Lowering) -> models.Expression:
         case SquareRoot():
             return models.SqrtExpression.model_construct(sqrt=to.greatest(*operands, 0.0))
         case Sigmoid():
-            return _sigmoid(operands[0], to)
+            return sigmoid(operands[0], to)
         case Tanh():
-            return total(product(2.0, _sigmoid(product(2.0, *operands), to)), -1.0)
+            return total(product(2.0, sigmoid(product(2.0, *operands), to)), -1.0)
         case Minimum():
             return to.least(*operands)
         case Maximum():
@@ -270,51 +269,3 @@ def _score(score: CandidateScore, to: Lowering) -> models.Expression:
         if to.defaults.setdefault(variable, default) != default:
             raise StrategyError(f"score({score.name!r}) has two different defaults in one formula")
     return negative(variable) if is_distance else variable
-
-
-def _sigmoid(operand: models.Expression, to: Lowering) -> models.Expression:
-    if to.max_min:
-        clamped = to.least(SIGMOID_BOUND, to.greatest(-SIGMOID_BOUND, operand))
-        return quotient(1.0, total(1.0, exponential(negative(clamped))))
-    magnitude = absolute(operand)
-    numerator = exponential(product(0.5, total(operand, negative(magnitude))))
-    return quotient(numerator, total(1.0, exponential(negative(magnitude))))
-
-
-def _decay(decay: Decay, to: Lowering) -> models.Expression:
-    operand = lower(decay.operand, to)
-    target = None if decay.target == Constant(0.0) else lower(decay.target, to)
-    exact = all(float(np.float32(number)) == number for number in (decay.scale, decay.midpoint))
-    if not exact or _breaks_on_clusters(decay):
-        return _decay_by_hand(decay, operand if target is None else total(operand, negative(target)), to)
-    params = models.DecayParamsExpression.model_construct(
-        x=operand, target=target, scale=float(decay.scale), midpoint=float(decay.midpoint)
-    )
-    match decay.shape:
-        case "exp":
-            return models.ExpDecayExpression.model_construct(exp_decay=params)
-        case "gauss":
-            return models.GaussDecayExpression.model_construct(gauss_decay=params)
-        case "lin":
-            return models.LinDecayExpression.model_construct(lin_decay=params)
-    assert_never(decay.shape)
-
-
-def _breaks_on_clusters(decay: Decay) -> bool:
-    """A linear decay this steep is refused when one node of a cluster passes it to another."""
-    return decay.shape == "lin" and (1 - decay.midpoint) / decay.scale > 1
-
-
-def _decay_by_hand(decay: Decay, difference: models.Expression, to: Lowering) -> models.Expression:
-    """The decay as arithmetic, whose constants are exact where a native decay would round scale and midpoint."""
-    magnitude = absolute(difference)
-    match decay.shape:
-        case "exp":
-            return exponential(product(to.constant(math.log(decay.midpoint) / decay.scale), magnitude))
-        case "gauss":
-            root = product(to.constant(math.sqrt(-math.log(decay.midpoint)) / decay.scale), magnitude)
-            return exponential(negative(power(root, 2.0)))
-        case "lin":
-            slope = to.constant(-(1 - decay.midpoint) / decay.scale)
-            return to.greatest(total(1.0, product(slope, magnitude)), 0.0)
-    assert_never(decay.shape)

@@ -80,15 +80,29 @@ def quotient(left: models.Expression, right: models.Expression, at_zero: float |
 
 
 def greatest(operands: list[models.Expression], native: bool) -> models.Expression:
-    """The greatest operand. Without native max: `b + relu(a - b)`, with `relu(d) = (d + |d|) / 2`, exactly 0 below 0."""
+    """The greatest operand. Without native max: `b + relu(a - b)`, with `relu(d) = (d + |d|) / 2`, exactly 0 below 0.
+
+    Constants take the place of b: then the bound is kept whatever a is, while `a + relu(b - a)` is 0 for an `a` of -1e300.
+    """
     if native:
         return models.MaxExpression.model_construct(max=operands)
-    first, *rest = operands
+    first, *rest = sorted(operands, key=_is_constant)
     for other in rest:
         above = total(first, negative(other))
         relu = product(0.5, total(above, absolute(above)))
         first = relu if other == 0.0 else total(other, relu)
     return first
+
+
+def _is_constant(operand: models.Expression) -> bool:
+    """Whether it is a number, or the sum of two by which a constant keeps its digits."""
+    match operand:
+        case models.NegExpression(neg=inner):
+            return _is_constant(inner)
+        case models.SumExpression(sum=terms):
+            return all(isinstance(term, float) for term in terms)
+        case _:
+            return isinstance(operand, int | float)
 
 
 def least(operands: list[models.Expression], native: bool) -> models.Expression:

@@ -19,8 +19,9 @@ from ..evaluate.running import Progress
 from ..evaluate.topics import Topic
 from ..executor import Executor
 from ..ingest.documents import point_id
+from ..merging import together
 from ..query import Target
-from ..steps import Flow, Points, Search, run, together
+from ..steps import Flow, Points, Search, run
 from .features import Category, Feature
 from .log_columns import computed
 from .log_legs import Candidates, Legs, found

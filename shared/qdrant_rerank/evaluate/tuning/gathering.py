@@ -11,9 +11,10 @@ from qdrant_client import models
 
 from ...errors import FitError, StrategyError
 from ...executor import Executor
+from ...merging import together
 from ...query import Query, Scope, Target, query_token_counts
 from ...stages import Nearest
-from ...steps import Flow, Points, Search, run, together
+from ...steps import Flow, Points, Search, run
 from ...strategies import embedded
 from ..asking import is_setup_error
 from ..doc_ids import DocId, ranking_of
