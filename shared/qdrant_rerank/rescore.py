@@ -23,14 +23,17 @@ from .schema import Schema
 from .steps import Flow, Points, Request, Score
 from .strategies import Cost, Stage, Strategy
 
-__all__ = ["READ", "MissingText", "OnError", "Rescore"]
+__all__ = ["BEYOND", "READ", "MissingText", "OnError", "Rescore", "Unread"]
 
 READ: Final = 50
 """How many candidates a model reads where neither `Rescore` nor the strategy below sets a limit."""
+BEYOND: Final = "beyond the limit"
+"""What `not_rescored` says of a candidate that the model wasn't to read."""
 
 _IN_ORDER: Final = "results are in the order of the search, each with the note 'not_rescored'"
 
 MissingText: TypeAlias = Literal["last", "drop", "raise"]
+Unread: TypeAlias = Literal["drop", "last"]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, init=False)
@@ -47,6 +50,9 @@ class Rescore(Strategy):
             the search ranked them, each with the note `not_rescored`, and warns.
         missing_text: what happens to a point without text: it comes "last", behind all that were read, with the note
             `not_rescored`; or it is left out ("drop"); or the query fails ("raise").
+        unread: what happens to candidates beyond the limit, where the call asks for more results than the model reads:
+            "drop" makes such a call an error; with "last" they come behind those that were read, in the order of the
+            search, with the note `not_rescored`.
         blend: an expression of `model()`, e.g. `0.9 * sigmoid(model()) + 0.1 * decay_exp(…)`, computed here for the final
             score. It may read `score()` (of the strategy below), payload, request-time values and the time.
 
@@ -58,6 +64,7 @@ class Rescore(Strategy):
     top_n: int | None = None
     on_error: OnError = "raise"
     missing_text: MissingText = "last"
+    unread: Unread = "drop"
     blend: Expression | None = None
     candidate: Strategy | None = None
 
@@ -68,6 +75,7 @@ class Rescore(Strategy):
         top_n: int | None = None,
         on_error: OnError = "raise",
         missing_text: MissingText = "last",
+        unread: Unread = "drop",
         blend: ExpressionLike | None = None,
         candidate: Strategy | None = None,
     ) -> None:
@@ -76,6 +84,7 @@ class Rescore(Strategy):
         object.__setattr__(self, "top_n", top_n)
         object.__setattr__(self, "on_error", on_error)
         object.__setattr__(self, "missing_text", missing_text)
+        object.__setattr__(self, "unread", unread)
         object.__setattr__(self, "blend", None if blend is None else as_expression(blend))
         object.__setattr__(self, "candidate", candidate)
         self.__post_init__()
@@ -84,9 +93,10 @@ class Rescore(Strategy):
         for name, value in (("limit", self.limit), ("top_n", self.top_n)):
             if value is not None and not is_whole(value, 1):
                 raise StrategyError(f"the {name} of Rescore must be a whole number of at least 1, got {value!r}")
-        if self.limit is not None and self.top_n is not None and self.top_n > self.limit:
-            raise StrategyError(f"Rescore reads limit={self.limit} candidates, and can't return top_n={self.top_n} of them")
         _check_choice("on_error", self.on_error, get_args(OnError))
+        _check_choice("unread", self.unread, get_args(Unread))
+        if self.unread == "drop" and self.limit is not None and self.top_n is not None and self.top_n > self.limit:
+            raise StrategyError(f"Rescore reads limit={self.limit} candidates, and can't return top_n={self.top_n} of them")
         _check_choice("missing_text", self.missing_text, get_args(MissingText))
         if self.candidate is not None and not isinstance(self.candidate, Strategy):
             raise StrategyError(f"Rescore runs over a strategy, got {self.candidate!r}")
@@ -142,17 +152,24 @@ class Rescore(Strategy):
             yield "group_by can't be combined with Rescore: a model ranks points, not groups"
             return
         wanted = scope.reach if self.top_n is None else min(scope.reach, self.top_n)
-        if wanted > self.reads:
-            yield f"the call asks for {wanted} points, but Rescore reads {self.reads}: raise its limit, or ask for fewer"
+        if wanted > self.candidates_for(scope.reach):
+            yield (
+                f"the call asks for {wanted} points, but Rescore reads {self.reads}: raise its limit, ask for fewer, or set "
+                "unread='last'"
+            )
         if isinstance(self.below, Stage):
-            yield from shortfalls(self.below, self.reads, "Rescore reads")
+            yield from shortfalls(self.below, self.candidates_for(scope.reach), "Rescore takes")
         else:
             yield from self.below.scope_problems(self.candidate_scope(scope), target)
+
+    def candidates_for(self, wanted: int) -> int:
+        """How many candidates the strategy below is asked for, where the call wants `wanted` results."""
+        return self.reads if self.unread == "drop" else max(self.reads, wanted)
 
     def candidate_scope(self, scope: Scope) -> Scope:
         """What the strategy below is asked for."""
         payload = True if scope.with_payload is False else scope.with_payload
-        return replace(scope, limit=self.reads, offset=None, score_threshold=None, with_payload=payload)
+        return replace(scope, limit=self.candidates_for(scope.reach), offset=None, score_threshold=None, with_payload=payload)
 
     # What it does
 
@@ -171,6 +188,7 @@ class Rescore(Strategy):
             raise QueryError(f"the query's text is empty ({query.text!r}): a model has to read it to score texts against it")
         if not points:
             return []
+        points, beyond = self._split(points)
         texts = read_texts(points, target.payload, target.schema.collection)
         read = [row for row, text in enumerate(texts) if text.strip()]
         unread = [row for row, text in enumerate(texts) if not text.strip()]
@@ -181,7 +199,7 @@ class Rescore(Strategy):
         except Exception as error:
             kind = tolerated(error, self.on_error, _IN_ORDER)
             kept: Points = [noted(point, not_rescored=kind, retrieval_score=float(point.score)) for point in points]
-            return self._cut(kept, scope)
+            return self._cut(kept + _noted_beyond(beyond), scope)
         order = np.argsort(-scores, kind="stable")
         ranked: Points = [
             noted(
@@ -192,9 +210,15 @@ class Rescore(Strategy):
             )
             for place in order
         ]
-        if self.missing_text == "last" and scope.score_threshold is None:  # they have no score that could reach it
-            ranked += [noted(points[row], not_rescored="no text") for row in unread]
+        if scope.score_threshold is None:  # the others have no score that could reach it
+            if self.missing_text == "last":
+                ranked += [noted(points[row], not_rescored="no text") for row in unread]
+            ranked += _noted_beyond(beyond)
         return self._cut(ranked, scope)
+
+    def _split(self, points: Points) -> tuple[Points, Points]:
+        """Those that the model is to read, and the others."""
+        return (points, []) if self.unread == "drop" else (points[: self.reads], points[self.reads :])
 
     def _check_missing(self, points: Points, unread: Sequence[int]) -> None:
         if unread and self.missing_text == "raise":
@@ -224,6 +248,10 @@ class Rescore(Strategy):
         changed = {each.name: value for each in own if (value := getattr(self, each.name)) != each.default}
         written = ", ".join(f"{name}={literal(value)}" for name, value in changed.items())
         return f"Rescore({written})" + ("" if self.candidate is None else f".over({self.candidate!r})")
+
+
+def _noted_beyond(points: Points) -> Points:
+    return [noted(point, not_rescored=BEYOND) for point in points]
 
 
 def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -43,7 +43,7 @@ from qdrant_rerank.expressions.evaluation import Table, evaluate
 from qdrant_rerank.expressions.lowering import Candidate, Lowering, lower
 from qdrant_rerank.results import RankedPoint, noted, notes_of
 from qdrant_rerank.steps import Points, Score, Search
-from tests.support import COLLECTION, QUERY, SCHEMA, encoders, question, refused, script, target
+from tests.support import COLLECTION, QUERY, SCHEMA, encoders, near, question, ranking, refused, script, target
 
 DENSE = Nearest("dense")
 NUMBERED = {"n23": 23.0}
@@ -97,7 +97,7 @@ def test_the_model_reads_what_the_search_finds_and_its_order_counts(toy: QdrantC
     assert [point.score for point in points] == [float(point.id) for point in points if isinstance(point.id, int)]
     assert reader.calls == [(QUERY, [point.payload["text"] for point in plain if point.payload])]
     before = {point.id: point.score for point in plain}
-    assert [notes_of(point) for point in points] == [
+    assert near([notes_of(point) for point in points]) == [
         {"retrieval_score": before[point.id], "relevance_score": point.score} for point in points
     ]
 
@@ -209,6 +209,50 @@ def test_model_has_no_place_in_a_formula() -> None:
         Formula(model() + score())
 
 
+# Candidates beyond the limit
+
+FOUR = found((1, 0.9), (2, 0.8), (3, 0.7), (4, 0.6))
+
+
+def test_candidates_beyond_the_limit_may_follow_in_the_order_of_the_search() -> None:
+    strategy = Rescore(limit=2, unread="last").over(DENSE)
+    steps, ranked = asked(strategy, FOUR, [0.1, 0.2], scope=Scope(limit=4))
+    assert steps[-1] == Score(QUERY, ["n1", "n2"])
+    assert ids(ranked) == [2, 1, 3, 4]
+    assert [notes_of(point).get("not_rescored") for point in ranked] == [None, None, "beyond the limit", "beyond the limit"]
+    assert [point.score for point in ranked[2:]] == [0.7, 0.6]
+    assert strategy.cost.model_calls == 2
+
+
+def test_with_unread_last_more_can_be_asked_for_than_is_read(toy: QdrantClient) -> None:
+    strategy = Rescore(limit=3, unread="last", top_n=7).over(DENSE)
+    ranked = executor(toy, Numbers()).retrieve(strategy, question(), Scope(10, offset=1))
+    below = executor(toy).retrieve(DENSE, question(), Scope(11))
+    assert len(ranked) == 6
+    assert ids(ranked[2:]) == ids(below[3:7])
+    with refused(PlanError, "the call asks for 7 points, but Rescore reads 3", "unread='last'"):
+        plan(Rescore(limit=3).over(DENSE), SCHEMA, target().capabilities, Scope(7))
+
+
+def test_what_was_not_read_reaches_no_threshold() -> None:
+    scope = Scope(limit=4, score_threshold=0.0)
+    assert ids(asked(Rescore(limit=2, unread="last").over(DENSE), FOUR, [0.1, 0.2], scope=scope).result) == [2, 1]
+
+
+def test_when_the_model_fails_all_candidates_keep_their_order() -> None:
+    strategy = Rescore(limit=2, unread="last", on_error="keep_order").over(DENSE)
+    with pytest.warns(PlanWarning):
+        ranked = asked(strategy, FOUR, ScoringError("the model is down"), scope=Scope(limit=4)).result
+    assert ids(ranked) == [1, 2, 3, 4]
+    assert [notes_of(point)["not_rescored"] for point in ranked] == ["ScoringError"] * 2 + ["beyond the limit"] * 2
+
+
+def test_unread_is_one_of_two() -> None:
+    with refused(StrategyError, "the unread of Rescore is one of 'drop', 'last'; got 'keep'"):
+        Rescore(unread="keep")  # type: ignore[arg-type]
+    assert from_json(to_json(Rescore(limit=2, unread="last").over(DENSE))) == Rescore(limit=2, unread="last").over(DENSE)
+
+
 # Points without text
 
 NO_TEXT = [*found((1, 0.9)), models.ScoredPoint(id=2, version=0, score=0.8, payload={"text": None}), *found((3, 0.7))]
@@ -270,7 +314,7 @@ def test_with_keep_order_a_failure_leaves_the_search_s_order_flagged_and_warned_
     plain = executor(toy).retrieve(DENSE, question(), Scope(limit=3))
     with pytest.warns(PlanWarning, match="the model failed"):
         points = executor(toy, Down()).retrieve(Rescore(on_error="keep_order").over(DENSE), question(), Scope(limit=3))
-    assert [(point.id, point.score) for point in points] == [(point.id, point.score) for point in plain]
+    assert ranking(points) == ranking(plain)
     assert [notes_of(point)["not_rescored"] for point in points] == ["TimeoutError"] * 3
 
 
@@ -335,7 +379,7 @@ def test_nothing_to_read_is_refused() -> None:
     [
         (Rescore(limit=5).over(DENSE), Scope(6), "the call asks for 6 points, but Rescore reads 5"),
         (Rescore(limit=5).over(DENSE), Scope(3, offset=3), "the call asks for 6 points"),
-        (Rescore(limit=30).over(Formula(score()).over(Nearest("dense", limit=9))), Scope(3), "Rescore reads 30 points, but"),
+        (Rescore(limit=30).over(Formula(score()).over(Nearest("dense", limit=9))), Scope(3), "Rescore takes 30 points, but"),
         (Rescore(limit=8).over(Rescore(limit=3).over(DENSE)), Scope(3), "asks for 8 points, but Rescore reads 3"),
         (Rescore().over(DENSE), Scope(3, group_by="doc"), "group_by can't be combined with Rescore"),
     ],
@@ -397,11 +441,11 @@ def test_each_result_is_explained_by_both_scores_and_the_blend_s_terms(toy: Qdra
     explained = runner.explain(strategy, question(), Scope(limit=4))
     assert ids(explained.points) == ids(points)
     for rank, (reason, point) in enumerate(zip(explained.reasons, points, strict=True), 1):
-        assert (reason.id, reason.rank, reason.score) == (point.id, rank, point.score)
+        assert near((reason.id, reason.rank, reason.score)) == [point.id, rank, point.score]
         assert [hit.leg for hit in reason.legs] == ["dense", "retrieval"]
-        assert reason.legs[1].score == notes_of(point)["retrieval_score"]
+        assert near(reason.legs[1].score) == notes_of(point)["retrieval_score"]
         assert [term.text for term in reason.terms] == ["0.5 * model()", "2.0 * score()", "field('popularity', default=0.0)"]
-        assert reason.total == pytest.approx(point.score, rel=1e-9)
+        assert reason.total == pytest.approx(point.score)
     lead = explained.why(points[0].id, points[3].id)
     assert sum(term.value for term in lead) == pytest.approx(points[0].score - points[3].score)
 

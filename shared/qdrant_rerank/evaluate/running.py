@@ -10,10 +10,12 @@ from itertools import islice
 from typing import TypeAlias
 
 from ..executor import Executor
+from ..merging import together
 from ..plan import Plan
 from ..query import Scope
-from ..results import RankedPoint
-from ..steps import run, together
+from ..rescore import BEYOND
+from ..results import notes_of
+from ..steps import run
 from .asking import Outcome, attempt, is_setup_error
 from .doc_ids import DocId, ranking_of
 from .runs import Answer
@@ -112,7 +114,7 @@ def read_outcome(outcome: Outcome, job: Job, topic: Topic, milliseconds: float |
     if outcome.error is not None:
         return failed(outcome.error, job, topic)
     ranking, duplicates = ranking_of(outcome.points, job.doc_id, job.names)
-    unread = sum(isinstance(point, RankedPoint) and "not_rescored" in point.notes for point in outcome.points)
+    unread = sum(notes_of(point).get("not_rescored", BEYOND) != BEYOND for point in outcome.points)
     return Answer(ranking, outcome.seen.usage(), milliseconds, None, duplicates, unread)
 
 
