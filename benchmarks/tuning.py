@@ -4,9 +4,10 @@ Run: `python benchmarks/tuning.py [--train 809] [--test 300] [--depth 200] [--mo
 
 The corpus is indexed as in `strategies.py`. `tune` chooses on the train claims (809 of them have judgments) and says whether
 leaving the default, RRF as Qdrant does it, is worth it; what it chose is then put to the test claims, beside dense search,
-BM25, RRF with k = 2 and 61, and DBSF. `--model-texts N` lets a cross-encoder read so many texts (about 50 a second on two
-cores). `--check` fails if the chosen strategy is more than 0.005 nDCG@10 below the best of the five, if tuning asked Qdrant
-for more than (legs + 1) × topics searches, or if it took more than a minute (without a model).
+BM25, RRF with k = 2 and 61, and DBSF, and beside the formula that was learned, which `tune` may have chosen or not.
+`--model-texts N` lets a cross-encoder read so many texts (about 50 a second on two cores). `--check` fails if the chosen
+strategy is more than 0.005 nDCG@10 below the best of the five, if tuning asked Qdrant for more than (legs + 1) × topics
+searches, or if it took more than a minute (without a model).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import scifact_data, strategies, wheel_models
 
 MARGIN, SECONDS = 0.005, 60.0
+LEARNED = "learned, pairwise"
 
 
 def main() -> int:
@@ -85,7 +87,7 @@ def _with_vectors(executor: Executor, topic: Any) -> Any:
 
 
 def tested(executor: Executor, tuning: Tuning, topics: Topics, qrels: Qrels, depth: int) -> list[Evaluation]:
-    """The chosen strategy and the five it must not fall behind, on claims that played no part so far."""
+    """The chosen strategy, the learned one and the five not to fall behind, on claims that played no part so far."""
     legs = Nearest("dense", limit=depth), Nearest("bm25", limit=depth)
     five: dict[str, Strategy] = {
         "RRF k=2": Fusion.rrf().over(*legs),
@@ -94,7 +96,8 @@ def tested(executor: Executor, tuning: Tuning, topics: Topics, qrels: Qrels, dep
         "RRF k=61": Fusion.rrf(k=61).over(*legs),
         "DBSF": Fusion.dbsf().over(*legs),
     }
-    asked = {**five, "tuned": tuning.strategy}
+    learned = {LEARNED: tuning[LEARNED].strategy} if LEARNED in tuning.values else {}  # not of a few claims
+    asked = {**five, **learned, "tuned": tuning.strategy}
     return [
         evaluate(strategy, topics, qrels, ["nDCG@10"], executor=executor, name=name, limit=10, batch_size=32)
         for name, strategy in asked.items()
@@ -114,6 +117,7 @@ def report(tuning: Tuning, seconds: float, results: list[Evaluation]) -> int:
     print("| strategy | test nDCG@10 (95 %) |\n|---|---|")
     for one in results:
         print(f"| {one.name} | {one.means['nDCG@10']} |")
+    results = [one for one in results if one.name != LEARNED]
     print(f"\n{compare(results, baseline='RRF k=2')['tuned'].verdict}")
     means = {one.name: one.means["nDCG@10"].estimate for one in results}
     lag = max(mean for name, mean in means.items() if name != "tuned") - means["tuned"]

@@ -8,15 +8,20 @@ import runpy
 import shlex
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from qdrant_rerank import Fusion, Nearest, __version__, save
+from qdrant_rerank import Coefficients, Fusion, Nearest, RelevanceFeedback, __version__, field, save
 from qdrant_rerank.cli.app import ABOUT, COMMANDS
 from qdrant_rerank.cli.helptext import paragraphs
 from qdrant_rerank.cli.reference import reference
+from qdrant_rerank.learn.feature_log import FeatureLog
+from qdrant_rerank.learn.features import Feature
 from qdrant_rerank.learn.log_files import write_log
+from qdrant_rerank.trained import Reference
 from tests.cli.local_server import LocalServer
 from tests.cli.support import run, succeeds, write_corpus
 from tests.learn.logs import planted
@@ -103,6 +108,14 @@ def write_judgments(folder: Path) -> None:
         (beir / "qrels" / f"{split}.tsv").write_text(f"query-id\tcorpus-id\tscore\n{judged}", "utf-8")
 
 
+def learned_from() -> FeatureLog:
+    """Logged features that the documents have: plans refuse rankers that read what no document has."""
+    log, rated = planted(topics=40, size=1600), Feature(field("rating", default=3.0))
+    stored = Reference.of(np.array([4.5, 3.0, 5.0, 3.0, 2.5]), missing=0.2)
+    features = {"dense": log.features["dense"], "year": rated, "popularity": rated}
+    return replace(log, features=features, reference={"popularity": stored})
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working directory with all that the examples speak of."""
@@ -112,12 +125,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("strategy.json", "rated.json", "old.json", "today.json"):
         save(Nearest("bm25"), folder / name)
     save(Nearest("dense"), folder / "dense.json")
+    trusted = RelevanceFeedback(seeds=Nearest("dense", limit=5), coefficients=Coefficients(1.0, 0.5, 0.2), trust=True)
+    save(trusted, folder / "feedback.json")
     for name in ("hybrid.json", "new.json"):
         save(Fusion.rrf().over(Nearest("dense", limit=100), Nearest("bm25", limit=100)), folder / name)
+    (folder / "features.json").write_text(json.dumps({"rating": "field('rating', 3)"}), "utf-8")
     onnx_folder(folder / "models" / "minilm")
     cross_encoder_folder(folder / "models" / "reranker")
     write_judgments(folder)
-    write_log(planted(topics=40, size=1600), folder / "log.csv")
+    write_log(learned_from(), folder / "log.csv")
     succeeds("fit", folder / "log.csv", "-o", folder / "ranker.json")
     return folder
 

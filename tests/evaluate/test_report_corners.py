@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pytest
 
-from qdrant_rerank.evaluate import Comparison, Qrels, Topics, compare, evaluate
+from qdrant_rerank.evaluate import Answer, Comparison, Qrels, Ranked, Run, Topics, compare, evaluate
 from qdrant_rerank.evaluate.report import Bin, Calibration, report
 from qdrant_rerank.evaluate.report.figures.cost import quality_over_cost
 from qdrant_rerank.evaluate.report.figures.reliability import reliability
@@ -128,6 +128,17 @@ def test_queries_that_are_left_out_are_counted() -> None:
     assert "Left out: 1 query without judgments." in left_out(topics, judged)
     assert "Left out: 2 judged queries not among the topics." in left_out(asked, qrels)
     assert "Left out" not in left_out(topics, qrels)
+
+
+@pytest.mark.parametrize(("errors", "more"), [(11, "And 1 other error, which"), (12, "And 2 other errors, which")])
+def test_errors_beyond_the_ten_most_frequent_are_counted(errors: int, more: str) -> None:
+    topics, qrels = reports.world(errors + 1)
+    answers = {topic: Answer(error=f"Error {number}") for number, topic in enumerate(topics.ids)}
+    answers[topics.ids[0]] = Answer((Ranked(next(iter(qrels[topics.ids[0]])), 1.0),))
+    run = Run("dense", answers)
+    made = report(evaluate(run, topics, qrels))
+    assert more in text_of(made.html())
+    assert more in made.markdown()
 
 
 def test_a_measure_that_is_not_common_is_shown_without_a_meaning() -> None:

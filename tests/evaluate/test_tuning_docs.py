@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
-from qdrant_rerank import load
+from qdrant_rerank import Coefficients, Nearest, RelevanceFeedback, load, save
 from tests.docs.blocks import blocks, untested
 from tests.evaluate.tuning_worlds import world
 
 
 def test_the_guide_to_tuning_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    executor, topics, qrels = world((1.0, 1.0), count=25)
+    executor, topics, qrels = world((1.0, 1.0), count=25, model=True)
+    seeds, trusted = Nearest("a", limit=5), Coefficients(1.0, 0.5, 0.2)
+    save(RelevanceFeedback(seeds=seeds, coefficients=trusted, trust=True), tmp_path / "feedback.json")
     scope: dict[str, Any] = {"executor": executor, "topics": topics, "qrels": qrels}
     exec(compile(blocks("docs/tuning.md")["tuning"], "docs/tuning.md", "exec"), scope)
     load(tmp_path / "strategy.json")

@@ -81,12 +81,13 @@ def test_a_weighted_sum_of_three_legs_covers_the_triangle_and_gives_distances_a_
     assert "score('far', default=-1e-06)" in repr(options[0].strategy)
 
 
-def test_a_model_reads_candidates_only_where_there_is_one_and_as_many_as_the_measure_looks_at() -> None:
+def test_a_model_reads_candidates_only_where_there_is_one_and_the_rest_follows_where_the_measure_looks_at_more() -> None:
     assert not list(Rescored().options(ground(DENSE, SPARSE)))
     options = list(Rescored(depths=(10, 20)).options(ground(DENSE, SPARSE, has_model=True)))
     assert [option.parameters["of"] for option in options[:3]] == ["the default", "dense alone", "DBSF"]
     assert options[-1].strategy == Rescore(limit=20).over(Fusion.dbsf().over(DENSE, SPARSE))
-    assert not list(Rescored(depths=(10, 20)).options(ground(DENSE, has_model=True, limit=50)))
+    deep = list(Rescored(depths=(20,)).options(ground(DENSE, has_model=True, limit=50)))
+    assert deep[-1].strategy == Rescore(limit=20, unread="last").over(DENSE)
     far = list(Rescored(depths=(10,)).options(ground(FAR, DENSE, has_model=True)))
     assert far[-1].name == "model reads 10 of RRF"
     twice = list(Rescored().options(ground(DENSE, has_model=True, baseline=Rescore().over(DENSE))))

@@ -50,6 +50,12 @@ def test_a_verdict_leaves_out_what_is_not_known() -> None:
     assert "+0.0200 RR, takes" in verdict_of(replace(NUMBERS, topics=1, difference=Interval(0.02, None, None)))
 
 
+def test_a_verdict_on_a_single_topic_speaks_of_one() -> None:
+    one = verdict_of(replace(NUMBERS, topics=1, topics_needed=None))
+    assert one == "No claim about new: 1 topic is too few; any claim needs at least 25."
+    assert "2 topics are too few" in verdict_of(replace(NUMBERS, topics=2))
+
+
 LIMITS = [(0.05, 25, "better"), (0.051, 25, "no difference"), (0.01, 24, "too few topics")]
 
 

@@ -57,7 +57,7 @@ def _options(command: Any) -> Iterator[str]:
 def _names(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
         return f"`{parameter.metavar}`"
-    names = ", ".join(f"`{name}`" for name in parameter.opts)
+    names = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
     return f"{names} `{_cell(parameter.metavar)}`" if parameter.metavar else names
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import typer
 from qdrant_client import QdrantClient
@@ -10,10 +12,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from .. import Encoders, Executor, FeedbackModel, Nearest, load
+from .. import Encoders, Executor, FeedbackModel, Nearest, RelevanceFeedback, load
 from ..errors import did_you_mean
-from ..evaluate.tuning import Budget, Configuration, Space, Tuning
+from ..evaluate.tuning import Budget, Configuration, Feedback, Learned, Space, Tuning
 from ..evaluate.tuning import tune as tuned
+from ..learn.fitting_data import LEAST_TOPICS
 from ..schema import Kind
 from . import evaluate_options as e
 from . import model_options as m
@@ -24,6 +27,7 @@ from .connect import Where, connected, the_collection
 from .consoles import errors_console, results_console
 from .encoders import check_embedder, query_encoders
 from .failures import CommandError, reported, warn
+from .feature_files import read_features
 from .notes import read_notes
 from .rerankers import ShownText, reranker
 
@@ -44,6 +48,10 @@ def tune(
     depth: t.DepthOption = None,
     baseline: t.BaselineOption = None,
     rerank: t.ReaderOption = None,
+    feedback: t.FeedbackOption = None,
+    reads: t.ReadsOption = None,
+    learn: t.LearnOption = None,
+    features: t.FeaturesOption = None,
     measure: t.OneMeasureOption = "nDCG@10",
     splits: t.SplitsOption = 20,
     seed: t.SeedOption = 0,
@@ -70,19 +78,30 @@ def tune(
 
     $ qdrant-rerank tune judged.csv --edge ./db --baseline today.json --measure RR --max-requests 2000
 
+    With a formula learned from the judgments, over the scores and what the payload knows:
+
+    $ qdrant-rerank tune judged.csv --edge ./db --learn --features features.json --out strategy.json
+
     With a cross-encoder, which may read 5 000 texts to find out whether it helps:
 
     $ qdrant-rerank tune judged.csv --edge ./db --rerank cross-encoder:./models/reranker --max-texts 5000
+
+    And with relevance feedback, as calibrate fitted it: does it beat plain search, and reranking of as many documents?
+
+    $ qdrant-rerank tune judged.csv --edge ./db --rerank cross-encoder:./models/reranker --feedback feedback.json
     """
     e.checked_report(report)
     topics, judged = e.judged_data(data, qrels, split)
     texts = 0 if rerank is None else max_texts
     budget = Budget(max_requests, texts, None if max_seconds is None else 1000 * max_seconds)
-    space = Space() if depth is None else Space(depths=tuple(depth))
+    space = _space(depth, learn, features)
     first = None if baseline is None else load(baseline)
+    steered = _feedback(feedback, reads, rerank)
+    space = space if steered is None else space.plus(steered)
     with connected(Where(path, url, prefer_grpc, edge).settled()) as client, reranker(rerank) as model:
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
-        needed = frozenset[str]() if first is None else first.needs()
+        tried = [*([] if first is None else [first]), *([] if steered is None else steered.strategies)]
+        needed = frozenset(name for strategy in tried for name in strategy.needs())
         executor, legs = _prepared(client, the_collection(client, collection), leg, needed, models)
         if model is not None:
             executor = _reading(executor, model, listed(text_key))
@@ -111,6 +130,39 @@ def tune(
     if out is not None:
         what = "the strategy recommended" if found.recommended else "the default, which is to be kept,"
         errors_console().print(Text(f"{what} is in {out}", "dim"))
+
+
+def _space(depths: Sequence[int] | None, learn: bool | None, features: Path | None) -> Space:
+    """What is tried, with a learned formula unless it is declined.
+
+    Raises:
+        CommandError: features are given to a formula that isn't to be learned.
+        FormatError: the file holds no features.
+    """
+    if learn is False and features is not None:
+        raise CommandError("--features is for the formula that --no-learn declines: leave one of them out")
+    space = Space() if depths is None else Space(depths=tuple(depths))
+    others = tuple(family for family in space.families if not isinstance(family, Learned))
+    if learn is False:
+        return replace(space, families=others)
+    formula = Learned({} if features is None else read_features(features))
+    return replace(space, families=(*others, replace(formula, least_topics=LEAST_TOPICS) if learn else formula))
+
+
+def _feedback(files: Sequence[Path] | None, reads: Sequence[int] | None, rerank: str | None) -> Feedback | None:
+    """Relevance feedback as the files have it; None without any.
+
+    Raises:
+        CommandError: there is no model to score documents, or no feedback that the reads are for.
+        FormatError: a file holds none.
+    """
+    if not files:
+        if reads:
+            raise CommandError("--reads is for --feedback FILE: name what calibrate wrote")
+        return None
+    if rerank is None:
+        raise CommandError("--feedback needs --rerank MODEL: the model that the coefficients were fitted to")
+    return Feedback([RelevanceFeedback.load(file) for file in files], reads)
 
 
 def _prepared(

@@ -10,12 +10,16 @@ import typer
 __all__ = [
     "BaselineOption",
     "DepthOption",
+    "FeaturesOption",
+    "FeedbackOption",
     "KeepOption",
+    "LearnOption",
     "LegOption",
     "OneMeasureOption",
     "OutOption",
     "ReadKeyOption",
     "ReaderOption",
+    "ReadsOption",
     "RequestsOption",
     "RowsOption",
     "SecondsOption",
@@ -76,6 +80,26 @@ ReaderOption: TypeAlias = Annotated[
         "one in a folder, or cross-encoder:DIR for one of your own.",
     ),
 ]
+FeedbackOption: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--feedback",
+        metavar="FILE",
+        rich_help_panel=_WHAT,
+        help="Try relevance feedback with what calibrate wrote to this file, beside plain search and reranking as many "
+        "documents; needs the --rerank MODEL that it was fitted to. May be repeated.",
+    ),
+]
+ReadsOption: TypeAlias = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--reads",
+        metavar="N",
+        rich_help_panel=_WHAT,
+        help="How many documents the model scores for a query with --feedback in mode recall; may be repeated.",
+        show_default="as the file says",
+    ),
+]
 ReadKeyOption: TypeAlias = Annotated[
     str,
     typer.Option(
@@ -83,6 +107,26 @@ ReadKeyOption: TypeAlias = Annotated[
         metavar="KEYS",
         rich_help_panel=_WHAT,
         help="Payload keys with the text that the model reads, joined by a space.",
+    ),
+]
+LearnOption: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--learn/--no-learn",
+        metavar="",
+        rich_help_panel=_WHAT,
+        help="Try a formula whose weights are learned from the judgments, even of few topics; or never.",
+        show_default="with 50 topics or more",
+    ),
+]
+FeaturesOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--features",
+        metavar="FILE",
+        rich_help_panel=_WHAT,
+        help="What that formula may weigh beside the scores: a JSON object of name to formula, e.g. "
+        '{"rating": "field(\'rating\', 3)"}, or what features or fit wrote.',
     ),
 ]
 OneMeasureOption: TypeAlias = Annotated[

@@ -12,6 +12,7 @@ from .results import Evaluation, Interval
 __all__ = ["Change", "Comparison", "Difference", "Finding"]
 
 Finding: TypeAlias = Literal["better", "worse", "no difference", "too few topics"]
+"""What can be said of a system beside its baseline."""
 
 
 @dataclass(frozen=True)

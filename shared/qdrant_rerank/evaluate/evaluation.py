@@ -25,6 +25,7 @@ from .whys import why_of
 __all__ = ["OnError", "aevaluate", "evaluate"]
 
 OnError: TypeAlias = Literal["count", "raise"]
+"""Whether a topic that fails counts as 0, or ends the evaluation."""
 
 
 def evaluate(

@@ -16,6 +16,7 @@ from .runs import Run
 __all__ = ["DEFAULT_MEASURES", "deepest", "measured", "parsed", "per_topic"]
 
 DEFAULT_MEASURES = ("nDCG@10", "R@100", "RR")
+"""What `evaluate` measures by unless it is told."""
 _SELDOM = ("nERR", "alpha_DCG", "alpha_nDCG", "StRecall")  # need subtopics, which qrels here don't have
 
 

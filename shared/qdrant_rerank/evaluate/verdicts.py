@@ -57,7 +57,8 @@ def verdict_of(numbers: Numbers) -> str:
 
 
 def _too_few(numbers: Numbers) -> str:
-    text = f"No claim about {numbers.name}: {_topics(numbers.topics)} are too few; any claim needs at least {LEAST_TOPICS}."
+    few = f"{_topics(numbers.topics)} {'is' if numbers.topics == 1 else 'are'} too few"
+    text = f"No claim about {numbers.name}: {few}; any claim needs at least {LEAST_TOPICS}."
     if numbers.topics_needed is None:
         return text
     return (

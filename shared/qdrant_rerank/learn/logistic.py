@@ -24,7 +24,7 @@ from .judging import judged
 from .ranker import LearnedRanker, Training
 from .solving import Array, Bounds, Problem, one_thread, solve, within
 
-__all__ = ["fit_logistic"]
+__all__ = ["fit_logistic", "margin_of"]
 
 Loss: TypeAlias = Literal["pointwise", "pairwise"]
 _FREE: Final = 1e5
@@ -107,7 +107,7 @@ def _fitted(
     weights = _weights(data, solution, free * scale, None if draws is None else draws * scale, rises, signs)
     notes = tuple(_notes(data, weights, fit))
     return LearnedRanker(
-        margin=_margin(data, solution),
+        margin=margin_of(data, solution),
         legs=data.log.legs,
         features=data.log.features,
         training=_training(data, loss, held_out.c, least_grade),
@@ -145,7 +145,7 @@ def _limits(names: tuple[str, ...], signs: Mapping[str, str]) -> Bounds | None:
     return [kinds[signs.get(name)] for name in names] if signs else None
 
 
-def _margin(data: Prepared, solution: Array) -> Expression:
+def margin_of(data: Prepared, solution: Array) -> Expression:
     """The intercept plus each centred feature times its weight."""
     terms: list[Expression] = []
     for j, feature in enumerate(data.log.features.values()):

@@ -10,9 +10,11 @@ from ..comparisons import Comparison
 from . import tuned
 from .advice import Story, story_of, systems_in
 from .changed import Changed, all_changed
+from .curves import Curve, above, curves_of, described, summed_up
 from .figures.cost import COST_NAMES, costs_drawn, quality_over_cost, varied
 from .figures.reliability import reliability
 from .figures.topics import gains_by_topic
+from .figures.tuning import mean_over_parameter
 from .labels import System
 from .parts import Calibration
 from .tables import (
@@ -81,6 +83,8 @@ class Page:
     failures: tuple[Failure, ...]
     more_failures: int
     tuning: tuned.Tuned | None
+    tuning_figures: tuple[Figure, ...]
+    tuning_caption: str
     calibration: Calibration | None
     reliability: Figure | None
     coefficients: tuple[Learned, ...]
@@ -99,6 +103,7 @@ def page_of(report: Report, draw: bool) -> Page:
     names = measure_names(evaluations)
     changed = tuple(all_changed(comparison, systems)) if comparison else ()
     shown, more = failures(evaluations, systems)
+    curves = list(curves_of(report.tuning))
     return Page(
         title=report.title,
         subtitle=_subtitle(measure, report),
@@ -123,6 +128,8 @@ def page_of(report: Report, draw: bool) -> Page:
         failures=tuple(shown),
         more_failures=more,
         tuning=tuned.tuned(report.tuning),
+        tuning_figures=tuple(_tuning_figures(curves, draw)),
+        tuning_caption=above(curves),
         calibration=report.calibration,
         reliability=_reliability(report.calibration, draw) if report.calibration else None,
         coefficients=tuple(_learned(report)),
@@ -177,6 +184,12 @@ def _gains(all_of_them: Sequence[Changed], comparison: Comparison, systems: Mapp
         caption=f"{label} beside {base}, query by query: {text}.",
         svg=gains_by_topic(changed.gains, comparison.measure, label, base, "gains") if draw else "",
     )
+
+
+def _tuning_figures(curves: Sequence[Curve], draw: bool) -> Iterator[Figure]:
+    for number, curve in enumerate(curves):
+        svg = mean_over_parameter(curve, curves, f"tuning-{number}") if draw else ""
+        yield Figure(described(curve), summed_up(curve), svg)
 
 
 def _reliability(calibration: Calibration, draw: bool) -> Figure:

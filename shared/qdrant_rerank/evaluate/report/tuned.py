@@ -24,6 +24,7 @@ _NEEDED: Final = (
     "chosen",
     "gain",
     "p",
+    "curves",
     "ceiling",
     "baseline",
     "detectable",
@@ -123,8 +124,7 @@ def tuned(tuning: Any) -> Tuned | None:
     if tuning is None:
         return None
     rows = list(tuning.configurations)
-    special = {tuning.chosen: "chosen" if tuning.recommended else "would be chosen"}
-    special |= {row.name: "default" for row in rows if row.strategy == tuning.baseline and row.name != "default"}
+    special = _signs(tuning)
     shown = [row for place, row in enumerate(rows) if place < _SHOWN or row.name in special or row.strategy == tuning.baseline]
     return Tuned(
         answer=answer(tuning),
@@ -135,6 +135,14 @@ def tuned(tuning: Any) -> Tuned | None:
         more=len(rows) - len(shown),
         numbers=tuple(_numbers(tuning)),
     )
+
+
+def _signs(tuning: Any) -> dict[str, str]:
+    """Configuration → what it is, beside its name, where it is special."""
+    if tuning.recommended:
+        return {tuning.chosen: "chosen"}
+    kept = {row.name: "kept" for row in tuning.configurations if row.strategy == tuning.baseline}
+    return {tuning.chosen: "picked, but not shown to be better"} | kept
 
 
 def _equals(p: float) -> str:

@@ -14,15 +14,18 @@ from __future__ import annotations
 from .budget import Budget, Spent
 from .choosing import CrossFit, Gain, choose, cross_fit, gain_of
 from .families import Dbsf, Diverse, Grid, Rrf, SingleLegs, WeightedSum
-from .options import Effort, Family, Ground, Option, Scorer
+from .learned import Learned
+from .options import Effort, Family, Ground, Learner, Lessons, Option, Scorer
 from .pools import Hit, Pool, Spread
 from .recomputing import is_local, recomputed
 from .rescoring import Rescored
 from .spaces import Space
+from .steering import Feedback
 from .tuner import tune
-from .tunings import Ceiling, Configuration, CurvePoint, LeftOut, Tuning
+from .tunings import AtBudget, Ceiling, Configuration, CurvePoint, LeftOut, Tuning
 
 __all__ = [
+    "AtBudget",
     "Budget",
     "Ceiling",
     "Configuration",
@@ -32,11 +35,15 @@ __all__ = [
     "Diverse",
     "Effort",
     "Family",
+    "Feedback",
     "Gain",
     "Grid",
     "Ground",
     "Hit",
+    "Learned",
+    "Learner",
     "LeftOut",
+    "Lessons",
     "Option",
     "Pool",
     "Rescored",

@@ -9,7 +9,7 @@ from ..results import Interval
 from ..topics import SYNTHETIC_NOTE
 from .choosing import CrossFit, Gain
 from .options import Effort
-from .tunings import Ceiling, Configuration, LeftOut
+from .tunings import AtBudget, Ceiling, Configuration, LeftOut
 
 __all__ = ["Case", "reasons_of"]
 
@@ -31,6 +31,7 @@ class Case:
     left_out: Sequence[LeftOut]
     failed: int
     synthetic: bool
+    at_budget: Sequence[AtBudget] = ()
 
     @property
     def recommended(self) -> bool:
@@ -41,6 +42,8 @@ class Case:
 def reasons_of(case: Case) -> Iterator[str]:
     """The sentences."""
     yield from _switch(case) if case.recommended else _keep(case)
+    for compared in case.at_budget:
+        yield from _at_budget(compared, case.measure)
     yield case.ceiling.advice
     if case.left_out:
         first, more = case.left_out[0], len(case.left_out)
@@ -64,6 +67,8 @@ def _switch(case: Case) -> Iterator[str]:
         f"that played no part in the choice ({_p(case.gain.p)}, {case.topics} topics)."
     )
     yield f"With all topics it reaches {chosen.mean:.4f}, the default {base.mean:.4f}; {_stability(case)}."
+    if chosen.note:
+        yield chosen.note
     better = max(case.rows, key=lambda row: row.mean)
     if better is not chosen:
         yield (
@@ -95,6 +100,28 @@ def _keep(case: Case) -> Iterator[str]:
         yield (
             f"{case.topics} topics show true gains from about {case.detectable:.3f} up ({case.power:.0%} of the time): "
             "a smaller one may be there, and would take more judged topics to show."
+        )
+
+
+def _at_budget(found: AtBudget, measure: str) -> Iterator[str]:
+    steered, over_rerank = _gain(found.over_plain, measure), _gain(found.over_rerank, measure)
+    reranked = _gain(found.rerank_over_plain, measure)
+    yield (
+        f"With {found.scored} documents scored for a query, on topics held out: plain search {found.plain:.4f}, reranking "
+        f"{found.rerank:.4f}, feedback {found.feedback:.4f}."
+    )
+    if found.best == "feedback":
+        yield f"Feedback wins: it is worth {steered} over plain search, and {over_rerank} over reranking as many."
+        return
+    if found.best == "rerank":
+        yield (
+            f"Reranking wins: it is worth {reranked} over plain search, and feedback isn't better than it for certain, "
+            f"{over_rerank}."
+        )
+    else:
+        yield (
+            f"None of them wins for certain: reranking is worth {reranked} over plain search, feedback {steered}, and "
+            f"{over_rerank} over reranking as many; plain search is the cheapest."
         )
 
 

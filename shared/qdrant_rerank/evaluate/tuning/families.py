@@ -13,13 +13,13 @@ from ...errors import StrategyError
 from ...expressions import Expression, score
 from ...fusing import DEFAULT_RRF_K
 from ...query import Target
-from ...stages import Formula, Fusion, Mmr
+from ...stages import Formula, Fusion, Mmr, Nearest
 from ...strategies import Stage, Strategy
 from .options import Ground, Option, Parameter, Scorer
 from .pools import Hit, Pool
 from .recomputing import is_local, recomputed
 
-__all__ = ["Dbsf", "Diverse", "Grid", "Rrf", "SingleLegs", "WeightedSum"]
+__all__ = ["Dbsf", "Diverse", "Grid", "Rrf", "SingleLegs", "WeightedSum", "score_of"]
 
 
 class _Recomputed:
@@ -120,14 +120,8 @@ class WeightedSum(_Recomputed):
 
     def _sum(self, ground: Ground, shares: Sequence[float]) -> Expression:
         unit = ground.spread(ground.legs[0]).deviation
-        terms = []
-        for leg, share in zip(ground.legs, shares, strict=True):
-            spread = ground.spread(leg)
-            low = _rounded(spread.low)
-            if ground.schema.vectors[leg.using or ""].is_distance:
-                low = low or -1e-6  # 0 would be the best there is
-            terms.append(_rounded(share * unit / spread.deviation) * score(leg.title, default=low))
-        return reduce(add, terms)
+        weights = (share * unit / ground.spread(leg).deviation for leg, share in zip(ground.legs, shares, strict=True))
+        return reduce(add, (_rounded(w) * score_of(leg, ground) for leg, w in zip(ground.legs, weights, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -191,6 +185,14 @@ class Grid(_Recomputed):
             written = ", ".join(f"{name}={value}" for name, value in chosen.items())
             complexity = len(chosen) if self.complexity is None else self.complexity
             yield Option(f"{self.name} {written}".strip(), strategy, self.name, chosen, complexity)
+
+
+def score_of(leg: Nearest, ground: Ground) -> Expression:
+    """A leg's score; a point that it didn't find gets the lowest that it usually gives."""
+    low = _rounded(ground.spread(leg).low)
+    if ground.schema.vectors[leg.using or ""].is_distance:
+        low = low or -1e-6  # 0 would be the best there is
+    return score(leg.title, default=low)
 
 
 def _rounded(number: float) -> float:

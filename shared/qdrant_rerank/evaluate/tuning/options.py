@@ -13,9 +13,10 @@ from ...schema import Schema
 from ...stages import Nearest
 from ...steps import Services
 from ...strategies import Stage, Strategy
+from ..qrels import Qrels
 from .pools import Pool, Spread, key_of
 
-__all__ = ["Effort", "Family", "Ground", "Option", "Parameter", "Scorer", "effort_of", "filled"]
+__all__ = ["Effort", "Family", "Ground", "Learner", "Lessons", "Option", "Parameter", "Scorer", "effort_of", "filled"]
 
 Parameter: TypeAlias = "float | int | str"
 
@@ -30,6 +31,10 @@ class Option:
         family: which family it is of.
         parameters: what was varied, by name; for curves and frames.
         complexity: how many settings differ from Qdrant's own; it decides between options of the same mean.
+        by_topic: for what is learned from judgments: topic → the strategy that ranks it, learned from other topics. Empty
+            where `strategy` ranks all.
+        note: what whoever chooses it should know.
+        must_fit: whether it is an error if the strategy doesn't fit the collection; else it is left out.
     """
 
     name: str
@@ -37,6 +42,17 @@ class Option:
     family: str
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     complexity: int = 0
+    by_topic: Mapping[str, Strategy] = field(default_factory=dict[str, Strategy], repr=False)
+    note: str = ""
+    must_fit: bool = False
+
+    def of(self, topic: str) -> Option:
+        """The option with the strategy that ranks this topic.
+
+        Raises:
+            KeyError: other topics have one of their own, this one hasn't.
+        """
+        return replace(self, strategy=self.by_topic[topic]) if self.by_topic else self
 
 
 @dataclass(frozen=True)
@@ -97,9 +113,8 @@ class Scorer(Services, Protocol):
 class Family(Protocol):
     """Strategies of one kind, and how they are recomputed.
 
-    To add a kind of strategy to tuning (relevance feedback, learned formulas), write a class with these three and put it
-    into the space. What is learned from judgments must be learned from other topics than those that are tuned with, or
-    what is held out isn't.
+    To add a kind of strategy to tuning, write a class with these three and put it into the space. What is learned from
+    judgments must be learned from other topics than those that it is judged on, or what is held out isn't: see `Learner`.
     """
 
     @property
@@ -116,6 +131,39 @@ class Family(Protocol):
 
         None if that can't be told from what the legs found: the strategy then is put to Qdrant for every topic, within
         the budget.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What there is to learn from.
+
+    Attributes:
+        pools: what the legs found, one for each topic.
+        qrels: the judgments.
+        target: the collection.
+        seed: of whatever is drawn.
+    """
+
+    pools: Sequence[Pool]
+    qrels: Qrels
+    target: Target
+    seed: int = 0
+
+
+@runtime_checkable
+class Learner(Family, Protocol):
+    """A family whose strategies hold numbers that are learned from judgments.
+
+    Its `options` have the strategies' form, before anything is known: which plain searches and payload keys they read.
+    """
+
+    def learned(self, option: Option, ground: Ground, lessons: Lessons) -> Option:
+        """The option with what was learned: from all topics in `strategy`, from others than each topic in `by_topic`.
+
+        Raises:
+            FitError: there is too little to learn from; the option is left out for that reason.
         """
         ...
 
@@ -149,7 +197,7 @@ def filled(strategy: Strategy, limit: int) -> str:
     """The same text for strategies that do the same, be limits written out or left to their defaults."""
     if isinstance(strategy, Rescore):
         below = strategy.below
-        written = filled(below, strategy.reads) if isinstance(below, Stage) else repr(below)
+        written = filled(below, strategy.candidates_for(limit)) if isinstance(below, Stage) else repr(below)
         return f"{replace(strategy, limit=strategy.reads, candidate=None)!r} over {written}"
     return repr(_filled(strategy, limit)) if isinstance(strategy, Stage) else repr(strategy)
 

@@ -6,21 +6,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from ...errors import PlanError, StrategyError
-from ...plan import plan
+from ...errors import FitError, MissingExtra, PlanError, QdrantRerankError, StrategyError
+from ...plan import planned
 from ...query import Scope, Target
 from ...rescore import Rescore
 from ...stages import Nearest
 from ...strategies import Stage, Strategy
 from .gathering import Wants
-from .options import Family, Ground, Option, Scorer, filled
+from .options import Family, Ground, Learner, Lessons, Option, Scorer, filled
 from .pools import Pool, key_of, leaf_depths
-from .recomputing import is_local, reads_payload, recomputed
-from .rescoring import rescored
+from .recomputing import is_local, reads_payload
+from .rescoring import found_again
 from .spaces import Space
 from .tunings import LeftOut
 
-__all__ = ["DEFAULT", "Proposals", "proposals", "wants_of"]
+__all__ = ["DEFAULT", "Proposals", "proposals", "taught", "wants_of"]
 
 DEFAULT: Final = "default"
 """What tables call the baseline, and the family that it is of."""
@@ -37,9 +37,7 @@ class _Baseline:
         return (Option(DEFAULT, ground.baseline, DEFAULT, complexity=-1),)
 
     def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
-        if isinstance(option.strategy, Stage):
-            return recomputed(option.strategy, pool, target, limit) if is_local(option.strategy) else None
-        return rescored(option.strategy, pool, target, limit, scorer)
+        return found_again(option.strategy, pool, target, limit, scorer)
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def proposals(space: Space, ground: Ground, target: Target) -> Proposals:
     """What the families propose.
 
     Raises:
-        PlanError: the baseline doesn't fit the collection.
+        PlanError: the baseline doesn't fit the collection, or an option that must.
         StrategyError: two options are called the same.
     """
     found: list[tuple[Family, Option]] = []
@@ -67,16 +65,33 @@ def proposals(space: Space, ground: Ground, target: Target) -> Proposals:
                 raise StrategyError(f"two configurations are called {option.name!r}: give the families names of their own")
             names.add(option.name)
             try:
-                checked = plan(option.strategy, target.schema, target.capabilities, Scope(limit=ground.limit), target.payload)
+                checked = planned(option.strategy, target, Scope(limit=ground.limit))
             except (PlanError, StrategyError) as error:
-                if option.name == DEFAULT:
+                if option.name == DEFAULT or option.must_fit:
                     raise
                 left_out.append(LeftOut(option.name, f"it doesn't fit: {error}".replace("\n", "; ")))
                 continue
             same = filled(checked.strategy, ground.limit)
-            if same not in seen:  # e.g. the baseline is in the space, too
+            if isinstance(family, Learner) or same not in seen:  # e.g. the baseline is in the space, too
                 seen.add(same)
                 found.append((family, replace(option, strategy=checked.strategy)))
+    return Proposals(tuple(found), tuple(left_out))
+
+
+def taught(proposed: Proposals, ground: Ground, lessons: Lessons) -> Proposals:
+    """The options with what is learned from judgments; those that too little can be learned for are left out."""
+    found: list[tuple[Family, Option]] = []
+    left_out = list(proposed.left_out)
+    for family, option in proposed.options:
+        if not isinstance(family, Learner):
+            found.append((family, option))
+            continue
+        try:
+            found.append((family, family.learned(option, ground, lessons)))
+        except (FitError, MissingExtra) as error:
+            left_out.append(LeftOut(option.name, str(error)))
+        except QdrantRerankError as error:  # e.g. a request-time value that a topic lacks
+            left_out.append(LeftOut(option.name, f"{type(error).__name__}: {error}"))
     return Proposals(tuple(found), tuple(left_out))
 
 
@@ -100,5 +115,5 @@ def _below(strategy: Strategy, limit: int) -> tuple[Stage | None, int]:
     if isinstance(strategy, Stage):
         return strategy, limit
     if isinstance(strategy, Rescore) and isinstance(strategy.below, Stage):
-        return strategy.below, strategy.reads
+        return strategy.below, strategy.candidate_scope(Scope(limit=limit)).limit
     return None, limit

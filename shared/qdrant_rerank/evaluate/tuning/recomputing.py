@@ -23,7 +23,7 @@ from ...stages import Formula, Fusion, Nearest
 from ...strategies import Stage, Strategy
 from .pools import Hit, Pool, key_of
 
-__all__ = ["is_local", "reads_payload", "recomputed"]
+__all__ = ["is_local", "read_by", "reads_payload", "recomputed"]
 
 _PAYLOAD = Affinity | DatetimeField | Field | GeoDistance | Raw | When
 
@@ -73,12 +73,17 @@ def recomputed(stage: Stage, pool: Pool, target: Target, limit: int) -> list[Hit
     return _ranked(stage, limit, limit, pool, target)
 
 
+def read_by(formula: Formula, pool: Pool, target: Target, limit: int) -> tuple[list[Hit], Table]:
+    """The points that a formula ranks, each once, and what it is computed from; arguments as of `recomputed`."""
+    union, found = _candidates(formula, limit, pool, target)
+    return union, _table(formula, union, found, pool, target)
+
+
 def _ranked(stage: Stage, limit: int, needed: int, pool: Pool, target: Target) -> list[Hit]:
     """The first `limit` points of a stage whose candidates have to find `needed`."""
     if isinstance(stage, Nearest):
         return list(pool.legs[key_of(stage)][:limit])
-    found = [_ranked(each, each.reach(needed), each.needs_points(needed), pool, target) for each in stage.candidates]
-    union = list({hit.id: hit for hits in found for hit in hits}.values())
+    union, found = _candidates(stage, needed, pool, target)
     if not union:
         return []
     if isinstance(stage, Fusion):
@@ -92,6 +97,12 @@ def _ranked(stage: Stage, limit: int, needed: int, pool: Pool, target: Target) -
     return [Hit(union[row].id, float(rounded[row])) for row in order]
 
 
+def _candidates(stage: Stage, needed: int, pool: Pool, target: Target) -> tuple[list[Hit], list[list[Hit]]]:
+    """All points that the candidates find, each once, and what each candidate finds."""
+    found = [_ranked(each, each.reach(needed), each.needs_points(needed), pool, target) for each in stage.candidates]
+    return list({hit.id: hit for hits in found for hit in hits}.values()), found
+
+
 def _first(scores: Any, limit: int) -> Any:
     """The rows of the `limit` highest scores, and of all that tie with the last of them."""
     if len(scores) <= limit:
@@ -99,16 +110,20 @@ def _first(scores: Any, limit: int) -> Any:
     return np.flatnonzero(scores >= np.partition(scores, -limit)[-limit])
 
 
-def _formula(formula: Formula, union: Sequence[Hit], found: Sequence[Sequence[Hit]], pool: Pool, target: Target) -> Any:
+def _table(formula: Formula, union: Sequence[Hit], found: Sequence[Sequence[Hit]], pool: Pool, target: Target) -> Table:
     ids = [hit.id for hit in union]
-    table = Table(
-        payloads=[pool.payloads.get(hit.id, {}) for hit in union],
+    return Table(
+        payloads=[pool.payloads.get(id, {}) for id in ids],
         ids=ids,
         scores=candidate_scores(formula, ids, found, target.schema),
         features=pool.topic.features,
         now=pool.now,
         tokens=pool.tokens,
     )
+
+
+def _formula(formula: Formula, union: Sequence[Hit], found: Sequence[Sequence[Hit]], pool: Pool, target: Target) -> Any:
+    table = _table(formula, union, found, pool, target)
     with np.errstate(all="ignore"):
         values = evaluate(formula.expression, table).astype(np.float32)  # scores are, and must fit
     if not np.isfinite(values).all():

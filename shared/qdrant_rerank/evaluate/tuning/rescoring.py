@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,16 +13,16 @@ from qdrant_client import models
 from ...errors import QdrantRerankError
 from ...executor import Executor
 from ...query import Query, Scope, Target
-from ...rescore import Rescore
+from ...rescore import Rescore, Unread
 from ...stages import Fusion
-from ...steps import Points, Search, Vectors, run
-from ...strategies import Strategy
+from ...steps import Points, Score, Search, Vectors, run
+from ...strategies import Stage, Strategy
 from .budget import Meter
 from .options import Ground, Option, Scorer
 from .pools import Pool
 from .recomputing import is_local, recomputed
 
-__all__ = ["BudgetSpent", "Rescored", "ScoreBook", "Wanted", "rescored"]
+__all__ = ["BudgetSpent", "Rescored", "ScoreBook", "Wanted", "found_again", "fused", "rescored", "unread"]
 
 
 class BudgetSpent(QdrantRerankError):
@@ -45,9 +46,7 @@ class Rescored:
         if not ground.has_model:
             return
         for depth, (title, base) in itertools.product(self.depths, self._bases(ground)):
-            if depth < ground.limit:
-                continue  # the measure looks at more results than the model would read
-            strategy = Rescore(limit=depth).over(base)
+            strategy = Rescore(limit=depth, unread=unread(depth, ground.limit)).over(base)
             yield Option(f"model reads {depth} of {title}", strategy, self.name, {"reads": depth, "of": title}, 1)
 
     def _bases(self, ground: Ground) -> Sequence[tuple[str, Strategy]]:
@@ -57,13 +56,29 @@ class Rescored:
         if not isinstance(ground.baseline, Rescore):
             bases.append(("the default", ground.baseline))
         bases.append((f"{ground.title(ground.legs[0])} alone", ground.legs[0]))
-        if len(ground.legs) > 1:
-            far = any(ground.schema.vectors[leg.using or ""].is_distance for leg in ground.legs)
-            bases.append(("RRF", Fusion.rrf().over(*ground.legs)) if far else ("DBSF", Fusion.dbsf().over(*ground.legs)))
-        return bases
+        return [*bases, *fused(ground)]
 
     def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Points | None:
         return rescored(option.strategy, pool, target, limit, scorer)
+
+
+def unread(reads: int, limit: int) -> Unread:
+    """What becomes of candidates that the model doesn't read: kept where a measure looks at so many results."""
+    return "last" if reads < limit else "drop"
+
+
+def fused(ground: Ground) -> Iterator[tuple[str, Stage]]:
+    """The legs in a fusion that has no settings, if there are several, with its name: DBSF, for distances RRF."""
+    if len(ground.legs) > 1:
+        far = any(ground.schema.vectors[leg.using or ""].is_distance for leg in ground.legs)
+        yield ("RRF", Fusion.rrf().over(*ground.legs)) if far else ("DBSF", Fusion.dbsf().over(*ground.legs))
+
+
+def found_again(strategy: Strategy, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
+    """The first `limit` points of any strategy, recomputed; None if Qdrant has to be asked."""
+    if isinstance(strategy, Stage):
+        return recomputed(strategy, pool, target, limit) if is_local(strategy) else None
+    return rescored(strategy, pool, target, limit, scorer)
 
 
 def rescored(strategy: Strategy, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Points | None:
@@ -74,7 +89,7 @@ def rescored(strategy: Strategy, pool: Pool, target: Target, limit: int, scorer:
     if not isinstance(strategy, Rescore) or not is_local(strategy.below) or not scorer.independent:
         return None
     below: Any = strategy.below
-    found = recomputed(below, pool, target, strategy.reads)
+    found = recomputed(below, pool, target, strategy.candidate_scope(Scope(limit=limit)).limit)
     points: Points = [
         models.ScoredPoint.model_construct(id=hit.id, version=0, score=hit.score, payload=pool.payloads.get(hit.id, {}))
         for hit in found
@@ -114,19 +129,46 @@ class ScoreBook(_NoQdrant):
         self.independent = bool(getattr(self.executor.model, "independent", True))
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        """One score for each text.
+        """One score for each text: kept ones where a text's score doesn't depend on the others.
 
         Raises:
             BudgetSpent: the budget's texts or time are used up.
         """
+        if not self.independent:
+            return self._read(query, texts)
         missing = [text for text in dict.fromkeys(texts) if (query, text) not in self.scores]
         if missing:
-            if refusal := self.meter.refusal(model_texts=len(missing)):
-                raise BudgetSpent(refusal)
-            self.meter.model_texts += len(missing)
-            for text, number in zip(missing, self.executor.score(query, missing), strict=True):
-                self.scores[query, text] = number
+            self.scores |= {(query, text): number for text, number in zip(missing, self._read(query, missing), strict=True)}
         return [self.scores[query, text] for text in texts]
+
+    def _read(self, query: str, texts: Sequence[str]) -> list[float]:
+        if refusal := self.meter.refusal(model_texts=len(texts)):
+            raise BudgetSpent(refusal)
+        self.meter.model_texts += len(texts)
+        return self.executor.score(query, texts)
+
+    def check(self, asked: Sequence[Score]) -> None:
+        """Refuse scorings of which the budget doesn't cover all.
+
+        Raises:
+            BudgetSpent: so it is.
+        """
+        pairs = [(one.query, text) for one in asked for text in one.texts]
+        count = len(set(pairs).difference(self.scores)) if self.independent else len(pairs)
+        if count and (refusal := self.meter.refusal(model_texts=count)):
+            raise BudgetSpent(refusal)
+
+    def least(self, pools: Sequence[Pool], reads: int) -> int:
+        """How many texts must be read, at least, where a model scores `reads` documents for each topic.
+
+        It counts as if all that was read for a query were among them, and no two had the same text.
+        """
+        counts = sorted((min(reads, len(pool.documents)), pool.topic.text) for pool in pools)
+        if not self.independent:
+            return sum(count for count, _ in counts)
+        known = Counter(query for query, _ in self.scores)
+        most = {query: count for count, query in counts}  # topics with the same text share what is read
+        return sum(max(0, count - known[query]) for query, count in most.items())
 
 
 @dataclass

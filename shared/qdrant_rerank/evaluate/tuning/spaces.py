@@ -14,6 +14,7 @@ from ...stages import Fusion, Nearest
 from ...strategies import Strategy
 from ..topics import Topic
 from .families import Dbsf, Rrf, SingleLegs, WeightedSum
+from .learned import Learned
 from .options import Family
 from .rescoring import Rescored
 
@@ -21,7 +22,7 @@ __all__ = ["Space", "default_strategy", "found_legs", "given_legs"]
 
 
 def _families() -> tuple[Family, ...]:
-    return SingleLegs(), Rrf(), Dbsf(), WeightedSum(), Rescored()
+    return SingleLegs(), Rrf(), Dbsf(), WeightedSum(), Learned(), Rescored()
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Space:
     """What `tune` tries.
 
     Attributes:
-        families: who propose strategies: single legs, RRF, DBSF, weighted sums, and a model's reading if None is said.
+        families: who propose strategies: single legs, RRF, DBSF, weighted sums, a learned formula, and a model's reading if
+            none are said.
         depths: how many candidates a leg hands on; the legs are searched to the deepest of them.
 
     Raises:

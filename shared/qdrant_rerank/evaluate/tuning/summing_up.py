@@ -12,6 +12,7 @@ from ..significance import detectable_difference
 from .advice import Case, reasons_of
 from .ceilings import ceiling_of
 from .choosing import CrossFit, choose, cross_fit, gain_of
+from .equal_budgets import Comparing
 from .options import Ground, Option, effort_of
 from .pools import key_of
 from .proposing import DEFAULT
@@ -78,6 +79,8 @@ def tuning_of(judged: Judged, splits: int, alpha: float, power: float, seed: int
     reached = chosen.mean if gain.real else rows[base].mean
     ceiling = ceiling_of(trial.pools, legs, trial.qrels, trial.measure, trial.limit, judged.ground.deepest, reached)
     detectable = _detectable(values, base, alpha, power)
+    comparing = Comparing(trial.values, judged.topics, trial.limit, splits, alpha, seed)
+    at_budget = tuple(comparing.at_budgets(judged.options))
     case = Case(
         measure=trial.measure,
         topics=len(judged.topics),
@@ -92,6 +95,7 @@ def tuning_of(judged: Judged, splits: int, alpha: float, power: float, seed: int
         left_out=trial.left_out,
         failed=len(judged.failed),
         synthetic=judged.synthetic,
+        at_budget=at_budget,
     )
     return Tuning(
         measure=trial.measure,
@@ -116,6 +120,7 @@ def tuning_of(judged: Judged, splits: int, alpha: float, power: float, seed: int
         alpha=alpha,
         splits=splits,
         synthetic=judged.synthetic,
+        at_budget=at_budget,
     )
 
 
@@ -132,6 +137,7 @@ def _row(judged: Judged, values: NDArray[np.float64], number: int, base: int, fi
         chosen=int(picked.sum()),
         held_in=float(fit.held_in[picked].mean()) if picked.any() else None,
         held_out=float(fit.held_out[picked].mean()) if picked.any() else None,
+        note=option.note,
     )
 
 
@@ -148,7 +154,6 @@ def _detectable(values: NDArray[np.float64], base: int, alpha: float, power: flo
 def _curves(tried: Iterable[str], rows: Sequence[Configuration]) -> dict[str, tuple[CurvePoint, ...]]:
     curves: dict[str, list[CurvePoint]] = {}
     by_name = {row.name: row for row in rows}
-    for name in tried:
-        row = by_name[name]
+    for row in (by_name[name] for name in tried if name in by_name):
         curves.setdefault(row.family, []).append(CurvePoint(row.parameters, row.mean))
     return {family: tuple(points) for family, points in curves.items()}

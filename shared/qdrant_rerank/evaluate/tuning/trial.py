@@ -7,18 +7,15 @@ from dataclasses import dataclass, field
 
 from ...errors import QdrantRerankError
 from ...executor import Executor
-from ...query import Scope
 from ..asking import is_setup_error
-from ..doc_ids import DocId
+from ..doc_ids import DocId, ranking_of
 from ..qrels import Qrels
-from ..running import Job, collect
-from ..runs import Answer
-from ..systems import Bound
 from .budget import Meter
 from .measuring import measured
 from .options import Family, Option, Scorer
 from .pools import Pool
 from .rescoring import BudgetSpent, ScoreBook, Wanted
+from .serving import Serving
 from .tunings import LeftOut
 
 __all__ = ["Rankings", "Trial"]
@@ -87,7 +84,7 @@ class Trial:
         found: Rankings = {}
         for pool in self.pools:
             try:
-                ranking = family.ranking(option, pool, target, self.limit, scorer)
+                ranking = family.ranking(option.of(pool.topic.id), pool, target, self.limit, scorer)
             except BudgetSpent:
                 raise
             except Exception as error:  # a formula that can't be computed, or whatever a model raises
@@ -102,25 +99,26 @@ class Trial:
 
     def _asked(self, option: Option) -> Rankings:
         """The rankings that Qdrant gives itself."""
+        if option.by_topic:
+            raise _Unmeasured("it can't be recomputed from the legs, which what is learned from the topics has to be")
         cost, topics = option.strategy.cost, [pool.topic for pool in self.pools]
-        if refusal := self.meter.refusal(cost.round_trips * len(topics), cost.model_calls * len(topics)):
+        texts = self.book.least(self.pools, cost.model_calls)
+        if refusal := self.meter.refusal(cost.round_trips * len(topics), texts):
             raise _Unmeasured(f"it can't be recomputed from the legs: {refusal}")
-        answers: dict[str, Answer] = {}
-        job = Job(topics, Scope(limit=self.limit), self.doc_id, dict(self.names), self.batch_size)
-        collect(Bound(option.strategy, self.executor, option.name), job, answers)
-        self._count(list(answers.values()))
-        failed = {topic: answer.error for topic, answer in answers.items() if answer.error is not None}
+        serving = Serving(self.executor, self.book, self.meter, self.batch_size)
+        found: Rankings = {}
+        failed: dict[str, Exception] = {}
+        for topic, points in serving.answers(option.strategy, topics, self.limit).items():
+            if isinstance(points, Exception):
+                failed[topic] = points
+            else:
+                ranking, _ = ranking_of(points, self.doc_id, self.names)
+                found[topic] = [each.doc_id for each in ranking]
         if failed:
             topic, error = next(iter(failed.items()))
-            raise _Unmeasured(f"it fails on {len(failed)} of {len(topics)} topics, e.g. {topic!r}: {error}")
-        return {topic: list(answer.doc_ids) for topic, answer in answers.items()}
-
-    def _count(self, answers: Sequence[Answer]) -> None:
-        usages = [answer.usage for answer in answers if answer.usage is not None]
-        self.meter.requests += sum(usage.searches for usage in usages)
-        self.meter.model_texts += sum(usage.model_texts for usage in usages)
-        trips = max((usage.round_trips for usage in usages), default=0)
-        self.meter.round_trips += trips * -(-len(answers) // self.batch_size)  # topics of a batch share each
+            what = f"{topic!r}: {type(error).__name__}: {error}"
+            raise _Unmeasured(f"it fails on {len(failed)} of {len(topics)} topics, e.g. {what}")
+        return found
 
     def check_baseline(self, name: str) -> None:
         """Refuse to go on without the baseline's values.

@@ -21,9 +21,9 @@ from ..significance import LEAST_TOPICS
 from ..topics import Topics
 from .budget import Budget, Meter
 from .gathering import Gathering, Wants, check_executor
-from .options import Ground, effort_of
+from .options import Ground, Lessons, effort_of
 from .pools import Pool, Spread, spreads
-from .proposing import DEFAULT, proposals, wants_of
+from .proposing import DEFAULT, proposals, taught, wants_of
 from .remembering import PoolFile, PoolHeader
 from .spaces import Space, default_strategy, found_legs, given_legs
 from .summing_up import Judged, tuning_of
@@ -100,6 +100,7 @@ def tune(
     _check_found(pools, qrels)
     ground = replace(ground, spreads=_spreads(pools, wants, target.schema))
     proposed = proposals(space, ground, target)  # again, now that scores are known
+    proposed = taught(proposed, ground, Lessons(pools, qrels, target, seed))
     [name] = parsed([measure])
     trial = Trial(executor, pools, qrels, name, ground.limit, meter, doc_id, gathering.names, batch_size)
     trial.left_out.extend(proposed.left_out)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...feedback.coefficients import Verdict
 from ...serialise import save
 from ...strategies import Strategy
 from ..plain import Plain, frame
@@ -14,7 +15,7 @@ from ..results import Interval
 from .budget import Spent
 from .options import Effort, Parameter
 
-__all__ = ["Ceiling", "Configuration", "CurvePoint", "LeftOut", "Tuning"]
+__all__ = ["AtBudget", "Ceiling", "Configuration", "CurvePoint", "LeftOut", "Tuning"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Configuration(Plain):
         chosen: in how many splits it was chosen.
         held_in: its mean on the halves that it was chosen on; None if it never was.
         held_out: its mean on the other halves; None likewise.
+        note: what whoever uses it should know.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Configuration(Plain):
     chosen: int = 0
     held_in: float | None = None
     held_out: float | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,36 @@ class Ceiling(Plain):
 
 
 @dataclass(frozen=True)
+class AtBudget(Plain):
+    """Plain search, plain reranking and relevance feedback, where a model scores as many documents for the latter two.
+
+    Where there are several of a kind, e.g. from several first searches, one half of the topics chooses among them, and the
+    other half judges; so all that is said here comes from topics held out.
+
+    Attributes:
+        scored: how many documents the model scores for a query.
+        plain, rerank, feedback: the means on topics held out.
+        over_plain, over_rerank: how much better feedback is, with intervals.
+        rerank_over_plain: how much better reranking is.
+        best: "feedback" if it beats both others beyond chance, else "rerank" if that beats plain search, else "plain".
+        configurations: of each of the three, the configuration with the best mean over all topics.
+        results: how many results the measure looks at. If that is more than `scored`, the rest of the first search follows
+            what was reranked.
+    """
+
+    scored: int
+    plain: float
+    rerank: float
+    feedback: float
+    over_plain: Interval
+    over_rerank: Interval
+    rerank_over_plain: Interval
+    best: Verdict
+    configurations: Mapping[str, str]
+    results: int
+
+
+@dataclass(frozen=True)
 class Tuning(Plain):
     """What was tried, what came out, and what to do.
 
@@ -116,10 +149,11 @@ class Tuning(Plain):
         failed: topics that no leg could be searched for, with the error; left out of all means.
         spent: what the tuning took.
         reasons: the recommendation's reasons in plain words.
-        values: configuration → topic → value.
+        values: configuration → topic → value; also of those that are only compared with others, in `at_budget`.
         alpha: how often a gain may be claimed where there is none.
         splits: how many splits there were.
         synthetic: whether the queries were made from documents.
+        at_budget: plain search, reranking and feedback, for each number of scored documents; see `Feedback`.
     """
 
     measure: str
@@ -144,6 +178,7 @@ class Tuning(Plain):
     alpha: float = 0.05
     splits: int = 20
     synthetic: bool = False
+    at_budget: tuple[AtBudget, ...] = ()
 
     def __getitem__(self, name: str) -> Configuration:
         """The configuration of this name.

@@ -1,0 +1,141 @@
+"""Putting a strategy to Qdrant for every topic: searched for in shared round trips, with scores that the model gave once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from ...executor import Executor
+from ...merging import together
+from ...query import Scope
+from ...steps import Flow, Points, Score, Scores, Search, Step, Vectors, run
+from ...strategies import Strategy
+from ..asking import is_setup_error
+from ..topics import Topic
+from .budget import Meter
+from .rescoring import BudgetSpent, ScoreBook
+
+__all__ = ["Serving"]
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+@dataclass
+class Serving:
+    """What answers the steps of strategies: Qdrant and the encoders by the executor, the model by the book.
+
+    Attributes:
+        executor: searches and embeds.
+        book: scores, within the budget; each text is read once for each topic.
+        meter: counts the searches and round trips.
+        batch_size: how many searches share a round trip.
+    """
+
+    executor: Executor
+    book: ScoreBook
+    meter: Meter
+    batch_size: int
+
+    def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
+        """The query vectors of each text."""
+        return self.executor.embed(texts, using)
+
+    def search(self, step: Search) -> list[Points]:
+        """The points of each request, `batch_size` requests in a round trip.
+
+        Raises:
+            BudgetSpent: the budget's time is over.
+        """
+        found: list[Points] = []
+        for requests in _shares(step.requests, self.batch_size):
+            if late := self.meter.late():
+                raise BudgetSpent(late)
+            self.meter.requests += len(requests)
+            self.meter.round_trips += 1
+            found += self.executor.search(replace(step, requests=requests))
+        return found
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """One score for each text.
+
+        Raises:
+            BudgetSpent: the budget's texts or time are used up.
+        """
+        return self.book.score(query, texts)
+
+    def answers(self, strategy: Strategy, topics: Sequence[Topic], limit: int) -> Mapping[str, Points | Exception]:
+        """What the strategy finds for each topic, or the error that it ended with.
+
+        All topics go side by side, so that it is known what a model would have to read for all of them before it reads for
+        the first. Topics that fail are tried again, in smaller company and by themselves: another's fault may have ended the
+        step that they shared.
+
+        Args:
+            strategy: what is put to Qdrant.
+            topics: the topics.
+            limit: how many points are asked for.
+
+        Raises:
+            BudgetSpent: the model would have to read more than the budget allows; it then hasn't begun that round.
+        """
+        found: dict[str, Points | Exception] = {}
+        left = list(topics)
+        for size in sorted({len(topics), self.batch_size, 1}, reverse=True):
+            for share in _shares(left, size):
+                found |= zip((topic.id for topic in share), self._together(strategy, share, limit), strict=True)
+            left = [topic for topic in left if isinstance(found[topic.id], Exception)]
+        return found
+
+    def _together(self, strategy: Strategy, topics: Sequence[Topic], limit: int) -> list[Points | Exception]:
+        flows = [
+            _ending(self.executor.plan(strategy, topic.within(Scope(limit=limit))).flow(topic.query), topic) for topic in topics
+        ]
+        return run(_affordable(together(flows), self.book), self)
+
+
+def _ending(flow: Flow[Points], topic: Topic) -> Flow[Points | Exception]:
+    """`flow`, which returns the error that it ends with, unless it would end that of every topic alike."""
+    try:
+        return (yield from flow)
+    except Exception as error:
+        if is_setup_error(error):
+            error.add_note(f"while the topic {topic.id!r} was asked: {topic.text!r}")
+            raise
+        if isinstance(error, BudgetSpent):
+            raise
+        return error
+
+
+def _affordable(flow: Flow[R], book: ScoreBook) -> Flow[R]:
+    """`flow`, ended before a model reads for some topics what the budget doesn't allow it to read for all of them.
+
+    Raises:
+        BudgetSpent: so it is.
+    """
+    with closing(flow):
+        try:
+            step = next(flow)
+            while True:
+                book.check(_scorings(step))
+                try:
+                    answer = yield step
+                except Exception as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+        except StopIteration as done:
+            result: R = done.value
+            return result
+
+
+def _scorings(step: Step) -> Sequence[Score]:
+    return step.asked if isinstance(step, Scores) else [step] if isinstance(step, Score) else ()
+
+
+def _shares(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """The items, `size` at a time."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
