@@ -1,7 +1,9 @@
 """Relevance feedback fitted here against qdrant-relevance-feedback 0.1.1: requests, times, and what held-out claims get of it.
 
 Run by `python benchmarks/feedback.py --only official`. Both learn from the same training claims of SciFact, over the same
-collection in qdrant-edge, by the same feedback model, whose own time is left out of all times. The package's three numbers and
+collection in qdrant-edge, by the same feedback model, whose own time is left out of all times. What they learn from is gathered
+three times: in process, over REST from another process (see `rest_server.py`), and from there with answers that take 2 ms more,
+as from a server in the same region. The package's three numbers and
 ours are then served alike, in both modes, on test claims. Skipped with a message where the package, which needs torch, isn't
 installed.
 """
@@ -12,6 +14,7 @@ import contextlib
 import importlib
 import importlib.util
 import io
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,21 +23,25 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Protocol, get_args
 
+from qdrant_client import QdrantClient
+
 from benchmarks import scifact_data, wheel_models
+from benchmarks.rest_server import serving
 from qdrant_rerank import Coefficients, Encoders, Executor, Nearest, Query, RelevanceFeedback, Rescore, Scope, Strategy
 from qdrant_rerank.evaluate.intervals import bootstrap_interval
 from qdrant_rerank.evaluate.measures import per_topic
 from qdrant_rerank.feedback.coefficients import Mode
 from qdrant_rerank.learn.feedback_fit import fit_feedback
+from qdrant_rerank.learn.feedback_fit_cross import cross_fitted
 from qdrant_rerank.learn.feedback_fit_data import gathered
 from qdrant_rerank.learn.feedback_fit_scores import ScoreFile
-from qdrant_rerank.learn.feedback_fit_train import trained
 from qdrant_rerank.models.fastembed import FastembedDense
 
 __all__ = ["Bge", "official", "pairs"]
 
 MEASURES = ("nDCG@10", "R@10", "R@100")
 CANDIDATES, SEEDS = 50, 5
+TRIP = 0.002
 Rankings = Mapping[str, Mapping[str, float]]
 
 
@@ -71,17 +78,12 @@ class Work:
     Attributes:
         requests: to Qdrant, to gather what is learned from.
         gathering: seconds for that.
-        fitting: seconds for the three numbers.
+        fitting: seconds for the three numbers; 0 where they weren't fitted.
     """
 
     requests: int
     gathering: float
-    fitting: float
-
-    @property
-    def figures(self) -> tuple[float, float, float, float]:
-        """Requests, seconds to gather in process, the same were each request a trip of 1 ms, and seconds to fit."""
-        return self.requests, self.gathering, self.gathering + self.requests / 1000, self.fitting
+    fitting: float = 0.0
 
 
 @dataclass
@@ -117,27 +119,30 @@ class Watch:
         self.seconds = time.perf_counter() - start - (self.model.seconds - before)
 
 
-def theirs(client: Any, model: Model, claims: Sequence[str], encode: Any) -> tuple[Coefficients, Work]:
-    """What the package learns, step by step as its `train` does; b is set to 0 where it is below, which Qdrant refuses."""
+def their_data(client: Any, model: Model, claims: Sequence[str], encode: Any) -> tuple[Any, Work]:
+    """What the package learns from, as its `train` gathers it."""
     package = importlib.import_module("qdrant_relevance_feedback")
-    training = importlib.import_module("qdrant_relevance_feedback.train.train")
-    formula = importlib.import_module("qdrant_relevance_feedback.train.naive_formula").NaiveFormula()
     retriever = SimpleNamespace(embed_query=lambda query: list(encode(query)))
     counting = Counting(client)
     learner = package.RelevanceFeedback(
         retriever, SimpleNamespace(score=model.score), counting, "scifact", vector_name="dense", payload_key="text"
     )
-    with contextlib.redirect_stdout(io.StringIO()):
-        with (gathering := Watch(model)).running():
-            data = learner.prepare_train_data_all_queries(list(claims), limit=CANDIDATES, context_limit=SEEDS)
-        with (fitting := Watch(model)).running():
-            halves = training.split_train_val(data, CANDIDATES - SEEDS)
-            formula = training.train_formula(formula, *halves, lr=0.005, epochs=1000, patience=200)
-    work = Work(counting.requests, gathering.seconds, fitting.seconds)
+    with contextlib.redirect_stdout(io.StringIO()), (gathering := Watch(model)).running():
+        data = learner.prepare_train_data_all_queries(list(claims), limit=CANDIDATES, context_limit=SEEDS)
+    return data, Work(counting.requests, gathering.seconds)
+
+
+def their_fit(data: Any, model: Model) -> tuple[Coefficients, float]:
+    """What the package learns, and the seconds it took; b is set to 0 where it is below, which Qdrant refuses."""
+    training = importlib.import_module("qdrant_relevance_feedback.train.train")
+    formula = importlib.import_module("qdrant_relevance_feedback.train.naive_formula").NaiveFormula()
+    with contextlib.redirect_stdout(io.StringIO()), (fitting := Watch(model)).running():
+        halves = training.split_train_val(data, CANDIDATES - SEEDS)
+        formula = training.train_formula(formula, *halves, lr=0.005, epochs=1000, patience=200)
     a, b, c = formula.params.detach().tolist()
     if b < 0:
         print(f"official: b={b:.4g}, which Qdrant refuses: served with b=0")
-    return Coefficients.from_official((a, max(0.0, b), c)), work
+    return Coefficients.from_official((a, max(0.0, b), c)), fitting.seconds
 
 
 def ours(client: Any, model: Model, claims: Sequence[str], encode: Any) -> Work:
@@ -149,8 +154,21 @@ def ours(client: Any, model: Model, claims: Sequence[str], encode: Any) -> Work:
     with (gathering := Watch(model)).running():
         examples = gathered(executor, plain, claims, CANDIDATES, ScoreFile(model))
     with (fitting := Watch(model)).running():
-        trained(examples, "precision")
+        cross_fitted(examples, "precision")  # the three numbers, and those of each fold, by which they are judged
     return Work(counting.requests, gathering.seconds, fitting.seconds)
+
+
+def over_rest(folder: str, trip: float, model: Model, claims: Sequence[str], encode: Any) -> tuple[float, float]:
+    """Seconds that gathering takes the package and us, the collection being in another process, `trip` seconds away."""
+    with tempfile.TemporaryDirectory() as copy:
+        shutil.copytree(folder, copy, dirs_exist_ok=True)
+        with serving(copy, trip) as url:
+            client = QdrantClient(url=url, check_compatibility=False)
+            client.query_points("scifact", query=list(encode(claims[0])), using="dense")  # connects
+            _, their_work = their_data(client, model, claims, encode)
+            our_work = ours(client, model, claims, encode)
+            client.close()
+    return their_work.gathering, our_work.gathering
 
 
 def ranked(executor: Executor, system: Strategy, claims: Mapping[str, str], limit: int, behind: Rankings) -> Rankings:
@@ -185,20 +203,28 @@ def served(executor: Executor, strategies: Mapping[str, RelevanceFeedback], clai
         print(f"{'ours - ' + other:20}" + "".join(f"{gain!s:>28}" for gain in gains))
 
 
-def official(pair: str, client: Any, encode: Any, model: Model, data: Any, train: int, test: int, reads: int) -> None:
+def official(
+    pair: str, client: Any, folder: str, encode: Any, model: Model, data: Any, train: int, test: int, reads: int
+) -> None:
     """Print the comparison for one retriever and one feedback model."""
     learn = dict(list(data.claims["train"].items())[:train])
     asked = dict(list(data.claims["test"].items())[:test])
     texts = list(learn.values())
-    found, their_work = theirs(client, model, texts, encode)
+    data_there, their_work = their_data(client, model, texts, encode)
+    found, their_fitting = their_fit(data_there, model)
     our_work = ours(client, model, texts, encode)
+    their_rest, our_rest = over_rest(folder, 0.0, model, texts, encode)
+    their_far, our_far = over_rest(folder, TRIP, model, texts, encode)
     print(f"\n{pair}: {train} training claims, {CANDIDATES} candidates each, {SEEDS} seeds; {test} test claims; qdrant-edge")
-    print(f"{'':20}{'requests':>10}{'data s':>10}{'with trips':>12}{'fit s':>10}")
-    rows = {name: work.figures for name, work in (("official", their_work), ("ours", our_work))}
-    for name, (requests, gathering, trips, fitting) in rows.items():
-        print(f"{name:20}{requests:>10.0f}{gathering:>10.2f}{trips:>12.2f}{fitting:>10.3f}")
+    print(f"{'':20}{'requests':>10}{'data s':>10}{'REST s':>10}{'far s':>10}{'fit s':>10}")
+    rows = {
+        "official": (their_work.requests, their_work.gathering, their_rest, their_far, their_fitting),
+        "ours": (our_work.requests, our_work.gathering, our_rest, our_far, our_work.fitting),
+    }
+    for name, (requests, *seconds) in rows.items():
+        print(f"{name:20}{requests:>10.0f}" + "".join(f"{each:>10.3f}" for each in seconds))
     ratios = [their / our for their, our in zip(*rows.values(), strict=True)]
-    print(f"{'ratio':20}{ratios[0]:>10.0f}{ratios[1]:>10.0f}{ratios[2]:>12.0f}{ratios[3]:>10.0f}")
+    print(f"{'ratio':20}" + "".join(f"{ratio:>10.0f}" for ratio in ratios))
     print(f"official: a={found.a:.4g}, b={found.b:.4g}, c={found.c:.4g}")
     executor = Executor(client, "scifact", encoders=Encoders.of({"dense": encode}), model=model)
     for mode in get_args(Mode):
@@ -246,5 +272,5 @@ def pairs(make: Any, indexed: Any, train: int, test: int, reads: int, chosen: Se
             embedded |= {asked[claim]: vector for claim, vector in rows.items()}
         with tempfile.TemporaryDirectory() as folder:
             client = indexed(data, retriever, folder)
-            official(name, client, embedded.__getitem__, model, data, train, test, reads)
+            official(name, client, folder, embedded.__getitem__, model, data, train, test, reads)
             client.close()

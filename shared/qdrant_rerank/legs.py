@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
-from .query import both
+from .query import Scope, both
 from .schema import Schema
 from .stages import Formula
 from .strategies import Stage
 
-__all__ = ["Scored", "alone", "candidate_scores"]
+__all__ = ["Scored", "alone", "below", "candidate_scores", "leg_scope"]
 
 
 class Scored(Protocol):
@@ -38,6 +38,22 @@ def alone(stage: Stage, needed: int, above: models.Filter | None) -> Stage:
     inner, own = stage.needs_points(needed), both(stage.filter, above)
     candidates = tuple(alone(candidate, inner, own) for candidate in stage.candidates)
     return replace(stage, limit=stage.reach(needed), filter=own, candidates=candidates)
+
+
+def below(root: Stage, scope: Scope) -> list[Stage]:
+    """The stages below `root`, nearest first, each as it runs alone; `scope` is that of the call to `root`."""
+    return list(_below(replace(root, candidates=tuple(alone(each, scope.reach, root.filter) for each in root.candidates))))
+
+
+def _below(stage: Stage) -> Iterator[Stage]:
+    yield from stage.candidates
+    for candidate in stage.candidates:
+        yield from _below(candidate)
+
+
+def leg_scope(leg: Stage, scope: Scope) -> Scope:
+    """The scope in which one of the stages of `below` alone returns all that it hands on."""
+    return Scope(limit=leg.limit or 1, filter=scope.filter, shard_key_selector=scope.shard_key_selector, with_payload=False)
 
 
 def candidate_scores(

@@ -8,25 +8,24 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from qdrant_client import models
 
 from .blending import summands
 from .careful import searched
-from .errors import QueryError, StrategyError
+from .errors import StrategyError
 from .expressions.evaluation import Table, evaluate
 from .expressions.nodes import Expression, Sigmoid, Sum
-from .feedback.rounds import steered, trimmed
-from .feedback.steering import Steering
+from .feedback.rounds import Rounds, steered, trimmed
 from .feedback.strategy import RelevanceFeedback
 from .feedback.summing import summed
 from .fusing import fused_terms
-from .legs import alone, candidate_scores
+from .legs import below, candidate_scores, leg_scope
 from .plan import Plan
 from .query import Inputs, Query, Scope, query_token_counts
+from .reasons import Explained, LegHit, ResultReason, Term
 from .rescore import Rescore
 from .results import notes_of
 from .selecting import selected
@@ -36,96 +35,6 @@ from .strategies import Stage, embedded
 from .ties import settled, widened
 
 __all__ = ["Explained", "LegHit", "ResultReason", "Term", "explained"]
-
-
-@dataclass(frozen=True)
-class LegHit:
-    """What one leg (a stage below the outermost) made of a point; rank and score are None where it didn't find it."""
-
-    leg: str
-    rank: int | None
-    score: float | None
-
-
-@dataclass(frozen=True)
-class Term:
-    """One summand of a result's score.
-
-    Attributes:
-        text: the summand as the user wrote it, or the leg that it comes from.
-        value: what it adds.
-    """
-
-    text: str
-    value: float
-
-
-@dataclass(frozen=True)
-class ResultReason:
-    """Why one point is where it is.
-
-    Attributes:
-        id: the point's id.
-        rank: from 1.
-        score: as Qdrant gave it.
-        legs: what each leg made of the point.
-        terms: what adds up to `total`; empty for strategies that don't add (MMR).
-        total: the sum of the terms: the score, or what `link` makes the score of.
-        link: "identity", or "sigmoid" where the score is the sigmoid of the sum.
-        without_terms: why there are no terms; "" if there are.
-    """
-
-    id: models.ExtendedPointId
-    rank: int
-    score: float
-    legs: tuple[LegHit, ...]
-    terms: tuple[Term, ...]
-    total: float
-    link: str = "identity"
-    without_terms: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, e.g. for a document's metadata; terms of the same text are added up."""
-        terms: dict[str, float] = {}
-        for term in self.terms:
-            terms[term.text] = terms.get(term.text, 0.0) + term.value
-        return {
-            "rank": self.rank,
-            "score": self.score,
-            "legs": {hit.leg: {"rank": hit.rank, "score": hit.score} for hit in self.legs},
-            "terms": terms,
-            "link": self.link,
-        }
-
-
-@dataclass(frozen=True)
-class Explained:
-    """Ranked points with the reason for each; of relevance feedback also what the seeds' scores made of the query."""
-
-    points: Points
-    reasons: tuple[ResultReason, ...]
-    steering: Steering | None = None
-
-    def why(self, above: models.ExtendedPointId, below: models.ExtendedPointId) -> tuple[Term, ...]:
-        """What put one result above another: the differences of their terms, largest first; they sum to the lead.
-
-        Raises:
-            QueryError: one of the two is not among the results, or its score has no terms.
-        """
-        first, second = self._reason(above), self._reason(below)
-        for reason in (first, second):
-            if not reason.terms:
-                raise QueryError(f"the score of point {reason.id!r} has no terms to compare: {reason.without_terms}")
-        pairs = zip(first.terms, second.terms, strict=True)
-        differences = [Term(ours.text, ours.value - theirs.value) for ours, theirs in pairs]
-        return tuple(sorted(differences, key=lambda term: -abs(term.value)))
-
-    def _reason(self, point: models.ExtendedPointId) -> ResultReason:
-        for reason in self.reasons:
-            if reason.id == point:
-                return reason
-        there = ", ".join(repr(reason.id) for reason in self.reasons) or "none"
-        raise QueryError(f"point {point!r} is not among the results; they are {there}")
 
 
 def explained(plan: Plan, query: Query) -> Flow[Explained]:
@@ -147,11 +56,11 @@ def explained(plan: Plan, query: Query) -> Flow[Explained]:
     if scope.group_by is not None:
         raise StrategyError("results of a group query can't be explained: leave out group_by")
     inputs = yield from embedded(query, root.needs(), plan.target)
-    legs = list(_legs(replace(root, candidates=tuple(alone(leg, scope.reach, root.filter) for leg in root.candidates))))
+    legs = below(root, scope)
     whole = replace(widened(scope), with_payload=True)  # what the terms read, whatever of it the call wants to see
 
     def requests() -> list[Request]:
-        return [root.request(inputs, whole), *(leg.request(inputs, _whole(leg, scope)) for leg in legs)]
+        return [root.request(inputs, whole), *(leg.request(inputs, leg_scope(leg, scope)) for leg in legs)]
 
     points, *found = yield from searched(requests, scope, plan.target)
     points = settled(points, scope)
@@ -182,47 +91,56 @@ def _rescored(root: Rescore, plan: Plan, query: Query) -> Flow[Explained]:
 
 
 def _steered(root: RelevanceFeedback, plan: Plan, query: Query) -> Flow[Explained]:
-    """The results of relevance feedback: where the first search had each, and what the query and the feedback add."""
-    rounds = yield from steered(root, query, plan.scope, plan.target, keep_vectors=True)
+    """The results of relevance feedback: where the first search had each, and what adds up to its score."""
+    rounds = yield from steered(root, query, plan.scope, plan.target, explaining=True)
+    found = tuple(_within(root, rounds, plan.scope) if root.within is not None else _around(root, rounds, plan.scope))
     before = {point.id: (rank, point.score) for rank, point in enumerate(rounds.first, 1)}
+    reasons = tuple(
+        replace(reason, legs=(LegHit("first search", *before.get(reason.id, (None, None))), *reason.legs)) for reason in found
+    )
+    points = [trimmed(point, plan.scope) for point in rounds.points]
+    return Explained([*points], reasons, rounds.steering)
+
+
+def _within(root: RelevanceFeedback, rounds: Rounds, scope: Scope) -> Iterator[ResultReason]:
+    """Of results where the steered search is one leg of the second request: what each leg made of them."""
+    if root.mode == "precision":
+        yield from _reasons(root.root, [*rounds.points], rounds.legs, rounds.found, rounds.inputs, scope)
+        return
+    hits = _hits(rounds.legs, rounds.found)
+    for reason in _around(root, rounds, scope):
+        yield replace(reason, legs=tuple(LegHit(name, *ranks.get(reason.id, (None, None))) for name, ranks in hits))
+
+
+def _around(root: RelevanceFeedback, rounds: Rounds, scope: Scope) -> Iterator[ResultReason]:
+    """Of results of the steered search alone, or ranked by the model: what the query and the feedback add, or the model."""
     terms, why_not = summed(root, rounds)
-    reasons: list[ResultReason] = []
     for row, point in enumerate(rounds.points):
         own = tuple(Term(text, float(column[row])) for text, column in terms if np.isfinite(column[row]))
         total = sum(term.value for term in own) if own else point.score
-        legs = (LegHit("first search", *before.get(point.id, (None, None))),)
-        rank = (plan.scope.offset or 0) + row + 1
         reason = "" if own else why_not or "the model didn't score it"
-        reasons.append(ResultReason(point.id, rank, point.score, legs, own, total, without_terms=reason))
-    points = [trimmed(point, plan.scope) for point in rounds.points]
-    return Explained([*points], tuple(reasons), rounds.steering)
-
-
-def _legs(stage: Stage) -> Iterator[Stage]:
-    """The stages below `stage`, nearest first."""
-    yield from stage.candidates
-    for candidate in stage.candidates:
-        yield from _legs(candidate)
-
-
-def _whole(leg: Stage, scope: Scope) -> Scope:
-    """The scope in which a leg alone returns all that it hands on."""
-    return Scope(limit=leg.limit or 1, filter=scope.filter, shard_key_selector=scope.shard_key_selector, with_payload=False)
+        yield ResultReason(point.id, (scope.offset or 0) + row + 1, point.score, (), own, total, without_terms=reason)
 
 
 def _reasons(
     root: Stage, points: Points, legs: Sequence[Stage], found: Sequence[Points], inputs: Inputs, scope: Scope
 ) -> Iterator[ResultReason]:
-    names = _names(legs)
-    hits = [{point.id: (rank, point.score) for rank, point in enumerate(leg, 1)} for leg in found]
+    hits = _hits(legs, found)
+    names = [name for name, _ in hits]
     direct = found[: len(root.candidates)]
     terms, link = _terms(root, points, names[: len(root.candidates)], direct, inputs)
     for row, point in enumerate(points):
-        leg_hits = tuple(LegHit(name, *ranks.get(point.id, (None, None))) for name, ranks in zip(names, hits, strict=True))
+        leg_hits = tuple(LegHit(name, *ranks.get(point.id, (None, None))) for name, ranks in hits)
         own = tuple(Term(text, float(values[row])) for text, values in terms)
         total = sum(term.value for term in own) if own else point.score
         why_not = "" if own else "MMR chooses each result by its likeness to those before it"
         yield ResultReason(point.id, (scope.offset or 0) + row + 1, point.score, leg_hits, own, total, link, why_not)
+
+
+def _hits(legs: Sequence[Stage], found: Sequence[Points]) -> list[tuple[str, dict[Any, tuple[int, float]]]]:
+    """Each leg's name, and rank and score of what it found by id."""
+    ranks = ({point.id: (rank, point.score) for rank, point in enumerate(leg, 1)} for leg in found)
+    return list(zip(_names(legs), ranks, strict=True))
 
 
 def _names(legs: Sequence[Stage]) -> list[str]:

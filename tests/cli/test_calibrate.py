@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from qdrant_rerank import (
+    Coefficients,
     Executor,
     FitError,
     Fusion,
@@ -127,6 +129,30 @@ def test_feedback_that_helps_is_recommended_written_and_can_be_searched_with(wor
     assert {each["surfaced_by_feedback"] for each in notes} <= {True, False}
 
 
+def test_a_search_with_feedback_explains_seeds_pairs_and_the_shift(world: World, tmp_path: Path) -> None:
+    save(
+        RelevanceFeedback(seeds=Nearest("dense", limit=5), coefficients=Coefficients(1.0, 0.5, 0.3), trust=True),
+        tmp_path / "s.json",
+    )
+    shown = world.search(tmp_path / "s.json", "--explain", "-k", 3).out
+    rows = [line.split() for line in shown.splitlines() if line.startswith(tuple(f"          #{n} " for n in range(1, 6)))]
+    assert len(rows) == 5
+    assert shown.count("towards ") == 3
+    assert " scores " in shown
+    assert re.search(r"and \d more pairs?", shown)
+    assert re.search(r"The shifted vector has a cosine of 0\.\d{3} with the query's", shown)
+    assert "The terms of a result add up to its score." in shown
+
+
+def test_an_unsteered_search_explains_why(world: World, tmp_path: Path) -> None:
+    save(RelevanceFeedback(seeds=Nearest("dense", limit=5), coefficients=Coefficients(1.0, 0.0, 0.0)), tmp_path / "s.json")
+    shown = run("search", "lake bike", "--path", world.folder / "db", "-s", tmp_path / "s.json", "--explain", "-k", 3).out
+    assert "The second search wasn't steered: the coefficient c is 0." in shown
+    assert "it is as the first search found it: the coefficient c is 0" in " ".join(shown.split())
+    assert "MMR" not in shown
+    assert "towards" not in shown
+
+
 def test_recall_fits_the_budget_that_is_said(world: World, tmp_path: Path) -> None:
     out = tmp_path / "feedback.json"
     options = ("--mode", "recall", "--reads", 15, "--seeds", 4, "--candidates", 30, "--anyway")
@@ -146,7 +172,7 @@ def test_feedback_that_does_not_help_ends_with_3_and_is_written_only_anyway(worl
     assert ran.code == 3, ran
     found = json.loads(ran.out)
     assert found["recommends"] == "plain"
-    assert (found["learned_from"], found["judged_on"]) == (18, 12)
+    assert (found["queries"], found["queries_with_judgments"], len(found["coefficients_by_fold"])) == (30, 30, 5)
     assert next(each for each in found["judgements"] if each["measure"] == "nDCG@10")["over_plain"]["high"] < 0
     assert out.exists() == anyway
     if anyway:
@@ -158,14 +184,15 @@ def test_feedback_that_does_not_help_ends_with_3_and_is_written_only_anyway(worl
 def test_a_dry_run_says_the_cost_and_asks_for_a_handful(world: World, tmp_path: Path, cohere: StubCohere) -> None:
     ran = world.calibrate("--rerank", "cohere:rerank-v3.5", "--dry-run", "--qrels", world.folder / "qrels.txt")
     assert ran.code == 0, ran
-    cost = "30 queries (30 with judgments): one search each, in 6 requests to Qdrant; the model scores up to 1,620 texts, "
-    assert ran.out.startswith(cost + "which takes it about ")
+    cost = "30 queries (30 with judgments): one search each, three more for each that is judged, in 7 requests to Qdrant; "
+    assert ran.out.startswith(cost + "the model scores up to 1,500 texts, which takes it about ")
     assert [len(request.body["documents"]) for request in cohere.requests] == [8]
     (tmp_path / "few.tsv").write_text("1\ta\n2\tb\n3\tb\n", "utf-8")
     (tmp_path / "qrels.txt").write_text("2 0 d1 1\n3 0 d1 1\n", "utf-8")
     few = world.calibrate("--dry-run", "--qrels", tmp_path / "qrels.txt", queries=str(tmp_path / "few.tsv"))
     assert few.code == 0
-    assert few.out.startswith("2 queries (1 with judgments): ")
+    assert few.out.startswith("2 queries (1 with judgments): one search each, in 1 request to Qdrant; ")
+    assert "warning: the judgments of 1 queries are too few and aren't used: it takes 20" in few.err
     assert "warning: 2 queries are too few: the fit needs at least 20" in few.err
 
 
@@ -295,13 +322,6 @@ def test_the_bar_tells_cost_and_time_left(monkeypatch: pytest.MonkeyPatch) -> No
     assert " 1,900 asked of the model, less than 1 s left" in shown.getvalue()
     assert "2000/2000" in shown.getvalue()
     assert calibrate_show.told_line(Progress(1, 2, 0, None)) == "0 asked of the model"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.2, "less than 1 s"), (60, "60 s"), (100, "2 min"), (7100, "118 min"), (7500, "2 h 5 min")]
-)
-def test_times_are_for_people(seconds: float, text: str) -> None:
-    assert calibrate_show.duration(seconds) == text
 
 
 PAYLOADS: list[dict[str, Any]] = [

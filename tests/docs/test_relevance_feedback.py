@@ -55,7 +55,7 @@ def test_the_document_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     scope = world()
     exec(compile(blocks(DOCUMENT)["feedback"], DOCUMENT, "exec"), scope)
     printed = capsys.readouterr().out
-    assert "24 queries, 1 requests to Qdrant, up to 960 documents" in printed
+    assert "24 queries, 1 request to Qdrant, up to 960 documents" in printed
     assert "Use " in printed
     assert len(scope["points"]) == 3
     assert "surfaced_by_feedback" in scope["points"][0].notes

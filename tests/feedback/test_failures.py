@@ -11,7 +11,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_rerank import Nearest, PayloadError, PayloadMapping, PlanWarning, RelevanceFeedback, Scope
 from qdrant_rerank.results import notes_of
 from qdrant_rerank.steps import Score, Search
-from tests.support import COLLECTION, fill_toy, ids, question
+from tests.support import COLLECTION, fill_toy, ids, question, ranking
 
 from .support import PRECISION, RECALL, SEEDS, Failing, asked, executor, found
 
@@ -128,7 +128,7 @@ def test_with_keep_order_a_failure_in_round_one_leaves_the_plain_search(toy: Qdr
     plain = executor(toy).retrieve(Nearest("dense"), question(), Scope(limit=7))
     with pytest.warns(PlanWarning, match="TimeoutError"):
         points = executor(toy, Failing()).retrieve(replace(strategy, on_error="keep_order"), question(), Scope(limit=7))
-    assert [(point.id, point.score) for point in points] == [(point.id, point.score) for point in plain]
+    assert ranking(points) == ranking(plain)
     assert {notes_of(point)["not_steered"] for point in points} == {"the model failed (TimeoutError)"}
 
 

@@ -32,7 +32,7 @@ from qdrant_rerank import (
 )
 from qdrant_rerank.models.encoders import Encoders, ServerInference
 from qdrant_rerank.results import notes_of
-from tests.support import COLLECTION, QUERY, SCHEMA, dense, encoders, question, refused, script, target
+from tests.support import COLLECTION, QUERY, SCHEMA, dense, encoders, question, ranking, refused, script, target
 
 from .support import COEFFICIENTS, PRECISION, RECALL, SEEDS, Numbers, asked, executor
 
@@ -226,7 +226,7 @@ def test_equal_scores_leave_the_plain_search_flagged(toy: QdrantClient, strategy
     runner = Executor(toy, COLLECTION, encoders=Encoders.of({"dense": dense}), model=lambda query, texts: [0.5] * len(texts))
     points = runner.retrieve(replace(strategy, trust=True), question(), Scope(limit=7))
     plain = executor(toy).retrieve(Nearest("dense"), question(), Scope(limit=7))
-    assert [(point.id, point.score) for point in points] == [(point.id, point.score) for point in plain]
+    assert ranking(points) == ranking(plain)
     notes = {"surfaced_by_feedback": False, "documents_scored": 5, "not_steered": "the model gave all seeds the same score"}
     assert {tuple(notes_of(point).items()) for point in points} == {tuple(notes.items())}
 

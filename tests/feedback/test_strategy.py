@@ -32,7 +32,21 @@ from qdrant_rerank import (
 from qdrant_rerank.feedback.folding import folded
 from qdrant_rerank.results import notes_of
 from qdrant_rerank.steps import Score, Search
-from tests.support import COLLECTION, QUERY, SCHEMA, CountingClient, dense, encoders, fill_toy, ids, question, refused, target
+from tests.support import (
+    COLLECTION,
+    QUERY,
+    SCHEMA,
+    CountingClient,
+    dense,
+    encoders,
+    fill_toy,
+    ids,
+    near,
+    question,
+    ranking,
+    refused,
+    target,
+)
 
 from .support import COEFFICIENTS, PRECISION, RECALL, SEEDS, Numbers, asked, executor, found
 
@@ -100,6 +114,14 @@ def test_recall_mode_keeps_the_call_s_filter_beside_its_own() -> None:
     steps, _ = asked(RECALL, [SEEDS], [1.0, 5.0, 2.0, 0.0, 1.0], [[]], scope=Scope(filter=news))
     assert steps[0].requests[0].filter == news
     assert steps[2].requests[0].filter.must == [news, models.Filter(must_not=[models.HasIdCondition(has_id=[1, 2, 3, 4, 5])])]
+
+
+@pytest.mark.parametrize("strategy", [PRECISION, RECALL, replace(PRECISION, native=True)])
+def test_both_rounds_go_to_the_call_s_shards_and_with_its_options(strategy: RelevanceFeedback) -> None:
+    scope = Scope(limit=3, shard_key_selector="eu", consistency=models.ReadConsistencyType.MAJORITY, timeout=7)
+    steps, _ = asked(strategy, [SEEDS], [1.0, 5.0, 2.0, 0.0, 1.0], [[]], scope=scope)
+    for step in (steps[0], steps[2]):
+        assert (step.requests[0].shard_key, step.consistency, step.timeout) == ("eu", models.ReadConsistencyType.MAJORITY, 7)
 
 
 def test_thresholds_and_offsets_are_about_the_final_scores() -> None:
@@ -172,10 +194,10 @@ async def test_sync_and_async_return_the_same(toy: QdrantClient) -> None:
     asynchronous = AsyncExecutor(toy, COLLECTION, encoders=encoders(), model=Numbers())
     queries = [question(text) for text in ("quick fox", "lazy dog", "stone")]
     for strategy in (PRECISION, RECALL, WITHIN, replace(PRECISION, native=True)):
-        expected = [executor(toy).retrieve(strategy, query, Scope(limit=7)) for query in queries]
-        assert [await asynchronous.retrieve(strategy, query, Scope(limit=7)) for query in queries] == expected
-        assert executor(toy).retrieve_batch(strategy, queries, Scope(limit=7)) == expected
-        assert await asynchronous.retrieve_batch(strategy, queries, Scope(limit=7)) == expected
+        expected = near([executor(toy).retrieve(strategy, query, Scope(limit=7)) for query in queries])
+        assert near([await asynchronous.retrieve(strategy, query, Scope(limit=7)) for query in queries]) == expected
+        assert near(executor(toy).retrieve_batch(strategy, queries, Scope(limit=7))) == expected
+        assert near(await asynchronous.retrieve_batch(strategy, queries, Scope(limit=7))) == expected
 
 
 def test_each_round_is_one_request_for_one_query_and_for_many() -> None:
@@ -207,7 +229,7 @@ def test_one_zero_zero_is_plain_search_and_asks_no_model(toy: QdrantClient) -> N
     strategy = RelevanceFeedback(seeds=Nearest("dense", limit=3), coefficients=Coefficients(1, 0, 0))
     points = executor(toy, reader).retrieve(strategy, question(), Scope(limit=6, offset=1))
     plain = executor(toy).retrieve(Nearest("dense"), question(), Scope(limit=6, offset=1))
-    assert [(point.id, point.score) for point in points] == [(point.id, point.score) for point in plain]
+    assert ranking(points) == ranking(plain)
     assert reader.calls == []
     assert strategy.cost == qdrant_rerank.Cost(1, 0)
     assert notes_of(points[0]) == {

@@ -18,6 +18,7 @@ from ..errors import FormatError
 from ..feedback.coefficients import Mode
 from ..feedback.strategy import READ
 from ..learn.feedback_fit import LEAST_QUERIES, FeedbackFit, estimate, fit_feedback
+from ..learn.feedback_fit_measure import LEAST_JUDGED
 from ..learn.feedback_fit_scores import ScoreFile
 from ..schema import Kind
 from . import calibrate_options as c
@@ -80,9 +81,9 @@ def calibrate(
 ) -> None:
     """Fit relevance feedback to a collection and a model, and find out whether it is worth using.
 
-    A model scores what a first search finds; from some of the queries the coefficients are learned, on the others plain
-    search, plain reranking of as many documents, and feedback are compared. Take 50 to 200 real queries, with judgments if
-    there are any. What it costs is known before:
+    A model scores what a first search finds; from that the coefficients are learned. Plain search, plain reranking of as many
+    documents, and feedback are compared on each query by coefficients that were learned without it. Take 50 to 200 real
+    queries, with judgments if there are any. What it costs is known before:
 
     $ qdrant-rerank calibrate topics.tsv --edge ./db --rerank cross-encoder:./models/reranker --dry-run
 
@@ -110,12 +111,14 @@ def calibrate(
         speed = _speed(executor, wanted, learned_from, only, cache) if dry_run else None
         cost = estimate(
             learned_from.distinct,
+            mode=wanted.mode,
+            seeds=seeds,
+            reads=wanted.most or READ,
             candidates=count,
             judged_queries=learned_from.distinct_judged,
-            reads=wanted.most or seeds,
             seconds_per_document=speed,
         )
-        _print_cost(cost_line(cost, learned_from.distinct_judged), learned_from.distinct, dry_run)
+        _print_cost(cost_line(cost, learned_from.distinct_judged), learned_from, dry_run)
         if dry_run:
             return
         with _resumable(cache), scoring_bar() as progress:
@@ -211,13 +214,15 @@ def _speed(
     return scores.seconds / scores.asked if scores.asked else None
 
 
-def _print_cost(line: str, queries: int, dry_run: bool) -> None:
+def _print_cost(line: str, queries: Queries, dry_run: bool) -> None:
+    if 0 < queries.distinct_judged < LEAST_JUDGED:
+        warn(f"the judgments of {queries.distinct_judged} queries are too few and aren't used: it takes {LEAST_JUDGED}")
     if not dry_run:
         errors_console().print(Text(line, "dim"))
         return
     results_console().print(Text(line), soft_wrap=True)
-    if queries < LEAST_QUERIES:
-        warn(f"{queries} queries are too few: the fit needs at least {LEAST_QUERIES}, and 50 to 200 are better")
+    if queries.distinct < LEAST_QUERIES:
+        warn(f"{queries.distinct} queries are too few: the fit needs at least {LEAST_QUERIES}, and 50 to 200 are better")
 
 
 @contextmanager

@@ -13,19 +13,14 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
+from .. import Coefficients
 from ..evaluate import Interval
 from ..learn.feedback_fit import FeedbackEstimate, FeedbackFit, Progress
+from ..learn.feedback_fit_cost import duration
+from ..learn.feedback_fit_measure import LEAST_JUDGED
 from .consoles import errors_console, results_console
 
-__all__ = ["cost_line", "duration", "fit_json", "print_fit", "scoring_bar"]
-
-
-def duration(seconds: float) -> str:
-    """A time to read, e.g. `40 s`, `3 min`, `2 h 5 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s" if seconds >= 1 else "less than 1 s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+__all__ = ["cost_line", "fit_json", "print_fit", "scoring_bar"]
 
 
 def cost_line(cost: FeedbackEstimate, judged: int) -> str:
@@ -33,8 +28,9 @@ def cost_line(cost: FeedbackEstimate, judged: int) -> str:
     requests = f"{cost.requests} request{'' if cost.requests == 1 else 's'}"
     how_long = "" if cost.seconds is None else f", which takes it about {duration(cost.seconds)}"
     with_judgments = f" ({judged} with judgments)" if judged else ""
+    more = ", three more for each that is judged" if judged >= LEAST_JUDGED else ""
     return (
-        f"{cost.queries} queries{with_judgments}: one search each, in {requests} to Qdrant; the model scores up to "
+        f"{cost.queries} queries{with_judgments}: one search each{more}, in {requests} to Qdrant; the model scores up to "
         f"{cost.documents:,} texts{how_long}"
     )
 
@@ -87,16 +83,20 @@ def _gain(interval: Interval) -> str:
 
 def fit_json(fit: FeedbackFit) -> str:
     """All of it as one JSON object."""
-    weights = fit.coefficients
     return json.dumps(
         {
             "recommends": fit.recommends,
             "signal": fit.signal,
             "disagreement": fit.disagreement,
-            "learned_from": fit.queries[0],
-            "judged_on": fit.queries[1],
+            "queries": fit.queries,
+            "queries_with_judgments": fit.judged_queries,
             "skipped": fit.skipped,
-            "coefficients": {"a": weights.a, "b": weights.b, "c": weights.c},
+            "coefficients": _plain(fit.coefficients),
+            "coefficients_by_fold": [_plain(each) for each in fit.folds],
             "judgements": [asdict(each) for each in fit.judgements],
         }
     )
+
+
+def _plain(weights: Coefficients) -> dict[str, float]:
+    return {"a": weights.a, "b": weights.b, "c": weights.c}

@@ -20,6 +20,7 @@ from ..why import Explained, LegHit, ResultReason
 from .consoles import results_console
 from .failures import CommandError
 from .show import shown_id
+from .steering import print_steering
 
 __all__ = ["Comparison", "compared", "print_comparison", "print_comparison_line", "print_reasons"]
 
@@ -46,8 +47,10 @@ def print_reasons(explained: Explained) -> None:
         console.print(_table([first, named, *band]))
     for letter, text in legend:
         console.print(Text.assemble((f"[{letter}] ", "bold"), text))
+    if explained.steering is not None:
+        print_steering(explained.steering)
     if not explained.reasons[0].terms:
-        console.print(Text(_WITHOUT_TERMS, "dim"))
+        console.print(Text(_WITHOUT_TERMS if explained.steering is None else explained.reasons[0].without_terms, "dim"))
     elif explained.reasons[0].link == "sigmoid":
         console.print(Text("A score is the sigmoid of its sum: 1 / (1 + exp(-sum)).", "dim"))
     else:

@@ -119,13 +119,13 @@ def unit(vectors: Column) -> Column:
 
 
 def native_query(
-    query: models.VectorInput, seeds: Sequence[Sequence[float]], scores: Sequence[float], coefficients: Coefficients
+    query: models.VectorInput, seeds: Sequence[models.VectorInput], scores: Sequence[float], coefficients: Coefficients
 ) -> models.RelevanceFeedbackQuery:
     """The same as Qdrant's own query, for servers since 1.17.
 
     Seeds go as vectors, not as ids: an id that was deleted in the meantime would fail the whole query.
     """
-    items = [models.FeedbackItem(example=list(seed), score=score) for seed, score in zip(seeds, scores, strict=True)]
+    items = [models.FeedbackItem(example=seed, score=score) for seed, score in zip(seeds, scores, strict=True)]
     naive = models.NaiveFeedbackStrategyParams(a=coefficients.a, b=coefficients.b, c=coefficients.c)
     given = models.RelevanceFeedbackInput(target=query, feedback=items, strategy=models.NaiveFeedbackStrategy(naive=naive))
     return models.RelevanceFeedbackQuery(relevance_feedback=given)

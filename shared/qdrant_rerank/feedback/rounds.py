@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qdrant_client import models
 
 from ..careful import searched
 from ..errors import QueryError
 from ..failing import tolerated
+from ..legs import below, leg_scope
 from ..payload import read_texts
 from ..query import Inputs, Query, Scope, Target, both
 from ..results import RankedPoint, noted, notes_of
 from ..selecting import selected
-from ..steps import Flow, Points, QueryVector, Score
-from ..strategies import embedded
+from ..steps import Flow, Points, QueryVector, Request, Score
+from ..strategies import Stage, embedded
 from ..ties import settled, widened
 from .leg import FeedbackLeg
-from .steering import Seed, Steering, steering, stored_vector
+from .steering import Seed, Steering, steering, stored_vector, unsteered_query
 
 if TYPE_CHECKING:
     from .strategy import RelevanceFeedback
@@ -36,18 +37,25 @@ class Rounds:
         first: what the first search found, best first.
         steering: what the seeds' scores made of the query.
         inputs: what the second request was made from; without `steering` if there was none.
+        legs: the stages of the second request below its outermost, if they were searched for an explanation.
+        found: what each of them found.
     """
 
     points: list[RankedPoint]
     first: Points
     steering: Steering
     inputs: Inputs
+    legs: Sequence[Stage] = ()
+    found: Sequence[Points] = ()
 
 
 def steered(
-    strategy: RelevanceFeedback, query: Query, scope: Scope, target: Target, *, keep_vectors: bool = False
+    strategy: RelevanceFeedback, query: Query, scope: Scope, target: Target, *, explaining: bool = False
 ) -> Flow[Rounds]:
-    """The results of a strategy (resolved), with what led to them; `keep_vectors` for `summed`, and `trimmed` afterwards.
+    """The results of a strategy (resolved), with what led to them.
+
+    With `explaining`, points keep vectors and payloads, which `trimmed` takes off afterwards, and the legs of the second
+    request are searched beside it, in the same round trip.
 
     Raises:
         QueryError: the query has no text for the model to read, or its vector isn't known here.
@@ -57,8 +65,9 @@ def steered(
         raise QueryError(f"the query's text is empty ({query.text!r}): a model has to read it to score texts against it")
     inputs = yield from embedded(query, strategy.needs(), target)
     call = _Call(strategy, query, scope, target, inputs)
-    if keep_vectors:
-        call.scope = replace(scope, with_vectors=strategy.seed_scope(scope).with_vectors)
+    if explaining:
+        call.scope = replace(scope, with_payload=True, with_vectors=strategy.seed_scope(scope).with_vectors)
+        call.explaining = True
     known = replace(query, vectors={**query.vectors, **inputs.vectors}, now=inputs.now)
     call.first = yield from strategy.seeds.flow(known, strategy.seed_scope(scope), target)
     yield from call.steer()
@@ -68,7 +77,7 @@ def steered(
         points = yield from call.precise()
     else:
         points = call.unsteered()
-    return Rounds(points, call.first, call.steering, call.inputs)
+    return Rounds(points, call.first, call.steering, call.inputs, call.legs, call.found)
 
 
 class _Call:
@@ -79,6 +88,9 @@ class _Call:
         self.first: Points = []
         self.steering = Steering((), "not yet")
         self.scored = 0
+        self.explaining = False
+        self.legs: Sequence[Stage] = ()
+        self.found: Sequence[Points] = ()
 
     @property
     def vector(self) -> QueryVector:
@@ -107,7 +119,7 @@ class _Call:
                 self.steering = replace(self.steering, why_not=f"the model failed ({kind})")
         query = self.steering.query
         if query is None and self.strategy.within is not None:  # its other legs have their say nevertheless
-            query = models.NearestQuery.model_construct(nearest=vector, mmr=None)
+            query = unsteered_query(self.strategy, vector)
         self.inputs = replace(self.inputs, steering=query)
 
     @property
@@ -190,8 +202,12 @@ class _Call:
     def _search(self, scope: Scope) -> Flow[Points]:
         wide = widened(scope)
         root, inputs = self.strategy.root, self.inputs
-        request: Callable[[], Any] = lambda: [root.request(inputs, wide)]  # noqa: E731
-        [points] = yield from searched(request, scope, self.target)
+        self.legs = legs = below(root, scope) if self.explaining else []
+
+        def requests() -> list[Request]:
+            return [root.request(inputs, wide), *(leg.request(inputs, leg_scope(leg, scope)) for leg in legs)]
+
+        points, *self.found = yield from searched(requests, scope, self.target)
         points = settled(points, scope)
         if not isinstance(root, FeedbackLeg) or self.steering.scale == 1.0:
             return points
@@ -212,12 +228,12 @@ class _Call:
             point.notes["documents_scored"] = self.scored
             if self.steering.why_not:
                 point.notes["not_steered"] = self.steering.why_not
-            point.payload = selected(point.payload, self.scope.with_payload)
         return [trimmed(point, self.scope) for point in points]
 
 
 def trimmed(point: RankedPoint, scope: Scope) -> RankedPoint:
-    """The point, a copy of this module's, without the vectors that the call doesn't want to see."""
+    """The point, a copy of this module's, without the payload and the vectors that the call doesn't want to see."""
+    point.payload = selected(point.payload, scope.with_payload)
     if scope.with_vectors is False:
         point.vector = None
     elif scope.with_vectors is not True and isinstance(point.vector, dict):

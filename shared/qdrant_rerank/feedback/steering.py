@@ -12,12 +12,13 @@ from qdrant_client import models
 
 from ..errors import ScoringError
 from ..steps import QueryVector
+from .coefficients import Coefficients
 from .folding import Pair, folded, native_query, pairs_of, unit
 
 if TYPE_CHECKING:
     from .strategy import RelevanceFeedback
 
-__all__ = ["Seed", "Steering", "steering", "stored_vector"]
+__all__ = ["Seed", "Steering", "steering", "stored_vector", "unsteered_query"]
 
 
 @dataclass(frozen=True)
@@ -128,3 +129,14 @@ def steering(
         return replace(made, query=native_query(query, vectors, numbers, strategy.weights), cosine=like)
     plain = models.NearestQuery.model_construct(nearest=summed.vector, mmr=None)
     return replace(made, query=plain, scale=summed.scale, cosine=like)
+
+
+def unsteered_query(strategy: RelevanceFeedback, vector: models.VectorInput) -> models.QueryInterface:
+    """What the feedback leg searches for where there is nothing to go by, with scores of the same kind as otherwise.
+
+    Qdrant's own query scores by minus the distance, a nearest search by the distance itself, which a formula above the leg
+    would take for a likeness. One example makes no pair, so that only the query counts.
+    """
+    if not strategy.native:
+        return models.NearestQuery.model_construct(nearest=vector, mmr=None)
+    return native_query(vector, [vector], [0.0], Coefficients(strategy.weights.a or 1.0, 0.0, 0.0))

@@ -8,7 +8,6 @@ import numpy as np
 
 from ..results import notes_of
 from .folding import Column, similarity
-from .leg import FeedbackLeg
 from .rounds import Rounds
 from .steering import stored_vector
 from .strategy import RelevanceFeedback
@@ -19,9 +18,11 @@ __all__ = ["summed"]
 def summed(strategy: RelevanceFeedback, rounds: Rounds) -> tuple[list[tuple[str, Column]], str]:
     """What adds up to the score of each result, as texts with a value for each, NaN where it isn't known; or why nothing does.
 
+    Not for results of a stage around the feedback leg in mode "precision", whose scores are that stage's.
+
     Args:
         strategy: resolved.
-        rounds: of it, with vectors kept.
+        rounds: of it, made to be explained.
     """
     steering, points = rounds.steering, rounds.points
     if steering.why_not:
@@ -29,8 +30,8 @@ def summed(strategy: RelevanceFeedback, rounds: Rounds) -> tuple[list[tuple[str,
     if strategy.mode == "recall":
         return [("feedback model", np.array([notes_of(point).get("feedback_score", np.nan) for point in points]))], ""
     query: Any = rounds.inputs.vectors[strategy.compared]
-    if not isinstance(strategy.root, FeedbackLeg) or not isinstance(query, list):
-        return [], "its score isn't made of the query's and the feedback's share alone"
+    if not isinstance(query, list):
+        return [], "the server embeds the query, so that its share of the score isn't known here"
     distance = rounds.inputs.target.schema.vectors[strategy.compared].distance
     stored = [stored_vector(point, strategy.compared) for point in points]
     own = strategy.weights.a * np.array([np.nan if v is None else similarity(query, v, distance) for v in stored])

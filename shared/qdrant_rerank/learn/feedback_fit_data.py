@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
-from ..executor import Executor
+from ..executor import AsyncExecutor, Executor
 from ..feedback.folding import Column, unit
 from ..feedback.steering import stored_vector
 from ..feedback.strategy import RelevanceFeedback
+from ..merging import together
+from ..plan import planned
 from ..query import Query, Scope, Target
-from ..steps import Points
+from ..steps import Embed, Flow, Points, Score, Scores, run
 from .feedback_fit_scores import ScoreFile
 
-__all__ = ["Example", "Examples", "gathered"]
+__all__ = ["BATCH", "Example", "Examples", "Gathered", "gathered", "gathering", "scored_by"]
 
-_BATCH = 32
+BATCH = 32
+"""How many searches go into one request."""
+
+E = TypeVar("E", Executor, AsyncExecutor)
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,62 @@ class Examples:
         return self.scores[:, : self.to_seeds.shape[1]]
 
 
+class Gathered(NamedTuple):
+    """What the first searches came to.
+
+    Attributes:
+        examples: of the queries that found enough.
+        queries: all of them with their vectors, by text.
+    """
+
+    examples: list[Example]
+    queries: dict[str, Query]
+
+
+def gathering(
+    strategy: RelevanceFeedback,
+    target: Target,
+    queries: Sequence[str],
+    candidates: int,
+    scores: ScoreFile,
+    filter: models.Filter | None = None,
+) -> Flow[Gathered]:
+    """An example for each query that finds more points with text and vector than there are seeds.
+
+    One search for each query, in batches; the points' vectors come back with it, so that nothing is searched for a pair.
+
+    Args:
+        strategy: whose seeds are the first search; resolved.
+        target: the collection.
+        queries: different texts.
+        candidates: how many points each search is asked for.
+        scores: what answers `Score` steps; told of documents that need no score.
+        filter: for all searches.
+
+    Raises:
+        PlanError: the seeds' search can't hand on so many points.
+    """
+    scope = replace(strategy.seed_scope(Scope(limit=candidates, filter=filter)), limit=candidates)
+    plan = planned(strategy.seeds, target, scope)
+    found = Gathered([], {})
+    for start in range(0, len(queries), BATCH):
+        texts = list(queries[start : start + BATCH])
+        vectors = yield from Embed(texts, strategy.needs())
+        asked = [Query(text, vectors=own) for text, own in zip(texts, vectors, strict=True)]
+        answers = yield from together([plan.flow(query) for query in asked])
+        found.queries.update(zip(texts, asked, strict=True))
+        kept = [_readable(strategy, points, target) for points in answers]
+        enough = [len(rows) > strategy.seed_count + 1 for rows in kept]
+        scores.passed(sum(len(points) - len(rows) * use for points, rows, use in zip(answers, kept, enough, strict=True)))
+        used = [(query, rows) for query, rows, use in zip(asked, kept, enough, strict=True) if use]
+        given = yield from Scores([Score(query.text, [text for text, _ in rows]) for query, rows in used])
+        for (query, rows), one in zip(used, given, strict=True):
+            if isinstance(one, Exception):
+                raise one
+            found.examples.append(_example(strategy, query, [vector for _, vector in rows], one, target))
+    return found
+
+
 def gathered(
     executor: Executor,
     strategy: RelevanceFeedback,
@@ -78,42 +140,33 @@ def gathered(
     scores: ScoreFile,
     filter: models.Filter | None = None,
 ) -> list[Example]:
-    """An example for each query that finds more points with text and vector than there are seeds.
-
-    One search for each query, in batches; the points' vectors come back with it, so that nothing is searched for a pair.
-    """
+    """The examples of `gathering`, by an executor; `scores` is what scores."""
     target = executor.target()
-    resolved = strategy.resolved(target.schema)
-    scope = replace(resolved.seed_scope(Scope(limit=candidates, filter=filter)), limit=candidates)
-    examples: list[Example] = []
-    for start in range(0, len(queries), _BATCH):
-        texts = list(queries[start : start + _BATCH])
-        vectors = executor.embed(texts, resolved.needs())
-        asked = [Query(text, vectors=own) for text, own in zip(texts, vectors, strict=True)]
-        answers = executor.retrieve_batch(resolved.seeds, asked, scope)
-        for query, points in zip(asked, answers, strict=True):
-            made = _example(resolved, query, points, target, scores)
-            if made is not None:
-                examples.append(made)
-    return examples
+    flow = gathering(strategy.resolved(target.schema), target, queries, candidates, scores, filter)
+    return run(flow, scored_by(executor, scores)).examples
 
 
-def _example(strategy: RelevanceFeedback, query: Query, points: Points, target: Target, scores: ScoreFile) -> Example | None:
-    kept: list[tuple[str, list[float]]] = []
-    for point in points:
-        text, vector = target.payload.content(point.payload or {}).text, stored_vector(point, strategy.compared)
-        if text.strip() and vector is not None:
-            kept.append((text, vector))
-    scores.done += len(points) - len(kept)
-    if len(kept) <= strategy.seed_count + 1:
-        scores.done += len(kept)
-        return None
-    given = np.array(scores.score(query.text, [text for text, _ in kept]))
-    stored = np.array([vector for _, vector in kept], np.float64)
+def scored_by(executor: E, scores: ScoreFile) -> E:
+    """The same executor with `scores` as its model."""
+    made = copy.copy(executor)
+    made.model = scores
+    return made
+
+
+def _readable(strategy: RelevanceFeedback, points: Points, target: Target) -> list[tuple[str, list[float]]]:
+    """Text and vector of each point that has both."""
+    rows = [(target.payload.content(each.payload or {}).text, stored_vector(each, strategy.compared)) for each in points]
+    return [(text, vector) for text, vector in rows if text.strip() and vector is not None]
+
+
+def _example(
+    strategy: RelevanceFeedback, query: Query, vectors: Sequence[Sequence[float]], scores: Sequence[float], target: Target
+) -> Example:
+    stored = np.array(vectors, np.float64)
     own: Any = query.vectors[strategy.compared]
     distance = target.schema.vectors[strategy.compared].distance
     similarity = _similarities(np.asarray(own, np.float64)[None], stored, distance)[0]
-    return Example(query.text, similarity, _similarities(stored[: strategy.seed_count], stored, distance), given)
+    return Example(query.text, similarity, _similarities(stored[: strategy.seed_count], stored, distance), np.array(scores))
 
 
 def _similarities(first: Column, second: Column, distance: models.Distance | None) -> Column:

@@ -1,40 +1,31 @@
-"""Whether feedback helps: held-out queries, judged by the feedback model itself and, where there are judgments, by those."""
+"""Whether feedback helps: queries judged by the feedback model's own scores, each by coefficients that it had no part in."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from qdrant_client import models
 
 from ..evaluate.intervals import bootstrap_interval
-from ..evaluate.measures import per_topic
 from ..evaluate.results import Interval
-from ..executor import Executor
 from ..feedback.coefficients import Coefficients, Mode, Verdict
 from ..feedback.folding import Column
-from ..feedback.strategy import RelevanceFeedback
-from ..payload import value_at
-from ..query import Query, Scope
-from ..rescore import Rescore
 from .feedback_fit_data import Example, Examples
 from .feedback_fit_train import formula_scores
 from .metrics import ndcg_of_one
 
-__all__ = ["Judged", "agreement", "disagreement", "judged", "measured", "unseen", "verdict"]
+__all__ = ["Judged", "above_noise", "agreement", "disagreement", "judged", "unseen", "verdict"]
 
 _DEPTH = 10
-_DEEPEST = 100
-_MEASURES = ("nDCG@10", "R@10", "R@100")
 
 Values = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One measure of plain search, plain reranking and feedback, on the same held-out queries.
+    """One measure of plain search, plain reranking and feedback, on the same queries, each held out in turn.
 
     Attributes:
         measure: e.g. "nDCG@10"; "agreement" is nDCG@10 by the feedback model's own scores, "unseen" that of points which
@@ -51,6 +42,14 @@ class Judged:
     over_plain: Interval
     over_rerank: Interval
     rerank_over_plain: Interval
+
+    def numbers(self) -> dict[str, float]:
+        """All of it by name; without the ends of intervals that there are none of."""
+        found: dict[str, float | None] = {"plain": self.plain, "rerank": self.rerank, "feedback": self.feedback}
+        for name in ("over_plain", "over_rerank", "rerank_over_plain"):
+            interval: Interval = getattr(self, name)
+            found |= {name: interval.estimate, f"{name} low": interval.low, f"{name} high": interval.high}
+        return {name: value for name, value in found.items() if value is not None}
 
     def __str__(self) -> str:
         return (
@@ -79,14 +78,26 @@ def judged(measure: str, values: Values) -> Judged:
     )
 
 
-def verdict(found: Judged) -> Verdict:
-    """Which of the three to use: feedback only if it beats both others beyond noise, else the cheaper of what is left."""
-    if _above_noise(found.over_plain) and _above_noise(found.over_rerank):
+def verdict(found: Judged, own: Judged) -> Verdict:
+    """Which of the three to use.
+
+    Feedback if it is better than plain search beyond noise, and than reranking too; or seems better than reranking where
+    that isn't proven better than plain search. Reranking if it is better than plain search beyond noise, or feedback is, which
+    reads as many documents: nothing then shows that more than the reading helps.
+
+    Args:
+        found: the measure to go by.
+        own: "unseen": without signal it isn't the second search that helps, and feedback isn't recommended.
+    """
+    steered, reranked = above_noise(found.over_plain), above_noise(found.rerank_over_plain)
+    over_rerank = above_noise(found.over_rerank) or (not reranked and found.over_rerank.estimate > 0)
+    if steered and over_rerank and above_noise(own.over_plain):
         return "feedback"
-    return "rerank" if _above_noise(found.rerank_over_plain) else "plain"
+    return "rerank" if reranked or steered else "plain"
 
 
-def _above_noise(interval: Interval) -> bool:
+def above_noise(interval: Interval) -> bool:
+    """Whether all of the interval is above 0."""
     return interval.low is not None and interval.low > 0.0
 
 
@@ -95,13 +106,19 @@ def disagreement(examples: Sequence[Example]) -> float:
     return float(np.mean([example.scores.max() > example.scores[0] for example in examples]))
 
 
-def agreement(examples: Sequence[Example], coefficients: Coefficients, mode: Mode, reads: int) -> dict[str, list[float]]:
+def agreement(examples: Sequence[Example], weights: Sequence[Coefficients], mode: Mode, reads: int) -> dict[str, list[float]]:
     """nDCG@10 of the deep search's points by the feedback model's scores, scaled to 0..1 in each query; by system.
 
     Reranking reads as many documents as feedback: it puts the first `reads` in the model's order.
+
+    Args:
+        examples: the queries.
+        weights: for each example the coefficients that it is judged by.
+        mode: as they will be used.
+        reads: how many documents the model reads.
     """
     found: dict[str, list[float]] = {"plain": [], "rerank": [], "feedback": []}
-    for example in examples:
+    for example, coefficients in zip(examples, weights, strict=True):
         scores, seeds, formula = example.scores, len(example.to_seeds), _formula(example, coefficients)
         by_search = np.arange(len(scores))
         if mode == "precision":
@@ -114,13 +131,13 @@ def agreement(examples: Sequence[Example], coefficients: Coefficients, mode: Mod
     return found
 
 
-def unseen(examples: Sequence[Example], coefficients: Coefficients) -> dict[str, list[float]]:
+def unseen(examples: Sequence[Example], weights: Sequence[Coefficients]) -> dict[str, list[float]]:
     """nDCG@10, as `agreement`, of the points that aren't seeds alone, by system.
 
     It shows whether the seeds' scores say anything of other points; of the seeds themselves they say it by definition.
     """
     found: dict[str, list[float]] = {"plain": [], "rerank": [], "feedback": []}
-    for example in examples:
+    for example, coefficients in zip(examples, weights, strict=True):
         seeds = len(example.to_seeds)
         rest = example.scores[seeds:]
         by_search = np.arange(len(rest))
@@ -145,47 +162,3 @@ def _ndcg(scores: Column, order: Any) -> float:
     low, high = float(scores.min()), float(scores.max())
     gains = (scores - low) / (high - low) if high > low else np.ones(len(scores))
     return ndcg_of_one(gains, order, _DEPTH)
-
-
-def measured(
-    executor: Executor,
-    strategy: RelevanceFeedback,
-    queries: Mapping[str, str],
-    qrels: Mapping[str, Mapping[str, int]],
-    doc_id: str | None,
-    filter: models.Filter | None = None,
-) -> list[Judged]:
-    """Plain search, plain reranking and feedback as they are served, judged by qrels; the latter two read as many documents.
-
-    Args:
-        executor: with the feedback model.
-        strategy: the fitted one.
-        queries: id → text, held out.
-        qrels: query id → document id → grade.
-        doc_id: the payload key of a document's id; the point's id if None.
-        filter: for all searches.
-    """
-    reads = strategy.reads or strategy.seed_count
-    rankings: dict[str, dict[str, dict[str, float]]] = {}
-    for name, system, limit in (
-        ("plain", strategy.seeds, _DEEPEST),
-        ("rerank", Rescore(limit=reads).over(strategy.seeds), min(_DEEPEST, reads)),
-        ("feedback", strategy, min(_DEEPEST, strategy.most or _DEEPEST)),
-    ):
-        answers = executor.retrieve_batch(system, [Query(text) for text in queries.values()], Scope(limit=limit, filter=filter))
-        rankings[name] = {
-            query: _ranking([_id(point, doc_id) for point in points], rankings.get("plain", {}).get(query, ()))
-            for query, points in zip(queries, answers, strict=True)
-        }
-    grades = {query: qrels[query] for query in queries}
-    values = {name: per_topic(_MEASURES, grades, found) for name, found in rankings.items()}
-    return [judged(each, {name: list(values[name][each].values()) for name in values}) for each in _MEASURES]
-
-
-def _ranking(documents: Sequence[str], plain: Iterable[str]) -> dict[str, float]:
-    """Document → a number that descends; behind what was ranked comes the rest of the plain search, in its order."""
-    return {document: 1.0 / rank for rank, document in enumerate(dict.fromkeys([*documents, *plain]), 1)}
-
-
-def _id(point: models.ScoredPoint, doc_id: str | None) -> str:
-    return str(point.id if doc_id is None else value_at(point.payload or {}, doc_id, point.id))

@@ -1,4 +1,4 @@
-"""What a fit of relevance feedback costs, and what it came to."""
+"""What a fit of relevance feedback came to."""
 
 from __future__ import annotations
 
@@ -10,63 +10,62 @@ from typing import Final
 from ..errors import FitError
 from ..feedback.coefficients import Coefficients, Verdict
 from ..feedback.strategy import RelevanceFeedback
-from .feedback_fit_judge import Judged
+from .feedback_fit_judge import Judged, above_noise
 
-__all__ = ["FeedbackEstimate", "FeedbackFit"]
+__all__ = ["FeedbackFit"]
 
-_SAID: Final[Mapping[Verdict, str]] = {
-    "feedback": "Use relevance feedback: on queries that it didn't learn from, it is better than plain search and better than "
-    "plain reranking of as many documents.",
-    "rerank": "Use plain reranking (Rescore): it is better than plain search, and relevance feedback isn't better than it for "
-    "certain where both score as many documents.",
-    "plain": "Use plain search: on queries that they didn't learn from, neither reranking nor relevance feedback is better "
-    "for certain.",
+# by the verdict, and whether all of it is certain
+_SAID: Final[Mapping[tuple[Verdict, bool], str]] = {
+    (
+        "feedback",
+        True,
+    ): "Use relevance feedback: on queries that it didn't learn from, it is better than plain search and better "
+    "than plain reranking of as many documents.",
+    ("feedback", False): "Use relevance feedback: on queries that it didn't learn from, it is better than plain search for "
+    "certain, which plain reranking of as many documents isn't; that it is better than reranking is likely, not certain.",
+    (
+        "rerank",
+        True,
+    ): "Use plain reranking (Rescore): it is better than plain search, and relevance feedback isn't better than it "
+    "for certain where both score as many documents.",
+    (
+        "rerank",
+        False,
+    ): "Use plain reranking (Rescore): relevance feedback, which scores as many documents, is better than plain "
+    "search, but nothing shows that it is better than reranking, which is simpler.",
+    ("plain", True): "Use plain search: on queries that they didn't learn from, neither reranking nor relevance feedback is "
+    "better for certain.",
 }
-_OWN: Final = (
-    " This is the feedback model's own opinion, as there were no judgments (qrels): it can't tell whether the model is right."
-)
-
-
-@dataclass(frozen=True)
-class FeedbackEstimate:
-    """What a fit costs, before it begins.
-
-    Attributes:
-        queries: how many it learns from and is judged on.
-        requests: to Qdrant, for what it learns from; each holds up to 32 searches.
-        documents: that the model scores at most; those whose scores are kept in a file cost nothing.
-        seconds: for the model, if its speed is given; else None.
-    """
-
-    queries: int
-    requests: int
-    documents: int
-    seconds: float | None = None
-
-    def __str__(self) -> str:
-        time = "" if self.seconds is None else f", about {self.seconds / 60:.0f} minutes of the model"
-        return f"{self.queries} queries, {self.requests} requests to Qdrant, up to {self.documents} documents to score{time}"
+_OWN: Final = " This is the feedback model's own opinion, as {why}: it can't tell whether the model is right."
+_CHANCE: Final = " Feedback seems better, but as the seeds' scores say nothing of other points, that is chance."
 
 
 @dataclass(frozen=True)
 class FeedbackFit:
     """Fitted coefficients, and what they are worth.
 
+    The coefficients are fitted to all queries. The judgements are by cross-fitting: each query by coefficients that were
+    fitted without it, to the queries of the other folds.
+
     Attributes:
         strategy: the relevance feedback that was fitted, with its coefficients.
         recommends: "plain" search, plain reranking ("rerank") or "feedback".
-        judgements: on held-out queries: the feedback model's own, "agreement" and "unseen"; then those by qrels, if any.
+        judgements: the feedback model's own, "agreement" and "unseen"; then those by qrels, if there are enough.
         disagreement: the share of queries in which the model likes another point best than the search does.
         queries: how many it learned from, and was judged on.
+        judged_queries: how many of them have judgments; fewer than 20 aren't used.
         skipped: how many found too few points.
+        folds: the coefficients that each fold was judged by: how much they differ shows how sure they are.
     """
 
     strategy: RelevanceFeedback
     recommends: Verdict
     judgements: tuple[Judged, ...]
     disagreement: float
-    queries: tuple[int, int]
+    queries: int
+    judged_queries: int
     skipped: int
+    folds: tuple[Coefficients, ...]
 
     @property
     def coefficients(self) -> Coefficients:
@@ -76,19 +75,43 @@ class FeedbackFit:
     @property
     def signal(self) -> bool:
         """Whether the seeds' scores say anything of other points: beyond noise, they rank them more as the model does."""
-        low = next(each for each in self.judgements if each.measure == "unseen").over_plain.low
-        return low is not None and low > 0.0
+        return above_noise(self._measure("unseen").over_plain)
+
+    @property
+    def by_qrels(self) -> bool:
+        """Whether judgments had a say; else it is the feedback model's own opinion."""
+        return any(each.measure == "nDCG@10" for each in self.judgements)
+
+    @property
+    def seems_better(self) -> bool:
+        """Whether feedback beats both others beyond noise; without signal that is chance, and it isn't recommended."""
+        return above_noise(self._decisive.over_plain) and above_noise(self._decisive.over_rerank)
+
+    @property
+    def _decisive(self) -> Judged:
+        return self._measure("nDCG@10" if self.by_qrels else "agreement")
+
+    @property
+    def _said(self) -> str:
+        better = {"feedback": self._decisive.over_rerank, "rerank": self._decisive.rerank_over_plain}.get(self.recommends)
+        return _SAID[self.recommends, better is None or above_noise(better)]
+
+    def _measure(self, name: str) -> Judged:
+        return next(each for each in self.judgements if each.measure == name)
 
     def __str__(self) -> str:
-        fitted = self.coefficients
-        own = "" if any(each.measure == "nDCG@10" for each in self.judgements) else _OWN
+        fitted, few = self.coefficients, self.judged_queries
+        why = f"only {few} queries have judgments (qrels)" if few else "there were no judgments (qrels)"
+        said = self._said + (_CHANCE if self.seems_better and not self.signal else "")
+        smallest, largest = min(each.c for each in self.folds), max(each.c for each in self.folds)
+        skipped = f"; {self.skipped} found too few points" if self.skipped else ""
         lines = [
-            _SAID[self.recommends] + own,
+            said + ("" if self.by_qrels else _OWN.format(why=why)),
             "There is signal." if self.signal else "There is no signal: the seeds' scores say nothing of other points.",
             f"The model likes another point best than the search in {self.disagreement:.0%} of the queries.",
             *map(str, self.judgements),
-            f"a={fitted.a:.4g}, b={fitted.b:.4g}, c={fitted.c:.4g}; learned from {self.queries[0]} queries, judged on "
-            f"{self.queries[1]} others" + (f"; {self.skipped} found too few points" if self.skipped else ""),
+            f"a={fitted.a:.4g}, b={fitted.b:.4g}, c={fitted.c:.4g}; learned from {self.queries} queries, each judged by "
+            f"coefficients of {len(self.folds) - 1} other folds (c from {smallest:.4g} to {largest:.4g}){skipped}",
         ]
         return "\n".join(lines)
 
@@ -101,5 +124,5 @@ class FeedbackFit:
         from ..serialise import save
 
         if self.recommends != "feedback" and not anyway:
-            raise FitError(f"not saved: {_SAID[self.recommends]} Save it nevertheless with anyway=True")
+            raise FitError(f"not saved: {self._said} Save it nevertheless with anyway=True")
         save(self.strategy, path)

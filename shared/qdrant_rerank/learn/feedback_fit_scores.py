@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -13,9 +14,9 @@ from typing import Any
 from ..errors import FormatError
 from ..models.feedback import FeedbackModel
 from ..models.score_cache import score_keys
-from ..models.scores import checked
+from ..models.scores import ascored, checked
 
-__all__ = ["Progress", "ScoreFile"]
+__all__ = ["Ahead", "Progress", "ScoreFile"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Progress:
 
     Attributes:
         done: documents that have their score, read from the file or new.
-        total: documents to score in all; at most, where several queries share texts.
+        total: documents to score in all, to learn from and to judge by; at most, where queries find fewer or share texts.
         asked: documents that the model was asked for.
         seconds_left: by the model's speed so far; None before it was asked for the first time.
     """
@@ -35,16 +36,39 @@ class Progress:
     seconds_left: float | None
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """How many documents a fit will want scores for, at most.
+
+    Attributes:
+        learning: to learn from; each may be new to the model.
+        judging: to judge by afterwards, by judgments.
+        new: how many of those the model hasn't scored to learn from.
+    """
+
+    learning: int = 0
+    judging: int = 0
+    new: int = 0
+
+    def left(self, done: int) -> float:
+        """How many of the documents after the first `done` may be new to the model."""
+        share = min(1.0, (self.learning + self.judging - done) / self.judging) if self.judging else 0.0
+        return max(0, self.learning - done) + max(0.0, share) * self.new
+
+
 @dataclass
 class ScoreFile:
     """A feedback model that looks its scores up in a JSON-lines file first, and appends new ones as they come.
 
     A line is `{"key": …, "score": …}`; the key is made of the model's fingerprint, the query and the text, none of which is
-    kept. A last line that was cut short is ignored.
+    kept. A last line that was cut short is ignored. Once the model has failed, it is asked for nothing more.
 
     Args:
         model: what is asked for scores that aren't there.
         path: the file; None to keep scores only in memory.
+        progress: told after each query.
+        ahead: what there is to do, for `progress`.
+        concurrency: how many calls of `ascore` the model answers at a time.
 
     Raises:
         FormatError: a line, other than the last, isn't one.
@@ -53,17 +77,22 @@ class ScoreFile:
     model: FeedbackModel
     path: str | PathLike[str] | None = None
     progress: Callable[[Progress], object] | None = None
-    total: int = 0
+    ahead: Ahead = field(default_factory=Ahead)
+    concurrency: int = 1
     done: int = 0
     asked: int = 0
-    seconds: float = 0.0
     known: dict[str, float] = field(default_factory=dict[str, float])
 
     def __post_init__(self) -> None:
         self._fingerprint = self.model.fingerprint
-        if self.path is None or not Path(self.path).exists():
-            return
-        text = Path(self.path).read_text("utf-8")
+        self._failure: Exception | None = None
+        self._clock = _Clock()
+        self._turns = asyncio.Semaphore(self.concurrency)
+        if self.path is not None and Path(self.path).exists():
+            self._read(Path(self.path))
+
+    def _read(self, path: Path) -> None:
+        text = path.read_text("utf-8")
         lines = text.splitlines()
         for number, line in enumerate(lines, 1):
             try:
@@ -72,13 +101,11 @@ class ScoreFile:
             except (ValueError, KeyError, TypeError):
                 if number == len(lines) and not text.endswith("\n"):
                     text = text[: text.rfind("\n") + 1]
-                    Path(self.path).write_text(text, "utf-8")
+                    path.write_text(text, "utf-8")
                     break
-                raise FormatError(
-                    "not a line of a file of scores: expected {'key': …, 'score': …}", self.path, number
-                ) from None
+                raise FormatError("not a line of a file of scores: expected {'key': …, 'score': …}", path, number) from None
         if text and not text.endswith("\n"):
-            with Path(self.path).open("a", encoding="utf-8") as file:
+            with path.open("a", encoding="utf-8") as file:
                 file.write("\n")
 
     @property
@@ -86,29 +113,103 @@ class ScoreFile:
         """The model's."""
         return self._fingerprint
 
+    @property
+    def seconds(self) -> float:
+        """How long the model has been at work."""
+        return self._clock.seconds
+
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """One score for each text, in the order of the texts.
 
         Raises:
             ScoringError: the model returned the wrong number of scores, or some that aren't finite.
         """
-        keys = [key.hex() for key in score_keys(self._fingerprint, query, texts)]
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in self.known}
+        keys, missing = self._missing(query, texts)
         if missing:
-            start = time.perf_counter()
-            scores = checked(list(self.model.score(query, list(missing.values()))), len(missing), self.model)
-            self.seconds += time.perf_counter() - start
-            self.asked += len(missing)
-            self._keep(dict(zip(missing, scores, strict=True)))
-        self.done += len(texts)
-        if self.progress is not None:
-            left = None if not self.asked else max(0, self.total - self.done) * self.seconds / self.asked
-            self.progress(Progress(self.done, self.total, self.asked, left))
-        return [self.known[key] for key in keys]
+            self._check_alive()
+            try:
+                with self._clock:
+                    answer = self.model.score(query, list(missing.values()))
+                self._keep(missing, answer)
+            except Exception as error:
+                self._failure = error
+                raise
+        return self._scores(keys)
 
-    def _keep(self, scores: dict[str, float]) -> None:
+    async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:
+        """As `score`, without blocking; at most `concurrency` calls are with the model at a time."""
+        keys, missing = self._missing(query, texts)
+        if missing:
+            async with self._turns:
+                self._check_alive()
+                try:
+                    with self._clock:
+                        answer = await ascored(self.model, query, list(missing.values()))
+                    self._keep(missing, answer)
+                except Exception as error:
+                    self._failure = error
+                    raise
+        return self._scores(keys)
+
+    def passed(self, documents: int) -> None:
+        """Count documents as done that need no score."""
+        self.done += documents
+
+    def reached(self, done: int) -> None:
+        """Count everything up to `done` as done, however much of it there was, and tell."""
+        if done > self.done:
+            self.done = done
+            self._tell()
+
+    def _missing(self, query: str, texts: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+        """The texts' keys, and of those without a score the texts."""
+        keys = [key.hex() for key in score_keys(self._fingerprint, query, texts)]
+        return keys, {key: text for key, text in zip(keys, texts, strict=True) if key not in self.known}
+
+    def _check_alive(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _keep(self, missing: dict[str, str], answer: Sequence[Any]) -> None:
+        scores = dict(zip(missing, checked(list(answer), len(missing), self.model), strict=True))
+        self.asked += len(missing)
         self.known |= scores
         if self.path is None:
             return
         with Path(self.path).open("a", encoding="utf-8") as file:
             file.write("".join(json.dumps({"key": key, "score": score}) + "\n" for key, score in scores.items()))
+
+    def _scores(self, keys: Sequence[str]) -> list[float]:
+        self.done += len(keys)
+        self._tell()
+        return [self.known[key] for key in keys]
+
+    def _tell(self) -> None:
+        if self.progress is None:
+            return
+        total = self.ahead.learning + self.ahead.judging
+        left = self.ahead.left(self.done) * self.seconds / self.asked if self.asked else None
+        self.progress(Progress(min(self.done, total), total, self.asked, left))
+
+
+class _Clock:
+    """Adds up the time in which it is entered at least once."""
+
+    def __init__(self) -> None:
+        self._passed = self._since = 0.0
+        self._inside = 0
+
+    @property
+    def seconds(self) -> float:
+        """So far."""
+        return self._passed + (time.perf_counter() - self._since if self._inside else 0.0)
+
+    def __enter__(self) -> None:
+        if not self._inside:
+            self._since = time.perf_counter()
+        self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._inside -= 1
+        if not self._inside:
+            self._passed += time.perf_counter() - self._since

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import MissingExtra
 from ..feedback.coefficients import Coefficients, Mode
@@ -23,7 +24,9 @@ __all__ = ["formula_scores", "trained"]
 
 _MOST_B = 4.0
 _MOST = 200.0  # of a and c, in units of the similarities' spread: beyond it, rankings don't change
-_STARTS = ((1.0, 0.0, 0.3), (1.0, 0.5, 1.0), (1.0, 1.0, 0.3), (1.0, 2.0, 0.1), (3.0, 0.5, 3.0), (0.3, 1.0, 2.0))
+_EXACT: Any = {"ftol": 1e-13, "gtol": 1e-8}  # so that last digits of similarities, which engines differ in, stay last digits
+# for a given b the loss is convex in a and c, so that there is nothing to gain from starts that differ in those
+_STARTS = tuple((1.0, b, 0.3) for b in (0.0, 0.5, 1.0, 2.0))
 
 
 def formula_scores(data: Examples, a: float, b: float, c: float) -> Column:
@@ -35,6 +38,8 @@ def formula_scores(data: Examples, a: float, b: float, c: float) -> Column:
 
 def trained(examples: Sequence[Example], mode: Mode) -> Coefficients:
     """The best coefficients of several starts; a is 1 unless the query has no weight at all.
+
+    Where the model told no two points of any query apart there is nothing to learn: then they are 1, 0, 0, plain search.
 
     Raises:
         MissingExtra: scipy isn't installed.
@@ -48,9 +53,11 @@ def trained(examples: Sequence[Example], mode: Mode) -> Coefficients:
     near = float(np.mean([np.std(example.similarity) for example in examples])) or 1.0
     scaled = Examples(data.similarity / near, data.to_seeds / near, data.scores / spread, data.there)
     loss = _Loss(scaled, mode)
+    if not len(loss.weights):
+        return Coefficients(1.0, 0.0, 0.0)
     bounds = [(0.0, _MOST), (0.0, _MOST_B), (0.0, _MOST)]
     with _one_thread():
-        found = [minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds) for start in _STARTS]
+        found = [minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=_EXACT) for start in _STARTS]
     a, b, c = (float(value) for value in min(found, key=lambda each: float(each.fun)).x)
     c /= spread**b
     return Coefficients(1.0, b, c / a) if a > 1e-6 else Coefficients(0.0, b, 1.0)
@@ -72,9 +79,11 @@ class _Loss:
     def __init__(self, data: Examples, mode: Mode) -> None:
         self.data = data
         weights = _pair_weights(data, mode)
-        self.query, self.better, self.worse = np.nonzero(weights)
-        self.weights = weights[self.query, self.better, self.worse] / len(weights)
-        self.near = self._gaps(data.similarity)
+        query, better, worse = np.nonzero(weights)
+        longest = weights.shape[-1]
+        self.better, self.worse = query * longest + better, query * longest + worse  # places in all points, one after another
+        self.weights = weights[query, better, worse] / len(weights)
+        self.near = data.similarity.ravel()
         difference = data.seed_scores[:, :, None] - data.seed_scores[:, None, :]
         self.confident = difference > 0
         self.confidence = np.where(self.confident, difference, 1.0)
@@ -83,24 +92,29 @@ class _Loss:
         a, b, c = parameters
         powers = self.confidence**b * self.confident
         feedback, steeper = self._feedback(powers), self._feedback(powers * np.log(self.confidence))
-        gap = a * self.near + c * feedback
-        loss = _dot(self.weights, np.logaddexp(0.0, -gap))
-        slope = -self.weights * np.exp(-np.logaddexp(0.0, gap))  # of the loss by the gap: -w·sigmoid(-gap)
-        return loss, np.array([_dot(slope, self.near), c * _dot(slope, steeper), _dot(slope, feedback)])
+        scores = a * self.near + c * feedback
+        gap = scores[self.better] - scores[self.worse]
+        small = np.exp(-np.abs(gap))  # at most 1, so that nothing overflows
+        loss = _dot(self.weights, np.log1p(small) + np.maximum(-gap, 0.0))
+        slope = -self.weights * np.where(gap > 0, small, 1.0) / (1.0 + small)  # of the loss by the gap: -w·sigmoid(-gap)
+        by_score = _sums(self.better, slope, len(scores)) - _sums(self.worse, slope, len(scores))
+        return loss, np.array([_dot(by_score, self.near), c * _dot(by_score, steeper), _dot(by_score, feedback)])
 
     def _feedback(self, powers: Column) -> Column:
-        """What the seeds' pairs, each counting `powers`, put between the points of each pair to rank."""
+        """What the seeds' pairs, each counting `powers`, add to the score of each point."""
         weights = powers.sum(axis=-1) - powers.sum(axis=-2)
-        return self._gaps(np.einsum("qk,qkn->qn", weights, self.data.to_seeds))
-
-    def _gaps(self, values: Column) -> Column:
-        gaps: Column = values[self.query, self.better] - values[self.query, self.worse]
-        return gaps
+        found: Column = np.einsum("qk,qkn->qn", weights, self.data.to_seeds).ravel()
+        return found
 
 
 def _dot(first: Column, second: Column) -> float:
     """Not by BLAS, whose threads get in each other's way on a busy machine: measured, 40 times slower."""
     return float((first * second).sum())
+
+
+def _sums(places: NDArray[np.intp], values: Column, size: int) -> Column:
+    """Shape (size,): the sum of the values at each place."""
+    return np.bincount(places, values, size).astype(np.float64)
 
 
 def _pair_weights(data: Examples, mode: Mode) -> Column:

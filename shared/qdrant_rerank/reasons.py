@@ -1,0 +1,104 @@
+"""Why results are where they are, as values: what each leg found, and what adds up to each score. `why.py` makes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from qdrant_client import models
+
+from .errors import QueryError
+from .feedback.steering import Steering
+from .steps import Points
+
+__all__ = ["Explained", "LegHit", "ResultReason", "Term"]
+
+
+@dataclass(frozen=True)
+class LegHit:
+    """What one leg (a stage below the outermost) made of a point; rank and score are None where it didn't find it."""
+
+    leg: str
+    rank: int | None
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Term:
+    """One summand of a result's score.
+
+    Attributes:
+        text: the summand as the user wrote it, or the leg that it comes from.
+        value: what it adds.
+    """
+
+    text: str
+    value: float
+
+
+@dataclass(frozen=True)
+class ResultReason:
+    """Why one point is where it is.
+
+    Attributes:
+        id: the point's id.
+        rank: from 1.
+        score: as Qdrant gave it.
+        legs: what each leg made of the point.
+        terms: what adds up to `total`; empty for strategies that don't add (MMR).
+        total: the sum of the terms: the score, or what `link` makes the score of.
+        link: "identity", or "sigmoid" where the score is the sigmoid of the sum.
+        without_terms: why there are no terms; "" if there are.
+    """
+
+    id: models.ExtendedPointId
+    rank: int
+    score: float
+    legs: tuple[LegHit, ...]
+    terms: tuple[Term, ...]
+    total: float
+    link: str = "identity"
+    without_terms: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, e.g. for a document's metadata; terms of the same text are added up."""
+        terms: dict[str, float] = {}
+        for term in self.terms:
+            terms[term.text] = terms.get(term.text, 0.0) + term.value
+        return {
+            "rank": self.rank,
+            "score": self.score,
+            "legs": {hit.leg: {"rank": hit.rank, "score": hit.score} for hit in self.legs},
+            "terms": terms,
+            "link": self.link,
+        }
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Ranked points with the reason for each; of relevance feedback also what the seeds' scores made of the query."""
+
+    points: Points
+    reasons: tuple[ResultReason, ...]
+    steering: Steering | None = None
+
+    def why(self, above: models.ExtendedPointId, below: models.ExtendedPointId) -> tuple[Term, ...]:
+        """What put one result above another: the differences of their terms, largest first; they sum to the lead.
+
+        Raises:
+            QueryError: one of the two is not among the results, or its score has no terms.
+        """
+        first, second = self._reason(above), self._reason(below)
+        for reason in (first, second):
+            if not reason.terms:
+                raise QueryError(f"the score of point {reason.id!r} has no terms to compare: {reason.without_terms}")
+        pairs = zip(first.terms, second.terms, strict=True)
+        differences = [Term(ours.text, ours.value - theirs.value) for ours, theirs in pairs]
+        return tuple(sorted(differences, key=lambda term: -abs(term.value)))
+
+    def _reason(self, point: models.ExtendedPointId) -> ResultReason:
+        for reason in self.reasons:
+            if reason.id == point:
+                return reason
+        there = ", ".join(repr(reason.id) for reason in self.reasons) or "none"
+        raise QueryError(f"point {point!r} is not among the results; they are {there}")

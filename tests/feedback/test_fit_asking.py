@@ -1,0 +1,143 @@
+"""What the fit asks for, how far it says it is, and what a failure costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from qdrant_client import models
+
+from qdrant_rerank import (
+    Encoders,
+    Executor,
+    Fusion,
+    Nearest,
+    PlanError,
+)
+from qdrant_rerank.learn.feedback_fit import Progress, estimate, fit_feedback
+from qdrant_rerank.learn.feedback_fit_scores import Ahead
+from tests.support import CountingClient, near, refused
+
+from .worlds import TEXTS, Knowing, encode, executor, fill, qrels
+
+BY_NAME = dict(zip(TEXTS, TEXTS, strict=True))
+FEW = dict(list(BY_NAME.items())[:24])  # where it doesn't matter what comes out
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[CountingClient]:
+    made = CountingClient()
+    fill(made)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("mode", ["precision", "recall"])
+def test_it_asks_for_no_more_than_was_estimated(client: CountingClient, mode: Any) -> None:
+    model = Knowing()
+    runner = executor(client, model)
+    runner.target()
+    client.calls.clear()
+    fit_feedback(runner, FEW, mode=mode, reads=15, candidates=30, qrels=qrels(), doc_id="_id")
+    cost = estimate(len(FEW), mode=mode, reads=15, candidates=30, judged_queries=len(FEW))
+    assert client.calls == ["query_batch_points"] * cost.requests
+    asked = sum(map(len, model.calls))
+    if mode == "precision":
+        assert asked == cost.documents == len(FEW) * 30
+    else:
+        assert len(FEW) * 30 <= asked <= cost.documents == len(FEW) * 40
+
+
+def test_progress_covers_the_judging_and_ends_when_all_is_done(client: CountingClient) -> None:
+    told: list[Progress] = []
+    fit_feedback(
+        executor(client, Knowing()),
+        FEW,
+        mode="recall",
+        reads=15,
+        candidates=30,
+        qrels=qrels(),
+        doc_id="_id",
+        progress=told.append,
+    )
+    assert {each.total for each in told} == {len(FEW) * (30 + 2 * 15)}
+    assert [each.done for each in told] == sorted(each.done for each in told)
+    assert any(len(FEW) * 30 < each.done < each.total for each in told)
+    assert (told[-1].done, told[-1].seconds_left) == (told[-1].total, 0.0)
+    learning = next(each for each in told if each.done == len(FEW) * 30)
+    assert learning.seconds_left is not None
+    assert learning.seconds_left > 0  # what is left is to judge by
+
+
+def test_the_time_left_is_that_of_documents_which_may_be_new() -> None:
+    work = Ahead(learning=100, judging=40, new=10)
+    assert [work.left(done) for done in (0, 60, 100, 120, 140, 150)] == [110.0, 50.0, 10.0, 5.0, 0.0, 0.0]
+    assert [Ahead(100).left(done) for done in (0, 100, 120)] == [100.0, 0.0, 0.0]
+
+
+def test_searches_that_find_little_still_end_at_the_whole(client: CountingClient) -> None:
+    few = models.Filter(must=[models.HasIdCondition(has_id=list(range(20)))])
+    told: list[Progress] = []
+    options: Any = {"qrels": {text: {"d1": 1} for text in FEW}, "doc_id": "_id", "candidates": 30, "filter": few}
+    fit_feedback(executor(client, Knowing()), FEW, progress=told.append, **options)
+    learning, whole = len(FEW) * 30, len(FEW) * (30 + 2 * 5)
+    done = [each.done for each in told]
+    assert done[len(FEW) - 1 : len(FEW) + 1] == [len(FEW) * 20, learning]
+    assert (done[-1], {each.total for each in told}) == (whole, {whole})
+
+
+def test_a_first_search_that_hands_on_too_little_to_learn_from_is_refused_before_anything_is_scored(
+    client: CountingClient,
+) -> None:
+    model = Knowing()
+    shallow = Fusion.rrf(limit=5).over(Nearest("dense", limit=10), Nearest("dense", limit=12, name="other"))
+    with refused(PlanError, "the call asks for 30 points, but the candidates of Fusion hand on 22"):
+        fit_feedback(executor(client, model), TEXTS, seeds=shallow, candidates=30)
+    assert model.calls == []
+
+
+def test_a_model_that_failed_is_asked_for_nothing_more(client: CountingClient) -> None:
+    class Down(Knowing):
+        def score(self, query: str, texts: Sequence[str]) -> list[float]:
+            super().score(query, texts)
+            raise TimeoutError("no answer")
+
+    model = Down()
+    with pytest.raises(TimeoutError, match="no answer"):
+        fit_feedback(executor(client, model), TEXTS, candidates=30)
+    assert len(model.calls) == 1
+
+
+def test_a_crash_while_judging_costs_nothing_twice(client: CountingClient, tmp_path: Path) -> None:
+    class Crashing(Knowing):
+        def score(self, query: str, texts: Sequence[str]) -> list[float]:
+            if len(self.calls) == len(FEW) + 7:
+                raise TimeoutError
+            return super().score(query, texts)
+
+    def fit(model: Knowing) -> Any:
+        options: Any = {"mode": "recall", "reads": 15, "candidates": 30, "qrels": qrels(), "doc_id": "_id"}
+        return fit_feedback(executor(client, model), FEW, cache=tmp_path / "s.jsonl", **options)
+
+    whole, crashing, again = Knowing(), Crashing(), Knowing()
+    with pytest.raises(TimeoutError):
+        fit(crashing)
+    first = fit(again)
+    (tmp_path / "s.jsonl").unlink()
+    assert near(fit(whole)) == near(first)
+    assert len(crashing.calls) == len(FEW) + 7
+    assert len(crashing.calls) + len(again.calls) == len(whole.calls)
+
+
+def test_the_query_is_embedded_once(client: CountingClient) -> None:
+    embedded: list[str] = []
+
+    def counting(text: str) -> list[float]:
+        embedded.append(text)
+        return encode(text)
+
+    runner = Executor(client, "c", encoders=Encoders.of({"dense": counting}), model=Knowing())
+    fit_feedback(runner, FEW, mode="recall", reads=15, candidates=30, qrels=qrels(), doc_id="_id")
+    assert sorted(embedded) == sorted(FEW)
