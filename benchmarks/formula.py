@@ -1,12 +1,19 @@
 """A formula in the engine against fetching the candidates and rescoring them here with numpy.
 
-Run: `python benchmarks/formula.py [--points 20000 100000] [--repeat 15] [--engines "local mode" edge "edge, indexed"]`
+Run: `python benchmarks/formula.py [--points 20000 100000] [--repeat 15] [--engines "local mode" edge "edge, indexed"]
+[--only rescoring|guards]`
 
 Points, payload and formulas are those of `engines.py`, with the dense vector alone. Both ways return the ten best with their
 whole payload. "Here" means: search the candidates with the payload keys that the formula reads, compute the scores with numpy,
 take the ten best, retrieve them. Calls of all contenders alternate, so that a busy machine slows all alike, and medians are
 compared: a ratio above 1 says that the formula in the engine is the faster. In process there is no network; over one,
 fetching candidates costs more. qdrant-edge compares all vectors here, as local mode does.
+
+A second table (`--only guards`, about a minute) shows what slows a formula down in qdrant-edge. The quick guard that payload
+values are read behind asks whether there is a number; the thorough one also whether there is just one value, which no
+index answers (`qdrant_rerank/careful.py`); and without payload indexes every condition reads the payload. Its times are of the
+formula alone: of the whole query, less the same query with the formula `score()`. There are 2,000 points, so that the search
+around the formula is short.
 """
 
 from __future__ import annotations
@@ -22,7 +29,7 @@ from typing import Any
 import numpy as np
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import Executor, Expression, Formula, Nearest, Query, Scope, Strategy
+from qdrant_rerank import Executor, Expression, Formula, Nearest, Query, Scope, Strategy, score
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.expressions.evaluation import Table, score_points
 
@@ -51,6 +58,7 @@ FORMULAS: Mapping[str, tuple[Expression, list[str]]] = {
     "20 fields without defaults": (SURE, KEYS),
 }
 CANDIDATES = (50, 100, 500)
+GUARDED_POINTS = 2_000
 
 
 def main() -> None:
@@ -59,9 +67,12 @@ def main() -> None:
     parser.add_argument("--points", type=int, nargs="+", default=[20_000, 100_000])
     parser.add_argument("--repeat", type=int, default=15, help="how often each call is timed")
     parser.add_argument("--engines", nargs="+", choices=[LOCAL, EDGE, INDEXED], default=[LOCAL, EDGE, INDEXED])
+    parser.add_argument("--only", choices=["rescoring", "guards"], help="print one table alone")
     chosen = parser.parse_args()
     warnings.simplefilter("ignore", UserWarning)  # local mode's, above 20,000 points
-    for points in chosen.points:
+    if chosen.only != "rescoring":
+        guards(3 * chosen.repeat)
+    for points in chosen.points if chosen.only != "guards" else ():
         with tempfile.TemporaryDirectory() as folder:
             clients = {engine: filled(engine, Path(folder), points) for engine in chosen.engines}
             compare(clients, chosen.repeat, points)
@@ -87,6 +98,42 @@ def compare(clients: Mapping[str, QdrantClient], repeat: int, points: int) -> No
         ["formula", *(f"{engine}: times faster" for engine in clients), *(f"{call}, ms" for call in calls)],
         rows,
     )
+
+
+def guards(repeat: int) -> None:
+    """Time formulas behind the quick guard, behind the thorough one, and without payload indexes."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        clients = {engine: filled(engine, Path(folder), GUARDED_POINTS) for engine in (EDGE, INDEXED)}
+        executors = {"quick": Executor(clients[INDEXED], NAME), "thorough": Executor(clients[INDEXED], NAME)}
+        executors |= {"no indexes": Executor(clients[EDGE], NAME)}
+        executors["thorough"].target().quirks.several_values = True  # as if a list of several values had been met
+        for what in ("6 fields", "20 fields"):  # what has no default is read without a guard
+            for candidates in CANDIDATES:
+                took = alone(executors, FORMULAS[what][0], Nearest("dense", limit=candidates), repeat)
+                slower = [f"{took[name] / took['quick']:.1f}" for name in ("thorough", "no indexes")]
+                rows.append([f"{what}, {candidates} candidates", *slower, *(f"{each:.2f}" for each in took.values())])
+        for client in clients.values():
+            client.close()
+    show(
+        f"A formula behind a thorough guard, and without indexes, over the same behind a quick one, {GUARDED_POINTS:,} points",
+        ["formula", "thorough: times slower", "no indexes: times slower", *(f"{name}, ms" for name in executors)],
+        rows,
+    )
+
+
+def alone(executors: Mapping[str, Executor], expression: Expression, nearest: Nearest, repeat: int) -> dict[str, float]:
+    """Milliseconds that a formula adds to the query, by executor."""
+    formulas = {"with": expression, "without": score()}
+    took = medians(
+        {
+            f"{name} {which}": rescoring_there(executor, Formula(formula).over(nearest))
+            for name, executor in executors.items()
+            for which, formula in formulas.items()
+        },
+        repeat,
+    )
+    return {name: took[f"{name} with"] - took[f"{name} without"] for name in executors}
 
 
 def rescoring_there(executor: Executor, strategy: Strategy) -> Callable[[int], object]:

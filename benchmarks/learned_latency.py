@@ -4,8 +4,10 @@ Run: `python benchmarks/learned_latency.py [--points 5000] [--repeat 40]`
 
 Random points of a fixed seed, with a vector of 64 numbers and eight payload numbers with float indexes, in qdrant-edge.
 A linear model, a small network and LightGBM ensembles read the score and the eight numbers. Each request ranks 100 candidates
-and returns 10. Calls of both ways alternate, so that a busy machine slows them alike; medians and the fastest call are
-printed. Both ways must give the same scores.
+and returns 10. Calls of all ways alternate, so that a busy machine slows them alike; medians and the fastest call are
+printed. All ways must give the same scores. "On the client" is the formula computed with numpy (`Formula(…).on_client()`),
+"fetch and predict" the model itself in Python. Of the trees, the query with `from_model(…, arrays=True)` takes its turns too:
+how many times as long it takes is printed, by the medians.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import lightgbm
@@ -23,7 +26,7 @@ from qdrant_client import models
 from sklearn.linear_model import Ridge
 from sklearn.neural_network import MLPRegressor
 
-from qdrant_rerank import Executor, Expression, Formula, Nearest, Query, Scope, field, score
+from qdrant_rerank import Executor, Expression, Formula, Nearest, Query, Scope, Strategy, field, score
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.learn import budget, from_model
 
@@ -61,12 +64,13 @@ def train(payload: np.ndarray[Any, Any], generator: np.random.Generator) -> dict
     return {name: model.fit(x, y) for name, model in found.items()}
 
 
-def contenders(executor: Executor, model: Any, expression: Expression, query: Query) -> dict[str, Callable[[], list[float]]]:
-    """Both ways to the ten best of 100 candidates, as functions that return their scores."""
+def contenders(
+    executor: Executor, model: Any, expressions: dict[str, Expression], query: Query
+) -> dict[str, Callable[[], list[float]]]:
+    """The ways to the ten best of 100 candidates, as functions that return their scores; the last predicts here."""
     nearest = Nearest(limit=CANDIDATES)
-    strategy = Formula(expression).over(nearest)
 
-    def in_the_query() -> list[float]:
+    def in_the_query(strategy: Strategy) -> list[float]:
         return [point.score for point in executor.retrieve(strategy, query, Scope(limit=K))]
 
     def on_the_client() -> list[float]:
@@ -74,13 +78,16 @@ def contenders(executor: Executor, model: Any, expression: Expression, query: Qu
         x = np.array([[point.score, *((point.payload or {}).get(key, 0.0) for key in KEYS)] for point in found])
         return np.sort(model.predict(x))[::-1][:K].tolist()  # type: ignore[no-any-return]
 
-    return {"in the query": in_the_query, "fetch and predict": on_the_client}
+    strategies: dict[str, Strategy] = {name: Formula(made).over(nearest) for name, made in expressions.items()}
+    strategies["on the client"] = Formula(expressions["in the query"]).over(nearest).on_client()
+    return {name: partial(in_the_query, one) for name, one in strategies.items()} | {"fetch and predict": on_the_client}
 
 
 def measure(ways: dict[str, Callable[[], list[float]]], repeat: int) -> dict[str, list[float]]:
     """Milliseconds of each call, by way, after a first one of each that is checked but not counted."""
-    first, second = (way() for way in ways.values())
-    np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-6)
+    *there, here = (way() for way in ways.values())
+    for found in there:
+        np.testing.assert_allclose(found, here, rtol=1e-5, atol=1e-6)
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeat):
         for name, way in ways.items():
@@ -101,13 +108,35 @@ def main() -> None:
         executor = Executor(client, NAME)
         query = Query(vectors={"": generator.normal(size=SIZE).tolist()})
         print(f"{options.points:,} points, {CANDIDATES} candidates; milliseconds, median (fastest)\n")
-        print("| model | conditions | bytes | estimated | in the query | fetch and predict |\n|---|---|---|---|---|---|")
+        ways = "in the query | on the client | fetch and predict"
+        print(f"| model | conditions | bytes | estimated | {ways} | arrays=True: times as long |")
+        print("|---|---|---|---|---|---|---|---|")
         for name, model in train(payload, generator).items():
-            expression = from_model(model, [score(), *(field(key, default=0.0) for key in KEYS)])
-            size = budget(expression)
-            taken = measure(contenders(executor, model, expression, query), options.repeat)
-            times = " | ".join(f"{statistics.median(ms):.1f} ({min(ms):.1f})" for ms in taken.values())
-            print(f"| {name} | {size.conditions} | {size.bytes:,} | {size.milliseconds:.1f} | {times} |")
+            made = expressions(name, model)
+            size = budget(made["in the query"])
+            taken = measure(contenders(executor, model, made, query), options.repeat)
+            shown = " | ".join(summed_up(taken[way]) for way in ("in the query", "on the client", "fetch and predict"))
+            slower = times_as_long(taken) if "arrays" in taken else "–"
+            print(f"| {name} | {size.conditions} | {size.bytes:,} | {size.milliseconds:.1f} | {shown} | {slower} |")
+
+
+def expressions(name: str, model: Any) -> dict[str, Expression]:
+    """The model as a formula; trees also for payload that may hold arrays."""
+    columns = [score(), *(field(key, default=0.0) for key in KEYS)]
+    found = {"in the query": from_model(model, columns)}
+    if "trees" in name:
+        found["arrays"] = from_model(model, columns, arrays=True, max_conditions=100_000, max_bytes=10_000_000)
+    return found
+
+
+def summed_up(milliseconds: list[float]) -> str:
+    """The median, and the fastest."""
+    return f"{statistics.median(milliseconds):.1f} ({min(milliseconds):.1f})"
+
+
+def times_as_long(taken: dict[str, list[float]]) -> str:
+    """The query for payload with arrays over the query for payload without."""
+    return f"{statistics.median(taken['arrays']) / statistics.median(taken['in the query']):.1f}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """SciFact and the demo's travel guide rescored by each kind of model: what it gains, what it costs, what it blocks.
 
-Run: `python benchmarks/models.py [--data scifact|guide] [--queries 300] [--candidates 20] [--tokens 256] [--concurrent 32]`
+Run: `python benchmarks/models.py [--data scifact|guide] [--queries 300] [--candidates 20] [--tokens 256] [--concurrent 32]`,
+or `python benchmarks/models.py --batching [--repeat 5]`
 
 The candidates of each SciFact test claim (or of each of the guide's 38 questions, over 97 short documents) are the first N of
 dense search with MiniLM, all documents compared. Each model scores (claim, title + text) by itself, one claim after another.
@@ -9,6 +10,8 @@ claims became better and worse, documents per second, and seconds per claim. `be
 themselves would give.
 
 At the end, 32 claims are rescored at the same time by the cross-encoder under asyncio, while a task notes how late it wakes up.
+
+`--batching` compares three ways to have the cross-encoder read 40 abstracts instead (`batching.py`).
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import scifact_data, wheel_models
+from benchmarks.batching import batching
 from qdrant_rerank.models.fastembed import FastembedDense, FastembedLate
 from qdrant_rerank.models.fastembed_cross import FastembedCrossEncoder
 from qdrant_rerank.models.feedback import FeedbackModel
@@ -212,11 +216,17 @@ def main() -> int:
     parser.add_argument("--tokens", type=int, default=256, help="after which texts are cut (late interaction: always 512)")
     parser.add_argument("--concurrent", type=int, default=32, help="claims rescored at the same time; 0 leaves that out")
     parser.add_argument("--only", default="", help="models whose name has this in it")
+    parser.add_argument("--batching", action="store_true", help="compare ways to read texts in batches, and nothing else")
+    parser.add_argument("--repeat", type=int, default=5, help="how often each way of batching is timed")
     options = parser.parse_args()
-    if options.data == "scifact" and (reason := scifact_data.missing()):
+    if (options.batching or options.data == "scifact") and (reason := scifact_data.missing()):
         print(f"skipped: {reason}")
         return 0
     warnings.simplefilter("ignore")
+    if options.batching:
+        data = scifact_data.load()
+        batching([document.text for document in data.documents[:40]], next(iter(data.claims["test"].values())), options.repeat)
+        return 0
     task = prepared(options)
     makers = {name: make for name, make in models(options.tokens).items() if options.only in name}
     before = gains(task, task.candidates)
