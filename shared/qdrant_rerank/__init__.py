@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from .capabilities import Capabilities
+from .client_formula import ClientFormula
 from .errors import (
     BudgetError,
     ClientError,
@@ -80,6 +81,7 @@ __all__ = [
     "BudgetError",
     "Capabilities",
     "ClientError",
+    "ClientFormula",
     "Coefficients",
     "Cost",
     "Encoder",

@@ -19,6 +19,7 @@ from .capabilities import Capabilities
 from .clients import AsyncCalls, AsyncClientLike, Clients
 from .errors import ClientError, PlanWarning
 from .loops import PerLoop
+from .merging import together
 from .models.encoders import AsyncEncoder, Encoders
 from .models.feedback import FeedbackModel, FeedbackModelLike, as_feedback_model
 from .models.fingerprints import encoder_fingerprint
@@ -26,15 +27,17 @@ from .models.scores import ascored, checked
 from .payload import PayloadLike, as_mapping
 from .plan import Plan, planned
 from .query import Fingerprints, Query, Scope, Target
+from .sampling import sampled
 from .schema import Schema, aread_schema, read_schema
-from .steps import Points, QueryVector, Search, Vectors, arun, run, together
+from .steps import Points, QueryVector, Search, Vectors, arun, run
 from .strategies import Strategy
 from .why import Explained, explained
 
 __all__ = ["AsyncExecutor", "Executor"]
 
 _PLANS_KEPT = 64
-_TOLD = ("ignored-by-server", "integer-index", "nested-under-shards")  # warnings that change results, told once a plan is made
+# warnings that change results, told once a plan is made
+_TOLD = ("ignored-by-server", "integer-index", "nested-under-shards", "feature-drift")
 
 
 class _Plans:
@@ -163,7 +166,10 @@ class Executor(_Base):
             PlanError: it doesn't fit; every problem is listed.
         """
         scope = scope or Scope()
-        return self._kept(strategy, scope) or self._made(strategy, scope, self.target())
+        if kept := self._kept(strategy, scope):
+            return kept
+        target = self.target()
+        return self._made(strategy, scope, run(sampled(strategy, target), self))
 
     def target(self) -> Target:
         """The collection's schema and the server's capabilities; read once."""
@@ -223,7 +229,10 @@ class AsyncExecutor(_Base):
     async def plan(self, strategy: Strategy, scope: Scope | None = None) -> Plan:
         """`strategy` checked against the collection. As `Executor.plan`."""
         scope = scope or Scope()
-        return self._kept(strategy, scope) or self._made(strategy, scope, await self.target())
+        if kept := self._kept(strategy, scope):
+            return kept
+        target = await self.target()
+        return self._made(strategy, scope, await arun(sampled(strategy, target), self))
 
     async def target(self) -> Target:
         """The collection's schema and the server's capabilities; read once."""

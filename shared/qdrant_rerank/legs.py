@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -10,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
-from .query import Scope, both
+from .expressions.evaluation import Table
+from .query import Inputs, Scope, both, query_token_counts
 from .schema import Schema
 from .stages import Formula
+from .steps import Points
 from .strategies import Stage
 
-__all__ = ["Scored", "alone", "below", "candidate_scores", "leg_scope"]
+__all__ = ["Scored", "alone", "below", "candidate_scores", "formula_table", "leg_scope"]
 
 
 class Scored(Protocol):
@@ -77,3 +80,16 @@ def candidate_scores(
         if len(found) == 1:
             scores[None] = scores[candidate.name]
     return scores
+
+
+def formula_table(formula: Formula, points: Points, found: Sequence[Iterable[Scored]], inputs: Inputs) -> Table:
+    """What numpy computes a formula from, for these points and what each candidate found; for one query."""
+    ids = [point.id for point in points]
+    return Table(
+        payloads=[point.payload or {} for point in points],
+        ids=ids,
+        scores=candidate_scores(formula, ids, found, inputs.target.schema),
+        features=inputs.features,
+        now=inputs.now or dt.datetime.now(dt.UTC),
+        tokens=query_token_counts((stage.vector for stage in formula.candidates), inputs),
+    )

@@ -42,6 +42,8 @@ def plan(
 def planned(strategy: Strategy, target: Target, scope: Scope | None = None) -> Plan:
     """As `plan`, for a target that knows more than the collection: the models at hand, what was found out while searching."""
     if not isinstance(strategy, Strategy):
+        if isinstance(getattr(strategy, "strategy", None), Strategy):  # a learned ranker, what tune chose
+            raise StrategyError(f"a {type(strategy).__name__} is not a strategy, but has one: pass its .strategy")
         raise StrategyError(f"not a strategy: {strategy!r}; e.g. Nearest(), or Formula(…).over(Nearest(limit=100))")
     scope = scope or Scope()
     resolved = strategy.resolved(target.schema)

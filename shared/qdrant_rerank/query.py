@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qdrant_client import models
 
@@ -14,6 +14,9 @@ from .checks import is_finite, is_whole
 from .payload import PRESETS, AnyMapping
 from .schema import Schema
 from .steps import QueryVector, Vectors
+
+if TYPE_CHECKING:
+    from .sampling import Sample
 
 __all__ = [
     "Fingerprints",
@@ -113,9 +116,11 @@ class Quirks:
 
     Attributes:
         several_values: whether points hold lists of several values under keys that formulas read.
+        samples: payloads of random points, by what learned formulas read of them.
     """
 
     several_values: bool = False
+    samples: dict[tuple[str, ...], Sample] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

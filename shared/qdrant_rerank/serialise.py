@@ -19,6 +19,7 @@ from typing import Any, Final, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from . import stages
+from .client_formula import ClientFormula
 from .errors import FormatError, StrategyError, did_you_mean
 from .expressions import nodes
 from .expressions.nodes import Constant, Expression
@@ -27,6 +28,7 @@ from .feedback import FeedbackLeg, RelevanceFeedback
 from .jsonlines import line_of
 from .rescore import Rescore
 from .strategies import Stage, Strategy
+from .trained import Trained, TrainedFeature
 
 __all__ = ["from_json", "load", "save", "to_json"]
 
@@ -35,6 +37,7 @@ _STAGES: Final[Mapping[str, type[Any]]] = {
     "fusion": stages.Fusion,
     "formula": stages.Formula,
     "mmr": stages.Mmr,
+    "client_formula": ClientFormula,
     "rescore": Rescore,
     "relevance_feedback": RelevanceFeedback,
     "feedback_leg": FeedbackLeg,
@@ -68,7 +71,11 @@ _NODES: Final[Mapping[str, type[Any]]] = {
     "geo_distance": nodes.GeoDistance,
     "raw": nodes.Raw,
 }
-_KIND_OF: Final[Mapping[type[Any], str]] = {cls: kind for kind, cls in [*_STAGES.items(), *_NODES.items()]}
+_TRAINED: Final[Mapping[str, type[Any]]] = {"trained": Trained}
+_TRAINED_FEATURES: Final[Mapping[str, type[Any]]] = {"trained_feature": TrainedFeature}
+_KIND_OF: Final[Mapping[type[Any], str]] = {
+    cls: kind for kinds in (_STAGES, _NODES, _TRAINED, _TRAINED_FEATURES) for kind, cls in kinds.items()
+}
 
 _NOT_LEAVES: Final[tuple[Any, ...]] = (
     Expression,
@@ -76,8 +83,11 @@ _NOT_LEAVES: Final[tuple[Any, ...]] = (
     Strategy | None,
     Stage,
     Stage | None,
+    stages.Formula,
     tuple[Expression, ...],
     tuple[Stage, ...],
+    Trained | None,
+    tuple[TrainedFeature, ...],
 )
 _RANKER: Final = "learned_ranker"
 Path_ = tuple[str | int, ...]
@@ -203,8 +213,10 @@ def _decode(value: Any, path: Path_, kinds: Mapping[str, type[Any]], what: str) 
 def _argument(hint: Any, value: Any, path: Path_) -> Any:
     if hint in (Expression, Expression | None):
         return _expression(value, path)
-    if hint in (Strategy | None, Stage, Stage | None):
+    if hint in (Strategy | None, Stage, Stage | None, stages.Formula):
         return _strategy(value, path)
+    if hint == Trained | None:
+        return _decode(value, path, _TRAINED, "record of training")
     if _is_leaf(hint):
         try:
             return _adapter(hint).validate_json(json.dumps(value), strict=True)  # strict: true is no 1, "5" no 5
@@ -214,8 +226,13 @@ def _argument(hint: Any, value: Any, path: Path_) -> Any:
             raise _Misfit((*path, *_leading(value, first["loc"])), f"{first['msg']}, got {got}") from None
     if not isinstance(value, list):
         raise _Misfit(path, f"expected a list, got {json.dumps(value)}")
-    item = _expression if hint == tuple[Expression, ...] else _strategy
-    return tuple(item(each, (*path, number)) for number, each in enumerate(value))
+    return tuple(_item(hint, each, (*path, number)) for number, each in enumerate(value))
+
+
+def _item(hint: Any, value: Any, path: Path_) -> Any:
+    if hint == tuple[TrainedFeature, ...]:
+        return _decode(value, path, _TRAINED_FEATURES, "trained feature")
+    return _expression(value, path) if hint == tuple[Expression, ...] else _strategy(value, path)
 
 
 def _leading(value: Any, location: Iterable[Any]) -> Iterator[str | int]:

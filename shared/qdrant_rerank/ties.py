@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .query import Scope
     from .steps import Points
 
-__all__ = ["SPARE", "settled", "widened"]
+__all__ = ["SPARE", "by_id", "settled", "widened"]
 
 SPARE: Final = 32
 """How many more points are fetched, so that those that tie with the last one are among them."""
@@ -37,7 +37,7 @@ def settled(points: Points, scope: Scope) -> Points:
     if len(points) == cut + SPARE and points[cut - 1].score == points[-1].score:
         message = f"more than {SPARE} points have the same score as the last result: it is open which of them are returned"
         warnings.warn(PlanWarning(message), stacklevel=2)
-    ordered = [point for _, ties in groupby(points, key=_score) for point in sorted(ties, key=_by_id)]
+    ordered = [point for _, ties in groupby(points, key=_score) for point in sorted(ties, key=by_id)]
     return ordered[scope.offset or 0 : cut]
 
 
@@ -46,5 +46,6 @@ def _score(point: Any) -> float:
     return score
 
 
-def _by_id(point: Any) -> tuple[bool, Any]:
+def by_id(point: Any) -> tuple[bool, Any]:
+    """What points of equal score are ordered by: numbers before UUIDs."""
     return isinstance(point.id, str), point.id

@@ -6,7 +6,6 @@ computed here with numpy from the legs' scores and the payload. They sum to the 
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,16 +14,17 @@ import numpy as np
 
 from .blending import summands
 from .careful import searched
+from .client_formula import ClientFormula
 from .errors import StrategyError
-from .expressions.evaluation import Table, evaluate
+from .expressions.evaluation import evaluate
 from .expressions.nodes import Expression, Sigmoid, Sum
 from .feedback.rounds import Rounds, steered, trimmed
 from .feedback.strategy import RelevanceFeedback
 from .feedback.summing import summed
 from .fusing import fused_terms
-from .legs import below, candidate_scores, leg_scope
+from .legs import below, formula_table, leg_scope
 from .plan import Plan
-from .query import Inputs, Query, Scope, query_token_counts
+from .query import Inputs, Query, Scope
 from .reasons import Explained, LegHit, ResultReason, Term
 from .rescore import Rescore
 from .results import notes_of
@@ -48,10 +48,12 @@ def explained(plan: Plan, query: Query) -> Flow[Explained]:
         return (yield from _rescored(root, plan, query))
     if isinstance(root, RelevanceFeedback):
         return (yield from _steered(root, plan, query))
+    if isinstance(root, ClientFormula):
+        return (yield from _computed_here(root, plan, query))
     if not isinstance(root, Stage):
         raise StrategyError(
-            "only strategies that Qdrant runs alone, Rescore over them and RelevanceFeedback can be explained result by "
-            f"result, not {root!r}"
+            "only strategies that Qdrant runs alone, formulas on the client, Rescore over them and RelevanceFeedback can be "
+            f"explained result by result, not {root!r}"
         )
     if scope.group_by is not None:
         raise StrategyError("results of a group query can't be explained: leave out group_by")
@@ -65,9 +67,21 @@ def explained(plan: Plan, query: Query) -> Flow[Explained]:
     points, *found = yield from searched(requests, scope, plan.target)
     points = settled(points, scope)
     reasons = tuple(_reasons(root, points, legs, found, inputs, scope))
-    if scope.with_payload is not True:
-        points = [point.model_copy(update={"payload": selected(point.payload, scope.with_payload)}) for point in points]
-    return Explained(points, reasons)
+    return Explained(_as_asked(points, scope), reasons)
+
+
+def _as_asked(points: Points, scope: Scope) -> Points:
+    """Points with what the call wants of the payload; all of it came along for the terms."""
+    if scope.with_payload is True:
+        return points
+    return [point.model_copy(update={"payload": selected(point.payload, scope.with_payload)}) for point in points]
+
+
+def _computed_here(root: ClientFormula, plan: Plan, query: Query) -> Flow[Explained]:
+    """The results of a formula on the client: what it computes them from is there anyway."""
+    points, found, inputs = yield from root.computed(query, replace(plan.scope, with_payload=True), plan.target)
+    reasons = tuple(_reasons(root.formula, points, root.formula.candidates, found, inputs, plan.scope))
+    return Explained(_as_asked(points, plan.scope), reasons)
 
 
 def _rescored(root: Rescore, plan: Plan, query: Query) -> Flow[Explained]:
@@ -174,17 +188,5 @@ def _formula_terms(
     if isinstance(expression, Sigmoid):
         expression, link = expression.operand, "sigmoid"
     summands: tuple[Expression, ...] = expression.terms if isinstance(expression, Sum) else (expression,)
-    table = _table(formula, points, found, inputs)
+    table = formula_table(formula, points, found, inputs)
     return [(repr(summand), evaluate(summand, table)) for summand in summands], link
-
-
-def _table(formula: Formula, points: Points, found: Sequence[Points], inputs: Inputs) -> Table:
-    ids = [point.id for point in points]
-    return Table(
-        payloads=[point.payload or {} for point in points],
-        ids=ids,
-        scores=candidate_scores(formula, ids, found, inputs.target.schema),
-        features=inputs.features,
-        now=inputs.now or dt.datetime.now(dt.UTC),
-        tokens=query_token_counts((stage.vector for stage in formula.candidates), inputs),
-    )

@@ -27,7 +27,7 @@ from qdrant_rerank import (
     score,
 )
 from qdrant_rerank.vectors import checked_vector
-from tests.support import COLLECTION, bm25, dense, encoders, refused, script, target
+from tests.support import COLLECTION, bm25, dense, encoders, ranking, refused, script, target
 
 DENSE = VectorInfo("dense", 3, models.Distance.COSINE)
 MULTI = VectorInfo("multi", 3, models.Distance.COSINE)
@@ -215,7 +215,7 @@ def test_numpy_numbers_are_request_time_values(executor: Executor) -> None:
     strategy: Callable[[Any], Any] = lambda value: executor.retrieve(  # noqa: E731
         Formula(score() + given("budget")).over(OVER), Query("fox", features={"budget": value})
     )
-    assert [point.score for point in strategy(np.float32(2))] == [point.score for point in strategy(2)]
+    assert ranking(strategy(np.float32(2))) == ranking(strategy(2))
 
 
 def test_the_toy_has_an_encoder_for_each_vector() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,14 +18,17 @@ def test_every_block_is_run() -> None:
     assert untested(PAGE) == 0
 
 
-def test_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_runs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     pytest.importorskip("sklearn", reason="needs scikit-learn")
-    scope: dict[str, Any] = worlds.core()
+    scope: dict[str, Any] = worlds.core() | {"folder": tmp_path}
     exec(compile(blocks(PAGE)["learned"], PAGE, "exec"), scope)
 
     assert all(0 < point.score < 1 for point in scope["points"])
     assert scope["size"].conditions > 20
-    assert "sigmoid(" in capsys.readouterr().out
+    assert len(scope["here"]) == 3
+    out = capsys.readouterr().out
+    assert "sigmoid(" in out
+    assert "reads 'stars', but no point of 'guide' has a number there" in out
 
 
 def test_the_page_states_the_budget() -> None:

@@ -92,6 +92,7 @@ def test_candidates_of_queries_show_drift_of_scores_and_of_what_users_send(ranke
     assert same.is_stable
     assert same.left_out == ()
     assert same.compared == "candidates"
+    assert "not compared" not in str(same)
     fond = Topics([replace(topic, features={"tastes": {"war": 5.0}}) for topic in asked()])
     moved = drift(executor, ranker, topics=fond)
     assert of(moved, "taste").verdict == "far"

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from qdrant_rerank import FitError, StrategyError, field, given, model, score
+from qdrant_rerank.expressions.nodes import Constant
 from qdrant_rerank.learn import Category, Feature, FeatureLike, formula_from_model, from_model
+from qdrant_rerank.learn.gates import gate
 
 from . import worlds
 
@@ -177,7 +179,30 @@ def test_a_formula_over_the_budget_is_refused_with_what_is_over_and_what_to_do()
         from_model(forest, AB, max_bytes=1000)
     with pytest.raises(FitError, match=r"conditions where 50 are allowed and [\d,]+ bytes where 1,000 are allowed"):
         formula_from_model(forest, AB, max_conditions=50, max_bytes=1000)
+    with pytest.raises(
+        FitError, match=r"has about \d+\.\d ms where 0.1 are allowed \(.*max_milliseconds=, or have it computed"
+    ):
+        from_model(forest, AB, max_milliseconds=0.1)
     assert formula_from_model(forest, AB, max_conditions=None, max_bytes=None).expression == from_model(forest, AB)
+    assert from_model(forest, AB, max_milliseconds=50.0) == from_model(forest, AB, max_conditions=1, on_client=True)
+
+
+def test_a_forest_far_over_the_budget_is_refused_before_its_formula_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    forest = ensemble.RandomForestRegressor(400, random_state=0).fit(X, Y)
+    made: list[object] = []
+
+    def noted(*arguments: Any) -> Any:
+        made.append(arguments)
+        return gate(*arguments)
+
+    monkeypatch.setattr("qdrant_rerank.learn.trees.gate", noted)
+    says = r"has [\d,]+ splits in 400 trees, which make a formula of more than [\d,]+ bytes where 300,000 are allowed: fit"
+    with pytest.raises(FitError, match=says):
+        from_model(forest, AB)
+    assert not made
+    decided = from_model(forest, [1.0, 2.0])  # nothing is left to ask
+    assert isinstance(decided, Constant)
+    assert decided.value == pytest.approx(float(forest.predict([[1.0, 2.0]])[0]))
 
 
 def test_learning_imports_none_of_the_libraries_it_reads() -> None:

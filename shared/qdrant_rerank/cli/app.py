@@ -10,6 +10,7 @@ from .. import __version__
 from .calibrate import calibrate
 from .compare import compare
 from .demo import demo
+from .drift import drift
 from .evaluate import evaluate
 from .explain import explain
 from .features import features
@@ -28,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,  # errors are reported by `failures.reported`, and never with local variables
 )
-COMMANDS = demo, index, search, explain, evaluate, compare, tune, features, fit, calibrate
+COMMANDS = demo, index, search, explain, evaluate, compare, tune, features, fit, drift, calibrate
 for command in COMMANDS:
     app.command(help=help_text(command.__doc__))(command)
 

@@ -31,6 +31,7 @@ class Choice:
     limit: int | None = None
     dense_vector: str | None = None
     sparse_vector: str | None = None
+    unchecked: bool = False
 
     def strategy(self, schema: Schema) -> Strategy:
         """The strategy, with names that aren't given taken from the schema.
@@ -42,7 +43,7 @@ class Choice:
         """
         self._check()
         if self.file is not None:
-            return load(self.file)
+            return self._loaded(self.file)
         base = self._base(schema)
         if self.rescore is not None:
             base = Nearest(self.rescore).over(self._candidates(base))
@@ -51,11 +52,21 @@ class Choice:
         self._check_effect(base)
         return base
 
+    def _loaded(self, file: Path) -> Strategy:
+        found = load(file)
+        if not self.unchecked:
+            return found
+        if not isinstance(found, Formula) or found.trained is None:
+            raise CommandError(f"--unchecked is for learned formulas, and {file} holds none")
+        return found.unchecked()
+
     def _candidates(self, stage: Stage) -> Stage:
         return replace(stage, limit=self.limit)  # the outermost stage has none: there -k decides
 
     def _check(self) -> None:
         given = [name for name, value in self._flags().items() if value is not None and value is not False]
+        if self.unchecked and self.file is None:
+            raise CommandError("--unchecked is for the learned formula in a file: add --strategy FILE")
         if self.file is not None and given:
             raise CommandError(f"--strategy excludes {', '.join(given)}: write that into the file")
         if self.hybrid and self.formula is not None:

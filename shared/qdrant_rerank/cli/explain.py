@@ -38,6 +38,7 @@ def explain(
     prefer_grpc: o.GrpcOption = False,
     collection: o.CollectionOption = None,
     strategy: o.StrategyOption = None,
+    unchecked: o.UncheckedOption = False,
     hybrid: o.HybridOption = False,
     fusion: o.FusionOption = None,
     formula: o.FormulaOption = None,
@@ -76,7 +77,7 @@ def explain(
 
     $ qdrant-rerank explain --edge ./db --strategy rated.json --query "bike on the night train"
     """
-    choice = Choice(strategy, formula, hybrid, fusion, mmr, rescore, using, limit, dense_vector, sparse_vector)
+    choice = Choice(strategy, formula, hybrid, fusion, mmr, rescore, using, limit, dense_vector, sparse_vector, unchecked)
     scope = Scope(limit=k, filter=filter_of(filter))
     with connected(Where(path, url, prefer_grpc, edge).settled()) as client:
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}

@@ -103,6 +103,7 @@ def _option_for(message: str) -> str:
         "features={": "--features '{\"NAME\": …}'",
         "Rescore reads": "--rerank-limit N says how many the model reads",
         "payload=PayloadMapping(": "--text-key KEYS",
+        "Formula.load(path, checked=False)": "--unchecked",
     }
     found = [option for written, option in options.items() if written in message]
     return f"\non the command line: {', '.join(found)}" if found else ""
@@ -126,7 +127,12 @@ def _grpc_message(error: Exception) -> str | None:
 def _plain_warnings() -> Generator[None, None, None]:
     """Warnings for users on one line each, without file and line of our code."""
 
+    shown: set[str] = set()
+
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        if str(message) in shown:  # commands plan before they search, and both tell
+            return
+        shown.add(str(message))
         errors_console().print(Text.assemble(("warning: ", "bold yellow"), (str(message), "yellow")))
 
     with warnings.catch_warnings():

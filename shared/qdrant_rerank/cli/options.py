@@ -30,6 +30,7 @@ __all__ = [
     "StrategyOption",
     "TextKeyOption",
     "ThresholdOption",
+    "UncheckedOption",
     "UrlOption",
     "UsingOption",
 ]
@@ -91,6 +92,15 @@ StrategyOption: TypeAlias = Annotated[
         metavar="FILE",
         rich_help_panel=_HOW,
         help="A strategy in a JSON file, as explain --save writes it. Of this group only --features goes with it.",
+    ),
+]
+UncheckedOption: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--unchecked",
+        metavar="",
+        rich_help_panel=_HOW,
+        help="Run the learned formula in --strategy even on a collection that lacks what it was trained on.",
     ),
 ]
 HybridOption: TypeAlias = Annotated[

@@ -37,6 +37,7 @@ def search(
     prefer_grpc: o.GrpcOption = False,
     collection: o.CollectionOption = None,
     strategy: o.StrategyOption = None,
+    unchecked: o.UncheckedOption = False,
     hybrid: o.HybridOption = False,
     fusion: o.FusionOption = None,
     formula: o.FormulaOption = None,
@@ -93,7 +94,7 @@ def search(
     Which model made a collection's vectors is remembered in the collection by index. For collections made otherwise,
     or on servers before 1.16, say it: --dense sentence-transformers/all-MiniLM-L6-v2, --sparse bm25.
     """
-    choice = Choice(strategy, formula, hybrid, fusion, mmr, rescore, using, limit, dense_vector, sparse_vector)
+    choice = Choice(strategy, formula, hybrid, fusion, mmr, rescore, using, limit, dense_vector, sparse_vector, unchecked)
     keys, shown = listed(text_key), listed(show)
     reranking = Reranking(rerank, rerank_limit, blend, on_error, tuple(keys))
     wants_reasons = explain or why is not None or picture is not None

@@ -7,6 +7,7 @@ from typing import Final
 
 from qdrant_client import models
 
+from ..client_formula import ComputedHere
 from ..errors import StrategyError
 from ..expressions.build import when
 from ..expressions.inspect import PayloadKey, payload_keys
@@ -46,7 +47,7 @@ def requirements(strategy: Strategy) -> dict[str, models.PayloadSchemaType]:
 
 
 def _keys(stage: Stage) -> Iterator[PayloadKey]:
-    if isinstance(stage, Formula):
+    if isinstance(stage, Formula) and not isinstance(stage, ComputedHere):  # which reads what was fetched
         yield from payload_keys(stage.expression)
     if stage.filter is not None:
         yield from payload_keys(when(stage.filter))

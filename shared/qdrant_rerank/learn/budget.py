@@ -15,10 +15,21 @@ from ..expressions.lowering import Candidate, Lowering, lower
 from ..expressions.nodes import Expression, QueryTokens
 from ..lint import extent
 
-__all__ = ["MAX_BYTES", "MAX_CONDITIONS", "Budget", "budget", "check_budget"]
+__all__ = ["MAX_BYTES", "MAX_CONDITIONS", "ON_CLIENT", "WAYS_OUT", "Budget", "budget", "check_budget"]
 
 MAX_CONDITIONS: Final = 1500
+"""How many conditions a formula made of a model may have, unless one says otherwise."""
 MAX_BYTES: Final = 300_000
+"""How many bytes a formula made of a model may have as JSON, likewise."""
+ON_CLIENT: Final = (
+    "or have it computed on the client, over the fetched candidates: Formula(from_model(…, on_client=True)).over(…).on_client()"
+)
+"""The way out for models that are too large to be sent."""
+WAYS_OUT: Final = (
+    "fit fewer trees or leaves (100 trees of 8 leaves are a good size) or fewer hidden units, allow more with max_conditions=, "
+    f"max_bytes= and max_milliseconds=, {ON_CLIENT}"
+)
+"""What to do about a formula over the budget."""
 _SERVER: Final = Capabilities((1, 20, 0))
 
 # Milliseconds for 100 candidates, fitted to ensembles of 10 to 100 trees, linear models and networks on the embedded engine
@@ -59,7 +70,9 @@ def budget(expression: Expression, capabilities: Capabilities = _SERVER) -> Budg
     return Budget(counted.conditions, size.nodes, length, size.json_depth, milliseconds)
 
 
-def check_budget(expression: Expression, max_conditions: int | None, max_bytes: int | None) -> None:
+def check_budget(
+    expression: Expression, max_conditions: int | None, max_bytes: int | None, max_milliseconds: float | None = None
+) -> None:
     """Refuse a formula that is larger than the budget.
 
     Raises:
@@ -71,11 +84,11 @@ def check_budget(expression: Expression, max_conditions: int | None, max_bytes: 
         over.append(f"{size.conditions:,} conditions where {max_conditions:,} are allowed")
     if max_bytes is not None and size.bytes > max_bytes:
         over.append(f"{size.bytes:,} bytes where {max_bytes:,} are allowed")
+    if max_milliseconds is not None and size.milliseconds > max_milliseconds:
+        over.append(f"about {size.milliseconds:.1f} ms where {max_milliseconds:g} are allowed")
     if over:
         raise FitError(
-            f"the formula has {' and '.join(over)} (about {size.milliseconds:.0f} ms for 100 candidates): fit fewer trees or "
-            "leaves (100 trees of 8 leaves are a good size) or fewer hidden units, allow more with max_conditions= and "
-            "max_bytes=, or fetch the candidates and let the model score them on the client"
+            f"the formula has {' and '.join(over)} (about {size.milliseconds:.0f} ms for 100 candidates): {WAYS_OUT}"
         )
 
 

@@ -194,10 +194,14 @@ class Columns(Sequence[Column]):
     Attributes:
         each: the columns.
         arrays: whether payload keys may hold arrays of several values, which count as missing.
+        on_client: whether the expression is for a formula on the client, which may be deeper than a server takes.
+        max_bytes: how large it may be: what certainly is larger isn't worth making; None for any size.
     """
 
     each: tuple[Column, ...]
     arrays: bool = False
+    on_client: bool = False
+    max_bytes: int | None = None
 
     @overload
     def __getitem__(self, index: int) -> Column: ...

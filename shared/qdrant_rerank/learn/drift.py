@@ -1,14 +1,11 @@
-"""Whether a collection's values have moved away from those that a ranker was trained on.
+"""Whether a collection's values have moved away from those that a ranker was trained on, in detail.
 
-The population stability index of a feature is `Σ (now − then) · ln(now / then)` over the shares of the bins that held a tenth
-each in training (Siddiqi, "Credit Risk Scorecards", 2006; a symmetric Kullback-Leibler divergence). By custom, below 0.1
-nothing has happened, from 0.25 on the model should be fitted again.
+Plans look at a sample of the collection by themselves (`sampling.py`); here is all that there is to know, of candidates too.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
@@ -21,8 +18,10 @@ from ..evaluate.plain import Plain
 from ..evaluate.topics import Topics
 from ..executor import Executor
 from ..expressions.evaluation import Table
+from ..merging import together
 from ..query import Scope
-from ..steps import run, together
+from ..steps import run
+from ..trained import FAR, MOVED, by_chance, psi, shift
 from .feature_log import Reference
 from .features import Category, Feature
 from .log_columns import computed, is_payload_only, lacking, selector
@@ -34,9 +33,6 @@ from .solving import Array
 __all__ = ["Drift", "FeatureDrift", "check_fields", "drift", "psi"]
 
 Verdict: TypeAlias = Literal["stable", "moved", "far", "gone"]
-MOVED: Final = 0.1
-FAR: Final = 0.25
-_LEAST_SHARE: Final = 1e-4
 _SAID: Final[Mapping[str, str]] = {
     "stable": "as in training",
     "moved": "has moved: look at it",
@@ -54,6 +50,7 @@ class FeatureDrift(Plain):
         psi: the population stability index.
         missing: share of points that lack a payload key that it reads, now.
         missing_then: the same in training.
+        by_chance: the index that as many values of the same distribution exceed once in a hundred times.
         verdict: `stable` below 0.1, `moved` below 0.25, `far` from there on; `gone` if no point has its payload key.
     """
 
@@ -62,10 +59,16 @@ class FeatureDrift(Plain):
     missing: float
     missing_then: float
     verdict: Verdict
+    by_chance: float = 0.0
+
+    @property
+    def said(self) -> str:
+        """The verdict in words."""
+        return _SAID[self.verdict]
 
     def __str__(self) -> str:
         lack = f", {self.missing:.0%} lack it ({self.missing_then:.0%} then)" if self.missing != self.missing_then else ""
-        return f"{self.name!r} {_SAID[self.verdict]} (PSI {self.psi:.3f}{lack})"
+        return f"{self.name!r} {self.said} (PSI {self.psi:.3f}{lack})"
 
 
 @dataclass(frozen=True)
@@ -94,12 +97,6 @@ class Drift(Plain):
         if self.left_out:
             lines.append(f"not compared (give topics=): {', '.join(map(repr, self.left_out))}")
         return "\n".join([f"{self.points} {self.compared}", *lines])
-
-
-def psi(then: Sequence[float], now: Sequence[float]) -> float:
-    """The population stability index of two lists of shares; empty bins count as 0.0001."""
-    pairs = ((max(one, _LEAST_SHARE), max(two, _LEAST_SHARE)) for one, two in zip(then, now, strict=True))
-    return sum((two - one) * math.log(two / one) for one, two in pairs)
 
 
 def drift(
@@ -137,7 +134,7 @@ def drift(
     values = np.concatenate([computed(features, table) for table in tables if len(table)])
     payloads = tables[0].payloads if topics is None else None
     judged = [
-        _judged(name, then[name], values[:, number], _missing(feature, values[:, number], payloads))
+        _judged(name, feature, then[name], values[:, number], _missing(feature, values[:, number], payloads))
         for number, (name, feature) in enumerate(features.items())
     ]
     judged.sort(key=lambda one: (one.verdict != "gone", -one.psi))
@@ -173,12 +170,12 @@ def _missing(feature: Feature | Category, values: Array, payloads: Sequence[Mapp
     return float(np.isnan(values).mean()) if payloads is None else lacking(feature, payloads)
 
 
-def _judged(name: str, then: Reference, values: Array, missing: float) -> FeatureDrift:
-    index = psi(then.shares, then.shares_of(values))
+def _judged(name: str, feature: Feature | Category, then: Reference, values: Array, missing: float) -> FeatureDrift:
+    index = shift(then, values, missing, isinstance(feature, Category) or feature.missing == "nan")
     verdict: Verdict = "stable" if index < MOVED else "moved" if index < FAR else "far"
     if missing == 1.0 > then.missing:
         verdict = "gone"
-    return FeatureDrift(name, index, missing, then.missing, verdict)
+    return FeatureDrift(name, index, missing, then.missing, verdict, by_chance(then, len(values)))
 
 
 def _stored(executor: Executor, features: Mapping[str, Feature | Category], sample: int) -> Table:

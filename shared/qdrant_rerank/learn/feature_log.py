@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,49 +16,10 @@ from numpy.typing import NDArray
 from ..errors import FitError, StrategyError
 from ..evaluate.plain import Plain, frame
 from ..strategies import Stage
+from ..trained import Reference
 from .features import Category, Feature
 
 __all__ = ["FeatureLog", "LogCoverage", "Reference"]
-
-BINS: Final = 10
-
-
-@dataclass(frozen=True)
-class Reference(Plain):
-    """How a feature was distributed when it was logged, for telling later whether it has moved.
-
-    Attributes:
-        edges: rising bounds between bins; values at a bound belong to the bin below it.
-        shares: of each bin (one more than `edges`); they sum to 1.
-        missing: share of the values that were NaN, or of points that lack a payload key that the feature reads.
-    """
-
-    edges: tuple[float, ...]
-    shares: tuple[float, ...]
-    missing: float = 0.0
-
-    @classmethod
-    def of(cls, values: NDArray[np.float64], missing: float = 0.0, weights: NDArray[np.float64] | None = None) -> Reference:
-        """The distribution of `values`, in ten bins of about equal share (fewer where values repeat)."""
-        known = ~np.isnan(values)
-        kept = values[known]
-        if not len(kept):
-            return cls((), (1.0,), missing)
-        inner = np.unique(np.quantile(kept, np.linspace(0, 1, BINS + 1)[1:-1], method="lower"))
-        edges = tuple(inner[inner < kept.max()].tolist())
-        return cls(edges, cls._shares(kept, edges, None if weights is None else weights[known]), missing)
-
-    def shares_of(self, values: NDArray[np.float64]) -> tuple[float, ...]:
-        """The share of other values in each of these bins."""
-        kept = values[~np.isnan(values)]
-        return self._shares(kept, self.edges, None) if len(kept) else tuple(0.0 for _ in self.shares)
-
-    @staticmethod
-    def _shares(
-        values: NDArray[np.float64], edges: tuple[float, ...], weights: NDArray[np.float64] | None
-    ) -> tuple[float, ...]:
-        counts = np.bincount(np.searchsorted(np.array(edges), values, side="left"), weights, minlength=len(edges) + 1)
-        return tuple((counts / counts.sum()).tolist())
 
 
 @dataclass(frozen=True)

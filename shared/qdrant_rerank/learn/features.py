@@ -86,6 +86,7 @@ class Category:
 
 
 FeatureLike: TypeAlias = "Feature | Category | ExpressionLike"
+"""What is taken for a column of a model."""
 Features: TypeAlias = "Mapping[str, FeatureLike] | Sequence[FeatureLike]"
 """The columns of a model: by the model's names for them, or in the model's order."""
 

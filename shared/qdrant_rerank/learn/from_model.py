@@ -35,6 +35,8 @@ def from_model(
     arrays: bool = False,
     max_conditions: int | None = MAX_CONDITIONS,
     max_bytes: int | None = MAX_BYTES,
+    max_milliseconds: float | None = None,
+    on_client: bool = False,
 ) -> Expression:
     """The expression that computes the model's predictions from the payload, the candidates' scores and the query's values.
 
@@ -49,16 +51,21 @@ def from_model(
             condition holds for an array if it holds for any of its values.
         max_conditions: how many conditions the formula may have; None for any number.
         max_bytes: how large it may be as JSON; None for any size.
+        max_milliseconds: how long `budget` expects a request for 100 candidates to take at most; None for any time.
+        on_client: whether it is for `Formula(…).over(…).on_client()`, which computes it here with numpy over the candidates
+            that Qdrant finds: then it may be of any size, and trees may be deeper than a server takes.
 
     Raises:
         StrategyError: the features aren't the model's columns, or the model is of a kind that a formula can't be.
         FitError: the formula is larger than the budget.
     """
     names, count = _columns_of(model)
-    columns = Columns(tuple(Column(name, feature) for name, feature in as_features(features, names, count).items()), arrays)
+    each = tuple(Column(name, feature) for name, feature in as_features(features, names, count).items())
+    columns = Columns(each, arrays, on_client, None if on_client else max_bytes)
     model, columns = through(model, columns)
     expression = _importer(model)(_booster(model), columns)
-    check_budget(expression, max_conditions, max_bytes)
+    if not on_client:
+        check_budget(expression, max_conditions, max_bytes, max_milliseconds)
     return expression
 
 
@@ -69,9 +76,20 @@ def formula_from_model(
     arrays: bool = False,
     max_conditions: int | None = MAX_CONDITIONS,
     max_bytes: int | None = MAX_BYTES,
+    max_milliseconds: float | None = None,
+    on_client: bool = False,
 ) -> Formula:
     """`Formula(from_model(…))`: `formula_from_model(model, features).over(Nearest("dense", limit=100))`."""
-    return Formula(from_model(model, features, arrays=arrays, max_conditions=max_conditions, max_bytes=max_bytes))
+    made = from_model(
+        model,
+        features,
+        arrays=arrays,
+        max_conditions=max_conditions,
+        max_bytes=max_bytes,
+        max_milliseconds=max_milliseconds,
+        on_client=on_client,
+    )
+    return Formula(made)
 
 
 def _library(kind: type) -> str:

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from qdrant_client.local.payload_value_extractor import value_by_key
 
 from ..errors import StrategyError
 from ..expressions import columns
 from ..expressions.evaluation import Table, evaluate
 from ..expressions.inspect import candidate_scores, payload_keys, placeholder_features, walk
 from ..expressions.nodes import Constant, Field, Now, Raw
+from ..trained import lacking as lacking_keys
 from .features import Category, Feature, FeatureLike, Features
 
 __all__ = ["computed", "featured", "is_payload_only", "keys_of", "lacking", "selector"]
@@ -58,26 +58,10 @@ def computed(features: Known, table: Table) -> NDArray[np.float64]:
 
 def _column(feature: Feature | Category, table: Table) -> NDArray[np.float64]:
     if isinstance(feature, Category):
-        return np.array([_code(feature, payload) for payload in table.payloads], dtype=np.float64)
+        return columns.codes(feature.key, feature.values, table.payloads)
     if feature.missing == "nan" and isinstance(feature.expression, Field):
         return columns.numbers(feature.expression.key, table.payloads)
     return evaluate(feature.expression, table)
-
-
-def _code(feature: Category, payload: Mapping[str, Any]) -> float:
-    """The category's number; NaN for none, several and those that aren't listed."""
-    found = value_by_key(dict(payload), feature.key)
-    value = found[0] if found is not None and len(found) == 1 else None
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return np.nan
-    if feature.values is None:
-        if isinstance(value, str):
-            raise StrategyError(
-                f"the category {feature.key!r} holds text ({value!r}), which a log writes as a number: "
-                f"list the values, Category({feature.key!r}, [{value!r}, …])"
-            )
-        return float(value)
-    return float(feature.values.index(value)) if value in feature.values else np.nan
 
 
 def keys_of(features: Known) -> list[str]:
@@ -109,11 +93,4 @@ def is_payload_only(feature: Feature | Category) -> bool:
 
 def lacking(feature: Feature | Category, payloads: Sequence[Mapping[str, Any]]) -> float:
     """The share of points that lack a payload key that the feature reads; 0 without points."""
-    keys = keys_of({"": feature})
-    lack = [any(_is_empty(payload, key) for key in keys) for payload in payloads]
-    return float(np.mean(lack)) if lack else 0.0
-
-
-def _is_empty(payload: Mapping[str, Any], key: str) -> bool:
-    found = value_by_key(dict(payload), key)
-    return not found or all(value is None for value in found)
+    return lacking_keys(keys_of({"": feature}), payloads)

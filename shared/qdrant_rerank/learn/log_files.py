@@ -226,7 +226,7 @@ def _read_parquet(path: Where) -> tuple[dict[str, Any], list[TopicRows]]:
 
 def _reference(value: Any, path: Where) -> Reference:
     try:
-        return Reference(tuple(value["edges"]), tuple(value["shares"]), float(value["missing"]))
+        return Reference(tuple(value["edges"]), tuple(value["shares"]), float(value["missing"]), int(value.get("size", 0)))
     except (KeyError, TypeError, ValueError) as error:
         raise FormatError(f"not how a feature is distributed: {json.dumps(value)[:100]}", path) from error
 

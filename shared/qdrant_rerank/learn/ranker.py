@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
@@ -17,6 +17,7 @@ from ..expressions.nodes import Expression
 from ..ingest.requirements import requirements
 from ..stages import Formula
 from ..strategies import Stage
+from ..trained import Trained, TrainedFeature
 from .calibrating import ScoreMap
 from .coefficients import FeatureWeight, as_table
 from .feature_log import FeatureLog, Reference
@@ -101,13 +102,26 @@ class LearnedRanker:
     def strategy(self) -> Formula:
         """The formula over its legs: pass it to an executor or a retriever."""
         if not self.legs:
-            raise StrategyError("this ranker has no legs: Formula(ranker.expression).over(…) says where candidates come from")
-        return Formula(self.expression).over(*self.legs)
+            raise StrategyError("this ranker has no legs: ranker.formula.over(…) says where candidates come from")
+        return self.formula.over(*self.legs)
+
+    @property
+    def formula(self) -> Formula:
+        """The formula without its legs: `ranker.formula.over(…)`. It knows what it was trained on, for plans to compare."""
+        return Formula(self.expression, trained=Trained(tuple(self._trained_features())))
+
+    def _trained_features(self) -> Iterator[TrainedFeature]:
+        for name, reference in self.reference.items():
+            feature = self.features.get(name)
+            if isinstance(feature, Category):
+                yield TrainedFeature(name=name, category=feature.key, values=feature.values, reference=reference)
+            elif feature is not None:
+                yield TrainedFeature(name=name, expression=feature.expression, reference=reference)
 
     @property
     def indexes(self) -> dict[str, models.PayloadSchemaType]:
         """The payload indexes that it needs: key → type; `ensure_indexes(client, collection, ranker.strategy)` makes them."""
-        return requirements(self.strategy if self.legs else Formula(self.expression))
+        return requirements(self.strategy if self.legs else self.formula)
 
     def margins(self, log: FeatureLog) -> Array:
         """The scores before the sigmoid of a log's rows, shape (n,).

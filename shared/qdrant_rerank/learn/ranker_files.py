@@ -56,7 +56,7 @@ _ELSEWHERE: Final = ("kind", "version", "strategy", "margin", "features", "requi
 
 def to_json(ranker: LearnedRanker, indent: int | None = 1) -> str:
     """The JSON text of a ranker."""
-    whole = ranker.strategy if ranker.legs else Formula(ranker.expression)
+    whole = ranker.strategy if ranker.legs else ranker.formula
     parts: dict[str, Any] = {
         "kind": KIND,
         "version": _VERSION,
@@ -101,6 +101,13 @@ def from_json(text: str, path: str | PathLike[str] | None = None) -> LearnedRank
             "the strategy's formula isn't the calibration of the margin: the file was changed by hand; fit and save it again",
             path,
             line_of(text, ("strategy", "expression")),
+        )
+    if whole.trained != ranker.formula.trained:
+        raise FormatError(
+            "the strategy's record of training isn't that of the features and reference below: the file was changed by hand; "
+            "save(strategy.unchecked(), path) writes a strategy that plans don't check",
+            path,
+            line_of(text, ("strategy", "trained")),
         )
     return ranker
 

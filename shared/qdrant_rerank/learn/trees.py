@@ -6,19 +6,24 @@ value is taken out: `leaf + condition * (other side - leaf)` needs the condition
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from ..errors import FitError
 from ..expressions.nodes import Constant, Expression, Sum
+from .budget import ON_CLIENT, WAYS_OUT
 from .columns import Column, Columns
+from .features import Feature
 from .gates import Gate, Side, gate
 from .regions import Region
 
 __all__ = ["Leaf", "Node", "Split", "ensemble"]
 
 _DEEPEST: Final = 22  # gRPC refuses messages of more than 100 levels, and a split takes four
+_MANY: Final = 10_000  # splits that take seconds to make a formula of; of fewer the exact size is told
+_BYTES: Final = 24  # the least that a split takes as JSON
+_DEEPEST_HERE: Final = 60  # what Python's own recursion reads from JSON and computes
 
 
 @dataclass(frozen=True)
@@ -95,14 +100,10 @@ def ensemble(trees: Sequence[Node], bias: float, columns: Columns) -> Expression
     """The sum of the trees and of `bias`.
 
     Raises:
-        FitError: a tree is too deep for any server.
+        FitError: a tree is too deep for any server, or for a formula on the client; or all of them are certainly too large.
     """
-    deepest = max(map(_depth, trees), default=0)
-    if deepest > _DEEPEST:
-        raise FitError(
-            f"the deepest tree has {deepest} levels of splits, and servers take formulas of about {_DEEPEST}: "
-            f"fit the model with max_depth={_DEEPEST} or less (8 is plenty), or let it score fetched candidates on the client"
-        )
+    _check_depth(max(map(_depth, trees), default=0), columns.on_client)
+    _check_size(trees, columns)
     compiler = _Compiler(columns, columns.arrays)
     total = _Sum(bias)
     for tree in trees:
@@ -110,6 +111,44 @@ def ensemble(trees: Sequence[Node], bias: float, columns: Columns) -> Expression
         total.constant += part.constant
         total.terms += part.terms
     return total.expression
+
+
+def _check_depth(deepest: int, on_client: bool) -> None:
+    if on_client and deepest > _DEEPEST_HERE:
+        raise FitError(
+            f"the deepest tree has {deepest} levels of splits, and even on the client at most {_DEEPEST_HERE} are possible: "
+            f"fit the model with a smaller max_depth (8 is plenty)"
+        )
+    if deepest > _DEEPEST and not on_client:
+        raise FitError(
+            f"the deepest tree has {deepest} levels of splits, and servers take formulas of about {_DEEPEST}: "
+            f"fit the model with max_depth={_DEEPEST} or less (8 is plenty), {ON_CLIENT}"
+        )
+
+
+def _check_size(trees: Sequence[Node], columns: Columns) -> None:
+    """Refuse a forest that is far over the budget before minutes are spent on its formula."""
+    if columns.max_bytes is None:
+        return
+    splits = sum(_asks(columns[split.column]) for tree in trees for split in _splits(tree))
+    if splits >= _MANY and splits * _BYTES > columns.max_bytes:
+        raise FitError(
+            f"the model has {splits:,} splits in {len(trees):,} trees, which make a formula of more than {splits * _BYTES:,} "
+            f"bytes where {columns.max_bytes:,} are allowed: {WAYS_OUT}"
+        )
+
+
+def _asks(column: Column) -> bool:
+    """Whether a split on the column is in the formula: it is decided at once where the feature is a constant."""
+    return not (isinstance(column.feature, Feature) and isinstance(column.feature.expression, Constant))
+
+
+def _splits(node: Node) -> Iterator[Split]:
+    waiting = [node]
+    while waiting:
+        if isinstance(tree := waiting.pop(), Split):
+            yield tree
+            waiting += [tree.left, tree.right]
 
 
 def _depth(node: Node) -> int:

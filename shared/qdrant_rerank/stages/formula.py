@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from dataclasses import field as dataclass_field
 from functools import cached_property
-from typing import Any
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 from qdrant_client import models
 
 from ..capabilities import Capabilities, FeatureName
-from ..errors import StrategyError
+from ..errors import FormatError, StrategyError
 from ..expressions.inspect import candidate_scores, depth, fixed_nodes, payload_keys, placeholder_features, reads_model, walk
 from ..expressions.lowering import MODEL_ELSEWHERE, Candidate, Lowering, lower, score_index
 from ..expressions.nodes import Expression, ExpressionLike, QueryTokens, as_expression
 from ..expressions.reading import token_count
 from ..lint import Extent, Lint, extent, extent_problems, extent_warnings, index_problems, index_warnings
 from ..query import Inputs, Target, query_token_counts
+from ..sampling import drift_warnings, field_problems
 from ..schema import Schema
 from ..strategies import Stage
+from ..trained import Trained
 
-__all__ = ["Formula"]
+if TYPE_CHECKING:
+    from ..client_formula import ClientFormula
 
-_DEEPEST = 150  # far beyond what a server takes, and within what Python's own recursion can compile
+__all__ = ["DEEPEST", "Formula"]
+
+DEEPEST = 150  # far beyond what a server takes, and within what Python's own recursion can compile
 
 
 @dataclass
@@ -42,12 +48,15 @@ class Formula(Stage):
     Args:
         expression: built from `score()`, `field(key, default=…)`, numbers and operators, or a raw
             `qdrant_client.models` expression.
+        trained: what the expression was trained on, for learned ones: plans then refuse collections that lack its payload
+            keys, and warn where values have moved. It changes no score, and neither `==` nor `repr` look at it.
 
     Raises:
         StrategyError: it is no expression, or reads the score of a candidate that isn't there.
     """
 
     expression: Expression
+    trained: Trained | None = dataclass_field(default=None, compare=False)
 
     def __init__(
         self,
@@ -59,7 +68,10 @@ class Formula(Stage):
         score_threshold: float | None = None,
         params: models.SearchParams | None = None,
         name: str | None = None,
+        trained: Trained | None = None,
     ) -> None:
+        if isinstance(expression, Stage):  # as load() gives it
+            raise StrategyError(f"{expression!r} is a strategy already: use it as it is, or .over(…) other candidates")
         # written out because what is given and what is kept differ: a number becomes an expression
         object.__setattr__(self, "expression", as_expression(expression))
         object.__setattr__(self, "candidates", candidates)
@@ -68,6 +80,7 @@ class Formula(Stage):
         object.__setattr__(self, "score_threshold", score_threshold)
         object.__setattr__(self, "params", params)
         object.__setattr__(self, "name", name)
+        object.__setattr__(self, "trained", trained)
         self.__post_init__()
 
     def __post_init__(self) -> None:
@@ -78,6 +91,29 @@ class Formula(Stage):
             raise StrategyError("a formula searches nothing that params could be for: give them to its candidates")
         if self.candidates and all(stage.title is not None for stage in self.candidates):
             self._check_scores(self.candidates)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], *, checked: bool = True) -> Formula:
+        """The formula in a JSON file: a saved strategy, or what `LearnedRanker.save` wrote.
+
+        Args:
+            path: the file.
+            checked: whether plans look at a sample of the collection for what a learned formula was trained on.
+
+        Raises:
+            FormatError: the file is malformed, or holds another strategy.
+            OSError: it can't be read.
+        """
+        from ..serialise import load  # which knows all stages
+
+        found = load(path)
+        if not isinstance(found, Formula):
+            raise FormatError(f"holds no formula but {found!r}: qdrant_rerank.load(path) takes any strategy", path)
+        return found if checked else found.unchecked()
+
+    def unchecked(self) -> Formula:
+        """This formula without what it was trained on: plans take any collection for it, and say nothing of drift."""
+        return replace(self, trained=None)
 
     def _check_scores(self, candidates: tuple[Stage, ...]) -> None:
         named = [Candidate(stage.title) for stage in candidates]
@@ -147,7 +183,14 @@ class Formula(Stage):
         """The payload keys that every candidate must have."""
         return tuple(key.key for key in payload_keys(self.expression) if not key.has_default)
 
-    def own_problems(self, target: Target) -> Iterator[str]:
+    def on_client(self) -> ClientFormula:
+        """This formula, computed here over the candidates that Qdrant finds: for models too large for a request."""
+        from ..client_formula import ClientFormula  # which is made of formulas
+
+        return ClientFormula(self)
+
+    def reading_problems(self, target: Target) -> Iterator[str]:
+        """Why the formula can't read what it reads, wherever it is computed."""
         if not self.candidates:
             yield f"{self!r} has no candidates to score: add .over(Nearest(limit=100))"
         else:
@@ -157,8 +200,12 @@ class Formula(Stage):
             except StrategyError as error:
                 yield str(error)
             yield from self._flattering_defaults(target.schema)
-        if depth(self.expression) > _DEEPEST:
-            yield f"the formula is {depth(self.expression)} levels deep; servers take fewer than {_DEEPEST}: nest less"
+        yield from self.sample_problems(target)
+
+    def own_problems(self, target: Target) -> Iterator[str]:
+        yield from self.reading_problems(target)
+        if depth(self.expression) > DEEPEST:
+            yield f"the formula is {depth(self.expression)} levels deep; servers take fewer than {DEEPEST}: nest less"
             return
         yield from index_problems(self.expression, target.schema)
         yield from extent_problems(self._extent(target))
@@ -175,8 +222,24 @@ class Formula(Stage):
 
     def own_warnings(self, target: Target) -> Iterator[Lint]:
         yield from index_warnings(self.expression, target.schema, target.capabilities.engine)
-        if self.candidates and depth(self.expression) <= _DEEPEST:
+        yield from self.sample_warnings(target)
+        if self.candidates and depth(self.expression) <= DEEPEST:
             yield from extent_warnings(self._extent(target))
+
+    @cached_property
+    def sample_key(self) -> tuple[str, ...]:
+        """What a sample of the collection depends on: the filter and the payload keys that the formula reads."""
+        return repr(self.filter), *sorted({f"{key.key} {key.index}" for key in payload_keys(self.expression)})
+
+    def sample_problems(self, target: Target) -> Iterator[str]:
+        """Payload keys that a learned formula reads and no point has."""
+        if self.trained is not None and (sample := target.quirks.samples.get(self.sample_key)) is not None:
+            yield from field_problems(sample, target.schema.collection)
+
+    def sample_warnings(self, target: Target) -> Iterator[Lint]:
+        """Values that have moved since a learned formula was trained."""
+        if self.trained is not None and (sample := target.quirks.samples.get(self.sample_key)) is not None:
+            yield from drift_warnings(self.trained, self.expression, sample)
 
     def _extent(self, target: Target) -> Extent:
         """How large the formula is once compiled; request-time values don't change that much."""

@@ -1,0 +1,182 @@
+"""A formula that is computed here, with numpy, over the candidates that Qdrant finds: for models too large for a request.
+
+    strategy = Formula(from_model(forest, features, on_client=True)).over(Nearest("dense", limit=100)).on_client()
+
+One round trip, as for the formula in Qdrant: each candidate stage is searched alone, all of them in one batch, and the
+formula is computed for the points that any of them found. The scores are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any, Final, Self
+
+import numpy as np
+from qdrant_client import models
+
+from .capabilities import FeatureName
+from .careful import searched
+from .errors import ScoringError, StrategyError
+from .expressions.evaluation import Table, score_points
+from .expressions.inspect import depth, payload_keys, walk
+from .expressions.nodes import Expression, Raw, When
+from .legs import alone, formula_table
+from .lint import Lint
+from .query import Inputs, Query, Scope, Target
+from .reach import shortfalls
+from .sampling import root_keys
+from .schema import Schema
+from .selecting import selected
+from .stages import Formula
+from .stages.formula import DEEPEST
+from .steps import Flow, Points, Request
+from .strategies import Stage, Strategy, embedded
+from .ties import by_id
+
+__all__ = ["ClientFormula", "ComputedHere"]
+
+_ONLY_QDRANT: Final = (models.HasVectorCondition,)
+
+
+class ComputedHere(Formula):
+    """The formula of a `ClientFormula`, as one of its stages: it isn't sent, so that Qdrant's limits don't count."""
+
+    def own_problems(self, target: Target) -> Iterator[str]:
+        yield from self.reading_problems(target)
+        if depth(self.expression) > DEEPEST:
+            yield f"the formula is {depth(self.expression)} levels deep, and at most {DEEPEST} are possible: nest less"
+        for node in walk(self.expression):
+            if isinstance(node, Raw) or (isinstance(node, When) and _asks_qdrant(node.condition)):
+                yield f"{node!r} can be computed by Qdrant only, and this formula is computed on the client"
+
+    def own_warnings(self, target: Target) -> Iterator[Lint]:
+        yield from self.sample_warnings(target)
+
+    def own_features(self) -> Iterator[FeatureName]:
+        yield from ()
+
+    def _head(self) -> str:
+        return super()._head().replace(type(self).__name__, Formula.__name__, 1)
+
+
+@dataclass(frozen=True, repr=False)
+class ClientFormula(Strategy):
+    """A formula computed here, over the candidates that its stages find; `Formula(…).over(…).on_client()` makes it.
+
+    What it reads of the payload is fetched for every candidate; it needs no text, no model and no payload indexes, and works
+    on servers that have no formulas (before 1.14).
+
+    Args:
+        formula: over its candidates. Its filter and score threshold count; a limit wouldn't.
+
+    Raises:
+        StrategyError: it is no formula, or has a limit.
+    """
+
+    formula: Formula
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.formula, Formula):
+            raise StrategyError(f"on the client runs a formula, got {self.formula!r}")
+        if self.formula.limit is not None:
+            raise StrategyError(
+                f"limit={self.formula.limit} of a formula on the client has no effect: set the candidates' limits; how many "
+                "points are returned, the call says"
+            )
+
+    @cached_property
+    def _here(self) -> ComputedHere:
+        return ComputedHere(**{attribute.name: getattr(self.formula, attribute.name) for attribute in fields(Formula)})
+
+    @property
+    def expression(self) -> Expression:
+        """What is computed."""
+        return self.formula.expression
+
+    def needs(self) -> frozenset[str]:
+        return self.formula.needs()
+
+    def resolved(self, schema: Schema) -> Self:
+        return replace(self, formula=self.formula.resolved(schema))
+
+    def stages(self) -> Iterator[Stage]:
+        yield from self._here.stages()
+
+    def warnings(self, target: Target) -> Iterator[Lint]:
+        yield from self._here.own_warnings(target)
+        for leg in self.formula.candidates:  # each is searched alone: not below a stage, which shards would run apart
+            yield from leg.warnings(target)
+
+    def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:
+        if scope.group_by is not None:
+            yield "group_by can't be combined with a formula on the client: it ranks points, not groups"
+            return
+        yield from shortfalls(self.formula, scope.reach, "the call asks for")
+
+    def first_requests(self, inputs: Inputs, scope: Scope) -> Iterator[Request]:
+        formula = self.formula
+        asked = replace(scope, offset=None, score_threshold=None, search_params=None, with_payload=self._payload(scope))
+        for leg in formula.candidates:
+            one = alone(leg, scope.reach, formula.filter)
+            yield one.request(inputs, replace(asked, limit=one.limit or 1))
+
+    def flow(self, query: Query, scope: Scope, target: Target) -> Flow[Points]:
+        points, _, _ = yield from self.computed(query, scope, target)
+        return points
+
+    def computed(self, query: Query, scope: Scope, target: Target) -> Flow[tuple[Points, list[Points], Inputs]]:
+        """The results, what each candidate stage found, and what the query is made of."""
+        inputs = yield from embedded(query, self.needs(), target)
+        answers = yield from searched(lambda: list(self.first_requests(inputs, scope)), scope, target)
+        points = list({point.id: point for answer in reversed(answers) for point in answer}.values())
+        scores = self._scores(points, formula_table(self.formula, points, answers, inputs))
+        threshold = self.formula.score_threshold if scope.score_threshold is None else scope.score_threshold
+        ranked = sorted(zip(points, scores, strict=True), key=lambda pair: (-pair[1], by_id(pair[0])))
+        if threshold is not None:
+            ranked = [pair for pair in ranked if pair[1] >= np.float32(threshold)]
+        return [_scored(point, score, scope) for point, score in ranked[scope.offset or 0 : scope.reach]], answers, inputs
+
+    def _payload(self, scope: Scope) -> models.WithPayloadInterface:
+        """What to fetch: what the call asks for and what the formula reads."""
+        roots = root_keys([key.key for key in payload_keys(self.expression)])
+        match scope.with_payload:
+            case models.PayloadSelectorInclude(include=asked) | list(asked):
+                return True if isinstance(roots, bool) else [*dict.fromkeys([*asked, *roots])]
+            case False:
+                return roots or False
+            case _:
+                return True
+
+    def _scores(self, points: Points, table: Table) -> list[float]:
+        if not points:
+            return []
+        with np.errstate(over="ignore"):
+            scores = score_points(self.expression, table)
+        if not np.isfinite(scores).all():
+            worst = int(np.flatnonzero(~np.isfinite(scores))[0])
+            raise ScoringError(
+                f"the formula gives point {points[worst].id!r} {scores[worst]}, which is no score: keep it finite"
+            )
+        return [float(score) for score in scores]
+
+    def __repr__(self) -> str:
+        return f"{self.formula!r}.on_client()"
+
+
+def _scored(point: models.ScoredPoint, score: float, scope: Scope) -> models.ScoredPoint:
+    return point.model_copy(update={"score": score, "payload": selected(point.payload, scope.with_payload)})
+
+
+def _asks_qdrant(condition: Any) -> bool:
+    """Whether a condition is on what isn't fetched: a point's vectors."""
+    if isinstance(condition, models.Filter):
+        clauses = (
+            condition.must,
+            condition.should,
+            condition.must_not,
+            condition.min_should and condition.min_should.conditions,
+        )
+        return any(_asks_qdrant(each) for clause in clauses for each in (clause if isinstance(clause, list) else [clause]))
+    return isinstance(condition, _ONLY_QDRANT)

@@ -1,0 +1,166 @@
+"""A sample of a collection's payload, drawn once when a learned formula is planned for it, and what the sample says.
+
+One request for each collection and list of payload keys, kept with what is known of the collection; one more where no sampled
+point has some key, to make sure that no other point has it either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from qdrant_client import models
+from qdrant_client.local.payload_value_extractor import value_by_key
+
+from .errors import did_you_mean
+from .expressions import reading
+from .expressions.inspect import PayloadKey, payload_keys
+from .expressions.nodes import Expression
+from .lint import Lint
+from .query import both
+from .steps import Flow, Search
+from .trained import FAR, MOVED, Trained, by_chance
+
+if TYPE_CHECKING:
+    from .query import Target
+    from .stages import Formula
+    from .strategies import Strategy
+
+__all__ = ["SIZE", "Sample", "drift_warnings", "field_problems", "root_keys", "sampled"]
+
+SIZE: Final = 500
+"""How many points are looked at; an index of 0.1 is then beyond chance if the training's sample was of 250 or more."""
+
+_TYPES: Final[Mapping[models.PayloadSchemaType | None, tuple[str, tuple[type, ...]]]] = {
+    models.PayloadSchemaType.FLOAT: ("number", (int, float)),
+    models.PayloadSchemaType.DATETIME: ("date-time", (str,)),
+    models.PayloadSchemaType.GEO: ("geo point", (dict,)),
+}
+_SHOWN: Final = 5  # points whose keys an error lists
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Payloads of random points, cut to what a formula reads.
+
+    Attributes:
+        payloads: one for each point.
+        gone: key → what no point has there, e.g. `number`; and the keys that there are instead.
+        there: the payload keys that there are; empty where none is gone.
+    """
+
+    payloads: Sequence[Mapping[str, Any]]
+    gone: Mapping[str, str]
+    there: tuple[str, ...] = ()
+
+
+def sampled(strategy: Strategy, target: Target) -> Flow[Target]:
+    """`target`, with a sample for each learned formula of the strategy; no step where there is none, or it is known already."""
+    from .stages import Formula  # which reads samples
+    from .strategies import Strategy
+
+    stages = strategy.stages() if isinstance(strategy, Strategy) else ()  # a plan says that it is none
+    for formula in [stage for stage in stages if isinstance(stage, Formula) and stage.trained is not None]:
+        if formula.sample_key not in target.quirks.samples and target.schema.points != 0:
+            target.quirks.samples[formula.sample_key] = yield from _drawn(formula, target)
+    return target
+
+
+def _drawn(formula: Formula, target: Target) -> Flow[Sample]:
+    keys = payload_keys(formula.expression)
+    if not keys:
+        return Sample((), {})
+    strict = target.schema.strict
+    most = strict.max_query_limit if strict is not None and strict.enabled else None
+    random = models.SampleQuery(sample=models.Sample.RANDOM)
+    size, selector = min(SIZE, most or SIZE), root_keys([key.key for key in keys])
+    [points] = yield from Search([models.QueryRequest(query=random, filter=formula.filter, limit=size, with_payload=selector)])
+    payloads = [point.payload or {} for point in points]
+    known = set(_known_missing(formula.trained))
+    gone = [key for key in keys if payloads and key.key not in known and not any(_has(payload, key) for payload in payloads)]
+    if not gone:
+        return Sample(payloads, {})
+    return (yield from _made_sure(gone, payloads, formula.filter))
+
+
+def _made_sure(gone: Sequence[PayloadKey], payloads: Sequence[Mapping[str, Any]], own: models.Filter | None) -> Flow[Sample]:
+    """The sample, with those of the keys that really no point has."""
+    asked = [models.QueryRequest(filter=both(own, _with(key)), limit=1, with_payload=False) for key in gone]
+    some = models.QueryRequest(filter=own, limit=_SHOWN, with_payload=True)
+    try:
+        *found, points = yield from Search([*asked, some])
+    except Exception:  # strict mode forbids filters without an index: the sample has to do
+        found, points = [[] for _ in gone], []
+    absent = {key.key: _kind(key) for key, hits in zip(gone, found, strict=True) if not hits}
+    return Sample(payloads, absent, tuple(dict.fromkeys(key for point in points for key in _leaves(point.payload or {}))))
+
+
+def field_problems(sample: Sample, collection: str) -> Iterator[str]:
+    """Payload keys that a learned formula reads and no point has."""
+    for key, kind in sample.gone.items():
+        listed = f"; there are {', '.join(map(repr, sample.there))}{did_you_mean(key, sample.there)}" if sample.there else ""
+        yield (
+            f"the learned formula reads {key!r}, but no point of {collection!r} has a {kind} there ({len(sample.payloads)} "
+            f"random points were looked at{listed}): it was trained on another collection, or the payload has changed. "
+            "strategy.unchecked(), or Formula.load(path, checked=False), runs it all the same"
+        )
+
+
+def drift_warnings(trained: Trained, expression: Expression, sample: Sample) -> Iterator[Lint]:
+    """Features whose values are no longer distributed as in training, beyond what chance does."""
+    read, count = {key.key for key in payload_keys(expression)}, len(sample.payloads)
+    for one in trained.features if count else ():
+        if not read.issuperset(one.keys) or sample.gone.keys() & set(one.keys):
+            continue
+        index = one.shift(sample.payloads)
+        if index >= max(MOVED, by_chance(one.reference, count)):
+            verdict = "is far from what it was trained on: fit it again" if index >= FAR else "has moved since it was trained"
+            yield Lint(
+                "feature-drift",
+                f"the learned formula's feature {one.name!r} {verdict} (PSI {index:.2f} over {count} random points; below "
+                f"{MOVED} is as in training): `qdrant-rerank drift` tells more",
+            )
+
+
+def root_keys(keys: Sequence[str]) -> bool | list[str]:
+    """What to ask of the payload to read these keys: root keys; all of it where a key is quoted."""
+    if any('"' in key for key in keys):
+        return True
+    return list(dict.fromkeys(key.partition(".")[0].partition("[")[0] for key in keys))
+
+
+def _known_missing(trained: Trained | None) -> Iterator[str]:
+    """Keys that no point had in training either."""
+    for one in trained.features if trained is not None else ():
+        if one.reference.missing == 1.0:
+            yield from one.keys
+
+
+def _kind(key: PayloadKey) -> str:
+    return _TYPES[key.index][0] if key.index in _TYPES else "value"
+
+
+def _has(payload: Mapping[str, Any], key: PayloadKey) -> bool:
+    values = value_by_key(dict(payload), key.key) or []
+    if key.index not in _TYPES:
+        return any(value is not None for value in values)
+    return any(isinstance(value, _TYPES[key.index][1]) and not isinstance(value, bool) for value in values)
+
+
+def _with(key: PayloadKey) -> models.Filter:
+    """What points meet that have the key."""
+    if key.index == models.PayloadSchemaType.FLOAT:
+        return models.Filter(must=[reading.is_number(key.key, thorough=False)])
+    if key.index == models.PayloadSchemaType.DATETIME:
+        return models.Filter(must=[reading.is_datetime(key.key, thorough=False)])
+    return models.Filter(must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=key.key))])
+
+
+def _leaves(payload: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The dotted keys of everything in a payload."""
+    for key, value in payload.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key

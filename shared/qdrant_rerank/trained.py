@@ -1,0 +1,189 @@
+"""What a learned formula was trained on, and whether a collection's values are like that.
+
+The population stability index of a feature is `Σ (now − then) · ln(now / then)` over the shares of the bins that held a tenth
+each in training (Siddiqi, "Credit Risk Scorecards", 2006; a symmetric Kullback-Leibler divergence). By custom, below 0.1
+nothing has happened, from 0.25 on the model should be fitted again. Of the same values drawn twice, n and m at a time, it is
+`(1/n + 1/m)` times a chi-squared number (Yurdakul, "Statistical Properties of Population Stability Index", 2018).
+
+Nothing here asks Qdrant: `sampling.py` does, and `Formula` says what a sample means for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from qdrant_client.local.payload_value_extractor import value_by_key
+
+from .errors import StrategyError
+from .expressions import columns
+from .expressions.evaluation import Table, evaluate
+from .expressions.inspect import payload_keys
+from .expressions.nodes import Expression, Field
+
+__all__ = ["FAR", "MOVED", "Reference", "Trained", "TrainedFeature", "by_chance", "lacking", "psi", "shift"]
+
+Array = NDArray[np.float64]
+Payloads = Sequence[Mapping[str, Any]]
+
+BINS: Final = 10
+MOVED: Final = 0.1
+FAR: Final = 0.25
+_LEAST_SHARE: Final = 1e-4
+_ONCE_IN_100: Final = 2.326  # standard deviations
+
+
+@dataclass(frozen=True)
+class Reference:
+    """How a feature was distributed when it was logged, for telling later whether it has moved.
+
+    Attributes:
+        edges: rising bounds between bins; values at a bound belong to the bin below it.
+        shares: of each bin (one more than `edges`); they sum to 1.
+        missing: share of the values that were NaN, or of points that lack a payload key that the feature reads.
+        size: of how many values; 0 if that isn't known.
+    """
+
+    edges: tuple[float, ...]
+    shares: tuple[float, ...]
+    missing: float = 0.0
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.shares) != len(self.edges) + 1:
+            raise StrategyError(
+                f"a distribution has one share more than edges, got {len(self.shares)} shares and {len(self.edges)} edges"
+            )
+
+    @classmethod
+    def of(cls, values: Array, missing: float = 0.0, weights: Array | None = None) -> Reference:
+        """The distribution of `values`, in ten bins of about equal share (fewer where values repeat)."""
+        known = ~np.isnan(values)
+        kept = values[known]
+        if not len(kept):
+            return cls((), (1.0,), missing, len(values))
+        inner = np.unique(np.quantile(kept, np.linspace(0, 1, BINS + 1)[1:-1], method="lower"))
+        edges = tuple(inner[inner < kept.max()].tolist())
+        shares = cls._shares(kept, edges, None if weights is None else weights[known])
+        return cls(edges, shares, missing, len(values))
+
+    def shares_of(self, values: Array) -> tuple[float, ...]:
+        """The share of other values in each of these bins."""
+        kept = values[~np.isnan(values)]
+        return self._shares(kept, self.edges, None) if len(kept) else tuple(0.0 for _ in self.shares)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The attributes by name."""
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def _shares(values: Array, edges: tuple[float, ...], weights: Array | None) -> tuple[float, ...]:
+        counts = np.bincount(np.searchsorted(np.array(edges), values, side="left"), weights, minlength=len(edges) + 1)
+        return tuple((counts / counts.sum()).tolist())
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedFeature:
+    """A feature that reads the payload alone, and how it was distributed over the stored points in training.
+
+    Attributes:
+        name: the feature's.
+        expression: what computes it; `field(key)` without a default where missing values are NaN. None for a category.
+        category: a category's payload key.
+        values: the categories of code 0, 1, 2, …; None if whole numbers are their own codes.
+        reference: how it was distributed.
+    """
+
+    name: str
+    expression: Expression | None = None
+    category: str | None = None
+    values: tuple[str | int, ...] | None = None
+    reference: Reference
+
+    def __post_init__(self) -> None:
+        if (self.expression is None) == (self.category is None):
+            raise StrategyError(f"the trained feature {self.name!r} has an expression or a category, and not both")
+
+    @property
+    def keys(self) -> list[str]:
+        """The payload keys that it reads."""
+        if self.expression is None:
+            return [self.category or ""]
+        return [key.key for key in payload_keys(self.expression)]
+
+    @property
+    def is_nullable(self) -> bool:
+        """Whether missing values stay missing; else they count as a default."""
+        return self.expression is None or (isinstance(self.expression, Field) and self.expression.default is None)
+
+    def of(self, payloads: Payloads) -> Array:
+        """The feature of n payloads, shape (n,); NaN where it is missing."""
+        if self.expression is None:
+            return columns.codes(self.category or "", self.values, payloads)
+        if isinstance(self.expression, Field) and self.expression.default is None:
+            return columns.numbers(self.expression.key, payloads)
+        return evaluate(self.expression, Table(payloads, range(len(payloads))))
+
+    def shift(self, payloads: Payloads) -> float:
+        """The population stability index of these payloads against those of the training."""
+        return shift(self.reference, self.of(payloads), lacking(self.keys, payloads), self.is_nullable)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a formula was trained on: plans then look at a sample of the collection.
+
+    A plan refuses a collection of which no point has a payload key that the formula reads, and warns where values have moved.
+
+    Attributes:
+        features: those that read the payload alone, of which it is known how they were distributed.
+    """
+
+    features: tuple[TrainedFeature, ...] = ()
+
+
+def psi(then: Sequence[float], now: Sequence[float]) -> float:
+    """The population stability index of two lists of shares; empty bins count as 0.0001."""
+    pairs = ((max(one, _LEAST_SHARE), max(two, _LEAST_SHARE)) for one, two in zip(then, now, strict=True))
+    return sum((two - one) * math.log(two / one) for one, two in pairs)
+
+
+def shift(then: Reference, values: Array, missing: float, nullable: bool) -> float:
+    """The population stability index of `values`; where missing values stay missing, they are a bin of their own.
+
+    Args:
+        then: the distribution in training.
+        values: now, shape (n,); NaN for missing ones.
+        missing: share of the points that lack a payload key that the feature reads, now.
+        nullable: whether such points have no value.
+    """
+    now = then.shares_of(values)
+    if not nullable:
+        return psi(then.shares, now)
+    before = [*(share * (1 - then.missing) for share in then.shares), then.missing]
+    return psi(before, [*(share * (1 - missing) for share in now), missing])
+
+
+def by_chance(then: Reference, count: int) -> float:
+    """The index that `count` values of the same distribution exceed once in a hundred times."""
+    freedom = max(1, len(then.shares) - 1)
+    part = 2 / (9 * freedom)
+    # Wilson and Hilferty's approximation of the chi-squared quantile (PNAS 17, 1931)
+    return (1 / max(1, count) + 1 / (then.size or max(1, count))) * freedom * (1 - part + _ONCE_IN_100 * math.sqrt(part)) ** 3
+
+
+def lacking(keys: Iterable[str], payloads: Payloads) -> float:
+    """The share of payloads that lack one of the keys; 0 without payloads."""
+    wanted = list(keys)
+    lack = [any(_is_empty(payload, key) for key in wanted) for payload in payloads]
+    return float(np.mean(lack)) if lack else 0.0
+
+
+def _is_empty(payload: Mapping[str, Any], key: str) -> bool:
+    found = value_by_key(dict(payload), key)
+    return not found or all(value is None for value in found)
