@@ -19,6 +19,8 @@ from qdrant_rerank import Executor, Formula, Nearest, Scope, affinity, field, lo
 from qdrant_rerank.evaluate import Qrels, Topic, Topics, evaluate
 from qdrant_rerank.learn import fit_logistic, log_features
 
+if len(sys.argv) < 2:
+    sys.exit(__doc__)
 USERS = int(sys.argv[2]) if len(sys.argv) > 2 else 150
 SIZE, LIKED = 24, 4.0
 Ratings = list[tuple[int, float]]
