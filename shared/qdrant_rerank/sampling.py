@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from qdrant_client import models
-from qdrant_client.local.payload_value_extractor import value_by_key
 
 from .errors import did_you_mean
 from .expressions import reading
 from .expressions.inspect import PayloadKey, payload_keys
 from .expressions.nodes import Expression
+from .expressions.paths import reader
 from .lint import Lint
 from .query import both
 from .steps import Flow, Search
@@ -142,7 +142,7 @@ def _kind(key: PayloadKey) -> str:
 
 
 def _has(payload: Mapping[str, Any], key: PayloadKey) -> bool:
-    values = value_by_key(dict(payload), key.key) or []
+    values = reader(key.key)(payload) or []
     if key.index not in _TYPES:
         return any(value is not None for value in values)
     return any(isinstance(value, _TYPES[key.index][1]) and not isinstance(value, bool) for value in values)

@@ -18,13 +18,13 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from qdrant_client.local.payload_value_extractor import value_by_key
 
 from .errors import StrategyError
 from .expressions import columns
 from .expressions.evaluation import Table, evaluate
 from .expressions.inspect import payload_keys
 from .expressions.nodes import Expression, Field
+from .expressions.paths import reader
 
 __all__ = ["FAR", "MOVED", "Reference", "Trained", "TrainedFeature", "by_chance", "lacking", "psi", "shift"]
 
@@ -147,9 +147,9 @@ class Trained:
     features: tuple[TrainedFeature, ...] = ()
 
 
-def psi(then: Sequence[float], now: Sequence[float]) -> float:
-    """The population stability index of two lists of shares; empty bins count as 0.0001."""
-    pairs = ((max(one, _LEAST_SHARE), max(two, _LEAST_SHARE)) for one, two in zip(then, now, strict=True))
+def psi(then: Sequence[float], now: Sequence[float], least: float = _LEAST_SHARE) -> float:
+    """The population stability index of two lists of shares; smaller shares and empty bins count as `least`."""
+    pairs = ((max(one, least), max(two, least)) for one, two in zip(then, now, strict=True))
     return sum((two - one) * math.log(two / one) for one, two in pairs)
 
 
@@ -163,10 +163,11 @@ def shift(then: Reference, values: Array, missing: float, nullable: bool) -> flo
         nullable: whether such points have no value.
     """
     now = then.shares_of(values)
+    least = max(_LEAST_SHARE, 0.5 / max(1, len(values)))  # half a value: a bin may be empty by chance
     if not nullable:
-        return psi(then.shares, now)
+        return psi(then.shares, now, least)
     before = [*(share * (1 - then.missing) for share in then.shares), then.missing]
-    return psi(before, [*(share * (1 - missing) for share in now), missing])
+    return psi(before, [*(share * (1 - missing) for share in now), missing], least)
 
 
 def by_chance(then: Reference, count: int) -> float:
@@ -185,5 +186,5 @@ def lacking(keys: Iterable[str], payloads: Payloads) -> float:
 
 
 def _is_empty(payload: Mapping[str, Any], key: str) -> bool:
-    found = value_by_key(dict(payload), key)
+    found = reader(key)(payload)
     return not found or all(value is None for value in found)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from qdrant_client import models
 from qdrant_client.local.payload_filters import check_condition
-from qdrant_client.local.payload_value_extractor import value_by_key
 
 from qdrant_rerank.expressions.conditions import Conditions
+from qdrant_rerank.expressions.paths import reader
 
 _SCALARS = (
     st.none()
@@ -72,11 +72,14 @@ def test_every_condition_is_decided_as_local_mode_decides_it(condition: Any, pay
 def test_a_key_is_read_once_for_all_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
 
-    def noted(payload: dict[str, Any], key: str) -> Any:
-        read.append(key)
-        return value_by_key(payload, key)
+    def noted(key: str) -> Any:
+        def values(payload: Any) -> Any:
+            read.append(key)
+            return reader(key)(payload)
 
-    monkeypatch.setattr("qdrant_rerank.expressions.conditions.value_by_key", noted)
+        return values
+
+    monkeypatch.setattr("qdrant_rerank.expressions.conditions.reader", noted)
     made = Conditions([{"x": 1.0}, {"x": 3.0}], range(2), None)
     for bound in range(20):
         assert made.holds(_field(key="x", range=models.Range(gt=float(bound)))).tolist() == [bound < 1, bound < 3]

@@ -16,6 +16,7 @@ from qdrant_rerank.learn.feature_log import Reference
 from qdrant_rerank.learn.log_features import log_features
 from qdrant_rerank.learn.logistic import fit_logistic
 from qdrant_rerank.learn.ranker import LearnedRanker
+from qdrant_rerank.trained import MOVED, by_chance, shift
 from tests.learn.logs import FEATURES, LEGS, POINTS, asked, local, world
 
 
@@ -116,3 +117,13 @@ def test_a_reference_compares_other_values_in_its_own_bins() -> None:
     assert psi(then.shares, then.shares_of(np.arange(100.0) + 0.1)) < 0.05
     assert then.shares_of(np.full(10, 1e6))[-1] == 1.0
     assert sum(then.shares_of(np.array([np.nan]))) == 0
+
+
+@pytest.mark.parametrize("count", [10, 20, 50, 100, 500])
+def test_few_values_of_the_same_distribution_have_not_moved_beyond_chance(count: int) -> None:
+    random = np.random.default_rng(count)
+    then = Reference.of(random.standard_exponential(2000))
+    bound = max(MOVED, by_chance(then, count))
+    moved = sum(shift(then, random.standard_exponential(count), 0.0, True) >= bound for _ in range(400))
+    assert moved <= 16  # once in a hundred times, about
+    assert shift(then, 3.0 + random.standard_exponential(count), 0.0, True) > bound or count < 50

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from qdrant_client import models
-from qdrant_client.local.payload_value_extractor import value_by_key
 
+from ..expressions.paths import reader
 from .translate_query import LIMIT, prefetches_of
 
 __all__ = ["grouped"]
@@ -80,7 +80,7 @@ def _fill(ask: Ask, request: models.QueryRequest, best: Groups, found: _Found) -
 
 
 def _keys(payload: Mapping[str, Any], group_by: str) -> list[Any]:
-    values = value_by_key(dict(payload), group_by) or []
+    values = reader(group_by)(payload) or []
     if any(type(value) not in (int, str) for value in values):  # a bool is an int to isinstance
         return []
     return list(dict.fromkeys(values))

@@ -15,9 +15,9 @@ from qdrant_client import models
 from qdrant_client.local import datetime_utils
 from qdrant_client.local.geo import geo_distance
 from qdrant_client.local.payload_filters import check_condition
-from qdrant_client.local.payload_value_extractor import value_by_key
 
 from ..errors import StrategyError
+from .paths import reader
 from .reading import F32_MAX
 
 __all__ = ["codes", "datetimes", "distances", "holds", "numbers", "seconds"]
@@ -77,7 +77,8 @@ def seconds(moment: dt.datetime) -> float:
 
 
 def _column(key: str, payloads: Payloads, read: Callable[[Any], float]) -> NDArray[np.float64]:
-    return np.fromiter((_single(value_by_key(dict(payload), key), read) for payload in payloads), np.float64, len(payloads))
+    values = reader(key)
+    return np.fromiter((_single(values(payload), read) for payload in payloads), np.float64, len(payloads))
 
 
 def _single(values: list[Any] | None, read: Callable[[Any], float]) -> float:

@@ -12,9 +12,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
-from qdrant_client.local.payload_value_extractor import value_by_key
 
 from . import columns
+from .paths import reader
 
 __all__ = ["Conditions"]
 
@@ -110,7 +110,7 @@ class Conditions:
     def _values_of(self, key: str) -> list[tuple[int, Any]]:
         """Every value at the key, with the number of its point; arrays have several."""
         if key not in self._values:
-            read = (value_by_key(dict(payload), key) for payload in self._payloads)
+            read = map(reader(key), self._payloads)
             self._values[key] = [(row, value) for row, values in enumerate(read) for value in values or ()]
         return self._values[key]
 

@@ -1,0 +1,37 @@
+"""Payload paths as Qdrant reads them, each parsed once however many points it is read of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from qdrant_client.local.json_path_parser import JsonPathItemType, parse_json_path
+from qdrant_client.local.payload_value_extractor import value_by_key
+
+__all__ = ["Reader", "reader"]
+
+Reader: TypeAlias = Callable[[Mapping[str, Any]], "list[Any] | None"]
+
+
+@lru_cache(maxsize=1024)
+def reader(key: str) -> Reader:
+    """What reads the values at a path of a payload: several of an array, None where there are none.
+
+    It gives what qdrant-client's `value_by_key` gives, which parses the path anew for each payload: four fifths of the time of
+    a formula computed here went there.
+    """
+    items = parse_json_path(key)
+    if any(item.item_type != JsonPathItemType.KEY for item in items):
+        return lambda payload: value_by_key(dict(payload), key)
+    names = tuple(item.key for item in items)
+
+    def read(payload: Mapping[str, Any]) -> list[Any] | None:
+        value: Any = payload
+        for name in names:
+            if not isinstance(value, Mapping) or name not in value:
+                return None
+            value = value[name]
+        return (value or None) if isinstance(value, list) else [value]
+
+    return read
