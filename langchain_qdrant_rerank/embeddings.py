@@ -14,10 +14,12 @@ from qdrant_rerank.errors import StrategyError
 from qdrant_rerank.models.encoders import as_encoder
 from qdrant_rerank.steps import QueryVector
 
-__all__ = ["AnyEncoder", "EmbeddingsEncoder", "encoder_of", "encoders_of", "is_embeddings"]
+__all__ = ["AnyEncoder", "EmbeddingsEncoder", "EncodersLike", "encoder_of", "encoders_of", "is_embeddings", "listed"]
 
 AnyEncoder: TypeAlias = Any
 """A LangChain `Embeddings`, langchain-qdrant's `SparseEmbeddings`, an `Encoder`, or a function from text to vector."""
+EncodersLike: TypeAlias = "Mapping[str, AnyEncoder] | Encoders"
+"""Encoders by vector name; or `Encoders`, which may also be for all vectors of a kind."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,18 @@ def encoder_of(value: AnyEncoder) -> Encoder:
         ) from None
 
 
-def encoders_of(embeddings: AnyEncoder, sparse_embeddings: AnyEncoder, named: Mapping[str, AnyEncoder]) -> Encoders:
-    """The encoders by vector name, and `embeddings` and `sparse_embeddings` for the vectors that have none by name."""
+def listed(encoders: EncodersLike) -> Mapping[str, AnyEncoder]:
+    """Each of the encoders, by what it is for."""
+    if not isinstance(encoders, Encoders):
+        return encoders
+    return {**encoders.named, **{f"any {kind} vector": encoder for kind, encoder in encoders.by_kind.items()}}
+
+
+def encoders_of(embeddings: AnyEncoder, sparse_embeddings: AnyEncoder, named: EncodersLike) -> Encoders:
+    """The encoders as `named` says, and `embeddings` and `sparse_embeddings` for the vectors of which it says nothing."""
+    if isinstance(named, Encoders):
+        rest = encoders_of(embeddings, sparse_embeddings, {})
+        return Encoders(named.named, {**rest.by_kind, **named.by_kind})
     by_kind = {"dense": embeddings, "sparse": sparse_embeddings}
     return Encoders.of(
         {name: encoder_of(value) for name, value in named.items()},

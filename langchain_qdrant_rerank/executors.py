@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +15,7 @@ from qdrant_rerank.clients import AsyncClientLike
 from qdrant_rerank.models.feedback import FeedbackModelLike
 from qdrant_rerank.payload import PayloadLike
 
-from .embeddings import AnyEncoder, encoders_of
+from .embeddings import AnyEncoder, EncodersLike, encoders_of, listed
 
 if TYPE_CHECKING:
     from .retriever import QdrantRerankRetriever
@@ -36,7 +36,7 @@ class Parts:
     collection: str
     embeddings: AnyEncoder
     sparse_embeddings: AnyEncoder
-    encoders: Mapping[str, AnyEncoder]
+    encoders: EncodersLike
     model: FeedbackModelLike | None
     payload: PayloadLike
     capabilities: Capabilities | None
@@ -58,9 +58,10 @@ class Parts:
 
     def key(self) -> Hashable:
         """The same for the same objects."""
-        parts = (self.client, self.async_client, self.embeddings, self.sparse_embeddings, self.model, *self.encoders.values())
+        encoders = listed(self.encoders)
+        parts = (self.client, self.async_client, self.embeddings, self.sparse_embeddings, self.model, *encoders.values())
         payload = id(self.payload) if callable(self.payload) else self.payload
-        return (self.collection, self.capabilities, payload, *self.encoders, *map(id, parts))
+        return (self.collection, self.capabilities, payload, *encoders, *map(id, parts))
 
     def made(self, kind: type[E]) -> E:
         """An executor of these parts; makes no request."""

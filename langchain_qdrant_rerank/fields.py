@@ -6,13 +6,14 @@ No check touches the network, a model or a collection. Messages name the type of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from os import PathLike
 from typing import Annotated, Any, TypeAlias, cast
 
 from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel, PlainSerializer, PlainValidator
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
-from qdrant_rerank import Expression, PayloadMapping, Strategy, parse_expression
+from qdrant_rerank import Encoders, Expression, PayloadMapping, Strategy, parse_expression
 from qdrant_rerank.clients import engine_of
 from qdrant_rerank.errors import did_you_mean
 from qdrant_rerank.expressions.nodes import as_expression
@@ -22,7 +23,7 @@ from qdrant_rerank.query import not_a_filter
 
 from .calls import check_k
 from .documents import RESERVED
-from .embeddings import AnyEncoder, encoder_of, is_embeddings
+from .embeddings import AnyEncoder, EncodersLike, encoder_of, is_embeddings, listed
 
 __all__ = [
     "AsyncClientField",
@@ -76,9 +77,11 @@ def _sparse_embeddings(value: Any) -> AnyEncoder:
     raise ValueError(f"sparse_embeddings takes langchain-qdrant's SparseEmbeddings, got {type(value).__name__}")
 
 
-def _encoders(value: Any) -> Mapping[str, AnyEncoder]:
+def _encoders(value: Any) -> EncodersLike:
+    if isinstance(value, Encoders):
+        return value
     if not isinstance(value, Mapping):
-        raise ValueError(f"encoders takes a mapping from vector names to encoders, got {type(value).__name__}")
+        raise ValueError(f"encoders takes Encoders, or a mapping from vector names to encoders, got {type(value).__name__}")
     for encoder in value.values():
         encoder_of(encoder)
     return dict(value)
@@ -105,7 +108,9 @@ def _written(blend: Expression | None) -> str | None:
 def _strategy(value: Any) -> Strategy:
     if isinstance(value, Strategy):
         return value
-    raise ValueError(f"strategy takes a strategy such as Nearest() or Formula(…).over(Nearest(limit=100)), got {value!r}")
+    in_file = isinstance(value, str | PathLike) and str(value).endswith(".json")
+    hint = f"; for one that is in a file, pass load({str(value)!r})" if in_file else ""
+    raise ValueError(f"strategy takes a strategy such as Nearest() or Formula(…).over(Nearest(limit=100)), got {value!r}{hint}")
 
 
 def _k(value: Any) -> Any:
@@ -142,7 +147,7 @@ AsyncClientField: TypeAlias = Annotated[
 ]
 EmbeddingsField: TypeAlias = Annotated[Embeddings | None, PlainValidator(_embeddings)]
 SparseEmbeddingsField: TypeAlias = Annotated[Any, PlainValidator(_sparse_embeddings)]
-EncodersField: TypeAlias = Annotated[Mapping[str, AnyEncoder], PlainValidator(_encoders)]
+EncodersField: TypeAlias = Annotated[Mapping[str, AnyEncoder] | Encoders, PlainValidator(_encoders)]
 BlendField: TypeAlias = Annotated[Expression | None, PlainValidator(_blend), PlainSerializer(_written)]
 ModelField: TypeAlias = Annotated[Any, PlainValidator(_model)]
 StrategyField: TypeAlias = Annotated[Strategy, PlainValidator(_strategy)]
@@ -183,6 +188,6 @@ def shown(retriever: BaseModel) -> Iterator[tuple[str, Any]]:
         if name == "executors" or value is None or value == {} or (not info.exclude and value == info.get_default()):
             continue
         if name == "encoders":
-            yield name, {key: _Shown(type(encoder).__name__) for key, encoder in value.items()}
+            yield name, {key: _Shown(type(encoder).__name__) for key, encoder in listed(value).items()}
         else:
             yield name, _Shown(type(value).__name__) if info.exclude else value

@@ -21,6 +21,7 @@ from . import fields
 from .calls import Call, CallOptions, checked_batch, takes_call_options
 from .child_runs import AsyncTraced, Parents, Traced
 from .documents import to_documents
+from .embeddings import listed
 from .executors import Executors, Parts
 from .making import Making
 from .tracing import Configs, atraced, traced
@@ -43,7 +44,8 @@ class QdrantRerankRetriever(Making):
         embeddings: embeds the query for any dense vector.
         sparse_embeddings: embeds the query for any sparse vector, as langchain-qdrant's `SparseEmbeddings` do.
         encoders: what embeds the query for the vector of that name, before the two above: a LangChain `Embeddings`,
-            a `SparseEmbeddings`, a `qdrant_rerank.Encoder` such as `ServerInference`, or a function.
+            a `SparseEmbeddings`, a `qdrant_rerank.Encoder` such as `ServerInference`, or a function; or a
+            `qdrant_rerank.Encoders`, as an executor takes it.
         model: scores texts, for strategies that have a model read them, such as `Rescore`: a feedback model, a function
             from a query and texts to scores (higher is better), or any LangChain `BaseDocumentCompressor` that reranks. It
             reads the text that `payload` says. What it runs in LangChain is a child of the retriever's run.
@@ -208,7 +210,7 @@ class QdrantRerankRetriever(Making):
     def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
         params = super()._get_ls_params(**kwargs)
         params["ls_vector_store_provider"] = "QdrantVectorStore"
-        for embedder in (self.embeddings, self.sparse_embeddings, *self.encoders.values()):
+        for embedder in (self.embeddings, self.sparse_embeddings, *listed(self.encoders).values()):
             if embedder is not None:
                 params["ls_embedding_provider"] = type(embedder).__name__
                 break

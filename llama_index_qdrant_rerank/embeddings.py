@@ -13,12 +13,14 @@ from qdrant_rerank import Encoder, Encoders, QueryError, StrategyError
 from qdrant_rerank.models.encoders import EncoderLike
 from qdrant_rerank.steps import QueryVector
 
-__all__ = ["AnyEncoder", "EmbedModelEncoder", "SparseEncoder", "SparseLike", "encoders_of"]
+__all__ = ["AnyEncoder", "EmbedModelEncoder", "EncodersLike", "SparseEncoder", "SparseLike", "encoders_of"]
 
 BatchSparse: TypeAlias = Callable[[list[str]], "tuple[list[list[int]], list[list[float]]]"]
 """LlamaIndex's sparse functions: a list of texts → their indices, and their values."""
 SparseLike: TypeAlias = "Encoder | Callable[[str], models.SparseVector] | BatchSparse"
 AnyEncoder: TypeAlias = "EncoderLike | BaseEmbedding"
+EncodersLike: TypeAlias = "Mapping[str, AnyEncoder] | Encoders"
+"""Encoders by vector name; or `Encoders`, which may also be for all vectors of a kind."""
 
 
 class EmbedModelEncoder:
@@ -116,9 +118,18 @@ def _first(answer: Any) -> models.SparseVector | None:
 def encoders_of(
     embed_model: Any | None,
     sparse: Callable[[], SparseLike | None] | None,
-    named: Mapping[str, AnyEncoder] | None,
+    named: EncodersLike | None,
 ) -> Encoders:
-    """The encoders of a collection: by vector name, else `embed_model` for dense and `sparse` for sparse vectors."""
+    """The encoders of a collection: as `named` says, else `embed_model` for dense and `sparse` for sparse vectors.
+
+    Raises:
+        StrategyError: something in `named` can't embed, or it is no mapping.
+    """
+    if isinstance(named, Encoders):
+        rest = encoders_of(embed_model, sparse, None)
+        return Encoders(named.named, {**rest.by_kind, **named.by_kind})
+    if named is not None and not isinstance(named, Mapping):
+        raise StrategyError(f"encoders takes encoders by vector name, or Encoders, got {type(named).__name__}")
     by_name = {
         name: EmbedModelEncoder(value) if isinstance(value, BaseEmbedding) else value for name, value in (named or {}).items()
     }

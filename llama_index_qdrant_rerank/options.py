@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from os import PathLike
 from typing import Any, Self, TypedDict
 
 from llama_index.core.constants import DEFAULT_SIMILARITY_TOP_K
@@ -98,8 +99,11 @@ class Options:
             if not isinstance(getattr(self, name), bool):
                 raise QueryError(f"{name} must be True or False, got {getattr(self, name)!r}")
         if self.strategy is not None and not isinstance(self.strategy, Strategy):
+            in_file = isinstance(self.strategy, str | PathLike) and str(self.strategy).endswith(".json")
+            hint = f"; for one that is in a file, pass load({str(self.strategy)!r})" if in_file else ""
             raise StrategyError(
-                f"strategy must be a strategy such as Nearest() or Formula(…).over(Nearest(limit=100)), got {self.strategy!r}"
+                "strategy must be a strategy such as Nearest() or Formula(…).over(Nearest(limit=100)), got "
+                f"{self.strategy!r}{hint}"
             )
 
     def changed(self, changes: RetrievalOptions, reader: NodeReader) -> Self:

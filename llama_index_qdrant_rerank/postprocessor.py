@@ -14,7 +14,7 @@ from qdrant_rerank.clients import AsyncClientLike
 from qdrant_rerank.models.feedback import FeedbackModelLike
 from qdrant_rerank.rescore import MissingText, OnError
 
-from .embeddings import AnyEncoder, SparseLike
+from .embeddings import EncodersLike, SparseLike
 from .model_reranking import checked_model, rescoring_of
 from .node_ranking import NodeRanking, check_top_n
 from .rescoring import Missing, ScoreSource, check_rescoring
@@ -82,7 +82,7 @@ class QdrantRerankPostprocessor(NodeRanking):
         vector_store: Any | None = None,
         embed_model: Any | None = None,
         sparse_encoder: SparseLike | None = None,
-        encoders: Mapping[str, AnyEncoder] | None = None,
+        encoders: EncodersLike | None = None,
         using: str | None = None,
         score_source: ScoreSource = "qdrant",
         top_n: int | None = None,

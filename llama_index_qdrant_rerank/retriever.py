@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from llama_index.core.callbacks.base import CallbackManager
 from llama_index.core.constants import DEFAULT_SIMILARITY_TOP_K
-from llama_index.core.schema import IndexNode, NodeWithScore, QueryBundle, QueryType
+from llama_index.core.schema import IndexNode, MetadataMode, NodeWithScore, QueryBundle, QueryType
 from llama_index.core.vector_stores.types import MetadataFilters
 from qdrant_client import QdrantClient, models
 from typing_extensions import Unpack
@@ -22,13 +22,13 @@ from qdrant_rerank.payload import PayloadLike
 from qdrant_rerank.steps import Flow, arun, run
 from qdrant_rerank.why import Explained
 
-from .embeddings import AnyEncoder, SparseLike
+from .embeddings import EncodersLike, SparseLike
 from .making import Making
 from .nodes import NodeReader
 from .options import Options, RetrievalOptions
 from .queries import as_bundles, bundle_flow
 from .store import Reading, plain, source_of
-from .texts import NodeText
+from .texts import NodeText, metadata_mode_of
 from .tracing import dispatcher, retrievals
 
 __all__ = ["QdrantRerankRetriever"]
@@ -50,10 +50,10 @@ class QdrantRerankRetriever(Making):
             up at the first query that needs it.
         sparse_encoder: embeds the query for any sparse vector: an encoder, a function from text to
             `models.SparseVector`, or LlamaIndex's kind, from a list of texts to indices and values.
-        encoders: what embeds the query for the vector of that name, before the two above.
+        encoders: what embeds the query for the vector of that name, before the two above; or a `qdrant_rerank` `Encoders`.
         model: scores texts, for strategies that have a model read them, such as `Rescore`: a feedback model, a function
             from a query and texts to scores (higher is better), or any LlamaIndex node postprocessor that reranks. It reads
-            a node's text with the metadata that embedding models are shown (`get_content(MetadataMode.EMBED)`).
+            a node's text with the metadata of `metadata_mode`.
         strategy: how nodes are found and ranked; None for `Nearest()`, or what the vector store suggests.
         similarity_top_k: how many nodes to return.
         filters, filter: LlamaIndex's metadata filters, and a `qdrant_client.models.Filter`; all restrictions are AND-ed.
@@ -69,6 +69,9 @@ class QdrantRerankRetriever(Making):
             from payload to `(text, metadata)`.
         stable_ties: whether nodes of equal score come in the order of their ids, call for call; their order is random
             otherwise. Fetches 32 points more.
+        metadata_mode: which of a node's metadata the `model` reads with its text: what embedding models are shown, as
+            LlamaIndex's own rerankers do, or what language models are shown, all, or none (`MetadataMode.NONE`), which is what
+            the command line and LangChain's retriever read.
         score_key: a metadata key to put the score under as well, hidden from models.
         explanations: whether each node's metadata says why it is where it is, without a further round trip: its rank and
             score in each leg and what each term adds to its score, as plain values (`ResultReason.as_dict`). Language
@@ -90,7 +93,7 @@ class QdrantRerankRetriever(Making):
         vector_store: Any | None = None,
         embed_model: Any | None = None,
         sparse_encoder: SparseLike | None = None,
-        encoders: Mapping[str, AnyEncoder] | None = None,
+        encoders: EncodersLike | None = None,
         model: FeedbackModelLike | None = None,
         strategy: Strategy | None = None,
         similarity_top_k: int = DEFAULT_SIMILARITY_TOP_K,
@@ -107,6 +110,7 @@ class QdrantRerankRetriever(Making):
         group_size: int = 1,
         features: Mapping[str, Any] | None = None,
         payload: PayloadLike = "llama_index",
+        metadata_mode: MetadataMode = MetadataMode.EMBED,
         score_key: str | None = None,
         explanations: bool = False,
         stable_ties: bool = False,
@@ -122,7 +126,7 @@ class QdrantRerankRetriever(Making):
         source = source_of(
             vector_store, client, async_client, collection_name, embed_model, sparse_encoder, encoders, capabilities
         )
-        self._source = source.read_by(Reading(model, partial(NodeText.of, self._reader)))
+        self._source = source.read_by(Reading(model, partial(NodeText.of, self._reader, metadata_mode_of(metadata_mode))))
         options: RetrievalOptions = {
             "strategy": strategy,
             "similarity_top_k": similarity_top_k,

@@ -6,7 +6,7 @@ first used. It is known by its attributes, so that its package need not be insta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -17,7 +17,7 @@ from qdrant_rerank.clients import AsyncClientLike, Clients
 from qdrant_rerank.models.feedback import FeedbackModelLike, as_feedback_model
 from qdrant_rerank.payload import PayloadLike
 
-from .embeddings import AnyEncoder, SparseLike, encoders_of
+from .embeddings import EncodersLike, SparseLike, encoders_of
 
 __all__ = ["Reading", "Source", "StoreSource", "plain", "source_of"]
 
@@ -57,7 +57,7 @@ class Source:
         place: Place,
         embed_model: Any | None = None,
         sparse_encoder: SparseLike | None = None,
-        encoders: Mapping[str, AnyEncoder] | None = None,
+        encoders: EncodersLike | None = None,
         capabilities: Capabilities | None = None,
     ) -> None:
         self._place = place
@@ -171,7 +171,7 @@ class StoreSource(Source):
         store: Any,
         embed_model: Any | None = None,
         sparse_encoder: SparseLike | None = None,
-        encoders: Mapping[str, AnyEncoder] | None = None,
+        encoders: EncodersLike | None = None,
         capabilities: Capabilities | None = None,
     ) -> None:
         self._store = store
@@ -225,7 +225,7 @@ def source_of(
     collection_name: str | None,
     embed_model: Any | None,
     sparse_encoder: SparseLike | None,
-    encoders: Mapping[str, AnyEncoder] | None,
+    encoders: EncodersLike | None,
     capabilities: Capabilities | None,
 ) -> Source:
     """The source that these arguments of a constructor mean.

@@ -15,10 +15,11 @@ import json
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from .errors import PayloadError, PlanWarning, StrategyError, did_you_mean
 from .steps import Points
+from .text_source import TextSource
 
 __all__ = [
     "PRESETS",
@@ -70,6 +71,11 @@ class PayloadMapping:
         """The keys of the text."""
         return (self.text,) if isinstance(self.text, str) else self.text
 
+    @property
+    def source(self) -> TextSource:
+        """What a model reads, to be kept with what is fitted to its scores."""
+        return TextSource(keys=self.text_keys, joiner=self.joiner if len(self.text_keys) > 1 else None)
+
     def has_text(self, payload: Payload) -> bool:
         """Whether the payload has any of the text's keys, be their values null."""
         return any(value_at(payload, key, _ABSENT) is not _ABSENT for key in self.text_keys)
@@ -96,6 +102,7 @@ class _LlamaIndexPayload:
     """What LlamaIndex's QdrantVectorStore writes: metadata at the root, the node as JSON text beside it."""
 
     text_keys: tuple[str, ...] = ("_node_content",)
+    source: ClassVar[TextSource] = TextSource(nodes=True)
 
     def has_text(self, payload: Payload) -> bool:
         return "_node_content" in payload
@@ -114,6 +121,11 @@ class _LlamaIndexPayload:
 class _MapperPayload:
     mapper: Mapper
     text_keys: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> TextSource:
+        named = self.mapper if hasattr(self.mapper, "__qualname__") else type(self.mapper)
+        return TextSource(function=f"{named.__module__}.{named.__qualname__}")
 
     def has_text(self, payload: Payload) -> bool:
         return True  # the function knows; it is not second-guessed

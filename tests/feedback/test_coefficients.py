@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from qdrant_rerank import Coefficients, FormatError, Nearest, Provenance, RelevanceFeedback, StrategyError, load, save
+from qdrant_rerank import (
+    Coefficients,
+    FeedbackLeg,
+    FormatError,
+    Fusion,
+    Nearest,
+    Provenance,
+    RelevanceFeedback,
+    StrategyError,
+    load,
+    save,
+)
 from qdrant_rerank.models.feedback import as_feedback_model
 from tests.support import refused
 
@@ -57,7 +69,8 @@ def test_coefficients_alone_are_used_as_they_were_fitted(tmp_path: Path) -> None
         ('{"a": 1, "b": 0, "c": 2,\n"d": 3}', ["c.json:2", "(at d)"]),
         ('{"a": 1, "b": 0, "c": 2, "provenance": {"mode": "recall",\n"seeds": 1}}', ["at least 2 seeds, got 1"]),
         ('{"a": 1, "b": 0, "c": 2, "provenance": {\n"mode": "both",\n"seeds": 5}}', ["c.json:2", "'precision' or 'recall'"]),
-        ('{"kind": "nearest"}', ["c.json:1", "Field required"]),
+        ('{\n"kind": "nearest"}', ["c.json:2", "neither coefficients nor relevance feedback", "its kind is 'nearest'"]),
+        ('{"kind": 3}', ["c.json:1", "its kind is no text"]),
         ('{"kind": "relevance_feedback", "coefficients": {"a": 1,\n "b": "x", "c": 0}}', ["c.json:2", "coefficients.b"]),
     ],
 )
@@ -129,3 +142,30 @@ def test_feedback_objects_of_the_official_package_are_feedback_models() -> None:
     Lengths._model_name = ""
     with refused(StrategyError, "doesn't say which model it is", "name='…'"):
         as_feedback_model(Lengths())
+
+
+def test_a_file_is_trusted_or_put_within_a_stage_where_it_is_loaded(tmp_path: Path) -> None:
+    within = Fusion.rrf().over(FeedbackLeg(limit=9), Nearest("bm25", limit=9))
+    save(PRECISION, tmp_path / "s.json")
+    COEFFICIENTS.save(tmp_path / "c.json")
+    for file in ("s.json", "c.json"):
+        found = RelevanceFeedback.load(tmp_path / file, trust=True, within=within)
+        assert found == replace(PRECISION, trust=True, within=within)
+        assert RelevanceFeedback.load(tmp_path / file) == PRECISION
+        with refused(StrategyError, "one FeedbackLeg in it"):
+            RelevanceFeedback.load(tmp_path / file, within=Nearest("dense"))
+    save(replace(PRECISION, trust=True, within=within), tmp_path / "s.json")
+    assert RelevanceFeedback.load(tmp_path / "s.json") == replace(PRECISION, trust=True, within=within)
+
+
+def test_numbers_of_unknown_origin_in_a_file_are_loaded_if_they_are_trusted(tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text('\n{"kind": "relevance_feedback",\n"coefficients": {"a": 1, "b": 0.5, "c": 2}}')
+    with refused(FormatError, "don't say what they were fitted to"):
+        RelevanceFeedback.load(tmp_path / "s.json")
+    assert RelevanceFeedback.load(tmp_path / "s.json", trust=True).weights == Coefficients(1, 0.5, 2)
+    (tmp_path / "s.json").write_text('{"kind": "relevance_feedback", "coefficients": {"a": 1, "b": 0, "c": 0}, "trust": false}')
+    assert RelevanceFeedback.load(tmp_path / "s.json", trust=True).trust
+    wrong = '{"kind": "relevance_feedback", "coefficients": {"a": 1, "b": 0, "c": 0},\n"mod": "recall"}'
+    (tmp_path / "s.json").write_text(wrong)
+    with refused(FormatError, "s.json:2", "no 'mod'"):
+        RelevanceFeedback.load(tmp_path / "s.json", trust=True)

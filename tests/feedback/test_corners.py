@@ -148,7 +148,10 @@ def test_points_without_text_or_vector_are_not_learned_from_but_counted_as_done(
 
 def test_a_judgement_of_one_query_is_told_without_intervals() -> None:
     found = judged("nDCG@10", {"plain": [0.25], "rerank": [0.5], "feedback": [0.75]})
-    assert str(found) == ("nDCG@10: plain 0.250, rerank 0.500, feedback 0.750; feedback over plain +0.500, over rerank +0.250")
+    assert str(found) == (
+        "nDCG@10: plain 0.250, rerank 0.500, feedback 0.750; feedback over plain +0.500, over rerank +0.250; rerank over plain "
+        "+0.250"
+    )
     several = judged("nDCG@10", {"plain": [0.25, 0.0], "rerank": [0.5, 0.0], "feedback": [0.75, 0.0]})
     assert "over plain +0.250 [" in str(several)
 

@@ -73,7 +73,7 @@ def test_too_few_judgments_are_not_used_and_that_is_said(client: CountingClient)
     assert "own opinion, as only 19 queries have judgments (qrels)" in str(fit)
     assert client.calls.count("query_batch_points") == 2
     enough = fit_feedback(
-        executor(client, Knowing()), TEXTS[:20], candidates=30, qrels={str(n): {"d1": 1} for n in range(20)}, doc_id="_id"
+        executor(client, Knowing()), TEXTS[:20], candidates=30, qrels={str(n): {"d7": 1} for n in range(20)}, doc_id="_id"
     )
     assert (enough.judged_queries, enough.by_qrels) == (20, True)
     assert "own opinion" not in str(enough)

@@ -50,7 +50,7 @@ def test_no_client_at_all_is_refused_when_the_retriever_is_made() -> None:
             "takes a LangChain Embeddings, got function; functions and encoders go,",
         ),
         ("sparse_embeddings", dense, "takes langchain-qdrant's SparseEmbeddings, got function"),
-        ("encoders", [dense], "a mapping from vector names to encoders, got list"),
+        ("encoders", [dense], "encoders takes Encoders, or a mapping from vector names to encoders, got list"),
         ("encoders", {"dense": 3}, "int can't embed a query: encoders takes, for each vector's name, a LangChain Embeddings"),
         ("strategy", Nearest, "strategy takes a strategy such as Nearest"),
         ("strategy", "dense", "strategy takes a strategy such as Nearest.*got 'dense'"),

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from langchain_core.documents import Document
 
-from qdrant_rerank import Coefficients, FeedbackLeg, Fusion, Nearest, PlanError, PlanWarning, RelevanceFeedback, Strategy
+from qdrant_rerank import (
+    Coefficients,
+    FeedbackLeg,
+    Fusion,
+    Nearest,
+    PayloadMapping,
+    PlanError,
+    PlanWarning,
+    RelevanceFeedback,
+    Strategy,
+)
+from qdrant_rerank.text_source import TextSource
 from tests.langchain.models import Chat, Down, Lengths, Tracer
 from tests.langchain.support import QUERY, assert_same, counting_client, ids, make, must
 
@@ -131,3 +143,33 @@ async def test_a_chat_model_that_gives_feedback_is_a_child_of_the_retrievers_run
     children = sorted(tracer.children())
     assert [query for _, query, _ in children] == expected
     assert all(f"rank for {query}" in shown for _, query, shown in children)
+
+
+def test_coefficients_of_other_texts_are_refused_with_what_makes_the_texts_equal() -> None:
+    def fitted(*keys: str) -> RelevanceFeedback:
+        text = TextSource(keys=keys, joiner=" " if len(keys) > 1 else None)
+        known = Coefficients(1.0, 0.0, 0.5).with_provenance(
+            mode="precision", seeds=5, model="lengths", vector="dense", text=text
+        )
+        return replace(PRECISION, coefficients=known, trust=False)
+
+    strategy = fitted("metadata.category", "page_content")
+    remedy = "payload=PayloadMapping(text=('metadata.category', 'page_content'), joiner=' ')"
+    with pytest.raises(PlanError, match="20 of 20 random points differ") as caught:
+        make(strategy=strategy, model=Lengths()).invoke(QUERY)
+    assert remedy in str(caught.value)
+    equal = PayloadMapping(text=("metadata.category", "page_content"), joiner=" ", metadata="metadata")
+    assert len(make(strategy=strategy, model=Lengths(), payload=equal).invoke(QUERY)) == 4
+    # the command line's keys, of which only one is there
+    assert len(make(strategy=fitted("title", "text", "page_content"), model=Lengths()).invoke(QUERY)) == 4
+
+
+def test_what_the_fit_did_not_recommend_is_told_aloud_once() -> None:
+    known = Coefficients(1.0, 0.0, 0.5).with_provenance(mode="precision", seeds=5, recommends="rerank")
+    retriever = make(strategy=replace(PRECISION, coefficients=known), model=Lengths())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for k in (1, 2, 3):
+            retriever.invoke(QUERY, k=k)
+    [told] = [each for each in caught if each.category is PlanWarning]
+    assert "plain reranking (Rescore) did as well or better" in str(told.message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
@@ -108,7 +108,7 @@ def test_a_mapping_that_is_changed_later_does_not_change_the_retriever() -> None
     encoders: dict[str, Any] = {"dense": WordEmbeddings()}
     retriever = make(encoders=encoders)
     encoders.clear()
-    assert list(retriever.encoders) == ["dense"]
+    assert list(cast(dict[str, Any], retriever.encoders)) == ["dense"]
 
 
 def test_retrievers_with_the_same_settings_are_equal() -> None:

@@ -10,7 +10,19 @@ import pytest
 from llama_index.core.schema import MetadataMode, NodeWithScore
 from qdrant_client import models
 
-from qdrant_rerank import Coefficients, FeedbackLeg, Fusion, Nearest, PlanError, PlanWarning, RelevanceFeedback, Strategy
+from qdrant_rerank import (
+    Coefficients,
+    FeedbackLeg,
+    Fusion,
+    Nearest,
+    PayloadMapping,
+    PlanError,
+    PlanWarning,
+    RelevanceFeedback,
+    Strategy,
+    StrategyError,
+)
+from qdrant_rerank.text_source import TextSource
 from tests.llama_index.stores import QUERY, numbers, ranking
 from tests.llama_index.test_rescore import Down, Lengths, embedded
 from tests.llama_index.test_rescore import retriever as of_store
@@ -149,3 +161,43 @@ def test_coefficients_of_another_model_are_refused() -> None:
     fitted = Coefficients(1.0, 0.0, 0.5).with_provenance(mode="precision", seeds=3, model="another", vector="")
     with pytest.raises(PlanError, match="the feedback model is 'lengths', was 'another'"):
         retriever(replace(PRECISION, coefficients=fitted, trust=False)).retrieve(QUERY)
+
+
+NODES = TextSource(keys=("title", "text", "page_content"), joiner="\n\n", nodes=True)  # what the command line reads
+
+
+def fitted(text: TextSource | None) -> RelevanceFeedback:
+    known = Coefficients(1.0, 0.0, 0.5).with_provenance(mode="precision", seeds=3, model="lengths", vector="", text=text)
+    return replace(PRECISION, coefficients=known, trust=False)
+
+
+def test_metadata_that_the_fit_did_not_read_is_refused_and_can_be_left_out() -> None:
+    with pytest.raises(PlanError, match=r"with a LlamaIndex node's metadata .'embed'.*7 of 8 random points differ") as caught:
+        retriever(fitted(NODES)).retrieve(QUERY)
+    assert "with payload='llama_index', metadata_mode=MetadataMode.NONE, or fit again" in str(caught.value)
+    reader = Lengths()
+    found = retriever(fitted(NODES), model=reader, metadata_mode=MetadataMode.NONE).retrieve(QUERY)
+    assert len(found) == 4
+    assert not any("popularity" in text for text in reader.read)
+
+
+def test_a_fit_that_read_the_metadata_serves_who_reads_it_and_others_are_told_aloud() -> None:
+    source = TextSource(keys=("text",), nodes=True, metadata="embed")
+    assert len(retriever(fitted(source)).retrieve(QUERY)) == 4
+    with pytest.warns(PlanWarning, match="may read other texts"):
+        retriever(fitted(source), metadata_mode=MetadataMode.NONE).retrieve(QUERY)
+
+
+def test_with_another_payload_its_keys_are_compared(counting: CountingClient) -> None:
+    known = fitted(TextSource(keys=("category", "text"), joiner=" "))
+    known = replace(known, coefficients=known.weights.with_provenance(vector="dense"), seeds=Nearest("dense", limit=3))
+    mapping = PayloadMapping(text=("category", "text"), joiner=" ")
+    with pytest.raises(PlanError, match=r"PayloadMapping\(text=.*, joiner=' '\), metadata_mode=MetadataMode.NONE"):
+        of_client(counting, strategy=known, model=Lengths(), payload=mapping).retrieve(QUERY)
+    of = of_client(counting, strategy=known, model=Lengths(), payload=mapping, metadata_mode=MetadataMode.NONE)
+    assert len(of.retrieve(QUERY)) == 2
+
+
+def test_a_mode_of_metadata_that_is_none_is_refused() -> None:
+    with pytest.raises(StrategyError, match=r"metadata_mode is one of MetadataMode.ALL, .*; got 'some'"):
+        retriever(metadata_mode="some")

@@ -7,19 +7,16 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, cast, get_args
+from typing import cast, get_args
 
 import typer
 from qdrant_client import models
 from rich.text import Text
 
-from .. import Coefficients, Encoders, Executor, FeedbackModel, Query, RelevanceFeedback, Scope, Stage, Strategy
-from ..errors import FormatError
+from .. import Coefficients, Encoders, Executor, FeedbackModel, RelevanceFeedback, Scope, Stage, Strategy
 from ..feedback.coefficients import Mode
 from ..feedback.strategy import READ
-from ..learn.feedback_fit import LEAST_QUERIES, FeedbackFit, estimate, fit_feedback
-from ..learn.feedback_fit_measure import LEAST_JUDGED
-from ..learn.feedback_fit_scores import ScoreFile
+from ..learn.feedback_fit import FeedbackFit, estimate, fit_feedback
 from ..schema import Kind
 from . import calibrate_options as c
 from . import evaluate_options as e
@@ -27,20 +24,19 @@ from . import model_options as m
 from . import options as o
 from . import tune_options as t
 from .arguments import filter_of, listed
-from .calibrate_data import Queries, Source
-from .calibrate_show import cost_line, fit_json, print_fit, scoring_bar
+from .calibrate_cost import check_fit, cost_line, kept_scores, print_cost, resumable, speed_of
+from .calibrate_data import Source
+from .calibrate_show import fit_json, print_fit, scoring_bar
 from .choose import Choice
 from .connect import Where, connected, the_collection
-from .consoles import errors_console, results_console
+from .consoles import errors_console
 from .encoders import check_embedder, query_encoders
-from .failures import CommandError, reported, warn
+from .failures import CommandError, reported
 from .notes import read_notes
 from .rerankers import ShownText, reranker
 from .show import TEXT_KEYS
 
 __all__ = ["calibrate"]
-
-_HANDFUL: Final = 8  # texts, to tell how long the model takes
 
 
 @reported
@@ -54,7 +50,7 @@ def calibrate(
     sample: c.SampleOption = None,
     qrels: c.FitQrelsOption = None,
     split: t.TrainSplitOption = "train",
-    doc_id: c.DocIdOption = "_id",
+    doc_id: c.DocIdOption = None,
     most: c.MostOption = 200,
     rerank: c.FeedbackModelOption = None,
     mode: c.ModeOption = "precision",
@@ -108,7 +104,9 @@ def calibrate(
         _give_encoders(executor, wanted, only, {"dense": dense, "sparse": sparse, "multi": late})
         learned_from = given or source.made(executor, only, keep=not dry_run)
         count = max(50, 2 * (wanted.most or 0)) if candidates is None else candidates
-        speed = _speed(executor, wanted, learned_from, only, cache) if dry_run else None
+        check_fit(executor, wanted, learned_from, count, only, dry_run=dry_run)
+        kept = kept_scores(executor, cache)
+        speed = speed_of(executor, wanted, learned_from, only, cache) if dry_run else None
         cost = estimate(
             learned_from.distinct,
             mode=wanted.mode,
@@ -118,10 +116,10 @@ def calibrate(
             judged_queries=learned_from.distinct_judged,
             seconds_per_document=speed,
         )
-        _print_cost(cost_line(cost, learned_from.distinct_judged), learned_from, dry_run)
+        print_cost(cost_line(cost, learned_from.distinct_judged, kept, cache), learned_from, dry_run=dry_run)
         if dry_run:
             return
-        with _resumable(cache), scoring_bar() as progress:
+        with resumable(cache), scoring_bar() as progress:
             fit = fit_feedback(
                 executor,
                 learned_from.texts,
@@ -198,44 +196,6 @@ def _give_encoders(
     plan = executor.plan(strategy, Scope(limit=1, filter=filter))
     notes = read_notes(client, executor.collection)
     executor.encoders = Encoders(query_encoders(plan.strategy.needs(), plan.target.schema, notes, options))
-
-
-def _speed(
-    executor: Executor, strategy: RelevanceFeedback, queries: Queries, filter: models.Filter | None, cache: Path | None
-) -> float | None:
-    """Seconds that the model takes for a text, by a handful; None if it was asked for none. Their scores are kept, too."""
-    query = next(iter(queries.texts.values()))
-    seeds = replace(strategy.seeds, limit=None)
-    points = executor.retrieve(seeds, Query(query), Scope(limit=_HANDFUL, filter=filter, with_payload=True))
-    texts = [text for point in points if (text := executor.payload.content(point.payload or {}).text).strip()]
-    assert executor.model is not None
-    scores = ScoreFile(executor.model, cache)
-    scores.score(query, texts)
-    return scores.seconds / scores.asked if scores.asked else None
-
-
-def _print_cost(line: str, queries: Queries, dry_run: bool) -> None:
-    if 0 < queries.distinct_judged < LEAST_JUDGED:
-        warn(f"the judgments of {queries.distinct_judged} queries are too few and aren't used: it takes {LEAST_JUDGED}")
-    if not dry_run:
-        errors_console().print(Text(line, "dim"))
-        return
-    results_console().print(Text(line), soft_wrap=True)
-    if queries.distinct < LEAST_QUERIES:
-        warn(f"{queries.distinct} queries are too few: the fit needs at least {LEAST_QUERIES}, and 50 to 200 are better")
-
-
-@contextmanager
-def _resumable(cache: Path | None) -> Generator[None, None, None]:
-    """Says how to go on after an interruption or a failure."""
-    try:
-        yield
-    except FormatError:  # perhaps of that very file
-        raise
-    except BaseException:
-        if cache is not None and cache.exists():
-            errors_console().print(Text(f"the scores so far are in {cache}: the same command goes on from there", "yellow"))
-        raise
 
 
 def _end(fit: FeedbackFit, out: Path | None, anyway: bool) -> None:

@@ -57,12 +57,14 @@ FitQrelsOption: TypeAlias = Annotated[
     ),
 ]
 DocIdOption: TypeAlias = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--doc-id",
         metavar="KEY",
         rich_help_panel=_DATA,
-        help="The payload key with a document's id in the judgments; the point's id where a point lacks it.",
+        show_default=False,
+        help="The payload key that holds a document's id as it is in the judgments. If not given _id, or the point's id where "
+        "a point has no _id.",
     ),
 ]
 MostOption: TypeAlias = Annotated[

@@ -1,4 +1,4 @@
-"""What `calibrate` prints: what it will cost, how far it is, and what it came to."""
+"""What `calibrate` prints: how far it is, and what it came to."""
 
 from __future__ import annotations
 
@@ -15,24 +15,11 @@ from rich.text import Text
 
 from .. import Coefficients
 from ..evaluate import Interval
-from ..learn.feedback_fit import FeedbackEstimate, FeedbackFit, Progress
+from ..learn.feedback_fit import FeedbackFit, Progress
 from ..learn.feedback_fit_cost import duration
-from ..learn.feedback_fit_measure import LEAST_JUDGED
 from .consoles import errors_console, results_console
 
-__all__ = ["cost_line", "fit_json", "print_fit", "scoring_bar"]
-
-
-def cost_line(cost: FeedbackEstimate, judged: int) -> str:
-    """What a fit takes, in one sentence."""
-    requests = f"{cost.requests} request{'' if cost.requests == 1 else 's'}"
-    how_long = "" if cost.seconds is None else f", which takes it about {duration(cost.seconds)}"
-    with_judgments = f" ({judged} with judgments)" if judged else ""
-    more = ", three more for each that is judged" if judged >= LEAST_JUDGED else ""
-    return (
-        f"{cost.queries} queries{with_judgments}: one search each{more}, in {requests} to Qdrant; the model scores up to "
-        f"{cost.documents:,} texts{how_long}"
-    )
+__all__ = ["fit_json", "print_fit", "scoring_bar"]
 
 
 @contextmanager
@@ -61,18 +48,25 @@ def print_fit(fit: FeedbackFit) -> None:
     console.print(Text(verdict, "bold green" if fit.recommends == "feedback" else "bold yellow"))
     console.print(Text(signal))
     console.print(Text(others[0]))
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("held out")
-    for heading in ("plain", "rerank", "feedback", "over plain [95 %]", "over rerank [95 %]"):
-        table.add_column(heading, justify="right")
-    for each in fit.judgements:
-        means = (f"{mean:.3f}" for mean in (each.plain, each.rerank, each.feedback))
-        table.add_row(each.measure, *means, _gain(each.over_plain), _gain(each.over_rerank))
-    console.print(table)
+    console.print(_table(fit))
     console.print(
         Text("agreement: with the model, of all that was found; unseen: of what it wasn't shown, which tells signal", "dim")
     )
     console.print(Text(others[-1], "dim"))
+
+
+def _table(fit: FeedbackFit) -> Table:
+    """For each measure three rows: each of the three ways, beside what it has to beat."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("held out")
+    table.add_column("by")
+    for heading in ("mean", "over plain [95 %]", "over rerank [95 %]"):
+        table.add_column(heading, justify="right")
+    for each in fit.judgements:
+        table.add_row(each.measure, "plain", f"{each.plain:.3f}", "", "")
+        table.add_row("", "rerank", f"{each.rerank:.3f}", _gain(each.rerank_over_plain), "")
+        table.add_row("", "feedback", f"{each.feedback:.3f}", _gain(each.over_plain), _gain(each.over_rerank))
+    return table
 
 
 def _gain(interval: Interval) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, get_args
 
+from ..brief import brief
 from ..checks import is_whole
 from ..errors import StrategyError, did_you_mean
 from ..failing import OnError
@@ -12,6 +13,7 @@ from ..query import Target
 from ..strategies import Stage
 from .coefficients import LEAST_SEEDS, Coefficients, Mode
 from .leg import FeedbackLeg
+from .texts import text_problem
 
 if TYPE_CHECKING:
     from .strategy import RelevanceFeedback
@@ -30,11 +32,11 @@ def check_kinds(strategy: RelevanceFeedback) -> None:
     seeds, within = strategy.seeds, strategy.within
     if not isinstance(seeds, Stage):
         raise StrategyError(
-            f"the seeds of RelevanceFeedback come from a stage, which Qdrant runs by itself, got {seeds!r}; the model reads "
-            "them anyhow"
+            f"the seeds of RelevanceFeedback come from a stage, which Qdrant runs by itself, got {brief(seeds)}; the model "
+            "reads them anyhow"
         )
     if any(_legs(seeds)):
-        raise StrategyError(f"the seeds can't come from a FeedbackLeg, whose search they are to steer: {seeds!r}")
+        raise StrategyError(f"the seeds can't come from a FeedbackLeg, whose search they are to steer: {brief(seeds)}")
     if within is not None and (not isinstance(within, Stage) or len(list(_legs(within))) != 1):
         raise StrategyError(
             "the within of RelevanceFeedback is a stage with one FeedbackLeg in it, e.g. "
@@ -62,8 +64,8 @@ def check_numbers(strategy: RelevanceFeedback) -> None:
     seeds, limit = strategy.seed_count, strategy.limit
     if seeds < LEAST_SEEDS:
         raise StrategyError(
-            f"RelevanceFeedback compares seeds with each other and needs at least {LEAST_SEEDS}, but {strategy.seeds!r} has "
-            f"limit={seeds}: set it to 3 to 5"
+            f"RelevanceFeedback compares seeds with each other and needs at least {LEAST_SEEDS}, but {brief(strategy.seeds)} "
+            f"has limit={seeds}: set it to 3 to 5"
         )
     if limit is not None and not is_whole(limit, 1):
         raise StrategyError(f"the limit of RelevanceFeedback must be a whole number of at least 1, got {limit!r}")
@@ -104,6 +106,8 @@ def problems_of(strategy: RelevanceFeedback, target: Target) -> Iterator[str]:
             f"these coefficients were fitted to something else: {'; '.join(differing)}: fit them again, or use them "
             "nevertheless with trust=True"
         )
+    if differs := text_problem(fitted.text, target):
+        yield differs
 
 
 def _vector_problems(strategy: RelevanceFeedback, target: Target) -> Iterator[str]:

@@ -15,6 +15,8 @@ from ..checks import is_finite, is_whole
 from ..errors import FormatError, StrategyError
 from ..jsonlines import line_of
 from ..query import Target
+from ..text_source import TextSource
+from .known_queries import DIGITS, are_hashes
 
 __all__ = ["LEAST_SEEDS", "Provenance", "Coefficients", "Mode", "Verdict", "read_coefficients"]
 
@@ -37,9 +39,11 @@ class Provenance:
         size: its dimensions; None if unknown.
         distance: how it is compared, as Qdrant writes it, e.g. "Cosine"; None if unknown.
         encoder: the fingerprint of the embedding model of queries; None if unknown.
+        text: what of a point the feedback model read; None if unknown.
         recommends: what the fit found best: "plain" search, plain reranking ("rerank"), or "feedback"; None if not judged.
         metrics: what it measured, by name.
         data: a hash of the queries that it learned from.
+        queries: short hashes of the queries one by one, see `known_queries.hashes_of`; neither shown nor compared.
         versions: of the packages and the server.
         date: of the fit, as ISO 8601.
     """
@@ -53,9 +57,11 @@ class Provenance:
     size: int | None = None
     distance: str | None = None
     encoder: str | None = None
+    text: TextSource | None = None
     recommends: Verdict | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     data: str | None = None
+    queries: str = field(default="", repr=False, compare=False)
     versions: Mapping[str, str] = field(default_factory=dict)
     date: str | None = None
 
@@ -66,6 +72,10 @@ class Provenance:
             raise StrategyError(f"a provenance is for a whole number of at least {LEAST_SEEDS} seeds, got {self.seeds!r}")
         if self.recommends is not None and self.recommends not in get_args(Verdict):
             raise StrategyError(f"a provenance recommends 'plain', 'rerank' or 'feedback'; got {self.recommends!r}")
+        if not are_hashes(self.queries):
+            raise StrategyError(
+                f"the queries of a provenance are hashes of {DIGITS} hex digits each, without gaps; got {self.queries!r:.100}"
+            )
 
     def differences(self, mode: Mode, seeds: int, using: str, target: Target) -> Iterator[str]:
         """What differs from this provenance; what one side doesn't know isn't compared."""
@@ -194,6 +204,10 @@ def read_coefficients(text: str, path: str | PathLike[str] | None = None) -> Coe
     inside: tuple[str | int, ...] = ()
     if isinstance(value, dict) and value.get("kind") == "relevance_feedback":
         value, inside = value.get("coefficients"), ("coefficients",)
+    elif isinstance(value, dict) and "kind" in value:
+        what = f"its kind is {value['kind']!r}" if isinstance(value["kind"], str) else "its kind is no text"
+        message = f'neither coefficients nor relevance feedback, an object with "kind": "relevance_feedback": {what}'
+        raise FormatError(message, path, line_of(text, ("kind",)))
     try:
         return _ADAPTER.validate_json(json.dumps(value), strict=True)
     except ValidationError as error:

@@ -1,9 +1,9 @@
-"""`FeedbackLeg`: the second search of relevance feedback, as a stage among others."""
+"""`FeedbackLeg`: the second search of relevance feedback, as a stage among others; and which vector it compares."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from qdrant_client import models
@@ -12,8 +12,9 @@ from ..errors import StrategyError
 from ..query import Inputs, Target
 from ..schema import Schema
 from ..stages.nearest import Nearest
+from ..strategies import Stage
 
-__all__ = ["FeedbackLeg"]
+__all__ = ["FeedbackLeg", "compared_by", "placed"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,3 +47,23 @@ class FeedbackLeg(Nearest):
     @property
     def _elsewhere(self) -> str:
         return f"{self!r} has a place only in RelevanceFeedback(within=…), which tells it what to search for"
+
+
+def compared_by(seeds: Stage, schema: Schema) -> str | None:
+    """The vector that feedback is about: the seeds' dense one, if they compare just one, else the collection's only one."""
+    dense = list(
+        dict.fromkeys(
+            stage.vector
+            for stage in seeds.stages()
+            if stage.vector is not None and stage.vector in schema.vectors and schema.vectors[stage.vector].kind == "dense"
+        )
+    )
+    return dense[0] if len(dense) == 1 else schema.only_dense()
+
+
+def placed(stage: Stage, using: str | None) -> Stage:
+    """The stage with the feedback leg told what it compares; the stage itself where it already knows."""
+    if isinstance(stage, FeedbackLeg):
+        return stage if stage.using is not None else replace(stage, using=using)
+    candidates = tuple(placed(candidate, using) for candidate in stage.candidates)
+    return stage if candidates == stage.candidates else replace(stage, candidates=candidates)

@@ -25,7 +25,8 @@ from ..steps import Flow, Points, Request
 from ..strategies import Cost, Stage, Strategy
 from .checking import check_coefficients, check_kinds, check_numbers, problems_of
 from .coefficients import Coefficients, Mode
-from .leg import FeedbackLeg
+from .leg import FeedbackLeg, compared_by, placed
+from .texts import text_doubt
 
 __all__ = ["MANY_SEEDS", "READ", "SEEDS", "RelevanceFeedback"]
 
@@ -89,27 +90,36 @@ class RelevanceFeedback(Strategy):
         check_coefficients(self)
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> RelevanceFeedback:
+    def load(cls, path: str | PathLike[str], *, trust: bool = False, within: Stage | None = None) -> RelevanceFeedback:
         """The strategy in a JSON file: one that `fit_feedback(…).save` or `save` wrote, or a file of coefficients.
 
         Coefficients alone are used as they were fitted: in that mode, on the best points of a plain search.
 
+        Args:
+            path: of the file.
+            trust: whether to use the coefficients although they were fitted to something else; as the file says if False.
+            within: what runs as the second request, as for `RelevanceFeedback`; as the file says if None.
+
         Raises:
             FormatError: it holds no such strategy; the message gives the line. OSError if the file can't be read.
+            StrategyError: `within` has no `FeedbackLeg`.
         """
-        from ..serialise import load  # which knows all strategies, this one among them
+        from ..serialise import from_json  # which knows all strategies, this one among them
 
-        coefficients = Coefficients.load(path)
-        if json.loads(Path(path).read_text("utf-8-sig")).get("kind") == "relevance_feedback":
-            found = load(path)
+        coefficients, text = Coefficients.load(path), Path(path).read_text("utf-8-sig")
+        if (value := json.loads(text)).get("kind") == "relevance_feedback":
+            if trust and "trust" not in value:  # on the first line, so that messages name the right ones
+                text = text.replace("{", '{"trust": true, ', 1)
+            found = from_json(text, path)
             assert isinstance(found, RelevanceFeedback)
-            return found
+            return replace(found, trust=trust or found.trust, within=found.within if within is None else within)
         fitted = coefficients.provenance
         if fitted is None:
             raise FormatError(
                 "these coefficients don't say what they were fitted to: make the strategy of them in Python", path
             )
-        return cls(seeds=Nearest(fitted.vector, limit=fitted.seeds), coefficients=coefficients, mode=fitted.mode)
+        seeds = Nearest(fitted.vector, limit=fitted.seeds)
+        return cls(seeds=seeds, coefficients=coefficients, mode=fitted.mode, within=within, trust=trust)
 
     # What it is made of
 
@@ -161,10 +171,10 @@ class RelevanceFeedback(Strategy):
 
     def resolved(self, schema: Schema) -> Self:
         seeds = self.seeds.resolved(schema)
-        using = self.using if self.using is not None else _compared(seeds, schema)
+        using = self.using if self.using is not None else compared_by(seeds, schema)
         info = schema.vectors.get(using or "")
         native = self.native or (info is not None and info.kind == "dense" and info.distance not in _FOLDABLE)
-        within = None if self.within is None else _placed(self.within.resolved(schema), using)
+        within = None if self.within is None else placed(self.within.resolved(schema), using)
         return replace(self, seeds=seeds, using=using, within=within, native=native)
 
     def stages(self) -> Iterator[Stage]:
@@ -185,6 +195,8 @@ class RelevanceFeedback(Strategy):
         if fitted is not None and fitted.recommends not in (None, "feedback"):
             better = "plain search" if fitted.recommends == "plain" else "plain reranking (Rescore)"
             yield Lint("not-recommended", f"when these coefficients were fitted, {better} did as well or better: use that")
+        if fitted is not None and not self.trust and (doubt := text_doubt(fitted.text, target)):
+            yield Lint("other-text", doubt)
         if self.seed_count > MANY_SEEDS:
             slower = f", and the native query makes {self.seed_count**2} comparisons a point" if self.native else ""
             yield Lint(
@@ -226,23 +238,3 @@ class RelevanceFeedback(Strategy):
     def __repr__(self) -> str:
         changed = {each.name: value for each in fields(self) if (value := getattr(self, each.name)) != each.default}
         return f"RelevanceFeedback({', '.join(f'{name}={literal(value)}' for name, value in changed.items())})"
-
-
-def _compared(seeds: Stage, schema: Schema) -> str | None:
-    """The vector that feedback is about: the seeds' dense one, if they compare just one, else the collection's only one."""
-    dense = list(
-        dict.fromkeys(
-            stage.vector
-            for stage in seeds.stages()
-            if stage.vector is not None and stage.vector in schema.vectors and schema.vectors[stage.vector].kind == "dense"
-        )
-    )
-    return dense[0] if len(dense) == 1 else schema.only_dense()
-
-
-def _placed(stage: Stage, using: str | None) -> Stage:
-    """The stage with the feedback leg told what it compares; the stage itself where it already knows."""
-    if isinstance(stage, FeedbackLeg):
-        return stage if stage.using is not None else replace(stage, using=using)
-    candidates = tuple(_placed(candidate, using) for candidate in stage.candidates)
-    return stage if candidates == stage.candidates else replace(stage, candidates=candidates)

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from os import PathLike
 
 from qdrant_client import models
 
 from ..checks import is_whole
 from ..errors import StrategyError
+from ..evaluate.doc_ids import DocId
 from ..executor import AsyncExecutor, Executor
 from ..feedback.coefficients import Mode
 from ..feedback.strategy import READ
 from ..steps import arun, run
 from ..strategies import Stage
+from .feedback_fit_checks import LEAST_QUERIES, check_executor
 from .feedback_fit_cost import FeedbackEstimate, estimate
 from .feedback_fit_data import scored_by
+from .feedback_fit_queries import Queries
 from .feedback_fit_result import FeedbackFit
 from .feedback_fit_scores import Progress
-from .feedback_fit_task import LEAST_QUERIES, Task
+from .feedback_fit_task import Task
 
 __all__ = ["LEAST_QUERIES", "FeedbackEstimate", "FeedbackFit", "Progress", "afit_feedback", "estimate", "fit_feedback"]
 
 
 def fit_feedback(
     executor: Executor,
-    queries: Mapping[str, str] | Sequence[str],
+    queries: Queries,
     *,
     mode: Mode = "precision",
     seeds: Stage | None = None,
@@ -34,7 +37,7 @@ def fit_feedback(
     reads: int = READ,
     candidates: int = 50,
     qrels: Mapping[str, Mapping[str, int]] | None = None,
-    doc_id: str | None = None,
+    doc_id: DocId = None,
     filter: models.Filter | None = None,
     cache: str | PathLike[str] | None = None,
     progress: Callable[[Progress], object] | None = None,
@@ -50,14 +53,17 @@ def fit_feedback(
 
     Args:
         executor: on the collection, with encoders and the feedback model.
-        queries: real ones, 50 to 200: id → text, or texts. (Queries made of stored documents mislead.)
+        queries: real ones, 50 to 200: `Topics` as `read_topics` returns them; id → text; or texts, `Topic`s or `Query`s in a
+            list, where an item without an id gets its number: "0", "1", …. Only their text is used; a `PlanWarning` says if
+            there is more. (Queries made of stored documents mislead.)
         mode: as it will be used.
         seeds: the first search; the best 5 of the plain one if None. Its limit is the number of seeds.
         using: the dense vector, as for `RelevanceFeedback`.
         reads: how many documents are scored for one query in mode "recall".
         candidates: how deep the first search goes for learning.
         qrels: query id → document id → grade; at least 20 of the queries must have some, or they are not used.
-        doc_id: the payload key that holds a document's id; the point's id if None.
+        doc_id: where a point's document id is, as it is in `qrels`: a key of the payload, or a function of the point; if None
+            `_id` of the payload, else the point's id. See `evaluate.DocId`.
         filter: for all searches.
         cache: a file that keeps the model's scores, so that they are asked for only once.
         progress: called after each query.
@@ -66,9 +72,11 @@ def fit_feedback(
 
     Raises:
         FitError: there are fewer than 20 different queries that find enough points.
-        StrategyError: an argument is wrong. PlanError: the strategy doesn't fit the collection.
+        StrategyError: an argument is wrong; or `qrels` know none of the queries, or none of the documents found, which is told
+            before the model is asked. PlanError: the strategy doesn't fit the collection.
         MissingExtra: scipy or ir-measures isn't installed.
     """
+    check_executor(executor, Executor)
     task = Task(queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, progress, folds, seed)
     plan = executor.plan(task.plain, task.scope)
     scores = task.scores(executor.model)
@@ -79,7 +87,7 @@ def fit_feedback(
 
 async def afit_feedback(
     executor: AsyncExecutor,
-    queries: Mapping[str, str] | Sequence[str],
+    queries: Queries,
     *,
     mode: Mode = "precision",
     seeds: Stage | None = None,
@@ -87,7 +95,7 @@ async def afit_feedback(
     reads: int = READ,
     candidates: int = 50,
     qrels: Mapping[str, Mapping[str, int]] | None = None,
-    doc_id: str | None = None,
+    doc_id: DocId = None,
     filter: models.Filter | None = None,
     cache: str | PathLike[str] | None = None,
     progress: Callable[[Progress], object] | None = None,
@@ -104,8 +112,10 @@ async def afit_feedback(
         concurrency: how many queries' documents the model scores at a time.
 
     Raises:
-        StrategyError: `concurrency` isn't a whole number of at least 1; and all that `fit_feedback` raises.
+        StrategyError: the executor isn't an async one, or `concurrency` no whole number of at least 1; and all that
+            `fit_feedback` raises.
     """
+    check_executor(executor, AsyncExecutor)
     if not is_whole(concurrency, 1):
         raise StrategyError(f"concurrency must be a whole number of at least 1, got {concurrency!r}")
     task = Task(queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, progress, folds, seed)

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..feedback.coefficients import Coefficients, Mode
+from ..feedback.known_queries import same
 from .feedback_fit_data import Example
 from .feedback_fit_train import trained
 
-__all__ = ["CrossFit", "cross_fitted", "same"]
+__all__ = ["CrossFit", "cross_fitted"]
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,3 @@ def cross_fitted(examples: Sequence[Example], mode: Mode, folds: int = 5, seed: 
         for fold in range(min(folds, len(groups)))
     ]
     return CrossFit(trained(examples, mode), tuple(fitted), unseen_by)
-
-
-def same(text: str) -> str:
-    """Equal for queries that say the same, but for capitals and spaces."""
-    return " ".join(text.casefold().split())

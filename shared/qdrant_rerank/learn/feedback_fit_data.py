@@ -16,12 +16,13 @@ from ..feedback.folding import Column, unit
 from ..feedback.steering import stored_vector
 from ..feedback.strategy import RelevanceFeedback
 from ..merging import together
-from ..plan import planned
+from ..plan import Plan, planned
 from ..query import Query, Scope, Target
 from ..steps import Embed, Flow, Points, Score, Scores, run
+from .feedback_fit_documents import Documents
 from .feedback_fit_scores import ScoreFile
 
-__all__ = ["BATCH", "Example", "Examples", "Gathered", "gathered", "gathering", "scored_by"]
+__all__ = ["BATCH", "Example", "Examples", "Gathered", "first_search", "gathered", "gathering", "scored_by"]
 
 BATCH = 32
 """How many searches go into one request."""
@@ -88,6 +89,16 @@ class Gathered(NamedTuple):
     queries: dict[str, Query]
 
 
+def first_search(strategy: RelevanceFeedback, target: Target, candidates: int, filter: models.Filter | None = None) -> Plan:
+    """The search for what is learned from; `strategy` is resolved.
+
+    Raises:
+        PlanError: the seeds' search can't hand on so many points.
+    """
+    scope = replace(strategy.seed_scope(Scope(limit=candidates, filter=filter)), limit=candidates)
+    return planned(strategy.seeds, target, scope)
+
+
 def gathering(
     strategy: RelevanceFeedback,
     target: Target,
@@ -95,10 +106,12 @@ def gathering(
     candidates: int,
     scores: ScoreFile,
     filter: models.Filter | None = None,
+    documents: Documents | None = None,
 ) -> Flow[Gathered]:
     """An example for each query that finds more points with text and vector than there are seeds.
 
     One search for each query, in batches; the points' vectors come back with it, so that nothing is searched for a pair.
+    Nothing is scored until a document is found that has judgments, if there are any.
 
     Args:
         strategy: whose seeds are the first search; resolved.
@@ -107,28 +120,36 @@ def gathering(
         candidates: how many points each search is asked for.
         scores: what answers `Score` steps; told of documents that need no score.
         filter: for all searches.
+        documents: told what is found, so that it can tell whether the judgments speak of it.
 
     Raises:
         PlanError: the seeds' search can't hand on so many points.
+        StrategyError: no document that is found has judgments.
     """
-    scope = replace(strategy.seed_scope(Scope(limit=candidates, filter=filter)), limit=candidates)
-    plan = planned(strategy.seeds, target, scope)
+    plan = first_search(strategy, target, candidates, filter)
+    documents = documents or Documents()
     found = Gathered([], {})
+    waiting: list[tuple[Query, list[tuple[str, list[float]]]]] = []
     for start in range(0, len(queries), BATCH):
         texts = list(queries[start : start + BATCH])
         vectors = yield from Embed(texts, strategy.needs())
         asked = [Query(text, vectors=own) for text, own in zip(texts, vectors, strict=True)]
         answers = yield from together([plan.flow(query) for query in asked])
+        documents.note(answers)
         found.queries.update(zip(texts, asked, strict=True))
         kept = [_readable(strategy, points, target) for points in answers]
         enough = [len(rows) > strategy.seed_count + 1 for rows in kept]
         scores.passed(sum(len(points) - len(rows) * use for points, rows, use in zip(answers, kept, enough, strict=True)))
-        used = [(query, rows) for query, rows, use in zip(asked, kept, enough, strict=True) if use]
-        given = yield from Scores([Score(query.text, [text for text, _ in rows]) for query, rows in used])
-        for (query, rows), one in zip(used, given, strict=True):
+        waiting += [(query, rows) for query, rows, use in zip(asked, kept, enough, strict=True) if use]
+        if not documents.recognised:
+            continue  # perhaps the judgments' ids are others: that is to be known before the model is paid
+        given = yield from Scores([Score(query.text, [text for text, _ in rows]) for query, rows in waiting])
+        for (query, rows), one in zip(waiting, given, strict=True):
             if isinstance(one, Exception):
                 raise one
             found.examples.append(_example(strategy, query, [vector for _, vector in rows], one, target))
+        waiting.clear()
+    documents.check()
     return found
 
 

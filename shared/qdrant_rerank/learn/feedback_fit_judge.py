@@ -54,7 +54,8 @@ class Judged:
     def __str__(self) -> str:
         return (
             f"{self.measure}: plain {self.plain:.3f}, rerank {self.rerank:.3f}, feedback {self.feedback:.3f}; feedback over "
-            f"plain {_signed(self.over_plain)}, over rerank {_signed(self.over_rerank)}"
+            f"plain {_signed(self.over_plain)}, over rerank {_signed(self.over_rerank)}; rerank over plain "
+            f"{_signed(self.rerank_over_plain)}"
         )
 
 

@@ -11,14 +11,14 @@ from qdrant_client import models
 from ..evaluate.measures import per_topic
 from ..feedback.strategy import RelevanceFeedback
 from ..merging import together
-from ..payload import value_at
 from ..plan import Plan, planned
 from ..query import Query, Scope, Target
 from ..reach import shortfalls
 from ..rescore import Rescore
-from ..steps import Flow, Points
+from ..steps import Flow
 from ..strategies import Strategy
 from .feedback_fit_cross import CrossFit
+from .feedback_fit_documents import Documents, Grades
 from .feedback_fit_judge import Judged, judged
 
 __all__ = ["JUDGED_AT_ONCE", "LEAST_JUDGED", "Judging", "judgments_of"]
@@ -28,8 +28,6 @@ JUDGED_AT_ONCE: Final = 10
 LEAST_JUDGED: Final = 20
 """Fewer queries with judgments say nothing for certain, and aren't used."""
 _DEEPEST: Final = 100
-
-Grades = Mapping[str, Mapping[str, int]]
 
 
 def judgments_of(texts: Mapping[str, str], qrels: Grades | None) -> dict[str, dict[str, int]]:
@@ -43,7 +41,7 @@ def judgments_of(texts: Mapping[str, str], qrels: Grades | None) -> dict[str, di
     for query, text in texts.items():
         for document, grade in ((qrels or {}).get(query) or {}).items():
             own = found.setdefault(text, {})
-            own[document] = max(grade, own.get(document, grade))
+            own[str(document)] = max(grade, own.get(str(document), grade))
     return found
 
 
@@ -54,15 +52,13 @@ class Judging:
     Attributes:
         strategy: resolved; its coefficients don't count.
         target: the collection.
-        grades: query text → document id → grade.
-        doc_id: the payload key of a document's id; the point's id if None.
+        documents: the judgments, and where a document's id is.
         filter: for all searches.
     """
 
     strategy: RelevanceFeedback
     target: Target
-    grades: Grades
-    doc_id: str | None = None
+    documents: Documents
     filter: models.Filter | None = None
 
     @property
@@ -98,7 +94,7 @@ class Judging:
             for row, text in enumerate(batch):
                 behind: Sequence[str] = ()
                 for name, points in zip(rankings, answers[3 * row : 3 * row + 3], strict=True):
-                    found = self._documents(points)
+                    found = self.documents.of(points)
                     behind = behind or found
                     rankings[name][text] = _ranking(found, behind)
         return self._judged(rankings, texts)
@@ -106,13 +102,9 @@ class Judging:
     def _plan(self, strategy: Strategy, limit: int) -> Plan:
         return planned(strategy, self.target, Scope(limit=limit, filter=self.filter))
 
-    def _documents(self, points: Points) -> list[str]:
-        key = self.doc_id
-        return [str(point.id if key is None else value_at(point.payload or {}, key, point.id)) for point in points]
-
     def _judged(self, rankings: Mapping[str, Mapping[str, Mapping[str, float]]], texts: Sequence[str]) -> list[Judged]:
         measures = list(dict.fromkeys(("nDCG@10", "R@10", f"R@{self.depth}")))
-        grades = {text: self.grades[text] for text in texts}
+        grades = {text: self.documents.grades[text] for text in texts}
         values = {name: per_topic(measures, grades, found) for name, found in rankings.items()}
         return [
             judged(each, {name: [found[each][text] for text in texts] for name, found in values.items()}) for each in measures

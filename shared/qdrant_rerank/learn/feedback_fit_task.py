@@ -16,7 +16,9 @@ from qdrant_client import models
 
 from ..checks import is_whole
 from ..errors import FitError, StrategyError
+from ..evaluate.doc_ids import DocId
 from ..feedback.coefficients import Coefficients, Mode, Provenance
+from ..feedback.known_queries import hashes_of, same
 from ..feedback.strategy import READ, SEEDS, RelevanceFeedback
 from ..models.feedback import FeedbackModel
 from ..plan import Plan
@@ -24,17 +26,19 @@ from ..query import Scope, Target
 from ..stages import Nearest
 from ..steps import Flow
 from ..strategies import Stage
+from .feedback_fit_checks import LEAST_QUERIES, check_candidates, check_judged, check_queries, check_seeds
 from .feedback_fit_cost import ahead
-from .feedback_fit_cross import CrossFit, cross_fitted, same
+from .feedback_fit_cross import CrossFit, cross_fitted
 from .feedback_fit_data import Gathered, gathering
+from .feedback_fit_documents import Documents
 from .feedback_fit_judge import Judged, agreement, disagreement, judged, unseen, verdict
 from .feedback_fit_measure import LEAST_JUDGED, Judging, judgments_of
+from .feedback_fit_queries import Queries, query_texts
 from .feedback_fit_result import FeedbackFit
 from .feedback_fit_scores import Progress, ScoreFile
 
-__all__ = ["LEAST_QUERIES", "Learned", "Task"]
+__all__ = ["Learned", "Task"]
 
-LEAST_QUERIES: Final = 20
 _PACKAGES: Final = ("qdrant-rerank", "qdrant-client", "numpy", "scipy")
 
 
@@ -64,14 +68,14 @@ class Task:
         StrategyError: an argument is wrong.
     """
 
-    queries: Mapping[str, str] | Sequence[str]
+    queries: Queries
     mode: Mode = "precision"
     seeds: Stage | None = None
     using: str | None = None
     reads: int = READ
     candidates: int = 50
     qrels: Mapping[str, Mapping[str, int]] | None = None
-    doc_id: str | None = None
+    doc_id: DocId = None
     filter: models.Filter | None = None
     cache: str | PathLike[str] | None = None
     progress: Callable[[Progress], object] | None = None
@@ -79,25 +83,17 @@ class Task:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        different = len({same(text) for text in self.distinct})
-        if different < LEAST_QUERIES:
-            raise FitError(
-                f"there are {different} different queries; the fit needs at least {LEAST_QUERIES}, and 50 to 200 are better"
-            )
+        check_seeds(self.seeds)
+        check_queries(self.distinct)
         if not is_whole(self.folds, 2):
             raise StrategyError(f"folds must be a whole number of at least 2, got {self.folds!r}")
-        least = max(self.plain.reads, self.plain.seed_count) + 10
-        if not is_whole(self.candidates, least):
-            raise StrategyError(
-                f"candidates={self.candidates!r} leaves too few points to learn from beside those that are scored in use: at "
-                f"least {least}"
-            )
+        check_candidates(self.plain, self.candidates)
+        check_judged(self.texts, self.qrels)
 
     @cached_property
     def texts(self) -> dict[str, str]:
         """Query id → text."""
-        given = self.queries
-        return dict(given) if isinstance(given, Mapping) else {str(number): text for number, text in enumerate(given)}
+        return query_texts(self.queries)
 
     @cached_property
     def distinct(self) -> list[str]:
@@ -125,6 +121,11 @@ class Task:
         """Judgments by the query's text."""
         return {text: found for text, found in judgments_of(self.texts, self.qrels).items() if text.strip()}
 
+    @cached_property
+    def documents(self) -> Documents:
+        """What is found, and its judgments if there are enough to be used."""
+        return Documents(self.grades if len(self.grades) >= LEAST_JUDGED else {}, self.doc_id)
+
     def scores(self, model: FeedbackModel | None, concurrency: int = 1) -> ScoreFile:
         """The feedback model with its file of scores.
 
@@ -133,13 +134,15 @@ class Task:
         """
         if model is None:
             raise StrategyError("fit_feedback needs the feedback model: make the executor with model=…")
-        judged_queries = len(self.grades) if len(self.grades) >= LEAST_JUDGED else 0
-        work = ahead(len(self.distinct), judged_queries, self.mode, self.plain.seed_count, self.reads, self.candidates)
+        work = ahead(
+            len(self.distinct), len(self.documents.grades), self.mode, self.plain.seed_count, self.reads, self.candidates
+        )
         return ScoreFile(model, self.cache, self.progress, work, concurrency)
 
     def gathering(self, plan: Plan, scores: ScoreFile) -> Flow[Gathered]:
         """One search for each query, and the model's scores of what it finds."""
-        return gathering(_resolved(plan), plan.target, self.distinct, self.candidates, scores, self.filter)
+        strategy, target = _resolved(plan), plan.target
+        return gathering(strategy, target, self.distinct, self.candidates, scores, self.filter, self.documents)
 
     def learned(self, plan: Plan, gathered: Gathered) -> Learned:
         """The coefficients, and what the feedback model thinks of them.
@@ -165,7 +168,7 @@ class Task:
         known = {text: query for text, query in learned.gathered.queries.items() if text in self.judged(learned)}
         found: list[Judged] = []
         if len(known) >= LEAST_JUDGED:
-            work = Judging(learned.strategy, plan.target, self.grades, self.doc_id, self.filter)
+            work = Judging(learned.strategy, plan.target, self.documents, self.filter)
             found = yield from work.flow(learned.crossed, known)
         scores.reached(scores.ahead.learning + scores.ahead.judging)
         return found
@@ -204,7 +207,9 @@ class Task:
             size=info.size,
             distance=None if info.distance is None else info.distance.value,
             encoder=target.fingerprints.encoder(strategy.compared),
+            text=target.payload.source,
             data=hashlib.sha256(json.dumps(self.distinct).encode()).hexdigest()[:16],
+            queries=hashes_of(self.distinct),
             versions={"qdrant": str(target.capabilities), **{name: importlib.metadata.version(name) for name in _PACKAGES}},
             date=dt.datetime.now(dt.UTC).date().isoformat(),
         )

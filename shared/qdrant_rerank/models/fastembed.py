@@ -15,7 +15,7 @@ from qdrant_client import models
 from ..checks import is_whole
 from ..errors import MissingExtra, StrategyError, did_you_mean
 from ..schema import Kind
-from .fastembed_custom import POOLINGS, Pooling, is_registered_here, registered
+from .fastembed_custom import POOLINGS, Pooling, check_model_file, is_registered_here, registered
 from .once import Once
 
 __all__ = ["FastembedDense", "FastembedLate", "FastembedSparse"]
@@ -41,6 +41,11 @@ class FastembedModel(ABC):
             value = getattr(self, name)
             if value is not None and not is_whole(value, 1):
                 raise StrategyError(f"the {name} of {type(self).__name__} must be a whole number of at least 1, got {value!r}")
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a model of the user's own, in a folder, so that its name says nothing of what it computes."""
+        return self.path is not None and self.model.lower() not in self._known()
 
     def _counts(self) -> tuple[str, ...]:
         """The arguments that count something."""
@@ -81,7 +86,12 @@ class FastembedModel(ABC):
             arguments["threads"] = self.threads
         if self.path is not None:
             arguments["specific_model_path"] = self._folder(self.path)
+            check_model_file(self.path, self._file(), self.model)
         return self._class()(self._name(), **arguments)
+
+    def _file(self) -> str:
+        """The model's file within its folder."""
+        return str(self._description()["model_file"])
 
     def _folder(self, path: str | PathLike[str]) -> str:
         if not Path(path).is_dir():
@@ -156,9 +166,12 @@ class FastembedDense(FastembedModel):
         return TextEmbedding
 
     def _name(self) -> str:
-        if self.path is None or self.model.lower() in self._known():
+        if not self.is_own:
             return super()._name()
         return registered(self.model, self.model_file, self.pooling, self.normalize)
+
+    def _file(self) -> str:
+        return self.model_file if self.is_own else super()._file()
 
     def _load(self) -> Any:
         loaded = super()._load()

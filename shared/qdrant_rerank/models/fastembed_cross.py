@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
+from ..errors import ScoringError
 from .fastembed import FastembedModel
 from .fastembed_custom import is_registered_here
 from .fingerprints import folder_digest
@@ -29,7 +31,8 @@ class FastembedCrossEncoder(FastembedModel):
     Args:
         model: fastembed's name for it; any name for a model of your own, together with `path`.
         path: a local folder with the model's files, so that nothing is downloaded: the model, `tokenizer.json` and
-            `tokenizer_config.json` (which has to say `model_max_length`).
+            `tokenizer_config.json` (which has to say `model_max_length`). What is in it tells the model from others, not
+            what it or the folder is called.
         threads: processor threads of one scoring; onnxruntime's choice (all cores) if None.
         batch_size: how many texts the model reads at a time. On a processor 1 is fastest, as no text is padded to the
             length of another, and a text's score never depends on the other texts (it does for models quantised to 8
@@ -61,11 +64,11 @@ class FastembedCrossEncoder(FastembedModel):
 
     @property
     def fingerprint(self) -> str:
-        """The model by its name, or by the contents of its folder, which are read once; and its `max_length`."""
+        """The model by its name, or by its folder's contents, which are read once, and its file; and its `max_length`."""
         which = self.model
         if self.path is not None:
             folder = self._folder(self.path)
-            which += f"@{self._digest.get(lambda: folder_digest(folder))}"
+            which = f"{self._digest.get(lambda: folder_digest(folder))}/{self._file()}"
         return f"fastembed-cross-encoder:{which}:max_length={self.max_length}"
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
@@ -102,18 +105,42 @@ class FastembedCrossEncoder(FastembedModel):
 
         return TextCrossEncoder
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a model of the user's own: its name isn't fastembed's, or the folder lacks that name's file."""
+        if super().is_own or self.path is None:
+            return self.path is not None
+        return not (Path(self.path) / super()._file()).is_file() and (Path(self.path) / self.model_file).is_file()
+
     def _name(self) -> str:
-        if self.path is None or self.model.lower() in self._known():
-            return super()._name()
-        return _registered(self._class(), self.model, self.model_file)
+        return _registered(self._class(), self.model, self.model_file) if self.is_own else super()._name()
+
+    def _file(self) -> str:
+        return self.model_file if self.is_own else super()._file()
 
     def _load(self) -> Any:
         loaded = super()._load()
+        _check_output(loaded, self.model)
         if self.max_length is not None:  # fastembed takes the limit from tokenizer_config.json alone
             tokenizer = loaded.model.tokenizer
             direction = (tokenizer.truncation or {}).get("direction", "right")
             tokenizer.enable_truncation(max_length=self.max_length, direction=direction)
         return loaded
+
+
+def _check_output(loaded: Any, model: str) -> None:
+    """Refuse a model whose output isn't one number for each pair, as far as it says so before it is run.
+
+    Raises:
+        ScoringError: it is something else, of which fastembed would take the first number, or nothing.
+    """
+    session = getattr(loaded.model, "model", None)  # none yet with the option lazy_load
+    shape = [] if session is None else session.get_outputs()[0].shape
+    if len(shape) > 2 or any(isinstance(size, int) and size != 1 for size in shape[1:]):
+        raise ScoringError(
+            f"{model!r} returns an array of shape {tuple(shape)} instead of one number for each pair of query and text: it is "
+            "no cross-encoder; an embedding model scores texts within EncoderSimilarity(FastembedDense(…))"
+        )
 
 
 def _registered(cross_encoder: Any, model: str, model_file: str) -> str:

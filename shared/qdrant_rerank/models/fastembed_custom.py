@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Literal, TypeAlias
 
-__all__ = ["POOLINGS", "Pooling", "is_registered_here", "registered"]
+from ..errors import StrategyError
+
+__all__ = ["POOLINGS", "Pooling", "check_model_file", "is_registered_here", "registered"]
 
 Pooling: TypeAlias = Literal["mean", "cls", "last_token", "disabled"]
 POOLINGS: Final[Mapping[Pooling, str]] = {"mean": "MEAN", "cls": "CLS", "last_token": "LAST_TOKEN", "disabled": "DISABLED"}
@@ -36,6 +40,21 @@ def registered(model: str, model_file: str, pooling: Pooling, normalize: bool) -
                 model_file=model_file,
             )
     return name
+
+
+def check_model_file(folder: str | PathLike[str], file: str, model: str) -> None:
+    """Refuse a model's folder without the model.
+
+    Raises:
+        StrategyError: the file isn't in it; the message lists the models that are.
+    """
+    root = Path(folder)
+    if (root / file).is_file() or not file.endswith(".onnx"):  # what is no network, such as BM25, checks its files itself
+        return
+    there = [each.relative_to(root).as_posix() for each in sorted(root.rglob("*.onnx"))]
+    own = f", which is a model of your own (under any other name) with model_file={there[0]!r}" if there else ""
+    hint = f"it has {', '.join(there) or 'no .onnx file'}{own}"
+    raise StrategyError(f"the folder {str(root)!r} has no {file}, the file of {model!r}; {hint}")
 
 
 def is_registered_here(name: str) -> bool:

@@ -35,17 +35,19 @@ def _is_of_the_model(file: Path) -> bool:
 def encoder_fingerprint(encoder: object) -> str:
     """What tells an encoder from others: its own `fingerprint`, or its type with the settings that change vectors.
 
-    A folder counts by its contents, wherever it is. Of an encoder that is no dataclass only the type is known.
+    A folder counts by its contents, wherever it is and whatever its model is called. Of an encoder that is no dataclass only
+    the type is known.
     """
     own = getattr(encoder, "fingerprint", None)
     if isinstance(own, str):
         return own
     if not dataclasses.is_dataclass(encoder) or isinstance(encoder, type):
         return type(encoder).__qualname__
+    left_out = _FASTER_OR_SLOWER | ({"model"} if getattr(encoder, "is_own", False) else set())
     settings = {
         field.name: _setting(field.name, getattr(encoder, field.name))
         for field in dataclasses.fields(encoder)
-        if field.repr and field.compare and field.name not in _FASTER_OR_SLOWER
+        if field.repr and field.compare and field.name not in left_out
     }
     return f"{type(encoder).__qualname__.lstrip('_')}({', '.join(f'{name}={value}' for name, value in settings.items())})"
 
@@ -56,4 +58,7 @@ def _setting(name: str, value: Any) -> str:
     if callable(value):
         function = value if hasattr(value, "__qualname__") else type(value)
         return f"{function.__module__}.{function.__qualname__}"
+    own_repr: object = type(value).__repr__
+    if own_repr is object.__repr__:  # which tells where in memory it is, and nothing of what it does
+        return type(value).__qualname__
     return repr(value)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from ..errors import ScoringError
 from .feedback import FeedbackModel
 
 __all__ = ["ascored", "checked", "named"]
+
+_EMBEDS: Final = " (an embedding model scores texts within EncoderSimilarity)"
 
 
 def checked(scores: Sequence[Any], wanted: int, model: object | None) -> list[float]:
@@ -24,8 +26,15 @@ def checked(scores: Sequence[Any], wanted: int, model: object | None) -> list[fl
     Raises:
         ScoringError: there are more or fewer than `wanted`, or one is no finite number.
     """
+    shape = getattr(scores, "shape", None)
+    if not hasattr(scores, "__len__") or (shape is not None and len(shape) != 1):
+        raise ScoringError(f"{named(model)} returned {_what(scores)} instead of a number for each of {wanted} texts")
     if len(scores) != wanted:
         raise ScoringError(f"{named(model)} returned {len(scores)} scores for {wanted} texts")
+    for place, score in enumerate(scores):
+        if getattr(score, "shape", ()) != () or isinstance(score, list | tuple):
+            what = f"{_what(score)} for text {place}"
+            raise ScoringError(f"{named(model)} returned scores that aren't numbers: {what}{_EMBEDS}")
     try:
         numbers = [float(score) for score in scores]
     except (TypeError, ValueError) as error:
@@ -44,6 +53,14 @@ async def ascored(model: FeedbackModel, query: str, texts: Sequence[str]) -> Seq
         scores: Sequence[float] = await ascore(query, texts)
         return scores
     return await asyncio.to_thread(model.score, query, texts)
+
+
+def _what(value: object) -> str:
+    """What a model returned that isn't what it should be, without its contents."""
+    shape, kind = getattr(value, "shape", None), type(value).__name__
+    if shape is not None:
+        return f"an array of shape {tuple(shape)}"
+    return f"a {kind} of {len(value)}" if isinstance(value, list | tuple) else f"a {kind}"
 
 
 def named(model: object | None) -> str:

@@ -1,0 +1,122 @@
+"""Models in folders: known by their contents, whatever they and the folder are called; and what is in the wrong folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qdrant_rerank import ScoringError, StrategyError
+from qdrant_rerank.models.fastembed import FastembedDense
+from qdrant_rerank.models.fastembed_cross import FastembedCrossEncoder
+from qdrant_rerank.models.fingerprints import encoder_fingerprint
+from qdrant_rerank.models.scores import checked
+from tests.models.tiny_cross_encoder import cross_encoder_folder
+from tests.models.tiny_models import onnx_folder
+from tests.support import refused
+
+
+def test_a_cross_encoder_in_a_folder_is_the_same_under_any_name_and_in_any_place(tmp_path: Path) -> None:
+    here, there = cross_encoder_folder(tmp_path / "a" / "here"), cross_encoder_folder(tmp_path / "b" / "there")
+    same = [
+        FastembedCrossEncoder("reranker", path=here),
+        FastembedCrossEncoder("my-reranker", path=here),
+        FastembedCrossEncoder(path=here),
+        FastembedCrossEncoder("reranker", path=there),
+    ]
+    assert len({model.fingerprint for model in same}) == 1
+    assert len({tuple(model.score("boat", ["ferry", "hut"])) for model in same}) == 1
+    assert "my-reranker" in repr(same[1])
+
+
+def test_another_cross_encoder_is_another_under_the_same_name(tmp_path: Path) -> None:
+    here, there = cross_encoder_folder(tmp_path / "here"), cross_encoder_folder(tmp_path / "there")
+    (there / "model.onnx").write_bytes((there / "model.onnx").read_bytes() + b"\x00")
+    (here / "other.onnx").write_bytes(b"another")
+    prints = [
+        FastembedCrossEncoder("reranker", path=here).fingerprint,
+        FastembedCrossEncoder("reranker", path=there).fingerprint,
+        FastembedCrossEncoder("reranker", path=here, model_file="other.onnx").fingerprint,
+        FastembedCrossEncoder("reranker", path=here, max_length=7).fingerprint,
+    ]
+    assert len(set(prints)) == 4
+
+
+def test_an_encoder_in_a_folder_is_the_same_under_any_name_of_one_s_own(tmp_path: Path) -> None:
+    folder, twin = onnx_folder(tmp_path / "one"), onnx_folder(tmp_path / "two")
+    own = encoder_fingerprint(FastembedDense("me/tiny", path=folder))
+    assert own == encoder_fingerprint(FastembedDense("you/small", path=twin))
+    assert own != encoder_fingerprint(FastembedDense("me/tiny", path=folder, pooling="cls"))
+    # fastembed's own names say how the model is run
+    named = FastembedDense("sentence-transformers/all-MiniLM-L6-v2", path=folder)
+    assert "all-MiniLM-L6-v2" in encoder_fingerprint(named) != own
+
+
+def test_where_an_object_is_in_memory_is_no_part_of_what_an_encoder_is_known_by() -> None:
+    from langchain_core.embeddings import Embeddings
+
+    from langchain_qdrant_rerank.embeddings import EmbeddingsEncoder
+
+    class Plain(Embeddings):
+        def embed_query(self, text: str) -> list[float]:
+            return [1.0]
+
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            return [[1.0] for _ in texts]
+
+    assert encoder_fingerprint(EmbeddingsEncoder(Plain())) == encoder_fingerprint(EmbeddingsEncoder(Plain()))
+
+
+def test_an_embedding_model_in_the_place_of_a_cross_encoder_is_told_from_one(tmp_path: Path) -> None:
+    model = FastembedCrossEncoder("me/tiny", path=onnx_folder(tmp_path / "dense"))
+    with refused(ScoringError, "'me/tiny' returns an array of shape", "no cross-encoder", "EncoderSimilarity"):
+        model.score("boat", ["ferry"])
+
+
+@pytest.mark.parametrize("make", [FastembedCrossEncoder, FastembedDense])
+def test_a_folder_without_a_model_is_an_error_that_says_what_is_there(tmp_path: Path, make: Any) -> None:
+    with refused(StrategyError, "has no model.onnx", "'me/tiny'", "it has no .onnx file"):
+        _used(make("me/tiny", path=tmp_path))
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "small.onnx").touch()
+    with refused(StrategyError, "it has onnx/small.onnx", "model_file='onnx/small.onnx'"):
+        _used(make("me/tiny", path=tmp_path))
+
+
+def test_a_folder_must_have_the_file_of_a_model_of_fastembed_s(tmp_path: Path) -> None:
+    with refused(StrategyError, "has no onnx/model.onnx", "it has no .onnx file"):
+        FastembedCrossEncoder(path=tmp_path).score("boat", ["ferry"])
+
+
+def _used(model: Any) -> None:
+    model.score("boat", ["ferry"]) if isinstance(model, FastembedCrossEncoder) else model.encode_query("boat")
+
+
+class Odd:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("answer", "part"),
+    [
+        (np.ones((2, 3)), "an array of shape (2, 3) instead of a number for each of 2 texts"),
+        (np.float64(1.0), "an array of shape () instead of a number"),
+        ([np.ones(3), np.ones(3)], "an array of shape (3,) for text 0 (an embedding model scores texts within"),
+        ([1.0, [0.5, 0.5]], "a list of 2 for text 1"),
+        ((number for number in (1.0, 2.0)), "a generator instead of a number for each of 2 texts"),
+        (None, "a NoneType instead of a number"),
+        ([1.0, None], "scores that aren't numbers: float() argument"),
+        ([1.0], "returned 1 scores for 2 texts"),
+    ],
+)
+def test_what_a_model_returned_instead_of_numbers_is_said(answer: Any, part: str) -> None:
+    with refused(ScoringError, "the model (Odd)", part):
+        checked(answer, 2, Odd())
+
+
+@pytest.mark.parametrize("answer", [np.array([1, 2]), [np.float32(1.0), np.array(2.0)], (True, 2)])
+def test_numbers_of_any_kind_are_taken(answer: Sequence[Any]) -> None:
+    assert checked(answer, 2, None) == [1.0, 2.0]
