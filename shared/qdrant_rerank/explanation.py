@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from qdrant_client import models
 
 from .expressions.inspect import placeholder_features
+from .in_short import abridged
 from .schema import Schema, VectorInfo
 from .stages import Formula
 from .steps import QueryVector
@@ -20,6 +21,8 @@ from .strategies import Strategy
 __all__ = ["Explanation", "Refusal", "abbreviated", "placeholders"]
 
 _SHOWN = 4  # numbers of a vector that are worth reading
+_LINES = 120  # of a request, likewise
+_LATER = "then, with a vector that the model's scores have shifted (here the query's own):"
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Explanation:
         refusals: which older servers would refuse or ignore what.
         warnings: what will work, but not as it seems.
         requests: the requests as JSON values, long vectors abbreviated.
+        later: the requests of a second round, which a model's scores make; the query's vector stands for the steered one.
+        summary: the strategy as text for people: long formulas and what coefficients were fitted to told in short.
     """
 
     strategy: str
@@ -61,19 +66,31 @@ class Explanation:
     refusals: tuple[Refusal, ...]
     warnings: tuple[str, ...]
     requests: tuple[Any, ...]
+    later: tuple[Any, ...] = ()
+    summary: str = ""
 
     def __str__(self) -> str:
         embeds = ", ".join(map(repr, self.embeds)) or "nothing"
         lines = [
-            f"strategy     {self.strategy}",
+            f"strategy     {self.summary or self.strategy}",
             f"collection   {self.collection}: {self.vectors}",
             f"server       {self.server}",
             f"one query    {_count(self.round_trips, 'round trip')}, {_count(self.model_calls, 'model call')}; embeds {embeds}",
             f"servers      {'; '.join(map(str, self.refusals)) or 'any'}",
             *(f"warning      {warning}" for warning in self.warnings),
         ]
-        bodies = [json.dumps(request, indent=2, ensure_ascii=False) for request in self.requests]
-        return "\n".join([*lines, *bodies])
+        bodies = [_body(request) for request in self.requests]
+        later = [_LATER, *(_body(request) for request in self.later)] if self.later else []
+        return "\n".join([*lines, *bodies, *later])
+
+
+def _body(request: Any) -> str:
+    made, left = abridged(request, lambda value: _written(value).count("\n") < _LINES)
+    return _written(made) + (f"\n({left:,} values are left out here; .requests has them all)" if left else "")
+
+
+def _written(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def abbreviated(request: BaseModel) -> Any:

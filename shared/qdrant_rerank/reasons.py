@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from qdrant_client import models
@@ -11,7 +13,7 @@ from .errors import QueryError
 from .feedback.steering import Steering
 from .steps import Points
 
-__all__ = ["Explained", "LegHit", "ResultReason", "Term"]
+__all__ = ["Explained", "LegHit", "ResultReason", "Term", "term_columns"]
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,19 @@ class ResultReason:
 
 @dataclass(frozen=True)
 class Explained:
-    """Ranked points with the reason for each; of relevance feedback also what the seeds' scores made of the query."""
+    """Ranked points with the reason for each.
+
+    Attributes:
+        points: best first.
+        reasons: one for each.
+        steering: of relevance feedback, what the seeds' scores made of the query.
+        first: of relevance feedback, what the first search found, the seeds among it, with all of their payload.
+    """
 
     points: Points
     reasons: tuple[ResultReason, ...]
     steering: Steering | None = None
+    first: Points = field(default_factory=list[models.ScoredPoint])
 
     def why(self, above: models.ExtendedPointId, below: models.ExtendedPointId) -> tuple[Term, ...]:
         """What put one result above another: the differences of their terms, largest first; they sum to the lead.
@@ -102,3 +112,18 @@ class Explained:
                 return reason
         there = ", ".join(repr(reason.id) for reason in self.reasons) or "none"
         raise QueryError(f"point {point!r} is not among the results; they are {there}")
+
+
+def term_columns(reasons: Sequence[ResultReason]) -> list[tuple[str, list[float]]]:
+    """The terms of several results as texts, in order, with a value for each result; NaN where a result lacks the term.
+
+    Results of one query lack terms where a model didn't read them, or where they have no vector.
+    """
+    widest = max((reason.terms for reason in reasons), key=len, default=())
+    columns: list[tuple[str, list[float]]] = [(term.text, []) for term in widest]
+    for reason in reasons:
+        values = {term.text: term.value for term in reason.terms}
+        whole = len(reason.terms) == len(widest)  # the same texts then, some of them perhaps more than once
+        for number, (text, column) in enumerate(columns):
+            column.append(reason.terms[number].value if whole else values.get(text, math.nan))
+    return columns

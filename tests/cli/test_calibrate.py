@@ -61,6 +61,14 @@ def run(*arguments: object) -> Ran:
     return Ran(result.exit_code, result.stdout, result.stderr)
 
 
+def measured(out: str) -> list[str]:
+    """The measures in the table: each begins three rows, of plain search, reranking and feedback."""
+    rows = [line.split() for line in out.splitlines() if line.startswith(("  ", "agreement  ", "unseen  ", "nDCG@", "R@"))]
+    named = [row for row in rows if row[1:2] == ["plain"]]
+    assert [row[0] for row in rows if row not in named] == ["rerank", "feedback"] * len(named)
+    return [row[0] for row in named]
+
+
 class World(NamedTuple):
     """A collection whose documents the tiny cross-encoder likes the better the more of its words they hold."""
 
@@ -118,7 +126,7 @@ def test_feedback_that_helps_is_recommended_written_and_can_be_searched_with(wor
     assert ran.out.startswith("Use relevance feedback: ")
     assert "There is signal." in ran.out
     assert "the feedback model's own opinion" in ran.out
-    assert [line.split()[0] for line in ran.out.splitlines() if " [" in line] == ["held", "agreement", "unseen"]
+    assert measured(ran.out) == ["agreement", "unseen"]
     assert "30 queries: one search each, in 1 request to Qdrant; the model scores up to 1,500 texts" in ran.err
     assert f"the strategy is in {out}" in ran.err
     strategy = RelevanceFeedback.load(out)
@@ -135,8 +143,7 @@ def test_a_search_with_feedback_explains_seeds_pairs_and_the_shift(world: World,
         tmp_path / "s.json",
     )
     shown = world.search(tmp_path / "s.json", "--explain", "-k", 3).out
-    rows = [line.split() for line in shown.splitlines() if line.startswith(tuple(f"          #{n} " for n in range(1, 6)))]
-    assert len(rows) == 5
+    assert re.findall(r"^ +#(\d)  d\d+ ", shown, re.MULTILINE) == ["1", "2", "3", "4", "5"]
     assert shown.count("towards ") == 3
     assert " scores " in shown
     assert re.search(r"and \d more pairs?", shown)
@@ -159,9 +166,79 @@ def test_recall_fits_the_budget_that_is_said(world: World, tmp_path: Path) -> No
     ran = world.calibrate(*options, "--qrels", world.folder / "qrels.txt", "--out", out)
     assert ran.code in (0, 3), ran
     assert "30 queries (30 with judgments)" in ran.err
-    assert [line.split()[0] for line in ran.out.splitlines() if " [" in line][3:] == ["nDCG@10", "R@10", "R@100"]
+    assert measured(ran.out) == ["agreement", "unseen", "nDCG@10", "R@10", "R@100"]
     strategy = RelevanceFeedback.load(out)
     assert (strategy.mode, strategy.seed_count, strategy.reads) == ("recall", 4, 15)
+
+
+def test_the_comparison_that_decides_for_reranking_is_in_the_table(world: World) -> None:
+    options = ("--mode", "recall", "--reads", 15, "--qrels", world.folder / "qrels.txt")
+    [told] = [
+        each for each in json.loads(world.calibrate(*options, "--json").out)["judgements"] if each["measure"] == "nDCG@10"
+    ]
+    over, better = told["rerank_over_plain"], told["over_rerank"]
+    lines = world.calibrate(*options).out.splitlines()
+    [first] = [number for number, line in enumerate(lines) if line.startswith("nDCG@10") and " plain " in line]
+    rerank, feedback = lines[first + 1], lines[first + 2]
+    assert rerank.split() == ["rerank", f"{told['rerank']:.3f}", *interval(over)]
+    assert feedback.split() == ["feedback", f"{told['feedback']:.3f}", *interval(told["over_plain"]), *interval(better)]
+
+
+def interval(found: dict[str, float]) -> list[str]:
+    return f"{found['estimate']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]".split()
+
+
+def test_judgments_of_other_documents_end_before_the_model_is_asked(world: World, tmp_path: Path, cohere: StubCohere) -> None:
+    (tmp_path / "foreign.txt").write_text("".join(f"{query} 0 other{query} 1\n" for query in QUERIES), "utf-8")
+    given = ("--rerank", "cohere:rerank-v3.5", "--cache", tmp_path / "scores.jsonl")
+    (tmp_path / "scores.jsonl").write_text("", "utf-8")
+    for options, said in (
+        (
+            ("--qrels", tmp_path / "foreign.txt"),
+            "documents found is in the judgments: the results' ids are 'd0', 'd1', 'd10', ",
+        ),
+        (("--qrels", world.folder / "qrels.txt", "--doc-id", "foo"), "doc_id='foo' gives no document id for the result point"),
+    ):
+        ran = world.calibrate(*given, *options)
+        assert ran.code == 2, ran
+        assert said in ran.err
+        assert "--doc-id" in ran.err or "foo" in ran.err
+        assert "goes on from there" not in ran.err
+    assert not cohere.requests
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--most", 10), "there are 10 different queries; the fit needs at least 20"),
+        (("--candidates", 9), "candidates=9 leaves too few points"),
+        (("--seeds", 41), "candidates=50 leaves too few points to learn from beside those that are scored in use: at least 51"),
+        (("--hybrid", "--limit", 20), "the call asks for 50 points, but the candidates of Fusion hand on 40"),
+    ],
+)
+def test_what_is_refused_is_refused_before_its_cost_is_told(
+    world: World, tmp_path: Path, options: tuple[object, ...], message: str
+) -> None:
+    (tmp_path / "scores.jsonl").write_text("", "utf-8")
+    ran = world.calibrate("--cache", tmp_path / "scores.jsonl", *options)
+    assert ran.code == 2, ran
+    assert message in ran.err
+    assert "the model scores" not in ran.err
+    assert "goes on from there" not in ran.err
+    dry = world.calibrate("--dry-run", *options)
+    assert dry.code == (0 if "--most" in options else 2), dry
+
+
+def test_scores_that_are_there_already_are_told_with_the_cost(world: World, tmp_path: Path) -> None:
+    cache = tmp_path / "scores.jsonl"
+    world.calibrate("--candidates", 20, "--cache", cache)
+    ran = world.calibrate("--candidates", 20, "--cache", cache, "--dry-run")
+    said = (
+        f"the model scores up to 600 texts; {cache} holds 600 scores, and none of those that this fit needs is asked for again"
+    )
+    assert said in ran.out
+    cache.write_text(cache.read_text("utf-8").splitlines(keepends=True)[0], "utf-8")
+    assert f"; {cache} holds 1 score, and none" in world.calibrate("--candidates", 20, "--cache", cache).err
 
 
 @pytest.mark.parametrize("anyway", [False, True])

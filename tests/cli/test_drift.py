@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,12 +44,13 @@ RATINGS = [float(number % 5) for number in range(60)]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Collections `now` (as in training), `moved` and `gone` (without ratings), and a ranker."""
+    """Collections `now` (as in training), `moved`, `gone` (without ratings) and `text` (ratings in words), and a ranker."""
     folder = tmp_path_factory.mktemp("drift")
     high, none = [rating + 10 for rating in RATINGS], documents(RATINGS)
     for one in none:
         del one["rating"]
-    for name, corpus in (("now", documents(RATINGS)), ("moved", documents(high)), ("gone", none)):
+    words = [one | {"rating": "four"} for one in documents(RATINGS)]
+    for name, corpus in (("now", documents(RATINGS)), ("moved", documents(high)), ("gone", none), ("text", words)):
         write_corpus(folder / f"{name}.jsonl", corpus)
         succeeds("index", folder / f"{name}.jsonl", "--path", folder / name, "--dense", "hash")
     learned(RATINGS).save(folder / "ranker.json")
@@ -83,6 +85,28 @@ def test_an_exit_code_says_that_a_feature_has_moved(folder: Path) -> None:
     assert "'rating' is far from what was trained on" in moved.err
     gone = run("drift", ranker, "--path", folder / "gone", "--fail-over", "1000")
     assert (gone.code, "no point has it" in gone.err) == (3, True)
+
+
+def test_text_where_ratings_were_is_told_as_such(folder: Path) -> None:
+    said = "no point has a number at 'rating' but text, e.g. 'four'"
+    out = succeeds("drift", folder / "ranker.json", "--path", folder / "text", columns=200)
+    assert said in out
+    assert "100%" in out
+    search = fails("search", "ferry pier", "--strategy", folder / "ranker.json", "--path", folder / "text")
+    assert "no point of 'docs' has a number there but text, e.g. 'four'" in search
+    assert "did you mean" not in search
+
+
+def test_a_ranker_on_the_client_is_checked_and_runs_unchecked(folder: Path) -> None:
+    replace(learned(RATINGS), on_client=True).save(folder / "client.json")
+    search = ["search", "ferry pier", "--strategy", folder / "client.json", "--path"]
+    assert run(*search, folder / "now").err == ""
+    assert "--unchecked" in fails(*search, folder / "gone")
+    assert succeeds(*search, folder / "gone", "--unchecked")
+    assert "as in training" in succeeds("drift", folder / "client.json", "--path", folder / "now")
+    assert "40 candidates" in succeeds(
+        "drift", folder / "client.json", "--path", folder / "now", "--topics", folder / "topics.tsv"
+    )
 
 
 def test_candidates_of_recent_queries_tell_of_scores(folder: Path) -> None:

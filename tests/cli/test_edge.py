@@ -43,6 +43,22 @@ def test_explaining_names_the_engine_s_version(edge: Path) -> None:
     assert "1.20.0" in succeeds("explain", "--edge", edge)
 
 
+def test_a_missing_payload_index_is_made_by_the_command_that_the_warning_names(corpus: Path, tmp_path: Path) -> None:
+    succeeds("index", corpus, "--edge", tmp_path / "db")
+    asked = ("--edge", tmp_path / "db", "-s", tmp_path / "rated.json")
+    (tmp_path / "rated.json").write_text(
+        '{"kind": "formula", "expression": "score() + field(\'rating\', 3)", '
+        '"candidates": [{"kind": "nearest", "using": "bm25", "limit": 9}]}'
+    )
+    told = "e.g. with qdrant-rerank index CORPUS.jsonl --strategy FILE, which skips documents that are there"
+    warning = " ".join(run("search", "night", *asked).err.split())
+    assert warning.startswith("warning: 'rating' has no payload index")
+    assert warning.endswith(told)
+    assert told in " ".join(succeeds("explain", *asked).split())
+    succeeds("index", corpus, "--edge", tmp_path / "db", "--strategy", tmp_path / "rated.json")
+    assert "no payload index" not in run("search", "night", *asked).all
+
+
 def test_one_collection_s_own_folder_will_do(edge: Path) -> None:
     assert "The last ferry" in succeeds("search", "last ferry", "--edge", edge / "docs", "--dense", "hash")
 

@@ -133,7 +133,7 @@ def test_mixing_two_models_in_one_vector_is_refused(corpus: Path, db: Path, tmp_
 def test_a_model_that_cannot_be_loaded_leaves_nothing_behind(corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     message = fails("index", corpus, "--path", tmp_path / "db", "--dense", f"tiny@{tmp_path / 'empty'}")
-    assert f"the model tiny@{tmp_path / 'empty'} can't be loaded" in message
+    assert f"the folder '{tmp_path / 'empty'}' has no model.onnx, the file of 'tiny'" in message
     assert "there is no collection 'docs'" in fails("search", "x", "--path", tmp_path / "db", "-c", "docs")
 
 

@@ -183,4 +183,4 @@ def test_a_missing_package_is_told(db: Path, folder: Path, monkeypatch: pytest.M
 
 
 def test_an_empty_folder_is_told(db: Path, tmp_path: Path) -> None:
-    assert "can't be loaded" in fails("search", "boat", "--path", db, "--rerank", f"cross-encoder:{tmp_path}")
+    assert "has no model.onnx" in fails("search", "boat", "--path", db, "--rerank", f"cross-encoder:{tmp_path}")

@@ -6,10 +6,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from .. import Formula, Fusion, Mmr, Nearest, Schema, Stage, Strategy, load, parse_expression
+from .. import (
+    ClientFormula,
+    Formula,
+    Fusion,
+    Mmr,
+    Nearest,
+    RelevanceFeedback,
+    Rescore,
+    Schema,
+    Stage,
+    Strategy,
+    load,
+    parse_expression,
+)
 from ..expressions.inspect import candidate_scores
 from ..schema import Kind
 from ..stages.fusion import FusionMethod
+from ..trained import Trained
 from .failures import CommandError
 
 __all__ = ["Choice"]
@@ -19,7 +33,7 @@ _FUSIONS = ("rrf", "dbsf")
 
 @dataclass(frozen=True)
 class Choice:
-    """How to rank, as the options say; see their help."""
+    """How to rank, as the options say; see their help. Lenient, `--unchecked` may find nothing to leave unchecked."""
 
     file: Path | None = None
     formula: str | None = None
@@ -32,6 +46,7 @@ class Choice:
     dense_vector: str | None = None
     sparse_vector: str | None = None
     unchecked: bool = False
+    lenient: bool = False
 
     def strategy(self, schema: Schema) -> Strategy:
         """The strategy, with names that aren't given taken from the schema.
@@ -56,9 +71,10 @@ class Choice:
         found = load(file)
         if not self.unchecked:
             return found
-        if not isinstance(found, Formula) or found.trained is None:
-            raise CommandError(f"--unchecked is for learned formulas, and {file} holds none")
-        return found.unchecked()
+        unchecked = _unchecked(found)
+        if unchecked is found and not self.lenient:
+            raise CommandError(f"--unchecked is for learned formulas and relevance feedback, and {file} holds none")
+        return unchecked
 
     def _candidates(self, stage: Stage) -> Stage:
         return replace(stage, limit=self.limit)  # the outermost stage has none: there -k decides
@@ -66,7 +82,7 @@ class Choice:
     def _check(self) -> None:
         given = [name for name, value in self._flags().items() if value is not None and value is not False]
         if self.unchecked and self.file is None:
-            raise CommandError("--unchecked is for the learned formula in a file: add --strategy FILE")
+            raise CommandError("--unchecked is for the learned formula in a file, or relevance feedback: add --strategy FILE")
         if self.file is not None and given:
             raise CommandError(f"--strategy excludes {', '.join(given)}: write that into the file")
         if self.hybrid and self.formula is not None:
@@ -139,6 +155,21 @@ class Choice:
 
     def _sparse(self, schema: Schema, who: str) -> str:
         return _sure(schema, "sparse", who, "--sparse-vector") if self.sparse_vector is None else self.sparse_vector
+
+
+def _unchecked(strategy: Strategy) -> Strategy:
+    """The strategy without what keeps learned numbers from what they weren't learned for; itself if nothing is kept from it."""
+    match strategy:
+        case Rescore(candidate=Strategy() as candidate):
+            below = _unchecked(candidate)
+            return strategy if below is candidate else replace(strategy, candidate=below)
+        case RelevanceFeedback(seeds=seeds):
+            plain = _unchecked(seeds)
+            return replace(strategy, trust=True, seeds=plain if isinstance(plain, Stage) else seeds)
+        case ClientFormula(formula=Formula(trained=Trained())) | Formula(trained=Trained()):
+            return strategy.unchecked()
+        case _:
+            return strategy
 
 
 def _only(schema: Schema, kind: Kind) -> str | None:

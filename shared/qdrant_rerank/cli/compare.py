@@ -52,6 +52,7 @@ def compare(
             help="A strategy in a JSON file, as explain --save writes it; called by the file's name. May be repeated.",
         ),
     ] = None,
+    unchecked: o.UncheckedOption = False,
     run: Annotated[
         list[Path] | None,
         typer.Option(
@@ -115,6 +116,11 @@ def compare(
 
     $ qdrant-rerank compare judged.csv --edge ./db --strategy hybrid.json --run elsewhere.run --baseline elsewhere
 
+    Plain search, reranking and relevance feedback (made by explain --save, explain --rerank --save, and calibrate):
+
+    $ qdrant-rerank compare judged.csv --edge ./db -s plain.json -s rerank.json -s feedback.json --rerank
+    cross-encoder:./models/reranker
+
     A report to look at, in a browser:
 
     $ qdrant-rerank compare ./scifact --edge ./db --strategy dense.json --strategy hybrid.json --report report.html
@@ -127,11 +133,13 @@ def compare(
     strategies, runs = strategy or [], run or []
     if len(strategies) + len(runs) < 2:
         raise CommandError(f"compare needs at least two of --strategy FILE and --run FILE, got {len(strategies) + len(runs)}")
+    if unchecked and not strategies:
+        raise CommandError("--unchecked is for strategies, and there is none: runs are compared as they are")
     if check_documents and not strategies:
         raise CommandError("--check-documents looks into a collection, and there is none: runs are compared without Qdrant")
     measures = list(parsed(measure or DEFAULT_MEASURES))
     topics, judged = e.judged_data(data, qrels, split)
-    data_of = _Asked(topics, judged, measures, batch, concurrency, rerank)
+    data_of = _Asked(topics, judged, measures, batch, concurrency, rerank, unchecked)
     others = [measured(read_run(file, file.stem), topics, judged, measures) for file in runs]
     if strategies:
         with connected(Where(path, url, prefer_grpc, edge).settled()) as client, reranker(rerank) as model:
@@ -160,6 +168,7 @@ class _Asked:
     batch: int
     concurrency: int
     rerank: str | None
+    unchecked: bool
 
     def evaluated(
         self,
@@ -169,11 +178,10 @@ class _Asked:
         models: Mapping[Kind, str | None],
         reader: FeedbackModel | None,
     ) -> Evaluation:
-        executor, plan = prepared(client, collection, Choice(file), Scope(limit=1), models)
+        choice = Choice(file, unchecked=self.unchecked, lenient=True)
+        executor, plan = prepared(client, collection, choice, Scope(limit=1), models)
         if plan.strategy.cost.model_calls > 0:
-            executor, plan = prepared(
-                client, collection, Choice(file), Scope(limit=1), models, Reranking("" if reader else None)
-            )
+            executor, plan = prepared(client, collection, choice, Scope(limit=1), models, Reranking("" if reader else None))
             executor.model = reader
         with e.shown_progress(file.stem) as progress:
             return measured(

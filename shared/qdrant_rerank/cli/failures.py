@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import Any, Final, ParamSpec
 
 import typer
 from qdrant_client.http.exceptions import UnexpectedResponse
@@ -17,11 +17,17 @@ from rich.text import Text
 from ..errors import PlanError, PlanWarning, QdrantRerankError
 from .consoles import errors_console
 
-__all__ = ["CommandError", "message_of", "reported", "warn"]
+__all__ = ["CommandError", "for_command_line", "message_of", "reported", "warn"]
 
 P = ParamSpec("P")
 
 _NOISE = "Payload indexes have no effect in the local Qdrant"  # they are made for the day the collection moves to a server
+
+_COMMANDS: Final = {
+    "with qdrant_rerank.ingest.ensure_indexes(client, collection, strategy)": "with qdrant-rerank index CORPUS.jsonl "
+    "--strategy FILE, which skips documents that are there"
+}
+"""What messages say to do in Python, and what does the same on the command line."""
 
 
 class CommandError(QdrantRerankError):
@@ -51,6 +57,13 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
+def for_command_line(message: str) -> str:
+    """The message, with commands for the Python calls that it recommends."""
+    for call, command in _COMMANDS.items():
+        message = message.replace(call, command)
+    return message
+
+
 def warn(message: str) -> None:
     """Tell the user of something that is no error."""
     warnings.warn(PlanWarning(message), stacklevel=2)
@@ -70,9 +83,9 @@ def message_of(error: Exception) -> str | None:
     """What to tell the user about `error`; None if it is none that we know."""
     match error:
         case PlanError(problems=problems) if len(problems) > 1:
-            return "\n".join(["several problems:", *(f"  - {problem}" for problem in problems)])
+            return for_command_line("\n".join(["several problems:", *(f"  - {problem}" for problem in problems)]))
         case QdrantRerankError():
-            return str(error) + _option_for(str(error))
+            return for_command_line(str(error)) + _option_for(str(error))
         case UnexpectedResponse(status_code=401 | 403):
             return "Qdrant refuses access: set the environment variable QDRANT_API_KEY to a key that it accepts"
         case UnexpectedResponse():
@@ -104,6 +117,7 @@ def _option_for(message: str) -> str:
         "Rescore reads": "--rerank-limit N says how many the model reads",
         "payload=PayloadMapping(": "--text-key KEYS",
         "Formula.load(path, checked=False)": "--unchecked",
+        "nevertheless with trust=True": "--unchecked",
     }
     found = [option for written, option in options.items() if written in message]
     return f"\non the command line: {', '.join(found)}" if found else ""
@@ -133,7 +147,7 @@ def _plain_warnings() -> Generator[None, None, None]:
         if str(message) in shown:  # commands plan before they search, and both tell
             return
         shown.add(str(message))
-        errors_console().print(Text.assemble(("warning: ", "bold yellow"), (str(message), "yellow")))
+        errors_console().print(Text.assemble(("warning: ", "bold yellow"), (for_command_line(str(message)), "yellow")))
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

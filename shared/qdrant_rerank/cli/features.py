@@ -11,6 +11,8 @@ import typer
 from rich.text import Text
 
 from .. import Scope, Strategy, parse_expression
+from ..brief import brief
+from ..errors import StrategyError
 from ..learn.feature_log import FeatureLog
 from ..learn.features import FeatureLike
 from ..learn.log_features import log_features
@@ -25,6 +27,7 @@ from .choose import Choice
 from .connect import Where, connected
 from .consoles import results_console
 from .failures import CommandError, reported, warn
+from .feature_files import with_defaults
 from .session import prepared
 
 __all__ = ["features"]
@@ -121,7 +124,7 @@ def features(
 def _legs(strategy: Strategy, limit: int | None) -> tuple[Stage, ...]:
     """The stages that find the strategy's candidates; a plain search is its own."""
     if not isinstance(strategy, Stage):
-        raise CommandError(f"features are logged of strategies that Qdrant runs alone, not of {strategy!r}")
+        raise CommandError(f"features are logged of strategies that Qdrant runs alone, not of {brief(strategy)}")
     if strategy.candidates:
         return strategy.candidates
     return (replace(strategy, limit=strategy.limit or limit),)
@@ -135,7 +138,10 @@ def _features(given: list[str], legs: tuple[Stage, ...]) -> dict[str, FeatureLik
             raise CommandError(f"--feature {text}: write NAME=FORMULA, e.g. \"rating=field('rating', 3)\"")
         if name.strip() in found:
             raise CommandError(f"--feature {text}: there are two features {name.strip()!r}")
-        found[name.strip()] = parse_expression(expression.strip())
+        try:
+            found[name.strip()] = with_defaults(parse_expression(expression.strip()))
+        except StrategyError as error:
+            raise CommandError(f"--feature {text}: {error}") from error
     return found
 
 

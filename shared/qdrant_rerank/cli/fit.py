@@ -64,6 +64,8 @@ def fit(
 
     $ qdrant-rerank search "how do I ...?" --edge ./db --strategy ranker.json
     """
+    if precision is not None and not 0 < precision <= 1:
+        raise CommandError(f"--precision is a share of results, above 0 and at most 1, got {precision:g}")
     signs = dict(map(_sign, sign or []))
     ranker = fit_logistic(
         read_log(log),

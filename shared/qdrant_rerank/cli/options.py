@@ -100,7 +100,8 @@ UncheckedOption: TypeAlias = Annotated[
         "--unchecked",
         metavar="",
         rich_help_panel=_HOW,
-        help="Run the learned formula in --strategy even on a collection that lacks what it was trained on.",
+        help="Run what was learned, a formula or relevance feedback, in --strategy even on a collection that lacks what it was "
+        "trained on, or with another model or other texts than it was fitted to.",
     ),
 ]
 HybridOption: TypeAlias = Annotated[

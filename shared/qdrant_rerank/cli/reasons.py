@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from .consoles import results_console
 from .failures import CommandError
 from .show import shown_id
 from .steering import print_steering
+from .terms import told, told_differences
 
 __all__ = ["Comparison", "compared", "print_comparison", "print_comparison_line", "print_reasons"]
 
@@ -38,19 +40,21 @@ def print_reasons(explained: Explained) -> None:
     if not explained.points:
         return
     console = results_console()
-    headings, legend = _headings([term.text for term in explained.reasons[0].terms])
-    columns = [*_leg_columns(explained.reasons), *_term_columns(explained.reasons, headings)]
+    terms = told(explained.reasons)
+    headings, legend = _headings([text for text, _ in terms])
+    columns = [*_leg_columns(explained.reasons), *_term_columns(explained.reasons, headings, [values for _, values in terms])]
     first = _Column("#", [str(reason.rank) for reason in explained.reasons], "dim")
     named = _Column("id", list(map(shown_id, explained.points)), "dim", is_text=True)
     for band in _bands(columns, console.width - first.width - named.width - 2 * _GAP):
         console.print()
         console.print(_table([first, named, *band]))
-    for letter, text in legend:
-        console.print(Text.assemble((f"[{letter}] ", "bold"), text))
+    for text, letters in legend.items():
+        console.print(Text.assemble((f"{', '.join(letters)} ", "bold"), text))
     if explained.steering is not None:
-        print_steering(explained.steering)
-    if not explained.reasons[0].terms:
-        console.print(Text(_WITHOUT_TERMS if explained.steering is None else explained.reasons[0].without_terms, "dim"))
+        print_steering(explained.steering, {point.id: shown_id(point) for point in [*explained.first, *explained.points]})
+    if not terms:
+        why_not = explained.reasons[0].without_terms
+        console.print(Text(_WITHOUT_TERMS if "MMR" in why_not else f"The scores have no terms: {why_not}.", "dim"))
     elif explained.reasons[0].link == "sigmoid":
         console.print(Text("A score is the sigmoid of its sum: 1 / (1 + exp(-sum)).", "dim"))
     else:
@@ -78,10 +82,12 @@ def _leg_columns(reasons: Sequence[ResultReason]) -> Iterator[_Column]:
         yield _Column(f"found by\n{leg.leg}", [_hit(reason.legs[number]) for reason in reasons])
 
 
-def _term_columns(reasons: Sequence[ResultReason], headings: Sequence[str]) -> Iterator[_Column]:
+def _term_columns(
+    reasons: Sequence[ResultReason], headings: Sequence[str], values: Sequence[Sequence[float]]
+) -> Iterator[_Column]:
     """What each term adds to each result, then the sum if that isn't the score, then the score."""
-    for number, heading in enumerate(headings):
-        yield _Column(f"adds\n{heading}", [f"{reason.terms[number].value:+.4g}" for reason in reasons], "cyan")
+    for heading, added in zip(headings, values, strict=True):
+        yield _Column(f"adds\n{heading}", ["–" if math.isnan(value) else f"{value:+.4g}" for value in added], "cyan")
     if headings and reasons[0].link != "identity":
         yield _Column("\nsum", [f"{reason.total:.4g}" for reason in reasons])
     yield _Column("\nscore", [f"{reason.score:.4g}" for reason in reasons], "bold")
@@ -91,17 +97,16 @@ def _hit(hit: LegHit) -> str:
     return "–" if hit.rank is None else f"#{hit.rank} {hit.score:.4g}"
 
 
-def _headings(texts: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
-    """A heading for each term, and what the letters stand for that are the headings of long ones."""
-    legend: list[tuple[str, str]] = []
-    headings = []
+def _headings(texts: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """A heading for each term, and the long texts with the letters that are headings in their place."""
+    legend: dict[str, list[str]] = {}
+    headings: list[str] = []
     for text in texts:
         if cell_len(text) <= _LONGEST_HEADING:
             headings.append(text)
             continue
-        letter = _letter(len(legend))
-        legend.append((letter, text))
-        headings.append(f"[{letter}]")
+        headings.append(f"[{_letter(sum(map(len, legend.values())))}]")
+        legend.setdefault(text, []).append(headings[-1])
     return headings, legend
 
 
@@ -214,7 +219,7 @@ def _print_differences(console: Console, comparison: Comparison) -> None:
     for name in comparison.names:
         table.add_column(Text(name), justify="right", style="dim", no_wrap=True, max_width=_LONGEST_ID, overflow="ellipsis")
     table.add_column("term", overflow="fold")
-    for text, ours, theirs in comparison.terms:
+    for text, (ours, theirs) in told_differences(comparison.terms):
         style = "green" if ours > theirs else "red" if ours < theirs else "dim"
         table.add_row(Text(f"{ours - theirs:+.4g}", style), f"{ours:.4g}", f"{theirs:.4g}", Text(text))
     console.print(table)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from .. import FeedbackModel, PayloadMapping, Rescore, Strategy, parse_expressio
 from ..errors import QdrantRerankError, did_you_mean
 from ..payload import Content
 from ..rescore import READ, OnError
+from ..text_source import TextSource
 from .failures import CommandError
 from .show import TEXT_KEYS, llama_index_text
 
@@ -44,6 +45,11 @@ class Reranking:
     blend: str | None = None
     on_error: str | None = None
     text_keys: tuple[str, ...] = ()
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether any of the options is given."""
+        return (self.model, self.limit, self.blend, self.on_error) != (None, None, None, None)
 
     def over(self, strategy: Strategy) -> Strategy:
         """The strategy, read by the model.
@@ -142,6 +148,10 @@ class ShownText(PayloadMapping):
     def of(cls, keys: Sequence[str]) -> ShownText:
         """The mapping for the keys of `--text-key`."""
         return cls(tuple(keys) or tuple(TEXT_KEYS.split(",")))
+
+    @property
+    def source(self) -> TextSource:
+        return replace(super().source, nodes=True)
 
     def has_text(self, payload: Mapping[str, Any]) -> bool:
         return super().has_text(payload) or bool(llama_index_text(payload))

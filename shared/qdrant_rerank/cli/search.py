@@ -133,7 +133,7 @@ def search(
     if json:
         print_json_lines(found.points, chosen, found.reasons if explain else ())
     else:
-        print_table(found.points, keys, shown, seconds)
+        print_table(found.points, keys, shown, seconds, score_threshold)
         if explain:
             print_reasons(found)
     if comparison is not None:

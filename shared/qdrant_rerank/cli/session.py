@@ -30,7 +30,7 @@ def planned(
         CommandError: see `Choice.strategy` and `the_collection`.
         PlanError: the strategy doesn't fit the collection.
     """
-    payload = "flat" if reranking is None else ShownText.of(reranking.text_keys)
+    payload = ShownText.of(() if reranking is None else reranking.text_keys)
     executor = Executor(client, the_collection(client, collection), payload=payload)
     chosen = choice.strategy(executor.target().schema)
     return executor, executor.plan(chosen if reranking is None else reranking.over(chosen), scope)

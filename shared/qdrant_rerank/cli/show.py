@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -53,11 +53,13 @@ def absent_keys(points: Points, shown: Sequence[str]) -> list[str]:
     return [key for key in shown if points and all(value_at(point.payload or {}, key) is None for point in points)]
 
 
-def print_table(points: Points, text_keys: Sequence[str], shown: Sequence[str], seconds: float) -> None:
+def print_table(
+    points: Points, text_keys: Sequence[str], shown: Sequence[str], seconds: float, threshold: float | None = None
+) -> None:
     """Print points, one line each, with their scores, the first words of their text, and the payload keys `shown`."""
     console = results_console()
     if not points:
-        console.print("nothing found")
+        console.print("nothing found" if threshold is None else f"nothing reaches {threshold:g} (--score-threshold)")
         return
     payloads = [point.payload or {} for point in points]
     columns = [
@@ -67,8 +69,7 @@ def print_table(points: Points, text_keys: Sequence[str], shown: Sequence[str], 
         _Column("text", [" ".join(first_text(payload, text_keys).split())[:300] for payload in payloads]),
         *(_of_payload(key, payloads) for key in shown),
     ]
-    if any(map(notes_of, points)):
-        columns[2:2] = _of_notes(points)
+    columns[2:2] = _of_notes(points)
     console.print(_table(columns, console.width))
     console.print(f"the best {len(points)}, in {seconds * 1000:.0f} ms", style="dim")
 
@@ -87,13 +88,13 @@ class _Column:
         return min(_WIDEST, max(map(cell_len, [self.heading, *self.cells])))
 
 
-def _of_notes(points: Points) -> list[_Column]:
-    """What a model and the search before it gave each point."""
-    columns = []
-    for heading, note in (("model", "relevance_score"), ("search", "retrieval_score")):
-        values = [notes_of(point).get(note) for point in points]
-        columns.append(_Column(heading, ["–" if value is None else f"{value:.4g}" for value in values], "dim", is_numeric=True))
-    return columns
+def _of_notes(points: Points) -> Iterator[_Column]:
+    """What a model and the search before it gave each point, where they gave any."""
+    for heading, *notes in (("model", "relevance_score", "feedback_score"), ("search", "retrieval_score")):
+        values = [next((given[note] for note in notes if note in given), None) for given in map(notes_of, points)]
+        if any(value is not None for value in values):
+            cells = ["–" if value is None else f"{value:.4g}" for value in values]
+            yield _Column(heading, cells, "dim", is_numeric=True)
 
 
 def _of_payload(key: str, payloads: Sequence[Mapping[str, Any]]) -> _Column:
