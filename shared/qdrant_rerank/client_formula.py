@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 import numpy as np
 from qdrant_client import models
 
+from .brief import brief
 from .capabilities import FeatureName
 from .careful import searched
 from .errors import ScoringError, StrategyError
@@ -49,7 +50,7 @@ class ComputedHere(Formula):
             yield f"the formula is {depth(self.expression)} levels deep, and at most {DEEPEST} are possible: nest less"
         for node in walk(self.expression):
             if isinstance(node, Raw) or (isinstance(node, When) and _asks_qdrant(node.condition)):
-                yield f"{node!r} can be computed by Qdrant only, and this formula is computed on the client"
+                yield f"{brief(node)} can be computed by Qdrant only, and this formula is computed on the client"
 
     def own_warnings(self, target: Target) -> Iterator[Lint]:
         yield from self.sample_warnings(target)
@@ -79,7 +80,7 @@ class ClientFormula(Strategy):
 
     def __post_init__(self) -> None:
         if not isinstance(self.formula, Formula):
-            raise StrategyError(f"on the client runs a formula, got {self.formula!r}")
+            raise StrategyError(f"on the client runs a formula, got {brief(self.formula)}")
         if self.formula.limit is not None:
             raise StrategyError(
                 f"limit={self.formula.limit} of a formula on the client has no effect: set the candidates' limits; how many "
@@ -89,6 +90,10 @@ class ClientFormula(Strategy):
     @cached_property
     def _here(self) -> ComputedHere:
         return ComputedHere(**{attribute.name: getattr(self.formula, attribute.name) for attribute in fields(Formula)})
+
+    def unchecked(self) -> ClientFormula:
+        """This formula without what it was trained on, as `Formula.unchecked`."""
+        return replace(self, formula=self.formula.unchecked())
 
     @property
     def expression(self) -> Expression:

@@ -18,6 +18,8 @@ from qdrant_client import QdrantClient, models
 from .capabilities import Capabilities
 from .clients import AsyncCalls, AsyncClientLike, Clients
 from .errors import ClientError, PlanWarning
+from .feedback.texts import looked
+from .lint import Lint
 from .loops import PerLoop
 from .merging import together
 from .models.encoders import AsyncEncoder, Encoders
@@ -29,7 +31,7 @@ from .plan import Plan, planned
 from .query import Fingerprints, Query, Scope, Target
 from .sampling import sampled
 from .schema import Schema, aread_schema, read_schema
-from .steps import Points, QueryVector, Search, Vectors, arun, run
+from .steps import Flow, Points, QueryVector, Search, Vectors, arun, run
 from .strategies import Strategy
 from .why import Explained, explained
 
@@ -37,7 +39,7 @@ __all__ = ["AsyncExecutor", "Executor"]
 
 _PLANS_KEPT = 64
 # warnings that change results, told once a plan is made
-_TOLD = ("ignored-by-server", "integer-index", "nested-under-shards", "feature-drift")
+_TOLD = ("ignored-by-server", "integer-index", "nested-under-shards", "feature-drift", "not-recommended", "other-text")
 
 
 class _Plans:
@@ -117,7 +119,7 @@ class _Base:
 
     def _made(self, strategy: Strategy, scope: Scope, target: Target) -> Plan:
         made = planned(strategy, target, scope)
-        self._tell(made)
+        self._tell(made.warnings)
         if self._target is not None:
             self._plans.keep(strategy, made)
         return made
@@ -125,11 +127,11 @@ class _Base:
     def _kept(self, strategy: Strategy, scope: Scope) -> Plan | None:
         kept = self._plans.get(strategy, scope)
         if kept is not None and scope.score_threshold is not None:  # all of a scope that a server may ignore
-            self._tell(kept)
+            self._tell(kept.warnings[len(kept.strategy_warnings) :])
         return kept
 
-    def _tell(self, made: Plan) -> None:
-        for warning in made.warnings:
+    def _tell(self, lints: Sequence[Lint]) -> None:
+        for warning in lints:
             if warning.code in _TOLD:
                 warnings.warn(PlanWarning(warning), stacklevel=6)
 
@@ -169,7 +171,7 @@ class Executor(_Base):
         if kept := self._kept(strategy, scope):
             return kept
         target = self.target()
-        return self._made(strategy, scope, run(sampled(strategy, target), self))
+        return self._made(strategy, scope, run(_looked_at(strategy, target), self))
 
     def target(self) -> Target:
         """The collection's schema and the server's capabilities; read once."""
@@ -232,7 +234,7 @@ class AsyncExecutor(_Base):
         if kept := self._kept(strategy, scope):
             return kept
         target = await self.target()
-        return self._made(strategy, scope, await arun(sampled(strategy, target), self))
+        return self._made(strategy, scope, await arun(_looked_at(strategy, target), self))
 
     async def target(self) -> Target:
         """The collection's schema and the server's capabilities; read once."""
@@ -272,6 +274,11 @@ class AsyncExecutor(_Base):
 
     async def score(self, query: str, texts: Sequence[str]) -> list[float]:
         return checked(await ascored(self._model(), query, texts), len(texts), None)
+
+
+def _looked_at(strategy: Strategy, target: Target) -> Flow[Target]:
+    """`target`, with what only its points tell of it for this strategy."""
+    return (yield from sampled(strategy, (yield from looked(strategy, target))))
 
 
 async def _aencode(encoder: Any, text: str) -> QueryVector:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from .errors import FormatError, MissingExtra, PlanWarning, QueryError, StrategyError
+from .in_short import brief_term
+from .reasons import term_columns
 from .why import Explained, ResultReason
 
 __all__ = ["check_picture", "draw"]
@@ -71,7 +74,7 @@ def draw(explained: Explained, path: str | PathLike[str], names: Sequence[str] |
         raise QueryError("there are no results to draw")
     if len(reasons) > _MOST:
         raise QueryError(f"a picture holds up to {_MOST} results, and there are {len(reasons)}: ask for fewer")
-    if not reasons[0].terms:
+    if not any(reason.terms for reason in reasons):
         raise StrategyError("there are no terms to draw: the scores of MMR don't come about by adding")
     called = [str(reason.id) for reason in reasons] if names is None else list(names)
     if len(called) != len(reasons):
@@ -90,13 +93,14 @@ class _Bars:
 
 
 def _bars(reasons: Sequence[ResultReason]) -> Iterator[_Bars]:
-    columns = [[reason.terms[number].value for reason in reasons] for number in range(len(reasons[0].terms))]
-    texts = [term.text for term in reasons[0].terms]
+    found = term_columns(reasons)
+    texts = [text for text, _ in found]
+    columns = [[0.0 if math.isnan(value) else value for value in column] for _, column in found]
     weights = [sum(map(abs, column)) for column in columns]
     largest = sorted(range(len(columns)), key=lambda number: -weights[number])
     drawn = sorted(largest if len(columns) <= len(_COLOURS) else largest[: len(_COLOURS)])
     for colour, number in zip(_COLOURS, drawn, strict=False):
-        yield _stacked(_shortened(texts[number], _LONGEST_TERM), colour, [columns[number]])
+        yield _stacked(brief_term(texts[number], _LONGEST_TERM), colour, [columns[number]])
     if rest := [columns[number] for number in range(len(columns)) if number not in drawn]:
         yield _stacked(f"{len(rest)} other terms", _OTHERS, rest)
 

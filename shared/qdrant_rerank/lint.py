@@ -8,22 +8,22 @@ nodes of a cluster exchange too, 100 levels.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from pydantic import BaseModel
 from qdrant_client import models
 
 from .expressions.inspect import payload_keys
 from .expressions.nodes import Expression
+from .extent import MAX_BYTES, MAX_CONDITIONS, Extent
 from .schema import Schema
 
-__all__ = ["Extent", "Lint", "extent", "extent_problems", "extent_warnings", "index_problems", "index_warnings"]
+__all__ = ["Lint", "extent_problems", "extent_warnings", "index_problems", "index_warnings"]
 
 REST_DEPTH: Final = 120  # of 127: the request around the formula takes the rest
 GRPC_DEPTH: Final = 94  # of 100
 BODY_BYTES: Final = 32 * 2**20
 _BYTES_PER_NODE: Final = 24  # the least that a node takes as JSON: a lower bound is enough to refuse
+_HERE: Final = "Formula(…).over(…).on_client() computes it here, whatever its size"
 
 
 _HIDE_NUMBERS: Final = (
@@ -96,63 +96,34 @@ def _of_type(index: models.PayloadSchemaType | None) -> str:
     return f" of type {index}" if index is not None else ""
 
 
-@dataclass(frozen=True)
-class Extent:
-    """How large a compiled formula is: levels of JSON, levels of gRPC messages, and nodes."""
-
-    json_depth: int
-    grpc_depth: int
-    nodes: int
-
-
-def extent(formula: models.Expression) -> Extent:
-    """Measure a compiled formula.
-
-    Without recursion, as it may be absurdly deep; and each part once, as parts may occur many times: before 1.20 a sigmoid
-    holds its operand three times, so that nested ones grow exponentially once they are sent.
-    """
-    measured: dict[int, Extent] = {}
-    waiting: list[Any] = [formula]
-    while waiting:
-        value = waiting[-1]
-        parts = _parts(value)
-        missing = [part for part in parts if id(part) not in measured]
-        if missing:
-            waiting.extend(missing)
-            continue
-        waiting.pop()
-        inner = [measured[id(part)] for part in parts]
-        measured[id(value)] = Extent(
-            1 + max((part.json_depth for part in inner), default=0),
-            1 + max((part.grpc_depth for part in inner), default=0),
-            (0 if isinstance(value, list) else 1) + sum(part.nodes for part in inner),
-        )
-    return measured[id(formula)]
-
-
-def _parts(value: Any) -> list[Any]:
-    if isinstance(value, BaseModel):
-        return [item for item in value.__dict__.values() if item is not None]
-    return value if isinstance(value, list) else []
-
-
 def extent_problems(size: Extent) -> Iterator[str]:
     """Formulas that every server refuses."""
     if size.json_depth > REST_DEPTH:
         yield (
             f"the formula is {size.json_depth} levels deep as JSON, and servers take about {REST_DEPTH}: "
-            "nest less, e.g. write long sums as one sum"
+            f"nest less, e.g. write long sums as one sum; {_HERE}"
         )
     if size.nodes * _BYTES_PER_NODE > BODY_BYTES:
         megabytes = size.nodes * _BYTES_PER_NODE // 2**20
-        yield f"the formula has {size.nodes:,} nodes, more than {megabytes} MB as JSON; a request may have 32 MB"
+        yield (
+            f"the formula has {size.nodes:,} nodes, more than {megabytes} MB as JSON; a request may have "
+            f"{BODY_BYTES // 2**20} MB: {_HERE}"
+        )
 
 
 def extent_warnings(size: Extent) -> Iterator[Lint]:
-    """Formulas that some connections refuse."""
+    """Formulas that some connections refuse, and those that are slow because they are large."""
     if size.grpc_depth > GRPC_DEPTH:
         yield Lint(
             "deep-formula",
             f"the formula is {size.grpc_depth} levels deep: gRPC refuses more than {GRPC_DEPTH}, and so do the nodes of a "
-            "cluster among themselves",
+            f"cluster among themselves; {_HERE}",
+        )
+    if size.conditions > MAX_CONDITIONS or size.bytes > MAX_BYTES:
+        refused = f", and servers refuse requests of more than {BODY_BYTES // 2**20} MB" if size.bytes > BODY_BYTES else ""
+        yield Lint(
+            "large-formula",
+            f"the formula has {size.conditions:,} conditions and about {size.bytes:,} bytes as JSON, which travel with every "
+            f"query and are gone through for every candidate{refused} (up to {MAX_CONDITIONS:,} and {MAX_BYTES:,} are a good "
+            f"size): {_HERE}; or fit fewer trees or leaves",
         )

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from os import PathLike
 
 from qdrant_client import models
 
+from .brief import brief
 from .capabilities import FEATURES, Capabilities, FeatureName
 from .errors import PlanError, QdrantRerankError, QueryError, StrategyError, did_you_mean
 from .explanation import Explanation, Refusal, abbreviated, placeholders
+from .in_short import brief_strategy
 from .lint import Lint
 from .payload import AnyMapping, PayloadLike, as_mapping
 from .query import Inputs, Query, Scope, Target, both
 from .schema import Schema
+from .second_round import later_requests
 from .stages import Formula, Mmr
 from .steps import Flow, Points, Search
 from .strategies import Stage, Strategy, embedded
@@ -44,7 +47,9 @@ def planned(strategy: Strategy, target: Target, scope: Scope | None = None) -> P
     if not isinstance(strategy, Strategy):
         if isinstance(getattr(strategy, "strategy", None), Strategy):  # a learned ranker, what tune chose
             raise StrategyError(f"a {type(strategy).__name__} is not a strategy, but has one: pass its .strategy")
-        raise StrategyError(f"not a strategy: {strategy!r}; e.g. Nearest(), or Formula(…).over(Nearest(limit=100))")
+        in_file = isinstance(strategy, str | PathLike) and str(strategy).endswith(".json")
+        hint = f"; for one that is in a file, pass load({str(strategy)!r})" if in_file else ""
+        raise StrategyError(f"not a strategy: {brief(strategy)}; e.g. Nearest(), or Formula(…).over(Nearest(limit=100)){hint}")
     scope = scope or Scope()
     resolved = strategy.resolved(target.schema)
     made = Plan(resolved, scope, target, tuple(resolved.warnings(target)))
@@ -130,7 +135,8 @@ class Plan:
         Args:
             query: shows its request; without one, vectors and request-time values are stand-ins.
         """
-        requests = [abbreviated(request) for request in self._requests(query)]
+        inputs = self._inputs(query)
+        requests = self.strategy.first_requests(inputs, self.scope)
         return Explanation(
             strategy=repr(self.strategy),
             collection=self.target.schema.collection,
@@ -141,21 +147,22 @@ class Plan:
             model_calls=self.strategy.cost.model_calls,
             refusals=tuple(self._refusals()),
             warnings=self.warnings,
-            requests=tuple(requests),
+            requests=tuple(map(abbreviated, requests)),
+            later=tuple(map(abbreviated, later_requests(self.strategy, inputs, self.scope))),
+            summary=brief_strategy(self.strategy),
         )
 
-    def _requests(self, query: Query | None) -> Iterator[Any]:
+    def _inputs(self, query: Query | None) -> Inputs:
         if query is None:
             vectors, features = placeholders(self.strategy, self.target.schema)
-            yield from self.strategy.first_requests(Inputs(self.target, vectors, features), self.scope)
-            return
+            return Inputs(self.target, vectors, features)
         self._check_features(query)
         flow = embedded(query, self.strategy.needs(), self.target)
         try:
             next(flow)
         except StopIteration as done:
-            yield from self.strategy.first_requests(done.value, self.scope)
-            return
+            inputs: Inputs = done.value
+            return inputs
         raise StrategyError("explain(query) makes no model calls: give the query's vectors in Query(vectors=…)")
 
     def _features(self) -> list[FeatureName]:

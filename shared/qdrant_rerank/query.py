@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qdrant_client import models
 
+from .brief import brief
 from .capabilities import Capabilities
 from .checks import is_finite, is_whole
 from .payload import PRESETS, AnyMapping
@@ -117,10 +118,12 @@ class Quirks:
     Attributes:
         several_values: whether points hold lists of several values under keys that formulas read.
         samples: payloads of random points, by what learned formulas read of them.
+        payloads: some random points' whole payloads, once they were looked at.
     """
 
     several_values: bool = False
     samples: dict[tuple[str, ...], Sample] = field(default_factory=dict)
+    payloads: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -213,6 +216,6 @@ def sealed(filter: models.Filter | None) -> models.Filter | None:
 def not_a_filter(value: object) -> str:
     """The message for something that isn't a filter."""
     return (
-        f"filter must be a qdrant_client.models.Filter, got {type(value).__name__} {value!r}; e.g. "
+        f"filter must be a qdrant_client.models.Filter, got {type(value).__name__} {brief(value)}; e.g. "
         "models.Filter(must=[models.FieldCondition(key='category', match=models.MatchValue(value='news'))])"
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from .brief import brief
+
 if TYPE_CHECKING:
     from .strategies import Stage
 
@@ -21,7 +23,7 @@ def shortfalls(stage: Stage, needed: int, who: str) -> Iterator[str]:
     """
     together = sum(candidate.reach(needed) for candidate in stage.candidates)
     if stage.candidates and together < needed:
-        listed = ", ".join(f"{candidate!r}" for candidate in stage.candidates)
+        listed = ", ".join(brief(candidate) for candidate in stage.candidates)
         yield (
             f"{who} {needed} points, but the candidates of {type(stage).__name__} hand on {together}: "
             f"raise the limit of {listed} to {needed} or more, or ask for fewer"

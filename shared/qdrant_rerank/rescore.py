@@ -9,11 +9,14 @@ from typing import Final, Literal, Self, TypeAlias, get_args
 import numpy as np
 
 from .blending import blended, check_blend
+from .brief import brief
+from .capabilities import FeatureName
 from .checks import is_whole
 from .errors import QueryError, ScoringError, StrategyError
 from .expressions.inspect import placeholder_features
 from .expressions.nodes import Expression, ExpressionLike, as_expression
 from .failing import OnError, tolerated
+from .lint import Lint
 from .literals import literal
 from .payload import read_texts
 from .query import Inputs, Query, Scope, Target
@@ -99,7 +102,7 @@ class Rescore(Strategy):
             raise StrategyError(f"Rescore reads limit={self.limit} candidates, and can't return top_n={self.top_n} of them")
         _check_choice("missing_text", self.missing_text, get_args(MissingText))
         if self.candidate is not None and not isinstance(self.candidate, Strategy):
-            raise StrategyError(f"Rescore runs over a strategy, got {self.candidate!r}")
+            raise StrategyError(f"Rescore runs over a strategy, got {brief(self.candidate)}")
         if self.blend is not None:
             check_blend(self.blend)
 
@@ -117,7 +120,7 @@ class Rescore(Strategy):
             StrategyError: there is none.
         """
         if self.candidate is None:
-            raise StrategyError(f"{self!r} has nothing to read: add .over(Nearest(limit=50))")
+            raise StrategyError(f"{brief(self)} has nothing to read: add .over(Nearest(limit=50))")
         return self.candidate
 
     @property
@@ -139,6 +142,15 @@ class Rescore(Strategy):
 
     def stages(self) -> Iterator[Stage]:
         yield from self.below.stages()
+
+    def problems(self, target: Target) -> Iterator[str]:
+        yield from self.below.problems(target)
+
+    def warnings(self, target: Target) -> Iterator[Lint]:
+        yield from self.below.warnings(target)
+
+    def features(self) -> frozenset[FeatureName]:
+        return self.below.features()
 
     def request_time(self) -> frozenset[str]:
         own = () if self.blend is None else placeholder_features(self.blend)

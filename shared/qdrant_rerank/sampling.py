@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any, Final
 
 from qdrant_client import models
@@ -16,8 +17,8 @@ from .errors import did_you_mean
 from .expressions import reading
 from .expressions.inspect import PayloadKey, payload_keys
 from .expressions.nodes import Expression
-from .expressions.paths import reader
 from .lint import Lint
+from .presence import has, instead, kind_of, leaves
 from .query import both
 from .steps import Flow, Search
 from .trained import FAR, MOVED, Trained, by_chance
@@ -32,11 +33,6 @@ __all__ = ["SIZE", "Sample", "drift_warnings", "field_problems", "root_keys", "s
 SIZE: Final = 500
 """How many points are looked at; an index of 0.1 is then beyond chance if the training's sample was of 250 or more."""
 
-_TYPES: Final[Mapping[models.PayloadSchemaType | None, tuple[str, tuple[type, ...]]]] = {
-    models.PayloadSchemaType.FLOAT: ("number", (int, float)),
-    models.PayloadSchemaType.DATETIME: ("date-time", (str,)),
-    models.PayloadSchemaType.GEO: ("geo point", (dict,)),
-}
 _SHOWN: Final = 5  # points whose keys an error lists
 
 
@@ -46,13 +42,15 @@ class Sample:
 
     Attributes:
         payloads: one for each point.
-        gone: key → what no point has there, e.g. `number`; and the keys that there are instead.
+        gone: key → what no point has there, e.g. `number`.
         there: the payload keys that there are; empty where none is gone.
+        instead: key → what points have there instead, e.g. `text, e.g. 'four'`, for those of `gone` that are there.
     """
 
     payloads: Sequence[Mapping[str, Any]]
     gone: Mapping[str, str]
     there: tuple[str, ...] = ()
+    instead: Mapping[str, str] = dataclass_field(default_factory=dict[str, str])
 
 
 def sampled(strategy: Strategy, target: Target) -> Flow[Target]:
@@ -78,7 +76,7 @@ def _drawn(formula: Formula, target: Target) -> Flow[Sample]:
     [points] = yield from Search([models.QueryRequest(query=random, filter=formula.filter, limit=size, with_payload=selector)])
     payloads = [point.payload or {} for point in points]
     known = set(_known_missing(formula.trained))
-    gone = [key for key in keys if payloads and key.key not in known and not any(_has(payload, key) for payload in payloads)]
+    gone = [key for key in keys if payloads and key.key not in known and not any(has(payload, key) for payload in payloads)]
     if not gone:
         return Sample(payloads, {})
     return (yield from _made_sure(gone, payloads, formula.filter))
@@ -92,18 +90,23 @@ def _made_sure(gone: Sequence[PayloadKey], payloads: Sequence[Mapping[str, Any]]
         *found, points = yield from Search([*asked, some])
     except Exception:  # strict mode forbids filters without an index: the sample has to do
         found, points = [[] for _ in gone], []
-    absent = {key.key: _kind(key) for key, hits in zip(gone, found, strict=True) if not hits}
-    return Sample(payloads, absent, tuple(dict.fromkeys(key for point in points for key in _leaves(point.payload or {}))))
+    absent = [key for key, hits in zip(gone, found, strict=True) if not hits]
+    there = tuple(dict.fromkeys(name for point in points for name in leaves(point.payload or {})))
+    others = {key.key: text for key in absent if (text := instead(key, payloads))}
+    return Sample(payloads, {key.key: kind_of(key) for key in absent}, there, others)
 
 
 def field_problems(sample: Sample, collection: str) -> Iterator[str]:
-    """Payload keys that a learned formula reads and no point has."""
+    """Payload keys that a learned formula reads and no point has, or that hold something else."""
     for key, kind in sample.gone.items():
-        listed = f"; there are {', '.join(map(repr, sample.there))}{did_you_mean(key, sample.there)}" if sample.there else ""
+        there = [name for name in sample.there if name != key]
+        listed = f"; there are {', '.join(map(repr, there))}{did_you_mean(key, there)}" if there else ""
+        if other := sample.instead.get(key, ""):
+            listed, other = "", f" but {other}"
         yield (
-            f"the learned formula reads {key!r}, but no point of {collection!r} has a {kind} there ({len(sample.payloads)} "
-            f"random points were looked at{listed}): it was trained on another collection, or the payload has changed. "
-            "strategy.unchecked(), or Formula.load(path, checked=False), runs it all the same"
+            f"the learned formula reads {key!r}, but no point of {collection!r} has a {kind} there{other} "
+            f"({len(sample.payloads)} random points were looked at{listed}): it was trained on another collection, or the "
+            "payload has changed. strategy.unchecked(), or Formula.load(path, checked=False), runs it all the same"
         )
 
 
@@ -137,17 +140,6 @@ def _known_missing(trained: Trained | None) -> Iterator[str]:
             yield from one.keys
 
 
-def _kind(key: PayloadKey) -> str:
-    return _TYPES[key.index][0] if key.index in _TYPES else "value"
-
-
-def _has(payload: Mapping[str, Any], key: PayloadKey) -> bool:
-    values = reader(key.key)(payload) or []
-    if key.index not in _TYPES:
-        return any(value is not None for value in values)
-    return any(isinstance(value, _TYPES[key.index][1]) and not isinstance(value, bool) for value in values)
-
-
 def _with(key: PayloadKey) -> models.Filter:
     """What points meet that have the key."""
     if key.index == models.PayloadSchemaType.FLOAT:
@@ -155,12 +147,3 @@ def _with(key: PayloadKey) -> models.Filter:
     if key.index == models.PayloadSchemaType.DATETIME:
         return models.Filter(must=[reading.is_datetime(key.key, thorough=False)])
     return models.Filter(must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=key.key))])
-
-
-def _leaves(payload: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """The dotted keys of everything in a payload."""
-    for key, value in payload.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key

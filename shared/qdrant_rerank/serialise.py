@@ -19,6 +19,7 @@ from typing import Any, Final, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from . import stages
+from .brief import brief, shortened
 from .client_formula import ClientFormula
 from .errors import FormatError, StrategyError, did_you_mean
 from .expressions import nodes
@@ -151,7 +152,7 @@ def _encode(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_encode(item) for item in value]
     if type(value) not in _KIND_OF:
-        raise StrategyError(f"{value!r} has no JSON form; there are {', '.join(_KIND_OF.values())}")
+        raise StrategyError(f"{brief(value)} has no JSON form; there are {', '.join(_KIND_OF.values())}")
     hints = _hints(type(value))
     encoded = {"kind": _KIND_OF[type(value)]}
     attributes = dataclasses.fields(value)
@@ -189,8 +190,12 @@ def _expression(value: Any, path: Path_) -> Expression:
 
 def _decode(value: Any, path: Path_, kinds: Mapping[str, type[Any]], what: str) -> Any:
     if not isinstance(value, dict):
-        raise _Misfit(path, f"expected a {what}, an object with a kind, got {json.dumps(value)}")
+        raise _Misfit(path, f"expected a {what}, an object with a kind, got {shortened(json.dumps(value))}")
     kind = value.get("kind")
+    if "kind" not in value:
+        coefficients = {"a", "b", "c"} <= value.keys()
+        hint = "; coefficients of relevance feedback are read by RelevanceFeedback.load" if coefficients else ""
+        raise _Misfit(path, f'it has no "kind", which says what {what} it is: one of {", ".join(kinds)}{hint}')
     if not isinstance(kind, str) or kind not in kinds:
         listed = ", ".join(kinds)
         raise _Misfit((*path, "kind"), f"unknown kind of {what} {kind!r}; there are {listed}{did_you_mean(str(kind), kinds)}")
@@ -225,7 +230,7 @@ def _argument(hint: Any, value: Any, path: Path_) -> Any:
             got = json.dumps(first["input"], default=str)
             raise _Misfit((*path, *_leading(value, first["loc"])), f"{first['msg']}, got {got}") from None
     if not isinstance(value, list):
-        raise _Misfit(path, f"expected a list, got {json.dumps(value)}")
+        raise _Misfit(path, f"expected a list, got {shortened(json.dumps(value))}")
     return tuple(_item(hint, each, (*path, number)) for number, each in enumerate(value))
 
 

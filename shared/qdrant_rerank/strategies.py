@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 
 from qdrant_client import models
 
+from .brief import brief
 from .capabilities import FeatureName
 from .careful import searched
 from .checks import is_finite, is_whole
@@ -82,8 +83,8 @@ class Strategy(ABC):
             if depth and stage.once_per_collection and target.schema.shards > 1:
                 yield Lint(
                     "nested-under-shards",
-                    f"{stage!r} below another stage runs in each of the {target.schema.shards} shards by itself, so results "
-                    "change with the number of shards: put fusion and MMR outermost, and formulas over plain searches",
+                    f"{brief(stage)} below another stage runs in each of the {target.schema.shards} shards by itself, so "
+                    "results change with the number of shards: put fusion and MMR outermost, and formulas over plain searches",
                 )
 
     def features(self) -> frozenset[FeatureName]:
@@ -128,9 +129,9 @@ class Stage(Strategy):
         for candidate in self.candidates:
             if not isinstance(candidate, Stage):
                 if isinstance(candidate, list | tuple):
-                    raise StrategyError(f"{candidate!r} can't be a candidate of {kind}: spread a list with .over(*stages)")
+                    raise StrategyError(f"{brief(candidate)} can't be a candidate of {kind}: spread a list with .over(*stages)")
                 raise StrategyError(
-                    f"{candidate!r} can't be a candidate of {kind}: only what Qdrant runs by itself can; "
+                    f"{brief(candidate)} can't be a candidate of {kind}: only what Qdrant runs by itself can; "
                     "put strategies that call a model outermost"
                 )
         if self.limit is not None and not is_whole(self.limit, 1):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from .errors import StrategyError
 from .expressions import columns
 from .expressions.evaluation import Table, evaluate
-from .expressions.inspect import payload_keys
+from .expressions.inspect import PayloadKey, payload_keys
 from .expressions.nodes import Expression, Field
-from .expressions.paths import reader
+from .presence import lacking
 
-__all__ = ["FAR", "MOVED", "Reference", "Trained", "TrainedFeature", "by_chance", "lacking", "psi", "shift"]
+__all__ = ["FAR", "MOVED", "Reference", "Trained", "TrainedFeature", "by_chance", "psi", "shift"]
 
 Array = NDArray[np.float64]
 Payloads = Sequence[Mapping[str, Any]]
@@ -45,7 +45,7 @@ class Reference:
     Attributes:
         edges: rising bounds between bins; values at a bound belong to the bin below it.
         shares: of each bin (one more than `edges`); they sum to 1.
-        missing: share of the values that were NaN, or of points that lack a payload key that the feature reads.
+        missing: share of the values that were NaN, or of points that lack a payload value that the feature reads.
         size: of how many values; 0 if that isn't known.
     """
 
@@ -112,9 +112,12 @@ class TrainedFeature:
     @property
     def keys(self) -> list[str]:
         """The payload keys that it reads."""
-        if self.expression is None:
-            return [self.category or ""]
-        return [key.key for key in payload_keys(self.expression)]
+        return [key.key for key in self.reads]
+
+    @property
+    def reads(self) -> list[PayloadKey]:
+        """The payload keys that it reads, with what must be there."""
+        return [PayloadKey(self.category or "", None)] if self.expression is None else payload_keys(self.expression)
 
     @property
     def is_nullable(self) -> bool:
@@ -131,7 +134,7 @@ class TrainedFeature:
 
     def shift(self, payloads: Payloads) -> float:
         """The population stability index of these payloads against those of the training."""
-        return shift(self.reference, self.of(payloads), lacking(self.keys, payloads), self.is_nullable)
+        return shift(self.reference, self.of(payloads), lacking(self.reads, payloads), self.is_nullable)
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,7 @@ def shift(then: Reference, values: Array, missing: float, nullable: bool) -> flo
     Args:
         then: the distribution in training.
         values: now, shape (n,); NaN for missing ones.
-        missing: share of the points that lack a payload key that the feature reads, now.
+        missing: share of the points that lack a payload value that the feature reads, now.
         nullable: whether such points have no value.
     """
     now = then.shares_of(values)
@@ -176,15 +179,3 @@ def by_chance(then: Reference, count: int) -> float:
     part = 2 / (9 * freedom)
     # Wilson and Hilferty's approximation of the chi-squared quantile (PNAS 17, 1931)
     return (1 / max(1, count) + 1 / (then.size or max(1, count))) * freedom * (1 - part + _ONCE_IN_100 * math.sqrt(part)) ** 3
-
-
-def lacking(keys: Iterable[str], payloads: Payloads) -> float:
-    """The share of payloads that lack one of the keys; 0 without payloads."""
-    wanted = list(keys)
-    lack = [any(_is_empty(payload, key) for key in wanted) for payload in payloads]
-    return float(np.mean(lack)) if lack else 0.0
-
-
-def _is_empty(payload: Mapping[str, Any], key: str) -> bool:
-    found = reader(key)(payload)
-    return not found or all(value is None for value in found)

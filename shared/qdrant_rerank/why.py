@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .blending import summands
+from .brief import brief
 from .careful import searched
 from .client_formula import ClientFormula
 from .errors import StrategyError
@@ -53,7 +54,7 @@ def explained(plan: Plan, query: Query) -> Flow[Explained]:
     if not isinstance(root, Stage):
         raise StrategyError(
             "only strategies that Qdrant runs alone, formulas on the client, Rescore over them and RelevanceFeedback can be "
-            f"explained result by result, not {root!r}"
+            f"explained result by result, not {brief(root)}"
         )
     if scope.group_by is not None:
         raise StrategyError("results of a group query can't be explained: leave out group_by")
@@ -113,7 +114,7 @@ def _steered(root: RelevanceFeedback, plan: Plan, query: Query) -> Flow[Explaine
         replace(reason, legs=(LegHit("first search", *before.get(reason.id, (None, None))), *reason.legs)) for reason in found
     )
     points = [trimmed(point, plan.scope) for point in rounds.points]
-    return Explained([*points], reasons, rounds.steering)
+    return Explained([*points], reasons, rounds.steering, rounds.first)
 
 
 def _within(root: RelevanceFeedback, rounds: Rounds, scope: Scope) -> Iterator[ResultReason]:

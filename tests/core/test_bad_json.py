@@ -21,7 +21,7 @@ WRONG: dict[str, tuple[str, int | None, tuple[str, ...]]] = {
         1,
         ("unknown kind of strategy 'nearst'", "nearest, fusion", "did you mean 'nearest'?"),
     ),
-    "no kind": ('{\n"using": "dense"}', 1, ("unknown kind of strategy None",)),
+    "no kind": ('{\n"using": "dense"}', 1, ('it has no "kind"', "what strategy it is", "nearest, fusion")),
     "a kind that is a number": ('{\n"kind": 5}', 2, ("unknown kind of strategy 5",)),
     "a list": ("[1]", 1, ("expected a strategy, an object with a kind, got [1]",)),
     "a text": ('"nearest"', 1, ('got "nearest"',)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from qdrant_rerank import Coefficients, Fusion, Nearest, Provenance, RelevanceFeedback, save
 from qdrant_rerank.cli.index import index
 from qdrant_rerank.cli.tune import tune
+from qdrant_rerank.feedback.known_queries import hashes_of
 from tests.models.tiny_cross_encoder import cross_encoder_folder
 
 app = typer.Typer()
@@ -73,6 +75,16 @@ def test_feedback_is_compared_at_the_numbers_of_documents_that_are_said(folder: 
     assert found["spent"]["model_texts"] > 0
 
 
+def test_topics_that_the_file_was_fitted_to_are_warned_of(folder: Path) -> None:
+    queries = [row.split(",")[1] for row in (folder / "judged.csv").read_text("utf-8").splitlines()[1:]]
+    strategy = RelevanceFeedback.load(folder / "feedback.json")
+    known = strategy.weights.with_provenance(queries=hashes_of(queries[:5]))
+    save(replace(strategy, coefficients=known), folder / "known.json")
+    code, _, err = given(folder, "--leg", "dense", "--feedback", folder / "known.json", "--max-texts", 2000)
+    assert code == 0, err
+    assert err.count("warning: the coefficients of feedback were fitted to 5 of the 25 topics (20%)") == 1
+
+
 def test_the_verdict_is_printed_within_the_budget_of_texts(folder: Path) -> None:
     code, out, err = given(folder, "--leg", "dense", "--feedback", folder / "feedback.json", "--max-texts", 2000)
     assert code == 0, err
@@ -90,7 +102,7 @@ def test_the_verdict_is_printed_within_the_budget_of_texts(folder: Path) -> None
         ),
         (["--reads", "10"], True, "--reads is for --feedback FILE"),
         (["--feedback", "elsewhere.json"], True, "was 'another'"),
-        (["--feedback", "hybrid.json"], True, "not coefficients"),
+        (["--feedback", "hybrid.json"], True, "neither coefficients nor relevance feedback"),
         (["--feedback", "nowhere.json"], True, "nowhere.json"),
     ],
 )

@@ -119,7 +119,7 @@ def test_a_file_of_features_holds_formulas_by_name_or_is_what_features_and_fit_w
         ([], "a file of features is an object of name to formula"),
         ({}, "got {}"),
         ({"a": "field("}, "the feature 'a': "),
-        ({"a": "field('a')"}, "the feature 'a': field('a') has no default"),
+        ({"a": "field('a')"}, "the feature 'a': field('a') says nothing of points without 'a'"),
         ({"a": 3}, "the feature 'a': neither an expression nor a category"),
     ],
 )

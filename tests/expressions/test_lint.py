@@ -9,9 +9,27 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import Capabilities, Formula, Fusion, Mmr, Nearest, Plan, PlanError, Scope, field, plan, raw, score, sigmoid
+from qdrant_rerank import (
+    Capabilities,
+    Formula,
+    Fusion,
+    Mmr,
+    Nearest,
+    Plan,
+    PlanError,
+    Scope,
+    field,
+    given,
+    plan,
+    raw,
+    score,
+    sigmoid,
+    when,
+)
 from qdrant_rerank.expressions.inspect import payload_keys
-from qdrant_rerank.lint import Extent, Lint, extent, extent_problems
+from qdrant_rerank.extent import Extent, extent
+from qdrant_rerank.lint import Lint, extent_problems, extent_warnings
+from qdrant_rerank.query import Target
 from qdrant_rerank.schema import Schema, VectorInfo
 
 SCHEMA = Schema(
@@ -146,7 +164,56 @@ def extent_of(expression: Any) -> Extent:
 
 def test_a_request_over_32_megabytes_is_refused() -> None:
     [problem] = extent_problems(Extent(3, 3, 2_000_000))
-    assert problem == "the formula has 2,000,000 nodes, more than 45 MB as JSON; a request may have 32 MB"
+    assert problem == (
+        "the formula has 2,000,000 nodes, more than 45 MB as JSON; a request may have 32 MB: "
+        "Formula(…).over(…).on_client() computes it here, whatever its size"
+    )
+
+
+def large(conditions: int, key: str = "k") -> Any:
+    """An expression of so many conditions."""
+    return sum(
+        (when(models.FieldCondition(key=key, match=models.MatchValue(value=n))) for n in range(conditions)), start=score()
+    )
+
+
+def test_a_formula_over_the_budget_is_warned_about_with_the_way_out() -> None:
+    local = Capabilities((1, 20, 0), "local")
+
+    def warned(expression: Any) -> list[Lint]:
+        return list(plan(Formula(expression).over(LEGS[0]), SCHEMA, local).warnings)
+
+    assert warned(large(1500)) == []
+    [warning] = warned(large(1501))
+    assert warning.code == "large-formula"
+    assert "1,501 conditions" in warning
+    assert ".on_client() computes it here" in warning
+    assert "servers refuse" not in warning
+    assert warned(large(1000)) == []
+    [warning] = warned(large(1000, "k" * 300))
+    assert warning.startswith("the formula has 1,000 conditions and about 3")
+    assert plan(Formula(large(1501)).over(LEGS[0]).on_client(), SCHEMA, local).warnings == ()
+
+
+def test_a_large_formula_is_told_when_a_server_would_refuse_its_bytes() -> None:
+    [warning] = extent_warnings(Extent(3, 3, 1000, 10, 0, 33 * 2**20))
+    assert "and servers refuse requests of more than 32 MB" in warning
+
+
+def test_a_formula_is_compiled_and_measured_once_for_both_problems_and_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[object] = []
+
+    def counted(formula: Any) -> Extent:
+        measured.append(formula)
+        return extent(formula)
+
+    monkeypatch.setattr("qdrant_rerank.stages.formula.extent", counted)
+    strategy = Formula(sigmoid(score()) + given("x")).over(LEGS[0]).resolved(SCHEMA)
+    target = Target(SCHEMA, SERVER)
+    for _ in range(3):
+        assert list(strategy.own_problems(target)) == []
+        assert list(strategy.own_warnings(target)) == []
+    assert len(measured) == 1
 
 
 def test_a_lint_is_text_that_survives_pickling_with_its_code() -> None:

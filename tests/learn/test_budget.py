@@ -7,10 +7,27 @@ import json
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import Capabilities, Nearest, affinity, clip, field, given, now, query_tokens, score, sigmoid, when
+from qdrant_rerank import (
+    Capabilities,
+    Expression,
+    Nearest,
+    affinity,
+    clip,
+    field,
+    given,
+    now,
+    query_tokens,
+    score,
+    sigmoid,
+    when,
+)
+from qdrant_rerank.expressions.inspect import placeholder_features
+from qdrant_rerank.expressions.lowering import Candidate, Lowering, lower
+from qdrant_rerank.extent import extent
 from qdrant_rerank.learn import budget
 from qdrant_rerank.stages import Formula
 
+SERVER = Capabilities((1, 20, 0))
 NEWS = models.FieldCondition(key="category", match=models.MatchValue(value="news"))
 COUNTRY = models.FieldCondition(key="country", match=models.MatchValue(value="be"))
 
@@ -66,3 +83,19 @@ def test_a_budget_is_that_of_what_a_formula_stage_sends() -> None:
     stage = Formula(expression).over(Nearest("dense", limit=10))
     assert isinstance(stage, Formula)
     assert budget(stage.expression) == budget(expression)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        when(NEWS) + 0.5 * score("dense") + field("straße", default=1.5),
+        sigmoid(when(models.Filter(must=[NEWS, COUNTRY], must_not=[NEWS])) * affinity("category", given="likes")),
+        when(models.FieldCondition(key="x", range=models.Range(gte=0.25, lt=3))) * score("bm25") ** 2,
+    ],
+)
+def test_bytes_are_measured_without_writing_them(expression: Expression) -> None:
+    formula = lower(expression, Lowering([Candidate("dense"), Candidate("bm25")], SERVER, placeholder_features(expression)))
+    sent = models.FormulaQuery.model_construct(formula=formula).model_dump_json(
+        exclude_unset=True, exclude_none=True, by_alias=True
+    )
+    assert extent(formula).bytes == len(sent.encode()) - len('{"formula":}')

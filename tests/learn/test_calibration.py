@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +16,12 @@ from qdrant_rerank import FitError, StrategyError
 from qdrant_rerank.learn.calibrating import ScoreMap, fit_map
 from qdrant_rerank.learn.calibration import calibrate_scores, ranker_from_expression
 from qdrant_rerank.learn.feature_log import FeatureLog
+from qdrant_rerank.learn.log_files import write_log
 from qdrant_rerank.learn.logistic import fit_logistic
 from qdrant_rerank.learn.reliability import OperatingPoint, operating_points, reliability, threshold_for
 from qdrant_rerank.learn.solving import Array
 from tests.learn.logs import big, planted
+from tests.support import refused
 
 METHODS = ["platt", "beta", "isotonic"]
 
@@ -181,8 +187,16 @@ def test_a_threshold_keeps_the_precision_that_was_asked_for() -> None:
     lower = ranker.threshold_for(precision=0.6)
     assert lower.threshold < found.threshold
     assert lower.recall > found.recall
-    with pytest.raises(FitError, match=r"no threshold keeps a precision of 1.1: the best on held-out topics is"):
-        ranker.threshold_for(precision=1.1)
+    mixed = replace(ranker, points=tuple(point for point in ranker.points if point.precision < 0.9))
+    with pytest.raises(FitError, match=r"no threshold keeps a precision of 0.95: the best on held-out topics is"):
+        mixed.threshold_for(precision=0.95)
+
+
+@pytest.mark.parametrize("wrong", [2, 1.1, 0, -0.5, math.nan, True, "0.5"])
+def test_what_is_no_precision_is_refused(wrong: Any) -> None:
+    ranker = fit_logistic(big(), bootstrap=0, C=1.0)
+    with pytest.raises(StrategyError, match="a precision is a share of results, above 0 and at most 1, got"):
+        ranker.threshold_for(precision=wrong)
 
 
 def test_operating_points_rise_keep_ties_together_and_hold_ten_rows() -> None:
@@ -204,3 +218,26 @@ def test_a_log_that_lacks_a_feature_is_refused() -> None:
     lacking = FeatureLog(**{**vars(log), "features": {"dense": log.features["dense"]}, "values": log.values[:, :1]})
     with pytest.raises(StrategyError, match="the log has no feature 'year', 'popularity'; it has dense"):
         ranker.margins(lacking)
+
+
+def test_rankers_and_logs_may_be_given_as_their_files(tmp_path: Path) -> None:
+    fit, held = planted(2, 2000, 40).split(0.5)
+    write_log(fit, tmp_path / "fit.jsonl")
+    write_log(held, tmp_path / "held.csv")
+    ranker = fit_logistic(str(tmp_path / "fit.jsonl"), bootstrap=0, C=1.0)
+    assert ranker.training.fingerprint == fit.fingerprint
+    ranker.save(tmp_path / "ranker.json")
+    found = calibrate_scores(tmp_path / "ranker.json", tmp_path / "held.csv")
+    assert found.calibration.parameters == pytest.approx(calibrate_scores(ranker, held).calibration.parameters)
+    assert ranker_from_expression(ranker.expression, tmp_path / "fit.jsonl").training.rows == len(fit)
+
+
+def test_what_is_neither_a_ranker_nor_a_log_nor_a_file_is_refused() -> None:
+    log = big()
+    strategy = fit_logistic(log, bootstrap=0, C=1.0).strategy
+    with refused(StrategyError, "fit_logistic takes a FeatureLog, which log_features and read_log give", "got a list, [1]"):
+        fit_logistic([1])  # type: ignore[arg-type]
+    with refused(StrategyError, "calibrate_scores takes a LearnedRanker or the path of its file, got a Formula"):
+        calibrate_scores(strategy, log)  # type: ignore[arg-type]
+    with refused(StrategyError, "ranker_from_expression takes a FeatureLog"):
+        ranker_from_expression(strategy.expression, strategy)  # type: ignore[arg-type]

@@ -11,12 +11,15 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from qdrant_rerank import load
+from qdrant_rerank import FormatError, field, load
+from qdrant_rerank.cli.feature_files import read_features
 from qdrant_rerank.cli.features import features
 from qdrant_rerank.cli.fit import fit
+from qdrant_rerank.learn.features import Feature
 from qdrant_rerank.learn.log_files import read_log
 from qdrant_rerank.learn.ranker import LearnedRanker
 from tests.cli.support import succeeds
+from tests.support import refused
 
 app = typer.Typer()
 app.command()(features)
@@ -111,6 +114,16 @@ def test_fit_prints_json_for_other_programs(folder: Path) -> None:
     [
         (["-f", "rating"], "--feature rating: write NAME=FORMULA"),
         (["-f", "a=score('dense')", "-f", "a=score('bm25')"], "there are two features 'a'"),
+        (
+            ["-f", "r=field('rating')"],
+            "--feature r=field('rating'): field('rating') says nothing of points without 'rating': write",
+        ),
+        (["-f", "r=rating"], "--feature r=rating: unknown name 'rating'"),
+        (["-f", "d=score('densee')"], "no candidate is named 'densee'; there are 'dense', 'bm25': did you mean 'dense'?"),
+        (
+            ["-f", "b=given('budget')"],
+            "which none of the 15 judged topics brings along: give it in Topic.features, in a file as",
+        ),
     ],
 )
 def test_wrong_features_are_refused(folder: Path, arguments: list[str], says: str) -> None:
@@ -119,6 +132,73 @@ def test_wrong_features_are_refused(folder: Path, arguments: list[str], says: st
     )
     assert code == 2
     assert says in err
+    assert "missing='nan'" not in err  # which only Python has
+    assert "--features" not in err  # which this command hasn't
+
+
+@pytest.mark.parametrize(
+    ("feature", "says"),
+    [
+        ("n=field('nosuch', 3)", "the feature 'n' reads 'nosuch', but no candidate has a number there; there are '"),
+        ("t=field('text', 3)", "the feature 't' reads 'text', but no candidate has a number there but text, e.g. '"),
+    ],
+)
+def test_a_feature_that_no_document_has_is_warned_of_and_fit_says_why_it_is_constant(
+    folder: Path, tmp_path: Path, feature: str, says: str
+) -> None:
+    where = ["--path", folder / "db", "--hybrid", "-f", "dense=score('dense')", "-f", feature]
+    code, _, err = run("features", folder / "judged.csv", *where, "-o", tmp_path / "log.csv")
+    assert code == 0
+    assert err.startswith("warning: ")
+    assert says in " ".join(err.split())
+    assert err.count("warning") == 1
+    code, _, err = run("fit", tmp_path / "log.csv", "-o", tmp_path / "no.json")
+    assert code == 2
+    assert "(always 3: no stored point had what it reads when the log was made)" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("nope.csv", None, "nope.csv: No such file or directory"),
+        ("nope.svm", None, "nope.svm: No such file or directory"),
+        (
+            "judged.csv",
+            "query_id,query,doc_id,grade\n",
+            "is what log_features, or `qdrant-rerank features`, makes of judgments",
+        ),
+        ("judged.tsv", "q\td\t1\n", "got '.tsv': a log is what log_features, or `qdrant-rerank features`, makes of judgments"),
+        ("judged.jsonl", '{"query": "x"}\n', "is what log_features, or `qdrant-rerank features`, makes of judgments"),
+    ],
+)
+def test_fit_says_what_a_log_is_where_there_is_none(tmp_path: Path, name: str, text: str | None, says: str) -> None:
+    if text is not None:
+        (tmp_path / name).write_text(text, "utf-8")
+    code, _, err = run("fit", tmp_path / name, "-o", tmp_path / "no.json")
+    assert (code, says in err) == (2, True), err
+
+
+@pytest.mark.parametrize("precision", ["2", "0", "-1", "nan"])
+def test_a_wrong_precision_is_refused_before_anything_is_fitted(tmp_path: Path, precision: str) -> None:
+    code, _, err = run("fit", tmp_path / "nope.csv", "-o", tmp_path / "no.json", "--precision", precision)
+    assert code == 2
+    assert f"--precision is a share of results, above 0 and at most 1, got {precision}" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"kind": "relevance_feedback", "coefficients": {}}', "its kind is 'relevance_feedback', which holds no features"),
+        ('{"kind": "client_formula"}', "its kind is 'client_formula'"),
+        ('{"r": "field(\'rating\')"}', "the feature 'r': field('rating') says nothing of points without 'rating'"),
+    ],
+)
+def test_a_file_that_holds_no_features_is_told_from_a_wrong_formula(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "features.json").write_text(text, "utf-8")
+    with refused(FormatError, says):
+        read_features(tmp_path / "features.json")
+    (tmp_path / "fine.json").write_text('{"kind": "field(\'kind\', 0)"}', "utf-8")
+    assert read_features(tmp_path / "fine.json") == {"kind": Feature(field("kind", default=0))}
 
 
 def test_a_wrong_sign_is_refused(folder: Path) -> None:

@@ -120,8 +120,21 @@ def test_the_key_that_it_may_have_become_is_named(file: Path, other: Executor) -
 
 def test_a_key_that_holds_something_else_is_refused(file: Path, other: Executor) -> None:
     other.clients.sync().set_payload("films", {"popularity": "high"}, points=EVERYTHING)
-    with refused(PlanError, "reads 'popularity', but no point of 'films' has a number there"):
+    with refused(
+        PlanError, "reads 'popularity', but no point of 'films' has a number there but text, e.g. 'high' (150 random"
+    ) as caught:
         other.plan(load(file))
+    assert "there are" not in str(caught.value)
+    assert "did you mean" not in str(caught.value)
+
+
+def test_a_key_that_is_there_is_never_proposed_for_itself(file: Path, other: Executor) -> None:
+    other.clients.sync().set_payload("films", {"popularity": "high"}, points=EVERYTHING)
+    without(other, "year")
+    with pytest.raises(PlanError) as caught:
+        other.plan(load(file))
+    year = next(problem for problem in caught.value.problems if "'year'" in problem)
+    assert "there are '_id', 'genre', 'popularity'" in year.replace("'popularity', 'genre'", "'genre', 'popularity'")
 
 
 def test_one_point_that_has_the_key_is_enough_even_if_the_sample_misses_it(
@@ -334,6 +347,7 @@ def test_strict_mode_limits_the_sample(file: Path, other: Executor) -> None:
 
 def test_what_it_was_trained_on_travels_as_json(ranker: LearnedRanker) -> None:
     strategy = ranker.strategy
+    assert isinstance(strategy, Formula)
     assert strategy.trained is not None
     assert {one.name for one in strategy.trained.features} == {"popularity", "year"}
     back = from_json(to_json(strategy))
@@ -402,7 +416,7 @@ def test_a_formula_is_loaded_from_a_saved_strategy_and_nothing_else_is(tmp_path:
     save(Formula(0.5 * score()).over(Nearest("dense", limit=10)), tmp_path / "formula.json")
     assert Formula.load(tmp_path / "formula.json") == Formula(0.5 * score()).over(Nearest("dense", limit=10))
     save(Nearest("dense"), tmp_path / "nearest.json")
-    with refused(FormatError, "holds no formula but Nearest('dense')", "nearest.json"):
+    with refused(FormatError, "holds no formula but a Nearest: qdrant_rerank.load(path)", "nearest.json"):
         Formula.load(tmp_path / "nearest.json")
     with pytest.raises(OSError, match="nowhere"):
         Formula.load(tmp_path / "nowhere.json")

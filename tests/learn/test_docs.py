@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from qdrant_rerank.evaluate import Qrels, Topic, Topics
 from qdrant_rerank.learn import MAX_BYTES, MAX_CONDITIONS
 from tests.docs import worlds
 from tests.docs.blocks import blocks, untested
@@ -20,12 +21,15 @@ def test_every_block_is_run() -> None:
 
 def test_the_page_runs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     pytest.importorskip("sklearn", reason="needs scikit-learn")
-    scope: dict[str, Any] = worlds.core() | {"folder": tmp_path}
+    topics = Topics([Topic(f"q{number}", text) for number, text in enumerate(worlds.TEXTS[:4])])
+    qrels = Qrels({topic.id: {str(number): 1} for number, topic in enumerate(topics)})
+    scope: dict[str, Any] = worlds.core() | {"folder": tmp_path, "topics": topics, "qrels": qrels}
     exec(compile(blocks(PAGE)["learned"], PAGE, "exec"), scope)
 
     assert all(0 < point.score < 1 for point in scope["points"])
     assert scope["size"].conditions > 20
     assert len(scope["here"]) == 3
+    assert scope["large"].reference["price"].missing == 0
     out = capsys.readouterr().out
     assert "sigmoid(" in out
     assert "reads 'stars', but no point of 'guide' has a number there" in out

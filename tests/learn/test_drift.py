@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from qdrant_rerank.learn.logistic import fit_logistic
 from qdrant_rerank.learn.ranker import LearnedRanker
 from qdrant_rerank.trained import MOVED, by_chance, shift
 from tests.learn.logs import FEATURES, LEGS, POINTS, asked, local, world
+from tests.support import refused
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +81,29 @@ def test_a_payload_key_that_is_gone_is_told_and_refused(ranker: LearnedRanker, o
     assert "no point has it" in str(drift(other, ranker))
     with pytest.raises(PlanError, match=r"reads 'popularity' \(field\('popularity', default=1.0\)\), but none of 150 random"):
         check_fields(other, ranker)
+
+
+def test_text_where_a_number_was_counts_as_missing_and_is_told_as_such(ranker: LearnedRanker, other: Executor) -> None:
+    other.clients.sync().set_payload("films", {"year": [None, "four"]}, points=models.Filter())
+    report = of(drift(other, ranker), "year")
+    assert (report.verdict, report.missing, report.missing_then) == ("gone", 1.0, 0.0)
+    said = "no point has a number at 'year' but text, e.g. 'four'"
+    assert report.said == f"{said}: it counts as missing everywhere"
+    with refused(PlanError, f"none of 150 random points of 'films' has it ({said}): it was learned on another collection"):
+        check_fields(other, ranker)
+    some = models.Filter(must=[models.HasIdCondition(has_id=list(range(60)))])
+    other.clients.sync().set_payload("films", {"year": 1990}, points=some)
+    assert of(drift(other, ranker), "year").missing == pytest.approx(0.6)
+
+
+def test_a_ranker_may_be_given_as_its_file_but_a_strategy_is_none(ranker: LearnedRanker, tmp_path: Path) -> None:
+    ranker.save(tmp_path / "ranker.json")
+    executor = local()[0]
+    assert drift(executor, str(tmp_path / "ranker.json")).points == POINTS
+    check_fields(executor, tmp_path / "ranker.json")
+    for check in (drift, check_fields):
+        with refused(StrategyError, f"{check.__name__} takes a LearnedRanker or the path of its file, got a Formula"):
+            check(executor, ranker.strategy)  # type: ignore[arg-type]
 
 
 def test_a_ranker_that_reads_no_payload_fits_every_collection(ranker: LearnedRanker, other: Executor) -> None:

@@ -247,7 +247,7 @@ def test_a_ranker_without_legs_is_saved_and_says_that_it_needs_some_to_be_search
     again = LearnedRanker.load(tmp_path / "ranker.json")
     assert again == ranker
     assert again.indexes == {"popularity": models.PayloadSchemaType.FLOAT}
-    assert again.over(Nearest("dense")).strategy.candidates == (Nearest("dense"),)
+    assert again.over(Nearest("dense")).legs == (Nearest("dense"),)
 
 
 def noisy(scale: float = 1.0) -> Problem:

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import json
+import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from qdrant_client import models
+from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import FitError, FormatError, Formula, Nearest, PlanError, Scope, StrategyError, field, given, raw, score
+from qdrant_rerank import (
+    FitError,
+    FormatError,
+    Formula,
+    Nearest,
+    PlanError,
+    PlanWarning,
+    Scope,
+    StrategyError,
+    field,
+    given,
+    raw,
+    score,
+)
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
 from qdrant_rerank.learn.feature_log import FeatureLog
 from qdrant_rerank.learn.features import Category, Feature, FeatureLike
 from qdrant_rerank.learn.log_features import log_features
 from qdrant_rerank.learn.log_sampling import Negatives
-from tests.learn.logs import FEATURES, LEGS, local
+from qdrant_rerank.learn.logistic import fit_logistic
+from tests.learn.logs import FEATURES, LEGS, asked, judgments, local, world
+from tests.support import refused
 
 
 def logged(**options: Any) -> FeatureLog:
@@ -230,8 +247,8 @@ def test_without_a_judged_topic_or_where_all_fail_there_is_nothing_to_learn_from
     executor, topics, _ = local()
     with pytest.raises(FitError, match="none of the 30 topics has judgments"):
         log_features(executor, LEGS, topics, Qrels({"other": {"film-1": 1}}), FEATURES)
-    with pytest.raises(FitError, match=r"every topic failed, the first with: QueryError.*'budget'"):
-        log_features(executor, LEGS, topics, Qrels({"q0": {"film-1": 1}}), {"budget": given("budget")})
+    with pytest.raises(FitError, match=r"every topic failed, the first with: QueryError.*'tastes'"):
+        log_features(executor, LEGS, topics, Qrels({"q0": {"film-1": 1}}), {"taste": given("tastes")})  # a map, and no number
 
 
 def test_legs_must_be_stages_in_a_list() -> None:
@@ -251,3 +268,77 @@ def test_the_header_says_what_was_logged(tmp_path: Path) -> None:
     header = json.loads((tmp_path / "log.jsonl").read_text("utf-8").splitlines()[0])
     assert header["features"]["taste"]["text"] == "affinity('genre', given='tastes')"
     assert [leg["limit"] for leg in header["legs"]] == [40, 20]
+
+
+def warned(features: dict[str, FeatureLike], **options: Any) -> list[Any]:
+    """The lints of a log of these features."""
+    executor, topics, qrels = local()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        log_features(executor, LEGS, topics, qrels, features, **options)
+    assert all(one.category is PlanWarning for one in caught)
+    return [one.message.args[0] for one in caught if isinstance(one.message, PlanWarning)]
+
+
+def test_a_payload_key_that_no_candidate_has_is_warned_of_with_those_that_there_are() -> None:
+    [lint] = warned({"dense": score("dense"), "p": field("popularty", default=3.0), "q": 2.0 * field("popularty", default=3.0)})
+    assert lint.code == "absent-field"
+    assert "the feature 'p', 'q' reads 'popularty', but no candidate has a number there; there are '_id', " in lint
+    assert "did you mean 'popularity'?" in lint
+
+
+def test_a_payload_key_that_holds_no_number_in_any_candidate_is_warned_of_with_what_it_holds() -> None:
+    [lint] = warned({"dense": score("dense"), "g": field("genre", default=3.0)}, sample=0)
+    assert "the feature 'g' reads 'genre', but no candidate has a number there but text, e.g. '" in lint
+    assert "there are" not in lint
+
+
+def test_keys_that_some_candidates_have_and_categories_are_not_warned_of() -> None:
+    assert warned({"p": field("popularity", default=3.0), "g": Category("genre", ["drama"]), **FEATURES}) == []
+
+
+def test_a_run_that_goes_on_warns_only_of_what_stored_points_lack_as_well(tmp_path: Path) -> None:
+    executor = world(QdrantClient(":memory:"))
+    topics = asked()
+    qrels = judgments(topics, executor)
+    absent: dict[str, FeatureLike] = {"dense": score("dense"), "p": field("popularty", default=3.0)}
+
+    def again(**options: Any) -> list[str]:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            log_features(executor, LEGS, topics, qrels, absent, path=tmp_path / "log.jsonl", **options)
+        return [str(one.message) for one in caught]
+
+    assert "reads 'popularty'" in again()[0]
+    assert "reads 'popularty'" in again()[0]  # nothing was searched, but no stored point has it
+    assert again(sample=0) == []  # nobody knows
+    executor.clients.sync().set_payload("films", {"popularty": 1.0}, points=models.Filter())
+    assert again() == []  # the first run's candidates may have had it
+
+
+def test_a_fit_says_why_a_feature_is_the_same_everywhere() -> None:
+    executor, topics, qrels = local()
+    with pytest.warns(PlanWarning, match="reads 'genre'"):
+        log = log_features(executor, LEGS, topics, qrels, {"dense": score("dense"), "g": field("genre", default=3.0)})
+    with pytest.raises(
+        FitError, match=r"'g' \(always 3: no stored point had what it reads when the log was made\): the same in"
+    ):
+        fit_logistic(log)
+    with pytest.raises(FitError, match=r"'g' \(always 3\): the same in all rows"):
+        fit_logistic(replace(log, reference={}))
+
+
+def test_the_score_of_a_leg_that_is_not_there_is_refused_with_the_legs() -> None:
+    executor, topics, qrels = local()
+    with refused(StrategyError, "the feature 'd': no candidate is named 'densee'; there are 'dense', 'bm25'", "'dense'?"):
+        log_features(executor, LEGS, topics, qrels, {"d": score("densee")})
+    with refused(StrategyError, "the feature 'd': score() is ambiguous over 2 candidates"):
+        log_features(executor, LEGS, topics, qrels, {"d": score()})
+
+
+def test_a_request_time_value_that_no_topic_brings_along_is_refused_before_anything_is_searched() -> None:
+    executor, topics, qrels = local()
+    with refused(StrategyError, "'b' reads the request-time value 'budget', which none of the 30", "Topic.features") as caught:
+        log_features(executor, LEGS, topics, qrels, {"dense": score("dense"), "b": given("budget")})
+    assert "features={" not in str(caught.value)  # which the command line has an option for, but not where features are logged
+    log_features(executor, LEGS, topics, qrels, {"dense": score("dense"), "b": given("budget", default=1.0)})

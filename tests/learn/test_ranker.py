@@ -190,7 +190,7 @@ def test_an_error_in_the_strategy_of_a_ranker_has_its_line_in_the_file(
 def test_other_legs_must_have_the_names_that_the_formula_reads(rankers: dict[str, LearnedRanker]) -> None:
     ranker = rankers["none"]
     wider = ranker.over(Nearest("dense", limit=80), Nearest("bm25", limit=80))
-    assert [leg.limit for leg in wider.strategy.candidates] == [80, 80]
+    assert [leg.limit for leg in wider.legs] == [80, 80]
     with pytest.raises(StrategyError, match="bm25"):
         ranker.over(Nearest("dense"), Nearest("colbert"))
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from qdrant_client import models
 
+from ..brief import brief
 from ..checks import is_finite, is_number
 from ..errors import StrategyError
 from .arguments import check_number, flattened
@@ -153,10 +154,10 @@ class Quotient(Expression):
 
     def __post_init__(self) -> None:
         if self.at_zero is None and isinstance(self.divisor, Constant) and self.divisor.value == 0:
-            raise StrategyError(f"division by zero: {self.dividend!r} / 0")
+            raise StrategyError(f"division by zero: {brief(self.dividend)} / 0")
         if self.at_zero is None and not isinstance(self.divisor, Constant):
             raise StrategyError(
-                f"{self.divisor!r} may be 0, which would fail the whole query: "
+                f"{brief(self.divisor)} may be 0, which would fail the whole query: "
                 "write divide(dividend, divisor, at_zero=…) to say what the quotient is then"
             )
         check_number(self.at_zero, "at_zero")

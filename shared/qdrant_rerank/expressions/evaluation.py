@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
+from ..brief import brief
 from ..errors import PlanError, QueryError, StrategyError
 from . import columns
 from .conditions import Conditions
@@ -198,7 +199,7 @@ def _leaf(expression: Expression, table: Table) -> Column:
                 raise StrategyError(MODEL_ELSEWHERE)
             return table.model
         case Raw():
-            raise StrategyError(f"{expression!r} can be computed by an engine only: it is a raw expression")
+            raise StrategyError(f"{brief(expression)} can be computed by an engine only: it is a raw expression")
         case _:
             raise TypeError(f"no evaluation for {type(expression).__name__}")
 

@@ -8,6 +8,7 @@ from typing import Any, Final, get_args
 
 from qdrant_client import models
 
+from ..brief import brief
 from ..errors import StrategyError
 from .arguments import check_key, check_moment, check_number, check_place
 from .base import Constant, Expression
@@ -143,7 +144,7 @@ class Raw(Expression):
 
     def __post_init__(self) -> None:
         if not isinstance(self.expression, (*_MODELS, str)):
-            raise StrategyError(f"raw() takes an expression of qdrant_client.models, got {self.expression!r}")
+            raise StrategyError(f"raw() takes an expression of qdrant_client.models, got {brief(self.expression)}")
 
 
 @dataclass(frozen=True, repr=False)
@@ -159,7 +160,7 @@ class When(Expression):
             raise StrategyError(
                 "when() takes a condition of qdrant_client.models, e.g. "
                 "models.FieldCondition(key='category', match=models.MatchValue(value='news')) or a models.Filter; "
-                f"got {self.condition!r}"
+                f"got {brief(self.condition)}"
             )
 
     @property
@@ -196,4 +197,4 @@ def from_model(value: Any) -> Expression:
     if isinstance(value, _MODELS):
         return Raw(value)
     hint = f": did you mean field({value!r}) or score({value!r})?" if isinstance(value, str) else ""
-    raise StrategyError(f"not an expression: {value!r}{hint}")
+    raise StrategyError(f"not an expression: {brief(value)}{hint}")

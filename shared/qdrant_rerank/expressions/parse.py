@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 from qdrant_client import models
 
+from ..brief import brief
 from ..errors import StrategyError, did_you_mean
 from . import build
 from .nodes import Expression, as_expression
@@ -82,7 +83,7 @@ def _operands(left: Any, right: Any) -> tuple[Any, Any]:
         return left, right
     for value in (left, right):
         if not isinstance(value, int | float):
-            raise StrategyError(f"{value!r} can't be computed with; the operators take numbers and expressions")
+            raise StrategyError(f"{brief(value)} can't be computed with; the operators take numbers and expressions")
     return float(left), float(right)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from pydantic import BaseModel
 from qdrant_client import models
 
 from ..capabilities import Capabilities
@@ -13,14 +12,10 @@ from ..errors import FitError
 from ..expressions.inspect import candidate_scores, placeholder_features, walk
 from ..expressions.lowering import Candidate, Lowering, lower
 from ..expressions.nodes import Expression, QueryTokens
-from ..lint import extent
+from ..extent import MAX_BYTES, MAX_CONDITIONS, extent
 
 __all__ = ["MAX_BYTES", "MAX_CONDITIONS", "ON_CLIENT", "WAYS_OUT", "Budget", "budget", "check_budget"]
 
-MAX_CONDITIONS: Final = 1500
-"""How many conditions a formula made of a model may have, unless one says otherwise."""
-MAX_BYTES: Final = 300_000
-"""How many bytes a formula made of a model may have as JSON, likewise."""
 ON_CLIENT: Final = (
     "or have it computed on the client, over the fetched candidates: Formula(from_model(…, on_client=True)).over(…).on_client()"
 )
@@ -63,11 +58,10 @@ def budget(expression: Expression, capabilities: Capabilities = _SERVER) -> Budg
     """What `expression` costs once it is compiled for a server (1.20 unless `capabilities` says otherwise)."""
     formula = _compiled(expression, capabilities)
     size = extent(formula)
-    counted = _count(formula, {})
     query = models.FormulaQuery.model_construct(formula=formula)
     length = len(query.model_dump_json(exclude_unset=True, exclude_none=True, by_alias=True).encode())
-    milliseconds = _SEARCH + size.nodes * _NODE + counted.reads * _READ
-    return Budget(counted.conditions, size.nodes, length, size.json_depth, milliseconds)
+    milliseconds = _SEARCH + size.nodes * _NODE + size.reads * _READ
+    return Budget(size.conditions, size.nodes, length, size.json_depth, milliseconds)
 
 
 def check_budget(
@@ -98,28 +92,3 @@ def _compiled(expression: Expression, capabilities: Capabilities) -> models.Expr
     candidates = [Candidate(name) for name in names] or [Candidate(None)]
     features = placeholder_features(expression)
     return lower(expression, Lowering(candidates, capabilities, features, tokens=tokens, thorough=False))
-
-
-@dataclass(frozen=True)
-class _Count:
-    conditions: int
-    reads: int
-
-
-def _count(value: Any, known: dict[int, _Count]) -> _Count:
-    """How many conditions and payload values a compiled formula holds, shared parts as often as they are sent."""
-    match value:
-        case models.FieldCondition():
-            return _Count(1, 0)
-        case str(variable):
-            return _Count(0, 0 if variable.startswith("$") else 1)
-        case BaseModel() | list() if id(value) not in known:
-            parts: Any = value.__dict__.values() if isinstance(value, BaseModel) else value
-            counts = [_count(part, known) for part in parts]
-            known[id(value)] = _Count(sum(count.conditions for count in counts), sum(count.reads for count in counts))
-        case _:
-            pass
-    return known.get(id(value), _NOTHING)
-
-
-_NOTHING: Final = _Count(0, 0)

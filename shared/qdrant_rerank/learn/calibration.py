@@ -10,8 +10,9 @@ import numpy as np
 from .. import __version__
 from ..errors import FitError
 from ..expressions.nodes import Expression, Sigmoid
+from .arguments import LogLike, RankerLike, log_of, ranker_of
 from .calibrating import Method
-from .feature_log import FeatureLog, Reference
+from .feature_log import Reference
 from .judging import calibrated
 from .ranker import LearnedRanker, Training
 from .solving import Array
@@ -20,13 +21,13 @@ __all__ = ["calibrate_scores", "ranker_from_expression"]
 
 
 def calibrate_scores(
-    ranker: LearnedRanker, log: FeatureLog, method: Method = "platt", *, scores: Array | None = None, folds: int = 5
+    ranker: RankerLike, log: LogLike, method: Method = "platt", *, scores: Array | None = None, folds: int = 5
 ) -> LearnedRanker:
     """The ranker with a calibration fitted to a log of other topics, so that `score_threshold=0.6` means P(relevant) ≥ 0.6.
 
     Args:
-        ranker: a calibration that it has is replaced.
-        log: of topics that it wasn't fitted to; rows weigh what they stand for.
+        ranker: a calibration that it has is replaced; or the path of its file.
+        log: of topics that it wasn't fitted to; rows weigh what they stand for. Or the path of its file.
         method: `platt`, `beta` or `isotonic`; `none` takes the calibration away, and says how good it is without.
         scores: shape (n,), the scores of the log's rows before the sigmoid (log odds); needed for models that aren't linear.
         folds: the figures are of maps cross-fitted by topic; the map that is kept is fitted to all of the log.
@@ -36,6 +37,7 @@ def calibrate_scores(
         StrategyError: the scores don't fit the log.
         MissingExtra: scikit-learn isn't installed.
     """
+    ranker, log = ranker_of(ranker, "calibrate_scores"), log_of(log, "calibrate_scores")
     seen = set(ranker.training.topics).intersection(log.topic_ids)
     if seen:
         listed = ", ".join(map(repr, sorted(seen)[:5])) + (", …" if len(seen) > 5 else "")
@@ -49,16 +51,21 @@ def calibrate_scores(
     return replace(ranker, calibration=found.map, reliability=found.reliability, before=found.before, points=found.points)
 
 
-def ranker_from_expression(expression: Expression, log: FeatureLog, kind: str = "imported") -> LearnedRanker:
+def ranker_from_expression(
+    expression: Expression, log: LogLike, kind: str = "imported", *, on_client: bool = False
+) -> LearnedRanker:
     """A ranker of an imported model, e.g. `from_model(…)`: one file with its legs, features and training data's hash.
 
     If the expression is a sigmoid, `calibrate_scores(scores=…)` takes what is inside it; else the expression's values.
 
     Args:
         expression: what `from_model` made.
-        log: what the model was trained on.
+        log: what the model was trained on; or the path of its file.
         kind: what to call it, e.g. "LightGBM".
+        on_client: whether it is computed here, over the candidates that the log's legs find, as `from_model(…,
+            on_client=True)` has to be: `ranker.strategy`, and what `load` makes of the file, is then a `ClientFormula`.
     """
+    log = log_of(log, "ranker_from_expression")
     training = Training(
         fingerprint=log.fingerprint,
         topics=tuple(sorted(log.topic_ids)),
@@ -71,4 +78,6 @@ def ranker_from_expression(expression: Expression, log: FeatureLog, kind: str = 
     )
     margin = expression.operand if isinstance(expression, Sigmoid) else expression
     quantiles = {name: Reference.of(log.column(name), float(np.isnan(log.column(name)).mean())) for name in log.names}
-    return LearnedRanker(margin, log.legs, log.features, training, quantiles=quantiles, reference=log.reference)
+    return LearnedRanker(
+        margin, log.legs, log.features, training, quantiles=quantiles, reference=log.reference, on_client=on_client
+    )

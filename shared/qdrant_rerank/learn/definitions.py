@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
+from ..brief import brief
 from ..errors import FormatError, StrategyError
 from ..expressions.nodes import Expression
 from ..serialise import from_json, to_json
@@ -75,6 +76,6 @@ def legs_of(value: Any, path: str | PathLike[str] | None = None) -> tuple[Stage,
         except FormatError as error:
             raise FormatError(f"a leg: {error.message}", path) from error
         if not isinstance(made, Stage):
-            raise FormatError(f"a leg must be a stage, which Qdrant runs alone, got {made!r}", path)
+            raise FormatError(f"a leg must be a stage, which Qdrant runs alone, got {brief(made)}", path)
         legs.append(made)
     return tuple(legs)

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
+from ..brief import brief
 from ..checks import is_whole
 from ..errors import PlanError, StrategyError
 from ..evaluate.plain import Plain
@@ -19,12 +20,15 @@ from ..evaluate.topics import Topics
 from ..executor import Executor
 from ..expressions.evaluation import Table
 from ..merging import together
+from ..presence import instead, kind_of
+from ..presence import lacking as lacking_keys
 from ..query import Scope
 from ..steps import run
 from ..trained import FAR, MOVED, by_chance, psi, shift
+from .arguments import RankerLike, ranker_of
 from .feature_log import Reference
 from .features import Category, Feature
-from .log_columns import computed, is_payload_only, lacking, selector
+from .log_columns import computed, is_payload_only, lacking, reads_of, selector
 from .log_legs import Legs, found
 from .ranker import LearnedRanker
 from .sampling import stored_points
@@ -37,7 +41,7 @@ _SAID: Final[Mapping[str, str]] = {
     "stable": "as in training",
     "moved": "has moved: look at it",
     "far": "is far from what was trained on: fit again",
-    "gone": "no point has it: it counts as its default everywhere",
+    "gone": "no point has it: it counts as missing everywhere",
 }
 
 
@@ -48,10 +52,12 @@ class FeatureDrift(Plain):
     Attributes:
         name: the feature's.
         psi: the population stability index.
-        missing: share of points that lack a payload key that it reads, now.
+        missing: share of points that lack what it reads, now; text where it reads a number is lacking, too.
         missing_then: the same in training.
         by_chance: the index that as many values of the same distribution exceed once in a hundred times.
-        verdict: `stable` below 0.1, `moved` below 0.25, `far` from there on; `gone` if no point has its payload key.
+        verdict: `stable` below 0.1, `moved` below 0.25, `far` from there on; `gone` if no point has what it reads.
+        instead: what points have there instead, if that is all that they have, e.g.
+            `no point has a number at 'rating' but text, e.g. 'four'`.
     """
 
     name: str
@@ -60,11 +66,12 @@ class FeatureDrift(Plain):
     missing_then: float
     verdict: Verdict
     by_chance: float = 0.0
+    instead: str = ""
 
     @property
     def said(self) -> str:
         """The verdict in words."""
-        return _SAID[self.verdict]
+        return f"{self.instead}: it counts as missing everywhere" if self.instead else _SAID[self.verdict]
 
     def __str__(self) -> str:
         lack = f", {self.missing:.0%} lack it ({self.missing_then:.0%} then)" if self.missing != self.missing_then else ""
@@ -100,7 +107,7 @@ class Drift(Plain):
 
 
 def drift(
-    executor: Executor, ranker: LearnedRanker, *, sample: int = 1000, topics: Topics | None = None, batch_size: int = 16
+    executor: Executor, ranker: RankerLike, *, sample: int = 1000, topics: Topics | None = None, batch_size: int = 16
 ) -> Drift:
     """How far the features' values are from those in training.
 
@@ -109,7 +116,7 @@ def drift(
 
     Args:
         executor: the collection.
-        ranker: with what it was trained on.
+        ranker: with what it was trained on; or the path of its file.
         sample: how many stored points to draw.
         topics: queries, e.g. of the last week; they need no judgments. Their candidates are looked at instead.
         batch_size: how many topics share a round trip.
@@ -120,6 +127,7 @@ def drift(
     """
     if not is_whole(sample, 1) or not is_whole(batch_size, 1):
         raise StrategyError(f"sample and batch_size must be at least 1, got {sample!r} and {batch_size!r}")
+    ranker = ranker_of(ranker, "drift")
     then = ranker.reference if topics is None else ranker.quantiles
     features = {name: feature for name, feature in ranker.features.items() if name in then}
     if not features:
@@ -134,7 +142,7 @@ def drift(
     values = np.concatenate([computed(features, table) for table in tables if len(table)])
     payloads = tables[0].payloads if topics is None else None
     judged = [
-        _judged(name, feature, then[name], values[:, number], _missing(feature, values[:, number], payloads))
+        _judged(name, feature, then[name], values[:, number], payloads)
         for number, (name, feature) in enumerate(features.items())
     ]
     judged.sort(key=lambda one: (one.verdict != "gone", -one.psi))
@@ -142,13 +150,15 @@ def drift(
     return Drift(tuple(judged), len(values), "stored points" if topics is None else "candidates", left_out)
 
 
-def check_fields(executor: Executor, ranker: LearnedRanker, *, sample: int = 200) -> None:
-    """Refuse a collection whose points lack payload keys that the ranker reads.
+def check_fields(executor: Executor, ranker: RankerLike, *, sample: int = 200) -> None:
+    """Refuse a collection whose points lack payload keys that the ranker reads; `ranker` may be the path of its file.
 
     Raises:
+        StrategyError: it is no ranker.
         PlanError: of `sample` random points none has the key; lists every such key.
     """
-    payload_features = {name: one for name, one in ranker.features.items() if is_payload_only(one)}
+    features = ranker_of(ranker, "check_fields").features
+    payload_features = {name: one for name, one in features.items() if is_payload_only(one)}
     if not payload_features:
         return
     table = _stored(executor, payload_features, sample)
@@ -156,13 +166,19 @@ def check_fields(executor: Executor, ranker: LearnedRanker, *, sample: int = 200
     if gone:
         raise PlanError(
             f"the ranker reads {name!r} ({_read(payload_features[name])}), but none of {len(table)} random points of "
-            f"{executor.collection!r} has it: it was learned on another collection, or the payload keys have changed"
+            f"{executor.collection!r} has it{_but(payload_features[name], table.payloads)}: it was learned on another "
+            "collection, or the payload has changed"
             for name in gone
         )
 
 
+def _but(feature: Feature | Category, payloads: Sequence[Mapping[str, Any]]) -> str:
+    found = _instead(feature, payloads)
+    return f" ({found})" if found else ""
+
+
 def _read(feature: Feature | Category) -> str:
-    return repr(feature.key if isinstance(feature, Category) else feature.expression)
+    return brief(feature.key if isinstance(feature, Category) else feature.expression)
 
 
 def _missing(feature: Feature | Category, values: Array, payloads: Sequence[Mapping[str, Any]] | None) -> float:
@@ -170,12 +186,26 @@ def _missing(feature: Feature | Category, values: Array, payloads: Sequence[Mapp
     return float(np.isnan(values).mean()) if payloads is None else lacking(feature, payloads)
 
 
-def _judged(name: str, feature: Feature | Category, then: Reference, values: Array, missing: float) -> FeatureDrift:
+def _judged(
+    name: str,
+    feature: Feature | Category,
+    then: Reference,
+    values: Array,
+    payloads: Sequence[Mapping[str, Any]] | None,
+) -> FeatureDrift:
+    missing, found = _missing(feature, values, payloads), ""
     index = shift(then, values, missing, isinstance(feature, Category) or feature.missing == "nan")
     verdict: Verdict = "stable" if index < MOVED else "moved" if index < FAR else "far"
     if missing == 1.0 > then.missing:
-        verdict = "gone"
-    return FeatureDrift(name, index, missing, then.missing, verdict, by_chance(then, len(values)))
+        verdict, found = "gone", _instead(feature, payloads or ())
+    return FeatureDrift(name, index, missing, then.missing, verdict, by_chance(then, len(values)), found)
+
+
+def _instead(feature: Feature | Category, payloads: Sequence[Mapping[str, Any]]) -> str:
+    """What is wrong under the keys that no point has a value of the right kind at, where something else is there."""
+    gone = [key for key in reads_of(feature) if lacking_keys([key], payloads) == 1.0]
+    there = ((key, instead(key, payloads)) for key in gone)
+    return ", ".join(f"no point has a {kind_of(key)} at {key.key!r} but {found}" for key, found in there if found)
 
 
 def _stored(executor: Executor, features: Mapping[str, Feature | Category], sample: int) -> Table:

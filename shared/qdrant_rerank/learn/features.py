@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from ..brief import brief
 from ..errors import StrategyError
 from ..expressions.arguments import check_key
 from ..expressions.inspect import payload_keys, reads_model
@@ -42,10 +43,12 @@ class Feature:
 
     def _check_nullable(self) -> None:
         if not isinstance(self.expression, Field):
-            raise StrategyError(f"missing='nan' is for field(key) alone, not for {self.expression!r}: give its fields defaults")
+            raise StrategyError(
+                f"missing='nan' is for field(key) alone, not for {brief(self.expression)}: give its fields defaults"
+            )
         if self.expression.default is not None:
             raise StrategyError(
-                f"{self.expression!r} has a default, so that it is never missing: "
+                f"{brief(self.expression)} has a default, so that it is never missing: "
                 f"write Feature(field({self.expression.key!r}), missing='nan')"
             )
 
@@ -55,7 +58,8 @@ class Feature:
         for key in payload_keys(self.expression):
             if not key.has_default:
                 raise StrategyError(
-                    f"{self.expression!r} has no default, so that one point without {key.key!r} would fail the whole query: "
+                    f"{brief(self.expression)} has no default, so that one point without {key.key!r} would fail the whole "
+                    "query: "
                     f"write field({key.key!r}, default=…) if the model was trained with that value there, "
                     f"or Feature(field({key.key!r}), missing='nan') if it was trained with NaN"
                 )
@@ -104,7 +108,7 @@ def as_features(features: Features, names: Sequence[str] | None, count: int) -> 
     """
     if not isinstance(features, Mapping):
         if isinstance(features, str | Category | Feature) or not isinstance(features, Sequence):
-            raise StrategyError(f"features is a map of name to expression, or a list of expressions; got {features!r}")
+            raise StrategyError(f"features is a map of name to expression, or a list of expressions; got {brief(features)}")
         features = dict(zip(_names(names, len(features)), features, strict=True))
     if len(features) != count:
         there = f" ({', '.join(map(repr, names))})" if names else ""

@@ -96,12 +96,17 @@ def _check_classes(log: FeatureLog, y: NDArray[np.bool_]) -> None:
 
 def _check_constant(log: FeatureLog, means: Array, deviations: Array) -> None:
     constant = [
-        f"{name!r} (always {mean:g})"
+        f"{name!r} (always {mean:g}{_why(log, name)})"
         for name, mean, deviation in zip(log.names, means, deviations, strict=True)
         if deviation <= 1e-12 * max(1.0, abs(mean))
     ]
     if constant:
         raise FitError(f"{', '.join(constant)}: the same in all rows, so nothing can be learned of it; leave it out")
+
+
+def _why(log: FeatureLog, name: str) -> str:
+    nowhere = name in log.reference and log.reference[name].missing == 1.0
+    return ": no stored point had what it reads when the log was made" if nowhere else ""
 
 
 def _check_separating(log: FeatureLog, y: NDArray[np.bool_]) -> None:

@@ -6,7 +6,9 @@ The libraries are not imported: a model is known by its class's name, and read b
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
+from os import PathLike
 from typing import Any, Final
 
 from ..errors import StrategyError, did_you_mean
@@ -59,6 +61,11 @@ def from_model(
         StrategyError: the features aren't the model's columns, or the model is of a kind that a formula can't be.
         FitError: the formula is larger than the budget.
     """
+    if isinstance(model, str | PathLike):
+        raise StrategyError(
+            f"from_model takes a fitted model, not the path of a file, {os.fspath(model)!r}: load it as it was saved, e.g. "
+            "joblib.load(path), lightgbm.Booster(model_file=path), xgboost.XGBRanker() and its load_model(path)"
+        )
     names, count = _columns_of(model)
     each = tuple(Column(name, feature) for name, feature in as_features(features, names, count).items())
     columns = Columns(each, arrays, on_client, None if on_client else max_bytes)

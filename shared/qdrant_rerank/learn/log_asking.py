@@ -23,6 +23,7 @@ from ..merging import together
 from ..query import Target
 from ..steps import Flow, Points, Search, run
 from .features import Category, Feature
+from .log_checks import Seen
 from .log_columns import computed
 from .log_legs import Candidates, Legs, found
 from .log_sampling import Negatives
@@ -59,6 +60,7 @@ class Logging:
     options: Options
     target: Target
     now: dt.datetime
+    seen: Seen
     failed: dict[str, str] = field(default_factory=dict[str, str])
 
     def run(self, topics: Sequence[Topic], stream: LogStream, batch_size: int, progress: Progress | None) -> None:
@@ -107,6 +109,7 @@ class Logging:
         return sorted(set(relevant).difference(documents))
 
     def _rows(self, topic: Topic, candidates: Candidates) -> TopicRows:
+        self.seen.look(candidates.table.payloads)
         judged, documents = self.qrels[topic.id], self._documents(candidates.points)
         is_judged = np.array([document in judged for document in documents], dtype=bool)
         weights = np.where(is_judged, 1.0, 0.0)

@@ -8,15 +8,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..brief import brief
 from ..errors import StrategyError
 from ..expressions import columns
 from ..expressions.evaluation import Table, evaluate
-from ..expressions.inspect import candidate_scores, payload_keys, placeholder_features, walk
+from ..expressions.inspect import PayloadKey, candidate_scores, payload_keys, placeholder_features, walk
 from ..expressions.nodes import Constant, Field, Now, Raw
-from ..trained import lacking as lacking_keys
+from ..presence import lacking as lacking_keys
 from .features import Category, Feature, FeatureLike, Features
 
-__all__ = ["computed", "featured", "is_payload_only", "keys_of", "lacking", "selector"]
+__all__ = ["computed", "featured", "is_payload_only", "keys_of", "lacking", "reads_of", "selector"]
 
 Known = Mapping[str, Feature | Category]
 RESERVED: Final = ("topic", "document", "grade", "judged", "weight")
@@ -29,7 +30,7 @@ def featured(features: Features) -> dict[str, Feature | Category]:
         StrategyError: there are none, they have no names, or one can't be logged.
     """
     if not isinstance(features, Mapping) or not features:
-        raise StrategyError(f"features is a map of name to expression, e.g. {{'dense': score('dense')}}; got {features!r}")
+        raise StrategyError(f"features is a map of name to expression, e.g. {{'dense': score('dense')}}; got {brief(features)}")
     found: dict[str, Feature | Category] = {}
     for name, feature in features.items():
         if not isinstance(name, str) or not name or name in RESERVED or any(sign in name for sign in ",\n\r"):
@@ -64,13 +65,14 @@ def _column(feature: Feature | Category, table: Table) -> NDArray[np.float64]:
     return evaluate(feature.expression, table)
 
 
+def reads_of(feature: Feature | Category) -> list[PayloadKey]:
+    """The payload keys that a feature reads, with what must be there."""
+    return [PayloadKey(feature.key, None)] if isinstance(feature, Category) else payload_keys(feature.expression)
+
+
 def keys_of(features: Known) -> list[str]:
     """The payload keys that the features read."""
-    keys: dict[str, None] = {}
-    for feature in features.values():
-        read = [feature.key] if isinstance(feature, Category) else [key.key for key in payload_keys(feature.expression)]
-        keys.update(dict.fromkeys(read))
-    return list(keys)
+    return list(dict.fromkeys(key.key for feature in features.values() for key in reads_of(feature)))
 
 
 def selector(features: Known, more: Sequence[str]) -> bool | list[str]:
@@ -92,5 +94,5 @@ def is_payload_only(feature: Feature | Category) -> bool:
 
 
 def lacking(feature: Feature | Category, payloads: Sequence[Mapping[str, Any]]) -> float:
-    """The share of points that lack a payload key that the feature reads; 0 without points."""
-    return lacking_keys(keys_of({"": feature}), payloads)
+    """The share of points that lack a payload value that the feature reads; 0 without points."""
+    return lacking_keys(reads_of(feature), payloads)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from os import PathLike
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from ..checks import is_whole
-from ..errors import FitError, StrategyError
+from ..errors import FitError, PlanWarning, StrategyError
 from ..evaluate.doc_ids import DocId, aliases
 from ..evaluate.qrels import Qrels
 from ..evaluate.running import Progress
@@ -31,6 +32,7 @@ from .feature_log import FeatureLog, LogCoverage
 from .features import Category, Feature, Features
 from .log_asking import Logging, Missed, Options, PairWeights, Unjudged
 from .log_assembling import assembled
+from .log_checks import Seen, check_given, check_scores
 from .log_columns import featured, selector
 from .log_legs import Legs
 from .log_sampling import Negatives
@@ -66,6 +68,7 @@ def log_features(
 
     Legs are searched with the limits and filters that they have in `Formula(…).over(*legs)`; one search for each leg and
     topic, several topics in a round trip. A candidate that a leg didn't find has that score's default, as in serving.
+    Payload keys that features read and no candidate has are warned of (`absent-field`).
 
     Args:
         executor: the collection, and the encoders for the queries.
@@ -103,11 +106,17 @@ def log_features(
     scope = replace(scope or Scope(), with_payload=_payload(made, doc_id), offset=None, stable_ties=False)
     prepared = Legs.of(legs, scope, target)
     executor.plan(prepared.formula, scope)
+    check_scores(made, prepared.formula)
+    check_given(made, asked)
     header = _header(prepared, made, topics, qrels, options, now or dt.datetime.now(dt.UTC), scope, target)
     stream = LogStream(None if path is None else _jsonl(path), header)
-    asking = Logging(executor, prepared, made, qrels, options, target, dt.datetime.fromisoformat(stream.header["now"]))
+    resumed, seen = bool(stream.done), Seen(made)
+    asking = Logging(executor, prepared, made, qrels, options, target, dt.datetime.fromisoformat(stream.header["now"]), seen)
     asking.run(asked, stream, batch_size, progress)
-    reference = reference_of(made, stored_points(executor, scope.with_payload, sample, scope.filter)) if sample else {}
+    stored = stored_points(executor, scope.with_payload, sample, scope.filter) if sample else []
+    for lint in seen.warnings(executor, [point.payload or {} for point in stored], resumed):
+        warnings.warn(PlanWarning(lint), stacklevel=2)
+    reference = reference_of(made, stored)
     stream.finish({"reference": {name: one.as_dict() for name, one in reference.items()}})
     unjudged_topics = tuple(topic.id for topic in topics if not qrels.grades.get(topic.id))
     coverage = LogCoverage(unjudged=unjudged_topics, failed=asking.failed)

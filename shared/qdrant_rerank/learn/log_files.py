@@ -7,6 +7,7 @@ in a second file beside it, `NAME.meta.json`.
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import math
 import os
@@ -26,6 +27,7 @@ __all__ = ["read_log", "write_log"]
 
 Where = str | os.PathLike[str]
 _ENDINGS: Final = ".jsonl, .csv, .parquet or .svm"
+_MADE_BY: Final = "a log is what log_features, or `qdrant-rerank features`, makes of judgments"
 _HEAD: Final = ("topic", "document", "grade", "judged", "weight")
 
 
@@ -76,7 +78,7 @@ def read_log(path: Where) -> FeatureLog:
         case ".parquet":
             meta, groups = _read_parquet(path)
         case ending:
-            raise FormatError(f"the name of a log must end in {_ENDINGS}, got {ending!r}", path)
+            raise FormatError(f"the name of a log must end in {_ENDINGS}, got {ending!r}: {_MADE_BY}", path)
     features = features_of(meta.get("features"), path)
     reference = {name: _reference(one, path) for name, one in meta.get("reference", {}).items()}
     log = assembled(features, legs_of(meta.get("legs"), path), groups, reference, LogCoverage())
@@ -101,7 +103,9 @@ def _write_meta(log: FeatureLog, path: Where) -> None:
 def _read_meta(path: Where) -> dict[str, Any]:
     beside = _beside(path)
     if not beside.exists():
-        raise FormatError(f"there is no {beside.name} beside it, which says what the features and legs are", path)
+        if not Path(path).exists():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
+        raise FormatError(f"there is no {beside.name} beside it, which says what the features and legs are: {_MADE_BY}", path)
     return _json(beside.read_text("utf-8"), beside)
 
 

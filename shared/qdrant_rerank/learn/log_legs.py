@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
+from ..brief import brief
 from ..careful import searched
 from ..errors import StrategyError
 from ..expressions.evaluation import Table
@@ -45,7 +46,7 @@ class Legs:
             StrategyError: there are none.
         """
         if isinstance(legs, Stage) or not legs:
-            raise StrategyError(f"legs is a list of the stages that find the candidates, as in .over(*legs); got {legs!r}")
+            raise StrategyError(f"legs is a list of the stages that find the candidates, as in .over(*legs); got {brief(legs)}")
         formula = Formula(Constant(0.0)).over(*legs).resolved(target.schema)
         return cls(formula, tuple(alone(leg, scope.reach, None) for leg in formula.candidates), scope)
 

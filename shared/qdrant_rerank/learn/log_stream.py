@@ -112,7 +112,12 @@ def read_stream(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str,
             raise FormatError(f"not JSON: {error}", path, number) from None
         if number == 1:
             if not isinstance(value, dict) or value.get("kind") != KIND:
-                raise FormatError('the first line must be the log\'s header, {"kind": "feature_log", …}', path, 1)
+                raise FormatError(
+                    'the first line must be the log\'s header, {"kind": "feature_log", …}: a log is what log_features, or '
+                    "`qdrant-rerank features`, makes of judgments",
+                    path,
+                    1,
+                )
             header = value
         elif isinstance(value, dict) and "reference" in value:
             last = value

@@ -14,6 +14,7 @@ from .. import __version__
 from ..checks import is_finite, is_whole
 from ..errors import PlanWarning, StrategyError, did_you_mean
 from ..expressions.nodes import Constant, Expression, Product, Sum
+from .arguments import LogLike, log_of
 from .calibrating import METHODS, Method
 from .coefficients import FeatureWeight
 from .crossing import GRID, bootstrapped, crossed, drop_one
@@ -32,7 +33,7 @@ _ALIKE: Final = 0.999
 
 
 def fit_logistic(
-    log: FeatureLog,
+    log: LogLike,
     *,
     loss: Loss = "pointwise",
     C: float | Literal["cv"] = "cv",
@@ -53,7 +54,7 @@ def fit_logistic(
     Zeng, "Logistic regression in rare events data", Political Analysis 9, 2001).
 
     Args:
-        log: of `log_features` or `read_log`; at least 10 topics and 10 relevant rows.
+        log: of `log_features` or `read_log`, or the path of its file; at least 10 topics and 10 relevant rows.
         loss: `pointwise` learns which candidates are relevant; `pairwise` which of two candidates of one topic is more so
             (Burges et al., RankNet, ICML 2005; uses grades), its sum then being turned into a probability by Platt's method.
         C: inverse strength of the L2 penalty, or `"cv"`: the best of 0.001 to 1000 by cross-validation.
@@ -71,6 +72,7 @@ def fit_logistic(
         StrategyError: an argument is wrong.
         MissingExtra: scikit-learn isn't installed.
     """
+    log = log_of(log, "fit_logistic")
     _check(log, loss, C, signs or {}, folds, bootstrap)
     if calibration not in METHODS:
         raise StrategyError(f"calibration is one of {', '.join(METHODS)}; got {calibration!r}")

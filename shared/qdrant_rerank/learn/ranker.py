@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from qdrant_client import models
 
+from ..client_formula import ClientFormula
 from ..errors import StrategyError
 from ..evaluate.plain import Plain
 from ..evaluate.report.parts import Calibration
@@ -76,6 +77,7 @@ class LearnedRanker:
         quantiles: how each feature was distributed over the logged candidates.
         reference: how each payload feature was distributed over all stored points.
         notes: what whoever uses it should know.
+        on_client: whether the formula is computed here over the candidates, as one too large for a request has to be.
     """
 
     margin: Expression
@@ -92,6 +94,7 @@ class LearnedRanker:
     quantiles: Mapping[str, Reference] = field(default_factory=dict[str, Reference])
     reference: Mapping[str, Reference] = field(default_factory=dict[str, Reference])
     notes: tuple[str, ...] = ()
+    on_client: bool = False
 
     @property
     def expression(self) -> Expression:
@@ -99,11 +102,17 @@ class LearnedRanker:
         return self.calibration.expression(self.margin)
 
     @property
-    def strategy(self) -> Formula:
+    def strategy(self) -> Formula | ClientFormula:
         """The formula over its legs: pass it to an executor or a retriever."""
         if not self.legs:
             raise StrategyError("this ranker has no legs: ranker.formula.over(…) says where candidates come from")
-        return self.formula.over(*self.legs)
+        return self.whole
+
+    @property
+    def whole(self) -> Formula | ClientFormula:
+        """The strategy; without legs, a formula that is over nothing yet."""
+        formula = self.formula.over(*self.legs) if self.legs else self.formula
+        return formula.on_client() if self.on_client else formula
 
     @property
     def formula(self) -> Formula:
@@ -121,7 +130,7 @@ class LearnedRanker:
     @property
     def indexes(self) -> dict[str, models.PayloadSchemaType]:
         """The payload indexes that it needs: key → type; `ensure_indexes(client, collection, ranker.strategy)` makes them."""
-        return requirements(self.strategy if self.legs else self.formula)
+        return requirements(self.whole)
 
     def margins(self, log: FeatureLog) -> Array:
         """The scores before the sigmoid of a log's rows, shape (n,).
@@ -148,6 +157,7 @@ class LearnedRanker:
 
         Raises:
             FitError: none was; says which is the best.
+            StrategyError: the precision isn't above 0 and at most 1.
         """
         return threshold_for(self.points, precision)
 

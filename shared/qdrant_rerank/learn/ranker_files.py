@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from pydantic import TypeAdapter, ValidationError
 from qdrant_client import models
 
+from ..client_formula import ClientFormula
 from ..errors import FormatError, did_you_mean
 from ..evaluate.report.parts import Calibration
 from ..expressions.nodes import Expression
@@ -56,11 +57,10 @@ _ELSEWHERE: Final = ("kind", "version", "strategy", "margin", "features", "requi
 
 def to_json(ranker: LearnedRanker, indent: int | None = 1) -> str:
     """The JSON text of a ranker."""
-    whole = ranker.strategy if ranker.legs else ranker.formula
     parts: dict[str, Any] = {
         "kind": KIND,
         "version": _VERSION,
-        "strategy": json.loads(strategy_json(whole)),
+        "strategy": json.loads(strategy_json(ranker.whole)),
         "margin": json.loads(strategy_json(ranker.margin)),
         "features": {name: feature_json(feature) for name, feature in ranker.features.items()},
         "required_indexes": {key: kind.value for key, kind in ranker.indexes.items()},
@@ -88,26 +88,33 @@ def from_json(text: str, path: str | PathLike[str] | None = None) -> LearnedRank
             hint = did_you_mean(name, _PARTS)
             raise FormatError(f"a learned ranker has no {name!r}{hint}", path, line_of(text, (name,)))
     parts = {name: _part(name, value, text, path) for name in _PARTS}
-    whole = strategy_of(text, path)  # with the line of whatever is wrong in the strategy
-    assert isinstance(whole, Formula)
+    loaded = strategy_of(text, path)  # with the line of whatever is wrong in the strategy
+    on_client = isinstance(loaded, ClientFormula)
+    whole = loaded.formula if isinstance(loaded, ClientFormula) else loaded
+    if not isinstance(whole, Formula):
+        raise FormatError(
+            f"the strategy of a learned ranker is a formula, not a {type(whole).__name__}", path, line_of(text, ("strategy",))
+        )
+    inside = ("strategy", "formula") if on_client else ("strategy",)
     ranker = LearnedRanker(
         margin=_margin(parts["margin"], text, path),
         legs=whole.candidates,
         features=features_of(parts["features"], path),
+        on_client=on_client,
         **{name: parts[name] for name in _PARTS if name not in _ELSEWHERE},
     )
     if ranker.expression != whole.expression:
         raise FormatError(
             "the strategy's formula isn't the calibration of the margin: the file was changed by hand; fit and save it again",
             path,
-            line_of(text, ("strategy", "expression")),
+            line_of(text, (*inside, "expression")),
         )
     if whole.trained != ranker.formula.trained:
         raise FormatError(
             "the strategy's record of training isn't that of the features and reference below: the file was changed by hand; "
             "save(strategy.unchecked(), path) writes a strategy that plans don't check",
             path,
-            line_of(text, ("strategy", "trained")),
+            line_of(text, (*inside, "trained")),
         )
     return ranker
 

@@ -9,7 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from ..errors import FitError
+from ..checks import is_finite
+from ..errors import FitError, StrategyError
 from ..evaluate.plain import Plain
 from ..evaluate.report.parts import Bin, Calibration
 from .metrics import brier
@@ -89,7 +90,10 @@ def threshold_for(points: Sequence[OperatingPoint], precision: float) -> Operati
 
     Raises:
         FitError: none does; says which is the best.
+        StrategyError: it is no precision.
     """
+    if not is_finite(precision) or not 0 < precision <= 1:
+        raise StrategyError(f"a precision is a share of results, above 0 and at most 1, got {precision!r}")
     if not points:
         raise FitError("there are fewer than ten held-out rows: no threshold can be told")
     for point in points:

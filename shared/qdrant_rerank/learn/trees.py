@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from ..errors import FitError
 from ..expressions.nodes import Constant, Expression, Sum
-from .budget import ON_CLIENT, WAYS_OUT
+from .budget import MAX_CONDITIONS, ON_CLIENT, WAYS_OUT
 from .columns import Column, Columns
 from .features import Feature
 from .gates import Gate, Side, gate
@@ -102,7 +102,7 @@ def ensemble(trees: Sequence[Node], bias: float, columns: Columns) -> Expression
     Raises:
         FitError: a tree is too deep for any server, or for a formula on the client; or all of them are certainly too large.
     """
-    _check_depth(max(map(_depth, trees), default=0), columns.on_client)
+    _check_depth(trees, columns.on_client)
     _check_size(trees, columns)
     compiler = _Compiler(columns, columns.arrays)
     total = _Sum(bias)
@@ -113,15 +113,18 @@ def ensemble(trees: Sequence[Node], bias: float, columns: Columns) -> Expression
     return total.expression
 
 
-def _check_depth(deepest: int, on_client: bool) -> None:
+def _check_depth(trees: Sequence[Node], on_client: bool) -> None:
+    deepest = max(map(_depth, trees), default=0)
     if on_client and deepest > _DEEPEST_HERE:
         raise FitError(
             f"the deepest tree has {deepest} levels of splits, and even on the client at most {_DEEPEST_HERE} are possible: "
             f"fit the model with a smaller max_depth (8 is plenty)"
         )
     if deepest > _DEEPEST and not on_client:
+        splits = sum(1 for tree in trees for _ in _splits(tree))
         raise FitError(
-            f"the deepest tree has {deepest} levels of splits, and servers take formulas of about {_DEEPEST}: "
+            f"the deepest tree has {deepest} levels of splits, and servers take formulas of about {_DEEPEST} ({splits:,} "
+            f"splits in all {len(trees):,} trees; up to {MAX_CONDITIONS:,} conditions are a good size): "
             f"fit the model with max_depth={_DEEPEST} or less (8 is plenty), {ON_CLIENT}"
         )
 

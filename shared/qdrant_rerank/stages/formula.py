@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from qdrant_client import models
 
+from ..brief import brief
 from ..capabilities import Capabilities, FeatureName
 from ..errors import FormatError, StrategyError
 from ..expressions.inspect import candidate_scores, depth, fixed_nodes, payload_keys, placeholder_features, reads_model, walk
 from ..expressions.lowering import MODEL_ELSEWHERE, Candidate, Lowering, lower, score_index
 from ..expressions.nodes import Expression, ExpressionLike, QueryTokens, as_expression
 from ..expressions.reading import token_count
-from ..lint import Extent, Lint, extent, extent_problems, extent_warnings, index_problems, index_warnings
+from ..extent import Extent, extent
+from ..lint import Lint, extent_problems, extent_warnings, index_problems, index_warnings
 from ..query import Inputs, Target, query_token_counts
 from ..sampling import drift_warnings, field_problems
 from ..schema import Schema
-from ..strategies import Stage
+from ..strategies import Stage, Strategy
 from ..trained import Trained
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class _Memory:
     query: models.FormulaQuery | None = None
     compiled: dict[int, models.Expression] = dataclass_field(default_factory=dict[int, models.Expression])
     defaults: dict[str, float] = dataclass_field(default_factory=dict[str, float])
+    extent: Extent | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,7 +74,7 @@ class Formula(Stage):
         trained: Trained | None = None,
     ) -> None:
         if isinstance(expression, Stage):  # as load() gives it
-            raise StrategyError(f"{expression!r} is a strategy already: use it as it is, or .over(…) other candidates")
+            raise StrategyError(f"{brief(expression)} is a strategy already: use it as it is, or .over(…) other candidates")
         # written out because what is given and what is kept differ: a number becomes an expression
         object.__setattr__(self, "expression", as_expression(expression))
         object.__setattr__(self, "candidates", candidates)
@@ -108,7 +111,7 @@ class Formula(Stage):
 
         found = load(path)
         if not isinstance(found, Formula):
-            raise FormatError(f"holds no formula but {found!r}: qdrant_rerank.load(path) takes any strategy", path)
+            raise FormatError(f"{_instead(found)}: qdrant_rerank.load(path) loads any strategy", path)
         return found if checked else found.unchecked()
 
     def unchecked(self) -> Formula:
@@ -129,7 +132,7 @@ class Formula(Stage):
     def query(self, inputs: Inputs, limit: int) -> models.QueryInterface:
         target = inputs.target
         candidates = self.as_candidates(target.schema)
-        memory = self._memories.setdefault((candidates, target.capabilities, target.thorough), _Memory())
+        memory = self._memory(candidates, target)
         if memory.query is not None:
             return memory.query
         lowering = Lowering(
@@ -160,6 +163,9 @@ class Formula(Stage):
     def __getstate__(self) -> dict[str, Any]:
         """What makes the formula, without what was compiled: that is kept by the `id` of nodes, which copies don't share."""
         return {attribute.name: getattr(self, attribute.name) for attribute in fields(self)}
+
+    def _memory(self, candidates: tuple[Candidate, ...], target: Target) -> _Memory:
+        return self._memories.setdefault((candidates, target.capabilities, target.thorough), _Memory())
 
     @cached_property
     def _memories(self) -> dict[tuple[tuple[Candidate, ...], Capabilities, bool], _Memory]:
@@ -192,7 +198,7 @@ class Formula(Stage):
     def reading_problems(self, target: Target) -> Iterator[str]:
         """Why the formula can't read what it reads, wherever it is computed."""
         if not self.candidates:
-            yield f"{self!r} has no candidates to score: add .over(Nearest(limit=100))"
+            yield f"{brief(self)} has no candidates to score: add .over(Nearest(limit=100))"
         else:
             try:
                 self._check_scores(self.candidates)
@@ -242,7 +248,13 @@ class Formula(Stage):
             yield from drift_warnings(self.trained, self.expression, sample)
 
     def _extent(self, target: Target) -> Extent:
-        """How large the formula is once compiled; request-time values don't change that much."""
+        """How large the formula is once compiled, measured once; request-time values don't change that much."""
+        memory = self._memory(self.as_candidates(target.schema), target)
+        if memory.extent is None:
+            memory.extent = self._measured(target)
+        return memory.extent
+
+    def _measured(self, target: Target) -> Extent:
         try:
             query = self.query(Inputs(target, {}, placeholder_features(self.expression)), 1)
         except (StrategyError, KeyError):  # reported as a problem of its own
@@ -257,3 +269,10 @@ class Formula(Stage):
 
     def _own_arguments(self) -> Iterator[str]:
         yield repr(self.expression)
+
+
+def _instead(found: Strategy) -> str:
+    """What a file holds that should hold a formula; without its `repr`, which may have megabytes."""
+    if type(found).__name__ == "ClientFormula":
+        return "holds a formula that is computed on the client (.on_client()), which is a strategy of its own"
+    return f"holds no formula but a {type(found).__name__}"

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from qdrant_client import models
 
+from ..brief import brief
 from ..capabilities import FeatureName
 from ..checks import is_finite, is_whole
 from ..errors import StrategyError
@@ -95,7 +96,7 @@ class Fusion(Stage):
 
     def own_problems(self, target: Target) -> Iterator[str]:
         if not self.candidates:
-            yield f"{self!r} has nothing to fuse: add .over(Nearest(…), Nearest(…))"
+            yield f"{brief(self)} has nothing to fuse: add .over(Nearest(…), Nearest(…))"
         far = dict.fromkeys(repr(stage.vector) for stage in self.candidates if stage.is_distance(target.schema))
         if far and self.method == "dbsf":
             yield (
@@ -105,7 +106,7 @@ class Fusion(Stage):
 
     def own_warnings(self, target: Target) -> Iterator[Lint]:
         if len(self.candidates) == 1:
-            yield Lint("single-candidate", f"{self!r} fuses a single candidate, which ranks as that candidate alone does")
+            yield Lint("single-candidate", f"{brief(self)} fuses a single candidate, which ranks as that candidate alone does")
 
     def own_features(self) -> Iterator[FeatureName]:
         yield "dbsf" if self.method == "dbsf" else "query"

@@ -9,6 +9,7 @@ from functools import reduce
 from operator import add
 from typing import Any
 
+from ...brief import brief
 from ...errors import StrategyError
 from ...expressions import Expression, score
 from ...fusing import DEFAULT_RRF_K
@@ -181,7 +182,7 @@ class Grid(_Recomputed):
             chosen = dict(zip(self.values, combination, strict=True))
             strategy = self.make(**chosen)
             if not isinstance(strategy, Strategy):
-                raise StrategyError(f"grid {self.name!r}: make(**{chosen!r}) must return a strategy, got {strategy!r}")
+                raise StrategyError(f"grid {self.name!r}: make(**{chosen!r}) must return a strategy, got {brief(strategy)}")
             written = ", ".join(f"{name}={value}" for name, value in chosen.items())
             complexity = len(chosen) if self.complexity is None else self.complexity
             yield Option(f"{self.name} {written}".strip(), strategy, self.name, chosen, complexity)

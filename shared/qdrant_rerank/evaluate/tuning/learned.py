@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 
+from ...brief import brief
 from ...checks import is_finite, is_whole
 from ...errors import FitError, StrategyError
 from ...expressions import Expression
@@ -158,7 +159,7 @@ def _checked(features: Mapping[str, FeatureLike]) -> dict[str, Feature]:
     for name, feature in featured(features).items():
         if not isinstance(feature, Feature) or feature.missing is not None:
             raise StrategyError(
-                f"the feature {name!r}: a formula weighs numbers that are always there, got {feature!r}; write field(key, "
+                f"the feature {name!r}: a formula weighs numbers that are always there, got {brief(feature)}; write field(key, "
                 "default=…), or when(…) for a category"
             )
         found[name] = feature

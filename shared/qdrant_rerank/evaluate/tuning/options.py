@@ -66,6 +66,7 @@ class Ground:
         baseline: what there is to beat.
         schema: the collection's.
         has_model: whether the executor has a model that reads texts.
+        queries: the texts of the topics that are tuned on.
         spreads: how the legs' scores lie, by `pools.key_of` the leg; empty until the legs were searched. Families are
             asked before and after, and must propose the same plain searches both times.
     """
@@ -76,6 +77,7 @@ class Ground:
     baseline: Strategy
     schema: Schema
     has_model: bool = False
+    queries: tuple[str, ...] = ()
     spreads: Mapping[str, Spread] = field(default_factory=dict)
 
     def spread(self, leg: Nearest) -> Spread:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ...brief import brief
 from ...checks import is_whole
 from ...errors import QueryError, StrategyError
 from ...executor import Executor
@@ -66,7 +67,9 @@ def given_legs(legs: Sequence[Any], schema: Schema) -> tuple[Nearest, ...]:
     resolved: list[Nearest] = []
     for leg in legs:
         if not isinstance(leg, Nearest) or leg.candidates:
-            raise StrategyError(f"a leg is a plain search, Nearest(name), got {leg!r}; put other strategies into the space")
+            raise StrategyError(
+                f"a leg is a plain search, Nearest(name), got {brief(leg)}; put other strategies into the space"
+            )
         resolved.append(leg.resolved(schema))
     titles = [leg.title for leg in resolved]
     if twice := [title for title in titles if titles.count(title) > 1]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ...checks import is_whole
-from ...errors import StrategyError
+from ...errors import PlanWarning, StrategyError
 from ...feedback import Coefficients, RelevanceFeedback
+from ...feedback.known_queries import DIGITS, MOST_HASHES, known_among
 from ...feedback.strategy import READ
 from ...query import Target
 from ...rescore import Rescore
@@ -33,6 +35,8 @@ class Feedback:
 
     Feedback's second search goes through the whole collection, so each option is put to Qdrant: two searches for each topic.
     The model reads each text once for each topic, whichever options ask for it.
+
+    A `PlanWarning`, and the options' `note`, say how many of the topics the coefficients were fitted to, by their provenance.
 
     Attributes:
         given: coefficients from `fit_feedback`, fitted to this collection and model, or strategies with such, e.g.
@@ -85,12 +89,15 @@ class Feedback:
         for number, given in enumerate(self.strategies, 1):
             strategy = given.resolved(ground.schema)
             which = f" {number}" if len(self.strategies) > 1 else ""
+            note = _learned_from(strategy, which, ground)
+            if note and not ground.spreads:  # the first of two times that options are asked for
+                warnings.warn(PlanWarning(note), stacklevel=2)
             for title, base, own in self._bases(strategy, ground):
                 same = filled(base, ground.limit)
                 if title in searches.values() and same not in searches:
                     title = f"{title} {number}"
                 title = searches.setdefault(same, title)
-                for option in self._beside(strategy, which, title, base, ground, own):
+                for option in self._beside(strategy, which, title, base, ground, own, note):
                     if made.get(option.name) != option.strategy:
                         made[option.name] = option.strategy
                         yield option
@@ -107,7 +114,7 @@ class Feedback:
         yield from ((title, base, False) for title, base in fused(ground))
 
     def _beside(
-        self, strategy: RelevanceFeedback, which: str, title: str, base: Stage, ground: Ground, own: bool
+        self, strategy: RelevanceFeedback, which: str, title: str, base: Stage, ground: Ground, own: bool, note: str
     ) -> Iterator[Option]:
         """Plain search, reranking and feedback from one first search."""
         yield Option(f"plain search by {title}", base, "plain search", {"of": title})
@@ -117,9 +124,8 @@ class Feedback:
             yield Option(f"reranking {scored} of {title}", reranked, "reranking", named, complexity=1)
             seeds = replace(base, limit=strategy.seed_count)
             steered = replace(strategy, seeds=seeds, limit=scored if strategy.mode == "recall" else strategy.limit)
-            yield Option(
-                f"feedback{which} from {title}, {steered.reads} scored", steered, self.name, named, complexity=3, must_fit=own
-            )
+            name = f"feedback{which} from {title}, {steered.reads} scored"
+            yield Option(name, steered, self.name, named, complexity=3, note=note, must_fit=own)
 
     def _scored(self, strategy: RelevanceFeedback, ground: Ground) -> Sequence[int]:
         if strategy.mode == "precision":
@@ -130,6 +136,20 @@ class Feedback:
 
     def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
         return found_again(option.strategy, pool, target, limit, scorer)
+
+
+def _learned_from(strategy: RelevanceFeedback, which: str, ground: Ground) -> str:
+    """How many of the topics the coefficients were fitted to; empty if none, or nobody knows."""
+    provenance = strategy.weights.provenance
+    hashes = "" if provenance is None else provenance.queries
+    known = known_among(hashes, ground.queries)
+    if not known:
+        return ""
+    least = "at least " if len(hashes) >= MOST_HASHES * DIGITS else ""
+    return (
+        f"the coefficients of feedback{which} were fitted to {least}{known} of the {len(ground.queries)} topics "
+        f"({known / len(ground.queries):.0%}): what is measured flatters feedback; take topics that they were not fitted to"
+    )
 
 
 def _strategy(given: Any) -> RelevanceFeedback:

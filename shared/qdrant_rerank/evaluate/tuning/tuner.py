@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ...brief import brief
 from ...checks import is_whole
 from ...errors import FitError, StrategyError
 from ...executor import Executor
@@ -148,7 +149,7 @@ def _ground(executor: Executor, work: Work, legs: Sequence[Nearest] | None, base
     schema = executor.target().schema
     given = found_legs(executor, list(work.asked)) if legs is None else given_legs(legs, schema)
     if baseline is not None and not isinstance(baseline, Strategy):
-        raise StrategyError(f"the baseline must be a strategy, got {baseline!r}")
+        raise StrategyError(f"the baseline must be a strategy, got {brief(baseline)}")
     depths = {*space.depths, *(leg.limit for leg in given if leg.limit is not None)}
     plain = tuple(replace(leg, limit=None) for leg in given)
     return Ground(
@@ -158,6 +159,7 @@ def _ground(executor: Executor, work: Work, legs: Sequence[Nearest] | None, base
         baseline=default_strategy(plain) if baseline is None else baseline.resolved(schema),
         schema=schema,
         has_model=executor.model is not None,
+        queries=tuple(topic.text for topic in work.asked),
     )
 
 

@@ -1,0 +1,22 @@
+"""Values in error messages: a `repr` that stays readable, however large the value is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["brief", "shortened"]
+
+_LONGEST: Final = 200
+
+
+def brief(value: object, longest: int = _LONGEST) -> str:
+    """The value's `repr`, cut in the middle where it is longer than `longest` characters, with how long it is."""
+    return shortened(repr(value), longest)
+
+
+def shortened(text: str, longest: int = _LONGEST) -> str:
+    """The text, cut in the middle where it is longer than `longest` characters, with how long it is."""
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]} … {text[-half:]} ({len(text):,} characters)"
