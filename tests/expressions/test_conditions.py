@@ -55,8 +55,9 @@ _FIELDS = st.one_of(
 
 def _filters(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[models.Filter]:
     clause = st.none() | inner | st.lists(inner, max_size=2)
+    some = st.none() | inner | st.lists(inner, min_size=1, max_size=2)  # older local modes take no alternatives for none met
     least = _made(models.MinShould, conditions=st.lists(inner, min_size=1, max_size=3), min_count=st.integers(1, 2))
-    return _made(models.Filter, must=clause, should=clause, must_not=clause, min_should=st.none() | least)
+    return _made(models.Filter, must=clause, should=some, must_not=clause, min_should=st.none() | least)
 
 
 @given(st.recursive(_FIELDS, _filters, max_leaves=6), st.lists(_PAYLOADS | _DEEP, min_size=1, max_size=4))
@@ -67,6 +68,10 @@ def test_every_condition_is_decided_as_local_mode_decides_it(condition: Any, pay
         check_condition(condition, payload, row, dict.fromkeys(vectors[row], True)) for row, payload in enumerate(payloads)
     ]
     assert found.tolist() == expected
+
+
+def test_an_empty_list_of_alternatives_demands_nothing_as_on_servers() -> None:
+    assert Conditions([{}], range(1), None).holds(models.Filter(should=[])).tolist() == [True]
 
 
 def test_a_key_is_read_once_for_all_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
