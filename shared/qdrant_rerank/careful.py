@@ -2,7 +2,7 @@
 
 A formula reads a payload value behind a condition that it is a number. A list of several numbers meets that condition and
 then fails the whole query; a second condition, that there is just one value, makes sure, but no payload index answers it, so
-that formulas take 6 to 10 times as long (`benchmarks/formula.py --only guards`). Lists of numbers under a key that a formula
+that formulas take 4 to 11 times as long (`benchmarks/formula.py --only guards`). Lists of numbers under a key that a formula
 takes for one number are rare. So formulas go out with the quick guard; when an engine refuses one, it is sent again with the
 thorough guard, and so are all later ones of that executor.
 """

@@ -1,6 +1,6 @@
 """What works on a collection, but worse than it looks: structured warnings, and the limits that servers set.
 
-The figures are measured or read in Qdrant's source (1.19): un-indexed payload keys make formulas 10 to 18 times slower, as the
+The figures are measured or read in Qdrant's source (1.19): un-indexed payload keys make formulas 6 to 19 times slower, as the
 payload is read anew for each occurrence; REST bodies may be 32 MB and about 127 levels deep; gRPC messages, which the
 nodes of a cluster exchange too, 100 levels.
 """
@@ -76,7 +76,7 @@ def index_warnings(expression: Expression, schema: Schema, engine: str) -> Itera
         if index is None and engine != "local":
             yield Lint(
                 "unindexed-field",
-                f"{key.key!r} has no payload index, which makes a formula over it 10 to 18 times slower: make one"
+                f"{key.key!r} has no payload index, which makes a formula over it 6 to 19 times slower: make one"
                 f"{_of_type(key.index)}, e.g. with qdrant_rerank.ingest.ensure_indexes(client, collection, strategy)",
             )
         if key.index == models.PayloadSchemaType.FLOAT and index == models.PayloadSchemaType.INTEGER:
