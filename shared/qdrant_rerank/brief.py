@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["brief", "shortened"]
+__all__ = ["brief", "few", "shortened"]
 
 _LONGEST: Final = 200
 
@@ -20,3 +21,8 @@ def shortened(text: str, longest: int = _LONGEST) -> str:
         return text
     half = longest // 2
     return f"{text[:half]} … {text[-half:]} ({len(text):,} characters)"
+
+
+def few(values: Sequence[object]) -> str:
+    """The first three values, and whether there are more."""
+    return ", ".join(map(repr, values[:3])) + (", …" if len(values) > 3 else "")

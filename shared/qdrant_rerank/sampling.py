@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qdrant_client import models
 
+from .drawing import random_points
 from .errors import did_you_mean
 from .expressions import reading
 from .expressions.inspect import PayloadKey, payload_keys
@@ -69,11 +70,7 @@ def _drawn(formula: Formula, target: Target) -> Flow[Sample]:
     keys = payload_keys(formula.expression)
     if not keys:
         return Sample((), {})
-    strict = target.schema.strict
-    most = strict.max_query_limit if strict is not None and strict.enabled else None
-    random = models.SampleQuery(sample=models.Sample.RANDOM)
-    size, selector = min(SIZE, most or SIZE), root_keys([key.key for key in keys])
-    [points] = yield from Search([models.QueryRequest(query=random, filter=formula.filter, limit=size, with_payload=selector)])
+    [points] = yield from Search([random_points(SIZE, root_keys([key.key for key in keys]), formula.filter, target.schema)])
     payloads = [point.payload or {} for point in points]
     known = set(_known_missing(formula.trained))
     gone = [key for key in keys if payloads and key.key not in known and not any(has(payload, key) for payload in payloads)]

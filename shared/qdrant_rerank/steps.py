@@ -15,7 +15,7 @@ Laws (tested):
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, assert_never
@@ -37,6 +37,7 @@ __all__ = [
     "Vectors",
     "arun",
     "run",
+    "watched",
 ]
 
 R = TypeVar("R")
@@ -125,6 +126,24 @@ def run(flow: Flow[R], services: Services) -> R:
             while True:
                 try:
                     answer = _each(step, services) if isinstance(step, Scores) else _ask(step, services)
+                except Exception as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+        except StopIteration as done:
+            result: R = done.value
+            return result
+
+
+def watched(flow: Flow[R], look: Callable[[Step], object]) -> Flow[R]:
+    """`flow`, of which `look` sees each step before it is asked; what `look` raises ends it."""
+    with closing(flow):
+        try:
+            step = next(flow)
+            while True:
+                look(step)
+                try:
+                    answer = yield step
                 except Exception as error:
                     step = flow.throw(error)
                 else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,7 @@ from qdrant_rerank.learn.feedback_fit import Progress, estimate, fit_feedback
 from qdrant_rerank.learn.feedback_fit_scores import Ahead
 from tests.support import CountingClient, near, refused
 
-from .worlds import TEXTS, Knowing, encode, executor, fill, qrels
-
-BY_NAME = dict(zip(TEXTS, TEXTS, strict=True))
-FEW = dict(list(BY_NAME.items())[:24])  # where it doesn't matter what comes out
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[CountingClient]:
-    made = CountingClient()
-    fill(made)
-    yield made
-    made.close()
+from .worlds import FEW, TEXTS, Knowing, encode, executor, qrels
 
 
 @pytest.mark.parametrize("mode", ["precision", "recall"])

@@ -16,9 +16,7 @@ from qdrant_rerank.learn.feedback_fit import Progress, afit_feedback, fit_feedba
 from qdrant_rerank.learn.feedback_fit_scores import ScoreFile
 from tests.support import near, refused
 
-from .worlds import TEXTS, Knowing, async_executor, executor, fill, qrels
-
-FEW = dict(list(zip(TEXTS, TEXTS, strict=True))[:24])
+from .worlds import FEW, TEXTS, Knowing, async_executor, executor, fill, qrels
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -14,19 +14,9 @@ from qdrant_rerank.learn.feedback_fit import afit_feedback, fit_feedback
 from qdrant_rerank.learn.feedback_fit_documents import Documents
 from tests.support import CountingClient, near, refused
 
-from .worlds import SIZE, TEXTS, VECTORS, Knowing, async_executor, encode, executor, fill, qrels
+from .worlds import BY_NAME, FEW, SIZE, TEXTS, VECTORS, Knowing, async_executor, encode, executor, qrels
 
-BY_NAME = dict(zip(TEXTS, TEXTS, strict=True))
-FEW = dict(list(BY_NAME.items())[:24])
 FOREIGN = {text: {f"x{name}": grade for name, grade in grades.items()} for text, grades in qrels().items()}
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[CountingClient]:
-    made = CountingClient()
-    fill(made)
-    yield made
-    made.close()
 
 
 async def test_judgments_of_other_documents_are_refused_before_the_model_is_asked(client: CountingClient) -> None:

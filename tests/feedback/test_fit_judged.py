@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,18 +28,7 @@ from qdrant_rerank.learn.feedback_fit_measure import judgments_of
 from qdrant_rerank.learn.feedback_fit_scores import ScoreFile
 from tests.support import CountingClient, near
 
-from .worlds import QUERIES, TEXTS, Knowing, Noise, executor, fill, qrels
-
-BY_NAME = dict(zip(TEXTS, TEXTS, strict=True))
-FEW = dict(list(BY_NAME.items())[:24])  # where it doesn't matter what comes out
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[CountingClient]:
-    made = CountingClient()
-    fill(made)
-    yield made
-    made.close()
+from .worlds import BY_NAME, FEW, QUERIES, TEXTS, Knowing, Noise, executor, fill, qrels
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,8 @@ VECTORS /= np.linalg.norm(VECTORS, axis=1, keepdims=True)
 WISHES = RANDOM.standard_normal((QUERIES, SIZE))  # what is really meant
 ASKED = WISHES + 1.6 * RANDOM.standard_normal((QUERIES, SIZE))  # what the embedding model makes of it
 TEXTS = [f"query {number}" for number in range(QUERIES)]
+BY_NAME = dict(zip(TEXTS, TEXTS, strict=True))
+FEW = dict(list(BY_NAME.items())[:24])  # where it doesn't matter what comes out
 
 
 def encode(text: str) -> list[float]:

@@ -17,7 +17,7 @@ from ..payload import value_at
 from .qrels import Qrels
 from .runs import Ranked
 
-__all__ = ["DocId", "aliases", "ranking_of"]
+__all__ = ["DocId", "aliases", "other_ids", "ranking_of"]
 
 DocId: TypeAlias = "str | Callable[[Any], object] | None"
 """How a document's id is read from a result: a key of its payload or metadata (or an attribute), a function, or None.
@@ -140,3 +140,17 @@ def _shown(result: Any) -> str:
     there = f" with {', '.join(map(repr, list(metadata)[:12]))}" if metadata else ""
     kind = "point" if isinstance(result, models.ScoredPoint) else type(result).__name__
     return f"{kind}{there}"
+
+
+def other_ids(found: Iterable[str], judged: Iterable[str]) -> str:
+    """What to say where not one document found was judged, as the ids are others: some of both.
+
+    Args:
+        found: the documents' ids as results have them.
+        judged: their ids in the judgments.
+    """
+    different = list(dict.fromkeys(found))
+    return (
+        f"none of the {len(different)} documents found is in the judgments: the results' ids are "
+        f"{', '.join(map(repr, different[:3]))}, the judgments' {', '.join(map(repr, sorted(judged)[:3]))}; say with doc_id="
+    )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from ..brief import few
 from ..checks import is_whole
 from ..errors import PlanError, StrategyError
 from ..plan import plan
@@ -51,8 +52,8 @@ class Work:
             raise StrategyError(f"on_error is 'count' or 'raise', got {self.on_error!r}")
         if not self.judged:
             raise StrategyError(
-                f"none of the {len(self.topics)} topics has judgments: the topics' ids are {_few(self.topics.ids)}, "
-                f"those of the qrels {_few(tuple(self.qrels))}"
+                f"none of the {len(self.topics)} topics has judgments: the topics' ids are {few(self.topics.ids)}, "
+                f"those of the qrels {few(tuple(self.qrels))}"
             )
         parsed(self.measures)
 
@@ -142,7 +143,3 @@ def _check_plain(topics: Topics, system: Foreign) -> None:
             f"topic {rich[0].id!r} ({len(rich)} of {len(topics)}) has a filter, request-time values, vectors or a time, and "
             f"{system.name} is asked by text alone: pass TopicFunction(lambda topic: …), which is given the whole topic"
         )
-
-
-def _few(ids: Sequence[str]) -> str:
-    return ", ".join(map(repr, ids[:3])) + (", …" if len(ids) > 3 else "")

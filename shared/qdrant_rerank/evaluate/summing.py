@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from statistics import fmean
 
 import numpy as np
 
 from ..errors import QdrantRerankError, StrategyError
+from .doc_ids import other_ids
 from .intervals import bootstrap_interval
 from .measures import measured
 from .preparing import Work
@@ -57,10 +58,9 @@ def _check(answers: dict[str, Answer], work: Work) -> None:
     if found:
         if work.qrels.documents.isdisjoint(found):
             raise StrategyError(
-                f"none of the {len(set(found))} documents found is in the judgments: the results' ids are {_few(found)}, "
-                f"the judgments' {_few(sorted(work.qrels.documents))}; say with doc_id= where a result's document id is: a key "
-                "of its payload or metadata, or a function from result to id. If these are the right ids, nothing that was "
-                "found was judged, and there is nothing to measure"
+                f"{other_ids(found, work.qrels.documents)} where a result's document id is: a key of its payload or metadata, "
+                "or a function from result to id. If these are the right ids, nothing that was found was judged, and there is "
+                "nothing to measure"
             )
         return
     if failures:
@@ -72,10 +72,6 @@ def _check(answers: dict[str, Answer], work: Work) -> None:
         f"the run is empty: nothing was found for any of {len(work.judged)} topics; is the collection empty, or the filter too "
         "narrow, or are the run's topic ids others?"
     )
-
-
-def _few(ids: Sequence[str]) -> str:
-    return ", ".join(map(repr, list(dict.fromkeys(ids))[:3]))
 
 
 def _relevant(qrels: Qrels, topic: str) -> dict[str, int]:

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from qdrant_client import models
 
-from ..errors import FormatError
 from ..executor import Executor
-from ..ingest.documents import point_id
+from ..ingest.documents import point_ids
 from ..payload import value_at
 from ..steps import Points, Search
 from .qrels import Qrels
@@ -31,8 +30,8 @@ def unknown_documents(qrels: Qrels, executor: Executor, doc_id: str = "_id") -> 
     """
     missing = set(qrels.documents)
     for share in _shares(sorted(missing)):
-        ids: dict[object, str] = {id: document for document in share for id in _point_ids(document)}
-        condition = models.HasIdCondition(has_id=[id for document in share for id in _point_ids(document)])
+        ids: dict[object, str] = {id: document for document in share for id in point_ids(document)}
+        condition = models.HasIdCondition(has_id=[id for document in share for id in point_ids(document)])
         points = _found(executor, models.Filter(must=[condition]), len(ids), False)
         missing.difference_update(ids[point.id] for point in points if point.id in ids)
     for share in _shares(sorted(missing)):
@@ -59,15 +58,6 @@ def _found(executor: Executor, filter: models.Filter, limit: int, payload: bool 
     """Points that meet the filter, in no order."""
     [points] = executor.search(Search([models.QueryRequest(filter=filter, limit=limit, with_payload=payload)]))
     return points
-
-
-def _point_ids(document: str) -> Iterator[int | str]:
-    if document.isdecimal() and int(document) < 2**64:
-        yield int(document)
-    try:
-        yield point_id(document)
-    except FormatError:
-        return
 
 
 def _shares(items: Sequence[str]) -> Iterator[list[str]]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from qdrant_client import models
-
+from ..drawing import random_points
 from ..query import Target
 from ..rescore import Rescore
 from ..steps import Flow, Search
@@ -36,11 +35,7 @@ def looked(strategy: Strategy, target: Target) -> Flow[Target]:
     fitted = strategy.weights.provenance
     if fitted is None or fitted.text is None or not fitted.text.is_known or _is_same(fitted.text, target) is not None:
         return target
-    strict = target.schema.strict
-    most = strict.max_query_limit if strict is not None and strict.enabled else None
-    random = models.SampleQuery(sample=models.Sample.RANDOM)
-    request = models.QueryRequest(query=random, limit=min(LOOKED_AT, most or LOOKED_AT), with_payload=True)
-    [points] = yield from Search([request])
+    [points] = yield from Search([random_points(LOOKED_AT, True, schema=target.schema)])
     target.quirks.payloads = tuple(point.payload or {} for point in points)
     return target
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..errors import FormatError
 from ..steps import QueryVector
 
-__all__ = ["Document", "point_id"]
+__all__ = ["Document", "point_id", "point_ids"]
 
 _NAMESPACE: Final = uuid.UUID("1052fe82-729a-4026-80e9-b47f24e8b6d6")
 """Changing it would give every stored document a new point: never do."""
@@ -67,3 +67,13 @@ def point_id(id: str | int) -> int | str:
     if not 0 <= id <= _LARGEST:
         raise FormatError(f"an id that is a number must be from 0 to 2**64 - 1, got {id}: write it as text")
     return id
+
+
+def point_ids(document: str) -> Iterator[int | str]:
+    """The ids that the point of a document may have whose id is known as text: a number may have been stored as one."""
+    if document.isdecimal() and int(document) <= _LARGEST:
+        yield int(document)
+    try:
+        yield point_id(document)
+    except FormatError:
+        return

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from ..brief import few
 from ..checks import is_whole
 from ..errors import FitError, StrategyError
 from ..executor import AsyncExecutor, Executor
@@ -82,10 +83,6 @@ def check_judged(queries: Mapping[str, str], qrels: Mapping[str, Mapping[str, in
     judged = [query for query, grades in (qrels or {}).items() if grades]
     if judged and not any(query in queries for query in judged):
         raise StrategyError(
-            f"none of the {len(queries)} queries has judgments: the queries' ids are {_few(list(queries))}, those of the qrels "
-            f"{_few(judged)}"
+            f"none of the {len(queries)} queries has judgments: the queries' ids are {few(list(queries))}, those of the qrels "
+            f"{few(judged)}"
         )
-
-
-def _few(ids: Sequence[str]) -> str:
-    return ", ".join(map(repr, ids[:3])) + (", …" if len(ids) > 3 else "")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..errors import StrategyError
-from ..evaluate.doc_ids import DocId, aliases, ranking_of
+from ..evaluate.doc_ids import DocId, aliases, other_ids, ranking_of
 from ..evaluate.qrels import Qrels
 from ..steps import Points
 
@@ -76,11 +76,6 @@ class Documents:
             return
         payload = f"; a point's payload has {', '.join(map(repr, self.keys[:12]))}" if self.keys else ""
         raise StrategyError(
-            f"none of the {len(self.found)} documents found is in the judgments: the results' ids are {_few(self.found)}, the "
-            f"judgments' {_few(self.judged)}; say with doc_id= (--doc-id) where a result's document id is{payload}; if the ids "
+            f"{other_ids(sorted(self.found), self.judged)} (--doc-id) where a result's document id is{payload}; if the ids "
             "are right, the search finds nothing that was judged: candidates= (--candidates) makes it deeper"
         )
-
-
-def _few(ids: Iterable[str]) -> str:
-    return ", ".join(map(repr, sorted(ids)[:3]))

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 from qdrant_client import models
 
-from ..errors import FitError, FormatError
+from ..errors import FitError
 from ..evaluate.asking import is_setup_error
 from ..evaluate.doc_ids import DocId, ranking_of
 from ..evaluate.qrels import Qrels
 from ..evaluate.running import Progress
 from ..evaluate.topics import Topic
 from ..executor import Executor
-from ..ingest.documents import point_id
+from ..ingest.documents import point_ids
 from ..merging import together
 from ..query import Target
 from ..steps import Flow, Points, Search, run
@@ -93,7 +93,7 @@ class Logging:
         if self.options.missed == "count":
             return first
         wanted = self._missed(topic, self._documents(first.points))
-        ids = list(dict.fromkeys(id for document in wanted for id in _point_ids(document)))
+        ids = list(dict.fromkeys(id for document in wanted for id in point_ids(document)))
         if not ids:
             return first
         stored = models.Filter(must=[models.HasIdCondition(has_id=list(ids))])
@@ -131,12 +131,3 @@ class Logging:
 
 def _plain(value: float) -> float | None:
     return None if math.isnan(value) else value
-
-
-def _point_ids(document: str) -> Iterator[int | str]:
-    if document.isdecimal() and int(document) < 2**64:
-        yield int(document)
-    try:
-        yield point_id(document)
-    except FormatError:
-        return

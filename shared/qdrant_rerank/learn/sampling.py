@@ -7,6 +7,7 @@ from typing import Any
 
 from qdrant_client import models
 
+from ..drawing import random_points
 from ..executor import Executor
 from ..expressions.evaluation import Table
 from ..steps import Points, Search
@@ -19,9 +20,7 @@ __all__ = ["reference_of", "stored_points"]
 
 def stored_points(executor: Executor, payload: Any, count: int, filter: models.Filter | None = None) -> Points:
     """Up to `count` stored points, drawn at random by Qdrant."""
-    sample = models.SampleQuery(sample=models.Sample.RANDOM)
-    request = models.QueryRequest(query=sample, limit=count, filter=filter, with_payload=payload)
-    [points] = executor.search(Search([request]))
+    [points] = executor.search(Search([random_points(count, payload, filter)]))
     return points
 
 

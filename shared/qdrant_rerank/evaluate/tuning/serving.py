@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ...executor import Executor
 from ...merging import together
 from ...query import Scope
-from ...steps import Flow, Points, Score, Scores, Search, Step, Vectors, run
+from ...steps import Flow, Points, Score, Scores, Search, Step, Vectors, run, watched
 from ...strategies import Strategy
 from ..asking import is_setup_error
 from ..topics import Topic
@@ -115,20 +114,7 @@ def _affordable(flow: Flow[R], book: ScoreBook) -> Flow[R]:
     Raises:
         BudgetSpent: so it is.
     """
-    with closing(flow):
-        try:
-            step = next(flow)
-            while True:
-                book.check(_scorings(step))
-                try:
-                    answer = yield step
-                except Exception as error:
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(answer)
-        except StopIteration as done:
-            result: R = done.value
-            return result
+    return watched(flow, lambda step: book.check(_scorings(step)))
 
 
 def _scorings(step: Step) -> Sequence[Score]:

@@ -13,7 +13,7 @@ from ...executor import Executor
 from ...schema import Schema
 from ...stages import Nearest
 from ...strategies import Strategy
-from ..doc_ids import DocId, aliases
+from ..doc_ids import DocId, aliases, other_ids
 from ..measures import parsed
 from ..preparing import Work
 from ..qrels import Qrels
@@ -187,11 +187,7 @@ def _check_found(pools: Sequence[Pool], qrels: Qrels) -> None:
     if not found:
         raise StrategyError("the legs found nothing for any topic: is the collection empty, or the topics' filter too narrow?")
     if qrels.documents.isdisjoint(found):
-        raise StrategyError(
-            f"none of the {len(found)} documents found is in the judgments: the results' ids are "
-            f"{', '.join(map(repr, sorted(found)[:3]))}, the judgments' {', '.join(map(repr, sorted(qrels.documents)[:3]))}; "
-            "say with doc_id= where a result's document id is"
-        )
+        raise StrategyError(f"{other_ids(sorted(found), qrels.documents)} where a result's document id is")
 
 
 def _file(path: str | os.PathLike[str] | None, executor: Executor, wants: Wants, work: Work, doc_id: DocId) -> PoolFile | None:
