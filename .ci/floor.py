@@ -12,7 +12,14 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ["qdrant-client==1.17.*", "numpy==1.26.*", "tenacity==9.0.*", "pytest>=9,<10", "pytest-asyncio>=1.2", "hypothesis>=6.130"]
+PACKAGES = [
+    "qdrant-client==1.17.*",
+    "numpy==1.26.*",
+    "tenacity==9.0.*",
+    "pytest>=9,<10",
+    "pytest-asyncio>=1.2",
+    "hypothesis>=6.130",
+]
 LEFT_OUT = ["tests/expressions/test_congruence.py", "tests/core/test_goldens.py"]  # the goldens are of the newest client
 NOT_THERE = "tests/core/test_engine_laws.py::test_pages_are_slices_of_the_whole_answer"  # of MMR, which is an error there
 TESTS = ["tests/expressions", "tests/core", *(f"--ignore={name}" for name in LEFT_OUT), f"--deselect={NOT_THERE}"]
