@@ -111,8 +111,12 @@ class ClientFormula(Strategy):
 
     def warnings(self, target: Target) -> Iterator[Lint]:
         yield from self._here.own_warnings(target)
-        for leg in self.formula.candidates:  # each is searched alone: not below a stage, which shards would run apart
+        for leg in self.formula.candidates:
             yield from leg.warnings(target)
+
+    def shard_warnings(self, schema: Schema) -> Iterator[Lint]:
+        for leg in self.formula.candidates:  # each is searched alone: not below a stage, which shards would run apart
+            yield from leg.shard_warnings(schema)
 
     def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:
         if scope.group_by is not None:

@@ -39,26 +39,36 @@ __all__ = ["AsyncExecutor", "Executor"]
 
 _PLANS_KEPT = 64
 # warnings that change results, told once a plan is made
-_TOLD = ("ignored-by-server", "integer-index", "nested-under-shards", "feature-drift", "not-recommended", "other-text")
+_TOLD = (
+    *("ignored-by-server", "integer-index", "feature-drift", "not-recommended", "other-text"),
+    *("nested-under-shards", "candidates-per-shard", "idf-per-shard", "mmr-on-shards"),
+)
 
 
 class _Plans:
     """Plans by strategy, so that a strategy is checked once for each collection, not for each query."""
 
     def __init__(self) -> None:
-        self._by_identity: OrderedDict[int, tuple[Strategy, Plan]] = OrderedDict()
+        self._by_identity: OrderedDict[tuple[int, int], tuple[Strategy, Plan]] = OrderedDict()
 
-    def get(self, strategy: Strategy, scope: Scope) -> Plan | None:
-        found = self._by_identity.get(id(strategy))
+    def get(self, strategy: Strategy, scope: Scope, target: Target | None) -> Plan | None:
+        if target is None:
+            return None
+        found = self._by_identity.get((id(strategy), _shards(scope, target)))
         return None if found is None else found[1].within(scope)
 
     def keep(self, strategy: Strategy, made: Plan) -> None:
-        self._by_identity[id(strategy)] = strategy, made  # holding the strategy keeps its id from being reused
+        # holding the strategy keeps its id from being reused; by number of shards, on which depends what has to be told
+        self._by_identity[id(strategy), _shards(made.scope, made.target)] = strategy, made
         while len(self._by_identity) > _PLANS_KEPT:
             self._by_identity.popitem(last=False)
 
     def clear(self) -> None:
         self._by_identity.clear()
+
+
+def _shards(scope: Scope, target: Target) -> int:
+    return target.schema.shards_of(scope.shard_key_selector)
 
 
 class _Base:
@@ -125,7 +135,7 @@ class _Base:
         return made
 
     def _kept(self, strategy: Strategy, scope: Scope) -> Plan | None:
-        kept = self._plans.get(strategy, scope)
+        kept = self._plans.get(strategy, scope, self._target)
         if kept is not None and scope.score_threshold is not None:  # all of a scope that a server may ignore
             self._tell(kept.warnings[len(kept.strategy_warnings) :])
         return kept

@@ -178,6 +178,8 @@ class Plan:
 
     def _scope_warnings(self) -> Iterator[Lint]:
         root = self.strategy
+        schema = self.target.schema
+        yield from root.shard_warnings(replace(schema, shards=schema.shards_of(self.scope.shard_key_selector)))
         if isinstance(root, Stage) and root.limit is not None:
             text = f"limit={root.limit} of the outermost stage has no effect: the call's limit ({self.scope.limit}) decides"
             yield Lint("limit-ignored", text)

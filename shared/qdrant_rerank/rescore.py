@@ -149,6 +149,9 @@ class Rescore(Strategy):
     def warnings(self, target: Target) -> Iterator[Lint]:
         yield from self.below.warnings(target)
 
+    def shard_warnings(self, schema: Schema) -> Iterator[Lint]:
+        yield from self.below.shard_warnings(schema)
+
     def features(self) -> frozenset[FeatureName]:
         return self.below.features()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, TypeAlias, assert_never
@@ -59,9 +61,10 @@ class Schema:
         collection: its name.
         vectors: by name; the unnamed vector is `""`.
         indexes: payload key → type of its index.
-        shards: how many shards there are.
+        shards: how many shards there are; with custom sharding, those of all shard keys.
         points: roughly how many points there are; None if unknown.
         strict: the strict mode's settings, if the collection has them.
+        shard_keys: of a custom-sharded collection, shard key → how many shards it has.
     """
 
     collection: str
@@ -70,19 +73,40 @@ class Schema:
     shards: int = 1
     points: int | None = None
     strict: models.StrictModeConfigOutput | None = None
+    shard_keys: Mapping[models.ShardKey, int] = field(default_factory=lambda: MappingProxyType({}))
 
     @classmethod
-    def of(cls, collection: str, info: models.CollectionInfo) -> Schema:
-        """The schema that Qdrant's description of a collection holds."""
+    def of(
+        cls, collection: str, info: models.CollectionInfo, shard_keys: Mapping[models.ShardKey, int] | None = None
+    ) -> Schema:
+        """The schema that Qdrant's description of a collection holds.
+
+        Args:
+            collection: its name.
+            info: the description.
+            shard_keys: of a custom-sharded collection, shard key → how many shards it has; None if that isn't known.
+        """
         params, config = info.config.params, info.config
         return cls(
             collection=collection,
             vectors=MappingProxyType(dict(_vectors(params))),
             indexes=MappingProxyType({key: index.data_type for key, index in info.payload_schema.items()}),
-            shards=params.shard_number or 1,
+            shards=_shards(params, shard_keys),
             points=info.points_count,
             strict=getattr(config, "strict_mode_config", None),
+            shard_keys=MappingProxyType(dict(shard_keys or {})),
         )
+
+    def shards_of(self, selector: models.ShardKeySelector | None) -> int:
+        """How many shards a call with this `shard_key_selector` searches; all of them without one."""
+        if selector is None:
+            return self.shards
+        if isinstance(selector, models.ShardKeyWithFallback):
+            return max(self._shards_of_key(key) for key in (selector.target, selector.fallback))
+        return sum(map(self._shards_of_key, selector if isinstance(selector, list) else [selector]))
+
+    def _shards_of_key(self, key: models.ShardKey) -> int:
+        return self.shard_keys.get(key, 1)
 
     def names(self, kind: Kind) -> list[str]:
         """The names of the vectors of one kind."""
@@ -98,6 +122,25 @@ class Schema:
         return ", ".join(f"{name!r} ({info})" for name, info in self.vectors.items()) or "no vectors"
 
 
+def _shards(params: models.CollectionParams, shard_keys: Mapping[models.ShardKey, int] | None) -> int:
+    """How many shards a collection has: `shard_number` of them for each key where sharding is custom."""
+    each = params.shard_number or 1
+    if params.sharding_method != models.ShardingMethod.CUSTOM:
+        return each
+    return 2 * each if shard_keys is None else max(1, sum(shard_keys.values()))  # of unknown keys there will be several
+
+
+def _shard_keys(cluster: models.CollectionClusterInfo) -> dict[models.ShardKey, int]:
+    """How many shards each shard key has, replicas counted once."""
+    keys = {shard.shard_id: shard.shard_key for shard in cluster.local_shards}
+    keys |= {shard.shard_id: shard.shard_key for shard in cluster.remote_shards}
+    return dict(Counter(key for key in keys.values() if key is not None))
+
+
+def _is_custom(info: models.CollectionInfo) -> bool:
+    return info.config.params.sharding_method == models.ShardingMethod.CUSTOM
+
+
 def _vectors(params: models.CollectionParams) -> Iterable[tuple[str, VectorInfo]]:
     dense = params.vectors or {}
     for name, vector in (dense if isinstance(dense, dict) else {"": dense}).items():
@@ -108,13 +151,13 @@ def _vectors(params: models.CollectionParams) -> Iterable[tuple[str, VectorInfo]
 
 
 def read_schema(client: QdrantClient, collection: str) -> Schema:
-    """Read a collection's schema; one request.
+    """Read a collection's schema; one request, and one more for the shard keys of a custom-sharded one.
 
     Raises:
         PlanError: there is no such collection; the message lists those that there are.
     """
     try:
-        return Schema.of(collection, client.get_collection(collection))
+        info = client.get_collection(collection)
     except Exception as error:
         if not _says_not_found(error):
             raise
@@ -124,12 +167,17 @@ def read_schema(client: QdrantClient, collection: str) -> Schema:
             there = None
         _raise_if_absent(error, collection, there)
         raise
+    keys = None
+    if _is_custom(info):
+        with suppress(Exception):  # a key without the right to ask, or a node that is away
+            keys = _shard_keys(client.collection_cluster_info(collection))
+    return Schema.of(collection, info, keys)
 
 
 async def aread_schema(client: AsyncQdrantClient, collection: str) -> Schema:
     """Read a collection's schema; one request. As `read_schema`."""
     try:
-        return Schema.of(collection, await client.get_collection(collection))
+        info = await client.get_collection(collection)
     except Exception as error:
         if not _says_not_found(error):
             raise
@@ -139,6 +187,11 @@ async def aread_schema(client: AsyncQdrantClient, collection: str) -> Schema:
             there = None
         _raise_if_absent(error, collection, there)
         raise
+    keys = None
+    if _is_custom(info):
+        with suppress(Exception):
+            keys = _shard_keys(await client.collection_cluster_info(collection))
+    return Schema.of(collection, info, keys)
 
 
 def _says_not_found(error: Exception) -> bool:

@@ -25,6 +25,7 @@ from .literals import literal
 from .query import Inputs, Query, Scope, Target, both, not_a_filter, sealed
 from .reach import shortfalls
 from .schema import Schema
+from .shards import shard_lints
 from .steps import Embed, Flow, Points, QueryVector, Request
 from .ties import settled, widened
 from .vectors import checked_vector
@@ -78,14 +79,12 @@ class Strategy(ABC):
 
     def warnings(self, target: Target) -> Iterator[Lint]:
         """What will work on `target`, but not as it seems."""
-        for depth, stage in enumerate(self.stages()):
+        for stage in self.stages():
             yield from stage.own_warnings(target)
-            if depth and stage.once_per_collection and target.schema.shards > 1:
-                yield Lint(
-                    "nested-under-shards",
-                    f"{brief(stage)} below another stage runs in each of the {target.schema.shards} shards by itself, so "
-                    "results change with the number of shards: put fusion and MMR outermost, and formulas over plain searches",
-                )
+
+    def shard_warnings(self, schema: Schema) -> Iterator[Lint]:
+        """What changes with the number of shards that a call searches, which `schema` says."""
+        yield from ()
 
     def features(self) -> frozenset[FeatureName]:
         """What the server must be able to do."""
@@ -160,6 +159,10 @@ class Stage(Strategy):
     once_per_collection: ClassVar[bool] = False
     """Whether the stage ranks points by each other, so that it makes a difference that nested stages run per shard."""
 
+    joins_shards: ClassVar[bool] = False
+    """Whether it gives the same on any number of shards as the outermost stage over plain searches, whose points Qdrant then
+    puts together first."""
+
     @property
     def vector(self) -> str | None:
         """The vector that this stage compares; None if it compares none."""
@@ -187,6 +190,24 @@ class Stage(Strategy):
     def own_warnings(self, target: Target) -> Iterator[Lint]:
         """What will work, but not as it seems, in this stage apart from its candidates."""
         yield from ()
+
+    def alike_on_shards(self, schema: Schema) -> bool:
+        """Whether it gives, as the outermost stage, what its candidates give when each is searched alone over the collection.
+
+        On one shard it always does. Several hand a stage each its own candidates, but for plain searches, and for a fusion of
+        plain searches.
+        """
+        if schema.shards <= 1 or self._is_plain:
+            return True
+        return self.joins_shards and all(candidate._is_plain for candidate in self.candidates)
+
+    @property
+    def _is_plain(self) -> bool:
+        return not self.candidates and not self.once_per_collection
+
+    def shard_warnings(self, schema: Schema) -> Iterator[Lint]:
+        if schema.shards > 1:
+            yield from shard_lints(self, schema)
 
     def own_features(self) -> Iterator[FeatureName]:
         """What the server must be able to do for this stage apart from its candidates."""

@@ -12,7 +12,6 @@ from qdrant_client import models
 from qdrant_rerank import (
     Capabilities,
     Formula,
-    Fusion,
     Mmr,
     Nearest,
     Plan,
@@ -106,17 +105,6 @@ def test_what_raw_expressions_and_nested_conditions_read_is_looked_at() -> None:
         "place": ("geo", False),
         "items[].size": ("float", True),
     }
-
-
-@pytest.mark.parametrize("nested", [Fusion.rrf().over(*LEGS), Fusion.dbsf().over(*LEGS), Mmr("dense").over(*LEGS)])
-def test_fusion_below_another_stage_is_warned_about_where_there_are_shards(nested: Any) -> None:
-    formula = Formula(2.0 * score()).over(nested)
-
-    [warning] = planned(formula, replace(SCHEMA, shards=3)).warnings
-    assert warning.code == "nested-under-shards"
-    assert "in each of the 3 shards by itself" in warning
-    assert codes(planned(formula)) == []
-    assert codes(planned(nested, replace(SCHEMA, shards=3))) == []
 
 
 def test_a_limit_of_the_outermost_stage_is_warned_about() -> None:

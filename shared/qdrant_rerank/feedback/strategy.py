@@ -204,6 +204,10 @@ class RelevanceFeedback(Strategy):
                 f"the model scores {self.seed_count} seeds before the second search{slower}: 3 to 5 do nearly as well",
             )
 
+    def shard_warnings(self, schema: Schema) -> Iterator[Lint]:
+        told = [lint for part in (self.seeds, self.root) for lint in part.shard_warnings(schema)]
+        yield from {str(lint): lint for lint in told}.values()
+
     def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:
         if scope.group_by is not None:
             yield "group_by can't be combined with RelevanceFeedback: groups have no vectors to learn from"

@@ -26,6 +26,7 @@ class Fusion(Stage):
     """One ranking from several: by ranks (`Fusion.rrf()`) or by normalised scores (`Fusion.dbsf()`)."""
 
     once_per_collection: ClassVar[bool] = True
+    joins_shards: ClassVar[bool] = True
 
     method: FusionMethod = "rrf"
     k: int | None = None

@@ -1,0 +1,183 @@
+"""How many shards a call searches, and what a plan says of what changes with their number."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from qdrant_client import QdrantClient, models
+
+from qdrant_rerank import (
+    Capabilities,
+    Coefficients,
+    Executor,
+    Formula,
+    Fusion,
+    Mmr,
+    Nearest,
+    Plan,
+    PlanWarning,
+    Query,
+    RelevanceFeedback,
+    Rescore,
+    Schema,
+    Scope,
+    plan,
+    score,
+)
+from qdrant_rerank.schema import aread_schema, read_schema
+from tests.support import COLLECTION, SCHEMA, encoders, fill_toy
+
+SERVER = Capabilities((1, 20, 0))
+
+
+def planned(strategy: Any, schema: Schema = SCHEMA) -> Plan:
+    return plan(strategy, schema, SERVER)
+
+
+THREE = replace(SCHEMA, shards=3)
+DENSE, LATE = Nearest("dense", limit=100), Nearest("colbert", limit=100)
+FEEDBACK = RelevanceFeedback(seeds=DENSE, coefficients=Coefficients(1, 0.5, 0.2), trust=True)
+
+
+def told_on_shards(strategy: Any, schema: Schema = THREE) -> list[str]:
+    return [lint.code for lint in planned(strategy, schema).warnings if lint.code.endswith(("shard", "shards"))]
+
+
+@pytest.mark.parametrize("nested", [Fusion.rrf().over(DENSE), Fusion.dbsf().over(DENSE), Mmr("dense").over(DENSE)])
+def test_fusion_below_another_stage_is_warned_about_where_there_are_shards(nested: Any) -> None:
+    formula = Formula(2.0 * score()).over(nested)
+
+    [warning] = [lint for lint in planned(formula, THREE).warnings if lint.code == "nested-under-shards"]
+    assert "in each of the 3 shards by itself" in warning
+    assert told_on_shards(formula) == ["nested-under-shards"]
+    assert told_on_shards(formula, SCHEMA) == []
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        (DENSE, []),
+        (Fusion.rrf().over(DENSE, LATE), []),
+        (Fusion.dbsf().over(DENSE, LATE), []),
+        (Rescore().over(DENSE), []),
+        (FEEDBACK, []),
+        (Formula(score("dense") + score("colbert")).over(DENSE, LATE).on_client(), []),
+        (Formula(2.0 * score()).over(Fusion.rrf().over(DENSE, LATE)).on_client(), []),
+        (Formula(2.0 * score()).over(DENSE), ["candidates-per-shard"]),
+        (LATE.over(DENSE), ["candidates-per-shard"]),
+        (Fusion.rrf().over(LATE.over(DENSE), DENSE), ["candidates-per-shard"]),
+        (Rescore().over(LATE.over(DENSE)), ["candidates-per-shard"]),
+        (Formula(score("rrf")).over(Fusion.rrf().over(LATE), DENSE), ["candidates-per-shard", "nested-under-shards"]),
+        (replace(FEEDBACK, seeds=LATE.over(DENSE)), ["candidates-per-shard"]),
+        (Mmr("dense"), ["mmr-on-shards"]),
+        (Mmr("dense").over(DENSE), ["mmr-on-shards"]),
+        (Nearest("bm25"), ["idf-per-shard"]),
+        (Fusion.rrf().over(DENSE, Nearest("bm25", limit=9), Nearest("bm25", limit=9)), ["idf-per-shard"]),
+        (Formula(score("bm25")).over(Nearest("bm25")).on_client(), ["idf-per-shard"]),
+    ],
+)  # fmt: skip
+def test_what_changes_with_the_number_of_shards_is_told(strategy: Any, expected: list[str]) -> None:
+    assert told_on_shards(strategy) == expected
+    assert told_on_shards(strategy, SCHEMA) == []
+
+
+def test_a_call_to_one_shard_key_is_warned_of_the_shards_of_that_key_alone() -> None:
+    schema = replace(SCHEMA, shards=4, shard_keys={"eu": 1, "us": 3})
+    formula = Formula(2.0 * score()).over(DENSE)
+    counts = {}
+    selectors: list[Any] = [None, "eu", "us", ["eu", "us"], models.ShardKeyWithFallback(target="eu", fallback="us"), "unknown"]
+    for selector in selectors:
+        made = plan(formula, schema, Capabilities.of("1.20.0"), Scope(shard_key_selector=selector))
+        warnings = [lint for lint in made.warnings if lint.code == "candidates-per-shard"]
+        counts[str(selector)] = warnings[0].split(" shards")[0] if warnings else ""
+    assert list(counts.values()) == ["each of the 4", "", "each of the 3", "each of the 4", "each of the 3", ""]
+
+
+def test_the_warning_of_candidates_says_how_to_have_the_same_on_any_number_of_shards() -> None:
+    [formula] = [lint for lint in planned(Formula(2.0 * score()).over(DENSE), THREE).warnings if "per-shard" in lint.code]
+    [rescoring] = [lint for lint in planned(LATE.over(DENSE), THREE).warnings if "per-shard" in lint.code]
+    assert "Formula(…).over(…).on_client() ranks" in formula
+    assert "Formula(score()).over(…).on_client() around it ranks" in rescoring
+
+
+def test_only_plain_searches_and_fusions_of_them_are_alike_on_shards() -> None:
+    alike = [DENSE, Fusion.rrf().over(DENSE, LATE), Fusion.dbsf().over(DENSE)]
+    others = [Formula(score()).over(DENSE), LATE.over(DENSE), Mmr("dense"), Fusion.rrf().over(LATE.over(DENSE))]
+    others += [Mmr("dense").over(DENSE), Fusion.rrf().over(Fusion.dbsf().over(DENSE)), Fusion.rrf().over(Mmr("dense"))]
+    assert all(stage.alike_on_shards(THREE) for stage in alike)
+    assert not any(stage.alike_on_shards(THREE) for stage in others)
+    assert all(stage.alike_on_shards(SCHEMA) for stage in [*alike, *others])
+
+
+# What is known of shards
+
+
+class Cluster:
+    """A client that knows one collection of shards."""
+
+    def __init__(
+        self, shard_number: int, method: models.ShardingMethod | None, shards: Sequence[tuple[int, Any]] | None
+    ) -> None:
+        self.info = fill_toy(QdrantClient(":memory:")).get_collection(COLLECTION)
+        self.info.config.params.shard_number, self.info.config.params.sharding_method = shard_number, method
+        self.shards = shards
+
+    def get_collection(self, collection: str) -> models.CollectionInfo:
+        return self.info
+
+    def collection_cluster_info(self, collection: str) -> models.CollectionClusterInfo:
+        assert self.shards is not None, "not allowed"
+        active = models.ReplicaState.ACTIVE
+        here = [models.LocalShardInfo(shard_id=id, shard_key=key, points_count=1, state=active) for id, key in self.shards]
+        there = [models.RemoteShardInfo(shard_id=id, shard_key=key, peer_id=2, state=active) for id, key in self.shards[:1]]
+        return models.CollectionClusterInfo(
+            peer_id=1, shard_count=len(here), local_shards=here, remote_shards=there, shard_transfers=[]
+        )
+
+
+class AsyncCluster:
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+
+    async def get_collection(self, collection: str) -> Any:
+        return self.cluster.get_collection(collection)
+
+    async def collection_cluster_info(self, collection: str) -> Any:
+        return self.cluster.collection_cluster_info(collection)
+
+
+CUSTOM, KEYS = models.ShardingMethod.CUSTOM, [(1, "eu"), (2, "us"), (3, "us"), (4, 7)]
+
+
+@pytest.mark.parametrize(
+    ("cluster", "shards", "keys"),
+    [
+        (Cluster(3, None, None), 3, {}),
+        (Cluster(3, models.ShardingMethod.AUTO, None), 3, {}),
+        (Cluster(1, CUSTOM, KEYS), 4, {"eu": 1, "us": 2, 7: 1}),
+        (Cluster(1, CUSTOM, []), 1, {}),
+        (Cluster(3, CUSTOM, None), 6, {}),  # it may not be asked: of the keys, which aren't known, there are several
+    ],
+)
+def test_shards_are_those_of_all_shard_keys(cluster: Any, shards: int, keys: dict[Any, int]) -> None:
+    schema = read_schema(cluster, "docs")
+    assert (schema.shards, dict(schema.shard_keys)) == (shards, keys)
+    awaited = asyncio.run(aread_schema(AsyncCluster(cluster), "docs"))  # type: ignore[arg-type]
+    assert (awaited.shards, awaited.shard_keys) == (schema.shards, schema.shard_keys)
+
+
+def test_a_call_is_told_what_its_own_shard_keys_make_of_it() -> None:
+    executor = Executor(fill_toy(QdrantClient(":memory:")), COLLECTION, encoders=encoders())
+    target = executor.target()
+    executor._target = replace(target, schema=replace(target.schema, shards=4, shard_keys={"eu": 1, "us": 3}))
+    strategy = Formula(2.0 * score()).over(DENSE)
+    executor.plan(strategy, Scope(shard_key_selector="eu"))  # which warns of nothing
+    for scope, several in ((Scope(), 4), (Scope(shard_key_selector="us"), 3)):
+        with pytest.warns(PlanWarning, match=f"each of the {several} shards hands"):
+            executor.plan(strategy, scope)
+    executor.plan(strategy, Scope(limit=5))  # told already
+    assert len(executor.retrieve(strategy, Query("fox"), Scope(3))) == 3
