@@ -15,6 +15,7 @@ from .client_formula import ClientFormula
 from .errors import (
     BudgetError,
     ClientError,
+    EngineError,
     FitError,
     FormatError,
     IngestError,
@@ -26,6 +27,7 @@ from .errors import (
     QueryError,
     ScoringError,
     StrategyError,
+    TimeoutError,
 )
 from .executor import AsyncExecutor, Executor
 from .explanation import Explanation
@@ -86,6 +88,7 @@ __all__ = [
     "Cost",
     "Encoder",
     "Encoders",
+    "EngineError",
     "Executor",
     "Explanation",
     "Expression",
@@ -119,6 +122,7 @@ __all__ = [
     "Strategy",
     "StrategyError",
     "Target",
+    "TimeoutError",
     "VectorInfo",
     "__version__",
     "affinity",

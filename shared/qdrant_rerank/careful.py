@@ -4,7 +4,8 @@ A formula reads a payload value behind a condition that it is a number. A list o
 then fails the whole query; a second condition, that there is just one value, makes sure, but no payload index answers it, so
 that formulas take 4 to 11 times as long (`benchmarks/formula.py --only guards`). Lists of numbers under a key that a formula
 takes for one number are rare. So formulas go out with the quick guard; when an engine refuses one, it is sent again with the
-thorough guard, and so are all later ones of that executor.
+thorough guard, and so are all later ones of that executor. Only an engine's word that a formula met a value which it can't
+read is reason to: a server that is overloaded, or that gave a search up, says nothing of values.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 
-from .errors import PlanWarning, QdrantRerankError
+from .engine_errors import read_failure
+from .errors import PlanWarning
 from .query import Scope, Target
 from .steps import Flow, Points, Request, Search
 
@@ -32,24 +34,21 @@ def searched(requests: Callable[[], list[Request]], scope: Scope, target: Target
         scope: for the options of the search.
         target: notes that thorough guards are needed.
     """
-    quick = not target.thorough
+    quick, asked = not target.thorough, requests()
     try:
-        return (yield from Search(requests(), scope.consistency, scope.timeout))
-    except QdrantRerankError:
-        raise
+        return (yield from Search(asked, scope.consistency, scope.timeout))
     except Exception as error:
-        if not quick or not _refused_formula(error):
+        if not quick or not read_failure(error).shows_values:
             raise
         before, target.quirks.several_values = target.quirks.several_values, True
+        thorough = requests()
+        if thorough == asked:  # nothing in it is guarded: a plain search, or keys that are read without a default
+            target.quirks.several_values = before
+            raise
         try:
-            found = yield from Search(requests(), scope.consistency, scope.timeout)
+            found = yield from Search(thorough, scope.consistency, scope.timeout)
         except Exception:
             target.quirks.several_values = before  # it was something else
             raise error from None
     warnings.warn(PlanWarning(SEVERAL_VALUES.format(collection=target.schema.collection)), stacklevel=2)
     return found
-
-
-def _refused_formula(error: Exception) -> bool:
-    """Whether this is how the engine says that a formula has no result for some point: always in these words."""
-    return "process cancelled by service" in str(error)

@@ -13,14 +13,16 @@
     ├── FitError                      too little to learn from, or a model too large for a formula; says what is needed
     ├── FormatError (ValueError)      a file is malformed; carries path and line
     ├── IngestError                   a batch of documents can't be embedded; `.ids` names them
+    ├── EngineError (RuntimeError)    an engine in process refused a call, or failed at it
+    ├── TimeoutError (TimeoutError)   the call's time is over, or a server gave no answer in time; says in which step
     └── MissingExtra (ImportError)    an optional dependency is absent; says what to install
 
-Errors of qdrant-client, httpx and model SDKs pass through untouched. Those of the embedded Rust engine, which have no type of
-their own, are `qdrant_rerank.edge.EngineError`s (RuntimeError).
+Errors of qdrant-client, httpx and model SDKs keep their type, so that who catches them still does.
 """
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterable
 from difflib import get_close_matches
 from os import PathLike
@@ -28,6 +30,7 @@ from os import PathLike
 __all__ = [
     "BudgetError",
     "ClientError",
+    "EngineError",
     "FitError",
     "FormatError",
     "IngestError",
@@ -39,6 +42,7 @@ __all__ = [
     "QueryError",
     "ScoringError",
     "StrategyError",
+    "TimeoutError",
     "did_you_mean",
 ]
 
@@ -113,6 +117,14 @@ class IngestError(QdrantRerankError):
 
     def __reduce__(self) -> tuple[type[IngestError], tuple[str, tuple[str | int, ...]]]:
         return type(self), (self.message, self.ids)
+
+
+class EngineError(QdrantRerankError, RuntimeError):
+    """An engine in process refused a call, or failed at it: its own errors, all of the type `Exception`, with a type."""
+
+
+class TimeoutError(QdrantRerankError, builtins.TimeoutError):
+    """The time of a call is over, or a server gave no answer in time; the message says in which step."""
 
 
 class MissingExtra(QdrantRerankError, ImportError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Literal, TypeAlias
 
-from .errors import PlanWarning, QdrantRerankError, ScoringError
+from .errors import EngineError, PlanWarning, QdrantRerankError, ScoringError
 
 __all__ = ["OnError", "tolerated"]
 
@@ -25,7 +25,7 @@ def tolerated(error: Exception, on_error: OnError, consequence: str) -> str:
         Exception: the error itself, if the setting is "raise", or if it isn't the model's: a missing model, a wrong blend
             or a missing request-time value would fail every query alike.
     """
-    ours = isinstance(error, QdrantRerankError) and not isinstance(error, ScoringError)
+    ours = isinstance(error, QdrantRerankError) and not isinstance(error, ScoringError | EngineError)
     if on_error == "raise" or ours:
         raise error
     kind = type(error).__name__

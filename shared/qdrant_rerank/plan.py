@@ -11,7 +11,8 @@ from qdrant_client import models
 
 from .brief import brief
 from .capabilities import FEATURES, Capabilities, FeatureName
-from .errors import PlanError, QdrantRerankError, QueryError, StrategyError, did_you_mean
+from .engine_errors import read_failure
+from .errors import PlanError, QueryError, StrategyError, did_you_mean
 from .explanation import Explanation, Refusal, abbreviated, placeholders
 from .in_short import brief_strategy
 from .lint import Lint
@@ -121,9 +122,9 @@ class Plan:
             return (yield from self.strategy.flow(query, self.scope, self.target))
         try:
             return (yield from self.strategy.flow(query, self.scope, self.target))
-        except QdrantRerankError:
-            raise  # it says itself what is wrong
         except Exception as error:
+            if not read_failure(error).is_formula_s:
+                raise
             culprits = yield from self._culprits(required)
             if not culprits:
                 raise

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias, assert_never
 
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
+from .engine_errors import read_failure
 from .errors import PlanError, did_you_mean
 
 __all__ = ["Kind", "Schema", "VectorInfo", "aread_schema", "read_schema"]
@@ -159,7 +160,7 @@ def read_schema(client: QdrantClient, collection: str) -> Schema:
     try:
         info = client.get_collection(collection)
     except Exception as error:
-        if not _says_not_found(error):
+        if read_failure(error).kind != "not found":
             raise
         try:
             there: list[str] | None = [described.name for described in client.get_collections().collections]
@@ -179,7 +180,7 @@ async def aread_schema(client: AsyncQdrantClient, collection: str) -> Schema:
     try:
         info = await client.get_collection(collection)
     except Exception as error:
-        if not _says_not_found(error):
+        if read_failure(error).kind != "not found":
             raise
         try:
             there: list[str] | None = [described.name for described in (await client.get_collections()).collections]
@@ -192,14 +193,6 @@ async def aread_schema(client: AsyncQdrantClient, collection: str) -> Schema:
         with suppress(Exception):
             keys = _shard_keys(await client.collection_cluster_info(collection))
     return Schema.of(collection, info, keys)
-
-
-def _says_not_found(error: Exception) -> bool:
-    """Whether local mode, REST or gRPC says that the collection isn't there (each has an error of its own)."""
-    code = getattr(error, "code", None)
-    if callable(code):
-        return "NOT_FOUND" in str(code())
-    return getattr(error, "status_code", None) == 404 or "not found" in str(error).lower()
 
 
 def _raise_if_absent(error: Exception, collection: str, there: list[str] | None) -> None:

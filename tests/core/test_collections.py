@@ -5,8 +5,11 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import grpc
+import httpx
 import pytest
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
+from qdrant_client.http.exceptions import UnexpectedResponse
 
 from qdrant_rerank import AsyncExecutor, Executor, Nearest, PlanError, PlanWarning, Query, Schema, aread_schema, read_schema
 from tests.support import COLLECTION, QUERY, create_toy, encoders, refused, toy_points
@@ -61,38 +64,31 @@ class AsyncFailing(Failing):
         return super().get_collections()
 
 
-class Status(Exception):
+def status(code: int) -> UnexpectedResponse:
     """An HTTP error as qdrant-client raises it."""
-
-    def __init__(self, status_code: int) -> None:
-        self.status_code = status_code
+    return UnexpectedResponse(code, "", b"", httpx.Headers())
 
 
-class Grpc(Exception):
+def rpc(code: grpc.StatusCode) -> grpc.aio.AioRpcError:
     """A gRPC error as grpcio raises it."""
-
-    def __init__(self, code: str) -> None:
-        self._code = code
-
-    def code(self) -> str:
-        return self._code
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata())
 
 
 class Forbidden(Failing):
     """A client that may not list collections."""
 
     def get_collections(self) -> Any:
-        raise Status(403)
+        raise status(403)
 
 
 class AsyncForbidden(AsyncFailing):
     """The same, awaited."""
 
     async def get_collections(self) -> Any:
-        raise Status(403)
+        raise status(403)
 
 
-@pytest.mark.parametrize("error", [Status(404), Grpc("StatusCode.NOT_FOUND"), ValueError("Collection x not found")])
+@pytest.mark.parametrize("error", [status(404), rpc(grpc.StatusCode.NOT_FOUND), ValueError("Collection x not found")])
 async def test_each_way_of_saying_not_found_is_understood(error: Exception) -> None:
     with refused(PlanError, "no collection 'x'"):
         read_schema(Failing(error, "y"), "x")  # type: ignore[arg-type]
@@ -100,7 +96,7 @@ async def test_each_way_of_saying_not_found_is_understood(error: Exception) -> N
         await aread_schema(AsyncFailing(error, "y"), "x")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("error", [Status(401), Grpc("StatusCode.UNAVAILABLE"), ConnectionError("refused")])
+@pytest.mark.parametrize("error", [status(401), rpc(grpc.StatusCode.UNAVAILABLE), ConnectionError("refused")])
 async def test_other_errors_pass_untouched(error: Exception) -> None:
     with pytest.raises(type(error)):
         read_schema(Failing(error, "y"), "x")  # type: ignore[arg-type]
@@ -109,17 +105,17 @@ async def test_other_errors_pass_untouched(error: Exception) -> None:
 
 
 async def test_a_not_found_of_a_collection_that_is_there_passes_untouched() -> None:
-    with pytest.raises(Status):
-        read_schema(Failing(Status(404), "x"), "x")  # type: ignore[arg-type]
-    with pytest.raises(Status):
-        await aread_schema(AsyncFailing(Status(404), "x"), "x")  # type: ignore[arg-type]
+    with pytest.raises(UnexpectedResponse):
+        read_schema(Failing(status(404), "x"), "x")  # type: ignore[arg-type]
+    with pytest.raises(UnexpectedResponse):
+        await aread_schema(AsyncFailing(status(404), "x"), "x")  # type: ignore[arg-type]
 
 
 async def test_a_missing_collection_is_named_though_the_others_may_not_be_listed() -> None:
     with refused(PlanError, "no collection 'x'"):
-        read_schema(Forbidden(Status(404)), "x")  # type: ignore[arg-type]
+        read_schema(Forbidden(status(404)), "x")  # type: ignore[arg-type]
     with refused(PlanError, "no collection 'x'"):
-        await aread_schema(AsyncForbidden(Status(404)), "x")  # type: ignore[arg-type]
+        await aread_schema(AsyncForbidden(status(404)), "x")  # type: ignore[arg-type]
 
 
 def test_an_empty_collection_is_warned_about_and_works_once_it_is_filled() -> None:

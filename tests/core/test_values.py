@@ -67,12 +67,15 @@ def test_every_error_is_one_of_the_packages() -> None:
     assert {error.__name__ for error in errors if not issubclass(error, ValueError)} == {
         "BudgetError",
         "ClientError",
+        "EngineError",
         "FitError",
         "IngestError",
         "MissingExtra",
         "QdrantRerankError",
         "ScoringError",
+        "TimeoutError",
     }
+    assert issubclass(qdrant_rerank.TimeoutError, TimeoutError)
 
 
 def test_a_missing_extra_says_what_to_install_and_survives_pickling() -> None:

@@ -12,6 +12,7 @@ from qdrant_client import models
 
 from qdrant_rerank import (
     AsyncExecutor,
+    EngineError,
     Executor,
     Formula,
     Nearest,
@@ -25,14 +26,13 @@ from qdrant_rerank import (
 )
 from qdrant_rerank.careful import searched
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.edge.binding import EngineError
 from qdrant_rerank.query import Target
 from qdrant_rerank.steps import Search
 from tests.support import script, target
 
 STRATEGY = Formula(0.0 * score() + field("x", default=-1.0)).over(Nearest(limit=10))
 QUERY = Query(vectors={"": [1.0, 0.0]})
-REFUSAL = RuntimeError("Service runtime error: Operation cancelled: process cancelled by service")
+REFUSAL = EngineError("Service runtime error: Operation cancelled: process cancelled by service")
 HINT = "some points of 'numbers' hold lists of several values"
 
 
@@ -154,20 +154,35 @@ def limits(steps: list[Any]) -> list[int | None]:
     return [step.requests[0].limit for step in steps if isinstance(step, Search)]
 
 
-def test_the_server_s_words_are_known(recwarn: pytest.WarningsRecorder) -> None:
+def test_the_engine_s_words_are_known(recwarn: pytest.WarningsRecorder) -> None:
     steps, found = script(flow(target()), REFUSAL, [["p"]])
     assert (limits(steps), found) == ([1, 2], [["p"]])
     assert len(recwarn) == 1
 
 
-@pytest.mark.parametrize("error", [TimeoutError("read timed out"), RuntimeError("Not found: collection")])
+@pytest.mark.parametrize("limit", [1, 2])
+def test_where_nothing_is_guarded_a_second_request_would_be_the_same(limit: int) -> None:
+    on = target()
+    with pytest.raises(EngineError, match="cancelled"):
+        script(searched(lambda: [models.QueryRequest(limit=limit)], Scope(), on), REFUSAL)
+    assert not on.thorough
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TimeoutError("read timed out"),
+        RuntimeError("Not found: collection"),
+        RuntimeError("Service internal error: process cancelled by service"),
+    ],
+)
 def test_other_errors_are_not_answered_by_a_second_request(error: Exception) -> None:
     with pytest.raises(type(error), match=str(error)):
         script(flow(target()), error)
 
 
 def test_where_guards_are_thorough_already_the_error_passes() -> None:
-    with pytest.raises(RuntimeError, match="cancelled"):
+    with pytest.raises(EngineError, match="cancelled"):
         script(flow(target(engine="local")), REFUSAL)
 
 

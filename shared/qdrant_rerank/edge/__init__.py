@@ -11,7 +11,8 @@ says what a collection is; `groups` does group queries; `binding` says what the 
 
 from __future__ import annotations
 
-from .binding import VERSION, EngineError  # first: it says what to install
+from ..errors import EngineError
+from .binding import VERSION  # first: it says what to install
 from .client import EdgeClient
 
 __all__ = ["VERSION", "EdgeClient", "EngineError"]

@@ -6,14 +6,14 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
 
-from ..errors import ClientError, MissingExtra
+from ..errors import ClientError, EngineError, MissingExtra
 
 try:
     import qdrant_edge as _engine  # noqa: F401  # pyright: ignore[reportUnusedImport]  # every module beside this one uses it
 except ImportError as _error:  # pragma: no cover  # tested in a process of its own
     raise MissingExtra("the embedded Rust engine", "edge") from _error
 
-__all__ = ["VERSION", "EngineError", "refusals"]
+__all__ = ["VERSION", "refusals"]
 
 VERSION: Final = "1.20.0"
 """The Qdrant that the engine counts as. The bill of materials in qdrant-edge-py 0.9 names the sources of Qdrant
@@ -25,10 +25,6 @@ _OWNED: Final = (
     "another process or another EdgeClient has the collection open, and a collection on disk has one owner at a time. "
     "Close the other one, share one client, or run a Qdrant server"
 )
-
-
-class EngineError(RuntimeError):
-    """The engine refused a call, or failed at it: its own errors, which are all of the type `Exception`, with a type."""
 
 
 @contextmanager

@@ -1,0 +1,304 @@
+"""What engines say when they refuse or fail, read in one place: `read_failure` makes one small value of any error.
+
+A server says it over REST (a status and JSON) or gRPC (a code and details), qdrant-client's local mode and the Rust engine in
+process in words of their own. Whatever reacts to an error asks this module, so that it reacts alike on every engine.
+
+The words were recorded on Qdrant 1.18.3 and 1.19, qdrant-client 1.20 and qdrant-edge-py 0.9; where a status or code says
+enough, words aren't looked at, and words that nobody knows make a failure "bad request" or "unknown", never another kind.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias, cast
+
+import httpx
+from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+
+from .errors import EngineError, QdrantRerankError
+
+__all__ = ["Failure", "Kind", "read_failure"]
+
+Kind: TypeAlias = Literal[
+    "no value",
+    "not a number",
+    "not a date",
+    "not a place",
+    "not finite",
+    "cancelled",
+    "strict mode",
+    "rate limit",
+    "too large",
+    "unauthorized",
+    "forbidden",
+    "not found",
+    "already there",
+    "wrong dimension",
+    "wrong vector",
+    "timeout",
+    "unreachable",
+    "passing",
+    "odd answer",
+    "bad request",
+    "unknown",
+]
+"""What kind of failure it is.
+
+The first four are a formula's that meets a payload without a value, or with one that it can't read; "not finite" is one whose
+result is no finite number. "cancelled" is all that the engine in process says of these, while a server says it of a search
+that it gave up. "rate limit" is over after a while, "too large" never: the request needs more than the limit holds. "wrong
+vector" is a vector's name that the collection doesn't have. "unreachable" never came to an answer, "passing" is what a server
+says that can't answer for the moment, or a cluster of a node that is away. "odd answer" isn't what Qdrant answers. "bad
+request" is anything else that a server refuses.
+"""
+
+_VALUES: Final = ("no value", "not a number", "not a date", "not a place")
+_PASSING: Final = ("rate limit", "timeout", "unreachable", "passing")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What an engine said.
+
+    Attributes:
+        kind: what it comes to.
+        message: the engine's own words, in full.
+        key: the payload key that a formula can't read, where the words name one.
+        wait: the seconds after which to ask again, where the server says so.
+        status: the HTTP status, or the name of gRPC's code; None if there is neither.
+        engine: what said it, as far as the error tells.
+    """
+
+    kind: Kind
+    message: str = ""
+    key: str | None = None
+    wait: float | None = None
+    status: int | str | None = None
+    engine: Literal["server", "edge", "other"] = "other"
+
+    @property
+    def shows_values(self) -> bool:
+        """Whether this is evidence that a formula met a payload value which it can't read."""
+        return self.kind in _VALUES or (self.kind == "cancelled" and self.engine == "edge")
+
+    @property
+    def is_formula_s(self) -> bool:
+        """Whether a formula has no result for some point, for whatever reason."""
+        return self.shows_values or self.kind == "not finite"
+
+    @property
+    def passes(self) -> bool:
+        """Whether the same request may succeed a little later."""
+        return self.kind in _PASSING or (self.kind == "cancelled" and self.engine == "server")
+
+
+def read_failure(error: BaseException) -> Failure:
+    """What `error` says of the request that it ended: of qdrant-client, grpc, httpx, the Rust engine, or local mode."""
+    match error:
+        case UnexpectedResponse():
+            return _of_rest(error.status_code or 0, _text(error.content), _wait(error.headers))
+        case ResourceExhaustedResponse():
+            return _of_limit(error.message, float(error.retry_after_s), None)
+        case ResponseHandlingException():
+            return _of_transport(error.source)
+        case EngineError():
+            return _in_words(str(error), _collection_kind(str(error)), engine="edge")
+        case builtins.TimeoutError():
+            return Failure("timeout", str(error))
+        case httpx.HTTPError():
+            return _of_transport(error)
+        case QdrantException() if "Retry-After" in str(error):  # a date, which qdrant-client can't read
+            return _of_limit(str(error), None, 429)
+        case QdrantRerankError():
+            return Failure(_collection_kind(str(error)), str(error))
+        case _ if callable(getattr(error, "code", None)):  # grpc's, sync and async: without importing it
+            return _of_grpc(error)
+        case ConnectionError():
+            return Failure("unreachable", str(error))
+        case _:
+            return _in_words(str(error), _collection_kind(str(error)))
+
+
+# Words
+
+_VALUE: Final = re.compile(
+    r"Expected (?P<type>number|datetime|geo point)(?: value)? for (?P<key>.+?) in the payload and/or in the formula defaults"
+    r"(?:\. Error: (?P<reason>.*))?"
+)
+_VALUE_KINDS: Final[dict[str, Kind]] = {"number": "not a number", "datetime": "not a date", "geo point": "not a place"}
+_LOCAL_VALUE: Final = re.compile(r"No value found for (?P<key>.+?) in the payload nor the formula defaults")
+_CANCELLED: Final = "process cancelled by service"
+# what gRPC's library says of a connection, and one node of a cluster of another
+_NO_CONNECTION: Final = re.compile(
+    r"failed to connect|connection (?:refused|reset|closed|error)|connect error|transport error|socket closed|"
+    r"name resolution|dns|unreachable|goaway|broken pipe|error reading a body|channel closed",
+    re.IGNORECASE,
+)
+_AWAY: Final = re.compile(
+    r"temporarily unavailable|active replica|no available|not enough (?:active|successful)|peer .* (?:is )?(?:not|un)|"
+    r"read operations? failed|no leader|not ready|shutting down",
+    re.IGNORECASE,
+)
+_IN_TIME: Final = re.compile(r"timed? ?out|deadline exceeded", re.IGNORECASE)
+_TOO_LARGE: Final = re.compile(
+    r"larger than (?:the )?rate limiter capacity|larger than max|larger than allowed|length too large",
+    re.IGNORECASE,
+)
+_STRICT: Final = re.compile(r"\. Help: |strict mode", re.IGNORECASE)
+_NO_KEY: Final = re.compile(r"Must provide an API key|Invalid API key", re.IGNORECASE)
+_DIMENSION: Final = re.compile(r"dimension error|expected dim\b|wrong dimension", re.IGNORECASE)
+_VECTOR_NAME: Final = re.compile(
+    r"(?:not existing|wrong|unknown) vector name|vector .* (?:is|does) not (?:exist|found)", re.IGNORECASE
+)
+
+
+def _in_words(message: str, otherwise: Kind, **more: Any) -> Failure:
+    """The failure whose words are known, or `otherwise`."""
+    if found := _VALUE.search(message):
+        absent = "No value found" in (found["reason"] or "")
+        return Failure("no value" if absent else _VALUE_KINDS[found["type"]], message, found["key"], **more)
+    if found := _LOCAL_VALUE.search(message):
+        return Failure("no value", message, found["key"], **more)
+    return Failure(_kind_in_words(message) or otherwise, message, **more)
+
+
+def _kind_in_words(message: str) -> Kind | None:
+    if "produced a non-finite number" in message:
+        return "not finite"
+    if _CANCELLED in message:
+        return "cancelled"
+    if _TOO_LARGE.search(message):
+        return "too large"
+    if "rate limit" in message.lower():
+        return "rate limit"
+    if _NO_KEY.search(message):
+        return "unauthorized"
+    if _STRICT.search(message):
+        return "strict mode"
+    if _DIMENSION.search(message):
+        return "wrong dimension"
+    if _VECTOR_NAME.search(message):
+        return "wrong vector"
+    return None
+
+
+def _collection_kind(message: str) -> Kind:
+    """What engines in process, which have no status, say of a collection that isn't there, or is there already."""
+    lower = message.lower()
+    return "already there" if "already exists" in lower else "not found" if "not found" in lower else "unknown"
+
+
+# Over REST
+
+_STATUSES: Final[dict[int, Kind]] = {
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not found",
+    408: "timeout",
+    409: "already there",
+    413: "too large",
+    429: "rate limit",
+    502: "passing",
+    503: "passing",
+    504: "passing",
+}
+
+
+def _of_rest(status: int, content: str, wait: float | None) -> Failure:
+    message = _reason(content)
+    if status == 429:
+        return _of_limit(message, wait, status)
+    if status >= 500:
+        return _of_inside(message, _STATUSES.get(status, "unknown"), status)
+    if status in (400, 403, 422):  # given to several kinds
+        return _in_words(message, _STATUSES.get(status, "bad request"), status=status, engine="server")
+    return Failure(_STATUSES.get(status, "bad request"), message, status=status, engine="server")
+
+
+def _of_limit(message: str, wait: float | None, status: int | str | None) -> Failure:
+    """What a server says that was asked too much: in a minute, or at once."""
+    kind: Kind = "too large" if _TOO_LARGE.search(message) else "rate limit"
+    return Failure(kind, message, wait=wait if kind == "rate limit" else None, status=status, engine="server")
+
+
+def _of_inside(message: str, otherwise: Kind, status: int | str) -> Failure:
+    """An internal error: of a node that another can't reach, of a search that was given up, or of something unknown."""
+    known = _in_words(message, "unknown", status=status, engine="server")
+    if known.is_formula_s or known.kind == "cancelled":
+        return known
+    passing = _NO_CONNECTION.search(message) or _AWAY.search(message)
+    kind: Kind = "passing" if passing else "timeout" if _IN_TIME.search(message) else otherwise
+    return Failure(kind, message, status=status, engine="server")
+
+
+def _reason(content: str) -> str:
+    """What the body of an answer says: `{"status": {"error": …}}`, or text as it is."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return content.strip()
+    status = cast("dict[str, Any]", value).get("status") if isinstance(value, dict) else None
+    said = cast("dict[str, Any]", status).get("error") if isinstance(status, dict) else None
+    return said if isinstance(said, str) else content.strip()
+
+
+def _text(content: Any) -> str:
+    return content.decode("utf-8", "replace") if isinstance(content, bytes | bytearray) else str(content or "")
+
+
+def _wait(headers: Any) -> float | None:
+    value = headers.get("retry-after") if isinstance(headers, httpx.Headers) else None
+    try:
+        return None if value is None else max(0.0, float(value))
+    except ValueError:  # a date
+        return None
+
+
+# Below HTTP, and over gRPC
+
+
+def _of_transport(source: Any) -> Failure:
+    """Of what went wrong below HTTP, or of an answer that isn't Qdrant's."""
+    message = str(source)
+    match source:
+        case httpx.TimeoutException():
+            return Failure("timeout", message)
+        case httpx.TransportError() | OSError():
+            return Failure("unreachable", message or type(source).__name__)
+        case _:
+            return Failure("odd answer", message or type(source).__name__)
+
+
+_CODES: Final[dict[str, Kind]] = {
+    "UNAUTHENTICATED": "unauthorized",
+    "PERMISSION_DENIED": "forbidden",
+    "NOT_FOUND": "not found",
+    "ALREADY_EXISTS": "already there",
+    "DEADLINE_EXCEEDED": "timeout",
+    "ABORTED": "passing",
+    "CANCELLED": "cancelled",
+    "INVALID_ARGUMENT": "bad request",
+    "FAILED_PRECONDITION": "bad request",
+    "OUT_OF_RANGE": "bad request",
+    "UNIMPLEMENTED": "bad request",
+}
+
+
+def _of_grpc(error: Any) -> Failure:
+    code, details = error.code(), getattr(error, "details", None)
+    name = str(getattr(code, "name", code))
+    message = str((details() if callable(details) else None) or "")
+    if name == "RESOURCE_EXHAUSTED":
+        return _of_limit(message, None, name)
+    if name == "UNAVAILABLE":
+        kind: Kind = "unreachable" if _NO_CONNECTION.search(message) else "passing"
+        return Failure(kind, message, status=name, engine="server")
+    if name in ("INTERNAL", "UNKNOWN"):
+        return _of_inside(message, "unknown", name)
+    if name in ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE", "PERMISSION_DENIED"):  # given to several kinds
+        return _in_words(message, _CODES[name], status=name, engine="server")
+    return Failure(_CODES.get(name, "unknown"), message, status=name, engine="server")
