@@ -1,4 +1,4 @@
-"""What the tests share: scripted flows, a toy collection in local mode, deterministic encoders, clients that count."""
+"""What the tests share: scripted flows, a toy collection, deterministic encoders, clients that count."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Capabilities, Encoders, Query, Schema, Target, VectorInfo
 from qdrant_rerank.steps import Flow, Points, QueryVector, Step
+from tests.engines import EngineClient
 
 R = TypeVar("R")
 
@@ -166,32 +167,34 @@ def refused(error: type[BaseException], *parts: str) -> Iterator[pytest.Exceptio
     assert not [part for part in parts if part not in message], message
 
 
-class CountingClient(QdrantClient):
-    """A local client that notes each call that would be a round trip."""
+class CountingClient(EngineClient):
+    """A client that notes each call that is a round trip, or would be; also those of async clients made from it."""
 
     def __init__(self) -> None:
-        super().__init__(":memory:")
+        super().__init__()
         self.calls: list[str] = []
+        if self.collections is not None:  # a server's connections tell, of both kinds of client
+            self.collections.listeners.append(self._note)
 
-    def query_batch_points(self, *args: Any, **kwargs: Any) -> Any:
-        self.calls.append("query_batch_points")
-        return super().query_batch_points(*args, **kwargs)
+    def _note(self, name: str) -> None:
+        if name in _ROUND_TRIPS:
+            self.calls.append(name)
 
-    def query_points(self, *args: Any, **kwargs: Any) -> Any:
-        self.calls.append("query_points")
-        return super().query_points(*args, **kwargs)
 
-    def query_points_groups(self, *args: Any, **kwargs: Any) -> Any:
-        self.calls.append("query_points_groups")
-        return super().query_points_groups(*args, **kwargs)
+_ROUND_TRIPS = ("query_batch_points", "query_points", "query_points_groups", "get_collection", "info")
 
-    def get_collection(self, *args: Any, **kwargs: Any) -> Any:
-        self.calls.append("get_collection")
-        return super().get_collection(*args, **kwargs)
 
-    def info(self) -> Any:
-        self.calls.append("info")
-        return super().info()
+def _noting(name: str) -> Any:
+    def call(self: CountingClient, *args: Any, **kwargs: Any) -> Any:
+        if self.collections is None:
+            self._note(name)
+        return getattr(QdrantClient, name)(self, *args, **kwargs)
+
+    return call
+
+
+for _name in _ROUND_TRIPS:
+    setattr(CountingClient, _name, _noting(_name))
 
 
 class Services:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import typer
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -35,6 +35,7 @@ from qdrant_rerank.cli.index import index
 from qdrant_rerank.cli.search import search
 from qdrant_rerank.learn.feedback_fit import Progress
 from qdrant_rerank.learn.feedback_sampling import SYNTHETIC_WARNING, is_sampled, sampled_queries
+from tests.engines import open_client
 from tests.models.stub_cohere import Alter, Refuse, StubCohere
 from tests.models.tiny_cross_encoder import cross_encoder_folder, weight
 from tests.support import refused
@@ -415,7 +416,7 @@ PAYLOADS: list[dict[str, Any]] = [
 
 @pytest.fixture
 def stored() -> Iterator[Executor]:
-    client = QdrantClient(":memory:")
+    client = open_client()
     client.create_collection("c", vectors_config=models.VectorParams(size=2, distance=models.Distance.DOT))
     points = [models.PointStruct(id=id, vector=[1.0, id], payload=payload) for id, payload in enumerate(PAYLOADS)]
     client.upsert("c", points)

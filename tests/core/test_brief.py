@@ -8,7 +8,7 @@ from operator import add
 from typing import Any
 
 import pytest
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from qdrant_rerank import (
     ClientFormula,
@@ -27,6 +27,7 @@ from qdrant_rerank import (
 from qdrant_rerank.brief import brief
 from qdrant_rerank.learn import Feature, drift, fit_logistic
 from qdrant_rerank.learn.log_columns import featured
+from tests.engines import open_client
 from tests.support import fill_toy
 
 LARGE: Expression = reduce(
@@ -49,7 +50,7 @@ def test_a_short_value_is_shown_as_it_is_and_a_long_one_without_its_middle() -> 
 
 @pytest.fixture(scope="module")
 def executor() -> Executor:
-    return Executor(fill_toy(QdrantClient(":memory:")), "docs")
+    return Executor(fill_toy(open_client()), "docs")
 
 
 @pytest.mark.parametrize(

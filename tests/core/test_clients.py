@@ -12,6 +12,7 @@ from qdrant_client import AsyncQdrantClient, QdrantClient
 
 from qdrant_rerank import AsyncExecutor, Capabilities, ClientError, Executor, Nearest, Query, Scope
 from qdrant_rerank.clients import Clients, engine_of
+from tests.engines import open_async_client
 from tests.support import COLLECTION, QUERY, encoders, ids, refused, toy_config, toy_points
 
 URL = "https://qdrant.invalid:6333"  # never connected to
@@ -31,7 +32,7 @@ async def test_clients_in_each_others_place_are_refused() -> None:
 
 
 async def test_a_sync_call_with_only_an_async_client_says_what_to_do() -> None:
-    executor = Executor(None, COLLECTION, async_client=AsyncQdrantClient(":memory:"), encoders=encoders())
+    executor = Executor(None, COLLECTION, async_client=open_async_client(), encoders=encoders())
     with refused(ClientError, "there is only an async client", "await the async method", "client=QdrantClient(…) as well"):
         executor.retrieve(Nearest(), Query(QUERY))
 
@@ -47,7 +48,7 @@ def test_engines_are_told_apart(tmp_path: Path) -> None:
 
 
 async def filled() -> AsyncQdrantClient:
-    client = AsyncQdrantClient(":memory:")
+    client = open_async_client()
     await client.create_collection(COLLECTION, **toy_config())
     await client.upsert(COLLECTION, toy_points())
     return client
@@ -60,7 +61,7 @@ async def test_an_async_client_finds_what_a_sync_one_does(executor: Executor) ->
         assert ids(found) == ids(executor.retrieve(Nearest("colbert").over(Nearest("dense")), Query(QUERY), scope))
 
 
-async def test_a_sync_client_in_local_mode_is_called_in_a_thread(toy: QdrantClient, executor: Executor) -> None:
+async def test_a_sync_client_answers_async_calls_too(toy: QdrantClient, executor: Executor) -> None:
     asynchronous = AsyncExecutor(toy, COLLECTION, encoders=encoders())
     assert ids(await asynchronous.retrieve(Nearest(), Query(QUERY))) == ids(executor.retrieve(Nearest(), Query(QUERY)))
 
@@ -69,7 +70,7 @@ def test_a_function_makes_one_async_client_for_each_event_loop(executor: Executo
     made: list[AsyncQdrantClient] = []
 
     def make() -> AsyncQdrantClient:
-        made.append(AsyncQdrantClient(":memory:"))
+        made.append(open_async_client())
         return made[-1]
 
     asynchronous = AsyncExecutor(async_client=make, collection=COLLECTION, encoders=encoders())
@@ -88,7 +89,7 @@ def test_a_function_makes_one_async_client_for_each_event_loop(executor: Executo
 
 
 def test_a_client_made_for_a_loop_goes_with_it() -> None:
-    clients = Clients(None, lambda: AsyncQdrantClient(":memory:"))
+    clients = Clients(None, open_async_client)
 
     async def use() -> None:
         clients.asynchronous()
@@ -125,7 +126,7 @@ async def test_the_derived_client_never_checks_compatibility_by_a_request() -> N
 async def test_the_same_loop_gets_the_same_client(toy: QdrantClient) -> None:
     clients = Clients(toy)
     assert clients.asynchronous() is clients.asynchronous()
-    given = AsyncQdrantClient(":memory:")
+    given = open_async_client()
     assert Clients(toy, given).asynchronous() is given
 
 

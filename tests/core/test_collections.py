@@ -8,17 +8,18 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from qdrant_client import AsyncQdrantClient, QdrantClient, models
+from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from qdrant_rerank import AsyncExecutor, Executor, Nearest, PlanError, PlanWarning, Query, Schema, aread_schema, read_schema
+from tests.engines import open_async_client, open_client
 from tests.support import COLLECTION, QUERY, create_toy, encoders, refused, toy_points
 
 COSINE = models.Distance.COSINE
 
 
 def holding(*names: str) -> QdrantClient:
-    client = QdrantClient(":memory:")
+    client = open_client()
     for name in names:
         client.create_collection(name, vectors_config=models.VectorParams(size=2, distance=COSINE))
     return client
@@ -38,7 +39,7 @@ async def test_a_missing_collection_is_said_alike_when_awaited() -> None:
     with refused(PlanError, "no collection 'book'", "this Qdrant has 'books', 'notes'", "did you mean 'books'?"):
         await executor.retrieve(Nearest(), Query(QUERY))
     with refused(PlanError, "this Qdrant has no collections"):
-        await aread_schema(AsyncQdrantClient(":memory:"), "book")
+        await aread_schema(open_async_client(), "book")
 
 
 class Failing:
@@ -119,7 +120,7 @@ async def test_a_missing_collection_is_named_though_the_others_may_not_be_listed
 
 
 def test_an_empty_collection_is_warned_about_and_works_once_it_is_filled() -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     create_toy(client)
     executor = Executor(client, COLLECTION, encoders=encoders())
     for _ in range(2):
@@ -132,7 +133,7 @@ def test_an_empty_collection_is_warned_about_and_works_once_it_is_filled() -> No
 
 
 async def test_an_empty_collection_is_warned_about_when_awaited() -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     create_toy(client)
     executor = AsyncExecutor(client, COLLECTION, encoders=encoders())
     with pytest.warns(PlanWarning, match="is empty"):
@@ -142,7 +143,7 @@ async def test_an_empty_collection_is_warned_about_when_awaited() -> None:
 
 
 def test_a_schema_has_every_kind_of_vector() -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     create_toy(client)
     schema = read_schema(client, COLLECTION)
     assert schema.describe_vectors() == (
@@ -159,7 +160,7 @@ def test_a_schema_of_one_unnamed_vector() -> None:
 
 
 def test_a_schema_without_dense_vectors() -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     client.create_collection("words", vectors_config={}, sparse_vectors_config={"words": models.SparseVectorParams()})
     schema = read_schema(client, "words")
     assert schema.describe_vectors() == "'words' (sparse)"

@@ -7,7 +7,7 @@ import pickle
 from collections.abc import Iterator
 
 import pytest
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from qdrant_rerank import (
     Capabilities,
@@ -27,6 +27,7 @@ from qdrant_rerank import (
     plan,
     score,
 )
+from tests.engines import Engine, open_client
 from tests.support import ids, ranking, refused
 
 ORIGIN = Query(vectors={"": [0.0, 0.0]}, features={"bonus": 1.0})
@@ -34,8 +35,8 @@ AROUND = Nearest(limit=50)
 
 
 @pytest.fixture(scope="module", params=[models.Distance.EUCLID, models.Distance.MANHATTAN])
-def places(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    client = QdrantClient(":memory:")
+def places(request: pytest.FixtureRequest, engine: Engine) -> Iterator[Executor]:
+    client = open_client()
     client.create_collection("places", vectors_config=models.VectorParams(size=2, distance=request.param))
     client.upsert("places", [models.PointStruct(id=n, vector=[float(n), 0.0], payload={"rank": 9 - n}) for n in range(1, 8)])
     yield Executor(client, "places")

@@ -11,12 +11,13 @@ import grpc
 import httpx
 import pytest
 from pydantic import BaseModel, ValidationError
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from qdrant_rerank import ClientError, EngineError, QueryError, TimeoutError
 from qdrant_rerank.engine_errors import Failure, Kind, read_failure
+from tests.engines import open_client
 
 
 class Call(Exception):
@@ -276,7 +277,7 @@ def test_answers_of_any_shape_are_read(content: bytes) -> None:
     ("value", "kind"), [(None, "no value"), ("text", "not a number"), ([1.0, 2.0], "not a number"), (0.0, "not finite")]
 )
 def test_local_mode_s_words_for_numbers_are_known(value: Any, kind: Kind) -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     client.create_collection("docs", models.VectorParams(size=1, distance=models.Distance.DOT))
     client.upsert("docs", [models.PointStruct(id=1, vector=[1.0], payload={} if value is None else {"x": value})])
     formula = models.FormulaQuery(formula=models.DivExpression(div=models.DivParams(left=1.0, right="x")))

@@ -7,7 +7,7 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, Query, Scope, Stage, field
 from qdrant_rerank.query import both
-from tests.support import COLLECTION, QUERY, encoders, ids, ranking
+from tests.support import COLLECTION, QUERY, alike, encoders, ids
 
 QUESTION = Query(QUERY)
 
@@ -76,4 +76,4 @@ def test_thresholds_of_candidates_and_of_the_call_both_hold(executor: Executor) 
     assert set(ids(executor.retrieve(near, QUESTION, Scope(24)))) == {point for point, score in scores.items() if score >= 0.2}
     every = executor.retrieve(near, QUESTION, Scope(24))
     threshold = (every[5].score + every[6].score) / 2
-    assert ranking(executor.retrieve(near, QUESTION, Scope(24, score_threshold=threshold))) == ranking(every[:6])
+    assert alike(executor.retrieve(near, QUESTION, Scope(24, score_threshold=threshold)), every[:6])

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from qdrant_rerank import (
     Capabilities,
@@ -25,23 +24,18 @@ from qdrant_rerank import (
     score,
     to_json,
 )
+from tests.engines import compared, open_client
 from tests.support import SCHEMA, refused, target
 
 POINTS, WITHOUT = 30, frozenset({2, 3, 5, 8, 13, 21})
 
 
-@pytest.fixture(params=["local", "edge"])
-def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+@pytest.fixture(params=compared())
+def client(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Points of which some have no multivector."""
-    if request.param == "local":
-        if not hasattr(models, "MaxExpression"):  # before 1.20
-            pytest.skip("this local mode fails wherever a point lacks its multivector")
-        client: Any = QdrantClient(":memory:")
-    else:
-        pytest.importorskip("qdrant_edge")
-        from qdrant_rerank.edge import EdgeClient
-
-        client = EdgeClient(tmp_path)
+    if request.param == "local" and not hasattr(models, "MaxExpression"):  # before 1.20
+        pytest.skip("this local mode fails wherever a point lacks its multivector")
+    client = open_client(request.param)
     multi = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
     client.create_collection(
         "some",

@@ -26,6 +26,7 @@ from qdrant_rerank import (
     given,
     score,
 )
+from tests.engines import open_client
 from tests.support import (
     COLLECTION,
     QUERY,
@@ -56,7 +57,7 @@ def test_plans_of_many_strategies_do_not_pile_up(executor: Executor) -> None:
 
 
 def test_a_refreshed_executor_sees_a_changed_collection() -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     parameters = models.VectorParams(size=4, distance=models.Distance.COSINE)
     client.create_collection("notes", vectors_config={"dense": parameters})
     client.upsert("notes", [models.PointStruct(id=1, vector={"dense": dense("a")})])

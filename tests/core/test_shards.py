@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from qdrant_rerank import (
     Capabilities,
@@ -29,6 +29,7 @@ from qdrant_rerank import (
     score,
 )
 from qdrant_rerank.schema import aread_schema, read_schema
+from tests.engines import open_client
 from tests.support import COLLECTION, SCHEMA, encoders, fill_toy
 
 SERVER = Capabilities((1, 20, 0))
@@ -122,7 +123,7 @@ class Cluster:
     def __init__(
         self, shard_number: int, method: models.ShardingMethod | None, shards: Sequence[tuple[int, Any]] | None
     ) -> None:
-        self.info = fill_toy(QdrantClient(":memory:")).get_collection(COLLECTION)
+        self.info = fill_toy(open_client()).get_collection(COLLECTION)
         self.info.config.params.shard_number, self.info.config.params.sharding_method = shard_number, method
         self.shards = shards
 
@@ -171,7 +172,7 @@ def test_shards_are_those_of_all_shard_keys(cluster: Any, shards: int, keys: dic
 
 
 def test_a_call_is_told_what_its_own_shard_keys_make_of_it() -> None:
-    executor = Executor(fill_toy(QdrantClient(":memory:")), COLLECTION, encoders=encoders())
+    executor = Executor(fill_toy(open_client()), COLLECTION, encoders=encoders())
     target = executor.target()
     executor._target = replace(target, schema=replace(target.schema, shards=4, shard_keys={"eu": 1, "us": 3}))
     strategy = Formula(2.0 * score()).over(DENSE)

@@ -12,6 +12,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_rerank import Executor, Formula, Mmr, Nearest, PlanError, PlanWarning, Query, Rescore, Scope, plan, score
 from qdrant_rerank.steps import Points, Search
 from qdrant_rerank.ties import SPARE, settled, widened
+from tests.engines import open_client
 from tests.support import SCHEMA, refused, script, target
 
 QUERY = Query("q", {"dense": [0.1] * 4})
@@ -70,7 +71,7 @@ def test_under_a_rescoring_the_model_reads_the_same_points(toy_ties: QdrantClien
 @pytest.fixture
 def toy_ties() -> QdrantClient:
     """20 points in any order."""
-    client = QdrantClient(":memory:")
+    client = open_client()
     client.create_collection("ties", models.VectorParams(size=2, distance=models.Distance.DOT))
     numbers = random.Random(3).sample(range(20), 20)
     client.upsert("ties", [models.PointStruct(id=number, vector=[1.0, 0.0], payload={"text": "t"}) for number in numbers])

@@ -8,13 +8,13 @@ import ir_measures
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from qdrant_client import QdrantClient
 from qdrant_client.models import PointStruct
 
 from qdrant_rerank import Fusion, Nearest
 from qdrant_rerank.demo.guide import Question
 from qdrant_rerank.demo.lineup import Entry
 from qdrant_rerank.demo.measure import DEPTH, CountingExecutor, measured, ndcg
+from tests.engines import open_client
 from tests.support import dense, encoders, toy_config
 
 DOCUMENTS = [f"d{number}" for number in range(15)]
@@ -41,7 +41,7 @@ def test_the_ideal_order_has_1_and_nothing_relevant_0() -> None:
 
 
 def test_an_outcome_counts_what_was_asked_for_once() -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     client.create_collection("guide", **toy_config())
     client.upsert("guide", [PointStruct(id=1, vector={"dense": dense("fox")}, payload={"_id": "fox", "title": "Fox"})])
     executor = CountingExecutor(client, "guide", encoders=encoders())
@@ -59,7 +59,7 @@ def alike(query: str, texts: Sequence[str]) -> list[float]:
 
 
 def test_texts_that_a_model_reads_are_counted() -> None:
-    executor = CountingExecutor(QdrantClient(":memory:"), "guide", model=alike)
+    executor = CountingExecutor(open_client(), "guide", model=alike)
     executor.reset()
     executor.score("fox", ["a", "b", "c"])
     assert executor.model_calls == 3

@@ -10,10 +10,11 @@ from langchain_qdrant import QdrantVectorStore
 from llama_index.core import MockEmbedding
 from llama_index.core.schema import TextNode
 from llama_index.vector_stores.qdrant import QdrantVectorStore as LlamaIndexStore
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from qdrant_rerank import Encoders
 from qdrant_rerank.models.hashing import HashedNgrams
+from tests.engines import open_client
 
 TEXTS = [
     "Bikes travel on the night train in the first carriage; book a place.",
@@ -26,7 +27,7 @@ TEXTS = [
 
 
 def langchain() -> dict[str, Any]:
-    client = QdrantClient(":memory:")
+    client = open_client()
     vectors = models.VectorParams(size=32, distance=models.Distance.COSINE)
     client.create_collection("docs", vectors_config=vectors)
     store = QdrantVectorStore(client=client, collection_name="docs", embedding=DeterministicFakeEmbedding(size=32))
@@ -36,7 +37,7 @@ def langchain() -> dict[str, Any]:
 
 def llama_index() -> dict[str, Any]:
     embed_model = MockEmbedding(embed_dim=8)
-    vector_store = LlamaIndexStore(collection_name="docs", client=QdrantClient(":memory:"))
+    vector_store = LlamaIndexStore(collection_name="docs", client=open_client())
     vector_store.add(
         [
             TextNode(text=text, metadata={"published": f"2026-0{month}-01T00:00:00Z"}, embedding=[1.0, *[0.1 * month] * 7])
@@ -57,7 +58,7 @@ class _Keywords:
 
 def core() -> dict[str, Any]:
     dense, sparse = HashedNgrams(size=64), _Keywords()
-    client = QdrantClient(":memory:")
+    client = open_client()
     client.create_collection(
         "guide",
         vectors_config={"dense": models.VectorParams(size=64, distance=models.Distance.COSINE)},

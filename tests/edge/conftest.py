@@ -9,6 +9,7 @@ from qdrant_client import QdrantClient
 
 from qdrant_rerank.edge import EdgeClient
 from tests.edge.support import edge_client, filled
+from tests.engines import open_client
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +20,6 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeClient]:
 
 @pytest.fixture(scope="module")
 def local() -> Iterator[QdrantClient]:
-    client = filled(QdrantClient(":memory:"))
+    client = filled(open_client())
     yield client
     client.close()

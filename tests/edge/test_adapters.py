@@ -22,6 +22,7 @@ from llama_index_qdrant_rerank import QdrantRerankPostprocessor
 from llama_index_qdrant_rerank import QdrantRerankRetriever as LlamaIndexRetriever
 from qdrant_rerank import Formula, Fusion, Nearest, field, score
 from qdrant_rerank.edge import EdgeClient
+from tests.engines import open_client
 from tests.support import QUERY, dense, encoders, fill_toy, toy_points
 
 NUMBERS = range(12)
@@ -121,7 +122,7 @@ async def test_llamaindex_s_own_store_writes_what_the_retriever_finds(tmp_path: 
     strategy = Formula(score() + 0.01 * field("number", default=0)).over(Nearest(limit=10))
     with EdgeClient(tmp_path) as client:
         answers = []
-        for each in (client, QdrantClient(":memory:")):
+        for each in (client, open_client()):
             store = LlamaIndexStore("nodes", client=each)
             store.add(llama_nodes())
             arguments: dict[str, Any] = {"embed_model": Model(), "strategy": strategy, "similarity_top_k": 4}

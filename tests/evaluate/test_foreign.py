@@ -13,7 +13,7 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_qdrant import QdrantVectorStore
 from llama_index.core.base.base_retriever import BaseRetriever as LlamaIndexRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
 from llama_index_qdrant_rerank import QdrantRerankRetriever as NodeRetriever
@@ -21,6 +21,7 @@ from qdrant_rerank import StrategyError
 from qdrant_rerank.evaluate import Qrels, Topic, TopicFunction, Topics, evaluate
 from qdrant_rerank.ingest.documents import point_id
 from qdrant_rerank.models.hashing import HashedNgrams
+from tests.engines import open_client
 from tests.evaluate.worlds import DENSE, NOTES, QUESTIONS, client, executor, qrels, topics
 from tests.support import refused
 
@@ -173,7 +174,7 @@ def test_our_own_retrievers_of_both_frameworks_find_what_the_strategy_finds() ->
 
 
 def test_points_that_ingest_named_are_recognised_by_their_ids() -> None:
-    made = QdrantClient(":memory:")
+    made = open_client()
     made.create_collection("store", vectors_config=models.VectorParams(size=8, distance=models.Distance.COSINE))
     store = QdrantVectorStore(client=made, collection_name="store", embedding=DeterministicFakeEmbedding(size=8))
     store.add_texts(list(NOTES.values()), ids=[str(point_id(id)) for id in NOTES])

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from qdrant_rerank import (
     Executor,
@@ -38,6 +38,7 @@ from qdrant_rerank.evaluate.tuning.options import Option, effort_of, filled
 from qdrant_rerank.evaluate.tuning.pools import key_of, leaf_depths
 from qdrant_rerank.evaluate.tuning.rescoring import ScoreBook, rescored
 from qdrant_rerank.steps import Points, QueryVector
+from tests.engines import compared, open_client
 from tests.support import COLLECTION, NOW, alike, bm25, encoders, fill_toy
 
 A, B, LATE = Nearest("dense", limit=9), Nearest("bm25", limit=6), Nearest("colbert", limit=8)
@@ -88,16 +89,10 @@ TOPICS = [
 ]
 
 
-@pytest.fixture(scope="module", params=["local", "edge"])
-def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Executor]:
-    """An executor over the toy collection, in either engine."""
-    if request.param == "local":
-        client: Any = QdrantClient(":memory:")
-    else:
-        pytest.importorskip("qdrant_edge")
-        from qdrant_rerank.edge import EdgeClient
-
-        client = EdgeClient(str(tmp_path_factory.mktemp("edge")))
+@pytest.fixture(scope="module", params=compared())
+def each_engine(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    """An executor over the toy collection, in each engine."""
+    client = open_client(request.param)
     fill_toy(client)
     yield Executor(client, COLLECTION, encoders=encoders())
     client.close()
@@ -118,22 +113,22 @@ def as_points(hits: Sequence[Any]) -> Points:
 
 
 @pytest.mark.parametrize("limit", [3, 8])
-def test_a_recomputed_ranking_is_the_one_that_qdrant_returns(both: Executor, limit: int) -> None:
-    pools = pools_of(both, list(LOCAL.values()), limit)
+def test_a_recomputed_ranking_is_the_one_that_qdrant_returns(each_engine: Executor, limit: int) -> None:
+    pools = pools_of(each_engine, list(LOCAL.values()), limit)
     for name, strategy in LOCAL.items():
         assert is_local(strategy), name
         for pool in pools:
-            asked = both.retrieve(strategy, pool.topic.query, pool.topic.within(Scope(limit=limit)))
-            ours = recomputed(strategy, pool, both.target(), limit)  # type: ignore[arg-type]
+            asked = each_engine.retrieve(strategy, pool.topic.query, pool.topic.within(Scope(limit=limit)))
+            ours = recomputed(strategy, pool, each_engine.target(), limit)  # type: ignore[arg-type]
             assert alike(asked, as_points(ours)), (name, pool.topic.id, asked, ours)
             assert asked, name
 
 
 @pytest.mark.parametrize("blend", [None, 0.5 * sigmoid(model()) + score() + 0.01 * field("popularity", default=0.0)])
 @pytest.mark.parametrize("missing", ["last", "drop"])
-def test_recomputed_rescoring_is_the_one_of_the_executor(both: Executor, blend: Any, missing: Any) -> None:
+def test_recomputed_rescoring_is_the_one_of_the_executor(each_engine: Executor, blend: Any, missing: Any) -> None:
     executor = Executor(
-        both.clients.sync(), COLLECTION, encoders=encoders(), model=lambda query, texts: [len(t) / 9 for t in texts]
+        each_engine.clients.sync(), COLLECTION, encoders=encoders(), model=lambda query, texts: [len(t) / 9 for t in texts]
     )
     strategy = Rescore(limit=7, blend=blend, missing_text=missing).over(Fusion.dbsf().over(A, B))  # nothing ties
     book = ScoreBook(executor, Meter(Budget(model_texts=None)))
@@ -150,12 +145,12 @@ def test_what_only_an_engine_can_rank_is_not_recomputed(name: str) -> None:
 
 
 def test_points_that_tie_are_ordered_by_a_number_drawn_from_their_ids_not_by_leg() -> None:
-    pools = pools_of(Executor(fill_toy(QdrantClient(":memory:")), COLLECTION, encoders=encoders()), [A, B], 9)
+    pools = pools_of(Executor(fill_toy(open_client()), COLLECTION, encoders=encoders()), [A, B], 9)
     tied = Fusion.rrf().over(Nearest("dense", limit=1), Nearest("bm25", limit=1))
     pool = pools[0]
     first, second = pool.legs[key_of(A)][0].id, pool.legs[key_of(B)][0].id
     assert first != second
-    found = recomputed(tied, pool, Executor(fill_toy(QdrantClient(":memory:")), COLLECTION).target(), 2)
+    found = recomputed(tied, pool, Executor(fill_toy(open_client()), COLLECTION).target(), 2)
     assert [hit.id for hit in found] == sorted([first, second], key=pool.lots.__getitem__)
 
 
@@ -192,7 +187,7 @@ def test_a_stage_below_a_stage_asks_its_candidates_for_as_many_points_as_it_hand
     nested = Formula(1.0 * score("dbsf")).over(Fusion.dbsf(limit=150).over(leg))
     [(_, depth)] = leaf_depths(nested, 200).values()
     assert depth == 150
-    target = Executor(fill_toy(QdrantClient(":memory:")), COLLECTION).target()
+    target = Executor(fill_toy(open_client()), COLLECTION).target()
     hits = [Hit(row, 1.0 / (row + 1)) for row in range(300)]
     pool = Pool(TOPICS[0], NOW, {key_of(leg): hits}, {hit.id: str(hit.id) for hit in hits})
     shallow = Pool(TOPICS[0], NOW, {key_of(leg): hits[:150]}, pool.documents)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from qdrant_rerank import Executor
 from qdrant_rerank.evaluate import Qrels, unknown_documents
 from qdrant_rerank.ingest.documents import point_id
+from tests.engines import open_client
 from tests.evaluate.worlds import GRADES, executor, qrels
 
 
 def _executor(points: list[models.PointStruct]) -> Executor:
-    client = QdrantClient(":memory:")
+    client = open_client()
     client.create_collection("c", vectors_config=models.VectorParams(size=2, distance=models.Distance.DOT))
     client.upsert("c", points)
     return Executor(client, "c")

@@ -6,20 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from qdrant_rerank import Executor
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
+from tests.engines import EngineClient
 
 DOCUMENTS = 120
 SIZE = 8
 
 
-class Asked(QdrantClient):
-    """A local client that counts searches and round trips."""
+class Asked(EngineClient):
+    """A client that counts searches and round trips."""
 
     def __init__(self) -> None:
-        super().__init__(":memory:")
+        super().__init__()
         self.searches = 0
         self.round_trips = 0
 

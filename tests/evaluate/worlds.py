@@ -11,6 +11,7 @@ from qdrant_rerank import Encoders, Executor, Fusion, Nearest
 from qdrant_rerank.evaluate import Answer, Qrels, Ranked, Run, Topics
 from qdrant_rerank.ingest.documents import point_id
 from qdrant_rerank.models.hashing import HashedNgrams
+from tests.engines import open_client
 
 NOTES = {
     "train": "Bikes travel on the night train in the first carriage",
@@ -52,7 +53,7 @@ class Words:
 def client(name: str = "notes") -> QdrantClient:
     """A local client with the notes; points have the ids that `ingest` gives, and the notes' own under `_id`."""
     dense, words = HashedNgrams(size=64), Words()
-    made = QdrantClient(":memory:")
+    made = open_client()
     made.create_collection(
         name,
         vectors_config={"dense": models.VectorParams(size=64, distance=models.Distance.COSINE)},

@@ -5,34 +5,26 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
+
+from tests.engines import add_indexes, open_client
 
 from .worlds import INDEXES, points
 
-ENGINES = ["local", "edge", "edge with payload indexes"]
-
 
 @contextmanager
-def opened(name: str, folder: Path, lists: bool = True) -> Iterator[Any]:
+def opened(name: str, lists: bool = True) -> Iterator[Any]:
     """A client of the engine, with the points in the collection "nasty"; without lists of several values if so asked."""
-    if name == "local":
-        client: Any = QdrantClient(":memory:")
-    else:
-        from qdrant_rerank.edge import EdgeClient
-
-        client = EdgeClient(str(folder))
+    client = open_client(name)
     client.create_collection(
         "nasty",
         vectors_config={"dense": models.VectorParams(size=4, distance=models.Distance.COSINE)},
         sparse_vectors_config={"sparse": models.SparseVectorParams()},
     )
     client.upsert("nasty", points(lists=lists))
-    if name == "edge with payload indexes":
-        for key, kind in INDEXES.items():
-            client.create_payload_index("nasty", key, kind)
+    add_indexes(client, "nasty", INDEXES, name)
     try:
         yield client
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from qdrant_rerank.capabilities import Capabilities
 from qdrant_rerank.expressions.evaluation import Table, score_points
 from qdrant_rerank.expressions.inspect import walk
 from qdrant_rerank.expressions.nodes import Constant, Maximum, Minimum
+from tests.engines import compared
 
 from . import engines, worlds
 
@@ -57,17 +57,16 @@ class Engine:
         return {int(point.id): point.score for point in found}
 
 
-@pytest.fixture(scope="module", params=engines.ENGINES)
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    folder: Path = tmp_path_factory.mktemp("engine")
-    with engines.opened(request.param, folder) as client:
+@pytest.fixture(scope="module", params=compared())
+def compared_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    with engines.opened(request.param) as client:
         yield Engine(client, request.param)
 
 
-@pytest.fixture(scope="module", params=engines.ENGINES[1:])
-def quick_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+@pytest.fixture(scope="module", params=[name for name in compared() if name != "local"])
+def quick_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """An engine whose points hold no lists, so that formulas never need thorough guards."""
-    with engines.opened(request.param, tmp_path_factory.mktemp("engine"), lists=False) as client:
+    with engines.opened(request.param, lists=False) as client:
         yield Engine(client, request.param, lists=False)
 
 
@@ -80,8 +79,8 @@ def quick_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 )
 @given(expression=worlds.expressions)
 @example(expression=0.5 * field("x", 0.1) + score("sparse", default=0.0) * field("meta.z", -2.0))
-def test_an_expression_means_the_same_in_numpy_and_in_the_engine(engine: Engine, expression: Expression) -> None:
-    agree(engine, expression)
+def test_an_expression_means_the_same_in_numpy_and_in_the_engine(compared_engine: Engine, expression: Expression) -> None:
+    agree(compared_engine, expression)
 
 
 @settings(

@@ -30,6 +30,7 @@ from qdrant_rerank import (
     sigmoid,
 )
 from qdrant_rerank.steps import Flow, Points
+from tests.engines import open_client
 from tests.support import near, ranking
 
 LEGS = Nearest("dense", limit=12), Nearest("sparse", limit=5)
@@ -52,7 +53,7 @@ ADDING: list[Any] = [
 
 @pytest.fixture(scope="module")
 def client() -> QdrantClient:
-    made = QdrantClient(":memory:")
+    made = open_client()
     made.create_collection(
         "docs",
         vectors_config={

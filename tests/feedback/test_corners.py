@@ -32,6 +32,7 @@ from qdrant_rerank.learn.feedback_fit_data import Example, Examples, gathered
 from qdrant_rerank.learn.feedback_fit_judge import judged
 from qdrant_rerank.learn.feedback_fit_scores import ScoreFile
 from qdrant_rerank.learn.feedback_fit_train import formula_scores, trained
+from tests.engines import open_client
 from tests.support import SCHEMA, question, refused
 
 from .support import COEFFICIENTS, PRECISION, SEEDS, Numbers, asked, executor
@@ -43,7 +44,7 @@ TRUSTED = Coefficients(1.0, 0.7, 0.4)
 def spread(distance: models.Distance, mute: Sequence[int] = (), bare: Sequence[int] = ()) -> Executor:
     """An executor over 30 points whose text ends in their id; some are without text, some without the vector."""
     drawn = np.random.default_rng(5)
-    client = QdrantClient(":memory:")
+    client = open_client()
     client.create_collection("c", vectors_config={"dense": models.VectorParams(size=6, distance=distance)})
     points = []
     for number in range(30):

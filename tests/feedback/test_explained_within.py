@@ -24,8 +24,8 @@ from qdrant_rerank import (
     score,
     sigmoid,
 )
-from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.results import notes_of
+from tests.engines import compared, open_client
 from tests.support import COLLECTION, CountingClient, encoders, fill_toy, ids, near, question, refused
 
 from .support import PRECISION, RECALL, Failing, Numbers, executor
@@ -38,9 +38,9 @@ NATIVE = replace(FORMULA, native=True)
 SCOPES = [Scope(limit=5), Scope(limit=4, offset=2, with_payload=["doc"], with_vectors=["bm25"])]
 
 
-@pytest.fixture(scope="module", params=["local", "edge"])
-def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[QdrantClient]:
-    made: Any = QdrantClient(":memory:") if request.param == "local" else EdgeClient(str(tmp_path_factory.mktemp("edge")))
+@pytest.fixture(scope="module", params=compared())
+def client(request: pytest.FixtureRequest) -> Iterator[QdrantClient]:
+    made = open_client(request.param)
     yield fill_toy(made)
     made.close()
 

@@ -11,6 +11,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_rerank import Nearest, PayloadError, PayloadMapping, PlanWarning, RelevanceFeedback, Scope
 from qdrant_rerank.results import notes_of
 from qdrant_rerank.steps import Score, Search
+from tests.engines import open_client
 from tests.support import COLLECTION, fill_toy, ids, question, ranking
 
 from .support import PRECISION, RECALL, SEEDS, Failing, asked, executor, found
@@ -84,7 +85,7 @@ def test_text_under_another_key_is_an_error_that_says_where_to_look(toy: QdrantC
 
 
 def test_duplicates_are_no_pair(toy: QdrantClient) -> None:
-    client = fill_toy(QdrantClient(":memory:"))
+    client = fill_toy(open_client())
     [point] = client.retrieve(COLLECTION, [12], with_vectors=True)
     same: Any = point.vector
     client.upsert(COLLECTION, [models.PointStruct(id=100 + n, vector=same, payload=point.payload) for n in range(3)])
@@ -97,7 +98,7 @@ def test_duplicates_are_no_pair(toy: QdrantClient) -> None:
 @pytest.mark.parametrize("native", [False, True])
 @BOTH
 def test_a_seed_deleted_between_the_rounds_breaks_nothing(strategy: RelevanceFeedback, native: bool) -> None:
-    client = fill_toy(QdrantClient(":memory:"))
+    client = fill_toy(open_client())
     gone: list[Any] = []
 
     class Deleting(Failing):

@@ -30,6 +30,7 @@ from qdrant_rerank.learn.feedback_fit import FeedbackFit, Progress, estimate, fi
 from qdrant_rerank.learn.feedback_fit_data import Examples, gathered
 from qdrant_rerank.learn.feedback_fit_scores import ScoreFile
 from qdrant_rerank.learn.feedback_fit_train import formula_scores
+from tests.engines import open_client
 from tests.support import near, refused
 
 from .worlds import POINTS, QUERIES, SIZE, TEXTS, Knowing, Noise, encode, executor, fill, qrels
@@ -37,7 +38,7 @@ from .worlds import POINTS, QUERIES, SIZE, TEXTS, Knowing, Noise, encode, execut
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[QdrantClient]:
-    made = fill(QdrantClient(":memory:"))
+    made = fill(open_client())
     yield made
     made.close()
 

@@ -14,6 +14,7 @@ from qdrant_client import QdrantClient
 from qdrant_rerank import AsyncExecutor, FitError, StrategyError
 from qdrant_rerank.learn.feedback_fit import Progress, afit_feedback, fit_feedback
 from qdrant_rerank.learn.feedback_fit_scores import ScoreFile
+from tests.engines import open_client
 from tests.support import near, refused
 
 from .worlds import FEW, TEXTS, Knowing, async_executor, executor, fill, qrels
@@ -21,7 +22,7 @@ from .worlds import FEW, TEXTS, Knowing, async_executor, executor, fill, qrels
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[QdrantClient]:
-    made = fill(QdrantClient(":memory:"))
+    made = fill(open_client())
     yield made
     made.close()
 

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from qdrant_rerank import Encoders, Executor, FitError, Nearest, Query, Scope, StrategyError
 from qdrant_rerank.ingest.documents import point_id
 from qdrant_rerank.learn.feedback_fit import afit_feedback, fit_feedback
 from qdrant_rerank.learn.feedback_fit_documents import Documents
+from tests.engines import open_client
 from tests.support import CountingClient, near, refused
 
 from .worlds import BY_NAME, FEW, SIZE, TEXTS, VECTORS, Knowing, async_executor, encode, executor, qrels
@@ -61,7 +62,7 @@ def test_a_document_is_told_by_its_id_in_the_payload_or_as_the_caller_says(clien
 
 
 def test_points_that_ingest_made_are_known_by_their_documents_ids() -> None:
-    made = QdrantClient(":memory:")
+    made = open_client()
     made.create_collection("c", vectors_config={"dense": models.VectorParams(size=SIZE, distance=models.Distance.COSINE)})
     points = [
         models.PointStruct(id=str(point_id(f"d{n}")), vector={"dense": vector.tolist()}, payload={"text": str(n)})

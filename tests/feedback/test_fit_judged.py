@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from qdrant_rerank import (
     Coefficients,
@@ -26,6 +26,7 @@ from qdrant_rerank.learn.feedback_fit_data import gathered
 from qdrant_rerank.learn.feedback_fit_judge import verdict
 from qdrant_rerank.learn.feedback_fit_measure import judgments_of
 from qdrant_rerank.learn.feedback_fit_scores import ScoreFile
+from tests.engines import open_client
 from tests.support import CountingClient, near
 
 from .worlds import BY_NAME, FEW, QUERIES, TEXTS, Knowing, Noise, executor, fill, qrels
@@ -139,7 +140,7 @@ def test_what_is_said_is_no_more_than_what_was_found(
 
 
 def test_points_without_vector_or_text_are_left_out_of_what_is_learned(tmp_path: Path) -> None:
-    made = fill(QdrantClient(":memory:"))
+    made = fill(open_client())
     made.delete_vectors("c", ["dense"], points=list(range(50)))
     made.set_payload("c", {"text": " "}, points=list(range(50, 80)))
     model = Knowing()
@@ -150,7 +151,7 @@ def test_points_without_vector_or_text_are_left_out_of_what_is_learned(tmp_path:
 
 
 def test_duplicated_documents_are_scored_and_judged_like_others() -> None:
-    made = QdrantClient(":memory:")
+    made = open_client()
     fill(made)
     points, _ = made.scroll("c", limit=40, with_vectors=True)
     copies = [

@@ -16,6 +16,7 @@ from qdrant_rerank.evaluate import Topic, Topics, read_topics
 from qdrant_rerank.feedback.known_queries import MOST_HASHES, hashes_of, known_among
 from qdrant_rerank.learn.feedback_fit import FeedbackFit, afit_feedback, estimate, fit_feedback
 from qdrant_rerank.learn.feedback_fit_queries import query_texts
+from tests.engines import open_client
 from tests.support import near, refused
 
 from .worlds import TEXTS, Knowing, async_executor, executor, fill, qrels
@@ -27,7 +28,7 @@ TOPICS = Topics(BY_ID)
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[QdrantClient]:
-    made = fill(QdrantClient(":memory:"))
+    made = fill(open_client())
     yield made
     made.close()
 

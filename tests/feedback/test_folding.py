@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -14,9 +13,9 @@ from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Coefficients, Executor, Nearest, Query, RelevanceFeedback, Scope
-from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.feedback.folding import folded, pairs_of, weights_of
 from qdrant_rerank.steps import Points
+from tests.engines import compared, open_client
 
 POINTS, SIZE = 80, 8
 DISTANCES = {"cosine": models.Distance.COSINE, "dot": models.Distance.DOT}
@@ -35,12 +34,11 @@ def fill(client: QdrantClient) -> QdrantClient:
     return client
 
 
-@pytest.fixture(scope="module", params=["local", "edge"])
+@pytest.fixture(scope="module", params=compared())
 def client(request: pytest.FixtureRequest) -> Iterator[QdrantClient]:
-    with tempfile.TemporaryDirectory() as folder:
-        made: Any = QdrantClient(":memory:") if request.param == "local" else EdgeClient(folder)
-        yield fill(made)
-        made.close()
+    made = fill(open_client(request.param))
+    yield made
+    made.close()
 
 
 def same(first: Points, second: Points, tolerance: float) -> bool:

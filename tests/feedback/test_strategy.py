@@ -32,6 +32,7 @@ from qdrant_rerank import (
 from qdrant_rerank.feedback.folding import folded
 from qdrant_rerank.results import notes_of
 from qdrant_rerank.steps import Score, Search
+from tests.engines import open_client
 from tests.support import (
     COLLECTION,
     QUERY,
@@ -291,7 +292,7 @@ def test_notes_of_one_call_are_not_those_of_the_next(toy: QdrantClient) -> None:
 
 @pytest.mark.parametrize("mode", ["precision", "recall"])
 def test_an_unnamed_vector_is_steered_too(mode: Any) -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     client.create_collection("plain", vectors_config=models.VectorParams(size=4, distance=models.Distance.DOT))
     client.upsert("plain", [models.PointStruct(id=n, vector=dense(str(n)), payload={"text": f"n{n}"}) for n in range(30)])
     runner = Executor(client, "plain", encoders=Encoders.of(dense=dense), model=Numbers())

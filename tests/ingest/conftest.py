@@ -8,6 +8,7 @@ import pytest
 from qdrant_client import QdrantClient
 
 from qdrant_rerank.ingest import ensure_collection
+from tests.engines import open_client
 from tests.ingest.stub import FillableStub
 from tests.ingest.tiny import Letters
 from tests.stub_qdrant import collection
@@ -16,7 +17,7 @@ from tests.stub_qdrant import collection
 @pytest.fixture
 def client() -> Iterator[QdrantClient]:
     """A client in local mode with an empty collection "docs" for `Letters`."""
-    made = QdrantClient(":memory:")
+    made = open_client()
     ensure_collection(made, "docs", {"dense": Letters()})
     yield made
     made.close()
@@ -25,7 +26,7 @@ def client() -> Iterator[QdrantClient]:
 @pytest.fixture
 def empty() -> Iterator[QdrantClient]:
     """A client in local mode without collections."""
-    made = QdrantClient(":memory:")
+    made = open_client()
     yield made
     made.close()
 

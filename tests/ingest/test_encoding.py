@@ -12,6 +12,7 @@ from qdrant_rerank import (
     PlanError,
 )
 from qdrant_rerank.ingest import Document, ensure_collection, ingest
+from tests.engines import open_client
 from tests.ingest.tiny import Letters, Silent, Words, documents, stored
 
 
@@ -68,7 +69,7 @@ def test_a_vector_that_does_not_fit_is_an_error_with_its_document(client: Qdrant
 
 
 def test_numbers_that_are_not_finite_are_found_in_every_kind_of_vector() -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     ensure_collection(client, "docs", {"colbert": Silent([[1.0, 2.0]]), "bm25": Words()})
 
     for name, vector in (
@@ -80,7 +81,7 @@ def test_numbers_that_are_not_finite_are_found_in_every_kind_of_vector() -> None
 
 
 def test_vectors_that_documents_bring_are_not_embedded_again() -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     ensure_collection(client, "docs", {"dense": Letters(), "bm25": Words()})
     dense, sparse = Letters(), Words()
     mine = models.SparseVector(indices=[9], values=[4.0])
@@ -106,7 +107,7 @@ def test_documents_with_all_their_vectors_need_neither_text_nor_encoder(client: 
 
 
 def test_numpy_arrays_are_vectors_too() -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     ensure_collection(client, "docs", {"dense": Silent(np.ones(3)), "colbert": Silent([np.ones(2), np.ones(2)])})
 
     report = ingest(client, "docs", documents(1), {"dense": Silent(np.ones(3)), "colbert": Silent([np.ones(2), np.zeros(2)])})

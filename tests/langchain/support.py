@@ -14,6 +14,7 @@ from qdrant_client import QdrantClient, models
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
 from qdrant_rerank import Formula, Fusion, Mmr, Nearest, Strategy, field, score
+from tests.engines import open_client
 from tests.support import CountingClient, bm25, colbert, dense, near, toy_config, toy_points
 
 DOCS = "docs"
@@ -79,7 +80,7 @@ def _as_langchain(point: models.PointStruct) -> models.PointStruct:
 @functools.cache
 def shared_client() -> QdrantClient:
     """A client with the collection, for tests that don't change it."""
-    client = QdrantClient(":memory:")
+    client = open_client(keep=True)
     fill_docs(client)
     return client
 

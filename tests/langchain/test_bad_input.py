@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from pydantic import ValidationError
-from qdrant_client import AsyncQdrantClient, QdrantClient, models
+from qdrant_client import models
 
 from qdrant_rerank import (
     ClientError,
@@ -23,6 +23,7 @@ from qdrant_rerank import (
     given,
     score,
 )
+from tests.engines import open_async_client, open_client
 from tests.langchain.support import LEGS, QUERY, WordEmbeddings, WordSparse, fill_docs, make, must
 from tests.support import create_toy, dense
 
@@ -70,7 +71,7 @@ def test_a_vector_without_anything_to_embed_it_is_named() -> None:
 
 
 def test_a_collection_with_several_dense_vectors_or_none_needs_a_name() -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     two = {name: models.VectorParams(size=2, distance=models.Distance.DOT) for name in ("title", "body")}
     client.create_collection("two", vectors_config=two)
     client.upsert("two", [models.PointStruct(id=1, vector={"title": [1.0, 0.0]})])
@@ -159,7 +160,7 @@ def test_a_collection_that_is_not_there_is_named_with_those_that_are() -> None:
 
 
 async def test_an_empty_collection_finds_nothing_and_warns() -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     create_toy(client, "empty")
     retriever = make(client=client, collection_name="empty")
     with pytest.warns(PlanWarning, match=r"the collection 'empty' is empty: there is nothing to find"):
@@ -169,7 +170,7 @@ async def test_an_empty_collection_finds_nothing_and_warns() -> None:
 
 
 def test_a_collection_that_is_filled_later_is_searched() -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     create_toy(client, "later")
     retriever = make(client=client, collection_name="later")
     with pytest.warns(PlanWarning):
@@ -180,7 +181,7 @@ def test_a_collection_that_is_filled_later_is_searched() -> None:
 
 
 async def test_only_an_async_client_in_a_sync_call_is_refused_with_what_to_do() -> None:
-    retriever = make(client=None, async_client=AsyncQdrantClient(":memory:"))
+    retriever = make(client=None, async_client=open_async_client())
     with pytest.raises(ClientError, match=r"only an async client: await the async method .ainvoke, .* or pass client="):
         retriever.invoke(QUERY)
 

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from langchain_core.documents import Document
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
 from langchain_qdrant_rerank.documents import to_documents
 from qdrant_rerank import PayloadError, PayloadMapping, PlanWarning
 from qdrant_rerank.payload import PRESETS
+from tests.engines import open_client
 from tests.langchain.support import QUERY, ids, make
 
 UUID = "7d444840-9dc0-11d1-b245-5ffdce74fad2"
@@ -32,7 +33,7 @@ def documents(*points: models.ScoredPoint, **options: Any) -> list[Document]:
 
 def retriever_over(*payloads: dict[str, Any] | None, **settings: Any) -> QdrantRerankRetriever:
     """A retriever over points with these payloads, ids from 1, nearest first."""
-    client = QdrantClient(":memory:")
+    client = open_client()
     client.create_collection("docs", vectors_config=models.VectorParams(size=2, distance=models.Distance.DOT))
     points = [models.PointStruct(id=n, vector=[1.0 / n, 0.0], payload=payload) for n, payload in enumerate(payloads, 1)]
     client.upsert("docs", points)
@@ -169,7 +170,7 @@ def test_payload_says_where_text_and_metadata_are(payload: Any, mapping: Any, te
 
 
 def test_ids_of_both_kinds_in_one_collection_are_found() -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     client.create_collection("docs", vectors_config=models.VectorParams(size=2, distance=models.Distance.DOT))
     names: list[int | str] = [1, str(uuid.UUID(UUID))]
     client.upsert("docs", [models.PointStruct(id=id, vector=[1.0, 0.0], payload={"page_content": "t"}) for id in names])

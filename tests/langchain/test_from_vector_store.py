@@ -17,6 +17,7 @@ from qdrant_client import QdrantClient, models
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
 from qdrant_rerank import Formula, Fusion, Nearest, PayloadMapping, field, score
+from tests.engines import options
 from tests.langchain.support import QUERY, WordEmbeddings, WordSparse, assert_same, ids
 from tests.support import toy_points
 
@@ -38,8 +39,7 @@ def store_of(mode: RetrievalMode, **arguments: Any) -> QdrantVectorStore:
         metadatas=METADATA,
         ids=IDS,
         collection_name="written",
-        location=":memory:",
-        **arguments,
+        **(options() | arguments),
     )
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from langchain_core.documents import Document
 from pydantic import ValidationError
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
 from qdrant_rerank import ClientError, Fusion, Nearest, PlanWarning, Query, Rescore, model, score
+from tests.engines import open_client
 from tests.langchain.models import AsyncChat, Chat, Down, Lengths, LongestFirst, Tracer
 from tests.langchain.support import DOCS, QUERY, assert_same, ids, make, must, settings
 from tests.waiting import Patient
@@ -150,7 +151,7 @@ def test_a_query_object_of_a_batch_is_traced_too() -> None:
 
 
 def test_stable_ties_are_in_the_order_of_ids() -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     client.create_collection(DOCS, vectors_config={"dense": models.VectorParams(size=4, distance=models.Distance.COSINE)})
     points = [
         models.PointStruct(id=id, vector={"dense": [1.0, 0, 0, 0]}, payload={"page_content": "x"}) for id in range(9, 0, -1)

@@ -16,6 +16,7 @@ from qdrant_client import AsyncQdrantClient, models
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
 from qdrant_rerank import Nearest
+from tests.engines import open_async_client
 from tests.langchain.support import DOCS, QUERY, STRATEGIES, WordEmbeddings, assert_same, counting_client, ids, make, must
 
 
@@ -179,7 +180,7 @@ def test_one_retriever_serves_several_event_loops() -> None:
 
 
 async def test_an_async_client_alone_is_enough_for_async_calls() -> None:
-    client = AsyncQdrantClient(":memory:")
+    client = open_async_client()
     await client.create_collection(DOCS, **_one_vector())
     await client.upsert(DOCS, [_one_point()])
     retriever = QdrantRerankRetriever(async_client=client, collection_name=DOCS, embeddings=WordEmbeddings())
@@ -188,7 +189,7 @@ async def test_an_async_client_alone_is_enough_for_async_calls() -> None:
 
 
 def _async_client() -> AsyncQdrantClient:
-    return AsyncQdrantClient(":memory:")
+    return open_async_client()
 
 
 def test_what_is_kept_between_calls_is_not_pickled() -> None:

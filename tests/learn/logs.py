@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from qdrant_rerank import Executor, Nearest, affinity, field, score
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
 from qdrant_rerank.learn.feature_log import FeatureLog
 from qdrant_rerank.learn.features import Feature, FeatureLike
+from tests.engines import open_client
 
 NAMES = ("dense", "year", "popularity")
 PLANTED = {"dense": 4.0, "year": 0.03, "popularity": 0.8}
@@ -127,6 +128,6 @@ def judgments(topics: Topics, executor: Executor) -> Qrels:
 @cache
 def local() -> tuple[Executor, Topics, Qrels]:
     """The small collection in local mode, with topics and judgments; tests only read it."""
-    executor = world(QdrantClient(":memory:"))
+    executor = world(open_client())
     topics = asked()
     return executor, topics, judgments(topics, executor)

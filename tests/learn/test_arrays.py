@@ -9,6 +9,7 @@ import pytest
 
 from qdrant_rerank import field
 from qdrant_rerank.learn import Category, Feature, FeatureLike, from_model
+from tests.engines import compared
 
 from . import worlds
 from .threads import one_thread
@@ -31,9 +32,9 @@ def payloads() -> list[dict[str, object]]:
     return found
 
 
-@pytest.fixture(scope="module", params=worlds.ENGINES)
-def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[worlds.World]:
-    with worlds.opened(request.param, tmp_path_factory.mktemp("engine"), payloads()) as found:
+@pytest.fixture(scope="module", params=compared())
+def world(request: pytest.FixtureRequest) -> Iterator[worlds.World]:
+    with worlds.opened(request.param, payloads()) as found:
         yield found
 
 

@@ -13,6 +13,7 @@ from qdrant_client import models
 from qdrant_rerank import StrategyError, field, score, when
 from qdrant_rerank.expressions.evaluation import Table, score_points
 from qdrant_rerank.learn import Category, Feature, FeatureLike, from_model
+from tests.engines import compared
 
 from . import worlds
 
@@ -46,9 +47,9 @@ MAKERS: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module", params=worlds.ENGINES)
-def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[worlds.World]:
-    with worlds.opened(request.param, tmp_path_factory.mktemp("engine"), worlds.payloads()) as found:
+@pytest.fixture(scope="module", params=compared())
+def world(request: pytest.FixtureRequest) -> Iterator[worlds.World]:
+    with worlds.opened(request.param, worlds.payloads()) as found:
         yield found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 from sklearn import ensemble, tree
 
 from qdrant_rerank import (
@@ -51,6 +51,7 @@ from qdrant_rerank.ingest.requirements import requirements
 from qdrant_rerank.learn import from_model, ranker_from_expression
 from qdrant_rerank.query import Inputs
 from qdrant_rerank.trained import Reference, Trained, TrainedFeature
+from tests.engines import current, open_client
 from tests.learn import worlds as models_world
 from tests.learn.logs import LEGS, POINTS, asked, local, world
 from tests.support import CountingClient, encoders, fill_toy, question, refused
@@ -149,7 +150,7 @@ def test_models_over_the_budget_predict_what_they_predict() -> None:
     ):
         from_model(forest, models_world.FILLED)
     strategy = Formula(from_model(forest, models_world.FILLED, on_client=True)).over(Nearest("dense", limit=60)).on_client()
-    with models_world.opened("local", None, models_world.payloads()) as found:  # type: ignore[arg-type]
+    with models_world.opened(current().name, models_world.payloads()) as found:
         points = found.executor.retrieve(strategy, models_world.QUERY, Scope(limit=60))
         chosen = [found.payloads[int(point.id)] for point in points]
         expected = forest.predict(models_world.rows(chosen, [found.scores[int(point.id)] for point in points], price=1.25))
@@ -166,7 +167,7 @@ def test_trees_deeper_than_servers_take_are_computed_here() -> None:
     expression = from_model(deep, [field("a", default=0.0)], on_client=True)
     strategy = Formula(expression).over(Nearest("dense")).on_client()
     assert from_json(to_json(strategy)) == strategy
-    client = QdrantClient(":memory:")
+    client = open_client()
     client.create_collection("deep", vectors_config={"dense": models.VectorParams(size=2, distance=models.Distance.DOT)})
     points = [models.PointStruct(id=n, vector={"dense": [1.0, 0.0]}, payload={"a": float(n)}) for n in range(40)]
     client.upsert("deep", points)
@@ -299,7 +300,7 @@ def test_an_imported_model_is_one_file_for_both_ways(tmp_path: Any) -> None:
 
 
 def test_distances_and_late_interaction_are_read_alike() -> None:
-    client = fill_toy(QdrantClient(":memory:"))
+    client = fill_toy(open_client())
     executor = Executor(client, "toy", encoders=encoders())
     sims = max_sim("colbert") + 0.1 * score("dense") + 0.01 * query_tokens("colbert")
     formula = Formula(sims).over(Nearest("colbert", limit=24), Nearest("dense", limit=24))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from qdrant_rerank import Executor, PlanError, StrategyError
 from qdrant_rerank.evaluate import Topics
@@ -18,6 +18,7 @@ from qdrant_rerank.learn.log_features import log_features
 from qdrant_rerank.learn.logistic import fit_logistic
 from qdrant_rerank.learn.ranker import LearnedRanker
 from qdrant_rerank.trained import MOVED, by_chance, shift
+from tests.engines import open_client
 from tests.learn.logs import FEATURES, LEGS, POINTS, asked, local, world
 from tests.support import refused
 
@@ -31,7 +32,7 @@ def ranker() -> LearnedRanker:
 @pytest.fixture
 def other() -> Executor:
     """A copy of the collection that a test may change."""
-    return world(QdrantClient(":memory:"))
+    return world(open_client())
 
 
 def of(report: Drift, name: str) -> FeatureDrift:
@@ -131,7 +132,7 @@ def test_what_cannot_be_compared_is_refused(ranker: LearnedRanker) -> None:
         drift(executor, replace(ranker, reference={}))
     with pytest.raises(StrategyError, match="sample and batch_size must be at least 1, got 0"):
         drift(executor, ranker, sample=0)
-    empty = QdrantClient(":memory:")
+    empty = open_client()
     empty.create_collection("films", vectors_config={"dense": models.VectorParams(size=8, distance=models.Distance.COSINE)})
     with pytest.raises(PlanError, match="nothing was found in 'films'"):
         drift(Executor(empty, "films"), ranker)

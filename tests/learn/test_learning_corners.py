@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow
 import pytest
 from pyarrow import parquet
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from qdrant_rerank import Executor, FormatError, MissingExtra, Nearest, Scope, StrategyError, field, raw, score
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
@@ -31,6 +31,7 @@ from qdrant_rerank.learn.log_files import read_log, write_log
 from qdrant_rerank.learn.log_sampling import Negatives
 from qdrant_rerank.learn.ranker import LearnedRanker, Training
 from qdrant_rerank.learn.solving import Array, Problem, folds_of, losses, one_thread, solve
+from tests.engines import open_client
 from tests.learn.logs import planted
 
 
@@ -193,7 +194,7 @@ def test_of_a_topic_with_many_pairs_2000_different_ones_are_drawn() -> None:
 
 def stored() -> Executor:
     """Two documents whose points' ids are made of their names; one is nearer to every query."""
-    client = QdrantClient(":memory:")
+    client = open_client()
     client.create_collection("named", vectors_config={"dense": models.VectorParams(size=1, distance=models.Distance.DOT)})
     scores = {"near": 0.75, "far": 0.25}
     points = [models.PointStruct(id=point_id(n), vector={"dense": [s]}, payload={"_id": n}) for n, s in scores.items()]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from qdrant_rerank import (
     FitError,
@@ -32,6 +32,7 @@ from qdrant_rerank.learn.features import Category, Feature, FeatureLike
 from qdrant_rerank.learn.log_features import log_features
 from qdrant_rerank.learn.log_sampling import Negatives
 from qdrant_rerank.learn.logistic import fit_logistic
+from tests.engines import open_client
 from tests.learn.logs import FEATURES, LEGS, asked, judgments, local, world
 from tests.support import refused
 
@@ -298,7 +299,7 @@ def test_keys_that_some_candidates_have_and_categories_are_not_warned_of() -> No
 
 
 def test_a_run_that_goes_on_warns_only_of_what_stored_points_lack_as_well(tmp_path: Path) -> None:
-    executor = world(QdrantClient(":memory:"))
+    executor = world(open_client())
     topics = asked()
     qrels = judgments(topics, executor)
     absent: dict[str, FeatureLike] = {"dense": score("dense"), "p": field("popularty", default=3.0)}

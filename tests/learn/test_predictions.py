@@ -11,6 +11,7 @@ import pytest
 from qdrant_rerank import Nearest, from_json, parse_expression, to_json
 from qdrant_rerank.expressions.evaluation import Table, score_points
 from qdrant_rerank.learn import formula_from_model, from_model
+from tests.engines import compared
 
 from . import worlds
 
@@ -31,10 +32,10 @@ def around(name: str) -> list[float]:
     return [*found, *near, *rounded]
 
 
-@pytest.fixture(scope="module", params=worlds.ENGINES)
-def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[worlds.World]:
+@pytest.fixture(scope="module", params=compared())
+def world(request: pytest.FixtureRequest) -> Iterator[worlds.World]:
     hit = [bound for name in TREES for bound in around(name)[::7]]
-    with worlds.opened(request.param, tmp_path_factory.mktemp("engine"), worlds.payloads(hit)) as found:
+    with worlds.opened(request.param, worlds.payloads(hit)) as found:
         yield found
 
 

@@ -7,18 +7,17 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from qdrant_rerank import Executor, Expression, Formula, Nearest, Query, Scope, field, given, score
 from qdrant_rerank.expressions.evaluation import Table, score_points
 from qdrant_rerank.learn import Feature, FeatureLike
+from tests.engines import add_indexes, open_client
 
-ENGINES = ["local", "edge", "edge with payload indexes"]
 SHOPS = ["antwerp", "bruges", "ghent", "liège", "namur"]
 POINTS = 72
 BUDGET = 12.5
@@ -162,22 +161,15 @@ class World:
 
 
 @contextmanager
-def opened(name: str, folder: Path, found: list[dict[str, Any]]) -> Iterator[World]:
+def opened(name: str, found: list[dict[str, Any]]) -> Iterator[World]:
     """An engine with these payloads."""
-    if name == "local":
-        client: Any = QdrantClient(":memory:")
-    else:
-        from qdrant_rerank.edge import EdgeClient
-
-        client = EdgeClient(str(folder))
+    client = open_client(name)
     client.create_collection("points", vectors_config={"dense": models.VectorParams(size=3, distance=models.Distance.DOT)})
     generator = np.random.default_rng(3)
     vectors = generator.uniform(-0.7, 0.7, (POINTS, 3)).tolist()
     points = [models.PointStruct(id=i, vector={"dense": vectors[i]}, payload=found[i]) for i in range(POINTS)]
     client.upsert("points", points)
-    if name == "edge with payload indexes":
-        for key, kind in _INDEXES.items():
-            client.create_payload_index("points", key, kind)
+    add_indexes(client, "points", _INDEXES, name)
     try:
         yield World(client)
     finally:

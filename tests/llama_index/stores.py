@@ -10,8 +10,9 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.schema import BaseNode, IndexNode, NodeRelationship, NodeWithScore, RelatedNodeInfo, TextNode
 from llama_index.vector_stores.qdrant import QdrantVectorStore
 from pydantic import PrivateAttr
-from qdrant_client import AsyncQdrantClient, QdrantClient
+from qdrant_client import QdrantClient
 
+from tests.engines import open_async_client, open_client
 from tests.support import CountingClient, Near, bm25, dense
 
 COLLECTION = "nodes"
@@ -89,14 +90,14 @@ def hybrid_arguments(hybrid: bool) -> dict[str, Any]:
 
 def store(client: QdrantClient | None = None, hybrid: bool = False, **arguments: Any) -> QdrantVectorStore:
     """A store over a local collection that LlamaIndex has filled."""
-    made = QdrantVectorStore(COLLECTION, client=client or QdrantClient(":memory:"), **hybrid_arguments(hybrid), **arguments)
+    made = QdrantVectorStore(COLLECTION, client=client or open_client(), **hybrid_arguments(hybrid), **arguments)
     made.add(nodes())
     return made
 
 
 async def async_store(hybrid: bool = False) -> QdrantVectorStore:
     """A store that has only an async client, as it is in a process that didn't fill the collection."""
-    client = AsyncQdrantClient(":memory:")
+    client = open_async_client()
     await QdrantVectorStore(COLLECTION, aclient=client, **hybrid_arguments(hybrid)).async_add(nodes())
     return QdrantVectorStore(COLLECTION, aclient=client, **hybrid_arguments(hybrid))
 

@@ -26,6 +26,7 @@ from qdrant_rerank import (
     score,
 )
 from qdrant_rerank.errors import PlanWarning
+from tests.engines import open_async_client, open_client
 from tests.llama_index.stores import TinyEmbedding, nodes, store
 from tests.support import COLLECTION, QUERY, bm25, create_toy, dense, fill_toy
 
@@ -168,19 +169,19 @@ def test_a_collection_that_isnt_there_is_named_with_those_that_are(toy: QdrantCl
 
 
 async def test_an_empty_collection_finds_nothing_and_warns() -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     create_toy(client)
     own = retriever(client)
     with pytest.warns(PlanWarning, match="the collection 'toy' is empty: there is nothing to find"):
         assert own.retrieve(QUERY) == []
     with pytest.warns(PlanWarning, match="the collection 'toy' is empty"):
         assert await own.aretrieve(QUERY) == []
-    fill_toy_again = fill_toy(QdrantClient(":memory:"), "other")
+    fill_toy_again = fill_toy(open_client(), "other")
     assert len(retriever(fill_toy_again, collection_name="other").retrieve(QUERY)) == 2
 
 
 async def test_a_sync_call_with_only_an_async_client_says_what_to_do() -> None:
-    own = retriever(None, async_client=AsyncQdrantClient(":memory:"))
+    own = retriever(None, async_client=open_async_client())
     with pytest.raises(ClientError, match=r"a sync call, but there is only an async client: await the async method"):
         own.retrieve(QUERY)
 

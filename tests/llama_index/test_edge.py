@@ -13,6 +13,7 @@ from llama_index_qdrant_rerank import QdrantRerankRetriever
 from qdrant_rerank import ClientError, Formula, Nearest, PlanError, field, score
 from qdrant_rerank.edge import EdgeClient
 from tests.edge.support import patient_engine
+from tests.engines import open_client
 from tests.llama_index.stores import TinyEmbedding, ranking
 from tests.llama_index.test_retriever import retriever
 from tests.support import COLLECTION, QUERY, fill_toy
@@ -69,7 +70,7 @@ def test_wrong_arguments_are_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="top_k"):
         made(folder, top_k=3)
     with pytest.raises(TypeError, match="multiple values for keyword argument 'client'"):
-        made(folder, client=QdrantClient(":memory:"))
+        made(folder, client=open_client())
     (tmp_path / "file").touch()
     with pytest.raises(ClientError, match="is a file; an EdgeClient takes a folder"):
         made(tmp_path / "file")

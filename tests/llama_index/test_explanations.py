@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from llama_index.core.schema import MetadataMode, NodeWithScore
 from llama_index.core.vector_stores.utils import node_to_metadata_dict
-from qdrant_client import QdrantClient
 
 from llama_index_qdrant_rerank import FeatureQueryBundle, QdrantRerankRetriever
 from llama_index_qdrant_rerank.nodes import NodeReader
 from qdrant_rerank import Formula, Fusion, Mmr, Nearest, QueryError, Strategy, StrategyError, field, given, score
 from qdrant_rerank.errors import PlanWarning
 from qdrant_rerank.results import RankedPoint
+from tests.engines import open_client
 from tests.llama_index.stores import TinyEmbedding, node, ranking, store
 from tests.llama_index.test_retriever import retriever
 from tests.support import QUERY, CountingClient, fill_toy
@@ -68,7 +68,7 @@ async def test_each_way_to_retrieve_explains_the_same_nodes_in_one_round_trip(co
 
 
 def test_models_are_not_shown_explanations_and_no_node_of_another_is_changed() -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     by_number = Formula(score() + 0.1 * field("popularity", default=0)).over(Nearest(limit=10))
     made = QdrantRerankRetriever.from_vector_store(store(client), embed_model=TinyEmbedding(), strategy=by_number)
     plain, found = made.retrieve(QUERY), made.with_options(explanations=True).retrieve(QUERY)

@@ -14,6 +14,7 @@ from qdrant_client import QdrantClient, models
 
 from llama_index_qdrant_rerank import to_qdrant_filter
 from qdrant_rerank import QueryError
+from tests.engines import open_client
 
 try:
     from llama_index.core.vector_stores.utils import build_metadata_filter_fn
@@ -49,7 +50,7 @@ WORLDS = worlds()
 @pytest.fixture(scope="module", params=["local", "edge"])
 def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[QdrantClient]:
     """Local mode, and Qdrant's own engine."""
-    made: Any = QdrantClient(":memory:")
+    made: Any = open_client()
     if request.param == "edge":
         pytest.importorskip("qdrant_edge")
         from qdrant_rerank.edge import EdgeClient
@@ -206,7 +207,7 @@ def test_keys_get_the_prefix_and_are_quoted_where_they_are_no_path() -> None:
 
 
 def test_a_key_with_a_space_is_found() -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     client.create_collection("worlds", vectors_config={})
     client.upsert("worlds", [models.PointStruct(id=1, vector={}, payload={"Doc Title": "x"})])
     assert found(client, one("Doc Title", Op.EQ, "x")) == {1}

@@ -20,10 +20,10 @@ from llama_index.core.tools import QueryEngineTool, RetrieverTool
 from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.span_handlers import SimpleSpanHandler
 from pydantic import Field
-from qdrant_client import QdrantClient
 
 from llama_index_qdrant_rerank import FeatureQueryBundle, QdrantRerankPostprocessor, QdrantRerankRetriever, QdrantRerankTool
 from qdrant_rerank import Formula, Nearest, field, given, score
+from tests.engines import EngineClient
 from tests.llama_index.stores import QUERY, TinyEmbedding, node_id, numbers, ranking, store
 from tests.waiting import let_turn
 
@@ -204,7 +204,7 @@ class TestTraces:
 async def test_async_calls_leave_the_event_loop_free() -> None:
     loop, searches = asyncio.get_running_loop(), list[str]()
 
-    class PatientClient(QdrantClient):
+    class PatientClient(EngineClient):
         """Searches only while the event loop goes on."""
 
         def query_points(self, *args: Any, **kwargs: Any) -> Any:
@@ -217,7 +217,7 @@ async def test_async_calls_leave_the_event_loop_free() -> None:
             searches.append("batch")
             return super().query_batch_points(*args, **kwargs)
 
-    own = QdrantRerankRetriever.from_vector_store(store(PatientClient(":memory:")), TinyEmbedding())
+    own = QdrantRerankRetriever.from_vector_store(store(PatientClient()), TinyEmbedding())
     await own.aretrieve(QUERY)
     await own.aretrieve_batch([QUERY, "lazy dog"])
     assert searches == ["single", "batch"]

@@ -9,10 +9,11 @@ from llama_index.core import Settings, StorageContext, VectorStoreIndex
 from llama_index.core.schema import TextNode
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
 from llama_index.vector_stores.qdrant import QdrantVectorStore
-from qdrant_client import AsyncQdrantClient, QdrantClient, models
+from qdrant_client import models
 
 from llama_index_qdrant_rerank import QdrantRerankRetriever
 from qdrant_rerank import ClientError, Formula, Fusion, Nearest, StrategyError, field, score
+from tests.engines import open_async_client, open_client
 from tests.llama_index.stores import (
     COLLECTION,
     QUERY,
@@ -85,7 +86,7 @@ async def test_a_store_with_only_an_async_client_is_searched_before_its_own_firs
 
 
 def test_names_are_read_late_so_the_collection_may_be_made_after_the_retriever() -> None:
-    its = QdrantVectorStore(COLLECTION, client=QdrantClient(":memory:"))
+    its = QdrantVectorStore(COLLECTION, client=open_client())
     retriever = QdrantRerankRetriever.from_vector_store(its, TinyEmbedding())
     assert its.dense_vector_name == "text-dense"
     its.add(nodes())
@@ -94,7 +95,7 @@ def test_names_are_read_late_so_the_collection_may_be_made_after_the_retriever()
 
 
 def test_a_collection_with_the_old_name_of_the_sparse_vector_is_found() -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     client.create_collection(
         COLLECTION,
         vectors_config={"text-dense": models.VectorParams(size=4, distance=models.Distance.COSINE)},
@@ -132,7 +133,7 @@ def test_the_payload_of_a_llama_index_store_is_read_by_formulas_at_the_root() ->
 
 @pytest.mark.parametrize("hybrid", [False, True])
 async def test_an_index_is_searched_with_its_own_embedding_model(hybrid: bool) -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     its = QdrantVectorStore(COLLECTION, client=client, **hybrid_arguments(hybrid))
     # without the index node, since beside one LlamaIndex's own retriever finds nothing else
     storage = StorageContext.from_defaults(vector_store=its)
@@ -183,7 +184,7 @@ class DuckStore:
 async def test_a_store_is_known_by_its_attributes() -> None:
     retriever = QdrantRerankRetriever.from_vector_store(DuckStore(store().client), TinyEmbedding(), similarity_top_k=3)
     assert len(retriever.retrieve(QUERY)) == 3
-    aclient = AsyncQdrantClient(":memory:")
+    aclient = open_async_client()
     await QdrantVectorStore(COLLECTION, aclient=aclient).async_add(nodes())
     found = await QdrantRerankRetriever.from_vector_store(DuckStore(aclient=aclient), TinyEmbedding()).aretrieve(QUERY)
     assert len(found) == 2

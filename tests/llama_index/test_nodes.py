@@ -9,11 +9,12 @@ import pytest
 from llama_index.core.schema import ImageNode, IndexNode, MetadataMode, Node, NodeWithScore, TextNode
 from llama_index.core.vector_stores.utils import node_to_metadata_dict
 from llama_index.vector_stores.qdrant import QdrantVectorStore
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from llama_index_qdrant_rerank.nodes import NodeReader
 from qdrant_rerank import PayloadError, PayloadMapping, StrategyError
 from qdrant_rerank.errors import PlanWarning
+from tests.engines import open_client
 from tests.llama_index.stores import node
 
 
@@ -30,7 +31,7 @@ def read(found: list[models.ScoredPoint], text_key: str = "text", **reader: Any)
 
 def own(found: list[models.ScoredPoint], text_key: str = "text") -> list[dict[str, Any]]:
     """What LlamaIndex's store makes of the points."""
-    store = QdrantVectorStore("docs", client=QdrantClient(":memory:"), text_key=text_key)
+    store = QdrantVectorStore("docs", client=open_client(), text_key=text_key)
     return [each.to_dict() for each in store.parse_to_query_result(found).nodes or []]
 
 

@@ -25,6 +25,7 @@ from qdrant_rerank import (
     raw,
     score,
 )
+from tests.engines import open_client
 from tests.llama_index.stores import QUERY as STORE_QUERY
 from tests.llama_index.stores import TinyEmbedding, async_store, node_id, numbers, ranking, round_trips, store
 from tests.support import COLLECTION, QUERY, CountingClient, bm25, colbert, dense, fill_toy
@@ -207,7 +208,7 @@ class TestMissingNodes:
         assert counting.calls == []
 
     def test_points_without_the_vector_are_missing(self) -> None:
-        client = fill_toy(QdrantClient(":memory:"))
+        client = fill_toy(open_client())
         client.upsert(COLLECTION, [models.PointStruct(id=50, vector={"dense": dense("x")}, payload={})])
         found = postprocessor(client, Nearest("colbert")).postprocess_nodes(nodes(50, 3), query_str=QUERY)
         assert [each.score is None for each in found] == [False, True]
@@ -263,7 +264,7 @@ class TestNodes:
         assert (order(Mmr("dense")), order(Nearest("dense"))) == (["5", "1", "3"], ["1", "3", "5"])
 
     async def test_more_nodes_than_a_candidate_stage_fetches_by_default_are_all_ranked(self) -> None:
-        client = QdrantClient(":memory:")
+        client = open_client()
         client.create_collection(
             COLLECTION, vectors_config={"dense": models.VectorParams(size=4, distance=models.Distance.COSINE)}
         )

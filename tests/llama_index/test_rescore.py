@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, TextNode
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from llama_index_qdrant_rerank import QdrantRerankRetriever
 from qdrant_rerank import ClientError, Nearest, PayloadError, PayloadMapping, PlanWarning, Rescore, StrategyError, model, score
+from tests.engines import open_client
 from tests.llama_index.stores import COLLECTION, QUERY, TinyEmbedding, numbers, ranking, store
 from tests.waiting import Patient
 
@@ -112,7 +113,7 @@ def test_a_function_and_a_postprocessor_are_models() -> None:
     ids=["langchain", "mapping", "function"],
 )
 def test_the_text_is_that_of_the_node_that_the_point_becomes(payload: Any, text: str) -> None:
-    client, reader = QdrantClient(":memory:"), Lengths()
+    client, reader = open_client(), Lengths()
     client.create_collection(COLLECTION, vectors_config=models.VectorParams(size=4, distance=models.Distance.COSINE))
     written = {"page_content": "hello", "metadata": {"rating": 2}}
     client.upsert(COLLECTION, [models.PointStruct(id=1, vector=[1.0, 0, 0, 0], payload=written)])
@@ -172,7 +173,7 @@ async def test_a_slow_sync_model_does_not_block_the_event_loop() -> None:
 
 
 def test_stable_ties_are_in_the_order_of_ids() -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     client.create_collection(COLLECTION, vectors_config=models.VectorParams(size=4, distance=models.Distance.COSINE))
     points = [models.PointStruct(id=id, vector=[1.0, 0, 0, 0], payload={"text": "x"}) for id in range(9, 0, -1)]
     client.upsert(COLLECTION, points)

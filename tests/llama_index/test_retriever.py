@@ -13,6 +13,7 @@ from qdrant_client import QdrantClient, models
 
 from llama_index_qdrant_rerank import FeatureQueryBundle, QdrantRerankRetriever
 from qdrant_rerank import Formula, Fusion, Mmr, Nearest, Strategy, datetime_field, field, given, now, score
+from tests.engines import open_client
 from tests.llama_index.stores import NOON, TinyEmbedding, ranking, round_trips, sparse
 from tests.support import COLLECTION, QUERY, CountingClient, bm25, colbert, dense, fill_toy
 
@@ -156,7 +157,7 @@ class TestOptions:
         assert retriever(toy, node_ids=[]).retrieve(QUERY) == []
 
     def test_keys_of_metadata_filters_are_below_metadata_in_langchains_payload(self) -> None:
-        client = QdrantClient(":memory:")
+        client = open_client()
         client.create_collection("lc", vectors_config=models.VectorParams(size=4, distance=models.Distance.DOT))
         points = [
             models.PointStruct(

@@ -7,13 +7,14 @@ import threading
 from collections import Counter
 
 import pytest
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from qdrant_rerank import MissingExtra, StrategyError
 from qdrant_rerank.ingest import Document, ensure_collection, ingest
 from qdrant_rerank.models import bm25
 from qdrant_rerank.models.bm25 import Bm25
 from qdrant_rerank.models.encoders import Encoder
+from tests.engines import open_client
 
 DOCUMENTS = {1: "Ferry tickets, ferry times", 2: "A train to the mountain hut, and back by train", 3: "mountain weather"}
 STEMS = {
@@ -40,7 +41,7 @@ def by_hand(query: list[str], k: float, b: float, average: float) -> dict[int, f
 @pytest.mark.parametrize(("k", "b", "average"), [(1.2, 0.75, 256.0), (2.0, 0.3, 4.0), (0.5, 1.0, 3.5)])
 def test_scores_in_qdrant_are_bm25_computed_by_hand(k: float, b: float, average: float) -> None:
     encoder = Bm25(k=k, b=b, avg_len=average)
-    client = QdrantClient(":memory:")
+    client = open_client()
     ensure_collection(client, "docs", {"bm25": encoder})
     ingest(client, "docs", [Document(id, text) for id, text in DOCUMENTS.items()], {"bm25": encoder})
 
@@ -70,7 +71,7 @@ def test_vectors_are_qdrants_own_with_plain_numbers() -> None:
 
 
 def test_a_text_of_stop_words_has_an_empty_vector_and_can_be_stored() -> None:
-    client = QdrantClient(":memory:")
+    client = open_client()
     ensure_collection(client, "docs", {"bm25": Bm25()})
 
     report = ingest(client, "docs", [Document(1, "the and of"), Document(2, "ferry")], {"bm25": Bm25()})
