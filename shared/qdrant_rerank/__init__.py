@@ -71,6 +71,7 @@ from .plan import Plan, plan
 from .query import Query, Scope, Target
 from .rescore import Rescore
 from .results import RankedPoint
+from .retries import Retries
 from .schema import Schema, VectorInfo, aread_schema, read_schema
 from .serialise import from_json, load, save, to_json
 from .stages import Formula, Fusion, Mmr, Nearest, late_interaction
@@ -114,6 +115,7 @@ __all__ = [
     "RankedPoint",
     "RelevanceFeedback",
     "Rescore",
+    "Retries",
     "Schema",
     "Scope",
     "ScoringError",

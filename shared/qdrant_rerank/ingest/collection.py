@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from qdrant_client import QdrantClient, models
 
 from ..capabilities import Capabilities
 from ..clients import engine_of
+from ..engine_errors import read_failure
 from ..errors import PlanError, StrategyError, did_you_mean
 from ..models.encoders import Encoder, EncoderLike, as_encoder
 from ..query import Target
+from ..retries import INGEST
 from ..schema import Schema, VectorInfo, read_schema
 from ..strategies import Strategy
 from .encoding import check_multivectors, made_by, says
@@ -95,7 +98,8 @@ def ensure_indexes(client: QdrantClient, collection: str, strategy: Strategy) ->
     for key, kind in needed.items():
         there = schema.indexes.get(key)
         if there is None:
-            client.create_payload_index(collection, field_name=key, field_schema=kind, wait=True)
+            make = partial(client.create_payload_index, collection, field_name=key, field_schema=kind, wait=True)
+            INGEST.run(make)
             done.append(f"made the {kind.value} index on {key!r}")
         elif there != kind:
             done.append(
@@ -139,9 +143,20 @@ def _create(client: QdrantClient, schema: Schema, on_disk: bool | None, shard_nu
     dense = {name: _dense_params(info, on_disk) for name, info in schema.vectors.items() if info.kind != "sparse"}
     sparse = {name: _sparse_params(info, on_disk) for name, info in schema.vectors.items() if info.kind == "sparse"}
     vectors: Any = dense[""] if list(dense) == [""] else dense  # the unnamed vector
-    client.create_collection(
-        schema.collection, vectors_config=vectors, sparse_vectors_config=sparse or None, shard_number=shard_number
-    )
+    calls = 0
+
+    def create() -> None:
+        nonlocal calls
+        calls += 1
+        try:
+            client.create_collection(
+                schema.collection, vectors_config=vectors, sparse_vectors_config=sparse or None, shard_number=shard_number
+            )
+        except Exception as error:
+            if calls == 1 or read_failure(error).kind != "already there":
+                raise  # later, it is there because an earlier call came through, whose answer did not
+
+    INGEST.run(create)
 
 
 def _dense_params(info: VectorInfo, on_disk: bool | None) -> models.VectorParams:

@@ -13,11 +13,11 @@ from qdrant_client import QdrantClient, models
 from ..checks import is_whole
 from ..errors import IngestError, PlanError, StrategyError, did_you_mean
 from ..models.encoders import Encoder, EncoderLike, as_encoder
+from ..retries import INGEST, Retries
 from ..schema import Schema, read_schema
 from .documents import Document, point_id
 from .encoding import batch_of, encoded
 from .jsonl import BadLine
-from .retrying import persistently
 
 __all__ = ["IngestReport", "ingest"]
 
@@ -49,12 +49,13 @@ def ingest(
     resume: bool = True,
     text_key: str | None = "text",
     on_progress: Callable[[int, int], None] | None = None,
+    retries: int | Retries = INGEST,
 ) -> IngestReport:
     """Embed documents and store them as points.
 
     A point's payload is the document's, with the document's id under `_id`, and its text under `text_key` unless the
-    payload has that key. No more than one batch is in memory. When the server is briefly unable to answer, the request
-    is made again.
+    payload has that key. No more than one batch is in memory. When the server is unable to answer for a while, as one that
+    starts again or has a rate limit, the request is made again.
 
     Args:
         client: a `QdrantClient`, of a server or in local mode.
@@ -66,6 +67,7 @@ def ingest(
             stores every document anew, e.g. when texts or encoders changed.
         text_key: the payload key for the text; None to store only the payload.
         on_progress: is called after each batch with the documents written and skipped so far.
+        retries: how often a request is made again at most; a `Retries` says how long to pause as well.
 
     Raises:
         IngestError: a batch can't be embedded; what was written before it stays, and a second run goes on from there.
@@ -73,16 +75,16 @@ def ingest(
     """
     if not is_whole(batch_size, 1):
         raise StrategyError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
-    started = time.monotonic()
-    schema = read_schema(client, collection)
+    started, policy = time.monotonic(), Retries.of(retries)
+    schema = read_schema(client, collection)  # once: a server that isn't there at the start is a wrong address
     ready = {name: as_encoder(encoder) for name, encoder in encoders.items()}
     if problems := list(_missing(schema, ready)):
         raise PlanError(problems)
     written = skipped = 0
     for batch in _batches(documents, batch_size):
-        fresh = _unstored(client, collection, batch) if resume else batch
+        fresh = _unstored(client, collection, batch, policy) if resume else batch
         if fresh:
-            _write(client, schema, fresh, ready, text_key)
+            _write(client, schema, fresh, ready, text_key, policy)
         written += len(fresh)
         skipped += len(batch) - len(fresh)
         if on_progress is not None:
@@ -103,19 +105,24 @@ def _batches(documents: Iterable[Document], size: int) -> Iterator[list[Document
         yield batch
 
 
-def _unstored(client: QdrantClient, collection: str, batch: Sequence[Document]) -> list[Document]:
+def _unstored(client: QdrantClient, collection: str, batch: Sequence[Document], retries: Retries) -> list[Document]:
     """The documents that aren't stored yet; of several with one id, the first."""
     by_point: dict[int | str, Document] = {}
     for document in batch:
         by_point.setdefault(point_id(document.id), document)
-    stored = persistently(lambda: client.retrieve(collection, list(by_point), with_payload=False, with_vectors=False))
+    stored = retries.run(lambda: client.retrieve(collection, list(by_point), with_payload=False, with_vectors=False))
     for record in stored:
         del by_point[record.id if isinstance(record.id, int) else str(record.id)]
     return list(by_point.values())
 
 
 def _write(
-    client: QdrantClient, schema: Schema, documents: Sequence[Document], encoders: Mapping[str, Encoder], text_key: str | None
+    client: QdrantClient,
+    schema: Schema,
+    documents: Sequence[Document],
+    encoders: Mapping[str, Encoder],
+    text_key: str | None,
+    retries: Retries,
 ) -> None:
     empty = [document.id for document in documents if not document.text.strip() and encoders.keys() - document.vectors.keys()]
     if empty:
@@ -125,7 +132,7 @@ def _write(
         for document, vectors in zip(documents, encoded(documents, encoders, schema.vectors), strict=True)
     ]
     try:
-        persistently(lambda: client.upsert(schema.collection, points, wait=True))
+        retries.run(lambda: client.upsert(schema.collection, points, wait=True))
     except Exception as error:  # Qdrant's own error, with what it doesn't know
         error.add_note(f"while storing {batch_of([document.id for document in documents])}")
         raise

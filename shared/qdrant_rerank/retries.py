@@ -1,0 +1,142 @@
+"""The one policy by which a call is made again: reads and writes, over REST and gRPC, awaited or not.
+
+    points = Retries(3).run(lambda: client.query_points(…))
+    points = await Retries(3).arun(lambda: async_client.query_points(…))
+
+Made again is what failed in passing: a server that is away, overloaded, starting or too slow, a node of a cluster that another
+can't reach (`engine_errors.Failure.passes`). The pause is what the server asks for, else random, up to 0.5, 1, 2, … seconds. A
+pause that would outlast the time left is not begun: the error is raised at once. Only for calls that may be made twice, as
+reading and upserting may.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias, TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception
+
+from .checks import is_finite, is_whole
+from .engine_errors import read_failure
+from .errors import StrategyError
+
+__all__ = ["INGEST", "NO_RETRIES", "Left", "Retries"]
+
+T = TypeVar("T")
+Left: TypeAlias = "Callable[[], float | None]"
+"""Says how many seconds are left of a call's time; None for no end."""
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How often and how long a call is made again.
+
+    Args:
+        most: the most calls after the first.
+        first_pause: seconds before the first of them, at most; each later pause is twice as long.
+        longest_pause: the longest pause that isn't asked for by the server.
+        seconds: all calls and pauses together; no further call is made after that. None for no end.
+        sleep: makes the pauses of `run`; `time.sleep` if None.
+        asleep: makes those of `arun`; `asyncio.sleep` if None.
+        spread: a random number from 0 to 1, so that callers that failed together don't return together: pauses last from half
+            of what they may to all of it.
+
+    Raises:
+        StrategyError: `most` is no whole number from 0, or a time no number above 0.
+    """
+
+    most: int = 3
+    first_pause: float = 0.5
+    longest_pause: float = 8.0
+    seconds: float | None = None
+    sleep: Callable[[float], None] | None = None
+    asleep: Callable[[float], Awaitable[None]] | None = None
+    spread: Callable[[], float] = random.random
+
+    def __post_init__(self) -> None:
+        if not is_whole(self.most, 0):
+            raise StrategyError(f"retries must be a whole number of at least 0, got {self.most!r}")
+        for name in ("first_pause", "longest_pause", "seconds"):
+            value = getattr(self, name)
+            if value is not None and not (is_finite(value) and value > 0):
+                raise StrategyError(f"{name} must be a number of seconds above 0, got {value!r}")
+
+    @classmethod
+    def of(cls, retries: int | Retries) -> Retries:
+        """The policy for a number of retries, or the policy itself."""
+        return retries if isinstance(retries, Retries) else cls(retries)
+
+    def run(self, call: Callable[[], T], left: Left | None = None) -> T:
+        """What `call` returns, made again after passing failures; the last error is raised as it is, with a note.
+
+        Args:
+            call: what is made, and made again.
+            left: the seconds left of the time that the caller has.
+        """
+        if not self.most:
+            return call()
+        return Retrying(**self._policy(left), sleep=self.sleep or time.sleep)(call)
+
+    async def arun(self, call: Callable[[], Awaitable[T]], left: Left | None = None) -> T:
+        """As `run`, awaited."""
+        if not self.most:
+            return await call()
+
+        async def once() -> T:  # a lambda that returns a coroutine wouldn't be awaited
+            return await call()
+
+        return await AsyncRetrying(**self._policy(left), sleep=self.asleep or asyncio.sleep)(once)
+
+    def _policy(self, left: Left | None) -> dict[str, Any]:
+        started = time.monotonic()
+
+        def time_left() -> float | None:
+            mine = None if self.seconds is None else self.seconds - (time.monotonic() - started)
+            known = [seconds for seconds in (mine, left() if left is not None else None) if seconds is not None]
+            return min(known) if known else None
+
+        def is_over(state: RetryCallState) -> bool:
+            seconds = time_left()
+            return state.attempt_number > self.most or (seconds is not None and state.upcoming_sleep >= seconds)
+
+        return {
+            "retry": retry_if_exception(lambda error: read_failure(error).passes),
+            "wait": self._pause,
+            "stop": is_over,
+            "retry_error_callback": _give_up,
+        }
+
+    def _pause(self, state: RetryCallState) -> float:
+        asked = read_failure(_error(state)).wait
+        if asked is not None:  # a little more than that, and not all at the same moment, who were refused at the same moment
+            return asked * (1.0 + 0.1 * self.spread())
+        return (0.5 + 0.5 * self.spread()) * min(self.longest_pause, self.first_pause * 2.0 ** (state.attempt_number - 1))
+
+
+NO_RETRIES: Final = Retries(0)
+"""The first error is the last."""
+
+INGEST: Final = Retries(6)
+"""For filling collections: up to half a minute, which a server takes to start again."""
+
+
+def _give_up(state: RetryCallState) -> Any:
+    """Raise the last error as it is, with a note."""
+    error = _error(state)
+    calls = "1 call" if state.attempt_number == 1 else f"{state.attempt_number} calls"
+    note = f"gave up after {calls} in {state.seconds_since_start or 0.0:.1f} s"
+    wait = read_failure(error).wait
+    if wait is not None:
+        note += f"; the server asks to wait {wait:g} s"
+    error.add_note(note)
+    raise error
+
+
+def _error(state: RetryCallState) -> BaseException:
+    error = None if state.outcome is None else state.outcome.exception()
+    assert error is not None  # tenacity asks only after a call that failed
+    return error
