@@ -89,11 +89,6 @@ class Capabilities:
         return self.engine != "local" or self.version >= (1, 20, 0)
 
     @property
-    def pages_mmr(self) -> bool:
-        """Whether an offset into a ranking by MMR skips its first points; local mode before 1.20 returns others."""
-        return self.engine != "local" or self.version >= (1, 20, 0)
-
-    @property
     def counts_members(self) -> bool:
         """Whether an object's values count is that of its members, as in local mode before 1.20: a place counts 2 there."""
         return self.engine == "local" and self.version < (1, 20, 0)

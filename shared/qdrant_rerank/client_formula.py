@@ -27,9 +27,8 @@ from .legs import alone, formula_table
 from .lint import Lint
 from .query import Inputs, Query, Scope, Target
 from .reach import shortfalls
-from .sampling import root_keys
 from .schema import Schema
-from .selecting import selected
+from .selecting import selected, with_keys
 from .stages import Formula
 from .stages.formula import DEEPEST
 from .steps import Flow, Points, Request
@@ -122,13 +121,13 @@ class ClientFormula(Strategy):
         if scope.group_by is not None:
             yield "group_by can't be combined with a formula on the client: it ranks points, not groups"
             return
-        yield from shortfalls(self.formula, scope.reach, "the call asks for")
+        yield from shortfalls(self.formula, scope.reach, "the call asks for", scope.needed)
 
     def first_requests(self, inputs: Inputs, scope: Scope) -> Iterator[Request]:
         formula = self.formula
         asked = replace(scope, offset=None, score_threshold=None, search_params=None, with_payload=self._payload(scope))
         for leg in formula.candidates:
-            one = alone(leg, scope.reach, formula.filter)
+            one = alone(leg, scope.needed, formula.filter)
             yield one.request(inputs, replace(asked, limit=one.limit or 1))
 
     def flow(self, query: Query, scope: Scope, target: Target) -> Flow[Points]:
@@ -149,14 +148,7 @@ class ClientFormula(Strategy):
 
     def _payload(self, scope: Scope) -> models.WithPayloadInterface:
         """What to fetch: what the call asks for and what the formula reads."""
-        roots = root_keys([key.key for key in payload_keys(self.expression)])
-        match scope.with_payload:
-            case models.PayloadSelectorInclude(include=asked) | list(asked):
-                return True if isinstance(roots, bool) else [*dict.fromkeys([*asked, *roots])]
-            case False:
-                return roots or False
-            case _:
-                return True
+        return with_keys(scope.with_payload, [key.key for key in payload_keys(self.expression)])
 
     def _scores(self, points: Points, table: Table) -> list[float]:
         if not points:

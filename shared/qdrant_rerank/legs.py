@@ -45,7 +45,7 @@ def alone(stage: Stage, needed: int, above: models.Filter | None) -> Stage:
 
 def below(root: Stage, scope: Scope) -> list[Stage]:
     """The stages below `root`, nearest first, each as it runs alone; `scope` is that of the call to `root`."""
-    return list(_below(replace(root, candidates=tuple(alone(each, scope.reach, root.filter) for each in root.candidates))))
+    return list(_below(replace(root, candidates=tuple(alone(each, scope.needed, root.filter) for each in root.candidates))))
 
 
 def _below(stage: Stage) -> Iterator[Stage]:

@@ -14,6 +14,7 @@ from .capabilities import FEATURES, Capabilities, FeatureName
 from .engine_errors import read_failure
 from .errors import PlanError, QueryError, StrategyError, did_you_mean
 from .explanation import Explanation, Refusal, abbreviated, placeholders
+from .grouping import grouping_lint
 from .in_short import brief_strategy
 from .lint import Lint
 from .payload import AnyMapping, PayloadLike, as_mapping
@@ -81,7 +82,7 @@ class Plan:
         Raises:
             PlanError: the scope is wrong in itself, or asks for more than the candidates.
         """
-        if scope == self.scope:
+        if scope == self.scope and scope.page == self.scope.page:
             return self
         made = replace(self, scope=scope)
         if problems := list(made.problems()):
@@ -94,8 +95,6 @@ class Plan:
             yield from wrong
             return
         yield from self.strategy.scope_problems(self.scope, self.target)
-        if self.scope.offset and isinstance(self.strategy, Mmr) and not self.target.capabilities.pages_mmr:
-            yield f"{self.target.capabilities} pages wrongly through MMR: ask for more points without offset, and cut them"
         if self.scope.stable_ties and isinstance(self.strategy, Mmr):
             yield "stable_ties can't be combined with MMR, whose results aren't in the order of their scores"
         for name in self._features():
@@ -178,9 +177,10 @@ class Plan:
             yield Refusal(_dotted(feature.since), feature.says, feature.silent)
 
     def _scope_warnings(self) -> Iterator[Lint]:
-        root = self.strategy
-        schema = self.target.schema
+        root, schema = self.strategy, self.target.schema
         yield from root.shard_warnings(replace(schema, shards=schema.shards_of(self.scope.shard_key_selector)))
+        if isinstance(root, Stage) and self.scope.group_by is not None and root.grouped_here:
+            yield grouping_lint(root, self.scope)
         if isinstance(root, Stage) and root.limit is not None:
             text = f"limit={root.limit} of the outermost stage has no effect: the call's limit ({self.scope.limit}) decides"
             yield Lint("limit-ignored", text)

@@ -70,6 +70,9 @@ class Scope:
         group_size: see `group_by`.
         stable_ties: whether points of equal score come in the order of their ids, call for call; they come in random order
             otherwise. Fetches 32 points more.
+        page: by how many points the candidates without a limit go (they hand on 100, or as many as that if it is more), where
+            a call fetches more than it shows; the limit if None. It doesn't grow with the offset, so that all pages are cut
+            from the same ranking.
     """
 
     limit: int = 10
@@ -85,6 +88,17 @@ class Scope:
     group_by: str | None = None
     group_size: int = 1
     stable_ties: bool = False
+    page: int | None = field(default=None, compare=False)
+
+    @property
+    def needed(self) -> int:
+        """How many points the final stage must have to choose from, wherever the page starts."""
+        return self.limit if self.page is None else self.page
+
+    @property
+    def hits(self) -> int:
+        """How many points the groups that a call asks for hold, if they are full."""
+        return self.limit * self.group_size
 
     @property
     def reach(self) -> int:

@@ -13,15 +13,17 @@ if TYPE_CHECKING:
 __all__ = ["shortfalls"]
 
 
-def shortfalls(stage: Stage, needed: int, who: str) -> Iterator[str]:
+def shortfalls(stage: Stage, needed: int, who: str, page: int | None = None) -> Iterator[str]:
     """Stages, from `stage` down, whose candidates together hand on fewer points than it is to rank.
 
     Args:
         stage: the outermost.
         needed: how many points it is to rank.
         who: what asks for them, for the messages, e.g. "the call asks for".
+        page: by how many points candidates without a limit go; `needed` if None.
     """
-    together = sum(candidate.reach(needed) for candidate in stage.candidates)
+    page = needed if page is None else page
+    together = stage.whole(page)
     if stage.candidates and together < needed:
         listed = ", ".join(brief(candidate) for candidate in stage.candidates)
         yield (
@@ -29,4 +31,5 @@ def shortfalls(stage: Stage, needed: int, who: str) -> Iterator[str]:
             f"raise the limit of {listed} to {needed} or more, or ask for fewer"
         )
     for candidate in stage.candidates:
-        yield from shortfalls(candidate, candidate.needs_points(needed), f"{type(candidate).__name__} is to hand on")
+        below = candidate.needs_points(page)
+        yield from shortfalls(candidate, below, f"{type(candidate).__name__} is to hand on")

@@ -173,7 +173,9 @@ class Rescore(Strategy):
                 "unread='last'"
             )
         if isinstance(self.below, Stage):
-            yield from shortfalls(self.below, self.candidates_for(scope.reach), "Rescore takes")
+            yield from shortfalls(
+                self.below, self.candidates_for(scope.reach), "Rescore takes", self.candidates_for(scope.needed)
+            )
         else:
             yield from self.below.scope_problems(self.candidate_scope(scope), target)
 
@@ -184,7 +186,14 @@ class Rescore(Strategy):
     def candidate_scope(self, scope: Scope) -> Scope:
         """What the strategy below is asked for."""
         payload = True if scope.with_payload is False else scope.with_payload
-        return replace(scope, limit=self.candidates_for(scope.reach), offset=None, score_threshold=None, with_payload=payload)
+        return replace(
+            scope,
+            limit=self.candidates_for(scope.reach),
+            page=self.candidates_for(scope.needed),
+            offset=None,
+            score_threshold=None,
+            with_payload=payload,
+        )
 
     # What it does
 

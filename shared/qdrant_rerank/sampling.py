@@ -21,6 +21,7 @@ from .expressions.nodes import Expression
 from .lint import Lint
 from .presence import has, instead, kind_of, leaves
 from .query import both
+from .selecting import root_keys
 from .steps import Flow, Search
 from .trained import FAR, MOVED, Trained, by_chance
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from .stages import Formula
     from .strategies import Strategy
 
-__all__ = ["SIZE", "Sample", "drift_warnings", "field_problems", "root_keys", "sampled"]
+__all__ = ["SIZE", "Sample", "drift_warnings", "field_problems", "sampled"]
 
 SIZE: Final = 500
 """How many points are looked at; an index of 0.1 is then beyond chance if the training's sample was of 250 or more."""
@@ -121,13 +122,6 @@ def drift_warnings(trained: Trained, expression: Expression, sample: Sample) -> 
                 f"the learned formula's feature {one.name!r} {verdict} (PSI {index:.2f} over {count} random points; below "
                 f"{MOVED} is as in training): `qdrant-rerank drift` tells more",
             )
-
-
-def root_keys(keys: Sequence[str]) -> bool | list[str]:
-    """What to ask of the payload to read these keys: root keys; all of it where a key is quoted."""
-    if any('"' in key for key in keys):
-        return True
-    return list(dict.fromkeys(key.partition(".")[0].partition("[")[0] for key in keys))
 
 
 def _known_missing(trained: Trained | None) -> Iterator[str]:

@@ -10,11 +10,11 @@ from qdrant_client import models
 from .feedback import RelevanceFeedback
 from .feedback.leg import FeedbackLeg
 from .feedback.steering import unsteered_query
+from .pages import widen
 from .query import Inputs, Scope, both
 from .rescore import Rescore
 from .steps import Request
 from .strategies import Strategy
-from .ties import widened
 
 __all__ = ["later_requests"]
 
@@ -31,8 +31,10 @@ def later_requests(strategy: Strategy, inputs: Inputs, scope: Scope) -> Iterator
     if strategy.mode == "recall":
         seeds = models.HasIdCondition(has_id=[f"… the {strategy.seed_count} seeds"])
         apart = both(scope.filter, models.Filter(must_not=[seeds]))
-        scope = replace(scope, limit=strategy.reads - strategy.seed_count, offset=None, filter=apart, with_payload=True)
+        scope = replace(
+            scope, limit=strategy.reads - strategy.seed_count, page=None, offset=None, filter=apart, with_payload=True
+        )
     if strategy.mode == "recall" or isinstance(strategy.root, FeedbackLeg):
         scope = replace(scope, score_threshold=None)
     query = unsteered_query(strategy, inputs.vectors[strategy.compared])
-    yield strategy.root.request(replace(inputs, steering=query), widened(scope))
+    yield strategy.root.request(replace(inputs, steering=query), widen(strategy.root, scope))

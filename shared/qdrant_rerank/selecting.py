@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from qdrant_client import models
 
-__all__ = ["selected"]
+__all__ = ["root_keys", "selected", "with_keys"]
 
 _PARTS: Final = re.compile(r'"([^"]+)"|(\[\d*\])|([^.\[\]"]+)')
 _ALL: Final = "[]", "in a list"  # every element; Qdrant takes nothing by `[2]`, of which no element is called
@@ -34,6 +34,25 @@ def selected(payload: Mapping[str, Any] | None, selector: models.WithPayloadInte
         keys = selector.include if isinstance(selector, models.PayloadSelectorInclude) else selector
         found = _only(payload, list(map(_path, keys)))
     return found
+
+
+def root_keys(keys: Sequence[str]) -> bool | list[str]:
+    """What to ask of the payload to read these keys: root keys; all of it where a key is quoted."""
+    if any('"' in key for key in keys):
+        return True
+    return list(dict.fromkeys(key.partition(".")[0].partition("[")[0] for key in keys))
+
+
+def with_keys(selector: models.WithPayloadInterface, keys: Sequence[str]) -> models.WithPayloadInterface:
+    """What to fetch of the payload to have what `selector` asks for and to read these keys."""
+    roots = root_keys(keys)
+    match selector:
+        case models.PayloadSelectorInclude(include=asked) | list(asked):
+            return True if isinstance(roots, bool) else [*dict.fromkeys([*asked, *roots])]
+        case False:
+            return roots or False
+        case _:
+            return True
 
 
 def _path(key: str) -> Path:

@@ -22,12 +22,12 @@ from .checks import is_finite, is_whole
 from .errors import QueryError, StrategyError, did_you_mean
 from .lint import Lint
 from .literals import literal
+from .pages import cut, widen
 from .query import Inputs, Query, Scope, Target, both, not_a_filter, sealed
 from .reach import shortfalls
 from .schema import Schema
 from .shards import shard_lints
 from .steps import Embed, Flow, Points, QueryVector, Request
-from .ties import settled, widened
 from .vectors import checked_vector
 
 __all__ = ["CANDIDATES", "Cost", "Stage", "Strategy", "embedded"]
@@ -191,6 +191,14 @@ class Stage(Strategy):
         """What will work, but not as it seems, in this stage apart from its candidates."""
         yield from ()
 
+    @property
+    def grouped_here(self) -> bool:
+        """Whether groups of its ranking are made here, as its scores depend on what else is ranked (see `grouping.py`)."""
+        return self.once_per_collection
+
+    cuts_pages_short: ClassVar[bool] = False
+    """Whether Qdrant takes an offset from the `limit` points that the stage ranks, so that pages are cut here."""
+
     def alike_on_shards(self, schema: Schema) -> bool:
         """Whether it gives, as the outermost stage, what its candidates give when each is searched alone over the collection.
 
@@ -232,21 +240,21 @@ class Stage(Strategy):
 
     def flow(self, query: Query, scope: Scope, target: Target) -> Flow[Points]:
         inputs = yield from embedded(query, self.needs(), target)
-        wide = widened(scope)
+        wide = widen(self, scope)
         [points] = yield from searched(lambda: [self.request(inputs, wide)], scope, target)
-        return settled(points, scope)
+        return cut(points, self, scope)
 
     def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:
-        yield from shortfalls(self, scope.reach, "the call asks for")
+        yield from shortfalls(self, scope.reach, "the call asks for", scope.needed)
 
     def first_requests(self, inputs: Inputs, scope: Scope) -> Iterator[Request]:
-        yield self.request(inputs, scope)
+        yield self.request(inputs, widen(self, scope))
 
     def request(self, inputs: Inputs, scope: Scope) -> Request:
         """The request for this stage and all its candidates; pure."""
         if not inputs.target.capabilities.pushes_filters:
             inputs = replace(inputs, leaf_filter=both(self.filter, scope.filter))
-        clauses = self._clauses(inputs, scope.reach, scope.reach)
+        clauses = self._clauses(inputs, scope.needed, scope.needed)
         clauses |= {
             "filter": sealed(both(self.filter, scope.filter)),
             "score_threshold": self.score_threshold if scope.score_threshold is None else scope.score_threshold,
@@ -281,6 +289,14 @@ class Stage(Strategy):
             return self.limit
         found = sum(candidate.reach(needed) for candidate in self.candidates)
         return max(needed, found or CANDIDATES)
+
+    def whole(self, needed: int) -> int:
+        """How many points its ranking can hold, if it is to rank `needed`: all that its candidates hand on."""
+        return sum(candidate.reach(needed) for candidate in self.candidates) or needed
+
+    def holds_all(self, found: int, needed: int) -> bool:
+        """Whether a ranking of `found` points holds all that there are: some candidate stage found fewer than it hands on."""
+        return found < max((candidate.reach(needed) for candidate in self.candidates), default=needed)
 
     def _clauses(self, inputs: Inputs, limit: int, needed: int) -> dict[str, Any]:
         return {

@@ -23,7 +23,7 @@ def widened(scope: Scope) -> Scope:
     """The scope that fetches what `settled` cuts."""
     if not scope.stable_ties:
         return scope
-    return replace(scope, limit=scope.reach + SPARE, offset=None, stable_ties=False)
+    return replace(scope, limit=scope.reach + SPARE, offset=None, stable_ties=False, page=scope.needed)
 
 
 def settled(points: Points, scope: Scope) -> Points:

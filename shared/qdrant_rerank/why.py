@@ -24,6 +24,7 @@ from .feedback.strategy import RelevanceFeedback
 from .feedback.summing import summed
 from .fusing import fused_terms
 from .legs import below, formula_table, leg_scope
+from .pages import cut, widen
 from .plan import Plan
 from .query import Inputs, Query, Scope
 from .reasons import Explained, LegHit, ResultReason, Term
@@ -33,7 +34,6 @@ from .selecting import selected
 from .stages import Formula, Fusion, Mmr
 from .steps import Flow, Points, Request
 from .strategies import Stage, embedded
-from .ties import settled, widened
 
 __all__ = ["Explained", "LegHit", "ResultReason", "Term", "explained"]
 
@@ -60,13 +60,13 @@ def explained(plan: Plan, query: Query) -> Flow[Explained]:
         raise StrategyError("results of a group query can't be explained: leave out group_by")
     inputs = yield from embedded(query, root.needs(), plan.target)
     legs = below(root, scope)
-    whole = replace(widened(scope), with_payload=True)  # what the terms read, whatever of it the call wants to see
+    whole = replace(widen(root, scope), with_payload=True)  # what the terms read, whatever of it the call wants to see
 
     def requests() -> list[Request]:
         return [root.request(inputs, whole), *(leg.request(inputs, leg_scope(leg, scope)) for leg in legs)]
 
     points, *found = yield from searched(requests, scope, plan.target)
-    points = settled(points, scope)
+    points = cut(points, root, scope)
     reasons = tuple(_reasons(root, points, legs, found, inputs, scope))
     return Explained(_as_asked(points, scope), reasons)
 

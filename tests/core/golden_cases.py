@@ -75,6 +75,7 @@ def _stages() -> Iterator[tuple[str, Case]]:
         "mmr": Mmr("dense"),
         "mmr-settings": Mmr("dense", diversity=0.25, candidates_limit=40, filter=CHEAP),
         "mmr-over-rrf": Mmr("dense", diversity=0.9).over(Fusion.rrf(limit=70).over(DENSE, WORDS)),
+        "mmr-below": Formula(score()).over(Mmr("dense", limit=20, filter=CHEAP, score_threshold=0.1, params=FINE)),
         "leaf-clauses": Fusion.rrf().over(
             Nearest("dense", limit=30, filter=NEWS, score_threshold=0.2, params=FINE), Nearest("bm25", limit=20, filter=CHEAP)
         ),
@@ -111,6 +112,9 @@ def _scopes() -> Iterator[tuple[str, Case]]:
     full = Nearest("dense", filter=NEWS, score_threshold=0.5, params=FINE)
     for name, scope in scopes.items():
         yield f"scope-{name}", Case(Fusion.rrf().over(DENSE, WORDS), scope)
+    yield "scope-group-by-qdrant", Case(Nearest("colbert").over(DENSE), Scope(limit=4, group_by="doc"))
+    by_keys = Scope(limit=4, group_by="doc", group_size=3, filter=NEWS, shard_key_selector="eu", timeout=9)
+    yield "scope-group-size-by-qdrant", Case(full, by_keys)
     yield "scope-over-own-clauses", Case(full, Scope(filter=CHEAP, score_threshold=0.0, search_params=EXACT))
 
 

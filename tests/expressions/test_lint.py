@@ -12,7 +12,6 @@ from qdrant_client import models
 from qdrant_rerank import (
     Capabilities,
     Formula,
-    Mmr,
     Nearest,
     Plan,
     PlanError,
@@ -207,11 +206,3 @@ def test_a_formula_is_compiled_and_measured_once_for_both_problems_and_warnings(
 def test_a_lint_is_text_that_survives_pickling_with_its_code() -> None:
     lint = pickle.loads(pickle.dumps(Lint("a-code", "the text")))
     assert (lint, lint.code) == ("the text", "a-code")
-
-
-def test_an_older_local_mode_is_not_asked_for_a_page_of_mmr() -> None:
-    old = Capabilities((1, 17, 1), "local")
-    with pytest.raises(PlanError, match="pages wrongly through MMR: ask for more points without offset"):
-        plan(Mmr("dense"), SCHEMA, old, Scope(limit=3, offset=2))
-    assert list(plan(Mmr("dense"), SCHEMA, old, Scope(limit=3)).problems()) == []
-    assert planned(Mmr("dense"), limit=3, offset=2).scope.offset == 2

@@ -12,13 +12,13 @@ from ..careful import searched
 from ..errors import QueryError
 from ..failing import tolerated
 from ..legs import below, leg_scope
+from ..pages import cut, widen
 from ..payload import read_texts
 from ..query import Inputs, Query, Scope, Target, both
 from ..results import RankedPoint, noted, notes_of
 from ..selecting import selected
 from ..steps import Flow, Points, QueryVector, Request, Score
 from ..strategies import Stage, embedded
-from ..ties import settled, widened
 from .leg import FeedbackLeg
 from .steering import Seed, Steering, steering, stored_vector, unsteered_query
 
@@ -174,6 +174,7 @@ class _Call:
         scope = replace(
             self.scope,
             limit=self.strategy.reads - len(seeds),
+            page=None,
             offset=None,
             score_threshold=None,
             filter=both(self.scope.filter, apart),
@@ -200,15 +201,15 @@ class _Call:
         return self._finished(self._cut(made))
 
     def _search(self, scope: Scope) -> Flow[Points]:
-        wide = widened(scope)
         root, inputs = self.strategy.root, self.inputs
+        wide = widen(root, scope)
         self.legs = legs = below(root, scope) if self.explaining else []
 
         def requests() -> list[Request]:
             return [root.request(inputs, wide), *(leg.request(inputs, leg_scope(leg, scope)) for leg in legs)]
 
         points, *self.found = yield from searched(requests, scope, self.target)
-        points = settled(points, scope)
+        points = cut(points, root, scope)
         if not isinstance(root, FeedbackLeg) or self.steering.scale == 1.0:
             return points
         return [noted(point, point.score * self.steering.scale) for point in points]

@@ -219,7 +219,13 @@ class RelevanceFeedback(Strategy):
             )
         yield from shortfalls(self.seeds, self.seed_count, "RelevanceFeedback scores")
         if self.within is not None:
-            yield from shortfalls(self.within, scope.reach if self.mode == "precision" else self.reads, "the call asks for")
+            yield from self._shortfalls(self.within, scope)
+
+    def _shortfalls(self, within: Stage, scope: Scope) -> Iterator[str]:
+        if self.mode == "precision":
+            yield from shortfalls(within, scope.reach, "the call asks for", scope.needed)
+        else:
+            yield from shortfalls(within, self.reads, "the call asks for")
 
     def first_requests(self, inputs: Inputs, scope: Scope) -> Iterator[Request]:
         yield from self.seeds.first_requests(inputs, self.seed_scope(scope))
@@ -231,8 +237,10 @@ class RelevanceFeedback(Strategy):
             vectors = list(dict.fromkeys([*scope.with_vectors, self.using]))
         elif self.using and scope.with_vectors is False:
             vectors = [self.using]
-        limit = max(self.seed_count, scope.reach)
-        return replace(scope, limit=limit, offset=None, score_threshold=None, with_payload=True, with_vectors=vectors)
+        limit, page = max(self.seed_count, scope.reach), max(self.seed_count, scope.needed)
+        return replace(
+            scope, limit=limit, page=page, offset=None, score_threshold=None, with_payload=True, with_vectors=vectors
+        )
 
     def flow(self, query: Query, scope: Scope, target: Target) -> Flow[Points]:
         from .rounds import steered  # which knows this class

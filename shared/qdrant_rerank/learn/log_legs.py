@@ -48,7 +48,7 @@ class Legs:
         if isinstance(legs, Stage) or not legs:
             raise StrategyError(f"legs is a list of the stages that find the candidates, as in .over(*legs); got {brief(legs)}")
         formula = Formula(Constant(0.0)).over(*legs).resolved(target.schema)
-        return cls(formula, tuple(alone(leg, scope.reach, None) for leg in formula.candidates), scope)
+        return cls(formula, tuple(alone(leg, scope.needed, None) for leg in formula.candidates), scope)
 
 
 @dataclass(frozen=True)

@@ -189,6 +189,10 @@ class Formula(Stage):
         """The payload keys that every candidate must have."""
         return tuple(key.key for key in payload_keys(self.expression) if not key.has_default)
 
+    @property
+    def grouped_here(self) -> bool:
+        return any(candidate.grouped_here for candidate in self.candidates)
+
     def on_client(self) -> ClientFormula:
         """This formula, computed here over the candidates that Qdrant finds: for models too large for a request."""
         from ..client_formula import ClientFormula  # which is made of formulas

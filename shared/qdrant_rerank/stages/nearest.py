@@ -8,11 +8,12 @@ from typing import ClassVar, Self
 
 from qdrant_client import models
 
+from ..brief import brief
 from ..capabilities import FeatureName
 from ..checks import is_finite, is_whole
 from ..errors import StrategyError, did_you_mean
 from ..lint import Lint
-from ..query import Inputs, Target
+from ..query import Inputs, Scope, Target
 from ..schema import Schema
 from ..strategies import CANDIDATES, Stage
 
@@ -94,6 +95,7 @@ class Mmr(_Comparing):
     """
 
     once_per_collection: ClassVar[bool] = True
+    cuts_pages_short: ClassVar[bool] = True
 
     diversity: float = 0.5
     candidates_limit: int | None = None
@@ -108,10 +110,33 @@ class Mmr(_Comparing):
 
     def query(self, inputs: Inputs, limit: int) -> models.QueryInterface:
         assert self.using is not None
-        found = sum(candidate.reach(limit) for candidate in self.candidates)
-        among = self.candidates_limit or max(found or CANDIDATES, limit)
-        mmr = models.Mmr(diversity=float(self.diversity), candidates_limit=among)
+        mmr = models.Mmr(diversity=float(self.diversity), candidates_limit=self.whole(limit))
         return models.NearestQuery.model_construct(nearest=inputs.vectors[self.using], mmr=mmr)
+
+    def prefetch(self, inputs: Inputs, needed: int) -> models.Prefetch:
+        if self.candidates:
+            return super().prefetch(inputs, needed)
+        # alone below another stage, engines take it for a search of its candidates_limit nearest points: so they are asked for
+        # by a search of their own
+        among = self.whole(self.reach(needed))
+        nearest = Nearest(self.using, limit=among, params=self.params, score_threshold=self.score_threshold)
+        explicit = replace(self, candidates=(nearest,), candidates_limit=among, params=None, score_threshold=None)
+        return explicit.prefetch(inputs, needed)
+
+    def whole(self, needed: int) -> int:
+        found = sum(candidate.reach(needed) for candidate in self.candidates)
+        return self.candidates_limit or max(found or CANDIDATES, needed)
+
+    def holds_all(self, found: int, needed: int) -> bool:
+        return found < self.whole(needed)
+
+    def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:
+        yield from super().scope_problems(scope, target)
+        if not self.candidates and self.candidates_limit is None and scope.reach > (among := self.whole(scope.needed)):
+            yield (
+                f"the call asks for {scope.reach} points, but {brief(self)} chooses among {among}: set candidates_limit to "
+                f"{scope.reach} or more, or ask for fewer"
+            )
 
     def own_problems(self, target: Target) -> Iterator[str]:
         yield from super().own_problems(target)

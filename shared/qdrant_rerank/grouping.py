@@ -1,0 +1,88 @@
+"""Groups of a whole ranking, made here where Qdrant's own would be wrong.
+
+Qdrant fetches the groups that are missing after a first search by further searches that leave out what was found. Ranks start
+afresh in each, so that points of a later round get the scores of a first place where ranks make scores (fusion, and formulas
+over one), or are chosen anew (MMR). So the whole ranking is fetched once, and dealt out: groups in the order of their best
+hits, each with its best hits.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from qdrant_client import models
+
+from .brief import brief
+from .errors import PlanWarning
+from .expressions.paths import reader
+from .lint import Lint
+from .selecting import selected
+
+if TYPE_CHECKING:
+    from .query import Scope
+    from .steps import Points
+    from .strategies import Stage
+
+__all__ = ["group", "group_keys", "grouping_lint"]
+
+
+def group(points: Points, scope: Scope, complete: bool) -> Points:
+    """The hits of each group, best group first, with what the call wants of the payload; warns where groups may lack some.
+
+    Args:
+        points: the ranking, best first, with the key's payload.
+        scope: says the key, how many groups, and how many hits of each.
+        complete: whether the ranking holds all points that there are.
+    """
+    assert scope.group_by is not None
+    groups: dict[Any, Points] = {}
+    for point in points:
+        for key in group_keys(point.payload or {}, scope.group_by):
+            hits = groups.setdefault(key, [])
+            if len(hits) < scope.group_size:
+                hits.append(point)
+    best = list(groups.values())[: scope.limit]
+    if not complete:
+        _tell_of_gaps(best, scope, len(points))
+    return [_trimmed(hit, scope) for hits in best for hit in hits]
+
+
+def group_keys(payload: Mapping[str, Any], group_by: str) -> list[Any]:
+    """The groups that a point is in: by each text or whole number under the key; in none if there is something else."""
+    values = reader(group_by)(payload) or []
+    if any(type(value) not in (int, str) for value in values):  # a bool is an int to isinstance
+        return []
+    return list(dict.fromkeys(values))
+
+
+def grouping_lint(root: Stage, scope: Scope) -> Lint:
+    """That groups are made here, and of what."""
+    return Lint(
+        "grouped-here",
+        f"groups by {scope.group_by!r} are made here of the ranking of {brief(root)}, up to {root.whole(scope.hits)} "
+        "points: Qdrant's own group query would rank anew for each round of groups; candidates decide how many there can be",
+    )
+
+
+def _tell_of_gaps(groups: Sequence[Points], scope: Scope, ranked: int) -> None:
+    short = sum(len(hits) < scope.group_size for hits in groups)
+    if len(groups) < scope.limit:
+        gap = f"there are only {len(groups)} of {scope.limit} groups by {scope.group_by!r}"
+    elif short:
+        gap = f"{short} of {len(groups)} groups by {scope.group_by!r} have fewer than {scope.group_size} hits"
+    else:
+        return
+    warnings.warn(
+        PlanWarning(
+            Lint("groups-short", f"{gap} among the {ranked} points ranked: if there may be more, raise the candidates' limits")
+        ),
+        stacklevel=2,
+    )
+
+
+def _trimmed(point: models.ScoredPoint, scope: Scope) -> models.ScoredPoint:
+    if scope.with_payload is True:
+        return point
+    return point.model_copy(update={"payload": selected(point.payload, scope.with_payload)})

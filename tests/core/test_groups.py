@@ -1,0 +1,137 @@
+"""Groups of rankings in which scores depend on what else is ranked: made here, of the ranking without groups."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+from hypothesis import given as having
+from hypothesis import settings
+from hypothesis import strategies as st
+from qdrant_client import QdrantClient, models
+
+from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, PlanWarning, Query, Scope, Stage, field, plan, score
+from qdrant_rerank.grouping import group_keys
+from qdrant_rerank.steps import Points, Search
+from tests.core.generators import features_for, stages
+from tests.support import COLLECTION, NOW, SCHEMA, encoders, fill_toy, question, script, target
+
+pytestmark = pytest.mark.filterwarnings("ignore:Local mode performs exact")  # random strategies have search parameters
+
+TOY = Executor(fill_toy(QdrantClient(":memory:")), COLLECTION, encoders=encoders())
+LEGS = Nearest("dense", limit=20), Nearest("colbert", limit=20)
+
+
+def dealt(points: Points, key: str, groups: int, size: int) -> list[tuple[Any, float]]:
+    """Groups of a ranking, as simply as can be."""
+    found: dict[Any, Points] = {}
+    for point in points:
+        value = (point.payload or {})[key]
+        found.setdefault(value, []).append(point)
+    return [(hit.id, round(hit.score, 4)) for hits in list(found.values())[:groups] for hit in hits[:size]]
+
+
+def outcome(call: Any) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PlanWarning)
+            return call()
+    except Exception as error:  # some random formulas can't be computed
+        return type(error), str(error)
+
+
+@having(stages(4).filter(lambda stage: stage.grouped_here), st.integers(1, 10), st.integers(1, 4))
+@settings(max_examples=60)
+def test_groups_are_those_of_the_ranking_without_groups(strategy: Stage, groups: int, size: int) -> None:
+    query = Query("river stone", features=features_for(strategy), now=NOW)
+    whole = outcome(lambda: TOY.retrieve(strategy, query, Scope(24)))
+    found = outcome(lambda: TOY.retrieve(strategy, query, Scope(groups, group_by="doc", group_size=size)))
+    if isinstance(whole, tuple):
+        assert found == whole
+    else:
+        assert [(hit.id, round(hit.score, 4)) for hit in found] == dealt(whole, "doc", groups, size)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "here"),
+    [
+        (Fusion.rrf().over(*LEGS), True),
+        (Fusion.dbsf().over(*LEGS), True),
+        (Mmr("dense"), True),
+        (Formula(score("rrf")).over(Fusion.rrf().over(*LEGS), LEGS[0]), True),
+        (Formula(score()).over(Formula(2 * score()).over(Mmr("dense", limit=20))), True),
+        (Nearest("dense"), False),
+        (Nearest("colbert").over(Nearest("dense", limit=20)), False),
+        (Nearest("colbert").over(Fusion.rrf().over(*LEGS)), False),
+        (Formula(score() + field("popularity", default=0)).over(Nearest("colbert").over(*LEGS)), False),
+    ],
+)
+def test_a_plan_says_that_groups_are_made_here(strategy: Stage, here: bool) -> None:
+    made = plan(strategy, SCHEMA, target().capabilities, Scope(3, group_by="doc"))
+    assert ("grouped-here" in [lint.code for lint in made.warnings]) is here
+    [step] = script(made.flow(question_with_vectors()), [[]]).steps
+    assert isinstance(step, Search)
+    kind = models.QueryRequest if here else models.QueryGroupsRequest
+    assert [type(request) for request in step.requests] == [kind]
+    assert "grouped-here" not in [lint.code for lint in made.within(Scope(3)).warnings]
+
+
+def question_with_vectors() -> Query:
+    found = encoders()
+    return Query("fox", {name: found.encoder(name, SCHEMA).encode_query("fox") for name in SCHEMA.vectors}, now=NOW)
+
+
+def test_as_many_points_are_ranked_as_the_candidates_hand_on() -> None:
+    for strategy, scope, ranked in (
+        (Fusion.rrf().over(*LEGS), Scope(3, group_by="doc"), 40),
+        (Fusion.rrf().over(Nearest("dense"), Nearest("colbert", limit=50)), Scope(3, group_by="doc"), 150),
+        (Fusion.rrf().over(Nearest("dense"), Nearest("colbert")), Scope(60, group_by="doc", group_size=3), 360),
+        (Mmr("dense"), Scope(3, group_by="doc"), 100),
+        (Mmr("dense"), Scope(60, group_by="doc", group_size=3), 180),
+        (Mmr("dense", candidates_limit=30), Scope(3, group_by="doc"), 30),
+    ):
+        made = plan(strategy, SCHEMA, target().capabilities, scope)
+        [request] = script(made.flow(question_with_vectors()), [[]]).steps[0].requests  # type: ignore[union-attr]
+        assert request.limit == ranked
+        assert any(f"up to {ranked} points" in lint for lint in made.warnings)
+
+
+@pytest.mark.parametrize("payload", [True, False, ["text"], models.PayloadSelectorExclude(exclude=["doc", "text"])])
+def test_hits_have_the_payload_that_the_call_asks_for(payload: Any) -> None:
+    strategy = Fusion.rrf().over(*LEGS)
+    grouped = TOY.retrieve(strategy, question(), Scope(3, group_by="doc", with_payload=payload))
+    plainly = {point.id: point.payload for point in TOY.retrieve(strategy, question(), Scope(20, with_payload=payload))}
+    assert [hit.payload for hit in grouped] == [plainly[hit.id] for hit in grouped]
+
+
+@pytest.mark.parametrize(
+    ("scope", "part"),
+    [
+        (Scope(6, group_by="doc"), "there are only 3 of 6 groups by 'doc' among the 4 points ranked"),
+        (Scope(3, group_by="doc", group_size=3), "3 of 3 groups by 'doc' have fewer than 3 hits among the 4 points ranked"),
+    ],
+)
+def test_groups_that_the_candidates_cannot_fill_are_told(scope: Scope, part: str) -> None:
+    strategy = Fusion.rrf().over(Nearest("dense", limit=4), Nearest("dense", limit=3))
+    with pytest.warns(PlanWarning, match=part):
+        TOY.retrieve(strategy, question(), scope)
+
+
+def test_nothing_is_told_where_groups_are_full_or_all_points_are_ranked() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        TOY.retrieve(
+            Fusion.rrf().over(Nearest("dense", limit=4), Nearest("dense", limit=3)), question(), Scope(2, group_by="doc")
+        )
+        for strategy in (Fusion.rrf().over(Nearest("dense"), Nearest("dense", limit=3)), Mmr("dense")):
+            assert len(TOY.retrieve(strategy, question(), Scope(30, group_by="doc", group_size=9))) == 24
+
+
+def test_a_point_is_in_the_group_of_each_text_and_whole_number_under_the_key() -> None:
+    values = {"x": ["x"], 7: [7]}
+    assert all(group_keys({"k": value}, "k") == keys for value, keys in values.items())
+    assert group_keys({"k": ["x", 7, "x"]}, "k") == ["x", 7]
+    assert group_keys({"k": {"n": [1, 2]}}, "k.n") == [1, 2]
+    assert [group_keys({"k": value}, "k") for value in (True, 2.5, None, [], ["x", None])] == [[]] * 5
+    assert group_keys({}, "k") == []
