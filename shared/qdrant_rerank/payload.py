@@ -111,7 +111,7 @@ class _LlamaIndexPayload:
         metadata = {key: _copy(value) for key, value in payload.items() if key not in _NODE_KEYS}
         try:
             node = json.loads(payload.get("_node_content") or "{}")
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             return Content("", metadata)
         found = (value_at(node, key) for key in ("text", "text_resource.text") if isinstance(node, Mapping))
         return Content(next((text for text in found if isinstance(text, str)), ""), metadata)

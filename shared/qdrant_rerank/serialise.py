@@ -26,7 +26,7 @@ from .expressions import nodes
 from .expressions.nodes import Constant, Expression
 from .expressions.parse import parse_expression
 from .feedback import FeedbackLeg, RelevanceFeedback
-from .jsonlines import line_of
+from .jsonlines import DEPTH, check_depth, line_of, parse_json, read_text
 from .rescore import Rescore
 from .strategies import Stage, Strategy
 from .trained import Trained, TrainedFeature
@@ -103,8 +103,20 @@ class _Misfit(Exception):
 
 
 def to_json(strategy: Strategy | Expression, indent: int | None = 2) -> str:
-    """The JSON text of a strategy or expression."""
-    return json.dumps(_encode(strategy), indent=indent, ensure_ascii=False)
+    """The JSON text of a strategy or expression.
+
+    Raises:
+        StrategyError: it has no JSON form, or is nested too deep to be read again.
+    """
+    try:
+        text = json.dumps(_encode(strategy), indent=indent, ensure_ascii=False)
+        check_depth(text)
+    except (FormatError, RecursionError):
+        raise StrategyError(
+            f"{type(strategy).__name__} is nested too deep to be read again as JSON: more than {DEPTH} brackets within each "
+            "other"
+        ) from None
+    return text
 
 
 def from_json(text: str, path: str | PathLike[str] | None = None) -> Strategy:
@@ -118,12 +130,7 @@ def from_json(text: str, path: str | PathLike[str] | None = None) -> Strategy:
         FormatError: it isn't JSON, or isn't a strategy: a misspelt key, an unknown kind, a value of the wrong type.
             The message gives the line.
     """
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise FormatError(f"not JSON: {error.msg} (column {error.colno})", path, error.lineno) from None
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or thousands of brackets
-        raise FormatError(f"not a strategy: {error}", path) from None
+    value = parse_json(text, path)
     try:
         return _strategy(value, ())
     except _Misfit as misfit:
@@ -134,11 +141,7 @@ def from_json(text: str, path: str | PathLike[str] | None = None) -> Strategy:
 
 def load(path: str | PathLike[str]) -> Strategy:
     """The strategy in a JSON file. Raises FormatError as `from_json`, and OSError if the file can't be read."""
-    try:
-        text = Path(path).read_text("utf-8-sig")  # Windows editors put a mark at the beginning
-    except UnicodeDecodeError as error:
-        raise FormatError(f"not UTF-8 text: {error}", path) from None
-    return from_json(text, path)
+    return from_json(read_text(path), path)
 
 
 def save(strategy: Strategy, path: str | PathLike[str]) -> None:
@@ -197,8 +200,8 @@ def _decode(value: Any, path: Path_, kinds: Mapping[str, type[Any]], what: str) 
         hint = "; coefficients of relevance feedback are read by RelevanceFeedback.load" if coefficients else ""
         raise _Misfit(path, f'it has no "kind", which says what {what} it is: one of {", ".join(kinds)}{hint}')
     if not isinstance(kind, str) or kind not in kinds:
-        listed = ", ".join(kinds)
-        raise _Misfit((*path, "kind"), f"unknown kind of {what} {kind!r}; there are {listed}{did_you_mean(str(kind), kinds)}")
+        hint = did_you_mean(str(kind)[:100], kinds)
+        raise _Misfit((*path, "kind"), f"unknown kind of {what} {brief(kind)}; there are {', '.join(kinds)}{hint}")
     cls = kinds[kind]
     hints = _hints(cls)
     known = [attribute.name for attribute in dataclasses.fields(cls)]
@@ -207,7 +210,9 @@ def _decode(value: Any, path: Path_, kinds: Mapping[str, type[Any]], what: str) 
         if key == "kind":
             continue
         if key not in known:
-            raise _Misfit((*path, key), f"{kind} has no {key!r}; it has {', '.join(known)}{did_you_mean(key, known)}")
+            raise _Misfit(
+                (*path, key), f"{kind} has no {brief(key)}; it has {', '.join(known)}{did_you_mean(key[:100], known)}"
+            )
         arguments[key] = _argument(hints[key], item, (*path, key))
     missing = [name for name in _required(cls) if name not in arguments]
     if missing:
@@ -227,7 +232,7 @@ def _argument(hint: Any, value: Any, path: Path_) -> Any:
             return _adapter(hint).validate_json(json.dumps(value), strict=True)  # strict: true is no 1, "5" no 5
         except ValidationError as error:
             first = error.errors()[0]
-            got = json.dumps(first["input"], default=str)
+            got = shortened(json.dumps(first["input"], default=str))
             raise _Misfit((*path, *_leading(value, first["loc"])), f"{first['msg']}, got {got}") from None
     if not isinstance(value, list):
         raise _Misfit(path, f"expected a list, got {shortened(json.dumps(value))}")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from qdrant_rerank import FormatError, Formula, Fusion, Nearest, field, from_json, load, save, score, to_json
-from qdrant_rerank.jsonlines import line_of
+from qdrant_rerank import FormatError, Formula, Fusion, Nearest, StrategyError, field, from_json, load, save, score, to_json
+from qdrant_rerank.jsonlines import line_of, parse_json
 from tests.support import refused
 
 WRONG: dict[str, tuple[str, int | None, tuple[str, ...]]] = {
@@ -28,7 +28,12 @@ WRONG: dict[str, tuple[str, int | None, tuple[str, ...]]] = {
     "a limit of text": ('{"kind": "nearest",\n\n "limit": "5"}', 3, ("valid integer", 'got "5" (at limit)')),
     "a limit of true": ('{"kind": "nearest", "limit": true}', 1, ("valid integer", "got true")),
     "a limit of 0": ('{\n"kind": "nearest", "limit": 0}', 1, ("limit of Nearest must be a whole number of at least 1",)),
-    "a threshold of NaN": ('{"kind": "nearest", "score_threshold": NaN}', 1, ("score_threshold of Nearest must be",)),
+    "a threshold of NaN": ('{"kind": "nearest",\n"score_threshold": NaN}', 2, ("not JSON: NaN is no number of JSON's",)),
+    "an infinite threshold": (
+        '{"kind": "nearest",\n"name": "1e999",\n"score_threshold": 1e999}',
+        3,
+        ("not JSON: 1e999 is beyond what a number can be",),
+    ),
     "weights of text": ('{"kind": "fusion",\n"weights": [1,\n"a"]}', 3, ("valid number", "(at weights[1])")),
     "candidates that are no list": ('{"kind": "fusion",\n"candidates": {"kind": "nearest"}}', 2, ("expected a list",)),
     "a candidate that is an expression": (
@@ -69,8 +74,29 @@ WRONG: dict[str, tuple[str, int | None, tuple[str, ...]]] = {
         2,
         ("2 weights for 1 candidates", "(at candidates[0])"),
     ),
-    "a number of thousands of digits": ('{"kind": "nearest", "limit": ' + "9" * 5000 + "}", None, ("not a strategy",)),
-    "thousands of brackets": ("[" * 100_000, None, ("not a strategy",)),
+    "a number of thousands of digits": (
+        '{"kind": "nearest", "limit": ' + "9" * 5000 + "}",
+        1,
+        ("not JSON: a number of 5,000 digits",),
+    ),
+    "thousands of brackets": ("\n" + "[" * 100_000, 2, ("more than 200 brackets within each other",)),
+    "hundreds of nested candidates": (
+        '{"kind": "nearest", "candidates": [\n' * 150 + '{"kind": "nearest"}' + "]}" * 150,
+        101,
+        ("more than 200 brackets within each other",),
+    ),
+    "a key twice": (
+        '{"kind": "nearest",\n"filter": {"must": [{"key": "filter", "match": {"value": "A"}}]},\n"filter": null}',
+        3,
+        ("the key 'filter' is there twice",),
+    ),
+    "half an emoji": ('{"kind": "nearest",\n\n"using": "\\ud83d"}', 3, ("'\\ud83d' is half a character",)),
+    "a kind of a megabyte": ('{"kind": "' + "x" * 1_000_000 + '"}', 1, ("unknown kind", "(1,000,002 characters)")),
+    "a class that is none of Qdrant's": (
+        '{"kind": "formula",\n"expression": "models.BaseModel()"}',
+        2,
+        ("models.BaseModel has no place in an expression",),
+    ),
 }
 
 
@@ -86,10 +112,43 @@ def test_a_mistake_is_explained_and_located(what: str, tmp_path: Path) -> None:
         load(file)
 
 
+def test_half_a_character_is_refused_however_it_is_written() -> None:
+    with refused(FormatError, "'\\ud83d' is half a character") as caught:
+        from_json('{"kind": "nearest",\n\n"using": "\ud83d"}')
+    assert caught.value.line == 3  # type: ignore[attr-defined]
+    assert from_json('{"kind": "nearest", "using": "\\ud83d\\ude00 \\\\ud83d"}') == Nearest("\U0001f600 \\ud83d")
+
+
+def test_what_is_wide_is_not_deep_and_large_numbers_are_numbers() -> None:
+    strategy = Fusion.rrf().over(*[Nearest(name=f"]{number}", score_threshold=1.5e299) for number in range(300)])
+    assert from_json(to_json(strategy)) == strategy
+    assert parse_json(f'{{"a": {10**250}, "b": -1.5e300, "c": 1.0e-400, "d": "{"9" * 400}"}}')["a"] == 10**250
+
+
+def test_what_is_nested_too_deep_to_be_read_again_is_not_written() -> None:
+    strategy = Nearest()
+    for _ in range(99):
+        strategy = Nearest().over(strategy)
+    assert from_json(to_json(strategy)) == strategy  # 199 brackets: as deep as can be
+    with refused(StrategyError, "Nearest is nested too deep to be read again as JSON: more than 200 brackets"):
+        to_json(Nearest().over(strategy))
+    for _ in range(900):
+        strategy = Nearest().over(strategy)
+    with refused(StrategyError, "nested too deep"):
+        to_json(strategy)
+
+
+def test_a_file_too_large_to_be_read_at_once_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "ranker.json").open("wb") as file:
+        file.truncate(2**40)  # a hole, which takes no room
+    with refused(FormatError, "ranker.json: the file has 1,048,576 MB, more than the 512"):
+        load(tmp_path / "ranker.json")
+
+
 def test_a_file_of_another_encoding_is_refused_and_a_mark_at_its_beginning_is_not(tmp_path: Path) -> None:
     file = tmp_path / "ranker.json"
     file.write_bytes('{"kind": "nearest", "using": "größe"}'.encode("latin-1"))
-    with refused(FormatError, f"{file}: not UTF-8 text"):
+    with refused(FormatError, f"{file}:1: not UTF-8 text"):
         load(file)
     file.write_bytes('{"kind": "nearest", "using": "größe"}'.encode("utf-8-sig"))
     assert load(file) == Nearest("größe")

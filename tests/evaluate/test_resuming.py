@@ -86,6 +86,19 @@ def test_another_system_scope_or_topics_are_refused(tmp_path: Path) -> None:
     assert set(GRADES) == set(read_run_file(file))  # and the file is as it was
 
 
+def test_a_run_file_with_a_bad_line_is_not_gone_on_with(tmp_path: Path) -> None:
+    file = tmp_path / "run.jsonl"
+    evaluate(_search([]), topics(), qrels(), run_file=file)
+    whole = file.read_text()
+    file.write_text(whole + '{"topic": "q9"}\n')
+    with refused(FormatError, "run.jsonl:6: not a line of a run file"):
+        evaluate(_search([]), topics(), qrels(), run_file=file)
+    file.write_text(whole)  # mended, it is gone on with: nothing holds it
+    asked: list[str] = []
+    evaluate(_search(asked), topics(), qrels(), run_file=file)
+    assert asked == []
+
+
 @pytest.mark.parametrize(
     ("lines", "parts"),
     [

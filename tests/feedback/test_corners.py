@@ -164,7 +164,7 @@ def test_a_file_of_scores_whose_last_line_is_whole_but_not_ended_is_gone_on_with
     again = ScoreFile(model, path)
     assert again.score("q", ["n1", "n2", "n3"]) == [1.0, 2.0, 3.0]
     assert model.calls == [["n1", "n2"], ["n3"]]
-    assert len(path.read_text().splitlines()) == 3
+    assert len(path.read_text().splitlines()) == 1 + 3  # the header, and a line for each score
     assert ScoreFile(model, path).score("q", ["n3", "n1"]) == [3.0, 1.0]
     assert len(model.calls) == 2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from qdrant_rerank.learn.features import Feature
 from qdrant_rerank.learn.log_features import log_features
 from qdrant_rerank.learn.log_files import read_log, write_log
 from qdrant_rerank.learn.log_sampling import Negatives
+from qdrant_rerank.learn.log_stream import LogStream, TopicRows
+from qdrant_rerank.learn.log_stream import read_stream as read_log_stream
 from tests.learn.logs import FEATURES, LEGS, local, planted
 
 
@@ -205,3 +208,34 @@ def test_malformed_clicks_are_refused(tmp_path: Path, text: str, says: str) -> N
 def test_wrong_bounds_for_clicks_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StrategyError, match="bounds rise"):
         read_clicks(tmp_path / "clicks.csv", bounds=(0.5, 0.2))
+
+
+@pytest.mark.parametrize("between", ["\u2028", "\x85", "\x0c"])
+def test_ids_may_hold_what_ends_a_line_elsewhere(tmp_path: Path, between: str) -> None:
+    path, header = tmp_path / "log.jsonl", {"kind": "feature_log", "fingerprint": "f", "features": {"a": {"category": "b"}}}
+    rows = TopicRows(f"q{between}1", ((f"d{between}1", 1, 1, 1.0, None),))
+    with closing(LogStream(path, header)) as stream:
+        stream.add(rows)
+    with closing(LogStream(path, header)) as stream:
+        assert stream.done == {rows.topic: rows}
+    assert read_log_stream(path)[1] == {rows.topic: rows}
+
+
+def test_a_log_as_parquet_whose_grades_are_text_is_refused(log: FeatureLog, tmp_path: Path) -> None:
+    import pyarrow.parquet as parquet
+
+    path = tmp_path / "log.parquet"
+    write_log(log, path)
+    table = parquet.read_table(path)
+    place = table.column_names.index("grade")
+    parquet.write_table(table.set_column(place, "grade", [["good"] * len(table)]), path)
+    with pytest.raises(FormatError, match=r"log\.parquet: a grade, a weight or a feature is no number"):
+        read_log(path)
+
+
+def test_a_log_file_without_features_is_not_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"kind": "feature_log", "fingerprint": "f"}\n')
+    with pytest.raises(FormatError, match=r"log\.jsonl:1: not what a log says of its features: None"):
+        LogStream(path, {"fingerprint": "f"})
+    path.unlink()  # and it is not open any more

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -58,8 +58,8 @@ def speed_of(
     points = executor.retrieve(seeds, Query(query), Scope(limit=_HANDFUL, filter=filter, with_payload=True))
     texts = [text for point in points if (text := executor.payload.content(point.payload or {}).text).strip()]
     assert executor.model is not None
-    scores = ScoreFile(executor.model, cache)
-    scores.score(query, texts)
+    with closing(ScoreFile(executor.model, cache)) as scores:
+        scores.score(query, texts)
     return scores.seconds / scores.asked if scores.asked else None
 
 

@@ -12,6 +12,7 @@ from ..brief import brief
 from ..errors import FormatError, StrategyError
 from ..expressions import Expression
 from ..expressions.inspect import payload_keys
+from ..jsonlines import parse_json, read_text
 from ..learn.definitions import features_of
 from ..learn.features import Feature, FeatureLike
 
@@ -28,9 +29,9 @@ def read_features(path: Path) -> dict[str, FeatureLike]:
         OSError: there is no such file.
     """
     try:
-        value: Any = json.loads(path.read_text("utf-8-sig"))
-    except ValueError as error:
-        raise FormatError(f"not JSON ({error}): a file of features is {_FORM}", path) from error
+        value: Any = parse_json(read_text(path), path)
+    except FormatError as error:
+        raise FormatError(f"{error.message}: a file of features is {_FORM}", path, error.line) from error
     if isinstance(value, Mapping) and "kind" in value and isinstance(value.get("features"), Mapping):
         value = value["features"]
     kind = value.get("kind") if isinstance(value, Mapping) else None

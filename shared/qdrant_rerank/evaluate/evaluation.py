@@ -90,7 +90,8 @@ def evaluate(
         asked.executor.plan(asked.strategy, scope)  # what doesn't fit is an error now, not one of each topic
     scope = scope or Scope(limit=limit or work.deepest)
     job, done = job_of(asked, work, scope, doc_id, run_file, progress)
-    collect(asked, job, done)
+    with job:
+        collect(asked, job, done)
     return _evaluation(asked, work, scope, done, level, seed)
 
 
@@ -125,7 +126,8 @@ async def aevaluate(
         await asked.executor.plan(asked.strategy, scope)
     scope = scope or Scope(limit=limit or work.deepest)
     job, done = job_of(asked, work, scope, doc_id, run_file, progress)
-    await acollect(asked, job, done)
+    with job:
+        await acollect(asked, job, done)
     return _evaluation(asked, work, scope, done, level, seed)
 
 

@@ -1,40 +1,18 @@
-"""The lines of text files, and values in them, with errors that name file and line."""
+"""Rows of text files, and values in them, with errors that name file and line."""
 
 from __future__ import annotations
 
 import csv
-import gzip
-import json
 import math
 import os
-import zlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
+from ..brief import brief
 from ..errors import FormatError
+from ..jsonlines import lines_of, parse_json
 
-__all__ = ["grade_of", "json_object", "lines_of", "rows_of", "value_text"]
-
-
-def lines_of(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
-    """The lines that aren't empty, each with its number from 1; gzip is unpacked if the name ends in `.gz`.
-
-    Raises:
-        FormatError: it isn't UTF-8 text, or a damaged gzip file.
-        OSError: there is no such file.
-    """
-    number = 0
-    with gzip.open(path, "rb") if os.fspath(path).endswith(".gz") else Path(path).open("rb") as file:
-        try:
-            for number, line in enumerate(file, 1):
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-                if text.strip():
-                    yield number, text
-        except UnicodeDecodeError as error:
-            raise FormatError(f"not UTF-8 text: {error}", path, number) from error
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise FormatError(f"the gzip file is damaged: {error}", path, number + 1) from error
+__all__ = ["grade_of", "json_object", "rows_of", "value_text"]
 
 
 def rows_of(path: str | os.PathLike[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -49,12 +27,16 @@ def rows_of(path: str | os.PathLike[str]) -> Iterator[tuple[int, Mapping[str, An
     numbers: list[int] = []
 
     def texts() -> Iterator[str]:
-        for number, text in lines_of(path):
+        for number, text in lines_of(path, empty=True):  # a text in quotes may have empty lines
             numbers.append(number)
             yield text + "\n"
 
     reader = csv.DictReader(texts(), delimiter="\t" if name.endswith(".tsv") else ",", strict=True)
     try:
+        columns = list(reader.fieldnames or ())
+        if len(set(columns)) < len(columns):
+            twice = next(column for column in columns if columns.count(column) > 1)
+            raise FormatError(f"the header has the column {twice!r} twice", path, numbers[-1])
         for row in reader:
             if None in row or None in row.values():
                 raise FormatError(
@@ -71,10 +53,7 @@ def json_object(text: str, path: str | os.PathLike[str], number: int) -> dict[st
     Raises:
         FormatError: it holds none.
     """
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"not JSON: {error}", path, number) from None
+    value = parse_json(text, path, number)
     if not isinstance(value, dict):
         raise FormatError(f"not a JSON object: {type(value).__name__}", path, number)
     return value
@@ -90,7 +69,7 @@ def value_text(row: Mapping[str, Any], key: str, path: str | os.PathLike[str], n
         raise FormatError(f"no {key!r}; there is {', '.join(map(repr, row)) or 'nothing'}", path, number)
     value = row[key]
     if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
-        raise FormatError(f"{key!r} must be text that isn't empty, got {value!r}", path, number)
+        raise FormatError(f"{key!r} must be text that isn't empty, got {brief(value)}", path, number)
     return str(value)
 
 
@@ -105,5 +84,7 @@ def grade_of(value: Any, path: str | os.PathLike[str], number: int) -> int:
     except (TypeError, ValueError):
         found = math.nan
     if isinstance(value, bool) or not math.isfinite(found) or found != int(found):
-        raise FormatError(f"a grade must be a whole number (0 is not relevant, 1 and above is), got {value!r}", path, number)
+        raise FormatError(
+            f"a grade must be a whole number (0 is not relevant, 1 and above is), got {brief(value)}", path, number
+        )
     return int(found)

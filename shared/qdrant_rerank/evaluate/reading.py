@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from qdrant_client import models
 
 from ..errors import FormatError, did_you_mean
-from .lines import grade_of, json_object, lines_of, rows_of, value_text
+from ..jsonlines import lines_of
+from .lines import grade_of, json_object, rows_of, value_text
 from .qrels import Qrels
 from .topics import Topic, Topics
 
@@ -19,6 +20,12 @@ __all__ = ["read_beir", "read_judged", "read_qrels", "read_topics", "write_qrels
 
 Where = str | os.PathLike[str]
 _COLUMNS: Final = ("query_id", "query", "doc_id", "grade", "filter", "features")
+
+# what headers call their columns, without hyphens, underscores and capitals
+_TOPIC_NAMES: Final = frozenset({"queryid", "qid", "topicid", "topic", "id"})
+_TEXT_NAMES: Final = frozenset({"text", "query", "querytext", "question", "title"})
+_DOCUMENT_NAMES: Final = frozenset({"corpusid", "docid", "documentid", "document", "doc", "passageid", "pid"})
+_GRADE_NAMES: Final = frozenset({"score", "grade", "relevance", "rel", "label", "judgment"})
 
 
 def read_beir(folder: Where, split: str = "test") -> tuple[Topics, Qrels]:
@@ -43,6 +50,8 @@ def read_beir(folder: Where, split: str = "test") -> tuple[Topics, Qrels]:
 def read_topics(path: Where) -> Topics:
     """Topics of a file: JSON lines with `_id` (or `id`) and `text`, perhaps `filter` and `features`; or `id<TAB>text`.
 
+    A first line that names the columns (`query-id<TAB>text`) is no topic, and says in which order they are.
+
     An id may be there twice only with the same text.
 
     Raises:
@@ -50,15 +59,21 @@ def read_topics(path: Where) -> Topics:
         OSError: there is no such file.
     """
     found: dict[str, Topic] = {}
+    first, order = True, None
     is_json = os.fspath(path).removesuffix(".gz").lower().endswith((".jsonl", ".ndjson", ".json"))
     for number, line in lines_of(path):
         if is_json:
             record = json_object(line, path, number)
             topic = _topic(record, "_id" if "_id" in record else "id", "text", path, number)
         else:
-            id, tab, text = line.partition("\t")
-            if not tab or not text.strip() or not id.strip():
+            cells = line.split("\t", 1)
+            if first and (order := _columns(line.split("\t"), (_TOPIC_NAMES, _TEXT_NAMES))) is not None:
+                first = False
+                continue
+            first = False
+            if len(cells) < 2 or not all(cell.strip() for cell in cells):
                 raise FormatError("a line of topics is the id, a tab, and the text of the query", path, number)
+            id, text = (cells[place] for place in order or (0, 1))
             topic = Topic(id.strip(), text.strip())
         _add(found, topic, path, number)
     return _topics(found, path)
@@ -67,26 +82,39 @@ def read_topics(path: Where) -> Topics:
 def read_qrels(path: Where) -> Qrels:
     """Judgments of a file as TREC writes it (`topic iteration document grade`) or BEIR (`topic<TAB>document<TAB>grade`).
 
+    A first line that names the columns (`query-id corpus-id score`) says in which order they are.
+
     Raises:
         FormatError: a line is malformed, or a document has two grades for a topic; carries path and line.
         OSError: there is no such file.
     """
     grades: dict[str, dict[str, int]] = {}
-    first = True
+    first, order, width = True, None, 0
     for number, line in lines_of(path):
-        parts = line.split("\t") if line.count("\t") == 2 else line.split()
-        if first and len(parts) == 3 and parts[-1].strip() in ("score", "grade", "relevance"):
-            first = False
+        parts = line.split("\t") if line.count("\t") in (2, 3) else line.split()
+        if first and _plain(parts[-1]) in _GRADE_NAMES | _DOCUMENT_NAMES | _TOPIC_NAMES and not _is_number(parts[-1]):
+            order = _columns(parts, (_TOPIC_NAMES, _DOCUMENT_NAMES, _GRADE_NAMES))
+            if order is None:
+                raise FormatError(
+                    f"the columns are {', '.join(parts)}: a header of judgments names the topic (query-id), the document "
+                    "(corpus-id) and the grade (score)",
+                    path,
+                    number,
+                )
+            width, first = len(parts), False
             continue
         first = False
-        if len(parts) not in (3, 4):
+        if len(parts) not in (3, 4) or (order and len(parts) != width):
             raise FormatError(
                 f"a line of judgments has 4 columns (topic, iteration, document, grade) or 3 (topic, document, grade), "
                 f"this one has {len(parts)}",
                 path,
                 number,
             )
-        _judge(grades, parts[0].strip(), parts[-2].strip(), grade_of(parts[-1], path, number), path, number)
+        topic, document, grade = (parts[place].strip() for place in order or (0, -2, -1))
+        if not topic or not document:
+            raise FormatError("the id of a topic or document is empty", path, number)
+        _judge(grades, topic, document, grade_of(grade, path, number), path, number)
     return _qrels(grades, path)
 
 
@@ -130,6 +158,21 @@ def read_judged(path: Where) -> tuple[Topics, Qrels]:
         _add(topics, topic, path, number)
         _judge(grades, topic.id, document, grade_of(row["grade"], path, number), path, number)
     return _topics(topics, path), _qrels(grades, path)
+
+
+def _columns(cells: Sequence[str], wanted: Sequence[frozenset[str]]) -> tuple[int, ...] | None:
+    """In which column each of the wanted is, if the cells are a header that names each of them once."""
+    names = [_plain(cell) for cell in cells]
+    places = [[place for place, name in enumerate(names) if name in known] for known in wanted]
+    return tuple(place for [place] in places) if all(len(found) == 1 for found in places) else None
+
+
+def _plain(cell: str) -> str:
+    return cell.strip().lower().replace("-", "").replace("_", "")
+
+
+def _is_number(cell: str) -> bool:
+    return cell.strip().lstrip("+-").isdecimal()
 
 
 def _topic(row: Mapping[str, Any], id_key: str, text_key: str, path: Where, number: int) -> Topic:

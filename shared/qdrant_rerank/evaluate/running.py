@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from ..executor import Executor
 from ..merging import together
@@ -58,6 +58,13 @@ class Job:
     file: RunFile | None = None
     progress: Progress | None = None
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.file is not None:
+            self.file.close()
+
     def batches(self) -> Iterator[Sequence[Topic]]:
         """The topics in shares of `batch_size`."""
         for start in range(0, len(self.topics), self.batch_size):
@@ -68,7 +75,7 @@ class Job:
         for topic, answer in answers:
             done[topic.id] = answer
             if self.file is not None:
-                self.file.add(topic.id, answer)
+                self.file.keep(topic.id, answer)
         if self.progress is not None:
             self.progress(len(done), self.total)
 

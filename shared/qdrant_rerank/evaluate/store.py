@@ -6,20 +6,25 @@ again; where a topic is there twice, the later line counts.
 
 from __future__ import annotations
 
-import json
 import os
-import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from ..errors import FormatError, StrategyError
+from ..journal import Journal, JournalKind, decode_records, read_journal
 from .runs import Answer, Ranked, Run, Usage
 
 __all__ = ["Header", "RunFile", "read_run_file"]
 
-_KIND: Final = "qdrant-rerank run"
+_NAME_ANOTHER: Final = "delete the file or name another one"
+_KIND: Final = JournalKind(
+    "qdrant-rerank run",
+    wrong_header=f"not a run file of this package: {_NAME_ANOTHER}",
+    wrong_line=f"not a line of a run file: {_NAME_ANOTHER}",
+    empty="the run file is empty",
+)
 
 
 @dataclass(frozen=True)
@@ -39,39 +44,33 @@ class Header:
     topics: str
 
 
-class RunFile:
+class RunFile(Journal):
     """A run file that is written to.
 
     Args:
         path: the file; made if it isn't there.
-        header: what is evaluated.
+        about: what is evaluated.
+
+    Attributes:
+        done: the answers that are there already.
 
     Raises:
-        StrategyError: the file is about something else.
+        StrategyError: the file is about something else, or is being written to.
         FormatError: a line of it can't be read.
     """
 
-    def __init__(self, path: str | os.PathLike[str], header: Header) -> None:
-        self.path = Path(path)
-        self._lock = threading.Lock()
-        self.done: dict[str, Answer] = {}
-        if self.path.exists() and self.path.stat().st_size:
-            _mend(self.path)
-        if self.path.exists() and self.path.stat().st_size:
-            there, answers = _read(self.path)
-            _check(self.path, there, header)
-            self.done = {topic: answer for topic, answer in answers.items() if answer.error is None}
-        else:
-            self._write({"kind": _KIND, **asdict(header)})
+    def __init__(self, path: str | os.PathLike[str], about: Header) -> None:
+        super().__init__(path, _KIND, asdict(about), lambda there: _check(Path(path), _header(there, path), about))
+        try:
+            answers = dict(decode_records(self.records, _answer, path, _KIND))
+        except BaseException:
+            self.close()
+            raise
+        self.done = {topic: answer for topic, answer in answers.items() if answer.error is None}
 
-    def add(self, topic: str, answer: Answer) -> None:
+    def keep(self, topic: str, answer: Answer) -> None:
         """Append the answer to one topic."""
-        self._write({"topic": topic, **_shown(answer)})
-
-    def _write(self, record: Mapping[str, Any]) -> None:
-        line = json.dumps(record, ensure_ascii=False) + "\n"
-        with self._lock, self.path.open("a", encoding="utf-8") as file:
-            file.write(line)
+        self.add({"topic": topic, **_shown(answer)})
 
 
 def read_run_file(path: str | os.PathLike[str]) -> Run:
@@ -81,46 +80,21 @@ def read_run_file(path: str | os.PathLike[str]) -> Run:
         FormatError: it is no run file, or a line can't be read.
         OSError: there is no such file.
     """
-    header, answers = _read(Path(path))
-    return Run(header.name, answers, header.system)
+    there, records = read_journal(path, _KIND)
+    header = _header(there, path)
+    return Run(header.name, dict(decode_records(records, _answer, path, _KIND)), header.system)
 
 
-def _mend(path: Path) -> None:
-    """Cut off a last line that was being written when the process ended."""
-    data = path.read_bytes()
-    if not data.endswith(b"\n"):
-        with path.open("r+b") as file:
-            file.truncate(data.rfind(b"\n") + 1)
+def _header(there: dict[str, Any], path: str | os.PathLike[str]) -> Header:
+    try:
+        return Header(**there)
+    except TypeError as error:
+        raise FormatError(f"{_KIND.wrong_header} ({error})", path, 1) from error
 
 
-def _read(path: Path) -> tuple[Header, dict[str, Answer]]:
-    header: Header | None = None
-    answers: dict[str, Answer] = {}
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                record = json.loads(line)
-                if header is None:
-                    header = _header(record)
-                else:
-                    answers[record["topic"]] = _answer(record)
-            except (ValueError, KeyError, TypeError) as error:
-                what = f"not a line of a run file ({error})" if header else "not a run file of this package"
-                raise FormatError(f"{what}: delete the file or name another one", path, number) from error
-    if header is None:
-        raise FormatError("the run file is empty", path)
-    return header, answers
-
-
-def _header(record: dict[str, Any]) -> Header:
-    if record.pop("kind") != _KIND:
-        raise ValueError("another kind of file")
-    return Header(**record)
-
-
-def _answer(record: Mapping[str, Any]) -> Answer:
+def _answer(record: Mapping[str, Any]) -> tuple[str, Answer]:
     usage = record["usage"]
-    return Answer(
+    return str(record["topic"]), Answer(
         ranking=tuple(Ranked(str(document), float(score)) for document, score in record["ranking"]),
         usage=None if usage is None else Usage(**usage),
         milliseconds=record["milliseconds"],

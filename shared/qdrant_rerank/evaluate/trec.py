@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..brief import brief
 from ..errors import FormatError
-from .lines import lines_of
+from ..jsonlines import lines_of
 from .runs import Answer, Ranked, Run
 
 __all__ = ["read_run", "write_run"]
@@ -88,5 +89,5 @@ def _score(text: str, path: str | os.PathLike[str], number: int) -> float:
     except ValueError:
         score = math.nan
     if not math.isfinite(score):
-        raise FormatError(f"a score must be a finite number, got {text!r}", path, number)
+        raise FormatError(f"a score must be a finite number, got {brief(text)}", path, number)
     return score

@@ -45,13 +45,13 @@ def parse_expression(text: str) -> Expression:
         tree = ast.parse(text.strip(), mode="eval")
         return as_expression(_value(tree.body))
     except SyntaxError as error:
-        raise StrategyError(f"not an expression: {error.msg} at column {error.offset}: {text!r}") from None
+        raise StrategyError(f"not an expression: {error.msg} at column {error.offset}: {brief(text)}") from None
     except (RecursionError, MemoryError):  # the parser's stack
         raise StrategyError(f"not an expression: too long or too deeply nested to be read as text: {text[:80]!r}…") from None
     except (TypeError, ValueError, ArithmeticError) as error:
         if isinstance(error, StrategyError):
             raise
-        raise StrategyError(f"not an expression: {error}: {text!r}") from error
+        raise StrategyError(f"not an expression: {error}: {brief(text)}") from error
 
 
 def _value(node: ast.expr) -> Any:
@@ -114,6 +114,6 @@ def _function(node: ast.expr) -> Callable[..., Any]:
 def _checked_model(model: type, name: str) -> Callable[..., Any]:
     from enum import Enum
 
-    if not issubclass(model, BaseModel | Enum):
+    if not issubclass(model, BaseModel | Enum) or not model.__module__.startswith("qdrant_client."):
         raise StrategyError(f"{name} has no place in an expression")
     return model

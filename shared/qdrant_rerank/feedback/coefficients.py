@@ -13,7 +13,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ..checks import is_finite, is_whole
 from ..errors import FormatError, StrategyError
-from ..jsonlines import line_of
+from ..jsonlines import line_of, parse_json, read_text
 from ..query import Target
 from ..text_source import TextSource
 from .known_queries import DIGITS, are_hashes
@@ -179,11 +179,7 @@ class Coefficients:
         Raises:
             FormatError: it holds neither; the message gives the line. OSError if the file can't be read.
         """
-        try:
-            text = Path(path).read_text("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise FormatError(f"not UTF-8 text: {error}", path) from None
-        return read_coefficients(text, path)
+        return read_coefficients(read_text(path), path)
 
 
 _ADAPTER: TypeAdapter[Coefficients] = TypeAdapter(Coefficients)
@@ -195,12 +191,7 @@ def read_coefficients(text: str, path: str | PathLike[str] | None = None) -> Coe
     Raises:
         FormatError: it holds none.
     """
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise FormatError(f"not JSON: {error.msg} (column {error.colno})", path, error.lineno) from None
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"not coefficients: {error}", path) from None
+    value = parse_json(text, path)
     inside: tuple[str | int, ...] = ()
     if isinstance(value, dict) and value.get("kind") == "relevance_feedback":
         value, inside = value.get("coefficients"), ("coefficients",)

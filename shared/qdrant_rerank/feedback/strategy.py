@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from os import PathLike
-from pathlib import Path
 from typing import Self
 
 from qdrant_client import models
@@ -15,6 +13,7 @@ from qdrant_client import models
 from ..capabilities import FeatureName
 from ..errors import FormatError
 from ..failing import OnError
+from ..jsonlines import parse_json, read_text
 from ..lint import Lint
 from ..literals import literal
 from ..query import Inputs, Query, Scope, Target
@@ -24,7 +23,7 @@ from ..stages.nearest import Nearest
 from ..steps import Flow, Points, Request
 from ..strategies import Cost, Stage, Strategy
 from .checking import check_coefficients, check_kinds, check_numbers, problems_of
-from .coefficients import Coefficients, Mode
+from .coefficients import Coefficients, Mode, read_coefficients
 from .leg import FeedbackLeg, compared_by, placed
 from .texts import text_doubt
 
@@ -106,8 +105,9 @@ class RelevanceFeedback(Strategy):
         """
         from ..serialise import from_json  # which knows all strategies, this one among them
 
-        coefficients, text = Coefficients.load(path), Path(path).read_text("utf-8-sig")
-        if (value := json.loads(text)).get("kind") == "relevance_feedback":
+        text = read_text(path)
+        coefficients = read_coefficients(text, path)
+        if (value := parse_json(text, path)).get("kind") == "relevance_feedback":
             if trust and "trust" not in value:  # on the first line, so that messages name the right ones
                 text = text.replace("{", '{"trust": true, ', 1)
             found = from_json(text, path)

@@ -17,6 +17,7 @@ _NAMESPACE: Final = uuid.UUID("1052fe82-729a-4026-80e9-b47f24e8b6d6")
 """Changing it would give every stored document a new point: never do."""
 _UUID: Final = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 _LARGEST: Final = 2**64 - 1
+_DIGITS: Final = 20
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def point_id(id: str | int) -> int | str:
 
 def point_ids(document: str) -> Iterator[int | str]:
     """The ids that the point of a document may have whose id is known as text: a number may have been stored as one."""
-    if document.isdecimal() and int(document) <= _LARGEST:
+    if document.isdecimal() and len(document) <= _DIGITS and int(document) <= _LARGEST:
         yield int(document)
     try:
         yield point_id(document)

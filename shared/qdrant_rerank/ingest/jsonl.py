@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Any, cast
+from typing import Any, cast
 
 from ..checks import is_whole
 from ..errors import FormatError, StrategyError
+from ..jsonlines import byte_lines_of, parse_json
 from .documents import Document, point_id
 
 __all__ = ["BadLine", "JsonlDocuments", "read_jsonl"]
@@ -96,16 +94,17 @@ class JsonlDocuments(Iterator[Document]):
 
     def _read(self, limit: int | None) -> Iterator[Document]:
         seen: set[int | str] = set()
-        with _opened(self._path) as file:
-            for number, line in _lines(file, self._path):
-                try:
-                    document = self._document(line, seen)
-                except FormatError as error:
-                    self._report(number, error.message)
-                    continue
-                yield document
-                if len(seen) == limit:
-                    return
+        for number, line in byte_lines_of(self._path):
+            if not line.strip():
+                continue
+            try:
+                document = self._document(line, seen)
+            except FormatError as error:
+                self._report(number, error.message)
+                continue
+            yield document
+            if len(seen) == limit:
+                return
 
     def _report(self, number: int, reason: str) -> None:
         if self._on_bad is None:
@@ -140,39 +139,14 @@ class JsonlDocuments(Iterator[Document]):
         return self._joiner.join(texts)
 
 
-def _opened(path: str) -> IO[bytes]:
-    """The file, unpacked; the caller closes it."""
-    return cast(IO[bytes], gzip.open(path, "rb")) if path.endswith(".gz") else open(path, "rb")
-
-
-def _lines(file: IO[bytes], path: str) -> Iterator[tuple[int, bytes]]:
-    """The lines that aren't empty, each with its number from 1."""
-    number = 0
-    try:
-        for number, line in enumerate(file, 1):
-            stripped = (line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line).strip()
-            if stripped:
-                yield number, stripped
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise FormatError(f"the gzip file is damaged: {error}", path, number + 1) from error
-
-
 def _record(line: bytes) -> dict[str, Any]:
     try:
-        record = json.loads(line.decode(), parse_constant=_refused)
-        if b"\\ud" in line.lower():  # half a character, which JSON lets pass and no UTF-8 text can hold
-            json.dumps(record, ensure_ascii=False).encode()
-    except UnicodeError as error:
+        record = parse_json(line.decode())
+    except UnicodeDecodeError as error:
         raise FormatError(f"not UTF-8 text: {error}") from None
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"not JSON: {error}") from None
     if not isinstance(record, dict):
         raise FormatError(f"not a JSON object: {type(record).__name__}")
     return cast("dict[str, Any]", record)
-
-
-def _refused(constant: str) -> float:
-    raise ValueError(f"{constant} is no number of JSON's")
 
 
 def _listed(record: Mapping[str, Any]) -> str:

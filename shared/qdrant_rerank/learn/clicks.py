@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Final
 
+from ..brief import brief
 from ..checks import is_finite
 from ..errors import FormatError, StrategyError
 from ..evaluate.lines import rows_of, value_text
@@ -22,6 +23,7 @@ from ..evaluate.topics import Topic, Topics
 __all__ = ["Clicks", "read_clicks"]
 
 _COLUMNS: Final = ("query", "doc_id", "position", "clicked")
+_DIGITS: Final = 15
 _TRUE, _FALSE = ("1", "true", "True"), ("0", "false", "False")
 
 
@@ -90,8 +92,8 @@ def _grade(shown: Sequence[tuple[float, bool]], bounds: Sequence[float]) -> int:
 
 def _position(row: Mapping[str, Any], path: str | PathLike[str], number: int) -> int:
     text = value_text(row, "position", path, number)
-    if not text.isdecimal() or int(text) < 1:
-        raise FormatError(f"a position is a whole number from 1, got {text!r}", path, number)
+    if not text.isdecimal() or len(text) > _DIGITS or int(text) < 1:
+        raise FormatError(f"a position is a whole number from 1, got {brief(text)}", path, number)
     return int(text)
 
 

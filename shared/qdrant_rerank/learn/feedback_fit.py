@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from os import PathLike
 
 from qdrant_client import models
@@ -79,10 +80,10 @@ def fit_feedback(
     check_executor(executor, Executor)
     task = Task(queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, progress, folds, seed)
     plan = executor.plan(task.plain, task.scope)
-    scores = task.scores(executor.model)
-    reading = scored_by(executor, scores)
-    learned = task.learned(plan, run(task.gathering(plan, scores), reading))
-    return task.result(learned, run(task.judging(plan, learned, scores), reading))
+    with closing(task.scores(executor.model)) as scores:
+        reading = scored_by(executor, scores)
+        learned = task.learned(plan, run(task.gathering(plan, scores), reading))
+        return task.result(learned, run(task.judging(plan, learned, scores), reading))
 
 
 async def afit_feedback(
@@ -121,6 +122,7 @@ async def afit_feedback(
     task = Task(queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, progress, folds, seed)
     plan = await executor.plan(task.plain, task.scope)
     scores = await asyncio.to_thread(task.scores, executor.model, concurrency)  # reads the file, and maybe the model's folder
-    reading = scored_by(executor, scores)
-    learned = await asyncio.to_thread(task.learned, plan, await arun(task.gathering(plan, scores), reading))
-    return await asyncio.to_thread(task.result, learned, await arun(task.judging(plan, learned, scores), reading))
+    with closing(scores):
+        reading = scored_by(executor, scores)
+        learned = await asyncio.to_thread(task.learned, plan, await arun(task.gathering(plan, scores), reading))
+        return await asyncio.to_thread(task.result, learned, await arun(task.judging(plan, learned, scores), reading))

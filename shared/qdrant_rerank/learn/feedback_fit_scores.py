@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from ..errors import FormatError
+from ..journal import Journal, JournalKind, Record, decode_records, read_records
 from ..models.feedback import FeedbackModel
 from ..models.score_cache import score_keys
 from ..models.scores import ascored, checked
 
 __all__ = ["Ahead", "Progress", "ScoreFile"]
+
+_NOT_OURS: Final = "not a line of a file of scores: expected {'key': …, 'score': …}"
+_KIND: Final = JournalKind(
+    "qdrant-rerank scores", wrong_header=_NOT_OURS, wrong_line=_NOT_OURS, empty=_NOT_OURS, bare='{"key": '
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ class ScoreFile:
     """A feedback model that looks its scores up in a JSON-lines file first, and appends new ones as they come.
 
     A line is `{"key": …, "score": …}`; the key is made of the model's fingerprint, the query and the text, none of which is
-    kept. A last line that was cut short is ignored. Once the model has failed, it is asked for nothing more.
+    kept. A last line that was cut short is ignored. Once the model has failed, it is asked for nothing more. The file is
+    locked from the first new score on, until `close`.
 
     Args:
         model: what is asked for scores that aren't there.
@@ -88,25 +93,25 @@ class ScoreFile:
         self._failure: Exception | None = None
         self._clock = _Clock()
         self._turns = asyncio.Semaphore(self.concurrency)
+        self._journal: Journal | None = None
         if self.path is not None and Path(self.path).exists():
-            self._read(Path(self.path))
+            self._look(read_records(self.path, _KIND))
 
-    def _read(self, path: Path) -> None:
-        text = path.read_text("utf-8")
-        lines = text.splitlines()
-        for number, line in enumerate(lines, 1):
-            try:
-                row: dict[str, Any] = json.loads(line)
-                self.known[row["key"]] = float(row["score"])
-            except (ValueError, KeyError, TypeError):
-                if number == len(lines) and not text.endswith("\n"):
-                    text = text[: text.rfind("\n") + 1]
-                    path.write_text(text, "utf-8")
-                    break
-                raise FormatError("not a line of a file of scores: expected {'key': …, 'score': …}", path, number) from None
-        if text and not text.endswith("\n"):
-            with path.open("a", encoding="utf-8") as file:
-                file.write("\n")
+    def _look(self, records: Sequence[Record]) -> None:
+        assert self.path is not None
+        self.known |= decode_records(records, lambda row: (str(row["key"]), float(row["score"])), self.path, _KIND)
+
+    def close(self) -> None:
+        """Let others write to the file."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def _open(self) -> None:
+        """Open the file, before the model is asked for what is to be written there."""
+        if self.path is not None and self._journal is None:
+            self._journal = Journal(self.path, _KIND, {}, lambda _: None)
+            self._look(self._journal.records)  # what was added since
 
     @property
     def fingerprint(self) -> str:
@@ -127,6 +132,7 @@ class ScoreFile:
         keys, missing = self._missing(query, texts)
         if missing:
             self._check_alive()
+            self._open()
             try:
                 with self._clock:
                     answer = self.model.score(query, list(missing.values()))
@@ -142,6 +148,7 @@ class ScoreFile:
         if missing:
             async with self._turns:
                 self._check_alive()
+                self._open()
                 try:
                     with self._clock:
                         answer = await ascored(self.model, query, list(missing.values()))
@@ -174,10 +181,8 @@ class ScoreFile:
         scores = dict(zip(missing, checked(list(answer), len(missing), self.model), strict=True))
         self.asked += len(missing)
         self.known |= scores
-        if self.path is None:
-            return
-        with Path(self.path).open("a", encoding="utf-8") as file:
-            file.write("".join(json.dumps({"key": key, "score": score}) + "\n" for key, score in scores.items()))
+        if self._journal is not None:
+            self._journal.add(*({"key": key, "score": score} for key, score in scores.items()))
 
     def _scores(self, keys: Sequence[str]) -> list[float]:
         self.done += len(keys)

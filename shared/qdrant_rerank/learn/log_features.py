@@ -13,6 +13,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
@@ -109,15 +110,15 @@ def log_features(
     check_scores(made, prepared.formula)
     check_given(made, asked)
     header = _header(prepared, made, topics, qrels, options, now or dt.datetime.now(dt.UTC), scope, target)
-    stream = LogStream(None if path is None else _jsonl(path), header)
-    resumed, seen = bool(stream.done), Seen(made)
-    asking = Logging(executor, prepared, made, qrels, options, target, dt.datetime.fromisoformat(stream.header["now"]), seen)
-    asking.run(asked, stream, batch_size, progress)
-    stored = stored_points(executor, scope.with_payload, sample, scope.filter) if sample else []
-    for lint in seen.warnings(executor, [point.payload or {} for point in stored], resumed):
-        warnings.warn(PlanWarning(lint), stacklevel=2)
-    reference = reference_of(made, stored)
-    stream.finish({"reference": {name: one.as_dict() for name, one in reference.items()}})
+    with closing(LogStream(None if path is None else _jsonl(path), header)) as stream:
+        resumed, seen, moment = bool(stream.done), Seen(made), dt.datetime.fromisoformat(stream.header["now"])
+        asking = Logging(executor, prepared, made, qrels, options, target, moment, seen)
+        asking.run(asked, stream, batch_size, progress)
+        stored = stored_points(executor, scope.with_payload, sample, scope.filter) if sample else []
+        for lint in seen.warnings(executor, [point.payload or {} for point in stored], resumed):
+            warnings.warn(PlanWarning(lint), stacklevel=2)
+        reference = reference_of(made, stored)
+        stream.finish({"reference": {name: one.as_dict() for name, one in reference.items()}})
     unjudged_topics = tuple(topic.id for topic in topics if not qrels.grades.get(topic.id))
     coverage = LogCoverage(unjudged=unjudged_topics, failed=asking.failed)
     done = [stream.done[topic.id] for topic in asked if topic.id in stream.done]

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import FormatError, MissingExtra
-from ..evaluate.lines import lines_of, rows_of
+from ..evaluate.lines import rows_of
+from ..jsonlines import lines_of, parse_json, read_text
 from .definitions import feature_json, features_of, legs_json, legs_of
 from .feature_log import FeatureLog, LogCoverage, Reference
 from .log_assembling import assembled
@@ -79,10 +80,18 @@ def read_log(path: Where) -> FeatureLog:
             meta, groups = _read_parquet(path)
         case ending:
             raise FormatError(f"the name of a log must end in {_ENDINGS}, got {ending!r}: {_MADE_BY}", path)
-    features = features_of(meta.get("features"), path)
-    reference = {name: _reference(one, path) for name, one in meta.get("reference", {}).items()}
-    log = assembled(features, legs_of(meta.get("legs"), path), groups, reference, LogCoverage())
-    return replace(log, coverage=_coverage(meta["coverage"], path)) if "coverage" in meta else log
+    about = path if Path(path).suffix in (".jsonl", ".parquet") else _beside(path)
+    features = features_of(meta.get("features"), about)
+    references = meta.get("reference", {})
+    if not isinstance(references, dict):
+        raise FormatError(f"not how features are distributed: {json.dumps(references)[:100]}", about)
+    reference = {name: _reference(one, about) for name, one in references.items()}
+    legs = legs_of(meta.get("legs"), about)
+    try:
+        log = assembled(features, legs, groups, reference, LogCoverage())
+    except (TypeError, ValueError, OverflowError) as error:
+        raise FormatError(f"a grade, a weight or a feature is no number: {error}", path) from error
+    return replace(log, coverage=_coverage(meta["coverage"], about)) if "coverage" in meta else log
 
 
 def _meta(log: FeatureLog) -> dict[str, Any]:
@@ -106,14 +115,11 @@ def _read_meta(path: Where) -> dict[str, Any]:
         if not Path(path).exists():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
         raise FormatError(f"there is no {beside.name} beside it, which says what the features and legs are: {_MADE_BY}", path)
-    return _json(beside.read_text("utf-8"), beside)
+    return _json(read_text(beside), beside)
 
 
 def _json(text: str, path: Where) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise FormatError(f"not JSON: {error}", path) from None
+    value = parse_json(text, path)
     if not isinstance(value, dict) or not isinstance(value.get("features"), dict):
         raise FormatError("not what a log says of its features", path)
     return value
@@ -173,7 +179,7 @@ def _svm_rows(path: Where, width: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
         cells, _, about = line.partition("#")
         try:
             grade, _, *numbered = cells.split()
-            topic, document, judged, weight = json.loads(about)
+            topic, document, judged, weight = parse_json(about)
             values = [math.nan] * width
             for cell in numbered:
                 index, _, value = cell.partition(":")

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
+from ..brief import brief
 from ..errors import FormatError
+from ..journal import Journal, JournalKind, Record, read_journal
 
 __all__ = ["KIND", "LogStream", "TopicRows", "read_stream"]
 
 KIND: Final = "feature_log"
+_JOURNAL: Final = JournalKind(
+    KIND,
+    wrong_header='the first line must be the log\'s header, {"kind": "feature_log", …}: a log is what log_features, or '
+    "`qdrant-rerank features`, makes of judgments",
+    wrong_line="a line must be an object with topic, missed, fetched and rows",
+    empty="the file is empty: a log begins with a header",
+)
 
 
 @dataclass(frozen=True)
@@ -39,60 +49,61 @@ class TopicRows:
         return {"topic": self.topic, "missed": self.missed, "fetched": self.fetched, "rows": self.rows}
 
 
-@dataclass
 class LogStream:
-    """The file that topics are appended to.
+    """Topics as they are logged, and the file that they are appended to.
 
-    Attributes:
+    Args:
         path: the file; None keeps nothing.
         header: what the log is of; a file with another one is refused.
+
+    Attributes:
+        header: the file's, which holds the moment that its first run began.
         done: the topics that the file holds.
 
     Raises:
         FormatError: the file is of another log, or malformed.
+        StrategyError: the file is being written to.
     """
 
-    path: Path | None
-    header: Mapping[str, Any]
-    done: dict[str, TopicRows] = field(default_factory=dict[str, TopicRows])
-
-    def __post_init__(self) -> None:
-        if self.path is None:
+    def __init__(self, path: Path | None, header: Mapping[str, Any]) -> None:
+        self.header: Mapping[str, Any] = header
+        self.done: dict[str, TopicRows] = {}
+        self._journal: Journal | None = None
+        if path is None:
             return
-        if self.path.exists():
-            _cut(self.path)
-        if self.path.exists() and self.path.stat().st_size:
-            self._resume(self.path)
-        else:
-            self._append(self.path, self.header)
+        about = {key: value for key, value in header.items() if key != "kind"}
+        self._journal = Journal(path, _JOURNAL, about, lambda there: self._check(path, there))
+        self.header = self._journal.header
+        try:
+            self.done, _ = _parts(self.header, self._journal.records, path)
+        except BaseException:
+            self.close()
+            raise
 
     def add(self, rows: TopicRows) -> None:
         """Keep a topic; topics that failed are tried again another time."""
         self.done[rows.topic] = rows
-        if self.path is not None and rows.error is None:
-            self._append(self.path, rows.as_json())
+        if self._journal is not None and rows.error is None:
+            self._journal.add(rows.as_json())
 
     def finish(self, more: Mapping[str, Any]) -> None:
         """Keep what is known only at the end."""
-        if self.path is not None:
-            self._append(self.path, more)
+        if self._journal is not None:
+            self._journal.add(more)
 
-    @staticmethod
-    def _append(path: Path, value: Mapping[str, Any]) -> None:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+    def close(self) -> None:
+        """Let others write to the file."""
+        if self._journal is not None:
+            self._journal.close()
 
-    def _resume(self, path: Path) -> None:
-        header, topics, _ = read_stream(path)
-        if header.get("fingerprint") != self.header["fingerprint"]:
+    def _check(self, path: Path, there: Mapping[str, Any]) -> None:
+        if there.get("fingerprint") != self.header["fingerprint"]:
             raise FormatError(
-                f"this log is of other topics, judgments, legs, features or options ({header.get('fingerprint')}, not "
+                f"this log is of other topics, judgments, legs, features or options ({there.get('fingerprint')}, not "
                 f"{self.header['fingerprint']}): remove it, or give another path",
                 path,
                 1,
             )
-        self.header = header
-        self.done = topics
 
 
 def read_stream(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, TopicRows], dict[str, Any]]:
@@ -102,43 +113,42 @@ def read_stream(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str,
         FormatError: it isn't such a file.
         OSError: there is none.
     """
-    header: dict[str, Any] = {}
+    header, records = read_journal(path, _JOURNAL)
+    return header, *_parts(header, records, path)
+
+
+def _parts(
+    header: Mapping[str, Any], records: Sequence[Record], path: str | os.PathLike[str]
+) -> tuple[dict[str, TopicRows], dict[str, Any]]:
+    """The topics, and what was known at the end."""
+    features = header.get("features")
+    if not isinstance(features, dict):
+        raise FormatError(f"not what a log says of its features: {brief(features)}", path, 1)
     topics: dict[str, TopicRows] = {}
     last: dict[str, Any] = {}
-    for number, line in enumerate(Path(path).read_text("utf-8").splitlines(), 1):
-        try:
-            value = json.loads(line)
-        except ValueError as error:
-            raise FormatError(f"not JSON: {error}", path, number) from None
-        if number == 1:
-            if not isinstance(value, dict) or value.get("kind") != KIND:
-                raise FormatError(
-                    'the first line must be the log\'s header, {"kind": "feature_log", …}: a log is what log_features, or '
-                    "`qdrant-rerank features`, makes of judgments",
-                    path,
-                    1,
-                )
-            header = value
-        elif isinstance(value, dict) and "reference" in value:
-            last = value
+    for record in records:
+        if "reference" in record.value:
+            last = record.value
         else:
-            rows = _topic(value, path, number)
+            rows = _topic(record, len(features), path)
             topics[rows.topic] = rows
-    if not header:
-        raise FormatError("the file is empty: a log begins with a header", path)
-    return header, topics, last
+    return topics, last
 
 
-def _topic(value: Any, path: str | os.PathLike[str], number: int) -> TopicRows:
-    match value:
-        case {"topic": str(topic), "rows": list(rows), "missed": list(missed), "fetched": int(fetched)}:
+def _topic(record: Record, width: int, path: str | os.PathLike[str]) -> TopicRows:
+    match record.value:
+        case {"topic": str(topic), "rows": list(rows), "missed": list(missed), "fetched": int(fetched)} if _are_rows(
+            rows, width
+        ):
             return TopicRows(topic, tuple(tuple(row) for row in rows), tuple(map(str, missed)), fetched)
         case _:
-            raise FormatError("a line must be an object with topic, missed, fetched and rows", path, number)
+            raise FormatError(_JOURNAL.wrong_line, path, record.line)
 
 
-def _cut(path: Path) -> None:
-    """Remove a last line that was not written to its end."""
-    text = path.read_bytes()
-    if not text.endswith(b"\n"):
-        path.write_bytes(text[: text.rfind(b"\n") + 1])
+def _are_rows(rows: Sequence[Any], width: int) -> bool:
+    """Whether each is a document, its grade, whether it was judged, its weight and the features, which may lack."""
+    try:
+        numbers = np.array([row[1:] for row in rows], dtype=np.float64)  # None becomes NaN
+    except (TypeError, ValueError, KeyError, OverflowError):
+        return False
+    return not rows or (numbers.shape == (len(rows), 3 + width) and bool(np.isfinite(numbers[:, :3]).all()))

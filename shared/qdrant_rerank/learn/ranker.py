@@ -16,6 +16,7 @@ from ..evaluate.plain import Plain
 from ..evaluate.report.parts import Calibration
 from ..expressions.nodes import Expression
 from ..ingest.requirements import requirements
+from ..jsonlines import read_text
 from ..stages import Formula
 from ..strategies import Stage
 from ..trained import Trained, TrainedFeature
@@ -191,4 +192,4 @@ class LearnedRanker:
         """
         from .ranker_files import from_json  # which builds on this file
 
-        return from_json(Path(path).read_text("utf-8-sig"), path)
+        return from_json(read_text(path), path)

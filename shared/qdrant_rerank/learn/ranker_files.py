@@ -17,7 +17,7 @@ from ..client_formula import ClientFormula
 from ..errors import FormatError, did_you_mean
 from ..evaluate.report.parts import Calibration
 from ..expressions.nodes import Expression
-from ..jsonlines import line_of
+from ..jsonlines import line_of, parse_json
 from ..serialise import from_json as strategy_of
 from ..serialise import to_json as strategy_json
 from ..stages import Formula
@@ -76,10 +76,7 @@ def from_json(text: str, path: str | PathLike[str] | None = None) -> LearnedRank
     Raises:
         FormatError: it holds none; carries the line.
     """
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise FormatError(f"not JSON: {error.msg} (column {error.colno})", path, error.lineno) from None
+    value = parse_json(text, path)
     if not isinstance(value, dict) or value.get("kind") != KIND:
         there = f"its kind is {value.get('kind')!r}" if isinstance(value, dict) else f"it is a {type(value).__name__}"
         raise FormatError(f'not a learned ranker, an object with "kind": "{KIND}": {there}', path, 1)

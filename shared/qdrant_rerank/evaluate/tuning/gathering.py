@@ -86,7 +86,7 @@ class Gathering:
             for pool in self._batch(left[start : start + self.batch_size], target, moment):
                 found[pool.topic.id] = pool
                 if self.file is not None:
-                    self.file.add(pool)
+                    self.file.keep(pool)
             if progress is not None:
                 progress(len(topics) - len(left) + min(start + self.batch_size, len(left)), len(topics))
         if not found:

@@ -6,20 +6,24 @@ The first line says what was asked; each other line is one topic.
 from __future__ import annotations
 
 import datetime as dt
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from ...errors import FormatError, StrategyError
+from ...journal import Journal, JournalKind, decode_records
 from ..topics import Topic
 from .pools import Hit, Pool
 
 __all__ = ["PoolFile", "PoolHeader"]
 
-_KIND: Final = "qdrant-rerank legs"
+_KIND: Final = JournalKind(
+    "qdrant-rerank legs",
+    wrong_header="not a line of what tune keeps (another kind of file): delete the file or name another",
+    wrong_line="not a line of what tune keeps: delete the file or name another",
+    empty="the file is empty",
+)
 
 
 @dataclass(frozen=True)
@@ -41,33 +45,34 @@ class PoolHeader:
     doc_id: str
 
 
-class PoolFile:
+class PoolFile(Journal):
     """A file of pools, read and written.
 
     Args:
         path: the file; made if it isn't there.
-        header: what is asked.
+        about: what is asked.
 
     Raises:
-        StrategyError: the file is about something else.
+        StrategyError: the file is about something else, or is being written to.
         FormatError: a line of it can't be read.
     """
 
-    def __init__(self, path: str | os.PathLike[str], header: PoolHeader) -> None:
-        self.path = Path(path)
-        self._records: dict[str, dict[str, Any]] = {}
-        if self.path.exists() and self.path.stat().st_size:
-            self._read(header)
-        if not self.path.exists() or not self.path.stat().st_size:
-            self._write({"kind": _KIND, **asdict(header)})
+    def __init__(self, path: str | os.PathLike[str], about: PoolHeader) -> None:
+        super().__init__(path, _KIND, asdict(about), lambda there: _check(path, there, about))
 
     def pools(self, topics: Sequence[Topic], now: dt.datetime) -> dict[str, Pool]:
-        """The pools that are there, by topic."""
-        return {topic.id: _pool(self._records[topic.id], topic, now) for topic in topics if topic.id in self._records}
+        """The pools that are there, by topic.
 
-    def add(self, pool: Pool) -> None:
+        Raises:
+            FormatError: a line of it can't be read.
+        """
+        wanted = {topic.id: topic for topic in topics}
+        found = decode_records(self.records, lambda record: _pool(record, wanted, now), self.path, _KIND)
+        return {pool.topic.id: pool for pool in found if pool is not None}
+
+    def keep(self, pool: Pool) -> None:
         """Append one topic's pool."""
-        self._write(
+        self.add(
             {
                 "topic": pool.topic.id,
                 "legs": {key: [list(hit) for hit in hits] for key, hits in pool.legs.items()},
@@ -77,43 +82,24 @@ class PoolFile:
             }
         )
 
-    def _write(self, record: Any) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
-    def _read(self, wanted: PoolHeader) -> None:
-        lines = self.path.read_bytes().splitlines(keepends=True)
-        if not lines[-1].endswith(b"\n"):  # it was being written when the process ended
-            with self.path.open("r+b") as file:
-                file.truncate(sum(map(len, lines[:-1])))
-            del lines[-1]
-        for number, line in enumerate(lines, 1):
-            try:
-                record = json.loads(line)
-                if number == 1:
-                    self._check(record, wanted)
-                else:
-                    self._records[record["topic"]] = record
-            except (ValueError, KeyError, TypeError) as error:
-                if isinstance(error, StrategyError):
-                    raise
-                raise FormatError(
-                    f"not a line of what tune keeps ({error}): delete the file or name another", self.path, number
-                ) from error
-
-    def _check(self, record: dict[str, Any], wanted: PoolHeader) -> None:
-        if record.pop("kind", None) != _KIND:
-            raise ValueError("another kind of file")
+def _check(path: str | os.PathLike[str], record: dict[str, Any], wanted: PoolHeader) -> None:
+    try:
         there = PoolHeader(**record)
-        for name, value in asdict(there).items():
-            if value != getattr(wanted, name):
-                raise StrategyError(
-                    f"{self.path} keeps what another tuning found: its {name} is {value!r}, this one's is "
-                    f"{getattr(wanted, name)!r}; name another file, or delete this one"
-                )
+    except TypeError as error:
+        raise FormatError(f"{_KIND.wrong_header} ({error})", path, 1) from error
+    for name, value in asdict(there).items():
+        if value != getattr(wanted, name):
+            raise StrategyError(
+                f"{path} keeps what another tuning found: its {name} is {value!r}, this one's is "
+                f"{getattr(wanted, name)!r}; name another file, or delete this one"
+            )
 
 
-def _pool(record: dict[str, Any], topic: Topic, now: dt.datetime) -> Pool:
+def _pool(record: dict[str, Any], wanted: Mapping[str, Topic], now: dt.datetime) -> Pool | None:
+    topic = wanted.get(record["topic"])
+    if topic is None:
+        return None
     return Pool(
         topic,
         topic.now or now,

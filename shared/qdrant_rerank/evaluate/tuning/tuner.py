@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 from ...brief import brief
@@ -95,9 +96,9 @@ def tune(
     ground = _ground(executor, work, legs, baseline, space)
     wants = wants_of(proposals(space, ground, target).options, ground, doc_id)
     _check_budget(wants, len(work.asked), meter)
-    file = _file(cache, executor, wants, work, doc_id)
-    gathering = Gathering(executor, wants, doc_id, aliases(qrels), meter, batch_size, file)
-    pools = gathering.pools(list(work.asked), progress)
+    with _file(cache, executor, wants, work, doc_id) as file:
+        gathering = Gathering(executor, wants, doc_id, aliases(qrels), meter, batch_size, file)
+        pools = gathering.pools(list(work.asked), progress)
     _check_found(pools, qrels)
     ground = replace(ground, spreads=_spreads(pools, wants, target.schema))
     proposed = proposals(space, ground, target)  # again, now that scores are known
@@ -190,9 +191,11 @@ def _check_found(pools: Sequence[Pool], qrels: Qrels) -> None:
         raise StrategyError(f"{other_ids(sorted(found), qrels.documents)} where a result's document id is")
 
 
-def _file(path: str | os.PathLike[str] | None, executor: Executor, wants: Wants, work: Work, doc_id: DocId) -> PoolFile | None:
+def _file(
+    path: str | os.PathLike[str] | None, executor: Executor, wants: Wants, work: Work, doc_id: DocId
+) -> AbstractContextManager[PoolFile | None]:
     if path is None:
-        return None
+        return nullcontext()
     legs = ", ".join(f"{key} to {depth}" for key, (_, depth) in sorted(wants.leaves.items()))
     told = doc_id if isinstance(doc_id, str) or doc_id is None else "function"
     header = PoolHeader(executor.collection, legs, repr(wants.payload), work.asked.fingerprint, repr(told))
