@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
@@ -12,6 +12,7 @@ from qdrant_client import models
 from qdrant_rerank import Plan, Query, QueryError, Scope, Strategy
 from qdrant_rerank.checks import is_whole
 from qdrant_rerank.errors import did_you_mean
+from qdrant_rerank.merging import together
 from qdrant_rerank.query import both, not_a_filter
 from qdrant_rerank.steps import Flow, QueryVector, Vectors
 from qdrant_rerank.why import Explained, explained
@@ -162,6 +163,10 @@ class Call:
         if self.explanations:
             return (yield from explained(plan, query))
         return Explained((yield from plan.flow(query)), ())
+
+    def flows(self, plan: Plan, asked: Sequence[str | Query]) -> Flow[list[Explained]]:
+        """The steps to the points of each query, as `flow` makes them, in as many round trips as one query takes."""
+        return together([self.flow(plan, each) for each in asked])
 
 
 def check_k(value: object) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from qdrant_client import QdrantClient
+from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import AsyncExecutor, Capabilities, Executor
 from qdrant_rerank.clients import AsyncClientLike
@@ -40,6 +40,8 @@ class Parts:
     model: FeedbackModelLike | None
     payload: PayloadLike
     capabilities: Capabilities | None
+    fixed_filter: models.Filter | None
+    schema_ttl: float | None
 
     @classmethod
     def of(cls, retriever: QdrantRerankRetriever) -> Parts:
@@ -54,6 +56,8 @@ class Parts:
             retriever.model,
             retriever.payload,
             retriever.capabilities,
+            retriever.fixed_filter,
+            retriever.schema_ttl,
         )
 
     def key(self) -> Hashable:
@@ -61,7 +65,8 @@ class Parts:
         encoders = listed(self.encoders)
         parts = (self.client, self.async_client, self.embeddings, self.sparse_embeddings, self.model, *encoders.values())
         payload = id(self.payload) if callable(self.payload) else self.payload
-        return (self.collection, self.capabilities, payload, *encoders, *map(id, parts))
+        fixed = None if self.fixed_filter is None else self.fixed_filter.model_dump_json()
+        return (self.collection, self.capabilities, payload, fixed, self.schema_ttl, *encoders, *map(id, parts))
 
     def made(self, kind: type[E]) -> E:
         """An executor of these parts; makes no request."""
@@ -73,6 +78,8 @@ class Parts:
             model=self.model,
             payload=self.payload,
             capabilities=self.capabilities,
+            fixed_filter=self.fixed_filter,
+            schema_ttl=self.schema_ttl,
         )
 
 

@@ -16,6 +16,7 @@ from qdrant_client import AsyncQdrantClient, QdrantClient, models
 from qdrant_rerank import Encoders, Expression, PayloadMapping, Strategy, parse_expression
 from qdrant_rerank.clients import engine_of
 from qdrant_rerank.errors import did_you_mean
+from qdrant_rerank.executor import check_schema_ttl
 from qdrant_rerank.expressions.nodes import as_expression
 from qdrant_rerank.models.feedback import as_feedback_model
 from qdrant_rerank.payload import as_mapping
@@ -36,6 +37,7 @@ __all__ = [
     "KField",
     "ModelField",
     "PayloadField",
+    "SchemaTtlField",
     "ScoreKeyField",
     "SparseEmbeddingsField",
     "StrategyField",
@@ -129,6 +131,11 @@ def _payload(value: Any) -> Any:
     return value
 
 
+def _schema_ttl(value: Any) -> float | None:
+    check_schema_ttl(value)
+    return cast("float | None", value)
+
+
 def _score_key(value: Any) -> str | None:
     if value is None or (isinstance(value, str) and value and value not in RESERVED):
         return value
@@ -156,6 +163,7 @@ FilterField: TypeAlias = Annotated[models.Filter | None, PlainValidator(_filter)
 PayloadField: TypeAlias = Annotated[
     str | PayloadMapping | Callable[[Mapping[str, Any]], tuple[str, Mapping[str, Any]]], PlainValidator(_payload)
 ]
+SchemaTtlField: TypeAlias = Annotated[float | None, PlainValidator(_schema_ttl)]
 ScoreKeyField: TypeAlias = Annotated[str | None, PlainValidator(_score_key)]
 ExplanationKeyField: TypeAlias = Annotated[str, PlainValidator(_explanation_key)]
 

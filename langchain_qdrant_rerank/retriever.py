@@ -8,13 +8,14 @@ from typing import Any, Self, Unpack
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import LangSmithRetrieverParams
+from langchain_core.runnables import RunnableSerializable
+from langchain_core.runnables.utils import AnyConfigurableField
 from pydantic import ConfigDict, Field, model_validator
 from qdrant_client import models
 
 from qdrant_rerank import AsyncExecutor, Capabilities, Executor, Explanation, Nearest, Query
-from qdrant_rerank.merging import together
+from qdrant_rerank.executor import SCHEMA_TTL
 from qdrant_rerank.payload import as_mapping
-from qdrant_rerank.steps import arun, run
 from qdrant_rerank.why import Explained
 
 from . import fields
@@ -51,7 +52,10 @@ class QdrantRerankRetriever(Making):
             reads the text that `payload` says. What it runs in LangChain is a child of the retriever's run.
         strategy: how documents are found and ranked.
         k: how many documents to return.
-        filter: only documents that meet it; a call's filter is AND-ed with it.
+        fixed_filter: only documents that meet it, in all that is searched: the place for a tenant. No option of a call, no
+            `bind` and no `configurable_fields` can leave it out or replace it.
+        filter: only documents that meet it; a call's filter is AND-ed with it. `bind(filter=…)` twice keeps the last one
+            only, as LangChain has it for every option.
         score_threshold: the score to reach (for Euclid and Manhattan: not to exceed).
         search_params: HNSW and quantisation parameters of the final stage.
         shard_key_selector: custom shards to search.
@@ -73,7 +77,9 @@ class QdrantRerankRetriever(Making):
             LangChain has no metadata that is kept from models, but what shows documents to them, such as
             `create_retriever_tool` and stuff chains, shows `page_content` alone unless a `document_prompt` asks for more.
         explanation_key: the metadata key for it.
-        capabilities: what the server can do; asked of it once if None.
+        capabilities: what the server can do; asked of it if None.
+        schema_ttl: seconds after which the collection's schema is read again at the next query, as an alias may have moved;
+            None for never. It is read again in any case when an answer contradicts it, and before a strategy is refused.
         executors: what is kept between calls, and handed on to copies.
 
     Raises:
@@ -91,6 +97,7 @@ class QdrantRerankRetriever(Making):
     model: fields.ModelField = Field(default=None, exclude=True)
     strategy: fields.StrategyField = Nearest()
     k: fields.KField = 4
+    fixed_filter: fields.FilterField = None
     filter: fields.FilterField = None
     score_threshold: float | None = None
     search_params: models.SearchParams | None = None
@@ -106,6 +113,7 @@ class QdrantRerankRetriever(Making):
     explanations: bool = False
     explanation_key: fields.ExplanationKeyField = "_explanation"
     capabilities: Capabilities | None = None
+    schema_ttl: fields.SchemaTtlField = SCHEMA_TTL
     executors: Executors = Field(default_factory=Executors, exclude=True)
 
     @model_validator(mode="before")
@@ -121,23 +129,34 @@ class QdrantRerankRetriever(Making):
             raise ValueError("a Qdrant client is needed: pass client=QdrantClient(…), or async_client=AsyncQdrantClient(…)")
         return self
 
+    def configurable_fields(self, **kwargs: AnyConfigurableField) -> RunnableSerializable[str, list[Document]]:
+        """As for every runnable; `fixed_filter`, which a caller must not change, is refused.
+
+        Raises:
+            ValueError: `fixed_filter` is among the fields.
+        """
+        if "fixed_filter" in kwargs:
+            raise ValueError(
+                "fixed_filter can't be configurable: whoever passes the config could replace it, and see another tenant's "
+                "documents; make a retriever for each tenant (`model_copy` shares connections), or use filter"
+            )
+        return super().configurable_fields(**kwargs)
+
     @takes_call_options
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Unpack[CallOptions]
     ) -> list[Document]:
         call, executor = Call.of(self, options), self._executor()
-        plan = executor.plan(call.strategy, call.scope)
-        traced_executor = Traced(executor, Parents([query], [run_manager.get_child]))
-        return self._documents(run(call.flow(plan, query), traced_executor))
+        services = Traced(executor, Parents([query], [run_manager.get_child]))
+        return self._documents(executor.answer(call.strategy, call.scope, lambda plan: call.flow(plan, query), services))
 
     @takes_call_options
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **options: Unpack[CallOptions]
     ) -> list[Document]:
         call, executor = Call.of(self, options), self._async_executor()
-        plan = await executor.plan(call.strategy, call.scope)
-        traced_executor = AsyncTraced(executor, Parents([query], [run_manager.get_child]))
-        return self._documents(await arun(call.flow(plan, query), traced_executor))
+        services = AsyncTraced(executor, Parents([query], [run_manager.get_child]))
+        return self._documents(await executor.answer(call.strategy, call.scope, lambda plan: call.flow(plan, query), services))
 
     @takes_call_options
     def search_batch(
@@ -154,8 +173,8 @@ class QdrantRerankRetriever(Making):
         with traced(self, asked, config, self._get_ls_params()) as runs:
             call, executor = Call.of(self, options), self._executor()
             if asked:
-                plan = executor.plan(call.strategy, call.scope)
-                found = run(together([call.flow(plan, query) for query in asked]), Traced(executor, runs.parents))
+                services = Traced(executor, runs.parents)
+                found = executor.answer(call.strategy, call.scope, lambda plan: call.flows(plan, asked), services)
                 runs.answers.extend(map(self._documents, found))
         return runs.answers
 
@@ -168,9 +187,8 @@ class QdrantRerankRetriever(Making):
         async with atraced(self, asked, config, self._get_ls_params()) as runs:
             call, executor = Call.of(self, options), self._async_executor()
             if asked:
-                plan = await executor.plan(call.strategy, call.scope)
-                flows = together([call.flow(plan, query) for query in asked])
-                found = await arun(flows, AsyncTraced(executor, runs.parents))
+                services = AsyncTraced(executor, runs.parents)
+                found = await executor.answer(call.strategy, call.scope, lambda plan: call.flows(plan, asked), services)
                 runs.answers.extend(map(self._documents, found))
         return runs.answers
 

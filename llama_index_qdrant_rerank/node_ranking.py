@@ -18,7 +18,7 @@ from qdrant_rerank.checks import is_whole
 from qdrant_rerank.models.feedback import as_feedback_model
 from qdrant_rerank.reranking import Reranker
 from qdrant_rerank.rescore import MissingText, OnError
-from qdrant_rerank.steps import Flow, Points, arun, run
+from qdrant_rerank.steps import Flow, Points
 from qdrant_rerank.why import Explained
 
 from .ids import PointId
@@ -83,8 +83,8 @@ class NodeRanking(BaseNodePostprocessor):
             if places := split(nodes):
                 executor = self._source.executor()
                 tree = self._tree(nodes, places, executor.clients.engine)
-                plan = executor.plan(tree, self._scope(list(places)))
-                points = run(self._flow(plan, query_bundle), executor).points
+                scope = self._scope(list(places))
+                points = executor.answer(tree, scope, lambda plan: self._flow(plan, query_bundle)).points
             ranked.extend(self._ranked(nodes, points))
         return ranked
 
@@ -103,8 +103,8 @@ class NodeRanking(BaseNodePostprocessor):
             if places := split(nodes):
                 executor = self._source.async_executor()
                 tree = self._tree(nodes, places, executor.clients.engine)
-                plan = await executor.plan(tree, self._scope(list(places)))
-                points = (await arun(self._flow(plan, query_bundle), executor)).points
+                scope = self._scope(list(places))
+                points = (await executor.answer(tree, scope, lambda plan: self._flow(plan, query_bundle))).points
             ranked.extend(self._ranked(nodes, points))
         return ranked
 

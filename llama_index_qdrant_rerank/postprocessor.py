@@ -11,6 +11,7 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Capabilities, Expression, Stage, StrategyError, from_json, parse_expression
 from qdrant_rerank.clients import AsyncClientLike
+from qdrant_rerank.executor import SCHEMA_TTL
 from qdrant_rerank.models.feedback import FeedbackModelLike
 from qdrant_rerank.rescore import MissingText, OnError
 
@@ -18,7 +19,7 @@ from .embeddings import EncodersLike, SparseLike
 from .model_reranking import checked_model, rescoring_of
 from .node_ranking import NodeRanking, check_top_n
 from .rescoring import Missing, ScoreSource, check_rescoring
-from .store import source_of
+from .store import Knowing, source_of
 
 __all__ = ["QdrantRerankPostprocessor"]
 
@@ -53,8 +54,8 @@ class QdrantRerankPostprocessor(NodeRanking):
         blend: an expression of `model()`, or its text, that makes the final score; see `Rescore`. `field("rating", default=…)`
             reads metadata, and `score()` is the score that a node came with (0 if it has none). The model's own score then
             goes to the metadata under `relevance_score`, hidden from models.
-        client, async_client, collection_name, vector_store, embed_model, sparse_encoder, encoders, capabilities: as for
-            `QdrantRerankRetriever`.
+        client, async_client, collection_name, vector_store, embed_model, sparse_encoder, encoders, capabilities, fixed_filter,
+            schema_ttl: as for `QdrantRerankRetriever`. A node that `fixed_filter` leaves out gets no score.
         using: the dense vector behind `score()`, where the collection has several.
         score_source: what `score()` means: "qdrant" or "nodes".
         top_n: how many nodes to return; all if None.
@@ -97,6 +98,8 @@ class QdrantRerankPostprocessor(NodeRanking):
         timeout: int | None = None,
         callback_manager: CallbackManager | None = None,
         capabilities: Capabilities | None = None,
+        fixed_filter: models.Filter | None = None,
+        schema_ttl: float | None = SCHEMA_TTL,
     ) -> None:
         check_top_n(top_n)
         of_qdrant = {
@@ -113,7 +116,7 @@ class QdrantRerankPostprocessor(NodeRanking):
         settings: dict[str, Any] = {"top_n": top_n, "keep_retrieval_score": keep_retrieval_score, **of_qdrant, **of_model}
         if model is None:
             _refuse("a model", self._changed(of_model))
-            source = source_of(vector_store, *place)
+            source = source_of(vector_store, *place, Knowing(fixed_filter, schema_ttl))
             stage = from_json(json.dumps(strategy)) if isinstance(strategy, Mapping) else strategy
             if stage is None:
                 raise StrategyError(
@@ -127,6 +130,8 @@ class QdrantRerankPostprocessor(NodeRanking):
             names = "client", "async_client", "collection_name", "embed_model", "sparse_encoder", "encoders", "capabilities"
             given = [name for name, value in zip(names, place, strict=True) if value is not None]
             given += ["vector_store"] if vector_store is not None else []
+            given += ["fixed_filter"] if fixed_filter is not None else []
+            given += ["schema_ttl"] if schema_ttl != SCHEMA_TTL else []
             _refuse("a strategy", [*given, *self._changed(of_qdrant)])
             source = None
             settings |= {"model": checked_model(model)}

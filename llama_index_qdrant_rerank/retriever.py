@@ -16,10 +16,11 @@ from typing_extensions import Unpack
 
 from qdrant_rerank import Capabilities, Explanation, Plan, Strategy
 from qdrant_rerank.clients import AsyncClientLike
+from qdrant_rerank.executor import SCHEMA_TTL
 from qdrant_rerank.merging import together
 from qdrant_rerank.models.feedback import FeedbackModelLike
 from qdrant_rerank.payload import PayloadLike
-from qdrant_rerank.steps import Flow, arun, run
+from qdrant_rerank.steps import Flow
 from qdrant_rerank.why import Explained
 
 from .embeddings import EncodersLike, SparseLike
@@ -27,7 +28,7 @@ from .making import Making
 from .nodes import NodeReader
 from .options import Options, RetrievalOptions
 from .queries import as_bundles, bundle_flow
-from .store import Reading, plain, source_of
+from .store import Knowing, Reading, plain, source_of
 from .texts import NodeText, metadata_mode_of
 from .tracing import dispatcher, retrievals
 
@@ -78,7 +79,11 @@ class QdrantRerankRetriever(Making):
             and embedding models aren't shown it.
         explanation_key: the metadata key for it.
         callback_manager, object_map, objects, verbose: as for every LlamaIndex retriever.
-        capabilities: what the server can do; asked of it once if None.
+        capabilities: what the server can do; asked of it if None.
+        fixed_filter: only nodes that meet it, in all that is searched: the place for a tenant. `with_options` can't leave it
+            out or replace it.
+        schema_ttl: seconds after which the collection's schema is read again at the next query, as an alias may have moved;
+            None for never. It is read again in any case when an answer contradicts it, and before a strategy is refused.
 
     Raises:
         QdrantRerankError: an argument can't be; the message says which, and what to pass.
@@ -120,12 +125,14 @@ class QdrantRerankRetriever(Making):
         objects: list[IndexNode] | None = None,
         verbose: bool = False,
         capabilities: Capabilities | None = None,
+        fixed_filter: models.Filter | None = None,
+        schema_ttl: float | None = SCHEMA_TTL,
     ) -> None:
         super().__init__(callback_manager, object_map, objects, verbose)
         self._reader = NodeReader(payload, score_key, explanation_key)
-        source = source_of(
-            vector_store, client, async_client, collection_name, embed_model, sparse_encoder, encoders, capabilities
-        )
+        place = vector_store, client, async_client, collection_name
+        knowing = Knowing(fixed_filter, schema_ttl)
+        source = source_of(*place, embed_model, sparse_encoder, encoders, capabilities, knowing)
         self._source = source.read_by(Reading(model, partial(NodeText.of, self._reader, metadata_mode_of(metadata_mode))))
         options: RetrievalOptions = {
             "strategy": strategy,
@@ -178,14 +185,14 @@ class QdrantRerankRetriever(Making):
     @dispatcher.span
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         executor = self._source.executor()
-        plan = executor.plan(self._planned(), self._options.scope)
-        return self._nodes(run(self._flow(plan, query_bundle), executor))
+        scope = self._options.scope
+        return self._nodes(executor.answer(self._planned(), scope, lambda plan: self._flow(plan, query_bundle)))
 
     @dispatcher.span
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         executor = self._source.async_executor()
-        plan = await executor.plan(self._planned(), self._options.scope)
-        return self._nodes(await arun(self._flow(plan, query_bundle), executor))
+        scope = self._options.scope
+        return self._nodes(await executor.answer(self._planned(), scope, lambda plan: self._flow(plan, query_bundle)))
 
     def retrieve_batch(self, queries: Sequence[QueryType], **options: Unpack[RetrievalOptions]) -> list[list[NodeWithScore]]:
         """The nodes for each query, with as many round trips as one query takes.
@@ -199,8 +206,8 @@ class QdrantRerankRetriever(Making):
             return []
         with retrievals(retriever, bundles) as answers:
             executor = retriever._source.executor()
-            plan = executor.plan(retriever._planned(), retriever._options.scope)
-            found = run(together([retriever._flow(plan, bundle) for bundle in bundles]), executor)
+            scope = retriever._options.scope
+            found = executor.answer(retriever._planned(), scope, lambda plan: retriever._flows(plan, bundles))
             for bundle, answer in zip(bundles, found, strict=True):
                 answers.append(retriever._handle_recursive_retrieval(bundle, retriever._nodes(answer)))
         return answers
@@ -214,8 +221,8 @@ class QdrantRerankRetriever(Making):
             return []
         with retrievals(retriever, bundles) as answers:
             executor = retriever._source.async_executor()
-            plan = await executor.plan(retriever._planned(), retriever._options.scope)
-            found = await arun(together([retriever._flow(plan, bundle) for bundle in bundles]), executor)
+            scope = retriever._options.scope
+            found = await executor.answer(retriever._planned(), scope, lambda plan: retriever._flows(plan, bundles))
             for bundle, answer in zip(bundles, found, strict=True):
                 answers.append(await retriever._ahandle_recursive_retrieval(bundle, retriever._nodes(answer)))
         return answers
@@ -235,6 +242,9 @@ class QdrantRerankRetriever(Making):
     def _flow(self, plan: Plan, bundle: QueryBundle) -> Flow[Explained]:
         options = self._options
         return bundle_flow(plan, bundle, options.features, self._source.own_encoders, options.explanations)
+
+    def _flows(self, plan: Plan, bundles: Sequence[QueryBundle]) -> Flow[list[Explained]]:
+        return together([self._flow(plan, bundle) for bundle in bundles])
 
     def _nodes(self, found: Explained) -> list[NodeWithScore]:
         return self._reader.read(found.points, self._source.text_key, self._source.collection, found.reasons)

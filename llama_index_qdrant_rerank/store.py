@@ -10,16 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self, TypeVar
 
-from qdrant_client import QdrantClient
+from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import AsyncExecutor, Capabilities, Executor, Fusion, Nearest, Schema, Stage, StrategyError
 from qdrant_rerank.clients import AsyncClientLike, Clients
+from qdrant_rerank.executor import SCHEMA_TTL, check_schema_ttl
 from qdrant_rerank.models.feedback import FeedbackModelLike, as_feedback_model
 from qdrant_rerank.payload import PayloadLike
+from qdrant_rerank.query import not_a_filter
 
 from .embeddings import EncodersLike, SparseLike, encoders_of
 
-__all__ = ["Reading", "Source", "StoreSource", "plain", "source_of"]
+__all__ = ["Knowing", "Reading", "Source", "StoreSource", "plain", "source_of"]
 
 E = TypeVar("E", Executor, AsyncExecutor)
 
@@ -36,6 +38,29 @@ class Reading(NamedTuple):
 
     model: FeedbackModelLike | None = None
     texts: Callable[[str], PayloadLike] = lambda text_key: "flat"
+
+
+class Knowing(NamedTuple):
+    """What an executor is told of the collection.
+
+    Attributes:
+        fixed_filter: what every point has to meet, in all that is searched.
+        schema_ttl: seconds after which the schema is read again.
+    """
+
+    fixed_filter: models.Filter | None = None
+    schema_ttl: float | None = SCHEMA_TTL
+
+    def checked(self) -> Self:
+        """This, if it can be.
+
+        Raises:
+            StrategyError: it can't.
+        """
+        if self.fixed_filter is not None and not isinstance(self.fixed_filter, models.Filter):
+            raise StrategyError(f"fixed_{not_a_filter(self.fixed_filter)}")
+        check_schema_ttl(self.schema_ttl)
+        return self
 
 
 class Place(NamedTuple):
@@ -59,10 +84,12 @@ class Source:
         sparse_encoder: SparseLike | None = None,
         encoders: EncodersLike | None = None,
         capabilities: Capabilities | None = None,
+        knowing: Knowing | None = None,
     ) -> None:
         self._place = place
         self._encoders = encoders_of(embed_model, None if sparse_encoder is None else lambda: sparse_encoder, encoders)
         self._capabilities = capabilities
+        self._knowing = knowing or Knowing()
         self._reading = Reading()
         self._made: dict[type[Any], tuple[Place, Any]] = {}
 
@@ -130,6 +157,8 @@ class Source:
             model=self._reading.model,
             payload=self._reading.texts(self.text_key),
             capabilities=self._capabilities,
+            fixed_filter=self._knowing.fixed_filter,
+            schema_ttl=self._knowing.schema_ttl,
         )
         self._made[kind] = place, executor
         return executor
@@ -173,6 +202,7 @@ class StoreSource(Source):
         sparse_encoder: SparseLike | None = None,
         encoders: EncodersLike | None = None,
         capabilities: Capabilities | None = None,
+        knowing: Knowing | None = None,
     ) -> None:
         self._store = store
         if not isinstance(getattr(store, "collection_name", None), str) or not hasattr(store, "client"):
@@ -180,7 +210,7 @@ class StoreSource(Source):
                 f"vector_store must be LlamaIndex's QdrantVectorStore, got {type(store).__name__}, which has no client and "
                 "collection_name; for a collection without such a store pass client= and collection_name="
             )
-        super().__init__(self.place, embed_model, None, encoders, capabilities)
+        super().__init__(self.place, embed_model, None, encoders, capabilities, knowing)
         self._encoders = encoders_of(embed_model, lambda: sparse_encoder or self._attribute("_sparse_query_fn"), encoders)
         self._strategies: dict[tuple[str, str | None], Stage] = {}
 
@@ -227,6 +257,7 @@ def source_of(
     sparse_encoder: SparseLike | None,
     encoders: EncodersLike | None,
     capabilities: Capabilities | None,
+    knowing: Knowing | None = None,
 ) -> Source:
     """The source that these arguments of a constructor mean.
 
@@ -234,7 +265,7 @@ def source_of(
         StrategyError: neither a store nor a collection's name, or both.
         ClientError: there is no client, or one of the wrong kind.
     """
-    embedding = embed_model, sparse_encoder, encoders, capabilities
+    embedding = embed_model, sparse_encoder, encoders, capabilities, None if knowing is None else knowing.checked()
     if vector_store is not None:
         if client is not None or async_client is not None or collection_name is not None:
             raise StrategyError("a vector_store brings its client and collection_name: pass the one or the others")

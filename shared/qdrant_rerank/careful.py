@@ -36,7 +36,7 @@ def searched(requests: Callable[[], list[Request]], scope: Scope, target: Target
     """
     quick, asked = not target.thorough, requests()
     try:
-        return (yield from Search(asked, scope.consistency, scope.timeout))
+        return (yield from Search(asked, scope.consistency, scope.timeout, target.schema))
     except Exception as error:
         if not quick or not read_failure(error).shows_values:
             raise
@@ -46,7 +46,7 @@ def searched(requests: Callable[[], list[Request]], scope: Scope, target: Target
             target.quirks.several_values = before
             raise
         try:
-            found = yield from Search(thorough, scope.consistency, scope.timeout)
+            found = yield from Search(thorough, scope.consistency, scope.timeout, target.schema)
         except Exception:
             target.quirks.several_values = before  # it was something else
             raise error from None

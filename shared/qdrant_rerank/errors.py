@@ -67,7 +67,12 @@ class PlanError(QdrantRerankError, ValueError):
 
 
 class QueryError(QdrantRerankError, ValueError):
-    """One query can't be asked: its text is empty, its vector doesn't fit, a request-time value is missing."""
+    """One query can't be asked: its text is empty, its vector doesn't fit, a request-time value is missing.
+
+    `against_schema` says whether it contradicts what is known of the collection, which is then read again.
+    """
+
+    against_schema: bool = False
 
 
 class ClientError(QdrantRerankError, RuntimeError):

@@ -6,18 +6,22 @@ Nothing here knows a strategy; nothing but this, `schema.py`, `ingest.py` and en
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
+import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from qdrant_client import QdrantClient, models
 
 from .capabilities import Capabilities
+from .checks import is_finite
 from .clients import AsyncCalls, AsyncClientLike, Clients
-from .errors import ClientError, PlanWarning
+from .errors import ClientError, PlanError, PlanWarning, StrategyError
 from .feedback.texts import looked
 from .lint import Lint
 from .loops import PerLoop
@@ -28,16 +32,23 @@ from .models.fingerprints import encoder_fingerprint
 from .models.scores import ascored, checked
 from .payload import PayloadLike, as_mapping
 from .plan import Plan, planned
-from .query import Fingerprints, Query, Scope, Target
+from .query import Fingerprints, Query, Scope, Target, not_a_filter
+from .restriction import restrict
 from .sampling import sampled
 from .schema import Schema, aread_schema, read_schema
-from .steps import Flow, Points, QueryVector, Search, Vectors, arun, run
+from .staleness import check_order, check_vectors, contradicts, finds_nothing, guarded, is_same
+from .steps import AsyncServices, Flow, Points, QueryVector, Search, Services, Vectors, arun, run
 from .strategies import Strategy
 from .why import Explained, explained
 
-__all__ = ["AsyncExecutor", "Executor"]
+__all__ = ["SCHEMA_TTL", "AsyncExecutor", "Executor", "check_schema_ttl"]
 
-_PLANS_KEPT = 64
+R = TypeVar("R")
+
+SCHEMA_TTL: Final = 300.0
+"""Seconds after which a collection's schema is read again."""
+_UNREAD: Final = 10.0  # seconds until it is tried again, if it couldn't be read
+_PLANS_KEPT: Final = 64
 # warnings that change results, told once a plan is made
 _TOLD = (
     *("ignored-by-server", "integer-index", "feature-drift", "not-recommended", "other-text"),
@@ -84,6 +95,8 @@ class _Base:
         model: FeedbackModelLike | None = None,
         payload: PayloadLike = "flat",
         capabilities: Capabilities | None = None,
+        fixed_filter: models.Filter | None = None,
+        schema_ttl: float | None = SCHEMA_TTL,
     ) -> None:
         """Hold on to a collection; no request is made before the first query.
 
@@ -95,30 +108,67 @@ class _Base:
             encoders: what embeds queries, by vector.
             model: the feedback model (or a function from a query and texts to scores), for strategies that have texts scored.
             payload: where a point's text is, for the model: a preset's name, a `PayloadMapping` or a function.
-            capabilities: what the server can do; asked of it once if None.
+            capabilities: what the server can do; asked of it if None.
+            fixed_filter: only points that meet it, in every search that this executor makes for whatever reason; no call can
+                leave it out or replace it, so that it is the place for a tenant.
+            schema_ttl: seconds after which the collection's schema is read again at the next query, as an alias may have moved;
+                None for never. It is read again in any case when an answer contradicts it, and before a plan is refused.
+
+        Raises:
+            ClientError: there is no client, or one of the wrong kind.
+            StrategyError: `schema_ttl` is no number of seconds, or `fixed_filter` no filter.
         """
+        if fixed_filter is not None and not isinstance(fixed_filter, models.Filter):
+            raise StrategyError(f"fixed_{not_a_filter(fixed_filter)}")
+        check_schema_ttl(schema_ttl)
         self.clients = Clients(client, async_client)
         self.collection = collection
         self.encoders = encoders or Encoders()
+        self.fixed_filter = fixed_filter
         self.model = None if model is None else as_feedback_model(model)
         self.payload = as_mapping(payload)
         self._capabilities = capabilities
         self._target: Target | None = None
         self._seen: Target | None = None
         self._plans = _Plans()
+        self._ttl = math.inf if schema_ttl is None else float(schema_ttl)
+        self._read_at = 0.0
 
     def refresh(self) -> None:
         """Forget the collection's schema, e.g. after a payload index was made; it is read again at the next query."""
         self._target = None
         self._plans.clear()
 
+    @property
+    def _current(self) -> Target | None:
+        """What is known of the collection, unless it is too old."""
+        return self._target if time.monotonic() - self._read_at < self._ttl else None
+
+    def _renew(self, known: Target, schema: Schema, capabilities: Capabilities) -> Target:
+        """What is known once the schema was read again: `known` itself, with its plans, where nothing changed."""
+        self._read_at = time.monotonic()
+        if is_same(known.schema, schema) and known.capabilities == capabilities:
+            return known
+        self._plans.clear()
+        return self._learn(schema, capabilities)
+
     def _learn(self, schema: Schema, capabilities: Capabilities) -> Target:
-        self._seen = target = Target(schema, capabilities, self.payload, fingerprints=self._fingerprints(schema))
+        self._read_at = time.monotonic()
+        self._seen = target = Target(
+            schema, capabilities, self.payload, fingerprints=self._fingerprints(schema), fixed_filter=self.fixed_filter
+        )
+        self._target = None
         if schema.points == 0:  # not kept: it may be filled any moment
             warnings.warn(PlanWarning(f"the collection {schema.collection!r} is empty: there is nothing to find"), stacklevel=6)
         else:
             self._target = target
         return target
+
+    def _prepared(self, step: Search) -> Search:
+        """`step` as it is sent: within the fixed filter, and guarded against a schema that is true no longer."""
+        everywhere = self.clients.engine == "local"  # which hands a filter on to all searches since 1.20 only
+        requests = [restrict(request, self.fixed_filter, everywhere) for request in step.requests]
+        return guarded(replace(step, requests=requests))
 
     def _fingerprints(self, schema: Schema) -> Fingerprints:
         def encoder(name: str) -> str | None:
@@ -127,10 +177,10 @@ class _Base:
 
         return Fingerprints(lambda: None if self.model is None else self.model.fingerprint, encoder)
 
-    def _made(self, strategy: Strategy, scope: Scope, target: Target) -> Plan:
-        made = planned(strategy, target, scope)
+    def _made(self, strategy: Strategy, scope: Scope, target: Target, seen: Target) -> Plan:
+        made = planned(strategy, seen, scope)
         self._tell(made.warnings)
-        if self._target is not None:
+        if self._target is target:  # not what another thread has read meanwhile
             self._plans.keep(strategy, made)
         return made
 
@@ -151,6 +201,16 @@ class _Base:
         return self.model
 
 
+def check_schema_ttl(value: object) -> None:
+    """Check after how many seconds a schema is read again.
+
+    Raises:
+        StrategyError: it is no number of seconds, nor None.
+    """
+    if value is not None and not (isinstance(value, int | float) and is_finite(value) and value > 0):
+        raise StrategyError(f"schema_ttl must be a number of seconds above 0, or None for never, got {value!r}")
+
+
 class Executor(_Base):
     """Runs strategies on one collection with a `QdrantClient`."""
 
@@ -160,39 +220,97 @@ class Executor(_Base):
 
     def retrieve(self, strategy: Strategy, query: Query, scope: Scope | None = None) -> Points:
         """The ranked points that `strategy` finds for `query`."""
-        return run(self.plan(strategy, scope).flow(query), self)
+        return self.answer(strategy, scope, lambda made: made.flow(query))
 
     def retrieve_batch(self, strategy: Strategy, queries: Sequence[Query], scope: Scope | None = None) -> list[Points]:
         """The ranked points for each query, with as many round trips as one query takes."""
-        made = self.plan(strategy, scope)
-        return run(together([made.flow(query) for query in queries]), self)
+        return self.answer(strategy, scope, lambda made: together([made.flow(query) for query in queries]))
 
     def explain(self, strategy: Strategy, query: Query, scope: Scope | None = None) -> Explained:
         """The ranked points with the reason for each; one round trip. See `why.explained`."""
-        return run(explained(self.plan(strategy, scope), query), self)
+        return self.answer(strategy, scope, lambda made: explained(made, query))
+
+    def answer(
+        self, strategy: Strategy, scope: Scope | None, flow: Callable[[Plan], Flow[R]], services: Services | None = None
+    ) -> R:
+        """The result of the flow that is made of the plan; both once more if the collection turns out to have changed.
+
+        Args:
+            strategy: what to plan.
+            scope: what the call asks for.
+            flow: makes the flow; called again for a new plan.
+            services: what answers the flow's steps, instead of this executor.
+        """
+        made = self.plan(strategy, scope)
+        try:
+            return run(flow(made), services or self)
+        except Exception as error:
+            if not contradicts(error) or self._read_again(made.target, time.monotonic()).schema is made.target.schema:
+                raise
+        return run(flow(self.plan(strategy, scope)), services or self)
 
     def plan(self, strategy: Strategy, scope: Scope | None = None) -> Plan:
-        """`strategy` checked against the collection.
+        """`strategy` checked against the collection, whose schema is read again before it is refused.
 
         Raises:
             PlanError: it doesn't fit; every problem is listed.
         """
-        scope = scope or Scope()
+        scope, moment, read_at = scope or Scope(), time.monotonic(), self._read_at
+        target = self.target()
+        try:
+            return self._planned(strategy, scope, target)
+        except PlanError:
+            if self._read_at != read_at or any(scope.problems()):  # it was read just now, or has no part in it
+                raise
+            fresh = self._read_again(target, moment)
+            if fresh is target:
+                raise
+        return self._planned(strategy, scope, fresh)
+
+    def _planned(self, strategy: Strategy, scope: Scope, target: Target) -> Plan:
         if kept := self._kept(strategy, scope):
             return kept
-        target = self.target()
-        return self._made(strategy, scope, run(_looked_at(strategy, target), self))
+        try:
+            return self._made(strategy, scope, target, run(_looked_at(strategy, target, scope), self))
+        except PlanError:
+            target.quirks.forget_samples()
+            raise
 
     def target(self) -> Target:
-        """The collection's schema and the server's capabilities; read once."""
-        if self._target is not None:
-            return self._target
+        """The collection's schema and the server's capabilities; read at the first query, and when they are old."""
+        if (current := self._current) is not None:
+            return current
+        if (known := self._target) is not None:
+            return known if self._reading.locked() else self._read_again(known, time.monotonic())
         with self._reading:
-            if self._target is not None:  # another thread has just read it
+            if (current := self._current) is not None:  # another thread has just read it
+                return current
+            return self._learn(*self._read())
+
+    def _read_again(self, known: Target, moment: float) -> Target:
+        """What is known of the collection once it was read again, unless another thread has since `moment`.
+
+        Where it can't be read now, `known` has to do: searches may work all the same.
+
+        Raises:
+            PlanError: the collection isn't there any more.
+        """
+        with self._reading:
+            if self._target is not None and (self._target.schema is not known.schema or self._read_at > moment):
                 return self._target
-            client = self.clients.sync()
-            capabilities = self._capabilities or Capabilities.of(client.info().version, self.clients.engine)
-            return self._learn(read_schema(client, self.collection), capabilities)
+            try:
+                return self._renew(known, *self._read())
+            except PlanError:
+                self.refresh()
+                raise
+            except Exception:
+                self._read_at = time.monotonic() + _UNREAD - self._ttl  # not asked anew for each query
+                return known
+
+    def _read(self) -> tuple[Schema, Capabilities]:
+        client = self.clients.sync()
+        capabilities = self._capabilities or Capabilities.of(client.info().version, self.clients.engine)
+        return read_schema(client, self.collection), capabilities
 
     def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
         schema = (self._seen or self.target()).schema  # what the plan was made for
@@ -200,6 +318,15 @@ class Executor(_Base):
         return [{name: encoder.encode_query(text) for name, encoder in encoders.items()} for text in texts]
 
     def search(self, step: Search) -> list[Points]:
+        asked = self._prepared(step)
+        answers = self._ask(asked)
+        check_order(asked, answers)
+        if self._seen is not None and finds_nothing(asked, answers):
+            fresh = self._read_again(self._seen, time.monotonic())
+            check_vectors(asked, fresh.schema)
+        return answers
+
+    def _ask(self, step: Search) -> list[Points]:
         client = self.clients.sync()
         if len(step.requests) == 1 and isinstance(step.requests[0], models.QueryRequest):
             # not as a batch, of which the client deep-copies every request
@@ -226,36 +353,80 @@ class AsyncExecutor(_Base):
 
     async def retrieve(self, strategy: Strategy, query: Query, scope: Scope | None = None) -> Points:
         """The ranked points that `strategy` finds for `query`."""
-        made = await self.plan(strategy, scope)
-        return await arun(made.flow(query), self)
+        return await self.answer(strategy, scope, lambda made: made.flow(query))
 
     async def retrieve_batch(self, strategy: Strategy, queries: Sequence[Query], scope: Scope | None = None) -> list[Points]:
         """The ranked points for each query, with as many round trips as one query takes."""
-        made = await self.plan(strategy, scope)
-        return await arun(together([made.flow(query) for query in queries]), self)
+        return await self.answer(strategy, scope, lambda made: together([made.flow(query) for query in queries]))
 
     async def explain(self, strategy: Strategy, query: Query, scope: Scope | None = None) -> Explained:
         """The ranked points with the reason for each; one round trip. See `why.explained`."""
-        return await arun(explained(await self.plan(strategy, scope), query), self)
+        return await self.answer(strategy, scope, lambda made: explained(made, query))
+
+    async def answer(
+        self, strategy: Strategy, scope: Scope | None, flow: Callable[[Plan], Flow[R]], services: AsyncServices | None = None
+    ) -> R:
+        """As `Executor.answer`, without blocking the event loop."""
+        made = await self.plan(strategy, scope)
+        try:
+            return await arun(flow(made), services or self)
+        except Exception as error:
+            if not contradicts(error) or (await self._read_again(made.target, time.monotonic())).schema is made.target.schema:
+                raise
+        return await arun(flow(await self.plan(strategy, scope)), services or self)
 
     async def plan(self, strategy: Strategy, scope: Scope | None = None) -> Plan:
         """`strategy` checked against the collection. As `Executor.plan`."""
-        scope = scope or Scope()
+        scope, moment, read_at = scope or Scope(), time.monotonic(), self._read_at
+        target = await self.target()
+        try:
+            return await self._planned(strategy, scope, target)
+        except PlanError:
+            if self._read_at != read_at or any(scope.problems()):  # it was read just now, or has no part in it
+                raise
+            fresh = await self._read_again(target, moment)
+            if fresh is target:
+                raise
+        return await self._planned(strategy, scope, fresh)
+
+    async def _planned(self, strategy: Strategy, scope: Scope, target: Target) -> Plan:
         if kept := self._kept(strategy, scope):
             return kept
-        target = await self.target()
-        return self._made(strategy, scope, await arun(_looked_at(strategy, target), self))
+        try:
+            return self._made(strategy, scope, target, await arun(_looked_at(strategy, target, scope), self))
+        except PlanError:
+            target.quirks.forget_samples()
+            raise
 
     async def target(self) -> Target:
-        """The collection's schema and the server's capabilities; read once."""
-        if self._target is not None:
-            return self._target
+        """The collection's schema and the server's capabilities; read at the first query, and when they are old."""
+        if (current := self._current) is not None:
+            return current
+        if (known := self._target) is not None:
+            return known if self._reading.get(asyncio.Lock).locked() else await self._read_again(known, time.monotonic())
         async with self._reading.get(asyncio.Lock):
-            if self._target is not None:  # another task has just read it
+            if (current := self._current) is not None:  # another task has just read it
+                return current
+            return self._learn(*(await self._read()))
+
+    async def _read_again(self, known: Target, moment: float) -> Target:
+        """As `Executor._read_again`."""
+        async with self._reading.get(asyncio.Lock):
+            if self._target is not None and (self._target.schema is not known.schema or self._read_at > moment):
                 return self._target
-            client: Any = self.clients.asynchronous()
-            capabilities = self._capabilities or Capabilities.of((await client.info()).version, self.clients.engine)
-            return self._learn(await aread_schema(client, self.collection), capabilities)
+            try:
+                return self._renew(known, *(await self._read()))
+            except PlanError:
+                self.refresh()
+                raise
+            except Exception:
+                self._read_at = time.monotonic() + _UNREAD - self._ttl  # not asked anew for each query
+                return known
+
+    async def _read(self) -> tuple[Schema, Capabilities]:
+        client: Any = self.clients.asynchronous()
+        capabilities = self._capabilities or Capabilities.of((await client.info()).version, self.clients.engine)
+        return await aread_schema(client, self.collection), capabilities
 
     async def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
         schema = (self._seen or await self.target()).schema  # what the plan was made for
@@ -266,6 +437,15 @@ class AsyncExecutor(_Base):
         return [dict(zip(names, vectors[row * width : (row + 1) * width], strict=True)) for row in range(len(texts))]
 
     async def search(self, step: Search) -> list[Points]:
+        asked = self._prepared(step)
+        answers = await self._ask(asked)
+        check_order(asked, answers)
+        if self._seen is not None and finds_nothing(asked, answers):
+            fresh = await self._read_again(self._seen, time.monotonic())
+            check_vectors(asked, fresh.schema)
+        return answers
+
+    async def _ask(self, step: Search) -> list[Points]:
         client = self.clients.asynchronous()
         if len(step.requests) == 1 and isinstance(step.requests[0], models.QueryRequest):
             reply = await client.query_points(self.collection, **_arguments(step.requests[0], step))
@@ -286,9 +466,9 @@ class AsyncExecutor(_Base):
         return checked(await ascored(self._model(), query, texts), len(texts), None)
 
 
-def _looked_at(strategy: Strategy, target: Target) -> Flow[Target]:
+def _looked_at(strategy: Strategy, target: Target, scope: Scope) -> Flow[Target]:
     """`target`, with what only its points tell of it for this strategy."""
-    return (yield from sampled(strategy, (yield from looked(strategy, target))))
+    return (yield from sampled(strategy, (yield from looked(strategy, target, scope)), scope))
 
 
 async def _aencode(encoder: Any, text: str) -> QueryVector:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
+from typing import Any
 
 from qdrant_client import models
 
@@ -19,10 +20,11 @@ from .in_short import brief_strategy
 from .lint import Lint
 from .payload import AnyMapping, PayloadLike, as_mapping
 from .query import Inputs, Query, Scope, Target, both
+from .restriction import restrict
 from .schema import Schema
 from .second_round import later_requests
 from .stages import Formula, Mmr
-from .steps import Flow, Points, Search
+from .steps import Flow, Points, Request, Search
 from .strategies import Stage, Strategy, embedded
 
 __all__ = ["Plan", "plan", "planned"]
@@ -84,10 +86,16 @@ class Plan:
         """
         if scope == self.scope and scope.page == self.scope.page:
             return self
-        made = replace(self, scope=scope)
+        made = replace(self, scope=scope, strategy_warnings=tuple(self._warnings_for(scope)))
         if problems := list(made.problems()):
             raise PlanError(problems)
         return made
+
+    def _warnings_for(self, scope: Scope) -> Iterator[Lint]:
+        """The strategy's warnings without those that only points tell which another filter lets through."""
+        for lint in self.strategy_warnings:
+            if lint.code != "feature-drift" or scope.filter == self.scope.filter:
+                yield lint
 
     def problems(self) -> Iterator[str]:
         """Why the strategy can't run within this scope on this server."""
@@ -147,10 +155,13 @@ class Plan:
             model_calls=self.strategy.cost.model_calls,
             refusals=tuple(self._refusals()),
             warnings=self.warnings,
-            requests=tuple(map(abbreviated, requests)),
-            later=tuple(map(abbreviated, later_requests(self.strategy, inputs, self.scope))),
+            requests=tuple(map(self._shown, requests)),
+            later=tuple(map(self._shown, later_requests(self.strategy, inputs, self.scope))),
             summary=brief_strategy(self.strategy),
         )
+
+    def _shown(self, request: Request) -> Any:
+        return abbreviated(restrict(request, self.target.fixed_filter, not self.target.capabilities.pushes_filters))
 
     def _inputs(self, query: Query | None) -> Inputs:
         if query is None:
@@ -216,11 +227,21 @@ class Plan:
         return list(dict.fromkeys(key for formula in formulas for key in formula.required_keys))
 
     def _culprits(self, keys: list[str]) -> Flow[list[str]]:
-        """For each key that some point lacks, what to write instead; nothing if Qdrant can't be asked."""
+        """For each key that some point lacks, what to write instead; nothing if Qdrant can't be asked.
+
+        Only points that the formula may come upon are looked at: others may be those of another tenant.
+        """
         lacking = [models.Filter(must=[models.IsEmptyCondition(is_empty=models.PayloadField(key=key))]) for key in keys]
+        within = both(self._reachable, self.scope.filter)
+        shard_key = self.scope.shard_key_selector
         try:
             found = yield from Search(
-                [models.QueryRequest(filter=both(self.scope.filter, lack), limit=1, with_payload=False) for lack in lacking]
+                [
+                    models.QueryRequest(filter=both(within, lack), limit=1, with_payload=False, shard_key=shard_key)
+                    for lack in lacking
+                ],
+                self.scope.consistency,
+                self.scope.timeout,
             )
         except Exception:
             return []
@@ -230,6 +251,26 @@ class Plan:
             for key, points in zip(keys, found, strict=True)
             if points
         ]
+
+    @cached_property
+    def _reachable(self) -> models.Filter | None:
+        """What every point meets that the strategy may come upon, by its own filters."""
+        stages = list(self.strategy.stages())
+        below = {id(candidate) for stage in stages for candidate in stage.candidates}
+        return _any_of([_found_by(stage) for stage in stages if id(stage) not in below])
+
+
+def _found_by(stage: Stage) -> models.Filter | None:
+    """What every point meets that a stage finds, by its own filters and those of its candidates."""
+    return both(stage.filter, _any_of([_found_by(candidate) for candidate in stage.candidates]))
+
+
+def _any_of(filters: Sequence[models.Filter | None]) -> models.Filter | None:
+    """What meets one of these; None if one of them lets everything through."""
+    known = [filter for filter in filters if filter is not None]
+    if not known or len(known) < len(filters):
+        return None
+    return known[0] if len(known) == 1 else models.Filter(should=list[models.Condition](known))
 
 
 def _dotted(version: tuple[int, int, int]) -> str:

@@ -131,13 +131,18 @@ class Quirks:
 
     Attributes:
         several_values: whether points hold lists of several values under keys that formulas read.
-        samples: payloads of random points, by what learned formulas read of them.
+        samples: payloads of random points, by the call's filter and by what learned formulas read of them; the latest few.
         payloads: some random points' whole payloads, once they were looked at.
     """
 
     several_values: bool = False
     samples: dict[tuple[str, ...], Sample] = field(default_factory=dict)
     payloads: tuple[Mapping[str, Any], ...] = ()
+
+    def forget_samples(self) -> None:
+        """Have points looked at anew: what they lacked may be there next time."""
+        self.samples.clear()
+        self.payloads = ()
 
 
 @dataclass(frozen=True)
@@ -163,6 +168,8 @@ class Target:
         payload: where the text is, for models that read it.
         quirks: what was found out while searching.
         fingerprints: of the models beside Qdrant, for strategies that were fitted to certain ones.
+        fixed_filter: what every point has to meet, in all that is searched; the executor sees to it.
+        samples: those of `quirks.samples` that the call's filter lets through, by what learned formulas read of them.
     """
 
     schema: Schema
@@ -170,6 +177,8 @@ class Target:
     payload: AnyMapping = PRESETS["flat"]
     quirks: Quirks = field(default_factory=Quirks, compare=False, repr=False)
     fingerprints: Fingerprints = field(default_factory=Fingerprints, compare=False, repr=False)
+    fixed_filter: models.Filter | None = None
+    samples: Mapping[tuple[str, ...], Sample] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def thorough(self) -> bool:

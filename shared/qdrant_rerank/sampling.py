@@ -7,7 +7,7 @@ point has some key, to make sure that no other point has it either.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,15 +26,16 @@ from .steps import Flow, Search
 from .trained import FAR, MOVED, Trained, by_chance
 
 if TYPE_CHECKING:
-    from .query import Target
+    from .query import Scope, Target
     from .stages import Formula
     from .strategies import Strategy
 
-__all__ = ["SIZE", "Sample", "drift_warnings", "field_problems", "sampled"]
+__all__ = ["SIZE", "Sample", "drift_warnings", "field_problems", "names_points", "sampled"]
 
 SIZE: Final = 500
 """How many points are looked at; an index of 0.1 is then beyond chance if the training's sample was of 250 or more."""
 
+_KEPT: Final = 64  # samples: calls may have a filter each
 _SHOWN: Final = 5  # points whose keys an error lists
 
 
@@ -47,51 +48,85 @@ class Sample:
         gone: key → what no point has there, e.g. `number`.
         there: the payload keys that there are; empty where none is gone.
         instead: key → what points have there instead, e.g. `text, e.g. 'four'`, for those of `gone` that are there.
+        chosen: whether the points were chosen by their ids, so that they say nothing of how values are distributed.
     """
 
     payloads: Sequence[Mapping[str, Any]]
     gone: Mapping[str, str]
     there: tuple[str, ...] = ()
     instead: Mapping[str, str] = dataclass_field(default_factory=dict[str, str])
+    chosen: bool = False
 
 
-def sampled(strategy: Strategy, target: Target) -> Flow[Target]:
-    """`target`, with a sample for each learned formula of the strategy; no step where there is none, or it is known already."""
+def sampled(strategy: Strategy, target: Target, scope: Scope) -> Flow[Target]:
+    """`target`, with a sample for each learned formula of the strategy; no step where there is none, or it is known already.
+
+    The points are among those that the call may see: nothing of others gets into words.
+    """
     from .stages import Formula  # which reads samples
     from .strategies import Strategy
 
-    stages = strategy.stages() if isinstance(strategy, Strategy) else ()  # a plan says that it is none
-    for formula in [stage for stage in stages if isinstance(stage, Formula) and stage.trained is not None]:
-        if formula.sample_key not in target.quirks.samples and target.schema.points != 0:
-            target.quirks.samples[formula.sample_key] = yield from _drawn(formula, target)
-    return target
+    stages = list(strategy.stages()) if isinstance(strategy, Strategy) else []  # a plan says that it is none
+    formulas = [stage for stage in stages if isinstance(stage, Formula) and stage.trained is not None]
+    if not formulas or target.schema.points == 0:
+        return target
+    found: dict[tuple[str, ...], Sample] = {}
+    for formula in formulas:
+        key = repr(scope.filter), repr(scope.shard_key_selector), *formula.sample_key
+        known = target.quirks.samples
+        if key not in known:
+            known[key] = yield from _drawn(formula, target, scope)
+            while len(known) > _KEPT:
+                del known[next(iter(known))]
+        found[formula.sample_key] = known[key]
+    return replace(target, samples=found)
 
 
-def _drawn(formula: Formula, target: Target) -> Flow[Sample]:
+def _drawn(formula: Formula, target: Target, scope: Scope) -> Flow[Sample]:
     keys = payload_keys(formula.expression)
     if not keys:
         return Sample((), {})
-    [points] = yield from Search([random_points(SIZE, root_keys([key.key for key in keys]), formula.filter, target.schema)])
+    within = both(formula.filter, scope.filter)
+    payload = root_keys([key.key for key in keys])
+    [points] = yield from Search([_asked(random_points(SIZE, payload, within, target.schema), scope)])
     payloads = [point.payload or {} for point in points]
     known = set(_known_missing(formula.trained))
     gone = [key for key in keys if payloads and key.key not in known and not any(has(payload, key) for payload in payloads)]
     if not gone:
-        return Sample(payloads, {})
-    return (yield from _made_sure(gone, payloads, formula.filter))
+        return Sample(payloads, {}, chosen=names_points(within))
+    return (yield from _made_sure(gone, payloads, formula.filter, scope))
 
 
-def _made_sure(gone: Sequence[PayloadKey], payloads: Sequence[Mapping[str, Any]], own: models.Filter | None) -> Flow[Sample]:
-    """The sample, with those of the keys that really no point has."""
+def _made_sure(
+    gone: Sequence[PayloadKey], payloads: Sequence[Mapping[str, Any]], own: models.Filter | None, scope: Scope
+) -> Flow[Sample]:
+    """The sample, with those of the keys that really no point has, whatever the call's filter; what there is, within it."""
+    within = both(own, scope.filter)
     asked = [models.QueryRequest(filter=both(own, _with(key)), limit=1, with_payload=False) for key in gone]
-    some = models.QueryRequest(filter=own, limit=_SHOWN, with_payload=True)
+    some = models.QueryRequest(filter=within, limit=_SHOWN, with_payload=True)
     try:
-        *found, points = yield from Search([*asked, some])
+        *found, points = yield from Search([_asked(each, scope) for each in (*asked, some)])
     except Exception:  # strict mode forbids filters without an index: the sample has to do
         found, points = [[] for _ in gone], []
     absent = [key for key, hits in zip(gone, found, strict=True) if not hits]
     there = tuple(dict.fromkeys(name for point in points for name in leaves(point.payload or {})))
     others = {key.key: text for key in absent if (text := instead(key, payloads))}
-    return Sample(payloads, {key.key: kind_of(key) for key in absent}, there, others)
+    return Sample(payloads, {key.key: kind_of(key) for key in absent}, there, others, names_points(within))
+
+
+def _asked(request: models.QueryRequest, scope: Scope) -> models.QueryRequest:
+    """The request, of the shards that the call searches."""
+    return request.model_copy(update={"shard_key": scope.shard_key_selector})
+
+
+def names_points(filter: models.Filter | None) -> bool:
+    """Whether a filter says which points by their ids: what it lets through was chosen, and is no sample of the collection."""
+    if filter is None:
+        return False
+    must = filter.must if isinstance(filter.must, list) else [filter.must]
+    return any(
+        isinstance(each, models.HasIdCondition) or (isinstance(each, models.Filter) and names_points(each)) for each in must
+    )
 
 
 def field_problems(sample: Sample, collection: str) -> Iterator[str]:
@@ -111,7 +146,7 @@ def field_problems(sample: Sample, collection: str) -> Iterator[str]:
 def drift_warnings(trained: Trained, expression: Expression, sample: Sample) -> Iterator[Lint]:
     """Features whose values are no longer distributed as in training, beyond what chance does."""
     read, count = {key.key for key in payload_keys(expression)}, len(sample.payloads)
-    for one in trained.features if count else ():
+    for one in trained.features if count and not sample.chosen else ():
         if not read.issuperset(one.keys) or sample.gone.keys() & set(one.keys):
             continue
         index = one.shift(sample.payloads)

@@ -17,10 +17,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar, assert_never
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, assert_never
 
 from qdrant_client import models
+
+if TYPE_CHECKING:
+    from .schema import Schema
 
 __all__ = [
     "AsyncServices",
@@ -76,11 +79,14 @@ class Search(_Asks[list[Points]]):
 
     All plain requests of one step go out in one round trip. A group request has an endpoint of its own, so each
     is one more round trip; its groups come back flattened, best group first.
+
+    `schema` is what the requests were made for, if what is made of their scores depends on it: answers are checked against it.
     """
 
     requests: Sequence[Request]
     consistency: models.ReadConsistency | None = None
     timeout: int | None = None
+    schema: Schema | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -329,11 +330,8 @@ def embedded(query: Query, needs: frozenset[str], target: Target) -> Flow[Inputs
     Raises:
         QueryError: a vector isn't in the collection or doesn't fit, or there is no text to embed.
     """
-    schema = target.schema
-    for name in query.vectors:
-        if name not in schema.vectors:
-            there = f"the collection {schema.collection!r} has {schema.describe_vectors()}{did_you_mean(name, schema.vectors)}"
-            raise QueryError(f"the query brings a vector for {name!r}, but {there}")
+    with _against_schema():
+        _check_names(query, target.schema)
     vectors: dict[str, QueryVector] = {name: query.vectors[name] for name in sorted(needs) if name in query.vectors}
     missing = needs.difference(vectors)
     if missing:
@@ -342,5 +340,23 @@ def embedded(query: Query, needs: frozenset[str], target: Target) -> Flow[Inputs
             raise QueryError(f"the query's text is empty ({query.text!r}): there is nothing to embed for {listed}")
         [found] = yield from Embed([query.text], missing)
         vectors |= found
-    checked = {name: checked_vector(name, vector, target.schema.vectors[name]) for name, vector in vectors.items()}
+    with _against_schema():
+        checked = {name: checked_vector(name, vector, target.schema.vectors[name]) for name, vector in vectors.items()}
     return Inputs(target, checked, query.features, query.now or dt.datetime.now(dt.UTC))
+
+
+@contextmanager
+def _against_schema() -> Generator[None]:
+    """Marks the errors of checks against the schema, which may have changed."""
+    try:
+        yield
+    except QueryError as error:
+        error.against_schema = True
+        raise
+
+
+def _check_names(query: Query, schema: Schema) -> None:
+    for name in query.vectors:
+        if name not in schema.vectors:
+            there = f"the collection {schema.collection!r} has {schema.describe_vectors()}{did_you_mean(name, schema.vectors)}"
+            raise QueryError(f"the query brings a vector for {name!r}, but {there}")

@@ -176,11 +176,10 @@ def test_an_empty_collection_can_not_tell(books: CountingClient) -> None:
     assert any("may read other texts" in str(warning.message) for warning in caught)
 
 
-def test_strict_mode_s_limit_is_kept_to(books: CountingClient) -> None:
-    runner = reading(books, "flat")
-    target = runner.target()
-    strict = models.StrictModeConfigOutput(enabled=True, max_query_limit=4)
-    object.__setattr__(target, "schema", replace(target.schema, strict=strict))
+def test_strict_mode_s_limit_is_kept_to(books: CountingClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner, info = reading(books, "flat"), books.get_collection(NAME)
+    info.config.strict_mode_config = models.StrictModeConfigOutput(enabled=True, max_query_limit=4)
+    monkeypatch.setattr(books, "get_collection", lambda name: info)
     with refused(PlanError, "4 of 4 random points differ"):
         runner.plan(fitted(TITLED))
 

@@ -12,6 +12,8 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 from langchain_qdrant_rerank import CallOptions, QdrantRerankRetriever
 from qdrant_rerank import Formula, Nearest, PlanError, Scope, ServerInference, field, score
 from qdrant_rerank.query import Inputs
+from qdrant_rerank.staleness import guarded
+from qdrant_rerank.steps import Search
 from tests.langchain.support import QUERY, WordEmbeddings, WordSparse, ids, must
 from tests.stub_qdrant import Received, StubQdrant, collection
 from tests.support import bm25, dense
@@ -51,6 +53,7 @@ async def test_the_body_is_the_request_filter_included(stub: StubQdrant, is_asyn
     plan = retriever._executor().plan(STRATEGY, Scope(limit=2, filter=must("category", "news")))
     assert isinstance(plan.strategy, Formula)
     request = plan.strategy.request(Inputs(plan.target, {"dense": VECTOR}), plan.scope)
+    [request] = guarded(Search([request], schema=plan.target.schema)).requests
     assert {"with_vector": False, **request.model_dump(mode="json", exclude_none=True)} == body
     assert ids(documents) == ["3", POINTS[1]["id"]]
     assert documents[0].metadata == {"year": 2024, "_id": 3, "_collection_name": "docs", "score": 0.9}

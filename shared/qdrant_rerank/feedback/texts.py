@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ..drawing import random_points
-from ..query import Target
+from ..query import Scope, Target
 from ..rescore import Rescore
 from ..steps import Flow, Search
 from ..text_source import TextSource
@@ -24,7 +24,7 @@ LOOKED_AT: Final = 20
 """How many random points are looked at."""
 
 
-def looked(strategy: Strategy, target: Target) -> Flow[Target]:
+def looked(strategy: Strategy, target: Target, scope: Scope) -> Flow[Target]:
     """`target`, with some points' payloads where only these can tell; no step where they are known, or nothing is in doubt."""
     from .strategy import RelevanceFeedback  # which asks this module for problems
 
@@ -35,7 +35,8 @@ def looked(strategy: Strategy, target: Target) -> Flow[Target]:
     fitted = strategy.weights.provenance
     if fitted is None or fitted.text is None or not fitted.text.is_known or _is_same(fitted.text, target) is not None:
         return target
-    [points] = yield from Search([random_points(LOOKED_AT, True, schema=target.schema)])
+    request = random_points(LOOKED_AT, True, scope.filter, target.schema)
+    [points] = yield from Search([request.model_copy(update={"shard_key": scope.shard_key_selector})])
     target.quirks.payloads = tuple(point.payload or {} for point in points)
     return target
 

@@ -243,12 +243,12 @@ class Formula(Stage):
 
     def sample_problems(self, target: Target) -> Iterator[str]:
         """Payload keys that a learned formula reads and no point has."""
-        if self.trained is not None and (sample := target.quirks.samples.get(self.sample_key)) is not None:
+        if self.trained is not None and (sample := target.samples.get(self.sample_key)) is not None:
             yield from field_problems(sample, target.schema.collection)
 
     def sample_warnings(self, target: Target) -> Iterator[Lint]:
         """Values that have moved since a learned formula was trained."""
-        if self.trained is not None and (sample := target.quirks.samples.get(self.sample_key)) is not None:
+        if self.trained is not None and (sample := target.samples.get(self.sample_key)) is not None:
             yield from drift_warnings(self.trained, self.expression, sample)
 
     def _extent(self, target: Target) -> Extent:
