@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
+from .expressions.build import score
 from .expressions.evaluation import Table
 from .query import Inputs, Scope, both, query_token_counts
 from .schema import Schema
 from .stages import Formula
-from .steps import Points
+from .steps import Points, Request
 from .strategies import Stage
 
-__all__ = ["Scored", "alone", "below", "candidate_scores", "formula_table", "leg_scope"]
+__all__ = ["Scored", "alone", "below", "candidate_scores", "formula_table", "leg_points", "leg_requests", "leg_scope"]
 
 
 class Scored(Protocol):
@@ -57,6 +58,39 @@ def _below(stage: Stage) -> Iterator[Stage]:
 def leg_scope(leg: Stage, scope: Scope) -> Scope:
     """The scope in which one of the stages of `below` alone returns all that it hands on."""
     return Scope(limit=leg.limit or 1, filter=scope.filter, shard_key_selector=scope.shard_key_selector, with_payload=False)
+
+
+def leg_requests(root: Stage, legs: Sequence[Stage], inputs: Inputs, scope: Scope) -> Iterator[Request]:
+    """The requests that show what each of the stages of `below` finds below `root`; `leg_points` reads their answers."""
+    for number, leg in enumerate(legs):
+        own = leg_scope(leg, scope)
+        if times := _times(root, number, leg, inputs, scope):
+            leg, own = Formula(score()).over(leg), replace(own, limit=own.limit * times)
+        yield leg.request(inputs, own)
+
+
+def leg_points(root: Stage, legs: Sequence[Stage], answers: Sequence[Points], inputs: Inputs, scope: Scope) -> list[Points]:
+    """What each leg finds, by the answers to `leg_requests`."""
+    return [
+        [point.model_copy(update={"score": -point.score}) for point in points]  # a formula turns distances around
+        if _times(root, number, leg, inputs, scope) and leg.is_distance(inputs.target.schema)
+        else points
+        for number, (leg, points) in enumerate(zip(legs, answers, strict=True))
+    ]
+
+
+def _times(root: Stage, number: int, leg: Stage, inputs: Inputs, scope: Scope) -> int:
+    """Of how many shards the points of a leg are to be seen apart; 0 if it gives the same alone.
+
+    Below a stage each shard has candidates of its own, as many as the limit says. A formula that is but the score shows
+    those of all shards.
+    """
+    shards = inputs.target.schema.shards_of(scope.shard_key_selector)
+    if shards <= 1 or number >= len(root.candidates) or not inputs.target.capabilities.supports("formula"):
+        return 0
+    if isinstance(root, Formula):
+        return shards
+    return 1 if leg.once_per_collection else 0
 
 
 def candidate_scores(

@@ -18,7 +18,10 @@ __all__ = ["Explained", "LegHit", "ResultReason", "Term", "term_columns"]
 
 @dataclass(frozen=True)
 class LegHit:
-    """What one leg (a stage below the outermost) made of a point; rank and score are None where it didn't find it."""
+    """What one leg (a stage below the outermost) made of a point; rank and score are None where it didn't find it.
+
+    The rank alone is None where only the sum of the terms shows that it was found: by one shard, or among points that tie.
+    """
 
     leg: str
     rank: int | None
@@ -47,7 +50,8 @@ class ResultReason:
         rank: from 1.
         score: as Qdrant gave it.
         legs: what each leg made of the point.
-        terms: what adds up to `total`; empty for strategies that don't add (MMR).
+        terms: what adds up to `total`; empty for strategies that don't add (MMR). What can't be found out, as candidates tie
+            or a shard chose them, is a term that says so.
         total: the sum of the terms: the score, or what `link` makes the score of.
         link: "identity", or "sigmoid" where the score is the sigmoid of the sum.
         without_terms: why there are no terms; "" if there are.

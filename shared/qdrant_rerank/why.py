@@ -1,29 +1,28 @@
 """Why a result is where it is: what each leg found, and what each term added to the final score.
 
-The legs are searched beside the strategy itself in one batch, so an explanation costs one round trip; the terms are
-computed here with numpy from the legs' scores and the payload. They sum to the score that Qdrant gave.
+The legs are searched beside the strategy itself in one batch; the terms are computed here with numpy from the legs' scores and
+the payload. They sum to the score that Qdrant gave. Where ties in a second search come otherwise, so that they don't, one more
+round trip finds out what the legs made of the results (see `accounts.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from .accounts import account
 from .blending import summands
 from .brief import brief
 from .careful import searched
 from .client_formula import ClientFormula
 from .errors import StrategyError
-from .expressions.evaluation import evaluate
-from .expressions.nodes import Expression, Sigmoid, Sum
 from .feedback.rounds import Rounds, steered, trimmed
 from .feedback.strategy import RelevanceFeedback
 from .feedback.summing import summed
-from .fusing import fused_terms
-from .legs import below, formula_table, leg_scope
+from .legs import below, leg_points, leg_requests
 from .pages import cut, widen
 from .plan import Plan
 from .query import Inputs, Query, Scope
@@ -31,7 +30,6 @@ from .reasons import Explained, LegHit, ResultReason, Term
 from .rescore import Rescore
 from .results import notes_of
 from .selecting import selected
-from .stages import Formula, Fusion, Mmr
 from .steps import Flow, Points, Request
 from .strategies import Stage, embedded
 
@@ -39,7 +37,8 @@ __all__ = ["Explained", "LegHit", "ResultReason", "Term", "explained"]
 
 
 def explained(plan: Plan, query: Query) -> Flow[Explained]:
-    """The results of `plan` for `query`, each with its reason; as many round trips as the query itself takes.
+    """The results of `plan` for `query`, each with its reason; as many round trips as the query itself takes, and
+    one more where points tie.
 
     Raises:
         StrategyError: there is no saying for this kind of strategy, or its call groups results.
@@ -63,11 +62,11 @@ def explained(plan: Plan, query: Query) -> Flow[Explained]:
     whole = replace(widen(root, scope), with_payload=True)  # what the terms read, whatever of it the call wants to see
 
     def requests() -> list[Request]:
-        return [root.request(inputs, whole), *(leg.request(inputs, leg_scope(leg, scope)) for leg in legs)]
+        return [root.request(inputs, whole), *leg_requests(root, legs, inputs, scope)]
 
-    points, *found = yield from searched(requests, scope, plan.target)
-    points = cut(points, root, scope)
-    reasons = tuple(_reasons(root, points, legs, found, inputs, scope))
+    points, *answers = yield from searched(requests, scope, plan.target)
+    points, found = cut(points, root, scope), leg_points(root, legs, answers, inputs, scope)
+    reasons = yield from _reasons(root, points, legs, found, inputs, scope)
     return Explained(_as_asked(points, scope), reasons)
 
 
@@ -81,7 +80,7 @@ def _as_asked(points: Points, scope: Scope) -> Points:
 def _computed_here(root: ClientFormula, plan: Plan, query: Query) -> Flow[Explained]:
     """The results of a formula on the client: what it computes them from is there anyway."""
     points, found, inputs = yield from root.computed(query, replace(plan.scope, with_payload=True), plan.target)
-    reasons = tuple(_reasons(root.formula, points, root.formula.candidates, found, inputs, plan.scope))
+    reasons = yield from _reasons(root.formula, points, root.formula.candidates, found, inputs, plan.scope)
     return Explained(_as_asked(points, plan.scope), reasons)
 
 
@@ -108,7 +107,10 @@ def _rescored(root: Rescore, plan: Plan, query: Query) -> Flow[Explained]:
 def _steered(root: RelevanceFeedback, plan: Plan, query: Query) -> Flow[Explained]:
     """The results of relevance feedback: where the first search had each, and what adds up to its score."""
     rounds = yield from steered(root, query, plan.scope, plan.target, explaining=True)
-    found = tuple(_within(root, rounds, plan.scope) if root.within is not None else _around(root, rounds, plan.scope))
+    if root.within is not None and root.mode == "precision":
+        found = yield from _reasons(root.root, [*rounds.points], rounds.legs, rounds.found, rounds.inputs, plan.scope)
+    else:
+        found = tuple(_within(root, rounds, plan.scope) if root.within is not None else _around(root, rounds, plan.scope))
     before = {point.id: (rank, point.score) for rank, point in enumerate(rounds.first, 1)}
     reasons = tuple(
         replace(reason, legs=(LegHit("first search", *before.get(reason.id, (None, None))), *reason.legs)) for reason in found
@@ -118,10 +120,7 @@ def _steered(root: RelevanceFeedback, plan: Plan, query: Query) -> Flow[Explaine
 
 
 def _within(root: RelevanceFeedback, rounds: Rounds, scope: Scope) -> Iterator[ResultReason]:
-    """Of results where the steered search is one leg of the second request: what each leg made of them."""
-    if root.mode == "precision":
-        yield from _reasons(root.root, [*rounds.points], rounds.legs, rounds.found, rounds.inputs, scope)
-        return
+    """Of results that the model ranked, where the steered search is one leg of several: what each leg made of them."""
     hits = _hits(rounds.legs, rounds.found)
     for reason in _around(root, rounds, scope):
         yield replace(reason, legs=tuple(LegHit(name, *ranks.get(reason.id, (None, None))) for name, ranks in hits))
@@ -139,20 +138,27 @@ def _around(root: RelevanceFeedback, rounds: Rounds, scope: Scope) -> Iterator[R
 
 def _reasons(
     root: Stage, points: Points, legs: Sequence[Stage], found: Sequence[Points], inputs: Inputs, scope: Scope
-) -> Iterator[ResultReason]:
-    hits = _hits(legs, found)
-    names = [name for name, _ in hits]
-    direct = found[: len(root.candidates)]
-    terms, link = _terms(root, points, names[: len(root.candidates)], direct, inputs)
+) -> Flow[tuple[ResultReason, ...]]:
+    """Of results of a stage: what its candidates made of them, and what adds up to their scores."""
+    hits, direct = _hits(legs, found), len(root.candidates)
+    own = [(name, leg, points) for (name, _), leg, points in zip(hits[:direct], legs, found, strict=False)]
+    made = yield from account(root, points, own, inputs, scope)
+    hits[:direct] = [
+        (name, {id: (hit.rank, hit.score) for id, hit in each.items()})
+        for (name, _), each in zip(hits, made.hits, strict=False)
+    ]
+    reasons = []
     for row, point in enumerate(points):
         leg_hits = tuple(LegHit(name, *ranks.get(point.id, (None, None))) for name, ranks in hits)
-        own = tuple(Term(text, float(values[row])) for text, values in terms)
-        total = sum(term.value for term in own) if own else point.score
-        why_not = "" if own else "MMR chooses each result by its likeness to those before it"
-        yield ResultReason(point.id, (scope.offset or 0) + row + 1, point.score, leg_hits, own, total, link, why_not)
+        terms = tuple(Term(text, float(values[row])) for text, values in made.terms)
+        total = sum(term.value for term in terms) if terms else point.score
+        why_not = "" if terms else "MMR chooses each result by its likeness to those before it"
+        rank = (scope.offset or 0) + row + 1
+        reasons.append(ResultReason(point.id, rank, point.score, leg_hits, terms, total, made.link, why_not))
+    return tuple(reasons)
 
 
-def _hits(legs: Sequence[Stage], found: Sequence[Points]) -> list[tuple[str, dict[Any, tuple[int, float]]]]:
+def _hits(legs: Sequence[Stage], found: Sequence[Points]) -> list[tuple[str, Mapping[Any, tuple[int | None, float]]]]:
     """Each leg's name, and rank and score of what it found by id."""
     ranks = ({point.id: (rank, point.score) for rank, point in enumerate(leg, 1)} for leg in found)
     return list(zip(_names(legs), ranks, strict=True))
@@ -165,29 +171,3 @@ def _names(legs: Sequence[Stage]) -> list[str]:
         title if titles.count(title) == 1 else f"{title} ({titles[: number + 1].count(title)})"
         for number, title in enumerate(titles)
     ]
-
-
-def _terms(
-    root: Stage, points: Points, names: Sequence[str], found: Sequence[Points], inputs: Inputs
-) -> tuple[list[tuple[str, Any]], str]:
-    """The summands of the root's scores, each with one value for each point, and the link from sum to score."""
-    match root:
-        case Formula():
-            return _formula_terms(root, points, found, inputs)
-        case Fusion():
-            return list(zip(names, fused_terms(root, points, found), strict=True)), "identity"
-        case Mmr():
-            return [], "identity"
-        case _:
-            return [("similarity", np.array([point.score for point in points]))], "identity"
-
-
-def _formula_terms(
-    formula: Formula, points: Points, found: Sequence[Points], inputs: Inputs
-) -> tuple[list[tuple[str, Any]], str]:
-    expression, link = formula.expression, "identity"
-    if isinstance(expression, Sigmoid):
-        expression, link = expression.operand, "sigmoid"
-    summands: tuple[Expression, ...] = expression.terms if isinstance(expression, Sum) else (expression,)
-    table = formula_table(formula, points, found, inputs)
-    return [(repr(summand), evaluate(summand, table)) for summand in summands], link

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,12 +14,20 @@ from qdrant_rerank import (
     Formula,
     Fusion,
     Nearest,
+    Query,
+    Schema,
     Scope,
     Stage,
+    VectorInfo,
     field,
+    plan,
     score,
+    sigmoid,
 )
-from tests.support import question
+from qdrant_rerank.accounts import UNKNOWN
+from qdrant_rerank.steps import Points
+from qdrant_rerank.why import explained
+from tests.support import NOW, SCHEMA, Script, query_vectors, question, script, target
 
 
 def test_legs_that_score_alike_add_what_the_engine_adds(executor: Executor) -> None:
@@ -51,3 +61,122 @@ def test_an_explanation_adds_up_whatever_payload_the_call_asks_for(executor: Exe
     strategy = Formula(score() + field("popularity", default=0)).over(Nearest("dense"))
     for reason in executor.explain(strategy, question(), Scope(3, with_payload=payload)).reasons:
         assert reason.total == pytest.approx(reason.score, abs=1e-4)
+
+
+# Where an answer and what its legs are asked beside it don't agree
+
+
+def found(*pairs: tuple[int, float], **payload: Any) -> Points:
+    return [models.ScoredPoint(id=id, version=0, score=score, payload=dict(payload)) for id, score in pairs]
+
+
+def explaining(strategy: Stage, *answers: list[Points], schema: Schema = SCHEMA, scope: Scope | None = None) -> Script:
+    """What an explanation asks and says, by these answers to its searches."""
+    made = plan(strategy, schema, target().capabilities, scope or Scope(2))
+    query = Query(vectors=query_vectors(), now=NOW)
+    return script(explained(made, query), *answers)
+
+
+def asked(said: Script, step: int) -> list[Any]:
+    """The requests of a step."""
+    found: Any = said.steps[step]
+    return list(found.requests)
+
+
+DENSE, LATE = Nearest("dense", limit=3), Nearest("colbert", limit=3)
+
+
+def test_the_ranks_of_points_that_tie_are_those_that_add_up() -> None:
+    tied = found((1, 0.5), (2, 0.5), (3, 0.5)), found((3, 0.9), (1, 0.4))
+    answer = found((3, 1 / 2 + 1 / 1), (2, 1 / 1))  # which found 3 second and 2 first among the three
+    said = explaining(Fusion.rrf(k=1).over(DENSE, LATE), [answer, *tied], [tied[0], tied[1]])
+    assert [reason.total for reason in said.result.reasons] == [1.5, 1.0]
+    assert [[hit.rank for hit in reason.legs] for reason in said.result.reasons] == [[2, 1], [1, None]]
+    assert len(said.steps) == 2
+
+
+def test_a_point_that_was_cut_off_among_ties_may_have_been_found_and_one_that_was_found_cut_off() -> None:
+    first, second = found((1, 0.5), (2, 0.4), (3, 0.4)), found((3, 0.9), (1, 0.4))
+    answer = found((3, 1.0), (9, 1 / 3))  # 9 ties with 3 and was found in its place
+    scores = [found((9, 0.4), (3, 0.4)), found((3, 0.9), (9, 0.1))]
+    said = explaining(Fusion.rrf(k=1).over(DENSE, LATE), [answer, first, second], scores)
+    assert [reason.total for reason in said.result.reasons] == pytest.approx([1.0, 1 / 3])
+    assert [[hit.rank for hit in reason.legs] for reason in said.result.reasons] == [[None, 1], [3, None]]
+    request = asked(said, 1)[0]
+    assert request.filter.must[-1].has_id == [3, 9]
+    assert request.limit == 2
+
+
+def test_a_formula_reads_the_score_of_a_candidate_that_only_the_sum_shows_to_be_found() -> None:
+    formula = Formula(score("dense") + score("colbert", default=-1.0)).over(DENSE, LATE)
+    legs = found((1, 0.5), (2, 0.4)), found((1, 0.2), (2, 0.3))
+    answer = found((2, -0.6), (9, 0.7))  # 2 was in the answer without its second score, 9 with one that no leg has shown
+    said = explaining(formula, [answer, *legs], [found((9, 0.3), (2, 0.4)), found((9, 0.4), (2, 0.3))])
+    assert [reason.total for reason in said.result.reasons] == pytest.approx([-0.6, 0.7])
+    assert [[(hit.rank, hit.score) for hit in reason.legs] for reason in said.result.reasons] == [
+        [(2, 0.4), (None, None)],
+        [(None, 0.3), (None, 0.4)],
+    ]
+    assert all(term.text != UNKNOWN for reason in said.result.reasons for term in reason.terms)
+
+
+@pytest.mark.parametrize(("expression", "link"), [(2.0 * score(), "identity"), (sigmoid(2.0 * score()), "sigmoid")])
+def test_what_cannot_be_found_out_is_a_term_that_says_so(expression: Any, link: str) -> None:
+    fused = Fusion.rrf(limit=3).over(DENSE, LATE)
+    answer = found((1, 0.9), (2, 1 / (1 + math.exp(-0.5)) if link == "sigmoid" else 0.5))
+    said = explaining(Formula(expression).over(fused), [answer, found((1, 0.5), (2, 0.25)), [], []])
+    first, second = said.result.reasons
+    assert len(said.steps) == 1  # what a fusion gives some points by themselves says nothing
+    assert [term.text for term in first.terms] == [term.text for term in second.terms]
+    assert first.terms[-1].text == UNKNOWN
+    assert first.total == pytest.approx(math.log(0.9 / 0.1) if link == "sigmoid" else 0.9)
+    assert second.terms[-1].value == 0.0
+    assert said.result.why(1, 2)[0].value + said.result.why(1, 2)[1].value == pytest.approx(first.total - second.total)
+
+
+def test_as_much_is_tried_as_is_worth_it() -> None:
+    legs = [Nearest("dense", limit=30, name=str(number)) for number in range(6)]
+    tied = [found(*((id, 0.5) for id in range(30))) for _ in legs]
+    rrf = explaining(Fusion.rrf().over(*legs), [found((1, 2.0), (2, 1.9)), *tied], [each[:2] for each in tied])
+    assert [reason.terms[-1].text for reason in rrf.result.reasons] == [UNKNOWN] * 2
+    summed = sum((score(str(number)) for number in range(1, 6)), score("0"))
+    formula = explaining(Formula(summed).over(*legs), [found((1, 2.0), (2, 3.0)), *tied], [each[:2] for each in tied])
+    assert [reason.total for reason in formula.result.reasons] == pytest.approx([2.0, 3.0])
+    assert formula.result.reasons[0].terms[-1].text == UNKNOWN
+    assert formula.result.reasons[1].terms[-1].value == 0.0
+    far = explaining(Fusion.rrf().over(*legs[:2]), [found((1, 5.0)), *tied[:2]], [each[:1] for each in tied[:2]])
+    assert [reason.terms[-1].text for reason in far.result.reasons] == [UNKNOWN]
+
+
+THREE = replace(SCHEMA, shards=3)
+
+
+def test_what_each_shard_hands_a_formula_is_asked_for_through_a_formula_that_is_but_the_score() -> None:
+    far = replace(THREE, vectors={**THREE.vectors, "far": VectorInfo("dense", 4, models.Distance.EUCLID)})
+    formula = Formula(score("dense") + score("far", default=-9.0)).over(DENSE, Nearest("far", limit=2))
+    made = plan(formula, far, target().capabilities, Scope(2))
+    query = Query(vectors={**query_vectors(), "far": [1.0, 0.0, 0.0, 0.0]}, now=NOW)
+    answers = [found((1, -1.5), (2, -8.6)), found((1, 0.5), (2, 0.4)), found((1, -2.0), (3, -3.0))]
+    said = script(explained(made, query), answers)
+    _, dense, distant = asked(said, 0)
+    assert (dense.query.formula, dense.limit, dense.prefetch[0].limit) == ("$score", 9, 3)
+    assert (distant.limit, distant.prefetch[0].limit, distant.prefetch[0].using) == (6, 2, "far")
+    assert [reason.total for reason in said.result.reasons] == pytest.approx([-1.5, -8.6])
+    assert [[(hit.rank, hit.score) for hit in reason.legs] for reason in said.result.reasons] == [
+        [(1, 0.5), (1, 2.0)],
+        [(2, 0.4), (None, None)],
+    ]
+
+
+def test_a_fusion_below_a_fusion_is_each_shards_own() -> None:
+    nested = Fusion.rrf().over(Fusion.dbsf(limit=4).over(DENSE, LATE), DENSE)
+    for schema, own in ((THREE, "$score"), (SCHEMA, None)):
+        said = explaining(nested, [found((1, 1.0)), found((1, 0.9)), found((1, 0.5)), [], []], schema=schema)
+        inner, plain = asked(said, 0)[1:3]
+        assert getattr(inner.query, "formula", None) == own
+        assert inner.limit == 4
+        assert plain.prefetch is None
+    old = plan(nested, THREE, target("1.13.0").capabilities, Scope(2))
+    flow = explained(old, Query(vectors=query_vectors(), now=NOW))
+    said = script(flow, [found((1, 1.0)), found((1, 0.9)), found((1, 0.5)), [], []])
+    assert isinstance(asked(said, 0)[1].query, models.FusionQuery)  # it has no formulas

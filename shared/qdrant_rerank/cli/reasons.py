@@ -94,7 +94,8 @@ def _term_columns(
 
 
 def _hit(hit: LegHit) -> str:
-    return "–" if hit.rank is None else f"#{hit.rank} {hit.score:.4g}"
+    place = "" if hit.rank is None else f"#{hit.rank} "  # None where only the score is known
+    return "–" if hit.score is None else f"{place}{hit.score:.4g}"
 
 
 def _headings(texts: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ..executor import Executor
 from ..query import Scope
 from ..strategies import Stage
-from ..why import ResultReason
+from ..why import LegHit, ResultReason
 from .systems import Bound
 from .topics import Topics
 
@@ -32,5 +32,11 @@ def why_of(bound: Bound, topics: Topics, scope: Scope) -> Callable[[str], tuple[
 
 def _line(reason: ResultReason) -> str:
     terms = " + ".join(f"{term.text}: {term.value:.4g}" for term in reason.terms)
-    legs = ", ".join(f"{hit.leg}: " + ("not found" if hit.rank is None else f"rank {hit.rank}") for hit in reason.legs)
+    legs = ", ".join(f"{hit.leg}: {_found(hit)}" for hit in reason.legs)
     return f"score {reason.score:.4g}" + (f" = {terms}" if terms else "") + (f" ({legs})" if legs else "")
+
+
+def _found(hit: LegHit) -> str:
+    if hit.score is None:
+        return "not found"
+    return "found" if hit.rank is None else f"rank {hit.rank}"

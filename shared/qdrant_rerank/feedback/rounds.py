@@ -11,7 +11,7 @@ from qdrant_client import models
 from ..careful import searched
 from ..errors import QueryError
 from ..failing import tolerated
-from ..legs import below, leg_scope
+from ..legs import below, leg_points, leg_requests
 from ..pages import cut, widen
 from ..payload import read_texts
 from ..query import Inputs, Query, Scope, Target, both
@@ -206,9 +206,10 @@ class _Call:
         self.legs = legs = below(root, scope) if self.explaining else []
 
         def requests() -> list[Request]:
-            return [root.request(inputs, wide), *(leg.request(inputs, leg_scope(leg, scope)) for leg in legs)]
+            return [root.request(inputs, wide), *leg_requests(root, legs, inputs, scope)]
 
-        points, *self.found = yield from searched(requests, scope, self.target)
+        points, *answers = yield from searched(requests, scope, self.target)
+        self.found = leg_points(root, legs, answers, inputs, scope)
         points = cut(points, root, scope)
         if not isinstance(root, FeedbackLeg) or self.steering.scale == 1.0:
             return points
