@@ -1,11 +1,12 @@
 """Searches with quick guards first, and with thorough ones where a payload turns out to need them.
 
 A formula reads a payload value behind a condition that it is a number. A list of several numbers meets that condition and
-then fails the whole query; a second condition, that there is just one value, makes sure, but no payload index answers it, so
-that formulas take 4 to 11 times as long (`benchmarks/formula.py --only guards`). Lists of numbers under a key that a formula
-takes for one number are rare. So formulas go out with the quick guard; when an engine refuses one, it is sent again with the
-thorough guard, and so are all later ones of that executor. Only an engine's word that a formula met a value which it can't
-read is reason to: a server that is overloaded, or that gave a search up, says nothing of values.
+then fails the whole query, as does a place beyond 90 and 180 degrees; more conditions, that there is just one value and that it
+is on Earth, make sure, but no payload index answers the first, so that formulas take 4 to 11 times as long
+(`benchmarks/formula.py --only guards`). Such values under a key that a formula takes for one value are rare. So formulas go
+out with the quick guard; when an engine refuses one, it is sent again with the thorough guard, and so are all later ones of
+that executor. Only an engine's word that a formula met a value which it can't read is reason to: a server that is overloaded,
+or that gave a search up, says nothing of values.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from .steps import Flow, Points, Request, Search
 __all__ = ["SEVERAL_VALUES", "searched"]
 
 SEVERAL_VALUES = (
-    "some points of {collection!r} hold lists of several values under a key that a formula reads as one value: they count as "
-    "missing, and formulas over this collection run slower from now on, as each value is counted; store single values"
+    "some points of {collection!r} hold lists of several values, or places beyond 90 and 180 degrees, under a key that a "
+    "formula reads as one value{key}: they count as missing, and formulas over this collection run slower from now on, as each "
+    "value is looked at; store single values"
 )
 
 
@@ -38,7 +40,8 @@ def searched(requests: Callable[[], list[Request]], scope: Scope, target: Target
     try:
         return (yield from Search(asked, scope.consistency, scope.timeout, target.schema))
     except Exception as error:
-        if not quick or not read_failure(error).shows_values:
+        failure = read_failure(error)
+        if not quick or not failure.shows_values:
             raise
         before, target.quirks.several_values = target.quirks.several_values, True
         thorough = requests()
@@ -50,5 +53,6 @@ def searched(requests: Callable[[], list[Request]], scope: Scope, target: Target
         except Exception:
             target.quirks.several_values = before  # it was something else
             raise error from None
-    warnings.warn(PlanWarning(SEVERAL_VALUES.format(collection=target.schema.collection)), stacklevel=2)
+        key = "" if failure.key is None else f" ({failure.key!r})"
+    warnings.warn(PlanWarning(SEVERAL_VALUES.format(collection=target.schema.collection, key=key)), stacklevel=2)
     return found

@@ -32,7 +32,7 @@ from .models.fingerprints import encoder_fingerprint
 from .models.scores import ascored, checked
 from .payload import PayloadLike, as_mapping
 from .plan import Plan, planned
-from .query import Fingerprints, Query, Scope, Target, not_a_filter
+from .query import Fingerprints, Query, Quirks, Scope, Target, not_a_filter
 from .restriction import restrict
 from .sampling import sampled
 from .schema import Schema, aread_schema, read_schema
@@ -133,10 +133,12 @@ class _Base:
         self._plans = _Plans()
         self._ttl = math.inf if schema_ttl is None else float(schema_ttl)
         self._read_at = 0.0
+        self._quirks = Quirks()
 
     def refresh(self) -> None:
         """Forget the collection's schema, e.g. after a payload index was made; it is read again at the next query."""
         self._target = None
+        self._quirks = Quirks()
         self._plans.clear()
 
     @property
@@ -154,8 +156,14 @@ class _Base:
 
     def _learn(self, schema: Schema, capabilities: Capabilities) -> Target:
         self._read_at = time.monotonic()
+        self._quirks = Quirks(self._quirks.several_values)  # holds for the executor, however often it reads the schema
         self._seen = target = Target(
-            schema, capabilities, self.payload, fingerprints=self._fingerprints(schema), fixed_filter=self.fixed_filter
+            schema,
+            capabilities,
+            self.payload,
+            self._quirks,
+            fingerprints=self._fingerprints(schema),
+            fixed_filter=self.fixed_filter,
         )
         self._target = None
         if schema.points == 0:  # not kept: it may be filled any moment

@@ -21,6 +21,7 @@ from qdrant_rerank import (
     Scope,
     datetime_field,
     field,
+    geo_distance,
     raw,
     score,
 )
@@ -141,6 +142,30 @@ def test_datetimes_are_guarded_alike(client: EdgeClient) -> None:
     with pytest.warns(PlanWarning, match=HINT):
         found = Executor(client, "numbers").retrieve(strategy, QUERY)
     assert {point.id: point.score for point in found} == {0: 0.0, 1: 0.0, 2: 9.0, 3: 0.0}
+
+
+ON_EARTH = [(0, 0), (52.5, 13.4), (90, 0), (-90, 0), (90, 180), (-90, -180), (0, 180), (0, -180), (89.999, 179.999)]
+BEYOND = [(91, 0), (-91, 0), (0, 181), (0, -181), (95, 200), (-90.5, -180.5)]
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_places_beyond_earth_count_as_missing_and_its_borders_do_not(tmp_path: Path, indexed: bool) -> None:
+    client = EdgeClient(tmp_path)
+    client.create_collection("places", models.VectorParams(size=2, distance=models.Distance.DOT))
+    if indexed:
+        client.create_payload_index("places", "p", models.PayloadSchemaType.GEO)
+    places: list[Any] = [{"lat": lat, "lon": lon} for lat, lon in [*ON_EARTH, *BEYOND]]
+    odd = [[places[1], places[2]], "text", None, [], {"lat": 1.0}, [places[-1]]]
+    points = [
+        models.PointStruct(id=number, vector=[1.0, 0.0], payload={"p": place}) for number, place in enumerate([*places, *odd])
+    ]
+    client.upsert("places", points)
+    strategy = Formula(0.0 * score() + geo_distance((10.0, 10.0), "p", default=-1.0)).over(Nearest(limit=50))
+    with pytest.warns(PlanWarning, match="some points of 'places' hold lists of several values, or places beyond"):
+        found = Executor(client, "places").retrieve(strategy, QUERY, Scope(50))
+    assert {point.id for point in found if point.score > 0} == set(range(len(ON_EARTH)))
+    assert {point.score for point in found if point.score <= 0} == {-1.0}
+    client.close()
 
 
 # The flow by itself

@@ -173,8 +173,8 @@ def test_numpy_numbers_are_request_time_values_too() -> None:
 
 def test_an_older_local_mode_counts_the_members_of_a_place_so_the_second_place_is_asked_for_instead() -> None:
     old = Capabilities((1, 19, 0), "local")
-    near, second = lowered(geo_distance((1, 2), "spot", default=0.0), old).mult[0].must
+    on_earth, second = lowered(geo_distance((1, 2), "spot", default=0.0), old).mult[0].must
 
-    assert near.geo_radius.center == models.GeoPoint(lat=1, lon=2)
+    assert on_earth.should[0].geo_bounding_box.top_left == models.GeoPoint(lat=90, lon=-180)
     assert second.is_empty.key == "spot[1]"
     assert lowered(geo_distance((1, 2), "spot", default=0.0), LOCAL).mult[0].must[1].values_count.lte == 1

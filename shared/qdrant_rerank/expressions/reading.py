@@ -38,6 +38,7 @@ __all__ = [
 
 F32_MAX: Final = 3.4e38
 _AROUND_THE_WORLD: Final = 2.1e7  # metres; more than half of Earth's circumference
+_SPOT: Final = 1e-3  # metres
 _FIRST_DAY: Final = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
 
 
@@ -66,10 +67,35 @@ def is_place(key: str, near: models.GeoPoint, counts_members: bool = False, thor
         thorough: see `is_number`.
     """
     condition = models.FieldCondition(key=key, geo_radius=models.GeoRadius(center=near, radius=_AROUND_THE_WORLD))
-    if not (counts_members and thorough):
-        return _one(condition, thorough)
-    second = models.IsEmptyCondition(is_empty=models.PayloadField(key=f"{key}[1]"))
-    return models.Filter(must=[condition, second])
+    if not thorough:
+        return condition
+    second: models.Condition
+    if counts_members:
+        second = models.IsEmptyCondition(is_empty=models.PayloadField(key=f"{key}[1]"))
+    else:
+        second = models.FieldCondition(key=key, values_count=models.ValuesCount(lte=1))
+    return models.Filter(must=[_on_earth(key), second])
+
+
+def _on_earth(key: str) -> models.Filter:
+    """The condition that a place is within 90 and 180 degrees: engines store others, and formulas that read them fail.
+
+    A radius takes degrees beyond for those on the other side, and a box leaves out its own border. So the borders are put
+    together: the meridian of 180 degrees from a box that goes around by it, less what is beyond, and the poles from two spots.
+    """
+
+    def box(west: float, east: float) -> models.FieldCondition:
+        corners = models.GeoPoint(lat=90.0, lon=west), models.GeoPoint(lat=-90.0, lon=east)
+        return models.FieldCondition(
+            key=key, geo_bounding_box=models.GeoBoundingBox(top_left=corners[0], bottom_right=corners[1])
+        )
+
+    def pole(lat: float) -> models.FieldCondition:
+        spot = models.GeoRadius(center=models.GeoPoint(lat=lat, lon=0.0), radius=_SPOT)
+        return models.FieldCondition(key=key, geo_radius=spot)
+
+    inside: list[models.Condition] = [box(-180.0, 180.0), box(1.0, 0.0), pole(90.0), pole(-90.0)]
+    return models.Filter(should=inside, must_not=[box(180.0, -180.0)])
 
 
 def _one(condition: models.FieldCondition, thorough: bool) -> models.Condition:
