@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -144,14 +145,22 @@ def test_what_only_an_engine_can_rank_is_not_recomputed(name: str) -> None:
     assert not is_local(NOT_LOCAL[name])
 
 
-def test_points_that_tie_are_ordered_by_a_number_drawn_from_their_ids_not_by_leg() -> None:
+def test_points_that_tie_are_ordered_by_their_ids_as_wherever_results_are_measured_not_by_leg() -> None:
     pools = pools_of(Executor(fill_toy(open_client()), COLLECTION, encoders=encoders()), [A, B], 9)
     tied = Fusion.rrf().over(Nearest("dense", limit=1), Nearest("bm25", limit=1))
     pool = pools[0]
     first, second = pool.legs[key_of(A)][0].id, pool.legs[key_of(B)][0].id
     assert first != second
     found = recomputed(tied, pool, Executor(fill_toy(open_client()), COLLECTION).target(), 2)
-    assert [hit.id for hit in found] == sorted([first, second], key=pool.lots.__getitem__)
+    assert [hit.id for hit in found] == sorted([first, second], key=lambda id: (isinstance(id, str), id))
+
+
+def test_points_of_a_plain_search_that_tie_are_ordered_by_their_ids() -> None:
+    uuid = "0a000000-0000-0000-0000-000000000000"
+    hits = [Hit(9, 2.0), Hit(uuid, 1.0), Hit(7, 1.0), Hit(3, 1.0), Hit(1, 0.5)]
+    pool = Pool(Topic("q", "text"), dt.datetime.now(dt.UTC), {key_of(A): hits}, {hit.id: str(hit.id) for hit in hits})
+    target = Executor(fill_toy(open_client()), COLLECTION).target()
+    assert [hit.id for hit in recomputed(A, pool, target, 4)] == [9, 3, 7, uuid]
 
 
 def test_limits_written_out_and_left_to_their_defaults_are_the_same_strategy() -> None:

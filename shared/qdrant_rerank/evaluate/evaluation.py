@@ -17,6 +17,7 @@ from .qrels import Qrels
 from .results import Evaluation
 from .running import Progress, collect
 from .runs import Answer, Run
+from .scopes import measured_scope
 from .summing import summed_up
 from .systems import Bound, System, as_system
 from .topics import Topics
@@ -86,7 +87,7 @@ def evaluate(
     if isinstance(asked, Bound):
         if not isinstance(asked.executor, Executor):
             raise StrategyError("an AsyncExecutor can't be used in a sync call: use `await aevaluate(…)`, or an Executor")
-        scope = scope or fitted(asked, asked.executor.target(), limit, work)
+        scope = measured_scope(asked.strategy, scope or fitted(asked, asked.executor.target(), limit, work), doc_id)
         asked.executor.plan(asked.strategy, scope)  # what doesn't fit is an error now, not one of each topic
     scope = scope or Scope(limit=limit or work.deepest)
     job, done = job_of(asked, work, scope, doc_id, run_file, progress)
@@ -122,7 +123,7 @@ async def aevaluate(
     if isinstance(asked, Bound):
         if not isinstance(asked.executor, AsyncExecutor):
             raise StrategyError("an Executor would block the event loop: use evaluate(…), or an AsyncExecutor")
-        scope = scope or fitted(asked, await asked.executor.target(), limit, work)
+        scope = measured_scope(asked.strategy, scope or fitted(asked, await asked.executor.target(), limit, work), doc_id)
         await asked.executor.plan(asked.strategy, scope)
     scope = scope or Scope(limit=limit or work.deepest)
     job, done = job_of(asked, work, scope, doc_id, run_file, progress)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
+from ..evaluate.scopes import stable
 from ..executor import AsyncExecutor, Executor
 from ..feedback.folding import Column, unit
 from ..feedback.steering import stored_vector
@@ -95,7 +96,7 @@ def first_search(strategy: RelevanceFeedback, target: Target, candidates: int, f
     Raises:
         PlanError: the seeds' search can't hand on so many points.
     """
-    scope = replace(strategy.seed_scope(Scope(limit=candidates, filter=filter)), limit=candidates)
+    scope = stable(strategy.seeds, replace(strategy.seed_scope(Scope(limit=candidates, filter=filter)), limit=candidates))
     return planned(strategy.seeds, target, scope)
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from qdrant_client import models
 
 from ..evaluate.measures import per_topic
+from ..evaluate.scopes import stable
 from ..feedback.strategy import RelevanceFeedback
 from ..merging import together
 from ..plan import Plan, planned
@@ -100,7 +101,7 @@ class Judging:
         return self._judged(rankings, texts)
 
     def _plan(self, strategy: Strategy, limit: int) -> Plan:
-        return planned(strategy, self.target, Scope(limit=limit, filter=self.filter))
+        return planned(strategy, self.target, stable(strategy, Scope(limit=limit, filter=self.filter)))
 
     def _judged(self, rankings: Mapping[str, Mapping[str, Mapping[str, float]]], texts: Sequence[str]) -> list[Judged]:
         measures = list(dict.fromkeys(("nDCG@10", "R@10", f"R@{self.depth}")))

@@ -13,9 +13,11 @@ from qdrant_client import models
 from ..brief import brief
 from ..careful import searched
 from ..errors import StrategyError
+from ..evaluate.scopes import stable
 from ..expressions.evaluation import Table
 from ..expressions.nodes import Constant
 from ..legs import alone, candidate_scores
+from ..pages import cut, widen
 from ..query import Inputs, Query, Scope, Target, both, query_token_counts
 from ..stages import Formula
 from ..steps import Flow, Points, Request
@@ -89,10 +91,13 @@ def found(legs: Legs, query: Query, target: Target, filter: models.Filter | None
     inputs = yield from embedded(query, legs.formula.needs(), target)
     scope = replace(legs.scope, filter=both(legs.scope.filter, filter))
 
-    def requests() -> list[Request]:
-        return [leg.request(inputs, replace(scope, limit=leg.limit or 1)) for leg in legs.alone]
+    scopes = [stable(leg, replace(scope, limit=leg.limit or 1)) for leg in legs.alone]
 
-    answers = yield from searched(requests, scope, target)
+    def requests() -> list[Request]:
+        return [leg.request(inputs, widen(leg, own)) for leg, own in zip(legs.alone, scopes, strict=True)]
+
+    found = yield from searched(requests, scope, target)
+    answers = [cut(points, leg, own) for points, leg, own in zip(found, legs.alone, scopes, strict=True)]
     return _together(legs, answers, inputs, query)
 
 

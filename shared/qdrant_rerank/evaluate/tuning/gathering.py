@@ -37,7 +37,7 @@ class Wants:
     """
 
     leaves: Mapping[str, tuple[Nearest, int]]
-    payload: bool | list[str]
+    payload: models.WithPayloadInterface
 
     @property
     def vectors(self) -> frozenset[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -48,9 +47,10 @@ class Pool:
     tokens: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
-    def lots(self) -> dict[models.ExtendedPointId, int]:
-        """A number for each point, drawn from its id, that decides ties: the engine's order of ties is random, too."""
-        return {point: zlib.crc32(str(point).encode()) for point in self.documents}
+    def places(self) -> dict[models.ExtendedPointId, int]:
+        """Each point's place in the order of ids, which decides ties, as wherever results are measured."""
+        ordered = sorted(self.documents, key=lambda id: (isinstance(id, str), id))
+        return {point: place for place, point in enumerate(ordered)}
 
     def ranking(self, hits: Sequence[Hit], limit: int) -> list[str]:
         """The documents of the first `limit` points, each at its first place only."""

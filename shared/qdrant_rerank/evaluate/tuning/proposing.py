@@ -12,6 +12,7 @@ from ...query import Scope, Target
 from ...rescore import Rescore
 from ...stages import Nearest
 from ...strategies import Stage, Strategy
+from ..scopes import id_payload
 from .gathering import Wants
 from .options import Family, Ground, Learner, Lessons, Option, Scorer, filled
 from .pools import Pool, key_of, leaf_depths
@@ -98,7 +99,7 @@ def taught(proposed: Proposals, ground: Ground, lessons: Lessons) -> Proposals:
 def wants_of(options: Iterable[tuple[Family, Option]], ground: Ground, doc_id: Any) -> Wants:
     """The plain searches that the options are recomputed from, each as deep as the deepest of them needs."""
     leaves: dict[str, tuple[Nearest, int]] = {key_of(leg): (leg, max(ground.deepest, ground.limit)) for leg in ground.legs}
-    payload = callable(doc_id)
+    payload = False
     for _, option in options:
         below, needed = _below(option.strategy, ground.limit)
         if below is None or not is_local(below):
@@ -107,7 +108,7 @@ def wants_of(options: Iterable[tuple[Family, Option]], ground: Ground, doc_id: A
         for key, (leaf, depth) in leaf_depths(below, needed).items():
             there = leaves.get(key)
             leaves[key] = (leaf, depth) if there is None else (there[0], max(depth, there[1]))
-    return Wants(leaves, True if payload else [doc_id or "_id"])
+    return Wants(leaves, True if payload else id_payload(doc_id))
 
 
 def _below(strategy: Strategy, limit: int) -> tuple[Stage | None, int]:

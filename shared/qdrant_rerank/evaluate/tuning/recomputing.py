@@ -7,6 +7,7 @@ for points that tie, whose order is random on the engine.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, cast
 
 import numpy as np
@@ -70,6 +71,9 @@ def recomputed(stage: Stage, pool: Pool, target: Target, limit: int) -> list[Hit
         PlanError: a point lacks a payload key that a formula reads without a default; Qdrant would refuse, too.
         ScoringError: a formula isn't finite for some point; likewise.
     """
+    if isinstance(stage, Nearest):  # alone, its ties are settled; below a fusion the engine's own order of them counts
+        groups = groupby(pool.legs[key_of(stage)], key=lambda hit: hit.score)
+        return [hit for _, ties in groups for hit in sorted(ties, key=lambda hit: pool.places[hit.id])][:limit]
     return _ranked(stage, limit, limit, pool, target)
 
 
@@ -93,7 +97,7 @@ def _ranked(stage: Stage, limit: int, needed: int, pool: Pool, target: Target) -
         scores = _formula(stage, union, found, pool, target)
     rounded = scores.astype(np.float32)  # as engines give them: what ties there must tie here
     rows = _first(rounded, limit)
-    order = rows[np.lexsort(([pool.lots[union[row].id] for row in rows], -rounded[rows]))][:limit]
+    order = rows[np.lexsort(([pool.places[union[row].id] for row in rows], -rounded[rows]))][:limit]
     return [Hit(union[row].id, float(rounded[row])) for row in order]
 
 

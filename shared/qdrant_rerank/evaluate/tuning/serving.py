@@ -12,6 +12,8 @@ from ...query import Scope
 from ...steps import Flow, Points, Score, Scores, Search, Step, Vectors, run, watched
 from ...strategies import Strategy
 from ..asking import is_setup_error
+from ..doc_ids import DocId
+from ..scopes import measured_scope
 from ..topics import Topic
 from .budget import Meter
 from .rescoring import BudgetSpent, ScoreBook
@@ -31,12 +33,14 @@ class Serving:
         book: scores, within the budget; each text is read once for each topic.
         meter: counts the searches and round trips.
         batch_size: how many searches share a round trip.
+        doc_id: how documents are told in the results.
     """
 
     executor: Executor
     book: ScoreBook
     meter: Meter
     batch_size: int
+    doc_id: DocId = None
 
     def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
         """The query vectors of each text."""
@@ -89,9 +93,8 @@ class Serving:
         return found
 
     def _together(self, strategy: Strategy, topics: Sequence[Topic], limit: int) -> list[Points | Exception]:
-        flows = [
-            _ending(self.executor.plan(strategy, topic.within(Scope(limit=limit))).flow(topic.query), topic) for topic in topics
-        ]
+        scope = measured_scope(strategy, Scope(limit=limit), self.doc_id)
+        flows = [_ending(self.executor.plan(strategy, topic.within(scope)).flow(topic.query), topic) for topic in topics]
         return run(_affordable(together(flows), self.book), self)
 
 

@@ -105,7 +105,7 @@ class Trial:
         texts = self.book.least(self.pools, cost.model_calls)
         if refusal := self.meter.refusal(cost.round_trips * len(topics), texts):
             raise _Unmeasured(f"it can't be recomputed from the legs: {refusal}")
-        serving = Serving(self.executor, self.book, self.meter, self.batch_size)
+        serving = Serving(self.executor, self.book, self.meter, self.batch_size, self.doc_id)
         found: Rankings = {}
         failed: dict[str, Exception] = {}
         for topic, points in serving.answers(option.strategy, topics, self.limit).items():

@@ -1,0 +1,44 @@
+"""What is asked for where results are measured: equal scores in a fixed order, and ids instead of whole payloads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from qdrant_client import models
+
+from ..client_formula import ClientFormula
+from ..feedback import RelevanceFeedback
+from ..query import Scope
+from ..selecting import root_keys
+from ..stages import Mmr
+from ..strategies import Stage, Strategy
+from .doc_ids import DocId
+
+__all__ = ["id_payload", "measured_scope", "stable"]
+
+
+def stable(strategy: Strategy, scope: Scope) -> Scope:
+    """`scope` with points of equal score in the order of their ids, so that a measurement gives the same figures again.
+
+    Engines return ties in random order, and fusion makes many. Groups are put together by Qdrant, and MMR's results aren't in
+    the order of their scores: their order is left as it is.
+    """
+    if scope.group_by is not None or isinstance(next(strategy.stages(), None), Mmr):
+        return replace(scope, stable_ties=False)
+    return replace(scope, stable_ties=True)
+
+
+def measured_scope(strategy: Strategy, scope: Scope, doc_id: DocId) -> Scope:
+    """What is asked of `strategy` to measure it: `scope`, with stable ties, and of payloads what ids are read from.
+
+    Strategies that this package doesn't know, and models that read texts, get the payload that the scope asks for.
+    """
+    scope = stable(strategy, scope)
+    if isinstance(strategy, Stage | ClientFormula | RelevanceFeedback):  # these fetch by themselves what they read
+        return replace(scope, with_payload=id_payload(doc_id))
+    return scope
+
+
+def id_payload(doc_id: DocId) -> models.WithPayloadInterface:
+    """What of the payload a document's id is read from: all of it by a function."""
+    return True if callable(doc_id) else root_keys(["_id" if doc_id is None else doc_id])
