@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 PATIENCE = 30.0
 """Seconds after which something hangs for certain, however busy the machine is."""
@@ -52,3 +53,11 @@ class Gate:
     def open(self) -> None:
         """Lets all threads pass from now on."""
         self._opened.set()
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """Blocks this thread until a condition of other threads is met; an `AssertionError` if it never is."""
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, "what was waited for didn't happen"
+        time.sleep(0.002)

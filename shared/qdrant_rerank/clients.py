@@ -5,7 +5,6 @@ An async client belongs to the event loop that it was first used in, so those ma
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeAlias, cast, get_args
@@ -15,6 +14,7 @@ from qdrant_client import AsyncQdrantClient, QdrantClient
 from .capabilities import Engine
 from .errors import ClientError
 from .loops import PerLoop
+from .threads import in_worker
 
 __all__ = ["AsyncClientLike", "AsyncCalls", "Clients", "engine_of", "kept_open"]
 
@@ -25,7 +25,7 @@ AsyncClientLike: TypeAlias = "AsyncQdrantClient | Callable[[], AsyncQdrantClient
 class AsyncCalls(Protocol):
     """The calls of an async client that this package makes."""
 
-    async def query_batch_points(self, collection_name: str, requests: Any, consistency: Any, timeout: Any) -> Any: ...  # noqa: ASYNC109  # qdrant-client's signature
+    async def query_batch_points(self, collection_name: str, requests: Any, **options: Any) -> Any: ...
     async def query_points(self, collection_name: str, **request: Any) -> Any: ...
     async def query_points_groups(self, collection_name: str, group_by: str, **request: Any) -> Any: ...
     async def get_collection(self, collection_name: str) -> Any: ...
@@ -43,7 +43,7 @@ class _Threaded:
         method = getattr(self._client, name)
 
         async def call(*args: Any, **kwargs: Any) -> Any:
-            return await asyncio.to_thread(method, *args, **kwargs)
+            return await in_worker(lambda: method(*args, **kwargs))
 
         return call
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-import threading
 import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final, TypeVar
@@ -19,17 +19,18 @@ from typing import Any, Final, TypeVar
 from qdrant_client import QdrantClient, models
 
 from .capabilities import Capabilities
+from .carrying import carrying
 from .checks import is_finite
 from .clients import AsyncCalls, AsyncClientLike, Clients
-from .errors import ClientError, PlanError, PlanWarning, StrategyError
+from .deadline import whole_seconds, within
+from .errors import ClientError, PlanError, PlanWarning, QueryError, StrategyError
 from .feedback.texts import looked
 from .lint import Lint
-from .loops import PerLoop
 from .merging import together
-from .models.encoders import AsyncEncoder, Encoders
+from .models.encoders import AsyncEncoder, Encoder, Encoders
 from .models.feedback import FeedbackModel, FeedbackModelLike, as_feedback_model
 from .models.fingerprints import encoder_fingerprint
-from .models.scores import ascored, checked
+from .models.scores import ascored, checked, scored
 from .payload import PayloadLike, as_mapping
 from .plan import Plan, planned
 from .query import Fingerprints, Query, Quirks, Scope, Target, not_a_filter
@@ -39,6 +40,7 @@ from .schema import Schema, aread_schema, read_schema
 from .staleness import check_order, check_vectors, contradicts, finds_nothing, guarded, is_same
 from .steps import AsyncServices, Flow, Points, QueryVector, Search, Services, Vectors, arun, run
 from .strategies import Strategy
+from .threads import AsyncReads, Reads, Workers, in_worker, working_with
 from .why import Explained, explained
 
 __all__ = ["SCHEMA_TTL", "AsyncExecutor", "Executor", "check_schema_ttl"]
@@ -121,6 +123,7 @@ class _Base:
         if fixed_filter is not None and not isinstance(fixed_filter, models.Filter):
             raise StrategyError(f"fixed_{not_a_filter(fixed_filter)}")
         check_schema_ttl(schema_ttl)
+        self.workers = Workers()
         self.clients = Clients(client, async_client)
         self.collection = collection
         self.encoders = encoders or Encoders()
@@ -153,6 +156,22 @@ class _Base:
             return known
         self._plans.clear()
         return self._learn(schema, capabilities)
+
+    @contextmanager
+    def _bounded(self, scope: Scope | None) -> Generator[None]:
+        """Hold a call to the time that it may take, and what blocks in it to the threads of this executor."""
+        with within(None if scope is None else scope.timeout), working_with(self.workers):
+            yield
+
+    def _told(self, step: Search) -> dict[str, Any]:
+        """What the client is told beside the requests: engines in process can't stop, so that they aren't told when to."""
+        seconds = whole_seconds(step.timeout) if self.clients.engine == "server" else None
+        named = models.ReadConsistencyType(step.consistency) if isinstance(step.consistency, str) else step.consistency
+        return {"consistency": named, "timeout": seconds}  # over gRPC the client takes no name, only the enum
+
+    @property
+    def _reading_says(self) -> str:
+        return f"reading the schema of {self.collection!r}"
 
     def _learn(self, schema: Schema, capabilities: Capabilities) -> Target:
         self._read_at = time.monotonic()
@@ -223,11 +242,15 @@ class Executor(_Base):
     """Runs strategies on one collection with a `QdrantClient`."""
 
     @cached_property
-    def _reading(self) -> threading.Lock:
-        return threading.Lock()
+    def _reads(self) -> Reads[Target]:
+        return Reads(self.workers)
 
     def retrieve(self, strategy: Strategy, query: Query, scope: Scope | None = None) -> Points:
-        """The ranked points that `strategy` finds for `query`."""
+        """The ranked points that `strategy` finds for `query`.
+
+        Raises:
+            TimeoutError: the scope's timeout was over; the message says in which step.
+        """
         return self.answer(strategy, scope, lambda made: made.flow(query))
 
     def retrieve_batch(self, strategy: Strategy, queries: Sequence[Query], scope: Scope | None = None) -> list[Points]:
@@ -249,13 +272,14 @@ class Executor(_Base):
             flow: makes the flow; called again for a new plan.
             services: what answers the flow's steps, instead of this executor.
         """
-        made = self.plan(strategy, scope)
-        try:
-            return run(flow(made), services or self)
-        except Exception as error:
-            if not contradicts(error) or self._read_again(made.target, time.monotonic()).schema is made.target.schema:
-                raise
-        return run(flow(self.plan(strategy, scope)), services or self)
+        with self._bounded(scope):
+            made = self.plan(strategy, scope)
+            try:
+                return run(flow(made), services or self)
+            except Exception as error:
+                if not contradicts(error) or self._read_again(made.target, time.monotonic()).schema is made.target.schema:
+                    raise
+            return run(flow(self.plan(strategy, scope)), services or self)
 
     def plan(self, strategy: Strategy, scope: Scope | None = None) -> Plan:
         """`strategy` checked against the collection, whose schema is read again before it is refused.
@@ -264,16 +288,17 @@ class Executor(_Base):
             PlanError: it doesn't fit; every problem is listed.
         """
         scope, moment, read_at = scope or Scope(), time.monotonic(), self._read_at
-        target = self.target()
-        try:
-            return self._planned(strategy, scope, target)
-        except PlanError:
-            if self._read_at != read_at or any(scope.problems()):  # it was read just now, or has no part in it
-                raise
-            fresh = self._read_again(target, moment)
-            if fresh is target:
-                raise
-        return self._planned(strategy, scope, fresh)
+        with self._bounded(scope):
+            target = self.target()
+            try:
+                return self._planned(strategy, scope, target)
+            except PlanError:
+                if self._read_at != read_at or any(scope.problems()):  # it was read just now, or has no part in it
+                    raise
+                fresh = self._read_again(target, moment)
+                if fresh is target:
+                    raise
+            return self._planned(strategy, scope, fresh)
 
     def _planned(self, strategy: Strategy, scope: Scope, target: Target) -> Plan:
         if kept := self._kept(strategy, scope):
@@ -289,11 +314,12 @@ class Executor(_Base):
         if (current := self._current) is not None:
             return current
         if (known := self._target) is not None:
-            return known if self._reading.locked() else self._read_again(known, time.monotonic())
-        with self._reading:
-            if (current := self._current) is not None:  # another thread has just read it
-                return current
-            return self._learn(*self._read())
+            return known if self._reads.busy else self._read_again(known, time.monotonic())
+        return self._reads.get(self._read_first, self._reading_says)
+
+    def _read_first(self) -> Target:
+        # unless another thread has just read it
+        return self._current or self._learn(*self._read())
 
     def _read_again(self, known: Target, moment: float) -> Target:
         """What is known of the collection once it was read again, unless another thread has since `moment`.
@@ -303,17 +329,19 @@ class Executor(_Base):
         Raises:
             PlanError: the collection isn't there any more.
         """
-        with self._reading:
-            if self._target is not None and (self._target.schema is not known.schema or self._read_at > moment):
-                return self._target
-            try:
-                return self._renew(known, *self._read())
-            except PlanError:
-                self.refresh()
-                raise
-            except Exception:
-                self._read_at = time.monotonic() + _UNREAD - self._ttl  # not asked anew for each query
-                return known
+        return self._reads.get(lambda: self._renewed(known, moment), self._reading_says)
+
+    def _renewed(self, known: Target, moment: float) -> Target:
+        if self._target is not None and (self._target.schema is not known.schema or self._read_at > moment):
+            return self._target
+        try:
+            return self._renew(known, *self._read())
+        except PlanError:
+            self.refresh()
+            raise
+        except Exception:
+            self._read_at = time.monotonic() + _UNREAD - self._ttl  # not asked anew for each query
+            return known
 
     def _read(self) -> tuple[Schema, Capabilities]:
         client = self.clients.sync()
@@ -323,7 +351,7 @@ class Executor(_Base):
     def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
         schema = (self._seen or self.target()).schema  # what the plan was made for
         encoders = {name: self.encoders.encoder(name, schema) for name in sorted(using)}
-        return [{name: encoder.encode_query(text) for name, encoder in encoders.items()} for text in texts]
+        return [{name: _encode(name, encoder, text) for name, encoder in encoders.items()} for text in texts]
 
     def search(self, step: Search) -> list[Points]:
         asked = self._prepared(step)
@@ -335,29 +363,29 @@ class Executor(_Base):
         return answers
 
     def _ask(self, step: Search) -> list[Points]:
-        client = self.clients.sync()
+        client, told = self.clients.sync(), self._told(step)
         if len(step.requests) == 1 and isinstance(step.requests[0], models.QueryRequest):
             # not as a batch, of which the client deep-copies every request
-            return [client.query_points(self.collection, **_arguments(step.requests[0], step)).points]
+            return [client.query_points(self.collection, **_arguments(step.requests[0]), **told).points]
         plain, groups = _split(step.requests)
         answers: dict[int, Points] = {}
         if plain:
-            replies = client.query_batch_points(self.collection, list(plain.values()), step.consistency, step.timeout)
+            replies = client.query_batch_points(self.collection, list(plain.values()), **told)
             answers |= {number: reply.points for number, reply in zip(plain, replies, strict=True)}
         for number, grouped in groups.items():
-            answers[number] = _flat(client.query_points_groups(self.collection, **_group_arguments(grouped, step)))
+            answers[number] = _flat(client.query_points_groups(self.collection, **_group_arguments(grouped), **told))
         return [answers[number] for number in range(len(step.requests))]
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        return checked(self._model().score(query, texts), len(texts), None)
+        return checked(scored(self._model(), query, texts), len(texts), None)
 
 
 class AsyncExecutor(_Base):
     """Runs strategies on one collection without blocking the event loop."""
 
     @cached_property
-    def _reading(self) -> PerLoop[asyncio.Lock]:
-        return PerLoop()
+    def _reads(self) -> AsyncReads[Target]:
+        return AsyncReads()
 
     async def retrieve(self, strategy: Strategy, query: Query, scope: Scope | None = None) -> Points:
         """The ranked points that `strategy` finds for `query`."""
@@ -375,27 +403,31 @@ class AsyncExecutor(_Base):
         self, strategy: Strategy, scope: Scope | None, flow: Callable[[Plan], Flow[R]], services: AsyncServices | None = None
     ) -> R:
         """As `Executor.answer`, without blocking the event loop."""
-        made = await self.plan(strategy, scope)
-        try:
-            return await arun(flow(made), services or self)
-        except Exception as error:
-            if not contradicts(error) or (await self._read_again(made.target, time.monotonic())).schema is made.target.schema:
-                raise
-        return await arun(flow(await self.plan(strategy, scope)), services or self)
+        with self._bounded(scope):
+            made = await self.plan(strategy, scope)
+            try:
+                return await arun(flow(made), services or self)
+            except Exception as error:
+                if not contradicts(error):
+                    raise
+                if (await self._read_again(made.target, time.monotonic())).schema is made.target.schema:
+                    raise
+            return await arun(flow(await self.plan(strategy, scope)), services or self)
 
     async def plan(self, strategy: Strategy, scope: Scope | None = None) -> Plan:
         """`strategy` checked against the collection. As `Executor.plan`."""
         scope, moment, read_at = scope or Scope(), time.monotonic(), self._read_at
-        target = await self.target()
-        try:
-            return await self._planned(strategy, scope, target)
-        except PlanError:
-            if self._read_at != read_at or any(scope.problems()):  # it was read just now, or has no part in it
-                raise
-            fresh = await self._read_again(target, moment)
-            if fresh is target:
-                raise
-        return await self._planned(strategy, scope, fresh)
+        with self._bounded(scope):
+            target = await self.target()
+            try:
+                return await self._planned(strategy, scope, target)
+            except PlanError:
+                if self._read_at != read_at or any(scope.problems()):  # it was read just now, or has no part in it
+                    raise
+                fresh = await self._read_again(target, moment)
+                if fresh is target:
+                    raise
+            return await self._planned(strategy, scope, fresh)
 
     async def _planned(self, strategy: Strategy, scope: Scope, target: Target) -> Plan:
         if kept := self._kept(strategy, scope):
@@ -411,25 +443,28 @@ class AsyncExecutor(_Base):
         if (current := self._current) is not None:
             return current
         if (known := self._target) is not None:
-            return known if self._reading.get(asyncio.Lock).locked() else await self._read_again(known, time.monotonic())
-        async with self._reading.get(asyncio.Lock):
-            if (current := self._current) is not None:  # another task has just read it
-                return current
-            return self._learn(*(await self._read()))
+            return known if self._reads.busy else await self._read_again(known, time.monotonic())
+        return await self._reads.get(self._read_first, self._reading_says)
+
+    async def _read_first(self) -> Target:
+        # unless another task has just read it
+        return self._current or self._learn(*(await self._read()))
 
     async def _read_again(self, known: Target, moment: float) -> Target:
         """As `Executor._read_again`."""
-        async with self._reading.get(asyncio.Lock):
-            if self._target is not None and (self._target.schema is not known.schema or self._read_at > moment):
-                return self._target
-            try:
-                return self._renew(known, *(await self._read()))
-            except PlanError:
-                self.refresh()
-                raise
-            except Exception:
-                self._read_at = time.monotonic() + _UNREAD - self._ttl  # not asked anew for each query
-                return known
+        return await self._reads.get(lambda: self._renewed(known, moment), self._reading_says)
+
+    async def _renewed(self, known: Target, moment: float) -> Target:
+        if self._target is not None and (self._target.schema is not known.schema or self._read_at > moment):
+            return self._target
+        try:
+            return self._renew(known, *(await self._read()))
+        except PlanError:
+            self.refresh()
+            raise
+        except Exception:
+            self._read_at = time.monotonic() + _UNREAD - self._ttl  # not asked anew for each query
+            return known
 
     async def _read(self) -> tuple[Schema, Capabilities]:
         client: Any = self.clients.asynchronous()
@@ -440,7 +475,8 @@ class AsyncExecutor(_Base):
         schema = (self._seen or await self.target()).schema  # what the plan was made for
         names = sorted(using)
         encoders = [self.encoders.encoder(name, schema) for name in names]
-        vectors = await asyncio.gather(*(_aencode(encoder, text) for text in texts for encoder in encoders))
+        pairs = list(zip(names, encoders, strict=True))
+        vectors = await asyncio.gather(*(_aencode(name, encoder, text) for text in texts for name, encoder in pairs))
         width = len(names)
         return [dict(zip(names, vectors[row * width : (row + 1) * width], strict=True)) for row in range(len(texts))]
 
@@ -454,20 +490,22 @@ class AsyncExecutor(_Base):
         return answers
 
     async def _ask(self, step: Search) -> list[Points]:
-        client = self.clients.asynchronous()
+        client, told = self.clients.asynchronous(), self._told(step)
         if len(step.requests) == 1 and isinstance(step.requests[0], models.QueryRequest):
-            reply = await client.query_points(self.collection, **_arguments(step.requests[0], step))
+            reply = await client.query_points(self.collection, **_arguments(step.requests[0]), **told)
             return [reply.points]
         plain, groups = _split(step.requests)
-        calls = [client.query_points_groups(self.collection, **_group_arguments(r, step)) for r in groups.values()]
-        batch, found = await asyncio.gather(self._batch(client, plain, step), asyncio.gather(*calls))
+        calls = [client.query_points_groups(self.collection, **_group_arguments(r), **told) for r in groups.values()]
+        batch, found = await asyncio.gather(self._batch(client, plain, told), asyncio.gather(*calls))
         answers = batch | {number: _flat(reply) for number, reply in zip(groups, found, strict=True)}
         return [answers[number] for number in range(len(step.requests))]
 
-    async def _batch(self, client: AsyncCalls, plain: dict[int, models.QueryRequest], step: Search) -> dict[int, Points]:
+    async def _batch(
+        self, client: AsyncCalls, plain: dict[int, models.QueryRequest], told: dict[str, Any]
+    ) -> dict[int, Points]:
         if not plain:
             return {}
-        replies = await client.query_batch_points(self.collection, list(plain.values()), step.consistency, step.timeout)
+        replies = await client.query_batch_points(self.collection, list(plain.values()), **told)
         return {number: reply.points for number, reply in zip(plain, replies, strict=True)}
 
     async def score(self, query: str, texts: Sequence[str]) -> list[float]:
@@ -479,11 +517,16 @@ def _looked_at(strategy: Strategy, target: Target, scope: Scope) -> Flow[Target]
     return (yield from sampled(strategy, (yield from looked(strategy, target, scope)), scope))
 
 
-async def _aencode(encoder: Any, text: str) -> QueryVector:
-    if isinstance(encoder, AsyncEncoder):
+def _encode(name: str, encoder: Encoder, text: str) -> QueryVector:
+    with carrying(QueryError, f"the encoder for the vector {name!r}"):
+        return encoder.encode_query(text)
+
+
+async def _aencode(name: str, encoder: Encoder, text: str) -> QueryVector:
+    if not isinstance(encoder, AsyncEncoder):
+        return await in_worker(lambda: _encode(name, encoder, text))
+    with carrying(QueryError, f"the encoder for the vector {name!r}", awaits=True):
         return await encoder.aencode_query(text)
-    vector: QueryVector = await asyncio.to_thread(encoder.encode_query, text)
-    return vector
 
 
 def _split(requests: Sequence[Any]) -> tuple[dict[int, models.QueryRequest], dict[int, models.QueryGroupsRequest]]:
@@ -493,7 +536,7 @@ def _split(requests: Sequence[Any]) -> tuple[dict[int, models.QueryRequest], dic
     return plain, groups
 
 
-def _arguments(request: models.QueryRequest | models.QueryGroupsRequest, step: Search) -> dict[str, Any]:
+def _arguments(request: models.QueryRequest | models.QueryGroupsRequest) -> dict[str, Any]:
     """A request as the client's methods for one query take it; they have no parameter for the request itself."""
     return {
         "limit": request.limit,
@@ -506,13 +549,11 @@ def _arguments(request: models.QueryRequest | models.QueryGroupsRequest, step: S
         "with_payload": request.with_payload,
         "with_vectors": request.with_vector or False,
         "shard_key_selector": request.shard_key,
-        "consistency": step.consistency,
-        "timeout": step.timeout,
     } | ({"offset": request.offset} if isinstance(request, models.QueryRequest) else {})
 
 
-def _group_arguments(request: models.QueryGroupsRequest, step: Search) -> dict[str, Any]:
-    return _arguments(request, step) | {"group_by": request.group_by, "group_size": request.group_size}
+def _group_arguments(request: models.QueryGroupsRequest) -> dict[str, Any]:
+    return _arguments(request) | {"group_by": request.group_by, "group_size": request.group_size}
 
 
 def _flat(reply: models.GroupsResult) -> Points:

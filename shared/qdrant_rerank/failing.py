@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Literal, TypeAlias
 
-from .errors import EngineError, PlanWarning, QdrantRerankError, ScoringError
+from .errors import EngineError, PlanWarning, QdrantRerankError, ScoringError, TimeoutError
 
 __all__ = ["OnError", "tolerated"]
 
@@ -25,7 +25,8 @@ def tolerated(error: Exception, on_error: OnError, consequence: str) -> str:
         Exception: the error itself, if the setting is "raise", or if it isn't the model's: a missing model, a wrong blend
             or a missing request-time value would fail every query alike.
     """
-    ours = isinstance(error, QdrantRerankError) and not isinstance(error, ScoringError | EngineError)
+    # a model that takes longer than the call may has failed like any other; what is asked after it has no time left
+    ours = isinstance(error, QdrantRerankError) and not isinstance(error, ScoringError | EngineError | TimeoutError)
     if on_error == "raise" or ours:
         raise error
     kind = type(error).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from threading import RLock
 from typing import Generic, TypeVar
@@ -17,16 +18,22 @@ class PerLoop(Generic[T]):
     """One thing for each event loop, made when it is first needed there.
 
     It goes with its loop, at the latest when another loop's is asked for: a lock that was waited for and a client that was
-    used refer to their loop, so that the weak reference alone would never let them go.
+    used refer to their loop, so that the weak reference alone would never let them go. A forked child has things of its own.
     """
 
     def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
+        self._pid = os.getpid()
         self._things: WeakKeyDictionary[asyncio.AbstractEventLoop, T] = WeakKeyDictionary()
         self._lock = RLock()  # loops run in several threads
 
     def get(self, make: Callable[[], T], loop: asyncio.AbstractEventLoop | None = None) -> T:
         """The loop's thing, made by `make` if there is none; the running loop's if none is given."""
         loop = loop or asyncio.get_running_loop()
+        if self._pid != os.getpid():  # a forked child has the parent's loop, and none of its connections and tasks
+            self._start()
         if loop in self._things:  # without waiting for another loop's to be made, which may take a second
             return self._things[loop]
         with self._lock:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
+from .brief import brief
+from .carrying import carrying
 from .errors import PayloadError, PlanWarning, StrategyError, did_you_mean
 from .steps import Points
 from .text_source import TextSource
@@ -131,8 +133,19 @@ class _MapperPayload:
         return True  # the function knows; it is not second-guessed
 
     def content(self, payload: Payload) -> Content:
-        text, metadata = self.mapper(payload)
-        return Content(text, dict(metadata))
+        with carrying(PayloadError, self._named):
+            answer: Any = self.mapper(payload)
+        if isinstance(answer, tuple | list) and len(answer) == 2:
+            text, metadata = answer
+            if isinstance(text, str) and isinstance(metadata, Mapping):
+                return Content(text, dict(metadata))
+        raise PayloadError(
+            f"{self._named()} returned {brief(answer)}: it must return (text, metadata), a str and a mapping; the str is '' "
+            "where a point has no text"
+        )
+
+    def _named(self) -> str:
+        return f"the payload function {self.source.function}"
 
 
 AnyMapping: TypeAlias = "PayloadMapping | _LlamaIndexPayload | _MapperPayload"

@@ -12,6 +12,7 @@ from qdrant_client import models
 from .brief import brief
 from .capabilities import Capabilities
 from .checks import is_finite, is_whole
+from .deadline import timeout_problem
 from .payload import PRESETS, AnyMapping
 from .schema import Schema
 from .steps import QueryVector, Vectors
@@ -62,8 +63,9 @@ class Scope:
         offset: how many of the best points to skip.
         search_params: HNSW and quantisation parameters for the final stage, over the stage's own.
         shard_key_selector: custom shards to search.
-        consistency: read consistency across replicas.
-        timeout: seconds for this request.
+        consistency: read consistency across replicas: how many must agree, or "majority", "quorum", "all".
+        timeout: seconds for the whole call, e.g. 0.5: embedding, reading the schema, all searches, reranking. A call that takes
+            longer ends in a `TimeoutError`. None for no limit but the client's own for each request.
         with_payload: True, False, a list of keys, or a `models.PayloadSelector`.
         with_vectors: as `with_payload`, for the stored vectors.
         group_by: a payload key; return at most `group_size` points for each of its values, for `limit` values.
@@ -82,7 +84,7 @@ class Scope:
     search_params: models.SearchParams | None = None
     shard_key_selector: models.ShardKeySelector | None = None
     consistency: models.ReadConsistency | None = None
-    timeout: int | None = None
+    timeout: float | None = None
     with_payload: models.WithPayloadInterface = True
     with_vectors: models.WithVector = False
     group_by: str | None = None
@@ -117,12 +119,22 @@ class Scope:
             yield f"score_threshold must be a finite number, got {self.score_threshold!r}"
         if self.search_params is not None and not isinstance(self.search_params, models.SearchParams):
             yield f"search_params must be a qdrant_client.models.SearchParams, got {self.search_params!r}"
+        if not _is_consistency(self.consistency):
+            names = ", ".join(repr(each.value) for each in models.ReadConsistencyType)
+            yield f"consistency must be a whole number of replicas of at least 1, or one of {names}, got {self.consistency!r}"
+        if self.timeout is not None and (problem := timeout_problem(self.timeout)):
+            yield problem
         if self.group_by is not None and self.offset:
             yield "offset can't be combined with group_by: Qdrant's group query has no offset"
         if self.stable_ties and self.group_by is not None:
             yield "stable_ties can't be combined with group_by: groups are put together by Qdrant"
         if not is_whole(self.group_size, 1):
             yield f"group_size must be a whole number of at least 1, got {self.group_size!r}"
+
+
+def _is_consistency(value: object) -> bool:
+    known = [each.value for each in models.ReadConsistencyType]
+    return value is None or is_whole(value, 1) or (isinstance(value, str) and value in known)
 
 
 @dataclass

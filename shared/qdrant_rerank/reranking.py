@@ -10,7 +10,7 @@ from qdrant_client import models
 
 from .capabilities import Capabilities
 from .models.feedback import FeedbackModel
-from .models.scores import ascored, checked
+from .models.scores import ascored, checked, scored
 from .payload import PayloadMapping
 from .query import Query, Scope, Target
 from .rescore import Rescore
@@ -102,7 +102,7 @@ class _Scores:
         raise NotImplementedError
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        return checked(self.model.score(query, texts), len(texts), self.model)
+        return checked(scored(self.model, query, texts), len(texts), self.model)
 
 
 @dataclass(frozen=True)

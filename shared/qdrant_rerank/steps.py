@@ -10,6 +10,8 @@ Laws (tested):
 * `run(flow, executor)` and `await arun(flow, async_executor)` return the same for executors that answer the same.
 * An exception in a step is thrown into the flow at its `yield`, so a strategy may catch it and degrade.
 * Cancellation is not caught; it closes the flow.
+* Where the call has a deadline (`deadline.within`), no step is waited for beyond it, and none begins after it: sync steps run
+  in worker threads, and are left to themselves at the deadline, async ones are cancelled. A search is told what time is left.
 """
 
 from __future__ import annotations
@@ -17,10 +19,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, assert_never
 
 from qdrant_client import models
+
+from .carrying import carried
+from .deadline import Deadline
+from .threads import call_worker, working_with
 
 if TYPE_CHECKING:
     from .schema import Schema
@@ -85,7 +92,7 @@ class Search(_Asks[list[Points]]):
 
     requests: Sequence[Request]
     consistency: models.ReadConsistency | None = None
-    timeout: int | None = None
+    timeout: float | None = None
     schema: Schema | None = field(default=None, compare=False, repr=False)
 
 
@@ -109,7 +116,10 @@ Flow: TypeAlias = Generator[Step, Any, R]
 
 
 class Services(Protocol):
-    """What answers steps, synchronously."""
+    """What answers steps, synchronously.
+
+    If it has `workers` (`threads.Workers`), what blocks runs in these, both here and in `AsyncServices`.
+    """
 
     def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]: ...
     def search(self, step: Search) -> list[Points]: ...
@@ -126,14 +136,14 @@ class AsyncServices(Protocol):
 
 def run(flow: Flow[R], services: Services) -> R:
     """Drive `flow` to its result, answering each step with `services`."""
-    with closing(flow):
+    with closing(flow), working_with(getattr(services, "workers", None)):
         try:
             step = next(flow)
             while True:
                 try:
-                    answer = _each(step, services) if isinstance(step, Scores) else _ask(step, services)
+                    answer = _each(step, services) if isinstance(step, Scores) else _answer(step, services)
                 except Exception as error:
-                    step = flow.throw(error)
+                    step = flow.throw(carried(error))
                 else:
                     step = flow.send(answer)
         except StopIteration as done:
@@ -161,19 +171,34 @@ def watched(flow: Flow[R], look: Callable[[Step], object]) -> Flow[R]:
 
 async def arun(flow: Flow[R], services: AsyncServices) -> R:
     """Drive `flow` to its result, awaiting each step; `run` with one `await`."""
-    with closing(flow):
+    with closing(flow), working_with(getattr(services, "workers", None)):
         try:
             step = next(flow)
             while True:
                 try:
-                    answer = await (_aeach(step, services) if isinstance(step, Scores) else _ask(step, services))
+                    answer = await (_aeach(step, services) if isinstance(step, Scores) else _aanswer(step, services))
                 except Exception as error:
-                    step = flow.throw(error)
+                    step = flow.throw(carried(error))
                 else:
                     step = flow.send(answer)
         except StopIteration as done:
             result: R = done.value
             return result
+
+
+def _answer(step: Embed | Search | Score, services: Services) -> Any:
+    """What answers `step`, within the call's deadline if it has one."""
+    deadline = Deadline.current()
+    if deadline is None:
+        return _ask(step, services)
+    return call_worker(partial(_ask, _timed(step, deadline), services), deadline, _doing(step))
+
+
+async def _aanswer(step: Embed | Search | Score, services: AsyncServices) -> Any:
+    deadline = Deadline.current()
+    if deadline is None:
+        return await _ask(step, services)
+    return await deadline.hold(partial(_ask, _timed(step, deadline), services), _doing(step))
 
 
 def _ask(step: Embed | Search | Score, services: Services | AsyncServices) -> Any:
@@ -188,17 +213,35 @@ def _ask(step: Embed | Search | Score, services: Services | AsyncServices) -> An
     assert_never(step)
 
 
+def _timed(step: Embed | Search | Score, deadline: Deadline) -> Embed | Search | Score:
+    """`step`; a search is told how long its answer is of use."""
+    return replace(step, timeout=deadline.left()) if isinstance(step, Search) else step
+
+
+def _doing(step: Embed | Search | Score) -> str:
+    """What is done while `step` is asked, for errors."""
+    match step:
+        case Embed():
+            what = "the query" if len(step.texts) == 1 else f"{len(step.texts)} texts"
+            return f"embedding {what} for {', '.join(map(repr, sorted(step.using)))}"
+        case Search():
+            return "searching" if len(step.requests) == 1 else f"searching ({len(step.requests)} requests)"
+        case Score():
+            return f"scoring {len(step.texts)} texts"
+    assert_never(step)
+
+
 def _each(step: Scores, services: Services) -> list[Any]:
     """The answer to each of several scorings, one after the other."""
     answers: list[Any] = []
     for one in step.asked:
         try:
-            answers.append(services.score(one.query, one.texts))
+            answers.append(_answer(one, services))
         except Exception as error:
-            answers.append(error)
+            answers.append(carried(error))
     return answers
 
 
 async def _aeach(step: Scores, services: AsyncServices) -> list[Any]:
     """The answer to each of several scorings, side by side."""
-    return await asyncio.gather(*(services.score(one.query, one.texts) for one in step.asked), return_exceptions=True)
+    return await asyncio.gather(*(_aanswer(one, services) for one in step.asked), return_exceptions=True)

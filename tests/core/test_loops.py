@@ -87,4 +87,4 @@ def test_an_executor_holds_on_to_no_loop_that_has_closed(toy: QdrantClient) -> N
     for _ in range(3):
         asyncio.run(ask())
         gc.collect()
-    assert len(executor._reading) <= 1
+    assert len(executor._reads) <= 1

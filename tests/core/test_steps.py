@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
+from qdrant_rerank import QdrantRerankError
 from qdrant_rerank.steps import Embed, Flow, Points, Score, Search, Vectors, arun, run
 from tests.support import AsyncServices, Services, script
 
@@ -122,8 +123,9 @@ def test_a_stop_iteration_of_a_service_is_an_error_and_not_the_end(drive: Drive)
     def stopping(*_: Any) -> Any:
         raise StopIteration("from an encoder")
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(QdrantRerankError, match="StopIteration: from an encoder") as raised:
         drive(everything(), services(search=stopping))
+    assert isinstance(raised.value.__cause__, StopIteration)
 
 
 class Watched:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from qdrant_rerank import (
     AsyncExecutor,
     Capabilities,
     ClientError,
+    Encoders,
     Executor,
     Formula,
     Fusion,
@@ -36,6 +38,7 @@ from qdrant_rerank import (
 )
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.edge.shards import Shard
+from qdrant_rerank.errors import TimeoutError
 from tests.edge.support import NAME, assert_agree, pairs, patient_engine, query_vectors
 
 pytestmark = pytest.mark.filterwarnings("ignore:some points of .* hold lists:qdrant_rerank.PlanWarning")
@@ -143,10 +146,30 @@ def test_a_formula_s_missing_value_is_named(edge: EdgeClient) -> None:
         Executor(edge, NAME).retrieve(Formula(field("tag")).over(DENSE), query())
 
 
-@pytest.mark.parametrize("scope", [Scope(timeout=3), Scope(consistency=1), Scope(shard_key_selector="eu")])
+@pytest.mark.parametrize("scope", [Scope(consistency=1), Scope(shard_key_selector="eu")])
 async def test_a_scope_that_means_nothing_in_process_is_refused(edge: EdgeClient, scope: Scope) -> None:
     for asked in (scope, Scope(**{**vars(scope), "group_by": "doc"})):
-        with pytest.raises((ClientError, PlanError), match=r"timeout|consistency|shard_key_selector"):
+        with pytest.raises((ClientError, PlanError), match=r"consistency|shard_key_selector"):
             Executor(edge, NAME).retrieve(DENSE, query(), asked)
-        with pytest.raises((ClientError, PlanError), match=r"timeout|consistency|shard_key_selector"):
+        with pytest.raises((ClientError, PlanError), match=r"consistency|shard_key_selector"):
             await AsyncExecutor(edge, NAME).retrieve(DENSE, query(), asked)
+
+
+async def test_a_timeout_holds_in_process_too_and_is_looked_at_between_steps(edge: EdgeClient) -> None:
+    def hang(text: str) -> list[float]:
+        free.wait(30)
+        return []
+
+    free, scope = threading.Event(), Scope(3, timeout=30)
+    expected = Executor(edge, NAME).retrieve(DENSE, query())
+    for found in (
+        Executor(edge, NAME).retrieve(DENSE, query(), scope),
+        await AsyncExecutor(edge, NAME).retrieve(DENSE, query(), scope),
+    ):
+        assert [point.id for point in found] == [point.id for point in expected[:3]]
+    hanging, short = Encoders.of({"dense": hang}), Scope(3, timeout=0.1)
+    with pytest.raises(TimeoutError, match="while embedding the query for 'dense'"):
+        Executor(edge, NAME, encoders=hanging).retrieve(DENSE, Query("fox"), short)
+    with pytest.raises(TimeoutError, match="while embedding the query for 'dense'"):
+        await AsyncExecutor(edge, NAME, encoders=hanging).retrieve(DENSE, Query("fox"), short)
+    free.set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, TypeAlias
 from ..errors import StrategyError
 from ..executor import AsyncExecutor, Executor
 from ..strategies import Strategy
+from ..threads import in_worker
 from .topics import Topic
 
 __all__ = ["Bound", "Foreign", "System", "TopicFunction", "as_system"]
@@ -132,7 +132,7 @@ def _refused(topic: Topic) -> Any:
 
 def _threaded(ask: Callable[[Topic], Any]) -> Callable[[Topic], Any]:
     async def later(topic: Topic) -> Any:
-        return await asyncio.to_thread(ask, topic)
+        return await in_worker(lambda: ask(topic))
 
     return later
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from os import PathLike
@@ -17,6 +16,7 @@ from ..feedback.coefficients import Mode
 from ..feedback.strategy import READ
 from ..steps import arun, run
 from ..strategies import Stage
+from ..threads import in_worker
 from .feedback_fit_checks import LEAST_QUERIES, check_executor
 from .feedback_fit_cost import FeedbackEstimate, estimate
 from .feedback_fit_data import scored_by
@@ -121,8 +121,10 @@ async def afit_feedback(
         raise StrategyError(f"concurrency must be a whole number of at least 1, got {concurrency!r}")
     task = Task(queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, progress, folds, seed)
     plan = await executor.plan(task.plain, task.scope)
-    scores = await asyncio.to_thread(task.scores, executor.model, concurrency)  # reads the file, and maybe the model's folder
+    scores = await in_worker(lambda: task.scores(executor.model, concurrency))  # reads the file, and maybe the model's folder
     with closing(scores):
         reading = scored_by(executor, scores)
-        learned = await asyncio.to_thread(task.learned, plan, await arun(task.gathering(plan, scores), reading))
-        return await asyncio.to_thread(task.result, learned, await arun(task.judging(plan, learned, scores), reading))
+        gathered = await arun(task.gathering(plan, scores), reading)
+        learned = await in_worker(lambda: task.learned(plan, gathered))
+        judged = await arun(task.judging(plan, learned, scores), reading)
+        return await in_worker(lambda: task.result(learned, judged))

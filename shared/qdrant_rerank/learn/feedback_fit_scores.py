@@ -13,7 +13,7 @@ from typing import Any, Final
 from ..journal import Journal, JournalKind, Record, decode_records, read_records
 from ..models.feedback import FeedbackModel
 from ..models.score_cache import score_keys
-from ..models.scores import ascored, checked
+from ..models.scores import ascored, checked, scored
 
 __all__ = ["Ahead", "Progress", "ScoreFile"]
 
@@ -135,7 +135,7 @@ class ScoreFile:
             self._open()
             try:
                 with self._clock:
-                    answer = self.model.score(query, list(missing.values()))
+                    answer = scored(self.model, query, list(missing.values()))
                 self._keep(missing, answer)
             except Exception as error:
                 self._failure = error

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from ..errors import MissingExtra
 from ..loops import PerLoop
+from ..threads import in_worker
 from .api_key import ApiKey, from_environment
 from .cohere_retries import Patience, without_key
 
@@ -45,7 +46,7 @@ class _Clients:
         if loop in self._by_loop:
             return self._by_loop.get(self._made, loop)
         # importing the SDK and reading certificates takes long enough to need a thread
-        return await asyncio.to_thread(self._by_loop.get, self._made, loop)
+        return await in_worker(lambda: self._by_loop.get(self._made, loop))
 
     def _made(self) -> Any:
         return _sdk().AsyncClientV2(**self._settings())

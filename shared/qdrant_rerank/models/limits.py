@@ -10,7 +10,7 @@ from dataclasses import KW_ONLY, dataclass
 from ..checks import is_finite, is_whole
 from ..errors import BudgetError, StrategyError
 from .feedback import FeedbackModelLike, as_feedback_model
-from .scores import ascored, checked, named
+from .scores import ascored, checked, named, scored
 
 __all__ = ["Limited"]
 
@@ -81,7 +81,7 @@ class Limited:
             if self.seconds is not None and time.monotonic() - start >= self.seconds:
                 raise self._too_slow(f"after {len(scores)} of {len(texts)} texts")
             batch = texts[len(scores) : len(scores) + portion]
-            scores += checked(model.score(query, batch), len(batch), self.model)
+            scores += checked(scored(model, query, batch), len(batch), self.model)
         return scores
 
     async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:

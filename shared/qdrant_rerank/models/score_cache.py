@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -12,8 +11,9 @@ from typing import Any, NamedTuple
 
 from ..checks import is_whole
 from ..errors import StrategyError
+from ..threads import in_worker
 from .feedback import FeedbackModelLike, as_feedback_model
-from .scores import ascored, checked, named
+from .scores import ascored, checked, named, scored
 
 __all__ = ["CacheCounts", "Cached", "ScoreCache", "score_keys"]
 
@@ -136,14 +136,14 @@ class Cached:
         keys = score_keys(model.fingerprint, query, texts)
         found = self.cache.find(keys)
         if missing := _missing(keys, texts, found):
-            found |= self._new(missing, model.score(query, list(missing.values())))
+            found |= self._new(missing, scored(model, query, list(missing.values())))
         return [found[key] for key in keys]
 
     async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:
         """As `score`, without blocking."""
         model = as_feedback_model(self.model)
         # in a thread, as a fingerprint may have a model's folder read, and texts may be long
-        keys = await asyncio.to_thread(lambda: score_keys(model.fingerprint, query, texts))
+        keys = await in_worker(lambda: score_keys(model.fingerprint, query, texts))
         found = self.cache.find(keys)
         if missing := _missing(keys, texts, found):
             found |= self._new(missing, await ascored(model, query, list(missing.values())))

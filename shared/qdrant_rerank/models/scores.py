@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Sequence
 from typing import Any, Final
 
+from ..carrying import carrying
 from ..errors import ScoringError
+from ..threads import in_worker
 from .feedback import FeedbackModel
 
-__all__ = ["ascored", "checked", "named"]
+__all__ = ["ascored", "checked", "named", "scored"]
 
 _EMBEDS: Final = " (an embedding model scores texts within EncoderSimilarity)"
 
@@ -46,13 +47,24 @@ def checked(scores: Sequence[Any], wanted: int, model: object | None) -> list[fl
     return numbers
 
 
+def scored(model: FeedbackModel, query: str, texts: Sequence[str]) -> Sequence[float]:
+    """The model's scores.
+
+    Raises:
+        ScoringError: it raised what means something else to Python, such as a StopIteration.
+    """
+    with carrying(ScoringError, lambda: named(model)):
+        return model.score(query, texts)
+
+
 async def ascored(model: FeedbackModel, query: str, texts: Sequence[str]) -> Sequence[float]:
     """The model's scores without blocking: by its `ascore`, or by its `score` in a thread."""
     ascore = getattr(model, "ascore", None)  # isinstance would read the fingerprint, and with it maybe a model's folder
-    if ascore is not None:
+    if ascore is None:
+        return await in_worker(lambda: scored(model, query, texts))
+    with carrying(ScoringError, lambda: named(model), awaits=True):
         scores: Sequence[float] = await ascore(query, texts)
         return scores
-    return await asyncio.to_thread(model.score, query, texts)
 
 
 def _what(value: object) -> str:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from .once import Once
+from ..threads import Workers
 
 __all__ = ["Stopped", "Turns"]
 
@@ -29,7 +27,7 @@ class Turns:
     def __init__(self, parallel: int) -> None:
         self._parallel = parallel
         self._free = threading.Semaphore(parallel)
-        self._threads: Once[ThreadPoolExecutor] = Once()
+        self._workers = Workers(parallel, "qdrant-rerank-model")
 
     def run(self, work: Callable[[Stopped], T]) -> T:
         """The result of `work`, in this thread."""
@@ -38,20 +36,17 @@ class Turns:
 
     async def arun(self, work: Callable[[Stopped], T]) -> T:
         """The result of `work`, in a thread. Cancelled while it waits, it never runs; later, it is told to stop."""
-        stopped, context = Stopped(), contextvars.copy_context()
+        stopped = Stopped()
 
         def in_turn() -> T:
             with self._free:
                 return work(stopped)
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads.get(self._pool), context.run, in_turn)
+            return await self._workers.acall(in_turn)
         except asyncio.CancelledError:
             stopped.set()
             raise
-
-    def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self._parallel, "qdrant-rerank-model")
 
     def __reduce__(self) -> tuple[type[Turns], tuple[int]]:
         return type(self), (self._parallel,)  # locks and threads stay in their process

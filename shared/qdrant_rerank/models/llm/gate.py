@@ -10,7 +10,7 @@ from threading import BoundedSemaphore
 from typing import TypeVar
 
 from ...loops import PerLoop
-from ..once import Once
+from ...threads import Workers
 
 __all__ = ["Gate"]
 
@@ -30,7 +30,7 @@ class Gate:
         self.limit = limit
         self._threads = BoundedSemaphore(limit)
         self._loops: PerLoop[asyncio.Semaphore] = PerLoop()
-        self._pool: Once[ThreadPoolExecutor] = Once()
+        self._workers = Workers(limit, _THREADS)
 
     def each(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
         """What the jobs return, in their order. Each runs in a copy of the caller's context, where tracers keep the parent."""
@@ -67,10 +67,7 @@ class Gate:
 
         Cancelling doesn't stop the thread; it ends when the job does.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._pool.get(self._made), copy_context().run, job)
-
-    def _made(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self.limit, thread_name_prefix=_THREADS)
+        return await self._workers.acall(job)
 
     def _one(self, job: Callable[[], T]) -> T:
         with self._threads:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
+from ...carrying import carrying
 from ...checks import is_whole
 from ...errors import ScoringError, StrategyError
 from .answers import Bad
@@ -71,6 +72,9 @@ class LlmModel(ABC):
     def __repr__(self) -> str:  # without the LLM, whose repr may show a key
         return f"<{type(self).__name__} {self.fingerprint}>"
 
+    def _named(self) -> str:
+        return f"the LLM {self.name}"
+
     def _all(self, askings: Sequence[Asking[T]]) -> list[T]:
         return self._gate.each([partial(self._driven, asking) for asking in askings])
 
@@ -81,7 +85,9 @@ class LlmModel(ABC):
         try:
             prompt = next(asking)
             while True:
-                prompt = asking.send(self._chat.ask(prompt))
+                with carrying(ScoringError, self._named):
+                    answer = self._chat.ask(prompt)
+                prompt = asking.send(answer)
         except StopIteration as end:
             value: T = end.value
             return value
@@ -90,7 +96,9 @@ class LlmModel(ABC):
         try:
             prompt = next(asking)
             while True:
-                prompt = asking.send(await self._chat.aask(prompt))
+                with carrying(ScoringError, self._named, awaits=True):
+                    answer = await self._chat.aask(prompt)
+                prompt = asking.send(answer)
         except StopIteration as end:
             value: T = end.value
             return value

@@ -1,0 +1,298 @@
+"""Worker threads of ours, and reads that callers share: what the package does beside the thread or event loop that called.
+
+Nothing here uses asyncio's default pool: it is small (six threads on two cores) and belongs to the application.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from .carrying import carried
+from .deadline import Deadline, unbounded
+from .errors import ClientError
+from .loops import PerLoop
+
+__all__ = ["AsyncReads", "Reads", "Workers", "call_worker", "in_worker", "working_with"]
+
+T = TypeVar("T")
+
+SIZE: Final = 16
+"""How many threads an executor has at most. A call that was given up keeps its thread until what it waits for ends."""
+
+_CLOSED: Final = "the threads of this executor are closed: nothing can be asked after close() or aclose()"
+_IDLE: Final = 5.0  # seconds after which a thread without work ends
+
+
+class Workers:
+    """At most `size` threads, started when there is work, which wait for more and end when there is none for a while.
+
+    Unlike `ThreadPoolExecutor`'s they don't keep the process from ending: a call that was given up at its deadline may still
+    wait for a server that drips its answer. A forked child starts with threads of its own. Copies and unpickled ones, too.
+    """
+
+    def __init__(self, size: int = SIZE, name: str = "qdrant-rerank") -> None:
+        self.size, self.name = size, name
+        self._start()
+        self._closed = False
+
+    def _start(self) -> None:
+        self._pid = os.getpid()
+        self._jobs: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._ready = threading.Condition()
+        self._threads = self._idle = 0
+
+    def submit(self, job: Callable[[], T]) -> Future[T]:
+        """The future result of `job`, which runs in a copy of the caller's context.
+
+        Raises:
+            ClientError: these are closed.
+        """
+        if self._pid != os.getpid():  # a fork copies no threads, and perhaps a lock that somebody holds
+            self._start()
+        future: Future[T] = Future()
+        context = copy_context()
+        with self._ready:
+            if self._closed:
+                raise ClientError(_CLOSED)
+            self._jobs.append((future, lambda: context.run(job)))
+            if len(self._jobs) > self._idle and self._threads < self.size:
+                self._threads += 1
+                threading.Thread(target=self._work, name=f"{self.name}-{self._threads}", daemon=True).start()
+            else:
+                self._ready.notify()
+        return future
+
+    def call(self, job: Callable[[], T], deadline: Deadline, doing: str) -> T:
+        """What `job` returns, run in a worker; when the time is over it is given up, and the worker ends by itself.
+
+        Raises:
+            TimeoutError: the time was over while `doing`, or while it waited for a worker.
+        """
+        deadline.check(doing)
+        future = self.submit(job)
+        try:
+            wait([future], deadline.left())
+        except BaseException:  # Ctrl-C while it waited
+            self._drop(future)
+            raise
+        if future.done():
+            return future.result()
+        raise deadline.error(self.waiting(doing) if self._drop(future) else doing)
+
+    async def acall(self, job: Callable[[], T]) -> T:
+        """What `job` returns, run in a worker. Cancelled while it waits for one, it never runs."""
+        future = self.submit(job)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if self._drop(future) and (deadline := Deadline.current()) is not None:
+                deadline.waited_for = self.waiting
+            raise
+
+    def close(self) -> None:
+        """End the threads that wait for work, and the others after theirs. What waits for a thread ends in a ClientError."""
+        if self._pid != os.getpid():
+            self._start()
+        with self._ready:
+            self._closed = True
+            left, self._jobs = self._jobs, deque()
+            self._ready.notify_all()
+        for future, _ in left:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(ClientError(_CLOSED))
+
+    def waiting(self, doing: str) -> str:
+        """What is done where all workers are busy."""
+        return f"waiting for a worker for {doing} (all {self.size} are busy, maybe with calls that were given up)"
+
+    def _drop(self, future: Future[Any]) -> bool:
+        """Cancel a job if it hasn't begun, and let go of it: as long as all workers hang, nobody else would."""
+        if not future.cancel():
+            return False
+        with self._ready:
+            self._jobs = deque(job for job in self._jobs if job[0] is not future)
+        return True
+
+    def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:
+        """The next job; None if this thread is to end."""
+        with self._ready:
+            self._idle += 1
+            try:
+                while not self._jobs:
+                    if self._closed or not self._ready.wait(_IDLE):
+                        if self._jobs:  # it came as the waiting ended
+                            break
+                        self._threads -= 1
+                        return None
+                return self._jobs.popleft()
+            finally:
+                self._idle -= 1
+
+    def _work(self) -> None:
+        while (work := self._next()) is not None:
+            future, job = work
+            if future.set_running_or_notify_cancel():
+                try:
+                    result = job()
+                except BaseException as error:
+                    future.set_exception(carried(error))
+                else:
+                    future.set_result(result)
+                    del result
+            del work, future, job  # nothing is held on to while it waits
+
+    def __reduce__(self) -> tuple[type[Workers], tuple[int, str]]:
+        return type(self), (self.size, self.name)
+
+
+_COMMON: Final = Workers()
+_CURRENT: Final[ContextVar[Workers | None]] = ContextVar("qdrant_rerank_workers", default=None)
+
+
+@contextmanager
+def working_with(workers: Workers | None) -> Generator[None]:
+    """Have what blocks in this context run in these threads; None for those that it would run in anyway."""
+    token = _CURRENT.set(workers or _CURRENT.get())
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+async def in_worker(job: Callable[[], T]) -> T:
+    """What a job that blocks returns, run in a thread of ours."""
+    return await (_CURRENT.get() or _COMMON).acall(job)
+
+
+def call_worker(job: Callable[[], T], deadline: Deadline, doing: str) -> T:
+    """What `job` returns, run in a thread of ours and given up at the deadline; see `Workers.call`."""
+    return (_CURRENT.get() or _COMMON).call(job, deadline, doing)
+
+
+class Reads(Generic[T]):
+    """A read that several threads ask for at once: the first does it, and the others wait for what it brings, be it failure.
+
+    Each waits no longer than its own deadline.
+    """
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._start()
+
+    def _start(self) -> None:
+        self._pid, self._lock = os.getpid(), threading.Lock()
+        self._reading: Future[T] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a read is under way."""
+        return self._reading is not None
+
+    def get(self, read: Callable[[], T], doing: str) -> T:
+        """What `read` returns, or what the read that is under way does.
+
+        Raises:
+            TimeoutError: the time was over before the read was.
+        """
+        if self._pid != os.getpid():  # whoever reads in the parent doesn't here
+            self._start()
+        deadline = Deadline.current()
+        while True:
+            with self._lock:
+                future, mine = self._reading or Future[T](), self._reading is None
+                self._reading = future
+            work: Future[None] | None = None
+            if mine and deadline is None:
+                self._read(read, future)
+            elif mine:
+                work = self._begin(read, future)
+            wait([future], None if deadline is None else deadline.left())
+            if deadline is not None and not future.done():
+                begun = work is None or work.running() or work.done()
+                raise deadline.error(doing if begun else self._workers.waiting(doing))
+            if not future.cancelled():
+                return future.result()
+            # who read was interrupted: the next one reads
+
+    def _begin(self, read: Callable[[], T], future: Future[T]) -> Future[None]:
+        try:
+            return self._workers.submit(lambda: self._read(read, future))
+        except ClientError as error:
+            self._reading = None
+            future.set_exception(error)
+            raise
+
+    def _read(self, read: Callable[[], T], future: Future[T]) -> None:
+        try:
+            with unbounded():  # others wait for it, with deadlines of their own
+                answer = read()
+        except Exception as error:
+            self._reading = None
+            future.set_exception(error)
+        except BaseException:
+            self._reading = None
+            future.cancel()
+            future.set_running_or_notify_cancel()  # without it, who waits isn't told
+            raise
+        else:
+            self._reading = None
+            future.set_result(answer)
+
+
+class AsyncReads(Generic[T]):
+    """As `Reads`, for the tasks of an event loop."""
+
+    def __init__(self) -> None:
+        self._by_loop: PerLoop[_LoopReads[T]] = PerLoop()
+
+    async def get(self, read: Callable[[], Coroutine[Any, Any, T]], doing: str) -> T:
+        """What `read` returns, or what the read that is under way does; it is cancelled when nobody waits for it any more."""
+        return await self._by_loop.get(_LoopReads[T]).get(read, doing)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a read is under way in this event loop."""
+        return self._by_loop.get(_LoopReads[T]).busy
+
+    def __len__(self) -> int:
+        return len(self._by_loop)
+
+
+class _LoopReads(Generic[T]):
+    def __init__(self) -> None:
+        self._read: _Read[T] | None = None
+
+    @property
+    def busy(self) -> bool:
+        return self._read is not None and not self._read.task.done()
+
+    async def get(self, read: Callable[[], Coroutine[Any, Any, T]], doing: str) -> T:
+        if self._read is None or self._read.task.done():
+            with unbounded():  # others wait for it, with deadlines of their own
+                self._read = _Read(asyncio.create_task(read()))
+        joined, deadline = self._read, Deadline.current()
+        joined.waiting += 1
+        try:
+            if deadline is None:
+                return await asyncio.shield(joined.task)
+            return await deadline.hold(lambda: asyncio.shield(joined.task), doing)
+        finally:
+            joined.waiting -= 1
+            if not joined.waiting and not joined.task.done():
+                joined.task.cancel()
+                self._read = None
+
+
+@dataclass
+class _Read(Generic[T]):
+    task: asyncio.Task[T]
+    waiting: int = 0
