@@ -13,6 +13,7 @@ from .errors import ScoringError, StrategyError
 from .expressions.evaluation import Table, evaluate
 from .expressions.inspect import candidate_scores, reads_model
 from .expressions.nodes import Expression, Sum
+from .expressions.view import View
 from .query import Query
 from .results import notes_of
 from .steps import Points
@@ -36,7 +37,9 @@ def check_blend(blend: Expression) -> None:
         )
 
 
-def blended(blend: Expression | None, points: Points, relevance: Sequence[float], query: Query, sign: float) -> Column:
+def blended(
+    blend: Expression | None, points: Points, relevance: Sequence[float], query: Query, sign: float, view: View
+) -> Column:
     """The final score of each of n points that a model read: shape (n,).
 
     Args:
@@ -45,6 +48,7 @@ def blended(blend: Expression | None, points: Points, relevance: Sequence[float]
         relevance: the model's n scores.
         query: for request-time values and the time.
         sign: -1 if the search's scores are distances, else 1.
+        view: how the engine sees payload.
 
     Raises:
         ScoringError: a score isn't finite.
@@ -53,26 +57,26 @@ def blended(blend: Expression | None, points: Points, relevance: Sequence[float]
     """
     if blend is None:
         return np.array(relevance, np.float64)
-    scores = evaluate(blend, _table(points, [point.score for point in points], relevance, query, sign))
+    scores = evaluate(blend, _table(points, [point.score for point in points], relevance, query, sign, view))
     if not np.isfinite(scores).all():
         worst = int(np.flatnonzero(~np.isfinite(scores))[0])
         raise ScoringError(f"the blend of point {points[worst].id!r} is {scores[worst]}: {blend!r} must be finite")
     return scores
 
 
-def summands(blend: Expression | None, points: Points, query: Query, sign: float) -> list[tuple[str, Column]]:
+def summands(blend: Expression | None, points: Points, query: Query, sign: float, view: View) -> list[tuple[str, Column]]:
     """What adds up to the final scores of n points that a model read and that note it: texts, each with n values."""
     notes = [notes_of(point) for point in points]
     relevance = [note.get("relevance_score", np.nan) for note in notes]
     if blend is None:
         return [("model()", np.array(relevance, np.float64))]
     before = [note.get("retrieval_score", np.nan) for note in notes]
-    table = _table(points, before, relevance, query, sign)
+    table = _table(points, before, relevance, query, sign, view)
     terms = blend.terms if isinstance(blend, Sum) else (blend,)
     return [(repr(term), evaluate(term, table)) for term in terms]
 
 
-def _table(points: Points, before: Sequence[float], relevance: Sequence[float], query: Query, sign: float) -> Table:
+def _table(points: Points, before: Sequence[float], relevance: Sequence[float], query: Query, sign: float, view: View) -> Table:
     scores: dict[str | None, Any] = {None: sign * np.array(before, np.float64)}
     return Table(
         payloads=[point.payload or {} for point in points],
@@ -81,4 +85,5 @@ def _table(points: Points, before: Sequence[float], relevance: Sequence[float], 
         features=query.features,
         now=query.now or dt.datetime.now(dt.UTC),
         model=np.array(relevance, np.float64),
+        view=view,
     )

@@ -93,6 +93,21 @@ class Capabilities:
         """Whether an object's values count is that of its members, as in local mode before 1.20: a place counts 2 there."""
         return self.engine == "local" and self.version < (1, 20, 0)
 
+    @property
+    def counts_absent(self) -> bool:
+        """Whether a key that isn't there has 0 values for `values_count`."""
+        return self.version >= (1, 19, 0)
+
+    @property
+    def looks_for_null_in_lists(self) -> bool:
+        """Whether a list with a null is null without a payload index too."""
+        return self.version >= (1, 20, 0)
+
+    @property
+    def matches_words(self) -> bool:
+        """Whether text matches look for words in text without an index; they look for the text itself before."""
+        return self.version >= (1, 20, 0)
+
     def __str__(self) -> str:
         number = ".".join(map(str, self.version))
         match self.engine:

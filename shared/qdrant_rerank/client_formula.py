@@ -20,11 +20,12 @@ from .brief import brief
 from .capabilities import FeatureName
 from .careful import searched
 from .errors import ScoringError, StrategyError
+from .expressions.conditions import undecided
 from .expressions.evaluation import Table, score_points
 from .expressions.inspect import depth, payload_keys, walk
 from .expressions.nodes import Expression, Raw, When
 from .legs import alone, formula_table
-from .lint import Lint
+from .lint import Lint, index_warnings
 from .query import Inputs, Query, Scope, Target
 from .reach import shortfalls
 from .schema import Schema
@@ -50,8 +51,11 @@ class ComputedHere(Formula):
         for node in walk(self.expression):
             if isinstance(node, Raw) or (isinstance(node, When) and _asks_qdrant(node.condition)):
                 yield f"{brief(node)} can be computed by Qdrant only, and this formula is computed on the client"
+            elif isinstance(node, When) and (why := undecided(node.condition, target.view)):
+                yield f"{why}; and this formula is computed on the client"
 
     def own_warnings(self, target: Target) -> Iterator[Lint]:
+        yield from (lint for lint in index_warnings(self.expression, target.schema, "server") if lint.code == "integer-index")
         yield from self.sample_warnings(target)
 
     def own_features(self) -> Iterator[FeatureName]:

@@ -126,4 +126,5 @@ def formula_table(formula: Formula, points: Points, found: Sequence[Iterable[Sco
         features=inputs.features,
         now=inputs.now or dt.datetime.now(dt.UTC),
         tokens=query_token_counts((stage.vector for stage in formula.candidates), inputs),
+        view=inputs.target.view,
     )

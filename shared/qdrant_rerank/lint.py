@@ -12,12 +12,21 @@ from typing import Final
 
 from qdrant_client import models
 
-from .expressions.inspect import payload_keys
+from .expressions.inspect import PayloadKey, conditions, field_conditions, payload_keys
 from .expressions.nodes import Expression
 from .extent import MAX_BYTES, MAX_CONDITIONS, Extent
 from .schema import Schema
 
-__all__ = ["Lint", "extent_problems", "extent_warnings", "index_problems", "index_warnings"]
+__all__ = [
+    "Lint",
+    "condition_problems",
+    "demands_indexes",
+    "extent_problems",
+    "extent_warnings",
+    "index_problems",
+    "index_warnings",
+    "knows_phrases",
+]
 
 REST_DEPTH: Final = 120  # of 127: the request around the formula takes the rest
 GRPC_DEPTH: Final = 94  # of 100
@@ -26,13 +35,15 @@ _BYTES_PER_NODE: Final = 24  # the least that a node takes as JSON: a lower boun
 _HERE: Final = "Formula(…).over(…).on_client() computes it here, whatever its size"
 
 
-_HIDE_NUMBERS: Final = (
-    models.PayloadSchemaType.KEYWORD,
-    models.PayloadSchemaType.BOOL,
-    models.PayloadSchemaType.DATETIME,
-    models.PayloadSchemaType.GEO,
-    models.PayloadSchemaType.UUID,
-)
+_Type = models.PayloadSchemaType
+_HIDDEN_BY: Final = {
+    # what a formula reads: its name, and the indexes that keep no such value, so that the formula reads none. A text index
+    # keeps none either, but formulas don't ask it; a keyword index hands out dates as the text that they are
+    _Type.FLOAT: ("number", (_Type.KEYWORD, _Type.BOOL, _Type.DATETIME, _Type.GEO, _Type.UUID)),
+    _Type.DATETIME: ("date", (_Type.FLOAT, _Type.INTEGER, _Type.BOOL, _Type.GEO, _Type.UUID)),
+    _Type.GEO: ("place", (_Type.FLOAT, _Type.INTEGER, _Type.KEYWORD, _Type.DATETIME, _Type.BOOL, _Type.UUID)),
+}
+_READ_BY: Final = {_Type.FLOAT: "field({!r})", _Type.DATETIME: "datetime_field({!r})", _Type.GEO: "geo_distance(…, {!r})"}
 
 
 class Lint(str):
@@ -55,18 +66,67 @@ class Lint(str):
 
 def index_problems(expression: Expression, schema: Schema) -> Iterator[str]:
     """Payload indexes that a formula can't work with."""
+    for condition in conditions(expression):
+        yield from condition_problems(condition, schema)
     for key in payload_keys(expression):
         index = schema.indexes.get(key.key)
-        if key.index == models.PayloadSchemaType.FLOAT and index is not None and index in _HIDE_NUMBERS:
-            yield (
-                f"field({key.key!r}) reads a number, but the collection {schema.collection!r} has a {index.value} index on it, "
-                "which hides numbers from formulas: replace it by a float index"
-            )
-        if index is None and _demands_indexes(schema):
+        if key.is_read and index is not None:
+            yield from _hidden(key, index, schema)
+        if index is None and demands_indexes(schema):
             yield (
                 f"the collection {schema.collection!r} is in strict mode, which demands a payload index on {key.key!r}: make "
                 f"one{_of_type(key.index)}, e.g. with qdrant_rerank.ingest.ensure_indexes(client, collection, strategy)"
             )
+
+
+def _hidden(key: PayloadKey, index: models.PayloadSchemaType, schema: Schema) -> Iterator[str]:
+    """What an index of the wrong type hides from a formula: defaults count in silence, or the engine refuses the query."""
+    wanted = _READ_BY.get(key.index) if key.index is not None else None
+    if key.index is None or wanted is None:
+        return
+    what, hiding = _HIDDEN_BY[key.index]
+    reads = f"{wanted.format(key.key)} reads a {what}, but the collection {schema.collection!r} has"
+    if index in hiding:
+        yield (f"{reads} {_a(index)} index on it, which hides {what}s from formulas: replace it by a {key.index.value} index")
+    elif (key.index, index) == (_Type.FLOAT, _Type.INTEGER) and not _answers_ranges(schema, key.key):
+        yield (
+            f"{reads} an integer index on it that is made without range=True, so that values with decimals fail the query: "
+            "replace it by a float index"
+        )
+
+
+def condition_problems(condition: models.Condition, schema: Schema) -> Iterator[str]:
+    """Conditions that a payload index of another type answers, and wrongly."""
+    for field in field_conditions(condition):
+        index, key = schema.indexes.get(field.key), field.key
+        has = "" if index is None else f"the collection {schema.collection!r} has {_a(index)} index on it"
+        if isinstance(field.range, models.DatetimeRange) and index in (_Type.FLOAT, _Type.INTEGER):
+            if _answers_ranges(schema, key):
+                yield f"a condition asks for dates at {key!r}, but {has}, which hides dates: replace it by a datetime index"
+        elif isinstance(field.range, models.Range) and index == _Type.DATETIME:
+            yield (
+                f"a condition asks for numbers at {key!r}, but {has}: ask for a models.DatetimeRange, or replace the "
+                "index by a float index"
+            )
+        elif isinstance(field.match, models.MatchPhrase) and index == _Type.TEXT and not knows_phrases(schema, key):
+            yield (
+                f"a condition asks for a phrase at {key!r}, but {has} that knows no phrases, so that nothing matches: "
+                "make it anew with phrase_matching=True"
+            )
+
+
+def _answers_ranges(schema: Schema, key: str) -> bool:
+    """Whether the number index on a key answers ranges."""
+    return getattr(schema.index_params.get(key), "range", None) is not False
+
+
+def knows_phrases(schema: Schema, key: str) -> bool:
+    """Whether the full-text index on a key was made for phrases."""
+    return bool(getattr(schema.index_params.get(key), "phrase_matching", None))
+
+
+def _a(index: models.PayloadSchemaType) -> str:
+    return f"{'an' if index == _Type.INTEGER else 'a'} {index.value}"
 
 
 def index_warnings(expression: Expression, schema: Schema, engine: str) -> Iterator[Lint]:
@@ -79,7 +139,7 @@ def index_warnings(expression: Expression, schema: Schema, engine: str) -> Itera
                 f"{key.key!r} has no payload index, which makes a formula over it 6 to 19 times slower: make one"
                 f"{_of_type(key.index)}, e.g. with qdrant_rerank.ingest.ensure_indexes(client, collection, strategy)",
             )
-        if key.index == models.PayloadSchemaType.FLOAT and index == models.PayloadSchemaType.INTEGER:
+        if key.index == _Type.FLOAT and index == _Type.INTEGER:
             yield Lint(
                 "integer-index",
                 f"the integer index on {key.key!r} hides values with decimals from formulas, which then count as missing: "
@@ -87,7 +147,8 @@ def index_warnings(expression: Expression, schema: Schema, engine: str) -> Itera
             )
 
 
-def _demands_indexes(schema: Schema) -> bool:
+def demands_indexes(schema: Schema) -> bool:
+    """Whether the collection refuses what reads payload without an index."""
     strict = schema.strict
     return strict is not None and bool(strict.enabled) and strict.unindexed_filtering_retrieve is False
 

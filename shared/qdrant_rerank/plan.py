@@ -17,7 +17,7 @@ from .errors import PlanError, QueryError, StrategyError, did_you_mean
 from .explanation import Explanation, Refusal, abbreviated, placeholders
 from .grouping import grouping_lint
 from .in_short import brief_strategy
-from .lint import Lint
+from .lint import Lint, condition_problems
 from .payload import AnyMapping, PayloadLike, as_mapping
 from .query import Inputs, Query, Scope, Target, both
 from .restriction import restrict
@@ -103,6 +103,8 @@ class Plan:
             yield from wrong
             return
         yield from self.strategy.scope_problems(self.scope, self.target)
+        if self.scope.filter is not None:
+            yield from condition_problems(self.scope.filter, self.target.schema)
         if self.scope.stable_ties and isinstance(self.strategy, Mmr):
             yield "stable_ties can't be combined with MMR, whose results aren't in the order of their scores"
         for name in self._features():

@@ -13,6 +13,7 @@ from .brief import brief
 from .capabilities import Capabilities
 from .checks import is_finite, is_whole
 from .deadline import timeout_problem
+from .expressions.view import Index, View
 from .payload import PRESETS, AnyMapping
 from .schema import Schema
 from .steps import QueryVector, Vectors
@@ -191,6 +192,13 @@ class Target:
     fingerprints: Fingerprints = field(default_factory=Fingerprints, compare=False, repr=False)
     fixed_filter: models.Filter | None = None
     samples: Mapping[tuple[str, ...], Sample] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def view(self) -> View:
+        """How the engine sees payload."""
+        params = self.schema.index_params
+        indexes = {key: Index(kind, params.get(key)) for key, kind in self.schema.indexes.items()}
+        return View(self.capabilities, indexes, self.thorough)
 
     @property
     def thorough(self) -> bool:

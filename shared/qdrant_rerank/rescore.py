@@ -219,7 +219,7 @@ class Rescore(Strategy):
         self._check_missing(points, unread)
         try:
             relevance = (yield from Score(query.text, [texts[row] for row in read])) if read else []
-            scores = blended(self.blend, [points[row] for row in read], relevance, query, self.sign(target))
+            scores = blended(self.blend, [points[row] for row in read], relevance, query, self.sign(target), target.view)
         except Exception as error:
             kind = tolerated(error, self.on_error, _IN_ORDER)
             kept: Points = [noted(point, not_rescored=kind, retrieval_score=float(point.score)) for point in points]

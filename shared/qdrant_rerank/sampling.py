@@ -18,6 +18,7 @@ from .errors import did_you_mean
 from .expressions import reading
 from .expressions.inspect import PayloadKey, payload_keys
 from .expressions.nodes import Expression
+from .expressions.view import View
 from .lint import Lint
 from .presence import has, instead, kind_of, leaves
 from .query import both
@@ -143,13 +144,13 @@ def field_problems(sample: Sample, collection: str) -> Iterator[str]:
         )
 
 
-def drift_warnings(trained: Trained, expression: Expression, sample: Sample) -> Iterator[Lint]:
+def drift_warnings(trained: Trained, expression: Expression, sample: Sample, view: View) -> Iterator[Lint]:
     """Features whose values are no longer distributed as in training, beyond what chance does."""
     read, count = {key.key for key in payload_keys(expression)}, len(sample.payloads)
     for one in trained.features if count and not sample.chosen else ():
         if not read.issuperset(one.keys) or sample.gone.keys() & set(one.keys):
             continue
-        index = one.shift(sample.payloads)
+        index = one.shift(sample.payloads, view)
         if index >= max(MOVED, by_chance(one.reference, count)):
             verdict = "is far from what it was trained on: fit it again" if index >= FAR else "has moved since it was trained"
             yield Lint(

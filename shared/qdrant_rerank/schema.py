@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, TypeAlias, assert_never
+from typing import Any, Literal, TypeAlias, assert_never
 
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
@@ -66,6 +66,7 @@ class Schema:
         points: roughly how many points there are; None if unknown.
         strict: the strict mode's settings, if the collection has them.
         shard_keys: of a custom-sharded collection, shard key → how many shards it has.
+        index_params: payload key → what its index was made with beyond the type, where that is known.
     """
 
     collection: str
@@ -75,6 +76,7 @@ class Schema:
     points: int | None = None
     strict: models.StrictModeConfigOutput | None = None
     shard_keys: Mapping[models.ShardKey, int] = field(default_factory=lambda: MappingProxyType({}))
+    index_params: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     @classmethod
     def of(
@@ -96,6 +98,9 @@ class Schema:
             points=info.points_count,
             strict=getattr(config, "strict_mode_config", None),
             shard_keys=MappingProxyType(dict(shard_keys or {})),
+            index_params=MappingProxyType(
+                {key: index.params for key, index in info.payload_schema.items() if index.params is not None}
+            ),
         )
 
     def shards_of(self, selector: models.ShardKeySelector | None) -> int:

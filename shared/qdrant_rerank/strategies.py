@@ -21,7 +21,7 @@ from .capabilities import FeatureName
 from .careful import searched
 from .checks import is_finite, is_whole
 from .errors import QueryError, StrategyError, did_you_mean
-from .lint import Lint
+from .lint import Lint, condition_problems
 from .literals import literal
 from .pages import cut, widen
 from .query import Inputs, Query, Scope, Target, both, not_a_filter, sealed
@@ -77,6 +77,8 @@ class Strategy(ABC):
         """Why this strategy can't run on `target`."""
         for stage in self.stages():
             yield from stage.own_problems(target)
+            if stage.filter is not None:
+                yield from condition_problems(stage.filter, target.schema)
 
     def warnings(self, target: Target) -> Iterator[Lint]:
         """What will work on `target`, but not as it seems."""

@@ -24,6 +24,7 @@ from .expressions import columns
 from .expressions.evaluation import Table, evaluate
 from .expressions.inspect import PayloadKey, payload_keys
 from .expressions.nodes import Expression, Field
+from .expressions.view import View
 from .presence import lacking
 
 __all__ = ["FAR", "MOVED", "Reference", "Trained", "TrainedFeature", "by_chance", "psi", "shift"]
@@ -124,17 +125,18 @@ class TrainedFeature:
         """Whether missing values stay missing; else they count as a default."""
         return self.expression is None or (isinstance(self.expression, Field) and self.expression.default is None)
 
-    def of(self, payloads: Payloads) -> Array:
-        """The feature of n payloads, shape (n,); NaN where it is missing."""
+    def of(self, payloads: Payloads, view: View | None = None) -> Array:
+        """The feature of n payloads, shape (n,), as `view` sees them; NaN where it is missing."""
+        seen = view or View()
         if self.expression is None:
             return columns.codes(self.category or "", self.values, payloads)
         if isinstance(self.expression, Field) and self.expression.default is None:
-            return columns.numbers(self.expression.key, payloads)
-        return evaluate(self.expression, Table(payloads, range(len(payloads))))
+            return columns.numbers(self.expression.key, payloads, seen)
+        return evaluate(self.expression, Table(payloads, range(len(payloads)), view=seen))
 
-    def shift(self, payloads: Payloads) -> float:
+    def shift(self, payloads: Payloads, view: View | None = None) -> float:
         """The population stability index of these payloads against those of the training."""
-        return shift(self.reference, self.of(payloads), lacking(self.reads, payloads), self.is_nullable)
+        return shift(self.reference, self.of(payloads, view), lacking(self.reads, payloads), self.is_nullable)
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def _rescored(root: Rescore, plan: Plan, query: Query) -> Flow[Explained]:
     points = yield from root.ranked(below.points, query, replace(plan.scope, with_payload=True), plan.target)
     before = {reason.id: reason for reason in below.reasons}
     read = [point for point in points if "relevance_score" in notes_of(point)]
-    terms = summands(root.blend, read, query, root.sign(plan.target))
+    terms = summands(root.blend, read, query, root.sign(plan.target), plan.target.view)
     values = {point.id: [Term(text, float(column[row])) for text, column in terms] for row, point in enumerate(read)}
     reasons = []
     for rank, point in enumerate(points, (plan.scope.offset or 0) + 1):

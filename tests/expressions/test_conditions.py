@@ -11,7 +11,7 @@ from qdrant_client import models
 from qdrant_client.local.payload_filters import check_condition
 
 from qdrant_rerank.expressions.conditions import Conditions
-from qdrant_rerank.expressions.paths import reader
+from qdrant_rerank.expressions.paths import stored
 
 _SCALARS = (
     st.none()
@@ -80,11 +80,11 @@ def test_a_key_is_read_once_for_all_conditions(monkeypatch: pytest.MonkeyPatch) 
     def noted(key: str) -> Any:
         def values(payload: Any) -> Any:
             read.append(key)
-            return reader(key)(payload)
+            return stored(key)(payload)
 
         return values
 
-    monkeypatch.setattr("qdrant_rerank.expressions.conditions.reader", noted)
+    monkeypatch.setattr("qdrant_rerank.expressions.conditions.stored", noted)
     made = Conditions([{"x": 1.0}, {"x": 3.0}], range(2), None)
     for bound in range(20):
         assert made.holds(_field(key="x", range=models.Range(gt=float(bound)))).tolist() == [bound < 1, bound < 3]

@@ -39,7 +39,8 @@ def test_has_vector_conditions_need_to_know_the_vectors() -> None:
     has = when(models.HasVectorCondition(has_vector="dense"))
     known = Table(payloads=[{}, {}], ids=[1, 2], vectors=[["dense"], []])
     assert evaluate(has, known).tolist() == [1.0, 0.0]
-    assert evaluate(has, TABLE).tolist() == [0.0, 0.0]
+    with pytest.raises(StrategyError, match="can be decided by Qdrant only: which vectors a point has isn't read here"):
+        evaluate(has, TABLE)
 
 
 def test_now_must_be_said_and_raw_expressions_belong_to_the_engine() -> None:

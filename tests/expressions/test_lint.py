@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import pickle
 from dataclasses import replace
 from typing import Any
@@ -16,8 +17,11 @@ from qdrant_rerank import (
     Plan,
     PlanError,
     Scope,
+    datetime_field,
     field,
+    geo_distance,
     given,
+    now,
     plan,
     raw,
     score,
@@ -37,8 +41,8 @@ SERVER = Capabilities((1, 20, 0))
 LEGS = Nearest("dense", limit=50), Nearest("bm25", limit=50)
 
 
-def planned(strategy: Any, schema: Schema = SCHEMA, **scope: Any) -> Plan:
-    return plan(strategy, schema, SERVER, Scope(**scope))
+def planned(strategy: Any, schema: Schema = SCHEMA, scope: Scope | None = None) -> Plan:
+    return plan(strategy, schema, SERVER, scope)
 
 
 def codes(made: Plan) -> list[str]:
@@ -73,6 +77,67 @@ def test_an_integer_index_under_a_number_is_warned_about_and_a_keyword_index_ref
 def test_an_index_that_hides_numbers_is_refused_under_a_number(index: str) -> None:
     with pytest.raises(PlanError, match=f"has a {index} index on it, which hides numbers"):
         planned(Formula(field("x", default=0)).over(*LEGS), replace(SCHEMA, indexes={"x": models.PayloadSchemaType(index)}))
+
+
+@pytest.mark.parametrize("index", ["float", "integer", "bool", "geo", "uuid"])
+def test_an_index_that_hides_dates_is_refused_under_a_date(index: str) -> None:
+    dated = Formula(now() - datetime_field("at", default=dt.datetime(2020, 1, 1))).over(LEGS[0])
+    indexes = {"at": models.PayloadSchemaType(index)}
+    with pytest.raises(
+        PlanError, match=rf"datetime_field\('at'\) reads a date, .* has an? {index} index on it, which hides dates"
+    ):
+        planned(dated, replace(SCHEMA, indexes=indexes))
+    between = models.Filter(must=[models.FieldCondition(key="at", range=models.DatetimeRange(gt=dt.datetime(2020, 1, 1)))])
+    for strategy in (Nearest("dense", filter=between), Formula(score() + when(between)).over(LEGS[0])):
+        if index in ("float", "integer"):
+            with pytest.raises(
+                PlanError, match=r"asks for dates at 'at', but .* which hides dates: replace it by a datetime index"
+            ):
+                planned(strategy, replace(SCHEMA, indexes=indexes))
+        else:
+            planned(strategy, replace(SCHEMA, indexes=indexes))
+
+
+@pytest.mark.parametrize("index", ["float", "integer", "keyword", "datetime", "bool", "uuid"])
+def test_an_index_that_hides_places_is_refused_under_a_place(index: str) -> None:
+    near = Formula(geo_distance((46, 8), "place", default=0)).over(LEGS[0])
+    with pytest.raises(PlanError, match=rf"geo_distance\(…, 'place'\) reads a place, .* has an? {index} index on it"):
+        planned(near, replace(SCHEMA, indexes={"place": models.PayloadSchemaType(index)}))
+
+
+@pytest.mark.parametrize(
+    ("key", "index"), [("at", "keyword"), ("at", "text"), ("at", "datetime"), ("place", "text"), ("place", "geo")]
+)
+def test_an_index_that_hides_nothing_is_fine(key: str, index: str) -> None:
+    read = datetime_field("at", dt.datetime(2020, 1, 1)) if key == "at" else geo_distance((46, 8), "place", default=0)
+    assert codes(planned(Formula(read).over(LEGS[0]), replace(SCHEMA, indexes={key: models.PayloadSchemaType(index)}))) == []
+
+
+def test_an_integer_index_for_matches_alone_is_refused_under_a_number() -> None:
+    matches = models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, lookup=True, range=False)
+    schema = replace(SCHEMA, indexes={"x": models.PayloadSchemaType.INTEGER}, index_params={"x": matches})
+    with pytest.raises(PlanError, match="made without range=True, so that values with decimals fail the query"):
+        planned(Formula(field("x", default=0)).over(LEGS[0]), schema)
+    dates = models.Filter(must=[models.FieldCondition(key="x", range=models.DatetimeRange(gt=dt.datetime(2020, 1, 1)))])
+    planned(Nearest("dense", filter=dates), schema)  # which this index doesn't answer
+
+
+def test_numbers_in_conditions_are_refused_over_a_datetime_index_and_fine_over_others() -> None:
+    above = models.FieldCondition(key="x", range=models.Range(gt=1))
+    asked = Formula(score() + raw(models.MultExpression(mult=[above, 2.0]))).over(LEGS[0])
+    with pytest.raises(PlanError, match=r"asks for numbers at 'x', but .* has a datetime index on it"):
+        planned(asked, replace(SCHEMA, indexes={"x": models.PayloadSchemaType.DATETIME}))
+    planned(asked, replace(SCHEMA, indexes={"x": models.PayloadSchemaType.KEYWORD}))
+
+
+def test_a_phrase_over_an_index_that_knows_none_is_refused() -> None:
+    phrase = models.Filter(must=[models.FieldCondition(key="t", match=models.MatchPhrase(phrase="a b"))])
+    text = replace(SCHEMA, indexes={"t": models.PayloadSchemaType.TEXT})
+    knowing = replace(text, index_params={"t": models.TextIndexParams(type=models.TextIndexType.TEXT, phrase_matching=True)})
+    for strategy, scope in ((Nearest("dense", filter=phrase), Scope()), (Nearest("dense"), Scope(filter=phrase))):
+        with pytest.raises(PlanError, match=r"asks for a phrase at 't', but .* knows no phrases, so that nothing matches"):
+            planned(strategy, text, scope)
+        planned(strategy, knowing, scope)
 
 
 def test_what_raw_expressions_and_nested_conditions_read_is_looked_at() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from qdrant_client import QdrantClient
+from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import (
     Formula,
@@ -9,6 +9,7 @@ from qdrant_rerank import (
     PlanError,
     field,
     score,
+    when,
 )
 from qdrant_rerank.ingest import ensure_collection, ensure_indexes
 from tests.ingest.stub import FillableStub, client_of
@@ -37,7 +38,11 @@ def test_a_server_gets_the_index_of_the_right_type_for_each_key(stub: FillableSt
         "year": "integer",
         "summary": "text",
     }
-    assert done[1:] == [f"made the {kind} index on {key!r}" for key, kind in types.items()]
+    said = {
+        "year": ": 3.0 now matches 3, and numbers with decimals match nothing",
+        "summary": ": it compares whole words, capitals or not; without it servers before 1.20 look for the text as it stands",
+    }
+    assert done[1:] == [f"made the {kind} index on {key!r}{said.get(key, '')}" for key, kind in types.items()]
 
 
 def test_indexes_are_added_where_they_are_missing_and_others_are_left_and_named(stub: FillableStub) -> None:
@@ -54,6 +59,46 @@ def test_indexes_are_added_where_they_are_missing_and_others_are_left_and_named(
         "left the integer index on 'rating' as it is; the strategy is best served by a float index",
         "made the bool index on 'open'",
     ]
+
+
+PHRASE = Formula(score() + when(models.FieldCondition(key="k", match=models.MatchPhrase(phrase="brown fox")))).over(Nearest())
+EXCEPT = Nearest(filter=models.Filter(must=[models.FieldCondition(key="k", match=models.MatchExcept(**{"except": ["a"]}))]))
+
+
+def test_a_phrase_gets_an_index_that_knows_phrases(stub: FillableStub) -> None:
+    [done] = ensure_indexes(client_of(stub), "docs", PHRASE)
+
+    assert [body for _, body in stub.written] == [
+        {"field_name": "k", "field_schema": {"type": "text", "phrase_matching": True}}
+    ]
+    assert done.startswith("made the text index on 'k' (with phrase_matching): it compares whole words")
+
+
+def test_a_text_index_that_knows_no_phrases_is_named(stub: FillableStub) -> None:
+    index: dict[str, object] = {"data_type": "text", "points": 3}
+    stub.collections["docs"]["payload_schema"] = {"k": index}  # type: ignore[index]
+    [done] = ensure_indexes(client_of(stub), "docs", PHRASE)
+    assert done == (
+        "left the text index on 'k' as it is, which knows no phrases, so that they match nothing: "
+        "make it anew with phrase_matching=True"
+    )
+    index["params"] = {"type": "text", "phrase_matching": True}
+    assert ensure_indexes(client_of(stub), "docs", PHRASE) == []
+    assert stub.written == []
+
+
+def test_no_index_is_made_that_hides_values_from_a_condition(stub: FillableStub) -> None:
+    done = ensure_indexes(client_of(stub), "docs", EXCEPT)
+    assert done == ["made no index on 'k': an index would hide values of other types from `except`"]
+    stub.collections["docs"]["payload_schema"] = {"k": {"data_type": "keyword", "points": 3}}  # type: ignore[index]
+    assert ensure_indexes(client_of(stub), "docs", EXCEPT) == []
+    assert stub.written == []
+
+
+def test_it_is_made_all_the_same_where_strict_mode_demands_one(stub: FillableStub) -> None:
+    strict = {"enabled": True, "unindexed_filtering_retrieve": False}
+    stub.collections["docs"]["config"]["strict_mode_config"] = strict
+    assert ensure_indexes(client_of(stub), "docs", EXCEPT) == ["made the keyword index on 'k'"]
 
 
 def test_a_strategy_without_payload_needs_no_index(stub: FillableStub) -> None:

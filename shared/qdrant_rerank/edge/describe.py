@@ -91,5 +91,42 @@ def _sparse(raw: Mapping[str, Any]) -> models.SparseVectorParams:
 
 
 def _index(found: engine.PayloadIndexInfo) -> models.PayloadIndexInfo:
-    name = str(found.data_type).rpartition(".")[2]
-    return models.PayloadIndexInfo(data_type=models.PayloadSchemaType(name.lower()), points=found.points)
+    kind = models.PayloadSchemaType(_name(found.data_type))
+    return models.PayloadIndexInfo(data_type=kind, params=_params(found.params, kind), points=found.points)
+
+
+def _params(found: Any, kind: models.PayloadSchemaType) -> Any:
+    """What an index was made with, of that which changes what it finds; None where that is only its type."""
+    if found is None:
+        return None
+    if kind == models.PayloadSchemaType.INTEGER:
+        return models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, lookup=found.lookup, range=found.range)
+    if kind != models.PayloadSchemaType.TEXT:
+        return None
+    plain = ("min_token_len", "max_token_len", "lowercase", "ascii_folding", "phrase_matching")
+    return models.TextIndexParams(
+        type=models.TextIndexType.TEXT,
+        tokenizer=models.TokenizerType(_name(found.tokenizer)),
+        stopwords=_stopwords(found.stopwords),
+        stemmer=_stemmer(found.stemmer),
+        **{name: getattr(found, name) for name in plain},
+    )
+
+
+def _stopwords(found: Any) -> Any:
+    if found is None or not hasattr(found, "custom"):
+        return None if found is None else models.Language(_name(found))
+    languages = [models.Language(_name(language)) for language in found.languages or ()]
+    return models.StopwordsSet(languages=languages, custom=sorted(found.custom or ()))
+
+
+def _stemmer(found: Any) -> Any:
+    if not hasattr(found, "language"):
+        return None
+    language = models.SnowballLanguage(_name(found.language))
+    return models.SnowballParams(type=models.Snowball.SNOWBALL, language=language)
+
+
+def _name(member: Any) -> str:
+    """The wire's name of a member of an engine's enumeration."""
+    return str(member).rpartition(".")[2].lower()

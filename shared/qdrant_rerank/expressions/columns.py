@@ -1,12 +1,13 @@
-"""Payload values of many points as columns, read as Qdrant reads them; NaN where a point has none that counts.
+"""Payload values of many points as columns, read as the engine's formulas read them; NaN where a point has none that counts.
 
-Paths and conditions are those of qdrant-client's local mode, which is Qdrant's own reading of its filters in Python.
+Where a payload index keeps the type that is read, the engine reads what the index keeps, behind a guard (`reading.py`) that the
+same index answers. An index of a type that hides what is read is a problem of the plan; here it isn't looked at.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,20 +15,22 @@ from numpy.typing import NDArray
 from qdrant_client import models
 from qdrant_client.local import datetime_utils
 from qdrant_client.local.geo import geo_distance
-from qdrant_client.local.payload_filters import check_condition
 
 from ..errors import StrategyError
-from .paths import reader
-from .reading import F32_MAX
+from . import dates
+from .paths import reader, stored
+from .reading import F32_MAX, FIRST_DAY
+from .view import Index, View, is_on_earth, place_of
 
-__all__ = ["codes", "datetimes", "distances", "holds", "numbers", "seconds"]
+__all__ = ["codes", "datetimes", "distances", "numbers", "seconds"]
 
 Payloads = Sequence[Mapping[str, Any]]
+_Type = models.PayloadSchemaType
 
 
-def numbers(key: str, payloads: Payloads) -> NDArray[np.float64]:
+def numbers(key: str, payloads: Payloads, view: View) -> NDArray[np.float64]:
     """The number at `key` of each point."""
-    return _column(key, payloads, _number)
+    return _column(key, payloads, view, (_Type.FLOAT, _Type.INTEGER), _number, _number)
 
 
 def codes(key: str, values: Sequence[str | int] | None, payloads: Payloads) -> NDArray[np.float64]:
@@ -36,47 +39,76 @@ def codes(key: str, values: Sequence[str | int] | None, payloads: Payloads) -> N
     Raises:
         StrategyError: without `values`, a category is text, which has no number.
     """
-    return _column(key, payloads, lambda value: _code(key, value, values))
+    return _plain(key, payloads, lambda value: _code(key, value, values))
 
 
-def datetimes(key: str, payloads: Payloads) -> NDArray[np.float64]:
-    """The date-time at `key` of each point, in seconds since 1970."""
-    return _column(key, payloads, _datetime)
+def datetimes(key: str, payloads: Payloads, view: View, guarded: bool = True) -> NDArray[np.float64]:
+    """The date-time at `key` of each point, in seconds since 1970.
+
+    Args:
+        key: the payload key.
+        payloads: of the points.
+        view: who reads.
+        guarded: whether a default stands in for dates that the guard doesn't take: those before the year 1.
+    """
+    least = dates.nanoseconds_of(FIRST_DAY) // 1000 if guarded else -np.inf
+
+    def kept(micros: Any) -> float:
+        return micros / 1e6 if micros >= least else np.nan
+
+    def read(value: Any) -> float:
+        if view.is_local:
+            return _local_datetime(value)
+        moment = dates.nanoseconds(value) if isinstance(value, str) else None
+        return np.nan if moment is None else kept(moment // 1000)
+
+    return _column(key, payloads, view, (_Type.DATETIME,), read, kept)
 
 
-def distances(key: str, place: tuple[float, float], payloads: Payloads) -> NDArray[np.float64]:
-    """Metres from `place` (lat, lon) to the geo point at `key` of each point."""
+def distances(key: str, place: tuple[float, float], payloads: Payloads, view: View) -> NDArray[np.float64]:
+    """Metres from `place` (lat, lon) to the geo point at `key` of each point; there is none beyond 90 and 180 degrees."""
     lat, lon = place
 
-    def metres(value: Any) -> float:
-        if not isinstance(value, Mapping) or not {"lat", "lon"} <= value.keys():
-            return np.nan
-        return float(geo_distance(lon, lat, value["lon"], value["lat"]))
+    def metres(found: tuple[float, float]) -> float:
+        return float(geo_distance(lon, lat, found[1], found[0]))
 
-    return _column(key, payloads, metres)
+    def read(value: Any) -> float:
+        found = place_of(value)
+        return metres(found) if found is not None and is_on_earth(found) else np.nan
 
-
-def holds(
-    condition: models.Condition,
-    payloads: Payloads,
-    ids: Sequence[models.ExtendedPointId],
-    vectors: Sequence[Sequence[str]] | None,
-) -> NDArray[np.bool_]:
-    """Whether each point meets a condition or filter."""
-    has = [dict.fromkeys(names, True) for names in vectors] if vectors is not None else [{} for _ in payloads]
-    met = (
-        check_condition(condition, dict(payload), point, names)
-        for payload, point, names in zip(payloads, ids, has, strict=True)
-    )
-    return np.fromiter(met, bool, len(payloads))
+    return _column(key, payloads, view, (_Type.GEO,), read, metres)
 
 
 def seconds(moment: dt.datetime) -> float:
     """Seconds since 1970; UTC where the moment has no time zone."""
-    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
+    return dates.nanoseconds_of(moment) // 1000 / 1e6
 
 
-def _column(key: str, payloads: Payloads, read: Callable[[Any], float]) -> NDArray[np.float64]:
+def _column(
+    key: str,
+    payloads: Payloads,
+    view: View,
+    kinds: Collection[models.PayloadSchemaType],
+    read: Callable[[Any], float],
+    read_kept: Callable[[Any], float],
+) -> NDArray[np.float64]:
+    """What is read at a key: by an index of one of the kinds, or by `read` from the payload."""
+    index = view.index(key)
+    if index is None or index.kind not in kinds:
+        return _plain(key, payloads, read)
+    values = (_indexed(index, stored(key)(payload) or [], view.thorough, read_kept) for payload in payloads)
+    return np.fromiter(values, np.float64, len(payloads))
+
+
+def _indexed(index: Index, values: list[Any], thorough: bool, read: Callable[[Any], float]) -> float:
+    """The one value that the index keeps; a thorough guard wants it to be the only one that is stored, too."""
+    if thorough and all(isinstance(value, list) and len(value) > 1 for value in values):
+        return np.nan
+    kept = index.values(values)
+    return read(kept[0]) if len(kept) == 1 else np.nan
+
+
+def _plain(key: str, payloads: Payloads, read: Callable[[Any], float]) -> NDArray[np.float64]:
     values = reader(key)
     return np.fromiter((_single(values(payload), read) for payload in payloads), np.float64, len(payloads))
 
@@ -105,6 +137,6 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def _datetime(value: Any) -> float:
+def _local_datetime(value: Any) -> float:
     moment = datetime_utils.parse(value) if isinstance(value, str) else None
     return np.nan if moment is None else seconds(moment)

@@ -54,6 +54,7 @@ from .nodes import (
     When,
 )
 from .reading import given_map, given_number, given_place, token_count
+from .view import View
 from .wire import f32_pair
 
 __all__ = ["Table", "evaluate", "score_points"]
@@ -74,6 +75,7 @@ class Table:
         vectors: for `HasVectorCondition`: the names of the vectors that each point has.
         tokens: for `query_tokens(name)`: how many token vectors the query has, by vector.
         model: for `model()`: n scores of the model that read the texts.
+        view: how the engine sees the payloads; `target.view` where there is a target.
     """
 
     payloads: Sequence[Mapping[str, Any]]
@@ -84,6 +86,7 @@ class Table:
     vectors: Sequence[Sequence[str]] | None = None
     tokens: Mapping[str, int] = field(default_factory=dict[str, int])
     model: Column | None = None
+    view: View = field(default_factory=View)
 
     def __len__(self) -> int:
         return len(self.payloads)
@@ -91,7 +94,7 @@ class Table:
     @cached_property
     def conditions(self) -> Conditions:
         """What conditions say of the points, each decided once."""
-        return Conditions(self.payloads, self.ids, self.vectors)
+        return Conditions(self.payloads, self.ids, self.vectors, self.view)
 
     @cached_property
     def _read(self) -> dict[tuple[Any, str], Column]:
@@ -111,13 +114,9 @@ class Table:
         """The number at a payload key of each point; NaN where there is none. A network reads each key for each unit."""
         return self._once(columns.numbers, key)
 
-    def datetimes(self, key: str) -> Column:
-        """The date-time at a payload key of each point, in seconds since 1970; NaN where there is none."""
-        return self._once(columns.datetimes, key)
-
-    def _once(self, read: Callable[[str, Sequence[Mapping[str, Any]]], Column], key: str) -> Column:
+    def _once(self, read: Callable[[str, Sequence[Mapping[str, Any]], View], Column], key: str) -> Column:
         if (read, key) not in self._read:
-            self._read[read, key] = read(key, self.payloads)
+            self._read[read, key] = read(key, self.payloads, self.view)
         return self._read[read, key]
 
     def all(self, value: float) -> Column:
@@ -182,10 +181,11 @@ def _leaf(expression: Expression, table: Table) -> Column:
             return _affinity(key, weights, default, table)
         case DatetimeField(key, moment):
             seconds = None if moment is None else columns.seconds(moment)
-            return _filled(table.datetimes(key), key, seconds, table, exact=True)
+            found = columns.datetimes(key, table.payloads, table.view, guarded=moment is not None)
+            return _filled(found, key, seconds, table, exact=True)
         case GeoDistance(origin, key, metres):
             place = given_place(origin, table.features)
-            return _filled(columns.distances(key, place, table.payloads), key, metres, table)
+            return _filled(columns.distances(key, place, table.payloads, table.view), key, metres, table)
         case Now():
             if table.now is None:
                 raise QueryError("the formula reads now(): say which time it is with now=…")
@@ -219,7 +219,7 @@ def _affinity(key: str, weights: Mapping[str | int, float], default: float, tabl
     found = np.zeros(len(table), bool)
     for category, weight in weights.items():
         condition = models.FieldCondition(key=key, match=models.MatchValue(value=category))
-        holds = columns.holds(condition, table.payloads, table.ids, None)
+        holds = table.conditions.holds(condition)
         total = total + np.where(holds, _constant(weight), 0.0)
         found |= holds
     return np.where(found, total, _constant(default))

@@ -27,13 +27,17 @@ from .nodes import (
 __all__ = [
     "PayloadKey",
     "candidate_scores",
+    "clauses",
+    "conditions",
     "depth",
+    "field_conditions",
     "feature_names",
     "fixed_nodes",
     "map_names",
     "payload_keys",
     "place_names",
     "placeholder_features",
+    "raw_conditions",
     "reads_model",
     "walk",
 ]
@@ -51,11 +55,13 @@ class PayloadKey:
         index: the payload index that makes reading it fast and never hides a value: `float` for numbers (an
             integer index hides floats), `datetime`, `geo`; None for conditions, whose values decide.
         has_default: whether points that lack the key still get a score.
+        is_read: whether the value itself is read; else a condition on it is decided.
     """
 
     key: str
     index: models.PayloadSchemaType | None
     has_default: bool = True
+    is_read: bool = True
 
 
 def walk(expression: Expression) -> Iterator[Expression]:
@@ -119,18 +125,51 @@ def _raw_keys(raw: Any) -> Iterator[PayloadKey]:
 def _condition_keys(condition: models.Condition, prefix: str = "") -> Iterator[PayloadKey]:
     match condition:
         case models.FieldCondition():
-            yield PayloadKey(prefix + condition.key, _index_for(condition))
-        case models.Filter():
-            for clause in (condition.must, condition.should, condition.must_not):
-                for inner in clause if isinstance(clause, list) else [clause] if clause else []:
-                    yield from _condition_keys(inner, prefix)
-            if condition.min_should:
-                for inner in condition.min_should.conditions:
-                    yield from _condition_keys(inner, prefix)
+            yield PayloadKey(prefix + condition.key, _index_for(condition), is_read=False)
         case models.NestedCondition():
             yield from _condition_keys(condition.nested.filter, f"{prefix}{condition.nested.key.removesuffix('[]')}[].")
+        case models.Filter():
+            for inner in clauses(condition):
+                yield from _condition_keys(inner, prefix)
         case _:  # ids, vectors and emptiness need no index of their own
             pass
+
+
+def clauses(filter: models.Filter) -> Iterator[models.Condition]:
+    """The conditions of a filter, of whatever clause."""
+    least = None if filter.min_should is None else filter.min_should.conditions
+    for clause in (filter.must, filter.should, filter.must_not, least):
+        yield from clause if isinstance(clause, list) else [] if clause is None else [clause]
+
+
+def field_conditions(condition: Any) -> Iterator[models.FieldCondition]:
+    """The conditions on payload keys within a condition or filter; not those within nested objects, which no index answers."""
+    match condition:
+        case models.FieldCondition():
+            yield condition
+        case models.Filter():
+            for inner in clauses(condition):
+                yield from field_conditions(inner)
+        case _:
+            pass
+
+
+def raw_conditions(raw: Any) -> Iterator[models.Condition]:
+    """The conditions within a raw expression."""
+    if isinstance(raw, _CONDITIONS):
+        yield raw
+    elif isinstance(raw, list | BaseModel):
+        for part in raw if isinstance(raw, list) else raw.__dict__.values():
+            yield from raw_conditions(part)
+
+
+def conditions(expression: Expression) -> Iterator[models.Condition]:
+    """The conditions that the expression decides."""
+    for node in walk(expression):
+        if isinstance(node, When):
+            yield node.condition
+        elif isinstance(node, Raw):
+            yield from raw_conditions(node.expression)
 
 
 def _index_for(condition: models.FieldCondition) -> models.PayloadSchemaType | None:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from qdrant_client.local.json_path_parser import JsonPathItemType, parse_json_path
 from qdrant_client.local.payload_value_extractor import value_by_key
 
-__all__ = ["Reader", "reader"]
+__all__ = ["Reader", "reader", "stored"]
 
 Reader: TypeAlias = Callable[[Mapping[str, Any]], "list[Any] | None"]
 
@@ -24,6 +24,21 @@ def reader(key: str) -> Reader:
     items = parse_json_path(key)
     if any(item.item_type != JsonPathItemType.KEY for item in items):
         return lambda payload: value_by_key(dict(payload), key)
+    read = stored(key)
+
+    def flat(payload: Mapping[str, Any]) -> list[Any] | None:
+        [value] = read(payload) or [[]]
+        return (value or None) if isinstance(value, list) else [value]
+
+    return flat
+
+
+@lru_cache(maxsize=1024)
+def stored(key: str) -> Reader:
+    """As `reader`, with arrays as they are stored: one value for a path without `[]`."""
+    items = parse_json_path(key)
+    if any(item.item_type != JsonPathItemType.KEY for item in items):
+        return lambda payload: value_by_key(dict(payload), key, flat=False)
     names = tuple(item.key for item in items)
 
     def read(payload: Mapping[str, Any]) -> list[Any] | None:
@@ -32,6 +47,6 @@ def reader(key: str) -> Reader:
             if not isinstance(value, Mapping) or name not in value:
                 return None
             value = value[name]
-        return (value or None) if isinstance(value, list) else [value]
+        return [value]
 
     return read

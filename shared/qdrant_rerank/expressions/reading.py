@@ -39,7 +39,7 @@ __all__ = [
 F32_MAX: Final = 3.4e38
 _AROUND_THE_WORLD: Final = 2.1e7  # metres; more than half of Earth's circumference
 _SPOT: Final = 1e-3  # metres
-_FIRST_DAY: Final = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
+FIRST_DAY: Final = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
 
 
 def is_number(key: str, thorough: bool = True) -> models.Condition:
@@ -54,7 +54,7 @@ def is_number(key: str, thorough: bool = True) -> models.Condition:
 
 def is_datetime(key: str, thorough: bool = True) -> models.Condition:
     """The condition that a payload key holds a date-time; see `is_number` for `thorough`."""
-    return _one(models.FieldCondition(key=key, range=models.DatetimeRange(gte=_FIRST_DAY)), thorough)
+    return _one(models.FieldCondition(key=key, range=models.DatetimeRange(gte=FIRST_DAY)), thorough)
 
 
 def is_place(key: str, near: models.GeoPoint, counts_members: bool = False, thorough: bool = True) -> models.Condition:

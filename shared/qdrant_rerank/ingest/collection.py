@@ -12,13 +12,14 @@ from ..capabilities import Capabilities
 from ..clients import engine_of
 from ..engine_errors import read_failure
 from ..errors import PlanError, StrategyError, did_you_mean
+from ..lint import demands_indexes, knows_phrases
 from ..models.encoders import Encoder, EncoderLike, as_encoder
 from ..query import Target
 from ..retries import INGEST
 from ..schema import Schema, VectorInfo, read_schema
 from ..strategies import Strategy
 from .encoding import check_multivectors, made_by, says
-from .requirements import requirements
+from .requirements import changes, index_schema, phrase_keys, refused_indexes, requirements
 
 __all__ = ["ensure_collection", "ensure_indexes"]
 
@@ -79,7 +80,8 @@ def ensure_collection(
 def ensure_indexes(client: QdrantClient, collection: str, strategy: Strategy) -> list[str]:
     """Make the payload indexes that `strategy` reads and that the collection lacks; see `requirements`.
 
-    Indexes of another type are left as they are, and said so. Local mode has no payload indexes: nothing is made there.
+    Indexes of another type are left as they are, and said so. No index is made that would hide values from a condition, and
+    where one changes what a condition matches, that is said. Local mode has no payload indexes: nothing is made there.
 
     Returns:
         What was done, in sentences.
@@ -90,17 +92,24 @@ def ensure_indexes(client: QdrantClient, collection: str, strategy: Strategy) ->
     """
     needed = requirements(strategy)
     schema = read_schema(client, collection)
-    if not needed:
-        return []
-    if engine_of(client) == "local":
+    refused = {} if demands_indexes(schema) else refused_indexes(strategy)
+    needed = {key: kind for key, kind in needed.items() if key not in refused}
+    if engine_of(client) == "local" and needed:
         return [f"local mode has no payload indexes; on a server there would be: {_listed(needed)}"]
-    done: list[str] = []
+    done = [f"made no index on {key!r}: {why}" for key, why in refused.items() if key not in schema.indexes]
     for key, kind in needed.items():
         there = schema.indexes.get(key)
         if there is None:
-            make = partial(client.create_payload_index, collection, field_name=key, field_schema=kind, wait=True)
+            made = index_schema(strategy, key, kind)
+            make = partial(client.create_payload_index, collection, field_name=key, field_schema=made, wait=True)
             INGEST.run(make)
-            done.append(f"made the {kind.value} index on {key!r}")
+            says, change = " (with phrase_matching)" if made is not kind else "", changes(kind)
+            done.append(f"made the {kind.value} index on {key!r}{says}{': ' if change else ''}{change}")
+        elif there == kind == models.PayloadSchemaType.TEXT and key in phrase_keys(strategy) and not knows_phrases(schema, key):
+            done.append(
+                f"left the text index on {key!r} as it is, which knows no phrases, so that they match nothing: "
+                "make it anew with phrase_matching=True"
+            )
         elif there != kind:
             done.append(
                 f"left the {there.value} index on {key!r} as it is; the strategy is best served by a {kind.value} index"

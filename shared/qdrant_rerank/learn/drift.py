@@ -19,6 +19,7 @@ from ..evaluate.plain import Plain
 from ..evaluate.topics import Topics
 from ..executor import Executor
 from ..expressions.evaluation import Table
+from ..expressions.view import View
 from ..merging import together
 from ..presence import instead, kind_of
 from ..presence import lacking as lacking_keys
@@ -210,7 +211,8 @@ def _instead(feature: Feature | Category, payloads: Sequence[Mapping[str, Any]])
 
 def _stored(executor: Executor, features: Mapping[str, Feature | Category], sample: int) -> Table:
     points = stored_points(executor, selector(features, []), sample)
-    return Table([point.payload or {} for point in points], [point.id for point in points])
+    view = executor.target().view if points else View()
+    return Table([point.payload or {} for point in points], [point.id for point in points], view=view)
 
 
 def _candidates(executor: Executor, ranker: LearnedRanker, topics: Topics, batch_size: int) -> list[Table]:

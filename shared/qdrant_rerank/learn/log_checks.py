@@ -11,17 +11,19 @@ from qdrant_client import models
 from ..errors import StrategyError, did_you_mean
 from ..evaluate.topics import Topic
 from ..executor import Executor
-from ..expressions.inspect import PayloadKey, candidate_scores, feature_names, map_names, place_names
+from ..expressions.conditions import undecided
+from ..expressions.inspect import PayloadKey, candidate_scores, conditions, feature_names, map_names, place_names
 from ..expressions.lowering import Candidate, score_index
 from ..expressions.nodes import Expression
 from ..lint import Lint
 from ..presence import has, instead, kind_of, lacking, leaves
+from ..query import Target
 from ..stages import Formula
 from ..steps import Search
 from .features import Category, Feature
 from .log_columns import reads_of
 
-__all__ = ["Seen", "check_given", "check_scores"]
+__all__ = ["Seen", "check_conditions", "check_given", "check_scores"]
 
 Known = Mapping[str, Feature | Category]
 Payloads = Sequence[Mapping[str, Any]]
@@ -42,6 +44,18 @@ def check_scores(features: Known, formula: Formula) -> None:
                 score_index(read, legs)
             except StrategyError as error:
                 raise StrategyError(f"the feature {name!r}: {error}{did_you_mean(read.name or '', names)}") from None
+
+
+def check_conditions(features: Known, target: Target) -> None:
+    """Refuse features with conditions that can't be decided here as the engine decides them.
+
+    Raises:
+        StrategyError: one has; the message says why.
+    """
+    for name, expression in _expressions(features):
+        for condition in conditions(expression):
+            if why := undecided(condition, target.view):
+                raise StrategyError(f"the feature {name!r}: {why}")
 
 
 def check_given(features: Known, topics: Sequence[Topic]) -> None:

@@ -61,7 +61,7 @@ def _column(feature: Feature | Category, table: Table) -> NDArray[np.float64]:
     if isinstance(feature, Category):
         return columns.codes(feature.key, feature.values, table.payloads)
     if feature.missing == "nan" and isinstance(feature.expression, Field):
-        return columns.numbers(feature.expression.key, table.payloads)
+        return table.numbers(feature.expression.key)
     return evaluate(feature.expression, table)
 
 

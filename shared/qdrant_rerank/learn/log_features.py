@@ -33,7 +33,7 @@ from .feature_log import FeatureLog, LogCoverage
 from .features import Category, Feature, Features
 from .log_asking import Logging, Missed, Options, PairWeights, Unjudged
 from .log_assembling import assembled
-from .log_checks import Seen, check_given, check_scores
+from .log_checks import Seen, check_conditions, check_given, check_scores
 from .log_columns import featured, selector
 from .log_legs import Legs
 from .log_sampling import Negatives
@@ -109,6 +109,7 @@ def log_features(
     executor.plan(prepared.formula, scope)
     check_scores(made, prepared.formula)
     check_given(made, asked)
+    check_conditions(made, target)
     header = _header(prepared, made, topics, qrels, options, now or dt.datetime.now(dt.UTC), scope, target)
     with closing(LogStream(None if path is None else _jsonl(path), header)) as stream:
         resumed, seen, moment = bool(stream.done), Seen(made), dt.datetime.fromisoformat(stream.header["now"])
@@ -117,7 +118,7 @@ def log_features(
         stored = stored_points(executor, scope.with_payload, sample, scope.filter) if sample else []
         for lint in seen.warnings(executor, [point.payload or {} for point in stored], resumed):
             warnings.warn(PlanWarning(lint), stacklevel=2)
-        reference = reference_of(made, stored)
+        reference = reference_of(made, stored, target.view)
         stream.finish({"reference": {name: one.as_dict() for name, one in reference.items()}})
     unjudged_topics = tuple(topic.id for topic in topics if not qrels.grades.get(topic.id))
     coverage = LogCoverage(unjudged=unjudged_topics, failed=asking.failed)

@@ -117,5 +117,6 @@ def _together(legs: Legs, answers: Sequence[Points], inputs: Inputs, query: Quer
         features=query.features,
         now=inputs.now or dt.datetime.now(dt.UTC),
         tokens=query_token_counts((stage.vector for stage in legs.formula.candidates), inputs),
+        view=inputs.target.view,
     )
     return Candidates(listed, np.array([best.get(point.id, np.nan) for point in listed], dtype=np.float64), table)

@@ -10,6 +10,7 @@ from qdrant_client import models
 from ..drawing import random_points
 from ..executor import Executor
 from ..expressions.evaluation import Table
+from ..expressions.view import View
 from ..steps import Points, Search
 from .feature_log import Reference
 from .features import Category, Feature
@@ -24,13 +25,13 @@ def stored_points(executor: Executor, payload: Any, count: int, filter: models.F
     return points
 
 
-def reference_of(features: Mapping[str, Feature | Category], points: Points) -> dict[str, Reference]:
-    """How each feature that only reads the payload is distributed over the points."""
+def reference_of(features: Mapping[str, Feature | Category], points: Points, view: View) -> dict[str, Reference]:
+    """How each feature that only reads the payload is distributed over the points, as the engine sees them."""
     known = {name: feature for name, feature in features.items() if is_payload_only(feature)}
     if not known or not points:
         return {}
     payloads = [point.payload or {} for point in points]
-    values = computed(known, Table(payloads, [point.id for point in points]))
+    values = computed(known, Table(payloads, [point.id for point in points], view=view))
     return {
         name: Reference.of(values[:, number], lacking(feature, payloads))
         for number, (name, feature) in enumerate(known.items())

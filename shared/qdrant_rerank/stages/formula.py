@@ -249,7 +249,7 @@ class Formula(Stage):
     def sample_warnings(self, target: Target) -> Iterator[Lint]:
         """Values that have moved since a learned formula was trained."""
         if self.trained is not None and (sample := target.samples.get(self.sample_key)) is not None:
-            yield from drift_warnings(self.trained, self.expression, sample)
+            yield from drift_warnings(self.trained, self.expression, sample, target.view)
 
     def _extent(self, target: Target) -> Extent:
         """How large the formula is once compiled, measured once; request-time values don't change that much."""

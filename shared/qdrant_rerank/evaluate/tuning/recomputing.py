@@ -123,6 +123,7 @@ def _table(formula: Formula, union: Sequence[Hit], found: Sequence[Sequence[Hit]
         features=pool.topic.features,
         now=pool.now,
         tokens=pool.tokens,
+        view=target.view,
     )
 
 
