@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup -q
+ENGINES ?= rest grpc rest-3-shards grpc-3-shards rest-indexed grpc-3-shards-indexed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format coverage bench clean
+.PHONY: help install demo test test-server record lint format coverage bench clean
 
 help:  ## show the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 14
 
 $(VENV)/demo.stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -27,6 +28,16 @@ demo: $(VENV)/demo.stamp  ## index a small corpus and show the strategies side b
 
 test: $(VENV)/install.stamp  ## run the tests; ARGS='…' goes to pytest
 	$(PYTEST) $(ARGS)
+
+test-server: $(VENV)/install.stamp  ## run the tests on a server, in each of its forms; needs QDRANT_URL (CONTRIBUTING.md)
+	@test -n "$$QDRANT_URL" || { echo "set QDRANT_URL (and QDRANT_GRPC_PORT, QDRANT_API_KEY): CONTRIBUTING.md"; exit 2; }
+	@failed=; for engine in $(ENGINES); do echo "=== $$engine"; $(PYTEST) --engine=$$engine $(ARGS) || failed="$$failed $$engine"; done; \
+	test -z "$$failed" || { echo "failed on:$$failed"; exit 1; }
+
+record: $(VENV)/install.stamp  ## record anew what a server says, which the tests play back; needs QDRANT_URL and QDRANT_API_KEY
+	@test -n "$$QDRANT_URL" -a -n "$$QDRANT_API_KEY" || { echo "set QDRANT_URL and QDRANT_API_KEY: CONTRIBUTING.md"; exit 2; }
+	rm -rf tests/replayed/cassettes tests/replayed/grpc
+	$(BIN)/python -m pytest -q -p no:xdist --record-mode=rewrite tests/replayed
 
 coverage:  ## run the tests and demand full branch coverage of the core
 	$(MAKE) test ARGS='--cov --cov-report=term --cov-fail-under=100'

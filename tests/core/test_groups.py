@@ -9,17 +9,18 @@ import pytest
 from hypothesis import given as having
 from hypothesis import settings
 from hypothesis import strategies as st
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, PlanWarning, Query, Scope, Stage, field, plan, score
 from qdrant_rerank.grouping import group_keys
 from qdrant_rerank.steps import Points, Search
 from tests.core.generators import features_for, stages
+from tests.engines import open_client
 from tests.support import COLLECTION, NOW, SCHEMA, encoders, fill_toy, question, script, target
 
 pytestmark = pytest.mark.filterwarnings("ignore:Local mode performs exact")  # random strategies have search parameters
 
-TOY = Executor(fill_toy(QdrantClient(":memory:")), COLLECTION, encoders=encoders())
+TOY = Executor(fill_toy(open_client()), COLLECTION, encoders=encoders())
 LEGS = Nearest("dense", limit=20), Nearest("colbert", limit=20)
 
 

@@ -28,6 +28,7 @@ from qdrant_rerank import (
     score,
 )
 from qdrant_rerank.steps import Points
+from tests.engines import open_client
 from tests.support import SCHEMA, ids, refused, target
 
 SIZE = 300
@@ -37,7 +38,7 @@ QUERY = Query("q", {"a": [1.0, 0, 0, 0], "b": [0, 1.0, 0, 0]})
 @pytest.fixture(scope="module")
 def executor() -> Executor:
     """300 points with two vectors, of which no two score alike."""
-    client = QdrantClient(":memory:")
+    client = open_client()
     params = models.VectorParams(size=4, distance=models.Distance.COSINE)
     client.create_collection("c", {"a": params, "b": params})
     random = np.random.default_rng(0)
@@ -127,7 +128,7 @@ def test_pages_of_mmr_are_slices_of_its_ranking(mmr: Executor, limit: int, offse
 
 @pytest.fixture(scope="module")
 def mmr() -> Executor:
-    return Executor(filled(QdrantClient(":memory:")), "m")
+    return Executor(filled(open_client()), "m")
 
 
 MMR_QUERY = Query(vectors={"": [1.0, 0, 0, 0]})

@@ -28,6 +28,7 @@ from qdrant_rerank import (
 from qdrant_rerank.feedback import Coefficients
 from qdrant_rerank.staleness import contradicts
 from qdrant_rerank.steps import Search
+from tests.engines import open_client
 from tests.support import CountingClient, ids, refused
 
 COSINE, EUCLID = models.Distance.COSINE, models.Distance.EUCLID
@@ -237,7 +238,7 @@ def test_without_a_time_to_live_a_schema_is_not_read_again_by_itself() -> None:
 @pytest.mark.parametrize("ttl", [0, -1.0, "300", True, float("nan"), float("inf")])
 def test_a_time_to_live_that_is_none_is_refused(ttl: Any) -> None:
     with refused(StrategyError, "schema_ttl must be a number of seconds above 0, or None for never"):
-        Executor(QdrantClient(":memory:"), "live", schema_ttl=ttl)
+        Executor(open_client(), "live", schema_ttl=ttl)
 
 
 class Unreachable(CountingClient):

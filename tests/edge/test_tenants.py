@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from qdrant_rerank import AsyncExecutor, Executor, Formula, Nearest, PlanError, Scope, StrategyError, field
 from qdrant_rerank.drawing import random_points
@@ -16,12 +16,13 @@ from qdrant_rerank.errors import QdrantRerankError
 from qdrant_rerank.evaluate import Qrels, unknown_documents
 from qdrant_rerank.steps import Search
 from tests.core.tenants import MINE, OURS, OURS_OR, QUERY, STRATEGIES, fill_two_tenants, read
+from tests.engines import open_client
 from tests.support import refused
 
 
 @pytest.fixture(scope="module", params=["local", "edge"])
 def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    made = QdrantClient(":memory:") if request.param == "local" else EdgeClient(tmp_path_factory.mktemp("tenants"))
+    made = open_client() if request.param == "local" else EdgeClient(tmp_path_factory.mktemp("tenants"))
     yield fill_two_tenants(made)
     made.close()
 

@@ -1,0 +1,89 @@
+"""Strict mode: the plan refuses what the server would refuse, and says which stage; nothing else."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from qdrant_client import QdrantClient, models
+
+from qdrant_rerank import Executor, Formula, Nearest, PlanError, Query, Scope, Stage, field, plan, read_schema
+from qdrant_rerank.engine_errors import read_failure
+from tests.engines import Engine, open_client
+from tests.support import COLLECTION, QUERY, create_toy, encoders, ids, query_vectors, toy_points
+
+STRICT = models.StrictModeConfig(
+    enabled=True,
+    max_query_limit=20,
+    max_timeout=5,
+    search_allow_exact=False,
+    search_max_hnsw_ef=64,
+    search_max_oversampling=2.0,
+    search_max_batchsize=2,
+    unindexed_filtering_retrieve=False,
+)
+NEWS = models.Filter(must=[models.FieldCondition(key="category", match=models.MatchValue(value="news"))])
+LATE = models.FieldCondition(key="published", range=models.DatetimeRange(gte=dt.datetime(2025, 5, 10)))
+EXACT = models.SearchParams(exact=True)
+WIDE = models.SearchParams(hnsw_ef=100)
+OVERSAMPLED = models.SearchParams(quantization=models.QuantizationSearchParams(oversampling=3.0))
+ALLOWED = models.SearchParams(hnsw_ef=64, quantization=models.QuantizationSearchParams(oversampling=2.0))
+
+REFUSED: dict[str, tuple[Stage, Scope]] = {
+    "a limit": (Nearest("dense"), Scope(21)),
+    "a limit of candidates": (Nearest("colbert").over(Nearest("dense", limit=21)), Scope(5)),
+    "an exact search": (Nearest("dense", params=EXACT), Scope(5)),
+    "an exact search for candidates": (Nearest("colbert").over(Nearest("dense", limit=9, params=EXACT)), Scope(5)),
+    "a wide search": (Nearest("dense", params=WIDE), Scope(5)),
+    "oversampling": (Nearest("dense"), Scope(5, search_params=OVERSAMPLED)),
+    "a long timeout": (Nearest("dense"), Scope(5, timeout=9)),
+    "a filter without an index": (Nearest("dense"), Scope(5, models.Filter(must=[LATE]))),
+    "a formula without an index": (Formula(field("popularity", default=0)).over(Nearest("dense", limit=9)), Scope(5)),
+}
+TAKEN: dict[str, tuple[Stage, Scope]] = {
+    "a limit": (Nearest("dense"), Scope(20)),
+    "candidates": (Nearest("colbert").over(Nearest("dense", limit=20)), Scope(5)),
+    "search parameters": (Nearest("dense", params=ALLOWED), Scope(5, timeout=5)),
+    "a filter": (Nearest("dense"), Scope(5, NEWS)),
+}
+
+
+@pytest.fixture(scope="module")
+def client(engine: Engine) -> Iterator[QdrantClient]:
+    """The toy collection in strict mode, with one payload index."""
+    made = open_client()
+    create_toy(made)
+    made.create_payload_index(COLLECTION, "category", models.PayloadSchemaType.KEYWORD)
+    made.upsert(COLLECTION, toy_points())
+    made.update_collection(COLLECTION, strict_mode_config=STRICT)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_the_plan_refuses_what_the_server_refuses(client: QdrantClient, name: str) -> None:
+    strategy, scope = REFUSED[name]
+    executor = Executor(client, COLLECTION, encoders=encoders())
+    with pytest.raises(PlanError):
+        executor.plan(strategy, scope)
+    careless = replace(read_schema(client, COLLECTION), strict=None)
+    flow = plan(strategy, careless, executor.target().capabilities, scope).flow(Query(QUERY, query_vectors()))
+    step: Any = next(flow)
+    with pytest.raises(Exception) as caught:  # of qdrant-client or grpc
+        client.query_batch_points(COLLECTION, step.requests, timeout=scope.timeout)
+    assert read_failure(caught.value).kind == "strict mode"
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_the_plan_takes_what_the_server_takes(client: QdrantClient, name: str) -> None:
+    strategy, scope = TAKEN[name]
+    assert ids(Executor(client, COLLECTION, encoders=encoders()).retrieve(strategy, Query(QUERY), scope))
+
+
+def test_a_batch_is_split_by_the_server_s_size(client: QdrantClient) -> None:
+    executor = Executor(client, COLLECTION, encoders=encoders())
+    one = ids(executor.retrieve(Nearest("dense"), Query(QUERY), Scope(5)))
+    assert [ids(found) for found in executor.retrieve_batch(Nearest("dense"), [Query(QUERY)] * 7, Scope(5))] == [one] * 7
