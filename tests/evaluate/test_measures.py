@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import random
+from typing import Any
 
 import ir_measures
+import numpy as np
 import pytest
 import pytrec_eval
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdrant_rerank import StrategyError
+from qdrant_rerank import FormatError, StrategyError
 from qdrant_rerank.evaluate import Answer, Qrels, Ranked, Run, Topics, evaluate, per_topic
 from qdrant_rerank.evaluate.measures import deepest
 from tests.evaluate.worlds import run_of
@@ -137,3 +140,94 @@ def test_a_measure_that_cannot_be_used_is_refused_with_the_reason(measure: str, 
 def test_no_measure_at_all_is_refused() -> None:
     with refused(StrategyError, "measures= is empty"):
         per_topic([], {"q": {"a": 1}}, {})
+
+
+TABLE = (
+    *("nDCG@10", "nDCG", "nDCG(dcg='exp-log2')@10", "ERR@10", "AP", "AP@5", "P@5", "P(rel=2)@2", "R@3", "RR", "RR@2", "Rprec"),
+    *("Success@1", "Judged@10", "Bpref", "infAP", "IPrec@0.1", "SetP", "SetR", "SetF", "SetAP", "NumRet", "NumRel", "Compat"),
+    *("Accuracy", "nDCG(judged_only=True)@10", "nDCG(gains={1: 3})@10"),
+)
+SHAPES = {
+    "numbers": ("7", "00012"),
+    "with a minus": ("PLAIN-1", "PLAIN-2"),
+    "negative": ("-1", "-2"),
+    "with spaces": ("a topic", " b\t"),
+    "with line ends": ("a\nb", "c\u2028d"),
+    "in other scripts": ("자전거", "größe"),
+    "like the names that it goes under": ("2", "1"),
+    "like means": ("amean", "all"),
+    "with commas and quotes": ('a,b"', "'"),
+    "long": ("x" * 3000, "y" * 3000),
+}
+
+
+@pytest.mark.parametrize("measure", TABLE)
+def test_ids_of_any_form_have_the_values_of_plain_ones(measure: str) -> None:
+    def values(first: str, second: str) -> dict[str, dict[str, float]]:
+        grades = {first: {first: 2, second: 1, "c": 0}, second: {second: 1, "d 1": 0, "d2": 0}}
+        rankings = {first: {"c": 9.5, first: 3.25, "unjudged": 3.0}, second: {second: 1.0, "d2": 0.5, "d 1": -4.0}}
+        return per_topic([measure], grades, rankings)
+
+    [(name, plain)] = values("q1", "q2").items()
+    assert plain["q1"] != plain["q2"] or measure in ("NumRet", "Judged@10", "Success@1", "SetP", "P@5", "RR@2")
+    for shape, (first, second) in SHAPES.items():
+        assert values(first, second) == {name: {first: plain["q1"], second: plain["q2"]}}, shape
+
+
+@pytest.mark.parametrize("name", ["nDCG", "P", "AP", "R", "RR", "Success", "Judged", "ERR", "Accuracy", "nDCG(dcg='exp-log2')"])
+@pytest.mark.parametrize("cutoff", ["0", "1000001", "-1"])
+def test_cutoffs_that_would_end_the_process_are_refused(name: str, cutoff: str) -> None:
+    text = f"{name}@{cutoff}"
+    with refused(StrategyError, f"the measure {text!r} can't be used"):
+        deepest([text])
+
+
+@pytest.mark.parametrize(
+    ("measure", "says"),
+    [
+        ("P(rel=0)@5", "its rel must be a grade from 1 to 1,000,000, got 0"),
+        ("nDCG(gains={1: 2.5})@5", "its gains must be whole numbers by grade"),
+        ("Compat(p=1.5)", "its p must be a number between 0 and 1, got 1.5"),
+        ("SetF(beta=0.0)", "its beta must be a number above 0, got 0.0"),
+        ("IPrec@1.5", "its recall must be a number from 0 to 1, got 1.5"),
+    ],
+)
+def test_what_a_measure_cannot_take_is_refused(measure: str, says: str) -> None:
+    with refused(StrategyError, f"the measure {measure!r} can't be used: {says}"):
+        deepest([measure])
+
+
+@pytest.mark.parametrize("measure", ["ERR@10", "nDCG(dcg='exp-log2')@10"])
+def test_grades_that_a_measure_cannot_take_are_told_before_anything_is_asked(measure: str) -> None:
+    def search(text: str) -> list[str]:
+        raise AssertionError(text)
+
+    topics = Topics({"q1": "a", "q2": "b"})
+    with refused(StrategyError, "takes grades up to 4, and document 'd' has 5 for topic 'q2'; nDCG@10 takes larger ones"):
+        evaluate(search, topics, Qrels({"q1": {"d": 4}, "q2": {"d": 5}}), [measure])
+    with refused(StrategyError, "nDCG@10 takes grades up to 1,000,000"):
+        evaluate(search, topics, Qrels({"q1": {"d": 2**31 - 1}}), ["nDCG@10"])
+    with refused(StrategyError, "all that are judged for topic 'q1' are relevant: it is undefined there"):
+        evaluate(search, topics, Qrels({"q1": {"d": 1}, "q2": {"d": 0}}), ["Accuracy"])
+
+
+def test_a_measure_that_has_no_value_for_a_ranking_is_an_error_and_no_zero() -> None:
+    with refused(StrategyError, "the measure Accuracy has no value for these rankings and judgments (ZeroDivisionError"):
+        per_topic(["Accuracy"], {"q": {"a": 1, "b": 0}}, {"q": {"a": 1.0}})
+
+
+@pytest.mark.parametrize("grades", [{1: {"d": 1}}, {"q": {3: 1}}, {"q": {"": 1}}, {" ": {"d": 1}}])
+def test_ids_of_judgments_are_text(grades: Any) -> None:
+    with refused(FormatError, "in judgments must be text that isn't empty"):
+        Qrels(grades)
+
+
+def test_grades_of_numpy_are_whole_numbers() -> None:
+    numbers: Any = {"d": np.int64(2), "e": np.uint8(0)}
+    qrels = Qrels({"q": numbers})
+    assert qrels == Qrels({"q": {"d": 2, "e": 0}})
+    assert json.dumps(qrels.grades)
+    with refused(FormatError, "must be a whole number, got np.float64(1.5)" if np.__version__ >= "2" else "must be a whole"):
+        Qrels({"q": {"d": np.float64(1.5)}})  # type: ignore[dict-item]
+    with refused(FormatError, "must be a whole number, got True"):
+        Qrels({"q": {"d": True}})

@@ -6,17 +6,21 @@ Runs are measured in the order of their rankings (`Run.positions`), so ties in s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
+from ..checks import is_finite, is_whole
 from ..errors import MissingExtra, StrategyError, did_you_mean
 from .qrels import Qrels
 from .runs import Run
 
-__all__ = ["DEFAULT_MEASURES", "deepest", "measured", "parsed", "per_topic"]
+__all__ = ["DEFAULT_MEASURES", "check_judgments", "deepest", "measured", "parsed", "per_topic"]
 
 DEFAULT_MEASURES = ("nDCG@10", "R@100", "RR")
 """What `evaluate` measures by unless it is told."""
+_MOST_OF_GDEVAL: Final = 4
+_MOST: Final = 1_000_000  # trec_eval counts the grades in a table, and overflows at 2**31
 _SELDOM = ("nERR", "alpha_DCG", "alpha_nDCG", "StRecall")  # need subtopics, which qrels here don't have
 
 
@@ -32,7 +36,7 @@ def measured(measures: Iterable[str], qrels: Qrels, run: Run, topics: Sequence[s
         topics: the ids of the topics to measure.
 
     Raises:
-        StrategyError: a measure isn't known.
+        StrategyError: a measure isn't known, or can't take the judgments.
         MissingExtra: ir-measures isn't installed.
     """
     grades = {topic: qrels[topic] for topic in topics}
@@ -49,17 +53,86 @@ def per_topic(
         grades: topic → document → grade.
         rankings: topic → document → a number, larger is better, none twice in a topic.
     """
-    wanted = parsed(measures)
-    library = _library()
-    judged: dict[str, dict[str, int]] = {topic: dict(found) for topic, found in grades.items()}
-    ranked = {topic: dict(ranking) for topic, ranking in rankings.items() if topic in judged and ranking}
-    values: dict[str, dict[str, float]] = {name: dict.fromkeys(judged, 0.0) for name in wanted}
-    names = {measure: name for name, measure in wanted.items()}
-    if ranked:  # some providers of ir-measures fail on an empty run
-        for found in library.iter_calc(list(wanted.values()), judged, ranked):
-            # a measure without a value, e.g. Judged@10 of an empty list, is nothing to average
-            values[names[found.measure]][found.query_id] = 0.0 if math.isnan(found.value) else float(found.value)
+    check_judgments(measures, grades)
+    named = _Named.of(grades, rankings)
+    values: dict[str, dict[str, float]] = {}
+    for name, measure in parsed(measures).items():
+        values[name] = dict.fromkeys(grades, 0.0)
+        if named.ranked:  # some providers of ir-measures fail on an empty run
+            for topic, value in _calculated(name, measure, named):
+                # a measure without a value, e.g. Judged@10 of an empty list, is nothing to average
+                values[name][topic] = 0.0 if math.isnan(value) else value
     return values
+
+
+@dataclass(frozen=True)
+class _Named:
+    """Judgments and rankings under ids of our own: `1`, `2`, … for topics, `d1`, `d2`, … for documents.
+
+    The programs behind ir-measures split lines at spaces, take ids for numbers, or see minus signs in them; ids of any form
+    get right values so. Numbers fall with rank, and are whole and above 0, as some of them read them from text.
+    """
+
+    topics: Mapping[str, str]
+    judged: Mapping[str, Mapping[str, int]]
+    ranked: Mapping[str, Mapping[str, float]]
+
+    @classmethod
+    def of(cls, grades: Mapping[str, Mapping[str, int]], rankings: Mapping[str, Mapping[str, float]]) -> _Named:
+        topics: dict[str, str] = {}
+        judged: dict[str, dict[str, int]] = {}
+        ranked: dict[str, dict[str, float]] = {}
+        for number, (topic, found) in enumerate(grades.items(), 1):
+            name, ranking = str(number), rankings.get(topic) or {}
+            order = sorted(ranking, key=lambda document: -ranking[document])
+            names = {document: f"d{place}" for place, document in enumerate(dict.fromkeys([*order, *found]), 1)}
+            topics[name] = topic
+            judged[name] = {names[document]: grade for document, grade in found.items()}
+            if order:
+                ranked[name] = {names[document]: float(len(order) - place) for place, document in enumerate(order)}
+        return cls(topics, judged, ranked)
+
+
+def _calculated(name: str, measure: Any, named: _Named) -> Iterator[tuple[str, float]]:
+    """The measure's value for each topic that has a ranking.
+
+    Raises:
+        StrategyError: it has none, e.g. as it compares documents that are relevant with others, and there are no others.
+    """
+    try:
+        for found in _library().iter_calc([measure], named.judged, named.ranked):
+            yield named.topics[found.query_id], float(found.value)
+    except Exception as error:  # of whatever library or program computes it
+        raise StrategyError(
+            f"the measure {name} has no value for these rankings and judgments ({type(error).__name__}: {error})"
+        ) from error
+
+
+def check_judgments(measures: Iterable[str], grades: Mapping[str, Mapping[str, int]]) -> None:
+    """Refuse judgments that a measure can't take or is undefined on, before anything is asked.
+
+    Raises:
+        StrategyError: so it is; says which measure, topic and document.
+    """
+    for name, measure in parsed(measures).items():
+        most = _MOST_OF_GDEVAL if _is_gdeval_s(measure) else _MOST
+        for topic, found in grades.items():
+            worst = max(found, key=found.__getitem__, default=None)
+            if worst is not None and found[worst] > most:
+                raise StrategyError(
+                    f"{name} takes grades up to {most:,}, and document {worst!r} has {found[worst]:,} for topic {topic!r}"
+                    + ("; nDCG@10 takes larger ones" if most == _MOST_OF_GDEVAL else "")
+                )
+            if measure.NAME == "Accuracy" and found and min(found.values()) >= measure["rel"]:
+                raise StrategyError(
+                    f"Accuracy compares relevant documents with others, and all that are judged for topic {topic!r} are "
+                    "relevant: it is undefined there"
+                )
+
+
+def _is_gdeval_s(measure: Any) -> bool:
+    """Whether gdeval computes it, TREC's program for graded judgments, which knows grades from 0 to 4."""
+    return bool(measure.NAME == "ERR" or (measure.NAME == "nDCG" and measure["dcg"] == "exp-log2"))
 
 
 def parsed(measures: Iterable[str]) -> dict[str, Any]:
@@ -96,7 +169,32 @@ def _parse(library: Any, text: Any) -> Any:
     except (ValueError, AssertionError, TypeError, SyntaxError, KeyError) as error:
         reason = "it needs a cutoff, as in P@10" if "cutoff=<object" in str(error) else str(error)
         raise StrategyError(f"the measure {text!r} can't be used: {reason or 'write it like nDCG@10 or P(rel=2)@5'}") from error
+    for name, value in measure.params.items():
+        if expected := _misfit(name, value):
+            raise StrategyError(f"the measure {text!r} can't be used: its {name} must be {expected}, got {value!r}")
     return measure
+
+
+def _misfit(name: str, value: Any) -> str | None:
+    """What a parameter of a measure must be, if it isn't; the programs behind ir-measures end the process on some values."""
+    match name:
+        case "cutoff":
+            return None if is_whole(value, 1) and value <= _MOST else f"a whole number from 1 to {_MOST:,}"
+        case "rel":
+            return None if is_whole(value, 1) and value <= _MOST else f"a grade from 1 to {_MOST:,}"
+        case "recall":
+            return None if is_finite(value) and 0 <= value <= 1 else "a number from 0 to 1"
+        case "p":
+            return None if is_finite(value) and 0 < value < 1 else "a number between 0 and 1"
+        case "beta":
+            return None if is_finite(value) and value > 0 else "a number above 0"
+        case "gains":
+            whole = isinstance(value, dict) and all(
+                is_whole(item, -_MOST) and item <= _MOST for pair in value.items() for item in pair
+            )
+            return None if whole else "whole numbers by grade, e.g. {1: 1, 2: 5}"
+        case _:
+            return None
 
 
 def _library() -> Any:

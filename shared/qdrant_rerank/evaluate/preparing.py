@@ -13,7 +13,7 @@ from ..errors import PlanError, StrategyError
 from ..plan import plan
 from ..query import Scope, Target
 from .doc_ids import DocId, aliases
-from .measures import deepest, parsed
+from .measures import check_judgments, deepest
 from .qrels import Qrels
 from .running import Job, Progress
 from .runs import Answer
@@ -55,7 +55,7 @@ class Work:
                 f"none of the {len(self.topics)} topics has judgments: the topics' ids are {few(self.topics.ids)}, "
                 f"those of the qrels {few(tuple(self.qrels))}"
             )
-        parsed(self.measures)
+        check_judgments(self.measures, {topic: self.qrels[topic] for topic in self.judged})
 
     @cached_property
     def judged(self) -> tuple[str, ...]:

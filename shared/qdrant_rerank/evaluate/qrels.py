@@ -6,7 +6,8 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from numbers import Integral
+from typing import Any, Final
 
 from ..checks import is_whole
 from ..errors import FormatError
@@ -15,6 +16,11 @@ from .topics import Topics
 __all__ = ["LEAST_GRADE", "Qrels"]
 
 LEAST_GRADE: Final = -(2**31)
+
+
+def _check_id(id: Any, what: str) -> None:
+    if not isinstance(id, str) or not id.strip():
+        raise FormatError(f"the id of {what} in judgments must be text that isn't empty, got {id!r}")
 
 
 @dataclass(frozen=True)
@@ -28,18 +34,25 @@ class Qrels(Mapping[str, Mapping[str, int]]):
         grades: the judgments.
 
     Raises:
-        FormatError: there are none, or a grade is no whole number.
+        FormatError: there are none, a grade is no whole number, or an id no text.
     """
 
     grades: Mapping[str, Mapping[str, int]]
 
     def __post_init__(self) -> None:
+        grades: dict[str, dict[str, int]] = {}
         for topic, judged in self.grades.items():
+            _check_id(topic, "a topic")
             for document, grade in judged.items():
-                if not is_whole(grade, LEAST_GRADE):
+                _check_id(document, "a document")
+                whole = int(grade) if isinstance(grade, Integral) and not isinstance(grade, bool) else grade  # numpy's, too
+                if not is_whole(whole, LEAST_GRADE):
                     raise FormatError(
                         f"the grade of document {document!r} for topic {topic!r} must be a whole number, got {grade!r}"
                     )
+                grades.setdefault(topic, {})[document] = whole
+            grades.setdefault(topic, {})
+        object.__setattr__(self, "grades", grades)
         if not any(self.grades.values()):
             raise FormatError("there are no judgments: an evaluation needs at least one")
 
