@@ -21,11 +21,11 @@ from .careful import searched
 from .expressions.evaluation import evaluate
 from .expressions.nodes import Expression, Sigmoid, Sum
 from .fusing import shares
-from .legs import formula_table, leg_scope
+from .legs import formula_table
 from .query import Inputs, Scope, both
 from .stages import Formula, Fusion, Mmr
 from .steps import Flow, Points, Request
-from .strategies import Stage
+from .strategies import Stage, leg_scope
 
 __all__ = ["Account", "Hit", "account"]
 

@@ -3,12 +3,13 @@
     strategy = Formula(from_model(forest, features, on_client=True)).over(Nearest("dense", limit=100)).on_client()
 
 One round trip, as for the formula in Qdrant: each candidate stage is searched alone, all of them in one batch, and the
-formula is computed for the points that any of them found. The scores are the same.
+formula is computed for the points that any of them found. The scores are the same. On several shards rescorings among the
+candidates take one more, for their own candidates, so that all rank those of the whole collection.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Final, Self
@@ -24,8 +25,9 @@ from .expressions.conditions import undecided
 from .expressions.evaluation import Table, score_points
 from .expressions.inspect import depth, payload_keys, walk
 from .expressions.nodes import Expression, Raw, When
-from .legs import alone, formula_table
+from .legs import formula_table
 from .lint import Lint, index_warnings
+from .merging import together
 from .query import Inputs, Query, Scope, Target
 from .reach import shortfalls
 from .schema import Schema
@@ -33,7 +35,7 @@ from .selecting import selected, with_keys
 from .stages import Formula
 from .stages.formula import DEEPEST
 from .steps import Flow, Points, Request
-from .strategies import Stage, Strategy, embedded
+from .strategies import Stage, Strategy, alone, embedded
 from .ties import by_id
 
 __all__ = ["ClientFormula", "ComputedHere"]
@@ -118,8 +120,8 @@ class ClientFormula(Strategy):
             yield from leg.warnings(target)
 
     def shard_warnings(self, schema: Schema) -> Iterator[Lint]:
-        for leg in self.formula.candidates:  # each is searched alone: not below a stage, which shards would run apart
-            yield from leg.shard_warnings(schema)
+        told = [lint for leg in self.formula.candidates for lint in _leg_warnings(leg, schema)]
+        yield from {str(lint): lint for lint in told}.values()
 
     def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:
         if scope.group_by is not None:
@@ -128,11 +130,15 @@ class ClientFormula(Strategy):
         yield from shortfalls(self.formula, scope.reach, "the call asks for", scope.needed)
 
     def first_requests(self, inputs: Inputs, scope: Scope) -> Iterator[Request]:
-        formula = self.formula
+        yield from self._requests(self._legs(scope), inputs, scope)
+
+    def _legs(self, scope: Scope) -> list[Stage]:
+        return [alone(leg, scope.needed, self.formula.filter) for leg in self.formula.candidates]
+
+    def _requests(self, legs: Sequence[Stage], inputs: Inputs, scope: Scope) -> Iterator[Request]:
         asked = replace(scope, offset=None, score_threshold=None, search_params=None, with_payload=self._payload(scope))
-        for leg in formula.candidates:
-            one = alone(leg, scope.needed, formula.filter)
-            yield one.request(inputs, replace(asked, limit=one.limit or 1))
+        for leg in legs:
+            yield leg.request(inputs, replace(asked, limit=leg.limit or 1))
 
     def flow(self, query: Query, scope: Scope, target: Target) -> Flow[Points]:
         points, _, _ = yield from self.computed(query, scope, target)
@@ -141,7 +147,8 @@ class ClientFormula(Strategy):
     def computed(self, query: Query, scope: Scope, target: Target) -> Flow[tuple[Points, list[Points], Inputs]]:
         """The results, what each candidate stage found, and what the query is made of."""
         inputs = yield from embedded(query, self.needs(), target)
-        answers = yield from searched(lambda: list(self.first_requests(inputs, scope)), scope, target)
+        legs = yield from together([leg.over_collection(inputs, scope) for leg in self._legs(scope)])
+        answers = yield from searched(lambda: list(self._requests(legs, inputs, scope)), scope, target)
         points = list({point.id: point for answer in reversed(answers) for point in answer}.values())
         scores = self._scores(points, formula_table(self.formula, points, answers, inputs))
         threshold = self.formula.score_threshold if scope.score_threshold is None else scope.score_threshold
@@ -168,6 +175,15 @@ class ClientFormula(Strategy):
 
     def __repr__(self) -> str:
         return f"{self.formula!r}.on_client()"
+
+
+def _leg_warnings(leg: Stage, schema: Schema) -> Iterator[Lint]:
+    """What changes with the number of shards in a leg that is searched alone, over the whole collection's candidates."""
+    if leg.vector is not None:
+        for inner in leg.candidates:
+            yield from _leg_warnings(inner, schema)
+        leg = replace(leg, candidates=())
+    yield from leg.shard_warnings(schema)
 
 
 def _scored(point: models.ScoredPoint, score: float, scope: Scope) -> models.ScoredPoint:

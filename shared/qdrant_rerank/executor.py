@@ -54,7 +54,7 @@ _PLANS_KEPT: Final = 64
 # warnings that change results, told once a plan is made
 _TOLD = (
     *("ignored-by-server", "integer-index", "feature-drift", "not-recommended", "other-text"),
-    *("nested-under-shards", "candidates-per-shard", "idf-per-shard", "mmr-on-shards"),
+    *("nested-under-shards", "candidates-per-shard", "idf-per-shard"),
 )
 
 

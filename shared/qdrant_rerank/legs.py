@@ -9,15 +9,14 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from qdrant_client import models
 
 from .expressions.build import score
 from .expressions.evaluation import Table
-from .query import Inputs, Scope, both, query_token_counts
+from .query import Inputs, Scope, query_token_counts
 from .schema import Schema
 from .stages import Formula
 from .steps import Points, Request
-from .strategies import Stage
+from .strategies import Stage, alone, leg_scope
 
 __all__ = ["Scored", "alone", "below", "candidate_scores", "formula_table", "leg_points", "leg_requests", "leg_scope"]
 
@@ -31,19 +30,6 @@ class Scored(Protocol):
     def score(self) -> float: ...
 
 
-def alone(stage: Stage, needed: int, above: models.Filter | None) -> Stage:
-    """The same candidate with its limits and all filters above it, so that alone it finds what it finds below its parent.
-
-    Args:
-        stage: the candidate.
-        needed: how many points the stage above it ranks.
-        above: the filters of all stages above it.
-    """
-    inner, own = stage.needs_points(needed), both(stage.filter, above)
-    candidates = tuple(alone(candidate, inner, own) for candidate in stage.candidates)
-    return replace(stage, limit=stage.reach(needed), filter=own, candidates=candidates)
-
-
 def below(root: Stage, scope: Scope) -> list[Stage]:
     """The stages below `root`, nearest first, each as it runs alone; `scope` is that of the call to `root`."""
     return list(_below(replace(root, candidates=tuple(alone(each, scope.needed, root.filter) for each in root.candidates))))
@@ -53,11 +39,6 @@ def _below(stage: Stage) -> Iterator[Stage]:
     yield from stage.candidates
     for candidate in stage.candidates:
         yield from _below(candidate)
-
-
-def leg_scope(leg: Stage, scope: Scope) -> Scope:
-    """The scope in which one of the stages of `below` alone returns all that it hands on."""
-    return Scope(limit=leg.limit or 1, filter=scope.filter, shard_key_selector=scope.shard_key_selector, with_payload=False)
 
 
 def leg_requests(root: Stage, legs: Sequence[Stage], inputs: Inputs, scope: Scope) -> Iterator[Request]:

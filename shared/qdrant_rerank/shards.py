@@ -29,13 +29,7 @@ def shard_lints(root: Stage, schema: Schema) -> Iterator[Lint]:
                 f"{brief(stage)} below another stage runs in each of {several} by itself, so results change with the number of "
                 "shards: put fusion and MMR outermost, or compute a formula over them here with .on_client()",
             )
-        if not depth and stage.once_per_collection and not stage.joins_shards:
-            yield Lint(
-                "mmr-on-shards",
-                f"{brief(stage)} over {several} chooses other points from call to call: the larger its candidates_limit, the "
-                "fewer",
-            )
-        if (depth or not stage.joins_shards) and not stage.once_per_collection and _has_own_candidates(stage):
+        if not stage.once_per_collection and _has_own_candidates(stage):
             yield Lint(
                 "candidates-per-shard",
                 f"each of {several} hands {brief(stage)} its own candidates, as many as their limit says, so results change "

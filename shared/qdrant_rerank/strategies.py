@@ -31,7 +31,7 @@ from .shards import shard_lints
 from .steps import Embed, Flow, Points, QueryVector, Request
 from .vectors import checked_vector
 
-__all__ = ["CANDIDATES", "Cost", "Stage", "Strategy", "embedded"]
+__all__ = ["CANDIDATES", "Cost", "Stage", "Strategy", "alone", "embedded", "leg_scope"]
 
 CANDIDATES = 100
 """How many points a candidate stage fetches when its `limit` isn't set (Qdrant's own default is the root's limit,
@@ -243,9 +243,22 @@ class Stage(Strategy):
 
     def flow(self, query: Query, scope: Scope, target: Target) -> Flow[Points]:
         inputs = yield from embedded(query, self.needs(), target)
-        wide = widen(self, scope)
-        [points] = yield from searched(lambda: [self.request(inputs, wide)], scope, target)
+        root, wide = (yield from self.outermost(inputs, scope)), widen(self, scope)
+        [points] = yield from searched(lambda: [root.request(inputs, wide)], scope, target)
         return cut(points, self, scope)
+
+    def outermost(self, inputs: Inputs, scope: Scope) -> Flow[Stage]:
+        """What is sent for this stage as the outermost one; itself, but where Qdrant would not give what it promises."""
+        yield from ()
+        return self
+
+    def over_collection(self, inputs: Inputs, scope: Scope) -> Flow[Stage]:
+        """This stage over the candidates of the whole collection, which are asked for first where shards have their own.
+
+        For stages that compare vectors; others are as they are.
+        """
+        yield from ()
+        return self
 
     def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:
         yield from shortfalls(self, scope.reach, "the call asks for", scope.needed)
@@ -362,3 +375,21 @@ def _check_names(query: Query, schema: Schema) -> None:
         if name not in schema.vectors:
             there = f"the collection {schema.collection!r} has {schema.describe_vectors()}{did_you_mean(name, schema.vectors)}"
             raise QueryError(f"the query brings a vector for {name!r}, but {there}")
+
+
+def alone(stage: Stage, needed: int, above: models.Filter | None) -> Stage:
+    """The same candidate with its limits and all filters above it, so that alone it finds what it finds below its parent.
+
+    Args:
+        stage: the candidate.
+        needed: how many points the stage above it ranks.
+        above: the filters of all stages above it.
+    """
+    inner, own = stage.needs_points(needed), both(stage.filter, above)
+    candidates = tuple(alone(candidate, inner, own) for candidate in stage.candidates)
+    return replace(stage, limit=stage.reach(needed), filter=own, candidates=candidates)
+
+
+def leg_scope(leg: Stage, scope: Scope) -> Scope:
+    """The scope in which one of the stages of `below` alone returns all that it hands on."""
+    return Scope(limit=leg.limit or 1, filter=scope.filter, shard_key_selector=scope.shard_key_selector, with_payload=False)

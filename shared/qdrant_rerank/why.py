@@ -58,11 +58,11 @@ def explained(plan: Plan, query: Query) -> Flow[Explained]:
     if scope.group_by is not None:
         raise StrategyError("results of a group query can't be explained: leave out group_by")
     inputs = yield from embedded(query, root.needs(), plan.target)
-    legs = below(root, scope)
+    legs, sent = below(root, scope), (yield from root.outermost(inputs, scope))
     whole = replace(widen(root, scope), with_payload=True)  # what the terms read, whatever of it the call wants to see
 
     def requests() -> list[Request]:
-        return [root.request(inputs, whole), *leg_requests(root, legs, inputs, scope)]
+        return [sent.request(inputs, whole), *leg_requests(root, legs, inputs, scope)]
 
     points, *answers = yield from searched(requests, scope, plan.target)
     points, found = cut(points, root, scope), leg_points(root, legs, answers, inputs, scope)

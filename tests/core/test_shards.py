@@ -29,8 +29,10 @@ from qdrant_rerank import (
     score,
 )
 from qdrant_rerank.schema import aread_schema, read_schema
+from qdrant_rerank.steps import Points
+from qdrant_rerank.why import explained
 from tests.engines import open_client
-from tests.support import COLLECTION, SCHEMA, encoders, fill_toy
+from tests.support import COLLECTION, NOW, SCHEMA, encoders, fill_toy, query_vectors, script
 
 SERVER = Capabilities((1, 20, 0))
 
@@ -68,6 +70,10 @@ def test_fusion_below_another_stage_is_warned_about_where_there_are_shards(neste
         (FEEDBACK, []),
         (Formula(score("dense") + score("colbert")).over(DENSE, LATE).on_client(), []),
         (Formula(2.0 * score()).over(Fusion.rrf().over(DENSE, LATE)).on_client(), []),
+        (Formula(2.0 * score()).over(LATE.over(DENSE)).on_client(), []),
+        (Formula(2.0 * score()).over(LATE.over(LATE.over(DENSE))).on_client(), []),
+        (Formula(2.0 * score()).over(Formula(score()).over(DENSE)).on_client(), ["candidates-per-shard"]),
+        (Formula(2.0 * score()).over(LATE.over(Nearest("bm25"), Nearest("bm25"))).on_client(), ["idf-per-shard"]),
         (Formula(2.0 * score()).over(DENSE), ["candidates-per-shard"]),
         (LATE.over(DENSE), ["candidates-per-shard"]),
         (Fusion.rrf().over(LATE.over(DENSE), DENSE), ["candidates-per-shard"]),
@@ -105,13 +111,71 @@ def test_the_warning_of_candidates_says_how_to_have_the_same_on_any_number_of_sh
     assert "Formula(score()).over(…).on_client() around it ranks" in rescoring
 
 
-def test_only_plain_searches_and_fusions_of_them_are_alike_on_shards() -> None:
-    alike = [DENSE, Fusion.rrf().over(DENSE, LATE), Fusion.dbsf().over(DENSE)]
-    others = [Formula(score()).over(DENSE), LATE.over(DENSE), Mmr("dense"), Fusion.rrf().over(LATE.over(DENSE))]
-    others += [Mmr("dense").over(DENSE), Fusion.rrf().over(Fusion.dbsf().over(DENSE)), Fusion.rrf().over(Mmr("dense"))]
+def test_only_plain_searches_and_fusions_and_mmr_of_them_are_alike_on_shards() -> None:
+    alike = [DENSE, Fusion.rrf().over(DENSE, LATE), Fusion.dbsf().over(DENSE), Mmr("dense"), Mmr("dense").over(DENSE)]
+    others = [Formula(score()).over(DENSE), LATE.over(DENSE), Fusion.rrf().over(LATE.over(DENSE))]
+    others += [
+        Mmr("dense").over(LATE.over(DENSE)),
+        Fusion.rrf().over(Fusion.dbsf().over(DENSE)),
+        Fusion.rrf().over(Mmr("dense")),
+    ]
     assert all(stage.alike_on_shards(THREE) for stage in alike)
     assert not any(stage.alike_on_shards(THREE) for stage in others)
     assert all(stage.alike_on_shards(SCHEMA) for stage in [*alike, *others])
+
+
+# What is asked so that the number of shards makes no difference
+
+
+def asked_on_shards(strategy: Any, *answers: list[Points], schema: Schema = THREE, limit: int = 2) -> list[list[Any]]:
+    """The requests of each step."""
+    made = plan(strategy, schema, SERVER, Scope(limit))
+    steps: Any = script(made.flow(Query(vectors=query_vectors(), now=NOW)), *answers).steps
+    return [list(step.requests) for step in steps]
+
+
+def found(*ids: int) -> Points:
+    return [models.ScoredPoint(id=id, version=0, score=1.0 / id, payload={}) for id in ids]
+
+
+def only(request: Any) -> Any:
+    """The ids that a request is about."""
+    return request.filter.must[-1].has_id
+
+
+def test_mmr_chooses_among_points_that_are_asked_for_first() -> None:
+    [[first], [second]] = asked_on_shards(Mmr("dense", diversity=0.3, candidates_limit=7), [found(4, 2)], [found(2)])
+    assert (first.query.mmr, first.using, first.limit, first.with_payload) == (None, "dense", 7, False)
+    assert (second.query.mmr.candidates_limit, only(second), second.prefetch, second.limit) == (7, [4, 2], None, 2)
+    [[alone]] = asked_on_shards(Mmr("dense"), [found(2)], schema=SCHEMA)
+    assert alone.filter is None
+
+
+def test_mmr_over_candidates_asks_for_each_of_them_and_for_the_nearest_where_they_are_too_many() -> None:
+    strategy = Mmr("dense", candidates_limit=3).over(DENSE, LATE)
+    [legs, [last]] = asked_on_shards(strategy, [found(4, 2), found(2, 5)], [found(2)])
+    assert [(leg.using, leg.limit) for leg in legs] == [("dense", 100), ("colbert", 100)]
+    assert (only(last), last.query.mmr.candidates_limit) == ([4, 2, 5], 3)
+    [_, [nearest], [last]] = asked_on_shards(strategy, [found(4, 2), found(2, 5, 6)], [found(6, 5, 4)], [found(2)])
+    assert (nearest.limit, nearest.query.mmr, only(nearest)) == (3, None, [4, 2, 5, 6])
+    assert only(last) == [6, 5, 4]
+
+
+def test_mmr_is_explained_as_it_is_asked() -> None:
+    made = plan(Mmr("dense").over(DENSE), THREE, SERVER, Scope(2))
+    flow = explained(made, Query(vectors=query_vectors(), now=NOW))
+    said = script(flow, [found(4, 2)], [found(2, 4), found(4, 2)])
+    assert [hit.rank for reason in said.result.reasons for hit in reason.legs] == [2, 1]
+
+
+def test_rescorings_below_a_formula_on_the_client_rank_the_whole_collections_candidates() -> None:
+    strategy = Formula(score("colbert") + score("dense")).over(LATE.over(DENSE), DENSE).on_client()
+    [[candidates], [late, dense]] = asked_on_shards(strategy, [found(4, 2)], [found(2, 4), found(4, 2)])
+    assert (candidates.using, candidates.limit) == ("dense", 100)
+    assert (only(late), late.prefetch, late.limit) == ([4, 2], None, 100)
+    assert (dense.filter, dense.limit) == (None, 100)
+    [[late, _]] = asked_on_shards(strategy, [found(2, 4), found(4, 2)], schema=SCHEMA)
+    assert late.prefetch is not None
 
 
 # What is known of shards

@@ -202,11 +202,11 @@ class _Call:
 
     def _search(self, scope: Scope) -> Flow[Points]:
         root, inputs = self.strategy.root, self.inputs
-        wide = widen(root, scope)
+        wide, sent = widen(root, scope), (yield from root.outermost(inputs, scope))
         self.legs = legs = below(root, scope) if self.explaining else []
 
         def requests() -> list[Request]:
-            return [root.request(inputs, wide), *leg_requests(root, legs, inputs, scope)]
+            return [sent.request(inputs, wide), *leg_requests(root, legs, inputs, scope)]
 
         points, *answers = yield from searched(requests, scope, self.target)
         self.found = leg_points(root, legs, answers, inputs, scope)

@@ -16,12 +16,12 @@ from ..errors import StrategyError
 from ..evaluate.scopes import stable
 from ..expressions.evaluation import Table
 from ..expressions.nodes import Constant
-from ..legs import alone, candidate_scores
+from ..legs import candidate_scores
 from ..pages import cut, widen
 from ..query import Inputs, Query, Scope, Target, both, query_token_counts
 from ..stages import Formula
 from ..steps import Flow, Points, Request
-from ..strategies import Stage, embedded
+from ..strategies import Stage, alone, embedded
 
 __all__ = ["Candidates", "Legs", "found"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -10,12 +10,15 @@ from qdrant_client import models
 
 from ..brief import brief
 from ..capabilities import FeatureName
+from ..careful import searched
 from ..checks import is_finite, is_whole
 from ..errors import StrategyError, did_you_mean
 from ..lint import Lint
-from ..query import Inputs, Scope, Target
+from ..merging import together
+from ..query import Inputs, Scope, Target, both
 from ..schema import Schema
-from ..strategies import CANDIDATES, Stage
+from ..steps import Flow
+from ..strategies import CANDIDATES, Stage, alone, leg_scope
 
 __all__ = ["Mmr", "Nearest"]
 
@@ -42,6 +45,26 @@ class _Comparing(Stage):
     def resolved(self, schema: Schema) -> Self:
         stage = super().resolved(schema)
         return stage if stage.using is not None else replace(stage, using=schema.only_dense())
+
+    def over_collection(self, inputs: Inputs, scope: Scope) -> Flow[Stage]:
+        if not self.candidates or inputs.target.schema.shards_of(scope.shard_key_selector) <= 1:
+            return self
+        found = yield from self._found(self.candidates, inputs, scope)
+        return self._among(found)
+
+    def _found(self, candidates: Sequence[Stage], inputs: Inputs, scope: Scope) -> Flow[list[models.ExtendedPointId]]:
+        """The ids of what these candidates find in the whole collection, each once."""
+        by_itself = [alone(candidate, scope.needed, self.filter) for candidate in candidates]
+        legs = yield from together([leg.over_collection(inputs, scope) for leg in by_itself])
+        answers = yield from searched(
+            lambda: [leg.request(inputs, leg_scope(leg, scope)) for leg in legs], scope, inputs.target
+        )
+        return list(dict.fromkeys(point.id for points in answers for point in points))
+
+    def _among(self, ids: Sequence[models.ExtendedPointId]) -> Self:
+        """This stage, over just these points."""
+        these = models.Filter(must=[models.HasIdCondition(has_id=list(ids))])
+        return replace(self, filter=both(self.filter, these), candidates=())
 
     def own_problems(self, target: Target) -> Iterator[str]:
         schema = target.schema
@@ -95,6 +118,7 @@ class Mmr(_Comparing):
     """
 
     once_per_collection: ClassVar[bool] = True
+    joins_shards: ClassVar[bool] = True
     cuts_pages_short: ClassVar[bool] = True
 
     diversity: float = 0.5
@@ -143,6 +167,35 @@ class Mmr(_Comparing):
         info = target.schema.vectors.get(self.using or "")
         if self.using is not None and info is not None and info.kind == "sparse":
             yield f"Mmr compares points with each other by a dense vector; {self.using!r} is sparse"
+
+    def outermost(self, inputs: Inputs, scope: Scope) -> Flow[Stage]:
+        return (yield from self.over_collection(inputs, scope))
+
+    def over_collection(self, inputs: Inputs, scope: Scope) -> Flow[Stage]:
+        """This stage over just the points that it is to choose among.
+
+        Several shards hand Qdrant more of them than that, of which it takes other ones at each call.
+        """
+        if inputs.target.schema.shards_of(scope.shard_key_selector) <= 1:
+            return self
+        among, stage = self.whole(scope.needed), self
+        found: list[models.ExtendedPointId] | None = None
+        if self.candidates:
+            found = yield from self._found(self.candidates, inputs, scope)
+            stage = self._among(found)
+        if found is None or len(found) > among:
+            nearest = Nearest(self.using, params=self.params, score_threshold=self.score_threshold, filter=stage.filter)
+            found = yield from self._found([replace(nearest, limit=among)], inputs, scope)
+        return replace(self._among(found), candidates_limit=among)
+
+    def shard_warnings(self, schema: Schema) -> Iterator[Lint]:
+        yield from super().shard_warnings(schema)
+        if schema.shards > 1:
+            yield Lint(
+                "mmr-on-shards",
+                f"{brief(self)} takes a round trip more as the outermost stage, for its candidates: the {schema.shards} shards "
+                "would hand on others than those of the whole collection, and Qdrant would choose among them anew at each call",
+            )
 
     def own_features(self) -> Iterator[FeatureName]:
         yield "mmr"
