@@ -1,10 +1,20 @@
-"""What counts as a number in arguments that users write: bools don't, although Python takes them for integers."""
+"""What counts as a number in arguments that users write: bools don't, although Python takes them for integers. And what is
+nested too deep to be stored.
+"""
 
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
-__all__ = ["is_finite", "is_number", "is_whole"]
+from pydantic import BaseModel
+
+__all__ = ["LEVELS", "is_finite", "is_number", "is_whole", "measure", "to_whole"]
+
+LEVELS: Final = 120
+"""How deep a payload or a filter may be nested to be stored: engines read 128 levels, some of which they use themselves."""
 
 
 def is_number(value: object) -> bool:
@@ -20,3 +30,38 @@ def is_finite(value: object) -> bool:
 def is_whole(value: object, least: int) -> bool:
     """Whether `value` is an int of at least `least`."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def to_whole(value: Any) -> int | None:
+    """The whole number that `value` is, of Python's or numpy's types; None if it is none."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)  # which floats and numpy's bools don't have
+    except TypeError:
+        return None
+
+
+def measure(value: Any) -> tuple[int, int]:
+    """How many levels a payload or a filter is nested, and about how many bytes it takes."""
+    deepest = size = 0
+    waiting: list[tuple[Any, int]] = [(value, 1)]
+    while waiting:  # not by recursion: Python's own limit is no error of the user's
+        item, level = waiting.pop()
+        inner: Iterable[Any]
+        if isinstance(item, str):
+            size += len(item) if item.isascii() else 4 * len(item)
+            continue
+        if isinstance(item, Mapping):
+            size += sum(map(len, map(str, item)))
+            inner = item.values()
+        elif isinstance(item, BaseModel):
+            inner = item.__dict__.values()
+        elif isinstance(item, list | tuple | set | frozenset):
+            inner = item
+        else:
+            size += 16
+            continue
+        deepest = max(deepest, level)
+        waiting.extend((one, level + 1) for one in inner if one is not None)
+    return deepest, size

@@ -91,8 +91,6 @@ PLAIN: dict[str, list[Any]] = {
     "HasIdCondition": [
         models.HasIdCondition(has_id=[1, point_id(2), 3, 999]),
         models.HasIdCondition(has_id=[str(point_id(2)).upper(), uuid.UUID(str(point_id(4))), f"urn:uuid:{point_id(6)}"]),
-        models.HasIdCondition(has_id=["not a uuid", "1", 5]),
-        models.HasIdCondition(has_id=["not a uuid"]),
         models.HasIdCondition(has_id=[]),
     ],
     "HasVectorCondition": [models.HasVectorCondition(has_vector=name) for name in ("late", "idf", "dense")],

@@ -40,7 +40,7 @@ EXPRESSIONS: dict[str, Any] = {
     "FieldCondition": SMALL,
     "IsEmptyCondition": models.IsEmptyCondition(is_empty=models.PayloadField(key="tag")),
     "IsNullCondition": models.IsNullCondition(is_null=models.PayloadField(key="tag")),
-    "HasIdCondition": models.HasIdCondition(has_id=[1, 3, "not an id"]),
+    "HasIdCondition": models.HasIdCondition(has_id=[1, 3]),
     "HasVectorCondition": models.HasVectorCondition(has_vector="late"),
     "SliceCondition": models.SliceCondition(slice=models.Slice(total=2, index=1)),
     "NestedCondition": models.NestedCondition(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,7 +59,7 @@ def test_candidates_are_as_many_for_each_hit_of_a_group_as_the_request_says(edge
     leaf = models.Prefetch(query=query_vectors()["dense"], using="dense", limit=6)
     formula = models.FormulaQuery(formula="number")
     for size in (1, 3):
-        found = edge.query_points_groups(NAME, "third", query=formula, prefetch=leaf, limit=10, group_size=size)
+        found = edge.query_points_groups(NAME, "third", query=formula, prefetch=leaf, limit=6, group_size=size)
         widened = leaf.model_copy(update={"limit": 6 * size})
         ranked = edge.query_points(NAME, query=formula, prefetch=widened, limit=100).points
         expected: dict[Any, list[Any]] = {}
@@ -68,13 +69,45 @@ def test_candidates_are_as_many_for_each_hit_of_a_group_as_the_request_says(edge
     assert leaf.limit == 6  # the caller's object is as it was
 
 
+@pytest.mark.parametrize("indexed", [False, True])
+def test_candidates_are_asked_for_again_until_there_are_enough_groups_and_each_is_full(tmp_path: Path, indexed: bool) -> None:
+    """Twenty points of a rank first, then b's and a's in turn; one candidate list holds only the first few."""
+    flat_vectors = models.VectorParams(size=2, distance=models.Distance.DOT)
+    points = [
+        models.PointStruct(id=i, vector=[100.0 - i, 0.0], payload={"doc": "a" if i < 20 else "ab"[i % 2]}) for i in range(40)
+    ]
+    points += [models.PointStruct(id=i, vector=[41.0 - i, 0.0], payload={"doc": i - 40}) for i in (40, 41)]
+    points += [models.PointStruct(id=50, vector=[2.0, 0.0], payload={"doc": ["a", "rare"]})]
+    local = QdrantClient(":memory:")
+    with EdgeClient(tmp_path) as edge:
+        for client in (edge, local):
+            client.create_collection("c", flat_vectors)
+            client.upsert("c", points)
+        if indexed:
+            edge.create_payload_index("c", "doc", models.PayloadSchemaType.KEYWORD)
+        for limit, size, candidates in ((2, 2, 11), (2, 30, 5), (3, 2, 1), (9, 1, 2), (3, 3, 50)):
+            request: dict[str, Any] = {"query": [1.0, 0.0], "limit": limit, "group_size": size, "group_by": "doc"}
+            request["prefetch"] = models.Prefetch(query=[1.0, 0.0], limit=candidates)
+            assert_same(edge.query_points_groups("c", **request), local.query_points_groups("c", **request))
+    local.close()
+
+
+def test_of_distances_the_lower_is_the_better_in_every_round(edge: EdgeClient, local: QdrantClient) -> None:
+    v = query_vectors()
+    for using in ("euclid", "manhattan"):
+        request: dict[str, Any] = {"query": v[using], "using": using, "limit": 15, "group_size": 4, "group_by": "doc"}
+        request["prefetch"] = models.Prefetch(query=v[using], using=using, limit=2)
+        found, expected = (client.query_points_groups(NAME, **request) for client in (edge, local))
+        assert flat(found) == flat(expected)
+
+
 def test_points_without_the_key_are_no_candidates(edge: EdgeClient) -> None:
     v = query_vectors(15)
     leaf = models.Prefetch(query=v["dense"], using="dense", limit=4)
     request: dict[str, Any] = {"query": v["dot"], "using": "dot", "prefetch": leaf}
     tags = [(point.payload or {}).get("tag") for point in edge.query_points(NAME, **request).points]
     assert tags == [None, [], ["blog"], ["news", "old"]]  # so that two candidates would be in no group
-    found = edge.query_points_groups(NAME, "tag", **request, limit=10, group_size=1)
+    found = edge.query_points_groups(NAME, "tag", **request, limit=4, group_size=1)
     assert {group.id for group in found.groups} == {"News", "blog", "news", "old"}
 
 
@@ -84,7 +117,7 @@ def test_fusions_and_prefetches_without_a_limit_are_grouped_too(edge: EdgeClient
     assert len(found.groups) == 3
     leaf = models.Prefetch(query=v["dense"], using="dense")
     found = edge.query_points_groups(NAME, "doc", query=v["dot"], using="dot", prefetch=[leaf], limit=50, group_size=1)
-    assert sum(len(group.hits) for group in found.groups) <= 10
+    assert len(found.groups) == SIZE / 4
 
 
 def test_mmr_chooses_among_as_many_as_there_are_hits(edge: EdgeClient) -> None:
@@ -167,7 +200,7 @@ def test_small_groups_are_completed_without_reading_the_whole_collection() -> No
 
 @pytest.mark.parametrize(("limit", "size"), [(0, 1), (1, 0), (1.5, 1), (True, 1)])
 def test_a_wrong_size_is_an_error(edge: EdgeClient, limit: Any, size: Any) -> None:
-    with pytest.raises(QueryError, match="limit and group_size must be whole numbers of at least 1"):
+    with pytest.raises(QueryError, match=r"(limit|group_size) must be a whole number of at least 1"):
         edge.query_points_groups(NAME, "doc", query=[1.0], limit=limit, group_size=size)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import ClientError, PlanError, QueryError, read_schema
+from qdrant_rerank import ClientError, EngineError, PlanError, QueryError, read_schema
 from qdrant_rerank.edge import EdgeClient
 from tests.edge.support import NAME, awkward_points, config, edge_client, pairs, query_vectors
 from tests.waiting import PATIENCE
@@ -152,7 +152,7 @@ def test_a_folder_that_isn_t_there_is_not_made_by_looking(tmp_path: Path) -> Non
         assert client.get_collections().collections == []
         assert not client.collection_exists("docs")
         assert not client.delete_collection("docs")
-        with pytest.raises(ClientError, match=r"collection 'docs' not found in .*; there are: none"):
+        with pytest.raises(EngineError, match=r"Collection docs not found in .*; there are: none"):
             client.count("docs")
         assert not (tmp_path / "a").exists()
         client.create_collection("docs", FLAT)
@@ -177,7 +177,7 @@ def test_the_path_may_be_one_collection_itself(tmp_path: Path) -> None:
         assert client.count("called this").count == len(awkward_points())
         with pytest.raises(ClientError, match="is the one collection 'called this'; for 'another' give a folder"):
             client.create_collection("another", FLAT)
-        with pytest.raises(ClientError, match="'called this' already exists"):
+        with pytest.raises(EngineError, match="Collection called this already exists"):
             client.create_collection("called this", FLAT)
     with EdgeClient(tmp_path / "fresh", collection="docs") as client:
         assert client.get_collections().collections == []
@@ -187,7 +187,7 @@ def test_the_path_may_be_one_collection_itself(tmp_path: Path) -> None:
 
 def test_an_unknown_collection_is_named_with_those_that_there_are(tmp_path: Path) -> None:
     with edge_client(tmp_path) as client:
-        with pytest.raises(ClientError, match=f"collection 'akward' not found.*there are: '{NAME}': did you mean '{NAME}'"):
+        with pytest.raises(EngineError, match=f"Collection akward not found.*there are: '{NAME}': did you mean '{NAME}'"):
             client.count("akward")
         with pytest.raises(PlanError, match=f"there is no collection 'akward'; this Qdrant has '{NAME}'"):
             read_schema(client, "akward")

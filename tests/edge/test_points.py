@@ -135,7 +135,7 @@ def test_ids_are_whole_numbers_and_uuids_in_any_spelling(empty: EdgeClient) -> N
         assert stored(empty, spelling).id == text
     empty.upsert("plain", [models.PointStruct(id=2**64 - 1, vector=[1.0, 1.0])])
     assert stored(empty, 2**64 - 1).id == 2**64 - 1
-    assert empty.retrieve("plain", ["no uuid", 12345]) == []
+    assert empty.retrieve("plain", [12345]) == []
 
 
 def test_a_batch_is_stored_like_its_points(empty: EdgeClient) -> None:

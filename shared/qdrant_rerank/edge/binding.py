@@ -6,14 +6,14 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
 
-from ..errors import ClientError, EngineError, MissingExtra
+from ..errors import ClientError, EngineError, MissingExtra, QdrantRerankError, QueryError
 
 try:
     import qdrant_edge as _engine  # noqa: F401  # pyright: ignore[reportUnusedImport]  # every module beside this one uses it
 except ImportError as _error:  # pragma: no cover  # tested in a process of its own
     raise MissingExtra("the embedded Rust engine", "edge") from _error
 
-__all__ = ["VERSION", "refusals"]
+__all__ = ["VERSION", "EngineValueError", "made", "refusals"]
 
 VERSION: Final = "1.20.0"
 """The Qdrant that the engine counts as. The bill of materials in qdrant-edge-py 0.9 names the sources of Qdrant
@@ -21,28 +21,65 @@ VERSION: Final = "1.20.0"
 
 _IN_USE: Final = "WouldBlock"
 _NO_RESULT: Final = "process cancelled by service"
+_OWN_FAULTS: Final = ("Service runtime error", "Operation cancelled")  # what the engine says of itself, not of the request
 _OWNED: Final = (
     "another process or another EdgeClient has the collection open, and a collection on disk has one owner at a time. "
     "Close the other one, share one client, or run a Qdrant server"
 )
+_PANIC: Final = "PanicException"  # a bug of the engine; of a type of its own, which can't be imported
+
+
+class EngineValueError(EngineError, ValueError):
+    """The engine refused what was asked for as it is wrong: a `ValueError` in qdrant-client's local mode, too."""
 
 
 @contextmanager
 def refusals(what: str) -> Generator[None]:
-    """Gives the engine's errors a type, and says what was asked.
+    """Gives the engine's errors, and those of the folder's files, a type, and says what was asked.
 
     Raises:
         ClientError: the collection is in use elsewhere.
-        EngineError: the engine refused `what`.
+        EngineError: the engine refused `what`, or failed at it; a ValueError, too, if what was asked for is wrong.
     """
     try:
         yield
-    except Exception as error:
+    except QdrantRerankError:
+        raise
+    except OSError as error:
+        raise EngineError(f"{what} failed: {error}") from error
+    except BaseException as error:
+        if type(error).__name__ == _PANIC:
+            raise EngineError(f"qdrant-edge failed at {what}, by a fault of its own: {error}") from error
         if type(error) is not Exception:
             raise
-        if _IN_USE in str(error):
+        message = str(error)
+        if _IN_USE in message:
             raise ClientError(f"{what} failed: {_OWNED}") from error
-        raise EngineError(f"qdrant-edge refused {what}: {_explained(str(error))}") from error
+        kind = EngineError if message.startswith(_OWN_FAULTS) else EngineValueError
+        raise kind(f"qdrant-edge refused {what}: {_explained(message)}") from error
+
+
+@contextmanager
+def made(what: str) -> Generator[None]:
+    """Says of which part of a call it is that the engine can't be told: it takes Python's values apart at once.
+
+    Args:
+        what: the beginning of the message: whatever it is can't be done, or is refused.
+
+    Raises:
+        QueryError: a value is of another type or size than the engine's.
+    """
+    try:
+        yield
+    except QdrantRerankError:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:
+        raise QueryError(f"{what}: {_in_one_line(error)}") from error
+
+
+def _in_one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else f"{text[:300]}…"
 
 
 def _explained(message: str) -> str:

@@ -26,8 +26,10 @@ class EdgeClient(Reading):
         executor = Executor(client, "docs", encoders=…)
 
     A collection is opened when it is first used, and kept open until `close()`. It has one owner: opening it a second
-    time, in this process or another, is a `ClientError`. Every change is in a write-ahead log when its call returns, and
-    survives a crash of the process. Many threads may share a client; the engine works for one at a time.
+    time, in this process or another, is a `ClientError`, and so is any call in a process that was forked from the owner.
+    Every change is in a write-ahead log when its call returns, and survives a crash of the process; what the log couldn't be
+    read again with, and what the disk may have no room for (64 MB stay free), is refused. Many threads may share a client; the
+    engine works for one at a time. A copy is the client itself.
 
     Methods that the engine has no means for, and arguments that it can't honour, raise `ClientError` and say which; what
     the engine itself refuses is an `EngineError`. Formulas are translated once for each `models.FormulaQuery` object:
@@ -62,15 +64,37 @@ class EdgeClient(Reading):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+        if not self._folder.is_foreign:  # a forked process leaves the block with nothing of its own to close
+            self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_folder") and not self._folder.is_foreign:  # else the constructor failed, or this is a forked process
+            self.close()
+
+    def __copy__(self) -> Self:
+        return self  # a folder has one owner; a second client that closes it would close it for both
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> Any:
+        raise ClientError(
+            f"an EdgeClient can't be pickled, nor sent to another process: {self._folder.path} has one owner. Send the path, "
+            "and make an EdgeClient there once this one is closed; or use a Qdrant server"
+        )
 
     def close(self, grpc_grace: float | None = None, **kwargs: Any) -> None:
-        """Write out what is pending and let go of the folder; a second call does nothing."""
-        if hasattr(self, "_folder"):  # else the constructor failed, and this is the destructor
-            self._folder.close()
+        """Write out what is pending and let go of the folder; a second call does nothing.
+
+        Raises:
+            ClientError: this is a forked process, to which the folder doesn't belong.
+            EngineError: what is pending can't be written.
+        """
+        self._folder.close()
 
     def info(self) -> models.VersionInfo:
         """The version of Qdrant that the engine counts as."""
+        self._folder.check_process()
         return models.VersionInfo(title="qdrant-edge", version=VERSION)
 
 

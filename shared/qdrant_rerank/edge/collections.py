@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import qdrant_edge as engine
 from pydantic_core import to_jsonable_python
 from qdrant_client import models
 
 from ..errors import ClientError
 from .arguments import check_extras, check_unknown
 from .base import DONE, Base
-from .binding import refusals
 from .describe import collection_info, read_metadata, write_metadata
+from .log import change
 from .translate_config import config_of, index_of
 
 __all__ = ["Collections"]
@@ -26,12 +25,12 @@ class Collections(Base):
         """A collection's vectors, payload indexes and counts.
 
         Raises:
-            ClientError: there is no such collection; lists those that there are.
+            EngineError: there is no such collection, which is a ValueError, too; lists those that there are.
         """
         check_unknown("get_collection", kwargs)
         shard = self._shard(collection_name)
-        with shard.lock:
-            return collection_info(shard.folder, shard.opened().info())
+        with shard.held("reading") as held:
+            return collection_info(shard.folder, held.info())
 
     def get_collections(self, **kwargs: Any) -> models.CollectionsResponse:
         """The collections in the folder."""
@@ -48,6 +47,7 @@ class Collections(Base):
     def get_aliases(self, **kwargs: Any) -> models.CollectionsAliasesResponse:
         """No aliases: the engine has none."""
         check_unknown("get_aliases", kwargs)
+        self._folder.check_process()
         return models.CollectionsAliasesResponse(aliases=[])
 
     def create_collection(
@@ -74,7 +74,8 @@ class Collections(Base):
         """As `QdrantClient.create_collection`, of one shard.
 
         Raises:
-            ClientError: there is one of that name, or an option isn't passed on to the engine; names it.
+            ClientError: an option isn't passed on to the engine; names it.
+            EngineError: there is one of that name, which is a ValueError, too.
         """
         check_unknown("create_collection", kwargs)
         check_extras(
@@ -94,8 +95,14 @@ class Collections(Base):
             collection_name, config_of(vectors_config, sparse_vectors_config, hnsw_config, on_disk_payload)
         )
         if metadata:
-            write_metadata(shard.folder, to_jsonable_python(metadata))
+            with shard.held("writing the metadata of"):
+                write_metadata(shard.folder, to_jsonable_python(metadata))
         return True
+
+    def recreate_collection(self, collection_name: str, *args: Any, **kwargs: Any) -> bool:
+        """Delete the collection, if there is one, and make it. As `create_collection`."""
+        self.delete_collection(collection_name)
+        return self.create_collection(collection_name, *args, **kwargs)
 
     def update_collection(
         self, collection_name: str, *args: Any, metadata: dict[str, Any] | None = None, **kwargs: Any
@@ -109,7 +116,7 @@ class Collections(Base):
             named = ", ".join(kwargs) or "positional arguments"
             raise ClientError(f"only the metadata of a collection can be changed in qdrant-edge, not {named}")
         shard = self._shard(collection_name)
-        with shard.lock:
+        with shard.held("writing the metadata of"):
             write_metadata(shard.folder, read_metadata(shard.folder) | to_jsonable_python(metadata or {}))
         return True
 
@@ -134,7 +141,8 @@ class Collections(Base):
         check_unknown("create_payload_index", kwargs)
         check_extras(ordering=ordering, timeout=timeout)
         schema = index_of(field_type if field_schema is None else field_schema)
-        self._shard(collection_name).update(engine.UpdateOperation.create_field_index(field_name, schema))
+        made = change("create_field_index", everything=True, field_name=field_name, schema=schema)
+        self._shard(collection_name).update(made)
         return DONE
 
     def delete_payload_index(
@@ -149,7 +157,7 @@ class Collections(Base):
         """As `QdrantClient.delete_payload_index`."""
         check_unknown("delete_payload_index", kwargs)
         check_extras(ordering=ordering, timeout=timeout)
-        self._shard(collection_name).update(engine.UpdateOperation.delete_field_index(field_name))
+        self._shard(collection_name).update(change("delete_field_index", field_name=field_name))
         return DONE
 
     def optimize(self, collection_name: str) -> bool:
@@ -158,6 +166,4 @@ class Collections(Base):
         Without it searches compare all vectors, which is exact. Takes seconds to minutes, during which no other Python
         thread runs; worth it from about 50,000 points on. Not in `QdrantClient`: a server does it by itself.
         """
-        shard = self._shard(collection_name)
-        with shard.lock, refusals(f"optimizing {collection_name!r}"):
-            return shard.opened().optimize()
+        return self._shard(collection_name).optimize()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import qdrant_edge as engine
 from qdrant_client import models
 
-__all__ = ["collection_info", "read_metadata", "read_params", "write_metadata"]
+from .translate_config import NO_VECTORS
+
+__all__ = ["Vector", "collection_info", "read_metadata", "read_params", "vectors_of", "write_metadata"]
 
 _CONFIG: Final = "edge_config.json"  # the engine's own, written when a shard is made or loaded
 _METADATA: Final = "collection_metadata.json"  # ours
@@ -24,11 +27,35 @@ _OPTIMIZERS: Final[dict[str, Any]] = {  # Qdrant's defaults: a description must 
 }
 
 
+@dataclass(frozen=True)
+class Vector:
+    """One vector of a collection: its kind, its size (of a row, for several), and how it is compared."""
+
+    kind: Literal["dense", "sparse", "multi"]
+    size: int | None = None
+    distance: models.Distance | None = None
+
+    def __str__(self) -> str:
+        if self.kind == "sparse":
+            return "sparse"
+        return f"{'multivector of' if self.kind == 'multi' else 'dense'} {self.size}-d, {self.distance}"
+
+
+def vectors_of(params: models.CollectionParams) -> dict[str, Vector]:
+    """The vectors of a collection by name; the unnamed one is `""`."""
+    dense = params.vectors or {}
+    found: dict[str, Vector] = {}
+    for name, one in (dense if isinstance(dense, dict) else {"": dense}).items():
+        found[name] = Vector("dense" if one.multivector_config is None else "multi", one.size, one.distance)
+    return found | {name: Vector("sparse") for name in params.sparse_vectors or {}}
+
+
 def read_params(folder: Path) -> models.CollectionParams:
     """The vectors of the collection in `folder`."""
     config = _config(folder)
     dense = {name: _known(models.VectorParams, raw) for name, raw in sorted((config.get("vectors") or {}).items())}
     sparse = {name: _sparse(raw) for name, raw in sorted((config.get("sparse_vectors") or {}).items())}
+    sparse.pop(NO_VECTORS, None)
     return models.CollectionParams(
         vectors=dense[""] if list(dense) == [""] else dense,
         sparse_vectors=sparse or None,

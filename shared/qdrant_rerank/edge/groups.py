@@ -1,9 +1,14 @@
-"""Group queries, which the engine doesn't have: a ranking is fetched until it holds enough groups, and dealt out.
+"""Group queries, which the engine doesn't have: asked for until there are enough groups and each is full.
 
 What a group query means: the groups in the order of their best hits, `limit` of them, each with its best `group_size`
 hits or as many as it has. A point with several values under the key is in several groups; one without, or with a value
 that is neither text nor a whole number, is in none. As on a server, candidates' limits are for one hit of each group,
 so they are multiplied by `group_size`, and points without the key are no candidates.
+
+A search is asked for more of its ranking. Candidates are found anew in each round, as on a server: without the points that
+there are, first without the groups that are full, then in the groups that aren't. That is done where a point's score is its
+own: a fusion's ranks would start afresh in each round, and MMR's choice is among all that it sees, so that these are asked
+once, and hold the groups of their candidates.
 """
 
 from __future__ import annotations
@@ -12,8 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from qdrant_client import models
+from qdrant_client.local.payload_value_extractor import value_by_key
 
-from ..expressions.paths import reader
 from .translate_query import LIMIT, prefetches_of
 
 __all__ = ["grouped"]
@@ -24,7 +29,9 @@ Ask = Callable[[models.QueryRequest], list[models.ScoredPoint]]
 Groups = dict[Any, list[models.ScoredPoint]]
 
 
-def grouped(ask: Ask, request: models.QueryRequest, group_by: str, limit: int, group_size: int) -> Groups:
+def grouped(
+    ask: Ask, request: models.QueryRequest, group_by: str, limit: int, group_size: int, is_distance: bool = False
+) -> Groups:
     """The hits of each group, best group first; the hits' payload holds the key alone.
 
     Args:
@@ -33,64 +40,147 @@ def grouped(ask: Ask, request: models.QueryRequest, group_by: str, limit: int, g
         group_by: a payload key.
         limit: how many groups.
         group_size: how many hits of each.
+        is_distance: whether lower scores are better.
     """
     wide = _widened(request, group_by, limit, group_size)
-    found = _Found(group_by, group_size)
+    found = _Found(group_by, limit, group_size, is_distance)
     bound = _candidates(wide)
-    size = limit * group_size if bound is None else bound
-    points = ask(_sized(wide, size))
-    found.add(points)
-    while bound is None and len(points) == size and len(found.groups) < limit:
+    if bound is None:
+        _search(ask, wide, found)
+    elif _are_own(wide):
+        _ask_in_rounds(ask, wide, found)
+    else:
+        found.replace(ask(_sized(wide, bound)))
+    return found.best()
+
+
+def _search(ask: Ask, request: models.QueryRequest, found: _Found) -> None:
+    """Ask for more and more of a ranking until there are enough groups, then for the points of those that aren't full."""
+    size = found.limit * found.group_size
+    points = ask(_sized(request, size))
+    found.replace(points)
+    while len(points) == size and len(found.groups) < found.limit:
         size *= _GROWTH
-        points = ask(_sized(wide, size))
+        points = ask(_sized(request, size))
+        found.replace(points)
+    if len(points) == size:
+        _fill(ask, request, found)
+
+
+def _ask_in_rounds(ask: Ask, request: models.QueryRequest, found: _Found) -> None:
+    """Ask for points that aren't there yet: of groups that aren't full, then of the best groups alone."""
+    size = found.limit * found.group_size
+    while not found.is_complete():
+        points = ask(_sized(_without(request, found, found.full()), size))
+        if not points:
+            break
         found.add(points)
-    best = dict(list(found.groups.items())[:limit])
-    if bound is None and len(points) == size:
-        _fill(ask, wide, best, found)
-    return best
+    while short := found.short():
+        points = ask(_sized(_and(_without(request, found, []), must=[_any_of(found.group_by, short)]), size))
+        if not points:
+            return
+        found.add(points)
 
 
 class _Found:
-    """Groups as they come out of rankings that start at the best point."""
+    """Groups as they come out of rankings."""
 
-    def __init__(self, group_by: str, group_size: int) -> None:
-        self.group_by, self.group_size = group_by, group_size
+    def __init__(self, group_by: str, limit: int, group_size: int, is_distance: bool) -> None:
+        self.group_by, self.limit, self.group_size, self.is_distance = group_by, limit, group_size, is_distance
         self.groups: Groups = {}
+        self.ids: dict[Any, None] = {}
 
-    def add(self, points: Sequence[models.ScoredPoint]) -> None:
+    def replace(self, points: Sequence[models.ScoredPoint]) -> None:
         """Deal out a longer ranking of the same points, in place of what there was."""
         self.groups = {}
+        self._deal(points)
+
+    def add(self, points: Sequence[models.ScoredPoint]) -> None:
+        """Deal out points that weren't there: hits, and with them groups, come in the order of their scores."""
+        self._deal(points)
+        for hits in self.groups.values():
+            hits.sort(key=self._rank)  # stable: equal scores stay as they came
+        self.groups = dict(sorted(self.groups.items(), key=lambda group: self._rank(group[1][0])))
+
+    def best(self) -> Groups:
+        """The groups that are asked for, with as many hits as are asked for."""
+        return {key: hits[: self.group_size] for key, hits in list(self.groups.items())[: self.limit]}
+
+    def full(self) -> list[Any]:
+        """The groups with hits enough."""
+        return [key for key, hits in self.groups.items() if len(hits) >= self.group_size]
+
+    def short(self) -> list[Any]:
+        """Those of the best groups that lack hits."""
+        return [key for key, hits in self.best().items() if len(hits) < self.group_size]
+
+    def is_complete(self) -> bool:
+        """Whether there are enough groups, and the best are full."""
+        return len(self.groups) >= self.limit and not self.short()
+
+    def _deal(self, points: Sequence[models.ScoredPoint]) -> None:
         for point in points:
+            self.ids[point.id] = None
             for key in _keys(point.payload or {}, self.group_by):
-                hits = self.groups.setdefault(key, [])
-                if len(hits) < self.group_size:
-                    hits.append(point)
+                self.groups.setdefault(key, []).append(point)
+
+    def _rank(self, point: models.ScoredPoint) -> float:
+        return point.score if self.is_distance else -point.score
 
 
-def _fill(ask: Ask, request: models.QueryRequest, best: Groups, found: _Found) -> None:
+def _fill(ask: Ask, request: models.QueryRequest, found: _Found) -> None:
     """Complete groups that are short of hits, asking for their points alone."""
+    best = found.best()
     size = len(best) * found.group_size
     while short := [key for key, hits in best.items() if len(hits) < found.group_size]:
         points = ask(_sized(_and(request, must=[_any_of(found.group_by, short)]), size))
-        found.add(points)
-        best |= {key: found.groups[key] for key in short if key in found.groups}
+        found.replace(points)
+        best |= {key: found.groups[key][: found.group_size] for key in short if key in found.groups}
         if len(points) < size:
-            return
+            break
         size *= _GROWTH
+    found.groups = best
 
 
 def _keys(payload: Mapping[str, Any], group_by: str) -> list[Any]:
-    values = reader(group_by)(payload) or []
+    values = value_by_key(dict(payload), group_by) or []
     if any(type(value) not in (int, str) for value in values):  # a bool is an int to isinstance
         return []
     return list(dict.fromkeys(values))
 
 
-def _any_of(group_by: str, keys: Sequence[Any]) -> models.Filter:
-    kinds: list[Any] = [[key for key in keys if isinstance(key, kind)] for kind in (str, int)]
-    return models.Filter(
-        should=[models.FieldCondition(key=group_by, match=models.MatchAny(any=some)) for some in kinds if some]
+def _without(request: models.QueryRequest, found: _Found, groups: Sequence[Any]) -> models.QueryRequest:
+    """The request for points that aren't there yet, and are in some other group than these."""
+    if not found.ids:
+        return request
+    there: list[Any] = [models.HasIdCondition.model_construct(has_id=list(found.ids))]
+    return _and(request, must=[_any_other(found.group_by, groups)] if groups else [], must_not=there)
+
+
+def _any_other(group_by: str, keys: Sequence[Any]) -> models.Filter:
+    """Points with a value that isn't one of these, as far as conditions can tell: an index of texts knows no numbers."""
+    texts, numbers = ([key for key in keys if isinstance(key, kind)] for kind in (str, int))
+    other_texts, other_numbers = (
+        [models.FieldCondition(key=group_by, match=_except(some))] if some else [] for some in (texts, numbers)
     )
+    any_number = models.FieldCondition(key=group_by, range=models.Range(gte=-1.7e308))
+    return models.Filter(
+        should=[models.Filter(must=[*other_texts, *other_numbers]), models.Filter(must=[any_number, *other_numbers])]
+    )
+
+
+def _except(keys: list[Any]) -> models.MatchExcept:
+    return models.MatchExcept(**{"except": keys})
+
+
+def _any_of(group_by: str, keys: Sequence[Any]) -> models.Filter:
+    return models.Filter(
+        should=[models.FieldCondition(key=group_by, match=models.MatchAny(any=some)) for some in _by_kind(keys)]
+    )
+
+
+def _by_kind(keys: Sequence[Any]) -> list[list[Any]]:
+    return [some for kind in (str, int) if (some := [key for key in keys if isinstance(key, kind)])]
 
 
 def _widened(request: models.QueryRequest, group_by: str, limit: int, group_size: int) -> models.QueryRequest:
@@ -117,6 +207,16 @@ def _candidates(request: models.QueryRequest) -> int | None:
     if isinstance(request.query, models.NearestQuery) and request.query.mmr is not None:
         return request.query.mmr.candidates_limit
     return None
+
+
+def _are_own(request: models.QueryRequest | models.Prefetch) -> bool:
+    """Whether a point's score is its own, at every level of a request, whatever else is found."""
+    query = request.query
+    if isinstance(query, models.FusionQuery | models.RrfQuery | models.SampleQuery | models.OrderByQuery):
+        return False
+    if isinstance(query, models.NearestQuery) and query.mmr is not None:
+        return False
+    return all(map(_are_own, prefetches_of(request)))
 
 
 def _limit_of(prefetch: models.Prefetch) -> int:

@@ -1,4 +1,4 @@
-"""Point ids: whole numbers and UUIDs, which are text in `qdrant_client.models` and `uuid.UUID` in the engine."""
+"""Point ids: whole numbers (numpy's, too) and UUIDs, which are text in `qdrant_client.models` and `uuid.UUID` in the engine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import uuid
 from typing import Any, Final
 
+from ..checks import to_whole
 from ..errors import QueryError
 
 __all__ = ["is_id", "stored_id", "wire_id"]
@@ -19,7 +20,10 @@ def is_id(value: Any) -> bool:
     """Whether `value` can be a point's id, in any spelling that Qdrant knows."""
     if isinstance(value, str):
         return _UUID.fullmatch(value) is not None
-    return isinstance(value, uuid.UUID) or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _END)
+    if isinstance(value, uuid.UUID):
+        return True
+    number = to_whole(value)
+    return number is not None and 0 <= number < _END
 
 
 def stored_id(value: Any) -> int | uuid.UUID:
@@ -29,8 +33,10 @@ def stored_id(value: Any) -> int | uuid.UUID:
         QueryError: it can't be a point's id.
     """
     if not is_id(value):
-        raise QueryError(f"a point's id is a whole number from 0 to 2**64 - 1 or a UUID, got {value!r}")
-    return uuid.UUID(value) if isinstance(value, str) else value
+        raise QueryError(f"a point's id is a whole number from 0 to 2**64 - 1 or a UUID, got {value!r}"[:300])
+    if isinstance(value, str):
+        return uuid.UUID(value)
+    return value if isinstance(value, uuid.UUID) else int(value)
 
 
 def wire_id(value: int | uuid.UUID | str) -> int | str:

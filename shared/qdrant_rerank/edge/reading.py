@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
 import qdrant_edge as engine
+from pydantic import BaseModel
 from qdrant_client import models
 from qdrant_client.http.models import QueryResponse  # models.QueryResponse is another, of its fastembed mixin
 
-from ..checks import is_whole
-from ..errors import QueryError
 from .arguments import check_extras, check_unknown
-from .binding import refusals
+from .binding import made
 from .groups import grouped
-from .ids import is_id, stored_id, wire_id
+from .ids import stored_id, wire_id
 from .points import record, scored
 from .shards import Shard
 from .translate_filter import filter_of
 from .translate_query import order_by as order_of
-from .translate_query import request_of, selected
+from .translate_query import request_of, selected, whole
 from .writing import Writing
 
 __all__ = ["Reading"]
@@ -109,8 +109,7 @@ class Reading(Writing):
         """As `QdrantClient.query_points_groups`, by several queries where one can't tell; see `groups`. As `query_points`."""
         check_unknown("query_points_groups", kwargs)
         check_extras(with_lookup=with_lookup, lookup_from=lookup_from, consistency=consistency, timeout=timeout)
-        if not is_whole(limit, 1) or not is_whole(group_size, 1):
-            raise QueryError(f"limit and group_size must be whole numbers of at least 1, got {limit!r} and {group_size!r}")
+        limit, group_size = whole(limit, "limit", 1), whole(group_size, "group_size", 1)
         request = models.QueryRequest.model_construct(
             shard_key=shard_key_selector,
             query=query,
@@ -121,8 +120,9 @@ class Reading(Writing):
             score_threshold=score_threshold,
         )
         shard = self._shard(collection_name)
-        with shard.lock:  # the points may not change between the queries
-            groups = grouped(lambda sized: _found(shard, sized), request, group_by, limit, group_size)
+        lower = _is_distance(shard, request)
+        with shard.held("groups of"):  # the points may not change between the queries
+            groups = grouped(lambda sized: _found(shard, sized), request, group_by, limit, group_size, lower)
             _complete(shard, [hit for hits in groups.values() for hit in hits], with_payload, with_vectors)
         return models.GroupsResult(
             groups=[models.PointGroup.model_construct(id=key, hits=hits) for key, hits in groups.items()]
@@ -142,8 +142,9 @@ class Reading(Writing):
         """As `QdrantClient.retrieve`: those points that there are, each once."""
         check_unknown("retrieve", kwargs)
         check_extras(consistency=consistency, shard_key_selector=shard_key_selector, timeout=timeout)
-        possible = [stored_id(one) for one in ids if is_id(one)]
-        found = self._shard(collection_name).retrieve(possible, selected(with_payload), with_vectors or False)
+        asked = [stored_id(one) for one in ids]
+        with made("qdrant-edge refused what to retrieve"):
+            found = self._shard(collection_name).retrieve(asked, selected(with_payload), with_vectors or False)
         return [record(one) for one in found]
 
     def scroll(
@@ -163,19 +164,17 @@ class Reading(Writing):
         """As `QdrantClient.scroll`; `order_by` needs a payload index on its key."""
         check_unknown("scroll", kwargs)
         check_extras(consistency=consistency, shard_key_selector=shard_key_selector, timeout=timeout)
-        if not is_whole(limit, 1):
-            raise QueryError(f"limit must be a whole number of at least 1, got {limit!r}")
-        asked = engine.ScrollRequest(
-            offset=None if offset is None else stored_id(offset),
-            limit=limit,
-            filter=filter_of(scroll_filter),
-            with_payload=selected(with_payload),
-            with_vector=with_vectors or False,
-            order_by=None if order_by is None else order_of(order_by),
-        )
-        shard = self._shard(collection_name)
-        with shard.lock, refusals(f"scrolling {collection_name!r}"):
-            found, following = shard.opened().scroll(asked)
+        with made("qdrant-edge refused what to scroll through"):
+            asked = engine.ScrollRequest(
+                offset=None if offset is None else stored_id(offset),
+                limit=whole(limit, "limit", 1),
+                filter=filter_of(scroll_filter),
+                with_payload=selected(with_payload),
+                with_vector=with_vectors or False,
+                order_by=None if order_by is None else order_of(order_by),
+            )
+        with self._shard(collection_name).held("scrolling") as shard:
+            found, following = shard.scroll(asked)
         return [record(one) for one in found], None if following is None else wire_id(following)
 
     def count(
@@ -190,14 +189,53 @@ class Reading(Writing):
         """As `QdrantClient.count`."""
         check_unknown("count", kwargs)
         check_extras(shard_key_selector=shard_key_selector, timeout=timeout)
-        shard = self._shard(collection_name)
-        with shard.lock, refusals(f"counting {collection_name!r}"):
-            return models.CountResult(count=shard.opened().count(engine.CountRequest(exact, filter_of(count_filter))))
+        with self._shard(collection_name).held("counting") as shard:
+            return models.CountResult(count=shard.count(engine.CountRequest(exact, filter_of(count_filter))))
+
+    def facet(
+        self,
+        collection_name: str,
+        key: str,
+        facet_filter: Any = None,
+        limit: int = 10,
+        exact: bool = False,
+        consistency: Any = None,
+        timeout: int | None = None,
+        shard_key_selector: Any = None,
+        **kwargs: Any,
+    ) -> models.FacetResponse:
+        """As `QdrantClient.facet`; needs a payload index on the key, of a type that is matched by values.
+
+        Raises:
+            EngineError: there is no such index; a ValueError, too.
+        """
+        check_unknown("facet", kwargs)
+        check_extras(consistency=consistency, shard_key_selector=shard_key_selector, timeout=timeout)
+        with made(f"qdrant-edge refused a facet of {key!r}"):
+            asked = engine.FacetRequest(key, whole(limit, "limit", 1), exact, filter_of(facet_filter))
+        with self._shard(collection_name).held("a facet of") as shard:
+            hits: Any = shard.facet(asked)
+        return models.FacetResponse(hits=[models.FacetValueHit(value=_value(hit.value), count=hit.count) for hit in hits])
 
 
 def _found(shard: Shard, request: models.QueryRequest) -> list[models.ScoredPoint]:
-    with shard.lock:
-        return [scored(point) for point in shard.query(request_of(request, shard))]
+    with shard.held("a query of"):
+        return [scored(point, request.with_vector) for point in shard.query(request_of(request, shard))]
+
+
+def _value(value: Any) -> Any:
+    return str(value) if isinstance(value, uuid.UUID) else value
+
+
+def _is_distance(shard: Shard, request: models.QueryRequest) -> bool:
+    """Whether lower scores are better: of a search by a vector that is compared by distance."""
+    query = request.query
+    if isinstance(query, models.RecommendQuery):
+        by_vector = query.recommend.strategy in (None, models.RecommendStrategy.AVERAGE_VECTOR)
+    else:
+        by_vector = isinstance(query, models.NearestQuery) or (not isinstance(query, BaseModel) and query is not None)
+    info = shard.vectors.get(request.using or "")
+    return by_vector and info is not None and info.distance in (models.Distance.EUCLID, models.Distance.MANHATTAN)
 
 
 def _complete(shard: Shard, hits: list[models.ScoredPoint], with_payload: Any, with_vectors: Any) -> None:

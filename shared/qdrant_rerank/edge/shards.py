@@ -2,51 +2,84 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import re
 import shutil
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakSet
 
 import qdrant_edge as engine
 
-from ..errors import ClientError, QueryError, did_you_mean
-from ..schema import Schema, VectorInfo
-from .binding import refusals
-from .describe import collection_info
+from ..errors import ClientError, EngineError, QueryError, did_you_mean
+from .binding import EngineValueError, refusals
+from .describe import Vector, read_params, vectors_of
 from .ids import stored_id
+from .log import Change
+from .space import OPENING, RESERVE, Disk, check_room, disk_of, used_by
 from .translate_expression import Formulas
+from .translate_filter import filter_of
 
 __all__ = ["Folder", "Shard"]
 
 _SEGMENTS: Final = "segments"  # what the engine keeps in the folder of every shard
+_LOG: Final = "wal"  # likewise; whoever has the shard open holds a lock on it
+_CLOSED: Final = "collection_closed"  # ours: there while the collection is closed in order, so that no log is replayed
 _NOT_IN_NAMES: Final = re.compile(r'[<>:"/\\|?*\x00-\x1f]')  # as on a server
+_COPIES: Final = 4  # what a change brings is written to the log, to a segment, and for a while beside what it replaces
 
 
 class Shard:
-    """One open collection. `lock` is held while the engine works, and where several calls belong together."""
+    """One open collection. `held` is for whatever works with the engine, and around calls that belong together."""
 
-    def __init__(self, name: str, folder: Path, shard: engine.EdgeShard) -> None:
-        self.name, self.folder, self.engine = name, folder, shard
+    def __init__(self, name: str, folder: Path, shard: engine.EdgeShard, disk: Disk) -> None:
+        self.name, self.folder, self.engine, self.disk = name, folder, shard, disk
         self.lock = threading.RLock()
         self.formulas = Formulas()
-        self.vectors: dict[str, VectorInfo] = dict(Schema.of(name, collection_info(folder, shard.info())).vectors)
+        self.vectors: dict[str, Vector] = vectors_of(read_params(folder))
+        self._process = os.getpid()
+        self._place = _identity(folder / _SEGMENTS)
         self._closed = False
+        _OPEN.add(self)
+
+    @contextmanager
+    def held(self, what: str) -> Generator[engine.EdgeShard]:
+        """The engine's shard, for one thread at a time; `what` is done with it, for the messages of errors.
+
+        Raises:
+            ClientError: the client was closed, the collection deleted, or this is a forked process.
+            EngineError: the engine refuses; or the folder was deleted or replaced by someone else.
+        """
+        check_process(self._process, self.folder)  # before the lock, which a thread of the parent may have held at the fork
+        with self.lock, refusals(f"{what} {self.name!r}"):
+            yield self.opened()
 
     def query(self, request: engine.QueryRequest) -> list[engine.ScoredPoint]:
         """Run one query."""
-        with self.lock, refusals(f"a query of {self.name!r}"):
-            return self.opened().query(request)
+        with self.held("a query of") as shard:
+            return shard.query(request)
 
-    def update(self, operation: engine.UpdateOperation) -> None:
-        """Make one change."""
-        with self.lock, refusals(f"a change of {self.name!r}"):
-            self.opened().update(operation)
+    def update(self, change: Change) -> None:
+        """Make one change, if the disk has room for it."""
+        with self.held("a change of") as shard:
+            self._make_room(change, shard)
+            shard.update(change.operation)
 
     def retrieve(self, ids: list[Any], with_payload: Any, with_vector: Any) -> list[engine.Record]:
         """Points by id, those that there are."""
-        with self.lock, refusals(f"reading points of {self.name!r}"):
-            return self.opened().retrieve(ids, with_payload, with_vector)
+        with self.held("reading points of") as shard:
+            return shard.retrieve(ids, with_payload, with_vector)
+
+    def optimize(self) -> bool:
+        """Build graphs and merge segments; whether there was work to do."""
+        with self.held("optimizing") as shard:
+            needed = RESERVE + 2 * used_by(self.folder / _SEGMENTS)
+            check_room(self.disk(self.folder).free, needed, f"optimizing {self.name!r}", self.folder)
+            return shard.optimize()
 
     def vector_of(self, point: Any, using: str) -> Any:
         """The vector `using` of a point, as the engine takes it.
@@ -68,22 +101,83 @@ class Shard:
         return vector
 
     def close(self) -> None:
-        """Write out what is pending, and let go of the folder."""
+        """Write out what is pending, and let go of the folder.
+
+        Raises:
+            ClientError: this is a forked process.
+            EngineError: what is pending can't be written; the folder is let go of.
+        """
+        check_process(self._process, self.folder)
         with self.lock:
-            if not self._closed:
-                self._closed = True
-                self.engine.flush()
-                self.engine.close()
+            if self._closed:
+                return
+            self._closed = True
+            with refusals(f"closing {self.name!r}"):
+                try:
+                    if self._is_in_place():
+                        self.engine.flush()
+                        (self.folder / _CLOSED).touch()
+                finally:
+                    self.engine.close()
 
     def opened(self) -> engine.EdgeShard:
         """The engine's shard.
 
         Raises:
             ClientError: the client was closed, or the collection deleted.
+            EngineError: the folder was deleted or replaced by someone else: what is written now would be lost.
         """
         if self._closed:
             raise ClientError(f"the collection {self.name!r} in {self.folder} is closed: make a new EdgeClient")
+        if not self._is_in_place():
+            raise EngineError(
+                f"the folder {self.folder} of the collection {self.name!r} was deleted, moved or replaced while it was open: "
+                "close this EdgeClient and make a new one"
+            )
         return self.engine
+
+    def abandon(self) -> None:
+        """In a forked process: leave the engine alone for ever, and its lock to the parent.
+
+        The engine's threads aren't here, and what it would write when it is freed goes to the parent's files. So it is
+        never freed; and the descriptor through which this process shares the parent's lock is closed, as the folder would
+        stay locked after the parent is done with it, for as long as this process lives.
+        """
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.engine))
+        locked = os.path.realpath(self.folder / _LOG)
+        with suppress(OSError):  # a system that doesn't list descriptors
+            for descriptor in os.listdir("/proc/self/fd"):
+                with suppress(OSError):
+                    if os.readlink(f"/proc/self/fd/{descriptor}") == locked:
+                        os.close(int(descriptor))
+
+    def _is_in_place(self) -> bool:
+        return _identity(self.folder / _SEGMENTS) == self._place
+
+    def _make_room(self, change: Change, shard: engine.EdgeShard) -> None:
+        """Refuse a change that the disk may have no room for; the log is shortened first if it is so."""
+        if self.disk(self.folder).free >= self._needed(change, shard):
+            return
+        shard.flush()  # what the segments hold may go from the log
+        needed = self._needed(change, shard)
+        check_room(self.disk(self.folder).free, needed, f"a change of {self.name!r}", self.folder)
+
+    def _needed(self, change: Change, shard: engine.EdgeShard) -> int:
+        """How much must be free for a change."""
+        brought = _COPIES * change.size
+        if change.rewrites is None and not change.everything:
+            return RESERVE + brought
+        points = shard.info().points_count
+        disk = self.disk(self.folder)
+        most: int = RESERVE + brought * points + 2 * disk.used  # the collection is a part of what is used
+        if disk.free >= most:
+            return most
+        used = used_by(self.folder / _SEGMENTS)
+        if change.rewrites is None:
+            return RESERVE + brought + 2 * used
+        on = change.rewrites
+        many = len(on.ids) if on.ids is not None else shard.count(engine.CountRequest(True, filter_of(on.filter)))
+        return RESERVE + brought * many + min(2 * used, _COPIES * many * used // max(points, 1))
 
 
 class Folder:
@@ -92,61 +186,76 @@ class Folder:
     Args:
         path: the folder.
         only: what the collection is called if the folder is itself one shard.
+        disk: tells how much room there is.
     """
 
-    def __init__(self, path: Path, only: str | None = None) -> None:
-        self.path, self.only = path, only
+    def __init__(self, path: Path, only: str | None = None, disk: Disk = disk_of) -> None:
+        self.path, self.only, self.disk = path, only, disk
         self._lock = threading.RLock()
         self._open: dict[str, Shard] = {}
+        self._process = os.getpid()
         self._closed = False
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether this is a forked process, to which the folder doesn't belong."""
+        return os.getpid() != self._process
+
+    def check_process(self) -> None:
+        """Refuse to work in a forked process.
+
+        Raises:
+            ClientError: this is one.
+        """
+        check_process(self._process, self.path)
 
     def names(self) -> list[str]:
         """The collections that there are, open or not."""
-        if self.only is not None:
-            return [self.only] if (self.path / _SEGMENTS).is_dir() else []
-        if not self.path.is_dir():
-            return []
-        return sorted(folder.name for folder in self.path.iterdir() if (folder / _SEGMENTS).is_dir())
+        self.check_process()
+        with refusals(f"reading {self.path}"):
+            if self.only is not None:
+                return [self.only] if (self.path / _SEGMENTS).is_dir() else []
+            if not self.path.is_dir():
+                return []
+            return sorted(folder.name for folder in self.path.iterdir() if (folder / _SEGMENTS).is_dir())
 
     def shard(self, name: str) -> Shard:
         """The collection `name`, opened if it isn't.
 
         Raises:
-            ClientError: there is none, or it is in use elsewhere.
+            ClientError: it is in use elsewhere, or the client was closed.
+            EngineError: there is none (a ValueError, too, in qdrant-client's words); or it can't be opened.
         """
-        with self._lock:
-            self._check()
+        with self._held():
             if name not in self._open:
                 there = self.names()
                 if name not in there:
                     listed = ", ".join(map(repr, there)) or "none"
                     hint = did_you_mean(str(name), there)
-                    raise ClientError(f"collection {name!r} not found in {self.path}; there are: {listed}{hint}")
-                folder = self._folder(name)
-                with refusals(f"opening {folder}"):
-                    shard = engine.EdgeShard.load(str(folder))
-                self._open[name] = Shard(name, folder, shard)
+                    raise EngineValueError(f"Collection {name} not found in {self.path}; there are: {listed}{hint}")
+                self._open[name] = self._load(name)
             return self._open[name]
 
     def create(self, name: str, config: engine.EdgeConfig) -> Shard:
         """Make a collection.
 
         Raises:
-            ClientError: there is one of that name, or it can't be the name of one.
+            ClientError: it can't be the name of one.
+            EngineError: there is one of that name (a ValueError, too, in qdrant-client's words), or it can't be made.
         """
         if not isinstance(name, str) or not name or name in (".", "..") or len(name) > 255 or _NOT_IN_NAMES.search(name):
             raise ClientError(f"{name!r} can't be the name of a collection: it is a folder's name, of up to 255 characters")
         if self.only not in (None, name):
             raise ClientError(f"{self.path} is the one collection {self.only!r}; for {name!r} give a folder of collections")
-        with self._lock:
-            self._check()
+        with self._held():
             if name in self.names():
-                raise ClientError(f"the collection {name!r} already exists in {self.path}")
+                raise EngineValueError(f"Collection {name} already exists in {self.path}")
             folder = self._folder(name)
-            folder.mkdir(parents=True, exist_ok=True)
+            check_room(self.disk(folder).free, RESERVE, f"making the collection {name!r}", folder)
             with refusals(f"making {folder}"):
+                folder.mkdir(parents=True, exist_ok=True)
                 shard = engine.EdgeShard.create(str(folder), config)
-            self._open[name] = Shard(name, folder, shard)
+                self._open[name] = Shard(name, folder, shard, self.disk)
             return self._open[name]
 
     def delete(self, name: str) -> bool:
@@ -154,28 +263,109 @@ class Folder:
 
         Raises:
             ClientError: it is in use elsewhere.
+            EngineError: its files can't be deleted.
         """
-        with self._lock:
-            self._check()
+        with self._held():
             if name not in self.names():
                 return False
-            shard = self.shard(name)  # fails where another process has it open
-            with shard.lock:
-                shard.close()
-                del self._open[name]
-                shutil.rmtree(shard.folder)
+            try:
+                shard = self.shard(name)  # fails where another process has it open
+            except EngineError:  # a full disk, or files that can't be read: all the more it is to be deleted
+                _check_unlocked(self._folder(name))
+            else:
+                with shard.lock:
+                    shard.close()
+                    del self._open[name]
+            with refusals(f"deleting {self._folder(name)}"):
+                shutil.rmtree(self._folder(name))
             return True
 
     def close(self) -> None:
-        """Close every collection; a second call does nothing."""
+        """Close every collection; a second call does nothing.
+
+        Raises:
+            ClientError: this is a forked process.
+            EngineError: what is pending in one of them can't be written; all are let go of.
+        """
+        self.check_process()
         with self._lock:
             self._closed = True
+            failed: EngineError | None = None
             while self._open:
-                self._open.popitem()[1].close()
+                try:
+                    self._open.popitem()[1].close()
+                except EngineError as error:
+                    failed = error
+            if failed is not None:
+                raise failed
+
+    def _load(self, name: str) -> Shard:
+        folder = self._folder(name)
+        closed = folder / _CLOSED
+        with refusals(f"opening {folder}"):
+            replayed = 0 if closed.exists() else used_by(folder / _LOG)
+            check_room(self.disk(folder).free, OPENING + replayed, f"opening the collection {name!r}", folder)
+            shard = engine.EdgeShard.load(str(folder))
+            closed.unlink(missing_ok=True)
+            return Shard(name, folder, shard, self.disk)
 
     def _folder(self, name: str) -> Path:
         return self.path if self.only is not None else self.path / name
 
-    def _check(self) -> None:
-        if self._closed:
-            raise ClientError(f"the EdgeClient of {self.path} is closed: make a new one")
+    @contextmanager
+    def _held(self) -> Generator[None]:
+        self.check_process()  # before the lock, which a thread of the parent may have held at the fork
+        with self._lock:
+            if self._closed:
+                raise ClientError(f"the EdgeClient of {self.path} is closed: make a new one")
+            yield
+
+
+def check_process(owner: int, folder: Path) -> None:
+    """Refuse to work in another process than the owner.
+
+    Raises:
+        ClientError: this is one that was forked from it.
+    """
+    if os.getpid() != owner:
+        raise ClientError(
+            f"this EdgeClient of {folder} belongs to process {owner}, and this is process {os.getpid()}, forked from it: the "
+            "engine doesn't survive a fork. Make the EdgeClient after forking, where no other process has the folder open; or "
+            "ask the first process, or a Qdrant server"
+        )
+
+
+def _check_unlocked(folder: Path) -> None:
+    """Refuse if a process has the collection in `folder` open."""
+    try:
+        import fcntl
+    except ImportError:  # pragma: no cover  # Windows, where open files can't be deleted anyway
+        return
+    with refusals(f"deleting {folder}"):
+        descriptor = os.open(folder / _LOG, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ClientError(f"deleting {folder} failed: another process or EdgeClient has the collection open") from error
+        finally:
+            os.close(descriptor)
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+_OPEN: Final[WeakSet[Shard]] = WeakSet()
+
+
+def _abandon_all() -> None:
+    for shard in list(_OPEN):
+        shard.abandon()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no fork
+    os.register_at_fork(after_in_child=_abandon_all)

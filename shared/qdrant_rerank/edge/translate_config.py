@@ -11,7 +11,10 @@ from qdrant_client import models
 
 from ..errors import ClientError
 
-__all__ = ["config_of", "index_of"]
+__all__ = ["NO_VECTORS", "config_of", "index_of"]
+
+NO_VECTORS: Final = "qdrant-rerank: no vectors"
+"""A sparse vector of this name, which no point has, stands for none: the engine makes no collection without one."""
 
 _M, _EF_CONSTRUCT, _FULL_SCAN_THRESHOLD = 16, 100, 10_000  # Qdrant's own defaults; the engine wants all three
 
@@ -25,11 +28,11 @@ def config_of(
     """The engine's configuration of a new collection.
 
     Raises:
-        ClientError: it has no vectors, or an option that isn't passed on to the engine.
+        ClientError: it has an option that isn't passed on to the engine.
     """
     dense = vectors if isinstance(vectors, Mapping) else {} if vectors is None else {"": vectors}
     if not dense and not sparse:
-        raise ClientError("a collection needs at least one vector: pass vectors_config=, sparse_vectors_config= or both")
+        sparse = {NO_VECTORS: models.SparseVectorParams()}
     return engine.EdgeConfig(
         vectors={name: _dense(params) for name, params in dense.items()},
         sparse_vectors={name: _sparse(params) for name, params in (sparse or {}).items()},

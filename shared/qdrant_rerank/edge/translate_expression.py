@@ -16,6 +16,7 @@ from pydantic_core import to_jsonable_python
 from qdrant_client import models
 
 from ..errors import ClientError, QueryError
+from .binding import made
 from .dispatch import by_type, translator
 from .translate_filter import condition
 
@@ -76,13 +77,11 @@ class Formulas:
 
     def _formula(self, query: models.FormulaQuery) -> Any:
         try:
-            translated = self._part(query.formula)
+            with made("qdrant-edge refused the formula"):
+                translated = self._part(query.formula)
+                return engine.Formula(translated, to_jsonable_python(query.defaults) if query.defaults else None)
         except RecursionError:
             raise QueryError("the formula is nested too deep to be translated: a few hundred levels are possible") from None
-        try:
-            return engine.Formula(translated, to_jsonable_python(query.defaults) if query.defaults else None)
-        except ValueError as error:
-            raise QueryError(f"qdrant-edge refused the formula: {error}") from error
 
     def _part(self, value: Any) -> Any:
         if isinstance(value, float | str):

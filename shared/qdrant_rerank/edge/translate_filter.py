@@ -11,9 +11,9 @@ import qdrant_edge as engine
 from qdrant_client import models
 
 from ..errors import ClientError, QueryError
-from ..query import not_a_filter
+from .binding import made
 from .dispatch import by_type, translator
-from .ids import is_id, stored_id
+from .ids import stored_id
 
 __all__ = ["condition", "filter_of", "without_ids"]
 
@@ -28,7 +28,15 @@ def filter_of(value: Any) -> Any:
     if value is None:
         return None
     if not isinstance(value, models.Filter):
-        raise QueryError(not_a_filter(value))
+        raise QueryError(f"a filter must be a qdrant_client.models.Filter, got {type(value).__name__} {value!r}"[:300])
+    try:
+        with made("qdrant-edge refused a condition"):
+            return _filter(value)
+    except RecursionError:
+        raise QueryError("the filter is nested too deep to be translated: a few hundred levels are possible") from None
+
+
+def _filter(value: Any) -> Any:
     least = value.min_should
     if least is not None and least.min_count < 1:
         raise QueryError(f"min_should needs a min_count of at least 1, got {least.min_count}")
@@ -79,6 +87,8 @@ def _match(value: Any) -> Any:
 
 def _match_value(value: models.MatchValue) -> Any:
     wanted: Any = value.value
+    if isinstance(wanted, int) and not _LEAST <= wanted <= _MOST:
+        raise QueryError(f"a condition on {wanted} can't be met: Qdrant matches whole numbers from {_LEAST} to {_MOST}")
     # The binding tries int before bool, and a Python bool is an int: True would match the number 1. A numpy bool is none.
     boolean: Any = np.bool_
     return engine.MatchValue(boolean(wanted) if isinstance(wanted, bool) else wanted)
@@ -112,8 +122,7 @@ def _count(value: models.ValuesCount) -> Any:
 
 
 def _has_id(value: models.HasIdCondition) -> Any:
-    """Ids that can't be any point's are left out, as local mode does: the engine would refuse the whole query."""
-    return engine.HasIdCondition({stored_id(one) for one in value.has_id if is_id(one)})
+    return engine.HasIdCondition({stored_id(one) for one in value.has_id})
 
 
 def _slice(value: Any) -> Any:
@@ -121,6 +130,9 @@ def _slice(value: Any) -> Any:
         raise QueryError(f"a slice needs an index from 0 to its total - 1, got {value!r}")
     with_slices: Any = engine  # whose type stubs lack the class
     return with_slices.SliceCondition(value.total, value.index)
+
+
+_LEAST, _MOST = -(2**63), 2**63 - 1
 
 
 def _same(value: Any) -> Any:
@@ -161,6 +173,6 @@ _CONDITIONS: Final = by_type(
         "HasVectorCondition": lambda value: engine.HasVectorCondition(value.has_vector),
         "SliceCondition": lambda value: _slice(value.slice),
         "NestedCondition": lambda value: engine.NestedCondition(value.nested.key, filter_of(value.nested.filter)),
-        "Filter": filter_of,
+        "Filter": lambda value: _filter(value),
     }
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -11,17 +11,18 @@ import qdrant_edge as engine
 from pydantic import BaseModel
 from qdrant_client import models
 
-from ..checks import is_whole
+from ..checks import to_whole
 from ..errors import ClientError, QueryError
-from ..schema import VectorInfo
 from .arguments import check_extras
+from .binding import made
+from .describe import Vector
 from .dispatch import by_type, translator
 from .ids import is_id
 from .translate_expression import Formulas
 from .translate_filter import filter_of, without_ids
-from .vectors import to_engine
+from .vectors import average, to_engine
 
-__all__ = ["LIMIT", "Stored", "order_by", "prefetches_of", "request_of", "selected"]
+__all__ = ["LIMIT", "Stored", "order_by", "prefetches_of", "request_of", "selected", "whole"]
 
 LIMIT: Final = 10
 """How many points a query or prefetch without a limit returns, as on a server."""
@@ -31,7 +32,7 @@ class Stored(Protocol):
     """What translating a query needs to know of the collection."""
 
     @property
-    def vectors(self) -> dict[str, VectorInfo]: ...
+    def vectors(self) -> dict[str, Vector]: ...
     @property
     def formulas(self) -> Formulas: ...
     def vector_of(self, point: Any, using: str) -> Any: ...
@@ -80,18 +81,20 @@ def request_of(request: models.QueryRequest, stored: Stored) -> engine.QueryRequ
     """
     check_extras(shard_key_selector=request.shard_key, lookup_from=request.lookup_from)
     level = _Level(stored, request.using, _limit(request.limit, "limit"))
-    query = level.query(request.query, request.score_threshold)
-    return engine.QueryRequest(
-        limit=level.limit,
-        offset=_offset(request.offset),
-        query=query,
-        prefetches=[_prefetch(one, stored) for one in prefetches_of(request)],
-        with_vector=request.with_vector or False,
-        with_payload=selected(request.with_payload),
-        filter=without_ids(level.mentioned, filter_of(request.filter)),
-        score_threshold=request.score_threshold,
-        params=_params(request.params),
-    )
+    offset = _offset(request.offset)
+    with made("qdrant-edge refused the query"):
+        query = level.query(request.query, request.score_threshold)
+        return engine.QueryRequest(
+            limit=level.limit,
+            offset=offset,
+            query=query,
+            prefetches=[_prefetch(one, stored) for one in prefetches_of(request)],
+            with_vector=request.with_vector or False,
+            with_payload=selected(request.with_payload),
+            filter=without_ids(level.mentioned, filter_of(request.filter)),
+            score_threshold=request.score_threshold,
+            params=_params(request.params),
+        )
 
 
 def prefetches_of(request: models.QueryRequest | models.Prefetch) -> list[models.Prefetch]:
@@ -135,23 +138,39 @@ def _prefetch(prefetch: models.Prefetch, stored: Stored) -> engine.Prefetch:
     )
 
 
+def whole(value: Any, what: str, least: int) -> int:
+    """A whole number, numpy's too, that the engine can hold.
+
+    Raises:
+        QueryError: it is none, or too small or large.
+    """
+    number = to_whole(value)
+    if number is None or number < least:
+        raise QueryError(f"{what} must be a whole number of at least {least}, got {value!r}"[:300])
+    if number >= _END:
+        raise QueryError(f"{what} must be less than 2**63, got {value!r}"[:300])
+    return number
+
+
+_END: Final = 2**63
+
+
 def _limit(value: int | None, what: str) -> int:
-    if value is None:
-        return LIMIT
-    if not is_whole(value, 1):
-        raise QueryError(f"{what} must be a whole number of at least 1, got {value!r}")
-    return value
+    return LIMIT if value is None else whole(value, what, 1)
 
 
 def _offset(value: int | None) -> int | None:
-    if value is not None and not is_whole(value, 0):
-        raise QueryError(f"offset must be a whole number of at least 0, got {value!r}")
-    return value
+    return None if value is None else whole(value, "offset", 0)
 
 
 def _params(params: Any) -> Any:
     if params is None:
         return None
+    if isinstance(params, Mapping):  # as a server's client takes them
+        try:
+            params = models.SearchParams(**params)
+        except (TypeError, ValueError) as error:
+            raise QueryError(f"search parameters are those of qdrant_client.models.SearchParams: {error}"[:500]) from error
     if not isinstance(params, models.SearchParams):
         raise QueryError(f"search parameters must be a qdrant_client.models.SearchParams, got {params!r}")
     quantization: Any = params.quantization
@@ -193,9 +212,7 @@ def _fusion(query: models.FusionQuery, level: _Level) -> Any:
 def _rrf(query: models.RrfQuery, level: _Level) -> Any:
     _check_fusion(level)
     k = 2 if query.rrf.k is None else query.rrf.k
-    if not is_whole(k, 1):
-        raise QueryError(f"the k of reciprocal rank fusion must be a whole number of at least 1, got {k!r}")
-    return engine.Fusion.Rrf(k, query.rrf.weights)
+    return engine.Fusion.Rrf(whole(k, "the k of reciprocal rank fusion", 1), query.rrf.weights)
 
 
 def _check_fusion(level: _Level) -> None:
@@ -213,6 +230,45 @@ def _feedback(query: models.RelevanceFeedbackQuery, level: _Level) -> Any:
     return engine.Query.FeedbackNaive(engine.FeedbackNaiveQuery(level.vector(given.target), items, strategy), using=level.using)
 
 
+def _recommend(query: models.RecommendQuery, level: _Level) -> Any:
+    given = query.recommend
+    positive = [level.vector(one) for one in given.positive or []]
+    negative = [level.vector(one) for one in given.negative or []]
+    strategy = given.strategy or models.RecommendStrategy.AVERAGE_VECTOR
+    if strategy == models.RecommendStrategy.AVERAGE_VECTOR:
+        if not positive:
+            raise QueryError("a recommendation by an average needs a positive example")
+        return engine.Query.Nearest(_average(positive, negative), using=level.using)
+    if not positive and not negative:
+        raise QueryError("a recommendation needs an example, positive or negative")
+    examples = engine.RecommendQuery(positive, negative)
+    if strategy == models.RecommendStrategy.BEST_SCORE:
+        return engine.Query.RecommendBestScore(examples, using=level.using)
+    return engine.Query.RecommendSumScores(examples, using=level.using)
+
+
+def _average(positive: list[Any], negative: list[Any]) -> Any:
+    try:
+        return average(positive, negative)
+    except (AttributeError, TypeError, ValueError, IndexError) as error:
+        raise QueryError(f"the examples of a recommendation must be vectors of one kind and size: {error}") from error
+
+
+def _discover(query: models.DiscoverQuery, level: _Level) -> Any:
+    given = query.discover
+    asked = engine.DiscoverQuery(level.vector(given.target), _pairs(given.context, level))
+    return engine.Query.Discover(asked, using=level.using)
+
+
+def _context(query: models.ContextQuery, level: _Level) -> Any:
+    return engine.Query.Context(engine.ContextQuery(_pairs(query.context, level)), using=level.using)
+
+
+def _pairs(context: Any, level: _Level) -> list[engine.ContextPair]:
+    pairs = [] if context is None else context if isinstance(context, list) else [context]
+    return [engine.ContextPair(level.vector(pair.positive), level.vector(pair.negative)) for pair in pairs]
+
+
 _VECTORS: Final = (models.SparseVector, models.Document, models.Image, models.InferenceObject)
 
 _QUERIES: Final[dict[type[Any], Callable[..., Any]]] = by_type(
@@ -220,6 +276,9 @@ _QUERIES: Final[dict[type[Any], Callable[..., Any]]] = by_type(
         "NearestQuery": _nearest,
         "FusionQuery": _fusion,
         "RrfQuery": _rrf,
+        "RecommendQuery": _recommend,
+        "DiscoverQuery": _discover,
+        "ContextQuery": _context,
         "FormulaQuery": lambda query, level: level.stored.formulas.translated(query),
         "RelevanceFeedbackQuery": _feedback,
         "OrderByQuery": lambda query, level: order_by(query.order_by),

@@ -1,21 +1,21 @@
 """Vectors, from `qdrant_client.models` to the engine and back.
 
-What the engine would take in silence and answer with nothing is refused here: numbers that aren't finite, and sparse
-vectors with an index twice.
+What the engine would take in silence and answer with nothing is refused here: numbers that aren't finite, or aren't in 32
+bits, and sparse vectors with an index twice.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import qdrant_edge as engine
 from qdrant_client import models
 
 from ..errors import ClientError, QueryError
 
-__all__ = ["from_engine", "to_engine"]
+__all__ = ["average", "count_numbers", "from_engine", "to_engine"]
 
 _INFERENCE = (models.Document, models.Image, models.InferenceObject)
 
@@ -25,7 +25,7 @@ def to_engine(vector: Any, what: str) -> Any:
 
     Raises:
         ClientError: it is an object that a server would embed.
-        QueryError: it holds numbers that aren't finite, or an index twice.
+        QueryError: it holds what isn't a number, numbers that aren't finite in 32 bits, or an index twice.
     """
     if isinstance(vector, _INFERENCE):
         raise ClientError(
@@ -38,11 +38,35 @@ def to_engine(vector: Any, what: str) -> Any:
         vector = vector.tolist()
     if not isinstance(vector, Sequence) or isinstance(vector, str):
         raise QueryError(f"{what} must be a list of numbers, a list of such lists, or a SparseVector, got {vector!r}"[:300])
-    rows: Sequence[Any] = vector if vector and isinstance(vector[0], Sequence) else [vector]
-    for row in rows:
-        if not math.isfinite(sum(row)):
-            raise QueryError(f"{what} holds numbers that aren't finite")
-    return vector
+    if not vector or not hasattr(vector[0], "__len__"):
+        return _numbers(vector, what)
+    return [_numbers(row, what) for row in vector]
+
+
+def _numbers(row: Any, what: str) -> list[Any]:
+    """The numbers as Python's own.
+
+    Raises:
+        QueryError: there are others than finite ones, or ones that the engine's 32 bits can't hold.
+    """
+    if isinstance(row, np.ndarray):
+        row = row.tolist()
+    if not isinstance(row, Sequence) or isinstance(row, str):
+        raise QueryError(f"{what} holds {row!r}, which isn't a list of numbers"[:300])
+    try:
+        wide = np.array(row, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise QueryError(f"{what} holds what isn't a number: {error}"[:300]) from error
+    if any(isinstance(one, str | bool) for one in row):  # numpy would read the text, and take True for 1
+        raise QueryError(f"{what} holds what isn't a number, got {row!r}"[:300])
+    if not np.isfinite(wide).all():
+        raise QueryError(f"{what} holds numbers that aren't finite")
+    if (np.abs(wide) > _LARGEST).any():
+        raise QueryError(f"{what} holds numbers beyond those of 32 bits, the engine's own: at most {_LARGEST:.4g}")
+    return list(row)
+
+
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def _sparse(vector: models.SparseVector, what: str) -> Any:
@@ -50,9 +74,37 @@ def _sparse(vector: models.SparseVector, what: str) -> Any:
         raise QueryError(f"{what} has {len(vector.indices)} indices but {len(vector.values)} values")
     if len(set(vector.indices)) != len(vector.indices):
         raise QueryError(f"{what} has an index twice")
-    if not math.isfinite(sum(vector.values)):
-        raise QueryError(f"{what} holds numbers that aren't finite")
-    return engine.SparseVector(vector.indices, vector.values)
+    values = _numbers(vector.values, what)
+    try:
+        return engine.SparseVector(vector.indices, values)
+    except (TypeError, OverflowError) as error:
+        raise QueryError(f"{what} has an index that isn't a whole number from 0 to 2**32 - 1: {error}") from error
+
+
+def average(positive: Sequence[Any], negative: Sequence[Any]) -> Any:
+    """The query that recommends by an average: twice the mean of what to be like, less the mean of what not.
+
+    Vectors as the engine takes them, of one kind; the rows of several multivectors are all rows of the query, as on a server.
+    """
+    first = positive[0]
+    if isinstance(first, engine.SparseVector):
+        weights: dict[int, float] = {}
+        for vectors, factor in ((positive, 2.0 if negative else 1.0), (negative, -1.0)):
+            for vector in vectors:
+                for index, value in zip(vector.indices, vector.values, strict=True):
+                    weights[index] = weights.get(index, 0.0) + factor * value / len(vectors)
+        return engine.SparseVector(list(weights), list(weights.values()))
+    if isinstance(first[0], list):
+        return [row for rows in positive for row in rows] + [[-one for one in row] for rows in negative for row in rows]
+    mean = np.mean(positive, axis=0)
+    return (2 * mean - np.mean(negative, axis=0) if negative else mean).tolist()
+
+
+def count_numbers(vector: Any) -> int:
+    """How many numbers a vector holds, as the engine takes it."""
+    if isinstance(vector, engine.SparseVector):
+        return 2 * len(vector.values)
+    return sum(map(len, vector)) if vector and isinstance(vector[0], list) else len(vector)
 
 
 def from_engine(vector: Any) -> Any:

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ..checks import LEVELS, measure, to_whole
 from ..errors import FormatError
 from ..steps import QueryVector
 
-__all__ = ["Document", "point_id", "point_ids"]
+__all__ = ["Document", "payload_problem", "point_id", "point_ids"]
 
 _NAMESPACE: Final = uuid.UUID("1052fe82-729a-4026-80e9-b47f24e8b6d6")
 """Changing it would give every stored document a new point: never do."""
@@ -50,6 +51,18 @@ class Document:
             )
 
 
+def payload_problem(payload: Mapping[str, Any]) -> str | None:
+    """Why a payload can't be stored; None if it can.
+
+    Engines take what is nested too deep, and can't read it again: then all that finds the point fails, on the engine in
+    process the whole collection.
+    """
+    for key, value in payload.items():
+        if 1 + measure(value)[0] > LEVELS:
+            return f"the payload is nested more than {LEVELS} levels deep under {key!r}, which couldn't be read again"
+    return None
+
+
 def point_id(id: str | int) -> int | str:
     """The id of the point that a document is stored as.
 
@@ -63,11 +76,12 @@ def point_id(id: str | int) -> int | str:
         if not id.strip():
             raise FormatError(f"an id must not be empty, got {id!r}")
         return str(uuid.UUID(id)) if _UUID.fullmatch(id) else str(uuid.uuid5(_NAMESPACE, id))
-    if not isinstance(id, int) or isinstance(id, bool):
+    number = to_whole(id)
+    if number is None:
         raise FormatError(f"an id must be text or a whole number, got {type(id).__name__} {id!r}")
-    if not 0 <= id <= _LARGEST:
+    if not 0 <= number <= _LARGEST:
         raise FormatError(f"an id that is a number must be from 0 to 2**64 - 1, got {id}: write it as text")
-    return id
+    return number
 
 
 def point_ids(document: str) -> Iterator[int | str]:

@@ -10,7 +10,7 @@ from typing import Any, cast
 from ..checks import is_whole
 from ..errors import FormatError, StrategyError
 from ..jsonlines import byte_lines_of, parse_json
-from .documents import Document, point_id
+from .documents import Document, payload_problem, point_id
 
 __all__ = ["BadLine", "JsonlDocuments", "read_jsonl"]
 
@@ -46,8 +46,8 @@ def read_jsonl(
         text_keys: whose values are the document's text, joined by `joiner`; missing, null and empty ones are left out.
         id_key: whose value is the document's id: text or a whole number.
         joiner: what stands between the texts.
-        on_bad: is called for each line that isn't JSON, isn't an object, has no usable id or no text, or repeats an
-            id; the line is skipped.
+        on_bad: is called for each line that isn't JSON, isn't an object, has no usable id or no text, repeats an
+            id, or is nested too deep to be stored; the line is skipped.
         limit: read only that many documents.
 
     Returns:
@@ -122,6 +122,8 @@ class JsonlDocuments(Iterator[Document]):
         if point in seen:
             raise FormatError(f"the id {record[self._id_key]!r} was in the file before; the first line with it counts")
         payload = record if self._id_key != "_id" else {key: value for key, value in record.items() if key != "_id"}
+        if problem := payload_problem(payload):
+            raise FormatError(problem)
         document = Document(record[self._id_key], self._text(record), payload)
         seen.add(point)
         return document

@@ -15,7 +15,7 @@ from ..errors import IngestError, PlanError, StrategyError, did_you_mean
 from ..models.encoders import Encoder, EncoderLike, as_encoder
 from ..retries import INGEST, Retries
 from ..schema import Schema, read_schema
-from .documents import Document, point_id
+from .documents import Document, payload_problem, point_id
 from .encoding import batch_of, encoded
 from .jsonl import BadLine
 
@@ -29,7 +29,8 @@ class IngestReport:
     Attributes:
         written: documents that were embedded and stored.
         skipped: documents that were stored already.
-        bad: lines that held no usable document, when the documents came from `read_jsonl` directly.
+        bad: lines that held no usable document, when the documents came from `read_jsonl` directly; and documents whose
+            payload can't be stored, by their number among the documents, from 1.
         seconds: how long it took.
     """
 
@@ -81,7 +82,8 @@ def ingest(
     if problems := list(_missing(schema, ready)):
         raise PlanError(problems)
     written = skipped = 0
-    for batch in _batches(documents, batch_size):
+    bad: list[BadLine] = []
+    for batch in _batches(_storable(documents, bad), batch_size):
         fresh = _unstored(client, collection, batch, policy) if resume else batch
         if fresh:
             _write(client, schema, fresh, ready, text_key, policy)
@@ -89,7 +91,7 @@ def ingest(
         skipped += len(batch) - len(fresh)
         if on_progress is not None:
             on_progress(written, skipped)
-    return IngestReport(written, skipped, tuple(getattr(documents, "bad", ())), time.monotonic() - started)
+    return IngestReport(written, skipped, (*getattr(documents, "bad", ()), *bad), time.monotonic() - started)
 
 
 def _missing(schema: Schema, encoders: Mapping[str, Encoder]) -> Iterator[str]:
@@ -97,6 +99,15 @@ def _missing(schema: Schema, encoders: Mapping[str, Encoder]) -> Iterator[str]:
         if name not in schema.vectors:
             hint = did_you_mean(name, schema.vectors)
             yield f"no vector named {name!r}; the collection {schema.collection!r} has {schema.describe_vectors()}{hint}"
+
+
+def _storable(documents: Iterable[Document], bad: list[BadLine]) -> Iterator[Document]:
+    """The documents whose payload can be stored; the others are noted."""
+    for number, document in enumerate(documents, 1):
+        if problem := payload_problem(document.payload):
+            bad.append(BadLine("documents", number, f"document {document.id!r}: {problem}"))
+        else:
+            yield document
 
 
 def _batches(documents: Iterable[Document], size: int) -> Iterator[list[Document]]:
