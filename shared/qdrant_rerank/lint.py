@@ -7,13 +7,15 @@ nodes of a cluster exchange too, 100 levels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Final
 
 from qdrant_client import models
 
-from .expressions.inspect import PayloadKey, conditions, field_conditions, payload_keys
-from .expressions.nodes import Expression
+from .expressions.inspect import PayloadKey, conditions, field_conditions, payload_keys, walk
+from .expressions.nodes import CandidateScore, Expression, GeoDistance
+from .expressions.wire import DIGITS, digits
 from .extent import MAX_BYTES, MAX_CONDITIONS, Extent
 from .schema import Schema
 
@@ -26,6 +28,7 @@ __all__ = [
     "index_problems",
     "index_warnings",
     "knows_phrases",
+    "number_warnings",
 ]
 
 REST_DEPTH: Final = 120  # of 127: the request around the formula takes the rest
@@ -155,6 +158,28 @@ def demands_indexes(schema: Schema) -> bool:
 
 def _of_type(index: models.PayloadSchemaType | None) -> str:
     return f" of type {index}" if index is not None else ""
+
+
+def number_warnings(expression: Expression, engine: str) -> Iterator[Lint]:
+    """Numbers that a server reads inexactly over REST; constants aren't among them, which travel as two 32-bit floats."""
+    if engine != "server":
+        return
+    for node in walk(expression):
+        match node:
+            case CandidateScore(name, default):
+                yield from _inexact(f"the default of score({name!r})", default)
+            case GeoDistance(origin=tuple(place), key=key):
+                for degrees in place:
+                    yield from _inexact(f"a coordinate of geo_distance(…, {key!r})", degrees)
+
+
+def _inexact(what: str, number: float) -> Iterator[Lint]:
+    if digits(float(number)) > DIGITS:
+        yield Lint(
+            "inexact-number",
+            f"{what} is {number!r}, and of a number's digits servers read {DIGITS} exactly over REST: it may be off by "
+            f"{math.ulp(number):.1g} there; over gRPC it is exact",
+        )
 
 
 def extent_problems(size: Extent) -> Iterator[str]:

@@ -140,6 +140,18 @@ def test_a_phrase_over_an_index_that_knows_none_is_refused() -> None:
         planned(strategy, knowing, scope)
 
 
+def test_numbers_that_a_server_reads_inexactly_over_rest_are_warned_about() -> None:
+    both = Formula(score("dense", default=0.1 + 0.2) + score("bm25", default=0.3) + (0.1 + 0.2)).over(*LEGS)
+    [warning] = planned(both).warnings
+    assert warning.code == "inexact-number"
+    assert "the default of score('dense') is 0.30000000000000004" in warning
+    assert "it may be off by 6e-17 there; over gRPC it is exact" in warning
+    near = Formula(geo_distance((46.123456789012345, 8.0), "place", default=0)).over(LEGS[0])
+    places = replace(SCHEMA, indexes={"place": models.PayloadSchemaType.GEO})
+    assert codes(planned(near, places)) == ["inexact-number"]
+    assert plan(both, SCHEMA, Capabilities((1, 20, 0), "edge")).warnings == ()
+
+
 def test_what_raw_expressions_and_nested_conditions_read_is_looked_at() -> None:
     size = models.FieldCondition(key="size", range=models.Range(gte=1))
     nested = models.NestedCondition(nested=models.Nested(key="items", filter=models.Filter(must=[size])))

@@ -117,4 +117,4 @@ def bounds(expression: Expression, key: str) -> list[float]:
     conditions = [node.condition for node in walk(expression) if isinstance(node, When)]
     ranges = [each.range for each in conditions if isinstance(each, models.FieldCondition) and each.key == key]
     numbers = [found for found in ranges if isinstance(found, models.Range)]
-    return sorted({bound for found in numbers for bound in (found.gt, found.lte) if bound is not None})
+    return sorted({bound for found in numbers for bound in (found.gt, found.gte, found.lt, found.lte) if bound is not None})

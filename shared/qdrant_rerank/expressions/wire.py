@@ -10,14 +10,18 @@ from qdrant_client import models
 
 from ..sharing import Shared
 
+DIGITS = 15
+"""How many digits of a number servers read exactly over REST: the last of 16 and 17 may be off by one."""
 F32_TINY = float(np.finfo(np.float32).tiny)
 
 CLIENT_HAS_MAX_MIN = hasattr(models, "MaxExpression")  # qdrant-client 1.20
 
 __all__ = [
     "CLIENT_HAS_MAX_MIN",
+    "DIGITS",
     "F32_TINY",
     "absolute",
+    "digits",
     "either",
     "exponential",
     "f32_pair",
@@ -29,6 +33,11 @@ __all__ = [
     "quotient",
     "total",
 ]
+
+
+def digits(number: float) -> int:
+    """How many digits a number has where it is written as short as it can be, without zeros at its ends."""
+    return len(repr(number).partition("e")[0].replace(".", "").lstrip("-0").rstrip("0"))
 
 
 def f32_pair(value: float) -> tuple[float, float]:

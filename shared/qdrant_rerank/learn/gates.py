@@ -16,9 +16,10 @@ from ..errors import StrategyError
 from ..expressions.build import clip
 from ..expressions.nodes import Constant, Expression, Field, Product, Sum, When
 from ..expressions.reading import is_number
+from ..expressions.wire import DIGITS, digits
 from .columns import Column
 from .features import Category, Feature
-from .regions import Region
+from .regions import Region, bounds
 
 __all__ = ["Gate", "Side", "gate"]
 
@@ -93,9 +94,9 @@ def _field_gate(key: str, left: Region, missing_left: bool, arrays: bool) -> Gat
 
 
 def _range(low: float, high: float) -> models.Range:
-    if math.nextafter(low, math.inf) == high:
+    if math.nextafter(low, math.inf) == high and digits(high) <= DIGITS:
         return models.Range(gte=high, lte=high)
-    return models.Range(gt=None if math.isinf(low) else low, lte=None if math.isinf(high) else high)
+    return models.Range(**bounds(low, high))
 
 
 def _of_key(key: str, either: list[models.Condition], arrays: bool) -> models.Condition:

@@ -1,7 +1,12 @@
-"""Sets of 64-bit floats that a split sends to one side, and where rounding puts their bounds."""
+"""Sets of 64-bit floats that a split sends to one side, where rounding puts their bounds, and bounds that survive JSON.
+
+Servers read JSON numbers of 16 and 17 digits inexactly over REST, by one unit in the last place: a value next to a bound may
+end up on its other side. So bounds are written with at most 15 digits, which are read exactly.
+"""
 
 from __future__ import annotations
 
+import decimal
 import math
 import struct
 from collections.abc import Callable, Iterable
@@ -10,7 +15,23 @@ from typing import Final
 
 import numpy as np
 
-__all__ = ["EVERYTHING", "Region", "above", "at_most", "below_f32", "last", "no_greater_f32", "points", "whole_numbers"]
+from ..expressions.wire import DIGITS, digits
+
+__all__ = [
+    "EVERYTHING",
+    "Region",
+    "above",
+    "at_most",
+    "below_f32",
+    "bounds",
+    "last",
+    "no_greater_f32",
+    "points",
+    "whole_numbers",
+]
+
+_DOWN: Final = decimal.Context(prec=DIGITS, rounding=decimal.ROUND_FLOOR)
+_UP: Final = decimal.Context(prec=DIGITS, rounding=decimal.ROUND_CEILING)
 
 
 @dataclass(frozen=True)
@@ -84,6 +105,52 @@ def _last_rounded_to(lower: np.float32) -> float:
     middle = (float(lower) + float(upper)) / 2
     is_even = int(lower.view(np.uint32)) % 2 == 0
     return middle if is_even else math.nextafter(middle, -math.inf)
+
+
+def bounds(low: float, high: float) -> dict[str, float]:
+    """What a range asks for `(low, high]`, low outside and high inside, in numbers of at most 15 digits.
+
+    Exact for all numbers of at most 15 digits and for all 32-bit floats; for others as well, where a bound or the number after
+    it has so few digits. Elsewhere numbers count as inside that are as near to a bound as two of 15 digits are to each other.
+    """
+    found: dict[str, float] = {}
+    if not math.isinf(low):
+        found |= dict([_edge(low, "gt", "gte", outward=_down(low))])
+    if not math.isinf(high):
+        found |= dict([_edge(high, "lte", "lt", outward=_up(high))])
+    return found
+
+
+def _edge(last: float, at: str, after: str, outward: float) -> tuple[str, float]:
+    """The comparison that parts the numbers up to `last` from those above, and its bound: `at` one below, or `after` one above.
+
+    Args:
+        last: the last number below.
+        at: the comparison with that number, or one below it.
+        after: the comparison with the first number above, or one above that.
+        outward: which of the two bounds is taken where nothing is between them that counts.
+    """
+    following = math.nextafter(last, math.inf)
+    if digits(last) <= DIGITS:
+        return at, last
+    if digits(following) <= DIGITS:
+        return after, following
+    below, above = _down(last), _up(last)
+    with np.errstate(over="ignore"):
+        between = float(np.float32(last))  # at most one 32-bit float is: they are far apart
+    if not below < between < above:
+        return (at, below) if outward == below else (after, above)
+    return (after, above) if between <= last else (at, below)
+
+
+def _down(number: float) -> float:
+    """The greatest number of 15 digits that isn't above."""
+    return float(_DOWN.create_decimal_from_float(number))
+
+
+def _up(number: float) -> float:
+    """The least number of 15 digits that isn't below."""
+    return float(_UP.create_decimal_from_float(number))
 
 
 def last(holds: Callable[[float], bool], low: float, high: float) -> float:
