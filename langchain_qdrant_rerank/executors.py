@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import AsyncExecutor, Capabilities, Executor
+from qdrant_rerank import AsyncExecutor, Capabilities, Executor, Retries
 from qdrant_rerank.clients import AsyncClientLike
 from qdrant_rerank.models.feedback import FeedbackModelLike
 from qdrant_rerank.payload import PayloadLike
@@ -42,6 +42,7 @@ class Parts:
     capabilities: Capabilities | None
     fixed_filter: models.Filter | None
     schema_ttl: float | None
+    retries: int | Retries
 
     @classmethod
     def of(cls, retriever: QdrantRerankRetriever) -> Parts:
@@ -58,6 +59,7 @@ class Parts:
             retriever.capabilities,
             retriever.fixed_filter,
             retriever.schema_ttl,
+            retriever.retries,
         )
 
     def key(self) -> Hashable:
@@ -66,7 +68,7 @@ class Parts:
         parts = (self.client, self.async_client, self.embeddings, self.sparse_embeddings, self.model, *encoders.values())
         payload = id(self.payload) if callable(self.payload) else self.payload
         fixed = None if self.fixed_filter is None else self.fixed_filter.model_dump_json()
-        return (self.collection, self.capabilities, payload, fixed, self.schema_ttl, *encoders, *map(id, parts))
+        return (self.collection, self.capabilities, payload, fixed, self.schema_ttl, self.retries, *encoders, *map(id, parts))
 
     def made(self, kind: type[E]) -> E:
         """An executor of these parts; makes no request."""
@@ -80,6 +82,7 @@ class Parts:
             capabilities=self.capabilities,
             fixed_filter=self.fixed_filter,
             schema_ttl=self.schema_ttl,
+            retries=self.retries,
         )
 
 

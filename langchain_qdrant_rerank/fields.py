@@ -13,7 +13,7 @@ from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel, PlainSerializer, PlainValidator
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
-from qdrant_rerank import Encoders, Expression, PayloadMapping, Strategy, parse_expression
+from qdrant_rerank import Encoders, Expression, PayloadMapping, Retries, Strategy, parse_expression
 from qdrant_rerank.clients import engine_of
 from qdrant_rerank.errors import did_you_mean
 from qdrant_rerank.executor import check_schema_ttl
@@ -37,6 +37,7 @@ __all__ = [
     "KField",
     "ModelField",
     "PayloadField",
+    "RetriesField",
     "SchemaTtlField",
     "ScoreKeyField",
     "SparseEmbeddingsField",
@@ -136,6 +137,11 @@ def _schema_ttl(value: Any) -> float | None:
     return cast("float | None", value)
 
 
+def _retries(value: Any) -> int | Retries:
+    Retries.of(value)
+    return cast("int | Retries", value)
+
+
 def _score_key(value: Any) -> str | None:
     if value is None or (isinstance(value, str) and value and value not in RESERVED):
         return value
@@ -164,6 +170,7 @@ PayloadField: TypeAlias = Annotated[
     str | PayloadMapping | Callable[[Mapping[str, Any]], tuple[str, Mapping[str, Any]]], PlainValidator(_payload)
 ]
 SchemaTtlField: TypeAlias = Annotated[float | None, PlainValidator(_schema_ttl)]
+RetriesField: TypeAlias = Annotated[int | Retries, PlainValidator(_retries)]
 ScoreKeyField: TypeAlias = Annotated[str | None, PlainValidator(_score_key)]
 ExplanationKeyField: TypeAlias = Annotated[str, PlainValidator(_explanation_key)]
 

@@ -80,6 +80,8 @@ class QdrantRerankRetriever(Making):
         capabilities: what the server can do; asked of it if None.
         schema_ttl: seconds after which the collection's schema is read again at the next query, as an alias may have moved;
             None for never. It is read again in any case when an answer contradicts it, and before a strategy is refused.
+        retries: how often a request is made again, at most, after what may pass: a server that is away, overloaded or asks to
+            wait (see `qdrant_rerank.Retries`), within the call's timeout. None is made again unless told so.
         executors: what is kept between calls, and handed on to copies.
 
     Raises:
@@ -114,6 +116,7 @@ class QdrantRerankRetriever(Making):
     explanation_key: fields.ExplanationKeyField = "_explanation"
     capabilities: Capabilities | None = None
     schema_ttl: fields.SchemaTtlField = SCHEMA_TTL
+    retries: fields.RetriesField = 0
     executors: Executors = Field(default_factory=Executors, exclude=True)
 
     @model_validator(mode="before")

@@ -9,7 +9,7 @@ from typing import Any, Self
 from llama_index.core.callbacks.base import CallbackManager
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import Capabilities, Expression, Stage, StrategyError, from_json, parse_expression
+from qdrant_rerank import Capabilities, Expression, Retries, Stage, StrategyError, from_json, parse_expression
 from qdrant_rerank.clients import AsyncClientLike
 from qdrant_rerank.executor import SCHEMA_TTL
 from qdrant_rerank.models.feedback import FeedbackModelLike
@@ -55,7 +55,7 @@ class QdrantRerankPostprocessor(NodeRanking):
             reads metadata, and `score()` is the score that a node came with (0 if it has none). The model's own score then
             goes to the metadata under `relevance_score`, hidden from models.
         client, async_client, collection_name, vector_store, embed_model, sparse_encoder, encoders, capabilities, fixed_filter,
-            schema_ttl: as for `QdrantRerankRetriever`. A node that `fixed_filter` leaves out gets no score.
+            schema_ttl, retries: as for `QdrantRerankRetriever`. A node that `fixed_filter` leaves out gets no score.
         using: the dense vector behind `score()`, where the collection has several.
         score_source: what `score()` means: "qdrant" or "nodes".
         top_n: how many nodes to return; all if None.
@@ -100,6 +100,7 @@ class QdrantRerankPostprocessor(NodeRanking):
         capabilities: Capabilities | None = None,
         fixed_filter: models.Filter | None = None,
         schema_ttl: float | None = SCHEMA_TTL,
+        retries: int | Retries = 0,
     ) -> None:
         check_top_n(top_n)
         of_qdrant = {
@@ -116,7 +117,7 @@ class QdrantRerankPostprocessor(NodeRanking):
         settings: dict[str, Any] = {"top_n": top_n, "keep_retrieval_score": keep_retrieval_score, **of_qdrant, **of_model}
         if model is None:
             _refuse("a model", self._changed(of_model))
-            source = source_of(vector_store, *place, Knowing(fixed_filter, schema_ttl))
+            source = source_of(vector_store, *place, Knowing(fixed_filter, schema_ttl, retries))
             stage = from_json(json.dumps(strategy)) if isinstance(strategy, Mapping) else strategy
             if stage is None:
                 raise StrategyError(
@@ -132,6 +133,7 @@ class QdrantRerankPostprocessor(NodeRanking):
             given += ["vector_store"] if vector_store is not None else []
             given += ["fixed_filter"] if fixed_filter is not None else []
             given += ["schema_ttl"] if schema_ttl != SCHEMA_TTL else []
+            given += ["retries"] if retries != 0 else []
             _refuse("a strategy", [*given, *self._changed(of_qdrant)])
             source = None
             settings |= {"model": checked_model(model)}

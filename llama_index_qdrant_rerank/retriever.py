@@ -14,7 +14,7 @@ from llama_index.core.vector_stores.types import MetadataFilters
 from qdrant_client import QdrantClient, models
 from typing_extensions import Unpack
 
-from qdrant_rerank import Capabilities, Explanation, Plan, Strategy
+from qdrant_rerank import Capabilities, Explanation, Plan, Retries, Strategy
 from qdrant_rerank.clients import AsyncClientLike
 from qdrant_rerank.executor import SCHEMA_TTL
 from qdrant_rerank.merging import together
@@ -84,6 +84,8 @@ class QdrantRerankRetriever(Making):
             out or replace it.
         schema_ttl: seconds after which the collection's schema is read again at the next query, as an alias may have moved;
             None for never. It is read again in any case when an answer contradicts it, and before a strategy is refused.
+        retries: how often a request is made again, at most, after what may pass: a server that is away, overloaded or asks to
+            wait (see `qdrant_rerank.Retries`), within the call's timeout. None is made again unless told so.
 
     Raises:
         QdrantRerankError: an argument can't be; the message says which, and what to pass.
@@ -127,11 +129,12 @@ class QdrantRerankRetriever(Making):
         capabilities: Capabilities | None = None,
         fixed_filter: models.Filter | None = None,
         schema_ttl: float | None = SCHEMA_TTL,
+        retries: int | Retries = 0,
     ) -> None:
         super().__init__(callback_manager, object_map, objects, verbose)
         self._reader = NodeReader(payload, score_key, explanation_key)
         place = vector_store, client, async_client, collection_name
-        knowing = Knowing(fixed_filter, schema_ttl)
+        knowing = Knowing(fixed_filter, schema_ttl, retries)
         source = source_of(*place, embed_model, sparse_encoder, encoders, capabilities, knowing)
         self._source = source.read_by(Reading(model, partial(NodeText.of, self._reader, metadata_mode_of(metadata_mode))))
         options: RetrievalOptions = {

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import AsyncExecutor, Capabilities, Executor, Fusion, Nearest, Schema, Stage, StrategyError
+from qdrant_rerank import AsyncExecutor, Capabilities, Executor, Fusion, Nearest, Retries, Schema, Stage, StrategyError
 from qdrant_rerank.clients import AsyncClientLike, Clients
 from qdrant_rerank.executor import SCHEMA_TTL, check_schema_ttl
 from qdrant_rerank.models.feedback import FeedbackModelLike, as_feedback_model
@@ -46,10 +46,12 @@ class Knowing(NamedTuple):
     Attributes:
         fixed_filter: what every point has to meet, in all that is searched.
         schema_ttl: seconds after which the schema is read again.
+        retries: how often a request is made again, at most, after what may pass.
     """
 
     fixed_filter: models.Filter | None = None
     schema_ttl: float | None = SCHEMA_TTL
+    retries: int | Retries = 0
 
     def checked(self) -> Self:
         """This, if it can be.
@@ -60,6 +62,7 @@ class Knowing(NamedTuple):
         if self.fixed_filter is not None and not isinstance(self.fixed_filter, models.Filter):
             raise StrategyError(f"fixed_{not_a_filter(self.fixed_filter)}")
         check_schema_ttl(self.schema_ttl)
+        Retries.of(self.retries)
         return self
 
 
@@ -159,6 +162,7 @@ class Source:
             capabilities=self._capabilities,
             fixed_filter=self._knowing.fixed_filter,
             schema_ttl=self._knowing.schema_ttl,
+            retries=self._knowing.retries,
         )
         self._made[kind] = place, executor
         return executor

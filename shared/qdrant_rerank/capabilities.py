@@ -65,10 +65,10 @@ class Capabilities:
     @classmethod
     def of(cls, version: str, engine: Engine = "server") -> Capabilities:
         """The capabilities of a version written as text, e.g. `"1.17.2"` or `"v1.20.0-dev"`."""
-        numbers = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", version)
+        numbers = re.match(r"v?(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?", version)
         if numbers is None:
             raise ClientError(
-                f"can't tell what Qdrant {version!r} can do: its version has no number; "
+                f"can't tell what Qdrant {version[:40]!r} can do: its version has no number; "
                 "pass capabilities=Capabilities.of('1.20.0') with the version that it is"
             )
         major, minor, patch = (int(number or 0) for number in numbers.groups())

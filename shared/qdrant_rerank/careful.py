@@ -40,8 +40,7 @@ def searched(requests: Callable[[], list[Request]], scope: Scope, target: Target
     try:
         return (yield from Search(asked, scope.consistency, scope.timeout, target.schema))
     except Exception as error:
-        failure = read_failure(error)
-        if not quick or not failure.shows_values:
+        if not quick or not _refused_formula(error):
             raise
         before, target.quirks.several_values = target.quirks.several_values, True
         thorough = requests()
@@ -53,6 +52,11 @@ def searched(requests: Callable[[], list[Request]], scope: Scope, target: Target
         except Exception:
             target.quirks.several_values = before  # it was something else
             raise error from None
-        key = "" if failure.key is None else f" ({failure.key!r})"
+        key = "" if (known := read_failure(error).key) is None else f" ({known!r})"
     warnings.warn(PlanWarning(SEVERAL_VALUES.format(collection=target.schema.collection, key=key)), stacklevel=2)
     return found
+
+
+def _refused_formula(error: Exception) -> bool:
+    """Whether this is how an engine says that a formula met a value which it can't read."""
+    return read_failure(error).shows_values

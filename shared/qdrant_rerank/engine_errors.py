@@ -149,7 +149,9 @@ _TOO_LARGE: Final = re.compile(
     re.IGNORECASE,
 )
 _STRICT: Final = re.compile(r"\. Help: |strict mode", re.IGNORECASE)
-_NO_KEY: Final = re.compile(r"Must provide an API key|Invalid API key", re.IGNORECASE)
+_NO_KEY: Final = re.compile(
+    r"Must provide an API key|Invalid API key|(?:Invalid|Expired|Immature)(?:Token|Signature)", re.IGNORECASE
+)
 _DIMENSION: Final = re.compile(r"dimension error|expected dim\b|wrong dimension", re.IGNORECASE)
 _VECTOR_NAME: Final = re.compile(
     r"(?:not existing|wrong|unknown) vector name|vector .* (?:is|does) not (?:exist|found)", re.IGNORECASE

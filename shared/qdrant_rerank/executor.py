@@ -18,12 +18,14 @@ from typing import Any, Final, TypeVar
 
 from qdrant_client import QdrantClient, models
 
+from .answers import read_batch, read_groups, read_points
 from .capabilities import Capabilities
 from .carrying import carrying
 from .checks import is_finite
 from .clients import AsyncCalls, AsyncClientLike, Clients
 from .deadline import whole_seconds, within
 from .errors import ClientError, PlanError, PlanWarning, QueryError, StrategyError
+from .failure_notes import Place, describe_failures
 from .feedback.texts import looked
 from .lint import Lint
 from .merging import together
@@ -35,6 +37,7 @@ from .payload import PayloadLike, as_mapping
 from .plan import Plan, planned
 from .query import Fingerprints, Query, Quirks, Scope, Target, not_a_filter
 from .restriction import restrict
+from .retries import Left, Retries, time_left
 from .sampling import sampled
 from .schema import Schema, aread_schema, read_schema
 from .staleness import check_order, check_vectors, contradicts, finds_nothing, guarded, is_same
@@ -99,6 +102,7 @@ class _Base:
         capabilities: Capabilities | None = None,
         fixed_filter: models.Filter | None = None,
         schema_ttl: float | None = SCHEMA_TTL,
+        retries: int | Retries = 0,
     ) -> None:
         """Hold on to a collection; no request is made before the first query.
 
@@ -113,6 +117,8 @@ class _Base:
             capabilities: what the server can do; asked of it if None.
             fixed_filter: only points that meet it, in every search that this executor makes for whatever reason; no call can
                 leave it out or replace it, so that it is the place for a tenant.
+            retries: how often a request is made again, at most, after what may pass (see `Retries`), within the call's timeout:
+                a server that is away, overloaded or asks to wait. None is made again unless told so.
             schema_ttl: seconds after which the collection's schema is read again at the next query, as an alias may have moved;
                 None for never. It is read again in any case when an answer contradicts it, and before a plan is refused.
 
@@ -130,6 +136,7 @@ class _Base:
         self.fixed_filter = fixed_filter
         self.model = None if model is None else as_feedback_model(model)
         self.payload = as_mapping(payload)
+        self.retries = Retries.of(retries)
         self._capabilities = capabilities
         self._target: Target | None = None
         self._seen: Target | None = None
@@ -345,8 +352,13 @@ class Executor(_Base):
 
     def _read(self) -> tuple[Schema, Capabilities]:
         client = self.clients.sync()
-        capabilities = self._capabilities or Capabilities.of(client.info().version, self.clients.engine)
-        return read_schema(client, self.collection), capabilities
+
+        def read() -> tuple[Schema, Capabilities]:
+            capabilities = self._capabilities or Capabilities.of(client.info().version, self.clients.engine)
+            return read_schema(client, self.collection), capabilities
+
+        with describe_failures(Place.of(client, self.collection), "reading the schema of"):
+            return self.retries.run(read)
 
     def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
         schema = (self._seen or self.target()).schema  # what the plan was made for
@@ -354,26 +366,30 @@ class Executor(_Base):
         return [{name: _encode(name, encoder, text) for name, encoder in encoders.items()} for text in texts]
 
     def search(self, step: Search) -> list[Points]:
-        asked = self._prepared(step)
-        answers = self._ask(asked)
+        asked, left, client = self._prepared(step), time_left(step.timeout), self.clients.sync()
+        place = Place.of(client, self.collection)
+        with describe_failures(place, "searching"):
+            answers = self.retries.run(lambda: self._ask(client, _timed(asked, left), place), left)
         check_order(asked, answers)
         if self._seen is not None and finds_nothing(asked, answers):
             fresh = self._read_again(self._seen, time.monotonic())
             check_vectors(asked, fresh.schema)
         return answers
 
-    def _ask(self, step: Search) -> list[Points]:
-        client, told = self.clients.sync(), self._told(step)
-        if len(step.requests) == 1 and isinstance(step.requests[0], models.QueryRequest):
+    def _ask(self, client: QdrantClient, step: Search, place: Place) -> list[Points]:
+        told = self._told(step)
+        if len(step.requests) == 1 and isinstance(request := step.requests[0], models.QueryRequest):
             # not as a batch, of which the client deep-copies every request
-            return [client.query_points(self.collection, **_arguments(step.requests[0]), **told).points]
+            return [read_points(client.query_points(self.collection, **_arguments(request), **told), request, place)]
         plain, groups = _split(step.requests)
         answers: dict[int, Points] = {}
         if plain:
-            replies = client.query_batch_points(self.collection, list(plain.values()), **told)
-            answers |= {number: reply.points for number, reply in zip(plain, replies, strict=True)}
+            requests = list(plain.values())
+            replies = client.query_batch_points(self.collection, requests, **told)
+            answers |= dict(zip(plain, read_batch(replies, requests, place), strict=True))
         for number, grouped in groups.items():
-            answers[number] = _flat(client.query_points_groups(self.collection, **_group_arguments(grouped), **told))
+            reply = client.query_points_groups(self.collection, **_group_arguments(grouped), **told)
+            answers[number] = read_groups(reply, grouped, place)
         return [answers[number] for number in range(len(step.requests))]
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
@@ -468,8 +484,13 @@ class AsyncExecutor(_Base):
 
     async def _read(self) -> tuple[Schema, Capabilities]:
         client: Any = self.clients.asynchronous()
-        capabilities = self._capabilities or Capabilities.of((await client.info()).version, self.clients.engine)
-        return await aread_schema(client, self.collection), capabilities
+
+        async def read() -> tuple[Schema, Capabilities]:
+            capabilities = self._capabilities or Capabilities.of((await client.info()).version, self.clients.engine)
+            return await aread_schema(client, self.collection), capabilities
+
+        with describe_failures(Place.of(client, self.collection, self.clients.engine), "reading the schema of"):
+            return await self.retries.arun(read)
 
     async def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
         schema = (self._seen or await self.target()).schema  # what the plan was made for
@@ -481,32 +502,35 @@ class AsyncExecutor(_Base):
         return [dict(zip(names, vectors[row * width : (row + 1) * width], strict=True)) for row in range(len(texts))]
 
     async def search(self, step: Search) -> list[Points]:
-        asked = self._prepared(step)
-        answers = await self._ask(asked)
+        asked, left, client = self._prepared(step), time_left(step.timeout), self.clients.asynchronous()
+        place = Place.of(client, self.collection, self.clients.engine)
+        with describe_failures(place, "searching"):
+            answers = await self.retries.arun(lambda: self._ask(client, _timed(asked, left), place), left)
         check_order(asked, answers)
         if self._seen is not None and finds_nothing(asked, answers):
             fresh = await self._read_again(self._seen, time.monotonic())
             check_vectors(asked, fresh.schema)
         return answers
 
-    async def _ask(self, step: Search) -> list[Points]:
-        client, told = self.clients.asynchronous(), self._told(step)
-        if len(step.requests) == 1 and isinstance(step.requests[0], models.QueryRequest):
-            reply = await client.query_points(self.collection, **_arguments(step.requests[0]), **told)
-            return [reply.points]
+    async def _ask(self, client: AsyncCalls, step: Search, place: Place) -> list[Points]:
+        told = self._told(step)
+        if len(step.requests) == 1 and isinstance(request := step.requests[0], models.QueryRequest):
+            return [read_points(await client.query_points(self.collection, **_arguments(request), **told), request, place)]
         plain, groups = _split(step.requests)
         calls = [client.query_points_groups(self.collection, **_group_arguments(r), **told) for r in groups.values()]
-        batch, found = await asyncio.gather(self._batch(client, plain, told), asyncio.gather(*calls))
-        answers = batch | {number: _flat(reply) for number, reply in zip(groups, found, strict=True)}
+        batch, found = await asyncio.gather(self._batch(client, plain, told, place), asyncio.gather(*calls))
+        grouped = {number: read_groups(reply, groups[number], place) for number, reply in zip(groups, found, strict=True)}
+        answers = batch | grouped
         return [answers[number] for number in range(len(step.requests))]
 
     async def _batch(
-        self, client: AsyncCalls, plain: dict[int, models.QueryRequest], told: dict[str, Any]
+        self, client: AsyncCalls, plain: dict[int, models.QueryRequest], told: dict[str, Any], place: Place
     ) -> dict[int, Points]:
         if not plain:
             return {}
-        replies = await client.query_batch_points(self.collection, list(plain.values()), **told)
-        return {number: reply.points for number, reply in zip(plain, replies, strict=True)}
+        requests = list(plain.values())
+        replies = await client.query_batch_points(self.collection, requests, **told)
+        return dict(zip(plain, read_batch(replies, requests, place), strict=True))
 
     async def score(self, query: str, texts: Sequence[str]) -> list[float]:
         return checked(await ascored(self._model(), query, texts), len(texts), None)
@@ -536,6 +560,12 @@ def _split(requests: Sequence[Any]) -> tuple[dict[int, models.QueryRequest], dic
     return plain, groups
 
 
+def _timed(step: Search, left: Left) -> Search:
+    """`step` with the time that is left of its own, for a request that is made again."""
+    seconds = left()
+    return step if seconds is None else replace(step, timeout=max(seconds, 0.0))
+
+
 def _arguments(request: models.QueryRequest | models.QueryGroupsRequest) -> dict[str, Any]:
     """A request as the client's methods for one query take it; they have no parameter for the request itself."""
     return {
@@ -554,8 +584,3 @@ def _arguments(request: models.QueryRequest | models.QueryGroupsRequest) -> dict
 
 def _group_arguments(request: models.QueryGroupsRequest) -> dict[str, Any]:
     return _arguments(request) | {"group_by": request.group_by, "group_size": request.group_size}
-
-
-def _flat(reply: models.GroupsResult) -> Points:
-    """The points of all groups, best group first."""
-    return [point for group in reply.groups for point in group.hits]

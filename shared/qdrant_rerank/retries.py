@@ -24,7 +24,7 @@ from .checks import is_finite, is_whole
 from .engine_errors import read_failure
 from .errors import StrategyError
 
-__all__ = ["INGEST", "NO_RETRIES", "Left", "Retries"]
+__all__ = ["INGEST", "NO_RETRIES", "Left", "Retries", "time_left"]
 
 T = TypeVar("T")
 Left: TypeAlias = "Callable[[], float | None]"
@@ -115,6 +115,14 @@ class Retries:
         if asked is not None:  # a little more than that, and not all at the same moment, who were refused at the same moment
             return asked * (1.0 + 0.1 * self.spread())
         return (0.5 + 0.5 * self.spread()) * min(self.longest_pause, self.first_pause * 2.0 ** (state.attempt_number - 1))
+
+
+def time_left(seconds: float | None) -> Left:
+    """What is left of `seconds` that begin now; None for no end."""
+    if seconds is None:
+        return lambda: None
+    end = time.monotonic() + seconds
+    return lambda: end - time.monotonic()
 
 
 NO_RETRIES: Final = Retries(0)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import errno
 import gc
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx
 import pytest
 from qdrant_client import QdrantClient
+from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
+from qdrant_client.http.exceptions import UnexpectedResponse
 
 from qdrant_rerank.cli.failures import message_of
+from qdrant_rerank.failure_notes import Place, describe_failures
 from tests.cli.support import fails, run
 
 
@@ -238,9 +243,43 @@ class GrpcError(Exception):
 
 
 def test_errors_of_grpc_are_told_as_those_of_http_are() -> None:
-    assert message_of(GrpcError("UNAUTHENTICATED")) == message_of(GrpcError("PERMISSION_DENIED"))
-    assert "QDRANT_API_KEY" in (message_of(GrpcError("UNAUTHENTICATED")) or "")
+    for refusal in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
+        message = message_of(GrpcError(refusal)) or ""
+        assert "QDRANT_API_KEY" in message
+        assert f"Qdrant answers {refusal}: what the server says" in message
     assert message_of(GrpcError("INTERNAL")) == "Qdrant answers INTERNAL: what the server says"
+
+
+def test_the_server_s_reason_and_the_notes_are_shown_in_full_without_what_is_for_python() -> None:
+    words = "Forbidden: Access to collection docs is required, " + "and so on " * 40
+    error = UnexpectedResponse(403, "Forbidden", json.dumps({"status": {"error": words}}).encode(), httpx.Headers())
+    with pytest.raises(UnexpectedResponse), describe_failures(Place("server", "http://there:6333", "docs"), "searching"):
+        raise error
+    lines = (message_of(error) or "").splitlines()
+    assert lines[0].startswith("Qdrant refuses access: set the environment variable QDRANT_API_KEY")
+    assert lines[1] == f"Qdrant answers 403: {words}"
+    assert lines[2:] == ["while searching 'docs' at http://there:6333", "the key lacks this right: use one that has it"]
+    limit = ResourceExhaustedResponse("Rate limiting exceeded", 7)
+    with pytest.raises(ResourceExhaustedResponse), describe_failures(Place("server", "", "docs"), "searching"):
+        raise limit
+    assert (message_of(limit) or "").splitlines() == [
+        "Rate limiting exceeded",
+        "while searching 'docs'",
+        "the collection's rate limit is reached: ask again after 7 s",
+    ]
+    assert message_of(ValueError("no such thing")) is None
+
+
+def test_an_error_that_nobody_foresaw_is_shown_with_its_notes(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        error = ZeroDivisionError("division by zero")
+        error.add_note("while counting")
+        raise error
+
+    monkeypatch.setattr("qdrant_rerank.cli.search.print_table", broken)
+    assert "ZeroDivisionError: division by zero\nwhile counting\n--debug shows" in fails(
+        "search", "ferry", "--path", db, code=1
+    )
 
 
 def test_a_folder_has_no_server_that_embeds(corpus: Path, db: Path, tmp_path: Path) -> None:

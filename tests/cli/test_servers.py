@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from qdrant_client.models import Modifier
 
 from tests.cli.local_server import LocalServer
@@ -117,3 +118,52 @@ def test_a_server_that_embeds_gets_the_texts(corpus: Path, server: LocalServer) 
     vector = written["points"][0]["vector"]
     assert vector["dense"] == {"text": "The last ferry leaves the pier at ten", "model": "acme/dense"}
     assert vector["sparse"]["model"] == "qdrant/bm25"
+
+
+class Busy(LocalServer):
+    """A server that refuses the first searches, as one that starts does."""
+
+    refusals = 2
+
+    def answer(self, request: Received) -> tuple[int, Any]:
+        if "/points/query" in request.path and self.refusals:
+            self.refusals -= 1
+            return 503, {"status": {"error": "Service is starting"}, "time": 0.0}
+        return super().answer(request)
+
+
+def test_retries_wait_for_a_server_that_starts(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("qdrant_rerank.retries.time.sleep", pauses.append)
+    with Busy() as server:
+        succeeds("index", corpus, "--url", server.url)
+        assert "Qdrant answers 503: Service is starting" in fails("search", "ferry", "--url", server.url)
+        server.refusals = 2
+        assert "The last ferry" in succeeds("search", "ferry", "--url", server.url, "--retries", 2)
+        assert "retries must be a whole number of at least 0" in fails("search", "ferry", "--url", server.url, "--retries", -1)
+    assert len(pauses) == 2
+
+
+class Odd(LocalServer):
+    """Not Qdrant."""
+
+    def answer(self, request: Received) -> tuple[int, Any]:
+        return 200, {"hello": "world"}
+
+
+def test_what_is_not_qdrant_is_said_to_be_so() -> None:
+    with Odd() as server:
+        message = fails("search", "ferry", "--url", server.url)
+        assert f"the answer to listing the collections at {server.url} can't be read" in message
+
+
+class OddJson(LocalServer):
+    """Not Qdrant either."""
+
+    def answer(self, request: Received) -> tuple[int, Any]:
+        return 200, ["hello", "world"]
+
+
+def test_what_answers_in_another_shape_is_said_not_to_be_qdrant() -> None:
+    with OddJson() as server:
+        assert f"what answers at {server.url} isn't Qdrant" in fails("search", "ferry", "--url", server.url)

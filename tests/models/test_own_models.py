@@ -110,6 +110,14 @@ class Odd:
         (None, "a NoneType instead of a number"),
         ([1.0, None], "scores that aren't numbers: float() argument"),
         ([1.0], "returned 1 scores for 2 texts"),
+        ({0: 1.0, 1: 2.0}, "a dict instead of a number for each of 2 texts"),
+        ({1.0, 2.0}, "a set instead of a number"),
+        ("12", "a str instead of a number"),
+        (b"12", "a bytes instead of a number"),
+        (bytearray(b"12"), "a bytearray instead of a number"),
+        ([True, False], "scores that aren't numbers: a bool for text 0"),
+        ([1.0, np.bool_(True)], "scores that aren't numbers"),
+        ([10**400, 1], "scores that are too large"),
     ],
 )
 def test_what_a_model_returned_instead_of_numbers_is_said(answer: Any, part: str) -> None:
@@ -117,6 +125,6 @@ def test_what_a_model_returned_instead_of_numbers_is_said(answer: Any, part: str
         checked(answer, 2, Odd())
 
 
-@pytest.mark.parametrize("answer", [np.array([1, 2]), [np.float32(1.0), np.array(2.0)], (True, 2)])
+@pytest.mark.parametrize("answer", [np.array([1, 2]), [np.float32(1.0), np.array(2.0)], (1, 2.0), range(1, 3)])
 def test_numbers_of_any_kind_are_taken(answer: Sequence[Any]) -> None:
     assert checked(answer, 2, None) == [1.0, 2.0]

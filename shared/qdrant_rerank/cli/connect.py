@@ -11,7 +11,9 @@ from pathlib import Path
 from qdrant_client import QdrantClient
 from qdrant_client.http.exceptions import ResponseHandlingException
 
-from ..errors import did_you_mean
+from ..engine_errors import read_failure
+from ..errors import QdrantRerankError, did_you_mean
+from ..failure_notes import Place, describe_failures
 from .failures import CommandError
 from .folders import opened
 
@@ -90,9 +92,17 @@ def connected(where: Where, create: bool = False) -> Generator[QdrantClient, Non
     client = _remote(where) if where.folder is None else opened(where.folder, where.edge is not None, create)
     try:
         yield client
-    except ResponseHandlingException as error:
+    except QdrantRerankError:
+        raise
+    except Exception as error:
+        failure = read_failure(error)
+        if failure.kind == "odd answer":
+            raise CommandError(f"what answers at {where.shown_url} isn't Qdrant ({failure.message[:200]})") from error
+        if failure.kind != "unreachable" and not isinstance(error, ResponseHandlingException):
+            raise
+        said = f"{failure.status}: {failure.message}" if failure.status else str(error)
         raise CommandError(
-            f"no answer from Qdrant at {where.shown_url} ({error}): is it running there? --edge DIR and --path DIR work "
+            f"no answer from Qdrant at {where.shown_url} ({said}): is it running there? --edge DIR and --path DIR work "
             "without a server"
         ) from error
     finally:
@@ -115,7 +125,8 @@ def the_collection(client: QdrantClient, name: str | None) -> str:
     Raises:
         CommandError: there is no such collection, or several and no name.
     """
-    there = sorted(collection.name for collection in client.get_collections().collections)
+    with describe_failures(Place.of(client, ""), "listing the collections"):
+        there = sorted(collection.name for collection in client.get_collections().collections)
     listed = ", ".join(there) or "none"
     if name is None:
         if len(there) == 1:

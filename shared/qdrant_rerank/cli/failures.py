@@ -11,9 +11,11 @@ from functools import wraps
 from typing import Any, Final, ParamSpec
 
 import typer
-from qdrant_client.http.exceptions import UnexpectedResponse
+from qdrant_client.common.client_exceptions import QdrantException
+from qdrant_client.http.exceptions import ApiException
 from rich.text import Text
 
+from ..engine_errors import read_failure
 from ..errors import PlanError, PlanWarning, QdrantRerankError
 from .consoles import errors_console
 
@@ -75,7 +77,8 @@ def _report(error: Exception, debug: bool) -> None:
         console.print(Text("".join(traceback.format_exception(error)).rstrip()))
     message = message_of(error)
     if message is None:
-        message = f"unexpected {type(error).__name__}: {error}" + ("" if debug else "\n--debug shows where it came from")
+        lines = [f"unexpected {type(error).__name__}: {error}", *map(_on_command_line, getattr(error, "__notes__", ()))]
+        message = "\n".join(lines if debug else [*lines, "--debug shows where it came from"])
     console.print(Text.assemble(("error: ", "bold red"), (message, "red")))
 
 
@@ -86,16 +89,12 @@ def message_of(error: Exception) -> str | None:
             return for_command_line("\n".join(["several problems:", *(f"  - {problem}" for problem in problems)]))
         case QdrantRerankError():
             return for_command_line(str(error)) + _option_for(str(error))
-        case UnexpectedResponse(status_code=401 | 403):
-            return "Qdrant refuses access: set the environment variable QDRANT_API_KEY to a key that it accepts"
-        case UnexpectedResponse():
-            return f"Qdrant answers {error.status_code}: {_content(error)}"
         case OSError(filename=str(filename), strerror=str(reason)):
             return f"{filename}: {reason}"
         case UnicodeDecodeError():
             return f"a file isn't UTF-8 text: {error}"
         case _:
-            return _of_a_model(error) or _grpc_message(error)
+            return _of_a_model(error) or _of_an_engine(error)
 
 
 def _of_a_model(error: Exception) -> str | None:
@@ -123,18 +122,28 @@ def _option_for(message: str) -> str:
     return f"\non the command line: {', '.join(found)}" if found else ""
 
 
-def _content(error: UnexpectedResponse) -> str:
-    return bytes(error.content).decode("utf-8", "replace")[:1000]
-
-
-def _grpc_message(error: Exception) -> str | None:
-    code, details = getattr(error, "code", None), getattr(error, "details", None)
-    if not callable(code) or not callable(details):
+def _of_an_engine(error: Exception) -> str | None:
+    """The message for an error of qdrant-client, gRPC or httpx: what the server says in full, and what is noted of it."""
+    failure, notes = read_failure(error), getattr(error, "__notes__", ())
+    if failure.status is None and not isinstance(error, ApiException | QdrantException):
         return None
-    name = getattr(code(), "name", str(code()))
-    if name in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
-        return "Qdrant refuses access: set the environment variable QDRANT_API_KEY to a key that it accepts"
-    return f"Qdrant answers {name}: {details()}"
+    lines = [f"Qdrant answers {failure.status}: {failure.message}" if failure.status else failure.message]
+    lines += [_on_command_line(note.replace(f"Qdrant says: {failure.message}\n", "")) for note in notes]
+    if failure.kind in ("unauthorized", "forbidden"):
+        lines.insert(0, "Qdrant refuses access: set the environment variable QDRANT_API_KEY to a key that it accepts")
+    return "\n".join(line for line in lines if line)
+
+
+def _on_command_line(note: str) -> str:
+    """A note without what is only to be done in Python."""
+    for python in (
+        ": QdrantClient(api_key=…)",
+        " (timeout=)",
+        ", or let retries= do so",
+        " To wait for a server that starts: retries=",
+    ):
+        note = note.replace(python, "")
+    return note
 
 
 @contextmanager

@@ -25,6 +25,7 @@ __all__ = [
     "MmrOption",
     "PathOption",
     "RescoreOption",
+    "RetriesOption",
     "ShowOption",
     "SparseVectorOption",
     "StrategyOption",
@@ -71,6 +72,15 @@ UrlOption: TypeAlias = Annotated[
 ]
 GrpcOption: TypeAlias = Annotated[
     bool, typer.Option("--prefer-grpc", metavar="", rich_help_panel=_WHERE, help="Speak gRPC to the server instead of REST.")
+]
+RetriesOption: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--retries",
+        metavar="N",
+        rich_help_panel=_WHERE,
+        help="How often a request is made again, at most, while the server is away, overloaded or asks to wait.",
+    ),
 ]
 CollectionOption: TypeAlias = Annotated[
     str | None,

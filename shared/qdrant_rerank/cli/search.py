@@ -35,6 +35,7 @@ def search(
     path: o.PathOption = None,
     url: o.UrlOption = None,
     prefer_grpc: o.GrpcOption = False,
+    retries: o.RetriesOption = 0,
     collection: o.CollectionOption = None,
     strategy: o.StrategyOption = None,
     unchecked: o.UncheckedOption = False,
@@ -113,7 +114,7 @@ def search(
     asked = Query(query, features=features_of(features))
     with connected(Where(path, url, prefer_grpc, edge).settled()) as client:
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
-        executor, plan = prepared(client, collection, choice, scope, models, reranking)
+        executor, plan = prepared(client, collection, choice, scope, models, reranking, retries)
         check_features(plan, asked.features)
         for warning in plan.warnings:
             if warning.code != "vanishing-points":  # of use to who writes a strategy: explain shows it

@@ -22,7 +22,12 @@ __all__ = ["check_features", "planned", "prepared"]
 
 
 def planned(
-    client: QdrantClient, collection: str | None, choice: Choice, scope: Scope, reranking: Reranking | None = None
+    client: QdrantClient,
+    collection: str | None,
+    choice: Choice,
+    scope: Scope,
+    reranking: Reranking | None = None,
+    retries: int = 0,
 ) -> tuple[Executor, Plan]:
     """An executor for the collection, and the chosen strategy as a plan for it; with a reranking, read by a model.
 
@@ -31,7 +36,7 @@ def planned(
         PlanError: the strategy doesn't fit the collection.
     """
     payload = ShownText.of(() if reranking is None else reranking.text_keys)
-    executor = Executor(client, the_collection(client, collection), payload=payload)
+    executor = Executor(client, the_collection(client, collection), payload=payload, retries=retries)
     chosen = choice.strategy(executor.target().schema)
     return executor, executor.plan(chosen if reranking is None else reranking.over(chosen), scope)
 
@@ -58,9 +63,10 @@ def prepared(
     scope: Scope,
     models: Mapping[Kind, str | None],
     reranking: Reranking | None = None,
+    retries: int = 0,
 ) -> tuple[Executor, Plan]:
     """As `planned`, with the encoders that the strategy needs and no others, as loading a model takes seconds."""
-    executor, plan = planned(client, collection, choice, scope, reranking)
+    executor, plan = planned(client, collection, choice, scope, reranking, retries)
     check_embedder(client, models)
     notes = read_notes(client, executor.collection)
     executor.encoders = Encoders(query_encoders(plan.strategy.needs(), plan.target.schema, notes, models))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qdrant_client import models
 
 from ..careful import searched
-from ..errors import QueryError
+from ..errors import EngineError, QueryError
 from ..failing import tolerated
 from ..legs import below, leg_points, leg_requests
 from ..pages import cut, widen
@@ -130,12 +130,22 @@ class _Call:
         found = self.first[: self.strategy.seed_count]
         texts = self._texts(found)
         made = [
-            Seed(point.id, rank, text, stored_vector(point, self.strategy.compared))
+            Seed(point.id, rank, text, self._stored_vector(point))
             for rank, (point, text) in enumerate(zip(found, texts, strict=True), 1)
         ]
         if self.strategy.mode == "precision":  # scores of others would have no use
             return [seed if seed.vector is not None else replace(seed, text="") for seed in made]
         return made
+
+    def _stored_vector(self, point: models.ScoredPoint) -> list[float] | None:
+        vector, schema = stored_vector(point, self.strategy.compared), self.target.schema
+        info = schema.vectors[self.strategy.compared]
+        if vector is not None and info.size not in (None, len(vector)):
+            raise EngineError(
+                f"the search of {schema.collection!r} gave point {point.id!r} {len(vector)} numbers as its vector "
+                f"{self.strategy.compared!r}; the collection's is {info}"
+            )
+        return vector
 
     def _nothing_to_score(self) -> str:
         """Why the model isn't asked; "" if it is."""

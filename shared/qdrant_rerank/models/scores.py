@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
+import numpy as np
+
 from ..carrying import carrying
 from ..errors import ScoringError
 from ..threads import in_worker
@@ -28,18 +30,22 @@ def checked(scores: Sequence[Any], wanted: int, model: object | None) -> list[fl
         ScoringError: there are more or fewer than `wanted`, or one is no finite number.
     """
     shape = getattr(scores, "shape", None)
-    if not hasattr(scores, "__len__") or (shape is not None and len(shape) != 1):
+    # a mapping, a set, text and bytes have a length too, but no number for each text in the texts' order
+    in_order = hasattr(scores, "__len__") and len(shape) == 1 if shape is not None else isinstance(scores, Sequence)
+    if not in_order or isinstance(scores, str | bytes | bytearray | memoryview):
         raise ScoringError(f"{named(model)} returned {_what(scores)} instead of a number for each of {wanted} texts")
     if len(scores) != wanted:
         raise ScoringError(f"{named(model)} returned {len(scores)} scores for {wanted} texts")
     for place, score in enumerate(scores):
-        if getattr(score, "shape", ()) != () or isinstance(score, list | tuple):
+        if getattr(score, "shape", ()) != () or isinstance(score, list | tuple | bool | np.bool_):
             what = f"{_what(score)} for text {place}"
             raise ScoringError(f"{named(model)} returned scores that aren't numbers: {what}{_EMBEDS}")
     try:
         numbers = [float(score) for score in scores]
     except (TypeError, ValueError) as error:
         raise ScoringError(f"{named(model)} returned scores that aren't numbers: {error}") from error
+    except OverflowError as error:
+        raise ScoringError(f"{named(model)} returned scores that are too large: {error}") from error
     odd = [place for place, number in enumerate(numbers) if not math.isfinite(number)]
     if odd:
         first = f"{numbers[odd[0]]!r} for text {odd[0]}"
