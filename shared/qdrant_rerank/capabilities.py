@@ -1,7 +1,8 @@
 """What each version of Qdrant can do: the one table that plans and lowering look things up in.
 
 Versions were read in the server's source and release notes; RRF's `k` is in 1.15.4 although the documentation
-says 1.16. A server that is too old answers 400 for most of these; the exceptions are marked `silent`.
+says 1.16. A server that is too old answers 400 over REST for most of these; the exceptions are marked `silent`. Over gRPC it
+drops in silence what it doesn't know (a slice then lets all points through), so plans refuse all that isn't `silent`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,29 @@ __all__ = ["FEATURES", "Capabilities", "Engine", "Feature", "FeatureName", "Vers
 Version: TypeAlias = tuple[int, int, int]
 Engine: TypeAlias = Literal["server", "local", "edge"]
 FeatureName: TypeAlias = Literal[
-    "query", "dbsf", "formula", "mmr", "rrf_k", "rrf_weights", "formula_score_threshold", "max_min", "relevance_feedback"
+    "query",
+    "dbsf",
+    "groups",
+    "document",
+    "has_vector",
+    "inference_object",
+    "inference_options",
+    "formula",
+    "match_phrase",
+    "mmr",
+    "rrf_k",
+    "acorn",
+    "match_text_any",
+    "rrf_weights",
+    "formula_score_threshold",
+    "relevance_feedback",
+    "idf_scope",
+    "match_prefix",
+    "slice",
+    "acosh",
+    "match_substring",
+    "max_min",
+    "text_query",
 ]
 
 
@@ -40,13 +63,27 @@ class Feature:
 FEATURES: Final[Mapping[FeatureName, Feature]] = {
     "query": Feature("queries over prefetched candidates", (1, 10, 0)),
     "dbsf": Feature("distribution-based score fusion", (1, 11, 0)),
+    "groups": Feature("group queries", (1, 11, 0)),
+    "document": Feature("texts that the server embeds (Document)", (1, 12, 0)),
+    "has_vector": Feature("conditions on a point's vectors (HasVectorCondition)", (1, 13, 0)),
+    "inference_object": Feature("images and objects that the server embeds", (1, 13, 0)),
+    "inference_options": Feature("options of a text that the server embeds", (1, 13, 0)),
     "formula": Feature("formula queries", (1, 14, 0)),
+    "match_phrase": Feature("phrase matches (MatchPhrase)", (1, 15, 0)),
     "mmr": Feature("maximal marginal relevance", (1, 15, 0)),
     "rrf_k": Feature("k in reciprocal rank fusion", (1, 15, 4)),
+    "acorn": Feature("ACORN searches (SearchParams.acorn)", (1, 16, 0)),
+    "match_text_any": Feature("matches of any word (MatchTextAny)", (1, 16, 0)),
     "rrf_weights": Feature("weights in reciprocal rank fusion", (1, 17, 0)),
     "relevance_feedback": Feature("relevance feedback queries (native=True)", (1, 17, 0)),
     "formula_score_threshold": Feature("score_threshold on a formula", (1, 17, 0), silent=True),
+    "idf_scope": Feature("the scope of IDF (SearchParams.idf)", (1, 19, 0)),
+    "match_prefix": Feature("prefix matches (MatchPrefix)", (1, 19, 0)),
+    "slice": Feature("conditions on slices (SliceCondition)", (1, 19, 0)),
+    "acosh": Feature("acosh in formulas", (1, 20, 0)),
+    "match_substring": Feature("substring matches (MatchSubstring)", (1, 20, 0)),
     "max_min": Feature("max and min in formulas", (1, 20, 0)),
+    "text_query": Feature("text queries (TextQuery)", (1, 20, 0)),
 }
 
 

@@ -11,10 +11,14 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-__all__ = ["LEVELS", "is_finite", "is_number", "is_whole", "measure", "to_whole"]
+__all__ = ["LARGEST", "LEVELS", "MOST_GROUPED", "is_finite", "is_number", "is_whole", "measure", "to_whole"]
 
 LEVELS: Final = 120
 """How deep a payload or a filter may be nested to be stored: engines read 128 levels, some of which they use themselves."""
+LARGEST: Final = 2**32 - 1
+"""The largest limit, offset, size of a graph's list and the like: what every API takes, and far beyond any use."""
+MOST_GROUPED: Final = 2**20
+"""The most points that groups may hold together: a server makes room for all of them at once, and 2**32 are its end."""
 
 
 def is_number(value: object) -> bool:

@@ -10,7 +10,7 @@ import math
 import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -204,6 +204,15 @@ class _Base:
         requests = [restrict(request, self.fixed_filter, everywhere) for request in step.requests]
         return guarded(replace(step, requests=requests))
 
+    def _shares(self, plain: dict[int, models.QueryRequest]) -> Iterator[dict[int, models.QueryRequest]]:
+        """The requests in batches of the size that strict mode allows."""
+        strict = None if self._seen is None else self._seen.schema.strict
+        most = strict.search_max_batchsize if strict is not None and strict.enabled else None
+        waiting = list(plain.items())
+        size = max(1, most or len(waiting))
+        for start in range(0, len(waiting), size):
+            yield dict(waiting[start : start + size])
+
     def _fingerprints(self, schema: Schema) -> Fingerprints:
         def encoder(name: str) -> str | None:
             found = self.encoders.named.get(name) or self.encoders.by_kind.get(schema.vectors[name].kind)
@@ -383,10 +392,10 @@ class Executor(_Base):
             return [read_points(client.query_points(self.collection, **_arguments(request), **told), request, place)]
         plain, groups = _split(step.requests)
         answers: dict[int, Points] = {}
-        if plain:
-            requests = list(plain.values())
+        for share in self._shares(plain):
+            requests = list(share.values())
             replies = client.query_batch_points(self.collection, requests, **told)
-            answers |= dict(zip(plain, read_batch(replies, requests, place), strict=True))
+            answers |= dict(zip(share, read_batch(replies, requests, place), strict=True))
         for number, grouped in groups.items():
             reply = client.query_points_groups(self.collection, **_group_arguments(grouped), **told)
             answers[number] = read_groups(reply, grouped, place)
@@ -518,16 +527,16 @@ class AsyncExecutor(_Base):
             return [read_points(await client.query_points(self.collection, **_arguments(request), **told), request, place)]
         plain, groups = _split(step.requests)
         calls = [client.query_points_groups(self.collection, **_group_arguments(r), **told) for r in groups.values()]
-        batch, found = await asyncio.gather(self._batch(client, plain, told, place), asyncio.gather(*calls))
-        grouped = {number: read_groups(reply, groups[number], place) for number, reply in zip(groups, found, strict=True)}
-        answers = batch | grouped
+        batches = [self._batch(client, share, told, place) for share in self._shares(plain)]
+        batched, found = await asyncio.gather(asyncio.gather(*batches), asyncio.gather(*calls))
+        answers = {number: read_groups(reply, groups[number], place) for number, reply in zip(groups, found, strict=True)}
+        for batch in batched:
+            answers |= batch
         return [answers[number] for number in range(len(step.requests))]
 
     async def _batch(
         self, client: AsyncCalls, plain: dict[int, models.QueryRequest], told: dict[str, Any], place: Place
     ) -> dict[int, Points]:
-        if not plain:
-            return {}
         requests = list(plain.values())
         replies = await client.query_batch_points(self.collection, requests, **told)
         return dict(zip(plain, read_batch(replies, requests, place), strict=True))

@@ -30,6 +30,7 @@ __all__ = [
     "PayloadLike",
     "PayloadMapping",
     "as_mapping",
+    "keys_of",
     "read_contents",
     "read_texts",
     "value_at",
@@ -177,6 +178,12 @@ def as_mapping(value: PayloadLike | AnyMapping) -> AnyMapping:
     if callable(value):
         return _MapperPayload(value)
     raise StrategyError(f"payload= takes a preset's name, a PayloadMapping or a function, got {value!r}")
+
+
+def keys_of(mapping: AnyMapping) -> tuple[str, ...] | None:
+    """The payload's root keys that a text is read from; None if a function reads it, or a path leads there."""
+    keys = mapping.text_keys
+    return keys if keys and all(key.replace("_", "").replace("-", "").isalnum() for key in keys) else None
 
 
 def _copy(value: Any) -> Any:

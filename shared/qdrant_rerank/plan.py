@@ -13,13 +13,16 @@ from qdrant_client import models
 from .brief import brief
 from .capabilities import FEATURES, Capabilities, FeatureName
 from .engine_errors import read_failure
+from .engine_limits import filter_limits, params_limits, request_limits, strict_limits
 from .errors import PlanError, QueryError, StrategyError, did_you_mean
 from .explanation import Explanation, Refusal, abbreviated, placeholders
+from .expressions.paths import path_problem
 from .grouping import grouping_lint
 from .in_short import brief_strategy
 from .lint import Lint, condition_problems
 from .payload import AnyMapping, PayloadLike, as_mapping
 from .query import Inputs, Query, Scope, Target, both
+from .request_parts import bad_paths, features_of
 from .restriction import restrict
 from .schema import Schema
 from .second_round import later_requests
@@ -54,12 +57,12 @@ def planned(strategy: Strategy, target: Target, scope: Scope | None = None) -> P
         in_file = isinstance(strategy, str | PathLike) and str(strategy).endswith(".json")
         hint = f"; for one that is in a file, pass load({str(strategy)!r})" if in_file else ""
         raise StrategyError(f"not a strategy: {brief(strategy)}; e.g. Nearest(), or Formula(…).over(Nearest(limit=100)){hint}")
-    scope = scope or Scope()
+    scope = _limited(scope or Scope(), target)
     resolved = strategy.resolved(target.schema)
     made = Plan(resolved, scope, target, tuple(resolved.warnings(target)))
     if problems := [*resolved.problems(target), *made.problems()]:
         raise PlanError(dict.fromkeys(problems))
-    return made
+    return made.looked_through()
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,14 @@ class Plan:
         scope: what a call asks for.
         target: the collection's schema and the server's capabilities.
         strategy_warnings: what will work, but not as it seems, whatever the scope.
+        sent_features: what its requests have in them that a server must understand.
     """
 
     strategy: Strategy
     scope: Scope
     target: Target
     strategy_warnings: tuple[Lint, ...] = ()
+    sent_features: frozenset[FeatureName] = frozenset()
 
     def within(self, scope: Scope) -> Plan:
         """This plan for another call's scope; only the scope is checked anew.
@@ -86,10 +91,46 @@ class Plan:
         """
         if scope == self.scope and scope.page == self.scope.page:
             return self
-        made = replace(self, scope=scope, strategy_warnings=tuple(self._warnings_for(scope)))
-        if problems := list(made.problems()):
-            raise PlanError(problems)
+        made = replace(self, scope=_limited(scope, self.target), strategy_warnings=tuple(self._warnings_for(scope)))
+        if problems := [*made.problems()] or [*made._scope_problems()]:
+            raise PlanError(dict.fromkeys(problems))
         return made
+
+    def looked_through(self) -> Plan:
+        """This plan, if its requests, as they will be sent, have nothing that this server or any engine refuses or drops.
+
+        Raises:
+            PlanError: they have.
+        """
+        bare = replace(self, scope=replace(self.scope, filter=None, search_params=None, group_by=None))
+        requests = list(bare._requests())
+        made = replace(self, sent_features=frozenset(features_of(requests)))
+        if problems := [*bad_paths(requests), *request_limits(requests), *made._scope_problems(), *made._unsupported()]:
+            raise PlanError(dict.fromkeys(problems))
+        return made
+
+    def _requests(self) -> Iterator[Request]:
+        """All that a query asks of Qdrant, with stand-ins for what only the query knows."""
+        inputs, everywhere = self._inputs(None), not self.target.capabilities.pushes_filters
+        for request in (
+            *self.strategy.first_requests(inputs, self.scope),
+            *later_requests(self.strategy, inputs, self.scope),
+        ):
+            yield restrict(request, self.target.fixed_filter, everywhere)
+
+    def _scope_problems(self) -> Iterator[str]:
+        """What the call brings along that this server or any engine refuses."""
+        scope = self.scope
+        yield from bad_paths(scope.filter)
+        for key in (*_keys_in(scope.with_payload), *([scope.group_by] if scope.group_by is not None else [])):
+            if problem := path_problem(key):
+                yield problem
+        if scope.filter is not None:
+            yield from filter_limits(scope.filter, "the call's filter")
+        yield from params_limits(scope.search_params, "the call's search_params")
+        strict = self.target.schema.strict
+        if strict is not None and strict.enabled:
+            yield from strict_limits(list(self._requests()), self.target.schema, scope.timeout)
 
     def _warnings_for(self, scope: Scope) -> Iterator[Lint]:
         """The strategy's warnings without those that only points tell which another filter lets through."""
@@ -107,6 +148,9 @@ class Plan:
             yield from condition_problems(self.scope.filter, self.target.schema)
         if self.scope.stable_ties and isinstance(self.strategy, Mmr):
             yield "stable_ties can't be combined with MMR, whose results aren't in the order of their scores"
+        yield from self._unsupported()
+
+    def _unsupported(self) -> Iterator[str]:
         for name in self._features():
             feature = FEATURES[name]
             if not self.target.capabilities.supports(name) and not feature.silent:
@@ -179,7 +223,9 @@ class Plan:
         raise StrategyError("explain(query) makes no model calls: give the query's vectors in Query(vectors=…)")
 
     def _features(self) -> list[FeatureName]:
-        features = set(self.strategy.features())
+        features = {*self.strategy.features(), *self.sent_features, *features_of([self.scope.filter, self.scope.search_params])}
+        if self.scope.group_by is not None and not (isinstance(self.strategy, Stage) and self.strategy.grouped_here):
+            features.add("groups")
         if self.scope.score_threshold is not None and isinstance(self.strategy, Formula):
             features.add("formula_score_threshold")
         return sorted(features, key=lambda name: FEATURES[name].since)
@@ -260,6 +306,22 @@ class Plan:
         stages = list(self.strategy.stages())
         below = {id(candidate) for stage in stages for candidate in stage.candidates}
         return _any_of([_found_by(stage) for stage in stages if id(stage) not in below])
+
+
+def _limited(scope: Scope, target: Target) -> Scope:
+    """The scope, which says how many points a search may ask for if strict mode does."""
+    strict = target.schema.strict
+    most = strict.max_query_limit if strict is not None and strict.enabled else None
+    return scope if most == scope.most else replace(scope, most=most)
+
+
+def _keys_in(selector: models.WithPayloadInterface) -> Sequence[str]:
+    """The payload keys that a selector names."""
+    match selector:
+        case list(keys) | models.PayloadSelectorInclude(include=keys) | models.PayloadSelectorExclude(exclude=keys):
+            return keys
+        case _:
+            return []
 
 
 def _found_by(stage: Stage) -> models.Filter | None:

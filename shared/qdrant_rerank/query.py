@@ -11,7 +11,7 @@ from qdrant_client import models
 
 from .brief import brief
 from .capabilities import Capabilities
-from .checks import is_finite, is_whole
+from .checks import LARGEST, MOST_GROUPED, is_finite, is_whole
 from .deadline import timeout_problem
 from .expressions.view import Index, View
 from .payload import PRESETS, AnyMapping
@@ -73,6 +73,7 @@ class Scope:
         group_size: see `group_by`.
         stable_ties: whether points of equal score come in the order of their ids, call for call; they come in random order
             otherwise. Fetches 32 points more.
+        most: how many points a search may ask for, where strict mode says so; a plan fills it in.
         page: by how many points the candidates without a limit go (they hand on 100, or as many as that if it is more), where
             a call fetches more than it shows; the limit if None. It doesn't grow with the offset, so that all pages are cut
             from the same ranking.
@@ -92,6 +93,7 @@ class Scope:
     group_size: int = 1
     stable_ties: bool = False
     page: int | None = field(default=None, compare=False)
+    most: int | None = field(default=None, compare=False)
 
     @property
     def needed(self) -> int:
@@ -112,8 +114,12 @@ class Scope:
         """What is wrong with this scope in itself."""
         if not is_whole(self.limit, 1):
             yield f"limit must be a whole number of at least 1, got {self.limit!r}"
+        elif self.limit > LARGEST:
+            yield f"limit must be at most {LARGEST:,}, got {self.limit:,}"
         if self.offset is not None and not is_whole(self.offset, 0):
             yield f"offset must be a whole number of at least 0, got {self.offset!r}"
+        elif self.offset is not None and self.offset > LARGEST:
+            yield f"offset must be at most {LARGEST:,}, got {self.offset:,}"
         if self.filter is not None and not isinstance(self.filter, models.Filter):
             yield not_a_filter(self.filter)
         if self.score_threshold is not None and not is_finite(self.score_threshold):
@@ -131,6 +137,8 @@ class Scope:
             yield "stable_ties can't be combined with group_by: groups are put together by Qdrant"
         if not is_whole(self.group_size, 1):
             yield f"group_size must be a whole number of at least 1, got {self.group_size!r}"
+        elif self.group_by is not None and is_whole(self.limit, 1) and self.limit * self.group_size > MOST_GROUPED:
+            yield f"limit times group_size must be at most {MOST_GROUPED:,}, got {self.limit * self.group_size:,}"
 
 
 def _is_consistency(value: object) -> bool:

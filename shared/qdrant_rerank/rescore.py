@@ -7,22 +7,25 @@ from dataclasses import dataclass, fields, replace
 from typing import Final, Literal, Self, TypeAlias, get_args
 
 import numpy as np
+from qdrant_client import models
 
 from .blending import blended, check_blend
 from .brief import brief
 from .capabilities import FeatureName
 from .checks import is_whole
 from .errors import QueryError, ScoringError, StrategyError
-from .expressions.inspect import placeholder_features
+from .expressions.inspect import payload_keys, placeholder_features
 from .expressions.nodes import Expression, ExpressionLike, as_expression
 from .failing import OnError, tolerated
 from .lint import Lint
 from .literals import literal
-from .payload import read_texts
+from .payload import keys_of, read_texts
+from .payload_paths import path_problems
 from .query import Inputs, Query, Scope, Target
 from .reach import shortfalls
 from .results import noted, notes_of
 from .schema import Schema
+from .selecting import selected, with_keys
 from .steps import Flow, Points, Request, Score
 from .strategies import Cost, Stage, Strategy
 
@@ -145,6 +148,8 @@ class Rescore(Strategy):
 
     def problems(self, target: Target) -> Iterator[str]:
         yield from self.below.problems(target)
+        if self.blend is not None:
+            yield from path_problems(self.blend)
 
     def warnings(self, target: Target) -> Iterator[Lint]:
         yield from self.below.warnings(target)
@@ -160,7 +165,7 @@ class Rescore(Strategy):
         return self.below.request_time().union(own)
 
     def first_requests(self, inputs: Inputs, scope: Scope) -> Iterator[Request]:
-        yield from self.below.first_requests(inputs, self.candidate_scope(scope))
+        yield from self.below.first_requests(inputs, self.candidate_scope(scope, inputs.target))
 
     def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:
         if scope.group_by is not None:
@@ -183,22 +188,29 @@ class Rescore(Strategy):
         """How many candidates the strategy below is asked for, where the call wants `wanted` results."""
         return self.reads if self.unread == "drop" else max(self.reads, wanted)
 
-    def candidate_scope(self, scope: Scope) -> Scope:
+    def candidate_scope(self, scope: Scope, target: Target | None = None) -> Scope:
         """What the strategy below is asked for."""
-        payload = True if scope.with_payload is False else scope.with_payload
         return replace(
             scope,
             limit=self.candidates_for(scope.reach),
             page=self.candidates_for(scope.needed),
             offset=None,
             score_threshold=None,
-            with_payload=payload,
+            with_payload=self._payload(scope, target),
         )
+
+    def _payload(self, scope: Scope, target: Target | None) -> models.WithPayloadInterface:
+        """What to fetch of the payload: what the model and the blend read, and what the call wants to see."""
+        text = None if target is None else keys_of(target.payload)
+        if text is None or not isinstance(scope.with_payload, list | models.PayloadSelectorInclude):
+            return True  # so that an error can say what there is
+        read = [] if self.blend is None else [key.key for key in payload_keys(self.blend)]
+        return with_keys(scope.with_payload, [*text, *read])
 
     # What it does
 
     def flow(self, query: Query, scope: Scope, target: Target) -> Flow[Points]:
-        points = yield from self.below.flow(query, self.candidate_scope(scope), target)
+        points = yield from self.below.flow(query, self.candidate_scope(scope, target), target)
         return (yield from self.ranked(points, query, scope, target))
 
     def ranked(self, points: Points, query: Query, scope: Scope, target: Target) -> Flow[Points]:
@@ -262,9 +274,8 @@ class Rescore(Strategy):
         start = scope.offset or 0
         end = start + scope.limit if self.top_n is None else min(start + scope.limit, self.top_n)
         cut = ranked[start:end]
-        if scope.with_payload is False:
-            for point in cut:  # they are copies
-                point.payload = None
+        for point in cut if scope.with_payload is not True else ():  # they are copies
+            point.payload = selected(point.payload, scope.with_payload)
         return cut
 
     def __repr__(self) -> str:

@@ -25,7 +25,7 @@ def later_requests(strategy: Strategy, inputs: Inputs, scope: Scope) -> Iterator
     The seeds, which aren't known yet, are named by their number where the request leaves them out.
     """
     if isinstance(strategy, Rescore):
-        yield from later_requests(strategy.below, inputs, strategy.candidate_scope(scope))
+        yield from later_requests(strategy.below, inputs, strategy.candidate_scope(scope, inputs.target))
     if not isinstance(strategy, RelevanceFeedback) or strategy.cost.round_trips == 1:
         return
     if strategy.mode == "recall":

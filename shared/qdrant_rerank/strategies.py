@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -17,15 +17,16 @@ from typing import Any, ClassVar, Self
 from qdrant_client import models
 
 from .brief import brief
-from .capabilities import FeatureName
+from .capabilities import FEATURES, FeatureName
 from .careful import searched
-from .checks import is_finite, is_whole
+from .checks import LARGEST, is_finite, is_whole
 from .errors import QueryError, StrategyError, did_you_mean
 from .lint import Lint, condition_problems
 from .literals import literal
 from .pages import cut, widen
 from .query import Inputs, Query, Scope, Target, both, not_a_filter, sealed
 from .reach import shortfalls
+from .request_parts import features_of
 from .schema import Schema
 from .shards import shard_lints
 from .steps import Embed, Flow, Points, QueryVector, Request
@@ -138,6 +139,8 @@ class Stage(Strategy):
                 )
         if self.limit is not None and not is_whole(self.limit, 1):
             raise StrategyError(f"the limit of {kind} must be a whole number of at least 1, got {self.limit!r}")
+        if self.limit is not None and self.limit > LARGEST:
+            raise StrategyError(f"the limit of {kind} must be at most {LARGEST:,}, got {self.limit:,}")
         if self.filter is not None and not isinstance(self.filter, models.Filter):
             raise StrategyError(f"{kind}: {not_a_filter(self.filter)}")
         if self.score_threshold is not None and not is_finite(self.score_threshold):
@@ -357,6 +360,7 @@ def embedded(query: Query, needs: frozenset[str], target: Target) -> Flow[Inputs
         vectors |= found
     with _against_schema():
         checked = {name: checked_vector(name, vector, target.schema.vectors[name]) for name, vector in vectors.items()}
+    _check_inference(checked, target)
     return Inputs(target, checked, query.features, query.now or dt.datetime.now(dt.UTC))
 
 
@@ -368,6 +372,15 @@ def _against_schema() -> Generator[None]:
     except QueryError as error:
         error.against_schema = True
         raise
+
+
+def _check_inference(vectors: Mapping[str, QueryVector], target: Target) -> None:
+    """Refuse what the server is to embed and doesn't know, which gRPC would drop."""
+    for feature in features_of([vector for vector in vectors.values() if not isinstance(vector, list)]):
+        if not target.capabilities.supports(feature):
+            said = FEATURES[feature]
+            since = ".".join(map(str, said.since[:2]))
+            raise QueryError(f"{said.says} need Qdrant {since}; this is {target.capabilities}: embed the query here")
 
 
 def _check_names(query: Query, schema: Schema) -> None:

@@ -23,7 +23,12 @@ def widened(scope: Scope) -> Scope:
     """The scope that fetches what `settled` cuts."""
     if not scope.stable_ties:
         return scope
-    return replace(scope, limit=scope.reach + SPARE, offset=None, stable_ties=False, page=scope.needed)
+    return replace(scope, limit=scope.reach + _spare(scope), offset=None, stable_ties=False, page=scope.needed)
+
+
+def _spare(scope: Scope) -> int:
+    """How many more points are fetched: fewer where strict mode allows no more."""
+    return SPARE if scope.most is None else max(0, min(SPARE, scope.most - scope.reach))
 
 
 def settled(points: Points, scope: Scope) -> Points:
@@ -33,9 +38,11 @@ def settled(points: Points, scope: Scope) -> Points:
     """
     if not scope.stable_ties:
         return points
-    cut = scope.reach
-    if len(points) == cut + SPARE and points[cut - 1].score == points[-1].score:
-        message = f"more than {SPARE} points have the same score as the last result: it is open which of them are returned"
+    cut, spare = scope.reach, _spare(scope)
+    if len(points) == cut + spare and points[cut - 1].score == points[-1].score:
+        message = f"more than {spare} points have the same score as the last result: it is open which of them are returned"
+        if not spare:
+            message = "strict mode allows no points beyond the call's: of those that tie with the last, it is open which come"
         warnings.warn(PlanWarning(message), stacklevel=2)
     ordered = [point for _, ties in groupby(points, key=_score) for point in sorted(ties, key=by_id)]
     return ordered[scope.offset or 0 : cut]

@@ -8,6 +8,7 @@ from typing import Any, assert_never
 
 from qdrant_client import models
 
+from .checks import LARGEST
 from .errors import QueryError
 from .schema import VectorInfo
 from .sharing import Shared
@@ -15,6 +16,7 @@ from .steps import QueryVector
 
 __all__ = ["checked_vector"]
 
+_F32 = 3.4028234663852886e38
 _INFERENCE = (models.Document, models.Image, models.InferenceObject)
 
 
@@ -68,7 +70,14 @@ def _sparse(name: str, vector: Any) -> models.SparseVector:
     numbers = [float(value) for value in values]
     if not math.isfinite(sum(numbers)):
         raise QueryError(f"the query's vector for {name!r} holds numbers that aren't finite")
-    return models.SparseVector(indices=[int(index) for index in indices], values=numbers)
+    _check_range(name, numbers)
+    places = [int(index) for index in indices]
+    if places and not 0 <= min(places) <= max(places) <= LARGEST:
+        raise QueryError(f"the query's vector for {name!r} has an index beyond those of sparse vectors, 0 to {LARGEST:,}")
+    if len(set(places)) < len(places):
+        twice = next(place for place in places if places.count(place) > 1)
+        raise QueryError(f"the query's vector for {name!r} has the index {twice} more than once: add up its values")
+    return models.SparseVector(indices=places, values=numbers)
 
 
 def _numbers(name: str, vector: Sequence[Any], info: VectorInfo) -> list[float]:
@@ -83,7 +92,13 @@ def _numbers(name: str, vector: Sequence[Any], info: VectorInfo) -> list[float]:
         )
     if not math.isfinite(total):
         raise QueryError(f"the query's vector for {name!r} holds numbers that aren't finite")
+    _check_range(name, vector)
     return Shared(vector if type(total) is float else map(float, vector))
+
+
+def _check_range(name: str, numbers: Sequence[Any]) -> None:
+    if numbers and not -_F32 <= min(numbers) <= max(numbers) <= _F32:
+        raise QueryError(f"the query's vector for {name!r} holds numbers beyond 32-bit floats, which reach to 3.4e38")
 
 
 def _shape(vector: Any) -> str:

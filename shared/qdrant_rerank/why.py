@@ -86,7 +86,7 @@ def _computed_here(root: ClientFormula, plan: Plan, query: Query) -> Flow[Explai
 
 def _rescored(root: Rescore, plan: Plan, query: Query) -> Flow[Explained]:
     """The results of a rescoring: what the strategy below made of each, and what the model's score adds to it."""
-    scope = root.candidate_scope(plan.scope)
+    scope = root.candidate_scope(plan.scope, plan.target)
     below = yield from explained(replace(plan, strategy=root.below, scope=scope), query)
     points = yield from root.ranked(below.points, query, replace(plan.scope, with_payload=True), plan.target)
     before = {reason.id: reason for reason in below.reasons}
@@ -101,7 +101,7 @@ def _rescored(root: Rescore, plan: Plan, query: Query) -> Flow[Explained]:
         why_not = "" if own else f"the model didn't read it ({notes_of(point).get('not_rescored')})"
         total = sum(term.value for term in own) if own else point.score
         reasons.append(ResultReason(point.id, rank, point.score, legs, own, total, without_terms=why_not))
-    return Explained(points, tuple(reasons))
+    return Explained(_as_asked(points, plan.scope), tuple(reasons))
 
 
 def _steered(root: RelevanceFeedback, plan: Plan, query: Query) -> Flow[Explained]:

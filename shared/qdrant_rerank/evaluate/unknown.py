@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from qdrant_client import models
 
+from ..errors import StrategyError
 from ..executor import Executor
+from ..expressions.paths import path_problem
 from ..ingest.documents import point_ids
 from ..payload import value_at
 from ..steps import Points, Search
@@ -27,17 +29,23 @@ def unknown_documents(qrels: Qrels, executor: Executor, doc_id: str = "_id") -> 
         qrels: the judgments.
         executor: the collection.
         doc_id: the payload key that holds a document's id.
+
+    Raises:
+        StrategyError: the key is no payload path.
     """
+    if problem := path_problem(doc_id):
+        raise StrategyError(problem)
     missing = set(qrels.documents)
-    for share in _shares(sorted(missing)):
+    at_once = _at_once(executor)
+    for share in _shares(sorted(missing), at_once):
         ids: dict[object, str] = {id: document for document in share for id in point_ids(document)}
         condition = models.HasIdCondition(has_id=[id for document in share for id in point_ids(document)])
         points = _found(executor, models.Filter(must=[condition]), len(ids), False)
         missing.difference_update(ids[point.id] for point in points if point.id in ids)
-    for share in _shares(sorted(missing)):
+    for share in _shares(sorted(missing), at_once):
         left = set(share)
         while left:  # many points may belong to one document, so one answer need not show all documents
-            points = _found(executor, models.Filter(should=list(_any_of(doc_id, sorted(left)))), _AT_ONCE, [doc_id])
+            points = _found(executor, models.Filter(should=list(_any_of(doc_id, sorted(left)))), at_once, [doc_id])
             found = left.intersection(str(value_at(point.payload or {}, doc_id)) for point in points)
             if not found:
                 break
@@ -60,6 +68,13 @@ def _found(executor: Executor, filter: models.Filter, limit: int, payload: bool 
     return points
 
 
-def _shares(items: Sequence[str]) -> Iterator[list[str]]:
-    for start in range(0, len(items), _AT_ONCE):
-        yield list(items[start : start + _AT_ONCE])
+def _at_once(executor: Executor) -> int:
+    """How many documents are looked for at once: no more than strict mode allows points and values of a condition."""
+    strict = executor.target().schema.strict
+    limits = [strict.max_query_limit, strict.condition_max_size] if strict is not None and strict.enabled else []
+    return max(1, min([_AT_ONCE, *(limit // 2 for limit in limits if limit is not None)]))  # a document may have two ids
+
+
+def _shares(items: Sequence[str], size: int) -> Iterator[list[str]]:
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])

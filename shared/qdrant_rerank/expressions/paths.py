@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from qdrant_client.local.json_path_parser import JsonPathItemType, parse_json_path
 from qdrant_client.local.payload_value_extractor import value_by_key
 
-__all__ = ["Reader", "reader", "stored"]
+__all__ = ["Reader", "is_path", "path_problem", "quote", "reader", "stored"]
+
+_BRACKETS: Final = re.compile(r"^(.*?)((?:\[\d*\])*)$", re.DOTALL)
 
 Reader: TypeAlias = Callable[[Mapping[str, Any]], "list[Any] | None"]
 
@@ -50,3 +53,30 @@ def stored(key: str) -> Reader:
         return [value]
 
     return read
+
+
+@lru_cache(maxsize=1024)
+def path_problem(key: str) -> str:
+    """What to say of a key that is no path of Qdrant's, with the form that is one; "" if it is one."""
+    if is_path(key):
+        return ""
+    if quoted := quote(key):
+        return f"{key!r} is no payload path that Qdrant reads: quote what isn't made of letters, digits, _ and -: {quoted!r}"
+    return f"{key!r} is no payload path that Qdrant reads, and can't be quoted: rename the key"
+
+
+def is_path(key: object) -> bool:
+    """Whether Qdrant reads it as the path to a payload value."""
+    try:
+        parse_json_path(key if isinstance(key, str) else "")
+    except ValueError:
+        return False
+    return True
+
+
+def quote(key: object) -> str:
+    """The key with its names in quotation marks where they need them: `a.b c` becomes `a."b c"`; "" where that is no path."""
+    if not isinstance(key, str):
+        return ""
+    found = ".".join(name if is_path(name) else _BRACKETS.sub(r'"\1"\2', name, count=1) for name in key.split("."))
+    return found if key and is_path(found) else ""

@@ -12,6 +12,7 @@ from ..capabilities import Capabilities
 from ..clients import engine_of
 from ..engine_errors import read_failure
 from ..errors import PlanError, StrategyError, did_you_mean
+from ..expressions.paths import path_problem
 from ..lint import demands_indexes, knows_phrases
 from ..models.encoders import Encoder, EncoderLike, as_encoder
 from ..query import Target
@@ -87,10 +88,12 @@ def ensure_indexes(client: QdrantClient, collection: str, strategy: Strategy) ->
         What was done, in sentences.
 
     Raises:
-        PlanError: there is no such collection.
+        PlanError: there is no such collection, or a key is no payload path.
         StrategyError: the strategy reads one key as two types that no index serves both.
     """
     needed = requirements(strategy)
+    if problems := [problem for key in needed if (problem := path_problem(key))]:
+        raise PlanError(problems)
     schema = read_schema(client, collection)
     refused = {} if demands_indexes(schema) else refused_indexes(strategy)
     needed = {key: kind for key, kind in needed.items() if key not in refused}

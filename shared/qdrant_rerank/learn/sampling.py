@@ -21,7 +21,7 @@ __all__ = ["reference_of", "stored_points"]
 
 def stored_points(executor: Executor, payload: Any, count: int, filter: models.Filter | None = None) -> Points:
     """Up to `count` stored points, drawn at random by Qdrant."""
-    [points] = executor.search(Search([random_points(count, payload, filter)]))
+    [points] = executor.search(Search([random_points(count, payload, filter, executor.target().schema)]))
     return points
 
 

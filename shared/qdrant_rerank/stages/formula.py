@@ -20,6 +20,7 @@ from ..expressions.nodes import Expression, ExpressionLike, QueryTokens, as_expr
 from ..expressions.reading import token_count
 from ..extent import Extent, extent
 from ..lint import Lint, extent_problems, extent_warnings, index_problems, index_warnings, number_warnings
+from ..payload_paths import path_problems
 from ..query import Inputs, Target, query_token_counts
 from ..sampling import drift_warnings, field_problems
 from ..schema import Schema
@@ -210,6 +211,7 @@ class Formula(Stage):
             except StrategyError as error:
                 yield str(error)
             yield from self._flattering_defaults(target.schema)
+        yield from path_problems(self.expression)
         yield from self.sample_problems(target)
 
     def own_problems(self, target: Target) -> Iterator[str]:

@@ -1,0 +1,84 @@
+"""What a call shows of the payload never changes its scores, and it shows no more than was asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from qdrant_client import QdrantClient, models
+
+from qdrant_rerank import (
+    Executor,
+    Formula,
+    Nearest,
+    PayloadMapping,
+    Query,
+    RelevanceFeedback,
+    Rescore,
+    Scope,
+    Strategy,
+    field,
+    model,
+)
+from qdrant_rerank.feedback import Coefficients
+
+QUERY = Query("q", vectors={"": [1.0, 1.0]})
+BLEND = model() + field("rating", default=0.0)
+STRATEGIES: dict[str, Strategy] = {
+    "rescore": Rescore(limit=4).over(Nearest()),
+    "blend": Rescore(limit=4, blend=BLEND).over(Nearest()),
+    "blend of a blend": Rescore(limit=4, blend=BLEND).over(
+        Rescore(limit=4, blend=model() + field("n", default=0)).over(Nearest())
+    ),
+    "formula on the client": Formula(field("rating", default=0.0)).over(Nearest()).on_client(),
+    "rescored formula on the client": Rescore(limit=4, blend=BLEND).over(
+        Formula(field("n", default=0)).over(Nearest()).on_client()
+    ),
+    "feedback": RelevanceFeedback(seeds=Nearest(limit=3), coefficients=Coefficients(1.0, 0.5, 0.5), trust=True),
+    "formula": Formula(field("rating", default=0.0)).over(Nearest()),
+}
+SELECTORS: dict[str, tuple[Any, list[str] | None]] = {
+    "all": (True, ["n", "rating", "text"]),
+    "nothing": (False, None),
+    "text": (["text"], ["text"]),
+    "another key": (["n"], ["n"]),
+    "no key": ([], []),
+    "included": (models.PayloadSelectorInclude(include=["rating"]), ["rating"]),
+    "excluded": (models.PayloadSelectorExclude(exclude=["text"]), ["n", "rating"]),
+}
+
+
+def executor(**options: Any) -> Executor:
+    client = QdrantClient(":memory:")
+    client.create_collection("c", models.VectorParams(size=2, distance=models.Distance.DOT))
+    rows = [{"text": f"t{n}", "n": n, "rating": 10.0 * (n == 1)} for n in range(4)]
+    client.upsert("c", [models.PointStruct(id=n, vector=[1.0, n / 10], payload=row) for n, row in enumerate(rows)])
+    return Executor(client, "c", model=lambda query, texts: [float(text[1:]) for text in texts], **options)
+
+
+@pytest.mark.parametrize("shown", SELECTORS)
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_what_is_shown_changes_no_score(name: str, shown: str) -> None:
+    selector, keys = SELECTORS[shown]
+    asked, strategy = executor(), STRATEGIES[name]
+    expected = [(point.id, point.score) for point in asked.retrieve(strategy, QUERY, Scope(limit=3))]
+    points = asked.retrieve(strategy, QUERY, Scope(limit=3, with_payload=selector))
+    explained = asked.explain(strategy, QUERY, Scope(limit=3, with_payload=selector)).points
+    for found in (points, explained):
+        assert [(point.id, point.score) for point in found] == expected
+        assert [None if point.payload is None else sorted(point.payload) for point in found] == [keys] * 3
+
+
+@pytest.mark.parametrize(
+    ("payload", "fetched"),
+    [
+        ("flat", ["n", "text", "rating"]),
+        (PayloadMapping(text=("text", "n")), ["n", "text", "rating"]),
+        (PayloadMapping(text="a.b"), True),
+        (lambda payload: (payload["text"], {}), True),
+    ],
+)
+def test_only_what_is_read_and_shown_is_fetched_where_that_is_known(payload: Any, fetched: Any) -> None:
+    plan = executor(payload=payload).plan(STRATEGIES["blend"], Scope(limit=3, with_payload=["n"]))
+    [request] = plan.explain().requests
+    assert request["with_payload"] == fetched
