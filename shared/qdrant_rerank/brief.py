@@ -12,7 +12,10 @@ _LONGEST: Final = 200
 
 def brief(value: object, longest: int = _LONGEST) -> str:
     """The value's `repr`, cut in the middle where it is longer than `longest` characters, with how long it is."""
-    return shortened(repr(value), longest)
+    try:
+        return shortened(repr(value), longest)
+    except ValueError:  # Python writes no int of more than 4300 digits
+        return f"a huge {type(value).__name__}"
 
 
 def shortened(text: str, longest: int = _LONGEST) -> str:

@@ -9,9 +9,10 @@ import operator
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+import numpy as np
 from pydantic import BaseModel
 
-__all__ = ["LARGEST", "LEVELS", "MOST_GROUPED", "is_finite", "is_number", "is_whole", "measure", "to_whole"]
+__all__ = ["LARGEST", "LEVELS", "MOST_GROUPED", "is_finite", "is_number", "is_whole", "measure", "to_plain", "to_whole"]
 
 LEVELS: Final = 120
 """How deep a payload or a filter may be nested to be stored: engines read 128 levels, some of which they use themselves."""
@@ -27,8 +28,18 @@ def is_number(value: object) -> bool:
 
 
 def is_finite(value: object) -> bool:
-    """Whether `value` is an int or a float, neither infinite nor NaN."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether `value` is an int or a float, neither infinite nor NaN nor an int beyond all floats."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def to_plain(value: Any) -> Any:
+    """A number of numpy's as one of Python's; everything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def is_whole(value: object, least: int) -> bool:

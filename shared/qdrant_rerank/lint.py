@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
+from pydantic import BaseModel
 from qdrant_client import models
 
+from .checks import measure
 from .expressions.inspect import PayloadKey, conditions, field_conditions, payload_keys, walk
-from .expressions.nodes import CandidateScore, Expression, GeoDistance
+from .expressions.nodes import CandidateScore, Expression, GeoDistance, Raw
 from .expressions.wire import DIGITS, digits
 from .extent import MAX_BYTES, MAX_CONDITIONS, Extent
 from .schema import Schema
@@ -22,9 +24,11 @@ from .schema import Schema
 __all__ = [
     "Lint",
     "condition_problems",
+    "decay_warnings",
     "demands_indexes",
     "extent_problems",
     "extent_warnings",
+    "filter_problems",
     "index_problems",
     "index_warnings",
     "knows_phrases",
@@ -96,6 +100,15 @@ def _hidden(key: PayloadKey, index: models.PayloadSchemaType, schema: Schema) ->
             f"{reads} an integer index on it that is made without range=True, so that values with decimals fail the query: "
             "replace it by a float index"
         )
+
+
+def filter_problems(filter: models.Filter, schema: Schema) -> Iterator[str]:
+    """Filters that every server refuses, or that a payload index answers wrongly."""
+    levels, _ = measure(filter)
+    if levels > REST_DEPTH:
+        yield f"a filter is {levels} levels deep as JSON, and servers take about {REST_DEPTH}: nest less"
+        return
+    yield from condition_problems(filter, schema)
 
 
 def condition_problems(condition: models.Condition, schema: Schema) -> Iterator[str]:
@@ -171,6 +184,25 @@ def number_warnings(expression: Expression, engine: str) -> Iterator[Lint]:
             case GeoDistance(origin=tuple(place), key=key):
                 for degrees in place:
                     yield from _inexact(f"a coordinate of geo_distance(…, {key!r})", degrees)
+
+
+def decay_warnings(expression: Expression) -> Iterator[Lint]:
+    """Raw decays that the nodes of a cluster refuse from each other; `decay_lin` writes such ones as arithmetic."""
+    steep = [decay for node in walk(expression) if isinstance(node, Raw) for decay in _linear_decays(node.expression)]
+    if any((1 - (0.5 if one.midpoint is None else one.midpoint)) / (one.scale or 1.0) > 1 for one in steep):
+        yield Lint(
+            "steep-decay",
+            "a raw linear decay with (1 - midpoint) / scale above 1 is refused where one node of a cluster passes it to "
+            "another: write decay_lin(…)",
+        )
+
+
+def _linear_decays(raw: Any) -> Iterator[models.DecayParamsExpression]:
+    if isinstance(raw, models.LinDecayExpression):
+        yield raw.lin_decay
+    if isinstance(raw, list | BaseModel):
+        for part in raw if isinstance(raw, list) else raw.__dict__.values():
+            yield from _linear_decays(part)
 
 
 def _inexact(what: str, number: float) -> Iterator[Lint]:

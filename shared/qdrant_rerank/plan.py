@@ -19,9 +19,9 @@ from .explanation import Explanation, Refusal, abbreviated, placeholders
 from .expressions.paths import path_problem
 from .grouping import grouping_lint
 from .in_short import brief_strategy
-from .lint import Lint, condition_problems
+from .lint import Lint, filter_problems
 from .payload import AnyMapping, PayloadLike, as_mapping
-from .query import Inputs, Query, Scope, Target, both
+from .query import Inputs, Query, Scope, Target, both, check_query
 from .request_parts import bad_paths, features_of
 from .restriction import restrict
 from .schema import Schema
@@ -145,7 +145,7 @@ class Plan:
             return
         yield from self.strategy.scope_problems(self.scope, self.target)
         if self.scope.filter is not None:
-            yield from condition_problems(self.scope.filter, self.target.schema)
+            yield from filter_problems(self.scope.filter, self.target.schema)
         if self.scope.stable_ties and isinstance(self.strategy, Mmr):
             yield "stable_ties can't be combined with MMR, whose results aren't in the order of their scores"
         yield from self._unsupported()
@@ -255,6 +255,7 @@ class Plan:
 
         Values that nothing reads are fine otherwise: an application may pass all it knows of a user to every strategy.
         """
+        check_query(query)
         if not query.features:
             return
         unset = self._read_features.difference(query.features)

@@ -13,6 +13,8 @@ from .brief import brief
 from .capabilities import Capabilities
 from .checks import LARGEST, MOST_GROUPED, is_finite, is_whole
 from .deadline import timeout_problem
+from .errors import QueryError
+from .expressions.arguments import in_utc
 from .expressions.view import Index, View
 from .payload import PRESETS, AnyMapping
 from .schema import Schema
@@ -29,6 +31,7 @@ __all__ = [
     "Scope",
     "Target",
     "both",
+    "check_query",
     "not_a_filter",
     "query_token_counts",
     "sealed",
@@ -228,6 +231,24 @@ class Inputs:
     now: dt.datetime | None = None
     leaf_filter: models.Filter | None = None
     steering: models.QueryInterface | None = None
+
+
+def check_query(query: Query) -> None:
+    """Refuse a time or request-time values of the wrong kind, wherever they come to be read.
+
+    Raises:
+        QueryError: the message says which, and what they should be.
+    """
+    if not isinstance(query.features, Mapping):
+        raise QueryError(f"features= is a map of name to value, e.g. {{'budget': 3}}; got {brief(query.features)}")
+    if query.now is None:
+        return
+    if not isinstance(query.now, dt.datetime):
+        raise QueryError(f"now= is a datetime.datetime, e.g. datetime.now(timezone.utc); got {brief(query.now)}")
+    try:
+        in_utc(query.now)
+    except OverflowError:
+        raise QueryError(f"now= must be between the years 1 and 9999 in UTC, got {query.now!r}") from None
 
 
 def query_token_counts(names: Iterable[str | None], inputs: Inputs) -> dict[str, int]:

@@ -21,10 +21,10 @@ from .capabilities import FEATURES, FeatureName
 from .careful import searched
 from .checks import LARGEST, is_finite, is_whole
 from .errors import QueryError, StrategyError, did_you_mean
-from .lint import Lint, condition_problems
+from .lint import Lint, filter_problems
 from .literals import literal
 from .pages import cut, widen
-from .query import Inputs, Query, Scope, Target, both, not_a_filter, sealed
+from .query import Inputs, Query, Scope, Target, both, check_query, not_a_filter, sealed
 from .reach import shortfalls
 from .request_parts import features_of
 from .schema import Schema
@@ -79,7 +79,7 @@ class Strategy(ABC):
         for stage in self.stages():
             yield from stage.own_problems(target)
             if stage.filter is not None:
-                yield from condition_problems(stage.filter, target.schema)
+                yield from filter_problems(stage.filter, target.schema)
 
     def warnings(self, target: Target) -> Iterator[Lint]:
         """What will work on `target`, but not as it seems."""
@@ -348,6 +348,7 @@ def embedded(query: Query, needs: frozenset[str], target: Target) -> Flow[Inputs
     Raises:
         QueryError: a vector isn't in the collection or doesn't fit, or there is no text to embed.
     """
+    check_query(query)
     with _against_schema():
         _check_names(query, target.schema)
     vectors: dict[str, QueryVector] = {name: query.vectors[name] for name in sorted(needs) if name in query.vectors}

@@ -283,3 +283,21 @@ def test_a_formula_is_compiled_and_measured_once_for_both_problems_and_warnings(
 def test_a_lint_is_text_that_survives_pickling_with_its_code() -> None:
     lint = pickle.loads(pickle.dumps(Lint("a-code", "the text")))
     assert (lint, lint.code) == ("the text", "a-code")
+
+
+def test_filters_deeper_than_servers_take_are_refused() -> None:
+    deep = models.Filter(must=[models.HasIdCondition(has_id=[1])])
+    for _ in range(60):
+        deep = models.Filter(must=[deep])
+    for strategy, scope in ((Nearest("dense", filter=deep), Scope()), (Nearest("dense"), Scope(filter=deep))):
+        with pytest.raises(PlanError, match=r"a filter is \d+ levels deep as JSON, and servers take about 120: nest less"):
+            planned(strategy, scope=scope)
+
+
+def test_a_raw_decay_that_breaks_between_the_nodes_of_a_cluster_is_warned_about() -> None:
+    def decay(**params: float) -> Formula:
+        linear = models.LinDecayExpression(lin_decay=models.DecayParamsExpression(x="$score", **params))
+        return Formula(raw(models.SumExpression(sum=[linear, 1.0]))).over(LEGS[0])
+
+    assert codes(planned(decay(scale=0.1))) == codes(planned(decay(scale=0.2, midpoint=0.5))) == ["steep-decay"]
+    assert codes(planned(decay(scale=10.0))) == codes(planned(decay())) == []

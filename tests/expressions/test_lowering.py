@@ -145,7 +145,7 @@ def test_an_affinity_with_nothing_to_add_is_0() -> None:
         (given("budget"), {"budget": "ten"}, "'budget' must be a finite number, got 'ten'"),
         (given("budget"), {"budget": True}, "must be a finite number, got True"),
         (given("budget"), {"budget": math.inf}, "must be a finite number, got inf"),
-        (given("budget"), {"budget": 1e39}, "must be a finite number, got 1e\\+39"),
+        (given("budget"), {"budget": 1e39}, "must fit 32-bit floats, which end at 3.4e\\+38, got 1e\\+39"),
         (affinity("c", given="likes"), {}, "needs the request-time map 'likes'"),
         (affinity("c", given="likes"), {"likes": [1]}, r"must be a map of category to weight, got \[1\]"),
         (

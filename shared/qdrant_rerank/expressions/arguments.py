@@ -6,10 +6,12 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-from ..checks import is_finite
+from ..brief import brief
+from ..checks import is_finite, to_plain
 from ..errors import StrategyError
+from .wire import F32_MAX
 
-__all__ = ["check_key", "check_moment", "check_number", "check_place", "flattened"]
+__all__ = ["check_key", "check_moment", "check_number", "check_place", "flattened", "in_utc"]
 
 T = TypeVar("T")
 
@@ -24,26 +26,41 @@ def check_key(key: object) -> None:
         raise StrategyError(f"{key!r} selects several values, and a formula reads one: name one, e.g. with [0]")
 
 
-def check_number(value: object, what: str, required: bool = False) -> None:
-    """Refuse what isn't a finite number; None passes unless `required`."""
+def check_number(value: Any, what: str, required: bool = False) -> Any:
+    """The number as one of Python's; refuse what is none, or what formulas can't hold. None passes unless `required`."""
     if value is None and not required:
-        return
-    if not is_finite(value):
-        raise StrategyError(f"{what} must be a finite number, got {value!r}")
+        return None
+    plain = to_plain(value)
+    if not is_finite(plain):
+        raise StrategyError(f"{what} must be a finite number, got {brief(value)}")
+    if abs(plain) > F32_MAX:
+        raise StrategyError(f"{what} must fit 32-bit floats, which end at {F32_MAX:g}, got {brief(value)}")
+    return plain
 
 
 def check_moment(value: object, what: str) -> None:
-    """Refuse what isn't a date-time; None passes."""
-    if value is not None and not isinstance(value, dt.datetime):
+    """Refuse what isn't a date-time, or one that is none in UTC; None passes."""
+    if value is None:
+        return
+    if not isinstance(value, dt.datetime):
         raise StrategyError(f"{what} must be a datetime.datetime, got {value!r}")
+    try:
+        in_utc(value)
+    except OverflowError:
+        raise StrategyError(f"{what} must be between the years 1 and 9999 in UTC, got {value!r}") from None
+
+
+def in_utc(moment: dt.datetime) -> dt.datetime:
+    """The moment in UTC, which it is taken for where it has no time zone: engines read no offsets with seconds."""
+    return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
 def check_place(place: Any, what: str) -> tuple[float, float]:
     """`place` as `(lat, lon)` in degrees, or a StrategyError that starts with `what`."""
-    message = f"{what} must be (latitude, longitude) in degrees, got {place!r}"
+    message = f"{what} must be (latitude, longitude) in degrees, got {brief(place)}"
     if not isinstance(place, Sequence) or isinstance(place, str) or len(place) != 2:
         raise StrategyError(message)
-    lat, lon = place
+    lat, lon = map(to_plain, place)
     for number, bound in ((lat, 90.0), (lon, 180.0)):
         if not is_finite(number) or abs(number) > bound:
             raise StrategyError(message)

@@ -12,11 +12,16 @@ from typing import TypeAlias
 from qdrant_client import models
 
 from ..brief import brief
-from ..checks import is_finite, is_number
+from ..checks import is_finite, is_number, to_plain
 from ..errors import StrategyError
 from .arguments import check_number, flattened
+from .wire import F32_MAX, F32_TINY
 
 __all__ = ["Constant", "Expression", "ExpressionLike", "Negative", "Power", "Product", "Quotient", "Sum", "as_expression"]
+
+
+_LARGEST_EXPONENT = 2**24  # beyond, 32-bit floats know no odd numbers
+_TINIEST = f"numbers less than {F32_TINY:.3g} count as 0 in formulas"
 
 
 class Expression:
@@ -89,11 +94,12 @@ class Constant(Expression):
     value: float
 
     def __post_init__(self) -> None:
-        if not is_number(self.value):
-            raise StrategyError(f"a constant in a formula must be a number, got {self.value!r}")
-        if not is_finite(self.value) or abs(self.value) > 3.4e38:
-            raise StrategyError(f"a constant in a formula must be finite and fit 32-bit floats, got {self.value!r}")
-        object.__setattr__(self, "value", float(self.value))
+        plain = to_plain(self.value)
+        if not is_number(plain):
+            raise StrategyError(f"a constant in a formula must be a number, got {brief(self.value)}")
+        if not is_finite(plain) or abs(plain) > F32_MAX:
+            raise StrategyError(f"a constant in a formula must be finite and fit 32-bit floats, got {brief(self.value)}")
+        object.__setattr__(self, "value", float(plain))
 
     def __neg__(self) -> Expression:
         return Constant(-self.value)
@@ -153,14 +159,14 @@ class Quotient(Expression):
     at_zero: float | None = None
 
     def __post_init__(self) -> None:
-        if self.at_zero is None and isinstance(self.divisor, Constant) and self.divisor.value == 0:
-            raise StrategyError(f"division by zero: {brief(self.dividend)} / 0")
+        if self.at_zero is None and isinstance(self.divisor, Constant) and abs(self.divisor.value) < F32_TINY:
+            raise StrategyError(f"division by zero: {brief(self.dividend)} / {self.divisor.value:g} ({_TINIEST})")
         if self.at_zero is None and not isinstance(self.divisor, Constant):
             raise StrategyError(
                 f"{brief(self.divisor)} may be 0, which would fail the whole query: "
                 "write divide(dividend, divisor, at_zero=…) to say what the quotient is then"
             )
-        check_number(self.at_zero, "at_zero")
+        object.__setattr__(self, "at_zero", check_number(self.at_zero, "at_zero"))
 
     @property
     def operands(self) -> tuple[Expression, ...]:
@@ -175,10 +181,14 @@ class Power(Expression):
     exponent: float
 
     def __post_init__(self) -> None:
-        if not is_finite(self.exponent):
-            raise StrategyError(f"an exponent must be a whole number, got {self.exponent!r}")
-        if self.exponent < 0 or self.exponent != int(self.exponent):
-            raise StrategyError(f"an exponent must be a whole number of at least 0, got {self.exponent!r}")
+        plain = to_plain(self.exponent)
+        if not is_finite(plain):
+            raise StrategyError(f"an exponent must be a whole number, got {brief(self.exponent)}")
+        if plain < 0 or plain != int(plain):
+            raise StrategyError(f"an exponent must be a whole number of at least 0, got {brief(self.exponent)}")
+        if plain > _LARGEST_EXPONENT:
+            raise StrategyError(f"an exponent must be at most {_LARGEST_EXPONENT:,}, got {brief(self.exponent)}")
+        object.__setattr__(self, "exponent", plain)
 
     @property
     def operands(self) -> tuple[Expression, ...]:
@@ -193,7 +203,7 @@ def as_expression(value: ExpressionLike) -> Expression:
     """
     if isinstance(value, Expression):
         return value
-    if is_number(value):
+    if is_number(to_plain(value)):
         return Constant(value)  # type: ignore[arg-type]  # is_number() has just looked
     from .leaves import from_model  # leaves.py builds on this file
 

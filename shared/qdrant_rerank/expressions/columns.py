@@ -19,8 +19,9 @@ from qdrant_client.local.geo import geo_distance
 from ..errors import StrategyError
 from . import dates
 from .paths import reader, stored
-from .reading import F32_MAX, FIRST_DAY
+from .reading import FIRST_DAY
 from .view import Index, View, is_on_earth, place_of
+from .wire import F32_MAX
 
 __all__ = ["codes", "datetimes", "distances", "numbers", "seconds"]
 

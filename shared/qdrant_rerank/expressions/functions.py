@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias, get_args
 from ..errors import StrategyError
 from .arguments import check_number, flattened
 from .base import Constant, Expression
+from .wire import F32_TINY
 
 __all__ = [
     "Absolute",
@@ -24,6 +25,9 @@ __all__ = [
     "SquareRoot",
     "Tanh",
 ]
+
+
+_LEAST_SCALE = 1e-30  # so that the slope of a decay still fits 32-bit floats
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,9 +65,10 @@ class Logarithm(Expression):
     base: Literal["e", "10"] = "e"
 
     def __post_init__(self) -> None:
-        check_number(self.floor, "the floor of a logarithm", required=True)
-        if self.floor <= 0:
-            raise StrategyError(f"the floor of a logarithm must be above 0, got {self.floor!r}")
+        object.__setattr__(self, "floor", check_number(self.floor, "the floor of a logarithm", required=True))
+        if self.floor < F32_TINY:
+            less = f" (numbers less than {F32_TINY:.3g} count as 0 in formulas)" if self.floor > 0 else ""
+            raise StrategyError(f"the floor of a logarithm must be above 0, got {self.floor!r}{less}")
         if self.base not in ("e", "10"):
             raise StrategyError(f"the base of a logarithm is 'e' or '10', got {self.base!r}")
 
@@ -151,10 +156,11 @@ class Decay(Expression):
     def __post_init__(self) -> None:
         if self.shape not in get_args(DecayKind):
             raise StrategyError(f"a decay is one of exp, gauss, lin; got {self.shape!r}")
-        check_number(self.scale, "the scale of a decay", required=True)
-        check_number(self.midpoint, "the midpoint of a decay", required=True)
-        if self.scale <= 0:
-            raise StrategyError(f"the scale of a decay must be above 0, got {self.scale!r}")
+        object.__setattr__(self, "scale", check_number(self.scale, "the scale of a decay", required=True))
+        object.__setattr__(self, "midpoint", check_number(self.midpoint, "the midpoint of a decay", required=True))
+        if self.scale < _LEAST_SCALE:
+            least = "above 0" if self.scale <= 0 else f"at least {_LEAST_SCALE:g}"
+            raise StrategyError(f"the scale of a decay must be {least}, got {self.scale!r}")
         if not 0 < self.midpoint < 1:
             raise StrategyError(f"the midpoint of a decay must be between 0 and 1, got {self.midpoint!r}")
 

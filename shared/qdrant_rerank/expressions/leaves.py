@@ -46,7 +46,7 @@ class CandidateScore(Expression):
     def __post_init__(self) -> None:
         if self.name is not None and not isinstance(self.name, str):
             raise StrategyError(f"score() takes the name of a candidate, got {self.name!r}")
-        check_number(self.default, f"the default of score({self.name!r})", required=True)
+        _keep(self, f"the default of score({self.name!r})", required=True)
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,7 +74,7 @@ class Field(Expression):
 
     def __post_init__(self) -> None:
         check_key(self.key)
-        check_number(self.default, f"the default of field({self.key!r})")
+        _keep(self, f"the default of field({self.key!r})")
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,7 +85,7 @@ class Given(Expression):
     default: float | None = None
 
     def __post_init__(self) -> None:
-        check_number(self.default, f"the default of given({self.name!r})")
+        _keep(self, f"the default of given({self.name!r})")
 
 
 @dataclass(frozen=True, repr=False)
@@ -131,7 +131,7 @@ class GeoDistance(Expression):
 
     def __post_init__(self) -> None:
         check_key(self.key)
-        check_number(self.default, f"the default of geo_distance(…, {self.key!r})")
+        _keep(self, f"the default of geo_distance(…, {self.key!r})")
         if not isinstance(self.origin, str):
             object.__setattr__(self, "origin", check_place(self.origin, "the origin of a geo_distance"))
 
@@ -183,7 +183,12 @@ class Affinity(Expression):
 
     def __post_init__(self) -> None:
         check_key(self.key)
-        check_number(self.default, f"the default of affinity({self.key!r})")
+        _keep(self, f"the default of affinity({self.key!r})")
+
+
+def _keep(node: Any, what: str, required: bool = False) -> None:
+    """Keep a node's default as a number of Python's."""
+    object.__setattr__(node, "default", check_number(node.default, what, required))
 
 
 def from_model(value: Any) -> Expression:

@@ -11,14 +11,14 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any, Final
 
-import numpy as np
 from qdrant_client import models
 
-from ..checks import is_finite
+from ..brief import brief
+from ..checks import is_finite, to_plain
 from ..errors import QueryError, StrategyError
-from .arguments import check_place
+from .arguments import check_place, in_utc
 from .leaves import Affinity, Given, QueryTokens
-from .wire import either, product, total
+from .wire import F32_MAX, either, product, total
 
 __all__ = [
     "affinity",
@@ -36,7 +36,6 @@ __all__ = [
     "token_count",
 ]
 
-F32_MAX: Final = 3.4e38
 _AROUND_THE_WORLD: Final = 2.1e7  # metres; more than half of Earth's circumference
 _SPOT: Final = 1e-3  # metres
 FIRST_DAY: Final = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
@@ -177,14 +176,22 @@ def given_map(node: Affinity, features: Mapping[str, Any]) -> tuple[Mapping[str 
         what = f"the formula needs the request-time map {node.given!r}"
         raise QueryError(f"{what}: {_pass(node.given, '{category: weight}', features)}")
     if not isinstance(weights, Mapping):
-        raise QueryError(f"the request-time value {node.given!r} must be a map of category to weight, got {weights!r}")
-    for category in weights:
-        if isinstance(category, bool) or not isinstance(category, str | int):
-            raise QueryError(f"the categories of {node.given!r} must be text or whole numbers, got {category!r}")
+        raise QueryError(f"the request-time value {node.given!r} must be a map of category to weight, got {brief(weights)}")
     checked = {
-        category: _number(weight, f"the weight of {category!r} in {node.given!r}") for category, weight in weights.items()
+        _category(category, node.given): _number(weight, f"the weight of {category!r} in {node.given!r}")
+        for category, weight in weights.items()
     }
     return checked, default
+
+
+def _category(value: Any, name: str) -> str | int:
+    """A category that payload can be matched with."""
+    category = to_plain(value)
+    if isinstance(category, bool) or not isinstance(category, str | int):
+        raise QueryError(f"the categories of {name!r} must be text or whole numbers, got {brief(value)}")
+    if isinstance(category, int) and not -(2**63) <= category < 2**63:
+        raise QueryError(f"the categories of {name!r} must be whole numbers of 64 bits, got {brief(value)}")
+    return category
 
 
 def given_place(origin: tuple[float, float] | str, features: Mapping[str, Any]) -> tuple[float, float]:
@@ -219,8 +226,8 @@ def token_count(node: QueryTokens, tokens: Mapping[str, int]) -> float:
 
 
 def iso(moment: dt.datetime) -> str:
-    """A moment as RFC 3339 text, UTC where it has no time zone."""
-    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).isoformat()
+    """A moment as RFC 3339 text in UTC, which it is taken for where it has no time zone."""
+    return in_utc(moment).isoformat()
 
 
 def _pass(name: str, value: str, features: Mapping[str, Any]) -> str:
@@ -229,7 +236,9 @@ def _pass(name: str, value: str, features: Mapping[str, Any]) -> str:
 
 
 def _number(value: Any, what: str) -> float:
-    plain = value.item() if isinstance(value, np.generic) else value
-    if not is_finite(plain) or abs(plain) > F32_MAX:
-        raise QueryError(f"{what} must be a finite number, got {value!r}")
+    plain = to_plain(value)
+    if not is_finite(plain):
+        raise QueryError(f"{what} must be a finite number, got {brief(value)}")
+    if abs(plain) > F32_MAX:
+        raise QueryError(f"{what} must fit 32-bit floats, which end at {F32_MAX:g}, got {brief(value)}")
     return float(plain)

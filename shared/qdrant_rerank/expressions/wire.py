@@ -12,6 +12,8 @@ from ..sharing import Shared
 
 DIGITS = 15
 """How many digits of a number servers read exactly over REST: the last of 16 and 17 may be off by one."""
+F32_MAX = 3.4e38
+"""The largest number that fits 32-bit floats, rounded down."""
 F32_TINY = float(np.finfo(np.float32).tiny)
 
 CLIENT_HAS_MAX_MIN = hasattr(models, "MaxExpression")  # qdrant-client 1.20
@@ -19,6 +21,7 @@ CLIENT_HAS_MAX_MIN = hasattr(models, "MaxExpression")  # qdrant-client 1.20
 __all__ = [
     "CLIENT_HAS_MAX_MIN",
     "DIGITS",
+    "F32_MAX",
     "F32_TINY",
     "absolute",
     "digits",

@@ -10,7 +10,7 @@ from typing import Protocol, SupportsFloat, overload
 from ..errors import StrategyError
 from ..expressions.build import clip
 from ..expressions.nodes import Constant, Expression, Field, Product, Sum
-from ..expressions.reading import F32_MAX
+from ..expressions.wire import F32_MAX
 from .features import Category, Feature
 from .regions import Region, last
 

@@ -19,7 +19,7 @@ from ..expressions.lowering import MODEL_ELSEWHERE, Candidate, Lowering, lower, 
 from ..expressions.nodes import Expression, ExpressionLike, QueryTokens, as_expression
 from ..expressions.reading import token_count
 from ..extent import Extent, extent
-from ..lint import Lint, extent_problems, extent_warnings, index_problems, index_warnings, number_warnings
+from ..lint import Lint, decay_warnings, extent_problems, extent_warnings, index_problems, index_warnings, number_warnings
 from ..payload_paths import path_problems
 from ..query import Inputs, Target, query_token_counts
 from ..sampling import drift_warnings, field_problems
@@ -235,6 +235,7 @@ class Formula(Stage):
     def own_warnings(self, target: Target) -> Iterator[Lint]:
         yield from index_warnings(self.expression, target.schema, target.capabilities.engine)
         yield from number_warnings(self.expression, target.capabilities.engine)
+        yield from decay_warnings(self.expression)
         yield from self.sample_warnings(target)
         if self.candidates and depth(self.expression) <= DEEPEST:
             yield from extent_warnings(self._extent(target))
