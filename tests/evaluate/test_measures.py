@@ -185,8 +185,9 @@ def test_cutoffs_that_would_end_the_process_are_refused(name: str, cutoff: str) 
 @pytest.mark.parametrize(
     ("measure", "says"),
     [
-        ("P(rel=0)@5", "its rel must be a grade from 1 to 1,000,000, got 0"),
-        ("nDCG(gains={1: 2.5})@5", "its gains must be whole numbers by grade"),
+        ("P(rel=0)@5", "Argument relevance_level should be positive"),
+        ("P(rel=1000001)@5", "its rel must be a grade from 1 to 1,000,000, got 1000001"),
+        ("nDCG(gains={2: 2.5})@5", "its gains must be whole numbers by grade"),
         ("Compat(p=1.5)", "its p must be a number between 0 and 1, got 1.5"),
         ("SetF(beta=0.0)", "its beta must be a number above 0, got 0.0"),
         ("IPrec@1.5", "its recall must be a number from 0 to 1, got 1.5"),
