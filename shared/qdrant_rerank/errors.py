@@ -12,6 +12,7 @@
     │   └── BudgetError               scoring would take more texts or time than it may
     ├── FitError                      too little to learn from, or a model too large for a formula; says what is needed
     ├── FormatError (ValueError)      a file is malformed; carries path and line
+    ├── MeasurementError              a measurement stopped at a failure; `.run` is what there is so far
     ├── IngestError                   a batch of documents can't be embedded; `.ids` names them
     ├── EngineError (RuntimeError)    an engine in process refused a call, or failed at it
     ├── TimeoutError (TimeoutError)   the call's time is over, or a server gave no answer in time; says in which step
@@ -26,6 +27,7 @@ import builtins
 from collections.abc import Iterable
 from difflib import get_close_matches
 from os import PathLike
+from typing import Any
 
 __all__ = [
     "BudgetError",
@@ -34,6 +36,7 @@ __all__ = [
     "FitError",
     "FormatError",
     "IngestError",
+    "MeasurementError",
     "MissingExtra",
     "PayloadError",
     "PlanError",
@@ -111,6 +114,22 @@ class FormatError(QdrantRerankError, ValueError):
 
     def __reduce__(self) -> tuple[type[FormatError], tuple[object, ...]]:
         return type(self), (self.message, self.path, self.line)
+
+
+class MeasurementError(QdrantRerankError):
+    """A measurement stopped, as Qdrant or a model failed: going on would have counted failures as results.
+
+    Args:
+        message: at which topic, and how to go on.
+        run: what there is so far: an `evaluate.Run` of `evaluate`; None where it is in the file that the call was given.
+    """
+
+    def __init__(self, message: str, run: Any = None) -> None:
+        self.message, self.run = message, run
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[MeasurementError], tuple[str, Any]]:
+        return type(self), (self.message, self.run)
 
 
 class IngestError(QdrantRerankError):

@@ -174,7 +174,7 @@ def test_runs_are_compared_without_qdrant(tmp_path: Path) -> None:
         (["evaluate", "BEIR", "--split", "dev", "--path", "DB"], "no judgments for the split 'dev'"),
         (["evaluate", "BEIR", "--path", "DB", "-m", "nDGC@10"], "did you mean 'nDCG'?"),
         (["evaluate", "BEIR"], "which Qdrant?"),
-        (["evaluate", "BEIR", "--path", "DB", "--batch", "0"], "batch_size must be a whole number"),
+        (["evaluate", "BEIR", "--path", "DB", "--batch", "0"], "--batch must be a whole number"),
         (["compare", "BEIR", "--path", "DB", "-s", "DENSE"], "at least two of --strategy FILE and --run FILE, got 1"),
         (["compare", "BEIR", "--run", "x.run", "--run", "y.run", "--check-documents"], "--check-documents looks into"),
         (["compare", "BEIR", "--path", "DB", "-s", "DENSE", "-s", "DENSE"], "two evaluations have the name 'dense'"),

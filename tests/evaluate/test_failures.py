@@ -47,7 +47,9 @@ BOOSTED = Formula(search_score() + given("boost")).over(Nearest("dense", limit=6
 
 @pytest.mark.parametrize("batch_size", [1, 4])
 def test_a_topic_that_fails_counts_as_zero_and_is_told(notes: QdrantClient, batch_size: int) -> None:
-    evaluation = evaluate(BOOSTED, _budgeted(), qrels(), ["RR"], executor=executor(notes), batch_size=batch_size)
+    evaluation = evaluate(
+        BOOSTED, _budgeted(), qrels(), ["RR"], executor=executor(notes), batch_size=batch_size, on_error="count"
+    )
     assert list(evaluation.coverage.failed) == ["q2"]
     assert "boost" in evaluation.coverage.failed["q2"]
     assert evaluation.values["RR"]["q2"] == 0.0
@@ -61,12 +63,12 @@ def test_an_error_that_ends_a_shared_step_is_that_of_one_topic_alone(notes: Qdra
     class Fussy(HashedNgrams):
         def encode_query(self, text: str) -> list[float]:
             if "ferry" in text:
-                raise ConnectionError("no model")
+                raise LookupError("no model")
             return list(super().encode_query(text))
 
     fussy = Executor(notes, "notes", encoders=Encoders.of({"dense": Fussy(size=64)}))
-    evaluation = evaluate(DENSE, topics(), qrels(), ["RR"], executor=fussy, batch_size=4)
-    assert evaluation.coverage.failed == {"q3": "ConnectionError: no model"}
+    evaluation = evaluate(DENSE, topics(), qrels(), ["RR"], executor=fussy, batch_size=4, on_error="count")
+    assert evaluation.coverage.failed == {"q3": "LookupError: no model"}
     assert evaluation.values["RR"]["q1"] > 0
     used, alone = (made.run["q1"].usage for made in (evaluation, evaluate(DENSE, topics(), qrels(), executor=executor(notes))))
     assert used is not None
@@ -111,13 +113,13 @@ def test_what_a_model_was_not_to_read_is_no_failure_either(notes: QdrantClient) 
 
 def test_it_is_an_error_when_every_topic_fails(notes: QdrantClient) -> None:
     with refused(QdrantRerankError, "4 of 4 failed", "boost"):
-        evaluate(BOOSTED, topics(), qrels(), executor=executor(notes))
+        evaluate(BOOSTED, topics(), qrels(), executor=executor(notes), on_error="count")
 
 
 def test_the_reason_why_every_topic_fails_is_found_out(notes: QdrantClient) -> None:
     rated = Formula(search_score() + field("rating")).over(Nearest("dense", limit=6))
     with refused(QdrantRerankError, "4 of 4 failed", "PlanError", "reads 'rating' without a default"):
-        evaluate(rated, topics(), qrels(), executor=executor(notes))
+        evaluate(rated, topics(), qrels(), executor=executor(notes), on_error="count")
 
 
 @pytest.mark.parametrize("library", ["ir_measures", "scipy"])
@@ -143,7 +145,7 @@ def test_what_cannot_be_evaluated_is_refused_with_what_can(notes: QdrantClient) 
         evaluate(DENSE, QUESTIONS, qrels(), executor=bound)  # type: ignore[arg-type]
     with refused(StrategyError, "batch_size must be a whole number", "0"):
         evaluate(DENSE, topics(), qrels(), executor=bound, batch_size=0)
-    with refused(StrategyError, "on_error is 'count' or 'raise'", "'skip'"):
+    with refused(StrategyError, "on_error is 'stop', 'count' or 'raise'", "'skip'"):
         evaluate(DENSE, topics(), qrels(), executor=bound, on_error="skip")  # type: ignore[arg-type]
     with refused(StrategyError, "exclude each other"):
         evaluate(DENSE, topics(), qrels(), executor=bound, limit=3, scope=Scope())

@@ -217,9 +217,9 @@ def test_a_measure_that_has_no_value_for_a_ranking_is_an_error_and_no_zero() -> 
         per_topic(["Accuracy"], {"q": {"a": 1, "b": 0}}, {"q": {"a": 1.0}})
 
 
-@pytest.mark.parametrize("grades", [{1: {"d": 1}}, {"q": {3: 1}}, {"q": {"": 1}}, {" ": {"d": 1}}])
+@pytest.mark.parametrize("grades", [{1: {"d": 1}}, {"q": {3: 1}}])
 def test_ids_of_judgments_are_text(grades: Any) -> None:
-    with refused(FormatError, "in judgments must be text that isn't empty"):
+    with refused(FormatError, "in judgments must be text, got"):
         Qrels(grades)
 
 

@@ -24,14 +24,14 @@ from . import model_options as m
 from . import options as o
 from . import tune_options as t
 from .arguments import filter_of, listed
-from .calibrate_cost import check_fit, cost_line, kept_scores, print_cost, resumable, speed_of
+from .calibrate_cost import check_fit, cost_line, kept_scores, print_cost, speed_of
 from .calibrate_data import Source
 from .calibrate_show import fit_json, print_fit, scoring_bar
 from .choose import Choice
 from .connect import Where, connected, the_collection
 from .consoles import errors_console
 from .encoders import check_embedder, query_encoders
-from .failures import CommandError, reported
+from .failures import CommandError, reported, resumable
 from .notes import read_notes
 from .rerankers import ShownText, reranker
 from .show import TEXT_KEYS
@@ -119,7 +119,7 @@ def calibrate(
         print_cost(cost_line(cost, learned_from.distinct_judged, kept, cache), learned_from, dry_run=dry_run)
         if dry_run:
             return
-        with resumable(cache), scoring_bar() as progress:
+        with resumable(cache, "the scores"), scoring_bar() as progress:
             fit = fit_feedback(
                 executor,
                 learned_from.texts,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -12,7 +11,6 @@ from qdrant_client import models
 from rich.text import Text
 
 from .. import Executor, Query, RelevanceFeedback, Scope
-from ..errors import FitError, FormatError, MissingExtra, PlanError, StrategyError
 from ..learn.feedback_fit import LEAST_QUERIES, FeedbackEstimate
 from ..learn.feedback_fit_checks import check_candidates, check_queries
 from ..learn.feedback_fit_cost import duration
@@ -23,7 +21,7 @@ from .calibrate_data import Queries
 from .consoles import errors_console, results_console
 from .failures import warn
 
-__all__ = ["check_fit", "cost_line", "kept_scores", "print_cost", "resumable", "speed_of"]
+__all__ = ["check_fit", "cost_line", "kept_scores", "print_cost", "speed_of"]
 
 _HANDFUL: Final = 8  # texts, to tell how long the model takes
 
@@ -104,16 +102,3 @@ def print_cost(line: str, queries: Queries, *, dry_run: bool) -> None:
     results_console().print(Text(line), soft_wrap=True)
     if queries.distinct < LEAST_QUERIES:
         warn(f"{queries.distinct} queries are too few: the fit needs at least {LEAST_QUERIES}, and 50 to 200 are better")
-
-
-@contextmanager
-def resumable(cache: Path | None) -> Generator[None, None, None]:
-    """Says how to go on after an interruption or a failure that another try may get past."""
-    try:
-        yield
-    except (FormatError, StrategyError, PlanError, FitError, MissingExtra):  # the same command would end the same way
-        raise
-    except BaseException:
-        if cache is not None and cache.exists():
-            errors_console().print(Text(f"the scores so far are in {cache}: the same command goes on from there", "yellow"))
-        raise

@@ -22,7 +22,7 @@ from . import options as o
 from .choose import Choice
 from .connect import Where, connected, the_collection
 from .evaluate_show import print_comparison
-from .failures import CommandError, reported
+from .failures import CommandError, reported, resumable
 from .rerankers import Reranking, reranker
 from .session import prepared
 
@@ -84,6 +84,15 @@ def compare(
     measure: e.MeasureOption = None,
     batch: e.BatchOption = 1,
     concurrency: e.ConcurrencyOption = 1,
+    count_failures: e.CountFailuresOption = False,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume",
+            metavar="FOLDER",
+            help="Keep each strategy's answers in a file of this folder as they come, and go on from what it holds.",
+        ),
+    ] = None,
     changes: Annotated[
         int, typer.Option("--changes", metavar="N", help="How many of the topics with the largest changes to show.")
     ] = 3,
@@ -139,7 +148,7 @@ def compare(
         raise CommandError("--check-documents looks into a collection, and there is none: runs are compared without Qdrant")
     measures = list(parsed(measure or DEFAULT_MEASURES))
     topics, judged = e.judged_data(data, qrels, split)
-    data_of = _Asked(topics, judged, measures, batch, concurrency, rerank, unchecked)
+    data_of = _Asked(topics, judged, measures, batch, concurrency, rerank, unchecked, count_failures, resume)
     others = [measured(read_run(file, file.stem), topics, judged, measures) for file in runs]
     if strategies:
         with connected(Where(path, url, prefer_grpc, edge).settled()) as client, reranker(rerank) as model:
@@ -169,6 +178,8 @@ class _Asked:
     concurrency: int
     rerank: str | None
     unchecked: bool
+    count_failures: bool
+    resume: Path | None
 
     def evaluated(
         self,
@@ -183,7 +194,11 @@ class _Asked:
         if plan.strategy.cost.model_calls > 0:
             executor, plan = prepared(client, collection, choice, Scope(limit=1), models, Reranking("" if reader else None))
             executor.model = reader
-        with e.shown_progress(file.stem) as progress:
+        if self.resume is not None:
+            self.resume.mkdir(parents=True, exist_ok=True)
+        kept = None if self.resume is None else self.resume / f"{file.stem}.jsonl"
+        hint = "--resume FOLDER keeps each answer as it comes, and goes on from there"
+        with resumable(kept, "the answers", hint), e.shown_progress(file.stem) as progress:
             return measured(
                 plan.strategy,
                 self.topics,
@@ -193,5 +208,7 @@ class _Asked:
                 name=file.stem,
                 batch_size=self.batch,
                 concurrency=self.concurrency,
+                on_error="count" if self.count_failures else "stop",
+                run_file=kept,
                 progress=progress,
             )

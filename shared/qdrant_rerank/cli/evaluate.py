@@ -20,7 +20,7 @@ from . import rerank_options as rr
 from .choose import Choice
 from .connect import Where, connected
 from .evaluate_show import print_evaluation
-from .failures import reported
+from .failures import reported, resumable
 from .rerankers import Reranking, reranker
 from .session import prepared
 
@@ -55,6 +55,7 @@ def evaluate(
     measure: e.MeasureOption = None,
     batch: e.BatchOption = 1,
     concurrency: e.ConcurrencyOption = 1,
+    count_failures: e.CountFailuresOption = False,
     name: Annotated[
         str, typer.Option("--name", metavar="TEXT", help="What to call the strategy.", show_default="what it is")
     ] = "",
@@ -76,7 +77,8 @@ def evaluate(
     """Measure how good a strategy's results are, by judgments of documents, and what a query costs.
 
     Means over the topics come with 95 % bootstrap intervals; topics without judgments are left out and counted, topics
-    that fail or find nothing count as 0 and are told.
+    that find nothing count as 0 and are told. A rate limit and a server that is briefly away are waited for; a topic that
+    fails all the same ends the command, and --resume goes on from there.
 
     $ qdrant-rerank evaluate ./scifact --split test --edge ./db --hybrid
 
@@ -109,7 +111,8 @@ def evaluate(
         executor.model = model
         if check_documents:
             e.warn_of_unknown(judged, executor)
-        with e.shown_progress(str(data)) as progress:
+        hint = "--resume FILE keeps each answer as it comes, and goes on from there"
+        with resumable(resume, "the answers", hint), e.shown_progress(str(data)) as progress:
             evaluation = measured(
                 plan.strategy,
                 topics,
@@ -119,6 +122,7 @@ def evaluate(
                 name=name or ("" if strategy is None else strategy.stem),
                 batch_size=batch,
                 concurrency=concurrency,
+                on_error="count" if count_failures else "stop",
                 run_file=resume,
                 progress=progress,
             )

@@ -25,6 +25,7 @@ __all__ = [
     "BatchOption",
     "CheckOption",
     "ConcurrencyOption",
+    "CountFailuresOption",
     "DataArgument",
     "FailUnderOption",
     "MeasureOption",
@@ -89,6 +90,15 @@ BatchOption: TypeAlias = Annotated[
 ]
 ConcurrencyOption: TypeAlias = Annotated[
     int, typer.Option("--concurrency", metavar="N", rich_help_panel=_HOW, help="How many batches are asked at a time.")
+]
+CountFailuresOption: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--count-failures",
+        metavar="",
+        rich_help_panel=_HOW,
+        help="Count topics that fail as 0, and tell which, instead of stopping at the first that does.",
+    ),
 ]
 FailUnderOption: TypeAlias = Annotated[
     float | None,

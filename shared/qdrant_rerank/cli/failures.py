@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any, Final, ParamSpec
 
 import typer
@@ -16,10 +17,10 @@ from qdrant_client.http.exceptions import ApiException
 from rich.text import Text
 
 from ..engine_errors import read_failure
-from ..errors import PlanError, PlanWarning, QdrantRerankError
+from ..errors import FitError, FormatError, MissingExtra, PlanError, PlanWarning, QdrantRerankError, StrategyError
 from .consoles import errors_console
 
-__all__ = ["CommandError", "for_command_line", "message_of", "reported", "warn"]
+__all__ = ["CommandError", "for_command_line", "message_of", "reported", "resumable", "warn"]
 
 P = ParamSpec("P")
 
@@ -61,9 +62,46 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
 
 def for_command_line(message: str) -> str:
     """The message, with commands for the Python calls that it recommends."""
-    for call, command in _COMMANDS.items():
-        message = message.replace(call, command)
+    for written, command in (_COMMANDS | _ARGUMENTS).items():
+        message = message.replace(written, command)
     return message
+
+
+_ARGUMENTS: Final = {
+    "give run_file= to keep answers": "--resume FILE keeps answers",
+    "on_error='count' counts": "--count-failures counts",
+    "cache= keeps": "--keep FILE keeps",
+    "with path= each": "with --output NAME.jsonl each",
+    "the same call": "the same command",
+    "measures= is empty": "--measure is empty",
+    "batch_size must": "--batch must",
+    "concurrency must": "--concurrency must",
+    "splits must": "--splits must",
+    "sample must": "--sample must",
+    "sample and batch_size must": "--sample must",
+}
+"""What messages call Python's arguments, and what the command line calls them."""
+
+
+@contextmanager
+def resumable(file: Path | None, what: str, otherwise: str = "") -> Generator[None, None, None]:
+    """Says how to go on after an interruption, or a failure that another try may get past.
+
+    Args:
+        file: keeps what there is so far, if anything does.
+        what: is in it, e.g. "the answers".
+        otherwise: what to say where there is no file.
+    """
+    try:
+        yield
+    except (FormatError, StrategyError, PlanError, FitError, MissingExtra):  # the same command would end the same way
+        raise
+    except BaseException:
+        if file is not None and file.exists():
+            errors_console().print(Text(f"{what} so far are in {file}: the same command goes on from there", "yellow"))
+        elif otherwise:
+            errors_console().print(Text(otherwise, "yellow"))
+        raise
 
 
 def warn(message: str) -> None:

@@ -26,7 +26,7 @@ from . import options as o
 from .choose import Choice
 from .connect import Where, connected
 from .consoles import results_console
-from .failures import CommandError, reported, warn
+from .failures import CommandError, reported, resumable, warn
 from .feature_files import with_defaults
 from .session import prepared
 
@@ -102,7 +102,9 @@ def features(
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
         executor, plan = prepared(client, collection, choice, Scope(limit=1), models)
         legs = _legs(plan.strategy, limit)
-        with e.shown_progress(str(data)) as progress:
+        file = output if output.suffix == ".jsonl" else None
+        hint = "a log whose name ends in .jsonl is kept topic by topic, and gone on with"
+        with resumable(file, "the topics", hint), e.shown_progress(str(data)) as progress:
             log = log_features(
                 executor,
                 legs,
@@ -111,7 +113,7 @@ def features(
                 _features(feature or [], legs),
                 unjudged="drop" if drop_unjudged else "negative",
                 negatives=negatives,
-                path=output if output.suffix == ".jsonl" else None,
+                path=file,
                 batch_size=batch,
                 seed=seed,
                 progress=progress,

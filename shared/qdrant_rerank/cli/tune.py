@@ -26,7 +26,7 @@ from .arguments import listed
 from .connect import Where, connected, the_collection
 from .consoles import errors_console, results_console
 from .encoders import check_embedder, query_encoders
-from .failures import CommandError, reported, warn
+from .failures import CommandError, reported, resumable, warn
 from .feature_files import read_features
 from .notes import read_notes
 from .rerankers import ShownText, reranker
@@ -105,7 +105,8 @@ def tune(
         executor, legs = _prepared(client, the_collection(client, collection), leg, needed, models)
         if model is not None:
             executor = _reading(executor, model, listed(text_key))
-        with e.shown_progress(str(data)) as progress:
+        hint = "--keep FILE keeps what the legs found, and goes on from there"
+        with resumable(keep, "the legs' results", hint), e.shown_progress(str(data)) as progress:
             found = tuned(
                 executor,
                 topics,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 from ..executor import AsyncExecutor
 from ..merging import together
@@ -12,8 +14,9 @@ from ..plan import Plan
 from ..steps import arun
 from .asking import attempt
 from .doc_ids import ranking_of
-from .running import Answers, Job, failed, read_outcome
+from .running import Answers, Job, Stop, failed, read_outcome
 from .runs import Answer
+from .services import AsyncRetryingServices, stops
 from .systems import Bound, Foreign
 from .topics import Topic
 
@@ -42,28 +45,36 @@ async def _answers(system: Bound | Foreign, job: Job, topics: Sequence[Topic]) -
         return [(topic, await _foreign(system, job, topic)) for topic in topics]
     executor = system.executor
     assert isinstance(executor, AsyncExecutor)
-    plans = [await executor.plan(system.strategy, topic.within(job.scope)) for topic in topics]
+    services = AsyncRetryingServices(executor, job.retries)
+    plans = [await job.retries.arun(partial(executor.plan, system.strategy, topic.within(job.scope))) for topic in topics]
     if job.batch_size == 1:
-        return [(topics[0], await _alone(executor, job, plans[0], topics[0]))]
-    outcomes = await arun(together([attempt(plan, topic) for plan, topic in zip(plans, topics, strict=True)]), executor)
+        return [(topics[0], await _alone(services, job, plans[0], topics[0]))]
+    outcomes = await arun(together([attempt(plan, topic) for plan, topic in zip(plans, topics, strict=True)]), services)
     answers: Answers = []
     for topic, plan, outcome in zip(topics, plans, outcomes, strict=True):
-        if outcome.error is not None:
-            outcome = await arun(attempt(plan, topic), executor)
+        if outcome.error is not None and not stops(outcome.error):
+            outcome = await arun(attempt(plan, topic), services)
         answers.append((topic, read_outcome(outcome, job, topic, None)))
     return answers
 
 
-async def _alone(executor: AsyncExecutor, job: Job, plan: Plan, topic: Topic) -> Answer:
+async def _alone(services: AsyncRetryingServices, job: Job, plan: Plan, topic: Topic) -> Answer | Stop:
     start = time.perf_counter()
-    outcome = await arun(attempt(plan, topic), executor)
-    return read_outcome(outcome, job, topic, 1000 * (time.perf_counter() - start))
+    outcome = await arun(attempt(plan, topic), services)
+    elapsed = 1000 * (time.perf_counter() - start)
+    return read_outcome(outcome, job, topic, None if services.failures else elapsed)
 
 
-async def _foreign(system: Foreign, job: Job, topic: Topic) -> Answer:
+async def _foreign(system: Foreign, job: Job, topic: Topic) -> Answer | Stop:
     start = time.perf_counter()
+
+    async def once() -> Any:
+        nonlocal start
+        start = time.perf_counter()
+        return await system.aask(topic)
+
     try:
-        results = await system.aask(topic)
+        results = await job.retries.arun(once)
     except Exception as error:
         return failed(error, job, topic)
     elapsed = 1000 * (time.perf_counter() - start)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
-from ..errors import StrategyError
+from ..errors import MeasurementError, StrategyError
 from ..executor import AsyncExecutor, Executor
 from ..query import Scope
+from ..retries import Retries
 from .arunning import acollect
 from .doc_ids import DocId
 from .measures import DEFAULT_MEASURES
 from .preparing import Work, fitted, job_of
 from .qrels import Qrels
 from .results import Evaluation
-from .running import Progress, collect
+from .running import Job, Progress, Stopped, collect
 from .runs import Answer, Run
 from .scopes import measured_scope
+from .services import MEASURING
 from .summing import summed_up
 from .systems import Bound, System, as_system
 from .topics import Topics
@@ -25,8 +28,8 @@ from .whys import why_of
 
 __all__ = ["OnError", "aevaluate", "evaluate"]
 
-OnError: TypeAlias = Literal["count", "raise"]
-"""Whether a topic that fails counts as 0, or ends the evaluation."""
+OnError: TypeAlias = Literal["stop", "count", "raise"]
+"""What a topic that fails does: stops the evaluation with what there is so far, counts as 0, or raises its error as it is."""
 
 
 def evaluate(
@@ -42,7 +45,8 @@ def evaluate(
     doc_id: DocId = None,
     batch_size: int = 1,
     concurrency: int = 1,
-    on_error: OnError = "count",
+    on_error: OnError = "stop",
+    retries: int | Retries = MEASURING,
     run_file: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     level: float = 0.95,
@@ -50,8 +54,8 @@ def evaluate(
 ) -> Evaluation:
     """Put the judged topics to `system` and measure its results.
 
-    Topics without judgments are left out and counted. A topic with judgments that nothing is found for, or that ends with
-    an error, counts as 0 and is reported.
+    Topics without judgments are left out and counted. A topic with judgments that nothing is found for counts as 0 and is
+    reported; one that ends with an error stops the evaluation, as a failure is no result.
 
     Args:
         system: a strategy (with `executor=`), a pair (strategy, executor) or `Bound`, a LangChain or LlamaIndex retriever, a
@@ -67,8 +71,11 @@ def evaluate(
         doc_id: where a result's document id is; see `DocId`.
         batch_size: how many topics share a strategy's round trips. Times are measured only with 1.
         concurrency: how many batches are asked at a time, in threads; measured times are then those under this load.
-        on_error: "count" a topic that fails as 0 and report it, or "raise" the error. Errors of the set-up, e.g. a missing
-            model, are raised in any case.
+        on_error: what a topic that fails does: "stop" the evaluation with a `MeasurementError`, which carries the run so far;
+            "count" as 0, which is told; or "raise" its error as it is. Errors of the set-up, e.g. a missing model, are raised
+            in any case.
+        retries: how often a search that fails in passing (a rate limit, a server that starts again) is made again before that,
+            or a `Retries`; up to five minutes for each if not told otherwise.
         run_file: a file that keeps each answer as it comes; calling again with the same goes on where it stopped.
         progress: is called with how many topics are done, and how many there are.
         level: of the bootstrap intervals.
@@ -80,7 +87,7 @@ def evaluate(
         PlanError: the strategy doesn't fit the collection.
         MissingExtra: ir-measures or scipy isn't installed.
     """
-    work = Work(topics, qrels, measures, batch_size, concurrency, on_error)
+    work = Work(topics, qrels, measures, batch_size, concurrency, on_error, retries)
     if isinstance(system, Run):
         return summed_up(system.named(name or system.name), work, level, seed)
     asked = _system(system, executor, name, limit, scope)
@@ -91,7 +98,7 @@ def evaluate(
         asked.executor.plan(asked.strategy, scope)  # what doesn't fit is an error now, not one of each topic
     scope = scope or Scope(limit=limit or work.deepest)
     job, done = job_of(asked, work, scope, doc_id, run_file, progress)
-    with job:
+    with job, _stopping(asked, work, job, done):
         collect(asked, job, done)
     return _evaluation(asked, work, scope, done, level, seed)
 
@@ -109,14 +116,15 @@ async def aevaluate(
     doc_id: DocId = None,
     batch_size: int = 1,
     concurrency: int = 1,
-    on_error: OnError = "count",
+    on_error: OnError = "stop",
+    retries: int | Retries = MEASURING,
     run_file: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     level: float = 0.95,
     seed: int = 0,
 ) -> Evaluation:
     """`evaluate` without blocking the event loop: on an `AsyncExecutor`, by async retrievers or functions."""
-    work = Work(topics, qrels, measures, batch_size, concurrency, on_error)
+    work = Work(topics, qrels, measures, batch_size, concurrency, on_error, retries)
     if isinstance(system, Run):
         return summed_up(system.named(name or system.name), work, level, seed)
     asked = _system(system, executor, name, limit, scope)
@@ -127,7 +135,7 @@ async def aevaluate(
         await asked.executor.plan(asked.strategy, scope)
     scope = scope or Scope(limit=limit or work.deepest)
     job, done = job_of(asked, work, scope, doc_id, run_file, progress)
-    with job:
+    with job, _stopping(asked, work, job, done):
         await acollect(asked, job, done)
     return _evaluation(asked, work, scope, done, level, seed)
 
@@ -144,6 +152,24 @@ def _system(
     if problems := list(wanted.problems()):
         raise StrategyError("; ".join(problems))
     return asked
+
+
+@contextmanager
+def _stopping(system: System, work: Work, job: Job, done: dict[str, Answer]) -> Generator[None]:
+    """Turn the failure that ends an evaluation into the error that the caller wants."""
+    try:
+        yield
+    except Stopped as stopped:
+        error, topic = stopped.stop.error, stopped.stop.topic
+        if work.on_error == "raise":
+            raise error from None
+        where = "give run_file= to keep answers" if job.file is None else f"they are in {job.file.path}"
+        raise MeasurementError(
+            f"stopped at topic {topic.id!r}, as a failure is no result; {len(done)} of {job.total} topics have their answers "
+            f"({where}, and the same call goes on from there; on_error='count' counts failures as 0): "
+            f"{type(error).__name__}: {error}",
+            Run(system.name, dict(done), system.description),
+        ) from error
 
 
 def _evaluation(system: System, work: Work, scope: Scope, done: dict[str, Answer], level: float, seed: int) -> Evaluation:

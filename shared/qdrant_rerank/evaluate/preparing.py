@@ -12,11 +12,13 @@ from ..checks import is_whole
 from ..errors import PlanError, StrategyError
 from ..plan import plan
 from ..query import Scope, Target
+from ..retries import Retries
 from .doc_ids import DocId, aliases
 from .measures import check_judgments, deepest
 from .qrels import Qrels
 from .running import Job, Progress
 from .runs import Answer
+from .services import MEASURING
 from .store import Header, RunFile
 from .systems import Bound, Foreign
 from .topics import Topic, Topics
@@ -37,7 +39,8 @@ class Work:
     measures: Sequence[str]
     batch_size: int = 1
     concurrency: int = 1
-    on_error: str = "count"
+    on_error: str = "stop"
+    retries: int | Retries = MEASURING
 
     def __post_init__(self) -> None:
         if not isinstance(self.topics, Topics) or not isinstance(self.qrels, Qrels):
@@ -48,8 +51,9 @@ class Work:
         for name, value in (("batch_size", self.batch_size), ("concurrency", self.concurrency)):
             if not is_whole(value, 1):
                 raise StrategyError(f"{name} must be a whole number of at least 1, got {value!r}")
-        if self.on_error not in ("count", "raise"):
-            raise StrategyError(f"on_error is 'count' or 'raise', got {self.on_error!r}")
+        if self.on_error not in ("stop", "count", "raise"):
+            raise StrategyError(f"on_error is 'stop', 'count' or 'raise', got {self.on_error!r}")
+        Retries.of(self.retries)
         if not self.judged:
             raise StrategyError(
                 f"none of the {len(self.topics)} topics has judgments: the topics' ids are {few(self.topics.ids)}, "
@@ -128,7 +132,8 @@ def job_of(
         names=aliases(work.qrels),
         batch_size=work.batch_size if isinstance(system, Bound) else 1,
         concurrency=work.concurrency,
-        raises=work.on_error == "raise",
+        on_error=work.on_error,
+        retries=Retries.of(work.retries),
         total=len(work.asked),
         file=file,
         progress=progress,

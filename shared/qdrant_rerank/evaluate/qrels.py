@@ -19,8 +19,8 @@ LEAST_GRADE: Final = -(2**31)
 
 
 def _check_id(id: Any, what: str) -> None:
-    if not isinstance(id, str) or not id.strip():
-        raise FormatError(f"the id of {what} in judgments must be text that isn't empty, got {id!r}")
+    if not isinstance(id, str):
+        raise FormatError(f"the id of {what} in judgments must be text, got {id!r}")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from qdrant_client import models
 from ..checks import is_whole
 from ..errors import StrategyError
 from ..evaluate.doc_ids import DocId
+from ..evaluate.services import AsyncRetryingServices, RetryingServices
 from ..executor import AsyncExecutor, Executor
 from ..feedback.coefficients import Mode
 from ..feedback.strategy import READ
@@ -81,7 +82,7 @@ def fit_feedback(
     task = Task(queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, progress, folds, seed)
     plan = executor.plan(task.plain, task.scope)
     with closing(task.scores(executor.model)) as scores:
-        reading = scored_by(executor, scores)
+        reading = RetryingServices(scored_by(executor, scores))
         learned = task.learned(plan, run(task.gathering(plan, scores), reading))
         return task.result(learned, run(task.judging(plan, learned, scores), reading))
 
@@ -123,7 +124,7 @@ async def afit_feedback(
     plan = await executor.plan(task.plain, task.scope)
     scores = await in_worker(lambda: task.scores(executor.model, concurrency))  # reads the file, and maybe the model's folder
     with closing(scores):
-        reading = scored_by(executor, scores)
+        reading = AsyncRetryingServices(scored_by(executor, scores))
         gathered = await arun(task.gathering(plan, scores), reading)
         learned = await in_worker(lambda: task.learned(plan, gathered))
         judged = await arun(task.judging(plan, learned, scores), reading)

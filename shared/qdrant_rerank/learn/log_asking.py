@@ -11,11 +11,12 @@ from typing import Literal, TypeAlias
 import numpy as np
 from qdrant_client import models
 
-from ..errors import FitError
+from ..errors import FitError, MeasurementError
 from ..evaluate.asking import is_setup_error
 from ..evaluate.doc_ids import DocId, ranking_of
 from ..evaluate.qrels import Qrels
 from ..evaluate.running import Progress
+from ..evaluate.services import RetryingServices, stops
 from ..evaluate.topics import Topic
 from ..executor import Executor
 from ..ingest.documents import point_ids
@@ -78,11 +79,16 @@ class Logging:
 
     def _batch(self, topics: Sequence[Topic]) -> list[TopicRows]:
         try:
-            answers = run(together([self._flow(topic) for topic in topics]), self.executor)
+            answers = run(together([self._flow(topic) for topic in topics]), RetryingServices(self.executor))
             return [self._rows(topic, answer) for topic, answer in zip(topics, answers, strict=True)]
         except Exception as error:
             if is_setup_error(error):
                 raise
+            if stops(error):
+                raise MeasurementError(
+                    "stopped while topics were asked, as those that fail would be left out (with path= each is kept as it "
+                    f"comes, and the same call goes on from there): {type(error).__name__}: {error}"
+                ) from error
             if len(topics) == 1:
                 return [TopicRows(topics[0].id, error=f"{type(error).__name__}: {error}")]
         return [rows for topic in topics for rows in self._batch([topic])]  # one of them is to blame

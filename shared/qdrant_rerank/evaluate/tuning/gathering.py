@@ -9,7 +9,7 @@ from typing import Any
 
 from qdrant_client import models
 
-from ...errors import FitError, StrategyError
+from ...errors import FitError, MeasurementError, StrategyError
 from ...executor import Executor
 from ...merging import together
 from ...query import Query, Scope, Target, query_token_counts
@@ -19,6 +19,7 @@ from ...strategies import embedded
 from ..asking import is_setup_error
 from ..doc_ids import DocId, ranking_of
 from ..running import Progress
+from ..services import RetryingServices, stops
 from ..topics import Topic
 from .budget import Meter
 from .pools import Hit, Pool
@@ -99,6 +100,12 @@ class Gathering:
         except Exception as error:
             if is_setup_error(error):
                 raise
+            if stops(error):
+                where = "cache= keeps what was found" if self.file is None else f"what was found is in {self.file.path}"
+                raise MeasurementError(
+                    f"stopped while the legs were searched, as topics that fail would be left out ({where}, and the same call "
+                    f"goes on from there): {type(error).__name__}: {error}"
+                ) from error
             if len(topics) == 1:
                 self.failed[topics[0].id] = f"{type(error).__name__}: {error}"
                 return []
@@ -108,7 +115,7 @@ class Gathering:
         flows = [_legs(self.wants, replace(topic.query, now=topic.now or moment), topic, target) for topic in topics]
         self.meter.requests += len(self.wants.leaves) * len(topics)
         self.meter.round_trips += 1
-        answers = run(together(flows), self.executor)
+        answers = run(together(flows), RetryingServices(self.executor))
         return [self._pool(topic, *answer, moment) for topic, answer in zip(topics, answers, strict=True)]
 
     def _pool(self, topic: Topic, found: list[Points], tokens: Mapping[str, int], moment: dt.datetime) -> Pool:

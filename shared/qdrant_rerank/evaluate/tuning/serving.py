@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from ...errors import MeasurementError
 from ...executor import Executor
 from ...merging import together
 from ...query import Scope
@@ -14,6 +15,7 @@ from ...strategies import Strategy
 from ..asking import is_setup_error
 from ..doc_ids import DocId
 from ..scopes import measured_scope
+from ..services import RetryingServices, stops
 from ..topics import Topic
 from .budget import Meter
 from .rescoring import BudgetSpent, ScoreBook
@@ -58,7 +60,7 @@ class Serving:
                 raise BudgetSpent(late)
             self.meter.requests += len(requests)
             self.meter.round_trips += 1
-            found += self.executor.search(replace(step, requests=requests))
+            found += RetryingServices(self.executor).search(replace(step, requests=requests))
         return found
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
@@ -108,6 +110,11 @@ def _ending(flow: Flow[Points], topic: Topic) -> Flow[Points | Exception]:
             raise
         if isinstance(error, BudgetSpent):
             raise
+        if stops(error):
+            raise MeasurementError(
+                f"stopped at topic {topic.id!r}, as a strategy that fails would be left out (cache= keeps what the legs found, "
+                f"and the same call goes on from there): {type(error).__name__}: {error}"
+            ) from error
         return error
 
 
