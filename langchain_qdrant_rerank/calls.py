@@ -36,7 +36,7 @@ class CallOptions(TypedDict, total=False):
         search_params: HNSW and quantisation parameters of the final stage.
         shard_key_selector: custom shards to search.
         consistency: read consistency across replicas.
-        timeout: seconds for the request.
+        timeout: seconds for the whole call; see `QdrantRerankRetriever`.
         group_by: a payload key; at most `group_size` documents for each of its values, for `k` values.
         group_size: see `group_by`.
         features: request-time values by name, for `given(name)` in formulas.
@@ -55,7 +55,7 @@ class CallOptions(TypedDict, total=False):
     search_params: models.SearchParams | None
     shard_key_selector: models.ShardKeySelector | None
     consistency: models.ReadConsistency | None
-    timeout: int | None
+    timeout: float | None
     group_by: str | None
     group_size: int | None
     features: Mapping[str, Any] | None

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, Self
 
 from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackManager, CallbackManager, Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
 from qdrant_rerank import Query, QueryError, Rescore
 from qdrant_rerank.expressions.inspect import candidate_scores
@@ -20,6 +20,7 @@ from qdrant_rerank.models.feedback import as_feedback_model
 from qdrant_rerank.reranking import Candidate, Reranker
 from qdrant_rerank.results import notes_of
 from qdrant_rerank.steps import Points
+from qdrant_rerank.threads import Workers
 
 from . import fields
 from .child_runs import child_of
@@ -53,6 +54,8 @@ class QdrantRerankCompressor(BaseDocumentCompressor):
             `blended_score`; see `Rescore`. `field("metadata.rating", default=…)` reads metadata, as in a collection that
             langchain-qdrant wrote, and `score()` is what `retrieval_score_key` holds.
         retrieval_score_key: the metadata key of the score that a document came with.
+        timeout: seconds for a call, e.g. 0.5; one that takes longer ends in a `qdrant_rerank.errors.TimeoutError`, or in the
+            documents as they came where `on_error` is "keep_order".
 
     Raises:
         pydantic.ValidationError: an argument is unknown or can't be; the message has no argument's secret in it.
@@ -68,6 +71,9 @@ class QdrantRerankCompressor(BaseDocumentCompressor):
     missing_text: Literal["last", "drop", "raise"] = "last"
     blend: fields.BlendField = None
     retrieval_score_key: str = Field(default="score", min_length=1)
+    timeout: fields.TimeoutField = None
+
+    _workers: Workers = PrivateAttr(default_factory=Workers)
 
     @model_validator(mode="before")
     @classmethod
@@ -111,11 +117,15 @@ class QdrantRerankCompressor(BaseDocumentCompressor):
             points = await asyncio.create_task(ranking, context=context)
         return self._ranked(documents, points)
 
+    def close(self) -> None:
+        """End the threads that what blocks runs in."""
+        self._workers.close()
+
     def _rescore(self) -> Rescore:
         return Rescore(on_error=self.on_error, missing_text=self.missing_text, blend=self.blend, top_n=self.top_n)
 
     def _reranker(self) -> Reranker:
-        return Reranker(as_feedback_model(self.model), self._rescore())
+        return Reranker(as_feedback_model(self.model), self._rescore(), self.timeout, self._workers)
 
     def _candidates(self, documents: Sequence[Document]) -> list[Candidate]:
         needed = self.blend is not None and any(True for _ in candidate_scores(self.blend))

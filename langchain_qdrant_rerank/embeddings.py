@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -13,6 +12,7 @@ from qdrant_rerank import Encoder, Encoders
 from qdrant_rerank.errors import StrategyError
 from qdrant_rerank.models.encoders import as_encoder
 from qdrant_rerank.steps import QueryVector
+from qdrant_rerank.threads import in_worker
 
 __all__ = ["AnyEncoder", "EmbeddingsEncoder", "EncodersLike", "encoder_of", "encoders_of", "is_embeddings", "listed"]
 
@@ -37,10 +37,16 @@ class EmbeddingsEncoder:
         return vectors
 
     async def aencode_query(self, text: str) -> QueryVector:
-        if not hasattr(self.embeddings, "aembed_query"):
-            return await asyncio.to_thread(self.encode_query, text)
+        if _blocks(self.embeddings):
+            return await in_worker(lambda: self.encode_query(text))
         vector: QueryVector = await self.embeddings.aembed_query(text)
         return vector
+
+
+def _blocks(embeddings: Any) -> bool:
+    """Whether there is no async method, or but LangChain's own, which runs the sync one in asyncio's pool."""
+    own = getattr(type(embeddings), "aembed_query", None)
+    return own is None or own is Embeddings.aembed_query
 
 
 def is_embeddings(value: object) -> bool:

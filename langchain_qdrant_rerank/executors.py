@@ -12,6 +12,7 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import AsyncExecutor, Capabilities, Executor, Retries
 from qdrant_rerank.clients import AsyncClientLike
+from qdrant_rerank.errors import ClientError
 from qdrant_rerank.models.feedback import FeedbackModelLike
 from qdrant_rerank.payload import PayloadLike
 
@@ -95,15 +96,24 @@ class Executors:
 
     def __init__(self) -> None:
         self._made: OrderedDict[Hashable, tuple[Parts, Executor | AsyncExecutor]] = OrderedDict()
+        self._owned: list[QdrantClient] = []
+        self._closed = False
         self._lock = Lock()
+
+    def own(self, client: QdrantClient) -> Executors:
+        """These, which are to close a client that was made for them."""
+        self._owned.append(client)
+        return self
 
     def get(self, kind: type[E], parts: Parts) -> E:
         """The executor of these parts."""
         key = kind, parts.key()
         with self._lock:
+            if self._closed:
+                raise ClientError("this retriever is closed: nothing can be asked after close() or aclose(); make another")
             if key not in self._made:
                 self._made[key] = parts, parts.made(kind)  # holding the parts keeps their ids from being reused
-                while len(self._made) > _KEPT:
+                while len(self._made) > _KEPT:  # not closed: a call may be under way
                     self._made.popitem(last=False)
             executor = self._made[key][1]
         assert isinstance(executor, kind)
@@ -114,6 +124,29 @@ class Executors:
         with self._lock:
             for _, executor in self._made.values():
                 executor.refresh()
+
+    def close(self) -> None:
+        """Close every executor, and the clients that were made for these; never one that a user passed."""
+        for executor in self._taken():
+            executor.close()
+        self._close_owned()
+
+    async def aclose(self) -> None:
+        """As `close`; what belongs to the running event loop is closed when this returns."""
+        for executor in self._taken():
+            await executor.aclose()
+        self._close_owned()
+
+    def _taken(self) -> list[Executor | AsyncExecutor]:
+        with self._lock:
+            self._closed = True
+            made = [executor for _, executor in self._made.values()]
+            self._made.clear()
+            return made
+
+    def _close_owned(self) -> None:
+        while self._owned:
+            self._owned.pop().close()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Executors)  # what is kept is no part of a retriever's value

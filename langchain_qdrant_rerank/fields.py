@@ -15,6 +15,7 @@ from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
 from qdrant_rerank import Encoders, Expression, PayloadMapping, Retries, Strategy, parse_expression
 from qdrant_rerank.clients import engine_of
+from qdrant_rerank.deadline import timeout_problem
 from qdrant_rerank.errors import did_you_mean
 from qdrant_rerank.executor import check_schema_ttl
 from qdrant_rerank.expressions.nodes import as_expression
@@ -42,6 +43,7 @@ __all__ = [
     "ScoreKeyField",
     "SparseEmbeddingsField",
     "StrategyField",
+    "TimeoutField",
     "refuse_unknown",
     "shown",
 ]
@@ -148,6 +150,12 @@ def _score_key(value: Any) -> str | None:
     raise ValueError(f"score_key takes a metadata key other than {' and '.join(map(repr, RESERVED))}, or None, got {value!r}")
 
 
+def _timeout(value: Any) -> float | None:
+    if value is not None and (problem := timeout_problem(value)):
+        raise ValueError(problem)
+    return cast("float | None", value)
+
+
 def _explanation_key(value: Any) -> str:
     if isinstance(value, str) and value and value not in RESERVED:
         return value
@@ -171,6 +179,7 @@ PayloadField: TypeAlias = Annotated[
 ]
 SchemaTtlField: TypeAlias = Annotated[float | None, PlainValidator(_schema_ttl)]
 RetriesField: TypeAlias = Annotated[int | Retries, PlainValidator(_retries)]
+TimeoutField: TypeAlias = Annotated[float | None, PlainValidator(_timeout)]
 ScoreKeyField: TypeAlias = Annotated[str | None, PlainValidator(_score_key)]
 ExplanationKeyField: TypeAlias = Annotated[str, PlainValidator(_explanation_key)]
 

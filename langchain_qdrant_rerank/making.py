@@ -9,8 +9,10 @@ from typing import Any, Self
 from langchain_core.retrievers import BaseRetriever
 from qdrant_client import QdrantClient
 
-from qdrant_rerank.clients import kept_open
+from qdrant_rerank.clients import client_options as client_options_of
+from qdrant_rerank.clients import grpc_port_of, kept_open
 
+from .executors import Executors
 from .from_store import store_fields, store_strategy
 
 __all__ = ["Making"]
@@ -47,29 +49,35 @@ class Making(BaseRetriever):
         path: str | None = None,
         api_key: str | None = None,
         prefer_grpc: bool = False,
+        grpc_port: int | None = None,
         client_options: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> Self:
-        """A retriever over a collection, with a client made for it; close it with `retriever.client.close()`. No request.
+        """A retriever over a collection, with a client made for it, that `retriever.close()` closes. No request.
 
         Args:
             collection_name: the collection to search.
             url, path, api_key, prefer_grpc: as `QdrantClient` takes them; with none of them, a server on this machine.
+            grpc_port: the port for gRPC; needed with `prefer_grpc` unless REST is at 6333, beside which gRPC has 6334.
             client_options: further arguments of `QdrantClient`, e.g. `{"host": "…", "cloud_inference": True}`.
             **settings: fields of the retriever.
+
+        Raises:
+            ClientError: `prefer_grpc` for a server whose REST port isn't 6333, without `grpc_port`.
         """
-        # no request now: the first query reads the server's version anyway
-        further: dict[str, Any] = {"check_compatibility": False, **(client_options or {})}
-        return cls._owning(
-            QdrantClient(url=url, path=path, api_key=api_key, prefer_grpc=prefer_grpc, **further), collection_name, settings
-        )
+        options = dict(url=url, path=path, api_key=api_key, prefer_grpc=prefer_grpc, **(client_options or {}))
+        if grpc_port is not None:
+            options = dict(grpc_port=grpc_port, **options)
+        elif prefer_grpc and path is None and options.get("location") != ":memory:":
+            options = {"grpc_port": _grpc_port(options), **options}
+        return cls._owning(QdrantClient(**client_options_of(options)), collection_name, settings)
 
     @classmethod
     def from_edge(cls, path: str | PathLike[str], collection_name: str, **settings: Any) -> Self:
         """A retriever over a collection in a folder, which Qdrant's Rust engine searches in this process. No request.
 
         The folder's collection has one owner: while this retriever's client has it open, another client, in this process
-        or another, can't. Close it with `retriever.client.close()`; retrievers over the same folder share one client:
+        or another, can't. `retriever.close()` closes it; retrievers over the same folder share one client:
         `QdrantRerankRetriever(client=retriever.client, collection_name="other")`. Async calls run in a worker thread, and
         keep the event loop waiting for one query of the engine at most.
 
@@ -90,5 +98,12 @@ class Making(BaseRetriever):
     @classmethod
     def _owning(cls, client: QdrantClient, collection_name: str, settings: Mapping[str, Any]) -> Self:
         with kept_open(client):
-            arguments: dict[str, Any] = dict(client=client, collection_name=collection_name, **settings)  # none of them twice
+            owner = {"executors": Executors().own(client)}
+            arguments: dict[str, Any] = dict(client=client, collection_name=collection_name, **owner, **settings)  # none twice
             return cls(**arguments)
+
+
+def _grpc_port(options: Mapping[str, Any]) -> int:
+    return grpc_port_of(
+        options["url"] or options.get("location") or options.get("host"), options.get("port"), options.get("grpc_port")
+    )

@@ -60,7 +60,8 @@ class QdrantRerankRetriever(Making):
         search_params: HNSW and quantisation parameters of the final stage.
         shard_key_selector: custom shards to search.
         consistency: read consistency across replicas.
-        timeout: seconds for a request.
+        timeout: seconds for a whole call, e.g. 0.5: embedding, reading the schema, all searches, reranking; a call that takes
+            longer ends in a `qdrant_rerank.errors.TimeoutError`, also a `TimeoutError`, that says in which step.
         group_by: a payload key; at most `group_size` documents for each of its values, for `k` values. A document
             in several groups comes once.
         group_size: see `group_by`.
@@ -105,7 +106,7 @@ class QdrantRerankRetriever(Making):
     search_params: models.SearchParams | None = None
     shard_key_selector: models.ShardKeySelector | None = None
     consistency: models.ReadConsistency | None = None
-    timeout: int | None = None
+    timeout: fields.TimeoutField = None
     group_by: str | None = None
     group_size: int = Field(default=1, ge=1)
     payload: fields.PayloadField = "langchain"
@@ -210,6 +211,29 @@ class QdrantRerankRetriever(Making):
     def refresh(self) -> None:
         """Forget what was read of the collection, e.g. after a payload index was made; the next query reads it again."""
         self.executors.refresh()
+
+    def close(self) -> None:
+        """Close the clients that this retriever made, and its threads, for all its copies; never a client that it was given.
+
+        Calls after it end in a `ClientError`. Clients of event loops that run in other threads are closed by these.
+        """
+        self.executors.close()
+
+    async def aclose(self) -> None:
+        """As `close`, and the client of the running event loop is closed when this returns."""
+        await self.executors.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
     def _executor(self) -> Executor:
         return self.executors.get(Executor, Parts.of(self))

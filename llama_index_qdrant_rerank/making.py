@@ -6,6 +6,7 @@ from os import PathLike
 from typing import Any, Self
 
 from llama_index.core.base.base_retriever import BaseRetriever
+from qdrant_client import QdrantClient
 
 from qdrant_rerank import StrategyError
 from qdrant_rerank.clients import kept_open
@@ -59,7 +60,7 @@ class Making(BaseRetriever):
         """A retriever over a collection in a folder, which Qdrant's Rust engine searches in this process. No request.
 
         The folder's collection has one owner: while this retriever's client has it open, another client, in this process
-        or another, can't. Close it with `retriever.client.close()`; retrievers over the same folder share one client:
+        or another, can't. `retriever.close()` closes it; retrievers over the same folder share one client:
         `QdrantRerankRetriever(client=retriever.client, collection_name="other")`. Async calls run in a worker thread, and
         keep the event loop waiting for one query of the engine at most.
 
@@ -77,4 +78,10 @@ class Making(BaseRetriever):
 
         with kept_open(EdgeClient(path)) as client:
             settings: dict[str, Any] = dict(client=client, collection_name=collection_name, **arguments)  # none of them twice
-            return cls(**settings)
+            made = cls(**settings)
+            made._own(client)
+            return made
+
+    def _own(self, client: QdrantClient) -> None:
+        """Have `close` close a client that was made for this retriever."""
+        raise NotImplementedError

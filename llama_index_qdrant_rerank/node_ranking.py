@@ -19,6 +19,7 @@ from qdrant_rerank.models.feedback import as_feedback_model
 from qdrant_rerank.reranking import Reranker
 from qdrant_rerank.rescore import MissingText, OnError
 from qdrant_rerank.steps import Flow, Points
+from qdrant_rerank.threads import Workers
 from qdrant_rerank.why import Explained
 
 from .ids import PointId
@@ -52,9 +53,10 @@ class NodeRanking(BaseNodePostprocessor):
     features: dict[str, Any] = Field(default_factory=dict)
     shard_key_selector: models.ShardKeySelector | None = None
     consistency: models.ReadConsistency | None = None
-    timeout: int | None = None
+    timeout: float | None = None
 
     _source: Source | None = PrivateAttr(None)
+    _workers: Workers = PrivateAttr(default_factory=Workers)
     _prepared: tuple[Any, str | None, Stage] | None = PrivateAttr(None)
 
     @field_serializer("strategy")
@@ -69,6 +71,18 @@ class NodeRanking(BaseNodePostprocessor):
         """The model by its class: what it holds may be secret."""
         for name, value in super().__repr_args__():
             yield name, type(value).__name__ if name == "model" and value is not None else value
+
+    def close(self) -> None:
+        """Close the clients that this made, and its threads; never a client that it was given."""
+        self._workers.close()
+        if self._source is not None:
+            self._source.close()
+
+    async def aclose(self) -> None:
+        """As `close`, and the client of the running event loop is closed when this returns."""
+        self._workers.close()
+        if self._source is not None:
+            await self._source.aclose()
 
     @dispatcher.span
     def _postprocess_nodes(self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None) -> list[NodeWithScore]:
@@ -117,7 +131,7 @@ class NodeRanking(BaseNodePostprocessor):
     def _reranker(self) -> Reranker:
         check_top_n(self.top_n)
         rescore = rescoring_of(self.on_error, self.missing_text, self.blend, self.top_n)
-        return Reranker(as_feedback_model(self.model), rescore)
+        return Reranker(as_feedback_model(self.model), rescore, self.timeout, self._workers)
 
     def _asked(self, bundle: QueryBundle | None) -> Query:
         if bundle is None:

@@ -14,6 +14,7 @@ from qdrant_client import models
 
 from qdrant_rerank import QueryError, Scope, Strategy, StrategyError
 from qdrant_rerank.checks import is_whole
+from qdrant_rerank.deadline import timeout_problem
 from qdrant_rerank.errors import did_you_mean
 from qdrant_rerank.query import not_a_filter
 
@@ -43,7 +44,7 @@ class RetrievalOptions(TypedDict, total=False):
         search_params: HNSW and quantisation parameters of the final stage.
         shard_key_selector: custom shards to search.
         consistency: read consistency across replicas.
-        timeout: seconds for a request.
+        timeout: seconds for the whole call; see `QdrantRerankRetriever`.
         group_by: a payload key; at most `group_size` nodes for each of its values, for `similarity_top_k` values.
         group_size: see `group_by`.
         features: request-time values by name, for `given(name)` in formulas.
@@ -61,7 +62,7 @@ class RetrievalOptions(TypedDict, total=False):
     search_params: models.SearchParams | None
     shard_key_selector: models.ShardKeySelector | None
     consistency: models.ReadConsistency | None
-    timeout: int | None
+    timeout: float | None
     group_by: str | None
     group_size: int
     features: Mapping[str, Any] | None
@@ -85,7 +86,7 @@ class Options:
     search_params: models.SearchParams | None = None
     shard_key_selector: models.ShardKeySelector | None = None
     consistency: models.ReadConsistency | None = None
-    timeout: int | None = None
+    timeout: float | None = None
     group_by: str | None = None
     group_size: int = 1
     features: Mapping[str, Any] = field(default_factory=dict)
@@ -95,6 +96,8 @@ class Options:
     def __post_init__(self) -> None:
         if not is_whole(self.similarity_top_k, 1):
             raise QueryError(f"similarity_top_k must be a whole number of at least 1, got {self.similarity_top_k!r}")
+        if self.timeout is not None and (problem := timeout_problem(self.timeout)):
+            raise QueryError(problem)
         for name in ("explanations", "stable_ties"):
             if not isinstance(getattr(self, name), bool):
                 raise QueryError(f"{name} must be True or False, got {getattr(self, name)!r}")

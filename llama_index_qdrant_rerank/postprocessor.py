@@ -9,8 +9,9 @@ from typing import Any, Self
 from llama_index.core.callbacks.base import CallbackManager
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import Capabilities, Expression, Retries, Stage, StrategyError, from_json, parse_expression
+from qdrant_rerank import Capabilities, Expression, QueryError, Retries, Stage, StrategyError, from_json, parse_expression
 from qdrant_rerank.clients import AsyncClientLike
+from qdrant_rerank.deadline import timeout_problem
 from qdrant_rerank.executor import SCHEMA_TTL
 from qdrant_rerank.models.feedback import FeedbackModelLike
 from qdrant_rerank.rescore import MissingText, OnError
@@ -65,7 +66,8 @@ class QdrantRerankPostprocessor(NodeRanking):
         features: request-time values by name, for `given(name)`; those of a `FeatureQueryBundle` go before them.
         shard_key_selector: the custom shards that the points are in.
         consistency: read consistency across replicas.
-        timeout: seconds for a request.
+        timeout: seconds for a whole call, by Qdrant or by a model, e.g. 0.5; a call that takes longer ends in a
+            `qdrant_rerank.errors.TimeoutError`, or in the nodes as they came where `on_error` is "keep_order".
         callback_manager: as for every postprocessor.
 
     Raises:
@@ -95,7 +97,7 @@ class QdrantRerankPostprocessor(NodeRanking):
         features: Mapping[str, Any] | None = None,
         shard_key_selector: models.ShardKeySelector | None = None,
         consistency: models.ReadConsistency | None = None,
-        timeout: int | None = None,
+        timeout: float | None = None,
         callback_manager: CallbackManager | None = None,
         capabilities: Capabilities | None = None,
         fixed_filter: models.Filter | None = None,
@@ -103,18 +105,25 @@ class QdrantRerankPostprocessor(NodeRanking):
         retries: int | Retries = 0,
     ) -> None:
         check_top_n(top_n)
+        if timeout is not None and (problem := timeout_problem(timeout)):
+            raise QueryError(problem)
         of_qdrant = {
             "using": using,
             "score_source": score_source,
             "missing": missing,
             "shard_key_selector": shard_key_selector,
             "consistency": consistency,
-            "timeout": timeout,
         }
         read = parse_expression(blend) if isinstance(blend, str) else blend
         of_model = {"on_error": on_error, "missing_text": missing_text, "blend": read}
         place = client, async_client, collection_name, embed_model, sparse_encoder, encoders, capabilities
-        settings: dict[str, Any] = {"top_n": top_n, "keep_retrieval_score": keep_retrieval_score, **of_qdrant, **of_model}
+        settings: dict[str, Any] = {
+            "top_n": top_n,
+            "keep_retrieval_score": keep_retrieval_score,
+            "timeout": timeout,
+            **of_qdrant,
+            **of_model,
+        }
         if model is None:
             _refuse("a model", self._changed(of_model))
             source = source_of(vector_store, *place, Knowing(fixed_filter, schema_ttl, retries))

@@ -63,7 +63,8 @@ class QdrantRerankRetriever(Making):
         search_params: HNSW and quantisation parameters of the final stage.
         shard_key_selector: custom shards to search.
         consistency: read consistency across replicas.
-        timeout: seconds for a request.
+        timeout: seconds for a whole call, e.g. 0.5: embedding, reading the schema, all searches, reranking; a call that takes
+            longer ends in a `qdrant_rerank.errors.TimeoutError`, also a `TimeoutError`, that says in which step.
         group_by, group_size: a payload key; at most so many nodes for each of its values, for `similarity_top_k` values.
         features: request-time values by name, for `given(name)` in formulas.
         payload: how the collection was written: "llama_index", "langchain", "flat", a `PayloadMapping`, or a function
@@ -112,7 +113,7 @@ class QdrantRerankRetriever(Making):
         search_params: models.SearchParams | None = None,
         shard_key_selector: models.ShardKeySelector | None = None,
         consistency: models.ReadConsistency | None = None,
-        timeout: int | None = None,
+        timeout: float | None = None,
         group_by: str | None = None,
         group_size: int = 1,
         features: Mapping[str, Any] | None = None,
@@ -159,7 +160,7 @@ class QdrantRerankRetriever(Making):
 
     @property
     def client(self) -> QdrantClient | None:
-        """The sync client, e.g. to close it."""
+        """The sync client."""
         return self._source.place.client
 
     @property
@@ -238,6 +239,32 @@ class QdrantRerankRetriever(Making):
     def refresh(self) -> None:
         """Forget what was read of the collection, e.g. after a payload index was made."""
         self._source.refresh()
+
+    def close(self) -> None:
+        """Close the clients that this retriever made, and its threads, for all its copies; never a client that it was given.
+
+        Calls after it end in a `ClientError`. Clients of event loops that run in other threads are closed by these.
+        """
+        self._source.close()
+
+    async def aclose(self) -> None:
+        """As `close`, and the client of the running event loop is closed when this returns."""
+        await self._source.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def _own(self, client: QdrantClient) -> None:
+        self._source.own(client)
 
     def _planned(self) -> Strategy:
         return self._options.strategy or self._source.strategy()

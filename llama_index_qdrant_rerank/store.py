@@ -14,6 +14,7 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import AsyncExecutor, Capabilities, Executor, Fusion, Nearest, Retries, Schema, Stage, StrategyError
 from qdrant_rerank.clients import AsyncClientLike, Clients
+from qdrant_rerank.errors import ClientError
 from qdrant_rerank.executor import SCHEMA_TTL, check_schema_ttl
 from qdrant_rerank.models.feedback import FeedbackModelLike, as_feedback_model
 from qdrant_rerank.payload import PayloadLike
@@ -95,6 +96,8 @@ class Source:
         self._knowing = knowing or Knowing()
         self._reading = Reading()
         self._made: dict[type[Any], tuple[Place, Any]] = {}
+        self._owned: list[QdrantClient] = []
+        self._closed = False
 
     def read_by(self, reading: Reading) -> Self:
         """This source, for strategies that have texts read; call it before the first query.
@@ -144,10 +147,38 @@ class Source:
         for _, executor in self._made.values():
             executor.refresh()
 
+    def own(self, client: QdrantClient) -> None:
+        """Close this client, which was made for this source, with it."""
+        self._owned.append(client)
+
+    def close(self) -> None:
+        """Close the executors, and the clients that were made for this; never one that a user passed."""
+        for executor in self._taken():
+            executor.close()
+        self._close_owned()
+
+    async def aclose(self) -> None:
+        """As `close`; what belongs to the running event loop is closed when this returns."""
+        for executor in self._taken():
+            await executor.aclose()
+        self._close_owned()
+
+    def _taken(self) -> list[Any]:
+        self._closed = True
+        made = [executor for _, executor in self._made.values()]
+        self._made.clear()
+        return made
+
+    def _close_owned(self) -> None:
+        while self._owned:
+            self._owned.pop().close()
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self  # connections aren't copied
 
     def _executor(self, kind: type[E]) -> E:
+        if self._closed:
+            raise ClientError("this is closed: nothing can be asked after close() or aclose(); make another")
         place = self.place
         made: tuple[Place, E] | None = self._made.get(kind)
         if made is not None and made[0] == place:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -141,6 +141,10 @@ class StubQdrant:
             case _:
                 return 404, {"status": {"error": f"the stub has no answer to {request.method} {request.path}"}, "time": 0.0}
 
+    def send(self, write: Callable[[bytes], object], content: bytes) -> None:
+        """Send the body of an answer; override it for servers that are slow."""
+        write(content)
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
@@ -184,7 +188,7 @@ class StubQdrant:
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                self.wfile.write(content)
+                stub.send(self.wfile.write, content)
 
             def log_message(self, format: str, *arguments: Any) -> None:
                 """Keep stderr quiet."""

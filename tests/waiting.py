@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 
 PATIENCE = 30.0
@@ -61,3 +63,18 @@ def wait_until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < end, "what was waited for didn't happen"
         time.sleep(0.002)
+
+
+def forked(check: Callable[[], object]) -> int:
+    """The exit code of a forked child that makes this check: 0 if it raises nothing."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            check()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from qdrant_client import QdrantClient, models
 
@@ -167,8 +167,22 @@ class _Base:
     @contextmanager
     def _bounded(self, scope: Scope | None) -> Generator[None]:
         """Hold a call to the time that it may take, and what blocks in it to the threads of this executor."""
+        self.clients.check_open()
         with within(None if scope is None else scope.timeout), working_with(self.workers):
             yield
+
+    def close(self) -> None:
+        """Close the clients that this made (never one that it was given) and its threads; from then on it answers nothing.
+
+        Clients of event loops that run in other threads are closed by these.
+        """
+        self.clients.close()
+        self.workers.close()
+
+    async def aclose(self) -> None:
+        """As `close`, and the client of the running event loop is closed when this returns."""
+        await self.clients.aclose()
+        self.workers.close()
 
     def _told(self, step: Search) -> dict[str, Any]:
         """What the client is told beside the requests: engines in process can't stop, so that they aren't told when to."""
@@ -255,7 +269,13 @@ def check_schema_ttl(value: object) -> None:
 
 
 class Executor(_Base):
-    """Runs strategies on one collection with a `QdrantClient`."""
+    """Runs strategies on one collection with a `QdrantClient`; closed by `close()`, or at the end of a `with` block."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @cached_property
     def _reads(self) -> Reads[Target]:
@@ -406,7 +426,13 @@ class Executor(_Base):
 
 
 class AsyncExecutor(_Base):
-    """Runs strategies on one collection without blocking the event loop."""
+    """Runs strategies on one collection without blocking the event loop; closed by `aclose()`, or by `async with`."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
     @cached_property
     def _reads(self) -> AsyncReads[Target]:

@@ -22,6 +22,7 @@ class PerLoop(Generic[T]):
     """
 
     def __init__(self) -> None:
+        self._parents: list[T] = []  # of processes that this one was forked from: let go of, they would be closed here
         self._start()
 
     def _start(self) -> None:
@@ -32,8 +33,7 @@ class PerLoop(Generic[T]):
     def get(self, make: Callable[[], T], loop: asyncio.AbstractEventLoop | None = None) -> T:
         """The loop's thing, made by `make` if there is none; the running loop's if none is given."""
         loop = loop or asyncio.get_running_loop()
-        if self._pid != os.getpid():  # a forked child has the parent's loop, and none of its connections and tasks
-            self._start()
+        self._after_fork()
         if loop in self._things:  # without waiting for another loop's to be made, which may take a second
             return self._things[loop]
         with self._lock:
@@ -46,8 +46,23 @@ class PerLoop(Generic[T]):
 
     def pop(self) -> T | None:
         """The running loop's thing, which is no longer kept; None if there is none."""
+        self._after_fork()
         with self._lock:
             return self._things.pop(asyncio.get_running_loop(), None)
+
+    def take_all(self) -> list[tuple[asyncio.AbstractEventLoop, T]]:
+        """Each loop's thing, none of which is kept any longer."""
+        self._after_fork()
+        with self._lock:
+            things = list(self._things.items())
+            self._things.clear()
+            return things
+
+    def _after_fork(self) -> None:
+        """A forked child may have its parent's loop, but none of the connections and tasks."""
+        if self._pid != os.getpid():
+            self._parents += self._things.values()
+            self._start()
 
     def __contains__(self, loop: object) -> bool:
         return loop in self._things

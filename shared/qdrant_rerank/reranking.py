@@ -9,6 +9,7 @@ from typing import Any, Final
 from qdrant_client import models
 
 from .capabilities import Capabilities
+from .deadline import within
 from .models.feedback import FeedbackModel
 from .models.scores import ascored, checked, scored
 from .payload import PayloadMapping
@@ -17,6 +18,7 @@ from .rescore import Rescore
 from .schema import Schema
 from .stages import Nearest
 from .steps import Flow, Points, Search, Vectors, arun, run
+from .threads import Workers, working_with
 
 __all__ = ["Candidate", "Reranker"]
 
@@ -45,10 +47,14 @@ class Reranker:
     Attributes:
         model: what scores their texts.
         rescore: how; without a candidate strategy.
+        timeout: seconds for a call; None for no limit.
+        workers: the threads that what blocks runs in; those that all share if None.
     """
 
     model: FeedbackModel
     rescore: Rescore
+    timeout: float | None = None
+    workers: Workers | None = None
 
     def rank(self, query: Query, candidates: Sequence[Candidate], threshold: float | None = None) -> Points:
         """The candidates best first, as points whose ids are places in `candidates`; see `Rescore` for their notes.
@@ -61,12 +67,15 @@ class Reranker:
         Raises:
             QueryError: the query's text is empty.
             ScoringError: the model's scores are unusable, or a text is missing and `rescore` says to raise.
+            TimeoutError: the timeout was over.
         """
-        return run(self._flow(query, candidates, threshold), _Scores(self.model))
+        with within(self.timeout), working_with(self.workers):
+            return run(self._flow(query, candidates, threshold), _Scores(self.model))
 
     async def arank(self, query: Query, candidates: Sequence[Candidate], threshold: float | None = None) -> Points:
         """As `rank`, without blocking the event loop."""
-        return await arun(self._flow(query, candidates, threshold), _AsyncScores(self.model))
+        with within(self.timeout), working_with(self.workers):
+            return await arun(self._flow(query, candidates, threshold), _AsyncScores(self.model))
 
     def _flow(self, query: Query, candidates: Sequence[Candidate], threshold: float | None) -> Flow[Points]:
         points: Points = [

@@ -21,7 +21,7 @@ from .deadline import Deadline, unbounded
 from .errors import ClientError
 from .loops import PerLoop
 
-__all__ = ["AsyncReads", "Reads", "Workers", "call_worker", "in_worker", "working_with"]
+__all__ = ["AsyncReads", "Reads", "Workers", "call_worker", "in_time", "in_worker", "working_with"]
 
 T = TypeVar("T")
 
@@ -178,6 +178,12 @@ def call_worker(job: Callable[[], T], deadline: Deadline, doing: str) -> T:
     return (_CURRENT.get() or _COMMON).call(job, deadline, doing)
 
 
+def in_time(job: Callable[[], T], doing: str) -> T:
+    """What `job` returns: here, or in a worker if the call has a deadline, at which it is given up."""
+    deadline = Deadline.current()
+    return job() if deadline is None else call_worker(job, deadline, doing)
+
+
 class Reads(Generic[T]):
     """A read that several threads ask for at once: the first does it, and the others wait for what it brings, be it failure.
 
@@ -276,10 +282,10 @@ class _LoopReads(Generic[T]):
         return self._read is not None and not self._read.task.done()
 
     async def get(self, read: Callable[[], Coroutine[Any, Any, T]], doing: str) -> T:
-        if self._read is None or self._read.task.done():
-            with unbounded():  # others wait for it, with deadlines of their own
-                self._read = _Read(asyncio.create_task(read()))
         joined, deadline = self._read, Deadline.current()
+        if joined is None or joined.task.done():
+            with unbounded():  # others wait for it, with deadlines of their own
+                joined = self._read = _Read(asyncio.create_task(read()))
         joined.waiting += 1
         try:
             if deadline is None:
@@ -287,9 +293,9 @@ class _LoopReads(Generic[T]):
             return await deadline.hold(lambda: asyncio.shield(joined.task), doing)
         finally:
             joined.waiting -= 1
-            if not joined.waiting and not joined.task.done():
-                joined.task.cancel()
-                self._read = None
+            if not joined.waiting:
+                joined.task.cancel()  # unless it is done
+                self._read = None if self._read is joined else self._read  # a task would hold on to its loop
 
 
 @dataclass

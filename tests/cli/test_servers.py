@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from qdrant_client.models import Modifier
 
+from qdrant_rerank.cli.connect import Where, _remote
 from tests.cli.local_server import LocalServer
 from tests.cli.support import fails, run, succeeds
+from tests.slow_qdrant import SlowQdrant
 from tests.stub_qdrant import Received
 
 SECRET = "s3cret-key-of-the-server"
@@ -84,7 +87,7 @@ def test_a_server_that_is_not_there_is_named() -> None:
     message = fails("search", "ferry", "--url", "http://127.0.0.1:1")
     assert "no answer from Qdrant at http://127.0.0.1:1" in message
     assert "is it running there? --edge DIR and --path DIR work without a server" in message
-    assert "UNAVAILABLE" in fails("search", "ferry", "--url", "http://127.0.0.1:1", "--prefer-grpc")
+    assert "UNAVAILABLE" in fails("search", "ferry", "--url", "http://127.0.0.1:1", "--prefer-grpc", "--grpc-port", 1)
 
 
 def test_a_password_in_the_address_is_not_shown() -> None:
@@ -167,3 +170,60 @@ class OddJson(LocalServer):
 def test_what_answers_in_another_shape_is_said_not_to_be_qdrant() -> None:
     with OddJson() as server:
         assert f"what answers at {server.url} isn't Qdrant" in fails("search", "ferry", "--url", server.url)
+
+
+GRPC = [
+    ("index", "CORPUS"),
+    ("search", "ferry"),
+    ("explain",),
+    ("evaluate", "TOPICS", "--qrels", "QRELS"),
+    ("drift", "RANKER"),
+]
+
+
+@pytest.mark.parametrize("command", GRPC, ids=lambda command: command[0])
+def test_grpc_never_goes_to_another_server_than_the_url_names(command: tuple[str, ...], corpus: Path, tmp_path: Path) -> None:
+    files = {
+        "CORPUS": corpus,
+        "TOPICS": tmp_path / "topics.tsv",
+        "QRELS": tmp_path / "qrels.txt",
+        "RANKER": tmp_path / "r.json",
+    }
+    files["TOPICS"].write_text("1\tferry\n")
+    files["QRELS"].write_text("1 0 ferry 1\n")
+    files["RANKER"].write_text(json.dumps({"kind": "ranker"}))
+    given = [files.get(part, part) for part in command]
+    said = fails(*given, "--url", "http://127.0.0.1:7000", "--prefer-grpc")
+    if command[0] != "drift":  # which reads its file first
+        assert "which port does gRPC have?" in said
+        assert "--grpc-port PORT" in said
+
+
+def test_where_grpc_is_can_be_said_and_is_6334_beside_6333() -> None:
+    for url, port, expected in (("http://db:6333", None, 6334), ("http://db", None, 6334), ("http://db:7000", 7001, 7001)):
+        where = Where(url=url, prefer_grpc=True, grpc_port=port).settled()
+        client: Any = _remote(where)
+        assert (client._client._host, client._client._grpc_port) == ("db", expected)
+        assert where.options() == ["--url", url, "--prefer-grpc", *([] if port is None else ["--grpc-port", str(port)])]
+    assert "--grpc-port is for servers" in fails("search", "x", "--path", "db", "--grpc-port", 6334)
+    assert "--grpc-port has no effect without --prefer-grpc" in fails("search", "x", "--url", "http://db", "--grpc-port", 6334)
+
+
+def test_a_search_ends_in_time_and_says_in_which_step() -> None:
+    for how, step in (
+        ("hangs", "while searching"),
+        ("drips", "while searching"),
+        ("hangs at first", "listing the collections"),
+    ):
+        with SlowQdrant(how, size=512) as server:  # type: ignore[arg-type]
+            start = time.monotonic()
+            said = fails("search", "ferry", "--url", server.url, "--dense", "hash", "--timeout", 1.5)
+            assert time.monotonic() - start < 15
+            assert "timeout of 1.5 s was over" in said
+            assert step in said
+    assert "--timeout must be a finite number of seconds above 0" in fails("search", "x", "--url", "http://db", "--timeout", 0)
+
+
+def test_other_commands_time_each_request() -> None:
+    client: Any = _remote(Where(url="http://db", timeout=2.5).settled())
+    assert client._client._timeout == 3

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from qdrant_client import AsyncQdrantClient, QdrantClient
 
 from qdrant_rerank import AsyncExecutor, Capabilities, ClientError, Executor, Nearest, Query, Scope
-from qdrant_rerank.clients import Clients, engine_of
+from qdrant_rerank.clients import Clients, client_options, engine_of, grpc_port_of
 from tests.engines import open_async_client
+from tests.stub_qdrant import StubQdrant
 from tests.support import COLLECTION, QUERY, encoders, ids, refused, toy_config, toy_points
+from tests.waiting import forked, wait_until
 
 URL = "https://qdrant.invalid:6333"  # never connected to
 
@@ -105,7 +109,10 @@ async def test_the_async_client_of_a_server_is_made_from_the_sync_ones_options()
     )
     derived: Any = Clients(client).asynchronous()
     assert isinstance(derived, AsyncQdrantClient)
-    assert derived.init_options == client.init_options
+    own = ("grpc_options", "check_compatibility")
+    assert {name: value for name, value in derived.init_options.items() if name not in own} == {
+        name: value for name, value in client.init_options.items() if name not in own
+    }
     assert derived.init_options["check_compatibility"] is False
     assert derived.init_options["api_key"] == "secret"
     assert Clients(client).asynchronous() is not derived
@@ -128,6 +135,255 @@ async def test_the_same_loop_gets_the_same_client(toy: QdrantClient) -> None:
     assert clients.asynchronous() is clients.asynchronous()
     given = open_async_client()
     assert Clients(toy, given).asynchronous() is given
+
+
+OPTIONS: dict[str, Any] = {
+    "port": 7001,
+    "grpc_port": 7002,
+    "prefer_grpc": True,
+    "https": True,
+    "api_key": "secret",
+    "prefix": "p",
+    "timeout": 7,
+    "auth_token_provider": lambda: "token",
+    "cloud_inference": True,
+    "local_inference_batch_size": 3,
+    "pool_size": 2,
+    "headers": {"X-Tenant": "a"},
+    "limits": httpx.Limits(max_connections=3),
+    "verify": False,
+    "http2": False,
+    "metadata": {"X-More": "b"},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+async def test_each_option_carries_over_to_the_clients_that_are_made_here(name: str) -> None:
+    client = QdrantClient(url="https://qdrant.invalid", **{name: OPTIONS[name]}, check_compatibility=False)
+    derived: Any = Clients(client).asynchronous()
+    assert derived.init_options[name] is OPTIONS[name]
+    ours, theirs = derived._client, client._client
+    for attribute in (
+        "_port",
+        "_grpc_port",
+        "_prefer_grpc",
+        "_scheme",
+        "_prefix",
+        "_timeout",
+        "_rest_headers",
+        "_grpc_headers",
+    ):
+        assert getattr(ours, attribute) == getattr(theirs, attribute), attribute
+    await derived.close()
+
+
+async def test_options_of_grpc_carry_over_and_it_comes_back_soon_after_an_outage() -> None:
+    client = QdrantClient(url=URL, grpc_options={"grpc.max_receive_message_length": 5}, check_compatibility=False)
+    assert "grpc.primary_user_agent" in client.init_options["grpc_options"]  # which qdrant-client writes, and warns of
+    derived: Any = Clients(client).asynchronous()
+    agent = derived.init_options["grpc_options"].pop("grpc.primary_user_agent")
+    assert agent.startswith("python-client/")
+    assert derived.init_options["grpc_options"] == {
+        "grpc.max_receive_message_length": 5,
+        "grpc.max_reconnect_backoff_ms": 2_000,
+    }
+    assert client_options({"grpc_options": {"grpc.max_reconnect_backoff_ms": 5}})["grpc_options"] == {
+        "grpc.max_reconnect_backoff_ms": 5
+    }
+
+
+async def test_what_can_not_be_awaited_is_refused_with_what_to_pass() -> None:
+    client = QdrantClient(url=URL, transport=httpx.HTTPTransport(), check_compatibility=False)
+    with refused(ClientError, "its transport can't be awaited", "async_client=AsyncQdrantClient(…)"):
+        Clients(client).asynchronous()
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "said", "expected"),
+    [
+        ("http://db:6333", None, None, 6334),
+        ("http://db", None, None, 6334),
+        ("db", None, None, 6334),
+        ("db:6333", None, None, 6334),
+        (None, None, None, 6334),
+        ("https://u:p@db:6333/path", None, None, 6334),
+        ("http://[::1]:6333", None, None, 6334),
+        ("http://db:7000", None, 7001, 7001),
+        ("http://db", 7000, 7001, 7001),
+        ("http://db:6333", 7000, None, 6334),
+    ],
+)
+def test_the_port_of_grpc_is_beside_6333_or_said(url: str | None, port: int | None, said: int | None, expected: int) -> None:
+    assert grpc_port_of(url, port, said) == expected
+
+
+@pytest.mark.parametrize(("url", "port"), [("http://db:7000", None), ("db:80", None), ("http://db", 443), (None, 6334)])
+def test_beside_any_other_port_it_is_not_known(url: str | None, port: int | None) -> None:
+    with refused(ClientError, "which port does gRPC have?", "may be another server's", "--grpc-port PORT"):
+        grpc_port_of(url, port, None, "--grpc-port PORT")
+
+
+ASKED = Query(vectors={"": [1.0, 0.0, 0.0, 0.0]})
+KEPT = httpx.Limits()  # connections are kept alive, as with every host but this one
+forks = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+
+
+def is_closed(client: Any) -> bool:
+    closed: bool = client._client.closed
+    return closed
+
+
+@forks
+def test_a_forked_child_asks_by_connections_of_its_own() -> None:
+    with StubQdrant(points=[{"id": 1, "score": 0.5}]) as stub:
+        client = QdrantClient(url=stub.url, check_compatibility=False, limits=KEPT, timeout=7)
+        executor = Executor(client, "docs")
+        executor.retrieve(Nearest(), ASKED)
+        connections = {request.connection for request in stub.received}
+
+        def ask() -> None:
+            assert ids(executor.retrieve(Nearest(), ASKED)) == [1]
+            assert executor.clients.sync() is executor.clients.sync() is not client
+            assert executor.clients.sync().init_options["timeout"] == 7
+            assert ids(Executor(client, "docs").retrieve(Nearest(), ASKED)) == [1]  # made here, of the parent's client
+            executor.close()
+
+        assert forked(ask) == 0
+        assert connections.isdisjoint(request.connection for request in stub.received[3:])
+        executor.retrieve(Nearest(), ASKED)
+        assert stub.received[-1].connection in connections  # the parent's go on
+        client.close()
+
+
+@forks
+def test_async_calls_of_a_forked_child_do_too() -> None:
+    with StubQdrant(points=[{"id": 1, "score": 0.5}]) as stub:
+        client = QdrantClient(url=stub.url, check_compatibility=False, limits=KEPT)
+        given = AsyncQdrantClient(url=stub.url, check_compatibility=False, limits=KEPT)
+        executors = [AsyncExecutor(client, "docs"), AsyncExecutor(async_client=given, collection="docs")]
+
+        async def ask() -> None:
+            for executor in executors:
+                assert ids(await executor.retrieve(Nearest(), ASKED)) == [1]
+                assert ids(await executor.retrieve(Nearest(), ASKED)) == [1]
+                assert executor.clients.asynchronous() is not given
+
+        async def ask_and_fork() -> None:
+            for executor in executors:
+                await executor.retrieve(Nearest(), ASKED)
+            known = {request.connection for request in stub.received}
+            count = len(stub.received)
+            assert forked(lambda: asyncio.new_event_loop().run_until_complete(ask())) == 0
+            assert known.isdisjoint(request.connection for request in stub.received[count:])
+            await executors[0].aclose()
+            await given.close()
+
+        ask_here = asyncio.new_event_loop()
+        ask_here.run_until_complete(ask_and_fork())
+        ask_here.close()
+        client.close()
+
+
+@forks
+def test_where_no_other_client_can_be_made_the_child_is_told() -> None:
+    client = QdrantClient(url=URL, transport=httpx.HTTPTransport(), check_compatibility=False)
+    executor = Executor(client, COLLECTION)
+
+    def ask() -> None:
+        with refused(ClientError, "this QdrantClient belongs to another process", "make one here, where it is used"):
+            executor.clients.sync()
+
+    assert forked(ask) == 0
+    assert executor.clients.sync() is client
+
+
+@forks
+def test_an_engine_in_process_is_copied_with_the_process(executor: Executor, toy: QdrantClient) -> None:
+    expected = ids(executor.retrieve(Nearest("dense"), Query(QUERY)))
+
+    def ask() -> None:
+        assert ids(executor.retrieve(Nearest("dense"), Query(QUERY))) == expected
+        assert executor.clients.sync() is toy
+
+    assert forked(ask) == 0
+
+
+def test_a_closed_executor_answers_nothing_and_leaves_what_it_was_given_open() -> None:
+    with StubQdrant() as stub:
+        client = QdrantClient(url=stub.url, check_compatibility=False)
+        with Executor(client, "docs") as executor:
+            executor.retrieve(Nearest(), ASKED)
+        executor.close()
+        with refused(ClientError, "this is closed", "after close() or aclose()"):
+            executor.retrieve(Nearest(), ASKED)
+        with refused(ClientError, "this is closed"):
+            executor.clients.sync()
+        assert not is_closed(client)
+        Executor(client, "docs").retrieve(Nearest(), ASKED)
+        client.close()
+
+
+async def test_an_async_executor_closes_the_client_that_it_made_and_its_threads() -> None:
+    with StubQdrant() as stub:
+        client = QdrantClient(url=stub.url, check_compatibility=False)
+        async with AsyncExecutor(client, "docs") as executor:
+            await executor.retrieve(Nearest(), ASKED)
+            made: Any = executor.clients.asynchronous()
+        assert is_closed(made)
+        assert not is_closed(client)
+        await executor.aclose()
+        for ask in (executor.retrieve(Nearest(), ASKED), executor.plan(Nearest())):
+            with refused(ClientError, "this is closed"):
+                await ask
+        with refused(ClientError, "are closed"):
+            executor.workers.submit(lambda: None)
+        client.close()
+
+
+async def test_what_a_function_made_is_closed_and_what_was_given_is_not() -> None:
+    given = AsyncQdrantClient(url=URL, check_compatibility=False)
+    executor = AsyncExecutor(async_client=given, collection=COLLECTION)
+    executor.clients.asynchronous()
+    await executor.aclose()
+    assert not is_closed(given)
+    await given.close()
+    made: list[Any] = []
+
+    def make() -> AsyncQdrantClient:
+        client = AsyncQdrantClient(url=URL, check_compatibility=False)
+        made.append(client)
+        return client
+
+    executor = AsyncExecutor(async_client=make, collection=COLLECTION)
+    executor.clients.asynchronous()
+    executor.close()  # in the loop itself, which closes it when it turns
+    while not is_closed(made[0]):
+        await asyncio.sleep(0.001)
+
+
+def test_clients_of_other_loops_are_closed_by_these_or_gone_with_them(toy: QdrantClient) -> None:
+    client = QdrantClient(url=URL, check_compatibility=False)
+    executor, local = AsyncExecutor(client, COLLECTION), AsyncExecutor(toy, COLLECTION, encoders=encoders())
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def use() -> Any:
+        await local.retrieve(Nearest("dense"), Query(QUERY))
+        return executor.clients.asynchronous()
+
+    made = asyncio.run_coroutine_threadsafe(use(), loop).result(30)
+    ended = asyncio.new_event_loop()
+    ended.run_until_complete(use())
+    ended.close()
+    executor.close()
+    local.close()
+    asyncio.run(local.aclose())
+    wait_until(lambda: is_closed(made))
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+    assert toy.get_collections().collections
 
 
 VERSIONS = {

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import os
 import pickle
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from functools import partial
@@ -19,7 +17,7 @@ from qdrant_rerank import threads
 from qdrant_rerank.deadline import Deadline, within
 from qdrant_rerank.errors import ClientError, QdrantRerankError, TimeoutError
 from qdrant_rerank.threads import AsyncReads, Reads, Workers, call_worker, in_worker, working_with
-from tests.waiting import wait_until
+from tests.waiting import forked, wait_until
 
 LONG = 30.0  # seconds that nothing here takes
 
@@ -165,19 +163,6 @@ def test_copies_have_threads_of_their_own() -> None:
     for other in (copy.deepcopy(workers), pickle.loads(pickle.dumps(workers))):
         assert (other.size, other.name) == (3, "mine")
         assert other is not workers
-
-
-def forked(check: Callable[[], object]) -> int:
-    """The exit code of a forked child that makes this check."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            check()
-            code = 0
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

@@ -162,7 +162,10 @@ def test_a_query_is_needed() -> None:
         ({}, "Pass strategy= for Qdrant, or model="),
         ({"model": Lengths(), "strategy": Formula(field("a", default=0.0))}, "pass the one or the other"),
         ({"model": Lengths(), "collection_name": "docs"}, "collection_name: only a strategy uses that"),
-        ({"model": Lengths(), "encoders": {"dense": dense}, "timeout": 3}, "encoders, timeout: only a strategy uses that"),
+        (
+            {"model": Lengths(), "encoders": {"dense": dense}, "consistency": 3},
+            "encoders, consistency: only a strategy uses that",
+        ),
         ({"model": Lengths(), "missing": "drop"}, "missing: only a strategy uses that"),
         ({"model": Lengths}, "the class Lengths: pass an object"),
         ({"model": 3}, "int has no score"),

@@ -11,6 +11,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Executor, Formula, Nearest, PlanError, Query, Scope, Stage, field, plan, read_schema
+from qdrant_rerank.deadline import whole_seconds
 from qdrant_rerank.engine_errors import read_failure
 from tests.engines import Engine, open_client
 from tests.support import COLLECTION, QUERY, create_toy, encoders, ids, query_vectors, toy_points
@@ -73,7 +74,7 @@ def test_the_plan_refuses_what_the_server_refuses(client: QdrantClient, name: st
     flow = plan(strategy, careless, executor.target().capabilities, scope).flow(Query(QUERY, query_vectors()))
     step: Any = next(flow)
     with pytest.raises(Exception) as caught:  # of qdrant-client or grpc
-        client.query_batch_points(COLLECTION, step.requests, timeout=scope.timeout)
+        client.query_batch_points(COLLECTION, step.requests, timeout=whole_seconds(scope.timeout))
     assert read_failure(caught.value).kind == "strict mode"
 
 

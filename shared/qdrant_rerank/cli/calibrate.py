@@ -46,6 +46,8 @@ def calibrate(
     path: o.PathOption = None,
     url: o.UrlOption = None,
     prefer_grpc: o.GrpcOption = False,
+    grpc_port: o.GrpcPortOption = None,
+    timeout: o.TimeoutOption = None,
     collection: o.CollectionOption = None,
     sample: c.SampleOption = None,
     qrels: c.FitQrelsOption = None,
@@ -98,7 +100,8 @@ def calibrate(
     given = source.read()
     choice = Choice(strategy, None, hybrid, fusion, None, None, using, limit)
     only = filter_of(filter)
-    with connected(Where(path, url, prefer_grpc, edge).settled()) as client, _feedback_model(rerank) as model:
+    where = Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()
+    with connected(where) as client, _feedback_model(rerank) as model:
         executor = Executor(client, the_collection(client, collection), payload=ShownText.of(listed(text_key)), model=model)
         wanted = _feedback(choice.strategy(executor.target().schema), mode, seeds, reads)
         _give_encoders(executor, wanted, only, {"dense": dense, "sparse": sparse, "multi": late})

@@ -38,6 +38,8 @@ def compare(
     path: o.PathOption = None,
     url: o.UrlOption = None,
     prefer_grpc: o.GrpcOption = False,
+    grpc_port: o.GrpcPortOption = None,
+    timeout: o.TimeoutOption = None,
     collection: o.CollectionOption = None,
     qrels: e.QrelsOption = None,
     split: e.SplitOption = "test",
@@ -151,7 +153,7 @@ def compare(
     data_of = _Asked(topics, judged, measures, batch, concurrency, rerank, unchecked, count_failures, resume)
     others = [measured(read_run(file, file.stem), topics, judged, measures) for file in runs]
     if strategies:
-        with connected(Where(path, url, prefer_grpc, edge).settled()) as client, reranker(rerank) as model:
+        with connected(Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()) as client, reranker(rerank) as model:
             models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
             own = [data_of.evaluated(client, collection, file, models, model) for file in strategies]
             if check_documents:

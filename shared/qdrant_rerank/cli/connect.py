@@ -11,6 +11,8 @@ from pathlib import Path
 from qdrant_client import QdrantClient
 from qdrant_client.http.exceptions import ResponseHandlingException
 
+from ..clients import client_options, grpc_port_of
+from ..deadline import timeout_problem, whole_seconds
 from ..engine_errors import read_failure
 from ..errors import QdrantRerankError, did_you_mean
 from ..failure_notes import Place, describe_failures
@@ -29,18 +31,22 @@ class Where:
         url: the address of a server.
         prefer_grpc: whether to speak gRPC to the server.
         edge: the folder of qdrant-edge.
+        grpc_port: the server's port for gRPC; 6334 if None, for a server at 6333.
+        timeout: seconds for a request to the server; qdrant-client's own 5 if None.
     """
 
     path: Path | None = None
     url: str | None = None
     prefer_grpc: bool = False
     edge: Path | None = None
+    grpc_port: int | None = None
+    timeout: float | None = None
 
     def settled(self) -> Where:
         """This place, with the environment's QDRANT_URL if there is no other.
 
         Raises:
-            CommandError: several places, or none.
+            CommandError: several places, or none; a port of gRPC that isn't known; or a timeout that can't be.
         """
         given = {"--edge": self.edge, "--path": self.path, "--url": self.url}
         named = [option for option, value in given.items() if value is not None]
@@ -49,14 +55,21 @@ class Where:
                 f"{' and '.join(named)} exclude each other: --edge is a folder of the Rust engine, --path one of "
                 "qdrant-client's local mode, --url a server"
             )
-        if self.folder is not None and self.prefer_grpc:
-            raise CommandError("--prefer-grpc is for servers: a folder on disk is read without a network")
+        for option, given_at_all in {"--prefer-grpc": self.prefer_grpc, "--grpc-port": self.grpc_port is not None}.items():
+            if self.folder is not None and given_at_all:
+                raise CommandError(f"{option} is for servers: a folder on disk is read without a network")
+        if self.grpc_port is not None and not self.prefer_grpc:
+            raise CommandError("--grpc-port has no effect without --prefer-grpc")
+        if self.timeout is not None and (problem := timeout_problem(self.timeout)):
+            raise CommandError(f"--{problem}")
         url = self.url or os.environ.get("QDRANT_URL")  # a folder that was asked for counts more, see `connected`
         if self.folder is None and not url:
             raise CommandError(
                 "which Qdrant? --edge DIR or --path DIR for a folder on disk, --url URL for a server, or set the "
                 "environment's QDRANT_URL"
             )
+        if self.folder is None and self.prefer_grpc:
+            grpc_port_of(url, None, self.grpc_port, "--grpc-port PORT")
         return replace(self, url=url)
 
     @property
@@ -68,7 +81,8 @@ class Where:
         """The options that say this again, for suggesting a next command."""
         if self.folder is not None:
             return ["--path" if self.edge is None else "--edge", str(self.folder)]
-        return ["--url", self.shown_url, *(["--prefer-grpc"] if self.prefer_grpc else [])]
+        port = [] if self.grpc_port is None else ["--grpc-port", str(self.grpc_port)]
+        return ["--url", self.shown_url, *(["--prefer-grpc", *port] if self.prefer_grpc else [])]
 
     @property
     def shown_url(self) -> str:
@@ -110,13 +124,16 @@ def connected(where: Where, create: bool = False) -> Generator[QdrantClient, Non
 
 
 def _remote(where: Where) -> QdrantClient:
-    return QdrantClient(
-        url=where.url,
-        api_key=os.environ.get("QDRANT_API_KEY") or None,
-        prefer_grpc=where.prefer_grpc,
-        check_compatibility=False,  # it would ask from a thread, and warn instead of failing
-        cloud_inference=True,  # what server:MODEL embeds goes to the server as text; qdrant-client would embed it here
-    )
+    options = {
+        "url": where.url,
+        "api_key": os.environ.get("QDRANT_API_KEY") or None,
+        "prefer_grpc": where.prefer_grpc,
+        "timeout": whole_seconds(where.timeout),
+        "cloud_inference": True,  # what server:MODEL embeds goes to the server as text; qdrant-client would embed it here
+    }
+    if where.prefer_grpc:
+        options["grpc_port"] = grpc_port_of(where.url, None, where.grpc_port, "--grpc-port PORT")
+    return QdrantClient(**client_options(options))
 
 
 def the_collection(client: QdrantClient, name: str | None) -> str:

@@ -6,6 +6,7 @@ import shlex
 import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Final
@@ -57,6 +58,8 @@ def demo(
         ),
     ] = None,
     prefer_grpc: o.GrpcOption = False,
+    grpc_port: o.GrpcPortOption = None,
+    timeout: o.TimeoutOption = None,
     keep: Annotated[
         Path | None, typer.Option("--keep", metavar="DIR", help="Keep the collection in this folder, to search it afterwards.")
     ] = None,
@@ -79,7 +82,8 @@ def demo(
     if model is None:
         raise CommandError("--models none: the demo needs dense vectors; hash needs no download")
     console = results_console()
-    with _collection(url, prefer_grpc, keep) as (client, collection):
+    server = Where(url=url, prefer_grpc=prefer_grpc, grpc_port=grpc_port, timeout=timeout)
+    with _collection(server, keep) as (client, collection):
         filled = vector_models(client, collection, {"dense": model, "sparse": "bm25", "multi": None})
         encoders = {name: loaded(each.kind, each.model) for name, each in filled.items()}
         shown = Demo(client, collection, encoders, console)
@@ -97,15 +101,16 @@ def demo(
 
 
 @contextmanager
-def _collection(url: str | None, prefer_grpc: bool, keep: Path | None) -> Generator[tuple[QdrantClient, str], None, None]:
+def _collection(server: Where, keep: Path | None) -> Generator[tuple[QdrantClient, str], None, None]:
     """Where the demo takes place; gone at the end unless it is kept."""
     if keep is not None:
-        with connected(_kept(keep, prefer_grpc).settled(), create=True) as client:
+        folder = _kept(keep)
+        with connected(replace(server, url=None, path=folder.path, edge=folder.edge).settled(), create=True) as client:
             yield client, _KEPT
-    elif url is not None:
-        with connected(Where(url=url, prefer_grpc=prefer_grpc).settled()) as client, _of_its_own(client) as name:
+    elif server.url is not None:
+        with connected(server.settled()) as client, _of_its_own(client) as name:
             yield client, name
-    elif prefer_grpc:
+    elif server.prefer_grpc:
         raise CommandError("--prefer-grpc needs --url")
     else:
         with _passing() as client:
@@ -134,11 +139,11 @@ def _passing() -> Generator[QdrantClient, None, None]:
         yield client
 
 
-def _kept(folder: Path, prefer_grpc: bool = False) -> Where:
+def _kept(folder: Path) -> Where:
     """A folder for the engine that filled it; a new one for the faster engine that there is."""
     filled = written_by(folder)
     is_edge = has_edge() if filled is None else filled == "edge"
-    return Where(edge=folder, prefer_grpc=prefer_grpc) if is_edge else Where(folder, prefer_grpc=prefer_grpc)
+    return Where(edge=folder) if is_edge else Where(folder)
 
 
 def _described(client: QdrantClient, url: str | None, keep: Path | None) -> str:

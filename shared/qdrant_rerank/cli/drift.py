@@ -40,6 +40,8 @@ def drift(
     path: o.PathOption = None,
     url: o.UrlOption = None,
     prefer_grpc: o.GrpcOption = False,
+    grpc_port: o.GrpcPortOption = None,
+    timeout: o.TimeoutOption = None,
     collection: o.CollectionOption = None,
     sample: Annotated[int, typer.Option("--sample", metavar="N", help="How many stored points to look at.")] = 1000,
     topics: Annotated[
@@ -80,7 +82,7 @@ def drift(
         raise CommandError(f"--fail-over is a PSI, a number of at least 0, got {fail_over}")
     learned = LearnedRanker.load(ranker)
     asked = None if topics is None else read_topics(topics)
-    with connected(Where(path, url, prefer_grpc, edge).settled()) as client:
+    with connected(Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()) as client:
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
         executor = _executor(client, the_collection(client, collection), learned, asked, models)
         found = drifted(executor, learned, sample=sample, topics=asked)

@@ -34,6 +34,8 @@ def evaluate(
     path: o.PathOption = None,
     url: o.UrlOption = None,
     prefer_grpc: o.GrpcOption = False,
+    grpc_port: o.GrpcPortOption = None,
+    timeout: o.TimeoutOption = None,
     collection: o.CollectionOption = None,
     qrels: e.QrelsOption = None,
     split: e.SplitOption = "test",
@@ -105,7 +107,7 @@ def evaluate(
     measures = list(parsed(measure or DEFAULT_MEASURES))
     topics, judged = e.judged_data(data, qrels, split)
     reranking = Reranking(rerank, rerank_limit, blend, on_error)
-    with connected(Where(path, url, prefer_grpc, edge).settled()) as client, reranker(rerank) as model:
+    with connected(Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()) as client, reranker(rerank) as model:
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
         executor, plan = prepared(client, collection, choice, Scope(limit=1), models, reranking)
         executor.model = model

@@ -34,6 +34,8 @@ def explain(
     path: o.PathOption = None,
     url: o.UrlOption = None,
     prefer_grpc: o.GrpcOption = False,
+    grpc_port: o.GrpcPortOption = None,
+    timeout: o.TimeoutOption = None,
     collection: o.CollectionOption = None,
     strategy: o.StrategyOption = None,
     unchecked: o.UncheckedOption = False,
@@ -89,7 +91,7 @@ def explain(
     choice = Choice(strategy, formula, hybrid, fusion, mmr, rescore, using, limit, dense_vector, sparse_vector, unchecked)
     scope = Scope(limit=k, filter=filter_of(filter))
     reranking = Reranking(rerank, rerank_limit, blend, on_error)
-    with connected(Where(path, url, prefer_grpc, edge).settled()) as client:
+    with connected(Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()) as client:
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
         chosen, explanation = _explained(
             client, collection, choice, scope, query, features, models, reranking if reranking.is_asked else None

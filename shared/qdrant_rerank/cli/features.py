@@ -59,6 +59,8 @@ def features(
     path: o.PathOption = None,
     url: o.UrlOption = None,
     prefer_grpc: o.GrpcOption = False,
+    grpc_port: o.GrpcPortOption = None,
+    timeout: o.TimeoutOption = None,
     collection: o.CollectionOption = None,
     qrels: e.QrelsOption = None,
     split: e.SplitOption = "train",
@@ -98,7 +100,7 @@ def features(
     choice = Choice(strategy, None, hybrid, None, None, None, using, limit, dense_vector, sparse_vector)
     negatives = None if hard is None else Negatives(hard, random)
     topics, judged = e.judged_data(data, qrels, split)
-    with connected(Where(path, url, prefer_grpc, edge).settled()) as client:
+    with connected(Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()) as client:
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
         executor, plan = prepared(client, collection, choice, Scope(limit=1), models)
         legs = _legs(plan.strategy, limit)

@@ -39,6 +39,8 @@ def index(
     path: o.PathOption = None,
     url: o.UrlOption = None,
     prefer_grpc: o.GrpcOption = False,
+    grpc_port: o.GrpcPortOption = None,
+    timeout: o.TimeoutOption = None,
     collection: i.NewCollectionOption = "docs",
     dense: i.IndexDenseOption = None,
     sparse: i.IndexSparseOption = None,
@@ -72,7 +74,7 @@ def index(
     ranked_by = None if strategy is None else load(strategy)
     if not corpus.is_file():
         raise CommandError(f"there is no file {corpus}")
-    where = Where(path, url, prefer_grpc, edge).settled()
+    where = Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()
     options: dict[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
     with connected(where, create=True) as client:
         models = vector_models(client, collection, options)

@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 __all__ = [
+    "CallTimeoutOption",
     "CollectionOption",
     "DebugOption",
     "DenseVectorOption",
@@ -18,6 +19,7 @@ __all__ = [
     "FusionOption",
     "GroupOption",
     "GrpcOption",
+    "GrpcPortOption",
     "HybridOption",
     "JsonOption",
     "KOption",
@@ -31,6 +33,7 @@ __all__ = [
     "StrategyOption",
     "TextKeyOption",
     "ThresholdOption",
+    "TimeoutOption",
     "UncheckedOption",
     "UrlOption",
     "UsingOption",
@@ -80,6 +83,38 @@ RetriesOption: TypeAlias = Annotated[
         metavar="N",
         rich_help_panel=_WHERE,
         help="How often a request is made again, at most, while the server is away, overloaded or asks to wait.",
+    ),
+]
+GrpcPortOption: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--grpc-port",
+        metavar="PORT",
+        min=1,
+        max=65535,
+        rich_help_panel=_WHERE,
+        help="The server's port for gRPC; needed with --prefer-grpc unless the URL's port is 6333, beside which gRPC has 6334.",
+        show_default="6334 beside 6333",
+    ),
+]
+TimeoutOption: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        rich_help_panel=_WHERE,
+        help="Seconds that a request to the server may take.",
+        show_default="5",
+    ),
+]
+CallTimeoutOption: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        rich_help_panel=_WHERE,
+        help="Seconds that the whole search may take, with all its requests and what a model reads, e.g. 0.5.",
+        show_default="5 for each request",
     ),
 ]
 CollectionOption: TypeAlias = Annotated[

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from .. import Query, Scope
+from ..deadline import within
 from ..explain_plot import check_picture, draw
 from ..schema import Kind
 from ..why import Explained
@@ -36,6 +37,8 @@ def search(
     url: o.UrlOption = None,
     prefer_grpc: o.GrpcOption = False,
     retries: o.RetriesOption = 0,
+    grpc_port: o.GrpcPortOption = None,
+    timeout: o.CallTimeoutOption = None,
     collection: o.CollectionOption = None,
     strategy: o.StrategyOption = None,
     unchecked: o.UncheckedOption = False,
@@ -109,10 +112,12 @@ def search(
         filter=filter_of(filter),
         score_threshold=score_threshold,
         group_by=group_by,
+        timeout=timeout,
         with_payload=wants_reasons or rerank is not None or chosen,
     )
     asked = Query(query, features=features_of(features))
-    with connected(Where(path, url, prefer_grpc, edge).settled()) as client:
+    where = Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()
+    with within(timeout), connected(where) as client:
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
         executor, plan = prepared(client, collection, choice, scope, models, reranking, retries)
         check_features(plan, asked.features)

@@ -11,6 +11,7 @@ from .. import Encoders, Executor, Plan, Scope
 from ..errors import did_you_mean
 from ..explanation import placeholders
 from ..schema import Kind
+from ..threads import in_time
 from .choose import Choice
 from .connect import the_collection
 from .encoders import check_embedder, query_encoders
@@ -36,7 +37,8 @@ def planned(
         PlanError: the strategy doesn't fit the collection.
     """
     payload = ShownText.of(() if reranking is None else reranking.text_keys)
-    executor = Executor(client, the_collection(client, collection), payload=payload, retries=retries)
+    named = in_time(lambda: the_collection(client, collection), "listing the collections")
+    executor = Executor(client, named, payload=payload, retries=retries)
     chosen = choice.strategy(executor.target().schema)
     return executor, executor.plan(chosen if reranking is None else reranking.over(chosen), scope)
 

@@ -41,6 +41,8 @@ def tune(
     path: o.PathOption = None,
     url: o.UrlOption = None,
     prefer_grpc: o.GrpcOption = False,
+    grpc_port: o.GrpcPortOption = None,
+    timeout: o.TimeoutOption = None,
     collection: o.CollectionOption = None,
     qrels: e.QrelsOption = None,
     split: t.TrainSplitOption = "train",
@@ -98,7 +100,7 @@ def tune(
     first = None if baseline is None else load(baseline)
     steered = _feedback(feedback, reads, rerank)
     space = space if steered is None else space.plus(steered)
-    with connected(Where(path, url, prefer_grpc, edge).settled()) as client, reranker(rerank) as model:
+    with connected(Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()) as client, reranker(rerank) as model:
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
         tried = [*([] if first is None else [first]), *([] if steered is None else steered.strategies)]
         needed = frozenset(name for strategy in tried for name in strategy.needs())
