@@ -45,6 +45,9 @@ def pytest_configure(config: pytest.Config) -> None:
             engines.use(engines.parse(name))
         except ValueError as error:
             raise pytest.UsageError(str(error)) from None
+    if engines.current().shards > 1:  # what changes with their number is told, and tested in tests/core/test_shards.py
+        for told in ("each of the . shards", ".* below another stage runs in each of"):
+            config.addinivalue_line("filterwarnings", f"ignore:{told}:qdrant_rerank.PlanWarning")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

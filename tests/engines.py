@@ -53,6 +53,8 @@ BOTH = (
     "tests.core.test_engine_laws",
     "tests.core.test_executor",
     "tests.core.test_explained_results",
+    "tests.core.test_explained_ties",
+    "tests.core.test_groups",
     "tests.core.test_ties",
     "tests.core.test_filters",
     "tests.core.test_distances",

@@ -294,7 +294,7 @@ class Executor(_Base):
         return self.answer(strategy, scope, lambda made: together([made.flow(query) for query in queries]))
 
     def explain(self, strategy: Strategy, query: Query, scope: Scope | None = None) -> Explained:
-        """The ranked points with the reason for each; one round trip. See `why.explained`."""
+        """The ranked points with the reason for each; one round trip more where points tie. See `why.explained`."""
         return self.answer(strategy, scope, lambda made: explained(made, query))
 
     def answer(
@@ -447,7 +447,7 @@ class AsyncExecutor(_Base):
         return await self.answer(strategy, scope, lambda made: together([made.flow(query) for query in queries]))
 
     async def explain(self, strategy: Strategy, query: Query, scope: Scope | None = None) -> Explained:
-        """The ranked points with the reason for each; one round trip. See `why.explained`."""
+        """The ranked points with the reason for each; one round trip more where points tie. See `why.explained`."""
         return await self.answer(strategy, scope, lambda made: explained(made, query))
 
     async def answer(

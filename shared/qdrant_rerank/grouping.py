@@ -9,14 +9,14 @@ hits, each with its best hits.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from qdrant_client import models
 
 from .brief import brief
 from .errors import PlanWarning
-from .expressions.paths import reader
+from .expressions.paths import group_keys
 from .lint import Lint
 from .selecting import selected
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .steps import Points
     from .strategies import Stage
 
-__all__ = ["group", "group_keys", "grouping_lint"]
+__all__ = ["group", "grouping_lint"]
 
 
 def group(points: Points, scope: Scope, complete: bool) -> Points:
@@ -47,14 +47,6 @@ def group(points: Points, scope: Scope, complete: bool) -> Points:
     if not complete:
         _tell_of_gaps(best, scope, len(points))
     return [_trimmed(hit, scope) for hits in best for hit in hits]
-
-
-def group_keys(payload: Mapping[str, Any], group_by: str) -> list[Any]:
-    """The groups that a point is in: by each text or whole number under the key; in none if there is something else."""
-    values = reader(group_by)(payload) or []
-    if any(type(value) not in (int, str) for value in values):  # a bool is an int to isinstance
-        return []
-    return list(dict.fromkeys(values))
 
 
 def grouping_lint(root: Stage, scope: Scope) -> Lint:

@@ -123,6 +123,8 @@ class Scope:
             yield f"offset must be a whole number of at least 0, got {self.offset!r}"
         elif self.offset is not None and self.offset > LARGEST:
             yield f"offset must be at most {LARGEST:,}, got {self.offset:,}"
+        if self.page is not None and not is_whole(self.page, 1):
+            yield f"page must be a whole number of at least 1, got {self.page!r}"
         if self.filter is not None and not isinstance(self.filter, models.Filter):
             yield not_a_filter(self.filter)
         if self.score_threshold is not None and not is_finite(self.score_threshold):

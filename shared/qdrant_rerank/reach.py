@@ -23,7 +23,7 @@ def shortfalls(stage: Stage, needed: int, who: str, page: int | None = None) -> 
         page: by how many points candidates without a limit go; `needed` if None.
     """
     page = needed if page is None else page
-    together = stage.whole(page)
+    together = sum(candidate.reach(page) for candidate in stage.candidates)
     if stage.candidates and together < needed:
         listed = ", ".join(brief(candidate) for candidate in stage.candidates)
         yield (

@@ -246,7 +246,8 @@ class Stage(Strategy):
 
     def flow(self, query: Query, scope: Scope, target: Target) -> Flow[Points]:
         inputs = yield from embedded(query, self.needs(), target)
-        root, wide = (yield from self.outermost(inputs, scope)), widen(self, scope)
+        wide = widen(self, scope)
+        root = yield from self.outermost(inputs, wide)
         [points] = yield from searched(lambda: [root.request(inputs, wide)], scope, target)
         return cut(points, self, scope)
 

@@ -58,8 +58,9 @@ def explained(plan: Plan, query: Query) -> Flow[Explained]:
     if scope.group_by is not None:
         raise StrategyError("results of a group query can't be explained: leave out group_by")
     inputs = yield from embedded(query, root.needs(), plan.target)
-    legs, sent = below(root, scope), (yield from root.outermost(inputs, scope))
+    legs = below(root, scope)
     whole = replace(widen(root, scope), with_payload=True)  # what the terms read, whatever of it the call wants to see
+    sent = yield from root.outermost(inputs, whole)
 
     def requests() -> list[Request]:
         return [sent.request(inputs, whole), *leg_requests(root, legs, inputs, scope)]

@@ -144,6 +144,7 @@ SCOPES: dict[str, tuple[dict[str, Any], str]] = {
     "a threshold of NaN": ({"score_threshold": float("nan")}, "score_threshold must be a finite number, got nan"),
     "search parameters that are a dict": ({"search_params": {"exact": True}}, "search_params must be"),
     "groups with an offset": ({"group_by": "doc", "offset": 3}, "offset can't be combined with group_by"),
+    "a page of nothing": ({"page": 0}, "page must be a whole number of at least 1, got 0"),
     "groups of nothing": ({"group_by": "doc", "group_size": 0}, "group_size must be a whole number of at least 1, got 0"),
 }
 

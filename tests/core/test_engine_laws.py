@@ -6,13 +6,13 @@ import asyncio
 from typing import Any
 
 import pytest
+from hypothesis import assume, settings
 from hypothesis import given as having
-from hypothesis import settings
 from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import AsyncExecutor, Executor, Fusion, Nearest, Query, Scope, Stage
-from tests.core.generators import features_for, filters, stages
+from tests.core.generators import features_for, filters, is_reproducible, stages
 from tests.support import COLLECTION, NOW, alike, encoders, ids
 
 pytestmark = pytest.mark.filterwarnings("ignore:Local mode performs exact")  # random strategies have search parameters
@@ -21,6 +21,7 @@ TEXTS = ("quick brown fox", "river stone", "night")
 
 
 def ask(strategy: Stage, text: str = TEXTS[0]) -> Query:
+    assume(is_reproducible(strategy))
     return Query(text, features=features_for(strategy), now=NOW)
 
 

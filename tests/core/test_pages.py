@@ -28,7 +28,7 @@ from qdrant_rerank import (
     score,
 )
 from qdrant_rerank.steps import Points
-from tests.engines import open_client
+from tests.engines import Engine, open_client
 from tests.support import SCHEMA, ids, refused, target
 
 SIZE = 300
@@ -143,6 +143,11 @@ def filled(client: QdrantClient) -> QdrantClient:
     return client
 
 
+def test_mmr_that_chooses_among_few_returns_those(mmr: Executor) -> None:
+    for strategy in (Mmr("", candidates_limit=5), Mmr("", candidates_limit=5).over(Nearest("", limit=20))):
+        assert len(mmr.retrieve(strategy, MMR_QUERY, Scope(10))) == 5
+
+
 def test_an_older_local_mode_pages_mmr_too() -> None:
     old = Capabilities((1, 17, 1), "local")
     made = plan(Mmr("dense"), SCHEMA, old, Scope(limit=3, offset=2))
@@ -150,7 +155,9 @@ def test_an_older_local_mode_pages_mmr_too() -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, {"candidates_limit": 5}, {"candidates_limit": 20, "score_threshold": 0.2}])
-def test_mmr_below_a_stage_hands_on_what_it_chooses(mmr: Executor, settings: dict[str, Any]) -> None:
+def test_mmr_below_a_stage_hands_on_what_it_chooses(mmr: Executor, engine: Engine, settings: dict[str, Any]) -> None:
+    if engine.shards > 1:
+        pytest.skip("each shard chooses by itself there, which plans tell")
     alone = Mmr("", diversity=0.5, limit=3, **settings)
     chosen = mmr.retrieve(alone, MMR_QUERY, Scope(3))
     assert alike(mmr.retrieve(Formula(score()).over(alone), MMR_QUERY, Scope(3)), chosen)

@@ -151,6 +151,13 @@ def test_mmr_chooses_among_points_that_are_asked_for_first() -> None:
     assert alone.filter is None
 
 
+def test_mmr_that_is_grouped_chooses_among_as_many_as_the_groups_may_take() -> None:
+    made = plan(Mmr("dense"), THREE, SERVER, Scope(60, group_by="doc", group_size=3))
+    steps: Any = script(made.flow(Query(vectors=query_vectors(), now=NOW)), [found(2)], [[]]).steps
+    [[first], [second]] = [step.requests for step in steps]
+    assert (first.limit, second.query.mmr.candidates_limit, second.limit) == (180, 180, 180)
+
+
 def test_mmr_over_candidates_asks_for_each_of_them_and_for_the_nearest_where_they_are_too_many() -> None:
     strategy = Mmr("dense", candidates_limit=3).over(DENSE, LATE)
     [legs, [last]] = asked_on_shards(strategy, [found(4, 2), found(2, 5)], [found(2)])

@@ -17,7 +17,7 @@ __all__ = ["why_of"]
 def why_of(bound: Bound, topics: Topics, scope: Scope) -> Callable[[str], tuple[str, ...]] | None:
     """A function from a topic's id to one text for each result; None for strategies that can't be explained.
 
-    Each call is one round trip (`Executor.explain`).
+    Each call is a round trip or two (`Executor.explain`).
     """
     executor = bound.executor
     if not isinstance(executor, Executor) or not isinstance(bound.strategy, Stage) or scope.group_by is not None:

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 from qdrant_client.local.json_path_parser import JsonPathItemType, parse_json_path
 from qdrant_client.local.payload_value_extractor import value_by_key
 
-__all__ = ["Reader", "is_path", "path_problem", "quote", "reader", "stored"]
+__all__ = ["Reader", "group_keys", "is_path", "path_problem", "quote", "reader", "stored"]
 
 _BRACKETS: Final = re.compile(r"^(.*?)((?:\[\d*\])*)$", re.DOTALL)
 
@@ -80,3 +80,11 @@ def quote(key: object) -> str:
         return ""
     found = ".".join(name if is_path(name) else _BRACKETS.sub(r'"\1"\2', name, count=1) for name in key.split("."))
     return found if key and is_path(found) else ""
+
+
+def group_keys(payload: Mapping[str, Any], group_by: str) -> list[Any]:
+    """The groups that a point is in: by each text or whole number under the key; in none if there is something else."""
+    values = reader(group_by)(payload) or []
+    if any(type(value) not in (int, str) for value in values):  # a bool is an int to isinstance
+        return []
+    return list(dict.fromkeys(values))

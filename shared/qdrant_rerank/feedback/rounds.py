@@ -212,7 +212,8 @@ class _Call:
 
     def _search(self, scope: Scope) -> Flow[Points]:
         root, inputs = self.strategy.root, self.inputs
-        wide, sent = widen(root, scope), (yield from root.outermost(inputs, scope))
+        wide = widen(root, scope)
+        sent = yield from root.outermost(inputs, wide)
         self.legs = legs = below(root, scope) if self.explaining else []
 
         def requests() -> list[Request]:
