@@ -162,7 +162,8 @@ def _in_words(message: str, otherwise: Kind, **more: Any) -> Failure:
     """The failure whose words are known, or `otherwise`."""
     if found := _VALUE.search(message):
         absent = "No value found" in (found["reason"] or "")
-        return Failure("no value" if absent else _VALUE_KINDS[found["type"]], message, found["key"], **more)
+        key = found["key"].replace('\\"', '"')  # one node of a cluster quotes another's words
+        return Failure("no value" if absent else _VALUE_KINDS[found["type"]], message, key, **more)
     if found := _LOCAL_VALUE.search(message):
         return Failure("no value", message, found["key"], **more)
     return Failure(_kind_in_words(message) or otherwise, message, **more)

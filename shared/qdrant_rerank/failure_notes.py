@@ -39,7 +39,7 @@ _ADVICE: Final[dict[Kind, str]] = {
     "forbidden": "the key lacks this right: use one that has it",
     "wrong dimension": "the collection may have changed since its schema was read: refresh() has it read again",
     "wrong vector": "the collection may have changed since its schema was read: refresh() has it read again",
-    "timeout": "allow more time (timeout=), or ask for less: fewer candidates, a smaller formula, payload indexes",
+    "timeout": "allow more time (timeout=), or ask for less: smaller batches, fewer candidates, more indexes",
     "unreachable": "is Qdrant running there, and is that its port? To wait for a server that starts: retries=",
     "passing": "it may pass: ask again, or let retries= do so",
     "odd answer": "that isn't how Qdrant answers: is it another server's address, or a proxy's?",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from qdrant_client import models
 
@@ -14,9 +14,12 @@ from .brief import brief
 from .capabilities import FEATURES, Capabilities, FeatureName
 from .engine_errors import read_failure
 from .engine_limits import filter_limits, params_limits, request_limits, strict_limits
-from .errors import PlanError, QueryError, StrategyError, did_you_mean
+from .errors import PlanError, QdrantRerankError, QueryError, StrategyError, did_you_mean
 from .explanation import Explanation, Refusal, abbreviated, placeholders
+from .expressions.inspect import payload_keys, walk
+from .expressions.nodes import Raw
 from .expressions.paths import path_problem
+from .expressions.reading import is_datetime, is_number, is_place
 from .grouping import grouping_lint
 from .in_short import brief_strategy
 from .lint import Lint, filter_problems
@@ -31,6 +34,18 @@ from .steps import Flow, Points, Request, Search
 from .strategies import Stage, Strategy, embedded
 
 __all__ = ["Plan", "plan", "planned"]
+
+R = TypeVar("R")
+
+_NUMBER: Final = ("number", "field({key!r}, default=…)")
+_READ_AS: Final = {
+    models.PayloadSchemaType.DATETIME: ("date", "datetime_field({key!r}, default=…)"),
+    models.PayloadSchemaType.GEO: ("place", "geo_distance(…, {key!r}, default=…)"),
+}
+"""What a formula reads by a type of index, and how it is written with a default."""
+_UNGUARDED: Final = (
+    "the formula sends a part as it is, {part}, which no guard protects: it has to be a finite number for every candidate"
+)
 
 
 def plan(
@@ -170,18 +185,29 @@ class Plan:
             PlanError: a candidate lacks a payload key that the formula reads without a default.
         """
         self._check_features(query)
-        required = self._required_keys
-        if not required:
-            return (yield from self.strategy.flow(query, self.scope, self.target))
+        return (yield from self.account_for(self.strategy.flow(query, self.scope, self.target)))
+
+    def account_for(self, flow: Flow[R]) -> Flow[R]:
+        """The result of `flow`; where an engine refuses a formula, with the formula's own account beside the error.
+
+        Raises:
+            PlanError: from the engine's error, where points are known that have no value for what the formula reads.
+        """
         try:
-            return (yield from self.strategy.flow(query, self.scope, self.target))
+            return (yield from flow)
         except Exception as error:
-            if not read_failure(error).is_formula_s:
+            failure = read_failure(error)
+            # local mode fails at some values with errors of Python's, and at nothing that passes
+            local = self.target.capabilities.engine == "local" and failure.kind == "unknown"
+            if not failure.is_formula_s and (not local or isinstance(error, QdrantRerankError)):
                 raise
-            culprits = yield from self._culprits(required)
-            if not culprits:
-                raise
-            raise PlanError(culprits) from error
+            culprits = yield from self._culprits(failure.key)
+            if culprits:
+                raise PlanError(culprits) from error
+            raws = [node for formula in self._formulas for node in walk(formula.expression) if isinstance(node, Raw)]
+            if raws and (note := _UNGUARDED.format(part=brief(raws[0]))) not in getattr(error, "__notes__", ()):
+                error.add_note(note)
+            raise
 
     def explain(self, query: Query | None = None) -> Explanation:
         """What will be asked of Qdrant, what it costs, and which servers would refuse it.
@@ -269,37 +295,63 @@ class Plan:
     def _read_features(self) -> frozenset[str]:
         return self.strategy.request_time()
 
-    @cached_property
-    def _required_keys(self) -> list[str]:
-        """The payload keys that every candidate must have."""
-        formulas = [stage for stage in self.strategy.stages() if isinstance(stage, Formula)]
-        return list(dict.fromkeys(key for formula in formulas for key in formula.required_keys))
+    @property
+    def _formulas(self) -> list[Formula]:
+        return [stage for stage in self.strategy.stages() if isinstance(stage, Formula)]
 
-    def _culprits(self, keys: list[str]) -> Flow[list[str]]:
-        """For each key that some point lacks, what to write instead; nothing if Qdrant can't be asked.
+    @cached_property
+    def _required_keys(self) -> dict[str, models.PayloadSchemaType]:
+        """The payload keys that every candidate must have, and as what they are read."""
+        keys = (key for formula in self._formulas for key in payload_keys(formula.expression) if not key.has_default)
+        return {key.key: key.index for key in keys if key.index is not None}
+
+    def _culprits(self, named: str | None) -> Flow[list[str]]:
+        """For each key that some point lacks, or holds something else at, what to write; nothing if Qdrant can't be asked.
 
         Only points that the formula may come upon are looked at: others may be those of another tenant.
+
+        Args:
+            named: the key that the engine names, if it does.
         """
-        lacking = [models.Filter(must=[models.IsEmptyCondition(is_empty=models.PayloadField(key=key))]) for key in keys]
+        keys = [key for key in self._required_keys if named in (None, key)] or list(self._required_keys)
+        if not keys:
+            return []
+        filters = [lack for key in keys for lack in self._lacking(key)]
         within = both(self._reachable, self.scope.filter)
         shard_key = self.scope.shard_key_selector
         try:
             found = yield from Search(
                 [
                     models.QueryRequest(filter=both(within, lack), limit=1, with_payload=False, shard_key=shard_key)
-                    for lack in lacking
+                    for lack in filters
                 ],
                 self.scope.consistency,
                 self.scope.timeout,
             )
         except Exception:
             return []
-        return [
-            f"the formula reads {key!r} without a default, but e.g. point {points[0].id!r} of "
-            f"{self.target.schema.collection!r} has no such payload: give field({key!r}, default=…)"
-            for key, points in zip(keys, found, strict=True)
-            if points
-        ]
+        return [problem for place, key in enumerate(keys) for problem in self._says(key, *found[2 * place : 2 * place + 2])]
+
+    def _lacking(self, key: str) -> tuple[models.Filter, models.Filter]:
+        """What points meet that have nothing at a key, and those that hold something else than what is read."""
+        kind, capabilities = self._required_keys[key], self.target.capabilities
+        if kind == models.PayloadSchemaType.DATETIME:
+            readable = is_datetime(key)
+        elif kind == models.PayloadSchemaType.GEO:
+            readable = is_place(key, models.GeoPoint(lat=0.0, lon=0.0), capabilities.counts_members)
+        else:
+            readable = is_number(key)
+        nothing = models.IsEmptyCondition(is_empty=models.PayloadField(key=key))
+        return models.Filter(must=[nothing]), models.Filter(must_not=[nothing, readable])
+
+    def _says(self, key: str, without: Points, unreadable: Points) -> Iterator[str]:
+        what, write = _READ_AS.get(self._required_keys[key], _NUMBER)
+        said = f"the formula reads {key!r} without a default, but e.g. point"
+        remedy = f"give {write.format(key=key)}"
+        if without:
+            yield f"{said} {without[0].id!r} of {self.target.schema.collection!r} has no such payload: {remedy}"
+        elif unreadable:
+            yield f"{said} {unreadable[0].id!r} of {self.target.schema.collection!r} doesn't hold one {what} there: {remedy}"
 
     @cached_property
     def _reachable(self) -> models.Filter | None:

@@ -42,7 +42,12 @@ def explained(plan: Plan, query: Query) -> Flow[Explained]:
 
     Raises:
         StrategyError: there is no saying for this kind of strategy, or its call groups results.
+        PlanError: as `Plan.flow`.
     """
+    return (yield from plan.account_for(_explained(plan, query)))
+
+
+def _explained(plan: Plan, query: Query) -> Flow[Explained]:
     root, scope = plan.strategy, plan.scope
     if isinstance(root, Rescore):
         return (yield from _rescored(root, plan, query))

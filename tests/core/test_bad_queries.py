@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
+from qdrant_client.http.exceptions import UnexpectedResponse
 
 from qdrant_rerank import (
     Encoders,
+    EngineError,
     Executor,
+    Expression,
     Formula,
     Fusion,
     Nearest,
@@ -20,10 +24,13 @@ from qdrant_rerank import (
     QueryError,
     Scope,
     VectorInfo,
+    datetime_field,
     field,
     geo_distance,
     given,
+    now,
     plan,
+    raw,
     score,
 )
 from qdrant_rerank.vectors import checked_vector
@@ -140,6 +147,39 @@ def test_a_payload_key_that_a_candidate_lacks_is_named_with_a_point(executor: Ex
     assert caught.value.__cause__ is not None
 
 
+OTHERWISE = [
+    (field("category"), "'category'", "doesn't hold one number there: give field('category', default=…)"),
+    (datetime_field("category"), "'category'", "doesn't hold one date there: give datetime_field('category', default=…)"),
+    (
+        geo_distance((1, 2), "category"),
+        "'category'",
+        "doesn't hold one place there: give geo_distance(…, 'category', default=…)",
+    ),
+    (field("place"), "'place'", "doesn't hold one number there"),
+    (now() - datetime_field("rating"), "'rating'", "has no such payload: give datetime_field('rating', default=…)"),
+]
+
+
+@pytest.mark.parametrize(("expression", "key", "says"), OTHERWISE)
+def test_a_payload_key_that_holds_something_else_is_named_with_a_point(
+    executor: Executor, expression: Expression, key: str, says: str
+) -> None:
+    strategy = Formula(score() + expression).over(OVER)
+    for ask in (executor.retrieve, executor.explain):
+        with refused(PlanError, f"the formula reads {key} without a default, but e.g. point ", says) as caught:
+            ask(strategy, Query("fox"))
+        assert caught.value.__cause__ is not None
+
+
+def test_a_raw_part_that_has_no_result_is_shown_as_what_nothing_guards(executor: Executor) -> None:
+    strategy = Formula(score() + raw(models.LnExpression(ln=0.0))).over(OVER)
+    with pytest.raises(ValueError, match="non-finite") as caught:
+        executor.retrieve(strategy, Query("fox"))
+    notes = caught.value.__notes__
+    assert [note for note in notes if "which no guard protects" in note] == [notes[-1]]
+    assert "the formula sends a part as it is, raw(models.LnExpression(ln=0.0))" in notes[-1]
+
+
 def test_a_batch_names_the_payload_key_as_a_single_query_does(executor: Executor) -> None:
     strategy = Formula(field("rating")).over(OVER)
     with refused(PlanError, "reads 'rating' without a default"):
@@ -162,12 +202,32 @@ def test_an_error_stays_as_it_is_where_qdrant_answers_nothing_more() -> None:
     made = plan(Formula(field("rating")).over(OVER), target().schema, target().capabilities)
     down = ConnectionError("the server is down")
     with pytest.raises(ConnectionError) as caught:
-        script(made.flow(Query("fox", {"dense": dense("fox")})), down, ConnectionError("still"))
+        script(made.flow(Query("fox", {"dense": dense("fox")})), down)
     assert caught.value is down
+    refusal = EngineError("process cancelled by service")
+    with pytest.raises(EngineError) as refused_twice:
+        script(made.flow(Query("fox", {"dense": dense("fox")})), refusal, ConnectionError("down meanwhile"))
+    assert refused_twice.value is refusal
+
+
+def test_the_key_that_a_server_names_is_the_one_to_blame() -> None:
+    made = plan(Formula(field("rating") + field("popularity")).over(OVER), target().schema, target().capabilities)
+    words = b'{"status":{"error":"Expected number value for popularity in the payload and/or in the formula defaults."}}'
+    refusal = UnexpectedResponse(400, "", words, httpx.Headers())
+    found = [[], [models.ScoredPoint(id=7, version=0, score=1.0)]]
+    with refused(
+        PlanError, "reads 'popularity' without a default, but e.g. point 7 of 'toy' doesn't hold one number"
+    ) as caught:
+        script(made.flow(Query("fox", {"dense": dense("fox")})), refusal, found)
+    assert caught.value.__cause__ is refusal
+    silent = EngineError("process cancelled by service")  # the engine in process names no key
+    found = [[], [], [models.ScoredPoint(id=8, version=0, score=1.0)], []]
+    with refused(PlanError, "reads 'popularity' without a default, but e.g. point 8 of 'toy' has no such payload"):
+        script(made.flow(Query("fox", {"dense": dense("fox")})), silent, found)
 
 
 def test_what_no_missing_key_explains_stays_qdrants_own_error(executor: Executor) -> None:
-    strategy = Formula(field("category")).over(OVER)  # it is there, but no number
+    strategy = Formula(raw("category")).over(OVER)  # it is there, but no number, and nothing that we wrote reads it
     with pytest.raises(Exception, match=r"category|number") as caught:
         executor.retrieve(strategy, Query("fox"))
     assert not isinstance(caught.value, PlanError)

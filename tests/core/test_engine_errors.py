@@ -114,6 +114,39 @@ SAID = [
     ),
     Said("Shard temporarily unavailable: The shard 0 does not have enough active replicas", 503, G.UNAVAILABLE, "passing"),
     Said("Service internal error: 1 of 1 read operations failed: " + NUMBER + "nope", 500, G.INTERNAL, "not a number", "x"),
+    Said(
+        "Wrong input: InvalidArgument: code: 'Client specified an invalid argument', message: \""
+        + NUMBER.replace(" x ", r" \"a b\" ")
+        + 'Value is not a number"',
+        400,
+        G.INVALID_ARGUMENT,
+        "not a number",
+        '"a b"',
+    ),
+    Said(
+        "Service internal error: 1 of 1 read operations failed:\n  Service internal error: Tonic status error: "
+        "code: 'Unknown error', "
+        'message: "transport error", source: tonic::transport::Error(Transport, hyper::Error(Io, Kind(ConnectionReset)))',
+        500,
+        G.INTERNAL,
+        "passing",
+    ),
+    Said(
+        "Service internal error: 2 out of 4 shards failed to apply operation. First error captured: Service internal error: "
+        "Tonic status error: code: 'The service is currently unavailable', message: \"tcp connect error\"",
+        500,
+        G.INTERNAL,
+        "passing",
+    ),
+    Said(
+        "Service internal error: Waiting for consensus operation commit failed. Timeout set at: 3 seconds",
+        500,
+        G.INTERNAL,
+        "timeout",
+    ),
+    Said("InvalidSignature", 403, G.PERMISSION_DENIED, "unauthorized"),
+    Said("ExpiredSignature", 403, G.PERMISSION_DENIED, "unauthorized"),
+    Said("Forbidden: Global manage access is required", 403, G.PERMISSION_DENIED, "forbidden"),
     Said("Service internal error: task panicked", 500, G.UNKNOWN, "unknown"),
     Said("Rate limit exceeded", 400, G.INVALID_ARGUMENT, "rate limit"),
     Said("Wrong input: filter makes no sense", 400, G.INVALID_ARGUMENT, "bad request"),

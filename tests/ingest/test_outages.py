@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from qdrant_client import QdrantClient
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from qdrant_rerank import Formula, Nearest, field, score
+from qdrant_rerank import Formula, Nearest, QdrantRerankError, field, score
 from qdrant_rerank.ingest import ensure_collection, ensure_indexes, ingest
 from qdrant_rerank.retries import Retries
 from tests.ingest.stub import FillableStub, client_of
@@ -50,14 +52,15 @@ def test_what_a_server_refuses_is_its_own_error_with_the_documents_noted(stub: F
     with pytest.raises(UnexpectedResponse, match="Wrong input") as refused:
         ingest(client_of(stub), "docs", documents(2), {"dense": Letters()})
 
-    assert refused.value.__notes__ == ["while storing a batch of 2 documents: 'd0', 'd1'"]
+    assert refused.value.__notes__ == [f"while storing a batch of 2 documents: 'd0', 'd1' in 'docs' at {stub.url}"]
     assert pauses == []
 
 
 def test_a_server_that_is_not_there_is_an_error_without_a_pause(pauses: list[float]) -> None:
-    with pytest.raises(ResponseHandlingException):
+    with pytest.raises(ResponseHandlingException) as caught:
         ingest(QdrantClient(url="http://127.0.0.1:9", check_compatibility=False), "docs", documents(1), {"dense": Letters()})
     assert pauses == []
+    assert caught.value.__notes__[0].startswith("while reading the schema of 'docs' at http://127.0.0.1:9\n")
 
 
 def test_a_collection_and_its_indexes_are_made_through_an_outage(stub: FillableStub, pauses: list[float]) -> None:
@@ -73,9 +76,30 @@ def test_a_collection_and_its_indexes_are_made_through_an_outage(stub: FillableS
 
 def test_a_collection_that_another_made_meanwhile_is_an_error(stub: FillableStub, pauses: list[float]) -> None:
     stub.refusals = [(409, {"status": {"error": "Wrong input: Collection `new` already exists!"}})]
-    with pytest.raises(UnexpectedResponse, match="already exists"):
+    with pytest.raises(UnexpectedResponse, match="already exists") as caught:
         ensure_collection(client_of(stub), "new", {"dense": Letters()})
+    assert caught.value.__notes__ == [f"while making the collection 'new' at {stub.url}"]
     stub.refusals = [(503, {}), (400, {"status": {"error": "Wrong input: no such distance"}})]
     with pytest.raises(UnexpectedResponse, match="no such distance"):
         ensure_collection(client_of(stub), "new", {"dense": Letters()})
     assert len(pauses) == 1
+
+
+def test_what_the_engine_in_process_refuses_says_what_was_stored(tmp_path: Path) -> None:
+    from qdrant_rerank.edge import EdgeClient
+
+    client = EdgeClient(tmp_path)
+    ensure_collection(client, "docs", {"dense": Letters()})
+    with pytest.raises(QdrantRerankError, match="closed") as caught:
+        ingest(
+            client,
+            "docs",
+            documents(2),
+            {"dense": Letters()},
+            batch_size=1,
+            resume=False,
+            on_progress=lambda *_: client.close(),
+        )
+    [note] = caught.value.__notes__
+    assert note.startswith("while storing ")
+    assert "'d1'" in note

@@ -13,6 +13,7 @@ from ..clients import engine_of
 from ..engine_errors import read_failure
 from ..errors import PlanError, StrategyError, did_you_mean
 from ..expressions.paths import path_problem
+from ..failure_notes import Place, describe_failures
 from ..lint import demands_indexes, knows_phrases
 from ..models.encoders import Encoder, EncoderLike, as_encoder
 from ..query import Target
@@ -61,8 +62,10 @@ def ensure_collection(
     ready = {name: as_encoder(encoder) for name, encoder in encoders.items()}
     check_multivectors(multivectors, ready)
     made = {name: made_by(name, encoder, multivectors, distance) for name, encoder in ready.items()}
-    exists = client.collection_exists(collection)
-    schema = read_schema(client, collection) if exists else Schema(collection, _all_known(made, ready))
+    with describe_failures(Place.of(client, collection), "reading the schema of"):
+        there = read_schema(client, collection) if client.collection_exists(collection) else None
+    exists = there is not None
+    schema = there or Schema(collection, _all_known(made, ready))
     problems = list(_differences(schema, made, ready)) if exists else []
     if strategy is not None:
         requirements(strategy)  # contradictory ones are an error before anything is made
@@ -105,7 +108,8 @@ def ensure_indexes(client: QdrantClient, collection: str, strategy: Strategy) ->
         if there is None:
             made = index_schema(strategy, key, kind)
             make = partial(client.create_payload_index, collection, field_name=key, field_schema=made, wait=True)
-            INGEST.run(make)
+            with describe_failures(Place.of(client, collection), f"making the index on {key!r} of"):
+                INGEST.run(make)
             says, change = " (with phrase_matching)" if made is not kind else "", changes(kind)
             done.append(f"made the {kind.value} index on {key!r}{says}{': ' if change else ''}{change}")
         elif there == kind == models.PayloadSchemaType.TEXT and key in phrase_keys(strategy) and not knows_phrases(schema, key):
@@ -168,7 +172,8 @@ def _create(client: QdrantClient, schema: Schema, on_disk: bool | None, shard_nu
             if calls == 1 or read_failure(error).kind != "already there":
                 raise  # later, it is there because an earlier call came through, whose answer did not
 
-    INGEST.run(create)
+    with describe_failures(Place.of(client, schema.collection), "making the collection"):
+        INGEST.run(create)
 
 
 def _dense_params(info: VectorInfo, on_disk: bool | None) -> models.VectorParams:

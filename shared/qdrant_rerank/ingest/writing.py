@@ -11,7 +11,8 @@ from typing import Any
 from qdrant_client import QdrantClient, models
 
 from ..checks import is_whole
-from ..errors import IngestError, PlanError, StrategyError, did_you_mean
+from ..errors import IngestError, PlanError, QdrantRerankError, StrategyError, did_you_mean
+from ..failure_notes import Place, describe_failures
 from ..models.encoders import Encoder, EncoderLike, as_encoder
 from ..retries import INGEST, Retries
 from ..schema import Schema, read_schema
@@ -77,7 +78,8 @@ def ingest(
     if not is_whole(batch_size, 1):
         raise StrategyError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
     started, policy = time.monotonic(), Retries.of(retries)
-    schema = read_schema(client, collection)  # once: a server that isn't there at the start is a wrong address
+    with describe_failures(Place.of(client, collection), "reading the schema of"):
+        schema = read_schema(client, collection)  # once: a server that isn't there at the start is a wrong address
     ready = {name: as_encoder(encoder) for name, encoder in encoders.items()}
     if problems := list(_missing(schema, ready)):
         raise PlanError(problems)
@@ -121,7 +123,8 @@ def _unstored(client: QdrantClient, collection: str, batch: Sequence[Document], 
     by_point: dict[int | str, Document] = {}
     for document in batch:
         by_point.setdefault(point_id(document.id), document)
-    stored = retries.run(lambda: client.retrieve(collection, list(by_point), with_payload=False, with_vectors=False))
+    with describe_failures(Place.of(client, collection), "looking up documents in"):
+        stored = retries.run(lambda: client.retrieve(collection, list(by_point), with_payload=False, with_vectors=False))
     for record in stored:
         del by_point[record.id if isinstance(record.id, int) else str(record.id)]
     return list(by_point.values())
@@ -142,10 +145,12 @@ def _write(
         models.PointStruct(id=point_id(document.id), vector=vectors, payload=_payload(document, text_key))
         for document, vectors in zip(documents, encoded(documents, encoders, schema.vectors), strict=True)
     ]
+    batch = batch_of([document.id for document in documents])
     try:
-        retries.run(lambda: client.upsert(schema.collection, points, wait=True))
-    except Exception as error:  # Qdrant's own error, with what it doesn't know
-        error.add_note(f"while storing {batch_of([document.id for document in documents])}")
+        with describe_failures(Place.of(client, schema.collection), f"storing {batch} in"):
+            retries.run(lambda: client.upsert(schema.collection, points, wait=True))
+    except QdrantRerankError as error:  # which says where, but not what was stored
+        error.add_note(f"while storing {batch}")
         raise
 
 
