@@ -45,6 +45,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no such vector": ({"query": 7, "using": "dens"}, "no vector named 'dens'; 'awkward' has .*did you mean 'dense'"),
     "filter": (DENSE | {"query_filter": {"must": []}}, r"filter must be a qdrant_client\.models\.Filter, got dict"),
     "parameters": (DENSE | {"search_params": {"exakt": True}}, r"(?s)search parameters are those of .*SearchParams.*exakt"),
+    "no parameters": (DENSE | {"search_params": "exact"}, "search parameters must be a .*SearchParams, got 'exact'"),
     "threshold of nothing": ({"score_threshold": 0.5}, "score_threshold=0.5 needs a query that gives scores"),
     "threshold of an order": (
         {"query": models.OrderByQuery(order_by="number"), "score_threshold": 0.5},

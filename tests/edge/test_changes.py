@@ -237,6 +237,8 @@ def test_facets_are_those_of_local_mode(both: tuple[QdrantClient, QdrantClient])
             assert edge.facet("c", key, **asked) == local.facet("c", key, **asked)
     with pytest.raises(QueryError, match="limit must be a whole number of at least 1, got 0"):
         edge.facet("c", "k", limit=0)
+    with pytest.raises(ClientError, match="not asked by TextQuery"):
+        edge.query_points("c", query=models.TextQuery(text="x"))
     with pytest.raises(QueryError, match="refused a facet of 'a b'"):
         edge.facet("c", "a b")
 

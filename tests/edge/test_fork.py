@@ -16,6 +16,7 @@ from qdrant_client import models
 
 from qdrant_rerank import ClientError, EngineError
 from qdrant_rerank.edge import EdgeClient
+from qdrant_rerank.edge.binding import refusals
 
 FLAT = models.VectorParams(size=2, distance=models.Distance.DOT)
 POINT = models.PointStruct(id=2, vector=[1.0, 1.0])
@@ -153,6 +154,44 @@ def test_a_folder_deleted_under_the_client_is_an_error_and_nothing_is_taken(tmp_
     client.close()
     with EdgeClient(tmp_path) as again:
         assert again.count("gone").count == 1
+
+
+def test_every_collection_is_let_go_of_although_one_can_t_be_written_out(tmp_path: Path) -> None:
+    client = EdgeClient(tmp_path)
+    for name in ("a", "b", "c"):
+        client.create_collection(name, FLAT)
+        client.upsert(name, [POINT])
+    shards = dict(client._folder._open)
+    vars(shards["b"])["engine"] = Broken(shards["b"].engine)
+    with pytest.raises(EngineError, match="closing 'b' failed: no room"):
+        client.close()
+    with EdgeClient(tmp_path) as again:
+        assert [again.count(name).count for name in ("a", "b", "c")] == [1, 1, 1]
+
+
+class Broken:
+    """An engine's shard that can't be written out."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine = engine
+
+    def flush(self) -> None:
+        raise OSError("no room")
+
+    def close(self) -> None:
+        self.engine.close()
+
+
+class PanicException(BaseException):
+    """As the engine's, by its name: that of pyo3 can't be imported."""
+
+
+def test_a_fault_of_the_engine_is_an_error_and_an_interrupt_is_none() -> None:
+    failed = pytest.raises(EngineError, match="qdrant-edge failed at a query, by a fault of its own: index out of bounds")
+    with failed, refusals("a query"):
+        raise PanicException("index out of bounds")
+    with pytest.raises(KeyboardInterrupt), refusals("a query"):
+        raise KeyboardInterrupt
 
 
 def test_files_that_can_t_be_read_are_an_error_of_ours(tmp_path: Path) -> None:

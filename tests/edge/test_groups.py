@@ -92,6 +92,24 @@ def test_candidates_are_asked_for_again_until_there_are_enough_groups_and_each_i
     local.close()
 
 
+def test_the_best_groups_are_filled_however_many_others_there_are(tmp_path: Path) -> None:
+    """As many rounds as a server makes would bring a point or two each."""
+    points = [
+        models.PointStruct(id=i, vector=[100.0 - i, 0.0], payload={"doc": "a" if i in (0, 40) else [i, "b"] if i == 39 else i})
+        for i in range(41)
+    ]
+    local = QdrantClient(":memory:")
+    with EdgeClient(tmp_path) as edge:
+        for client in (edge, local):
+            client.create_collection("c", models.VectorParams(size=2, distance=models.Distance.DOT))
+            client.upsert("c", points)
+        for limit, size in ((2, 2), (41, 1)):
+            request: dict[str, Any] = {"query": [1.0, 0.0], "limit": limit, "group_size": size, "group_by": "doc"}
+            request["prefetch"] = models.Prefetch(query=[1.0, 0.0], limit=1)
+            assert_same(edge.query_points_groups("c", **request), local.query_points_groups("c", **request))
+    local.close()
+
+
 def test_of_distances_the_lower_is_the_better_in_every_round(edge: EdgeClient, local: QdrantClient) -> None:
     v = query_vectors()
     for using in ("euclid", "manhattan"):
@@ -99,6 +117,8 @@ def test_of_distances_the_lower_is_the_better_in_every_round(edge: EdgeClient, l
         request["prefetch"] = models.Prefetch(query=v[using], using=using, limit=2)
         found, expected = (client.query_points_groups(NAME, **request) for client in (edge, local))
         assert flat(found) == flat(expected)
+        averaged = models.RecommendQuery(recommend=models.RecommendInput(positive=[v[using]]))
+        assert flat(edge.query_points_groups(NAME, **request | {"query": averaged})) == flat(expected)
 
 
 def test_points_without_the_key_are_no_candidates(edge: EdgeClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -136,6 +137,7 @@ BEYOND: list[tuple[Any, str]] = [
     ([True, 1.0], "holds what isn't a number"),
     ([None, 1.0], "aren't finite|isn't a number"),
     ([[1.0, 2.0], "ab"], "isn't a list of numbers"),
+    ([[1.0, 2.0], np.array([1.0, math.nan])], "aren't finite"),
 ]
 
 

@@ -13,7 +13,8 @@ once, and hold the groups of their candidates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any, Final
 
 from qdrant_client import models
@@ -24,6 +25,7 @@ from .translate_query import LIMIT, prefetches_of
 __all__ = ["grouped"]
 
 _GROWTH: Final = 4
+_ROUNDS: Final = 5  # as on a server, which then asks for the points of groups that are short, and stops after as many again
 
 Ask = Callable[[models.QueryRequest], list[models.ScoredPoint]]
 Groups = dict[Any, list[models.ScoredPoint]]
@@ -68,15 +70,18 @@ def _search(ask: Ask, request: models.QueryRequest, found: _Found) -> None:
 
 
 def _ask_in_rounds(ask: Ask, request: models.QueryRequest, found: _Found) -> None:
-    """Ask for points that aren't there yet: of groups that aren't full, then of the best groups alone."""
+    """Ask for points that aren't there yet, of groups that aren't full; after some rounds, of the best groups alone."""
     size = found.limit * found.group_size
-    while not found.is_complete():
-        points = ask(_sized(_without(request, found, found.full()), size))
-        if not points:
-            break
-        found.add(points)
-    while short := found.short():
-        points = ask(_sized(_and(_without(request, found, []), must=[_any_of(found.group_by, short)]), size))
+    for number in count():
+        if found.is_complete():
+            return
+        left = _without(request, found.ids)
+        if number < _ROUNDS or len(found.groups) < found.limit:
+            full = found.full()
+            left = _and(left, must=[_any_other(found.group_by, full)]) if full else left
+        else:
+            left = _and(left, must=[_any_of(found.group_by, found.short())])
+        points = ask(_sized(left, size))
         if not points:
             return
         found.add(points)
@@ -149,24 +154,16 @@ def _keys(payload: Mapping[str, Any], group_by: str) -> list[Any]:
     return list(dict.fromkeys(values))
 
 
-def _without(request: models.QueryRequest, found: _Found, groups: Sequence[Any]) -> models.QueryRequest:
-    """The request for points that aren't there yet, and are in some other group than these."""
-    if not found.ids:
-        return request
-    there: list[Any] = [models.HasIdCondition.model_construct(has_id=list(found.ids))]
-    return _and(request, must=[_any_other(found.group_by, groups)] if groups else [], must_not=there)
+def _without(request: models.QueryRequest, ids: Iterable[Any]) -> models.QueryRequest:
+    """The request for other points than these."""
+    there: list[Any] = [models.HasIdCondition.model_construct(has_id=list(ids))]
+    return _and(request, must_not=there) if there[0].has_id else request
 
 
 def _any_other(group_by: str, keys: Sequence[Any]) -> models.Filter:
-    """Points with a value that isn't one of these, as far as conditions can tell: an index of texts knows no numbers."""
-    texts, numbers = ([key for key in keys if isinstance(key, kind)] for kind in (str, int))
-    other_texts, other_numbers = (
-        [models.FieldCondition(key=group_by, match=_except(some))] if some else [] for some in (texts, numbers)
-    )
-    any_number = models.FieldCondition(key=group_by, range=models.Range(gte=-1.7e308))
-    return models.Filter(
-        should=[models.Filter(must=[*other_texts, *other_numbers]), models.Filter(must=[any_number, *other_numbers])]
-    )
+    """Points that are in none of these groups, or in another one, too."""
+    others: list[Any] = [models.FieldCondition(key=group_by, match=_except(some)) for some in _by_kind(keys)]
+    return models.Filter(should=[models.Filter(must_not=[_any_of(group_by, keys)]), models.Filter(must=others)])
 
 
 def _except(keys: list[Any]) -> models.MatchExcept:

@@ -136,7 +136,7 @@ class Shard:
             )
         return self.engine
 
-    def abandon(self) -> None:
+    def abandon(self) -> None:  # pragma: no cover  # runs in forked processes alone: tests/edge/test_fork.py has some
         """In a forked process: leave the engine alone for ever, and its lock to the parent.
 
         The engine's threads aren't here, and what it would write when it is freed goes to the parent's files. So it is
@@ -327,7 +327,7 @@ def check_process(owner: int, folder: Path) -> None:
     Raises:
         ClientError: this is one that was forked from it.
     """
-    if os.getpid() != owner:
+    if os.getpid() != owner:  # pragma: no cover  # likewise
         raise ClientError(
             f"this EdgeClient of {folder} belongs to process {owner}, and this is process {os.getpid()}, forked from it: the "
             "engine doesn't survive a fork. Make the EdgeClient after forking, where no other process has the folder open; or "
@@ -362,7 +362,7 @@ def _identity(folder: Path) -> tuple[int, int] | None:
 _OPEN: Final[WeakSet[Shard]] = WeakSet()
 
 
-def _abandon_all() -> None:
+def _abandon_all() -> None:  # pragma: no cover  # likewise
     for shard in list(_OPEN):
         shard.abandon()
 
