@@ -153,9 +153,14 @@ def _stored(text: str) -> dict[str, Any]:
     tokens = [
         [a + 0.02 * b for a, b in zip(colbert(word)[0], _unit(f"{text}: {word}", 3), strict=True)] for word in text.split()
     ]
+    return {"dense": dense(text), "colbert": tokens, "bm25": stored_words(text)}
+
+
+def stored_words(text: str) -> models.SparseVector:
+    """How often each word of a stored text occurs, moved a little."""
     words = bm25(text)
     weights = [value * (1.0 + 0.001 * (zlib.crc32(text.encode()) % 100)) for value in words.values]
-    return {"dense": dense(text), "colbert": tokens, "bm25": models.SparseVector(indices=words.indices, values=weights)}
+    return models.SparseVector(indices=words.indices, values=weights)
 
 
 def _unit(text: str, size: int) -> list[float]:

@@ -92,7 +92,7 @@ class Schema:
         params, config = info.config.params, info.config
         return cls(
             collection=collection,
-            vectors=MappingProxyType(dict(_vectors(params))),
+            vectors=MappingProxyType(dict(sorted(_vectors(params), key=_by_kind))),
             indexes=MappingProxyType({key: index.data_type for key, index in info.payload_schema.items()}),
             shards=_shards(params, shard_keys),
             points=info.points_count,
@@ -126,6 +126,12 @@ class Schema:
     def describe_vectors(self) -> str:
         """The vectors, for messages: `'dense' (dense 384-d, Cosine), 'bm25' (sparse, IDF)`."""
         return ", ".join(f"{name!r} ({info})" for name, info in self.vectors.items()) or "no vectors"
+
+
+def _by_kind(vector: tuple[str, VectorInfo]) -> tuple[int, str]:
+    """An order for what servers and the engine in process keep without one, so that messages read the same each time."""
+    name, info = vector
+    return ("dense", "multi", "sparse").index(info.kind), name
 
 
 def _shards(params: models.CollectionParams, shard_keys: Mapping[models.ShardKey, int] | None) -> int:

@@ -306,6 +306,7 @@ def test_answers_of_any_shape_are_read(content: bytes) -> None:
 # Local mode, which says it in words of its own
 
 
+@pytest.mark.engines("local", reason="about local mode's own words, answers or warnings")
 @pytest.mark.parametrize(
     ("value", "kind"), [(None, "no value"), ("text", "not a number"), ([1.0, 2.0], "not a number"), (0.0, "not finite")]
 )

@@ -13,6 +13,7 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import AsyncExecutor, Executor, Fusion, Nearest, Query, Scope, Stage
 from tests.core.generators import features_for, filters, is_reproducible, stages
+from tests.engines import current
 from tests.support import COLLECTION, NOW, alike, encoders, ids
 
 pytestmark = pytest.mark.filterwarnings("ignore:Local mode performs exact")  # random strategies have search parameters
@@ -33,6 +34,11 @@ def outcome(call: Any) -> Any:
         return type(error), str(error)
 
 
+def tries() -> int:
+    """How often an answer may be asked for: where candidates tie in any order, fusions of them have several answers."""
+    return 1 if current().kind == "local" else 9
+
+
 def same(one: Any, other: Any) -> bool:
     """Whether two outcomes are the same: answers alike, or equal errors."""
     return alike(one, other) if isinstance(one, list) and isinstance(other, list) else bool(one == other)
@@ -46,7 +52,7 @@ def test_async_finds_what_sync_finds(
     asynchronous = AsyncExecutor(toy, COLLECTION, encoders=encoders())
     scope = Scope(filter=filter)
     awaited = outcome(lambda: asyncio.run(asynchronous.retrieve(strategy, ask(strategy), scope)))
-    assert same(awaited, outcome(lambda: executor.retrieve(strategy, ask(strategy), scope)))
+    assert any(same(awaited, outcome(lambda: executor.retrieve(strategy, ask(strategy), scope))) for _ in range(tries()))
 
 
 @having(stages(), st.sampled_from([None, "doc"]))

@@ -75,7 +75,7 @@ def test_a_collection_with_several_dense_vectors_or_none_needs_a_name() -> None:
     two = {name: models.VectorParams(size=2, distance=models.Distance.DOT) for name in ("title", "body")}
     client.create_collection("two", vectors_config=two)
     client.upsert("two", [models.PointStruct(id=1, vector={"title": [1.0, 0.0]})])
-    with pytest.raises(PlanError, match=r"means the only dense vector, but the collection 'two' has 'title'.*write Nearest"):
+    with pytest.raises(PlanError, match=r"means the only dense vector, but the collection 'two' has 'body'.*write Nearest"):
         make(client=client, collection_name="two").invoke(QUERY)
 
 

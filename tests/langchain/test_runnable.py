@@ -165,9 +165,9 @@ async def test_it_becomes_a_tool_for_agents() -> None:
 
 async def test_many_calls_at_a_time_each_find_their_own() -> None:
     queries = [f"word number {number}" for number in range(40)]
-    retriever = make(strategy=STRATEGIES["rrf"])
+    retriever = make(strategy=STRATEGIES["formula"])
     expected = [ids(retriever.invoke(query)) for query in queries]
-    fresh = make(strategy=STRATEGIES["rrf"])
+    fresh = make(strategy=STRATEGIES["formula"])
     assert [ids(found) for found in await fresh.abatch(queries)] == expected
     assert [ids(found) for found in fresh.batch(queries, {"max_concurrency": 8})] == expected
     assert [ids(found) for found in await asyncio.gather(*map(fresh.ainvoke, queries))] == expected

@@ -119,7 +119,7 @@ async def test_an_async_query_is_one_round_trip_after_the_first(strategy: Strate
 
 def test_grouping_is_one_round_trip() -> None:
     client = counting_client()
-    retriever = make(client=client, strategy=STRATEGIES["rrf"], group_by="metadata.doc")
+    retriever = make(client=client, strategy=STRATEGIES["nested"], group_by="metadata.doc")
     retriever.invoke(QUERY)
     client.calls.clear()
     retriever.invoke(QUERY)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from qdrant_rerank import Executor, Nearest, Query, RelevanceFeedback, Rescore, Scope
+from qdrant_rerank import Executor, Nearest, Query, Rescore, Scope
 from tests.engines import open_client
-from tests.feedback.support import COEFFICIENTS
+from tests.feedback.support import PRECISION, Numbers
 from tests.support import COLLECTION, QUERY, encoders, fill_toy
 
 
@@ -16,13 +17,13 @@ from tests.support import COLLECTION, QUERY, encoders, fill_toy
 def test_a_seed_that_is_deleted_after_it_was_read_ends_no_query(native: bool) -> None:
     client = fill_toy(open_client())
 
-    def read_and_delete(query: str, texts: Sequence[str]) -> list[float]:
-        client.delete(COLLECTION, [found.id for found in executor.retrieve(Nearest("dense"), Query(QUERY), Scope(1))])
-        return [float(len(text)) for text in texts]
+    class Deleting(Numbers):
+        def score(self, query: str, texts: Sequence[str]) -> list[float]:
+            client.delete(COLLECTION, [found.id for found in executor.retrieve(Nearest("dense"), Query(QUERY), Scope(1))])
+            return super().score(query, texts)
 
-    executor = Executor(client, COLLECTION, encoders=encoders(), model=read_and_delete)
-    strategy = RelevanceFeedback(seeds=Nearest("dense", limit=4), coefficients=COEFFICIENTS, native=native)
-    found = executor.retrieve(strategy, Query(QUERY), Scope(5))
+    executor = Executor(client, COLLECTION, encoders=encoders(), model=Deleting())
+    found = executor.retrieve(replace(PRECISION, native=native), Query(QUERY), Scope(5))
     assert len(found) == 5
 
 
