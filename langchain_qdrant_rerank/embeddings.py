@@ -12,7 +12,7 @@ from qdrant_rerank import Encoder, Encoders
 from qdrant_rerank.errors import StrategyError
 from qdrant_rerank.models.encoders import as_encoder
 from qdrant_rerank.steps import QueryVector
-from qdrant_rerank.threads import in_worker
+from qdrant_rerank.threads import in_worker, inherits
 
 __all__ = ["AnyEncoder", "EmbeddingsEncoder", "EncodersLike", "encoder_of", "encoders_of", "is_embeddings", "listed"]
 
@@ -45,8 +45,7 @@ class EmbeddingsEncoder:
 
 def _blocks(embeddings: Any) -> bool:
     """Whether there is no async method, or but LangChain's own, which runs the sync one in asyncio's pool."""
-    own = getattr(type(embeddings), "aembed_query", None)
-    return own is None or own is Embeddings.aembed_query
+    return not hasattr(embeddings, "aembed_query") or inherits(embeddings, Embeddings, "aembed_query")
 
 
 def is_embeddings(value: object) -> bool:

@@ -28,8 +28,8 @@ from .errors import (
     QueryError,
     ScoringError,
     StrategyError,
-    TimeoutError,
 )
+from .errors import TimeoutError as TimeoutError  # not in __all__: `import *` would take Python's own from its users
 from .executor import AsyncExecutor, Executor
 from .explanation import Explanation
 from .expressions import (
@@ -126,7 +126,6 @@ __all__ = [
     "Strategy",
     "StrategyError",
     "Target",
-    "TimeoutError",
     "VectorInfo",
     "__version__",
     "affinity",

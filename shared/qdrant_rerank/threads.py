@@ -14,6 +14,7 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
+from inspect import getattr_static
 from typing import Any, Final, Generic, TypeVar
 
 from .carrying import carried
@@ -21,7 +22,7 @@ from .deadline import Deadline, unbounded
 from .errors import ClientError
 from .loops import PerLoop
 
-__all__ = ["AsyncReads", "Reads", "Workers", "call_worker", "in_time", "in_worker", "working_with"]
+__all__ = ["AsyncReads", "Reads", "Workers", "call_worker", "in_time", "in_worker", "inherits", "working_with"]
 
 T = TypeVar("T")
 
@@ -171,6 +172,14 @@ def working_with(workers: Workers | None) -> Generator[None]:
 async def in_worker(job: Callable[[], T]) -> T:
     """What a job that blocks returns, run in a thread of ours."""
     return await (_CURRENT.get() or _COMMON).acall(job)
+
+
+def inherits(thing: object, base: type[Any], method: str) -> bool:
+    """Whether a method is that of a framework's base class, whose async ones run the sync ones in asyncio's pool.
+
+    Looked at statically, as wrapped methods are new objects at each access.
+    """
+    return getattr_static(type(thing), method, None) is getattr_static(base, method)
 
 
 def call_worker(job: Callable[[], T], deadline: Deadline, doing: str) -> T:

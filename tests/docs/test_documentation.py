@@ -40,3 +40,14 @@ def test_extending_runs() -> None:
     assert len(scope["points"]) == 3
     assert scope["encoders"].named["lengths"].encode_query("two words") == [2.0, 9.0]
     assert scope["upper"]({"title": "a"}) == ("A", {"town": None})
+
+
+def test_calls_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    from qdrant_client import QdrantClient, models
+
+    client = QdrantClient(":memory:")
+    client.create_collection("docs", models.VectorParams(size=4, distance=models.Distance.COSINE))
+    client.upsert("docs", [models.PointStruct(id=1, vector=[1.0, 0.0, 0.0, 0.0])])
+    assert untested("docs/calls.md") == 0
+    exec(compile(blocks("docs/calls.md")["calls"], "docs/calls.md", "exec"), {"client": client})
+    assert "the call's timeout of 0.2 s was over after 0." in capsys.readouterr().out

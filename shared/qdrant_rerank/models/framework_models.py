@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from ..checks import is_finite
 from ..errors import MissingExtra, ScoringError, StrategyError
+from ..threads import in_worker, inherits
 from .framework_scores import FrameworkStats, Returned, as_number, scored
 from .llm.fence import is_blank
 from .llm.naming import model_name
@@ -203,6 +204,10 @@ class CompressorModel(FrameworkModel):
         return self._reranker.compress_documents(made, query)
 
     async def _async(self, query: str, made: list[Any]) -> Any:
+        from langchain_core.documents import BaseDocumentCompressor
+
+        if inherits(self._reranker, BaseDocumentCompressor, "acompress_documents"):  # which takes asyncio's pool
+            return await in_worker(lambda: self._sync(query, made))
         return await self._reranker.acompress_documents(made, query)
 
     def _read(self, item: Any) -> tuple[object, object]:
@@ -224,6 +229,10 @@ class PostprocessorModel(FrameworkModel):
         return self._reranker.postprocess_nodes(made, query_str=query)
 
     async def _async(self, query: str, made: list[Any]) -> Any:
+        from llama_index.core.postprocessor.types import BaseNodePostprocessor
+
+        if inherits(self._reranker, BaseNodePostprocessor, "_apostprocess_nodes"):  # which takes asyncio's pool
+            return await in_worker(lambda: self._sync(query, made))
         return await self._reranker.apostprocess_nodes(made, query_str=query)
 
     def _read(self, item: Any) -> tuple[object, object]:

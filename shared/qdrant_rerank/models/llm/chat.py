@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from ...errors import ClientError, MissingExtra, StrategyError
+from ...threads import inherits
 from .gate import Gate
 from .prompts import Prompt
 from .stats import Counters
@@ -37,7 +38,7 @@ def as_chat(llm: Any, form: type[BaseModel], counters: Counters, gate: Gate) -> 
     if isinstance(llm, type):
         raise StrategyError(f"the LLM is the class {llm.__name__}: pass an object of it")
     if callable(getattr(llm, "invoke", None)):
-        return _LangChain(llm, form, counters)
+        return _LangChain(llm, form, counters, gate)
     if callable(getattr(llm, "chat", None)) and callable(getattr(llm, "complete", None)):
         return _LlamaIndex(llm, form, counters, gate)
     if callable(llm):
@@ -51,8 +52,8 @@ def as_chat(llm: Any, form: type[BaseModel], counters: Counters, gate: Gate) -> 
 class _LangChain:
     """A chat model, or any Runnable from messages to a message or text."""
 
-    def __init__(self, llm: Any, form: type[BaseModel], counters: Counters) -> None:
-        self._llm, self._form, self._counters = llm, form, counters
+    def __init__(self, llm: Any, form: type[BaseModel], counters: Counters, gate: Gate) -> None:
+        self._llm, self._form, self._counters, self._gate = llm, form, counters, gate
         # asked of the class: a bound model passes the method on, but loses what was bound
         self._structures = hasattr(type(llm), "with_structured_output")
 
@@ -68,6 +69,8 @@ class _LangChain:
         return _text(self._llm.invoke(messages))
 
     async def aask(self, prompt: Prompt) -> object:
+        if _has_no_async(self._llm):
+            return await self._gate.in_thread(partial(self.ask, prompt))
         messages = [("system", prompt.system), ("human", prompt.user)]
         if (structured := self._structured()) is not None:
             try:
@@ -204,8 +207,16 @@ def _template() -> Any:
     return prompts.ChatPromptTemplate([llms.ChatMessage(role=role, content=content) for role, content in roles.items()])
 
 
+def _has_no_async(llm: Any) -> bool:
+    """Whether a chat model's async method is LangChain's own, which runs the sync one in asyncio's pool."""
+    if not hasattr(llm, "_agenerate"):
+        return False
+    from langchain_core.language_models import BaseChatModel
+
+    return inherits(llm, BaseChatModel, "_agenerate")
+
+
 def _blocks(llm: Any) -> bool:
     """Whether an LLM's `achat` is that of LlamaIndex's `CustomLLM`, which calls the sync method in the event loop."""
     llms, _ = _llama_index()
-    # statically, as LlamaIndex's wrapped methods are new objects at each access
-    return inspect.getattr_static(type(llm), "achat", None) is inspect.getattr_static(llms.CustomLLM, "achat")
+    return inherits(llm, llms.CustomLLM, "achat")
