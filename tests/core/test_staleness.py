@@ -31,6 +31,9 @@ from qdrant_rerank.steps import Search
 from tests.engines import open_client
 from tests.support import CountingClient, ids, refused
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* shards:qdrant_rerank.PlanWarning")  # on a server with several
+
+
 COSINE, EUCLID = models.Distance.COSINE, models.Distance.EUCLID
 VECTORS = [[1.0, 0.1 * number, 0.01 * number * number] for number in range(12)]
 QUERY = Query("q", vectors={"": VECTORS[0]})

@@ -1,4 +1,4 @@
-"""A fixed filter restricts all that an executor searches, for every kind of strategy, on both engines in process."""
+"""A fixed filter restricts all that an executor searches, for every kind of strategy, on every engine."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from qdrant_rerank.steps import Search
 from tests.core.tenants import MINE, OURS, OURS_OR, QUERY, STRATEGIES, fill_two_tenants, read
 from tests.engines import open_client
 from tests.support import refused
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* shards:qdrant_rerank.PlanWarning")  # on a server with several
 
 
 @pytest.fixture(scope="module", params=["local", "edge"])

@@ -337,12 +337,12 @@ def test_a_strict_collection_that_forbids_looking_further_is_judged_by_the_sampl
 
 def test_strict_mode_limits_the_sample(file: Path, other: Executor) -> None:
     target = other.target()
-    strict = models.StrictModeConfigOutput(enabled=True, max_query_limit=20)
+    strict = models.StrictModeConfigOutput(enabled=True, max_query_limit=120)
     other._target = replace(target, schema=replace(target.schema, strict=strict))
     strategy = load(file)
     other.plan(strategy)
     [sample] = target.quirks.samples.values()
-    assert len(sample.payloads) == 20
+    assert len(sample.payloads) == 120
 
 
 def test_what_it_was_trained_on_travels_as_json(ranker: LearnedRanker) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import Executor, Formula, Nearest, PlanError, Query, Scope, Stage, field, plan, read_schema
+from qdrant_rerank import Executor, Formula, Nearest, PlanError, Query, Scope, Stage, field, plan, read_schema, score, when
 from qdrant_rerank.deadline import whole_seconds
 from qdrant_rerank.engine_errors import read_failure
 from tests.engines import Engine, open_client
@@ -25,13 +25,24 @@ STRICT = models.StrictModeConfig(
     search_max_oversampling=2.0,
     search_max_batchsize=2,
     unindexed_filtering_retrieve=False,
+    filter_max_conditions=3,
+    condition_max_size=4,
 )
-NEWS = models.Filter(must=[models.FieldCondition(key="category", match=models.MatchValue(value="news"))])
+ONE: list[Any] = [models.FieldCondition(key="category", match=models.MatchValue(value="news"))]
+NEWS = models.Filter(must=ONE)
 LATE = models.FieldCondition(key="published", range=models.DatetimeRange(gte=dt.datetime(2025, 5, 10)))
+ANY = models.FieldCondition(key="category", match=models.MatchAny(any=["news", "blog", "paper", "a", "b"]))
+EMPTY = models.IsEmptyCondition(is_empty=models.PayloadField(key="popularity"))
+THREE = models.Filter(must=ONE * 3)
 EXACT = models.SearchParams(exact=True)
 WIDE = models.SearchParams(hnsw_ef=100)
 OVERSAMPLED = models.SearchParams(quantization=models.QuantizationSearchParams(oversampling=3.0))
 ALLOWED = models.SearchParams(hnsw_ef=64, quantization=models.QuantizationSearchParams(oversampling=2.0))
+
+
+def having(*points: int) -> models.HasIdCondition:
+    return models.HasIdCondition(has_id=list(points))
+
 
 REFUSED: dict[str, tuple[Stage, Scope]] = {
     "a limit": (Nearest("dense"), Scope(21)),
@@ -41,6 +52,17 @@ REFUSED: dict[str, tuple[Stage, Scope]] = {
     "a wide search": (Nearest("dense", params=WIDE), Scope(5)),
     "oversampling": (Nearest("dense"), Scope(5, search_params=OVERSAMPLED)),
     "a long timeout": (Nearest("dense"), Scope(5, timeout=9)),
+    "a filter of many conditions": (Nearest("dense"), Scope(5, models.Filter(must=[*ONE, models.Filter(should=ONE * 3)]))),
+    "many conditions for candidates": (
+        Nearest("colbert").over(Nearest("dense", limit=9, filter=models.Filter(must_not=ONE * 4))),
+        Scope(5),
+    ),
+    "a condition of many values": (Nearest("dense"), Scope(5, models.Filter(must=[ANY]))),
+    "a condition of many ids": (
+        Nearest("dense"),
+        Scope(5, models.Filter(must=[models.HasIdCondition(has_id=[1, 2, 3, 4, 5])])),
+    ),
+    "a filter on emptiness without an index": (Nearest("dense"), Scope(5, models.Filter(must=[EMPTY]))),
     "a filter without an index": (Nearest("dense"), Scope(5, models.Filter(must=[LATE]))),
     "a formula without an index": (Formula(field("popularity", default=0)).over(Nearest("dense", limit=9)), Scope(5)),
 }
@@ -49,6 +71,20 @@ TAKEN: dict[str, tuple[Stage, Scope]] = {
     "candidates": (Nearest("colbert").over(Nearest("dense", limit=20)), Scope(5)),
     "search parameters": (Nearest("dense", params=ALLOWED), Scope(5, timeout=5)),
     "a filter": (Nearest("dense"), Scope(5, NEWS)),
+    "many conditions": (Nearest("colbert").over(Nearest("dense", limit=9, filter=THREE)), Scope(5, THREE)),
+    "conditions in a formula": (
+        Formula(sum((when(NEWS, 1.0) for _ in range(5)), score())).over(Nearest("dense", limit=9)),
+        Scope(5),
+    ),
+    "a condition of some values": (
+        Nearest("dense"),
+        Scope(5, models.Filter(must=[models.HasIdCondition(has_id=[1, 2, 3, 4])])),
+    ),
+    "a condition on a vector": (
+        Nearest("dense"),
+        Scope(5, models.Filter(must=[models.HasVectorCondition(has_vector="dense")])),
+    ),
+    "a page": (Nearest("dense"), Scope(10, offset=12)),
 }
 
 
@@ -78,6 +114,7 @@ def test_the_plan_refuses_what_the_server_refuses(client: QdrantClient, name: st
     assert read_failure(caught.value).kind == "strict mode"
 
 
+@pytest.mark.filterwarnings("ignore:.* shards:qdrant_rerank.PlanWarning")
 @pytest.mark.parametrize("name", TAKEN)
 def test_the_plan_takes_what_the_server_takes(client: QdrantClient, name: str) -> None:
     strategy, scope = TAKEN[name]
