@@ -83,7 +83,7 @@ def describe_failures(place: Place, doing: str) -> Generator[None]:
 
     Raises:
         TimeoutError: no answer came in time, and the error itself doesn't say so.
-        EngineError: the answer can't be read.
+        EngineError: the answer can't be read, or the request can't be sent.
     """
     try:
         yield
@@ -95,7 +95,8 @@ def describe_failures(place: Place, doing: str) -> Generator[None]:
             raise TimeoutError(f"no answer in time while {doing} {place}; {_ADVICE['timeout']}") from error
         if place.engine == "server" and failure.kind == "unknown" and isinstance(error, _UNREADABLE):
             what = f"{type(error).__name__}: {error}"
-            raise EngineError(_hidden(f"the answer to {doing} {place} can't be read ({what})", place)) from error
+            why = f"qdrant-client can't read the answer, or can't send the request ({what})"
+            raise EngineError(_hidden(f"{doing} {place} failed: {why}", place)) from error
         note = _note(error, failure, place, doing)
         if note not in getattr(error, "__notes__", ()):
             error.add_note(note)
