@@ -88,11 +88,10 @@ def index_problems(expression: Expression, schema: Schema) -> Iterator[str]:
 
 def _hidden(key: PayloadKey, index: models.PayloadSchemaType, schema: Schema) -> Iterator[str]:
     """What an index of the wrong type hides from a formula: defaults count in silence, or the engine refuses the query."""
-    wanted = _READ_BY.get(key.index) if key.index is not None else None
-    if key.index is None or wanted is None:
+    if key.index is None or key.index not in _HIDDEN_BY:
         return
     what, hiding = _HIDDEN_BY[key.index]
-    reads = f"{wanted.format(key.key)} reads a {what}, but the collection {schema.collection!r} has"
+    reads = f"{_READ_BY[key.index].format(key.key)} reads a {what}, but the collection {schema.collection!r} has"
     if index in hiding:
         yield (f"{reads} {_a(index)} index on it, which hides {what}s from formulas: replace it by a {key.index.value} index")
     elif (key.index, index) == (_Type.FLOAT, _Type.INTEGER) and not _answers_ranges(schema, key.key):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -97,16 +98,25 @@ def test_quick_guards_mean_the_same_where_there_are_no_lists(quick_engine: Engin
 
 
 def agree(engine: Engine, expression: Expression) -> None:
-    with np.errstate(all="ignore"):
-        expected, moved = score_points(expression, engine.table), score_points(expression, engine.moved)
-        doubt = np.nan_to_num(np.abs(moved - expected), posinf=0.0)  # large only where an expression is steep
+    expected, doubt = computed(engine, expression)
     assume(bool(np.isfinite(expected).all()))
 
+    seen = engine.executor.target().view
     found = engine.scores(expression)
+    if engine.executor.target().view != seen:  # lists of several values turned up
+        expected, doubt = computed(engine, expression)
 
     assert len(found) == worlds.POINTS
     got = np.array([found[number] for number in range(worlds.POINTS)])
     np.testing.assert_array_less(np.abs(got - expected), 1e-6 + 1e-6 * np.abs(expected) + doubt)
+
+
+def computed(engine: Engine, expression: Expression) -> tuple[Any, Any]:
+    """What numpy makes of it, and by how much that may differ, which is much only where an expression is steep."""
+    view = engine.executor.target().view
+    with np.errstate(all="ignore"):
+        expected, moved = (score_points(expression, replace(table, view=view)) for table in (engine.table, engine.moved))
+        return expected, np.nan_to_num(np.abs(moved - expected), posinf=0.0)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -25,6 +25,7 @@ from qdrant_rerank import (
     given,
     raw,
     score,
+    when,
 )
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
 from qdrant_rerank.learn.feature_log import FeatureLog
@@ -343,3 +344,9 @@ def test_a_request_time_value_that_no_topic_brings_along_is_refused_before_anyth
         log_features(executor, LEGS, topics, qrels, {"dense": score("dense"), "b": given("budget")})
     assert "features={" not in str(caught.value)  # which the command line has an option for, but not where features are logged
     log_features(executor, LEGS, topics, qrels, {"dense": score("dense"), "b": given("budget", default=1.0)})
+
+
+def test_a_condition_that_only_qdrant_can_decide_is_refused_before_anything_is_searched() -> None:
+    executor, topics, qrels = local()
+    with pytest.raises(StrategyError, match=r"the feature 'has': .* can be decided by Qdrant only"):
+        log_features(executor, LEGS, topics, qrels, {"has": when(models.HasVectorCondition(has_vector="dense"))})

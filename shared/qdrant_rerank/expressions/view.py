@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 from qdrant_client import models
 
@@ -19,7 +18,6 @@ __all__ = ["Index", "View", "elements", "float_of", "integer_of", "is_on_earth",
 
 _Type = models.PayloadSchemaType
 _MOST, _LEAST = 2**63 - 1, -(2**63)
-_FIRST_DAY: Final = dates.nanoseconds_of(dt.datetime(1, 1, 1, tzinfo=dt.UTC))
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Index:
             case _Type.DATETIME:
                 moment = dates.nanoseconds(value) if isinstance(value, str) else None
                 return None if moment is None else moment // 1000
-            case _Type.GEO:
+            case _:  # a geo index
                 return place if (place := place_of(value)) is not None and is_on_earth(place) else None
 
 
