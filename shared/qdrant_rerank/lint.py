@@ -183,6 +183,8 @@ def number_warnings(expression: Expression, engine: str) -> Iterator[Lint]:
             case GeoDistance(origin=tuple(place), key=key):
                 for degrees in place:
                     yield from _inexact(f"a coordinate of geo_distance(…, {key!r})", degrees)
+            case _:
+                pass
 
 
 def decay_warnings(expression: Expression) -> Iterator[Lint]:
