@@ -100,6 +100,9 @@ def test_quick_guards_mean_the_same_where_there_are_no_lists(quick_engine: Engin
 def agree(engine: Engine, expression: Expression) -> None:
     expected, doubt = computed(engine, expression)
     assume(bool(np.isfinite(expected).all()))
+    if engine.name.startswith("grpc"):  # protobuf itself refuses what plans warn of
+        warnings = engine.executor.plan(Formula(expression).over(*LEGS), EVERYTHING).warnings
+        assume("deep-formula" not in [warning.code for warning in warnings])
 
     seen = engine.executor.target().view
     found = engine.scores(expression)
