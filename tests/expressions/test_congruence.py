@@ -21,7 +21,7 @@ from tests.engines import compared
 from . import engines, worlds
 
 EVERYTHING = Scope(limit=worlds.POINTS)
-LEGS = (Nearest("dense", limit=worlds.POINTS), Nearest("sparse", limit=40))
+LEGS = (Nearest("dense", limit=worlds.POINTS), Nearest("sparse", limit=worlds.POINTS))  # all, so that shards find the same
 QUERY = Query(vectors={"dense": worlds.DENSE_QUERY, "sparse": worlds.SPARSE_QUERY}, features=worlds.FEATURES, now=worlds.NOW)
 CASES = 700  # for each of three engines
 EXTREME = field("x", 0.0) * exp(abs(field("x", 0.0)))  # to 3e23
