@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import ClientError, EngineError
+from qdrant_rerank import ClientError, EngineError, QueryError
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.edge.binding import refusals
+from qdrant_rerank.edge.binding import made, refusals
 
 FLAT = models.VectorParams(size=2, distance=models.Distance.DOT)
 POINT = models.PointStruct(id=2, vector=[1.0, 1.0])
@@ -192,6 +192,11 @@ def test_a_fault_of_the_engine_is_an_error_and_an_interrupt_is_none() -> None:
         raise PanicException("index out of bounds")
     with pytest.raises(KeyboardInterrupt), refusals("a query"):
         raise KeyboardInterrupt
+
+
+def test_what_the_binding_says_at_length_is_cut() -> None:
+    with pytest.raises(QueryError, match=r"^the query: failed to extract( variant)+ ?v?a?r?i?a?n?t?…$"), made("the query"):
+        raise TypeError("failed to extract" + "\n variant" * 100)
 
 
 def test_files_that_can_t_be_read_are_an_error_of_ours(tmp_path: Path) -> None:

@@ -82,6 +82,8 @@ def request_of(request: models.QueryRequest, stored: Stored) -> engine.QueryRequ
     check_extras(shard_key_selector=request.shard_key, lookup_from=request.lookup_from)
     level = _Level(stored, request.using, _limit(request.limit, "limit"))
     offset = _offset(request.offset)
+    if isinstance(request.query, models.SampleQuery):
+        offset = None  # as on a server: there is no order whose beginning could be skipped
     with made("qdrant-edge refused the query"):
         query = level.query(request.query, request.score_threshold)
         return engine.QueryRequest(

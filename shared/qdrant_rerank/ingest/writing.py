@@ -10,7 +10,7 @@ from typing import Any
 
 from qdrant_client import QdrantClient, models
 
-from ..checks import is_whole
+from ..checks import to_whole
 from ..errors import IngestError, PlanError, QdrantRerankError, StrategyError, did_you_mean
 from ..failure_notes import Place, describe_failures
 from ..models.encoders import Encoder, EncoderLike, as_encoder
@@ -75,7 +75,8 @@ def ingest(
         IngestError: a batch can't be embedded; what was written before it stays, and a second run goes on from there.
         PlanError: there is no such collection, or it lacks an encoder's vector.
     """
-    if not is_whole(batch_size, 1):
+    size = to_whole(batch_size)
+    if size is None or size < 1:
         raise StrategyError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
     started, policy = time.monotonic(), Retries.of(retries)
     with describe_failures(Place.of(client, collection), "reading the schema of"):
@@ -85,7 +86,7 @@ def ingest(
         raise PlanError(problems)
     written = skipped = 0
     bad: list[BadLine] = []
-    for batch in _batches(_storable(documents, bad), batch_size):
+    for batch in _batches(_storable(documents, bad), size):
         fresh = _unstored(client, collection, batch, policy) if resume else batch
         if fresh:
             _write(client, schema, fresh, ready, text_key, policy)
