@@ -19,6 +19,7 @@ from tests.stub_qdrant import Received, StubQdrant, collection
 
 __all__ = [
     "LIMIT",
+    "LONGER",
     "READ_BY_A_MODEL",
     "STRATEGIES",
     "AwaitedModel",
@@ -34,6 +35,8 @@ How = Literal["hangs", "drips", "hangs at first"]
 
 LIMIT = 0.4
 """Seconds that a call may take in these tests."""
+LONGER = 1.5
+"""The same where a step that doesn't hang comes first."""
 PATIENCE = 15.0
 """Seconds after which a deadline hasn't held, however busy the machine is; what hangs here hangs for longer."""
 HANG = 60.0
@@ -160,12 +163,12 @@ async def all_awaited(calls: Mapping[str, Callable[[], Awaitable[object]]]) -> d
     return dict(zip(calls, ended, strict=True))
 
 
-def check_ends(ended: Mapping[str, object], doing: str) -> None:
+def check_ends(ended: Mapping[str, object], doing: str, limit: float = LIMIT) -> None:
     """That each ended in a `TimeoutError` of ours that names the limit and what was done."""
     for name, error in ended.items():
         assert isinstance(error, TimeoutError), (name, error)
         assert isinstance(error, builtins.TimeoutError)
-        assert re.search(rf"^the call's timeout of {LIMIT} s was over after \d+\.\d\d s, while {doing}", str(error)), (
+        assert re.search(rf"^the call's timeout of {limit} s was over after \d+\.\d\d s, while {doing}", str(error)), (
             name,
             error,
         )

@@ -129,9 +129,7 @@ class Workers:
             self._idle += 1
             try:
                 while not self._jobs:
-                    if self._closed or not self._ready.wait(_IDLE):
-                        if self._jobs:  # it came as the waiting ended
-                            break
+                    if self._closed or not (self._ready.wait(_IDLE) or self._jobs):  # one may come as the waiting ends
                         self._threads -= 1
                         return None
                 return self._jobs.popleft()

@@ -308,6 +308,30 @@ def test_an_engine_in_process_is_copied_with_the_process(executor: Executor, toy
     assert forked(ask) == 0
 
 
+async def test_what_a_forked_child_has_is_closed_there_and_the_parent_s_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = QdrantClient(url=URL, check_compatibility=False)
+    given = AsyncQdrantClient(url=URL, check_compatibility=False)
+    odd = QdrantClient(url=URL, transport=httpx.HTTPTransport(), check_compatibility=False)
+    clients, other, lost = Clients(client), Clients(client, given), Clients(odd)
+    before: Any = clients.asynchronous()
+    monkeypatch.setattr("os.getpid", lambda: -1)  # as a child that was forked here would find it
+    own, own_async = clients.sync(), other.asynchronous()
+    assert own is not client
+    assert own_async is not given
+    assert clients.asynchronous() is not before
+    with refused(ClientError, "belongs to another process or event loop"):
+        lost.sync()
+    await clients.aclose()
+    await other.aclose()
+    assert is_closed(own)
+    assert is_closed(own_async)
+    assert not is_closed(client)
+    assert not is_closed(given)
+    assert not is_closed(before)
+    await given.close()
+    await before.close()
+
+
 def test_a_closed_executor_answers_nothing_and_leaves_what_it_was_given_open() -> None:
     with StubQdrant() as stub:
         client = QdrantClient(url=stub.url, check_compatibility=False)

@@ -16,7 +16,7 @@ import pytest
 from qdrant_rerank import threads
 from qdrant_rerank.deadline import Deadline, within
 from qdrant_rerank.errors import ClientError, QdrantRerankError, TimeoutError
-from qdrant_rerank.threads import AsyncReads, Reads, Workers, call_worker, in_worker, working_with
+from qdrant_rerank.threads import AsyncReads, Reads, Workers, call_worker, in_time, in_worker, working_with
 from tests.waiting import forked, wait_until
 
 LONG = 30.0  # seconds that nothing here takes
@@ -173,6 +173,32 @@ def test_a_forked_child_starts_threads_of_its_own(held: Held) -> None:
     with workers._ready:  # what somebody holds while the process forks
         assert forked(lambda: workers.submit(lambda: 1).result(LONG)) == 0
         assert forked(workers.close) == 0
+
+
+def test_what_a_child_starts_anew_without_forking(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers, closed, reads = Workers(), Workers(), Reads[str](Workers())
+    workers.submit(lambda: None).result()
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    assert workers.submit(lambda: 1).result(LONG) == 1
+    assert workers._threads == 1
+    closed.close()
+    assert reads.get(lambda: "mine", "reading") == "mine"
+
+
+def test_a_job_that_its_caller_cancelled_is_left_out(held: Held) -> None:
+    workers, ran = Workers(1), list[int]()
+    first = workers.submit(held)
+    held.begun.acquire()
+    workers.submit(lambda: ran.append(1)).cancel()
+    held.free.set()
+    assert first.result() == "held"
+    assert workers.submit(lambda: ran).result(LONG) == []
+
+
+def test_in_time_is_here_or_in_a_worker() -> None:
+    assert in_time(named, "naming") == named()
+    with within(LONG):
+        assert in_time(named, "naming").startswith("qdrant-rerank")
 
 
 class Read:

@@ -16,6 +16,7 @@ from qdrant_rerank import ClientError, PlanError, PlanWarning
 from tests.langchain.support import WordEmbeddings
 from tests.slow_qdrant import (
     LIMIT,
+    LONGER,
     READ_BY_A_MODEL,
     STRATEGIES,
     AwaitedModel,
@@ -68,11 +69,13 @@ async def test_a_call_ends_in_time_whatever_the_strategy_and_the_server_do(how: 
 async def test_a_call_ends_in_time_whatever_models_do(model: type[HangingModel]) -> None:
     hanging = model()
     with SlowQdrant("hangs", after=100) as server:
-        known = await retrievers(server, model=hanging)
+        known = await retrievers(server, model=hanging, timeout=LONGER)
         asked = {name: known[name] for name in READ_BY_A_MODEL}
-        check_ends(all_at_once({n: partial(r.invoke, "fox", vectors=VECTORS) for n, r in asked.items()}), "scoring 5 texts$")
+        check_ends(
+            all_at_once({n: partial(r.invoke, "fox", vectors=VECTORS) for n, r in asked.items()}), "scoring 5 texts$", LONGER
+        )
         ended = await all_awaited({n: partial(r.ainvoke, "fox", vectors=VECTORS) for n, r in asked.items()})
-        check_ends(ended, "scoring 5 texts$")
+        check_ends(ended, "scoring 5 texts$", LONGER)
         known = await retrievers(server, encoders={"dense": hanging})
         check_ends(all_at_once({n: partial(r.invoke, "fox") for n, r in known.items()}), "embedding the query for 'dense'$")
         ended = await all_awaited({n: partial(r.ainvoke, "fox") for n, r in known.items()})
