@@ -249,7 +249,11 @@ class Plan:
         raise StrategyError("explain(query) makes no model calls: give the query's vectors in Query(vectors=…)")
 
     def _features(self) -> list[FeatureName]:
-        features = {*self.strategy.features(), *self.sent_features, *features_of([self.scope.filter, self.scope.search_params])}
+        features: set[FeatureName] = {
+            *self.strategy.features(),
+            *self.sent_features,
+            *features_of([self.scope.filter, self.scope.search_params]),
+        }
         if self.scope.group_by is not None and not (isinstance(self.strategy, Stage) and self.strategy.grouped_here):
             features.add("groups")
         if self.scope.score_threshold is not None and isinstance(self.strategy, Formula):
