@@ -16,7 +16,7 @@ __all__ = ["from_linear_classifier", "from_linear_regressor", "weighted"]
 
 def from_linear_regressor(model: Any, columns: Columns) -> Expression:
     """`coef_ · x + intercept_`."""
-    coefficients = model.coef_
+    coefficients = _dense(model.coef_)
     if coefficients.ndim > 1 and len(coefficients) != 1:
         raise StrategyError(f"this {type(model).__name__} predicts {len(coefficients)} outputs, and a formula is one number")
     return weighted(columns, coefficients.ravel().tolist(), _intercept(model))
@@ -25,7 +25,7 @@ def from_linear_regressor(model: Any, columns: Columns) -> Expression:
 def from_linear_classifier(model: Any, columns: Columns) -> Expression:
     """The probability of the second class, or the decision function of classifiers that give no probabilities."""
     check_binary(model)
-    decision = weighted(columns, model.coef_.ravel().tolist(), _intercept(model))
+    decision = weighted(columns, _dense(model.coef_).ravel().tolist(), _intercept(model))
     match type(model).__name__, getattr(model, "loss", None):
         case ("LogisticRegression" | "LogisticRegressionCV", _):
             # two classes as if they were many: softmax of (-d, d)
@@ -51,6 +51,11 @@ def weighted(columns: Columns, weights: Sequence[float], intercept: float) -> Ex
     if intercept or not terms:
         terms.append(Constant(intercept))
     return Sum(tuple(terms)) if len(terms) > 1 else terms[0]
+
+
+def _dense(coefficients: Any) -> Any:
+    """Coefficients as an array, where `sparsify()` made a sparse matrix of them."""
+    return coefficients.toarray() if hasattr(coefficients, "toarray") else coefficients
 
 
 def _intercept(model: Any) -> float:

@@ -23,6 +23,8 @@ __all__ = ["from_xgboost"]
 
 _PROBABILITIES: Final = frozenset(["binary:logistic", "reg:logistic"])
 _LOGITS: Final = frozenset(["binary:logitraw"])
+_LOGITS_SINCE: Final = (3, 2, 0)
+_LEAST: Final = 1e-6  # XGBoost's own
 _LOG: Final = frozenset(["count:poisson", "reg:gamma", "reg:tweedie"])
 _RAW: Final = frozenset(
     [
@@ -39,7 +41,8 @@ _RAW: Final = frozenset(
 
 def from_xgboost(booster: Any, columns: Columns) -> Expression:
     """What `predict` gives: the regression, the probability of the second class, or a ranker's score."""
-    learner = json.loads(booster.save_raw("json"))["learner"]
+    saved = json.loads(booster.save_raw("json"))
+    learner = saved["learner"]
     parameters = learner["learner_model_param"]
     if int(parameters["num_class"]) > 1:
         refuse_classes("XGBoost model", int(parameters["num_class"]))
@@ -50,6 +53,11 @@ def from_xgboost(booster: Any, columns: Columns) -> Expression:
     reader = _Reader(columns.now(_known(column, values) for column, values in known))
     read = [reader.tree(tree, weight) for tree, weight in zip(trees, weights, strict=True)]
     objective, base = learner["objective"]["name"], float(parameters["base_score"].strip("[]"))
+    if objective in _LOGITS and tuple(saved["version"]) < _LOGITS_SINCE:
+        raise StrategyError(
+            f"XGBoost {'.'.join(map(str, saved['version']))} made this model, and it isn't known how it keeps the base score "
+            f"of {objective!r}: fit it again with a later version, or with 'binary:logistic'"
+        )
     return _output(objective, ensemble(read, _margin(objective, base), reader.columns))
 
 
@@ -98,9 +106,14 @@ def _known(column: Column, categories: list[object] | None) -> Column:
 
 def _margin(objective: str, base: float) -> float:
     """The base score, which is kept as a prediction, before the function that ends the model."""
-    if objective in _PROBABILITIES | _LOGITS:
+    if objective in _PROBABILITIES:  # of 0 and 1, which training of one class leaves, XGBoost takes what is beside them
+        base = min(max(base, _LEAST), 1.0 - _LEAST)
         return math.log(base / (1.0 - base))
-    return math.log(base) if objective in _LOG else base
+    if objective not in _LOG:
+        return base
+    if base <= 0.0:
+        raise StrategyError(f"this XGBoost model of {objective!r} predicts 0 for everything: its base score is {base:g}")
+    return math.log(base)
 
 
 def _output(objective: str, total: Expression) -> Expression:

@@ -18,7 +18,7 @@ from ...stages import Formula, Fusion, Mmr, Nearest
 from ...strategies import Stage, Strategy
 from .options import Ground, Option, Parameter, Scorer
 from .pools import Hit, Pool
-from .recomputing import is_local, recomputed
+from .recomputing import is_recomputable, recomputed
 
 __all__ = ["Dbsf", "Diverse", "Grid", "Rrf", "SingleLegs", "WeightedSum", "score_of"]
 
@@ -27,7 +27,7 @@ class _Recomputed:
     """What families have in common whose strategies Qdrant runs alone."""
 
     def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Hit] | None:
-        if not isinstance(option.strategy, Stage) or not is_local(option.strategy):
+        if not isinstance(option.strategy, Stage) or not is_recomputable(option.strategy, target.schema):
             return None
         return recomputed(option.strategy, pool, target, limit)
 

@@ -146,8 +146,10 @@ class Learned:
         share = 1.0 if problem.intercept else len(np.unique(problem.groups)) / float(problem.w.sum())
         return solve(problem, self.c * share, None, np.zeros(problem.x.shape[1] + 1))
 
-    def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Hit]:
+    def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Hit] | None:
         assert isinstance(option.strategy, Formula)
+        if not option.strategy.alike_on_shards(target.schema):
+            return None
         return recomputed(option.strategy, pool, target, limit)
 
 

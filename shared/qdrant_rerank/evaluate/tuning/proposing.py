@@ -16,7 +16,7 @@ from ..scopes import id_payload
 from .gathering import Wants
 from .options import Family, Ground, Learner, Lessons, Option, Scorer, filled
 from .pools import Pool, key_of, leaf_depths
-from .recomputing import is_local, reads_payload
+from .recomputing import is_recomputable, reads_payload
 from .rescoring import found_again
 from .spaces import Space
 from .tunings import LeftOut
@@ -102,7 +102,7 @@ def wants_of(options: Iterable[tuple[Family, Option]], ground: Ground, doc_id: A
     payload = False
     for _, option in options:
         below, needed = _below(option.strategy, ground.limit)
-        if below is None or not is_local(below):
+        if below is None or not is_recomputable(below, ground.schema):
             continue
         payload = payload or reads_payload(option.strategy)
         for key, (leaf, depth) in leaf_depths(below, needed).items():

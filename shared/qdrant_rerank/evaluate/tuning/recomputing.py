@@ -20,11 +20,12 @@ from ...fusing import fused_terms
 from ...legs import candidate_scores
 from ...query import Target
 from ...rescore import Rescore
+from ...schema import Schema
 from ...stages import Formula, Fusion, Nearest
 from ...strategies import Stage, Strategy
 from .pools import Hit, Pool, key_of
 
-__all__ = ["is_local", "read_by", "reads_payload", "recomputed"]
+__all__ = ["is_local", "is_recomputable", "read_by", "reads_payload", "recomputed"]
 
 _PAYLOAD = Affinity | DatetimeField | Field | GeoDistance | Raw | When
 
@@ -45,6 +46,15 @@ def is_local(strategy: Strategy) -> bool:
     if any(value is not None for value in own) or not all(map(is_local, strategy.candidates)):
         return False
     return not isinstance(strategy, Formula) or not any(_needs_engine(node) for node in walk(strategy.expression))
+
+
+def is_recomputable(strategy: Strategy, schema: Schema) -> bool:
+    """Whether a strategy that `is_local` ranks the same on the collection's shards as over its plain searches.
+
+    Several shards hand a formula each its own candidates, other than those of the plain search over the collection: there
+    Qdrant has to be asked.
+    """
+    return is_local(strategy) and isinstance(strategy, Stage) and strategy.alike_on_shards(schema)
 
 
 def _needs_engine(node: Any) -> bool:

@@ -20,7 +20,7 @@ from ...strategies import Stage, Strategy
 from .budget import Meter
 from .options import Ground, Option, Scorer
 from .pools import Pool
-from .recomputing import is_local, recomputed
+from .recomputing import is_recomputable, recomputed
 
 __all__ = ["BudgetSpent", "Rescored", "ScoreBook", "Wanted", "found_again", "fused", "rescored", "unread"]
 
@@ -77,7 +77,7 @@ def fused(ground: Ground) -> Iterator[tuple[str, Stage]]:
 def found_again(strategy: Strategy, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
     """The first `limit` points of any strategy, recomputed; None if Qdrant has to be asked."""
     if isinstance(strategy, Stage):
-        return recomputed(strategy, pool, target, limit) if is_local(strategy) else None
+        return recomputed(strategy, pool, target, limit) if is_recomputable(strategy, target.schema) else None
     return rescored(strategy, pool, target, limit, scorer)
 
 
@@ -86,7 +86,7 @@ def rescored(strategy: Strategy, pool: Pool, target: Target, limit: int, scorer:
 
     It is Rescore's own code that ranks, so blends, thresholds and texts that are missing are its own, too.
     """
-    if not isinstance(strategy, Rescore) or not is_local(strategy.below) or not scorer.independent:
+    if not isinstance(strategy, Rescore) or not is_recomputable(strategy.below, target.schema) or not scorer.independent:
         return None
     below: Any = strategy.below
     found = recomputed(below, pool, target, strategy.candidate_scope(Scope(limit=limit)).limit)
