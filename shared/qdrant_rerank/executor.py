@@ -10,7 +10,7 @@ import math
 import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -29,7 +29,7 @@ from .failure_notes import Place, describe_failures
 from .feedback.texts import looked
 from .lint import Lint
 from .merging import together
-from .models.encoders import AsyncEncoder, Encoder, Encoders
+from .models.encoders import AsyncEncoder, Encoder, EncoderLike, Encoders
 from .models.feedback import FeedbackModel, FeedbackModelLike, as_feedback_model
 from .models.fingerprints import encoder_fingerprint
 from .models.scores import ascored, checked, scored
@@ -96,7 +96,7 @@ class _Base:
         collection: str = "",
         *,
         async_client: AsyncClientLike | None = None,
-        encoders: Encoders | None = None,
+        encoders: Encoders | Mapping[str, EncoderLike] | None = None,
         model: FeedbackModelLike | None = None,
         payload: PayloadLike = "flat",
         capabilities: Capabilities | None = None,
@@ -111,7 +111,7 @@ class _Base:
             collection: the collection's name.
             async_client: an `AsyncQdrantClient`, or a function that makes one for each event loop. Async calls
                 without one make it from `client`.
-            encoders: what embeds queries, by vector.
+            encoders: what embeds queries: `Encoders`, or encoders by vector name.
             model: the feedback model (or a function from a query and texts to scores), for strategies that have texts scored.
             payload: where a point's text is, for the model: a preset's name, a `PayloadMapping` or a function.
             capabilities: what the server can do; asked of it if None.
@@ -132,7 +132,7 @@ class _Base:
         self.workers = Workers()
         self.clients = Clients(client, async_client)
         self.collection = collection
-        self.encoders = encoders or Encoders()
+        self.encoders = encoders if isinstance(encoders, Encoders) else Encoders.of(encoders)
         self.fixed_filter = fixed_filter
         self.model = None if model is None else as_feedback_model(model)
         self.payload = as_mapping(payload)

@@ -31,6 +31,7 @@ __all__ = [
     "Scope",
     "Target",
     "both",
+    "check_whole",
     "check_query",
     "not_a_filter",
     "query_token_counts",
@@ -267,6 +268,21 @@ def query_token_counts(names: Iterable[str | None], inputs: Inputs) -> dict[str,
         if vector is None or isinstance(vector, list):
             counts[name] = 1 if vector is None else len(vector)
     return counts
+
+
+def check_whole(text: str) -> None:
+    """Refuse text with half a character (a lone surrogate), which no UTF-8 text can hold: no model or server takes it.
+
+    Raises:
+        QueryError: so it is.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = text[error.start]
+        raise QueryError(
+            f"the query's text has half a character in it ({half!r}, at {error.start + 1}): {brief(text)}"
+        ) from None
 
 
 def both(own: models.Filter | None, call: models.Filter | None) -> models.Filter | None:

@@ -24,7 +24,7 @@ from .errors import QueryError, StrategyError, did_you_mean
 from .lint import Lint, filter_problems
 from .literals import literal
 from .pages import cut, widen
-from .query import Inputs, Query, Scope, Target, both, check_query, not_a_filter, sealed
+from .query import Inputs, Query, Scope, Target, both, check_query, check_whole, not_a_filter, sealed
 from .reach import shortfalls
 from .request_parts import features_of
 from .schema import Schema
@@ -358,6 +358,7 @@ def embedded(query: Query, needs: frozenset[str], target: Target) -> Flow[Inputs
         if not isinstance(query.text, str) or not query.text.strip():
             listed = ", ".join(map(repr, sorted(missing)))
             raise QueryError(f"the query's text is empty ({query.text!r}): there is nothing to embed for {listed}")
+        check_whole(query.text)
         [found] = yield from Embed([query.text], missing)
         vectors |= found
     with _against_schema():

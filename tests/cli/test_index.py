@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from qdrant_client import QdrantClient
 
+from qdrant_rerank.ingest import IngestReport
 from tests.cli.support import DOCUMENTS, fails, run, succeeds, write_corpus
 from tests.models.tiny_models import onnx_folder
 
@@ -177,3 +180,29 @@ def test_none_leaves_a_vector_out(corpus: Path, tmp_path: Path) -> None:
     assert "The last ferry" in succeeds("search", "pier", "--path", tmp_path / "db", "--using", "bm25")
     assert "Market" not in succeeds("search", "pier", "--path", tmp_path / "db", "--using", "bm25")
     assert "Market" in succeeds("search", "pier", "--path", tmp_path / "db", "--using", "dense")
+
+
+def test_documents_that_are_there_are_written_again_where_that_is_asked_for(corpus: Path, tmp_path: Path) -> None:
+    succeeds("index", corpus, "--path", tmp_path / "db")
+    changed = {"_id": DOCUMENTS[0]["_id"], "text": "another text"}
+    corpus.write_text(json.dumps(changed) + "\n")
+    assert "0 documents written" in succeeds("index", corpus, "--path", tmp_path / "db")
+    assert "1 documents written" in succeeds("index", corpus, "--path", tmp_path / "db", "--overwrite")
+    assert payloads(tmp_path / "db")[changed["_id"]]["text"] == "another text"
+
+
+def test_slow_is_not_zero_and_an_interruption_says_how_to_go_on(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_: Any, **__: Any) -> IngestReport:
+        return IngestReport(3, 0, (), 40.0)
+
+    def interrupted(*_: Any, **__: Any) -> IngestReport:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["qdrant_rerank.cli.index"], "ingest", slow)
+    assert "in 40.0 s, 0.075 a second;" in succeeds("index", corpus, "--path", tmp_path / "db")
+    monkeypatch.setattr(sys.modules["qdrant_rerank.cli.index"], "ingest", interrupted)
+    ran = run("index", corpus, "--path", tmp_path / "db")
+    assert ran.code == 130
+    assert "what is stored stays: the same command goes on from there" in ran.err

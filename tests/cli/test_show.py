@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.table import Table
+from rich.text import Text
 
+from qdrant_rerank.cli.consoles import errors_console, results_console, visible
+from qdrant_rerank.cli.failures import CommandError
+from qdrant_rerank.cli.outputs import check_output
 from qdrant_rerank.cli.show import first_text, shown_value
+from tests.support import refused
 
 
 @pytest.mark.parametrize(
@@ -35,3 +43,39 @@ def test_the_first_key_with_any_text_is_shown() -> None:
 
 def test_the_text_that_llama_index_hides_in_json_is_found() -> None:
     assert first_text({"_node_content": json.dumps({"text": "inside"})}, ["title", "text"]) == "inside"
+
+
+HOSTILE = "a\x1b[2J\x1b]52;c;cm0=\x07 [red]b[/red] :warning: \x9b31m \u202e \r c"
+
+
+def test_foreign_text_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    for console in (results_console(), errors_console()):
+        console.width = 200
+        console.print(HOSTILE)
+        console.print(Text(HOSTILE, "bold"))
+        table = Table(HOSTILE)
+        table.add_row(HOSTILE)
+        console.print(table)
+    for printed in capsys.readouterr():
+        assert not set(printed) & set("\x1b\x07\x9b\r\u202e")
+        assert "a\\x1b[2J\\x1b]52;c;cm0=" in printed  # and can be read
+        assert " [red]b[/red] :warning: \\x9b31m \\u202e" in printed
+
+
+def test_text_of_any_script_is_kept() -> None:
+    assert visible("a\tb\nc größe 자전거 👍🏽") == "a\tb\nc größe 자전거 👍🏽"
+    assert visible("\x00\x7f") == "\\x00\\x7f"
+
+
+@pytest.mark.parametrize("option", ["--out", "--run"])
+def test_a_file_that_cannot_be_written_is_told_before_the_work(
+    tmp_path: Path, option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path, says in ((tmp_path, "name a file in it"), (tmp_path / "none" / "x", "there is no folder")):
+        with refused(CommandError, f"{option} {path}", says):
+            check_output(option, path)
+    check_output(option, None)
+    check_output(option, tmp_path / "x")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with refused(CommandError, "may not be written to"):
+        check_output(option, tmp_path / "x")

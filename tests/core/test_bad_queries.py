@@ -280,3 +280,9 @@ def test_numpy_numbers_are_request_time_values(executor: Executor) -> None:
 
 def test_the_toy_has_an_encoder_for_each_vector() -> None:
     assert set(encoders().named) == set(target().schema.vectors)
+
+
+def test_half_a_character_is_refused_before_it_is_embedded() -> None:
+    planned = plan(Nearest("dense"), target().schema, target().capabilities, Scope())
+    with refused(QueryError, "half a character in it ('\\ud83d', at 7)"):
+        next(planned.flow(Query("plain \ud83d")))

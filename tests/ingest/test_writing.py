@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from qdrant_client import QdrantClient
+from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import (
     Encoders,
     Executor,
+    FormatError,
     Nearest,
     PlanError,
     Query,
@@ -147,3 +148,62 @@ def test_inference_by_the_server_sends_texts() -> None:
 
         [(_, body)] = stub.written
         assert body["points"][0]["vector"] == {"bm25": {"text": "text 0", "model": "qdrant/bm25"}}
+
+
+def test_encoders_may_be_given_as_executors_take_them(client: QdrantClient) -> None:
+    for encoders in (Encoders.of({"dense": Letters()}), Encoders.of(dense=Letters())):
+        assert ingest(client, "docs", [Document("a", "aaa")], encoders, resume=False).written == 1
+    executor = Executor(client, "docs", encoders={"dense": Letters()})
+    assert [point.id for point in executor.retrieve(Nearest(), Query("aa"))] == [point_id("a")]
+    with pytest.raises(PlanError, match="no vector named 'dens'"):
+        ingest(client, "docs", [], Encoders.of({"dens": Letters()}))
+
+
+class Remembering:
+    """Notes what is upserted into a client, and how."""
+
+    def __init__(self, client: QdrantClient) -> None:
+        self.client = client
+        self.upserts: list[tuple[int, Any]] = []
+        self.retrieved: list[Any] = []
+
+    def upsert(self, collection: str, points: list[Any], wait: bool, **more: Any) -> None:
+        self.upserts.append((len(points), more.get("shard_key_selector")))
+
+    def retrieve(self, collection: str, ids: list[Any], shard_key_selector: Any = None, **more: Any) -> list[Any]:
+        self.retrieved.append(shard_key_selector)
+        return []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+
+def test_batches_that_rest_would_not_take_are_sent_in_parts(client: QdrantClient) -> None:
+    sent: Any = Remembering(client)
+    large = [Document(number, "x", {"note": "ä" * (4 * 2**20)}) for number in range(8)]  # 8 MB each
+    assert ingest(sent, "docs", large, {"dense": Letters()}).written == 8
+    assert sent.upserts == [(2, None)] * 4
+    sent.upserts.clear()
+    ingest(sent, "docs", [Document(9, "x", {"note": "x" * (40 * 2**20)})], {"dense": Letters()})  # the server's to refuse
+    assert sent.upserts == [(1, None)]
+
+
+def test_documents_go_to_the_shard_that_is_named(client: QdrantClient) -> None:
+    sent: Any = Remembering(client)
+    ingest(sent, "docs", [Document("a", "aaa")], {"dense": Letters()}, shard_key="berlin")
+    assert sent.upserts == [(1, "berlin")]
+    assert sent.retrieved == ["berlin"]
+
+
+def test_sizes_of_vectors_of_every_kind_are_counted() -> None:
+    from qdrant_rerank.ingest.writing import _numbers
+
+    assert _numbers([1.0, 2.0]) == 2
+    assert _numbers([[1.0, 2.0], [3.0, 4.0]]) == 4
+    assert _numbers(models.SparseVector(indices=[1], values=[1.0])) == 2
+    assert _numbers(models.Document(text="x", model="m")) == 0
+
+
+def test_half_a_character_is_no_text_of_a_document() -> None:
+    with pytest.raises(FormatError, match="document 'a' has half a character in it"):
+        Document("a", "one \ud83d")

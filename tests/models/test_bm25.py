@@ -4,6 +4,7 @@ import math
 import pickle
 import sys
 import threading
+import unicodedata
 from collections import Counter
 
 import pytest
@@ -119,3 +120,11 @@ def test_without_qdrant_edge_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(MissingExtra, match=r"Bm25 needs .* pip install 'qdrant-rerank\[edge\]'"):
         Bm25()
+
+
+def test_a_word_is_the_same_composed_and_decomposed() -> None:
+    for text in ("café crème", "캘린더", "größe"):
+        composed, decomposed = (unicodedata.normalize(form, text) for form in ("NFC", "NFD"))
+        assert composed != decomposed
+        assert Bm25().encode_query(composed) == Bm25().encode_query(decomposed)
+        assert Bm25().encode_documents([composed]) == Bm25().encode_documents([decomposed])

@@ -21,6 +21,7 @@ from .choose import Choice
 from .connect import Where, connected
 from .evaluate_show import print_evaluation
 from .failures import reported, resumable
+from .outputs import check_output
 from .rerankers import Reranking, reranker
 from .session import prepared
 
@@ -103,6 +104,8 @@ def evaluate(
     $ qdrant-rerank evaluate judged.csv --edge ./db --hybrid --fail-under 0.7
     """
     e.checked_report(report)
+    check_output("--run", run)
+    check_output("--resume", resume)
     choice = Choice(strategy, formula, hybrid, fusion, mmr, rescore, using, limit, dense_vector, sparse_vector)
     measures = list(parsed(measure or DEFAULT_MEASURES))
     topics, judged = e.judged_data(data, qrels, split)

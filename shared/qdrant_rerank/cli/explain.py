@@ -22,6 +22,7 @@ from .choose import Choice
 from .connect import Where, connected
 from .explain_show import print_explanation
 from .failures import reported
+from .outputs import check_output
 from .rerankers import Reranking
 from .session import check_features, planned, prepared
 
@@ -89,6 +90,7 @@ def explain(
     $ qdrant-rerank explain --edge ./db --rerank cross-encoder:./models/reranker --rerank-limit 50 --save rerank.json
     """
     choice = Choice(strategy, formula, hybrid, fusion, mmr, rescore, using, limit, dense_vector, sparse_vector, unchecked)
+    check_output("--save", save_to)
     scope = Scope(limit=k, filter=filter_of(filter))
     reranking = Reranking(rerank, rerank_limit, blend, on_error)
     with connected(Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()) as client:

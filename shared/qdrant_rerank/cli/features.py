@@ -28,6 +28,7 @@ from .connect import Where, connected
 from .consoles import results_console
 from .failures import CommandError, reported, resumable, warn
 from .feature_files import with_defaults
+from .outputs import check_output
 from .session import prepared
 
 __all__ = ["features"]
@@ -97,6 +98,7 @@ def features(
 
     $ qdrant-rerank features judged.csv --edge ./db --hybrid -o log.jsonl -f "dense=score('dense')" -f "r=field('rating', 3)"
     """
+    check_output("--output", output)
     choice = Choice(strategy, None, hybrid, None, None, None, using, limit, dense_vector, sparse_vector)
     negatives = None if hard is None else Negatives(hard, random)
     topics, judged = e.judged_data(data, qrels, split)

@@ -17,6 +17,7 @@ from ..learn.ranker import LearnedRanker
 from . import options as o
 from .consoles import results_console
 from .failures import CommandError, reported
+from .outputs import check_output
 
 __all__ = ["fit"]
 
@@ -66,6 +67,7 @@ def fit(
     """
     if precision is not None and not 0 < precision <= 1:
         raise CommandError(f"--precision is a share of results, above 0 and at most 1, got {precision:g}")
+    check_output("--output", output)
     signs = dict(map(_sign, sign or []))
     ranker = fit_logistic(
         read_log(log),

@@ -24,7 +24,7 @@ from .arguments import listed
 from .connect import Where, connected
 from .consoles import errors_console, results_console
 from .encoders import loaded
-from .failures import CommandError, reported
+from .failures import CommandError, reported, resumable
 from .notes import VectorModel, vector_models, write_notes
 
 __all__ = ["index"]
@@ -51,13 +51,15 @@ def index(
     batch_size: i.BatchOption = 64,
     limit: i.DocumentsOption = None,
     strict: i.StrictOption = False,
+    overwrite: i.OverwriteOption = False,
+    shard_key: i.ShardKeyOption = None,
     debug: o.DebugOption = False,
 ) -> None:
     """Put documents into a collection, which is made if it isn't there.
 
     A line is a JSON object: its text under "title" and "text" (or --text-key), its id under "_id" (or --id-key), as in
     BEIR's corpora; all keys are kept as payload, for filters and formulas. Run the same command again to go on after
-    an interruption: documents that are there already are skipped.
+    an interruption: documents that are there already are skipped, unless --overwrite writes them again.
 
     Words only, and nothing to download; words and an embedding model that fastembed downloads; the same from a folder:
 
@@ -78,9 +80,12 @@ def index(
     options: dict[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
     with connected(where, create=True) as client:
         models = vector_models(client, collection, options)
-        filling = _Filling(client, collection, models, corpus, listed(text_key), id_key, batch_size, limit)
+        filling = _Filling(
+            client, collection, models, corpus, listed(text_key), id_key, batch_size, limit, overwrite, shard_key
+        )
         done = filling.prepare(ranked_by)
-        report, bad = filling.fill(strict)
+        with resumable(None, "", "what is stored stays: the same command goes on from there"):
+            report, bad = filling.fill(strict)
         points = client.count(collection).count
     if bad and not report.written + report.skipped:
         raise CommandError(f'no line of {corpus} holds a document; a line looks like {{"_id": "d1", "text": "…"}}')
@@ -100,6 +105,8 @@ class _Filling:
     id_key: str
     batch_size: int
     limit: int | None
+    overwrite: bool = False
+    shard_key: str | None = None
 
     @cached_property
     def encoders(self) -> dict[str, Encoder]:
@@ -126,6 +133,8 @@ class _Filling:
                 documents,
                 self.encoders,
                 batch_size=self.batch_size,
+                resume=not self.overwrite,
+                shard_key=self.shard_key,
                 on_progress=lambda written, skipped: show(written + skipped + bad.count),
             )
         bad.finish()
@@ -174,7 +183,8 @@ def _print_report(collection: str, report: IngestReport, bad: int, points: int, 
     console = results_console()
     for sentence in done:
         console.print(Text(sentence, "dim"))
-    speed = f", {report.written / report.seconds:.0f} a second" if report.written and report.seconds else ""
+    rate = report.written / report.seconds if report.seconds else 0.0
+    speed = f", {rate:.0f} a second" if rate >= 10 else f", {rate:.2g} a second" if rate else ""
     console.print(
         Text.assemble(
             (f"{report.written} documents written", "bold green" if report.written else "bold"),

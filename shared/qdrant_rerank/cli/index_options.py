@@ -17,6 +17,8 @@ __all__ = [
     "IndexSparseOption",
     "IndexStrategyOption",
     "NewCollectionOption",
+    "OverwriteOption",
+    "ShardKeyOption",
     "StrictOption",
 ]
 
@@ -86,6 +88,19 @@ BatchOption: TypeAlias = Annotated[
 DocumentsOption: TypeAlias = Annotated[
     int | None,
     typer.Option("--limit", metavar="N", rich_help_panel=_CORPUS, help="Read only that many documents.", show_default="all"),
+]
+OverwriteOption: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite",
+        metavar="",
+        rich_help_panel=_CORPUS,
+        help="Write documents again that are there already, e.g. as texts or models have changed; else they are skipped.",
+    ),
+]
+ShardKeyOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--shard-key", metavar="KEY", help="Of a custom-sharded collection, the shard that the documents go to."),
 ]
 StrictOption: TypeAlias = Annotated[
     bool,

@@ -29,6 +29,7 @@ from .encoders import check_embedder, query_encoders
 from .failures import CommandError, reported, resumable, warn
 from .feature_files import read_features
 from .notes import read_notes
+from .outputs import check_output
 from .rerankers import ShownText, reranker
 
 __all__ = ["tune"]
@@ -93,6 +94,8 @@ def tune(
     $ qdrant-rerank tune judged.csv --edge ./db --rerank cross-encoder:./models/reranker --feedback feedback.json
     """
     e.checked_report(report)
+    check_output("--out", out)
+    check_output("--keep", keep)
     topics, judged = e.judged_data(data, qrels, split)
     texts = 0 if rerank is None else max_texts
     budget = Budget(max_requests, texts, None if max_seconds is None else 1000 * max_seconds)

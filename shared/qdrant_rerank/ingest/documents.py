@@ -44,6 +44,11 @@ class Document:
         point_id(self.id)
         if not isinstance(self.text, str):
             raise FormatError(f"the text of document {self.id!r} must be a string, got {type(self.text).__name__}")
+        try:
+            self.text.encode()
+        except UnicodeEncodeError as error:
+            half = self.text[error.start]
+            raise FormatError(f"the text of document {self.id!r} has half a character in it ({half!r})") from None
         if self.payload.get("_id", self.id) != self.id:
             raise FormatError(
                 f"the payload of document {self.id!r} has an '_id' of its own ({self.payload['_id']!r}), but '_id' is where "

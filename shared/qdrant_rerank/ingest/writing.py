@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from qdrant_client import QdrantClient, models
 
 from ..checks import to_whole
 from ..errors import IngestError, PlanError, QdrantRerankError, StrategyError, did_you_mean
 from ..failure_notes import Place, describe_failures
-from ..models.encoders import Encoder, EncoderLike, as_encoder
+from ..models.encoders import Encoder, EncoderLike, Encoders
 from ..retries import INGEST, Retries
 from ..schema import Schema, read_schema
 from .documents import Document, payload_problem, point_id
@@ -21,6 +23,8 @@ from .encoding import batch_of, encoded
 from .jsonl import BadLine
 
 __all__ = ["IngestReport", "ingest"]
+
+_MOST_BYTES: Final = 30 * 2**20  # of a request; REST takes 32 MB
 
 
 @dataclass(frozen=True)
@@ -45,13 +49,14 @@ def ingest(
     client: QdrantClient,
     collection: str,
     documents: Iterable[Document],
-    encoders: Mapping[str, EncoderLike],
+    encoders: Mapping[str, EncoderLike] | Encoders,
     *,
     batch_size: int = 64,
     resume: bool = True,
     text_key: str | None = "text",
     on_progress: Callable[[int, int], None] | None = None,
     retries: int | Retries = INGEST,
+    shard_key: models.ShardKey | None = None,
 ) -> IngestReport:
     """Embed documents and store them as points.
 
@@ -63,13 +68,14 @@ def ingest(
         client: a `QdrantClient`, of a server or in local mode.
         collection: must be there; `ensure_collection` makes it.
         documents: read as they are needed, once.
-        encoders: by vector name; a document that brings a vector of that name is not embedded.
-        batch_size: documents in one request.
+        encoders: by vector name, or `Encoders`; a document that brings a vector of that name is not embedded.
+        batch_size: documents in one request; one that would exceed what REST takes (32 MB) is sent in parts.
         resume: skip documents whose id is stored already, so that a run that was killed goes on where it was. False
             stores every document anew, e.g. when texts or encoders changed.
         text_key: the payload key for the text; None to store only the payload.
         on_progress: is called after each batch with the documents written and skipped so far.
         retries: how often a request is made again at most; a `Retries` says how long to pause as well.
+        shard_key: of a custom-sharded collection, the shard that the documents go to; it must be there.
 
     Raises:
         IngestError: a batch can't be embedded; what was written before it stays, and a second run goes on from there.
@@ -81,15 +87,15 @@ def ingest(
     started, policy = time.monotonic(), Retries.of(retries)
     with describe_failures(Place.of(client, collection), "reading the schema of"):
         schema = read_schema(client, collection)  # once: a server that isn't there at the start is a wrong address
-    ready = {name: as_encoder(encoder) for name, encoder in encoders.items()}
+    ready = encoders.filling(schema) if isinstance(encoders, Encoders) else Encoders.of(encoders).filling(schema)
     if problems := list(_missing(schema, ready)):
         raise PlanError(problems)
     written = skipped = 0
     bad: list[BadLine] = []
     for batch in _batches(_storable(documents, bad), size):
-        fresh = _unstored(client, collection, batch, policy) if resume else batch
+        fresh = _unstored(client, collection, batch, policy, shard_key) if resume else batch
         if fresh:
-            _write(client, schema, fresh, ready, text_key, policy)
+            _write(client, schema, fresh, ready, text_key, policy, shard_key)
         written += len(fresh)
         skipped += len(batch) - len(fresh)
         if on_progress is not None:
@@ -119,13 +125,17 @@ def _batches(documents: Iterable[Document], size: int) -> Iterator[list[Document
         yield batch
 
 
-def _unstored(client: QdrantClient, collection: str, batch: Sequence[Document], retries: Retries) -> list[Document]:
+def _unstored(
+    client: QdrantClient, collection: str, batch: Sequence[Document], retries: Retries, shard_key: models.ShardKey | None
+) -> list[Document]:
     """The documents that aren't stored yet; of several with one id, the first."""
     by_point: dict[int | str, Document] = {}
     for document in batch:
         by_point.setdefault(point_id(document.id), document)
     with describe_failures(Place.of(client, collection), "looking up documents in"):
-        stored = retries.run(lambda: client.retrieve(collection, list(by_point), with_payload=False, with_vectors=False))
+        stored = retries.run(
+            lambda: client.retrieve(collection, list(by_point), with_payload=False, with_vectors=False, **_shard(shard_key))
+        )
     for record in stored:
         del by_point[record.id if isinstance(record.id, int) else str(record.id)]
     return list(by_point.values())
@@ -138,6 +148,7 @@ def _write(
     encoders: Mapping[str, Encoder],
     text_key: str | None,
     retries: Retries,
+    shard_key: models.ShardKey | None,
 ) -> None:
     empty = [document.id for document in documents if not document.text.strip() and encoders.keys() - document.vectors.keys()]
     if empty:
@@ -149,10 +160,44 @@ def _write(
     batch = batch_of([document.id for document in documents])
     try:
         with describe_failures(Place.of(client, schema.collection), f"storing {batch} in"):
-            retries.run(lambda: client.upsert(schema.collection, points, wait=True))
+            for part in _parts(points):
+                retries.run(partial(client.upsert, schema.collection, part, wait=True, **_shard(shard_key)))
     except QdrantRerankError as error:  # which says where, but not what was stored
         error.add_note(f"while storing {batch}")
         raise
+
+
+def _shard(shard_key: models.ShardKey | None) -> dict[str, Any]:
+    """The argument for it, where there is one: not every client knows it."""
+    return {} if shard_key is None else {"shard_key_selector": shard_key}
+
+
+def _parts(points: list[models.PointStruct]) -> Iterator[list[models.PointStruct]]:
+    """The points in requests that REST takes, in their order; a point that is too large by itself is the server's to refuse."""
+    if len(points) < 2 or sum(map(_at_most, points)) <= _MOST_BYTES:
+        yield points
+        return
+    half = len(points) // 2
+    yield from _parts(points[:half])
+    yield from _parts(points[half:])
+
+
+def _at_most(point: models.PointStruct) -> int:
+    """How many bytes the point takes as JSON, at most: numbers of a vector have 25 characters, payloads are counted."""
+    vectors = point.vector if isinstance(point.vector, dict) else {"": point.vector}
+    return (
+        sum(map(_numbers, vectors.values())) * 25
+        + len(json.dumps(point.payload, ensure_ascii=False, default=str).encode())
+        + 200
+    )
+
+
+def _numbers(vector: Any) -> int:
+    if isinstance(vector, models.SparseVector):
+        return 2 * len(vector.values)
+    if isinstance(vector, list):
+        return sum(len(row) if isinstance(row, list) else 1 for row in vector)
+    return 0
 
 
 def _payload(document: Document, text_key: str | None) -> dict[str, Any]:

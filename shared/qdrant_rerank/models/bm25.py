@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +27,9 @@ class Bm25:
     A document's weight for a word is `tf * (k + 1) / (tf + k * (1 - b + b * words / avg_len))`, where `words` counts the
     document's words that aren't stop words; a query's is 1, which Qdrant multiplies by the word's inverse document
     frequency in the collection. (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009, section 3.)
+
+    Texts are read in their composed form (NFC): an é of one character and one of two, as macOS writes names of files, are the
+    same word.
 
     Args:
         language: whose stemmer and stop words, e.g. "english" or "german".
@@ -53,11 +57,11 @@ class Bm25:
         _model(self)
 
     def encode_query(self, text: str) -> models.SparseVector:
-        return _plain(_model(self).embed_query(text))
+        return _plain(_model(self).embed_query(unicodedata.normalize("NFC", text)))
 
     def encode_documents(self, texts: Sequence[str]) -> list[models.SparseVector]:
         model = _model(self)
-        return [_plain(model.embed_document(text)) for text in texts]
+        return [_plain(model.embed_document(unicodedata.normalize("NFC", text))) for text in texts]
 
 
 @lru_cache(maxsize=32)  # kept here rather than in the encoder, which stays a plain value that pickles

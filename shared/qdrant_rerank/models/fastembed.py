@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -206,10 +207,10 @@ class FastembedSparse(FastembedModel):
         return bool(self._description().get("requires_idf"))
 
     def encode_query(self, text: str) -> models.SparseVector:
-        return _sparse(self._embed_query(text))
+        return _sparse(self._embed_query(unicodedata.normalize("NFC", text)))
 
     def encode_documents(self, texts: Sequence[str]) -> list[models.SparseVector]:
-        return [_sparse(vector) for vector in self._embed(texts)]
+        return [_sparse(vector) for vector in self._embed([unicodedata.normalize("NFC", text) for text in texts])]
 
     def _class(self) -> Any:
         from fastembed import SparseTextEmbedding
