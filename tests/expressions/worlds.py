@@ -47,7 +47,7 @@ FEATURES: dict[str, Any] = {
 _ABSENT = object()
 _NUMBERS: list[Any] = [
     0, 1, -1, 2, 7, 0.1, -0.37, 3.14159265358979, 1e-3, 12345.678, -98765.4321, 1e6, 16777217, 0.1 + 2**-30,
-    1e-40, None, True, False, "4", "x", [], [5.5], [1.0, 2.0], [None], ["a", 8.0], {"a": 1}, [[3.0]], 1e300, -1e39,
+    None, True, False, "4", "x", [], [5.5], [1.0, 2.0], [None], ["a", 8.0], {"a": 1}, [[3.0]], 1e300, -1e39,
     _ABSENT, _ABSENT,
 ]  # fmt: skip
 _CATEGORIES: list[Any] = [
