@@ -46,6 +46,7 @@ __all__ = [
     "open_client",
     "options",
     "parse",
+    "skip_on_shards",
     "use",
 ]
 
@@ -183,6 +184,12 @@ def add_indexes(client: Any, collection: str, indexes: Mapping[str, Any], engine
     if (current() if engine is None else ENGINES[engine]).indexed:
         for key, kind in indexes.items():
             client.create_payload_index(collection, key, kind)
+
+
+def skip_on_shards(reason: str) -> None:
+    """Leave a test out where collections have several shards."""
+    if current().shards > 1:
+        pytest.skip(reason)
 
 
 def mark() -> tuple[int, int]:

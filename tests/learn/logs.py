@@ -128,6 +128,6 @@ def judgments(topics: Topics, executor: Executor) -> Qrels:
 @cache
 def local() -> tuple[Executor, Topics, Qrels]:
     """The small collection in local mode, with topics and judgments; tests only read it."""
-    executor = world(open_client())
+    executor = world(open_client(keep=True))
     topics = asked()
     return executor, topics, judgments(topics, executor)
