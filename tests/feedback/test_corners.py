@@ -118,7 +118,7 @@ def test_a_provenance_that_knows_no_model_passes_with_any_and_does_not_ask_for_i
 def test_json_that_is_too_deep_or_too_long_is_refused_with_the_file(tmp_path: Path) -> None:
     for text in ("[" * 100_000, "1" * 5_000):
         (tmp_path / "c.json").write_text(text)
-        with refused(FormatError, "c.json", "not coefficients: "):
+        with refused(FormatError, "c.json:1: not JSON"):
             Coefficients.load(tmp_path / "c.json")
 
 

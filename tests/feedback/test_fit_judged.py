@@ -15,10 +15,11 @@ from qdrant_rerank import (
     Nearest,
     Query,
     RelevanceFeedback,
+    Rescore,
     Scope,
     score,
 )
-from qdrant_rerank.evaluate import Interval
+from qdrant_rerank.evaluate import Interval, Qrels, Topic, Topics, evaluate
 from qdrant_rerank.evaluate.measures import per_topic
 from qdrant_rerank.learn.feedback_fit import FeedbackFit, fit_feedback
 from qdrant_rerank.learn.feedback_fit_cross import cross_fitted
@@ -30,6 +31,8 @@ from tests.engines import open_client
 from tests.support import CountingClient, near
 
 from .worlds import BY_NAME, FEW, QUERIES, TEXTS, Knowing, Noise, executor, fill, qrels
+
+TOPICS = Topics(tuple(Topic(text, text) for text in TEXTS))
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,38 @@ def test_each_query_is_served_by_coefficients_that_have_not_seen_it(client: Coun
     expected = per_topic(["nDCG@10"], qrels(), rankings)["nDCG@10"]
     [told] = [each for each in fit.judgements if each.measure == "nDCG@10"]
     assert told.feedback == pytest.approx(sum(expected.values()) / QUERIES)
+
+
+@pytest.mark.parametrize(("reads", "top"), [(25, 10), (8, 8)])
+def test_what_is_reported_of_mode_recall_is_what_the_saved_strategy_gets(
+    client: CountingClient, tmp_path: Path, reads: int, top: int
+) -> None:
+    """In mode "recall" it returns what it reads: nothing that only a plain search would find further down counts as found."""
+    runner, names = executor(client, Knowing()), [f"nDCG@{top}", f"R@{top}", f"R@{reads}"]
+    fit = fit_feedback(runner, BY_NAME, mode="recall", reads=reads, candidates=35, qrels=qrels(), doc_id="_id")
+    fit.save(tmp_path / "feedback.json", anyway=True)
+    saved = RelevanceFeedback.load(tmp_path / "feedback.json")
+    crossed = cross_fitted(gathered(runner, saved, TEXTS, 35, ScoreFile(Knowing())), "recall")
+    got: dict[str, list[float]] = {name: [] for name in names}
+    for fold, weights in enumerate(crossed.folds):
+        topics = Topics(tuple(Topic(text, text) for text in TEXTS if crossed.unseen_by[text] == fold))
+        own = Qrels({topic.id: qrels()[topic.id] for topic in topics})
+        served = replace(saved, coefficients=weights, trust=True)
+        found = evaluate(served, topics, own, names, executor=runner, doc_id="_id", batch_size=10)
+        for name in dict.fromkeys(names):
+            got[name] += found.values[name].values()
+    plain = evaluate(
+        replace(saved.seeds, limit=None), TOPICS, Qrels(qrels()), names, executor=runner, doc_id="_id", batch_size=10
+    )
+    reread = Rescore(limit=reads).over(Nearest("dense"))
+    reranked = evaluate(reread, TOPICS, Qrels(qrels()), names, executor=runner, doc_id="_id", batch_size=10)
+    assert [each.measure for each in fit.judgements[2:]] == list(dict.fromkeys(names))
+    for each in fit.judgements[2:]:
+        assert each.feedback == pytest.approx(sum(got[each.measure]) / QUERIES)
+        assert each.plain == pytest.approx(plain.means[each.measure].estimate)
+        assert each.rerank == pytest.approx(reranked.means[each.measure].estimate)
+    assert fit.by_qrels
+    assert saved.most == reads
 
 
 def test_too_few_judgments_are_not_used_and_that_is_said(client: CountingClient) -> None:

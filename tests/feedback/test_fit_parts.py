@@ -118,6 +118,11 @@ def test_reranking_reads_as_many_documents_as_feedback() -> None:
     assert agreement([example], [PLAIN], "recall", 12)["rerank"] == [pytest.approx(1.0)]
 
 
+def test_in_mode_recall_nothing_counts_that_it_would_not_return() -> None:
+    example = Example("q", np.zeros(12), np.zeros((2, 12)), np.array([0.0, 0.0, 0.0, 0.0, *range(8)]))
+    assert agreement([example], [PLAIN], "recall", 4)["feedback"] == [0.0]
+
+
 def test_every_example_is_judged_by_its_own_coefficients() -> None:
     examples = planted(2, 1.0, 0.5)
     right, wrong = Coefficients(1.0, 1.0, 0.5), Coefficients(0.0, 1.0, -1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,9 +16,10 @@ from .feedback_fit_data import Example, Examples
 from .feedback_fit_train import formula_scores
 from .metrics import ndcg_of_one
 
-__all__ = ["Judged", "above_noise", "agreement", "disagreement", "judged", "unseen", "verdict"]
+__all__ = ["TOP", "Judged", "above_noise", "agreement", "disagreement", "judged", "unseen", "verdict"]
 
-_DEPTH = 10
+TOP: Final = 10
+"""How deep the best results are judged; less where the strategy returns less."""
 
 Values = Mapping[str, Sequence[float]]
 
@@ -110,7 +111,8 @@ def disagreement(examples: Sequence[Example]) -> float:
 def agreement(examples: Sequence[Example], weights: Sequence[Coefficients], mode: Mode, reads: int) -> dict[str, list[float]]:
     """nDCG@10 of the deep search's points by the feedback model's scores, scaled to 0..1 in each query; by system.
 
-    Reranking reads as many documents as feedback: it puts the first `reads` in the model's order.
+    Reranking reads as many documents as feedback: it puts the first `reads` in the model's order. In mode "recall" feedback
+    returns no more than it reads; all three are judged no deeper than that.
 
     Args:
         examples: the queries.
@@ -119,6 +121,7 @@ def agreement(examples: Sequence[Example], weights: Sequence[Coefficients], mode
         reads: how many documents the model reads.
     """
     found: dict[str, list[float]] = {"plain": [], "rerank": [], "feedback": []}
+    depth = min(TOP, reads) if mode == "recall" else TOP
     for example, coefficients in zip(examples, weights, strict=True):
         scores, seeds, formula = example.scores, len(example.to_seeds), _formula(example, coefficients)
         by_search = np.arange(len(scores))
@@ -128,7 +131,7 @@ def agreement(examples: Sequence[Example], weights: Sequence[Coefficients], mode
             rest = seeds + np.argsort(-formula[seeds:], kind="stable")
             steered = _model_first(np.concatenate([by_search[:seeds], rest]), scores, reads)
         for name, order in (("plain", by_search), ("rerank", _model_first(by_search, scores, reads)), ("feedback", steered)):
-            found[name].append(_ndcg(scores, order))
+            found[name].append(_ndcg(scores, order, depth))
     return found
 
 
@@ -159,7 +162,7 @@ def _model_first(order: Any, scores: Column, reads: int) -> Any:
     return np.concatenate([first[np.argsort(-scores[first], kind="stable")], order[reads:]])
 
 
-def _ndcg(scores: Column, order: Any) -> float:
+def _ndcg(scores: Column, order: Any, depth: int = TOP) -> float:
     low, high = float(scores.min()), float(scores.max())
     gains = (scores - low) / (high - low) if high > low else np.ones(len(scores))
-    return ndcg_of_one(gains, order, _DEPTH)
+    return ndcg_of_one(gains, order, depth)

@@ -20,7 +20,7 @@ from ..steps import Flow
 from ..strategies import Strategy
 from .feedback_fit_cross import CrossFit
 from .feedback_fit_documents import Documents, Grades
-from .feedback_fit_judge import Judged, judged
+from .feedback_fit_judge import TOP, Judged, judged
 
 __all__ = ["JUDGED_AT_ONCE", "LEAST_JUDGED", "Judging", "judgments_of"]
 
@@ -69,9 +69,9 @@ class Judging:
 
     @property
     def depth(self) -> int:
-        """How deep results are judged: to 100, or as deep as the first search reaches."""
-        seeds = self.strategy.seeds
-        return next(depth for depth in range(_DEEPEST, 0, -1) if not any(shortfalls(seeds, depth, "")))
+        """How deep results are judged: to 100, or as deep as the first search reaches and the strategy returns."""
+        seeds, deepest = self.strategy.seeds, min(_DEEPEST, self.strategy.most or _DEEPEST)
+        return next(depth for depth in range(deepest, 0, -1) if not any(shortfalls(seeds, depth, "")))
 
     def flow(self, crossed: CrossFit, queries: Mapping[str, Query]) -> Flow[list[Judged]]:
         """The three ways by nDCG@10 and recall.
@@ -83,8 +83,7 @@ class Judging:
         strategy, depth = self.strategy, self.depth
         plain = self._plan(strategy.seeds, depth)
         rerank = self._plan(Rescore(limit=self.reads).over(strategy.seeds), min(depth, self.reads))
-        limit = min(depth, strategy.most or depth)
-        feedback = [self._plan(replace(strategy, coefficients=each, trust=True), limit) for each in crossed.folds]
+        feedback = [self._plan(replace(strategy, coefficients=each, trust=True), depth) for each in crossed.folds]
         rankings: dict[str, dict[str, dict[str, float]]] = {"plain": {}, "rerank": {}, "feedback": {}}
         texts = list(queries)
         for start in range(0, len(texts), JUDGED_AT_ONCE):
@@ -93,18 +92,18 @@ class Judging:
             flows = [plan.flow(queries[text]) for text, three in zip(batch, plans, strict=True) for plan in three]
             answers = yield from together(flows)
             for row, text in enumerate(batch):
-                behind: Sequence[str] = ()
-                for name, points in zip(rankings, answers[3 * row : 3 * row + 3], strict=True):
-                    found = self.documents.of(points)
-                    behind = behind or found
-                    rankings[name][text] = _ranking(found, behind)
+                found, read, steered = map(self.documents.of, answers[3 * row : 3 * row + 3])
+                rankings["plain"][text] = _ranking(found)
+                rankings["rerank"][text] = _ranking([*read, *found])  # what isn't read comes behind, as `Rescore` has it
+                rankings["feedback"][text] = _ranking(steered)
         return self._judged(rankings, texts)
 
     def _plan(self, strategy: Strategy, limit: int) -> Plan:
         return planned(strategy, self.target, stable(strategy, Scope(limit=limit, filter=self.filter)))
 
     def _judged(self, rankings: Mapping[str, Mapping[str, Mapping[str, float]]], texts: Sequence[str]) -> list[Judged]:
-        measures = list(dict.fromkeys(("nDCG@10", "R@10", f"R@{self.depth}")))
+        top = min(TOP, self.depth)
+        measures = list(dict.fromkeys((f"nDCG@{top}", f"R@{top}", f"R@{self.depth}")))
         grades = {text: self.documents.grades[text] for text in texts}
         values = {name: per_topic(measures, grades, found) for name, found in rankings.items()}
         return [
@@ -112,6 +111,6 @@ class Judging:
         ]
 
 
-def _ranking(documents: Iterable[str], behind: Iterable[str]) -> dict[str, float]:
-    """Document → a number that descends; behind what was ranked comes the rest of the plain search, in its order."""
-    return {document: 1.0 / rank for rank, document in enumerate(dict.fromkeys([*documents, *behind]), 1)}
+def _ranking(documents: Iterable[str]) -> dict[str, float]:
+    """Document → a number that descends."""
+    return {document: 1.0 / rank for rank, document in enumerate(dict.fromkeys(documents), 1)}

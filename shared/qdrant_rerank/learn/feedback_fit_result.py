@@ -37,6 +37,7 @@ _SAID: Final[Mapping[tuple[Verdict, bool], str]] = {
     "better for certain.",
 }
 _OWN: Final = " This is the feedback model's own opinion, as {why}: it can't tell whether the model is right."
+_OWN_JUDGEMENTS: Final = 2  # "agreement" and "unseen"; those by judgments come after them, nDCG first
 _CHANCE: Final = " Feedback seems better, but as the seeds' scores say nothing of other points, that is chance."
 
 
@@ -80,7 +81,7 @@ class FeedbackFit:
     @property
     def by_qrels(self) -> bool:
         """Whether judgments had a say; else it is the feedback model's own opinion."""
-        return any(each.measure == "nDCG@10" for each in self.judgements)
+        return len(self.judgements) > _OWN_JUDGEMENTS
 
     @property
     def seems_better(self) -> bool:
@@ -89,7 +90,7 @@ class FeedbackFit:
 
     @property
     def _decisive(self) -> Judged:
-        return self._measure("nDCG@10" if self.by_qrels else "agreement")
+        return self.judgements[_OWN_JUDGEMENTS] if self.by_qrels else self._measure("agreement")
 
     @property
     def _said(self) -> str:
