@@ -42,6 +42,7 @@ __all__ = [
     "compared",
     "current",
     "mark",
+    "on_server",
     "open_async_client",
     "open_client",
     "options",
@@ -177,6 +178,12 @@ def options(engine: Engine | None = None, *, keep: bool = False) -> dict[str, An
     if engine.kind != "server":
         return {"location": ":memory:"}
     return _server_options() | {"prefer_grpc": engine.grpc, "collections": Collections(_next_prefix(), engine.shards, keep)}
+
+
+def on_server(client: QdrantClient, collection: str) -> str:
+    """What the server itself calls a collection of this client, for whoever asks it otherwise."""
+    named: Collections = client._client.collections  # type: ignore[attr-defined]  # of `_prefixed`
+    return str(named.on_server(collection))
 
 
 def add_indexes(client: Any, collection: str, indexes: Mapping[str, Any], engine: str | None = None) -> None:

@@ -6,18 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from qdrant_client import models
+from qdrant_client.http.exceptions import UnexpectedResponse
 
-from qdrant_rerank import (
-    Encoders,
-    Executor,
-    Fusion,
-    Nearest,
-    PlanError,
-)
-from qdrant_rerank.learn.feedback_fit import Progress, estimate, fit_feedback
+from qdrant_rerank import AsyncExecutor, Encoders, Executor, Fusion, MeasurementError, Nearest, PlanError
+from qdrant_rerank.learn.feedback_fit import Progress, afit_feedback, estimate, fit_feedback
 from qdrant_rerank.learn.feedback_fit_scores import Ahead
+from qdrant_rerank.steps import Points, Search
 from tests.support import CountingClient, near, refused
 
 from .worlds import FEW, TEXTS, Knowing, encode, executor, qrels
@@ -94,8 +91,9 @@ def test_a_model_that_failed_is_asked_for_nothing_more(client: CountingClient) -
             raise TimeoutError("no answer")
 
     model = Down()
-    with pytest.raises(TimeoutError, match="no answer"):
+    with refused(MeasurementError, "TimeoutError: no answer", "give cache= to keep scores") as caught:
         fit_feedback(executor(client, model), TEXTS, candidates=30)
+    assert isinstance(caught.value.__cause__, TimeoutError)
     assert len(model.calls) == 1
 
 
@@ -111,7 +109,7 @@ def test_a_crash_while_judging_costs_nothing_twice(client: CountingClient, tmp_p
         return fit_feedback(executor(client, model), FEW, cache=tmp_path / "s.jsonl", **options)
 
     whole, crashing, again = Knowing(), Crashing(), Knowing()
-    with pytest.raises(TimeoutError):
+    with refused(MeasurementError, f"the scores are in {tmp_path / 's.jsonl'}"):
         fit(crashing)
     first = fit(again)
     (tmp_path / "s.jsonl").unlink()
@@ -130,3 +128,55 @@ def test_the_query_is_embedded_once(client: CountingClient) -> None:
     runner = Executor(client, "c", encoders=Encoders.of({"dense": counting}), model=Knowing())
     fit_feedback(runner, FEW, mode="recall", reads=15, candidates=30, qrels=qrels(), doc_id="_id")
     assert sorted(embedded) == sorted(FEW)
+
+
+def limited(status: int) -> UnexpectedResponse:
+    content = b'{"status": {"error": "no more of this"}}'
+    return UnexpectedResponse(status, "no", content, httpx.Headers({"retry-after": "0.01"}))
+
+
+class Limited(Executor):
+    """Its first searches fail, with a rate limit unless told otherwise."""
+
+    def __init__(self, *given: Any, status: int = 429, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.status, self.failures = status, iter(range(3))  # shared by copies, which the fit makes
+
+    def search(self, step: Search) -> list[Points]:
+        if next(self.failures, None) is not None:
+            raise limited(self.status)
+        return super().search(step)
+
+
+class AsyncLimited(AsyncExecutor):
+    """As `Limited`."""
+
+    def __init__(self, *given: Any, status: int = 429, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.status, self.failures = status, iter(range(3))
+
+    async def search(self, step: Search) -> list[Points]:
+        if next(self.failures, None) is not None:
+            raise limited(self.status)
+        return await super().search(step)
+
+
+async def test_a_rate_limit_is_waited_for(client: CountingClient) -> None:
+    options: Any = {"candidates": 30, "qrels": qrels(), "doc_id": "_id"}
+    whole = fit_feedback(executor(client, Knowing()), FEW, **options)
+    given: Any = {"encoders": Encoders.of({"dense": encode}), "model": Knowing()}
+    waiting, awaiting = Limited(client, "c", **given), AsyncLimited(client, "c", **given)
+    assert near(fit_feedback(waiting, FEW, **options)) == near(whole)
+    assert near(await afit_feedback(awaiting, FEW, **options)) == near(whole)
+    assert list(waiting.failures) == list(awaiting.failures) == []
+
+
+async def test_a_server_that_refuses_stops_it_with_how_to_go_on(client: CountingClient, tmp_path: Path) -> None:
+    given: Any = {"encoders": Encoders.of({"dense": encode}), "model": Knowing()}
+    refusing, arefusing = Limited(client, "c", status=403, **given), AsyncLimited(client, "c", status=403, **given)
+    with refused(MeasurementError, "queries that fail would be left out", "the same call goes on from there") as caught:
+        fit_feedback(refusing, FEW, candidates=30)
+    assert isinstance(caught.value.__cause__, UnexpectedResponse)
+    with refused(MeasurementError, "UnexpectedResponse", f"the scores are in {tmp_path / 's.jsonl'}"):
+        await afit_feedback(arefusing, FEW, candidates=30, cache=tmp_path / "s.jsonl")
+    assert list(refusing.failures) == list(arefusing.failures) == [1, 2]

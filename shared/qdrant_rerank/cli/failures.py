@@ -71,6 +71,7 @@ _ARGUMENTS: Final = {
     "give run_file= to keep answers": "--resume FILE keeps answers",
     "on_error='count' counts": "--count-failures counts",
     "cache= keeps": "--keep FILE keeps",
+    "give cache= to keep scores": "--cache FILE keeps scores",
     "with path= each": "with --output NAME.jsonl each",
     "the same call": "the same command",
     "measures= is empty": "--measure is empty",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, contextmanager
 from os import PathLike
 
 from qdrant_client import models
 
 from ..checks import is_whole
-from ..errors import StrategyError
+from ..errors import MeasurementError, StrategyError
 from ..evaluate.doc_ids import DocId
-from ..evaluate.services import AsyncRetryingServices, RetryingServices
+from ..evaluate.services import AsyncRetryingServices, RetryingServices, stops
 from ..executor import AsyncExecutor, Executor
 from ..feedback.coefficients import Mode
 from ..feedback.strategy import READ
@@ -77,11 +77,12 @@ def fit_feedback(
         StrategyError: an argument is wrong; or `qrels` know none of the queries, or none of the documents found, which is told
             before the model is asked. PlanError: the strategy doesn't fit the collection.
         MissingExtra: scipy or ir-measures isn't installed.
+        MeasurementError: Qdrant or the model failed, also when it was asked again.
     """
     check_executor(executor, Executor)
     task = Task(queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, progress, folds, seed)
     plan = executor.plan(task.plain, task.scope)
-    with closing(task.scores(executor.model)) as scores:
+    with closing(task.scores(executor.model)) as scores, _stopping(task):
         reading = RetryingServices(scored_by(executor, scores))
         learned = task.learned(plan, run(task.gathering(plan, scores), reading))
         return task.result(learned, run(task.judging(plan, learned, scores), reading))
@@ -123,9 +124,24 @@ async def afit_feedback(
     task = Task(queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, progress, folds, seed)
     plan = await executor.plan(task.plain, task.scope)
     scores = await in_worker(lambda: task.scores(executor.model, concurrency))  # reads the file, and maybe the model's folder
-    with closing(scores):
+    with closing(scores), _stopping(task):
         reading = AsyncRetryingServices(scored_by(executor, scores))
         gathered = await arun(task.gathering(plan, scores), reading)
         learned = await in_worker(lambda: task.learned(plan, gathered))
         judged = await arun(task.judging(plan, learned, scores), reading)
         return await in_worker(lambda: task.result(learned, judged))
+
+
+@contextmanager
+def _stopping(task: Task) -> Generator[None]:
+    """Turn a failure of Qdrant's, of a model's service, or of the way to them into the error of a measurement that stopped."""
+    try:
+        yield
+    except Exception as error:
+        if not stops(error):
+            raise
+        kept = "give cache= to keep scores" if task.cache is None else f"the scores are in {task.cache}"
+        raise MeasurementError(
+            f"stopped while the fit searched and scored, as queries that fail would be left out ({kept}, and the same call "
+            f"goes on from there): {type(error).__name__}: {error}"
+        ) from error
