@@ -34,6 +34,8 @@ class StubGrpc:
         self.held = threading.Event()
         """Set, the server answers; cleared, every call waits."""
         self.held.set()
+        self.away: str | None = None
+        """What the server says in the place of the collection, as a node of its cluster is away."""
         self._server = grpc.server(ThreadPoolExecutor(8))
         self._server.add_generic_rpc_handlers(
             (
@@ -76,6 +78,8 @@ class StubGrpc:
         def handle(asked: Any, context: Any) -> Any:
             self.received.append((name, asked))
             self.held.wait(30)
+            if name == "Get" and self.away is not None:
+                context.abort(grpc.StatusCode.INTERNAL, self.away)
             return answer(asked)
 
         return grpc.unary_unary_rpc_method_handler(

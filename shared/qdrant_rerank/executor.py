@@ -43,6 +43,7 @@ from .schema import Schema, aread_schema, read_schema
 from .staleness import check_order, check_vectors, contradicts, finds_nothing, guarded, is_same
 from .steps import AsyncServices, Flow, Points, QueryVector, Search, Services, Vectors, arun, run
 from .strategies import Strategy
+from .telemetry import aread_node_schema, read_node_schema
 from .threads import AsyncReads, Reads, Workers, in_worker, working_with
 from .why import Explained, explained
 
@@ -52,7 +53,7 @@ R = TypeVar("R")
 
 SCHEMA_TTL: Final = 300.0
 """Seconds after which a collection's schema is read again."""
-_UNREAD: Final = 10.0  # seconds until it is tried again, if it couldn't be read
+_UNREAD: Final = 10.0  # seconds until it is tried again, if it couldn't be read, or not whole
 _PLANS_KEPT: Final = 64
 # warnings that change results, told once a plan is made
 _TOLD = (
@@ -143,6 +144,7 @@ class _Base:
         self._plans = _Plans()
         self._ttl = math.inf if schema_ttl is None else float(schema_ttl)
         self._read_at = 0.0
+        self._true_for = self._ttl
         self._quirks = Quirks()
 
     def refresh(self) -> None:
@@ -154,11 +156,11 @@ class _Base:
     @property
     def _current(self) -> Target | None:
         """What is known of the collection, unless it is too old."""
-        return self._target if time.monotonic() - self._read_at < self._ttl else None
+        return self._target if time.monotonic() - self._read_at < self._true_for else None
 
     def _renew(self, known: Target, schema: Schema, capabilities: Capabilities) -> Target:
         """What is known once the schema was read again: `known` itself, with its plans, where nothing changed."""
-        self._read_at = time.monotonic()
+        self._read_at, self._true_for = time.monotonic(), self._ttl
         if is_same(known.schema, schema) and known.capabilities == capabilities:
             return known
         self._plans.clear()
@@ -195,7 +197,7 @@ class _Base:
         return f"reading the schema of {self.collection!r}"
 
     def _learn(self, schema: Schema, capabilities: Capabilities) -> Target:
-        self._read_at = time.monotonic()
+        self._read_at, self._true_for = time.monotonic(), min(self._ttl, _UNREAD) if schema.unknown else self._ttl
         self._quirks = Quirks(self._quirks.several_values)  # holds for the executor, however often it reads the schema
         self._seen = target = Target(
             schema,
@@ -210,6 +212,14 @@ class _Base:
             warnings.warn(PlanWarning(f"the collection {schema.collection!r} is empty: there is nothing to find"), stacklevel=6)
         else:
             self._target = target
+        if schema.unknown:
+            warnings.warn(
+                PlanWarning(
+                    f"a part of the cluster doesn't answer, so that the schema of {schema.collection!r} is what one node "
+                    f"knows: without {' and '.join(schema.unknown)}. It is read again after {_UNREAD:g} seconds"
+                ),
+                stacklevel=6,
+            )
         return target
 
     def _prepared(self, step: Search) -> Search:
@@ -355,7 +365,7 @@ class Executor(_Base):
 
     def _read_first(self) -> Target:
         # unless another thread has just read it
-        return self._current or self._learn(*self._read())
+        return self._current or self._learn(*self._read(first=True))
 
     def _read_again(self, known: Target, moment: float) -> Target:
         """What is known of the collection once it was read again, unless another thread has since `moment`.
@@ -376,15 +386,21 @@ class Executor(_Base):
             self.refresh()
             raise
         except Exception:
-            self._read_at = time.monotonic() + _UNREAD - self._ttl  # not asked anew for each query
+            self._read_at, self._true_for = time.monotonic(), _UNREAD  # not asked anew for each query
             return known
 
-    def _read(self) -> tuple[Schema, Capabilities]:
+    def _read(self, first: bool = False) -> tuple[Schema, Capabilities]:
         client = self.clients.sync()
 
         def read() -> tuple[Schema, Capabilities]:
             capabilities = self._capabilities or Capabilities.of(client.info().version, self.clients.engine)
-            return read_schema(client, self.collection), capabilities
+            try:
+                return read_schema(client, self.collection), capabilities
+            except Exception as error:  # what was known before says more than one node
+                known = read_node_schema(client, self.collection, error) if first else None
+                if known is None:
+                    raise
+                return known, capabilities
 
         with describe_failures(Place.of(client, self.collection), "reading the schema of"):
             return self.retries.run(read)
@@ -499,7 +515,7 @@ class AsyncExecutor(_Base):
 
     async def _read_first(self) -> Target:
         # unless another task has just read it
-        return self._current or self._learn(*(await self._read()))
+        return self._current or self._learn(*(await self._read(first=True)))
 
     async def _read_again(self, known: Target, moment: float) -> Target:
         """As `Executor._read_again`."""
@@ -514,15 +530,21 @@ class AsyncExecutor(_Base):
             self.refresh()
             raise
         except Exception:
-            self._read_at = time.monotonic() + _UNREAD - self._ttl  # not asked anew for each query
+            self._read_at, self._true_for = time.monotonic(), _UNREAD  # not asked anew for each query
             return known
 
-    async def _read(self) -> tuple[Schema, Capabilities]:
+    async def _read(self, first: bool = False) -> tuple[Schema, Capabilities]:
         client: Any = self.clients.asynchronous()
 
         async def read() -> tuple[Schema, Capabilities]:
             capabilities = self._capabilities or Capabilities.of((await client.info()).version, self.clients.engine)
-            return await aread_schema(client, self.collection), capabilities
+            try:
+                return await aread_schema(client, self.collection), capabilities
+            except Exception as error:  # what was known before says more than one node
+                known = await aread_node_schema(client, self.collection, error) if first else None
+                if known is None:
+                    raise
+                return known, capabilities
 
         with describe_failures(Place.of(client, self.collection, self.clients.engine), "reading the schema of"):
             return await self.retries.arun(read)

@@ -67,6 +67,7 @@ class Schema:
         strict: the strict mode's settings, if the collection has them.
         shard_keys: of a custom-sharded collection, shard key → how many shards it has.
         index_params: payload key → what its index was made with beyond the type, where that is known.
+        unknown: what isn't known of the collection, as a part of its cluster didn't answer.
     """
 
     collection: str
@@ -77,6 +78,7 @@ class Schema:
     strict: models.StrictModeConfigOutput | None = None
     shard_keys: Mapping[models.ShardKey, int] = field(default_factory=lambda: MappingProxyType({}))
     index_params: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    unknown: tuple[str, ...] = ()
 
     @classmethod
     def of(

@@ -40,12 +40,13 @@ from qdrant_rerank import (
     when,
 )
 from qdrant_rerank.capabilities import FEATURES
+from qdrant_rerank.engine_limits import strict_limits
 from qdrant_rerank.evaluate import Qrels, unknown_documents
 from qdrant_rerank.expressions.paths import quote
 from qdrant_rerank.feedback import Coefficients, FeedbackLeg
 from qdrant_rerank.ingest import ensure_indexes
 from qdrant_rerank.learn.sampling import stored_points
-from qdrant_rerank.request_parts import conditions_of, within
+from qdrant_rerank.request_parts import conditions_of, parts_of, within
 from tests.support import COLLECTION, QUERY, SCHEMA, CountingClient, encoders, fill_toy, ids, refused
 
 LEG = Nearest("dense", limit=20)
@@ -440,6 +441,13 @@ def test_what_strict_mode_forbids_is_a_problem_with_the_stage_s_name(
             fitting.within(scope)
 
 
+@pytest.mark.parametrize("strict", [None, models.StrictModeConfigOutput(enabled=False, max_query_limit=1)])
+def test_without_strict_mode_it_forbids_nothing(strict: models.StrictModeConfigOutput | None) -> None:
+    asked = models.QueryRequest(query=[0.5], limit=10)
+    assert list(strict_limits([asked], replace(SCHEMA, strict=strict))) == []
+    assert list(strict_limits([asked], strictly(max_query_limit=1))) != []
+
+
 def test_what_strict_mode_allows_is_no_problem() -> None:
     limits = {"max_query_limit": 20, "search_max_hnsw_ef": 50, "search_max_oversampling": 2.0, "max_timeout": 5}
     schema = replace(
@@ -515,6 +523,11 @@ def test_every_model_is_given_once_and_numbers_are_not_looked_through() -> None:
     assert "Prefetch" in kinds
     assert [type(one).__name__ for one in within(query, stop=models.Prefetch)].count("Prefetch") == 0
     assert list(within(None)) == []
+
+
+def test_a_search_without_a_query_has_a_name_for_messages() -> None:
+    sent = models.QueryRequest(prefetch=models.Prefetch(query=[0.5], using="dense"), limit=10)
+    assert [part.name for part in parts_of(sent)] == ["the search", "Nearest('dense')"]
 
 
 def test_conditions_of_a_filter_are_those_of_all_its_clauses() -> None:
