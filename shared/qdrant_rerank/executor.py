@@ -231,7 +231,8 @@ class _Base:
     def _shares(self, plain: dict[int, models.QueryRequest]) -> Iterator[dict[int, models.QueryRequest]]:
         """The requests in batches of the size that strict mode allows."""
         strict = None if self._seen is None else self._seen.schema.strict
-        most = strict.search_max_batchsize if strict is not None and strict.enabled else None
+        # clients before 1.18 don't know this setting
+        most = getattr(strict, "search_max_batchsize", None) if strict is not None and strict.enabled else None
         waiting = list(plain.items())
         size = max(1, most or len(waiting))
         for start in range(0, len(waiting), size):

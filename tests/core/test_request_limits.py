@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -482,6 +483,8 @@ def strict_client(**limits: Any) -> CountingClient:
 
 
 async def test_batches_are_split_into_those_that_strict_mode_allows() -> None:
+    if "search_max_batchsize" not in models.StrictModeConfigOutput.model_fields:
+        pytest.skip("an older client, which has no such setting")
     client: Any = strict_client(search_max_batchsize=2)
     queries = [Query(text) for text in ("a", "b", "c", "d", "e")]
     executor = Executor(client, COLLECTION, encoders=encoders())
@@ -495,6 +498,14 @@ async def test_batches_are_split_into_those_that_strict_mode_allows() -> None:
     )
     assert [ids(points) for points in awaited] == [ids(points) for points in found]
     assert sorted(client.sizes[3:]) == [1, 2, 2]
+
+
+def test_a_strict_mode_of_an_older_client_splits_no_batch() -> None:
+    client: Any = strict_client()
+    executor = Executor(client, COLLECTION, encoders=encoders())
+    older = SimpleNamespace(enabled=True)  # as it has no such setting
+    executor._seen = replace(executor.target(), schema=replace(SCHEMA, strict=older))  # type: ignore[arg-type]
+    assert [list(share) for share in executor._shares(dict.fromkeys(range(3), models.QueryRequest()))] == [[0, 1, 2]]
 
 
 def test_points_for_ties_and_samples_keep_to_strict_mode() -> None:
