@@ -36,7 +36,9 @@ _LARGE = re.compile(rf"\d{{{_DIGITS}}}|\d[eE]\+?\d{{3}}")  # what may be too lar
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def parse_json(text: str, path: str | os.PathLike[str] | None = None, line: int = 1, *, halves: bool = False) -> Any:
+def parse_json(
+    text: str, path: str | os.PathLike[str] | None = None, line: int = 1, *, halves: bool = False, infinities: bool = False
+) -> Any:
     """The value that JSON text holds.
 
     Args:
@@ -44,6 +46,7 @@ def parse_json(text: str, path: str | os.PathLike[str] | None = None, line: int 
         path: the file it is from, for messages.
         line: on which line of the file it begins.
         halves: whether half characters (lone surrogates) are let through, which no UTF-8 text can hold.
+        infinities: whether `Infinity` and `-Infinity` are read, which Python writes for the open end of a range.
 
     Raises:
         FormatError: it isn't JSON, has a key twice in one object, a number beyond floats or of more than 300 digits, half a
@@ -53,7 +56,7 @@ def parse_json(text: str, path: str | os.PathLike[str] | None = None, line: int 
     # the two hooks cost as much again as parsing, so that they are there only where they may find something
     numbers: dict[str, Any] = {"parse_float": _float, "parse_int": _int} if _LARGE.search(text) else {}
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refused, **numbers)
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_infinity if infinities else _refused, **numbers)
         if not halves and (_HALF.search(text) or not text.isascii()):
             _check_halves(text, value)
     except json.JSONDecodeError as error:
@@ -216,6 +219,10 @@ def _int(text: str) -> int:
 
 def _refused(constant: str) -> float:
     raise _Unfit(f"not JSON: {constant} is no number of JSON's", constant)
+
+
+def _infinity(constant: str) -> float:
+    return _refused(constant) if constant == "NaN" else float(constant)
 
 
 def _check_halves(text: str, value: Any) -> None:

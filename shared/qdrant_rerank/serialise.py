@@ -130,7 +130,7 @@ def from_json(text: str, path: str | PathLike[str] | None = None) -> Strategy:
         FormatError: it isn't JSON, or isn't a strategy: a misspelt key, an unknown kind, a value of the wrong type.
             The message gives the line.
     """
-    value = parse_json(text, path)
+    value = parse_json(text, path, infinities=True)
     try:
         return _strategy(value, ())
     except _Misfit as misfit:

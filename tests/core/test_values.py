@@ -70,10 +70,10 @@ def test_every_error_is_one_of_the_packages() -> None:
         "EngineError",
         "FitError",
         "IngestError",
+        "MeasurementError",
         "MissingExtra",
         "QdrantRerankError",
         "ScoringError",
-        "TimeoutError",
     }
     assert issubclass(qdrant_rerank.TimeoutError, TimeoutError)
 

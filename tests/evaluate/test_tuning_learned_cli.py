@@ -115,7 +115,7 @@ def test_a_file_of_features_holds_formulas_by_name_or_is_what_features_and_fit_w
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("{", "not JSON ("),
+        ("{", "some.json:1: not JSON: "),
         ([], "a file of features is an object of name to formula"),
         ({}, "got {}"),
         ({"a": "field("}, "the feature 'a': "),
@@ -124,5 +124,5 @@ def test_a_file_of_features_holds_formulas_by_name_or_is_what_features_and_fit_w
     ],
 )
 def test_a_file_that_holds_no_features_is_refused_with_what_is_wrong(value: Any, message: str, tmp_path: Path) -> None:
-    with refused(FormatError, "some.json: ", message):
+    with refused(FormatError, "some.json:", message):
         read_features(written(tmp_path, value))

@@ -128,7 +128,7 @@ def test_every_difference_of_an_existing_collection_is_listed_at_once(empty: Qdr
     assert colbert == "the vector 'colbert' of 'docs' is dense 2-d, Cosine, but its encoder makes multi, 2 numbers a row"
     assert "the vector 'bm25' of 'docs' is without the IDF modifier, which its encoder needs" in bm25
     assert "the vector 'words' of 'docs' is with the IDF modifier, which its encoder must not have" in words
-    assert lose.startswith("no vector named 'lose'; the collection 'docs' has 'dense'")
+    assert lose.startswith("no vector named 'lose'; the collection 'docs' has 'colbert'")
     assert lose.endswith("did you mean 'loose'?")
     assert loose == "the vector 'loose' of 'docs' is sparse, but its encoder makes dense, 4 numbers"
 

@@ -115,14 +115,14 @@ def test_a_header_without_features_is_refused(log: FeatureLog, tmp_path: Path) -
     write_log(log, path)
     header, *lines = path.read_text("utf-8").splitlines(keepends=True)
     path.write_text(json.dumps(json.loads(header) | {"features": {}}) + "\n" + "".join(lines), "utf-8")
-    with pytest.raises(FormatError, match=r"log.jsonl: features must be an object of name to feature, got \{\}"):
+    with pytest.raises(FormatError, match=r"log.jsonl:1: features must be an object of name to feature, got \{\}"):
         read_log(path)
 
 
 def test_what_stands_beside_a_log_must_be_json(log: FeatureLog, tmp_path: Path) -> None:
     write_log(log, tmp_path / "log.csv")
     (tmp_path / "log.csv.meta.json").write_text("{", "utf-8")
-    with pytest.raises(FormatError, match=r"log.csv.meta.json: not JSON: "):
+    with pytest.raises(FormatError, match=r"log.csv.meta.json:1: not JSON: "):
         read_log(tmp_path / "log.csv")
 
 

@@ -236,6 +236,6 @@ def test_a_log_as_parquet_whose_grades_are_text_is_refused(log: FeatureLog, tmp_
 def test_a_log_file_without_features_is_not_gone_on_with(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text('{"kind": "feature_log", "fingerprint": "f"}\n')
-    with pytest.raises(FormatError, match=r"log\.jsonl:1: not what a log says of its features: None"):
+    with pytest.raises(FormatError, match=r"log\.jsonl:1: features must be an object of name to feature, got None"):
         LogStream(path, {"fingerprint": "f"})
     path.unlink()  # and it is not open any more

@@ -79,7 +79,6 @@ _ARGUMENTS: Final = {
     "concurrency must": "--concurrency must",
     "splits must": "--splits must",
     "sample must": "--sample must",
-    "sample and batch_size must": "--sample must",
 }
 """What messages call Python's arguments, and what the command line calls them."""
 

@@ -126,8 +126,9 @@ def drift(
         StrategyError: the ranker keeps nothing to compare with, or an argument is wrong.
         PlanError: the collection is empty, or doesn't fit the legs.
     """
-    if not is_whole(sample, 1) or not is_whole(batch_size, 1):
-        raise StrategyError(f"sample and batch_size must be at least 1, got {sample!r} and {batch_size!r}")
+    for name, value in (("sample", sample), ("batch_size", batch_size)):
+        if not is_whole(value, 1):
+            raise StrategyError(f"{name} must be at least 1, got {value!r}")
     ranker = ranker_of(ranker, "drift")
     then = ranker.reference if topics is None else ranker.quantiles
     features = {name: feature for name, feature in ranker.features.items() if name in then}

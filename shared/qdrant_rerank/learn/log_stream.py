@@ -122,8 +122,8 @@ def _parts(
 ) -> tuple[dict[str, TopicRows], dict[str, Any]]:
     """The topics, and what was known at the end."""
     features = header.get("features")
-    if not isinstance(features, dict):
-        raise FormatError(f"not what a log says of its features: {brief(features)}", path, 1)
+    if not isinstance(features, dict) or not features:
+        raise FormatError(f"features must be an object of name to feature, got {brief(features)}", path, 1)
     topics: dict[str, TopicRows] = {}
     last: dict[str, Any] = {}
     for record in records:

@@ -102,15 +102,16 @@ class Serving:
 
 def _ending(flow: Flow[Points], topic: Topic) -> Flow[Points | Exception]:
     """`flow`, which returns the error that it ends with, unless it would end that of every topic alike."""
+    asked: list[Step] = []
     try:
-        return (yield from flow)
+        return (yield from watched(flow, asked.append))
     except Exception as error:
         if is_setup_error(error):
             error.add_note(f"while the topic {topic.id!r} was asked: {topic.text!r}")
             raise
         if isinstance(error, BudgetSpent):
             raise
-        if stops(error):
+        if stops(error) and not isinstance(asked[-1], Score | Scores):  # a model's failures are its own
             raise MeasurementError(
                 f"stopped at topic {topic.id!r}, as a strategy that fails would be left out (cache= keeps what the legs found, "
                 f"and the same call goes on from there): {type(error).__name__}: {error}"
