@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,11 @@ from qdrant_client import QdrantClient
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from qdrant_rerank import AsyncExecutor, Executor, Fusion, MeasurementError, Nearest, Retries, StrategyError, score
+from qdrant_rerank import AsyncExecutor, Executor, Fusion, MeasurementError, Nearest, Retries, Scope, StrategyError, score
 from qdrant_rerank.evaluate import Qrels, Topics, aevaluate, evaluate
 from qdrant_rerank.evaluate.tuning import Diverse, Grid, Space, tune
 from qdrant_rerank.learn import log_features
-from qdrant_rerank.steps import Points, Search
+from qdrant_rerank.steps import Points, Search, Vectors
 from tests.evaluate.worlds import DENSE, FUSED, QUESTIONS, client, encoders, qrels, topics
 from tests.support import refused
 
@@ -206,3 +209,57 @@ def test_a_log_of_features_stops_and_goes_on(notes: QdrantClient, tmp_path: Path
     log = log_features(again, legs, topics(), qrels(), features, path=path, batch_size=2, sample=0)
     assert log.coverage.topics == len(QUESTIONS)
     assert again.searches == 1
+
+
+class Hanging(Executor):
+    """Its encoder hangs at the second topic."""
+
+    release = threading.Event()
+    asked = 0
+
+    def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
+        self.asked += 1
+        if self.asked > 1:
+            self.release.wait(30)
+        return super().embed(texts, using)
+
+
+class AsyncHanging(AsyncExecutor):
+    """As `Hanging`."""
+
+    asked = 0
+
+    async def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
+        self.asked += 1
+        if self.asked > 1:
+            await asyncio.sleep(30)
+        return await super().embed(texts, using)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+async def test_a_timeout_holds_for_each_topic_whatever_hangs(notes: QdrantClient, batch_size: int) -> None:
+    options: Any = {"scope": Scope(4, timeout=0.5), "retries": 0, "batch_size": batch_size}
+    said = "the call's timeout of 0.5 s was over", "while embedding"
+    started = time.monotonic()
+    with refused(MeasurementError, *said) as caught:
+        evaluate(FUSED, topics(), qrels(), executor=Hanging(notes, "notes", encoders=encoders()), **options)
+    Hanging.release.set()
+    assert len(caught.value.run) == batch_size  # type: ignore[attr-defined]
+    with refused(MeasurementError, *said):
+        await aevaluate(FUSED, topics(), qrels(), executor=AsyncHanging(notes, "notes", encoders=encoders()), **options)
+    assert time.monotonic() - started < 10
+    Hanging.release.clear()
+
+
+def test_a_pause_that_would_outlast_the_timeout_is_not_begun(notes: QdrantClient) -> None:
+    pauses: list[float] = []
+    with refused(MeasurementError, "Too many requests"):
+        evaluate(
+            FUSED,
+            topics(),
+            qrels(),
+            executor=failing(notes, range(1, 3)),
+            scope=Scope(4, timeout=5),
+            retries=Retries(3, sleep=pauses.append),
+        )
+    assert pauses == []

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import ClientError, Encoders, Executor, Nearest, RelevanceFeedback
+from qdrant_rerank import ClientError, Encoders, Executor, MeasurementError, Nearest, RelevanceFeedback
 from qdrant_rerank.evaluate.tuning import Budget, Feedback, Pool, Space, tune
 from qdrant_rerank.evaluate.tuning.budget import Meter
 from qdrant_rerank.evaluate.tuning.rescoring import BudgetSpent, ScoreBook
@@ -38,7 +38,7 @@ class Breaking:
         self.count += 1
         self.sizes.append(len(step.requests))
         if self.count in self.calls:
-            raise ConnectionError("the server is away")
+            raise RuntimeError("a request of these makes no sense")  # no failure of the server's, which would end all
         return self.search(step)
 
 
@@ -64,7 +64,7 @@ def test_a_topic_that_always_fails_is_alone_in_it() -> None:
     class Picky(Taster):
         def score(self, query: str, texts: Sequence[str]) -> list[float]:
             if query == "question 7":
-                raise TimeoutError("no answer")
+                raise RuntimeError("no opinion")  # no failure of the server's, nor of the way to it, which would end all
             return super().score(query, texts)
 
     executor.model = Picky("good")
@@ -72,7 +72,20 @@ def test_a_topic_that_always_fails_is_alone_in_it() -> None:
     assert [id for id, points in found.items() if isinstance(points, Exception)] == ["t7"]
     tuning = tune(executor, topics, qrels, [Nearest("a")], space=SPACE, budget=Budget(model_texts=None))
     left = {each.name: each.reason for each in tuning.left_out}
-    assert left["feedback from a, 5 scored"] == "it fails on 1 of 25 topics, e.g. 't7': TimeoutError: no answer"
+    assert left["feedback from a, 5 scored"] == "it fails on 1 of 25 topics, e.g. 't7': RuntimeError: no opinion"
+
+
+def test_a_failure_of_the_way_to_the_model_stops_it_at_its_topic() -> None:
+    executor, topics, _ = tasting(count=3)
+
+    class Away(Taster):
+        def score(self, query: str, texts: Sequence[str]) -> list[float]:
+            raise ConnectionError("nobody listens")
+
+    executor.model = Away("good")
+    with refused(MeasurementError, "stopped at topic 't0'", "ConnectionError: nobody listens") as caught:
+        serving(executor).answers(STRATEGY, list(topics), 10)
+    assert isinstance(caught.value.__cause__, ConnectionError)
 
 
 def test_what_would_end_every_topic_ends_it_at_once() -> None:

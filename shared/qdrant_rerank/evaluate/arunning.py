@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from ..deadline import within
 from ..executor import AsyncExecutor
 from ..merging import together
 from ..plan import Plan
@@ -49,18 +50,21 @@ async def _answers(system: Bound | Foreign, job: Job, topics: Sequence[Topic]) -
     plans = [await job.retries.arun(partial(executor.plan, system.strategy, topic.within(job.scope))) for topic in topics]
     if job.batch_size == 1:
         return [(topics[0], await _alone(services, job, plans[0], topics[0]))]
-    outcomes = await arun(together([attempt(plan, topic) for plan, topic in zip(plans, topics, strict=True)]), services)
+    with within(job.scope.timeout):
+        outcomes = await arun(together([attempt(plan, topic) for plan, topic in zip(plans, topics, strict=True)]), services)
     answers: Answers = []
     for topic, plan, outcome in zip(topics, plans, outcomes, strict=True):
         if outcome.error is not None and not stops(outcome.error):
-            outcome = await arun(attempt(plan, topic), services)
+            with within(job.scope.timeout):
+                outcome = await arun(attempt(plan, topic), services)
         answers.append((topic, read_outcome(outcome, job, topic, None)))
     return answers
 
 
 async def _alone(services: AsyncRetryingServices, job: Job, plan: Plan, topic: Topic) -> Answer | Stop:
     start = time.perf_counter()
-    outcome = await arun(attempt(plan, topic), services)
+    with within(job.scope.timeout):
+        outcome = await arun(attempt(plan, topic), services)
     elapsed = 1000 * (time.perf_counter() - start)
     return read_outcome(outcome, job, topic, None if services.failures else elapsed)
 

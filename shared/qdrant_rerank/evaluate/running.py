@@ -10,6 +10,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Self, TypeAlias
 
+from ..deadline import within
 from ..executor import Executor
 from ..merging import together
 from ..plan import Plan
@@ -121,18 +122,21 @@ def sync_answers(system: Bound | Foreign, job: Job, topics: Sequence[Topic]) -> 
     plans = [job.retries.run(partial(executor.plan, system.strategy, topic.within(job.scope))) for topic in topics]
     if job.batch_size == 1:
         return [(topics[0], _alone(services, job, plans[0], topics[0]))]
-    outcomes = run(together([attempt(plan, topic) for plan, topic in zip(plans, topics, strict=True)]), services)
+    with within(job.scope.timeout):
+        outcomes = run(together([attempt(plan, topic) for plan, topic in zip(plans, topics, strict=True)]), services)
     answers: Answers = []
     for topic, plan, outcome in zip(topics, plans, outcomes, strict=True):
         if outcome.error is not None and not stops(outcome.error):  # perhaps another topic's fault, with which it shared a step
-            outcome = run(attempt(plan, topic), services)
+            with within(job.scope.timeout):
+                outcome = run(attempt(plan, topic), services)
         answers.append((topic, read_outcome(outcome, job, topic, None)))
     return answers
 
 
 def _alone(services: RetryingServices, job: Job, plan: Plan, topic: Topic) -> Answer | Stop:
     start = time.perf_counter()
-    outcome = run(attempt(plan, topic), services)
+    with within(job.scope.timeout):
+        outcome = run(attempt(plan, topic), services)
     elapsed = 1000 * (time.perf_counter() - start)
     return read_outcome(outcome, job, topic, None if services.failures else elapsed)  # pauses are no time of the query
 

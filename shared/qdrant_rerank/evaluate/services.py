@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ..deadline import Deadline
 from ..engine_errors import read_failure
 from ..executor import AsyncExecutor, Executor
-from ..retries import Retries
+from ..retries import Left, Retries
 from ..steps import Points, Search, Vectors
 
 __all__ = ["MEASURING", "AsyncRetryingServices", "RetryingServices", "stops"]
@@ -53,7 +54,7 @@ class RetryingServices:
                 self.failures += 1
                 raise
 
-        return self.retries.run(once)
+        return self.retries.run(once, _time_left())
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """As the executor does; models have retries of their own."""
@@ -82,8 +83,14 @@ class AsyncRetryingServices:
                 self.failures += 1
                 raise
 
-        return await self.retries.arun(once)
+        return await self.retries.arun(once, _time_left())
 
     async def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """As the executor does; models have retries of their own."""
         return await self.executor.score(query, texts)
+
+
+def _time_left() -> Left | None:
+    """What is left of the call's time, so that no pause is begun which would outlast it."""
+    deadline = Deadline.current()
+    return None if deadline is None else deadline.left
