@@ -60,7 +60,9 @@ def rankings(option: Option, lessons: Lessons, whole: bool) -> dict[str, list[st
     found = {}
     for pool in lessons.pools:
         its = option if whole else option.of(pool.topic.id)
-        found[pool.topic.id] = pool.ranking(Learned().ranking(its, pool, lessons.target, 10, NOBODY), 10)
+        ranked = Learned().ranking(its, pool, lessons.target, 10, NOBODY)
+        assert ranked is not None  # these worlds have one shard, so that Qdrant needn't be asked
+        found[pool.topic.id] = pool.ranking(ranked, 10)
     return found
 
 
