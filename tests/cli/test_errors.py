@@ -112,6 +112,8 @@ def test_several_problems_are_listed(db: Path, tmp_path: Path) -> None:
         ("[]", "isn't a filter of Qdrant's: at the top"),
         ("", "--filter is empty: give a JSON object"),
         ("@/nowhere.json", "/nowhere.json: No such file or directory"),
+        ('{"must": [],\n"must": []}', "--filter:2 isn't JSON: the key 'must' is there twice"),
+        ("[" * 300, "--filter:1 isn't JSON: not JSON that can be read: more than 200 brackets within each other"),
     ],
 )
 def test_a_filter_that_is_none_shows_where_and_what_one_looks_like(db: Path, text: str, says: str) -> None:
@@ -120,11 +122,14 @@ def test_a_filter_that_is_none_shows_where_and_what_one_looks_like(db: Path, tex
 
 def test_a_file_that_is_no_text_is_refused(db: Path, tmp_path: Path) -> None:
     (tmp_path / "filter.json").write_bytes(b"\xff\xfe")
-    assert "a file isn't UTF-8 text" in fails("search", "x", "--path", db, "--filter", f"@{tmp_path / 'filter.json'}")
+    file = tmp_path / "filter.json"
+    assert f"{file}:1: not UTF-8 text" in fails("search", "x", "--path", db, "--filter", f"@{file}")
 
 
 def test_features_must_be_an_object_of_values_that_the_strategy_reads(db: Path) -> None:
     assert "--features must be a JSON object, name → value" in fails("search", "x", "--path", db, "--features", "[1]")
+    for text, says in (("1e400", "is beyond what a number can be"), ("NaN", "NaN is no number of JSON's")):
+        assert says in fails("search", "x", "--path", db, "--features", f'{{"weight": {text}}}')
     formula = ("--formula", "score() + given('weight')")
     message = fails("search", "x", "--path", db, *formula, "--features", '{"wieght": 1}')
     assert "nothing in the strategy reads 'wieght': did you mean 'weight'? (it reads 'weight')" in message

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from qdrant_rerank.cli.consoles import errors_console, results_console, visible
+from qdrant_rerank.cli.evaluate_options import shown_progress
 from qdrant_rerank.cli.failures import CommandError
-from qdrant_rerank.cli.outputs import check_output
+from qdrant_rerank.cli.index import _progress as progress
+from qdrant_rerank.cli.outputs import check_folder, check_output
 from qdrant_rerank.cli.show import first_text, shown_value
 from tests.support import refused
 
@@ -62,6 +66,19 @@ def test_foreign_text_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[st
         assert " [red]b[/red] :warning: \\x9b31m \\u202e" in printed
 
 
+@pytest.mark.parametrize("module", ["index", "evaluate_options"])
+def test_foreign_text_cannot_steer_a_progress_bar(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = StringIO()
+    monkeypatch.setattr(
+        f"qdrant_rerank.cli.{module}.errors_console", lambda: Console(file=shown, force_terminal=True, width=200)
+    )
+    name = "a\x1b]0;title\x07 [red]b"
+    bar: Any = progress(name, 1) if module == "index" else shown_progress(name)
+    with bar as told:
+        told(*[1] * (1 if module == "index" else 2))
+    assert "a\\x1b]0;title\\x07 [red]b" in shown.getvalue()
+
+
 def test_text_of_any_script_is_kept() -> None:
     assert visible("a\tb\nc größe 자전거 👍🏽") == "a\tb\nc größe 자전거 👍🏽"
     assert visible("\x00\x7f") == "\\x00\\x7f"
@@ -76,6 +93,9 @@ def test_a_file_that_cannot_be_written_is_told_before_the_work(
             check_output(option, path)
     check_output(option, None)
     check_output(option, tmp_path / "x")
+    check_folder(option, tmp_path / "new" / "below")
     monkeypatch.setattr(os, "access", lambda *_: False)
+    with refused(CommandError, f"{tmp_path} may not be written to"):
+        check_folder(option, tmp_path / "new")
     with refused(CommandError, "may not be written to"):
         check_output(option, tmp_path / "x")

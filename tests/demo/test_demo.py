@@ -161,6 +161,9 @@ def test_a_demo_that_fails_leaves_nothing_on_the_server_either(monkeypatch: pyte
 
 def test_options_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     assert "--keep is for a folder on disk" in fails("demo", "--keep", tmp_path / "x", "--url", "http://localhost:1")
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        assert f"--keep {folder}: {tmp_path / 'file'} is a file: name a folder" in fails("demo", "--keep", folder)
     assert "the demo needs dense vectors" in fails("demo", "--models", "none")
     assert "--prefer-grpc needs --url" in fails("demo", "--prefer-grpc")
     assert "no answer from Qdrant" in fails("demo", "--url", "http://127.0.0.1:1")

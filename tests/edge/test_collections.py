@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import ClientError, Schema
+from qdrant_rerank import ClientError, FormatError, Schema
 from qdrant_rerank.edge import VERSION, EdgeClient
 from tests.edge.support import NAME, SIZE, awkward_points, config, filled, query_vectors
+from tests.support import refused
 
 FLAT = models.VectorParams(size=2, distance=models.Distance.DOT)
 HNSW = models.HnswConfigDiff
@@ -240,3 +241,21 @@ def test_no_method_of_the_client_runs_code_that_needs_a_server() -> None:
     assert theirs <= mine
     assert isinstance(EdgeClient("nowhere"), QdrantClient)  # so that what checks for one takes it
     assert repr(EdgeClient("nowhere", collection="a")) == "EdgeClient('nowhere', collection='a')"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"a": 1,\n "b": }', "collection_metadata.json:2: a file of the collection is damaged: Expecting value"),
+        ('{"a": 1, "a": 2}', "collection_metadata.json: a file of the collection is damaged: a key is in one object twice"),
+        ("[]", "it holds no JSON object"),
+        ("[" * 100_000, "a file of the collection is damaged"),
+        ("\xff", "a file of the collection is damaged"),
+    ],
+)
+def test_damaged_metadata_is_an_error_that_names_the_file(tmp_path: Path, text: str, says: str) -> None:
+    with EdgeClient(tmp_path) as client:
+        client.create_collection("c", FLAT, metadata={"a": 1})
+        (tmp_path / "c" / "collection_metadata.json").write_text(text, "latin-1")
+        with refused(FormatError, says):
+            client.get_collection("c")

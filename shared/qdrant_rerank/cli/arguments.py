@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import re
 from typing import Any
 
 from pydantic import ValidationError
 from qdrant_client import models
 
-from ..jsonlines import line_of
+from ..brief import shortened
+from ..errors import FormatError
+from ..jsonlines import line_of, parse_json, read_text
 from .failures import CommandError
 
 __all__ = ["features_of", "filter_of", "listed"]
@@ -61,15 +63,16 @@ def _source(option: str, text: str) -> tuple[str, str]:
     """The JSON text, and what to call it in messages."""
     if not text.startswith("@"):
         return text, option
-    return Path(text[1:]).read_text("utf-8"), text[1:]
+    return read_text(text[1:]), text[1:]
 
 
 def _parsed(source: str, where: str) -> Any:
+    if not source.strip():
+        raise CommandError(f"{where} is empty: give a JSON object")
     try:
-        return json.loads(source)
-    except json.JSONDecodeError as error:
-        raise CommandError(
-            f"{where}:{error.lineno} isn't JSON: {error.msg} at column {error.colno}: {source.splitlines()[error.lineno - 1]}"
-            if source.strip()
-            else f"{where} is empty: give a JSON object"
-        ) from None
+        return parse_json(source)
+    except FormatError as error:
+        line = error.line or 1
+        message = re.sub(r" \((column \d+)\)$", r" at \1", error.message.removeprefix("not JSON: "))
+        shown = shortened(source.split("\n")[line - 1], 200)
+        raise CommandError(f"{where}:{line} isn't JSON: {message}: {shown}") from None

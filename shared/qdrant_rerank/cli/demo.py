@@ -26,6 +26,7 @@ from .encoders import loaded, normalised
 from .failures import CommandError, reported
 from .folders import has_edge, written_by
 from .notes import vector_models, write_notes
+from .outputs import check_folder
 
 __all__ = ["demo"]
 
@@ -78,6 +79,7 @@ def demo(
     """
     if keep is not None and url is not None:
         raise CommandError("--keep is for a folder on disk; the collection on a server is removed at the end")
+    check_folder("--keep", keep)
     model = normalised("dense", _TRAINED if models == "fastembed" else models)
     if model is None:
         raise CommandError("--models none: the demo needs dense vectors; hash needs no download")

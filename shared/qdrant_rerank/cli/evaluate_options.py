@@ -17,7 +17,7 @@ from .. import Executor
 from ..evaluate import Qrels, Topics, read_beir, read_judged, read_qrels, read_topics, report, unknown_documents
 from ..evaluate.report.document import check_target
 from ..evaluate.running import Progress as Told
-from .consoles import errors_console
+from .consoles import errors_console, visible
 from .failures import CommandError, warn
 
 __all__ = [
@@ -159,9 +159,9 @@ def shown_progress(name: str) -> Generator[Told | None, None, None]:
     if not console.is_terminal:
         yield None
         return
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(name, total=None)
+        task = bar.add_task(visible(name), total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 

@@ -22,7 +22,7 @@ from . import index_options as i
 from . import options as o
 from .arguments import listed
 from .connect import Where, connected
-from .consoles import errors_console, results_console
+from .consoles import errors_console, results_console, visible
 from .encoders import loaded
 from .failures import CommandError, reported, resumable
 from .notes import VectorModel, vector_models, write_notes
@@ -173,9 +173,9 @@ def _progress(name: str, total: int | None) -> Generator[Callable[[int], None], 
     if not console.is_terminal:
         yield lambda done: None
         return
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(name, total=total)
+        task = bar.add_task(visible(name), total=total)
         yield lambda done: bar.update(task, completed=done)
 
 

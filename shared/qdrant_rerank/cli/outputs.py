@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .failures import CommandError
 
-__all__ = ["check_output"]
+__all__ = ["check_folder", "check_output"]
 
 
 def check_output(option: str, path: Path | None) -> None:
@@ -24,3 +24,18 @@ def check_output(option: str, path: Path | None) -> None:
         raise CommandError(f"{option} {path}: there is no folder {str(path.parent)!r} to write it to")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise CommandError(f"{option} {path}: it may not be written to")
+
+
+def check_folder(option: str, path: Path | None) -> None:
+    """Refuse a folder that can't be made, or written to.
+
+    Raises:
+        CommandError: it or a part of its path is a file, or it may not be written to.
+    """
+    if path is None:
+        return
+    there = next(part for part in (path.absolute(), *path.absolute().parents) if part.exists())
+    if not there.is_dir():
+        raise CommandError(f"{option} {path}: {there} is a file: name a folder")
+    if not os.access(there, os.W_OK):
+        raise CommandError(f"{option} {path}: {there} may not be written to")

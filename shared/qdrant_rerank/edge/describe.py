@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import qdrant_edge as engine
 from qdrant_client import models
 
+from ..errors import FormatError
 from .translate_config import NO_VECTORS
 
 __all__ = ["Vector", "collection_info", "read_metadata", "read_params", "vectors_of", "write_metadata"]
@@ -87,8 +88,7 @@ def collection_info(folder: Path, info: engine.ShardInfo) -> models.CollectionIn
 def read_metadata(folder: Path) -> dict[str, Any]:
     """What `write_metadata` wrote; empty if nothing was."""
     path = folder / _METADATA
-    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    return found
+    return _read_object(path) if path.exists() else {}
 
 
 def write_metadata(folder: Path, metadata: Mapping[str, Any]) -> None:
@@ -99,7 +99,29 @@ def write_metadata(folder: Path, metadata: Mapping[str, Any]) -> None:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / _CONFIG).read_text("utf-8"))
+    return _read_object(folder / _CONFIG)
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        FormatError: it holds none, or an object of it has a key twice.
+    """
+    try:
+        value = json.loads(path.read_text("utf-8"), object_pairs_hook=_without_doubles)
+    except (ValueError, RecursionError) as error:
+        line = error.lineno if isinstance(error, json.JSONDecodeError) else None
+        raise FormatError(f"a file of the collection is damaged: {error}", path, line) from None
+    if not isinstance(value, dict):
+        raise FormatError("a file of the collection is damaged: it holds no JSON object", path)
+    return value
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is in one object twice")
     return found
 
 
