@@ -185,3 +185,11 @@ def test_an_unknown_condition_is_an_error_that_names_it(edge: EdgeClient) -> Non
 
     with pytest.raises(ClientError, match="not asked for 'smell' of a field"):
         edge.count(NAME, asked(Smelling(key="mood", smell=1)))
+
+
+def test_a_filter_that_is_nested_too_deep_is_an_error(edge: EdgeClient) -> None:
+    nested = models.Filter(must=[models.HasIdCondition(has_id=[1])])
+    for _ in range(3000):
+        nested = models.Filter.model_construct(must=[nested])
+    with pytest.raises(QueryError, match="nested too deep"):
+        edge.count(NAME, nested)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from qdrant_rerank import Fusion, Nearest, PlanError, StrategyError, load
-from qdrant_rerank.errors import FitError
-from qdrant_rerank.evaluate import Qrels, Topics
+from qdrant_rerank.errors import FitError, FormatError
+from qdrant_rerank.evaluate import Qrels, Topic, Topics
 from qdrant_rerank.evaluate.tuning import Budget, Dbsf, Grid, Rrf, SingleLegs, Space, WeightedSum, tune
+from qdrant_rerank.evaluate.tuning.pools import Pool
+from qdrant_rerank.evaluate.tuning.remembering import PoolFile, PoolHeader
 from tests.evaluate.tuning_worlds import world
-from tests.support import refused
+from tests.support import NOW, refused
 
 HELPS = 0.3, 3.0  # `a` nearly finds the document, `b` is almost chance: their fusion loses
 SPACE = Space((SingleLegs(), Rrf(ks=(2, 61)), Dbsf(), WeightedSum(4)), depths=(20, 50))
@@ -129,6 +132,22 @@ def test_what_the_legs_found_is_kept_in_a_file_and_not_asked_for_again(tmp_path:
     assert once_more.spent.requests == 0
     with refused(StrategyError, "keeps what another tuning found: its legs is"):
         tune(executor, topics, qrels, space=Space(depths=(110,)), cache=file)
+
+
+def test_a_file_of_other_topics_too_gives_those_that_are_asked_for_and_one_of_another_kind_is_refused(tmp_path: Path) -> None:
+    file, header = tmp_path / "legs.jsonl", PoolHeader("world", "a", "", "t", "")
+    topic, pool = Topic("q1", "one"), Pool(Topic("q2", "two"), NOW, {"a": ()}, {})
+    with PoolFile(file, header) as kept:
+        kept.keep(pool)
+    with PoolFile(file, header) as kept:
+        assert len(kept.records) == 1
+        assert kept.pools([topic], NOW) == {}
+    first, line = file.read_text("utf-8").splitlines()
+    about = json.loads(first)
+    del about["doc_id"]
+    file.write_text(json.dumps(about) + "\n" + line + "\n", "utf-8")
+    with refused(FormatError, f"{file}:1: not a line of what tune keeps"):
+        PoolFile(file, header)
 
 
 # The ceiling

@@ -346,6 +346,13 @@ def test_a_request_time_value_that_no_topic_brings_along_is_refused_before_anyth
     log_features(executor, LEGS, topics, qrels, {"dense": score("dense"), "b": given("budget", default=1.0)})
 
 
+def test_a_condition_is_logged_as_1_or_0() -> None:
+    executor, topics, qrels = local()
+    late = when(models.FieldCondition(key="year", range=models.Range(gte=2000)))
+    log = log_features(executor, LEGS, topics, qrels, {"late": late})
+    assert set(log.values[:, 0].tolist()) == {0.0, 1.0}
+
+
 def test_a_condition_that_only_qdrant_can_decide_is_refused_before_anything_is_searched() -> None:
     executor, topics, qrels = local()
     with pytest.raises(StrategyError, match=r"the feature 'has': .* can be decided by Qdrant only"):

@@ -167,9 +167,32 @@ class Unable(ToolModel):
         return ChatResult(generations=[ChatGeneration(message=AIMessage(content="3"))])
 
 
-async def test_a_model_that_turns_out_to_lack_structured_output_is_asked_for_text_from_then_on() -> None:
+class Awaited(ToolModel):
+    """A chat model with an async method of its own."""
+
+    async def _agenerate(self, messages: Any, *args: Any, **kwargs: Any) -> ChatResult:
+        asyncio.get_running_loop()  # fails in a thread
+        return self._generate(messages, *args, **kwargs)
+
+
+class AwaitedUnable(Unable):
+    """As `Unable`, with an async method of its own."""
+
+    async def _agenerate(self, messages: Any, *args: Any, **kwargs: Any) -> ChatResult:
+        asyncio.get_running_loop()
+        return self._generate(messages, *args, **kwargs)
+
+
+async def test_native_async_methods_of_a_chat_model_are_used() -> None:
+    model = LlmPointwise(Awaited(arguments=length_arguments))
+    assert await model.ascore("q", TEXTS) == [1.0, 2.0, 0.0, 3.0]
+    assert model.stats == LlmStats(calls=3, empty=1)
+
+
+@pytest.mark.parametrize("llm", [Unable, AwaitedUnable])
+async def test_a_model_that_turns_out_to_lack_structured_output_is_asked_for_text_from_then_on(llm: type[ToolModel]) -> None:
     for score in (lambda model: model.score("q", ["a"]), lambda model: asyncio.run(model.ascore("q", ["a"]))):
-        model = LlmPointwise(Unable(arguments=length_arguments))
+        model = LlmPointwise(llm(arguments=length_arguments))
         assert await asyncio.to_thread(score, model) == await asyncio.to_thread(score, model) == [3.0]
         assert model.stats == LlmStats(calls=3, retried=1)
 

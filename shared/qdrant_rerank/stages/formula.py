@@ -185,11 +185,6 @@ class Formula(Stage):
     def _request_time(self) -> frozenset[str]:
         return frozenset(placeholder_features(self.expression))
 
-    @cached_property
-    def required_keys(self) -> tuple[str, ...]:
-        """The payload keys that every candidate must have."""
-        return tuple(key.key for key in payload_keys(self.expression) if not key.has_default)
-
     @property
     def grouped_here(self) -> bool:
         return any(candidate.grouped_here for candidate in self.candidates)
