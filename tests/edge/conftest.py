@@ -20,6 +20,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeClient]:
 
 @pytest.fixture(scope="module")
 def local() -> Iterator[QdrantClient]:
-    client = filled(open_client())
+    """Local mode whatever the run's engine is: the tests say "as in local mode", and servers before 1.20 differ from edge."""
+    client = filled(open_client("local"))
     yield client
     client.close()

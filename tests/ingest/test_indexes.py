@@ -17,6 +17,7 @@ from tests.ingest.tiny import Letters
 from tests.ingest.wants import EVERYTHING, match
 
 
+@pytest.mark.engines("local", reason="about local mode's own words, answers or warnings")
 def test_local_mode_gets_no_payload_indexes_but_a_word_about_them(empty: QdrantClient) -> None:
     strategy = Formula(score() + field("rating", default=0) + match("category", "news")).over(Nearest())
 

@@ -357,6 +357,7 @@ def test_a_payload_key_without_a_default_is_named_with_a_point_that_lacks_it(toy
     assert len(own.postprocess_nodes(nodes(1, 2))) == 2
 
 
+@pytest.mark.engines("local", reason="about local mode's own words, answers or warnings")
 def test_many_scores_of_nodes_are_refused_by_local_mode_which_would_take_minutes(toy: QdrantClient) -> None:
     own = postprocessor(toy, Formula(score()), score_source="nodes")
     with pytest.raises(QueryError, match="local mode takes seconds for 101 of them: use a server, or rescore at most 100"):
