@@ -113,7 +113,7 @@ def _combined(inner: st.SearchStrategy[Expression]) -> st.SearchStrategy[Express
         st.builds(lambda left, right: right - left, inner, operand),
         st.builds(lambda left, right: left * right, inner, operand),
         st.builds(lambda left, right: right * left, inner, NUMBERS),
-        st.builds(lambda left, number: left / number, inner, NUMBERS.filter(bool)),
+        st.builds(lambda left, number: left / number, inner, NUMBERS.filter(lambda number: abs(number) > 1.2e-38)),
         st.builds(divide, operand, inner, NUMBERS),
         st.builds(lambda base, exponent: base**exponent, inner, st.integers(0, 3)),
         inner.map(lambda node: -node),

@@ -100,6 +100,7 @@ def test_draws_of_topics_that_have_one_class_only_are_drawn_again() -> None:
         ({"reference": {"year": {"edges": [1.0]}}}, r'not how a feature is distributed: \{"edges": \[1.0\]\}'),
         ({"coverage": {"topics": 3}}, r'not what a log says that it leaves out: \{"topics": 3\}'),
         ({"features": None}, "log.csv.meta.json: not what a log says of its features"),
+        ({"features": {}}, "log.csv.meta.json: not what a log says of its features"),
     ],
 )
 def test_what_a_log_says_of_itself_is_checked(log: FeatureLog, tmp_path: Path, change: dict[str, Any], says: str) -> None:

@@ -26,14 +26,12 @@ def feature_json(feature: Feature | Category) -> Any:
     return found if feature.missing is None else found | {"missing": feature.missing}
 
 
-def features_of(value: Any, path: str | PathLike[str] | None = None) -> dict[str, Feature | Category]:
+def features_of(value: Mapping[str, Any], path: str | PathLike[str] | None = None) -> dict[str, Feature | Category]:
     """The features by name that `feature_json` wrote of each.
 
     Raises:
         FormatError: they aren't features.
     """
-    if not isinstance(value, Mapping) or not value:
-        raise FormatError(f"features must be an object of name to feature, got {json.dumps(value)[:100]}", path)
     return {str(name): _feature(str(name), item, path) for name, item in value.items()}
 
 

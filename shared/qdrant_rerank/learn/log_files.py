@@ -81,7 +81,7 @@ def read_log(path: Where) -> FeatureLog:
         case ending:
             raise FormatError(f"the name of a log must end in {_ENDINGS}, got {ending!r}: {_MADE_BY}", path)
     about = path if Path(path).suffix in (".jsonl", ".parquet") else _beside(path)
-    features = features_of(meta.get("features"), about)
+    features = features_of(meta["features"], about)
     references = meta.get("reference", {})
     if not isinstance(references, dict):
         raise FormatError(f"not how features are distributed: {json.dumps(references)[:100]}", about)
@@ -120,7 +120,7 @@ def _read_meta(path: Where) -> dict[str, Any]:
 
 def _json(text: str, path: Where) -> dict[str, Any]:
     value = parse_json(text, path)
-    if not isinstance(value, dict) or not isinstance(value.get("features"), dict):
+    if not isinstance(value, dict) or not isinstance(value.get("features"), dict) or not value["features"]:
         raise FormatError("not what a log says of its features", path)
     return value
 
