@@ -20,9 +20,22 @@ PACKAGES = [
     "pytest-asyncio>=1.2",
     "hypothesis>=6.130",
 ]
-LEFT_OUT = ["tests/expressions/test_congruence.py", "tests/core/test_goldens.py"]  # the goldens are of the newest client
-NOT_THERE = "tests/core/test_engine_laws.py::test_pages_are_slices_of_the_whole_answer"  # of MMR, which is an error there
-TESTS = ["tests/expressions", "tests/core", *(f"--ignore={name}" for name in LEFT_OUT), f"--deselect={NOT_THERE}"]
+LEFT_OUT = [
+    "tests/expressions/test_congruence.py",
+    "tests/expressions/test_condition_kinds.py",  # conditions are decided as the newest local mode decides them
+    "tests/core/test_goldens.py",  # of the newest client
+    "tests/core/test_tenants.py",  # through both frameworks too, which aren't there
+]
+NOT_THERE = [
+    "tests/core/test_engine_laws.py::test_pages_are_slices_of_the_whole_answer",  # of MMR, which is an error there
+    "tests/expressions/test_conditions.py::test_every_condition_is_decided_as_local_mode_decides_it",  # as above
+]
+TESTS = [
+    "tests/expressions",
+    "tests/core",
+    *(f"--ignore={name}" for name in LEFT_OUT),
+    *(f"--deselect={name}" for name in NOT_THERE),
+]
 
 
 def main() -> int:

@@ -66,7 +66,9 @@ def test_what_is_shown_changes_no_score(name: str, shown: str) -> None:
     explained = asked.explain(strategy, QUERY, Scope(limit=3, with_payload=selector)).points
     for found in (points, explained):
         assert [(point.id, point.score) for point in found] == expected
-        assert [None if point.payload is None else sorted(point.payload) for point in found] == [keys] * 3
+        # qdrant-client 1.17's local mode gives no payload where no key is chosen
+        shown_keys = [None if keys is None and point.payload is None else sorted(point.payload or {}) for point in found]
+        assert shown_keys == [keys] * 3
 
 
 @pytest.mark.parametrize(
