@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from benchmarks import wheel_models
-from qdrant_rerank.models.fastembed_cross import FastembedCrossEncoder
+from qdrant_rerank.models import FastembedCrossEncoder
 
 __all__ = ["batching"]
 

@@ -26,10 +26,9 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Coefficients, Encoders, Executor, Nearest, Query, RelevanceFeedback, Rescore, Scope, Strategy
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.evaluate.intervals import bootstrap_interval
-from qdrant_rerank.evaluate.measures import per_topic
-from qdrant_rerank.feedback.folding import folded, native_query
-from qdrant_rerank.learn.feedback_fit import fit_feedback
+from qdrant_rerank.evaluate import bootstrap_interval, per_topic
+from qdrant_rerank.feedback._internals import folded, native_query
+from qdrant_rerank.learn import fit_feedback
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import scifact_data, wheel_models

@@ -28,15 +28,11 @@ from qdrant_client import QdrantClient
 from benchmarks import scifact_data, wheel_models
 from benchmarks.rest_server import serving
 from qdrant_rerank import Coefficients, Encoders, Executor, Nearest, Query, RelevanceFeedback, Rescore, Scope, Strategy
-from qdrant_rerank.evaluate.intervals import bootstrap_interval
-from qdrant_rerank.evaluate.measures import per_topic
-from qdrant_rerank.feedback.coefficients import Mode
-from qdrant_rerank.learn.feedback_fit import fit_feedback
-from qdrant_rerank.learn.feedback_fit_cross import cross_fitted
-from qdrant_rerank.learn.feedback_fit_data import gathered
-from qdrant_rerank.learn.feedback_fit_scores import ScoreFile
-from qdrant_rerank.learn.feedback_fit_train import trained
-from qdrant_rerank.models.fastembed import FastembedDense
+from qdrant_rerank.evaluate import bootstrap_interval, per_topic
+from qdrant_rerank.feedback._internals import Mode
+from qdrant_rerank.learn import fit_feedback
+from qdrant_rerank.learn._internals import ScoreFile, cross_fitted, gathered, trained
+from qdrant_rerank.models import FastembedDense
 
 __all__ = ["Bge", "official", "pairs"]
 

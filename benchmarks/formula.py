@@ -31,7 +31,7 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Executor, Expression, Formula, Nearest, Query, Scope, Strategy, score
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.expressions.evaluation import Table, score_points
+from qdrant_rerank.expressions._internals import Table, score_points
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.engines import (

@@ -25,20 +25,13 @@ from qdrant_client import models
 from sklearn.ensemble import GradientBoostingClassifier
 
 from qdrant_rerank import Executor, Formula, Fusion, Nearest, Query, Scope, Strategy, field, log, score
+from qdrant_rerank._internals import run
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.evaluate import Evaluation, Qrels, Topic, Topics, bootstrap_interval, compare, evaluate
 from qdrant_rerank.ingest import ensure_indexes
-from qdrant_rerank.learn import from_model
-from qdrant_rerank.learn.feature_log import FeatureLog
-from qdrant_rerank.learn.features import FeatureLike
-from qdrant_rerank.learn.log_columns import computed, featured
-from qdrant_rerank.learn.log_features import log_features
-from qdrant_rerank.learn.log_legs import Legs, found
-from qdrant_rerank.learn.logistic import fit_logistic
-from qdrant_rerank.learn.metrics import auc
-from qdrant_rerank.learn.reliability import reliability
+from qdrant_rerank.learn import FeatureLike, FeatureLog, fit_logistic, from_model, log_features
+from qdrant_rerank.learn._internals import Legs, auc, computed, featured, found, reliability
 from qdrant_rerank.models import Bm25
-from qdrant_rerank.steps import run
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import learned_movies, scifact_data

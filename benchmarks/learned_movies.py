@@ -24,7 +24,7 @@ from scipy.sparse.linalg import svds
 
 from qdrant_rerank import Nearest, affinity, field, log, score
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
-from qdrant_rerank.learn.features import FeatureLike
+from qdrant_rerank.learn import FeatureLike
 
 SIZE = 32
 LIKED = 4.0

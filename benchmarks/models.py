@@ -35,10 +35,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import scifact_data, wheel_models
 from benchmarks.batching import batching
-from qdrant_rerank.models.fastembed import FastembedDense, FastembedLate
-from qdrant_rerank.models.fastembed_cross import FastembedCrossEncoder
-from qdrant_rerank.models.feedback import FeedbackModel
-from qdrant_rerank.models.similarity import EncoderSimilarity, MaxSim
+from qdrant_rerank.models import EncoderSimilarity, FastembedCrossEncoder, FastembedDense, FastembedLate, FeedbackModel, MaxSim
 
 MEASURE = "nDCG@10"
 Candidates = Mapping[str, Sequence[str]]
@@ -164,7 +161,7 @@ def report(name: str, task: Task, before: Mapping[str, float], after: Rescored) 
 
 async def stalls(task: Task, model: FeedbackModel, concurrent: int) -> tuple[list[float], float]:
     """How late a task wakes up that sleeps 5 ms at a time, while `concurrent` claims are rescored; and how long these take."""
-    from qdrant_rerank.models.scores import ascored
+    from qdrant_rerank.models._internals import ascored
 
     late: list[float] = []
 
@@ -188,7 +185,7 @@ def guide(options: argparse.Namespace) -> Task:
     """The demo's questions and documents."""
     import json
 
-    from qdrant_rerank.demo.guide import CORPUS, questions
+    from qdrant_rerank.demo._internals import CORPUS, questions
 
     documents = [json.loads(line) for line in CORPUS.read_text("utf-8").splitlines()]
     texts = {str(document["_id"]): f"{document.get('title', '')} {document['text']}".strip() for document in documents}

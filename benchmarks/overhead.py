@@ -31,10 +31,8 @@ from qdrant_client import QdrantClient, models
 
 from langchain_qdrant_rerank import QdrantRerankRetriever as LangChainRetriever
 from llama_index_qdrant_rerank import QdrantRerankRetriever as LlamaIndexRetriever
-from qdrant_rerank import field, given, score
-from qdrant_rerank.capabilities import Capabilities
-from qdrant_rerank.expressions.inspect import fixed_nodes
-from qdrant_rerank.expressions.lowering import Candidate, Lowering, lower
+from qdrant_rerank import Capabilities, field, given, score
+from qdrant_rerank.expressions._internals import Candidate, Lowering, fixed_nodes, lower
 
 SIZE, K = 384, 5
 _random = random.Random(20)

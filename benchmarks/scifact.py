@@ -31,8 +31,7 @@ from qdrant_client import QdrantClient, models
 from langchain_qdrant_rerank import QdrantRerankRetriever as LangChainRetriever
 from llama_index_qdrant_rerank import QdrantRerankRetriever as LlamaIndexRetriever
 from qdrant_rerank import Fusion, Nearest, Strategy
-from qdrant_rerank.models.bm25 import Bm25
-from qdrant_rerank.models.fastembed import FastembedDense
+from qdrant_rerank.models import Bm25, FastembedDense
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import scifact_data, wheel_models

@@ -22,8 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
-from qdrant_rerank import Fusion, Nearest, Schema, Target, VectorInfo, field
-from qdrant_rerank.capabilities import Capabilities
+from qdrant_rerank import Capabilities, Fusion, Nearest, Schema, Target, VectorInfo, field
 from qdrant_rerank.evaluate import Qrels, Topic
 from qdrant_rerank.evaluate.tuning import (
     Dbsf,
@@ -41,7 +40,7 @@ from qdrant_rerank.evaluate.tuning import (
     cross_fit,
     gain_of,
 )
-from qdrant_rerank.evaluate.tuning.pools import key_of
+from qdrant_rerank.evaluate.tuning._internals import key_of
 
 LEGS = Nearest("a"), Nearest("b")
 SCHEMA = Schema("c", {leg.using or "": VectorInfo("dense", 4, models.Distance.COSINE) for leg in LEGS})

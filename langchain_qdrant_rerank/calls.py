@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 from qdrant_client import models
 
 from qdrant_rerank import Plan, Query, QueryError, Scope, Strategy
-from qdrant_rerank.checks import is_whole
-from qdrant_rerank.errors import did_you_mean
-from qdrant_rerank.merging import together
-from qdrant_rerank.query import both, not_a_filter
-from qdrant_rerank.steps import Flow, QueryVector, Vectors
-from qdrant_rerank.why import Explained, explained
+from qdrant_rerank._internals import (
+    Explained,
+    Flow,
+    QueryVector,
+    Vectors,
+    both,
+    did_you_mean,
+    explained,
+    is_whole,
+    not_a_filter,
+    together,
+)
 
 if TYPE_CHECKING:
     from .retriever import QdrantRerankRetriever

@@ -13,7 +13,7 @@ from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.runnables.config import patch_config, set_config_context
 
 from qdrant_rerank import AsyncExecutor, Executor, Query
-from qdrant_rerank.steps import Points, Search, Vectors
+from qdrant_rerank._internals import Points, Search, Vectors
 
 __all__ = ["AsyncTraced", "Parents", "Traced", "child_of"]
 

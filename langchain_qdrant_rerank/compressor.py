@@ -15,12 +15,9 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
 from qdrant_rerank import Query, QueryError, Rescore
-from qdrant_rerank.expressions.inspect import candidate_scores
-from qdrant_rerank.models.feedback import as_feedback_model
-from qdrant_rerank.reranking import Candidate, Reranker
-from qdrant_rerank.results import notes_of
-from qdrant_rerank.steps import Points
-from qdrant_rerank.threads import Workers
+from qdrant_rerank._internals import Candidate, Points, Reranker, Workers, notes_of
+from qdrant_rerank.expressions._internals import candidate_scores
+from qdrant_rerank.models._internals import as_feedback_model
 
 from . import fields
 from .child_runs import child_of

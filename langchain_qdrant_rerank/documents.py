@@ -11,10 +11,7 @@ from langchain_core.documents import Document
 from qdrant_client import models
 
 from qdrant_rerank import PayloadMapping, PlanWarning
-from qdrant_rerank.payload import AnyMapping, Content, read_contents
-from qdrant_rerank.results import notes_of
-from qdrant_rerank.steps import Points
-from qdrant_rerank.why import ResultReason
+from qdrant_rerank._internals import AnyMapping, Content, Points, ResultReason, notes_of, read_contents
 
 __all__ = ["RESERVED", "to_documents"]
 

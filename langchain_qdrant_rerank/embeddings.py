@@ -8,11 +8,9 @@ from typing import Any, TypeAlias
 
 from langchain_core.embeddings import Embeddings
 
-from qdrant_rerank import Encoder, Encoders
-from qdrant_rerank.errors import StrategyError
-from qdrant_rerank.models.encoders import as_encoder
-from qdrant_rerank.steps import QueryVector
-from qdrant_rerank.threads import in_worker, inherits
+from qdrant_rerank import Encoder, Encoders, StrategyError
+from qdrant_rerank._internals import QueryVector, in_worker, inherits
+from qdrant_rerank.models._internals import as_encoder
 
 __all__ = ["AnyEncoder", "EmbeddingsEncoder", "EncodersLike", "encoder_of", "encoders_of", "is_embeddings", "listed"]
 

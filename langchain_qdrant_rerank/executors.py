@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import AsyncExecutor, Capabilities, Executor, Retries
-from qdrant_rerank.clients import AsyncClientLike
-from qdrant_rerank.errors import ClientError
-from qdrant_rerank.models.feedback import FeedbackModelLike
-from qdrant_rerank.payload import PayloadLike
+from qdrant_rerank import AsyncExecutor, Capabilities, ClientError, Executor, Retries
+from qdrant_rerank._internals import AsyncClientLike, PayloadLike
+from qdrant_rerank.models._internals import FeedbackModelLike
 
 from .embeddings import AnyEncoder, EncodersLike, encoders_of, listed
 

@@ -14,14 +14,9 @@ from pydantic import BaseModel, PlainSerializer, PlainValidator
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
 from qdrant_rerank import Encoders, Expression, PayloadMapping, Retries, Strategy, parse_expression
-from qdrant_rerank.clients import engine_of
-from qdrant_rerank.deadline import timeout_problem
-from qdrant_rerank.errors import did_you_mean
-from qdrant_rerank.executor import check_schema_ttl
-from qdrant_rerank.expressions.nodes import as_expression
-from qdrant_rerank.models.feedback import as_feedback_model
-from qdrant_rerank.payload import as_mapping
-from qdrant_rerank.query import not_a_filter
+from qdrant_rerank._internals import as_mapping, check_schema_ttl, did_you_mean, engine_of, not_a_filter, timeout_problem
+from qdrant_rerank.expressions import as_expression
+from qdrant_rerank.models._internals import as_feedback_model
 
 from .calls import check_k
 from .documents import RESERVED

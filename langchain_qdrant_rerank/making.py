@@ -9,8 +9,8 @@ from typing import Any, Self
 from langchain_core.retrievers import BaseRetriever
 from qdrant_client import QdrantClient
 
-from qdrant_rerank.clients import client_options as client_options_of
-from qdrant_rerank.clients import grpc_port_of, kept_open
+from qdrant_rerank._internals import client_options as client_options_of
+from qdrant_rerank._internals import grpc_port_of, kept_open
 
 from .executors import Executors
 from .from_store import store_fields, store_strategy

@@ -14,9 +14,7 @@ from pydantic import ConfigDict, Field, model_validator
 from qdrant_client import models
 
 from qdrant_rerank import AsyncExecutor, Capabilities, Executor, Explanation, Nearest, Query
-from qdrant_rerank.executor import SCHEMA_TTL
-from qdrant_rerank.payload import as_mapping
-from qdrant_rerank.why import Explained
+from qdrant_rerank._internals import SCHEMA_TTL, Explained, as_mapping
 
 from . import fields
 from .calls import Call, CallOptions, checked_batch, takes_call_options

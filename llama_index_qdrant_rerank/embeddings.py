@@ -10,8 +10,8 @@ from llama_index.core.settings import Settings
 from qdrant_client import models
 
 from qdrant_rerank import Encoder, Encoders, QueryError, StrategyError
-from qdrant_rerank.models.encoders import EncoderLike
-from qdrant_rerank.steps import QueryVector
+from qdrant_rerank._internals import QueryVector
+from qdrant_rerank.models._internals import EncoderLike
 
 __all__ = ["AnyEncoder", "EmbedModelEncoder", "EncodersLike", "SparseEncoder", "SparseLike", "encoders_of"]
 

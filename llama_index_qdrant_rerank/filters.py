@@ -26,7 +26,7 @@ from llama_index.core.vector_stores.types import FilterCondition, FilterOperator
 from qdrant_client import models
 
 from qdrant_rerank import QueryError
-from qdrant_rerank.checks import is_finite, is_number
+from qdrant_rerank._internals import is_finite, is_number
 
 __all__ = ["to_qdrant_filter"]
 

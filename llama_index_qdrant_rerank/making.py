@@ -9,7 +9,7 @@ from llama_index.core.base.base_retriever import BaseRetriever
 from qdrant_client import QdrantClient
 
 from qdrant_rerank import StrategyError
-from qdrant_rerank.clients import kept_open
+from qdrant_rerank._internals import kept_open
 
 __all__ = ["Making"]
 

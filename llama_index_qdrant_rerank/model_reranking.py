@@ -8,12 +8,8 @@ from typing import Any
 from llama_index.core.schema import BaseNode, NodeWithScore
 
 from qdrant_rerank import Expression, Rescore, StrategyError
-from qdrant_rerank.models.feedback import FeedbackModelLike, as_feedback_model
-from qdrant_rerank.models.llm.naming import model_name
-from qdrant_rerank.reranking import Candidate
-from qdrant_rerank.rescore import MissingText, OnError
-from qdrant_rerank.results import notes_of
-from qdrant_rerank.steps import Points
+from qdrant_rerank._internals import Candidate, MissingText, OnError, Points, notes_of
+from qdrant_rerank.models._internals import FeedbackModelLike, as_feedback_model, model_name
 
 from .nodes import with_hidden
 from .texts import text_read

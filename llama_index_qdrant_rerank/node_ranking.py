@@ -13,14 +13,8 @@ from pydantic import ConfigDict, Field, PrivateAttr, field_serializer
 from qdrant_client import models
 
 from qdrant_rerank import Expression, Plan, Query, QueryError, Scope, Stage, to_json
-from qdrant_rerank.capabilities import Engine
-from qdrant_rerank.checks import is_whole
-from qdrant_rerank.models.feedback import as_feedback_model
-from qdrant_rerank.reranking import Reranker
-from qdrant_rerank.rescore import MissingText, OnError
-from qdrant_rerank.steps import Flow, Points
-from qdrant_rerank.threads import Workers
-from qdrant_rerank.why import Explained
+from qdrant_rerank._internals import Engine, Explained, Flow, MissingText, OnError, Points, Reranker, Workers, is_whole
+from qdrant_rerank.models._internals import as_feedback_model
 
 from .ids import PointId
 from .model_reranking import candidates, rescoring_of, shown_name, to_nodes

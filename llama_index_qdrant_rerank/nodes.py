@@ -15,10 +15,7 @@ from llama_index.core.vector_stores.utils import legacy_metadata_dict_to_node, m
 from qdrant_client import models
 
 from qdrant_rerank import PayloadMapping, PlanWarning, StrategyError
-from qdrant_rerank.payload import PRESETS, Content, PayloadLike, as_mapping, read_contents
-from qdrant_rerank.results import notes_of
-from qdrant_rerank.steps import Points
-from qdrant_rerank.why import ResultReason
+from qdrant_rerank._internals import PRESETS, Content, PayloadLike, Points, ResultReason, as_mapping, notes_of, read_contents
 
 __all__ = ["NodeReader", "with_hidden"]
 

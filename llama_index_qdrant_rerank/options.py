@@ -13,10 +13,7 @@ from llama_index.core.vector_stores.types import MetadataFilters
 from qdrant_client import models
 
 from qdrant_rerank import QueryError, Scope, Strategy, StrategyError
-from qdrant_rerank.checks import is_whole
-from qdrant_rerank.deadline import timeout_problem
-from qdrant_rerank.errors import did_you_mean
-from qdrant_rerank.query import not_a_filter
+from qdrant_rerank._internals import did_you_mean, is_whole, not_a_filter, timeout_problem
 
 from .filters import to_qdrant_filter
 from .ids import point_ids

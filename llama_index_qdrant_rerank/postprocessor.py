@@ -10,11 +10,8 @@ from llama_index.core.callbacks.base import CallbackManager
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Capabilities, Expression, QueryError, Retries, Stage, StrategyError, from_json, parse_expression
-from qdrant_rerank.clients import AsyncClientLike
-from qdrant_rerank.deadline import timeout_problem
-from qdrant_rerank.executor import SCHEMA_TTL
-from qdrant_rerank.models.feedback import FeedbackModelLike
-from qdrant_rerank.rescore import MissingText, OnError
+from qdrant_rerank._internals import SCHEMA_TTL, AsyncClientLike, MissingText, OnError, timeout_problem
+from qdrant_rerank.models._internals import FeedbackModelLike
 
 from .embeddings import EncodersLike, SparseLike
 from .model_reranking import checked_model, rescoring_of

@@ -12,8 +12,7 @@ from llama_index.core.schema import QueryBundle, QueryType
 from pydantic import BaseModel
 
 from qdrant_rerank import Plan, Query, QueryError
-from qdrant_rerank.steps import Embed, Flow, QueryVector
-from qdrant_rerank.why import Explained, explained
+from qdrant_rerank._internals import Embed, Explained, Flow, QueryVector, explained
 
 __all__ = ["FeatureQueryBundle", "as_bundles", "as_query", "bundle_flow"]
 

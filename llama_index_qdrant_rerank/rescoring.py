@@ -11,9 +11,8 @@ from llama_index.core.schema import NodeWithScore
 from qdrant_client import models
 
 from qdrant_rerank import Expression, Formula, Mmr, Nearest, QueryError, Stage, StrategyError, when
-from qdrant_rerank.expressions.inspect import candidate_scores, walk
-from qdrant_rerank.expressions.nodes import Raw
-from qdrant_rerank.steps import Points
+from qdrant_rerank._internals import Points
+from qdrant_rerank.expressions._internals import Raw, candidate_scores, walk
 
 from .ids import PointId, point_id
 from .nodes import with_hidden

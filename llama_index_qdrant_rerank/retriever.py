@@ -15,13 +15,8 @@ from qdrant_client import QdrantClient, models
 from typing_extensions import Unpack
 
 from qdrant_rerank import Capabilities, Explanation, Plan, Retries, Strategy
-from qdrant_rerank.clients import AsyncClientLike
-from qdrant_rerank.executor import SCHEMA_TTL
-from qdrant_rerank.merging import together
-from qdrant_rerank.models.feedback import FeedbackModelLike
-from qdrant_rerank.payload import PayloadLike
-from qdrant_rerank.steps import Flow
-from qdrant_rerank.why import Explained
+from qdrant_rerank._internals import SCHEMA_TTL, AsyncClientLike, Explained, Flow, PayloadLike, together
+from qdrant_rerank.models._internals import FeedbackModelLike
 
 from .embeddings import EncodersLike, SparseLike
 from .making import Making

@@ -12,13 +12,20 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import AsyncExecutor, Capabilities, Executor, Fusion, Nearest, Retries, Schema, Stage, StrategyError
-from qdrant_rerank.clients import AsyncClientLike, Clients
-from qdrant_rerank.errors import ClientError
-from qdrant_rerank.executor import SCHEMA_TTL, check_schema_ttl
-from qdrant_rerank.models.feedback import FeedbackModelLike, as_feedback_model
-from qdrant_rerank.payload import PayloadLike
-from qdrant_rerank.query import not_a_filter
+from qdrant_rerank import (
+    AsyncExecutor,
+    Capabilities,
+    ClientError,
+    Executor,
+    Fusion,
+    Nearest,
+    Retries,
+    Schema,
+    Stage,
+    StrategyError,
+)
+from qdrant_rerank._internals import SCHEMA_TTL, AsyncClientLike, Clients, PayloadLike, check_schema_ttl, not_a_filter
+from qdrant_rerank.models._internals import FeedbackModelLike, as_feedback_model
 
 from .embeddings import EncodersLike, SparseLike, encoders_of
 

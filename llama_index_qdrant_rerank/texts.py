@@ -10,8 +10,7 @@ from llama_index.core.schema import BaseNode, MetadataMode
 from qdrant_client import models
 
 from qdrant_rerank import PayloadMapping, StrategyError
-from qdrant_rerank.payload import Content, as_mapping
-from qdrant_rerank.text_source import TextSource
+from qdrant_rerank._internals import Content, TextSource, as_mapping
 
 from .nodes import NodeReader
 

@@ -12,8 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Literal
 
-from qdrant_rerank import Formula, Fusion, Mmr, Nearest, RelevanceFeedback, Rescore, Strategy, score
-from qdrant_rerank.errors import TimeoutError
+from qdrant_rerank import Formula, Fusion, Mmr, Nearest, RelevanceFeedback, Rescore, Strategy, TimeoutError, score
 from qdrant_rerank.feedback import Coefficients
 from tests.stub_qdrant import Received, StubQdrant, collection
 

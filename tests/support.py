@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Capabilities, Encoders, Query, Schema, Target, VectorInfo
-from qdrant_rerank.steps import Flow, Points, QueryVector, Step
+from qdrant_rerank._internals import Flow, Points, QueryVector, Step
 from tests.engines import EngineClient
 
 R = TypeVar("R")

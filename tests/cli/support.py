@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from typer.testing import CliRunner
 
-from qdrant_rerank.cli.app import app
+from qdrant_rerank.cli._internals import app
 
 DOCUMENTS: list[dict[str, Any]] = [
     {"_id": "ferry", "title": "The last ferry", "text": "leaves the pier at ten", "rating": 4.5, "town": "Orvena"},

@@ -30,11 +30,8 @@ from qdrant_rerank import (
     save,
 )
 from qdrant_rerank.cli import calibrate_show
-from qdrant_rerank.cli.calibrate import calibrate
-from qdrant_rerank.cli.index import index
-from qdrant_rerank.cli.search import search
-from qdrant_rerank.learn.feedback_fit import Progress
-from qdrant_rerank.learn.feedback_sampling import SYNTHETIC_WARNING, is_sampled, sampled_queries
+from qdrant_rerank.cli._internals import calibrate, index, search
+from qdrant_rerank.learn._internals import SYNTHETIC_WARNING, Progress, is_sampled, sampled_queries
 from tests.engines import open_client
 from tests.models.stub_cohere import Alter, Refuse, StubCohere
 from tests.models.tiny_cross_encoder import cross_encoder_folder, weight

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from qdrant_rerank import Nearest, field, save, score
-from qdrant_rerank.learn import LearnedRanker, Training
-from qdrant_rerank.learn.features import Feature
-from qdrant_rerank.trained import Reference
+from qdrant_rerank._internals import Reference
+from qdrant_rerank.learn import Feature, LearnedRanker, Training
 from tests.cli.support import fails, run, succeeds, write_corpus
 
 WORDS = ["ferry", "pier", "train", "night", "soup", "stove", "cheese", "bread"]

@@ -14,8 +14,8 @@ from qdrant_client import QdrantClient
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from qdrant_rerank.cli.failures import message_of
-from qdrant_rerank.failure_notes import Place, describe_failures
+from qdrant_rerank._internals import Place, describe_failures
+from qdrant_rerank.cli._internals import message_of
 from tests.cli.support import fails, run
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qdrant_rerank import Fusion, Nearest, load
-from qdrant_rerank.cli.explain_show import folded
+from qdrant_rerank.cli._internals import folded
 from tests.cli.support import succeeds
 
 

@@ -9,10 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from qdrant_rerank import Executor, Formula, Nearest, QueryError, Scope, StrategyError, field, score
-from qdrant_rerank.errors import FormatError, MissingExtra, PlanWarning
-from qdrant_rerank.explain_plot import draw
-from qdrant_rerank.why import Explained, ResultReason, Term
+from qdrant_rerank import (
+    Executor,
+    FormatError,
+    Formula,
+    MissingExtra,
+    Nearest,
+    PlanWarning,
+    QueryError,
+    Scope,
+    StrategyError,
+    field,
+    score,
+)
+from qdrant_rerank._internals import Explained, ResultReason, Term, draw
 from tests.support import question
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import pytest
 
 from qdrant_rerank import Coefficients, Nearest, Provenance, RelevanceFeedback, Rescore, save
-from qdrant_rerank.models.fastembed_cross import FastembedCrossEncoder
-from qdrant_rerank.text_source import TextSource
+from qdrant_rerank._internals import TextSource
+from qdrant_rerank.models import FastembedCrossEncoder
 from tests.cli.support import DOCUMENTS, fails, run
 from tests.models.tiny_cross_encoder import cross_encoder_folder
 

@@ -15,13 +15,9 @@ import numpy as np
 import pytest
 
 from qdrant_rerank import Coefficients, Fusion, Nearest, RelevanceFeedback, Rescore, __version__, field, save
-from qdrant_rerank.cli.app import ABOUT, COMMANDS
-from qdrant_rerank.cli.helptext import paragraphs
-from qdrant_rerank.cli.reference import reference
-from qdrant_rerank.learn.feature_log import FeatureLog
-from qdrant_rerank.learn.features import Feature
-from qdrant_rerank.learn.log_files import write_log
-from qdrant_rerank.trained import Reference
+from qdrant_rerank._internals import Reference
+from qdrant_rerank.cli._internals import ABOUT, COMMANDS, paragraphs, reference
+from qdrant_rerank.learn import Feature, FeatureLog, write_log
 from tests.cli.local_server import LocalServer
 from tests.cli.support import run, succeeds, write_corpus
 from tests.learn.logs import planted

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from qdrant_rerank import Expression, Formula, Nearest, constant, field, load, max_, min_, save, score, sigmoid
-from qdrant_rerank.expressions.nodes import Sum
+from qdrant_rerank.expressions._internals import Sum
 from tests.cli.support import run, succeeds
 
 QUESTION = "bikes on the night train"

@@ -12,9 +12,8 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import Fusion, Nearest, save
-from qdrant_rerank.cli.failures import CommandError
-from qdrant_rerank.cli.reasons import compared
-from qdrant_rerank.why import Explained, ResultReason, Term
+from qdrant_rerank._internals import Explained, ResultReason, Term
+from qdrant_rerank.cli._internals import CommandError, compared
 from tests.cli.support import fails, succeeds
 from tests.support import near
 

@@ -160,7 +160,7 @@ def test_a_collection_made_elsewhere_is_searched_with_the_model_given(tmp_path: 
     client = QdrantClient(path=str(tmp_path / "db"))
     sparse = {"words": models.SparseVectorParams(modifier=models.Modifier.IDF)}
     client.create_collection("theirs", sparse_vectors_config=sparse)
-    from qdrant_rerank.models.bm25 import Bm25
+    from qdrant_rerank.models import Bm25
 
     [vector] = Bm25().encode_documents(["the last ferry"])
     payload = {"page_content": "the last ferry", "metadata": {"rating": 4}}

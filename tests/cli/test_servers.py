@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from qdrant_client.models import Modifier
 
-from qdrant_rerank.cli.connect import Where, _remote
+from qdrant_rerank.cli._internals import Where, open_remote
 from tests.cli.local_server import LocalServer
 from tests.cli.support import fails, run, succeeds
 from tests.slow_qdrant import SlowQdrant
@@ -202,7 +202,7 @@ def test_grpc_never_goes_to_another_server_than_the_url_names(command: tuple[str
 def test_where_grpc_is_can_be_said_and_is_6334_beside_6333() -> None:
     for url, port, expected in (("http://db:6333", None, 6334), ("http://db", None, 6334), ("http://db:7000", 7001, 7001)):
         where = Where(url=url, prefer_grpc=True, grpc_port=port).settled()
-        client: Any = _remote(where)
+        client: Any = open_remote(where)
         assert (client._client._host, client._client._grpc_port) == ("db", expected)
         assert where.options() == ["--url", url, "--prefer-grpc", *([] if port is None else ["--grpc-port", str(port)])]
     assert "--grpc-port is for servers" in fails("search", "x", "--path", "db", "--grpc-port", 6334)
@@ -225,5 +225,5 @@ def test_a_search_ends_in_time_and_says_in_which_step() -> None:
 
 
 def test_other_commands_time_each_request() -> None:
-    client: Any = _remote(Where(url="http://db", timeout=2.5).settled())
+    client: Any = open_remote(Where(url="http://db", timeout=2.5).settled())
     assert client._client._timeout == 3

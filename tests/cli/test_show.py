@@ -13,12 +13,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from qdrant_rerank.cli.consoles import errors_console, results_console, visible
-from qdrant_rerank.cli.evaluate_options import shown_progress
-from qdrant_rerank.cli.failures import CommandError
-from qdrant_rerank.cli.index import _progress as progress
-from qdrant_rerank.cli.outputs import check_folder, check_output
-from qdrant_rerank.cli.show import first_text, shown_value
+from qdrant_rerank.cli._internals import (
+    CommandError,
+    check_folder,
+    check_output,
+    errors_console,
+    first_text,
+    results_console,
+    shown_progress,
+    shown_value,
+    visible,
+)
+from qdrant_rerank.cli._internals import show_progress as progress
 from tests.support import refused
 
 

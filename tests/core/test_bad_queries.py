@@ -33,7 +33,7 @@ from qdrant_rerank import (
     raw,
     score,
 )
-from qdrant_rerank.vectors import checked_vector
+from qdrant_rerank._internals import checked_vector
 from tests.support import COLLECTION, bm25, dense, encoders, ranking, refused, script, target
 
 DENSE = VectorInfo("dense", 3, models.Distance.COSINE)

@@ -23,8 +23,8 @@ from qdrant_rerank import (
     plan,
     score,
 )
-from qdrant_rerank.models.encoders import as_encoder
-from qdrant_rerank.payload import as_mapping
+from qdrant_rerank._internals import as_mapping
+from qdrant_rerank.models._internals import as_encoder
 from tests.support import refused, target
 
 DENSE, WORDS = Nearest("dense", limit=100), Nearest("bm25", limit=100)

@@ -24,9 +24,9 @@ from qdrant_rerank import (
     score,
     when,
 )
-from qdrant_rerank.brief import brief
+from qdrant_rerank._internals import brief
 from qdrant_rerank.learn import Feature, drift, fit_logistic
-from qdrant_rerank.learn.log_columns import featured
+from qdrant_rerank.learn._internals import featured
 from tests.engines import open_client
 from tests.support import fill_toy
 

@@ -9,11 +9,22 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient
 
-from qdrant_rerank import AsyncExecutor, Encoders, Executor, Nearest, PlanWarning, Query, Rescore, Scope
-from qdrant_rerank.carrying import carried, carrying
-from qdrant_rerank.errors import PayloadError, QdrantRerankError, QueryError, ScoringError
+from qdrant_rerank import (
+    AsyncExecutor,
+    Encoders,
+    Executor,
+    Nearest,
+    PayloadError,
+    PlanWarning,
+    QdrantRerankError,
+    Query,
+    QueryError,
+    Rescore,
+    Scope,
+    ScoringError,
+)
+from qdrant_rerank._internals import as_mapping, carried, carrying
 from qdrant_rerank.models.llm import LlmPointwise
-from qdrant_rerank.payload import as_mapping
 from tests.support import COLLECTION, QUERY, encoders, ids
 
 STRANGE = (StopIteration, StopAsyncIteration, GeneratorExit, asyncio.CancelledError)

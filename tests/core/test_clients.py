@@ -13,7 +13,7 @@ import pytest
 from qdrant_client import AsyncQdrantClient, QdrantClient
 
 from qdrant_rerank import AsyncExecutor, Capabilities, ClientError, Executor, Nearest, Query, Scope
-from qdrant_rerank.clients import Clients, client_options, engine_of, grpc_port_of
+from qdrant_rerank._internals import Clients, client_options, engine_of, grpc_port_of
 from tests.engines import open_async_client
 from tests.stub_qdrant import StubQdrant
 from tests.support import COLLECTION, QUERY, encoders, ids, refused, toy_config, toy_points

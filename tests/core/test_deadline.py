@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient, grpc, models
 
-from qdrant_rerank import Executor, Nearest, Query, Scope
-from qdrant_rerank.deadline import Deadline, unbounded, whole_seconds, within
-from qdrant_rerank.errors import PlanError, QdrantRerankError, TimeoutError
-from qdrant_rerank.steps import Embed, Flow, Score, Scores, Search, arun, run
+from qdrant_rerank import Executor, Nearest, PlanError, QdrantRerankError, Query, Scope, TimeoutError
+from qdrant_rerank._internals import Deadline, Embed, Flow, Score, Scores, Search, arun, run, unbounded, whole_seconds, within
 from tests.stub_grpc import StubGrpc
 from tests.stub_qdrant import StubQdrant, collection
 from tests.support import COLLECTION, AsyncServices, Services, encoders, ids, query_vectors

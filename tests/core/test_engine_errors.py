@@ -16,7 +16,7 @@ from qdrant_client.common.client_exceptions import QdrantException, ResourceExha
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from qdrant_rerank import ClientError, EngineError, QueryError, TimeoutError
-from qdrant_rerank.engine_errors import Failure, Kind, read_failure
+from qdrant_rerank._internals import Failure, Kind, read_failure
 from tests.engines import open_client
 
 

@@ -24,7 +24,7 @@ from qdrant_rerank import (
     StrategyError,
     plan,
 )
-from qdrant_rerank.steps import Embed, Flow, Score, Search, Vectors, arun, run
+from qdrant_rerank._internals import Embed, Flow, Score, Search, Vectors, arun, run
 from tests.support import (
     COLLECTION,
     QUERY,

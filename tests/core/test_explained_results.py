@@ -24,9 +24,7 @@ from qdrant_rerank import (
     score,
     sigmoid,
 )
-from qdrant_rerank.accounts import UNKNOWN
-from qdrant_rerank.steps import Points
-from qdrant_rerank.why import explained
+from qdrant_rerank._internals import UNKNOWN, Points, explained
 from tests.support import NOW, SCHEMA, Script, query_vectors, question, script, target
 
 

@@ -7,8 +7,7 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, Query, Scope, Stage, field, score, sigmoid
-from qdrant_rerank.accounts import UNKNOWN
-from qdrant_rerank.why import Explained
+from qdrant_rerank._internals import UNKNOWN, Explained
 from tests.engines import Engine, open_client
 
 QUERY = Query(vectors={"a": [1.0, 0, 0, 0], "b": [0, 1.0, 0, 0]})

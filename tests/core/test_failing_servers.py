@@ -34,8 +34,7 @@ from qdrant_rerank import (
     raw,
     score,
 )
-from qdrant_rerank.answers import read_batch, read_points
-from qdrant_rerank.failure_notes import Place, address_of, describe_failures
+from qdrant_rerank._internals import Place, address_of, describe_failures, read_batch, read_points
 from tests.stub_qdrant import Received, StubQdrant, collection
 from tests.support import refused
 

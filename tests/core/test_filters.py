@@ -6,7 +6,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, Query, Scope, Stage, field
-from qdrant_rerank.query import both
+from qdrant_rerank._internals import both
 from tests.support import COLLECTION, QUERY, alike, encoders, ids
 
 QUESTION = Query(QUERY)

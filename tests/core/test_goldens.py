@@ -13,8 +13,7 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import Capabilities, Plan, Query, plan
-from qdrant_rerank.capabilities import Engine
-from qdrant_rerank.steps import Search
+from qdrant_rerank._internals import Engine, Search
 from tests.core.golden_cases import Case, cases
 from tests.support import NOW, SCHEMA, script
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from qdrant_client import models
 
 from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, PlanWarning, Query, Scope, Stage, field, plan, score
-from qdrant_rerank.expressions.paths import group_keys
-from qdrant_rerank.steps import Points, Search, run
+from qdrant_rerank._internals import Points, Search, run
+from qdrant_rerank.expressions._internals import group_keys
 from tests.core.generators import features_for, stages
 from tests.engines import Engine
 from tests.support import NOW, SCHEMA, Services, encoders, ids, question, ranking, script, target

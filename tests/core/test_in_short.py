@@ -30,8 +30,8 @@ from qdrant_rerank import (
     sigmoid,
     when,
 )
-from qdrant_rerank.expressions.nodes import Sum
-from qdrant_rerank.in_short import abridged, brief_strategy, brief_term, values_in
+from qdrant_rerank._internals import abridged, brief_strategy, brief_term, values_in
+from qdrant_rerank.expressions._internals import Sum
 from tests.support import SCHEMA, query_vectors, target
 
 LEGS = Nearest("dense", limit=100), Nearest("bm25", limit=100)

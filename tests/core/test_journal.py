@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from qdrant_rerank import FormatError, StrategyError
-from qdrant_rerank.journal import Journal, JournalKind, decode_records, read_journal, read_records
+from qdrant_rerank._internals import Journal, JournalKind, decode_records, read_journal, read_records
 from tests.support import refused
 
 KIND = JournalKind(

@@ -30,7 +30,7 @@ from qdrant_rerank import (
     plan,
     to_json,
 )
-from qdrant_rerank.query import Inputs
+from qdrant_rerank._internals import Inputs
 from tests.core.generators import expressions, features_for, filters, stages
 from tests.support import NOW, query_vectors, target
 

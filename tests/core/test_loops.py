@@ -10,7 +10,7 @@ from typing import Any
 from qdrant_client import QdrantClient
 
 from qdrant_rerank import AsyncExecutor
-from qdrant_rerank.loops import PerLoop
+from qdrant_rerank._internals import PerLoop
 from tests.support import COLLECTION
 
 

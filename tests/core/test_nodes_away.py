@@ -15,9 +15,8 @@ import pytest
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from qdrant_rerank import AsyncExecutor, Executor, Nearest, PlanError, PlanWarning, Query, Schema, Scope
-from qdrant_rerank.schema import VectorInfo
-from qdrant_rerank.telemetry import read_node_schema
+from qdrant_rerank import AsyncExecutor, Executor, Nearest, PlanError, PlanWarning, Query, Schema, Scope, VectorInfo
+from qdrant_rerank._internals import read_node_schema
 from tests.stub_grpc import StubGrpc
 from tests.stub_qdrant import Received, StubQdrant, collection
 

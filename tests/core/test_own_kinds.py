@@ -24,10 +24,8 @@ from qdrant_rerank import (
     plan,
     to_json,
 )
-from qdrant_rerank.expressions.lowering import Candidate, Lowering, lower
-from qdrant_rerank.query import Inputs
-from qdrant_rerank.steps import Flow, Points, Search
-from qdrant_rerank.why import explained
+from qdrant_rerank._internals import Flow, Inputs, Points, Search, explained
+from qdrant_rerank.expressions._internals import Candidate, Lowering, lower
 from tests.support import SCHEMA, question, refused, script, target
 
 

@@ -27,7 +27,7 @@ from qdrant_rerank import (
     plan,
     score,
 )
-from qdrant_rerank.steps import Points
+from qdrant_rerank._internals import Points
 from tests.engines import Engine, open_client
 from tests.support import SCHEMA, ids, refused, target
 

@@ -9,7 +9,7 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import PayloadError, PayloadMapping, PlanWarning
-from qdrant_rerank.payload import PRESETS, Content, as_mapping, read_contents, value_at
+from qdrant_rerank._internals import PRESETS, Content, as_mapping, read_contents, value_at
 from tests.support import refused
 
 

@@ -40,14 +40,13 @@ from qdrant_rerank import (
     score,
     when,
 )
-from qdrant_rerank.capabilities import FEATURES
-from qdrant_rerank.engine_limits import strict_limits
+from qdrant_rerank._internals import FEATURES, conditions_of, parts_of, strict_limits
+from qdrant_rerank._internals import request_parts_within as within
 from qdrant_rerank.evaluate import Qrels, unknown_documents
-from qdrant_rerank.expressions.paths import quote
+from qdrant_rerank.expressions._internals import quote
 from qdrant_rerank.feedback import Coefficients, FeedbackLeg
 from qdrant_rerank.ingest import ensure_indexes
-from qdrant_rerank.learn.sampling import stored_points
-from qdrant_rerank.request_parts import conditions_of, parts_of, within
+from qdrant_rerank.learn._internals import stored_points
 from tests.support import COLLECTION, QUERY, SCHEMA, CountingClient, encoders, fill_toy, ids, refused
 
 LEG = Nearest("dense", limit=20)

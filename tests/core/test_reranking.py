@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from qdrant_rerank import Query, QueryError, Rescore, ScoringError, field, model, score
-from qdrant_rerank.models.feedback import as_feedback_model
-from qdrant_rerank.reranking import Candidate, Reranker
-from qdrant_rerank.results import notes_of
+from qdrant_rerank._internals import Candidate, Reranker, notes_of
+from qdrant_rerank.models._internals import as_feedback_model
 
 GIVEN = [
     Candidate(text, {"text": "of the payload", "rating": rating}, 0.5) for text, rating in (("bb", 9), ("a", 5), ("ccc", 1))

@@ -20,6 +20,7 @@ from qdrant_rerank import (
     PlanWarning,
     Query,
     QueryError,
+    RankedPoint,
     Rescore,
     Schema,
     Scope,
@@ -39,10 +40,8 @@ from qdrant_rerank import (
     sigmoid,
     to_json,
 )
-from qdrant_rerank.expressions.evaluation import Table, evaluate
-from qdrant_rerank.expressions.lowering import Candidate, Lowering, lower
-from qdrant_rerank.results import RankedPoint, noted, notes_of
-from qdrant_rerank.steps import Points, Score, Search
+from qdrant_rerank._internals import Points, Score, Search, noted, notes_of
+from qdrant_rerank.expressions._internals import Candidate, Lowering, Table, evaluate, lower
 from tests.support import COLLECTION, QUERY, SCHEMA, encoders, near, question, ranking, refused, script, target
 
 DENSE = Nearest("dense")

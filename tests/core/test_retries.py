@@ -12,8 +12,8 @@ import pytest
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from qdrant_rerank import StrategyError
-from qdrant_rerank.retries import NO_RETRIES, Retries
+from qdrant_rerank import Retries, StrategyError
+from qdrant_rerank._internals import NO_RETRIES
 
 
 class Flaky:

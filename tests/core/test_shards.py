@@ -25,12 +25,12 @@ from qdrant_rerank import (
     Rescore,
     Schema,
     Scope,
+    aread_schema,
     plan,
+    read_schema,
     score,
 )
-from qdrant_rerank.schema import aread_schema, read_schema
-from qdrant_rerank.steps import Points
-from qdrant_rerank.why import explained
+from qdrant_rerank._internals import Points, explained
 from tests.engines import open_client
 from tests.support import COLLECTION, NOW, SCHEMA, encoders, fill_toy, query_vectors, script
 

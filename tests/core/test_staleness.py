@@ -25,9 +25,8 @@ from qdrant_rerank import (
     model,
     score,
 )
+from qdrant_rerank._internals import Search, contradicts
 from qdrant_rerank.feedback import Coefficients
-from qdrant_rerank.staleness import contradicts
-from qdrant_rerank.steps import Search
 from tests.engines import open_client
 from tests.support import CountingClient, ids, refused
 
@@ -355,7 +354,7 @@ def test_a_search_in_the_wrong_order_says_what_to_do() -> None:
 
 
 def inputs(plan: Any) -> tuple[Any, Scope]:
-    from qdrant_rerank.query import Inputs
+    from qdrant_rerank._internals import Inputs
 
     return Inputs(plan.target, {"": VECTORS[0]}), FOUR
 

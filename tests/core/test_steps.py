@@ -11,7 +11,7 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import QdrantRerankError
-from qdrant_rerank.steps import Embed, Flow, Points, Score, Search, Vectors, arun, run
+from qdrant_rerank._internals import Embed, Flow, Points, Score, Search, Vectors, arun, run
 from tests.support import AsyncServices, Services, script
 
 REQUEST = models.QueryRequest(query=[1.0], limit=3)

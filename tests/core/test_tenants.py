@@ -25,7 +25,7 @@ from qdrant_rerank import (
     field,
     from_json,
 )
-from qdrant_rerank.sampling import names_points
+from qdrant_rerank._internals import names_points
 from tests.core.tenants import MINE, OURS, QUERY, fill_two_tenants
 from tests.support import CountingClient, refused
 
@@ -146,7 +146,7 @@ def test_the_point_that_is_named_is_one_that_the_strategy_may_come_upon(client: 
                 raise ValueError(NO_VALUE)
             return executor.search(step)
 
-    from qdrant_rerank.steps import run
+    from qdrant_rerank._internals import run
 
     with pytest.raises(ValueError, match=NO_VALUE):  # not a PlanError: all that it may come upon have the key
         run(plan.flow(QUERY), Refusing(client, "two"))

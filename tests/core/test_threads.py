@@ -13,10 +13,8 @@ from typing import Any
 
 import pytest
 
-from qdrant_rerank import threads
-from qdrant_rerank.deadline import Deadline, within
-from qdrant_rerank.errors import ClientError, QdrantRerankError, TimeoutError
-from qdrant_rerank.threads import AsyncReads, Reads, Workers, call_worker, in_time, in_worker, working_with
+from qdrant_rerank import ClientError, QdrantRerankError, TimeoutError, threads
+from qdrant_rerank._internals import AsyncReads, Deadline, Reads, Workers, call_worker, in_time, in_worker, within, working_with
 from tests.waiting import forked, wait_until
 
 LONG = 30.0  # seconds that nothing here takes

@@ -10,8 +10,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Executor, Formula, Mmr, Nearest, PlanError, PlanWarning, Query, Rescore, Scope, plan, score
-from qdrant_rerank.steps import Points, Search
-from qdrant_rerank.ties import SPARE, settled, widened
+from qdrant_rerank._internals import SPARE, Points, Search, settled, widened
 from tests.engines import open_client
 from tests.support import SCHEMA, refused, script, target
 

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient
 
-from qdrant_rerank import AsyncExecutor, Encoders, Executor, Nearest, PlanWarning, Query, Rescore, Scope
-from qdrant_rerank.errors import TimeoutError
+from qdrant_rerank import AsyncExecutor, Encoders, Executor, Nearest, PlanWarning, Query, Rescore, Scope, TimeoutError
 from tests.slow_qdrant import (
     LIMIT,
     LONGER,

@@ -8,8 +8,7 @@ from typing import Any, cast
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank.merging import together
-from qdrant_rerank.steps import AsyncServices, Embed, Flow, Score, Scores, Search, Step, arun, run
+from qdrant_rerank._internals import AsyncServices, Embed, Flow, Score, Scores, Search, Step, arun, run, together
 from tests.core.test_steps import Broken, breaking, services
 from tests.support import script
 from tests.waiting import PATIENCE

@@ -13,6 +13,7 @@ import qdrant_rerank
 from qdrant_rerank import (
     Formula,
     Fusion,
+    IngestError,
     MissingExtra,
     Mmr,
     Nearest,
@@ -22,9 +23,7 @@ from qdrant_rerank import (
     score,
     to_json,
 )
-from qdrant_rerank.checks import is_finite, is_number, is_whole
-from qdrant_rerank.errors import IngestError, did_you_mean
-from qdrant_rerank.literals import call, literal
+from qdrant_rerank._internals import call, did_you_mean, is_finite, is_number, is_whole, literal
 from tests.support import refused
 
 FIELD = models.FieldCondition(key="a", match=models.MatchValue(value=1))

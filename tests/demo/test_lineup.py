@@ -9,7 +9,7 @@ import pytest
 import qdrant_rerank
 from qdrant_rerank import from_json, to_json
 from qdrant_rerank.demo import lineup
-from qdrant_rerank.demo.lineup import LEGS, LEGS_CODE, LINEUP, PLAIN, SHOWN, Entry
+from qdrant_rerank.demo._internals import LEGS, LEGS_CODE, LINEUP, PLAIN, SHOWN, Entry
 
 
 @pytest.mark.parametrize("entry", LINEUP, ids=lambda entry: entry.name)

@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from qdrant_client.models import PointStruct
 
 from qdrant_rerank import Fusion, Nearest
-from qdrant_rerank.demo.guide import Question
-from qdrant_rerank.demo.lineup import Entry
-from qdrant_rerank.demo.measure import DEPTH, CountingExecutor, measured, ndcg
+from qdrant_rerank.demo._internals import DEPTH, CountingExecutor, Entry, Question, measured, ndcg
 from tests.engines import open_client
 from tests.support import dense, encoders, toy_config
 

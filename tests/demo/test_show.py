@@ -6,10 +6,7 @@ import io
 
 from rich.console import Console, RenderableType
 
-from qdrant_rerank.demo.lineup import LINEUP
-from qdrant_rerank.demo.measure import Outcome
-from qdrant_rerank.demo.opening import closing, opening
-from qdrant_rerank.demo.show import legend, summary
+from qdrant_rerank.demo._internals import LINEUP, Outcome, closing, legend, opening, summary
 
 
 def text(shown: RenderableType, width: int = 200) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from qdrant_client import models
 
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.models.score_cache import ScoreCache
+from qdrant_rerank.models import ScoreCache
 
 from .blocks import ROOT
 

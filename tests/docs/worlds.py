@@ -13,7 +13,7 @@ from llama_index.vector_stores.qdrant import QdrantVectorStore as LlamaIndexStor
 from qdrant_client import models
 
 from qdrant_rerank import Encoders
-from qdrant_rerank.models.hashing import HashedNgrams
+from qdrant_rerank.models import HashedNgrams
 from tests.engines import open_client
 
 TEXTS = [

@@ -13,7 +13,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.edge.shards import Shard
+from qdrant_rerank.edge._internals import Shard
 from tests.waiting import let_turn
 
 NAME = "awkward"

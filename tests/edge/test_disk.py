@@ -12,7 +12,7 @@ from qdrant_client import models
 
 from qdrant_rerank import EngineError
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.edge.space import OPENING, RESERVE, disk_of, used_by
+from qdrant_rerank.edge._internals import OPENING, RESERVE, disk_of, used_by
 
 FLAT = models.VectorParams(size=2, distance=models.Distance.DOT)
 Usage = namedtuple("Usage", "used free")

@@ -25,6 +25,7 @@ from qdrant_rerank import (
     Query,
     Scope,
     Stage,
+    TimeoutError,
     affinity,
     datetime_field,
     decay_exp,
@@ -37,8 +38,7 @@ from qdrant_rerank import (
     when,
 )
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.edge.shards import Shard
-from qdrant_rerank.errors import TimeoutError
+from qdrant_rerank.edge._internals import Shard
 from tests.edge.support import NAME, assert_agree, pairs, patient_engine, query_vectors
 
 pytestmark = pytest.mark.filterwarnings("ignore:some points of .* hold lists:qdrant_rerank.PlanWarning")

@@ -16,7 +16,7 @@ from qdrant_client import models
 
 from qdrant_rerank import ClientError, EngineError, QueryError
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.edge.binding import made, refusals
+from qdrant_rerank.edge._internals import made, refusals
 
 FLAT = models.VectorParams(size=2, distance=models.Distance.DOT)
 POINT = models.PointStruct(id=2, vector=[1.0, 1.0])

@@ -11,7 +11,7 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import ClientError, Executor, Formula, Nearest, Query, QueryError, Scope, field, given, score, when
 from qdrant_rerank.edge import EdgeClient, EngineError
-from qdrant_rerank.edge.translate_expression import Formulas
+from qdrant_rerank.edge._internals import Formulas
 from tests.edge.support import NAME, SIZE, assert_agree, edge_client, query_vectors
 
 VECTOR = query_vectors()["dense"]

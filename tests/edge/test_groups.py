@@ -13,7 +13,7 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import ClientError, QueryError
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.edge.groups import grouped
+from qdrant_rerank.edge._internals import grouped
 from tests.edge.support import NAME, SIZE, TOLERANCE, query_vectors
 from tests.edge.test_queries import FILTERS, fusion, legs, mmr
 

@@ -19,16 +19,15 @@ from qdrant_rerank import (
     PlanWarning,
     Query,
     Scope,
+    Target,
     datetime_field,
     field,
     geo_distance,
     raw,
     score,
 )
-from qdrant_rerank.careful import searched
+from qdrant_rerank._internals import Search, searched
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.query import Target
-from qdrant_rerank.steps import Search
 from tests.support import script, target
 
 STRATEGY = Formula(0.0 * score() + field("x", default=-1.0)).over(Nearest(limit=10))

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
+from qdrant_rerank._internals import selected
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.selecting import selected
 
 PAYLOAD: dict[str, Any] = {
     "a": {"b": 1, "c": 2},

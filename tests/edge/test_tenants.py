@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import AsyncExecutor, Executor, Formula, Nearest, PlanError, Scope, StrategyError, field
-from qdrant_rerank.drawing import random_points
+from qdrant_rerank import AsyncExecutor, Executor, Formula, Nearest, PlanError, QdrantRerankError, Scope, StrategyError, field
+from qdrant_rerank._internals import Search, random_points
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.errors import QdrantRerankError
 from qdrant_rerank.evaluate import Qrels, unknown_documents
-from qdrant_rerank.steps import Search
 from tests.core.tenants import MINE, OURS, OURS_OR, QUERY, STRATEGIES, fill_two_tenants, read
 from tests.engines import open_client
 from tests.support import refused
@@ -90,7 +88,7 @@ def test_what_is_no_filter_is_refused(client: Any) -> None:
 
 
 def test_an_older_local_mode_which_hands_no_filter_on_is_told_at_every_search(tmp_path: Path) -> None:
-    from qdrant_rerank.restriction import restrict
+    from qdrant_rerank._internals import restrict
 
     leaf = models.Prefetch(query=[1.0, 0.0], using="dense")
     request = models.QueryRequest(prefetch=models.Prefetch(prefetch=[leaf, leaf], query=[1.0]), limit=3)

@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 from qdrant_rerank import FormatError, RelevanceFeedback, load
-from qdrant_rerank.cli.feature_files import read_features
+from qdrant_rerank.cli._internals import read_features
 from qdrant_rerank.evaluate import read_judged, read_qrels, read_run, read_run_file, read_topics
-from qdrant_rerank.feedback.coefficients import Coefficients
+from qdrant_rerank.feedback import Coefficients
 from qdrant_rerank.ingest import read_jsonl
-from qdrant_rerank.learn import LearnedRanker, read_log
-from qdrant_rerank.learn.clicks import read_clicks
+from qdrant_rerank.learn import LearnedRanker, read_clicks, read_log
 from tests.support import refused
 
 

@@ -10,9 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from qdrant_rerank import Fusion, Nearest, Rescore, save
-from qdrant_rerank.cli.compare import compare
-from qdrant_rerank.cli.evaluate import evaluate
-from qdrant_rerank.cli.helptext import help_text
+from qdrant_rerank.cli._internals import compare, evaluate, help_text
 from qdrant_rerank.evaluate import Topics, read_run, write_run
 from tests.cli.support import Ran, succeeds
 from tests.evaluate.worlds import GRADES, NOTES, QUESTIONS, many, run_of, shuffled

@@ -18,11 +18,11 @@ from qdrant_rerank import (
     PlanWarning,
     QdrantRerankError,
     Query,
+    Rescore,
     Scope,
 )
 from qdrant_rerank.evaluate import Bound, Qrels, Topics, evaluate
-from qdrant_rerank.ingest.documents import Document
-from qdrant_rerank.rescore import Rescore
+from qdrant_rerank.ingest import Document
 from tests.evaluate.worlds import DENSE, FUSED, GRADES, NOTES, QUESTIONS, client, encoders, executor, qrels, run_of, topics
 from tests.support import CountingClient, fill_toy, refused
 from tests.support import encoders as toy_encoders

@@ -19,6 +19,7 @@ from qdrant_rerank import (
     PlanError,
     PlanWarning,
     QdrantRerankError,
+    Rescore,
     Scope,
     StrategyError,
     field,
@@ -26,8 +27,7 @@ from qdrant_rerank import (
 )
 from qdrant_rerank import score as search_score
 from qdrant_rerank.evaluate import Topic, Topics, evaluate
-from qdrant_rerank.models.hashing import HashedNgrams
-from qdrant_rerank.rescore import Rescore
+from qdrant_rerank.models import HashedNgrams
 from tests.evaluate.worlds import DENSE, QUESTIONS, client, encoders, executor, qrels, run_of, topics
 from tests.support import refused
 

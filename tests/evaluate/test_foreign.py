@@ -19,8 +19,8 @@ from langchain_qdrant_rerank import QdrantRerankRetriever
 from llama_index_qdrant_rerank import QdrantRerankRetriever as NodeRetriever
 from qdrant_rerank import StrategyError
 from qdrant_rerank.evaluate import Qrels, Topic, TopicFunction, Topics, evaluate
-from qdrant_rerank.ingest.documents import point_id
-from qdrant_rerank.models.hashing import HashedNgrams
+from qdrant_rerank.ingest import point_id
+from qdrant_rerank.models import HashedNgrams
 from tests.engines import open_client
 from tests.evaluate.worlds import DENSE, NOTES, QUESTIONS, client, executor, qrels, topics
 from tests.support import refused

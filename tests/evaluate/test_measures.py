@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from qdrant_rerank import FormatError, StrategyError
 from qdrant_rerank.evaluate import Answer, Qrels, Ranked, Run, Topics, evaluate, per_topic
-from qdrant_rerank.evaluate.measures import deepest
+from qdrant_rerank.evaluate._internals import deepest
 from tests.evaluate.worlds import run_of
 from tests.support import refused
 

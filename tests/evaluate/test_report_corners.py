@@ -13,11 +13,7 @@ import pytest
 
 from qdrant_rerank.evaluate import Answer, Comparison, Qrels, Ranked, Run, Topics, compare, evaluate
 from qdrant_rerank.evaluate.report import Bin, Calibration, report
-from qdrant_rerank.evaluate.report.figures.cost import quality_over_cost
-from qdrant_rerank.evaluate.report.figures.reliability import reliability
-from qdrant_rerank.evaluate.report.figures.topics import gains_by_topic
-from qdrant_rerank.evaluate.report.labels import systems_of
-from qdrant_rerank.evaluate.report.words import meaning
+from qdrant_rerank.evaluate.report._internals import gains_by_topic, meaning, quality_over_cost, reliability, systems_of
 from qdrant_rerank.evaluate.tuning import Budget, Diverse, Space, tune
 
 from . import reports

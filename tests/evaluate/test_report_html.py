@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from qdrant_rerank.evaluate.report import Coefficient, report
-from qdrant_rerank.evaluate.report.figures.placing import gap, placed, width_of
-from qdrant_rerank.evaluate.report.labels import systems_of
+from qdrant_rerank.evaluate.report._internals import gap, placed, systems_of, width_of
 
 from . import reports
 

@@ -11,8 +11,7 @@ import pytest
 from qdrant_rerank import Fusion, Nearest
 from qdrant_rerank.evaluate import Tuning
 from qdrant_rerank.evaluate.report import report
-from qdrant_rerank.evaluate.report.curves import Curve, above, curves_of, described, summed_up
-from qdrant_rerank.evaluate.report.figures.tuning import mean_over_parameter
+from qdrant_rerank.evaluate.report._internals import Curve, above, curves_of, described, mean_over_parameter, summed_up
 from qdrant_rerank.evaluate.tuning import Grid, Rrf, SingleLegs, Space, WeightedSum, tune
 
 from . import reports

@@ -17,10 +17,10 @@ from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from qdrant_rerank import AsyncExecutor, Executor, Fusion, MeasurementError, Nearest, Retries, Scope, StrategyError, score
+from qdrant_rerank._internals import Points, Search, Vectors
 from qdrant_rerank.evaluate import Qrels, Topics, aevaluate, evaluate
 from qdrant_rerank.evaluate.tuning import Diverse, Grid, Space, tune
 from qdrant_rerank.learn import log_features
-from qdrant_rerank.steps import Points, Search, Vectors
 from tests.evaluate.worlds import DENSE, FUSED, QUESTIONS, client, encoders, qrels, topics
 from tests.support import refused
 

@@ -11,7 +11,7 @@ from qdrant_client import models
 from qdrant_rerank import Encoders, Executor, Formula, Fusion, Mmr, Nearest, Query, Rescore, Scope, score
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.evaluate import Qrels, Topics, evaluate
-from qdrant_rerank.evaluate.scopes import id_payload, measured_scope
+from qdrant_rerank.evaluate._internals import id_payload, measured_scope
 from qdrant_rerank.evaluate.tuning import Grid, Space, tune
 
 FUSED = Fusion.rrf().over(Nearest("a", limit=20), Nearest("b", limit=20))

@@ -13,8 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from qdrant_rerank import Fusion, Nearest, load, save
-from qdrant_rerank.cli.index import index
-from qdrant_rerank.cli.tune import tune
+from qdrant_rerank.cli._internals import index, tune
 
 app = typer.Typer()
 app.command()(index)

@@ -21,12 +21,18 @@ from qdrant_rerank import (
     StrategyError,
     Target,
 )
+from qdrant_rerank._internals import Search
 from qdrant_rerank.evaluate import Interval, Qrels, Topics
 from qdrant_rerank.evaluate.tuning import (
     Budget,
     Ceiling,
     Configuration,
+    CrossFit,
+    Effort,
+    Gain,
     Grid,
+    Ground,
+    LeftOut,
     Option,
     Pool,
     Scorer,
@@ -35,13 +41,7 @@ from qdrant_rerank.evaluate.tuning import (
     is_local,
     tune,
 )
-from qdrant_rerank.evaluate.tuning.advice import Case, reasons_of
-from qdrant_rerank.evaluate.tuning.budget import Meter
-from qdrant_rerank.evaluate.tuning.choosing import CrossFit, Gain
-from qdrant_rerank.evaluate.tuning.options import Effort, Ground
-from qdrant_rerank.evaluate.tuning.rescoring import BudgetSpent, ScoreBook
-from qdrant_rerank.evaluate.tuning.tunings import LeftOut
-from qdrant_rerank.steps import Search
+from qdrant_rerank.evaluate.tuning._internals import BudgetSpent, Case, Meter, ScoreBook, reasons_of
 from tests.evaluate.tuning_worlds import Reader, world
 from tests.support import refused
 

@@ -12,9 +12,8 @@ import typer
 from typer.testing import CliRunner
 
 from qdrant_rerank import Coefficients, Fusion, Nearest, Provenance, RelevanceFeedback, save
-from qdrant_rerank.cli.index import index
-from qdrant_rerank.cli.tune import tune
-from qdrant_rerank.feedback.known_queries import hashes_of
+from qdrant_rerank.cli._internals import index, tune
+from qdrant_rerank.feedback._internals import hashes_of
 from tests.models.tiny_cross_encoder import cross_encoder_folder
 
 app = typer.Typer()

@@ -9,7 +9,7 @@ import pytest
 
 from qdrant_rerank import Coefficients, Nearest, PlanWarning, RelevanceFeedback
 from qdrant_rerank.evaluate.tuning import Budget, Feedback, Space, Tuning, tune
-from qdrant_rerank.feedback.known_queries import MOST_HASHES, hashes_of
+from qdrant_rerank.feedback._internals import MOST_HASHES, hashes_of
 from tests.evaluate.tasting_worlds import PRECISION, tasting
 
 

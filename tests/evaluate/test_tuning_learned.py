@@ -14,8 +14,7 @@ from benchmarks.tuning_nulls import Null, simulated
 from qdrant_rerank import Executor, Formula, Nearest, field, load, score
 from qdrant_rerank.evaluate import Qrels, Topics
 from qdrant_rerank.evaluate.tuning import Ground, Learned, Lessons, Option, Space, Tuning, tune
-from qdrant_rerank.evaluate.tuning.measuring import measured
-from qdrant_rerank.evaluate.tuning.pools import key_of, spreads
+from qdrant_rerank.evaluate.tuning._internals import key_of, measured, spreads
 from qdrant_rerank.learn import fit_logistic, log_features
 from tests.evaluate.learned_worlds import (
     PAIRWISE,

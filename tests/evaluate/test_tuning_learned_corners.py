@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import Fusion, Nearest, StrategyError, field, given, max_sim, score
+from qdrant_rerank import Fusion, Nearest, StrategyError, Target, field, given, max_sim, score
 from qdrant_rerank.evaluate import Topics
 from qdrant_rerank.evaluate.tuning import Ground, Learned, Learner, LeftOut, Lessons, Option, Pool, Scorer, Space, tune
 from qdrant_rerank.learn import Category, Feature
-from qdrant_rerank.query import Target
 from tests.evaluate.learned_worlds import (
     PAIRWISE,
     STARS,

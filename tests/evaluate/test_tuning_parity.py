@@ -31,14 +31,20 @@ from qdrant_rerank import (
     sigmoid,
     when,
 )
+from qdrant_rerank._internals import Points, QueryVector
 from qdrant_rerank.evaluate import Topic
-from qdrant_rerank.evaluate.tuning import Grid, Hit, Pool, is_local, recomputed
-from qdrant_rerank.evaluate.tuning.budget import Budget, Meter
-from qdrant_rerank.evaluate.tuning.gathering import Gathering, Wants
-from qdrant_rerank.evaluate.tuning.options import Option, effort_of, filled
-from qdrant_rerank.evaluate.tuning.pools import key_of, leaf_depths
-from qdrant_rerank.evaluate.tuning.rescoring import ScoreBook, rescored
-from qdrant_rerank.steps import Points, QueryVector
+from qdrant_rerank.evaluate.tuning import Budget, Grid, Hit, Option, Pool, is_local, recomputed
+from qdrant_rerank.evaluate.tuning._internals import (
+    Gathering,
+    Meter,
+    ScoreBook,
+    Wants,
+    effort_of,
+    filled,
+    key_of,
+    leaf_depths,
+    rescored,
+)
 from tests.engines import compared, open_client
 from tests.support import COLLECTION, NOW, alike, bm25, encoders, fill_toy
 

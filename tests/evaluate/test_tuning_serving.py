@@ -12,9 +12,7 @@ from qdrant_client import models
 
 from qdrant_rerank import ClientError, Encoders, Executor, Nearest, RelevanceFeedback
 from qdrant_rerank.evaluate.tuning import Budget, Feedback, Pool, Space, tune
-from qdrant_rerank.evaluate.tuning.budget import Meter
-from qdrant_rerank.evaluate.tuning.rescoring import BudgetSpent, ScoreBook
-from qdrant_rerank.evaluate.tuning.serving import Serving
+from qdrant_rerank.evaluate.tuning._internals import BudgetSpent, Meter, ScoreBook, Serving
 from tests.evaluate.tasting_worlds import PRECISION, Taster, tasting
 from tests.support import refused
 

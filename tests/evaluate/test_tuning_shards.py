@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 
-from qdrant_rerank import Executor, Formula, Fusion, Nearest, Rescore, score
+from qdrant_rerank import Executor, Formula, Fusion, Nearest, Rescore, Target, score
+from qdrant_rerank._internals import Points, Search
 from qdrant_rerank.evaluate import Qrels, Topics
-from qdrant_rerank.evaluate.tuning import Grid, Learned, Space, tune
-from qdrant_rerank.evaluate.tuning.options import Option
-from qdrant_rerank.evaluate.tuning.recomputing import is_recomputable
-from qdrant_rerank.query import Target
-from qdrant_rerank.steps import Points, Search
+from qdrant_rerank.evaluate.tuning import Grid, Learned, Option, Space, tune
+from qdrant_rerank.evaluate.tuning._internals import is_recomputable
 from tests.evaluate.worlds import QUESTIONS, client, encoders
 
 LEG = Nearest("dense", limit=6)

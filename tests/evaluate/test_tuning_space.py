@@ -28,7 +28,7 @@ from qdrant_rerank.evaluate.tuning import (
     recomputed,
     tune,
 )
-from qdrant_rerank.evaluate.tuning.pools import key_of, spreads
+from qdrant_rerank.evaluate.tuning._internals import key_of, spreads
 from tests.evaluate.tuning_worlds import world
 
 DENSE, SPARSE, FAR = Nearest("dense"), Nearest("words"), Nearest("far")

@@ -10,8 +10,19 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import AsyncExecutor, Executor, Formula, Mmr, Nearest, Rescore, StrategyError, field
-from qdrant_rerank.errors import FitError, FormatError, QdrantRerankError
+from qdrant_rerank import (
+    AsyncExecutor,
+    Executor,
+    FitError,
+    FormatError,
+    Formula,
+    Mmr,
+    Nearest,
+    QdrantRerankError,
+    Rescore,
+    StrategyError,
+    field,
+)
 from qdrant_rerank.evaluate import Topics
 from qdrant_rerank.evaluate.tuning import Budget, Diverse, Grid, Rescored, SingleLegs, Space, tune
 from tests.evaluate.tuning_worlds import world

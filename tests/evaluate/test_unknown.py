@@ -7,7 +7,7 @@ from qdrant_client import models
 
 from qdrant_rerank import Executor
 from qdrant_rerank.evaluate import Qrels, unknown_documents
-from qdrant_rerank.ingest.documents import point_id
+from qdrant_rerank.ingest import point_id
 from tests.engines import open_client
 from tests.evaluate.worlds import GRADES, executor, qrels
 

@@ -11,8 +11,7 @@ from qdrant_client import models
 
 from qdrant_rerank import MissingExtra, Nearest
 from qdrant_rerank.evaluate import Interval, randomisation_p
-from qdrant_rerank.evaluate.plain import plain
-from qdrant_rerank.evaluate.verdicts import Numbers, finding_of, verdict_of
+from qdrant_rerank.evaluate._internals import Numbers, finding_of, plain, verdict_of
 from tests.support import refused
 
 NUMBERS = Numbers(

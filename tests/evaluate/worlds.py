@@ -9,8 +9,8 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Encoders, Executor, Fusion, Nearest
 from qdrant_rerank.evaluate import Answer, Qrels, Ranked, Run, Topics
-from qdrant_rerank.ingest.documents import point_id
-from qdrant_rerank.models.hashing import HashedNgrams
+from qdrant_rerank.ingest import point_id
+from qdrant_rerank.models import HashedNgrams
 from tests.engines import open_client
 
 NOTES = {

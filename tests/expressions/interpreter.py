@@ -9,10 +9,8 @@ from pydantic import BaseModel
 from qdrant_client import models
 from qdrant_client.hybrid.formula import evaluate_expression
 
-from qdrant_rerank import Expression
-from qdrant_rerank.capabilities import Capabilities
-from qdrant_rerank.expressions.evaluation import Table
-from qdrant_rerank.expressions.lowering import Candidate, Lowering, lower
+from qdrant_rerank import Capabilities, Expression
+from qdrant_rerank.expressions._internals import Candidate, Lowering, Table, lower
 
 NEWER = (models.MaxExpression, models.MinExpression, models.AcoshExpression)
 

@@ -12,10 +12,8 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import Executor, Formula, Nearest, PlanError, Query, Scope, StrategyError, score, when
-from qdrant_rerank.capabilities import Capabilities
-from qdrant_rerank.expressions.conditions import Conditions
-from qdrant_rerank.expressions.view import Index, View
+from qdrant_rerank import Capabilities, Executor, Formula, Nearest, PlanError, Query, Scope, StrategyError, score, when
+from qdrant_rerank.expressions._internals import Conditions, Index, View
 from tests.engines import compared, open_client
 
 from . import condition_worlds as worlds

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from qdrant_client import models
 from qdrant_client.local.payload_filters import check_condition
 
-from qdrant_rerank.expressions.conditions import Conditions
-from qdrant_rerank.expressions.paths import stored
+from qdrant_rerank.expressions._internals import Conditions, stored
 
 _SCALARS = (
     st.none()

@@ -11,11 +11,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, example, given, settings
 from qdrant_client import models
 
-from qdrant_rerank import Executor, Expression, Formula, Nearest, Query, Scope, exp, field, max_, min_, score
-from qdrant_rerank.capabilities import Capabilities
-from qdrant_rerank.expressions.evaluation import Table, score_points
-from qdrant_rerank.expressions.inspect import walk
-from qdrant_rerank.expressions.nodes import Constant, Maximum, Minimum
+from qdrant_rerank import Capabilities, Executor, Expression, Formula, Nearest, Query, Scope, exp, field, max_, min_, score
+from qdrant_rerank.expressions._internals import Constant, Maximum, Minimum, Table, score_points, walk
 from tests.engines import compared
 
 from . import engines, worlds

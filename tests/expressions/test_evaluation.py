@@ -7,8 +7,8 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import PlanError, QueryError, StrategyError, constant, divide, field, now, raw, score, when
-from qdrant_rerank.expressions.evaluation import Table, evaluate, score_points
-from qdrant_rerank.expressions.nodes import Expression
+from qdrant_rerank.expressions import Expression
+from qdrant_rerank.expressions._internals import Table, evaluate, score_points
 
 TABLE = Table(payloads=[{"x": 1.5}, {"x": None}], ids=[7, "a"], scores={"dense": np.array([0.5, np.nan])})
 
@@ -55,8 +55,8 @@ class Foreign(Expression):
 
 
 def test_a_node_that_is_not_known_is_a_type_error_in_every_reading() -> None:
-    from qdrant_rerank.capabilities import Capabilities
-    from qdrant_rerank.expressions.lowering import Lowering, lower
+    from qdrant_rerank import Capabilities
+    from qdrant_rerank.expressions._internals import Lowering, lower
 
     with pytest.raises(TypeError, match="no evaluation for Foreign"):
         evaluate(Foreign(), TABLE)

@@ -16,7 +16,10 @@ from qdrant_rerank import (
     Nearest,
     Plan,
     PlanError,
+    Schema,
     Scope,
+    Target,
+    VectorInfo,
     datetime_field,
     field,
     geo_distance,
@@ -28,11 +31,8 @@ from qdrant_rerank import (
     sigmoid,
     when,
 )
-from qdrant_rerank.expressions.inspect import payload_keys
-from qdrant_rerank.extent import Extent, extent
-from qdrant_rerank.lint import Lint, extent_problems, extent_warnings
-from qdrant_rerank.query import Target
-from qdrant_rerank.schema import Schema, VectorInfo
+from qdrant_rerank._internals import Extent, Lint, extent, extent_problems, extent_warnings
+from qdrant_rerank.expressions._internals import payload_keys
 
 SCHEMA = Schema(
     "docs", {"dense": VectorInfo("dense", 4, models.Distance.COSINE), "bm25": VectorInfo("sparse", idf=True)}, points=9
@@ -221,7 +221,7 @@ def test_formulas_too_deep_for_grpc_alone_are_warned_about() -> None:
 
 
 def extent_of(expression: Any) -> Extent:
-    from qdrant_rerank.expressions.lowering import Candidate, Lowering, lower
+    from qdrant_rerank.expressions._internals import Candidate, Lowering, lower
 
     return extent(lower(expression, Lowering([Candidate("dense")], SERVER)))
 

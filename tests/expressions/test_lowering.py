@@ -11,6 +11,7 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import (
+    Capabilities,
     Expression,
     QueryError,
     StrategyError,
@@ -27,10 +28,7 @@ from qdrant_rerank import (
     score,
     sigmoid,
 )
-from qdrant_rerank.capabilities import Capabilities
-from qdrant_rerank.expressions.evaluation import Table, evaluate
-from qdrant_rerank.expressions.lowering import Candidate, Lowering, lower
-from qdrant_rerank.expressions.wire import CLIENT_HAS_MAX_MIN
+from qdrant_rerank.expressions._internals import CLIENT_HAS_MAX_MIN, Candidate, Lowering, Table, evaluate, lower
 
 SERVER = Capabilities((1, 20, 0))
 OLD = Capabilities((1, 19, 0))

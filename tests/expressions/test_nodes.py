@@ -25,8 +25,17 @@ from qdrant_rerank import (
     score,
     when,
 )
-from qdrant_rerank.expressions.inspect import depth, payload_keys
-from qdrant_rerank.expressions.nodes import Affinity, Decay, GeoDistance, Logarithm, Maximum, Product, Sum
+from qdrant_rerank.expressions._internals import (
+    Affinity,
+    Decay,
+    GeoDistance,
+    Logarithm,
+    Maximum,
+    Product,
+    Sum,
+    depth,
+    payload_keys,
+)
 
 from . import worlds
 

@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank.capabilities import Capabilities
+from qdrant_rerank import Capabilities
 from qdrant_rerank.expressions import columns
-from qdrant_rerank.expressions.conditions import Conditions
-from qdrant_rerank.expressions.dates import nanoseconds, nanoseconds_of
-from qdrant_rerank.expressions.view import Index, View, uuid_of
+from qdrant_rerank.expressions._internals import Conditions, Index, View, nanoseconds, nanoseconds_of, uuid_of
 from tests.engines import compared, open_client
 
 SERVER = Capabilities.of("1.18.3")

@@ -29,7 +29,7 @@ from qdrant_rerank import (
     score,
     sigmoid,
 )
-from qdrant_rerank.steps import Flow, Points
+from qdrant_rerank._internals import Flow, Points
 from tests.engines import open_client
 from tests.support import near, ranking
 

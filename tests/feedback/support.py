@@ -9,7 +9,7 @@ from typing import Any
 from qdrant_client import QdrantClient
 
 from qdrant_rerank import Coefficients, Executor, Nearest, Provenance, RelevanceFeedback, Schema, Scope, plan
-from qdrant_rerank.steps import Points
+from qdrant_rerank._internals import Points
 from tests.support import COLLECTION, SCHEMA, encoders, question, script, target
 
 FITTED = Provenance(mode="precision", seeds=5, model="numbers", vector="dense", size=4, distance="Cosine")

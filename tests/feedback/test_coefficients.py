@@ -21,7 +21,7 @@ from qdrant_rerank import (
     load,
     save,
 )
-from qdrant_rerank.models.feedback import as_feedback_model
+from qdrant_rerank.models._internals import as_feedback_model
 from tests.support import refused
 
 from .support import COEFFICIENTS, PRECISION, RECALL

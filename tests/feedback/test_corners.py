@@ -27,11 +27,8 @@ from qdrant_rerank import (
     ScoringError,
     StrategyError,
 )
-from qdrant_rerank.feedback.official import OfficialFeedback
-from qdrant_rerank.learn.feedback_fit_data import Example, Examples, gathered
-from qdrant_rerank.learn.feedback_fit_judge import judged
-from qdrant_rerank.learn.feedback_fit_scores import ScoreFile
-from qdrant_rerank.learn.feedback_fit_train import formula_scores, trained
+from qdrant_rerank.feedback._internals import OfficialFeedback
+from qdrant_rerank.learn._internals import Example, Examples, ScoreFile, formula_scores, gathered, judged, trained
 from tests.engines import open_client
 from tests.support import SCHEMA, question, refused
 

@@ -9,9 +9,8 @@ import pytest
 from qdrant_client import QdrantClient
 
 from qdrant_rerank import AsyncExecutor, FeedbackLeg, Fusion, Nearest, Query, QueryError, RelevanceFeedback, Scope, plan
-from qdrant_rerank.models.encoders import ServerInference
-from qdrant_rerank.results import notes_of
-from qdrant_rerank.why import explained
+from qdrant_rerank._internals import explained, notes_of
+from qdrant_rerank.models import ServerInference
 from tests.support import COLLECTION, QUERY, SCHEMA, encoders, ids, near, question, refused, script, target
 
 from .support import PRECISION, RECALL, SEEDS, Numbers, executor

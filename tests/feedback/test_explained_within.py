@@ -24,7 +24,7 @@ from qdrant_rerank import (
     score,
     sigmoid,
 )
-from qdrant_rerank.results import notes_of
+from qdrant_rerank._internals import notes_of
 from tests.engines import compared, open_client
 from tests.support import COLLECTION, CountingClient, encoders, fill_toy, ids, near, question, refused
 

@@ -9,8 +9,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Nearest, PayloadError, PayloadMapping, PlanWarning, RelevanceFeedback, Scope
-from qdrant_rerank.results import notes_of
-from qdrant_rerank.steps import Score, Search
+from qdrant_rerank._internals import Score, Search, notes_of
 from tests.engines import open_client
 from tests.support import COLLECTION, fill_toy, ids, question, ranking
 

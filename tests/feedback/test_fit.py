@@ -27,10 +27,8 @@ from qdrant_rerank import (
     StrategyError,
     plan,
 )
-from qdrant_rerank.learn.feedback_fit import FeedbackFit, Progress, estimate, fit_feedback
-from qdrant_rerank.learn.feedback_fit_data import Examples, gathered
-from qdrant_rerank.learn.feedback_fit_scores import ScoreFile
-from qdrant_rerank.learn.feedback_fit_train import formula_scores
+from qdrant_rerank.learn import FeedbackFit, estimate, fit_feedback
+from qdrant_rerank.learn._internals import Examples, Progress, ScoreFile, formula_scores, gathered
 from tests.engines import open_client
 from tests.support import near, refused
 

@@ -12,9 +12,9 @@ from qdrant_client import models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from qdrant_rerank import AsyncExecutor, Encoders, Executor, Fusion, MeasurementError, Nearest, PlanError
-from qdrant_rerank.learn.feedback_fit import Progress, afit_feedback, estimate, fit_feedback
-from qdrant_rerank.learn.feedback_fit_scores import Ahead
-from qdrant_rerank.steps import Points, Search
+from qdrant_rerank._internals import Points, Search
+from qdrant_rerank.learn import afit_feedback, estimate, fit_feedback
+from qdrant_rerank.learn._internals import Ahead, Progress
 from tests.support import CountingClient, near, refused
 
 from .worlds import FEW, TEXTS, Knowing, encode, executor, qrels

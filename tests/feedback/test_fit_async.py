@@ -12,8 +12,8 @@ import pytest
 from qdrant_client import QdrantClient
 
 from qdrant_rerank import AsyncExecutor, FitError, MeasurementError, StrategyError
-from qdrant_rerank.learn.feedback_fit import Progress, afit_feedback, fit_feedback
-from qdrant_rerank.learn.feedback_fit_scores import ScoreFile
+from qdrant_rerank.learn import afit_feedback, fit_feedback
+from qdrant_rerank.learn._internals import Progress, ScoreFile
 from tests.engines import open_client
 from tests.support import near, refused
 

@@ -9,9 +9,9 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import Encoders, Executor, FitError, Nearest, Query, Scope, StrategyError
-from qdrant_rerank.ingest.documents import point_id
-from qdrant_rerank.learn.feedback_fit import afit_feedback, fit_feedback
-from qdrant_rerank.learn.feedback_fit_documents import Documents
+from qdrant_rerank.ingest import point_id
+from qdrant_rerank.learn import afit_feedback, fit_feedback
+from qdrant_rerank.learn._internals import Documents
 from tests.engines import open_client
 from tests.support import CountingClient, near, refused
 

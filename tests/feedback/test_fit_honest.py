@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from qdrant_rerank.learn.feedback_fit_cross import cross_fitted
-from qdrant_rerank.learn.feedback_fit_data import Example
-from qdrant_rerank.learn.feedback_fit_judge import above_noise, agreement, judged, unseen, verdict
+from qdrant_rerank.learn._internals import Example, above_noise, agreement, cross_fitted, judged, unseen, verdict
 
 QUERIES, POINTS, FOUND, SIZE, SEEDS = 50, 200, 30, 12, 5
 MODES = pytest.mark.parametrize("mode", ["precision", "recall"])

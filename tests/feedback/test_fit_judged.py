@@ -19,14 +19,9 @@ from qdrant_rerank import (
     Scope,
     score,
 )
-from qdrant_rerank.evaluate import Interval, Qrels, Topic, Topics, evaluate
-from qdrant_rerank.evaluate.measures import per_topic
-from qdrant_rerank.learn.feedback_fit import FeedbackFit, fit_feedback
-from qdrant_rerank.learn.feedback_fit_cross import cross_fitted
-from qdrant_rerank.learn.feedback_fit_data import gathered
-from qdrant_rerank.learn.feedback_fit_judge import verdict
-from qdrant_rerank.learn.feedback_fit_measure import judgments_of
-from qdrant_rerank.learn.feedback_fit_scores import ScoreFile
+from qdrant_rerank.evaluate import Interval, Qrels, Topic, Topics, evaluate, per_topic
+from qdrant_rerank.learn import FeedbackFit, fit_feedback
+from qdrant_rerank.learn._internals import ScoreFile, cross_fitted, gathered, judgments_of, verdict
 from tests.engines import open_client
 from tests.support import CountingClient, near
 

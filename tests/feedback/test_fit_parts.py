@@ -10,11 +10,20 @@ import pytest
 
 from qdrant_rerank import Coefficients
 from qdrant_rerank.evaluate import Interval
-from qdrant_rerank.feedback.known_queries import same
-from qdrant_rerank.learn.feedback_fit_cross import cross_fitted
-from qdrant_rerank.learn.feedback_fit_data import Example, Examples
-from qdrant_rerank.learn.feedback_fit_judge import Judged, agreement, disagreement, judged, unseen, verdict
-from qdrant_rerank.learn.feedback_fit_train import formula_scores, trained
+from qdrant_rerank.feedback._internals import same
+from qdrant_rerank.learn._internals import (
+    Example,
+    Examples,
+    Judged,
+    agreement,
+    cross_fitted,
+    disagreement,
+    formula_scores,
+    judged,
+    trained,
+    unseen,
+    verdict,
+)
 
 PLAIN = Coefficients(1.0, 0.0, 0.0)
 

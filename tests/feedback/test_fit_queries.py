@@ -13,9 +13,9 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import FitError, PlanWarning, Provenance, Query, RelevanceFeedback, StrategyError
 from qdrant_rerank.evaluate import Topic, Topics, read_topics
-from qdrant_rerank.feedback.known_queries import MOST_HASHES, hashes_of, known_among
-from qdrant_rerank.learn.feedback_fit import FeedbackFit, afit_feedback, estimate, fit_feedback
-from qdrant_rerank.learn.feedback_fit_queries import query_texts
+from qdrant_rerank.feedback._internals import MOST_HASHES, hashes_of, known_among
+from qdrant_rerank.learn import FeedbackFit, afit_feedback, estimate, fit_feedback
+from qdrant_rerank.learn._internals import query_texts
 from tests.engines import open_client
 from tests.support import near, refused
 

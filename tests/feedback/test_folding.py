@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Coefficients, Executor, Nearest, Query, RelevanceFeedback, Scope
-from qdrant_rerank.feedback.folding import folded, pairs_of, weights_of
-from qdrant_rerank.steps import Points
+from qdrant_rerank._internals import Points
+from qdrant_rerank.feedback._internals import folded, pairs_of, weights_of
 from tests.engines import compared, open_client
 
 POINTS, SIZE = 80, 8

@@ -30,8 +30,8 @@ from qdrant_rerank import (
     plan,
     score,
 )
-from qdrant_rerank.models.encoders import Encoders, ServerInference
-from qdrant_rerank.results import notes_of
+from qdrant_rerank._internals import notes_of
+from qdrant_rerank.models import Encoders, ServerInference
 from tests.support import COLLECTION, QUERY, SCHEMA, dense, encoders, question, ranking, refused, script, target
 
 from .support import COEFFICIENTS, PRECISION, RECALL, SEEDS, Numbers, asked, executor

@@ -29,9 +29,8 @@ from qdrant_rerank import (
     score,
     to_json,
 )
-from qdrant_rerank.feedback.folding import folded
-from qdrant_rerank.results import notes_of
-from qdrant_rerank.steps import Score, Search
+from qdrant_rerank._internals import Score, Search, notes_of
+from qdrant_rerank.feedback._internals import folded
 from tests.engines import open_client
 from tests.support import (
     COLLECTION,

@@ -19,13 +19,12 @@ from qdrant_rerank import (
     PayloadMapping,
     PlanError,
     PlanWarning,
+    Query,
     RelevanceFeedback,
     Rescore,
     Scope,
 )
-from qdrant_rerank.payload import PRESETS, as_mapping
-from qdrant_rerank.query import Query
-from qdrant_rerank.text_source import TextSource
+from qdrant_rerank._internals import PRESETS, TextSource, as_mapping
 from tests.support import CountingClient, refused
 
 from .support import FITTED, Numbers

@@ -8,9 +8,8 @@ import pytest
 from qdrant_client import QdrantClient
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from qdrant_rerank import Formula, Nearest, QdrantRerankError, field, score
+from qdrant_rerank import Formula, Nearest, QdrantRerankError, Retries, field, score
 from qdrant_rerank.ingest import ensure_collection, ensure_indexes, ingest
-from qdrant_rerank.retries import Retries
 from tests.ingest.stub import FillableStub, client_of
 from tests.ingest.tiny import Letters, documents
 

@@ -13,9 +13,9 @@ from langchain_core.documents import Document
 from qdrant_client import models
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
-from langchain_qdrant_rerank.documents import to_documents
+from langchain_qdrant_rerank._internals import to_documents
 from qdrant_rerank import PayloadError, PayloadMapping, PlanWarning
-from qdrant_rerank.payload import PRESETS
+from qdrant_rerank._internals import PRESETS
 from tests.engines import open_client
 from tests.langchain.support import QUERY, ids, make
 

@@ -10,11 +10,9 @@ from langchain_core.documents import Document
 from langchain_core.tools import create_retriever_tool
 from qdrant_client import models
 
-from langchain_qdrant_rerank.documents import to_documents
-from qdrant_rerank import Formula, Nearest, PlanWarning, QueryError, Strategy, StrategyError, field, given, score
-from qdrant_rerank.payload import PRESETS
-from qdrant_rerank.results import RankedPoint
-from qdrant_rerank.why import ResultReason, Term
+from langchain_qdrant_rerank._internals import to_documents
+from qdrant_rerank import Formula, Nearest, PlanWarning, QueryError, RankedPoint, Strategy, StrategyError, field, given, score
+from qdrant_rerank._internals import PRESETS, ResultReason, Term
 from tests.langchain.support import LEGS, QUERY, STRATEGIES, assert_same, counting_client, make, must
 
 QUERIES = [QUERY, "lazy dog"]

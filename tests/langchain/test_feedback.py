@@ -20,7 +20,7 @@ from qdrant_rerank import (
     RelevanceFeedback,
     Strategy,
 )
-from qdrant_rerank.text_source import TextSource
+from qdrant_rerank._internals import TextSource
 from tests.langchain.models import Chat, Down, Lengths, Tracer
 from tests.langchain.support import QUERY, assert_same, counting_client, ids, make, must
 

@@ -11,9 +11,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 from langchain_qdrant_rerank import CallOptions, QdrantRerankRetriever
 from qdrant_rerank import Formula, Nearest, PlanError, Scope, ServerInference, field, score
-from qdrant_rerank.query import Inputs
-from qdrant_rerank.staleness import guarded
-from qdrant_rerank.steps import Search
+from qdrant_rerank._internals import Inputs, Search, guarded
 from tests.langchain.support import QUERY, WordEmbeddings, WordSparse, ids, must
 from tests.stub_qdrant import Received, StubQdrant, collection
 from tests.support import bm25, dense

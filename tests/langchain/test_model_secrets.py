@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from langchain_qdrant_rerank import QdrantRerankCompressor, QdrantRerankRetriever
 from qdrant_rerank import Nearest, PlanWarning, Rescore
-from qdrant_rerank.models.cohere import CohereReranker
+from qdrant_rerank.models import CohereReranker
 from tests.langchain.models import Tracer
 from tests.langchain.support import make
 from tests.models.stub_cohere import Refuse, StubCohere

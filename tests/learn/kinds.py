@@ -16,8 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from qdrant_rerank import Expression
-from qdrant_rerank.expressions.inspect import walk
-from qdrant_rerank.expressions.nodes import When
+from qdrant_rerank.expressions._internals import When, walk
 
 from .threads import one_thread
 from .worlds import training

@@ -12,8 +12,7 @@ from qdrant_client import models
 
 from qdrant_rerank import Executor, Nearest, affinity, field, score
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
-from qdrant_rerank.learn.feature_log import FeatureLog
-from qdrant_rerank.learn.features import Feature, FeatureLike
+from qdrant_rerank.learn import Feature, FeatureLike, FeatureLog
 from tests.engines import current, open_client
 
 NAMES = ("dense", "year", "popularity")

@@ -21,9 +21,8 @@ from qdrant_rerank import (
     sigmoid,
     when,
 )
-from qdrant_rerank.expressions.inspect import placeholder_features
-from qdrant_rerank.expressions.lowering import Candidate, Lowering, lower
-from qdrant_rerank.extent import extent
+from qdrant_rerank._internals import extent
+from qdrant_rerank.expressions._internals import Candidate, Lowering, lower, placeholder_features
 from qdrant_rerank.learn import budget
 from qdrant_rerank.stages import Formula
 

@@ -13,13 +13,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from qdrant_rerank import FitError, StrategyError
-from qdrant_rerank.learn.calibrating import ScoreMap, fit_map
-from qdrant_rerank.learn.calibration import calibrate_scores, ranker_from_expression
-from qdrant_rerank.learn.feature_log import FeatureLog
-from qdrant_rerank.learn.log_files import write_log
-from qdrant_rerank.learn.logistic import fit_logistic
-from qdrant_rerank.learn.reliability import OperatingPoint, operating_points, reliability, threshold_for
-from qdrant_rerank.learn.solving import Array
+from qdrant_rerank.learn import FeatureLog, OperatingPoint, calibrate_scores, fit_logistic, ranker_from_expression, write_log
+from qdrant_rerank.learn._internals import Array, ScoreMap, fit_map, operating_points, reliability, threshold_for
 from tests.learn.logs import big, planted
 from tests.support import refused
 

@@ -26,6 +26,7 @@ from qdrant_rerank import (
     PlanError,
     PlanWarning,
     Query,
+    QueryError,
     Rescore,
     Schema,
     Scope,
@@ -46,11 +47,9 @@ from qdrant_rerank import (
     to_json,
     when,
 )
-from qdrant_rerank.errors import QueryError
-from qdrant_rerank.ingest.requirements import requirements
-from qdrant_rerank.learn import from_model, ranker_from_expression
-from qdrant_rerank.query import Inputs
-from qdrant_rerank.trained import Reference, Trained, TrainedFeature
+from qdrant_rerank._internals import Inputs, Reference, TrainedFeature
+from qdrant_rerank.ingest import requirements
+from qdrant_rerank.learn import Trained, from_model, ranker_from_expression
 from tests.engines import current, open_client
 from tests.learn import worlds as models_world
 from tests.learn.logs import LEGS, POINTS, asked, local, world

@@ -12,9 +12,8 @@ from qdrant_client import models
 from sklearn import ensemble
 
 from qdrant_rerank import ClientFormula, Executor, FormatError, Formula, PlanError, PlanWarning, Scope, load, save
-from qdrant_rerank.ingest.requirements import requirements
-from qdrant_rerank.learn import calibrate_scores, drift, from_model, log_features, ranker_from_expression
-from qdrant_rerank.learn.ranker import LearnedRanker
+from qdrant_rerank.ingest import requirements
+from qdrant_rerank.learn import LearnedRanker, calibrate_scores, drift, from_model, log_features, ranker_from_expression
 from tests.learn.logs import FEATURES, LEGS, POINTS, asked, local, world
 from tests.support import CountingClient, refused
 

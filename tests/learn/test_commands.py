@@ -12,12 +12,8 @@ import typer
 from typer.testing import CliRunner
 
 from qdrant_rerank import FormatError, field, load
-from qdrant_rerank.cli.feature_files import read_features
-from qdrant_rerank.cli.features import features
-from qdrant_rerank.cli.fit import fit
-from qdrant_rerank.learn.features import Feature
-from qdrant_rerank.learn.log_files import read_log
-from qdrant_rerank.learn.ranker import LearnedRanker
+from qdrant_rerank.cli._internals import features, fit, read_features
+from qdrant_rerank.learn import Feature, LearnedRanker, read_log
 from tests.cli.support import succeeds
 from tests.support import refused
 

@@ -14,9 +14,8 @@ from qdrant_client import QdrantClient, models
 import langchain_qdrant_rerank
 import llama_index_qdrant_rerank
 from qdrant_rerank import Formula, Nearest, PlanError, PlanWarning, field, load, save, score
-from qdrant_rerank.learn import LearnedRanker, Training
-from qdrant_rerank.learn.features import Feature
-from qdrant_rerank.trained import Reference
+from qdrant_rerank._internals import Reference
+from qdrant_rerank.learn import Feature, LearnedRanker, Training
 from tests.learn.logs import POINTS, world
 from tests.support import CountingClient, refused
 

@@ -33,12 +33,9 @@ from qdrant_rerank import (
     to_json,
     when,
 )
+from qdrant_rerank._internals import Reference, TrainedFeature, by_chance, shift
 from qdrant_rerank.expressions import datetime_field, geo_distance
-from qdrant_rerank.learn.features import Category, Feature
-from qdrant_rerank.learn.log_features import log_features
-from qdrant_rerank.learn.logistic import fit_logistic
-from qdrant_rerank.learn.ranker import LearnedRanker
-from qdrant_rerank.trained import Reference, Trained, TrainedFeature, by_chance, shift
+from qdrant_rerank.learn import Category, Feature, LearnedRanker, Trained, fit_logistic, log_features
 from tests.learn.logs import FEATURES, LEGS, POINTS, asked, local, world
 from tests.support import CountingClient, refused
 

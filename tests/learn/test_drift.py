@@ -11,13 +11,10 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import Executor, PlanError, PlanWarning, StrategyError
+from qdrant_rerank._internals import MOVED, by_chance, shift
 from qdrant_rerank.evaluate import Topics
-from qdrant_rerank.learn.drift import Drift, FeatureDrift, check_fields, drift, psi
-from qdrant_rerank.learn.feature_log import Reference
-from qdrant_rerank.learn.log_features import log_features
-from qdrant_rerank.learn.logistic import fit_logistic
-from qdrant_rerank.learn.ranker import LearnedRanker
-from qdrant_rerank.trained import MOVED, by_chance, shift
+from qdrant_rerank.learn import Drift, FeatureDrift, LearnedRanker, check_fields, drift, fit_logistic, log_features
+from qdrant_rerank.learn._internals import Reference, psi
 from tests.engines import open_client
 from tests.learn.logs import FEATURES, LEGS, POINTS, asked, local, world
 from tests.support import refused

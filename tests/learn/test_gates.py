@@ -11,9 +11,7 @@ from qdrant_client import models
 
 from qdrant_rerank import StrategyError, field, score, sigmoid, when
 from qdrant_rerank.learn import Category, Feature, from_model
-from qdrant_rerank.learn.columns import Column
-from qdrant_rerank.learn.gates import gate
-from qdrant_rerank.learn.regions import EVERYTHING, Region, at_most, points
+from qdrant_rerank.learn._internals import EVERYTHING, Column, Region, at_most, gate, points
 
 from . import worlds
 from .threads import one_thread

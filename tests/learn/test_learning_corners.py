@@ -16,21 +16,39 @@ from qdrant_client import models
 
 from qdrant_rerank import Executor, FormatError, MissingExtra, Nearest, Scope, StrategyError, field, raw, score
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
-from qdrant_rerank.evaluate.report.parts import Coefficient
-from qdrant_rerank.expressions.evaluation import Table
-from qdrant_rerank.ingest.documents import point_id
-from qdrant_rerank.learn.calibrating import ScoreMap, fit_map
-from qdrant_rerank.learn.coefficients import FeatureWeight, as_table, for_report
-from qdrant_rerank.learn.crossing import bootstrapped
-from qdrant_rerank.learn.feature_log import FeatureLog
-from qdrant_rerank.learn.features import Category, Feature
-from qdrant_rerank.learn.fitting_data import pairs, prepared
-from qdrant_rerank.learn.log_columns import computed, featured, selector
-from qdrant_rerank.learn.log_features import log_features
-from qdrant_rerank.learn.log_files import read_log, write_log
-from qdrant_rerank.learn.log_sampling import Negatives
-from qdrant_rerank.learn.ranker import LearnedRanker, Training
-from qdrant_rerank.learn.solving import Array, Problem, folds_of, losses, one_thread, solve
+from qdrant_rerank.evaluate.report import Coefficient
+from qdrant_rerank.expressions._internals import Table
+from qdrant_rerank.ingest import point_id
+from qdrant_rerank.learn import (
+    Category,
+    Feature,
+    FeatureLog,
+    FeatureWeight,
+    LearnedRanker,
+    Negatives,
+    Training,
+    for_report,
+    log_features,
+    read_log,
+    write_log,
+)
+from qdrant_rerank.learn._internals import (
+    Array,
+    Problem,
+    ScoreMap,
+    as_table,
+    bootstrapped,
+    computed,
+    featured,
+    fit_map,
+    folds_of,
+    losses,
+    one_thread,
+    pairs,
+    prepared,
+    selector,
+    solve,
+)
 from tests.engines import open_client
 from tests.learn.logs import planted
 

@@ -28,11 +28,7 @@ from qdrant_rerank import (
     when,
 )
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
-from qdrant_rerank.learn.feature_log import FeatureLog
-from qdrant_rerank.learn.features import Category, Feature, FeatureLike
-from qdrant_rerank.learn.log_features import log_features
-from qdrant_rerank.learn.log_sampling import Negatives
-from qdrant_rerank.learn.logistic import fit_logistic
+from qdrant_rerank.learn import Category, Feature, FeatureLike, FeatureLog, Negatives, fit_logistic, log_features
 from tests.engines import open_client
 from tests.learn.logs import FEATURES, LEGS, asked, judgments, local, world
 from tests.support import refused

@@ -13,14 +13,9 @@ import pytest
 from sklearn.datasets import load_svmlight_file
 
 from qdrant_rerank import FitError, FormatError, MissingExtra, StrategyError, field
-from qdrant_rerank.learn.clicks import read_clicks
-from qdrant_rerank.learn.feature_log import FeatureLog, Reference
-from qdrant_rerank.learn.features import Feature
-from qdrant_rerank.learn.log_features import log_features
-from qdrant_rerank.learn.log_files import read_log, write_log
-from qdrant_rerank.learn.log_sampling import Negatives
-from qdrant_rerank.learn.log_stream import LogStream, TopicRows
-from qdrant_rerank.learn.log_stream import read_stream as read_log_stream
+from qdrant_rerank.learn import Feature, FeatureLog, Negatives, log_features, read_clicks, read_log, write_log
+from qdrant_rerank.learn._internals import LogStream, Reference, TopicRows
+from qdrant_rerank.learn._internals import read_stream as read_log_stream
 from tests.learn.logs import FEATURES, LEGS, local, planted
 
 

@@ -12,13 +12,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from qdrant_rerank import FitError, PlanWarning, StrategyError, field, score
-from qdrant_rerank.expressions.evaluation import Table, evaluate
-from qdrant_rerank.learn.calibrating import fit_map
-from qdrant_rerank.learn.feature_log import FeatureLog
-from qdrant_rerank.learn.features import Category, Feature
-from qdrant_rerank.learn.fitting_data import prepared
-from qdrant_rerank.learn.logistic import fit_logistic
-from qdrant_rerank.learn.solving import solve
+from qdrant_rerank.expressions._internals import Table, evaluate
+from qdrant_rerank.learn import Category, Feature, FeatureLog, fit_logistic
+from qdrant_rerank.learn._internals import fit_map, prepared, solve
 from tests.learn.logs import INTERCEPT, PLANTED, big, made, planted
 
 

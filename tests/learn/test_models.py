@@ -11,11 +11,9 @@ import pytest
 from hypothesis import strategies as st
 
 from qdrant_rerank import Expression, constant, field, given
-from qdrant_rerank.expressions.evaluation import Table, score_points
+from qdrant_rerank.expressions._internals import Table, score_points
 from qdrant_rerank.learn import Feature, from_model
-from qdrant_rerank.learn.columns import Column, Columns
-from qdrant_rerank.learn.regions import at_most
-from qdrant_rerank.learn.trees import Leaf, Split, ensemble
+from qdrant_rerank.learn._internals import Column, Columns, Leaf, Split, at_most, ensemble
 
 from . import worlds
 from .threads import one_thread

@@ -14,10 +14,7 @@ import pytest
 from qdrant_rerank import Executor, FormatError, Formula, Nearest, Scope, StrategyError, load
 from qdrant_rerank.evaluate import Topics
 from qdrant_rerank.ingest import ensure_indexes
-from qdrant_rerank.learn.feature_log import FeatureLog
-from qdrant_rerank.learn.log_features import log_features
-from qdrant_rerank.learn.logistic import fit_logistic
-from qdrant_rerank.learn.ranker import LearnedRanker
+from qdrant_rerank.learn import FeatureLog, LearnedRanker, fit_logistic, log_features
 from tests.learn.logs import FEATURES, LEGS, asked, judgments, local, world
 
 METHODS = ["none", "platt", "beta", "isotonic"]

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from qdrant_rerank import FitError, StrategyError, field, given, model, score
-from qdrant_rerank.expressions.nodes import Constant
+from qdrant_rerank.expressions._internals import Constant
 from qdrant_rerank.learn import Category, Feature, FeatureLike, formula_from_model, from_model
-from qdrant_rerank.learn.gates import gate
+from qdrant_rerank.learn._internals import gate
 
 from . import worlds
 

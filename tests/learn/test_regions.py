@@ -8,11 +8,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qdrant_rerank.learn.columns import Column, MinMax, Standard
-from qdrant_rerank.learn.features import Feature
-from qdrant_rerank.learn.regions import (
+from qdrant_rerank.learn import Feature
+from qdrant_rerank.learn._internals import (
     EVERYTHING,
+    Column,
+    MinMax,
     Region,
+    Standard,
     above,
     at_most,
     below_f32,

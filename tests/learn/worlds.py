@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from qdrant_client import models
 
 from qdrant_rerank import Executor, Expression, Formula, Nearest, Query, Scope, field, given, score
-from qdrant_rerank.expressions.evaluation import Table, score_points
+from qdrant_rerank.expressions._internals import Table, score_points
 from qdrant_rerank.learn import Feature, FeatureLike
 from tests.engines import add_indexes, open_client
 

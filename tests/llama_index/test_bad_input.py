@@ -18,6 +18,7 @@ from qdrant_rerank import (
     Nearest,
     PayloadError,
     PlanError,
+    PlanWarning,
     QueryError,
     StrategyError,
     field,
@@ -25,7 +26,6 @@ from qdrant_rerank import (
     load,
     score,
 )
-from qdrant_rerank.errors import PlanWarning
 from tests.engines import open_async_client, open_client
 from tests.llama_index.stores import TinyEmbedding, nodes, store
 from tests.support import COLLECTION, QUERY, bm25, create_toy, dense, fill_toy

@@ -11,10 +11,21 @@ from llama_index.core.schema import MetadataMode, NodeWithScore
 from llama_index.core.vector_stores.utils import node_to_metadata_dict
 
 from llama_index_qdrant_rerank import FeatureQueryBundle, QdrantRerankRetriever
-from llama_index_qdrant_rerank.nodes import NodeReader
-from qdrant_rerank import Formula, Fusion, Mmr, Nearest, QueryError, Strategy, StrategyError, field, given, score
-from qdrant_rerank.errors import PlanWarning
-from qdrant_rerank.results import RankedPoint
+from llama_index_qdrant_rerank._internals import NodeReader
+from qdrant_rerank import (
+    Formula,
+    Fusion,
+    Mmr,
+    Nearest,
+    PlanWarning,
+    QueryError,
+    RankedPoint,
+    Strategy,
+    StrategyError,
+    field,
+    given,
+    score,
+)
 from tests.engines import open_client
 from tests.llama_index.stores import TinyEmbedding, node, ranking, store
 from tests.llama_index.test_retriever import retriever

@@ -22,7 +22,7 @@ from qdrant_rerank import (
     Strategy,
     StrategyError,
 )
-from qdrant_rerank.text_source import TextSource
+from qdrant_rerank._internals import TextSource
 from tests.llama_index.stores import QUERY, numbers, ranking
 from tests.llama_index.test_rescore import Down, Lengths, embedded
 from tests.llama_index.test_rescore import retriever as of_store

@@ -13,7 +13,7 @@ from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index_instrumentation import get_dispatcher
 
 from llama_index_qdrant_rerank import QdrantRerankPostprocessor
-from qdrant_rerank.models.cohere import CohereReranker
+from qdrant_rerank.models import CohereReranker
 from tests.llama_index.test_model_postprocessor import nodes
 from tests.llama_index.test_rescore import Lengths, retriever
 from tests.models.stub_cohere import Refuse, StubCohere

@@ -11,9 +11,8 @@ from llama_index.core.vector_stores.utils import node_to_metadata_dict
 from llama_index.vector_stores.qdrant import QdrantVectorStore
 from qdrant_client import models
 
-from llama_index_qdrant_rerank.nodes import NodeReader
-from qdrant_rerank import PayloadError, PayloadMapping, StrategyError
-from qdrant_rerank.errors import PlanWarning
+from llama_index_qdrant_rerank._internals import NodeReader
+from qdrant_rerank import PayloadError, PayloadMapping, PlanWarning, StrategyError
 from tests.engines import open_client
 from tests.llama_index.stores import node
 

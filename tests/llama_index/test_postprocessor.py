@@ -11,7 +11,7 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, Te
 from qdrant_client import QdrantClient, models
 
 from llama_index_qdrant_rerank import FeatureQueryBundle, QdrantRerankPostprocessor, QdrantRerankRetriever
-from llama_index_qdrant_rerank.rescoring import to_ranked_nodes
+from llama_index_qdrant_rerank._internals import to_ranked_nodes
 from qdrant_rerank import (
     ClientError,
     Formula,

@@ -12,9 +12,7 @@ from qdrant_client import models
 
 from qdrant_rerank import MissingExtra, StrategyError
 from qdrant_rerank.ingest import Document, ensure_collection, ingest
-from qdrant_rerank.models import bm25
-from qdrant_rerank.models.bm25 import Bm25
-from qdrant_rerank.models.encoders import Encoder
+from qdrant_rerank.models import Bm25, Encoder, bm25
 from tests.engines import open_client
 
 DOCUMENTS = {1: "Ferry tickets, ferry times", 2: "A train to the mountain hut, and back by train", 3: "mountain weather"}

@@ -13,8 +13,8 @@ import pytest
 from pydantic import SecretStr
 
 from qdrant_rerank import MissingExtra, StrategyError
-from qdrant_rerank.models.api_key import ApiKey
-from qdrant_rerank.models.cohere import CohereEncoder, CohereReranker
+from qdrant_rerank.models import CohereEncoder, CohereReranker
+from qdrant_rerank.models._internals import ApiKey
 from tests.models.stub_cohere import Refuse, StubCohere
 
 KEY = "co-7f3a9b-very-secret"

@@ -15,13 +15,8 @@ from typing import Any
 import pytest
 
 from qdrant_rerank import MissingExtra, ScoringError, StrategyError
-from qdrant_rerank.models.api_key import ApiKey
-from qdrant_rerank.models.cohere import CohereReranker
-from qdrant_rerank.models.cohere_retries import Patience, retry_after, without_key
-from qdrant_rerank.models.fastembed_cross import FastembedCrossEncoder
-from qdrant_rerank.models.feedback import as_feedback_model
-from qdrant_rerank.models.scores import checked
-from qdrant_rerank.models.similarity import EncoderSimilarity
+from qdrant_rerank.models import CohereReranker, EncoderSimilarity, FastembedCrossEncoder
+from qdrant_rerank.models._internals import ApiKey, Patience, as_feedback_model, checked, retry_after, without_key
 from tests.waiting import PATIENCE
 
 KEY = "co-7f3a9b-very-secret"

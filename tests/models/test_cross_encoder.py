@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from qdrant_rerank import MissingExtra, ScoringError, StrategyError
-from qdrant_rerank.models.fastembed_cross import FastembedCrossEncoder
-from qdrant_rerank.models.feedback import AsyncFeedbackModel
+from qdrant_rerank.models import FastembedCrossEncoder
+from qdrant_rerank.models._internals import AsyncFeedbackModel
 from tests.models.tiny_cross_encoder import cross_encoder_folder, weight
 from tests.waiting import PATIENCE, Gate, let_turn
 

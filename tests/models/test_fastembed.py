@@ -13,8 +13,7 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import MissingExtra, StrategyError
-from qdrant_rerank.models.encoders import Encoder
-from qdrant_rerank.models.fastembed import FastembedDense, FastembedLate, FastembedSparse
+from qdrant_rerank.models import Encoder, FastembedDense, FastembedLate, FastembedSparse
 from tests.models import tiny_models
 
 

@@ -20,9 +20,16 @@ from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, TextNode
 
 from qdrant_rerank import MissingExtra, ScoringError, StrategyError
-from qdrant_rerank.models.feedback import AsyncFeedbackModel, as_feedback_model
-from qdrant_rerank.models.framework_models import CompressorModel, PostprocessorModel, from_compressor, from_postprocessor
-from qdrant_rerank.models.framework_scores import FrameworkStats, Returned, scored
+from qdrant_rerank.models import from_compressor, from_postprocessor
+from qdrant_rerank.models._internals import (
+    AsyncFeedbackModel,
+    CompressorModel,
+    FrameworkStats,
+    PostprocessorModel,
+    Returned,
+    as_feedback_model,
+    scored,
+)
 from tests.models.llms import Completes, Runs, ToolModel
 
 TEXTS = ["one", "one two", "", "one two three", "one two three four"]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from qdrant_rerank import StrategyError
-from qdrant_rerank.models.encoders import Encoder
-from qdrant_rerank.models.hashing import HashedNgrams, _features
+from qdrant_rerank.models import Encoder, HashedNgrams
+from qdrant_rerank.models._internals import features_of_word
 
 
 def cosine(one: str, other: str, encoder: HashedNgrams | None = None) -> float:
@@ -86,12 +86,12 @@ def test_it_is_an_encoder_and_a_plain_value() -> None:
 def test_each_of_2000_words_is_hashed_once_however_many_texts_have_it() -> None:
     words = [f"word{number}" for number in range(2000)]
     texts = [" ".join(words[start % 1901 : start % 1901 + 100]) for start in range(0, 17_000, 17)]
-    _features.cache_clear()
+    features_of_word.cache_clear()
 
     HashedNgrams().encode_documents(texts)
 
-    assert _features.cache_info().misses == len({word for text in texts for word in text.split()}) > 1900
-    assert _features.cache_info().hits > 90_000
+    assert features_of_word.cache_info().misses == len({word for text in texts for word in text.split()}) > 1900
+    assert features_of_word.cache_info().hits > 90_000
 
 
 def test_a_size_below_1_is_refused() -> None:

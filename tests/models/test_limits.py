@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from qdrant_rerank import ScoringError, StrategyError
-from qdrant_rerank.models.feedback import AsyncFeedbackModel
-from qdrant_rerank.models.limits import Limited
-from qdrant_rerank.models.score_cache import Cached, ScoreCache
+from qdrant_rerank.models import Cached, Limited, ScoreCache
+from qdrant_rerank.models._internals import AsyncFeedbackModel
 
 
 class Slow:

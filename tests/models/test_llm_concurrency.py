@@ -11,8 +11,8 @@ from contextvars import ContextVar
 
 import pytest
 
+from qdrant_rerank.models._internals import Gate
 from qdrant_rerank.models.llm import LlmListwise, LlmPointwise
-from qdrant_rerank.models.llm.gate import Gate
 from tests.models.llms import Completes
 from tests.waiting import PATIENCE, let_turn
 

@@ -16,7 +16,7 @@ from llama_index.core.llms import ChatMessage, ChatResponse, MockLLM
 from llama_index.core.llms.mock import MockFunctionCallingLLM
 
 from qdrant_rerank import MissingExtra, StrategyError
-from qdrant_rerank.models.feedback import as_feedback_model
+from qdrant_rerank.models._internals import as_feedback_model
 from qdrant_rerank.models.llm import LlmListwise, LlmPointwise, LlmStats
 from tests.models.llms import Completes, Scripted, ToolModel, calling, documents, length_arguments, length_score
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from qdrant_rerank import ScoringError, StrategyError
-from qdrant_rerank.models.feedback import AsyncFeedbackModel, as_feedback_model
+from qdrant_rerank.models._internals import AsyncFeedbackModel, as_feedback_model
 from qdrant_rerank.models.llm import LlmPointwise, LlmStats
 from tests.models.llms import Scripted, length_score
 

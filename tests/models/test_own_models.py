@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 
 from qdrant_rerank import ScoringError, StrategyError
-from qdrant_rerank.models.fastembed import FastembedDense
-from qdrant_rerank.models.fastembed_cross import FastembedCrossEncoder
-from qdrant_rerank.models.fingerprints import encoder_fingerprint
-from qdrant_rerank.models.scores import checked
+from qdrant_rerank.models import FastembedCrossEncoder, FastembedDense
+from qdrant_rerank.models._internals import checked, encoder_fingerprint
 from tests.models.tiny_cross_encoder import cross_encoder_folder
 from tests.models.tiny_models import onnx_folder
 from tests.support import refused
@@ -58,7 +56,7 @@ def test_an_encoder_in_a_folder_is_the_same_under_any_name_of_one_s_own(tmp_path
 def test_where_an_object_is_in_memory_is_no_part_of_what_an_encoder_is_known_by() -> None:
     from langchain_core.embeddings import Embeddings
 
-    from langchain_qdrant_rerank.embeddings import EmbeddingsEncoder
+    from langchain_qdrant_rerank._internals import EmbeddingsEncoder
 
     class Plain(Embeddings):
         def embed_query(self, text: str) -> list[float]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.wheel_models import available
-from qdrant_rerank.models.fastembed import FastembedDense
+from qdrant_rerank.models import FastembedDense
 
 
 def folder(name: str) -> Path:

@@ -4,10 +4,7 @@ import asyncio
 
 import pytest
 
-from qdrant_rerank.models.fastembed import FastembedDense, FastembedLate
-from qdrant_rerank.models.fastembed_cross import FastembedCrossEncoder
-from qdrant_rerank.models.feedback import FeedbackModel
-from qdrant_rerank.models.similarity import EncoderSimilarity, MaxSim
+from qdrant_rerank.models import EncoderSimilarity, FastembedCrossEncoder, FastembedDense, FastembedLate, FeedbackModel, MaxSim
 from tests.models.test_real_models import folder
 
 QUERY = "Where can I rent a bike?"

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from qdrant_rerank import ScoringError, StrategyError
-from qdrant_rerank.models.feedback import AsyncFeedbackModel
-from qdrant_rerank.models.score_cache import CacheCounts, Cached, ScoreCache
+from qdrant_rerank.models import Cached, ScoreCache
+from qdrant_rerank.models._internals import AsyncFeedbackModel, CacheCounts
 
 
 @dataclass

@@ -14,12 +14,8 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import ScoringError, ServerInference, StrategyError
-from qdrant_rerank.models.bm25 import Bm25
-from qdrant_rerank.models.fastembed import FastembedDense, FastembedLate
-from qdrant_rerank.models.feedback import AsyncFeedbackModel
-from qdrant_rerank.models.fingerprints import encoder_fingerprint
-from qdrant_rerank.models.hashing import HashedNgrams
-from qdrant_rerank.models.similarity import EncoderSimilarity, MaxSim
+from qdrant_rerank.models import Bm25, EncoderSimilarity, FastembedDense, FastembedLate, HashedNgrams, MaxSim
+from qdrant_rerank.models._internals import AsyncFeedbackModel, encoder_fingerprint
 from tests.models import tiny_models
 
 

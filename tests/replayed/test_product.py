@@ -34,7 +34,7 @@ from qdrant_rerank import (
     sqrt,
     when,
 )
-from qdrant_rerank.expressions.evaluation import Table, score_points
+from qdrant_rerank.expressions._internals import Table, score_points
 from tests.replayed.collections import QUERY, VALUES
 from tests.replayed.connections import Connection
 from tests.support import Near, ids

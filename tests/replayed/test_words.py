@@ -9,7 +9,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from qdrant_rerank.engine_errors import read_failure
+from qdrant_rerank._internals import read_failure
 from tests.replayed.collections import QUERY
 from tests.replayed.connections import Connection
 

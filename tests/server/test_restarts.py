@@ -7,10 +7,9 @@ import threading
 import pytest
 from qdrant_client import QdrantClient
 
-from qdrant_rerank import Executor, Nearest, Query
-from qdrant_rerank.engine_errors import read_failure
+from qdrant_rerank import Executor, Nearest, Query, Retries
+from qdrant_rerank._internals import read_failure
 from qdrant_rerank.ingest import ensure_collection, ingest
-from qdrant_rerank.retries import Retries
 from tests.ingest.tiny import Letters, documents
 from tests.server.own_server import OwnServer
 from tests.support import COLLECTION, QUERY, encoders, fill_toy, ids

@@ -11,8 +11,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Executor, Formula, Nearest, PlanError, Query, Scope, Stage, field, plan, read_schema, score, when
-from qdrant_rerank.deadline import whole_seconds
-from qdrant_rerank.engine_errors import read_failure
+from qdrant_rerank._internals import read_failure, whole_seconds
 from tests.engines import Engine, open_client
 from tests.support import COLLECTION, QUERY, create_toy, encoders, ids, query_vectors, toy_points
 

@@ -19,7 +19,7 @@ from ..failure_notes import Place, describe_failures
 from .failures import CommandError
 from .folders import opened
 
-__all__ = ["Where", "connected", "the_collection"]
+__all__ = ["Where", "connected", "open_remote", "the_collection"]
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def connected(where: Where, create: bool = False) -> Generator[QdrantClient, Non
         CommandError: there is no Qdrant in the folder, another process has it open, or no server answers.
         MissingExtra: the folder is qdrant-edge's, which isn't installed.
     """
-    client = _remote(where) if where.folder is None else opened(where.folder, where.edge is not None, create)
+    client = open_remote(where) if where.folder is None else opened(where.folder, where.edge is not None, create)
     try:
         yield client
     except QdrantRerankError:
@@ -123,7 +123,8 @@ def connected(where: Where, create: bool = False) -> Generator[QdrantClient, Non
         client.close()
 
 
-def _remote(where: Where) -> QdrantClient:
+def open_remote(where: Where) -> QdrantClient:
+    """Open a client of the server at `where.url`."""
     options = {
         "url": where.url,
         "api_key": os.environ.get("QDRANT_API_KEY") or None,

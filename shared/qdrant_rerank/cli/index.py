@@ -27,7 +27,7 @@ from .encoders import loaded
 from .failures import CommandError, reported, resumable
 from .notes import VectorModel, vector_models, write_notes
 
-__all__ = ["index"]
+__all__ = ["index", "show_progress"]
 
 _BAD_LINES_SHOWN = 20
 
@@ -126,7 +126,7 @@ class _Filling:
         documents = read_jsonl(
             self.corpus, text_keys=self.text_keys, id_key=self.id_key, on_bad=None if strict else bad, limit=self.limit
         )
-        with _progress(self.corpus.name, self._expected()) as show:
+        with show_progress(self.corpus.name, self._expected()) as show:
             report = ingest(
                 self.client,
                 self.collection,
@@ -167,7 +167,7 @@ class _BadLines:
 
 
 @contextmanager
-def _progress(name: str, total: int | None) -> Generator[Callable[[int], None], None, None]:
+def show_progress(name: str, total: int | None) -> Generator[Callable[[int], None], None, None]:
     """A progress bar, and what sets it; nothing at all where nobody watches."""
     console = errors_console()
     if not console.is_terminal:

@@ -9,6 +9,7 @@ Needs the extra `[learn]` for fitting, which is loaded when it is used; `from_mo
 
 from __future__ import annotations
 
+from ..trained import Trained
 from .budget import MAX_BYTES, MAX_CONDITIONS, Budget, budget
 from .calibration import calibrate_scores, ranker_from_expression
 from .clicks import Clicks, read_clicks
@@ -16,6 +17,7 @@ from .coefficients import FeatureWeight, for_report
 from .drift import Drift, FeatureDrift, check_fields, drift
 from .feature_log import FeatureLog, LogCoverage
 from .features import Category, Feature, FeatureLike, Features
+from .feedback_fit import FeedbackEstimate, FeedbackFit, afit_feedback, estimate, fit_feedback
 from .from_model import formula_from_model, from_model
 from .log_features import log_features
 from .log_files import read_log, write_log
@@ -37,15 +39,21 @@ __all__ = [
     "FeatureLog",
     "FeatureWeight",
     "Features",
+    "FeedbackEstimate",
+    "FeedbackFit",
     "LearnedRanker",
     "LogCoverage",
     "Negatives",
     "OperatingPoint",
+    "Trained",
     "Training",
+    "afit_feedback",
     "budget",
     "calibrate_scores",
     "check_fields",
     "drift",
+    "estimate",
+    "fit_feedback",
     "fit_logistic",
     "for_report",
     "formula_from_model",

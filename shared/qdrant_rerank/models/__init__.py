@@ -5,8 +5,9 @@ from qdrant_rerank.models import CohereReranker, FastembedDense, LlmPointwise
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
+
+from .._lazy import load_lazily
 
 if TYPE_CHECKING:
     from .bm25 import Bm25
@@ -21,6 +22,24 @@ if TYPE_CHECKING:
     from .llm import LlmListwise, LlmPointwise
     from .score_cache import Cached, ScoreCache
     from .similarity import EncoderSimilarity, MaxSim
+else:
+    __getattr__ = load_lazily(
+        __name__,
+        {
+            "bm25": "Bm25",
+            "cohere": "CohereEncoder, CohereReranker",
+            "encoders": "Encoder, Encoders, ServerInference",
+            "fastembed": "FastembedDense, FastembedLate, FastembedSparse",
+            "fastembed_cross": "FastembedCrossEncoder",
+            "feedback": "FeedbackModel",
+            "framework_models": "from_compressor, from_postprocessor",
+            "hashing": "HashedNgrams",
+            "limits": "Limited",
+            "llm": "LlmListwise, LlmPointwise",
+            "score_cache": "Cached, ScoreCache",
+            "similarity": "EncoderSimilarity, MaxSim",
+        },
+    )
 
 __all__ = [
     "Bm25",
@@ -45,25 +64,3 @@ __all__ = [
     "from_compressor",
     "from_postprocessor",
 ]
-
-_WHERE: Final = {
-    "bm25": ("Bm25",),
-    "cohere": ("CohereEncoder", "CohereReranker"),
-    "encoders": ("Encoder", "Encoders", "ServerInference"),
-    "fastembed": ("FastembedDense", "FastembedLate", "FastembedSparse"),
-    "fastembed_cross": ("FastembedCrossEncoder",),
-    "feedback": ("FeedbackModel",),
-    "framework_models": ("from_compressor", "from_postprocessor"),
-    "hashing": ("HashedNgrams",),
-    "limits": ("Limited",),
-    "llm": ("LlmListwise", "LlmPointwise"),
-    "score_cache": ("Cached", "ScoreCache"),
-    "similarity": ("EncoderSimilarity", "MaxSim"),
-}
-_MODULE_OF: Final = {name: module for module, names in _WHERE.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)

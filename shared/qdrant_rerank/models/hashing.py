@@ -19,7 +19,7 @@ from ..checks import is_whole
 from ..errors import StrategyError
 from ..schema import Kind
 
-__all__ = ["HashedNgrams"]
+__all__ = ["HashedNgrams", "features_of_word"]
 
 _WORD: Final = re.compile(r"[^\W_]+")
 _NGRAMS: Final = (3, 4, 5)
@@ -63,7 +63,7 @@ class HashedNgrams:
     def encode_query(self, text: str) -> list[float]:
         vector = np.zeros(self.size)
         for word, times in Counter(self._words(text)).items():
-            places, weights = _features(word, self.size)
+            places, weights = features_of_word(word, self.size)
             np.add.at(vector, places, (1.0 + math.log(times)) * weights)
         length = math.sqrt(math.fsum((vector * vector).tolist()))  # exact: numpy's sum differs in the last digit by process
         numbers: list[float] = (vector / length if length else vector).tolist()
@@ -80,7 +80,7 @@ class HashedNgrams:
 
 
 @lru_cache(maxsize=1 << 15)  # texts share most of their words, and hashing is what takes the time
-def _features(word: str, size: int) -> _Features:
+def features_of_word(word: str, size: int) -> _Features:
     """The places that a word adds to, and what it adds there; its letter sequences together weigh as much as itself."""
     padded = f"<{word}>"
     ngrams = [padded[start : start + n] for n in _NGRAMS for start in range(len(padded) - n + 1)]

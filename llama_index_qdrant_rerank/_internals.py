@@ -1,0 +1,27 @@
+"""Names of `llama_index_qdrant_rerank` that tests and neighbours need and users don't.
+
+Nothing is defined here, and a name is loaded when it is first used. Who moves or renames what lies behind changes the
+two lines here, and no test.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qdrant_rerank._lazy import load_lazily
+
+if TYPE_CHECKING:
+    from .embeddings import EmbedModelEncoder as EmbedModelEncoder
+    from .embeddings import SparseEncoder as SparseEncoder
+    from .embeddings import encoders_of as encoders_of
+    from .nodes import NodeReader as NodeReader
+    from .rescoring import to_ranked_nodes as to_ranked_nodes
+else:
+    __getattr__ = load_lazily(
+        __package__,
+        {
+            "embeddings": "EmbedModelEncoder, SparseEncoder, encoders_of",
+            "nodes": "NodeReader",
+            "rescoring": "to_ranked_nodes",
+        },
+    )

@@ -1,0 +1,179 @@
+"""Names of `qdrant_rerank` that tests and neighbours need and users don't.
+
+Nothing is defined here, and a name is loaded when it is first used. Who moves or renames what lies behind changes the
+two lines here, and no test.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._lazy import load_lazily
+
+if TYPE_CHECKING:
+    from .accounts import UNKNOWN as UNKNOWN
+    from .answers import read_batch as read_batch
+    from .answers import read_points as read_points
+    from .brief import brief as brief
+    from .capabilities import FEATURES as FEATURES
+    from .capabilities import Engine as Engine
+    from .careful import searched as searched
+    from .carrying import carried as carried
+    from .carrying import carrying as carrying
+    from .checks import is_finite as is_finite
+    from .checks import is_number as is_number
+    from .checks import is_whole as is_whole
+    from .clients import AsyncClientLike as AsyncClientLike
+    from .clients import Clients as Clients
+    from .clients import client_options as client_options
+    from .clients import engine_of as engine_of
+    from .clients import grpc_port_of as grpc_port_of
+    from .clients import kept_open as kept_open
+    from .deadline import Deadline as Deadline
+    from .deadline import timeout_problem as timeout_problem
+    from .deadline import unbounded as unbounded
+    from .deadline import whole_seconds as whole_seconds
+    from .deadline import within as within
+    from .drawing import random_points as random_points
+    from .engine_errors import Failure as Failure
+    from .engine_errors import Kind as Kind
+    from .engine_errors import read_failure as read_failure
+    from .engine_limits import strict_limits as strict_limits
+    from .errors import did_you_mean as did_you_mean
+    from .executor import SCHEMA_TTL as SCHEMA_TTL
+    from .executor import check_schema_ttl as check_schema_ttl
+    from .explain_plot import draw as draw
+    from .extent import Extent as Extent
+    from .extent import extent as extent
+    from .failure_notes import Place as Place
+    from .failure_notes import address_of as address_of
+    from .failure_notes import describe_failures as describe_failures
+    from .in_short import abridged as abridged
+    from .in_short import brief_strategy as brief_strategy
+    from .in_short import brief_term as brief_term
+    from .in_short import values_in as values_in
+    from .journal import Journal as Journal
+    from .journal import JournalKind as JournalKind
+    from .journal import decode_records as decode_records
+    from .journal import read_journal as read_journal
+    from .journal import read_records as read_records
+    from .jsonlines import line_of as line_of
+    from .jsonlines import parse_json as parse_json
+    from .lint import Lint as Lint
+    from .lint import extent_problems as extent_problems
+    from .lint import extent_warnings as extent_warnings
+    from .literals import call as call
+    from .literals import literal as literal
+    from .loops import PerLoop as PerLoop
+    from .merging import together as together
+    from .payload import PRESETS as PRESETS
+    from .payload import AnyMapping as AnyMapping
+    from .payload import Content as Content
+    from .payload import PayloadLike as PayloadLike
+    from .payload import as_mapping as as_mapping
+    from .payload import read_contents as read_contents
+    from .payload import value_at as value_at
+    from .query import Inputs as Inputs
+    from .query import both as both
+    from .query import not_a_filter as not_a_filter
+    from .request_parts import conditions_of as conditions_of
+    from .request_parts import parts_of as parts_of
+    from .request_parts import within as request_parts_within
+    from .reranking import Candidate as Candidate
+    from .reranking import Reranker as Reranker
+    from .rescore import MissingText as MissingText
+    from .rescore import OnError as OnError
+    from .restriction import restrict as restrict
+    from .results import noted as noted
+    from .results import notes_of as notes_of
+    from .retries import NO_RETRIES as NO_RETRIES
+    from .sampling import names_points as names_points
+    from .selecting import selected as selected
+    from .staleness import contradicts as contradicts
+    from .staleness import guarded as guarded
+    from .steps import AsyncServices as AsyncServices
+    from .steps import Embed as Embed
+    from .steps import Flow as Flow
+    from .steps import Points as Points
+    from .steps import QueryVector as QueryVector
+    from .steps import Score as Score
+    from .steps import Scores as Scores
+    from .steps import Search as Search
+    from .steps import Step as Step
+    from .steps import Vectors as Vectors
+    from .steps import arun as arun
+    from .steps import run as run
+    from .telemetry import read_node_schema as read_node_schema
+    from .text_source import TextSource as TextSource
+    from .threads import AsyncReads as AsyncReads
+    from .threads import Reads as Reads
+    from .threads import Workers as Workers
+    from .threads import call_worker as call_worker
+    from .threads import in_time as in_time
+    from .threads import in_worker as in_worker
+    from .threads import inherits as inherits
+    from .threads import working_with as working_with
+    from .ties import SPARE as SPARE
+    from .ties import settled as settled
+    from .ties import widened as widened
+    from .trained import MOVED as MOVED
+    from .trained import Reference as Reference
+    from .trained import TrainedFeature as TrainedFeature
+    from .trained import by_chance as by_chance
+    from .trained import shift as shift
+    from .vectors import checked_vector as checked_vector
+    from .why import Explained as Explained
+    from .why import ResultReason as ResultReason
+    from .why import Term as Term
+    from .why import explained as explained
+else:
+    __getattr__ = load_lazily(
+        __package__,
+        {
+            "accounts": "UNKNOWN",
+            "answers": "read_batch, read_points",
+            "brief": "brief",
+            "capabilities": "Engine, FEATURES",
+            "careful": "searched",
+            "carrying": "carried, carrying",
+            "checks": "is_finite, is_number, is_whole",
+            "clients": "AsyncClientLike, Clients, client_options, engine_of, grpc_port_of, kept_open",
+            "deadline": "Deadline, timeout_problem, unbounded, whole_seconds, within",
+            "drawing": "random_points",
+            "engine_errors": "Failure, Kind, read_failure",
+            "engine_limits": "strict_limits",
+            "errors": "did_you_mean",
+            "executor": "SCHEMA_TTL, check_schema_ttl",
+            "explain_plot": "draw",
+            "extent": "Extent, extent",
+            "failure_notes": "Place, address_of, describe_failures",
+            "in_short": "abridged, brief_strategy, brief_term, values_in",
+            "journal": "Journal, JournalKind, decode_records, read_journal, read_records",
+            "jsonlines": "line_of, parse_json",
+            "lint": "Lint, extent_problems, extent_warnings",
+            "literals": "call, literal",
+            "loops": "PerLoop",
+            "merging": "together",
+            "payload": "AnyMapping, Content, PRESETS, PayloadLike, as_mapping, read_contents, value_at",
+            "query": "Inputs, both, not_a_filter",
+            "request_parts": "conditions_of, parts_of, within as request_parts_within",
+            "reranking": "Candidate, Reranker",
+            "rescore": "MissingText, OnError",
+            "restriction": "restrict",
+            "results": "noted, notes_of",
+            "retries": "NO_RETRIES",
+            "sampling": "names_points",
+            "selecting": "selected",
+            "staleness": "contradicts, guarded",
+            "steps": "AsyncServices, Embed, Flow, Points, QueryVector, Score, Scores, Search, Step, Vectors, arun, run",
+            "telemetry": "read_node_schema",
+            "text_source": "TextSource",
+            "threads": "AsyncReads, Reads, Workers, call_worker, in_time, in_worker, inherits, working_with",
+            "ties": "SPARE, settled, widened",
+            "trained": "MOVED, Reference, TrainedFeature, by_chance, shift",
+            "vectors": "checked_vector",
+            "why": "Explained, ResultReason, Term, explained",
+        },
+    )
+
+__all__ = ["request_parts_within"]  # names given here are handed on by this alone

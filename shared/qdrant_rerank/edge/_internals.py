@@ -1,0 +1,35 @@
+"""Names of `qdrant_rerank.edge` that tests and neighbours need and users don't.
+
+Nothing is defined here, and a name is loaded when it is first used. Who moves or renames what lies behind changes the
+two lines here, and no test.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .._lazy import load_lazily
+
+if TYPE_CHECKING:
+    from .binding import made as made
+    from .binding import refusals as refusals
+    from .groups import grouped as grouped
+    from .log import change as change
+    from .shards import Shard as Shard
+    from .space import OPENING as OPENING
+    from .space import RESERVE as RESERVE
+    from .space import disk_of as disk_of
+    from .space import used_by as used_by
+    from .translate_expression import Formulas as Formulas
+else:
+    __getattr__ = load_lazily(
+        __package__,
+        {
+            "binding": "made, refusals",
+            "groups": "grouped",
+            "log": "change",
+            "shards": "Shard",
+            "space": "OPENING, RESERVE, disk_of, used_by",
+            "translate_expression": "Formulas",
+        },
+    )

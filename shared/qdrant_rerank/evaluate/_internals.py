@@ -1,0 +1,30 @@
+"""Names of `qdrant_rerank.evaluate` that tests and neighbours need and users don't.
+
+Nothing is defined here, and a name is loaded when it is first used. Who moves or renames what lies behind changes the
+two lines here, and no test.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .._lazy import load_lazily
+
+if TYPE_CHECKING:
+    from .measures import deepest as deepest
+    from .plain import plain as plain
+    from .scopes import id_payload as id_payload
+    from .scopes import measured_scope as measured_scope
+    from .verdicts import Numbers as Numbers
+    from .verdicts import finding_of as finding_of
+    from .verdicts import verdict_of as verdict_of
+else:
+    __getattr__ = load_lazily(
+        __package__,
+        {
+            "measures": "deepest",
+            "plain": "plain",
+            "scopes": "id_payload, measured_scope",
+            "verdicts": "Numbers, finding_of, verdict_of",
+        },
+    )
