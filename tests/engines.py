@@ -216,13 +216,14 @@ def clean_since(place: tuple[int, int]) -> None:
 
 
 def clean_all() -> None:
-    """Remove all that the run has made."""
+    """Remove all that this process of the run has made."""
     for client, folder, _ in _edges:
         _close(client, folder)
     _edges.clear()
     if _made or current().kind == "server":
         client = QdrantClient(**_server_options())
-        _delete([each.name for each in client.get_collections().collections if each.name.startswith(PREFIX)])
+        own = f"{PREFIX}{_worker()}_"  # other processes of this run may be at work still
+        _delete([each.name for each in client.get_collections().collections if each.name.startswith(own)])
         _made.clear()
 
 
@@ -290,9 +291,12 @@ def _server_options() -> dict[str, Any]:
     }
 
 
+def _worker() -> str:
+    return os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+
 def _next_prefix() -> str:
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    return f"{PREFIX}{worker}_{next(_numbers)}_"
+    return f"{PREFIX}{_worker()}_{next(_numbers)}_"
 
 
 def _delete(names: Iterable[str]) -> None:

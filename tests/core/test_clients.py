@@ -298,6 +298,7 @@ def test_where_no_other_client_can_be_made_the_child_is_told() -> None:
 
 
 @forks
+@pytest.mark.engines("local", reason="about an engine that is a process's own")
 def test_an_engine_in_process_is_copied_with_the_process(executor: Executor, toy: QdrantClient) -> None:
     expected = ids(executor.retrieve(Nearest("dense"), Query(QUERY)))
 

@@ -12,7 +12,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from qdrant_rerank import AsyncExecutor, Executor, Nearest, PlanError, PlanWarning, Query, Schema, aread_schema, read_schema
-from tests.engines import open_async_client, open_client
+from tests.engines import current, open_async_client, open_client
 from tests.support import COLLECTION, QUERY, create_toy, encoders, refused, toy_points
 
 COSINE = models.Distance.COSINE
@@ -150,7 +150,7 @@ def test_a_schema_has_every_kind_of_vector() -> None:
         "'dense' (dense 4-d, Cosine), 'colbert' (multivector of 3-d, Cosine), 'bm25' (sparse, IDF)"
     )
     assert (schema.names("dense"), schema.names("multi"), schema.names("sparse")) == (["dense"], ["colbert"], ["bm25"])
-    assert (schema.only_dense(), schema.points, schema.shards) == ("dense", 0, 1)
+    assert (schema.only_dense(), schema.points, schema.shards) == ("dense", 0, current().shards)
 
 
 def test_a_schema_of_one_unnamed_vector() -> None:

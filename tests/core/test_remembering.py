@@ -26,7 +26,7 @@ from qdrant_rerank import (
     given,
     score,
 )
-from tests.engines import open_client
+from tests.engines import current, open_client
 from tests.support import (
     COLLECTION,
     QUERY,
@@ -74,7 +74,8 @@ def test_a_refreshed_executor_sees_a_changed_collection() -> None:
 def test_nothing_is_warned_about_where_nothing_is_odd(executor: Executor) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        executor.retrieve(Formula(score() + field("rating", default=0)).over(SHORT), Query(QUERY), Scope(3))
+        formula = Formula(score() + field("rating", default=0)).over(SHORT)
+        executor.retrieve(formula.on_client() if current().shards > 1 else formula, Query(QUERY), Scope(3))
 
 
 def old(toy: QdrantClient) -> Executor:

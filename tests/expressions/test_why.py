@@ -31,7 +31,7 @@ from qdrant_rerank import (
 )
 from qdrant_rerank._internals import Flow, Points
 from tests.engines import open_client
-from tests.support import near, ranking
+from tests.support import alike, near
 
 LEGS = Nearest("dense", limit=12), Nearest("sparse", limit=5)
 QUERY = Query(
@@ -85,7 +85,7 @@ def test_the_terms_sum_to_the_score(client: QdrantClient, strategy: Any) -> None
     explained = Executor(client, "docs").explain(strategy, QUERY, Scope(limit=7, offset=2))
 
     plain = Executor(client, "docs").retrieve(strategy, QUERY, Scope(limit=7, offset=2))
-    assert ranking(explained.points) == ranking(plain)
+    assert alike(explained.points, plain)
     for row, reason in enumerate(explained.reasons):
         total = reason.total if reason.link == "identity" else 1 / (1 + math.exp(-reason.total))
         assert reason.rank == row + 3

@@ -33,7 +33,7 @@ def client(engine: Engine) -> Iterator[QdrantClient]:
     try:
         made.create_collection(COLLECTION, **toy_config(), sharding_method=models.ShardingMethod.CUSTOM)
         for key in ("even", "odd"):
-            made.create_shard_key(COLLECTION, key)
+            made.create_shard_key(COLLECTION, key, timeout=60)
     except Exception as error:
         if "istributed" in str(getattr(error, "content", error)):
             pytest.skip("shard keys need a server in distributed mode")
@@ -79,7 +79,7 @@ def custom(client: QdrantClient, name: str) -> str:
         sharding_method=models.ShardingMethod.CUSTOM,
     )
     for key in ("north", "south"):
-        client.create_shard_key(name, key)
+        client.create_shard_key(name, key, timeout=60)  # 10 s unless told: a busy server needs more
     return name
 
 

@@ -10,7 +10,21 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import Executor, Formula, Nearest, PlanError, Query, Scope, Stage, field, plan, read_schema, score, when
+from qdrant_rerank import (
+    AsyncExecutor,
+    Executor,
+    Formula,
+    Nearest,
+    PlanError,
+    Query,
+    Scope,
+    Stage,
+    field,
+    plan,
+    read_schema,
+    score,
+    when,
+)
 from qdrant_rerank._internals import read_failure, whole_seconds
 from tests.engines import Engine, open_client
 from tests.support import COLLECTION, QUERY, create_toy, encoders, ids, query_vectors, toy_points
@@ -124,3 +138,10 @@ def test_a_batch_is_split_by_the_server_s_size(client: QdrantClient) -> None:
     executor = Executor(client, COLLECTION, encoders=encoders())
     one = ids(executor.retrieve(Nearest("dense"), Query(QUERY), Scope(5)))
     assert [ids(found) for found in executor.retrieve_batch(Nearest("dense"), [Query(QUERY)] * 7, Scope(5))] == [one] * 7
+
+
+async def test_an_awaited_batch_is_split_by_the_server_s_size(client: QdrantClient) -> None:
+    executor = AsyncExecutor(client, COLLECTION, encoders=encoders())
+    one = ids(await executor.retrieve(Nearest("dense"), Query(QUERY), Scope(5)))
+    found = await executor.retrieve_batch(Nearest("dense"), [Query(QUERY)] * 7, Scope(5))
+    assert [ids(points) for points in found] == [one] * 7
