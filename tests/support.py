@@ -6,7 +6,7 @@ import datetime as dt
 import math
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple, TypeVar
@@ -15,9 +15,9 @@ import pytest
 from pydantic import BaseModel
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import Capabilities, Encoders, Query, Schema, Target, VectorInfo
+from qdrant_rerank import Capabilities, Encoders, Mmr, Query, Schema, Strategy, Target, VectorInfo
 from qdrant_rerank._internals import Flow, Points, QueryVector, Step
-from tests.engines import EngineClient
+from tests.engines import EngineClient, current
 
 R = TypeVar("R")
 
@@ -208,6 +208,11 @@ for _name in _ROUND_TRIPS:
     setattr(CountingClient, _name, _noting(_name))
 
 
+def searches_of(strategy: Strategy) -> int:
+    """How many searches, one after the other, a call takes: on several shards MMR asks for its candidates first."""
+    return 2 if current().shards > 1 and isinstance(strategy, Mmr) else 1
+
+
 class Services:
     """Answers steps from functions: a stand-in for an executor that has no collection."""
 
@@ -282,19 +287,39 @@ def near(value: Any) -> Any:
     return [near(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def ranking(points: Points) -> list[tuple[Any, Near]]:
-    """The points' ids and scores, best first; equal to another search's but for the last digits of scores."""
-    return [(point.id, Near(point.score)) for point in points]
+class Ranking(list[tuple[Any, Near | None]]):
+    """Ids and scores, best first; equal to another search's but for the last digits of scores.
+
+    Engines other than local mode return what ties in any order, and at the end others that tie.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, list):
+            return NotImplemented
+        return list.__eq__(self, other) if current().kind == "local" else _alike(self, other)
+
+    __hash__ = None  # what is near may not be the same
+
+
+def ranking(points: Points) -> Ranking:
+    """The points' ids and scores, best first, to be compared with another search's."""
+    return Ranking((point.id, Near(point.score)) for point in points)
 
 
 def alike(first: Points, second: Points) -> bool:
     """Whether two answers are the same but for the last digits of scores (as of `Near`) and the order of points that tie."""
-    if len(first) != len(second) or any(not _close(a.score, b.score) for a, b in zip(first, second, strict=True)):
+    return _alike([(point.id, point.score) for point in first], [(point.id, point.score) for point in second])
+
+
+def _alike(first: Sequence[tuple[Any, float | None]], second: Sequence[tuple[Any, float | None]]) -> bool:
+    if len(first) != len(second) or any(not _close(a, b) for (_, a), (_, b) in zip(first, second, strict=True)):
         return False
-    scores = {point.id: [point.score] for point in first}
-    ends = [point.score for point in first[:1] + first[-1:]]  # what ties with these may be on the page before or after
-    return all(any(_close(one, point.score) for one in scores.get(point.id, ends)) for point in second)
+    scores = {id: [score] for id, score in first}
+    ends = [score for _, score in [*first[:1], *first[-1:]]]  # what ties with these may be on the page before or after
+    return all(any(_close(one, score) for one in scores.get(id, ends)) for id, score in second)
 
 
-def _close(one: float, other: float) -> bool:
+def _close(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:  # LlamaIndex's nodes may have no score
+        return one is other
     return math.isclose(one, other, rel_tol=1e-4, abs_tol=1e-5)

@@ -226,7 +226,7 @@ def read_texts(points: Points, mapping: AnyMapping, collection: str) -> list[str
 
 def _wrong_mapping(points: Points, mapping: AnyMapping, collection: str) -> str:
     looked = " or ".join(map(repr, mapping.text_keys))
-    there = ", ".join(map(repr, dict.fromkeys(key for point in points for key in point.payload or {})))
+    there = ", ".join(map(repr, sorted({key for point in points for key in point.payload or {}})))  # gRPC's have no order
     return (
         f"none of the {len(points)} points found in {collection!r} has text under {looked}; their payload has {there}: "
         "say where the text is with payload=PayloadMapping(text='…'), or payload='langchain', 'llama_index' or 'flat'"

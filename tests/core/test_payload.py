@@ -80,7 +80,7 @@ def test_a_value_is_found_by_its_key_or_its_path() -> None:
 def test_payload_without_the_text_key_in_any_point_is_an_error_that_shows_the_keys() -> None:
     parts = (
         "none of the 2 points found in 'docs' has text under 'page_content'",
-        "their payload has 'body', 'a'",
+        "their payload has 'a', 'body'",
         "payload='langchain'",
     )
     with refused(PayloadError, *parts):

@@ -65,10 +65,11 @@ class WordSparse(SparseEmbeddings):
         return [SparseVector(indices=words.indices, values=words.values) for words in map(stored_words, texts)]
 
 
-def fill_docs(client: QdrantClient, name: str = DOCS) -> None:
+def fill_docs(client: QdrantClient, name: str = DOCS) -> QdrantClient:
     """Make the toy collection with its payload as langchain-qdrant writes it: 24 points, ids 1 to 24."""
     client.create_collection(name, **toy_config())
     client.upsert(name, [_as_langchain(point) for point in toy_points()])
+    return client
 
 
 def _as_langchain(point: models.PointStruct) -> models.PointStruct:

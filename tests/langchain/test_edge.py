@@ -13,6 +13,7 @@ from langchain_qdrant_rerank import QdrantRerankRetriever
 from qdrant_rerank import ClientError, PlanError
 from qdrant_rerank.edge import EdgeClient
 from tests.edge.support import patient_engine
+from tests.engines import open_client
 from tests.langchain.support import DOCS, QUERY, STRATEGIES, assert_same, fill_docs, make, settings, shared_client
 
 
@@ -37,7 +38,7 @@ def retriever(folder: Path) -> Iterator[QdrantRerankRetriever]:
 
 
 async def test_it_finds_what_local_mode_finds(retriever: QdrantRerankRetriever) -> None:
-    expected = make(strategy=retriever.strategy, k=3).invoke(QUERY)
+    expected = make(client=fill_docs(open_client("local")), strategy=retriever.strategy, k=3).invoke(QUERY)
     assert len(expected) == 3
     assert_same(retriever.invoke(QUERY), expected)
     assert_same(await retriever.ainvoke(QUERY), expected)

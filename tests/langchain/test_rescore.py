@@ -42,7 +42,7 @@ def test_the_model_reads_the_text_of_the_candidates_and_its_scores_count() -> No
 
 
 async def test_every_way_to_ask_gives_the_same() -> None:
-    strategy = Rescore(limit=12, blend=0.1 * model() + score()).over(Fusion.rrf().over(Nearest("dense"), Nearest("bm25")))
+    strategy = Rescore(limit=12, blend=model() + score()).over(Fusion.rrf().over(Nearest("dense"), Nearest("bm25")))
     retriever = make(strategy=strategy, model=Lengths(), k=4)
     queries = [QUERY, "lazy dog", QUERY]
     expected = [retriever.invoke(query) for query in queries]

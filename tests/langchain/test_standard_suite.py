@@ -12,6 +12,7 @@ from langchain_qdrant_rerank import QdrantRerankRetriever
 from qdrant_rerank import Rescore, Strategy
 from tests.langchain.models import Lengths
 from tests.langchain.support import QUERY, STRATEGIES, assert_same, counting_client, ids, make, settings
+from tests.support import searches_of
 
 
 class Standard(RetrieversIntegrationTests):
@@ -101,10 +102,10 @@ def test_a_query_is_one_round_trip_after_the_first(strategy: Strategy) -> None:
     client = counting_client()
     retriever = make(client=client, strategy=strategy)
     retriever.invoke(QUERY)
-    assert client.calls == ["info", "get_collection", "query_points"]
+    assert client.calls == ["info", "get_collection", *["query_points"] * searches_of(strategy)]
     client.calls.clear()
     retriever.invoke("lazy dog", k=2)
-    assert client.calls == ["query_points"]
+    assert client.calls == ["query_points"] * searches_of(strategy)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
@@ -114,7 +115,7 @@ async def test_an_async_query_is_one_round_trip_after_the_first(strategy: Strate
     await retriever.ainvoke(QUERY)
     client.calls.clear()
     await retriever.ainvoke("lazy dog", k=2)
-    assert client.calls == ["query_points"]
+    assert client.calls == ["query_points"] * searches_of(strategy)
 
 
 def test_grouping_is_one_round_trip() -> None:

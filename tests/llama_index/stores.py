@@ -13,7 +13,7 @@ from pydantic import PrivateAttr
 from qdrant_client import QdrantClient
 
 from tests.engines import open_async_client, open_client
-from tests.support import CountingClient, Near, bm25, dense
+from tests.support import CountingClient, Near, Ranking, bm25, dense
 
 COLLECTION = "nodes"
 QUERY = "quick brown fox"
@@ -102,9 +102,9 @@ async def async_store(hybrid: bool = False) -> QdrantVectorStore:
     return QdrantVectorStore(COLLECTION, aclient=client, **hybrid_arguments(hybrid))
 
 
-def ranking(found: list[NodeWithScore]) -> list[tuple[str, Near | None]]:
-    """The nodes' ids and scores, best first; equal to another search's but for the last digits of scores."""
-    return [(each.node.node_id, None if each.score is None else Near(each.score)) for each in found]
+def ranking(found: list[NodeWithScore]) -> Ranking:
+    """The nodes' ids and scores, best first, to be compared with another search's."""
+    return Ranking((each.node.node_id, None if each.score is None else Near(each.score)) for each in found)
 
 
 def numbers(found: list[NodeWithScore]) -> list[int]:

@@ -227,7 +227,9 @@ def store_over(client: QdrantClient) -> Any:
 
 
 def test_a_collection_whose_text_is_elsewhere_says_what_its_payload_has(toy: QdrantClient) -> None:
-    with pytest.raises(PayloadError, match=r"has text under 'page_content'; their payload has 'text', 'category'"):
+    with pytest.raises(
+        PayloadError, match=r"has text under 'page_content'; their payload has 'category', 'doc', 'meta', 'place', "
+    ):
         retriever(toy, payload="langchain").retrieve(QUERY)
 
 

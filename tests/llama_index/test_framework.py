@@ -23,7 +23,7 @@ from pydantic import Field
 
 from llama_index_qdrant_rerank import FeatureQueryBundle, QdrantRerankPostprocessor, QdrantRerankRetriever, QdrantRerankTool
 from qdrant_rerank import Formula, Nearest, field, given, score
-from tests.engines import EngineClient
+from tests.engines import EngineClient, current
 from tests.llama_index.stores import QUERY, TinyEmbedding, node_id, numbers, ranking, store
 from tests.waiting import let_turn
 
@@ -220,4 +220,5 @@ async def test_async_calls_leave_the_event_loop_free() -> None:
     own = QdrantRerankRetriever.from_vector_store(store(PatientClient()), TinyEmbedding())
     await own.aretrieve(QUERY)
     await own.aretrieve_batch([QUERY, "lazy dog"])
-    assert searches == ["single", "batch"]
+    # a server is asked by an AsyncQdrantClient with the same options; other engines by the client itself, in a thread
+    assert searches == ([] if current().kind == "server" else ["single", "batch"])

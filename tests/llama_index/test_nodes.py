@@ -94,7 +94,7 @@ def test_a_point_without_text_among_others_gets_an_empty_one_and_a_warning() -> 
 def test_a_collection_without_any_text_says_where_the_text_might_be() -> None:
     found = points({"page_content": "x", "metadata": {}})
     with pytest.raises(
-        PayloadError, match=r"has text under '_node_content' or 'text'; their payload has 'page_content', 'metadata'"
+        PayloadError, match=r"has text under '_node_content' or 'text'; their payload has 'metadata', 'page_content'"
     ):
         read(found)
 
