@@ -42,9 +42,11 @@ record: $(VENV)/install.stamp  ## record anew what a server says, which the test
 coverage:  ## run the tests and demand full branch coverage of the core
 	$(MAKE) test ARGS='--cov --cov-report=term --cov-fail-under=100'
 
-lint: $(VENV)/install.stamp  ## formatting, linting, both type checkers
+lint: $(VENV)/install.stamp  ## formatting, linting, what may import what and how much there may be of it, both type checkers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/python scripts/structure.py --check
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 

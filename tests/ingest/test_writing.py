@@ -196,12 +196,12 @@ def test_documents_go_to_the_shard_that_is_named(client: QdrantClient) -> None:
 
 
 def test_sizes_of_vectors_of_every_kind_are_counted() -> None:
-    from qdrant_rerank.ingest._internals import count_numbers
+    from qdrant_rerank.ingest._internals import count_sent_numbers
 
-    assert count_numbers([1.0, 2.0]) == 2
-    assert count_numbers([[1.0, 2.0], [3.0, 4.0]]) == 4
-    assert count_numbers(models.SparseVector(indices=[1], values=[1.0])) == 2
-    assert count_numbers(models.Document(text="x", model="m")) == 0
+    assert count_sent_numbers([1.0, 2.0]) == 2
+    assert count_sent_numbers([[1.0, 2.0], [3.0, 4.0]]) == 4
+    assert count_sent_numbers(models.SparseVector(indices=[1], values=[1.0])) == 2
+    assert count_sent_numbers(models.Document(text="x", model="m")) == 0
 
 
 def test_half_a_character_is_no_text_of_a_document() -> None:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from .._lazy import load_lazily
 
 if TYPE_CHECKING:
-    from .writing import count_numbers as count_numbers
+    from .writing import count_sent_numbers as count_sent_numbers
 else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "writing": "count_numbers",
+            "writing": "count_sent_numbers",
         },
     )

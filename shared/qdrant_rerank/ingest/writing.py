@@ -22,7 +22,7 @@ from .documents import Document, payload_problem, point_id
 from .encoding import batch_of, encoded
 from .jsonl import BadLine
 
-__all__ = ["IngestReport", "count_numbers", "ingest"]
+__all__ = ["IngestReport", "count_sent_numbers", "ingest"]
 
 _MOST_BYTES: Final = 30 * 2**20  # of a request; REST takes 32 MB
 
@@ -186,13 +186,13 @@ def _at_most(point: models.PointStruct) -> int:
     """How many bytes the point takes as JSON, at most: numbers of a vector have 25 characters, payloads are counted."""
     vectors = point.vector if isinstance(point.vector, dict) else {"": point.vector}
     return (
-        sum(map(count_numbers, vectors.values())) * 25
+        sum(map(count_sent_numbers, vectors.values())) * 25
         + len(json.dumps(point.payload, ensure_ascii=False, default=str).encode())
         + 200
     )
 
 
-def count_numbers(vector: Any) -> int:
+def count_sent_numbers(vector: Any) -> int:
     """Count the numbers that a vector sends: of each row, of indices and values; none for what the server embeds."""
     if isinstance(vector, models.SparseVector):
         return 2 * len(vector.values)
