@@ -84,6 +84,11 @@ class Clients:
         """What these clients speak to."""
         return engine_of(self._client if self._client is not None else self._async_client)
 
+    @property
+    def grpc(self) -> bool:
+        """Whether some of these clients send searches over gRPC, as far as that is known before they are made."""
+        return any(getattr(client, "init_options", {}).get("prefer_grpc") for client in (self._client, self._async_client))
+
     def check_open(self) -> None:
         """Refuse calls after `close` or `aclose`.
 

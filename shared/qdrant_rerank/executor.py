@@ -206,6 +206,7 @@ class _Base:
             self._quirks,
             fingerprints=self._fingerprints(schema),
             fixed_filter=self.fixed_filter,
+            grpc=self.clients.grpc,
         )
         self._target = None
         if schema.points == 0:  # not kept: it may be filled any moment

@@ -215,8 +215,13 @@ def _inexact(what: str, number: float) -> Iterator[Lint]:
         )
 
 
-def extent_problems(size: Extent) -> Iterator[str]:
-    """Formulas that every server refuses."""
+def extent_problems(size: Extent, grpc: bool = False) -> Iterator[str]:
+    """Formulas that every server refuses; those that gRPC doesn't take, where searches are sent over it."""
+    if grpc and size.grpc_depth > GRPC_DEPTH:
+        yield (
+            f"the formula is {size.grpc_depth} levels deep, and gRPC, which this client sends searches over, refuses more than "
+            f"{GRPC_DEPTH}: nest less, e.g. write long sums as one sum; {_HERE}"
+        )
     if size.json_depth > REST_DEPTH:
         yield (
             f"the formula is {size.json_depth} levels deep as JSON, and servers take about {REST_DEPTH}: "
@@ -230,9 +235,9 @@ def extent_problems(size: Extent) -> Iterator[str]:
         )
 
 
-def extent_warnings(size: Extent) -> Iterator[Lint]:
-    """Formulas that some connections refuse, and those that are slow because they are large."""
-    if size.grpc_depth > GRPC_DEPTH:
+def extent_warnings(size: Extent, grpc: bool = False) -> Iterator[Lint]:
+    """Formulas that some connections refuse (where they are no problem yet), and those that are slow because they are large."""
+    if not grpc and size.grpc_depth > GRPC_DEPTH:
         yield Lint(
             "deep-formula",
             f"the formula is {size.grpc_depth} levels deep: gRPC refuses more than {GRPC_DEPTH}, and so do the nodes of a "

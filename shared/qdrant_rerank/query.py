@@ -197,6 +197,7 @@ class Target:
         fingerprints: of the models beside Qdrant, for strategies that were fitted to certain ones.
         fixed_filter: what every point has to meet, in all that is searched; the executor sees to it.
         samples: those of `quirks.samples` that the call's filter lets through, by what learned formulas read of them.
+        grpc: whether searches are sent over gRPC, which takes less than REST.
     """
 
     schema: Schema
@@ -206,6 +207,7 @@ class Target:
     fingerprints: Fingerprints = field(default_factory=Fingerprints, compare=False, repr=False)
     fixed_filter: models.Filter | None = None
     samples: Mapping[tuple[str, ...], Sample] = field(default_factory=dict, compare=False, repr=False)
+    grpc: bool = False
 
     @property
     def view(self) -> View:

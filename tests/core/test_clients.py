@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ import httpx
 import pytest
 from qdrant_client import AsyncQdrantClient, QdrantClient
 
-from qdrant_rerank import AsyncExecutor, Capabilities, ClientError, Executor, Nearest, Query, Scope
+from qdrant_rerank import AsyncExecutor, Capabilities, ClientError, Executor, Formula, Nearest, Query, Scope, score
 from qdrant_rerank._internals import Clients, client_options, engine_of, grpc_port_of
 from tests.engines import open_async_client
 from tests.stub_qdrant import StubQdrant
-from tests.support import COLLECTION, QUERY, encoders, ids, refused, toy_config, toy_points
+from tests.support import COLLECTION, QUERY, SCHEMA, encoders, ids, refused, toy_config, toy_points
 from tests.waiting import forked, wait_until
 
 URL = "https://qdrant.invalid:6333"  # never connected to
@@ -231,6 +232,24 @@ forks = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def is_closed(client: Any) -> bool:
     closed: bool = client._client.closed
     return closed
+
+
+async def test_plans_know_whether_searches_are_sent_over_grpc() -> None:
+    plain = QdrantClient(url=URL, check_compatibility=False)
+    over_grpc = QdrantClient(url=URL, prefer_grpc=True, check_compatibility=False)
+    awaited = AsyncQdrantClient(url=URL, prefer_grpc=True, check_compatibility=False)
+    deep = score()
+    for _ in range(35):
+        deep = 2.0 * -deep
+    strategy = Formula(deep).over(Nearest("dense", limit=5))
+    for executor, over in ((Executor(plain, COLLECTION), False), (Executor(over_grpc, COLLECTION), True)):
+        target = executor._learn(replace(SCHEMA, points=1), Capabilities((1, 18, 3)))
+        assert any("and gRPC, which" in problem for problem in strategy.problems(target)) == over
+    assert Clients(None, awaited).grpc
+    assert not Clients(plain, lambda: awaited).grpc  # nobody knows yet
+    for client in (plain, over_grpc):
+        client.close()
+    await awaited.close()
 
 
 @forks

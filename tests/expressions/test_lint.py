@@ -220,6 +220,18 @@ def test_formulas_too_deep_for_grpc_alone_are_warned_about() -> None:
     assert codes(planned(Formula(deep).over(LEGS[0]))) == ["deep-formula"]
 
 
+def test_they_are_refused_where_the_client_speaks_grpc() -> None:
+    deep = score()
+    for _ in range(35):
+        deep = 2.0 * -deep
+    strategy = Formula(deep).over(LEGS[0])
+    size = extent_of(deep)
+    assert list(extent_problems(size)) == list(extent_warnings(size, grpc=True)) == []
+    target = Target(SCHEMA, SERVER, grpc=True)
+    [problem] = strategy.resolved(SCHEMA).problems(target)
+    assert problem.startswith(f"the formula is {size.grpc_depth} levels deep, and gRPC, which this client sends searches over")
+
+
 def extent_of(expression: Any) -> Extent:
     from qdrant_rerank.expressions._internals import Candidate, Lowering, lower
 

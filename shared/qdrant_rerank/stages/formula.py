@@ -215,7 +215,7 @@ class Formula(Stage):
             yield f"the formula is {depth(self.expression)} levels deep; servers take fewer than {DEEPEST}: nest less"
             return
         yield from index_problems(self.expression, target.schema)
-        yield from extent_problems(self._extent(target))
+        yield from extent_problems(self._extent(target), target.grpc)
 
     def _flattering_defaults(self, schema: Schema) -> Iterator[str]:
         """Distances of points that their stage didn't find, which would count as 0: as the nearest of all."""
@@ -233,7 +233,7 @@ class Formula(Stage):
         yield from decay_warnings(self.expression)
         yield from self.sample_warnings(target)
         if self.candidates and depth(self.expression) <= DEEPEST:
-            yield from extent_warnings(self._extent(target))
+            yield from extent_warnings(self._extent(target), target.grpc)
 
     @cached_property
     def sample_key(self) -> tuple[str, ...]:
