@@ -34,7 +34,19 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-__all__ = ["FIGURES", "behind", "caps", "check", "components", "is_participle", "lower", "main", "measure"]
+__all__ = [
+    "FIGURES",
+    "behind",
+    "caps",
+    "check",
+    "components",
+    "imports",
+    "is_participle",
+    "lower",
+    "main",
+    "measure",
+    "modules",
+]
 
 ROOT: Final = Path(__file__).parents[1]
 CAPS: Final = Path(__file__).with_suffix(".toml")
@@ -88,10 +100,19 @@ def imports(module: Module) -> Iterator[tuple[str, str]]:
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(module, node)
             for alias in node.names:
-                if f"{base}.{alias.name}" in modules():
+                if f"{base}.{alias.name}" in modules() and alias.name not in _handed_on(base):
                     yield f"{base}.{alias.name}", ""
                 elif base in modules():
                     yield base, alias.name
+
+
+@functools.cache
+def _handed_on(package: str) -> frozenset[str]:
+    """The names that a package imports itself: `from .drift import drift` hides the module of that name."""
+    nodes = (
+        [node for node in ast.walk(modules()[package].tree) if isinstance(node, ast.ImportFrom)] if package in modules() else []
+    )
+    return frozenset(alias.asname or alias.name for node in nodes if node.module for alias in node.names)
 
 
 def _absolute(module: Module, node: ast.ImportFrom) -> str:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .answers import read_batch as read_batch
     from .answers import read_points as read_points
     from .brief import brief as brief
+    from .brief import few as few
+    from .brief import shortened as shortened
     from .capabilities import FEATURES as FEATURES
     from .capabilities import Engine as Engine
     from .careful import searched as searched
@@ -42,23 +44,33 @@ if TYPE_CHECKING:
     from .errors import did_you_mean as did_you_mean
     from .executor import SCHEMA_TTL as SCHEMA_TTL
     from .executor import check_schema_ttl as check_schema_ttl
+    from .explain_plot import check_picture as check_picture
     from .explain_plot import draw as draw
+    from .explanation import placeholders as placeholders
+    from .extent import MAX_BYTES as MAX_BYTES
+    from .extent import MAX_CONDITIONS as MAX_CONDITIONS
     from .extent import Extent as Extent
     from .extent import extent as extent
     from .failure_notes import Place as Place
     from .failure_notes import address_of as address_of
     from .failure_notes import describe_failures as describe_failures
+    from .fusing import DEFAULT_RRF_K as DEFAULT_RRF_K
+    from .fusing import fused_terms as fused_terms
     from .in_short import abridged as abridged
     from .in_short import brief_strategy as brief_strategy
     from .in_short import brief_term as brief_term
     from .in_short import values_in as values_in
     from .journal import Journal as Journal
     from .journal import JournalKind as JournalKind
+    from .journal import Record as Record
     from .journal import decode_records as decode_records
     from .journal import read_journal as read_journal
     from .journal import read_records as read_records
     from .jsonlines import line_of as line_of
+    from .jsonlines import lines_of as lines_of
     from .jsonlines import parse_json as parse_json
+    from .jsonlines import read_text as read_text
+    from .legs import candidate_scores as candidate_scores
     from .lint import Lint as Lint
     from .lint import extent_problems as extent_problems
     from .lint import extent_warnings as extent_warnings
@@ -66,6 +78,8 @@ if TYPE_CHECKING:
     from .literals import literal as literal
     from .loops import PerLoop as PerLoop
     from .merging import together as together
+    from .pages import cut as cut
+    from .pages import widen as widen
     from .payload import PRESETS as PRESETS
     from .payload import AnyMapping as AnyMapping
     from .payload import Content as Content
@@ -73,22 +87,38 @@ if TYPE_CHECKING:
     from .payload import as_mapping as as_mapping
     from .payload import read_contents as read_contents
     from .payload import value_at as value_at
+    from .plan import planned as planned
+    from .presence import has as has
+    from .presence import instead as instead
+    from .presence import kind_of as kind_of
+    from .presence import lacking as lacking
+    from .presence import leaves as leaves
     from .query import Inputs as Inputs
     from .query import both as both
     from .query import not_a_filter as not_a_filter
+    from .query import query_token_counts as query_token_counts
+    from .reach import shortfalls as shortfalls
+    from .reasons import term_columns as term_columns
     from .request_parts import conditions_of as conditions_of
     from .request_parts import parts_of as parts_of
     from .request_parts import within as request_parts_within
     from .reranking import Candidate as Candidate
     from .reranking import Reranker as Reranker
+    from .rescore import BEYOND as BEYOND
+    from .rescore import READ as READ
     from .rescore import MissingText as MissingText
     from .rescore import OnError as OnError
+    from .rescore import Unread as Unread
     from .restriction import restrict as restrict
     from .results import noted as noted
     from .results import notes_of as notes_of
     from .retries import NO_RETRIES as NO_RETRIES
+    from .retries import Left as Left
     from .sampling import names_points as names_points
+    from .schema import Kind as VectorKind
+    from .selecting import root_keys as root_keys
     from .selecting import selected as selected
+    from .stages.fusion import FusionMethod as FusionMethod
     from .staleness import contradicts as contradicts
     from .staleness import guarded as guarded
     from .steps import AsyncServices as AsyncServices
@@ -96,13 +126,18 @@ if TYPE_CHECKING:
     from .steps import Flow as Flow
     from .steps import Points as Points
     from .steps import QueryVector as QueryVector
+    from .steps import Request as Request
     from .steps import Score as Score
     from .steps import Scores as Scores
     from .steps import Search as Search
+    from .steps import Services as Services
     from .steps import Step as Step
     from .steps import Vectors as Vectors
     from .steps import arun as arun
     from .steps import run as run
+    from .steps import watched as watched
+    from .strategies import alone as alone
+    from .strategies import embedded as embedded
     from .telemetry import read_node_schema as read_node_schema
     from .text_source import TextSource as TextSource
     from .threads import AsyncReads as AsyncReads
@@ -116,13 +151,17 @@ if TYPE_CHECKING:
     from .ties import SPARE as SPARE
     from .ties import settled as settled
     from .ties import widened as widened
+    from .trained import FAR as FAR
     from .trained import MOVED as MOVED
     from .trained import Reference as Reference
+    from .trained import Trained as Trained
     from .trained import TrainedFeature as TrainedFeature
     from .trained import by_chance as by_chance
+    from .trained import psi as psi
     from .trained import shift as shift
     from .vectors import checked_vector as checked_vector
     from .why import Explained as Explained
+    from .why import LegHit as LegHit
     from .why import ResultReason as ResultReason
     from .why import Term as Term
     from .why import explained as explained
@@ -132,7 +171,7 @@ else:
         {
             "accounts": "UNKNOWN",
             "answers": "read_batch, read_points",
-            "brief": "brief",
+            "brief": "brief, few, shortened",
             "capabilities": "Engine, FEATURES",
             "careful": "searched",
             "carrying": "carried, carrying",
@@ -144,36 +183,48 @@ else:
             "engine_limits": "strict_limits",
             "errors": "did_you_mean",
             "executor": "SCHEMA_TTL, check_schema_ttl",
-            "explain_plot": "draw",
-            "extent": "Extent, extent",
+            "explain_plot": "check_picture, draw",
+            "explanation": "placeholders",
+            "extent": "Extent, MAX_BYTES, MAX_CONDITIONS, extent",
             "failure_notes": "Place, address_of, describe_failures",
+            "fusing": "DEFAULT_RRF_K, fused_terms",
             "in_short": "abridged, brief_strategy, brief_term, values_in",
-            "journal": "Journal, JournalKind, decode_records, read_journal, read_records",
-            "jsonlines": "line_of, parse_json",
+            "journal": "Journal, JournalKind, Record, decode_records, read_journal, read_records",
+            "jsonlines": "line_of, lines_of, parse_json, read_text",
+            "legs": "candidate_scores",
             "lint": "Lint, extent_problems, extent_warnings",
             "literals": "call, literal",
             "loops": "PerLoop",
             "merging": "together",
+            "pages": "cut, widen",
             "payload": "AnyMapping, Content, PRESETS, PayloadLike, as_mapping, read_contents, value_at",
-            "query": "Inputs, both, not_a_filter",
+            "plan": "planned",
+            "presence": "has, instead, kind_of, lacking, leaves",
+            "query": "Inputs, both, not_a_filter, query_token_counts",
+            "reach": "shortfalls",
+            "reasons": "term_columns",
             "request_parts": "conditions_of, parts_of, within as request_parts_within",
             "reranking": "Candidate, Reranker",
-            "rescore": "MissingText, OnError",
+            "rescore": "BEYOND, MissingText, OnError, READ, Unread",
             "restriction": "restrict",
             "results": "noted, notes_of",
-            "retries": "NO_RETRIES",
+            "retries": "Left, NO_RETRIES",
             "sampling": "names_points",
-            "selecting": "selected",
+            "schema": "Kind as VectorKind",
+            "selecting": "root_keys, selected",
+            "stages.fusion": "FusionMethod",
             "staleness": "contradicts, guarded",
-            "steps": "AsyncServices, Embed, Flow, Points, QueryVector, Score, Scores, Search, Step, Vectors, arun, run",
+            "steps": "AsyncServices, Embed, Flow, Points, QueryVector, Request, Score, Scores, Search, Services, "
+            "Step, Vectors, arun, run, watched",
+            "strategies": "alone, embedded",
             "telemetry": "read_node_schema",
             "text_source": "TextSource",
             "threads": "AsyncReads, Reads, Workers, call_worker, in_time, in_worker, inherits, working_with",
             "ties": "SPARE, settled, widened",
-            "trained": "MOVED, Reference, TrainedFeature, by_chance, shift",
+            "trained": "FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, psi, shift",
             "vectors": "checked_vector",
-            "why": "Explained, ResultReason, Term, explained",
+            "why": "Explained, LegHit, ResultReason, Term, explained",
         },
     )
 
-__all__ = ["request_parts_within"]  # names given here are handed on by this alone
+__all__ = ["VectorKind", "request_parts_within"]  # names given here are handed on by this alone

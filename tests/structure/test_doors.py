@@ -1,4 +1,4 @@
-"""Tests, benchmarks, examples, docs and the adapters import packages, not modules: then moving a module touches no test.
+"""Tests, benchmarks, examples, docs, the adapters and the lab import packages: then moving a module touches none of them.
 
 What users have is imported from the package; what they don't need and tests do, from the package's private door, `_internals`.
 """
@@ -19,6 +19,7 @@ import langchain_qdrant_rerank
 import llama_index_qdrant_rerank
 import qdrant_rerank
 from qdrant_rerank import _internals, models
+from scripts import structure
 
 ROOT = Path(__file__).parents[2]
 OURS = {each.__name__: each.__path__ for each in (qdrant_rerank, langchain_qdrant_rerank, llama_index_qdrant_rerank)}
@@ -59,6 +60,12 @@ NAMED_AS_MODULES = {
 }
 """Texts in tests that name a module: what they name moves with its test."""
 
+WHOLE_MODULES = {
+    ("qdrant_rerank.cli.encoders", "qdrant_rerank.models.fastembed"),
+    ("qdrant_rerank.learn.log_columns", "qdrant_rerank.expressions.columns"),
+}
+"""Parts of the lab that use a module by its name."""
+
 IMPORT = re.compile(r"^\W*from ((?:qdrant_rerank|langchain_qdrant_rerank|llama_index_qdrant_rerank)\.[\w.]+) import ", re.M)
 IN_QUOTES = re.compile(r"""["'](qdrant_rerank\.[a-z_]+(?:\.\w*)+)["']""")
 
@@ -91,6 +98,23 @@ def test_what_is_outside_imports_packages() -> None:
     found = {(str(path.relative_to(ROOT)), name) for path in outside() for name in imports(path)}
     modules = {(path, name) for path, name in found if name.split(".")[0] in OURS and not is_door(name)}
     assert not modules, "import these names from a package, or from its _internals"
+
+
+def region(module: str) -> str:
+    """The part of the lab that a module is in; "" for the product."""
+    part = module.split(".")[1] if module.startswith("qdrant_rerank.") else ""
+    together = {"learn": "evaluate"}  # they import each other's modules while `evaluate` imports `tuning` and `report`
+    return together.get(part, part) if part in ("cli", "demo", "evaluate", "learn") else ""
+
+
+def test_the_lab_imports_packages_of_the_product() -> None:
+    modules = {
+        (name, target)
+        for name, module in structure.modules().items()
+        for target, _ in structure.imports(module)
+        if region(name) and region(name) != region(target) and not is_door(target)
+    }
+    assert modules == WHOLE_MODULES, "import these names from a package, or from its _internals"
 
 
 def test_texts_of_tests_name_no_other_modules() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from ..errors import MissingExtra
+from .. import MissingExtra
 
 __all__ = ["main"]
 

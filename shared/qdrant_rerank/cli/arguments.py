@@ -9,9 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 from qdrant_client import models
 
-from ..brief import shortened
-from ..errors import FormatError
-from ..jsonlines import line_of, parse_json, read_text
+from .. import FormatError
+from .._internals import line_of, parse_json, read_text, shortened
 from .failures import CommandError
 
 __all__ = ["features_of", "filter_of", "listed"]

@@ -14,10 +14,9 @@ from qdrant_client import models
 from rich.text import Text
 
 from .. import Coefficients, Encoders, Executor, FeedbackModel, RelevanceFeedback, Scope, Stage, Strategy
-from ..feedback.coefficients import Mode
-from ..feedback.strategy import READ
-from ..learn.feedback_fit import FeedbackFit, estimate, fit_feedback
-from ..schema import Kind
+from .._internals import VectorKind as Kind
+from ..feedback._internals import READ, Mode
+from ..learn import FeedbackFit, estimate, fit_feedback
 from . import calibrate_options as c
 from . import evaluate_options as e
 from . import model_options as m

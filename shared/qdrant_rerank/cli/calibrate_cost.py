@@ -11,12 +11,8 @@ from qdrant_client import models
 from rich.text import Text
 
 from .. import Executor, Query, RelevanceFeedback, Scope
-from ..learn.feedback_fit import LEAST_QUERIES, FeedbackEstimate
-from ..learn.feedback_fit_checks import check_candidates, check_queries
-from ..learn.feedback_fit_cost import duration
-from ..learn.feedback_fit_data import first_search
-from ..learn.feedback_fit_measure import LEAST_JUDGED
-from ..learn.feedback_fit_scores import ScoreFile
+from ..learn import FeedbackEstimate
+from ..learn._internals import LEAST_JUDGED, LEAST_QUERIES, ScoreFile, check_candidates, check_queries, duration, first_search
 from .calibrate_data import Queries
 from .consoles import errors_console, results_console
 from .failures import warn

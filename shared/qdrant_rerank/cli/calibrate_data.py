@@ -11,7 +11,7 @@ from qdrant_client import models
 
 from .. import Executor
 from ..evaluate import Topic, Topics, read_beir, read_qrels, read_topics
-from ..learn.feedback_sampling import SYNTHETIC_WARNING, is_sampled, sampled_queries
+from ..learn._internals import SYNTHETIC_WARNING, is_sampled, sampled_queries
 from .failures import CommandError, warn
 
 __all__ = ["Queries", "Source"]

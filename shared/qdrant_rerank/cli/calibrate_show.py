@@ -15,8 +15,8 @@ from rich.text import Text
 
 from .. import Coefficients
 from ..evaluate import Interval
-from ..learn.feedback_fit import FeedbackFit, Progress
-from ..learn.feedback_fit_cost import duration
+from ..learn import FeedbackFit
+from ..learn._internals import Progress, duration
 from .consoles import errors_console, results_console
 
 __all__ = ["fit_json", "print_fit", "scoring_bar"]

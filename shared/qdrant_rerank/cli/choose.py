@@ -20,10 +20,9 @@ from .. import (
     load,
     parse_expression,
 )
-from ..expressions.inspect import candidate_scores
-from ..schema import Kind
-from ..stages.fusion import FusionMethod
-from ..trained import Trained
+from .._internals import FusionMethod, Trained
+from .._internals import VectorKind as Kind
+from ..expressions._internals import candidate_scores
 from .failures import CommandError
 
 __all__ = ["Choice"]

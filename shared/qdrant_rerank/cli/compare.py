@@ -11,11 +11,11 @@ import typer
 from qdrant_client import QdrantClient
 
 from .. import Executor, FeedbackModel, Scope
+from .._internals import VectorKind as Kind
 from ..evaluate import DEFAULT_MEASURES, Evaluation, Qrels, Topics, check, read_run
 from ..evaluate import compare as compared
 from ..evaluate import evaluate as measured
-from ..evaluate.measures import parsed
-from ..schema import Kind
+from ..evaluate._internals import parsed
 from . import evaluate_options as e
 from . import model_options as m
 from . import options as o

@@ -11,11 +11,17 @@ from pathlib import Path
 from qdrant_client import QdrantClient
 from qdrant_client.http.exceptions import ResponseHandlingException
 
-from ..clients import client_options, grpc_port_of
-from ..deadline import timeout_problem, whole_seconds
-from ..engine_errors import read_failure
-from ..errors import QdrantRerankError, did_you_mean
-from ..failure_notes import Place, describe_failures
+from .. import QdrantRerankError
+from .._internals import (
+    Place,
+    client_options,
+    describe_failures,
+    did_you_mean,
+    grpc_port_of,
+    read_failure,
+    timeout_problem,
+    whole_seconds,
+)
 from .failures import CommandError
 from .folders import opened
 

@@ -16,9 +16,8 @@ from qdrant_client import QdrantClient
 from rich.console import Console
 from rich.text import Text
 
-from ..clients import engine_of
-from ..demo.opening import closing, opening
-from ..demo.run import Demo
+from .._internals import engine_of
+from ..demo._internals import Demo, closing, opening
 from . import options as o
 from .connect import Where, connected
 from .consoles import results_console

@@ -13,12 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import Encoders, Executor
-from ..evaluate import read_topics
-from ..evaluate.topics import Topics
-from ..learn.drift import Drift, FeatureDrift
-from ..learn.drift import drift as drifted
-from ..learn.ranker import LearnedRanker
-from ..schema import Kind
+from .._internals import VectorKind as Kind
+from ..evaluate import Topics, read_topics
+from ..learn import Drift, FeatureDrift, LearnedRanker
+from ..learn import drift as drifted
 from . import evaluate_options as e
 from . import model_options as m
 from . import options as o

@@ -12,10 +12,9 @@ from typing import Final
 
 from qdrant_client import QdrantClient
 
-from .. import Encoder, Schema, ServerInference
-from ..clients import engine_of
-from ..errors import QdrantRerankError, did_you_mean
-from ..schema import Kind
+from .. import Encoder, QdrantRerankError, Schema, ServerInference
+from .._internals import VectorKind as Kind
+from .._internals import did_you_mean, engine_of
 from .failures import CommandError
 
 __all__ = ["FLAGS", "check_embedder", "loaded", "normalised", "query_encoders"]
@@ -57,11 +56,11 @@ def _build(kind: Kind, model: str) -> Encoder:
     if model.startswith("server:"):
         return _by_server(kind, model.removeprefix("server:"))
     if model == "hash":
-        from ..models.hashing import HashedNgrams
+        from ..models import HashedNgrams
 
         return HashedNgrams()
     if model == "bm25":
-        from ..models.bm25 import Bm25
+        from ..models import Bm25
 
         return Bm25()
     return _fastembed(kind, *model.split("@", 1))

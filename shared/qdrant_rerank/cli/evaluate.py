@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from .. import Scope
+from .._internals import VectorKind as Kind
 from ..evaluate import DEFAULT_MEASURES, check, write_run
 from ..evaluate import evaluate as measured
-from ..evaluate.measures import parsed
-from ..schema import Kind
+from ..evaluate._internals import parsed
 from . import evaluate_options as e
 from . import model_options as m
 from . import options as o

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from .. import Executor
 from ..evaluate import Qrels, Topics, read_beir, read_judged, read_qrels, read_topics, report, unknown_documents
-from ..evaluate.report.document import check_target
-from ..evaluate.running import Progress as Told
+from ..evaluate._internals import Progress as Told
+from ..evaluate.report._internals import check_target
 from .consoles import errors_console, visible
 from .failures import CommandError, warn
 

@@ -12,8 +12,8 @@ import typer
 from qdrant_client import QdrantClient
 
 from .. import Explanation, Query, Scope, Strategy, save
-from ..explanation import placeholders
-from ..schema import Kind
+from .._internals import VectorKind as Kind
+from .._internals import placeholders
 from . import model_options as m
 from . import options as o
 from . import rerank_options as rr

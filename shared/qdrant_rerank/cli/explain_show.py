@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import Explanation
-from ..in_short import abridged
+from .._internals import abridged
 from .consoles import results_console
 from .failures import for_command_line
 

@@ -16,8 +16,8 @@ from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException
 from rich.text import Text
 
-from ..engine_errors import read_failure
-from ..errors import FitError, FormatError, MissingExtra, PlanError, PlanWarning, QdrantRerankError, StrategyError
+from .. import FitError, FormatError, MissingExtra, PlanError, PlanWarning, QdrantRerankError, StrategyError
+from .._internals import read_failure
 from .consoles import errors_console
 
 __all__ = ["CommandError", "for_command_line", "message_of", "reported", "resumable", "warn"]

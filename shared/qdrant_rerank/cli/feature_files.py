@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import parse_expression
-from ..brief import brief
-from ..errors import FormatError, StrategyError
+from .. import FormatError, StrategyError, parse_expression
+from .._internals import brief, parse_json, read_text
 from ..expressions import Expression
-from ..expressions.inspect import payload_keys
-from ..jsonlines import parse_json, read_text
-from ..learn.definitions import features_of
-from ..learn.features import Feature, FeatureLike
+from ..expressions._internals import payload_keys
+from ..learn import Feature, FeatureLike
+from ..learn._internals import features_of
 
 __all__ = ["read_features", "with_defaults"]
 

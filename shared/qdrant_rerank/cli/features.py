@@ -10,16 +10,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from .. import Scope, Strategy, parse_expression
-from ..brief import brief
-from ..errors import StrategyError
-from ..learn.feature_log import FeatureLog
-from ..learn.features import FeatureLike
-from ..learn.log_features import log_features
-from ..learn.log_files import write_log
-from ..learn.log_sampling import Negatives
-from ..schema import Kind
-from ..strategies import Stage
+from .. import Scope, Stage, Strategy, StrategyError, parse_expression
+from .._internals import VectorKind as Kind
+from .._internals import brief
+from ..learn import FeatureLike, FeatureLog, Negatives, log_features, write_log
 from . import evaluate_options as e
 from . import model_options as m
 from . import options as o

@@ -10,10 +10,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from ..learn.calibrating import Method
-from ..learn.log_files import read_log
-from ..learn.logistic import fit_logistic
-from ..learn.ranker import LearnedRanker
+from ..learn import LearnedRanker, fit_logistic, read_log
+from ..learn._internals import Method
 from . import options as o
 from .consoles import results_console
 from .failures import CommandError, reported

@@ -16,8 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from .. import Encoder, Strategy, load
+from .._internals import VectorKind as Kind
 from ..ingest import BadLine, IngestReport, ensure_collection, ingest, read_jsonl
-from ..schema import Kind
 from . import index_options as i
 from . import options as o
 from .arguments import listed

@@ -13,7 +13,7 @@ from typing import Any, Final
 from qdrant_client import QdrantClient
 
 from .. import Schema, read_schema
-from ..schema import Kind
+from .._internals import VectorKind as Kind
 from .encoders import FLAGS, check_embedder, normalised
 from .failures import CommandError
 

@@ -16,8 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..steps import Points
-from ..why import Explained, LegHit, ResultReason
+from .._internals import Explained, LegHit, Points, ResultReason
 from .consoles import results_console
 from .failures import CommandError
 from .show import shown_id

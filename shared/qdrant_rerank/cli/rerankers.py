@@ -13,11 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from .. import FeedbackModel, PayloadMapping, Rescore, Strategy, parse_expression
-from ..errors import QdrantRerankError, did_you_mean
-from ..payload import Content
-from ..rescore import READ, OnError
-from ..text_source import TextSource
+from .. import FeedbackModel, PayloadMapping, QdrantRerankError, Rescore, Strategy, parse_expression
+from .._internals import READ, Content, OnError, TextSource, did_you_mean
 from .failures import CommandError
 from .show import TEXT_KEYS, llama_index_text
 
@@ -113,7 +110,7 @@ def _made(text: str) -> FeedbackModel:
 
 
 def _cohere(text: str, name: str) -> FeedbackModel:
-    from ..models.cohere import CohereReranker
+    from ..models import CohereReranker
 
     if not any(os.environ.get(key) for key in _KEYS):
         raise CommandError(f"--rerank {text}: set the environment variable {' or '.join(_KEYS)} to your API key")
@@ -127,7 +124,7 @@ def _folder(text: str, place: str) -> Path:
 
 
 def _tried(text: str, name: str, folder: Path | None) -> FeedbackModel:
-    from ..models.fastembed_cross import FastembedCrossEncoder
+    from ..models import FastembedCrossEncoder
 
     model = FastembedCrossEncoder(name, path=folder)
     try:

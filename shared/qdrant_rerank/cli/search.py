@@ -9,10 +9,8 @@ from typing import Annotated
 import typer
 
 from .. import Query, Scope
-from ..deadline import within
-from ..explain_plot import check_picture, draw
-from ..schema import Kind
-from ..why import Explained
+from .._internals import Explained, check_picture, draw, within
+from .._internals import VectorKind as Kind
 from . import model_options as m
 from . import options as o
 from . import reason_options as r

@@ -8,10 +8,8 @@ from typing import Any
 from qdrant_client import QdrantClient
 
 from .. import Encoders, Executor, Plan, Scope
-from ..errors import did_you_mean
-from ..explanation import placeholders
-from ..schema import Kind
-from ..threads import in_time
+from .._internals import VectorKind as Kind
+from .._internals import did_you_mean, in_time, placeholders
 from .choose import Choice
 from .connect import the_collection
 from .encoders import check_embedder, query_encoders

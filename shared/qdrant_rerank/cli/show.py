@@ -15,11 +15,7 @@ from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from ..payload import PRESETS, value_at
-from ..results import notes_of
-from ..selecting import selected
-from ..steps import Points
-from ..why import ResultReason
+from .._internals import PRESETS, Points, ResultReason, notes_of, selected, value_at
 from .consoles import results_console
 
 __all__ = [

@@ -11,7 +11,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from ..feedback.steering import Seed, Steering
+from ..feedback._internals import Seed, Steering
 from .consoles import results_console
 
 __all__ = ["print_steering"]

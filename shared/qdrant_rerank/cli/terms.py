@@ -6,9 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from ..in_short import brief_term
-from ..reasons import term_columns
-from ..why import ResultReason
+from .._internals import ResultReason, brief_term, term_columns
 
 __all__ = ["told", "told_differences"]
 

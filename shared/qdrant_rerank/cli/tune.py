@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import Encoders, Executor, FeedbackModel, Nearest, RelevanceFeedback, load
-from ..errors import did_you_mean
+from .._internals import VectorKind as Kind
+from .._internals import did_you_mean
 from ..evaluate.tuning import Budget, Configuration, Feedback, Learned, Space, Tuning
 from ..evaluate.tuning import tune as tuned
-from ..learn.fitting_data import LEAST_TOPICS
-from ..schema import Kind
+from ..learn._internals import LEAST_TOPICS
 from . import evaluate_options as e
 from . import model_options as m
 from . import options as o

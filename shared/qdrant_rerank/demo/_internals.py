@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .measure import ndcg as ndcg
     from .opening import closing as closing
     from .opening import opening as opening
+    from .run import Demo as Demo
     from .show import legend as legend
     from .show import summary as summary
 else:
@@ -40,6 +41,7 @@ else:
             "lineup": "Entry, FORMULA, LEGS, LEGS_CODE, LINEUP, PLAIN, SHOWN",
             "measure": "CountingExecutor, DEPTH, Outcome, measured, ndcg",
             "opening": "closing, opening",
+            "run": "Demo",
             "show": "legend, summary",
         },
     )

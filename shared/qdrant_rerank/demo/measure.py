@@ -11,8 +11,8 @@ from statistics import median
 from typing import Final
 
 from .. import Executor, Query, Scope
-from ..evaluate.scopes import stable
-from ..steps import Points, Search, Vectors
+from .._internals import Points, Search, Vectors
+from ..evaluate._internals import stable
 from .guide import TODAY, Question
 from .lineup import Entry
 

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.rule import Rule
 from rich.text import Text
 
-from ..capabilities import Engine
+from .._internals import Engine
 
 __all__ = ["closing", "opening"]
 

@@ -12,9 +12,12 @@ from .._lazy import load_lazily
 
 if TYPE_CHECKING:
     from .measures import deepest as deepest
+    from .measures import parsed as parsed
     from .plain import plain as plain
+    from .running import Progress as Progress
     from .scopes import id_payload as id_payload
     from .scopes import measured_scope as measured_scope
+    from .scopes import stable as stable
     from .verdicts import Numbers as Numbers
     from .verdicts import finding_of as finding_of
     from .verdicts import verdict_of as verdict_of
@@ -22,9 +25,10 @@ else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "measures": "deepest",
+            "measures": "deepest, parsed",
             "plain": "plain",
-            "scopes": "id_payload, measured_scope",
+            "running": "Progress",
+            "scopes": "id_payload, measured_scope, stable",
             "verdicts": "Numbers, finding_of, verdict_of",
         },
     )

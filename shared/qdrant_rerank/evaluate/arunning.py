@@ -8,11 +8,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from ..deadline import within
-from ..executor import AsyncExecutor
-from ..merging import together
-from ..plan import Plan
-from ..steps import arun
+from .. import AsyncExecutor, Plan
+from .._internals import arun, together, within
 from .asking import attempt
 from .doc_ids import ranking_of
 from .running import Answers, Job, Stop, failed, read_outcome

@@ -13,9 +13,8 @@ from typing import Any
 
 from qdrant_client import models
 
-from ..errors import ClientError, MissingExtra, StrategyError
-from ..plan import Plan
-from ..steps import Embed, Flow, Points, Score, Scores, Search, Step
+from .. import ClientError, MissingExtra, Plan, StrategyError
+from .._internals import Embed, Flow, Points, Score, Scores, Search, Step
 from .runs import Usage
 from .topics import Topic
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..errors import StrategyError, did_you_mean
+from .. import StrategyError
+from .._internals import did_you_mean
 from .comparisons import Change, Comparison, Difference
 from .frontier import frontiers
 from .intervals import bootstrap_interval

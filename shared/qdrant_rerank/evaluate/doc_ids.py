@@ -11,9 +11,9 @@ from typing import Any, Final, TypeAlias
 
 from qdrant_client import models
 
-from ..errors import FormatError, StrategyError
-from ..ingest.documents import point_id
-from ..payload import value_at
+from .. import FormatError, StrategyError
+from .._internals import value_at
+from ..ingest import point_id
 from .qrels import Qrels
 from .runs import Ranked
 

@@ -7,10 +7,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
-from ..errors import MeasurementError, StrategyError
-from ..executor import AsyncExecutor, Executor
-from ..query import Scope
-from ..retries import Retries
+from .. import AsyncExecutor, Executor, MeasurementError, Retries, Scope, StrategyError
 from .arunning import acollect
 from .doc_ids import DocId
 from .measures import DEFAULT_MEASURES

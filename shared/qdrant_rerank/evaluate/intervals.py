@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from ..errors import MissingExtra, StrategyError
+from .. import MissingExtra, StrategyError
 from .results import Interval
 
 __all__ = ["Method", "bootstrap_interval"]

@@ -8,9 +8,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..brief import brief
-from ..errors import FormatError
-from ..jsonlines import lines_of, parse_json
+from .. import FormatError
+from .._internals import brief, lines_of, parse_json
 
 __all__ = ["grade_of", "json_object", "rows_of", "value_text"]
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..checks import is_finite, is_whole
-from ..errors import MissingExtra, StrategyError, did_you_mean
+from .. import MissingExtra, StrategyError
+from .._internals import did_you_mean, is_finite, is_whole
 from .qrels import Qrels
 from .runs import Run
 

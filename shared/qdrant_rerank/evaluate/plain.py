@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ..strategies import Strategy
+from .. import Strategy
 
 __all__ = ["Plain", "frame", "plain"]
 

@@ -7,12 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..brief import few
-from ..checks import is_whole
-from ..errors import PlanError, StrategyError
-from ..plan import plan
-from ..query import Scope, Target
-from ..retries import Retries
+from .. import PlanError, Retries, Scope, StrategyError, Target, plan
+from .._internals import few, is_whole
 from .doc_ids import DocId, aliases
 from .measures import check_judgments, deepest
 from .qrels import Qrels

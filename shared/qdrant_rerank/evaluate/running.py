@@ -10,15 +10,8 @@ from functools import partial
 from itertools import islice
 from typing import Any, Self, TypeAlias
 
-from ..deadline import within
-from ..executor import Executor
-from ..merging import together
-from ..plan import Plan
-from ..query import Scope
-from ..rescore import BEYOND
-from ..results import notes_of
-from ..retries import Retries
-from ..steps import run
+from .. import Executor, Plan, Retries, Scope
+from .._internals import BEYOND, notes_of, run, together, within
 from .asking import Outcome, attempt, is_setup_error
 from .doc_ids import DocId, ranking_of
 from .runs import Answer

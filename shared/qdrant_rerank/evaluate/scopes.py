@@ -6,12 +6,10 @@ from dataclasses import replace
 
 from qdrant_client import models
 
-from ..client_formula import ClientFormula
+from .. import ClientFormula, Scope, Stage, Strategy
+from .._internals import root_keys
 from ..feedback import RelevanceFeedback
-from ..query import Scope
-from ..selecting import root_keys
 from ..stages import Mmr
-from ..strategies import Stage, Strategy
 from .doc_ids import DocId
 
 __all__ = ["id_payload", "measured_scope", "stable"]

@@ -9,11 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ..deadline import Deadline
-from ..engine_errors import read_failure
-from ..executor import AsyncExecutor, Executor
-from ..retries import Left, Retries
-from ..steps import Points, Search, Vectors
+from .. import AsyncExecutor, Executor, Retries
+from .._internals import Deadline, Left, Points, Search, Vectors, read_failure
 
 __all__ = ["MEASURING", "AsyncRetryingServices", "RetryingServices", "stops"]
 

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import FormatError, StrategyError
-from ..journal import Journal, JournalKind, decode_records, read_journal
+from .. import FormatError, StrategyError
+from .._internals import Journal, JournalKind, decode_records, read_journal
 from .runs import Answer, Ranked, Run, Usage
 
 __all__ = ["Header", "RunFile", "read_run_file"]

@@ -7,7 +7,7 @@ from statistics import fmean
 
 import numpy as np
 
-from ..errors import QdrantRerankError, StrategyError
+from .. import QdrantRerankError, StrategyError
 from .doc_ids import other_ids
 from .intervals import bootstrap_interval
 from .measures import measured

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
-from ..errors import StrategyError
-from ..executor import AsyncExecutor, Executor
-from ..strategies import Strategy
-from ..threads import in_worker
+from .. import AsyncExecutor, Executor, Strategy, StrategyError
+from .._internals import in_worker
 from .topics import Topic
 
 __all__ = ["Bound", "Foreign", "System", "TopicFunction", "as_system"]

@@ -16,9 +16,8 @@ from typing import Any, Final, TypeGuard, cast
 
 from qdrant_client import models
 
-from ..errors import FormatError, PlanWarning
-from ..query import Query, Scope, both, not_a_filter
-from ..steps import QueryVector
+from .. import FormatError, PlanWarning, Query, Scope
+from .._internals import QueryVector, both, not_a_filter
 from .plain import plain
 
 __all__ = ["SYNTHETIC_NOTE", "Topic", "Topics"]

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..brief import brief
-from ..errors import FormatError
-from ..jsonlines import lines_of
+from .. import FormatError
+from .._internals import brief, lines_of
 from .runs import Answer, Ranked, Run
 
 __all__ = ["read_run", "write_run"]

@@ -6,12 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from qdrant_client import models
 
-from ..errors import StrategyError
-from ..executor import Executor
-from ..expressions.paths import path_problem
-from ..ingest.documents import point_ids
-from ..payload import value_at
-from ..steps import Points, Search
+from .. import Executor, StrategyError
+from .._internals import Points, Search, value_at
+from ..expressions._internals import path_problem
+from ..ingest._internals import point_ids
 from .qrels import Qrels
 
 __all__ = ["unknown_documents"]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..executor import Executor
-from ..query import Scope
-from ..strategies import Stage
-from ..why import LegHit, ResultReason
+from .. import Executor, Scope, Stage
+from .._internals import LegHit, ResultReason
 from .systems import Bound
 from .topics import Topics
 

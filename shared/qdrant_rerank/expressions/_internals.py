@@ -11,54 +11,76 @@ from typing import TYPE_CHECKING
 from .._lazy import load_lazily
 
 if TYPE_CHECKING:
+    from .arguments import check_key as check_key
     from .conditions import Conditions as Conditions
+    from .conditions import undecided as undecided
     from .dates import nanoseconds as nanoseconds
     from .dates import nanoseconds_of as nanoseconds_of
     from .evaluation import Table as Table
     from .evaluation import evaluate as evaluate
     from .evaluation import score_points as score_points
+    from .inspect import PayloadKey as PayloadKey
     from .inspect import candidate_scores as candidate_scores
+    from .inspect import conditions as conditions
     from .inspect import depth as depth
+    from .inspect import feature_names as feature_names
     from .inspect import fixed_nodes as fixed_nodes
+    from .inspect import map_names as map_names
     from .inspect import payload_keys as payload_keys
+    from .inspect import place_names as place_names
     from .inspect import placeholder_features as placeholder_features
+    from .inspect import reads_model as reads_model
     from .inspect import walk as walk
     from .lowering import Candidate as Candidate
     from .lowering import Lowering as Lowering
     from .lowering import lower as lower
+    from .lowering import score_index as score_index
     from .nodes import Affinity as Affinity
+    from .nodes import CandidateScore as CandidateScore
     from .nodes import Constant as Constant
+    from .nodes import DatetimeField as DatetimeField
     from .nodes import Decay as Decay
+    from .nodes import Field as Field
     from .nodes import GeoDistance as GeoDistance
     from .nodes import Logarithm as Logarithm
     from .nodes import Maximum as Maximum
     from .nodes import Minimum as Minimum
+    from .nodes import Now as Now
     from .nodes import Product as Product
+    from .nodes import QueryTokens as QueryTokens
     from .nodes import Raw as Raw
+    from .nodes import Sigmoid as Sigmoid
     from .nodes import Sum as Sum
     from .nodes import When as When
     from .paths import group_keys as group_keys
+    from .paths import path_problem as path_problem
     from .paths import quote as quote
     from .paths import reader as reader
     from .paths import stored as stored
+    from .reading import is_number as is_number
     from .view import Index as Index
     from .view import View as View
     from .view import uuid_of as uuid_of
     from .wire import CLIENT_HAS_MAX_MIN as CLIENT_HAS_MAX_MIN
     from .wire import DIGITS as DIGITS
+    from .wire import F32_MAX as F32_MAX
     from .wire import digits as digits
 else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "conditions": "Conditions",
+            "arguments": "check_key",
+            "conditions": "Conditions, undecided",
             "dates": "nanoseconds, nanoseconds_of",
             "evaluation": "Table, evaluate, score_points",
-            "inspect": "candidate_scores, depth, fixed_nodes, payload_keys, placeholder_features, walk",
-            "lowering": "Candidate, Lowering, lower",
-            "nodes": "Affinity, Constant, Decay, GeoDistance, Logarithm, Maximum, Minimum, Product, Raw, Sum, When",
-            "paths": "group_keys, quote, reader, stored",
+            "inspect": "PayloadKey, candidate_scores, conditions, depth, feature_names, fixed_nodes, map_names, "
+            "payload_keys, place_names, placeholder_features, reads_model, walk",
+            "lowering": "Candidate, Lowering, lower, score_index",
+            "nodes": "Affinity, CandidateScore, Constant, DatetimeField, Decay, Field, GeoDistance, Logarithm, "
+            "Maximum, Minimum, Now, Product, QueryTokens, Raw, Sigmoid, Sum, When",
+            "paths": "group_keys, path_problem, quote, reader, stored",
+            "reading": "is_number",
             "view": "Index, View, uuid_of",
-            "wire": "CLIENT_HAS_MAX_MIN, DIGITS, digits",
+            "wire": "CLIENT_HAS_MAX_MIN, DIGITS, F32_MAX, digits",
         },
     )

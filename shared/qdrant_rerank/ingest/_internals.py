@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from .._lazy import load_lazily
 
 if TYPE_CHECKING:
+    from .documents import point_ids as point_ids
     from .writing import count_sent_numbers as count_sent_numbers
 else:
     __getattr__ = load_lazily(
         __package__,
         {
+            "documents": "point_ids",
             "writing": "count_sent_numbers",
         },
     )

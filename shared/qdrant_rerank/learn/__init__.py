@@ -9,7 +9,7 @@ Needs the extra `[learn]` for fitting, which is loaded when it is used; `from_mo
 
 from __future__ import annotations
 
-from ..trained import Trained
+from .._internals import Trained
 from .budget import MAX_BYTES, MAX_CONDITIONS, Budget, budget
 from .calibration import calibrate_scores, ranker_from_expression
 from .clicks import Clicks, read_clicks

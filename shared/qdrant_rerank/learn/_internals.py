@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from .._lazy import load_lazily
 
 if TYPE_CHECKING:
+    from .calibrating import Method as Method
     from .calibrating import ScoreMap as ScoreMap
     from .calibrating import fit_map as fit_map
     from .coefficients import as_table as as_table
@@ -19,12 +20,18 @@ if TYPE_CHECKING:
     from .columns import MinMax as MinMax
     from .columns import Standard as Standard
     from .crossing import bootstrapped as bootstrapped
+    from .definitions import features_of as features_of
     from .drift import psi as psi
     from .feature_log import Reference as Reference
+    from .feedback_fit import LEAST_QUERIES as LEAST_QUERIES
     from .feedback_fit import Progress as Progress
+    from .feedback_fit_checks import check_candidates as check_candidates
+    from .feedback_fit_checks import check_queries as check_queries
+    from .feedback_fit_cost import duration as duration
     from .feedback_fit_cross import cross_fitted as cross_fitted
     from .feedback_fit_data import Example as Example
     from .feedback_fit_data import Examples as Examples
+    from .feedback_fit_data import first_search as first_search
     from .feedback_fit_data import gathered as gathered
     from .feedback_fit_documents import Documents as Documents
     from .feedback_fit_judge import Judged as Judged
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
     from .feedback_fit_judge import judged as judged
     from .feedback_fit_judge import unseen as unseen
     from .feedback_fit_judge import verdict as verdict
+    from .feedback_fit_measure import LEAST_JUDGED as LEAST_JUDGED
     from .feedback_fit_measure import judgments_of as judgments_of
     from .feedback_fit_queries import query_texts as query_texts
     from .feedback_fit_scores import Ahead as Ahead
@@ -43,6 +51,7 @@ if TYPE_CHECKING:
     from .feedback_sampling import SYNTHETIC_WARNING as SYNTHETIC_WARNING
     from .feedback_sampling import is_sampled as is_sampled
     from .feedback_sampling import sampled_queries as sampled_queries
+    from .fitting_data import LEAST_TOPICS as LEAST_TOPICS
     from .fitting_data import pairs as pairs
     from .fitting_data import prepared as prepared
     from .gates import gate as gate
@@ -82,23 +91,26 @@ else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "calibrating": "ScoreMap, fit_map",
+            "calibrating": "Method, ScoreMap, fit_map",
             "coefficients": "as_table",
             "columns": "Column, Columns, MinMax, Standard",
             "crossing": "bootstrapped",
+            "definitions": "features_of",
             "drift": "psi",
             "feature_log": "Reference",
-            "feedback_fit": "Progress",
+            "feedback_fit": "LEAST_QUERIES, Progress",
+            "feedback_fit_checks": "check_candidates, check_queries",
+            "feedback_fit_cost": "duration",
             "feedback_fit_cross": "cross_fitted",
-            "feedback_fit_data": "Example, Examples, gathered",
+            "feedback_fit_data": "Example, Examples, first_search, gathered",
             "feedback_fit_documents": "Documents",
             "feedback_fit_judge": "Judged, above_noise, agreement, disagreement, judged, unseen, verdict",
-            "feedback_fit_measure": "judgments_of",
+            "feedback_fit_measure": "LEAST_JUDGED, judgments_of",
             "feedback_fit_queries": "query_texts",
             "feedback_fit_scores": "Ahead, ScoreFile",
             "feedback_fit_train": "formula_scores, trained",
             "feedback_sampling": "SYNTHETIC_WARNING, is_sampled, sampled_queries",
-            "fitting_data": "pairs, prepared",
+            "fitting_data": "LEAST_TOPICS, pairs, prepared",
             "gates": "gate",
             "log_columns": "computed, featured, selector",
             "log_legs": "Legs, found",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from os import PathLike
 
-from ..brief import brief
-from ..errors import StrategyError
+from .. import StrategyError
+from .._internals import brief
 from .feature_log import FeatureLog
 from .log_files import read_log
 from .ranker import LearnedRanker

@@ -7,12 +7,10 @@ from typing import Final
 
 from qdrant_client import models
 
-from ..capabilities import Capabilities
-from ..errors import FitError
-from ..expressions.inspect import candidate_scores, placeholder_features, walk
-from ..expressions.lowering import Candidate, Lowering, lower
-from ..expressions.nodes import Expression, QueryTokens
-from ..extent import MAX_BYTES, MAX_CONDITIONS, extent
+from .. import Capabilities, FitError
+from .._internals import MAX_BYTES, MAX_CONDITIONS, extent
+from ..expressions import Expression
+from ..expressions._internals import Candidate, Lowering, QueryTokens, candidate_scores, lower, placeholder_features, walk
 
 __all__ = ["MAX_BYTES", "MAX_CONDITIONS", "ON_CLIENT", "WAYS_OUT", "Budget", "budget", "check_budget"]
 

@@ -18,10 +18,9 @@ from typing import Any, Final, Literal, TypeAlias, assert_never, get_args
 
 import numpy as np
 
-from ..errors import FitError, MissingExtra, StrategyError
-from ..expressions.build import clip, log
-from ..expressions.evaluation import Table, evaluate
-from ..expressions.nodes import CandidateScore, Constant, Expression, Product, Sigmoid, Sum
+from .. import FitError, MissingExtra, StrategyError
+from ..expressions import Expression, clip, log
+from ..expressions._internals import CandidateScore, Constant, Product, Sigmoid, Sum, Table, evaluate
 from .solving import Array, Bounds, Problem, solve
 
 __all__ = ["METHODS", "Method", "ScoreMap", "affine", "fit_map"]

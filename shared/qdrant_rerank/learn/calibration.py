@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from .. import __version__
-from ..errors import FitError
-from ..expressions.nodes import Expression, Sigmoid
+from .. import FitError, __version__
+from ..expressions import Expression
+from ..expressions._internals import Sigmoid
 from .arguments import LogLike, RankerLike, log_of, ranker_of
 from .calibrating import Method
 from .feature_log import Reference

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Final
 
-from ..brief import brief
-from ..checks import is_finite
-from ..errors import FormatError, StrategyError
+from .. import FormatError, StrategyError
+from .._internals import brief, is_finite
 from ..evaluate.lines import rows_of, value_text
 from ..evaluate.qrels import Qrels
 from ..evaluate.topics import Topic, Topics

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, SupportsFloat, overload
 
-from ..errors import StrategyError
-from ..expressions.build import clip
-from ..expressions.nodes import Constant, Expression, Field, Product, Sum
-from ..expressions.wire import F32_MAX
+from .. import StrategyError
+from ..expressions import Expression, clip
+from ..expressions._internals import F32_MAX, Constant, Field, Product, Sum
 from .features import Category, Feature
 from .regions import Region, last
 

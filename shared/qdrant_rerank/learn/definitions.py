@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
-from ..brief import brief
-from ..errors import FormatError, StrategyError
-from ..expressions.nodes import Expression
-from ..serialise import from_json, to_json
+from .. import FormatError, Stage, StrategyError, from_json, to_json
+from .._internals import brief
+from ..expressions import Expression
 from ..stages import Formula
-from ..strategies import Stage
 from .features import Category, Feature
 
 __all__ = ["feature_json", "features_of", "legs_json", "legs_of"]

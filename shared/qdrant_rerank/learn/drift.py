@@ -12,20 +12,12 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
-from ..brief import brief
-from ..checks import is_whole
-from ..errors import PlanError, StrategyError
+from .. import Executor, PlanError, Scope, StrategyError
+from .._internals import FAR, MOVED, brief, by_chance, instead, is_whole, kind_of, psi, run, shift, together
+from .._internals import lacking as lacking_keys
 from ..evaluate.plain import Plain
 from ..evaluate.topics import Topics
-from ..executor import Executor
-from ..expressions.evaluation import Table
-from ..expressions.view import View
-from ..merging import together
-from ..presence import instead, kind_of
-from ..presence import lacking as lacking_keys
-from ..query import Scope
-from ..steps import run
-from ..trained import FAR, MOVED, by_chance, psi, shift
+from ..expressions._internals import Table, View
 from .arguments import RankerLike, ranker_of
 from .feature_log import Reference
 from .features import Category, Feature

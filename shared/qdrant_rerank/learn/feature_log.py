@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FitError, StrategyError
+from .. import FitError, Stage, StrategyError
+from .._internals import Reference
 from ..evaluate.plain import Plain, frame
-from ..strategies import Stage
-from ..trained import Reference
 from .features import Category, Feature
 
 __all__ = ["FeatureLog", "LogCoverage", "Reference"]

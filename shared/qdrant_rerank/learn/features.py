@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ..brief import brief
-from ..errors import StrategyError
-from ..expressions.arguments import check_key
-from ..expressions.inspect import payload_keys, reads_model
-from ..expressions.nodes import Expression, ExpressionLike, Field, as_expression
+from .. import StrategyError
+from .._internals import brief
+from ..expressions import Expression, ExpressionLike, as_expression
+from ..expressions._internals import Field, check_key, payload_keys, reads_model
 
 __all__ = ["Category", "Feature", "FeatureLike", "Features", "as_features"]
 

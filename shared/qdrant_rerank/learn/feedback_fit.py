@@ -8,16 +8,11 @@ from os import PathLike
 
 from qdrant_client import models
 
-from ..checks import is_whole
-from ..errors import MeasurementError, StrategyError
+from .. import AsyncExecutor, Executor, MeasurementError, Stage, StrategyError
+from .._internals import arun, in_worker, is_whole, run
 from ..evaluate.doc_ids import DocId
 from ..evaluate.services import AsyncRetryingServices, RetryingServices, stops
-from ..executor import AsyncExecutor, Executor
-from ..feedback.coefficients import Mode
-from ..feedback.strategy import READ
-from ..steps import arun, run
-from ..strategies import Stage
-from ..threads import in_worker
+from ..feedback._internals import READ, Mode
 from .feedback_fit_checks import LEAST_QUERIES, check_executor
 from .feedback_fit_cost import FeedbackEstimate, estimate
 from .feedback_fit_data import scored_by

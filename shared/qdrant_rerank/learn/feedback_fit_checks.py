@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from ..brief import few
-from ..checks import is_whole
-from ..errors import FitError, StrategyError
-from ..executor import AsyncExecutor, Executor
-from ..feedback.known_queries import same
-from ..feedback.strategy import SEEDS, RelevanceFeedback
-from ..strategies import Stage
+from .. import AsyncExecutor, Executor, FitError, Stage, StrategyError
+from .._internals import few, is_whole
+from ..feedback import RelevanceFeedback
+from ..feedback._internals import SEEDS, same
 
 __all__ = ["LEAST_QUERIES", "check_candidates", "check_executor", "check_judged", "check_queries", "check_seeds"]
 

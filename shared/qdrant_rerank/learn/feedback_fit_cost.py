@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..feedback.coefficients import Mode
-from ..feedback.strategy import READ, SEEDS
+from ..feedback._internals import READ, SEEDS, Mode
 from .feedback_fit_data import BATCH
 from .feedback_fit_measure import JUDGED_AT_ONCE, LEAST_JUDGED
 from .feedback_fit_scores import Ahead

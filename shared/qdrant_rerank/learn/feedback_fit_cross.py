@@ -10,8 +10,8 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..feedback.coefficients import Coefficients, Mode
-from ..feedback.known_queries import same
+from ..feedback import Coefficients
+from ..feedback._internals import Mode, same
 from .feedback_fit_data import Example
 from .feedback_fit_train import trained
 

@@ -11,15 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
+from .. import AsyncExecutor, Executor, Plan, Query, Scope, Target
+from .._internals import Embed, Flow, Points, Score, Scores, planned, run, together
 from ..evaluate.scopes import stable
-from ..executor import AsyncExecutor, Executor
-from ..feedback.folding import Column, unit
-from ..feedback.steering import stored_vector
-from ..feedback.strategy import RelevanceFeedback
-from ..merging import together
-from ..plan import Plan, planned
-from ..query import Query, Scope, Target
-from ..steps import Embed, Flow, Points, Score, Scores, run
+from ..feedback import RelevanceFeedback
+from ..feedback._internals import Column, stored_vector, unit
 from .feedback_fit_documents import Documents
 from .feedback_fit_scores import ScoreFile
 

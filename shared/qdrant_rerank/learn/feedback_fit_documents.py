@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ..errors import StrategyError
+from .. import StrategyError
+from .._internals import Points
 from ..evaluate.doc_ids import DocId, aliases, other_ids, ranking_of
 from ..evaluate.qrels import Qrels
-from ..steps import Points
 
 __all__ = ["Documents", "Grades"]
 

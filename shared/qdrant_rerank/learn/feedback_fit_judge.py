@@ -10,8 +10,8 @@ import numpy as np
 
 from ..evaluate.intervals import bootstrap_interval
 from ..evaluate.results import Interval
-from ..feedback.coefficients import Coefficients, Mode, Verdict
-from ..feedback.folding import Column
+from ..feedback import Coefficients
+from ..feedback._internals import Column, Mode, Verdict
 from .feedback_fit_data import Example, Examples
 from .feedback_fit_train import formula_scores
 from .metrics import ndcg_of_one

@@ -8,16 +8,11 @@ from typing import Final
 
 from qdrant_client import models
 
+from .. import Plan, Query, Rescore, Scope, Strategy, Target
+from .._internals import Flow, planned, shortfalls, together
 from ..evaluate.measures import per_topic
 from ..evaluate.scopes import stable
-from ..feedback.strategy import RelevanceFeedback
-from ..merging import together
-from ..plan import Plan, planned
-from ..query import Query, Scope, Target
-from ..reach import shortfalls
-from ..rescore import Rescore
-from ..steps import Flow
-from ..strategies import Strategy
+from ..feedback import RelevanceFeedback
 from .feedback_fit_cross import CrossFit
 from .feedback_fit_documents import Documents, Grades
 from .feedback_fit_judge import TOP, Judged, judged

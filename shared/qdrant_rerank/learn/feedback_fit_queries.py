@@ -6,9 +6,8 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from ..errors import PlanWarning, StrategyError
+from .. import PlanWarning, Query, StrategyError
 from ..evaluate.topics import Topic, Topics
-from ..query import Query
 
 __all__ = ["Queries", "query_texts"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Final
 
-from ..errors import FitError
-from ..feedback.coefficients import Coefficients, Verdict
-from ..feedback.strategy import RelevanceFeedback
+from .. import FitError
+from ..feedback import Coefficients, RelevanceFeedback
+from ..feedback._internals import Verdict
 from .feedback_fit_judge import Judged, above_noise
 
 __all__ = ["FeedbackFit"]
@@ -122,7 +122,7 @@ class FeedbackFit:
         Raises:
             FitError: feedback isn't recommended, and `anyway` isn't set; the file then still says what is recommended.
         """
-        from ..serialise import save
+        from .. import save
 
         if self.recommends != "feedback" and not anyway:
             raise FitError(f"not saved: {self._said} Save it nevertheless with anyway=True")

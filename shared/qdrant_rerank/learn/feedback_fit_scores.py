@@ -10,10 +10,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
-from ..journal import Journal, JournalKind, Record, decode_records, read_records
-from ..models.feedback import FeedbackModel
-from ..models.score_cache import score_keys
-from ..models.scores import ascored, checked, scored
+from .._internals import Journal, JournalKind, Record, decode_records, read_records
+from ..models import FeedbackModel
+from ..models._internals import ascored, checked, score_keys
+from ..models._internals import scores_scored as scored
 
 __all__ = ["Ahead", "Progress", "ScoreFile"]
 

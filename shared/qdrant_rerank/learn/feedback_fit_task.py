@@ -14,18 +14,13 @@ from typing import Final
 
 from qdrant_client import models
 
-from ..checks import is_whole
-from ..errors import FitError, StrategyError
+from .. import FitError, Plan, Scope, Stage, StrategyError, Target
+from .._internals import Flow, is_whole
 from ..evaluate.doc_ids import DocId
-from ..feedback.coefficients import Coefficients, Mode, Provenance
-from ..feedback.known_queries import hashes_of, same
-from ..feedback.strategy import READ, SEEDS, RelevanceFeedback
-from ..models.feedback import FeedbackModel
-from ..plan import Plan
-from ..query import Scope, Target
+from ..feedback import Coefficients, Provenance, RelevanceFeedback
+from ..feedback._internals import READ, SEEDS, Mode, hashes_of, same
+from ..models import FeedbackModel
 from ..stages import Nearest
-from ..steps import Flow
-from ..strategies import Stage
 from .feedback_fit_checks import LEAST_QUERIES, check_candidates, check_judged, check_queries, check_seeds
 from .feedback_fit_cost import ahead
 from .feedback_fit_cross import CrossFit, cross_fitted

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MissingExtra
-from ..feedback.coefficients import Coefficients, Mode
-from ..feedback.folding import Column, weights_of
+from .. import MissingExtra
+from ..feedback import Coefficients
+from ..feedback._internals import Column, Mode, weights_of
 from .feedback_fit_data import Example, Examples
 
 __all__ = ["formula_scores", "trained"]

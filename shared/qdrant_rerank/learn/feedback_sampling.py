@@ -9,10 +9,8 @@ from typing import Any, Final
 
 from qdrant_client import models
 
-from ..checks import is_whole
-from ..errors import FitError, PlanWarning, StrategyError
-from ..executor import Executor
-from ..payload import value_at
+from .. import Executor, FitError, PlanWarning, StrategyError
+from .._internals import is_whole, value_at
 from .sampling import stored_points
 
 __all__ = ["SAMPLED", "SYNTHETIC_WARNING", "is_sampled", "sampled_queries"]

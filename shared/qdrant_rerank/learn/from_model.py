@@ -11,8 +11,9 @@ from collections.abc import Callable
 from os import PathLike
 from typing import Any, Final
 
-from ..errors import StrategyError, did_you_mean
-from ..expressions.nodes import Expression
+from .. import StrategyError
+from .._internals import did_you_mean
+from ..expressions import Expression
 from ..stages import Formula
 from .budget import MAX_BYTES, MAX_CONDITIONS, check_budget
 from .columns import Column, Columns

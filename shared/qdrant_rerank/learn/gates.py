@@ -12,11 +12,9 @@ from typing import Final, Literal
 import numpy as np
 from qdrant_client import models
 
-from ..errors import StrategyError
-from ..expressions.build import clip
-from ..expressions.nodes import Constant, Expression, Field, Product, Sum, When
-from ..expressions.reading import is_number
-from ..expressions.wire import DIGITS, digits
+from .. import StrategyError
+from ..expressions import Expression, clip
+from ..expressions._internals import DIGITS, Constant, Field, Product, Sum, When, digits, is_number
 from .columns import Column
 from .features import Category, Feature
 from .regions import Region, bounds

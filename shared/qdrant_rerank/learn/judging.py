@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import FitError, StrategyError
+from .. import FitError, StrategyError
 from ..evaluate.report.parts import Calibration
 from .calibrating import Method, ScoreMap, fit_map
 from .feature_log import FeatureLog

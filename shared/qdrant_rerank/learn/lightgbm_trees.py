@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..errors import StrategyError
-from ..expressions.build import exp, sigmoid
-from ..expressions.nodes import Expression
+from .. import StrategyError
+from ..expressions import Expression, exp, sigmoid
 from .columns import Columns
 from .features import Category
 from .refusals import refuse_classes

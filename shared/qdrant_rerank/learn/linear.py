@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import StrategyError
-from ..expressions.build import clip, sigmoid
-from ..expressions.nodes import Constant, Expression, Product, Sum
+from .. import StrategyError
+from ..expressions import Expression, clip, sigmoid
+from ..expressions._internals import Constant, Product, Sum
 from .columns import Columns, numeric
 from .refusals import check_binary
 

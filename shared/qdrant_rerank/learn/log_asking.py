@@ -11,18 +11,15 @@ from typing import Literal, TypeAlias
 import numpy as np
 from qdrant_client import models
 
-from ..errors import FitError, MeasurementError
+from .. import Executor, FitError, MeasurementError, Target
+from .._internals import Flow, Points, Search, run, together
 from ..evaluate.asking import is_setup_error
 from ..evaluate.doc_ids import DocId, ranking_of
 from ..evaluate.qrels import Qrels
 from ..evaluate.running import Progress
 from ..evaluate.services import RetryingServices, stops
 from ..evaluate.topics import Topic
-from ..executor import Executor
-from ..ingest.documents import point_ids
-from ..merging import together
-from ..query import Target
-from ..steps import Flow, Points, Search, run
+from ..ingest._internals import point_ids
 from .features import Category, Feature
 from .log_checks import Seen
 from .log_columns import computed

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..strategies import Stage
+from .. import Stage
 from .feature_log import FeatureLog, LogCoverage, Reference
 from .features import Category, Feature
 from .log_stream import TopicRows

@@ -8,18 +8,22 @@ from typing import Any, Final
 
 from qdrant_client import models
 
-from ..errors import StrategyError, did_you_mean
+from .. import Executor, StrategyError, Target
+from .._internals import Lint, Search, did_you_mean, has, instead, kind_of, lacking, leaves
 from ..evaluate.topics import Topic
-from ..executor import Executor
-from ..expressions.conditions import undecided
-from ..expressions.inspect import PayloadKey, candidate_scores, conditions, feature_names, map_names, place_names
-from ..expressions.lowering import Candidate, score_index
-from ..expressions.nodes import Expression
-from ..lint import Lint
-from ..presence import has, instead, kind_of, lacking, leaves
-from ..query import Target
+from ..expressions import Expression
+from ..expressions._internals import (
+    Candidate,
+    PayloadKey,
+    candidate_scores,
+    conditions,
+    feature_names,
+    map_names,
+    place_names,
+    score_index,
+    undecided,
+)
 from ..stages import Formula
-from ..steps import Search
 from .features import Category, Feature
 from .log_columns import reads_of
 

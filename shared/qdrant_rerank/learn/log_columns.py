@@ -8,13 +8,23 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..brief import brief
-from ..errors import StrategyError
+from .. import StrategyError
+from .._internals import brief
+from .._internals import lacking as lacking_keys
 from ..expressions import columns
-from ..expressions.evaluation import Table, evaluate
-from ..expressions.inspect import PayloadKey, candidate_scores, payload_keys, placeholder_features, walk
-from ..expressions.nodes import Constant, Field, Now, Raw
-from ..presence import lacking as lacking_keys
+from ..expressions._internals import (
+    Constant,
+    Field,
+    Now,
+    PayloadKey,
+    Raw,
+    Table,
+    candidate_scores,
+    evaluate,
+    payload_keys,
+    placeholder_features,
+    walk,
+)
 from .features import Category, Feature, FeatureLike, Features
 
 __all__ = ["computed", "featured", "is_payload_only", "keys_of", "lacking", "reads_of", "selector"]

@@ -19,15 +19,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from ..checks import is_whole
-from ..errors import FitError, PlanWarning, StrategyError
+from .. import Executor, FitError, PlanWarning, Scope, Stage, StrategyError, Target
+from .._internals import is_whole
 from ..evaluate.doc_ids import DocId, aliases
 from ..evaluate.qrels import Qrels
 from ..evaluate.running import Progress
 from ..evaluate.topics import Topics
-from ..executor import Executor
-from ..query import Scope, Target
-from ..strategies import Stage
 from .definitions import feature_json, legs_json
 from .feature_log import FeatureLog, LogCoverage
 from .features import Category, Feature, Features

@@ -16,9 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import FormatError, MissingExtra
+from .. import FormatError, MissingExtra
+from .._internals import lines_of, parse_json, read_text
 from ..evaluate.lines import rows_of
-from ..jsonlines import lines_of, parse_json, read_text
 from .definitions import feature_json, features_of, legs_json, legs_of
 from .feature_log import FeatureLog, LogCoverage, Reference
 from .log_assembling import assembled

@@ -10,18 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
-from ..brief import brief
-from ..careful import searched
-from ..errors import StrategyError
+from .. import Query, Scope, Stage, StrategyError, Target
+from .._internals import (
+    Flow,
+    Inputs,
+    Points,
+    Request,
+    alone,
+    both,
+    brief,
+    candidate_scores,
+    cut,
+    embedded,
+    query_token_counts,
+    searched,
+    widen,
+)
 from ..evaluate.scopes import stable
-from ..expressions.evaluation import Table
-from ..expressions.nodes import Constant
-from ..legs import candidate_scores
-from ..pages import cut, widen
-from ..query import Inputs, Query, Scope, Target, both, query_token_counts
+from ..expressions._internals import Constant, Table
 from ..stages import Formula
-from ..steps import Flow, Points, Request
-from ..strategies import Stage, alone, embedded
 
 __all__ = ["Candidates", "Legs", "found"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import is_whole
-from ..errors import StrategyError
+from .. import StrategyError
+from .._internals import is_whole
 
 __all__ = ["Negatives"]
 

@@ -10,9 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..brief import brief
-from ..errors import FormatError
-from ..journal import Journal, JournalKind, Record, read_journal
+from .. import FormatError
+from .._internals import Journal, JournalKind, Record, brief, read_journal
 
 __all__ = ["KIND", "LogStream", "TopicRows", "read_stream"]
 

@@ -10,10 +10,10 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from .. import __version__
-from ..checks import is_finite, is_whole
-from ..errors import PlanWarning, StrategyError, did_you_mean
-from ..expressions.nodes import Constant, Expression, Product, Sum
+from .. import PlanWarning, StrategyError, __version__
+from .._internals import did_you_mean, is_finite, is_whole
+from ..expressions import Expression
+from ..expressions._internals import Constant, Product, Sum
 from .arguments import LogLike, log_of
 from .calibrating import METHODS, Method
 from .coefficients import FeatureWeight

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from ..errors import StrategyError
-from ..expressions.build import exp, relu, sigmoid, tanh
-from ..expressions.nodes import Constant, Expression, Product, Sum
+from .. import StrategyError
+from ..expressions import Expression, exp, relu, sigmoid, tanh
+from ..expressions._internals import Constant, Product, Sum
 from .columns import Columns
 from .linear import weighted
 from .refusals import check_binary

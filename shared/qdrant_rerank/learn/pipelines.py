@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
-from ..errors import StrategyError
+from .. import StrategyError
 from .columns import Columns, MinMax, Standard
 
 __all__ = ["entrance", "exit_of", "through"]

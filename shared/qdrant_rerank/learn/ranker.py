@@ -10,16 +10,13 @@ from pathlib import Path
 import numpy as np
 from qdrant_client import models
 
-from ..client_formula import ClientFormula
-from ..errors import StrategyError
+from .. import ClientFormula, Stage, StrategyError
+from .._internals import Trained, TrainedFeature, read_text
 from ..evaluate.plain import Plain
 from ..evaluate.report.parts import Calibration
-from ..expressions.nodes import Expression
-from ..ingest.requirements import requirements
-from ..jsonlines import read_text
+from ..expressions import Expression
+from ..ingest import requirements
 from ..stages import Formula
-from ..strategies import Stage
-from ..trained import Trained, TrainedFeature
 from .calibrating import ScoreMap
 from .coefficients import FeatureWeight, as_table
 from .feature_log import FeatureLog, Reference

@@ -13,13 +13,12 @@ from typing import Any, Final, Literal
 from pydantic import TypeAdapter, ValidationError
 from qdrant_client import models
 
-from ..client_formula import ClientFormula
-from ..errors import FormatError, did_you_mean
+from .. import ClientFormula, FormatError
+from .. import from_json as strategy_of
+from .. import to_json as strategy_json
+from .._internals import did_you_mean, line_of, parse_json
 from ..evaluate.report.parts import Calibration
-from ..expressions.nodes import Expression
-from ..jsonlines import line_of, parse_json
-from ..serialise import from_json as strategy_of
-from ..serialise import to_json as strategy_json
+from ..expressions import Expression
 from ..stages import Formula
 from .calibrating import ScoreMap
 from .coefficients import FeatureWeight

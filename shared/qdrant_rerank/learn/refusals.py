@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import StrategyError
+from .. import StrategyError
 
 __all__ = ["check_binary", "check_one_output", "refuse_classes"]
 

@@ -9,8 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from ..checks import is_finite
-from ..errors import FitError, StrategyError
+from .. import FitError, StrategyError
+from .._internals import is_finite
 from ..evaluate.plain import Plain
 from ..evaluate.report.parts import Bin, Calibration
 from .metrics import brier

@@ -7,11 +7,9 @@ from typing import Any
 
 from qdrant_client import models
 
-from ..drawing import random_points
-from ..executor import Executor
-from ..expressions.evaluation import Table
-from ..expressions.view import View
-from ..steps import Points, Search
+from .. import Executor
+from .._internals import Points, Search, random_points
+from ..expressions._internals import Table, View
 from .feature_log import Reference
 from .features import Category, Feature
 from .log_columns import computed, is_payload_only, lacking

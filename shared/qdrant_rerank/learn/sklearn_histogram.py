@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import StrategyError
-from ..expressions.build import exp, sigmoid
-from ..expressions.nodes import Expression
+from .. import StrategyError
+from ..expressions import Expression, exp, sigmoid
 from .columns import Column, Columns
 from .features import Category
 from .refusals import check_binary

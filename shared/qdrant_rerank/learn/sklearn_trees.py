@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import StrategyError
-from ..expressions.build import sigmoid
-from ..expressions.nodes import Expression
+from .. import StrategyError
+from ..expressions import Expression, sigmoid
 from .columns import Columns
 from .refusals import check_binary, check_one_output
 from .regions import at_most, no_greater_f32

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from ..errors import FitError
-from ..expressions.nodes import Constant, Expression, Sum
+from .. import FitError
+from ..expressions import Expression
+from ..expressions._internals import Constant, Sum
 from .budget import MAX_CONDITIONS, ON_CLIENT, WAYS_OUT
 from .columns import Column, Columns
 from .features import Feature

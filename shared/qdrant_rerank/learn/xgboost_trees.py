@@ -10,9 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..errors import StrategyError
-from ..expressions.build import exp, sigmoid
-from ..expressions.nodes import Expression
+from .. import StrategyError
+from ..expressions import Expression, exp, sigmoid
 from .columns import Column, Columns
 from .features import Category
 from .refusals import refuse_classes

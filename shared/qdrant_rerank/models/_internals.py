@@ -42,8 +42,10 @@ if TYPE_CHECKING:
     from .llm.naming import model_name as model_name
     from .once import Once as Once
     from .score_cache import CacheCounts as CacheCounts
+    from .score_cache import score_keys as score_keys
     from .scores import ascored as ascored
     from .scores import checked as checked
+    from .scores import scored as scores_scored
 else:
     __getattr__ = load_lazily(
         __package__,
@@ -62,7 +64,9 @@ else:
             "llm.listwise": "windows",
             "llm.naming": "model_name",
             "once": "Once",
-            "score_cache": "CacheCounts",
-            "scores": "ascored, checked",
+            "score_cache": "CacheCounts, score_keys",
+            "scores": "ascored, checked, scored as scores_scored",
         },
     )
+
+__all__ = ["scores_scored"]  # names given here are handed on by this alone

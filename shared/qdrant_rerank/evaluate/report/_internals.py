@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .curves import curves_of as curves_of
     from .curves import described as described
     from .curves import summed_up as summed_up
+    from .document import check_target as check_target
     from .figures.cost import quality_over_cost as quality_over_cost
     from .figures.placing import gap as gap
     from .figures.placing import placed as placed
@@ -30,6 +31,7 @@ else:
         __package__,
         {
             "curves": "Curve, above, curves_of, described, summed_up",
+            "document": "check_target",
             "figures.cost": "quality_over_cost",
             "figures.placing": "gap, placed, width_of",
             "figures.reliability": "reliability",

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any, Final
 
-from ... import __version__
-from ...errors import StrategyError
+from ... import StrategyError, __version__
 from ..comparing import compare
 from ..comparisons import Comparison
 from ..results import Evaluation

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...checks import is_finite
+from ..._internals import is_finite
 from .words import count, quality
 
 __all__ = ["Curve", "above", "curves_of", "described", "summed_up"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ...errors import StrategyError
+from ... import StrategyError
 from ..plain import Plain
 from ..results import Interval
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ...errors import StrategyError
+from ... import StrategyError
 from .words import amount, count, interval, p_value, quality, shortened, signed
 
 __all__ = ["Tried", "Tuned", "answer", "briefly", "check_tuning", "found", "measured", "steps", "tuned"]

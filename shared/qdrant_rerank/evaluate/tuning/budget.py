@@ -6,8 +6,8 @@ import math
 import time
 from dataclasses import dataclass, field
 
-from ...checks import is_whole
-from ...errors import StrategyError
+from ... import StrategyError
+from ..._internals import is_whole
 from ..plain import Plain
 
 __all__ = ["Budget", "Meter", "Spent"]

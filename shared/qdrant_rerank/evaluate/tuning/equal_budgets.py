@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import Rescore, Stage
 from ...feedback import RelevanceFeedback
-from ...feedback.coefficients import Verdict
-from ...rescore import Rescore
-from ...strategies import Stage
+from ...feedback._internals import Verdict
 from .choosing import Gain, cross_fit, gain_of
 from .options import Option, filled
 from .tunings import AtBudget

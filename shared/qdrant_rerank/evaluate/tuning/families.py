@@ -9,13 +9,10 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from ...brief import brief
-from ...errors import StrategyError
+from ... import Stage, Strategy, StrategyError, Target
+from ..._internals import DEFAULT_RRF_K, brief
 from ...expressions import Expression, score
-from ...fusing import DEFAULT_RRF_K
-from ...query import Target
 from ...stages import Formula, Fusion, Mmr, Nearest
-from ...strategies import Stage, Strategy
 from .options import Ground, Option, Parameter, Scorer
 from .pools import Hit, Pool
 from .recomputing import is_recomputable, recomputed

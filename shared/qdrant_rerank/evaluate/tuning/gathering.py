@@ -9,13 +9,9 @@ from typing import Any
 
 from qdrant_client import models
 
-from ...errors import FitError, MeasurementError, StrategyError
-from ...executor import Executor
-from ...merging import together
-from ...query import Query, Scope, Target, query_token_counts
+from ... import Executor, FitError, MeasurementError, Query, Scope, StrategyError, Target
+from ..._internals import Flow, Points, Search, embedded, query_token_counts, run, together
 from ...stages import Nearest
-from ...steps import Flow, Points, Search, run
-from ...strategies import embedded
 from ..asking import is_setup_error
 from ..doc_ids import DocId, ranking_of
 from ..running import Progress

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 
-from ...brief import brief
-from ...checks import is_finite, is_whole
-from ...errors import FitError, StrategyError
+from ... import FitError, StrategyError, Target
+from ..._internals import brief, is_finite, is_whole
 from ...expressions import Expression
-from ...expressions.inspect import candidate_scores
-from ...query import Target
+from ...expressions._internals import candidate_scores
 from ...stages import Formula
 from .families import score_of
 from .options import Ground, Lessons, Option, Scorer

@@ -7,12 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from ...query import Target
-from ...rescore import Rescore
-from ...schema import Schema
+from ... import Rescore, Schema, Stage, Strategy, Target
+from ..._internals import Services
 from ...stages import Nearest
-from ...steps import Services
-from ...strategies import Stage, Strategy
 from ..qrels import Qrels
 from .pools import Pool, Spread, key_of
 

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from qdrant_client import models
 
-from ...schema import VectorInfo
+from ... import Stage, VectorInfo
 from ...stages import Nearest
-from ...strategies import Stage
 from ..topics import Topic
 
 __all__ = ["Hit", "Pool", "Spread", "key_of", "leaf_depths", "spreads"]

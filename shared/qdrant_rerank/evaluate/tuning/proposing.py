@@ -6,12 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from ...errors import FitError, MissingExtra, PlanError, QdrantRerankError, StrategyError
-from ...plan import planned
-from ...query import Scope, Target
-from ...rescore import Rescore
+from ... import FitError, MissingExtra, PlanError, QdrantRerankError, Rescore, Scope, Stage, Strategy, StrategyError, Target
+from ..._internals import planned
 from ...stages import Nearest
-from ...strategies import Stage, Strategy
 from ..scopes import id_payload
 from .gathering import Wants
 from .options import Family, Ground, Learner, Lessons, Option, Scorer, filled

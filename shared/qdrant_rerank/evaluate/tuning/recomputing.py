@@ -12,17 +12,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from ...errors import ScoringError
-from ...expressions.evaluation import Table, evaluate
-from ...expressions.inspect import walk
-from ...expressions.nodes import Affinity, DatetimeField, Field, GeoDistance, Raw, When
-from ...fusing import fused_terms
-from ...legs import candidate_scores
-from ...query import Target
-from ...rescore import Rescore
-from ...schema import Schema
+from ... import Rescore, Schema, ScoringError, Stage, Strategy, Target
+from ..._internals import candidate_scores, fused_terms
+from ...expressions._internals import Affinity, DatetimeField, Field, GeoDistance, Raw, Table, When, evaluate, walk
 from ...stages import Formula, Fusion, Nearest
-from ...strategies import Stage, Strategy
 from .pools import Hit, Pool, key_of
 
 __all__ = ["is_local", "is_recomputable", "read_by", "reads_payload", "recomputed"]

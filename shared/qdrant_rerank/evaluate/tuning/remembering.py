@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from ...errors import FormatError, StrategyError
-from ...journal import Journal, JournalKind, decode_records
+from ... import FormatError, StrategyError
+from ..._internals import Journal, JournalKind, decode_records
 from ..topics import Topic
 from .pools import Hit, Pool
 

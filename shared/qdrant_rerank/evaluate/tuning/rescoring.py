@@ -10,13 +10,9 @@ from typing import Any
 
 from qdrant_client import models
 
-from ...errors import QdrantRerankError
-from ...executor import Executor
-from ...query import Query, Scope, Target
-from ...rescore import Rescore, Unread
+from ... import Executor, QdrantRerankError, Query, Rescore, Scope, Stage, Strategy, Target
+from ..._internals import Points, Score, Search, Unread, Vectors, run
 from ...stages import Fusion
-from ...steps import Points, Score, Search, Vectors, run
-from ...strategies import Stage, Strategy
 from .budget import Meter
 from .options import Ground, Option, Scorer
 from .pools import Pool

@@ -6,12 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ...errors import MeasurementError
-from ...executor import Executor
-from ...merging import together
-from ...query import Scope
-from ...steps import Flow, Points, Score, Scores, Search, Step, Vectors, run, watched
-from ...strategies import Strategy
+from ... import Executor, MeasurementError, Scope, Strategy
+from ..._internals import Flow, Points, Score, Scores, Search, Step, Vectors, run, together, watched
 from ..asking import is_setup_error
 from ..doc_ids import DocId
 from ..scopes import measured_scope

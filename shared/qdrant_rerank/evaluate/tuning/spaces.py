@@ -6,13 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ...brief import brief
-from ...checks import is_whole
-from ...errors import QueryError, StrategyError
-from ...executor import Executor
-from ...schema import Schema
+from ... import Executor, QueryError, Schema, Strategy, StrategyError
+from ..._internals import brief, is_whole
 from ...stages import Fusion, Nearest
-from ...strategies import Strategy
 from ..topics import Topic
 from .families import Dbsf, Rrf, SingleLegs, WeightedSum
 from .learned import Learned

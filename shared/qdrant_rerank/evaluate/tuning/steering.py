@@ -7,15 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from ...checks import is_whole
-from ...errors import PlanWarning, StrategyError
+from ... import PlanWarning, Rescore, Stage, StrategyError, Target
+from ..._internals import is_whole
 from ...feedback import Coefficients, RelevanceFeedback
-from ...feedback.known_queries import DIGITS, MOST_HASHES, known_among
-from ...feedback.strategy import READ
-from ...query import Target
-from ...rescore import Rescore
+from ...feedback._internals import DIGITS, MOST_HASHES, READ, known_among
 from ...stages import Nearest
-from ...strategies import Stage
 from .options import Ground, Option, Parameter, Scorer, filled
 from .pools import Pool
 from .rescoring import found_again, fused, unread

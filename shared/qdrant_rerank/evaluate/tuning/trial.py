@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ...errors import QdrantRerankError
-from ...executor import Executor
+from ... import Executor, QdrantRerankError
 from ..asking import is_setup_error
 from ..doc_ids import DocId, ranking_of
 from ..qrels import Qrels

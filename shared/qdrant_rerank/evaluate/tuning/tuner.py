@@ -7,13 +7,9 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
-from ...brief import brief
-from ...checks import is_whole
-from ...errors import FitError, StrategyError
-from ...executor import Executor
-from ...schema import Schema
+from ... import Executor, FitError, Schema, Strategy, StrategyError
+from ..._internals import brief, is_whole
 from ...stages import Nearest
-from ...strategies import Strategy
 from ..doc_ids import DocId, aliases, other_ids
 from ..measures import parsed
 from ..preparing import Work

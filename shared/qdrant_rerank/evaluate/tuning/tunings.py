@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...feedback.coefficients import Verdict
-from ...serialise import save
-from ...strategies import Strategy
+from ... import Strategy, save
+from ...feedback._internals import Verdict
 from ..plain import Plain, frame
 from ..results import Interval
 from .budget import Spent
