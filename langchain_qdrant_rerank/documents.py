@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 from langchain_core.documents import Document
 from qdrant_client import models
 
-from qdrant_rerank import PayloadMapping, PlanWarning
-from qdrant_rerank._internals import AnyMapping, Content, Points, ResultReason, notes_of, read_contents
+from qdrant_rerank import PayloadMapping
+from qdrant_rerank._internals import AnyMapping, Content, Points, ResultReason, notes_of, read_contents, warn
 
 __all__ = ["RESERVED", "to_documents"]
 
@@ -74,7 +73,7 @@ def _warn_of_hidden(metadata: Mapping[str, Any], point: models.ScoredPoint, coll
     if metadata.get("_collection_name", collection) != collection:
         hidden.append("_collection_name")
     if hidden:
-        _warn(
+        warn(
             f"documents from {collection!r} have metadata of their own under {' and '.join(map(repr, hidden))}, which the "
             "point's hides: store it under another key, or rename it with payload=a function from payload to (text, metadata)"
         )
@@ -105,12 +104,8 @@ class _Names:
         if name is not None:
             self._added.add(name)
         if name != key:
-            _warn(
+            warn(
                 f"documents from {self._collection!r} have metadata of their own under {key!r}: it is kept, and {what} under "
                 f"{name!r}{remedy}"
             )
         return name
-
-
-def _warn(message: str) -> None:
-    warnings.warn(PlanWarning(message), stacklevel=4)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -14,8 +13,18 @@ from llama_index.core.schema import BaseNode, IndexNode, NodeWithScore, TextNode
 from llama_index.core.vector_stores.utils import legacy_metadata_dict_to_node, metadata_dict_to_node
 from qdrant_client import models
 
-from qdrant_rerank import PayloadMapping, PlanWarning, StrategyError
-from qdrant_rerank._internals import PRESETS, Content, PayloadLike, Points, ResultReason, as_mapping, notes_of, read_contents
+from qdrant_rerank import PayloadMapping, StrategyError
+from qdrant_rerank._internals import (
+    PRESETS,
+    Content,
+    PayloadLike,
+    Points,
+    ResultReason,
+    as_mapping,
+    notes_of,
+    read_contents,
+    warn,
+)
 
 __all__ = ["NodeReader", "with_hidden"]
 
@@ -123,7 +132,7 @@ def _free_names(wanted: Iterable[tuple[str, str]], nodes: Sequence[BaseNode], co
         names[what, key] = name
         if name != key:
             message = f"nodes from {collection!r} have metadata of their own under {key!r}: it is kept, and the {what} is under"
-            warnings.warn(PlanWarning(f"{message} {name!r}"), stacklevel=4)
+            warn(f"{message} {name!r}")
     return names
 
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .engine_errors import read_failure as read_failure
     from .engine_limits import strict_limits as strict_limits
     from .errors import did_you_mean as did_you_mean
+    from .errors import warn as warn
     from .executor import SCHEMA_TTL as SCHEMA_TTL
     from .executor import check_schema_ttl as check_schema_ttl
     from .explain_plot import check_picture as check_picture
@@ -181,7 +182,7 @@ else:
             "drawing": "random_points",
             "engine_errors": "Failure, Kind, read_failure",
             "engine_limits": "strict_limits",
-            "errors": "did_you_mean",
+            "errors": "did_you_mean, warn",
             "executor": "SCHEMA_TTL, check_schema_ttl",
             "explain_plot": "check_picture, draw",
             "explanation": "placeholders",

@@ -11,11 +11,10 @@ or that gave a search up, says nothing of values.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 from .engine_errors import read_failure
-from .errors import PlanWarning
+from .errors import warn
 from .query import Scope, Target
 from .steps import Flow, Points, Request, Search
 
@@ -53,7 +52,7 @@ def searched(requests: Callable[[], list[Request]], scope: Scope, target: Target
             target.quirks.several_values = before  # it was something else
             raise error from None
         key = "" if (known := read_failure(error).key) is None else f" ({known!r})"
-    warnings.warn(PlanWarning(SEVERAL_VALUES.format(collection=target.schema.collection, key=key)), stacklevel=2)
+    warn(SEVERAL_VALUES.format(collection=target.schema.collection, key=key))
     return found
 
 

@@ -24,10 +24,12 @@ Errors of qdrant-client, httpx and model SDKs keep their type, so that who catch
 from __future__ import annotations
 
 import builtins
+import sys
+import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
 from os import PathLike
-from typing import Any
+from typing import Any, Final
 
 __all__ = [
     "BudgetError",
@@ -47,6 +49,7 @@ __all__ = [
     "StrategyError",
     "TimeoutError",
     "did_you_mean",
+    "warn",
 ]
 
 
@@ -169,6 +172,24 @@ class MissingExtra(QdrantRerankError, ImportError):
 
 class PlanWarning(UserWarning):
     """Something will work, but not as well as it looks: an empty collection, a limit that has no effect."""
+
+
+_BETWEEN: Final = frozenset(
+    {
+        *("qdrant_rerank", "langchain_qdrant_rerank", "llama_index_qdrant_rerank"),
+        *("langchain_core", "llama_index", "llama_index_instrumentation"),
+        *("asyncio", "concurrent", "contextlib", "contextvars", "threading", "tenacity"),
+    }
+)
+"""Packages whose lines lie between the user's call and what is warned of."""
+
+
+def warn(message: object) -> None:
+    """Issue a `PlanWarning` that points to the user's call, however many lines of ours and of frameworks lie between."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _BETWEEN:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(PlanWarning(message), stacklevel=level)
 
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:

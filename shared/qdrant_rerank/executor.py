@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from .carrying import carrying
 from .checks import is_finite
 from .clients import AsyncCalls, AsyncClientLike, Clients
 from .deadline import whole_seconds, within
-from .errors import ClientError, PlanError, PlanWarning, QueryError, StrategyError
+from .errors import ClientError, PlanError, QueryError, StrategyError, warn
 from .failure_notes import Place, describe_failures
 from .feedback.texts import looked
 from .lint import Lint
@@ -210,16 +209,13 @@ class _Base:
         )
         self._target = None
         if schema.points == 0:  # not kept: it may be filled any moment
-            warnings.warn(PlanWarning(f"the collection {schema.collection!r} is empty: there is nothing to find"), stacklevel=6)
+            warn(f"the collection {schema.collection!r} is empty: there is nothing to find")
         else:
             self._target = target
         if schema.unknown:
-            warnings.warn(
-                PlanWarning(
-                    f"a part of the cluster doesn't answer, so that the schema of {schema.collection!r} is what one node "
-                    f"knows: without {' and '.join(schema.unknown)}. It is read again after {_UNREAD:g} seconds"
-                ),
-                stacklevel=6,
+            warn(
+                f"a part of the cluster doesn't answer, so that the schema of {schema.collection!r} is what one node "
+                f"knows: without {' and '.join(schema.unknown)}. It is read again after {_UNREAD:g} seconds"
             )
         return target
 
@@ -262,7 +258,7 @@ class _Base:
     def _tell(self, lints: Sequence[Lint]) -> None:
         for warning in lints:
             if warning.code in _TOLD:
-                warnings.warn(PlanWarning(warning), stacklevel=6)
+                warn(warning)
 
     def _model(self) -> FeedbackModel:
         if self.model is None:

@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
-from .errors import FormatError, MissingExtra, PlanWarning, QueryError, StrategyError
+from .errors import FormatError, MissingExtra, QueryError, StrategyError, warn
 from .in_short import brief_term
 from .reasons import term_columns
 from .why import Explained, ResultReason
@@ -183,4 +183,4 @@ def _save(figure: Any, target: Path) -> None:
         figure.savefig(target, dpi=150, metadata={"Date": None} if target.suffix.lower() == ".svg" else None)
     if target.suffix.lower() == ".png" and any("Glyph" in str(each.message) for each in caught):
         message = f"the font of {target} lacks some characters, which are boxes there: an .svg shows them"
-        warnings.warn(PlanWarning(message), stacklevel=3)
+        warn(message)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Literal, TypeAlias
 
-from .errors import EngineError, PlanWarning, QdrantRerankError, ScoringError, TimeoutError
+from .errors import EngineError, QdrantRerankError, ScoringError, TimeoutError, warn
 
 __all__ = ["OnError", "tolerated"]
 
@@ -30,5 +29,5 @@ def tolerated(error: Exception, on_error: OnError, consequence: str) -> str:
     if on_error == "raise" or ours:
         raise error
     kind = type(error).__name__
-    warnings.warn(PlanWarning(f"the model failed ({kind}): {consequence}"), stacklevel=3)
+    warn(f"the model failed ({kind}): {consequence}")
     return kind

@@ -8,14 +8,13 @@ hits, each with its best hits.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from qdrant_client import models
 
 from .brief import brief
-from .errors import PlanWarning
+from .errors import warn
 from .expressions.paths import group_keys
 from .lint import Lint
 from .selecting import selected
@@ -66,12 +65,7 @@ def _tell_of_gaps(groups: Sequence[Points], scope: Scope, ranked: int) -> None:
         gap = f"{short} of {len(groups)} groups by {scope.group_by!r} have fewer than {scope.group_size} hits"
     else:
         return
-    warnings.warn(
-        PlanWarning(
-            Lint("groups-short", f"{gap} among the {ranked} points ranked: if there may be more, raise the candidates' limits")
-        ),
-        stacklevel=2,
-    )
+    warn(Lint("groups-short", f"{gap} among the {ranked} points ranked: if there may be more, raise the candidates' limits"))
 
 
 def _trimmed(point: models.ScoredPoint, scope: Scope) -> models.ScoredPoint:

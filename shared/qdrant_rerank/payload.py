@@ -12,14 +12,13 @@ Anything else: `PayloadMapping(text=…, metadata=…)`, or a function from payl
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from .brief import brief
 from .carrying import carrying
-from .errors import PayloadError, PlanWarning, StrategyError, did_you_mean
+from .errors import PayloadError, StrategyError, did_you_mean, warn
 from .steps import Points
 from .text_source import TextSource
 
@@ -209,7 +208,7 @@ def read_contents(points: Points, mapping: AnyMapping, collection: str) -> list[
     if len(empty) == len(points) and payloads and not any(map(mapping.has_text, payloads)):
         raise PayloadError(_wrong_mapping(points, mapping, collection))
     listed = ", ".join(repr(point.id) for point in empty[:5]) + (f" and {len(empty) - 5} more" if len(empty) > 5 else "")
-    warnings.warn(PlanWarning(f"points without text in {collection!r}: {listed}; their text is empty"), stacklevel=4)
+    warn(f"points without text in {collection!r}: {listed}; their text is empty")
     return contents
 
 

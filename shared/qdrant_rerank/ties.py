@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
-from .errors import PlanWarning
+from .errors import warn
 
 if TYPE_CHECKING:
     from .query import Scope
@@ -43,7 +42,7 @@ def settled(points: Points, scope: Scope) -> Points:
         message = f"more than {spare} points have the same score as the last result: it is open which of them are returned"
         if not spare:
             message = "strict mode allows no points beyond the call's: of those that tie with the last, it is open which come"
-        warnings.warn(PlanWarning(message), stacklevel=2)
+        warn(message)
     ordered = [point for _, ties in groupby(points, key=_score) for point in sorted(ties, key=by_id)]
     return ordered[scope.offset or 0 : cut]
 

@@ -31,6 +31,7 @@ from tests.support import (
     COLLECTION,
     QUERY,
     CountingClient,
+    create_toy,
     dense,
     encoders,
     fill_toy,
@@ -150,3 +151,20 @@ async def test_many_tasks_read_the_schema_once() -> None:
     executor = AsyncExecutor(client, COLLECTION, encoders=encoders())
     await asyncio.gather(*(executor.retrieve(SHORT, Query(QUERY), Scope(3)) for _ in range(10)))
     assert client.calls.count("get_collection") == client.calls.count("info") == 1
+
+
+def test_a_warning_points_to_the_call_that_it_is_about(toy: QdrantClient) -> None:
+    strategy, query = Formula(score(), score_threshold=0.1).over(Nearest("dense", limit=20)), Query(QUERY)
+    awaited = AsyncExecutor(toy, COLLECTION, encoders=encoders(), capabilities=Capabilities.of("1.16.0", "local"))
+    empty = open_client()
+    create_toy(empty)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        old(toy).plan(strategy)
+        old(toy).retrieve_batch(strategy, [query] * 2)
+        old(toy).explain(strategy, query)
+        asyncio.run(awaited.retrieve(strategy, query))
+        Executor(empty, COLLECTION, encoders=encoders()).retrieve(SHORT, query)
+        asyncio.run(AsyncExecutor(empty, COLLECTION, encoders=encoders()).retrieve(SHORT, query))  # a task of its own reads
+    assert {warning.filename for warning in caught} == {__file__}
+    assert len({warning.lineno for warning in caught}) == 6

@@ -9,15 +9,14 @@ import datetime as dt
 import hashlib
 import json
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeGuard, cast
 
 from qdrant_client import models
 
-from .. import FormatError, PlanWarning, Query, Scope
-from .._internals import QueryVector, both, not_a_filter
+from .. import FormatError, Query, Scope
+from .._internals import QueryVector, both, not_a_filter, warn
 from .plain import plain
 
 __all__ = ["SYNTHETIC_NOTE", "Topic", "Topics"]
@@ -173,7 +172,7 @@ class Topics:
         listed = list(documents)
         if count is not None and count < len(listed):
             listed = [listed[number * len(listed) // count] for number in range(count)]
-        warnings.warn(PlanWarning(f"results of these topics are {SYNTHETIC_NOTE}"), stacklevel=2)
+        warn(f"results of these topics are {SYNTHETIC_NOTE}")
         make = text_of or _opening
         return cls([Topic(_id_of(item), _cut(make(item), max_words, item)) for item in listed], synthetic=True)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from .. import PlanWarning, Query, StrategyError
+from .. import Query, StrategyError
+from .._internals import warn
 from ..evaluate.topics import Topic, Topics
 
 __all__ = ["Queries", "query_texts"]
@@ -36,12 +36,9 @@ def query_texts(queries: Queries) -> dict[str, str]:
             raise StrategyError(f"the query id {id!r} is there twice: give each query an id of its own")
         found[id] = _text(id, query)
     if more := sum(_says_more(query) for _, query in rows):
-        warnings.warn(
-            PlanWarning(
-                f"{more} of the {len(rows)} queries come with filters, features, vectors or a time; the fit uses nothing but "
-                "their text"
-            ),
-            stacklevel=2,
+        warn(
+            f"{more} of the {len(rows)} queries come with filters, features, vectors or a time; the fit uses nothing but "
+            "their text"
         )
     return found
 

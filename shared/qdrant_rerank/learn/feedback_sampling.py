@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping
 from typing import Any, Final
 
 from qdrant_client import models
 
-from .. import Executor, FitError, PlanWarning, StrategyError
-from .._internals import is_whole, value_at
+from .. import Executor, FitError, StrategyError
+from .._internals import is_whole, value_at, warn
 from .sampling import stored_points
 
 __all__ = ["SAMPLED", "SYNTHETIC_WARNING", "is_sampled", "sampled_queries"]
@@ -58,7 +57,7 @@ def sampled_queries(
             f"no queries can be made of {executor.collection!r}: none of the {len(points)} points drawn from it has a title or "
             "a text where the payload mapping says"
         )
-    warnings.warn(PlanWarning(SYNTHETIC_WARNING), stacklevel=2)
+    warn(SYNTHETIC_WARNING)
     return found
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -19,8 +18,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from .. import Executor, FitError, PlanWarning, Scope, Stage, StrategyError, Target
-from .._internals import is_whole
+from .. import Executor, FitError, Scope, Stage, StrategyError, Target
+from .._internals import is_whole, warn
 from ..evaluate.doc_ids import DocId, aliases
 from ..evaluate.qrels import Qrels
 from ..evaluate.running import Progress
@@ -114,7 +113,7 @@ def log_features(
         asking.run(asked, stream, batch_size, progress)
         stored = stored_points(executor, scope.with_payload, sample, scope.filter) if sample else []
         for lint in seen.warnings(executor, [point.payload or {} for point in stored], resumed):
-            warnings.warn(PlanWarning(lint), stacklevel=2)
+            warn(lint)
         reference = reference_of(made, stored, target.view)
         stream.finish({"reference": {name: one.as_dict() for name, one in reference.items()}})
     unjudged_topics = tuple(topic.id for topic in topics if not qrels.grades.get(topic.id))

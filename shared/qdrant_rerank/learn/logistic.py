@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.metadata
-import warnings
 from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from .. import PlanWarning, StrategyError, __version__
-from .._internals import did_you_mean, is_finite, is_whole
+from .. import StrategyError, __version__
+from .._internals import did_you_mean, is_finite, is_whole, warn
 from ..expressions import Expression
 from ..expressions._internals import Constant, Product, Sum
 from .arguments import LogLike, log_of
@@ -79,7 +78,7 @@ def fit_logistic(
     with one_thread():
         ranker = _fitted(prepared(log, least_grade), loss, C, signs or {}, calibration, least_grade, folds, bootstrap, seed)
     for note in ranker.notes:
-        warnings.warn(PlanWarning(note), stacklevel=2)
+        warn(note)
     return ranker
 
 

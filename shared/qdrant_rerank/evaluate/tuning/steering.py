@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from ... import PlanWarning, Rescore, Stage, StrategyError, Target
-from ..._internals import is_whole
+from ... import Rescore, Stage, StrategyError, Target
+from ..._internals import is_whole, warn
 from ...feedback import Coefficients, RelevanceFeedback
 from ...feedback._internals import DIGITS, MOST_HASHES, READ, known_among
 from ...stages import Nearest
@@ -87,7 +86,7 @@ class Feedback:
             which = f" {number}" if len(self.strategies) > 1 else ""
             note = _learned_from(strategy, which, ground)
             if note and not ground.spreads:  # the first of two times that options are asked for
-                warnings.warn(PlanWarning(note), stacklevel=2)
+                warn(note)
             for title, base, own in self._bases(strategy, ground):
                 same = filled(base, ground.limit)
                 if title in searches.values() and same not in searches:
