@@ -6,7 +6,8 @@
 Made again is what failed in passing: a server that is away, overloaded, starting or too slow, a node of a cluster that another
 can't reach (`engine_errors.Failure.passes`). The pause is what the server asks for, else random, up to 0.5, 1, 2, … seconds. A
 pause that would outlast the time left is not begun: the error is raised at once. Only for calls that may be made twice, as
-reading and upserting may.
+reading and upserting may. Within a call that is made again, no other is: a measurement's patience and its executor's don't
+multiply.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -77,17 +80,23 @@ class Retries:
             call: what is made, and made again.
             left: the seconds left of the time that the caller has.
         """
-        if not self.most:
+        if not self.most or _IS_WITHIN.get():
             return call()
-        return Retrying(**self._policy(left), sleep=self.sleep or time.sleep)(call)
+
+        def once() -> T:
+            with _within():
+                return call()
+
+        return Retrying(**self._policy(left), sleep=self.sleep or time.sleep)(once)
 
     async def arun(self, call: Callable[[], Awaitable[T]], left: Left | None = None) -> T:
         """As `run`, awaited."""
-        if not self.most:
+        if not self.most or _IS_WITHIN.get():
             return await call()
 
         async def once() -> T:  # a lambda that returns a coroutine wouldn't be awaited
-            return await call()
+            with _within():
+                return await call()
 
         return await AsyncRetrying(**self._policy(left), sleep=self.asleep or asyncio.sleep)(once)
 
@@ -115,6 +124,19 @@ class Retries:
         if asked is not None:  # a little more than that, and not all at the same moment, who were refused at the same moment
             return asked * (1.0 + 0.1 * self.spread())
         return (0.5 + 0.5 * self.spread()) * min(self.longest_pause, self.first_pause * 2.0 ** (state.attempt_number - 1))
+
+
+_IS_WITHIN: Final = ContextVar("qdrant_rerank_is_within_retries", default=False)
+
+
+@contextmanager
+def _within() -> Generator[None, None, None]:
+    """Calls in here are parts of one that is made again."""
+    token = _IS_WITHIN.set(True)
+    try:
+        yield
+    finally:
+        _IS_WITHIN.reset(token)
 
 
 def time_left(seconds: float | None) -> Left:

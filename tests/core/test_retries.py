@@ -118,6 +118,24 @@ def test_a_server_that_says_when_to_come_back_is_obeyed(pauses: Pauses, way: Way
     assert [round(pause, 6) for pause in pauses] == [7.7]
 
 
+def test_calls_within_one_that_is_made_again_are_made_once(pauses: Pauses) -> None:
+    call, inner = Flaky(*[status(503)] * 5), policy(pauses, 9)
+    assert policy(pauses, 5).run(lambda: inner.run(call)) == "done"
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0]  # the outer one's
+    assert inner.run(Flaky(status(503))) == "done"
+    assert pauses[5:] == [0.5]
+    assert NO_RETRIES.run(lambda: inner.run(Flaky(status(503)))) == "done"  # that one makes nothing again
+    assert pauses[6:] == [0.5]
+
+
+async def test_awaited_calls_within_one_that_is_made_again_are_made_once(pauses: Pauses) -> None:
+    call, inner = Flaky(*[status(503)] * 5), policy(pauses, 9)
+    assert await policy(pauses, 5).arun(lambda: inner.arun(call.later)) == "done"
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0]
+    assert await inner.arun(Flaky(status(503)).later) == "done"
+    assert pauses[5:] == [0.5]
+
+
 LASTING = [
     status(400),
     status(401),

@@ -195,6 +195,39 @@ def test_tune_stops_where_legs_fail_and_goes_on_from_its_cache(notes: QdrantClie
     assert again.searches == 6
 
 
+def test_tune_waits_as_often_as_it_is_told(notes: QdrantClient) -> None:
+    space = Space((Diverse((0.3,), "dense"),))
+    options: Any = {"legs": [Nearest("dense")], "space": space, "batch_size": 4, "splits": 2}
+    whole = tune(failing(notes, range(0)), MANY, JUDGED, **options)
+    for at in (range(1, 3), range(7, 9)):  # while the legs are searched, and while Qdrant is asked for a strategy
+        pauses: list[float] = []
+        patient = Retries(2, sleep=pauses.append, spread=lambda: 0.0)
+        found = tune(failing(notes, at), MANY, JUDGED, retries=patient, **options)
+        assert found.values == whole.values
+        assert pauses == [7.0, 7.0]
+        hasty = failing(notes, at)
+        with refused(MeasurementError, "Too many requests"):
+            tune(hasty, MANY, JUDGED, retries=0, **options)
+        assert hasty.searches == at.start + 1
+    with refused(StrategyError, "retries must be a whole number of at least 0, got -1"):
+        tune(failing(notes, range(0)), MANY, JUDGED, retries=-1, **options)
+
+
+def test_a_log_of_features_waits_as_often_as_it_is_told(notes: QdrantClient) -> None:
+    legs, features = [Nearest("dense", limit=10)], {"dense": score("dense")}
+    options: Any = {"batch_size": 2, "sample": 5}
+    searches = failing(notes, range(0))
+    log_features(searches, legs, topics(), qrels(), features, **options)
+    for at in (range(1, 3), range(searches.searches - 1, searches.searches + 1)):  # topics, and the sample at the end
+        pauses: list[float] = []
+        patient = Retries(2, sleep=pauses.append, spread=lambda: 0.0)
+        log = log_features(failing(notes, at), legs, topics(), qrels(), features, retries=patient, **options)
+        assert log.coverage.topics == len(QUESTIONS)
+        assert pauses == [7.0, 7.0]
+        with refused(Exception, "Too many requests"):
+            log_features(failing(notes, at), legs, topics(), qrels(), features, retries=0, **options)
+
+
 def test_tune_stops_where_a_strategy_that_qdrant_is_asked_for_fails(notes: QdrantClient) -> None:
     space = Space((Diverse((0.3,), "dense"),))
     with refused(MeasurementError, "a strategy that fails would be left out", "Forbidden"):

@@ -11,7 +11,7 @@ import pytest
 from qdrant_client import models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from qdrant_rerank import AsyncExecutor, Encoders, Executor, Fusion, MeasurementError, Nearest, PlanError
+from qdrant_rerank import AsyncExecutor, Encoders, Executor, Fusion, MeasurementError, Nearest, PlanError, StrategyError
 from qdrant_rerank._internals import Points, Search
 from qdrant_rerank.learn import afit_feedback, estimate, fit_feedback
 from qdrant_rerank.learn._internals import Ahead, Progress
@@ -169,6 +169,19 @@ async def test_a_rate_limit_is_waited_for(client: CountingClient) -> None:
     assert near(fit_feedback(waiting, FEW, **options)) == near(whole)
     assert near(await afit_feedback(awaiting, FEW, **options)) == near(whole)
     assert list(waiting.failures) == list(awaiting.failures) == []
+
+
+async def test_it_waits_as_often_as_it_is_told(client: CountingClient) -> None:
+    given: Any = {"encoders": Encoders.of({"dense": encode}), "model": Knowing()}
+    limited, alimited = Limited(client, "c", **given), AsyncLimited(client, "c", **given)
+    for retries in (0, 1):  # of three failures
+        with refused(MeasurementError, "queries that fail would be left out"):
+            fit_feedback(limited, FEW, candidates=30, retries=retries)
+        with refused(MeasurementError, "queries that fail would be left out"):
+            await afit_feedback(alimited, FEW, candidates=30, retries=retries)
+    assert list(limited.failures) == list(alimited.failures) == []
+    with refused(StrategyError, "retries must be a whole number of at least 0, got -1"):
+        fit_feedback(limited, FEW, retries=-1)
 
 
 async def test_a_server_that_refuses_stops_it_with_how_to_go_on(client: CountingClient, tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from qdrant_client import models
+from qdrant_client.http.exceptions import UnexpectedResponse
 
-from qdrant_rerank import Executor, PlanError, PlanWarning, StrategyError
-from qdrant_rerank._internals import MOVED, by_chance, shift
+from qdrant_rerank import Executor, PlanError, PlanWarning, Retries, StrategyError
+from qdrant_rerank._internals import MOVED, Points, Search, by_chance, shift
 from qdrant_rerank.evaluate import Topics
 from qdrant_rerank.learn import Drift, FeatureDrift, LearnedRanker, check_fields, drift, fit_logistic, log_features
 from qdrant_rerank.learn._internals import Reference, psi
@@ -121,6 +123,30 @@ def test_candidates_of_queries_show_drift_of_scores_and_of_what_users_send(ranke
     moved = drift(executor, ranker, topics=fond)
     assert of(moved, "taste").verdict == "far"
     assert of(moved, "dense").verdict == "stable"
+
+
+class Limited(Executor):
+    """Reaches a rate limit at its first two searches."""
+
+    failures = 2
+
+    def search(self, step: Search) -> list[Points]:
+        if self.failures:
+            self.failures -= 1
+            raise UnexpectedResponse(429, "Too many requests", b"", httpx.Headers({"retry-after": "7"}))
+        return super().search(step)
+
+
+@pytest.mark.parametrize("topics", [None, asked()], ids=["stored points", "candidates"])
+def test_a_rate_limit_is_waited_for_as_often_as_is_told(ranker: LearnedRanker, topics: Topics | None) -> None:
+    executor, pauses = local()[0], list[float]()
+    limited = Limited(executor.clients.sync(), "films", encoders=executor.encoders)
+    patient = Retries(2, sleep=pauses.append, spread=lambda: 0.0)
+    assert drift(limited, ranker, topics=topics, retries=patient).is_stable
+    assert pauses == [7.0, 7.0]
+    limited.failures = 1
+    with pytest.raises(UnexpectedResponse, match="Too many requests"):
+        drift(limited, ranker, topics=topics, retries=0)
 
 
 def test_what_cannot_be_compared_is_refused(ranker: LearnedRanker) -> None:

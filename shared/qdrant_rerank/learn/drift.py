@@ -12,10 +12,11 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
-from .. import Executor, PlanError, Scope, StrategyError
+from .. import Executor, PlanError, Retries, Scope, StrategyError
 from .._internals import FAR, MOVED, brief, by_chance, instead, is_whole, kind_of, psi, run, shift, together
 from .._internals import lacking as lacking_keys
 from ..evaluate.plain import Plain
+from ..evaluate.services import MEASURING, RetryingServices
 from ..evaluate.topics import Topics
 from ..expressions._internals import Table, View
 from .arguments import RankerLike, ranker_of
@@ -100,7 +101,13 @@ class Drift(Plain):
 
 
 def drift(
-    executor: Executor, ranker: RankerLike, *, sample: int = 1000, topics: Topics | None = None, batch_size: int = 16
+    executor: Executor,
+    ranker: RankerLike,
+    *,
+    sample: int = 1000,
+    topics: Topics | None = None,
+    batch_size: int = 16,
+    retries: int | Retries = MEASURING,
 ) -> Drift:
     """How far the features' values are from those in training.
 
@@ -113,6 +120,7 @@ def drift(
         sample: how many stored points to draw.
         topics: queries, e.g. of the last week; they need no judgments. Their candidates are looked at instead.
         batch_size: how many topics share a round trip.
+        retries: how often a search that fails in passing is made again; as of `evaluate`.
 
     Raises:
         StrategyError: the ranker keeps nothing to compare with, or an argument is wrong.
@@ -121,6 +129,7 @@ def drift(
     for name, value in (("sample", sample), ("batch_size", batch_size)):
         if not is_whole(value, 1):
             raise StrategyError(f"{name} must be at least 1, got {value!r}")
+    policy = Retries.of(retries)
     ranker = ranker_of(ranker, "drift")
     then = ranker.reference if topics is None else ranker.quantiles
     features = {name: feature for name, feature in ranker.features.items() if name in then}
@@ -128,9 +137,9 @@ def drift(
         hint = "log features with sample= above 0, or give topics=" if topics is None else "fit it with fit_logistic"
         raise StrategyError(f"this ranker doesn't know how its features were distributed: {hint}")
     if topics is None:
-        tables = [_stored(executor, features, sample)]
+        tables = [_stored(executor, features, sample, policy)]
     else:
-        tables = _candidates(executor, ranker, topics, batch_size)
+        tables = _candidates(executor, ranker, topics, batch_size, policy)
     if not sum(map(len, tables)):
         raise PlanError([f"nothing was found in {executor.collection!r}: there is nothing to compare"])
     values = np.concatenate([computed(features, table) for table in tables if len(table)])
@@ -202,19 +211,19 @@ def _instead(feature: Feature | Category, payloads: Sequence[Mapping[str, Any]])
     return ", ".join(f"no point has a {kind_of(key)} at {key.key!r} but {found}" for key, found in there if found)
 
 
-def _stored(executor: Executor, features: Mapping[str, Feature | Category], sample: int) -> Table:
-    points = stored_points(executor, selector(features, []), sample)
+def _stored(executor: Executor, features: Mapping[str, Feature | Category], sample: int, retries: Retries = MEASURING) -> Table:
+    points = stored_points(executor, selector(features, []), sample, retries=retries)
     view = executor.target().view if points else View()
     return Table([point.payload or {} for point in points], [point.id for point in points], view=view)
 
 
-def _candidates(executor: Executor, ranker: LearnedRanker, topics: Topics, batch_size: int) -> list[Table]:
+def _candidates(executor: Executor, ranker: LearnedRanker, topics: Topics, batch_size: int, retries: Retries) -> list[Table]:
     target, moment = executor.target(), dt.datetime.now(dt.UTC)
     legs = Legs.of(ranker.legs, Scope(with_payload=selector(ranker.features, [])), target)
     executor.plan(legs.formula)
-    tables: list[Table] = []
+    tables, services = list[Table](), RetryingServices(executor, retries)
     for start in range(0, len(topics), batch_size):
         batch = topics.items[start : start + batch_size]
         flows = [found(legs, replace(one.query, now=one.now or moment), target, one.filter) for one in batch]
-        tables += [candidates.table for candidates in run(together(flows), executor)]
+        tables += [candidates.table for candidates in run(together(flows), services)]
     return tables

@@ -8,10 +8,10 @@ from os import PathLike
 
 from qdrant_client import models
 
-from .. import AsyncExecutor, Executor, MeasurementError, Stage, StrategyError
+from .. import AsyncExecutor, Executor, MeasurementError, Retries, Stage, StrategyError
 from .._internals import arun, in_worker, is_whole, run
 from ..evaluate.doc_ids import DocId
-from ..evaluate.services import AsyncRetryingServices, RetryingServices, stops
+from ..evaluate.services import MEASURING, AsyncRetryingServices, RetryingServices, stops
 from ..feedback._internals import READ, Mode
 from .feedback_fit_checks import LEAST_QUERIES, check_executor
 from .feedback_fit_cost import FeedbackEstimate, estimate
@@ -40,6 +40,7 @@ def fit_feedback(
     progress: Callable[[Progress], object] | None = None,
     folds: int = 5,
     seed: int = 0,
+    retries: int | Retries = MEASURING,
 ) -> FeedbackFit:
     """Fit the coefficients of relevance feedback, and find out whether it is worth using.
 
@@ -66,6 +67,7 @@ def fit_feedback(
         progress: called after each query.
         folds: how many the queries are dealt into, at random, those that say the same together.
         seed: of dealing them.
+        retries: how often a search that fails in passing is made again; as of `evaluate.evaluate`.
 
     Raises:
         FitError: there are fewer than 20 different queries that find enough points.
@@ -75,10 +77,11 @@ def fit_feedback(
         MeasurementError: Qdrant or the model failed, also when it was asked again.
     """
     check_executor(executor, Executor)
+    policy = Retries.of(retries)
     task = Task(queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, progress, folds, seed)
     plan = executor.plan(task.plain, task.scope)
     with closing(task.scores(executor.model)) as scores, _stopping(task):
-        reading = RetryingServices(scored_by(executor, scores))
+        reading = RetryingServices(scored_by(executor, scores), policy)
         learned = task.learned(plan, run(task.gathering(plan, scores), reading))
         return task.result(learned, run(task.judging(plan, learned, scores), reading))
 
@@ -99,13 +102,14 @@ async def afit_feedback(
     progress: Callable[[Progress], object] | None = None,
     folds: int = 5,
     seed: int = 0,
+    retries: int | Retries = MEASURING,
     concurrency: int = 4,
 ) -> FeedbackFit:
     """As `fit_feedback`, with the same result, without blocking the event loop: the fit itself runs in a thread.
 
     Args:
         executor: an async one.
-        queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, folds, seed: as there.
+        queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, folds, seed, retries: as there.
         progress: as there; called on the event loop.
         concurrency: how many queries' documents the model scores at a time.
 
@@ -114,13 +118,14 @@ async def afit_feedback(
             `fit_feedback` raises.
     """
     check_executor(executor, AsyncExecutor)
+    policy = Retries.of(retries)
     if not is_whole(concurrency, 1):
         raise StrategyError(f"concurrency must be a whole number of at least 1, got {concurrency!r}")
     task = Task(queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, progress, folds, seed)
     plan = await executor.plan(task.plain, task.scope)
     scores = await in_worker(lambda: task.scores(executor.model, concurrency))  # reads the file, and maybe the model's folder
     with closing(scores), _stopping(task):
-        reading = AsyncRetryingServices(scored_by(executor, scores))
+        reading = AsyncRetryingServices(scored_by(executor, scores), policy)
         gathered = await arun(task.gathering(plan, scores), reading)
         learned = await in_worker(lambda: task.learned(plan, gathered))
         judged = await arun(task.judging(plan, learned, scores), reading)

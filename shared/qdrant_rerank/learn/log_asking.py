@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from qdrant_client import models
 
-from .. import Executor, FitError, MeasurementError, Target
+from .. import Executor, FitError, MeasurementError, Retries, Target
 from .._internals import Flow, Points, Search, run, together
 from ..evaluate.asking import is_setup_error
 from ..evaluate.doc_ids import DocId, ranking_of
@@ -59,6 +59,7 @@ class Logging:
     target: Target
     now: dt.datetime
     seen: Seen
+    retries: Retries
     failed: dict[str, str] = field(default_factory=dict[str, str])
 
     def run(self, topics: Sequence[Topic], stream: LogStream, batch_size: int, progress: Progress | None) -> None:
@@ -76,7 +77,7 @@ class Logging:
 
     def _batch(self, topics: Sequence[Topic]) -> list[TopicRows]:
         try:
-            answers = run(together([self._flow(topic) for topic in topics]), RetryingServices(self.executor))
+            answers = run(together([self._flow(topic) for topic in topics]), RetryingServices(self.executor, self.retries))
             return [self._rows(topic, answer) for topic, answer in zip(topics, answers, strict=True)]
         except Exception as error:
             if is_setup_error(error):

@@ -18,11 +18,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from .. import Executor, FitError, Scope, Stage, StrategyError, Target
+from .. import Executor, FitError, Retries, Scope, Stage, StrategyError, Target
 from .._internals import is_whole, warn
 from ..evaluate.doc_ids import DocId, aliases
 from ..evaluate.qrels import Qrels
 from ..evaluate.running import Progress
+from ..evaluate.services import MEASURING
 from ..evaluate.topics import Topics
 from .definitions import feature_json, legs_json
 from .feature_log import FeatureLog, LogCoverage
@@ -56,6 +57,7 @@ def log_features(
     doc_id: DocId = None,
     sample: int = 1000,
     batch_size: int = 16,
+    retries: int | Retries = MEASURING,
     path: str | PathLike[str] | None = None,
     now: dt.datetime | None = None,
     seed: int = 0,
@@ -82,6 +84,7 @@ def log_features(
         doc_id: how a document's id is read from a point; see `evaluate`.
         sample: how many stored points are drawn to note how payload features are distributed, for `drift`; 0 for none.
         batch_size: how many topics share a round trip.
+        retries: how often a search that fails in passing is made again; as of `evaluate`.
         path: a `.jsonl` file that keeps each topic as it comes; a run with the same arguments goes on from what it holds.
         now: what `now()` means for topics that don't say; this moment if None.
         seed: for what is drawn.
@@ -93,7 +96,7 @@ def log_features(
         PlanError: a leg doesn't fit the collection.
         FormatError: the file at `path` is of another log.
     """
-    made = featured(features)
+    made, policy = featured(features), Retries.of(retries)
     _check_options(unjudged, missed, sample, batch_size)
     target = executor.target()
     asked = [topic for topic in topics if qrels.grades.get(topic.id)]
@@ -109,9 +112,9 @@ def log_features(
     header = _header(prepared, made, topics, qrels, options, now or dt.datetime.now(dt.UTC), scope, target)
     with closing(LogStream(None if path is None else _jsonl(path), header)) as stream:
         resumed, seen, moment = bool(stream.done), Seen(made), dt.datetime.fromisoformat(stream.header["now"])
-        asking = Logging(executor, prepared, made, qrels, options, target, moment, seen)
+        asking = Logging(executor, prepared, made, qrels, options, target, moment, seen, policy)
         asking.run(asked, stream, batch_size, progress)
-        stored = stored_points(executor, scope.with_payload, sample, scope.filter) if sample else []
+        stored = stored_points(executor, scope.with_payload, sample, scope.filter, policy) if sample else []
         for lint in seen.warnings(executor, [point.payload or {} for point in stored], resumed):
             warn(lint)
         reference = reference_of(made, stored, target.view)

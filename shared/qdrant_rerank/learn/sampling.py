@@ -7,8 +7,9 @@ from typing import Any
 
 from qdrant_client import models
 
-from .. import Executor
+from .. import Executor, Retries
 from .._internals import Points, Search, random_points
+from ..evaluate.services import MEASURING, RetryingServices
 from ..expressions._internals import Table, View
 from .feature_log import Reference
 from .features import Category, Feature
@@ -17,9 +18,13 @@ from .log_columns import computed, is_payload_only, lacking
 __all__ = ["reference_of", "stored_points"]
 
 
-def stored_points(executor: Executor, payload: Any, count: int, filter: models.Filter | None = None) -> Points:
+def stored_points(
+    executor: Executor, payload: Any, count: int, filter: models.Filter | None = None, retries: Retries = MEASURING
+) -> Points:
     """Up to `count` stored points, drawn at random by Qdrant."""
-    [points] = executor.search(Search([random_points(count, payload, filter, executor.target().schema)]))
+    [points] = RetryingServices(executor, retries).search(
+        Search([random_points(count, payload, filter, executor.target().schema)])
+    )
     return points
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from qdrant_client import models
 
-from ... import Executor, FitError, MeasurementError, Query, Scope, StrategyError, Target
+from ... import Executor, FitError, MeasurementError, Query, Retries, Scope, StrategyError, Target
 from ..._internals import Flow, Points, Search, embedded, query_token_counts, run, together
 from ...stages import Nearest
 from ..asking import is_setup_error
 from ..doc_ids import DocId, ranking_of
 from ..running import Progress
-from ..services import RetryingServices, stops
+from ..services import MEASURING, RetryingServices, stops
 from ..topics import Topic
 from .budget import Meter
 from .pools import Hit, Pool
@@ -54,6 +54,7 @@ class Gathering:
         meter: counts the requests.
         batch_size: how many topics share a round trip.
         file: keeps what was found, if anything does.
+        retries: how often a search that fails in passing is made again.
         failed: topics that ended with an error, with its text.
     """
 
@@ -64,6 +65,7 @@ class Gathering:
     meter: Meter
     batch_size: int
     file: PoolFile | None = None
+    retries: Retries = MEASURING
     failed: dict[str, str] = field(default_factory=dict)
 
     def pools(self, topics: Sequence[Topic], progress: Progress | None = None) -> list[Pool]:
@@ -111,7 +113,7 @@ class Gathering:
         flows = [_legs(self.wants, replace(topic.query, now=topic.now or moment), topic, target) for topic in topics]
         self.meter.requests += len(self.wants.leaves) * len(topics)
         self.meter.round_trips += 1
-        answers = run(together(flows), RetryingServices(self.executor))
+        answers = run(together(flows), RetryingServices(self.executor, self.retries))
         return [self._pool(topic, *answer, moment) for topic, answer in zip(topics, answers, strict=True)]
 
     def _pool(self, topic: Topic, found: list[Points], tokens: Mapping[str, int], moment: dt.datetime) -> Pool:

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ... import Executor, MeasurementError, Scope, Strategy
+from ... import Executor, MeasurementError, Retries, Scope, Strategy
 from ..._internals import Flow, Points, Score, Scores, Search, Step, Vectors, run, together, watched
 from ..asking import is_setup_error
 from ..doc_ids import DocId
 from ..scopes import measured_scope
-from ..services import RetryingServices, stops
+from ..services import MEASURING, RetryingServices, stops
 from ..topics import Topic
 from .budget import Meter
 from .rescoring import BudgetSpent, ScoreBook
@@ -32,6 +32,7 @@ class Serving:
         meter: counts the searches and round trips.
         batch_size: how many searches share a round trip.
         doc_id: how documents are told in the results.
+        retries: how often a search that fails in passing is made again.
     """
 
     executor: Executor
@@ -39,6 +40,7 @@ class Serving:
     meter: Meter
     batch_size: int
     doc_id: DocId = None
+    retries: Retries = MEASURING
 
     def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
         """The query vectors of each text."""
@@ -56,7 +58,7 @@ class Serving:
                 raise BudgetSpent(late)
             self.meter.requests += len(requests)
             self.meter.round_trips += 1
-            found += RetryingServices(self.executor).search(replace(step, requests=requests))
+            found += RetryingServices(self.executor, self.retries).search(replace(step, requests=requests))
         return found
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ... import Executor, QdrantRerankError
+from ... import Executor, QdrantRerankError, Retries
 from ..asking import is_setup_error
 from ..doc_ids import DocId, ranking_of
 from ..qrels import Qrels
@@ -40,6 +40,7 @@ class Trial:
         doc_id: how documents are told in the results of strategies that are put to Qdrant.
         names: other ids of documents → their ids in the judgments.
         batch_size: how many topics share a round trip there.
+        retries: how often a search there that fails in passing is made again.
         values: option → topic → value.
         left_out: options that could not be measured.
     """
@@ -53,6 +54,7 @@ class Trial:
     doc_id: DocId
     names: Mapping[str, str]
     batch_size: int
+    retries: Retries
     values: dict[str, dict[str, float]] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
 
@@ -104,7 +106,7 @@ class Trial:
         texts = self.book.least(self.pools, cost.model_calls)
         if refusal := self.meter.refusal(cost.round_trips * len(topics), texts):
             raise _Unmeasured(f"it can't be recomputed from the legs: {refusal}")
-        serving = Serving(self.executor, self.book, self.meter, self.batch_size, self.doc_id)
+        serving = Serving(self.executor, self.book, self.meter, self.batch_size, self.doc_id, self.retries)
         found: Rankings = {}
         failed: dict[str, Exception] = {}
         for topic, points in serving.answers(option.strategy, topics, self.limit).items():

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
-from ... import Executor, FitError, Schema, Strategy, StrategyError
+from ... import Executor, FitError, Retries, Schema, Strategy, StrategyError
 from ..._internals import brief, is_whole
 from ...stages import Nearest
 from ..doc_ids import DocId, aliases, other_ids
@@ -15,6 +15,7 @@ from ..measures import parsed
 from ..preparing import Work
 from ..qrels import Qrels
 from ..running import Progress
+from ..services import MEASURING
 from ..significance import LEAST_TOPICS
 from ..topics import Topics
 from .budget import Budget, Meter
@@ -47,6 +48,7 @@ def tune(
     seed: int = 0,
     doc_id: DocId = None,
     batch_size: int = 32,
+    retries: int | Retries = MEASURING,
     cache: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Tuning:
@@ -74,6 +76,7 @@ def tune(
         seed: of the halvings and resampling.
         doc_id: where a result's document id is; see `DocId`.
         batch_size: how many topics share a round trip.
+        retries: how often a search that fails in passing is made again; as of `evaluate`.
         cache: a file that keeps what the legs found; the same tuning with another space then asks nothing of Qdrant again,
             as long as the space needs no deeper legs and no more payload.
         progress: is called with how many topics have been searched, and how many there are.
@@ -86,21 +89,21 @@ def tune(
     """
     check_executor(executor)
     settings = _Settings(splits, alpha, power, seed)
-    work = Work(topics, qrels, [measure], batch_size)
+    work = Work(topics, qrels, [measure], batch_size, retries=retries)
     _check_topics(work)
     target, space, meter = executor.target(), space or Space(), Meter(budget or Budget())
     ground = _ground(executor, work, legs, baseline, space)
     wants = wants_of(proposals(space, ground, target).options, ground, doc_id)
     _check_budget(wants, len(work.asked), meter)
     with _file(cache, executor, wants, work, doc_id) as file:
-        gathering = Gathering(executor, wants, doc_id, aliases(qrels), meter, batch_size, file)
+        gathering = Gathering(executor, wants, doc_id, aliases(qrels), meter, batch_size, file, Retries.of(retries))
         pools = gathering.pools(list(work.asked), progress)
     _check_found(pools, qrels)
     ground = replace(ground, spreads=_spreads(pools, wants, target.schema))
     proposed = proposals(space, ground, target)  # again, now that scores are known
     proposed = taught(proposed, ground, Lessons(pools, qrels, target, seed))
     [name] = parsed([measure])
-    trial = Trial(executor, pools, qrels, name, ground.limit, meter, doc_id, gathering.names, batch_size)
+    trial = Trial(executor, pools, qrels, name, ground.limit, meter, doc_id, gathering.names, batch_size, gathering.retries)
     trial.left_out.extend(proposed.left_out)
     trial.measure_all(proposed.options)
     trial.check_baseline(DEFAULT)
