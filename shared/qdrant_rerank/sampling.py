@@ -110,7 +110,7 @@ def _made_sure(
     except Exception:  # strict mode forbids filters without an index: the sample has to do
         found, points = [[] for _ in gone], []
     absent = [key for key, hits in zip(gone, found, strict=True) if not hits]
-    there = tuple(dict.fromkeys(name for point in points for name in leaves(point.payload or {})))
+    there = tuple(sorted({name for point in points for name in leaves(point.payload or {})}))  # gRPC's have no order
     others = {key.key: text for key in absent if (text := instead(key, payloads))}
     return Sample(payloads, {key.key: kind_of(key) for key in absent}, there, others, names_points(within))
 

@@ -24,7 +24,7 @@ async def test_judgments_of_other_documents_are_refused_before_the_model_is_aske
     model = Knowing()
     message = (
         "documents found is in the judgments: the results' ids are 'd0', 'd1', 'd10', the judgments' 'xd0', 'xd1', 'xd10'; say "
-        "with doc_id= (--doc-id) where a result's document id is; a point's payload has 'text', '_id'"
+        "with doc_id= (--doc-id) where a result's document id is; a point's payload has '_id', 'text'"
     )
     runner = executor(client, model)
     runner.target()
@@ -44,7 +44,7 @@ def test_judgments_of_other_documents_that_are_too_few_to_be_used_do_no_harm(cli
 
 def test_a_key_that_points_lack_is_refused_before_the_model_is_asked(client: CountingClient) -> None:
     model = Knowing()
-    with refused(StrategyError, "doc_id='foo' gives no document id for the result point with 'text', '_id'"):
+    with refused(StrategyError, "doc_id='foo' gives no document id for the result point with '_id', 'text'"):
         fit_feedback(executor(client, model), FEW, candidates=30, qrels=qrels(), doc_id="foo")
     assert model.calls == []
 

@@ -85,7 +85,9 @@ def test_a_collection_that_lacks_a_payload_key_is_refused_however_the_ranker_is_
 ) -> None:
     without(other, "popularity")
     for strategy in (ranker.strategy, load(file), Formula.load(file), LearnedRanker.load(file).strategy):
-        with refused(PlanError, "reads 'popularity', but no point of 'films' has a number there", "there are '_id', 'year', "):
+        with refused(
+            PlanError, "reads 'popularity', but no point of 'films' has a number there", "there are '_id', 'genre', 'year'"
+        ):
             other.retrieve(strategy, QUERY)
 
 
@@ -131,7 +133,7 @@ def test_a_key_that_is_there_is_never_proposed_for_itself(file: Path, other: Exe
     with pytest.raises(PlanError) as caught:
         other.plan(load(file))
     year = next(problem for problem in caught.value.problems if "'year'" in problem)
-    assert "there are '_id', 'genre', 'popularity'" in year.replace("'popularity', 'genre'", "'genre', 'popularity'")
+    assert "there are '_id', 'genre', 'popularity'" in year
 
 
 def test_one_point_that_has_the_key_is_enough_even_if_the_sample_misses_it(

@@ -281,7 +281,7 @@ def warned(features: dict[str, FeatureLike], **options: Any) -> list[Any]:
 def test_a_payload_key_that_no_candidate_has_is_warned_of_with_those_that_there_are() -> None:
     [lint] = warned({"dense": score("dense"), "p": field("popularty", default=3.0), "q": 2.0 * field("popularty", default=3.0)})
     assert lint.code == "absent-field"
-    assert "the feature 'p', 'q' reads 'popularty', but no candidate has a number there; there are '_id', " in lint
+    assert "the feature 'p', 'q' reads 'popularty', but no candidate has a number there; there are '_id', 'genre', " in lint
     assert "did you mean 'popularity'?" in lint
 
 

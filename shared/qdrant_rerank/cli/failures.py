@@ -16,8 +16,8 @@ from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException
 from rich.text import Text
 
-from .. import FitError, FormatError, MissingExtra, PlanError, PlanWarning, QdrantRerankError, StrategyError
-from .._internals import read_failure
+from .. import FitError, FormatError, MissingExtra, PlanError, QdrantRerankError, StrategyError
+from .._internals import read_failure, warn
 from .consoles import errors_console
 
 __all__ = ["CommandError", "for_command_line", "message_of", "reported", "resumable", "warn"]
@@ -102,11 +102,6 @@ def resumable(file: Path | None, what: str, otherwise: str = "") -> Generator[No
         elif otherwise:
             errors_console().print(Text(otherwise, "yellow"))
         raise
-
-
-def warn(message: str) -> None:
-    """Tell the user of something that is no error."""
-    warnings.warn(PlanWarning(message), stacklevel=2)
 
 
 def _report(error: Exception, debug: bool) -> None:

@@ -137,7 +137,7 @@ def _score(result: Any) -> float:
 
 def _shown(result: Any) -> str:
     metadata = _metadata(result)
-    there = f" with {', '.join(map(repr, list(metadata)[:12]))}" if metadata else ""
+    there = f" with {', '.join(sorted(map(repr, metadata))[:12])}" if metadata else ""  # gRPC's have no order
     kind = "point" if isinstance(result, models.ScoredPoint) else type(result).__name__
     return f"{kind}{there}"
 

@@ -59,7 +59,7 @@ class Documents:
             return
         for points in answers:
             self.found.update(self.of(points))
-            self.keys = self.keys or tuple((points[0].payload or {}) if points else ())
+            self.keys = self.keys or tuple(sorted((points[0].payload or {}) if points else ()))  # gRPC's have no order
 
     @property
     def recognised(self) -> bool:

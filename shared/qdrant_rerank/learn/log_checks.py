@@ -148,4 +148,4 @@ class Seen:
 
 def _stored_keys(executor: Executor) -> list[str]:
     [points] = executor.search(Search([models.QueryRequest(limit=_SHOWN, with_payload=True)]))
-    return list(dict.fromkeys(key for point in points for key in leaves(point.payload or {})))
+    return sorted({key for point in points for key in leaves(point.payload or {})})  # gRPC's have no order
