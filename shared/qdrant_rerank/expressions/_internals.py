@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from .nodes import Now as Now
     from .nodes import Product as Product
     from .nodes import QueryTokens as QueryTokens
+    from .nodes import Quotient as Quotient
     from .nodes import Raw as Raw
     from .nodes import Sigmoid as Sigmoid
     from .nodes import Sum as Sum
@@ -77,7 +78,7 @@ else:
             "payload_keys, place_names, placeholder_features, reads_model, walk",
             "lowering": "Candidate, Lowering, lower, score_index",
             "nodes": "Affinity, CandidateScore, Constant, DatetimeField, Decay, Field, GeoDistance, Logarithm, "
-            "Maximum, Minimum, Now, Product, QueryTokens, Raw, Sigmoid, Sum, When",
+            "Maximum, Minimum, Quotient, Now, Product, QueryTokens, Raw, Sigmoid, Sum, When",
             "paths": "group_keys, path_problem, quote, reader, stored",
             "reading": "is_number",
             "view": "Index, View, uuid_of",
