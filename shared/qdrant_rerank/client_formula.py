@@ -123,6 +123,9 @@ class ClientFormula(Strategy):
         told = [lint for leg in self.formula.candidates for lint in _leg_warnings(leg, schema)]
         yield from {str(lint): lint for lint in told}.values()
 
+    def shard_round_trips(self, schema: Schema) -> int:
+        return max(leg.collection_round_trips for leg in self.formula.candidates) if schema.shards > 1 else 0
+
     def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:
         if scope.group_by is not None:
             yield "group_by can't be combined with a formula on the client: it ranks points, not groups"

@@ -31,7 +31,7 @@ from .schema import Schema
 from .second_round import later_requests
 from .stages import Formula, Mmr
 from .steps import Flow, Points, Request, Search
-from .strategies import Stage, Strategy, embedded
+from .strategies import Cost, Stage, Strategy, embedded
 
 __all__ = ["Plan", "plan", "planned"]
 
@@ -176,6 +176,17 @@ class Plan:
         """What will work, but not as it seems; each is text, with a `code`."""
         return (*self.strategy_warnings, *self._scope_warnings())
 
+    @property
+    def cost(self) -> Cost:
+        """What one query costs on this collection: the strategy's, and what its shards add."""
+        own, schema = self.strategy.cost, self._searched
+        return replace(own, round_trips=own.round_trips + self.strategy.shard_round_trips(schema))
+
+    @property
+    def _searched(self) -> Schema:
+        """The collection as the call sees it, which may search the shards of some keys alone."""
+        return replace(self.target.schema, shards=self.target.schema.shards_of(self.scope.shard_key_selector))
+
     def flow(self, query: Query) -> Flow[Points]:
         """The steps from `query` to ranked points; nothing has happened yet.
 
@@ -223,8 +234,8 @@ class Plan:
             vectors=self.target.schema.describe_vectors(),
             server=str(self.target.capabilities),
             embeds=tuple(sorted(self.strategy.needs())),
-            round_trips=self.strategy.cost.round_trips,
-            model_calls=self.strategy.cost.model_calls,
+            round_trips=self.cost.round_trips,
+            model_calls=self.cost.model_calls,
             refusals=tuple(self._refusals()),
             warnings=self.warnings,
             requests=tuple(map(self._shown, requests)),
@@ -266,8 +277,8 @@ class Plan:
             yield Refusal(_dotted(feature.since), feature.says, feature.silent)
 
     def _scope_warnings(self) -> Iterator[Lint]:
-        root, schema = self.strategy, self.target.schema
-        yield from root.shard_warnings(replace(schema, shards=schema.shards_of(self.scope.shard_key_selector)))
+        root = self.strategy
+        yield from root.shard_warnings(self._searched)
         if isinstance(root, Stage) and self.scope.group_by is not None and root.grouped_here:
             yield grouping_lint(root, self.scope)
         if isinstance(root, Stage) and root.limit is not None:

@@ -157,6 +157,9 @@ class Rescore(Strategy):
     def shard_warnings(self, schema: Schema) -> Iterator[Lint]:
         yield from self.below.shard_warnings(schema)
 
+    def shard_round_trips(self, schema: Schema) -> int:
+        return self.below.shard_round_trips(schema)
+
     def features(self) -> frozenset[FeatureName]:
         return self.below.features()
 

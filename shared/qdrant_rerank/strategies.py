@@ -90,6 +90,10 @@ class Strategy(ABC):
         """What changes with the number of shards that a call searches, which `schema` says."""
         yield from ()
 
+    def shard_round_trips(self, schema: Schema) -> int:
+        """The round trips that a query takes beyond its `cost` where several shards are searched, which `schema` says."""
+        return 0
+
     def features(self) -> frozenset[FeatureName]:
         """What the server must be able to do."""
         return frozenset(feature for stage in self.stages() for feature in stage.own_features())
@@ -263,6 +267,11 @@ class Stage(Strategy):
         """
         yield from ()
         return self
+
+    @property
+    def collection_round_trips(self) -> int:
+        """How many round trips `over_collection` takes where there are several shards."""
+        return 0
 
     def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:
         yield from shortfalls(self, scope.reach, "the call asks for", scope.needed)

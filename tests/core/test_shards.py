@@ -14,6 +14,7 @@ from qdrant_rerank import (
     Capabilities,
     Coefficients,
     Executor,
+    FeedbackLeg,
     Formula,
     Fusion,
     Mmr,
@@ -166,6 +167,35 @@ def test_mmr_over_candidates_asks_for_each_of_them_and_for_the_nearest_where_the
     [_, [nearest], [last]] = asked_on_shards(strategy, [found(4, 2), found(2, 5, 6)], [found(6, 5, 4)], [found(2)])
     assert (nearest.limit, nearest.query.mmr, only(nearest)) == (3, None, [4, 2, 5, 6])
     assert only(last) == [6, 5, 4]
+
+
+ON_CLIENT = Formula(score("colbert") + score("dense")).over(LATE.over(DENSE), DENSE).on_client()
+STEERED = RelevanceFeedback(seeds=Mmr("dense", limit=5), coefficients=Coefficients(1.0, 0.5, 0.3), trust=True)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "more"),
+    [
+        (DENSE, 0),
+        (LATE.over(DENSE), 0),
+        (Mmr("dense"), 1),
+        (Mmr("dense").over(DENSE, LATE), 1),
+        (Mmr("dense", candidates_limit=3).over(DENSE, LATE), 2),
+        (Mmr("dense").over(LATE.over(DENSE)), 2),
+        (Rescore(limit=5).over(Mmr("dense")), 1),
+        (ON_CLIENT, 1),
+        (STEERED, 1),
+        (replace(STEERED, within=Mmr("dense").over(FeedbackLeg(limit=9))), 2),
+        (replace(STEERED, coefficients=Coefficients(1.0, 0.0, 0.0)), 1),
+    ],
+)
+def test_plans_count_the_round_trips_that_shards_add(strategy: Any, more: int) -> None:
+    made = plan(strategy, THREE, SERVER, Scope(2))
+    assert made.cost.round_trips == made.explain().round_trips == strategy.cost.round_trips + more
+    assert plan(strategy, SCHEMA, SERVER, Scope(2)).cost == strategy.cost
+    by_key = replace(SCHEMA, shards=3, shard_keys={"eu": 1, "us": 2})
+    one_key = plan(strategy, by_key, SERVER, Scope(2, shard_key_selector="eu"))
+    assert one_key.cost == strategy.cost
 
 
 def test_mmr_is_explained_as_it_is_asked() -> None:

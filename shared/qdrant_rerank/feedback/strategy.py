@@ -208,6 +208,10 @@ class RelevanceFeedback(Strategy):
         told = [lint for part in (self.seeds, self.root) for lint in part.shard_warnings(schema)]
         yield from {str(lint): lint for lint in told}.values()
 
+    def shard_round_trips(self, schema: Schema) -> int:
+        asked = [self.seeds, self.root] if self.cost.round_trips > 1 else [self.seeds]
+        return sum(stage.shard_round_trips(schema) for stage in asked)
+
     def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:
         if scope.group_by is not None:
             yield "group_by can't be combined with RelevanceFeedback: groups have no vectors to learn from"

@@ -52,6 +52,10 @@ class _Comparing(Stage):
         found = yield from self._found(self.candidates, inputs, scope)
         return self._among(found)
 
+    @property
+    def collection_round_trips(self) -> int:
+        return 1 + max(candidate.collection_round_trips for candidate in self.candidates) if self.candidates else 0
+
     def _found(self, candidates: Sequence[Stage], inputs: Inputs, scope: Scope) -> Flow[list[models.ExtendedPointId]]:
         """The ids of what these candidates find in the whole collection, each once."""
         by_itself = [alone(candidate, scope.needed, self.filter) for candidate in candidates]
@@ -188,12 +192,23 @@ class Mmr(_Comparing):
             found = yield from self._found([replace(nearest, limit=among)], inputs, scope)
         return replace(self._among(found), candidates_limit=among)
 
+    @property
+    def collection_round_trips(self) -> int:
+        # the most relevant of the candidates are asked for only where there may be more than it chooses among
+        found = sum(candidate.reach(CANDIDATES) for candidate in self.candidates)
+        asks = not self.candidates or (self.candidates_limit is not None and self.candidates_limit < found)
+        return super().collection_round_trips + asks
+
+    def shard_round_trips(self, schema: Schema) -> int:
+        return self.collection_round_trips if schema.shards > 1 else 0
+
     def shard_warnings(self, schema: Schema) -> Iterator[Lint]:
         yield from super().shard_warnings(schema)
         if schema.shards > 1:
+            trips = "a round trip" if self.shard_round_trips(schema) == 1 else f"{self.shard_round_trips(schema)} round trips"
             yield Lint(
                 "mmr-on-shards",
-                f"{brief(self)} takes a round trip more as the outermost stage, for its candidates: the {schema.shards} shards "
+                f"{brief(self)} takes {trips} more as the outermost stage, for its candidates: the {schema.shards} shards "
                 "would hand on others than those of the whole collection, and Qdrant would choose among them anew at each call",
             )
 
