@@ -113,6 +113,7 @@ if TYPE_CHECKING:
     from .restriction import restrict as restrict
     from .results import noted as noted
     from .results import notes_of as notes_of
+    from .retries import INGEST as INGEST
     from .retries import NO_RETRIES as NO_RETRIES
     from .retries import Left as Left
     from .sampling import names_points as names_points
@@ -209,7 +210,7 @@ else:
             "rescore": "BEYOND, MissingText, OnError, READ, Unread",
             "restriction": "restrict",
             "results": "noted, notes_of",
-            "retries": "Left, NO_RETRIES",
+            "retries": "INGEST, Left, NO_RETRIES",
             "sampling": "names_points",
             "schema": "Kind as VectorKind",
             "selecting": "root_keys, selected",

@@ -270,7 +270,7 @@ def test_the_server_s_reason_and_the_notes_are_shown_in_full_without_what_is_for
     assert (message_of(limit) or "").splitlines() == [
         "Rate limiting exceeded",
         "while searching 'docs'",
-        "the collection's rate limit is reached: ask again after 7 s",
+        "the collection's rate limit is reached: ask again after 7 s, or let --retries N do so",
     ]
     assert message_of(ValueError("no such thing")) is None
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .app import app as app
     from .calibrate import calibrate as calibrate
     from .compare import compare as compare
+    from .connect import CommandRetries as CommandRetries
     from .connect import Where as Where
     from .connect import open_remote as open_remote
     from .consoles import errors_console as errors_console
@@ -48,7 +49,7 @@ else:
             "app": "ABOUT, COMMANDS, app",
             "calibrate": "calibrate",
             "compare": "compare",
-            "connect": "Where, open_remote",
+            "connect": "CommandRetries, Where, open_remote",
             "consoles": "errors_console, results_console, visible",
             "evaluate": "evaluate",
             "evaluate_options": "shown_progress",

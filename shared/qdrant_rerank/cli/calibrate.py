@@ -15,6 +15,7 @@ from rich.text import Text
 
 from .. import Coefficients, Encoders, Executor, FeedbackModel, RelevanceFeedback, Scope, Stage, Strategy
 from .._internals import VectorKind as Kind
+from ..evaluate._internals import MEASURING
 from ..feedback._internals import READ, Mode
 from ..learn import FeedbackFit, estimate, fit_feedback
 from . import calibrate_options as c
@@ -27,7 +28,7 @@ from .calibrate_cost import check_fit, cost_line, kept_scores, print_cost, speed
 from .calibrate_data import Source
 from .calibrate_show import fit_json, print_fit, scoring_bar
 from .choose import Choice
-from .connect import Where, connected, the_collection
+from .connect import CommandRetries, Where, connected, the_collection
 from .consoles import errors_console
 from .encoders import check_embedder, query_encoders
 from .failures import CommandError, reported, resumable
@@ -47,6 +48,7 @@ def calibrate(
     prefer_grpc: o.GrpcOption = False,
     grpc_port: o.GrpcPortOption = None,
     timeout: o.TimeoutOption = None,
+    retries: o.MeasuringRetriesOption = None,
     collection: o.CollectionOption = None,
     sample: c.SampleOption = None,
     qrels: c.FitQrelsOption = None,
@@ -100,10 +102,13 @@ def calibrate(
     choice = Choice(strategy, None, hybrid, fusion, None, None, using, limit)
     only = filter_of(filter)
     where = Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()
+    policy = CommandRetries.of(retries, MEASURING)
     with connected(where) as client, _feedback_model(rerank) as model:
-        executor = Executor(client, the_collection(client, collection), payload=ShownText.of(listed(text_key)), model=model)
+        named = the_collection(client, collection, policy)
+        shown = ShownText.of(listed(text_key))
+        executor = Executor(client, named, payload=shown, model=model, retries=policy.rest)
         wanted = _feedback(choice.strategy(executor.target().schema), mode, seeds, reads)
-        _give_encoders(executor, wanted, only, {"dense": dense, "sparse": sparse, "multi": late})
+        _give_encoders(executor, wanted, only, {"dense": dense, "sparse": sparse, "multi": late}, policy)
         learned_from = given or source.made(executor, only, keep=not dry_run)
         count = max(50, 2 * (wanted.most or 0)) if candidates is None else candidates
         check_fit(executor, wanted, learned_from, count, only, dry_run=dry_run)
@@ -135,6 +140,7 @@ def calibrate(
                 cache=cache,
                 progress=progress,
                 seed=seed,
+                retries=policy.rest,
             )
     if json:
         typer.echo(fit_json(fit))
@@ -191,12 +197,13 @@ def _give_encoders(
     strategy: RelevanceFeedback,
     filter: models.Filter | None,
     options: Mapping[Kind, str | None],
+    policy: CommandRetries,
 ) -> None:
     """Have the executor embed queries for the strategy, once it is sure that it fits the collection."""
     client = executor.clients.sync()
     check_embedder(client, options)
     plan = executor.plan(strategy, Scope(limit=1, filter=filter))
-    notes = read_notes(client, executor.collection)
+    notes = read_notes(client, executor.collection, policy)
     executor.encoders = Encoders(query_encoders(plan.strategy.needs(), plan.target.schema, notes, options))
 
 

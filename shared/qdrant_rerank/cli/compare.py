@@ -15,12 +15,12 @@ from .._internals import VectorKind as Kind
 from ..evaluate import DEFAULT_MEASURES, Evaluation, Qrels, Topics, check, read_run
 from ..evaluate import compare as compared
 from ..evaluate import evaluate as measured
-from ..evaluate._internals import parsed
+from ..evaluate._internals import MEASURING, parsed
 from . import evaluate_options as e
 from . import model_options as m
 from . import options as o
 from .choose import Choice
-from .connect import Where, connected, the_collection
+from .connect import CommandRetries, Where, connected, the_collection
 from .evaluate_show import print_comparison
 from .failures import CommandError, reported, resumable
 from .rerankers import Reranking, reranker
@@ -40,6 +40,7 @@ def compare(
     prefer_grpc: o.GrpcOption = False,
     grpc_port: o.GrpcPortOption = None,
     timeout: o.TimeoutOption = None,
+    retries: o.MeasuringRetriesOption = None,
     collection: o.CollectionOption = None,
     qrels: e.QrelsOption = None,
     split: e.SplitOption = "test",
@@ -151,13 +152,15 @@ def compare(
     measures = list(parsed(measure or DEFAULT_MEASURES))
     topics, judged = e.judged_data(data, qrels, split)
     data_of = _Asked(topics, judged, measures, batch, concurrency, rerank, unchecked, count_failures, resume)
+    policy = CommandRetries.of(retries, MEASURING)
     others = [measured(read_run(file, file.stem), topics, judged, measures) for file in runs]
     if strategies:
         with connected(Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()) as client, reranker(rerank) as model:
             models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
-            own = [data_of.evaluated(client, collection, file, models, model) for file in strategies]
+            named = the_collection(client, collection, policy)
+            own = [data_of.evaluated(client, named, file, models, model, policy) for file in strategies]
             if check_documents:
-                e.warn_of_unknown(judged, Executor(client, the_collection(client, collection)))
+                e.warn_of_unknown(judged, Executor(client, named, retries=policy.rest))
             found = compared([*own, *others], baseline, measures[0], changes=changes, explain=explain)  # which asks Qdrant
     else:
         found = compared(others, baseline, measures[0], changes=changes)
@@ -186,15 +189,18 @@ class _Asked:
     def evaluated(
         self,
         client: QdrantClient,
-        collection: str | None,
+        collection: str,
         file: Path,
         models: Mapping[Kind, str | None],
         reader: FeedbackModel | None,
+        policy: CommandRetries,
     ) -> Evaluation:
         choice = Choice(file, unchecked=self.unchecked, lenient=True)
-        executor, plan = prepared(client, collection, choice, Scope(limit=1), models)
+        later = CommandRetries(policy.rest, policy.rest)  # Qdrant has answered by now
+        executor, plan = prepared(client, collection, choice, Scope(limit=1), models, None, later)
         if plan.strategy.cost.model_calls > 0:
-            executor, plan = prepared(client, collection, choice, Scope(limit=1), models, Reranking("" if reader else None))
+            reranking = Reranking("" if reader else None)
+            executor, plan = prepared(client, collection, choice, Scope(limit=1), models, reranking, later)
             executor.model = reader
         if self.resume is not None:
             self.resume.mkdir(parents=True, exist_ok=True)
@@ -211,6 +217,7 @@ class _Asked:
                 batch_size=self.batch,
                 concurrency=self.concurrency,
                 on_error="count" if self.count_failures else "stop",
+                retries=policy.rest,
                 run_file=kept,
                 progress=progress,
             )

@@ -11,8 +11,9 @@ from pathlib import Path
 from qdrant_client import QdrantClient
 from qdrant_client.http.exceptions import ResponseHandlingException
 
-from .. import QdrantRerankError
+from .. import QdrantRerankError, Retries
 from .._internals import (
+    NO_RETRIES,
     Place,
     client_options,
     describe_failures,
@@ -25,7 +26,7 @@ from .._internals import (
 from .failures import CommandError
 from .folders import opened
 
-__all__ = ["Where", "connected", "open_remote", "the_collection"]
+__all__ = ["CommandRetries", "Where", "connected", "open_remote", "the_collection"]
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,32 @@ class Where:
         return start.partition("//")[0] + "//" + end if "//" in start else end
 
 
+@dataclass(frozen=True)
+class CommandRetries:
+    """How often requests are made again.
+
+    Attributes:
+        first: those by which a command finds out whether Qdrant is there: not at all unless asked for, so that a wrong
+            address is told at once.
+        rest: all that follow, e.g. those of a measurement that may have gone on for an hour.
+    """
+
+    first: Retries = NO_RETRIES
+    rest: Retries = NO_RETRIES
+
+    @classmethod
+    def of(cls, asked: int | None, own: Retries = NO_RETRIES) -> CommandRetries:
+        """What `--retries` asks for; `own` is the command's where it doesn't say.
+
+        Raises:
+            StrategyError: the number is below 0.
+        """
+        if asked is None:
+            return cls(NO_RETRIES, own)
+        told = replace(own, most=asked)
+        return cls(told, told)
+
+
 @contextmanager
 def connected(where: Where, create: bool = False) -> Generator[QdrantClient, None, None]:
     """A client for `where` (settled), closed at the end.
@@ -121,9 +148,10 @@ def connected(where: Where, create: bool = False) -> Generator[QdrantClient, Non
         if failure.kind != "unreachable" and not isinstance(error, ResponseHandlingException):
             raise
         said = f"{failure.status}: {failure.message}" if failure.status else str(error)
+        tried = [note for note in getattr(error, "__notes__", ()) if note.startswith("gave up")]
         raise CommandError(
-            f"no answer from Qdrant at {where.shown_url} ({said}): is it running there? --edge DIR and --path DIR work "
-            "without a server"
+            f"no answer from Qdrant at {where.shown_url} ({'; '.join([said, *tried])}): is it running there? --edge DIR and "
+            f"--path DIR work without a server{'' if tried else ', and --retries N waits for one that starts'}"
         ) from error
     finally:
         client.close()
@@ -143,23 +171,23 @@ def open_remote(where: Where) -> QdrantClient:
     return QdrantClient(**client_options(options))
 
 
-def the_collection(client: QdrantClient, name: str | None) -> str:
+def the_collection(client: QdrantClient, name: str | None, policy: CommandRetries) -> str:
     """The collection named, or the only one that there is.
 
     Raises:
         CommandError: there is no such collection, or several and no name.
     """
     with describe_failures(Place.of(client, ""), "listing the collections"):
-        there = sorted(collection.name for collection in client.get_collections().collections)
+        there = sorted(collection.name for collection in policy.first.run(client.get_collections).collections)
     listed = ", ".join(there) or "none"
     if name is None:
         if len(there) == 1:
             return there[0]
         raise CommandError(f"which collection? --collection NAME; there are: {listed}")
-    if name not in there and not _is_alias(client, name):
+    if name not in there and not _is_alias(client, name, policy):
         raise CommandError(f"there is no collection {name!r}{did_you_mean(name, there)} (there are: {listed})")
     return name
 
 
-def _is_alias(client: QdrantClient, name: str) -> bool:
-    return any(alias.alias_name == name for alias in client.get_aliases().aliases)
+def _is_alias(client: QdrantClient, name: str, policy: CommandRetries) -> bool:
+    return any(alias.alias_name == name for alias in policy.rest.run(client.get_aliases).aliases)

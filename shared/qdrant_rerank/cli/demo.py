@@ -16,10 +16,10 @@ from qdrant_client import QdrantClient
 from rich.console import Console
 from rich.text import Text
 
-from .._internals import engine_of
+from .._internals import INGEST, engine_of
 from ..demo._internals import Demo, closing, opening
 from . import options as o
-from .connect import Where, connected
+from .connect import CommandRetries, Where, connected
 from .consoles import results_console
 from .encoders import loaded, normalised
 from .failures import CommandError, reported
@@ -60,6 +60,7 @@ def demo(
     prefer_grpc: o.GrpcOption = False,
     grpc_port: o.GrpcPortOption = None,
     timeout: o.TimeoutOption = None,
+    retries: o.WritingRetriesOption = None,
     keep: Annotated[
         Path | None, typer.Option("--keep", metavar="DIR", help="Keep the collection in this folder, to search it afterwards.")
     ] = None,
@@ -82,15 +83,15 @@ def demo(
     model = normalised("dense", _TRAINED if models == "fastembed" else models)
     if model is None:
         raise CommandError("--models none: the demo needs dense vectors; hash needs no download")
-    console = results_console()
+    console, policy = results_console(), CommandRetries.of(retries, INGEST)
     server = Where(url=url, prefer_grpc=prefer_grpc, grpc_port=grpc_port, timeout=timeout)
-    with _collection(server, keep) as (client, collection):
-        filled = vector_models(client, collection, {"dense": model, "sparse": "bm25", "multi": None})
+    with _collection(server, keep, policy) as (client, collection):
+        filled = vector_models(client, collection, {"dense": model, "sparse": "bm25", "multi": None}, policy)
         encoders = {name: loaded(each.kind, each.model) for name, each in filled.items()}
-        shown = Demo(client, collection, encoders, console)
+        shown = Demo(client, collection, encoders, console, policy.rest)
         with console.status("indexing"):
             seconds = shown.fill()
-            write_notes(client, collection, filled)
+            write_notes(client, collection, filled, policy)
         console.print(opening(model, _described(client, url, keep), seconds))
         if query is None:
             shown.show_all()
@@ -102,14 +103,14 @@ def demo(
 
 
 @contextmanager
-def _collection(server: Where, keep: Path | None) -> Generator[tuple[QdrantClient, str], None, None]:
+def _collection(server: Where, keep: Path | None, policy: CommandRetries) -> Generator[tuple[QdrantClient, str], None, None]:
     """Where the demo takes place; gone at the end unless it is kept."""
     if keep is not None:
         folder = _kept(keep)
         with connected(replace(server, url=None, path=folder.path, edge=folder.edge).settled(), create=True) as client:
             yield client, _KEPT
     elif server.url is not None:
-        with connected(server.settled()) as client, _of_its_own(client) as name:
+        with connected(server.settled()) as client, _of_its_own(client, policy) as name:
             yield client, name
     elif server.prefer_grpc:
         raise CommandError("--prefer-grpc needs --url")
@@ -119,13 +120,13 @@ def _collection(server: Where, keep: Path | None) -> Generator[tuple[QdrantClien
 
 
 @contextmanager
-def _of_its_own(client: QdrantClient) -> Generator[str, None, None]:
+def _of_its_own(client: QdrantClient, policy: CommandRetries) -> Generator[str, None, None]:
     """A name for a collection on a server, which is removed at the end."""
     name = f"qdrant-rerank-demo-{uuid.uuid4().hex[:8]}"
     try:
         yield name
     finally:
-        client.delete_collection(name)
+        policy.rest.run(lambda: client.delete_collection(name))
 
 
 @contextmanager

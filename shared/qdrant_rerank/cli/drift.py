@@ -15,12 +15,13 @@ from rich.text import Text
 from .. import Encoders, Executor
 from .._internals import VectorKind as Kind
 from ..evaluate import Topics, read_topics
+from ..evaluate._internals import MEASURING
 from ..learn import Drift, FeatureDrift, LearnedRanker
 from ..learn import drift as drifted
 from . import evaluate_options as e
 from . import model_options as m
 from . import options as o
-from .connect import Where, connected, the_collection
+from .connect import CommandRetries, Where, connected, the_collection
 from .consoles import results_console
 from .encoders import check_embedder, query_encoders
 from .failures import CommandError, reported
@@ -40,6 +41,7 @@ def drift(
     prefer_grpc: o.GrpcOption = False,
     grpc_port: o.GrpcPortOption = None,
     timeout: o.TimeoutOption = None,
+    retries: o.MeasuringRetriesOption = None,
     collection: o.CollectionOption = None,
     sample: Annotated[int, typer.Option("--sample", metavar="N", help="How many stored points to look at.")] = 1000,
     topics: Annotated[
@@ -80,10 +82,11 @@ def drift(
         raise CommandError(f"--fail-over is a PSI, a number of at least 0, got {fail_over}")
     learned = LearnedRanker.load(ranker)
     asked = None if topics is None else read_topics(topics)
+    policy = CommandRetries.of(retries, MEASURING)
     with connected(Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()) as client:
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
-        executor = _executor(client, the_collection(client, collection), learned, asked, models)
-        found = drifted(executor, learned, sample=sample, topics=asked)
+        executor = _executor(client, the_collection(client, collection, policy), learned, asked, models, policy)
+        found = drifted(executor, learned, sample=sample, topics=asked, retries=policy.rest)
     if json:
         typer.echo(found.to_json(indent=None))
     else:
@@ -93,16 +96,21 @@ def drift(
 
 
 def _executor(
-    client: QdrantClient, collection: str, ranker: LearnedRanker, topics: Topics | None, models: Mapping[Kind, str | None]
+    client: QdrantClient,
+    collection: str,
+    ranker: LearnedRanker,
+    topics: Topics | None,
+    models: Mapping[Kind, str | None],
+    policy: CommandRetries,
 ) -> Executor:
     """An executor with the encoders that the topics need; none for stored points, as loading a model takes seconds."""
-    executor = Executor(client, collection)
+    executor = Executor(client, collection, retries=policy.rest)
     if topics is None:
         return executor
     # unchecked: what has moved, or is gone, is to be reported, not refused
     plan = executor.plan(ranker.strategy.unchecked())
     check_embedder(client, models)
-    notes = read_notes(client, collection)
+    notes = read_notes(client, collection, policy)
     executor.encoders = Encoders(query_encoders(plan.strategy.needs(), plan.target.schema, notes, models))
     return executor
 

@@ -12,13 +12,13 @@ from .. import Scope
 from .._internals import VectorKind as Kind
 from ..evaluate import DEFAULT_MEASURES, check, write_run
 from ..evaluate import evaluate as measured
-from ..evaluate._internals import parsed
+from ..evaluate._internals import MEASURING, parsed
 from . import evaluate_options as e
 from . import model_options as m
 from . import options as o
 from . import rerank_options as rr
 from .choose import Choice
-from .connect import Where, connected
+from .connect import CommandRetries, Where, connected
 from .evaluate_show import print_evaluation
 from .failures import reported, resumable
 from .outputs import check_output
@@ -37,6 +37,7 @@ def evaluate(
     prefer_grpc: o.GrpcOption = False,
     grpc_port: o.GrpcPortOption = None,
     timeout: o.TimeoutOption = None,
+    retries: o.MeasuringRetriesOption = None,
     collection: o.CollectionOption = None,
     qrels: e.QrelsOption = None,
     split: e.SplitOption = "test",
@@ -110,9 +111,10 @@ def evaluate(
     measures = list(parsed(measure or DEFAULT_MEASURES))
     topics, judged = e.judged_data(data, qrels, split)
     reranking = Reranking(rerank, rerank_limit, blend, on_error)
+    policy = CommandRetries.of(retries, MEASURING)
     with connected(Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()) as client, reranker(rerank) as model:
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
-        executor, plan = prepared(client, collection, choice, Scope(limit=1), models, reranking)
+        executor, plan = prepared(client, collection, choice, Scope(limit=1), models, reranking, policy)
         executor.model = model
         if check_documents:
             e.warn_of_unknown(judged, executor)
@@ -128,6 +130,7 @@ def evaluate(
                 batch_size=batch,
                 concurrency=concurrency,
                 on_error="count" if count_failures else "stop",
+                retries=policy.rest,
                 run_file=resume,
                 progress=progress,
             )

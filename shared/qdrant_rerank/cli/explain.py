@@ -19,7 +19,7 @@ from . import options as o
 from . import rerank_options as rr
 from .arguments import features_of, filter_of
 from .choose import Choice
-from .connect import Where, connected
+from .connect import CommandRetries, Where, connected
 from .explain_show import print_explanation
 from .failures import reported
 from .outputs import check_output
@@ -37,6 +37,7 @@ def explain(
     prefer_grpc: o.GrpcOption = False,
     grpc_port: o.GrpcPortOption = None,
     timeout: o.TimeoutOption = None,
+    retries: o.RetriesOption = None,
     collection: o.CollectionOption = None,
     strategy: o.StrategyOption = None,
     unchecked: o.UncheckedOption = False,
@@ -93,10 +94,11 @@ def explain(
     check_output("--save", save_to)
     scope = Scope(limit=k, filter=filter_of(filter))
     reranking = Reranking(rerank, rerank_limit, blend, on_error)
+    policy = CommandRetries.of(retries)
     with connected(Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()) as client:
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
         chosen, explanation = _explained(
-            client, collection, choice, scope, query, features, models, reranking if reranking.is_asked else None
+            client, collection, choice, scope, query, features, models, reranking if reranking.is_asked else None, policy
         )
     if save_to is not None:
         save(chosen, save_to)
@@ -115,14 +117,15 @@ def _explained(
     features: str | None,
     models: Mapping[Kind, str | None],
     reranking: Reranking | None,
+    policy: CommandRetries,
 ) -> tuple[Strategy, Explanation]:
     given = features_of(features)
     if query is not None:
-        executor, plan = prepared(client, collection, choice, scope, models, reranking)
+        executor, plan = prepared(client, collection, choice, scope, models, reranking, policy)
         check_features(plan, given)
         [vectors] = executor.embed([query], plan.strategy.needs())
         return plan.strategy, plan.explain(Query(query, vectors=vectors, features=given))
-    _, plan = planned(client, collection, choice, scope, reranking)
+    _, plan = planned(client, collection, choice, scope, reranking, policy)
     check_features(plan, given)
     if not given:
         return plan.strategy, plan.explain()

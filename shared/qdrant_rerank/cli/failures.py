@@ -76,6 +76,7 @@ _ARGUMENTS: Final = {
     "the same call": "the same command",
     "measures= is empty": "--measure is empty",
     "batch_size must": "--batch must",
+    "retries must": "--retries must",
     "concurrency must": "--concurrency must",
     "splits must": "--splits must",
     "sample must": "--sample must",
@@ -168,14 +169,14 @@ def _of_an_engine(error: Exception) -> str | None:
 
 
 def _on_command_line(note: str) -> str:
-    """A note without what is only to be done in Python."""
-    for python in (
-        ": QdrantClient(api_key=…)",
-        " (timeout=)",
-        ", or let retries= do so",
-        " To wait for a server that starts: retries=",
-    ):
-        note = note.replace(python, "")
+    """A note that says what to do on the command line, not in Python."""
+    for python, option in {
+        ": QdrantClient(api_key=…)": "",
+        " (timeout=)": "",
+        "or let retries= do so": "or let --retries N do so",
+        "To wait for a server that starts: retries=": "To wait for a server that starts: --retries N",
+    }.items():
+        note = note.replace(python, option)
     return note
 
 

@@ -13,12 +13,13 @@ from rich.text import Text
 from .. import Scope, Stage, Strategy, StrategyError, parse_expression
 from .._internals import VectorKind as Kind
 from .._internals import brief
+from ..evaluate._internals import MEASURING
 from ..learn import FeatureLike, FeatureLog, Negatives, log_features, write_log
 from . import evaluate_options as e
 from . import model_options as m
 from . import options as o
 from .choose import Choice
-from .connect import Where, connected
+from .connect import CommandRetries, Where, connected
 from .consoles import results_console
 from .failures import CommandError, reported, resumable, warn
 from .feature_files import with_defaults
@@ -56,6 +57,7 @@ def features(
     prefer_grpc: o.GrpcOption = False,
     grpc_port: o.GrpcPortOption = None,
     timeout: o.TimeoutOption = None,
+    retries: o.MeasuringRetriesOption = None,
     collection: o.CollectionOption = None,
     qrels: e.QrelsOption = None,
     split: e.SplitOption = "train",
@@ -96,9 +98,10 @@ def features(
     choice = Choice(strategy, None, hybrid, None, None, None, using, limit, dense_vector, sparse_vector)
     negatives = None if hard is None else Negatives(hard, random)
     topics, judged = e.judged_data(data, qrels, split)
+    policy = CommandRetries.of(retries, MEASURING)
     with connected(Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()) as client:
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
-        executor, plan = prepared(client, collection, choice, Scope(limit=1), models)
+        executor, plan = prepared(client, collection, choice, Scope(limit=1), models, None, policy)
         legs = _legs(plan.strategy, limit)
         file = output if output.suffix == ".jsonl" else None
         hint = "a log whose name ends in .jsonl is kept topic by topic, and gone on with"
@@ -113,6 +116,7 @@ def features(
                 negatives=negatives,
                 path=file,
                 batch_size=batch,
+                retries=policy.rest,
                 seed=seed,
                 progress=progress,
             )

@@ -16,12 +16,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from .. import Encoder, Strategy, load
+from .._internals import INGEST
 from .._internals import VectorKind as Kind
 from ..ingest import BadLine, IngestReport, ensure_collection, ingest, read_jsonl
 from . import index_options as i
 from . import options as o
 from .arguments import listed
-from .connect import Where, connected
+from .connect import CommandRetries, Where, connected
 from .consoles import errors_console, results_console, visible
 from .encoders import loaded
 from .failures import CommandError, reported, resumable
@@ -41,6 +42,7 @@ def index(
     prefer_grpc: o.GrpcOption = False,
     grpc_port: o.GrpcPortOption = None,
     timeout: o.TimeoutOption = None,
+    retries: o.WritingRetriesOption = None,
     collection: i.NewCollectionOption = "docs",
     dense: i.IndexDenseOption = None,
     sparse: i.IndexSparseOption = None,
@@ -78,15 +80,16 @@ def index(
         raise CommandError(f"there is no file {corpus}")
     where = Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()
     options: dict[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
+    policy = CommandRetries.of(retries, INGEST)
     with connected(where, create=True) as client:
-        models = vector_models(client, collection, options)
+        models = vector_models(client, collection, options, policy)
         filling = _Filling(
-            client, collection, models, corpus, listed(text_key), id_key, batch_size, limit, overwrite, shard_key
+            client, collection, models, corpus, listed(text_key), id_key, batch_size, limit, policy, overwrite, shard_key
         )
         done = filling.prepare(ranked_by)
         with resumable(None, "", "what is stored stays: the same command goes on from there"):
             report, bad = filling.fill(strict)
-        points = client.count(collection).count
+        points = policy.rest.run(lambda: client.count(collection)).count
     if bad and not report.written + report.skipped:
         raise CommandError(f'no line of {corpus} holds a document; a line looks like {{"_id": "d1", "text": "…"}}')
     _print_report(collection, report, bad, points, done)
@@ -105,6 +108,7 @@ class _Filling:
     id_key: str
     batch_size: int
     limit: int | None
+    policy: CommandRetries
     overwrite: bool = False
     shard_key: str | None = None
 
@@ -115,8 +119,9 @@ class _Filling:
 
     def prepare(self, ranked_by: Strategy | None) -> list[str]:
         """Make the collection and have it remember its models; what was done, in sentences."""
-        done = ensure_collection(self.client, self.collection, self.encoders, strategy=ranked_by)
-        if not write_notes(self.client, self.collection, self.models):
+        # made again as a whole: it looks what is there first
+        done = self.policy.rest.run(lambda: ensure_collection(self.client, self.collection, self.encoders, strategy=ranked_by))
+        if not write_notes(self.client, self.collection, self.models, self.policy):
             done.append("this server is too old to remember the models: give --dense, --sparse and --late to search, too")
         return done
 
@@ -134,6 +139,7 @@ class _Filling:
                 self.encoders,
                 batch_size=self.batch_size,
                 resume=not self.overwrite,
+                retries=self.policy.rest,
                 shard_key=self.shard_key,
                 on_progress=lambda written, skipped: show(written + skipped + bad.count),
             )

@@ -14,6 +14,7 @@ from qdrant_client import QdrantClient
 
 from .. import Schema, read_schema
 from .._internals import VectorKind as Kind
+from .connect import CommandRetries
 from .encoders import FLAGS, check_embedder, normalised
 from .failures import CommandError
 
@@ -30,22 +31,25 @@ class VectorModel:
     model: str
 
 
-def read_notes(client: QdrantClient, collection: str) -> dict[str, str]:
+def read_notes(client: QdrantClient, collection: str, policy: CommandRetries) -> dict[str, str]:
     """Vector name → model, as `write_notes` left them; empty for collections that others made."""
-    metadata: Any = getattr(client.get_collection(collection).config, "metadata", None) or {}
+    info = policy.rest.run(lambda: client.get_collection(collection))
+    metadata: Any = getattr(info.config, "metadata", None) or {}
     notes = metadata.get(_KEY)
     encoders = notes.get("encoders") if isinstance(notes, dict) else None
     return {str(name): str(model) for name, model in encoders.items()} if isinstance(encoders, dict) else {}
 
 
-def write_notes(client: QdrantClient, collection: str, models: Mapping[str, VectorModel]) -> bool:
+def write_notes(client: QdrantClient, collection: str, models: Mapping[str, VectorModel], policy: CommandRetries) -> bool:
     """Note which model fills which vector; whether the collection remembers (servers before 1.16 don't)."""
-    notes = read_notes(client, collection) | {name: filled.model for name, filled in models.items()}
-    client.update_collection(collection, metadata={_KEY: {"encoders": notes}})
-    return read_notes(client, collection) == notes
+    notes = read_notes(client, collection, policy) | {name: filled.model for name, filled in models.items()}
+    policy.rest.run(lambda: client.update_collection(collection, metadata={_KEY: {"encoders": notes}}))
+    return read_notes(client, collection, policy) == notes
 
 
-def vector_models(client: QdrantClient, collection: str, options: Mapping[Kind, str | None]) -> dict[str, VectorModel]:
+def vector_models(
+    client: QdrantClient, collection: str, options: Mapping[Kind, str | None], policy: CommandRetries
+) -> dict[str, VectorModel]:
     """What is to fill which vector of a collection: as the options say, else as the collection remembers.
 
     Raises:
@@ -53,11 +57,12 @@ def vector_models(client: QdrantClient, collection: str, options: Mapping[Kind, 
     """
     asked: dict[Kind, str | None] = {kind: normalised(kind, text) for kind, text in options.items()}
     check_embedder(client, options)
-    if not client.collection_exists(collection):
+    if not policy.first.run(lambda: client.collection_exists(collection)):
         if options["sparse"] is None:
             asked["sparse"] = "bm25"
         return _for_new(asked)
-    schema, notes = read_schema(client, collection), read_notes(client, collection)
+    schema = policy.rest.run(lambda: read_schema(client, collection))
+    notes = read_notes(client, collection, policy)
     found: dict[str, VectorModel] = {}
     for kind, model in asked.items():
         if options[kind] is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
@@ -24,6 +24,7 @@ __all__ = [
     "JsonOption",
     "KOption",
     "LimitOption",
+    "MeasuringRetriesOption",
     "MmrOption",
     "PathOption",
     "RescoreOption",
@@ -37,6 +38,7 @@ __all__ = [
     "UncheckedOption",
     "UrlOption",
     "UsingOption",
+    "WritingRetriesOption",
 ]
 
 _WHERE = "Where Qdrant is"
@@ -76,15 +78,21 @@ UrlOption: TypeAlias = Annotated[
 GrpcOption: TypeAlias = Annotated[
     bool, typer.Option("--prefer-grpc", metavar="", rich_help_panel=_WHERE, help="Speak gRPC to the server instead of REST.")
 ]
-RetriesOption: TypeAlias = Annotated[
-    int,
-    typer.Option(
+
+
+def _retries(default: str) -> Any:
+    return typer.Option(
         "--retries",
         metavar="N",
         rich_help_panel=_WHERE,
         help="How often a request is made again, at most, while the server is away, overloaded or asks to wait.",
-    ),
-]
+        show_default=default,
+    )
+
+
+RetriesOption: TypeAlias = Annotated[int | None, _retries("0")]
+MeasuringRetriesOption: TypeAlias = Annotated[int | None, _retries("12, within 5 minutes; 0 until the server has answered")]
+WritingRetriesOption: TypeAlias = Annotated[int | None, _retries("6 for what is written, else 0")]
 GrpcPortOption: TypeAlias = Annotated[
     int | None,
     typer.Option(

@@ -17,7 +17,7 @@ from . import reason_options as r
 from . import rerank_options as rr
 from .arguments import features_of, filter_of, listed
 from .choose import Choice
-from .connect import Where, connected
+from .connect import CommandRetries, Where, connected
 from .failures import CommandError, reported, warn
 from .reasons import compared, print_comparison, print_comparison_line, print_reasons
 from .rerankers import Reranking, reranker
@@ -34,7 +34,7 @@ def search(
     path: o.PathOption = None,
     url: o.UrlOption = None,
     prefer_grpc: o.GrpcOption = False,
-    retries: o.RetriesOption = 0,
+    retries: o.RetriesOption = None,
     grpc_port: o.GrpcPortOption = None,
     timeout: o.CallTimeoutOption = None,
     collection: o.CollectionOption = None,
@@ -114,10 +114,11 @@ def search(
         with_payload=wants_reasons or rerank is not None or chosen,
     )
     asked = Query(query, features=features_of(features))
+    policy = CommandRetries.of(retries)
     where = Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()
     with within(timeout), connected(where) as client:
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
-        executor, plan = prepared(client, collection, choice, scope, models, reranking, retries)
+        executor, plan = prepared(client, collection, choice, scope, models, reranking, policy)
         check_features(plan, asked.features)
         for warning in plan.warnings:
             if warning.code != "vanishing-points":  # of use to who writes a strategy: explain shows it

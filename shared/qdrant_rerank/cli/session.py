@@ -11,7 +11,7 @@ from .. import Encoders, Executor, Plan, Scope
 from .._internals import VectorKind as Kind
 from .._internals import did_you_mean, in_time, placeholders
 from .choose import Choice
-from .connect import the_collection
+from .connect import CommandRetries, the_collection
 from .encoders import check_embedder, query_encoders
 from .failures import CommandError
 from .notes import read_notes
@@ -25,8 +25,8 @@ def planned(
     collection: str | None,
     choice: Choice,
     scope: Scope,
-    reranking: Reranking | None = None,
-    retries: int = 0,
+    reranking: Reranking | None,
+    policy: CommandRetries,
 ) -> tuple[Executor, Plan]:
     """An executor for the collection, and the chosen strategy as a plan for it; with a reranking, read by a model.
 
@@ -35,8 +35,8 @@ def planned(
         PlanError: the strategy doesn't fit the collection.
     """
     payload = ShownText.of(() if reranking is None else reranking.text_keys)
-    named = in_time(lambda: the_collection(client, collection), "listing the collections")
-    executor = Executor(client, named, payload=payload, retries=retries)
+    named = in_time(lambda: the_collection(client, collection, policy), "listing the collections")
+    executor = Executor(client, named, payload=payload, retries=policy.rest)
     chosen = choice.strategy(executor.target().schema)
     return executor, executor.plan(chosen if reranking is None else reranking.over(chosen), scope)
 
@@ -62,12 +62,12 @@ def prepared(
     choice: Choice,
     scope: Scope,
     models: Mapping[Kind, str | None],
-    reranking: Reranking | None = None,
-    retries: int = 0,
+    reranking: Reranking | None,
+    policy: CommandRetries,
 ) -> tuple[Executor, Plan]:
     """As `planned`, with the encoders that the strategy needs and no others, as loading a model takes seconds."""
-    executor, plan = planned(client, collection, choice, scope, reranking, retries)
+    executor, plan = planned(client, collection, choice, scope, reranking, policy)
     check_embedder(client, models)
-    notes = read_notes(client, executor.collection)
+    notes = read_notes(client, executor.collection, policy)
     executor.encoders = Encoders(query_encoders(plan.strategy.needs(), plan.target.schema, notes, models))
     return executor, plan

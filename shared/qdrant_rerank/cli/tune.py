@@ -15,6 +15,7 @@ from rich.text import Text
 from .. import Encoders, Executor, FeedbackModel, Nearest, RelevanceFeedback, load
 from .._internals import VectorKind as Kind
 from .._internals import did_you_mean
+from ..evaluate._internals import MEASURING
 from ..evaluate.tuning import Budget, Configuration, Feedback, Learned, Space, Tuning
 from ..evaluate.tuning import tune as tuned
 from ..learn._internals import LEAST_TOPICS
@@ -23,7 +24,7 @@ from . import model_options as m
 from . import options as o
 from . import tune_options as t
 from .arguments import listed
-from .connect import Where, connected, the_collection
+from .connect import CommandRetries, Where, connected, the_collection
 from .consoles import errors_console, results_console
 from .encoders import check_embedder, query_encoders
 from .failures import CommandError, reported, resumable, warn
@@ -44,6 +45,7 @@ def tune(
     prefer_grpc: o.GrpcOption = False,
     grpc_port: o.GrpcPortOption = None,
     timeout: o.TimeoutOption = None,
+    retries: o.MeasuringRetriesOption = None,
     collection: o.CollectionOption = None,
     qrels: e.QrelsOption = None,
     split: t.TrainSplitOption = "train",
@@ -103,11 +105,12 @@ def tune(
     first = None if baseline is None else load(baseline)
     steered = _feedback(feedback, reads, rerank)
     space = space if steered is None else space.plus(steered)
+    policy = CommandRetries.of(retries, MEASURING)
     with connected(Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()) as client, reranker(rerank) as model:
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
         tried = [*([] if first is None else [first]), *([] if steered is None else steered.strategies)]
         needed = frozenset(name for strategy in tried for name in strategy.needs())
-        executor, legs = _prepared(client, the_collection(client, collection), leg, needed, models)
+        executor, legs = _prepared(client, the_collection(client, collection, policy), leg, needed, models, policy)
         if model is not None:
             executor = _reading(executor, model, listed(text_key))
         hint = "--keep FILE keeps what the legs found, and goes on from there"
@@ -123,6 +126,7 @@ def tune(
                 measure=measure,
                 splits=splits,
                 seed=seed,
+                retries=policy.rest,
                 cache=keep,
                 progress=progress,
             )
@@ -177,14 +181,15 @@ def _prepared(
     names: Sequence[str] | None,
     needed: frozenset[str],
     models: Mapping[Kind, str | None],
+    policy: CommandRetries,
 ) -> tuple[Executor, list[Nearest]]:
     """An executor with the encoders of the legs and of the baseline, and the legs.
 
     Raises:
         CommandError: a leg isn't there, or nothing says what embeds queries for it.
     """
-    executor = Executor(client, collection)
-    schema, notes = executor.target().schema, read_notes(client, collection)
+    executor = Executor(client, collection, retries=policy.rest)
+    schema, notes = executor.target().schema, read_notes(client, collection, policy)
     check_embedder(client, models)
     there = [*schema.names("dense"), *schema.names("sparse")]
     if names is None:
@@ -212,6 +217,7 @@ def _reading(executor: Executor, model: FeedbackModel, text_keys: Sequence[str])
         encoders=executor.encoders,
         model=model,
         payload=ShownText.of(text_keys),
+        retries=executor.retries,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from qdrant_client import QdrantClient
 from rich.console import Console
 
-from .. import Encoder, Encoders
+from .. import Encoder, Encoders, Retries
 from ..ingest import ensure_collection, ingest, read_jsonl
 from . import show
 from .guide import CORPUS, Question, questions
@@ -37,18 +37,22 @@ class Demo:
         collection: its name.
         encoders: for its vectors `dense` and `bm25`.
         console: what to print on.
+        retries: how often a request that fails in passing is made again.
     """
 
     client: QdrantClient
     collection: str
     encoders: Mapping[str, Encoder]
     console: Console
+    retries: Retries
 
     def fill(self) -> float:
         """Make the collection and put the guide into it; the seconds that it took."""
         start = time.perf_counter()
-        ensure_collection(self.client, self.collection, self.encoders, strategy=FORMULA.strategy)
-        ingest(self.client, self.collection, read_jsonl(CORPUS), self.encoders)
+        self.retries.run(  # as a whole: it looks what is there first
+            lambda: ensure_collection(self.client, self.collection, self.encoders, strategy=FORMULA.strategy)
+        )
+        ingest(self.client, self.collection, read_jsonl(CORPUS), self.encoders, retries=self.retries)
         return time.perf_counter() - start
 
     def show_all(self) -> None:
@@ -82,4 +86,4 @@ class Demo:
 
     @cached_property
     def _executor(self) -> CountingExecutor:
-        return CountingExecutor(self.client, self.collection, encoders=Encoders(self.encoders))
+        return CountingExecutor(self.client, self.collection, encoders=Encoders(self.encoders), retries=self.retries)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .scopes import id_payload as id_payload
     from .scopes import measured_scope as measured_scope
     from .scopes import stable as stable
+    from .services import MEASURING as MEASURING
     from .verdicts import Numbers as Numbers
     from .verdicts import finding_of as finding_of
     from .verdicts import verdict_of as verdict_of
@@ -29,6 +30,7 @@ else:
             "plain": "plain",
             "running": "Progress",
             "scopes": "id_payload, measured_scope, stable",
+            "services": "MEASURING",
             "verdicts": "Numbers, finding_of, verdict_of",
         },
     )

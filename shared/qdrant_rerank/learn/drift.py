@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 
 from .. import Executor, PlanError, Retries, Scope, StrategyError
-from .._internals import FAR, MOVED, brief, by_chance, instead, is_whole, kind_of, psi, run, shift, together
+from .._internals import FAR, MOVED, NO_RETRIES, brief, by_chance, instead, is_whole, kind_of, psi, run, shift, together
 from .._internals import lacking as lacking_keys
 from ..evaluate.plain import Plain
 from ..evaluate.services import MEASURING, RetryingServices
@@ -211,7 +211,9 @@ def _instead(feature: Feature | Category, payloads: Sequence[Mapping[str, Any]])
     return ", ".join(f"no point has a {kind_of(key)} at {key.key!r} but {found}" for key, found in there if found)
 
 
-def _stored(executor: Executor, features: Mapping[str, Feature | Category], sample: int, retries: Retries = MEASURING) -> Table:
+def _stored(
+    executor: Executor, features: Mapping[str, Feature | Category], sample: int, retries: Retries = NO_RETRIES
+) -> Table:
     points = stored_points(executor, selector(features, []), sample, retries=retries)
     view = executor.target().view if points else View()
     return Table([point.payload or {} for point in points], [point.id for point in points], view=view)

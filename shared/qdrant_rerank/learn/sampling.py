@@ -8,8 +8,8 @@ from typing import Any
 from qdrant_client import models
 
 from .. import Executor, Retries
-from .._internals import Points, Search, random_points
-from ..evaluate.services import MEASURING, RetryingServices
+from .._internals import NO_RETRIES, Points, Search, random_points
+from ..evaluate.services import RetryingServices
 from ..expressions._internals import Table, View
 from .feature_log import Reference
 from .features import Category, Feature
@@ -19,7 +19,7 @@ __all__ = ["reference_of", "stored_points"]
 
 
 def stored_points(
-    executor: Executor, payload: Any, count: int, filter: models.Filter | None = None, retries: Retries = MEASURING
+    executor: Executor, payload: Any, count: int, filter: models.Filter | None = None, retries: Retries = NO_RETRIES
 ) -> Points:
     """Up to `count` stored points, drawn at random by Qdrant."""
     [points] = RetryingServices(executor, retries).search(
