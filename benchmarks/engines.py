@@ -34,7 +34,7 @@ from qdrant_rerank import (
     Mmr,
     Nearest,
     Query,
-    Scope,
+    SearchOptions,
     Strategy,
     datetime_field,
     decay_exp,
@@ -117,7 +117,7 @@ def strategies(clients: Mapping[str, QdrantClient], repeat: int, points: int) ->
 
 
 def retrieving(executor: Executor, strategy: Strategy) -> Callable[[int], object]:
-    return lambda seed: executor.retrieve(strategy, Query(vectors=query_vectors(seed)), Scope(limit=K))
+    return lambda seed: executor.retrieve(strategy, Query(vectors=query_vectors(seed)), SearchOptions(limit=K))
 
 
 def filling(taken: Mapping[str, float], points: int) -> None:

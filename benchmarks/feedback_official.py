@@ -1,7 +1,7 @@
 """Relevance feedback fitted here against qdrant-relevance-feedback 0.1.1: requests, times, and what held-out claims get of it.
 
 Run by `python benchmarks/feedback.py --only official`. Both learn from the same training claims of SciFact, over the same
-collection in qdrant-edge, by the same feedback model, whose own time is left out of all times. What they learn from is gathered
+collection in qdrant-edge, by the same reranker, whose own time is left out of all times. What they learn from is gathered
 three times: in process, over REST from another process (see `rest_server.py`), and from there with answers that take 2 ms more,
 as from a server in the same region. The package's three numbers and
 ours are then served alike, in both modes, on test claims. Skipped with a message where the package, which needs torch, isn't
@@ -27,7 +27,7 @@ from qdrant_client import QdrantClient
 
 from benchmarks import scifact_data, wheel_models
 from benchmarks.rest_server import serving
-from qdrant_rerank import Coefficients, Encoders, Executor, Nearest, Query, RelevanceFeedback, Rescore, Scope, Strategy
+from qdrant_rerank import Coefficients, Encoders, Executor, Nearest, Query, RelevanceFeedback, Rerank, SearchOptions, Strategy
 from qdrant_rerank.evaluate import bootstrap_interval, per_topic
 from qdrant_rerank.feedback._internals import Mode
 from qdrant_rerank.learn import fit_feedback
@@ -43,7 +43,7 @@ Rankings = Mapping[str, Mapping[str, float]]
 
 
 class Model(Protocol):
-    """A feedback model that says how long it took."""
+    """A reranker that says how long it took."""
 
     seconds: float
 
@@ -147,7 +147,7 @@ def their_fit(data: Any, model: Model) -> tuple[Coefficients, float]:
 def ours(client: Any, model: Model, claims: Sequence[str], encode: Any) -> Work:
     """What gathering and fitting take here, for one mode."""
     counting = Counting(client)
-    executor = Executor(counting, "scifact", encoders=Encoders.of({"dense": encode}), model=model)  # type: ignore[arg-type]
+    executor = Executor(counting, "scifact", encoders=Encoders.of({"dense": encode}), reranker=model)  # type: ignore[arg-type]
     plain = RelevanceFeedback(seeds=Nearest("dense", limit=SEEDS), coefficients=Coefficients(1.0, 0.0, 0.0))
     executor.target()
     importlib.import_module("scipy.optimize")  # as torch, which isn't timed either
@@ -175,7 +175,7 @@ def over_rest(folder: str, trip: float, model: Model, claims: Sequence[str], enc
 
 def ranked(executor: Executor, system: Strategy, claims: Mapping[str, str], limit: int, behind: Rankings) -> Rankings:
     """Claim → document → a number that descends; behind what was ranked comes the plain search's rest."""
-    answers = executor.retrieve_batch(system, [Query(text) for text in claims.values()], Scope(limit=limit))
+    answers = executor.retrieve_batch(system, [Query(text) for text in claims.values()], SearchOptions(limit=limit))
     found = {claim: [str(point.id) for point in points] for claim, points in zip(claims, answers, strict=True)}
     return {
         claim: {document: 1.0 / rank for rank, document in enumerate(dict.fromkeys([*documents, *behind.get(claim, ())]), 1)}
@@ -189,7 +189,7 @@ def served(executor: Executor, strategies: Mapping[str, RelevanceFeedback], clai
     plain = ranked(executor, Nearest("dense"), claims, 100, {})
     rankings = {
         "plain": plain,
-        f"rerank {reads}": ranked(executor, Rescore(limit=reads).over(Nearest("dense")), claims, reads, plain),
+        f"rerank {reads}": ranked(executor, Rerank(limit=reads).over(Nearest("dense")), claims, reads, plain),
         **{name: ranked(executor, each, claims, min(100, each.most or 100), plain) for name, each in strategies.items()},
     }
     grades = {claim: qrels[claim] for claim in claims}
@@ -208,7 +208,7 @@ def served(executor: Executor, strategies: Mapping[str, RelevanceFeedback], clai
 def official(
     pair: str, client: Any, folder: str, encode: Any, model: Model, data: Any, train: int, test: int, reads: int
 ) -> None:
-    """Print the comparison for one retriever and one feedback model."""
+    """Print the comparison for one retriever and one reranker."""
     learn = dict(list(data.claims["train"].items())[:train])
     asked = dict(list(data.claims["test"].items())[:test])
     texts = list(learn.values())
@@ -229,7 +229,7 @@ def official(
     print(f"{'ratio':20}" + "".join(f"{ratio:>10.0f}" for ratio in ratios))
     print(f"ours, with the five folds that judge it: {our_work.cross_fitting:.3f} s")
     print(f"official: a={found.a:.4g}, b={found.b:.4g}, c={found.c:.4g}")
-    executor = Executor(client, "scifact", encoders=Encoders.of({"dense": encode}), model=model)
+    executor = Executor(client, "scifact", encoders=Encoders.of({"dense": encode}), reranker=model)
     for mode in get_args(Mode):
         fit = fit_feedback(executor, learn, mode=mode, reads=reads, qrels=data.qrels["train"], candidates=CANDIDATES)
         weights = fit.coefficients
@@ -244,7 +244,7 @@ def pairs(make: Any, indexed: Any, train: int, test: int, reads: int, chosen: Se
     """Print the comparison for static-64d → MiniLM and MiniLM → bge-small; say why not where something is missing.
 
     Args:
-        make: a feedback model of an encoder.
+        make: a reranker of an encoder.
         indexed: the corpus in a collection, by an encoder's vectors.
         train, test: how many claims.
         reads: documents scored for a query in mode "recall".

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import Executor, Expression, Formula, Nearest, Query, Scope, Strategy, score
+from qdrant_rerank import Executor, Expression, Formula, Nearest, Query, SearchOptions, Strategy, score
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.expressions._internals import Table, score_points
 
@@ -138,7 +138,9 @@ def alone(executors: Mapping[str, Executor], expression: Expression, nearest: Ne
 
 def rescoring_there(executor: Executor, strategy: Strategy) -> Callable[[int], object]:
     """Have the engine do it, in one request."""
-    return lambda seed: executor.retrieve(strategy, Query(vectors={"dense": query_vectors(seed)["dense"]}), Scope(limit=K))
+    return lambda seed: executor.retrieve(
+        strategy, Query(vectors={"dense": query_vectors(seed)["dense"]}), SearchOptions(limit=K)
+    )
 
 
 def rescoring_here(client: QdrantClient, expression: Expression, keys: list[str], candidates: int) -> Callable[[int], object]:

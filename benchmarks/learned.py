@@ -24,13 +24,13 @@ import numpy as np
 from qdrant_client import models
 from sklearn.ensemble import GradientBoostingClassifier
 
-from qdrant_rerank import Executor, Formula, Fusion, Nearest, Query, Scope, Strategy, field, log, score
+from qdrant_rerank import Executor, Formula, Fusion, Nearest, Query, SearchOptions, Strategy, field, log, score
 from qdrant_rerank._internals import run
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.evaluate import Evaluation, Qrels, Topic, Topics, bootstrap_interval, compare, evaluate
 from qdrant_rerank.ingest import ensure_indexes
 from qdrant_rerank.learn import FeatureLike, FeatureLog, fit_logistic, from_model, log_features
-from qdrant_rerank.learn._internals import Legs, auc, computed, featured, found, reliability
+from qdrant_rerank.learn._internals import CandidateSearch, auc, computed, featured, found, reliability
 from qdrant_rerank.models import Bm25
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -66,9 +66,9 @@ def movies(users: int | None) -> None:
         client.create_collection("films", {"taste": models.VectorParams(size=size, distance=cosine)})
         client.upsert("films", data.points)
         executor = Executor(client, "films")
-        fit = log_features(executor, learned_movies.LEGS, *learned_movies.topics(data, "fit"), learned_movies.FEATURES)
+        fit = log_features(executor, learned_movies.CANDIDATES, *learned_movies.topics(data, "fit"), learned_movies.FEATURES)
         test_topics, qrels = learned_movies.topics(data, "test")
-        test = log_features(executor, learned_movies.LEGS, test_topics, qrels, learned_movies.FEATURES)
+        test = log_features(executor, learned_movies.CANDIDATES, test_topics, qrels, learned_movies.FEATURES)
         print(
             f"MovieLens: {len(data.points)} films; fitted to {len(fit)} candidates of {fit.coverage.topics} users, "
             f"{int(fit.relevant().sum())} relevant; judged on {len(test_topics)} users\n"
@@ -77,10 +77,10 @@ def movies(users: int | None) -> None:
         print(ranker.table(), "\n")
         trees: Any = GradientBoostingClassifier(**TREES).fit(for_trees(fit), fit.grades)
         formulas: Mapping[str, Strategy] = {
-            "similarity": learned_movies.LEGS[0],
-            "weights by hand": Formula(BY_HAND).over(*learned_movies.LEGS),
+            "similarity": learned_movies.CANDIDATES[0],
+            "weights by hand": Formula(BY_HAND).over(*learned_movies.CANDIDATES),
             "logistic formula": ranker.strategy,
-            "boosted trees": Formula(from_model(trees, TREE_FEATURES)).over(*learned_movies.LEGS),
+            "boosted trees": Formula(from_model(trees, TREE_FEATURES)).over(*learned_movies.CANDIDATES),
         }
         for strategy in formulas.values():
             ensure_indexes(client, "films", strategy)
@@ -151,16 +151,16 @@ def times(executor: Executor, formulas: Mapping[str, Strategy], topics: Topics, 
     chosen = topics.items[:100]
     for name, strategy in formulas.items():
 
-        def ask(query: Query, scope: Scope, strategy: Strategy = strategy) -> Any:
-            return executor.retrieve(strategy, query, scope)
+        def ask(query: Query, options: SearchOptions, strategy: Strategy = strategy) -> Any:
+            return executor.retrieve(strategy, query, options)
 
         print(f"| {name} | {median(chosen, ask):.2f} |")
-    legs = Legs.of(learned_movies.LEGS, Scope(with_payload=True), executor.target())
+    candidates = CandidateSearch.of(learned_movies.CANDIDATES, SearchOptions(with_payload=True), executor.target())
 
-    def fetch_and_predict(query: Query, scope: Scope) -> Any:
-        candidates = run(found(legs, query, executor.target(), scope.filter), executor)
-        scores = model.predict_proba(computed(featured(TREE_FEATURES), candidates.table))[:, 1]
-        return [candidates.points[row] for row in np.argsort(-scores)[:10]]
+    def fetch_and_predict(query: Query, options: SearchOptions) -> Any:
+        there = run(found(candidates, query, executor.target(), options.filter), executor)
+        scores = model.predict_proba(computed(featured(TREE_FEATURES), there.table))[:, 1]
+        return [there.points[row] for row in np.argsort(-scores)[:10]]
 
     print(f"| boosted trees: fetch 100, predict here | {median(chosen, fetch_and_predict):.2f} |\n")
 
@@ -172,13 +172,13 @@ def for_trees(log: FeatureLog) -> Any:
     return values
 
 
-def median(topics: tuple[Topic, ...], ask: Callable[[Query, Scope], Any]) -> float:
+def median(topics: tuple[Topic, ...], ask: Callable[[Query, SearchOptions], Any]) -> float:
     """Median milliseconds, the first ten topics being for warming up."""
     taken = []
     for topic in topics:
-        scope = topic.within(Scope(limit=10))
+        options = topic.within(SearchOptions(limit=10))
         start = time.perf_counter()
-        ask(topic.query, scope)
+        ask(topic.query, options)
         taken.append(1000 * (time.perf_counter() - start))
     return float(np.median(taken[10:] or taken))
 
@@ -191,13 +191,13 @@ def scifact(claims: int, test_claims: int) -> None:
     from benchmarks.strategies import indexed
 
     data = scifact_data.load()
-    legs = Nearest("dense", limit=200), Nearest("bm25", limit=200)
+    candidates = Nearest("dense", limit=200), Nearest("bm25", limit=200)
     features: dict[str, FeatureLike] = {"dense": score("dense", default=0.2), "bm25": score("bm25")}
     with tempfile.TemporaryDirectory() as folder:
         client = indexed(data, Path(folder))
         executor = Executor(client, "scifact")
         train, test = asked(data, "train", claims), asked(data, "test", test_claims)
-        fit = log_features(executor, legs, *train, features)
+        fit = log_features(executor, candidates, *train, features)
         print(
             f"SciFact: fitted to {len(fit)} candidates of {fit.coverage.topics} training claims, "
             f"{int(fit.relevant().sum())} relevant; judged on {len(test[0])} test claims\n"
@@ -206,14 +206,14 @@ def scifact(claims: int, test_claims: int) -> None:
         pairwise = fit_logistic(fit, loss="pairwise", calibration="platt")
         print(pointwise.table(), "\n")
         strategies: dict[str, Strategy] = {
-            "RRF k=2": Fusion.rrf().over(*legs),
-            "RRF k=61": Fusion.rrf(k=61).over(*legs),
-            "DBSF": Fusion.dbsf().over(*legs),
+            "RRF k=2": Fusion.rrf().over(*candidates),
+            "RRF k=61": Fusion.rrf(k=61).over(*candidates),
+            "DBSF": Fusion.dbsf().over(*candidates),
             "learned, pointwise": pointwise.strategy,
             "learned, pairwise": pairwise.strategy,
         }
         rank_and_show(executor, strategies, *test)
-        judged = log_features(executor, legs, *test, features)
+        judged = log_features(executor, candidates, *test, features)
         trusted(judged.relevant().astype(float), pointwise.predict(judged))
         client.close()
 

@@ -26,7 +26,7 @@ from qdrant_client import models
 from sklearn.linear_model import Ridge
 from sklearn.neural_network import MLPRegressor
 
-from qdrant_rerank import Executor, Expression, Formula, Nearest, Query, Scope, Strategy, field, score
+from qdrant_rerank import Executor, Expression, Formula, Nearest, Query, SearchOptions, Strategy, field, score
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.learn import budget, from_model
 
@@ -71,10 +71,10 @@ def contenders(
     nearest = Nearest(limit=CANDIDATES)
 
     def in_the_query(strategy: Strategy) -> list[float]:
-        return [point.score for point in executor.retrieve(strategy, query, Scope(limit=K))]
+        return [point.score for point in executor.retrieve(strategy, query, SearchOptions(limit=K))]
 
     def on_the_client() -> list[float]:
-        found = executor.retrieve(nearest, query, Scope(limit=CANDIDATES))
+        found = executor.retrieve(nearest, query, SearchOptions(limit=CANDIDATES))
         x = np.array([[point.score, *((point.payload or {}).get(key, 0.0) for key in KEYS)] for point in found])
         return np.sort(model.predict(x))[::-1][:K].tolist()  # type: ignore[no-any-return]
 

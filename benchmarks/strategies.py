@@ -20,7 +20,7 @@ from typing import Any
 
 from qdrant_client import models as qdrant
 
-from qdrant_rerank import Encoders, Executor, Formula, Fusion, Mmr, Nearest, Rescore, Strategy, score
+from qdrant_rerank import Encoders, Executor, Formula, Fusion, Mmr, Nearest, Rerank, Strategy, score
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.evaluate import Evaluation, Qrels, Topics, compare, evaluate
 from qdrant_rerank.models import Bm25, EncoderSimilarity, FastembedCrossEncoder, FastembedDense
@@ -29,14 +29,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import scifact_data, wheel_models
 
 READ = 20
-LEGS = Nearest("dense", limit=200), Nearest("bm25", limit=200)
+CANDIDATES = Nearest("dense", limit=200), Nearest("bm25", limit=200)
 STRATEGIES: Mapping[str, Strategy] = {
     "dense": Nearest("dense"),
     "BM25": Nearest("bm25"),
-    "RRF k=2": Fusion.rrf().over(*LEGS),
-    "RRF k=61": Fusion.rrf(k=61).over(*LEGS),
-    "DBSF": Fusion.dbsf().over(*LEGS),
-    "formula: 20 dense + BM25": Formula(20.0 * score("dense") + score("bm25")).over(*LEGS),
+    "RRF k=2": Fusion.rrf().over(*CANDIDATES),
+    "RRF k=61": Fusion.rrf(k=61).over(*CANDIDATES),
+    "DBSF": Fusion.dbsf().over(*CANDIDATES),
+    "formula: 20 dense + BM25": Formula(20.0 * score("dense") + score("bm25")).over(*CANDIDATES),
     "MMR 0.3 of dense": Mmr("dense", diversity=0.3, candidates_limit=100),
 }
 MEASURES = ("nDCG@10", "R@100", "RR")
@@ -65,7 +65,7 @@ def main() -> None:
 
 def measured(client: Any, name: str, strategy: Strategy, topics: Topics, qrels: Qrels, model: Any = None) -> Evaluation:
     encoders = Encoders.of({"dense": wheel_encoder(), "bm25": Bm25()})
-    executor = Executor(client, "scifact", encoders=encoders, model=model)
+    executor = Executor(client, "scifact", encoders=encoders, reranker=model)
     executor.retrieve(strategy, next(iter(topics)).query)  # models are loaded, files read
     return evaluate(strategy, topics, qrels, MEASURES, executor=executor, name=name, limit=None if model is None else 10)
 
@@ -76,7 +76,7 @@ def rerankers() -> dict[str, tuple[Strategy, Any]]:
     own: dict[str, Any] = {"max_length": 256, "batch_size": 1}
     cross = FastembedCrossEncoder("ms-marco-MiniLM-L-12-v2", path=fetched("cross-encoder-l12-int8"), **own)
     bge = EncoderSimilarity(FastembedDense("bge-small-en", path=fetched("bge-small-int8"), pooling="cls", **own))
-    dense, fused = Rescore(limit=READ).over(Nearest("dense")), Rescore(limit=READ).over(Fusion.dbsf().over(*LEGS))
+    dense, fused = Rerank(limit=READ).over(Nearest("dense")), Rerank(limit=READ).over(Fusion.dbsf().over(*CANDIDATES))
     return {
         "cross-encoder of 20 dense": (dense, cross),
         "cross-encoder of 20 DBSF": (fused, cross),

@@ -6,7 +6,7 @@ The corpus is indexed as in `strategies.py`. `tune` chooses on the train claims 
 leaving the default, RRF as Qdrant does it, is worth it; what it chose is then put to the test claims, beside dense search,
 BM25, RRF with k = 2 and 61, and DBSF, and beside the formula that was learned, which `tune` may have chosen or not.
 `--model-texts N` lets a cross-encoder read so many texts (about 50 a second on two cores). `--check` fails if the chosen
-strategy is more than 0.005 nDCG@10 below the best of the five, if tuning asked Qdrant for more than (legs + 1) × topics
+strategy is more than 0.005 nDCG@10 below the best of the five, if tuning asked Qdrant for more than (candidates + 1) × topics
 searches, or if it took more than a minute (without a model).
 """
 
@@ -37,7 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", type=int, default=809, help="how many train claims to tune with")
     parser.add_argument("--test", type=int, default=300, help="how many test claims to apply the result to")
-    parser.add_argument("--depth", type=int, default=200, help="the deepest that legs are searched")
+    parser.add_argument("--depth", type=int, default=200, help="the deepest that candidates are searched")
     parser.add_argument("--splits", type=int, default=20)
     parser.add_argument("--model-texts", type=int, default=0, help="how many texts a cross-encoder may read")
     parser.add_argument("--check", action="store_true", help="fail unless it is as good as promised")
@@ -50,7 +50,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         client = strategies.indexed(data, Path(folder))
         encoders = Encoders.of({"dense": strategies.wheel_encoder(), "bm25": Bm25()})
-        executor = Executor(client, "scifact", encoders=encoders, model=reader() if options.model_texts else None)
+        executor = Executor(client, "scifact", encoders=encoders, reranker=reader() if options.model_texts else None)
         tuning, tune_seconds = tuned(executor, *judged(data, "train", options.train), options)
         results = tested(executor, tuning, *judged(data, "test", options.test), options.depth)
         client.close()
@@ -88,13 +88,13 @@ def _with_vectors(executor: Executor, topic: Any) -> Any:
 
 def tested(executor: Executor, tuning: Tuning, topics: Topics, qrels: Qrels, depth: int) -> list[Evaluation]:
     """The chosen strategy, the learned one and the five not to fall behind, on claims that played no part so far."""
-    legs = Nearest("dense", limit=depth), Nearest("bm25", limit=depth)
+    candidates = Nearest("dense", limit=depth), Nearest("bm25", limit=depth)
     five: dict[str, Strategy] = {
-        "RRF k=2": Fusion.rrf().over(*legs),
+        "RRF k=2": Fusion.rrf().over(*candidates),
         "dense": Nearest("dense"),
         "BM25": Nearest("bm25"),
-        "RRF k=61": Fusion.rrf(k=61).over(*legs),
-        "DBSF": Fusion.dbsf().over(*legs),
+        "RRF k=61": Fusion.rrf(k=61).over(*candidates),
+        "DBSF": Fusion.dbsf().over(*candidates),
     }
     learned = {LEARNED: tuning[LEARNED].strategy} if LEARNED in tuning.values else {}  # not of a few claims
     asked = {**five, **learned, "tuned": tuning.strategy}

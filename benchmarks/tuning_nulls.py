@@ -2,7 +2,7 @@
 
 Run: `python benchmarks/tuning_nulls.py [--count 200] [--check]`
 
-Two legs score the candidates at random, payload numbers are random, and one candidate of each topic, drawn at random, is
+Two candidates score the candidates at random, payload numbers are random, and one candidate of each topic, drawn at random, is
 relevant. So no ranking is better than another, and whatever tuning recommends is a false alarm; it allows for 5 % of them.
 The spaces are those of `tune`, but with fewer settings; rankings, choices and tests are its own. Judgments are drawn anew for
 each simulation and are the same for all spaces. Needs no data. `--check` fails if there are more than 5 % in all.
@@ -42,10 +42,10 @@ from qdrant_rerank.evaluate.tuning import (
 )
 from qdrant_rerank.evaluate.tuning._internals import key_of
 
-LEGS = Nearest("a"), Nearest("b")
-SCHEMA = Schema("c", {leg.using or "": VectorInfo("dense", 4, models.Distance.COSINE) for leg in LEGS})
+CANDIDATES = Nearest("a"), Nearest("b")
+SCHEMA = Schema("c", {candidate.using or "": VectorInfo("dense", 4, models.Distance.COSINE) for candidate in CANDIDATES})
 TARGET = Target(SCHEMA, Capabilities((1, 20, 0)))
-DEFAULT = Option("default", Fusion.rrf().over(*LEGS), "default")
+DEFAULT = Option("default", Fusion.rrf().over(*CANDIDATES), "default")
 OTHERS: tuple[Family, ...] = SingleLegs(), Rrf(ks=(10, 61)), Dbsf(), WeightedSum(4)
 SPACES = "fixed", "all", "alone"
 LIMIT = 10
@@ -59,7 +59,7 @@ class Null:
 
     Attributes:
         topics: how many.
-        candidates: how many each has; both legs find all of them.
+        candidates: how many each has; both candidates find all of them.
         features: how many random numbers the payload has.
         seed: of all that is drawn.
     """
@@ -71,14 +71,17 @@ class Null:
 
     @cached_property
     def pools(self) -> list[Pool]:
-        """What the legs found."""
+        """What the candidates found."""
         drawn = np.random.default_rng(self.seed)
         return [self._pool(f"t{number}", drawn) for number in range(self.topics)]
 
     def _pool(self, name: str, drawn: np.random.Generator) -> Pool:
         ids, keys = range(self.candidates), range(self.features)
-        legs = {key_of(leg): [Hit(id, float(score)) for id, score in enumerate(drawn.random(self.candidates))] for leg in LEGS}
-        best_first = {key: sorted(hits, key=lambda hit: -hit.score) for key, hits in legs.items()}
+        candidates = {
+            key_of(candidate): [Hit(id, float(score)) for id, score in enumerate(drawn.random(self.candidates))]
+            for candidate in CANDIDATES
+        }
+        best_first = {key: sorted(hits, key=lambda hit: -hit.score) for key, hits in candidates.items()}
         payloads: dict[Any, dict[str, float]] = {id: {f"x{key}": float(drawn.normal()) for key in keys} for id in ids}
         moment = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
         return Pool(Topic(name, "question"), moment, best_first, {id: f"d{id}" for id in ids}, payloads)
@@ -86,11 +89,11 @@ class Null:
     @cached_property
     def ground(self) -> Ground:
         """What families propose strategies for."""
-        return Ground(LEGS, (self.candidates,), LIMIT, DEFAULT.strategy, SCHEMA)
+        return Ground(CANDIDATES, (self.candidates,), LIMIT, DEFAULT.strategy, SCHEMA)
 
     @cached_property
     def learner(self) -> Learned:
-        """The family over the legs' scores and the random features."""
+        """The family over the candidates' scores and the random features."""
         given = {f"x{key}": field(f"x{key}", default=0.0) for key in range(self.features)}
         return Learned(given, least_topics=self.topics // 2)
 
@@ -135,7 +138,7 @@ class Outcome:
 def outcome(tried: Sequence[tuple[Option, Mapping[str, Sequence[str]]]], relevant: Mapping[str, str], seed: int) -> Outcome:
     """What tuning says of these, the default first, by nDCG@10 of one relevant document each."""
     values = np.array([[_ndcg(rankings[topic], relevant[topic]) for topic in relevant] for _, rankings in tried])
-    order = np.array([0 if option.family == "single legs" else 2 for option, _ in tried])  # their cost
+    order = np.array([0 if option.family == "single candidates" else 2 for option, _ in tried])  # their cost
     order[0] = 1  # before all that cost the same
     fit = cross_fit(values, order, 0, 20, seed)
     gain = float(fit.topic_gains.mean())

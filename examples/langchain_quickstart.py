@@ -20,7 +20,7 @@ for number, (name, rating) in enumerate(RECIPES.items()):
     payload = {"page_content": name, "metadata": {"rating": rating}}
     client.upsert("recipes", [models.PointStruct(id=number, vector=embeddings.embed_query(name), payload=payload)])
 
-similar = QdrantRerankRetriever(client=client, collection_name="recipes", embeddings=embeddings, k=3)
+similar = QdrantRerankRetriever(client=client, collection_name="recipes", embedding=embeddings, k=3)
 print("similar:  ", [document.page_content for document in similar.invoke("pea soup")])
 
 strategy = Formula(score() + 0.5 * field("metadata.rating", default=3.0)).over(Nearest(limit=100))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from qdrant_client import QdrantClient
 
-from qdrant_rerank import Encoder, Encoders, Executor, Formula, Nearest, Query, Scope, field, score
+from qdrant_rerank import Encoder, Encoders, Executor, Formula, Nearest, Query, SearchOptions, field, score
 from qdrant_rerank.ingest import Document, ensure_collection, ingest
 from qdrant_rerank.learn import fit_logistic, log_features, read_clicks
 from qdrant_rerank.models import HashedNgrams
@@ -31,7 +31,7 @@ with path.open("w", encoding="utf-8", newline="") as file:
     log.writerow(["query", "doc_id", "position", "clicked"])
     for _ in range(60):
         query = " ".join(dice.sample(WORDS, 2))
-        shown = executor.retrieve(Nearest("dense"), Query(query), Scope(limit=10))
+        shown = executor.retrieve(Nearest("dense"), Query(query), SearchOptions(limit=10))
         for _ in range(20):  # searches for it
             for position, point in enumerate(shown, 1):
                 payload = point.payload or {}
@@ -42,12 +42,14 @@ with path.open("w", encoding="utf-8", newline="") as file:
 features = {"similarity": score("dense"), "rating": field("rating", default=3.0)}
 for eta in (0.0, 1.0):  # how attention falls with the position: not at all, or as it does here
     clicks = read_clicks(path, eta=eta)
-    legs = [Nearest("dense", limit=10)]
-    logged = log_features(executor, legs, clicks.topics, clicks.qrels, features, pair_weights=clicks.weights, unjudged="drop")
+    candidates = [Nearest("dense", limit=10)]
+    logged = log_features(
+        executor, candidates, clicks.topics, clicks.qrels, features, pair_weights=clicks.weights, unjudged="drop"
+    )
     ranker = fit_logistic(logged, least_grade=2, calibration="platt", bootstrap=50)
     print(f"attention ~ position**-{eta:g}: {clicks.rows} lines, {ranker.training.relevant} results count as good")
     print(ranker.table(), "\n")
 
 ranker.save(path.with_name("ranker.json"))
-for point in executor.retrieve(Formula.load(path.with_name("ranker.json")), Query("tent lamp"), Scope(limit=3)):
+for point in executor.retrieve(Formula.load(path.with_name("ranker.json")), Query("tent lamp"), SearchOptions(limit=3)):
     print(f"{point.score:.2f}", point.payload)

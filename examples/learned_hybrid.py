@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qdrant_client import QdrantClient
 
-from qdrant_rerank import Encoder, Encoders, Executor, Nearest, Query, Scope, field, load, score
+from qdrant_rerank import Encoder, Encoders, Executor, Nearest, Query, SearchOptions, field, load, score
 from qdrant_rerank.evaluate import Qrels, Topics
 from qdrant_rerank.ingest import Document, ensure_collection, ingest
 from qdrant_rerank.learn import fit_logistic, log_features
@@ -33,14 +33,14 @@ ensure_collection(client, "docs", encoders)
 ingest(client, "docs", documents, encoders)
 executor = Executor(client, "docs", encoders=Encoders.of(encoders))
 
-legs = Nearest("dense", limit=50), Nearest("bm25", limit=50)
+candidates = Nearest("dense", limit=50), Nearest("bm25", limit=50)
 features = {"dense": score("dense"), "bm25": score("bm25"), "rating": field("rating", default=3.0)}
-log = log_features(executor, legs, Topics(queries), qrels, features)
+log = log_features(executor, candidates, Topics(queries), qrels, features)
 ranker = fit_logistic(log, signs={"rating": "+"}, calibration="platt")
 print(ranker.table())
 
 path = Path(tempfile.mkdtemp(), "ranker.json")
 ranker.save(path)
 threshold = ranker.threshold_for(precision=0.8).threshold
-for point in executor.retrieve(load(path), Query("night train bread"), Scope(limit=3, score_threshold=threshold)):
+for point in executor.retrieve(load(path), Query("night train bread"), SearchOptions(limit=3, score_threshold=threshold)):
     print(f"{point.score:.2f}", point.payload)

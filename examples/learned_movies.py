@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import Executor, Formula, Nearest, Scope, affinity, field, log, score
+from qdrant_rerank import Executor, Formula, Nearest, SearchOptions, affinity, field, log, score
 from qdrant_rerank.evaluate import Qrels, Topic, Topics, evaluate
 from qdrant_rerank.learn import fit_logistic, log_features
 
@@ -91,20 +91,20 @@ def topics(known: int) -> tuple[Topics, Qrels]:
     return Topics(found), Qrels({topic.id: grades[topic.id] for topic in found})
 
 
-legs = [Nearest("taste", limit=100)]
+candidates = [Nearest("taste", limit=100)]
 features = {
     "taste": score("taste"),
     "popularity": log(field("ratings", default=0.0) + 1.0),
     "mean": field("mean", default=3.5),
     "year": field("year", default=1995.0),
-    "genres": affinity("genres", given="genres", default=0.0),
+    "genres": affinity("genres", param="genres", default=0.0),
 }
-ranker = fit_logistic(log_features(executor, legs, *topics(1), features), signs={"popularity": "+"}, calibration="platt")
+ranker = fit_logistic(log_features(executor, candidates, *topics(1), features), signs={"popularity": "+"}, calibration="platt")
 print(ranker.table(), "\n")
 later, judged = topics(2)
-for name, strategy in {"similarity": legs[0], "learned": ranker.strategy}.items():
+for name, strategy in {"similarity": candidates[0], "learned": ranker.strategy}.items():
     print(name, evaluate(strategy, later, judged, ["nDCG@10"], executor=executor).means["nDCG@10"])
 path = Path(tempfile.mkdtemp(), "films.json")
 ranker.save(path)
-for point in executor.retrieve(Formula.load(path), later.items[0].query, Scope(limit=3)):
+for point in executor.retrieve(Formula.load(path), later.items[0].query, SearchOptions(limit=3)):
     print(f"{point.score:.2f}", (point.payload or {})["title"])

@@ -22,7 +22,7 @@ ensure_collection(client, "guide", encoders, strategy=FORMULA.strategy)
 ingest(client, "guide", read_jsonl(CORPUS), encoders)
 executor = Executor(client, "guide", encoders=Encoders(encoders))
 
-topics = Topics(Topic(one.id, one.text, features=FORMULA.features, now=TODAY) for one in questions())
+topics = Topics(Topic(one.id, one.text, params=FORMULA.params, now=TODAY) for one in questions())
 qrels = Qrels({one.id: one.judgments for one in questions()})
 evaluations = [evaluate(entry.strategy, topics, qrels, executor=executor, name=entry.name) for entry in LINEUP]
 found = report(

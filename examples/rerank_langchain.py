@@ -10,7 +10,7 @@ from langchain_qdrant import QdrantVectorStore
 from qdrant_client import QdrantClient, models
 
 from langchain_qdrant_rerank import QdrantRerankCompressor, QdrantRerankRetriever
-from qdrant_rerank import Nearest, Rescore, field, model
+from qdrant_rerank import Nearest, Rerank, field, rerank_score
 
 TRIPS = {"the night train to Rome": 4.5, "a bus to Rome by night": 2.0, "the ferry to Oslo": 4.0, "a day in Rome": 4.9}
 
@@ -27,16 +27,18 @@ store = QdrantVectorStore(client, "trips", DeterministicFakeEmbedding(size=64))
 store.add_texts(list(TRIPS), [{"rating": rating} for rating in TRIPS.values()])
 
 # Qdrant finds 25 candidates, the model reads them.
-retriever = QdrantRerankRetriever.from_vector_store(store, strategy=Rescore(limit=25).over(Nearest()), model=shared_words, k=3)
+retriever = QdrantRerankRetriever.from_vector_store(
+    store, strategy=Rerank(limit=25).over(Nearest()), reranker=shared_words, k=3
+)
 for document in retriever.invoke("night train to Rome"):
     print(f"{document.metadata['relevance_score']:.2f}  {document.page_content}")
 
 # The model's score and the rating, together.
-blend = 0.5 * model() + 0.1 * field("metadata.rating", default=3.0)
-rated = retriever.invoke("night train to Rome", strategy=Rescore(limit=25, blend=blend).over(Nearest()))
+blend = 0.5 * rerank_score() + 0.1 * field("metadata.rating", default=3.0)
+rated = retriever.invoke("night train to Rome", strategy=Rerank(limit=25, blend=blend).over(Nearest()))
 print("well rated:", [document.page_content for document in rated])
 
 # Documents of any retriever.
-compressor = QdrantRerankCompressor(model=shared_words, top_n=1)
+compressor = QdrantRerankCompressor(reranker=shared_words, top_n=1)
 [best] = compressor.compress_documents(store.similarity_search("ferry", k=4), "the ferry to Oslo")
 print("compressed:", best.page_content)

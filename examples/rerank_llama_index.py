@@ -11,7 +11,7 @@ from llama_index.vector_stores.qdrant import QdrantVectorStore
 from qdrant_client import QdrantClient
 
 from llama_index_qdrant_rerank import QdrantRerankPostprocessor, QdrantRerankRetriever
-from qdrant_rerank import Nearest, Rescore, field, model
+from qdrant_rerank import Nearest, Rerank, field, rerank_score
 
 TRIPS = {"the night train to Rome": 4.5, "a bus to Rome by night": 2.0, "the ferry to Oslo": 4.0, "a day in Rome": 4.9}
 
@@ -27,13 +27,13 @@ storage = StorageContext.from_defaults(vector_store=QdrantVectorStore("trips", c
 index = VectorStoreIndex(nodes, storage_context=storage, embed_model=MockEmbedding(embed_dim=8))
 
 # Qdrant finds 25 candidates, the model reads them.
-strategy = Rescore(limit=25).over(Nearest())
-retriever = QdrantRerankRetriever.from_index(index, strategy=strategy, model=shared_words, similarity_top_k=3)
+strategy = Rerank(limit=25).over(Nearest())
+retriever = QdrantRerankRetriever.from_index(index, strategy=strategy, reranker=shared_words, similarity_top_k=3)
 for found in retriever.retrieve("night train to Rome"):
     print(f"{found.score:.2f}  {found.text}")
 
 # Nodes of any retriever, by the model's score and the rating together.
-blend = 0.5 * model() + 0.1 * field("rating", default=3.0)
-postprocessor = QdrantRerankPostprocessor(model=shared_words, blend=blend, top_n=2)
+blend = 0.5 * rerank_score() + 0.1 * field("rating", default=3.0)
+postprocessor = QdrantRerankPostprocessor(reranker=shared_words, blend=blend, top_n=2)
 best = postprocessor.postprocess_nodes(index.as_retriever(similarity_top_k=4).retrieve("Rome"), query_str="night train to Rome")
 print("well rated:", [found.text for found in best])

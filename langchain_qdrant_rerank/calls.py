@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
 from qdrant_client import models
 
-from qdrant_rerank import Plan, Query, QueryError, Scope, Strategy
+from qdrant_rerank import Plan, Query, QueryError, SearchOptions, Strategy
 from qdrant_rerank._internals import (
     Explained,
     Flow,
@@ -45,7 +45,7 @@ class CallOptions(TypedDict, total=False):
         timeout: seconds for the whole call; see `QdrantRerankRetriever`.
         group_by: a payload key; at most `group_size` documents for each of its values, for `k` values.
         group_size: see `group_by`.
-        features: request-time values by name, for `given(name)` in formulas.
+        params: request-time values by name, for `param(name)` in formulas.
         vectors: the query's vectors, if you have them, by vector name; or one vector, if it is
             clear which it is. Queries of a batch bring their own.
         strategy: instead of the retriever's own.
@@ -64,7 +64,7 @@ class CallOptions(TypedDict, total=False):
     timeout: float | None
     group_by: str | None
     group_size: int | None
-    features: Mapping[str, Any] | None
+    params: Mapping[str, Any] | None
     vectors: Vectors | QueryVector | None
     strategy: Strategy | None
     explanations: bool | None
@@ -89,8 +89,8 @@ class Call:
     """One call, with everything that the retriever's settings and the call's options decide."""
 
     strategy: Strategy
-    scope: Scope
-    features: Mapping[str, Any]
+    options: SearchOptions
+    params: Mapping[str, Any]
     vectors: Vectors | QueryVector | None
     explanations: bool = False
 
@@ -116,7 +116,7 @@ class Call:
         for name in ("explanations", "stable_ties"):
             if not isinstance(value(name), bool):
                 raise QueryError(f"{name} must be True or False, got {value(name)!r}")
-        scope = Scope(
+        search_options = SearchOptions(
             limit=k,
             filter=both(retriever.filter, own),
             score_threshold=value("score_threshold"),
@@ -130,7 +130,9 @@ class Call:
             group_size=value("group_size"),
             stable_ties=value("stable_ties"),
         )
-        return cls(value("strategy"), scope, options.get("features") or {}, options.get("vectors"), bool(value("explanations")))
+        return cls(
+            value("strategy"), search_options, options.get("params") or {}, options.get("vectors"), bool(value("explanations"))
+        )
 
     @property
     def needs_a_name(self) -> bool:
@@ -153,9 +155,9 @@ class Call:
         """
         vectors = cast("Vectors", self.vectors or {})
         if isinstance(asked, Query):
-            return replace(asked, vectors={**vectors, **asked.vectors}, features={**self.features, **asked.features})
+            return replace(asked, vectors={**vectors, **asked.vectors}, params={**self.params, **asked.params})
         if isinstance(asked, str):
-            return Query(asked, vectors, self.features)
+            return Query(asked, vectors, self.params)
         raise QueryError(f"a query must be a text, got {type(asked).__name__} {asked!r}"[:500])
 
     def flow(self, plan: Plan, asked: str | Query) -> Flow[Explained]:

@@ -1,4 +1,4 @@
-"""What a feedback model calls (a chat model, another reranker) as child runs of the retriever's run in LangChain's traces."""
+"""What a reranker calls (a chat model, another reranker) as child runs of the retriever's run in LangChain's traces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A feedback model as LangChain's document compressor: documents of any retriever, ranked anew by a model."""
+"""A reranker as LangChain's document compressor: documents of any retriever, ranked anew by a model."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackManager, 
 from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
-from qdrant_rerank import Query, QueryError, Rescore
-from qdrant_rerank._internals import Candidate, Points, Reranker, Workers, notes_of
+from qdrant_rerank import Query, QueryError, Rerank
+from qdrant_rerank._internals import Candidate, DocumentReranker, Points, Workers, notes_of
 from qdrant_rerank.expressions._internals import candidate_scores
-from qdrant_rerank.models._internals import as_feedback_model
+from qdrant_rerank.models._internals import as_reranker
 
 from . import fields
 from .child_runs import child_of
@@ -29,16 +29,16 @@ NOT_RESCORED: Final = "not_rescored"
 
 
 class QdrantRerankCompressor(BaseDocumentCompressor):
-    """Ranks documents anew by a feedback model, e.g. in a `ContextualCompressionRetriever`; Qdrant isn't asked.
+    """Ranks documents anew by a reranker, e.g. in a `ContextualCompressionRetriever`; Qdrant isn't asked.
 
-        QdrantRerankCompressor(model=CohereReranker("rerank-v3.5"), top_n=5)
+        QdrantRerankCompressor(reranker=CohereReranker("rerank-v3.5"), top_n=5)
 
-    The order is that of `Rescore` over the same documents. What comes out are new documents with the ids, text and metadata of
+    The order is that of `Rerank` over the same documents. What comes out are new documents with the ids, text and metadata of
     those that went in, and the model's score under `score_key`. Async calls are async down to the model. What the model runs in
     LangChain is a child of the run whose callbacks are passed.
 
     Attributes:
-        model: a feedback model, a function from a query and texts to scores (higher is better), or another
+        model: a reranker, a function from a query and texts to scores (higher is better), or another
             `BaseDocumentCompressor` that reranks.
         top_n: how many documents to return at most; all if None.
         score_key: the metadata key for the model's score; what a document had under it is replaced.
@@ -47,8 +47,8 @@ class QdrantRerankCompressor(BaseDocumentCompressor):
             came, the first `top_n` of them, each with the error's name under `not_rescored`, and warns.
         missing_text: what happens to a document without text: it comes "last", with `not_rescored`; or it is left out ("drop");
             or it is an error ("raise").
-        blend: an expression of `model()`, or its text, that makes the final score, which goes to the metadata as
-            `blended_score`; see `Rescore`. `field("metadata.rating", default=…)` reads metadata, as in a collection that
+        blend: an expression of `rerank_score()`, or its text, that makes the final score, which goes to the metadata as
+            `blended_score`; see `Rerank`. `field("metadata.rating", default=…)` reads metadata, as in a collection that
             langchain-qdrant wrote, and `score()` is what `retrieval_score_key` holds.
         retrieval_score_key: the metadata key of the score that a document came with.
         timeout: seconds for a call, e.g. 0.5; one that takes longer ends in a `qdrant_rerank.errors.TimeoutError`, or in the
@@ -60,7 +60,7 @@ class QdrantRerankCompressor(BaseDocumentCompressor):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", hide_input_in_errors=True)
 
-    model: fields.ModelField = Field(exclude=True)
+    reranker: fields.ModelField = Field(exclude=True)
     top_n: int | None = None
     score_key: str = Field(default="relevance_score", min_length=1)
     min_score: float | None = None
@@ -81,8 +81,8 @@ class QdrantRerankCompressor(BaseDocumentCompressor):
 
     @model_validator(mode="after")
     def _settings_fit(self) -> Self:
-        if self.model is None:
-            raise ValueError("a model is needed, e.g. model=CohereReranker('rerank-v3.5')")
+        if self.reranker is None:
+            raise ValueError("a model is needed, e.g. reranker=CohereReranker('rerank-v3.5')")
         if self.min_score is not None and not isfinite(self.min_score):
             raise ValueError(f"min_score must be a finite number, got {self.min_score!r}")
         self._rescore()
@@ -118,11 +118,11 @@ class QdrantRerankCompressor(BaseDocumentCompressor):
         """End the threads that what blocks runs in."""
         self._workers.close()
 
-    def _rescore(self) -> Rescore:
-        return Rescore(on_error=self.on_error, missing_text=self.missing_text, blend=self.blend, top_n=self.top_n)
+    def _rescore(self) -> Rerank:
+        return Rerank(on_error=self.on_error, missing_text=self.missing_text, blend=self.blend, top_n=self.top_n)
 
-    def _reranker(self) -> Reranker:
-        return Reranker(as_feedback_model(self.model), self._rescore(), self.timeout, self._workers)
+    def _reranker(self) -> DocumentReranker:
+        return DocumentReranker(as_reranker(self.reranker), self._rescore(), self.timeout, self._workers)
 
     def _candidates(self, documents: Sequence[Document]) -> list[Candidate]:
         needed = self.blend is not None and any(True for _ in candidate_scores(self.blend))

@@ -12,7 +12,7 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import AsyncExecutor, Capabilities, ClientError, Executor, Retries
 from qdrant_rerank._internals import AsyncClientLike, PayloadLike
-from qdrant_rerank.models._internals import FeedbackModelLike
+from qdrant_rerank.models._internals import RerankerLike
 
 from .embeddings import AnyEncoder, EncodersLike, encoders_of, listed
 
@@ -36,7 +36,7 @@ class Parts:
     embeddings: AnyEncoder
     sparse_embeddings: AnyEncoder
     encoders: EncodersLike
-    model: FeedbackModelLike | None
+    reranker: RerankerLike | None
     payload: PayloadLike
     capabilities: Capabilities | None
     fixed_filter: models.Filter | None
@@ -50,10 +50,10 @@ class Parts:
             retriever.client,
             retriever.async_client,
             retriever.collection_name,
-            retriever.embeddings,
-            retriever.sparse_embeddings,
+            retriever.embedding,
+            retriever.sparse_embedding,
             retriever.encoders,
-            retriever.model,
+            retriever.reranker,
             retriever.payload,
             retriever.capabilities,
             retriever.fixed_filter,
@@ -64,7 +64,7 @@ class Parts:
     def key(self) -> Hashable:
         """The same for the same objects."""
         encoders = listed(self.encoders)
-        parts = (self.client, self.async_client, self.embeddings, self.sparse_embeddings, self.model, *encoders.values())
+        parts = (self.client, self.async_client, self.embeddings, self.sparse_embeddings, self.reranker, *encoders.values())
         payload = id(self.payload) if callable(self.payload) else self.payload
         fixed = None if self.fixed_filter is None else self.fixed_filter.model_dump_json()
         return (self.collection, self.capabilities, payload, fixed, self.schema_ttl, self.retries, *encoders, *map(id, parts))
@@ -76,7 +76,7 @@ class Parts:
             self.collection,
             async_client=self.async_client,
             encoders=encoders_of(self.embeddings, self.sparse_embeddings, self.encoders),
-            model=self.model,
+            reranker=self.reranker,
             payload=self.payload,
             capabilities=self.capabilities,
             fixed_filter=self.fixed_filter,

@@ -16,7 +16,7 @@ from qdrant_client import AsyncQdrantClient, QdrantClient, models
 from qdrant_rerank import Encoders, Expression, PayloadMapping, Retries, Strategy, parse_expression
 from qdrant_rerank._internals import as_mapping, check_schema_ttl, did_you_mean, engine_of, not_a_filter, timeout_problem
 from qdrant_rerank.expressions import as_expression
-from qdrant_rerank.models._internals import as_feedback_model
+from qdrant_rerank.models._internals import as_reranker
 
 from .calls import check_k
 from .documents import RESERVED
@@ -66,7 +66,7 @@ def _embeddings(value: Any) -> Embeddings | None:
     if value is None or isinstance(value, Embeddings):
         return value
     raise ValueError(
-        f"embeddings takes a LangChain Embeddings, got {type(value).__name__}; functions and encoders go, "
+        f"embedding takes a LangChain Embeddings, got {type(value).__name__}; functions and encoders go, "
         "by vector name, into encoders={…}"
     )
 
@@ -74,7 +74,7 @@ def _embeddings(value: Any) -> Embeddings | None:
 def _sparse_embeddings(value: Any) -> AnyEncoder:
     if value is None or is_embeddings(value):
         return value
-    raise ValueError(f"sparse_embeddings takes langchain-qdrant's SparseEmbeddings, got {type(value).__name__}")
+    raise ValueError(f"sparse_embedding takes langchain-qdrant's SparseEmbeddings, got {type(value).__name__}")
 
 
 def _encoders(value: Any) -> EncodersLike:
@@ -89,9 +89,9 @@ def _encoders(value: Any) -> EncodersLike:
 
 def _model(value: Any) -> Any:
     if isinstance(value, type):
-        raise ValueError(f"model takes a feedback model; this is the class {value.__name__}: pass an object of it")
+        raise ValueError(f"model takes a reranker; this is the class {value.__name__}: pass an object of it")
     if value is not None:
-        as_feedback_model(value)
+        as_reranker(value)
     return value
 
 

@@ -34,13 +34,13 @@ def store_fields(store: Any) -> dict[str, Any]:
         what = f"the class {store.__name__}" if isinstance(store, type) else type(store).__name__
         raise TypeError(
             f"from_vector_store takes a langchain_qdrant.QdrantVectorStore, got {what}, which lacks {', '.join(lacking)}; "
-            "for anything else: QdrantRerankRetriever(client=…, collection_name=…, embeddings=…)"
+            "for anything else: QdrantRerankRetriever(client=…, collection_name=…, embedding=…)"
         )
     return {
         "client": store.client,
         "collection_name": store.collection_name,
-        "embeddings": store.embeddings,
-        "sparse_embeddings": _sparse_embeddings(store),
+        "embedding": store.embeddings,
+        "sparse_embedding": _sparse_embeddings(store),
         "payload": PayloadMapping(text=store.content_payload_key, metadata=store.metadata_payload_key),
         "tags": _tags(store),
     }

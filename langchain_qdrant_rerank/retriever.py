@@ -13,7 +13,7 @@ from langchain_core.runnables.utils import AnyConfigurableField
 from pydantic import ConfigDict, Field, model_validator
 from qdrant_client import models
 
-from qdrant_rerank import AsyncExecutor, Capabilities, Executor, Explanation, Nearest, Query
+from qdrant_rerank import AsyncExecutor, Capabilities, Executor, Nearest, PlanDescription, Query
 from qdrant_rerank._internals import SCHEMA_TTL, Explained, as_mapping
 
 from . import fields
@@ -40,12 +40,12 @@ class QdrantRerankRetriever(Making):
         async_client: an `AsyncQdrantClient`, or a function that makes one for each event loop. Without it, async
             calls make their own from `client`.
         collection_name: the collection to search.
-        embeddings: embeds the query for any dense vector.
-        sparse_embeddings: embeds the query for any sparse vector, as langchain-qdrant's `SparseEmbeddings` do.
+        embedding: embeds the query for any dense vector.
+        sparse_embedding: embeds the query for any sparse vector, as langchain-qdrant's `SparseEmbeddings` do.
         encoders: what embeds the query for the vector of that name, before the two above: a LangChain `Embeddings`,
             a `SparseEmbeddings`, a `qdrant_rerank.Encoder` such as `ServerInference`, or a function; or a
             `qdrant_rerank.Encoders`, as an executor takes it.
-        model: scores texts, for strategies that have a model read them, such as `Rescore`: a feedback model, a function
+        model: scores texts, for strategies that have a model read them, such as `Rerank`: a reranker, a function
             from a query and texts to scores (higher is better), or any LangChain `BaseDocumentCompressor` that reranks. It
             reads the text that `payload` says. What it runs in LangChain is a child of the retriever's run.
         strategy: how documents are found and ranked.
@@ -72,7 +72,7 @@ class QdrantRerankRetriever(Making):
             the score then goes under `_score`, with a warning. What a model's ranking notes (`relevance_score`,
             `retrieval_score`, `not_rescored`) goes under those names.
         explanations: whether each document's metadata says why it is where it is, without a further round trip: its
-            rank and score in each leg and what each term adds to its score, as plain values (`ResultReason.as_dict`).
+            rank and score in each candidate and what each term adds to its score, as plain values (`ResultReason.as_dict`).
             LangChain has no metadata that is kept from models, but what shows documents to them, such as
             `create_retriever_tool` and stuff chains, shows `page_content` alone unless a `document_prompt` asks for more.
         explanation_key: the metadata key for it.
@@ -92,10 +92,10 @@ class QdrantRerankRetriever(Making):
     client: fields.ClientField = Field(default=None, exclude=True)
     async_client: fields.AsyncClientField = Field(default=None, exclude=True)
     collection_name: str = Field(min_length=1)
-    embeddings: fields.EmbeddingsField = Field(default=None, exclude=True)
-    sparse_embeddings: fields.SparseEmbeddingsField = Field(default=None, exclude=True)
+    embedding: fields.EmbeddingsField = Field(default=None, exclude=True)
+    sparse_embedding: fields.SparseEmbeddingsField = Field(default=None, exclude=True)
     encoders: fields.EncodersField = Field(default_factory=dict, exclude=True)
-    model: fields.ModelField = Field(default=None, exclude=True)
+    reranker: fields.ModelField = Field(default=None, exclude=True)
     strategy: fields.StrategyField = Nearest()
     k: fields.KField = 4
     fixed_filter: fields.FilterField = None
@@ -150,7 +150,7 @@ class QdrantRerankRetriever(Making):
     ) -> list[Document]:
         call, executor = Call.of(self, options), self._executor()
         services = Traced(executor, Parents([query], [run_manager.get_child]))
-        return self._documents(executor.answer(call.strategy, call.scope, lambda plan: call.flow(plan, query), services))
+        return self._documents(executor.answer(call.strategy, call.options, lambda plan: call.flow(plan, query), services))
 
     @takes_call_options
     async def _aget_relevant_documents(
@@ -158,7 +158,9 @@ class QdrantRerankRetriever(Making):
     ) -> list[Document]:
         call, executor = Call.of(self, options), self._async_executor()
         services = AsyncTraced(executor, Parents([query], [run_manager.get_child]))
-        return self._documents(await executor.answer(call.strategy, call.scope, lambda plan: call.flow(plan, query), services))
+        return self._documents(
+            await executor.answer(call.strategy, call.options, lambda plan: call.flow(plan, query), services)
+        )
 
     @takes_call_options
     def search_batch(
@@ -176,7 +178,7 @@ class QdrantRerankRetriever(Making):
             call, executor = Call.of(self, options), self._executor()
             if asked:
                 services = Traced(executor, runs.parents)
-                found = executor.answer(call.strategy, call.scope, lambda plan: call.flows(plan, asked), services)
+                found = executor.answer(call.strategy, call.options, lambda plan: call.flows(plan, asked), services)
                 runs.answers.extend(map(self._documents, found))
         return runs.answers
 
@@ -190,21 +192,21 @@ class QdrantRerankRetriever(Making):
             call, executor = Call.of(self, options), self._async_executor()
             if asked:
                 services = AsyncTraced(executor, runs.parents)
-                found = await executor.answer(call.strategy, call.scope, lambda plan: call.flows(plan, asked), services)
+                found = await executor.answer(call.strategy, call.options, lambda plan: call.flows(plan, asked), services)
                 runs.answers.extend(map(self._documents, found))
         return runs.answers
 
     @takes_call_options
-    def explain(self, **options: Unpack[CallOptions]) -> Explanation:
+    def explain(self, **options: Unpack[CallOptions]) -> PlanDescription:
         """What a call with these options asks of Qdrant, what it costs, and which servers would refuse it; `print` it.
 
         Unless the options have the query's vectors, vectors and request-time values in the request are stand-ins.
         """
         call = Call.of(self, options)
-        plan = self._executor().plan(call.strategy, call.scope)
+        plan = self._executor().plan(call.strategy, call.options)
         if call.vectors is None:
-            return plan.explain()
-        return plan.explain((call.named(plan) if call.needs_a_name else call).query(""))
+            return plan.describe()
+        return plan.describe((call.named(plan) if call.needs_a_name else call).query(""))
 
     def refresh(self) -> None:
         """Forget what was read of the collection, e.g. after a payload index was made; the next query reads it again."""
@@ -253,7 +255,7 @@ class QdrantRerankRetriever(Making):
     def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
         params = super()._get_ls_params(**kwargs)
         params["ls_vector_store_provider"] = "QdrantVectorStore"
-        for embedder in (self.embeddings, self.sparse_embeddings, *listed(self.encoders).values()):
+        for embedder in (self.embedding, self.sparse_embedding, *listed(self.encoders).values()):
             if embedder is not None:
                 params["ls_embedding_provider"] = type(embedder).__name__
                 break

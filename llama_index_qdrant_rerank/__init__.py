@@ -18,7 +18,7 @@ try:
     from .filters import to_qdrant_filter
     from .options import RetrievalOptions
     from .postprocessor import QdrantRerankPostprocessor
-    from .queries import FeatureQueryBundle
+    from .queries import ParamsQueryBundle
     from .retriever import QdrantRerankRetriever
     from .tool import QdrantRerankTool
 except ModuleNotFoundError as error:
@@ -27,7 +27,7 @@ except ModuleNotFoundError as error:
     raise MissingExtra("llama_index_qdrant_rerank", "llama-index") from error
 
 __all__ = [
-    "FeatureQueryBundle",
+    "ParamsQueryBundle",
     "QdrantRerankPostprocessor",
     "QdrantRerankRetriever",
     "QdrantRerankTool",

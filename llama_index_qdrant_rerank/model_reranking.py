@@ -7,9 +7,9 @@ from typing import Any
 
 from llama_index.core.schema import BaseNode, NodeWithScore
 
-from qdrant_rerank import Expression, Rescore, StrategyError
+from qdrant_rerank import Expression, Rerank, StrategyError
 from qdrant_rerank._internals import Candidate, MissingText, OnError, Points, notes_of
-from qdrant_rerank.models._internals import FeedbackModelLike, as_feedback_model, model_name
+from qdrant_rerank.models._internals import RerankerLike, as_reranker, model_name
 
 from .nodes import with_hidden
 from .texts import text_read
@@ -19,25 +19,25 @@ __all__ = ["candidates", "checked_model", "rescoring_of", "shown_name", "to_node
 _NO_TEXT = "no text"
 
 
-def checked_model(model: FeedbackModelLike) -> FeedbackModelLike:
+def checked_model(model: RerankerLike) -> RerankerLike:
     """The model, if it is one.
 
     Raises:
         StrategyError: it isn't.
     """
     if isinstance(model, type):
-        raise StrategyError(f"model must be a feedback model; this is the class {model.__name__}: pass an object of it")
-    as_feedback_model(model)
+        raise StrategyError(f"reranker must be a reranker; this is the class {model.__name__}: pass an object of it")
+    as_reranker(model)
     return model
 
 
-def rescoring_of(on_error: OnError, missing_text: MissingText, blend: Expression | None, top_n: int | None = None) -> Rescore:
+def rescoring_of(on_error: OnError, missing_text: MissingText, blend: Expression | None, top_n: int | None = None) -> Rerank:
     """How a model ranks, as a postprocessor's settings say.
 
     Raises:
         StrategyError: a setting can't be.
     """
-    return Rescore(on_error=on_error, missing_text=missing_text, blend=blend, top_n=top_n)
+    return Rerank(on_error=on_error, missing_text=missing_text, blend=blend, top_n=top_n)
 
 
 def shown_name(model: Any) -> str:

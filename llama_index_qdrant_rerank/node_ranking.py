@@ -12,9 +12,9 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from pydantic import ConfigDict, Field, PrivateAttr, field_serializer
 from qdrant_client import models
 
-from qdrant_rerank import Expression, Plan, Query, QueryError, Scope, Stage, to_json
-from qdrant_rerank._internals import Engine, Explained, Flow, MissingText, OnError, Points, Reranker, Workers, is_whole
-from qdrant_rerank.models._internals import as_feedback_model
+from qdrant_rerank import Expression, Plan, Query, QueryError, SearchOptions, Stage, to_json
+from qdrant_rerank._internals import DocumentReranker, Engine, Explained, Flow, MissingText, OnError, Points, Workers, is_whole
+from qdrant_rerank.models._internals import as_reranker
 
 from .ids import PointId
 from .model_reranking import candidates, rescoring_of, shown_name, to_nodes
@@ -34,7 +34,7 @@ class NodeRanking(BaseNodePostprocessor):
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", hide_input_in_errors=True)
 
     strategy: Any = None
-    model: Any = Field(default=None, exclude=True)
+    reranker: Any = Field(default=None, exclude=True)
     collection_name: str | None = None
     using: str | None = None
     score_source: ScoreSource = "qdrant"
@@ -44,7 +44,7 @@ class NodeRanking(BaseNodePostprocessor):
     missing_text: MissingText = "last"
     blend: Any = None
     keep_retrieval_score: bool = False
-    features: dict[str, Any] = Field(default_factory=dict)
+    params: dict[str, Any] = Field(default_factory=dict)
     shard_key_selector: models.ShardKeySelector | None = None
     consistency: models.ReadConsistency | None = None
     timeout: float | None = None
@@ -64,7 +64,7 @@ class NodeRanking(BaseNodePostprocessor):
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """The model by its class: what it holds may be secret."""
         for name, value in super().__repr_args__():
-            yield name, type(value).__name__ if name == "model" and value is not None else value
+            yield name, type(value).__name__ if name == "reranker" and value is not None else value
 
     def close(self) -> None:
         """Close the clients that this made, and its threads; never a client that it was given."""
@@ -91,8 +91,8 @@ class NodeRanking(BaseNodePostprocessor):
             if places := split(nodes):
                 executor = self._source.executor()
                 tree = self._tree(nodes, places, executor.clients.engine)
-                scope = self._scope(list(places))
-                points = executor.answer(tree, scope, lambda plan: self._flow(plan, query_bundle)).points
+                options = self._options(list(places))
+                points = executor.answer(tree, options, lambda plan: self._flow(plan, query_bundle)).points
             ranked.extend(self._ranked(nodes, points))
         return ranked
 
@@ -111,26 +111,26 @@ class NodeRanking(BaseNodePostprocessor):
             if places := split(nodes):
                 executor = self._source.async_executor()
                 tree = self._tree(nodes, places, executor.clients.engine)
-                scope = self._scope(list(places))
-                points = (await executor.answer(tree, scope, lambda plan: self._flow(plan, query_bundle))).points
+                options = self._options(list(places))
+                points = (await executor.answer(tree, options, lambda plan: self._flow(plan, query_bundle))).points
             ranked.extend(self._ranked(nodes, points))
         return ranked
 
     def _reranking(self, nodes: list[NodeWithScore], bundle: QueryBundle | None) -> AbstractContextManager[list[NodeWithScore]]:
         top_n = len(nodes) if self.top_n is None else self.top_n
         # not the whole strategy: a learned one is long
-        name = f"Qdrant {type(self.strategy).__name__}" if self.model is None else shown_name(self.model)
+        name = f"Qdrant {type(self.strategy).__name__}" if self.reranker is None else shown_name(self.reranker)
         return reranking(self.callback_manager, nodes, bundle, top_n, name)
 
-    def _reranker(self) -> Reranker:
+    def _reranker(self) -> DocumentReranker:
         check_top_n(self.top_n)
         rescore = rescoring_of(self.on_error, self.missing_text, self.blend, self.top_n)
-        return Reranker(as_feedback_model(self.model), rescore, self.timeout, self._workers)
+        return DocumentReranker(as_reranker(self.reranker), rescore, self.timeout, self._workers)
 
     def _asked(self, bundle: QueryBundle | None) -> Query:
         if bundle is None:
             raise QueryError("a model reads the query's text, and there is none: pass query_bundle or query_str")
-        return as_query(bundle, self.features)
+        return as_query(bundle, self.params)
 
     def _tree(self, nodes: Sequence[NodeWithScore], places: Mapping[PointId, list[int]], engine: Engine) -> Stage:
         """The strategy over the nodes' points."""
@@ -145,8 +145,8 @@ class NodeRanking(BaseNodePostprocessor):
             self._prepared = self.strategy, self.using, over_nodes(self.strategy, self.using)
         return self._prepared[2]  # the same object each time, so that it is planned once
 
-    def _scope(self, points: list[PointId]) -> Scope:
-        return Scope(
+    def _options(self, points: list[PointId]) -> SearchOptions:
+        return SearchOptions(
             limit=len(points),  # all, since those that don't come back are missing
             filter=models.Filter(must=[models.HasIdCondition(has_id=list(points))]),
             shard_key_selector=self.shard_key_selector,
@@ -162,7 +162,7 @@ class NodeRanking(BaseNodePostprocessor):
                 f"{self.strategy!r} compares the query by {listed}, and there is none: pass query_bundle or query_str"
             )
         own_encoders = frozenset[str]() if self._source is None else self._source.own_encoders
-        return bundle_flow(plan, bundle or QueryBundle(""), self.features, own_encoders)
+        return bundle_flow(plan, bundle or QueryBundle(""), self.params, own_encoders)
 
     def _ranked(self, nodes: Sequence[NodeWithScore], points: Points) -> list[NodeWithScore]:
         check_top_n(self.top_n)

@@ -12,7 +12,7 @@ from llama_index.core.constants import DEFAULT_SIMILARITY_TOP_K
 from llama_index.core.vector_stores.types import MetadataFilters
 from qdrant_client import models
 
-from qdrant_rerank import QueryError, Scope, Strategy, StrategyError
+from qdrant_rerank import QueryError, SearchOptions, Strategy, StrategyError
 from qdrant_rerank._internals import did_you_mean, is_whole, not_a_filter, timeout_problem
 
 from .filters import to_qdrant_filter
@@ -44,7 +44,7 @@ class RetrievalOptions(TypedDict, total=False):
         timeout: seconds for the whole call; see `QdrantRerankRetriever`.
         group_by: a payload key; at most `group_size` nodes for each of its values, for `similarity_top_k` values.
         group_size: see `group_by`.
-        features: request-time values by name, for `given(name)` in formulas.
+        features: request-time values by name, for `param(name)` in formulas.
         explanations: whether each node says why it is where it is; see `QdrantRerankRetriever`.
         stable_ties: whether nodes of equal score come in the order of their ids, call for call.
     """
@@ -62,7 +62,7 @@ class RetrievalOptions(TypedDict, total=False):
     timeout: float | None
     group_by: str | None
     group_size: int
-    features: Mapping[str, Any] | None
+    params: Mapping[str, Any] | None
     explanations: bool
     stable_ties: bool
 
@@ -86,7 +86,7 @@ class Options:
     timeout: float | None = None
     group_by: str | None = None
     group_size: int = 1
-    features: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
     explanations: bool = False
     stable_ties: bool = False
 
@@ -121,14 +121,14 @@ class Options:
         narrowed = _restrictions(changes, reader)
         kept = {each.name for each in fields(self)}
         replaced = {name: value for name, value in given.items() if name in kept}
-        features = {**self.features, **(given.get("features") or {})}
-        return replace(self, **{**replaced, "features": features, "restrictions": (*self.restrictions, *narrowed)})
+        params = {**self.params, **(given.get("params") or {})}
+        return replace(self, **{**replaced, "params": params, "restrictions": (*self.restrictions, *narrowed)})
 
     @cached_property
-    def scope(self) -> Scope:
+    def search_options(self) -> SearchOptions:
         """What Qdrant is asked for."""
         filters: list[models.Condition] = list(self.restrictions)
-        return Scope(
+        return SearchOptions(
             limit=self.similarity_top_k,
             filter=models.Filter(must=filters) if len(filters) > 1 else next(iter(self.restrictions), None),
             score_threshold=self.score_threshold,

@@ -11,7 +11,7 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Capabilities, Expression, QueryError, Retries, Stage, StrategyError, from_json, parse_expression
 from qdrant_rerank._internals import SCHEMA_TTL, AsyncClientLike, MissingText, OnError, timeout_problem
-from qdrant_rerank.models._internals import FeedbackModelLike
+from qdrant_rerank.models._internals import RerankerLike
 
 from .embeddings import EncodersLike, SparseLike
 from .model_reranking import checked_model, rescoring_of
@@ -27,7 +27,7 @@ class QdrantRerankPostprocessor(NodeRanking):
 
         QdrantRerankPostprocessor.from_vector_store(store, strategy=Formula(score() + 0.1 * field("popularity", default=0)))
         QdrantRerankPostprocessor.from_vector_store(store, strategy=Nearest("colbert"), encoders={"colbert": …}, top_n=4)
-        QdrantRerankPostprocessor(model=CohereReranker("rerank-v3.5"), top_n=4)
+        QdrantRerankPostprocessor(reranker=CohereReranker("rerank-v3.5"), top_n=4)
 
     With a strategy, the nodes are the candidates, found by their ids. A formula needs no `.over(…)`: `score()` in it is the
     similarity of the query to the collection's only dense vector, or to the one named by `using`, which Qdrant computes anew.
@@ -37,19 +37,20 @@ class QdrantRerankPostprocessor(NodeRanking):
     Nodes that Qdrant gives no score (it doesn't have them, or they lack the vector) come last, with the score None, in
     the order they came; see `missing`. The nodes that come in aren't changed.
 
-    With a model, Qdrant isn't asked, and there is no client: the order is that of `Rescore` over the same nodes. The model
+    With a model, Qdrant isn't asked, and there is no client: the order is that of `Rerank` over the same nodes. The model
     reads each node's text with the metadata that embedding models are shown.
 
     Args:
         strategy: any stage, e.g. a formula, or `Nearest("colbert")` for late interaction (or its `to_json` value).
-        model: instead of a strategy: a feedback model, a function from a query and texts to scores (higher is better), or
+        model: instead of a strategy: a reranker, a function from a query and texts to scores (higher is better), or
             another node postprocessor that reranks.
         on_error: what happens when the model fails: "raise" its error, or "keep_order", which returns the nodes as they came,
             the first `top_n` of them with their scores, each with the error's name in its metadata under `not_rescored`, and
             warns.
         missing_text: what happens to a node without text: it comes "last", with the score None and `not_rescored`; or it is
             left out ("drop"); or it is an error ("raise").
-        blend: an expression of `model()`, or its text, that makes the final score; see `Rescore`. `field("rating", default=…)`
+        blend: an expression of `rerank_score()`, or its text, that makes the final score; see `Rerank`. `field("rating",
+            default=…)`
             reads metadata, and `score()` is the score that a node came with (0 if it has none). The model's own score then
             goes to the metadata under `relevance_score`, hidden from models.
         client, async_client, collection_name, vector_store, embed_model, sparse_encoder, encoders, capabilities, fixed_filter,
@@ -60,7 +61,7 @@ class QdrantRerankPostprocessor(NodeRanking):
         missing: nodes without a score: "keep_at_end", "drop" or "raise".
         keep_retrieval_score: whether the score that a node came with goes to its metadata under `retrieval_score`,
             hidden from models.
-        features: request-time values by name, for `given(name)`; those of a `FeatureQueryBundle` go before them.
+        features: request-time values by name, for `param(name)`; those of a `ParamsQueryBundle` go before them.
         shard_key_selector: the custom shards that the points are in.
         consistency: read consistency across replicas.
         timeout: seconds for a whole call, by Qdrant or by a model, e.g. 0.5; a call that takes longer ends in a
@@ -75,7 +76,7 @@ class QdrantRerankPostprocessor(NodeRanking):
         self,
         strategy: Stage | Mapping[str, Any] | None = None,
         *,
-        model: FeedbackModelLike | None = None,
+        reranker: RerankerLike | None = None,
         client: QdrantClient | None = None,
         async_client: AsyncClientLike | None = None,
         collection_name: str | None = None,
@@ -91,7 +92,7 @@ class QdrantRerankPostprocessor(NodeRanking):
         missing_text: MissingText = "last",
         blend: Expression | str | None = None,
         keep_retrieval_score: bool = False,
-        features: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
         shard_key_selector: models.ShardKeySelector | None = None,
         consistency: models.ReadConsistency | None = None,
         timeout: float | None = None,
@@ -121,13 +122,13 @@ class QdrantRerankPostprocessor(NodeRanking):
             **of_qdrant,
             **of_model,
         }
-        if model is None:
+        if reranker is None:
             _refuse("a model", self._changed(of_model))
             source = source_of(vector_store, *place, Knowing(fixed_filter, schema_ttl, retries))
             stage = from_json(json.dumps(strategy)) if isinstance(strategy, Mapping) else strategy
             if stage is None:
                 raise StrategyError(
-                    "what shall rank the nodes? Pass strategy= for Qdrant, or model= for a model that reads them"
+                    "what shall rank the nodes? Pass strategy= for Qdrant, or reranker= for a model that reads them"
                 )
             settings |= {"strategy": check_rescoring(stage, using, score_source, missing)}
             settings |= {"collection_name": source.collection}
@@ -142,9 +143,9 @@ class QdrantRerankPostprocessor(NodeRanking):
             given += ["retries"] if retries != 0 else []
             _refuse("a strategy", [*given, *self._changed(of_qdrant)])
             source = None
-            settings |= {"model": checked_model(model)}
+            settings |= {"reranker": checked_model(reranker)}
             rescoring_of(on_error, missing_text, read)
-        settings |= {"features": dict(features or {}), "callback_manager": callback_manager or CallbackManager()}
+        settings |= {"params": dict(params or {}), "callback_manager": callback_manager or CallbackManager()}
         super().__init__(**settings)
         self._source = source
 

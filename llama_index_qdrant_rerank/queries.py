@@ -14,22 +14,22 @@ from pydantic import BaseModel
 from qdrant_rerank import Plan, Query, QueryError
 from qdrant_rerank._internals import Embed, Explained, Flow, QueryVector, explained
 
-__all__ = ["FeatureQueryBundle", "as_bundles", "as_query", "bundle_flow"]
+__all__ = ["ParamsQueryBundle", "as_bundles", "as_query", "bundle_flow"]
 
 
 @dataclass
-class FeatureQueryBundle(QueryBundle):
+class ParamsQueryBundle(QueryBundle):
     """A query that brings values for a formula, or vectors that need not be embedded.
 
-        retriever.retrieve(FeatureQueryBundle("cheap flights", features={"budget": 300.0}))
+        retriever.retrieve(ParamsQueryBundle("cheap flights", params={"budget": 300.0}))
 
     Attributes:
-        features: request-time values by name, for `given(name)` in formulas; before the retriever's own.
+        features: request-time values by name, for `param(name)` in formulas; before the retriever's own.
         vectors: query vectors by vector name; `""` is the unnamed one.
         now: what `now()` means in formulas; the time of the call if None.
     """
 
-    features: dict[str, Any] = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
     vectors: dict[str, QueryVector] = field(default_factory=dict)
     now: dt.datetime | None = None
 
@@ -57,7 +57,7 @@ def _as_bundle(query: QueryType) -> QueryBundle:
 def bundle_flow(
     plan: Plan,
     bundle: QueryBundle,
-    features: Mapping[str, Any],
+    params: Mapping[str, Any],
     own_encoders: frozenset[str],
     explanations: bool = False,
 ) -> Flow[Explained]:
@@ -75,7 +75,7 @@ def bundle_flow(
         QueryError: the bundle asks by an image, or there is nothing to embed.
         StrategyError: results of this strategy, or of groups, can't be explained.
     """
-    query = as_query(bundle, features)
+    query = as_query(bundle, params)
     dense = frozenset(name for name in plan.strategy.needs() if plan.target.schema.vectors[name].kind == "dense")
     vectors = dict(query.vectors)
     if bundle.embedding is not None:
@@ -86,17 +86,17 @@ def bundle_flow(
         vectors |= yield from _aggregated(bundle.custom_embedding_strs, missing)
     if bundle.image_path is not None and plan.strategy.needs().difference(vectors):
         raise QueryError("the query is an image, and this package embeds text: pass its vector as the bundle's embedding")
-    asked = Query(query.text, vectors, query.features, query.now)
+    asked = Query(query.text, vectors, query.params, query.now)
     if explanations:
         return (yield from explained(plan, asked))
     return Explained((yield from plan.flow(asked)), ())
 
 
-def as_query(bundle: QueryBundle, features: Mapping[str, Any]) -> Query:
+def as_query(bundle: QueryBundle, params: Mapping[str, Any]) -> Query:
     """What a bundle asks, with request-time values under those that it brings."""
-    if isinstance(bundle, FeatureQueryBundle):
-        return Query(bundle.query_str, bundle.vectors, {**features, **bundle.features}, bundle.now)
-    return Query(bundle.query_str, features=features)
+    if isinstance(bundle, ParamsQueryBundle):
+        return Query(bundle.query_str, bundle.vectors, {**params, **bundle.params}, bundle.now)
+    return Query(bundle.query_str, params=params)
 
 
 def _meant(dense: frozenset[str], own_encoders: frozenset[str]) -> frozenset[str]:

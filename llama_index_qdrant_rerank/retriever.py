@@ -14,9 +14,9 @@ from llama_index.core.vector_stores.types import MetadataFilters
 from qdrant_client import QdrantClient, models
 from typing_extensions import Unpack
 
-from qdrant_rerank import Capabilities, Explanation, Plan, Retries, Strategy
+from qdrant_rerank import Capabilities, Plan, PlanDescription, Retries, Strategy
 from qdrant_rerank._internals import SCHEMA_TTL, AsyncClientLike, Explained, Flow, PayloadLike, together
-from qdrant_rerank.models._internals import FeedbackModelLike
+from qdrant_rerank.models._internals import RerankerLike
 
 from .embeddings import EncodersLike, SparseLike
 from .making import Making
@@ -33,7 +33,7 @@ __all__ = ["QdrantRerankRetriever"]
 class QdrantRerankRetriever(Making):
     """Answers a query with nodes from Qdrant, ranked by a strategy that Qdrant runs in one request, or by a model.
 
-    `retrieve` and `aretrieve` take a text or a `QueryBundle`; with a `FeatureQueryBundle` the query brings values for
+    `retrieve` and `aretrieve` take a text or a `QueryBundle`; with a `ParamsQueryBundle` the query brings values for
     formulas. Async calls are async down to the socket. The constructor makes no request and loads no model.
 
     Args:
@@ -47,7 +47,7 @@ class QdrantRerankRetriever(Making):
         sparse_encoder: embeds the query for any sparse vector: an encoder, a function from text to
             `models.SparseVector`, or LlamaIndex's kind, from a list of texts to indices and values.
         encoders: what embeds the query for the vector of that name, before the two above; or a `qdrant_rerank` `Encoders`.
-        model: scores texts, for strategies that have a model read them, such as `Rescore`: a feedback model, a function
+        model: scores texts, for strategies that have a model read them, such as `Rerank`: a reranker, a function
             from a query and texts to scores (higher is better), or any LlamaIndex node postprocessor that reranks. It reads
             a node's text with the metadata of `metadata_mode`.
         strategy: how nodes are found and ranked; None for `Nearest()`, or what the vector store suggests.
@@ -61,7 +61,7 @@ class QdrantRerankRetriever(Making):
         timeout: seconds for a whole call, e.g. 0.5: embedding, reading the schema, all searches, reranking; a call that takes
             longer ends in a `qdrant_rerank.errors.TimeoutError`, also a `TimeoutError`, that says in which step.
         group_by, group_size: a payload key; at most so many nodes for each of its values, for `similarity_top_k` values.
-        features: request-time values by name, for `given(name)` in formulas.
+        features: request-time values by name, for `param(name)` in formulas.
         payload: how the collection was written: "llama_index", "langchain", "flat", a `PayloadMapping`, or a function
             from payload to `(text, metadata)`.
         stable_ties: whether nodes of equal score come in the order of their ids, call for call; their order is random
@@ -71,7 +71,7 @@ class QdrantRerankRetriever(Making):
             the command line and LangChain's retriever read.
         score_key: a metadata key to put the score under as well, hidden from models.
         explanations: whether each node's metadata says why it is where it is, without a further round trip: its rank and
-            score in each leg and what each term adds to its score, as plain values (`ResultReason.as_dict`). Language
+            score in each candidate and what each term adds to its score, as plain values (`ResultReason.as_dict`). Language
             and embedding models aren't shown it.
         explanation_key: the metadata key for it.
         callback_manager, object_map, objects, verbose: as for every LlamaIndex retriever.
@@ -97,7 +97,7 @@ class QdrantRerankRetriever(Making):
         embed_model: Any | None = None,
         sparse_encoder: SparseLike | None = None,
         encoders: EncodersLike | None = None,
-        model: FeedbackModelLike | None = None,
+        reranker: RerankerLike | None = None,
         strategy: Strategy | None = None,
         similarity_top_k: int = DEFAULT_SIMILARITY_TOP_K,
         filters: MetadataFilters | None = None,
@@ -111,7 +111,7 @@ class QdrantRerankRetriever(Making):
         timeout: float | None = None,
         group_by: str | None = None,
         group_size: int = 1,
-        features: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
         payload: PayloadLike = "llama_index",
         metadata_mode: MetadataMode = MetadataMode.EMBED,
         score_key: str | None = None,
@@ -132,7 +132,7 @@ class QdrantRerankRetriever(Making):
         place = vector_store, client, async_client, collection_name
         knowing = Knowing(fixed_filter, schema_ttl, retries)
         source = source_of(*place, embed_model, sparse_encoder, encoders, capabilities, knowing)
-        self._source = source.read_by(Reading(model, partial(NodeText.of, self._reader, metadata_mode_of(metadata_mode))))
+        self._source = source.read_by(Reading(reranker, partial(NodeText.of, self._reader, metadata_mode_of(metadata_mode))))
         options: RetrievalOptions = {
             "strategy": strategy,
             "similarity_top_k": similarity_top_k,
@@ -147,7 +147,7 @@ class QdrantRerankRetriever(Making):
             "timeout": timeout,
             "group_by": group_by,
             "group_size": group_size,
-            "features": features,
+            "params": params,
             "explanations": explanations,
             "stable_ties": stable_ties,
         }
@@ -184,14 +184,14 @@ class QdrantRerankRetriever(Making):
     @dispatcher.span
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         executor = self._source.executor()
-        scope = self._options.scope
-        return self._nodes(executor.answer(self._planned(), scope, lambda plan: self._flow(plan, query_bundle)))
+        options = self._options.search_options
+        return self._nodes(executor.answer(self._planned(), options, lambda plan: self._flow(plan, query_bundle)))
 
     @dispatcher.span
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         executor = self._source.async_executor()
-        scope = self._options.scope
-        return self._nodes(await executor.answer(self._planned(), scope, lambda plan: self._flow(plan, query_bundle)))
+        options = self._options.search_options
+        return self._nodes(await executor.answer(self._planned(), options, lambda plan: self._flow(plan, query_bundle)))
 
     def retrieve_batch(self, queries: Sequence[QueryType], **options: Unpack[RetrievalOptions]) -> list[list[NodeWithScore]]:
         """The nodes for each query, with as many round trips as one query takes.
@@ -205,8 +205,8 @@ class QdrantRerankRetriever(Making):
             return []
         with retrievals(retriever, bundles) as answers:
             executor = retriever._source.executor()
-            scope = retriever._options.scope
-            found = executor.answer(retriever._planned(), scope, lambda plan: retriever._flows(plan, bundles))
+            search_options = retriever._options.search_options
+            found = executor.answer(retriever._planned(), search_options, lambda plan: retriever._flows(plan, bundles))
             for bundle, answer in zip(bundles, found, strict=True):
                 answers.append(retriever._handle_recursive_retrieval(bundle, retriever._nodes(answer)))
         return answers
@@ -220,16 +220,16 @@ class QdrantRerankRetriever(Making):
             return []
         with retrievals(retriever, bundles) as answers:
             executor = retriever._source.async_executor()
-            scope = retriever._options.scope
-            found = await executor.answer(retriever._planned(), scope, lambda plan: retriever._flows(plan, bundles))
+            search_options = retriever._options.search_options
+            found = await executor.answer(retriever._planned(), search_options, lambda plan: retriever._flows(plan, bundles))
             for bundle, answer in zip(bundles, found, strict=True):
                 answers.append(await retriever._ahandle_recursive_retrieval(bundle, retriever._nodes(answer)))
         return answers
 
-    def explain(self, **options: Unpack[RetrievalOptions]) -> Explanation:
+    def explain(self, **options: Unpack[RetrievalOptions]) -> PlanDescription:
         """What a query with these options asks of Qdrant, what it costs, and which servers would refuse it; `print` it."""
         retriever = self.with_options(**options)
-        return retriever._source.executor().plan(retriever._planned(), retriever._options.scope).explain()
+        return retriever._source.executor().plan(retriever._planned(), retriever._options.search_options).describe()
 
     def refresh(self) -> None:
         """Forget what was read of the collection, e.g. after a payload index was made."""
@@ -266,7 +266,7 @@ class QdrantRerankRetriever(Making):
 
     def _flow(self, plan: Plan, bundle: QueryBundle) -> Flow[Explained]:
         options = self._options
-        return bundle_flow(plan, bundle, options.features, self._source.own_encoders, options.explanations)
+        return bundle_flow(plan, bundle, options.params, self._source.own_encoders, options.explanations)
 
     def _flows(self, plan: Plan, bundles: Sequence[QueryBundle]) -> Flow[list[Explained]]:
         return together([self._flow(plan, bundle) for bundle in bundles])

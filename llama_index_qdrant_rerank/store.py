@@ -25,7 +25,7 @@ from qdrant_rerank import (
     StrategyError,
 )
 from qdrant_rerank._internals import SCHEMA_TTL, AsyncClientLike, Clients, PayloadLike, check_schema_ttl, not_a_filter
-from qdrant_rerank.models._internals import FeedbackModelLike, as_feedback_model
+from qdrant_rerank.models._internals import RerankerLike, as_reranker
 
 from .embeddings import EncodersLike, SparseLike, encoders_of
 
@@ -44,7 +44,7 @@ class Reading(NamedTuple):
         texts: from the store's text key to where a point's text is.
     """
 
-    model: FeedbackModelLike | None = None
+    reranker: RerankerLike | None = None
     texts: Callable[[str], PayloadLike] = lambda text_key: "flat"
 
 
@@ -112,9 +112,9 @@ class Source:
         Raises:
             StrategyError: the model is none.
         """
-        if isinstance(reading.model, type):
-            raise StrategyError(f"model must be a feedback model; this is the class {reading.model.__name__}: pass an object")
-        self._reading = reading if reading.model is None else reading._replace(model=as_feedback_model(reading.model))
+        if isinstance(reading.reranker, type):
+            raise StrategyError(f"reranker must be a reranker; this is the class {reading.reranker.__name__}: pass an object")
+        self._reading = reading if reading.reranker is None else reading._replace(reranker=as_reranker(reading.reranker))
         return self
 
     @property
@@ -195,7 +195,7 @@ class Source:
             place.collection,
             async_client=place.async_client,
             encoders=self._encoders,
-            model=self._reading.model,
+            reranker=self._reading.reranker,
             payload=self._reading.texts(self.text_key),
             capabilities=self._capabilities,
             fixed_filter=self._knowing.fixed_filter,

@@ -99,7 +99,7 @@ def query_vectors(text: str = QUERY) -> dict[str, QueryVector]:
 
 def question(text: str = QUERY, **features: Any) -> Query:
     """A query at a fixed time."""
-    return Query(text, features=features, now=NOW)
+    return Query(text, params=features, now=NOW)
 
 
 def fill_toy(client: QdrantClient, name: str = COLLECTION) -> QdrantClient:

@@ -1,9 +1,9 @@
 """Rerank strategies that Qdrant runs: written as values, checked against a collection, sent as one request.
 
-    from qdrant_rerank import Executor, Formula, Nearest, Query, Scope, field, score
+    from qdrant_rerank import Executor, Formula, Nearest, Query, SearchOptions, field, score
 
     strategy = Formula(0.8 * score() + 0.2 * field("rating", default=3.0)).over(Nearest("dense", limit=100))
-    points = Executor(client, "docs", encoders=…).retrieve(strategy, Query("how do I …?"), Scope(limit=5))
+    points = Executor(client, "docs", encoders=…).retrieve(strategy, Query("how do I …?"), SearchOptions(limit=5))
 
 `langchain_qdrant_rerank` and `llama_index_qdrant_rerank` make retrievers of it. This package imports no framework.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from .capabilities import Capabilities
 from .client_formula import ClientFormula
+from .description import PlanDescription
 from .errors import (
     BudgetError,
     ClientError,
@@ -31,7 +32,6 @@ from .errors import (
 )
 from .errors import TimeoutError as TimeoutError  # not in __all__: `import *` would take Python's own from its users
 from .executor import AsyncExecutor, Executor
-from .explanation import Explanation
 from .expressions import (
     Expression,
     affinity,
@@ -45,32 +45,32 @@ from .expressions import (
     exp,
     field,
     geo_distance,
-    given,
     instant,
     log,
     log10,
     max_,
     max_sim,
     min_,
-    model,
     now,
+    param,
     parse_expression,
     query_tokens,
     raw,
     relu,
+    rerank_score,
     score,
     sigmoid,
     sqrt,
     tanh,
     when,
 )
-from .feedback import Coefficients, FeedbackLeg, Provenance, RelevanceFeedback
+from .feedback import Coefficients, FeedbackCandidates, Provenance, RelevanceFeedback
+from .models.base import Reranker
 from .models.encoders import Encoder, Encoders, ServerInference
-from .models.feedback import FeedbackModel
 from .payload import PayloadMapping
 from .plan import Plan, plan
-from .query import Query, Scope, Target
-from .rescore import Rescore
+from .query import Query, SearchOptions, Target
+from .rerank import Rerank
 from .results import RankedPoint
 from .retries import Retries
 from .schema import Schema, VectorInfo, aread_schema, read_schema
@@ -92,10 +92,8 @@ __all__ = [
     "Encoders",
     "EngineError",
     "Executor",
-    "Explanation",
     "Expression",
-    "FeedbackLeg",
-    "FeedbackModel",
+    "FeedbackCandidates",
     "FitError",
     "FormatError",
     "Formula",
@@ -108,6 +106,7 @@ __all__ = [
     "PayloadError",
     "PayloadMapping",
     "Plan",
+    "PlanDescription",
     "PlanError",
     "PlanWarning",
     "Provenance",
@@ -116,11 +115,12 @@ __all__ = [
     "QueryError",
     "RankedPoint",
     "RelevanceFeedback",
-    "Rescore",
+    "Rerank",
+    "Reranker",
     "Retries",
     "Schema",
-    "Scope",
     "ScoringError",
+    "SearchOptions",
     "ServerInference",
     "Stage",
     "Strategy",
@@ -141,7 +141,6 @@ __all__ = [
     "field",
     "from_json",
     "geo_distance",
-    "given",
     "instant",
     "late_interaction",
     "load",
@@ -150,14 +149,15 @@ __all__ = [
     "max_",
     "max_sim",
     "min_",
-    "model",
     "now",
+    "param",
     "parse_expression",
     "plan",
     "query_tokens",
     "raw",
     "read_schema",
     "relu",
+    "rerank_score",
     "save",
     "score",
     "sigmoid",

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from .brief import brief as brief
     from .brief import few as few
     from .brief import shortened as shortened
-    from .capabilities import FEATURES as FEATURES
+    from .candidates import candidate_scores as candidate_scores
+    from .capabilities import ABILITIES as ABILITIES
     from .capabilities import Engine as Engine
     from .careful import searched as searched
     from .carrying import carried as carried
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from .deadline import unbounded as unbounded
     from .deadline import whole_seconds as whole_seconds
     from .deadline import within as within
+    from .description import placeholders as placeholders
+    from .document_reranker import Candidate as Candidate
+    from .document_reranker import DocumentReranker as DocumentReranker
     from .drawing import random_points as random_points
     from .engine_errors import Failure as Failure
     from .engine_errors import Kind as Kind
@@ -47,7 +51,6 @@ if TYPE_CHECKING:
     from .executor import check_schema_ttl as check_schema_ttl
     from .explain_plot import check_picture as check_picture
     from .explain_plot import draw as draw
-    from .explanation import placeholders as placeholders
     from .extent import MAX_BYTES as MAX_BYTES
     from .extent import MAX_CONDITIONS as MAX_CONDITIONS
     from .extent import Extent as Extent
@@ -71,7 +74,6 @@ if TYPE_CHECKING:
     from .jsonlines import lines_of as lines_of
     from .jsonlines import parse_json as parse_json
     from .jsonlines import read_text as read_text
-    from .legs import candidate_scores as candidate_scores
     from .lint import Lint as Lint
     from .lint import extent_problems as extent_problems
     from .lint import extent_warnings as extent_warnings
@@ -103,13 +105,11 @@ if TYPE_CHECKING:
     from .request_parts import conditions_of as conditions_of
     from .request_parts import parts_of as parts_of
     from .request_parts import within as request_parts_within
-    from .reranking import Candidate as Candidate
-    from .reranking import Reranker as Reranker
-    from .rescore import BEYOND as BEYOND
-    from .rescore import READ as READ
-    from .rescore import MissingText as MissingText
-    from .rescore import OnError as OnError
-    from .rescore import Unread as Unread
+    from .rerank import BEYOND as BEYOND
+    from .rerank import READ as READ
+    from .rerank import MissingText as MissingText
+    from .rerank import OnError as OnError
+    from .rerank import Unread as Unread
     from .restriction import restrict as restrict
     from .results import noted as noted
     from .results import notes_of as notes_of
@@ -162,8 +162,8 @@ if TYPE_CHECKING:
     from .trained import psi as psi
     from .trained import shift as shift
     from .vectors import checked_vector as checked_vector
+    from .why import CandidateHit as CandidateHit
     from .why import Explained as Explained
-    from .why import LegHit as LegHit
     from .why import ResultReason as ResultReason
     from .why import Term as Term
     from .why import explained as explained
@@ -174,50 +174,50 @@ else:
             "accounts": "UNKNOWN",
             "answers": "read_batch, read_points",
             "brief": "brief, few, shortened",
-            "capabilities": "Engine, FEATURES",
+            "candidates": "candidate_scores",
+            "capabilities": "ABILITIES, Engine",
             "careful": "searched",
             "carrying": "carried, carrying",
             "checks": "is_finite, is_number, is_whole",
             "clients": "AsyncClientLike, Clients, client_options, engine_of, grpc_port_of, kept_open",
             "deadline": "Deadline, timeout_problem, unbounded, whole_seconds, within",
+            "description": "placeholders",
+            "document_reranker": "Candidate, DocumentReranker",
             "drawing": "random_points",
             "engine_errors": "Failure, Kind, read_failure",
             "engine_limits": "strict_limits",
             "errors": "did_you_mean, warn",
             "executor": "SCHEMA_TTL, check_schema_ttl",
             "explain_plot": "check_picture, draw",
-            "explanation": "placeholders",
-            "extent": "Extent, MAX_BYTES, MAX_CONDITIONS, extent",
+            "extent": "MAX_BYTES, MAX_CONDITIONS, Extent, extent",
             "failure_notes": "Place, address_of, describe_failures",
             "fusing": "DEFAULT_RRF_K, fused_terms",
             "in_short": "abridged, brief_strategy, brief_term, values_in",
             "journal": "Journal, JournalKind, Record, decode_records, read_journal, read_records",
             "jsonlines": "line_of, lines_of, parse_json, read_text",
-            "legs": "candidate_scores",
             "lint": "Lint, extent_problems, extent_warnings",
             "literals": "call, literal",
             "loops": "PerLoop",
             "merging": "together",
             "pages": "cut, widen",
-            "payload": "AnyMapping, Content, PRESETS, PayloadLike, as_mapping, read_contents, value_at",
+            "payload": "PRESETS, AnyMapping, Content, PayloadLike, as_mapping, read_contents, value_at",
             "plan": "planned",
             "presence": "has, instead, kind_of, lacking, leaves",
             "query": "Inputs, both, not_a_filter, query_token_counts",
             "reach": "shortfalls",
             "reasons": "term_columns",
             "request_parts": "conditions_of, parts_of, within as request_parts_within",
-            "reranking": "Candidate, Reranker",
-            "rescore": "BEYOND, MissingText, OnError, READ, Unread",
+            "rerank": "BEYOND, READ, MissingText, OnError, Unread",
             "restriction": "restrict",
             "results": "noted, notes_of",
-            "retries": "INGEST, Left, NO_RETRIES",
+            "retries": "INGEST, NO_RETRIES, Left",
             "sampling": "names_points",
             "schema": "Kind as VectorKind",
             "selecting": "root_keys, selected",
             "stages.fusion": "FusionMethod",
             "staleness": "contradicts, guarded",
-            "steps": "AsyncServices, Embed, Flow, Points, QueryVector, Request, Score, Scores, Search, Services, "
-            "Step, Vectors, arun, run, watched",
+            "steps": "AsyncServices, Embed, Flow, Points, QueryVector, Request, Score, Scores, Search, Services, Step, "
+            "Vectors, arun, run, watched",
             "strategies": "alone, embedded",
             "telemetry": "read_node_schema",
             "text_source": "TextSource",
@@ -225,7 +225,7 @@ else:
             "ties": "SPARE, settled, widened",
             "trained": "FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, psi, shift",
             "vectors": "checked_vector",
-            "why": "Explained, LegHit, ResultReason, Term, explained",
+            "why": "CandidateHit, Explained, ResultReason, Term, explained",
         },
     )
 

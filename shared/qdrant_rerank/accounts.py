@@ -17,15 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
+from .candidates import formula_table
 from .careful import searched
 from .expressions.evaluation import evaluate
 from .expressions.nodes import Expression, Sigmoid, Sum
 from .fusing import shares
-from .legs import formula_table
-from .query import Inputs, Scope, both
+from .query import Inputs, SearchOptions, both
 from .stages import Formula, Fusion, Mmr
 from .steps import Flow, Points, Request
-from .strategies import Stage, leg_scope
+from .strategies import Stage, candidate_options
 
 __all__ = ["Account", "Hit", "account"]
 
@@ -64,22 +64,22 @@ class Account:
 
 
 def account(
-    root: Stage, points: Points, legs: Sequence[tuple[str, Stage, Points]], inputs: Inputs, scope: Scope
+    root: Stage, points: Points, candidates: Sequence[tuple[str, Stage, Points]], inputs: Inputs, options: SearchOptions
 ) -> Flow[Account]:
     """What adds up to the scores of `points`; asks once more only where sums are off.
 
     Args:
         root: the outermost stage, whose points they are.
         points: best first, with their payload.
-        legs: of each of its candidates, the name, the stage as it runs alone, and what it found.
+        candidates: of each of its candidates, the name, the stage as it runs alone, and what it found.
         inputs: what the query is made of.
         scope: the call's.
     """
-    sums = _Sums(root, points, legs, inputs)
+    sums = _Sums(root, points, candidates, inputs)
     made = sums.account
     if not made.terms or not sums.wrong().any():
         return made
-    exact = yield from _scores(points, [stage for _, stage, _ in legs], inputs, scope)
+    exact = yield from _scores(points, [stage for _, stage, _ in candidates], inputs, options)
     sums.mend(exact)
     sums.own_up()
     return made
@@ -88,12 +88,12 @@ def account(
 class _Sums:
     """The sums of one answer, on their way to be right."""
 
-    def __init__(self, root: Stage, points: Points, legs: Sequence[tuple[str, Stage, Points]], inputs: Inputs) -> None:
+    def __init__(self, root: Stage, points: Points, candidates: Sequence[tuple[str, Stage, Points]], inputs: Inputs) -> None:
         self.root, self.points, self.inputs = root, points, inputs
-        self.names = [name for name, _, _ in legs]
-        self.found = [points for _, _, points in legs]
-        self.full = [len(points) == stage.limit for _, stage, points in legs]
-        self.alone = [[Hit(point.id, rank, point.score) for rank, point in enumerate(leg, 1)] for leg in self.found]
+        self.names = [name for name, _, _ in candidates]
+        self.found = [points for _, _, points in candidates]
+        self.full = [len(points) == stage.limit for _, stage, points in candidates]
+        self.alone = [[Hit(point.id, rank, point.score) for rank, point in enumerate(candidate, 1)] for candidate in self.found]
         self.scores = np.array([point.score for point in points], dtype=np.float64)
         self.account = Account([{hit.id: hit for hit in hits} for hits in self.alone])
         self._add_up()
@@ -130,47 +130,47 @@ class _Sums:
         every = shares(root, self.found)
         for row in np.flatnonzero(self.wrong()):
             id, score = self.points[row].id, self.scores[row]
-            tied = [[*self._tied(leg, id, exact[leg].get(id))] for leg in range(len(self.alone))]
+            tied = [[*self._tied(candidate, id, exact[candidate].get(id))] for candidate in range(len(self.alone))]
             if (chosen := _chosen(root, every, tied, score)) is None:  # ties further below, which shift all ranks
-                ranks = [[options[0], None, *self.alone[leg]] for leg, options in enumerate(tied)]
+                ranks = [[options[0], None, *self.alone[candidate]] for candidate, options in enumerate(tied)]
                 chosen = _chosen(root, every, ranks, score)
-            for leg, hit in enumerate(chosen or ()):
-                self._set(leg, id, hit)
+            for candidate, hit in enumerate(chosen or ()):
+                self._set(candidate, id, hit)
 
-    def _tied(self, leg: int, id: Any, score: float | None) -> Iterator[Hit | None]:
+    def _tied(self, candidate: int, id: Any, score: float | None) -> Iterator[Hit | None]:
         """What a candidate may have made of a point: the ranks of all that tie with it, and whether it found it at all."""
-        own, alone = self.account.hits[leg].get(id), self.alone[leg]
+        own, alone = self.account.hits[candidate].get(id), self.alone[candidate]
         yield own
         score = own.score if own is not None else score
         ties = [hit for hit in alone if score is not None and np.isclose(hit.score, score, rtol=1e-6, atol=1e-9)]
         yield from ties
-        if own is not None and self.full[leg] and ties[-1] is alone[-1]:  # it may have been cut off
+        if own is not None and self.full[candidate] and ties[-1] is alone[-1]:  # it may have been cut off
             yield None
 
     def _mend_formula(self, exact: Sequence[dict[Any, float]]) -> None:
-        """Try what each leg found, the score that it gives, and that it found nothing; for all points at once."""
+        """Try what each candidate found, the score that it gives, and that it found nothing; for all points at once."""
         left = self.wrong()
         before = [dict(hits) for hits in self.account.hits]
         for choice in product(range(3), repeat=len(before)):
             if not left.any() or len(before) > _MOST_LEGS:
                 break
-            for leg, option in enumerate(choice):
+            for candidate, option in enumerate(choice):
                 for row in np.flatnonzero(left):
                     id = self.points[row].id
-                    given = exact[leg].get(id)
+                    given = exact[candidate].get(id)
                     again = None if given is None else Hit(id, None, given)
-                    self._set(leg, id, (before[leg].get(id), again, None)[option])
+                    self._set(candidate, id, (before[candidate].get(id), again, None)[option])
             terms, _ = self._terms()
             left &= ~self._close(terms, self.scores)
         for row in np.flatnonzero(left):  # nothing fits: as it was
-            for leg, hits in enumerate(before):
-                self._set(leg, self.points[row].id, hits.get(self.points[row].id))
+            for candidate, hits in enumerate(before):
+                self._set(candidate, self.points[row].id, hits.get(self.points[row].id))
 
-    def _set(self, leg: int, id: Any, hit: Hit | None) -> None:
+    def _set(self, candidate: int, id: Any, hit: Hit | None) -> None:
         if hit is None:
-            self.account.hits[leg].pop(id, None)
+            self.account.hits[candidate].pop(id, None)
         else:
-            self.account.hits[leg][id] = replace(hit, id=id)
+            self.account.hits[candidate][id] = replace(hit, id=id)
 
     def _terms(self) -> tuple[list[tuple[str, Column]], str]:
         """The summands of the scores, each with one value for each point, and the link from sum to score."""
@@ -202,25 +202,32 @@ class _Sums:
         self.account.terms.append((UNKNOWN, np.where(wrong, scores - total, 0.0)))
 
 
-def _scores(points: Points, legs: Sequence[Stage], inputs: Inputs, scope: Scope) -> Flow[list[dict[Any, float]]]:
-    """For each leg, the score that it gives each of the points; none of those whose scores depend on what else they rank."""
+def _scores(
+    points: Points, candidates: Sequence[Stage], inputs: Inputs, options: SearchOptions
+) -> Flow[list[dict[Any, float]]]:
+    """For each candidate, the score that it gives each of the points; none of those whose scores depend on the rest."""
     these = models.Filter(must=[models.HasIdCondition(has_id=[point.id for point in points])])
-    asked = [None if leg.grouped_here else replace(leg, filter=both(leg.filter, these), limit=len(points)) for leg in legs]
+    asked = [
+        None if candidate.grouped_here else replace(candidate, filter=both(candidate.filter, these), limit=len(points))
+        for candidate in candidates
+    ]
 
     def requests() -> list[Request]:
-        return [leg.request(inputs, leg_scope(leg, scope)) for leg in asked if leg is not None]
+        return [
+            candidate.request(inputs, candidate_options(candidate, options)) for candidate in asked if candidate is not None
+        ]
 
-    answers = iter((yield from searched(requests, scope, inputs.target)) if any(asked) else ())
-    return [{} if leg is None else {point.id: point.score for point in next(answers)} for leg in asked]
+    answers = iter((yield from searched(requests, options, inputs.target)) if any(asked) else ())
+    return [{} if candidate is None else {point.id: point.score for point in next(answers)} for candidate in asked]
 
 
 def _chosen(
     root: Fusion, every: Sequence[Sequence[float]], options: Sequence[Sequence[Hit | None]], score: float
 ) -> list[Hit | None] | None:
-    """The one of each leg's options with which they add up to the score; None if there are none."""
+    """The one of each candidate's options with which they add up to the score; None if there are none."""
     if np.prod([float(len(each)) for each in options]) > _MOST:
         return None
-    values = [np.array([_share(every[leg], hit) for hit in each]) for leg, each in enumerate(options)]
+    values = [np.array([_share(every[candidate], hit) for hit in each]) for candidate, each in enumerate(options)]
     total = values[0]
     for more in values[1:]:
         total = np.add.outer(total, more)

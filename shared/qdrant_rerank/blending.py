@@ -27,13 +27,13 @@ def check_blend(blend: Expression) -> None:
     """Refuse a blend that can't be computed, or that would leave the model without effect.
 
     Raises:
-        StrategyError: it doesn't read `model()`, or reads the score of one leg by name.
+        StrategyError: it doesn't read `rerank_score()`, or reads the score of one candidate by name.
     """
     if not reads_model(blend):
-        raise StrategyError(f"blend={blend!r} doesn't read model(): without it the model's scores would have no effect")
+        raise StrategyError(f"blend={blend!r} doesn't read rerank_score(): without it the model's scores would have no effect")
     if named := [score.name for score in candidate_scores(blend) if score.name is not None]:
         raise StrategyError(
-            f"blend reads score({named[0]!r}), but here only score() is known: the score of the strategy that Rescore runs over"
+            f"blend reads score({named[0]!r}), but here only score() is known: the score of the strategy that Rerank runs over"
         )
 
 
@@ -69,7 +69,7 @@ def summands(blend: Expression | None, points: Points, query: Query, sign: float
     notes = [notes_of(point) for point in points]
     relevance = [note.get("relevance_score", np.nan) for note in notes]
     if blend is None:
-        return [("model()", np.array(relevance, np.float64))]
+        return [("rerank_score()", np.array(relevance, np.float64))]
     before = [note.get("retrieval_score", np.nan) for note in notes]
     table = _table(points, before, relevance, query, sign, view)
     terms = blend.terms if isinstance(blend, Sum) else (blend,)
@@ -82,8 +82,8 @@ def _table(points: Points, before: Sequence[float], relevance: Sequence[float], 
         payloads=[point.payload or {} for point in points],
         ids=[point.id for point in points],
         scores=scores,
-        features=query.features,
+        params=query.params,
         now=query.now or dt.datetime.now(dt.UTC),
-        model=np.array(relevance, np.float64),
+        relevance=np.array(relevance, np.float64),
         view=view,
     )

@@ -14,11 +14,11 @@ from typing import Final, Literal, TypeAlias, assert_never
 
 from .errors import ClientError
 
-__all__ = ["FEATURES", "Capabilities", "Engine", "Feature", "FeatureName", "Version"]
+__all__ = ["ABILITIES", "Ability", "AbilityName", "Capabilities", "Engine", "Version"]
 
 Version: TypeAlias = tuple[int, int, int]
 Engine: TypeAlias = Literal["server", "local", "edge"]
-FeatureName: TypeAlias = Literal[
+AbilityName: TypeAlias = Literal[
     "query",
     "dbsf",
     "groups",
@@ -46,7 +46,7 @@ FeatureName: TypeAlias = Literal[
 
 
 @dataclass(frozen=True)
-class Feature:
+class Ability:
     """Something that a request may use.
 
     Attributes:
@@ -60,30 +60,30 @@ class Feature:
     silent: bool = False
 
 
-FEATURES: Final[Mapping[FeatureName, Feature]] = {
-    "query": Feature("queries over prefetched candidates", (1, 10, 0)),
-    "dbsf": Feature("distribution-based score fusion", (1, 11, 0)),
-    "groups": Feature("group queries", (1, 11, 0)),
-    "document": Feature("texts that the server embeds (Document)", (1, 12, 0)),
-    "has_vector": Feature("conditions on a point's vectors (HasVectorCondition)", (1, 13, 0)),
-    "inference_object": Feature("images and objects that the server embeds", (1, 13, 0)),
-    "inference_options": Feature("options of a text that the server embeds", (1, 13, 0)),
-    "formula": Feature("formula queries", (1, 14, 0)),
-    "match_phrase": Feature("phrase matches (MatchPhrase)", (1, 15, 0)),
-    "mmr": Feature("maximal marginal relevance", (1, 15, 0)),
-    "rrf_k": Feature("k in reciprocal rank fusion", (1, 15, 4)),
-    "acorn": Feature("ACORN searches (SearchParams.acorn)", (1, 16, 0)),
-    "match_text_any": Feature("matches of any word (MatchTextAny)", (1, 16, 0)),
-    "rrf_weights": Feature("weights in reciprocal rank fusion", (1, 17, 0)),
-    "relevance_feedback": Feature("relevance feedback queries (native=True)", (1, 17, 0)),
-    "formula_score_threshold": Feature("score_threshold on a formula", (1, 17, 0), silent=True),
-    "idf_scope": Feature("the scope of IDF (SearchParams.idf)", (1, 19, 0)),
-    "match_prefix": Feature("prefix matches (MatchPrefix)", (1, 19, 0)),
-    "slice": Feature("conditions on slices (SliceCondition)", (1, 19, 0)),
-    "acosh": Feature("acosh in formulas", (1, 20, 0)),
-    "match_substring": Feature("substring matches (MatchSubstring)", (1, 20, 0)),
-    "max_min": Feature("max and min in formulas", (1, 20, 0)),
-    "text_query": Feature("text queries (TextQuery)", (1, 20, 0)),
+ABILITIES: Final[Mapping[AbilityName, Ability]] = {
+    "query": Ability("queries over prefetched candidates", (1, 10, 0)),
+    "dbsf": Ability("distribution-based score fusion", (1, 11, 0)),
+    "groups": Ability("group queries", (1, 11, 0)),
+    "document": Ability("texts that the server embeds (Document)", (1, 12, 0)),
+    "has_vector": Ability("conditions on a point's vectors (HasVectorCondition)", (1, 13, 0)),
+    "inference_object": Ability("images and objects that the server embeds", (1, 13, 0)),
+    "inference_options": Ability("options of a text that the server embeds", (1, 13, 0)),
+    "formula": Ability("formula queries", (1, 14, 0)),
+    "match_phrase": Ability("phrase matches (MatchPhrase)", (1, 15, 0)),
+    "mmr": Ability("maximal marginal relevance", (1, 15, 0)),
+    "rrf_k": Ability("k in reciprocal rank fusion", (1, 15, 4)),
+    "acorn": Ability("ACORN searches (SearchParams.acorn)", (1, 16, 0)),
+    "match_text_any": Ability("matches of any word (MatchTextAny)", (1, 16, 0)),
+    "rrf_weights": Ability("weights in reciprocal rank fusion", (1, 17, 0)),
+    "relevance_feedback": Ability("relevance feedback queries (native=True)", (1, 17, 0)),
+    "formula_score_threshold": Ability("score_threshold on a formula", (1, 17, 0), silent=True),
+    "idf_scope": Ability("the scope of IDF (SearchParams.idf)", (1, 19, 0)),
+    "match_prefix": Ability("prefix matches (MatchPrefix)", (1, 19, 0)),
+    "slice": Ability("conditions on slices (SliceCondition)", (1, 19, 0)),
+    "acosh": Ability("acosh in formulas", (1, 20, 0)),
+    "match_substring": Ability("substring matches (MatchSubstring)", (1, 20, 0)),
+    "max_min": Ability("max and min in formulas", (1, 20, 0)),
+    "text_query": Ability("text queries (TextQuery)", (1, 20, 0)),
 }
 
 
@@ -111,9 +111,9 @@ class Capabilities:
         major, minor, patch = (int(number or 0) for number in numbers.groups())
         return cls((major, minor, patch), engine)
 
-    def supports(self, feature: FeatureName) -> bool:
+    def supports(self, feature: AbilityName) -> bool:
         """Whether this Qdrant has `feature`."""
-        return self.version >= FEATURES[feature].since
+        return self.version >= ABILITIES[feature].since
 
     @property
     def f32_constants(self) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from .engine_errors import read_failure
 from .errors import warn
-from .query import Scope, Target
+from .query import SearchOptions, Target
 from .steps import Flow, Points, Request, Search
 
 __all__ = ["SEVERAL_VALUES", "searched"]
@@ -27,7 +27,7 @@ SEVERAL_VALUES = (
 )
 
 
-def searched(requests: Callable[[], list[Request]], scope: Scope, target: Target) -> Flow[list[Points]]:
+def searched(requests: Callable[[], list[Request]], options: SearchOptions, target: Target) -> Flow[list[Points]]:
     """The points of each request; where a formula is refused that was guarded quickly, of the same requests made anew.
 
     Args:
@@ -37,7 +37,7 @@ def searched(requests: Callable[[], list[Request]], scope: Scope, target: Target
     """
     quick, asked = not target.thorough, requests()
     try:
-        return (yield from Search(asked, scope.consistency, scope.timeout, target.schema))
+        return (yield from Search(asked, options.consistency, options.timeout, target.schema))
     except Exception as error:
         if not quick or not _refused_formula(error):
             raise
@@ -47,7 +47,7 @@ def searched(requests: Callable[[], list[Request]], scope: Scope, target: Target
             target.quirks.several_values = before
             raise
         try:
-            found = yield from Search(thorough, scope.consistency, scope.timeout, target.schema)
+            found = yield from Search(thorough, options.consistency, options.timeout, target.schema)
         except Exception:
             target.quirks.several_values = before  # it was something else
             raise error from None

@@ -18,17 +18,17 @@ import numpy as np
 from qdrant_client import models
 
 from .brief import brief
-from .capabilities import FeatureName
+from .candidates import formula_table
+from .capabilities import AbilityName
 from .careful import searched
 from .errors import ScoringError, StrategyError
 from .expressions.conditions import undecided
 from .expressions.evaluation import Table, score_points
 from .expressions.inspect import depth, payload_keys, walk
 from .expressions.nodes import Expression, Raw, When
-from .legs import formula_table
 from .lint import Lint, index_warnings
 from .merging import together
-from .query import Inputs, Query, Scope, Target
+from .query import Inputs, Query, SearchOptions, Target
 from .reach import shortfalls
 from .schema import Schema
 from .selecting import selected, with_keys
@@ -60,7 +60,7 @@ class ComputedHere(Formula):
         yield from (lint for lint in index_warnings(self.expression, target.schema, "server") if lint.code == "integer-index")
         yield from self.sample_warnings(target)
 
-    def own_features(self) -> Iterator[FeatureName]:
+    def own_features(self) -> Iterator[AbilityName]:
         yield from ()
 
     def _head(self) -> str:
@@ -116,53 +116,55 @@ class ClientFormula(Strategy):
 
     def warnings(self, target: Target) -> Iterator[Lint]:
         yield from self._here.own_warnings(target)
-        for leg in self.formula.candidates:
-            yield from leg.warnings(target)
+        for candidate in self.formula.candidates:
+            yield from candidate.warnings(target)
 
     def shard_warnings(self, schema: Schema) -> Iterator[Lint]:
-        told = [lint for leg in self.formula.candidates for lint in _leg_warnings(leg, schema)]
+        told = [lint for candidate in self.formula.candidates for lint in _candidate_warnings(candidate, schema)]
         yield from {str(lint): lint for lint in told}.values()
 
     def shard_round_trips(self, schema: Schema) -> int:
-        return max(leg.collection_round_trips for leg in self.formula.candidates) if schema.shards > 1 else 0
+        return max(candidate.collection_round_trips for candidate in self.formula.candidates) if schema.shards > 1 else 0
 
-    def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:
-        if scope.group_by is not None:
+    def options_problems(self, options: SearchOptions, target: Target) -> Iterator[str]:
+        if options.group_by is not None:
             yield "group_by can't be combined with a formula on the client: it ranks points, not groups"
             return
-        yield from shortfalls(self.formula, scope.reach, "the call asks for", scope.needed)
+        yield from shortfalls(self.formula, options.reach, "the call asks for", options.needed)
 
-    def first_requests(self, inputs: Inputs, scope: Scope) -> Iterator[Request]:
-        yield from self._requests(self._legs(scope), inputs, scope)
+    def first_requests(self, inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
+        yield from self._requests(self._candidates(options), inputs, options)
 
-    def _legs(self, scope: Scope) -> list[Stage]:
-        return [alone(leg, scope.needed, self.formula.filter) for leg in self.formula.candidates]
+    def _candidates(self, options: SearchOptions) -> list[Stage]:
+        return [alone(candidate, options.needed, self.formula.filter) for candidate in self.formula.candidates]
 
-    def _requests(self, legs: Sequence[Stage], inputs: Inputs, scope: Scope) -> Iterator[Request]:
-        asked = replace(scope, offset=None, score_threshold=None, search_params=None, with_payload=self._payload(scope))
-        for leg in legs:
-            yield leg.request(inputs, replace(asked, limit=leg.limit or 1))
+    def _requests(self, candidates: Sequence[Stage], inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
+        asked = replace(options, offset=None, score_threshold=None, search_params=None, with_payload=self._payload(options))
+        for candidate in candidates:
+            yield candidate.request(inputs, replace(asked, limit=candidate.limit or 1))
 
-    def flow(self, query: Query, scope: Scope, target: Target) -> Flow[Points]:
-        points, _, _ = yield from self.computed(query, scope, target)
+    def flow(self, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
+        points, _, _ = yield from self.computed(query, options, target)
         return points
 
-    def computed(self, query: Query, scope: Scope, target: Target) -> Flow[tuple[Points, list[Points], Inputs]]:
+    def computed(self, query: Query, options: SearchOptions, target: Target) -> Flow[tuple[Points, list[Points], Inputs]]:
         """The results, what each candidate stage found, and what the query is made of."""
         inputs = yield from embedded(query, self.needs(), target)
-        legs = yield from together([leg.over_collection(inputs, scope) for leg in self._legs(scope)])
-        answers = yield from searched(lambda: list(self._requests(legs, inputs, scope)), scope, target)
+        candidates = yield from together(
+            [candidate.over_collection(inputs, options) for candidate in self._candidates(options)]
+        )
+        answers = yield from searched(lambda: list(self._requests(candidates, inputs, options)), options, target)
         points = list({point.id: point for answer in reversed(answers) for point in answer}.values())
         scores = self._scores(points, formula_table(self.formula, points, answers, inputs))
-        threshold = self.formula.score_threshold if scope.score_threshold is None else scope.score_threshold
+        threshold = self.formula.score_threshold if options.score_threshold is None else options.score_threshold
         ranked = sorted(zip(points, scores, strict=True), key=lambda pair: (-pair[1], by_id(pair[0])))
         if threshold is not None:
             ranked = [pair for pair in ranked if pair[1] >= np.float32(threshold)]
-        return [_scored(point, score, scope) for point, score in ranked[scope.offset or 0 : scope.reach]], answers, inputs
+        return [_scored(point, score, options) for point, score in ranked[options.offset or 0 : options.reach]], answers, inputs
 
-    def _payload(self, scope: Scope) -> models.WithPayloadInterface:
+    def _payload(self, options: SearchOptions) -> models.WithPayloadInterface:
         """What to fetch: what the call asks for and what the formula reads."""
-        return with_keys(scope.with_payload, [key.key for key in payload_keys(self.expression)])
+        return with_keys(options.with_payload, [key.key for key in payload_keys(self.expression)])
 
     def _scores(self, points: Points, table: Table) -> list[float]:
         if not points:
@@ -180,17 +182,17 @@ class ClientFormula(Strategy):
         return f"{self.formula!r}.on_client()"
 
 
-def _leg_warnings(leg: Stage, schema: Schema) -> Iterator[Lint]:
-    """What changes with the number of shards in a leg that is searched alone, over the whole collection's candidates."""
-    if leg.vector is not None:
-        for inner in leg.candidates:
-            yield from _leg_warnings(inner, schema)
-        leg = replace(leg, candidates=())
-    yield from leg.shard_warnings(schema)
+def _candidate_warnings(candidate: Stage, schema: Schema) -> Iterator[Lint]:
+    """What changes with the number of shards in a candidate that is searched alone, over the whole collection's candidates."""
+    if candidate.vector is not None:
+        for inner in candidate.candidates:
+            yield from _candidate_warnings(inner, schema)
+        candidate = replace(candidate, candidates=())
+    yield from candidate.shard_warnings(schema)
 
 
-def _scored(point: models.ScoredPoint, score: float, scope: Scope) -> models.ScoredPoint:
-    return point.model_copy(update={"score": score, "payload": selected(point.payload, scope.with_payload)})
+def _scored(point: models.ScoredPoint, score: float, options: SearchOptions) -> models.ScoredPoint:
+    return point.model_copy(update={"score": score, "payload": selected(point.payload, options.with_payload)})
 
 
 def _asks_qdrant(condition: Any) -> bool:

@@ -28,13 +28,13 @@ from .failure_notes import Place, describe_failures
 from .feedback.texts import looked
 from .lint import Lint
 from .merging import together
+from .models.base import Reranker, RerankerLike, as_reranker
 from .models.encoders import AsyncEncoder, Encoder, EncoderLike, Encoders
-from .models.feedback import FeedbackModel, FeedbackModelLike, as_feedback_model
 from .models.fingerprints import encoder_fingerprint
 from .models.scores import ascored, checked, scored
 from .payload import PayloadLike, as_mapping
 from .plan import Plan, planned
-from .query import Fingerprints, Query, Quirks, Scope, Target, not_a_filter
+from .query import Fingerprints, Query, Quirks, SearchOptions, Target, not_a_filter
 from .restriction import restrict
 from .retries import Left, Retries, time_left
 from .sampling import sampled
@@ -67,15 +67,15 @@ class _Plans:
     def __init__(self) -> None:
         self._by_identity: OrderedDict[tuple[int, int], tuple[Strategy, Plan]] = OrderedDict()
 
-    def get(self, strategy: Strategy, scope: Scope, target: Target | None) -> Plan | None:
+    def get(self, strategy: Strategy, options: SearchOptions, target: Target | None) -> Plan | None:
         if target is None:
             return None
-        found = self._by_identity.get((id(strategy), _shards(scope, target)))
-        return None if found is None else found[1].within(scope)
+        found = self._by_identity.get((id(strategy), _shards(options, target)))
+        return None if found is None else found[1].within(options)
 
     def keep(self, strategy: Strategy, made: Plan) -> None:
         # holding the strategy keeps its id from being reused; by number of shards, on which depends what has to be told
-        self._by_identity[id(strategy), _shards(made.scope, made.target)] = strategy, made
+        self._by_identity[id(strategy), _shards(made.options, made.target)] = strategy, made
         while len(self._by_identity) > _PLANS_KEPT:
             self._by_identity.popitem(last=False)
 
@@ -83,8 +83,8 @@ class _Plans:
         self._by_identity.clear()
 
 
-def _shards(scope: Scope, target: Target) -> int:
-    return target.schema.shards_of(scope.shard_key_selector)
+def _shards(options: SearchOptions, target: Target) -> int:
+    return target.schema.shards_of(options.shard_key_selector)
 
 
 class _Base:
@@ -97,7 +97,7 @@ class _Base:
         *,
         async_client: AsyncClientLike | None = None,
         encoders: Encoders | Mapping[str, EncoderLike] | None = None,
-        model: FeedbackModelLike | None = None,
+        reranker: RerankerLike | None = None,
         payload: PayloadLike = "flat",
         capabilities: Capabilities | None = None,
         fixed_filter: models.Filter | None = None,
@@ -112,7 +112,7 @@ class _Base:
             async_client: an `AsyncQdrantClient`, or a function that makes one for each event loop. Async calls
                 without one make it from `client`.
             encoders: what embeds queries: `Encoders`, or encoders by vector name.
-            model: the feedback model (or a function from a query and texts to scores), for strategies that have texts scored.
+            model: the reranker (or a function from a query and texts to scores), for strategies that have texts scored.
             payload: where a point's text is, for the model: a preset's name, a `PayloadMapping` or a function.
             capabilities: what the server can do; asked of it if None.
             fixed_filter: only points that meet it, in every search that this executor makes for whatever reason; no call can
@@ -134,7 +134,7 @@ class _Base:
         self.collection = collection
         self.encoders = encoders if isinstance(encoders, Encoders) else Encoders.of(encoders)
         self.fixed_filter = fixed_filter
-        self.model = None if model is None else as_feedback_model(model)
+        self.reranker = None if reranker is None else as_reranker(reranker)
         self.payload = as_mapping(payload)
         self.retries = Retries.of(retries)
         self._capabilities = capabilities
@@ -166,10 +166,10 @@ class _Base:
         return self._learn(schema, capabilities)
 
     @contextmanager
-    def _bounded(self, scope: Scope | None) -> Generator[None]:
+    def _bounded(self, options: SearchOptions | None) -> Generator[None]:
         """Hold a call to the time that it may take, and what blocks in it to the threads of this executor."""
         self.clients.check_open()
-        with within(None if scope is None else scope.timeout), working_with(self.workers):
+        with within(None if options is None else options.timeout), working_with(self.workers):
             yield
 
     def close(self) -> None:
@@ -240,18 +240,18 @@ class _Base:
             found = self.encoders.named.get(name) or self.encoders.by_kind.get(schema.vectors[name].kind)
             return None if found is None else encoder_fingerprint(found)
 
-        return Fingerprints(lambda: None if self.model is None else self.model.fingerprint, encoder)
+        return Fingerprints(lambda: None if self.reranker is None else self.reranker.fingerprint, encoder)
 
-    def _made(self, strategy: Strategy, scope: Scope, target: Target, seen: Target) -> Plan:
-        made = planned(strategy, seen, scope)
+    def _made(self, strategy: Strategy, options: SearchOptions, target: Target, seen: Target) -> Plan:
+        made = planned(strategy, seen, options)
         self._tell(made.warnings)
         if self._target is target:  # not what another thread has read meanwhile
             self._plans.keep(strategy, made)
         return made
 
-    def _kept(self, strategy: Strategy, scope: Scope) -> Plan | None:
-        kept = self._plans.get(strategy, scope, self._target)
-        if kept is not None and scope.score_threshold is not None:  # all of a scope that a server may ignore
+    def _kept(self, strategy: Strategy, options: SearchOptions) -> Plan | None:
+        kept = self._plans.get(strategy, options, self._target)
+        if kept is not None and options.score_threshold is not None:  # all of a scope that a server may ignore
             self._tell(kept.warnings[len(kept.strategy_warnings) :])
         return kept
 
@@ -260,10 +260,10 @@ class _Base:
             if warning.code in _TOLD:
                 warn(warning)
 
-    def _model(self) -> FeedbackModel:
-        if self.model is None:
-            raise ClientError("this strategy has texts scored by a model, but there is none: pass model=…")
-        return self.model
+    def _model(self) -> Reranker:
+        if self.reranker is None:
+            raise ClientError("this strategy has texts scored by a model, but there is none: pass reranker=…")
+        return self.reranker
 
 
 def check_schema_ttl(value: object) -> None:
@@ -289,24 +289,30 @@ class Executor(_Base):
     def _reads(self) -> Reads[Target]:
         return Reads(self.workers)
 
-    def retrieve(self, strategy: Strategy, query: Query, scope: Scope | None = None) -> Points:
+    def retrieve(self, strategy: Strategy, query: Query, options: SearchOptions | None = None) -> Points:
         """The ranked points that `strategy` finds for `query`.
 
         Raises:
-            TimeoutError: the scope's timeout was over; the message says in which step.
+            TimeoutError: the options's timeout was over; the message says in which step.
         """
-        return self.answer(strategy, scope, lambda made: made.flow(query))
+        return self.answer(strategy, options, lambda made: made.flow(query))
 
-    def retrieve_batch(self, strategy: Strategy, queries: Sequence[Query], scope: Scope | None = None) -> list[Points]:
+    def retrieve_batch(
+        self, strategy: Strategy, queries: Sequence[Query], options: SearchOptions | None = None
+    ) -> list[Points]:
         """The ranked points for each query, with as many round trips as one query takes."""
-        return self.answer(strategy, scope, lambda made: together([made.flow(query) for query in queries]))
+        return self.answer(strategy, options, lambda made: together([made.flow(query) for query in queries]))
 
-    def explain(self, strategy: Strategy, query: Query, scope: Scope | None = None) -> Explained:
+    def explain(self, strategy: Strategy, query: Query, options: SearchOptions | None = None) -> Explained:
         """The ranked points with the reason for each; one round trip more where points tie. See `why.explained`."""
-        return self.answer(strategy, scope, lambda made: explained(made, query))
+        return self.answer(strategy, options, lambda made: explained(made, query))
 
     def answer(
-        self, strategy: Strategy, scope: Scope | None, flow: Callable[[Plan], Flow[R]], services: Services | None = None
+        self,
+        strategy: Strategy,
+        options: SearchOptions | None,
+        flow: Callable[[Plan], Flow[R]],
+        services: Services | None = None,
     ) -> R:
         """The result of the flow that is made of the plan; both once more if the collection turns out to have changed.
 
@@ -316,39 +322,39 @@ class Executor(_Base):
             flow: makes the flow; called again for a new plan.
             services: what answers the flow's steps, instead of this executor.
         """
-        with self._bounded(scope):
-            made = self.plan(strategy, scope)
+        with self._bounded(options):
+            made = self.plan(strategy, options)
             try:
                 return run(flow(made), services or self)
             except Exception as error:
                 if not contradicts(error) or self._read_again(made.target, time.monotonic()).schema is made.target.schema:
                     raise
-            return run(flow(self.plan(strategy, scope)), services or self)
+            return run(flow(self.plan(strategy, options)), services or self)
 
-    def plan(self, strategy: Strategy, scope: Scope | None = None) -> Plan:
+    def plan(self, strategy: Strategy, options: SearchOptions | None = None) -> Plan:
         """`strategy` checked against the collection, whose schema is read again before it is refused.
 
         Raises:
             PlanError: it doesn't fit; every problem is listed.
         """
-        scope, moment, read_at = scope or Scope(), time.monotonic(), self._read_at
-        with self._bounded(scope):
+        options, moment, read_at = options or SearchOptions(), time.monotonic(), self._read_at
+        with self._bounded(options):
             target = self.target()
             try:
-                return self._planned(strategy, scope, target)
+                return self._planned(strategy, options, target)
             except PlanError:
-                if self._read_at != read_at or any(scope.problems()):  # it was read just now, or has no part in it
+                if self._read_at != read_at or any(options.problems()):  # it was read just now, or has no part in it
                     raise
                 fresh = self._read_again(target, moment)
                 if fresh is target:
                     raise
-            return self._planned(strategy, scope, fresh)
+            return self._planned(strategy, options, fresh)
 
-    def _planned(self, strategy: Strategy, scope: Scope, target: Target) -> Plan:
-        if kept := self._kept(strategy, scope):
+    def _planned(self, strategy: Strategy, options: SearchOptions, target: Target) -> Plan:
+        if kept := self._kept(strategy, options):
             return kept
         try:
-            return self._made(strategy, scope, target, run(_looked_at(strategy, target, scope), self))
+            return self._made(strategy, options, target, run(_looked_at(strategy, target, options), self))
         except PlanError:
             target.quirks.forget_samples()
             raise
@@ -452,24 +458,30 @@ class AsyncExecutor(_Base):
     def _reads(self) -> AsyncReads[Target]:
         return AsyncReads()
 
-    async def retrieve(self, strategy: Strategy, query: Query, scope: Scope | None = None) -> Points:
+    async def retrieve(self, strategy: Strategy, query: Query, options: SearchOptions | None = None) -> Points:
         """The ranked points that `strategy` finds for `query`."""
-        return await self.answer(strategy, scope, lambda made: made.flow(query))
+        return await self.answer(strategy, options, lambda made: made.flow(query))
 
-    async def retrieve_batch(self, strategy: Strategy, queries: Sequence[Query], scope: Scope | None = None) -> list[Points]:
+    async def retrieve_batch(
+        self, strategy: Strategy, queries: Sequence[Query], options: SearchOptions | None = None
+    ) -> list[Points]:
         """The ranked points for each query, with as many round trips as one query takes."""
-        return await self.answer(strategy, scope, lambda made: together([made.flow(query) for query in queries]))
+        return await self.answer(strategy, options, lambda made: together([made.flow(query) for query in queries]))
 
-    async def explain(self, strategy: Strategy, query: Query, scope: Scope | None = None) -> Explained:
+    async def explain(self, strategy: Strategy, query: Query, options: SearchOptions | None = None) -> Explained:
         """The ranked points with the reason for each; one round trip more where points tie. See `why.explained`."""
-        return await self.answer(strategy, scope, lambda made: explained(made, query))
+        return await self.answer(strategy, options, lambda made: explained(made, query))
 
     async def answer(
-        self, strategy: Strategy, scope: Scope | None, flow: Callable[[Plan], Flow[R]], services: AsyncServices | None = None
+        self,
+        strategy: Strategy,
+        options: SearchOptions | None,
+        flow: Callable[[Plan], Flow[R]],
+        services: AsyncServices | None = None,
     ) -> R:
         """As `Executor.answer`, without blocking the event loop."""
-        with self._bounded(scope):
-            made = await self.plan(strategy, scope)
+        with self._bounded(options):
+            made = await self.plan(strategy, options)
             try:
                 return await arun(flow(made), services or self)
             except Exception as error:
@@ -477,28 +489,28 @@ class AsyncExecutor(_Base):
                     raise
                 if (await self._read_again(made.target, time.monotonic())).schema is made.target.schema:
                     raise
-            return await arun(flow(await self.plan(strategy, scope)), services or self)
+            return await arun(flow(await self.plan(strategy, options)), services or self)
 
-    async def plan(self, strategy: Strategy, scope: Scope | None = None) -> Plan:
+    async def plan(self, strategy: Strategy, options: SearchOptions | None = None) -> Plan:
         """`strategy` checked against the collection. As `Executor.plan`."""
-        scope, moment, read_at = scope or Scope(), time.monotonic(), self._read_at
-        with self._bounded(scope):
+        options, moment, read_at = options or SearchOptions(), time.monotonic(), self._read_at
+        with self._bounded(options):
             target = await self.target()
             try:
-                return await self._planned(strategy, scope, target)
+                return await self._planned(strategy, options, target)
             except PlanError:
-                if self._read_at != read_at or any(scope.problems()):  # it was read just now, or has no part in it
+                if self._read_at != read_at or any(options.problems()):  # it was read just now, or has no part in it
                     raise
                 fresh = await self._read_again(target, moment)
                 if fresh is target:
                     raise
-            return await self._planned(strategy, scope, fresh)
+            return await self._planned(strategy, options, fresh)
 
-    async def _planned(self, strategy: Strategy, scope: Scope, target: Target) -> Plan:
-        if kept := self._kept(strategy, scope):
+    async def _planned(self, strategy: Strategy, options: SearchOptions, target: Target) -> Plan:
+        if kept := self._kept(strategy, options):
             return kept
         try:
-            return self._made(strategy, scope, target, await arun(_looked_at(strategy, target, scope), self))
+            return self._made(strategy, options, target, await arun(_looked_at(strategy, target, options), self))
         except PlanError:
             target.quirks.forget_samples()
             raise
@@ -591,9 +603,9 @@ class AsyncExecutor(_Base):
         return checked(await ascored(self._model(), query, texts), len(texts), None)
 
 
-def _looked_at(strategy: Strategy, target: Target, scope: Scope) -> Flow[Target]:
+def _looked_at(strategy: Strategy, target: Target, options: SearchOptions) -> Flow[Target]:
     """`target`, with what only its points tell of it for this strategy."""
-    return (yield from sampled(strategy, (yield from looked(strategy, target, scope)), scope))
+    return (yield from sampled(strategy, (yield from looked(strategy, target, options)), options))
 
 
 def _encode(name: str, encoder: Encoder, text: str) -> QueryVector:

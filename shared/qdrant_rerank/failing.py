@@ -1,4 +1,4 @@
-"""What happens when a feedback model fails in the middle of a query."""
+"""What happens when a reranker fails in the middle of a query."""
 
 from __future__ import annotations
 

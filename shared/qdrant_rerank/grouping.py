@@ -20,14 +20,14 @@ from .lint import Lint
 from .selecting import selected
 
 if TYPE_CHECKING:
-    from .query import Scope
+    from .query import SearchOptions
     from .steps import Points
     from .strategies import Stage
 
 __all__ = ["group", "grouping_lint"]
 
 
-def group(points: Points, scope: Scope, complete: bool) -> Points:
+def group(points: Points, options: SearchOptions, complete: bool) -> Points:
     """The hits of each group, best group first, with what the call wants of the payload; warns where groups may lack some.
 
     Args:
@@ -35,40 +35,40 @@ def group(points: Points, scope: Scope, complete: bool) -> Points:
         scope: says the key, how many groups, and how many hits of each.
         complete: whether the ranking holds all points that there are.
     """
-    assert scope.group_by is not None
+    assert options.group_by is not None
     groups: dict[Any, Points] = {}
     for point in points:
-        for key in group_keys(point.payload or {}, scope.group_by):
+        for key in group_keys(point.payload or {}, options.group_by):
             hits = groups.setdefault(key, [])
-            if len(hits) < scope.group_size:
+            if len(hits) < options.group_size:
                 hits.append(point)
-    best = list(groups.values())[: scope.limit]
+    best = list(groups.values())[: options.limit]
     if not complete:
-        _tell_of_gaps(best, scope, len(points))
-    return [_trimmed(hit, scope) for hits in best for hit in hits]
+        _tell_of_gaps(best, options, len(points))
+    return [_trimmed(hit, options) for hits in best for hit in hits]
 
 
-def grouping_lint(root: Stage, scope: Scope) -> Lint:
+def grouping_lint(root: Stage, options: SearchOptions) -> Lint:
     """That groups are made here, and of what."""
     return Lint(
         "grouped-here",
-        f"groups by {scope.group_by!r} are made here of the ranking of {brief(root)}, up to {root.whole(scope.hits)} "
+        f"groups by {options.group_by!r} are made here of the ranking of {brief(root)}, up to {root.whole(options.hits)} "
         "points: Qdrant's own group query would rank anew for each round of groups; candidates decide how many there can be",
     )
 
 
-def _tell_of_gaps(groups: Sequence[Points], scope: Scope, ranked: int) -> None:
-    short = sum(len(hits) < scope.group_size for hits in groups)
-    if len(groups) < scope.limit:
-        gap = f"there are only {len(groups)} of {scope.limit} groups by {scope.group_by!r}"
+def _tell_of_gaps(groups: Sequence[Points], options: SearchOptions, ranked: int) -> None:
+    short = sum(len(hits) < options.group_size for hits in groups)
+    if len(groups) < options.limit:
+        gap = f"there are only {len(groups)} of {options.limit} groups by {options.group_by!r}"
     elif short:
-        gap = f"{short} of {len(groups)} groups by {scope.group_by!r} have fewer than {scope.group_size} hits"
+        gap = f"{short} of {len(groups)} groups by {options.group_by!r} have fewer than {options.group_size} hits"
     else:
         return
     warn(Lint("groups-short", f"{gap} among the {ranked} points ranked: if there may be more, raise the candidates' limits"))
 
 
-def _trimmed(point: models.ScoredPoint, scope: Scope) -> models.ScoredPoint:
-    if scope.with_payload is True:
+def _trimmed(point: models.ScoredPoint, options: SearchOptions) -> models.ScoredPoint:
+    if options.with_payload is True:
         return point
-    return point.model_copy(update={"payload": selected(point.payload, scope.with_payload)})
+    return point.model_copy(update={"payload": selected(point.payload, options.with_payload)})

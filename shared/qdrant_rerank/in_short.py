@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from .expressions.nodes import Constant, Expression, Negative, Product, Sum
 from .feedback import RelevanceFeedback
-from .rescore import Rescore
+from .rerank import Rerank
 from .stages import Formula
 from .strategies import Strategy
 
@@ -49,7 +49,7 @@ def brief_strategy(strategy: Strategy) -> str:
     for stage in strategy.stages():
         if isinstance(stage, Formula):
             text = text.replace(repr(stage.expression), _brief(stage.expression))
-    below = strategy.candidate if isinstance(strategy, Rescore) else strategy
+    below = strategy.candidate if isinstance(strategy, Rerank) else strategy
     if isinstance(below, RelevanceFeedback):
         weights = below.weights
         numbers = ", ".join(f"{name}={_number(getattr(weights, name))}" for name in ("a", "b", "c"))

@@ -10,27 +10,27 @@ from .selecting import with_keys
 from .ties import settled, widened
 
 if TYPE_CHECKING:
-    from .query import Scope
+    from .query import SearchOptions
     from .steps import Points
     from .strategies import Stage
 
 __all__ = ["cut", "widen"]
 
 
-def widen(root: Stage, scope: Scope) -> Scope:
-    """The scope of the request from whose points `cut` makes what `scope` asks of this outermost stage."""
-    if scope.group_by is not None and root.grouped_here:
-        payload = with_keys(scope.with_payload, [scope.group_by])
-        return replace(scope, limit=root.whole(scope.hits), group_by=None, with_payload=payload, page=scope.hits)
-    if scope.offset and root.cuts_pages_short:
-        return replace(scope, limit=scope.reach, offset=None, page=scope.needed)
-    return widened(scope)
+def widen(root: Stage, options: SearchOptions) -> SearchOptions:
+    """The options of the request from whose points `cut` makes what `options` asks of this outermost stage."""
+    if options.group_by is not None and root.grouped_here:
+        payload = with_keys(options.with_payload, [options.group_by])
+        return replace(options, limit=root.whole(options.hits), group_by=None, with_payload=payload, page=options.hits)
+    if options.offset and root.cuts_pages_short:
+        return replace(options, limit=options.reach, offset=None, page=options.needed)
+    return widened(options)
 
 
-def cut(points: Points, root: Stage, scope: Scope) -> Points:
-    """What `scope` asks for, of the points that a search with the widened scope found."""
-    if scope.group_by is not None and root.grouped_here:
-        return group(points, scope, root.holds_all(len(points), scope.hits))
-    if scope.offset and root.cuts_pages_short:
-        return points[scope.offset :]
-    return settled(points, scope)
+def cut(points: Points, root: Stage, options: SearchOptions) -> Points:
+    """What `options` asks for, of the points that a search with the widened scope found."""
+    if options.group_by is not None and root.grouped_here:
+        return group(points, options, root.holds_all(len(points), options.hits))
+    if options.offset and root.cuts_pages_short:
+        return points[options.offset :]
+    return settled(points, options)

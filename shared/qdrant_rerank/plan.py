@@ -11,11 +11,11 @@ from typing import Any, Final, TypeVar
 from qdrant_client import models
 
 from .brief import brief
-from .capabilities import FEATURES, Capabilities, FeatureName
+from .capabilities import ABILITIES, AbilityName, Capabilities
+from .description import PlanDescription, Refusal, abbreviated, placeholders
 from .engine_errors import read_failure
 from .engine_limits import filter_limits, params_limits, request_limits, strict_limits
 from .errors import PlanError, QdrantRerankError, QueryError, StrategyError, did_you_mean
-from .explanation import Explanation, Refusal, abbreviated, placeholders
 from .expressions.inspect import payload_keys, walk
 from .expressions.nodes import Raw
 from .expressions.paths import path_problem
@@ -24,7 +24,7 @@ from .grouping import grouping_lint
 from .in_short import brief_strategy
 from .lint import Lint, filter_problems
 from .payload import AnyMapping, PayloadLike, as_mapping
-from .query import Inputs, Query, Scope, Target, both, check_query
+from .query import Inputs, Query, SearchOptions, Target, both, check_query
 from .request_parts import bad_paths, features_of
 from .restriction import restrict
 from .schema import Schema
@@ -52,7 +52,7 @@ def plan(
     strategy: Strategy,
     schema: Schema,
     capabilities: Capabilities,
-    scope: Scope | None = None,
+    options: SearchOptions | None = None,
     payload: PayloadLike | AnyMapping = "flat",
 ) -> Plan:
     """`strategy` as it will run on this collection and server; `payload` says where models find the text.
@@ -61,10 +61,10 @@ def plan(
         PlanError: it doesn't fit; `.problems` lists every reason.
         StrategyError: it is no strategy.
     """
-    return planned(strategy, Target(schema, capabilities, as_mapping(payload)), scope)
+    return planned(strategy, Target(schema, capabilities, as_mapping(payload)), options)
 
 
-def planned(strategy: Strategy, target: Target, scope: Scope | None = None) -> Plan:
+def planned(strategy: Strategy, target: Target, options: SearchOptions | None = None) -> Plan:
     """As `plan`, for a target that knows more than the collection: the models at hand, what was found out while searching."""
     if not isinstance(strategy, Strategy):
         if isinstance(getattr(strategy, "strategy", None), Strategy):  # a learned ranker, what tune chose
@@ -72,9 +72,9 @@ def planned(strategy: Strategy, target: Target, scope: Scope | None = None) -> P
         in_file = isinstance(strategy, str | PathLike) and str(strategy).endswith(".json")
         hint = f"; for one that is in a file, pass load({str(strategy)!r})" if in_file else ""
         raise StrategyError(f"not a strategy: {brief(strategy)}; e.g. Nearest(), or Formula(…).over(Nearest(limit=100)){hint}")
-    scope = _limited(scope or Scope(), target)
+    options = _limited(options or SearchOptions(), target)
     resolved = strategy.resolved(target.schema)
-    made = Plan(resolved, scope, target, tuple(resolved.warnings(target)))
+    made = Plan(resolved, options, target, tuple(resolved.warnings(target)))
     if problems := [*resolved.problems(target), *made.problems()]:
         raise PlanError(dict.fromkeys(problems))
     return made.looked_through()
@@ -88,26 +88,26 @@ class Plan:
         strategy: the strategy, with every vector's name filled in.
         scope: what a call asks for.
         target: the collection's schema and the server's capabilities.
-        strategy_warnings: what will work, but not as it seems, whatever the scope.
+        strategy_warnings: what will work, but not as it seems, whatever the options.
         sent_features: what its requests have in them that a server must understand.
     """
 
     strategy: Strategy
-    scope: Scope
+    options: SearchOptions
     target: Target
     strategy_warnings: tuple[Lint, ...] = ()
-    sent_features: frozenset[FeatureName] = frozenset()
+    sent_features: frozenset[AbilityName] = frozenset()
 
-    def within(self, scope: Scope) -> Plan:
-        """This plan for another call's scope; only the scope is checked anew.
+    def within(self, options: SearchOptions) -> Plan:
+        """This plan for another call's scope; only the options is checked anew.
 
         Raises:
-            PlanError: the scope is wrong in itself, or asks for more than the candidates.
+            PlanError: the options is wrong in itself, or asks for more than the candidates.
         """
-        if scope == self.scope and scope.page == self.scope.page:
+        if options == self.options and options.page == self.options.page:
             return self
-        made = replace(self, scope=_limited(scope, self.target), strategy_warnings=tuple(self._warnings_for(scope)))
-        if problems := [*made.problems()] or [*made._scope_problems()]:
+        made = replace(self, options=_limited(options, self.target), strategy_warnings=tuple(self._warnings_for(options)))
+        if problems := [*made.problems()] or [*made._options_problems()]:
             raise PlanError(dict.fromkeys(problems))
         return made
 
@@ -117,10 +117,10 @@ class Plan:
         Raises:
             PlanError: they have.
         """
-        bare = replace(self, scope=replace(self.scope, filter=None, search_params=None, group_by=None))
+        bare = replace(self, options=replace(self.options, filter=None, search_params=None, group_by=None))
         requests = list(bare._requests())
         made = replace(self, sent_features=frozenset(features_of(requests)))
-        if problems := [*bad_paths(requests), *request_limits(requests), *made._scope_problems(), *made._unsupported()]:
+        if problems := [*bad_paths(requests), *request_limits(requests), *made._options_problems(), *made._unsupported()]:
             raise PlanError(dict.fromkeys(problems))
         return made
 
@@ -128,53 +128,53 @@ class Plan:
         """All that a query asks of Qdrant, with stand-ins for what only the query knows."""
         inputs, everywhere = self._inputs(None), not self.target.capabilities.pushes_filters
         for request in (
-            *self.strategy.first_requests(inputs, self.scope),
-            *later_requests(self.strategy, inputs, self.scope),
+            *self.strategy.first_requests(inputs, self.options),
+            *later_requests(self.strategy, inputs, self.options),
         ):
             yield restrict(request, self.target.fixed_filter, everywhere)
 
-    def _scope_problems(self) -> Iterator[str]:
+    def _options_problems(self) -> Iterator[str]:
         """What the call brings along that this server or any engine refuses."""
-        scope = self.scope
-        yield from bad_paths(scope.filter)
-        for key in (*_keys_in(scope.with_payload), *([scope.group_by] if scope.group_by is not None else [])):
+        options = self.options
+        yield from bad_paths(options.filter)
+        for key in (*_keys_in(options.with_payload), *([options.group_by] if options.group_by is not None else [])):
             if problem := path_problem(key):
                 yield problem
-        if scope.filter is not None:
-            yield from filter_limits(scope.filter, "the call's filter")
-        yield from params_limits(scope.search_params, "the call's search_params")
+        if options.filter is not None:
+            yield from filter_limits(options.filter, "the call's filter")
+        yield from params_limits(options.search_params, "the call's search_params")
         strict = self.target.schema.strict
         if strict is not None and strict.enabled:
-            yield from strict_limits(list(self._requests()), self.target.schema, scope.timeout)
+            yield from strict_limits(list(self._requests()), self.target.schema, options.timeout)
 
-    def _warnings_for(self, scope: Scope) -> Iterator[Lint]:
+    def _warnings_for(self, options: SearchOptions) -> Iterator[Lint]:
         """The strategy's warnings without those that only points tell which another filter lets through."""
         for lint in self.strategy_warnings:
-            if lint.code != "feature-drift" or scope.filter == self.scope.filter:
+            if lint.code != "feature-drift" or options.filter == self.options.filter:
                 yield lint
 
     def problems(self) -> Iterator[str]:
-        """Why the strategy can't run within this scope on this server."""
-        if wrong := list(self.scope.problems()):
+        """Why the strategy can't run within this options on this server."""
+        if wrong := list(self.options.problems()):
             yield from wrong
             return
-        yield from self.strategy.scope_problems(self.scope, self.target)
-        if self.scope.filter is not None:
-            yield from filter_problems(self.scope.filter, self.target.schema)
-        if self.scope.stable_ties and isinstance(self.strategy, Mmr):
+        yield from self.strategy.options_problems(self.options, self.target)
+        if self.options.filter is not None:
+            yield from filter_problems(self.options.filter, self.target.schema)
+        if self.options.stable_ties and isinstance(self.strategy, Mmr):
             yield "stable_ties can't be combined with MMR, whose results aren't in the order of their scores"
         yield from self._unsupported()
 
     def _unsupported(self) -> Iterator[str]:
         for name in self._features():
-            feature = FEATURES[name]
+            feature = ABILITIES[name]
             if not self.target.capabilities.supports(name) and not feature.silent:
                 yield f"{feature.says} need Qdrant {_dotted(feature.since)}; this is {self.target.capabilities}"
 
     @property
     def warnings(self) -> tuple[Lint, ...]:
         """What will work, but not as it seems; each is text, with a `code`."""
-        return (*self.strategy_warnings, *self._scope_warnings())
+        return (*self.strategy_warnings, *self._options_warnings())
 
     @property
     def cost(self) -> Cost:
@@ -185,7 +185,7 @@ class Plan:
     @property
     def _searched(self) -> Schema:
         """The collection as the call sees it, which may search the shards of some keys alone."""
-        return replace(self.target.schema, shards=self.target.schema.shards_of(self.scope.shard_key_selector))
+        return replace(self.target.schema, shards=self.target.schema.shards_of(self.options.shard_key_selector))
 
     def flow(self, query: Query) -> Flow[Points]:
         """The steps from `query` to ranked points; nothing has happened yet.
@@ -196,7 +196,7 @@ class Plan:
             PlanError: a candidate lacks a payload key that the formula reads without a default.
         """
         self._check_features(query)
-        return (yield from self.account_for(self.strategy.flow(query, self.scope, self.target)))
+        return (yield from self.account_for(self.strategy.flow(query, self.options, self.target)))
 
     def account_for(self, flow: Flow[R]) -> Flow[R]:
         """The result of `flow`; where an engine refuses a formula, with the formula's own account beside the error.
@@ -220,15 +220,15 @@ class Plan:
                 error.add_note(note)
             raise
 
-    def explain(self, query: Query | None = None) -> Explanation:
+    def describe(self, query: Query | None = None) -> PlanDescription:
         """What will be asked of Qdrant, what it costs, and which servers would refuse it.
 
         Args:
             query: shows its request; without one, vectors and request-time values are stand-ins.
         """
         inputs = self._inputs(query)
-        requests = self.strategy.first_requests(inputs, self.scope)
-        return Explanation(
+        requests = self.strategy.first_requests(inputs, self.options)
+        return PlanDescription(
             strategy=repr(self.strategy),
             collection=self.target.schema.collection,
             vectors=self.target.schema.describe_vectors(),
@@ -239,7 +239,7 @@ class Plan:
             refusals=tuple(self._refusals()),
             warnings=self.warnings,
             requests=tuple(map(self._shown, requests)),
-            later=tuple(map(self._shown, later_requests(self.strategy, inputs, self.scope))),
+            later=tuple(map(self._shown, later_requests(self.strategy, inputs, self.options))),
             summary=brief_strategy(self.strategy),
         )
 
@@ -259,36 +259,36 @@ class Plan:
             return inputs
         raise StrategyError("explain(query) makes no model calls: give the query's vectors in Query(vectors=…)")
 
-    def _features(self) -> list[FeatureName]:
-        features: set[FeatureName] = {
-            *self.strategy.features(),
+    def _features(self) -> list[AbilityName]:
+        features: set[AbilityName] = {
+            *self.strategy.abilities(),
             *self.sent_features,
-            *features_of([self.scope.filter, self.scope.search_params]),
+            *features_of([self.options.filter, self.options.search_params]),
         }
-        if self.scope.group_by is not None and not (isinstance(self.strategy, Stage) and self.strategy.grouped_here):
+        if self.options.group_by is not None and not (isinstance(self.strategy, Stage) and self.strategy.grouped_here):
             features.add("groups")
-        if self.scope.score_threshold is not None and isinstance(self.strategy, Formula):
+        if self.options.score_threshold is not None and isinstance(self.strategy, Formula):
             features.add("formula_score_threshold")
-        return sorted(features, key=lambda name: FEATURES[name].since)
+        return sorted(features, key=lambda name: ABILITIES[name].since)
 
     def _refusals(self) -> Iterator[Refusal]:
         for name in reversed(self._features()):
-            feature = FEATURES[name]
+            feature = ABILITIES[name]
             yield Refusal(_dotted(feature.since), feature.says, feature.silent)
 
-    def _scope_warnings(self) -> Iterator[Lint]:
+    def _options_warnings(self) -> Iterator[Lint]:
         root = self.strategy
         yield from root.shard_warnings(self._searched)
-        if isinstance(root, Stage) and self.scope.group_by is not None and root.grouped_here:
-            yield grouping_lint(root, self.scope)
+        if isinstance(root, Stage) and self.options.group_by is not None and root.grouped_here:
+            yield grouping_lint(root, self.options)
         if isinstance(root, Stage) and root.limit is not None:
-            text = f"limit={root.limit} of the outermost stage has no effect: the call's limit ({self.scope.limit}) decides"
+            text = f"limit={root.limit} of the outermost stage has no effect: the call's limit ({self.options.limit}) decides"
             yield Lint("limit-ignored", text)
         for name in self._features():
-            if FEATURES[name].silent and not self.target.capabilities.supports(name):
-                since = _dotted(FEATURES[name].since)
+            if ABILITIES[name].silent and not self.target.capabilities.supports(name):
+                since = _dotted(ABILITIES[name].since)
                 yield Lint(
-                    "ignored-by-server", f"{self.target.capabilities} ignores {FEATURES[name].says}, which {since} brought"
+                    "ignored-by-server", f"{self.target.capabilities} ignores {ABILITIES[name].says}, which {since} brought"
                 )
 
     def _check_features(self, query: Query) -> None:
@@ -297,10 +297,10 @@ class Plan:
         Values that nothing reads are fine otherwise: an application may pass all it knows of a user to every strategy.
         """
         check_query(query)
-        if not query.features:
+        if not query.params:
             return
-        unset = self._read_features.difference(query.features)
-        for name in query.features:
+        unset = self._read_features.difference(query.params)
+        for name in query.params:
             hint = did_you_mean(str(name), unset) if name not in self._read_features else ""
             if hint:
                 there = ", ".join(map(repr, sorted(self._read_features)))
@@ -332,16 +332,16 @@ class Plan:
         if not keys:
             return []
         filters = [lack for key in keys for lack in self._lacking(key)]
-        within = both(self._reachable, self.scope.filter)
-        shard_key = self.scope.shard_key_selector
+        within = both(self._reachable, self.options.filter)
+        shard_key = self.options.shard_key_selector
         try:
             found = yield from Search(
                 [
                     models.QueryRequest(filter=both(within, lack), limit=1, with_payload=False, shard_key=shard_key)
                     for lack in filters
                 ],
-                self.scope.consistency,
-                self.scope.timeout,
+                self.options.consistency,
+                self.options.timeout,
             )
         except Exception:
             return []
@@ -376,11 +376,11 @@ class Plan:
         return _any_of([_found_by(stage) for stage in stages if id(stage) not in below])
 
 
-def _limited(scope: Scope, target: Target) -> Scope:
-    """The scope, which says how many points a search may ask for if strict mode does."""
+def _limited(options: SearchOptions, target: Target) -> SearchOptions:
+    """The options, which says how many points a search may ask for if strict mode does."""
     strict = target.schema.strict
     most = strict.max_query_limit if strict is not None and strict.enabled else None
-    return scope if most == scope.most else replace(scope, most=most)
+    return options if most == options.most else replace(options, most=most)
 
 
 def _keys_in(selector: models.WithPayloadInterface) -> Sequence[str]:

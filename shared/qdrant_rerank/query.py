@@ -28,11 +28,11 @@ __all__ = [
     "Inputs",
     "Query",
     "Quirks",
-    "Scope",
+    "SearchOptions",
     "Target",
     "both",
-    "check_whole",
     "check_query",
+    "check_whole",
     "not_a_filter",
     "query_token_counts",
     "sealed",
@@ -47,18 +47,18 @@ class Query:
         text: as the framework passes it; needed only if a vector has to be embedded or a model reads it.
         vectors: query vectors that the caller has, by vector name (`""` is the unnamed one); they are not embedded
             again. A `models.Document` is embedded by the server.
-        features: request-time values by name, for `given(name)` in formulas.
+        features: request-time values by name, for `param(name)` in formulas.
         now: what `now()` means; the time of the call if None.
     """
 
     text: str = ""
     vectors: Mapping[str, QueryVector] = field(default_factory=dict)
-    features: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
     now: dt.datetime | None = None
 
 
 @dataclass(frozen=True)
-class Scope:
+class SearchOptions:
     """What one call asks for, beside the query: how many points, and from where.
 
     Attributes:
@@ -115,7 +115,7 @@ class Scope:
         return self.limit + (self.offset or 0)
 
     def problems(self) -> Iterator[str]:
-        """What is wrong with this scope in itself."""
+        """What is wrong with this options in itself."""
         if not is_whole(self.limit, 1):
             yield f"limit must be a whole number of at least 1, got {self.limit!r}"
         elif self.limit > LARGEST:
@@ -177,11 +177,11 @@ class Fingerprints:
     """What tells the models beside Qdrant apart; functions, as the answer may take reading a model's folder.
 
     Attributes:
-        model: the feedback model's fingerprint; None if there is no model.
+        model: the reranker's fingerprint; None if there is no model.
         encoder: by vector name, that of the encoder which embeds queries for it; None if there is no encoder.
     """
 
-    model: Callable[[], str | None] = lambda: None
+    reranker: Callable[[], str | None] = lambda: None
     encoder: Callable[[str], str | None] = lambda name: None
 
 
@@ -224,15 +224,15 @@ class Target:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a request is built from, beside the strategy and its scope.
+    """What a request is built from, beside the strategy and its options.
 
     `leaf_filter` is what every search below the root must be filtered by, for engines that don't hand the root's filter on.
-    `steering` is what a `FeedbackLeg` asks, once the seeds are scored.
+    `steering` is what a `FeedbackCandidates` asks, once the seeds are scored.
     """
 
     target: Target
     vectors: Vectors = field(default_factory=dict)
-    features: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
     now: dt.datetime | None = None
     leaf_filter: models.Filter | None = None
     steering: models.QueryInterface | None = None
@@ -244,8 +244,8 @@ def check_query(query: Query) -> None:
     Raises:
         QueryError: the message says which, and what they should be.
     """
-    if not isinstance(query.features, Mapping):
-        raise QueryError(f"features= is a map of name to value, e.g. {{'budget': 3}}; got {brief(query.features)}")
+    if not isinstance(query.params, Mapping):
+        raise QueryError(f"params= is a map of name to value, e.g. {{'budget': 3}}; got {brief(query.params)}")
     if query.now is None:
         return
     if not isinstance(query.now, dt.datetime):

@@ -1,4 +1,4 @@
-"""Why results are where they are, as values: what each leg found, and what adds up to each score. `why.py` makes them."""
+"""Why results are where they are, as values: what each candidate found, and what adds up to each score. `why.py` makes them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from .errors import QueryError
 from .feedback.steering import Steering
 from .steps import Points
 
-__all__ = ["Explained", "LegHit", "ResultReason", "Term", "term_columns"]
+__all__ = ["CandidateHit", "Explained", "ResultReason", "Term", "term_columns"]
 
 
 @dataclass(frozen=True)
-class LegHit:
-    """What one leg (a stage below the outermost) made of a point; rank and score are None where it didn't find it.
+class CandidateHit:
+    """What one candidate (a stage below the outermost) made of a point; rank and score are None where it didn't find it.
 
     The rank alone is None where only the sum of the terms shows that it was found: by one shard, or among points that tie.
     """
 
-    leg: str
+    candidate: str
     rank: int | None
     score: float | None
 
@@ -33,7 +33,7 @@ class Term:
     """One summand of a result's score.
 
     Attributes:
-        text: the summand as the user wrote it, or the leg that it comes from.
+        text: the summand as the user wrote it, or the candidate that it comes from.
         value: what it adds.
     """
 
@@ -49,7 +49,7 @@ class ResultReason:
         id: the point's id.
         rank: from 1.
         score: as Qdrant gave it.
-        legs: what each leg made of the point.
+        candidates: what each candidate made of the point.
         terms: what adds up to `total`; empty for strategies that don't add (MMR). What can't be found out, as candidates tie
             or a shard chose them, is a term that says so.
         total: the sum of the terms: the score, or what `link` makes the score of.
@@ -60,7 +60,7 @@ class ResultReason:
     id: models.ExtendedPointId
     rank: int
     score: float
-    legs: tuple[LegHit, ...]
+    candidates: tuple[CandidateHit, ...]
     terms: tuple[Term, ...]
     total: float
     link: str = "identity"
@@ -74,7 +74,7 @@ class ResultReason:
         return {
             "rank": self.rank,
             "score": self.score,
-            "legs": {hit.leg: {"rank": hit.rank, "score": hit.score} for hit in self.legs},
+            "candidates": {hit.candidate: {"rank": hit.rank, "score": hit.score} for hit in self.candidates},
             "terms": terms,
             "link": self.link,
         }

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 from pydantic import BaseModel
 from qdrant_client import models
 
-from .capabilities import FeatureName
+from .capabilities import AbilityName
 from .expressions.paths import path_problem
 
 __all__ = ["Part", "bad_paths", "conditions_of", "features_of", "filters_of", "parts_of", "within"]
@@ -20,7 +20,7 @@ __all__ = ["Part", "bad_paths", "conditions_of", "features_of", "filters_of", "p
 Sent: TypeAlias = "models.QueryRequest | models.QueryGroupsRequest | models.Prefetch"
 
 # by the name of the type, as older clients lack some
-_OF_TYPE: Final[dict[str, FeatureName]] = {
+_OF_TYPE: Final[dict[str, AbilityName]] = {
     "AcornSearchParams": "acorn",
     "AcoshExpression": "acosh",
     "Document": "document",
@@ -39,7 +39,7 @@ _OF_TYPE: Final[dict[str, FeatureName]] = {
     "SliceCondition": "slice",
     "TextQuery": "text_query",
 }
-_OF_VALUE: Final[dict[tuple[str, str], FeatureName]] = {
+_OF_VALUE: Final[dict[tuple[str, str], AbilityName]] = {
     ("Document", "options"): "inference_options",
     ("Rrf", "k"): "rrf_k",
     ("Rrf", "weights"): "rrf_weights",
@@ -130,7 +130,7 @@ def within(value: Any, stop: type[Any] | tuple[type[Any], ...] = ()) -> Iterator
         waiting.extend(item for item in one.__dict__.values() if isinstance(item, BaseModel | list))
 
 
-def features_of(value: Any) -> Iterator[FeatureName]:
+def features_of(value: Any) -> Iterator[AbilityName]:
     """What a server must know to understand a request, a filter or search parameters."""
     for one in within(value):
         kind = type(one).__name__

@@ -27,7 +27,7 @@ from .steps import Flow, Search
 from .trained import FAR, MOVED, Trained, by_chance
 
 if TYPE_CHECKING:
-    from .query import Scope, Target
+    from .query import SearchOptions, Target
     from .stages import Formula
     from .strategies import Strategy
 
@@ -59,7 +59,7 @@ class Sample:
     chosen: bool = False
 
 
-def sampled(strategy: Strategy, target: Target, scope: Scope) -> Flow[Target]:
+def sampled(strategy: Strategy, target: Target, options: SearchOptions) -> Flow[Target]:
     """`target`, with a sample for each learned formula of the strategy; no step where there is none, or it is known already.
 
     The points are among those that the call may see: nothing of others gets into words.
@@ -73,40 +73,40 @@ def sampled(strategy: Strategy, target: Target, scope: Scope) -> Flow[Target]:
         return target
     found: dict[tuple[str, ...], Sample] = {}
     for formula in formulas:
-        key = repr(scope.filter), repr(scope.shard_key_selector), *formula.sample_key
+        key = repr(options.filter), repr(options.shard_key_selector), *formula.sample_key
         known = target.quirks.samples
         if key not in known:
-            known[key] = yield from _drawn(formula, target, scope)
+            known[key] = yield from _drawn(formula, target, options)
             while len(known) > _KEPT:
                 del known[next(iter(known))]
         found[formula.sample_key] = known[key]
     return replace(target, samples=found)
 
 
-def _drawn(formula: Formula, target: Target, scope: Scope) -> Flow[Sample]:
+def _drawn(formula: Formula, target: Target, options: SearchOptions) -> Flow[Sample]:
     keys = payload_keys(formula.expression)
     if not keys:
         return Sample((), {})
-    within = both(formula.filter, scope.filter)
+    within = both(formula.filter, options.filter)
     payload = root_keys([key.key for key in keys])
-    [points] = yield from Search([_asked(random_points(SIZE, payload, within, target.schema), scope)])
+    [points] = yield from Search([_asked(random_points(SIZE, payload, within, target.schema), options)])
     payloads = [point.payload or {} for point in points]
     known = set(_known_missing(formula.trained))
     gone = [key for key in keys if payloads and key.key not in known and not any(has(payload, key) for payload in payloads)]
     if not gone:
         return Sample(payloads, {}, chosen=names_points(within))
-    return (yield from _made_sure(gone, payloads, formula.filter, scope))
+    return (yield from _made_sure(gone, payloads, formula.filter, options))
 
 
 def _made_sure(
-    gone: Sequence[PayloadKey], payloads: Sequence[Mapping[str, Any]], own: models.Filter | None, scope: Scope
+    gone: Sequence[PayloadKey], payloads: Sequence[Mapping[str, Any]], own: models.Filter | None, options: SearchOptions
 ) -> Flow[Sample]:
     """The sample, with those of the keys that really no point has, whatever the call's filter; what there is, within it."""
-    within = both(own, scope.filter)
+    within = both(own, options.filter)
     asked = [models.QueryRequest(filter=both(own, _with(key)), limit=1, with_payload=False) for key in gone]
     some = models.QueryRequest(filter=within, limit=_SHOWN, with_payload=True)
     try:
-        *found, points = yield from Search([_asked(each, scope) for each in (*asked, some)])
+        *found, points = yield from Search([_asked(each, options) for each in (*asked, some)])
     except Exception:  # strict mode forbids filters without an index: the sample has to do
         found, points = [[] for _ in gone], []
     absent = [key for key, hits in zip(gone, found, strict=True) if not hits]
@@ -115,9 +115,9 @@ def _made_sure(
     return Sample(payloads, {key.key: kind_of(key) for key in absent}, there, others, names_points(within))
 
 
-def _asked(request: models.QueryRequest, scope: Scope) -> models.QueryRequest:
+def _asked(request: models.QueryRequest, options: SearchOptions) -> models.QueryRequest:
     """The request, of the shards that the call searches."""
-    return request.model_copy(update={"shard_key": scope.shard_key_selector})
+    return request.model_copy(update={"shard_key": options.shard_key_selector})
 
 
 def names_points(filter: models.Filter | None) -> bool:

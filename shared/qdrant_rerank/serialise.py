@@ -25,9 +25,9 @@ from .errors import FormatError, StrategyError, did_you_mean
 from .expressions import nodes
 from .expressions.nodes import Constant, Expression
 from .expressions.parse import parse_expression
-from .feedback import FeedbackLeg, RelevanceFeedback
+from .feedback import FeedbackCandidates, RelevanceFeedback
 from .jsonlines import DEPTH, check_depth, line_of, parse_json, read_text
-from .rescore import Rescore
+from .rerank import Rerank
 from .strategies import Stage, Strategy
 from .trained import Trained, TrainedFeature
 
@@ -39,17 +39,17 @@ _STAGES: Final[Mapping[str, type[Any]]] = {
     "formula": stages.Formula,
     "mmr": stages.Mmr,
     "client_formula": ClientFormula,
-    "rescore": Rescore,
+    "rerank": Rerank,
     "relevance_feedback": RelevanceFeedback,
-    "feedback_leg": FeedbackLeg,
+    "feedback_candidates": FeedbackCandidates,
 }
 _NODES: Final[Mapping[str, type[Any]]] = {
     "constant": nodes.Constant,
     "score": nodes.CandidateScore,
-    "model": nodes.ModelScore,
+    "rerank_score": nodes.RerankScore,
     "query_tokens": nodes.QueryTokens,
     "field": nodes.Field,
-    "given": nodes.Given,
+    "param": nodes.Param,
     "sum": nodes.Sum,
     "product": nodes.Product,
     "negative": nodes.Negative,

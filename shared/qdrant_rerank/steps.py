@@ -98,7 +98,7 @@ class Search(_Asks[list[Points]]):
 
 @dataclass(frozen=True)
 class Score(_Asks[list[float]]):
-    """Asks the feedback model for one score for each text; higher is better."""
+    """Asks the reranker for one score for each text; higher is better."""
 
     query: str
     texts: Sequence[str]

@@ -17,14 +17,14 @@ from typing import Any, ClassVar, Self
 from qdrant_client import models
 
 from .brief import brief
-from .capabilities import FEATURES, FeatureName
+from .capabilities import ABILITIES, AbilityName
 from .careful import searched
 from .checks import LARGEST, is_finite, is_whole
 from .errors import QueryError, StrategyError, did_you_mean
 from .lint import Lint, filter_problems
 from .literals import literal
 from .pages import cut, widen
-from .query import Inputs, Query, Scope, Target, both, check_query, check_whole, not_a_filter, sealed
+from .query import Inputs, Query, SearchOptions, Target, both, check_query, check_whole, not_a_filter, sealed
 from .reach import shortfalls
 from .request_parts import features_of
 from .schema import Schema
@@ -32,7 +32,7 @@ from .shards import shard_lints
 from .steps import Embed, Flow, Points, QueryVector, Request
 from .vectors import checked_vector
 
-__all__ = ["CANDIDATES", "Cost", "Stage", "Strategy", "alone", "embedded", "leg_scope"]
+__all__ = ["CANDIDATES", "Cost", "Stage", "Strategy", "alone", "candidate_options", "embedded"]
 
 CANDIDATES = 100
 """How many points a candidate stage fetches when its `limit` isn't set (Qdrant's own default is the root's limit,
@@ -63,7 +63,7 @@ class Strategy(ABC):
         """The names of the vectors that the query must be embedded for (of a resolved strategy)."""
 
     @abstractmethod
-    def flow(self, query: Query, scope: Scope, target: Target) -> Flow[Points]:
+    def flow(self, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
         """The steps from query to points."""
 
     @abstractmethod
@@ -94,7 +94,7 @@ class Strategy(ABC):
         """The round trips that a query takes beyond its `cost` where several shards are searched, which `schema` says."""
         return 0
 
-    def features(self) -> frozenset[FeatureName]:
+    def abilities(self) -> frozenset[AbilityName]:
         """What the server must be able to do."""
         return frozenset(feature for stage in self.stages() for feature in stage.own_features())
 
@@ -102,11 +102,11 @@ class Strategy(ABC):
         """The names of the request-time values that it reads."""
         return frozenset(name for stage in self.stages() for name in stage.own_request_time)
 
-    def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:
+    def options_problems(self, options: SearchOptions, target: Target) -> Iterator[str]:
         """Why it can't do what a call asks for."""
         yield from ()
 
-    def first_requests(self, inputs: Inputs, scope: Scope) -> Iterator[Request]:
+    def first_requests(self, inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
         """The requests that are known before anything was found, to be shown."""
         yield from ()
 
@@ -128,7 +128,7 @@ class Stage(Strategy):
     limit: int | None = None
     filter: models.Filter | None = None
     score_threshold: float | None = None
-    params: models.SearchParams | None = None
+    search_params: models.SearchParams | None = None
     name: str | None = None
 
     def __post_init__(self) -> None:
@@ -149,8 +149,8 @@ class Stage(Strategy):
             raise StrategyError(f"{kind}: {not_a_filter(self.filter)}")
         if self.score_threshold is not None and not is_finite(self.score_threshold):
             raise StrategyError(f"the score_threshold of {kind} must be a finite number, got {self.score_threshold!r}")
-        if self.params is not None and not isinstance(self.params, models.SearchParams):
-            raise StrategyError(f"the params of {kind} must be a qdrant_client.models.SearchParams, got {self.params!r}")
+        if self.search_params is not None and not isinstance(self.search_params, models.SearchParams):
+            raise StrategyError(f"the params of {kind} must be a qdrant_client.models.SearchParams, got {self.search_params!r}")
         if self.name is not None and not isinstance(self.name, str):
             raise StrategyError(f"the name of {kind} must be text, got {self.name!r}")
 
@@ -227,7 +227,7 @@ class Stage(Strategy):
         if schema.shards > 1:
             yield from shard_lints(self, schema)
 
-    def own_features(self) -> Iterator[FeatureName]:
+    def own_features(self) -> Iterator[AbilityName]:
         """What the server must be able to do for this stage apart from its candidates."""
         yield "query"
 
@@ -248,19 +248,19 @@ class Stage(Strategy):
         for candidate in self.candidates:
             yield from candidate.stages()
 
-    def flow(self, query: Query, scope: Scope, target: Target) -> Flow[Points]:
+    def flow(self, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
         inputs = yield from embedded(query, self.needs(), target)
-        wide = widen(self, scope)
+        wide = widen(self, options)
         root = yield from self.outermost(inputs, wide)
-        [points] = yield from searched(lambda: [root.request(inputs, wide)], scope, target)
-        return cut(points, self, scope)
+        [points] = yield from searched(lambda: [root.request(inputs, wide)], options, target)
+        return cut(points, self, options)
 
-    def outermost(self, inputs: Inputs, scope: Scope) -> Flow[Stage]:
+    def outermost(self, inputs: Inputs, options: SearchOptions) -> Flow[Stage]:
         """What is sent for this stage as the outermost one; itself, but where Qdrant would not give what it promises."""
         yield from ()
         return self
 
-    def over_collection(self, inputs: Inputs, scope: Scope) -> Flow[Stage]:
+    def over_collection(self, inputs: Inputs, options: SearchOptions) -> Flow[Stage]:
         """This stage over the candidates of the whole collection, which are asked for first where shards have their own.
 
         For stages that compare vectors; others are as they are.
@@ -273,30 +273,30 @@ class Stage(Strategy):
         """How many round trips `over_collection` takes where there are several shards."""
         return 0
 
-    def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:
-        yield from shortfalls(self, scope.reach, "the call asks for", scope.needed)
+    def options_problems(self, options: SearchOptions, target: Target) -> Iterator[str]:
+        yield from shortfalls(self, options.reach, "the call asks for", options.needed)
 
-    def first_requests(self, inputs: Inputs, scope: Scope) -> Iterator[Request]:
-        yield self.request(inputs, widen(self, scope))
+    def first_requests(self, inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
+        yield self.request(inputs, widen(self, options))
 
-    def request(self, inputs: Inputs, scope: Scope) -> Request:
+    def request(self, inputs: Inputs, options: SearchOptions) -> Request:
         """The request for this stage and all its candidates; pure."""
         if not inputs.target.capabilities.pushes_filters:
-            inputs = replace(inputs, leaf_filter=both(self.filter, scope.filter))
-        clauses = self._clauses(inputs, scope.needed, scope.needed)
+            inputs = replace(inputs, leaf_filter=both(self.filter, options.filter))
+        clauses = self._clauses(inputs, options.needed, options.needed)
         clauses |= {
-            "filter": sealed(both(self.filter, scope.filter)),
-            "score_threshold": self.score_threshold if scope.score_threshold is None else scope.score_threshold,
-            "params": scope.search_params or self.params,
-            "shard_key": scope.shard_key_selector,
-            "limit": scope.limit,
-            "with_payload": scope.with_payload,
-            "with_vector": scope.with_vectors or None,
+            "filter": sealed(both(self.filter, options.filter)),
+            "score_threshold": self.score_threshold if options.score_threshold is None else options.score_threshold,
+            "params": options.search_params or self.search_params,
+            "shard_key": options.shard_key_selector,
+            "limit": options.limit,
+            "with_payload": options.with_payload,
+            "with_vector": options.with_vectors or None,
         }
-        if scope.group_by is not None:
-            return models.QueryGroupsRequest(**clauses, group_by=scope.group_by, group_size=scope.group_size)
+        if options.group_by is not None:
+            return models.QueryGroupsRequest(**clauses, group_by=options.group_by, group_size=options.group_size)
         # without validation, which would copy every vector once more: all parts are checked or made here
-        return models.QueryRequest.model_construct(**clauses, offset=scope.offset or None)
+        return models.QueryRequest.model_construct(**clauses, offset=options.offset or None)
 
     def prefetch(self, inputs: Inputs, needed: int) -> models.Prefetch:
         """This stage as a candidate of one that ranks `needed` points; pure."""
@@ -305,7 +305,7 @@ class Stage(Strategy):
             own = both(self.filter, inputs.leaf_filter)
             inputs = replace(inputs, leaf_filter=own)
         clauses = self._clauses(inputs, limit, self.needs_points(needed))
-        clauses |= {"filter": sealed(own), "score_threshold": self.score_threshold, "params": self.params}
+        clauses |= {"filter": sealed(own), "score_threshold": self.score_threshold, "params": self.search_params}
         return models.Prefetch.model_construct(**clauses, limit=limit)
 
     def needs_points(self, needed: int) -> int:
@@ -373,7 +373,7 @@ def embedded(query: Query, needs: frozenset[str], target: Target) -> Flow[Inputs
     with _against_schema():
         checked = {name: checked_vector(name, vector, target.schema.vectors[name]) for name, vector in vectors.items()}
     _check_inference(checked, target)
-    return Inputs(target, checked, query.features, query.now or dt.datetime.now(dt.UTC))
+    return Inputs(target, checked, query.params, query.now or dt.datetime.now(dt.UTC))
 
 
 @contextmanager
@@ -390,7 +390,7 @@ def _check_inference(vectors: Mapping[str, QueryVector], target: Target) -> None
     """Refuse what the server is to embed and doesn't know, which gRPC would drop."""
     for feature in features_of([vector for vector in vectors.values() if not isinstance(vector, list)]):
         if not target.capabilities.supports(feature):
-            said = FEATURES[feature]
+            said = ABILITIES[feature]
             since = ".".join(map(str, said.since[:2]))
             raise QueryError(f"{said.says} need Qdrant {since}; this is {target.capabilities}: embed the query here")
 
@@ -415,6 +415,8 @@ def alone(stage: Stage, needed: int, above: models.Filter | None) -> Stage:
     return replace(stage, limit=stage.reach(needed), filter=own, candidates=candidates)
 
 
-def leg_scope(leg: Stage, scope: Scope) -> Scope:
-    """The scope in which one of the stages of `below` alone returns all that it hands on."""
-    return Scope(limit=leg.limit or 1, filter=scope.filter, shard_key_selector=scope.shard_key_selector, with_payload=False)
+def candidate_options(candidate: Stage, options: SearchOptions) -> SearchOptions:
+    """The options in which one of the stages of `below` alone returns all that it hands on."""
+    return SearchOptions(
+        limit=candidate.limit or 1, filter=options.filter, shard_key_selector=options.shard_key_selector, with_payload=False
+    )

@@ -25,7 +25,7 @@ from qdrant_rerank import (
     PayloadMapping,
     PlanWarning,
     RelevanceFeedback,
-    Rescore,
+    Rerank,
     StrategyError,
     save,
 )
@@ -123,7 +123,7 @@ def test_feedback_that_helps_is_recommended_written_and_can_be_searched_with(wor
     assert ran.code == 0, ran
     assert ran.out.startswith("Use relevance feedback: ")
     assert "There is signal." in ran.out
-    assert "the feedback model's own opinion" in ran.out
+    assert "the reranker's own opinion" in ran.out
     assert measured(ran.out) == ["agreement", "unseen"]
     assert "30 queries: one search each, in 1 request to Qdrant; the model scores up to 1,500 texts" in ran.err
     assert f"the strategy is in {out}" in ran.err
@@ -324,11 +324,9 @@ def test_no_more_queries_are_taken_than_most_says(world: World) -> None:
 
 
 def test_what_the_fit_does_not_use_of_a_query_is_said(world: World, tmp_path: Path) -> None:
-    rows = "".join(json.dumps({"_id": id, "text": text, "features": {"x": 1}}) + "\n" for id, text in QUERIES.items())
+    rows = "".join(json.dumps({"_id": id, "text": text, "params": {"x": 1}}) + "\n" for id, text in QUERIES.items())
     (tmp_path / "q.jsonl").write_text(rows, "utf-8")
-    assert (
-        "30 of the queries come with filters, features" in world.calibrate("--dry-run", queries=str(tmp_path / "q.jsonl")).err
-    )
+    assert "30 of the queries come with filters, params" in world.calibrate("--dry-run", queries=str(tmp_path / "q.jsonl")).err
 
 
 def test_the_first_search_may_be_hybrid_or_a_file(world: World, tmp_path: Path) -> None:
@@ -379,9 +377,9 @@ def test_queries_that_are_not_there_are_told(world: World, tmp_path: Path) -> No
 
 def test_a_model_and_seeds_that_qdrant_finds_are_needed(world: World, tmp_path: Path) -> None:
     given = ("calibrate", world.folder / "queries.tsv", "--path", world.folder / "db")
-    assert "which feedback model? --rerank MODEL" in run(*given).err
-    save(Rescore(limit=10).over(Nearest()), tmp_path / "s.json")
-    assert "a search that Qdrant runs alone, which Rescore isn't" in world.calibrate("--strategy", tmp_path / "s.json").err
+    assert "which reranker? --rerank MODEL" in run(*given).err
+    save(Rerank(limit=10).over(Nearest()), tmp_path / "s.json")
+    assert "a search that Qdrant runs alone, which Rerank isn't" in world.calibrate("--strategy", tmp_path / "s.json").err
 
 
 # The parts

@@ -30,7 +30,7 @@ def learned(ratings: list[float]) -> LearnedRanker:
     rating, dense = field("rating", default=3.0), score("dense")
     return LearnedRanker(
         margin=2.0 * dense + 0.5 * rating - 2.0,
-        legs=(Nearest("dense", limit=20),),
+        candidates=(Nearest("dense", limit=20),),
         features={"similarity": Feature(dense), "rating": Feature(rating)},
         training=Training("f", ("q",), 100, 10, "pointwise"),
         quantiles={"similarity": Reference.of(np.linspace(0.9, 1.0, 50)), "rating": Reference.of(np.array(ratings))},

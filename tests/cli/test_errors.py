@@ -127,19 +127,19 @@ def test_a_file_that_is_no_text_is_refused(db: Path, tmp_path: Path) -> None:
 
 
 def test_features_must_be_an_object_of_values_that_the_strategy_reads(db: Path) -> None:
-    assert "--features must be a JSON object, name → value" in fails("search", "x", "--path", db, "--features", "[1]")
+    assert "--params must be a JSON object, name → value" in fails("search", "x", "--path", db, "--params", "[1]")
     for text, says in (("1e400", "is beyond what a number can be"), ("NaN", "NaN is no number of JSON's")):
-        assert says in fails("search", "x", "--path", db, "--features", f'{{"weight": {text}}}')
-    formula = ("--formula", "score() + given('weight')")
-    message = fails("search", "x", "--path", db, *formula, "--features", '{"wieght": 1}')
+        assert says in fails("search", "x", "--path", db, "--params", f'{{"weight": {text}}}')
+    formula = ("--formula", "score() + param('weight')")
+    message = fails("search", "x", "--path", db, *formula, "--params", '{"wieght": 1}')
     assert "nothing in the strategy reads 'wieght': did you mean 'weight'? (it reads 'weight')" in message
-    assert "(it reads no such values)" in fails("explain", "--path", db, "--features", '{"weight": 1}')
+    assert "(it reads no such values)" in fails("explain", "--path", db, "--params", '{"weight": 1}')
 
 
 def test_a_value_that_the_formula_lacks_names_the_option(db: Path) -> None:
-    message = fails("search", "ferry", "--path", db, "--formula", "score() + given('weight')")
+    message = fails("search", "ferry", "--path", db, "--formula", "score() + param('weight')")
     assert "the formula needs the request-time value 'weight'" in message
-    assert message.endswith("on the command line: --features '{\"NAME\": …}'\n")
+    assert message.endswith("on the command line: --params '{\"NAME\": …}'\n")
 
 
 @pytest.mark.parametrize(

@@ -42,12 +42,12 @@ def test_a_query_shows_its_own_vector_and_none_shows_zeros(db: Path) -> None:
 
 
 def test_values_of_the_request_go_into_it(db: Path) -> None:
-    arguments = ("--formula", "score() * given('w')", "--features", '{"w": 0.25}')
+    arguments = ("--formula", "score() * param('w')", "--params", '{"w": 0.25}')
     assert explained(db, *arguments)["requests"][0]["query"]["formula"] == {"mult": ["$score", 0.25]}
     assert explained(db, *arguments, "--query", "ferry")["requests"][0]["query"]["formula"] == {"mult": ["$score", 0.25]}
 
 
-def test_scope_and_filter_are_part_of_the_request(db: Path) -> None:
+def test_options_and_filter_are_part_of_the_request(db: Path) -> None:
     request = explained(db, "-k", 7, "--filter", '{"must": [{"key": "town", "match": {"value": "Orvena"}}]}')["requests"][0]
     assert request["limit"] == 7
     assert request["filter"] == {"must": [{"key": "town", "match": {"value": "Orvena"}}]}

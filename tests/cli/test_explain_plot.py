@@ -17,7 +17,7 @@ from qdrant_rerank import (
     Nearest,
     PlanWarning,
     QueryError,
-    Scope,
+    SearchOptions,
     StrategyError,
     field,
     score,
@@ -61,7 +61,7 @@ def test_names_terms_scores_and_the_title_are_written(tmp_path: Path) -> None:
 
 def test_a_real_explanation_is_drawn_with_the_ids_of_its_points(executor: Executor, tmp_path: Path) -> None:
     strategy = Formula(score() + field("popularity", default=0)).over(Nearest("dense"))
-    found = executor.explain(strategy, question(), Scope(3))
+    found = executor.explain(strategy, question(), SearchOptions(3))
     draw(found, tmp_path / "a.svg")
     assert f"1  {found.points[0].id}" in texts(tmp_path / "a.svg")
     assert "field('popularity', default=0)" in texts(tmp_path / "a.svg")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from qdrant_rerank import Coefficients, Nearest, Provenance, RelevanceFeedback, Rescore, save
+from qdrant_rerank import Coefficients, Nearest, Provenance, RelevanceFeedback, Rerank, save
 from qdrant_rerank._internals import TextSource
 from qdrant_rerank.models import FastembedCrossEncoder
 from tests.cli.support import DOCUMENTS, fails, run
@@ -24,9 +24,9 @@ class Place(NamedTuple):
 
     def strategy(self, name: str = "feedback.json", reranked: bool = False, **changes: object) -> Path:
         known = FastembedCrossEncoder("any", path=self.folder / "reranker").fingerprint
-        provenance = replace(Provenance(mode="precision", seeds=3, model=known, vector="dense", text=KEYS), **changes)  # type: ignore[arg-type]
+        provenance = replace(Provenance(mode="precision", seeds=3, reranker=known, vector="dense", text=KEYS), **changes)  # type: ignore[arg-type]
         made = RelevanceFeedback(seeds=Nearest("dense", limit=3), coefficients=Coefficients(1.0, 0.5, 0.2, provenance))
-        save(Rescore(limit=5).over(made) if reranked else made, self.folder / name)
+        save(Rerank(limit=5).over(made) if reranked else made, self.folder / name)
         return self.folder / name
 
     def search(self, file: Path, *more: object) -> tuple[object, ...]:
@@ -67,7 +67,7 @@ def test_explain_needs_no_model_and_no_text_keys(place: Place) -> None:
 
 @pytest.mark.parametrize("reranked", [False, True])
 def test_coefficients_of_another_model_run_unchecked_below_a_reranking_too(place: Place, reranked: bool) -> None:
-    file = place.strategy("other.json", reranked, model="another")
+    file = place.strategy("other.json", reranked, reranker="another")
     said = " ".join(fails(*place.search(file)).split())
     assert "was 'another'" in said
     assert "on the command line: --unchecked" in said
@@ -76,7 +76,7 @@ def test_coefficients_of_another_model_run_unchecked_below_a_reranking_too(place
 
 def test_compare_runs_all_files_unchecked_if_one_says_so(place: Place) -> None:
     save(Nearest("dense"), place.folder / "plain.json")
-    file = place.strategy("other.json", model="another")
+    file = place.strategy("other.json", reranker="another")
     given: list[object] = ["compare", place.folder / "topics.tsv", "--qrels", place.folder / "qrels.txt"]
     given += ["--path", place.folder / "db", "-s", place.folder / "plain.json", "-s", file, "--rerank", place.model]
     assert "was 'another'" in " ".join(fails(*given).split())

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from qdrant_rerank import Coefficients, Nearest, Provenance, RelevanceFeedback, Rescore, load, save
+from qdrant_rerank import Coefficients, Nearest, Provenance, RelevanceFeedback, Rerank, load, save
 from tests.cli.support import fails, run, succeeds, write_corpus
 from tests.models.tiny_cross_encoder import cross_encoder_folder, weight
 
@@ -115,7 +115,7 @@ def test_a_strategy_that_a_model_reranks_is_written_and_compared(db: Path, model
     out = succeeds(
         *asked, tmp_path / "rerank.json", "--using", "dense", "--rerank", model, "--rerank-limit", 4, "-k", 2, columns=80
     )
-    assert load(tmp_path / "rerank.json") == Rescore(limit=4).over(Nearest("dense"))
+    assert load(tmp_path / "rerank.json") == Rerank(limit=4).over(Nearest("dense"))
     assert "model calls: 4" in out
     files = [option for name in ("plain", "rerank", "precision") for option in ("-s", tmp_path / f"{name}.json")]
     written(tmp_path, "precision")
@@ -129,9 +129,9 @@ def test_a_strategy_that_a_model_reranks_is_written_and_compared(db: Path, model
 
 def test_how_to_rerank_is_checked_before_it_is_written(db: Path, tmp_path: Path) -> None:
     asked = ("explain", "--path", db, "--save", tmp_path / "s.json")
-    assert "--blend: nothing reranks, add --rerank MODEL" in fails(*asked, "--blend", "model()")
+    assert "--blend: nothing reranks, add --rerank MODEL" in fails(*asked, "--blend", "rerank_score()")
     assert "--on-error is raise or keep_order" in fails(*asked, "--rerank", "a/b", "--on-error", "never")
-    assert "Rescore reads 2" in fails(*asked, "--rerank", "a/b", "--rerank-limit", 2)
+    assert "Rerank reads 2" in fails(*asked, "--rerank", "a/b", "--rerank-limit", 2)
     assert not (tmp_path / "s.json").exists()
 
 

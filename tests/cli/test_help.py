@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qdrant_rerank import Coefficients, Fusion, Nearest, RelevanceFeedback, Rescore, __version__, field, save
+from qdrant_rerank import Coefficients, Fusion, Nearest, RelevanceFeedback, Rerank, __version__, field, save
 from qdrant_rerank._internals import Reference
 from qdrant_rerank.cli._internals import ABOUT, COMMANDS, paragraphs, reference
 from qdrant_rerank.learn import Feature, FeatureLog, write_log
@@ -122,7 +122,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save(Nearest("bm25"), folder / name)
     save(Nearest("dense"), folder / "dense.json")
     save(Nearest("dense"), folder / "plain.json")
-    save(Rescore(limit=50).over(Nearest("dense")), folder / "rerank.json")
+    save(Rerank(limit=50).over(Nearest("dense")), folder / "rerank.json")
     trusted = RelevanceFeedback(seeds=Nearest("dense", limit=5), coefficients=Coefficients(1.0, 0.5, 0.2), trust=True)
     save(trusted, folder / "feedback.json")
     for name in ("hybrid.json", "new.json"):

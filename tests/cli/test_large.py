@@ -42,7 +42,7 @@ def test_explain_says_what_the_trees_read_and_cuts_the_request(db: Path, file: P
     assert max(map(len, out.splitlines())) <= 80
     body = out[out.index("\n{") : out.rindex("}") + 1]
     request = json.loads(body)
-    assert [leg["limit"] for leg in request["prefetch"]] == [50, 50]
+    assert [candidate["limit"] for candidate in request["prefetch"]] == [50, 50]
     assert request["limit"] == 5
     left = re.search(r"\n([\d,]+) values of the request are left out; --full prints them all\n$", out)
     assert left is not None

@@ -32,7 +32,7 @@ def rows(table: str) -> list[list[str]]:
     return [re.split(r" {2,}", line.strip()) for line in table.splitlines() if re.match(r" *\d+ ", line)]
 
 
-def test_a_table_shows_what_each_leg_found_and_each_term_adds(db: Path) -> None:
+def test_a_table_shows_what_each_candidate_found_and_each_term_adds(db: Path) -> None:
     table = explained(db, "--hybrid", "--explain", "-k", 2)
     assert table.splitlines()[1].split() == ["found", "by", "found", "by", "adds", "adds"]
     assert table.splitlines()[2].split() == ["#", "id", "dense", "bm25", "dense", "bm25", "score"]
@@ -60,7 +60,7 @@ def test_a_table_that_is_too_wide_is_printed_as_several(db: Path) -> None:
     assert "12.0 * field('rating', default=12)" in table or "field('rating', default=12) * 12.0" in table
 
 
-def test_a_leg_that_did_not_find_a_result_has_a_dash(db: Path) -> None:
+def test_a_candidate_that_did_not_find_a_result_has_a_dash(db: Path) -> None:
     table = explained(db, "--hybrid", "--explain", "-k", 5)
     [hut] = [line for line in table.splitlines() if " market " in line]
     assert " – " in hut
@@ -125,7 +125,7 @@ def test_json_lines_hold_the_explanation_and_a_last_line_the_comparison(db: Path
     for record in records:
         told: dict[str, Any] = record["explanation"]
         assert sum(told["terms"].values()) == pytest.approx(record["score"], abs=1e-5)
-        assert told["legs"].keys() == {"dense", "bm25"}
+        assert told["candidates"].keys() == {"dense", "bm25"}
     first = next(record for record in records if record["id"] == last["why"]["ids"][0])
     assert records.index(first) == 0
     assert sum(term["difference"] for term in last["why"]["terms"]) == pytest.approx(last["why"]["lead"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from qdrant_rerank import Nearest, Rescore, model, save
+from qdrant_rerank import Nearest, Rerank, rerank_score, save
 from tests.cli.support import fails, run, succeeds, write_corpus
 from tests.models.stub_cohere import Drop, Refuse, StubCohere
 from tests.models.tiny_cross_encoder import cross_encoder_folder, weight
@@ -82,7 +82,7 @@ def test_it_reads_so_many(db: Path, folder: Path) -> None:
 
 
 def test_the_score_may_be_blended(db: Path, folder: Path) -> None:
-    blend = "0.0*model() - field('rating', 0)"
+    blend = "0.0*rerank_score() - field('rating', 0)"
     ranked = found(db, "--hybrid", "--rerank", f"cross-encoder:{folder}", "--blend", blend)
     assert ids(ranked) == sorted(TEXTS, key=lambda name: len(TEXTS[name]))
 
@@ -97,7 +97,7 @@ def test_the_table_has_a_column_for_the_models_score_and_for_the_searchs(db: Pat
 
 
 def test_reasons_name_the_model(db: Path, folder: Path) -> None:
-    assert "model()" in succeeds("search", "boat", "--path", db, "--rerank", f"cross-encoder:{folder}", "--explain")
+    assert "rerank_score()" in succeeds("search", "boat", "--path", db, "--rerank", f"cross-encoder:{folder}", "--explain")
 
 
 def test_the_keys_of_the_text_are_what_it_reads(db: Path, cohere: StubCohere) -> None:
@@ -134,11 +134,11 @@ def test_a_failure_may_keep_the_order(db: Path, cohere: StubCohere) -> None:
 
 def test_a_file_that_rescores_needs_a_model(db: Path, folder: Path, tmp_path: Path, by_weight: list[str]) -> None:
     file = tmp_path / "strategy.json"
-    save(Rescore(limit=10, blend=-1 * model()).over(Nearest()), file)
+    save(Rerank(limit=10, blend=-1 * rerank_score()).over(Nearest()), file)
     assert "say by which, with --rerank MODEL" in fails("search", "boat", "--path", db, "-s", file)
     named = ("-s", file, "--rerank", f"cross-encoder:{folder}")
     assert ids(found(db, *named)) == by_weight[::-1]
-    assert "excludes --blend" in fails("search", "boat", "--path", db, *named, "--blend", "2*model()")
+    assert "excludes --blend" in fails("search", "boat", "--path", db, *named, "--blend", "2*rerank_score()")
 
 
 def test_a_file_that_does_not_may_be_reranked(db: Path, folder: Path, tmp_path: Path, by_weight: list[str]) -> None:
@@ -156,12 +156,12 @@ def test_a_file_that_does_not_may_be_reranked(db: Path, folder: Path, tmp_path: 
         (("--rerank", "a/b@nowhere"), "there is no folder 'nowhere'"),
         (("--rerank", "no/such-model"), "no/such-model"),
         (("--rerank-limit", "3"), "--rerank-limit: nothing reranks, add --rerank MODEL"),
-        (("--blend", "model()", "--on-error", "raise"), "--blend, --on-error: nothing reranks"),
+        (("--blend", "rerank_score()", "--on-error", "raise"), "--blend, --on-error: nothing reranks"),
         (("--rerank", "a/b", "--on-error", "ignore"), "--on-error is raise or keep_order, got 'ignore'"),
-        (("--rerank", "a/b", "--blend", "score()"), "doesn't read model()"),
+        (("--rerank", "a/b", "--blend", "score()"), "doesn't read rerank_score()"),
         (("--rerank", "a/b", "-k", "60"), "--rerank-limit N says how many the model reads"),
-        (("--rerank", "a/b", "--rerank-limit", "0"), "limit of Rescore must be a whole number of at least 1"),
-        (("--rerank", "a/b", "--group-by", "rating"), "group_by can't be combined with Rescore"),
+        (("--rerank", "a/b", "--rerank-limit", "0"), "limit of Rerank must be a whole number of at least 1"),
+        (("--rerank", "a/b", "--group-by", "rating"), "group_by can't be combined with Rerank"),
     ],
 )
 def test_what_can_not_be_is_told(db: Path, options: tuple[str, ...], message: str) -> None:

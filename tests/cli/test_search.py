@@ -102,8 +102,8 @@ def test_a_formula_names_the_searches_that_it_reads(db: Path) -> None:
 
 
 def test_a_formula_takes_values_of_the_request(db: Path) -> None:
-    formula = "score() - given('weight') * field('rating', 3)"
-    assert ids(db, "bikes on the night train", "--formula", formula, "--features", '{"weight": 9}', "-k", 1) == ["market"]
+    formula = "score() - param('weight') * field('rating', 3)"
+    assert ids(db, "bikes on the night train", "--formula", formula, "--params", '{"weight": 9}', "-k", 1) == ["market"]
 
 
 def test_features_and_filters_may_come_from_files(db: Path, tmp_path: Path) -> None:
@@ -135,8 +135,10 @@ def test_nothing_found_is_said(db: Path) -> None:
 
 
 def test_a_strategy_file_ranks_as_the_strategy_does(db: Path, tmp_path: Path) -> None:
-    legs = Nearest("dense", limit=50), Nearest("bm25", limit=50)
-    save(Formula(score("rrf") + 9 * field("rating", default=0)).over(Fusion.rrf(limit=20).over(*legs)), tmp_path / "s.json")
+    candidates = Nearest("dense", limit=50), Nearest("bm25", limit=50)
+    save(
+        Formula(score("rrf") + 9 * field("rating", default=0)).over(Fusion.rrf(limit=20).over(*candidates)), tmp_path / "s.json"
+    )
     assert ids(db, "ferry", "--strategy", tmp_path / "s.json", "-k", 2) == ["rules", "ferry"]
 
 

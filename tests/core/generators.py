@@ -24,9 +24,9 @@ from qdrant_rerank import (
     divide,
     field,
     geo_distance,
-    given,
     instant,
     now,
+    param,
     raw,
     score,
     sigmoid,
@@ -50,7 +50,7 @@ PLACES = st.tuples(st.integers(-80, 80), st.integers(-170, 170)) | st.just("here
 def features_for(strategy: Stage) -> dict[str, Any]:
     """Request-time values for the names that a random strategy reads."""
     written = repr(strategy)
-    given_names = {"budget": 2.5} if "given('budget'" in written else {}
+    given_names = {"budget": 2.5} if "param('budget'" in written else {}
     return given_names | ({"here": (10.0, 20.0)} if "geo_distance('here'" in written else {})
 
 
@@ -95,7 +95,7 @@ def _atoms(names: tuple[str | None, ...]) -> st.SearchStrategy[Expression]:
         NUMBERS.map(constant),
         st.sampled_from(names).map(score),
         st.builds(field, KEYS, NUMBERS),
-        st.builds(given, st.just("budget"), st.none() | NUMBERS),
+        st.builds(param, st.just("budget"), st.none() | NUMBERS),
         st.builds(lambda at, default: instant(at) - datetime_field("published", default), MOMENTS, MOMENTS),
         st.just(now()),
         st.builds(geo_distance, PLACES, st.just("place"), st.floats(0, 1e6)),
@@ -142,7 +142,7 @@ def _leaf() -> st.SearchStrategy[Stage]:
 def _nearest(using: str) -> st.SearchStrategy[Stage]:
     thresholds, names = st.none() | st.floats(-0.5, 0.5), st.none() | st.just("named")
     return st.builds(
-        Nearest, st.just(using), limit=_LIMITS, filter=_FILTERS, params=_PARAMS, score_threshold=thresholds, name=names
+        Nearest, st.just(using), limit=_LIMITS, filter=_FILTERS, search_params=_PARAMS, score_threshold=thresholds, name=names
     )
 
 

@@ -13,7 +13,7 @@ from qdrant_rerank import (
     Fusion,
     Mmr,
     Nearest,
-    Scope,
+    SearchOptions,
     Strategy,
     datetime_field,
     decay_exp,
@@ -22,9 +22,9 @@ from qdrant_rerank import (
     divide,
     field,
     geo_distance,
-    given,
     instant,
     now,
+    param,
     raw,
     score,
     sigmoid,
@@ -37,7 +37,7 @@ EITHER = models.Filter(should=[NEWS, CHEAP])
 EXACT = models.SearchParams(exact=True)
 FINE = models.SearchParams(hnsw_ef=256, quantization=models.QuantizationSearchParams(rescore=True))
 DENSE, WORDS = Nearest("dense", limit=100), Nearest("bm25", limit=80)
-LEARNED = 0.8 * score() + 0.3 * field("rating", default=2.5) - 0.1 * given("budget") + 0.05
+LEARNED = 0.8 * score() + 0.3 * field("rating", default=2.5) - 0.1 * param("budget") + 0.05
 SERVERS = ("1.14.0", "1.16.0", "1.20.0", "local-1.20.0")
 
 
@@ -45,7 +45,7 @@ class Case(NamedTuple):
     """One golden: what is asked of which server."""
 
     strategy: Strategy
-    scope: Scope = Scope()
+    options: SearchOptions = SearchOptions()
     server: str = "1.20.0"
 
 
@@ -61,7 +61,7 @@ def _stages() -> Iterator[tuple[str, Case]]:
         "nearest-only-dense": Nearest(),
         "nearest-sparse": Nearest("bm25"),
         "nearest-multi": Nearest("colbert"),
-        "nearest-own-filter": Nearest("dense", filter=NEWS, score_threshold=0.1, params=EXACT, name="first"),
+        "nearest-own-filter": Nearest("dense", filter=NEWS, score_threshold=0.1, search_params=EXACT, name="first"),
         "rescoring-multi": Nearest("colbert").over(DENSE),
         "rescoring-twice": Nearest("colbert").over(Nearest("dense", limit=50).over(WORDS)),
         "rescoring-candidates-by-default": Nearest("colbert").over(Nearest("dense")),
@@ -75,9 +75,10 @@ def _stages() -> Iterator[tuple[str, Case]]:
         "mmr": Mmr("dense"),
         "mmr-settings": Mmr("dense", diversity=0.25, candidates_limit=40, filter=CHEAP),
         "mmr-over-rrf": Mmr("dense", diversity=0.9).over(Fusion.rrf(limit=70).over(DENSE, WORDS)),
-        "mmr-below": Formula(score()).over(Mmr("dense", limit=20, filter=CHEAP, score_threshold=0.1, params=FINE)),
+        "mmr-below": Formula(score()).over(Mmr("dense", limit=20, filter=CHEAP, score_threshold=0.1, search_params=FINE)),
         "leaf-clauses": Fusion.rrf().over(
-            Nearest("dense", limit=30, filter=NEWS, score_threshold=0.2, params=FINE), Nearest("bm25", limit=20, filter=CHEAP)
+            Nearest("dense", limit=30, filter=NEWS, score_threshold=0.2, search_params=FINE),
+            Nearest("bm25", limit=20, filter=CHEAP),
         ),
         "every-stage": Mmr().over(
             Formula(score("rrf") + field("popularity", default=0), limit=40).over(
@@ -91,40 +92,40 @@ def _stages() -> Iterator[tuple[str, Case]]:
 
 def _scopes() -> Iterator[tuple[str, Case]]:
     scopes = {
-        "limit": Scope(limit=3),
-        "limit-beyond-candidates": Scope(limit=70),
-        "offset": Scope(limit=5, offset=60),
-        "filter": Scope(filter=NEWS),
-        "threshold": Scope(score_threshold=0.25),
-        "params": Scope(search_params=EXACT),
-        "shard-key": Scope(shard_key_selector="eu"),
-        "shard-keys": Scope(shard_key_selector=["eu", 7]),
-        "consistency": Scope(consistency=models.ReadConsistencyType.QUORUM, timeout=3),
-        "no-payload": Scope(with_payload=False),
-        "payload-keys": Scope(with_payload=["text", "meta.price"]),
-        "payload-selector": Scope(with_payload=models.PayloadSelectorExclude(exclude=["text"])),
-        "vectors": Scope(with_vectors=True),
-        "vector-names": Scope(with_vectors=["dense"]),
-        "group": Scope(limit=4, group_by="doc"),
-        "group-size": Scope(limit=4, group_by="doc", group_size=3, filter=NEWS, shard_key_selector="eu", timeout=9),
-        "everything": Scope(8, CHEAP, 0.01, 2, FINE, "eu", 2, 5, ["text"], ["dense"]),
+        "limit": SearchOptions(limit=3),
+        "limit-beyond-candidates": SearchOptions(limit=70),
+        "offset": SearchOptions(limit=5, offset=60),
+        "filter": SearchOptions(filter=NEWS),
+        "threshold": SearchOptions(score_threshold=0.25),
+        "params": SearchOptions(search_params=EXACT),
+        "shard-key": SearchOptions(shard_key_selector="eu"),
+        "shard-keys": SearchOptions(shard_key_selector=["eu", 7]),
+        "consistency": SearchOptions(consistency=models.ReadConsistencyType.QUORUM, timeout=3),
+        "no-payload": SearchOptions(with_payload=False),
+        "payload-keys": SearchOptions(with_payload=["text", "meta.price"]),
+        "payload-selector": SearchOptions(with_payload=models.PayloadSelectorExclude(exclude=["text"])),
+        "vectors": SearchOptions(with_vectors=True),
+        "vector-names": SearchOptions(with_vectors=["dense"]),
+        "group": SearchOptions(limit=4, group_by="doc"),
+        "group-size": SearchOptions(limit=4, group_by="doc", group_size=3, filter=NEWS, shard_key_selector="eu", timeout=9),
+        "everything": SearchOptions(8, CHEAP, 0.01, 2, FINE, "eu", 2, 5, ["text"], ["dense"]),
     }
-    full = Nearest("dense", filter=NEWS, score_threshold=0.5, params=FINE)
-    for name, scope in scopes.items():
-        yield f"scope-{name}", Case(Fusion.rrf().over(DENSE, WORDS), scope)
-    yield "scope-group-by-qdrant", Case(Nearest("colbert").over(DENSE), Scope(limit=4, group_by="doc"))
-    by_keys = Scope(limit=4, group_by="doc", group_size=3, filter=NEWS, shard_key_selector="eu", timeout=9)
+    full = Nearest("dense", filter=NEWS, score_threshold=0.5, search_params=FINE)
+    for name, options in scopes.items():
+        yield f"scope-{name}", Case(Fusion.rrf().over(DENSE, WORDS), options)
+    yield "scope-group-by-qdrant", Case(Nearest("colbert").over(DENSE), SearchOptions(limit=4, group_by="doc"))
+    by_keys = SearchOptions(limit=4, group_by="doc", group_size=3, filter=NEWS, shard_key_selector="eu", timeout=9)
     yield "scope-group-size-by-qdrant", Case(full, by_keys)
-    yield "scope-over-own-clauses", Case(full, Scope(filter=CHEAP, score_threshold=0.0, search_params=EXACT))
+    yield "scope-over-own-clauses", Case(full, SearchOptions(filter=CHEAP, score_threshold=0.0, search_params=EXACT))
 
 
 def _filters() -> Iterator[tuple[str, Case]]:
     inner = Nearest("dense", limit=50, filter=EITHER).over(Nearest("bm25", limit=80, filter=CHEAP))
     strategy = Fusion.rrf(filter=EITHER).over(inner, WORDS)
-    yield "filter-alternatives", Case(strategy, Scope(filter=EITHER))
-    yield "filter-alternatives-alone", Case(Nearest("dense"), Scope(filter=EITHER))
-    yield "filter-alternatives-groups", Case(strategy, Scope(group_by="doc"))
-    yield "filter-not-handed-on", Case(strategy, Scope(filter=NEWS), "local-1.17.0")
+    yield "filter-alternatives", Case(strategy, SearchOptions(filter=EITHER))
+    yield "filter-alternatives-alone", Case(Nearest("dense"), SearchOptions(filter=EITHER))
+    yield "filter-alternatives-groups", Case(strategy, SearchOptions(group_by="doc"))
+    yield "filter-not-handed-on", Case(strategy, SearchOptions(filter=NEWS), "local-1.17.0")
     yield "filter-not-handed-on-by-the-root-alone", Case(strategy, server="local-1.17.0")
 
 
@@ -138,7 +139,7 @@ def _formulas() -> Iterator[tuple[str, Case]]:
     yield "formula-names", Case(Formula(score("a") - score("b")).over(Nearest("dense", name="a"), Nearest("dense", name="b")))
     yield "formula-nested", Case(Formula(score() ** 2).over(Formula(-score(), limit=30, filter=NEWS).over(DENSE)))
     threshold = Formula(score(), score_threshold=0.5, filter=CHEAP).over(DENSE)
-    yield "formula-threshold", Case(threshold, Scope(filter=NEWS))
+    yield "formula-threshold", Case(threshold, SearchOptions(filter=NEWS))
 
 
 def _expressions() -> dict[str, Any]:

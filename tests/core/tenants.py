@@ -14,14 +14,14 @@ from qdrant_rerank import (
     Nearest,
     Query,
     RelevanceFeedback,
-    Rescore,
+    Rerank,
     Strategy,
     field,
     late_interaction,
-    model,
+    rerank_score,
     score,
 )
-from qdrant_rerank.feedback import Coefficients, FeedbackLeg
+from qdrant_rerank.feedback import Coefficients, FeedbackCandidates
 
 OURS = models.Filter(must=[models.FieldCondition(key="tenant", match=models.MatchValue(value="A"))])
 # alternatives, which Qdrant would join with those of a filter above or below
@@ -32,25 +32,25 @@ QUERY = Query(
     "q", vectors={"dense": [1.0, 0.0], "tokens": [[1.0, 0.0]], "sparse": models.SparseVector(indices=[1], values=[1.0])}
 )
 
-LEG = Nearest("dense", limit=4)
+CANDIDATE = Nearest("dense", limit=4)
 FED = RelevanceFeedback(seeds=Nearest("dense", limit=3), using="dense", coefficients=Coefficients(1.0, 0.5, 0.5), trust=True)
 STRATEGIES: dict[str, Strategy] = {
     "nearest": Nearest("dense"),
     "sparse": Nearest("sparse"),
-    "late interaction": Nearest("tokens").over(LEG),
-    "late interaction that keeps all": late_interaction("tokens", LEG),
-    "rrf": Fusion.rrf().over(LEG, Nearest("sparse", limit=4)),
-    "dbsf": Fusion.dbsf().over(LEG, Nearest("tokens", limit=4)),
-    "mmr": Mmr("dense").over(LEG),
+    "late interaction": Nearest("tokens").over(CANDIDATE),
+    "late interaction that keeps all": late_interaction("tokens", CANDIDATE),
+    "rrf": Fusion.rrf().over(CANDIDATE, Nearest("sparse", limit=4)),
+    "dbsf": Fusion.dbsf().over(CANDIDATE, Nearest("tokens", limit=4)),
+    "mmr": Mmr("dense").over(CANDIDATE),
     "mmr alone": Mmr("dense", candidates_limit=4),
-    "formula": Formula(score() + field("rank", default=0)).over(LEG),
+    "formula": Formula(score() + field("rank", default=0)).over(CANDIDATE),
     "formula over fusion": Formula(score() + field("rank", default=0)).over(
-        Fusion.rrf(limit=4).over(LEG, Nearest("sparse", limit=4))
+        Fusion.rrf(limit=4).over(CANDIDATE, Nearest("sparse", limit=4))
     ),
-    "formula on the client": Formula(score() + field("rank", default=0)).over(LEG).on_client(),
-    "three levels": Fusion.rrf().over(Nearest("tokens", limit=4).over(LEG), LEG),
-    "rescore": Rescore(limit=4).over(LEG),
-    "blend": Rescore(limit=4, blend=model() + field("rank", default=0)).over(Fusion.rrf().over(LEG)),
+    "formula on the client": Formula(score() + field("rank", default=0)).over(CANDIDATE).on_client(),
+    "three levels": Fusion.rrf().over(Nearest("tokens", limit=4).over(CANDIDATE), CANDIDATE),
+    "rescore": Rerank(limit=4).over(CANDIDATE),
+    "blend": Rerank(limit=4, blend=rerank_score() + field("rank", default=0)).over(Fusion.rrf().over(CANDIDATE)),
     "feedback": FED,
     "feedback, recall": RelevanceFeedback(
         seeds=Nearest("dense", limit=2),
@@ -63,11 +63,11 @@ STRATEGIES: dict[str, Strategy] = {
     "feedback within": RelevanceFeedback(
         seeds=Nearest("dense", limit=3),
         using="dense",
-        within=Fusion.rrf().over(FeedbackLeg(limit=4), Nearest("sparse", limit=4)),
+        within=Fusion.rrf().over(FeedbackCandidates(limit=4), Nearest("sparse", limit=4)),
         coefficients=Coefficients(1.0, 0.5, 0.5),
         trust=True,
     ),
-    "rescored feedback": Rescore(limit=4).over(FED),
+    "rescored feedback": Rerank(limit=4).over(FED),
 }
 """One of each kind."""
 

@@ -17,7 +17,7 @@ from qdrant_rerank import (
     Plan,
     PlanError,
     Schema,
-    Scope,
+    SearchOptions,
     Strategy,
     VectorInfo,
     field,
@@ -32,8 +32,8 @@ KEYWORD = models.PayloadSchemaType.KEYWORD
 UNNAMED = Schema("notes", {"": VectorInfo("dense", 3, COSINE)})
 
 
-def check(strategy: Strategy, scope: Scope | None = None, schema: Schema = SCHEMA, version: str = "1.20.0") -> Plan:
-    return plan(strategy, schema, target(version).capabilities, scope)
+def check(strategy: Strategy, options: SearchOptions | None = None, schema: Schema = SCHEMA, version: str = "1.20.0") -> Plan:
+    return plan(strategy, schema, target(version).capabilities, options)
 
 
 def test_an_unknown_vector_gets_a_did_you_mean_and_the_vectors_there_are() -> None:
@@ -68,7 +68,7 @@ def test_a_stage_without_a_name_needs_a_single_dense_vector(stage: Strategy) -> 
 
 def test_the_unnamed_vector_is_found_and_not_named_on_the_wire() -> None:
     assert check(Nearest(), schema=UNNAMED).strategy == Nearest("")
-    [request] = check(Nearest(), schema=UNNAMED).explain().requests
+    [request] = check(Nearest(), schema=UNNAMED).describe().requests
     assert "using" not in request
 
 
@@ -108,30 +108,30 @@ def test_what_needs_candidates_says_how_to_give_them() -> None:
         check(Fusion.rrf())
 
 
-@pytest.mark.parametrize(("strategy", "scope"), [(Nearest("colbert").over(Nearest("dense", limit=5)), Scope(6))])
-def test_candidates_that_cannot_fill_the_answer_are_refused(strategy: Strategy, scope: Scope) -> None:
+@pytest.mark.parametrize(("strategy", "options"), [(Nearest("colbert").over(Nearest("dense", limit=5)), SearchOptions(6))])
+def test_candidates_that_cannot_fill_the_answer_are_refused(strategy: Strategy, options: SearchOptions) -> None:
     with refused(
         PlanError, "the call asks for 6 points", "hand on 5", "Nearest('dense', limit=5)", "to 6 or more, or ask for fewer"
     ):
-        check(strategy, scope)
-    check(strategy, replace(scope, limit=5))
+        check(strategy, options)
+    check(strategy, replace(options, limit=5))
 
 
 def test_the_offset_counts_as_points_asked_for() -> None:
     strategy = Nearest("colbert").over(Nearest("dense", limit=5))
-    check(strategy, Scope(3, offset=2))
+    check(strategy, SearchOptions(3, offset=2))
     with refused(PlanError, "the call asks for 6 points"):
-        check(strategy, Scope(3, offset=3))
+        check(strategy, SearchOptions(3, offset=3))
 
 
 def test_candidates_of_candidates_are_checked_too() -> None:
     inner = Nearest("dense", limit=50).over(Nearest("bm25", limit=20))
     with refused(PlanError, "Nearest is to hand on 50 points", "hand on 20"):
-        check(Nearest("colbert").over(inner), Scope(5))
+        check(Nearest("colbert").over(inner), SearchOptions(5))
 
 
-def test_one_leg_that_reaches_far_enough_is_enough() -> None:
-    check(Fusion.rrf().over(Nearest("dense", limit=5), WORDS), Scope(50))
+def test_one_candidate_that_reaches_far_enough_is_enough() -> None:
+    check(Fusion.rrf().over(Nearest("dense", limit=5), WORDS), SearchOptions(50))
 
 
 SCOPES: dict[str, tuple[dict[str, Any], str]] = {
@@ -150,17 +150,17 @@ SCOPES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("what", SCOPES)
-def test_a_wrong_scope_is_refused(what: str) -> None:
+def test_a_wrong_options_is_refused(what: str) -> None:
     arguments, message = SCOPES[what]
     with refused(PlanError, message):
-        check(DENSE, Scope(**arguments))
+        check(DENSE, SearchOptions(**arguments))
     with refused(PlanError, message):
-        check(DENSE).within(Scope(**arguments))
+        check(DENSE).within(SearchOptions(**arguments))
 
 
-def test_several_mistakes_in_a_scope_are_listed_together() -> None:
+def test_several_mistakes_in_a_options_are_listed_together() -> None:
     with pytest.raises(PlanError) as caught:
-        check(DENSE, Scope(limit=0, score_threshold=float("inf")))
+        check(DENSE, SearchOptions(limit=0, score_threshold=float("inf")))
     assert len(caught.value.problems) == 2
 
 
@@ -199,12 +199,12 @@ def test_what_an_old_server_silently_ignores_is_warned_about() -> None:
     says = "Qdrant 1.16.0 ignores score_threshold on a formula, which 1.17 brought"
     stage = Formula(score(), score_threshold=0.5).over(DENSE)
     assert check(stage, version="1.16.0").warnings == (says,)
-    assert check(Formula(score()).over(DENSE), Scope(score_threshold=0.5), version="1.16.0").warnings == (says,)
+    assert check(Formula(score()).over(DENSE), SearchOptions(score_threshold=0.5), version="1.16.0").warnings == (says,)
     assert check(stage, version="1.17.0").warnings == ()
 
 
 def test_a_limit_of_the_outermost_stage_is_warned_about() -> None:
-    assert check(Nearest("dense", limit=5), Scope(3)).warnings == (
+    assert check(Nearest("dense", limit=5), SearchOptions(3)).warnings == (
         "limit=5 of the outermost stage has no effect: the call's limit (3) decides",
     )
 

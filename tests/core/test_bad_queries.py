@@ -22,13 +22,13 @@ from qdrant_rerank import (
     PlanError,
     Query,
     QueryError,
-    Scope,
+    SearchOptions,
     VectorInfo,
     datetime_field,
     field,
     geo_distance,
-    given,
     now,
+    param,
     plan,
     raw,
     score,
@@ -191,7 +191,7 @@ def test_a_batch_names_the_payload_key_as_a_single_query_does(executor: Executor
 def test_only_points_that_the_filter_lets_through_are_to_blame(executor: Executor) -> None:
     only = models.Filter(must=[models.HasIdCondition(has_id=[1, 8, 2])])
     with refused(PlanError, "e.g. point 8 of 'toy'"):
-        executor.retrieve(Formula(field("rating")).over(OVER), Query("fox"), Scope(filter=only))
+        executor.retrieve(Formula(field("rating")).over(OVER), Query("fox"), SearchOptions(filter=only))
 
 
 def test_candidates_that_all_have_the_key_are_scored(executor: Executor) -> None:
@@ -242,7 +242,7 @@ def test_a_query_that_cannot_be_asked_is_not_blamed_on_a_payload_key(executor: E
 
 
 BUDGET: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
-    "missing": ({}, ("needs the request-time value 'budget'", "features={'budget': …}", "given: none")),
+    "missing": ({}, ("needs the request-time value 'budget'", "params={'budget': …}", "given: none")),
     "another": ({"bugdet": 3}, ("'bugdet'", "did you mean 'budget'?")),
     "text": ({"budget": "3"}, ("'budget' must be a finite number, got '3'",)),
     "NaN": ({"budget": float("nan")}, ("got nan",)),
@@ -254,11 +254,11 @@ BUDGET: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 def test_a_request_time_value_that_is_no_number_is_refused(executor: Executor, what: str) -> None:
     features, parts = BUDGET[what]
     with refused(QueryError, *parts):
-        executor.retrieve(Formula(score() + given("budget")).over(OVER), Query("fox", features=features))
+        executor.retrieve(Formula(score() + param("budget")).over(OVER), Query("fox", params=features))
 
 
 PLACES: dict[str, tuple[dict[str, Any], str]] = {
-    "missing": ({}, "needs the request-time place 'here': pass features={'here': (lat, lon)}"),
+    "missing": ({}, "needs the request-time place 'here': pass params={'here': (lat, lon)}"),
     "swapped": ({"here": (120, 50)}, "'here' must be (latitude, longitude) in degrees, got (120, 50)"),
     "one number": ({"here": (1.0,)}, "got (1.0,)"),
     "text": ({"here": "Berlin"}, "got 'Berlin'"),
@@ -270,12 +270,12 @@ def test_a_request_time_place_that_is_none_is_refused(executor: Executor, what: 
     features, message = PLACES[what]
     strategy = Formula(-geo_distance("here", "place", default=1e6)).over(OVER)
     with refused(QueryError, message):
-        executor.retrieve(strategy, Query("fox", features=features))
+        executor.retrieve(strategy, Query("fox", params=features))
 
 
 def test_numpy_numbers_are_request_time_values(executor: Executor) -> None:
     strategy: Callable[[Any], Any] = lambda value: executor.retrieve(  # noqa: E731
-        Formula(score() + given("budget")).over(OVER), Query("fox", features={"budget": value})
+        Formula(score() + param("budget")).over(OVER), Query("fox", params={"budget": value})
     )
     assert ranking(strategy(np.float32(2))) == ranking(strategy(2))
 
@@ -285,6 +285,6 @@ def test_the_toy_has_an_encoder_for_each_vector() -> None:
 
 
 def test_half_a_character_is_refused_before_it_is_embedded() -> None:
-    planned = plan(Nearest("dense"), target().schema, target().capabilities, Scope())
+    planned = plan(Nearest("dense"), target().schema, target().capabilities, SearchOptions())
     with refused(QueryError, "half a character in it ('\\ud83d', at 7)"):
         next(planned.flow(Query("plain \ud83d")))

@@ -42,7 +42,7 @@ WRONG: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
     "a filter that is a condition": (lambda: Mmr("dense", filter=CONDITION), ("got FieldCondition",)),  # type: ignore[arg-type]
     "a threshold of NaN": (lambda: Nearest("dense", score_threshold=float("nan")), ("score_threshold of Nearest", "got nan")),
     "params that are a dict": (
-        lambda: Nearest("dense", params={"exact": True}),  # type: ignore[arg-type]
+        lambda: Nearest("dense", search_params={"exact": True}),  # type: ignore[arg-type]
         ("params of Nearest must be a qdrant_client.models.SearchParams",),
     ),
     "no candidates in over": (lambda: Nearest("dense").over(), ("Nearest.over() needs at least one stage",)),

@@ -19,9 +19,9 @@ from qdrant_rerank import (
     QdrantRerankError,
     Query,
     QueryError,
-    Rescore,
-    Scope,
+    Rerank,
     ScoringError,
+    SearchOptions,
 )
 from qdrant_rerank._internals import as_mapping, carried, carrying
 from qdrant_rerank.models.llm import LlmPointwise
@@ -71,7 +71,7 @@ async def both(toy: QdrantClient, strategy: Any, **arguments: Any) -> list[Any]:
     found: list[Any] = []
     for ask in (Executor(toy, COLLECTION, **used).retrieve, AsyncExecutor(toy, COLLECTION, **used).retrieve):
         try:
-            answer: Any = ask(strategy, Query(QUERY), Scope(3))
+            answer: Any = ask(strategy, Query(QUERY), SearchOptions(3))
             found.append(await asyncio.wait_for(answer, 10) if asyncio.iscoroutine(answer) else answer)
         except QdrantRerankError as error:
             found.append(error)
@@ -86,12 +86,12 @@ def check(errors: list[Any], expected: type[QdrantRerankError], kind: type[BaseE
         assert isinstance(error.__cause__, kind)
 
 
-RERANKED = Rescore(limit=5).over(Nearest("dense"))
+RERANKED = Rerank(limit=5).over(Nearest("dense"))
 
 
 @strange
 async def test_out_of_a_reranker_it_is_a_scoring_error_sync_and_async(toy: QdrantClient, kind: type[BaseException]) -> None:
-    check(await both(toy, RERANKED, model=raising(kind)), ScoringError, kind, "the model")
+    check(await both(toy, RERANKED, reranker=raising(kind)), ScoringError, kind, "the model")
 
 
 @strange
@@ -102,32 +102,32 @@ async def test_out_of_an_encoder_it_is_a_query_error_sync_and_async(toy: QdrantC
 
 @pytest.mark.parametrize("kind", [StopAsyncIteration, GeneratorExit])
 async def test_out_of_a_coroutine_of_a_model_it_is_the_same(toy: QdrantClient, kind: type[BaseException]) -> None:
-    executor = AsyncExecutor(toy, COLLECTION, encoders=encoders(), model=AwaitedModel(kind))
+    executor = AsyncExecutor(toy, COLLECTION, encoders=encoders(), reranker=AwaitedModel(kind))
     with pytest.raises(ScoringError, match=r"AwaitedModel.* raised (Stop|GeneratorExit)"):
-        await executor.retrieve(RERANKED, Query(QUERY), Scope(3))
+        await executor.retrieve(RERANKED, Query(QUERY), SearchOptions(3))
     executor = AsyncExecutor(toy, COLLECTION, encoders=Encoders({"dense": AwaitedModel(kind)}))
     with pytest.raises(QueryError, match="encoder for the vector 'dense' raised"):
-        await executor.retrieve(Nearest("dense"), Query(QUERY), Scope(3))
+        await executor.retrieve(Nearest("dense"), Query(QUERY), SearchOptions(3))
 
 
 async def test_what_a_coroutine_makes_of_a_stop_iteration_is_told_as_what_it_was(toy: QdrantClient) -> None:
-    executor = AsyncExecutor(toy, COLLECTION, encoders=encoders(), model=AwaitedModel(StopIteration))
+    executor = AsyncExecutor(toy, COLLECTION, encoders=encoders(), reranker=AwaitedModel(StopIteration))
     with pytest.raises(ScoringError, match="raised StopIteration: no more, as a bare next"):
-        await executor.retrieve(RERANKED, Query(QUERY), Scope(3))
+        await executor.retrieve(RERANKED, Query(QUERY), SearchOptions(3))
 
 
 @strange
 async def test_with_keep_order_the_search_s_order_comes_with_a_warning(toy: QdrantClient, kind: type[BaseException]) -> None:
-    kept = Rescore(limit=5, on_error="keep_order").over(Nearest("dense"))
-    expected = ids(Executor(toy, COLLECTION, encoders=encoders()).retrieve(Nearest("dense"), Query(QUERY), Scope(3)))
+    kept = Rerank(limit=5, on_error="keep_order").over(Nearest("dense"))
+    expected = ids(Executor(toy, COLLECTION, encoders=encoders()).retrieve(Nearest("dense"), Query(QUERY), SearchOptions(3)))
     with pytest.warns(PlanWarning, match="the model failed"):
-        found = await both(toy, kept, model=raising(kind))
+        found = await both(toy, kept, reranker=raising(kind))
     assert [ids(points) for points in found] == [expected, expected]
 
 
 @strange
 async def test_out_of_a_payload_function_it_is_a_payload_error(toy: QdrantClient, kind: type[BaseException]) -> None:
-    errors = await both(toy, RERANKED, model=lambda query, texts: [0.0] * len(texts), payload=raising(kind))
+    errors = await both(toy, RERANKED, reranker=lambda query, texts: [0.0] * len(texts), payload=raising(kind))
     check(errors, PayloadError, kind, "the payload function tests.core.test_carrying.raising")
 
 
@@ -138,7 +138,7 @@ async def test_a_payload_function_that_returns_something_else_is_refused(toy: Qd
     def payload(point: Mapping[str, Any]) -> Any:
         return answer
 
-    for error in await both(toy, RERANKED, model=lambda query, texts: [0.0] * len(texts), payload=payload):
+    for error in await both(toy, RERANKED, reranker=lambda query, texts: [0.0] * len(texts), payload=payload):
         assert isinstance(error, PayloadError)
         assert "it must return (text, metadata)" in str(error)
 
@@ -166,8 +166,8 @@ async def test_cancellation_passes_through_what_awaits_a_model(toy: QdrantClient
             await asyncio.sleep(30)
             return []
 
-    executor = AsyncExecutor(toy, COLLECTION, encoders=encoders(), model=Waiting(Exception))
-    asking = asyncio.create_task(executor.retrieve(RERANKED, Query(QUERY), Scope(3)))
+    executor = AsyncExecutor(toy, COLLECTION, encoders=encoders(), reranker=Waiting(Exception))
+    asking = asyncio.create_task(executor.retrieve(RERANKED, Query(QUERY), SearchOptions(3)))
     await begun.wait()
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from qdrant_client import AsyncQdrantClient, QdrantClient
 
-from qdrant_rerank import AsyncExecutor, Capabilities, ClientError, Executor, Formula, Nearest, Query, Scope, score
+from qdrant_rerank import AsyncExecutor, Capabilities, ClientError, Executor, Formula, Nearest, Query, SearchOptions, score
 from qdrant_rerank._internals import Clients, client_options, engine_of, grpc_port_of
 from tests.engines import open_async_client
 from tests.stub_qdrant import StubQdrant
@@ -61,9 +61,9 @@ async def filled() -> AsyncQdrantClient:
 
 async def test_an_async_client_finds_what_a_sync_one_does(executor: Executor) -> None:
     asynchronous = AsyncExecutor(async_client=await filled(), collection=COLLECTION, encoders=encoders())
-    for scope in (Scope(5), Scope(3, group_by="doc")):
-        found = await asynchronous.retrieve(Nearest("colbert").over(Nearest("dense")), Query(QUERY), scope)
-        assert ids(found) == ids(executor.retrieve(Nearest("colbert").over(Nearest("dense")), Query(QUERY), scope))
+    for options in (SearchOptions(5), SearchOptions(3, group_by="doc")):
+        found = await asynchronous.retrieve(Nearest("colbert").over(Nearest("dense")), Query(QUERY), options)
+        assert ids(found) == ids(executor.retrieve(Nearest("colbert").over(Nearest("dense")), Query(QUERY), options))
 
 
 async def test_a_sync_client_answers_async_calls_too(toy: QdrantClient, executor: Executor) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient, grpc, models
 
-from qdrant_rerank import Executor, Nearest, PlanError, QdrantRerankError, Query, Scope, TimeoutError
+from qdrant_rerank import Executor, Nearest, PlanError, QdrantRerankError, Query, SearchOptions, TimeoutError
 from qdrant_rerank._internals import Deadline, Embed, Flow, Score, Scores, Search, arun, run, unbounded, whole_seconds, within
 from tests.stub_grpc import StubGrpc
 from tests.stub_qdrant import StubQdrant, collection
@@ -23,8 +23,8 @@ def test_a_timeout_is_a_finite_number_above_0(toy: QdrantClient, seconds: Any) -
     with pytest.raises(PlanError, match=message), within(seconds):
         pass
     with pytest.raises(PlanError, match=message):
-        Executor(toy, COLLECTION).retrieve(Nearest("dense"), Query(vectors=query_vectors()), Scope(timeout=seconds))
-    assert any(message in problem for problem in Scope(timeout=seconds).problems())
+        Executor(toy, COLLECTION).retrieve(Nearest("dense"), Query(vectors=query_vectors()), SearchOptions(timeout=seconds))
+    assert any(message in problem for problem in SearchOptions(timeout=seconds).problems())
 
 
 def test_without_a_timeout_there_is_no_deadline() -> None:
@@ -91,11 +91,11 @@ async def test_a_step_s_own_timeout_error_is_not_the_deadline_s() -> None:
 
 def test_within_a_deadline_the_answer_is_the_same(toy: QdrantClient) -> None:
     executor = Executor(toy, COLLECTION, encoders=encoders())
-    expected = ids(executor.retrieve(Nearest("dense"), Query("fox"), Scope(3)))
-    assert ids(executor.retrieve(Nearest("dense"), Query("fox"), Scope(3, timeout=LONG))) == expected
-    [found] = executor.retrieve_batch(Nearest("dense"), [Query("fox")], Scope(3, timeout=LONG))
+    expected = ids(executor.retrieve(Nearest("dense"), Query("fox"), SearchOptions(3)))
+    assert ids(executor.retrieve(Nearest("dense"), Query("fox"), SearchOptions(3, timeout=LONG))) == expected
+    [found] = executor.retrieve_batch(Nearest("dense"), [Query("fox")], SearchOptions(3, timeout=LONG))
     assert ids(found) == expected
-    assert ids(executor.explain(Nearest("dense"), Query("fox"), Scope(3, timeout=LONG)).points) == expected
+    assert ids(executor.explain(Nearest("dense"), Query("fox"), SearchOptions(3, timeout=LONG)).points) == expected
 
 
 def test_what_is_left_is_handed_on_to_the_server_in_whole_seconds() -> None:
@@ -103,9 +103,9 @@ def test_what_is_left_is_handed_on_to_the_server_in_whole_seconds() -> None:
         client = QdrantClient(url=stub.url, check_compatibility=False)
         executor = Executor(client, "docs")
         query = Query(vectors={"": [1.0, 0.0, 0.0, 0.0]})
-        executor.retrieve(Nearest(), query, Scope(timeout=2.5))
-        executor.retrieve(Nearest(), query, Scope(timeout=0.5))
-        executor.retrieve_batch(Nearest(), [query, query], Scope(timeout=7))
+        executor.retrieve(Nearest(), query, SearchOptions(timeout=2.5))
+        executor.retrieve(Nearest(), query, SearchOptions(timeout=0.5))
+        executor.retrieve_batch(Nearest(), [query, query], SearchOptions(timeout=7))
         executor.retrieve(Nearest(), query)
         told = [request.parameters.get("timeout") for request in stub.received if request.path.endswith(("query", "batch"))]
     assert told == ["3", "1", "7", None]
@@ -113,14 +113,14 @@ def test_what_is_left_is_handed_on_to_the_server_in_whole_seconds() -> None:
 
 @pytest.mark.parametrize("form", [2, "majority", "quorum", "all", *models.ReadConsistencyType])
 def test_consistency_of_every_form_reaches_the_server_over_rest_and_grpc(form: Any) -> None:
-    query, wanted = Query(vectors={"": [1.0, 0.0, 0.0, 0.0]}), Scope(3, consistency=form)
+    query, wanted = Query(vectors={"": [1.0, 0.0, 0.0, 0.0]}), SearchOptions(3, consistency=form)
     with StubQdrant() as rest, StubGrpc() as stub:
         over_grpc = QdrantClient(url=rest.url, grpc_port=stub.port, prefer_grpc=True, check_compatibility=False)
         for client in (QdrantClient(url=rest.url, check_compatibility=False), over_grpc):
             executor = Executor(client, "docs")
             executor.retrieve(Nearest(), query, wanted)
             executor.retrieve_batch(Nearest(), [query, query], wanted)
-            executor.retrieve(Nearest(), query, Scope(3, consistency=form, group_by="doc"))
+            executor.retrieve(Nearest(), query, SearchOptions(3, consistency=form, group_by="doc"))
         over_grpc.close()
         name = form if isinstance(form, int) else models.ReadConsistencyType(form).value
         told = [each.parameters["consistency"] for each in rest.received if "query" in each.path]
@@ -131,5 +131,5 @@ def test_consistency_of_every_form_reaches_the_server_over_rest_and_grpc(form: A
 
 @pytest.mark.parametrize("form", [0, -1, 1.0, True, "most", object()])
 def test_what_can_not_be_a_consistency_is_a_problem(form: Any) -> None:
-    [problem] = Scope(consistency=form).problems()
+    [problem] = SearchOptions(consistency=form).problems()
     assert "consistency must be a whole number of replicas of at least 1, or one of 'majority', 'quorum', 'all'" in problem

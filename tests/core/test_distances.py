@@ -19,18 +19,18 @@ from qdrant_rerank import (
     PlanError,
     Query,
     Schema,
-    Scope,
+    SearchOptions,
     Stage,
     VectorInfo,
     field,
-    given,
+    param,
     plan,
     score,
 )
 from tests.engines import Engine, open_client, skip_on_shards
 from tests.support import ids, ranking, refused
 
-ORIGIN = Query(vectors={"": [0.0, 0.0]}, features={"bonus": 1.0})
+ORIGIN = Query(vectors={"": [0.0, 0.0]}, params={"bonus": 1.0})
 AROUND = Nearest(limit=50)
 
 
@@ -51,7 +51,7 @@ NEAREST_FIRST: dict[str, Stage] = {
     "a formula over nearest": Formula(score()).over(AROUND),
     "a formula over rescored": Formula(score()).over(AROUND.over(AROUND)),
     "a formula over mmr": Formula(score()).over(Mmr(diversity=0.0, limit=50)),
-    "a formula over a formula": Formula(2 * score()).over(Formula(score() + given("bonus"), limit=50).over(AROUND)),
+    "a formula over a formula": Formula(2 * score()).over(Formula(score() + param("bonus"), limit=50).over(AROUND)),
     "a formula over fused ranks": Formula(score()).over(Fusion.rrf(limit=50).over(AROUND, AROUND)),
     "a formula over two": Formula(score("a", default=-10.0) + score("b", default=-10.0)).over(
         Nearest(name="a", limit=7), Nearest(name="b", limit=2)
@@ -63,17 +63,17 @@ NEAREST_FIRST: dict[str, Stage] = {
 def test_the_nearest_come_first(places: Executor, name: str) -> None:
     if name in ("a formula over fused ranks", "a formula over two"):
         skip_on_shards("each shard hands a formula its own candidates, which plans tell")
-    assert ids(places.retrieve(NEAREST_FIRST[name], ORIGIN, Scope(3))) == [1, 2, 3]
+    assert ids(places.retrieve(NEAREST_FIRST[name], ORIGIN, SearchOptions(3))) == [1, 2, 3]
 
 
 def test_a_score_of_a_formula_is_the_distance_with_its_sign_turned(places: Executor) -> None:
-    assert ranking(places.retrieve(Formula(score()).over(AROUND), ORIGIN, Scope(2))) == [(1, -1.0), (2, -2.0)]
+    assert ranking(places.retrieve(Formula(score()).over(AROUND), ORIGIN, SearchOptions(2))) == [(1, -1.0), (2, -2.0)]
 
 
 def test_a_distance_that_was_not_found_may_not_count_as_the_nearest(places: Executor) -> None:
-    legs = Nearest(name="a", limit=50), Nearest(name="b", limit=2)
+    candidates = Nearest(name="a", limit=50), Nearest(name="b", limit=2)
     with refused(PlanError, "score('a') is minus a distance", "0, the best there is", "score('a', default=-10.0)"):
-        places.retrieve(Formula(score("a") + score("b", default=-10.0)).over(*legs), ORIGIN)
+        places.retrieve(Formula(score("a") + score("b", default=-10.0)).over(*candidates), ORIGIN)
 
 
 def test_fusion_by_scores_would_put_the_farthest_first(places: Executor) -> None:
@@ -83,18 +83,18 @@ def test_fusion_by_scores_would_put_the_farthest_first(places: Executor) -> None
 
 def test_fusion_by_scores_is_fine_over_what_turns_distances_around(places: Executor) -> None:
     near = Formula(score(), limit=50).over(AROUND)
-    assert ids(places.retrieve(Fusion.dbsf().over(near, near), ORIGIN, Scope(2))) == [1, 2]
+    assert ids(places.retrieve(Fusion.dbsf().over(near, near), ORIGIN, SearchOptions(2))) == [1, 2]
 
 
 @pytest.mark.parametrize("candidate", [AROUND, AROUND.over(AROUND), Mmr(limit=50)])
 def test_the_sign_is_turned_in_the_request(candidate: Stage) -> None:
     schema = Schema("places", {"": VectorInfo("dense", 2, models.Distance.EUCLID)})
-    [request] = plan(Formula(score()).over(candidate), schema, Capabilities.of("1.20.0")).explain().requests
+    [request] = plan(Formula(score()).over(candidate), schema, Capabilities.of("1.20.0")).describe().requests
     assert request["query"]["formula"] == {"neg": "$score"}
 
 
 def test_a_copy_of_a_formula_brings_nothing_that_was_compiled_along(places: Executor) -> None:
-    strategy = Formula(score() + field("rank", default=0) + given("bonus")).over(AROUND).resolved(places.target().schema)
+    strategy = Formula(score() + field("rank", default=0) + param("bonus")).over(AROUND).resolved(places.target().schema)
     before = places.retrieve(strategy, ORIGIN)
     for same in (pickle.loads(pickle.dumps(strategy)), copy.deepcopy(strategy), copy.copy(strategy)):
         assert same == strategy

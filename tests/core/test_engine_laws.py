@@ -11,7 +11,7 @@ from hypothesis import given as having
 from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import AsyncExecutor, Executor, Fusion, Nearest, Query, Scope, Stage
+from qdrant_rerank import AsyncExecutor, Executor, Fusion, Nearest, Query, SearchOptions, Stage
 from tests.core.generators import features_for, filters, is_reproducible, stages
 from tests.engines import current
 from tests.support import COLLECTION, NOW, alike, encoders, ids
@@ -23,7 +23,7 @@ TEXTS = ("quick brown fox", "river stone", "night")
 
 def ask(strategy: Stage, text: str = TEXTS[0]) -> Query:
     assume(is_reproducible(strategy))
-    return Query(text, features=features_for(strategy), now=NOW)
+    return Query(text, params=features_for(strategy), now=NOW)
 
 
 def outcome(call: Any) -> Any:
@@ -50,18 +50,18 @@ def test_async_finds_what_sync_finds(
     toy: QdrantClient, executor: Executor, strategy: Stage, filter: models.Filter | None
 ) -> None:
     asynchronous = AsyncExecutor(toy, COLLECTION, encoders=encoders())
-    scope = Scope(filter=filter)
-    awaited = outcome(lambda: asyncio.run(asynchronous.retrieve(strategy, ask(strategy), scope)))
-    assert any(same(awaited, outcome(lambda: executor.retrieve(strategy, ask(strategy), scope))) for _ in range(tries()))
+    options = SearchOptions(filter=filter)
+    awaited = outcome(lambda: asyncio.run(asynchronous.retrieve(strategy, ask(strategy), options)))
+    assert any(same(awaited, outcome(lambda: executor.retrieve(strategy, ask(strategy), options))) for _ in range(tries()))
 
 
 @having(stages(), st.sampled_from([None, "doc"]))
 @settings(max_examples=60)
 def test_a_batch_finds_what_its_queries_find_one_by_one(executor: Executor, strategy: Stage, group_by: str | None) -> None:
-    scope = Scope(limit=5, group_by=group_by)
+    options = SearchOptions(limit=5, group_by=group_by)
     queries = [ask(strategy, text) for text in TEXTS]
-    singly = [outcome(lambda query=query: executor.retrieve(strategy, query, scope)) for query in queries]
-    batch = outcome(lambda: executor.retrieve_batch(strategy, queries, scope))
+    singly = [outcome(lambda query=query: executor.retrieve(strategy, query, options)) for query in queries]
+    batch = outcome(lambda: executor.retrieve_batch(strategy, queries, options))
     if isinstance(batch, tuple):  # the first query that fails ends them all
         assert batch in singly
     else:
@@ -74,8 +74,8 @@ def test_no_result_violates_the_filter(
     toy: QdrantClient, executor: Executor, strategy: Stage, filter: models.Filter, limit: int, group_by: str | None
 ) -> None:
     allowed = {point.id for point in toy.scroll(COLLECTION, filter, limit=100)[0]}
-    scope = Scope(limit, filter, group_by=group_by)
-    found = outcome(lambda: ids(executor.retrieve(strategy, ask(strategy, TEXTS[1]), scope)))
+    options = SearchOptions(limit, filter, group_by=group_by)
+    found = outcome(lambda: ids(executor.retrieve(strategy, ask(strategy, TEXTS[1]), options)))
     assert isinstance(found, tuple) or allowed.issuperset(found)
 
 
@@ -86,20 +86,20 @@ def test_the_filter_reaches_candidates_so_none_is_lost_to_a_limit(
 ) -> None:
     allowed = {point.id for point in toy.scroll(COLLECTION, filter, limit=100)[0]}
     strategy = Fusion.rrf().over(Nearest(using, limit=4), Nearest("dense", limit=4).over(Nearest("colbert", limit=5)))
-    found = ids(executor.retrieve(strategy, ask(strategy), Scope(4, filter)))
+    found = ids(executor.retrieve(strategy, ask(strategy), SearchOptions(4, filter)))
     assert len(found) == min(4, len(allowed))  # filtering after the candidates were cut would leave fewer
 
 
 @having(stages(), st.integers(1, 8), st.integers(0, 20))
 @settings(max_examples=60)
 def test_pages_are_slices_of_the_whole_answer(executor: Executor, strategy: Stage, limit: int, offset: int) -> None:
-    whole = outcome(lambda: executor.retrieve(strategy, ask(strategy, TEXTS[2]), Scope(28)))
-    page = outcome(lambda: executor.retrieve(strategy, ask(strategy, TEXTS[2]), Scope(limit, offset=offset)))
+    whole = outcome(lambda: executor.retrieve(strategy, ask(strategy, TEXTS[2]), SearchOptions(28)))
+    page = outcome(lambda: executor.retrieve(strategy, ask(strategy, TEXTS[2]), SearchOptions(limit, offset=offset)))
     assert same(page, whole if isinstance(whole, tuple) else whole[offset : offset + limit])
 
 
 @pytest.mark.parametrize("explicit", [True, False])
 def test_candidates_have_a_limit_that_leaves_something_to_choose(executor: Executor, explicit: bool) -> None:
     inner = Nearest("dense", limit=24) if explicit else Nearest("dense")
-    by_colbert = executor.retrieve(Nearest("colbert"), Query(TEXTS[0]), Scope(3))
-    assert alike(executor.retrieve(Nearest("colbert").over(inner), Query(TEXTS[0]), Scope(3)), by_colbert)
+    by_colbert = executor.retrieve(Nearest("colbert"), Query(TEXTS[0]), SearchOptions(3))
+    assert alike(executor.retrieve(Nearest("colbert").over(inner), Query(TEXTS[0]), SearchOptions(3)), by_colbert)

@@ -48,7 +48,7 @@ def texts_scored(*texts: str) -> Flow[list[float]]:
 
 @dataclass
 class Model:
-    """A feedback model that returns what it is told to."""
+    """A reranker that returns what it is told to."""
 
     answers: Any
 
@@ -59,7 +59,7 @@ class Model:
 
 
 class AwaitedModel(Model):
-    """A feedback model that can be awaited."""
+    """A reranker that can be awaited."""
 
     async def ascore(self, query: str, texts: Sequence[str]) -> Any:
         return self.answers[::-1]
@@ -71,7 +71,7 @@ def both(toy: QdrantClient, **options: Any) -> tuple[Executor, AsyncExecutor]:
 
 async def test_a_model_that_is_needed_but_absent_says_what_to_pass(toy: QdrantClient) -> None:
     sync, asynchronous = both(toy)
-    with refused(ClientError, "texts scored by a model, but there is none", "model=…"):
+    with refused(ClientError, "texts scored by a model, but there is none", "reranker=…"):
         run(texts_scored("a"), sync)
     with refused(ClientError, "there is none"):
         await arun(texts_scored("a"), asynchronous)
@@ -79,7 +79,7 @@ async def test_a_model_that_is_needed_but_absent_says_what_to_pass(toy: QdrantCl
 
 @pytest.mark.parametrize("answers", [[0.5], [1, 2, 3], []])
 async def test_as_many_scores_as_texts_are_demanded(toy: QdrantClient, answers: list[float]) -> None:
-    sync, asynchronous = both(toy, model=Model(answers))
+    sync, asynchronous = both(toy, reranker=Model(answers))
     with refused(ScoringError, f"the model returned {len(answers)} scores for 2 texts"):
         run(texts_scored("a", "b"), sync)
     with refused(ScoringError, f"the model returned {len(answers)} scores for 2 texts"):
@@ -88,7 +88,7 @@ async def test_as_many_scores_as_texts_are_demanded(toy: QdrantClient, answers: 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
 async def test_scores_that_are_no_numbers_are_refused(toy: QdrantClient, wrong: float) -> None:
-    sync, asynchronous = both(toy, model=Model([0.5, wrong]))
+    sync, asynchronous = both(toy, reranker=Model([0.5, wrong]))
     with refused(ScoringError, "finite", f"{wrong}"):
         run(texts_scored("a", "b"), sync)
     with refused(ScoringError, "finite"):
@@ -96,13 +96,13 @@ async def test_scores_that_are_no_numbers_are_refused(toy: QdrantClient, wrong: 
 
 
 async def test_scores_become_plain_numbers(toy: QdrantClient) -> None:
-    sync, asynchronous = both(toy, model=Model(np.array([1, 2], dtype=np.float32)))
+    sync, asynchronous = both(toy, reranker=Model(np.array([1, 2], dtype=np.float32)))
     for scores in (run(texts_scored("a", "b"), sync), await arun(texts_scored("a", "b"), asynchronous)):
         assert [type(number) for number in scores] == [float, float]
 
 
 async def test_a_model_that_can_be_awaited_is(toy: QdrantClient) -> None:
-    sync, asynchronous = both(toy, model=AwaitedModel([1.0, 2.0]))
+    sync, asynchronous = both(toy, reranker=AwaitedModel([1.0, 2.0]))
     assert run(texts_scored("a", "b"), sync) == [1.0, 2.0]
     assert await arun(texts_scored("a", "b"), asynchronous) == [2.0, 1.0]
 

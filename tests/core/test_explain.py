@@ -16,12 +16,12 @@ from qdrant_rerank import (
     Plan,
     Query,
     QueryError,
-    Scope,
+    SearchOptions,
     Stage,
     StrategyError,
     VectorInfo,
     geo_distance,
-    given,
+    param,
     plan,
     score,
 )
@@ -30,12 +30,12 @@ from tests.support import SCHEMA, bm25, dense, query_vectors, refused, target
 HYBRID = Fusion.rrf(k=61).over(Nearest("dense", limit=100), Nearest("bm25", limit=100))
 
 
-def planned(strategy: Stage, version: str = "1.20.0", scope: Scope | None = None) -> Plan:
-    return plan(strategy, SCHEMA, target(version).capabilities, scope)
+def planned(strategy: Stage, version: str = "1.20.0", options: SearchOptions | None = None) -> Plan:
+    return plan(strategy, SCHEMA, target(version).capabilities, options)
 
 
 def test_the_text_has_all_that_a_reader_wants() -> None:
-    text = str(planned(HYBRID).explain(Query(vectors=query_vectors())))
+    text = str(planned(HYBRID).describe(Query(vectors=query_vectors())))
     head, body = text[: text.index("{")], json.loads(text[text.index("{") :])
     lines = [line.split(maxsplit=1) for line in head.splitlines()]
     assert dict(lines) == {
@@ -51,11 +51,11 @@ def test_the_text_has_all_that_a_reader_wants() -> None:
 
 def test_without_a_query_its_values_are_stand_ins() -> None:
     strategy = Mmr().over(
-        Formula(score("near") + given("budget") - geo_distance("here", "place", default=0)).over(
+        Formula(score("near") + param("budget") - geo_distance("here", "place", default=0)).over(
             Nearest("dense", name="near"), Nearest("colbert"), Nearest("bm25")
         )
     )
-    [request] = planned(strategy).explain().requests
+    [request] = planned(strategy).describe().requests
     near, multi, sparse = request["prefetch"][0]["prefetch"]
     assert "0.0, 0.0, 0.0, 0.0" in json.dumps(near["query"])
     assert "[[0.0, 0.0, 0.0]]" in json.dumps(multi["query"])
@@ -68,20 +68,20 @@ def test_long_vectors_are_cut_short() -> None:
         type(SCHEMA)("docs", {"wide": VectorInfo("dense", 384, models.Distance.DOT)}),
         target().capabilities,
     )
-    [request] = wide.explain(Query(vectors={"wide": [0.5] * 384})).requests
+    [request] = wide.describe(Query(vectors={"wide": [0.5] * 384})).requests
     assert '[0.5, 0.5, 0.5, 0.5, "… 384 numbers"]' in json.dumps(request["query"], ensure_ascii=False)
-    assert len(str(wide.explain())) < 1000
+    assert len(str(wide.describe())) < 1000
 
 
 def test_an_explanation_makes_no_model_calls() -> None:
     with refused(StrategyError, "makes no model calls", "Query(vectors=…)"):
-        planned(HYBRID).explain(Query("text", {"dense": dense("text")}))
+        planned(HYBRID).describe(Query("text", {"dense": dense("text")}))
     with refused(QueryError, "has 4 dimensions"):
-        planned(HYBRID).explain(Query("text", {"dense": [1.0], "bm25": bm25("a")}))
+        planned(HYBRID).describe(Query("text", {"dense": [1.0], "bm25": bm25("a")}))
 
 
 def test_what_older_servers_ignore_is_told_from_what_they_refuse() -> None:
-    refusals = planned(Formula(score(), score_threshold=0.5).over(Nearest("dense"))).explain().refusals
+    refusals = planned(Formula(score(), score_threshold=0.5).over(Nearest("dense"))).describe().refusals
     assert [str(refusal) for refusal in refusals] == [
         "before 1.17: ignored (score_threshold on a formula)",
         "before 1.14: refused (formula queries)",
@@ -90,16 +90,16 @@ def test_what_older_servers_ignore_is_told_from_what_they_refuse() -> None:
 
 
 def test_warnings_are_part_of_the_text() -> None:
-    text = str(planned(Nearest("dense", limit=5), scope=Scope(3)).explain())
+    text = str(planned(Nearest("dense", limit=5), options=SearchOptions(3)).describe())
     assert "warning      limit=5 of the outermost stage has no effect" in text
 
 
 def test_an_explanation_is_json() -> None:
-    explanation: Any = planned(HYBRID, scope=Scope(5, offset=2, shard_key_selector="eu")).explain()
+    explanation: Any = planned(HYBRID, options=SearchOptions(5, offset=2, shard_key_selector="eu")).describe()
     assert json.loads(json.dumps(explanation.requests))[0]["offset"] == 2
 
 
 @pytest.mark.parametrize("option", ["api-key", "openai-api-key"])
 def test_an_explanation_keeps_the_keys_of_model_providers_to_itself(option: str) -> None:
     document = models.Document(text="fox", model="openai/text-embedding-3-small", options={option: "sk-secret"})
-    assert "sk-secret" not in str(planned(Nearest("dense")).explain(Query(vectors={"dense": document})))
+    assert "sk-secret" not in str(planned(Nearest("dense")).describe(Query(vectors={"dense": document})))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, Query, Scope, Stage, field, score, sigmoid
+from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, Query, SearchOptions, Stage, field, score, sigmoid
 from qdrant_rerank._internals import UNKNOWN, Explained
 from tests.engines import Engine, open_client
 
@@ -60,15 +60,17 @@ def assert_sums(found: Explained) -> None:
         assert sum(term.value for term in reason.terms) == pytest.approx(reason.total)
 
 
-@pytest.mark.parametrize("scope", [Scope(12), Scope(8, stable_ties=True), Scope(5, offset=6)], ids=repr)
+@pytest.mark.parametrize(
+    "options", [SearchOptions(12), SearchOptions(8, stable_ties=True), SearchOptions(5, offset=6)], ids=repr
+)
 @pytest.mark.parametrize("strategy", [*KNOWN, *UNSEEN], ids=repr)
-def test_sums_equal_scores_whatever_ties(executor: Executor, strategy: Stage, scope: Scope) -> None:
+def test_sums_equal_scores_whatever_ties(executor: Executor, strategy: Stage, options: SearchOptions) -> None:
     for _ in range(4):  # each call orders ties anew
-        found = executor.explain(strategy, QUERY, scope)
+        found = executor.explain(strategy, QUERY, options)
         assert_sums(found)
         assert strategy in UNSEEN or not unknown(found)
 
 
 def test_mmr_has_no_sum_to_be_wrong(executor: Executor) -> None:
-    found = executor.explain(Mmr("a").over(A, B), QUERY, Scope(5))
+    found = executor.explain(Mmr("a").over(A, B), QUERY, SearchOptions(5))
     assert [reason.terms for reason in found.reasons] == [()] * 5

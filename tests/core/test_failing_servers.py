@@ -28,7 +28,7 @@ from qdrant_rerank import (
     Query,
     RelevanceFeedback,
     Retries,
-    Scope,
+    SearchOptions,
     TimeoutError,
     field,
     raw,
@@ -158,17 +158,17 @@ async def test_no_pause_outlasts_the_timeout_of_the_call(server: Failing) -> Non
     pauses: list[float] = []
     server.fail(503, "starting", times=4)
     with pytest.raises(UnexpectedResponse) as caught:
-        executor(server, retries=policy(pauses)).retrieve(Nearest(), QUERY, Scope(timeout=0.4))
+        executor(server, retries=policy(pauses)).retrieve(Nearest(), QUERY, SearchOptions(timeout=0.4))
     assert notes(caught.value)[0].startswith("gave up after 1 call")
     with pytest.raises(UnexpectedResponse) as caught:
-        await aexecutor(server, retries=policy(pauses)).retrieve(Nearest(), QUERY, Scope(timeout=0.4))
+        await aexecutor(server, retries=policy(pauses)).retrieve(Nearest(), QUERY, SearchOptions(timeout=0.4))
     assert notes(caught.value)[0].startswith("gave up after 1 call")
     assert pauses == []
 
 
 def test_a_search_and_its_retry_have_what_is_left_of_the_time(server: Failing) -> None:
     server.fail(503, "starting")
-    executor(server, retries=Retries(1, first_pause=0.02)).retrieve(Nearest(), QUERY, Scope(timeout=30))
+    executor(server, retries=Retries(1, first_pause=0.02)).retrieve(Nearest(), QUERY, SearchOptions(timeout=30))
     times = [request.parameters.get("timeout") for request in server.received if "/points/query" in request.path]
     assert times == ["30", "30"]
 
@@ -266,44 +266,44 @@ def scored(score: Any) -> Any:
     return change
 
 
-GROUPED = Scope(group_by="r")
+GROUPED = SearchOptions(group_by="r")
 
 
 @pytest.mark.parametrize(
-    ("change", "scope", "count", "parts"),
+    ("change", "options", "count", "parts"),
     [
         (
             scored("NaN"),
-            Scope(),
+            SearchOptions(),
             1,
             ["points/query of 'docs' at http://127", "point 1", "score nan, which is no finite number"],
         ),
-        (scored("-Infinity"), Scope(), 2, ["points/query of 'docs'", "point 1", "score -inf"]),
+        (scored("-Infinity"), SearchOptions(), 2, ["points/query of 'docs'", "point 1", "score -inf"]),
         (scored("NaN"), GROUPED, 1, ["points/query/groups of 'docs'", "point 1", "score nan"]),
         (
             lambda value: {**value, "result": value["result"][:-1]},
-            Scope(),
+            SearchOptions(),
             2,
             ["query/batch of 'docs'", "1 answers to 2 requests"],
         ),
         (lambda value: {**value, "result": None}, GROUPED, 1, ["query/groups of 'docs'", "an answer without groups"]),
         (
             lambda value: {**value, "result": None},
-            Scope(),
+            SearchOptions(),
             1,
             ["searching 'docs' at http://127", "can't read the answer"],
         ),
-        (lambda value: {**value, "result": None}, Scope(), 2, ["searching 'docs'", "can't read the answer"]),
+        (lambda value: {**value, "result": None}, SearchOptions(), 2, ["searching 'docs'", "can't read the answer"]),
     ],
 )
 async def test_answers_that_make_no_sense_are_errors_that_say_whose(
-    change: Any, scope: Scope, count: int, parts: list[str]
+    change: Any, options: SearchOptions, count: int, parts: list[str]
 ) -> None:
     with Odd(change) as stub:
         with refused(EngineError, *parts):
-            executor(stub).retrieve_batch(Nearest(), [QUERY] * count, scope)
+            executor(stub).retrieve_batch(Nearest(), [QUERY] * count, options)
         with refused(EngineError, *parts):
-            await aexecutor(stub).retrieve_batch(Nearest(), [QUERY] * count, scope)
+            await aexecutor(stub).retrieve_batch(Nearest(), [QUERY] * count, options)
 
 
 async def test_what_is_no_answer_at_all_keeps_the_client_s_error_with_a_note() -> None:
@@ -324,10 +324,10 @@ async def test_more_points_than_were_asked_for_are_cut() -> None:
         return value
 
     with Odd(more) as stub:
-        assert len(executor(stub).retrieve(Nearest(), QUERY, Scope(3))) == 3
-        assert len(await aexecutor(stub).retrieve(Nearest(), QUERY, Scope(3))) == 3
-        assert len(executor(stub).retrieve(Nearest(), QUERY, Scope(3, group_by="r", group_size=2))) == 6
-        assert len(await aexecutor(stub).retrieve(Nearest(), QUERY, Scope(3, group_by="r", group_size=2))) == 6
+        assert len(executor(stub).retrieve(Nearest(), QUERY, SearchOptions(3))) == 3
+        assert len(await aexecutor(stub).retrieve(Nearest(), QUERY, SearchOptions(3))) == 3
+        assert len(executor(stub).retrieve(Nearest(), QUERY, SearchOptions(3, group_by="r", group_size=2))) == 6
+        assert len(await aexecutor(stub).retrieve(Nearest(), QUERY, SearchOptions(3, group_by="r", group_size=2))) == 6
 
 
 def test_an_answer_to_a_batch_that_is_no_list_is_refused() -> None:
@@ -346,7 +346,7 @@ def test_a_stored_vector_of_another_size_is_an_error_that_names_the_point() -> N
     points = [{"id": n, "score": 1.0 / n, "payload": {"text": "a"}, "vector": [1.0, 0.5, 0.1]} for n in (1, 2, 3)]
     strategy = RelevanceFeedback(seeds=Nearest(limit=3), coefficients=Coefficients(1, 0.5, 0.3), trust=True)
     with StubQdrant(points, {"docs": collection(2)}) as stub:
-        on = executor(stub, model=lambda query, texts: [float(n) for n in range(len(texts))])
+        on = executor(stub, reranker=lambda query, texts: [float(n) for n in range(len(texts))])
         with refused(EngineError, "the search of 'docs' gave point 1 3 numbers as its vector ''"):
             on.retrieve(strategy, Query("x"))
 

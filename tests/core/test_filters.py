@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, Query, Scope, Stage, field
+from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, Query, SearchOptions, Stage, field
 from qdrant_rerank._internals import both
 from tests.support import COLLECTION, QUERY, alike, encoders, ids
 
@@ -29,8 +29,8 @@ STRATEGIES: dict[str, Stage] = {
     "a lone stage": Nearest("dense", filter=EARLY),
     "rescored": Nearest("colbert").over(Nearest("dense", filter=EARLY)),
     "fused with its own filter": Fusion.rrf(filter=EARLY).over(Nearest("dense"), Nearest("colbert")),
-    "fused over a filtered leg": Fusion.dbsf().over(Nearest("dense", filter=EARLY), Nearest("colbert", filter=EARLY)),
-    "a formula over a filtered leg": Formula(field("popularity", default=0)).over(Nearest("dense", filter=EARLY)),
+    "fused over a filtered candidate": Fusion.dbsf().over(Nearest("dense", filter=EARLY), Nearest("colbert", filter=EARLY)),
+    "a formula over a filtered candidate": Formula(field("popularity", default=0)).over(Nearest("dense", filter=EARLY)),
     "mmr over a filtered fusion": Mmr().over(Fusion.rrf(filter=EARLY).over(Nearest("dense"), Nearest("colbert", filter=LOW))),
     "three levels": Fusion.rrf().over(Nearest("dense", filter=EARLY).over(Nearest("colbert", filter=LOW))),
     "a fusion that is a candidate": Mmr().over(Fusion.rrf(filter=LOW).over(Nearest("dense", filter=EARLY))),
@@ -42,18 +42,18 @@ STRATEGIES: dict[str, Stage] = {
 def test_alternatives_of_one_filter_do_not_become_alternatives_of_another(
     executor: Executor, name: str, group_by: str | None
 ) -> None:
-    found = executor.retrieve(STRATEGIES[name], QUESTION, Scope(24, NEWS, group_by=group_by))
+    found = executor.retrieve(STRATEGIES[name], QUESTION, SearchOptions(24, NEWS, group_by=group_by))
     assert set(ids(found)) == {3, 6}
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_counted_alternatives_stay_apart_too(executor: Executor, name: str) -> None:
-    assert set(ids(executor.retrieve(STRATEGIES[name], QUESTION, Scope(24, FEW)))) == {2, 3}
+    assert set(ids(executor.retrieve(STRATEGIES[name], QUESTION, SearchOptions(24, FEW)))) == {2, 3}
 
 
-def test_a_leg_without_a_filter_keeps_to_the_calls(executor: Executor) -> None:
+def test_a_candidate_without_a_filter_keeps_to_the_calls(executor: Executor) -> None:
     strategy = Fusion.rrf().over(Nearest("dense", filter=EARLY), Nearest("colbert"))
-    assert set(ids(executor.retrieve(strategy, QUESTION, Scope(24, NEWS)))) == {3, 6, 9, 12, 15, 18, 21, 24}
+    assert set(ids(executor.retrieve(strategy, QUESTION, SearchOptions(24, NEWS)))) == {3, 6, 9, 12, 15, 18, 21, 24}
 
 
 @pytest.mark.parametrize("own", [None, NEWS])
@@ -67,13 +67,18 @@ def test_both_filters_are_asked_for(toy: QdrantClient, own: models.Filter | None
 
 def test_an_empty_filter_lets_everything_through(toy: QdrantClient) -> None:
     executor = Executor(toy, COLLECTION, encoders=encoders())
-    assert len(executor.retrieve(Nearest("dense", filter=models.Filter(must=[])), QUESTION, Scope(24, models.Filter()))) == 24
+    assert (
+        len(executor.retrieve(Nearest("dense", filter=models.Filter(must=[])), QUESTION, SearchOptions(24, models.Filter())))
+        == 24
+    )
 
 
 def test_thresholds_of_candidates_and_of_the_call_both_hold(executor: Executor) -> None:
-    scores = {point.id: point.score for point in executor.retrieve(Nearest("dense"), QUESTION, Scope(24))}
+    scores = {point.id: point.score for point in executor.retrieve(Nearest("dense"), QUESTION, SearchOptions(24))}
     near = Nearest("colbert").over(Nearest("dense", score_threshold=0.2))
-    assert set(ids(executor.retrieve(near, QUESTION, Scope(24)))) == {point for point, score in scores.items() if score >= 0.2}
-    every = executor.retrieve(near, QUESTION, Scope(24))
+    assert set(ids(executor.retrieve(near, QUESTION, SearchOptions(24)))) == {
+        point for point, score in scores.items() if score >= 0.2
+    }
+    every = executor.retrieve(near, QUESTION, SearchOptions(24))
     threshold = (every[5].score + every[6].score) / 2
-    assert alike(executor.retrieve(near, QUESTION, Scope(24, score_threshold=threshold)), every[:6])
+    assert alike(executor.retrieve(near, QUESTION, SearchOptions(24, score_threshold=threshold)), every[:6])

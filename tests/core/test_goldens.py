@@ -29,12 +29,12 @@ FEATURES = {"budget": 3.7, "here": (48.1, 11.6)}
 def planned(case: Case) -> Plan:
     engine: Engine = "local" if case.server.startswith("local-") else "server"
     capabilities = Capabilities.of(case.server.removeprefix("local-"), engine)
-    return plan(case.strategy, SCHEMA, capabilities, case.scope)
+    return plan(case.strategy, SCHEMA, capabilities, case.options)
 
 
 def asked(case: Case) -> dict[str, Any]:
     """Everything that goes out for a case: the kind of request, its JSON, and the options beside it."""
-    steps = script(planned(case).flow(Query(vectors=VECTORS, features=FEATURES, now=NOW)), [[]]).steps
+    steps = script(planned(case).flow(Query(vectors=VECTORS, params=FEATURES, now=NOW)), [[]]).steps
     [search] = steps
     assert isinstance(search, Search)
     [request] = search.requests
@@ -54,9 +54,9 @@ def test_there_is_no_golden_without_a_case() -> None:
     assert found == set(CASES)
 
 
-def test_a_plan_within_a_scope_asks_the_same_as_a_plan_for_it() -> None:
+def test_a_plan_within_a_options_asks_the_same_as_a_plan_for_it() -> None:
     for case in CASES.values():
-        again = planned(case._replace(scope=Case(case.strategy).scope)).within(case.scope)
+        again = planned(case._replace(options=Case(case.strategy).options)).within(case.options)
         assert again == planned(case)
 
 

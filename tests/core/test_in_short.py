@@ -12,15 +12,15 @@ from qdrant_client import models
 from qdrant_rerank import (
     Coefficients,
     Expression,
-    FeedbackLeg,
+    FeedbackCandidates,
     Formula,
     Fusion,
     Nearest,
     Provenance,
     Query,
     RelevanceFeedback,
-    Rescore,
-    Scope,
+    Rerank,
+    SearchOptions,
     constant,
     field,
     max_,
@@ -34,7 +34,7 @@ from qdrant_rerank._internals import abridged, brief_strategy, brief_term, value
 from qdrant_rerank.expressions._internals import Sum
 from tests.support import SCHEMA, query_vectors, target
 
-LEGS = Nearest("dense", limit=100), Nearest("bm25", limit=100)
+CANDIDATES = Nearest("dense", limit=100), Nearest("bm25", limit=100)
 FITTED = Provenance(mode="precision", seeds=5, metrics={"nDCG@10": 0.5})
 FEEDBACK = RelevanceFeedback(seeds=Nearest("dense", limit=5), coefficients=Coefficients(1.0, 0.25, 1 / 3, FITTED))
 
@@ -56,37 +56,39 @@ def trees(count: int) -> Expression:
 
 
 def test_a_formula_of_trees_says_how_many_and_what_they_read() -> None:
-    assert brief_strategy(Formula(sigmoid(trees(20))).over(*LEGS)) == (
+    assert brief_strategy(Formula(sigmoid(trees(20))).over(*CANDIDATES)) == (
         "Formula(sigmoid(0.1235 + {20 trees over dense, bm25, rating})).over(Nearest('dense', limit=100), "
         "Nearest('bm25', limit=100))"
     )
-    assert "Formula(0.1235 + {1 tree over dense, bm25, rating})" in brief_strategy(Formula(trees(1)).over(*LEGS).on_client())
+    assert "Formula(0.1235 + {1 tree over dense, bm25, rating})" in brief_strategy(
+        Formula(trees(1)).over(*CANDIDATES).on_client()
+    )
     one = gate("dense", 0.5) * (gate("bm25", 1.5) * 0.25 + gate("bm25", 2.5) * 0.125)
-    assert "Formula({branch of a tree over dense, bm25})" in brief_strategy(Formula(one).over(*LEGS))
+    assert "Formula({branch of a tree over dense, bm25})" in brief_strategy(Formula(one).over(*CANDIDATES))
 
 
 def test_two_trees_are_two_whether_one_or_both_sides_of_their_first_split_go_on() -> None:
     second = when(models.FieldCondition(key="rating", range=models.Range(lte=3.5)), tree(7), 0.5)
-    assert "{2 trees over dense, bm25, rating}" in brief_strategy(Formula(tree(1) + second).over(*LEGS))
+    assert "{2 trees over dense, bm25, rating}" in brief_strategy(Formula(tree(1) + second).over(*CANDIDATES))
 
 
 def test_a_long_sum_shows_its_first_terms_and_counts_the_others() -> None:
     terms = [number * field(f"key{number}", default=3.25) for number in range(1, 9)]
-    text = brief_strategy(Formula(Sum((score("dense"), *terms[:7]))).over(*LEGS))
+    text = brief_strategy(Formula(Sum((score("dense"), *terms[:7]))).over(*CANDIDATES))
     assert "score('dense') + 1.0 * field('key1', default=3.25)" in text
     assert "key5" in text
     assert text.count("field(") == 5
     assert "+ {2 other terms})" in text
-    assert "+ {1 other term})" in brief_strategy(Formula(Sum((score("dense"), *terms[:6]))).over(*LEGS))
+    assert "+ {1 other term})" in brief_strategy(Formula(Sum((score("dense"), *terms[:6]))).over(*CANDIDATES))
 
 
 def test_what_is_short_stays_as_it_is() -> None:
-    short = Formula(0.5 * score("dense") + field("rating", default=3)).over(*LEGS)
-    for strategy in (short, Fusion.rrf().over(*LEGS), Rescore(limit=5).over(short)):
+    short = Formula(0.5 * score("dense") + field("rating", default=3)).over(*CANDIDATES)
+    for strategy in (short, Fusion.rrf().over(*CANDIDATES), Rerank(limit=5).over(short)):
         assert brief_strategy(strategy) == repr(strategy)
 
 
-@pytest.mark.parametrize("strategy", [FEEDBACK, Rescore(limit=5).over(FEEDBACK)])
+@pytest.mark.parametrize("strategy", [FEEDBACK, Rerank(limit=5).over(FEEDBACK)])
 def test_coefficients_are_told_without_what_they_were_fitted_to(strategy: Any) -> None:
     text = brief_strategy(strategy)
     assert "coefficients=Coefficients(a=1, b=0.25, c=0.3333)" in text
@@ -124,19 +126,19 @@ def test_a_json_value_is_cut_until_it_fits_and_what_is_left_out_is_counted() -> 
 
 
 def test_an_explanation_of_a_large_formula_is_read_at_one_go_and_keeps_all_of_it() -> None:
-    made = plan(Formula(trees(20)).over(*LEGS), SCHEMA, target().capabilities).explain()
+    made = plan(Formula(trees(20)).over(*CANDIDATES), SCHEMA, target().capabilities).describe()
     text = str(made)
     assert len(text.splitlines()) < 140
     assert "strategy     Formula(0.1235 + {20 trees over dense, bm25, rating})" in text
     assert "values are left out here; .requests has them all)" in text
-    assert made.strategy == repr(Formula(trees(20)).over(*LEGS))
+    assert made.strategy == repr(Formula(trees(20)).over(*CANDIDATES))
     assert "…" not in json.dumps(made.requests[0]["query"], ensure_ascii=False)
 
 
-def later(strategy: Any, **scope: Any) -> tuple[Any, ...]:
+def later(strategy: Any, **options: Any) -> tuple[Any, ...]:
     """What is asked in the second round."""
-    trusted = plan(strategy, SCHEMA, target().capabilities, **scope)
-    return trusted.explain(Query("text", vectors=query_vectors())).later
+    trusted = plan(strategy, SCHEMA, target().capabilities, **options)
+    return trusted.describe(Query("text", vectors=query_vectors())).later
 
 
 TRUSTED = replace(FEEDBACK, coefficients=Coefficients(1.0, 0.5, 0.25), trust=True)
@@ -144,35 +146,35 @@ TRUSTED = replace(FEEDBACK, coefficients=Coefficients(1.0, 0.5, 0.25), trust=Tru
 
 def test_a_search_in_one_round_has_no_later_request() -> None:
     assert later(Nearest("dense")) == ()
-    assert later(Rescore(limit=20).over(Nearest("dense"))) == ()
+    assert later(Rerank(limit=20).over(Nearest("dense"))) == ()
     assert later(replace(TRUSTED, coefficients=Coefficients(1.0, 0.0, 0.0))) == ()
 
 
 def test_the_second_request_of_feedback_is_shown_with_the_querys_own_vector() -> None:
-    [request] = later(TRUSTED, scope=Scope(limit=4, score_threshold=0.5))
+    [request] = later(TRUSTED, options=SearchOptions(limit=4, score_threshold=0.5))
     assert request == {"query": {"nearest": query_vectors()["dense"]}, "using": "dense", "limit": 4, "with_payload": True}
-    [below] = later(Rescore(limit=20).over(TRUSTED))
+    [below] = later(Rerank(limit=20).over(TRUSTED))
     assert below["limit"] == 20
 
 
 def test_in_mode_recall_it_leaves_out_the_seeds_and_asks_for_the_rest_of_the_budget() -> None:
     only = models.Filter(must=[models.HasIdCondition(has_id=[1, 2, 3])])
-    [request] = later(replace(TRUSTED, mode="recall", limit=12), scope=Scope(limit=4, offset=2, filter=only))
+    [request] = later(replace(TRUSTED, mode="recall", limit=12), options=SearchOptions(limit=4, offset=2, filter=only))
     assert (request["limit"], "offset" in request) == (7, False)
     assert "… the 5 seeds" in json.dumps(request["filter"], ensure_ascii=False)
     assert "[1, 2, 3]" in json.dumps(request["filter"])
 
 
-def test_what_runs_around_the_feedback_leg_is_part_of_the_second_request() -> None:
-    around = replace(TRUSTED, within=Fusion.rrf().over(FeedbackLeg(limit=30), Nearest("bm25", limit=20)))
-    [request] = later(around, scope=Scope(limit=4, score_threshold=0.5))
+def test_what_runs_around_the_feedback_candidate_is_part_of_the_second_request() -> None:
+    around = replace(TRUSTED, within=Fusion.rrf().over(FeedbackCandidates(limit=30), Nearest("bm25", limit=20)))
+    [request] = later(around, options=SearchOptions(limit=4, score_threshold=0.5))
     assert request["query"] == {"fusion": "rrf"}
     assert request["score_threshold"] == 0.5
-    assert [leg["limit"] for leg in request["prefetch"]] == [30, 20]
+    assert [candidate["limit"] for candidate in request["prefetch"]] == [30, 20]
 
 
 def test_both_requests_stand_in_the_text() -> None:
-    text = str(plan(TRUSTED, SCHEMA, target().capabilities).explain())
+    text = str(plan(TRUSTED, SCHEMA, target().capabilities).describe())
     first, second = text.split("then, with a vector that the model's scores have shifted (here the query's own):\n")
     assert json.loads(first[first.index("\n{") :])["with_vector"] == ["dense"]
     assert "with_vector" not in json.loads(second)

@@ -16,7 +16,7 @@ from qdrant_rerank import (
     Fusion,
     Nearest,
     Query,
-    Scope,
+    SearchOptions,
     StrategyError,
     from_json,
     late_interaction,
@@ -71,9 +71,9 @@ def query(tokens: int = 5) -> Query:
 def test_candidates_with_the_vector_come_first_the_others_in_their_own_order(client: Any, tokens: int) -> None:
     some = POINTS if current().shards > 1 else 25  # each shard hands on as many: there only all are the same candidates
     executor, dense = Executor(client, "some"), Nearest("dense", limit=some)
-    first = executor.retrieve(Nearest("colbert", limit=some).over(dense), query(tokens), Scope(some))
-    own = [point.id for point in executor.retrieve(dense, query(tokens), Scope(some))]
-    found = executor.retrieve(late_interaction("colbert", dense), query(tokens), Scope(some))
+    first = executor.retrieve(Nearest("colbert", limit=some).over(dense), query(tokens), SearchOptions(some))
+    own = [point.id for point in executor.retrieve(dense, query(tokens), SearchOptions(some))]
+    found = executor.retrieve(late_interaction("colbert", dense), query(tokens), SearchOptions(some))
     last = [id for id in own if id in WITHOUT]
     assert [point.id for point in found] == [*(point.id for point in first), *last]
     assert len(last) > 2
@@ -82,9 +82,11 @@ def test_candidates_with_the_vector_come_first_the_others_in_their_own_order(cli
     assert all(-3.5 < point.score < -1.5 for point in found[len(first) :])
 
 
-def test_several_legs_can_be_rescored(client: Any) -> None:
+def test_several_candidates_can_be_rescored(client: Any) -> None:
     strategy = late_interaction("colbert", Nearest("dense", limit=8), Nearest("words", limit=8))
-    found = Executor(client, "some").retrieve(strategy, query(), Scope(POINTS))  # shards may find more than 16, if not worse
+    found = Executor(client, "some").retrieve(
+        strategy, query(), SearchOptions(POINTS)
+    )  # shards may find more than 16, if not worse
     without = [point.id in WITHOUT for point in found]
     assert without == sorted(without)
     assert True in without
@@ -94,13 +96,13 @@ def test_several_legs_can_be_rescored(client: Any) -> None:
 def test_it_is_explained_and_serialised_like_any_formula(client: Any) -> None:
     strategy = late_interaction("colbert", Nearest("dense", limit=25))
     assert from_json(to_json(strategy)) == strategy
-    for reason in Executor(client, "some").explain(strategy, query(), Scope(25)).reasons:
+    for reason in Executor(client, "some").explain(strategy, query(), SearchOptions(25)).reasons:
         assert reason.total == pytest.approx(reason.score, abs=1e-6)
 
 
 def test_before_1_20_it_is_compiled_without_max() -> None:
     made = plan(late_interaction("colbert", Nearest("dense")), SCHEMA, Capabilities.of("1.17.0"))
-    assert "'max'" not in str(made.explain().requests)
+    assert "'max'" not in str(made.describe().requests)
 
 
 def test_candidates_must_be_there_and_have_names() -> None:

@@ -23,7 +23,7 @@ from qdrant_rerank import (
     Plan,
     PlanError,
     Query,
-    Scope,
+    SearchOptions,
     Stage,
     from_json,
     parse_expression,
@@ -39,9 +39,9 @@ NAMES |= {name: getattr(qdrant_rerank, name) for name in qdrant_rerank.__all__}
 TARGET = target()
 
 
-def scopes() -> st.SearchStrategy[Scope]:
+def scopes() -> st.SearchStrategy[SearchOptions]:
     return st.builds(
-        Scope,
+        SearchOptions,
         limit=st.integers(1, 40),
         filter=st.none() | filters(),
         score_threshold=st.none() | st.floats(-1, 1),
@@ -78,18 +78,18 @@ def test_an_expression_is_parsed_from_its_repr_alike(expression: Expression) -> 
 
 
 @having(stages(), scopes())
-def test_the_request_is_pure(strategy: Stage, scope: Scope) -> None:
+def test_the_request_is_pure(strategy: Stage, options: SearchOptions) -> None:
     resolved = strategy.resolved(TARGET.schema)
     inputs = Inputs(TARGET, query_vectors(), features_for(strategy), NOW)
-    before = repr((strategy, scope, inputs.vectors, inputs.features))
-    request = resolved.request(inputs, scope)
-    assert resolved.request(inputs, scope) == request
-    assert strategy.resolved(TARGET.schema).request(inputs, scope) == request
-    assert repr((strategy, scope, inputs.vectors, inputs.features)) == before
+    before = repr((strategy, options, inputs.vectors, inputs.params))
+    request = resolved.request(inputs, options)
+    assert resolved.request(inputs, options) == request
+    assert strategy.resolved(TARGET.schema).request(inputs, options) == request
+    assert repr((strategy, options, inputs.vectors, inputs.params)) == before
 
 
 @having(stages(), scopes(), scopes())
-def test_a_plan_within_a_scope_is_a_plan_for_that_scope(strategy: Stage, first: Scope, then: Scope) -> None:
+def test_a_plan_within_a_options_is_a_plan_for_that_options(strategy: Stage, first: SearchOptions, then: SearchOptions) -> None:
     assert attempt(lambda: planned(strategy, first).within(then)) == attempt(lambda: planned(strategy, then))
 
 
@@ -101,16 +101,16 @@ def test_resolving_twice_changes_nothing_more(strategy: Stage) -> None:
 
 @having(stages(), scopes())
 @settings(max_examples=50)
-def test_a_plan_explains_every_request_that_it_would_send(strategy: Stage, scope: Scope) -> None:
-    made = planned(strategy, scope)
-    explanation = made.explain(Query(vectors=query_vectors(), features=features_for(strategy), now=NOW))
+def test_a_plan_explains_every_request_that_it_would_send(strategy: Stage, options: SearchOptions) -> None:
+    made = planned(strategy, options)
+    explanation = made.describe(Query(vectors=query_vectors(), params=features_for(strategy), now=NOW))
     assert len(explanation.requests) == explanation.round_trips == 1
     assert set(explanation.embeds) == strategy.needs()
-    assert len(planned(strategy, scope).explain().requests) == 1
+    assert len(planned(strategy, options).describe().requests) == 1
 
 
-def planned(strategy: Stage, scope: Scope) -> Plan:
-    return plan(strategy, TARGET.schema, TARGET.capabilities, scope)
+def planned(strategy: Stage, options: SearchOptions) -> Plan:
+    return plan(strategy, TARGET.schema, TARGET.capabilities, options)
 
 
 def attempt(make: Any) -> Any:

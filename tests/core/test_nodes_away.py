@@ -15,7 +15,7 @@ import pytest
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from qdrant_rerank import AsyncExecutor, Executor, Nearest, PlanError, PlanWarning, Query, Schema, Scope, VectorInfo
+from qdrant_rerank import AsyncExecutor, Executor, Nearest, PlanError, PlanWarning, Query, Schema, SearchOptions, VectorInfo
 from qdrant_rerank._internals import read_node_schema
 from tests.stub_grpc import StubGrpc
 from tests.stub_qdrant import Received, StubQdrant, collection
@@ -25,7 +25,7 @@ AWAY = (
     'is currently unavailable\', message: "Failed to connect to http://127.0.0.1:7145/, error: transport error"'
 )
 ONE_NODE = "doesn't answer, so that the schema of '(docs|alias)' is what one node knows: without the number of points"
-QUERY, OF_A = Query(vectors={"": [1.0, 0.5]}), Scope(limit=1, shard_key_selector="a")
+QUERY, OF_A = Query(vectors={"": [1.0, 0.5]}), SearchOptions(limit=1, shard_key_selector="a")
 NEAREST = Nearest()
 
 
@@ -80,17 +80,23 @@ def client_of(stub: StubQdrant) -> QdrantClient:
     return QdrantClient(url=stub.url, check_compatibility=False)
 
 
-def retrieved(kind: str, stub: StubQdrant, name: str = "docs", **scope: Any) -> tuple[list[Any], Schema | None]:
+def retrieved(kind: str, stub: StubQdrant, name: str = "docs", **options: Any) -> tuple[list[Any], Schema | None]:
     """The ids that a fresh executor finds with the shard key, and the schema that it then knows."""
     if kind == "sync":
         executor = Executor(client_of(stub), name)
-        points, target = executor.retrieve(NEAREST, QUERY, Scope(limit=1, shard_key_selector="a", **scope)), executor._target
+        points, target = (
+            executor.retrieve(NEAREST, QUERY, SearchOptions(limit=1, shard_key_selector="a", **options)),
+            executor._target,
+        )
     else:
 
         async def ask() -> tuple[Any, Any]:
             client = AsyncQdrantClient(url=stub.url, check_compatibility=False)
             asked = AsyncExecutor(async_client=client, collection=name)
-            found = await asked.retrieve(NEAREST, QUERY, Scope(limit=1, shard_key_selector="a", **scope)), asked._target
+            found = (
+                await asked.retrieve(NEAREST, QUERY, SearchOptions(limit=1, shard_key_selector="a", **options)),
+                asked._target,
+            )
             await client.close()
             return found
 
@@ -125,14 +131,14 @@ def test_an_index_that_the_node_can_t_know_of_is_not_missed(node: Cluster) -> No
     with pytest.warns(PlanWarning, match="without the payload indexes and the number of points"):
         executor.target()
     kind = models.FieldCondition(key="kind", match=models.MatchValue(value="x"))
-    scope = Scope(limit=1, filter=models.Filter(must=[kind]), shard_key_selector="a")
-    assert [point.id for point in executor.retrieve(NEAREST, QUERY, scope)] == [1]
+    options = SearchOptions(limit=1, filter=models.Filter(must=[kind]), shard_key_selector="a")
+    assert [point.id for point in executor.retrieve(NEAREST, QUERY, options)] == [1]
 
     node.away = False
     executor.refresh()
     node.docs["payload_schema"] = {}
     with pytest.raises(PlanError, match="demands a payload index on 'kind'"):
-        executor.retrieve(NEAREST, QUERY, scope)
+        executor.retrieve(NEAREST, QUERY, options)
 
 
 def test_without_strict_mode_neither(node: Cluster) -> None:

@@ -16,7 +16,7 @@ from qdrant_rerank import (
     Nearest,
     Query,
     Schema,
-    Scope,
+    SearchOptions,
     Stage,
     Strategy,
     StrategyError,
@@ -43,16 +43,16 @@ class Twice(Strategy):
     def stages(self) -> Iterator[Stage]:
         yield Nearest("dense")
 
-    def flow(self, query: Query, scope: Scope, target: Target) -> Flow[Points]:
+    def flow(self, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
         yield from Search([])
-        [points] = yield from Search([models.QueryRequest(limit=scope.limit)])
+        [points] = yield from Search([models.QueryRequest(limit=options.limit)])
         return points
 
 
 def test_a_strategy_of_several_requests_is_planned_and_explained() -> None:
-    made = plan(Twice(), SCHEMA, target().capabilities, Scope(3))
+    made = plan(Twice(), SCHEMA, target().capabilities, SearchOptions(3))
     assert script(made.flow(question()), [], [["p"]]).result == ["p"]
-    explanation = made.explain()
+    explanation = made.describe()
     assert (explanation.round_trips, explanation.model_calls, explanation.requests) == (2, 5, ())
     assert "2 round trips, 5 model calls; embeds 'dense'" in str(explanation)
 
@@ -77,7 +77,7 @@ class Sampled(Stage):
 def test_a_stage_of_ones_own_needs_no_more_than_its_query(executor: Executor) -> None:
     strategy = Nearest("dense").over(Sampled(limit=24, name="sample"))
     assert repr(strategy) == "Nearest('dense').over(Sampled(limit=24, name='sample'))"
-    assert len(executor.retrieve(strategy, question(), Scope(5))) == 5
+    assert len(executor.retrieve(strategy, question(), SearchOptions(5))) == 5
 
 
 class Odd(Expression):

@@ -20,8 +20,8 @@ from qdrant_rerank import (
     Nearest,
     PlanError,
     Query,
-    Rescore,
-    Scope,
+    Rerank,
+    SearchOptions,
     Stage,
     field,
     plan,
@@ -53,7 +53,7 @@ def executor() -> Executor:
             for number in range(SIZE)
         ],
     )
-    return Executor(client, "c", model=lambda query, texts: [float(text) for text in texts])
+    return Executor(client, "c", reranker=lambda query, texts: [float(text) for text in texts])
 
 
 BY_DEFAULT: list[Stage] = [
@@ -76,12 +76,13 @@ def test_deep_pages_of_candidates_without_limits_neither_repeat_nor_lose_points(
         return
     deep = 100 if isinstance(strategy, Mmr) else 200
     pages = [
-        ids(executor.retrieve(strategy, QUERY, Scope(20, offset=start, stable_ties=stable))) for start in range(0, deep, 20)
+        ids(executor.retrieve(strategy, QUERY, SearchOptions(20, offset=start, stable_ties=stable)))
+        for start in range(0, deep, 20)
     ]
     found = [id for page in pages for id in page]
     assert len(set(found)) == len(found) >= 100
     assert all(len(page) == 20 for page in pages[: len(found) // 20])
-    first = executor.retrieve(strategy, QUERY, Scope(100, stable_ties=stable))
+    first = executor.retrieve(strategy, QUERY, SearchOptions(100, stable_ties=stable))
     assert found[:100] == ids(first)
 
 
@@ -97,22 +98,22 @@ def test_deep_pages_of_candidates_without_limits_neither_repeat_nor_lose_points(
 )
 def test_a_page_beyond_the_candidates_is_refused(executor: Executor, strategy: Stage, part: str) -> None:
     with refused(PlanError, part):
-        executor.retrieve(strategy, QUERY, Scope(10, offset=100))
-    assert len(executor.retrieve(strategy, QUERY, Scope(110))) == 110  # a larger page has candidates of its own
+        executor.retrieve(strategy, QUERY, SearchOptions(10, offset=100))
+    assert len(executor.retrieve(strategy, QUERY, SearchOptions(110))) == 110  # a larger page has candidates of its own
 
 
 def test_pages_below_a_model_are_cut_from_one_ranking_too(executor: Executor) -> None:
-    strategy = Rescore(limit=5, unread="last").over(Fusion.dbsf().over(Nearest("a"), Nearest("b")))
-    pages = [ids(executor.retrieve(strategy, QUERY, Scope(20, offset=start))) for start in range(0, 160, 20)]
+    strategy = Rerank(limit=5, unread="last").over(Fusion.dbsf().over(Nearest("a"), Nearest("b")))
+    pages = [ids(executor.retrieve(strategy, QUERY, SearchOptions(20, offset=start))) for start in range(0, 160, 20)]
     found = [id for page in pages for id in page]
     assert len(set(found)) == len(found)
-    assert found[:100] == ids(executor.retrieve(strategy, QUERY, Scope(100)))
+    assert found[:100] == ids(executor.retrieve(strategy, QUERY, SearchOptions(100)))
 
 
-def test_a_scope_of_another_page_is_another_plan() -> None:
+def test_a_options_of_another_page_is_another_plan() -> None:
     made = plan(Fusion.rrf().over(Nearest("dense"), Nearest("colbert")), SCHEMA, target().capabilities)
-    assert made.within(Scope()) is made
-    assert made.within(Scope(page=50)).scope.page == 50
+    assert made.within(SearchOptions()) is made
+    assert made.within(SearchOptions(page=50)).options.page == 50
 
 
 # MMR
@@ -122,8 +123,8 @@ def test_a_scope_of_another_page_is_another_plan() -> None:
 @settings(max_examples=40)
 def test_pages_of_mmr_are_slices_of_its_ranking(mmr: Executor, limit: int, offset: int, diversity: float, among: Any) -> None:
     strategy = Mmr("", diversity=diversity, candidates_limit=among)
-    whole = mmr.retrieve(strategy, MMR_QUERY, Scope(24))
-    assert ids(mmr.retrieve(strategy, MMR_QUERY, Scope(limit, offset=offset))) == ids(whole)[offset : offset + limit]
+    whole = mmr.retrieve(strategy, MMR_QUERY, SearchOptions(24))
+    assert ids(mmr.retrieve(strategy, MMR_QUERY, SearchOptions(limit, offset=offset))) == ids(whole)[offset : offset + limit]
 
 
 @pytest.fixture(scope="module")
@@ -145,12 +146,12 @@ def filled(client: QdrantClient) -> QdrantClient:
 
 def test_mmr_that_chooses_among_few_returns_those(mmr: Executor) -> None:
     for strategy in (Mmr("", candidates_limit=5), Mmr("", candidates_limit=5).over(Nearest("", limit=20))):
-        assert len(mmr.retrieve(strategy, MMR_QUERY, Scope(10))) == 5
+        assert len(mmr.retrieve(strategy, MMR_QUERY, SearchOptions(10))) == 5
 
 
 def test_an_older_local_mode_pages_mmr_too() -> None:
     old = Capabilities((1, 17, 1), "local")
-    made = plan(Mmr("dense"), SCHEMA, old, Scope(limit=3, offset=2))
+    made = plan(Mmr("dense"), SCHEMA, old, SearchOptions(limit=3, offset=2))
     assert list(made.problems()) == []
 
 
@@ -159,10 +160,10 @@ def test_mmr_below_a_stage_hands_on_what_it_chooses(mmr: Executor, engine: Engin
     if engine.shards > 1:
         pytest.skip("each shard chooses by itself there, which plans tell")
     alone = Mmr("", diversity=0.5, limit=3, **settings)
-    chosen = mmr.retrieve(alone, MMR_QUERY, Scope(3))
-    assert alike(mmr.retrieve(Formula(score()).over(alone), MMR_QUERY, Scope(3)), chosen)
-    assert alike(mmr.retrieve(Nearest("").over(alone), MMR_QUERY, Scope(3)), chosen)
-    by_rank = mmr.retrieve(Fusion.rrf().over(alone), MMR_QUERY, Scope(3))
+    chosen = mmr.retrieve(alone, MMR_QUERY, SearchOptions(3))
+    assert alike(mmr.retrieve(Formula(score()).over(alone), MMR_QUERY, SearchOptions(3)), chosen)
+    assert alike(mmr.retrieve(Nearest("").over(alone), MMR_QUERY, SearchOptions(3)), chosen)
+    by_rank = mmr.retrieve(Fusion.rrf().over(alone), MMR_QUERY, SearchOptions(3))
     assert ids(by_rank) == ids(chosen)
 
 

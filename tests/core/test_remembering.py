@@ -21,9 +21,9 @@ from qdrant_rerank import (
     PlanWarning,
     Query,
     QueryError,
-    Scope,
+    SearchOptions,
     field,
-    given,
+    param,
     score,
 )
 from tests.engines import current, open_client
@@ -44,17 +44,17 @@ SHORT = Nearest("dense", limit=5)
 
 def test_a_strategy_is_checked_once_and_a_call_each_time(executor: Executor) -> None:
     strategy = Nearest("colbert").over(SHORT)
-    assert executor.plan(strategy, Scope(3)).strategy is executor.plan(strategy, Scope(4)).strategy
+    assert executor.plan(strategy, SearchOptions(3)).strategy is executor.plan(strategy, SearchOptions(4)).strategy
     with refused(PlanError, "the call asks for 6 points"):
-        executor.plan(strategy, Scope(6))
+        executor.plan(strategy, SearchOptions(6))
 
 
 def test_plans_of_many_strategies_do_not_pile_up(executor: Executor) -> None:
     strategies = [Nearest("dense", limit=number) for number in range(1, 200)]
     for strategy in strategies:
-        executor.plan(strategy, Scope(1))
+        executor.plan(strategy, SearchOptions(1))
     assert len(executor._plans._by_identity) <= 64
-    assert executor.plan(strategies[0], Scope(1)).strategy == strategies[0]
+    assert executor.plan(strategies[0], SearchOptions(1)).strategy == strategies[0]
 
 
 def test_a_refreshed_executor_sees_a_changed_collection() -> None:
@@ -76,7 +76,7 @@ def test_nothing_is_warned_about_where_nothing_is_odd(executor: Executor) -> Non
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         formula = Formula(score() + field("rating", default=0)).over(SHORT)
-        executor.retrieve(formula.on_client() if current().shards > 1 else formula, Query(QUERY), Scope(3))
+        executor.retrieve(formula.on_client() if current().shards > 1 else formula, Query(QUERY), SearchOptions(3))
 
 
 def old(toy: QdrantClient) -> Executor:
@@ -90,32 +90,32 @@ IGNORED = r"qdrant-client 1.16.0 \(local mode\) ignores score_threshold on a for
 def test_what_the_server_ignores_is_told_when_a_strategy_is_first_used(toy: QdrantClient) -> None:
     executor, strategy = old(toy), Formula(score(), score_threshold=0.1).over(SHORT)
     with pytest.warns(PlanWarning, match=IGNORED):
-        executor.retrieve(strategy, Query(QUERY), Scope(3))
+        executor.retrieve(strategy, Query(QUERY), SearchOptions(3))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        executor.retrieve(strategy, Query(QUERY), Scope(4))
+        executor.retrieve(strategy, Query(QUERY), SearchOptions(4))
 
 
 def test_what_the_server_ignores_of_a_later_call_is_told_too(toy: QdrantClient) -> None:
     executor = old(toy)
-    executor.retrieve(SCORED, Query(QUERY), Scope(3))
+    executor.retrieve(SCORED, Query(QUERY), SearchOptions(3))
     with pytest.warns(PlanWarning, match=IGNORED):
-        executor.retrieve(SCORED, Query(QUERY), Scope(3, score_threshold=0.1))
+        executor.retrieve(SCORED, Query(QUERY), SearchOptions(3, score_threshold=0.1))
 
 
 def test_a_misspelt_request_time_value_is_refused_though_it_has_a_default(executor: Executor) -> None:
-    strategy = Formula(score() + given("budget", default=0)).over(SHORT)
+    strategy = Formula(score() + param("budget", default=0)).over(SHORT)
     with refused(QueryError, "reads no request-time value 'bugdet'", "it reads: 'budget'", "did you mean 'budget'?"):
-        executor.retrieve(strategy, Query(QUERY, features={"bugdet": 3}), Scope(3))
+        executor.retrieve(strategy, Query(QUERY, params={"bugdet": 3}), SearchOptions(3))
 
 
 def test_request_time_values_that_nothing_reads_do_no_harm(executor: Executor) -> None:
-    assert executor.retrieve(SHORT, Query(QUERY, features={"age": 30}), Scope(3))
+    assert executor.retrieve(SHORT, Query(QUERY, params={"age": 30}), SearchOptions(3))
 
 
 def test_a_query_vector_for_a_vector_that_is_not_there_is_refused(executor: Executor) -> None:
     with refused(QueryError, "brings a vector for 'dence'", "did you mean 'dense'?"):
-        executor.retrieve(SHORT, Query(QUERY, {"dence": dense(QUERY)}), Scope(3))
+        executor.retrieve(SHORT, Query(QUERY, {"dence": dense(QUERY)}), SearchOptions(3))
 
 
 class SlowClient(CountingClient):
@@ -131,11 +131,11 @@ def test_many_threads_read_the_schema_once_and_get_what_one_does() -> None:
     fill_toy(client)
     client.calls.clear()
     executor = Executor(client, COLLECTION, encoders=encoders())
-    strategies = [Formula(number * score() + given("bonus")).over(SHORT) for number in range(1, 9)]
+    strategies = [Formula(number * score() + param("bonus")).over(SHORT) for number in range(1, 9)]
 
     def ask(number: int) -> list[Any]:
         strategy = strategies[number % 8]
-        return ranking(executor.retrieve(strategy, Query(QUERY, features={"bonus": float(number)}), Scope(3)))
+        return ranking(executor.retrieve(strategy, Query(QUERY, params={"bonus": float(number)}), SearchOptions(3)))
 
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(ask, range(40)))
@@ -149,7 +149,7 @@ async def test_many_tasks_read_the_schema_once() -> None:
     fill_toy(client)
     client.calls.clear()
     executor = AsyncExecutor(client, COLLECTION, encoders=encoders())
-    await asyncio.gather(*(executor.retrieve(SHORT, Query(QUERY), Scope(3)) for _ in range(10)))
+    await asyncio.gather(*(executor.retrieve(SHORT, Query(QUERY), SearchOptions(3)) for _ in range(10)))
     assert client.calls.count("get_collection") == client.calls.count("info") == 1
 
 

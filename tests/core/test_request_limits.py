@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,62 +26,64 @@ from qdrant_rerank import (
     Query,
     QueryError,
     RelevanceFeedback,
-    Rescore,
+    Rerank,
     Schema,
-    Scope,
+    SearchOptions,
     ServerInference,
     Stage,
     Strategy,
     StrategyError,
     affinity,
     field,
-    model,
     plan,
     raw,
+    rerank_score,
     score,
     when,
 )
-from qdrant_rerank._internals import FEATURES, conditions_of, parts_of, strict_limits
+from qdrant_rerank._internals import ABILITIES, conditions_of, parts_of, strict_limits
 from qdrant_rerank._internals import request_parts_within as within
 from qdrant_rerank.evaluate import Qrels, unknown_documents
 from qdrant_rerank.expressions._internals import quote
-from qdrant_rerank.feedback import Coefficients, FeedbackLeg
+from qdrant_rerank.feedback import Coefficients, FeedbackCandidates
 from qdrant_rerank.ingest import ensure_indexes
 from qdrant_rerank.learn._internals import stored_points
 from tests.engines import current
 from tests.support import COLLECTION, QUERY, SCHEMA, CountingClient, encoders, fill_toy, ids, refused
 
-LEG = Nearest("dense", limit=20)
+CANDIDATE = Nearest("dense", limit=20)
 
 
-def planned(strategy: Strategy, scope: Scope | None = None, schema: Schema = SCHEMA, **options: Any) -> Plan:
-    return plan(strategy, schema, options.get("capabilities", Capabilities.of("1.20.0")), scope or Scope(limit=5))
+def planned(strategy: Strategy, options: SearchOptions | None = None, schema: Schema = SCHEMA, **settings: Any) -> Plan:
+    return plan(strategy, schema, settings.get("capabilities", Capabilities.of("1.20.0")), options or SearchOptions(limit=5))
 
 
 def filtered(condition: Any) -> models.Filter:
     return models.Filter(must=[condition])
 
 
-def places(condition: Any) -> dict[str, tuple[Strategy, Scope]]:
+def places(condition: Any) -> dict[str, tuple[Strategy, SearchOptions]]:
     """Strategies and calls that have the condition somewhere in what they ask."""
-    only, few = filtered(condition), Scope(limit=5)
+    only, few = filtered(condition), SearchOptions(limit=5)
     nested = models.Filter(should=[models.Filter(must_not=[condition])])
     fed: dict[str, Any] = {"coefficients": Coefficients(1.0, 0.5, 0.5), "trust": True, "using": "dense"}
     seeds = Nearest("dense", limit=3)
     return {
-        "the call": (LEG, Scope(limit=5, filter=only)),
-        "the call, inside filters": (LEG, Scope(limit=5, filter=nested)),
+        "the call": (CANDIDATE, SearchOptions(limit=5, filter=only)),
+        "the call, inside filters": (CANDIDATE, SearchOptions(limit=5, filter=nested)),
         "the root": (Nearest("dense", filter=only), few),
         "a candidate": (Fusion.rrf().over(Nearest("dense", filter=only), Nearest("bm25")), few),
         "a candidate's candidate": (Nearest("colbert").over(Fusion.rrf(limit=9).over(Nearest("dense", filter=nested))), few),
-        "a formula": (Formula(score() + when(condition, 1.0)).over(LEG), few),
-        "a formula below": (Fusion.rrf().over(Formula(score() + when(only, 1.0), limit=5).over(LEG)), few),
-        "a raw expression": (Formula(raw(models.SumExpression(sum=["$score", condition]))).over(LEG), few),
+        "a formula": (Formula(score() + when(condition, 1.0)).over(CANDIDATE), few),
+        "a formula below": (Fusion.rrf().over(Formula(score() + when(only, 1.0), limit=5).over(CANDIDATE)), few),
+        "a raw expression": (Formula(raw(models.SumExpression(sum=["$score", condition]))).over(CANDIDATE), few),
         "a formula on the client": (Formula(score()).over(Nearest("dense", filter=only)).on_client(), few),
-        "a reranker's candidates": (Rescore(limit=5).over(Nearest("dense", filter=only)), few),
+        "a reranker's candidates": (Rerank(limit=5).over(Nearest("dense", filter=only)), few),
         "seeds": (RelevanceFeedback(seeds=replace(seeds, filter=only), **fed), few),
         "the second round": (
-            RelevanceFeedback(seeds=seeds, within=Fusion.rrf().over(FeedbackLeg(limit=9), Nearest("bm25", filter=only)), **fed),
+            RelevanceFeedback(
+                seeds=seeds, within=Fusion.rrf().over(FeedbackCandidates(limit=9), Nearest("bm25", filter=only)), **fed
+            ),
             few,
         ),
     }
@@ -110,7 +113,7 @@ if hasattr(models, "SliceCondition"):
 
 def before(name: Any) -> tuple[Capabilities, str]:
     """The last version without a feature, and the first that has it, as messages write it."""
-    major, minor, patch = FEATURES[name].since
+    major, minor, patch = ABILITIES[name].since
     older = (major, minor - 1, 9) if not patch else (major, minor, patch - 1)
     return Capabilities(older), f"need Qdrant {major}.{minor}{f'.{patch}' if patch else ''}"
 
@@ -118,44 +121,44 @@ def before(name: Any) -> tuple[Capabilities, str]:
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", CONDITIONS)
 def test_a_condition_that_a_server_does_not_know_is_refused_wherever_it_is(name: Any, place: str) -> None:
-    strategy, scope = places(CONDITIONS[name])[place]
+    strategy, options = places(CONDITIONS[name])[place]
     capabilities, needs = before(name)
     if capabilities.version < (1, 14) and ("formula" in place or "raw" in place) and "client" not in place:
         capabilities, needs = Capabilities.of("1.12.0"), "formula queries need Qdrant 1.14"  # there are no formulas there
         with refused(PlanError, needs):
-            planned(strategy, scope, capabilities=capabilities)
+            planned(strategy, options, capabilities=capabilities)
         return
-    with refused(PlanError, FEATURES[name].says, needs, "this is Qdrant 1."):
-        planned(strategy, scope, capabilities=capabilities)
-    known = Capabilities(max(FEATURES[name].since, (1, 17, 0)))
-    planned(strategy, scope, capabilities=known)
+    with refused(PlanError, ABILITIES[name].says, needs, "this is Qdrant 1."):
+        planned(strategy, options, capabilities=capabilities)
+    known = Capabilities(max(ABILITIES[name].since, (1, 17, 0)))
+    planned(strategy, options, capabilities=known)
     if place.startswith("the call"):  # another call of a strategy that is planned already
-        made = planned(strategy, Scope(limit=4), capabilities=Capabilities(max(capabilities.version, (1, 10, 0))))
-        with refused(PlanError, FEATURES[name].says, needs):
-            made.within(scope)
+        made = planned(strategy, SearchOptions(limit=4), capabilities=Capabilities(max(capabilities.version, (1, 10, 0))))
+        with refused(PlanError, ABILITIES[name].says, needs):
+            made.within(options)
 
 
 def test_search_params_that_a_server_does_not_know_are_refused() -> None:
     acorn = models.SearchParams(acorn=models.AcornSearchParams(enable=True))
-    for strategy, scope in (
-        (Nearest("dense", params=acorn), Scope(limit=5)),
-        (Fusion.rrf().over(Nearest("dense", params=acorn)), Scope(limit=5)),
-        (LEG, Scope(limit=5, search_params=acorn)),
+    for strategy, options in (
+        (Nearest("dense", search_params=acorn), SearchOptions(limit=5)),
+        (Fusion.rrf().over(Nearest("dense", search_params=acorn)), SearchOptions(limit=5)),
+        (CANDIDATE, SearchOptions(limit=5, search_params=acorn)),
     ):
         with refused(PlanError, "ACORN searches (SearchParams.acorn) need Qdrant 1.16; this is Qdrant 1.15"):
-            planned(strategy, scope, capabilities=Capabilities.of("1.15.4"))
-        planned(strategy, scope, capabilities=Capabilities.of("1.16.0"))
+            planned(strategy, options, capabilities=Capabilities.of("1.15.4"))
+        planned(strategy, options, capabilities=Capabilities.of("1.16.0"))
     if "idf" in models.SearchParams.model_fields:
         scoped = models.SearchParams(idf=models.IdfCorpusParams(corpus=filtered(CONDITIONS["match_text_any"])))
         with refused(PlanError, "the scope of IDF (SearchParams.idf) need Qdrant 1.19"):
-            planned(Nearest("bm25", params=scoped), capabilities=Capabilities.of("1.18.3"))
+            planned(Nearest("bm25", search_params=scoped), capabilities=Capabilities.of("1.18.3"))
 
 
 def test_group_queries_need_a_version_but_groups_made_here_do_not() -> None:
     old = Capabilities.of("1.10.0")
     with refused(PlanError, "group queries need Qdrant 1.11; this is Qdrant 1.10"):
-        planned(LEG, Scope(limit=2, group_by="doc"), capabilities=old)
-    planned(Fusion.rrf().over(LEG), Scope(limit=2, group_by="doc"), capabilities=old)
+        planned(CANDIDATE, SearchOptions(limit=2, group_by="doc"), capabilities=old)
+    planned(Fusion.rrf().over(CANDIDATE), SearchOptions(limit=2, group_by="doc"), capabilities=old)
 
 
 def test_raw_expressions_that_a_server_does_not_know_are_refused() -> None:
@@ -163,7 +166,7 @@ def test_raw_expressions_that_a_server_does_not_know_are_refused() -> None:
     if largest is None:
         pytest.skip("an older client, which has none")
     with refused(PlanError, "max and min in formulas need Qdrant 1.20"):
-        planned(Formula(raw(largest(max=["$score", 1.0]))).over(LEG), capabilities=Capabilities.of("1.19.0"))
+        planned(Formula(raw(largest(max=["$score", 1.0]))).over(CANDIDATE), capabilities=Capabilities.of("1.19.0"))
 
 
 @pytest.mark.parametrize(
@@ -183,7 +186,7 @@ def test_what_an_old_server_can_not_embed_is_refused(encoder: Any, version: str,
         client, COLLECTION, encoders=Encoders.of({"dense": encoder}), capabilities=Capabilities.of(version, "server")
     )
     with refused(QueryError, says, "embed the query here"):
-        executor.retrieve(Nearest("dense"), Query(QUERY), Scope(limit=1))
+        executor.retrieve(Nearest("dense"), Query(QUERY), SearchOptions(limit=1))
     assert "query_points" not in client.calls
 
 
@@ -208,9 +211,9 @@ VALUES: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("name", VALUES)
 def test_a_filter_s_number_beyond_the_engine_s_is_refused_wherever_it_is(name: str, place: str) -> None:
     condition, says = VALUES[name]
-    strategy, scope = places(condition)[place]
+    strategy, options = places(condition)[place]
     with refused(PlanError, says):
-        planned(strategy, scope)
+        planned(strategy, options)
 
 
 def test_numbers_at_the_ends_are_fine() -> None:
@@ -222,47 +225,61 @@ def test_numbers_at_the_ends_are_fine() -> None:
         key("n", values_count=models.ValuesCount(gte=0)),
         models.IsEmptyCondition(is_empty=models.PayloadField(key="n")),
     ]
-    planned(Nearest("dense", filter=models.Filter(must=ends)), Scope(limit=2**32 - 1, offset=2**32 - 1))
+    planned(Nearest("dense", filter=models.Filter(must=ends)), SearchOptions(limit=2**32 - 1, offset=2**32 - 1))
 
 
 @pytest.mark.parametrize(
-    ("strategy", "scope", "says"),
+    ("strategy", "options", "says"),
     [
-        (Nearest("dense"), Scope(limit=HUGE), "limit must be at most 4,294,967,295, got 100,000,000,000,000,000,000"),
-        (Nearest("dense"), Scope(limit=5, offset=HUGE), "offset must be at most 4,294,967,295"),
+        (Nearest("dense"), SearchOptions(limit=HUGE), "limit must be at most 4,294,967,295, got 100,000,000,000,000,000,000"),
+        (Nearest("dense"), SearchOptions(limit=5, offset=HUGE), "offset must be at most 4,294,967,295"),
         (
             Nearest("dense"),
-            Scope(limit=2**16, group_by="doc", group_size=2**16),
+            SearchOptions(limit=2**16, group_by="doc", group_size=2**16),
             "limit times group_size must be at most 1,048,576",
         ),
-        (Rescore(limit=HUGE).over(Nearest("dense")), Scope(limit=5), "Nearest('dense') asks for 100,000,000,000,000,000,000"),
+        (
+            Rerank(limit=HUGE).over(Nearest("dense")),
+            SearchOptions(limit=5),
+            "Nearest('dense') asks for 100,000,000,000,000,000,000",
+        ),
         (
             Mmr("dense").over(Nearest("dense", limit=20_000)),
-            Scope(limit=5),
+            SearchOptions(limit=5),
             "choose among 20,000 candidates, and MMR takes 16,384",
         ),
-        (Mmr("dense", candidates_limit=20_000), Scope(limit=5), "set candidates_limit=16384"),
-        (Fusion.rrf(k=2**32).over(LEG), Scope(limit=5), "the k of Fusion is 4,294,967,296"),
-        (Nearest("dense", score_threshold=1e39), Scope(limit=5), "score_threshold of Nearest('dense') is beyond 32-bit floats"),
-        (LEG, Scope(limit=5, score_threshold=-1e39), "score_threshold"),
+        (Mmr("dense", candidates_limit=20_000), SearchOptions(limit=5), "set candidates_limit=16384"),
+        (Fusion.rrf(k=2**32).over(CANDIDATE), SearchOptions(limit=5), "the k of Fusion is 4,294,967,296"),
         (
-            Nearest("dense", params=models.SearchParams(hnsw_ef=HUGE)),
-            Scope(limit=5),
+            Nearest("dense", score_threshold=1e39),
+            SearchOptions(limit=5),
+            "score_threshold of Nearest('dense') is beyond 32-bit floats",
+        ),
+        (CANDIDATE, SearchOptions(limit=5, score_threshold=-1e39), "score_threshold"),
+        (
+            Nearest("dense", search_params=models.SearchParams(hnsw_ef=HUGE)),
+            SearchOptions(limit=5),
             "hnsw_ef of Nearest('dense') must be from 0",
         ),
-        (LEG, Scope(limit=5, search_params=models.SearchParams(hnsw_ef=-1)), "hnsw_ef of the call's search_params"),
+        (
+            CANDIDATE,
+            SearchOptions(limit=5, search_params=models.SearchParams(hnsw_ef=-1)),
+            "hnsw_ef of the call's search_params",
+        ),
         (
             Fusion.rrf().over(
-                Nearest("dense", params=models.SearchParams(quantization=models.QuantizationSearchParams(oversampling=0.5)))
+                Nearest(
+                    "dense", search_params=models.SearchParams(quantization=models.QuantizationSearchParams(oversampling=0.5))
+                )
             ),
-            Scope(limit=5),
+            SearchOptions(limit=5),
             "oversampling of Nearest('dense') must be a number of at least 1, got 0.5",
         ),
     ],
 )
-def test_a_number_beyond_the_engine_s_is_refused_and_named(strategy: Strategy, scope: Scope, says: str) -> None:
+def test_a_number_beyond_the_engine_s_is_refused_and_named(strategy: Strategy, options: SearchOptions, says: str) -> None:
     with refused(PlanError, says):
-        planned(strategy, scope)
+        planned(strategy, options)
 
 
 def test_a_stage_s_limit_beyond_the_engine_s_is_refused_when_it_is_made() -> None:
@@ -287,9 +304,9 @@ def test_a_stage_s_limit_beyond_the_engine_s_is_refused_when_it_is_made() -> Non
 def test_a_query_vector_that_no_engine_takes_is_refused(executor: Executor, vectors: Any, says: str) -> None:
     [name] = vectors
     with refused(QueryError, says):
-        executor.retrieve(Nearest(name), Query(vectors=vectors), Scope(limit=1))
+        executor.retrieve(Nearest(name), Query(vectors=vectors), SearchOptions(limit=1))
     empty = models.SparseVector(indices=[], values=[])
-    assert executor.retrieve(Nearest("bm25"), Query(vectors={"bm25": empty}), Scope(limit=1)) == []
+    assert executor.retrieve(Nearest("bm25"), Query(vectors={"bm25": empty}), SearchOptions(limit=1)) == []
 
 
 # Payload paths
@@ -304,23 +321,23 @@ def test_a_key_that_is_no_path_is_refused_wherever_it_is_and_its_quoted_form_sho
         models.IsEmptyCondition(is_empty=models.PayloadField(key=ODD)),
         models.NestedCondition(nested=models.Nested(key=ODD, filter=filtered(key("a", range=models.Range(gte=1))))),
     ):
-        strategy, scope = places(condition)[place]
+        strategy, options = places(condition)[place]
         with refused(PlanError, "'prix €", "is no payload path that Qdrant reads", '"prix €"'):
-            planned(strategy, scope)
+            planned(strategy, options)
         if place.startswith("the call"):
             with refused(PlanError, "'prix €' is no payload path"):
-                planned(strategy).within(scope)
+                planned(strategy).within(options)
 
 
 @pytest.mark.parametrize(
     "strategy",
     [
-        Formula(score() + field(ODD, default=0)).over(LEG),
-        Formula(score() + field(ODD, default=0)).over(LEG).on_client(),
-        Formula(score() + affinity(ODD, "likes")).over(LEG),
-        Formula(raw(models.MultExpression(mult=["$score", ODD]))).over(LEG),
-        Formula(raw(models.NegExpression(neg=ODD))).over(LEG),
-        Rescore(limit=5, blend=model() + field(ODD, default=0)).over(LEG),
+        Formula(score() + field(ODD, default=0)).over(CANDIDATE),
+        Formula(score() + field(ODD, default=0)).over(CANDIDATE).on_client(),
+        Formula(score() + affinity(ODD, "likes")).over(CANDIDATE),
+        Formula(raw(models.MultExpression(mult=["$score", ODD]))).over(CANDIDATE),
+        Formula(raw(models.NegExpression(neg=ODD))).over(CANDIDATE),
+        Rerank(limit=5, blend=rerank_score() + field(ODD, default=0)).over(CANDIDATE),
     ],
 )
 def test_a_key_that_is_no_path_is_refused_in_formulas(strategy: Strategy) -> None:
@@ -329,19 +346,19 @@ def test_a_key_that_is_no_path_is_refused_in_formulas(strategy: Strategy) -> Non
 
 
 @pytest.mark.parametrize(
-    "scope",
+    "options",
     [
-        Scope(limit=5, group_by=ODD),
-        Scope(limit=5, with_payload=[ODD]),
-        Scope(limit=5, with_payload=models.PayloadSelectorInclude(include=[ODD])),
-        Scope(limit=5, with_payload=models.PayloadSelectorExclude(exclude=["a", ODD])),
+        SearchOptions(limit=5, group_by=ODD),
+        SearchOptions(limit=5, with_payload=[ODD]),
+        SearchOptions(limit=5, with_payload=models.PayloadSelectorInclude(include=[ODD])),
+        SearchOptions(limit=5, with_payload=models.PayloadSelectorExclude(exclude=["a", ODD])),
     ],
 )
-def test_a_key_that_is_no_path_is_refused_in_a_call_s_options(scope: Scope) -> None:
+def test_a_key_that_is_no_path_is_refused_in_a_call_s_options(options: SearchOptions) -> None:
     with refused(PlanError, "'prix €' is no payload path that Qdrant reads"):
-        planned(LEG, scope)
+        planned(CANDIDATE, options)
     with refused(PlanError, "'prix €' is no payload path that Qdrant reads"):
-        planned(LEG).within(scope)
+        planned(CANDIDATE).within(options)
 
 
 @pytest.mark.parametrize(
@@ -362,12 +379,12 @@ def test_how_a_key_is_quoted(name: Any, quoted: str) -> None:
 
 def test_a_key_that_can_not_be_quoted_says_so() -> None:
     with refused(PlanError, "can't be quoted: rename the key"):
-        planned(Formula(score() + field('x"y', default=0)).over(LEG))
+        planned(Formula(score() + field('x"y', default=0)).over(CANDIDATE))
 
 
 def test_indexes_and_document_ids_are_asked_for_by_paths(toy: QdrantClient) -> None:
     with refused(PlanError, "'prix €' is no payload path"):
-        ensure_indexes(toy, COLLECTION, Formula(score() + field(ODD, default=0)).over(LEG))
+        ensure_indexes(toy, COLLECTION, Formula(score() + field(ODD, default=0)).over(CANDIDATE))
     with refused(StrategyError, "'a b' is no payload path"):
         unknown_documents(Qrels({"q": {"d": 1}}), Executor(toy, COLLECTION), doc_id="a b")
 
@@ -383,63 +400,68 @@ PART = models.NestedCondition(nested=models.Nested(key="parts", filter=filtered(
 ONE = key("rating", range=models.Range(gte=0))
 EXACT = models.SearchParams(exact=True)
 MANY = key("rating", match=models.MatchAny(any=[1, 2, 3]))
+FIVE = SearchOptions(limit=5)
+of_five = partial(SearchOptions, limit=5)
 
 
 @pytest.mark.parametrize(
-    ("limits", "strategy", "scope", "says"),
+    ("limits", "strategy", "options", "says"),
     [
-        ({"max_query_limit": 10}, Nearest("dense"), Scope(limit=11), "(max_query_limit), and Nearest('dense') asks for 11"),
-        ({"max_query_limit": 10}, Fusion.rrf().over(LEG), Scope(limit=5), "Nearest('dense') asks for 20"),
-        ({"max_query_limit": 10}, Fusion.rrf().over(Nearest("bm25")), Scope(limit=5), "Nearest('bm25') asks for 100"),
-        ({"max_query_limit": 10}, Rescore(limit=20).over(Nearest("dense")), Scope(limit=5), "Nearest('dense') asks for 20"),
-        ({"max_query_limit": 10}, Nearest("dense"), Scope(limit=5, group_by="doc", group_size=3), "asks for 15"),
-        ({"search_max_hnsw_ef": 50}, Nearest("dense", params=models.SearchParams(hnsw_ef=51)), Scope(limit=5), "asks for 51"),
-        ({"search_max_hnsw_ef": 50}, LEG, Scope(limit=5, search_params=models.SearchParams(hnsw_ef=99)), "max_hnsw_ef)"),
-        ({"search_allow_exact": False}, Fusion.rrf().over(replace(LEG, params=EXACT)), Scope(limit=5), "leave out exact=True"),
+        ({"max_query_limit": 10}, Nearest("dense"), SearchOptions(limit=11), "limit), and Nearest('dense') asks for 11"),
+        ({"max_query_limit": 10}, Fusion.rrf().over(CANDIDATE), FIVE, "Nearest('dense') asks for 20"),
+        ({"max_query_limit": 10}, Fusion.rrf().over(Nearest("bm25")), FIVE, "Nearest('bm25') asks for 100"),
+        ({"max_query_limit": 10}, Rerank(limit=20).over(Nearest("dense")), FIVE, "Nearest('dense') asks for 20"),
+        ({"max_query_limit": 10}, Nearest("dense"), of_five(group_by="doc", group_size=3), "asks for 15"),
+        ({"search_max_hnsw_ef": 50}, Nearest("dense", search_params=models.SearchParams(hnsw_ef=51)), FIVE, "asks for 51"),
+        ({"search_max_hnsw_ef": 50}, CANDIDATE, of_five(search_params=models.SearchParams(hnsw_ef=99)), "max_hnsw_ef)"),
+        ({"search_allow_exact": False}, Fusion.rrf().over(replace(CANDIDATE, search_params=EXACT)), FIVE, "out exact=True"),
         (
             {"search_max_oversampling": 2.0},
-            LEG,
-            Scope(limit=5, search_params=models.SearchParams(quantization=models.QuantizationSearchParams(oversampling=3.0))),
+            CANDIDATE,
+            SearchOptions(limit=5,
+            search_params=models.SearchParams(quantization=models.QuantizationSearchParams(oversampling=3.0))),
             "oversampling=2 at most (search_max_oversampling), and Nearest('dense') asks for 3",
         ),
-        ({"max_timeout": 5}, LEG, Scope(limit=5, timeout=6), "5 seconds (max_timeout)"),
-        ({"filter_max_conditions": 1}, LEG, Scope(limit=5, filter=models.Filter(must=[ONE, ONE])), "has 2"),
-        ({"filter_max_conditions": 1}, LEG, Scope(limit=5, filter=models.Filter(should=[filtered(ONE), ONE])), "has 2"),
-        ({"condition_max_size": 2}, Fusion.rrf().over(replace(LEG, filter=filtered(MANY))), Scope(limit=5), "one in the"),
-        ({"condition_max_size": 2}, LEG, Scope(limit=5, filter=filtered(models.HasIdCondition(has_id=[1, 2, 3]))), "has 3"),
-        ({"unindexed_filtering_retrieve": False}, LEG, Scope(limit=5, filter=filtered(ONE)), "a payload index on 'rating'"),
-        ({"unindexed_filtering_retrieve": False}, LEG, Scope(limit=5, group_by="doc"), "index on 'doc' for the groups"),
+        ({"max_timeout": 5}, CANDIDATE, of_five(timeout=6), "5 seconds (max_timeout)"),
+        ({"filter_max_conditions": 1}, CANDIDATE, of_five(filter=models.Filter(must=[ONE, ONE])), "has 2"),
+        ({"filter_max_conditions": 1}, CANDIDATE, of_five(filter=models.Filter(should=[filtered(ONE), ONE])), "has 2"),
+        ({"condition_max_size": 2}, Fusion.rrf().over(replace(CANDIDATE, filter=filtered(MANY))), FIVE, "one in the"),
+        ({"condition_max_size": 2}, CANDIDATE, of_five(filter=filtered(models.HasIdCondition(has_id=[1, 2, 3]))), "has 3"),
+        ({"unindexed_filtering_retrieve": False}, CANDIDATE, of_five(filter=filtered(ONE)), "a payload index on 'rating'"),
+        ({"unindexed_filtering_retrieve": False}, CANDIDATE, of_five(group_by="doc"), "index on 'doc' for the groups"),
         (
             {"unindexed_filtering_retrieve": False},
-            replace(LEG, filter=filtered(models.IsNullCondition(is_null=models.PayloadField(key="gone")))),
-            Scope(limit=5),
+            replace(CANDIDATE, filter=filtered(models.IsNullCondition(is_null=models.PayloadField(key="gone")))),
+            FIVE,
             "a payload index on 'gone'",
         ),
         (
             {"unindexed_filtering_retrieve": False},
-            replace(LEG, filter=filtered(models.IsEmptyCondition(is_empty=models.PayloadField(key="gone")))),
-            Scope(limit=5),
+            replace(CANDIDATE, filter=filtered(models.IsEmptyCondition(is_empty=models.PayloadField(key="gone")))),
+            FIVE,
             "a payload index on 'gone'",
         ),
         (
             {"unindexed_filtering_retrieve": False},
-            replace(LEG, filter=filtered(PART)),
-            Scope(limit=5),
+            replace(CANDIDATE, filter=filtered(PART)),
+            FIVE,
             "a payload index on 'parts[].x'",
         ),
     ],
 )  # fmt: skip
 def test_what_strict_mode_forbids_is_a_problem_with_the_stage_s_name(
-    limits: dict[str, Any], strategy: Strategy, scope: Scope, says: str
+    limits: dict[str, Any], strategy: Strategy, options: SearchOptions, says: str
 ) -> None:
     with refused(PlanError, "the collection 'toy' is in strict mode", says):
-        planned(strategy, scope, strictly(**limits))
+        planned(strategy, options, strictly(**limits))
     off = replace(SCHEMA, strict=models.StrictModeConfigOutput(enabled=False, **limits))
-    planned(strategy, scope, off)
-    fitting = planned(LEG if "query_limit" not in str(limits) else Nearest("dense"), Scope(limit=5), strictly(**limits))
-    if strategy is LEG:
+    planned(strategy, options, off)
+    fitting = planned(
+        CANDIDATE if "query_limit" not in str(limits) else Nearest("dense"), SearchOptions(limit=5), strictly(**limits)
+    )
+    if strategy is CANDIDATE:
         with refused(PlanError, says):
-            fitting.within(scope)
+            fitting.within(options)
 
 
 @pytest.mark.parametrize("strict", [None, models.StrictModeConfigOutput(enabled=False, max_query_limit=1)])
@@ -457,9 +479,11 @@ def test_what_strict_mode_allows_is_no_problem() -> None:
     )
     params = models.SearchParams(hnsw_ef=50, quantization=models.QuantizationSearchParams(oversampling=2.0))
     only = models.Filter(must=[ONE, MANY])
-    planned(LEG, Scope(limit=5, offset=100, search_params=params, timeout=5, filter=only), schema)
-    planned(LEG, Scope(limit=5, group_by="doc", group_size=4, filter=filtered(CONDITIONS["has_vector"])), schema)
-    planned(Formula(score() + sum(when(ONE, 1.0) for _ in range(9))).over(LEG), Scope(limit=5), schema)  # not counted there
+    planned(CANDIDATE, SearchOptions(limit=5, offset=100, search_params=params, timeout=5, filter=only), schema)
+    planned(CANDIDATE, SearchOptions(limit=5, group_by="doc", group_size=4, filter=filtered(CONDITIONS["has_vector"])), schema)
+    planned(
+        Formula(score() + sum(when(ONE, 1.0) for _ in range(9))).over(CANDIDATE), SearchOptions(limit=5), schema
+    )  # not counted there
 
 
 def strict_client(**limits: Any) -> CountingClient:
@@ -488,15 +512,15 @@ async def test_batches_are_split_into_those_that_strict_mode_allows() -> None:
     client: Any = strict_client(search_max_batchsize=2)
     queries = [Query(text) for text in ("a", "b", "c", "d", "e")]
     executor = Executor(client, COLLECTION, encoders=encoders())
-    found = executor.retrieve_batch(Nearest("dense"), queries, Scope(limit=3))
+    found = executor.retrieve_batch(Nearest("dense"), queries, SearchOptions(limit=3))
     assert client.sizes == [2, 2, 1]
     assert [ids(points) for points in found] == [
-        ids(executor.retrieve(Nearest("dense"), query, Scope(limit=3))) for query in queries
+        ids(executor.retrieve(Nearest("dense"), query, SearchOptions(limit=3))) for query in queries
     ]
     if current().kind == "server":  # whose async client is another class: tests/server/test_strict_mode.py asks it
         return
     awaited = await AsyncExecutor(client, COLLECTION, encoders=encoders()).retrieve_batch(
-        Nearest("dense"), queries, Scope(limit=3)
+        Nearest("dense"), queries, SearchOptions(limit=3)
     )
     assert [ids(points) for points in awaited] == [ids(points) for points in found]
     assert sorted(client.sizes[3:]) == [1, 2, 2]
@@ -514,10 +538,10 @@ def test_points_for_ties_and_samples_keep_to_strict_mode() -> None:
     client: Any = strict_client(max_query_limit=8)
     executor = Executor(client, COLLECTION, encoders=encoders())
     strategy = Nearest("dense")
-    found = executor.retrieve(strategy, Query(QUERY), Scope(limit=5, stable_ties=True))
-    assert ids(found) == ids(executor.retrieve(strategy, Query(QUERY), Scope(limit=5)))
+    found = executor.retrieve(strategy, Query(QUERY), SearchOptions(limit=5, stable_ties=True))
+    assert ids(found) == ids(executor.retrieve(strategy, Query(QUERY), SearchOptions(limit=5)))
     with pytest.warns(PlanWarning, match="strict mode allows no points beyond the call's"):
-        executor.retrieve(Formula(0.0).over(Nearest("dense", limit=8)), Query(QUERY), Scope(limit=8, stable_ties=True))
+        executor.retrieve(Formula(0.0).over(Nearest("dense", limit=8)), Query(QUERY), SearchOptions(limit=8, stable_ties=True))
     assert len(stored_points(executor, True, 500)) == 8
     assert unknown_documents(Qrels({"q": {str(n): 1 for n in range(1, 30)}}), executor) == tuple(
         sorted(str(n) for n in range(25, 30))
@@ -560,4 +584,4 @@ def test_stages_of_ones_own_are_looked_through_too() -> None:
     with refused(PlanError, "'prix €' is no payload path"):
         planned(Everything())
     with refused(PlanError, "OrderByQuery asks for 4,294,967,296 points"):
-        planned(Rescore(limit=2**32).over(replace(Everything())))
+        planned(Rerank(limit=2**32).over(replace(Everything())))

@@ -1,4 +1,4 @@
-"""`Reranker`: texts that something else found, ranked as `Rescore` ranks what Qdrant finds."""
+"""`Reranker`: texts that something else found, ranked as `Rerank` ranks what Qdrant finds."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from qdrant_rerank import Query, QueryError, Rescore, ScoringError, field, model, score
-from qdrant_rerank._internals import Candidate, Reranker, notes_of
-from qdrant_rerank.models._internals import as_feedback_model
+from qdrant_rerank import Query, QueryError, Rerank, ScoringError, field, rerank_score, score
+from qdrant_rerank._internals import Candidate, DocumentReranker, notes_of
+from qdrant_rerank.models._internals import as_reranker
 
 GIVEN = [
     Candidate(text, {"text": "of the payload", "rating": rating}, 0.5) for text, rating in (("bb", 9), ("a", 5), ("ccc", 1))
@@ -20,11 +20,11 @@ def lengths(query: str, texts: Sequence[str]) -> list[float]:
     return [float(len(text)) for text in texts]
 
 
-def reranker(function: Any = lengths, **rescoring: Any) -> Reranker:
-    return Reranker(as_feedback_model(function), Rescore(**rescoring))
+def reranker(function: Any = lengths, **rescoring: Any) -> DocumentReranker:
+    return DocumentReranker(as_reranker(function), Rerank(**rescoring))
 
 
-async def both(of: Reranker, given: list[Candidate], threshold: float | None = None) -> list[tuple[Any, float]]:
+async def both(of: DocumentReranker, given: list[Candidate], threshold: float | None = None) -> list[tuple[Any, float]]:
     """The places and scores, which must be the same sync and async."""
     found = [(point.id, point.score) for point in of.rank(Query("q"), given, threshold)]
     assert [(point.id, point.score) for point in await of.arank(Query("q"), given, threshold)] == found
@@ -39,7 +39,7 @@ async def test_points_bear_the_places_of_their_candidates() -> None:
 
 
 async def test_a_blend_reads_the_payload_and_the_score_of_the_search() -> None:
-    assert await both(reranker(blend=0 * model() + field("rating") - score()), GIVEN) == [(0, 8.5), (1, 4.5), (2, 0.5)]
+    assert await both(reranker(blend=0 * rerank_score() + field("rating") - score()), GIVEN) == [(0, 8.5), (1, 4.5), (2, 0.5)]
 
 
 async def test_a_text_alone_is_enough() -> None:

@@ -1,4 +1,4 @@
-"""`Rescore`: candidates read and ranked anew by a model, its score blended, its failures."""
+"""`Rerank`: candidates read and ranked anew by a model, its score blended, its failures."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from qdrant_rerank import (
     Query,
     QueryError,
     RankedPoint,
-    Rescore,
+    Rerank,
     Schema,
-    Scope,
     ScoringError,
+    SearchOptions,
     Strategy,
     StrategyError,
     VectorInfo,
     constant,
     field,
     from_json,
-    given,
     max_sim,
-    model,
+    param,
     plan,
     query_tokens,
+    rerank_score,
     score,
     sigmoid,
     to_json,
@@ -71,7 +71,7 @@ class Down:
 
 
 def executor(client: QdrantClient, model: Any = None, **options: Any) -> Executor:
-    return Executor(client, COLLECTION, encoders=encoders(), model=model, **options)
+    return Executor(client, COLLECTION, encoders=encoders(), reranker=model, **options)
 
 
 def ids(points: Points) -> list[Any]:
@@ -82,16 +82,18 @@ def found(*pairs: tuple[int, float], **payload: Any) -> Points:
     return [models.ScoredPoint(id=id, version=0, score=score, payload={"text": f"n{id}", **payload}) for id, score in pairs]
 
 
-def asked(strategy: Rescore, points: Points, answer: Any, query: Query | None = None, scope: Scope | None = None) -> Any:
+def asked(
+    strategy: Rerank, points: Points, answer: Any, query: Query | None = None, options: SearchOptions | None = None
+) -> Any:
     """The result of a rescoring whose search finds these points and whose model answers this."""
-    flow = plan(strategy, SCHEMA, target().capabilities, scope).flow(query or Query(QUERY, {"dense": [0.1] * 4}))
+    flow = plan(strategy, SCHEMA, target().capabilities, options).flow(query or Query(QUERY, {"dense": [0.1] * 4}))
     return script(flow, [points], answer)
 
 
 def test_the_model_reads_what_the_search_finds_and_its_order_counts(toy: QdrantClient) -> None:
     reader = Numbers()
-    plain = executor(toy).retrieve(DENSE, question(), Scope(limit=8))
-    points = executor(toy, reader).retrieve(Rescore(limit=8).over(DENSE), question(), Scope(limit=3))
+    plain = executor(toy).retrieve(DENSE, question(), SearchOptions(limit=8))
+    points = executor(toy, reader).retrieve(Rerank(limit=8).over(DENSE), question(), SearchOptions(limit=3))
     assert ids(points) == sorted(ids(plain), reverse=True)[:3]
     assert [point.score for point in points] == [float(point.id) for point in points if isinstance(point.id, int)]
     assert reader.calls == [(QUERY, [point.payload["text"] for point in plain if point.payload])]
@@ -102,9 +104,9 @@ def test_the_model_reads_what_the_search_finds_and_its_order_counts(toy: QdrantC
 
 
 async def test_sync_and_async_return_the_same(toy: QdrantClient) -> None:
-    strategy = Rescore(limit=10, blend=0.5 * model() + score()).over(Fusion.rrf().over(DENSE, Nearest("bm25")))
+    strategy = Rerank(limit=10, blend=0.5 * rerank_score() + score()).over(Fusion.rrf().over(DENSE, Nearest("bm25")))
     queries = [question(text) for text in ("quick fox", "lazy dog", "stone")]
-    asynchronous = AsyncExecutor(toy, COLLECTION, encoders=encoders(), model=Numbers())
+    asynchronous = AsyncExecutor(toy, COLLECTION, encoders=encoders(), reranker=Numbers())
     expected = [executor(toy, Numbers()).retrieve(strategy, query) for query in queries]
     assert [await asynchronous.retrieve(strategy, query) for query in queries] == expected
     assert executor(toy, Numbers()).retrieve_batch(strategy, queries) == expected
@@ -112,27 +114,27 @@ async def test_sync_and_async_return_the_same(toy: QdrantClient) -> None:
 
 
 def test_a_plain_function_is_a_model(toy: QdrantClient) -> None:
-    points = executor(toy, lambda query, texts: [len(text) for text in texts]).retrieve(Rescore().over(DENSE), question())
+    points = executor(toy, lambda query, texts: [len(text) for text in texts]).retrieve(Rerank().over(DENSE), question())
     lengths = [len(point.payload["text"]) for point in points if point.payload]
     assert lengths == sorted(lengths, reverse=True)
 
 
 def test_equal_scores_keep_the_order_of_the_search() -> None:
-    _, points = asked(Rescore().over(DENSE), found((1, 0.9), (2, 0.8), (3, 0.7)), [0.5, 0.9, 0.5])
+    _, points = asked(Rerank().over(DENSE), found((1, 0.9), (2, 0.8), (3, 0.7)), [0.5, 0.9, 0.5])
     assert ids(points) == [2, 1, 3]
 
 
 @pytest.mark.parametrize(
     ("strategy", "limit"),
     [
-        (Rescore(limit=7).over(Nearest("dense", limit=20)), 7),
-        (Rescore().over(Nearest("dense", limit=20)), 20),
-        (Rescore().over(DENSE), 50),
-        (Rescore(limit=12).over(Rescore(limit=30).over(DENSE)), 30),
+        (Rerank(limit=7).over(Nearest("dense", limit=20)), 7),
+        (Rerank().over(Nearest("dense", limit=20)), 20),
+        (Rerank().over(DENSE), 50),
+        (Rerank(limit=12).over(Rerank(limit=30).over(DENSE)), 30),
     ],
 )
-def test_the_search_is_asked_for_as_many_as_the_model_reads(strategy: Rescore, limit: int) -> None:
-    flow = plan(strategy, SCHEMA, target().capabilities, Scope(3)).flow(Query(QUERY, {"dense": [0.1] * 4}))
+def test_the_search_is_asked_for_as_many_as_the_model_reads(strategy: Rerank, limit: int) -> None:
+    flow = plan(strategy, SCHEMA, target().capabilities, SearchOptions(3)).flow(Query(QUERY, {"dense": [0.1] * 4}))
     step = next(flow)
     assert isinstance(step, Search)
     assert [(request.limit, request.with_payload) for request in step.requests] == [(limit, True)]
@@ -143,69 +145,69 @@ def test_offset_threshold_and_top_n_are_about_the_models_scores() -> None:
     points = found((1, 0.9), (2, 0.8), (3, 0.7), (4, 0.6))
     answer = [0.1, 0.4, 0.3, 0.2]
 
-    def best(strategy: Rescore, **scope: Any) -> list[Any]:
-        steps, ranked = asked(strategy.over(DENSE), points, answer, scope=Scope(**scope))
+    def best(strategy: Rerank, **options: Any) -> list[Any]:
+        steps, ranked = asked(strategy.over(DENSE), points, answer, options=SearchOptions(**options))
         [request] = steps[0].requests
         assert (request.offset, request.score_threshold) == (None, None)
         return ids(ranked)
 
-    assert best(Rescore(), limit=10) == [2, 3, 4, 1]
-    assert best(Rescore(), limit=2, offset=1) == [3, 4]
-    assert best(Rescore(), limit=10, score_threshold=0.2) == [2, 3, 4]
-    assert best(Rescore(top_n=1), limit=10) == [2]
-    assert best(Rescore(top_n=3), limit=10, offset=2) == [4]
+    assert best(Rerank(), limit=10) == [2, 3, 4, 1]
+    assert best(Rerank(), limit=2, offset=1) == [3, 4]
+    assert best(Rerank(), limit=10, score_threshold=0.2) == [2, 3, 4]
+    assert best(Rerank(top_n=1), limit=10) == [2]
+    assert best(Rerank(top_n=3), limit=10, offset=2) == [4]
 
 
 def test_points_without_payload_are_returned_where_none_is_asked_for(toy: QdrantClient) -> None:
-    points = executor(toy, Numbers()).retrieve(Rescore().over(DENSE), question(), Scope(limit=2, with_payload=False))
+    points = executor(toy, Numbers()).retrieve(Rerank().over(DENSE), question(), SearchOptions(limit=2, with_payload=False))
     assert [point.payload for point in points] == [None, None]
 
 
 def test_a_blend_is_computed_from_both_scores_payload_and_request_time_values() -> None:
-    blend = sigmoid(model()) + 2.0 * score() + field("rating", default=1.0) * given("weight")
+    blend = sigmoid(rerank_score()) + 2.0 * score() + field("rating", default=1.0) * param("weight")
     query = Query(QUERY, {"dense": [0.1] * 4}, {"weight": 3.0})
     points = [*found((1, 0.5), rating=2.0), *found((2, 0.25))]
-    _, ranked = asked(Rescore(blend=blend).over(DENSE), points, [0.0, 0.0], query)
+    _, ranked = asked(Rerank(blend=blend).over(DENSE), points, [0.0, 0.0], query)
     assert [(point.id, point.score) for point in ranked] == [(1, 0.5 + 1.0 + 6.0), (2, 0.5 + 0.5 + 3.0)]
     assert ranked[0].notes == {"retrieval_score": 0.5, "relevance_score": 0.0}
 
 
 def test_distances_count_negatively_in_a_blend() -> None:
     schema = Schema("toy", {"dense": VectorInfo("dense", 4, models.Distance.EUCLID)}, points=9)
-    made = plan(Rescore(blend=score() + 0.0 * model()).over(DENSE), schema, target().capabilities)
+    made = plan(Rerank(blend=score() + 0.0 * rerank_score()).over(DENSE), schema, target().capabilities)
     _, ranked = script(made.flow(Query(QUERY, {"dense": [0.1] * 4})), [found((1, 3.0), (2, 1.0))], [0.0, 0.0])
     assert [(point.id, point.score) for point in ranked] == [(2, -1.0), (1, -3.0)]
 
 
 def test_a_missing_request_time_value_of_the_blend_is_named() -> None:
     with refused(QueryError, "'weight'"):
-        asked(Rescore(blend=model() * given("weight")).over(DENSE), found((1, 0.5)), [0.1])
+        asked(Rerank(blend=rerank_score() * param("weight")).over(DENSE), found((1, 0.5)), [0.1])
     with refused(QueryError, "wieght", "did you mean 'weight'"):
         query = Query(QUERY, {"dense": [0.1] * 4}, {"wieght": 1.0})
-        asked(Rescore(blend=model() * given("weight", default=1.0)).over(DENSE), found((1, 0.5)), [0.1], query)
+        asked(Rerank(blend=rerank_score() * param("weight", default=1.0)).over(DENSE), found((1, 0.5)), [0.1], query)
 
 
 @pytest.mark.parametrize(
     ("blend", "parts"),
     [
-        (score() * 2.0, ["doesn't read model()"]),
-        (model() + score("dense"), ["score('dense')", "only score()"]),
-        ("model", ["not an expression"]),
+        (score() * 2.0, ["doesn't read rerank_score()"]),
+        (rerank_score() + score("dense"), ["score('dense')", "only score()"]),
+        ("reranker", ["not an expression"]),
     ],
 )
 def test_a_blend_that_makes_no_sense_is_refused(blend: Any, parts: list[str]) -> None:
     with refused(StrategyError, *parts):
-        Rescore(blend=blend)
+        Rerank(blend=blend)
 
 
 def test_a_blend_that_is_not_finite_is_an_error_of_scoring() -> None:
     with refused(ScoringError, "the blend of point 2 is inf"), pytest.warns(RuntimeWarning):
-        asked(Rescore(blend=model() ** 3).over(DENSE), found((1, 0.5), (2, 0.4)), [0.1, 1e200])
+        asked(Rerank(blend=rerank_score() ** 3).over(DENSE), found((1, 0.5), (2, 0.4)), [0.1, 1e200])
 
 
 def test_model_has_no_place_in_a_formula() -> None:
-    with refused(StrategyError, "Rescore(blend=…)"):
-        Formula(model() + score())
+    with refused(StrategyError, "Rerank(blend=…)"):
+        Formula(rerank_score() + score())
 
 
 # Candidates beyond the limit
@@ -214,8 +216,8 @@ FOUR = found((1, 0.9), (2, 0.8), (3, 0.7), (4, 0.6))
 
 
 def test_candidates_beyond_the_limit_may_follow_in_the_order_of_the_search() -> None:
-    strategy = Rescore(limit=2, unread="last").over(DENSE)
-    steps, ranked = asked(strategy, FOUR, [0.1, 0.2], scope=Scope(limit=4))
+    strategy = Rerank(limit=2, unread="last").over(DENSE)
+    steps, ranked = asked(strategy, FOUR, [0.1, 0.2], options=SearchOptions(limit=4))
     assert steps[-1] == Score(QUERY, ["n1", "n2"])
     assert ids(ranked) == [2, 1, 3, 4]
     assert [notes_of(point).get("not_rescored") for point in ranked] == [None, None, "beyond the limit", "beyond the limit"]
@@ -224,32 +226,32 @@ def test_candidates_beyond_the_limit_may_follow_in_the_order_of_the_search() -> 
 
 
 def test_with_unread_last_more_can_be_asked_for_than_is_read(toy: QdrantClient) -> None:
-    strategy = Rescore(limit=3, unread="last", top_n=7).over(DENSE)
-    ranked = executor(toy, Numbers()).retrieve(strategy, question(), Scope(10, offset=1))
-    below = executor(toy).retrieve(DENSE, question(), Scope(11))
+    strategy = Rerank(limit=3, unread="last", top_n=7).over(DENSE)
+    ranked = executor(toy, Numbers()).retrieve(strategy, question(), SearchOptions(10, offset=1))
+    below = executor(toy).retrieve(DENSE, question(), SearchOptions(11))
     assert len(ranked) == 6
     assert ids(ranked[2:]) == ids(below[3:7])
-    with refused(PlanError, "the call asks for 7 points, but Rescore reads 3", "unread='last'"):
-        plan(Rescore(limit=3).over(DENSE), SCHEMA, target().capabilities, Scope(7))
+    with refused(PlanError, "the call asks for 7 points, but Rerank reads 3", "unread='last'"):
+        plan(Rerank(limit=3).over(DENSE), SCHEMA, target().capabilities, SearchOptions(7))
 
 
 def test_what_was_not_read_reaches_no_threshold() -> None:
-    scope = Scope(limit=4, score_threshold=0.0)
-    assert ids(asked(Rescore(limit=2, unread="last").over(DENSE), FOUR, [0.1, 0.2], scope=scope).result) == [2, 1]
+    options = SearchOptions(limit=4, score_threshold=0.0)
+    assert ids(asked(Rerank(limit=2, unread="last").over(DENSE), FOUR, [0.1, 0.2], options=options).result) == [2, 1]
 
 
 def test_when_the_model_fails_all_candidates_keep_their_order() -> None:
-    strategy = Rescore(limit=2, unread="last", on_error="keep_order").over(DENSE)
+    strategy = Rerank(limit=2, unread="last", on_error="keep_order").over(DENSE)
     with pytest.warns(PlanWarning):
-        ranked = asked(strategy, FOUR, ScoringError("the model is down"), scope=Scope(limit=4)).result
+        ranked = asked(strategy, FOUR, ScoringError("the model is down"), options=SearchOptions(limit=4)).result
     assert ids(ranked) == [1, 2, 3, 4]
     assert [notes_of(point)["not_rescored"] for point in ranked] == ["ScoringError"] * 2 + ["beyond the limit"] * 2
 
 
 def test_unread_is_one_of_two() -> None:
-    with refused(StrategyError, "the unread of Rescore is one of 'drop', 'last'; got 'keep'"):
-        Rescore(unread="keep")  # type: ignore[arg-type]
-    assert from_json(to_json(Rescore(limit=2, unread="last").over(DENSE))) == Rescore(limit=2, unread="last").over(DENSE)
+    with refused(StrategyError, "the unread of Rerank is one of 'drop', 'last'; got 'keep'"):
+        Rerank(unread="keep")  # type: ignore[arg-type]
+    assert from_json(to_json(Rerank(limit=2, unread="last").over(DENSE))) == Rerank(limit=2, unread="last").over(DENSE)
 
 
 # Points without text
@@ -258,7 +260,7 @@ NO_TEXT = [*found((1, 0.9)), models.ScoredPoint(id=2, version=0, score=0.8, payl
 
 
 def test_points_without_text_come_last_and_say_so() -> None:
-    steps, ranked = asked(Rescore().over(DENSE), NO_TEXT, [0.1, 0.2])
+    steps, ranked = asked(Rerank().over(DENSE), NO_TEXT, [0.1, 0.2])
     assert steps[-1] == Score(QUERY, ["n1", "n3"])
     assert ids(ranked) == [3, 1, 2]
     assert notes_of(ranked[2]) == {"not_rescored": "no text"}
@@ -266,24 +268,24 @@ def test_points_without_text_come_last_and_say_so() -> None:
 
 
 def test_points_without_text_reach_no_threshold() -> None:
-    assert ids(asked(Rescore().over(DENSE), NO_TEXT, [0.1, 0.2], scope=Scope(score_threshold=0.0)).result) == [3, 1]
+    assert ids(asked(Rerank().over(DENSE), NO_TEXT, [0.1, 0.2], options=SearchOptions(score_threshold=0.0)).result) == [3, 1]
 
 
 def test_points_without_text_may_be_left_out_or_be_an_error() -> None:
-    assert ids(asked(Rescore(missing_text="drop").over(DENSE), NO_TEXT, [0.1, 0.2]).result) == [3, 1]
+    assert ids(asked(Rerank(missing_text="drop").over(DENSE), NO_TEXT, [0.1, 0.2]).result) == [3, 1]
     with refused(ScoringError, "1 of 3 candidates have no text", "2", "missing_text='last'"):
-        asked(Rescore(missing_text="raise").over(DENSE), NO_TEXT, [])
+        asked(Rerank(missing_text="raise").over(DENSE), NO_TEXT, [])
 
 
 def test_no_text_at_all_under_the_key_is_an_error_that_says_where_to_look(toy: QdrantClient) -> None:
     with refused(PayloadError, "'txt'", "'text'"):
         from qdrant_rerank import PayloadMapping
 
-        executor(toy, Numbers(), payload=PayloadMapping("txt")).retrieve(Rescore().over(DENSE), question())
+        executor(toy, Numbers(), payload=PayloadMapping("txt")).retrieve(Rerank().over(DENSE), question())
 
 
 def test_where_every_point_is_without_text_nothing_is_scored() -> None:
-    made = plan(Rescore().over(DENSE), SCHEMA, target().capabilities)
+    made = plan(Rerank().over(DENSE), SCHEMA, target().capabilities)
     with pytest.warns(PlanWarning, match="without text"):
         steps, ranked = script(made.flow(Query(QUERY, {"dense": [0.1] * 4})), [[NO_TEXT[1]]])
     assert [type(step) for step in steps] == [Search]
@@ -291,14 +293,14 @@ def test_where_every_point_is_without_text_nothing_is_scored() -> None:
 
 
 def test_where_nothing_is_found_nothing_is_scored() -> None:
-    made = plan(Rescore().over(DENSE), SCHEMA, target().capabilities)
+    made = plan(Rerank().over(DENSE), SCHEMA, target().capabilities)
     assert script(made.flow(Query(QUERY, {"dense": [0.1] * 4})), [[]]).result == []
 
 
 @pytest.mark.parametrize("text", ["", "  "])
 def test_a_query_without_text_is_refused(text: str) -> None:
     with refused(QueryError, "a model has to read it"):
-        asked(Rescore().over(DENSE), found((1, 0.5)), [1.0], Query(text, {"dense": [0.1] * 4}))
+        asked(Rerank().over(DENSE), found((1, 0.5)), [1.0], Query(text, {"dense": [0.1] * 4}))
 
 
 # Failures
@@ -306,33 +308,33 @@ def test_a_query_without_text_is_refused(text: str) -> None:
 
 def test_a_failure_is_raised_as_it_is(toy: QdrantClient) -> None:
     with pytest.raises(TimeoutError, match="no answer after 10 s"):
-        executor(toy, Down()).retrieve(Rescore().over(DENSE), question())
+        executor(toy, Down()).retrieve(Rerank().over(DENSE), question())
 
 
 def test_with_keep_order_a_failure_leaves_the_search_s_order_flagged_and_warned_about(toy: QdrantClient) -> None:
-    plain = executor(toy).retrieve(DENSE, question(), Scope(limit=3))
+    plain = executor(toy).retrieve(DENSE, question(), SearchOptions(limit=3))
     with pytest.warns(PlanWarning, match="the model failed"):
-        points = executor(toy, Down()).retrieve(Rescore(on_error="keep_order").over(DENSE), question(), Scope(limit=3))
+        points = executor(toy, Down()).retrieve(Rerank(on_error="keep_order").over(DENSE), question(), SearchOptions(limit=3))
     assert ranking(points) == ranking(plain)
     assert [notes_of(point)["not_rescored"] for point in points] == ["TimeoutError"] * 3
 
 
 def test_keep_order_keeps_what_a_threshold_would_cut() -> None:
-    strategy = Rescore(on_error="keep_order", top_n=1).over(DENSE)
+    strategy = Rerank(on_error="keep_order", top_n=1).over(DENSE)
     with pytest.warns(PlanWarning):
-        _, ranked = asked(strategy, found((1, 0.5), (2, 0.4)), TimeoutError(), scope=Scope(score_threshold=9.0))
+        _, ranked = asked(strategy, found((1, 0.5), (2, 0.4)), TimeoutError(), options=SearchOptions(score_threshold=9.0))
     assert ids(ranked) == [1]
 
 
 def test_wrong_scores_count_as_a_failure(toy: QdrantClient) -> None:
-    strategy = Rescore(on_error="keep_order").over(DENSE)
+    strategy = Rerank(on_error="keep_order").over(DENSE)
     with pytest.warns(PlanWarning, match="ScoringError"):
         executor(toy, lambda query, texts: [float("nan")] * len(texts)).retrieve(strategy, question())
 
 
 def test_a_missing_model_is_never_papered_over(toy: QdrantClient) -> None:
-    with pytest.raises(Exception, match="pass model="):
-        executor(toy).retrieve(Rescore(on_error="keep_order").over(DENSE), question())
+    with pytest.raises(Exception, match="pass reranker="):
+        executor(toy).retrieve(Rerank(on_error="keep_order").over(DENSE), question())
 
 
 def test_one_query_s_failure_leaves_the_batch_s_others_alone(toy: QdrantClient) -> None:
@@ -341,7 +343,7 @@ def test_one_query_s_failure_leaves_the_batch_s_others_alone(toy: QdrantClient) 
             raise TimeoutError
         return Numbers().score(query, texts)
 
-    strategy = Rescore(on_error="keep_order").over(DENSE)
+    strategy = Rerank(on_error="keep_order").over(DENSE)
     with pytest.warns(PlanWarning):
         good, bad = executor(toy, moody).retrieve_batch(strategy, [question("quick fox"), question("lazy dog")])
     assert "relevance_score" in notes_of(good[0])
@@ -354,9 +356,9 @@ def test_one_query_s_failure_leaves_the_batch_s_others_alone(toy: QdrantClient) 
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        ({"limit": 0}, ["the limit of Rescore", "got 0"]),
+        ({"limit": 0}, ["the limit of Rerank", "got 0"]),
         ({"limit": 2.5}, ["got 2.5"]),
-        ({"top_n": -1}, ["the top_n of Rescore", "got -1"]),
+        ({"top_n": -1}, ["the top_n of Rerank", "got -1"]),
         ({"limit": 5, "top_n": 6}, ["limit=5", "top_n=6"]),
         ({"on_error": "ignore"}, ["on_error", "'keep_order'", "'ignore'"]),
         ({"missing_text": "skip"}, ["missing_text", "'drop'", "'skip'"]),
@@ -365,52 +367,58 @@ def test_one_query_s_failure_leaves_the_batch_s_others_alone(toy: QdrantClient) 
 )
 def test_wrong_arguments_are_refused(arguments: dict[str, Any], parts: list[str]) -> None:
     with refused(StrategyError, *parts):
-        Rescore(**arguments)
+        Rerank(**arguments)
 
 
 def test_nothing_to_read_is_refused() -> None:
     with refused(StrategyError, "has nothing to read", ".over(Nearest"):
-        plan(Rescore(), SCHEMA, target().capabilities)
+        plan(Rerank(), SCHEMA, target().capabilities)
 
 
 @pytest.mark.parametrize(
-    ("strategy", "scope", "part"),
+    ("strategy", "options", "part"),
     [
-        (Rescore(limit=5).over(DENSE), Scope(6), "the call asks for 6 points, but Rescore reads 5"),
-        (Rescore(limit=5).over(DENSE), Scope(3, offset=3), "the call asks for 6 points"),
-        (Rescore(limit=30).over(Formula(score()).over(Nearest("dense", limit=9))), Scope(3), "Rescore takes 30 points, but"),
-        (Rescore(limit=8).over(Rescore(limit=3).over(DENSE)), Scope(3), "asks for 8 points, but Rescore reads 3"),
-        (Rescore().over(DENSE), Scope(3, group_by="doc"), "group_by can't be combined with Rescore"),
+        (Rerank(limit=5).over(DENSE), SearchOptions(6), "the call asks for 6 points, but Rerank reads 5"),
+        (Rerank(limit=5).over(DENSE), SearchOptions(3, offset=3), "the call asks for 6 points"),
+        (
+            Rerank(limit=30).over(Formula(score()).over(Nearest("dense", limit=9))),
+            SearchOptions(3),
+            "Rerank takes 30 points, but",
+        ),
+        (Rerank(limit=8).over(Rerank(limit=3).over(DENSE)), SearchOptions(3), "asks for 8 points, but Rerank reads 3"),
+        (Rerank().over(DENSE), SearchOptions(3, group_by="doc"), "group_by can't be combined with Rerank"),
     ],
 )
-def test_calls_that_it_can_t_answer_are_refused(strategy: Rescore, scope: Scope, part: str) -> None:
+def test_calls_that_it_can_t_answer_are_refused(strategy: Rerank, options: SearchOptions, part: str) -> None:
     with refused(PlanError, part):
-        plan(strategy, SCHEMA, target().capabilities, scope)
+        plan(strategy, SCHEMA, target().capabilities, options)
 
 
 def test_top_n_may_be_less_than_the_call_asks_for() -> None:
-    plan(Rescore(limit=5, top_n=3).over(DENSE), SCHEMA, target().capabilities, Scope(20))
+    plan(Rerank(limit=5, top_n=3).over(DENSE), SCHEMA, target().capabilities, SearchOptions(20))
 
 
 def test_a_stage_can_t_run_over_what_asks_a_model() -> None:
     with refused(StrategyError, "only what Qdrant runs by itself"):
-        Formula(score()).over(Rescore().over(DENSE))  # type: ignore[arg-type]
+        Formula(score()).over(Rerank().over(DENSE))  # type: ignore[arg-type]
 
 
 def test_the_plan_shows_the_request_and_counts_what_the_model_reads() -> None:
-    made = plan(Rescore(limit=20).over(Formula(score()).over(DENSE)), SCHEMA, target().capabilities, Scope(3))
-    explanation = made.explain()
+    made = plan(Rerank(limit=20).over(Formula(score()).over(DENSE)), SCHEMA, target().capabilities, SearchOptions(3))
+    explanation = made.describe()
     assert "1 round trip, 20 model calls" in str(explanation)
     [request] = explanation.requests
     assert (request["limit"], request["query"]) == (20, {"formula": "$score", "defaults": {}})
-    assert made.explain(Query("", {"dense": [0.5] * 4})).requests[0]["prefetch"][0]["query"] == {"nearest": [0.5] * 4}
+    assert made.describe(Query("", {"dense": [0.5] * 4})).requests[0]["prefetch"][0]["query"] == {"nearest": [0.5] * 4}
 
 
 STRATEGIES: list[Strategy] = [
-    Rescore(),
-    Rescore(limit=20, top_n=5, on_error="keep_order", missing_text="drop").over(DENSE),
-    Rescore(blend=0.9 * sigmoid(model()) + 0.1 * field("a.b", default=0.0)).over(Fusion.rrf().over(DENSE, Nearest("bm25"))),
-    Rescore(limit=5).over(Rescore(limit=50, blend=model() * constant(2.0)).over(Nearest(limit=3))),
+    Rerank(),
+    Rerank(limit=20, top_n=5, on_error="keep_order", missing_text="drop").over(DENSE),
+    Rerank(blend=0.9 * sigmoid(rerank_score()) + 0.1 * field("a.b", default=0.0)).over(
+        Fusion.rrf().over(DENSE, Nearest("bm25"))
+    ),
+    Rerank(limit=5).over(Rerank(limit=50, blend=rerank_score() * constant(2.0)).over(Nearest(limit=3))),
 ]
 
 
@@ -423,8 +431,8 @@ def test_repr_and_json_give_the_same_strategy_back(strategy: Strategy) -> None:
 
 
 def test_json_may_hold_the_blend_as_text_and_errors_name_the_line() -> None:
-    text = '{"kind": "rescore", "blend": "model() * 2",\n "candidate": {"kind": "nearest", "using": "dense"}}'
-    assert from_json(text) == Rescore(blend=model() * 2.0).over(DENSE)
+    text = '{"kind": "rerank", "blend": "rerank_score() * 2",\n "candidate": {"kind": "nearest", "using": "dense"}}'
+    assert from_json(text) == Rerank(blend=rerank_score() * 2.0).over(DENSE)
     with refused(ValueError, "2: ", "unknown kind"):
         from_json(text.replace("nearest", "neerest"), "a.json")
 
@@ -433,33 +441,39 @@ def test_json_may_hold_the_blend_as_text_and_errors_name_the_line() -> None:
 
 
 def test_each_result_is_explained_by_both_scores_and_the_blend_s_terms(toy: QdrantClient) -> None:
-    blend = 0.5 * model() + 2.0 * score() + field("popularity", default=0.0)
-    strategy = Rescore(limit=6, blend=blend).over(Formula(score("dense") + 0.5).over(DENSE))
+    blend = 0.5 * rerank_score() + 2.0 * score() + field("popularity", default=0.0)
+    strategy = Rerank(limit=6, blend=blend).over(Formula(score("dense") + 0.5).over(DENSE))
     runner = executor(toy, Numbers())
-    points = runner.retrieve(strategy, question(), Scope(limit=4))
-    explained = runner.explain(strategy, question(), Scope(limit=4))
+    points = runner.retrieve(strategy, question(), SearchOptions(limit=4))
+    explained = runner.explain(strategy, question(), SearchOptions(limit=4))
     assert ids(explained.points) == ids(points)
     for rank, (reason, point) in enumerate(zip(explained.reasons, points, strict=True), 1):
         assert near((reason.id, reason.rank, reason.score)) == [point.id, rank, point.score]
-        assert [hit.leg for hit in reason.legs] == ["dense", "retrieval"]
-        assert near(reason.legs[1].score) == notes_of(point)["retrieval_score"]
-        assert [term.text for term in reason.terms] == ["0.5 * model()", "2.0 * score()", "field('popularity', default=0.0)"]
+        assert [hit.candidate for hit in reason.candidates] == ["dense", "retrieval"]
+        assert near(reason.candidates[1].score) == notes_of(point)["retrieval_score"]
+        assert [term.text for term in reason.terms] == [
+            "0.5 * rerank_score()",
+            "2.0 * score()",
+            "field('popularity', default=0.0)",
+        ]
         assert reason.total == pytest.approx(point.score)
     lead = explained.why(points[0].id, points[3].id)
     assert sum(term.value for term in lead) == pytest.approx(points[0].score - points[3].score)
 
 
 def test_without_a_blend_the_model_s_score_is_the_only_term(toy: QdrantClient) -> None:
-    explained = executor(toy, Numbers()).explain(Rescore(limit=3).over(DENSE), question(), Scope(limit=2, offset=1))
+    explained = executor(toy, Numbers()).explain(Rerank(limit=3).over(DENSE), question(), SearchOptions(limit=2, offset=1))
     assert [(reason.rank, [term.text for term in reason.terms]) for reason in explained.reasons] == [
-        (2, ["model()"]),
-        (3, ["model()"]),
+        (2, ["rerank_score()"]),
+        (3, ["rerank_score()"]),
     ]
 
 
 def test_what_the_model_did_not_read_has_no_terms_and_says_why(toy: QdrantClient) -> None:
     with pytest.warns(PlanWarning):
-        explained = executor(toy, Down()).explain(Rescore(limit=3, on_error="keep_order").over(DENSE), question(), Scope(2))
+        explained = executor(toy, Down()).explain(
+            Rerank(limit=3, on_error="keep_order").over(DENSE), question(), SearchOptions(2)
+        )
     first, second = explained.reasons
     assert (first.terms, first.without_terms) == ((), "the model didn't read it (TimeoutError)")
     with refused(QueryError, "has no terms to compare", "TimeoutError"):
@@ -486,11 +500,11 @@ def test_a_normalised_max_sim_divides_by_the_query_s_tokens(toy: QdrantClient) -
     late = Nearest("colbert", limit=24).over(Nearest("dense", limit=24))
     expression: Expression = max_sim("colbert")
     for text in ("quick", "quick brown fox", "lazy dog river stone night"):
-        plain = executor(toy).retrieve(late, question(text), Scope(24))
-        normal = executor(toy).retrieve(Formula(expression).over(late), question(text), Scope(24))
+        plain = executor(toy).retrieve(late, question(text), SearchOptions(24))
+        normal = executor(toy).retrieve(Formula(expression).over(late), question(text), SearchOptions(24))
         tokens = len(text.split())
         assert [point.score for point in normal] == pytest.approx([point.score / tokens for point in plain], rel=1e-6)
-        explained = executor(toy).explain(Formula(expression).over(late), question(text), Scope(5))
+        explained = executor(toy).explain(Formula(expression).over(late), question(text), SearchOptions(5))
         assert [reason.total for reason in explained.reasons] == pytest.approx([p.score for p in normal[:5]], rel=1e-6)
 
 
@@ -512,6 +526,6 @@ def test_the_name_of_a_multivector_is_text() -> None:
 
 def test_a_model_s_score_is_known_to_no_engine_and_to_no_table_without_one() -> None:
     with refused(StrategyError, "which Qdrant can't know"):
-        lower(model(), Lowering([Candidate("dense")], target().capabilities))
+        lower(rerank_score(), Lowering([Candidate("dense")], target().capabilities))
     with refused(StrategyError, "which Qdrant can't know"):
-        evaluate(model(), Table([{}], [1]))
+        evaluate(rerank_score(), Table([{}], [1]))

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from qdrant_rerank import AsyncExecutor, Encoders, Executor, Formula, Fusion, Mmr, Nearest, Query, Scope, Strategy, field, score
+from qdrant_rerank import (
+    AsyncExecutor,
+    Encoders,
+    Executor,
+    Formula,
+    Fusion,
+    Mmr,
+    Nearest,
+    Query,
+    SearchOptions,
+    Strategy,
+    field,
+    score,
+)
 from tests.engines import skip_on_shards
 from tests.support import COLLECTION, QUERY, CountingClient, colbert, dense, encoders, fill_toy
 
@@ -84,15 +97,15 @@ def test_each_query_for_groups_is_a_round_trip(client: CountingClient) -> None:
     executor = Executor(client, COLLECTION, encoders=encoders())
     executor.plan(Nearest())
     client.calls.clear()
-    executor.retrieve_batch(Nearest(), [Query(QUERY)] * 3, Scope(2, group_by="doc"))
+    executor.retrieve_batch(Nearest(), [Query(QUERY)] * 3, SearchOptions(2, group_by="doc"))
     assert client.calls == ["query_points_groups"] * 3
 
 
 def test_the_schema_is_read_once_for_all_strategies_and_scopes(client: CountingClient) -> None:
     executor = Executor(client, COLLECTION, encoders=encoders())
     for strategy in STRATEGIES.values():
-        for scope in (Scope(1), Scope(2)):
-            executor.retrieve(strategy, Query(QUERY), scope)
+        for options in (SearchOptions(1), SearchOptions(2)):
+            executor.retrieve(strategy, Query(QUERY), options)
     assert client.calls.count("get_collection") == client.calls.count("info") == 1
     executor.refresh()
     executor.retrieve(Nearest(), Query(QUERY))

@@ -14,7 +14,7 @@ from qdrant_rerank import (
     Capabilities,
     Coefficients,
     Executor,
-    FeedbackLeg,
+    FeedbackCandidates,
     Formula,
     Fusion,
     Mmr,
@@ -23,9 +23,9 @@ from qdrant_rerank import (
     PlanWarning,
     Query,
     RelevanceFeedback,
-    Rescore,
+    Rerank,
     Schema,
-    Scope,
+    SearchOptions,
     aread_schema,
     plan,
     read_schema,
@@ -67,7 +67,7 @@ def test_fusion_below_another_stage_is_warned_about_where_there_are_shards(neste
         (DENSE, []),
         (Fusion.rrf().over(DENSE, LATE), []),
         (Fusion.dbsf().over(DENSE, LATE), []),
-        (Rescore().over(DENSE), []),
+        (Rerank().over(DENSE), []),
         (FEEDBACK, []),
         (Formula(score("dense") + score("colbert")).over(DENSE, LATE).on_client(), []),
         (Formula(2.0 * score()).over(Fusion.rrf().over(DENSE, LATE)).on_client(), []),
@@ -78,7 +78,7 @@ def test_fusion_below_another_stage_is_warned_about_where_there_are_shards(neste
         (Formula(2.0 * score()).over(DENSE), ["candidates-per-shard"]),
         (LATE.over(DENSE), ["candidates-per-shard"]),
         (Fusion.rrf().over(LATE.over(DENSE), DENSE), ["candidates-per-shard"]),
-        (Rescore().over(LATE.over(DENSE)), ["candidates-per-shard"]),
+        (Rerank().over(LATE.over(DENSE)), ["candidates-per-shard"]),
         (Formula(score("rrf")).over(Fusion.rrf().over(LATE), DENSE), ["candidates-per-shard", "nested-under-shards"]),
         (replace(FEEDBACK, seeds=LATE.over(DENSE)), ["candidates-per-shard"]),
         (Mmr("dense"), ["mmr-on-shards"]),
@@ -99,7 +99,7 @@ def test_a_call_to_one_shard_key_is_warned_of_the_shards_of_that_key_alone() -> 
     counts = {}
     selectors: list[Any] = [None, "eu", "us", ["eu", "us"], models.ShardKeyWithFallback(target="eu", fallback="us"), "unknown"]
     for selector in selectors:
-        made = plan(formula, schema, Capabilities.of("1.20.0"), Scope(shard_key_selector=selector))
+        made = plan(formula, schema, Capabilities.of("1.20.0"), SearchOptions(shard_key_selector=selector))
         warnings = [lint for lint in made.warnings if lint.code == "candidates-per-shard"]
         counts[str(selector)] = warnings[0].split(" shards")[0] if warnings else ""
     assert list(counts.values()) == ["each of the 4", "", "each of the 3", "each of the 4", "each of the 3", ""]
@@ -130,7 +130,7 @@ def test_only_plain_searches_and_fusions_and_mmr_of_them_are_alike_on_shards() -
 
 def asked_on_shards(strategy: Any, *answers: list[Points], schema: Schema = THREE, limit: int = 2) -> list[list[Any]]:
     """The requests of each step."""
-    made = plan(strategy, schema, SERVER, Scope(limit))
+    made = plan(strategy, schema, SERVER, SearchOptions(limit))
     steps: Any = script(made.flow(Query(vectors=query_vectors(), now=NOW)), *answers).steps
     return [list(step.requests) for step in steps]
 
@@ -153,7 +153,7 @@ def test_mmr_chooses_among_points_that_are_asked_for_first() -> None:
 
 
 def test_mmr_that_is_grouped_chooses_among_as_many_as_the_groups_may_take() -> None:
-    made = plan(Mmr("dense"), THREE, SERVER, Scope(60, group_by="doc", group_size=3))
+    made = plan(Mmr("dense"), THREE, SERVER, SearchOptions(60, group_by="doc", group_size=3))
     steps: Any = script(made.flow(Query(vectors=query_vectors(), now=NOW)), [found(2)], [[]]).steps
     [[first], [second]] = [step.requests for step in steps]
     assert (first.limit, second.query.mmr.candidates_limit, second.limit) == (180, 180, 180)
@@ -161,8 +161,8 @@ def test_mmr_that_is_grouped_chooses_among_as_many_as_the_groups_may_take() -> N
 
 def test_mmr_over_candidates_asks_for_each_of_them_and_for_the_nearest_where_they_are_too_many() -> None:
     strategy = Mmr("dense", candidates_limit=3).over(DENSE, LATE)
-    [legs, [last]] = asked_on_shards(strategy, [found(4, 2), found(2, 5)], [found(2)])
-    assert [(leg.using, leg.limit) for leg in legs] == [("dense", 100), ("colbert", 100)]
+    [candidates, [last]] = asked_on_shards(strategy, [found(4, 2), found(2, 5)], [found(2)])
+    assert [(candidate.using, candidate.limit) for candidate in candidates] == [("dense", 100), ("colbert", 100)]
     assert (only(last), last.query.mmr.candidates_limit) == ([4, 2, 5], 3)
     [_, [nearest], [last]] = asked_on_shards(strategy, [found(4, 2), found(2, 5, 6)], [found(6, 5, 4)], [found(2)])
     assert (nearest.limit, nearest.query.mmr, only(nearest)) == (3, None, [4, 2, 5, 6])
@@ -182,27 +182,27 @@ STEERED = RelevanceFeedback(seeds=Mmr("dense", limit=5), coefficients=Coefficien
         (Mmr("dense").over(DENSE, LATE), 1),
         (Mmr("dense", candidates_limit=3).over(DENSE, LATE), 2),
         (Mmr("dense").over(LATE.over(DENSE)), 2),
-        (Rescore(limit=5).over(Mmr("dense")), 1),
+        (Rerank(limit=5).over(Mmr("dense")), 1),
         (ON_CLIENT, 1),
         (STEERED, 1),
-        (replace(STEERED, within=Mmr("dense").over(FeedbackLeg(limit=9))), 2),
+        (replace(STEERED, within=Mmr("dense").over(FeedbackCandidates(limit=9))), 2),
         (replace(STEERED, coefficients=Coefficients(1.0, 0.0, 0.0)), 1),
     ],
 )
 def test_plans_count_the_round_trips_that_shards_add(strategy: Any, more: int) -> None:
-    made = plan(strategy, THREE, SERVER, Scope(2))
-    assert made.cost.round_trips == made.explain().round_trips == strategy.cost.round_trips + more
-    assert plan(strategy, SCHEMA, SERVER, Scope(2)).cost == strategy.cost
+    made = plan(strategy, THREE, SERVER, SearchOptions(2))
+    assert made.cost.round_trips == made.describe().round_trips == strategy.cost.round_trips + more
+    assert plan(strategy, SCHEMA, SERVER, SearchOptions(2)).cost == strategy.cost
     by_key = replace(SCHEMA, shards=3, shard_keys={"eu": 1, "us": 2})
-    one_key = plan(strategy, by_key, SERVER, Scope(2, shard_key_selector="eu"))
+    one_key = plan(strategy, by_key, SERVER, SearchOptions(2, shard_key_selector="eu"))
     assert one_key.cost == strategy.cost
 
 
 def test_mmr_is_explained_as_it_is_asked() -> None:
-    made = plan(Mmr("dense").over(DENSE), THREE, SERVER, Scope(2))
+    made = plan(Mmr("dense").over(DENSE), THREE, SERVER, SearchOptions(2))
     flow = explained(made, Query(vectors=query_vectors(), now=NOW))
     said = script(flow, [found(4, 2)], [found(2, 4), found(4, 2)])
-    assert [hit.rank for reason in said.result.reasons for hit in reason.legs] == [2, 1]
+    assert [hit.rank for reason in said.result.reasons for hit in reason.candidates] == [2, 1]
 
 
 def test_rescorings_below_a_formula_on_the_client_rank_the_whole_collections_candidates() -> None:
@@ -277,9 +277,9 @@ def test_a_call_is_told_what_its_own_shard_keys_make_of_it() -> None:
     target = executor.target()
     executor._target = replace(target, schema=replace(target.schema, shards=4, shard_keys={"eu": 1, "us": 3}))
     strategy = Formula(2.0 * score()).over(DENSE)
-    executor.plan(strategy, Scope(shard_key_selector="eu"))  # which warns of nothing
-    for scope, several in ((Scope(), 4), (Scope(shard_key_selector="us"), 3)):
+    executor.plan(strategy, SearchOptions(shard_key_selector="eu"))  # which warns of nothing
+    for options, several in ((SearchOptions(), 4), (SearchOptions(shard_key_selector="us"), 3)):
         with pytest.warns(PlanWarning, match=f"each of the {several} shards hands"):
-            executor.plan(strategy, scope)
-    executor.plan(strategy, Scope(limit=5))  # told already
-    assert len(executor.retrieve(strategy, Query("fox"), Scope(3))) == 3
+            executor.plan(strategy, options)
+    executor.plan(strategy, SearchOptions(limit=5))  # told already
+    assert len(executor.retrieve(strategy, Query("fox"), SearchOptions(3))) == 3

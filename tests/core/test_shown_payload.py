@@ -14,24 +14,24 @@ from qdrant_rerank import (
     PayloadMapping,
     Query,
     RelevanceFeedback,
-    Rescore,
-    Scope,
+    Rerank,
+    SearchOptions,
     Strategy,
     field,
-    model,
+    rerank_score,
 )
 from qdrant_rerank.feedback import Coefficients
 
 QUERY = Query("q", vectors={"": [1.0, 1.0]})
-BLEND = model() + field("rating", default=0.0)
+BLEND = rerank_score() + field("rating", default=0.0)
 STRATEGIES: dict[str, Strategy] = {
-    "rescore": Rescore(limit=4).over(Nearest()),
-    "blend": Rescore(limit=4, blend=BLEND).over(Nearest()),
-    "blend of a blend": Rescore(limit=4, blend=BLEND).over(
-        Rescore(limit=4, blend=model() + field("n", default=0)).over(Nearest())
+    "rescore": Rerank(limit=4).over(Nearest()),
+    "blend": Rerank(limit=4, blend=BLEND).over(Nearest()),
+    "blend of a blend": Rerank(limit=4, blend=BLEND).over(
+        Rerank(limit=4, blend=rerank_score() + field("n", default=0)).over(Nearest())
     ),
     "formula on the client": Formula(field("rating", default=0.0)).over(Nearest()).on_client(),
-    "rescored formula on the client": Rescore(limit=4, blend=BLEND).over(
+    "rescored formula on the client": Rerank(limit=4, blend=BLEND).over(
         Formula(field("n", default=0)).over(Nearest()).on_client()
     ),
     "feedback": RelevanceFeedback(seeds=Nearest(limit=3), coefficients=Coefficients(1.0, 0.5, 0.5), trust=True),
@@ -53,7 +53,7 @@ def executor(**options: Any) -> Executor:
     client.create_collection("c", models.VectorParams(size=2, distance=models.Distance.DOT))
     rows = [{"text": f"t{n}", "n": n, "rating": 10.0 * (n == 1)} for n in range(4)]
     client.upsert("c", [models.PointStruct(id=n, vector=[1.0, n / 10], payload=row) for n, row in enumerate(rows)])
-    return Executor(client, "c", model=lambda query, texts: [float(text[1:]) for text in texts], **options)
+    return Executor(client, "c", reranker=lambda query, texts: [float(text[1:]) for text in texts], **options)
 
 
 @pytest.mark.parametrize("shown", SELECTORS)
@@ -61,9 +61,9 @@ def executor(**options: Any) -> Executor:
 def test_what_is_shown_changes_no_score(name: str, shown: str) -> None:
     selector, keys = SELECTORS[shown]
     asked, strategy = executor(), STRATEGIES[name]
-    expected = [(point.id, point.score) for point in asked.retrieve(strategy, QUERY, Scope(limit=3))]
-    points = asked.retrieve(strategy, QUERY, Scope(limit=3, with_payload=selector))
-    explained = asked.explain(strategy, QUERY, Scope(limit=3, with_payload=selector)).points
+    expected = [(point.id, point.score) for point in asked.retrieve(strategy, QUERY, SearchOptions(limit=3))]
+    points = asked.retrieve(strategy, QUERY, SearchOptions(limit=3, with_payload=selector))
+    explained = asked.explain(strategy, QUERY, SearchOptions(limit=3, with_payload=selector)).points
     for found in (points, explained):
         assert [(point.id, point.score) for point in found] == expected
         # qdrant-client 1.17's local mode gives no payload where no key is chosen
@@ -81,6 +81,6 @@ def test_what_is_shown_changes_no_score(name: str, shown: str) -> None:
     ],
 )
 def test_only_what_is_read_and_shown_is_fetched_where_that_is_known(payload: Any, fetched: Any) -> None:
-    plan = executor(payload=payload).plan(STRATEGIES["blend"], Scope(limit=3, with_payload=["n"]))
-    [request] = plan.explain().requests
+    plan = executor(payload=payload).plan(STRATEGIES["blend"], SearchOptions(limit=3, with_payload=["n"]))
+    [request] = plan.describe().requests
     assert request["with_payload"] == fetched

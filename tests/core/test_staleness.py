@@ -18,11 +18,11 @@ from qdrant_rerank import (
     Query,
     QueryError,
     RelevanceFeedback,
-    Rescore,
-    Scope,
+    Rerank,
+    SearchOptions,
     Strategy,
     StrategyError,
-    model,
+    rerank_score,
     score,
 )
 from qdrant_rerank._internals import Search, contradicts
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* shards:qdrant_rerank.PlanWarn
 COSINE, EUCLID = models.Distance.COSINE, models.Distance.EUCLID
 VECTORS = [[1.0, 0.1 * number, 0.01 * number * number] for number in range(12)]
 QUERY = Query("q", vectors={"": VECTORS[0]})
-FOUR = Scope(limit=4)
+FOUR = SearchOptions(limit=4)
 
 
 def make(client: QdrantClient, name: str, distance: models.Distance = COSINE, size: int = 3, vector: str = "") -> None:
@@ -62,7 +62,7 @@ def live(**options: Any) -> tuple[CountingClient, Executor]:
     make(client, "v1", COSINE)
     make(client, "v2", EUCLID)
     move(client, "v1")
-    options = {"model": lambda query, texts: [float(len(text)) for text in texts], **options}
+    options = {"reranker": lambda query, texts: [float(len(text)) for text in texts], **options}
     return client, Executor(client, "live", **options)
 
 
@@ -70,7 +70,7 @@ FORMULA = Formula(score()).over(Nearest(limit=12))
 STRATEGIES: dict[str, Strategy] = {
     "formula": FORMULA,
     "on the client": Formula(score()).over(Nearest(limit=12)).on_client(),
-    "blend": Rescore(limit=6, blend=score() + 0.0 * model()).over(Nearest()),
+    "blend": Rerank(limit=6, blend=score() + 0.0 * rerank_score()).over(Nearest()),
     "feedback": RelevanceFeedback(seeds=Nearest(limit=4), coefficients=Coefficients(1.0, 0.5, 0.5), trust=True),
 }
 
@@ -81,7 +81,7 @@ def test_an_alias_that_moved_from_similarities_to_distances_turns_nothing_round(
     strategy = STRATEGIES[name]
     before = ids(executor.retrieve(strategy, QUERY, FOUR))
     move(client, "v2")
-    there = Executor(client, "live", model=executor.model)
+    there = Executor(client, "live", reranker=executor.reranker)
     assert ids(executor.retrieve(strategy, QUERY, FOUR)) == ids(there.retrieve(strategy, QUERY, FOUR))
     move(client, "v1")
     assert ids(executor.retrieve(strategy, QUERY, FOUR)) == before
@@ -180,7 +180,7 @@ def test_a_failing_call_reads_the_schema_once_more_and_a_wrong_call_not_at_all()
         executor.retrieve(Nearest("x"), QUERY)
     assert reads(client) == 2
     with refused(PlanError, "limit must be"):
-        executor.retrieve(Nearest(), QUERY, Scope(limit=0))
+        executor.retrieve(Nearest(), QUERY, SearchOptions(limit=0))
     with refused(QueryError, "text is empty"):
         executor.retrieve(Nearest(), Query(" "))
     assert reads(client) == 2
@@ -189,10 +189,10 @@ def test_a_failing_call_reads_the_schema_once_more_and_a_wrong_call_not_at_all()
 def test_an_answer_without_points_is_no_change() -> None:
     client, executor = live()
     nothing = models.Filter(must=[models.HasIdCondition(has_id=[99])])
-    assert executor.retrieve(FORMULA, QUERY, Scope(filter=nothing)) == []
+    assert executor.retrieve(FORMULA, QUERY, SearchOptions(filter=nothing)) == []
     assert reads(client) == 2
     kept = executor.plan(FORMULA).strategy
-    assert executor.retrieve(FORMULA, QUERY, Scope(filter=nothing)) == []
+    assert executor.retrieve(FORMULA, QUERY, SearchOptions(filter=nothing)) == []
     assert executor.plan(FORMULA).strategy is kept
 
 
@@ -353,7 +353,7 @@ def test_a_search_in_the_wrong_order_says_what_to_do() -> None:
         executor.search(Search(list(plan.strategy.first_requests(*inputs(plan))), schema=plan.target.schema))
 
 
-def inputs(plan: Any) -> tuple[Any, Scope]:
+def inputs(plan: Any) -> tuple[Any, SearchOptions]:
     from qdrant_rerank._internals import Inputs
 
     return Inputs(plan.target, {"": VECTORS[0]}), FOUR

@@ -20,7 +20,7 @@ from qdrant_rerank import (
     PlanError,
     PlanWarning,
     QdrantRerankError,
-    Scope,
+    SearchOptions,
     StrategyError,
     field,
     from_json,
@@ -42,9 +42,11 @@ def learned(key: str, reference: dict[str, Any] = SPREAD, **more: Any) -> Any:
         "kind": "trained",
         "features": [{"kind": "trained_feature", "name": key, "expression": read, "reference": reference}],
     }
-    leg = {"kind": "nearest", "using": "dense", "limit": 4}
+    candidate = {"kind": "nearest", "using": "dense", "limit": 4}
     return from_json(
-        json.dumps({"kind": "formula", "expression": f"score() + {read}", "trained": trained, "candidates": [leg], **more})
+        json.dumps(
+            {"kind": "formula", "expression": f"score() + {read}", "trained": trained, "candidates": [candidate], **more}
+        )
     )
 
 
@@ -58,44 +60,44 @@ def client() -> CountingClient:
 def test_a_refused_plan_quotes_no_value_of_points_that_the_call_may_not_see(client: CountingClient, fixed: bool) -> None:
     executor = Executor(client, "two", fixed_filter=OURS if fixed else None)
     with refused(PlanError, "reads 'secret'", "8 random points were looked at; there are", "'tenant'") as caught:
-        executor.plan(learned("secret"), Scope(limit=3, filter=None if fixed else OURS))
+        executor.plan(learned("secret"), SearchOptions(limit=3, filter=None if fixed else OURS))
     assert "B-SECRET" not in str(caught.value)
     assert "'secret'" not in str(caught.value).partition("there are")[2]
     with refused(PlanError, "but text, e.g. 'B-SECRET"):  # to who may see all
-        Executor(client, "two").plan(learned("secret"), Scope(limit=3))
+        Executor(client, "two").plan(learned("secret"), SearchOptions(limit=3))
 
 
 def test_a_sample_of_one_call_is_not_that_of_another(client: CountingClient) -> None:
     executor, strategy = Executor(client, "two"), learned("secret")
     theirs = models.Filter(must_not=[OURS])
     with refused(PlanError, "B-SECRET"):
-        executor.plan(strategy, Scope(limit=3, filter=theirs))
+        executor.plan(strategy, SearchOptions(limit=3, filter=theirs))
     with refused(PlanError, "reads 'secret'") as caught:
-        executor.plan(strategy, Scope(limit=3, filter=OURS))
+        executor.plan(strategy, SearchOptions(limit=3, filter=OURS))
     assert "B-SECRET" not in str(caught.value)
 
 
 def test_a_key_that_no_point_of_the_call_has_but_others_do_is_no_reason_to_refuse(client: CountingClient) -> None:
     theirs = models.Filter(must_not=[OURS])
     with pytest.warns(PlanWarning, match="'size' is far from"):  # of theirs, all lack it
-        Executor(client, "two").plan(learned("size"), Scope(limit=3, filter=theirs))
+        Executor(client, "two").plan(learned("size"), SearchOptions(limit=3, filter=theirs))
     with refused(PlanError, "reads 'size'"):
-        Executor(client, "two", fixed_filter=theirs).plan(learned("size"), Scope(limit=3))
+        Executor(client, "two", fixed_filter=theirs).plan(learned("size"), SearchOptions(limit=3))
 
 
 def test_drift_is_told_of_the_calls_own_points_and_not_of_points_chosen_by_their_ids(client: CountingClient) -> None:
     elsewhere = {"edges": [0.003, 0.05], "shares": [0.0, 0.0, 1.0], "missing": 0.0, "size": 1500}
     strategy, executor = learned("rank", elsewhere), Executor(client, "two")
     with pytest.warns(PlanWarning, match="over 8 random points"):
-        made = executor.plan(strategy, Scope(limit=3, filter=OURS))
+        made = executor.plan(strategy, SearchOptions(limit=3, filter=OURS))
     assert "feature-drift" in {lint.code for lint in made.warnings}
-    assert "feature-drift" in {lint.code for lint in executor.plan(strategy, Scope(limit=2, filter=OURS)).warnings}
-    other = executor.plan(strategy, Scope(limit=3, filter=models.Filter(must_not=[OURS])))
+    assert "feature-drift" in {lint.code for lint in executor.plan(strategy, SearchOptions(limit=2, filter=OURS)).warnings}
+    other = executor.plan(strategy, SearchOptions(limit=3, filter=models.Filter(must_not=[OURS])))
     assert "feature-drift" not in {lint.code for lint in other.warnings}
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*PSI")
         chosen = models.Filter(must=[models.HasIdCondition(has_id=list(MINE))])
-        Executor(client, "two").plan(strategy, Scope(limit=3, filter=chosen))
+        Executor(client, "two").plan(strategy, SearchOptions(limit=3, filter=chosen))
 
 
 def test_samples_do_not_pile_up(client: CountingClient) -> None:
@@ -103,7 +105,7 @@ def test_samples_do_not_pile_up(client: CountingClient) -> None:
     for number in range(70):
         one = models.Filter(must=[models.FieldCondition(key="rank", range=models.Range(gte=-number))])
         with pytest.warns(PlanWarning):
-            executor.plan(learned("rank"), Scope(limit=3, filter=one))
+            executor.plan(learned("rank"), SearchOptions(limit=3, filter=one))
     assert len(executor.target().quirks.samples) == 64
 
 
@@ -135,7 +137,7 @@ NO_VALUE = "No value found for size in the payload nor the formula defaults"
     ],
 )
 def test_the_point_that_is_named_is_one_that_the_strategy_may_come_upon(client: CountingClient, strategy: Any) -> None:
-    plan = Executor(client, "two").plan(strategy, Scope(limit=3))
+    plan = Executor(client, "two").plan(strategy, SearchOptions(limit=3))
     executor = Executor(client, "two")
 
     class Refusing(Executor):
@@ -150,7 +152,7 @@ def test_the_point_that_is_named_is_one_that_the_strategy_may_come_upon(client: 
 
     with pytest.raises(ValueError, match=NO_VALUE):  # not a PlanError: all that it may come upon have the key
         run(plan.flow(QUERY), Refusing(client, "two"))
-    open_to_all = Executor(client, "two").plan(THEIRS_LACK.over(Nearest("dense")), Scope(limit=3))
+    open_to_all = Executor(client, "two").plan(THEIRS_LACK.over(Nearest("dense")), SearchOptions(limit=3))
     with refused(PlanError, "reads 'size' without a default, but e.g. point 1"):
         run(open_to_all.flow(QUERY), Refusing(client, "two"))
 
@@ -207,9 +209,9 @@ def test_no_option_of_llama_index_replaces_a_fixed_filter(client: CountingClient
     ranking = QdrantRerankPostprocessor(Nearest("dense"), **place, missing="drop")
     assert [each.node.node_id for each in ranking.postprocess_nodes(nodes, bundle)] == ["1"]
     with refused(QdrantRerankError, "fixed_filter"):
-        QdrantRerankPostprocessor(model=lambda query, texts: [0.0] * len(texts), fixed_filter=OURS)
+        QdrantRerankPostprocessor(reranker=lambda query, texts: [0.0] * len(texts), fixed_filter=OURS)
     with refused(QdrantRerankError, "schema_ttl"):
-        QdrantRerankPostprocessor(model=lambda query, texts: [0.0] * len(texts), schema_ttl=None)
+        QdrantRerankPostprocessor(reranker=lambda query, texts: [0.0] * len(texts), schema_ttl=None)
 
 
 @pytest.mark.parametrize("ttl", [0, "soon"])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient
 
-from qdrant_rerank import AsyncExecutor, Encoders, Executor, Nearest, PlanWarning, Query, Rescore, Scope, TimeoutError
+from qdrant_rerank import AsyncExecutor, Encoders, Executor, Nearest, PlanWarning, Query, Rerank, SearchOptions, TimeoutError
 from tests.slow_qdrant import (
     LIMIT,
     LONGER,
@@ -27,7 +27,7 @@ from tests.stub_grpc import StubGrpc
 from tests.support import ids
 
 QUERY = Query("quick brown fox", {"dense": [1.0, 0.0, 0.0, 0.0]})
-SCOPE, LATER = Scope(3, timeout=LIMIT), Scope(3, timeout=LONGER)
+SCOPE, LATER = SearchOptions(3, timeout=LIMIT), SearchOptions(3, timeout=LONGER)
 
 
 def over(server: SlowQdrant) -> QdrantClient:
@@ -57,7 +57,7 @@ async def test_a_search_that_hangs_or_drips_is_given_up(how: How) -> None:
         client = over(server)
 
         def make(kind: type[Any]) -> Any:
-            return kind(client, "docs", model=scores)
+            return kind(client, "docs", reranker=scores)
 
         def ask(executor: Any, name: str) -> Any:
             return executor.retrieve(STRATEGIES[name], QUERY, SCOPE)
@@ -66,7 +66,7 @@ async def test_a_search_that_hangs_or_drips_is_given_up(how: How) -> None:
             return executor.retrieve_batch(STRATEGIES[name], [QUERY, QUERY], SCOPE)
 
         def ask_groups(executor: Any, name: str) -> Any:
-            return executor.retrieve(STRATEGIES[name], QUERY, Scope(3, timeout=LIMIT, group_by="doc"))
+            return executor.retrieve(STRATEGIES[name], QUERY, SearchOptions(3, timeout=LIMIT, group_by="doc"))
 
         for ended in await outcomes(ask, make, STRATEGIES):
             check_ends(ended, "searching$")
@@ -84,7 +84,7 @@ async def test_a_second_round_is_given_up_too(how: How) -> None:
             waiting = iter(servers)
 
             def make(kind: type[Any], waiting: Iterator[SlowQdrant] = waiting) -> Any:
-                return kind(over(next(waiting)), "docs", model=scores)
+                return kind(over(next(waiting)), "docs", reranker=scores)
 
             for ended in await outcomes(lambda e, name: e.retrieve(STRATEGIES[name], QUERY, LATER), make, [name]):
                 check_ends(ended, "searching$", LONGER)
@@ -93,7 +93,7 @@ async def test_a_second_round_is_given_up_too(how: How) -> None:
 
 async def test_a_schema_that_can_not_be_read_ends_all_calls_in_time() -> None:
     with SlowQdrant("hangs at first") as server:
-        executors = {kind: kind(over(server), "docs", model=scores) for kind in (Executor, AsyncExecutor)}
+        executors = {kind: kind(over(server), "docs", reranker=scores) for kind in (Executor, AsyncExecutor)}
         calls = {
             kind: {name: partial(executor.retrieve, STRATEGIES[name], QUERY, SCOPE) for name in STRATEGIES}
             for kind, executor in executors.items()
@@ -109,10 +109,10 @@ async def test_a_model_that_hangs_is_given_up(model: type[HangingModel]) -> None
         hanging, client = model(), over(server)
 
         def make(kind: type[Any]) -> Any:
-            return kind(client, "docs", model=hanging)
+            return kind(client, "docs", reranker=hanging)
 
         def make_encoder(kind: type[Any]) -> Any:
-            return kind(client, "docs", encoders=Encoders({"dense": hanging}), model=scores)
+            return kind(client, "docs", encoders=Encoders({"dense": hanging}), reranker=scores)
 
         for ended in await outcomes(lambda e, name: e.retrieve(STRATEGIES[name], QUERY, LATER), make, READ_BY_A_MODEL):
             check_ends(ended, "scoring 5 texts$", LONGER)
@@ -123,11 +123,11 @@ async def test_a_model_that_hangs_is_given_up(model: type[HangingModel]) -> None
 
 
 async def test_with_keep_order_a_model_that_hangs_leaves_the_search_s_order() -> None:
-    strategy, hanging = Rescore(limit=5, on_error="keep_order").over(Nearest("dense")), HangingModel()
+    strategy, hanging = Rerank(limit=5, on_error="keep_order").over(Nearest("dense")), HangingModel()
     with SlowQdrant("hangs", after=100) as server:
 
         def make(kind: type[Any]) -> Any:
-            return kind(over(server), "docs", model=hanging)
+            return kind(over(server), "docs", reranker=hanging)
 
         with pytest.warns(PlanWarning, match=r"the model failed \(TimeoutError\)"):
             ended: Any = await outcomes(lambda e, _: e.retrieve(strategy, QUERY, LATER), make, ["kept"])
@@ -139,7 +139,7 @@ async def test_a_full_pool_ends_in_waiting_for_a_worker() -> None:
     hanging = HangingModel()
     with SlowQdrant("hangs", after=100) as server:
         client = over(server)
-        executors: list[Any] = [kind(client, "docs", model=hanging) for kind in (Executor, AsyncExecutor)]
+        executors: list[Any] = [kind(client, "docs", reranker=hanging) for kind in (Executor, AsyncExecutor)]
         executors[0].target()
         await executors[1].target()
         for executor in executors:
@@ -156,7 +156,7 @@ def test_over_grpc_too() -> None:
     with StubGrpc() as stub:
         client = QdrantClient(url="http://127.0.0.1", grpc_port=stub.port, prefer_grpc=True, check_compatibility=False)
         executor, query = Executor(client, "docs"), Query(vectors={"": [1.0, 0.0, 0.0, 0.0]})
-        assert ids(executor.retrieve(Nearest(), query, Scope(3, timeout=30))) == [1]
+        assert ids(executor.retrieve(Nearest(), query, SearchOptions(3, timeout=30))) == [1]
         stub.held.clear()
         with pytest.raises(TimeoutError, match="while searching"):
             executor.retrieve(Nearest(), query, SCOPE)

@@ -113,10 +113,10 @@ def test_a_strategys_repr_is_what_a_user_would_write(text: str) -> None:
 
 
 def test_a_fusion_has_no_search_that_parameters_could_be_for() -> None:
-    with refused(StrategyError, "a fusion searches nothing that params could be for", "candidates"):
-        Fusion(params=models.SearchParams(exact=True))
-    with refused(StrategyError, "a formula searches nothing that params could be for"):
-        Formula(score(), params=models.SearchParams(exact=True))
+    with refused(StrategyError, "a fusion searches nothing that search_params could be for", "candidates"):
+        Fusion(search_params=models.SearchParams(exact=True))
+    with refused(StrategyError, "a formula searches nothing that search_params could be for"):
+        Formula(score(), search_params=models.SearchParams(exact=True))
 
 
 @pytest.mark.parametrize("wrong", [5, ["dense"], b"dense"])

@@ -57,7 +57,7 @@ def alike(query: str, texts: Sequence[str]) -> list[float]:
 
 
 def test_texts_that_a_model_reads_are_counted() -> None:
-    executor = CountingExecutor(open_client(), "guide", model=alike)
+    executor = CountingExecutor(open_client(), "guide", reranker=alike)
     executor.reset()
     executor.score("fox", ["a", "b", "c"])
     assert executor.model_calls == 3

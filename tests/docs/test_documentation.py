@@ -16,17 +16,17 @@ from .blocks import blocks, untested
     [("langchain", worlds.langchain), ("llama_index", worlds.llama_index), ("core", worlds.core)],
 )
 def test_the_readme_runs(name: str, world: Callable[[], dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
-    scope = world()
-    exec(compile(blocks("README.md")[name], f"README.md ({name})", "exec"), scope)
+    options = world()
+    exec(compile(blocks("README.md")[name], f"README.md ({name})", "exec"), options)
     match name:
         case "langchain":
-            assert len(scope["docs"]) == 3
-            assert worlds.TEXTS[0][:5] in capsys.readouterr().out or scope["docs"][0].metadata["score"] > 0
+            assert len(options["docs"]) == 3
+            assert worlds.TEXTS[0][:5] in capsys.readouterr().out or options["docs"][0].metadata["score"] > 0
         case "llama_index":
-            assert len(scope["nodes"]) == 4
+            assert len(options["nodes"]) == 4
         case _:
             assert "round trip" in capsys.readouterr().out
-            assert abs(sum(term.value for term in scope["reasons"][0].terms) - scope["reasons"][0].score) < 1e-5
+            assert abs(sum(term.value for term in options["reasons"][0].terms) - options["reasons"][0].score) < 1e-5
 
 
 def test_every_python_block_of_the_readme_and_of_extending_is_run() -> None:
@@ -35,11 +35,11 @@ def test_every_python_block_of_the_readme_and_of_extending_is_run() -> None:
 
 
 def test_extending_runs() -> None:
-    scope: dict[str, Any] = {**worlds.core(), "__name__": "extending"}
-    exec(compile(blocks("docs/extending.md")["extending"], "docs/extending.md", "exec"), scope)
-    assert len(scope["points"]) == 3
-    assert scope["encoders"].named["lengths"].encode_query("two words") == [2.0, 9.0]
-    assert scope["upper"]({"title": "a"}) == ("A", {"town": None})
+    options: dict[str, Any] = {**worlds.core(), "__name__": "extending"}
+    exec(compile(blocks("docs/extending.md")["extending"], "docs/extending.md", "exec"), options)
+    assert len(options["points"]) == 3
+    assert options["encoders"].named["lengths"].encode_query("two words") == [2.0, 9.0]
+    assert options["upper"]({"title": "a"}) == ("A", {"town": None})
 
 
 def test_calls_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 import qdrant_rerank
-from qdrant_rerank import Encoders, Executor, Formula, Nearest, Query, Scope
+from qdrant_rerank import Encoders, Executor, Formula, Nearest, Query, SearchOptions
 from qdrant_rerank.expressions import build
 
 from . import worlds
@@ -64,14 +64,14 @@ def world() -> dict[str, Any]:
 
 
 def test_the_code_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    scope = world()
-    exec(compile(blocks(DOCUMENT)["formulas"], DOCUMENT, "exec"), scope)
+    options = world()
+    exec(compile(blocks(DOCUMENT)["formulas"], DOCUMENT, "exec"), options)
     printed = capsys.readouterr().out
     assert "1 round trip" in printed
-    assert abs(sum(term.value for term in scope["best"].terms) - scope["best"].score) < 1e-5
+    assert abs(sum(term.value for term in options["best"].terms) - options["best"].score) < 1e-5
     assert "field('votes', default=0.0)" in printed.splitlines()[-1]
-    assert len(scope["points"]) == 3
-    assert 0 < len(scope["sure"]) < 6
+    assert len(options["points"]) == 3
+    assert 0 < len(options["sure"]) < 6
 
 
 def test_every_python_block_is_run() -> None:
@@ -95,12 +95,12 @@ def there() -> dict[str, Any]:
 @pytest.mark.parametrize("code", examples())
 def test_each_expression_in_the_tables_has_a_finite_score_for_every_point(code: str, there: dict[str, Any]) -> None:
     named = "score(" in code.replace("score()", "")
-    legs = [Nearest("dense")] if not named else [Nearest("dense"), Nearest("bm25")]
+    candidates = [Nearest("dense")] if not named else [Nearest("dense"), Nearest("bm25")]
     if "colbert" in code:
-        legs = [Nearest("colbert", name="dense").over(Nearest("dense"))]
+        candidates = [Nearest("colbert", name="dense").over(Nearest("dense"))]
     executor = Executor(there["client"], "guide", encoders=there["encoders"])
-    strategy = Formula(eval(code, there)).over(*legs)
-    points = executor.retrieve(strategy, Query("bike repair", features=_FEATURES), Scope(limit=10))
+    strategy = Formula(eval(code, there)).over(*candidates)
+    points = executor.retrieve(strategy, Query("bike repair", params=_FEATURES), SearchOptions(limit=10))
     assert len(points) == (5 if "colbert" in code else 6)
     assert all(math.isfinite(point.score) for point in points)
 

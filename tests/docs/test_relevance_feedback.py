@@ -19,7 +19,7 @@ _KINDS = ["where is", "when is", "how much for", "tell me about"]
 
 
 class Overlap:
-    """A feedback model that counts shared words."""
+    """A reranker that counts shared words."""
 
     fingerprint = "overlap"
 
@@ -29,8 +29,8 @@ class Overlap:
 
 
 def world() -> dict[str, Any]:
-    scope = worlds.core()
-    client = scope["client"]
+    options = worlds.core()
+    client = options["client"]
     points, _ = client.scroll("guide", limit=10, with_vectors=True)
     for copy in range(1, 8):  # a fit wants more than six points
         for point in points:
@@ -47,7 +47,7 @@ def world() -> dict[str, Any]:
                 for number, (vector, point) in enumerate(zip(vectors, points, strict=True))
             ],
         )
-    return scope | {"model": Overlap()}
+    return options | {"reranker": Overlap()}
 
 
 def write_queries() -> None:
@@ -61,14 +61,14 @@ def write_queries() -> None:
 def test_the_document_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     write_queries()
-    scope = world()
+    options = world()
     with pytest.warns(PlanWarning, match="plain search did as well or better"):  # 24 queries of random words
-        exec(compile(blocks(DOCUMENT)["feedback"], DOCUMENT, "exec"), scope)
+        exec(compile(blocks(DOCUMENT)["feedback"], DOCUMENT, "exec"), options)
     printed = capsys.readouterr().out
     assert "24 queries, 1 request to Qdrant, up to 960 documents" in printed
     assert "Use " in printed
-    assert len(scope["points"]) == 3
-    assert "surfaced_by_feedback" in scope["points"][0].notes
+    assert len(options["points"]) == 3
+    assert "surfaced_by_feedback" in options["points"][0].notes
 
 
 def test_every_python_block_is_run() -> None:

@@ -23,19 +23,19 @@ class SharedWords:
 
 @pytest.mark.parametrize(("name", "world"), [("langchain", worlds.langchain), ("llama_index", worlds.llama_index)])
 def test_the_document_runs(name: str, world: Callable[[], dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
-    scope = {**world(), "reranker": SharedWords()}
-    exec(compile(blocks("docs/reranking.md")[name], f"docs/reranking.md ({name})", "exec"), scope)
-    assert len(scope["best"]) == 2
+    options = {**world(), "reranker": SharedWords()}
+    exec(compile(blocks("docs/reranking.md")[name], f"docs/reranking.md ({name})", "exec"), options)
+    assert len(options["best"]) == 2
     if name == "langchain":
-        first, second = (document.metadata["relevance_score"] for document in scope["best"])
+        first, second = (document.metadata["relevance_score"] for document in options["best"])
         assert first >= second
-        assert len(scope["documents"]) == 3
-        assert scope["documents"][0].metadata["score"] != scope["documents"][0].metadata["relevance_score"]
+        assert len(options["documents"]) == 3
+        assert options["documents"][0].metadata["score"] != options["documents"][0].metadata["relevance_score"]
         assert float(capsys.readouterr().out.split()[0]) > 0
-        assert len(scope["retriever"].model_copy(update={"strategy": scope["careful"]}).invoke("bikes")) == 3
+        assert len(options["retriever"].model_copy(update={"strategy": options["careful"]}).invoke("bikes")) == 3
     else:
-        assert [node.score for node in scope["nodes"]] == sorted((node.score for node in scope["nodes"]), reverse=True)
-        assert scope["best"][0].metadata["retrieval_score"] == scope["nodes"][0].score
+        assert [node.score for node in options["nodes"]] == sorted((node.score for node in options["nodes"]), reverse=True)
+        assert options["best"][0].metadata["retrieval_score"] == options["nodes"][0].score
 
 
 def test_every_python_block_is_run() -> None:

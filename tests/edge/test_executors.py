@@ -23,7 +23,7 @@ from qdrant_rerank import (
     Nearest,
     PlanError,
     Query,
-    Scope,
+    SearchOptions,
     Stage,
     TimeoutError,
     affinity,
@@ -31,8 +31,8 @@ from qdrant_rerank import (
     decay_exp,
     field,
     geo_distance,
-    given,
     instant,
+    param,
     score,
     sigmoid,
     when,
@@ -60,21 +60,21 @@ STRATEGIES: dict[str, Stage] = {
         + decay_exp(geo_distance((52.5, 13.4), "place", default=1e7), scale=1e6)
         + 1e-9 * (datetime_field("time", default=START) - instant(START))
     ).over(DENSE, WORDS),
-    "formula of request-time values": Formula(given("weight") * score() + affinity("tag", given="likes", default=0.0)).over(
+    "formula of request-time values": Formula(param("weight") * score() + affinity("tag", param="likes", default=0.0)).over(
         DENSE
     ),
     "formula over distances": Formula(score() + 0.01 * field("number", default=0)).over(Nearest("euclid", limit=25)),
 }
 FEATURES = {"weight": 1.7, "likes": {"news": 0.4, "blog": -0.2, 7: 0.1}}
 SCOPES = {
-    "plain": Scope(limit=5),
-    "filtered": Scope(limit=8, filter=models.Filter(must_not=[NEWS]), offset=2, with_payload=["number"]),
-    "grouped": Scope(limit=4, group_by="doc"),
+    "plain": SearchOptions(limit=5),
+    "filtered": SearchOptions(limit=8, filter=models.Filter(must_not=[NEWS]), offset=2, with_payload=["number"]),
+    "grouped": SearchOptions(limit=4, group_by="doc"),
 }
 
 
 def query(seed: int = 1) -> Query:
-    return Query(vectors=query_vectors(seed), features=FEATURES)
+    return Query(vectors=query_vectors(seed), params=FEATURES)
 
 
 @pytest.fixture
@@ -92,12 +92,14 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 # local mode groups all points where an engine groups the candidates: see test_groups
-BOTH = [(name, scope) for name in STRATEGIES for scope in SCOPES if scope != "grouped" or not STRATEGIES[name].candidates]
+BOTH = [(name, options) for name in STRATEGIES for options in SCOPES if options != "grouped" or not STRATEGIES[name].candidates]
 
 
-@pytest.mark.parametrize(("name", "scope"), BOTH)
-async def test_a_strategy_finds_the_same_in_both_engines(edge: EdgeClient, local: QdrantClient, name: str, scope: str) -> None:
-    strategy, asked = STRATEGIES[name], SCOPES[scope]
+@pytest.mark.parametrize(("name", "options"), BOTH)
+async def test_a_strategy_finds_the_same_in_both_engines(
+    edge: EdgeClient, local: QdrantClient, name: str, options: str
+) -> None:
+    strategy, asked = STRATEGIES[name], SCOPES[options]
     found = Executor(edge, NAME).retrieve(strategy, query(), asked)
     assert_agree(found, Executor(local, NAME).retrieve(strategy, query(), asked), asked.limit, asked.offset or 0)
     assert len(found) == asked.limit
@@ -138,7 +140,7 @@ async def test_a_batch_lets_the_event_loop_work_between_its_queries(edge: EdgeCl
 def test_the_plan_knows_the_engine(edge: EdgeClient) -> None:
     executor = Executor(edge, NAME)
     assert executor.target().capabilities == Capabilities((1, 20, 0), "edge")
-    assert "qdrant-edge (Qdrant 1.20.0 in process)" in str(executor.plan(STRATEGIES["formula"]).explain())
+    assert "qdrant-edge (Qdrant 1.20.0 in process)" in str(executor.plan(STRATEGIES["formula"]).describe())
 
 
 def test_a_formula_s_missing_value_is_named(edge: EdgeClient) -> None:
@@ -146,9 +148,9 @@ def test_a_formula_s_missing_value_is_named(edge: EdgeClient) -> None:
         Executor(edge, NAME).retrieve(Formula(field("tag")).over(DENSE), query())
 
 
-@pytest.mark.parametrize("scope", [Scope(consistency=1), Scope(shard_key_selector="eu")])
-async def test_a_scope_that_means_nothing_in_process_is_refused(edge: EdgeClient, scope: Scope) -> None:
-    for asked in (scope, Scope(**{**vars(scope), "group_by": "doc"})):
+@pytest.mark.parametrize("options", [SearchOptions(consistency=1), SearchOptions(shard_key_selector="eu")])
+async def test_a_options_that_means_nothing_in_process_is_refused(edge: EdgeClient, options: SearchOptions) -> None:
+    for asked in (options, SearchOptions(**{**vars(options), "group_by": "doc"})):
         with pytest.raises((ClientError, PlanError), match=r"consistency|shard_key_selector"):
             Executor(edge, NAME).retrieve(DENSE, query(), asked)
         with pytest.raises((ClientError, PlanError), match=r"consistency|shard_key_selector"):
@@ -160,14 +162,14 @@ async def test_a_timeout_holds_in_process_too_and_is_looked_at_between_steps(edg
         free.wait(30)
         return []
 
-    free, scope = threading.Event(), Scope(3, timeout=30)
+    free, options = threading.Event(), SearchOptions(3, timeout=30)
     expected = Executor(edge, NAME).retrieve(DENSE, query())
     for found in (
-        Executor(edge, NAME).retrieve(DENSE, query(), scope),
-        await AsyncExecutor(edge, NAME).retrieve(DENSE, query(), scope),
+        Executor(edge, NAME).retrieve(DENSE, query(), options),
+        await AsyncExecutor(edge, NAME).retrieve(DENSE, query(), options),
     ):
         assert [point.id for point in found] == [point.id for point in expected[:3]]
-    hanging, short = Encoders.of({"dense": hang}), Scope(3, timeout=0.1)
+    hanging, short = Encoders.of({"dense": hang}), SearchOptions(3, timeout=0.1)
     with pytest.raises(TimeoutError, match="while embedding the query for 'dense'"):
         Executor(edge, NAME, encoders=hanging).retrieve(DENSE, Query("fox"), short)
     with pytest.raises(TimeoutError, match="while embedding the query for 'dense'"):

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import ClientError, Executor, Formula, Nearest, Query, QueryError, Scope, field, given, score, when
+from qdrant_rerank import ClientError, Executor, Formula, Nearest, Query, QueryError, SearchOptions, field, param, score, when
 from qdrant_rerank.edge import EdgeClient, EngineError
 from qdrant_rerank.edge._internals import Formulas
 from tests.edge.support import NAME, SIZE, assert_agree, edge_client, query_vectors
@@ -158,7 +158,7 @@ def test_a_formula_stage_is_translated_once_for_all_queries(edge: EdgeClient) ->
 
 def test_parts_without_request_time_values_are_translated_once(edge: EdgeClient, local: QdrantClient) -> None:
     fixed = 0.1 * field("number", default=0) + when(SMALL, 2.0, -1.0)
-    strategy = Formula(given("weight") * score() + fixed).over(Nearest("dense", limit=20))
+    strategy = Formula(param("weight") * score() + fixed).over(Nearest("dense", limit=20))
     features = [{"weight": float(weight)} for weight in (1, 2, 3, 4)]
     executor = Executor(edge, NAME)
     formulas = retrieved(executor, edge, strategy, features[:2])
@@ -169,7 +169,7 @@ def test_parts_without_request_time_values_are_translated_once(edge: EdgeClient,
     assert len(formulas.parts) == parts
     executors = [executor, Executor(local, NAME)]
     for given_now in features:
-        found, expected = (one.retrieve(strategy, Query(vectors=query_vectors(3), features=given_now)) for one in executors)
+        found, expected = (one.retrieve(strategy, Query(vectors=query_vectors(3), params=given_now)) for one in executors)
         assert_agree(found, expected, 10)
 
 
@@ -180,7 +180,7 @@ def retrieved(
     shard = edge._folder.shard(NAME)
     shard.formulas = Formulas() if known is None else known
     for seed, given_now in enumerate(features):
-        executor.retrieve(strategy, Query(vectors=query_vectors(seed), features=given_now), Scope(limit=5))
+        executor.retrieve(strategy, Query(vectors=query_vectors(seed), params=given_now), SearchOptions(limit=5))
     return shard.formulas
 
 

@@ -15,7 +15,7 @@ from qdrant_rerank import ClientError, QueryError
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.edge._internals import grouped
 from tests.edge.support import NAME, SIZE, TOLERANCE, query_vectors
-from tests.edge.test_queries import FILTERS, fusion, legs, mmr
+from tests.edge.test_queries import FILTERS, candidates, fusion, mmr
 
 
 def flat(result: models.GroupsResult) -> list[tuple[Any, list[Any]]]:
@@ -133,7 +133,7 @@ def test_points_without_the_key_are_no_candidates(edge: EdgeClient) -> None:
 
 def test_fusions_and_prefetches_without_a_limit_are_grouped_too(edge: EdgeClient) -> None:
     v = query_vectors()
-    found = edge.query_points_groups(NAME, "doc", query=fusion("dbsf"), prefetch=legs(v), limit=3, group_size=2)
+    found = edge.query_points_groups(NAME, "doc", query=fusion("dbsf"), prefetch=candidates(v), limit=3, group_size=2)
     assert len(found.groups) == 3
     leaf = models.Prefetch(query=v["dense"], using="dense")
     found = edge.query_points_groups(NAME, "doc", query=v["dot"], using="dot", prefetch=[leaf], limit=50, group_size=1)

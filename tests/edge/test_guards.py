@@ -18,7 +18,7 @@ from qdrant_rerank import (
     Nearest,
     PlanWarning,
     Query,
-    Scope,
+    SearchOptions,
     Target,
     datetime_field,
     field,
@@ -161,7 +161,7 @@ def test_places_beyond_earth_count_as_missing_and_its_borders_do_not(tmp_path: P
     client.upsert("places", points)
     strategy = Formula(0.0 * score() + geo_distance((10.0, 10.0), "p", default=-1.0)).over(Nearest(limit=50))
     with pytest.warns(PlanWarning, match="some points of 'places' hold lists of several values, or places beyond"):
-        found = Executor(client, "places").retrieve(strategy, QUERY, Scope(50))
+        found = Executor(client, "places").retrieve(strategy, QUERY, SearchOptions(50))
     assert {point.id for point in found if point.score > 0} == set(range(len(ON_EARTH)))
     assert {point.score for point in found if point.score <= 0} == {-1.0}
     client.close()
@@ -171,7 +171,7 @@ def test_places_beyond_earth_count_as_missing_and_its_borders_do_not(tmp_path: P
 
 
 def flow(on: Target) -> Any:
-    return searched(lambda: [models.QueryRequest(limit=2 if on.thorough else 1)], Scope(), on)
+    return searched(lambda: [models.QueryRequest(limit=2 if on.thorough else 1)], SearchOptions(), on)
 
 
 def limits(steps: list[Any]) -> list[int | None]:
@@ -188,7 +188,7 @@ def test_the_engine_s_words_are_known(recwarn: pytest.WarningsRecorder) -> None:
 def test_where_nothing_is_guarded_a_second_request_would_be_the_same(limit: int) -> None:
     on = target()
     with pytest.raises(EngineError, match="cancelled"):
-        script(searched(lambda: [models.QueryRequest(limit=limit)], Scope(), on), REFUSAL)
+        script(searched(lambda: [models.QueryRequest(limit=limit)], SearchOptions(), on), REFUSAL)
     assert not on.thorough
 
 

@@ -16,7 +16,7 @@ from qdrant_rerank import (
     Nearest,
     PlanError,
     Query,
-    Scope,
+    SearchOptions,
     datetime_field,
     field,
     now,
@@ -64,7 +64,7 @@ def test_a_collection_is_made_filled_and_searched(tmp_path: Path) -> None:
         report = ingest(client, "docs", documents(), ENCODERS, batch_size=7)
         assert (report.written, report.skipped) == (24, 0)
         executor = Executor(client, "docs", encoders=Encoders.of(ENCODERS))
-        points = executor.retrieve(STRATEGY, Query(QUERY), Scope(limit=5))
+        points = executor.retrieve(STRATEGY, Query(QUERY), SearchOptions(limit=5))
         assert len(points) == 5
         assert all((point.payload or {})["_id"].startswith("doc ") for point in points)
         assert not [warning for warning in executor.plan(STRATEGY).warnings if "index" in str(warning)]

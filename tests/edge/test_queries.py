@@ -28,7 +28,7 @@ def fusion(kind: str) -> models.FusionQuery:
     return models.FusionQuery(fusion=models.Fusion(kind))
 
 
-def legs(v: Vectors, limit: int = 20) -> list[models.Prefetch]:
+def candidates(v: Vectors, limit: int = 20) -> list[models.Prefetch]:
     return [P(query=v["dense"], using="dense", limit=limit), P(query=v["idf"], using="idf", limit=limit)]
 
 
@@ -52,21 +52,21 @@ Shape = Callable[[Vectors], dict[str, Any]]
 SHAPES: dict[str, Shape] = {
     **{f"nearest {name}": lambda v, name=name: {"query": v[name], "using": name} for name in EVERY},  # type: ignore[misc]
     "nearest query": lambda v: {"query": models.NearestQuery(nearest=v["dense"]), "using": "dense"},
-    "rescoring by multivector": lambda v: {"query": v["late"], "using": "late", "prefetch": legs(v)[0]},
-    "rescoring by distance": lambda v: {"query": v["euclid"], "using": "euclid", "prefetch": legs(v)},
+    "rescoring by multivector": lambda v: {"query": v["late"], "using": "late", "prefetch": candidates(v)[0]},
+    "rescoring by distance": lambda v: {"query": v["euclid"], "using": "euclid", "prefetch": candidates(v)},
     "rescoring twice": lambda v: {
         "query": v["late"],
         "using": "late",
-        "prefetch": P(query=v["dot"], using="dot", limit=12, prefetch=legs(v)),
+        "prefetch": P(query=v["dot"], using="dot", limit=12, prefetch=candidates(v)),
     },
-    "rrf": lambda v: {"query": fusion("rrf"), "prefetch": legs(v)},
-    "rrf without k": lambda v: {"query": rrf(), "prefetch": legs(v)},
-    "rrf with k and weights": lambda v: {"query": rrf(61, [3.0, 0.5]), "prefetch": legs(v)},
-    "dbsf": lambda v: {"query": fusion("dbsf"), "prefetch": legs(v)},
+    "rrf": lambda v: {"query": fusion("rrf"), "prefetch": candidates(v)},
+    "rrf without k": lambda v: {"query": rrf(), "prefetch": candidates(v)},
+    "rrf with k and weights": lambda v: {"query": rrf(61, [3.0, 0.5]), "prefetch": candidates(v)},
+    "dbsf": lambda v: {"query": fusion("dbsf"), "prefetch": candidates(v)},
     "fusion of fusions": lambda v: {
         "query": rrf(10),
         "prefetch": [
-            P(query=fusion("dbsf"), prefetch=legs(v), limit=15, score_threshold=0.7),
+            P(query=fusion("dbsf"), prefetch=candidates(v), limit=15, score_threshold=0.7),
             P(query=v["late"], using="late", limit=18),
         ],
     },
@@ -77,23 +77,23 @@ SHAPES: dict[str, Shape] = {
     "mmr over candidates": lambda v: {
         "query": mmr(v["dense"], diversity=0.3, candidates_limit=40),
         "using": "dense",
-        "prefetch": legs(v),
+        "prefetch": candidates(v),
     },
-    "formula": lambda v: {"query": added("$score", models.MultExpression(mult=[0.1, "number"])), "prefetch": legs(v)[0]},
+    "formula": lambda v: {"query": added("$score", models.MultExpression(mult=[0.1, "number"])), "prefetch": candidates(v)[0]},
     "formula over two": lambda v: {
         "query": models.FormulaQuery(
             formula=models.SumExpression(sum=["$score[0]", models.MultExpression(mult=[0.3, "$score[1]"])]),
             defaults={"$score[1]": -1.5},
         ),
-        "prefetch": legs(v),
+        "prefetch": candidates(v),
     },
     "formula over a formula": lambda v: {
         "query": added(models.NegExpression(neg="$score"), 1.0),
-        "prefetch": P(query=added("$score", "number"), prefetch=legs(v), limit=15),
+        "prefetch": P(query=added("$score", "number"), prefetch=candidates(v), limit=15),
     },
     "feedback": lambda v: {"query": feedback(v, "dense", 0.9, 0.5, 0.1), "using": "dense"},
     "feedback of distances": lambda v: {"query": feedback(v, "euclid", 0.9, 0.1), "using": "euclid"},
-    "feedback over candidates": lambda v: {"query": feedback(v, "dot", 0.9, 0.5), "using": "dot", "prefetch": legs(v)},
+    "feedback over candidates": lambda v: {"query": feedback(v, "dot", 0.9, 0.5), "using": "dot", "prefetch": candidates(v)},
     "no query": lambda v: {},
 }
 FILTERS: dict[str, models.Filter | None] = {

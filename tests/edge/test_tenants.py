@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import AsyncExecutor, Executor, Formula, Nearest, PlanError, QdrantRerankError, Scope, StrategyError, field
+from qdrant_rerank import (
+    AsyncExecutor,
+    Executor,
+    Formula,
+    Nearest,
+    PlanError,
+    QdrantRerankError,
+    SearchOptions,
+    StrategyError,
+    field,
+)
 from qdrant_rerank._internals import Search, random_points
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.evaluate import Qrels, unknown_documents
@@ -28,7 +38,7 @@ def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def executor(client: Any, only: models.Filter = OURS, **options: Any) -> Executor:
-    return Executor(client, "two", model=read, fixed_filter=only, **options)
+    return Executor(client, "two", reranker=read, fixed_filter=only, **options)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -38,23 +48,25 @@ def test_no_kind_of_strategy_finds_the_others_documents(client: Any, name: str, 
     within = executor(client, only)
     alternatives = models.Filter(should=[models.FieldCondition(key="group", match=models.MatchAny(any=[0, 1, 2]))])
     for call in (None, alternatives):
-        points = within.retrieve(strategy, QUERY, Scope(limit=3, filter=call))
+        points = within.retrieve(strategy, QUERY, SearchOptions(limit=3, filter=call))
         assert len(points) == 3  # the other's, which are nearer, took no candidate's place
         assert {point.id for point in points} <= set(MINE)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_no_explanation_names_the_others_documents(client: Any, name: str) -> None:
-    explained = executor(client).explain(STRATEGIES[name], QUERY, Scope(limit=3))
+    explained = executor(client).explain(STRATEGIES[name], QUERY, SearchOptions(limit=3))
     assert {point.id for point in (*explained.points, *explained.first)} <= set(MINE)
     assert {reason.id for reason in explained.reasons} <= set(MINE)
-    assert not [hit for reason in explained.reasons for hit in reason.legs if hit.rank is not None and hit.rank > len(MINE)]
+    assert not [
+        hit for reason in explained.reasons for hit in reason.candidates if hit.rank is not None and hit.rank > len(MINE)
+    ]
 
 
 @pytest.mark.parametrize("name", ["nearest", "rrf", "formula"])
 async def test_awaited_groups_keep_to_the_tenant_too(client: Any, name: str) -> None:
     within = AsyncExecutor(client, "two", fixed_filter=OURS)
-    points = await within.retrieve(STRATEGIES[name], QUERY, Scope(limit=3, group_by="group"))
+    points = await within.retrieve(STRATEGIES[name], QUERY, SearchOptions(limit=3, group_by="group"))
     assert points
     assert {point.id for point in points} <= set(MINE)
 
@@ -76,9 +88,9 @@ def test_a_key_that_only_the_others_documents_lack_or_have_is_not_named(client: 
 
 
 def test_a_plan_shows_the_fixed_filter(client: Any) -> None:
-    shown = str(executor(client).plan(STRATEGIES["rrf"], Scope(limit=3)).explain())
+    shown = str(executor(client).plan(STRATEGIES["rrf"], SearchOptions(limit=3)).describe())
     assert "'tenant'" in shown or '"tenant"' in shown
-    assert "tenant" not in str(Executor(client, "two").plan(STRATEGIES["rrf"], Scope(limit=3)).explain())
+    assert "tenant" not in str(Executor(client, "two").plan(STRATEGIES["rrf"], SearchOptions(limit=3)).describe())
 
 
 def test_what_is_no_filter_is_refused(client: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from qdrant_client import models
 
-from qdrant_rerank import Executor, Scope, field, given, when
+from qdrant_rerank import Executor, SearchOptions, field, param, when
 from qdrant_rerank.evaluate import Qrels, Topics
 from qdrant_rerank.evaluate.tuning import Ground, Learned, Lessons, Option, Space, Tuning
 from tests.evaluate.tuning_worlds import DOCUMENTS, world
@@ -38,7 +38,7 @@ def asked(executor: Executor, topics: Topics, strategies: Mapping[str, Any]) -> 
     """What Qdrant finds for each topic by its strategy."""
     found = {}
     for topic in topics:
-        points = executor.retrieve(strategies[topic.id], topic.query, topic.within(Scope(limit=10)))
+        points = executor.retrieve(strategies[topic.id], topic.query, topic.within(SearchOptions(limit=10)))
         found[topic.id] = [point.payload["_id"] for point in points if point.payload]
     return found
 
@@ -73,8 +73,8 @@ def remembering(count: int) -> tuple[Executor, Topics, Qrels, dict[str, Any]]:
     for topic in topics:
         [document] = qrels[topic.id]
         there = models.HasIdCondition(has_id=[int(document[1:]) + 1])
-        features[topic.id] = given(f"is {topic.id}") * when(there, 1.0, 0.0)
-    known = [replace(topic, features={f"is {id}": float(id == topic.id) for id in topics.ids}) for topic in topics]
+        features[topic.id] = param(f"is {topic.id}") * when(there, 1.0, 0.0)
+    known = [replace(topic, params={f"is {id}": float(id == topic.id) for id in topics.ids}) for topic in topics]
     return executor, Topics(known), qrels, features
 
 

@@ -66,10 +66,10 @@ def tasting(taste: str = "good", count: int = 30, seed: int = 0) -> tuple[Execut
         other = query + 0.05 * sides[subject]
         topics.append(Topic(f"t{number}", f"question {number}", vectors={"a": query.tolist(), "b": other.tolist()}))
     qrels = Qrels({topic.id: good[number % SUBJECTS] for number, topic in enumerate(topics)})
-    return Executor(made, "world", model=Taster(taste)), Topics(topics), qrels
+    return Executor(made, "world", reranker=Taster(taste)), Topics(topics), qrels
 
 
 PRECISION = Coefficients(
-    1.0, 0.0, 0.3, Provenance(mode="precision", seeds=5, model="taste", vector="a", size=SIZE, distance="Cosine")
+    1.0, 0.0, 0.3, Provenance(mode="precision", seeds=5, reranker="taste", vector="a", size=SIZE, distance="Cosine")
 )
 RECALL = PRECISION.with_provenance(mode="recall")

@@ -9,7 +9,7 @@ from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 
-from qdrant_rerank import AsyncExecutor, Formula, Nearest, QdrantRerankError, StrategyError, given
+from qdrant_rerank import AsyncExecutor, Formula, Nearest, QdrantRerankError, StrategyError, param
 from qdrant_rerank import score as search_score
 from qdrant_rerank.evaluate import Topic, TopicFunction, Topics, aevaluate, evaluate
 from tests.evaluate.worlds import DENSE, FUSED, QUESTIONS, client, encoders, executor, qrels, run_of, topics
@@ -29,7 +29,7 @@ async def test_a_strategy_measures_the_same_as_synchronously() -> None:
 
 async def test_a_failure_is_counted_or_raised_as_it_is() -> None:
     asynchronous = AsyncExecutor(client(), "notes", encoders=encoders())
-    boosted = Formula(search_score() + given("boost")).over(Nearest("dense", limit=6))
+    boosted = Formula(search_score() + param("boost")).over(Nearest("dense", limit=6))
     rich = Topics(Topic(id, text, {} if id == "q3" else {"boost": 0.0}) for id, text in QUESTIONS.items())
     for batch_size in (1, 4):
         found = await aevaluate(boosted, rich, qrels(), executor=asynchronous, batch_size=batch_size, on_error="count")

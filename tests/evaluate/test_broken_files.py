@@ -83,17 +83,18 @@ BROKEN: dict[str, bytes] = {
     "ids of spaces": b" \t \t1\n",
     "old Mac line ends": b"query_id,query,doc_id,grade\rq1,a,d1,1\r",
     **{f"every field {shown}": json.dumps(dict.fromkeys(FIELDS, value)).encode() + b"\n" for shown, value in VALUES.items()},
-    "a header and a wrong line": b'{"kind": "feature_log", "features": {}, "legs": []}\n{"topic": "q", "rows": [1]}\n',
-    "a log of wrong features": b'{"kind": "feature_log", "features": {"a": {"expression": []}}, "legs": [{}]}\n',
+    "a header and a wrong line": b'{"kind": "feature_log", "features": {}, "candidates": []}\n{"topic": "q", "rows": [1]}\n',
+    "a log of wrong features": b'{"kind": "feature_log", "features": {"a": {"expression": []}}, "candidates": [{}]}\n',
     "a log of wrong references": b'{"kind": "feature_log", "features": {"a": {"category": "b"}}, "reference": []}\n',
     "a log of a wrong reference": b'{"kind": "feature_log", "features": {"a": {"category": "b"}}, "reference": {"a": 1}}\n',
-    "a log of a wrong coverage": b'{"kind": "feature_log", "features": {"a": {"category": "b"}}, "legs": [], "coverage": 1}\n',
+    "a log of a wrong coverage": b'{"kind": "feature_log", "features": {"a": {"category": "b"}}, "candidates": [], '
+    b'"coverage": 1}\n',
     "rows of a log that are too short": (
-        b'{"kind": "feature_log", "features": {"a": {"category": "b"}}, "legs": []}\n'
+        b'{"kind": "feature_log", "features": {"a": {"category": "b"}}, "candidates": []}\n'
         b'{"topic": "q", "rows": [["d"]], "missed": [], "fetched": 0}\n'
     ),
     "rows of a log that are of text": (
-        b'{"kind": "feature_log", "features": {"a": {"category": "b"}}, "legs": []}\n'
+        b'{"kind": "feature_log", "features": {"a": {"category": "b"}}, "candidates": []}\n'
         b'{"topic": "q", "rows": [["d", "x", "y", "z", {}]], "missed": [], "fetched": 0}\n'
     ),
     "a run file without its parts": b'{"kind": "qdrant-rerank run"}\n{"topic": "q1"}\n',
@@ -101,7 +102,9 @@ BROKEN: dict[str, bytes] = {
     "a class of another library": b'{"kind": "formula", "expression": "models.BaseModel()"}\n',
     "calls within calls": b'{"kind": "formula", "expression": "' + b"abs(" * 5_000 + b"1" + b")" * 5_000 + b'"}\n',
 }
-META = json.dumps({"kind": "feature_log", "features": {"a": {"expression": {"kind": "score"}}}, "legs": [{"kind": "nearest"}]})
+META = json.dumps(
+    {"kind": "feature_log", "features": {"a": {"expression": {"kind": "score"}}}, "candidates": [{"kind": "nearest"}]}
+)
 
 
 def error_of(read: Callable[[Path], Any], path: Path) -> Exception | None:

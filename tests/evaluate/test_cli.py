@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from qdrant_rerank import Fusion, Nearest, Rescore, save
+from qdrant_rerank import Fusion, Nearest, Rerank, save
 from qdrant_rerank.cli._internals import compare, evaluate, help_text
 from qdrant_rerank.evaluate import Topics, read_run, write_run
 from tests.cli.support import Ran, succeeds
@@ -228,7 +228,7 @@ def test_a_report_that_can_t_be_written_is_refused_before_anything_is_measured(f
 
 
 def test_a_strategy_that_rescores_needs_its_model_named(folder: Path, tmp_path: Path) -> None:
-    save(Rescore(limit=5).over(Nearest("bm25")), tmp_path / "read.json")
+    save(Rerank(limit=5).over(Nearest("bm25")), tmp_path / "read.json")
     pair = ["--strategy", folder / "dense.json", "--strategy", tmp_path / "read.json"]
     ran = run("compare", folder / "judged.jsonl", "--path", folder / "db", *pair)
     assert ran.code == 2

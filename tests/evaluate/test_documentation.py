@@ -14,13 +14,13 @@ from tests.docs.worlds import core
 
 
 def test_the_document_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    scope: dict[str, Any] = core()
-    exec(compile(blocks("docs/evaluation.md")["evaluation"], "docs/evaluation.md", "exec"), scope)
+    options: dict[str, Any] = core()
+    exec(compile(blocks("docs/evaluation.md")["evaluation"], "docs/evaluation.md", "exec"), options)
     assert untested("docs/evaluation.md") == 0
     out = capsys.readouterr().out
     assert "dense: 3 topics" in out
     assert "too few; any claim needs at least 25" in out
-    assert scope["now"].values["RR"]["q1"] == pytest.approx(1 / 3)
+    assert options["now"].values["RR"]["q1"] == pytest.approx(1 / 3)
 
 
 def test_every_public_name_is_there_and_every_reader_is_in_the_document() -> None:

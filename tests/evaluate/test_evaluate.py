@@ -18,8 +18,8 @@ from qdrant_rerank import (
     PlanWarning,
     QdrantRerankError,
     Query,
-    Rescore,
-    Scope,
+    Rerank,
+    SearchOptions,
 )
 from qdrant_rerank.evaluate import Bound, Qrels, Topics, evaluate
 from qdrant_rerank.ingest import Document
@@ -37,7 +37,7 @@ def test_a_strategy_is_measured_by_the_order_of_its_points(notes: QdrantClient) 
     bound = executor(notes)
     evaluation = evaluate(DENSE, topics(), qrels(), ["RR"], executor=bound)
     for topic, text in QUESTIONS.items():
-        found = [(point.payload or {})["_id"] for point in bound.retrieve(DENSE, Query(text), Scope(limit=6))]
+        found = [(point.payload or {})["_id"] for point in bound.retrieve(DENSE, Query(text), SearchOptions(limit=6))]
         assert evaluation.run[topic].doc_ids == tuple(found)
         rank = next(rank for rank, note in enumerate(found, 1) if GRADES[topic].get(note, 0) > 0)
         assert evaluation.values["RR"][topic] == 1 / rank
@@ -68,13 +68,13 @@ def test_times_are_told_of_single_queries_only_and_the_reader_is_told(notes: Qdr
 def test_costs_are_what_the_client_was_asked_for() -> None:
     counting = CountingClient()
     bound = Executor(
-        fill_toy(counting), "toy", encoders=toy_encoders(), model=lambda query, texts: [len(text) for text in texts]
+        fill_toy(counting), "toy", encoders=toy_encoders(), reranker=lambda query, texts: [len(text) for text in texts]
     )
     asked, judged = (
         Topics({"1": "quick fox", "2": "lazy dog"}),
         Qrels({"1": dict.fromkeys(map(str, range(25)), 1), "2": {"4": 1}}),
     )
-    rescored = Rescore(limit=10).over(Nearest("dense"))
+    rescored = Rerank(limit=10).over(Nearest("dense"))
     bound.plan(rescored)
     counting.calls.clear()
     costs = evaluate(rescored, asked, judged, ["nDCG@5"], executor=bound).costs
@@ -82,7 +82,9 @@ def test_costs_are_what_the_client_was_asked_for() -> None:
     assert (costs.round_trips, costs.searches, costs.embeddings) == (1, 1, 1)
     assert (costs.model_calls, costs.model_texts) == (1, 10)
     counting.calls.clear()
-    grouped = evaluate(Nearest("dense"), asked, judged, ["nDCG@5"], executor=bound, scope=Scope(limit=4, group_by="category"))
+    grouped = evaluate(
+        Nearest("dense"), asked, judged, ["nDCG@5"], executor=bound, options=SearchOptions(limit=4, group_by="category")
+    )
     assert counting.calls == ["query_points_groups"] * 2
     assert grouped.costs.round_trips == 1
 
@@ -94,7 +96,7 @@ def test_bytes_are_those_of_the_request_and_of_the_points_of_which_no_more_is_as
         return str(point.payload["_id"])
 
     whole = evaluate(DENSE, topics(), qrels(), ["RR"], executor=executor(notes), limit=3, doc_id=usual).costs
-    lean = evaluate(DENSE, topics(), qrels(), ["RR"], executor=executor(notes), scope=Scope(limit=3)).costs
+    lean = evaluate(DENSE, topics(), qrels(), ["RR"], executor=executor(notes), options=SearchOptions(limit=3)).costs
     assert whole.bytes_received is not None
     assert lean.bytes_received is not None
     dropped = sum(len(json.dumps({"text": text, "place": "town"})) for text in NOTES.values()) / len(NOTES)
@@ -138,7 +140,7 @@ def test_a_topic_without_relevant_documents_is_told() -> None:
     assert "1 topic without a relevant document" in str(evaluation)
 
 
-def test_filters_of_topics_and_of_the_scope_hold_together(notes: QdrantClient) -> None:
+def test_filters_of_topics_and_of_the_options_hold_together(notes: QdrantClient) -> None:
     def place(value: str) -> models.Filter:
         return models.Filter(must=[models.FieldCondition(key="place", match=models.MatchValue(value=value))])
 
@@ -146,7 +148,7 @@ def test_filters_of_topics_and_of_the_scope_hold_together(notes: QdrantClient) -
     evaluation = evaluate(DENSE, filtered, qrels(), executor=executor(notes), batch_size=2)
     assert set(evaluation.run["q2"].doc_ids) == {"hut", "ferry", "loop"}
     assert len(evaluation.run["q1"].doc_ids) == 6
-    town = evaluate(DENSE, filtered, qrels(), executor=executor(notes), scope=Scope(limit=6, filter=place("town")))
+    town = evaluate(DENSE, filtered, qrels(), executor=executor(notes), options=SearchOptions(limit=6, filter=place("town")))
     assert town.run["q2"].doc_ids == ()
     assert set(town.run["q1"].doc_ids) == {"train", "shop", "sleep"}
 

@@ -19,11 +19,11 @@ from qdrant_rerank import (
     PlanError,
     PlanWarning,
     QdrantRerankError,
-    Rescore,
-    Scope,
+    Rerank,
+    SearchOptions,
     StrategyError,
     field,
-    given,
+    param,
 )
 from qdrant_rerank import score as search_score
 from qdrant_rerank.evaluate import Topic, Topics, evaluate
@@ -42,7 +42,7 @@ def _budgeted() -> Topics:
     return Topics(Topic(id, text, features[id]) for id, text in QUESTIONS.items())
 
 
-BOOSTED = Formula(search_score() + given("boost")).over(Nearest("dense", limit=6))
+BOOSTED = Formula(search_score() + param("boost")).over(Nearest("dense", limit=6))
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])
@@ -85,16 +85,16 @@ def test_a_failure_is_raised_where_that_is_wanted(notes: QdrantClient, options: 
 
 
 def test_a_missing_model_is_no_failure_of_topics(notes: QdrantClient) -> None:
-    with refused(ClientError, "pass model="):
-        evaluate(Rescore().over(Nearest("dense")), topics(), qrels(), executor=executor(notes))
+    with refused(ClientError, "pass reranker="):
+        evaluate(Rerank().over(Nearest("dense")), topics(), qrels(), executor=executor(notes))
 
 
 def test_a_strategy_that_gets_over_an_error_itself_has_not_failed(notes: QdrantClient) -> None:
     def broken(query: str, texts: Sequence[str]) -> list[float]:
         raise ConnectionError("no model")
 
-    bound = Executor(notes, "notes", encoders=encoders(), model=broken)
-    kept = Rescore(limit=6, on_error="keep_order").over(Nearest("dense"))
+    bound = Executor(notes, "notes", encoders=encoders(), reranker=broken)
+    kept = Rerank(limit=6, on_error="keep_order").over(Nearest("dense"))
     with pytest.warns(PlanWarning, match="the model failed"):
         evaluation = evaluate(kept, topics(), qrels(), ["RR"], executor=bound)
     assert evaluation.coverage.failed == {}
@@ -105,8 +105,8 @@ def test_a_strategy_that_gets_over_an_error_itself_has_not_failed(notes: QdrantC
 
 
 def test_what_a_model_was_not_to_read_is_no_failure_either(notes: QdrantClient) -> None:
-    bound = Executor(notes, "notes", encoders=encoders(), model=lambda query, texts: [float(len(text)) for text in texts])
-    evaluation = evaluate(Rescore(limit=1, unread="last").over(Nearest("dense")), topics(), qrels(), ["RR"], executor=bound)
+    bound = Executor(notes, "notes", encoders=encoders(), reranker=lambda query, texts: [float(len(text)) for text in texts])
+    evaluation = evaluate(Rerank(limit=1, unread="last").over(Nearest("dense")), topics(), qrels(), ["RR"], executor=bound)
     assert evaluation.coverage.unread == ()
     assert evaluation.costs.model_texts == 1
 
@@ -148,9 +148,9 @@ def test_what_cannot_be_evaluated_is_refused_with_what_can(notes: QdrantClient) 
     with refused(StrategyError, "on_error is 'stop', 'count' or 'raise'", "'skip'"):
         evaluate(DENSE, topics(), qrels(), executor=bound, on_error="skip")  # type: ignore[arg-type]
     with refused(StrategyError, "exclude each other"):
-        evaluate(DENSE, topics(), qrels(), executor=bound, limit=3, scope=Scope())
-    with refused(StrategyError, "scope= is for strategies"):
-        evaluate(lambda text: [], topics(), qrels(), scope=Scope())
+        evaluate(DENSE, topics(), qrels(), executor=bound, limit=3, options=SearchOptions())
+    with refused(StrategyError, "options= is for strategies"):
+        evaluate(lambda text: [], topics(), qrels(), options=SearchOptions())
     with refused(StrategyError, "limit must be a whole number", "-1"):
         evaluate(DENSE, topics(), qrels(), executor=bound, limit=-1)
     with refused(PlanError, "'dens'", "did you mean 'dense'?"):

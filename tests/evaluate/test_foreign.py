@@ -138,7 +138,7 @@ def test_topics_with_more_than_a_text_are_put_to_functions_that_take_topics_only
     seen: list[Any] = []
 
     def search(topic: Topic) -> list[str]:
-        seen.append(topic.features)
+        seen.append(topic.params)
         return ["train"]
 
     assert evaluate(TopicFunction(search), rich, qrels(), ["RR"]).values["RR"]["q1"] == 1.0

@@ -49,9 +49,9 @@ def test_topics_are_read_from_tab_separated_lines_and_from_gzip(tmp_path: Path) 
 
 def test_topics_of_json_lines_may_have_filters_and_features(tmp_path: Path) -> None:
     wanted = {"must": [{"key": "town", "match": {"value": "Orvena"}}]}
-    path = _write(tmp_path / "t.jsonl", json.dumps({"id": 5, "text": "x", "filter": wanted, "features": {"budget": 20}}))
+    path = _write(tmp_path / "t.jsonl", json.dumps({"id": 5, "text": "x", "filter": wanted, "params": {"budget": 20}}))
     [topic] = read_topics(path)
-    assert (topic.id, topic.features) == ("5", {"budget": 20})
+    assert (topic.id, topic.params) == ("5", {"budget": 20})
     assert topic.filter == models.Filter.model_validate(wanted)
 
 
@@ -64,8 +64,8 @@ def test_judgments_are_read_as_trec_writes_them_and_written_back_the_same(tmp_pa
 
 
 ROWS: list[dict[str, Any]] = [
-    {"query_id": "1", "query": 'say "x", y', "doc_id": "a", "grade": 2, "filter": {"must": []}, "features": {"n": 1}},
-    {"query_id": "1", "query": 'say "x", y', "doc_id": "b", "grade": 0, "filter": {"must": []}, "features": {"n": 1}},
+    {"query_id": "1", "query": 'say "x", y', "doc_id": "a", "grade": 2, "filter": {"must": []}, "params": {"n": 1}},
+    {"query_id": "1", "query": 'say "x", y', "doc_id": "b", "grade": 0, "filter": {"must": []}, "params": {"n": 1}},
     {"query_id": "2", "query": "z", "doc_id": "a", "grade": 1},
 ]
 
@@ -74,14 +74,14 @@ def test_a_table_of_judged_pairs_reads_the_same_as_json_lines_and_as_csv(tmp_pat
     lines = _write(tmp_path / "judged.jsonl", *map(json.dumps, ROWS))
     csv = _write(
         tmp_path / "judged.csv",
-        "query_id,query,doc_id,grade,filter,features",
+        "query_id,query,doc_id,grade,filter,params",
         '1,"say ""x"", y",a,2,"{""must"": []}","{""n"": 1}"',
         '1,"say ""x"", y",b,0,"{""must"": []}","{""n"": 1}"',
         "2,z,a,1,,",
     )
     topics, qrels = read_judged(lines)
     assert dict(qrels) == {"1": {"a": 2, "b": 0}, "2": {"a": 1}}
-    assert topics["1"].features == {"n": 1}
+    assert topics["1"].params == {"n": 1}
     assert read_judged(csv) == (topics, qrels)
 
 
@@ -96,8 +96,8 @@ def test_a_table_of_judged_pairs_reads_the_same_as_json_lines_and_as_csv(tmp_pat
         ({"doc_id": ""}, ("'doc_id' must be text",)),
         ({"doc_id": "a", "grade": 2}, ("'a' has two grades for topic '2': 1 before, 2 here",)),
         ({"filter": {"most": []}}, ("isn't a filter of Qdrant's",)),
-        ({"features": [1]}, ("'features' must be a JSON object", "[1]")),
-        ({"features": {"n": 2}}, ("another features",)),
+        ({"params": [1]}, ("'params' must be a JSON object", "[1]")),
+        ({"params": {"n": 2}}, ("another params",)),
         ({"garde": 1}, ("unknown column 'garde'", "did you mean 'grade'?")),
     ],
 )

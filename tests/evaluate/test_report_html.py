@@ -137,7 +137,7 @@ def test_markdown_takes_no_text_for_markup() -> None:
 def test_tables_and_figures_can_be_read_aloud(pages: dict[str, str], case: str) -> None:
     reader = Reader(pages[case])
     assert reader.all("html") == [{"lang": "en"}]
-    assert all(head.get("scope") in ("col", "row") for head in reader.all("th"))
+    assert all(head.get("options") in ("col", "row") for head in reader.all("th"))
     assert len(reader.all("th")) > 3
     plots = [attributes for _, attributes in reader.elements if attributes.get("role") == "img"]
     assert len(plots) == len(reader.all("figure"))

@@ -125,7 +125,7 @@ def test_the_documentation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
     assert untested("docs/report.md") == 0
     dense, fused = reports.two().evaluations
-    scope: dict[str, Any] = {"dense": dense, "fused": fused}
-    exec(compile(blocks("docs/report.md")["report"], "docs/report.md", "exec"), scope)
+    options: dict[str, Any] = {"dense": dense, "fused": fused}
+    exec(compile(blocks("docs/report.md")["report"], "docs/report.md", "exec"), options)
     assert {path.name for path in tmp_path.iterdir()} == {"report.html", "report.md", "report.json"}
-    assert "| constant | -2.2 | – |" in scope["text"]
+    assert "| constant | -2.2 | – |" in options["text"]

@@ -19,7 +19,7 @@ from .reports import text_of
 from .tuning_worlds import world
 
 KS = (1, 2, 3, 5, 8, 13, 21, 34, 55)
-LEGS = Nearest("a", limit=20), Nearest("b", limit=20)
+CANDIDATES = Nearest("a", limit=20), Nearest("b", limit=20)
 
 
 def tuned(noise: tuple[float, float], *families: Any) -> Tuning:
@@ -29,7 +29,9 @@ def tuned(noise: tuple[float, float], *families: Any) -> Tuning:
 
 @pytest.fixture(scope="module")
 def switched() -> Tuning:
-    found = tuned((9.0, 0.3), SingleLegs(), Rrf(), WeightedSum(), Grid("mine", lambda k: Fusion.rrf(k).over(*LEGS), {"k": KS}))
+    found = tuned(
+        (9.0, 0.3), SingleLegs(), Rrf(), WeightedSum(), Grid("mine", lambda k: Fusion.rrf(k).over(*CANDIDATES), {"k": KS})
+    )
     assert found.recommended
     assert found.chosen == "b alone"
     return found
@@ -66,7 +68,7 @@ def test_a_default_that_is_the_best_is_kept_rather_than_picked() -> None:
 
 def test_each_family_that_varies_a_number_is_drawn_over_it(switched: Tuning) -> None:
     curves = {curve.family: curve for curve in curves_of(switched)}
-    assert list(curves) == ["RRF", "weighted sum", "mine"]  # neither single legs nor the default vary a number
+    assert list(curves) == ["RRF", "weighted sum", "mine"]  # neither single candidates nor the default vary a number
     assert curves["RRF"].parameter == "k"
     assert curves["weighted sum"].parameter == "weight of a"
     assert len(curves["RRF"].points) == len(switched.curves["RRF"])
@@ -97,8 +99,8 @@ def test_beside_a_comparison_by_another_measure_the_figures_name_the_tuning_s(ke
 
 
 def test_without_numbers_to_draw_over_there_is_no_figure() -> None:
-    once = Grid("once", lambda k: Fusion.rrf(k).over(*LEGS), {"k": [7]})
-    switch = Grid("switch", lambda deep: Fusion.rrf(5 if deep else 6).over(*LEGS), {"deep": [True, False]})
+    once = Grid("once", lambda k: Fusion.rrf(k).over(*CANDIDATES), {"k": [7]})
+    switch = Grid("switch", lambda deep: Fusion.rrf(5 if deep else 6).over(*CANDIDATES), {"deep": [True, False]})
     found = tuned((0.6, 0.5), SingleLegs(), once, switch)
     assert {"once", "switch"} < set(found.curves)
     page = report(tuning=found).html()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qdrant_rerank import FormatError, Scope, StrategyError
+from qdrant_rerank import FormatError, SearchOptions, StrategyError
 from qdrant_rerank.evaluate import Topics, evaluate, read_run_file
 from tests.evaluate.worlds import DENSE, FUSED, GRADES, QUESTIONS, executor, qrels, topics
 from tests.support import refused
@@ -70,16 +70,16 @@ def test_a_line_that_was_being_written_is_dropped(tmp_path: Path) -> None:
     assert len(file.read_text().splitlines()) == 5
 
 
-def test_another_system_scope_or_topics_are_refused(tmp_path: Path) -> None:
+def test_another_system_options_or_topics_are_refused(tmp_path: Path) -> None:
     bound, file = executor(), tmp_path / "run.jsonl"
     evaluate(DENSE, topics(), qrels(), executor=bound, run_file=file, name="x")
     with refused(StrategyError, "another evaluation", "its system is \"Nearest('dense') on 'notes'\"", "Fusion"):
         evaluate(FUSED, topics(), qrels(), executor=bound, run_file=file, name="x")
     with refused(StrategyError, "its name is 'x', this one's is 'y'"):
         evaluate(DENSE, topics(), qrels(), executor=bound, run_file=file, name="y")
-    with refused(StrategyError, "its scope is", "limit=3"):
-        evaluate(DENSE, topics(), qrels(), executor=bound, run_file=file, name="x", scope=Scope(limit=3))
-    with refused(StrategyError, "its scope is", "doc_id='place'"):
+    with refused(StrategyError, "its options is", "limit=3"):
+        evaluate(DENSE, topics(), qrels(), executor=bound, run_file=file, name="x", options=SearchOptions(limit=3))
+    with refused(StrategyError, "its options is", "doc_id='place'"):
         evaluate(DENSE, topics(), qrels(), executor=bound, run_file=file, name="x", doc_id="place")
     with refused(StrategyError, "its topics (fingerprint) is"):
         evaluate(DENSE, Topics({**QUESTIONS, "q1": "another text"}), qrels(), executor=bound, run_file=file, name="x")

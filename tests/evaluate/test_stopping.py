@@ -16,7 +16,17 @@ from qdrant_client import QdrantClient
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from qdrant_rerank import AsyncExecutor, Executor, Fusion, MeasurementError, Nearest, Retries, Scope, StrategyError, score
+from qdrant_rerank import (
+    AsyncExecutor,
+    Executor,
+    Fusion,
+    MeasurementError,
+    Nearest,
+    Retries,
+    SearchOptions,
+    StrategyError,
+    score,
+)
 from qdrant_rerank._internals import Points, Search, Vectors
 from qdrant_rerank.evaluate import Qrels, Topics, aevaluate, evaluate
 from qdrant_rerank.evaluate.tuning import Diverse, Grid, Space, tune
@@ -183,23 +193,29 @@ def away() -> Exception:
     return UnexpectedResponse(403, "Forbidden", b'{"status": {"error": "Forbidden"}}', httpx.Headers())
 
 
-def test_tune_stops_where_legs_fail_and_goes_on_from_its_cache(notes: QdrantClient, tmp_path: Path) -> None:
-    space, cache = Space((Grid("deep", deep, {"limit": [4]}),)), tmp_path / "legs.jsonl"
+def test_tune_stops_where_candidates_fail_and_goes_on_from_its_cache(notes: QdrantClient, tmp_path: Path) -> None:
+    space, cache = Space((Grid("deep", deep, {"limit": [4]}),)), tmp_path / "candidates.jsonl"
     for kept, says in ((cache, f"what was found is in {cache}"), (None, "cache= keeps what was found")):
         with refused(MeasurementError, "topics that fail would be left out", says, "Forbidden"):
             tune(
-                failing(notes, range(1, 99), away), MANY, JUDGED, legs=[Nearest("dense")], space=space, batch_size=4, cache=kept
+                failing(notes, range(1, 99), away),
+                MANY,
+                JUDGED,
+                candidates=[Nearest("dense")],
+                space=space,
+                batch_size=4,
+                cache=kept,
             )
     again = failing(notes, range(0))
-    tune(again, MANY, JUDGED, legs=[Nearest("dense")], space=space, batch_size=4, cache=cache, splits=2)
+    tune(again, MANY, JUDGED, candidates=[Nearest("dense")], space=space, batch_size=4, cache=cache, splits=2)
     assert again.searches == 6
 
 
 def test_tune_waits_as_often_as_it_is_told(notes: QdrantClient) -> None:
     space = Space((Diverse((0.3,), "dense"),))
-    options: Any = {"legs": [Nearest("dense")], "space": space, "batch_size": 4, "splits": 2}
+    options: Any = {"candidates": [Nearest("dense")], "space": space, "batch_size": 4, "splits": 2}
     whole = tune(failing(notes, range(0)), MANY, JUDGED, **options)
-    for at in (range(1, 3), range(7, 9)):  # while the legs are searched, and while Qdrant is asked for a strategy
+    for at in (range(1, 3), range(7, 9)):  # while the candidates are searched, and while Qdrant is asked for a strategy
         pauses: list[float] = []
         patient = Retries(2, sleep=pauses.append, spread=lambda: 0.0)
         found = tune(failing(notes, at), MANY, JUDGED, retries=patient, **options)
@@ -214,32 +230,36 @@ def test_tune_waits_as_often_as_it_is_told(notes: QdrantClient) -> None:
 
 
 def test_a_log_of_features_waits_as_often_as_it_is_told(notes: QdrantClient) -> None:
-    legs, features = [Nearest("dense", limit=10)], {"dense": score("dense")}
+    candidates, features = [Nearest("dense", limit=10)], {"dense": score("dense")}
     options: Any = {"batch_size": 2, "sample": 5}
     searches = failing(notes, range(0))
-    log_features(searches, legs, topics(), qrels(), features, **options)
+    log_features(searches, candidates, topics(), qrels(), features, **options)
     for at in (range(1, 3), range(searches.searches - 1, searches.searches + 1)):  # topics, and the sample at the end
         pauses: list[float] = []
         patient = Retries(2, sleep=pauses.append, spread=lambda: 0.0)
-        log = log_features(failing(notes, at), legs, topics(), qrels(), features, retries=patient, **options)
+        log = log_features(failing(notes, at), candidates, topics(), qrels(), features, retries=patient, **options)
         assert log.coverage.topics == len(QUESTIONS)
         assert pauses == [7.0, 7.0]
         with refused(Exception, "Too many requests"):
-            log_features(failing(notes, at), legs, topics(), qrels(), features, retries=0, **options)
+            log_features(failing(notes, at), candidates, topics(), qrels(), features, retries=0, **options)
 
 
 def test_tune_stops_where_a_strategy_that_qdrant_is_asked_for_fails(notes: QdrantClient) -> None:
     space = Space((Diverse((0.3,), "dense"),))
     with refused(MeasurementError, "a strategy that fails would be left out", "Forbidden"):
-        tune(failing(notes, range(7, 99), away), MANY, JUDGED, legs=[Nearest("dense")], space=space, batch_size=4, splits=2)
+        tune(
+            failing(notes, range(7, 99), away), MANY, JUDGED, candidates=[Nearest("dense")], space=space, batch_size=4, splits=2
+        )
 
 
 def test_a_log_of_features_stops_and_goes_on(notes: QdrantClient, tmp_path: Path) -> None:
-    legs, features, path = [Nearest("dense", limit=10)], {"dense": score("dense")}, tmp_path / "log.jsonl"
+    candidates, features, path = [Nearest("dense", limit=10)], {"dense": score("dense")}, tmp_path / "log.jsonl"
     with refused(MeasurementError, "those that fail would be left out", "Forbidden"):
-        log_features(failing(notes, range(1, 99), away), legs, topics(), qrels(), features, path=path, batch_size=2, sample=0)
+        log_features(
+            failing(notes, range(1, 99), away), candidates, topics(), qrels(), features, path=path, batch_size=2, sample=0
+        )
     again = failing(notes, range(0))
-    log = log_features(again, legs, topics(), qrels(), features, path=path, batch_size=2, sample=0)
+    log = log_features(again, candidates, topics(), qrels(), features, path=path, batch_size=2, sample=0)
     assert log.coverage.topics == len(QUESTIONS)
     assert again.searches == 1
 
@@ -271,7 +291,7 @@ class AsyncHanging(AsyncExecutor):
 
 @pytest.mark.parametrize("batch_size", [1, 2])
 async def test_a_timeout_holds_for_each_topic_whatever_hangs(notes: QdrantClient, batch_size: int) -> None:
-    options: Any = {"scope": Scope(4, timeout=0.5), "retries": 0, "batch_size": batch_size}
+    options: Any = {"options": SearchOptions(4, timeout=0.5), "retries": 0, "batch_size": batch_size}
     said = "the call's timeout of 0.5 s was over", "while embedding"
     started = time.monotonic()
     with refused(MeasurementError, *said) as caught:
@@ -292,7 +312,7 @@ def test_a_pause_that_would_outlast_the_timeout_is_not_begun(notes: QdrantClient
             topics(),
             qrels(),
             executor=failing(notes, range(1, 3)),
-            scope=Scope(4, timeout=5),
+            options=SearchOptions(4, timeout=5),
             retries=Retries(3, sleep=pauses.append),
         )
     assert pauses == []

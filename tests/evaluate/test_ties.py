@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import Encoders, Executor, Formula, Fusion, Mmr, Nearest, Query, Rescore, Scope, score
+from qdrant_rerank import Encoders, Executor, Formula, Fusion, Mmr, Nearest, Query, Rerank, SearchOptions, score
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.evaluate import Qrels, Topics, evaluate
-from qdrant_rerank.evaluate._internals import id_payload, measured_scope
+from qdrant_rerank.evaluate._internals import id_payload, measured_options
 from qdrant_rerank.evaluate.tuning import Grid, Space, tune
 
 FUSED = Fusion.rrf().over(Nearest("a", limit=20), Nearest("b", limit=20))
@@ -40,7 +40,9 @@ def executor(tmp_path_factory: pytest.TempPathFactory) -> Executor:
 @pytest.fixture(scope="module")
 def qrels(executor: Executor) -> Qrels:
     found = {
-        topic.id: [str((point.payload or {})["_id"]) for point in executor.retrieve(FUSED, Query(topic.text), Scope(limit=10))]
+        topic.id: [
+            str((point.payload or {})["_id"]) for point in executor.retrieve(FUSED, Query(topic.text), SearchOptions(limit=10))
+        ]
         for topic in TOPICS
     }
     return Qrels({topic: {ids[0]: 1, ids[5]: 1, ids[9]: 1} for topic, ids in found.items()})
@@ -56,7 +58,9 @@ def test_tune_and_evaluate_settle_ties_alike(executor: Executor, qrels: Qrels) -
     space = Space(
         (Grid("fused", lambda limit: Fusion.rrf().over(Nearest("a", limit=limit), Nearest("b", limit=limit)), {"limit": [20]}),)
     )
-    tuning = tune(executor, TOPICS, qrels, legs=[Nearest("a"), Nearest("b")], baseline=Nearest("a"), space=space, splits=2)
+    tuning = tune(
+        executor, TOPICS, qrels, candidates=[Nearest("a"), Nearest("b")], baseline=Nearest("a"), space=space, splits=2
+    )
     measured = evaluate(FUSED, TOPICS, qrels, ["nDCG@10"], executor=executor)
     assert tuning["fused limit=20"].mean == pytest.approx(measured.means["nDCG@10"].estimate, abs=1e-12)
 
@@ -75,11 +79,11 @@ def test_what_is_asked_for_is_what_ids_are_read_from() -> None:
 
 
 def test_ties_are_settled_where_that_can_be(executor: Executor) -> None:
-    scope = Scope(limit=5, stable_ties=True)
+    options = SearchOptions(limit=5, stable_ties=True)
     formula = Formula(score()).over(Mmr(candidates_limit=9).over(Nearest("a")))
-    for strategy in (FUSED, Nearest("a"), formula, Rescore().over(FUSED)):
-        assert measured_scope(strategy, Scope(), None).stable_ties
-    for other in (Mmr(), Rescore().over(Mmr())):
-        assert not measured_scope(other, scope, None).stable_ties
-    assert not measured_scope(FUSED, Scope(group_by="a"), None).stable_ties
-    assert measured_scope(Rescore().over(FUSED), scope, None).with_payload is True
+    for strategy in (FUSED, Nearest("a"), formula, Rerank().over(FUSED)):
+        assert measured_options(strategy, SearchOptions(), None).stable_ties
+    for other in (Mmr(), Rerank().over(Mmr())):
+        assert not measured_options(other, options, None).stable_ties
+    assert not measured_options(FUSED, SearchOptions(group_by="a"), None).stable_ties
+    assert measured_options(Rerank().over(FUSED), options, None).with_payload is True

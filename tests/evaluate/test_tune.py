@@ -1,4 +1,4 @@
-"""`tune`: finds what helps, keeps the default where nothing does, and asks Qdrant for each leg once."""
+"""`tune`: finds what helps, keeps the default where nothing does, and asks Qdrant for each candidate once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_where_nothing_helps_the_default_is_kept_and_the_smallest_gain_that_woul
     assert "the bottleneck" not in tuning.recommendation  # 100 of 120 documents are candidates
 
 
-def test_each_leg_is_searched_once_for_each_topic_whatever_is_tried() -> None:
+def test_each_candidate_is_searched_once_for_each_topic_whatever_is_tried() -> None:
     executor, topics, qrels = world((1.0, 1.0))
     tuning = tune(executor, topics, qrels, [Nearest("a"), Nearest("b")])
     client: Any = executor.clients.sync()
@@ -60,13 +60,13 @@ def test_the_same_seed_gives_the_same_result() -> None:
     assert one.split_gains != other.split_gains
 
 
-def test_legs_are_found_by_themselves_and_their_limits_are_depths() -> None:
+def test_candidates_are_found_by_themselves_and_their_limits_are_depths() -> None:
     executor, topics, qrels = world((1.0, 1.0))
     found = tune(executor, topics, qrels, space=SPACE)
     assert "b alone" in found.values
     deeper = tune(executor, topics, qrels, [Nearest("a", limit=70), Nearest("b")], space=SPACE)
-    assert "RRF k=2, 70 a leg" in deeper.values
-    assert "RRF k=2, 70 a leg" not in found.values
+    assert "RRF k=2, 70 a candidate" in deeper.values
+    assert "RRF k=2, 70 a candidate" not in found.values
     assert deeper.ceiling.depth == 70
 
 
@@ -74,8 +74,8 @@ def test_a_configuration_that_does_what_the_default_does_is_tried_once() -> None
     executor, topics, qrels = world((1.0, 1.0))
     baseline = Fusion.rrf(k=61).over(Nearest("a", limit=50), Nearest("b", limit=50))
     tuning = tune(executor, topics, qrels, baseline=baseline, space=SPACE)
-    assert "RRF k=61, 50 a leg" not in tuning.values
-    assert "RRF k=61, 20 a leg" in tuning.values
+    assert "RRF k=61, 50 a candidate" not in tuning.values
+    assert "RRF k=61, 20 a candidate" in tuning.values
 
 
 def test_the_default_is_chosen_before_others_that_cost_the_same_and_are_ahead_by_less_than_a_standard_error() -> None:
@@ -83,7 +83,7 @@ def test_the_default_is_chosen_before_others_that_cost_the_same_and_are_ahead_by
     baseline = Fusion.dbsf().over(Nearest("a", limit=50), Nearest("b", limit=50))
     tuning = tune(executor, topics, qrels, baseline=baseline, space=Space((Rrf(ks=(2, 61)),), depths=(50,)))
     best = tuning.configurations[0]
-    assert best.name == "RRF k=61, weights 2:1, 50 a leg"
+    assert best.name == "RRF k=61, weights 2:1, 50 a candidate"
     assert best.difference > 0.01
     assert best.effort == tuning["default"].effort
     assert tuning.chosen == "default"
@@ -97,7 +97,7 @@ def test_the_table_says_how_often_each_was_chosen_and_what_it_was_worth_on_both_
         assert (row.held_in is None) == (row.held_out is None) == (row.chosen == 0)
     means = [row.mean for row in tuning.configurations]
     assert means == sorted(means, reverse=True)
-    assert set(tuning.curves) == {"default", "single legs", "RRF", "DBSF", "weighted sum"}
+    assert set(tuning.curves) == {"default", "single candidates", "RRF", "DBSF", "weighted sum"}
     assert len(tuning.curves["weighted sum"]) == 3
 
 
@@ -117,9 +117,9 @@ def test_the_result_is_plain_data_and_a_frame() -> None:
 # What was found is kept
 
 
-def test_what_the_legs_found_is_kept_in_a_file_and_not_asked_for_again(tmp_path: Path) -> None:
+def test_what_the_candidates_found_is_kept_in_a_file_and_not_asked_for_again(tmp_path: Path) -> None:
     executor, topics, qrels = world((1.0, 1.0))
-    file = tmp_path / "legs.jsonl"
+    file = tmp_path / "candidates.jsonl"
     first = tune(executor, topics, qrels, space=SPACE, cache=file)
     lines = file.read_text("utf-8").splitlines(keepends=True)
     file.write_text("".join(lines[:31]) + lines[31][:40], "utf-8")  # as if it had been interrupted
@@ -128,12 +128,12 @@ def test_what_the_legs_found_is_kept_in_a_file_and_not_asked_for_again(tmp_path:
     assert again.values == first.values
     once_more = tune(executor, topics, qrels, space=SPACE, cache=file)
     assert once_more.spent.requests == 0
-    with refused(StrategyError, "keeps what another tuning found: its legs is"):
+    with refused(StrategyError, "keeps what another tuning found: its candidates is"):
         tune(executor, topics, qrels, space=Space(depths=(110,)), cache=file)
 
 
 def test_a_file_of_other_topics_too_gives_those_that_are_asked_for_and_one_of_another_kind_is_refused(tmp_path: Path) -> None:
-    file, header = tmp_path / "legs.jsonl", PoolHeader("world", "a", "", "t", "")
+    file, header = tmp_path / "candidates.jsonl", PoolHeader("world", "a", "", "t", "")
     topic, pool = Topic("q1", "one"), Pool(Topic("q2", "two"), NOW, {"a": ()}, {})
     with PoolFile(file, header) as kept:
         kept.keep(pool)
@@ -156,7 +156,7 @@ def test_the_ceiling_says_that_candidates_are_the_bottleneck_where_they_are() ->
     tuning = tune(executor, topics, qrels, space=Space((SingleLegs(),), depths=(10,)), baseline=Nearest("a"))
     found = tuning.ceiling
     assert found.perfect == 1.0
-    assert max(found.leg_recall.values()) <= found.recall < 0.5
+    assert max(found.candidate_recall.values()) <= found.recall < 0.5
     assert found.value == pytest.approx(found.recall)  # one relevant document each: in the best order it comes first
     assert "candidates are the bottleneck" in tuning.recommendation
 
@@ -189,24 +189,24 @@ def test_judgments_of_other_documents_are_refused() -> None:
         tune(executor, topics, Qrels({id: {"elsewhere": 1} for id in topics.ids}))
 
 
-def test_a_collection_without_encoders_has_no_legs() -> None:
+def test_a_collection_without_encoders_has_no_candidates() -> None:
     executor, topics, qrels = world((1.0, 1.0))
-    with refused(StrategyError, "no legs to tune", "'a' (dense 8-d, Cosine)", "encoders="):
+    with refused(StrategyError, "no candidates to tune", "'a' (dense 8-d, Cosine)", "encoders="):
         tune(executor, Topics(dict.fromkeys(topics.ids, "text")), qrels)
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"legs": []}, StrategyError, "legs is empty"),
-        ({"legs": [Fusion.rrf()]}, StrategyError, "a leg is a plain search"),
-        ({"legs": [Nearest("a"), Nearest("a")]}, StrategyError, "two legs are called 'a'"),
-        ({"legs": [Nearest("c")]}, PlanError, "no vector named 'c'"),
+        ({"candidates": []}, StrategyError, "candidates is empty"),
+        ({"candidates": [Fusion.rrf()]}, StrategyError, "a candidate is a plain search"),
+        ({"candidates": [Nearest("a"), Nearest("a")]}, StrategyError, "two candidates are called 'a'"),
+        ({"candidates": [Nearest("c")]}, PlanError, "no vector named 'c'"),
         ({"baseline": Nearest("c")}, PlanError, "no vector named 'c'"),
         ({"baseline": "a"}, StrategyError, "the baseline must be a strategy"),
         ({"splits": 5}, StrategyError, "splits must be an even number"),
         ({"alpha": 1}, StrategyError, "alpha and power must be between 0 and 1"),
-        ({"budget": Budget(requests=79)}, StrategyError, "2 legs for 40 topics take 80; allow as many, or tune with 39"),
+        ({"budget": Budget(requests=79)}, StrategyError, "2 candidates for 40 topics take 80; allow as many, or tune with 39"),
         ({"measure": "nDGC@10"}, StrategyError, "did you mean 'nDCG'"),
         ({"space": Space((SingleLegs(), SingleLegs()))}, StrategyError, "two configurations are called 'a alone'"),
     ],

@@ -75,7 +75,7 @@ def test_it_shows_the_best_configurations_says_what_to_do_and_writes_the_strateg
 
 
 def test_json_holds_all_of_it(folder: Path) -> None:
-    ran = run("tune", folder / "judged30.jsonl", "--path", folder / "db", "--depth", 20, "--json", "--leg", "dense")
+    ran = run("tune", folder / "judged30.jsonl", "--path", folder / "db", "--depth", 20, "--json", "--candidate", "dense")
     found = json.loads(ran.out)
     assert found["spent"]["requests"] == 30
     assert [row["name"] for row in found["configurations"]] == ["default"]
@@ -93,7 +93,7 @@ def test_a_baseline_of_ones_own_is_what_there_is_to_beat(folder: Path, tmp_path:
     ("arguments", "message"),
     [
         (["judged10.jsonl"], "10 topics with judgments are too few"),
-        (["judged30.jsonl", "--leg", "dence"], "--leg dence: the collection 'docs' has"),
+        (["judged30.jsonl", "--candidate", "dence"], "--candidate dence: the collection 'docs' has"),
         (["judged30.jsonl", "--max-requests", "59"], "the budget's 59 requests are too few"),
         (["judged30.jsonl", "--splits", "3"], "splits must be an even number"),
         (["judged30.jsonl", "--rerank", "some/model@nowhere"], "there is no folder 'nowhere'"),

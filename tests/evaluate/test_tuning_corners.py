@@ -17,7 +17,7 @@ from qdrant_rerank import (
     MissingExtra,
     Nearest,
     RelevanceFeedback,
-    Rescore,
+    Rerank,
     StrategyError,
     Target,
 )
@@ -111,7 +111,7 @@ def test_what_is_left_out_is_counted_in_words_that_fit(failed: int, left_out: in
     assert said[-2:] == expected
 
 
-# Topics and legs
+# Topics and candidates
 
 
 def test_the_ceilings_recall_is_over_the_topics_that_have_relevant_documents() -> None:
@@ -119,7 +119,7 @@ def test_the_ceilings_recall_is_over_the_topics_that_have_relevant_documents() -
     grades = {topic: dict(qrels[topic]) for topic in topics.ids}
     grades["t0"] = dict.fromkeys(grades["t0"], 0)
     ceiling = tune(executor, topics, Qrels(grades), space=SPACE).ceiling
-    assert (ceiling.recall, ceiling.leg_recall) == (1.0, {"a": 1.0, "b": 1.0})
+    assert (ceiling.recall, ceiling.candidate_recall) == (1.0, {"a": 1.0, "b": 1.0})
     assert ceiling.value == ceiling.perfect == pytest.approx(29 / 30)
 
 
@@ -140,7 +140,7 @@ def test_an_encoder_that_lacks_its_library_ends_the_tuning_with_its_own_error() 
 
 def test_what_is_not_a_single_stage_is_not_recomputed() -> None:
     assert is_local(Fusion.rrf().over(Nearest("a"), Nearest("b")))
-    assert not is_local(Rescore().over(Nearest("a")))
+    assert not is_local(Rerank().over(Nearest("a")))
 
 
 def test_relevance_feedback_is_put_to_qdrant_for_every_topic() -> None:
@@ -153,7 +153,9 @@ def test_relevance_feedback_is_put_to_qdrant_for_every_topic() -> None:
     tuning = tune(executor, topics, qrels, space=space, budget=Budget(model_texts=None))
     assert tuning.left_out == ()
     assert tuning.values["feedback seeds=3"] == tuning.values["a alone"]  # these coefficients say plain search
-    assert tuning.spent.requests == 3 * len(topics)  # two legs, and the first round, after which there is nothing to steer by
+    assert tuning.spent.requests == 3 * len(
+        topics
+    )  # two candidates, and the first round, after which there is nothing to steer by
 
 
 def test_a_grid_whose_function_makes_no_strategy_is_refused_with_its_values() -> None:
@@ -171,7 +173,7 @@ def book(limit: int | None = None) -> tuple[ScoreBook, list[tuple[str, str]]]:
     """A book of scores that may have so many texts read, and what its model has read."""
     executor, _, _ = world((1.0, 1.0), count=1)
     reader = Reader({"q": "right"})
-    executor.model = reader
+    executor.reranker = reader
     return ScoreBook(executor, Meter(Budget(model_texts=limit))), reader.read
 
 
@@ -201,10 +203,10 @@ class Asking:
     name: str = "asking"
 
     def options(self, ground: Ground) -> Iterable[Option]:
-        yield Option(self.what, Fusion.rrf().over(replace(ground.legs[0], limit=50)), self.name)
+        yield Option(self.what, Fusion.rrf().over(replace(ground.candidates[0], limit=50)), self.name)
 
     def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
-        hits = next(iter(pool.legs.values()))[:limit]
+        hits = next(iter(pool.candidates.values()))[:limit]
         if self.what == "embeds":
             scorer.embed([pool.topic.text], frozenset({"a"}))
         elif self.what == "searches":
@@ -227,8 +229,8 @@ def reasons(what: str, budget: Budget) -> Iterator[tuple[str, int]]:
 @pytest.mark.parametrize(
     ("what", "reason"),
     [
-        ("embeds", "a ranking is recomputed from what the legs found, without embedding anything"),
-        ("searches", "a ranking is recomputed from what the legs found, without searching anything"),
+        ("embeds", "a ranking is recomputed from what the candidates found, without embedding anything"),
+        ("searches", "a ranking is recomputed from what the candidates found, without searching anything"),
     ],
 )
 def test_a_family_that_asks_qdrant_while_it_recomputes_is_left_out_with_the_reason(what: str, reason: str) -> None:

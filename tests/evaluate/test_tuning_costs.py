@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qdrant_rerank import Executor, Formula, Mmr, Nearest, Rescore, score
+from qdrant_rerank import Executor, Formula, Mmr, Nearest, Rerank, score
 from qdrant_rerank.evaluate.tuning import Budget, Dbsf, Diverse, Grid, Rescored, Rrf, SingleLegs, Space, WeightedSum, tune
 from tests.evaluate.tuning_worlds import Reader, world
 
@@ -18,8 +18,8 @@ READ = Budget(model_texts=None)
 
 def read(executor: Executor) -> list[tuple[str, str]]:
     """The pairs of query and text that the model has read."""
-    assert isinstance(executor.model, Reader)
-    return executor.model.read
+    assert isinstance(executor.reranker, Reader)
+    return executor.reranker.read
 
 
 def test_a_model_that_helps_is_found_and_reads_each_text_once() -> None:
@@ -27,16 +27,16 @@ def test_a_model_that_helps_is_found_and_reads_each_text_once() -> None:
     tuning = tune(executor, topics, qrels, space=SPACE.plus(Rescored(depths=(10, 20))), budget=READ)
     assert len(read(executor)) == len(set(read(executor))) == tuning.spent.model_texts
     assert tuning.recommended
-    assert isinstance(tuning.strategy, Rescore)
+    assert isinstance(tuning.strategy, Rerank)
     assert tuning.strategy.limit == 20
     assert "It costs more than the default" in tuning.recommendation
 
 
 def test_a_model_that_does_not_help_is_not_recommended() -> None:
     executor, topics, qrels = world((0.2, 0.2))
-    executor.model = Reader({topic.text: "nothing" for topic in topics})
+    executor.reranker = Reader({topic.text: "nothing" for topic in topics})
     tuning = tune(executor, topics, qrels, space=SPACE.plus(Rescored(depths=(10,))), budget=READ)
-    assert not isinstance(tuning.strategy, Rescore)
+    assert not isinstance(tuning.strategy, Rerank)
     assert tuning["model reads 10 of DBSF"].mean < tuning["default"].mean
 
 
@@ -58,7 +58,7 @@ def test_the_model_reads_no_more_than_the_budget_and_what_is_left_out_is_told() 
     assert "configurations were left out, e.g. " in tuning.recommendation
 
 
-def test_with_no_time_left_nothing_is_read_or_asked_but_the_legs() -> None:
+def test_with_no_time_left_nothing_is_read_or_asked_but_the_candidates() -> None:
     executor, topics, qrels = world((1.0, 1.0), model=True)
     space = Space((Rescored(depths=(10,)), Diverse((0.1,), using="a")))
     tuning = tune(executor, topics, qrels, space=space, budget=Budget(milliseconds=0.001, model_texts=None))
@@ -70,10 +70,10 @@ def test_with_no_time_left_nothing_is_read_or_asked_but_the_legs() -> None:
 
 def test_a_model_whose_scores_depend_on_the_list_reads_every_list() -> None:
     executor, topics, qrels = world((1.0, 1.0), model=True)
-    executor.model.independent = False  # type: ignore[union-attr]
+    executor.reranker.independent = False  # type: ignore[union-attr]
     tuning = tune(executor, topics, qrels, space=Space((Rescored(depths=(10,)),), depths=(50,)), budget=READ)
     assert tuning.spent.model_texts == 3 * 10 * len(topics) == len(read(executor))
-    assert tuning.spent.requests == (2 + 3) * len(topics)  # two legs, three strategies
+    assert tuning.spent.requests == (2 + 3) * len(topics)  # two candidates, three strategies
 
 
 # What can't be recomputed

@@ -17,11 +17,11 @@ def test_the_guide_to_tuning_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     executor, topics, qrels = world((1.0, 1.0), count=25, model=True)
     seeds, trusted = Nearest("a", limit=5), Coefficients(1.0, 0.5, 0.2)
     save(RelevanceFeedback(seeds=seeds, coefficients=trusted, trust=True), tmp_path / "feedback.json")
-    scope: dict[str, Any] = {"executor": executor, "topics": topics, "qrels": qrels}
-    exec(compile(blocks("docs/tuning.md")["tuning"], "docs/tuning.md", "exec"), scope)
+    options: dict[str, Any] = {"executor": executor, "topics": topics, "qrels": qrels}
+    exec(compile(blocks("docs/tuning.md")["tuning"], "docs/tuning.md", "exec"), options)
     load(tmp_path / "strategy.json")
-    assert (tmp_path / "legs.jsonl").exists()
-    assert "5 and 50" in scope["tuning"].values
+    assert (tmp_path / "candidates.jsonl").exists()
+    assert "5 and 50" in options["tuning"].values
 
 
 def test_every_block_of_the_guide_is_run() -> None:

@@ -17,8 +17,8 @@ from qdrant_rerank import (
     PlanError,
     Provenance,
     RelevanceFeedback,
-    Rescore,
-    Scope,
+    Rerank,
+    SearchOptions,
     StrategyError,
     load,
 )
@@ -35,8 +35,8 @@ def space(*given: Any, **options: Any) -> Space:
 
 
 def model_of(executor: Executor) -> Taster:
-    assert isinstance(executor.model, Taster)
-    return executor.model
+    assert isinstance(executor.reranker, Taster)
+    return executor.reranker
 
 
 # What comes out
@@ -59,7 +59,7 @@ def test_feedback_that_helps_is_recommended_and_its_file_can_be_searched_with(tm
     assert isinstance(loaded, RelevanceFeedback)
     assert loaded.weights == PRECISION
     topic = topics.items[0]
-    documents = [(point.payload or {})["_id"] for point in executor.retrieve(loaded, topic.query, Scope(limit=10))]
+    documents = [(point.payload or {})["_id"] for point in executor.retrieve(loaded, topic.query, SearchOptions(limit=10))]
     assert sum(document in qrels[topic.id] for document in documents) >= 5
 
 
@@ -76,7 +76,7 @@ def test_feedback_of_a_model_that_knows_nothing_is_not_recommended() -> None:
 def test_where_reranking_of_as_many_does_as_well_it_is_recommended_instead() -> None:
     executor, topics, qrels = tasting()
     tuning = tune(executor, topics, qrels, [A], space=space(RECALL), budget=READ)
-    assert isinstance(tuning.strategy, Rescore)
+    assert isinstance(tuning.strategy, Rerank)
     [compared] = tuning.at_budget
     assert (compared.scored, compared.best) == (25, "rerank")
     assert compared.configurations == {
@@ -97,7 +97,7 @@ def test_reranking_fewer_than_the_measure_looks_at_is_tried_with_the_rest_behind
     assert compared.plain < compared.rerank == pytest.approx(sum(tuning.values["reranking 5 of a"].values()) / len(topics))
     [reranked] = [row for row in tuning.configurations if row.name == "reranking 5 of a"]
     assert tuning.strategy == reranked.strategy
-    served = executor.retrieve(reranked.strategy, topics.items[0].query, Scope(limit=10))
+    served = executor.retrieve(reranked.strategy, topics.items[0].query, SearchOptions(limit=10))
     ids = [(point.payload or {})["_id"] for point in served]
     assert measured_by_hand(ids, qrels[topics.items[0].id]) == pytest.approx(tuning.values["reranking 5 of a"]["t0"])
 
@@ -110,7 +110,7 @@ def measured_by_hand(ids: list[str], relevant: Any) -> float:
     return sum(1 / log2(rank + 2) for rank, id in enumerate(ids) if id in relevant) / best
 
 
-def test_with_several_legs_the_default_and_a_fusion_supply_seeds_too() -> None:
+def test_with_several_candidates_the_default_and_a_fusion_supply_seeds_too() -> None:
     executor, topics, qrels = tasting(count=25)
     given = Space((Rescored((25,)), Feedback((PRECISION, RECALL))), depths=(30,))
     tuning = tune(executor, topics, qrels, [A, B], space=given, budget=READ)
@@ -246,16 +246,16 @@ def test_searches_that_the_budget_does_not_cover_are_left_out() -> None:
     budget = Budget(requests=3 * len(topics) - 1, model_texts=None)
     tuning = tune(executor, topics, qrels, [A], space=space(PRECISION), budget=budget)
     [left] = tuning.left_out
-    assert left.reason == "it can't be recomputed from the legs: it takes 60 requests, and 59 of the budget are left"
+    assert left.reason == "it can't be recomputed from the candidates: it takes 60 requests, and 59 of the budget are left"
     assert searches(executor) == len(topics)
 
 
 def test_a_model_whose_scores_depend_on_the_list_reads_for_each_option_anew() -> None:
     executor, topics, qrels = tasting(count=25)
-    executor.model = Taster("good", independent=False)
+    executor.reranker = Taster("good", independent=False)
     tuning = tune(executor, topics, qrels, [A], space=space(PRECISION), budget=READ)
-    assert tuning.spent.model_texts == 2 * 5 * len(topics) == len(executor.model.read)
-    assert tuning.spent.requests == (1 + 1 + 2) * len(topics)  # the leg, reranking, feedback
+    assert tuning.spent.model_texts == 2 * 5 * len(topics) == len(executor.reranker.read)
+    assert tuning.spent.requests == (1 + 1 + 2) * len(topics)  # the candidate, reranking, feedback
     [compared] = tuning.at_budget
     once, _, _ = tasting(count=25)
     [same] = tune(once, topics, qrels, [A], space=space(PRECISION), budget=READ).at_budget
@@ -269,8 +269,8 @@ def test_a_model_whose_scores_depend_on_the_list_reads_for_each_option_anew() ->
 
 def test_coefficients_of_another_model_are_an_error_before_anything_is_searched() -> None:
     executor, topics, qrels = tasting()
-    other = PRECISION.with_provenance(model="another")
-    with refused(PlanError, "fitted to something else", "the feedback model is 'taste', was 'another'"):
+    other = PRECISION.with_provenance(reranker="another")
+    with refused(PlanError, "fitted to something else", "the reranker is 'taste', was 'another'"):
         tune(executor, topics, qrels, [A], space=space(PRECISION, other), budget=READ)
     assert searches(executor) == 0
 
@@ -301,7 +301,7 @@ def test_a_search_of_the_tunings_own_that_can_not_supply_seeds_is_left_out() -> 
 
 def test_without_a_model_feedback_is_refused() -> None:
     executor, topics, qrels = tasting()
-    with refused(StrategyError, "relevance feedback has documents scored by a model: make the executor with model="):
+    with refused(StrategyError, "relevance feedback has documents scored by a model: make the executor with reranker="):
         tune(Executor(executor.clients.sync(), "world"), topics, qrels, [A], space=space(PRECISION), budget=READ)
 
 
@@ -337,5 +337,5 @@ def test_a_search_that_qdrant_has_to_be_asked_for_supplies_seeds_too() -> None:
     executor, topics, qrels = tasting(count=25)
     bases = (("MMR", Mmr("a", diversity=0.1).over(replace(A, limit=30))),)
     tuning = tune(executor, topics, qrels, [A], space=space(PRECISION, bases=bases), budget=READ)
-    assert tuning.spent.requests == (1 + 1 + 1 + 2) * len(topics)  # the leg, MMR, reranking, feedback
+    assert tuning.spent.requests == (1 + 1 + 1 + 2) * len(topics)  # the candidate, MMR, reranking, feedback
     assert [each.configurations["plain"] for each in tuning.at_budget] == ["plain search by MMR"]

@@ -33,7 +33,7 @@ def run(*arguments: object) -> tuple[int, str, str]:
 
 def fitted(path: Path, model: str | None = None) -> Path:
     """A file of coefficients as `calibrate` writes it."""
-    provenance = Provenance(mode="recall", seeds=3, vector="dense", model=model)
+    provenance = Provenance(mode="recall", seeds=3, vector="dense", reranker=model)
     coefficients = Coefficients(1.0, 0.5, 0.2, provenance)
     strategy = RelevanceFeedback(seeds=Nearest("dense", limit=3), coefficients=coefficients, mode="recall", limit=12)
     save(strategy, path)
@@ -65,7 +65,7 @@ def given(folder: Path, *arguments: object, model: bool = True) -> tuple[int, st
 
 def test_feedback_is_compared_at_the_numbers_of_documents_that_are_said(folder: Path) -> None:
     code, out, err = given(
-        folder, "--leg", "bm25", "--feedback", folder / "feedback.json", "--reads", 10, "--reads", 12, "--json"
+        folder, "--candidate", "bm25", "--feedback", folder / "feedback.json", "--reads", 10, "--reads", 12, "--json"
     )
     assert code == 0, err
     found = json.loads(out)
@@ -79,13 +79,13 @@ def test_topics_that_the_file_was_fitted_to_are_warned_of(folder: Path) -> None:
     strategy = RelevanceFeedback.load(folder / "feedback.json")
     known = strategy.weights.with_provenance(queries=hashes_of(queries[:5]))
     save(replace(strategy, coefficients=known), folder / "known.json")
-    code, _, err = given(folder, "--leg", "dense", "--feedback", folder / "known.json", "--max-texts", 2000)
+    code, _, err = given(folder, "--candidate", "dense", "--feedback", folder / "known.json", "--max-texts", 2000)
     assert code == 0, err
     assert err.count("warning: the coefficients of feedback were fitted to 5 of the 25 topics (20%)") == 1
 
 
 def test_the_verdict_is_printed_within_the_budget_of_texts(folder: Path) -> None:
-    code, out, err = given(folder, "--leg", "dense", "--feedback", folder / "feedback.json", "--max-texts", 2000)
+    code, out, err = given(folder, "--candidate", "dense", "--feedback", folder / "feedback.json", "--max-texts", 2000)
     assert code == 0, err
     assert "With 12 documents scored for a query, on topics held out: plain search 0." in out
     assert "feedback from dense, 12 scored" in out

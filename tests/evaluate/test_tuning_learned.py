@@ -52,7 +52,7 @@ def told() -> Told:
     return Told(executor, topics, qrels, tuning, lessons, option)
 
 
-def test_a_gain_by_a_payload_feature_is_found_and_recommended_with_the_searches_of_the_legs_alone(told: Told) -> None:
+def test_a_gain_by_a_payload_feature_is_found_and_recommended_with_the_searches_of_the_candidates_alone(told: Told) -> None:
     tuning = told.tuning
     assert tuning.recommended
     assert tuning.chosen == "with stars, pairwise"
@@ -60,7 +60,7 @@ def test_a_gain_by_a_payload_feature_is_found_and_recommended_with_the_searches_
     assert tuning[tuning.chosen].mean > tuning[PAIRWISE].mean + 0.03
     assert "what is said of a topic is by weights learned without it (5 folds)" in tuning.recommendation
     assert tuning[tuning.chosen].parameters["weight of stars"] > 0.5  # type: ignore[operator]
-    assert tuning.spent.requests == 2 * len(told.topics)  # payload comes along with the legs
+    assert tuning.spent.requests == 2 * len(told.topics)  # payload comes along with the candidates
     assert tuning.left_out == ()
 
 
@@ -150,10 +150,10 @@ def test_the_same_seed_learns_the_same_from_topics_in_any_order_and_another_seed
 
 def told_ground(told: Told) -> Ground:
     """What the tuning proposed strategies for."""
-    schema, legs = told.lessons.target.schema, (Nearest("a"), Nearest("b"))
-    vectors = {key_of(leg): schema.vectors[leg.using or ""] for leg in legs}
+    schema, candidates = told.lessons.target.schema, (Nearest("a"), Nearest("b"))
+    vectors = {key_of(candidate): schema.vectors[candidate.using or ""] for candidate in candidates}
     found = spreads(told.lessons.pools, dict.fromkeys(vectors, 50), vectors)
-    return Ground(legs, (20, 50), 10, told.tuning.baseline, schema, spreads=found)
+    return Ground(candidates, (20, 50), 10, told.tuning.baseline, schema, spreads=found)
 
 
 # Where nothing helps

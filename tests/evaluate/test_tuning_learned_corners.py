@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import Fusion, Nearest, StrategyError, Target, field, given, max_sim, score
+from qdrant_rerank import Fusion, Nearest, StrategyError, Target, field, max_sim, param, score
 from qdrant_rerank.evaluate import Topics
 from qdrant_rerank.evaluate.tuning import Ground, Learned, Learner, LeftOut, Lessons, Option, Pool, Scorer, Space, tune
 from qdrant_rerank.learn import Category, Feature
@@ -27,7 +27,7 @@ from tests.support import refused
 # What it learns from, and what it doesn't
 
 
-def test_the_legs_scores_are_weighed_beside_the_features_unless_one_of_these_reads_them() -> None:
+def test_the_candidates_scores_are_weighed_beside_the_features_unless_one_of_these_reads_them() -> None:
     executor, topics, qrels = starred()
     both = tune(executor, topics, qrels, space=space(Learned()))
     assert set(both[PAIRWISE].parameters) == {"loss", "folds", "depth", "weight of a", "weight of b"}
@@ -39,7 +39,7 @@ def test_the_legs_scores_are_weighed_beside_the_features_unless_one_of_these_rea
     assert "weight of a" not in alone.parameters
 
 
-def test_one_leg_alone_has_nothing_to_weigh() -> None:
+def test_one_candidate_alone_has_nothing_to_weigh() -> None:
     executor, topics, qrels = starred()
     assert set(tune(executor, topics, qrels, [Nearest("a")], space=space(Learned())).values) == {"default"}
 
@@ -60,7 +60,7 @@ def test_distances_are_weighed_too() -> None:
             "topics have a relevant document among the candidates, and learning weights takes at least 61",
         ),
         (Learned({"one": 0.0 * field("stars", default=0.0)}), "'one' (always 0): the same in all rows"),
-        (Learned({"one": given("budget")}), "QueryError: the formula needs the request-time value 'budget'"),
+        (Learned({"one": param("budget")}), "QueryError: the formula needs the request-time value 'budget'"),
         (Learned({"one": max_sim("a")}), "it doesn't fit: "),
     ],
 )
@@ -81,7 +81,7 @@ def test_topics_without_a_relevant_candidate_do_not_count() -> None:
     assert reasons(tuning)[PAIRWISE].startswith(f"{found} of 60 topics have a relevant document")
 
 
-def test_a_feature_that_reads_another_leg_is_refused() -> None:
+def test_a_feature_that_reads_another_candidate_is_refused() -> None:
     executor, topics, qrels = starred()
     with refused(StrategyError, "no candidate is named 'c'; there are 'a', 'b'"):
         tune(executor, topics, qrels, space=space(Learned({"one": score("c")})))
@@ -143,7 +143,7 @@ def test_a_learner_whose_strategies_can_not_be_recomputed_is_left_out_rather_tha
     executor, topics, qrels = starred()
     assert isinstance(Elsewhere(), Learner)
     tuning = tune(executor, topics, qrels, space=space(Elsewhere()))
-    assert "it can't be recomputed from the legs, which what is learned" in reasons(tuning)["elsewhere"]
+    assert "it can't be recomputed from the candidates, which what is learned" in reasons(tuning)["elsewhere"]
 
 
 def test_a_topic_without_a_strategy_of_its_own_is_not_ranked_by_the_one_that_learned_from_it() -> None:

@@ -1,4 +1,4 @@
-"""What is recomputed from the legs is what Qdrant returns, in local mode and in the embedded engine."""
+"""What is recomputed from the candidates is what Qdrant returns, in local mode and in the embedded engine."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from qdrant_rerank import (
     Fusion,
     Mmr,
     Nearest,
-    Rescore,
-    Scope,
+    Rerank,
+    SearchOptions,
     Strategy,
     datetime_field,
     decay_exp,
     field,
-    given,
     max_sim,
-    model,
     now,
+    param,
     raw,
+    rerank_score,
     score,
     sigmoid,
     when,
@@ -54,7 +54,7 @@ LIKED: Expression = 0.7 * score("dense") + 0.05 * score("bm25", default=0.1) + 0
 FRESH: Expression = score("dense", default=-0.2) + 0.3 * decay_exp(now() - datetime_field("published"), scale=86400.0 * 9)
 
 LOCAL: dict[str, Strategy] = {
-    "a leg": Nearest("dense"),
+    "a candidate": Nearest("dense"),
     "sparse": Nearest("bm25"),
     "late interaction": Nearest("colbert"),
     "RRF": Fusion.rrf().over(A, B),
@@ -64,13 +64,13 @@ LOCAL: dict[str, Strategy] = {
     "limits left open": Fusion.dbsf().over(Nearest("dense"), Nearest("bm25")),
     "a sum": Formula(LIKED).over(A, B),
     "a decay": Formula(FRESH).over(A, B),
-    "request-time values": Formula(score() + given("taste") * field("rating", default=2.0)).over(A),
+    "request-time values": Formula(score() + param("taste") * field("rating", default=2.0)).over(A),
     "a condition": Formula(score("dense") + when(NEWS, 0.3, 0.0)).over(A, B),
     "tokens": Formula(max_sim("colbert") + score("dense")).over(A, LATE),
     "a formula over a fusion": Formula(score("rrf") + 0.01 * field("popularity", default=0.0)).over(Fusion.rrf().over(A, B)),
     "a fusion of fusions": Fusion.rrf().over(Fusion.dbsf(limit=7).over(A, B), LATE),
-    "a filtered leg": Fusion.rrf().over(Nearest("dense", limit=9, filter=NEWS), B),
-    "a leg with a threshold": Fusion.rrf().over(Nearest("dense", limit=9, score_threshold=0.2), B),
+    "a filtered candidate": Fusion.rrf().over(Nearest("dense", limit=9, filter=NEWS), B),
+    "a candidate with a threshold": Fusion.rrf().over(Nearest("dense", limit=9, score_threshold=0.2), B),
 }
 NOT_LOCAL: dict[str, Strategy] = {
     "MMR": Mmr("dense").over(A),
@@ -106,7 +106,7 @@ def each_engine(request: pytest.FixtureRequest) -> Iterator[Executor]:
 
 
 def pools_of(executor: Executor, strategies: Sequence[Strategy], limit: int) -> list[Pool]:
-    """What the legs of the strategies find."""
+    """What the candidates of the strategies find."""
     leaves: dict[str, Any] = {}
     for strategy in strategies:
         for key, (leaf, depth) in leaf_depths(strategy, limit).items():  # type: ignore[arg-type]
@@ -125,22 +125,22 @@ def test_a_recomputed_ranking_is_the_one_that_qdrant_returns(each_engine: Execut
     for name, strategy in LOCAL.items():
         assert is_local(strategy), name
         for pool in pools:
-            asked = each_engine.retrieve(strategy, pool.topic.query, pool.topic.within(Scope(limit=limit)))
+            asked = each_engine.retrieve(strategy, pool.topic.query, pool.topic.within(SearchOptions(limit=limit)))
             ours = recomputed(strategy, pool, each_engine.target(), limit)  # type: ignore[arg-type]
             assert alike(asked, as_points(ours)), (name, pool.topic.id, asked, ours)
             assert asked, name
 
 
-@pytest.mark.parametrize("blend", [None, 0.5 * sigmoid(model()) + score() + 0.01 * field("popularity", default=0.0)])
+@pytest.mark.parametrize("blend", [None, 0.5 * sigmoid(rerank_score()) + score() + 0.01 * field("popularity", default=0.0)])
 @pytest.mark.parametrize("missing", ["last", "drop"])
 def test_recomputed_rescoring_is_the_one_of_the_executor(each_engine: Executor, blend: Any, missing: Any) -> None:
     executor = Executor(
-        each_engine.clients.sync(), COLLECTION, encoders=encoders(), model=lambda query, texts: [len(t) / 9 for t in texts]
+        each_engine.clients.sync(), COLLECTION, encoders=encoders(), reranker=lambda query, texts: [len(t) / 9 for t in texts]
     )
-    strategy = Rescore(limit=7, blend=blend, missing_text=missing).over(Fusion.dbsf().over(A, B))  # nothing ties
+    strategy = Rerank(limit=7, blend=blend, missing_text=missing).over(Fusion.dbsf().over(A, B))  # nothing ties
     book = ScoreBook(executor, Meter(Budget(model_texts=None)))
     for pool in pools_of(executor, [strategy.below], 7):
-        asked = executor.retrieve(strategy, pool.topic.query, pool.topic.within(Scope(limit=5)))
+        asked = executor.retrieve(strategy, pool.topic.query, pool.topic.within(SearchOptions(limit=5)))
         ours = rescored(strategy, pool, executor.target(), 5, book)
         assert ours is not None
         assert alike(asked, ours)
@@ -151,11 +151,11 @@ def test_what_only_an_engine_can_rank_is_not_recomputed(name: str) -> None:
     assert not is_local(NOT_LOCAL[name])
 
 
-def test_points_that_tie_are_ordered_by_their_ids_as_wherever_results_are_measured_not_by_leg() -> None:
+def test_points_that_tie_are_ordered_by_their_ids_as_wherever_results_are_measured_not_by_candidate() -> None:
     pools = pools_of(Executor(fill_toy(open_client()), COLLECTION, encoders=encoders()), [A, B], 9)
     tied = Fusion.rrf().over(Nearest("dense", limit=1), Nearest("bm25", limit=1))
     pool = pools[0]
-    first, second = pool.legs[key_of(A)][0].id, pool.legs[key_of(B)][0].id
+    first, second = pool.candidates[key_of(A)][0].id, pool.candidates[key_of(B)][0].id
     assert first != second
     found = recomputed(tied, pool, Executor(fill_toy(open_client()), COLLECTION).target(), 2)
     assert [hit.id for hit in found] == sorted([first, second], key=lambda id: (isinstance(id, str), id))
@@ -173,12 +173,12 @@ def test_limits_written_out_and_left_to_their_defaults_are_the_same_strategy() -
     written = Fusion.rrf().over(Nearest("dense", limit=100), Nearest("bm25", limit=100))
     assert filled(written, 10) == filled(Fusion.rrf().over(Nearest("dense"), Nearest("bm25")), 10)
     assert filled(written, 10) != filled(Fusion.rrf().over(A, B), 10)
-    assert filled(Rescore(limit=50).over(written), 10) == filled(Rescore().over(written), 10)
-    assert filled(Rescore(limit=20).over(written), 10) != filled(Rescore().over(written), 10)
+    assert filled(Rerank(limit=50).over(written), 10) == filled(Rerank().over(written), 10)
+    assert filled(Rerank(limit=20).over(written), 10) != filled(Rerank().over(written), 10)
 
 
 def test_the_effort_of_a_query_counts_searches_candidates_and_texts() -> None:
-    assert (effort := effort_of(Rescore(limit=20).over(Fusion.rrf().over(A, B)), 10)).model_texts == 20
+    assert (effort := effort_of(Rerank(limit=20).over(Fusion.rrf().over(A, B)), 10)).model_texts == 20
     assert (effort.round_trips, effort.searches, effort.candidates) == (1, 2, 15)
     assert effort_of(Nearest("dense"), 10).candidates == 10
     assert effort_of(Nearest("dense"), 10) < effort_of(Fusion.rrf().over(A, B), 10)
@@ -198,14 +198,14 @@ def test_a_grid_names_every_combination_of_its_values() -> None:
 
 def test_a_stage_below_a_stage_asks_its_candidates_for_as_many_points_as_it_hands_on() -> None:
     """The rule of the request: candidates without a limit find what the stage above them needs, at least 100."""
-    leg = Nearest("dense")
-    nested = Formula(1.0 * score("dbsf")).over(Fusion.dbsf(limit=150).over(leg))
+    candidate = Nearest("dense")
+    nested = Formula(1.0 * score("dbsf")).over(Fusion.dbsf(limit=150).over(candidate))
     [(_, depth)] = leaf_depths(nested, 200).values()
     assert depth == 150
     target = Executor(fill_toy(open_client()), COLLECTION).target()
     hits = [Hit(row, 1.0 / (row + 1)) for row in range(300)]
-    pool = Pool(TOPICS[0], NOW, {key_of(leg): hits}, {hit.id: str(hit.id) for hit in hits})
-    shallow = Pool(TOPICS[0], NOW, {key_of(leg): hits[:150]}, pool.documents)
+    pool = Pool(TOPICS[0], NOW, {key_of(candidate): hits}, {hit.id: str(hit.id) for hit in hits})
+    shallow = Pool(TOPICS[0], NOW, {key_of(candidate): hits[:150]}, pool.documents)
     found = recomputed(nested, pool, target, 200)
     assert len(found) == 150
     assert found == recomputed(nested, shallow, target, 200)  # DBSF's scores change with every candidate

@@ -75,7 +75,7 @@ def test_a_topic_that_always_fails_is_alone_in_it() -> None:
                 raise TimeoutError("no answer")
             return super().score(query, texts)
 
-    executor.model = Picky("good")
+    executor.reranker = Picky("good")
     found = serving(executor).answers(STRATEGY, list(topics), 10)
     assert [id for id, points in found.items() if isinstance(points, Exception)] == ["t7"]
     tuning = tune(executor, topics, qrels, [Nearest("a")], space=SPACE, budget=Budget(model_texts=None))
@@ -86,7 +86,7 @@ def test_a_topic_that_always_fails_is_alone_in_it() -> None:
 def test_what_would_end_every_topic_ends_it_at_once() -> None:
     executor, topics, qrels = tasting(count=25)
     without = Executor(executor.clients.sync(), "world")
-    with refused(ClientError, "there is none: pass model="):
+    with refused(ClientError, "there is none: pass reranker="):
         tune(without, topics, qrels, [Nearest("a")], baseline=STRATEGY, budget=Budget(model_texts=None))
 
 
@@ -103,8 +103,8 @@ def test_what_the_model_would_have_to_read_for_all_topics_is_known_before_it_rea
     short = serving(executor, Budget(model_texts=14))
     with refused(BudgetSpent, "would have to read 15 texts, and 14 of the budget are left"):
         short.answers(STRATEGY, list(topics), 10)
-    assert isinstance(executor.model, Taster)
-    assert executor.model.read == []
+    assert isinstance(executor.reranker, Taster)
+    assert executor.reranker.read == []
     enough = serving(executor, Budget(model_texts=15))
     assert len(enough.answers(STRATEGY, list(topics), 10)) == 3
     assert enough.meter.model_texts == 15
@@ -114,7 +114,7 @@ def test_topics_that_bring_no_vectors_are_embedded() -> None:
     executor, topics, _ = tasting(count=3)
     texts = {topic.text: topic.vectors["a"] for topic in topics}
     encoding = Executor(
-        executor.clients.sync(), "world", encoders=Encoders.of({"a": lambda text: texts[text]}), model=Taster("good")
+        executor.clients.sync(), "world", encoders=Encoders.of({"a": lambda text: texts[text]}), reranker=Taster("good")
     )
     whole = serving(executor).answers(STRATEGY, list(topics), 10)
     bare = serving(encoding).answers(STRATEGY, [replace(topic, vectors={}) for topic in topics], 10)
@@ -132,7 +132,7 @@ def test_topics_with_the_same_text_share_what_is_read_in_the_forecast() -> None:
     assert book.least(pools, 5) == 5 + 2
     book.scores = {("one", f"text {number}"): 1.0 for number in range(4)} | {("other", str(number)): 1.0 for number in range(4)}
     assert book.least(pools, 5) == 1
-    executor.model = Taster("good", independent=False)
+    executor.reranker = Taster("good", independent=False)
     assert ScoreBook(executor, Meter(Budget())).least(pools, 5) == 3 * 5 + 2
 
 

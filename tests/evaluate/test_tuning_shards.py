@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from qdrant_rerank import Executor, Formula, Fusion, Nearest, Rescore, Target, score
+from qdrant_rerank import Executor, Formula, Fusion, Nearest, Rerank, Target, score
 from qdrant_rerank._internals import Points, Search
 from qdrant_rerank.evaluate import Qrels, Topics
 from qdrant_rerank.evaluate.tuning import Grid, Learned, Option, Space, tune
 from qdrant_rerank.evaluate.tuning._internals import is_recomputable
 from tests.evaluate.worlds import QUESTIONS, client, encoders
 
-LEG = Nearest("dense", limit=6)
+CANDIDATE = Nearest("dense", limit=6)
 TOPICS = Topics({f"t{number}": text for number, text in enumerate(list(QUESTIONS.values()) * 7)})
 JUDGED = Qrels({f"t{number}": {"train": 1, "hut": 0} for number in range(28)})
 
@@ -35,21 +35,21 @@ class OnShards(Executor):
 
 
 def weighted(weight: float) -> Formula:
-    return Formula(weight * score("dense")).over(replace(LEG, limit=20))
+    return Formula(weight * score("dense")).over(replace(CANDIDATE, limit=20))
 
 
 def test_formulas_over_candidates_are_not_recomputed_on_shards() -> None:
     executor = OnShards(client(), "notes", encoders=encoders())
     schema = executor.target().schema
     alone = replace(schema, shards=1)
-    fused, formula = Fusion.rrf().over(LEG, LEG), weighted(0.5)
-    for strategy in (LEG, fused, formula, Formula(score()).over(fused)):
+    fused, formula = Fusion.rrf().over(CANDIDATE, CANDIDATE), weighted(0.5)
+    for strategy in (CANDIDATE, fused, formula, Formula(score()).over(fused)):
         assert is_recomputable(strategy, alone)
-    assert is_recomputable(LEG, schema)
+    assert is_recomputable(CANDIDATE, schema)
     assert is_recomputable(fused, schema)
     assert not is_recomputable(formula, schema)
     assert not is_recomputable(Formula(score()).over(fused), schema)
-    assert not is_recomputable(Rescore().over(formula), alone)
+    assert not is_recomputable(Rerank().over(formula), alone)
 
 
 @pytest.mark.filterwarnings("ignore:each of the 3 shards")
@@ -59,7 +59,7 @@ def test_what_shards_rank_otherwise_is_asked_of_qdrant() -> None:
     for shards in (1, 3):
         executor = OnShards(client(), "notes", encoders=encoders())
         executor.shards = shards
-        tuning = tune(executor, TOPICS, JUDGED, legs=[Nearest("dense")], space=space, splits=2)
+        tuning = tune(executor, TOPICS, JUDGED, candidates=[Nearest("dense")], space=space, splits=2)
         searches[shards] = executor.searches
         assert not tuning.left_out
     assert searches == {1: 28, 3: 56}

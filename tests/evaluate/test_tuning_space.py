@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import Formula, Fusion, Nearest, Rescore, Schema, Target, VectorInfo
+from qdrant_rerank import Formula, Fusion, Nearest, Rerank, Schema, Target, VectorInfo
 from qdrant_rerank.evaluate.tuning import (
     Dbsf,
     Diverse,
@@ -42,23 +42,28 @@ SCHEMA = Schema(
 )
 
 
-def ground(*legs: Nearest, **others: Any) -> Ground:
-    settings: dict[str, Any] = {"depths": (20, 100), "limit": 10, "baseline": Fusion.rrf().over(*legs), "schema": SCHEMA}
-    return Ground(legs, **(settings | others))
+def ground(*candidates: Nearest, **others: Any) -> Ground:
+    settings: dict[str, Any] = {"depths": (20, 100), "limit": 10, "baseline": Fusion.rrf().over(*candidates), "schema": SCHEMA}
+    return Ground(candidates, **(settings | others))
 
 
 def test_rrf_tries_every_k_at_every_depth_and_every_weighting_at_the_deepest() -> None:
     options = list(Rrf(ks=(2, 61)).options(ground(DENSE, SPARSE)))
     assert len(options) == 2 * 2 + 2 * 4
     by_name = {option.name: option for option in options}
-    assert by_name["RRF k=2, 20 a leg"].strategy == Fusion.rrf().over(replace(DENSE, limit=20), replace(SPARSE, limit=20))
-    weighted = by_name["RRF k=61, weights 1:3, 100 a leg"]
+    assert by_name["RRF k=2, 20 a candidate"].strategy == Fusion.rrf().over(replace(DENSE, limit=20), replace(SPARSE, limit=20))
+    weighted = by_name["RRF k=61, weights 1:3, 100 a candidate"]
     assert weighted.strategy == Fusion.rrf(61, (1.0, 3.0)).over(replace(DENSE, limit=100), replace(SPARSE, limit=100))
     assert weighted.parameters == {"k": 61, "weights": "1:3", "depth": 100}
-    assert weighted.complexity > by_name["RRF k=61, 20 a leg"].complexity > by_name["RRF k=2, 20 a leg"].complexity == 0
+    assert (
+        weighted.complexity
+        > by_name["RRF k=61, 20 a candidate"].complexity
+        > by_name["RRF k=2, 20 a candidate"].complexity
+        == 0
+    )
 
 
-def test_fusions_need_two_legs_and_dbsf_no_distances() -> None:
+def test_fusions_need_two_candidates_and_dbsf_no_distances() -> None:
     alone, far = ground(DENSE), ground(DENSE, FAR)
     assert not [option for family in (Rrf(), Dbsf(), WeightedSum()) for option in family.options(alone)]
     assert [option.name for option in SingleLegs().options(alone)] == ["dense alone"]
@@ -66,7 +71,7 @@ def test_fusions_need_two_legs_and_dbsf_no_distances() -> None:
     assert list(Rrf().options(far))
 
 
-def test_a_weighted_sum_brings_the_legs_to_one_scale_and_gives_missing_points_a_low_score() -> None:
+def test_a_weighted_sum_brings_the_candidates_to_one_scale_and_gives_missing_points_a_low_score() -> None:
     spread = {key_of(DENSE): Spread(0.21, 0.05), key_of(SPARSE): Spread(0.0, 2.5)}
     [low, middle, high] = WeightedSum(4).options(ground(DENSE, SPARSE, spreads=spread))
     assert low.name == "sum 0.25 dense + 0.75 words"
@@ -75,7 +80,7 @@ def test_a_weighted_sum_brings_the_legs_to_one_scale_and_gives_missing_points_a_
     assert high.parameters == {"weight of dense": 0.75, "weight of words": 0.25, "depth": 100}
 
 
-def test_a_weighted_sum_of_three_legs_covers_the_triangle_and_gives_distances_a_default_below_0() -> None:
+def test_a_weighted_sum_of_three_candidates_covers_the_triangle_and_gives_distances_a_default_below_0() -> None:
     options = list(WeightedSum(10).options(ground(DENSE, SPARSE, FAR)))
     assert len(options) == 6  # 3 parts of 5 steps, none empty
     assert "score('far', default=-1e-06)" in repr(options[0].strategy)
@@ -85,19 +90,19 @@ def test_a_model_reads_candidates_only_where_there_is_one_and_the_rest_follows_w
     assert not list(Rescored().options(ground(DENSE, SPARSE)))
     options = list(Rescored(depths=(10, 20)).options(ground(DENSE, SPARSE, has_model=True)))
     assert [option.parameters["of"] for option in options[:3]] == ["the default", "dense alone", "DBSF"]
-    assert options[-1].strategy == Rescore(limit=20).over(Fusion.dbsf().over(DENSE, SPARSE))
+    assert options[-1].strategy == Rerank(limit=20).over(Fusion.dbsf().over(DENSE, SPARSE))
     deep = list(Rescored(depths=(20,)).options(ground(DENSE, has_model=True, limit=50)))
-    assert deep[-1].strategy == Rescore(limit=20, unread="last").over(DENSE)
+    assert deep[-1].strategy == Rerank(limit=20, unread="last").over(DENSE)
     far = list(Rescored(depths=(10,)).options(ground(FAR, DENSE, has_model=True)))
     assert far[-1].name == "model reads 10 of RRF"
-    twice = list(Rescored().options(ground(DENSE, has_model=True, baseline=Rescore().over(DENSE))))
+    twice = list(Rescored().options(ground(DENSE, has_model=True, baseline=Rerank().over(DENSE))))
     assert {option.parameters["of"] for option in twice} == {"dense alone"}  # a model over a model is not tried
 
 
 def test_mmr_runs_over_the_baseline_unless_that_calls_a_model() -> None:
     [option] = Diverse((0.2,), "dense").options(ground(DENSE, SPARSE))
     assert repr(option.strategy).startswith("Mmr('dense', diversity=0.2).over(Fusion.rrf()")
-    assert not list(Diverse().options(ground(DENSE, baseline=Rescore().over(DENSE))))
+    assert not list(Diverse().options(ground(DENSE, baseline=Rerank().over(DENSE))))
 
 
 def test_the_spread_of_scores_is_a_median_over_topics_higher_is_better() -> None:
@@ -116,14 +121,14 @@ def test_the_spread_of_scores_is_a_median_over_topics_higher_is_better() -> None
 
 @dataclass(frozen=True)
 class Shallow:
-    """A family as one would write it: the first leg at several depths, in DBSF's order."""
+    """A family as one would write it: the first candidate at several depths, in DBSF's order."""
 
     name: str = "shallow"
 
     def options(self, ground: Ground) -> Iterable[Option]:
         for depth in (11, 12):
             yield Option(
-                f"first {depth}", Fusion.dbsf().over(replace(ground.legs[0], limit=depth)), self.name, {"depth": depth}
+                f"first {depth}", Fusion.dbsf().over(replace(ground.candidates[0], limit=depth)), self.name, {"depth": depth}
             )
 
     def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
@@ -138,10 +143,10 @@ def test_a_family_of_ones_own_joins_the_space() -> None:
     assert tuning.spent.requests == 2 * len(topics)
 
 
-def test_legs_of_distances_are_tuned_too() -> None:
+def test_candidates_of_distances_are_tuned_too() -> None:
     executor, topics, qrels = world((0.5, 0.5), distance=models.Distance.EUCLID)
     tuning = tune(executor, topics, qrels, space=Space((SingleLegs(), Rrf((2,)), Dbsf(), WeightedSum(4)), depths=(50,)))
-    assert "DBSF, 50 a leg" not in tuning.values
+    assert "DBSF, 50 a candidate" not in tuning.values
     even = tuning["sum 0.5 a + 0.5 b"]
     assert even.mean > tuning["a alone"].mean
     mine = np.mean(list(tuning.values[even.name].values()))

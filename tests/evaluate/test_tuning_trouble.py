@@ -19,7 +19,7 @@ from qdrant_rerank import (
     Mmr,
     Nearest,
     QdrantRerankError,
-    Rescore,
+    Rerank,
     StrategyError,
     field,
 )
@@ -49,7 +49,7 @@ def test_too_many_failing_topics_are_an_error() -> None:
 
 def test_a_search_that_finds_nothing_is_an_error() -> None:
     executor, topics, qrels = world((1.0, 1.0), count=25)
-    with refused(StrategyError, "the legs found nothing for any topic"):
+    with refused(StrategyError, "the candidates found nothing for any topic"):
         tune(executor, Topics([replace(topic, filter=NOTHING) for topic in topics]), qrels, space=SPACE)
 
 
@@ -68,7 +68,7 @@ def test_a_model_that_fails_is_left_out_with_its_error() -> None:
     def fails(query: str, texts: Sequence[str]) -> list[float]:
         raise ConnectionError("the model is away")
 
-    broken = Executor(executor.clients.sync(), "world", model=fails)
+    broken = Executor(executor.clients.sync(), "world", reranker=fails)
     tuning = tune(broken, topics, qrels, space=Space((Rescored((10,)),)), budget=READ)
     assert [row.name for row in tuning.configurations] == ["default"]
     assert {each.reason for each in tuning.left_out} == {"it fails on topic 't0': ConnectionError: the model is away"}
@@ -90,7 +90,7 @@ def test_without_the_baselines_values_there_is_nothing_to_say() -> None:
 
 def test_a_baseline_with_a_model_is_recomputed_too() -> None:
     executor, topics, qrels = world((1.0, 1.0), model=True)
-    tuning = tune(executor, topics, qrels, baseline=Rescore(limit=10).over(Nearest("a")), space=SPACE, budget=READ)
+    tuning = tune(executor, topics, qrels, baseline=Rerank(limit=10).over(Nearest("a")), space=SPACE, budget=READ)
     assert tuning.spent.requests == 2 * len(topics)
     assert tuning.spent.model_texts == 10 * len(topics)
     assert tuning["default"].mean > tuning["a alone"].mean
@@ -107,12 +107,12 @@ def test_a_model_over_a_strategy_that_has_to_be_asked_is_asked() -> None:
 
 def test_an_error_of_the_set_up_ends_it() -> None:
     executor, topics, qrels = world((1.0, 1.0), model=True)
-    with refused(QdrantRerankError, "there is none: pass model="):
+    with refused(QdrantRerankError, "there is none: pass reranker="):
         tune(
             Executor(executor.clients.sync(), "world"),
             topics,
             qrels,
-            baseline=Rescore().over(Nearest("a")),
+            baseline=Rerank().over(Nearest("a")),
             space=SPACE,
             budget=READ,
         )
@@ -159,6 +159,6 @@ def test_where_only_the_default_was_measured_it_is_kept() -> None:
 )
 def test_a_file_of_something_else_is_refused(tmp_path: Path, content: str, message: str) -> None:
     executor, topics, qrels = world((1.0, 1.0))
-    (tmp_path / "legs.jsonl").write_text(content, "utf-8")
-    with refused(FormatError, message, "legs.jsonl:1"):
-        tune(executor, topics, qrels, space=SPACE, cache=tmp_path / "legs.jsonl")
+    (tmp_path / "candidates.jsonl").write_text(content, "utf-8")
+    with refused(FormatError, message, "candidates.jsonl:1"):
+        tune(executor, topics, qrels, space=SPACE, cache=tmp_path / "candidates.jsonl")

@@ -1,4 +1,4 @@
-"""Collections with two legs of known worth: points near their topics' queries by one vector, by both, or by none."""
+"""Collections with two candidates of known worth: points near their topics' queries by one vector, by both, or by none."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def world(
     topics, grades = [], {}
     for number in range(count):
         relevant = int(drawn.integers(DOCUMENTS))
-        near = [stored[leg, relevant] + noise[leg] * drawn.normal(size=SIZE) for leg in (0, 1)]
+        near = [stored[candidate, relevant] + noise[candidate] * drawn.normal(size=SIZE) for candidate in (0, 1)]
         topics.append(Topic(f"t{number}", f"question {number}", vectors={"a": near[0].tolist(), "b": near[1].tolist()}))
         grades[f"t{number}"] = {f"d{relevant}": 1}
     reader = Reader({topic.text: f"text {next(iter(grades[topic.id]))[1:]}" for topic in topics}) if model else None
-    return Executor(made, "world", model=reader), Topics(topics), Qrels(grades)
+    return Executor(made, "world", reranker=reader), Topics(topics), Qrels(grades)

@@ -18,7 +18,7 @@ NEWER = (models.MaxExpression, models.MinExpression, models.AcoshExpression)
 def interpret(expression: Expression, table: Table, capabilities: Capabilities) -> np.ndarray[Any, np.dtype[np.float32]]:
     """The score of each point, from what that version would be sent."""
     candidates = [Candidate(name) for name in table.scores]
-    lowering = Lowering(candidates, capabilities, table.features, table.now)
+    lowering = Lowering(candidates, capabilities, table.params, table.now)
     formula = lower(expression, lowering)
     if not capabilities.supports("max_min"):
         assert not any(isinstance(node, NEWER) for node in _nodes(formula))

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import Capabilities, Executor, Formula, Nearest, PlanError, Query, Scope, StrategyError, score, when
+from qdrant_rerank import Capabilities, Executor, Formula, Nearest, PlanError, Query, SearchOptions, StrategyError, score, when
 from qdrant_rerank.expressions._internals import Conditions, Index, View
 from tests.engines import compared, open_client
 
 from . import condition_worlds as worlds
 
 QUERY = Query(vectors={"": [1.0]})
-ALL = Scope(limit=len(worlds.VALUES))
+ALL = SearchOptions(limit=len(worlds.VALUES))
 HIDDEN = "hides dates|datetime index"  # an index of the wrong type, under which nothing is decided here
 
 

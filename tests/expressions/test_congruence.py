@@ -19,7 +19,7 @@ from qdrant_rerank import (
     Nearest,
     PlanError,
     Query,
-    Scope,
+    SearchOptions,
     exp,
     field,
     max_,
@@ -31,9 +31,12 @@ from tests.engines import compared
 
 from . import engines, worlds
 
-EVERYTHING = Scope(limit=worlds.POINTS)
-LEGS = (Nearest("dense", limit=worlds.POINTS), Nearest("sparse", limit=worlds.POINTS))  # all, so that shards find the same
-QUERY = Query(vectors={"dense": worlds.DENSE_QUERY, "sparse": worlds.SPARSE_QUERY}, features=worlds.FEATURES, now=worlds.NOW)
+EVERYTHING = SearchOptions(limit=worlds.POINTS)
+CANDIDATES = (
+    Nearest("dense", limit=worlds.POINTS),
+    Nearest("sparse", limit=worlds.POINTS),
+)  # all, so that shards find the same
+QUERY = Query(vectors={"dense": worlds.DENSE_QUERY, "sparse": worlds.SPARSE_QUERY}, params=worlds.FEATURES, now=worlds.NOW)
 CASES = 700  # for each of three engines
 EXTREME = field("x", 0.0) * exp(abs(field("x", 0.0)))  # to 3e23
 ROUNDED = 4e-16  # of the operands: what is lost where they are added and taken from each other
@@ -41,19 +44,23 @@ SCORES_VARY = 3e-7  # by somewhat less, between two searches in local mode
 
 
 class Engine:
-    """One engine, and what its legs find."""
+    """One engine, and what its candidates find."""
 
     def __init__(self, client: Any, name: str, lists: bool = True) -> None:
         self.name = name
         self.executor = Executor(client, "nasty")
-        legs = [self.executor.retrieve(leg, QUERY, Scope(limit=leg.limit or 0)) for leg in LEGS]
+        candidates = [
+            self.executor.retrieve(candidate, QUERY, SearchOptions(limit=candidate.limit or 0)) for candidate in CANDIDATES
+        ]
         payloads = {point.id: point.payload or {} for point in worlds.points(lists=lists)}
         self.table, self.moved = (
             Table(
                 payloads=list(payloads.values()),
                 ids=list(payloads),
-                scores={leg.title: self._column(found) + more for leg, found in zip(LEGS, legs, strict=True)},
-                features=worlds.FEATURES,
+                scores={
+                    candidate.title: self._column(found) + more for candidate, found in zip(CANDIDATES, candidates, strict=True)
+                },
+                params=worlds.FEATURES,
                 now=worlds.NOW,
             )
             for more in (0.0, SCORES_VARY)
@@ -66,7 +73,7 @@ class Engine:
         return scores
 
     def scores(self, expression: Expression) -> dict[int, float]:
-        found = self.executor.retrieve(Formula(expression).over(*LEGS), QUERY, EVERYTHING)
+        found = self.executor.retrieve(Formula(expression).over(*CANDIDATES), QUERY, EVERYTHING)
         return {int(point.id): point.score for point in found}
 
 
@@ -115,7 +122,7 @@ def agree(engine: Engine, expression: Expression) -> None:
     assume(not rounds_to_zero(engine, expression))
     if engine.name.startswith("grpc"):  # which plans refuse formulas too deep for
         try:
-            engine.executor.plan(Formula(expression).over(*LEGS), EVERYTHING)
+            engine.executor.plan(Formula(expression).over(*CANDIDATES), EVERYTHING)
         except PlanError as error:
             assume("and gRPC, which" not in str(error))
             raise
@@ -177,7 +184,7 @@ def test_the_lowering_for_older_servers_means_the_same(version: str, expression:
         payloads=worlds.payloads()[:some],
         ids=list(range(some)),
         scores={"dense": np.linspace(-1, 1, some), "sparse": np.linspace(0, 3, some)},
-        features=worlds.FEATURES,
+        params=worlds.FEATURES,
         now=worlds.NOW,
     )
     with np.errstate(all="ignore"):
@@ -202,5 +209,5 @@ def apart(node: Expression, table: Table) -> bool:
 def test_bounds_hold_for_extremes_on_servers_without_max_and_min(bounded: Expression) -> None:
     from .interpreter import interpret
 
-    table = Table(payloads=[{"x": 50.0}, {"x": -50.0}, {"x": 0.0}], ids=[0, 1, 2], scores={}, features={}, now=worlds.NOW)
+    table = Table(payloads=[{"x": 50.0}, {"x": -50.0}, {"x": 0.0}], ids=[0, 1, 2], scores={}, params={}, now=worlds.NOW)
     np.testing.assert_allclose(interpret(bounded, table, Capabilities.of("1.14.0")), score_points(bounded, table), rtol=1e-7)

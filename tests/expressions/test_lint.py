@@ -17,14 +17,14 @@ from qdrant_rerank import (
     Plan,
     PlanError,
     Schema,
-    Scope,
+    SearchOptions,
     Target,
     VectorInfo,
     datetime_field,
     field,
     geo_distance,
-    given,
     now,
+    param,
     plan,
     raw,
     score,
@@ -38,11 +38,11 @@ SCHEMA = Schema(
     "docs", {"dense": VectorInfo("dense", 4, models.Distance.COSINE), "bm25": VectorInfo("sparse", idf=True)}, points=9
 )
 SERVER = Capabilities((1, 20, 0))
-LEGS = Nearest("dense", limit=50), Nearest("bm25", limit=50)
+CANDIDATES = Nearest("dense", limit=50), Nearest("bm25", limit=50)
 
 
-def planned(strategy: Any, schema: Schema = SCHEMA, scope: Scope | None = None) -> Plan:
-    return plan(strategy, schema, SERVER, scope)
+def planned(strategy: Any, schema: Schema = SCHEMA, options: SearchOptions | None = None) -> Plan:
+    return plan(strategy, schema, SERVER, options)
 
 
 def codes(made: Plan) -> list[str]:
@@ -50,7 +50,7 @@ def codes(made: Plan) -> list[str]:
 
 
 def test_an_unindexed_field_is_warned_about_on_servers_but_not_in_local_mode() -> None:
-    formula = Formula(score() + field("rating", 0.0)).over(LEGS[0])
+    formula = Formula(score() + field("rating", 0.0)).over(CANDIDATES[0])
 
     [warning] = planned(formula).warnings
     assert warning.code == "unindexed-field"
@@ -63,11 +63,11 @@ def test_an_unindexed_field_is_warned_about_on_servers_but_not_in_local_mode() -
 def test_strict_mode_makes_it_an_error() -> None:
     strict = models.StrictModeConfigOutput(enabled=True, unindexed_filtering_retrieve=False)
     with pytest.raises(PlanError, match="is in strict mode, which demands a payload index on 'rating'"):
-        planned(Formula(score() + field("rating", 0.0)).over(LEGS[0]), replace(SCHEMA, strict=strict))
+        planned(Formula(score() + field("rating", 0.0)).over(CANDIDATES[0]), replace(SCHEMA, strict=strict))
 
 
 def test_an_integer_index_under_a_number_is_warned_about_and_a_keyword_index_refused() -> None:
-    formula = Formula(field("rating", 0.0)).over(LEGS[0])
+    formula = Formula(field("rating", 0.0)).over(CANDIDATES[0])
     assert codes(planned(formula, replace(SCHEMA, indexes={"rating": models.PayloadSchemaType.INTEGER}))) == ["integer-index"]
     with pytest.raises(PlanError, match="keyword index on it, which hides numbers"):
         planned(formula, replace(SCHEMA, indexes={"rating": models.PayloadSchemaType.KEYWORD}))
@@ -76,19 +76,21 @@ def test_an_integer_index_under_a_number_is_warned_about_and_a_keyword_index_ref
 @pytest.mark.parametrize("index", ["keyword", "bool", "datetime", "geo", "uuid"])
 def test_an_index_that_hides_numbers_is_refused_under_a_number(index: str) -> None:
     with pytest.raises(PlanError, match=f"has a {index} index on it, which hides numbers"):
-        planned(Formula(field("x", default=0)).over(*LEGS), replace(SCHEMA, indexes={"x": models.PayloadSchemaType(index)}))
+        planned(
+            Formula(field("x", default=0)).over(*CANDIDATES), replace(SCHEMA, indexes={"x": models.PayloadSchemaType(index)})
+        )
 
 
 @pytest.mark.parametrize("index", ["float", "integer", "bool", "geo", "uuid"])
 def test_an_index_that_hides_dates_is_refused_under_a_date(index: str) -> None:
-    dated = Formula(now() - datetime_field("at", default=dt.datetime(2020, 1, 1))).over(LEGS[0])
+    dated = Formula(now() - datetime_field("at", default=dt.datetime(2020, 1, 1))).over(CANDIDATES[0])
     indexes = {"at": models.PayloadSchemaType(index)}
     with pytest.raises(
         PlanError, match=rf"datetime_field\('at'\) reads a date, .* has an? {index} index on it, which hides dates"
     ):
         planned(dated, replace(SCHEMA, indexes=indexes))
     between = models.Filter(must=[models.FieldCondition(key="at", range=models.DatetimeRange(gt=dt.datetime(2020, 1, 1)))])
-    for strategy in (Nearest("dense", filter=between), Formula(score() + when(between)).over(LEGS[0])):
+    for strategy in (Nearest("dense", filter=between), Formula(score() + when(between)).over(CANDIDATES[0])):
         if index in ("float", "integer"):
             with pytest.raises(
                 PlanError, match=r"asks for dates at 'at', but .* which hides dates: replace it by a datetime index"
@@ -100,7 +102,7 @@ def test_an_index_that_hides_dates_is_refused_under_a_date(index: str) -> None:
 
 @pytest.mark.parametrize("index", ["float", "integer", "keyword", "datetime", "bool", "uuid"])
 def test_an_index_that_hides_places_is_refused_under_a_place(index: str) -> None:
-    near = Formula(geo_distance((46, 8), "place", default=0)).over(LEGS[0])
+    near = Formula(geo_distance((46, 8), "place", default=0)).over(CANDIDATES[0])
     with pytest.raises(PlanError, match=rf"geo_distance\(…, 'place'\) reads a place, .* has an? {index} index on it"):
         planned(near, replace(SCHEMA, indexes={"place": models.PayloadSchemaType(index)}))
 
@@ -110,21 +112,23 @@ def test_an_index_that_hides_places_is_refused_under_a_place(index: str) -> None
 )
 def test_an_index_that_hides_nothing_is_fine(key: str, index: str) -> None:
     read = datetime_field("at", dt.datetime(2020, 1, 1)) if key == "at" else geo_distance((46, 8), "place", default=0)
-    assert codes(planned(Formula(read).over(LEGS[0]), replace(SCHEMA, indexes={key: models.PayloadSchemaType(index)}))) == []
+    assert (
+        codes(planned(Formula(read).over(CANDIDATES[0]), replace(SCHEMA, indexes={key: models.PayloadSchemaType(index)}))) == []
+    )
 
 
 def test_an_integer_index_for_matches_alone_is_refused_under_a_number() -> None:
     matches = models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, lookup=True, range=False)
     schema = replace(SCHEMA, indexes={"x": models.PayloadSchemaType.INTEGER}, index_params={"x": matches})
     with pytest.raises(PlanError, match="made without range=True, so that values with decimals fail the query"):
-        planned(Formula(field("x", default=0)).over(LEGS[0]), schema)
+        planned(Formula(field("x", default=0)).over(CANDIDATES[0]), schema)
     dates = models.Filter(must=[models.FieldCondition(key="x", range=models.DatetimeRange(gt=dt.datetime(2020, 1, 1)))])
     planned(Nearest("dense", filter=dates), schema)  # which this index doesn't answer
 
 
 def test_numbers_in_conditions_are_refused_over_a_datetime_index_and_fine_over_others() -> None:
     above = models.FieldCondition(key="x", range=models.Range(gt=1))
-    asked = Formula(score() + raw(models.MultExpression(mult=[above, 2.0]))).over(LEGS[0])
+    asked = Formula(score() + raw(models.MultExpression(mult=[above, 2.0]))).over(CANDIDATES[0])
     with pytest.raises(PlanError, match=r"asks for numbers at 'x', but .* has a datetime index on it"):
         planned(asked, replace(SCHEMA, indexes={"x": models.PayloadSchemaType.DATETIME}))
     planned(asked, replace(SCHEMA, indexes={"x": models.PayloadSchemaType.KEYWORD}))
@@ -134,19 +138,22 @@ def test_a_phrase_over_an_index_that_knows_none_is_refused() -> None:
     phrase = models.Filter(must=[models.FieldCondition(key="t", match=models.MatchPhrase(phrase="a b"))])
     text = replace(SCHEMA, indexes={"t": models.PayloadSchemaType.TEXT})
     knowing = replace(text, index_params={"t": models.TextIndexParams(type=models.TextIndexType.TEXT, phrase_matching=True)})
-    for strategy, scope in ((Nearest("dense", filter=phrase), Scope()), (Nearest("dense"), Scope(filter=phrase))):
+    for strategy, options in (
+        (Nearest("dense", filter=phrase), SearchOptions()),
+        (Nearest("dense"), SearchOptions(filter=phrase)),
+    ):
         with pytest.raises(PlanError, match=r"asks for a phrase at 't', but .* knows no phrases, so that nothing matches"):
-            planned(strategy, text, scope)
-        planned(strategy, knowing, scope)
+            planned(strategy, text, options)
+        planned(strategy, knowing, options)
 
 
 def test_numbers_that_a_server_reads_inexactly_over_rest_are_warned_about() -> None:
-    both = Formula(score("dense", default=0.1 + 0.2) + score("bm25", default=0.3) + (0.1 + 0.2)).over(*LEGS)
+    both = Formula(score("dense", default=0.1 + 0.2) + score("bm25", default=0.3) + (0.1 + 0.2)).over(*CANDIDATES)
     [warning] = planned(both).warnings
     assert warning.code == "inexact-number"
     assert "the default of score('dense') is 0.30000000000000004" in warning
     assert "it may be off by 6e-17 there; over gRPC it is exact" in warning
-    near = Formula(geo_distance((46.123456789012345, 8.0), "place", default=0)).over(LEGS[0])
+    near = Formula(geo_distance((46.123456789012345, 8.0), "place", default=0)).over(CANDIDATES[0])
     places = replace(SCHEMA, indexes={"place": models.PayloadSchemaType.GEO})
     assert codes(planned(near, places)) == ["inexact-number"]
     assert plan(both, SCHEMA, Capabilities((1, 20, 0), "edge")).warnings == ()
@@ -192,7 +199,7 @@ def test_formulas_deeper_than_servers_take_are_refused() -> None:
     for _ in range(30):
         deep = sigmoid(deep)
     with pytest.raises(PlanError, match=r"the formula is \d+ levels deep as JSON, and servers take about 120"):
-        planned(Formula(deep).over(LEGS[0]))
+        planned(Formula(deep).over(CANDIDATES[0]))
 
 
 def test_absurdly_deep_formulas_are_refused_before_they_are_compiled() -> None:
@@ -200,7 +207,7 @@ def test_absurdly_deep_formulas_are_refused_before_they_are_compiled() -> None:
     for _ in range(20_000):
         deep = sigmoid(deep)
     with pytest.raises(PlanError, match="the formula is 20001 levels deep; servers take fewer than 150"):
-        planned(Formula(deep).over(LEGS[0]))
+        planned(Formula(deep).over(CANDIDATES[0]))
 
 
 def test_sigmoids_in_sigmoids_are_refused_where_an_old_server_would_get_each_operand_three_times() -> None:
@@ -209,7 +216,7 @@ def test_sigmoids_in_sigmoids_are_refused_where_an_old_server_would_get_each_ope
         deep = sigmoid(deep)
     old = Capabilities((1, 19, 0))
     with pytest.raises(PlanError, match=r"nodes, more than .* MB as JSON"):
-        plan(Formula(deep).over(LEGS[0]), SCHEMA, old)
+        plan(Formula(deep).over(CANDIDATES[0]), SCHEMA, old)
 
 
 def test_formulas_too_deep_for_grpc_alone_are_warned_about() -> None:
@@ -217,14 +224,14 @@ def test_formulas_too_deep_for_grpc_alone_are_warned_about() -> None:
     for _ in range(35):
         deep = 2.0 * -deep
     assert extent_of(deep).json_depth <= 120
-    assert codes(planned(Formula(deep).over(LEGS[0]))) == ["deep-formula"]
+    assert codes(planned(Formula(deep).over(CANDIDATES[0]))) == ["deep-formula"]
 
 
 def test_they_are_refused_where_the_client_speaks_grpc() -> None:
     deep = score()
     for _ in range(35):
         deep = 2.0 * -deep
-    strategy = Formula(deep).over(LEGS[0])
+    strategy = Formula(deep).over(CANDIDATES[0])
     size = extent_of(deep)
     assert list(extent_problems(size)) == list(extent_warnings(size, grpc=True)) == []
     target = Target(SCHEMA, SERVER, grpc=True)
@@ -257,7 +264,7 @@ def test_a_formula_over_the_budget_is_warned_about_with_the_way_out() -> None:
     local = Capabilities((1, 20, 0), "local")
 
     def warned(expression: Any) -> list[Lint]:
-        return list(plan(Formula(expression).over(LEGS[0]), SCHEMA, local).warnings)
+        return list(plan(Formula(expression).over(CANDIDATES[0]), SCHEMA, local).warnings)
 
     assert warned(large(1500)) == []
     [warning] = warned(large(1501))
@@ -268,7 +275,7 @@ def test_a_formula_over_the_budget_is_warned_about_with_the_way_out() -> None:
     assert warned(large(1000)) == []
     [warning] = warned(large(1000, "k" * 300))
     assert warning.startswith("the formula has 1,000 conditions and about 3")
-    assert plan(Formula(large(1501)).over(LEGS[0]).on_client(), SCHEMA, local).warnings == ()
+    assert plan(Formula(large(1501)).over(CANDIDATES[0]).on_client(), SCHEMA, local).warnings == ()
 
 
 def test_a_large_formula_is_told_when_a_server_would_refuse_its_bytes() -> None:
@@ -284,7 +291,7 @@ def test_a_formula_is_compiled_and_measured_once_for_both_problems_and_warnings(
         return extent(formula)
 
     monkeypatch.setattr("qdrant_rerank.stages.formula.extent", counted)
-    strategy = Formula(sigmoid(score()) + given("x")).over(LEGS[0]).resolved(SCHEMA)
+    strategy = Formula(sigmoid(score()) + param("x")).over(CANDIDATES[0]).resolved(SCHEMA)
     target = Target(SCHEMA, SERVER)
     for _ in range(3):
         assert list(strategy.own_problems(target)) == []
@@ -301,15 +308,15 @@ def test_filters_deeper_than_servers_take_are_refused() -> None:
     deep = models.Filter(must=[models.HasIdCondition(has_id=[1])])
     for _ in range(60):
         deep = models.Filter(must=[deep])
-    for strategy, scope in ((Nearest("dense", filter=deep), Scope()), (Nearest("dense"), Scope(filter=deep))):
+    for strategy, options in ((Nearest("dense", filter=deep), SearchOptions()), (Nearest("dense"), SearchOptions(filter=deep))):
         with pytest.raises(PlanError, match=r"a filter is \d+ levels deep as JSON, and servers take about 120: nest less"):
-            planned(strategy, scope=scope)
+            planned(strategy, options=options)
 
 
 def test_a_raw_decay_that_breaks_between_the_nodes_of_a_cluster_is_warned_about() -> None:
     def decay(**params: float) -> Formula:
         linear = models.LinDecayExpression(lin_decay=models.DecayParamsExpression(x="$score", **params))
-        return Formula(raw(models.SumExpression(sum=[linear, 1.0]))).over(LEGS[0])
+        return Formula(raw(models.SumExpression(sum=[linear, 1.0]))).over(CANDIDATES[0])
 
     assert codes(planned(decay(scale=0.1))) == codes(planned(decay(scale=0.2, midpoint=0.5))) == ["steep-decay"]
     assert codes(planned(decay(scale=10.0))) == codes(planned(decay())) == []

@@ -22,9 +22,9 @@ from qdrant_rerank import (
     decay_lin,
     field,
     geo_distance,
-    given,
     max_,
     now,
+    param,
     score,
     sigmoid,
 )
@@ -112,14 +112,14 @@ def test_now_is_the_time_of_the_query() -> None:
 def test_a_sigmoid_never_overflows(capabilities: Capabilities, z: float) -> None:
     from qdrant_client.hybrid.formula import evaluate_expression
 
-    formula = lowered(sigmoid(given("z")), capabilities, features={"z": z})
+    formula = lowered(sigmoid(param("z")), capabilities, params={"z": z})
     value = evaluate_expression(formula, 1, [{}], {}, {}, {})
 
     assert value == pytest.approx(1 / (1 + math.exp(-max(-80.0, min(80.0, z)))), rel=1e-9, abs=1e-34)
 
 
 def test_only_the_categories_that_are_given_are_sent() -> None:
-    formula = lowered(affinity("category", given="likes", default=0.5), features={"likes": {"a": 2.0, "b": 0.0, 7: -1.0}})
+    formula = lowered(affinity("category", param="likes", default=0.5), params={"likes": {"a": 2.0, "b": 0.0, 7: -1.0}})
 
     weights = {term.mult[0].match.value: term.mult[1] for term in formula.sum[:-1]}
     assert weights == {"a": 2.0, 7: -1.0}
@@ -128,30 +128,30 @@ def test_only_the_categories_that_are_given_are_sent() -> None:
 
 
 def test_an_affinity_with_nothing_to_add_is_0() -> None:
-    assert lowered(affinity("category", given="likes"), features={"likes": {}}) == 0.0
-    assert lowered(affinity("category", given="likes", default=0.0)) == 0.0
+    assert lowered(affinity("category", param="likes"), params={"likes": {}}) == 0.0
+    assert lowered(affinity("category", param="likes", default=0.0)) == 0.0
 
 
 @pytest.mark.parametrize(
     ("expression", "features", "message"),
     [
         (
-            given("budget"),
+            param("budget"),
             {"price": 1},
-            r"needs the request-time value 'budget': pass features=\{'budget': …\}; given: 'price'",
+            r"needs the request-time value 'budget': pass params=\{'budget': …\}; given: 'price'",
         ),
-        (given("budget"), {"budget": "ten"}, "'budget' must be a finite number, got 'ten'"),
-        (given("budget"), {"budget": True}, "must be a finite number, got True"),
-        (given("budget"), {"budget": math.inf}, "must be a finite number, got inf"),
-        (given("budget"), {"budget": 1e39}, "must fit 32-bit floats, which end at 3.4e\\+38, got 1e\\+39"),
-        (affinity("c", given="likes"), {}, "needs the request-time map 'likes'"),
-        (affinity("c", given="likes"), {"likes": [1]}, r"must be a map of category to weight, got \[1\]"),
+        (param("budget"), {"budget": "ten"}, "'budget' must be a finite number, got 'ten'"),
+        (param("budget"), {"budget": True}, "must be a finite number, got True"),
+        (param("budget"), {"budget": math.inf}, "must be a finite number, got inf"),
+        (param("budget"), {"budget": 1e39}, "must fit 32-bit floats, which end at 3.4e\\+38, got 1e\\+39"),
+        (affinity("c", param="likes"), {}, "needs the request-time map 'likes'"),
+        (affinity("c", param="likes"), {"likes": [1]}, r"must be a map of category to weight, got \[1\]"),
         (
-            affinity("c", given="likes"),
+            affinity("c", param="likes"),
             {"likes": {"a": "much"}},
             "the weight of 'a' in 'likes' must be a finite number, got 'much'",
         ),
-        (affinity("c", given="likes"), {"likes": {1.5: 2}}, "must be text or whole numbers, got 1.5"),
+        (affinity("c", param="likes"), {"likes": {1.5: 2}}, "must be text or whole numbers, got 1.5"),
         (geo_distance("here", "place"), {}, "needs the request-time place 'here'"),
         (geo_distance("here", "place"), {"here": (91, 0)}, r"'here' must be \(latitude, longitude\) in degrees, got \(91, 0\)"),
         (geo_distance("here", "place"), {"here": "Rome"}, "in degrees, got 'Rome'"),
@@ -159,14 +159,14 @@ def test_an_affinity_with_nothing_to_add_is_0() -> None:
 )
 def test_request_time_values_are_checked(expression: Expression, features: dict[str, Any], message: str) -> None:
     with pytest.raises(QueryError, match=message):
-        lowered(expression, features=features)
+        lowered(expression, params=features)
     with pytest.raises(QueryError, match=message):
-        evaluate(expression, Table(payloads=[{}], ids=[1], features=features))
+        evaluate(expression, Table(payloads=[{}], ids=[1], params=features))
 
 
 def test_numpy_numbers_are_request_time_values_too() -> None:
-    assert lowered(given("budget"), features={"budget": np.float32(0.5)}) == 0.5
-    assert lowered(given("budget"), features={"budget": np.int64(3)}) == 3.0
+    assert lowered(param("budget"), params={"budget": np.float32(0.5)}) == 0.5
+    assert lowered(param("budget"), params={"budget": np.int64(3)}) == 3.0
 
 
 def test_an_older_local_mode_counts_the_members_of_a_place_so_the_second_place_is_asked_for_instead() -> None:

@@ -26,10 +26,10 @@ from qdrant_rerank import (
     divide,
     field,
     geo_distance,
-    given,
     instant,
     log,
     now,
+    param,
     score,
 )
 from tests.engines import open_client
@@ -76,7 +76,7 @@ def test_numbers_of_numpy_are_numbers(written: Callable[[], Expression], meant: 
         (lambda: field("x", default=10**5000), r"the default of field\('x'\) must be a finite number, got a huge int"),
         (lambda: field("x", default=True), "must be a finite number, got True"),
         (lambda: field("x", default=1e39), "must fit 32-bit floats, which end at"),
-        (lambda: given("b", default=-1e39), "must fit 32-bit floats"),
+        (lambda: param("b", default=-1e39), "must fit 32-bit floats"),
         (lambda: affinity("c", "likes", default=HUGE), "must be a finite number"),
         (lambda: geo_distance((46, 8), "p", default=1e300), "must fit 32-bit floats"),
         (lambda: geo_distance((91, 8), "p"), "in degrees, got"),
@@ -125,21 +125,21 @@ AGE = now() - datetime_field("at", default=dt.datetime(2020, 1, 1))
         (AGE, {"now": 1748822400}, "now= is a datetime.datetime"),
         (score(), {"now": 0}, "now= is a datetime.datetime"),
         (AGE, {"now": OUTSIDE}, "now= must be between the years 1 and 9999 in UTC"),
-        (score(), {"features": [("b", 1)]}, "features= is a map of name to value"),
-        (given("b"), {"features": {"b": HUGE}}, "the request-time value 'b' must be a finite number, got 1000"),
-        (given("b"), {"features": {"b": 1e39}}, "the request-time value 'b' must fit 32-bit floats"),
-        (given("b"), {"features": {"b": "3"}}, "must be a finite number, got '3'"),
-        (given("b"), {"features": {"b": True}}, "must be a finite number, got True"),
-        (given("b"), {"features": {"b": np.array([1.0])}}, "must be a finite number"),
-        (affinity("category", "likes"), {"features": {"likes": {2**70: 1.0}}}, "must be whole numbers of 64 bits"),
-        (affinity("category", "likes"), {"features": {"likes": {1.5: 1.0}}}, "must be text or whole numbers, got 1.5"),
+        (score(), {"params": [("b", 1)]}, "params= is a map of name to value"),
+        (param("b"), {"params": {"b": HUGE}}, "the request-time value 'b' must be a finite number, got 1000"),
+        (param("b"), {"params": {"b": 1e39}}, "the request-time value 'b' must fit 32-bit floats"),
+        (param("b"), {"params": {"b": "3"}}, "must be a finite number, got '3'"),
+        (param("b"), {"params": {"b": True}}, "must be a finite number, got True"),
+        (param("b"), {"params": {"b": np.array([1.0])}}, "must be a finite number"),
+        (affinity("category", "likes"), {"params": {"likes": {2**70: 1.0}}}, "must be whole numbers of 64 bits"),
+        (affinity("category", "likes"), {"params": {"likes": {1.5: 1.0}}}, "must be text or whole numbers, got 1.5"),
         (
             affinity("category", "likes"),
-            {"features": {"likes": {2: HUGE}}},
+            {"params": {"likes": {2: HUGE}}},
             "the weight of 2 in 'likes' must be a finite number",
         ),
-        (affinity("category", "likes"), {"features": {"likes": [1]}}, "must be a map of category to weight"),
-        (geo_distance("here", "place", default=0), {"features": {"here": (HUGE, 8)}}, "in degrees, got"),
+        (affinity("category", "likes"), {"params": {"likes": [1]}}, "must be a map of category to weight"),
+        (geo_distance("here", "place", default=0), {"params": {"here": (HUGE, 8)}}, "in degrees, got"),
     ],
 )
 def test_what_a_query_brings_is_refused_in_plain_words(
@@ -151,9 +151,9 @@ def test_what_a_query_brings_is_refused_in_plain_words(
 
 
 def test_what_a_query_brings_may_be_numpy_s_and_in_any_time_zone(executor: Executor) -> None:
-    assert scored(executor, given("b"), features={"b": single(2.5)}) == 2.5
-    assert scored(executor, affinity("category", "likes"), features={"likes": {whole(2): small(3)}}) == 3.0
-    assert scored(executor, geo_distance("here", "place"), features={"here": (double(46), int32(8))}) == 0.0
+    assert scored(executor, param("b"), params={"b": single(2.5)}) == 2.5
+    assert scored(executor, affinity("category", "likes"), params={"likes": {whole(2): small(3)}}) == 3.0
+    assert scored(executor, geo_distance("here", "place"), params={"here": (double(46), int32(8))}) == 0.0
     odd = dt.timezone(dt.timedelta(hours=1, seconds=30))  # as the local mean times of zoneinfo are; engines read no such offset
     assert scored(executor, AGE, now=dt.datetime(2025, 6, 1, 1, 0, 30, tzinfo=odd)) == 0.0
     assert scored(executor, instant(dt.datetime(1970, 1, 1, 1, 0, 31, tzinfo=odd))) == 1.0

@@ -1,4 +1,4 @@
-"""Explained results: the legs, the terms that sum to the score, and what put one above another."""
+"""Explained results: the candidates, the terms that sum to the score, and what put one above another."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from qdrant_rerank import (
     Query,
     QueryError,
     Schema,
-    Scope,
+    SearchOptions,
     Stage,
     Strategy,
     StrategyError,
@@ -33,21 +33,21 @@ from qdrant_rerank._internals import Flow, Points
 from tests.engines import open_client
 from tests.support import alike, near
 
-LEGS = Nearest("dense", limit=12), Nearest("sparse", limit=5)
+CANDIDATES = Nearest("dense", limit=12), Nearest("sparse", limit=5)
 QUERY = Query(
     vectors={"dense": [1.0, 0.5], "sparse": models.SparseVector(indices=[1, 2], values=[1.0, 0.3]), "far": [0.0, 1.0]}
 )
 ADDING: list[Any] = [
-    LEGS[0],
-    Fusion.rrf().over(*LEGS),
-    Fusion.rrf(k=61, weights=(1.0, 2.5)).over(*LEGS),
-    Fusion.dbsf().over(*LEGS),
-    Formula(0.8 * score() + 0.2 * field("rating", 3.0) + 1.0).over(LEGS[0]),
-    Formula(score("dense") - 0.5 * score("sparse", default=0.1)).over(*LEGS),
-    Formula(score("dense") * field("rating", 0.0)).over(LEGS[0]),
-    Formula(score() + field("rating", 0.0)).over(Fusion.rrf().over(*LEGS)),
+    CANDIDATES[0],
+    Fusion.rrf().over(*CANDIDATES),
+    Fusion.rrf(k=61, weights=(1.0, 2.5)).over(*CANDIDATES),
+    Fusion.dbsf().over(*CANDIDATES),
+    Formula(0.8 * score() + 0.2 * field("rating", 3.0) + 1.0).over(CANDIDATES[0]),
+    Formula(score("dense") - 0.5 * score("sparse", default=0.1)).over(*CANDIDATES),
+    Formula(score("dense") * field("rating", 0.0)).over(CANDIDATES[0]),
+    Formula(score() + field("rating", 0.0)).over(Fusion.rrf().over(*CANDIDATES)),
     Formula(score() + 0.1 * field("rating", 0.0)).over(Nearest("far", limit=20)),
-    Formula(sigmoid(score() + 0.3 * field("rating", 0.0) - 1.0)).over(LEGS[0]),
+    Formula(sigmoid(score() + 0.3 * field("rating", 0.0) - 1.0)).over(CANDIDATES[0]),
 ]
 
 
@@ -82,9 +82,9 @@ def client() -> QdrantClient:
 
 @pytest.mark.parametrize("strategy", ADDING, ids=repr)
 def test_the_terms_sum_to_the_score(client: QdrantClient, strategy: Any) -> None:
-    explained = Executor(client, "docs").explain(strategy, QUERY, Scope(limit=7, offset=2))
+    explained = Executor(client, "docs").explain(strategy, QUERY, SearchOptions(limit=7, offset=2))
 
-    plain = Executor(client, "docs").retrieve(strategy, QUERY, Scope(limit=7, offset=2))
+    plain = Executor(client, "docs").retrieve(strategy, QUERY, SearchOptions(limit=7, offset=2))
     assert alike(explained.points, plain)
     for row, reason in enumerate(explained.reasons):
         total = reason.total if reason.link == "identity" else 1 / (1 + math.exp(-reason.total))
@@ -93,22 +93,22 @@ def test_the_terms_sum_to_the_score(client: QdrantClient, strategy: Any) -> None
         assert total == pytest.approx(reason.score, rel=1e-5, abs=1e-6)
 
 
-def test_each_leg_says_at_which_rank_it_found_the_point_or_that_it_did_not(client: QdrantClient) -> None:
+def test_each_candidate_says_at_which_rank_it_found_the_point_or_that_it_did_not(client: QdrantClient) -> None:
     executor = Executor(client, "docs")
-    explained = executor.explain(Fusion.rrf().over(*LEGS), QUERY, Scope(limit=12))
-    alone = [executor.retrieve(leg, QUERY, Scope(limit=leg.limit or 0)) for leg in LEGS]
+    explained = executor.explain(Fusion.rrf().over(*CANDIDATES), QUERY, SearchOptions(limit=12))
+    alone = [executor.retrieve(candidate, QUERY, SearchOptions(limit=candidate.limit or 0)) for candidate in CANDIDATES]
 
     for reason in explained.reasons:
-        for hit, found in zip(reason.legs, alone, strict=True):
+        for hit, found in zip(reason.candidates, alone, strict=True):
             ids = [point.id for point in found]
             assert hit.rank == (ids.index(reason.id) + 1 if reason.id in ids else None)
             assert near(hit.score) == (found[ids.index(reason.id)].score if reason.id in ids else None)
-    assert {hit.leg for reason in explained.reasons for hit in reason.legs} == {"dense", "sparse"}
-    assert any(hit.rank is None for reason in explained.reasons for hit in reason.legs)
+    assert {hit.candidate for reason in explained.reasons for hit in reason.candidates} == {"dense", "sparse"}
+    assert any(hit.rank is None for reason in explained.reasons for hit in reason.candidates)
 
 
 def test_why_names_the_terms_that_put_one_result_above_another(client: QdrantClient) -> None:
-    explained = Executor(client, "docs").explain(ADDING[4], QUERY, Scope(limit=5))
+    explained = Executor(client, "docs").explain(ADDING[4], QUERY, SearchOptions(limit=5))
     first, last = explained.reasons[0], explained.reasons[-1]
 
     differences = explained.why(first.id, last.id)
@@ -120,33 +120,33 @@ def test_why_names_the_terms_that_put_one_result_above_another(client: QdrantCli
         explained.why(first.id, 999)
 
 
-def test_mmr_does_not_add_up_but_its_legs_are_known(client: QdrantClient) -> None:
-    explained = Executor(client, "docs").explain(Mmr("dense", diversity=0.7).over(*LEGS), QUERY, Scope(limit=4))
-    assert all(reason.terms == () and len(reason.legs) == 2 for reason in explained.reasons)
+def test_mmr_does_not_add_up_but_its_candidates_are_known(client: QdrantClient) -> None:
+    explained = Executor(client, "docs").explain(Mmr("dense", diversity=0.7).over(*CANDIDATES), QUERY, SearchOptions(limit=4))
+    assert all(reason.terms == () and len(reason.candidates) == 2 for reason in explained.reasons)
 
 
-def test_legs_of_the_same_name_are_numbered(client: QdrantClient) -> None:
+def test_candidates_of_the_same_name_are_numbered(client: QdrantClient) -> None:
     twice = Fusion.rrf().over(Nearest("dense", limit=5), Nearest("dense", limit=9))
-    [reason, *_] = Executor(client, "docs").explain(twice, QUERY, Scope(limit=3)).reasons
-    assert [hit.leg for hit in reason.legs] == ["dense (1)", "dense (2)"]
+    [reason, *_] = Executor(client, "docs").explain(twice, QUERY, SearchOptions(limit=3)).reasons
+    assert [hit.candidate for hit in reason.candidates] == ["dense (1)", "dense (2)"]
 
 
 def test_a_reason_is_plain_values_on_demand(client: QdrantClient) -> None:
-    [reason, *_] = Executor(client, "docs").explain(ADDING[4], QUERY, Scope(limit=3)).reasons
+    [reason, *_] = Executor(client, "docs").explain(ADDING[4], QUERY, SearchOptions(limit=3)).reasons
     plain = reason.as_dict()
-    assert plain["legs"]["dense"]["rank"] == reason.legs[0].rank
+    assert plain["candidates"]["dense"]["rank"] == reason.candidates[0].rank
     assert list(plain["terms"]) == ["0.8 * score()", "0.2 * field('rating', default=3.0)", "constant(1.0)"]
 
 
 def test_explaining_is_the_same_under_async(client: QdrantClient) -> None:
-    scope = Scope(limit=5)
-    expected = Executor(client, "docs").explain(ADDING[5], QUERY, scope)
-    assert near(asyncio.run(AsyncExecutor(client, "docs").explain(ADDING[5], QUERY, scope))) == near(expected)
+    options = SearchOptions(limit=5)
+    expected = Executor(client, "docs").explain(ADDING[5], QUERY, options)
+    assert near(asyncio.run(AsyncExecutor(client, "docs").explain(ADDING[5], QUERY, options))) == near(expected)
 
 
 def test_groups_cannot_be_explained(client: QdrantClient) -> None:
     with pytest.raises(StrategyError, match="group query can't be explained"):
-        Executor(client, "docs").explain(LEGS[0], QUERY, Scope(group_by="rating"))
+        Executor(client, "docs").explain(CANDIDATES[0], QUERY, SearchOptions(group_by="rating"))
 
 
 class TwoRounds(Strategy):
@@ -155,7 +155,7 @@ class TwoRounds(Strategy):
     def needs(self) -> frozenset[str]:
         return frozenset()
 
-    def flow(self, query: Query, scope: Scope, target: Target) -> Flow[Points]:
+    def flow(self, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
         yield from ()
         return []
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from qdrant_client import QdrantClient
 
-from qdrant_rerank import Coefficients, Executor, Nearest, Provenance, RelevanceFeedback, Schema, Scope, plan
+from qdrant_rerank import Coefficients, Executor, Nearest, Provenance, RelevanceFeedback, Schema, SearchOptions, plan
 from qdrant_rerank._internals import Points
 from tests.support import COLLECTION, SCHEMA, encoders, question, script, target
 
-FITTED = Provenance(mode="precision", seeds=5, model="numbers", vector="dense", size=4, distance="Cosine")
+FITTED = Provenance(mode="precision", seeds=5, reranker="numbers", vector="dense", size=4, distance="Cosine")
 COEFFICIENTS = Coefficients(1.0, 0.5, 0.3, FITTED)
 PRECISION = RelevanceFeedback(seeds=Nearest("dense", limit=5), coefficients=COEFFICIENTS)
 RECALL = replace(PRECISION, mode="recall", limit=12, coefficients=COEFFICIENTS.with_provenance(mode="recall"))
@@ -46,13 +46,13 @@ class Failing(Numbers):
 
 
 def executor(client: QdrantClient, model: Any = None, collection: str = COLLECTION, **options: Any) -> Executor:
-    return Executor(client, collection, encoders=encoders(), model=model or Numbers(), **options)
+    return Executor(client, collection, encoders=encoders(), reranker=model or Numbers(), **options)
 
 
-def asked(strategy: RelevanceFeedback, *answers: Any, scope: Scope | None = None, schema: Schema = SCHEMA) -> Any:
+def asked(strategy: RelevanceFeedback, *answers: Any, options: SearchOptions | None = None, schema: Schema = SCHEMA) -> Any:
     """What a strategy asks for and returns, if its steps are answered like this; the query brings its vector."""
     query = replace(question(), vectors={"dense": [1.0, 0.0, 0.0, 0.0]})
-    return script(plan(strategy, schema, target().capabilities, scope).flow(query), *answers)
+    return script(plan(strategy, schema, target().capabilities, options).flow(query), *answers)
 
 
 def found(*rows: tuple[int, float, list[float] | None], text: bool = True) -> Points:

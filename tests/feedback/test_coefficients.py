@@ -11,7 +11,7 @@ import pytest
 
 from qdrant_rerank import (
     Coefficients,
-    FeedbackLeg,
+    FeedbackCandidates,
     FormatError,
     Fusion,
     Nearest,
@@ -21,7 +21,7 @@ from qdrant_rerank import (
     load,
     save,
 )
-from qdrant_rerank.models._internals import as_feedback_model
+from qdrant_rerank.models._internals import as_reranker
 from tests.support import refused
 
 from .support import COEFFICIENTS, PRECISION, RECALL
@@ -135,24 +135,24 @@ def test_feedback_objects_of_the_official_package_are_feedback_models() -> None:
         def score(self, query: str, responses: list[str]) -> Any:
             return np.array([len(response) for response in responses])
 
-    model = as_feedback_model(Lengths())
+    model = as_reranker(Lengths())
     assert model.fingerprint.endswith("Lengths:lengths")
     assert model.score("q", ["a", "bcd"]) == [1.0, 3.0]
     assert model.score("q", []) == []
     Lengths._model_name = ""
     with refused(StrategyError, "doesn't say which model it is", "name='…'"):
-        as_feedback_model(Lengths())
+        as_reranker(Lengths())
 
 
 def test_a_file_is_trusted_or_put_within_a_stage_where_it_is_loaded(tmp_path: Path) -> None:
-    within = Fusion.rrf().over(FeedbackLeg(limit=9), Nearest("bm25", limit=9))
+    within = Fusion.rrf().over(FeedbackCandidates(limit=9), Nearest("bm25", limit=9))
     save(PRECISION, tmp_path / "s.json")
     COEFFICIENTS.save(tmp_path / "c.json")
     for file in ("s.json", "c.json"):
         found = RelevanceFeedback.load(tmp_path / file, trust=True, within=within)
         assert found == replace(PRECISION, trust=True, within=within)
         assert RelevanceFeedback.load(tmp_path / file) == PRECISION
-        with refused(StrategyError, "one FeedbackLeg in it"):
+        with refused(StrategyError, "one FeedbackCandidates in it"):
             RelevanceFeedback.load(tmp_path / file, within=Nearest("dense"))
     save(replace(PRECISION, trust=True, within=within), tmp_path / "s.json")
     assert RelevanceFeedback.load(tmp_path / "s.json") == replace(PRECISION, trust=True, within=within)

@@ -1,4 +1,4 @@
-"""Relevance feedback's rarer ends: distances other than the cosine, overflow, a leg out of place, gaps in a fit's data."""
+"""Relevance feedback's rarer ends: distances other than the cosine, overflow, a candidate out of place, gaps in data."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from qdrant_rerank import (
     Coefficients,
     Encoders,
     Executor,
-    FeedbackLeg,
+    FeedbackCandidates,
     FormatError,
     MissingExtra,
     Nearest,
     Provenance,
     Query,
     RelevanceFeedback,
-    Scope,
     ScoringError,
+    SearchOptions,
     StrategyError,
 )
 from qdrant_rerank.feedback._internals import OfficialFeedback
@@ -50,7 +50,7 @@ def spread(distance: models.Distance, mute: Sequence[int] = (), bare: Sequence[i
         points.append(models.PointStruct(id=number, vector={} if number in bare else vector, payload={"text": text}))
     client.upsert("c", points)
     encoder = Encoders.of({"dense": lambda text: np.random.default_rng(len(text)).standard_normal(6).tolist()})
-    return Executor(client, "c", encoders=encoder, model=Numbers())
+    return Executor(client, "c", encoders=encoder, reranker=Numbers())
 
 
 # Distances
@@ -60,7 +60,7 @@ def spread(distance: models.Distance, mute: Sequence[int] = (), bare: Sequence[i
 def test_a_result_s_share_of_the_query_is_what_its_score_would_be_without_feedback(distance: models.Distance) -> None:
     runner = spread(distance)
     strategy = RelevanceFeedback(seeds=Nearest("dense", limit=5), coefficients=Coefficients(0.5, 0.7, 1e-9), trust=True)
-    explained = runner.explain(strategy, Query("who"), Scope(limit=30))
+    explained = runner.explain(strategy, Query("who"), SearchOptions(limit=30))
     assert len(explained.points) == 30
     for point, reason in zip(explained.points, explained.reasons, strict=True):
         own, feedback = reason.terms
@@ -75,8 +75,8 @@ def test_a_fit_learns_from_the_formula_that_is_served_for_every_distance(distanc
     plain = runner.plan(strategy).strategy
     assert isinstance(plain, RelevanceFeedback)
     [example] = gathered(runner, plain, ["who"], 30, ScoreFile(Numbers()))
-    served = {point.id: point.score for point in runner.retrieve(strategy, Query("who"), Scope(limit=30))}
-    first = runner.retrieve(Nearest("dense"), Query("who"), Scope(limit=30))
+    served = {point.id: point.score for point in runner.retrieve(strategy, Query("who"), SearchOptions(limit=30))}
+    first = runner.retrieve(Nearest("dense"), Query("who"), SearchOptions(limit=30))
     scores = formula_scores(Examples.of([example]), TRUSTED.a, TRUSTED.b, TRUSTED.c)[0]
     assert scores == pytest.approx([served[point.id] for point in first], rel=1e-4, abs=1e-4)
 
@@ -90,9 +90,11 @@ def test_weights_that_overflow_only_in_their_sum_are_an_error_of_scoring() -> No
         asked(steep, [SEEDS], [5.0, 1.0, 1.0, 2.0, 3.0])
 
 
-def test_a_feedback_leg_alone_is_refused_with_where_it_belongs(toy: QdrantClient) -> None:
-    with refused(StrategyError, "FeedbackLeg('dense', name='feedback')", "has a place only in RelevanceFeedback(within=…)"):
-        executor(toy).retrieve(FeedbackLeg("dense"), question(), Scope(limit=3))
+def test_a_feedback_candidate_alone_is_refused_with_where_it_belongs(toy: QdrantClient) -> None:
+    with refused(
+        StrategyError, "FeedbackCandidates('dense', name='feedback')", "has a place only in RelevanceFeedback(within=…)"
+    ):
+        executor(toy).retrieve(FeedbackCandidates("dense"), question(), SearchOptions(limit=3))
 
 
 def test_a_provenance_has_one_of_two_modes() -> None:
@@ -106,7 +108,7 @@ def test_a_provenance_that_knows_no_model_passes_with_any_and_does_not_ask_for_i
         def fingerprint(self) -> str:  # type: ignore[override]
             raise AssertionError("a gigabyte was read")
 
-    unknown = replace(PRECISION, coefficients=COEFFICIENTS.with_provenance(model=None))
+    unknown = replace(PRECISION, coefficients=COEFFICIENTS.with_provenance(reranker=None))
     assert executor(toy, Unnamed()).plan(unknown).strategy == unknown.resolved(SCHEMA)
     with pytest.raises(AssertionError, match="gigabyte"):
         executor(toy, Unnamed()).plan(PRECISION)
@@ -125,7 +127,7 @@ def test_what_can_not_score_is_no_official_feedback() -> None:
 
 
 def test_all_vectors_come_back_if_the_call_wants_them(toy: QdrantClient) -> None:
-    points = executor(toy).retrieve(PRECISION, question(), Scope(limit=4, with_vectors=True))
+    points = executor(toy).retrieve(PRECISION, question(), SearchOptions(limit=4, with_vectors=True))
     assert [sorted(point.vector) for point in points if isinstance(point.vector, dict)] == [["bm25", "colbert", "dense"]] * 4
 
 

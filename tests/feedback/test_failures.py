@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import Nearest, PayloadError, PayloadMapping, PlanWarning, RelevanceFeedback, Scope
+from qdrant_rerank import Nearest, PayloadError, PayloadMapping, PlanWarning, RelevanceFeedback, SearchOptions
 from qdrant_rerank._internals import Score, Search, notes_of
 from tests.engines import open_client
 from tests.support import COLLECTION, fill_toy, ids, question, ranking
@@ -28,7 +28,7 @@ def only(*numbers: int) -> models.Filter:
 def test_with_no_or_one_point_found_nothing_is_scored(
     toy: QdrantClient, strategy: RelevanceFeedback, numbers: tuple[int, ...]
 ) -> None:
-    points = executor(toy).retrieve(strategy, question(), Scope(limit=5, filter=only(*numbers)))
+    points = executor(toy).retrieve(strategy, question(), SearchOptions(limit=5, filter=only(*numbers)))
     assert ids(points) == list(numbers)
     for point in points:
         reason = "1 of 1 seeds found have a text and the vector 'dense'; a pair takes two"
@@ -37,7 +37,7 @@ def test_with_no_or_one_point_found_nothing_is_scored(
 
 @BOTH
 def test_fewer_hits_than_seeds_are_scored_and_returned_once(toy: QdrantClient, strategy: RelevanceFeedback) -> None:
-    points = executor(toy).retrieve(strategy, question(), Scope(limit=5, filter=only(3, 9, 11)))
+    points = executor(toy).retrieve(strategy, question(), SearchOptions(limit=5, filter=only(3, 9, 11)))
     assert sorted(ids(points)) == [3, 9, 11]
     assert {notes_of(point)["documents_scored"] for point in points} == {3}
 
@@ -88,7 +88,7 @@ def test_duplicates_are_no_pair(toy: QdrantClient) -> None:
     [point] = client.retrieve(COLLECTION, [12], with_vectors=True)
     same: Any = point.vector
     client.upsert(COLLECTION, [models.PointStruct(id=100 + n, vector=same, payload=point.payload) for n in range(3)])
-    points = executor(client).retrieve(PRECISION, question(), Scope(limit=27, filter=only(12, 100, 101, 102)))
+    points = executor(client).retrieve(PRECISION, question(), SearchOptions(limit=27, filter=only(12, 100, 101, 102)))
     assert sorted(ids(points)) == [12, 100, 101, 102]
     assert notes_of(points[0])["not_steered"] == "the model gave all seeds the same score"
     client.close()
@@ -108,7 +108,7 @@ def test_a_seed_deleted_between_the_rounds_breaks_nothing(strategy: RelevanceFee
                 client.delete(COLLECTION, models.PointIdsList(points=gone))
             return scores
 
-    points = executor(client, Deleting()).retrieve(replace(strategy, native=native), question(), Scope(limit=12))
+    points = executor(client, Deleting()).retrieve(replace(strategy, native=native), question(), SearchOptions(limit=12))
     assert len(points) == 12
     assert (gone[0] in ids(points)) == (strategy.mode == "recall")  # there it was found and scored before
     client.close()
@@ -120,23 +120,23 @@ def test_a_seed_deleted_between_the_rounds_breaks_nothing(strategy: RelevanceFee
 @BOTH
 def test_a_failure_is_raised_as_it_is(toy: QdrantClient, strategy: RelevanceFeedback) -> None:
     with pytest.raises(TimeoutError, match="no answer after 10 s"):
-        executor(toy, Failing()).retrieve(strategy, question(), Scope(limit=5))
+        executor(toy, Failing()).retrieve(strategy, question(), SearchOptions(limit=5))
 
 
 @BOTH
 def test_with_keep_order_a_failure_in_round_one_leaves_the_plain_search(toy: QdrantClient, strategy: RelevanceFeedback) -> None:
-    plain = executor(toy).retrieve(Nearest("dense"), question(), Scope(limit=7))
+    plain = executor(toy).retrieve(Nearest("dense"), question(), SearchOptions(limit=7))
     with pytest.warns(PlanWarning, match="TimeoutError"):
-        points = executor(toy, Failing()).retrieve(replace(strategy, on_error="keep_order"), question(), Scope(limit=7))
+        points = executor(toy, Failing()).retrieve(replace(strategy, on_error="keep_order"), question(), SearchOptions(limit=7))
     assert ranking(points) == ranking(plain)
     assert {notes_of(point)["not_steered"] for point in points} == {"the model failed (TimeoutError)"}
 
 
 def test_with_keep_order_a_failure_in_round_two_returns_what_there_is(toy: QdrantClient) -> None:
-    expected = executor(toy).retrieve(RECALL, question(), Scope(limit=12))
-    seeds = [point.id for point in executor(toy).retrieve(Nearest("dense"), question(), Scope(limit=5))]
+    expected = executor(toy).retrieve(RECALL, question(), SearchOptions(limit=12))
+    seeds = [point.id for point in executor(toy).retrieve(Nearest("dense"), question(), SearchOptions(limit=5))]
     with pytest.warns(PlanWarning, match="comes last, each with the note 'not_rescored'"):
-        points = executor(toy, Failing(2)).retrieve(replace(RECALL, on_error="keep_order"), question(), Scope(limit=12))
+        points = executor(toy, Failing(2)).retrieve(replace(RECALL, on_error="keep_order"), question(), SearchOptions(limit=12))
     assert sorted(map(str, ids(points))) == sorted(map(str, ids(expected)))
     assert ids(points[:5]) == [point.id for point in expected if point.id in seeds]
     assert {notes_of(point).get("not_rescored") for point in points[:5]} == {None}
@@ -147,18 +147,18 @@ def test_with_keep_order_a_failure_in_round_two_returns_what_there_is(toy: Qdran
 def test_unusable_scores_count_as_a_failure(toy: QdrantClient) -> None:
     runner = executor(toy, lambda query, texts: [float("nan")] * len(texts))
     with pytest.warns(PlanWarning, match="ScoringError"):
-        points = runner.retrieve(replace(FORGIVING, trust=True), question(), Scope(limit=3))
+        points = runner.retrieve(replace(FORGIVING, trust=True), question(), SearchOptions(limit=3))
     assert notes_of(points[0])["not_steered"] == "the model failed (ScoringError)"
 
 
-def test_with_other_legs_a_failure_leaves_the_unsteered_search_beside_them(toy: QdrantClient) -> None:
-    from qdrant_rerank import FeedbackLeg, Fusion
+def test_with_other_candidates_a_failure_leaves_the_unsteered_search_beside_them(toy: QdrantClient) -> None:
+    from qdrant_rerank import FeedbackCandidates, Fusion
 
-    strategy = replace(FORGIVING, within=Fusion.rrf().over(FeedbackLeg(limit=20), Nearest("bm25", limit=20)))
+    strategy = replace(FORGIVING, within=Fusion.rrf().over(FeedbackCandidates(limit=20), Nearest("bm25", limit=20)))
     hybrid = Fusion.rrf().over(Nearest("dense", limit=20), Nearest("bm25", limit=20))
     with pytest.warns(PlanWarning):
-        points = executor(toy, Failing()).retrieve(strategy, question(), Scope(limit=9))
-    plain = {point.id: point.score for point in executor(toy).retrieve(hybrid, question(), Scope(limit=24))}
+        points = executor(toy, Failing()).retrieve(strategy, question(), SearchOptions(limit=9))
+    plain = {point.id: point.score for point in executor(toy).retrieve(hybrid, question(), SearchOptions(limit=24))}
     assert [point.score for point in points] == pytest.approx([plain[point.id] for point in points])
     assert {notes_of(point)["not_steered"] for point in points} == {"the model failed (TimeoutError)"}
 
@@ -166,6 +166,6 @@ def test_with_other_legs_a_failure_leaves_the_unsteered_search_beside_them(toy: 
 def test_keep_order_keeps_what_a_threshold_would_cut(toy: QdrantClient) -> None:
     strategy = replace(RECALL, on_error="keep_order")
     with pytest.warns(PlanWarning):
-        points = executor(toy, Failing(2)).retrieve(strategy, question(), Scope(limit=12, score_threshold=1e9))
+        points = executor(toy, Failing(2)).retrieve(strategy, question(), SearchOptions(limit=12, score_threshold=1e9))
     assert {notes_of(point)["not_rescored"] for point in points} == {"TimeoutError"}
     assert len(points) == 7

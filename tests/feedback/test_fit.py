@@ -23,7 +23,7 @@ from qdrant_rerank import (
     PlanError,
     Query,
     RelevanceFeedback,
-    Scope,
+    SearchOptions,
     StrategyError,
     plan,
 )
@@ -65,8 +65,8 @@ def test_a_gain_that_is_there_is_found_and_recommended(client: QdrantClient, mod
     fit.save(tmp_path / "feedback.json")
     strategy = RelevanceFeedback.load(tmp_path / "feedback.json")
     assert strategy == fit.strategy
-    assert len(runner.retrieve(strategy, Query("query 3"), Scope(limit=5))) == 5
-    with refused(PlanError, "the feedback model is 'noise', was 'knowing'"):
+    assert len(runner.retrieve(strategy, Query("query 3"), SearchOptions(limit=5))) == 5
+    with refused(PlanError, "the reranker is 'noise', was 'knowing'"):
         executor(client, Noise()).plan(strategy)
 
 
@@ -75,7 +75,7 @@ def test_noise_is_called_no_signal_and_is_not_saved_as_good(client: QdrantClient
     assert fit.recommends != "feedback"
     assert not fit.signal
     assert "There is no signal" in str(fit)
-    assert "This is the feedback model's own opinion, as there were no judgments (qrels)" in str(fit)
+    assert "This is the reranker's own opinion, as there were no judgments (qrels)" in str(fit)
     with refused(FitError, "not saved", "anyway=True"):
         fit.save(tmp_path / "feedback.json")
     assert not (tmp_path / "feedback.json").exists()
@@ -183,7 +183,7 @@ def test_too_little_to_learn_from_is_said(
 
 
 def test_a_missing_model_is_said(client: QdrantClient) -> None:
-    with refused(StrategyError, "make the executor with model="):
+    with refused(StrategyError, "make the executor with reranker="):
         fit_feedback(Executor(client, "c", encoders=Encoders.of({"dense": encode})), TEXTS)
 
 
@@ -194,13 +194,13 @@ def test_what_is_learned_from_is_the_formula_that_is_served(client: QdrantClient
     strategy = RelevanceFeedback(seeds=Nearest("dense", limit=5), coefficients=coefficients, trust=True)
     served = {
         point.payload["text"]: point.score
-        for point in runner.retrieve(strategy, Query("query 7"), Scope(limit=POINTS))
+        for point in runner.retrieve(strategy, Query("query 7"), SearchOptions(limit=POINTS))
         if point.payload
     }
     plain = runner.plan(strategy).strategy
     assert isinstance(plain, RelevanceFeedback)
     [example] = gathered(runner, plain, ["query 7"], 40, ScoreFile(Knowing()))
-    first = runner.retrieve(Nearest("dense"), Query("query 7"), Scope(limit=40))
+    first = runner.retrieve(Nearest("dense"), Query("query 7"), SearchOptions(limit=40))
     scores = formula_scores(Examples.of([example]), 1.0, 0.7, 0.4)[0]
     assert scores == pytest.approx([served[point.payload["text"]] for point in first if point.payload], abs=1e-5)
 
@@ -209,7 +209,13 @@ def test_what_was_fitted_says_what_it_was_fitted_to(client: QdrantClient) -> Non
     fit: FeedbackFit = fit_feedback(executor(client, Knowing()), TEXTS, candidates=20, seeds=Nearest("dense", limit=3))
     fitted = fit.coefficients.provenance
     assert fitted is not None
-    assert (fitted.mode, fitted.seeds, fitted.model, fitted.vector, fitted.size) == ("precision", 3, "knowing", "dense", SIZE)
+    assert (fitted.mode, fitted.seeds, fitted.reranker, fitted.vector, fitted.size) == (
+        "precision",
+        3,
+        "knowing",
+        "dense",
+        SIZE,
+    )
     assert (fitted.distance, fitted.recommends) == ("Cosine", fit.recommends)
     assert "encode" in (fitted.encoder or "")
     assert fitted.metrics["agreement: feedback"] == fit.judgements[0].feedback

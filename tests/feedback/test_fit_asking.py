@@ -125,7 +125,7 @@ def test_the_query_is_embedded_once(client: CountingClient) -> None:
         embedded.append(text)
         return encode(text)
 
-    runner = Executor(client, "c", encoders=Encoders.of({"dense": counting}), model=Knowing())
+    runner = Executor(client, "c", encoders=Encoders.of({"dense": counting}), reranker=Knowing())
     fit_feedback(runner, FEW, mode="recall", reads=15, candidates=30, qrels=qrels(), doc_id="_id")
     assert sorted(embedded) == sorted(FEW)
 
@@ -164,7 +164,7 @@ class AsyncLimited(AsyncExecutor):
 async def test_a_rate_limit_is_waited_for(client: CountingClient) -> None:
     options: Any = {"candidates": 30, "qrels": qrels(), "doc_id": "_id"}
     whole = fit_feedback(executor(client, Knowing()), FEW, **options)
-    given: Any = {"encoders": Encoders.of({"dense": encode}), "model": Knowing()}
+    given: Any = {"encoders": Encoders.of({"dense": encode}), "reranker": Knowing()}
     waiting, awaiting = Limited(client, "c", **given), AsyncLimited(client, "c", **given)
     assert near(fit_feedback(waiting, FEW, **options)) == near(whole)
     assert near(await afit_feedback(awaiting, FEW, **options)) == near(whole)
@@ -185,7 +185,7 @@ async def test_it_waits_as_often_as_it_is_told(client: CountingClient) -> None:
 
 
 async def test_a_server_that_refuses_stops_it_with_how_to_go_on(client: CountingClient, tmp_path: Path) -> None:
-    given: Any = {"encoders": Encoders.of({"dense": encode}), "model": Knowing()}
+    given: Any = {"encoders": Encoders.of({"dense": encode}), "reranker": Knowing()}
     refusing, arefusing = Limited(client, "c", status=403, **given), AsyncLimited(client, "c", status=403, **given)
     with refused(MeasurementError, "queries that fail would be left out", "the same call goes on from there") as caught:
         fit_feedback(refusing, FEW, candidates=30)

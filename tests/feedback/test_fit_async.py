@@ -149,5 +149,5 @@ async def test_what_can_not_be_is_refused_like_there(client: QdrantClient) -> No
         await afit_feedback(async_executor(client, Knowing()), TEXTS, concurrency=0)
     with refused(FitError, "there are 3 different queries"):
         await afit_feedback(async_executor(client, Knowing()), TEXTS[:3])
-    with refused(StrategyError, "make the executor with model="):
+    with refused(StrategyError, "make the executor with reranker="):
         await afit_feedback(AsyncExecutor(client, "c"), TEXTS)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import Encoders, Executor, FitError, Nearest, Query, Scope, StrategyError
+from qdrant_rerank import Encoders, Executor, FitError, Nearest, Query, SearchOptions, StrategyError
 from qdrant_rerank.ingest import point_id
 from qdrant_rerank.learn import afit_feedback, fit_feedback
 from qdrant_rerank.learn._internals import Documents
@@ -69,7 +69,7 @@ def test_points_that_ingest_made_are_known_by_their_documents_ids() -> None:
         for n, vector in enumerate(VECTORS)
     ]
     made.upsert("c", points)
-    runner = Executor(made, "c", encoders=Encoders.of({"dense": encode}), model=Knowing())
+    runner = Executor(made, "c", encoders=Encoders.of({"dense": encode}), reranker=Knowing())
     assert fit_feedback(runner, FEW, candidates=30, qrels=qrels()).judgements[2].plain > 0
     made.close()
 
@@ -85,7 +85,7 @@ def test_what_waits_for_the_first_judged_document_is_scored_then(client: Countin
 
     plain = executor(client, Noting())
     expected = fit_feedback(plain, BY_NAME, candidates=30)
-    found = [[point.id for point in plain.retrieve(Nearest("dense"), Query(text), Scope(limit=30))] for text in TEXTS]
+    found = [[point.id for point in plain.retrieve(Nearest("dense"), Query(text), SearchOptions(limit=30))] for text in TEXTS]
     late = next(id for ids in found[32:] for id in ids if all(id not in early for early in found[:32]))
     searches.clear()
     client.calls.clear()

@@ -15,8 +15,8 @@ from qdrant_rerank import (
     Nearest,
     Query,
     RelevanceFeedback,
-    Rescore,
-    Scope,
+    Rerank,
+    SearchOptions,
     score,
 )
 from qdrant_rerank.evaluate import Interval, Qrels, Topic, Topics, evaluate, per_topic
@@ -44,7 +44,7 @@ def test_each_query_is_served_by_coefficients_that_have_not_seen_it(client: Coun
     rankings: dict[str, dict[str, float]] = {}
     for text in TEXTS:
         strategy = replace(fit.strategy, coefficients=crossed.for_query(text), trust=True)
-        found = runner.retrieve(strategy, Query(text), Scope(limit=100))
+        found = runner.retrieve(strategy, Query(text), SearchOptions(limit=100))
         rankings[text] = {point.payload["_id"]: -float(rank) for rank, point in enumerate(found) if point.payload}
     expected = per_topic(["nDCG@10"], qrels(), rankings)["nDCG@10"]
     [told] = [each for each in fit.judgements if each.measure == "nDCG@10"]
@@ -72,7 +72,7 @@ def test_what_is_reported_of_mode_recall_is_what_the_saved_strategy_gets(
     plain = evaluate(
         replace(saved.seeds, limit=None), TOPICS, Qrels(qrels()), names, executor=runner, doc_id="_id", batch_size=10
     )
-    reread = Rescore(limit=reads).over(Nearest("dense"))
+    reread = Rerank(limit=reads).over(Nearest("dense"))
     reranked = evaluate(reread, TOPICS, Qrels(qrels()), names, executor=runner, doc_id="_id", batch_size=10)
     assert [each.measure for each in fit.judgements[2:]] == list(dict.fromkeys(names))
     for each in fit.judgements[2:]:

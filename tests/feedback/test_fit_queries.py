@@ -90,7 +90,7 @@ def test_blank_queries_are_no_queries(client: QdrantClient) -> None:
 
 RICH = [
     Query("a", vectors={"dense": [1.0]}),
-    Query("a", features={"x": 1}),
+    Query("a", params={"x": 1}),
     Query("a", now=dt.datetime(2026, 1, 1, tzinfo=dt.UTC)),
     Topic("t", "a", filter=models.Filter(must=[models.HasIdCondition(has_id=[1])])),
 ]
@@ -99,7 +99,7 @@ RICH = [
 @pytest.mark.parametrize("query", RICH)
 def test_what_the_fit_does_not_use_of_a_query_is_said(query: Any) -> None:
     with pytest.warns(
-        PlanWarning, match="1 of the 3 queries come with filters, features, vectors or a time; the fit uses nothing"
+        PlanWarning, match="1 of the 3 queries come with filters, params, vectors or a time; the fit uses nothing"
     ):
         assert list(query_texts([Topic("p", "b"), query, Query("c")]).values()) == ["b", "a", "c"]
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import Coefficients, Executor, Nearest, Query, RelevanceFeedback, Scope
+from qdrant_rerank import Coefficients, Executor, Nearest, Query, RelevanceFeedback, SearchOptions
 from qdrant_rerank._internals import Points
 from qdrant_rerank.feedback._internals import folded, pairs_of, weights_of
 from tests.engines import compared, open_client
@@ -70,11 +70,11 @@ def test_native_and_folded_return_the_same_points(client: QdrantClient, **drawn:
     seeds, mode = Nearest(using, limit=drawn["seeds"]), drawn["mode"]
     strategy = RelevanceFeedback(seeds=seeds, coefficients=coefficients, mode=mode, limit=POINTS, trust=True)
     vector = np.random.default_rng(drawn["query"]).standard_normal(SIZE).tolist()
-    runner = Executor(client, "points", model=lambda query, texts: [scores[int(text) - 1] for text in texts])
+    runner = Executor(client, "points", reranker=lambda query, texts: [scores[int(text) - 1] for text in texts])
     query = Query("q", {using: vector})
     few = models.Filter(must=[models.HasIdCondition(has_id=list(range(1, POINTS, 2)))]) if drawn["odd"] else None
-    fold = runner.retrieve(strategy, query, Scope(limit=20, filter=few))
-    native = runner.retrieve(replace(strategy, native=True), query, Scope(limit=20, filter=few))
+    fold = runner.retrieve(strategy, query, SearchOptions(limit=20, filter=few))
+    native = runner.retrieve(replace(strategy, native=True), query, SearchOptions(limit=20, filter=few))
     size = max(1.0, *(abs(point.score) for point in native))
     if mode == "precision":
         assert same(native, fold, 1e-5 * size)

@@ -13,7 +13,7 @@ from qdrant_rerank import (
     Capabilities,
     Coefficients,
     Executor,
-    FeedbackLeg,
+    FeedbackCandidates,
     Formula,
     Fusion,
     Nearest,
@@ -21,10 +21,10 @@ from qdrant_rerank import (
     Query,
     QueryError,
     RelevanceFeedback,
-    Rescore,
+    Rerank,
     Schema,
-    Scope,
     ScoringError,
+    SearchOptions,
     StrategyError,
     VectorInfo,
     plan,
@@ -37,7 +37,7 @@ from tests.support import COLLECTION, QUERY, SCHEMA, dense, encoders, question, 
 from .support import COEFFICIENTS, PRECISION, RECALL, SEEDS, Numbers, asked, executor
 
 TRUSTED = Coefficients(1.0, 0.5, 0.3)
-LEG = Fusion.rrf().over(FeedbackLeg(limit=9), Nearest("bm25", limit=9))
+CANDIDATE = Fusion.rrf().over(FeedbackCandidates(limit=9), Nearest("bm25", limit=9))
 
 
 @pytest.mark.parametrize(
@@ -47,9 +47,9 @@ LEG = Fusion.rrf().over(FeedbackLeg(limit=9), Nearest("bm25", limit=9))
         ({"coefficients": (1, 0, 0)}, ["needs coefficients", "got (1, 0, 0)"]),
         ({"coefficients": TRUSTED}, ["don't say what they were fitted to", "trust=True"]),
         ({"seeds": Nearest("dense", limit=1)}, ["needs at least 2", "limit=1"]),
-        ({"seeds": Rescore().over(Nearest("dense"))}, ["come from a stage", "Rescore()"]),
+        ({"seeds": Rerank().over(Nearest("dense"))}, ["come from a stage", "Rerank()"]),
         ({"seeds": "dense"}, ["come from a stage", "'dense'"]),
-        ({"seeds": LEG}, ["can't come from a FeedbackLeg"]),
+        ({"seeds": CANDIDATE}, ["can't come from a FeedbackCandidates"]),
         ({"mode": "precison"}, ["'precision' or 'recall'", "did you mean 'precision'"]),
         ({"on_error": "ignore"}, ["'raise' or 'keep_order'", "got 'ignore'"]),
         ({"limit": 0}, ["limit of RelevanceFeedback", "got 0"]),
@@ -58,9 +58,9 @@ LEG = Fusion.rrf().over(FeedbackLeg(limit=9), Nearest("bm25", limit=9))
         ({"using": 7}, ["name of a vector must be text"]),
         ({"native": 1}, ["native of RelevanceFeedback is True or False", "got 1"]),
         ({"trust": "yes"}, ["trust of RelevanceFeedback", "got 'yes'"]),
-        ({"within": Nearest("dense")}, ["one FeedbackLeg in it", "got Nearest('dense')"]),
-        ({"within": Fusion.rrf().over(FeedbackLeg(), FeedbackLeg())}, ["one FeedbackLeg in it"]),
-        ({"within": Rescore().over(LEG)}, ["is a stage with one FeedbackLeg"]),
+        ({"within": Nearest("dense")}, ["one FeedbackCandidates in it", "got Nearest('dense')"]),
+        ({"within": Fusion.rrf().over(FeedbackCandidates(), FeedbackCandidates())}, ["one FeedbackCandidates in it"]),
+        ({"within": Rerank().over(CANDIDATE)}, ["is a stage with one FeedbackCandidates"]),
     ],
 )
 def test_wrong_arguments_are_refused(arguments: dict[str, Any], parts: list[str]) -> None:
@@ -92,8 +92,8 @@ def test_a_collection_without_a_dense_vector_or_with_several_is_refused() -> Non
         plan(RelevanceFeedback(seeds=Nearest("bm25", limit=3), coefficients=TRUSTED, trust=True), sparse, target().capabilities)
 
 
-def test_a_leg_must_compare_what_the_feedback_is_about() -> None:
-    within = Fusion.rrf().over(FeedbackLeg(using="colbert"), Nearest("bm25"))
+def test_a_candidate_must_compare_what_the_feedback_is_about() -> None:
+    within = Fusion.rrf().over(FeedbackCandidates(using="colbert"), Nearest("bm25"))
     with refused(PlanError, "compares another vector than the feedback is about, 'dense'"):
         plan(replace(PRECISION, within=within), SCHEMA, target().capabilities)
 
@@ -113,7 +113,7 @@ def numbers(query: str, texts: Sequence[str]) -> list[float]:
         ({"vector": "other"}, "the vector is 'dense', was 'other'"),
         ({"size": 8}, "the vector's size is 4, was 8"),
         ({"distance": "Dot"}, "the distance is 'Cosine', was 'Dot'"),
-        ({"model": "other-model"}, "the feedback model is 'numbers', was 'other-model'"),
+        ({"reranker": "other-model"}, "the reranker is 'numbers', was 'other-model'"),
         (
             {"encoder": "other-encoder"},
             "the embedding model is 'FunctionEncoder(function=tests.support.dense)', was 'other-encoder'",
@@ -128,11 +128,11 @@ def test_what_differs_from_the_provenance_is_said(toy: QdrantClient, changes: di
 
 
 def test_all_differences_are_said_at_once_and_only_those(toy: QdrantClient) -> None:
-    strategy = replace(PRECISION, coefficients=COEFFICIENTS.with_provenance(seeds=3, model="x"))
+    strategy = replace(PRECISION, coefficients=COEFFICIENTS.with_provenance(seeds=3, reranker="x"))
     with pytest.raises(PlanError) as caught:
         executor(toy).plan(strategy)
     [problem] = caught.value.problems
-    assert "seeds is 5, was 3; the feedback model is 'numbers', was 'x'" in problem
+    assert "seeds is 5, was 3; the reranker is 'numbers', was 'x'" in problem
     assert "the mode is" not in problem
 
 
@@ -147,38 +147,42 @@ def test_fingerprints_are_read_only_for_strategies_that_go_by_them(toy: QdrantCl
         def fingerprint(self) -> str:  # type: ignore[override]
             raise AssertionError("a gigabyte was read")
 
-    executor(toy, Large()).retrieve(Rescore(limit=3).over(Nearest("dense")), question(), Scope(2))
+    executor(toy, Large()).retrieve(Rerank(limit=3).over(Nearest("dense")), question(), SearchOptions(2))
     with pytest.raises(AssertionError, match="gigabyte"):
         executor(toy, Large()).plan(PRECISION)
 
 
 def test_a_missing_model_is_named_whatever_happens_on_errors(toy: QdrantClient) -> None:
     runner = Executor(toy, COLLECTION, encoders=encoders())
-    with pytest.raises(Exception, match="pass model="):
-        runner.retrieve(replace(PRECISION, on_error="keep_order"), question(), Scope(3))
+    with pytest.raises(Exception, match="pass reranker="):
+        runner.retrieve(replace(PRECISION, on_error="keep_order"), question(), SearchOptions(3))
 
 
 # Calls and servers
 
 
 @pytest.mark.parametrize(
-    ("strategy", "scope", "part"),
+    ("strategy", "options", "part"),
     [
-        (RECALL, Scope(13), "the call asks for 13 points, but RelevanceFeedback returns 12"),
-        (RECALL, Scope(8, offset=5), "the call asks for 13 points"),
-        (replace(PRECISION, limit=4), Scope(5), "RelevanceFeedback returns 4"),
-        (PRECISION, Scope(3, group_by="doc"), "group_by can't be combined with RelevanceFeedback"),
+        (RECALL, SearchOptions(13), "the call asks for 13 points, but RelevanceFeedback returns 12"),
+        (RECALL, SearchOptions(8, offset=5), "the call asks for 13 points"),
+        (replace(PRECISION, limit=4), SearchOptions(5), "RelevanceFeedback returns 4"),
+        (PRECISION, SearchOptions(3, group_by="doc"), "group_by can't be combined with RelevanceFeedback"),
         (
             replace(PRECISION, seeds=Formula(score(), limit=5).over(Nearest("dense", limit=3))),
-            Scope(3),
+            SearchOptions(3),
             "RelevanceFeedback scores 5 points, but the candidates of Formula hand on 3",
         ),
-        (replace(PRECISION, within=LEG), Scope(30), "the call asks for 30 points, but the candidates of Fusion hand on 18"),
+        (
+            replace(PRECISION, within=CANDIDATE),
+            SearchOptions(30),
+            "the call asks for 30 points, but the candidates of Fusion hand on 18",
+        ),
     ],
 )
-def test_calls_that_it_can_t_answer_are_refused(strategy: RelevanceFeedback, scope: Scope, part: str) -> None:
+def test_calls_that_it_can_t_answer_are_refused(strategy: RelevanceFeedback, options: SearchOptions, part: str) -> None:
     with refused(PlanError, part):
-        plan(strategy, SCHEMA, target().capabilities, scope)
+        plan(strategy, SCHEMA, target().capabilities, options)
 
 
 def test_the_server_s_own_query_needs_1_17_and_the_folded_one_doesn_t() -> None:
@@ -223,9 +227,9 @@ def test_a_query_that_the_server_embeds_can_only_be_steered_there() -> None:
 
 @pytest.mark.parametrize("strategy", [PRECISION, RECALL])
 def test_equal_scores_leave_the_plain_search_flagged(toy: QdrantClient, strategy: RelevanceFeedback) -> None:
-    runner = Executor(toy, COLLECTION, encoders=Encoders.of({"dense": dense}), model=lambda query, texts: [0.5] * len(texts))
-    points = runner.retrieve(replace(strategy, trust=True), question(), Scope(limit=7))
-    plain = executor(toy).retrieve(Nearest("dense"), question(), Scope(limit=7))
+    runner = Executor(toy, COLLECTION, encoders=Encoders.of({"dense": dense}), reranker=lambda query, texts: [0.5] * len(texts))
+    points = runner.retrieve(replace(strategy, trust=True), question(), SearchOptions(limit=7))
+    plain = executor(toy).retrieve(Nearest("dense"), question(), SearchOptions(limit=7))
     assert ranking(points) == ranking(plain)
     notes = {"surfaced_by_feedback": False, "documents_scored": 5, "not_steered": "the model gave all seeds the same score"}
     assert {tuple(notes_of(point).items()) for point in points} == {tuple(notes.items())}
@@ -237,7 +241,7 @@ def test_equal_scores_leave_the_plain_search_flagged(toy: QdrantClient, strategy
 def test_scores_must_be_finite_and_as_many_as_asked_for(toy: QdrantClient, answer: list[float]) -> None:
     runner = executor(toy, lambda query, texts: answer)
     with pytest.raises(ScoringError):
-        runner.retrieve(replace(PRECISION, trust=True), question(), Scope(limit=3))
+        runner.retrieve(replace(PRECISION, trust=True), question(), SearchOptions(limit=3))
 
 
 def test_scores_too_far_apart_for_b_are_an_error_of_scoring() -> None:

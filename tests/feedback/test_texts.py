@@ -21,8 +21,8 @@ from qdrant_rerank import (
     PlanWarning,
     Query,
     RelevanceFeedback,
-    Rescore,
-    Scope,
+    Rerank,
+    SearchOptions,
 )
 from qdrant_rerank._internals import PRESETS, TextSource, as_mapping
 from tests.support import CountingClient, refused
@@ -58,7 +58,7 @@ def fitted(text: TextSource | None, **changes: Any) -> RelevanceFeedback:
 
 
 def reading(client: QdrantClient, payload: Any) -> Executor:
-    return Executor(client, NAME, model=Numbers(), payload=payload)
+    return Executor(client, NAME, reranker=Numbers(), payload=payload)
 
 
 QUERY = Query("n", {"dense": [1.0, 0.0, 0.0, 0.0]})
@@ -76,7 +76,7 @@ def test_another_text_than_the_fit_s_is_refused_with_what_makes_it_equal(books: 
         reading(books, "flat").plan(strategy)
     assert books.calls.count("query_points") == 1
     remedy = PayloadMapping(text=("title", "text"), joiner=" ")
-    assert len(reading(books, remedy).retrieve(strategy, QUERY, Scope(3))) == 3
+    assert len(reading(books, remedy).retrieve(strategy, QUERY, SearchOptions(3))) == 3
     assert reading(books, "flat").plan(replace(strategy, trust=True)).warnings == ()
 
 
@@ -118,20 +118,20 @@ def test_what_was_read_is_kept_in_the_file(tmp_path: Path) -> None:
 
 
 def test_without_a_model_nothing_is_compared(books: CountingClient) -> None:
-    assert Executor(books, NAME).plan(fitted(TITLED, model=None)).warnings == ()
+    assert Executor(books, NAME).plan(fitted(TITLED, reranker=None)).warnings == ()
     assert "query_points" not in books.calls
 
 
 def test_feedback_below_a_reranking_is_checked_too(books: CountingClient) -> None:
     with refused(PlanError, "11 of 11 random points differ"):
-        reading(books, "flat").plan(Rescore(limit=5).over(fitted(TITLED)))
-    with refused(PlanError, "the feedback model is 'numbers', was 'other'"):
-        reading(books, "flat").plan(Rescore(limit=5).over(fitted(None, model="other")))
+        reading(books, "flat").plan(Rerank(limit=5).over(fitted(TITLED)))
+    with refused(PlanError, "the reranker is 'numbers', was 'other'"):
+        reading(books, "flat").plan(Rerank(limit=5).over(fitted(None, reranker="other")))
 
 
 async def test_the_async_executor_refuses_as_well(books: CountingClient) -> None:
     with refused(PlanError, "11 of 11 random points differ"):
-        await AsyncExecutor(books, NAME, model=Numbers()).plan(fitted(TITLED))
+        await AsyncExecutor(books, NAME, reranker=Numbers()).plan(fitted(TITLED))
 
 
 # Where nothing can tell
@@ -219,13 +219,13 @@ def recommending(verdict: Any) -> RelevanceFeedback:
     return fitted(None, recommends=verdict)
 
 
-@pytest.mark.parametrize(("verdict", "part"), [("plain", "plain search did"), ("rerank", "plain reranking (Rescore) did")])
+@pytest.mark.parametrize(("verdict", "part"), [("plain", "plain search did"), ("rerank", "plain reranking (Rerank) did")])
 def test_what_the_fit_did_not_recommend_is_told_aloud_once_a_plan(books: CountingClient, verdict: str, part: str) -> None:
     strategy, runner = recommending(verdict), reading(books, "flat")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for limit in (1, 2, 3):
-            runner.retrieve(strategy, QUERY, Scope(limit, score_threshold=-5.0))
+            runner.retrieve(strategy, QUERY, SearchOptions(limit, score_threshold=-5.0))
     [told] = caught
     assert told.category is PlanWarning
     assert part in str(told.message)

@@ -62,11 +62,11 @@ def fill(client: QdrantClient) -> QdrantClient:
 
 
 def executor(client: QdrantClient, model: Any) -> Executor:
-    return Executor(client, "c", encoders=Encoders.of({"dense": encode}), model=model)
+    return Executor(client, "c", encoders=Encoders.of({"dense": encode}), reranker=model)
 
 
 def async_executor(client: QdrantClient, model: Any) -> AsyncExecutor:
-    return AsyncExecutor(client, "c", encoders=Encoders.of({"dense": encode}), model=model)
+    return AsyncExecutor(client, "c", encoders=Encoders.of({"dense": encode}), reranker=model)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Feedback models for the LangChain tests: tiny, or asking a chat model; and a tracer that keeps what it is told."""
+"""Rerankers for the LangChain tests: tiny, or asking a chat model; and a tracer that keeps what it is told."""
 
 from __future__ import annotations
 

@@ -21,17 +21,17 @@ DOCS = "docs"
 QUERY = "quick brown fox"
 
 RATING = field("metadata.rating", default=3.0)
-LEGS = (Nearest("dense", limit=20), Nearest("bm25", limit=20))
+CANDIDATES = (Nearest("dense", limit=20), Nearest("bm25", limit=20))
 STRATEGIES: Mapping[str, Strategy] = {
     "dense": Nearest("dense"),
     "sparse": Nearest("bm25"),
-    "rrf": Fusion.rrf(k=61, weights=[2.0, 1.0]).over(*LEGS),
-    "dbsf": Fusion.dbsf().over(*LEGS),
+    "rrf": Fusion.rrf(k=61, weights=[2.0, 1.0]).over(*CANDIDATES),
+    "dbsf": Fusion.dbsf().over(*CANDIDATES),
     "formula": Formula(0.8 * score() + 0.2 * RATING).over(Nearest("dense", limit=20)),
-    "formula_two_legs": Formula(score("dense") + 0.1 * score("bm25") + 0.01 * RATING).over(*LEGS),
+    "formula_two_candidates": Formula(score("dense") + 0.1 * score("bm25") + 0.01 * RATING).over(*CANDIDATES),
     "mmr": Mmr("dense", diversity=0.3),
     "colbert": Nearest("colbert").over(Nearest("dense", limit=20)),
-    "nested": Nearest("colbert").over(Fusion.rrf(limit=15).over(*LEGS)),
+    "nested": Nearest("colbert").over(Fusion.rrf(limit=15).over(*CANDIDATES)),
 }
 """Every kind of strategy that Qdrant runs by itself."""
 
@@ -99,8 +99,8 @@ def settings() -> dict[str, Any]:
     return {
         "client": shared_client(),
         "collection_name": DOCS,
-        "embeddings": WordEmbeddings(),
-        "sparse_embeddings": WordSparse(),
+        "embedding": WordEmbeddings(),
+        "sparse_embedding": WordSparse(),
         "encoders": {"colbert": colbert},
     }
 

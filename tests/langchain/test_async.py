@@ -28,7 +28,7 @@ def stub() -> Iterator[StubQdrant]:
 
 def over(stub: StubQdrant, **settings: Any) -> QdrantRerankRetriever:
     """A retriever over the stub, by URL alone."""
-    return QdrantRerankRetriever.from_existing_collection("docs", url=stub.url, embeddings=WordEmbeddings(), **settings)
+    return QdrantRerankRetriever.from_existing_collection("docs", url=stub.url, embedding=WordEmbeddings(), **settings)
 
 
 class _NoThreads(ThreadPoolExecutor):
@@ -90,7 +90,7 @@ def test_a_function_that_makes_async_clients_is_called_once_for_each_event_loop(
         made.append(AsyncQdrantClient(url=stub.url, check_compatibility=False))
         return made[-1]
 
-    retriever = QdrantRerankRetriever(async_client=factory, collection_name="docs", embeddings=WordEmbeddings())
+    retriever = QdrantRerankRetriever(async_client=factory, collection_name="docs", embedding=WordEmbeddings())
 
     async def two_calls() -> None:
         await retriever.ainvoke(QUERY)

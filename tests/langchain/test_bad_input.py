@@ -20,11 +20,11 @@ from qdrant_rerank import (
     QueryError,
     StrategyError,
     field,
-    given,
+    param,
     score,
 )
 from tests.engines import open_async_client, open_client
-from tests.langchain.support import LEGS, QUERY, WordEmbeddings, WordSparse, fill_docs, make, must
+from tests.langchain.support import CANDIDATES, QUERY, WordEmbeddings, WordSparse, fill_docs, make, must
 from tests.support import create_toy, dense
 
 
@@ -60,7 +60,7 @@ def test_a_sparse_vector_for_a_dense_one_is_refused() -> None:
 
 
 def test_an_embedding_of_the_wrong_dimension_is_refused() -> None:
-    retriever = make(embeddings=DeterministicFakeEmbedding(size=8))
+    retriever = make(embedding=DeterministicFakeEmbedding(size=8))
     with pytest.raises(QueryError, match=r"'dense' has 4 dimensions, the query's has 8: is this the embedding model"):
         retriever.invoke(QUERY)
 
@@ -86,7 +86,7 @@ def test_a_payload_key_that_a_candidate_lacks_is_named_with_the_default_to_give(
 
 
 def test_a_request_time_value_that_is_missing_is_named() -> None:
-    strategy = Formula(score() + given("budget")).over(Nearest("dense"))
+    strategy = Formula(score() + param("budget")).over(Nearest("dense"))
     with pytest.raises(QueryError, match=r"budget"):
         make(strategy=strategy).invoke(QUERY)
 
@@ -99,7 +99,7 @@ def test_fewer_candidates_than_k_are_refused() -> None:
 
 def test_weights_that_are_not_one_for_each_candidate_are_refused() -> None:
     with pytest.raises(StrategyError, match=r"rrf has 3 weights for 2 candidates: give one for each"):
-        Fusion.rrf(weights=[1, 1, 1]).over(*LEGS)
+        Fusion.rrf(weights=[1, 1, 1]).over(*CANDIDATES)
 
 
 @pytest.mark.parametrize("text", ["", "  \n"])

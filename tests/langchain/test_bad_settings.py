@@ -16,10 +16,10 @@ from tests.support import dense
 
 def test_an_unknown_field_is_refused_with_what_there_is() -> None:
     with pytest.raises(ValidationError) as caught:
-        make(embedding=WordEmbeddings())
+        make(embeddings=WordEmbeddings())
     message = str(caught.value)
-    assert "the retriever has no field 'embedding'; it has async_client, capabilities, client, collection_name," in message
-    assert "did you mean 'embeddings'?" in message
+    assert "the retriever has no field 'embeddings'; it has async_client, capabilities, client, collection_name," in message
+    assert "did you mean 'embedding'?" in message
 
 
 def test_search_kwargs_of_other_retrievers_are_not_ignored() -> None:
@@ -45,11 +45,11 @@ def test_no_client_at_all_is_refused_when_the_retriever_is_made() -> None:
         ("async_client", shared_client(), "this is a QdrantClient: pass it as client"),
         ("async_client", "http://localhost", "or a function that makes one, got str"),
         (
-            "embeddings",
+            "embedding",
             dense,
             "takes a LangChain Embeddings, got function; functions and encoders go,",
         ),
-        ("sparse_embeddings", dense, "takes langchain-qdrant's SparseEmbeddings, got function"),
+        ("sparse_embedding", dense, "takes langchain-qdrant's SparseEmbeddings, got function"),
         ("encoders", [dense], "encoders takes Encoders, or a mapping from vector names to encoders, got list"),
         ("encoders", {"dense": 3}, "int can't embed a query: encoders takes, for each vector's name, a LangChain Embeddings"),
         ("strategy", Nearest, "strategy takes a strategy such as Nearest"),

@@ -9,7 +9,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
-from qdrant_rerank import Formula, Nearest, PlanError, Query, QueryError, Strategy, given, score
+from qdrant_rerank import Formula, Nearest, PlanError, Query, QueryError, Strategy, param, score
 from tests.langchain.support import QUERY, STRATEGIES, assert_same, counting_client, ids, make, must
 from tests.support import dense
 
@@ -45,9 +45,9 @@ def test_a_batch_takes_the_options_of_a_call() -> None:
 
 
 def test_each_query_of_a_batch_may_bring_vectors_and_features_of_its_own() -> None:
-    strategy = Formula(score() + given("bonus", default=0)).over(Nearest("dense"))
-    with_vector = Query(vectors={"dense": dense(QUERY)}, features={"bonus": 5})
-    plain, raised = make(strategy=strategy).search_batch([QUERY, with_vector], features={"bonus": 1})
+    strategy = Formula(score() + param("bonus", default=0)).over(Nearest("dense"))
+    with_vector = Query(vectors={"dense": dense(QUERY)}, params={"bonus": 5})
+    plain, raised = make(strategy=strategy).search_batch([QUERY, with_vector], params={"bonus": 1})
     assert ids(plain) == ids(raised)
     assert raised[0].metadata["score"] == pytest.approx(plain[0].metadata["score"] + 4)
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from langchain_qdrant_rerank import CallOptions, QdrantRerankRetriever
-from qdrant_rerank import Formula, Fusion, Nearest, Query, QueryError, given, score
-from tests.langchain.support import LEGS, QUERY, STRATEGIES, WordEmbeddings, assert_same, ids, make, must
+from qdrant_rerank import Formula, Fusion, Nearest, Query, QueryError, param, score
+from tests.langchain.support import CANDIDATES, QUERY, STRATEGIES, WordEmbeddings, assert_same, ids, make, must
 from tests.support import bm25, colbert, dense
 
 
@@ -59,8 +59,8 @@ def test_a_calls_strategy_goes_before_the_retrievers() -> None:
 
 
 def test_features_reach_the_formula() -> None:
-    strategy = Formula(score() + given("bonus", default=0)).over(Nearest("dense"))
-    plain, raised = (make(strategy=strategy).invoke(QUERY, features=features) for features in (None, {"bonus": 100}))
+    strategy = Formula(score() + param("bonus", default=0)).over(Nearest("dense"))
+    plain, raised = (make(strategy=strategy).invoke(QUERY, params=features) for features in (None, {"bonus": 100}))
     assert raised[0].metadata["score"] == pytest.approx(plain[0].metadata["score"] + 100)
 
 
@@ -79,7 +79,7 @@ def test_group_by_returns_k_groups_of_group_size() -> None:
 async def test_a_vector_that_the_caller_has_is_not_embedded_again(vectors: Any) -> None:
     expected = ids(make(strategy=Nearest("dense")).invoke(QUERY))
     embeddings = WordEmbeddings()
-    retriever = make(strategy=Nearest("dense"), embeddings=embeddings)
+    retriever = make(strategy=Nearest("dense"), embedding=embeddings)
     assert ids(retriever.invoke("something else", vectors=vectors)) == expected
     assert ids(await retriever.ainvoke("something else", vectors=vectors)) == expected
     assert embeddings.calls == []
@@ -95,9 +95,9 @@ def test_a_bare_vector_is_the_only_one_that_the_strategy_compares() -> None:
 
 
 def test_a_bare_vector_is_the_only_dense_one_of_several_and_the_text_is_embedded_for_the_others() -> None:
-    strategy = Fusion.rrf().over(*LEGS)
+    strategy = Fusion.rrf().over(*CANDIDATES)
     embeddings = WordEmbeddings()
-    documents = make(strategy=strategy, embeddings=embeddings).invoke(QUERY, vectors=dense(QUERY))
+    documents = make(strategy=strategy, embedding=embeddings).invoke(QUERY, vectors=dense(QUERY))
     assert_same(documents, make(strategy=strategy).invoke(QUERY))
     assert embeddings.calls == []
 
@@ -108,7 +108,7 @@ def test_a_bare_vector_that_could_be_several_is_refused() -> None:
         make(strategy=strategy).invoke(QUERY, vectors=dense(QUERY))
 
 
-@pytest.mark.parametrize("kind", ["embeddings", "function", "encoder"])
+@pytest.mark.parametrize("kind", ["embedding", "function", "encoder"])
 def test_encoders_by_name_go_before_embeddings(kind: str) -> None:
     class Encoder:
         def encode_query(self, text: str) -> list[float]:
@@ -121,16 +121,16 @@ def test_encoders_by_name_go_before_embeddings(kind: str) -> None:
         def embed_query(self, text: str) -> list[float]:
             return dense(QUERY)
 
-    encoder = {"embeddings": Fixed(), "function": lambda text: dense(QUERY), "encoder": Encoder()}[kind]
+    encoder = {"embedding": Fixed(), "function": lambda text: dense(QUERY), "encoder": Encoder()}[kind]
     embeddings = WordEmbeddings()
-    retriever = make(encoders={"dense": encoder}, embeddings=embeddings, strategy=Nearest("dense"))
+    retriever = make(encoders={"dense": encoder}, embedding=embeddings, strategy=Nearest("dense"))
     assert ids(retriever.invoke("something else")) == ids(make(strategy=Nearest("dense")).invoke(QUERY))
     assert embeddings.calls == []
 
 
 async def test_async_calls_use_the_embeddings_own_async_method() -> None:
     embeddings = WordEmbeddings()
-    await make(embeddings=embeddings, strategy=STRATEGIES["rrf"]).ainvoke(QUERY)
+    await make(embedding=embeddings, strategy=STRATEGIES["rrf"]).ainvoke(QUERY)
     assert embeddings.calls == ["aembed_query"]
 
 

@@ -1,4 +1,4 @@
-"""The compressor: documents of any retriever ranked by a model, as `Rescore` would rank them."""
+"""The compressor: documents of any retriever ranked by a model, as `Rerank` would rank them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from langchain_core.retrievers import BaseRetriever
 from pydantic import ValidationError
 
 from langchain_qdrant_rerank import QdrantRerankCompressor
-from qdrant_rerank import Nearest, PlanWarning, QueryError, Rescore, ScoringError, field, model, score, sigmoid
+from qdrant_rerank import Nearest, PlanWarning, QueryError, Rerank, ScoringError, field, rerank_score, score, sigmoid
 from tests.langchain.models import AsyncChat, Chat, Down, Lengths, LongestFirst, Tracer
 from tests.langchain.support import QUERY, ids, make
 from tests.waiting import Patient
 
-BLEND = 0.9 * sigmoid(0.1 * model()) + 0.5 * field("metadata.rating", default=3.0) + score()
+BLEND = 0.9 * sigmoid(0.1 * rerank_score()) + 0.5 * field("metadata.rating", default=3.0) + score()
 TEXTS = ("bb", "dddd", "a", "ccc")
 
 
@@ -46,7 +46,7 @@ class Fixed(BaseRetriever):
 
 async def test_documents_come_back_in_the_models_order_and_keep_what_they_had() -> None:
     given = documents(score=0.5)
-    found = await both(QdrantRerankCompressor(model=Lengths()), given)
+    found = await both(QdrantRerankCompressor(reranker=Lengths()), given)
     assert texts(found) == ["dddd", "ccc", "bb", "a"]
     assert ids(found) == texts(found)
     assert found[0].metadata == {"nested": {"a": 1}, "score": 0.5, "relevance_score": 4.0}
@@ -54,19 +54,19 @@ async def test_documents_come_back_in_the_models_order_and_keep_what_they_had() 
 
 async def test_the_documents_that_come_in_stay_as_they_are() -> None:
     given = documents()
-    found = await both(QdrantRerankCompressor(model=Lengths()), given)
+    found = await both(QdrantRerankCompressor(reranker=Lengths()), given)
     found[0].metadata["nested"]["a"] = 2
     assert given == documents()
 
 
 @pytest.mark.parametrize(
-    "rescoring", [{}, {"blend": BLEND}, {"top_n": 3}, {"blend": 2 * model() - 100 * score(), "top_n": 7}], ids=str
+    "rescoring", [{}, {"blend": BLEND}, {"top_n": 3}, {"blend": 2 * rerank_score() - 100 * score(), "top_n": 7}], ids=str
 )
 async def test_the_order_is_that_of_rescore_over_the_same_candidates(rescoring: dict[str, Any]) -> None:
     strategy = Nearest("dense")
     candidates = make(strategy=strategy, k=20).invoke(QUERY)
-    expected = make(strategy=Rescore(limit=20, **rescoring).over(strategy), model=Lengths(), k=rescoring.get("top_n", 20))
-    found = await both(QdrantRerankCompressor(model=Lengths(), **rescoring), candidates)
+    expected = make(strategy=Rerank(limit=20, **rescoring).over(strategy), reranker=Lengths(), k=rescoring.get("top_n", 20))
+    found = await both(QdrantRerankCompressor(reranker=Lengths(), **rescoring), candidates)
     ranked = expected.invoke(QUERY)
     assert ids(found) == ids(ranked)
     final = "blended_score" if "blend" in rescoring else "relevance_score"
@@ -75,7 +75,7 @@ async def test_the_order_is_that_of_rescore_over_the_same_candidates(rescoring: 
 
 
 async def test_it_works_in_a_contextual_compression_retriever() -> None:
-    compressor = QdrantRerankCompressor(model=Lengths(), top_n=2)
+    compressor = QdrantRerankCompressor(reranker=Lengths(), top_n=2)
     retriever = ContextualCompressionRetriever(base_compressor=compressor, base_retriever=Fixed(found=documents()))
     assert texts(retriever.invoke(QUERY)) == ["dddd", "ccc"]
     assert texts(await retriever.ainvoke(QUERY)) == ["dddd", "ccc"]
@@ -83,7 +83,7 @@ async def test_it_works_in_a_contextual_compression_retriever() -> None:
 
 @pytest.mark.parametrize("reader", [Chat(), AsyncChat(), LongestFirst()], ids=["sync", "async", "compressor"])
 async def test_what_the_model_runs_is_a_child_of_the_compression(reader: Any) -> None:
-    compressor = QdrantRerankCompressor(model=reader)
+    compressor = QdrantRerankCompressor(reranker=reader)
     retriever = ContextualCompressionRetriever(base_compressor=compressor, base_retriever=Fixed(found=documents()))
     for is_async in (False, True):
         tracer = Tracer()
@@ -95,14 +95,14 @@ async def test_what_the_model_runs_is_a_child_of_the_compression(reader: Any) ->
 
 async def test_handlers_may_be_passed_as_a_list() -> None:
     tracer = Tracer()
-    QdrantRerankCompressor(model=Chat()).compress_documents(documents(), QUERY, [tracer])
-    await QdrantRerankCompressor(model=Chat()).acompress_documents(documents(), QUERY, [tracer])
+    QdrantRerankCompressor(reranker=Chat()).compress_documents(documents(), QUERY, [tracer])
+    await QdrantRerankCompressor(reranker=Chat()).acompress_documents(documents(), QUERY, [tracer])
     assert [run.run_type for run in tracer.runs] == ["llm", "llm"]
 
 
 async def test_no_documents_are_no_work() -> None:
     reader = Lengths()
-    assert await both(QdrantRerankCompressor(model=reader), []) == []
+    assert await both(QdrantRerankCompressor(reranker=reader), []) == []
     assert reader.read == []
 
 
@@ -110,7 +110,7 @@ async def test_no_documents_are_no_work() -> None:
     ("policy", "expected"), [("last", ["dddd", "bb", "", "  "]), ("drop", ["dddd", "bb"]), ("raise", None)]
 )
 async def test_documents_without_text_follow_the_policy(policy: Any, expected: list[str] | None) -> None:
-    compressor, given = QdrantRerankCompressor(model=Lengths(), missing_text=policy), documents("", "bb", "  ", "dddd")
+    compressor, given = QdrantRerankCompressor(reranker=Lengths(), missing_text=policy), documents("", "bb", "  ", "dddd")
     if expected is None:
         with pytest.raises(ScoringError, match="2 of 4 candidates have no text"):
             compressor.compress_documents(given, QUERY)
@@ -121,68 +121,70 @@ async def test_documents_without_text_follow_the_policy(policy: Any, expected: l
 
 
 async def test_min_score_is_about_the_final_score() -> None:
-    assert texts(await both(QdrantRerankCompressor(model=Lengths(), min_score=3), documents())) == ["dddd", "ccc"]
-    blended = QdrantRerankCompressor(model=Lengths(), min_score=-2, blend=-1 * model())
+    assert texts(await both(QdrantRerankCompressor(reranker=Lengths(), min_score=3), documents())) == ["dddd", "ccc"]
+    blended = QdrantRerankCompressor(reranker=Lengths(), min_score=-2, blend=-1 * rerank_score())
     assert texts(await both(blended, documents())) == ["a", "bb"]
 
 
 async def test_a_failure_is_raised_or_leaves_the_order() -> None:
     with pytest.raises(TimeoutError, match="no answer"):
-        QdrantRerankCompressor(model=Down()).compress_documents(documents(), QUERY)
+        QdrantRerankCompressor(reranker=Down()).compress_documents(documents(), QUERY)
     with pytest.raises(TimeoutError, match="no answer"):
-        await QdrantRerankCompressor(model=Down()).acompress_documents(documents(), QUERY)
+        await QdrantRerankCompressor(reranker=Down()).acompress_documents(documents(), QUERY)
     with pytest.warns(PlanWarning, match="TimeoutError"):
-        found = await both(QdrantRerankCompressor(model=Down(), on_error="keep_order", top_n=3), documents(score=0.5))
+        found = await both(QdrantRerankCompressor(reranker=Down(), on_error="keep_order", top_n=3), documents(score=0.5))
     assert texts(found) == list(TEXTS[:3])
     assert found[0].metadata == {"nested": {"a": 1}, "score": 0.5, "not_rescored": "TimeoutError"}
 
 
 async def test_an_earlier_failure_is_forgotten_once_a_model_has_read_the_text() -> None:
-    [found] = await both(QdrantRerankCompressor(model=Lengths()), documents("a", not_rescored="TimeoutError"))
+    [found] = await both(QdrantRerankCompressor(reranker=Lengths()), documents("a", not_rescored="TimeoutError"))
     assert "not_rescored" not in found.metadata
 
 
 async def test_scores_go_where_score_key_says() -> None:
-    [found] = await both(QdrantRerankCompressor(model=Lengths(), score_key="rank_score"), documents("a", relevance_score=0.7))
+    [found] = await both(
+        QdrantRerankCompressor(reranker=Lengths(), score_key="rank_score"), documents("a", relevance_score=0.7)
+    )
     assert found.metadata == {"nested": {"a": 1}, "relevance_score": 0.7, "rank_score": 1.0}
 
 
 def test_a_blend_that_reads_a_score_which_is_not_there_says_where_it_looked() -> None:
     with pytest.raises(QueryError, match=r"no number under 'score' .*'nested'.* set retrieval_score_key"):
-        QdrantRerankCompressor(model=Lengths(), blend=model() + score()).compress_documents(documents(), QUERY)
+        QdrantRerankCompressor(reranker=Lengths(), blend=rerank_score() + score()).compress_documents(documents(), QUERY)
 
 
 def test_a_blend_may_be_written_as_text_and_is_dumped_as_such() -> None:
-    compressor = QdrantRerankCompressor(model=Lengths(), blend="model() + score()", retrieval_score_key="before")  # type: ignore[arg-type]
+    compressor = QdrantRerankCompressor(reranker=Lengths(), blend="rerank_score() + score()", retrieval_score_key="before")  # type: ignore[arg-type]
     [found] = compressor.compress_documents(documents("a", before=2), QUERY)
     assert found.metadata["blended_score"] == 3.0
     dumped = compressor.model_dump()
-    assert "model" not in dumped
-    assert QdrantRerankCompressor(model=Lengths(), **dumped).model_dump() == dumped
+    assert "reranker" not in dumped
+    assert QdrantRerankCompressor(reranker=Lengths(), **dumped).model_dump() == dumped
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"model": None}, "a model is needed"),
-        ({"model": 3}, "int has no score"),
+        ({"reranker": None}, "a model is needed"),
+        ({"reranker": 3}, "int has no score"),
         ({"topn": 3}, "the compressor has no field 'topn'.*did you mean 'top_n'"),
-        ({"top_n": 0}, "top_n of Rescore must be a whole number"),
+        ({"top_n": 0}, "top_n of Rerank must be a whole number"),
         ({"min_score": float("nan")}, "min_score must be a finite number"),
-        ({"blend": score()}, "doesn't read model"),
+        ({"blend": score()}, "doesn't read rerank_score"),
         ({"on_error": "ignore"}, "keep_order"),
     ],
 )
 def test_what_can_not_be_is_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        QdrantRerankCompressor(**{"model": Lengths(), **wrong})
+        QdrantRerankCompressor(**{"reranker": Lengths(), **wrong})
 
 
 def test_an_empty_query_is_refused() -> None:
     with pytest.raises(QueryError, match="query's text is empty"):
-        QdrantRerankCompressor(model=Lengths()).compress_documents(documents(), " ")
+        QdrantRerankCompressor(reranker=Lengths()).compress_documents(documents(), " ")
 
 
 async def test_a_slow_sync_model_does_not_block_the_event_loop() -> None:
-    found = await QdrantRerankCompressor(model=Patient()).acompress_documents(documents(), QUERY)
+    found = await QdrantRerankCompressor(reranker=Patient()).acompress_documents(documents(), QUERY)
     assert texts(list(found))[0] == "dddd"

@@ -31,7 +31,7 @@ def parts(**changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def retriever(folder: Path) -> Iterator[QdrantRerankRetriever]:
-    made = QdrantRerankRetriever.from_edge(folder, DOCS, **parts(strategy=STRATEGIES["formula_two_legs"], k=3))
+    made = QdrantRerankRetriever.from_edge(folder, DOCS, **parts(strategy=STRATEGIES["formula_two_candidates"], k=3))
     yield made
     assert made.client is not None
     made.client.close()

@@ -49,7 +49,7 @@ class Silent:
 def test_they_come_before_the_embeddings_which_fill_in() -> None:
     own = Encoders.of(dense=dense)
     assert_same(
-        made(sparse_embeddings=Silent(), strategy=Nearest("dense")).invoke(QUERY), make(strategy=Nearest("dense")).invoke(QUERY)
+        made(sparse_embedding=Silent(), strategy=Nearest("dense")).invoke(QUERY), make(strategy=Nearest("dense")).invoke(QUERY)
     )
     assert_same(make(encoders=own, strategy=STRATEGIES["rrf"]).invoke(QUERY), make(strategy=STRATEGIES["rrf"]).invoke(QUERY))
 

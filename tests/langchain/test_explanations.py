@@ -11,12 +11,12 @@ from langchain_core.tools import create_retriever_tool
 from qdrant_client import models
 
 from langchain_qdrant_rerank._internals import to_documents
-from qdrant_rerank import Formula, Nearest, PlanWarning, QueryError, RankedPoint, Strategy, StrategyError, field, given, score
+from qdrant_rerank import Formula, Nearest, PlanWarning, QueryError, RankedPoint, Strategy, StrategyError, field, param, score
 from qdrant_rerank._internals import PRESETS, ResultReason, Term
-from tests.langchain.support import LEGS, QUERY, STRATEGIES, assert_same, counting_client, make, must
+from tests.langchain.support import CANDIDATES, QUERY, STRATEGIES, assert_same, counting_client, make, must
 
 QUERIES = [QUERY, "lazy dog"]
-LEARNED = Formula(score("dense") + 0.1 * score("bm25") - field("metadata.popularity", default=0) / 50).over(*LEGS)
+LEARNED = Formula(score("dense") + 0.1 * score("bm25") - field("metadata.popularity", default=0) / 50).over(*CANDIDATES)
 KEY = "_explanation"
 
 
@@ -41,14 +41,14 @@ async def test_the_terms_add_up_to_the_score_and_the_documents_are_the_same(stra
             assert sum(reason["terms"].values()) == pytest.approx(reason["score"], abs=1e-5)
 
 
-def test_an_explanation_names_each_term_and_each_leg() -> None:
+def test_an_explanation_names_each_term_and_each_candidate() -> None:
     [reason] = told(make(strategy=LEARNED, k=1, explanations=True).invoke(QUERY))
     assert list(reason["terms"]) == [
         "score('dense')",
         "0.1 * score('bm25')",
         "-(field('metadata.popularity', default=0) / 50.0)",
     ]
-    assert reason["legs"].keys() == {"dense", "bm25"}
+    assert reason["candidates"].keys() == {"dense", "bm25"}
 
 
 def test_terms_that_read_alike_are_added_up() -> None:
@@ -123,13 +123,13 @@ def test_the_payload_that_was_asked_for_comes_whatever_the_terms_read() -> None:
 
 
 def test_vectors_filters_offsets_and_features_reach_what_is_explained() -> None:
-    strategy = Formula(score() + given("bonus", default=0)).over(Nearest("dense", limit=20))
-    options: dict[str, Any] = {"filter": must("category", "news"), "offset": 1, "features": {"bonus": 2.0}, "k": 2}
+    strategy = Formula(score() + param("bonus", default=0)).over(Nearest("dense", limit=20))
+    options: dict[str, Any] = {"filter": must("category", "news"), "offset": 1, "params": {"bonus": 2.0}, "k": 2}
     retriever = make(strategy=strategy)
     found = retriever.invoke(QUERY, explanations=True, **options)
     assert_same(without(found), retriever.invoke(QUERY, **options))
     assert [reason["rank"] for reason in told(found)] == [2, 3]
-    assert told(found)[0]["terms"]["given('bonus', default=0)"] == 2.0
+    assert told(found)[0]["terms"]["param('bonus', default=0)"] == 2.0
     with_vector = retriever.invoke("", vectors=[1.0, 0.0, 0.0, 0.0], explanations=True)
     assert told(with_vector)[0]["rank"] == 1
 

@@ -11,7 +11,7 @@ from langchain_core.documents import Document
 
 from qdrant_rerank import (
     Coefficients,
-    FeedbackLeg,
+    FeedbackCandidates,
     Fusion,
     Nearest,
     PayloadMapping,
@@ -26,7 +26,7 @@ from tests.langchain.support import QUERY, assert_same, counting_client, ids, ma
 
 PRECISION = RelevanceFeedback(seeds=Nearest("dense", limit=5), coefficients=Coefficients(1.0, 0.0, 0.5), trust=True)
 RECALL = replace(PRECISION, mode="recall", limit=10)
-WITHIN = replace(PRECISION, within=Fusion.rrf().over(FeedbackLeg(limit=20), Nearest("bm25", limit=20)))
+WITHIN = replace(PRECISION, within=Fusion.rrf().over(FeedbackCandidates(limit=20), Nearest("bm25", limit=20)))
 NATIVE = replace(PRECISION, native=True)
 STRATEGIES = {"precision": PRECISION, "recall": RECALL, "within": WITHIN, "native": NATIVE}
 NOTES = ("surfaced_by_feedback", "documents_scored", "feedback_score")
@@ -39,7 +39,7 @@ def noted(documents: list[Document]) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
 async def test_every_way_to_ask_gives_the_same(strategy: Strategy) -> None:
-    retriever = make(strategy=strategy, model=Lengths(), k=6)
+    retriever = make(strategy=strategy, reranker=Lengths(), k=6)
     queries = [QUERY, "lazy dog", QUERY]
     expected = [retriever.invoke(query) for query in queries]
     found: list[list[Document]] = [await retriever.ainvoke(query) for query in queries]
@@ -52,7 +52,7 @@ async def test_every_way_to_ask_gives_the_same(strategy: Strategy) -> None:
 def test_the_seeds_are_read_and_nothing_else_and_the_notes_say_so() -> None:
     reader = Lengths()
     plain = make(strategy=Nearest("dense"), k=6).invoke(QUERY)
-    found = make(strategy=PRECISION, model=reader, k=6).invoke(QUERY)
+    found = make(strategy=PRECISION, reranker=reader, k=6).invoke(QUERY)
     assert reader.read == [(QUERY, [document.page_content for document in plain[:5]])]
     lengths = {document.id: float(len(document.page_content)) for document in plain[:5]}
     assert noted(found) == [(document.id not in ids(plain), 5, lengths.get(document.id)) for document in found]
@@ -61,7 +61,7 @@ def test_the_seeds_are_read_and_nothing_else_and_the_notes_say_so() -> None:
 
 def test_in_mode_recall_all_results_are_read_and_in_the_models_order() -> None:
     reader = Lengths()
-    found = make(strategy=RECALL, model=reader, k=10).invoke(QUERY)
+    found = make(strategy=RECALL, reranker=reader, k=10).invoke(QUERY)
     assert [len(texts) for _, texts in reader.read] == [5, 5]
     scores = [score for _, _, score in noted(found)]
     assert scores == [float(len(document.page_content)) for document in found] == sorted(scores, reverse=True)
@@ -69,7 +69,7 @@ def test_in_mode_recall_all_results_are_read_and_in_the_models_order() -> None:
 
 async def test_a_batch_takes_as_many_round_trips_as_one_query() -> None:
     client = counting_client()
-    retriever = make(client=client, strategy=PRECISION, model=Lengths())
+    retriever = make(client=client, strategy=PRECISION, reranker=Lengths())
     for queries in ([QUERY], [QUERY, "lazy dog", "river stone"]):
         retriever.search_batch(queries)
         await retriever.asearch_batch(queries)
@@ -82,7 +82,7 @@ async def test_a_batch_takes_as_many_round_trips_as_one_query() -> None:
 
 def test_filters_hold_for_both_searches() -> None:
     reader = Lengths()
-    found = make(strategy=PRECISION, model=reader, k=8, filter=must("category", "news")).invoke(QUERY)
+    found = make(strategy=PRECISION, reranker=reader, k=8, filter=must("category", "news")).invoke(QUERY)
     assert {document.metadata["category"] for document in found} == {"news"}
     news = make(strategy=Nearest("dense"), k=24, filter=must("category", "news")).invoke(QUERY)
     assert reader.read == [(QUERY, [document.page_content for document in news[:5]])]
@@ -90,7 +90,7 @@ def test_filters_hold_for_both_searches() -> None:
 
 @pytest.mark.parametrize("strategy", [PRECISION, RECALL, WITHIN], ids=["precision", "recall", "within"])
 async def test_explanations_say_what_the_feedback_added(strategy: Strategy) -> None:
-    retriever = make(strategy=strategy, model=Lengths(), k=5)
+    retriever = make(strategy=strategy, reranker=Lengths(), k=5)
     expected = retriever.invoke(QUERY)
     for found in (
         retriever.invoke(QUERY, explanations=True),
@@ -109,8 +109,8 @@ async def test_explanations_say_what_the_feedback_added(strategy: Strategy) -> N
 
 def test_a_failure_is_raised_or_leaves_the_first_search_with_a_note() -> None:
     with pytest.raises(TimeoutError, match="no answer"):
-        make(strategy=PRECISION, model=Down()).invoke(QUERY)
-    retriever = make(strategy=replace(PRECISION, on_error="keep_order"), model=Down())
+        make(strategy=PRECISION, reranker=Down()).invoke(QUERY)
+    retriever = make(strategy=replace(PRECISION, on_error="keep_order"), reranker=Down())
     with pytest.warns(PlanWarning, match="the model failed \\(TimeoutError\\)"):
         found = retriever.invoke(QUERY)
     assert ids(found) == ids(make(strategy=Nearest("dense")).invoke(QUERY))
@@ -118,23 +118,23 @@ def test_a_failure_is_raised_or_leaves_the_first_search_with_a_note() -> None:
 
 
 def test_equal_scores_leave_the_first_search_with_a_note() -> None:
-    found = make(strategy=PRECISION, model=lambda query, texts: [1.0] * len(texts)).invoke(QUERY)
+    found = make(strategy=PRECISION, reranker=lambda query, texts: [1.0] * len(texts)).invoke(QUERY)
     assert ids(found) == ids(make(strategy=Nearest("dense")).invoke(QUERY))
     assert {document.metadata["not_steered"] for document in found} == {"the model gave all seeds the same score"}
 
 
 def test_coefficients_of_another_model_are_refused() -> None:
     fitted = Coefficients(1.0, 0.0, 0.5).with_provenance(
-        mode="precision", seeds=5, model="another", vector="dense", size=4, distance="Cosine"
+        mode="precision", seeds=5, reranker="another", vector="dense", size=4, distance="Cosine"
     )
-    with pytest.raises(PlanError, match="the feedback model is 'lengths', was 'another'"):
-        make(strategy=replace(PRECISION, coefficients=fitted, trust=False), model=Lengths()).invoke(QUERY)
+    with pytest.raises(PlanError, match="the reranker is 'lengths', was 'another'"):
+        make(strategy=replace(PRECISION, coefficients=fitted, trust=False), reranker=Lengths()).invoke(QUERY)
 
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke", "search_batch", "asearch_batch"])
 async def test_a_chat_model_that_gives_feedback_is_a_child_of_the_retrievers_run(way: str) -> None:
     tracer = Tracer()
-    retriever, config = make(strategy=PRECISION, model=Chat()), {"callbacks": [tracer]}
+    retriever, config = make(strategy=PRECISION, reranker=Chat()), {"callbacks": [tracer]}
     asked: Any = QUERY if "invoke" in way else [QUERY, "lazy dog"]
     answer: Any = getattr(retriever, way)(asked, config)
     if way.startswith("a"):
@@ -149,27 +149,27 @@ def test_coefficients_of_other_texts_are_refused_with_what_makes_the_texts_equal
     def fitted(*keys: str) -> RelevanceFeedback:
         text = TextSource(keys=keys, joiner=" " if len(keys) > 1 else None)
         known = Coefficients(1.0, 0.0, 0.5).with_provenance(
-            mode="precision", seeds=5, model="lengths", vector="dense", text=text
+            mode="precision", seeds=5, reranker="lengths", vector="dense", text=text
         )
         return replace(PRECISION, coefficients=known, trust=False)
 
     strategy = fitted("metadata.category", "page_content")
     remedy = "payload=PayloadMapping(text=('metadata.category', 'page_content'), joiner=' ')"
     with pytest.raises(PlanError, match="20 of 20 random points differ") as caught:
-        make(strategy=strategy, model=Lengths()).invoke(QUERY)
+        make(strategy=strategy, reranker=Lengths()).invoke(QUERY)
     assert remedy in str(caught.value)
     equal = PayloadMapping(text=("metadata.category", "page_content"), joiner=" ", metadata="metadata")
-    assert len(make(strategy=strategy, model=Lengths(), payload=equal).invoke(QUERY)) == 4
+    assert len(make(strategy=strategy, reranker=Lengths(), payload=equal).invoke(QUERY)) == 4
     # the command line's keys, of which only one is there
-    assert len(make(strategy=fitted("title", "text", "page_content"), model=Lengths()).invoke(QUERY)) == 4
+    assert len(make(strategy=fitted("title", "text", "page_content"), reranker=Lengths()).invoke(QUERY)) == 4
 
 
 def test_what_the_fit_did_not_recommend_is_told_aloud_once() -> None:
     known = Coefficients(1.0, 0.0, 0.5).with_provenance(mode="precision", seeds=5, recommends="rerank")
-    retriever = make(strategy=replace(PRECISION, coefficients=known), model=Lengths())
+    retriever = make(strategy=replace(PRECISION, coefficients=known), reranker=Lengths())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for k in (1, 2, 3):
             retriever.invoke(QUERY, k=k)
     [told] = [each for each in caught if each.category is PlanWarning]
-    assert "plain reranking (Rescore) did as well or better" in str(told.message)
+    assert "plain reranking (Rerank) did as well or better" in str(told.message)

@@ -78,7 +78,7 @@ def test_hybrid_search_with_the_stores_few_candidates_equals_the_store() -> None
 def test_hybrid_search_has_enough_candidates_by_default() -> None:
     retriever = QdrantRerankRetriever.from_vector_store(store_of(RetrievalMode.HYBRID), k=2)
     [request] = retriever.explain().requests
-    assert [leg["limit"] for leg in request["prefetch"]] == [100, 100]
+    assert [candidate["limit"] for candidate in request["prefetch"]] == [100, 100]
     assert retriever.strategy == Fusion.rrf().over(Nearest(""), Nearest("langchain-sparse"))
 
 
@@ -128,7 +128,7 @@ def test_a_store_that_is_no_qdrant_vector_store_is_refused() -> None:
     assert (
         "takes a langchain_qdrant.QdrantVectorStore, got InMemoryVectorStore, which lacks client, collection_name," in message
     )
-    assert "QdrantRerankRetriever(client=…, collection_name=…, embeddings=…)" in message
+    assert "QdrantRerankRetriever(client=…, collection_name=…, embedding=…)" in message
 
 
 def test_a_client_in_place_of_the_store_is_refused() -> None:
@@ -167,7 +167,7 @@ def test_from_existing_collection_makes_the_client(tmp_path: Path) -> None:
     expected = as_store_returns(with_path.similarity_search(QUERY, k=3))
     with_path.client.close()
     retriever = QdrantRerankRetriever.from_existing_collection(
-        "written", path=str(tmp_path), embeddings=WordEmbeddings(), strategy=Nearest(), k=3
+        "written", path=str(tmp_path), embedding=WordEmbeddings(), strategy=Nearest(), k=3
     )
     assert as_store_returns(retriever.invoke(QUERY)) == expected
     assert retriever.client is not None
@@ -177,7 +177,7 @@ def test_from_existing_collection_makes_the_client(tmp_path: Path) -> None:
 def test_a_misspelt_setting_does_not_leave_the_folder_locked(tmp_path: Path) -> None:
     errors = []  # kept, as a notebook keeps the last one: its traceback holds on to the client
     for _ in range(2):
-        with pytest.raises(ValueError, match=r"no field 'embedding'.*did you mean 'embeddings'") as caught:
-            QdrantRerankRetriever.from_existing_collection("written", path=str(tmp_path), embedding=WordEmbeddings())
+        with pytest.raises(ValueError, match=r"no field 'embeddings'.*did you mean 'embedding'") as caught:
+            QdrantRerankRetriever.from_existing_collection("written", path=str(tmp_path), embeddings=WordEmbeddings())
         errors.append(caught.value)
     assert len(errors) == 2

@@ -10,7 +10,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from langchain_qdrant_rerank import CallOptions, QdrantRerankRetriever
-from qdrant_rerank import Formula, Nearest, PlanError, Scope, ServerInference, field, score
+from qdrant_rerank import Formula, Nearest, PlanError, SearchOptions, ServerInference, field, score
 from qdrant_rerank._internals import Inputs, Search, guarded
 from tests.langchain.support import QUERY, WordEmbeddings, WordSparse, ids, must
 from tests.stub_qdrant import Received, StubQdrant, collection
@@ -33,7 +33,7 @@ def stub() -> Iterator[StubQdrant]:
 
 def over(stub: StubQdrant, **settings: Any) -> QdrantRerankRetriever:
     """A retriever over the stub, by URL alone."""
-    defaults = {"embeddings": WordEmbeddings(), "sparse_embeddings": WordSparse()}
+    defaults = {"embedding": WordEmbeddings(), "sparse_embedding": WordSparse()}
     return QdrantRerankRetriever.from_existing_collection("docs", url=stub.url, **{**defaults, **settings})
 
 
@@ -48,9 +48,9 @@ async def test_the_body_is_the_request_filter_included(stub: StubQdrant, is_asyn
     assert stub.paths == ["GET /", "GET /collections/docs", "POST /collections/docs/points/query"]
     [body] = stub.searches
     assert (body["filter"], body["limit"], body["prefetch"][0]["limit"]) == (NEWS, 2, 50)
-    plan = retriever._executor().plan(STRATEGY, Scope(limit=2, filter=must("category", "news")))
+    plan = retriever._executor().plan(STRATEGY, SearchOptions(limit=2, filter=must("category", "news")))
     assert isinstance(plan.strategy, Formula)
-    request = plan.strategy.request(Inputs(plan.target, {"dense": VECTOR}), plan.scope)
+    request = plan.strategy.request(Inputs(plan.target, {"dense": VECTOR}), plan.options)
     [request] = guarded(Search([request], schema=plan.target.schema)).requests
     assert {"with_vector": False, **request.model_dump(mode="json", exclude_none=True)} == body
     assert ids(documents) == ["3", POINTS[1]["id"]]
@@ -131,14 +131,14 @@ async def test_consistency_and_timeout_are_sent(stub: StubQdrant, is_async: bool
 
 
 def test_the_options_that_are_tested_here_and_elsewhere_are_all() -> None:
-    elsewhere = {"group_size", "features", "verbose", "consistency", "timeout", "explanations", "stable_ties"}
+    elsewhere = {"group_size", "params", "verbose", "consistency", "timeout", "explanations", "stable_ties"}
     assert OPTIONS.keys() | elsewhere == set(CallOptions.__annotations__)
 
 
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_inference_by_the_server_needs_no_model_on_the_client(stub: StubQdrant, is_async: bool) -> None:
     encoders = {"bm25": ServerInference("qdrant/bm25", {"language": "english"})}
-    retriever = over(stub, embeddings=None, sparse_embeddings=None, encoders=encoders, strategy=Nearest("bm25"))
+    retriever = over(stub, embedding=None, sparse_embedding=None, encoders=encoders, strategy=Nearest("bm25"))
     await asked(retriever, is_async)
     [body] = stub.searches
     assert body["query"]["nearest"] == {"text": QUERY, "model": "qdrant/bm25", "options": {"language": "english"}}
@@ -146,7 +146,7 @@ async def test_inference_by_the_server_needs_no_model_on_the_client(stub: StubQd
 
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_a_document_for_the_server_may_be_the_querys_vector(stub: StubQdrant, is_async: bool) -> None:
-    retriever = over(stub, embeddings=None, client_options={"cloud_inference": True})
+    retriever = over(stub, embedding=None, client_options={"cloud_inference": True})
     await asked(retriever, is_async, vectors={"dense": models.Document(text="other words", model="some/model")})
     [body] = stub.searches
     assert body["query"]["nearest"] == {"text": "other words", "model": "some/model"}
@@ -161,7 +161,7 @@ def test_sparse_embeddings_are_sent_as_a_sparse_vector(stub: StubQdrant) -> None
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_a_key_and_headers_of_the_client_reach_the_server_under_async_too(stub: StubQdrant, is_async: bool) -> None:
     client = QdrantClient(url=stub.url, headers={"api-key": "k", "x-tenant": "t"}, check_compatibility=False)
-    retriever = QdrantRerankRetriever(client=client, collection_name="docs", embeddings=WordEmbeddings())
+    retriever = QdrantRerankRetriever(client=client, collection_name="docs", embedding=WordEmbeddings())
     await asked(retriever, is_async)
     assert {(request.headers.get("api-key"), request.headers.get("x-tenant")) for request in stub.received} == {("k", "t")}
 

@@ -14,14 +14,14 @@ from langchain_core.tracers.schemas import Run
 from pydantic import ValidationError
 
 from langchain_qdrant_rerank import QdrantRerankCompressor, QdrantRerankRetriever
-from qdrant_rerank import Nearest, PlanWarning, Rescore
+from qdrant_rerank import Nearest, PlanWarning, Rerank
 from qdrant_rerank.models import CohereReranker
 from tests.langchain.models import Tracer
 from tests.langchain.support import make
 from tests.models.stub_cohere import Refuse, StubCohere
 
 SECRET = "sk-SECRET-of-the-model"
-STRATEGY = Rescore(limit=5).over(Nearest("dense"))
+STRATEGY = Rerank(limit=5).over(Nearest("dense"))
 
 
 class Careless:
@@ -54,8 +54,8 @@ def reranker(stub: StubCohere) -> Iterator[CohereReranker]:
 
 def holders(model: Any) -> list[Any]:
     """What may hold a model."""
-    compressor = QdrantRerankCompressor(model=model)
-    retriever = make(strategy=STRATEGY, model=model)
+    compressor = QdrantRerankCompressor(reranker=model)
+    retriever = make(strategy=STRATEGY, reranker=model)
     return [retriever, compressor, ContextualCompressionRetriever(base_compressor=compressor, base_retriever=retriever)]
 
 
@@ -68,7 +68,7 @@ def test_what_holds_a_model_shows_its_class_alone(reranker: CohereReranker, care
             shown += [repr(holder.model_dump()), holder.model_dump_json()]
         for text in shown:
             assert SECRET not in text
-        assert f"model={type(model).__name__}" in repr(holder)
+        assert f"reranker={type(model).__name__}" in repr(holder)
 
 
 def test_the_key_is_used(stub: StubCohere, reranker: CohereReranker) -> None:
@@ -78,14 +78,14 @@ def test_the_key_is_used(stub: StubCohere, reranker: CohereReranker) -> None:
 
 
 def test_a_pickled_compressor_has_no_key(reranker: CohereReranker) -> None:
-    pickled = pickle.dumps(QdrantRerankCompressor(model=reranker, top_n=3))
+    pickled = pickle.dumps(QdrantRerankCompressor(reranker=reranker, top_n=3))
     assert SECRET.encode() not in pickled
-    assert pickle.loads(pickled).model.model == "rerank-v3.5"
+    assert pickle.loads(pickled).reranker.model == "rerank-v3.5"
 
 
 def test_a_retriever_can_not_be_pickled_or_has_no_key(reranker: CohereReranker) -> None:
     try:
-        pickled = pickle.dumps(make(model=reranker))
+        pickled = pickle.dumps(make(reranker=reranker))
     except Exception as error:  # the client holds locks
         pickled = repr(error).encode()
     assert SECRET.encode() not in pickled
@@ -106,11 +106,13 @@ def test_an_error_has_no_key(stub: StubCohere, reranker: CohereReranker, fault: 
 def test_a_warning_has_no_key(stub: StubCohere, reranker: CohereReranker) -> None:
     stub.script.append(Refuse(401, f"invalid key {SECRET}"))
     with pytest.warns(PlanWarning) as caught:
-        make(strategy=Rescore(limit=5, on_error="keep_order").over(Nearest("dense")), model=reranker).invoke("quick fox")
+        make(strategy=Rerank(limit=5, on_error="keep_order").over(Nearest("dense")), reranker=reranker).invoke("quick fox")
     assert SECRET not in str([each.message for each in caught])
 
 
-@pytest.mark.parametrize("wrong", [{"model": SECRET}, {"model": Careless(), "api_key": SECRET}, {"model": Careless(), "k": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"reranker": SECRET}, {"reranker": Careless(), "api_key": SECRET}, {"reranker": Careless(), "k": 0}]
+)
 def test_an_error_of_the_constructor_has_no_key(wrong: dict[str, Any]) -> None:
     for made in (make, QdrantRerankCompressor):
         with pytest.raises(ValidationError) as caught:

@@ -17,7 +17,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from qdrant_client import QdrantClient
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
-from qdrant_rerank import Nearest, Rescore
+from qdrant_rerank import Nearest, Rerank
 from qdrant_rerank.models import Cached, ScoreCache
 from qdrant_rerank.models.llm import LlmPointwise
 from tests.support import dense, fill_toy
@@ -72,9 +72,9 @@ async def test_models_embeddings_and_engines_in_process_run_in_threads_of_ours(n
     retriever = QdrantRerankRetriever(
         client=fill_toy(QdrantClient(":memory:")),
         collection_name="toy",
-        embeddings=Plain(),
-        model=MODELS[name](),
-        strategy=Rescore(limit=5).over(Nearest("dense")),
+        embedding=Plain(),
+        reranker=MODELS[name](),
+        strategy=Rerank(limit=5).over(Nearest("dense")),
         payload="flat",
     )
     assert len(await retriever.ainvoke("quick brown fox")) == 4

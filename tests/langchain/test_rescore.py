@@ -1,4 +1,4 @@
-"""`Rescore` in the retriever: a model reads the documents' texts, sync, async and in batches."""
+"""`Rerank` in the retriever: a model reads the documents' texts, sync, async and in batches."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pydantic import ValidationError
 from qdrant_client import models
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
-from qdrant_rerank import ClientError, Fusion, Nearest, PlanWarning, Query, Rescore, model, score
+from qdrant_rerank import ClientError, Fusion, Nearest, PlanWarning, Query, Rerank, rerank_score, score
 from tests.engines import open_client
 from tests.langchain.models import AsyncChat, Chat, Down, Lengths, LongestFirst, Tracer
 from tests.langchain.support import DOCS, QUERY, assert_same, ids, make, must, settings
 from tests.waiting import Patient
 
-RESCORE = Rescore(limit=10).over(Nearest("dense"))
+RESCORE = Rerank(limit=10).over(Nearest("dense"))
 
 
 def lengths(documents: Sequence[Document]) -> list[float]:
@@ -32,7 +32,7 @@ def notes(document: Document) -> dict[str, Any]:
 def test_the_model_reads_the_text_of_the_candidates_and_its_scores_count() -> None:
     reader = Lengths()
     plain = make(strategy=Nearest("dense"), k=10).invoke(QUERY)
-    found = make(strategy=RESCORE, model=reader, k=3).invoke(QUERY)
+    found = make(strategy=RESCORE, reranker=reader, k=3).invoke(QUERY)
     assert reader.read == [(QUERY, [document.page_content for document in plain])]
     assert lengths(found) == sorted(lengths(plain), reverse=True)[:3]
     before = {document.id: document.metadata["score"] for document in plain}
@@ -42,8 +42,8 @@ def test_the_model_reads_the_text_of_the_candidates_and_its_scores_count() -> No
 
 
 async def test_every_way_to_ask_gives_the_same() -> None:
-    strategy = Rescore(limit=12, blend=model() + score()).over(Fusion.rrf().over(Nearest("dense"), Nearest("bm25")))
-    retriever = make(strategy=strategy, model=Lengths(), k=4)
+    strategy = Rerank(limit=12, blend=rerank_score() + score()).over(Fusion.rrf().over(Nearest("dense"), Nearest("bm25")))
+    retriever = make(strategy=strategy, reranker=Lengths(), k=4)
     queries = [QUERY, "lazy dog", QUERY]
     expected = [retriever.invoke(query) for query in queries]
     found: list[list[Document]] = [await retriever.ainvoke(query) for query in queries]
@@ -54,7 +54,7 @@ async def test_every_way_to_ask_gives_the_same() -> None:
 
 
 def test_filters_and_thresholds_hold() -> None:
-    retriever = make(strategy=RESCORE, model=Lengths(), k=10, filter=must("category", "news"))
+    retriever = make(strategy=RESCORE, reranker=Lengths(), k=10, filter=must("category", "news"))
     found = retriever.invoke(QUERY)
     assert {document.metadata["category"] for document in found} == {"news"}
     threshold = sorted(lengths(found))[len(found) // 2]
@@ -64,27 +64,27 @@ def test_filters_and_thresholds_hold() -> None:
 
 
 def test_explanations_say_what_the_model_added() -> None:
-    [best, *_] = make(strategy=RESCORE, model=Lengths(), explanations=True).invoke(QUERY)
+    [best, *_] = make(strategy=RESCORE, reranker=Lengths(), explanations=True).invoke(QUERY)
     told = best.metadata["_explanation"]
     assert told["score"] == best.metadata["score"] == sum(told["terms"].values())
 
 
 def test_a_function_and_a_compressor_are_models() -> None:
-    expected = make(strategy=RESCORE, model=Lengths()).invoke(QUERY)
+    expected = make(strategy=RESCORE, reranker=Lengths()).invoke(QUERY)
     for other in (lambda query, texts: [len(text) for text in texts], LongestFirst()):
-        assert ids(make(strategy=RESCORE, model=other).invoke(QUERY)) == ids(expected)
+        assert ids(make(strategy=RESCORE, reranker=other).invoke(QUERY)) == ids(expected)
 
 
 def test_the_text_is_where_payload_says() -> None:
     reader = Lengths()
-    make(strategy=RESCORE, model=reader, payload=lambda payload: (f"id: {payload['page_content']}", {})).invoke(QUERY)
+    make(strategy=RESCORE, reranker=reader, payload=lambda payload: (f"id: {payload['page_content']}", {})).invoke(QUERY)
     assert all(text.startswith("id: ") for text in reader.read[0][1])
 
 
 def test_a_failure_is_raised_or_leaves_the_order_of_the_search() -> None:
     with pytest.raises(TimeoutError, match="no answer"):
-        make(strategy=RESCORE, model=Down()).invoke(QUERY)
-    retriever = make(strategy=Rescore(limit=10, on_error="keep_order").over(Nearest("dense")), model=Down())
+        make(strategy=RESCORE, reranker=Down()).invoke(QUERY)
+    retriever = make(strategy=Rerank(limit=10, on_error="keep_order").over(Nearest("dense")), reranker=Down())
     with pytest.warns(PlanWarning, match="the model failed \\(TimeoutError\\)"):
         found = retriever.invoke(QUERY)
     assert ids(found) == ids(make(strategy=Nearest("dense")).invoke(QUERY))
@@ -92,33 +92,33 @@ def test_a_failure_is_raised_or_leaves_the_order_of_the_search() -> None:
 
 
 def test_without_a_model_the_error_says_what_to_pass() -> None:
-    with pytest.raises(ClientError, match="pass model="):
+    with pytest.raises(ClientError, match="pass reranker="):
         make(strategy=RESCORE).invoke(QUERY)
 
 
 @pytest.mark.parametrize(("wrong", "message"), [(3, "int has no score"), (Lengths, "the class Lengths: pass an object")])
 def test_what_is_no_model_is_refused(wrong: Any, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        make(model=wrong)
+        make(reranker=wrong)
 
 
 def test_copies_with_another_model_use_it() -> None:
-    retriever = make(strategy=RESCORE, model=Lengths())
-    shortest = retriever.model_copy(update={"model": lambda query, texts: [-len(text) for text in texts]})
+    retriever = make(strategy=RESCORE, reranker=Lengths())
+    shortest = retriever.model_copy(update={"reranker": lambda query, texts: [-len(text) for text in texts]})
     assert lengths(retriever.invoke(QUERY)) == sorted(lengths(retriever.invoke(QUERY)), reverse=True)
     assert lengths(shortest.invoke(QUERY)) == sorted(lengths(shortest.invoke(QUERY)))
 
 
 async def test_a_slow_sync_model_does_not_block_the_event_loop() -> None:
     patient = Patient()
-    retriever = make(strategy=RESCORE, model=patient)
+    retriever = make(strategy=RESCORE, reranker=patient)
     await asyncio.gather(retriever.ainvoke(QUERY), retriever.ainvoke("lazy dog"))
     assert patient.scorings == 2
 
 
 @pytest.mark.parametrize("model", [Chat(), AsyncChat(), LongestFirst()], ids=["sync", "async", "compressor"])
 async def test_a_chat_model_is_a_child_of_the_retrievers_run(model: Any) -> None:
-    retriever, queries = make(strategy=RESCORE, model=model), [QUERY, "lazy dog", QUERY]
+    retriever, queries = make(strategy=RESCORE, reranker=model), [QUERY, "lazy dog", QUERY]
 
     async def traced(way: str) -> list[tuple[str, str, str]]:
         tracer = Tracer()
@@ -146,7 +146,7 @@ async def test_a_chat_model_is_a_child_of_the_retrievers_run(model: Any) -> None
 
 def test_a_query_object_of_a_batch_is_traced_too() -> None:
     tracer = Tracer()
-    make(strategy=RESCORE, model=Chat()).search_batch([Query("lazy dog")], {"callbacks": [tracer]})
+    make(strategy=RESCORE, reranker=Chat()).search_batch([Query("lazy dog")], {"callbacks": [tracer]})
     assert [query for _, query, _ in tracer.children()] == ["lazy dog"]
 
 

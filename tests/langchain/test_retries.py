@@ -30,7 +30,7 @@ class Busy(StubQdrant):
 
 def over(stub: StubQdrant, **settings: Any) -> QdrantRerankRetriever:
     made = QdrantRerankRetriever.from_existing_collection(
-        "docs", url=stub.url, embeddings=WordEmbeddings(), strategy=Nearest("dense"), **settings
+        "docs", url=stub.url, embedding=WordEmbeddings(), strategy=Nearest("dense"), **settings
     )
     assert isinstance(made, QdrantRerankRetriever)
     return made

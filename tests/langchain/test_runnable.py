@@ -100,7 +100,7 @@ def test_a_field_that_is_set_later_counts() -> None:
     retriever = make(encoders={})
     retriever.invoke(QUERY)
     embeddings = WordEmbeddings()
-    retriever.embeddings = embeddings
+    retriever.embedding = embeddings
     retriever.invoke(QUERY)
     assert embeddings.calls == ["embed_query"]
 
@@ -117,7 +117,7 @@ def test_retrievers_with_the_same_settings_are_equal() -> None:
     assert retriever == QdrantRerankRetriever(
         **{
             name: getattr(retriever, name)
-            for name in ("client", "collection_name", "embeddings", "encoders", "sparse_embeddings")
+            for name in ("client", "collection_name", "embedding", "encoders", "sparse_embedding")
         }
     )
     assert retriever != retriever.model_copy(update={"k": 5})
@@ -126,7 +126,7 @@ def test_retrievers_with_the_same_settings_are_equal() -> None:
 def test_making_a_retriever_asks_nothing() -> None:
     client = counting_client()
     embeddings = WordEmbeddings()
-    make(client=client, embeddings=embeddings)
+    make(client=client, embedding=embeddings)
     assert client.calls == []
     assert embeddings.calls == []
 
@@ -183,7 +183,7 @@ async def test_an_async_client_alone_is_enough_for_async_calls() -> None:
     client = open_async_client()
     await client.create_collection(DOCS, **_one_vector())
     await client.upsert(DOCS, [_one_point()])
-    retriever = QdrantRerankRetriever(async_client=client, collection_name=DOCS, embeddings=WordEmbeddings())
+    retriever = QdrantRerankRetriever(async_client=client, collection_name=DOCS, embedding=WordEmbeddings())
     assert [document.page_content for document in await retriever.ainvoke(QUERY)] == ["only one"]
     assert [document.page_content for document in (await retriever.asearch_batch([QUERY]))[0]] == ["only one"]
 
@@ -193,7 +193,7 @@ def _async_client() -> AsyncQdrantClient:
 
 
 def test_what_is_kept_between_calls_is_not_pickled() -> None:
-    retriever = QdrantRerankRetriever(async_client=_async_client, collection_name=DOCS, embeddings=WordEmbeddings(), k=3)
+    retriever = QdrantRerankRetriever(async_client=_async_client, collection_name=DOCS, embedding=WordEmbeddings(), k=3)
     retriever._async_executor()
     copy = pickle.loads(pickle.dumps(retriever))
     assert (copy.k, copy.collection_name, copy.strategy) == (3, DOCS, Nearest())
@@ -221,8 +221,8 @@ def test_traces_say_which_store_and_which_embeddings() -> None:
 
 
 def test_traces_of_sparse_search_name_the_sparse_embeddings() -> None:
-    assert make(embeddings=None)._get_ls_params()["ls_embedding_provider"] == "WordSparse"
-    assert "ls_embedding_provider" not in make(embeddings=None, sparse_embeddings=None, encoders={})._get_ls_params()
+    assert make(embedding=None)._get_ls_params()["ls_embedding_provider"] == "WordSparse"
+    assert "ls_embedding_provider" not in make(embedding=None, sparse_embedding=None, encoders={})._get_ls_params()
 
 
 async def test_batch_runs_have_the_surrounding_run_as_parent() -> None:

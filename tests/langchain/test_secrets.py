@@ -58,15 +58,15 @@ def retriever() -> Iterator[QdrantRerankRetriever]:
             url=stub.url.replace("//", f"//user:{SECRET}@"),
             api_key=SECRET,
             async_client=AsyncQdrantClient(url=stub.url, api_key=SECRET, check_compatibility=False),
-            embeddings=KeyedEmbeddings(),
-            sparse_embeddings=WordSparse(),
+            embedding=KeyedEmbeddings(),
+            sparse_embedding=WordSparse(),
             encoders={"": KeyedFunction()},
         )
 
 
 def test_the_client_of_the_fixture_does_hold_the_key(retriever: QdrantRerankRetriever) -> None:
     assert SECRET in str(retriever.client and retriever.client.init_options)
-    assert SECRET in repr(retriever.embeddings)
+    assert SECRET in repr(retriever.embedding)
 
 
 def test_it_is_shown_without_secrets(retriever: QdrantRerankRetriever) -> None:
@@ -79,13 +79,13 @@ def test_it_is_shown_without_secrets(retriever: QdrantRerankRetriever) -> None:
         str([retriever]),
     ):
         assert SECRET not in text
-        assert "embeddings=KeyedEmbeddings" in text
+        assert "embedding=KeyedEmbeddings" in text
 
 
 def test_its_repr_says_what_it_is_made_of(retriever: QdrantRerankRetriever) -> None:
     assert repr(retriever) == (
         "QdrantRerankRetriever(client=QdrantClient, async_client=AsyncQdrantClient, collection_name='docs', "
-        "embeddings=KeyedEmbeddings, sparse_embeddings=WordSparse, encoders={'': KeyedFunction})"
+        "embedding=KeyedEmbeddings, sparse_embedding=WordSparse, encoders={'': KeyedFunction})"
     )
     changed = retriever.model_copy(update={"k": 7, "score_key": None, "score_threshold": 0.5})
     assert "k=7" in repr(changed)
@@ -119,8 +119,8 @@ def test_it_is_traced_without_secrets(retriever: QdrantRerankRetriever) -> None:
         {"api_key": SECRET},
         {"client": f"https://user:{SECRET}@host"},
         {"async_client": SECRET},
-        {"embeddings": KeyedFunction()},
-        {"sparse_embeddings": SECRET},
+        {"embedding": KeyedFunction()},
+        {"sparse_embedding": SECRET},
         {"encoders": {"dense": SECRET}},
         {"encoders": SECRET},
         {"k": 0, "client": QdrantClient(":memory:")},

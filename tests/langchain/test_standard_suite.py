@@ -9,7 +9,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_tests.integration_tests import RetrieversIntegrationTests
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
-from qdrant_rerank import Rescore, Strategy
+from qdrant_rerank import Rerank, Strategy
 from tests.langchain.models import Lengths
 from tests.langchain.support import QUERY, STRATEGIES, assert_same, counting_client, ids, make, settings
 from tests.support import searches_of
@@ -54,7 +54,7 @@ class TestFormula(Standard):
 
 
 class TestFormulaOverTwoLegs(Standard):
-    strategy = "formula_two_legs"
+    strategy = "formula_two_candidates"
 
 
 class TestMmr(Standard):
@@ -76,8 +76,8 @@ class TestRescore(Standard):
 
     @property
     def retriever_constructor_params(self) -> dict[str, Any]:
-        strategy = Rescore(limit=20).over(STRATEGIES[self.strategy])
-        return {**settings(), "strategy": strategy, "model": Lengths()}
+        strategy = Rerank(limit=20).over(STRATEGIES[self.strategy])
+        return {**settings(), "strategy": strategy, "reranker": Lengths()}
 
 
 def test_the_suite_runs_for_every_strategy() -> None:

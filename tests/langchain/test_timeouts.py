@@ -40,7 +40,7 @@ def scores(query: str, texts: Any) -> list[float]:
 async def retrievers(server: SlowQdrant, **settings: Any) -> dict[str, QdrantRerankRetriever]:
     """One for each strategy, that know the collection already."""
     client = QdrantClient(url=server.url, check_compatibility=False, verify=False)  # reads no certificates: they take long
-    used: dict[str, Any] = {"model": scores, "timeout": LIMIT, "k": 3, "payload": "flat"} | settings
+    used: dict[str, Any] = {"reranker": scores, "timeout": LIMIT, "k": 3, "payload": "flat"} | settings
     made = {
         name: QdrantRerankRetriever(client=client, collection_name="docs", strategy=strategy, **used)
         for name, strategy in STRATEGIES.items()
@@ -69,7 +69,7 @@ async def test_a_call_ends_in_time_whatever_the_strategy_and_the_server_do(how: 
 async def test_a_call_ends_in_time_whatever_models_do(model: type[HangingModel]) -> None:
     hanging = model()
     with SlowQdrant("hangs", after=100) as server:
-        known = await retrievers(server, model=hanging, timeout=LONGER)
+        known = await retrievers(server, reranker=hanging, timeout=LONGER)
         asked = {name: known[name] for name in READ_BY_A_MODEL}
         check_ends(
             all_at_once({n: partial(r.invoke, "fox", vectors=VECTORS) for n, r in asked.items()}), "scoring 5 texts$", LONGER
@@ -86,10 +86,10 @@ async def test_a_call_ends_in_time_whatever_models_do(model: type[HangingModel])
 @pytest.mark.parametrize("model", [HangingModel, AwaitedModel])
 async def test_a_compressor_ends_in_time(model: type[HangingModel]) -> None:
     hanging, documents = model(), [Document("a"), Document("b")]
-    compressor = QdrantRerankCompressor(model=hanging, timeout=LIMIT)
+    compressor = QdrantRerankCompressor(reranker=hanging, timeout=LIMIT)
     check_ends(all_at_once({"sync": partial(compressor.compress_documents, documents, "fox")}), "scoring 2 texts$")
     check_ends(await all_awaited({"async": partial(compressor.acompress_documents, documents, "fox")}), "scoring 2 texts$")
-    kept = QdrantRerankCompressor(model=hanging, timeout=LIMIT, on_error="keep_order")
+    kept = QdrantRerankCompressor(reranker=hanging, timeout=LIMIT, on_error="keep_order")
     with pytest.warns(PlanWarning, match="TimeoutError"):
         assert [each.page_content for each in kept.compress_documents(documents, "fox")] == ["a", "b"]
     compressor.close()
@@ -102,7 +102,7 @@ async def test_a_compressor_ends_in_time(model: type[HangingModel]) -> None:
 def test_a_timeout_is_a_finite_number_above_0(timeout: Any) -> None:
     message = "timeout must be a finite number of seconds above 0"
     with pytest.raises(ValidationError, match=message):
-        QdrantRerankCompressor(model=scores, timeout=timeout)
+        QdrantRerankCompressor(reranker=scores, timeout=timeout)
     client = QdrantClient(":memory:")
     with pytest.raises(ValidationError, match=message):
         QdrantRerankRetriever(client=client, collection_name="docs", timeout=timeout)
@@ -121,7 +121,7 @@ def is_closed(client: Any) -> bool:
 
 async def test_a_closed_retriever_answers_nothing_and_has_closed_what_it_made() -> None:
     with stub() as server:
-        with QdrantRerankRetriever.from_existing_collection("docs", url=server.url, embeddings=WordEmbeddings()) as retriever:
+        with QdrantRerankRetriever.from_existing_collection("docs", url=server.url, embedding=WordEmbeddings()) as retriever:
             assert retriever.invoke("fox")
             copy = retriever.model_copy(update={"k": 1})
         assert is_closed(retriever.client)
@@ -131,7 +131,7 @@ async def test_a_closed_retriever_answers_nothing_and_has_closed_what_it_made() 
             with refused(ClientError, "this retriever is closed"):
                 await each.ainvoke("fox")
         retriever.close()
-        async with QdrantRerankRetriever.from_existing_collection("docs", url=server.url, embeddings=WordEmbeddings()) as other:
+        async with QdrantRerankRetriever.from_existing_collection("docs", url=server.url, embedding=WordEmbeddings()) as other:
             assert await other.ainvoke("fox")
             made = other._async_executor().clients.asynchronous()
         assert is_closed(made)
@@ -141,7 +141,7 @@ async def test_a_closed_retriever_answers_nothing_and_has_closed_what_it_made() 
 def test_a_client_that_was_given_stays_open() -> None:
     with stub() as server:
         client = QdrantClient(url=server.url, check_compatibility=False)
-        with QdrantRerankRetriever(client=client, collection_name="docs", embeddings=WordEmbeddings()) as retriever:
+        with QdrantRerankRetriever(client=client, collection_name="docs", embedding=WordEmbeddings()) as retriever:
             assert retriever.invoke("fox")
         assert not is_closed(client)
         client.close()

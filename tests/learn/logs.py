@@ -18,13 +18,13 @@ from tests.engines import current, open_client
 NAMES = ("dense", "year", "popularity")
 PLANTED = {"dense": 4.0, "year": 0.03, "popularity": 0.8}
 INTERCEPT = -5.0 - 0.03 * 2000
-LEGS = Nearest("dense", limit=40), Nearest("bm25", limit=20)
+CANDIDATES = Nearest("dense", limit=40), Nearest("bm25", limit=20)
 FEATURES: dict[str, FeatureLike] = {
     "dense": score("dense"),
     "bm25": score("bm25", default=-0.5),
     "popularity": field("popularity", default=1.0),
     "year": field("year", default=2000.0),
-    "taste": affinity("genre", given="tastes"),
+    "taste": affinity("genre", param="tastes"),
 }
 GENRES = ("drama", "comedy", "war")
 POINTS = 150
@@ -36,7 +36,7 @@ def made(columns: Mapping[str, NDArray[np.float64]], y: NDArray[Any], topics: in
     features = {name: Feature(score("dense") if name == "dense" else field(name, default=0.0)) for name in columns}
     return FeatureLog(
         features=features,
-        legs=(Nearest("dense", limit=100),),
+        candidates=(Nearest("dense", limit=100),),
         topics=np.array([f"t{row % topics:03d}" for row in range(size)]),
         documents=np.array([f"d{row:05d}" for row in range(size)]),
         grades=np.asarray(y, dtype=np.int64),
@@ -105,22 +105,22 @@ def asked(count: int = 30) -> Topics:
             "bm25": models.SparseVector(indices=words, values=[1.0, 1.0, 1.0]),
         }
         tastes = {genre: round(float(generator.uniform(-1, 1)), 2) for genre in GENRES}
-        found.append(Topic(f"q{number}", f"query {number}", features={"tastes": tastes}, vectors=vectors))
+        found.append(Topic(f"q{number}", f"query {number}", params={"tastes": tastes}, vectors=vectors))
     return Topics(found)
 
 
 def judgments(topics: Topics, executor: Executor) -> Qrels:
     """Relevant is what is near, popular and to the user's taste; judged are the 25 nearest and some others."""
-    from qdrant_rerank import Scope
+    from qdrant_rerank import SearchOptions
 
     generator = np.random.default_rng(13)
     grades: dict[str, dict[str, int]] = {}
     for topic in topics:
-        found = executor.retrieve(Nearest("dense"), topic.query, Scope(limit=POINTS))
+        found = executor.retrieve(Nearest("dense"), topic.query, SearchOptions(limit=POINTS))
         judged = {}
         for rank, point in enumerate(found):
             payload = point.payload or {}
-            z = 3 * point.score + 0.5 * payload.get("popularity", 1.0) + 1.5 * topic.features["tastes"][payload["genre"]] - 2.5
+            z = 3 * point.score + 0.5 * payload.get("popularity", 1.0) + 1.5 * topic.params["tastes"][payload["genre"]] - 2.5
             if rank < 25 or rank % 40 == 0:
                 judged[str(payload["_id"])] = int(generator.random() < 1 / (1 + np.exp(-z)))
         grades[topic.id] = judged

@@ -97,7 +97,7 @@ def scored(formula: Any, payloads: list[dict[str, Any]]) -> list[float]:
 
 def sent(expression: Expression) -> str:
     """The formula as JSON, as a server before 1.20 gets it."""
-    to = Lowering([Candidate("dense")], Capabilities((1, 18, 3)), worlds.QUERY.features)
+    to = Lowering([Candidate("dense")], Capabilities((1, 18, 3)), worlds.QUERY.params)
     query = models.FormulaQuery.model_construct(formula=lower(expression, to), defaults=to.defaults)
     return json.dumps(json.loads(query.model_dump_json(exclude_none=True))["formula"])
 

@@ -14,15 +14,15 @@ from qdrant_rerank import (
     affinity,
     clip,
     field,
-    given,
     now,
+    param,
     query_tokens,
     score,
     sigmoid,
     when,
 )
 from qdrant_rerank._internals import extent
-from qdrant_rerank.expressions._internals import Candidate, Lowering, lower, placeholder_features
+from qdrant_rerank.expressions._internals import Candidate, Lowering, lower, placeholder_params
 from qdrant_rerank.learn import budget
 from qdrant_rerank.stages import Formula
 
@@ -58,7 +58,7 @@ def test_older_servers_take_longer_formulas() -> None:
 @pytest.mark.parametrize(
     "expression",
     [
-        given("budget") * affinity("category", given="likes"),
+        param("budget") * affinity("category", param="likes"),
         score("dense") + score("bm25"),
         sigmoid(now() * 1e-9),
         score("colbert") * query_tokens("colbert"),
@@ -88,12 +88,12 @@ def test_a_budget_is_that_of_what_a_formula_stage_sends() -> None:
     "expression",
     [
         when(NEWS) + 0.5 * score("dense") + field("straße", default=1.5),
-        sigmoid(when(models.Filter(must=[NEWS, COUNTRY], must_not=[NEWS])) * affinity("category", given="likes")),
+        sigmoid(when(models.Filter(must=[NEWS, COUNTRY], must_not=[NEWS])) * affinity("category", param="likes")),
         when(models.FieldCondition(key="x", range=models.Range(gte=0.25, lt=3))) * score("bm25") ** 2,
     ],
 )
 def test_bytes_are_measured_without_writing_them(expression: Expression) -> None:
-    formula = lower(expression, Lowering([Candidate("dense"), Candidate("bm25")], SERVER, placeholder_features(expression)))
+    formula = lower(expression, Lowering([Candidate("dense"), Candidate("bm25")], SERVER, placeholder_params(expression)))
     sent = models.FormulaQuery.model_construct(formula=formula).model_dump_json(
         exclude_unset=True, exclude_none=True, by_alias=True
     )

@@ -27,19 +27,19 @@ from qdrant_rerank import (
     PlanWarning,
     Query,
     QueryError,
-    Rescore,
+    Rerank,
     Schema,
-    Scope,
     ScoringError,
+    SearchOptions,
     StrategyError,
     affinity,
     decay_exp,
     field,
     from_json,
-    given,
     log,
     max_sim,
     now,
+    param,
     query_tokens,
     raw,
     read_schema,
@@ -52,7 +52,7 @@ from qdrant_rerank.ingest import requirements
 from qdrant_rerank.learn import Trained, from_model, ranker_from_expression
 from tests.engines import current, open_client
 from tests.learn import worlds as models_world
-from tests.learn.logs import LEGS, POINTS, asked, local, world
+from tests.learn.logs import CANDIDATES, POINTS, asked, local, world
 from tests.support import CountingClient, encoders, fill_toy, question, refused
 
 TOPICS = list(asked())[:4]
@@ -63,11 +63,11 @@ EXPRESSION = (
     + 0.2 * score("bm25", default=-0.5)
     + 0.3 * log(field("popularity", default=1.0), floor=0.1)
     + 0.01 * (field("year", default=2000.0) - 1990.0)
-    + affinity("genre", given="tastes")
+    + affinity("genre", param="tastes")
     + when(DRAMA, 0.1, -0.1)
     + 0.0 * now()
 )
-FORMULA = Formula(EXPRESSION).over(*LEGS)
+FORMULA = Formula(EXPRESSION).over(*CANDIDATES)
 HERE = FORMULA.on_client()
 
 
@@ -90,34 +90,40 @@ def scores(points: list[models.ScoredPoint]) -> dict[Any, float]:
 
 
 SCOPES = [
-    Scope(limit=7),
-    Scope(limit=5, offset=3),
-    Scope(limit=50, score_threshold=1.0),
-    Scope(limit=10, filter=models.Filter(must=[DRAMA])),
-    Scope(limit=10, filter=models.Filter(should=[DRAMA, models.FieldCondition(key="year", range=models.Range(lt=1970))])),
-    Scope(limit=4, stable_ties=True),
+    SearchOptions(limit=7),
+    SearchOptions(limit=5, offset=3),
+    SearchOptions(limit=50, score_threshold=1.0),
+    SearchOptions(limit=10, filter=models.Filter(must=[DRAMA])),
+    SearchOptions(
+        limit=10, filter=models.Filter(should=[DRAMA, models.FieldCondition(key="year", range=models.Range(lt=1970))])
+    ),
+    SearchOptions(limit=4, stable_ties=True),
 ]
 
 
-@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("options", SCOPES)
 @pytest.mark.parametrize("topic", TOPICS)
-def test_scores_and_order_are_those_of_the_formula_in_qdrant(executor: Executor, scope: Scope, topic: Any) -> None:
-    here, there = (executor.retrieve(strategy, topic.query, scope) for strategy in (HERE, FORMULA))
+def test_scores_and_order_are_those_of_the_formula_in_qdrant(executor: Executor, options: SearchOptions, topic: Any) -> None:
+    here, there = (executor.retrieve(strategy, topic.query, options) for strategy in (HERE, FORMULA))
     assert len(here) > 0
     assert [point.id for point in here] == [point.id for point in there]
     assert scores(here) == pytest.approx(scores(there), abs=1e-6)
     assert [point.payload for point in here] == [point.payload for point in there]
 
 
-@pytest.mark.parametrize("scope", [*SCOPES, Scope(limit=5, with_payload=False), Scope(limit=5, with_payload=["year"])])
-def test_results_are_explained_as_those_of_the_formula_in_qdrant(executor: Executor, scope: Scope) -> None:
-    here, there = (executor.explain(strategy, QUERY, scope) for strategy in (HERE, FORMULA))
+@pytest.mark.parametrize(
+    "options", [*SCOPES, SearchOptions(limit=5, with_payload=False), SearchOptions(limit=5, with_payload=["year"])]
+)
+def test_results_are_explained_as_those_of_the_formula_in_qdrant(executor: Executor, options: SearchOptions) -> None:
+    here, there = (executor.explain(strategy, QUERY, options) for strategy in (HERE, FORMULA))
     assert [point.id for point in here.points] == [point.id for point in there.points]
     assert [point.payload for point in here.points] == [point.payload for point in there.points]
     for mine, other in zip(here.reasons, there.reasons, strict=True):
         assert [term.text for term in mine.terms] == [term.text for term in other.terms]
         assert [term.value for term in mine.terms] == pytest.approx([term.value for term in other.terms], abs=1e-6)
-        assert [(leg.leg, leg.rank) for leg in mine.legs[:2]] == [(leg.leg, leg.rank) for leg in other.legs[:2]]
+        assert [(candidate.candidate, candidate.rank) for candidate in mine.candidates[:2]] == [
+            (candidate.candidate, candidate.rank) for candidate in other.candidates[:2]
+        ]
         assert mine.total == pytest.approx(mine.score, abs=1e-6)
 
 
@@ -125,7 +131,7 @@ def test_results_are_explained_as_those_of_the_formula_in_qdrant(executor: Execu
     "formula",
     [
         Formula(score(), filter=models.Filter(must=[DRAMA]), score_threshold=0.1).over(Nearest("dense", limit=60)),
-        Formula(score("fused") + field("popularity", default=1.0)).over(Fusion.rrf(name="fused").over(*LEGS)),
+        Formula(score("fused") + field("popularity", default=1.0)).over(Fusion.rrf(name="fused").over(*CANDIDATES)),
         Formula(score("near") - 0.5 * score("far")).over(
             Nearest("dense", limit=30, name="near"), Nearest("dense", limit=50, name="far", score_threshold=0.1)
         ),
@@ -133,7 +139,7 @@ def test_results_are_explained_as_those_of_the_formula_in_qdrant(executor: Execu
     ],
 )
 def test_filters_thresholds_and_nested_stages_count_alike(executor: Executor, formula: Formula) -> None:
-    here, there = (executor.retrieve(one, QUERY, Scope(limit=15)) for one in (formula.on_client(), formula))
+    here, there = (executor.retrieve(one, QUERY, SearchOptions(limit=15)) for one in (formula.on_client(), formula))
     assert len(here) > 3
     assert scores(here) == pytest.approx(scores(there), abs=1e-6)
 
@@ -150,7 +156,7 @@ def test_models_over_the_budget_predict_what_they_predict() -> None:
         from_model(forest, models_world.FILLED)
     strategy = Formula(from_model(forest, models_world.FILLED, on_client=True)).over(Nearest("dense", limit=60)).on_client()
     with models_world.opened(current().name, models_world.payloads()) as found:
-        points = found.executor.retrieve(strategy, models_world.QUERY, Scope(limit=60))
+        points = found.executor.retrieve(strategy, models_world.QUERY, SearchOptions(limit=60))
         chosen = [found.payloads[int(point.id)] for point in points]
         expected = forest.predict(models_world.rows(chosen, [found.scores[int(point.id)] for point in points], price=1.25))
     assert len(points) == 60
@@ -170,7 +176,7 @@ def test_trees_deeper_than_servers_take_are_computed_here() -> None:
     client.create_collection("deep", vectors_config={"dense": models.VectorParams(size=2, distance=models.Distance.DOT)})
     points = [models.PointStruct(id=n, vector={"dense": [1.0, 0.0]}, payload={"a": float(n)}) for n in range(40)]
     client.upsert("deep", points)
-    found = Executor(client, "deep").retrieve(strategy, Query(vectors={"dense": [1.0, 0.0]}), Scope(limit=40))
+    found = Executor(client, "deep").retrieve(strategy, Query(vectors={"dense": [1.0, 0.0]}), SearchOptions(limit=40))
     expected = deep.predict([[float(str(point.id))] for point in found])
     np.testing.assert_allclose([point.score for point in found], expected, rtol=1e-6, atol=expected.max() * 1e-12)
     x = np.arange(90.0)[:, None]
@@ -213,13 +219,13 @@ async def test_async_executors_compute_the_same(executor: Executor) -> None:
 def test_the_payload_is_what_the_call_asks_for_and_no_more_is_fetched_than_needed(
     executor: Executor, selector: models.WithPayloadInterface
 ) -> None:
-    here, there = (executor.retrieve(one, QUERY, Scope(limit=3, with_payload=selector)) for one in (HERE, FORMULA))
+    here, there = (executor.retrieve(one, QUERY, SearchOptions(limit=3, with_payload=selector)) for one in (HERE, FORMULA))
     assert [point.payload for point in here] == [point.payload for point in there]
 
 
 def fetched(strategy: ClientFormula, selector: Any) -> Any:
     target = local()[0].target()
-    return next(iter(strategy.first_requests(Inputs(target, QUERY.vectors), Scope(with_payload=selector)))).with_payload
+    return next(iter(strategy.first_requests(Inputs(target, QUERY.vectors), SearchOptions(with_payload=selector)))).with_payload
 
 
 def test_only_what_is_read_is_fetched_where_the_call_asks_for_nothing() -> None:
@@ -232,7 +238,7 @@ def test_only_what_is_read_is_fetched_where_the_call_asks_for_nothing() -> None:
 
 
 def test_vectors_are_returned_where_the_call_asks_for_them(executor: Executor) -> None:
-    [point] = executor.retrieve(HERE, QUERY, Scope(limit=1, with_vectors=["dense"]))
+    [point] = executor.retrieve(HERE, QUERY, SearchOptions(limit=1, with_vectors=["dense"]))
     assert isinstance(point.vector, dict)
     assert isinstance(point.vector["dense"], list)
     assert len(point.vector["dense"]) == 8
@@ -254,10 +260,10 @@ def test_it_is_a_value() -> None:
 
 def test_a_model_may_read_what_it_ranks() -> None:
     executor = Executor(
-        local()[0].clients.sync(), "films", model=lambda query, texts: [float(len(text)) for text in texts], payload=_name
+        local()[0].clients.sync(), "films", reranker=lambda query, texts: [float(len(text)) for text in texts], payload=_name
     )
-    found = executor.retrieve(Rescore(limit=5).over(HERE), replace(QUERY, text="films"), Scope(limit=5))
-    assert {point.id for point in found} == {point.id for point in local()[0].retrieve(HERE, QUERY, Scope(limit=5))}
+    found = executor.retrieve(Rerank(limit=5).over(HERE), replace(QUERY, text="films"), SearchOptions(limit=5))
+    assert {point.id for point in found} == {point.id for point in local()[0].retrieve(HERE, QUERY, SearchOptions(limit=5))}
 
 
 def _name(payload: Any) -> tuple[str, dict[str, Any]]:
@@ -271,14 +277,14 @@ def test_what_it_was_trained_on_counts_here_too() -> None:
     with refused(PlanError, "reads 'popularity', but no point of 'films' has a number there"):
         executor.plan(learned.on_client())
     with refused(PlanError, "reads 'popularity'"):
-        executor.plan(Rescore().over(learned.on_client()))
+        executor.plan(Rerank().over(learned.on_client()))
     executor.plan(learned.unchecked().on_client())
 
 
 def test_values_that_have_moved_are_warned_of_here_too() -> None:
     far = TrainedFeature(name="x", expression=field("year", default=0.0), reference=Reference((1e9,), (0.0, 1.0), size=1000))
     learned = replace(FORMULA, trained=Trained((far,))).on_client()
-    for strategy in (learned, Rescore(limit=20).over(learned)):
+    for strategy in (learned, Rerank(limit=20).over(learned)):
         with pytest.warns(PlanWarning, match="feature 'x' is far from what it was trained on"):
             world(CountingClient()).plan(strategy)
 
@@ -288,7 +294,7 @@ def test_an_imported_model_is_one_file_for_both_ways(tmp_path: Any) -> None:
 
     executor, topics, qrels = local()
     features: Any = {"dense": score("dense"), "popularity": field("popularity", default=1.0)}
-    log = log_features(executor, LEGS, topics, qrels, features)
+    log = log_features(executor, CANDIDATES, topics, qrels, features)
     trained = ensemble.GradientBoostingClassifier(n_estimators=5, max_leaf_nodes=4).fit(log.values, log.relevant())
     ranker_from_expression(from_model(trained, features), log).save(tmp_path / "ranker.json")
     strategy = Formula.load(tmp_path / "ranker.json")
@@ -311,7 +317,7 @@ def test_distances_and_late_interaction_are_read_alike() -> None:
     far = Formula(score() + 0.1 * field("x", default=0.0)).over(Nearest(limit=5))
     where = Executor(client, "far")
     asks = Query(vectors={"": [3.2, 0.0]})
-    here, there = (scores(where.retrieve(one, asks, Scope(limit=5))) for one in (far.on_client(), far))
+    here, there = (scores(where.retrieve(one, asks, SearchOptions(limit=5))) for one in (far.on_client(), far))
     assert here == pytest.approx(there, abs=1e-6)
     assert len(here) == 5
 
@@ -333,7 +339,7 @@ def test_servers_limits_on_formulas_do_not_count_and_it_wants_no_indexes() -> No
     deep = field("x", default=0.0)
     for _ in range(60):
         deep = 1.0 + abs(deep)
-    formula = Formula(score("dense") + deep).over(*LEGS)
+    formula = Formula(score("dense") + deep).over(*CANDIDATES)
     demanding = replace(schema, strict=strict, shards=3)
     with refused(PlanError, "levels deep as JSON", "strict mode"):
         plan(formula, demanding, Capabilities.of("1.20.0"))
@@ -351,7 +357,7 @@ def test_a_fusion_among_its_candidates_is_no_problem_of_shards() -> None:
     from qdrant_rerank import plan
 
     schema = Schema("films", local()[0].target().schema.vectors, shards=3)
-    formula = Formula(score("rrf")).over(Fusion.rrf(name="rrf").over(*LEGS))
+    formula = Formula(score("rrf")).over(Fusion.rrf(name="rrf").over(*CANDIDATES))
     there, here = (plan(one, schema, Capabilities.of("1.20.0")) for one in (formula, formula.on_client()))
     assert [warning.code for warning in there.warnings] == ["nested-under-shards"]
     assert [warning.code for warning in here.warnings] == []
@@ -365,45 +371,47 @@ def _nested(levels: int) -> ClientFormula:
 
 
 @pytest.mark.parametrize(
-    ("strategy", "scope", "says"),
+    ("strategy", "options", "says"),
     [
-        (Formula(score()).on_client(), Scope(), "Formula(score()) has no candidates to score: add .over"),
-        (_nested(160), Scope(), "levels deep, and at most 150 are possible"),
-        (HERE, Scope(group_by="genre"), "group_by can't be combined with a formula on the client"),
-        (Formula(score()).over(Nearest("dense", limit=5)).on_client(), Scope(limit=6), "the call asks for 6 points"),
-        (Formula(raw("$score")).over(Nearest("dense")).on_client(), Scope(), "can be computed by Qdrant only"),
+        (Formula(score()).on_client(), SearchOptions(), "Formula(score()) has no candidates to score: add .over"),
+        (_nested(160), SearchOptions(), "levels deep, and at most 150 are possible"),
+        (HERE, SearchOptions(group_by="genre"), "group_by can't be combined with a formula on the client"),
+        (Formula(score()).over(Nearest("dense", limit=5)).on_client(), SearchOptions(limit=6), "the call asks for 6 points"),
+        (Formula(raw("$score")).over(Nearest("dense")).on_client(), SearchOptions(), "can be computed by Qdrant only"),
         (
-            Formula(when(models.Filter(must=[DRAMA, models.HasVectorCondition(has_vector="bm25")]))).over(LEGS[0]).on_client(),
-            Scope(),
+            Formula(when(models.Filter(must=[DRAMA, models.HasVectorCondition(has_vector="bm25")])))
+            .over(CANDIDATES[0])
+            .on_client(),
+            SearchOptions(),
             "can be computed by Qdrant only",
         ),
-        (Formula(score()).over(Nearest("dens")).on_client(), Scope(), "did you mean 'dense'?"),
+        (Formula(score()).over(Nearest("dens")).on_client(), SearchOptions(), "did you mean 'dense'?"),
     ],
 )
-def test_what_it_cannot_do_is_refused(strategy: Any, scope: Scope, says: str) -> None:
+def test_what_it_cannot_do_is_refused(strategy: Any, options: SearchOptions, says: str) -> None:
     with refused(PlanError, says):
-        local()[0].plan(strategy, scope)
+        local()[0].plan(strategy, options)
 
 
 def test_what_fails_a_query_says_why() -> None:
     executor = local()[0]
-    legs = Nearest("dense", limit=POINTS)
+    candidates = Nearest("dense", limit=POINTS)
     with refused(PlanError, "reads 'popularity' without a default, but point"):
-        executor.retrieve(Formula(field("popularity")).over(legs).on_client(), QUERY)
+        executor.retrieve(Formula(field("popularity")).over(candidates).on_client(), QUERY)
     with refused(ScoringError, "inf, which is no score"):
-        executor.retrieve(Formula(1e30 * (1e30 * field("year", default=0.0))).over(legs).on_client(), QUERY)
+        executor.retrieve(Formula(1e30 * (1e30 * field("year", default=0.0))).over(candidates).on_client(), QUERY)
     with refused(QueryError, "'budget'"):
-        executor.retrieve(Formula(score() + given("budget")).over(legs).on_client(), QUERY)
+        executor.retrieve(Formula(score() + param("budget")).over(candidates).on_client(), QUERY)
 
 
 def test_nothing_found_is_an_answer() -> None:
     none = models.Filter(must=[models.FieldCondition(key="genre", match=models.MatchValue(value="opera"))])
-    assert local()[0].retrieve(HERE, QUERY, Scope(filter=none)) == []
+    assert local()[0].retrieve(HERE, QUERY, SearchOptions(filter=none)) == []
 
 
 def test_what_is_asked_can_be_shown() -> None:
     made = local()[0].plan(HERE)
-    explanation = made.explain()
+    explanation = made.describe()
     assert len(explanation.requests) == 2
     assert explanation.round_trips == 1
     assert "on_client()" in explanation.strategy
@@ -411,5 +419,5 @@ def test_what_is_asked_can_be_shown() -> None:
 
 def test_ties_come_in_the_order_of_their_ids() -> None:
     strategy = Formula(0.0 * score() + decay_exp(0.0 * score(), scale=1.0)).over(Nearest("dense", limit=40)).on_client()
-    found = [point.id for point in local()[0].retrieve(strategy, QUERY, Scope(limit=40))]
+    found = [point.id for point in local()[0].retrieve(strategy, QUERY, SearchOptions(limit=40))]
     assert found == sorted(found, key=int)

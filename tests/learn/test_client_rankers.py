@@ -11,10 +11,10 @@ import pytest
 from qdrant_client import models
 from sklearn import ensemble
 
-from qdrant_rerank import ClientFormula, Executor, FormatError, Formula, PlanError, PlanWarning, Scope, load, save
+from qdrant_rerank import ClientFormula, Executor, FormatError, Formula, PlanError, PlanWarning, SearchOptions, load, save
 from qdrant_rerank.ingest import requirements
 from qdrant_rerank.learn import LearnedRanker, calibrate_scores, drift, from_model, log_features, ranker_from_expression
-from tests.learn.logs import FEATURES, LEGS, POINTS, asked, local, world
+from tests.learn.logs import CANDIDATES, FEATURES, POINTS, asked, local, world
 from tests.support import CountingClient, refused
 
 QUERY = next(iter(asked())).query
@@ -26,7 +26,7 @@ EVERYTHING = models.Filter()
 def ranker() -> LearnedRanker:
     executor, topics, qrels = local()
     features = {name: FEATURES[name] for name in NAMES}
-    log = log_features(executor, LEGS, topics, qrels, features)
+    log = log_features(executor, CANDIDATES, topics, qrels, features)
     forest = ensemble.RandomForestClassifier(5, max_depth=6, random_state=0).fit(log.values, log.relevant())
     return ranker_from_expression(from_model(forest, features, on_client=True), log, "forest", on_client=True)
 
@@ -50,7 +50,7 @@ def test_the_file_is_loaded_as_a_formula_on_the_client_that_knows_its_training(r
     assert strategy == ranker.strategy == LearnedRanker.load(file).strategy
     assert strategy.formula.trained == ranker.formula.trained
     assert LearnedRanker.load(file) == ranker
-    there = local()[0].retrieve(ranker.formula.over(*LEGS), QUERY)
+    there = local()[0].retrieve(ranker.formula.over(*CANDIDATES), QUERY)
     here = local()[0].retrieve(strategy, QUERY)
     assert [point.score for point in here] == pytest.approx([point.score for point in there], abs=1e-6)
 
@@ -64,7 +64,7 @@ def test_a_ranker_that_is_not_said_to_be_large_runs_in_the_engine(ranker: Learne
 
 def _small() -> tuple[Any, ...]:
     executor, topics, qrels = local()
-    return executor, LEGS, topics, qrels, {name: FEATURES[name] for name in NAMES}
+    return executor, CANDIDATES, topics, qrels, {name: FEATURES[name] for name in NAMES}
 
 
 def test_a_collection_that_lacks_a_payload_key_is_refused(file: Path, other: Executor) -> None:
@@ -93,17 +93,17 @@ def test_unchecked_it_runs_all_the_same_and_is_no_learned_formula_any_more(
     strategy = ranker.strategy.unchecked()
     assert isinstance(strategy, ClientFormula)
     assert strategy.formula.trained is None
-    assert len(other.retrieve(strategy, QUERY, Scope(limit=5))) == 5
+    assert len(other.retrieve(strategy, QUERY, SearchOptions(limit=5))) == 5
     save(strategy, tmp_path / "unchecked.json")
     assert load(tmp_path / "unchecked.json") == strategy
 
 
-def test_a_calibration_and_other_legs_leave_it_on_the_client(ranker: LearnedRanker) -> None:
+def test_a_calibration_and_other_candidates_leave_it_on_the_client(ranker: LearnedRanker) -> None:
     log = log_features(*_small())
     fresh = LearnedRanker(**{**vars(ranker), "training": type(ranker.training)("f", ("other",), 1, 1, "forest")})
     scores = np.log(np.clip(log.column("dense"), 0.01, 0.99))
     assert isinstance(calibrate_scores(fresh, log, scores=scores).strategy, ClientFormula)
-    assert isinstance(ranker.over(*LEGS).strategy, ClientFormula)
+    assert isinstance(ranker.over(*CANDIDATES).strategy, ClientFormula)
 
 
 def test_it_needs_no_payload_indexes(ranker: LearnedRanker) -> None:
@@ -111,12 +111,12 @@ def test_it_needs_no_payload_indexes(ranker: LearnedRanker) -> None:
     assert requirements(ranker.formula).keys() == {"popularity", "year"}
 
 
-def test_without_legs_the_file_keeps_that_it_is_on_the_client(ranker: LearnedRanker, tmp_path: Path) -> None:
-    legless = LearnedRanker(**{**vars(ranker), "legs": ()})
+def test_without_candidates_the_file_keeps_that_it_is_on_the_client(ranker: LearnedRanker, tmp_path: Path) -> None:
+    legless = LearnedRanker(**{**vars(ranker), "candidates": ()})
     legless.save(tmp_path / "legless.json")
     loaded = LearnedRanker.load(tmp_path / "legless.json")
     assert loaded == legless
-    assert loaded.over(*LEGS).strategy == ranker.strategy
+    assert loaded.over(*CANDIDATES).strategy == ranker.strategy
 
 
 def test_a_formula_is_not_loaded_from_it_and_the_error_is_short(file: Path) -> None:

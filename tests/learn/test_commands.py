@@ -78,7 +78,7 @@ def test_from_judgments_to_a_ranker_that_searches(folder: Path) -> None:
     assert load(ranker) == LearnedRanker.load(ranker).strategy
 
 
-def test_without_features_the_legs_scores_are_logged_and_a_jsonl_is_resumed(folder: Path) -> None:
+def test_without_features_the_candidates_scores_are_logged_and_a_jsonl_is_resumed(folder: Path) -> None:
     command = [
         "features",
         folder / "judged.csv",
@@ -117,7 +117,7 @@ def test_fit_prints_json_for_other_programs(folder: Path) -> None:
         (["-f", "r=rating"], "--feature r=rating: unknown name 'rating'"),
         (["-f", "d=score('densee')"], "no candidate is named 'densee'; there are 'dense', 'bm25': did you mean 'dense'?"),
         (
-            ["-f", "b=given('budget')"],
+            ["-f", "b=param('budget')"],
             "which none of the 15 judged topics brings along: give it in Topic.features, in a file as",
         ),
     ],

@@ -39,7 +39,7 @@ def file(client: QdrantClient, tmp_path: Path) -> Path:
     years = [float((record.payload or {})["year"]) for record in client.scroll("films", limit=POINTS)[0]]
     ranker = LearnedRanker(
         margin=2.0 * score("dense") + 0.05 * (field("year", default=2000.0) - 1990.0),
-        legs=(Nearest("dense", limit=30),),
+        candidates=(Nearest("dense", limit=30),),
         features=FEATURES,
         training=Training("f", ("q",), 100, 10, "pointwise"),
         reference={"year": Reference.of(np.array(years))},

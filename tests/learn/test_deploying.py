@@ -21,8 +21,8 @@ from qdrant_rerank import (
     Nearest,
     PlanError,
     PlanWarning,
-    Rescore,
-    Scope,
+    Rerank,
+    SearchOptions,
     StrategyError,
     field,
     from_json,
@@ -36,7 +36,7 @@ from qdrant_rerank import (
 from qdrant_rerank._internals import Reference, TrainedFeature, by_chance, shift
 from qdrant_rerank.expressions import datetime_field, geo_distance
 from qdrant_rerank.learn import Category, Feature, LearnedRanker, Trained, fit_logistic, log_features
-from tests.learn.logs import FEATURES, LEGS, POINTS, asked, local, world
+from tests.learn.logs import CANDIDATES, FEATURES, POINTS, asked, local, world
 from tests.support import CountingClient, refused
 
 QUERY = next(iter(asked())).query
@@ -46,7 +46,7 @@ EVERYTHING = models.Filter()
 @pytest.fixture(scope="module")
 def ranker() -> LearnedRanker:
     executor, topics, qrels = local()
-    return fit_logistic(log_features(executor, LEGS, topics, qrels, FEATURES), bootstrap=0)
+    return fit_logistic(log_features(executor, CANDIDATES, topics, qrels, FEATURES), bootstrap=0)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_a_collection_that_lacks_a_payload_key_is_refused_however_the_ranker_is_
 def test_the_refusal_goes_through_whatever_stands_above_the_formula(file: Path, other: Executor) -> None:
     without(other, "popularity")
     learned = Formula.load(file)
-    for strategy in (Mmr("dense").over(learned), Rescore(limit=5).over(learned)):
+    for strategy in (Mmr("dense").over(learned), Rerank(limit=5).over(learned)):
         with refused(PlanError, "reads 'popularity'"):
             other.plan(strategy)
 
@@ -164,7 +164,7 @@ def test_a_collection_is_looked_at_once_whatever_is_asked(file: Path, other: Exe
     start = len(calls(other))
     for _ in range(3):
         other.retrieve(load(file), QUERY)  # loaded anew each time
-        other.retrieve(load(file), QUERY, Scope(limit=3))
+        other.retrieve(load(file), QUERY, SearchOptions(limit=3))
     assert calls(other)[start:] == ["info", "get_collection", "query_points", *["query_points"] * 6]
     start = len(calls(other))
     other.refresh()
@@ -183,13 +183,13 @@ async def test_async_executors_look_once_too(file: Path, other: Executor) -> Non
 
 def test_formulas_that_were_not_learned_are_not_looked_into(other: Executor) -> None:
     start = len(calls(other))
-    other.plan(Formula(score("dense") + field("nowhere", default=0.0)).over(*LEGS))
+    other.plan(Formula(score("dense") + field("nowhere", default=0.0)).over(*CANDIDATES))
     assert calls(other)[start:] == ["info", "get_collection"]
 
 
 def test_a_learned_formula_that_reads_no_payload_asks_for_no_sample(other: Executor) -> None:
     start = len(calls(other))
-    other.plan(Formula(score("dense"), trained=Trained()).over(*LEGS))
+    other.plan(Formula(score("dense"), trained=Trained()).over(*CANDIDATES))
     assert calls(other)[start:] == ["info", "get_collection"]
 
 
@@ -216,7 +216,7 @@ def test_values_that_have_moved_are_warned_of_once(file: Path, other: Executor) 
         other.retrieve(strategy, QUERY)
     assert other.retrieve(strategy, QUERY)  # and no second time: warnings are errors here
     assert codes(other, strategy) == ["feature-drift"]
-    assert "feature 'year'" in str(other.plan(strategy).explain(QUERY))
+    assert "feature 'year'" in str(other.plan(strategy).describe(QUERY))
 
 
 def test_values_that_have_moved_a_little_are_warned_of_as_such() -> None:
@@ -237,14 +237,14 @@ def test_a_sample_looks_where_the_formula_looks(other: Executor) -> None:
     client = other.clients.sync()
     client.delete_payload("films", ["popularity"], points=models.Filter(must_not=[drama]))
     learned = Formula(score("dense") + field("popularity", default=1.0), trained=Trained())
-    other.plan(replace(learned, filter=drama).over(*LEGS))
-    other.plan(learned.over(*LEGS))
+    other.plan(replace(learned, filter=drama).over(*CANDIDATES))
+    other.plan(learned.over(*CANDIDATES))
     client.delete_payload("films", ["popularity"], points=drama)
     client.set_payload("films", {"popularity": 1.0}, points=models.Filter(must_not=[drama]))
     other.refresh()
-    other.plan(learned.over(*LEGS))
+    other.plan(learned.over(*CANDIDATES))
     with refused(PlanError, "reads 'popularity'"):
-        other.plan(replace(learned, filter=drama).over(*LEGS))
+        other.plan(replace(learned, filter=drama).over(*CANDIDATES))
 
 
 NEWS = models.FieldCondition(key="kind", match=models.MatchValue(value="news"))
@@ -265,7 +265,7 @@ RECENT = now() - datetime_field("day", default=dt.datetime(2020, 1, 1, tzinfo=dt
 def test_every_kind_of_value_is_looked_for(
     other: Executor, expression: Any, key: str, wrong: Any, right: Any, kind: str
 ) -> None:
-    strategy = Formula(score("dense") + expression, trained=Trained()).over(*LEGS)
+    strategy = Formula(score("dense") + expression, trained=Trained()).over(*CANDIDATES)
     client = other.clients.sync()
     if kind in ("number", "value"):
         client.set_payload("films", {key: wrong}, points=EVERYTHING)
@@ -281,13 +281,13 @@ def test_every_kind_of_value_is_looked_for(
 
 def test_what_no_point_had_in_training_may_be_missing(other: Executor) -> None:
     none = TrainedFeature(name="x", expression=field("x", default=0.0), reference=Reference((), (1.0,), 1.0, 100))
-    other.plan(Formula(score("dense") + field("x", default=0.0), trained=Trained((none,))).over(*LEGS))
+    other.plan(Formula(score("dense") + field("x", default=0.0), trained=Trained((none,))).over(*CANDIDATES))
 
 
 def test_features_that_the_formula_does_not_read_are_not_looked_at(other: Executor) -> None:
     far = Reference((1e9,), (0.0, 1.0), 0.0, 1000)
     unread = TrainedFeature(name="year", expression=field("year", default=0.0), reference=far)
-    strategy = Formula(score("dense") + field("popularity", default=0.0), trained=Trained((unread,))).over(*LEGS)
+    strategy = Formula(score("dense") + field("popularity", default=0.0), trained=Trained((unread,))).over(*CANDIDATES)
     assert codes(other, strategy) == []
     read = replace(strategy, expression=score("dense") + field("year", default=0.0))
     assert codes(other, read) == ["feature-drift"]
@@ -297,7 +297,7 @@ def test_categories_drift_too(other: Executor) -> None:
     then = Reference((0.0,), (0.9, 0.1), 0.0, 1000)
     genre = TrainedFeature(name="genre", category="genre", values=("drama", "comedy"), reference=then)
     reads = when(models.FieldCondition(key="genre", match=models.MatchAny(any=["drama", "comedy"])))
-    assert codes(other, Formula(score("dense") + reads, trained=Trained((genre,))).over(*LEGS)) == ["feature-drift"]
+    assert codes(other, Formula(score("dense") + reads, trained=Trained((genre,))).over(*CANDIDATES)) == ["feature-drift"]
 
 
 def test_values_that_are_missing_now_count_as_drift(other: Executor) -> None:
@@ -306,7 +306,7 @@ def test_values_that_are_missing_now_count_as_drift(other: Executor) -> None:
     reads = Feature(field("popularity"), missing="nan").expression
     trained = Trained((TrainedFeature(name="p", expression=reads, reference=then),))
     known = when(models.FieldCondition(key="popularity", range=models.Range(gt=1.0)))
-    assert codes(other, Formula(score("dense") + known, trained=trained).over(*LEGS)) == ["feature-drift"]
+    assert codes(other, Formula(score("dense") + known, trained=trained).over(*CANDIDATES)) == ["feature-drift"]
 
 
 def test_drift_is_beyond_chance_or_it_is_none() -> None:
@@ -421,12 +421,12 @@ def test_a_formula_is_loaded_from_a_saved_strategy_and_nothing_else_is(tmp_path:
         Formula.load(tmp_path / "nowhere.json")
 
 
-def test_a_ranker_without_legs_is_loaded_as_a_formula_to_be_put_over_some(ranker: LearnedRanker, tmp_path: Path) -> None:
-    replace(ranker, legs=()).save(tmp_path / "ranker.json")
+def test_a_ranker_without_candidates_is_loaded_as_a_formula_to_be_put_over_some(ranker: LearnedRanker, tmp_path: Path) -> None:
+    replace(ranker, candidates=()).save(tmp_path / "ranker.json")
     formula = Formula.load(tmp_path / "ranker.json")
     assert formula.candidates == ()
-    assert formula.over(*LEGS) == ranker.strategy
-    assert formula.over(*LEGS).trained == ranker.strategy.trained
+    assert formula.over(*CANDIDATES) == ranker.strategy
+    assert formula.over(*CANDIDATES).trained == ranker.strategy.trained
 
 
 def test_what_is_loaded_is_no_expression_and_a_ranker_no_strategy(ranker: LearnedRanker, file: Path, other: Executor) -> None:

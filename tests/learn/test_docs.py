@@ -23,13 +23,13 @@ def test_the_page_runs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
     pytest.importorskip("sklearn", reason="needs scikit-learn")
     topics = Topics([Topic(f"q{number}", text) for number, text in enumerate(worlds.TEXTS[:4])])
     qrels = Qrels({topic.id: {str(number): 1} for number, topic in enumerate(topics)})
-    scope: dict[str, Any] = worlds.core() | {"folder": tmp_path, "topics": topics, "qrels": qrels}
-    exec(compile(blocks(PAGE)["learned"], PAGE, "exec"), scope)
+    options: dict[str, Any] = worlds.core() | {"folder": tmp_path, "topics": topics, "qrels": qrels}
+    exec(compile(blocks(PAGE)["learned"], PAGE, "exec"), options)
 
-    assert all(0 < point.score < 1 for point in scope["points"])
-    assert scope["size"].conditions > 20
-    assert len(scope["here"]) == 3
-    assert scope["large"].reference["price"].missing == 0
+    assert all(0 < point.score < 1 for point in options["points"])
+    assert options["size"].conditions > 20
+    assert len(options["here"]) == 3
+    assert options["large"].reference["price"].missing == 0
     out = capsys.readouterr().out
     assert "sigmoid(" in out
     assert "reads 'stars', but no point of 'guide' has a number there" in out

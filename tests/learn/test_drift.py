@@ -18,14 +18,14 @@ from qdrant_rerank.evaluate import Topics
 from qdrant_rerank.learn import Drift, FeatureDrift, LearnedRanker, check_fields, drift, fit_logistic, log_features
 from qdrant_rerank.learn._internals import Reference, psi
 from tests.engines import open_client
-from tests.learn.logs import FEATURES, LEGS, POINTS, asked, local, world
+from tests.learn.logs import CANDIDATES, FEATURES, POINTS, asked, local, world
 from tests.support import refused
 
 
 @pytest.fixture(scope="module")
 def ranker() -> LearnedRanker:
     executor, topics, qrels = local()
-    return fit_logistic(log_features(executor, LEGS, topics, qrels, FEATURES), bootstrap=0)
+    return fit_logistic(log_features(executor, CANDIDATES, topics, qrels, FEATURES), bootstrap=0)
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_candidates_of_queries_show_drift_of_scores_and_of_what_users_send(ranke
     assert same.left_out == ()
     assert same.compared == "candidates"
     assert "not compared" not in str(same)
-    fond = Topics([replace(topic, features={"tastes": {"war": 5.0}}) for topic in asked()])
+    fond = Topics([replace(topic, params={"tastes": {"war": 5.0}}) for topic in asked()])
     moved = drift(executor, ranker, topics=fond)
     assert of(moved, "taste").verdict == "far"
     assert of(moved, "dense").verdict == "stable"

@@ -14,7 +14,7 @@ import pytest
 from pyarrow import parquet
 from qdrant_client import models
 
-from qdrant_rerank import Executor, FormatError, MissingExtra, Nearest, Scope, StrategyError, field, raw, score
+from qdrant_rerank import Executor, FormatError, MissingExtra, Nearest, SearchOptions, StrategyError, field, raw, score
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
 from qdrant_rerank.evaluate.report import Coefficient
 from qdrant_rerank.expressions._internals import Table
@@ -112,9 +112,9 @@ def test_draws_of_topics_that_have_one_class_only_are_drawn_again() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"legs": {"dense": 100}}, r'legs must be a list of stages, got \{"dense": 100\}'),
-        ({"legs": [{"kind": "neerest"}]}, "a leg: unknown kind of strategy 'neerest'"),
-        ({"legs": [{"kind": "rescore"}]}, r"a leg must be a stage, which Qdrant runs alone, got Rescore\(\)"),
+        ({"candidates": {"dense": 100}}, r'candidates must be a list of stages, got \{"dense": 100\}'),
+        ({"candidates": [{"kind": "neerest"}]}, "a candidate: unknown kind of strategy 'neerest'"),
+        ({"candidates": [{"kind": "rerank"}]}, r"a candidate must be a stage, which Qdrant runs alone, got Rerank\(\)"),
         ({"reference": {"year": {"edges": [1.0]}}}, r'not how a feature is distributed: \{"edges": \[1.0\]\}'),
         ({"coverage": {"topics": 3}}, r'not what a log says that it leaves out: \{"topics": 3\}'),
         ({"features": None}, "log.csv.meta.json: not what a log says of its features"),
@@ -228,8 +228,8 @@ def test_missed_documents_are_fetched_by_the_ids_made_of_their_names_and_blank_n
     qrels = Qrels({"q": {document: 1, "near": 0}})
     topics = Topics([Topic("q", "query", vectors={"dense": [1.0]})])
     features = {"dense": score("dense", default=-1.0)}
-    legs = [Nearest("dense", limit=1)]
-    log = log_features(stored(), legs, topics, qrels, features, missed="fetch", sample=0, scope=Scope(limit=1))
+    candidates = [Nearest("dense", limit=1)]
+    log = log_features(stored(), candidates, topics, qrels, features, missed="fetch", sample=0, options=SearchOptions(limit=1))
     assert [(row["document"], row["grade"], row["dense"]) for row in log.as_rows()] == fetched
     assert log.coverage.missed == {"q": (document,)}
     assert log.coverage.fetched == len(fetched) - 1
@@ -258,16 +258,16 @@ def test_without_random_negatives_only_the_judged_and_the_hardest_are_kept() -> 
     assert found.tolist() == [0.0, 1.0, 1.0, 0.0]
 
 
-def test_a_ranker_without_legs_is_saved_and_says_that_it_needs_some_to_be_searched_with(tmp_path: Path) -> None:
+def test_a_ranker_without_candidates_is_saved_and_says_that_it_needs_some_to_be_searched_with(tmp_path: Path) -> None:
     margin = score("dense") + field("popularity", default=1.0)
     ranker = LearnedRanker(margin, (), {"dense": Feature(score("dense"))}, Training("f", ("q",), 1, 1, "trees"))
-    with pytest.raises(StrategyError, match=r"this ranker has no legs: ranker.formula.over"):
+    with pytest.raises(StrategyError, match=r"this ranker has no candidates: ranker.formula.over"):
         _ = ranker.strategy
     ranker.save(tmp_path / "ranker.json")
     again = LearnedRanker.load(tmp_path / "ranker.json")
     assert again == ranker
     assert again.indexes == {"popularity": models.PayloadSchemaType.FLOAT}
-    assert again.over(Nearest("dense")).legs == (Nearest("dense"),)
+    assert again.over(Nearest("dense")).candidates == (Nearest("dense"),)
 
 
 def noisy(scale: float = 1.0) -> Problem:

@@ -20,12 +20,12 @@ def test_every_block_is_run() -> None:
 @pytest.mark.filterwarnings("ignore:.*fewer than 10 for each")
 def test_the_page_runs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     executor, topics, qrels = local()
-    scope: dict[str, Any] = {"executor": executor, "topics": topics, "qrels": qrels, "folder": tmp_path}
-    exec(compile(blocks(PAGE)["learning"], PAGE, "exec"), scope)
+    options: dict[str, Any] = {"executor": executor, "topics": topics, "qrels": qrels, "folder": tmp_path}
+    exec(compile(blocks(PAGE)["learning"], PAGE, "exec"), options)
 
-    assert all(point.score >= 0.3 for point in scope["points"])
-    assert scope["points"]
-    assert scope["point"].precision >= 0.4
+    assert all(point.score >= 0.3 for point in options["points"])
+    assert options["points"]
+    assert options["point"].precision >= 0.4
     out = capsys.readouterr().out
     assert "95 % interval" in out
     assert "'popularity' as in training (PSI 0.000)" in out

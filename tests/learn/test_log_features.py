@@ -19,10 +19,10 @@ from qdrant_rerank import (
     Nearest,
     PlanError,
     PlanWarning,
-    Scope,
+    SearchOptions,
     StrategyError,
     field,
-    given,
+    param,
     raw,
     score,
     when,
@@ -30,13 +30,13 @@ from qdrant_rerank import (
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
 from qdrant_rerank.learn import Category, Feature, FeatureLike, FeatureLog, Negatives, fit_logistic, log_features
 from tests.engines import open_client
-from tests.learn.logs import FEATURES, LEGS, asked, judgments, local, world
+from tests.learn.logs import CANDIDATES, FEATURES, asked, judgments, local, world
 from tests.support import refused
 
 
 def logged(**options: Any) -> FeatureLog:
     executor, topics, qrels = local()
-    return log_features(executor, LEGS, topics, qrels, FEATURES, **options)
+    return log_features(executor, CANDIDATES, topics, qrels, FEATURES, **options)
 
 
 def alike(one: FeatureLog, two: FeatureLog) -> bool:
@@ -51,10 +51,12 @@ def test_candidates_and_every_feature_are_those_that_a_formula_in_the_engine_see
     executor, topics, _ = local()
     log = logged()
     for name in FEATURES:
-        strategy = Formula(FEATURES[name]).over(*LEGS)  # type: ignore[arg-type]  # these are expressions
+        strategy = Formula(FEATURES[name]).over(*CANDIDATES)  # type: ignore[arg-type]  # these are expressions
         for topic in topics.items[:8]:
             served = {
-                str(p.payload["_id"]): p.score for p in executor.retrieve(strategy, topic.query, Scope(limit=60)) if p.payload
+                str(p.payload["_id"]): p.score
+                for p in executor.retrieve(strategy, topic.query, SearchOptions(limit=60))
+                if p.payload
             }
             rows = log.topics == topic.id
             found = dict(zip(log.documents[rows].tolist(), log.column(name)[rows].tolist(), strict=True))
@@ -93,7 +95,7 @@ def test_sampled_negatives_stand_for_all_that_they_were_drawn_from() -> None:
     assert one.values == pytest.approx(whole.values, rel=1e-5, abs=1e-6, nan_ok=True)
 
 
-def test_relevant_documents_that_no_leg_found_are_counted() -> None:
+def test_relevant_documents_that_no_candidate_found_are_counted() -> None:
     _, _, qrels = local()
     log = logged()
     missed = log.coverage.missed
@@ -109,7 +111,7 @@ def test_fetched_documents_have_the_defaults_of_scores() -> None:
     numbered = Qrels(
         {topic: {id.removeprefix("film-"): grade for id, grade in judged.items()} for topic, judged in qrels.items()}
     )
-    log = log_features(executor, LEGS, topics, numbered, FEATURES, missed="fetch", doc_id=lambda point: point.id)
+    log = log_features(executor, CANDIDATES, topics, numbered, FEATURES, missed="fetch", doc_id=lambda point: point.id)
     total = sum(map(len, log.coverage.missed.values()))
     assert log.coverage.fetched == total > 5
     for topic, documents in log.coverage.missed.items():
@@ -136,7 +138,7 @@ def test_a_run_that_broke_off_goes_on_from_what_its_file_holds(tmp_path: Path, m
     monkeypatch.setattr(executor, "search", counting)
     seen: list[tuple[int, int]] = []
     again = logged(path=path, progress=lambda done, total: seen.append((done, total)))
-    assert sum(asked) == 2 * (len(topics) - 11) + 1  # two legs each, and the sample of stored points
+    assert sum(asked) == 2 * (len(topics) - 11) + 1  # two candidates each, and the sample of stored points
     assert seen[-1] == (30, 30)
     assert alike(again, whole)
     asked.clear()
@@ -168,11 +170,11 @@ def test_topics_share_round_trips(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_topics_that_fail_or_find_nothing_or_have_no_judgments_are_told() -> None:
     executor, topics, qrels = local()
     nobody = models.Filter(must=[models.FieldCondition(key="year", range=models.Range(lt=0))])
-    odd = Topic("odd", "", features={"tastes": "none"}, vectors=topics.items[0].vectors)
-    empty = Topic("empty", "", features={"tastes": {}}, filter=nobody, vectors=topics.items[0].vectors)
+    odd = Topic("odd", "", params={"tastes": "none"}, vectors=topics.items[0].vectors)
+    empty = Topic("empty", "", params={"tastes": {}}, filter=nobody, vectors=topics.items[0].vectors)
     stranger = Topic("stranger", "", vectors=topics.items[0].vectors)
     judged = Qrels({**qrels, "odd": {"film-1": 1}, "empty": {"film-1": 1}})
-    log = log_features(executor, LEGS, Topics([*topics, odd, empty, stranger]), judged, FEATURES)
+    log = log_features(executor, CANDIDATES, Topics([*topics, odd, empty, stranger]), judged, FEATURES)
     assert log.coverage.topics == 30
     assert "must be a map of category to weight" in log.coverage.failed["odd"]
     assert log.coverage.without_candidates == ("empty",)
@@ -180,12 +182,12 @@ def test_topics_that_fail_or_find_nothing_or_have_no_judgments_are_told() -> Non
     assert log.coverage.unjudged == ("stranger",)
 
 
-def test_a_leg_without_a_limit_has_the_one_of_serving() -> None:
+def test_a_candidate_without_a_limit_has_the_one_of_serving() -> None:
     executor, topics, qrels = local()
     features = {"dense": score("dense")}
-    log = log_features(executor, [Nearest("dense")], topics, qrels, features, scope=Scope(limit=5))
+    log = log_features(executor, [Nearest("dense")], topics, qrels, features, options=SearchOptions(limit=5))
     assert (log.topics == "q0").sum() == 100
-    deep = log_features(executor, [Nearest("dense")], topics, qrels, features, scope=Scope(limit=120))
+    deep = log_features(executor, [Nearest("dense")], topics, qrels, features, options=SearchOptions(limit=120))
     assert (deep.topics == "q0").sum() == 120
 
 
@@ -195,7 +197,7 @@ def test_missing_values_and_categories_are_logged_as_models_are_trained_on_them(
         "popularity": Feature(field("popularity"), missing="nan"),
         "genre": Category("genre", ["war", "drama"]),
     }
-    log = log_features(executor, LEGS, topics, qrels, features)
+    log = log_features(executor, CANDIDATES, topics, qrels, features)
     numbers = np.array([int(document.removeprefix("film-")) for document in log.documents])
     assert (np.isnan(log.column("popularity")) == (numbers % 17 == 0)).all()
     expected = np.array([1.0, np.nan, 0.0])[numbers % 3]  # drama, comedy (not listed), war
@@ -224,7 +226,7 @@ def test_weights_of_pairs_are_multiplied_in() -> None:
 def test_features_that_cannot_be_logged_are_refused(features: Any, says: str) -> None:
     executor, topics, qrels = local()
     with pytest.raises((StrategyError, PlanError), match=says):
-        log_features(executor, LEGS, topics, qrels, features)
+        log_features(executor, CANDIDATES, topics, qrels, features)
 
 
 @pytest.mark.parametrize(
@@ -244,14 +246,16 @@ def test_wrong_options_are_refused(wrong: dict[str, Any], says: str) -> None:
 def test_without_a_judged_topic_or_where_all_fail_there_is_nothing_to_learn_from() -> None:
     executor, topics, _ = local()
     with pytest.raises(FitError, match="none of the 30 topics has judgments"):
-        log_features(executor, LEGS, topics, Qrels({"other": {"film-1": 1}}), FEATURES)
+        log_features(executor, CANDIDATES, topics, Qrels({"other": {"film-1": 1}}), FEATURES)
     with pytest.raises(FitError, match=r"every topic failed, the first with: QueryError.*'tastes'"):
-        log_features(executor, LEGS, topics, Qrels({"q0": {"film-1": 1}}), {"taste": given("tastes")})  # a map, and no number
+        log_features(
+            executor, CANDIDATES, topics, Qrels({"q0": {"film-1": 1}}), {"taste": param("tastes")}
+        )  # a map, and no number
 
 
-def test_legs_must_be_stages_in_a_list() -> None:
+def test_candidates_must_be_stages_in_a_list() -> None:
     executor, topics, qrels = local()
-    with pytest.raises(StrategyError, match="legs is a list of the stages"):
+    with pytest.raises(StrategyError, match="candidates is a list of stages"):
         log_features(executor, [], topics, qrels, FEATURES)
 
 
@@ -264,8 +268,8 @@ def test_negatives_are_whole_numbers(wrong: dict[str, Any]) -> None:
 def test_the_header_says_what_was_logged(tmp_path: Path) -> None:
     logged(path=tmp_path / "log.jsonl")
     header = json.loads((tmp_path / "log.jsonl").read_text("utf-8").splitlines()[0])
-    assert header["features"]["taste"]["text"] == "affinity('genre', given='tastes')"
-    assert [leg["limit"] for leg in header["legs"]] == [40, 20]
+    assert header["features"]["taste"]["text"] == "affinity('genre', param='tastes')"
+    assert [candidate["limit"] for candidate in header["candidates"]] == [40, 20]
 
 
 def warned(features: dict[str, FeatureLike], **options: Any) -> list[Any]:
@@ -273,7 +277,7 @@ def warned(features: dict[str, FeatureLike], **options: Any) -> list[Any]:
     executor, topics, qrels = local()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        log_features(executor, LEGS, topics, qrels, features, **options)
+        log_features(executor, CANDIDATES, topics, qrels, features, **options)
     assert all(one.category is PlanWarning for one in caught)
     return [one.message.args[0] for one in caught if isinstance(one.message, PlanWarning)]
 
@@ -304,7 +308,7 @@ def test_a_run_that_goes_on_warns_only_of_what_stored_points_lack_as_well(tmp_pa
     def again(**options: Any) -> list[str]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            log_features(executor, LEGS, topics, qrels, absent, path=tmp_path / "log.jsonl", **options)
+            log_features(executor, CANDIDATES, topics, qrels, absent, path=tmp_path / "log.jsonl", **options)
         return [str(one.message) for one in caught]
 
     assert "reads 'popularty'" in again()[0]
@@ -317,7 +321,7 @@ def test_a_run_that_goes_on_warns_only_of_what_stored_points_lack_as_well(tmp_pa
 def test_a_fit_says_why_a_feature_is_the_same_everywhere() -> None:
     executor, topics, qrels = local()
     with pytest.warns(PlanWarning, match="reads 'genre'"):
-        log = log_features(executor, LEGS, topics, qrels, {"dense": score("dense"), "g": field("genre", default=3.0)})
+        log = log_features(executor, CANDIDATES, topics, qrels, {"dense": score("dense"), "g": field("genre", default=3.0)})
     with pytest.raises(
         FitError, match=r"'g' \(always 3: no stored point had what it reads when the log was made\): the same in"
     ):
@@ -326,30 +330,30 @@ def test_a_fit_says_why_a_feature_is_the_same_everywhere() -> None:
         fit_logistic(replace(log, reference={}))
 
 
-def test_the_score_of_a_leg_that_is_not_there_is_refused_with_the_legs() -> None:
+def test_the_score_of_a_candidate_that_is_not_there_is_refused_with_the_candidates() -> None:
     executor, topics, qrels = local()
     with refused(StrategyError, "the feature 'd': no candidate is named 'densee'; there are 'dense', 'bm25'", "'dense'?"):
-        log_features(executor, LEGS, topics, qrels, {"d": score("densee")})
+        log_features(executor, CANDIDATES, topics, qrels, {"d": score("densee")})
     with refused(StrategyError, "the feature 'd': score() is ambiguous over 2 candidates"):
-        log_features(executor, LEGS, topics, qrels, {"d": score()})
+        log_features(executor, CANDIDATES, topics, qrels, {"d": score()})
 
 
 def test_a_request_time_value_that_no_topic_brings_along_is_refused_before_anything_is_searched() -> None:
     executor, topics, qrels = local()
     with refused(StrategyError, "'b' reads the request-time value 'budget', which none of the 30", "Topic.features") as caught:
-        log_features(executor, LEGS, topics, qrels, {"dense": score("dense"), "b": given("budget")})
-    assert "features={" not in str(caught.value)  # which the command line has an option for, but not where features are logged
-    log_features(executor, LEGS, topics, qrels, {"dense": score("dense"), "b": given("budget", default=1.0)})
+        log_features(executor, CANDIDATES, topics, qrels, {"dense": score("dense"), "b": param("budget")})
+    assert "params={" not in str(caught.value)  # which the command line has an option for, but not where features are logged
+    log_features(executor, CANDIDATES, topics, qrels, {"dense": score("dense"), "b": param("budget", default=1.0)})
 
 
 def test_a_condition_is_logged_as_1_or_0() -> None:
     executor, topics, qrels = local()
     late = when(models.FieldCondition(key="year", range=models.Range(gte=2000)))
-    log = log_features(executor, LEGS, topics, qrels, {"late": late})
+    log = log_features(executor, CANDIDATES, topics, qrels, {"late": late})
     assert set(log.values[:, 0].tolist()) == {0.0, 1.0}
 
 
 def test_a_condition_that_only_qdrant_can_decide_is_refused_before_anything_is_searched() -> None:
     executor, topics, qrels = local()
     with pytest.raises(StrategyError, match=r"the feature 'has': .* can be decided by Qdrant only"):
-        log_features(executor, LEGS, topics, qrels, {"has": when(models.HasVectorCondition(has_vector="dense"))})
+        log_features(executor, CANDIDATES, topics, qrels, {"has": when(models.HasVectorCondition(has_vector="dense"))})

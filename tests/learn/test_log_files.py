@@ -16,14 +16,14 @@ from qdrant_rerank import FitError, FormatError, MissingExtra, StrategyError, fi
 from qdrant_rerank.learn import Feature, FeatureLog, Negatives, log_features, read_clicks, read_log, write_log
 from qdrant_rerank.learn._internals import LogStream, Reference, TopicRows
 from qdrant_rerank.learn._internals import read_stream as read_log_stream
-from tests.learn.logs import FEATURES, LEGS, local, planted
+from tests.learn.logs import CANDIDATES, FEATURES, local, planted
 
 
 @pytest.fixture(scope="module")
 def log() -> FeatureLog:
     executor, topics, qrels = local()
     features = FEATURES | {"rare": Feature(field("popularity"), missing="nan")}
-    return log_features(executor, LEGS, topics, qrels, features, negatives=Negatives(3, 5))
+    return log_features(executor, CANDIDATES, topics, qrels, features, negatives=Negatives(3, 5))
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet", "svm"])
@@ -36,17 +36,17 @@ def test_what_is_written_is_read_back_to_the_last_bit(log: FeatureLog, tmp_path:
     np.testing.assert_array_equal(again.values, log.values)
     np.testing.assert_array_equal(again.judged, log.judged)
     assert again.features == log.features
-    assert again.legs == log.legs
+    assert again.candidates == log.candidates
     assert again.reference == log.reference
     assert again.coverage == log.coverage
 
 
 def test_a_log_that_was_streamed_is_read_like_any_other(tmp_path: Path) -> None:
     executor, topics, qrels = local()
-    streamed = log_features(executor, LEGS, topics, qrels, FEATURES, path=tmp_path / "log.jsonl")
+    streamed = log_features(executor, CANDIDATES, topics, qrels, FEATURES, path=tmp_path / "log.jsonl")
     again = read_log(tmp_path / "log.jsonl")
     assert again.fingerprint == streamed.fingerprint
-    assert again.legs == streamed.legs
+    assert again.candidates == streamed.candidates
     assert again.reference == streamed.reference
     assert again.coverage.missed == streamed.coverage.missed
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from qdrant_rerank import Expression, constant, field, given
+from qdrant_rerank import Expression, constant, field, param
 from qdrant_rerank.expressions._internals import Table, score_points
 from qdrant_rerank.learn import Feature, from_model
 from qdrant_rerank.learn._internals import Column, Columns, Leaf, Split, at_most, ensemble
@@ -37,7 +37,7 @@ XGB: dict[str, Any] = {"n_estimators": 60, "max_depth": 3, "learning_rate": 0.5,
 def computed(expression: Expression, x: Any) -> Any:
     """The expression's value for rows whose columns are the payload keys a, b, c."""
     payloads = [dict(zip("abc", row, strict=False)) for row in np.asarray(x, float).tolist()]
-    return score_points(expression, Table(payloads, range(len(payloads)), features={"x": 0.5}))
+    return score_points(expression, Table(payloads, range(len(payloads)), params={"x": 0.5}))
 
 
 def test_boosters_are_read_as_their_scikit_learn_classes_are() -> None:
@@ -145,7 +145,7 @@ def test_constant_features_are_decided_at_once() -> None:
 def test_request_time_values_are_split_on() -> None:
     fitted = tree.DecisionTreeRegressor(max_leaf_nodes=8).fit(X[:, :2], Y)
     rows = np.column_stack([np.full(200, 0.5), X[:, 1]])
-    np.testing.assert_allclose(computed(from_model(fitted, [given("x"), ABC[1]]), X), fitted.predict(rows), rtol=1e-6)
+    np.testing.assert_allclose(computed(from_model(fitted, [param("x"), ABC[1]]), X), fitted.predict(rows), rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_every_threshold_is_exact_for_numbers_of_15_digits_and_32_bit_floats(nam
     prices = [*around(name), math.nan]
     payloads = [{"price": None if math.isnan(price) else price, "rating": 1.5, "size": 2} for price in prices]
     x = worlds.rows(payloads, [0.25] * len(prices))
-    table = Table(payloads, range(len(prices)), {None: x[:, 3]}, worlds.QUERY.features)
+    table = Table(payloads, range(len(prices)), {None: x[:, 3]}, worlds.QUERY.params)
 
     found = score_points(from_model(model, worlds.NUMBERS), table)
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qdrant_rerank import Executor, FormatError, Formula, Nearest, Scope, StrategyError, load
+from qdrant_rerank import Executor, FormatError, Formula, Nearest, SearchOptions, StrategyError, load
 from qdrant_rerank.evaluate import Topics
 from qdrant_rerank.ingest import ensure_indexes
 from qdrant_rerank.learn import FeatureLog, LearnedRanker, fit_logistic, log_features
-from tests.learn.logs import FEATURES, LEGS, asked, judgments, local, world
+from tests.learn.logs import CANDIDATES, FEATURES, asked, judgments, local, world
 
 METHODS = ["none", "platt", "beta", "isotonic"]
 
@@ -23,7 +23,7 @@ METHODS = ["none", "platt", "beta", "isotonic"]
 @pytest.fixture(scope="module")
 def log() -> FeatureLog:
     executor, topics, qrels = local()
-    return log_features(executor, LEGS, topics, qrels, FEATURES)
+    return log_features(executor, CANDIDATES, topics, qrels, FEATURES)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Executor]:
 
     client = EdgeClient(str(tmp_path_factory.mktemp("edge")))
     executor = world(client)
-    strategy: Any = Formula(FEATURES["popularity"] + FEATURES["year"]).over(*LEGS)  # type: ignore[operator]
+    strategy: Any = Formula(FEATURES["popularity"] + FEATURES["year"]).over(*CANDIDATES)  # type: ignore[operator]
     ensure_indexes(client, "films", strategy)
     executor.refresh()
     yield executor
@@ -49,7 +49,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Executor]:
 def served(executor: Executor, ranker: LearnedRanker, topics: Topics) -> dict[tuple[str, str], float]:
     found = {}
     for topic in topics:
-        for point in executor.retrieve(ranker.strategy, topic.query, Scope(limit=60)):
+        for point in executor.retrieve(ranker.strategy, topic.query, SearchOptions(limit=60)):
             found[topic.id, str((point.payload or {})["_id"])] = point.score
     return found
 
@@ -76,11 +76,11 @@ def test_a_score_threshold_bounds_the_probability(rankers: dict[str, LearnedRank
     ranker = rankers["platt"]
     kept = below = 0
     for topic in local()[1].items[:6]:
-        every = executor.retrieve(ranker.strategy, topic.query, Scope(limit=60))
-        some = executor.retrieve(ranker.strategy, topic.query, Scope(limit=60, score_threshold=0.4))
+        every = executor.retrieve(ranker.strategy, topic.query, SearchOptions(limit=60))
+        some = executor.retrieve(ranker.strategy, topic.query, SearchOptions(limit=60, score_threshold=0.4))
         assert {p.id for p in some} == {p.id for p in every if p.score >= 0.4}
         kept, below = kept + len(some), below + len(every) - len(some)
-        assert executor.retrieve(ranker.strategy, topic.query, Scope(limit=60, score_threshold=0.999)) == []
+        assert executor.retrieve(ranker.strategy, topic.query, SearchOptions(limit=60, score_threshold=0.999)) == []
     assert kept > 3
     assert below > 3
 
@@ -101,12 +101,12 @@ def test_both_adapters_keep_results_above_a_probability(rankers: dict[str, Learn
         "score_threshold": 0.4,
     }
     topic = topics["q3"]
-    expected = executor.retrieve(rankers["platt"].strategy, topic.query, Scope(limit=60, score_threshold=0.4))
+    expected = executor.retrieve(rankers["platt"].strategy, topic.query, SearchOptions(limit=60, score_threshold=0.4))
     ids = [str((point.payload or {})["_id"]) for point in expected]
     assert 0 < len(ids) < 60
-    documents = LangChain(**common, k=60).invoke(topic.text, features=topic.features)
+    documents = LangChain(**common, k=60).invoke(topic.text, params=topic.params)
     assert [document.page_content for document in documents] == ids
-    nodes = LlamaIndex(**common, similarity_top_k=60, features=topic.features).retrieve(topic.text)
+    nodes = LlamaIndex(**common, similarity_top_k=60, params=topic.params).retrieve(topic.text)
     assert [node.node.get_content() for node in nodes] == ids
 
 
@@ -184,10 +184,10 @@ def test_an_error_in_the_strategy_of_a_ranker_has_its_line_in_the_file(
         load(path)
 
 
-def test_other_legs_must_have_the_names_that_the_formula_reads(rankers: dict[str, LearnedRanker]) -> None:
+def test_other_candidates_must_have_the_names_that_the_formula_reads(rankers: dict[str, LearnedRanker]) -> None:
     ranker = rankers["none"]
     wider = ranker.over(Nearest("dense", limit=80), Nearest("bm25", limit=80))
-    assert [leg.limit for leg in wider.legs] == [80, 80]
+    assert [candidate.limit for candidate in wider.candidates] == [80, 80]
     with pytest.raises(StrategyError, match="bm25"):
         ranker.over(Nearest("dense"), Nearest("colbert"))
 
@@ -196,6 +196,6 @@ def test_a_ranker_learned_on_held_out_topics_ranks_better_than_similarity() -> N
     executor, _, _ = local()
     more = asked(60)
     grades = judgments(more, executor)
-    log = log_features(executor, LEGS, Topics(more.items[30:]), grades, FEATURES)
+    log = log_features(executor, CANDIDATES, Topics(more.items[30:]), grades, FEATURES)
     ranker = fit_logistic(log, bootstrap=0)
     assert ranker.metrics["ndcg@10"] > ranker.metrics["ndcg@10 of dense"] + 0.03

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qdrant_rerank import FitError, StrategyError, field, given, model, score
+from qdrant_rerank import FitError, StrategyError, field, param, rerank_score, score
 from qdrant_rerank.expressions._internals import Constant
 from qdrant_rerank.learn import Category, Feature, FeatureLike, formula_from_model, from_model
 from qdrant_rerank.learn._internals import gate
@@ -129,7 +129,7 @@ def test_a_model_that_cannot_become_a_formula_is_refused(fitted: Any, features: 
             {"a": field("x"), "b": score()},
             r"'a': field\('x'\) has no default, .* Feature\(field\('x'\), missing='nan'\)",
         ),
-        ({"a": model(), "b": score()}, r"the feature 'a': model\(\) can't be a feature"),
+        ({"a": rerank_score(), "b": score()}, r"the feature 'a': rerank_score\(\) can't be a feature"),
     ],
 )
 def test_features_that_are_not_the_models_columns_are_refused(features: Any, says: str) -> None:
@@ -153,7 +153,7 @@ def test_features_by_name_may_come_in_any_order() -> None:
         (lambda: Feature(score(), missing="nan"), r"missing='nan' is for field\(key\) alone, not for score\(\)"),
         (lambda: Feature(field("a", default=1.0), missing="nan"), "has a default, so that it is never missing"),
         (lambda: Feature(field("a"), missing="zero"), "missing is 'nan' or None, got 'zero'"),  # type: ignore[arg-type]
-        (lambda: Feature(given("a") * field("b")), r"write field\('b', default=…\)"),
+        (lambda: Feature(param("a") * field("b")), r"write field\('b', default=…\)"),
         (lambda: Category(""), "payload key"),
         (lambda: Category("a", [True]), "must be text or whole numbers, got True"),
         (lambda: Category("a", [0.5]), "must be text or whole numbers, got 0.5"),  # type: ignore[list-item]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
-from qdrant_rerank import Executor, Expression, Formula, Nearest, Query, Scope, field, given, score
+from qdrant_rerank import Executor, Expression, Formula, Nearest, Query, SearchOptions, field, param, score
 from qdrant_rerank.expressions._internals import Table, score_points
 from qdrant_rerank.learn import Feature, FeatureLike
 from tests.engines import add_indexes, open_client
@@ -21,7 +21,7 @@ from tests.engines import add_indexes, open_client
 SHOPS = ["antwerp", "bruges", "ghent", "liège", "namur"]
 POINTS = 72
 BUDGET = 12.5
-QUERY = Query(vectors={"dense": [0.6, 0.8, 0.0]}, features={"budget": BUDGET})
+QUERY = Query(vectors={"dense": [0.6, 0.8, 0.0]}, params={"budget": BUDGET})
 _NASTY: list[Any] = [None, "12", True, [], {"z": 1.0}, 1e-40, -0.0, 0.1, 0.30000001, 16777217.0]
 _INDEXES = {
     "price": models.PayloadSchemaType.FLOAT,
@@ -37,8 +37,8 @@ NUMBERS: dict[str, FeatureLike] = {
     "rating": Feature(field("rating", default=2.5)),
     "size": field("size", default=0.0),
     "score": score(),
-    "budget": given("budget"),
-    "margin": given("budget") - field("size", default=0.0),
+    "budget": param("budget"),
+    "margin": param("budget") - field("size", default=0.0),
 }
 FILLED: dict[str, FeatureLike] = NUMBERS | {"price": field("price", default=1.25)}
 
@@ -144,20 +144,20 @@ class World:
         by_id = {int(record.id): record.payload or {} for record in records}
         self.payloads = [by_id[number] for number in range(POINTS)]
         self.executor = Executor(self.client, "points")
-        nearest = self.executor.retrieve(Nearest("dense", limit=POINTS), QUERY, Scope(limit=POINTS))
+        nearest = self.executor.retrieve(Nearest("dense", limit=POINTS), QUERY, SearchOptions(limit=POINTS))
         found = {int(point.id): point.score for point in nearest}
         self.scores = [found[number] for number in range(POINTS)]
 
     def rank(self, expression: Expression) -> NDArray[np.float64]:
         """The engine's score of each point."""
         strategy = Formula(expression).over(Nearest("dense", limit=POINTS))
-        found = {int(p.id): p.score for p in self.executor.retrieve(strategy, QUERY, Scope(limit=POINTS))}
+        found = {int(p.id): p.score for p in self.executor.retrieve(strategy, QUERY, SearchOptions(limit=POINTS))}
         return np.array([found[number] for number in range(POINTS)])
 
     def computed(self, expression: Expression) -> NDArray[np.float32]:
         """The score of each point in numpy."""
         scores: dict[str | None, NDArray[np.float64]] = {None: np.array(self.scores)}
-        return score_points(expression, Table(self.payloads, list(range(POINTS)), scores, QUERY.features))
+        return score_points(expression, Table(self.payloads, list(range(POINTS)), scores, QUERY.params))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from llama_index.core.schema import QueryBundle
 from llama_index.core.vector_stores.types import MetadataFilters
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
-from llama_index_qdrant_rerank import FeatureQueryBundle, QdrantRerankRetriever
+from llama_index_qdrant_rerank import ParamsQueryBundle, QdrantRerankRetriever
 from qdrant_rerank import (
     ClientError,
     FormatError,
@@ -22,8 +22,8 @@ from qdrant_rerank import (
     QueryError,
     StrategyError,
     field,
-    given,
     load,
+    param,
     score,
 )
 from tests.engines import open_async_client, open_client
@@ -55,7 +55,7 @@ STRATEGIES: list[tuple[Any, type[Exception], str]] = [
         "the call asks for 2 points, but .* hand on 1: raise the limit",
     ),
     (Formula(score()), PlanError, r"has no candidates to score: add .over\(Nearest\(limit=100\)\)"),
-    (Formula(given("budget")).over(Nearest("dense")), QueryError, "the formula needs the request-time value 'budget'"),
+    (Formula(param("budget")).over(Nearest("dense")), QueryError, "the formula needs the request-time value 'budget'"),
 ]
 
 
@@ -142,7 +142,7 @@ def test_a_dense_vector_for_a_sparse_one_is_refused(toy: QdrantClient) -> None:
     with pytest.raises(
         QueryError, match=r"'bm25' is sparse: the query must bring a models.SparseVector, got a list of 4 \(float\)"
     ):
-        retriever(toy, strategy=Nearest("bm25")).retrieve(FeatureQueryBundle("", vectors={"bm25": dense("x")}))
+        retriever(toy, strategy=Nearest("bm25")).retrieve(ParamsQueryBundle("", vectors={"bm25": dense("x")}))
 
 
 @pytest.mark.parametrize("texts", [[], ["fox", " "]])

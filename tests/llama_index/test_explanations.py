@@ -10,7 +10,7 @@ import pytest
 from llama_index.core.schema import MetadataMode, NodeWithScore
 from llama_index.core.vector_stores.utils import node_to_metadata_dict
 
-from llama_index_qdrant_rerank import FeatureQueryBundle, QdrantRerankRetriever
+from llama_index_qdrant_rerank import ParamsQueryBundle, QdrantRerankRetriever
 from llama_index_qdrant_rerank._internals import NodeReader
 from qdrant_rerank import (
     Formula,
@@ -23,7 +23,7 @@ from qdrant_rerank import (
     Strategy,
     StrategyError,
     field,
-    given,
+    param,
     score,
 )
 from tests.engines import open_client
@@ -32,9 +32,9 @@ from tests.llama_index.test_retriever import retriever
 from tests.support import QUERY, CountingClient, fill_toy
 
 KEY = "_explanation"
-LEGS = Nearest("dense", limit=20), Nearest("bm25", limit=20)
-LEARNED = Formula(score("dense") + 0.1 * score("bm25") - field("popularity", default=0) / 50).over(*LEGS)
-STRATEGIES: dict[str, Strategy] = {"learned": LEARNED, "fused": Fusion.rrf().over(*LEGS), "plain": Nearest("dense")}
+CANDIDATES = Nearest("dense", limit=20), Nearest("bm25", limit=20)
+LEARNED = Formula(score("dense") + 0.1 * score("bm25") - field("popularity", default=0) / 50).over(*CANDIDATES)
+STRATEGIES: dict[str, Strategy] = {"learned": LEARNED, "fused": Fusion.rrf().over(*CANDIDATES), "plain": Nearest("dense")}
 QUERIES = [QUERY, "lazy dog"]
 
 
@@ -107,10 +107,10 @@ def test_explanations_are_plain_values_that_json_holds(counting: CountingClient)
 
 
 def test_request_time_values_reach_what_is_explained(counting: CountingClient) -> None:
-    strategy = Formula(score() + given("bonus")).over(Nearest("dense", limit=20))
+    strategy = Formula(score() + param("bonus")).over(Nearest("dense", limit=20))
     asked = retriever(counting, strategy=strategy, explanations=True)
-    [reason, *_] = told(asked.retrieve(FeatureQueryBundle(QUERY, features={"bonus": 2.0})))
-    assert reason["terms"]["given('bonus')"] == 2.0
+    [reason, *_] = told(asked.retrieve(ParamsQueryBundle(QUERY, params={"bonus": 2.0})))
+    assert reason["terms"]["param('bonus')"] == 2.0
 
 
 def test_the_key_is_the_users_choice(counting: CountingClient) -> None:

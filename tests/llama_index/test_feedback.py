@@ -12,7 +12,7 @@ from qdrant_client import models
 
 from qdrant_rerank import (
     Coefficients,
-    FeedbackLeg,
+    FeedbackCandidates,
     Fusion,
     Nearest,
     PayloadMapping,
@@ -50,7 +50,7 @@ def noted(found: list[NodeWithScore]) -> list[tuple[Any, ...]]:
 
 
 def retriever(strategy: Strategy = PRECISION, **arguments: Any) -> Any:
-    return of_store(strategy, **{"model": Lengths(), **arguments})
+    return of_store(strategy, **{"reranker": Lengths(), **arguments})
 
 
 @pytest.fixture
@@ -75,13 +75,13 @@ async def test_every_way_to_ask_gives_the_same(strategy: Strategy) -> None:
             assert numbers(one) == numbers(same)
             assert noted(one) == noted(same)
             assert [each.score for each in one] == pytest.approx([each.score for each in same], abs=1e-6)
-    assert numbers(expected[0]) != numbers(retriever(Nearest(), model=None).retrieve(QUERY))
+    assert numbers(expected[0]) != numbers(retriever(Nearest(), reranker=None).retrieve(QUERY))
 
 
 def test_the_seeds_are_read_and_nothing_else_and_the_notes_say_so() -> None:
     reader = Shortest()
-    plain = retriever(Nearest(), model=None, similarity_top_k=3).retrieve(QUERY)
-    found = retriever(model=reader, similarity_top_k=2).retrieve(QUERY)
+    plain = retriever(Nearest(), reranker=None, similarity_top_k=3).retrieve(QUERY)
+    found = retriever(reranker=reader, similarity_top_k=2).retrieve(QUERY)
     assert reader.read == embedded(plain)
     scores = {number: -float(len(text)) for number, text in zip(numbers(plain), reader.read, strict=True)}
     assert noted(found) == [(number not in numbers(plain)[:2], 3, scores.get(number)) for number in numbers(found)]
@@ -90,7 +90,7 @@ def test_the_seeds_are_read_and_nothing_else_and_the_notes_say_so() -> None:
 
 def test_in_mode_recall_all_results_are_read_and_in_the_models_order() -> None:
     reader = Lengths()
-    found = retriever(RECALL, model=reader, similarity_top_k=6).retrieve(QUERY)
+    found = retriever(RECALL, reranker=reader, similarity_top_k=6).retrieve(QUERY)
     assert len(reader.read) == 6
     assert [each.score for each in found] == sorted(map(float, map(len, reader.read)), reverse=True)
     assert [score for _, _, score in noted(found)] == [each.score for each in found]
@@ -103,9 +103,9 @@ def test_models_are_not_shown_the_notes() -> None:
 
 
 async def test_a_batch_takes_as_many_round_trips_as_one_query(counting: CountingClient) -> None:
-    within = replace(PRECISION, within=Fusion.rrf().over(FeedbackLeg(limit=20), Nearest("bm25", limit=20)))
+    within = replace(PRECISION, within=Fusion.rrf().over(FeedbackCandidates(limit=20), Nearest("bm25", limit=20)))
     for strategy in (replace(PRECISION, seeds=Nearest("dense", limit=3)), replace(within, seeds=Nearest("dense", limit=3))):
-        of = of_client(counting, strategy=strategy, model=Lengths(), similarity_top_k=4)
+        of = of_client(counting, strategy=strategy, reranker=Lengths(), similarity_top_k=4)
         queries = [QUERY, "lazy dog", "river stone"]
         of.retrieve_batch(queries)
         await of.aretrieve_batch(queries)
@@ -144,22 +144,22 @@ async def test_explanations_say_what_the_feedback_added(strategy: Strategy) -> N
 
 def test_a_failure_is_raised_or_leaves_the_first_search_with_a_note() -> None:
     with pytest.raises(TimeoutError, match="no answer"):
-        retriever(model=Down()).retrieve(QUERY)
+        retriever(reranker=Down()).retrieve(QUERY)
     with pytest.warns(PlanWarning, match="the model failed \\(TimeoutError\\)"):
-        found = retriever(replace(PRECISION, on_error="keep_order"), model=Down()).retrieve(QUERY)
-    assert numbers(found) == numbers(retriever(Nearest(), model=None).retrieve(QUERY))
+        found = retriever(replace(PRECISION, on_error="keep_order"), reranker=Down()).retrieve(QUERY)
+    assert numbers(found) == numbers(retriever(Nearest(), reranker=None).retrieve(QUERY))
     assert all("TimeoutError" in each.metadata["not_steered"] for each in found)
 
 
 def test_equal_scores_leave_the_first_search_with_a_note() -> None:
-    found = retriever(model=lambda query, texts: [1.0] * len(texts)).retrieve(QUERY)
-    assert numbers(found) == numbers(retriever(Nearest(), model=None).retrieve(QUERY))
+    found = retriever(reranker=lambda query, texts: [1.0] * len(texts)).retrieve(QUERY)
+    assert numbers(found) == numbers(retriever(Nearest(), reranker=None).retrieve(QUERY))
     assert {each.metadata["not_steered"] for each in found} == {"the model gave all seeds the same score"}
 
 
 def test_coefficients_of_another_model_are_refused() -> None:
-    fitted = Coefficients(1.0, 0.0, 0.5).with_provenance(mode="precision", seeds=3, model="another", vector="")
-    with pytest.raises(PlanError, match="the feedback model is 'lengths', was 'another'"):
+    fitted = Coefficients(1.0, 0.0, 0.5).with_provenance(mode="precision", seeds=3, reranker="another", vector="")
+    with pytest.raises(PlanError, match="the reranker is 'lengths', was 'another'"):
         retriever(replace(PRECISION, coefficients=fitted, trust=False)).retrieve(QUERY)
 
 
@@ -167,7 +167,7 @@ NODES = TextSource(keys=("title", "text", "page_content"), joiner="\n\n", nodes=
 
 
 def fitted(text: TextSource | None) -> RelevanceFeedback:
-    known = Coefficients(1.0, 0.0, 0.5).with_provenance(mode="precision", seeds=3, model="lengths", vector="", text=text)
+    known = Coefficients(1.0, 0.0, 0.5).with_provenance(mode="precision", seeds=3, reranker="lengths", vector="", text=text)
     return replace(PRECISION, coefficients=known, trust=False)
 
 
@@ -176,7 +176,7 @@ def test_metadata_that_the_fit_did_not_read_is_refused_and_can_be_left_out() -> 
         retriever(fitted(NODES)).retrieve(QUERY)
     assert "with payload='llama_index', metadata_mode=MetadataMode.NONE, or fit again" in str(caught.value)
     reader = Lengths()
-    found = retriever(fitted(NODES), model=reader, metadata_mode=MetadataMode.NONE).retrieve(QUERY)
+    found = retriever(fitted(NODES), reranker=reader, metadata_mode=MetadataMode.NONE).retrieve(QUERY)
     assert len(found) == 4
     assert not any("popularity" in text for text in reader.read)
 
@@ -193,8 +193,8 @@ def test_with_another_payload_its_keys_are_compared(counting: CountingClient) ->
     known = replace(known, coefficients=known.weights.with_provenance(vector="dense"), seeds=Nearest("dense", limit=3))
     mapping = PayloadMapping(text=("category", "text"), joiner=" ")
     with pytest.raises(PlanError, match=r"PayloadMapping\(text=.*, joiner=' '\), metadata_mode=MetadataMode.NONE"):
-        of_client(counting, strategy=known, model=Lengths(), payload=mapping).retrieve(QUERY)
-    of = of_client(counting, strategy=known, model=Lengths(), payload=mapping, metadata_mode=MetadataMode.NONE)
+        of_client(counting, strategy=known, reranker=Lengths(), payload=mapping).retrieve(QUERY)
+    of = of_client(counting, strategy=known, reranker=Lengths(), payload=mapping, metadata_mode=MetadataMode.NONE)
     assert len(of.retrieve(QUERY)) == 2
 
 

@@ -21,8 +21,8 @@ from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.span_handlers import SimpleSpanHandler
 from pydantic import Field
 
-from llama_index_qdrant_rerank import FeatureQueryBundle, QdrantRerankPostprocessor, QdrantRerankRetriever, QdrantRerankTool
-from qdrant_rerank import Formula, Nearest, field, given, score
+from llama_index_qdrant_rerank import ParamsQueryBundle, QdrantRerankPostprocessor, QdrantRerankRetriever, QdrantRerankTool
+from qdrant_rerank import Formula, Nearest, field, param, score
 from tests.engines import EngineClient, current
 from tests.llama_index.stores import QUERY, TinyEmbedding, node_id, numbers, ranking, store
 from tests.waiting import let_turn
@@ -51,10 +51,10 @@ async def test_a_query_engine_retrieves_and_reranks_sync_and_async() -> None:
 
 
 async def test_features_reach_the_retriever_and_the_postprocessor_through_a_query_engine() -> None:
-    strategy = Formula(score() + given("weight") * field("popularity", default=0))
-    own = retriever(strategy=strategy.over(Nearest(limit=8)), features={"weight": 0.0})
+    strategy = Formula(score() + param("weight") * field("popularity", default=0))
+    own = retriever(strategy=strategy.over(Nearest(limit=8)), params={"weight": 0.0})
     engine = RetrieverQueryEngine.from_args(own, llm=MockLLM(), node_postprocessors=[postprocessor(strategy=strategy)])
-    bundle = FeatureQueryBundle(QUERY, features={"weight": 100.0})
+    bundle = ParamsQueryBundle(QUERY, params={"weight": 100.0})
     assert numbers((await engine.aquery(bundle)).source_nodes) == [6, 5]
 
 

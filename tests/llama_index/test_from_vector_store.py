@@ -62,7 +62,7 @@ async def test_a_hybrid_store_is_searched_by_both_vectors_and_gives_the_same_nod
     assert "Fusion.rrf().over(Nearest('text-dense'), Nearest('text-sparse-new'))" in str(retriever.explain())
 
 
-def test_each_leg_of_a_hybrid_store_alone_is_the_stores_own_dense_and_sparse_query() -> None:
+def test_each_candidate_of_a_hybrid_store_alone_is_the_stores_own_dense_and_sparse_query() -> None:
     its = store(hybrid=True)
     retriever = QdrantRerankRetriever.from_vector_store(its, TinyEmbedding(), similarity_top_k=3)
     for strategy, mode in (

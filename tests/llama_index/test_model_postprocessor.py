@@ -1,4 +1,4 @@
-"""The postprocessor with a model: nodes of any retriever, read and ranked here, as `Rescore` would rank them."""
+"""The postprocessor with a model: nodes of any retriever, read and ranked here, as `Rerank` would rank them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRan
 from llama_index.core.schema import MetadataMode, NodeWithScore, TextNode
 from llama_index_instrumentation import get_dispatcher
 
-from llama_index_qdrant_rerank import FeatureQueryBundle, QdrantRerankPostprocessor
+from llama_index_qdrant_rerank import ParamsQueryBundle, QdrantRerankPostprocessor
 from qdrant_rerank import (
     Formula,
     Nearest,
     PlanWarning,
     QueryError,
-    Rescore,
+    Rerank,
     ScoringError,
     StrategyError,
     field,
-    given,
-    model,
+    param,
+    rerank_score,
     score,
 )
 from tests.llama_index.stores import QUERY, numbers, ranking
@@ -44,7 +44,7 @@ def nodes(*texts: str, scores: Any = None, **metadata: Any) -> list[NodeWithScor
 
 
 def by(reader: Any = None, **settings: Any) -> QdrantRerankPostprocessor:
-    return QdrantRerankPostprocessor(model=reader or Lengths(), **settings)
+    return QdrantRerankPostprocessor(reranker=reader or Lengths(), **settings)
 
 
 async def both(of: QdrantRerankPostprocessor, given: list[NodeWithScore], query: Any = QUERY) -> list[NodeWithScore]:
@@ -84,31 +84,31 @@ async def test_the_model_reads_what_embedding_models_are_shown() -> None:
     assert reader.read == ["rating: 3\n\naa", "rating: 3\n\nb"]
 
 
-BLEND = model() + 10 * field("popularity", default=0.0) - 100 * score()
+BLEND = rerank_score() + 10 * field("popularity", default=0.0) - 100 * score()
 
 
 @pytest.mark.parametrize("rescoring", [{}, {"top_n": 3}, {"blend": BLEND}], ids=str)
 async def test_the_order_is_that_of_rescore_over_the_same_candidates(rescoring: dict[str, Any]) -> None:
     candidates = retriever(Nearest(), similarity_top_k=8).retrieve(QUERY)
-    strategy = Rescore(limit=8, **rescoring).over(Nearest())
-    expected = retriever(strategy, model=Lengths(), similarity_top_k=rescoring.get("top_n", 8)).retrieve(QUERY)
+    strategy = Rerank(limit=8, **rescoring).over(Nearest())
+    expected = retriever(strategy, reranker=Lengths(), similarity_top_k=rescoring.get("top_n", 8)).retrieve(QUERY)
     found = await both(by(**rescoring), candidates)
     assert numbers(found) == numbers(expected)
     assert [each.score for each in found] == pytest.approx([each.score for each in expected], abs=1e-4)
 
 
 async def test_a_blend_notes_the_models_own_score_and_reads_request_time_values() -> None:
-    of = by(blend="model() + given('bonus') * field('rating', default=0.0)", features={"bonus": 2.0})
+    of = by(blend="rerank_score() + param('bonus') * field('rating', default=0.0)", params={"bonus": 2.0})
     assert ranking(await both(of, nodes("aa", rating=3)))[0][1] == 8.0 + len("rating: 3\n\n")
-    bundle = FeatureQueryBundle(QUERY, features={"bonus": 0.0})
+    bundle = ParamsQueryBundle(QUERY, params={"bonus": 0.0})
     [found] = await both(of, nodes("aa", rating=3), bundle)
     assert found.score == found.metadata["relevance_score"] == 13.0
     assert "relevance_score" not in found.node.get_content(MetadataMode.LLM)
-    assert isinstance(of.blend, type(model() + given("bonus")))
+    assert isinstance(of.blend, type(rerank_score() + param("bonus")))
 
 
 async def test_a_node_without_a_score_counts_as_0_in_a_blend() -> None:
-    found = await both(by(blend=0 * model() + score()), nodes("a", "b", "c", scores=[-1.0, None, 1.0]))
+    found = await both(by(blend=0 * rerank_score() + score()), nodes("a", "b", "c", scores=[-1.0, None, 1.0]))
     assert texts(found) == ["c", "b", "a"]
 
 
@@ -159,19 +159,19 @@ def test_a_query_is_needed() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({}, "Pass strategy= for Qdrant, or model="),
-        ({"model": Lengths(), "strategy": Formula(field("a", default=0.0))}, "pass the one or the other"),
-        ({"model": Lengths(), "collection_name": "docs"}, "collection_name: only a strategy uses that"),
+        ({}, "Pass strategy= for Qdrant, or reranker="),
+        ({"reranker": Lengths(), "strategy": Formula(field("a", default=0.0))}, "pass the one or the other"),
+        ({"reranker": Lengths(), "collection_name": "docs"}, "collection_name: only a strategy uses that"),
         (
-            {"model": Lengths(), "encoders": {"dense": dense}, "consistency": 3},
+            {"reranker": Lengths(), "encoders": {"dense": dense}, "consistency": 3},
             "encoders, consistency: only a strategy uses that",
         ),
-        ({"model": Lengths(), "missing": "drop"}, "missing: only a strategy uses that"),
-        ({"model": Lengths}, "the class Lengths: pass an object"),
-        ({"model": 3}, "int has no score"),
-        ({"model": Lengths(), "top_n": 0}, "top_n must be a whole number"),
-        ({"model": Lengths(), "on_error": "ignore"}, "on_error of Rescore is one of"),
-        ({"model": Lengths(), "blend": score()}, "doesn't read model"),
+        ({"reranker": Lengths(), "missing": "drop"}, "missing: only a strategy uses that"),
+        ({"reranker": Lengths}, "the class Lengths: pass an object"),
+        ({"reranker": 3}, "int has no score"),
+        ({"reranker": Lengths(), "top_n": 0}, "top_n must be a whole number"),
+        ({"reranker": Lengths(), "on_error": "ignore"}, "on_error of Rerank is one of"),
+        ({"reranker": Lengths(), "blend": score()}, "doesn't read rerank_score"),
     ],
 )
 def test_what_can_not_be_is_refused(wrong: dict[str, Any], message: str) -> None:
@@ -183,14 +183,16 @@ def test_what_can_not_be_is_refused(wrong: dict[str, Any], message: str) -> None
 
 def test_a_models_settings_have_no_effect_on_a_strategy() -> None:
     with pytest.raises(StrategyError, match="on_error, blend: only a model uses that"):
-        QdrantRerankPostprocessor(Formula(field("a", default=0.0)), collection_name="d", on_error="keep_order", blend=model())
+        QdrantRerankPostprocessor(
+            Formula(field("a", default=0.0)), collection_name="d", on_error="keep_order", blend=rerank_score()
+        )
 
 
 def test_the_dump_has_the_settings_and_not_the_model() -> None:
-    dumped = by(top_n=3, blend=2 * model()).to_dict()
-    assert (dumped["top_n"], dumped["blend"], dumped["strategy"]) == (3, "2.0 * model()", None)
-    assert "model" not in dumped
-    assert "model='Lengths'" in repr(by())
+    dumped = by(top_n=3, blend=2 * rerank_score()).to_dict()
+    assert (dumped["top_n"], dumped["blend"], dumped["strategy"]) == (3, "2.0 * rerank_score()", None)
+    assert "reranker" not in dumped
+    assert "reranker='Lengths'" in repr(by())
 
 
 async def test_events_and_callbacks_are_those_of_rerankers() -> None:

@@ -46,8 +46,8 @@ def reranker(stub: StubCohere) -> Iterator[CohereReranker]:
 @pytest.mark.parametrize("careless", [False, True])
 def test_what_holds_a_model_shows_its_class_alone(reranker: CohereReranker, careless: bool) -> None:
     model = Careless() if careless else reranker
-    postprocessor = QdrantRerankPostprocessor(model=model)
-    of = retriever(model=model)
+    postprocessor = QdrantRerankPostprocessor(reranker=model)
+    of = retriever(reranker=model)
     for text in (
         *(repr(each) + str(each) + f"{each:}" + str([each]) for each in (postprocessor, of)),
         repr(postprocessor.model_dump()),
@@ -60,15 +60,15 @@ def test_what_holds_a_model_shows_its_class_alone(reranker: CohereReranker, care
 
 
 def test_a_pickled_postprocessor_has_no_key(reranker: CohereReranker) -> None:
-    pickled = pickle.dumps(QdrantRerankPostprocessor(model=reranker, top_n=3))
+    pickled = pickle.dumps(QdrantRerankPostprocessor(reranker=reranker, top_n=3))
     assert SECRET.encode() not in pickled
     again = pickle.loads(pickled)
-    assert (again.top_n, again.model) == (3, reranker)
+    assert (again.top_n, again.reranker) == (3, reranker)
 
 
 def test_a_retriever_can_not_be_pickled_or_has_no_key(reranker: CohereReranker) -> None:
     try:
-        pickled = pickle.dumps(retriever(model=reranker))
+        pickled = pickle.dumps(retriever(reranker=reranker))
     except Exception as error:  # the client holds locks
         pickled = repr(error).encode()
     assert SECRET.encode() not in pickled
@@ -76,8 +76,8 @@ def test_a_retriever_can_not_be_pickled_or_has_no_key(reranker: CohereReranker) 
 
 def test_an_error_has_no_key(stub: StubCohere, reranker: CohereReranker) -> None:
     asks: list[Callable[[], Any]] = [
-        lambda: retriever(model=reranker).retrieve("quick fox"),
-        lambda: QdrantRerankPostprocessor(model=reranker).postprocess_nodes(nodes(), query_str="quick fox"),
+        lambda: retriever(reranker=reranker).retrieve("quick fox"),
+        lambda: QdrantRerankPostprocessor(reranker=reranker).postprocess_nodes(nodes(), query_str="quick fox"),
     ]
     for ask in asks:
         stub.script.append(Refuse(401, f"invalid key {SECRET}"))
@@ -103,10 +103,10 @@ async def test_neither_events_nor_callbacks_nor_logs_have_it(
     dispatcher.add_event_handler(recorder)
     try:
         manager = CallbackManager([debug])
-        postprocessor = QdrantRerankPostprocessor(model=reranker, callback_manager=manager)
+        postprocessor = QdrantRerankPostprocessor(reranker=reranker, callback_manager=manager)
         postprocessor.postprocess_nodes(nodes(), query_str="quick fox")
         await postprocessor.apostprocess_nodes(nodes(), query_str="quick fox")
-        await retriever(model=reranker, callback_manager=manager).aretrieve("quick fox")
+        await retriever(reranker=reranker, callback_manager=manager).aretrieve("quick fox")
         await reranker.aclose()
     finally:
         dispatcher.event_handlers.remove(recorder)

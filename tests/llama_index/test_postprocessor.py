@@ -10,7 +10,7 @@ import pytest
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, TextNode
 from qdrant_client import QdrantClient, models
 
-from llama_index_qdrant_rerank import FeatureQueryBundle, QdrantRerankPostprocessor, QdrantRerankRetriever
+from llama_index_qdrant_rerank import ParamsQueryBundle, QdrantRerankPostprocessor, QdrantRerankRetriever
 from llama_index_qdrant_rerank._internals import to_ranked_nodes
 from qdrant_rerank import (
     ClientError,
@@ -21,7 +21,7 @@ from qdrant_rerank import (
     QueryError,
     StrategyError,
     field,
-    given,
+    param,
     raw,
     score,
 )
@@ -128,10 +128,10 @@ class TestWhatTheScoreIs:
 
 class TestQueries:
     def test_features_come_from_the_postprocessor_and_before_them_from_the_bundle(self, toy: QdrantClient) -> None:
-        strategy = Formula(given("weight") * field("popularity", default=0))
-        own = postprocessor(toy, strategy, features={"weight": 2.0})
+        strategy = Formula(param("weight") * field("popularity", default=0))
+        own = postprocessor(toy, strategy, params={"weight": 2.0})
         assert own.postprocess_nodes(nodes(4))[0].score == 12.0
-        bundle = FeatureQueryBundle("x", features={"weight": 3.0})
+        bundle = ParamsQueryBundle("x", params={"weight": 3.0})
         assert own.postprocess_nodes(nodes(4), query_bundle=bundle)[0].score == 18.0
 
     def test_a_bundles_embedding_is_used(self, toy: QdrantClient) -> None:
@@ -300,7 +300,7 @@ class TestStores:
 class TestAsComponent:
     def test_it_survives_a_dict_and_json_without_secrets(self) -> None:
         client = QdrantClient(url="https://localhost:1", api_key="sesame", check_compatibility=False)
-        own = postprocessor(client, Formula(score() + given("w")), top_n=3, features={"w": 1.0}, using="dense")
+        own = postprocessor(client, Formula(score() + param("w")), top_n=3, params={"w": 1.0}, using="dense")
         for text in (own.to_json(), str(own.to_dict()), repr(own), str(own), own.model_dump_json()):
             assert "sesame" not in text
             assert "toy" in text

@@ -1,4 +1,4 @@
-"""`Rescore` in the retriever: a model reads the nodes' texts, sync, async and in batches."""
+"""`Rerank` in the retriever: a model reads the nodes' texts, sync, async and in batches."""
 
 from __future__ import annotations
 
@@ -12,12 +12,22 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, Te
 from qdrant_client import models
 
 from llama_index_qdrant_rerank import QdrantRerankRetriever
-from qdrant_rerank import ClientError, Nearest, PayloadError, PayloadMapping, PlanWarning, Rescore, StrategyError, model, score
+from qdrant_rerank import (
+    ClientError,
+    Nearest,
+    PayloadError,
+    PayloadMapping,
+    PlanWarning,
+    Rerank,
+    StrategyError,
+    rerank_score,
+    score,
+)
 from tests.engines import open_client
 from tests.llama_index.stores import COLLECTION, QUERY, TinyEmbedding, numbers, ranking, store
 from tests.waiting import Patient
 
-RESCORE = Rescore(limit=8).over(Nearest())
+RESCORE = Rerank(limit=8).over(Nearest())
 
 
 class Lengths:
@@ -62,7 +72,7 @@ def embedded(found: Sequence[NodeWithScore]) -> list[str]:
 def test_the_model_reads_what_embedding_models_are_shown_and_its_scores_count() -> None:
     reader = Lengths()
     plain = retriever(Nearest(), similarity_top_k=8).retrieve(QUERY)
-    found = retriever(model=reader).retrieve(QUERY)
+    found = retriever(reranker=reader).retrieve(QUERY)
     assert reader.read == embedded(plain)
     assert any("popularity: " in text for text in reader.read)
     lengths = sorted(map(len, embedded(plain)), reverse=True)
@@ -75,7 +85,7 @@ def test_the_model_reads_what_embedding_models_are_shown_and_its_scores_count() 
 
 
 async def test_every_way_to_ask_gives_the_same() -> None:
-    of = retriever(Rescore(limit=8, blend=0.1 * model() + score()).over(Nearest()), model=Lengths())
+    of = retriever(Rerank(limit=8, blend=0.1 * rerank_score() + score()).over(Nearest()), reranker=Lengths())
     queries = [QUERY, "lazy dog", QUERY]
     expected = [ranking(of.retrieve(query)) for query in queries]
     assert [ranking(await of.aretrieve(query)) for query in queries] == expected
@@ -86,21 +96,21 @@ async def test_every_way_to_ask_gives_the_same() -> None:
 
 def test_filters_and_thresholds_hold() -> None:
     topic = models.Filter(must=[models.FieldCondition(key="topic", match=models.MatchValue(value="animals"))])
-    found = retriever(model=Lengths(), filter=topic).retrieve(QUERY)
+    found = retriever(reranker=Lengths(), filter=topic).retrieve(QUERY)
     assert {each.metadata["topic"] for each in found} == {"animals"}
     threshold = found[1].get_score()
-    assert numbers(retriever(model=Lengths(), filter=topic, score_threshold=threshold).retrieve(QUERY)) == numbers(found[:2])
+    assert numbers(retriever(reranker=Lengths(), filter=topic, score_threshold=threshold).retrieve(QUERY)) == numbers(found[:2])
 
 
 def test_explanations_say_what_the_model_added() -> None:
-    [best, *_] = retriever(model=Lengths(), explanations=True).retrieve(QUERY)
+    [best, *_] = retriever(reranker=Lengths(), explanations=True).retrieve(QUERY)
     assert sum(best.metadata["_explanation"]["terms"].values()) == best.score
 
 
 def test_a_function_and_a_postprocessor_are_models() -> None:
-    expected = numbers(retriever(model=Lengths()).retrieve(QUERY))
-    assert numbers(retriever(model=lambda query, texts: [len(text) for text in texts]).retrieve(QUERY)) == expected
-    assert numbers(retriever(model=LongestFirst()).retrieve(QUERY)) == expected
+    expected = numbers(retriever(reranker=Lengths()).retrieve(QUERY))
+    assert numbers(retriever(reranker=lambda query, texts: [len(text) for text in texts]).retrieve(QUERY)) == expected
+    assert numbers(retriever(reranker=LongestFirst()).retrieve(QUERY)) == expected
 
 
 @pytest.mark.parametrize(
@@ -118,7 +128,12 @@ def test_the_text_is_that_of_the_node_that_the_point_becomes(payload: Any, text:
     written = {"page_content": "hello", "metadata": {"rating": 2}}
     client.upsert(COLLECTION, [models.PointStruct(id=1, vector=[1.0, 0, 0, 0], payload=written)])
     of = QdrantRerankRetriever(
-        client=client, collection_name=COLLECTION, embed_model=TinyEmbedding(), strategy=RESCORE, model=reader, payload=payload
+        client=client,
+        collection_name=COLLECTION,
+        embed_model=TinyEmbedding(),
+        strategy=RESCORE,
+        reranker=reader,
+        payload=payload,
     )
     [node] = of.retrieve(QUERY)
     assert (
@@ -133,7 +148,7 @@ def test_points_that_llama_index_did_not_write_are_read_by_their_text_key() -> N
     of, reader = store(), Lengths()
     of.client.upsert(COLLECTION, [models.PointStruct(id=1, vector=[1.0, 0, 0, 0], payload={"text": "x" * 500})])
     found = QdrantRerankRetriever.from_vector_store(
-        of, TinyEmbedding(), strategy=Rescore(limit=9).over(Nearest()), model=reader, similarity_top_k=1
+        of, TinyEmbedding(), strategy=Rerank(limit=9).over(Nearest()), reranker=reader, similarity_top_k=1
     ).retrieve(QUERY)
     assert [each.node.node_id for each in found] == ["1"]
 
@@ -141,33 +156,33 @@ def test_points_that_llama_index_did_not_write_are_read_by_their_text_key() -> N
 def test_a_wrong_mapping_is_an_error_even_where_points_without_text_are_left_out() -> None:
     with pytest.raises(PayloadError, match="none of the 8 points"):
         retriever(
-            Rescore(limit=8, missing_text="drop").over(Nearest()), model=Lengths(), payload=PayloadMapping("txt")
+            Rerank(limit=8, missing_text="drop").over(Nearest()), reranker=Lengths(), payload=PayloadMapping("txt")
         ).retrieve(QUERY)
 
 
 def test_a_failure_is_raised_or_leaves_the_order_of_the_search() -> None:
     with pytest.raises(TimeoutError, match="no answer"):
-        retriever(model=Down()).retrieve(QUERY)
+        retriever(reranker=Down()).retrieve(QUERY)
     with pytest.warns(PlanWarning, match="the model failed \\(TimeoutError\\)"):
-        found = retriever(Rescore(limit=8, on_error="keep_order").over(Nearest()), model=Down()).retrieve(QUERY)
+        found = retriever(Rerank(limit=8, on_error="keep_order").over(Nearest()), reranker=Down()).retrieve(QUERY)
     assert numbers(found) == numbers(retriever(Nearest()).retrieve(QUERY))
     assert {each.metadata["not_rescored"] for each in found} == {"TimeoutError"}
 
 
 def test_without_a_model_the_error_says_what_to_pass() -> None:
-    with pytest.raises(ClientError, match="pass model="):
+    with pytest.raises(ClientError, match="pass reranker="):
         retriever().retrieve(QUERY)
 
 
 @pytest.mark.parametrize(("wrong", "message"), [(3, "int has no score"), (Lengths, "the class Lengths: pass an object")])
 def test_what_is_no_model_is_refused(wrong: Any, message: str) -> None:
     with pytest.raises(StrategyError, match=message):
-        retriever(model=wrong)
+        retriever(reranker=wrong)
 
 
 async def test_a_slow_sync_model_does_not_block_the_event_loop() -> None:
     patient = Patient()
-    of = retriever(model=patient)
+    of = retriever(reranker=patient)
     await asyncio.gather(of.aretrieve(QUERY), of.aretrieve("lazy dog"))
     assert patient.scorings == 2
 

@@ -62,4 +62,4 @@ def test_odd_numbers_of_retries_are_refused() -> None:
     with refused(StrategyError, "retries must be a whole number of at least 0, got -1"):
         QdrantRerankRetriever(**place, retries=-1)
     with refused(StrategyError, "retries"):
-        QdrantRerankPostprocessor(model=lambda query, texts: [1.0] * len(texts), retries=1)
+        QdrantRerankPostprocessor(reranker=lambda query, texts: [1.0] * len(texts), retries=1)

@@ -11,8 +11,8 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, QueryType
 from llama_index.core.vector_stores.types import FilterOperator, MetadataFilter, MetadataFilters
 from qdrant_client import QdrantClient, models
 
-from llama_index_qdrant_rerank import FeatureQueryBundle, QdrantRerankRetriever
-from qdrant_rerank import Formula, Fusion, Mmr, Nearest, Strategy, datetime_field, field, given, now, score
+from llama_index_qdrant_rerank import ParamsQueryBundle, QdrantRerankRetriever
+from qdrant_rerank import Formula, Fusion, Mmr, Nearest, Strategy, datetime_field, field, now, param, score
 from tests.engines import open_client
 from tests.llama_index.stores import NOON, TinyEmbedding, ranking, round_trips, sparse
 from tests.support import COLLECTION, QUERY, CountingClient, bm25, colbert, dense, fill_toy, searches_of
@@ -114,23 +114,23 @@ class TestQueryBundles:
         bundle = QueryBundle(QUERY)
         retriever(toy).retrieve(bundle)
         assert bundle == QueryBundle(QUERY)
-        embedded = FeatureQueryBundle(QUERY, embedding=dense(QUERY))
+        embedded = ParamsQueryBundle(QUERY, embedding=dense(QUERY))
         retriever(toy).retrieve(embedded)
-        assert embedded == FeatureQueryBundle(QUERY, embedding=dense(QUERY))
+        assert embedded == ParamsQueryBundle(QUERY, embedding=dense(QUERY))
         features = {"budget": 3.0}
-        brought = FeatureQueryBundle(QUERY, features=features, vectors={"dense": dense(QUERY)})
-        strategy = Formula(score() + given("budget") + given("more")).over(Nearest("dense"))
-        retriever(toy, strategy=strategy, features={"more": 1.0}).retrieve(brought)
-        assert brought == FeatureQueryBundle(QUERY, features={"budget": 3.0}, vectors={"dense": dense(QUERY)})
+        brought = ParamsQueryBundle(QUERY, params=features, vectors={"dense": dense(QUERY)})
+        strategy = Formula(score() + param("budget") + param("more")).over(Nearest("dense"))
+        retriever(toy, strategy=strategy, params={"more": 1.0}).retrieve(brought)
+        assert brought == ParamsQueryBundle(QUERY, params={"budget": 3.0}, vectors={"dense": dense(QUERY)})
 
     def test_a_feature_query_bundle_brings_vectors_features_and_the_time(self, toy: QdrantClient) -> None:
         age = now() - datetime_field("published", default=NOON)
-        strategy = Formula(given("weight") * score("colbert") - 1e-9 * age).over(Nearest("colbert"))
-        asked = retriever(toy, strategy=strategy, features={"weight": 1.0}, encoders={})
-        bundle = FeatureQueryBundle("", features={"weight": -1.0}, vectors={"colbert": colbert(QUERY)}, now=NOON)
-        best, worst = asked.retrieve(bundle), asked.retrieve(FeatureQueryBundle("", vectors=bundle.vectors, now=NOON))
+        strategy = Formula(param("weight") * score("colbert") - 1e-9 * age).over(Nearest("colbert"))
+        asked = retriever(toy, strategy=strategy, params={"weight": 1.0}, encoders={})
+        bundle = ParamsQueryBundle("", params={"weight": -1.0}, vectors={"colbert": colbert(QUERY)}, now=NOON)
+        best, worst = asked.retrieve(bundle), asked.retrieve(ParamsQueryBundle("", vectors=bundle.vectors, now=NOON))
         assert ids(best)[0] != ids(worst)[0]
-        later = FeatureQueryBundle("", features=bundle.features, vectors=bundle.vectors, now=NOON.replace(year=2030))
+        later = ParamsQueryBundle("", params=bundle.params, vectors=bundle.vectors, now=NOON.replace(year=2030))
         assert asked.retrieve(later)[0].score != best[0].score
 
 
@@ -174,9 +174,9 @@ class TestOptions:
         assert (found.node.node_id, found.text, found.metadata) == ("2", "text 2", {"n": 2})
 
     def test_options_replace_what_they_name_and_features_are_added(self, toy: QdrantClient) -> None:
-        strategy = Formula(given("a") + 10 * given("b") + 0 * score()).over(Nearest())
-        asked = retriever(toy, strategy=strategy, features={"a": 1.0, "b": 1.0})
-        changed = asked.with_options(features={"b": 2.0}, similarity_top_k=1)
+        strategy = Formula(param("a") + 10 * param("b") + 0 * score()).over(Nearest())
+        asked = retriever(toy, strategy=strategy, params={"a": 1.0, "b": 1.0})
+        changed = asked.with_options(params={"b": 2.0}, similarity_top_k=1)
         assert [each.score for each in changed.retrieve(QUERY)] == [21.0]
         assert [each.score for each in asked.retrieve(QUERY)] == [11.0, 11.0]
         assert ids(asked.with_options(strategy=Nearest()).retrieve(QUERY)) == ids(retriever(toy).retrieve(QUERY))

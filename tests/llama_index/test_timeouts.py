@@ -10,7 +10,7 @@ import pytest
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from qdrant_client import QdrantClient
 
-from llama_index_qdrant_rerank import FeatureQueryBundle, QdrantRerankPostprocessor, QdrantRerankRetriever
+from llama_index_qdrant_rerank import ParamsQueryBundle, QdrantRerankPostprocessor, QdrantRerankRetriever
 from qdrant_rerank import ClientError, Formula, Nearest, PlanWarning, QueryError, score
 from tests.slow_qdrant import (
     LIMIT,
@@ -28,7 +28,7 @@ from tests.slow_qdrant import (
 from tests.stub_qdrant import StubQdrant, collection
 from tests.support import refused
 
-ASKED = FeatureQueryBundle("fox", vectors={"dense": [1.0, 0.0, 0.0, 0.0]})
+ASKED = ParamsQueryBundle("fox", vectors={"dense": [1.0, 0.0, 0.0, 0.0]})
 
 
 def scores(query: str, texts: Any) -> list[float]:
@@ -42,7 +42,7 @@ def over(server: StubQdrant, **settings: Any) -> QdrantRerankRetriever:
 
 async def retrievers(server: SlowQdrant, **settings: Any) -> dict[str, QdrantRerankRetriever]:
     """One for each strategy, that know the collection already."""
-    used = {"model": scores, "timeout": LIMIT} | settings
+    used = {"reranker": scores, "timeout": LIMIT} | settings
     made = {name: over(server, strategy=strategy, **used) for name, strategy in STRATEGIES.items()}
     for retriever in made.values():
         retriever._source.executor().target()
@@ -65,7 +65,7 @@ async def test_a_call_ends_in_time_whatever_the_strategy_and_the_server_do(how: 
 async def test_a_call_ends_in_time_whatever_models_do(model: type[HangingModel]) -> None:
     hanging = model()
     with SlowQdrant("hangs", after=100) as server:
-        known = await retrievers(server, model=hanging, timeout=LONGER)
+        known = await retrievers(server, reranker=hanging, timeout=LONGER)
         asked = {name: known[name] for name in READ_BY_A_MODEL}
         check_ends(all_at_once({n: partial(r.retrieve, ASKED) for n, r in asked.items()}), "scoring 5 texts$", LONGER)
         check_ends(await all_awaited({n: partial(r.aretrieve, ASKED) for n, r in asked.items()}), "scoring 5 texts$", LONGER)
@@ -82,10 +82,10 @@ NODES = [NodeWithScore(node=TextNode(text=text, id_=f"0000000{text}-0000-0000-00
 @pytest.mark.parametrize("model", [HangingModel, AwaitedModel])
 async def test_a_postprocessor_s_model_ends_in_time(model: type[HangingModel]) -> None:
     hanging, bundle = model(), QueryBundle("fox")
-    made = QdrantRerankPostprocessor(model=hanging, timeout=LIMIT)
+    made = QdrantRerankPostprocessor(reranker=hanging, timeout=LIMIT)
     check_ends(all_at_once({"sync": partial(made.postprocess_nodes, NODES, bundle)}), "scoring 2 texts$")
     check_ends(await all_awaited({"async": partial(made.apostprocess_nodes, NODES, bundle)}), "scoring 2 texts$")
-    kept = QdrantRerankPostprocessor(model=hanging, timeout=LIMIT, on_error="keep_order")
+    kept = QdrantRerankPostprocessor(reranker=hanging, timeout=LIMIT, on_error="keep_order")
     with pytest.warns(PlanWarning, match="TimeoutError"):
         assert [each.text for each in kept.postprocess_nodes(NODES, bundle)] == ["1", "2"]
     made.close()
@@ -122,7 +122,7 @@ async def test_a_postprocessor_s_search_ends_in_time(how: How) -> None:
 def test_a_timeout_is_a_finite_number_above_0(timeout: Any) -> None:
     message = "timeout must be a finite number of seconds above 0"
     with pytest.raises(QueryError, match=message):
-        QdrantRerankPostprocessor(model=scores, timeout=timeout)
+        QdrantRerankPostprocessor(reranker=scores, timeout=timeout)
     retriever = QdrantRerankRetriever(client=QdrantClient(":memory:"), collection_name="docs")
     with pytest.raises(QueryError, match=message):
         retriever.with_options(timeout=timeout)

@@ -12,7 +12,7 @@ import pytest
 
 from qdrant_rerank import QueryError, ScoringError, StrategyError
 from qdrant_rerank.models import CohereReranker
-from qdrant_rerank.models._internals import AsyncFeedbackModel
+from qdrant_rerank.models._internals import AsyncReranker
 from tests.models.stub_cohere import Alter, Drip, Drop, Hang, Meet, Refuse, StubCohere
 from tests.waiting import PATIENCE
 
@@ -292,7 +292,7 @@ def test_the_fingerprint_tells_models_settings_and_addresses_apart_and_nothing_e
 
     assert len({model.fingerprint for model in same}) == 1
     assert len({model.fingerprint for model in (same[0], *others)}) == 4
-    assert isinstance(same[0], AsyncFeedbackModel)
+    assert isinstance(same[0], AsyncReranker)
 
 
 @pytest.mark.parametrize(

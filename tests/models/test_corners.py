@@ -16,7 +16,7 @@ import pytest
 
 from qdrant_rerank import MissingExtra, ScoringError, StrategyError
 from qdrant_rerank.models import CohereReranker, EncoderSimilarity, FastembedCrossEncoder
-from qdrant_rerank.models._internals import ApiKey, Patience, as_feedback_model, checked, retry_after, without_key
+from qdrant_rerank.models._internals import ApiKey, Patience, as_reranker, checked, retry_after, without_key
 from tests.waiting import PATIENCE
 
 KEY = "co-7f3a9b-very-secret"
@@ -110,10 +110,10 @@ def test_what_scores_but_is_no_model_is_refused_with_what_it_lacks() -> None:
             return [1.0] * len(texts)
 
     odd: Any = Scores()
-    with pytest.raises(StrategyError, match="not a feedback model: Scores has no score and fingerprint, and can't be called"):
-        as_feedback_model(odd)
+    with pytest.raises(StrategyError, match="not a reranker: Scores has no score and fingerprint, and can't be called"):
+        as_reranker(odd)
     odd.fingerprint = "mine"
-    assert as_feedback_model(odd) is odd
+    assert as_reranker(odd) is odd
 
 
 def test_scores_that_are_no_numbers_are_an_error_that_names_the_model() -> None:

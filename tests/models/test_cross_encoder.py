@@ -16,7 +16,7 @@ import pytest
 
 from qdrant_rerank import MissingExtra, ScoringError, StrategyError
 from qdrant_rerank.models import FastembedCrossEncoder
-from qdrant_rerank.models._internals import AsyncFeedbackModel
+from qdrant_rerank.models._internals import AsyncReranker
 from tests.models.tiny_cross_encoder import cross_encoder_folder, weight
 from tests.waiting import PATIENCE, Gate, let_turn
 
@@ -71,7 +71,7 @@ def test_scores_are_the_models_output_in_the_order_of_the_texts(folder: Path, ba
 async def test_it_scores_asynchronously_too(folder: Path) -> None:
     model = FastembedCrossEncoder("me/tiny", path=folder)
 
-    assert isinstance(model, AsyncFeedbackModel)
+    assert isinstance(model, AsyncReranker)
     assert await model.ascore("boat", TEXTS) == pytest.approx(SCORES)
 
 

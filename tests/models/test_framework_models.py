@@ -1,4 +1,4 @@
-"""LangChain's document compressors and LlamaIndex's node postprocessors as feedback models."""
+"""LangChain's document compressors and LlamaIndex's node postprocessors as rerankers."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, Te
 from qdrant_rerank import MissingExtra, ScoringError, StrategyError
 from qdrant_rerank.models import from_compressor, from_postprocessor
 from qdrant_rerank.models._internals import (
-    AsyncFeedbackModel,
+    AsyncReranker,
     CompressorModel,
     FrameworkStats,
     PostprocessorModel,
     Returned,
-    as_feedback_model,
+    as_reranker,
     scored,
 )
 from tests.models.llms import Completes, Runs, ToolModel
@@ -94,7 +94,7 @@ async def test_scores_are_those_that_the_reranker_wrote_and_empty_texts_come_las
     assert model.score("q", TEXTS) == expected
     assert await model.ascore("q", TEXTS) == expected
     assert model.stats == FrameworkStats(calls=2, empty=2)
-    assert isinstance(model, AsyncFeedbackModel)
+    assert isinstance(model, AsyncReranker)
 
 
 @pytest.mark.parametrize("make", MODELS)
@@ -244,8 +244,8 @@ async def test_native_async_methods_are_used() -> None:
 
 
 def test_rerankers_are_taken_for_feedback_models_as_they_are() -> None:
-    assert isinstance(as_feedback_model(Compressor(does=list)), CompressorModel)
-    assert isinstance(as_feedback_model(Postprocessor(does=list)), PostprocessorModel)
+    assert isinstance(as_reranker(Compressor(does=list)), CompressorModel)
+    assert isinstance(as_reranker(Postprocessor(does=list)), PostprocessorModel)
 
 
 def test_a_class_is_not_a_reranker() -> None:
@@ -254,7 +254,7 @@ def test_a_class_is_not_a_reranker() -> None:
     with pytest.raises(StrategyError, match="the class Postprocessor"):
         from_postprocessor(Postprocessor)  # type: ignore[arg-type]
     with pytest.raises(StrategyError, match="the class Compressor"):
-        as_feedback_model(Compressor)  # type: ignore[arg-type]
+        as_reranker(Compressor)  # type: ignore[arg-type]
 
 
 def test_other_things_are_refused() -> None:

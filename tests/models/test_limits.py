@@ -9,7 +9,7 @@ import pytest
 
 from qdrant_rerank import ScoringError, StrategyError
 from qdrant_rerank.models import Cached, Limited, ScoreCache
-from qdrant_rerank.models._internals import AsyncFeedbackModel
+from qdrant_rerank.models._internals import AsyncReranker
 
 
 class Slow:
@@ -55,7 +55,7 @@ async def test_within_the_budget_scores_are_the_models() -> None:
         assert await limited.ascore("q", TEXTS) == SCORES
         assert limited.score("q", []) == []
         assert limited.fingerprint == "slow"
-        assert isinstance(limited, AsyncFeedbackModel)
+        assert isinstance(limited, AsyncReranker)
 
 
 @pytest.mark.parametrize("how", ["score", "ascore"])
@@ -136,7 +136,7 @@ async def test_unusable_scores_are_an_error(how: str) -> None:
 def test_limits_out_of_range_are_refused(limits: dict[str, Any], message: str) -> None:
     with pytest.raises(StrategyError, match=message):
         Limited(Slow(), **limits)
-    with pytest.raises(StrategyError, match="not a feedback model: int"):
+    with pytest.raises(StrategyError, match="not a reranker: int"):
         Limited(3, documents=1)  # type: ignore[arg-type]
 
 

@@ -41,20 +41,20 @@ class Scoring(BaseNodePostprocessor):
         return [NodeWithScore(node=node.node, score=1 / place) for place, node in enumerate(nodes, 1)]
 
 
-def run(name: str, **scope: Any) -> dict[str, Any]:
-    exec(compile(blocks("docs/llm.md")[name], f"docs/llm.md ({name})", "exec"), scope)
-    return scope
+def run(name: str, **options: Any) -> dict[str, Any]:
+    exec(compile(blocks("docs/llm.md")[name], f"docs/llm.md ({name})", "exec"), options)
+    return options
 
 
 def test_the_example_for_langchain_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    scope = run("langchain_llm", chat_model=ToolModel(arguments=bikes), **worlds.core())
-    assert [point.score for point in scope["points"]] == [9.0, 5.0, 4.0]
+    options = run("langchain_llm", chat_model=ToolModel(arguments=bikes), **worlds.core())
+    assert [point.score for point in options["points"]] == [9.0, 5.0, 4.0]
     assert "LlmStats(calls=6" in capsys.readouterr().out
 
 
 def test_the_example_for_llama_index_runs() -> None:
-    scope = run("llama_index_llm", llm=Completes(answer=by_length), texts=TEXTS)
-    assert [len(TEXTS[place]) for place in scope["best_first"]] == sorted(map(len, TEXTS), reverse=True)
+    options = run("llama_index_llm", llm=Completes(answer=by_length), texts=TEXTS)
+    assert [len(TEXTS[place]) for place in options["best_first"]] == sorted(map(len, TEXTS), reverse=True)
 
 
 def test_the_example_of_bad_answers_holds() -> None:
@@ -66,8 +66,8 @@ def test_the_example_of_a_hostile_document_holds() -> None:
 
 
 def test_the_example_for_rerankers_of_frameworks_holds() -> None:
-    scope = run("frameworks", compressor=Reversing(), postprocessor=Scoring(), texts=TEXTS, **worlds.core())
-    assert scope["executor"].score("q", ["a", "b"]) == [0.5, 1.0]
+    options = run("frameworks", compressor=Reversing(), postprocessor=Scoring(), texts=TEXTS, **worlds.core())
+    assert options["executor"].score("q", ["a", "b"]) == [0.5, 1.0]
 
 
 def test_every_example_is_run() -> None:

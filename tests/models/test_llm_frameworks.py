@@ -16,7 +16,7 @@ from llama_index.core.llms import ChatMessage, ChatResponse, MockLLM
 from llama_index.core.llms.mock import MockFunctionCallingLLM
 
 from qdrant_rerank import MissingExtra, StrategyError
-from qdrant_rerank.models._internals import as_feedback_model
+from qdrant_rerank.models._internals import as_reranker
 from qdrant_rerank.models.llm import LlmListwise, LlmPointwise, LlmStats
 from tests.models.llms import Completes, Scripted, ToolModel, calling, documents, length_arguments, length_score
 
@@ -155,7 +155,7 @@ class Temperate(Completes):
 
 def test_an_llm_alone_is_no_feedback_model_and_the_error_says_what_makes_it_one() -> None:
     with pytest.raises(StrategyError, match=r"LlmPointwise\(llm\)"):
-        as_feedback_model(FakeListChatModel(responses=[""]))  # type: ignore[arg-type]
+        as_reranker(FakeListChatModel(responses=[""]))  # type: ignore[arg-type]
 
 
 class Unable(ToolModel):

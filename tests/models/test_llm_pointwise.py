@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from qdrant_rerank import ScoringError, StrategyError
-from qdrant_rerank.models._internals import AsyncFeedbackModel, as_feedback_model
+from qdrant_rerank.models._internals import AsyncReranker, as_reranker
 from qdrant_rerank.models.llm import LlmPointwise, LlmStats
 from tests.models.llms import Scripted, length_score
 
@@ -38,8 +38,8 @@ async def test_async_gives_the_same_scores_for_sync_and_async_functions() -> Non
 
 def test_it_is_a_feedback_model() -> None:
     model = LlmPointwise(length_score)
-    assert isinstance(model, AsyncFeedbackModel)
-    assert as_feedback_model(model) is model
+    assert isinstance(model, AsyncReranker)
+    assert as_reranker(model) is model
 
 
 def test_a_bad_answer_is_counted_and_asked_for_again() -> None:

@@ -27,18 +27,18 @@ class Tokens:
 
 
 def test_the_document_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    scope = {**worlds.core(), "folder": cross_encoder_folder(tmp_path / "model"), "token_encoder": Tokens()}
+    options = {**worlds.core(), "folder": cross_encoder_folder(tmp_path / "model"), "token_encoder": Tokens()}
     with StubCohere() as server:
         monkeypatch.setenv("CO_API_KEY", "a-key")
         monkeypatch.setenv("CO_API_URL", server.url)
-        exec(compile(blocks("docs/models.md")["models"], "docs/models.md", "exec"), scope)
-        scope["reranker"].close()
-        scope["encoder"].close()
+        exec(compile(blocks("docs/models.md")["models"], "docs/models.md", "exec"), options)
+        options["reranker"].close()
+        options["encoder"].close()
 
     assert [request.body["model"] for request in server.requests] == ["rerank-v3.5", "embed-v4.0", "embed-v4.0", "rerank-v3.5"]
-    assert len(scope["document"]) == 512
-    assert len(scope["points"]) == 3
-    assert "bikes" in scope["points"][0].payload["text"].lower()
+    assert len(options["document"]) == 512
+    assert len(options["points"]) == 3
+    assert "bikes" in options["points"][0].payload["text"].lower()
     assert str(CacheCounts(hits=0, misses=2, size=2)) in capsys.readouterr().out
 
 

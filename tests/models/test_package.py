@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from qdrant_rerank import models
-from qdrant_rerank.models._internals import as_feedback_model
+from qdrant_rerank.models._internals import as_reranker
 
 
 def test_every_name_is_there() -> None:
@@ -38,4 +38,4 @@ def test_taking_a_model_does_not_compute_its_fingerprint() -> None:
             return []
 
     model = Slow()
-    assert as_feedback_model(model) is model
+    assert as_reranker(model) is model

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from qdrant_rerank.models import EncoderSimilarity, FastembedCrossEncoder, FastembedDense, FastembedLate, FeedbackModel, MaxSim
+from qdrant_rerank.models import EncoderSimilarity, FastembedCrossEncoder, FastembedDense, FastembedLate, MaxSim, Reranker
 from tests.models.test_real_models import folder
 
 QUERY = "Where can I rent a bike?"
@@ -25,7 +25,7 @@ def late() -> MaxSim:
 
 @pytest.mark.data
 @pytest.mark.parametrize("make", [cross_encoder, bge, late])
-def test_real_models_know_that_a_bike_is_a_bicycle(make: type[FeedbackModel]) -> None:
+def test_real_models_know_that_a_bike_is_a_bicycle(make: type[Reranker]) -> None:
     scores = make().score(QUERY, TEXTS)
 
     assert max(scores) == scores[1]

@@ -12,7 +12,7 @@ import pytest
 
 from qdrant_rerank import ScoringError, StrategyError
 from qdrant_rerank.models import Cached, ScoreCache
-from qdrant_rerank.models._internals import AsyncFeedbackModel, CacheCounts
+from qdrant_rerank.models._internals import AsyncReranker, CacheCounts
 
 
 @dataclass
@@ -132,7 +132,7 @@ async def test_async_models_are_awaited_and_others_run_in_a_thread() -> None:
 
 def test_the_fingerprint_is_the_models_and_the_wrapper_is_a_model() -> None:
     assert Cached(Lengths("mine"), ScoreCache()).fingerprint == "mine"
-    assert isinstance(Cached(Lengths(), ScoreCache()), AsyncFeedbackModel)
+    assert isinstance(Cached(Lengths(), ScoreCache()), AsyncReranker)
     assert Cached(top_level, ScoreCache()).score("q", ["a"]) == [1.0]
 
 

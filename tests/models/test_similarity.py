@@ -15,7 +15,7 @@ from qdrant_client import models
 
 from qdrant_rerank import ScoringError, ServerInference, StrategyError
 from qdrant_rerank.models import Bm25, EncoderSimilarity, FastembedDense, FastembedLate, HashedNgrams, MaxSim
-from qdrant_rerank.models._internals import AsyncFeedbackModel, encoder_fingerprint
+from qdrant_rerank.models._internals import AsyncReranker, encoder_fingerprint
 from tests.models import tiny_models
 
 
@@ -204,6 +204,6 @@ def test_a_similarity_is_a_feedback_model_that_pickles() -> None:
     model = EncoderSimilarity(HashedNgrams(size=64))
     scores = model.score("hut", ["hut", "boat"])
 
-    assert isinstance(model, AsyncFeedbackModel)
+    assert isinstance(model, AsyncReranker)
     assert pickle.loads(pickle.dumps(model)).score("hut", ["hut", "boat"]) == scores
     assert eval(repr(model)) == model

@@ -19,7 +19,7 @@ from qdrant_rerank import (
     Nearest,
     PlanWarning,
     Query,
-    Scope,
+    SearchOptions,
     Stage,
     datetime_field,
     decay_exp,
@@ -73,7 +73,7 @@ GUARDED: dict[str, tuple[Expression, list[int]]] = {
 @pytest.mark.filterwarnings("ignore:some points of:qdrant_rerank.PlanWarning")
 def test_a_value_that_a_formula_can_t_read_costs_a_second_try_and_no_query(server: Connection, collection: str) -> None:
     expression, best = GUARDED[collection]
-    found = executor(server, collection).retrieve(Formula(expression).over(AROUND), ASKED, Scope(10))
+    found = executor(server, collection).retrieve(Formula(expression).over(AROUND), ASKED, SearchOptions(10))
     assert len(found) == len(VALUES[collection]) + 1
     assert ids(found)[: min(2, len(best))] == best[:2]
 
@@ -81,13 +81,13 @@ def test_a_value_that_a_formula_can_t_read_costs_a_second_try_and_no_query(serve
 @pytest.mark.filterwarnings("ignore:some points of:qdrant_rerank.PlanWarning")
 async def test_so_it_does_for_async_calls(server: Connection) -> None:
     asynchronous = AsyncExecutor(async_client=server.async_client(), collection="recorded_lists")
-    found = await asynchronous.retrieve(Formula(field("x", default=0.0)).over(AROUND), ASKED, Scope(2))
+    found = await asynchronous.retrieve(Formula(field("x", default=0.0)).over(AROUND), ASKED, SearchOptions(2))
     assert ids(found) == [6, 4]
 
 
 def test_the_second_try_is_told(server: Connection) -> None:
     with pytest.warns(PlanWarning, match=r"some points of 'recorded_lists' hold lists"):
-        executor(server, "lists").retrieve(Formula(field("x", default=0.0)).over(AROUND), ASKED, Scope(2))
+        executor(server, "lists").retrieve(Formula(field("x", default=0.0)).over(AROUND), ASKED, SearchOptions(2))
 
 
 # Formulas mean the same in numpy
@@ -104,8 +104,10 @@ FORMULAS: dict[str, Expression] = {
 @pytest.mark.parametrize("name", FORMULAS)
 def test_a_formula_means_the_same_in_numpy(server: Connection, name: str) -> None:
     client = executor(server, "numbers")
-    found = {int(point.id): point.score for point in client.retrieve(Formula(FORMULAS[name]).over(AROUND), ASKED, Scope(10))}
-    near = {int(point.id): point.score for point in client.retrieve(AROUND, ASKED, Scope(10))}
+    found = {
+        int(point.id): point.score for point in client.retrieve(Formula(FORMULAS[name]).over(AROUND), ASKED, SearchOptions(10))
+    }
+    near = {int(point.id): point.score for point in client.retrieve(AROUND, ASKED, SearchOptions(10))}
     payloads: list[dict[str, Any]] = [*({"x": value} for value in VALUES["numbers"]), {}]
     numbers = list(range(1, len(payloads) + 1))
     scores: dict[str | None, Any] = {None: np.array([near[number] for number in numbers])}
@@ -126,7 +128,7 @@ STRATEGIES: dict[str, Stage] = {
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_strategy_s_explanation_sums_to_its_scores(server: Connection, name: str) -> None:
-    explained = executor(server, "numbers").explain(STRATEGIES[name], ASKED, Scope(3))
+    explained = executor(server, "numbers").explain(STRATEGIES[name], ASKED, SearchOptions(3))
     assert len(explained.points) == 3
     for point, reason in zip(explained.points, explained.reasons, strict=True):
         assert point.id == reason.id

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import AsyncExecutor, Executor, Nearest, Query, Scope
+from qdrant_rerank import AsyncExecutor, Executor, Nearest, Query, SearchOptions
 from tests.support import COLLECTION, QUERY, encoders, ids
 
 FORMS: list[Any] = [1, 2, *models.ReadConsistencyType, "majority", "quorum", "all"]
@@ -18,9 +18,9 @@ FORMS: list[Any] = [1, 2, *models.ReadConsistencyType, "majority", "quorum", "al
 async def test_each_form_of_consistency_is_taken(
     toy: QdrantClient, executor: Executor, form: Any, group_by: str | None
 ) -> None:
-    scope = Scope(5, consistency=form, group_by=group_by)
-    expected = ids(executor.retrieve(Nearest("dense"), Query(QUERY), Scope(5, group_by=group_by)))
-    assert ids(executor.retrieve(Nearest("dense"), Query(QUERY), scope)) == expected
-    assert [ids(found) for found in executor.retrieve_batch(Nearest("dense"), [Query(QUERY)] * 2, scope)] == [expected] * 2
+    options = SearchOptions(5, consistency=form, group_by=group_by)
+    expected = ids(executor.retrieve(Nearest("dense"), Query(QUERY), SearchOptions(5, group_by=group_by)))
+    assert ids(executor.retrieve(Nearest("dense"), Query(QUERY), options)) == expected
+    assert [ids(found) for found in executor.retrieve_batch(Nearest("dense"), [Query(QUERY)] * 2, options)] == [expected] * 2
     asynchronous = AsyncExecutor(toy, COLLECTION, encoders=encoders())
-    assert ids(await asynchronous.retrieve(Nearest("dense"), Query(QUERY), scope)) == expected
+    assert ids(await asynchronous.retrieve(Nearest("dense"), Query(QUERY), options)) == expected

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from qdrant_rerank import Executor, Nearest, Query, Rescore, Scope
+from qdrant_rerank import Executor, Nearest, Query, Rerank, SearchOptions
 from tests.engines import open_client
 from tests.feedback.support import PRECISION, Numbers
 from tests.support import COLLECTION, QUERY, encoders, fill_toy
@@ -19,11 +19,13 @@ def test_a_seed_that_is_deleted_after_it_was_read_ends_no_query(native: bool) ->
 
     class Deleting(Numbers):
         def score(self, query: str, texts: Sequence[str]) -> list[float]:
-            client.delete(COLLECTION, [found.id for found in executor.retrieve(Nearest("dense"), Query(QUERY), Scope(1))])
+            client.delete(
+                COLLECTION, [found.id for found in executor.retrieve(Nearest("dense"), Query(QUERY), SearchOptions(1))]
+            )
             return super().score(query, texts)
 
-    executor = Executor(client, COLLECTION, encoders=encoders(), model=Deleting())
-    found = executor.retrieve(replace(PRECISION, native=native), Query(QUERY), Scope(5))
+    executor = Executor(client, COLLECTION, encoders=encoders(), reranker=Deleting())
+    found = executor.retrieve(replace(PRECISION, native=native), Query(QUERY), SearchOptions(5))
     assert len(found) == 5
 
 
@@ -34,6 +36,6 @@ def test_points_that_are_deleted_while_a_model_reads_are_in_the_answer_that_was_
         client.delete(COLLECTION, [1, 2, 3])
         return [float(len(text)) for text in texts]
 
-    executor = Executor(client, COLLECTION, encoders=encoders(), model=read_and_delete)
-    assert len(executor.retrieve(Rescore(limit=24).over(Nearest("dense")), Query(QUERY), Scope(24))) == 24
+    executor = Executor(client, COLLECTION, encoders=encoders(), reranker=read_and_delete)
+    assert len(executor.retrieve(Rerank(limit=24).over(Nearest("dense")), Query(QUERY), SearchOptions(24))) == 24
     assert client.count(COLLECTION).count == 21

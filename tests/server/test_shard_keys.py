@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import AsyncExecutor, Executor, Formula, Fusion, Nearest, Query, Scope, field, score
+from qdrant_rerank import AsyncExecutor, Executor, Formula, Fusion, Nearest, Query, SearchOptions, field, score
 from qdrant_rerank.ingest import Document, ingest
 from qdrant_rerank.models import Bm25
 from tests.cli.support import run
@@ -50,17 +50,19 @@ async def test_a_search_by_key_finds_that_key_s_points_only(client: QdrantClient
     executor = Executor(client, COLLECTION, encoders=encoders())
     asynchronous = AsyncExecutor(client, COLLECTION, encoders=encoders())
     for key, rest in (("even", 0), ("odd", 1)):
-        scope = Scope(24, shard_key_selector=key)
-        found = ids(executor.retrieve(STRATEGIES[name], Query(QUERY), scope))
+        options = SearchOptions(24, shard_key_selector=key)
+        found = ids(executor.retrieve(STRATEGIES[name], Query(QUERY), options))
         assert {id % 2 for id in found} == {rest}
-        assert sorted(ids(await asynchronous.retrieve(STRATEGIES[name], Query(QUERY), scope))) == sorted(found)
-        grouped = ids(executor.retrieve(Nearest("dense"), Query(QUERY), Scope(24, shard_key_selector=key, group_by="doc")))
+        assert sorted(ids(await asynchronous.retrieve(STRATEGIES[name], Query(QUERY), options))) == sorted(found)
+        grouped = ids(
+            executor.retrieve(Nearest("dense"), Query(QUERY), SearchOptions(24, shard_key_selector=key, group_by="doc"))
+        )
         assert {id % 2 for id in grouped} == {rest}
 
 
 def test_without_a_key_all_are_searched(client: QdrantClient) -> None:
     executor = Executor(client, COLLECTION, encoders=encoders())
-    found: list[Any] = ids(executor.retrieve(Nearest("dense"), Query(QUERY), Scope(24)))
+    found: list[Any] = ids(executor.retrieve(Nearest("dense"), Query(QUERY), SearchOptions(24)))
     assert sorted(found) == list(range(1, 25))
 
 
@@ -92,7 +94,7 @@ def test_documents_go_to_the_shard_of_a_key_and_are_skipped_by_it(client: Qdrant
     again = ingest(client, collection, DOCUMENTS[:9], words, shard_key="north")
     assert (again.written, again.skipped) == (1, 8)  # d8 is on the other shard: of this one it is new
     found = Executor(client, collection, encoders=words).retrieve(
-        Nearest("bm25"), Query("a ferry"), Scope(20, shard_key_selector="south")
+        Nearest("bm25"), Query("a ferry"), SearchOptions(20, shard_key_selector="south")
     )
     assert {(point.payload or {})["_id"] for point in found} == {document.id for document in DOCUMENTS[8:]}
 

@@ -17,7 +17,7 @@ from qdrant_rerank import (
     Nearest,
     PlanError,
     Query,
-    Scope,
+    SearchOptions,
     Stage,
     field,
     plan,
@@ -57,47 +57,53 @@ def having(*points: int) -> models.HasIdCondition:
     return models.HasIdCondition(has_id=list(points))
 
 
-REFUSED: dict[str, tuple[Stage, Scope]] = {
-    "a limit": (Nearest("dense"), Scope(21)),
-    "a limit of candidates": (Nearest("colbert").over(Nearest("dense", limit=21)), Scope(5)),
-    "an exact search": (Nearest("dense", params=EXACT), Scope(5)),
-    "an exact search for candidates": (Nearest("colbert").over(Nearest("dense", limit=9, params=EXACT)), Scope(5)),
-    "a wide search": (Nearest("dense", params=WIDE), Scope(5)),
-    "oversampling": (Nearest("dense"), Scope(5, search_params=OVERSAMPLED)),
-    "a long timeout": (Nearest("dense"), Scope(5, timeout=9)),
-    "a filter of many conditions": (Nearest("dense"), Scope(5, models.Filter(must=[*ONE, models.Filter(should=ONE * 3)]))),
+REFUSED: dict[str, tuple[Stage, SearchOptions]] = {
+    "a limit": (Nearest("dense"), SearchOptions(21)),
+    "a limit of candidates": (Nearest("colbert").over(Nearest("dense", limit=21)), SearchOptions(5)),
+    "an exact search": (Nearest("dense", search_params=EXACT), SearchOptions(5)),
+    "an exact search for candidates": (
+        Nearest("colbert").over(Nearest("dense", limit=9, search_params=EXACT)),
+        SearchOptions(5),
+    ),
+    "a wide search": (Nearest("dense", search_params=WIDE), SearchOptions(5)),
+    "oversampling": (Nearest("dense"), SearchOptions(5, search_params=OVERSAMPLED)),
+    "a long timeout": (Nearest("dense"), SearchOptions(5, timeout=9)),
+    "a filter of many conditions": (
+        Nearest("dense"),
+        SearchOptions(5, models.Filter(must=[*ONE, models.Filter(should=ONE * 3)])),
+    ),
     "many conditions for candidates": (
         Nearest("colbert").over(Nearest("dense", limit=9, filter=models.Filter(must_not=ONE * 4))),
-        Scope(5),
+        SearchOptions(5),
     ),
-    "a condition of many values": (Nearest("dense"), Scope(5, models.Filter(must=[ANY]))),
+    "a condition of many values": (Nearest("dense"), SearchOptions(5, models.Filter(must=[ANY]))),
     "a condition of many ids": (
         Nearest("dense"),
-        Scope(5, models.Filter(must=[models.HasIdCondition(has_id=[1, 2, 3, 4, 5])])),
+        SearchOptions(5, models.Filter(must=[models.HasIdCondition(has_id=[1, 2, 3, 4, 5])])),
     ),
-    "a filter on emptiness without an index": (Nearest("dense"), Scope(5, models.Filter(must=[EMPTY]))),
-    "a filter without an index": (Nearest("dense"), Scope(5, models.Filter(must=[LATE]))),
-    "a formula without an index": (Formula(field("popularity", default=0)).over(Nearest("dense", limit=9)), Scope(5)),
+    "a filter on emptiness without an index": (Nearest("dense"), SearchOptions(5, models.Filter(must=[EMPTY]))),
+    "a filter without an index": (Nearest("dense"), SearchOptions(5, models.Filter(must=[LATE]))),
+    "a formula without an index": (Formula(field("popularity", default=0)).over(Nearest("dense", limit=9)), SearchOptions(5)),
 }
-TAKEN: dict[str, tuple[Stage, Scope]] = {
-    "a limit": (Nearest("dense"), Scope(20)),
-    "candidates": (Nearest("colbert").over(Nearest("dense", limit=20)), Scope(5)),
-    "search parameters": (Nearest("dense", params=ALLOWED), Scope(5, timeout=5)),
-    "a filter": (Nearest("dense"), Scope(5, NEWS)),
-    "many conditions": (Nearest("colbert").over(Nearest("dense", limit=9, filter=THREE)), Scope(5, THREE)),
+TAKEN: dict[str, tuple[Stage, SearchOptions]] = {
+    "a limit": (Nearest("dense"), SearchOptions(20)),
+    "candidates": (Nearest("colbert").over(Nearest("dense", limit=20)), SearchOptions(5)),
+    "search parameters": (Nearest("dense", search_params=ALLOWED), SearchOptions(5, timeout=5)),
+    "a filter": (Nearest("dense"), SearchOptions(5, NEWS)),
+    "many conditions": (Nearest("colbert").over(Nearest("dense", limit=9, filter=THREE)), SearchOptions(5, THREE)),
     "conditions in a formula": (
         Formula(sum((when(NEWS, 1.0) for _ in range(5)), score())).over(Nearest("dense", limit=9)),
-        Scope(5),
+        SearchOptions(5),
     ),
     "a condition of some values": (
         Nearest("dense"),
-        Scope(5, models.Filter(must=[models.HasIdCondition(has_id=[1, 2, 3, 4])])),
+        SearchOptions(5, models.Filter(must=[models.HasIdCondition(has_id=[1, 2, 3, 4])])),
     ),
     "a condition on a vector": (
         Nearest("dense"),
-        Scope(5, models.Filter(must=[models.HasVectorCondition(has_vector="dense")])),
+        SearchOptions(5, models.Filter(must=[models.HasVectorCondition(has_vector="dense")])),
     ),
-    "a page": (Nearest("dense"), Scope(10, offset=12)),
+    "a page": (Nearest("dense"), SearchOptions(10, offset=12)),
 }
 
 
@@ -115,33 +121,35 @@ def client(engine: Engine) -> Iterator[QdrantClient]:
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_the_plan_refuses_what_the_server_refuses(client: QdrantClient, name: str) -> None:
-    strategy, scope = REFUSED[name]
+    strategy, options = REFUSED[name]
     executor = Executor(client, COLLECTION, encoders=encoders())
     with pytest.raises(PlanError):
-        executor.plan(strategy, scope)
+        executor.plan(strategy, options)
     careless = replace(read_schema(client, COLLECTION), strict=None)
-    flow = plan(strategy, careless, executor.target().capabilities, scope).flow(Query(QUERY, query_vectors()))
+    flow = plan(strategy, careless, executor.target().capabilities, options).flow(Query(QUERY, query_vectors()))
     step: Any = next(flow)
     with pytest.raises(Exception) as caught:  # of qdrant-client or grpc
-        client.query_batch_points(COLLECTION, step.requests, timeout=whole_seconds(scope.timeout))
+        client.query_batch_points(COLLECTION, step.requests, timeout=whole_seconds(options.timeout))
     assert read_failure(caught.value).kind == "strict mode"
 
 
 @pytest.mark.filterwarnings("ignore:.* shards:qdrant_rerank.PlanWarning")
 @pytest.mark.parametrize("name", TAKEN)
 def test_the_plan_takes_what_the_server_takes(client: QdrantClient, name: str) -> None:
-    strategy, scope = TAKEN[name]
-    assert ids(Executor(client, COLLECTION, encoders=encoders()).retrieve(strategy, Query(QUERY), scope))
+    strategy, options = TAKEN[name]
+    assert ids(Executor(client, COLLECTION, encoders=encoders()).retrieve(strategy, Query(QUERY), options))
 
 
 def test_a_batch_is_split_by_the_server_s_size(client: QdrantClient) -> None:
     executor = Executor(client, COLLECTION, encoders=encoders())
-    one = ids(executor.retrieve(Nearest("dense"), Query(QUERY), Scope(5)))
-    assert [ids(found) for found in executor.retrieve_batch(Nearest("dense"), [Query(QUERY)] * 7, Scope(5))] == [one] * 7
+    one = ids(executor.retrieve(Nearest("dense"), Query(QUERY), SearchOptions(5)))
+    assert [ids(found) for found in executor.retrieve_batch(Nearest("dense"), [Query(QUERY)] * 7, SearchOptions(5))] == [
+        one
+    ] * 7
 
 
 async def test_an_awaited_batch_is_split_by_the_server_s_size(client: QdrantClient) -> None:
     executor = AsyncExecutor(client, COLLECTION, encoders=encoders())
-    one = ids(await executor.retrieve(Nearest("dense"), Query(QUERY), Scope(5)))
-    found = await executor.retrieve_batch(Nearest("dense"), [Query(QUERY)] * 7, Scope(5))
+    one = ids(await executor.retrieve(Nearest("dense"), Query(QUERY), SearchOptions(5)))
+    found = await executor.retrieve_batch(Nearest("dense"), [Query(QUERY)] * 7, SearchOptions(5))
     assert [ids(points) for points in found] == [one] * 7

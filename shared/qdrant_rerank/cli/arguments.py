@@ -1,4 +1,4 @@
-"""JSON in options: `--filter` and `--features`, as text or `@FILE`."""
+"""JSON in options: `--filter` and `--params`, as text or `@FILE`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .. import FormatError
 from .._internals import line_of, parse_json, read_text, shortened
 from .failures import CommandError
 
-__all__ = ["features_of", "filter_of", "listed"]
+__all__ = ["filter_of", "listed", "params_of"]
 
 
 def filter_of(text: str | None) -> models.Filter | None:
@@ -38,15 +38,15 @@ def filter_of(text: str | None) -> models.Filter | None:
         ) from None
 
 
-def features_of(text: str | None) -> dict[str, Any]:
-    """The request-time values that `--features` holds, by name.
+def params_of(text: str | None) -> dict[str, Any]:
+    """The request-time values that `--params` holds, by name.
 
     Raises:
         CommandError: it isn't a JSON object.
     """
     if text is None:
         return {}
-    source, where = _source("--features", text)
+    source, where = _source("--params", text)
     value = _parsed(source, where)
     if not isinstance(value, dict):
         raise CommandError(f"{where} must be a JSON object, name → value, e.g. '{{\"budget\": 20}}'; got {json.dumps(value)}")

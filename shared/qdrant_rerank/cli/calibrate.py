@@ -13,7 +13,7 @@ import typer
 from qdrant_client import models
 from rich.text import Text
 
-from .. import Coefficients, Encoders, Executor, FeedbackModel, RelevanceFeedback, Scope, Stage, Strategy
+from .. import Coefficients, Encoders, Executor, RelevanceFeedback, Reranker, SearchOptions, Stage, Strategy
 from .._internals import VectorKind as Kind
 from ..evaluate._internals import MEASURING
 from ..feedback._internals import READ, Mode
@@ -106,7 +106,7 @@ def calibrate(
     with connected(where) as client, _feedback_model(rerank) as model:
         named = the_collection(client, collection, policy)
         shown = ShownText.of(listed(text_key))
-        executor = Executor(client, named, payload=shown, model=model, retries=policy.rest)
+        executor = Executor(client, named, payload=shown, reranker=model, retries=policy.rest)
         wanted = _feedback(choice.strategy(executor.target().schema), mode, seeds, reads)
         _give_encoders(executor, wanted, only, {"dense": dense, "sparse": sparse, "multi": late}, policy)
         learned_from = given or source.made(executor, only, keep=not dry_run)
@@ -159,7 +159,7 @@ def _check_files(cache: Path | None, out: Path | None, anyway: bool) -> None:
 
 
 @contextmanager
-def _feedback_model(text: str | None) -> Generator[FeedbackModel, None, None]:
+def _feedback_model(text: str | None) -> Generator[Reranker, None, None]:
     """The model that `--rerank` names.
 
     Raises:
@@ -168,7 +168,7 @@ def _feedback_model(text: str | None) -> Generator[FeedbackModel, None, None]:
     with reranker(text) as model:
         if model is None:
             raise CommandError(
-                "which feedback model? --rerank MODEL, e.g. cohere:rerank-v3.5, fastembed:Xenova/ms-marco-MiniLM-L-6-v2, or "
+                "which reranker? --rerank MODEL, e.g. cohere:rerank-v3.5, fastembed:Xenova/ms-marco-MiniLM-L-6-v2, or "
                 "cross-encoder:DIR for one in a folder"
             )
         yield model
@@ -202,7 +202,7 @@ def _give_encoders(
     """Have the executor embed queries for the strategy, once it is sure that it fits the collection."""
     client = executor.clients.sync()
     check_embedder(client, options)
-    plan = executor.plan(strategy, Scope(limit=1, filter=filter))
+    plan = executor.plan(strategy, SearchOptions(limit=1, filter=filter))
     notes = read_notes(client, executor.collection, policy)
     executor.encoders = Encoders(query_encoders(plan.strategy.needs(), plan.target.schema, notes, options))
 

@@ -10,7 +10,7 @@ from typing import Final
 from qdrant_client import models
 from rich.text import Text
 
-from .. import Executor, Query, RelevanceFeedback, Scope
+from .. import Executor, Query, RelevanceFeedback, SearchOptions
 from ..learn import FeedbackEstimate
 from ..learn._internals import LEAST_JUDGED, LEAST_QUERIES, ScoreFile, check_candidates, check_queries, duration, first_search
 from .calibrate_data import Queries
@@ -49,10 +49,10 @@ def speed_of(
     """Seconds that the model takes for a text, by a handful; None if it was asked for none. Their scores are kept, too."""
     query = next(iter(queries.texts.values()))
     seeds = replace(strategy.seeds, limit=None)
-    points = executor.retrieve(seeds, Query(query), Scope(limit=_HANDFUL, filter=filter, with_payload=True))
+    points = executor.retrieve(seeds, Query(query), SearchOptions(limit=_HANDFUL, filter=filter, with_payload=True))
     texts = [text for point in points if (text := executor.payload.content(point.payload or {}).text).strip()]
-    assert executor.model is not None
-    with closing(ScoreFile(executor.model, cache)) as scores:
+    assert executor.reranker is not None
+    with closing(ScoreFile(executor.reranker, cache)) as scores:
         scores.score(query, texts)
     return scores.seconds / scores.asked if scores.asked else None
 
@@ -63,8 +63,8 @@ def kept_scores(executor: Executor, cache: Path | None) -> int:
     Raises:
         FormatError: it is a file of something else.
     """
-    assert executor.model is not None
-    return 0 if cache is None else len(ScoreFile(executor.model, cache).known)
+    assert executor.reranker is not None
+    return 0 if cache is None else len(ScoreFile(executor.reranker, cache).known)
 
 
 def cost_line(cost: FeedbackEstimate, judged: int, kept: int = 0, cache: Path | None = None) -> str:

@@ -103,7 +103,7 @@ class Source:
 
     def _taken(self, topics: Topics) -> Sequence[Topic]:
         if others := sum(not topic.is_plain for topic in topics):
-            warn(f"{others} of the queries come with filters, features or vectors; the fit uses nothing but their text")
+            warn(f"{others} of the queries come with filters, params or vectors; the fit uses nothing but their text")
         if len(topics) <= self.most:
             return topics.items
         warn(f"{self.most} of the {len(topics)} queries are taken, at random; --most N takes more")

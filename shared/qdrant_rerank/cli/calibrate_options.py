@@ -80,7 +80,7 @@ FeedbackModelOption: TypeAlias = Annotated[
         metavar="MODEL",
         rich_help_panel=_WHAT,
         show_default=False,
-        help="The feedback model, which must be given: cohere:rerank-v3.5, a cross-encoder of fastembed, "
+        help="The reranker, which must be given: cohere:rerank-v3.5, a cross-encoder of fastembed, "
         "fastembed:ORGANISATION/NAME, NAME@DIR for one in a folder, or cross-encoder:DIR for one of your own.",
     ),
 ]

@@ -13,7 +13,7 @@ from .. import (
     Mmr,
     Nearest,
     RelevanceFeedback,
-    Rescore,
+    Rerank,
     Schema,
     Stage,
     Strategy,
@@ -130,18 +130,18 @@ class Choice:
             return Nearest(self._plain(schema))
         expression = parse_expression(self.formula)
         names = dict.fromkeys(score.name for score in candidate_scores(expression))
-        legs = [self._candidates(self._leg(schema, name)) for name in names or (None,)]
-        return Formula(expression).over(*legs)
+        candidates = [self._candidates(self._candidate(schema, name)) for name in names or (None,)]
+        return Formula(expression).over(*candidates)
 
-    def _leg(self, schema: Schema, name: str | None) -> Stage:
+    def _candidate(self, schema: Schema, name: str | None) -> Stage:
         """The candidates that `score(name)` in a formula means."""
         if name in _FUSIONS and name not in schema.vectors:
             return self._fused(schema, name, f"score({name!r})")
         return Nearest(self._plain(schema) if name is None else name)
 
     def _fused(self, schema: Schema, method: str, who: str) -> Stage:
-        legs = Nearest(self._dense(schema, who)), Nearest(self._sparse(schema, who))
-        return Fusion(cast(FusionMethod, method)).over(*map(self._candidates, legs))
+        candidates = Nearest(self._dense(schema, who)), Nearest(self._sparse(schema, who))
+        return Fusion(cast(FusionMethod, method)).over(*map(self._candidates, candidates))
 
     def _plain(self, schema: Schema) -> str | None:
         """The vector of a plain search; None leaves it to the plan, which says what there is."""
@@ -159,7 +159,7 @@ class Choice:
 def _unchecked(strategy: Strategy) -> Strategy:
     """The strategy without what keeps learned numbers from what they weren't learned for; itself if nothing is kept from it."""
     match strategy:
-        case Rescore(candidate=Strategy() as candidate):
+        case Rerank(candidate=Strategy() as candidate):
             below = _unchecked(candidate)
             return strategy if below is candidate else replace(strategy, candidate=below)
         case RelevanceFeedback(seeds=seeds):

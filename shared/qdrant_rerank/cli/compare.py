@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from qdrant_client import QdrantClient
 
-from .. import Executor, FeedbackModel, Scope
+from .. import Executor, Reranker, SearchOptions
 from .._internals import VectorKind as Kind
 from ..evaluate import DEFAULT_MEASURES, Evaluation, Qrels, Topics, check, read_run
 from ..evaluate import compare as compared
@@ -192,16 +192,16 @@ class _Asked:
         collection: str,
         file: Path,
         models: Mapping[Kind, str | None],
-        reader: FeedbackModel | None,
+        reader: Reranker | None,
         policy: CommandRetries,
     ) -> Evaluation:
         choice = Choice(file, unchecked=self.unchecked, lenient=True)
         later = CommandRetries(policy.rest, policy.rest)  # Qdrant has answered by now
-        executor, plan = prepared(client, collection, choice, Scope(limit=1), models, None, later)
+        executor, plan = prepared(client, collection, choice, SearchOptions(limit=1), models, None, later)
         if plan.strategy.cost.model_calls > 0:
             reranking = Reranking("" if reader else None)
-            executor, plan = prepared(client, collection, choice, Scope(limit=1), models, reranking, later)
-            executor.model = reader
+            executor, plan = prepared(client, collection, choice, SearchOptions(limit=1), models, reranking, later)
+            executor.reranker = reader
         if self.resume is not None:
             self.resume.mkdir(parents=True, exist_ok=True)
         kept = None if self.resume is None else self.resume / f"{file.stem}.jsonl"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .. import Scope
+from .. import SearchOptions
 from .._internals import VectorKind as Kind
 from ..evaluate import DEFAULT_MEASURES, check, write_run
 from ..evaluate import evaluate as measured
@@ -114,8 +114,8 @@ def evaluate(
     policy = CommandRetries.of(retries, MEASURING)
     with connected(Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()) as client, reranker(rerank) as model:
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
-        executor, plan = prepared(client, collection, choice, Scope(limit=1), models, reranking, policy)
-        executor.model = model
+        executor, plan = prepared(client, collection, choice, SearchOptions(limit=1), models, reranking, policy)
+        executor.reranker = model
         if check_documents:
             e.warn_of_unknown(judged, executor)
         hint = "--resume FILE keeps each answer as it comes, and goes on from there"

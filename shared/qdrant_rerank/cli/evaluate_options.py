@@ -50,7 +50,7 @@ DataArgument: TypeAlias = Annotated[
     typer.Argument(
         metavar="DATA",
         help="A folder as BEIR lays it out (queries.jsonl and qrels/SPLIT.tsv); or a .jsonl, .csv or .tsv file with a judged "
-        "pair on each line: query_id, query, doc_id, grade, perhaps filter and features; or with --qrels a file of topics.",
+        "pair on each line: query_id, query, doc_id, grade, perhaps filter and params; or with --qrels a file of topics.",
     ),
 ]
 QrelsOption: TypeAlias = Annotated[

@@ -11,20 +11,20 @@ from typing import Annotated
 import typer
 from qdrant_client import QdrantClient
 
-from .. import Explanation, Query, Scope, Strategy, save
+from .. import PlanDescription, Query, SearchOptions, Strategy, save
 from .._internals import VectorKind as Kind
 from .._internals import placeholders
 from . import model_options as m
 from . import options as o
 from . import rerank_options as rr
-from .arguments import features_of, filter_of
+from .arguments import filter_of, params_of
 from .choose import Choice
 from .connect import CommandRetries, Where, connected
 from .explain_show import print_explanation
 from .failures import reported
 from .outputs import check_output
 from .rerankers import Reranking
-from .session import check_features, planned, prepared
+from .session import check_params, planned, prepared
 
 __all__ = ["explain"]
 
@@ -44,7 +44,7 @@ def explain(
     hybrid: o.HybridOption = False,
     fusion: o.FusionOption = None,
     formula: o.FormulaOption = None,
-    features: o.FeaturesOption = None,
+    params: o.ParamsOption = None,
     mmr: o.MmrOption = None,
     rescore: o.RescoreOption = None,
     using: o.UsingOption = None,
@@ -92,13 +92,13 @@ def explain(
     """
     choice = Choice(strategy, formula, hybrid, fusion, mmr, rescore, using, limit, dense_vector, sparse_vector, unchecked)
     check_output("--save", save_to)
-    scope = Scope(limit=k, filter=filter_of(filter))
+    options = SearchOptions(limit=k, filter=filter_of(filter))
     reranking = Reranking(rerank, rerank_limit, blend, on_error)
     policy = CommandRetries.of(retries)
     with connected(Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()) as client:
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
         chosen, explanation = _explained(
-            client, collection, choice, scope, query, features, models, reranking if reranking.is_asked else None, policy
+            client, collection, choice, options, query, params, models, reranking if reranking.is_asked else None, policy
         )
     if save_to is not None:
         save(chosen, save_to)
@@ -112,22 +112,22 @@ def _explained(
     client: QdrantClient,
     collection: str | None,
     choice: Choice,
-    scope: Scope,
+    options: SearchOptions,
     query: str | None,
-    features: str | None,
+    params: str | None,
     models: Mapping[Kind, str | None],
     reranking: Reranking | None,
     policy: CommandRetries,
-) -> tuple[Strategy, Explanation]:
-    given = features_of(features)
+) -> tuple[Strategy, PlanDescription]:
+    given = params_of(params)
     if query is not None:
-        executor, plan = prepared(client, collection, choice, scope, models, reranking, policy)
-        check_features(plan, given)
+        executor, plan = prepared(client, collection, choice, options, models, reranking, policy)
+        check_params(plan, given)
         [vectors] = executor.embed([query], plan.strategy.needs())
-        return plan.strategy, plan.explain(Query(query, vectors=vectors, features=given))
-    _, plan = planned(client, collection, choice, scope, reranking, policy)
-    check_features(plan, given)
+        return plan.strategy, plan.describe(Query(query, vectors=vectors, params=given))
+    _, plan = planned(client, collection, choice, options, reranking, policy)
+    check_params(plan, given)
     if not given:
-        return plan.strategy, plan.explain()
+        return plan.strategy, plan.describe()
     vectors, _ = placeholders(plan.strategy, plan.target.schema)
-    return plan.strategy, plan.explain(Query(vectors=vectors, features=given))
+    return plan.strategy, plan.describe(Query(vectors=vectors, params=given))

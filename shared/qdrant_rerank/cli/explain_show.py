@@ -12,7 +12,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from .. import Explanation
+from .. import PlanDescription
 from .._internals import abridged
 from .consoles import results_console
 from .failures import for_command_line
@@ -24,7 +24,7 @@ _LINES: Final = 60
 _LATER: Final = "then, with a vector that the model's scores have shifted (here the query's own):"
 
 
-def print_explanation(explanation: Explanation, *, full: bool = False) -> None:
+def print_explanation(explanation: PlanDescription, *, full: bool = False) -> None:
     """Print an explanation; with `full` all of its formulas and requests, however long they are."""
     console = results_console()
     table = Table.grid(padding=(0, 2))

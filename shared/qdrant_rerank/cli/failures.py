@@ -146,8 +146,8 @@ def _of_a_model(error: Exception) -> str | None:
 def _option_for(message: str) -> str:
     """What to do on the command line where the message speaks of Python."""
     options = {
-        "features={": "--features '{\"NAME\": …}'",
-        "Rescore reads": "--rerank-limit N says how many the model reads",
+        "params={": "--params '{\"NAME\": …}'",
+        "Rerank reads": "--rerank-limit N says how many the model reads",
         "payload=PayloadMapping(": "--text-key KEYS",
         "Formula.load(path, checked=False)": "--unchecked",
         "nevertheless with trust=True": "--unchecked",

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from .. import Scope, Stage, Strategy, StrategyError, parse_expression
+from .. import SearchOptions, Stage, Strategy, StrategyError, parse_expression
 from .._internals import VectorKind as Kind
 from .._internals import brief
 from ..evaluate._internals import MEASURING
@@ -48,7 +48,7 @@ def features(
             "-f",
             metavar="NAME=TEXT",
             help="A feature as a formula is written, e.g. \"rating=field('rating', 3)\"; may be given several times.",
-            show_default="the score of each leg",
+            show_default="the score of each candidate",
         ),
     ] = None,
     edge: o.EdgeOption = None,
@@ -88,7 +88,7 @@ def features(
 ) -> None:
     """Log what a formula would see of each candidate of each judged topic, for `fit`.
 
-    The candidates are those of the strategy's legs, searched as in serving; the features are computed as the engine does.
+    The candidates are those of the strategy's candidates, searched as in serving; the features are computed as the engine does.
 
     $ qdrant-rerank features judged.csv --edge ./db --hybrid -o log.csv
 
@@ -101,17 +101,17 @@ def features(
     policy = CommandRetries.of(retries, MEASURING)
     with connected(Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()) as client:
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
-        executor, plan = prepared(client, collection, choice, Scope(limit=1), models, None, policy)
-        legs = _legs(plan.strategy, limit)
+        executor, plan = prepared(client, collection, choice, SearchOptions(limit=1), models, None, policy)
+        candidates = _candidates(plan.strategy, limit)
         file = output if output.suffix == ".jsonl" else None
         hint = "a log whose name ends in .jsonl is kept topic by topic, and gone on with"
         with resumable(file, "the topics", hint), e.shown_progress(str(data)) as progress:
             log = log_features(
                 executor,
-                legs,
+                candidates,
                 topics,
                 judged,
-                _features(feature or [], legs),
+                _features(feature or [], candidates),
                 unjudged="drop" if drop_unjudged else "negative",
                 negatives=negatives,
                 path=file,
@@ -125,7 +125,7 @@ def features(
     _tell(log, output)
 
 
-def _legs(strategy: Strategy, limit: int | None) -> tuple[Stage, ...]:
+def _candidates(strategy: Strategy, limit: int | None) -> tuple[Stage, ...]:
     """The stages that find the strategy's candidates; a plain search is its own."""
     if not isinstance(strategy, Stage):
         raise CommandError(f"features are logged of strategies that Qdrant runs alone, not of {brief(strategy)}")
@@ -134,9 +134,9 @@ def _legs(strategy: Strategy, limit: int | None) -> tuple[Stage, ...]:
     return (replace(strategy, limit=strategy.limit or limit),)
 
 
-def _features(given: list[str], legs: tuple[Stage, ...]) -> dict[str, FeatureLike]:
+def _features(given: list[str], candidates: tuple[Stage, ...]) -> dict[str, FeatureLike]:
     found: dict[str, FeatureLike] = {}
-    for text in given or [f"{leg.title}=score({leg.title!r})" for leg in legs]:
+    for text in given or [f"{candidate.title}=score({candidate.title!r})" for candidate in candidates]:
         name, equals, expression = text.partition("=")
         if not equals or not name.strip():
             raise CommandError(f"--feature {text}: write NAME=FORMULA, e.g. \"rating=field('rating', 3)\"")
@@ -155,7 +155,7 @@ def _tell(log: FeatureLog, output: Path) -> None:
     console = results_console()
     console.print(Text(f"{output}: {len(log)} rows of {coverage.topics} topics, {relevant} relevant"), soft_wrap=True)
     if missed:
-        console.print(Text(f"{missed} relevant documents were found by no leg, where no formula helps"), style="yellow")
+        console.print(Text(f"{missed} relevant documents were found by no candidate, where no formula helps"), style="yellow")
     if coverage.unjudged:
         console.print(Text(f"{len(coverage.unjudged)} topics without judgments were left out"), style="yellow")
     for topic, error in list(coverage.failed.items())[:5]:

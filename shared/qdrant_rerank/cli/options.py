@@ -13,7 +13,6 @@ __all__ = [
     "DebugOption",
     "DenseVectorOption",
     "EdgeOption",
-    "FeaturesOption",
     "FilterOption",
     "FormulaOption",
     "FusionOption",
@@ -26,6 +25,7 @@ __all__ = [
     "LimitOption",
     "MeasuringRetriesOption",
     "MmrOption",
+    "ParamsOption",
     "PathOption",
     "RescoreOption",
     "RetriesOption",
@@ -144,7 +144,7 @@ StrategyOption: TypeAlias = Annotated[
         "-s",
         metavar="FILE",
         rich_help_panel=_HOW,
-        help="A strategy in a JSON file, as explain --save writes it. Of this group only --features goes with it.",
+        help="A strategy in a JSON file, as explain --save writes it. Of this group only --params goes with it.",
     ),
 ]
 UncheckedOption: TypeAlias = Annotated[
@@ -253,10 +253,10 @@ FilterOption: TypeAlias = Annotated[
         '\'{"must": [{"key": "town", "match": {"value": "Orvena"}}]}\'; @FILE reads it from a file.',
     ),
 ]
-FeaturesOption: TypeAlias = Annotated[
+ParamsOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--features",
+        "--params",
         metavar="JSON",
         rich_help_panel=_HOW,
         help="Values that the formula takes from the request, e.g. '{\"here\": [46.01, 8.52]}'; @FILE reads them from a file.",

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .._internals import Explained, LegHit, Points, ResultReason
+from .._internals import CandidateHit, Explained, Points, ResultReason
 from .consoles import results_console
 from .failures import CommandError
 from .show import shown_id
@@ -35,13 +35,16 @@ _WITHOUT_TERMS: Final = (
 
 
 def print_reasons(explained: Explained) -> None:
-    """Print where each leg found each result, and what each term adds to its score; in several tables where one is too wide."""
+    """Print where each candidate found each result and what each term adds to its score, in several tables if need be."""
     if not explained.points:
         return
     console = results_console()
     terms = told(explained.reasons)
     headings, legend = _headings([text for text, _ in terms])
-    columns = [*_leg_columns(explained.reasons), *_term_columns(explained.reasons, headings, [values for _, values in terms])]
+    columns = [
+        *_candidate_columns(explained.reasons),
+        *_term_columns(explained.reasons, headings, [values for _, values in terms]),
+    ]
     first = _Column("#", [str(reason.rank) for reason in explained.reasons], "dim")
     named = _Column("id", list(map(shown_id, explained.points)), "dim", is_text=True)
     for band in _bands(columns, console.width - first.width - named.width - 2 * _GAP):
@@ -75,10 +78,10 @@ class _Column:
         return min(longest, _LONGEST_ID) if self.is_text else longest
 
 
-def _leg_columns(reasons: Sequence[ResultReason]) -> Iterator[_Column]:
-    """Rank and score of each result in each leg."""
-    for number, leg in enumerate(reasons[0].legs):
-        yield _Column(f"found by\n{leg.leg}", [_hit(reason.legs[number]) for reason in reasons])
+def _candidate_columns(reasons: Sequence[ResultReason]) -> Iterator[_Column]:
+    """Rank and score of each result in each candidate."""
+    for number, candidate in enumerate(reasons[0].candidates):
+        yield _Column(f"found by\n{candidate.candidate}", [_hit(reason.candidates[number]) for reason in reasons])
 
 
 def _term_columns(
@@ -92,7 +95,7 @@ def _term_columns(
     yield _Column("\nscore", [f"{reason.score:.4g}" for reason in reasons], "bold")
 
 
-def _hit(hit: LegHit) -> str:
+def _hit(hit: CandidateHit) -> str:
     place = "" if hit.rank is None else f"#{hit.rank} "  # None where only the score is known
     return "–" if hit.score is None else f"{place}{hit.score:.4g}"
 

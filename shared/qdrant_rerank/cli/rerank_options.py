@@ -33,9 +33,9 @@ BlendOption: TypeAlias = Annotated[
         "--blend",
         metavar="TEXT",
         rich_help_panel=_READ,
-        help="The final score: model() is the model's, score() the search's, e.g. "
-        "\"0.9*sigmoid(model()) + 0.02*field('rating', 3)\".",
-        show_default="model()",
+        help="The final score: rerank_score() is the model's, score() the search's, e.g. "
+        "\"0.9*sigmoid(rerank_score()) + 0.02*field('rating', 3)\".",
+        show_default="rerank_score()",
     ),
 ]
 OnErrorOption: TypeAlias = Annotated[

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from .. import FeedbackModel, PayloadMapping, QdrantRerankError, Rescore, Strategy, parse_expression
+from .. import PayloadMapping, QdrantRerankError, Rerank, Reranker, Strategy, parse_expression
 from .._internals import READ, Content, OnError, TextSource, did_you_mean
 from .failures import CommandError
 from .show import TEXT_KEYS, llama_index_text
@@ -69,16 +69,16 @@ class Reranking:
             return strategy
         return self._rescore().over(strategy)
 
-    def _rescore(self) -> Rescore:
+    def _rescore(self) -> Rerank:
         if self.on_error not in (None, "raise", "keep_order"):
             raise CommandError(f"--on-error is raise or keep_order, got {self.on_error!r}")
         on_error: OnError = "keep_order" if self.on_error == "keep_order" else "raise"
         blend = None if self.blend is None else parse_expression(self.blend)
-        return Rescore(limit=READ if self.limit is None else self.limit, on_error=on_error, blend=blend)
+        return Rerank(limit=READ if self.limit is None else self.limit, on_error=on_error, blend=blend)
 
 
 @contextmanager
-def reranker(text: str | None) -> Generator[FeedbackModel | None, None, None]:
+def reranker(text: str | None) -> Generator[Reranker | None, None, None]:
     """The model that `--rerank` names, if it does, with its connections closed at the end.
 
     A local one is tried on a short text, so that what can't be loaded fails now.
@@ -96,7 +96,7 @@ def reranker(text: str | None) -> Generator[FeedbackModel | None, None, None]:
             close()
 
 
-def _made(text: str) -> FeedbackModel:
+def _made(text: str) -> Reranker:
     kind, colon, name = text.partition(":")
     if colon and kind == "cohere" and name:
         return _cohere(text, name)
@@ -109,7 +109,7 @@ def _made(text: str) -> FeedbackModel:
     raise CommandError(f"--rerank {text}: no such model{did_you_mean(kind, _KINDS)}; there are {_FORMS}")
 
 
-def _cohere(text: str, name: str) -> FeedbackModel:
+def _cohere(text: str, name: str) -> Reranker:
     from ..models import CohereReranker
 
     if not any(os.environ.get(key) for key in _KEYS):
@@ -123,7 +123,7 @@ def _folder(text: str, place: str) -> Path:
     return Path(place).resolve()
 
 
-def _tried(text: str, name: str, folder: Path | None) -> FeedbackModel:
+def _tried(text: str, name: str, folder: Path | None) -> Reranker:
     from ..models import FastembedCrossEncoder
 
     model = FastembedCrossEncoder(name, path=folder)

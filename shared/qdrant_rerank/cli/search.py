@@ -8,20 +8,20 @@ from typing import Annotated
 
 import typer
 
-from .. import Query, Scope
+from .. import Query, SearchOptions
 from .._internals import Explained, check_picture, draw, within
 from .._internals import VectorKind as Kind
 from . import model_options as m
 from . import options as o
 from . import reason_options as r
 from . import rerank_options as rr
-from .arguments import features_of, filter_of, listed
+from .arguments import filter_of, listed, params_of
 from .choose import Choice
 from .connect import CommandRetries, Where, connected
 from .failures import CommandError, reported, warn
 from .reasons import compared, print_comparison, print_comparison_line, print_reasons
 from .rerankers import Reranking, reranker
-from .session import check_features, prepared
+from .session import check_params, prepared
 from .show import TEXT_KEYS, absent_keys, payload_keys, print_json_lines, print_table, shown_name
 
 __all__ = ["search"]
@@ -43,7 +43,7 @@ def search(
     hybrid: o.HybridOption = False,
     fusion: o.FusionOption = None,
     formula: o.FormulaOption = None,
-    features: o.FeaturesOption = None,
+    params: o.ParamsOption = None,
     mmr: o.MmrOption = None,
     rescore: o.RescoreOption = None,
     using: o.UsingOption = None,
@@ -105,7 +105,7 @@ def search(
     if picture is not None:
         check_picture(picture)
     chosen = (shown or True) if json else payload_keys(keys, shown)
-    scope = Scope(
+    options = SearchOptions(
         limit=k,
         filter=filter_of(filter),
         score_threshold=score_threshold,
@@ -113,22 +113,22 @@ def search(
         timeout=timeout,
         with_payload=wants_reasons or rerank is not None or chosen,
     )
-    asked = Query(query, features=features_of(features))
+    asked = Query(query, params=params_of(params))
     policy = CommandRetries.of(retries)
     where = Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()
     with within(timeout), connected(where) as client:
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
-        executor, plan = prepared(client, collection, choice, scope, models, reranking, policy)
-        check_features(plan, asked.features)
+        executor, plan = prepared(client, collection, choice, options, models, reranking, policy)
+        check_params(plan, asked.params)
         for warning in plan.warnings:
             if warning.code != "vanishing-points":  # of use to who writes a strategy: explain shows it
                 warn(warning)
-        with reranker(rerank) as executor.model:
+        with reranker(rerank) as executor.reranker:
             start = time.perf_counter()
             if wants_reasons:
-                found = executor.explain(plan.strategy, asked, scope)
+                found = executor.explain(plan.strategy, asked, options)
             else:
-                found = Explained(executor.retrieve(plan.strategy, asked, scope), ())
+                found = Explained(executor.retrieve(plan.strategy, asked, options), ())
             seconds = time.perf_counter() - start
     for key in absent_keys(found.points, shown):
         warn(f"--show {key}: no result has that payload key")

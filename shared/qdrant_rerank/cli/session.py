@@ -7,7 +7,7 @@ from typing import Any
 
 from qdrant_client import QdrantClient
 
-from .. import Encoders, Executor, Plan, Scope
+from .. import Encoders, Executor, Plan, SearchOptions
 from .._internals import VectorKind as Kind
 from .._internals import did_you_mean, in_time, placeholders
 from .choose import Choice
@@ -17,14 +17,14 @@ from .failures import CommandError
 from .notes import read_notes
 from .rerankers import Reranking, ShownText
 
-__all__ = ["check_features", "planned", "prepared"]
+__all__ = ["check_params", "planned", "prepared"]
 
 
 def planned(
     client: QdrantClient,
     collection: str | None,
     choice: Choice,
-    scope: Scope,
+    options: SearchOptions,
     reranking: Reranking | None,
     policy: CommandRetries,
 ) -> tuple[Executor, Plan]:
@@ -38,20 +38,20 @@ def planned(
     named = in_time(lambda: the_collection(client, collection, policy), "listing the collections")
     executor = Executor(client, named, payload=payload, retries=policy.rest)
     chosen = choice.strategy(executor.target().schema)
-    return executor, executor.plan(chosen if reranking is None else reranking.over(chosen), scope)
+    return executor, executor.plan(chosen if reranking is None else reranking.over(chosen), options)
 
 
-def check_features(plan: Plan, features: Mapping[str, Any]) -> None:
+def check_params(plan: Plan, params: Mapping[str, Any]) -> None:
     """Refuse values that nothing in the strategy reads.
 
     Raises:
         CommandError: there is one.
     """
     _, read = placeholders(plan.strategy, plan.target.schema)
-    for name in features:
+    for name in params:
         if name not in read:
             raise CommandError(
-                f"--features: nothing in the strategy reads {name!r}{did_you_mean(name, read)} "
+                f"--params: nothing in the strategy reads {name!r}{did_you_mean(name, read)} "
                 f"(it reads {', '.join(map(repr, read)) or 'no such values'})"
             )
 
@@ -60,13 +60,13 @@ def prepared(
     client: QdrantClient,
     collection: str | None,
     choice: Choice,
-    scope: Scope,
+    options: SearchOptions,
     models: Mapping[Kind, str | None],
     reranking: Reranking | None,
     policy: CommandRetries,
 ) -> tuple[Executor, Plan]:
     """As `planned`, with the encoders that the strategy needs and no others, as loading a model takes seconds."""
-    executor, plan = planned(client, collection, choice, scope, reranking, policy)
+    executor, plan = planned(client, collection, choice, options, reranking, policy)
     check_embedder(client, models)
     notes = read_notes(client, executor.collection, policy)
     executor.encoders = Encoders(query_encoders(plan.strategy.needs(), plan.target.schema, notes, models))

@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from .. import Encoders, Executor, FeedbackModel, Nearest, RelevanceFeedback, load
+from .. import Encoders, Executor, Nearest, RelevanceFeedback, Reranker, load
 from .._internals import VectorKind as Kind
 from .._internals import did_you_mean
 from ..evaluate._internals import MEASURING
@@ -49,7 +49,7 @@ def tune(
     collection: o.CollectionOption = None,
     qrels: e.QrelsOption = None,
     split: t.TrainSplitOption = "train",
-    leg: t.LegOption = None,
+    candidate: t.CandidateOption = None,
     depth: t.DepthOption = None,
     baseline: t.BaselineOption = None,
     rerank: t.ReaderOption = None,
@@ -110,16 +110,16 @@ def tune(
         models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
         tried = [*([] if first is None else [first]), *([] if steered is None else steered.strategies)]
         needed = frozenset(name for strategy in tried for name in strategy.needs())
-        executor, legs = _prepared(client, the_collection(client, collection, policy), leg, needed, models, policy)
+        executor, candidates = _prepared(client, the_collection(client, collection, policy), candidate, needed, models, policy)
         if model is not None:
             executor = _reading(executor, model, listed(text_key))
-        hint = "--keep FILE keeps what the legs found, and goes on from there"
-        with resumable(keep, "the legs' results", hint), e.shown_progress(str(data)) as progress:
+        hint = "--keep FILE keeps what the candidates found, and goes on from there"
+        with resumable(keep, "the candidates' results", hint), e.shown_progress(str(data)) as progress:
             found = tuned(
                 executor,
                 topics,
                 judged,
-                legs,
+                candidates,
                 baseline=first,
                 space=space,
                 budget=budget,
@@ -183,39 +183,39 @@ def _prepared(
     models: Mapping[Kind, str | None],
     policy: CommandRetries,
 ) -> tuple[Executor, list[Nearest]]:
-    """An executor with the encoders of the legs and of the baseline, and the legs.
+    """An executor with the encoders of the candidates and of the baseline, and the candidates.
 
     Raises:
-        CommandError: a leg isn't there, or nothing says what embeds queries for it.
+        CommandError: a candidate isn't there, or nothing says what embeds queries for it.
     """
     executor = Executor(client, collection, retries=policy.rest)
     schema, notes = executor.target().schema, read_notes(client, collection, policy)
     check_embedder(client, models)
     there = [*schema.names("dense"), *schema.names("sparse")]
     if names is None:
-        legs = [name for name in there if name in notes or models[schema.vectors[name].kind] is not None]
+        candidates = [name for name in there if name in notes or models[schema.vectors[name].kind] is not None]
         for name in there:
-            if name not in legs and legs:
+            if name not in candidates and candidates:
                 warn(f"the vector {name!r} is left out: the collection doesn't say what made it; see --dense and --sparse")
-        legs = legs or there  # of which the encoders will say what is missing
+        candidates = candidates or there  # of which the encoders will say what is missing
     else:
-        legs = list(dict.fromkeys(names))
-        for name in legs:
+        candidates = list(dict.fromkeys(names))
+        for name in candidates:
             if name not in schema.vectors:
                 hint = did_you_mean(name, schema.vectors)
-                raise CommandError(f"--leg {name}: the collection {collection!r} has {schema.describe_vectors()}{hint}")
-    wanted = [*legs, *(name for name in sorted(needed) if name in schema.vectors)]
+                raise CommandError(f"--candidate {name}: the collection {collection!r} has {schema.describe_vectors()}{hint}")
+    wanted = [*candidates, *(name for name in sorted(needed) if name in schema.vectors)]
     executor.encoders = Encoders(query_encoders(wanted, schema, notes, models))
-    return executor, [Nearest(name) for name in legs]
+    return executor, [Nearest(name) for name in candidates]
 
 
-def _reading(executor: Executor, model: FeedbackModel, text_keys: Sequence[str]) -> Executor:
+def _reading(executor: Executor, model: Reranker, text_keys: Sequence[str]) -> Executor:
     """The executor with a model, which reads the texts under these payload keys."""
     return Executor(
         executor.clients.sync(),
         executor.collection,
         encoders=executor.encoders,
-        model=model,
+        reranker=model,
         payload=ShownText.of(text_keys),
         retries=executor.retries,
     )

@@ -9,12 +9,12 @@ import typer
 
 __all__ = [
     "BaselineOption",
+    "CandidateOption",
     "DepthOption",
     "FeaturesOption",
     "FeedbackOption",
     "KeepOption",
     "LearnOption",
-    "LegOption",
     "OneMeasureOption",
     "OutOption",
     "ReadKeyOption",
@@ -40,10 +40,10 @@ TrainSplitOption: TypeAlias = Annotated[
         help="Which judgments of a BEIR folder. Leave those alone that the result is to be tested on.",
     ),
 ]
-LegOption: TypeAlias = Annotated[
+CandidateOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
-        "--leg",
+        "--candidate",
         metavar="VECTOR",
         rich_help_panel=_WHAT,
         help="A vector to search by; may be repeated.",
@@ -56,7 +56,7 @@ DepthOption: TypeAlias = Annotated[
         "--depth",
         metavar="N",
         rich_help_panel=_WHAT,
-        help="How many candidates a leg may hand on; may be repeated.",
+        help="How many candidates a candidate may hand on; may be repeated.",
         show_default="20, 50 and 100",
     ),
 ]
@@ -67,7 +67,7 @@ BaselineOption: TypeAlias = Annotated[
         metavar="FILE",
         rich_help_panel=_WHAT,
         help="The strategy to beat, as JSON.",
-        show_default="RRF with Qdrant's defaults over all legs, or the only leg",
+        show_default="RRF with Qdrant's defaults over all candidates, or the only candidate",
     ),
 ]
 ReaderOption: TypeAlias = Annotated[
@@ -160,7 +160,7 @@ KeepOption: TypeAlias = Annotated[
         "--keep",
         metavar="FILE",
         rich_help_panel=_OUTPUT,
-        help="Keep what the legs found in this file, so that the same can be tuned again without asking Qdrant.",
+        help="Keep what the candidates found in this file, so that the same can be tuned again without asking Qdrant.",
     ),
 ]
 OutOption: TypeAlias = Annotated[

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from .guide import TODAY as TODAY
     from .guide import Question as Question
     from .guide import questions as questions
+    from .lineup import CANDIDATES as CANDIDATES
+    from .lineup import CANDIDATES_CODE as CANDIDATES_CODE
     from .lineup import FORMULA as FORMULA
-    from .lineup import LEGS as LEGS
-    from .lineup import LEGS_CODE as LEGS_CODE
     from .lineup import LINEUP as LINEUP
     from .lineup import PLAIN as PLAIN
     from .lineup import SHOWN as SHOWN
@@ -37,9 +37,9 @@ else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "guide": "CORPUS, HERE, Question, TODAY, questions",
-            "lineup": "Entry, FORMULA, LEGS, LEGS_CODE, LINEUP, PLAIN, SHOWN",
-            "measure": "CountingExecutor, DEPTH, Outcome, measured, ndcg",
+            "guide": "CORPUS, HERE, TODAY, Question, questions",
+            "lineup": "CANDIDATES, CANDIDATES_CODE, FORMULA, LINEUP, PLAIN, SHOWN, Entry",
+            "measure": "DEPTH, CountingExecutor, Outcome, measured, ndcg",
             "opening": "closing, opening",
             "run": "Demo",
             "show": "legend, summary",

@@ -11,13 +11,13 @@ from typing import Any, Final
 from .. import Formula, Fusion, Mmr, Nearest, Strategy, datetime_field, decay_exp, decay_gauss, field, geo_distance, now, score
 from .guide import HERE
 
-__all__ = ["BM25", "DAY", "HYBRID", "LEGS", "LEGS_CODE", "LINEUP", "PLAIN", "SHOWN", "YEAR_2020", "Entry"]
+__all__ = ["BM25", "CANDIDATES", "CANDIDATES_CODE", "DAY", "HYBRID", "LINEUP", "PLAIN", "SHOWN", "YEAR_2020", "Entry"]
 
 DAY: Final = 24 * 60 * 60.0
 YEAR_2020: Final = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
-LEGS: Final = Nearest("dense", limit=30), Nearest("bm25", limit=30)
-LEGS_CODE: Final = 'legs = Nearest("dense", limit=30), Nearest("bm25", limit=30)'
+CANDIDATES: Final = Nearest("dense", limit=30), Nearest("bm25", limit=30)
+CANDIDATES_CODE: Final = 'candidates = Nearest("dense", limit=30), Nearest("bm25", limit=30)'
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Entry:
     Attributes:
         name: what the demo calls it.
         says: what it does, in a few words.
-        code: the text that makes it, given `legs`; evaluates to `strategy`.
+        code: the text that makes it, given `candidates`; evaluates to `strategy`.
         strategy: the strategy.
         features: what its formula reads from the request.
     """
@@ -36,7 +36,7 @@ class Entry:
     says: str
     code: str
     strategy: Strategy
-    features: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
+    params: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
 
 
 PLAIN: Final = Entry(
@@ -54,14 +54,14 @@ BM25: Final = Entry(
 HYBRID: Final = Entry(
     "hybrid (RRF)",
     "both rankings, fused by ranks",
-    "Fusion.rrf().over(*legs)",
-    Fusion.rrf().over(*LEGS),
+    "Fusion.rrf().over(*candidates)",
+    Fusion.rrf().over(*CANDIDATES),
 )
 SCORES: Final = Entry(
     "formula, scores only",
     "the formula above without what the payload says",
-    'Formula(score("dense") + 0.05 * score("bm25")).over(*legs)',
-    Formula(score("dense") + 0.05 * score("bm25")).over(*LEGS),
+    'Formula(score("dense") + 0.05 * score("bm25")).over(*candidates)',
+    Formula(score("dense") + 0.05 * score("bm25")).over(*CANDIDATES),
 )
 FORMULA: Final = Entry(
     "formula",
@@ -75,7 +75,7 @@ Formula(
                        scale=365 * DAY)
     + 0.05 * decay_gauss(geo_distance("here", "location", default=20_000),
                          scale=5_000)
-).over(*legs)""",
+).over(*candidates)""",
     Formula(
         score("dense")
         + 0.05 * score("bm25")
@@ -83,14 +83,14 @@ Formula(
         + 0.05 * field("popularity", default=0)
         + 0.10 * decay_exp(now() - datetime_field("published", default=YEAR_2020), scale=365 * DAY)
         + 0.05 * decay_gauss(geo_distance("here", "location", default=20_000), scale=5_000)
-    ).over(*LEGS),
+    ).over(*CANDIDATES),
     {"here": HERE},
 )
 MMR: Final = Entry(
     "MMR",
     "of the hybrid's best 20, those that differ from each other",
-    'Mmr("dense", diversity=0.3).over(Fusion.rrf(limit=20).over(*legs))',
-    Mmr("dense", diversity=0.3).over(Fusion.rrf(limit=20).over(*LEGS)),
+    'Mmr("dense", diversity=0.3).over(Fusion.rrf(limit=20).over(*candidates))',
+    Mmr("dense", diversity=0.3).over(Fusion.rrf(limit=20).over(*CANDIDATES)),
 )
 
 SHOWN: Final = (PLAIN, HYBRID, FORMULA, MMR)

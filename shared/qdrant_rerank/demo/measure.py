@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from .. import Executor, Query, Scope
+from .. import Executor, Query, SearchOptions
 from .._internals import Points, Search, Vectors
 from ..evaluate._internals import stable
 from .guide import TODAY, Question
@@ -75,9 +75,9 @@ def documents(points: Points) -> list[str]:
 
 def measured(executor: CountingExecutor, entry: Entry, question: Question, runs: int) -> Outcome:
     """Ask `question` by the strategy `entry`, `runs` times."""
-    query = Query(question.text, features=entry.features, now=TODAY)
-    scope = stable(entry.strategy, Scope(limit=DEPTH, with_payload=["_id", "title"]))
-    executor.plan(entry.strategy, scope)  # checked once for each collection, not for each query
+    query = Query(question.text, params=entry.params, now=TODAY)
+    options = stable(entry.strategy, SearchOptions(limit=DEPTH, with_payload=["_id", "title"]))
+    executor.plan(entry.strategy, options)  # checked once for each collection, not for each query
     executor.reset()
     points: Points = []
     times: list[float] = []
@@ -85,7 +85,7 @@ def measured(executor: CountingExecutor, entry: Entry, question: Question, runs:
         warnings.filterwarnings("ignore", message="more than .* have the same score")  # of texts without a word of the query
         for _ in range(runs):
             start = time.perf_counter()
-            points = executor.retrieve(entry.strategy, query, scope)
+            points = executor.retrieve(entry.strategy, query, options)
             times.append(1000 * (time.perf_counter() - start))
     return Outcome(
         points=points,

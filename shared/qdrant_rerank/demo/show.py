@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .guide import Question
-from .lineup import BM25, HYBRID, LEGS_CODE, LINEUP, PLAIN, SHOWN, Entry
+from .lineup import BM25, CANDIDATES_CODE, HYBRID, LINEUP, PLAIN, SHOWN, Entry
 from .measure import DEPTH, Outcome
 
 __all__ = ["legend", "lineup", "side_by_side", "summary"]
@@ -29,7 +29,10 @@ _GRADES: Final = {2: ("●●", "bold green"), 1: ("● ", "green"), 0: ("○ ",
 
 def lineup() -> Group:
     """The strategies, with the code for each."""
-    parts: list[RenderableType] = [Rule("the strategies, as one writes them", align="left", style="cyan"), _code(LEGS_CODE)]
+    parts: list[RenderableType] = [
+        Rule("the strategies, as one writes them", align="left", style="cyan"),
+        _code(CANDIDATES_CODE),
+    ]
     for entry in SHOWN:
         parts += [Text(), Text.assemble((entry.name, "bold"), (f"  {entry.says}", "dim")), _code(entry.code)]
     return Group(*parts)

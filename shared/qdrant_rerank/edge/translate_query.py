@@ -188,9 +188,9 @@ def _params(params: Any) -> Any:
     )
 
 
-def _idf(scope: Any) -> Any:
+def _idf(options: Any) -> Any:
     """Over which points inverse document frequencies are counted: those of a filter, or all."""
-    return None if scope is None else engine.IdfParams(filter_of(getattr(scope, "corpus", None)))
+    return None if options is None else engine.IdfParams(filter_of(getattr(options, "corpus", None)))
 
 
 def _nearest(query: models.NearestQuery, level: _Level) -> Any:

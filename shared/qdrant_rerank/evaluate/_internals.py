@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from .measures import parsed as parsed
     from .plain import plain as plain
     from .running import Progress as Progress
-    from .scopes import id_payload as id_payload
-    from .scopes import measured_scope as measured_scope
-    from .scopes import stable as stable
+    from .search_options import id_payload as id_payload
+    from .search_options import measured_options as measured_options
+    from .search_options import stable as stable
     from .services import MEASURING as MEASURING
     from .verdicts import Numbers as Numbers
     from .verdicts import finding_of as finding_of
@@ -29,7 +29,7 @@ else:
             "measures": "deepest, parsed",
             "plain": "plain",
             "running": "Progress",
-            "scopes": "id_payload, measured_scope, stable",
+            "search_options": "id_payload, measured_options, stable",
             "services": "MEASURING",
             "verdicts": "Numbers, finding_of, verdict_of",
         },

@@ -44,15 +44,15 @@ async def _answers(system: Bound | Foreign, job: Job, topics: Sequence[Topic]) -
     executor = system.executor
     assert isinstance(executor, AsyncExecutor)
     services = AsyncRetryingServices(executor, job.retries)
-    plans = [await job.retries.arun(partial(executor.plan, system.strategy, topic.within(job.scope))) for topic in topics]
+    plans = [await job.retries.arun(partial(executor.plan, system.strategy, topic.within(job.options))) for topic in topics]
     if job.batch_size == 1:
         return [(topics[0], await _alone(services, job, plans[0], topics[0]))]
-    with within(job.scope.timeout):
+    with within(job.options.timeout):
         outcomes = await arun(together([attempt(plan, topic) for plan, topic in zip(plans, topics, strict=True)]), services)
     answers: Answers = []
     for topic, plan, outcome in zip(topics, plans, outcomes, strict=True):
         if outcome.error is not None and not stops(outcome.error):
-            with within(job.scope.timeout):
+            with within(job.options.timeout):
                 outcome = await arun(attempt(plan, topic), services)
         answers.append((topic, read_outcome(outcome, job, topic, None)))
     return answers
@@ -60,7 +60,7 @@ async def _answers(system: Bound | Foreign, job: Job, topics: Sequence[Topic]) -
 
 async def _alone(services: AsyncRetryingServices, job: Job, plan: Plan, topic: Topic) -> Answer | Stop:
     start = time.perf_counter()
-    with within(job.scope.timeout):
+    with within(job.options.timeout):
         outcome = await arun(attempt(plan, topic), services)
     elapsed = 1000 * (time.perf_counter() - start)
     return read_outcome(outcome, job, topic, None if services.failures else elapsed)
@@ -80,4 +80,4 @@ async def _foreign(system: Foreign, job: Job, topic: Topic) -> Answer | Stop:
         return failed(error, job, topic)
     elapsed = 1000 * (time.perf_counter() - start)
     ranking, duplicates = ranking_of(results, job.doc_id, job.names)
-    return Answer(ranking[: job.scope.limit], None, elapsed, None, duplicates)
+    return Answer(ranking[: job.options.limit], None, elapsed, None, duplicates)

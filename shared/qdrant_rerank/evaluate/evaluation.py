@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
-from .. import AsyncExecutor, Executor, MeasurementError, Retries, Scope, StrategyError
+from .. import AsyncExecutor, Executor, MeasurementError, Retries, SearchOptions, StrategyError
 from .arunning import acollect
 from .doc_ids import DocId
 from .measures import DEFAULT_MEASURES
@@ -16,7 +16,7 @@ from .qrels import Qrels
 from .results import Evaluation
 from .running import Job, Progress, Stopped, collect
 from .runs import Answer, Run
-from .scopes import measured_scope
+from .search_options import measured_options
 from .services import MEASURING
 from .summing import summed_up
 from .systems import Bound, System, as_system
@@ -38,7 +38,7 @@ def evaluate(
     executor: Executor | None = None,
     name: str = "",
     limit: int | None = None,
-    scope: Scope | None = None,
+    options: SearchOptions | None = None,
     doc_id: DocId = None,
     batch_size: int = 1,
     concurrency: int = 1,
@@ -88,17 +88,17 @@ def evaluate(
     work = Work(topics, qrels, measures, batch_size, concurrency, on_error, retries)
     if isinstance(system, Run):
         return summed_up(system.named(name or system.name), work, level, seed)
-    asked = _system(system, executor, name, limit, scope)
+    asked = _system(system, executor, name, limit, options)
     if isinstance(asked, Bound):
         if not isinstance(asked.executor, Executor):
             raise StrategyError("an AsyncExecutor can't be used in a sync call: use `await aevaluate(…)`, or an Executor")
-        scope = measured_scope(asked.strategy, scope or fitted(asked, asked.executor.target(), limit, work), doc_id)
-        asked.executor.plan(asked.strategy, scope)  # what doesn't fit is an error now, not one of each topic
-    scope = scope or Scope(limit=limit or work.deepest)
-    job, done = job_of(asked, work, scope, doc_id, run_file, progress)
+        options = measured_options(asked.strategy, options or fitted(asked, asked.executor.target(), limit, work), doc_id)
+        asked.executor.plan(asked.strategy, options)  # what doesn't fit is an error now, not one of each topic
+    options = options or SearchOptions(limit=limit or work.deepest)
+    job, done = job_of(asked, work, options, doc_id, run_file, progress)
     with job, _stopping(asked, work, job, done):
         collect(asked, job, done)
-    return _evaluation(asked, work, scope, done, level, seed)
+    return _evaluation(asked, work, options, done, level, seed)
 
 
 async def aevaluate(
@@ -110,7 +110,7 @@ async def aevaluate(
     executor: AsyncExecutor | None = None,
     name: str = "",
     limit: int | None = None,
-    scope: Scope | None = None,
+    options: SearchOptions | None = None,
     doc_id: DocId = None,
     batch_size: int = 1,
     concurrency: int = 1,
@@ -125,28 +125,28 @@ async def aevaluate(
     work = Work(topics, qrels, measures, batch_size, concurrency, on_error, retries)
     if isinstance(system, Run):
         return summed_up(system.named(name or system.name), work, level, seed)
-    asked = _system(system, executor, name, limit, scope)
+    asked = _system(system, executor, name, limit, options)
     if isinstance(asked, Bound):
         if not isinstance(asked.executor, AsyncExecutor):
             raise StrategyError("an Executor would block the event loop: use evaluate(…), or an AsyncExecutor")
-        scope = measured_scope(asked.strategy, scope or fitted(asked, await asked.executor.target(), limit, work), doc_id)
-        await asked.executor.plan(asked.strategy, scope)
-    scope = scope or Scope(limit=limit or work.deepest)
-    job, done = job_of(asked, work, scope, doc_id, run_file, progress)
+        options = measured_options(asked.strategy, options or fitted(asked, await asked.executor.target(), limit, work), doc_id)
+        await asked.executor.plan(asked.strategy, options)
+    options = options or SearchOptions(limit=limit or work.deepest)
+    job, done = job_of(asked, work, options, doc_id, run_file, progress)
     with job, _stopping(asked, work, job, done):
         await acollect(asked, job, done)
-    return _evaluation(asked, work, scope, done, level, seed)
+    return _evaluation(asked, work, options, done, level, seed)
 
 
 def _system(
-    system: Any, executor: Executor | AsyncExecutor | None, name: str, limit: int | None, scope: Scope | None
+    system: Any, executor: Executor | AsyncExecutor | None, name: str, limit: int | None, options: SearchOptions | None
 ) -> System:
     asked = as_system(system, executor, name)
-    if limit is not None and scope is not None:
-        raise StrategyError("limit= and scope= exclude each other: write Scope(limit=…)")
-    if scope is not None and not isinstance(asked, Bound):
-        raise StrategyError(f"scope= is for strategies; {asked.name} is asked by text alone")
-    wanted = scope or Scope(limit=10 if limit is None else limit)
+    if limit is not None and options is not None:
+        raise StrategyError("limit= and options= exclude each other: write SearchOptions(limit=…)")
+    if options is not None and not isinstance(asked, Bound):
+        raise StrategyError(f"options= is for strategies; {asked.name} is asked by text alone")
+    wanted = options or SearchOptions(limit=10 if limit is None else limit)
     if problems := list(wanted.problems()):
         raise StrategyError("; ".join(problems))
     return asked
@@ -170,7 +170,9 @@ def _stopping(system: System, work: Work, job: Job, done: dict[str, Answer]) -> 
         ) from error
 
 
-def _evaluation(system: System, work: Work, scope: Scope, done: dict[str, Answer], level: float, seed: int) -> Evaluation:
+def _evaluation(
+    system: System, work: Work, options: SearchOptions, done: dict[str, Answer], level: float, seed: int
+) -> Evaluation:
     answers = {topic: done[topic] for topic in work.judged}
-    why = why_of(system, work.asked, scope) if isinstance(system, Bound) else None
+    why = why_of(system, work.asked, options) if isinstance(system, Bound) else None
     return summed_up(Run(system.name, answers, system.description), work, level, seed, why)

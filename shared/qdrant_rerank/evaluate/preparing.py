@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from .. import PlanError, Retries, Scope, StrategyError, Target, plan
+from .. import PlanError, Retries, SearchOptions, StrategyError, Target, plan
 from .._internals import few, is_whole
 from .doc_ids import DocId, aliases
 from .measures import check_judgments, deepest
@@ -73,7 +73,7 @@ class Work:
         return deepest(self.measures)
 
 
-def fitted(bound: Bound, target: Target, limit: int | None, work: Work) -> Scope:
+def fitted(bound: Bound, target: Target, limit: int | None, work: Work) -> SearchOptions:
     """What the strategy is asked for: `limit` results, or as many as the measures look at, or as it can return.
 
     Raises:
@@ -82,7 +82,7 @@ def fitted(bound: Bound, target: Target, limit: int | None, work: Work) -> Scope
 
     def fits(number: int) -> PlanError | None:
         try:
-            plan(bound.strategy, target.schema, target.capabilities, Scope(limit=number), target.payload)
+            plan(bound.strategy, target.schema, target.capabilities, SearchOptions(limit=number), target.payload)
         except PlanError as error:
             return error
         return None
@@ -90,20 +90,20 @@ def fitted(bound: Bound, target: Target, limit: int | None, work: Work) -> Scope
     wanted = limit or work.deepest
     error = fits(wanted)
     if error is None:
-        return Scope(limit=wanted)
+        return SearchOptions(limit=wanted)
     if limit is not None or fits(1) is not None:
         raise error
     low, high = 1, wanted  # some stage or model hands on fewer candidates than the measures would look at
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) is None else (low, middle)
-    return Scope(limit=low)
+    return SearchOptions(limit=low)
 
 
 def job_of(
     system: Bound | Foreign,
     work: Work,
-    scope: Scope,
+    options: SearchOptions,
     doc_id: DocId,
     run_file: str | os.PathLike[str] | None,
     progress: Progress | None,
@@ -118,12 +118,12 @@ def job_of(
     file = None
     if run_file is not None:
         told = doc_id if isinstance(doc_id, str) or doc_id is None else "function"
-        asked = f"{scope!r}" if isinstance(system, Bound) else f"limit={scope.limit}"
+        asked = f"{options!r}" if isinstance(system, Bound) else f"limit={options.limit}"
         file = RunFile(run_file, Header(system.description, system.name, f"{asked}, doc_id={told!r}", work.asked.fingerprint))
     done = dict(file.done) if file else {}
     job = Job(
         topics=[topic for topic in work.asked if topic.id not in done],
-        scope=scope,
+        options=options,
         doc_id=doc_id,
         names=aliases(work.qrels),
         batch_size=work.batch_size if isinstance(system, Bound) else 1,

@@ -19,7 +19,7 @@ from .topics import Topic, Topics
 __all__ = ["read_beir", "read_judged", "read_qrels", "read_topics", "write_qrels"]
 
 Where = str | os.PathLike[str]
-_COLUMNS: Final = ("query_id", "query", "doc_id", "grade", "filter", "features")
+_COLUMNS: Final = ("query_id", "query", "doc_id", "grade", "filter", "params")
 
 # what headers call their columns, without hyphens, underscores and capitals
 _TOPIC_NAMES: Final = frozenset({"queryid", "qid", "topicid", "topic", "id"})
@@ -48,7 +48,7 @@ def read_beir(folder: Where, split: str = "test") -> tuple[Topics, Qrels]:
 
 
 def read_topics(path: Where) -> Topics:
-    """Topics of a file: JSON lines with `_id` (or `id`) and `text`, perhaps `filter` and `features`; or `id<TAB>text`.
+    """Topics of a file: JSON lines with `_id` (or `id`) and `text`, perhaps `filter` and `params`; or `id<TAB>text`.
 
     A first line that names the columns (`query-id<TAB>text`) is no topic, and says in which order they are.
 
@@ -137,8 +137,8 @@ def write_qrels(qrels: Qrels, path: Where) -> None:
 def read_judged(path: Where) -> tuple[Topics, Qrels]:
     """Topics and judgments of one table, a line for each judged pair: JSON lines, CSV or TSV with a header.
 
-    Columns: `query_id`, `query`, `doc_id`, `grade`; perhaps `filter` (a filter of Qdrant's, as JSON) and `features` (a JSON
-    object of request-time values). A query's filter and features must be the same in all its lines.
+    Columns: `query_id`, `query`, `doc_id`, `grade`; perhaps `filter` (a filter of Qdrant's, as JSON) and `params` (a JSON
+    object of request-time values). A query's filter and params must be the same in all its lines.
 
     Raises:
         FormatError: a column is missing or unknown, a value is unusable, or lines contradict each other; carries path and line.
@@ -176,13 +176,13 @@ def _is_number(cell: str) -> bool:
 
 
 def _topic(row: Mapping[str, Any], id_key: str, text_key: str, path: Where, number: int) -> Topic:
-    features = _json(row.get("features"), "features", path, number)
-    if not isinstance(features, dict):
-        raise FormatError(f"'features' must be a JSON object, name → value, got {features!r}", path, number)
+    params = _json(row.get("params"), "params", path, number)
+    if not isinstance(params, dict):
+        raise FormatError(f"'params' must be a JSON object, name → value, got {params!r}", path, number)
     return Topic(
         value_text(row, id_key, path, number).strip(),
         value_text(row, text_key, path, number),
-        features,
+        params,
         _filter(_json(row.get("filter"), "filter", path, number), path, number),
     )
 
@@ -211,7 +211,7 @@ def _filter(value: Any, path: Where, number: int) -> models.Filter | None:
 
 def _add(topics: dict[str, Topic], topic: Topic, path: Where, number: int) -> None:
     there = topics.setdefault(topic.id, topic)
-    for what in ("text", "filter", "features"):
+    for what in ("text", "filter", "params"):
         if getattr(there, what) != getattr(topic, what):
             raise FormatError(
                 f"the topic {topic.id!r} was in the file before with another {what}: {getattr(there, what)!r}, here "

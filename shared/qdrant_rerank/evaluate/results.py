@@ -43,7 +43,7 @@ class Costs(Plain):
         round_trips: requests to Qdrant; None where they can't be seen (foreign retrievers). The next six likewise.
         searches: queries in these requests.
         embeddings: vectors that the query was embedded as.
-        model_calls: calls of a feedback model.
+        model_calls: calls of a reranker.
         model_texts: texts that it read.
         bytes_sent: bytes of the search requests, as compact JSON.
         bytes_received: bytes of the points found, as compact JSON.

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Self, TypeAlias
 
-from .. import Executor, Plan, Retries, Scope
+from .. import Executor, Plan, Retries, SearchOptions
 from .._internals import BEYOND, notes_of, run, together, within
 from .asking import Outcome, attempt, is_setup_error
 from .doc_ids import DocId, ranking_of
@@ -62,7 +62,7 @@ class Job:
     """
 
     topics: Sequence[Topic]
-    scope: Scope
+    options: SearchOptions
     doc_id: DocId = None
     names: dict[str, str] = field(default_factory=dict)
     batch_size: int = 1
@@ -112,15 +112,15 @@ def sync_answers(system: Bound | Foreign, job: Job, topics: Sequence[Topic]) -> 
     executor = system.executor
     assert isinstance(executor, Executor)
     services = RetryingServices(executor, job.retries)
-    plans = [job.retries.run(partial(executor.plan, system.strategy, topic.within(job.scope))) for topic in topics]
+    plans = [job.retries.run(partial(executor.plan, system.strategy, topic.within(job.options))) for topic in topics]
     if job.batch_size == 1:
         return [(topics[0], _alone(services, job, plans[0], topics[0]))]
-    with within(job.scope.timeout):
+    with within(job.options.timeout):
         outcomes = run(together([attempt(plan, topic) for plan, topic in zip(plans, topics, strict=True)]), services)
     answers: Answers = []
     for topic, plan, outcome in zip(topics, plans, outcomes, strict=True):
         if outcome.error is not None and not stops(outcome.error):  # perhaps another topic's fault, with which it shared a step
-            with within(job.scope.timeout):
+            with within(job.options.timeout):
                 outcome = run(attempt(plan, topic), services)
         answers.append((topic, read_outcome(outcome, job, topic, None)))
     return answers
@@ -128,7 +128,7 @@ def sync_answers(system: Bound | Foreign, job: Job, topics: Sequence[Topic]) -> 
 
 def _alone(services: RetryingServices, job: Job, plan: Plan, topic: Topic) -> Answer | Stop:
     start = time.perf_counter()
-    with within(job.scope.timeout):
+    with within(job.options.timeout):
         outcome = run(attempt(plan, topic), services)
     elapsed = 1000 * (time.perf_counter() - start)
     return read_outcome(outcome, job, topic, None if services.failures else elapsed)  # pauses are no time of the query
@@ -149,7 +149,7 @@ def _foreign(system: Foreign, job: Job, topic: Topic) -> Answer | Stop:
         return failed(error, job, topic)
     elapsed = 1000 * (time.perf_counter() - start)
     ranking, duplicates = ranking_of(results, job.doc_id, job.names)
-    return Answer(ranking[: job.scope.limit], None, elapsed, None, duplicates)
+    return Answer(ranking[: job.options.limit], None, elapsed, None, duplicates)
 
 
 def read_outcome(outcome: Outcome, job: Job, topic: Topic, milliseconds: float | None) -> Answer | Stop:

@@ -26,7 +26,7 @@ class Usage(Plain):
         round_trips: requests to Qdrant that one such query takes by itself. In a batch, topics share them.
         searches: queries in these round trips.
         embeddings: vectors that the query was embedded as.
-        model_calls: times that a feedback model was called.
+        model_calls: times that a reranker was called.
         model_texts: texts that it read.
         bytes_sent: size of the search requests as compact JSON.
         bytes_received: size of the points found as compact JSON.

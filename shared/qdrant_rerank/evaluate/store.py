@@ -109,7 +109,7 @@ def _shown(answer: Answer) -> dict[str, Any]:
 
 
 def _check(path: Path, there: Header, wanted: Header) -> None:
-    labels = {"system": "system", "name": "name", "asked": "scope", "topics": "topics (fingerprint)"}
+    labels = {"system": "system", "name": "name", "asked": "options", "topics": "topics (fingerprint)"}
     for field, label in labels.items():
         old, new = getattr(there, field), getattr(wanted, field)
         if old != new:

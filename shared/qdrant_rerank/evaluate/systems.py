@@ -32,7 +32,7 @@ class Bound:
     @property
     def description(self) -> str:
         """The same text for what gives the same results: strategy, collection and model."""
-        model = getattr(self.executor.model, "fingerprint", None)
+        model = getattr(self.executor.reranker, "fingerprint", None)
         return f"{self.strategy!r} on {self.executor.collection!r}" + (f" with {model}" if model else "")
 
 

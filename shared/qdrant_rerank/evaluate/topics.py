@@ -15,7 +15,7 @@ from typing import Any, Final, TypeGuard, cast
 
 from qdrant_client import models
 
-from .. import FormatError, Query, Scope
+from .. import FormatError, Query, SearchOptions
 from .._internals import QueryVector, both, not_a_filter, warn
 from .plain import plain
 
@@ -33,7 +33,7 @@ class Topic:
     Attributes:
         id: as in the qrels.
         text: the query.
-        features: request-time values by name, for `given(name)` in formulas.
+        features: request-time values by name, for `param(name)` in formulas.
         filter: only points that meet it may be found; AND-ed with a strategy's own filters.
         vectors: query vectors that are there already, by vector name; they are not embedded again.
         now: what `now()` means in formulas; the time of the call if None.
@@ -44,7 +44,7 @@ class Topic:
 
     id: str
     text: str
-    features: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
     filter: models.Filter | None = None
     vectors: Mapping[str, QueryVector] = field(default_factory=dict)
     now: dt.datetime | None = None
@@ -60,16 +60,16 @@ class Topic:
     @property
     def query(self) -> Query:
         """The query as strategies take it."""
-        return Query(self.text, self.vectors, self.features, self.now)
+        return Query(self.text, self.vectors, self.params, self.now)
 
-    def within(self, scope: Scope) -> Scope:
-        """`scope` with this topic's filter AND-ed to its own."""
-        return scope if self.filter is None else replace(scope, filter=both(scope.filter, self.filter))
+    def within(self, options: SearchOptions) -> SearchOptions:
+        """`options` with this topic's filter AND-ed to its own."""
+        return options if self.filter is None else replace(options, filter=both(options.filter, self.filter))
 
     @property
     def is_plain(self) -> bool:
         """Whether the text is all there is: nothing is lost where only a text can be asked for."""
-        return not self.features and self.filter is None and not self.vectors and self.now is None
+        return not self.params and self.filter is None and not self.vectors and self.now is None
 
 
 @dataclass(frozen=True)

@@ -4,37 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .. import Executor, Scope, Stage
-from .._internals import LegHit, ResultReason
+from .. import Executor, SearchOptions, Stage
+from .._internals import CandidateHit, ResultReason
 from .systems import Bound
 from .topics import Topics
 
 __all__ = ["why_of"]
 
 
-def why_of(bound: Bound, topics: Topics, scope: Scope) -> Callable[[str], tuple[str, ...]] | None:
+def why_of(bound: Bound, topics: Topics, options: SearchOptions) -> Callable[[str], tuple[str, ...]] | None:
     """A function from a topic's id to one text for each result; None for strategies that can't be explained.
 
     Each call is a round trip or two (`Executor.explain`).
     """
     executor = bound.executor
-    if not isinstance(executor, Executor) or not isinstance(bound.strategy, Stage) or scope.group_by is not None:
+    if not isinstance(executor, Executor) or not isinstance(bound.strategy, Stage) or options.group_by is not None:
         return None
 
     def why(id: str) -> tuple[str, ...]:
         topic = topics[id]
-        return tuple(map(_line, executor.explain(bound.strategy, topic.query, topic.within(scope)).reasons))
+        return tuple(map(_line, executor.explain(bound.strategy, topic.query, topic.within(options)).reasons))
 
     return why
 
 
 def _line(reason: ResultReason) -> str:
     terms = " + ".join(f"{term.text}: {term.value:.4g}" for term in reason.terms)
-    legs = ", ".join(f"{hit.leg}: {_found(hit)}" for hit in reason.legs)
-    return f"score {reason.score:.4g}" + (f" = {terms}" if terms else "") + (f" ({legs})" if legs else "")
+    candidates = ", ".join(f"{hit.candidate}: {_found(hit)}" for hit in reason.candidates)
+    return f"score {reason.score:.4g}" + (f" = {terms}" if terms else "") + (f" ({candidates})" if candidates else "")
 
 
-def _found(hit: LegHit) -> str:
+def _found(hit: CandidateHit) -> str:
     if hit.score is None:
         return "not found"
     return "found" if hit.rank is None else f"rank {hit.rank}"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .inspect import map_names as map_names
     from .inspect import payload_keys as payload_keys
     from .inspect import place_names as place_names
-    from .inspect import placeholder_features as placeholder_features
+    from .inspect import placeholder_params as placeholder_params
     from .inspect import reads_model as reads_model
     from .inspect import walk as walk
     from .lowering import Candidate as Candidate
@@ -75,10 +75,10 @@ else:
             "dates": "nanoseconds, nanoseconds_of",
             "evaluation": "Table, evaluate, score_points",
             "inspect": "PayloadKey, candidate_scores, conditions, depth, feature_names, fixed_nodes, map_names, "
-            "payload_keys, place_names, placeholder_features, reads_model, walk",
+            "payload_keys, place_names, placeholder_params, reads_model, walk",
             "lowering": "Candidate, Lowering, lower, score_index",
-            "nodes": "Affinity, CandidateScore, Constant, DatetimeField, Decay, Field, GeoDistance, Logarithm, "
-            "Maximum, Minimum, Quotient, Now, Product, QueryTokens, Raw, Sigmoid, Sum, When",
+            "nodes": "Affinity, CandidateScore, Constant, DatetimeField, Decay, Field, GeoDistance, Logarithm, Maximum, "
+            "Minimum, Now, Product, QueryTokens, Quotient, Raw, Sigmoid, Sum, When",
             "paths": "group_keys, path_problem, quote, reader, stored",
             "reading": "is_number",
             "view": "Index, View, uuid_of",

@@ -17,16 +17,16 @@ from .nodes import (
     ExpressionLike,
     Field,
     GeoDistance,
-    Given,
     Instant,
     Logarithm,
     Maximum,
     Minimum,
-    ModelScore,
     Now,
+    Param,
     QueryTokens,
     Quotient,
     Raw,
+    RerankScore,
     Sigmoid,
     SquareRoot,
     Tanh,
@@ -46,18 +46,18 @@ __all__ = [
     "exp",
     "field",
     "geo_distance",
-    "given",
     "instant",
     "log",
     "log10",
     "max_",
     "max_sim",
     "min_",
-    "model",
     "now",
+    "param",
     "query_tokens",
     "raw",
     "relu",
+    "rerank_score",
     "score",
     "sigmoid",
     "sqrt",
@@ -81,9 +81,9 @@ def score(name: str | None = None, default: float = 0.0) -> Expression:
     return CandidateScore(name, default)
 
 
-def model() -> Expression:
-    """The score of the model that reads the text; for `Rescore(blend=0.9 * sigmoid(model()) + 0.1 * field(…))` alone."""
-    return ModelScore()
+def rerank_score() -> Expression:
+    """The score of the model that reads the text; for `Rerank(blend=0.9 * sigmoid(rerank_score()) + 0.1 * field(…))` alone."""
+    return RerankScore()
 
 
 def query_tokens(using: str) -> Expression:
@@ -115,9 +115,9 @@ def field(key: str, default: float | None = None) -> Expression:
     return Field(key, default)
 
 
-def given(name: str, default: float | None = None) -> Expression:
-    """A number that comes with each query, in `features={name: number}`."""
-    return Given(name, default)
+def param(name: str, default: float | None = None) -> Expression:
+    """A number that comes with each query, in `params={name: number}`."""
+    return Param(name, default)
 
 
 def sigmoid(operand: ExpressionLike) -> Expression:
@@ -170,8 +170,8 @@ def clip(operand: ExpressionLike, low: ExpressionLike, high: ExpressionLike) -> 
     return min_(high, max_(low, operand))
 
 
-def affinity(key: str, given: str, default: float | None = None) -> Expression:
-    """A user's weight for the point's category: `features={given: {category: weight}}`, looked up at payload `key`.
+def affinity(key: str, param: str, default: float | None = None) -> Expression:
+    """A user's weight for the point's category: `params={given: {category: weight}}`, looked up at payload `key`.
 
     Args:
         key: the payload key of the category, or of a list of them, whose weights are added.
@@ -179,7 +179,7 @@ def affinity(key: str, given: str, default: float | None = None) -> Expression:
         default: for points whose category has no weight, and for all points if the map isn't given; without it
             categories without a weight count 0, and a missing map is an error.
     """
-    return Affinity(key, given, default)
+    return Affinity(key, param, default)
 
 
 def divide(dividend: ExpressionLike, divisor: ExpressionLike, at_zero: float | None = None) -> Expression:

@@ -34,26 +34,26 @@ from .nodes import (
     Expression,
     Field,
     GeoDistance,
-    Given,
     Instant,
     Logarithm,
     Maximum,
     Minimum,
-    ModelScore,
     Negative,
     Now,
+    Param,
     Power,
     Product,
     QueryTokens,
     Quotient,
     Raw,
+    RerankScore,
     Sigmoid,
     SquareRoot,
     Sum,
     Tanh,
     When,
 )
-from .reading import given_map, given_number, given_place, token_count
+from .reading import param_map, param_number, param_place, token_count
 from .view import View
 from .wire import f32_pair
 
@@ -74,18 +74,18 @@ class Table:
         now: what `now()` means.
         vectors: for `HasVectorCondition`: the names of the vectors that each point has.
         tokens: for `query_tokens(name)`: how many token vectors the query has, by vector.
-        model: for `model()`: n scores of the model that read the texts.
+        model: for `rerank_score()`: n scores of the model that read the texts.
         view: how the engine sees the payloads; `target.view` where there is a target.
     """
 
     payloads: Sequence[Mapping[str, Any]]
     ids: Sequence[models.ExtendedPointId]
     scores: Mapping[str | None, Column] = field(default_factory=dict[str | None, Column])
-    features: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     now: dt.datetime | None = None
     vectors: Sequence[Sequence[str]] | None = None
     tokens: Mapping[str, int] = field(default_factory=dict[str, int])
-    model: Column | None = None
+    relevance: Column | None = None
     view: View = field(default_factory=View)
 
     def __len__(self) -> int:
@@ -174,17 +174,17 @@ def _leaf(expression: Expression, table: Table) -> Column:
             return np.where(np.isnan(scores), default, scores)
         case Field(key, default):
             return _filled(table.numbers(key), key, default, table)
-        case Given():
-            return table.all(_constant(given_number(expression, table.features)))
+        case Param():
+            return table.all(_constant(param_number(expression, table.params)))
         case Affinity(key):
-            weights, default = given_map(expression, table.features)
+            weights, default = param_map(expression, table.params)
             return _affinity(key, weights, default, table)
         case DatetimeField(key, moment):
             seconds = None if moment is None else columns.seconds(moment)
             found = columns.datetimes(key, table.payloads, table.view, guarded=moment is not None)
             return _filled(found, key, seconds, table, exact=True)
         case GeoDistance(origin, key, metres):
-            place = given_place(origin, table.features)
+            place = param_place(origin, table.params)
             return _filled(columns.distances(key, place, table.payloads, table.view), key, metres, table)
         case Now():
             if table.now is None:
@@ -194,10 +194,10 @@ def _leaf(expression: Expression, table: Table) -> Column:
             return table.all(columns.seconds(at))
         case QueryTokens():
             return table.all(token_count(expression, table.tokens))
-        case ModelScore():
-            if table.model is None:
+        case RerankScore():
+            if table.relevance is None:
                 raise StrategyError(MODEL_ELSEWHERE)
-            return table.model
+            return table.relevance
         case Raw():
             raise StrategyError(f"{brief(expression)} can be computed by an engine only: it is a raw expression")
         case _:

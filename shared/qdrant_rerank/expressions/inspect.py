@@ -16,11 +16,11 @@ from .nodes import (
     Expression,
     Field,
     GeoDistance,
-    Given,
-    ModelScore,
     Now,
+    Param,
     QueryTokens,
     Raw,
+    RerankScore,
     When,
 )
 
@@ -30,13 +30,13 @@ __all__ = [
     "clauses",
     "conditions",
     "depth",
-    "field_conditions",
     "feature_names",
+    "field_conditions",
     "fixed_nodes",
     "map_names",
     "payload_keys",
     "place_names",
-    "placeholder_features",
+    "placeholder_params",
     "raw_conditions",
     "reads_model",
     "walk",
@@ -206,7 +206,7 @@ def feature_names(expression: Expression) -> dict[str, bool]:
     """The request-time numbers that the expression reads, and whether each must be given."""
     names: dict[str, bool] = {}
     for node in walk(expression):
-        if isinstance(node, Given):
+        if isinstance(node, Param):
             names[node.name] = names.get(node.name, False) or node.default is None
     return names
 
@@ -216,7 +216,7 @@ def map_names(expression: Expression) -> dict[str, bool]:
     names: dict[str, bool] = {}
     for node in walk(expression):
         if isinstance(node, Affinity):
-            names[node.given] = names.get(node.given, False) or node.default is None
+            names[node.param] = names.get(node.param, False) or node.default is None
     return names
 
 
@@ -226,7 +226,7 @@ def place_names(expression: Expression) -> list[str]:
     return list(dict.fromkeys(node.origin for node in distances if isinstance(node.origin, str)))
 
 
-def placeholder_features(expression: Expression) -> dict[str, Any]:
+def placeholder_params(expression: Expression) -> dict[str, Any]:
     """Zeros, empty maps and the place (0, 0) for the request-time values that the expression reads."""
     numbers: dict[str, Any] = dict.fromkeys(feature_names(expression), 0.0)
     maps: dict[str, Any] = {name: {} for name in map_names(expression)}
@@ -235,7 +235,7 @@ def placeholder_features(expression: Expression) -> dict[str, Any]:
 
 def reads_model(expression: Expression) -> bool:
     """Whether the expression reads the score of a model."""
-    return any(isinstance(node, ModelScore) for node in walk(expression))
+    return any(isinstance(node, RerankScore) for node in walk(expression))
 
 
 def fixed_nodes(expression: Expression) -> dict[int, Expression]:
@@ -250,7 +250,7 @@ def fixed_nodes(expression: Expression) -> dict[int, Expression]:
 def _is_request_time(node: Expression) -> bool:
     if isinstance(node, GeoDistance):
         return isinstance(node.origin, str)
-    return isinstance(node, Given | Affinity | Now | QueryTokens)
+    return isinstance(node, Param | Affinity | Now | QueryTokens)
 
 
 def depth(expression: Expression) -> int:

@@ -19,12 +19,12 @@ __all__ = [
     "DatetimeField",
     "Field",
     "GeoDistance",
-    "Given",
     "Instant",
-    "ModelScore",
     "Now",
+    "Param",
     "QueryTokens",
     "Raw",
+    "RerankScore",
     "When",
     "from_model",
 ]
@@ -50,8 +50,8 @@ class CandidateScore(Expression):
 
 
 @dataclass(frozen=True, repr=False)
-class ModelScore(Expression):
-    """The score of the model that reads the text, where `Rescore(blend=…)` blends it; Qdrant can't know it."""
+class RerankScore(Expression):
+    """The score of the model that reads the text, where `Rerank(blend=…)` blends it; Qdrant can't know it."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -78,14 +78,14 @@ class Field(Expression):
 
 
 @dataclass(frozen=True, repr=False)
-class Given(Expression):
-    """A number that comes with the query: `features={name: number}`. Without `default` it must be there."""
+class Param(Expression):
+    """A number that comes with the query: `params={name: number}`. Without `default` it must be there."""
 
     name: str
     default: float | None = None
 
     def __post_init__(self) -> None:
-        _keep(self, f"the default of given({self.name!r})")
+        _keep(self, f"the default of param({self.name!r})")
 
 
 @dataclass(frozen=True, repr=False)
@@ -122,7 +122,7 @@ class DatetimeField(Expression):
 class GeoDistance(Expression):
     """Metres from `(lat, lon)` to a geo point in the payload; `default` metres for candidates without one.
 
-    The place may be request-time: `origin="name"` reads `features={"name": (lat, lon)}`.
+    The place may be request-time: `origin="name"` reads `params={"name": (lat, lon)}`.
     """
 
     origin: tuple[float, float] | str
@@ -170,7 +170,7 @@ class When(Expression):
 
 @dataclass(frozen=True, repr=False)
 class Affinity(Expression):
-    """What a user feels for a point's category: the request-time map `features={given: {category: weight}}` at `key`.
+    """What a user feels for a point's category: the request-time map `params={given: {category: weight}}` at `key`.
 
     Points whose category isn't in the map, or that have none, get `default` (0 if it is None); a point with several
     categories gets the sum of their weights. Only the categories in the map are sent, however many the collection
@@ -178,7 +178,7 @@ class Affinity(Expression):
     """
 
     key: str
-    given: str
+    param: str
     default: float | None = None
 
     def __post_init__(self) -> None:

@@ -35,26 +35,26 @@ from .nodes import (
     Expression,
     Field,
     GeoDistance,
-    Given,
     Instant,
     Logarithm,
     Maximum,
     Minimum,
-    ModelScore,
     Negative,
     Now,
+    Param,
     Power,
     Product,
     QueryTokens,
     Quotient,
     Raw,
+    RerankScore,
     Sigmoid,
     SquareRoot,
     Sum,
     Tanh,
     When,
 )
-from .reading import given_map, given_number, given_place, iso
+from .reading import iso, param_map, param_number, param_place
 from .wire import (
     CLIENT_HAS_MAX_MIN,
     absolute,
@@ -75,7 +75,8 @@ __all__ = ["EXPONENT_BOUND", "MODEL_ELSEWHERE", "Candidate", "Lowering", "lower"
 EXPONENT_BOUND: Final = 700.0
 """Exponents are at most 700: exp(709.8) overflows 64-bit floats."""
 MODEL_ELSEWHERE: Final = (
-    "model() is the score of a model that reads the text, which Qdrant can't know: use it in Rescore(blend=…), not in a Formula"
+    "rerank_score() is the score of a model that reads the text, which Qdrant can't know: "
+    "use it in Rerank(blend=…), not in a Formula"
 )
 
 
@@ -105,7 +106,7 @@ class Lowering:
 
     candidates: Sequence[Candidate]
     capabilities: Capabilities
-    features: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     now: dt.datetime | None = None
     defaults: dict[str, float] = field(default_factory=dict[str, float])
     fixed: Mapping[int, Expression] = field(default_factory=dict[int, Expression])
@@ -177,11 +178,11 @@ def _lower(expression: Expression, to: Lowering) -> models.Expression:
             return decayed(expression, lower(expression.operand, to), target, to)
         case Raw(inner):
             return inner
-        case CandidateScore() | Field() | Given() | Affinity() | DatetimeField() | GeoDistance() | Now() | Instant():
+        case CandidateScore() | Field() | Param() | Affinity() | DatetimeField() | GeoDistance() | Now() | Instant():
             return _leaf(expression, to)
         case QueryTokens():
             return to.constant(reading.token_count(expression, to.tokens))
-        case ModelScore():
+        case RerankScore():
             raise StrategyError(MODEL_ELSEWHERE)
         case _:
             return _function(expression, to)
@@ -193,16 +194,16 @@ def _leaf(expression: Expression, to: Lowering) -> models.Expression:
             return _score(expression, to)
         case Field(key, default):
             return reading.number(key, None if default is None else to.constant(default), to.thorough)
-        case Given():
-            return to.constant(given_number(expression, to.features))
+        case Param():
+            return to.constant(param_number(expression, to.params))
         case Affinity(key):
-            weights, default = given_map(expression, to.features)
+            weights, default = param_map(expression, to.params)
             constants = {category: to.constant(weight) for category, weight in weights.items()}
             return reading.affinity(key, constants, to.constant(default))
         case DatetimeField(key, moment):
             return reading.datetime(key, moment, to.thorough)
         case GeoDistance(origin, key, metres):
-            place = given_place(origin, to.features)
+            place = param_place(origin, to.params)
             default_metres = None if metres is None else to.constant(metres)
             return reading.distance(key, place, default_metres, to.capabilities.counts_members, to.thorough)
         case Now():

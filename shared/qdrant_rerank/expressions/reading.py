@@ -17,22 +17,22 @@ from ..brief import brief
 from ..checks import is_finite, to_plain
 from ..errors import QueryError, StrategyError
 from .arguments import check_place, in_utc
-from .leaves import Affinity, Given, QueryTokens
+from .leaves import Affinity, Param, QueryTokens
 from .wire import F32_MAX, either, product, total
 
 __all__ = [
     "affinity",
     "datetime",
     "distance",
-    "given_map",
-    "given_number",
-    "given_place",
     "is_datetime",
     "is_number",
     "is_place",
     "iso",
     "no_category",
     "number",
+    "param_map",
+    "param_number",
+    "param_place",
     "token_count",
 ]
 
@@ -150,35 +150,35 @@ def no_category(key: str, categories: list[str | int]) -> models.Filter:
     return models.Filter(must_not=list(matches))
 
 
-def given_number(node: Given, features: Mapping[str, Any]) -> float:
+def param_number(node: Param, params: Mapping[str, Any]) -> float:
     """The request-time number that `node` means.
 
     Raises:
         QueryError: it isn't given and has no default, or isn't a finite number.
     """
-    value = features.get(node.name, node.default)
+    value = params.get(node.name, node.default)
     if value is None:
-        raise QueryError(f"the formula needs the request-time value {node.name!r}: {_pass(node.name, '…', features)}")
+        raise QueryError(f"the formula needs the request-time value {node.name!r}: {_pass(node.name, '…', params)}")
     return _number(value, f"the request-time value {node.name!r}")
 
 
-def given_map(node: Affinity, features: Mapping[str, Any]) -> tuple[Mapping[str | int, float], float]:
+def param_map(node: Affinity, params: Mapping[str, Any]) -> tuple[Mapping[str | int, float], float]:
     """The request-time weights that `node` means, and the weight of all other categories.
 
     Raises:
         QueryError: the map isn't given and has no default, isn't a map, or its weights aren't finite numbers.
     """
     default = 0.0 if node.default is None else float(node.default)
-    weights = features.get(node.given)
+    weights = params.get(node.param)
     if weights is None:
         if node.default is not None:
             return {}, default
-        what = f"the formula needs the request-time map {node.given!r}"
-        raise QueryError(f"{what}: {_pass(node.given, '{category: weight}', features)}")
+        what = f"the formula needs the request-time map {node.param!r}"
+        raise QueryError(f"{what}: {_pass(node.param, '{category: weight}', params)}")
     if not isinstance(weights, Mapping):
-        raise QueryError(f"the request-time value {node.given!r} must be a map of category to weight, got {brief(weights)}")
+        raise QueryError(f"the request-time value {node.param!r} must be a map of category to weight, got {brief(weights)}")
     checked = {
-        _category(category, node.given): _number(weight, f"the weight of {category!r} in {node.given!r}")
+        _category(category, node.param): _number(weight, f"the weight of {category!r} in {node.param!r}")
         for category, weight in weights.items()
     }
     return checked, default
@@ -194,7 +194,7 @@ def _category(value: Any, name: str) -> str | int:
     return category
 
 
-def given_place(origin: tuple[float, float] | str, features: Mapping[str, Any]) -> tuple[float, float]:
+def param_place(origin: tuple[float, float] | str, params: Mapping[str, Any]) -> tuple[float, float]:
     """The place `(lat, lon)` that a distance is measured from.
 
     Raises:
@@ -202,10 +202,10 @@ def given_place(origin: tuple[float, float] | str, features: Mapping[str, Any]) 
     """
     if not isinstance(origin, str):
         return origin
-    if origin not in features:
-        raise QueryError(f"the formula needs the request-time place {origin!r}: {_pass(origin, '(lat, lon)', features)}")
+    if origin not in params:
+        raise QueryError(f"the formula needs the request-time place {origin!r}: {_pass(origin, '(lat, lon)', params)}")
     try:
-        return check_place(features[origin], f"the request-time value {origin!r}")
+        return check_place(params[origin], f"the request-time value {origin!r}")
     except StrategyError as error:  # the strategy is right; the query is not
         raise QueryError(str(error)) from None
 
@@ -230,9 +230,9 @@ def iso(moment: dt.datetime) -> str:
     return in_utc(moment).isoformat()
 
 
-def _pass(name: str, value: str, features: Mapping[str, Any]) -> str:
-    there = ", ".join(map(repr, features)) or "none"
-    return f"pass features={{{name!r}: {value}}}; given: {there}"
+def _pass(name: str, value: str, params: Mapping[str, Any]) -> str:
+    there = ", ".join(map(repr, params)) or "none"
+    return f"pass params={{{name!r}: {value}}}; given: {there}"
 
 
 def _number(value: Any, what: str) -> float:

@@ -14,19 +14,19 @@ from .nodes import (
     Expression,
     Field,
     GeoDistance,
-    Given,
     Instant,
     Logarithm,
     Maximum,
     Minimum,
-    ModelScore,
     Negative,
     Now,
+    Param,
     Power,
     Product,
     QueryTokens,
     Quotient,
     Raw,
+    RerankScore,
     Sigmoid,
     SquareRoot,
     Sum,
@@ -94,14 +94,14 @@ def _function(expression: Expression) -> str:
         case CandidateScore(name, default):
             named = {} if default == 0.0 else {"default": default}
             return call("score", **named) if name is None else call("score", name, **named)
-        case ModelScore():
-            return "model()"
+        case RerankScore():
+            return "rerank_score()"
         case QueryTokens(using):
             return call("query_tokens", using)
         case Field(key, default):
             return call("field", key, **_given(default=default))
-        case Given(name, default):
-            return call("given", name, **_given(default=default))
+        case Param(name, default):
+            return call("param", name, **_given(default=default))
         case Quotient(dividend, divisor, at_zero):
             return f"divide({_argument(dividend)}, {_argument(divisor)}, at_zero={at_zero!r})"
         case Absolute(operand):
@@ -115,7 +115,7 @@ def _function(expression: Expression) -> str:
         case Maximum(among):
             return f"max_({', '.join(map(_argument, among))})"
         case Affinity(key, name, default):
-            return call("affinity", key, given=name, **_given(default=default))
+            return call("affinity", key, param=name, **_given(default=default))
         case When(condition, Constant(1.0), Constant(0.0)):
             return f"when({literal(condition)})"
         case When(condition, then, otherwise):

@@ -1,13 +1,13 @@
 """Relevance feedback: a few scores of a stronger model steer the next search through the whole vector space.
 
-`RelevanceFeedback` is the strategy, `Coefficients` what it needs to know of a collection and a model, `FeedbackLeg` its
+`RelevanceFeedback` is the strategy, `Coefficients` what it needs to know of a collection and a model, `FeedbackCandidates` its
 search as a candidate among others. Fitting the coefficients is in `qdrant_rerank.learn.feedback_fit`.
 """
 
 from __future__ import annotations
 
+from .candidates import FeedbackCandidates
 from .coefficients import Coefficients, Provenance
-from .leg import FeedbackLeg
 from .strategy import RelevanceFeedback
 
-__all__ = ["Provenance", "Coefficients", "FeedbackLeg", "RelevanceFeedback"]
+__all__ = ["Coefficients", "FeedbackCandidates", "Provenance", "RelevanceFeedback"]

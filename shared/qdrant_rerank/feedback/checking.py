@@ -11,8 +11,8 @@ from ..errors import StrategyError, did_you_mean
 from ..failing import OnError
 from ..query import Target
 from ..strategies import Stage
+from .candidates import FeedbackCandidates
 from .coefficients import LEAST_SEEDS, Coefficients, Mode
-from .leg import FeedbackLeg
 from .texts import text_problem
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ def check_kinds(strategy: RelevanceFeedback) -> None:
             f"the seeds of RelevanceFeedback come from a stage, which Qdrant runs by itself, got {brief(seeds)}; the model "
             "reads them anyhow"
         )
-    if any(_legs(seeds)):
-        raise StrategyError(f"the seeds can't come from a FeedbackLeg, whose search they are to steer: {brief(seeds)}")
-    if within is not None and (not isinstance(within, Stage) or len(list(_legs(within))) != 1):
+    if any(_candidates(seeds)):
+        raise StrategyError(f"the seeds can't come from a FeedbackCandidates, whose search they are to steer: {brief(seeds)}")
+    if within is not None and (not isinstance(within, Stage) or len(list(_candidates(within))) != 1):
         raise StrategyError(
-            "the within of RelevanceFeedback is a stage with one FeedbackLeg in it, e.g. "
-            f"Fusion.rrf().over(FeedbackLeg(limit=100), Nearest('bm25', limit=100)); got {within!r}"
+            "the within of RelevanceFeedback is a stage with one FeedbackCandidates in it, e.g. "
+            f"Fusion.rrf().over(FeedbackCandidates(limit=100), Nearest('bm25', limit=100)); got {within!r}"
         )
     if strategy.using is not None and not isinstance(strategy.using, str):
         raise StrategyError(f"the name of a vector must be text, got {strategy.using!r}")
@@ -122,10 +122,10 @@ def _vector_problems(strategy: RelevanceFeedback, target: Target) -> Iterator[st
             f"RelevanceFeedback can't compare {using!r} ({schema.vectors[using]}): only dense vectors can be shifted towards "
             f"others; {there}"
         )
-    for leg in _legs(strategy.root):
-        if leg.using is not None and leg.using != using:
-            yield f"{leg!r} compares another vector than the feedback is about, {using!r}: leave its using out"
+    for candidate in _candidates(strategy.root):
+        if candidate.using is not None and candidate.using != using:
+            yield f"{candidate!r} compares another vector than the feedback is about, {using!r}: leave its using out"
 
 
-def _legs(stage: Stage) -> Iterator[FeedbackLeg]:
-    return (each for each in stage.stages() if isinstance(each, FeedbackLeg))
+def _candidates(stage: Stage) -> Iterator[FeedbackCandidates]:
+    return (each for each in stage.stages() if isinstance(each, FeedbackCandidates))

@@ -18,7 +18,7 @@ from ..query import Target
 from ..text_source import TextSource
 from .known_queries import DIGITS, are_hashes
 
-__all__ = ["LEAST_SEEDS", "Provenance", "Coefficients", "Mode", "Verdict", "read_coefficients"]
+__all__ = ["LEAST_SEEDS", "Coefficients", "Mode", "Provenance", "Verdict", "read_coefficients"]
 
 Mode: TypeAlias = Literal["precision", "recall"]
 Verdict: TypeAlias = Literal["plain", "rerank", "feedback"]
@@ -33,13 +33,13 @@ class Provenance:
 
     Attributes:
         mode: how they are to be used.
-        seeds: how many documents of the first search the feedback model scores.
-        model: the feedback model's fingerprint; None if unknown.
+        seeds: how many documents of the first search the reranker scores.
+        model: the reranker's fingerprint; None if unknown.
         vector: the name of the dense vector that is compared; `""` is the unnamed one.
         size: its dimensions; None if unknown.
         distance: how it is compared, as Qdrant writes it, e.g. "Cosine"; None if unknown.
         encoder: the fingerprint of the embedding model of queries; None if unknown.
-        text: what of a point the feedback model read; None if unknown.
+        text: what of a point the reranker read; None if unknown.
         recommends: what the fit found best: "plain" search, plain reranking ("rerank"), or "feedback"; None if not judged.
         metrics: what it measured, by name.
         data: a hash of the queries that it learned from.
@@ -52,7 +52,7 @@ class Provenance:
 
     mode: Mode
     seeds: int
-    model: str | None = None
+    reranker: str | None = None
     vector: str | None = None
     size: int | None = None
     distance: str | None = None
@@ -88,8 +88,8 @@ class Provenance:
             ("the vector's size", self.size, None if info is None else info.size),
             ("the distance", self.distance, distance),
         ]
-        if self.model is not None:
-            pairs.append(("the feedback model", self.model, target.fingerprints.model()))
+        if self.reranker is not None:
+            pairs.append(("the reranker", self.reranker, target.fingerprints.reranker()))
         if self.encoder is not None and info is not None:
             pairs.append(("the embedding model", self.encoder, target.fingerprints.encoder(using)))
         for what, fitted, here in pairs:
@@ -99,7 +99,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Coefficients:
-    """The coefficients of Qdrant's "naive" relevance feedback, for one collection and one feedback model.
+    """The coefficients of Qdrant's "naive" relevance feedback, for one collection and one reranker.
 
     `score(x) = a·sim(q, x) + Σ c·conf^b·(sim(x⁺, x) - sim(x⁻, x))`, summed over all pairs of scored seeds whose feedback
     scores differ, with `conf = s⁺ - s⁻ > 0`.

@@ -23,7 +23,7 @@ Column = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Pair:
-    """Two seeds that the feedback model told apart.
+    """Two seeds that the reranker told apart.
 
     Attributes:
         better, worse: their places among the seeds that were scored.

@@ -1,4 +1,4 @@
-"""Feedback models of the package qdrant-relevance-feedback, for use here; the package itself isn't needed."""
+"""Rerankers of the package qdrant-relevance-feedback, for use here; the package itself isn't needed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import StrategyError
-from ..models.feedback import FeedbackModel
+from ..models.base import Reranker
 from ..models.scores import checked
 
 __all__ = ["OfficialFeedback", "is_official"]
@@ -15,7 +15,7 @@ __all__ = ["OfficialFeedback", "is_official"]
 
 @dataclass(frozen=True)
 class OfficialFeedback:
-    """A `Feedback` object of qdrant-relevance-feedback as a feedback model.
+    """A `Feedback` object of qdrant-relevance-feedback as a reranker.
 
     Args:
         feedback: anything with `score(query, responses)`, one number for each response, higher is better.
@@ -58,4 +58,4 @@ class OfficialFeedback:
 def is_official(value: object) -> bool:
     """Whether `value` is a `Feedback` of that package."""
     foreign = any(base.__module__.partition(".")[0] == "qdrant_relevance_feedback" for base in type(value).__mro__)
-    return foreign and not isinstance(value, FeedbackModel)
+    return foreign and not isinstance(value, Reranker)

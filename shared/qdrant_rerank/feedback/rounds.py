@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from qdrant_client import models
 
+from ..candidates import below, candidate_points, candidate_requests
 from ..careful import searched
 from ..errors import EngineError, QueryError
 from ..failing import tolerated
-from ..legs import below, leg_points, leg_requests
 from ..pages import cut, widen
 from ..payload import read_texts
-from ..query import Inputs, Query, Scope, Target, both
+from ..query import Inputs, Query, SearchOptions, Target, both
 from ..results import RankedPoint, noted, notes_of
 from ..selecting import selected
 from ..steps import Flow, Points, QueryVector, Request, Score
 from ..strategies import Stage, embedded
-from .leg import FeedbackLeg
+from .candidates import FeedbackCandidates
 from .steering import Seed, Steering, steering, stored_vector, unsteered_query
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Rounds:
         first: what the first search found, best first.
         steering: what the seeds' scores made of the query.
         inputs: what the second request was made from; without `steering` if there was none.
-        legs: the stages of the second request below its outermost, if they were searched for an explanation.
+        candidates: the stages of the second request below its outermost, if they were searched for an explanation.
         found: what each of them found.
     """
 
@@ -45,16 +45,16 @@ class Rounds:
     first: Points
     steering: Steering
     inputs: Inputs
-    legs: Sequence[Stage] = ()
+    candidates: Sequence[Stage] = ()
     found: Sequence[Points] = ()
 
 
 def steered(
-    strategy: RelevanceFeedback, query: Query, scope: Scope, target: Target, *, explaining: bool = False
+    strategy: RelevanceFeedback, query: Query, options: SearchOptions, target: Target, *, explaining: bool = False
 ) -> Flow[Rounds]:
     """The results of a strategy (resolved), with what led to them.
 
-    With `explaining`, points keep vectors and payloads, which `trimmed` takes off afterwards, and the legs of the second
+    With `explaining`, points keep vectors and payloads, which `trimmed` takes off afterwards, and the candidates of the second
     request are searched beside it, in the same round trip.
 
     Raises:
@@ -64,12 +64,12 @@ def steered(
     if strategy.reads and not query.text.strip():
         raise QueryError(f"the query's text is empty ({query.text!r}): a model has to read it to score texts against it")
     inputs = yield from embedded(query, strategy.needs(), target)
-    call = _Call(strategy, query, scope, target, inputs)
+    call = _Call(strategy, query, options, target, inputs)
     if explaining:
-        call.scope = replace(scope, with_payload=True, with_vectors=strategy.seed_scope(scope).with_vectors)
+        call.options = replace(options, with_payload=True, with_vectors=strategy.seed_options(options).with_vectors)
         call.explaining = True
     known = replace(query, vectors={**query.vectors, **inputs.vectors}, now=inputs.now)
-    call.first = yield from strategy.seeds.flow(known, strategy.seed_scope(scope), target)
+    call.first = yield from strategy.seeds.flow(known, strategy.seed_options(options), target)
     yield from call.steer()
     if not call.steering.why_not and strategy.mode == "recall":
         points = yield from call.recalled()
@@ -77,19 +77,21 @@ def steered(
         points = yield from call.precise()
     else:
         points = call.unsteered()
-    return Rounds(points, call.first, call.steering, call.inputs, call.legs, call.found)
+    return Rounds(points, call.first, call.steering, call.inputs, call.candidates, call.found)
 
 
 class _Call:
     """One query on its way: what was asked for, and what is known so far."""
 
-    def __init__(self, strategy: RelevanceFeedback, query: Query, scope: Scope, target: Target, inputs: Inputs) -> None:
-        self.strategy, self.query, self.scope, self.target, self.inputs = strategy, query, scope, target, inputs
+    def __init__(
+        self, strategy: RelevanceFeedback, query: Query, options: SearchOptions, target: Target, inputs: Inputs
+    ) -> None:
+        self.strategy, self.query, self.options, self.target, self.inputs = strategy, query, options, target, inputs
         self.first: Points = []
         self.steering = Steering((), "not yet")
         self.scored = 0
         self.explaining = False
-        self.legs: Sequence[Stage] = ()
+        self.candidates: Sequence[Stage] = ()
         self.found: Sequence[Points] = ()
 
     @property
@@ -118,7 +120,7 @@ class _Call:
                 kind = tolerated(error, self.strategy.on_error, "results are those of the search without feedback")
                 self.steering = replace(self.steering, why_not=f"the model failed ({kind})")
         query = self.steering.query
-        if query is None and self.strategy.within is not None:  # its other legs have their say nevertheless
+        if query is None and self.strategy.within is not None:  # its other candidates have their say nevertheless
             query = unsteered_query(self.strategy, vector)
         self.inputs = replace(self.inputs, steering=query)
 
@@ -164,14 +166,14 @@ class _Call:
 
     def unsteered(self) -> list[RankedPoint]:
         """The first search's results."""
-        start = self.scope.offset or 0
-        return self._finished([noted(point) for point in self.first[start : start + self.scope.limit]])
+        start = self.options.offset or 0
+        return self._finished([noted(point) for point in self.first[start : start + self.options.limit]])
 
     def precise(self) -> Flow[list[RankedPoint]]:
         """The second search's results."""
-        alone, threshold = isinstance(self.strategy.root, FeedbackLeg), self.scope.score_threshold
-        scope = replace(self.scope, score_threshold=None) if alone else self.scope
-        points = yield from self._search(scope)
+        alone, threshold = isinstance(self.strategy.root, FeedbackCandidates), self.options.score_threshold
+        options = replace(self.options, score_threshold=None) if alone else self.options
+        points = yield from self._search(options)
         if alone and threshold is not None and not self.steering.why_not:  # scores descend, so it may be applied afterwards
             points = [point for point in points if point.score >= threshold]
         given = self.steering.scores
@@ -181,16 +183,16 @@ class _Call:
         """All that the model scored in both rounds, in the order of its scores."""
         seeds = self.first[: self.strategy.seed_count]
         apart = models.Filter(must_not=[models.HasIdCondition(has_id=[point.id for point in seeds])])
-        scope = replace(
-            self.scope,
+        options = replace(
+            self.options,
             limit=self.strategy.reads - len(seeds),
             page=None,
             offset=None,
             score_threshold=None,
-            filter=both(self.scope.filter, apart),
+            filter=both(self.options.filter, apart),
             with_payload=True,
         )
-        found = yield from self._search(scope)
+        found = yield from self._search(options)
         texts = self._texts(found)
         read = [row for row, text in enumerate(texts) if text.strip()]
         given, failed = dict(self.steering.scores), "no text"
@@ -210,47 +212,47 @@ class _Call:
         made += [noted(point, not_rescored="no text" if point.id in mute else failed) for point in last]
         return self._finished(self._cut(made))
 
-    def _search(self, scope: Scope) -> Flow[Points]:
+    def _search(self, options: SearchOptions) -> Flow[Points]:
         root, inputs = self.strategy.root, self.inputs
-        wide = widen(root, scope)
+        wide = widen(root, options)
         sent = yield from root.outermost(inputs, wide)
-        self.legs = legs = below(root, scope) if self.explaining else []
+        self.candidates = candidates = below(root, options) if self.explaining else []
 
         def requests() -> list[Request]:
-            return [sent.request(inputs, wide), *leg_requests(root, legs, inputs, scope)]
+            return [sent.request(inputs, wide), *candidate_requests(root, candidates, inputs, options)]
 
-        points, *answers = yield from searched(requests, scope, self.target)
-        self.found = leg_points(root, legs, answers, inputs, scope)
-        points = cut(points, root, scope)
-        if not isinstance(root, FeedbackLeg) or self.steering.scale == 1.0:
+        points, *answers = yield from searched(requests, options, self.target)
+        self.found = candidate_points(root, candidates, answers, inputs, options)
+        points = cut(points, root, options)
+        if not isinstance(root, FeedbackCandidates) or self.steering.scale == 1.0:
             return points
         return [noted(point, point.score * self.steering.scale) for point in points]
 
     def _cut(self, ranked: Sequence[RankedPoint]) -> list[RankedPoint]:
-        threshold = self.scope.score_threshold
+        threshold = self.options.score_threshold
         if threshold is not None:
             ranked = [point for point in ranked if point.score >= threshold or _failed(point)]
-        start = self.scope.offset or 0
-        return list(ranked[start : start + self.scope.limit])
+        start = self.options.offset or 0
+        return list(ranked[start : start + self.options.limit])
 
     def _finished(self, points: list[RankedPoint]) -> list[RankedPoint]:
         """The points, copies all of them, with what is said of every result, and what of them the call wants to see."""
-        before = {point.id for point in self.first[: self.scope.reach]}
+        before = {point.id for point in self.first[: self.options.reach]}
         for point in points:
             point.notes["surfaced_by_feedback"] = not self.steering.why_not and point.id not in before
             point.notes["documents_scored"] = self.scored
             if self.steering.why_not:
                 point.notes["not_steered"] = self.steering.why_not
-        return [trimmed(point, self.scope) for point in points]
+        return [trimmed(point, self.options) for point in points]
 
 
-def trimmed(point: RankedPoint, scope: Scope) -> RankedPoint:
+def trimmed(point: RankedPoint, options: SearchOptions) -> RankedPoint:
     """The point, a copy of this module's, without the payload and the vectors that the call doesn't want to see."""
-    point.payload = selected(point.payload, scope.with_payload)
-    if scope.with_vectors is False:
+    point.payload = selected(point.payload, options.with_payload)
+    if options.with_vectors is False:
         point.vector = None
-    elif scope.with_vectors is not True and isinstance(point.vector, dict):
-        point.vector = {name: vector for name, vector in point.vector.items() if name in scope.with_vectors}
+    elif options.with_vectors is not True and isinstance(point.vector, dict):
+        point.vector = {name: vector for name, vector in point.vector.items() if name in options.with_vectors}
     return point
 
 

@@ -132,9 +132,10 @@ def steering(
 
 
 def unsteered_query(strategy: RelevanceFeedback, vector: models.VectorInput) -> models.QueryInterface:
-    """What the feedback leg searches for where there is nothing to go by, with scores of the same kind as otherwise.
+    """What the feedback candidate searches for where there is nothing to go by, with scores of the same kind as otherwise.
 
-    Qdrant's own query scores by minus the distance, a nearest search by the distance itself, which a formula above the leg
+    Qdrant's own query scores by minus the distance, a nearest search by the distance itself, which a formula above the
+    candidate
     would take for a likeness. One example makes no pair, so that only the query counts.
     """
     if not strategy.native:

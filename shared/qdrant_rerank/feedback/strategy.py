@@ -10,27 +10,27 @@ from typing import Self
 
 from qdrant_client import models
 
-from ..capabilities import FeatureName
+from ..capabilities import AbilityName
 from ..errors import FormatError
 from ..failing import OnError
 from ..jsonlines import parse_json, read_text
 from ..lint import Lint
 from ..literals import literal
-from ..query import Inputs, Query, Scope, Target
+from ..query import Inputs, Query, SearchOptions, Target
 from ..reach import shortfalls
 from ..schema import Schema
 from ..stages.nearest import Nearest
 from ..steps import Flow, Points, Request
 from ..strategies import Cost, Stage, Strategy
+from .candidates import FeedbackCandidates, compared_by, placed
 from .checking import check_coefficients, check_kinds, check_numbers, problems_of
 from .coefficients import Coefficients, Mode, read_coefficients
-from .leg import FeedbackLeg, compared_by, placed
 from .texts import text_doubt
 
 __all__ = ["MANY_SEEDS", "READ", "SEEDS", "RelevanceFeedback"]
 
 SEEDS = 5
-"""How many documents the feedback model scores in the first round where the seeds set no limit."""
+"""How many documents the reranker scores in the first round where the seeds set no limit."""
 READ = 25
 """How many documents it scores in all in mode "recall" where no limit is set."""
 MANY_SEEDS = 8
@@ -42,7 +42,7 @@ _FOLDABLE = (models.Distance.COSINE, models.Distance.DOT)
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class RelevanceFeedback(Strategy):
-    """A search steered by a feedback model's scores of the first results, so that it finds what they have in common.
+    """A search steered by a reranker's scores of the first results, so that it finds what they have in common.
 
     Two rounds: the best `seeds` of a first search are scored by the executor's model, and their vectors, weighed by all
     pairs of different scores, shift the query's vector for the second search; each round is one request. Results note
@@ -58,10 +58,10 @@ class RelevanceFeedback(Strategy):
         mode: "precision": the second search's results as they are, seeds included, with the formula's scores. "recall": seeds
             are kept out of the second search, the model scores all that it finds too, and all are ranked by the model.
         limit: how many points it returns at most: in mode "recall" 25 if None, each of them scored, seeds included, so it is
-            the budget, equal to that of `Rescore(limit=…)`; in mode "precision" as many as the call asks for if None.
+            the budget, equal to that of `Rerank(limit=…)`; in mode "precision" as many as the call asks for if None.
         using: the dense vector that is compared; if None, that of the seeds or the collection's only one.
-        within: what runs as the second request, with a `FeedbackLeg` for the steered search, e.g.
-            `Fusion.rrf().over(FeedbackLeg(limit=100), Nearest("bm25", limit=100))`; only the steered search if None.
+        within: what runs as the second request, with a `FeedbackCandidates` for the steered search, e.g.
+            `Fusion.rrf().over(FeedbackCandidates(limit=100), Nearest("bm25", limit=100))`; only the steered search if None.
         on_error: what happens when the model fails: "raise" its error, or "keep_order", which returns what was found so
             far in the order of the search, flagged, and warns.
         native: whether to send Qdrant's own relevance feedback query, for servers since 1.17, instead of one folded vector.
@@ -101,7 +101,7 @@ class RelevanceFeedback(Strategy):
 
         Raises:
             FormatError: it holds no such strategy; the message gives the line. OSError if the file can't be read.
-            StrategyError: `within` has no `FeedbackLeg`.
+            StrategyError: `within` has no `FeedbackCandidates`.
         """
         from ..serialise import from_json  # which knows all strategies, this one among them
 
@@ -160,7 +160,7 @@ class RelevanceFeedback(Strategy):
     @cached_property
     def root(self) -> Stage:
         """What runs as the second request."""
-        return FeedbackLeg(using=self.using) if self.within is None else self.within
+        return FeedbackCandidates(using=self.using) if self.within is None else self.within
 
     @property
     def cost(self) -> Cost:
@@ -181,9 +181,9 @@ class RelevanceFeedback(Strategy):
         yield from self.seeds.stages()
         yield from self.root.stages()
 
-    def features(self) -> frozenset[FeatureName]:
-        own: frozenset[FeatureName] = frozenset({"relevance_feedback"} if self.native else ())
-        return super().features() | own
+    def features(self) -> frozenset[AbilityName]:
+        own: frozenset[AbilityName] = frozenset({"relevance_feedback"} if self.native else ())
+        return super().abilities() | own
 
     def problems(self, target: Target) -> Iterator[str]:
         yield from problems_of(self, target)
@@ -193,7 +193,7 @@ class RelevanceFeedback(Strategy):
             yield from part.warnings(target)
         fitted = self.weights.provenance
         if fitted is not None and fitted.recommends not in (None, "feedback"):
-            better = "plain search" if fitted.recommends == "plain" else "plain reranking (Rescore)"
+            better = "plain search" if fitted.recommends == "plain" else "plain reranking (Rerank)"
             yield Lint("not-recommended", f"when these coefficients were fitted, {better} did as well or better: use that")
         if fitted is not None and not self.trust and (doubt := text_doubt(fitted.text, target)):
             yield Lint("other-text", doubt)
@@ -212,44 +212,44 @@ class RelevanceFeedback(Strategy):
         asked = [self.seeds, self.root] if self.cost.round_trips > 1 else [self.seeds]
         return sum(stage.shard_round_trips(schema) for stage in asked)
 
-    def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:
-        if scope.group_by is not None:
+    def options_problems(self, options: SearchOptions, target: Target) -> Iterator[str]:
+        if options.group_by is not None:
             yield "group_by can't be combined with RelevanceFeedback: groups have no vectors to learn from"
             return
-        if self.most is not None and scope.reach > self.most:
+        if self.most is not None and options.reach > self.most:
             yield (
-                f"the call asks for {scope.reach} points, but RelevanceFeedback returns {self.most}: raise its limit, or ask "
+                f"the call asks for {options.reach} points, but RelevanceFeedback returns {self.most}: raise its limit, or ask "
                 "for fewer"
             )
         yield from shortfalls(self.seeds, self.seed_count, "RelevanceFeedback scores")
         if self.within is not None:
-            yield from self._shortfalls(self.within, scope)
+            yield from self._shortfalls(self.within, options)
 
-    def _shortfalls(self, within: Stage, scope: Scope) -> Iterator[str]:
+    def _shortfalls(self, within: Stage, options: SearchOptions) -> Iterator[str]:
         if self.mode == "precision":
-            yield from shortfalls(within, scope.reach, "the call asks for", scope.needed)
+            yield from shortfalls(within, options.reach, "the call asks for", options.needed)
         else:
             yield from shortfalls(within, self.reads, "the call asks for")
 
-    def first_requests(self, inputs: Inputs, scope: Scope) -> Iterator[Request]:
-        yield from self.seeds.first_requests(inputs, self.seed_scope(scope))
+    def first_requests(self, inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
+        yield from self.seeds.first_requests(inputs, self.seed_options(options))
 
-    def seed_scope(self, scope: Scope) -> Scope:
+    def seed_options(self, options: SearchOptions) -> SearchOptions:
         """What the first search is asked for: the seeds, and what it would have returned by itself, with vectors and text."""
         vectors: models.WithVector = True
-        if self.using and not isinstance(scope.with_vectors, bool):
-            vectors = list(dict.fromkeys([*scope.with_vectors, self.using]))
-        elif self.using and scope.with_vectors is False:
+        if self.using and not isinstance(options.with_vectors, bool):
+            vectors = list(dict.fromkeys([*options.with_vectors, self.using]))
+        elif self.using and options.with_vectors is False:
             vectors = [self.using]
-        limit, page = max(self.seed_count, scope.reach), max(self.seed_count, scope.needed)
+        limit, page = max(self.seed_count, options.reach), max(self.seed_count, options.needed)
         return replace(
-            scope, limit=limit, page=page, offset=None, score_threshold=None, with_payload=True, with_vectors=vectors
+            options, limit=limit, page=page, offset=None, score_threshold=None, with_payload=True, with_vectors=vectors
         )
 
-    def flow(self, query: Query, scope: Scope, target: Target) -> Flow[Points]:
+    def flow(self, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
         from .rounds import steered  # which knows this class
 
-        return [*(yield from steered(self, query, scope, target)).points]
+        return [*(yield from steered(self, query, options, target)).points]
 
     def __repr__(self) -> str:
         changed = {each.name: value for each in fields(self) if (value := getattr(self, each.name)) != each.default}

@@ -18,7 +18,7 @@ __all__ = ["summed"]
 def summed(strategy: RelevanceFeedback, rounds: Rounds) -> tuple[list[tuple[str, Column]], str]:
     """What adds up to the score of each result, as texts with a value for each, NaN where it isn't known; or why nothing does.
 
-    Not for results of a stage around the feedback leg in mode "precision", whose scores are that stage's.
+    Not for results of a stage around the feedback candidate in mode "precision", whose scores are that stage's.
 
     Args:
         strategy: resolved.
@@ -28,7 +28,7 @@ def summed(strategy: RelevanceFeedback, rounds: Rounds) -> tuple[list[tuple[str,
     if steering.why_not:
         return [], f"it is as the first search found it: {steering.why_not}"
     if strategy.mode == "recall":
-        return [("feedback model", np.array([notes_of(point).get("feedback_score", np.nan) for point in points]))], ""
+        return [("reranker", np.array([notes_of(point).get("feedback_score", np.nan) for point in points]))], ""
     query: Any = rounds.inputs.vectors[strategy.compared]
     if not isinstance(query, list):
         return [], "the server embeds the query, so that its share of the score isn't known here"

@@ -1,4 +1,4 @@
-"""Whether the feedback model reads the same of a point as when the coefficients were fitted.
+"""Whether the reranker reads the same of a point as when the coefficients were fitted.
 
 Its scores of other texts, such as titles left out or metadata added, are other scores, for which the coefficients mean nothing.
 Sources that are written differently may read the same of a collection, so that a few of its points decide.
@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ..drawing import random_points
-from ..query import Scope, Target
-from ..rescore import Rescore
+from ..query import SearchOptions, Target
+from ..rerank import Rerank
 from ..steps import Flow, Search
 from ..text_source import TextSource
 
@@ -24,19 +24,19 @@ LOOKED_AT: Final = 20
 """How many random points are looked at."""
 
 
-def looked(strategy: Strategy, target: Target, scope: Scope) -> Flow[Target]:
+def looked(strategy: Strategy, target: Target, options: SearchOptions) -> Flow[Target]:
     """`target`, with some points' payloads where only these can tell; no step where they are known, or nothing is in doubt."""
     from .strategy import RelevanceFeedback  # which asks this module for problems
 
-    while isinstance(strategy, Rescore) and strategy.candidate is not None:
+    while isinstance(strategy, Rerank) and strategy.candidate is not None:
         strategy = strategy.candidate
     if not isinstance(strategy, RelevanceFeedback) or strategy.trust or target.quirks.payloads or target.schema.points == 0:
         return target
     fitted = strategy.weights.provenance
     if fitted is None or fitted.text is None or not fitted.text.is_known or _is_same(fitted.text, target) is not None:
         return target
-    request = random_points(LOOKED_AT, True, scope.filter, target.schema)
-    [points] = yield from Search([request.model_copy(update={"shard_key": scope.shard_key_selector})])
+    request = random_points(LOOKED_AT, True, options.filter, target.schema)
+    [points] = yield from Search([request.model_copy(update={"shard_key": options.shard_key_selector})])
     target.quirks.payloads = tuple(point.payload or {} for point in points)
     return target
 
@@ -53,7 +53,7 @@ def text_problem(fitted: TextSource | None, target: Target) -> str:
     here, payloads = target.payload.source, target.quirks.payloads
     other = sum(_differs(fitted, target, payload) for payload in payloads)
     return (
-        f"the feedback model reads other texts than these coefficients were fitted to: {here}, was {fitted} ({other} of "
+        f"the reranker reads other texts than these coefficients were fitted to: {here}, was {fitted} ({other} of "
         f"{len(payloads)} random points differ): have it read the same, with {fitted.remedy(here, payloads)}, or fit again, or "
         "use the coefficients nevertheless with trust=True"
     )
@@ -64,14 +64,14 @@ def text_doubt(fitted: TextSource | None, target: Target) -> str:
     if fitted is None or _is_same(fitted, target) is not None:
         return ""
     return (
-        "the feedback model may read other texts than these coefficients were fitted to: "
+        "the reranker may read other texts than these coefficients were fitted to: "
         f"{target.payload.source}, was {fitted}; whether that is the same can't be found out here: fit again to be sure"
     )
 
 
 def _is_same(fitted: TextSource | None, target: Target) -> bool | None:
     """Whether the same is read; None if nothing tells. Without a model nothing is read."""
-    if fitted is None or fitted == target.payload.source or target.fingerprints.model() is None:
+    if fitted is None or fitted == target.payload.source or target.fingerprints.reranker() is None:
         return True
     if not fitted.is_known or not target.quirks.payloads:
         return None

@@ -1,6 +1,6 @@
 """Learned ranking: from judgments or trained models to formulas that Qdrant runs.
 
-    log = log_features(executor, legs, topics, qrels, {"dense": score("dense"), "bm25": score("bm25")})
+    log = log_features(executor, candidates, topics, qrels, {"dense": score("dense"), "bm25": score("bm25")})
     ranker = fit_logistic(log, calibration="platt")
     ranker.save("ranker.json")                                     # search --strategy ranker.json
 

@@ -55,11 +55,11 @@ if TYPE_CHECKING:
     from .fitting_data import pairs as pairs
     from .fitting_data import prepared as prepared
     from .gates import gate as gate
+    from .log_candidates import CandidateSearch as CandidateSearch
+    from .log_candidates import found as found
     from .log_columns import computed as computed
     from .log_columns import featured as featured
     from .log_columns import selector as selector
-    from .log_legs import Legs as Legs
-    from .log_legs import found as found
     from .log_stream import LogStream as LogStream
     from .log_stream import TopicRows as TopicRows
     from .log_stream import read_stream as read_stream
@@ -112,8 +112,8 @@ else:
             "feedback_sampling": "SYNTHETIC_WARNING, is_sampled, sampled_queries",
             "fitting_data": "LEAST_TOPICS, pairs, prepared",
             "gates": "gate",
+            "log_candidates": "CandidateSearch, found",
             "log_columns": "computed, featured, selector",
-            "log_legs": "Legs, found",
             "log_stream": "LogStream, TopicRows, read_stream",
             "metrics": "auc",
             "regions": "EVERYTHING, Region, above, at_most, below_f32, bounds, last, no_greater_f32, points, whole_numbers",

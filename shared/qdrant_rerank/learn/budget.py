@@ -10,7 +10,7 @@ from qdrant_client import models
 from .. import Capabilities, FitError
 from .._internals import MAX_BYTES, MAX_CONDITIONS, extent
 from ..expressions import Expression
-from ..expressions._internals import Candidate, Lowering, QueryTokens, candidate_scores, lower, placeholder_features, walk
+from ..expressions._internals import Candidate, Lowering, QueryTokens, candidate_scores, lower, placeholder_params, walk
 
 __all__ = ["MAX_BYTES", "MAX_CONDITIONS", "ON_CLIENT", "WAYS_OUT", "Budget", "budget", "check_budget"]
 
@@ -88,5 +88,5 @@ def _compiled(expression: Expression, capabilities: Capabilities) -> models.Expr
     names = dict.fromkeys(score.name for score in candidate_scores(expression))
     tokens = {node.using: 32 for node in walk(expression) if isinstance(node, QueryTokens)}
     candidates = [Candidate(name) for name in names] or [Candidate(None)]
-    features = placeholder_features(expression)
+    features = placeholder_params(expression)
     return lower(expression, Lowering(candidates, capabilities, features, tokens=tokens, thorough=False))

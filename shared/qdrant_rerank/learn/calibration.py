@@ -54,7 +54,7 @@ def calibrate_scores(
 def ranker_from_expression(
     expression: Expression, log: LogLike, kind: str = "imported", *, on_client: bool = False
 ) -> LearnedRanker:
-    """A ranker of an imported model, e.g. `from_model(…)`: one file with its legs, features and training data's hash.
+    """A ranker of an imported model, e.g. `from_model(…)`: one file with its candidates, features and training data's hash.
 
     If the expression is a sigmoid, `calibrate_scores(scores=…)` takes what is inside it; else the expression's values.
 
@@ -62,7 +62,7 @@ def ranker_from_expression(
         expression: what `from_model` made.
         log: what the model was trained on; or the path of its file.
         kind: what to call it, e.g. "LightGBM".
-        on_client: whether it is computed here, over the candidates that the log's legs find, as `from_model(…,
+        on_client: whether it is computed here, over the candidates that the log's candidates find, as `from_model(…,
             on_client=True)` has to be: `ranker.strategy`, and what `load` makes of the file, is then a `ClientFormula`.
     """
     log = log_of(log, "ranker_from_expression")
@@ -79,5 +79,5 @@ def ranker_from_expression(
     margin = expression.operand if isinstance(expression, Sigmoid) else expression
     quantiles = {name: Reference.of(log.column(name), float(np.isnan(log.column(name)).mean())) for name in log.names}
     return LearnedRanker(
-        margin, log.legs, log.features, training, quantiles=quantiles, reference=log.reference, on_client=on_client
+        margin, log.candidates, log.features, training, quantiles=quantiles, reference=log.reference, on_client=on_client
     )

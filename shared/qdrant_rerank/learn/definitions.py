@@ -1,4 +1,4 @@
-"""Features and legs as JSON and back: what makes a log or a ranker usable without the program that wrote it."""
+"""Features and candidates as JSON and back: what makes a log or a ranker usable without the program that wrote it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..expressions import Expression
 from ..stages import Formula
 from .features import Category, Feature
 
-__all__ = ["feature_json", "features_of", "legs_json", "legs_of"]
+__all__ = ["candidates_json", "candidates_of", "feature_json", "features_of"]
 
 
 def feature_json(feature: Feature | Category) -> Any:
@@ -52,26 +52,26 @@ def _expression(value: Any) -> Expression:
     return made.expression
 
 
-def legs_json(legs: tuple[Stage, ...]) -> list[Any]:
-    """Legs as plain JSON values."""
-    return [json.loads(to_json(leg)) for leg in legs]
+def candidates_json(candidates: tuple[Stage, ...]) -> list[Any]:
+    """Candidates as plain JSON values."""
+    return [json.loads(to_json(candidate)) for candidate in candidates]
 
 
-def legs_of(value: Any, path: str | PathLike[str] | None = None) -> tuple[Stage, ...]:
-    """The legs that `legs_json` wrote.
+def candidates_of(value: Any, path: str | PathLike[str] | None = None) -> tuple[Stage, ...]:
+    """The candidates that `candidates_json` wrote.
 
     Raises:
         FormatError: they aren't stages.
     """
     if not isinstance(value, list):
-        raise FormatError(f"legs must be a list of stages, got {json.dumps(value)[:100]}", path)
-    legs: list[Stage] = []
+        raise FormatError(f"candidates must be a list of stages, got {json.dumps(value)[:100]}", path)
+    candidates: list[Stage] = []
     for item in value:
         try:
             made = from_json(json.dumps(item))
         except FormatError as error:
-            raise FormatError(f"a leg: {error.message}", path) from error
+            raise FormatError(f"a candidate: {error.message}", path) from error
         if not isinstance(made, Stage):
-            raise FormatError(f"a leg must be a stage, which Qdrant runs alone, got {brief(made)}", path)
-        legs.append(made)
-    return tuple(legs)
+            raise FormatError(f"a candidate must be a stage, which Qdrant runs alone, got {brief(made)}", path)
+        candidates.append(made)
+    return tuple(candidates)

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
-from .. import Executor, PlanError, Retries, Scope, StrategyError
+from .. import Executor, PlanError, Retries, SearchOptions, StrategyError
 from .._internals import FAR, MOVED, NO_RETRIES, brief, by_chance, instead, is_whole, kind_of, psi, run, shift, together
 from .._internals import lacking as lacking_keys
 from ..evaluate.plain import Plain
@@ -22,8 +22,8 @@ from ..expressions._internals import Table, View
 from .arguments import RankerLike, ranker_of
 from .feature_log import Reference
 from .features import Category, Feature
+from .log_candidates import CandidateSearch, found
 from .log_columns import computed, is_payload_only, lacking, reads_of, selector
-from .log_legs import Legs, found
 from .ranker import LearnedRanker
 from .sampling import stored_points
 from .solving import Array
@@ -124,7 +124,7 @@ def drift(
 
     Raises:
         StrategyError: the ranker keeps nothing to compare with, or an argument is wrong.
-        PlanError: the collection is empty, or doesn't fit the legs.
+        PlanError: the collection is empty, or doesn't fit the candidates.
     """
     for name, value in (("sample", sample), ("batch_size", batch_size)):
         if not is_whole(value, 1):
@@ -221,11 +221,11 @@ def _stored(
 
 def _candidates(executor: Executor, ranker: LearnedRanker, topics: Topics, batch_size: int, retries: Retries) -> list[Table]:
     target, moment = executor.target(), dt.datetime.now(dt.UTC)
-    legs = Legs.of(ranker.legs, Scope(with_payload=selector(ranker.features, [])), target)
-    executor.plan(legs.formula)
+    candidates = CandidateSearch.of(ranker.candidates, SearchOptions(with_payload=selector(ranker.features, [])), target)
+    executor.plan(candidates.formula)
     tables, services = list[Table](), RetryingServices(executor, retries)
     for start in range(0, len(topics), batch_size):
         batch = topics.items[start : start + batch_size]
-        flows = [found(legs, replace(one.query, now=one.now or moment), target, one.filter) for one in batch]
-        tables += [candidates.table for candidates in run(together(flows), services)]
+        flows = [found(candidates, replace(one.query, now=one.now or moment), target, one.filter) for one in batch]
+        tables += [there.table for there in run(together(flows), services)]
     return tables

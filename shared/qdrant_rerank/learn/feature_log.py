@@ -29,8 +29,8 @@ class LogCoverage(Plain):
         topics: how many topics have rows.
         unjudged: topics without any judgment, left out.
         without_relevant: topics of which no logged row is relevant; kept, as they have negatives.
-        without_candidates: topics that no leg found anything for; they have no rows.
-        missed: relevant documents that no leg found, by topic.
+        without_candidates: topics that no candidate found anything for; they have no rows.
+        missed: relevant documents that no candidate found, by topic.
         fetched: how many of them were fetched and logged all the same.
         failed: topics that ended with an error, with its text; they have no rows.
     """
@@ -50,7 +50,7 @@ class FeatureLog:
 
     Attributes:
         features: what was computed, by name, in the order of the columns.
-        legs: the stages that found the candidates.
+        candidates: the stages that found the candidates.
         topics: shape (n,), topic ids.
         documents: shape (n,), document ids.
         grades: shape (n,), whole numbers; 0 where nobody judged.
@@ -65,7 +65,7 @@ class FeatureLog:
     """
 
     features: Mapping[str, Feature | Category]
-    legs: tuple[Stage, ...]
+    candidates: tuple[Stage, ...]
     topics: NDArray[np.str_]
     documents: NDArray[np.str_]
     grades: NDArray[np.int64]

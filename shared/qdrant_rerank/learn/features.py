@@ -19,7 +19,7 @@ class Feature:
     """One column of a model: the expression that computes it.
 
     Args:
-        expression: what the model was trained on, e.g. `field("price", default=0)`, `score("dense")`, `given("budget")`.
+        expression: what the model was trained on, e.g. `field("price", default=0)`, `score("dense")`, `param("budget")`.
         missing: `"nan"` if the model was trained with NaN where the payload lacks the field; the expression is then
             `field(key)` without a default, and the model (or the pipeline's imputer) says what a missing value means.
 
@@ -53,7 +53,7 @@ class Feature:
 
     def _check_defaults(self) -> None:
         if reads_model(self.expression):
-            raise StrategyError("model() can't be a feature: Qdrant can't know the score of a model that reads the text")
+            raise StrategyError("rerank_score() can't be a feature: Qdrant can't know the score of a model that reads the text")
         for key in payload_keys(self.expression):
             if not key.has_default:
                 raise StrategyError(

@@ -47,10 +47,10 @@ def fit_feedback(
     Each query is searched once, in batches, for `candidates` points with their vectors; the executor's model scores them all.
     The coefficients are learned as they will be served: in this mode, with this many seeds, over all pairs. What is returned
     is fitted to all queries. What is told of it is by cross-fitting: each query is judged by coefficients that were fitted to
-    the other folds only, in agreement with the feedback model, and by `qrels` if there are any.
+    the other folds only, in agreement with the reranker, and by `qrels` if there are any.
 
     Args:
-        executor: on the collection, with encoders and the feedback model.
+        executor: on the collection, with encoders and the reranker.
         queries: real ones, 50 to 200: `Topics` as `read_topics` returns them; id → text; or texts, `Topic`s or `Query`s in a
             list, where an item without an id gets its number: "0", "1", …. Only their text is used; a `PlanWarning` says if
             there is more. (Queries made of stored documents mislead.)
@@ -79,8 +79,8 @@ def fit_feedback(
     check_executor(executor, Executor)
     policy = Retries.of(retries)
     task = Task(queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, progress, folds, seed)
-    plan = executor.plan(task.plain, task.scope)
-    with closing(task.scores(executor.model)) as scores, _stopping(task):
+    plan = executor.plan(task.plain, task.options)
+    with closing(task.scores(executor.reranker)) as scores, _stopping(task):
         reading = RetryingServices(scored_by(executor, scores), policy)
         learned = task.learned(plan, run(task.gathering(plan, scores), reading))
         return task.result(learned, run(task.judging(plan, learned, scores), reading))
@@ -122,8 +122,10 @@ async def afit_feedback(
     if not is_whole(concurrency, 1):
         raise StrategyError(f"concurrency must be a whole number of at least 1, got {concurrency!r}")
     task = Task(queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, progress, folds, seed)
-    plan = await executor.plan(task.plain, task.scope)
-    scores = await in_worker(lambda: task.scores(executor.model, concurrency))  # reads the file, and maybe the model's folder
+    plan = await executor.plan(task.plain, task.options)
+    scores = await in_worker(
+        lambda: task.scores(executor.reranker, concurrency)
+    )  # reads the file, and maybe the model's folder
     with closing(scores), _stopping(task):
         reading = AsyncRetryingServices(scored_by(executor, scores), policy)
         gathered = await arun(task.gathering(plan, scores), reading)

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
-from .. import AsyncExecutor, Executor, Plan, Query, Scope, Target
+from .. import AsyncExecutor, Executor, Plan, Query, SearchOptions, Target
 from .._internals import Embed, Flow, Points, Score, Scores, planned, run, together
-from ..evaluate.scopes import stable
+from ..evaluate.search_options import stable
 from ..feedback import RelevanceFeedback
 from ..feedback._internals import Column, stored_vector, unit
 from .feedback_fit_documents import Documents
@@ -35,7 +35,7 @@ class Example:
         query: its text.
         similarity: of each point to the query, shape (n,).
         to_seeds: of each point to each of the k seeds, shape (k, n).
-        scores: what the feedback model gave each point, shape (n,).
+        scores: what the reranker gave each point, shape (n,).
     """
 
     query: str
@@ -92,8 +92,10 @@ def first_search(strategy: RelevanceFeedback, target: Target, candidates: int, f
     Raises:
         PlanError: the seeds' search can't hand on so many points.
     """
-    scope = stable(strategy.seeds, replace(strategy.seed_scope(Scope(limit=candidates, filter=filter)), limit=candidates))
-    return planned(strategy.seeds, target, scope)
+    options = stable(
+        strategy.seeds, replace(strategy.seed_options(SearchOptions(limit=candidates, filter=filter)), limit=candidates)
+    )
+    return planned(strategy.seeds, target, options)
 
 
 def gathering(
@@ -167,7 +169,7 @@ def gathered(
 def scored_by(executor: E, scores: ScoreFile) -> E:
     """The same executor with `scores` as its model."""
     made = copy.copy(executor)
-    made.model = scores
+    made.reranker = scores
     return made
 
 

@@ -1,4 +1,4 @@
-"""Whether feedback helps: queries judged by the feedback model's own scores, each by coefficients that it had no part in."""
+"""Whether feedback helps: queries judged by the reranker's own scores, each by coefficients that it had no part in."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Judged:
     """One measure of plain search, plain reranking and feedback, on the same queries, each held out in turn.
 
     Attributes:
-        measure: e.g. "nDCG@10"; "agreement" is nDCG@10 by the feedback model's own scores, "unseen" that of points which
+        measure: e.g. "nDCG@10"; "agreement" is nDCG@10 by the reranker's own scores, "unseen" that of points which
             aren't seeds.
         plain, rerank, feedback: the means.
         over_plain, over_rerank: how much better feedback is, with bootstrap intervals; reranking reads as many documents.
@@ -104,12 +104,12 @@ def above_noise(interval: Interval) -> bool:
 
 
 def disagreement(examples: Sequence[Example]) -> float:
-    """The share of queries in which the feedback model likes another point best than the search does."""
+    """The share of queries in which the reranker likes another point best than the search does."""
     return float(np.mean([example.scores.max() > example.scores[0] for example in examples]))
 
 
 def agreement(examples: Sequence[Example], weights: Sequence[Coefficients], mode: Mode, reads: int) -> dict[str, list[float]]:
-    """nDCG@10 of the deep search's points by the feedback model's scores, scaled to 0..1 in each query; by system.
+    """nDCG@10 of the deep search's points by the reranker's scores, scaled to 0..1 in each query; by system.
 
     Reranking reads as many documents as feedback: it puts the first `reads` in the model's order. In mode "recall" feedback
     returns no more than it reads; all three are judged no deeper than that.

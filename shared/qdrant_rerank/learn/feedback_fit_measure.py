@@ -8,10 +8,10 @@ from typing import Final
 
 from qdrant_client import models
 
-from .. import Plan, Query, Rescore, Scope, Strategy, Target
+from .. import Plan, Query, Rerank, SearchOptions, Strategy, Target
 from .._internals import Flow, planned, shortfalls, together
 from ..evaluate.measures import per_topic
-from ..evaluate.scopes import stable
+from ..evaluate.search_options import stable
 from ..feedback import RelevanceFeedback
 from .feedback_fit_cross import CrossFit
 from .feedback_fit_documents import Documents, Grades
@@ -77,7 +77,7 @@ class Judging:
         """
         strategy, depth = self.strategy, self.depth
         plain = self._plan(strategy.seeds, depth)
-        rerank = self._plan(Rescore(limit=self.reads).over(strategy.seeds), min(depth, self.reads))
+        rerank = self._plan(Rerank(limit=self.reads).over(strategy.seeds), min(depth, self.reads))
         feedback = [self._plan(replace(strategy, coefficients=each, trust=True), depth) for each in crossed.folds]
         rankings: dict[str, dict[str, dict[str, float]]] = {"plain": {}, "rerank": {}, "feedback": {}}
         texts = list(queries)
@@ -89,12 +89,12 @@ class Judging:
             for row, text in enumerate(batch):
                 found, read, steered = map(self.documents.of, answers[3 * row : 3 * row + 3])
                 rankings["plain"][text] = _ranking(found)
-                rankings["rerank"][text] = _ranking([*read, *found])  # what isn't read comes behind, as `Rescore` has it
+                rankings["rerank"][text] = _ranking([*read, *found])  # what isn't read comes behind, as `Rerank` has it
                 rankings["feedback"][text] = _ranking(steered)
         return self._judged(rankings, texts)
 
     def _plan(self, strategy: Strategy, limit: int) -> Plan:
-        return planned(strategy, self.target, stable(strategy, Scope(limit=limit, filter=self.filter)))
+        return planned(strategy, self.target, stable(strategy, SearchOptions(limit=limit, filter=self.filter)))
 
     def _judged(self, rankings: Mapping[str, Mapping[str, Mapping[str, float]]], texts: Sequence[str]) -> list[Judged]:
         top = min(TOP, self.depth)

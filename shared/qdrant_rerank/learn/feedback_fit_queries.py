@@ -37,7 +37,7 @@ def query_texts(queries: Queries) -> dict[str, str]:
         found[id] = _text(id, query)
     if more := sum(_says_more(query) for _, query in rows):
         warn(
-            f"{more} of the {len(rows)} queries come with filters, features, vectors or a time; the fit uses nothing but "
+            f"{more} of the {len(rows)} queries come with filters, params, vectors or a time; the fit uses nothing but "
             "their text"
         )
     return found
@@ -57,5 +57,5 @@ def _text(id: Any, query: Any) -> str:
 
 def _says_more(query: Any) -> bool:
     if isinstance(query, Query):
-        return bool(query.vectors or query.features or query.now)
+        return bool(query.vectors or query.params or query.now)
     return isinstance(query, Topic) and not query.is_plain

@@ -26,17 +26,17 @@ _SAID: Final[Mapping[tuple[Verdict, bool], str]] = {
     (
         "rerank",
         True,
-    ): "Use plain reranking (Rescore): it is better than plain search, and relevance feedback isn't better than it "
+    ): "Use plain reranking (Rerank): it is better than plain search, and relevance feedback isn't better than it "
     "for certain where both score as many documents.",
     (
         "rerank",
         False,
-    ): "Use plain reranking (Rescore): relevance feedback, which scores as many documents, is better than plain "
+    ): "Use plain reranking (Rerank): relevance feedback, which scores as many documents, is better than plain "
     "search, but nothing shows that it is better than reranking, which is simpler.",
     ("plain", True): "Use plain search: on queries that they didn't learn from, neither reranking nor relevance feedback is "
     "better for certain.",
 }
-_OWN: Final = " This is the feedback model's own opinion, as {why}: it can't tell whether the model is right."
+_OWN: Final = " This is the reranker's own opinion, as {why}: it can't tell whether the model is right."
 _OWN_JUDGEMENTS: Final = 2  # "agreement" and "unseen"; those by judgments come after them, nDCG first
 _CHANCE: Final = " Feedback seems better, but as the seeds' scores say nothing of other points, that is chance."
 
@@ -51,7 +51,7 @@ class FeedbackFit:
     Attributes:
         strategy: the relevance feedback that was fitted, with its coefficients.
         recommends: "plain" search, plain reranking ("rerank") or "feedback".
-        judgements: the feedback model's own, "agreement" and "unseen"; then those by qrels, if there are enough.
+        judgements: the reranker's own, "agreement" and "unseen"; then those by qrels, if there are enough.
         disagreement: the share of queries in which the model likes another point best than the search does.
         queries: how many it learned from, and was judged on.
         judged_queries: how many of them have judgments; fewer than 20 aren't used.
@@ -80,7 +80,7 @@ class FeedbackFit:
 
     @property
     def by_qrels(self) -> bool:
-        """Whether judgments had a say; else it is the feedback model's own opinion."""
+        """Whether judgments had a say; else it is the reranker's own opinion."""
         return len(self.judgements) > _OWN_JUDGEMENTS
 
     @property

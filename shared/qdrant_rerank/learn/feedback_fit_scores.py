@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .._internals import Journal, JournalKind, Record, decode_records, read_records
-from ..models import FeedbackModel
+from ..models import Reranker
 from ..models._internals import ascored, checked, score_keys
 from ..models._internals import scores_scored as scored
 
@@ -62,7 +62,7 @@ class Ahead:
 
 @dataclass
 class ScoreFile:
-    """A feedback model that looks its scores up in a JSON-lines file first, and appends new ones as they come.
+    """A reranker that looks its scores up in a JSON-lines file first, and appends new ones as they come.
 
     A line is `{"key": …, "score": …}`; the key is made of the model's fingerprint, the query and the text, none of which is
     kept. A last line that was cut short is ignored. Once the model has failed, it is asked for nothing more. The file is
@@ -79,7 +79,7 @@ class ScoreFile:
         FormatError: a line, other than the last, isn't one.
     """
 
-    model: FeedbackModel
+    reranker: Reranker
     path: str | PathLike[str] | None = None
     progress: Callable[[Progress], object] | None = None
     ahead: Ahead = field(default_factory=Ahead)
@@ -89,7 +89,7 @@ class ScoreFile:
     known: dict[str, float] = field(default_factory=dict[str, float])
 
     def __post_init__(self) -> None:
-        self._fingerprint = self.model.fingerprint
+        self._fingerprint = self.reranker.fingerprint
         self._failure: Exception | None = None
         self._clock = _Clock()
         self._turns = asyncio.Semaphore(self.concurrency)
@@ -135,7 +135,7 @@ class ScoreFile:
             self._open()
             try:
                 with self._clock:
-                    answer = scored(self.model, query, list(missing.values()))
+                    answer = scored(self.reranker, query, list(missing.values()))
                 self._keep(missing, answer)
             except Exception as error:
                 self._failure = error
@@ -151,7 +151,7 @@ class ScoreFile:
                 self._open()
                 try:
                     with self._clock:
-                        answer = await ascored(self.model, query, list(missing.values()))
+                        answer = await ascored(self.reranker, query, list(missing.values()))
                     self._keep(missing, answer)
                 except Exception as error:
                     self._failure = error
@@ -178,7 +178,7 @@ class ScoreFile:
             raise self._failure
 
     def _keep(self, missing: dict[str, str], answer: Sequence[Any]) -> None:
-        scores = dict(zip(missing, checked(list(answer), len(missing), self.model), strict=True))
+        scores = dict(zip(missing, checked(list(answer), len(missing), self.reranker), strict=True))
         self.asked += len(missing)
         self.known |= scores
         if self._journal is not None:

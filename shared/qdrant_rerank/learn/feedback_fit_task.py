@@ -14,12 +14,12 @@ from typing import Final
 
 from qdrant_client import models
 
-from .. import FitError, Plan, Scope, Stage, StrategyError, Target
+from .. import FitError, Plan, SearchOptions, Stage, StrategyError, Target
 from .._internals import Flow, is_whole
 from ..evaluate.doc_ids import DocId
 from ..feedback import Coefficients, Provenance, RelevanceFeedback
 from ..feedback._internals import READ, SEEDS, Mode, hashes_of, same
-from ..models import FeedbackModel
+from ..models import Reranker
 from ..stages import Nearest
 from .feedback_fit_checks import LEAST_QUERIES, check_candidates, check_judged, check_queries, check_seeds
 from .feedback_fit_cost import ahead
@@ -44,7 +44,7 @@ class Learned:
     Attributes:
         gathered: what was learned from.
         crossed: the coefficients.
-        own: the feedback model's own judgements.
+        own: the reranker's own judgements.
         strategy: with the coefficients of all queries, and what they were fitted to.
     """
 
@@ -107,9 +107,9 @@ class Task:
         )
 
     @property
-    def scope(self) -> Scope:
+    def options(self) -> SearchOptions:
         """The least that the strategy can be asked for, to see whether it fits the collection."""
-        return Scope(limit=1, filter=self.filter)
+        return SearchOptions(limit=1, filter=self.filter)
 
     @cached_property
     def grades(self) -> dict[str, dict[str, int]]:
@@ -121,18 +121,18 @@ class Task:
         """What is found, and its judgments if there are enough to be used."""
         return Documents(self.grades if len(self.grades) >= LEAST_JUDGED else {}, self.doc_id)
 
-    def scores(self, model: FeedbackModel | None, concurrency: int = 1) -> ScoreFile:
-        """The feedback model with its file of scores.
+    def scores(self, reranker: Reranker | None, concurrency: int = 1) -> ScoreFile:
+        """The reranker with its file of scores.
 
         Raises:
             StrategyError: there is no model. FormatError: the file is one of something else.
         """
-        if model is None:
-            raise StrategyError("fit_feedback needs the feedback model: make the executor with model=…")
+        if reranker is None:
+            raise StrategyError("fit_feedback needs the reranker: make the executor with reranker=…")
         work = ahead(
             len(self.distinct), len(self.documents.grades), self.mode, self.plain.seed_count, self.reads, self.candidates
         )
-        return ScoreFile(model, self.cache, self.progress, work, concurrency)
+        return ScoreFile(reranker, self.cache, self.progress, work, concurrency)
 
     def gathering(self, plan: Plan, scores: ScoreFile) -> Flow[Gathered]:
         """One search for each query, and the model's scores of what it finds."""
@@ -140,7 +140,7 @@ class Task:
         return gathering(strategy, target, self.distinct, self.candidates, scores, self.filter, self.documents)
 
     def learned(self, plan: Plan, gathered: Gathered) -> Learned:
-        """The coefficients, and what the feedback model thinks of them.
+        """The coefficients, and what the reranker thinks of them.
 
         Raises:
             FitError: too few queries found enough to learn from.
@@ -197,7 +197,7 @@ class Task:
         provenance = Provenance(
             mode=strategy.mode,
             seeds=strategy.seed_count,
-            model=target.fingerprints.model(),
+            reranker=target.fingerprints.reranker(),
             vector=strategy.compared,
             size=info.size,
             distance=None if info.distance is None else info.distance.value,

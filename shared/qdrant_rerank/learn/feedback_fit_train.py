@@ -1,7 +1,7 @@
-"""The three coefficients that rank points as the feedback model would: pairwise logistic loss, bounded L-BFGS-B.
+"""The three coefficients that rank points as the reranker would: pairwise logistic loss, bounded L-BFGS-B.
 
 As in RankNet (Burges et al., "Learning to rank using gradient descent", ICML 2005), for each two points of a query that the
-feedback model told apart, the loss is `log(1 + exp(f(worse) - f(better)))`, weighed by how far apart it put them; each query
+reranker told apart, the loss is `log(1 + exp(f(worse) - f(better)))`, weighed by how far apart it put them; each query
 counts the same. The formula is the one that is served: over all pairs of seeds. In mode "recall" the seeds are no targets, as
 the second search leaves them out.
 """

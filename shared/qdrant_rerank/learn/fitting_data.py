@@ -59,7 +59,7 @@ def prepared(log: FeatureLog, least_grade: int = 1) -> Prepared:
 
 def _check_features(log: FeatureLog) -> None:
     if not len(log):
-        raise FitError("the log has no rows: no leg found anything for any topic")
+        raise FitError("the log has no rows: no candidate found anything for any topic")
     for name, feature in log.features.items():
         if isinstance(feature, Category):
             raise FitError(
@@ -80,7 +80,11 @@ def _check_classes(log: FeatureLog, y: NDArray[np.bool_]) -> None:
     relevant, topics = int(y.sum()), len(log.topic_ids)
     if relevant in (0, len(log)):
         only = "relevant" if relevant else "not relevant"
-        hint = "log unjudged candidates as negatives, unjudged='negative'" if relevant else "do the legs find what was judged?"
+        hint = (
+            "log unjudged candidates as negatives, unjudged='negative'"
+            if relevant
+            else "do the candidates find what was judged?"
+        )
         raise FitError(f"all {len(log)} rows of the log are {only}: there are no others to tell them from; {hint}")
     if topics < LEAST_TOPICS:
         raise FitError(f"the log has rows of {topics} topics; a fit that is judged on held-out topics needs {LEAST_TOPICS}")

@@ -21,13 +21,13 @@ from ..evaluate.services import RetryingServices, stops
 from ..evaluate.topics import Topic
 from ..ingest._internals import point_ids
 from .features import Category, Feature
+from .log_candidates import Candidates, CandidateSearch, found
 from .log_checks import Seen
 from .log_columns import computed
-from .log_legs import Candidates, Legs, found
 from .log_sampling import Negatives
 from .log_stream import LogStream, TopicRows
 
-__all__ = ["Logging", "Missed", "Options", "PairWeights", "Unjudged"]
+__all__ = ["Labelling", "Logging", "Missed", "PairWeights", "Unjudged"]
 
 Unjudged: TypeAlias = Literal["negative", "drop"]
 Missed: TypeAlias = Literal["count", "fetch"]
@@ -35,7 +35,7 @@ PairWeights: TypeAlias = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
-class Options:
+class Labelling:
     """What `log_features` was asked for; see there. `names` are other ids of documents, see `aliases`."""
 
     unjudged: Unjudged
@@ -52,10 +52,10 @@ class Logging:
     """Asks for batches of topics, and makes rows of what is found."""
 
     executor: Executor
-    legs: Legs
+    candidates: CandidateSearch
     features: Mapping[str, Feature | Category]
     qrels: Qrels
-    options: Options
+    labelling: Labelling
     target: Target
     now: dt.datetime
     seen: Seen
@@ -93,20 +93,20 @@ class Logging:
 
     def _flow(self, topic: Topic) -> Flow[Candidates]:
         query = replace(topic.query, now=topic.now or self.now)
-        first = yield from found(self.legs, query, self.target, topic.filter)
-        if self.options.missed == "count":
+        first = yield from found(self.candidates, query, self.target, topic.filter)
+        if self.labelling.missed == "count":
             return first
         wanted = self._missed(topic, self._documents(first.points))
         ids = list(dict.fromkeys(id for document in wanted for id in point_ids(document)))
         if not ids:
             return first
         stored = models.Filter(must=[models.HasIdCondition(has_id=list(ids))])
-        payload = self.legs.scope.with_payload
+        payload = self.candidates.options.with_payload
         [points] = yield from Search([models.QueryRequest(filter=stored, limit=len(ids), with_payload=payload)])
         return first.joined(points)
 
     def _documents(self, points: Points) -> list[str]:
-        return [ranking_of([point], self.options.doc_id, self.options.names)[0][0].doc_id for point in points]
+        return [ranking_of([point], self.labelling.doc_id, self.labelling.names)[0][0].doc_id for point in points]
 
     def _missed(self, topic: Topic, documents: Sequence[str]) -> list[str]:
         relevant = (document for document, grade in self.qrels[topic.id].items() if grade >= 1)
@@ -117,12 +117,14 @@ class Logging:
         judged, documents = self.qrels[topic.id], self._documents(candidates.points)
         is_judged = np.array([document in judged for document in documents], dtype=bool)
         weights = np.where(is_judged, 1.0, 0.0)
-        if self.options.unjudged == "negative":
-            sampling, ranks = self.options.negatives, candidates.ranks
+        if self.labelling.unjudged == "negative":
+            sampling, ranks = self.labelling.negatives, candidates.ranks
             weights = (
-                np.ones(len(documents)) if sampling is None else sampling.weights(ranks, is_judged, topic.id, self.options.seed)
+                np.ones(len(documents))
+                if sampling is None
+                else sampling.weights(ranks, is_judged, topic.id, self.labelling.seed)
             )
-        given = self.options.pair_weights.get(topic.id, {})
+        given = self.labelling.pair_weights.get(topic.id, {})
         weights *= np.array([given.get(document, 1.0) for document in documents])
         values = computed(self.features, candidates.table)
         rows = tuple(

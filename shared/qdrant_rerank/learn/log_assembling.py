@@ -17,7 +17,7 @@ __all__ = ["assembled"]
 
 def assembled(
     features: Mapping[str, Feature | Category],
-    legs: tuple[Stage, ...],
+    candidates: tuple[Stage, ...],
     topics: Sequence[TopicRows],
     reference: Mapping[str, Reference],
     coverage: LogCoverage,
@@ -27,7 +27,7 @@ def assembled(
     values = np.array([row[4:] for row in rows], dtype=np.float64).reshape(len(rows), len(features))  # None becomes NaN
     log = FeatureLog(
         features=features,
-        legs=legs,
+        candidates=candidates,
         topics=np.array([topic.topic for topic in topics for _ in topic.rows], dtype=np.str_),
         documents=np.array([str(row[0]) for row in rows], dtype=np.str_),
         grades=np.array([row[1] for row in rows], dtype=np.int64),

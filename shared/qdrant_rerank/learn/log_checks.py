@@ -35,17 +35,17 @@ _SHOWN: Final = 5  # points whose keys a warning lists
 
 
 def check_scores(features: Known, formula: Formula) -> None:
-    """Refuse features that read the score of a leg that isn't there.
+    """Refuse features that read the score of a candidate that isn't there.
 
     Raises:
-        StrategyError: one does; the message lists the legs.
+        StrategyError: one does; the message lists the candidates.
     """
     names = [stage.title or "" for stage in formula.candidates]
-    legs = [Candidate(stage.title) for stage in formula.candidates]
+    candidates = [Candidate(stage.title) for stage in formula.candidates]
     for name, expression in _expressions(features):
         for read in candidate_scores(expression):
             try:
-                score_index(read, legs)
+                score_index(read, candidates)
             except StrategyError as error:
                 raise StrategyError(f"the feature {name!r}: {error}{did_you_mean(read.name or '', names)}") from None
 
@@ -70,7 +70,7 @@ def check_given(features: Known, topics: Sequence[Topic]) -> None:
     """
     for name, expression in _expressions(features):
         for value in _needed(expression):
-            if not any(value in topic.features for topic in topics):
+            if not any(value in topic.params for topic in topics):
                 raise StrategyError(
                     f"the feature {name!r} reads the request-time value {value!r}, which none of the {len(topics)} judged "
                     'topics brings along: give it in Topic.features, in a file as "features" (of a line of JSON, or a '

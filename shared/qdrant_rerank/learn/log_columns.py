@@ -22,7 +22,7 @@ from ..expressions._internals import (
     candidate_scores,
     evaluate,
     payload_keys,
-    placeholder_features,
+    placeholder_params,
     walk,
 )
 from .features import Category, Feature, FeatureLike, Features
@@ -98,7 +98,7 @@ def is_payload_only(feature: Feature | Category) -> bool:
     if isinstance(feature, Category):
         return True
     expression = feature.expression
-    asked = candidate_scores(expression) or placeholder_features(expression)
+    asked = candidate_scores(expression) or placeholder_params(expression)
     constant = all(isinstance(node, Constant) for node in walk(expression))
     return not asked and not constant and not any(isinstance(node, Now) for node in walk(expression))
 

@@ -1,8 +1,8 @@
-"""Logging features: what a formula over these legs would see for each judged topic, labels joined to it.
+"""Logging features: what a formula over these candidates would see for each judged topic, labels joined to it.
 
-legs = Nearest("dense", limit=100), Nearest("bm25", limit=100)
+candidates = Nearest("dense", limit=100), Nearest("bm25", limit=100)
 features = {"dense": score("dense"), "bm25": score("bm25"), "rating": field("rating", default=3.0)}
-log = log_features(executor, legs, topics, qrels, features)
+log = log_features(executor, candidates, topics, qrels, features)
 ranker = fit_logistic(log)
 """
 
@@ -18,21 +18,21 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from .. import Executor, FitError, Retries, Scope, Stage, StrategyError, Target
+from .. import Executor, FitError, Retries, SearchOptions, Stage, StrategyError, Target
 from .._internals import is_whole, warn
 from ..evaluate.doc_ids import DocId, aliases
 from ..evaluate.qrels import Qrels
 from ..evaluate.running import Progress
 from ..evaluate.services import MEASURING
 from ..evaluate.topics import Topics
-from .definitions import feature_json, legs_json
+from .definitions import candidates_json, feature_json
 from .feature_log import FeatureLog, LogCoverage
 from .features import Category, Feature, Features
-from .log_asking import Logging, Missed, Options, PairWeights, Unjudged
+from .log_asking import Labelling, Logging, Missed, PairWeights, Unjudged
 from .log_assembling import assembled
+from .log_candidates import CandidateSearch
 from .log_checks import Seen, check_conditions, check_given, check_scores
 from .log_columns import featured, selector
-from .log_legs import Legs
 from .log_sampling import Negatives
 from .log_stream import KIND, LogStream
 from .sampling import reference_of, stored_points
@@ -44,7 +44,7 @@ _VERSION: Final = 1
 
 def log_features(
     executor: Executor,
-    legs: Sequence[Stage],
+    candidates: Sequence[Stage],
     topics: Topics,
     qrels: Qrels,
     features: Features,
@@ -53,7 +53,7 @@ def log_features(
     negatives: Negatives | None = None,
     missed: Missed = "count",
     pair_weights: PairWeights | None = None,
-    scope: Scope | None = None,
+    options: SearchOptions | None = None,
     doc_id: DocId = None,
     sample: int = 1000,
     batch_size: int = 16,
@@ -65,22 +65,23 @@ def log_features(
 ) -> FeatureLog:
     """The features of the candidates of each judged topic, computed with numpy as an engine computes them.
 
-    Legs are searched with the limits and filters that they have in `Formula(…).over(*legs)`; one search for each leg and
-    topic, several topics in a round trip. A candidate that a leg didn't find has that score's default, as in serving.
+    Candidates are searched with the limits and filters that they have in `Formula(…).over(*candidates)`; one search for each
+    candidate and
+    topic, several topics in a round trip. A candidate that a candidate didn't find has that score's default, as in serving.
     Payload keys that features read and no candidate has are warned of (`absent-field`).
 
     Args:
         executor: the collection, and the encoders for the queries.
-        legs: the stages that find the candidates, as in `.over(*legs)`.
+        candidates: the stages that find the candidates, as in `.over(*candidates)`.
         topics: the queries, with request-time values in `Topic.features`.
         qrels: the judgments; topics without any are left out.
         features: name → expression, `Feature` or `Category`.
         unjudged: whether candidates that nobody judged are negatives, or left out.
         negatives: which unjudged candidates are kept; all of them if None.
-        missed: whether relevant documents that no leg found are only counted, or fetched and logged with the defaults of
+        missed: whether relevant documents that no candidate found are only counted, or fetched and logged with the defaults of
             all scores. In serving they aren't candidates: fetching them teaches what serving never sees.
         pair_weights: topic → document → weight, which that row's weight is multiplied by, e.g. `Clicks.weights`.
-        scope: what a call asks for in serving: its limit (for legs without one), its filter, its shard keys.
+        scope: what a call asks for in serving: its limit (for candidates without one), its filter, its shard keys.
         doc_id: how a document's id is read from a point; see `evaluate`.
         sample: how many stored points are drawn to note how payload features are distributed, for `drift`; 0 for none.
         batch_size: how many topics share a round trip.
@@ -93,7 +94,7 @@ def log_features(
     Raises:
         FitError: no topic has judgments, or every topic failed.
         StrategyError: a feature or an argument is wrong.
-        PlanError: a leg doesn't fit the collection.
+        PlanError: a candidate doesn't fit the collection.
         FormatError: the file at `path` is of another log.
     """
     made, policy = featured(features), Retries.of(retries)
@@ -102,19 +103,19 @@ def log_features(
     asked = [topic for topic in topics if qrels.grades.get(topic.id)]
     if not asked:
         raise FitError(f"none of the {len(topics)} topics has judgments: there is nothing to learn from")
-    options = Options(unjudged, negatives, missed, seed, pair_weights or {}, doc_id, aliases(qrels))
-    scope = replace(scope or Scope(), with_payload=_payload(made, doc_id), offset=None, stable_ties=False)
-    prepared = Legs.of(legs, scope, target)
-    executor.plan(prepared.formula, scope)
+    labelling = Labelling(unjudged, negatives, missed, seed, pair_weights or {}, doc_id, aliases(qrels))
+    options = replace(options or SearchOptions(), with_payload=_payload(made, doc_id), offset=None, stable_ties=False)
+    prepared = CandidateSearch.of(candidates, options, target)
+    executor.plan(prepared.formula, options)
     check_scores(made, prepared.formula)
     check_given(made, asked)
     check_conditions(made, target)
-    header = _header(prepared, made, topics, qrels, options, now or dt.datetime.now(dt.UTC), scope, target)
+    header = _header(prepared, made, topics, qrels, labelling, now or dt.datetime.now(dt.UTC), options, target)
     with closing(LogStream(None if path is None else _jsonl(path), header)) as stream:
         resumed, seen, moment = bool(stream.done), Seen(made), dt.datetime.fromisoformat(stream.header["now"])
-        asking = Logging(executor, prepared, made, qrels, options, target, moment, seen, policy)
+        asking = Logging(executor, prepared, made, qrels, labelling, target, moment, seen, policy)
         asking.run(asked, stream, batch_size, progress)
-        stored = stored_points(executor, scope.with_payload, sample, scope.filter, policy) if sample else []
+        stored = stored_points(executor, options.with_payload, sample, options.filter, policy) if sample else []
         for lint in seen.warnings(executor, [point.payload or {} for point in stored], resumed):
             warn(lint)
         reference = reference_of(made, stored, target.view)
@@ -122,7 +123,7 @@ def log_features(
     unjudged_topics = tuple(topic.id for topic in topics if not qrels.grades.get(topic.id))
     coverage = LogCoverage(unjudged=unjudged_topics, failed=asking.failed)
     done = [stream.done[topic.id] for topic in asked if topic.id in stream.done]
-    return assembled(made, tuple(legs), done, reference, coverage)
+    return assembled(made, tuple(candidates), done, reference, coverage)
 
 
 def _payload(features: Mapping[str, Feature | Category], doc_id: DocId) -> bool | list[str]:
@@ -148,31 +149,31 @@ def _jsonl(path: str | PathLike[str]) -> Path:
 
 
 def _header(
-    legs: Legs,
+    candidates: CandidateSearch,
     features: Mapping[str, Feature | Category],
     topics: Topics,
     qrels: Qrels,
-    options: Options,
+    labelling: Labelling,
     now: dt.datetime,
-    scope: Scope,
+    options: SearchOptions,
     target: Target,
 ) -> dict[str, Any]:
     what: dict[str, Any] = {
         "features": {name: feature_json(feature) for name, feature in features.items()},
-        "legs": legs_json(legs.formula.candidates),
+        "candidates": candidates_json(candidates.formula.candidates),
     }
     asked = {
         "collection": target.schema.collection,
         "topics": topics.fingerprint,
         "qrels": qrels.fingerprint,
-        "limit": scope.limit,
-        "filter": repr(scope.filter),
-        "unjudged": options.unjudged,
-        "negatives": None if options.negatives is None else asdict(options.negatives),
-        "missed": options.missed,
-        "seed": options.seed,
-        "pair_weights": {topic: dict(weights) for topic, weights in options.pair_weights.items()},
-        "doc_id": options.doc_id if isinstance(options.doc_id, str | None) else "a function",
+        "limit": options.limit,
+        "filter": repr(options.filter),
+        "unjudged": labelling.unjudged,
+        "negatives": None if labelling.negatives is None else asdict(labelling.negatives),
+        "missed": labelling.missed,
+        "seed": labelling.seed,
+        "pair_weights": {topic: dict(weights) for topic, weights in labelling.pair_weights.items()},
+        "doc_id": labelling.doc_id if isinstance(labelling.doc_id, str | None) else "a function",
     }
     fingerprint = hashlib.sha256(json.dumps([what, asked, _VERSION], sort_keys=True).encode()).hexdigest()[:16]
     return {"kind": KIND, "version": _VERSION, "fingerprint": fingerprint, "now": now.isoformat(), **what}

@@ -1,6 +1,6 @@
 """Logs in files: JSON lines, CSV, Parquet, and SVMlight with `qid:` as ranking libraries read it.
 
-JSON lines and Parquet hold the features' definitions and the legs too. CSV and SVMlight have no place for them: they are
+JSON lines and Parquet hold the features' definitions and the candidates too. CSV and SVMlight have no place for them: they are
 in a second file beside it, `NAME.meta.json`.
 """
 
@@ -19,7 +19,7 @@ from typing import Any, Final
 from .. import FormatError, MissingExtra
 from .._internals import lines_of, parse_json, read_text
 from ..evaluate.lines import rows_of
-from .definitions import feature_json, features_of, legs_json, legs_of
+from .definitions import candidates_json, candidates_of, feature_json, features_of
 from .feature_log import FeatureLog, LogCoverage, Reference
 from .log_assembling import assembled
 from .log_stream import KIND, TopicRows, read_stream
@@ -86,9 +86,9 @@ def read_log(path: Where) -> FeatureLog:
     if not isinstance(references, dict):
         raise FormatError(f"not how features are distributed: {json.dumps(references)[:100]}", about)
     reference = {name: _reference(one, about) for name, one in references.items()}
-    legs = legs_of(meta.get("legs"), about)
+    candidates = candidates_of(meta.get("candidates"), about)
     try:
-        log = assembled(features, legs, groups, reference, LogCoverage())
+        log = assembled(features, candidates, groups, reference, LogCoverage())
     except (TypeError, ValueError, OverflowError) as error:
         raise FormatError(f"a grade, a weight or a feature is no number: {error}", path) from error
     return replace(log, coverage=_coverage(meta["coverage"], about)) if "coverage" in meta else log
@@ -99,7 +99,7 @@ def _meta(log: FeatureLog) -> dict[str, Any]:
         "kind": KIND,
         "fingerprint": log.fingerprint,
         "features": {name: feature_json(feature) for name, feature in log.features.items()},
-        "legs": legs_json(log.legs),
+        "candidates": candidates_json(log.candidates),
         "reference": {name: one.as_dict() for name, one in log.reference.items()},
         "coverage": log.coverage.as_dict(),
     }
@@ -114,7 +114,9 @@ def _read_meta(path: Where) -> dict[str, Any]:
     if not beside.exists():
         if not Path(path).exists():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
-        raise FormatError(f"there is no {beside.name} beside it, which says what the features and legs are: {_MADE_BY}", path)
+        raise FormatError(
+            f"there is no {beside.name} beside it, which says what the features and candidates are: {_MADE_BY}", path
+        )
     return _json(read_text(beside), beside)
 
 
@@ -225,7 +227,7 @@ def _read_parquet(path: Where) -> tuple[dict[str, Any], list[TopicRows]]:
         raise FormatError(f"not a Parquet file: {error}", path) from None
     text = (table.schema.metadata or {}).get(KIND.encode())
     if text is None:
-        raise FormatError("this Parquet file holds no log: it doesn't say what the features and legs are", path)
+        raise FormatError("this Parquet file holds no log: it doesn't say what the features and candidates are", path)
     meta = _json(text.decode(), path)
     names = [*_HEAD, *meta["features"]]
     if lacking := [name for name in names if name not in table.column_names]:

@@ -32,7 +32,7 @@ class TopicRows:
     Attributes:
         topic: its id.
         rows: document, grade, judged (0 or 1), weight, and the features; NaN is None.
-        missed: relevant documents that no leg found.
+        missed: relevant documents that no candidate found.
         fetched: how many of them are among the rows.
         error: what went wrong, as text; None if nothing did.
     """
@@ -98,7 +98,7 @@ class LogStream:
     def _check(self, path: Path, there: Mapping[str, Any]) -> None:
         if there.get("fingerprint") != self.header["fingerprint"]:
             raise FormatError(
-                f"this log is of other topics, judgments, legs, features or options ({there.get('fingerprint')}, not "
+                f"this log is of other topics, judgments, candidates, features or options ({there.get('fingerprint')}, not "
                 f"{self.header['fingerprint']}): remove it, or give another path",
                 path,
                 1,

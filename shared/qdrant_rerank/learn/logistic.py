@@ -43,7 +43,7 @@ def fit_logistic(
     bootstrap: int = 200,
     seed: int = 0,
 ) -> LearnedRanker:
-    """Weights of the log's features that tell relevant candidates from others, as a formula over the log's legs.
+    """Weights of the log's features that tell relevant candidates from others, as a formula over the log's candidates.
 
     Features are standardised and the scaling is folded into the formula, each feature centred before it is weighed, so that
     large values don't cancel in 32-bit constants. The formula gives a probability of relevance. All that is said of its
@@ -109,7 +109,7 @@ def _fitted(
     notes = tuple(_notes(data, weights, fit))
     return LearnedRanker(
         margin=margin_of(data, solution),
-        legs=data.log.legs,
+        candidates=data.log.candidates,
         features=data.log.features,
         training=_training(data, loss, held_out.c, least_grade),
         calibration=result.map,

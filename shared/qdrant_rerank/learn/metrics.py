@@ -37,7 +37,7 @@ def brier(probabilities: Array, y: Array, w: Array) -> float:
 def ndcg(scores: Array, grades: NDArray[np.int64], groups: NDArray[np.int64], depth: int = 10) -> float:
     """The mean over topics of nDCG among the logged rows, gain being the grade; topics without relevant rows are left out.
 
-    Judged documents that no leg found aren't in the log, so this is higher than nDCG of a search would be.
+    Judged documents that no candidate found aren't in the log, so this is higher than nDCG of a search would be.
     """
     found = []
     for group in np.unique(groups):

@@ -39,7 +39,7 @@ class Training(Plain):
         loss: `pointwise` or `pairwise`; or the kind of model that was imported.
         c: the inverse strength of regularisation; None for imported models.
         least_grade: from which grade on a document is relevant.
-        missed: how many relevant documents no leg found: the legs, not the formula, lose these.
+        missed: how many relevant documents no candidate found: the candidates, not the formula, lose these.
         made: when, RFC 3339.
         versions: of the libraries.
     """
@@ -58,11 +58,11 @@ class Training(Plain):
 
 @dataclass(frozen=True)
 class LearnedRanker:
-    """A learned formula over the legs that it was learned on.
+    """A learned formula over the candidates that it was learned on.
 
     Attributes:
         margin: the score before it becomes a probability.
-        legs: the stages that find the candidates.
+        candidates: the stages that find the candidates.
         features: what the formula was learned from, by name.
         training: what it was learned from.
         calibration: how scores become probabilities.
@@ -79,7 +79,7 @@ class LearnedRanker:
     """
 
     margin: Expression
-    legs: tuple[Stage, ...]
+    candidates: tuple[Stage, ...]
     features: Mapping[str, Feature | Category]
     training: Training
     calibration: ScoreMap = field(default_factory=ScoreMap)
@@ -101,20 +101,20 @@ class LearnedRanker:
 
     @property
     def strategy(self) -> Formula | ClientFormula:
-        """The formula over its legs: pass it to an executor or a retriever."""
-        if not self.legs:
-            raise StrategyError("this ranker has no legs: ranker.formula.over(…) says where candidates come from")
+        """The formula over its candidates: pass it to an executor or a retriever."""
+        if not self.candidates:
+            raise StrategyError("this ranker has no candidates: ranker.formula.over(…) says where candidates come from")
         return self.whole
 
     @property
     def whole(self) -> Formula | ClientFormula:
-        """The strategy; without legs, a formula that is over nothing yet."""
-        formula = self.formula.over(*self.legs) if self.legs else self.formula
+        """The strategy; without candidates, a formula that is over nothing yet."""
+        formula = self.formula.over(*self.candidates) if self.candidates else self.formula
         return formula.on_client() if self.on_client else formula
 
     @property
     def formula(self) -> Formula:
-        """The formula without its legs: `ranker.formula.over(…)`. It knows what it was trained on, for plans to compare."""
+        """The formula without its candidates: `ranker.formula.over(…)`. It knows what it was trained on; plans compare."""
         return Formula(self.expression, trained=Trained(tuple(self._trained_features())))
 
     def _trained_features(self) -> Iterator[TrainedFeature]:
@@ -151,7 +151,7 @@ class LearnedRanker:
 
     def threshold_for(self, *, precision: float) -> OperatingPoint:
         """The lowest threshold whose results were relevant that often, on held-out topics: its `.threshold` goes into
-        `Scope(score_threshold=…)`.
+        `SearchOptions(score_threshold=…)`.
 
         Raises:
             FitError: none was; says which is the best.
@@ -163,9 +163,9 @@ class LearnedRanker:
         """The weights as text, with weak features pointed out."""
         return as_table(self.weights)
 
-    def over(self, *legs: Stage) -> LearnedRanker:
-        """The same formula over other legs; they must have the names that it reads scores by."""
-        made = replace(self, legs=legs)
+    def over(self, *candidates: Stage) -> LearnedRanker:
+        """The same formula over other candidates; they must have the names that it reads scores by."""
+        made = replace(self, candidates=candidates)
         _ = made.strategy  # checks the names
         return made
 

@@ -94,7 +94,7 @@ def from_json(text: str, path: str | PathLike[str] | None = None) -> LearnedRank
     inside = ("strategy", "formula") if on_client else ("strategy",)
     ranker = LearnedRanker(
         margin=_margin(parts["margin"], text, path),
-        legs=whole.candidates,
+        candidates=whole.candidates,
         features=features_of(parts["features"], path),
         on_client=on_client,
         **{name: parts[name] for name in _PARTS if name not in _ELSEWHERE},

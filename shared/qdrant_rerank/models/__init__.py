@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from .._lazy import load_lazily
 
 if TYPE_CHECKING:
+    from .base import Reranker
     from .bm25 import Bm25
     from .cohere import CohereEncoder, CohereReranker
     from .encoders import Encoder, Encoders, ServerInference
     from .fastembed import FastembedDense, FastembedLate, FastembedSparse
     from .fastembed_cross import FastembedCrossEncoder
-    from .feedback import FeedbackModel
     from .framework_models import from_compressor, from_postprocessor
     from .hashing import HashedNgrams
     from .limits import Limited
@@ -31,7 +31,7 @@ else:
             "encoders": "Encoder, Encoders, ServerInference",
             "fastembed": "FastembedDense, FastembedLate, FastembedSparse",
             "fastembed_cross": "FastembedCrossEncoder",
-            "feedback": "FeedbackModel",
+            "base": "Reranker",
             "framework_models": "from_compressor, from_postprocessor",
             "hashing": "HashedNgrams",
             "limits": "Limited",
@@ -53,12 +53,12 @@ __all__ = [
     "FastembedDense",
     "FastembedLate",
     "FastembedSparse",
-    "FeedbackModel",
     "HashedNgrams",
     "Limited",
     "LlmListwise",
     "LlmPointwise",
     "MaxSim",
+    "Reranker",
     "ScoreCache",
     "ServerInference",
     "from_compressor",

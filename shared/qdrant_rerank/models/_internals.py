@@ -12,15 +12,15 @@ from .._lazy import load_lazily
 
 if TYPE_CHECKING:
     from .api_key import ApiKey as ApiKey
+    from .base import AsyncReranker as AsyncReranker
+    from .base import RerankerLike as RerankerLike
+    from .base import as_reranker as as_reranker
     from .cohere_retries import Patience as Patience
     from .cohere_retries import retry_after as retry_after
     from .cohere_retries import without_key as without_key
     from .encoders import AsyncEncoder as AsyncEncoder
     from .encoders import EncoderLike as EncoderLike
     from .encoders import as_encoder as as_encoder
-    from .feedback import AsyncFeedbackModel as AsyncFeedbackModel
-    from .feedback import FeedbackModelLike as FeedbackModelLike
-    from .feedback import as_feedback_model as as_feedback_model
     from .fingerprints import encoder_fingerprint as encoder_fingerprint
     from .framework_models import CompressorModel as CompressorModel
     from .framework_models import PostprocessorModel as PostprocessorModel
@@ -51,9 +51,9 @@ else:
         __package__,
         {
             "api_key": "ApiKey",
+            "base": "AsyncReranker, RerankerLike, as_reranker",
             "cohere_retries": "Patience, retry_after, without_key",
             "encoders": "AsyncEncoder, EncoderLike, as_encoder",
-            "feedback": "AsyncFeedbackModel, FeedbackModelLike, as_feedback_model",
             "fingerprints": "encoder_fingerprint",
             "framework_models": "CompressorModel, PostprocessorModel",
             "framework_scores": "FrameworkStats, Returned, scored",

@@ -27,7 +27,7 @@ _SIZES: Final = {
 
 @dataclass(frozen=True)
 class CohereReranker(CohereModel):
-    """A feedback model: Cohere's rerank API (v2). Scores are relevances from 0 to 1.
+    """A reranker: Cohere's rerank API (v2). Scores are relevances from 0 to 1.
 
     A text that is empty or blank isn't sent, since the API refuses it: it gets 0.0, the lowest score. More than
     `batch_size` texts are several requests, one after another.

@@ -23,7 +23,7 @@ _registering: Final = Lock()
 
 @dataclass(frozen=True)
 class FastembedCrossEncoder(FastembedModel):
-    """A feedback model whose scores are a cross-encoder's raw output (logits): any real number, higher is better.
+    """A reranker whose scores are a cross-encoder's raw output (logits): any real number, higher is better.
 
     An empty text is scored like any other, and a text longer than `max_length` is cut, both by the model. However many
     threads and coroutines ask, there is one model in memory, and `parallel` scorings at a time; the others wait in line.

@@ -1,4 +1,4 @@
-"""Other rerankers as feedback models: LangChain's document compressors and LlamaIndex's node postprocessors.
+"""Other rerankers as rerankers: LangChain's document compressors and LlamaIndex's node postprocessors.
 
 Neither framework is imported before one of its rerankers scores; which it is shows in its methods.
 """
@@ -52,7 +52,7 @@ class PostprocessesNodes(Protocol):
 
 
 def from_compressor(compressor: CompressesDocuments, *, margin: float = 1.0, name: str | None = None) -> CompressorModel:
-    """A LangChain document compressor as a feedback model.
+    """A LangChain document compressor as a reranker.
 
     Scores are what it writes to `metadata["relevance_score"]`, higher being better; if it doesn't, they are ranks, from 1
     down in steps of 1 / number of texts. Texts that it drops get the lowest score minus `margin`, so give it a `top_n` of
@@ -76,7 +76,7 @@ def from_compressor(compressor: CompressesDocuments, *, margin: float = 1.0, nam
 def from_postprocessor(
     postprocessor: PostprocessesNodes, *, margin: float = 1.0, name: str | None = None
 ) -> PostprocessorModel:
-    """A LlamaIndex node postprocessor as a feedback model.
+    """A LlamaIndex node postprocessor as a reranker.
 
     Scores are those of the nodes that it returns, higher being better; nodes come to it without a score, and if any leaves
     without, all scores are ranks. Dropped and empty texts are treated as in `from_compressor`.
@@ -97,7 +97,7 @@ def from_postprocessor(
 
 
 def from_framework(value: Any) -> FrameworkModel:
-    """The feedback model that a compressor or postprocessor makes.
+    """The reranker that a compressor or postprocessor makes.
 
     Raises:
         StrategyError: it is neither.
@@ -191,7 +191,7 @@ class FrameworkModel(ABC):
 
 
 class CompressorModel(FrameworkModel):
-    """A LangChain document compressor as a feedback model; see `from_compressor`."""
+    """A LangChain document compressor as a reranker; see `from_compressor`."""
 
     def _made(self, shown: Sequence[int], texts: Sequence[str]) -> list[Any]:
         try:
@@ -215,7 +215,7 @@ class CompressorModel(FrameworkModel):
 
 
 class PostprocessorModel(FrameworkModel):
-    """A LlamaIndex node postprocessor as a feedback model; see `from_postprocessor`."""
+    """A LlamaIndex node postprocessor as a reranker; see `from_postprocessor`."""
 
     def _made(self, shown: Sequence[int], texts: Sequence[str]) -> list[Any]:
         try:

@@ -1,4 +1,4 @@
-"""A budget for each call of a feedback model: how many texts, and how many seconds."""
+"""A budget for each call of a reranker: how many texts, and how many seconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import KW_ONLY, dataclass
 
 from ..checks import is_finite, is_whole
 from ..errors import BudgetError, StrategyError
-from .feedback import FeedbackModelLike, as_feedback_model
+from .base import RerankerLike, as_reranker
 from .scores import ascored, checked, named, scored
 
 __all__ = ["Limited"]
@@ -19,7 +19,7 @@ _TEXTS_AT_A_TIME = 32
 
 @dataclass(frozen=True)
 class Limited:
-    """A feedback model that fails rather than cost more than it may.
+    """A reranker that fails rather than cost more than it may.
 
     More texts than `documents` are refused before the first is scored. Under async, the call is cancelled when the time is
     up. A sync call can't be interrupted: with `seconds`, texts are passed on in portions and the time is looked at between
@@ -40,14 +40,14 @@ class Limited:
         StrategyError: a limit is out of range, or there is none.
     """
 
-    model: FeedbackModelLike
+    reranker: RerankerLike
     _: KW_ONLY
     documents: int | None = None
     seconds: float | None = None
     portion: int | None = None
 
     def __post_init__(self) -> None:
-        as_feedback_model(self.model)
+        as_reranker(self.reranker)
         if self.documents is None and self.seconds is None:
             raise StrategyError("Limited without a limit: pass documents=…, seconds=…, or both")
         for name in ("documents", "portion"):
@@ -60,12 +60,12 @@ class Limited:
     @property
     def fingerprint(self) -> str:
         """The model's: limits don't change scores."""
-        return as_feedback_model(self.model).fingerprint
+        return as_reranker(self.reranker).fingerprint
 
     @property
     def independent(self) -> bool:
         """Whether a text's score doesn't depend on the other texts, as of the model."""
-        return bool(getattr(as_feedback_model(self.model), "independent", True))
+        return bool(getattr(as_reranker(self.reranker), "independent", True))
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """One score for each text, in the order of the texts.
@@ -75,13 +75,13 @@ class Limited:
             ScoringError: the model's scores are unusable.
         """
         self._check(texts)
-        model, scores, start = as_feedback_model(self.model), list[float](), time.monotonic()
+        model, scores, start = as_reranker(self.reranker), list[float](), time.monotonic()
         portion = self._portion(len(texts))
         while len(scores) < len(texts):
             if self.seconds is not None and time.monotonic() - start >= self.seconds:
                 raise self._too_slow(f"after {len(scores)} of {len(texts)} texts")
             batch = texts[len(scores) : len(scores) + portion]
-            scores += checked(scored(model, query, batch), len(batch), self.model)
+            scores += checked(scored(model, query, batch), len(batch), self.reranker)
         return scores
 
     async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:
@@ -90,7 +90,7 @@ class Limited:
         deadline = asyncio.timeout(self.seconds)
         try:
             async with deadline:
-                return checked(await ascored(as_feedback_model(self.model), query, texts), len(texts), self.model)
+                return checked(await ascored(as_reranker(self.reranker), query, texts), len(texts), self.reranker)
         except TimeoutError as error:
             if not deadline.expired():
                 raise  # the model's own
@@ -99,17 +99,17 @@ class Limited:
     def _check(self, texts: Sequence[str]) -> None:
         if self.documents is not None and len(texts) > self.documents:
             raise BudgetError(
-                f"{len(texts)} texts are more than the budget of {self.documents} for {named(self.model)}: "
+                f"{len(texts)} texts are more than the budget of {self.documents} for {named(self.reranker)}: "
                 "take fewer candidates, or raise documents="
             )
 
     def _too_slow(self, when: str) -> BudgetError:
         return BudgetError(
-            f"the budget of {self.seconds} s for {named(self.model)} ran out {when}: take fewer candidates, or raise seconds="
+            f"the budget of {self.seconds} s for {named(self.reranker)} ran out {when}: take fewer, or raise seconds="
         )
 
     def _portion(self, whole: int) -> int:
         if self.seconds is None or not self.independent:
             return whole
-        own = getattr(self.model, "batch_size", None)
+        own = getattr(self.reranker, "batch_size", None)
         return self.portion or (own if isinstance(own, int) and is_whole(own, 1) else _TEXTS_AT_A_TIME)

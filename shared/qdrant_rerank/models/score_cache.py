@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ..checks import is_whole
 from ..errors import StrategyError
 from ..threads import in_worker
-from .feedback import FeedbackModelLike, as_feedback_model
+from .base import RerankerLike, as_reranker
 from .scores import ascored, checked, named, scored
 
 __all__ = ["CacheCounts", "Cached", "ScoreCache", "score_keys"]
@@ -90,7 +90,7 @@ class ScoreCache:
 
 @dataclass(frozen=True)
 class Cached:
-    """A feedback model that remembers scores: only texts without one are passed on, each once, in their order.
+    """A reranker that remembers scores: only texts without one are passed on, each once, in their order.
 
     Scores that aren't finite are an error and are not kept. Two calls at the same moment may both ask for the same text.
 
@@ -103,19 +103,19 @@ class Cached:
             scores couldn't be told from another's; or a text's score depends on the other texts (`independent` is False).
     """
 
-    model: FeedbackModelLike
+    reranker: RerankerLike
     cache: ScoreCache
 
     def __post_init__(self) -> None:
-        model = as_feedback_model(self.model)
+        model = as_reranker(self.reranker)
         if not getattr(model, "independent", True):
             raise StrategyError(
                 f"{named(model)} ranks texts against each other: a text's score depends on the others, and can't be kept"
             )
-        if hasattr(self.model, "score"):
+        if hasattr(self.reranker, "score"):
             return
         fingerprint = self.fingerprint
-        if fingerprint.startswith("function:") and ("<" in fingerprint or not hasattr(self.model, "__qualname__")):
+        if fingerprint.startswith("function:") and ("<" in fingerprint or not hasattr(self.reranker, "__qualname__")):
             raise StrategyError(
                 f"{fingerprint} can't be cached: other functions have the same name; write a class with score and fingerprint, "
                 "or a function at the top of a module"
@@ -124,7 +124,7 @@ class Cached:
     @property
     def fingerprint(self) -> str:
         """The model's."""
-        return as_feedback_model(self.model).fingerprint
+        return as_reranker(self.reranker).fingerprint
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """One score for each text, in the order of the texts.
@@ -132,7 +132,7 @@ class Cached:
         Raises:
             ScoringError: the model returned the wrong number of scores, or some that aren't finite.
         """
-        model = as_feedback_model(self.model)
+        model = as_reranker(self.reranker)
         keys = score_keys(model.fingerprint, query, texts)
         found = self.cache.find(keys)
         if missing := _missing(keys, texts, found):
@@ -141,7 +141,7 @@ class Cached:
 
     async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:
         """As `score`, without blocking."""
-        model = as_feedback_model(self.model)
+        model = as_reranker(self.reranker)
         # in a thread, as a fingerprint may have a model's folder read, and texts may be long
         keys = await in_worker(lambda: score_keys(model.fingerprint, query, texts))
         found = self.cache.find(keys)
@@ -150,7 +150,7 @@ class Cached:
         return [found[key] for key in keys]
 
     def _new(self, missing: dict[bytes, str], scores: Sequence[Any]) -> dict[bytes, float]:
-        new = dict(zip(missing, checked(scores, len(missing), self.model), strict=True))
+        new = dict(zip(missing, checked(scores, len(missing), self.reranker), strict=True))
         self.cache.keep(new)
         return new
 

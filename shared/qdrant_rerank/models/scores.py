@@ -1,4 +1,4 @@
-"""What all feedback models and their wrappers do with scores: check them, and ask for them asynchronously."""
+"""What all rerankers and their wrappers do with scores: check them, and ask for them asynchronously."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from ..carrying import carrying
 from ..errors import ScoringError
 from ..threads import in_worker
-from .feedback import FeedbackModel
+from .base import Reranker
 
 __all__ = ["ascored", "checked", "named", "scored"]
 
@@ -53,7 +53,7 @@ def checked(scores: Sequence[Any], wanted: int, model: object | None) -> list[fl
     return numbers
 
 
-def scored(model: FeedbackModel, query: str, texts: Sequence[str]) -> Sequence[float]:
+def scored(model: Reranker, query: str, texts: Sequence[str]) -> Sequence[float]:
     """The model's scores.
 
     Raises:
@@ -63,7 +63,7 @@ def scored(model: FeedbackModel, query: str, texts: Sequence[str]) -> Sequence[f
         return model.score(query, texts)
 
 
-async def ascored(model: FeedbackModel, query: str, texts: Sequence[str]) -> Sequence[float]:
+async def ascored(model: Reranker, query: str, texts: Sequence[str]) -> Sequence[float]:
     """The model's scores without blocking: by its `ascore`, or by its `score` in a thread."""
     ascore = getattr(model, "ascore", None)  # isinstance would read the fingerprint, and with it maybe a model's folder
     if ascore is None:

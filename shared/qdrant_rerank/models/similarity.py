@@ -1,4 +1,4 @@
-"""Encoders as feedback models: the similarity of a query's and a text's vectors, computed here with numpy."""
+"""Encoders as rerankers: the similarity of a query's and a text's vectors, computed here with numpy."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class _Similarity(ABC):
 
 @dataclass(frozen=True)
 class EncoderSimilarity(_Similarity):
-    """A feedback model: the cosine of a dense encoder's vectors of query and text.
+    """A reranker: the cosine of a dense encoder's vectors of query and text.
 
     `q·d / (|q| |d|)`, from -1 to 1; 0 if one of the vectors is all zeros. For an embedding model stronger than the one that
     the collection was made with, it costs one embedding for each text.
@@ -149,7 +149,7 @@ class EncoderSimilarity(_Similarity):
 
 @dataclass(frozen=True)
 class MaxSim(_Similarity):
-    """A feedback model: late interaction (ColBERT) computed here rather than in Qdrant.
+    """A reranker: late interaction (ColBERT) computed here rather than in Qdrant.
 
     Each query token is compared with the text's token that is most like it. With `normalize`, the score is the mean over
     query tokens of the greatest cosine, `1/|Q| Σ_q max_d cos(q, d)`, from -1 to 1 and comparable between queries; without,

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from qdrant_client import models
 
 from ..brief import brief
-from ..capabilities import Capabilities, FeatureName
+from ..capabilities import AbilityName, Capabilities
 from ..errors import FormatError, StrategyError
-from ..expressions.inspect import candidate_scores, depth, fixed_nodes, payload_keys, placeholder_features, reads_model, walk
+from ..expressions.inspect import candidate_scores, depth, fixed_nodes, payload_keys, placeholder_params, reads_model, walk
 from ..expressions.lowering import MODEL_ELSEWHERE, Candidate, Lowering, lower, score_index
 from ..expressions.nodes import Expression, ExpressionLike, QueryTokens, as_expression
 from ..expressions.reading import token_count
@@ -70,7 +70,7 @@ class Formula(Stage):
         limit: int | None = None,
         filter: models.Filter | None = None,
         score_threshold: float | None = None,
-        params: models.SearchParams | None = None,
+        search_params: models.SearchParams | None = None,
         name: str | None = None,
         trained: Trained | None = None,
     ) -> None:
@@ -82,7 +82,7 @@ class Formula(Stage):
         object.__setattr__(self, "limit", limit)
         object.__setattr__(self, "filter", filter)
         object.__setattr__(self, "score_threshold", score_threshold)
-        object.__setattr__(self, "params", params)
+        object.__setattr__(self, "search_params", search_params)
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "trained", trained)
         self.__post_init__()
@@ -91,8 +91,8 @@ class Formula(Stage):
         super().__post_init__()
         if reads_model(self.expression):
             raise StrategyError(MODEL_ELSEWHERE)
-        if self.params is not None:
-            raise StrategyError("a formula searches nothing that params could be for: give them to its candidates")
+        if self.search_params is not None:
+            raise StrategyError("a formula searches nothing that search_params could be for: give them to its candidates")
         if self.candidates and all(stage.title is not None for stage in self.candidates):
             self._check_scores(self.candidates)
 
@@ -139,7 +139,7 @@ class Formula(Stage):
         lowering = Lowering(
             candidates,
             target.capabilities,
-            inputs.features,
+            inputs.params,
             inputs.now,
             memory.defaults,
             self._fixed_nodes,
@@ -183,7 +183,7 @@ class Formula(Stage):
 
     @cached_property
     def _request_time(self) -> frozenset[str]:
-        return frozenset(placeholder_features(self.expression))
+        return frozenset(placeholder_params(self.expression))
 
     @property
     def grouped_here(self) -> bool:
@@ -259,13 +259,13 @@ class Formula(Stage):
 
     def _measured(self, target: Target) -> Extent:
         try:
-            query = self.query(Inputs(target, {}, placeholder_features(self.expression)), 1)
+            query = self.query(Inputs(target, {}, placeholder_params(self.expression)), 1)
         except (StrategyError, KeyError):  # reported as a problem of its own
             return Extent(0, 0, 0)
         assert isinstance(query, models.FormulaQuery)
         return extent(query.formula)
 
-    def own_features(self) -> Iterator[FeatureName]:
+    def own_features(self) -> Iterator[AbilityName]:
         yield "formula"
         if self.score_threshold is not None:
             yield "formula_score_threshold"

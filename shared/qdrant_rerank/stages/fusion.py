@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, TypeAlias
 from qdrant_client import models
 
 from ..brief import brief
-from ..capabilities import FeatureName
+from ..capabilities import AbilityName
 from ..checks import is_finite, is_whole
 from ..errors import StrategyError
 from ..lint import Lint
@@ -68,8 +68,8 @@ class Fusion(Stage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.params is not None:
-            raise StrategyError("a fusion searches nothing that params could be for: give them to its candidates")
+        if self.search_params is not None:
+            raise StrategyError("a fusion searches nothing that search_params could be for: give them to its candidates")
         if self.method not in ("rrf", "dbsf"):
             raise StrategyError(f"fusion is by 'rrf' or 'dbsf', got {self.method!r}")
         if self.method == "dbsf" and (self.k is not None or self.weights is not None):
@@ -109,7 +109,7 @@ class Fusion(Stage):
         if len(self.candidates) == 1:
             yield Lint("single-candidate", f"{brief(self)} fuses a single candidate, which ranks as that candidate alone does")
 
-    def own_features(self) -> Iterator[FeatureName]:
+    def own_features(self) -> Iterator[AbilityName]:
         yield "dbsf" if self.method == "dbsf" else "query"
         if self.k is not None:
             yield "rrf_k"

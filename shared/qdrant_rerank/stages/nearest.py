@@ -9,16 +9,16 @@ from typing import ClassVar, Self
 from qdrant_client import models
 
 from ..brief import brief
-from ..capabilities import FeatureName
+from ..capabilities import AbilityName
 from ..careful import searched
 from ..checks import is_finite, is_whole
 from ..errors import StrategyError, did_you_mean
 from ..lint import Lint
 from ..merging import together
-from ..query import Inputs, Scope, Target, both
+from ..query import Inputs, SearchOptions, Target, both
 from ..schema import Schema
 from ..steps import Flow
-from ..strategies import CANDIDATES, Stage, alone, leg_scope
+from ..strategies import CANDIDATES, Stage, alone, candidate_options
 
 __all__ = ["Mmr", "Nearest"]
 
@@ -46,22 +46,22 @@ class _Comparing(Stage):
         stage = super().resolved(schema)
         return stage if stage.using is not None else replace(stage, using=schema.only_dense())
 
-    def over_collection(self, inputs: Inputs, scope: Scope) -> Flow[Stage]:
-        if not self.candidates or inputs.target.schema.shards_of(scope.shard_key_selector) <= 1:
+    def over_collection(self, inputs: Inputs, options: SearchOptions) -> Flow[Stage]:
+        if not self.candidates or inputs.target.schema.shards_of(options.shard_key_selector) <= 1:
             return self
-        found = yield from self._found(self.candidates, inputs, scope)
+        found = yield from self._found(self.candidates, inputs, options)
         return self._among(found)
 
     @property
     def collection_round_trips(self) -> int:
         return 1 + max(candidate.collection_round_trips for candidate in self.candidates) if self.candidates else 0
 
-    def _found(self, candidates: Sequence[Stage], inputs: Inputs, scope: Scope) -> Flow[list[models.ExtendedPointId]]:
+    def _found(self, candidates: Sequence[Stage], inputs: Inputs, options: SearchOptions) -> Flow[list[models.ExtendedPointId]]:
         """The ids of what these candidates find in the whole collection, each once."""
-        by_itself = [alone(candidate, scope.needed, self.filter) for candidate in candidates]
-        legs = yield from together([leg.over_collection(inputs, scope) for leg in by_itself])
+        by_itself = [alone(candidate, options.needed, self.filter) for candidate in candidates]
+        stages = yield from together([stage.over_collection(inputs, options) for stage in by_itself])
         answers = yield from searched(
-            lambda: [leg.request(inputs, leg_scope(leg, scope)) for leg in legs], scope, inputs.target
+            lambda: [stage.request(inputs, candidate_options(stage, options)) for stage in stages], options, inputs.target
         )
         return list(dict.fromkeys(point.id for points in answers for point in points))
 
@@ -147,8 +147,8 @@ class Mmr(_Comparing):
         # alone below another stage, engines take it for a search of its candidates_limit nearest points: so they are asked for
         # by a search of their own
         among = self.whole(self.reach(needed))
-        nearest = Nearest(self.using, limit=among, params=self.params, score_threshold=self.score_threshold)
-        explicit = replace(self, candidates=(nearest,), candidates_limit=among, params=None, score_threshold=None)
+        nearest = Nearest(self.using, limit=among, search_params=self.search_params, score_threshold=self.score_threshold)
+        explicit = replace(self, candidates=(nearest,), candidates_limit=among, search_params=None, score_threshold=None)
         return explicit.prefetch(inputs, needed)
 
     def whole(self, needed: int) -> int:
@@ -158,12 +158,12 @@ class Mmr(_Comparing):
     def holds_all(self, found: int, needed: int) -> bool:
         return found < self.whole(needed)
 
-    def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:
-        yield from super().scope_problems(scope, target)
-        if not self.candidates and self.candidates_limit is None and scope.reach > (among := self.whole(scope.needed)):
+    def options_problems(self, options: SearchOptions, target: Target) -> Iterator[str]:
+        yield from super().options_problems(options, target)
+        if not self.candidates and self.candidates_limit is None and options.reach > (among := self.whole(options.needed)):
             yield (
-                f"the call asks for {scope.reach} points, but {brief(self)} chooses among {among}: set candidates_limit to "
-                f"{scope.reach} or more, or ask for fewer"
+                f"the call asks for {options.reach} points, but {brief(self)} chooses among {among}: set candidates_limit to "
+                f"{options.reach} or more, or ask for fewer"
             )
 
     def own_problems(self, target: Target) -> Iterator[str]:
@@ -172,24 +172,26 @@ class Mmr(_Comparing):
         if self.using is not None and info is not None and info.kind == "sparse":
             yield f"Mmr compares points with each other by a dense vector; {self.using!r} is sparse"
 
-    def outermost(self, inputs: Inputs, scope: Scope) -> Flow[Stage]:
-        return (yield from self.over_collection(inputs, scope))
+    def outermost(self, inputs: Inputs, options: SearchOptions) -> Flow[Stage]:
+        return (yield from self.over_collection(inputs, options))
 
-    def over_collection(self, inputs: Inputs, scope: Scope) -> Flow[Stage]:
+    def over_collection(self, inputs: Inputs, options: SearchOptions) -> Flow[Stage]:
         """This stage over just the points that it is to choose among.
 
         Several shards hand Qdrant more of them than that, of which it takes other ones at each call.
         """
-        if inputs.target.schema.shards_of(scope.shard_key_selector) <= 1:
+        if inputs.target.schema.shards_of(options.shard_key_selector) <= 1:
             return self
-        among, stage = self.whole(scope.needed), self
+        among, stage = self.whole(options.needed), self
         found: list[models.ExtendedPointId] | None = None
         if self.candidates:
-            found = yield from self._found(self.candidates, inputs, scope)
+            found = yield from self._found(self.candidates, inputs, options)
             stage = self._among(found)
         if found is None or len(found) > among:
-            nearest = Nearest(self.using, params=self.params, score_threshold=self.score_threshold, filter=stage.filter)
-            found = yield from self._found([replace(nearest, limit=among)], inputs, scope)
+            nearest = Nearest(
+                self.using, search_params=self.search_params, score_threshold=self.score_threshold, filter=stage.filter
+            )
+            found = yield from self._found([replace(nearest, limit=among)], inputs, options)
         return replace(self._among(found), candidates_limit=among)
 
     @property
@@ -212,7 +214,7 @@ class Mmr(_Comparing):
                 "would hand on others than those of the whole collection, and Qdrant would choose among them anew at each call",
             )
 
-    def own_features(self) -> Iterator[FeatureName]:
+    def own_features(self) -> Iterator[AbilityName]:
         yield "mmr"
 
     def _own_arguments(self) -> Iterator[str]:

@@ -21,8 +21,8 @@ __all__ = [
     "costs",
     "coverage",
     "failures",
-    "measure_names",
     "means",
+    "measure_names",
     "qualities",
 ]
 

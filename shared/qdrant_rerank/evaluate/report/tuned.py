@@ -176,9 +176,9 @@ def _numbers(tuning: Any) -> Iterator[tuple[str, str]]:
     if tuning.detectable is not None:
         yield "smallest gain that so many queries would show", quality(tuning.detectable)
     yield "best possible order of the same candidates", quality(ceiling.value)
-    yield "relevant documents among the candidates", f"{ceiling.recall:.1%} (candidates of each leg: {ceiling.depth})"
-    for leg, recall in ceiling.leg_recall.items():
-        yield f"of these found by {leg}", f"{recall:.1%}"
+    yield "relevant documents among the candidates", f"{ceiling.recall:.1%} (candidates of each candidate: {ceiling.depth})"
+    for candidate, recall in ceiling.candidate_recall.items():
+        yield f"of these found by {candidate}", f"{recall:.1%}"
     spent = tuning.spent
     took = f"{amount(float(spent.requests))} searches in {amount(float(spent.round_trips))} round trips"
     yield "the tuning took", f"{took}, {amount(float(spent.model_texts))} texts read by a model"

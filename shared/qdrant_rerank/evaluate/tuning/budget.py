@@ -18,11 +18,12 @@ class Budget:
     """What one call of `tune` may spend; None is as much as it takes.
 
     Attributes:
-        requests: searches put to Qdrant. Each leg takes one for each topic; whatever can't be recomputed from the legs
+        requests: searches put to Qdrant. Each candidate takes one for each topic; whatever can't be recomputed from the
+            candidates
             takes more.
         model_texts: texts that the executor's model may read. None at all unless it is said: they take time or money, and
             a thousand topics have fifty thousand candidates.
-        milliseconds: time that may pass before the last model call or search begins. The legs are searched in any case.
+        milliseconds: time that may pass before the last model call or search begins. The candidates are searched in any case.
 
     Raises:
         StrategyError: a limit is no number of at least 1 (0 for `model_texts`).

@@ -16,27 +16,27 @@ __all__ = ["ceiling_of"]
 def ceiling_of(
     pools: Sequence[Pool], titles: Mapping[str, str], qrels: Qrels, measure: str, limit: int, depth: int, reached: float
 ) -> Ceiling:
-    """The ceiling of the candidates that the legs found.
+    """The ceiling of the candidates that the candidates found.
 
     Args:
         pools: what was found.
-        titles: what the legs are called, by key.
+        titles: what the candidates are called, by key.
         qrels: the judgments.
         measure: the measure.
         limit: how many results it looks at.
-        depth: how many candidates each leg was asked for.
+        depth: how many candidates each candidate was asked for.
         reached: the mean of the chosen configuration.
     """
-    found = {pool.topic.id: _documents(pool, [hit for hits in pool.legs.values() for hit in hits]) for pool in pools}
+    found = {pool.topic.id: _documents(pool, [hit for hits in pool.candidates.values() for hit in hits]) for pool in pools}
     best = measured(measure, qrels, {topic: _by_grade(list(there), qrels[topic], limit) for topic, there in found.items()})
     whole = measured(measure, qrels, {topic: _by_grade(list(qrels[topic]), qrels[topic], limit) for topic in found})
     value, perfect = fmean(best.values()), fmean(whole.values())
     recall = _recall(found, qrels)
-    legs = {
-        title: _recall({pool.topic.id: _documents(pool, pool.legs[key]) for pool in pools}, qrels)
+    candidates = {
+        title: _recall({pool.topic.id: _documents(pool, pool.candidates[key]) for pool in pools}, qrels)
         for key, title in titles.items()
     }
-    return Ceiling(value, perfect, recall, legs, depth, _advice(measure, value, perfect, recall, depth, reached))
+    return Ceiling(value, perfect, recall, candidates, depth, _advice(measure, value, perfect, recall, depth, reached))
 
 
 def _documents(pool: Pool, hits: Sequence[Hit]) -> dict[str, None]:
@@ -58,12 +58,12 @@ def _recall(found: Mapping[str, Mapping[str, None]], qrels: Qrels) -> float:
 
 def _advice(measure: str, value: float, perfect: float, recall: float, depth: int, reached: float) -> str:
     lost, unordered = perfect - value, value - reached
-    found = f"The legs find {recall:.0%} of the relevant documents among {depth} candidates each"
+    found = f"The candidates find {recall:.0%} of the relevant documents among {depth} candidates each"
     best = f"the best order of these would reach {value:.4f} {measure}"
     if lost > unordered and lost > 0:
         return (
             f"{found}: candidates are the bottleneck. Even {best}; more is lost for want of candidates ({lost:.4f}) than by "
-            f"their order ({unordered:.4f}). Look for better embeddings, another leg or deeper candidates before anything else."
+            f"their order ({unordered:.4f}). Look for better embeddings, other or deeper candidates first."
         )
     return (
         f"{found}, and {best}: {unordered:.4f} more than now. The order is what there is to gain from, e.g. by a model that "

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import Rescore, Stage
+from ... import Rerank, Stage
 from ...feedback import RelevanceFeedback
 from ...feedback._internals import Verdict
 from .choosing import Gain, cross_fit, gain_of
@@ -57,7 +57,7 @@ class Comparing:
         searches = {self._search(option) for option in feedback}
         return {
             "plain": [o for o in options if isinstance(o.strategy, Stage) and self._search(o) in searches],
-            "rerank": [o for o in read if isinstance(o.strategy, Rescore) and self._search(o) in searches],
+            "rerank": [o for o in read if isinstance(o.strategy, Rerank) and self._search(o) in searches],
             "feedback": feedback,
         }
 
@@ -66,7 +66,7 @@ class Comparing:
         strategy = option.strategy
         if isinstance(strategy, RelevanceFeedback):
             strategy = strategy.seeds
-        elif isinstance(strategy, Rescore):
+        elif isinstance(strategy, Rerank):
             strategy = strategy.below
         return filled(replace(strategy, limit=None) if isinstance(strategy, Stage) else strategy, self.limit)
 

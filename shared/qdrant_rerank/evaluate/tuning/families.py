@@ -1,4 +1,4 @@
-"""The families of strategies that Qdrant runs alone: single legs, fusions, weighted sums, and grids of one's own."""
+"""The families of strategies that Qdrant runs alone: single candidates, fusions, weighted sums, and grids of one's own."""
 
 from __future__ import annotations
 
@@ -31,22 +31,27 @@ class _Recomputed:
 
 @dataclass(frozen=True)
 class SingleLegs(_Recomputed):
-    """Each leg by itself."""
+    """Each candidate by itself."""
 
-    name: str = "single legs"
+    name: str = "single candidates"
 
     def options(self, ground: Ground) -> Iterator[Option]:
-        for leg in ground.legs:
-            yield Option(f"{ground.title(leg)} alone", replace(leg, limit=None), self.name, {"leg": ground.title(leg)})
+        for candidate in ground.candidates:
+            yield Option(
+                f"{ground.title(candidate)} alone",
+                replace(candidate, limit=None),
+                self.name,
+                {"candidate": ground.title(candidate)},
+            )
 
 
 @dataclass(frozen=True)
 class Rrf(_Recomputed):
-    """Reciprocal rank fusion of all legs: every k with every weighting at the deepest depth, plain k at the others.
+    """Reciprocal rank fusion of all candidates: every k with every weighting at the deepest depth, plain k at the others.
 
     Attributes:
         ks: the values of k; 61 is the 60 of the literature.
-        ratios: how many times the weight of the others one leg may have.
+        ratios: how many times the weight of the others one candidate may have.
     """
 
     ks: tuple[int, ...] = (1, DEFAULT_RRF_K, 10, 20, 61, 100)
@@ -54,16 +59,16 @@ class Rrf(_Recomputed):
     name: str = "RRF"
 
     def options(self, ground: Ground) -> Iterator[Option]:
-        if len(ground.legs) < 2:
+        if len(ground.candidates) < 2:
             return
         for depth, k in itertools.product(ground.depths, self.ks):
             yield self._option(ground, depth, k, None)
-        for k, weights in itertools.product(self.ks, self._weights(len(ground.legs))):
+        for k, weights in itertools.product(self.ks, self._weights(len(ground.candidates))):
             yield self._option(ground, ground.deepest, k, weights)
 
-    def _weights(self, legs: int) -> Iterator[tuple[float, ...]]:
-        for ratio, favoured in itertools.product(self.ratios, range(legs)):
-            yield tuple(ratio if leg == favoured else 1.0 for leg in range(legs))
+    def _weights(self, candidates: int) -> Iterator[tuple[float, ...]]:
+        for ratio, favoured in itertools.product(self.ratios, range(candidates)):
+            yield tuple(ratio if candidate == favoured else 1.0 for candidate in range(candidates))
 
     def _option(self, ground: Ground, depth: int, k: int, weights: tuple[float, ...] | None) -> Option:
         own = k != DEFAULT_RRF_K
@@ -71,28 +76,31 @@ class Rrf(_Recomputed):
         named: dict[str, Parameter] = {"k": k, "weights": "equal" if weights is None else written[10:], "depth": depth}
         strategy = Fusion.rrf(k if own else None, weights).over(*ground.deep(depth))
         complexity = int(own) + (0 if weights is None else len(weights) - 1)
-        return Option(f"RRF k={k}{written}, {depth} a leg", strategy, self.name, named, complexity)
+        return Option(f"RRF k={k}{written}, {depth} a candidate", strategy, self.name, named, complexity)
 
 
 @dataclass(frozen=True)
 class Dbsf(_Recomputed):
-    """Distribution-based score fusion of all legs, at each depth."""
+    """Distribution-based score fusion of all candidates, at each depth."""
 
     name: str = "DBSF"
 
     def options(self, ground: Ground) -> Iterator[Option]:
-        if len(ground.legs) < 2 or any(ground.schema.vectors[leg.using or ""].is_distance for leg in ground.legs):
+        if len(ground.candidates) < 2 or any(
+            ground.schema.vectors[candidate.using or ""].is_distance for candidate in ground.candidates
+        ):
             return  # it takes high scores for good
         for depth in ground.depths:
-            yield Option(f"DBSF, {depth} a leg", Fusion.dbsf().over(*ground.deep(depth)), self.name, {"depth": depth})
+            yield Option(f"DBSF, {depth} a candidate", Fusion.dbsf().over(*ground.deep(depth)), self.name, {"depth": depth})
 
 
 @dataclass(frozen=True)
 class WeightedSum(_Recomputed):
-    """The legs' scores added in a formula: `w * score(a) + (1 - w) * r * score(b)`, at the deepest depth.
+    """The candidates' scores added in a formula: `w * score(a) + (1 - w) * r * score(b)`, at the deepest depth.
 
-    r brings the legs to one scale: the ratio of their scores' standard deviations within a topic, median over the topics.
-    A point that a leg did not find gets the lowest score that the leg gave, likewise. Both are numbers in the formula, so
+    r brings the candidates to one scale: the ratio of their scores' standard deviations within a topic, median over the topics.
+    A point that a candidate did not find gets the lowest score that the candidate gave, likewise. Both are numbers in the
+    formula, so
     that Qdrant runs it as it was measured; neither reads judgments.
 
     Attributes:
@@ -103,11 +111,11 @@ class WeightedSum(_Recomputed):
     name: str = "weighted sum"
 
     def options(self, ground: Ground) -> Iterator[Option]:
-        count = len(ground.legs)
-        titles = [ground.title(leg) for leg in ground.legs]
+        count = len(ground.candidates)
+        titles = [ground.title(candidate) for candidate in ground.candidates]
         if count < 2 or len(set(titles)) < count:
             return
-        steps = self.steps if count == 2 else max(count, self.steps // 2)  # with three legs the grid is a triangle
+        steps = self.steps if count == 2 else max(count, self.steps // 2)  # with three candidates the grid is a triangle
         for parts in itertools.product(range(1, steps), repeat=count):
             if sum(parts) == steps:
                 shares = [part / steps for part in parts]
@@ -117,9 +125,14 @@ class WeightedSum(_Recomputed):
                 yield Option(f"sum {written}", strategy, self.name, {**weights, "depth": ground.deepest}, 3 * count - 3)
 
     def _sum(self, ground: Ground, shares: Sequence[float]) -> Expression:
-        unit = ground.spread(ground.legs[0]).deviation
-        weights = (share * unit / ground.spread(leg).deviation for leg, share in zip(ground.legs, shares, strict=True))
-        return reduce(add, (_rounded(w) * score_of(leg, ground) for leg, w in zip(ground.legs, weights, strict=True)))
+        unit = ground.spread(ground.candidates[0]).deviation
+        weights = (
+            share * unit / ground.spread(candidate).deviation
+            for candidate, share in zip(ground.candidates, shares, strict=True)
+        )
+        return reduce(
+            add, (_rounded(w) * score_of(candidate, ground) for candidate, w in zip(ground.candidates, weights, strict=True))
+        )
 
 
 @dataclass(frozen=True)
@@ -185,12 +198,12 @@ class Grid(_Recomputed):
             yield Option(f"{self.name} {written}".strip(), strategy, self.name, chosen, complexity)
 
 
-def score_of(leg: Nearest, ground: Ground) -> Expression:
-    """A leg's score; a point that it didn't find gets the lowest that it usually gives."""
-    low = _rounded(ground.spread(leg).low)
-    if ground.schema.vectors[leg.using or ""].is_distance:
+def score_of(candidate: Nearest, ground: Ground) -> Expression:
+    """A candidate's score; a point that it didn't find gets the lowest that it usually gives."""
+    low = _rounded(ground.spread(candidate).low)
+    if ground.schema.vectors[candidate.using or ""].is_distance:
         low = low or -1e-6  # 0 would be the best there is
-    return score(leg.title, default=low)
+    return score(candidate.title, default=low)
 
 
 def _rounded(number: float) -> float:

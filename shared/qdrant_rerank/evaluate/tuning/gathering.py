@@ -1,4 +1,4 @@
-"""Searching each leg once for each topic: all that tuning asks of Qdrant, but for what can't be recomputed."""
+"""Searching each candidate once for each topic: all that tuning asks of Qdrant, but for what can't be recomputed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from qdrant_client import models
 
-from ... import Executor, FitError, MeasurementError, Query, Retries, Scope, StrategyError, Target
+from ... import Executor, FitError, MeasurementError, Query, Retries, SearchOptions, StrategyError, Target
 from ..._internals import Flow, Points, Search, embedded, query_token_counts, run, together
 from ...stages import Nearest
 from ..asking import is_setup_error
@@ -69,15 +69,15 @@ class Gathering:
     failed: dict[str, str] = field(default_factory=dict)
 
     def pools(self, topics: Sequence[Topic], progress: Progress | None = None) -> list[Pool]:
-        """What the legs find for each topic; topics that fail are left out, and noted in `failed`.
+        """What the candidates find for each topic; topics that fail are left out, and noted in `failed`.
 
         Raises:
             FitError: every topic failed.
-            PlanError: a leg doesn't fit the collection.
+            PlanError: a candidate doesn't fit the collection.
         """
         target = self.executor.target()
         for leaf, depth in self.wants.leaves.values():
-            self.executor.plan(leaf, Scope(limit=depth))
+            self.executor.plan(leaf, SearchOptions(limit=depth))
         moment = dt.datetime.now(dt.UTC)  # one for all, so that strategies are compared at the same time
         found = {} if self.file is None else self.file.pools(topics, moment)
         left = [topic for topic in topics if topic.id not in found]
@@ -101,7 +101,8 @@ class Gathering:
             if stops(error):
                 where = "cache= keeps what was found" if self.file is None else f"what was found is in {self.file.path}"
                 raise MeasurementError(
-                    f"stopped while the legs were searched, as topics that fail would be left out ({where}, and the same call "
+                    f"stopped while the candidates were searched, as topics that fail would be left out ({where}, and "
+                    f"the same call "
                     f"goes on from there): {type(error).__name__}: {error}"
                 ) from error
             if len(topics) == 1:
@@ -110,14 +111,14 @@ class Gathering:
         return [pool for topic in topics for pool in self._batch([topic], target, moment)]  # one of them is to blame
 
     def _asked(self, topics: Sequence[Topic], target: Target, moment: dt.datetime) -> list[Pool]:
-        flows = [_legs(self.wants, replace(topic.query, now=topic.now or moment), topic, target) for topic in topics]
+        flows = [_candidates(self.wants, replace(topic.query, now=topic.now or moment), topic, target) for topic in topics]
         self.meter.requests += len(self.wants.leaves) * len(topics)
         self.meter.round_trips += 1
         answers = run(together(flows), RetryingServices(self.executor, self.retries))
         return [self._pool(topic, *answer, moment) for topic, answer in zip(topics, answers, strict=True)]
 
     def _pool(self, topic: Topic, found: list[Points], tokens: Mapping[str, int], moment: dt.datetime) -> Pool:
-        points = {point.id: point for leg in found for point in leg}
+        points = {point.id: point for candidate in found for point in candidate}
         documents: dict[models.ExtendedPointId, str] = {}
         for id, point in points.items():
             [(documents[id], _)], _ = ranking_of([point], self.doc_id, self.names)
@@ -125,18 +126,18 @@ class Gathering:
         return Pool(
             topic,
             topic.now or moment,
-            {key: [Hit(p.id, p.score) for p in leg] for key, leg in zip(self.wants.leaves, found, strict=True)},
+            {key: [Hit(p.id, p.score) for p in candidate] for key, candidate in zip(self.wants.leaves, found, strict=True)},
             documents,
             {id: point.payload or {} for id, point in points.items()} if keeps else {},
             tokens,
         )
 
 
-def _legs(wants: Wants, query: Query, topic: Topic, target: Target) -> Flow[tuple[list[Points], Mapping[str, int]]]:
-    """The points of each leg, in one step for all topics that run together."""
+def _candidates(wants: Wants, query: Query, topic: Topic, target: Target) -> Flow[tuple[list[Points], Mapping[str, int]]]:
+    """The points of each candidate, in one step for all topics that run together."""
     inputs = yield from embedded(query, wants.vectors, target)
     requests: list[Any] = [
-        leaf.request(inputs, topic.within(Scope(limit=depth, with_payload=wants.payload)))
+        leaf.request(inputs, topic.within(SearchOptions(limit=depth, with_payload=wants.payload)))
         for leaf, depth in wants.leaves.values()
     ]
     found = yield from Search(requests)

@@ -33,7 +33,7 @@ _LEAST_FOLD: Final = 2
 
 @dataclass(frozen=True)
 class Learned:
-    """A logistic formula over the legs' scores and whatever features are named, learned from the judgments.
+    """A logistic formula over the candidates' scores and whatever features are named, learned from the judgments.
 
     The topics are divided into folds. Each is ranked by a formula learned from the other folds' topics, so that no value is
     of a topic that its formula knew; the strategy that is offered is learned from all of them. Whether it is chosen is
@@ -47,8 +47,9 @@ class Learned:
     one observation beside it, so that nothing is chosen with judgments of the topics that are ranked.
 
     Attributes:
-        features: name → expression or `Feature`, beside the legs' scores: payload and request-time values with defaults. A
-            leg whose score one of them reads isn't added again.
+        features: name → expression or `Feature`, beside the candidates' scores: payload and request-time values with defaults.
+            A
+            candidate whose score one of them reads isn't added again.
         losses: `pairwise` learns which of two candidates of a topic is more relevant, `pointwise` which ones are relevant;
             each is an option. See `fit_logistic`.
         c: inverse strength of the L2 penalty.
@@ -81,22 +82,22 @@ class Learned:
     def options(self, ground: Ground) -> Iterator[Option]:
         columns = self._columns(ground)
         if len(columns) < 2:
-            return  # one leg's score alone ranks as that leg
+            return  # one candidate's score alone ranks as that candidate
         form = Formula(reduce(add, columns.values())).over(*ground.deep(ground.deepest))
         for loss in self.losses:
             told = {"loss": loss, "folds": self.folds, "depth": ground.deepest}
             yield Option(f"{self.name}, {loss}", form, self.name, told, 3 * len(columns))
 
     def _columns(self, ground: Ground) -> dict[str, Expression]:
-        """What the formula weighs, by name: the legs' scores, then the features."""
+        """What the formula weighs, by name: the candidates' scores, then the features."""
         given = {name: cast("Feature", feature).expression for name, feature in self.features.items()}
         read = {node.name for expression in given.values() for node in candidate_scores(expression)}
         found: dict[str, Expression] = {}
-        for leg in ground.legs:
-            if leg.title in read or (None in read and len(ground.legs) == 1):
+        for candidate in ground.candidates:
+            if candidate.title in read or (None in read and len(ground.candidates) == 1):
                 continue
-            title = ground.title(leg)
-            found[f"score of {title}" if title in given else title] = score_of(leg, ground)
+            title = ground.title(candidate)
+            found[f"score of {title}" if title in given else title] = score_of(candidate, ground)
         return found | given
 
     def learned(self, option: Option, ground: Ground, lessons: Lessons) -> Option:
@@ -182,7 +183,7 @@ def _log(columns: Mapping[str, Expression], form: Formula, lessons: Lessons, lim
     judged = [lessons.qrels[topic].get(document) for topic, document in zip(topics, documents, strict=True)]
     return FeatureLog(
         features=features,
-        legs=form.candidates,
+        candidates=form.candidates,
         topics=np.array(topics, np.str_),
         documents=np.array(documents, np.str_),
         grades=np.array([grade or 0 for grade in judged], np.int64),

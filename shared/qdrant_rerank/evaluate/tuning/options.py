@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from ... import Rescore, Schema, Stage, Strategy, Target
+from ... import Rerank, Schema, Stage, Strategy, Target
 from ..._internals import Services
 from ...stages import Nearest
 from ..qrels import Qrels
@@ -57,18 +57,19 @@ class Ground:
     """What families propose strategies for.
 
     Attributes:
-        legs: the plain searches to combine, without limits.
-        depths: how many candidates a leg may hand on, ascending.
+        candidates: the plain searches to combine, without limits.
+        depths: how many candidates a candidate may hand on, ascending.
         limit: how many results the measure looks at.
         baseline: what there is to beat.
         schema: the collection's.
         has_model: whether the executor has a model that reads texts.
         queries: the texts of the topics that are tuned on.
-        spreads: how the legs' scores lie, by `pools.key_of` the leg; empty until the legs were searched. Families are
+        spreads: how the candidates' scores lie, by `pools.key_of` the candidate; empty until the candidates were searched.
+            Families are
             asked before and after, and must propose the same plain searches both times.
     """
 
-    legs: tuple[Nearest, ...]
+    candidates: tuple[Nearest, ...]
     depths: tuple[int, ...]
     limit: int
     baseline: Strategy
@@ -77,13 +78,13 @@ class Ground:
     queries: tuple[str, ...] = ()
     spreads: Mapping[str, Spread] = field(default_factory=dict)
 
-    def spread(self, leg: Nearest) -> Spread:
-        """How a leg's scores lie."""
-        return self.spreads.get(key_of(leg), Spread(0.0, 1.0))
+    def spread(self, candidate: Nearest) -> Spread:
+        """How a candidate's scores lie."""
+        return self.spreads.get(key_of(candidate), Spread(0.0, 1.0))
 
-    def title(self, leg: Nearest) -> str:
-        """What names call a leg."""
-        return leg.title or "the unnamed vector"
+    def title(self, candidate: Nearest) -> str:
+        """What names call a candidate."""
+        return candidate.title or "the unnamed vector"
 
     @cached_property
     def deepest(self) -> int:
@@ -91,8 +92,8 @@ class Ground:
         return self.depths[-1]
 
     def deep(self, depth: int) -> tuple[Nearest, ...]:
-        """The legs, each handing on `depth` candidates."""
-        return tuple(replace(leg, limit=depth) for leg in self.legs)
+        """The candidates, each handing on `depth` candidates."""
+        return tuple(replace(candidate, limit=depth) for candidate in self.candidates)
 
 
 class Scorer(Services, Protocol):
@@ -128,7 +129,7 @@ class Family(Protocol):
     def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
         """The first `limit` points (anything with an `id`) that Qdrant would return for the pool's topic.
 
-        None if that can't be told from what the legs found: the strategy then is put to Qdrant for every topic, within
+        None if that can't be told from what the candidates found: the strategy then is put to Qdrant for every topic, within
         the budget.
         """
         ...
@@ -139,7 +140,7 @@ class Lessons:
     """What there is to learn from.
 
     Attributes:
-        pools: what the legs found, one for each topic.
+        pools: what the candidates found, one for each topic.
         qrels: the judgments.
         target: the collection.
         seed: of whatever is drawn.
@@ -194,7 +195,7 @@ def effort_of(strategy: Strategy, limit: int) -> Effort:
 
 def filled(strategy: Strategy, limit: int) -> str:
     """The same text for strategies that do the same, be limits written out or left to their defaults."""
-    if isinstance(strategy, Rescore):
+    if isinstance(strategy, Rerank):
         below = strategy.below
         written = filled(below, strategy.candidates_for(limit)) if isinstance(below, Stage) else repr(below)
         return f"{replace(strategy, limit=strategy.reads, candidate=None)!r} over {written}"

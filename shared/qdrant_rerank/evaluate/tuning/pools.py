@@ -1,4 +1,4 @@
-"""What the legs found for each topic, kept in memory: all that strategies are recomputed from."""
+"""What the candidates found for each topic, kept in memory: all that strategies are recomputed from."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True)
 class Pool:
-    """What the legs found for one topic.
+    """What the candidates found for one topic.
 
     Attributes:
         topic: the topic.
         now: what `now()` means for it.
-        legs: by `key_of` the leg, its points, best first.
+        candidates: by `key_of` the candidate, its points, best first.
         documents: point id → document id.
         payloads: point id → payload, as far as something reads it.
         tokens: how many token vectors the query has, by multivector.
@@ -40,7 +40,7 @@ class Pool:
 
     topic: Topic
     now: dt.datetime
-    legs: Mapping[str, Sequence[Hit]]
+    candidates: Mapping[str, Sequence[Hit]]
     documents: Mapping[models.ExtendedPointId, str]
     payloads: Mapping[models.ExtendedPointId, Mapping[str, Any]] = field(default_factory=dict)
     tokens: Mapping[str, int] = field(default_factory=dict)
@@ -58,11 +58,11 @@ class Pool:
 
 @dataclass(frozen=True)
 class Spread:
-    """How a leg's scores lie, higher is better.
+    """How a candidate's scores lie, higher is better.
 
     Attributes:
-        low: the score that a point which the leg did not find may have had: the median over the topics of the lowest one
-            found; 0 for a sparse leg that ran out of points.
+        low: the score that a point which the candidate did not find may have had: the median over the topics of the lowest one
+            found; 0 for a sparse candidate that ran out of points.
         deviation: the median over the topics of the scores' standard deviation.
     """
 
@@ -95,18 +95,18 @@ def leaf_depths(stage: Stage, needed: int, *, root: bool = True) -> dict[str, tu
 
 
 def spreads(pools: Sequence[Pool], depths: Mapping[str, int], vectors: Mapping[str, VectorInfo]) -> dict[str, Spread]:
-    """How the scores of each leg lie over all topics, by the leg's key. Judgments play no part in it.
+    """How the scores of each candidate lie over all topics, by the candidate's key. Judgments play no part in it.
 
     Args:
         pools: what was found.
-        depths: how many points were asked of each leg.
-        vectors: what each leg compares. Distances are turned around, so that higher is better.
+        depths: how many points were asked of each candidate.
+        vectors: what each candidate compares. Distances are turned around, so that higher is better.
     """
     found: dict[str, Spread] = {}
     for key, depth in depths.items():
         info = vectors[key]
         sign = -1.0 if info.is_distance else 1.0
-        columns = [sign * np.array([hit.score for hit in pool.legs[key]]) for pool in pools if pool.legs[key]]
+        columns = [sign * np.array([hit.score for hit in pool.candidates[key]]) for pool in pools if pool.candidates[key]]
         if not columns:
             found[key] = Spread(0.0, 1.0)
             continue

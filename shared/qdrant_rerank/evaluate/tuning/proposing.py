@@ -6,10 +6,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from ... import FitError, MissingExtra, PlanError, QdrantRerankError, Rescore, Scope, Stage, Strategy, StrategyError, Target
+from ... import (
+    FitError,
+    MissingExtra,
+    PlanError,
+    QdrantRerankError,
+    Rerank,
+    SearchOptions,
+    Stage,
+    Strategy,
+    StrategyError,
+    Target,
+)
 from ..._internals import planned
 from ...stages import Nearest
-from ..scopes import id_payload
+from ..search_options import id_payload
 from .gathering import Wants
 from .options import Family, Ground, Learner, Lessons, Option, Scorer, filled
 from .pools import Pool, key_of, leaf_depths
@@ -63,7 +74,7 @@ def proposals(space: Space, ground: Ground, target: Target) -> Proposals:
                 raise StrategyError(f"two configurations are called {option.name!r}: give the families names of their own")
             names.add(option.name)
             try:
-                checked = planned(option.strategy, target, Scope(limit=ground.limit))
+                checked = planned(option.strategy, target, SearchOptions(limit=ground.limit))
             except (PlanError, StrategyError) as error:
                 if option.name == DEFAULT or option.must_fit:
                     raise
@@ -95,7 +106,9 @@ def taught(proposed: Proposals, ground: Ground, lessons: Lessons) -> Proposals:
 
 def wants_of(options: Iterable[tuple[Family, Option]], ground: Ground, doc_id: Any) -> Wants:
     """The plain searches that the options are recomputed from, each as deep as the deepest of them needs."""
-    leaves: dict[str, tuple[Nearest, int]] = {key_of(leg): (leg, max(ground.deepest, ground.limit)) for leg in ground.legs}
+    leaves: dict[str, tuple[Nearest, int]] = {
+        key_of(candidate): (candidate, max(ground.deepest, ground.limit)) for candidate in ground.candidates
+    }
     payload = False
     for _, option in options:
         below, needed = _below(option.strategy, ground.limit)
@@ -112,6 +125,6 @@ def _below(strategy: Strategy, limit: int) -> tuple[Stage | None, int]:
     """The stage that Qdrant runs, and how many points it is asked for."""
     if isinstance(strategy, Stage):
         return strategy, limit
-    if isinstance(strategy, Rescore) and isinstance(strategy.below, Stage):
-        return strategy.below, strategy.candidate_scope(Scope(limit=limit)).limit
+    if isinstance(strategy, Rerank) and isinstance(strategy.below, Stage):
+        return strategy.below, strategy.candidate_options(SearchOptions(limit=limit)).limit
     return None, limit

@@ -1,4 +1,4 @@
-"""Strategies recomputed from what their legs found: the ranking that Qdrant would return, without asking it again.
+"""Strategies recomputed from what their candidates found: the ranking that Qdrant would return, without asking it again.
 
 Law (tested on local mode and the embedded engine): for a strategy that `is_local`, `recomputed` ranks as Qdrant does, but
 for points that tie, whose order is random on the engine.
@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ... import Rescore, Schema, ScoringError, Stage, Strategy, Target
+from ... import Rerank, Schema, ScoringError, Stage, Strategy, Target
 from ..._internals import candidate_scores, fused_terms
 from ...expressions._internals import Affinity, DatetimeField, Field, GeoDistance, Raw, Table, When, evaluate, walk
 from ...stages import Formula, Fusion, Nearest
@@ -35,7 +35,7 @@ def is_local(strategy: Strategy) -> bool:
         return isinstance(strategy, Nearest)
     if not isinstance(strategy, Fusion | Formula):
         return False
-    own = strategy.filter, strategy.score_threshold, strategy.params
+    own = strategy.filter, strategy.score_threshold, strategy.search_params
     if any(value is not None for value in own) or not all(map(is_local, strategy.candidates)):
         return False
     return not isinstance(strategy, Formula) or not any(_needs_engine(node) for node in walk(strategy.expression))
@@ -58,7 +58,7 @@ def reads_payload(strategy: Strategy) -> bool:
     """Whether points' payload is read to rank them."""
     formulas = [stage for stage in strategy.stages() if isinstance(stage, Formula)]
     nodes = (node for formula in formulas for node in walk(formula.expression))
-    return isinstance(strategy, Rescore) or any(isinstance(node, _PAYLOAD) for node in nodes)
+    return isinstance(strategy, Rerank) or any(isinstance(node, _PAYLOAD) for node in nodes)
 
 
 def recomputed(stage: Stage, pool: Pool, target: Target, limit: int) -> list[Hit]:
@@ -66,7 +66,7 @@ def recomputed(stage: Stage, pool: Pool, target: Target, limit: int) -> list[Hit
 
     Args:
         stage: one that `is_local`; its plain searches must be in the pool, as deep as it needs.
-        pool: what the legs found.
+        pool: what the candidates found.
         target: the collection.
         limit: how many points the call asks for.
 
@@ -75,7 +75,7 @@ def recomputed(stage: Stage, pool: Pool, target: Target, limit: int) -> list[Hit
         ScoringError: a formula isn't finite for some point; likewise.
     """
     if isinstance(stage, Nearest):  # alone, its ties are settled; below a fusion the engine's own order of them counts
-        groups = groupby(pool.legs[key_of(stage)], key=lambda hit: hit.score)
+        groups = groupby(pool.candidates[key_of(stage)], key=lambda hit: hit.score)
         return [hit for _, ties in groups for hit in sorted(ties, key=lambda hit: pool.places[hit.id])][:limit]
     return _ranked(stage, limit, limit, pool, target)
 
@@ -89,7 +89,7 @@ def read_by(formula: Formula, pool: Pool, target: Target, limit: int) -> tuple[l
 def _ranked(stage: Stage, limit: int, needed: int, pool: Pool, target: Target) -> list[Hit]:
     """The first `limit` points of a stage whose candidates have to find `needed`."""
     if isinstance(stage, Nearest):
-        return list(pool.legs[key_of(stage)][:limit])
+        return list(pool.candidates[key_of(stage)][:limit])
     union, found = _candidates(stage, needed, pool, target)
     if not union:
         return []
@@ -123,7 +123,7 @@ def _table(formula: Formula, union: Sequence[Hit], found: Sequence[Sequence[Hit]
         payloads=[pool.payloads.get(id, {}) for id in ids],
         ids=ids,
         scores=candidate_scores(formula, ids, found, target.schema),
-        features=pool.topic.features,
+        params=pool.topic.params,
         now=pool.now,
         tokens=pool.tokens,
         view=target.view,

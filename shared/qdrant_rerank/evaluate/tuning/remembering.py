@@ -1,4 +1,4 @@
-"""What the legs found, kept in a file of JSON lines: a second tuning of the same topics asks nothing of Qdrant again.
+"""What the candidates found, kept in a file of JSON lines: a second tuning of the same topics asks nothing of Qdrant again.
 
 The first line says what was asked; each other line is one topic.
 """
@@ -19,7 +19,7 @@ from .pools import Hit, Pool
 __all__ = ["PoolFile", "PoolHeader"]
 
 _KIND: Final = JournalKind(
-    "qdrant-rerank legs",
+    "qdrant-rerank candidates",
     wrong_header="not a line of what tune keeps (another kind of file): delete the file or name another",
     wrong_line="not a line of what tune keeps: delete the file or name another",
     empty="the file is empty",
@@ -32,14 +32,14 @@ class PoolHeader:
 
     Attributes:
         collection: the collection's name.
-        legs: the plain searches with their depths.
+        candidates: the plain searches with their depths.
         payload: what of the payload is kept.
         topics: the topics' fingerprint.
         doc_id: how documents were told.
     """
 
     collection: str
-    legs: str
+    candidates: str
     payload: str
     topics: str
     doc_id: str
@@ -75,7 +75,7 @@ class PoolFile(Journal):
         self.add(
             {
                 "topic": pool.topic.id,
-                "legs": {key: [list(hit) for hit in hits] for key, hits in pool.legs.items()},
+                "candidates": {key: [list(hit) for hit in hits] for key, hits in pool.candidates.items()},
                 "documents": [[id, document] for id, document in pool.documents.items()],
                 "payloads": [[id, payload] for id, payload in pool.payloads.items()],
                 "tokens": dict(pool.tokens),
@@ -103,7 +103,7 @@ def _pool(record: dict[str, Any], wanted: Mapping[str, Topic], now: dt.datetime)
     return Pool(
         topic,
         topic.now or now,
-        {key: [Hit(id, float(score)) for id, score in hits] for key, hits in record["legs"].items()},
+        {key: [Hit(id, float(score)) for id, score in hits] for key, hits in record["candidates"].items()},
         {id: str(document) for id, document in record["documents"]},
         dict(record["payloads"]),
         {name: int(count) for name, count in record["tokens"].items()},

@@ -10,7 +10,7 @@ from typing import Any
 
 from qdrant_client import models
 
-from ... import Executor, QdrantRerankError, Query, Rescore, Scope, Stage, Strategy, Target
+from ... import Executor, QdrantRerankError, Query, Rerank, SearchOptions, Stage, Strategy, Target
 from ..._internals import Points, Score, Search, Unread, Vectors, run
 from ...stages import Fusion
 from .budget import Meter
@@ -27,11 +27,12 @@ class BudgetSpent(QdrantRerankError):
 
 @dataclass(frozen=True)
 class Rescored:
-    """`Rescore` over some strategies, at several depths. Needs an executor with a model.
+    """`Rerank` over some strategies, at several depths. Needs an executor with a model.
 
     Attributes:
         depths: how many candidates the model reads.
-        bases: the strategies below; the baseline, the first leg and, with several legs, DBSF (for distances RRF) if None.
+        bases: the strategies below; the baseline, the first candidate and, with several candidates, DBSF (for distances RRF)
+            if None.
     """
 
     depths: tuple[int, ...] = (10, 20, 50)
@@ -42,16 +43,16 @@ class Rescored:
         if not ground.has_model:
             return
         for depth, (title, base) in itertools.product(self.depths, self._bases(ground)):
-            strategy = Rescore(limit=depth, unread=unread(depth, ground.limit)).over(base)
+            strategy = Rerank(limit=depth, unread=unread(depth, ground.limit)).over(base)
             yield Option(f"model reads {depth} of {title}", strategy, self.name, {"reads": depth, "of": title}, 1)
 
     def _bases(self, ground: Ground) -> Sequence[tuple[str, Strategy]]:
         if self.bases is not None:
             return self.bases
         bases: list[tuple[str, Strategy]] = []
-        if not isinstance(ground.baseline, Rescore):
+        if not isinstance(ground.baseline, Rerank):
             bases.append(("the default", ground.baseline))
-        bases.append((f"{ground.title(ground.legs[0])} alone", ground.legs[0]))
+        bases.append((f"{ground.title(ground.candidates[0])} alone", ground.candidates[0]))
         return [*bases, *fused(ground)]
 
     def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Points | None:
@@ -64,10 +65,10 @@ def unread(reads: int, limit: int) -> Unread:
 
 
 def fused(ground: Ground) -> Iterator[tuple[str, Stage]]:
-    """The legs in a fusion that has no settings, if there are several, with its name: DBSF, for distances RRF."""
-    if len(ground.legs) > 1:
-        far = any(ground.schema.vectors[leg.using or ""].is_distance for leg in ground.legs)
-        yield ("RRF", Fusion.rrf().over(*ground.legs)) if far else ("DBSF", Fusion.dbsf().over(*ground.legs))
+    """The candidates in a fusion that has no settings, if there are several, with its name: DBSF, for distances RRF."""
+    if len(ground.candidates) > 1:
+        far = any(ground.schema.vectors[candidate.using or ""].is_distance for candidate in ground.candidates)
+        yield ("RRF", Fusion.rrf().over(*ground.candidates)) if far else ("DBSF", Fusion.dbsf().over(*ground.candidates))
 
 
 def found_again(strategy: Strategy, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
@@ -78,21 +79,21 @@ def found_again(strategy: Strategy, pool: Pool, target: Target, limit: int, scor
 
 
 def rescored(strategy: Strategy, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Points | None:
-    """What `Rescore` makes of recomputed candidates; None if its candidates or the model's scores can't be had again.
+    """What `Rerank` makes of recomputed candidates; None if its candidates or the model's scores can't be had again.
 
-    It is Rescore's own code that ranks, so blends, thresholds and texts that are missing are its own, too.
+    It is Rerank's own code that ranks, so blends, thresholds and texts that are missing are its own, too.
     """
-    if not isinstance(strategy, Rescore) or not is_recomputable(strategy.below, target.schema) or not scorer.independent:
+    if not isinstance(strategy, Rerank) or not is_recomputable(strategy.below, target.schema) or not scorer.independent:
         return None
     below: Any = strategy.below
-    found = recomputed(below, pool, target, strategy.candidate_scope(Scope(limit=limit)).limit)
+    found = recomputed(below, pool, target, strategy.candidate_options(SearchOptions(limit=limit)).limit)
     points: Points = [
         models.ScoredPoint.model_construct(id=hit.id, version=0, score=hit.score, payload=pool.payloads.get(hit.id, {}))
         for hit in found
     ]
     topic = pool.topic
-    query = Query(topic.text, topic.vectors, topic.features, pool.now)
-    return run(strategy.ranked(points, query, Scope(limit=limit), target), scorer)
+    query = Query(topic.text, topic.vectors, topic.params, pool.now)
+    return run(strategy.ranked(points, query, SearchOptions(limit=limit), target), scorer)
 
 
 class _NoQdrant:
@@ -101,10 +102,10 @@ class _NoQdrant:
     independent = True
 
     def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
-        raise NotImplementedError("a ranking is recomputed from what the legs found, without embedding anything")
+        raise NotImplementedError("a ranking is recomputed from what the candidates found, without embedding anything")
 
     def search(self, step: Search) -> list[Points]:
-        raise NotImplementedError("a ranking is recomputed from what the legs found, without searching anything")
+        raise NotImplementedError("a ranking is recomputed from what the candidates found, without searching anything")
 
 
 @dataclass
@@ -122,7 +123,7 @@ class ScoreBook(_NoQdrant):
     scores: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.independent = bool(getattr(self.executor.model, "independent", True))
+        self.independent = bool(getattr(self.executor.reranker, "independent", True))
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """One score for each text: kept ones where a text's score doesn't depend on the others.

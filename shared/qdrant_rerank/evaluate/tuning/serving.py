@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ... import Executor, MeasurementError, Retries, Scope, Strategy
+from ... import Executor, MeasurementError, Retries, SearchOptions, Strategy
 from ..._internals import Flow, Points, Score, Scores, Search, Step, Vectors, run, together, watched
 from ..asking import is_setup_error
 from ..doc_ids import DocId
-from ..scopes import measured_scope
+from ..search_options import measured_options
 from ..services import MEASURING, RetryingServices, stops
 from ..topics import Topic
 from .budget import Meter
@@ -93,8 +93,8 @@ class Serving:
         return found
 
     def _together(self, strategy: Strategy, topics: Sequence[Topic], limit: int) -> list[Points | Exception]:
-        scope = measured_scope(strategy, Scope(limit=limit), self.doc_id)
-        flows = [_ending(self.executor.plan(strategy, topic.within(scope)).flow(topic.query), topic) for topic in topics]
+        options = measured_options(strategy, SearchOptions(limit=limit), self.doc_id)
+        flows = [_ending(self.executor.plan(strategy, topic.within(options)).flow(topic.query), topic) for topic in topics]
         return run(_affordable(together(flows), self.book), self)
 
 
@@ -111,7 +111,8 @@ def _ending(flow: Flow[Points], topic: Topic) -> Flow[Points | Exception]:
             raise
         if stops(error) and not isinstance(asked[-1], Score | Scores):  # a model's failures are its own
             raise MeasurementError(
-                f"stopped at topic {topic.id!r}, as a strategy that fails would be left out (cache= keeps what the legs found, "
+                f"stopped at topic {topic.id!r}, as a strategy that fails would be left out (cache= keeps what the "
+                f"candidates found, "
                 f"and the same call goes on from there): {type(error).__name__}: {error}"
             ) from error
         return error

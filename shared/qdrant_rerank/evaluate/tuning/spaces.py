@@ -1,4 +1,4 @@
-"""Which strategies are tried: the families, and how many candidates the legs hand on."""
+"""Which strategies are tried: the families, and how many candidates the candidates hand on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .learned import Learned
 from .options import Family
 from .rescoring import Rescored
 
-__all__ = ["Space", "default_strategy", "found_legs", "given_legs"]
+__all__ = ["Space", "default_strategy", "found_candidates", "given_candidates"]
 
 
 def _families() -> tuple[Family, ...]:
@@ -27,9 +27,10 @@ class Space:
     """What `tune` tries.
 
     Attributes:
-        families: who propose strategies: single legs, RRF, DBSF, weighted sums, a learned formula, and a model's reading if
+        families: who propose strategies: single candidates, RRF, DBSF, weighted sums, a learned formula, and a model's reading
+            if
             none are said.
-        depths: how many candidates a leg hands on; the legs are searched to the deepest of them.
+        depths: how many candidates a candidate hands on; the candidates are searched to the deepest of them.
 
     Raises:
         StrategyError: there is no family or no depth, or one of them is none.
@@ -54,35 +55,35 @@ class Space:
         return replace(self, families=(*self.families, *families))
 
 
-def given_legs(legs: Sequence[Any], schema: Schema) -> tuple[Nearest, ...]:
-    """The legs that a caller names, as plain searches of this collection.
+def given_candidates(candidates: Sequence[Any], schema: Schema) -> tuple[Nearest, ...]:
+    """The candidates that a caller names, as plain searches of this collection.
 
     Raises:
         StrategyError: one isn't a plain search, or two are called the same, or there are none.
     """
     resolved: list[Nearest] = []
-    for leg in legs:
-        if not isinstance(leg, Nearest) or leg.candidates:
+    for candidate in candidates:
+        if not isinstance(candidate, Nearest) or candidate.candidates:
             raise StrategyError(
-                f"a leg is a plain search, Nearest(name), got {brief(leg)}; put other strategies into the space"
+                f"a candidate is a plain search, Nearest(name), got {brief(candidate)}; put other strategies into the space"
             )
-        resolved.append(leg.resolved(schema))
-    titles = [leg.title for leg in resolved]
+        resolved.append(candidate.resolved(schema))
+    titles = [candidate.title for candidate in resolved]
     if twice := [title for title in titles if titles.count(title) > 1]:
-        raise StrategyError(f"two legs are called {twice[0]!r}: tell them apart with Nearest(…, name=…)")
+        raise StrategyError(f"two candidates are called {twice[0]!r}: tell them apart with Nearest(…, name=…)")
     if not resolved:
-        raise StrategyError("legs is empty: name at least one, e.g. Nearest('dense'), or leave it out")
+        raise StrategyError("candidates is empty: name at least one, e.g. Nearest('dense'), or leave it out")
     return tuple(resolved)
 
 
-def found_legs(executor: Executor, topics: Sequence[Topic]) -> tuple[Nearest, ...]:
-    """A leg for each dense and sparse vector that queries can be embedded for, dense ones first.
+def found_candidates(executor: Executor, topics: Sequence[Topic]) -> tuple[Nearest, ...]:
+    """A candidate for each dense and sparse vector that queries can be embedded for, dense ones first.
 
     Raises:
         StrategyError: there are none.
     """
     schema = executor.target().schema
-    legs = []
+    candidates = []
     for kind in ("dense", "sparse"):
         for name in schema.names(kind):
             try:
@@ -90,15 +91,16 @@ def found_legs(executor: Executor, topics: Sequence[Topic]) -> tuple[Nearest, ..
             except QueryError:
                 if not all(name in topic.vectors for topic in topics):
                     continue
-            legs.append(Nearest(name))
-    if not legs:
+            candidates.append(Nearest(name))
+    if not candidates:
         raise StrategyError(
-            f"no legs to tune: the collection {schema.collection!r} has {schema.describe_vectors()}, and the executor has an "
+            f"no candidates to tune: the collection {schema.collection!r} has {schema.describe_vectors()}, and the "
+            f"executor has an "
             "encoder for none of its dense and sparse vectors: pass encoders=… to it"
         )
-    return tuple(legs)
+    return tuple(candidates)
 
 
-def default_strategy(legs: Sequence[Nearest]) -> Strategy:
-    """What is used where nobody chose: Qdrant's own rank fusion, or the only leg."""
-    return Fusion.rrf().over(*legs) if len(legs) > 1 else legs[0]
+def default_strategy(candidates: Sequence[Nearest]) -> Strategy:
+    """What is used where nobody chose: Qdrant's own rank fusion, or the only candidate."""
+    return Fusion.rrf().over(*candidates) if len(candidates) > 1 else candidates[0]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from ... import Rescore, Stage, StrategyError, Target
+from ... import Rerank, Stage, StrategyError, Target
 from ..._internals import is_whole, warn
 from ...feedback import Coefficients, RelevanceFeedback
 from ...feedback._internals import DIGITS, MOST_HASHES, READ, known_among
@@ -24,7 +24,7 @@ Given: TypeAlias = Coefficients | RelevanceFeedback
 class Feedback:
     """`RelevanceFeedback` with given coefficients, from several first searches; beside each what it has to beat.
 
-    That is the first search alone, and `Rescore` of as many documents as feedback has scored; where the measure looks at
+    That is the first search alone, and `Rerank` of as many documents as feedback has scored; where the measure looks at
     more results than a model reads, the rest of the first search follows behind (`unread="last"`). `Tuning.at_budget` says
     which of the three wins.
 
@@ -39,7 +39,7 @@ class Feedback:
         reads: how many documents are scored for a query in all, in mode "recall"; if None as many as the strategy says (25
             if it doesn't), but not fewer than the measure looks at. In mode "precision" it is the number of seeds.
         bases: first searches, by title; if None those that the strategies have themselves, the baseline, and with several
-            legs DBSF (for distances RRF). What they find must have the dense vector that is compared.
+            candidates DBSF (for distances RRF). What they find must have the dense vector that is compared.
 
     Raises:
         StrategyError: nothing is given, something else, or coefficients that don't say what they were fitted to.
@@ -78,7 +78,7 @@ class Feedback:
 
     def options(self, ground: Ground) -> Iterator[Option]:
         if not ground.has_model:
-            raise StrategyError("relevance feedback has documents scored by a model: make the executor with model=…")
+            raise StrategyError("relevance feedback has documents scored by a model: make the executor with reranker=…")
         made: dict[str, Any] = {}  # strategies by name: several coefficients have the same to beat
         searches: dict[str, str] = {}  # of each first search, its title
         for number, given in enumerate(self.strategies, 1):
@@ -115,7 +115,7 @@ class Feedback:
         yield Option(f"plain search by {title}", base, "plain search", {"of": title})
         for scored in self._scored(strategy, ground):
             named: dict[str, Parameter] = {"of": title, "scored": scored}
-            reranked = Rescore(limit=scored, unread=unread(scored, ground.limit)).over(base)
+            reranked = Rerank(limit=scored, unread=unread(scored, ground.limit)).over(base)
             yield Option(f"reranking {scored} of {title}", reranked, "reranking", named, complexity=1)
             seeds = replace(base, limit=strategy.seed_count)
             steered = replace(strategy, seeds=seeds, limit=scored if strategy.mode == "recall" else strategy.limit)

@@ -75,9 +75,9 @@ def tuning_of(judged: Judged, splits: int, alpha: float, power: float, seed: int
     rows = [_row(judged, values, number, base, fit) for number in range(len(names))]
     chosen = rows[choose(values, order, base)]
     trial = judged.trial
-    legs = {key_of(leg): judged.ground.title(leg) for leg in judged.ground.legs}
+    candidates = {key_of(candidate): judged.ground.title(candidate) for candidate in judged.ground.candidates}
     reached = chosen.mean if gain.real else rows[base].mean
-    ceiling = ceiling_of(trial.pools, legs, trial.qrels, trial.measure, trial.limit, judged.ground.deepest, reached)
+    ceiling = ceiling_of(trial.pools, candidates, trial.qrels, trial.measure, trial.limit, judged.ground.deepest, reached)
     detectable = _detectable(values, base, alpha, power)
     comparing = Comparing(trial.values, judged.topics, trial.limit, splits, alpha, seed)
     at_budget = tuple(comparing.at_budgets(judged.options))

@@ -32,7 +32,7 @@ class Trial:
 
     Attributes:
         executor: on which collection, with which model.
-        pools: what the legs found, one for each topic.
+        pools: what the candidates found, one for each topic.
         qrels: the judgments.
         measure: the measure.
         limit: how many results it looks at.
@@ -101,11 +101,11 @@ class Trial:
     def _asked(self, option: Option) -> Rankings:
         """The rankings that Qdrant gives itself."""
         if option.by_topic:
-            raise _Unmeasured("it can't be recomputed from the legs, which what is learned from the topics has to be")
+            raise _Unmeasured("it can't be recomputed from the candidates, which what is learned from the topics has to be")
         cost, topics = option.strategy.cost, [pool.topic for pool in self.pools]
         texts = self.book.least(self.pools, cost.model_calls)
         if refusal := self.meter.refusal(cost.round_trips * len(topics), texts):
-            raise _Unmeasured(f"it can't be recomputed from the legs: {refusal}")
+            raise _Unmeasured(f"it can't be recomputed from the candidates: {refusal}")
         serving = Serving(self.executor, self.book, self.meter, self.batch_size, self.doc_id, self.retries)
         found: Rankings = {}
         failed: dict[str, Exception] = {}

@@ -24,7 +24,7 @@ from .options import Ground, Lessons, effort_of
 from .pools import Pool, Spread, spreads
 from .proposing import DEFAULT, proposals, taught, wants_of
 from .remembering import PoolFile, PoolHeader
-from .spaces import Space, default_strategy, found_legs, given_legs
+from .spaces import Space, default_strategy, found_candidates, given_candidates
 from .summing_up import Judged, tuning_of
 from .trial import Trial
 from .tunings import Tuning
@@ -36,7 +36,7 @@ def tune(
     executor: Executor,
     topics: Topics,
     qrels: Qrels,
-    legs: Sequence[Nearest] | None = None,
+    candidates: Sequence[Nearest] | None = None,
     *,
     baseline: Strategy | None = None,
     space: Space | None = None,
@@ -54,7 +54,7 @@ def tune(
 ) -> Tuning:
     """Find out which strategy to use, and whether it is worth leaving the default for.
 
-    Each leg is searched once for each topic, deep; fusions, formulas and what a model makes of the candidates are
+    Each candidate is searched once for each topic, deep; fusions, formulas and what a model makes of the candidates are
     recomputed from that. A configuration is chosen on a random half of the topics and judged on the other, many times
     over; it is recommended only if that held-out gain over the baseline is above 0 beyond chance. Of configurations that
     can't be told from the best, the cheapest is chosen (texts read by a model, round trips, searches, in this order), and
@@ -64,9 +64,9 @@ def tune(
         executor: the collection, with encoders, and with a model if rescoring is to be tried.
         topics: the queries. Those without judgments are left out.
         qrels: the judgments.
-        legs: the plain searches to combine; if None one for each dense and sparse vector that there is an encoder for. A
-            leg's `limit` is added to the space's depths.
-        baseline: what there is to beat; RRF as Qdrant does it by default, or the only leg, if None.
+        candidates: the plain searches to combine; if None one for each dense and sparse vector that there is an encoder for. A
+            candidate's `limit` is added to the space's depths.
+        baseline: what there is to beat; RRF as Qdrant does it by default, or the only candidate, if None.
         space: what is tried; see `Space`.
         budget: what may be spent; what is left out for it is listed in the result. A model reads nothing unless it says so.
         measure: an ir-measures' name. Say it beforehand.
@@ -77,14 +77,15 @@ def tune(
         doc_id: where a result's document id is; see `DocId`.
         batch_size: how many topics share a round trip.
         retries: how often a search that fails in passing is made again; as of `evaluate`.
-        cache: a file that keeps what the legs found; the same tuning with another space then asks nothing of Qdrant again,
-            as long as the space needs no deeper legs and no more payload.
+        cache: a file that keeps what the candidates found; the same tuning with another space then asks nothing of Qdrant
+            again,
+            as long as the space needs no deeper candidates and no more payload.
         progress: is called with how many topics have been searched, and how many there are.
 
     Raises:
         FitError: there are too few judged topics, or all of them failed.
-        StrategyError: an argument is wrong, nothing found was judged, or the budget doesn't cover the legs.
-        PlanError: a leg or the baseline doesn't fit the collection.
+        StrategyError: an argument is wrong, nothing found was judged, or the budget doesn't cover the candidates.
+        PlanError: a candidate or the baseline doesn't fit the collection.
         MissingExtra: ir-measures or scipy isn't installed.
     """
     check_executor(executor)
@@ -92,7 +93,7 @@ def tune(
     work = Work(topics, qrels, [measure], batch_size, retries=retries)
     _check_topics(work)
     target, space, meter = executor.target(), space or Space(), Meter(budget or Budget())
-    ground = _ground(executor, work, legs, baseline, space)
+    ground = _ground(executor, work, candidates, baseline, space)
     wants = wants_of(proposals(space, ground, target).options, ground, doc_id)
     _check_budget(wants, len(work.asked), meter)
     with _file(cache, executor, wants, work, doc_id) as file:
@@ -145,20 +146,22 @@ def _check_topics(work: Work) -> None:
         )
 
 
-def _ground(executor: Executor, work: Work, legs: Sequence[Nearest] | None, baseline: Strategy | None, space: Space) -> Ground:
+def _ground(
+    executor: Executor, work: Work, candidates: Sequence[Nearest] | None, baseline: Strategy | None, space: Space
+) -> Ground:
     schema = executor.target().schema
-    given = found_legs(executor, list(work.asked)) if legs is None else given_legs(legs, schema)
+    given = found_candidates(executor, list(work.asked)) if candidates is None else given_candidates(candidates, schema)
     if baseline is not None and not isinstance(baseline, Strategy):
         raise StrategyError(f"the baseline must be a strategy, got {brief(baseline)}")
-    depths = {*space.depths, *(leg.limit for leg in given if leg.limit is not None)}
-    plain = tuple(replace(leg, limit=None) for leg in given)
+    depths = {*space.depths, *(candidate.limit for candidate in given if candidate.limit is not None)}
+    plain = tuple(replace(candidate, limit=None) for candidate in given)
     return Ground(
-        legs=plain,
+        candidates=plain,
         depths=tuple(sorted(depths)),
         limit=work.deepest,
         baseline=default_strategy(plain) if baseline is None else baseline.resolved(schema),
         schema=schema,
-        has_model=executor.model is not None,
+        has_model=executor.reranker is not None,
         queries=tuple(topic.text for topic in work.asked),
     )
 
@@ -174,7 +177,8 @@ def _check_budget(wants: Wants, topics: int, meter: Meter) -> None:
     limit = meter.budget.requests
     if limit is not None and needed > limit:
         raise StrategyError(
-            f"the budget's {limit:,} requests are too few: {len(wants.leaves)} legs for {topics:,} topics take {needed:,}; "
+            f"the budget's {limit:,} requests are too few: {len(wants.leaves)} candidates for {topics:,} topics take "
+            f"{needed:,}; "
             f"allow as many, or tune with {limit // len(wants.leaves):,} topics"
         )
 
@@ -185,7 +189,9 @@ def _check_found(pools: Sequence[Pool], qrels: Qrels) -> None:
         raise FitError(f"only {len(pools)} topics could be searched for; tuning takes at least {LEAST_TOPICS}")
     found = {document for pool in pools for document in pool.documents.values()}
     if not found:
-        raise StrategyError("the legs found nothing for any topic: is the collection empty, or the topics' filter too narrow?")
+        raise StrategyError(
+            "the candidates found nothing for any topic: is the collection empty, or the topics' filter too narrow?"
+        )
     if qrels.documents.isdisjoint(found):
         raise StrategyError(f"{other_ids(sorted(found), qrels.documents)} where a result's document id is")
 
@@ -195,7 +201,7 @@ def _file(
 ) -> AbstractContextManager[PoolFile | None]:
     if path is None:
         return nullcontext()
-    legs = ", ".join(f"{key} to {depth}" for key, (_, depth) in sorted(wants.leaves.items()))
+    candidates = ", ".join(f"{key} to {depth}" for key, (_, depth) in sorted(wants.leaves.items()))
     told = doc_id if isinstance(doc_id, str) or doc_id is None else "function"
-    header = PoolHeader(executor.collection, legs, repr(wants.payload), work.asked.fingerprint, repr(told))
+    header = PoolHeader(executor.collection, candidates, repr(wants.payload), work.asked.fingerprint, repr(told))
     return PoolFile(path, header)

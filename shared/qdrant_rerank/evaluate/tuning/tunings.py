@@ -76,21 +76,21 @@ class LeftOut(Plain):
 
 @dataclass(frozen=True)
 class Ceiling(Plain):
-    """What the best possible order of the legs' candidates would be worth.
+    """What the best possible order of the candidates' candidates would be worth.
 
     Attributes:
-        value: the mean of the measure if all candidates of all legs were in the order of their grades.
+        value: the mean of the measure if all candidates of all candidates were in the order of their grades.
         perfect: the mean if all relevant documents were found and in that order.
         recall: the share of the relevant documents that is among the candidates, mean over topics that have some.
-        leg_recall: the same for each leg alone.
-        depth: how many candidates each leg was asked for.
+        candidate_recall: the same for each candidate alone.
+        depth: how many candidates each candidate was asked for.
         advice: whether candidates or their order hold the measure down.
     """
 
     value: float
     perfect: float
     recall: float
-    leg_recall: Mapping[str, float]
+    candidate_recall: Mapping[str, float]
     depth: int
     advice: str
 
@@ -145,7 +145,7 @@ class Tuning(Plain):
         ceiling: what reordering could reach at all.
         curves: family → its configurations, in the order tried.
         left_out: what was not measured, and why.
-        failed: topics that no leg could be searched for, with the error; left out of all means.
+        failed: topics that no candidate could be searched for, with the error; left out of all means.
         spent: what the tuning took.
         reasons: the recommendation's reasons in plain words.
         values: configuration → topic → value; also of those that are only compared with others, in `at_budget`.

@@ -1,4 +1,4 @@
-"""Large language models as feedback models: `LlmPointwise` has each text scored, `LlmListwise` has lists put in order.
+"""Large language models as rerankers: `LlmPointwise` has each text scored, `LlmListwise` has lists put in order.
 
 The LLM is a LangChain chat model, a LlamaIndex LLM or a function from text to text; no framework is imported until one of
 its models is asked.

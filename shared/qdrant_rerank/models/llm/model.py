@@ -27,7 +27,7 @@ Asking: TypeAlias = Generator[Prompt, object, T]
 
 
 class LlmModel(ABC):
-    """A feedback model that asks an LLM; see `LlmPointwise` and `LlmListwise`."""
+    """A reranker that asks an LLM; see `LlmPointwise` and `LlmListwise`."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""`Rescore` for what something else found: documents and nodes of any retriever, ranked by a model without Qdrant."""
+"""`Rerank` for what something else found: documents and nodes of any retriever, ranked by a model without Qdrant."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from qdrant_client import models
 
 from .capabilities import Capabilities
 from .deadline import within
-from .models.feedback import FeedbackModel
+from .models.base import Reranker
 from .models.scores import ascored, checked, scored
 from .payload import PayloadMapping
-from .query import Query, Scope, Target
-from .rescore import Rescore
+from .query import Query, SearchOptions, Target
+from .rerank import Rerank
 from .schema import Schema
 from .stages import Nearest
 from .steps import Flow, Points, Search, Vectors, arun, run
 from .threads import Workers, working_with
 
-__all__ = ["Candidate", "Reranker"]
+__all__ = ["Candidate", "DocumentReranker"]
 
 _TEXT: Final = "_qdrant_rerank_text"  # in a payload of which the rest is for blends
 
@@ -41,8 +41,8 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Reranker:
-    """Ranks candidates as `Rescore` would had Qdrant found them.
+class DocumentReranker:
+    """Ranks candidates as `Rerank` would had Qdrant found them.
 
     Attributes:
         model: what scores their texts.
@@ -51,13 +51,13 @@ class Reranker:
         workers: the threads that what blocks runs in; those that all share if None.
     """
 
-    model: FeedbackModel
-    rescore: Rescore
+    reranker: Reranker
+    rescore: Rerank
     timeout: float | None = None
     workers: Workers | None = None
 
     def rank(self, query: Query, candidates: Sequence[Candidate], threshold: float | None = None) -> Points:
-        """The candidates best first, as points whose ids are places in `candidates`; see `Rescore` for their notes.
+        """The candidates best first, as points whose ids are places in `candidates`; see `Rerank` for their notes.
 
         Args:
             query: its text is what the model reads.
@@ -70,12 +70,12 @@ class Reranker:
             TimeoutError: the timeout was over.
         """
         with within(self.timeout), working_with(self.workers):
-            return run(self._flow(query, candidates, threshold), _Scores(self.model))
+            return run(self._flow(query, candidates, threshold), _Scores(self.reranker))
 
     async def arank(self, query: Query, candidates: Sequence[Candidate], threshold: float | None = None) -> Points:
         """As `rank`, without blocking the event loop."""
         with within(self.timeout), working_with(self.workers):
-            return await arun(self._flow(query, candidates, threshold), _AsyncScores(self.model))
+            return await arun(self._flow(query, candidates, threshold), _AsyncScores(self.reranker))
 
     def _flow(self, query: Query, candidates: Sequence[Candidate], threshold: float | None) -> Flow[Points]:
         points: Points = [
@@ -90,9 +90,9 @@ class Reranker:
             )
             for place, candidate in enumerate(candidates)
         ]
-        scope = Scope(limit=max(1, len(points)), score_threshold=threshold)
+        options = SearchOptions(limit=max(1, len(points)), score_threshold=threshold)
         # the strategy stands for whatever found them: it isn't run
-        return self.rescore.over(Nearest()).ranked(points, query, scope, _TARGET)
+        return self.rescore.over(Nearest()).ranked(points, query, options, _TARGET)
 
 
 _TARGET: Final = Target(Schema("candidates", {}), Capabilities((1, 10, 0)), PayloadMapping(_TEXT))
@@ -102,7 +102,7 @@ _TARGET: Final = Target(Schema("candidates", {}), Capabilities((1, 10, 0)), Payl
 class _Scores:
     """Services that score; rescoring asks for nothing else."""
 
-    model: FeedbackModel
+    reranker: Reranker
 
     def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:  # pragma: no cover  # never asked for
         raise NotImplementedError
@@ -111,12 +111,12 @@ class _Scores:
         raise NotImplementedError
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        return checked(scored(self.model, query, texts), len(texts), self.model)
+        return checked(scored(self.reranker, query, texts), len(texts), self.reranker)
 
 
 @dataclass(frozen=True)
 class _AsyncScores:
-    model: FeedbackModel
+    reranker: Reranker
 
     async def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:  # pragma: no cover  # never asked for
         raise NotImplementedError
@@ -125,4 +125,4 @@ class _AsyncScores:
         raise NotImplementedError
 
     async def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        return checked(await ascored(self.model, query, texts), len(texts), self.model)
+        return checked(await ascored(self.reranker, query, texts), len(texts), self.reranker)

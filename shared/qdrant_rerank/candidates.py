@@ -12,13 +12,22 @@ from numpy.typing import NDArray
 
 from .expressions.build import score
 from .expressions.evaluation import Table
-from .query import Inputs, Scope, query_token_counts
+from .query import Inputs, SearchOptions, query_token_counts
 from .schema import Schema
 from .stages import Formula
 from .steps import Points, Request
-from .strategies import Stage, alone, leg_scope
+from .strategies import Stage, alone, candidate_options
 
-__all__ = ["Scored", "alone", "below", "candidate_scores", "formula_table", "leg_points", "leg_requests", "leg_scope"]
+__all__ = [
+    "Scored",
+    "alone",
+    "below",
+    "candidate_options",
+    "candidate_points",
+    "candidate_requests",
+    "candidate_scores",
+    "formula_table",
+]
 
 
 class Scored(Protocol):
@@ -30,9 +39,9 @@ class Scored(Protocol):
     def score(self) -> float: ...
 
 
-def below(root: Stage, scope: Scope) -> list[Stage]:
-    """The stages below `root`, nearest first, each as it runs alone; `scope` is that of the call to `root`."""
-    return list(_below(replace(root, candidates=tuple(alone(each, scope.needed, root.filter) for each in root.candidates))))
+def below(root: Stage, options: SearchOptions) -> list[Stage]:
+    """The stages below `root`, nearest first, each as it runs alone; `options` is that of the call to `root`."""
+    return list(_below(replace(root, candidates=tuple(alone(each, options.needed, root.filter) for each in root.candidates))))
 
 
 def _below(stage: Stage) -> Iterator[Stage]:
@@ -41,37 +50,39 @@ def _below(stage: Stage) -> Iterator[Stage]:
         yield from _below(candidate)
 
 
-def leg_requests(root: Stage, legs: Sequence[Stage], inputs: Inputs, scope: Scope) -> Iterator[Request]:
-    """The requests that show what each of the stages of `below` finds below `root`; `leg_points` reads their answers."""
-    for number, leg in enumerate(legs):
-        own = leg_scope(leg, scope)
-        if times := _times(root, number, leg, inputs, scope):
-            leg, own = Formula(score()).over(leg), replace(own, limit=own.limit * times)
-        yield leg.request(inputs, own)
+def candidate_requests(root: Stage, candidates: Sequence[Stage], inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
+    """The requests that show what each of the stages of `below` finds below `root`; `candidate_points` reads their answers."""
+    for number, candidate in enumerate(candidates):
+        own = candidate_options(candidate, options)
+        if times := _times(root, number, candidate, inputs, options):
+            candidate, own = Formula(score()).over(candidate), replace(own, limit=own.limit * times)
+        yield candidate.request(inputs, own)
 
 
-def leg_points(root: Stage, legs: Sequence[Stage], answers: Sequence[Points], inputs: Inputs, scope: Scope) -> list[Points]:
-    """What each leg finds, by the answers to `leg_requests`."""
+def candidate_points(
+    root: Stage, candidates: Sequence[Stage], answers: Sequence[Points], inputs: Inputs, options: SearchOptions
+) -> list[Points]:
+    """What each candidate finds, by the answers to `candidate_requests`."""
     return [
         [point.model_copy(update={"score": -point.score}) for point in points]  # a formula turns distances around
-        if _times(root, number, leg, inputs, scope) and leg.is_distance(inputs.target.schema)
+        if _times(root, number, candidate, inputs, options) and candidate.is_distance(inputs.target.schema)
         else points
-        for number, (leg, points) in enumerate(zip(legs, answers, strict=True))
+        for number, (candidate, points) in enumerate(zip(candidates, answers, strict=True))
     ]
 
 
-def _times(root: Stage, number: int, leg: Stage, inputs: Inputs, scope: Scope) -> int:
-    """Of how many shards the points of a leg are to be seen apart; 0 if it gives the same alone.
+def _times(root: Stage, number: int, candidate: Stage, inputs: Inputs, options: SearchOptions) -> int:
+    """Of how many shards the points of a candidate are to be seen apart; 0 if it gives the same alone.
 
     Below a stage each shard has candidates of its own, as many as the limit says. A formula that is but the score shows
     those of all shards.
     """
-    shards = inputs.target.schema.shards_of(scope.shard_key_selector)
+    shards = inputs.target.schema.shards_of(options.shard_key_selector)
     if shards <= 1 or number >= len(root.candidates) or not inputs.target.capabilities.supports("formula"):
         return 0
     if isinstance(root, Formula):
         return shards
-    return 1 if leg.once_per_collection else 0
+    return 1 if candidate.once_per_collection else 0
 
 
 def candidate_scores(
@@ -104,7 +115,7 @@ def formula_table(formula: Formula, points: Points, found: Sequence[Iterable[Sco
         payloads=[point.payload or {} for point in points],
         ids=ids,
         scores=candidate_scores(formula, ids, found, inputs.target.schema),
-        features=inputs.features,
+        params=inputs.params,
         now=inputs.now or dt.datetime.now(dt.UTC),
         tokens=query_token_counts((stage.vector for stage in formula.candidates), inputs),
         view=inputs.target.view,

@@ -1,4 +1,4 @@
-"""`FeedbackLeg`: the second search of relevance feedback, as a stage among others; and which vector it compares."""
+"""`FeedbackCandidates`: the second search of relevance feedback, as a stage among others; and which vector it compares."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from ..schema import Schema
 from ..stages.nearest import Nearest
 from ..strategies import Stage
 
-__all__ = ["FeedbackLeg", "compared_by", "placed"]
+__all__ = ["FeedbackCandidates", "compared_by", "placed"]
 
 
 @dataclass(frozen=True, repr=False)
-class FeedbackLeg(Nearest):
+class FeedbackCandidates(Nearest):
     """The search that relevance feedback steers, where it is one candidate among others.
 
     It has a place only in `RelevanceFeedback(within=…)`, which hands it what to search for:
-    `within=Fusion.rrf().over(FeedbackLeg(limit=100), Nearest("bm25", limit=100))`. It compares the vector that the feedback is
+    `within=Fusion.rrf().over(FeedbackCandidates(limit=100), Nearest("bm25", limit=100))`. It compares the vector that the
+    feedback is
     about, takes a limit, filter, threshold and name as every stage, and is `score("feedback")` in a formula above it. Its
     score there is the similarity to the steered vector: for Cosine the cosine, from -1 to 1.
     """
@@ -62,8 +63,8 @@ def compared_by(seeds: Stage, schema: Schema) -> str | None:
 
 
 def placed(stage: Stage, using: str | None) -> Stage:
-    """The stage with the feedback leg told what it compares; the stage itself where it already knows."""
-    if isinstance(stage, FeedbackLeg):
+    """The stage with the feedback candidate told what it compares; the stage itself where it already knows."""
+    if isinstance(stage, FeedbackCandidates):
         return stage if stage.using is not None else replace(stage, using=using)
     candidates = tuple(placed(candidate, using) for candidate in stage.candidates)
     return stage if candidates == stage.candidates else replace(stage, candidates=candidates)

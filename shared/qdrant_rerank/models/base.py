@@ -1,6 +1,6 @@
-"""What reads texts and scores them against a query: the `FeedbackModel` protocol, and plain functions as such models.
+"""What reads texts and scores them against a query: the `Reranker` protocol, and plain functions as such models.
 
-Feedback models rerank (`Rescore`) and steer relevance feedback. Higher is better, always: a model whose own scores are
+Rerankers rerank (`Rerank`) and steer relevance feedback. Higher is better, always: a model whose own scores are
 distances turns them around.
 """
 
@@ -16,11 +16,11 @@ from ..errors import StrategyError
 if TYPE_CHECKING:
     from .framework_models import CompressesDocuments, PostprocessesNodes
 
-__all__ = ["AsyncFeedbackModel", "FeedbackModel", "FeedbackModelLike", "as_feedback_model"]
+__all__ = ["AsyncReranker", "Reranker", "RerankerLike", "as_reranker"]
 
 
 @runtime_checkable
-class FeedbackModel(Protocol):
+class Reranker(Protocol):
     """Scores (query, text) pairs; higher is better.
 
     A model may also have `async def ascore(query, texts)`; without it, `score` runs in a thread under async. One whose score of
@@ -38,16 +38,16 @@ class FeedbackModel(Protocol):
 
 
 @runtime_checkable
-class AsyncFeedbackModel(FeedbackModel, Protocol):
-    """A feedback model that can score without blocking."""
+class AsyncReranker(Reranker, Protocol):
+    """A reranker that can score without blocking."""
 
     async def ascore(self, query: str, texts: Sequence[str]) -> Sequence[float]: ...
 
 
-FeedbackModelLike: TypeAlias = (
-    "FeedbackModel | Callable[[str, Sequence[str]], Sequence[float]] | CompressesDocuments | PostprocessesNodes"
+RerankerLike: TypeAlias = (
+    "Reranker | Callable[[str, Sequence[str]], Sequence[float]] | CompressesDocuments | PostprocessesNodes"
 )
-"""A feedback model, a plain function from a query and texts to scores, or another framework's reranker (`framework_models`)."""
+"""A reranker, a plain function from a query and texts to scores, or another framework's reranker (`framework_models`)."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,14 @@ class _FunctionModel:
         return self.function(query, texts)
 
 
-def _is_model(value: FeedbackModelLike) -> TypeGuard[FeedbackModel]:
-    """Whether it has what a feedback model has; `isinstance` would compute its fingerprint, which may read a model's folder."""
+def _is_model(value: RerankerLike) -> TypeGuard[Reranker]:
+    """Whether it has what a reranker has; `isinstance` would compute its fingerprint, which may read a model's folder."""
     has_fingerprint = getattr_static(value, "fingerprint", None) is not None
     return has_fingerprint and not isinstance(value, type) and callable(getattr(value, "score", None))
 
 
-def as_feedback_model(value: FeedbackModelLike) -> FeedbackModel:
-    """The feedback model that `value` is, or that a plain function or another framework's reranker makes.
+def as_reranker(value: RerankerLike) -> Reranker:
+    """The reranker that `value` is, or that a plain function or another framework's reranker makes.
 
     Raises:
         StrategyError: it is none of these.
@@ -89,6 +89,6 @@ def as_feedback_model(value: FeedbackModelLike) -> FeedbackModel:
         if is_official(value):
             return OfficialFeedback(value)
     raise StrategyError(
-        f"not a feedback model: {type(value).__name__} has no score and fingerprint, and can't be called with (query, texts); "
+        f"not a reranker: {type(value).__name__} has no score and fingerprint, and can't be called with (query, texts); "
         "an LLM is one within LlmPointwise(llm) or LlmListwise(llm)"
     )

@@ -11,14 +11,14 @@ from typing import Any, assert_never
 from pydantic import BaseModel
 from qdrant_client import models
 
-from .expressions.inspect import placeholder_features
+from .expressions.inspect import placeholder_params
 from .in_short import abridged
 from .schema import Schema, VectorInfo
 from .stages import Formula
 from .steps import QueryVector
 from .strategies import Strategy
 
-__all__ = ["Explanation", "Refusal", "abbreviated", "placeholders"]
+__all__ = ["PlanDescription", "Refusal", "abbreviated", "placeholders"]
 
 _SHOWN = 4  # numbers of a vector that are worth reading
 _LINES = 120  # of a request, likewise
@@ -38,7 +38,7 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class PlanDescription:
     """What will be asked of Qdrant; `print` it, or use the parts.
 
     Attributes:
@@ -48,7 +48,7 @@ class Explanation:
         server: the server's version.
         embeds: the vectors that the query is embedded for.
         round_trips: requests to Qdrant for one query.
-        model_calls: texts that a feedback model reads for one query.
+        model_calls: texts that a reranker reads for one query.
         refusals: which older servers would refuse or ignore what.
         warnings: what will work, but not as it seems.
         requests: the requests as JSON values, long vectors abbreviated.
@@ -121,7 +121,7 @@ def placeholders(strategy: Strategy, schema: Schema) -> tuple[Mapping[str, Query
     expressions = [stage.expression for stage in strategy.stages() if isinstance(stage, Formula)]
     features: dict[str, Any] = {}
     for expression in expressions:
-        features |= placeholder_features(expression)
+        features |= placeholder_params(expression)
     return vectors, features
 
 

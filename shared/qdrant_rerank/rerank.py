@@ -1,4 +1,4 @@
-"""`Rescore`: the candidates of any strategy, read and ranked anew by a model; and its score blended with business terms."""
+"""`Rerank`: the candidates of any strategy, read and ranked anew by a model; and its score blended with business terms."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from qdrant_client import models
 
 from .blending import blended, check_blend
 from .brief import brief
-from .capabilities import FeatureName
+from .capabilities import AbilityName
 from .checks import is_whole
 from .errors import QueryError, ScoringError, StrategyError
-from .expressions.inspect import payload_keys, placeholder_features
+from .expressions.inspect import payload_keys, placeholder_params
 from .expressions.nodes import Expression, ExpressionLike, as_expression
 from .failing import OnError, tolerated
 from .lint import Lint
 from .literals import literal
 from .payload import keys_of, read_texts
 from .payload_paths import path_problems
-from .query import Inputs, Query, Scope, Target
+from .query import Inputs, Query, SearchOptions, Target
 from .reach import shortfalls
 from .results import noted, notes_of
 from .schema import Schema
@@ -29,10 +29,10 @@ from .selecting import selected, with_keys
 from .steps import Flow, Points, Request, Score
 from .strategies import Cost, Stage, Strategy
 
-__all__ = ["BEYOND", "READ", "MissingText", "OnError", "Rescore", "Unread"]
+__all__ = ["BEYOND", "READ", "MissingText", "OnError", "Rerank", "Unread"]
 
 READ: Final = 50
-"""How many candidates a model reads where neither `Rescore` nor the strategy below sets a limit."""
+"""How many candidates a model reads where neither `Rerank` nor the strategy below sets a limit."""
 BEYOND: Final = "beyond the limit"
 """What `not_rescored` says of a candidate that the model wasn't to read."""
 
@@ -43,7 +43,7 @@ Unread: TypeAlias = Literal["drop", "last"]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, init=False)
-class Rescore(Strategy):
+class Rerank(Strategy):
     """The candidates of a strategy, scored by the executor's model, which reads their texts.
 
     Each result notes its `retrieval_score` (what the strategy below gave) and its `relevance_score` (what the model gave);
@@ -59,7 +59,8 @@ class Rescore(Strategy):
         unread: what happens to candidates beyond the limit, where the call asks for more results than the model reads:
             "drop" makes such a call an error; with "last" they come behind those that were read, in the order of the
             search, with the note `not_rescored`.
-        blend: an expression of `model()`, e.g. `0.9 * sigmoid(model()) + 0.1 * decay_exp(…)`, computed here for the final
+        blend: an expression of `rerank_score()`, e.g. `0.9 * sigmoid(rerank_score()) + 0.1 * decay_exp(…)`, computed here for
+            the final
             score. It may read `score()` (of the strategy below), payload, request-time values and the time.
 
     Raises:
@@ -98,14 +99,14 @@ class Rescore(Strategy):
     def __post_init__(self) -> None:
         for name, value in (("limit", self.limit), ("top_n", self.top_n)):
             if value is not None and not is_whole(value, 1):
-                raise StrategyError(f"the {name} of Rescore must be a whole number of at least 1, got {value!r}")
+                raise StrategyError(f"the {name} of Rerank must be a whole number of at least 1, got {value!r}")
         _check_choice("on_error", self.on_error, get_args(OnError))
         _check_choice("unread", self.unread, get_args(Unread))
         if self.unread == "drop" and self.limit is not None and self.top_n is not None and self.top_n > self.limit:
-            raise StrategyError(f"Rescore reads limit={self.limit} candidates, and can't return top_n={self.top_n} of them")
+            raise StrategyError(f"Rerank reads limit={self.limit} candidates, and can't return top_n={self.top_n} of them")
         _check_choice("missing_text", self.missing_text, get_args(MissingText))
         if self.candidate is not None and not isinstance(self.candidate, Strategy):
-            raise StrategyError(f"Rescore runs over a strategy, got {brief(self.candidate)}")
+            raise StrategyError(f"Rerank runs over a strategy, got {brief(self.candidate)}")
         if self.blend is not None:
             check_blend(self.blend)
 
@@ -160,64 +161,64 @@ class Rescore(Strategy):
     def shard_round_trips(self, schema: Schema) -> int:
         return self.below.shard_round_trips(schema)
 
-    def features(self) -> frozenset[FeatureName]:
-        return self.below.features()
+    def features(self) -> frozenset[AbilityName]:
+        return self.below.abilities()
 
     def request_time(self) -> frozenset[str]:
-        own = () if self.blend is None else placeholder_features(self.blend)
+        own = () if self.blend is None else placeholder_params(self.blend)
         return self.below.request_time().union(own)
 
-    def first_requests(self, inputs: Inputs, scope: Scope) -> Iterator[Request]:
-        yield from self.below.first_requests(inputs, self.candidate_scope(scope, inputs.target))
+    def first_requests(self, inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
+        yield from self.below.first_requests(inputs, self.candidate_options(options, inputs.target))
 
-    def scope_problems(self, scope: Scope, target: Target) -> Iterator[str]:
-        if scope.group_by is not None:
-            yield "group_by can't be combined with Rescore: a model ranks points, not groups"
+    def options_problems(self, options: SearchOptions, target: Target) -> Iterator[str]:
+        if options.group_by is not None:
+            yield "group_by can't be combined with Rerank: a model ranks points, not groups"
             return
-        wanted = scope.reach if self.top_n is None else min(scope.reach, self.top_n)
-        if wanted > self.candidates_for(scope.reach):
+        wanted = options.reach if self.top_n is None else min(options.reach, self.top_n)
+        if wanted > self.candidates_for(options.reach):
             yield (
-                f"the call asks for {wanted} points, but Rescore reads {self.reads}: raise its limit, ask for fewer, or set "
+                f"the call asks for {wanted} points, but Rerank reads {self.reads}: raise its limit, ask for fewer, or set "
                 "unread='last'"
             )
         if isinstance(self.below, Stage):
             yield from shortfalls(
-                self.below, self.candidates_for(scope.reach), "Rescore takes", self.candidates_for(scope.needed)
+                self.below, self.candidates_for(options.reach), "Rerank takes", self.candidates_for(options.needed)
             )
         else:
-            yield from self.below.scope_problems(self.candidate_scope(scope), target)
+            yield from self.below.options_problems(self.candidate_options(options), target)
 
     def candidates_for(self, wanted: int) -> int:
         """How many candidates the strategy below is asked for, where the call wants `wanted` results."""
         return self.reads if self.unread == "drop" else max(self.reads, wanted)
 
-    def candidate_scope(self, scope: Scope, target: Target | None = None) -> Scope:
+    def candidate_options(self, options: SearchOptions, target: Target | None = None) -> SearchOptions:
         """What the strategy below is asked for."""
         return replace(
-            scope,
-            limit=self.candidates_for(scope.reach),
-            page=self.candidates_for(scope.needed),
+            options,
+            limit=self.candidates_for(options.reach),
+            page=self.candidates_for(options.needed),
             offset=None,
             score_threshold=None,
-            with_payload=self._payload(scope, target),
+            with_payload=self._payload(options, target),
         )
 
-    def _payload(self, scope: Scope, target: Target | None) -> models.WithPayloadInterface:
+    def _payload(self, options: SearchOptions, target: Target | None) -> models.WithPayloadInterface:
         """What to fetch of the payload: what the model and the blend read, and what the call wants to see."""
         text = None if target is None else keys_of(target.payload)
-        if text is None or not isinstance(scope.with_payload, list | models.PayloadSelectorInclude):
+        if text is None or not isinstance(options.with_payload, list | models.PayloadSelectorInclude):
             return True  # so that an error can say what there is
         read = [] if self.blend is None else [key.key for key in payload_keys(self.blend)]
-        return with_keys(scope.with_payload, [*text, *read])
+        return with_keys(options.with_payload, [*text, *read])
 
     # What it does
 
-    def flow(self, query: Query, scope: Scope, target: Target) -> Flow[Points]:
-        points = yield from self.below.flow(query, self.candidate_scope(scope, target), target)
-        return (yield from self.ranked(points, query, scope, target))
+    def flow(self, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
+        points = yield from self.below.flow(query, self.candidate_options(options, target), target)
+        return (yield from self.ranked(points, query, options, target))
 
-    def ranked(self, points: Points, query: Query, scope: Scope, target: Target) -> Flow[Points]:
-        """`points`, candidates in the order of the search, in the order of the model's scores, cut to the scope.
+    def ranked(self, points: Points, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
+        """`points`, candidates in the order of the search, in the order of the model's scores, cut to the options.
 
         Raises:
             QueryError: the query has no text for the model to read.
@@ -238,7 +239,7 @@ class Rescore(Strategy):
         except Exception as error:
             kind = tolerated(error, self.on_error, _IN_ORDER)
             kept: Points = [noted(point, not_rescored=kind, retrieval_score=float(point.score)) for point in points]
-            return self._cut(kept + _noted_beyond(beyond), scope)
+            return self._cut(kept + _noted_beyond(beyond), options)
         order = np.argsort(-scores, kind="stable")
         ranked: Points = [
             noted(
@@ -249,11 +250,11 @@ class Rescore(Strategy):
             )
             for place in order
         ]
-        if scope.score_threshold is None:  # the others have no score that could reach it
+        if options.score_threshold is None:  # the others have no score that could reach it
             if self.missing_text == "last":
                 ranked += [noted(points[row], not_rescored="no text") for row in unread]
             ranked += _noted_beyond(beyond)
-        return self._cut(ranked, scope)
+        return self._cut(ranked, options)
 
     def _split(self, points: Points) -> tuple[Points, Points]:
         """Those that the model is to read, and the others."""
@@ -270,22 +271,22 @@ class Rescore(Strategy):
         """-1 if the scores of the strategy below are distances, else 1."""
         return -1.0 if isinstance(self.below, Stage) and self.below.is_distance(target.schema) else 1.0
 
-    def _cut(self, ranked: Points, scope: Scope) -> Points:
-        if scope.score_threshold is not None:
-            threshold = scope.score_threshold
+    def _cut(self, ranked: Points, options: SearchOptions) -> Points:
+        if options.score_threshold is not None:
+            threshold = options.score_threshold
             ranked = [point for point in ranked if point.score >= threshold or "not_rescored" in notes_of(point)]
-        start = scope.offset or 0
-        end = start + scope.limit if self.top_n is None else min(start + scope.limit, self.top_n)
+        start = options.offset or 0
+        end = start + options.limit if self.top_n is None else min(start + options.limit, self.top_n)
         cut = ranked[start:end]
-        for point in cut if scope.with_payload is not True else ():  # they are copies
-            point.payload = selected(point.payload, scope.with_payload)
+        for point in cut if options.with_payload is not True else ():  # they are copies
+            point.payload = selected(point.payload, options.with_payload)
         return cut
 
     def __repr__(self) -> str:
         own = [attribute for attribute in fields(self) if attribute.name != "candidate"]
         changed = {each.name: value for each in own if (value := getattr(self, each.name)) != each.default}
         written = ", ".join(f"{name}={literal(value)}" for name, value in changed.items())
-        return f"Rescore({written})" + ("" if self.candidate is None else f".over({self.candidate!r})")
+        return f"Rerank({written})" + ("" if self.candidate is None else f".over({self.candidate!r})")
 
 
 def _noted_beyond(points: Points) -> Points:
@@ -294,4 +295,4 @@ def _noted_beyond(points: Points) -> Points:
 
 def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise StrategyError(f"the {name} of Rescore is one of {', '.join(map(repr, allowed))}; got {value!r}")
+        raise StrategyError(f"the {name} of Rerank is one of {', '.join(map(repr, allowed))}; got {value!r}")

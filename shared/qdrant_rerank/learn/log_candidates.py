@@ -1,0 +1,131 @@
+"""Candidates as serving finds them: each candidate searched alone, to its limit and with all filters, and put together."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from qdrant_client import models
+
+from .. import Query, SearchOptions, Stage, StrategyError, Target
+from .._internals import (
+    Flow,
+    Inputs,
+    Points,
+    Request,
+    alone,
+    both,
+    brief,
+    candidate_scores,
+    cut,
+    embedded,
+    query_token_counts,
+    searched,
+    widen,
+)
+from ..evaluate.search_options import stable
+from ..expressions._internals import Constant, Table
+from ..stages import Formula
+
+__all__ = ["CandidateSearch", "Candidates", "found"]
+
+
+@dataclass(frozen=True)
+class CandidateSearch:
+    """The candidates of a formula, each able to run alone.
+
+    Attributes:
+        formula: over the candidates as they were given, resolved: it says what `score(name)` means.
+        alone: the candidates with the limits and filters that they have below the formula.
+        options: what the call asks for; its payload selection is what features read.
+    """
+
+    formula: Formula
+    alone: tuple[Stage, ...]
+    options: SearchOptions
+
+    @classmethod
+    def of(cls, candidates: Sequence[Stage], options: SearchOptions, target: Target) -> CandidateSearch:
+        """Candidates ready to be searched.
+
+        Raises:
+            StrategyError: there are none.
+        """
+        if isinstance(candidates, Stage) or not candidates:
+            raise StrategyError(f"candidates is a list of stages, as in .over(*candidates); got {brief(candidates)}")
+        formula = Formula(Constant(0.0)).over(*candidates).resolved(target.schema)
+        return cls(formula, tuple(alone(candidate, options.needed, None) for candidate in formula.candidates), options)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What the candidates found for one topic.
+
+    Attributes:
+        points: the union of the candidates' points, each once, in the order of their best rank.
+        ranks: shape (n,), each point's best rank in any candidate, from 1; NaN for points that no candidate found.
+        table: what features are computed from.
+    """
+
+    points: Points
+    ranks: NDArray[np.float64]
+    table: Table
+
+    def joined(self, points: Points) -> Candidates:
+        """These candidates and, after them, points that no candidate found: all their scores are NaN."""
+        more = np.full(len(points), np.nan)
+        table = replace(
+            self.table,
+            payloads=[*self.table.payloads, *(point.payload or {} for point in points)],
+            ids=[*self.table.ids, *(point.id for point in points)],
+            scores={name: np.concatenate([scores, more]) for name, scores in self.table.scores.items()},
+        )
+        return Candidates([*self.points, *points], np.concatenate([self.ranks, more]), table)
+
+
+def found(candidates: CandidateSearch, query: Query, target: Target, filter: models.Filter | None) -> Flow[Candidates]:
+    """The candidates for one query, in one round trip.
+
+    Args:
+        candidates: where to search.
+        query: the query.
+        target: the collection.
+        filter: only points that meet it, beside the options's.
+    """
+    inputs = yield from embedded(query, candidates.formula.needs(), target)
+    options = replace(candidates.options, filter=both(candidates.options.filter, filter))
+
+    scopes = [stable(candidate, replace(options, limit=candidate.limit or 1)) for candidate in candidates.alone]
+
+    def requests() -> list[Request]:
+        return [
+            candidate.request(inputs, widen(candidate, own)) for candidate, own in zip(candidates.alone, scopes, strict=True)
+        ]
+
+    found = yield from searched(requests, options, target)
+    answers = [cut(points, candidate, own) for points, candidate, own in zip(found, candidates.alone, scopes, strict=True)]
+    return _together(candidates, answers, inputs, query)
+
+
+def _together(candidates: CandidateSearch, answers: Sequence[Points], inputs: Inputs, query: Query) -> Candidates:
+    best: dict[models.ExtendedPointId, int] = {}
+    points: dict[models.ExtendedPointId, models.ScoredPoint] = {}
+    for answer in answers:
+        for rank, point in enumerate(answer, 1):
+            best[point.id] = min(rank, best.get(point.id, rank))
+            points.setdefault(point.id, point)
+    listed = sorted(points.values(), key=lambda point: best[point.id])
+    ids = [point.id for point in listed]
+    table = Table(
+        payloads=[point.payload or {} for point in listed],
+        ids=ids,
+        scores=candidate_scores(candidates.formula, ids, answers, inputs.target.schema),
+        params=query.params,
+        now=inputs.now or dt.datetime.now(dt.UTC),
+        tokens=query_token_counts((stage.vector for stage in candidates.formula.candidates), inputs),
+        view=inputs.target.view,
+    )
+    return Candidates(listed, np.array([best.get(point.id, np.nan) for point in listed], dtype=np.float64), table)
