@@ -155,10 +155,12 @@ def computed(engine: Engine, expression: Expression) -> tuple[Any, Any]:
     target = engine.executor.target()
     here, moved = (replace(table, view=target.view) for table in (engine.table, engine.moved))
     with np.errstate(all="ignore"):
-        expected, others = score_points(expression, here), [score_points(expression, moved)]
+        expected = score_points(expression, here)
+        doubt = np.nan_to_num(np.abs(score_points(expression, moved) - expected), posinf=0.0)
         if not target.capabilities.supports("max_min"):
-            others += [score_points(rounded(expression, by), here) for by in (-ROUNDED, ROUNDED)]
-        return expected, np.nan_to_num(np.max([np.abs(other - expected) for other in others], axis=0), posinf=0.0)
+            lost = [np.abs(score_points(rounded(expression, by), here) - expected) for by in (-ROUNDED, ROUNDED)]
+            doubt += np.nan_to_num(np.max(lost, axis=0), posinf=np.inf)  # nothing is left beside 1e209
+        return expected, doubt
 
 
 def rounded(node: Any, by: float) -> Any:
