@@ -12,8 +12,7 @@ This package needs langchain-core; langchain-qdrant only where its `QdrantVector
 
 from __future__ import annotations
 
-from .calls import CallOptions
 from .compressor import QdrantRerankCompressor
-from .retriever import QdrantRerankRetriever
+from .retriever import CallOptions, QdrantRerankRetriever
 
 __all__ = ["CallOptions", "QdrantRerankCompressor", "QdrantRerankRetriever"]

@@ -12,12 +12,12 @@ from qdrant_rerank._lazy import load_lazily
 
 if TYPE_CHECKING:
     from .documents import to_documents as to_documents
-    from .embeddings import EmbeddingsEncoder as EmbeddingsEncoder
+    from .fields import EmbeddingsEncoder as EmbeddingsEncoder
 else:
     __getattr__ = load_lazily(
         __package__,
         {
             "documents": "to_documents",
-            "embeddings": "EmbeddingsEncoder",
+            "fields": "EmbeddingsEncoder",
         },
     )

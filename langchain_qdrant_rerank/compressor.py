@@ -20,7 +20,7 @@ from qdrant_rerank.expressions._internals import candidate_scores
 from qdrant_rerank.models._internals import as_reranker
 
 from . import fields
-from .child_runs import child_of
+from .tracing import child_of
 
 __all__ = ["QdrantRerankCompressor"]
 

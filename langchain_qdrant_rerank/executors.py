@@ -14,7 +14,7 @@ from qdrant_rerank import AsyncExecutor, Capabilities, ClientError, Executor, Re
 from qdrant_rerank._internals import AsyncClientLike, PayloadLike
 from qdrant_rerank.models._internals import RerankerLike
 
-from .embeddings import AnyEncoder, EncodersLike, encoders_of, listed
+from .fields import AnyEncoder, EncodersLike, encoders_of, listed
 
 if TYPE_CHECKING:
     from .retriever import QdrantRerankRetriever

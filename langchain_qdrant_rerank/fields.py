@@ -5,7 +5,8 @@ No check touches the network, a model or a collection. Messages name the type of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from os import PathLike
 from typing import Annotated, Any, TypeAlias, cast
 
@@ -13,21 +14,43 @@ from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel, PlainSerializer, PlainValidator
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
-from qdrant_rerank import Encoders, Expression, PayloadMapping, Retries, Strategy, parse_expression
-from qdrant_rerank._internals import as_mapping, check_schema_ttl, did_you_mean, engine_of, not_a_filter, timeout_problem
+from qdrant_rerank import (
+    Encoder,
+    Encoders,
+    Expression,
+    PayloadMapping,
+    QueryError,
+    Retries,
+    Strategy,
+    StrategyError,
+    parse_expression,
+)
+from qdrant_rerank._internals import (
+    QueryVector,
+    as_mapping,
+    check_schema_ttl,
+    did_you_mean,
+    engine_of,
+    in_worker,
+    inherits,
+    is_whole,
+    not_a_filter,
+    timeout_problem,
+)
 from qdrant_rerank.expressions import as_expression
-from qdrant_rerank.models._internals import as_reranker
+from qdrant_rerank.models._internals import as_encoder, as_reranker
 
-from .calls import check_k
 from .documents import RESERVED
-from .embeddings import AnyEncoder, EncodersLike, encoder_of, is_embeddings, listed
 
 __all__ = [
+    "AnyEncoder",
     "AsyncClientField",
     "BlendField",
     "ClientField",
+    "EmbeddingsEncoder",
     "EmbeddingsField",
     "EncodersField",
+    "EncodersLike",
     "ExplanationKeyField",
     "FilterField",
     "KField",
@@ -39,9 +62,87 @@ __all__ = [
     "SparseEmbeddingsField",
     "StrategyField",
     "TimeoutField",
+    "check_k",
+    "encoder_of",
+    "encoders_of",
+    "is_embeddings",
+    "listed",
     "refuse_unknown",
     "shown",
 ]
+
+AnyEncoder: TypeAlias = Any
+"""A LangChain `Embeddings`, langchain-qdrant's `SparseEmbeddings`, an `Encoder`, or a function from text to vector."""
+EncodersLike: TypeAlias = "Mapping[str, AnyEncoder] | Encoders"
+"""Encoders by vector name; or `Encoders`, which may also be for all vectors of a kind."""
+
+
+@dataclass(frozen=True)
+class EmbeddingsEncoder:
+    """Embeds with a LangChain `Embeddings`, or with anything that has its methods, e.g. `SparseEmbeddings`."""
+
+    embeddings: Any
+
+    def encode_query(self, text: str) -> QueryVector:
+        vector: QueryVector = self.embeddings.embed_query(text)
+        return vector
+
+    def encode_documents(self, texts: Sequence[str]) -> Sequence[QueryVector]:
+        vectors: Sequence[QueryVector] = self.embeddings.embed_documents(list(texts))
+        return vectors
+
+    async def aencode_query(self, text: str) -> QueryVector:
+        if _blocks(self.embeddings):
+            return await in_worker(lambda: self.encode_query(text))
+        vector: QueryVector = await self.embeddings.aembed_query(text)
+        return vector
+
+
+def _blocks(embeddings: Any) -> bool:
+    """Whether there is no async method, or but LangChain's own, which runs the sync one in asyncio's pool."""
+    return not hasattr(embeddings, "aembed_query") or inherits(embeddings, Embeddings, "aembed_query")
+
+
+def is_embeddings(value: object) -> bool:
+    """Whether `value` embeds as LangChain's embeddings do; sparse ones have no class in common with dense ones."""
+    return isinstance(value, Embeddings) or callable(getattr(value, "embed_query", None))
+
+
+def encoder_of(value: AnyEncoder) -> Encoder:
+    """The encoder that `value` is or makes.
+
+    Raises:
+        StrategyError: it can't embed.
+    """
+    if is_embeddings(value):
+        return EmbeddingsEncoder(value)
+    try:
+        return as_encoder(value)
+    except StrategyError:
+        raise StrategyError(
+            f"{type(value).__name__} can't embed a query: encoders takes, for each vector's name, a LangChain Embeddings, "
+            "a SparseEmbeddings, a qdrant_rerank Encoder, or a function from text to vector"
+        ) from None
+
+
+def listed(encoders: EncodersLike) -> Mapping[str, AnyEncoder]:
+    """Each of the encoders, by what it is for."""
+    if not isinstance(encoders, Encoders):
+        return encoders
+    return {**encoders.named, **{f"any {kind} vector": encoder for kind, encoder in encoders.by_kind.items()}}
+
+
+def encoders_of(embeddings: AnyEncoder, sparse_embeddings: AnyEncoder, named: EncodersLike) -> Encoders:
+    """The encoders as `named` says, and `embeddings` and `sparse_embeddings` for the vectors of which it says nothing."""
+    if isinstance(named, Encoders):
+        rest = encoders_of(embeddings, sparse_embeddings, {})
+        return Encoders(named.named, {**rest.by_kind, **named.by_kind})
+    by_kind = {"dense": embeddings, "sparse": sparse_embeddings}
+    return Encoders.of(
+        {name: encoder_of(value) for name, value in named.items()},
+        **{kind: encoder_of(value) for kind, value in by_kind.items() if value is not None},
+    )
+
 
 _CLIENT_OPTIONS = ("url", "path", "host", "port", "api_key", "location", "prefer_grpc")
 
@@ -111,6 +212,16 @@ def _strategy(value: Any) -> Strategy:
     in_file = isinstance(value, str | PathLike) and str(value).endswith(".json")
     hint = f"; for one that is in a file, pass load({str(value)!r})" if in_file else ""
     raise ValueError(f"strategy takes a strategy such as Nearest() or Formula(…).over(Nearest(limit=100)), got {value!r}{hint}")
+
+
+def check_k(value: object) -> None:
+    """Check how many documents are asked for.
+
+    Raises:
+        QueryError: not a whole number, or less than 1.
+    """
+    if not is_whole(value, 1):
+        raise QueryError(f"k must be a whole number of at least 1, got {value!r}")
 
 
 def _k(value: Any) -> Any:

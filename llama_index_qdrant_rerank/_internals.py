@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 from qdrant_rerank._lazy import load_lazily
 
 if TYPE_CHECKING:
-    from .embeddings import EmbedModelEncoder as EmbedModelEncoder
-    from .embeddings import SparseEncoder as SparseEncoder
-    from .embeddings import encoders_of as encoders_of
+    from .node_scores import to_ranked_nodes as to_ranked_nodes
     from .nodes import NodeReader as NodeReader
-    from .rescoring import to_ranked_nodes as to_ranked_nodes
+    from .store import EmbedModelEncoder as EmbedModelEncoder
+    from .store import SparseEncoder as SparseEncoder
+    from .store import encoders_of as encoders_of
 else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "embeddings": "EmbedModelEncoder, SparseEncoder, encoders_of",
+            "node_scores": "to_ranked_nodes",
             "nodes": "NodeReader",
-            "rescoring": "to_ranked_nodes",
+            "store": "EmbedModelEncoder, SparseEncoder, encoders_of",
         },
     )

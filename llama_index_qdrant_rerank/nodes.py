@@ -4,29 +4,69 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from math import ulp
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+from uuid import UUID
 
-from llama_index.core.schema import BaseNode, IndexNode, NodeWithScore, TextNode
+from llama_index.core.schema import BaseNode, IndexNode, MetadataMode, NodeWithScore, TextNode
 from llama_index.core.vector_stores.utils import legacy_metadata_dict_to_node, metadata_dict_to_node
 from qdrant_client import models
 
-from qdrant_rerank import PayloadMapping, StrategyError
+from qdrant_rerank import PayloadMapping, QueryError, StrategyError
 from qdrant_rerank._internals import (
     PRESETS,
     Content,
     PayloadLike,
     Points,
     ResultReason,
+    TextSource,
     as_mapping,
     notes_of,
     read_contents,
     warn,
 )
 
-__all__ = ["NodeReader", "with_hidden"]
+__all__ = ["NodeReader", "NodeText", "PointId", "metadata_mode_of", "point_id", "point_ids", "text_read", "with_hidden"]
+
+PointId: TypeAlias = int | str
+"""A point's id; UUIDs in the one form that Qdrant answers with, lower case with hyphens."""
+
+_LARGEST = 2**64 - 1
+
+
+def point_id(node_id: object) -> PointId | None:
+    """The id of the point that a node was made from; None if no point can have it.
+
+    A node's id is always a string. Points with integer ids become nodes with ids like `"77"`, which Qdrant would
+    not find again, as it keeps `"77"` and 77 apart.
+    """
+    if isinstance(node_id, int) and not isinstance(node_id, bool):
+        return node_id if 0 <= node_id <= _LARGEST else None
+    text = str(node_id)
+    if text.isascii() and text.isdigit() and int(text) <= _LARGEST and str(int(text)) == text:
+        return int(text)
+    try:
+        return str(UUID(text))
+    except ValueError:
+        return None
+
+
+def point_ids(node_ids: Iterable[object]) -> list[PointId]:
+    """The ids of the points that nodes were made from.
+
+    Raises:
+        QueryError: no point can have one of these ids.
+    """
+    if isinstance(node_ids, str):
+        raise QueryError(f"node_ids must be a list of node ids, got the string {node_ids!r}")
+    found = {str(node_id): point_id(node_id) for node_id in node_ids}
+    if strange := [node_id for node_id, point in found.items() if point is None]:
+        listed = ", ".join(map(repr, strange[:5]))
+        raise QueryError(f"node_ids must be UUIDs or whole numbers, as the ids of Qdrant's points are, got {listed}")
+    return [point for point in found.values() if point is not None]
+
 
 _NODE_KEYS: Final = ("_node_content", "_node_type")
 
@@ -198,3 +238,53 @@ def _legacy_node(point: models.ScoredPoint, content: Content) -> TextNode:
 
 def _text_node(point: models.ScoredPoint, content: Content) -> TextNode:
     return TextNode(id_=str(point.id), text=content.text, metadata=content.metadata)
+
+
+_NODE_CONTENT: Final = "_node_content"
+
+
+def metadata_mode_of(value: object) -> MetadataMode:
+    """The mode that `value` is or names.
+
+    Raises:
+        StrategyError: it is none.
+    """
+    try:
+        return MetadataMode(value)
+    except ValueError:
+        listed = ", ".join(f"MetadataMode.{mode.name}" for mode in MetadataMode)
+        raise StrategyError(f"metadata_mode is one of {listed}; got {value!r}") from None
+
+
+def text_read(node: BaseNode, mode: MetadataMode = MetadataMode.EMBED) -> str:
+    """A node's text with the metadata of that mode, which embedding models are shown if none is given; "" if it is alone."""
+    return node.get_content(mode) if node.get_content(MetadataMode.NONE).strip() else ""
+
+
+@dataclass(frozen=True)
+class NodeText(PayloadMapping):
+    """A payload mapping to what models read of the node that a point becomes."""
+
+    reader: NodeReader = field(default_factory=NodeReader)
+    mode: MetadataMode = MetadataMode.EMBED
+
+    @classmethod
+    def of(cls, reader: NodeReader, mode: MetadataMode, text_key: str) -> NodeText:
+        """The mapping for a collection whose points become nodes by `reader`; `text_key` as for `NodeReader.read`."""
+        keys = (_NODE_CONTENT, text_key) if reader.is_llama_index else as_mapping(reader.payload).text_keys
+        return cls(keys or (text_key,), reader=reader, mode=mode)  # a function has no keys
+
+    @property
+    def source(self) -> TextSource:
+        bare = TextSource(keys=self.text_keys[-1:], nodes=True)
+        return replace(
+            bare if self.reader.is_llama_index else as_mapping(self.reader.payload).source,
+            metadata=None if self.mode == MetadataMode.NONE else self.mode.value,
+        )
+
+    def has_text(self, payload: Mapping[str, Any]) -> bool:
+        return super().has_text(payload) if self.reader.is_llama_index else as_mapping(self.reader.payload).has_text(payload)
+
+    def content(self, payload: Mapping[str, Any]) -> Content:
+        point = models.ScoredPoint.model_construct(id=0, version=0, score=0.0, payload=dict(payload))
+        return Content(text_read(self.reader.node(point, self.text_keys[-1]), self.mode), {})

@@ -16,8 +16,7 @@ from qdrant_rerank import QueryError, SearchOptions, Strategy, StrategyError
 from qdrant_rerank._internals import did_you_mean, is_whole, not_a_filter, timeout_problem
 
 from .filters import to_qdrant_filter
-from .ids import point_ids
-from .nodes import NodeReader
+from .nodes import NodeReader, point_ids
 
 __all__ = ["Options", "RetrievalOptions"]
 

@@ -14,8 +14,7 @@ from qdrant_rerank import Expression, Formula, Mmr, Nearest, QueryError, Stage, 
 from qdrant_rerank._internals import Points
 from qdrant_rerank.expressions._internals import Raw, candidate_scores, walk
 
-from .ids import PointId, point_id
-from .nodes import with_hidden
+from .nodes import PointId, point_id, with_hidden
 
 __all__ = ["Listed", "Missing", "ScoreSource", "check_rescoring", "over_nodes", "over_scored_nodes", "split", "to_ranked_nodes"]
 
