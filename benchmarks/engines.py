@@ -28,7 +28,6 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import (
     Executor,
-    Expression,
     Formula,
     Fusion,
     Mmr,
@@ -39,12 +38,12 @@ from qdrant_rerank import (
     datetime_field,
     decay_exp,
     field,
-    instant,
     score,
     sigmoid,
     when,
 )
 from qdrant_rerank.edge import EdgeClient
+from qdrant_rerank.expressions import Expression, instant
 
 DIMENSIONS, WORDS, TOKENS = 384, 30, (4, 48)
 NAME, BATCH, K = "bench", 256, 10

@@ -24,11 +24,12 @@ from typing import Any
 import numpy as np
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import Coefficients, Encoders, Executor, Nearest, Query, RelevanceFeedback, Rerank, SearchOptions, Strategy
+from qdrant_rerank import Coefficients, Executor, Nearest, Query, RelevanceFeedback, Rerank, SearchOptions, Strategy
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.evaluate import bootstrap_interval, per_topic
 from qdrant_rerank.feedback._internals import folded, native_query
 from qdrant_rerank.learn import fit_feedback
+from qdrant_rerank.models import Encoders
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import scifact_data, wheel_models

@@ -27,12 +27,12 @@ from qdrant_client import QdrantClient
 
 from benchmarks import scifact_data, wheel_models
 from benchmarks.rest_server import serving
-from qdrant_rerank import Coefficients, Encoders, Executor, Nearest, Query, RelevanceFeedback, Rerank, SearchOptions, Strategy
+from qdrant_rerank import Coefficients, Executor, Nearest, Query, RelevanceFeedback, Rerank, SearchOptions, Strategy
 from qdrant_rerank.evaluate import bootstrap_interval, per_topic
 from qdrant_rerank.feedback._internals import Mode
 from qdrant_rerank.learn import fit_feedback
 from qdrant_rerank.learn._internals import ScoreFile, cross_fitted, gathered, trained
-from qdrant_rerank.models import FastembedDense
+from qdrant_rerank.models import Encoders, FastembedDense
 
 __all__ = ["Bge", "official", "pairs"]
 

@@ -26,8 +26,9 @@ from qdrant_client import models
 from sklearn.linear_model import Ridge
 from sklearn.neural_network import MLPRegressor
 
-from qdrant_rerank import Executor, Expression, Formula, Nearest, Query, SearchOptions, Strategy, field, score
+from qdrant_rerank import Executor, Formula, Nearest, Query, SearchOptions, Strategy, field, score
 from qdrant_rerank.edge import EdgeClient
+from qdrant_rerank.expressions import Expression
 from qdrant_rerank.learn import budget, from_model
 
 NAME, KEYS, SIZE, CANDIDATES, K = "bench", list("abcdefgh"), 64, 100, 10

@@ -20,10 +20,10 @@ from typing import Any
 
 from qdrant_client import models as qdrant
 
-from qdrant_rerank import Encoders, Executor, Formula, Fusion, Mmr, Nearest, Rerank, Strategy, score
+from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, Rerank, Strategy, score
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.evaluate import Evaluation, Qrels, Topics, compare, evaluate
-from qdrant_rerank.models import Bm25, EncoderSimilarity, FastembedCrossEncoder, FastembedDense
+from qdrant_rerank.models import Bm25, Encoders, EncoderSimilarity, FastembedCrossEncoder, FastembedDense
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import scifact_data, wheel_models

@@ -20,10 +20,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from qdrant_rerank import Encoders, Executor, Fusion, Nearest, Strategy
+from qdrant_rerank import Executor, Fusion, Nearest, Strategy
 from qdrant_rerank.evaluate import Evaluation, Qrels, Topics, compare, evaluate
 from qdrant_rerank.evaluate.tuning import Budget, Space, Tuning, tune
-from qdrant_rerank.models import Bm25, FastembedCrossEncoder
+from qdrant_rerank.models import Bm25, Encoders, FastembedCrossEncoder
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import scifact_data, strategies, wheel_models

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
-from qdrant_rerank import Capabilities, Fusion, Nearest, Schema, Target, VectorInfo, field
+from qdrant_rerank import Fusion, Nearest, field
 from qdrant_rerank.evaluate import Qrels, Topic
 from qdrant_rerank.evaluate.tuning import (
     Dbsf,
@@ -41,6 +41,7 @@ from qdrant_rerank.evaluate.tuning import (
     gain_of,
 )
 from qdrant_rerank.evaluate.tuning._internals import key_of
+from qdrant_rerank.planning import Capabilities, Schema, Target, VectorInfo
 
 CANDIDATES = Nearest("a"), Nearest("b")
 SCHEMA = Schema("c", {candidate.using or "": VectorInfo("dense", 4, models.Distance.COSINE) for candidate in CANDIDATES})

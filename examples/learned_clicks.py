@@ -11,10 +11,10 @@ from pathlib import Path
 
 from qdrant_client import QdrantClient
 
-from qdrant_rerank import Encoder, Encoders, Executor, Formula, Nearest, Query, SearchOptions, field, score
+from qdrant_rerank import Executor, Formula, Nearest, Query, SearchOptions, field, score
 from qdrant_rerank.ingest import Document, ensure_collection, ingest
 from qdrant_rerank.learn import fit_logistic, log_features, read_clicks
-from qdrant_rerank.models import HashedNgrams
+from qdrant_rerank.models import Encoder, Encoders, HashedNgrams
 
 WORDS = ["tent", "stove", "rope", "lamp", "boots", "map", "knife", "bottle", "jacket", "gloves", "socks", "bag"]
 dice = random.Random(3)

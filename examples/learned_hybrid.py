@@ -9,11 +9,11 @@ from pathlib import Path
 
 from qdrant_client import QdrantClient
 
-from qdrant_rerank import Encoder, Encoders, Executor, Nearest, Query, SearchOptions, field, load, score
+from qdrant_rerank import Executor, Nearest, Query, SearchOptions, field, load, score
 from qdrant_rerank.evaluate import Qrels, Topics
 from qdrant_rerank.ingest import Document, ensure_collection, ingest
 from qdrant_rerank.learn import fit_logistic, log_features
-from qdrant_rerank.models import Bm25, HashedNgrams
+from qdrant_rerank.models import Bm25, Encoder, Encoders, HashedNgrams
 
 WORDS = ["ferry", "pier", "train", "night", "soup", "stove", "cheese", "bread", "hut", "snow", "boat", "lake", "road", "bike"]
 dice = random.Random(7)

@@ -8,13 +8,13 @@ import sys
 
 from qdrant_client import QdrantClient
 
-from qdrant_rerank import Encoders, Executor
+from qdrant_rerank import Executor
 from qdrant_rerank.demo._internals import CORPUS, FORMULA, LINEUP, TODAY, questions
 from qdrant_rerank.evaluate import Qrels, Topic, Topics, compare, evaluate
 from qdrant_rerank.evaluate.report import report
 from qdrant_rerank.evaluate.tuning import tune
 from qdrant_rerank.ingest import ensure_collection, ingest, read_jsonl
-from qdrant_rerank.models import Bm25, HashedNgrams
+from qdrant_rerank.models import Bm25, Encoders, HashedNgrams
 
 client = QdrantClient(":memory:")
 encoders = {"dense": HashedNgrams(), "bm25": Bm25()}

@@ -10,7 +10,8 @@ from langchain_qdrant import QdrantVectorStore
 from qdrant_client import QdrantClient, models
 
 from langchain_qdrant_rerank import QdrantRerankCompressor, QdrantRerankRetriever
-from qdrant_rerank import Nearest, Rerank, field, rerank_score
+from qdrant_rerank import Nearest, Rerank, field
+from qdrant_rerank.expressions import rerank_score
 
 TRIPS = {"the night train to Rome": 4.5, "a bus to Rome by night": 2.0, "the ferry to Oslo": 4.0, "a day in Rome": 4.9}
 

@@ -11,7 +11,8 @@ from llama_index.vector_stores.qdrant import QdrantVectorStore
 from qdrant_client import QdrantClient
 
 from llama_index_qdrant_rerank import QdrantRerankPostprocessor, QdrantRerankRetriever
-from qdrant_rerank import Nearest, Rerank, field, rerank_score
+from qdrant_rerank import Nearest, Rerank, field
+from qdrant_rerank.expressions import rerank_score
 
 TRIPS = {"the night train to Rome": 4.5, "a bus to Rome by night": 2.0, "the ferry to Oslo": 4.0, "a day in Rome": 4.9}
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import AsyncExecutor, Capabilities, ClientError, Executor, Retries
+from qdrant_rerank import AsyncExecutor, Executor, Retries
 from qdrant_rerank._internals import AsyncClientLike, PayloadLike
+from qdrant_rerank.errors import ClientError
 from qdrant_rerank.models._internals import RerankerLike
+from qdrant_rerank.planning import Capabilities
 
 from .fields import AnyEncoder, EncodersLike, encoders_of, listed
 

@@ -14,17 +14,7 @@ from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel, PlainSerializer, PlainValidator
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
-from qdrant_rerank import (
-    Encoder,
-    Encoders,
-    Expression,
-    PayloadMapping,
-    QueryError,
-    Retries,
-    Strategy,
-    StrategyError,
-    parse_expression,
-)
+from qdrant_rerank import PayloadMapping, QueryError, Retries, Strategy, StrategyError
 from qdrant_rerank._internals import (
     QueryVector,
     as_mapping,
@@ -37,7 +27,8 @@ from qdrant_rerank._internals import (
     not_a_filter,
     timeout_problem,
 )
-from qdrant_rerank.expressions import as_expression
+from qdrant_rerank.expressions import Expression, as_expression, parse_expression
+from qdrant_rerank.models import Encoder, Encoders
 from qdrant_rerank.models._internals import as_encoder, as_reranker
 
 from .documents import RESERVED

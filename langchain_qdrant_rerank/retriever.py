@@ -15,18 +15,7 @@ from langchain_core.runnables.utils import AnyConfigurableField
 from pydantic import ConfigDict, Field, model_validator
 from qdrant_client import models
 
-from qdrant_rerank import (
-    AsyncExecutor,
-    Capabilities,
-    Executor,
-    Nearest,
-    Plan,
-    PlanDescription,
-    Query,
-    QueryError,
-    SearchOptions,
-    Strategy,
-)
+from qdrant_rerank import AsyncExecutor, Executor, Nearest, Query, QueryError, SearchOptions, Strategy
 from qdrant_rerank._internals import (
     SCHEMA_TTL,
     Explained,
@@ -40,6 +29,7 @@ from qdrant_rerank._internals import (
     not_a_filter,
     together,
 )
+from qdrant_rerank.planning import Capabilities, Plan, PlanDescription
 
 from . import fields
 from .documents import to_documents

@@ -12,7 +12,7 @@ This package needs llama-index-core; llama-index-vector-stores-qdrant only where
 
 from __future__ import annotations
 
-from qdrant_rerank import MissingExtra
+from qdrant_rerank.errors import MissingExtra
 
 try:
     from .filters import to_qdrant_filter

@@ -10,9 +10,11 @@ from typing import Any, Literal, TypeAlias
 from llama_index.core.schema import NodeWithScore
 from qdrant_client import models
 
-from qdrant_rerank import Expression, Formula, Mmr, Nearest, QueryError, Stage, StrategyError, when
+from qdrant_rerank import Formula, Mmr, Nearest, QueryError, StrategyError, when
 from qdrant_rerank._internals import Points
+from qdrant_rerank.expressions import Expression
 from qdrant_rerank.expressions._internals import Raw, candidate_scores, walk
+from qdrant_rerank.stages import Stage
 
 from .nodes import PointId, point_id, with_hidden
 

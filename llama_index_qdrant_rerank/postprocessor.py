@@ -13,21 +13,7 @@ from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle
 from pydantic import ConfigDict, Field, PrivateAttr, field_serializer
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import (
-    Capabilities,
-    Expression,
-    Plan,
-    Query,
-    QueryError,
-    Rerank,
-    Retries,
-    SearchOptions,
-    Stage,
-    StrategyError,
-    from_json,
-    parse_expression,
-    to_json,
-)
+from qdrant_rerank import Query, QueryError, Rerank, Retries, SearchOptions, StrategyError, from_json, to_json
 from qdrant_rerank._internals import (
     SCHEMA_TTL,
     AsyncClientLike,
@@ -44,7 +30,10 @@ from qdrant_rerank._internals import (
     notes_of,
     timeout_problem,
 )
+from qdrant_rerank.expressions import Expression, parse_expression
 from qdrant_rerank.models._internals import RerankerLike, as_reranker, model_name
+from qdrant_rerank.planning import Capabilities, Plan
+from qdrant_rerank.stages import Stage
 
 from .node_scores import Missing, ScoreSource, check_rescoring, over_nodes, over_scored_nodes, split, to_ranked_nodes
 from .nodes import PointId, text_read, with_hidden

@@ -11,8 +11,9 @@ from llama_index.core.base.embeddings.base import mean_agg
 from llama_index.core.schema import QueryBundle, QueryType
 from pydantic import BaseModel
 
-from qdrant_rerank import Plan, Query, QueryError
+from qdrant_rerank import Query, QueryError
 from qdrant_rerank._internals import Embed, Explained, Flow, QueryVector, explained
+from qdrant_rerank.planning import Plan
 
 __all__ = ["ParamsQueryBundle", "as_bundles", "as_query", "bundle_flow"]
 

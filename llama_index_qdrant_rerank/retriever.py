@@ -16,9 +16,10 @@ from llama_index.core.vector_stores.types import MetadataFilters
 from qdrant_client import QdrantClient, models
 from typing_extensions import Unpack
 
-from qdrant_rerank import Capabilities, Plan, PlanDescription, Retries, Strategy, StrategyError
+from qdrant_rerank import Retries, Strategy, StrategyError
 from qdrant_rerank._internals import SCHEMA_TTL, AsyncClientLike, Explained, Flow, PayloadLike, kept_open, together
 from qdrant_rerank.models._internals import RerankerLike
+from qdrant_rerank.planning import Capabilities, Plan, PlanDescription
 
 from .nodes import NodeReader, NodeText, metadata_mode_of
 from .options import Options, RetrievalOptions

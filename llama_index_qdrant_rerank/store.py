@@ -14,21 +14,7 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.settings import Settings
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import (
-    AsyncExecutor,
-    Capabilities,
-    ClientError,
-    Encoder,
-    Encoders,
-    Executor,
-    Fusion,
-    Nearest,
-    QueryError,
-    Retries,
-    Schema,
-    Stage,
-    StrategyError,
-)
+from qdrant_rerank import AsyncExecutor, Executor, Fusion, Nearest, QueryError, Retries, StrategyError
 from qdrant_rerank._internals import (
     SCHEMA_TTL,
     AsyncClientLike,
@@ -38,7 +24,11 @@ from qdrant_rerank._internals import (
     check_schema_ttl,
     not_a_filter,
 )
+from qdrant_rerank.errors import ClientError
+from qdrant_rerank.models import Encoder, Encoders
 from qdrant_rerank.models._internals import EncoderLike, RerankerLike, as_reranker
+from qdrant_rerank.planning import Capabilities, Schema
+from qdrant_rerank.stages import Stage
 
 __all__ = [
     "AnyEncoder",

@@ -15,8 +15,11 @@ import pytest
 from pydantic import BaseModel
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import Capabilities, Encoders, Mmr, Query, Schema, Strategy, Target, VectorInfo
+import qdrant_rerank
+from qdrant_rerank import Mmr, Query, Strategy, expressions, feedback, stages
 from qdrant_rerank._internals import Flow, Points, QueryVector, Step
+from qdrant_rerank.models import Encoders
+from qdrant_rerank.planning import Capabilities, Schema, Target, VectorInfo
 from tests.engines import EngineClient, current
 
 R = TypeVar("R")
@@ -323,3 +326,9 @@ def _close(one: float | None, other: float | None) -> bool:
     if one is None or other is None:  # LlamaIndex's nodes may have no score
         return one is other
     return math.isclose(one, other, rel_tol=1e-4, abs_tol=1e-5)
+
+
+def public_names() -> dict[str, Any]:
+    """What a program has that imports every name which strategies and expressions are written with."""
+    packages: tuple[Any, ...] = (qdrant_rerank, stages, feedback, expressions)
+    return {name: getattr(package, name) for package in packages for name in package.__all__}

@@ -19,7 +19,6 @@ from typer.testing import CliRunner
 from qdrant_rerank import (
     Coefficients,
     Executor,
-    FitError,
     Fusion,
     Nearest,
     PayloadMapping,
@@ -31,6 +30,7 @@ from qdrant_rerank import (
 )
 from qdrant_rerank.cli import calibrate_show
 from qdrant_rerank.cli._internals import calibrate, index, search
+from qdrant_rerank.errors import FitError
 from qdrant_rerank.learn._internals import SYNTHETIC_WARNING, Progress, is_sampled, sampled_queries
 from tests.engines import open_client
 from tests.models.stub_cohere import Alter, Refuse, StubCohere

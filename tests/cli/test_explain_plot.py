@@ -11,9 +11,7 @@ import pytest
 
 from qdrant_rerank import (
     Executor,
-    FormatError,
     Formula,
-    MissingExtra,
     Nearest,
     PlanWarning,
     QueryError,
@@ -23,6 +21,7 @@ from qdrant_rerank import (
     score,
 )
 from qdrant_rerank._internals import Explained, ResultReason, Term, draw
+from qdrant_rerank.errors import FormatError, MissingExtra
 from tests.support import question
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import pytest
 
-from qdrant_rerank import Coefficients, Nearest, Provenance, RelevanceFeedback, Rerank, save
+from qdrant_rerank import Coefficients, Nearest, RelevanceFeedback, Rerank, save
 from qdrant_rerank._internals import TextSource
+from qdrant_rerank.feedback import Provenance
 from qdrant_rerank.models import FastembedCrossEncoder
 from tests.cli.support import DOCUMENTS, fails, run
 from tests.models.tiny_cross_encoder import cross_encoder_folder

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from qdrant_rerank import Coefficients, Nearest, Provenance, RelevanceFeedback, Rerank, load, save
+from qdrant_rerank import Coefficients, Nearest, RelevanceFeedback, Rerank, load, save
+from qdrant_rerank.feedback import Provenance
 from tests.cli.support import fails, run, succeeds, write_corpus
 from tests.models.tiny_cross_encoder import cross_encoder_folder, weight
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from qdrant_rerank import Expression, Formula, Nearest, constant, field, load, max_, min_, save, score, sigmoid
+from qdrant_rerank import Formula, Nearest, field, load, max_, min_, save, score, sigmoid
+from qdrant_rerank.expressions import Expression, constant
 from qdrant_rerank.expressions._internals import Sum
 from tests.cli.support import run, succeeds
 

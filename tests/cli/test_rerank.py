@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from qdrant_rerank import Nearest, Rerank, rerank_score, save
+from qdrant_rerank import Nearest, Rerank, save
+from qdrant_rerank.expressions import rerank_score
 from tests.cli.support import fails, run, succeeds, write_corpus
 from tests.models.stub_cohere import Drop, Refuse, StubCohere
 from tests.models.tiny_cross_encoder import cross_encoder_folder, weight

@@ -10,28 +10,24 @@ from hypothesis import strategies as st
 from qdrant_client import models
 
 from qdrant_rerank import (
-    Expression,
     Formula,
     Fusion,
     Mmr,
     Nearest,
-    Stage,
-    constant,
     datetime_field,
     decay_exp,
     decay_gauss,
     decay_lin,
-    divide,
     field,
     geo_distance,
-    instant,
     now,
     param,
-    raw,
     score,
     sigmoid,
     when,
 )
+from qdrant_rerank.expressions import Expression, constant, divide, instant, raw
+from qdrant_rerank.stages import Stage
 from tests.engines import current
 from tests.support import CATEGORIES
 

@@ -19,17 +19,15 @@ from qdrant_rerank import (
     decay_exp,
     decay_gauss,
     decay_lin,
-    divide,
     field,
     geo_distance,
-    instant,
     now,
     param,
-    raw,
     score,
     sigmoid,
     when,
 )
+from qdrant_rerank.expressions import divide, instant, raw
 
 NEWS = models.Filter(must=[models.FieldCondition(key="category", match=models.MatchValue(value="news"))])
 CHEAP = models.Filter(must=[models.FieldCondition(key="meta.price", range=models.Range(lt=20.0))])

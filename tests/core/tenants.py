@@ -18,9 +18,9 @@ from qdrant_rerank import (
     Strategy,
     field,
     late_interaction,
-    rerank_score,
     score,
 )
+from qdrant_rerank.expressions import rerank_score
 from qdrant_rerank.feedback import Coefficients, FeedbackCandidates
 
 OURS = models.Filter(must=[models.FieldCondition(key="tenant", match=models.MatchValue(value="A"))])

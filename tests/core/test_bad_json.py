@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from qdrant_rerank import FormatError, Formula, Fusion, Nearest, StrategyError, field, from_json, load, save, score, to_json
+from qdrant_rerank import Formula, Fusion, Nearest, StrategyError, field, from_json, load, save, score, to_json
 from qdrant_rerank._internals import line_of, parse_json
+from qdrant_rerank.errors import FormatError
 from tests.support import refused
 
 WRONG: dict[str, tuple[str, int | None, tuple[str, ...]]] = {

@@ -9,21 +9,8 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import (
-    Formula,
-    Fusion,
-    Mmr,
-    Nearest,
-    Plan,
-    PlanError,
-    Schema,
-    SearchOptions,
-    Strategy,
-    VectorInfo,
-    field,
-    plan,
-    score,
-)
+from qdrant_rerank import Formula, Fusion, Mmr, Nearest, PlanError, SearchOptions, Strategy, field, score
+from qdrant_rerank.planning import Plan, Schema, VectorInfo, plan
 from tests.support import SCHEMA, refused, target
 
 DENSE, WORDS = Nearest("dense", limit=100), Nearest("bm25", limit=100)

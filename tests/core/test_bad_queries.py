@@ -12,10 +12,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from qdrant_rerank import (
-    Encoders,
-    EngineError,
     Executor,
-    Expression,
     Formula,
     Fusion,
     Nearest,
@@ -23,17 +20,18 @@ from qdrant_rerank import (
     Query,
     QueryError,
     SearchOptions,
-    VectorInfo,
     datetime_field,
     field,
     geo_distance,
     now,
     param,
-    plan,
-    raw,
     score,
 )
 from qdrant_rerank._internals import checked_vector
+from qdrant_rerank.errors import EngineError
+from qdrant_rerank.expressions import Expression, raw
+from qdrant_rerank.models import Encoders
+from qdrant_rerank.planning import VectorInfo, plan
 from tests.engines import current
 from tests.support import COLLECTION, bm25, dense, encoders, ranking, refused, script, target
 

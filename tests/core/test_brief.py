@@ -10,23 +10,12 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import (
-    ClientFormula,
-    Executor,
-    Expression,
-    Formula,
-    Fusion,
-    Nearest,
-    QdrantRerankError,
-    Rerank,
-    field,
-    raw,
-    score,
-    when,
-)
+from qdrant_rerank import Executor, Formula, Fusion, Nearest, QdrantRerankError, Rerank, field, score, when
 from qdrant_rerank._internals import brief
+from qdrant_rerank.expressions import Expression, raw
 from qdrant_rerank.learn import Feature, drift, fit_logistic
 from qdrant_rerank.learn._internals import featured
+from qdrant_rerank.stages import ClientFormula
 from tests.engines import open_client
 from tests.support import fill_toy
 

@@ -11,10 +11,8 @@ from qdrant_client import QdrantClient
 
 from qdrant_rerank import (
     AsyncExecutor,
-    Encoders,
     Executor,
     Nearest,
-    PayloadError,
     PlanWarning,
     QdrantRerankError,
     Query,
@@ -24,6 +22,8 @@ from qdrant_rerank import (
     SearchOptions,
 )
 from qdrant_rerank._internals import as_mapping, carried, carrying
+from qdrant_rerank.errors import PayloadError
+from qdrant_rerank.models import Encoders
 from qdrant_rerank.models.llm import LlmPointwise
 from tests.support import COLLECTION, QUERY, encoders, ids
 

@@ -13,8 +13,10 @@ import httpx
 import pytest
 from qdrant_client import AsyncQdrantClient, QdrantClient
 
-from qdrant_rerank import AsyncExecutor, Capabilities, ClientError, Executor, Formula, Nearest, Query, SearchOptions, score
+from qdrant_rerank import AsyncExecutor, Executor, Formula, Nearest, Query, SearchOptions, score
 from qdrant_rerank._internals import Clients, client_options, engine_of, grpc_port_of
+from qdrant_rerank.errors import ClientError
+from qdrant_rerank.planning import Capabilities
 from tests.engines import open_async_client
 from tests.stub_qdrant import StubQdrant
 from tests.support import COLLECTION, QUERY, SCHEMA, encoders, ids, refused, toy_config, toy_points

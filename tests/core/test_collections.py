@@ -11,7 +11,8 @@ import pytest
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from qdrant_rerank import AsyncExecutor, Executor, Nearest, PlanError, PlanWarning, Query, Schema, aread_schema, read_schema
+from qdrant_rerank import AsyncExecutor, Executor, Nearest, PlanError, PlanWarning, Query
+from qdrant_rerank.planning import Schema, aread_schema, read_schema
 from tests.engines import current, open_async_client, open_client
 from tests.support import COLLECTION, QUERY, create_toy, encoders, refused, toy_points
 

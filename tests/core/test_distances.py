@@ -9,24 +9,9 @@ from collections.abc import Iterator
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import (
-    Capabilities,
-    Executor,
-    Formula,
-    Fusion,
-    Mmr,
-    Nearest,
-    PlanError,
-    Query,
-    Schema,
-    SearchOptions,
-    Stage,
-    VectorInfo,
-    field,
-    param,
-    plan,
-    score,
-)
+from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, PlanError, Query, SearchOptions, field, param, score
+from qdrant_rerank.planning import Capabilities, Schema, VectorInfo, plan
+from qdrant_rerank.stages import Stage
 from tests.engines import Engine, open_client, skip_on_shards
 from tests.support import ids, ranking, refused
 

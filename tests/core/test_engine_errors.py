@@ -15,8 +15,9 @@ from qdrant_client import models
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from qdrant_rerank import ClientError, EngineError, QueryError, TimeoutError
+from qdrant_rerank import QueryError, TimeoutError
 from qdrant_rerank._internals import Failure, Kind, read_failure
+from qdrant_rerank.errors import ClientError, EngineError
 from tests.engines import open_client
 
 

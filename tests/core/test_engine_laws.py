@@ -11,7 +11,8 @@ from hypothesis import given as having
 from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import AsyncExecutor, Executor, Fusion, Nearest, Query, SearchOptions, Stage
+from qdrant_rerank import AsyncExecutor, Executor, Fusion, Nearest, Query, SearchOptions
+from qdrant_rerank.stages import Stage
 from tests.core.generators import features_for, filters, is_reproducible, stages
 from tests.engines import current
 from tests.support import COLLECTION, NOW, alike, encoders, ids

@@ -12,19 +12,11 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import (
-    AsyncExecutor,
-    ClientError,
-    Encoders,
-    Executor,
-    Nearest,
-    Query,
-    ScoringError,
-    ServerInference,
-    StrategyError,
-    plan,
-)
+from qdrant_rerank import AsyncExecutor, Executor, Nearest, Query, ScoringError, ServerInference, StrategyError
 from qdrant_rerank._internals import Embed, Flow, Score, Search, Vectors, arun, run
+from qdrant_rerank.errors import ClientError
+from qdrant_rerank.models import Encoders
+from qdrant_rerank.planning import plan
 from tests.support import (
     COLLECTION,
     QUERY,

@@ -13,18 +13,16 @@ from qdrant_rerank import (
     Fusion,
     Mmr,
     Nearest,
-    Plan,
     Query,
     QueryError,
     SearchOptions,
-    Stage,
     StrategyError,
-    VectorInfo,
     geo_distance,
     param,
-    plan,
     score,
 )
+from qdrant_rerank.planning import Plan, VectorInfo, plan
+from qdrant_rerank.stages import Stage
 from tests.support import SCHEMA, bm25, dense, query_vectors, refused, target
 
 HYBRID = Fusion.rrf(k=61).over(Nearest("dense", limit=100), Nearest("bm25", limit=100))

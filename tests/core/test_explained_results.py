@@ -9,22 +9,10 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import (
-    Executor,
-    Formula,
-    Fusion,
-    Nearest,
-    Query,
-    Schema,
-    SearchOptions,
-    Stage,
-    VectorInfo,
-    field,
-    plan,
-    score,
-    sigmoid,
-)
+from qdrant_rerank import Executor, Formula, Fusion, Nearest, Query, SearchOptions, field, score, sigmoid
 from qdrant_rerank._internals import UNKNOWN, Points, explained
+from qdrant_rerank.planning import Schema, VectorInfo, plan
+from qdrant_rerank.stages import Stage
 from tests.support import NOW, SCHEMA, Script, query_vectors, question, script, target
 
 

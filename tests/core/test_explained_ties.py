@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, Query, SearchOptions, Stage, field, score, sigmoid
+from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, Query, SearchOptions, field, score, sigmoid
 from qdrant_rerank._internals import UNKNOWN, Explained
+from qdrant_rerank.stages import Stage
 from tests.engines import Engine, open_client
 
 QUERY = Query(vectors={"a": [1.0, 0, 0, 0], "b": [0, 1.0, 0, 0]})

@@ -17,10 +17,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from qdrant_rerank import (
     AsyncExecutor,
-    ClientError,
     Coefficients,
-    Encoders,
-    EngineError,
     Executor,
     Formula,
     Nearest,
@@ -31,10 +28,12 @@ from qdrant_rerank import (
     SearchOptions,
     TimeoutError,
     field,
-    raw,
     score,
 )
 from qdrant_rerank._internals import Place, address_of, describe_failures, read_batch, read_points
+from qdrant_rerank.errors import ClientError, EngineError
+from qdrant_rerank.expressions import raw
+from qdrant_rerank.models import Encoders
 from tests.stub_qdrant import Received, StubQdrant, collection
 from tests.support import refused
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, Query, SearchOptions, Stage, field
+from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, Query, SearchOptions, field
 from qdrant_rerank._internals import both
+from qdrant_rerank.stages import Stage
 from tests.support import COLLECTION, QUERY, alike, encoders, ids
 
 QUESTION = Query(QUERY)

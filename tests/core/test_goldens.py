@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import Capabilities, Plan, Query, plan
+from qdrant_rerank import Query
 from qdrant_rerank._internals import Engine, Search
+from qdrant_rerank.planning import Capabilities, Plan, plan
 from tests.core.golden_cases import Case, cases
 from tests.support import NOW, SCHEMA, script
 

@@ -11,27 +11,25 @@ from qdrant_client import models
 
 from qdrant_rerank import (
     Coefficients,
-    Expression,
-    FeedbackCandidates,
     Formula,
     Fusion,
     Nearest,
-    Provenance,
     Query,
     RelevanceFeedback,
     Rerank,
     SearchOptions,
-    constant,
     field,
     max_,
     min_,
-    plan,
     score,
     sigmoid,
     when,
 )
 from qdrant_rerank._internals import abridged, brief_strategy, brief_term, values_in
+from qdrant_rerank.expressions import Expression, constant
 from qdrant_rerank.expressions._internals import Sum
+from qdrant_rerank.feedback import FeedbackCandidates, Provenance
+from qdrant_rerank.planning import plan
 from tests.support import SCHEMA, query_vectors, target
 
 CANDIDATES = Nearest("dense", limit=100), Nearest("bm25", limit=100)

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from qdrant_rerank import FormatError, StrategyError
+from qdrant_rerank import StrategyError
 from qdrant_rerank._internals import Journal, JournalKind, decode_records, read_journal, read_records
+from qdrant_rerank.errors import FormatError
 from tests.support import refused
 
 KIND = JournalKind(

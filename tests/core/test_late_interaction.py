@@ -10,7 +10,6 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import (
-    Capabilities,
     Executor,
     Formula,
     Fusion,
@@ -20,10 +19,10 @@ from qdrant_rerank import (
     StrategyError,
     from_json,
     late_interaction,
-    plan,
     score,
     to_json,
 )
+from qdrant_rerank.planning import Capabilities, plan
 from tests.engines import compared, current, open_client
 from tests.support import SCHEMA, refused, target
 

@@ -13,29 +13,16 @@ from hypothesis import given as having
 from hypothesis import strategies as st
 from qdrant_client import models
 
-import qdrant_rerank
-from qdrant_rerank import (
-    Expression,
-    Formula,
-    Fusion,
-    Mmr,
-    Nearest,
-    Plan,
-    PlanError,
-    Query,
-    SearchOptions,
-    Stage,
-    from_json,
-    parse_expression,
-    plan,
-    to_json,
-)
+from qdrant_rerank import Formula, Fusion, Mmr, Nearest, PlanError, Query, SearchOptions, from_json, to_json
 from qdrant_rerank._internals import Inputs
+from qdrant_rerank.expressions import Expression, parse_expression
+from qdrant_rerank.planning import Plan, plan
+from qdrant_rerank.stages import Stage
 from tests.core.generators import expressions, features_for, filters, stages
-from tests.support import NOW, query_vectors, target
+from tests.support import NOW, public_names, query_vectors, target
 
 NAMES: dict[str, Any] = {"models": models, "datetime": datetime}  # what a repr may use
-NAMES |= {name: getattr(qdrant_rerank, name) for name in qdrant_rerank.__all__}
+NAMES |= public_names()
 TARGET = target()
 
 

@@ -15,8 +15,9 @@ import pytest
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from qdrant_rerank import AsyncExecutor, Executor, Nearest, PlanError, PlanWarning, Query, Schema, SearchOptions, VectorInfo
+from qdrant_rerank import AsyncExecutor, Executor, Nearest, PlanError, PlanWarning, Query, SearchOptions
 from qdrant_rerank._internals import read_node_schema
+from qdrant_rerank.planning import Schema, VectorInfo
 from tests.stub_grpc import StubGrpc
 from tests.stub_qdrant import Received, StubQdrant, collection
 

@@ -7,25 +7,12 @@ from collections.abc import Iterator
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import (
-    Capabilities,
-    Cost,
-    Executor,
-    Expression,
-    Fusion,
-    Nearest,
-    Query,
-    Schema,
-    SearchOptions,
-    Stage,
-    Strategy,
-    StrategyError,
-    Target,
-    plan,
-    to_json,
-)
+from qdrant_rerank import Executor, Fusion, Nearest, Query, SearchOptions, Strategy, StrategyError, to_json
 from qdrant_rerank._internals import Flow, Inputs, Points, Search, explained
+from qdrant_rerank.expressions import Expression
 from qdrant_rerank.expressions._internals import Candidate, Lowering, lower
+from qdrant_rerank.planning import Capabilities, Cost, Schema, Target, plan
+from qdrant_rerank.stages import Stage
 from tests.support import SCHEMA, question, refused, script, target
 
 

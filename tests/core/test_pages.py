@@ -11,23 +11,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import (
-    Capabilities,
-    Executor,
-    Formula,
-    Fusion,
-    Mmr,
-    Nearest,
-    PlanError,
-    Query,
-    Rerank,
-    SearchOptions,
-    Stage,
-    field,
-    plan,
-    score,
-)
+from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, PlanError, Query, Rerank, SearchOptions, field, score
 from qdrant_rerank._internals import Points
+from qdrant_rerank.planning import Capabilities, plan
+from qdrant_rerank.stages import Stage
 from tests.engines import Engine, open_client
 from tests.support import SCHEMA, ids, refused, target
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import PayloadError, PayloadMapping, PlanWarning
+from qdrant_rerank import PayloadMapping, PlanWarning
 from qdrant_rerank._internals import PRESETS, Content, as_mapping, read_contents, value_at
+from qdrant_rerank.errors import PayloadError
 from tests.support import refused
 
 

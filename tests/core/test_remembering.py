@@ -13,7 +13,6 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import (
     AsyncExecutor,
-    Capabilities,
     Executor,
     Formula,
     Nearest,
@@ -26,6 +25,7 @@ from qdrant_rerank import (
     param,
     score,
 )
+from qdrant_rerank.planning import Capabilities
 from tests.engines import current, open_client
 from tests.support import (
     COLLECTION,

@@ -14,40 +14,36 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import (
     AsyncExecutor,
-    Capabilities,
     Executor,
     Formula,
     Fusion,
     Mmr,
     Nearest,
-    Plan,
     PlanError,
     PlanWarning,
     Query,
     QueryError,
     RelevanceFeedback,
     Rerank,
-    Schema,
     SearchOptions,
     ServerInference,
-    Stage,
     Strategy,
     StrategyError,
     affinity,
     field,
-    plan,
-    raw,
-    rerank_score,
     score,
     when,
 )
 from qdrant_rerank._internals import ABILITIES, conditions_of, parts_of, strict_limits
 from qdrant_rerank._internals import request_parts_within as within
 from qdrant_rerank.evaluate import Qrels, unknown_documents
+from qdrant_rerank.expressions import raw, rerank_score
 from qdrant_rerank.expressions._internals import quote
 from qdrant_rerank.feedback import Coefficients, FeedbackCandidates
 from qdrant_rerank.ingest import ensure_indexes
 from qdrant_rerank.learn._internals import stored_points
+from qdrant_rerank.planning import Capabilities, Plan, Schema, plan
+from qdrant_rerank.stages import Stage
 from tests.engines import current
 from tests.support import COLLECTION, QUERY, SCHEMA, CountingClient, encoders, fill_toy, ids, refused
 
@@ -178,7 +174,7 @@ def test_raw_expressions_that_a_server_does_not_know_are_refused() -> None:
     ],
 )
 def test_what_an_old_server_can_not_embed_is_refused(encoder: Any, version: str, says: str) -> None:
-    from qdrant_rerank import Encoders
+    from qdrant_rerank.models import Encoders
 
     client = CountingClient()
     fill_toy(client)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from qdrant_rerank import Query, QueryError, Rerank, ScoringError, field, rerank_score, score
+from qdrant_rerank import Query, QueryError, Rerank, ScoringError, field, score
 from qdrant_rerank._internals import Candidate, DocumentReranker, notes_of
+from qdrant_rerank.expressions import rerank_score
 from qdrant_rerank.models._internals import as_reranker
 
 GIVEN = [

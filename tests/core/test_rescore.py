@@ -11,38 +11,32 @@ from qdrant_client import QdrantClient, models
 from qdrant_rerank import (
     AsyncExecutor,
     Executor,
-    Expression,
     Formula,
     Fusion,
     Nearest,
-    PayloadError,
     PlanError,
     PlanWarning,
     Query,
     QueryError,
     RankedPoint,
     Rerank,
-    Schema,
     ScoringError,
     SearchOptions,
     Strategy,
     StrategyError,
-    VectorInfo,
-    constant,
     field,
     from_json,
-    max_sim,
     param,
-    plan,
-    query_tokens,
-    rerank_score,
     score,
     sigmoid,
     to_json,
 )
 from qdrant_rerank._internals import Points, Score, Search, noted, notes_of
+from qdrant_rerank.errors import PayloadError
+from qdrant_rerank.expressions import Expression, constant, max_sim, query_tokens, rerank_score
 from qdrant_rerank.expressions._internals import Candidate, Lowering, Table, evaluate, lower
-from tests.support import COLLECTION, QUERY, SCHEMA, encoders, near, question, ranking, refused, script, target
+from qdrant_rerank.planning import Schema, VectorInfo, plan
+from tests.support import COLLECTION, QUERY, SCHEMA, encoders, near, public_names, question, ranking, refused, script, target
 
 DENSE = Nearest("dense")
 NUMBERED = {"n23": 23.0}
@@ -424,9 +418,8 @@ STRATEGIES: list[Strategy] = [
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_repr_and_json_give_the_same_strategy_back(strategy: Strategy) -> None:
-    import qdrant_rerank
 
-    assert eval(repr(strategy), vars(qdrant_rerank) | {"models": models}) == strategy
+    assert eval(repr(strategy), public_names() | {"models": models}) == strategy
     assert from_json(to_json(strategy)) == strategy
 
 

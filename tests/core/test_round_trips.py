@@ -6,7 +6,6 @@ import pytest
 
 from qdrant_rerank import (
     AsyncExecutor,
-    Encoders,
     Executor,
     Formula,
     Fusion,
@@ -18,6 +17,7 @@ from qdrant_rerank import (
     field,
     score,
 )
+from qdrant_rerank.models import Encoders
 from tests.engines import skip_on_shards
 from tests.support import COLLECTION, QUERY, CountingClient, colbert, dense, encoders, fill_toy
 

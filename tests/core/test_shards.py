@@ -11,27 +11,22 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import (
-    Capabilities,
     Coefficients,
     Executor,
-    FeedbackCandidates,
     Formula,
     Fusion,
     Mmr,
     Nearest,
-    Plan,
     PlanWarning,
     Query,
     RelevanceFeedback,
     Rerank,
-    Schema,
     SearchOptions,
-    aread_schema,
-    plan,
-    read_schema,
     score,
 )
 from qdrant_rerank._internals import Points, explained
+from qdrant_rerank.feedback import FeedbackCandidates
+from qdrant_rerank.planning import Capabilities, Plan, Schema, aread_schema, plan, read_schema
 from tests.engines import open_client
 from tests.support import COLLECTION, NOW, SCHEMA, encoders, fill_toy, query_vectors, script
 

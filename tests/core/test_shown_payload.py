@@ -18,8 +18,8 @@ from qdrant_rerank import (
     SearchOptions,
     Strategy,
     field,
-    rerank_score,
 )
+from qdrant_rerank.expressions import rerank_score
 from qdrant_rerank.feedback import Coefficients
 
 QUERY = Query("q", vectors={"": [1.0, 1.0]})

@@ -22,10 +22,10 @@ from qdrant_rerank import (
     SearchOptions,
     Strategy,
     StrategyError,
-    rerank_score,
     score,
 )
 from qdrant_rerank._internals import Search, contradicts
+from qdrant_rerank.expressions import rerank_score
 from qdrant_rerank.feedback import Coefficients
 from tests.engines import open_client
 from tests.support import CountingClient, ids, refused

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from qdrant_rerank import ClientError, QdrantRerankError, TimeoutError, threads
+from qdrant_rerank import QdrantRerankError, TimeoutError, threads
 from qdrant_rerank._internals import AsyncReads, Deadline, Reads, Workers, call_worker, in_time, in_worker, within, working_with
+from qdrant_rerank.errors import ClientError
 from tests.waiting import forked, wait_until
 
 LONG = 30.0  # seconds that nothing here takes

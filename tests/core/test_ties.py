@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import Executor, Formula, Mmr, Nearest, PlanError, PlanWarning, Query, Rerank, SearchOptions, plan, score
+from qdrant_rerank import Executor, Formula, Mmr, Nearest, PlanError, PlanWarning, Query, Rerank, SearchOptions, score
 from qdrant_rerank._internals import SPARE, Points, Search, settled, widened
+from qdrant_rerank.planning import plan
 from tests.engines import open_client
 from tests.support import SCHEMA, refused, script, target
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient
 
-from qdrant_rerank import AsyncExecutor, Encoders, Executor, Nearest, PlanWarning, Query, Rerank, SearchOptions, TimeoutError
+from qdrant_rerank import AsyncExecutor, Executor, Nearest, PlanWarning, Query, Rerank, SearchOptions, TimeoutError
+from qdrant_rerank.models import Encoders
 from tests.slow_qdrant import (
     LIMIT,
     LONGER,

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient, models
 
-import qdrant_rerank
-from qdrant_rerank import Encoders, Executor, Formula, Nearest, Query, SearchOptions
+from qdrant_rerank import Executor, Formula, Nearest, Query, SearchOptions
 from qdrant_rerank.expressions import build
+from qdrant_rerank.models import Encoders
+from tests.support import public_names
 
 from . import worlds
 from .blocks import ROOT, blocks, untested
@@ -89,7 +90,7 @@ def examples() -> list[str]:
 @pytest.fixture(scope="module")
 def there() -> dict[str, Any]:
     cycling = models.FieldCondition(key="category", match=models.MatchValue(value="cycling"))
-    return {**vars(qdrant_rerank), **world(), "models": models, "cycling": cycling}
+    return {**public_names(), **world(), "models": models, "cycling": cycling}
 
 
 @pytest.mark.parametrize("code", examples())

@@ -12,8 +12,7 @@ from llama_index.core.schema import TextNode
 from llama_index.vector_stores.qdrant import QdrantVectorStore as LlamaIndexStore
 from qdrant_client import models
 
-from qdrant_rerank import Encoders
-from qdrant_rerank.models import HashedNgrams
+from qdrant_rerank.models import Encoders, HashedNgrams
 from tests.engines import open_client
 
 TEXTS = [

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from qdrant_client import AsyncQdrantClient, models
 
-from qdrant_rerank import AsyncExecutor, ClientError, EngineError, Nearest, Query
+from qdrant_rerank import AsyncExecutor, Nearest, Query
 from qdrant_rerank.edge import AsyncEdgeClient, EdgeClient
+from qdrant_rerank.errors import ClientError, EngineError
 from tests.edge.support import NAME, query_vectors
 
 FLAT = models.VectorParams(size=2, distance=models.Distance.DOT)

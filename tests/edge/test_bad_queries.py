@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import ClientError, QueryError
+from qdrant_rerank import QueryError
 from qdrant_rerank.edge import EdgeClient, EngineError
+from qdrant_rerank.errors import ClientError
 from tests.edge.support import NAME, point_id, query_vectors
 
 V = query_vectors()

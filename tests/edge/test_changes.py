@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import ClientError, EngineError, QueryError
+from qdrant_rerank import QueryError
 from qdrant_rerank.edge import EdgeClient
+from qdrant_rerank.errors import ClientError, EngineError
 from tests.edge.support import NAME, assert_agree, query_vectors
 
 VECTORS: dict[str, Any] = {

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import ClientError, FormatError, Schema
 from qdrant_rerank.edge import VERSION, EdgeClient
+from qdrant_rerank.errors import ClientError, FormatError
+from qdrant_rerank.planning import Schema
 from tests.edge.support import NAME, SIZE, awkward_points, config, filled, query_vectors
 from tests.support import refused
 

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import ClientError, QueryError
+from qdrant_rerank import QueryError
 from qdrant_rerank.edge import EdgeClient
+from qdrant_rerank.errors import ClientError
 from tests.edge.support import NAME, SIZE, point_id
 
 LINE = models.GeoLineString

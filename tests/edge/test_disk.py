@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import EngineError
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.edge._internals import OPENING, RESERVE, disk_of, used_by
+from qdrant_rerank.errors import EngineError
 
 FLAT = models.VectorParams(size=2, distance=models.Distance.DOT)
 Usage = namedtuple("Usage", "used free")

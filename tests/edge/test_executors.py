@@ -13,9 +13,6 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import (
     AsyncExecutor,
-    Capabilities,
-    ClientError,
-    Encoders,
     Executor,
     Formula,
     Fusion,
@@ -24,14 +21,12 @@ from qdrant_rerank import (
     PlanError,
     Query,
     SearchOptions,
-    Stage,
     TimeoutError,
     affinity,
     datetime_field,
     decay_exp,
     field,
     geo_distance,
-    instant,
     param,
     score,
     sigmoid,
@@ -39,6 +34,11 @@ from qdrant_rerank import (
 )
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.edge._internals import Shard
+from qdrant_rerank.errors import ClientError
+from qdrant_rerank.expressions import instant
+from qdrant_rerank.models import Encoders
+from qdrant_rerank.planning import Capabilities
+from qdrant_rerank.stages import Stage
 from tests.edge.support import NAME, assert_agree, pairs, patient_engine, query_vectors
 
 pytestmark = pytest.mark.filterwarnings("ignore:some points of .* hold lists:qdrant_rerank.PlanWarning")

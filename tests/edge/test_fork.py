@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import ClientError, EngineError, QueryError
+from qdrant_rerank import QueryError
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.edge._internals import made, refusals
+from qdrant_rerank.errors import ClientError, EngineError
 
 FLAT = models.VectorParams(size=2, distance=models.Distance.DOT)
 POINT = models.PointStruct(id=2, vector=[1.0, 1.0])
@@ -25,7 +26,7 @@ POINT = models.PointStruct(id=2, vector=[1.0, 1.0])
 CHILD = """
 import gc, inspect, os, sys, threading
 from qdrant_client import QdrantClient, models
-from qdrant_rerank import ClientError
+from qdrant_rerank.errors import ClientError
 from qdrant_rerank.edge import EdgeClient
 
 client = EdgeClient(sys.argv[1])

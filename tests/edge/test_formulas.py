@@ -9,9 +9,10 @@ from typing import Any, get_args
 import pytest
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import ClientError, Executor, Formula, Nearest, Query, QueryError, SearchOptions, field, param, score, when
+from qdrant_rerank import Executor, Formula, Nearest, Query, QueryError, SearchOptions, field, param, score, when
 from qdrant_rerank.edge import EdgeClient, EngineError
 from qdrant_rerank.edge._internals import Formulas
+from qdrant_rerank.errors import ClientError
 from tests.edge.support import NAME, SIZE, assert_agree, edge_client, query_vectors
 
 VECTOR = query_vectors()["dense"]

@@ -12,22 +12,22 @@ from qdrant_client import models
 
 from qdrant_rerank import (
     AsyncExecutor,
-    EngineError,
     Executor,
     Formula,
     Nearest,
     PlanWarning,
     Query,
     SearchOptions,
-    Target,
     datetime_field,
     field,
     geo_distance,
-    raw,
     score,
 )
 from qdrant_rerank._internals import Search, searched
 from qdrant_rerank.edge import EdgeClient
+from qdrant_rerank.errors import EngineError
+from qdrant_rerank.expressions import raw
+from qdrant_rerank.planning import Target
 from tests.support import script, target
 
 STRATEGY = Formula(0.0 * score() + field("x", default=-1.0)).over(Nearest(limit=10))

@@ -18,7 +18,7 @@ def test_without_the_extra_the_error_says_what_to_install() -> None:
     code = """
 import sys
 sys.modules["qdrant_edge"] = None
-from qdrant_rerank import MissingExtra
+from qdrant_rerank.errors import MissingExtra
 try:
     from qdrant_rerank.edge import EdgeClient
 except MissingExtra as error:

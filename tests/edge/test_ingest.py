@@ -9,7 +9,6 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import (
-    Encoders,
     Executor,
     Formula,
     Fusion,
@@ -24,6 +23,7 @@ from qdrant_rerank import (
 )
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.ingest import Document, ensure_collection, ensure_indexes, ingest
+from qdrant_rerank.models import Encoders
 from tests.support import QUERY, bm25, colbert, dense, toy_points
 
 HYBRID = Fusion.rrf(limit=20).over(Nearest("dense", limit=20), Nearest("bm25", limit=20))

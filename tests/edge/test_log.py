@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import FormatError, QueryError
+from qdrant_rerank import QueryError
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.edge._internals import change
+from qdrant_rerank.errors import FormatError
 from qdrant_rerank.ingest import Document, ingest, read_jsonl
 
 FLAT = models.VectorParams(size=2, distance=models.Distance.DOT)

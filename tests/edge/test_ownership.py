@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import ClientError, EngineError, PlanError, QueryError, read_schema
+from qdrant_rerank import PlanError, QueryError
 from qdrant_rerank.edge import EdgeClient
+from qdrant_rerank.errors import ClientError, EngineError
+from qdrant_rerank.planning import read_schema
 from tests.edge.support import NAME, awkward_points, config, edge_client, pairs, query_vectors
 from tests.waiting import PATIENCE
 

@@ -22,8 +22,8 @@ from llama_index.core.vector_stores.types import (
 from llama_index.vector_stores.qdrant import QdrantVectorStore as LlamaIndexStore
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import EngineError
 from qdrant_rerank.edge import AsyncEdgeClient, EdgeClient
+from qdrant_rerank.errors import EngineError
 from tests.edge.test_adapters import Words
 from tests.engines import current, open_client
 from tests.support import dense

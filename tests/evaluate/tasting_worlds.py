@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from qdrant_client import models
 
-from qdrant_rerank import Coefficients, Executor, Provenance
+from qdrant_rerank import Coefficients, Executor
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
+from qdrant_rerank.feedback import Provenance
 from tests.evaluate.tuning_worlds import Asked
 
 SUBJECTS = 4

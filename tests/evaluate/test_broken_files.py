@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from qdrant_rerank import FormatError, RelevanceFeedback, load
+from qdrant_rerank import RelevanceFeedback, load
 from qdrant_rerank.cli._internals import read_features
+from qdrant_rerank.errors import FormatError
 from qdrant_rerank.evaluate import read_judged, read_qrels, read_run, read_run_file, read_topics
 from qdrant_rerank.feedback import Coefficients
 from qdrant_rerank.ingest import read_jsonl

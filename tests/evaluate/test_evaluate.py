@@ -10,17 +10,8 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import (
-    Executor,
-    FormatError,
-    Nearest,
-    PlanError,
-    PlanWarning,
-    QdrantRerankError,
-    Query,
-    Rerank,
-    SearchOptions,
-)
+from qdrant_rerank import Executor, Nearest, PlanError, PlanWarning, QdrantRerankError, Query, Rerank, SearchOptions
+from qdrant_rerank.errors import FormatError
 from qdrant_rerank.evaluate import Bound, Qrels, Topics, evaluate
 from qdrant_rerank.ingest import Document
 from tests.evaluate.worlds import DENSE, FUSED, GRADES, NOTES, QUESTIONS, client, encoders, executor, qrels, run_of, topics

@@ -10,11 +10,8 @@ import pytest
 from qdrant_client import QdrantClient
 
 from qdrant_rerank import (
-    ClientError,
-    Encoders,
     Executor,
     Formula,
-    MissingExtra,
     Nearest,
     PlanError,
     PlanWarning,
@@ -26,8 +23,9 @@ from qdrant_rerank import (
     param,
 )
 from qdrant_rerank import score as search_score
+from qdrant_rerank.errors import ClientError, MissingExtra
 from qdrant_rerank.evaluate import Topic, Topics, evaluate
-from qdrant_rerank.models import HashedNgrams
+from qdrant_rerank.models import Encoders, HashedNgrams
 from tests.evaluate.worlds import DENSE, QUESTIONS, client, encoders, executor, qrels, run_of, topics
 from tests.support import refused
 

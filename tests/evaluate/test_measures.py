@@ -13,7 +13,8 @@ import pytrec_eval
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdrant_rerank import FormatError, StrategyError
+from qdrant_rerank import StrategyError
+from qdrant_rerank.errors import FormatError
 from qdrant_rerank.evaluate import Answer, Qrels, Ranked, Run, Topics, evaluate, per_topic
 from qdrant_rerank.evaluate._internals import deepest
 from tests.evaluate.worlds import run_of

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import FormatError
+from qdrant_rerank.errors import FormatError
 from qdrant_rerank.evaluate import Qrels, Topic, Topics, read_beir, read_judged, read_qrels, read_topics, write_qrels
 from tests.support import refused
 

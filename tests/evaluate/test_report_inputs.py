@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from qdrant_rerank import FormatError, MissingExtra, StrategyError
+from qdrant_rerank import StrategyError
+from qdrant_rerank.errors import FormatError, MissingExtra
 from qdrant_rerank.evaluate import Interval, Qrels, Topics
 from qdrant_rerank.evaluate.report import Bin, Calibration, Coefficient, report
 from qdrant_rerank.evaluate.tuning import tune

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from qdrant_rerank import FormatError, SearchOptions, StrategyError
+from qdrant_rerank import SearchOptions, StrategyError
+from qdrant_rerank.errors import FormatError
 from qdrant_rerank.evaluate import Topics, evaluate, read_run_file
 from tests.evaluate.worlds import DENSE, FUSED, GRADES, QUESTIONS, executor, qrels, topics
 from tests.support import refused

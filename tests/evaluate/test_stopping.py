@@ -16,18 +16,9 @@ from qdrant_client import QdrantClient
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from qdrant_rerank import (
-    AsyncExecutor,
-    Executor,
-    Fusion,
-    MeasurementError,
-    Nearest,
-    Retries,
-    SearchOptions,
-    StrategyError,
-    score,
-)
+from qdrant_rerank import AsyncExecutor, Executor, Fusion, Nearest, Retries, SearchOptions, StrategyError, score
 from qdrant_rerank._internals import Points, Search, Vectors
+from qdrant_rerank.errors import MeasurementError
 from qdrant_rerank.evaluate import Qrels, Topics, aevaluate, evaluate
 from qdrant_rerank.evaluate.tuning import Diverse, Grid, Space, tune
 from qdrant_rerank.learn import log_features

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import Encoders, Executor, Formula, Fusion, Mmr, Nearest, Query, Rerank, SearchOptions, score
+from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, Query, Rerank, SearchOptions, score
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.evaluate import Qrels, Topics, evaluate
 from qdrant_rerank.evaluate._internals import id_payload, measured_options
 from qdrant_rerank.evaluate.tuning import Grid, Space, tune
+from qdrant_rerank.models import Encoders
 
 FUSED = Fusion.rrf().over(Nearest("a", limit=20), Nearest("b", limit=20))
 TOPICS = Topics({f"q{number}": f"text {number}" for number in range(25)})

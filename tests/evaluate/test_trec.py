@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qdrant_rerank import FormatError
+from qdrant_rerank.errors import FormatError
 from qdrant_rerank.evaluate import Answer, Qrels, Ranked, Run, Topics, evaluate, read_run, write_run
 from tests.evaluate.worlds import run_of
 from tests.support import refused

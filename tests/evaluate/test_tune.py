@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from qdrant_rerank import FitError, FormatError, Fusion, Nearest, PlanError, StrategyError, load
+from qdrant_rerank import Fusion, Nearest, PlanError, StrategyError, load
+from qdrant_rerank.errors import FitError, FormatError
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
 from qdrant_rerank.evaluate.tuning import Budget, Dbsf, Grid, Pool, Rrf, SingleLegs, Space, WeightedSum, tune
 from qdrant_rerank.evaluate.tuning._internals import PoolFile, PoolHeader

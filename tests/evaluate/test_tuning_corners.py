@@ -9,19 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qdrant_rerank import (
-    Coefficients,
-    Encoders,
-    Executor,
-    Fusion,
-    MissingExtra,
-    Nearest,
-    RelevanceFeedback,
-    Rerank,
-    StrategyError,
-    Target,
-)
+from qdrant_rerank import Coefficients, Executor, Fusion, Nearest, RelevanceFeedback, Rerank, StrategyError
 from qdrant_rerank._internals import Search
+from qdrant_rerank.errors import MissingExtra
 from qdrant_rerank.evaluate import Interval, Qrels, Topics
 from qdrant_rerank.evaluate.tuning import (
     Budget,
@@ -42,6 +32,8 @@ from qdrant_rerank.evaluate.tuning import (
     tune,
 )
 from qdrant_rerank.evaluate.tuning._internals import BudgetSpent, Case, Meter, ScoreBook, reasons_of
+from qdrant_rerank.models import Encoders
+from qdrant_rerank.planning import Target
 from tests.evaluate.tuning_worlds import Reader, world
 from tests.support import refused
 

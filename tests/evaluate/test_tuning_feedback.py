@@ -15,7 +15,6 @@ from qdrant_rerank import (
     Mmr,
     Nearest,
     PlanError,
-    Provenance,
     RelevanceFeedback,
     Rerank,
     SearchOptions,
@@ -23,6 +22,7 @@ from qdrant_rerank import (
     load,
 )
 from qdrant_rerank.evaluate.tuning import Budget, Feedback, Rescored, Space, tune
+from qdrant_rerank.feedback import Provenance
 from tests.evaluate.tasting_worlds import PRECISION, RECALL, SIZE, Taster, tasting
 from tests.support import refused
 

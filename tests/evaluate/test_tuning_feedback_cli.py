@@ -11,8 +11,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from qdrant_rerank import Coefficients, Fusion, Nearest, Provenance, RelevanceFeedback, save
+from qdrant_rerank import Coefficients, Fusion, Nearest, RelevanceFeedback, save
 from qdrant_rerank.cli._internals import index, tune
+from qdrant_rerank.feedback import Provenance
 from qdrant_rerank.feedback._internals import hashes_of
 from tests.models.tiny_cross_encoder import cross_encoder_folder
 

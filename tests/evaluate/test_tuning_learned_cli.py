@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qdrant_rerank import FormatError, Formula, field, load, score
+from qdrant_rerank import Formula, field, load, score
 from qdrant_rerank.cli._internals import read_features
+from qdrant_rerank.errors import FormatError
 from qdrant_rerank.learn import Feature
 from tests.cli.support import run, succeeds
 from tests.support import refused

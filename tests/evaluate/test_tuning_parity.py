@@ -11,7 +11,6 @@ from qdrant_client import models
 
 from qdrant_rerank import (
     Executor,
-    Expression,
     Formula,
     Fusion,
     Mmr,
@@ -22,11 +21,8 @@ from qdrant_rerank import (
     datetime_field,
     decay_exp,
     field,
-    max_sim,
     now,
     param,
-    raw,
-    rerank_score,
     score,
     sigmoid,
     when,
@@ -45,6 +41,7 @@ from qdrant_rerank.evaluate.tuning._internals import (
     leaf_depths,
     rescored,
 )
+from qdrant_rerank.expressions import Expression, max_sim, raw, rerank_score
 from tests.engines import compared, open_client
 from tests.support import COLLECTION, NOW, alike, bm25, encoders, fill_toy
 

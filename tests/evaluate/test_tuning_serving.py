@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import ClientError, Encoders, Executor, Nearest, RelevanceFeedback
+from qdrant_rerank import Executor, Nearest, RelevanceFeedback
+from qdrant_rerank.errors import ClientError
 from qdrant_rerank.evaluate.tuning import Budget, Feedback, Pool, Space, tune
 from qdrant_rerank.evaluate.tuning._internals import BudgetSpent, Meter, ScoreBook, Serving
+from qdrant_rerank.models import Encoders
 from tests.evaluate.tasting_worlds import PRECISION, Taster, tasting
 from tests.support import refused
 

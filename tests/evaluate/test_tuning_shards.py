@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from qdrant_rerank import Executor, Formula, Fusion, Nearest, Rerank, Target, score
+from qdrant_rerank import Executor, Formula, Fusion, Nearest, Rerank, score
 from qdrant_rerank._internals import Points, Search
 from qdrant_rerank.evaluate import Qrels, Topics
 from qdrant_rerank.evaluate.tuning import Grid, Learned, Option, Space, tune
 from qdrant_rerank.evaluate.tuning._internals import is_recomputable
+from qdrant_rerank.planning import Target
 from tests.evaluate.worlds import QUESTIONS, client, encoders
 
 CANDIDATE = Nearest("dense", limit=6)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import Formula, Fusion, Nearest, Rerank, Schema, Target, VectorInfo
+from qdrant_rerank import Formula, Fusion, Nearest, Rerank
 from qdrant_rerank.evaluate.tuning import (
     Dbsf,
     Diverse,
@@ -29,6 +29,7 @@ from qdrant_rerank.evaluate.tuning import (
     tune,
 )
 from qdrant_rerank.evaluate.tuning._internals import key_of, spreads
+from qdrant_rerank.planning import Schema, Target, VectorInfo
 from tests.evaluate.tuning_worlds import world
 
 DENSE, SPARSE, FAR = Nearest("dense"), Nearest("words"), Nearest("far")

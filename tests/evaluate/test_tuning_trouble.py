@@ -13,8 +13,6 @@ from qdrant_client import models
 from qdrant_rerank import (
     AsyncExecutor,
     Executor,
-    FitError,
-    FormatError,
     Formula,
     Mmr,
     Nearest,
@@ -23,6 +21,7 @@ from qdrant_rerank import (
     StrategyError,
     field,
 )
+from qdrant_rerank.errors import FitError, FormatError
 from qdrant_rerank.evaluate import Topics
 from qdrant_rerank.evaluate.tuning import Budget, Diverse, Grid, Rescored, SingleLegs, Space, tune
 from tests.evaluate.tuning_worlds import world

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import MissingExtra, Nearest
+from qdrant_rerank import Nearest
+from qdrant_rerank.errors import MissingExtra
 from qdrant_rerank.evaluate import Interval, randomisation_p
 from qdrant_rerank.evaluate._internals import Numbers, finding_of, plain, verdict_of
 from tests.support import refused

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import Encoders, Executor, Fusion, Nearest
+from qdrant_rerank import Executor, Fusion, Nearest
 from qdrant_rerank.evaluate import Answer, Qrels, Ranked, Run, Topics
 from qdrant_rerank.ingest import point_id
-from qdrant_rerank.models import HashedNgrams
+from qdrant_rerank.models import Encoders, HashedNgrams
 from tests.engines import open_client
 
 NOTES = {

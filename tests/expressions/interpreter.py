@@ -9,8 +9,9 @@ from pydantic import BaseModel
 from qdrant_client import models
 from qdrant_client.hybrid.formula import evaluate_expression
 
-from qdrant_rerank import Capabilities, Expression
+from qdrant_rerank.expressions import Expression
 from qdrant_rerank.expressions._internals import Candidate, Lowering, Table, lower
+from qdrant_rerank.planning import Capabilities
 
 NEWER = (models.MaxExpression, models.MinExpression, models.AcoshExpression)
 

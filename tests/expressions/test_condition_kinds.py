@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import Capabilities, Executor, Formula, Nearest, PlanError, Query, SearchOptions, StrategyError, score, when
+from qdrant_rerank import Executor, Formula, Nearest, PlanError, Query, SearchOptions, StrategyError, score, when
 from qdrant_rerank.expressions._internals import Conditions, Index, View
+from qdrant_rerank.planning import Capabilities
 from tests.engines import compared, open_client
 
 from . import condition_worlds as worlds

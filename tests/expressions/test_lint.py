@@ -11,28 +11,23 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import (
-    Capabilities,
     Formula,
     Nearest,
-    Plan,
     PlanError,
-    Schema,
     SearchOptions,
-    Target,
-    VectorInfo,
     datetime_field,
     field,
     geo_distance,
     now,
     param,
-    plan,
-    raw,
     score,
     sigmoid,
     when,
 )
 from qdrant_rerank._internals import Extent, Lint, extent, extent_problems, extent_warnings
+from qdrant_rerank.expressions import raw
 from qdrant_rerank.expressions._internals import payload_keys
+from qdrant_rerank.planning import Capabilities, Plan, Schema, Target, VectorInfo, plan
 
 SCHEMA = Schema(
     "docs", {"dense": VectorInfo("dense", 4, models.Distance.COSINE), "bm25": VectorInfo("sparse", idf=True)}, points=9

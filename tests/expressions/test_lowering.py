@@ -11,12 +11,9 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import (
-    Capabilities,
-    Expression,
     QueryError,
     StrategyError,
     affinity,
-    constant,
     datetime_field,
     decay_exp,
     decay_lin,
@@ -28,7 +25,9 @@ from qdrant_rerank import (
     score,
     sigmoid,
 )
+from qdrant_rerank.expressions import Expression, constant
 from qdrant_rerank.expressions._internals import CLIENT_HAS_MAX_MIN, Candidate, Lowering, Table, evaluate, lower
+from qdrant_rerank.planning import Capabilities
 
 SERVER = Capabilities((1, 20, 0))
 OLD = Capabilities((1, 19, 0))

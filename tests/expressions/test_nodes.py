@@ -10,21 +10,8 @@ from hypothesis import given as given_examples
 from hypothesis import settings
 from qdrant_client import models
 
-import qdrant_rerank
-from qdrant_rerank import (
-    Expression,
-    StrategyError,
-    constant,
-    divide,
-    field,
-    log,
-    max_,
-    min_,
-    parse_expression,
-    raw,
-    score,
-    when,
-)
+from qdrant_rerank import StrategyError, field, log, max_, min_, score, when
+from qdrant_rerank.expressions import Expression, constant, divide, parse_expression, raw
 from qdrant_rerank.expressions._internals import (
     Affinity,
     Decay,
@@ -36,11 +23,12 @@ from qdrant_rerank.expressions._internals import (
     depth,
     payload_keys,
 )
+from tests.support import public_names
 
 from . import worlds
 
 X = field("x", default=0.0)
-SCOPE: dict[str, Any] = {name: getattr(qdrant_rerank, name) for name in qdrant_rerank.__all__} | {"models": models}
+SCOPE: dict[str, Any] = public_names() | {"models": models}
 
 
 @settings(deadline=None, max_examples=200)

@@ -12,26 +12,23 @@ from qdrant_client import models
 
 from qdrant_rerank import (
     Executor,
-    Expression,
     Formula,
     Nearest,
     Query,
     QueryError,
     StrategyError,
     affinity,
-    constant,
     datetime_field,
     decay_exp,
     decay_gauss,
-    divide,
     field,
     geo_distance,
-    instant,
     log,
     now,
     param,
     score,
 )
+from qdrant_rerank.expressions import Expression, constant, divide, instant
 from tests.engines import open_client
 
 single: Any = np.float32  # the types of arguments are Python's, and numpy's are taken all the same

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import Capabilities
 from qdrant_rerank.expressions import columns
 from qdrant_rerank.expressions._internals import Conditions, Index, View, nanoseconds, nanoseconds_of, uuid_of
+from qdrant_rerank.planning import Capabilities
 from tests.engines import compared, open_client
 
 SERVER = Capabilities.of("1.18.3")

@@ -19,17 +19,16 @@ from qdrant_rerank import (
     Nearest,
     Query,
     QueryError,
-    Schema,
     SearchOptions,
-    Stage,
     Strategy,
     StrategyError,
-    Target,
     field,
     score,
     sigmoid,
 )
 from qdrant_rerank._internals import Flow, Points
+from qdrant_rerank.planning import Schema, Target
+from qdrant_rerank.stages import Stage
 from tests.engines import open_client
 from tests.support import alike, near
 

@@ -10,32 +10,26 @@ from hypothesis import strategies as st
 from qdrant_client import models
 
 from qdrant_rerank import (
-    Expression,
     affinity,
     clip,
-    constant,
     datetime_field,
     decay_exp,
     decay_gauss,
     decay_lin,
-    divide,
     exp,
     field,
     geo_distance,
-    instant,
     log,
-    log10,
     max_,
     min_,
     now,
     param,
-    relu,
     score,
     sigmoid,
     sqrt,
-    tanh,
     when,
 )
+from qdrant_rerank.expressions import Expression, constant, divide, instant, log10, relu, tanh
 
 POINTS = 120
 NOW = dt.datetime(2026, 3, 1, 12, 30, 15, 250000, dt.UTC)

@@ -8,8 +8,10 @@ from typing import Any
 
 from qdrant_client import QdrantClient
 
-from qdrant_rerank import Coefficients, Executor, Nearest, Provenance, RelevanceFeedback, Schema, SearchOptions, plan
+from qdrant_rerank import Coefficients, Executor, Nearest, RelevanceFeedback, SearchOptions
 from qdrant_rerank._internals import Points
+from qdrant_rerank.feedback import Provenance
+from qdrant_rerank.planning import Schema, plan
 from tests.support import COLLECTION, SCHEMA, encoders, question, script, target
 
 FITTED = Provenance(mode="precision", seeds=5, reranker="numbers", vector="dense", size=4, distance="Cosine")

@@ -9,18 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qdrant_rerank import (
-    Coefficients,
-    FeedbackCandidates,
-    FormatError,
-    Fusion,
-    Nearest,
-    Provenance,
-    RelevanceFeedback,
-    StrategyError,
-    load,
-    save,
-)
+from qdrant_rerank import Coefficients, Fusion, Nearest, RelevanceFeedback, StrategyError, load, save
+from qdrant_rerank.errors import FormatError
+from qdrant_rerank.feedback import FeedbackCandidates, Provenance
 from qdrant_rerank.models._internals import as_reranker
 from tests.support import refused
 

@@ -14,21 +14,19 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import (
     Coefficients,
-    Encoders,
     Executor,
-    FeedbackCandidates,
-    FormatError,
-    MissingExtra,
     Nearest,
-    Provenance,
     Query,
     RelevanceFeedback,
     ScoringError,
     SearchOptions,
     StrategyError,
 )
+from qdrant_rerank.errors import FormatError, MissingExtra
+from qdrant_rerank.feedback import FeedbackCandidates, Provenance
 from qdrant_rerank.feedback._internals import OfficialFeedback
 from qdrant_rerank.learn._internals import Example, Examples, ScoreFile, formula_scores, gathered, judged, trained
+from qdrant_rerank.models import Encoders
 from tests.engines import open_client
 from tests.support import SCHEMA, question, refused
 

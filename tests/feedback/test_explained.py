@@ -8,19 +8,11 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient
 
-from qdrant_rerank import (
-    AsyncExecutor,
-    FeedbackCandidates,
-    Fusion,
-    Nearest,
-    Query,
-    QueryError,
-    RelevanceFeedback,
-    SearchOptions,
-    plan,
-)
+from qdrant_rerank import AsyncExecutor, Fusion, Nearest, Query, QueryError, RelevanceFeedback, SearchOptions
 from qdrant_rerank._internals import explained, notes_of
+from qdrant_rerank.feedback import FeedbackCandidates
 from qdrant_rerank.models import ServerInference
+from qdrant_rerank.planning import plan
 from tests.support import COLLECTION, QUERY, SCHEMA, encoders, ids, near, question, refused, script, target
 
 from .support import PRECISION, RECALL, SEEDS, Numbers, executor

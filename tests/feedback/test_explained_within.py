@@ -11,7 +11,6 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import (
     AsyncExecutor,
-    FeedbackCandidates,
     Formula,
     Fusion,
     Mmr,
@@ -25,6 +24,7 @@ from qdrant_rerank import (
     sigmoid,
 )
 from qdrant_rerank._internals import notes_of
+from qdrant_rerank.feedback import FeedbackCandidates
 from tests.engines import compared, open_client
 from tests.support import COLLECTION, CountingClient, encoders, fill_toy, ids, near, question, refused
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import Nearest, PayloadError, PayloadMapping, PlanWarning, RelevanceFeedback, SearchOptions
+from qdrant_rerank import Nearest, PayloadMapping, PlanWarning, RelevanceFeedback, SearchOptions
 from qdrant_rerank._internals import Score, Search, notes_of
+from qdrant_rerank.errors import PayloadError
 from tests.engines import open_client
 from tests.support import COLLECTION, fill_toy, ids, question, ranking
 
@@ -152,7 +153,8 @@ def test_unusable_scores_count_as_a_failure(toy: QdrantClient) -> None:
 
 
 def test_with_other_candidates_a_failure_leaves_the_unsteered_search_beside_them(toy: QdrantClient) -> None:
-    from qdrant_rerank import FeedbackCandidates, Fusion
+    from qdrant_rerank import Fusion
+    from qdrant_rerank.feedback import FeedbackCandidates
 
     strategy = replace(FORGIVING, within=Fusion.rrf().over(FeedbackCandidates(limit=20), Nearest("bm25", limit=20)))
     hybrid = Fusion.rrf().over(Nearest("dense", limit=20), Nearest("bm25", limit=20))

@@ -14,21 +14,19 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import (
     Coefficients,
-    Encoders,
     Executor,
-    FitError,
-    FormatError,
-    MeasurementError,
     Nearest,
     PlanError,
     Query,
     RelevanceFeedback,
     SearchOptions,
     StrategyError,
-    plan,
 )
+from qdrant_rerank.errors import FitError, FormatError, MeasurementError
 from qdrant_rerank.learn import FeedbackFit, estimate, fit_feedback
 from qdrant_rerank.learn._internals import Examples, Progress, ScoreFile, formula_scores, gathered
+from qdrant_rerank.models import Encoders
+from qdrant_rerank.planning import plan
 from tests.engines import open_client
 from tests.support import near, refused
 

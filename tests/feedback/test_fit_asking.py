@@ -11,10 +11,12 @@ import pytest
 from qdrant_client import models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from qdrant_rerank import AsyncExecutor, Encoders, Executor, Fusion, MeasurementError, Nearest, PlanError, StrategyError
+from qdrant_rerank import AsyncExecutor, Executor, Fusion, Nearest, PlanError, StrategyError
 from qdrant_rerank._internals import Points, Search
+from qdrant_rerank.errors import MeasurementError
 from qdrant_rerank.learn import afit_feedback, estimate, fit_feedback
 from qdrant_rerank.learn._internals import Ahead, Progress
+from qdrant_rerank.models import Encoders
 from tests.support import CountingClient, near, refused
 
 from .worlds import FEW, TEXTS, Knowing, encode, executor, qrels

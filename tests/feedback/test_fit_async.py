@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient
 
-from qdrant_rerank import AsyncExecutor, FitError, MeasurementError, StrategyError
+from qdrant_rerank import AsyncExecutor, StrategyError
+from qdrant_rerank.errors import FitError, MeasurementError
 from qdrant_rerank.learn import afit_feedback, fit_feedback
 from qdrant_rerank.learn._internals import Progress, ScoreFile
 from tests.engines import open_client

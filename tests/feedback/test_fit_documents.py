@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import Encoders, Executor, FitError, Nearest, Query, SearchOptions, StrategyError
+from qdrant_rerank import Executor, Nearest, Query, SearchOptions, StrategyError
+from qdrant_rerank.errors import FitError
 from qdrant_rerank.ingest import point_id
 from qdrant_rerank.learn import afit_feedback, fit_feedback
 from qdrant_rerank.learn._internals import Documents
+from qdrant_rerank.models import Encoders
 from tests.engines import open_client
 from tests.support import CountingClient, near, refused
 

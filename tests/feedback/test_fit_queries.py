@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import FitError, PlanWarning, Provenance, Query, RelevanceFeedback, StrategyError
+from qdrant_rerank import PlanWarning, Query, RelevanceFeedback, StrategyError
+from qdrant_rerank.errors import FitError
 from qdrant_rerank.evaluate import Topic, Topics, read_topics
+from qdrant_rerank.feedback import Provenance
 from qdrant_rerank.feedback._internals import MOST_HASHES, hashes_of, known_among
 from qdrant_rerank.learn import FeedbackFit, afit_feedback, estimate, fit_feedback
 from qdrant_rerank.learn._internals import query_texts

@@ -10,10 +10,8 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import (
-    Capabilities,
     Coefficients,
     Executor,
-    FeedbackCandidates,
     Formula,
     Fusion,
     Nearest,
@@ -22,16 +20,15 @@ from qdrant_rerank import (
     QueryError,
     RelevanceFeedback,
     Rerank,
-    Schema,
     ScoringError,
     SearchOptions,
     StrategyError,
-    VectorInfo,
-    plan,
     score,
 )
 from qdrant_rerank._internals import notes_of
+from qdrant_rerank.feedback import FeedbackCandidates
 from qdrant_rerank.models import Encoders, ServerInference
+from qdrant_rerank.planning import Capabilities, Schema, VectorInfo, plan
 from tests.support import COLLECTION, QUERY, SCHEMA, dense, encoders, question, ranking, refused, script, target
 
 from .support import COEFFICIENTS, PRECISION, RECALL, SEEDS, Numbers, asked, executor

@@ -8,29 +8,26 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient, models
 
-import qdrant_rerank
 from qdrant_rerank import (
     AsyncExecutor,
     Coefficients,
-    Encoders,
     Executor,
-    FeedbackCandidates,
     Formula,
     Fusion,
     Nearest,
     RelevanceFeedback,
-    Schema,
     SearchOptions,
     Strategy,
-    VectorInfo,
     field,
     from_json,
-    plan,
     score,
     to_json,
 )
 from qdrant_rerank._internals import Score, Search, notes_of
+from qdrant_rerank.feedback import FeedbackCandidates
 from qdrant_rerank.feedback._internals import folded
+from qdrant_rerank.models import Encoders
+from qdrant_rerank.planning import Cost, Schema, VectorInfo, plan
 from tests.engines import open_client
 from tests.support import (
     COLLECTION,
@@ -42,6 +39,7 @@ from tests.support import (
     fill_toy,
     ids,
     near,
+    public_names,
     question,
     ranking,
     refused,
@@ -225,7 +223,7 @@ def test_the_cost_counts_what_the_model_reads(toy: QdrantClient) -> None:
     for strategy, calls in ((PRECISION, 5), (RECALL, 12), (replace(RECALL, limit=None), 25), (WITHIN, 5)):
         reader = Numbers()
         executor(toy, reader).retrieve(strategy, question(), SearchOptions(limit=5))
-        assert strategy.cost == qdrant_rerank.Cost(2, calls)
+        assert strategy.cost == Cost(2, calls)
         assert sum(map(len, reader.calls)) == min(calls, 24)
     assert "2 round trips, 5 model calls" in str(plan(PRECISION, SCHEMA, target().capabilities).describe())
 
@@ -237,7 +235,7 @@ def test_one_zero_zero_is_plain_search_and_asks_no_model(toy: QdrantClient) -> N
     plain = executor(toy).retrieve(Nearest("dense"), question(), SearchOptions(limit=6, offset=1))
     assert ranking(points) == ranking(plain)
     assert reader.calls == []
-    assert strategy.cost == qdrant_rerank.Cost(1, 0)
+    assert strategy.cost == Cost(1, 0)
     assert notes_of(points[0]) == {
         "surfaced_by_feedback": False,
         "documents_scored": 0,
@@ -259,7 +257,7 @@ STRATEGIES: list[Strategy] = [
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_repr_and_json_give_the_same_strategy_back(strategy: Strategy) -> None:
-    assert eval(repr(strategy), vars(qdrant_rerank) | {"models": models}) == strategy
+    assert eval(repr(strategy), public_names() | {"models": models}) == strategy
     assert from_json(to_json(strategy)) == strategy
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import AsyncExecutor, Encoders, Executor
+from qdrant_rerank import AsyncExecutor, Executor
+from qdrant_rerank.models import Encoders
 
 from .support import Numbers
 

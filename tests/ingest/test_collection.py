@@ -5,14 +5,9 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import (
-    Fusion,
-    Nearest,
-    PlanError,
-    VectorInfo,
-    read_schema,
-)
+from qdrant_rerank import Fusion, Nearest, PlanError
 from qdrant_rerank.ingest import ensure_collection
+from qdrant_rerank.planning import VectorInfo, read_schema
 from tests.ingest.stub import FillableStub, client_of
 from tests.ingest.tiny import Letters, Silent, Words
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qdrant_rerank import FormatError
+from qdrant_rerank.errors import FormatError
 from qdrant_rerank.ingest import Document, point_id
 
 

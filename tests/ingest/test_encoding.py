@@ -6,11 +6,8 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import (
-    IngestError,
-    MissingExtra,
-    PlanError,
-)
+from qdrant_rerank import PlanError
+from qdrant_rerank.errors import IngestError, MissingExtra
 from qdrant_rerank.ingest import Document, ensure_collection, ingest
 from tests.engines import open_client
 from tests.ingest.tiny import Letters, Silent, Words, documents, stored

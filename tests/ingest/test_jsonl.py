@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from qdrant_rerank import FormatError, StrategyError
+from qdrant_rerank import StrategyError
+from qdrant_rerank.errors import FormatError
 from qdrant_rerank.ingest import BadLine, Document, read_jsonl
 
 Write = Callable[..., Path]

@@ -15,10 +15,10 @@ from qdrant_rerank import (
     field,
     geo_distance,
     now,
-    raw,
     score,
     when,
 )
+from qdrant_rerank.expressions import raw
 from qdrant_rerank.ingest import requirements
 from tests.ingest.wants import EVERYTHING, match
 

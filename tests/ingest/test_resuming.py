@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 from qdrant_client import QdrantClient
 
-from qdrant_rerank import (
-    IngestError,
-)
+from qdrant_rerank.errors import IngestError
 from qdrant_rerank.ingest import Document, ensure_collection, ingest, point_id
 from tests.ingest.tiny import Letters, documents, stored
 

@@ -6,17 +6,10 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import (
-    Encoders,
-    Executor,
-    FormatError,
-    Nearest,
-    PlanError,
-    Query,
-    ServerInference,
-    StrategyError,
-)
+from qdrant_rerank import Executor, Nearest, PlanError, Query, ServerInference, StrategyError
+from qdrant_rerank.errors import FormatError
 from qdrant_rerank.ingest import BadLine, Document, ingest, point_id, read_jsonl
+from qdrant_rerank.models import Encoders
 from tests.ingest.stub import FillableStub, client_of
 from tests.ingest.tiny import Letters, Watched, documents, stored
 from tests.stub_qdrant import collection

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from qdrant_client import models
 
 from qdrant_rerank import (
-    ClientError,
     Formula,
     Fusion,
     Mmr,
@@ -23,6 +22,7 @@ from qdrant_rerank import (
     param,
     score,
 )
+from qdrant_rerank.errors import ClientError
 from tests.engines import open_async_client, open_client
 from tests.langchain.support import CANDIDATES, QUERY, WordEmbeddings, WordSparse, fill_docs, make, must
 from tests.support import create_toy, dense

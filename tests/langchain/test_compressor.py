@@ -11,7 +11,8 @@ from langchain_core.retrievers import BaseRetriever
 from pydantic import ValidationError
 
 from langchain_qdrant_rerank import QdrantRerankCompressor
-from qdrant_rerank import Nearest, PlanWarning, QueryError, Rerank, ScoringError, field, rerank_score, score, sigmoid
+from qdrant_rerank import Nearest, PlanWarning, QueryError, Rerank, ScoringError, field, score, sigmoid
+from qdrant_rerank.expressions import rerank_score
 from tests.langchain.models import AsyncChat, Chat, Down, Lengths, LongestFirst, Tracer
 from tests.langchain.support import QUERY, ids, make
 from tests.waiting import Patient

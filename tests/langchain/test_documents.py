@@ -14,8 +14,9 @@ from qdrant_client import models
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
 from langchain_qdrant_rerank._internals import to_documents
-from qdrant_rerank import PayloadError, PayloadMapping, PlanWarning
+from qdrant_rerank import PayloadMapping, PlanWarning
 from qdrant_rerank._internals import PRESETS
+from qdrant_rerank.errors import PayloadError
 from tests.engines import open_client
 from tests.langchain.support import QUERY, ids, make
 

@@ -10,8 +10,9 @@ import pytest
 from qdrant_client import QdrantClient
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
-from qdrant_rerank import ClientError, PlanError
+from qdrant_rerank import PlanError
 from qdrant_rerank.edge import EdgeClient
+from qdrant_rerank.errors import ClientError
 from tests.edge.support import patient_engine
 from tests.engines import open_client
 from tests.langchain.support import DOCS, QUERY, STRATEGIES, assert_same, fill_docs, make, settings, shared_client

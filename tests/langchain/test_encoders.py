@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
-from qdrant_rerank import Encoders, Nearest, StrategyError
+from qdrant_rerank import Nearest, StrategyError
 from qdrant_rerank.edge import EdgeClient
+from qdrant_rerank.models import Encoders
 from tests.langchain.support import DOCS, QUERY, STRATEGIES, assert_same, fill_docs, make, shared_client
 from tests.support import bm25, colbert, dense
 

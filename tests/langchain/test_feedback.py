@@ -11,7 +11,6 @@ from langchain_core.documents import Document
 
 from qdrant_rerank import (
     Coefficients,
-    FeedbackCandidates,
     Fusion,
     Nearest,
     PayloadMapping,
@@ -21,6 +20,7 @@ from qdrant_rerank import (
     Strategy,
 )
 from qdrant_rerank._internals import TextSource
+from qdrant_rerank.feedback import FeedbackCandidates
 from tests.langchain.models import Chat, Down, Lengths, Tracer
 from tests.langchain.support import QUERY, assert_same, counting_client, ids, make, must
 

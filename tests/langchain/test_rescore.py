@@ -12,7 +12,9 @@ from pydantic import ValidationError
 from qdrant_client import models
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
-from qdrant_rerank import ClientError, Fusion, Nearest, PlanWarning, Query, Rerank, rerank_score, score
+from qdrant_rerank import Fusion, Nearest, PlanWarning, Query, Rerank, score
+from qdrant_rerank.errors import ClientError
+from qdrant_rerank.expressions import rerank_score
 from tests.engines import open_client
 from tests.langchain.models import AsyncChat, Chat, Down, Lengths, LongestFirst, Tracer
 from tests.langchain.support import DOCS, QUERY, assert_same, ids, make, must, settings

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from qdrant_client import QdrantClient
 
 from langchain_qdrant_rerank import QdrantRerankCompressor, QdrantRerankRetriever
-from qdrant_rerank import ClientError, PlanError, PlanWarning
+from qdrant_rerank import PlanError, PlanWarning
+from qdrant_rerank.errors import ClientError
 from tests.langchain.support import WordEmbeddings
 from tests.slow_qdrant import (
     LIMIT,

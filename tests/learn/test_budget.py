@@ -7,23 +7,12 @@ import json
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import (
-    Capabilities,
-    Expression,
-    Nearest,
-    affinity,
-    clip,
-    field,
-    now,
-    param,
-    query_tokens,
-    score,
-    sigmoid,
-    when,
-)
+from qdrant_rerank import Nearest, affinity, clip, field, now, param, score, sigmoid, when
 from qdrant_rerank._internals import extent
+from qdrant_rerank.expressions import Expression, query_tokens
 from qdrant_rerank.expressions._internals import Candidate, Lowering, lower, placeholder_params
 from qdrant_rerank.learn import budget
+from qdrant_rerank.planning import Capabilities
 from qdrant_rerank.stages import Formula
 
 SERVER = Capabilities((1, 20, 0))

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from qdrant_rerank import FitError, StrategyError
+from qdrant_rerank import StrategyError
+from qdrant_rerank.errors import FitError
 from qdrant_rerank.learn import FeatureLog, OperatingPoint, calibrate_scores, fit_logistic, ranker_from_expression, write_log
 from qdrant_rerank.learn._internals import Array, ScoreMap, fit_map, operating_points, reliability, threshold_for
 from tests.learn.logs import big, planted

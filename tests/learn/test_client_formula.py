@@ -15,11 +15,7 @@ from sklearn import ensemble, tree
 
 from qdrant_rerank import (
     AsyncExecutor,
-    Capabilities,
-    ClientFormula,
     Executor,
-    FitError,
-    FormatError,
     Formula,
     Fusion,
     Nearest,
@@ -28,7 +24,6 @@ from qdrant_rerank import (
     Query,
     QueryError,
     Rerank,
-    Schema,
     ScoringError,
     SearchOptions,
     StrategyError,
@@ -37,19 +32,19 @@ from qdrant_rerank import (
     field,
     from_json,
     log,
-    max_sim,
     now,
     param,
-    query_tokens,
-    raw,
-    read_schema,
     score,
     to_json,
     when,
 )
 from qdrant_rerank._internals import Inputs, Reference, TrainedFeature
+from qdrant_rerank.errors import FitError, FormatError
+from qdrant_rerank.expressions import max_sim, query_tokens, raw
 from qdrant_rerank.ingest import requirements
 from qdrant_rerank.learn import Trained, from_model, ranker_from_expression
+from qdrant_rerank.planning import Capabilities, Schema, read_schema
+from qdrant_rerank.stages import ClientFormula
 from tests.engines import current, open_client
 from tests.learn import worlds as models_world
 from tests.learn.logs import CANDIDATES, POINTS, asked, local, world
@@ -343,7 +338,7 @@ def test_old_servers_that_have_no_formulas_take_it() -> None:
 def test_servers_limits_on_formulas_do_not_count_and_it_wants_no_indexes() -> None:
     strict = models.StrictModeConfigOutput(enabled=True, unindexed_filtering_retrieve=False)
     schema = read_schema(local()[0].clients.sync(), "films")
-    from qdrant_rerank import plan
+    from qdrant_rerank.planning import plan
 
     deep = field("x", default=0.0)
     for _ in range(60):
@@ -363,7 +358,7 @@ def test_servers_limits_on_formulas_do_not_count_and_it_wants_no_indexes() -> No
 
 
 def test_a_fusion_among_its_candidates_is_no_problem_of_shards() -> None:
-    from qdrant_rerank import plan
+    from qdrant_rerank.planning import plan
 
     schema = Schema("films", local()[0].target().schema.vectors, shards=3)
     formula = Formula(score("rrf")).over(Fusion.rrf(name="rrf").over(*CANDIDATES))

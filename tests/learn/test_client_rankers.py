@@ -11,9 +11,11 @@ import pytest
 from qdrant_client import models
 from sklearn import ensemble
 
-from qdrant_rerank import ClientFormula, Executor, FormatError, Formula, PlanError, PlanWarning, SearchOptions, load, save
+from qdrant_rerank import Executor, Formula, PlanError, PlanWarning, SearchOptions, load, save
+from qdrant_rerank.errors import FormatError
 from qdrant_rerank.ingest import requirements
 from qdrant_rerank.learn import LearnedRanker, calibrate_scores, drift, from_model, log_features, ranker_from_expression
+from qdrant_rerank.stages import ClientFormula
 from tests.learn.logs import CANDIDATES, FEATURES, POINTS, asked, local, world
 from tests.support import CountingClient, refused
 

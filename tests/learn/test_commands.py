@@ -11,8 +11,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from qdrant_rerank import FormatError, field, load
+from qdrant_rerank import field, load
 from qdrant_rerank.cli._internals import features, fit, read_features
+from qdrant_rerank.errors import FormatError
 from qdrant_rerank.learn import Feature, LearnedRanker, read_log
 from tests.cli.support import succeeds
 from tests.support import refused

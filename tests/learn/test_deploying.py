@@ -15,7 +15,6 @@ from qdrant_client import models
 from qdrant_rerank import (
     AsyncExecutor,
     Executor,
-    FormatError,
     Formula,
     Mmr,
     Nearest,
@@ -34,6 +33,7 @@ from qdrant_rerank import (
     when,
 )
 from qdrant_rerank._internals import Reference, TrainedFeature, by_chance, shift
+from qdrant_rerank.errors import FormatError
 from qdrant_rerank.expressions import datetime_field, geo_distance
 from qdrant_rerank.learn import Category, Feature, LearnedRanker, Trained, fit_logistic, log_features
 from tests.learn.logs import CANDIDATES, FEATURES, POINTS, asked, local, world

@@ -13,8 +13,6 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import (
-    FitError,
-    FormatError,
     Formula,
     Nearest,
     PlanError,
@@ -23,11 +21,12 @@ from qdrant_rerank import (
     StrategyError,
     field,
     param,
-    raw,
     score,
     when,
 )
+from qdrant_rerank.errors import FitError, FormatError
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
+from qdrant_rerank.expressions import raw
 from qdrant_rerank.learn import Category, Feature, FeatureLike, FeatureLog, Negatives, fit_logistic, log_features
 from tests.engines import open_client
 from tests.learn.logs import CANDIDATES, FEATURES, asked, judgments, local, world

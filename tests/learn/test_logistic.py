@@ -11,7 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from qdrant_rerank import FitError, PlanWarning, StrategyError, field, score
+from qdrant_rerank import PlanWarning, StrategyError, field, score
+from qdrant_rerank.errors import FitError
 from qdrant_rerank.expressions._internals import Table, evaluate
 from qdrant_rerank.learn import Category, Feature, FeatureLog, fit_logistic
 from qdrant_rerank.learn._internals import fit_map, prepared, solve

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from qdrant_rerank import Expression, constant, field, param
+from qdrant_rerank import field, param
+from qdrant_rerank.expressions import Expression, constant
 from qdrant_rerank.expressions._internals import Table, score_points
 from qdrant_rerank.learn import Feature, from_model
 from qdrant_rerank.learn._internals import Column, Columns, Leaf, Split, at_most, ensemble

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qdrant_rerank import Executor, FormatError, Formula, Nearest, SearchOptions, StrategyError, load
+from qdrant_rerank import Executor, Formula, Nearest, SearchOptions, StrategyError, load
+from qdrant_rerank.errors import FormatError
 from qdrant_rerank.evaluate import Topics
 from qdrant_rerank.ingest import ensure_indexes
 from qdrant_rerank.learn import FeatureLog, LearnedRanker, fit_logistic, log_features

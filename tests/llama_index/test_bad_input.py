@@ -11,12 +11,9 @@ from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
 from llama_index_qdrant_rerank import ParamsQueryBundle, QdrantRerankRetriever
 from qdrant_rerank import (
-    ClientError,
-    FormatError,
     Formula,
     Fusion,
     Nearest,
-    PayloadError,
     PlanError,
     PlanWarning,
     QueryError,
@@ -26,6 +23,7 @@ from qdrant_rerank import (
     param,
     score,
 )
+from qdrant_rerank.errors import ClientError, FormatError, PayloadError
 from tests.engines import open_async_client, open_client
 from tests.llama_index.stores import TinyEmbedding, nodes, store
 from tests.support import COLLECTION, QUERY, bm25, create_toy, dense, fill_toy

@@ -10,8 +10,9 @@ import pytest
 from qdrant_client import QdrantClient
 
 from llama_index_qdrant_rerank import QdrantRerankRetriever
-from qdrant_rerank import ClientError, Formula, Nearest, PlanError, field, score
+from qdrant_rerank import Formula, Nearest, PlanError, field, score
 from qdrant_rerank.edge import EdgeClient
+from qdrant_rerank.errors import ClientError
 from tests.edge.support import patient_engine
 from tests.engines import open_client
 from tests.llama_index.stores import TinyEmbedding, ranking

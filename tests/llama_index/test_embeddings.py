@@ -9,7 +9,8 @@ from llama_index.core import MockEmbedding
 from qdrant_client import models
 
 from llama_index_qdrant_rerank._internals import EmbedModelEncoder, SparseEncoder, encoders_of
-from qdrant_rerank import Encoder, QueryError
+from qdrant_rerank import QueryError
+from qdrant_rerank.models import Encoder
 from tests.llama_index.stores import TinyEmbedding, sparse
 from tests.support import bm25, dense
 

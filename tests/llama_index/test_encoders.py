@@ -9,8 +9,9 @@ import pytest
 from qdrant_client import QdrantClient
 
 from llama_index_qdrant_rerank import QdrantRerankRetriever
-from qdrant_rerank import Encoders, Fusion, Nearest, Strategy, StrategyError
+from qdrant_rerank import Fusion, Nearest, Strategy, StrategyError
 from qdrant_rerank.edge import EdgeClient
+from qdrant_rerank.models import Encoders
 from tests.llama_index.stores import ranking
 from tests.llama_index.test_retriever import retriever
 from tests.support import COLLECTION, QUERY, bm25, colbert, dense, fill_toy

@@ -12,7 +12,6 @@ from qdrant_client import models
 
 from qdrant_rerank import (
     Coefficients,
-    FeedbackCandidates,
     Fusion,
     Nearest,
     PayloadMapping,
@@ -23,6 +22,7 @@ from qdrant_rerank import (
     StrategyError,
 )
 from qdrant_rerank._internals import TextSource
+from qdrant_rerank.feedback import FeedbackCandidates
 from tests.llama_index.stores import QUERY, numbers, ranking
 from tests.llama_index.test_rescore import Down, Lengths, embedded
 from tests.llama_index.test_rescore import retriever as of_store

@@ -13,7 +13,8 @@ from llama_index.core.vector_stores.types import FilterCondition, FilterOperator
 from qdrant_client import QdrantClient, models
 
 from llama_index_qdrant_rerank import to_qdrant_filter
-from qdrant_rerank import Capabilities, QueryError
+from qdrant_rerank import QueryError
+from qdrant_rerank.planning import Capabilities
 from tests.engines import open_client
 
 try:

@@ -12,7 +12,8 @@ from llama_index.vector_stores.qdrant import QdrantVectorStore
 from qdrant_client import models
 
 from llama_index_qdrant_rerank import QdrantRerankRetriever
-from qdrant_rerank import ClientError, Formula, Fusion, Nearest, StrategyError, field, score
+from qdrant_rerank import Formula, Fusion, Nearest, StrategyError, field, score
+from qdrant_rerank.errors import ClientError
 from tests.engines import open_async_client, open_client
 from tests.llama_index.stores import (
     COLLECTION,

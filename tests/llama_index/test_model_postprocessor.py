@@ -24,9 +24,9 @@ from qdrant_rerank import (
     StrategyError,
     field,
     param,
-    rerank_score,
     score,
 )
+from qdrant_rerank.expressions import rerank_score
 from tests.llama_index.stores import QUERY, numbers, ranking
 from tests.llama_index.test_rescore import Down, Lengths, LongestFirst, retriever
 from tests.support import dense

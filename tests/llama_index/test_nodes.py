@@ -12,7 +12,8 @@ from llama_index.vector_stores.qdrant import QdrantVectorStore
 from qdrant_client import models
 
 from llama_index_qdrant_rerank._internals import NodeReader
-from qdrant_rerank import PayloadError, PayloadMapping, PlanWarning, StrategyError
+from qdrant_rerank import PayloadMapping, PlanWarning, StrategyError
+from qdrant_rerank.errors import PayloadError
 from tests.engines import open_client
 from tests.llama_index.stores import node
 

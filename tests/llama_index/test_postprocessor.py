@@ -12,19 +12,9 @@ from qdrant_client import QdrantClient, models
 
 from llama_index_qdrant_rerank import ParamsQueryBundle, QdrantRerankPostprocessor, QdrantRerankRetriever
 from llama_index_qdrant_rerank._internals import to_ranked_nodes
-from qdrant_rerank import (
-    ClientError,
-    Formula,
-    Fusion,
-    Mmr,
-    Nearest,
-    QueryError,
-    StrategyError,
-    field,
-    param,
-    raw,
-    score,
-)
+from qdrant_rerank import Formula, Fusion, Mmr, Nearest, QueryError, StrategyError, field, param, score
+from qdrant_rerank.errors import ClientError
+from qdrant_rerank.expressions import raw
 from tests.engines import open_client
 from tests.llama_index.stores import QUERY as STORE_QUERY
 from tests.llama_index.stores import TinyEmbedding, async_store, node_id, numbers, ranking, round_trips, store

@@ -12,17 +12,9 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, Te
 from qdrant_client import models
 
 from llama_index_qdrant_rerank import QdrantRerankRetriever
-from qdrant_rerank import (
-    ClientError,
-    Nearest,
-    PayloadError,
-    PayloadMapping,
-    PlanWarning,
-    Rerank,
-    StrategyError,
-    rerank_score,
-    score,
-)
+from qdrant_rerank import Nearest, PayloadMapping, PlanWarning, Rerank, StrategyError, score
+from qdrant_rerank.errors import ClientError, PayloadError
+from qdrant_rerank.expressions import rerank_score
 from tests.engines import open_client
 from tests.llama_index.stores import COLLECTION, QUERY, TinyEmbedding, numbers, ranking, store
 from tests.waiting import Patient

@@ -11,7 +11,8 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from qdrant_client import QdrantClient
 
 from llama_index_qdrant_rerank import ParamsQueryBundle, QdrantRerankPostprocessor, QdrantRerankRetriever
-from qdrant_rerank import ClientError, Formula, Nearest, PlanWarning, QueryError, score
+from qdrant_rerank import Formula, Nearest, PlanWarning, QueryError, score
+from qdrant_rerank.errors import ClientError
 from tests.slow_qdrant import (
     LIMIT,
     LONGER,

@@ -10,7 +10,8 @@ from collections import Counter
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import MissingExtra, StrategyError
+from qdrant_rerank import StrategyError
+from qdrant_rerank.errors import MissingExtra
 from qdrant_rerank.ingest import Document, ensure_collection, ingest
 from qdrant_rerank.models import Bm25, Encoder, bm25
 from tests.engines import open_client

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from qdrant_rerank import MissingExtra, StrategyError
+from qdrant_rerank import StrategyError
+from qdrant_rerank.errors import MissingExtra
 from qdrant_rerank.models import CohereEncoder, CohereReranker
 from qdrant_rerank.models._internals import ApiKey
 from tests.models.stub_cohere import Refuse, StubCohere

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from qdrant_rerank import MissingExtra, ScoringError, StrategyError
+from qdrant_rerank import ScoringError, StrategyError
+from qdrant_rerank.errors import MissingExtra
 from qdrant_rerank.models import CohereReranker, EncoderSimilarity, FastembedCrossEncoder
 from qdrant_rerank.models._internals import ApiKey, Patience, as_reranker, checked, retry_after, without_key
 from tests.waiting import PATIENCE

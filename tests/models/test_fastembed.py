@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import MissingExtra, StrategyError
+from qdrant_rerank import StrategyError
+from qdrant_rerank.errors import MissingExtra
 from qdrant_rerank.models import Encoder, FastembedDense, FastembedLate, FastembedSparse
 from tests.models import tiny_models
 

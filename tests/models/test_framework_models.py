@@ -19,7 +19,8 @@ from llama_index.core.postprocessor.rankGPT_rerank import RankGPTRerank
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, TextNode
 
-from qdrant_rerank import MissingExtra, ScoringError, StrategyError
+from qdrant_rerank import ScoringError, StrategyError
+from qdrant_rerank.errors import MissingExtra
 from qdrant_rerank.models import from_compressor, from_postprocessor
 from qdrant_rerank.models._internals import (
     AsyncReranker,

@@ -12,7 +12,6 @@ from qdrant_client import models
 from qdrant_rerank import (
     AsyncExecutor,
     Executor,
-    Expression,
     Formula,
     Fusion,
     Mmr,
@@ -20,7 +19,6 @@ from qdrant_rerank import (
     PlanWarning,
     Query,
     SearchOptions,
-    Stage,
     datetime_field,
     decay_exp,
     exp,
@@ -34,7 +32,9 @@ from qdrant_rerank import (
     sqrt,
     when,
 )
+from qdrant_rerank.expressions import Expression
 from qdrant_rerank.expressions._internals import Table, score_points
+from qdrant_rerank.stages import Stage
 from tests.replayed.collections import QUERY, VALUES
 from tests.replayed.connections import Connection
 from tests.support import Near, ids

@@ -13,9 +13,10 @@ import pytest
 from qdrant_client import AsyncQdrantClient, QdrantClient
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
-from qdrant_rerank import AsyncExecutor, Executor, Formula, Nearest, Query, field, read_schema, score
+from qdrant_rerank import AsyncExecutor, Executor, Formula, Nearest, Query, field, score
 from qdrant_rerank._internals import read_failure
 from qdrant_rerank.ingest import ingest
+from qdrant_rerank.planning import read_schema
 from tests.ingest.tiny import Letters, documents
 from tests.server.own_server import KEY, OwnServer
 from tests.support import COLLECTION, QUERY, encoders, fill_toy, ids

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import Executor, MeasurementError, Nearest
+from qdrant_rerank import Executor, Nearest
+from qdrant_rerank.errors import MeasurementError
 from qdrant_rerank.evaluate import Evaluation, Qrels, Topic, Topics, evaluate
 from qdrant_rerank.ingest import Document, ensure_collection, ingest
 from qdrant_rerank.models import Bm25

@@ -10,22 +10,10 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient, models
 
-from qdrant_rerank import (
-    AsyncExecutor,
-    Executor,
-    Formula,
-    Nearest,
-    PlanError,
-    Query,
-    SearchOptions,
-    Stage,
-    field,
-    plan,
-    read_schema,
-    score,
-    when,
-)
+from qdrant_rerank import AsyncExecutor, Executor, Formula, Nearest, PlanError, Query, SearchOptions, field, score, when
 from qdrant_rerank._internals import read_failure, whole_seconds
+from qdrant_rerank.planning import plan, read_schema
+from qdrant_rerank.stages import Stage
 from tests.engines import Engine, open_client
 from tests.support import COLLECTION, QUERY, create_toy, encoders, ids, query_vectors, toy_points
 

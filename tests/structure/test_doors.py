@@ -29,6 +29,7 @@ DOORS = {
     "qdrant_rerank.cli",
     "qdrant_rerank.demo",
     "qdrant_rerank.edge",
+    "qdrant_rerank.errors",
     "qdrant_rerank.evaluate",
     "qdrant_rerank.evaluate.report",
     "qdrant_rerank.evaluate.tuning",
@@ -38,6 +39,7 @@ DOORS = {
     "qdrant_rerank.learn",
     "qdrant_rerank.models",
     "qdrant_rerank.models.llm",
+    "qdrant_rerank.planning",
     "qdrant_rerank.stages",
 }
 NAMED_AS_MODULES = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from .. import MissingExtra
+from ..errors import MissingExtra
 
 __all__ = ["main"]
 

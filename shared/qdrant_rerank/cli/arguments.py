@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 from qdrant_client import models
 
-from .. import FormatError
 from .._internals import line_of, parse_json, read_text, shortened
+from ..errors import FormatError
 from .failures import CommandError
 
 __all__ = ["filter_of", "listed", "params_of"]

@@ -13,11 +13,13 @@ import typer
 from qdrant_client import models
 from rich.text import Text
 
-from .. import Coefficients, Encoders, Executor, RelevanceFeedback, Reranker, SearchOptions, Stage, Strategy
+from .. import Coefficients, Executor, RelevanceFeedback, SearchOptions, Strategy
 from .._internals import VectorKind as Kind
 from ..evaluate._internals import MEASURING
 from ..feedback._internals import READ, Mode
 from ..learn import FeedbackFit, estimate, fit_feedback
+from ..models import Encoders, Reranker
+from ..stages import Stage
 from . import calibrate_options as c
 from . import evaluate_options as e
 from . import model_options as m

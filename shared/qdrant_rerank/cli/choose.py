@@ -6,23 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from .. import (
-    ClientFormula,
-    Formula,
-    Fusion,
-    Mmr,
-    Nearest,
-    RelevanceFeedback,
-    Rerank,
-    Schema,
-    Stage,
-    Strategy,
-    load,
-    parse_expression,
-)
+from .. import Formula, Fusion, Mmr, Nearest, RelevanceFeedback, Rerank, Strategy, load
 from .._internals import FusionMethod, Trained
 from .._internals import VectorKind as Kind
+from ..expressions import parse_expression
 from ..expressions._internals import candidate_scores
+from ..planning import Schema
+from ..stages import ClientFormula, Stage
 from .failures import CommandError
 
 __all__ = ["Choice"]

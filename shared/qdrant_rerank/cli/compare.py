@@ -10,12 +10,13 @@ from typing import Annotated
 import typer
 from qdrant_client import QdrantClient
 
-from .. import Executor, Reranker, SearchOptions
+from .. import Executor, SearchOptions
 from .._internals import VectorKind as Kind
 from ..evaluate import DEFAULT_MEASURES, Evaluation, Qrels, Topics, check, read_run
 from ..evaluate import compare as compared
 from ..evaluate import evaluate as measured
 from ..evaluate._internals import MEASURING, parsed
+from ..models import Reranker
 from . import evaluate_options as e
 from . import model_options as m
 from . import options as o

@@ -12,12 +12,13 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from .. import Encoders, Executor
+from .. import Executor
 from .._internals import VectorKind as Kind
 from ..evaluate import Topics, read_topics
 from ..evaluate._internals import MEASURING
 from ..learn import Drift, FeatureDrift, LearnedRanker
 from ..learn import drift as drifted
+from ..models import Encoders
 from . import evaluate_options as e
 from . import model_options as m
 from . import options as o

@@ -12,9 +12,11 @@ from typing import Final
 
 from qdrant_client import QdrantClient
 
-from .. import Encoder, QdrantRerankError, Schema, ServerInference
+from .. import QdrantRerankError, ServerInference
 from .._internals import VectorKind as Kind
 from .._internals import did_you_mean, engine_of
+from ..models import Encoder
+from ..planning import Schema
 from .failures import CommandError
 
 __all__ = ["FLAGS", "check_embedder", "loaded", "normalised", "query_encoders"]

@@ -11,9 +11,10 @@ from typing import Annotated
 import typer
 from qdrant_client import QdrantClient
 
-from .. import PlanDescription, Query, SearchOptions, Strategy, save
+from .. import Query, SearchOptions, Strategy, save
 from .._internals import VectorKind as Kind
 from .._internals import placeholders
+from ..planning import PlanDescription
 from . import model_options as m
 from . import options as o
 from . import rerank_options as rr

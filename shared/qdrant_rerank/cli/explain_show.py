@@ -12,8 +12,8 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from .. import PlanDescription
 from .._internals import abridged
+from ..planning import PlanDescription
 from .consoles import results_console
 from .failures import for_command_line
 

@@ -16,8 +16,9 @@ from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException
 from rich.text import Text
 
-from .. import FitError, FormatError, MissingExtra, PlanError, QdrantRerankError, StrategyError
+from .. import PlanError, QdrantRerankError, StrategyError
 from .._internals import read_failure, warn
+from ..errors import FitError, FormatError, MissingExtra
 from .consoles import errors_console
 
 __all__ = ["CommandError", "for_command_line", "message_of", "reported", "resumable", "warn"]

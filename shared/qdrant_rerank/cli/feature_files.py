@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import FormatError, StrategyError, parse_expression
+from .. import StrategyError
 from .._internals import brief, parse_json, read_text
-from ..expressions import Expression
+from ..errors import FormatError
+from ..expressions import Expression, parse_expression
 from ..expressions._internals import payload_keys
 from ..learn import Feature, FeatureLike
 from ..learn._internals import features_of

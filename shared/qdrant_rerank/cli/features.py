@@ -10,11 +10,13 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from .. import SearchOptions, Stage, Strategy, StrategyError, parse_expression
+from .. import SearchOptions, Strategy, StrategyError
 from .._internals import VectorKind as Kind
 from .._internals import brief
 from ..evaluate._internals import MEASURING
+from ..expressions import parse_expression
 from ..learn import FeatureLike, FeatureLog, Negatives, log_features, write_log
+from ..stages import Stage
 from . import evaluate_options as e
 from . import model_options as m
 from . import options as o

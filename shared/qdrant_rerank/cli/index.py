@@ -15,10 +15,11 @@ from qdrant_client import QdrantClient
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from .. import Encoder, Strategy, load
+from .. import Strategy, load
 from .._internals import INGEST
 from .._internals import VectorKind as Kind
 from ..ingest import BadLine, IngestReport, ensure_collection, ingest, read_jsonl
+from ..models import Encoder
 from . import index_options as i
 from . import options as o
 from .arguments import listed

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from qdrant_client import QdrantClient
 
-from .. import Schema, read_schema
 from .._internals import VectorKind as Kind
+from ..planning import Schema, read_schema
 from .connect import CommandRetries
 from .encoders import FLAGS, check_embedder, normalised
 from .failures import CommandError

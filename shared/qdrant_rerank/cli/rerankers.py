@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from .. import PayloadMapping, QdrantRerankError, Rerank, Reranker, Strategy, parse_expression
+from .. import PayloadMapping, QdrantRerankError, Rerank, Strategy
 from .._internals import READ, Content, OnError, TextSource, did_you_mean
+from ..expressions import parse_expression
+from ..models import Reranker
 from .failures import CommandError
 from .show import TEXT_KEYS, llama_index_text
 

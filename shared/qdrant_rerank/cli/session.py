@@ -7,9 +7,11 @@ from typing import Any
 
 from qdrant_client import QdrantClient
 
-from .. import Encoders, Executor, Plan, SearchOptions
+from .. import Executor, SearchOptions
 from .._internals import VectorKind as Kind
 from .._internals import did_you_mean, in_time, placeholders
+from ..models import Encoders
+from ..planning import Plan
 from .choose import Choice
 from .connect import CommandRetries, the_collection
 from .encoders import check_embedder, query_encoders

@@ -11,8 +11,9 @@ from typing import Final
 from qdrant_client import QdrantClient
 from rich.console import Console
 
-from .. import Encoder, Encoders, Retries
+from .. import Retries
 from ..ingest import ensure_collection, ingest, read_jsonl
+from ..models import Encoder, Encoders
 from . import show
 from .guide import CORPUS, Question, questions
 from .lineup import FORMULA, LINEUP, SHOWN, Entry

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from .. import AsyncExecutor, Plan
+from .. import AsyncExecutor
 from .._internals import arun, together, within
+from ..planning import Plan
 from .asking import attempt
 from .doc_ids import ranking_of
 from .running import Answers, Job, Stop, failed, read_outcome

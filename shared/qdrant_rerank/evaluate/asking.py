@@ -13,8 +13,10 @@ from typing import Any
 
 from qdrant_client import models
 
-from .. import ClientError, MissingExtra, Plan, StrategyError
+from .. import StrategyError
 from .._internals import Embed, Flow, Points, Score, Scores, Search, Step
+from ..errors import ClientError, MissingExtra
+from ..planning import Plan
 from .runs import Usage
 from .topics import Topic
 

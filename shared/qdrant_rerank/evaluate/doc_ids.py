@@ -11,8 +11,9 @@ from typing import Any, Final, TypeAlias
 
 from qdrant_client import models
 
-from .. import FormatError, StrategyError
+from .. import StrategyError
 from .._internals import value_at
+from ..errors import FormatError
 from ..ingest import point_id
 from .qrels import Qrels
 from .runs import Ranked

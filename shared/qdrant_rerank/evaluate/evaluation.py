@@ -7,7 +7,8 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
-from .. import AsyncExecutor, Executor, MeasurementError, Retries, SearchOptions, StrategyError
+from .. import AsyncExecutor, Executor, Retries, SearchOptions, StrategyError
+from ..errors import MeasurementError
 from .arunning import acollect
 from .doc_ids import DocId
 from .measures import DEFAULT_MEASURES

@@ -8,7 +8,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from .. import MissingExtra, StrategyError
+from .. import StrategyError
+from ..errors import MissingExtra
 from .results import Interval
 
 __all__ = ["Method", "bootstrap_interval"]

@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .. import FormatError
 from .._internals import brief, lines_of, parse_json
+from ..errors import FormatError
 
 __all__ = ["grade_of", "json_object", "rows_of", "value_text"]
 

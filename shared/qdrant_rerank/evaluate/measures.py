@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .. import MissingExtra, StrategyError
+from .. import StrategyError
 from .._internals import did_you_mean, is_finite, is_whole
+from ..errors import MissingExtra
 from .qrels import Qrels
 from .runs import Run
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from .. import PlanError, Retries, SearchOptions, StrategyError, Target, plan
+from .. import PlanError, Retries, SearchOptions, StrategyError
 from .._internals import few, is_whole
+from ..planning import Target, plan
 from .doc_ids import DocId, aliases
 from .measures import check_judgments, deepest
 from .qrels import Qrels

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Final
 
-from .. import FormatError
 from .._internals import is_whole
+from ..errors import FormatError
 from .topics import Topics
 
 __all__ = ["LEAST_GRADE", "Qrels"]

@@ -10,8 +10,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 from qdrant_client import models
 
-from .. import FormatError
 from .._internals import did_you_mean, lines_of
+from ..errors import FormatError
 from .lines import grade_of, json_object, rows_of, value_text
 from .qrels import Qrels
 from .topics import Topic, Topics

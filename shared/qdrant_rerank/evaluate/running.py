@@ -10,8 +10,9 @@ from functools import partial
 from itertools import islice
 from typing import Any, Self, TypeAlias
 
-from .. import Executor, Plan, Retries, SearchOptions
+from .. import Executor, Retries, SearchOptions
 from .._internals import BEYOND, notes_of, run, together, within
+from ..planning import Plan
 from .asking import Outcome, attempt, is_setup_error
 from .doc_ids import DocId, ranking_of
 from .runs import Answer

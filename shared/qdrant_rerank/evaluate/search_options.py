@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from qdrant_client import models
 
-from .. import ClientFormula, SearchOptions, Stage, Strategy
+from .. import SearchOptions, Strategy
 from .._internals import root_keys
 from ..feedback import RelevanceFeedback
-from ..stages import Mmr
+from ..stages import ClientFormula, Mmr, Stage
 from .doc_ids import DocId
 
 __all__ = ["id_payload", "measured_options", "stable"]

@@ -13,7 +13,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from .. import MissingExtra
+from ..errors import MissingExtra
 
 __all__ = ["LEAST_TOPICS", "detectable_difference", "holm", "randomisation_p", "topics_needed"]
 

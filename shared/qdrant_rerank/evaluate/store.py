@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from .. import FormatError, StrategyError
+from .. import StrategyError
 from .._internals import Journal, JournalKind, decode_records, read_journal
+from ..errors import FormatError
 from .runs import Answer, Ranked, Run, Usage
 
 __all__ = ["Header", "RunFile", "read_run_file"]

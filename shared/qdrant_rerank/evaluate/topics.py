@@ -15,8 +15,9 @@ from typing import Any, Final, TypeGuard, cast
 
 from qdrant_client import models
 
-from .. import FormatError, Query, SearchOptions
+from .. import Query, SearchOptions
 from .._internals import QueryVector, both, not_a_filter, warn
+from ..errors import FormatError
 from .plain import plain
 
 __all__ = ["SYNTHETIC_NOTE", "Topic", "Topics"]

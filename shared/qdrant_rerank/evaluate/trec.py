@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import FormatError
 from .._internals import brief, lines_of
+from ..errors import FormatError
 from .runs import Answer, Ranked, Run
 
 __all__ = ["read_run", "write_run"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .. import Executor, SearchOptions, Stage
+from .. import Executor, SearchOptions
 from .._internals import CandidateHit, ResultReason
+from ..stages import Stage
 from .systems import Bound
 from .topics import Topics
 

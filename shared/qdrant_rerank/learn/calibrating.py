@@ -18,7 +18,8 @@ from typing import Any, Final, Literal, TypeAlias, assert_never, get_args
 
 import numpy as np
 
-from .. import FitError, MissingExtra, StrategyError
+from .. import StrategyError
+from ..errors import FitError, MissingExtra
 from ..expressions import Expression, clip, log
 from ..expressions._internals import CandidateScore, Constant, Product, Sigmoid, Sum, Table, evaluate
 from .solving import Array, Bounds, Problem, solve

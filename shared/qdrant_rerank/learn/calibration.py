@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from .. import FitError, __version__
+from .. import __version__
+from ..errors import FitError
 from ..expressions import Expression
 from ..expressions._internals import Sigmoid
 from .arguments import LogLike, RankerLike, log_of, ranker_of

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Final
 
-from .. import FormatError, StrategyError
+from .. import StrategyError
 from .._internals import brief, is_finite
+from ..errors import FormatError
 from ..evaluate.lines import rows_of, value_text
 from ..evaluate.qrels import Qrels
 from ..evaluate.topics import Topic, Topics

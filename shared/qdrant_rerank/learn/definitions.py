@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
-from .. import FormatError, Stage, StrategyError, from_json, to_json
+from .. import StrategyError, from_json, to_json
 from .._internals import brief
+from ..errors import FormatError
 from ..expressions import Expression
-from ..stages import Formula
+from ..stages import Formula, Stage
 from .features import Category, Feature
 
 __all__ = ["candidates_json", "candidates_of", "feature_json", "features_of"]

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import FitError, Stage, StrategyError
+from .. import StrategyError
 from .._internals import Reference
+from ..errors import FitError
 from ..evaluate.plain import Plain, frame
+from ..stages import Stage
 from .features import Category, Feature
 
 __all__ = ["FeatureLog", "LogCoverage", "Reference"]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from .. import AsyncExecutor, Executor, FitError, Stage, StrategyError
+from .. import AsyncExecutor, Executor, StrategyError
 from .._internals import few, is_whole
+from ..errors import FitError
 from ..feedback import RelevanceFeedback
 from ..feedback._internals import SEEDS, same
+from ..stages import Stage
 
 __all__ = ["LEAST_QUERIES", "check_candidates", "check_executor", "check_judged", "check_queries", "check_seeds"]
 

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
-from .. import AsyncExecutor, Executor, Plan, Query, SearchOptions, Target
+from .. import AsyncExecutor, Executor, Query, SearchOptions
 from .._internals import Embed, Flow, Points, Score, Scores, planned, run, together
 from ..evaluate.search_options import stable
 from ..feedback import RelevanceFeedback
 from ..feedback._internals import Column, stored_vector, unit
+from ..planning import Plan, Target
 from .feedback_fit_documents import Documents
 from .feedback_fit_scores import ScoreFile
 

@@ -8,11 +8,12 @@ from typing import Final
 
 from qdrant_client import models
 
-from .. import Plan, Query, Rerank, SearchOptions, Strategy, Target
+from .. import Query, Rerank, SearchOptions, Strategy
 from .._internals import Flow, planned, shortfalls, together
 from ..evaluate.measures import per_topic
 from ..evaluate.search_options import stable
 from ..feedback import RelevanceFeedback
+from ..planning import Plan, Target
 from .feedback_fit_cross import CrossFit
 from .feedback_fit_documents import Documents, Grades
 from .feedback_fit_judge import TOP, Judged, judged

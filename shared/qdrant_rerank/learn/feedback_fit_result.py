@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Final
 
-from .. import FitError
+from ..errors import FitError
 from ..feedback import Coefficients, RelevanceFeedback
 from ..feedback._internals import Verdict
 from .feedback_fit_judge import Judged, above_noise

@@ -14,13 +14,15 @@ from typing import Final
 
 from qdrant_client import models
 
-from .. import FitError, Plan, SearchOptions, Stage, StrategyError, Target
+from .. import SearchOptions, StrategyError
 from .._internals import Flow, is_whole
+from ..errors import FitError
 from ..evaluate.doc_ids import DocId
 from ..feedback import Coefficients, Provenance, RelevanceFeedback
 from ..feedback._internals import READ, SEEDS, Mode, hashes_of, same
 from ..models import Reranker
-from ..stages import Nearest
+from ..planning import Plan, Target
+from ..stages import Nearest, Stage
 from .feedback_fit_checks import LEAST_QUERIES, check_candidates, check_judged, check_queries, check_seeds
 from .feedback_fit_cost import ahead
 from .feedback_fit_cross import CrossFit, cross_fitted

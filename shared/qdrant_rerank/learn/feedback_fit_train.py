@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import MissingExtra
+from ..errors import MissingExtra
 from ..feedback import Coefficients
 from ..feedback._internals import Column, Mode, weights_of
 from .feedback_fit_data import Example, Examples

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from qdrant_client import models
 
-from .. import Executor, FitError, StrategyError
+from .. import Executor, StrategyError
 from .._internals import is_whole, value_at, warn
+from ..errors import FitError
 from .sampling import stored_points
 
 __all__ = ["SAMPLED", "SYNTHETIC_WARNING", "is_sampled", "sampled_queries"]

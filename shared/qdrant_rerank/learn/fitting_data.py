@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import FitError
+from ..errors import FitError
 from .feature_log import FeatureLog
 from .features import Category, Feature
 from .solving import Array, Problem

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import FitError, StrategyError
+from .. import StrategyError
+from ..errors import FitError
 from ..evaluate.report.parts import Calibration
 from .calibrating import Method, ScoreMap, fit_map
 from .feature_log import FeatureLog

@@ -11,8 +11,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 from qdrant_client import models
 
-from .. import Executor, FitError, MeasurementError, Retries, Target
+from .. import Executor, Retries
 from .._internals import Flow, Points, Search, run, together
+from ..errors import FitError, MeasurementError
 from ..evaluate.asking import is_setup_error
 from ..evaluate.doc_ids import DocId, ranking_of
 from ..evaluate.qrels import Qrels
@@ -20,6 +21,7 @@ from ..evaluate.running import Progress
 from ..evaluate.services import RetryingServices, stops
 from ..evaluate.topics import Topic
 from ..ingest._internals import point_ids
+from ..planning import Target
 from .features import Category, Feature
 from .log_candidates import Candidates, CandidateSearch, found
 from .log_checks import Seen

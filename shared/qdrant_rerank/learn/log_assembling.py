@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .. import Stage
+from ..stages import Stage
 from .feature_log import FeatureLog, LogCoverage, Reference
 from .features import Category, Feature
 from .log_stream import TopicRows

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
-from .. import Query, SearchOptions, Stage, StrategyError, Target
+from .. import Query, SearchOptions, StrategyError
 from .._internals import (
     Flow,
     Inputs,
@@ -28,7 +28,8 @@ from .._internals import (
 )
 from ..evaluate.search_options import stable
 from ..expressions._internals import Constant, Table
-from ..stages import Formula
+from ..planning import Target
+from ..stages import Formula, Stage
 
 __all__ = ["CandidateSearch", "Candidates", "found"]
 

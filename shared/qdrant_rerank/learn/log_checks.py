@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from qdrant_client import models
 
-from .. import Executor, StrategyError, Target
+from .. import Executor, StrategyError
 from .._internals import Lint, Search, did_you_mean, has, instead, kind_of, lacking, leaves
 from ..evaluate.topics import Topic
 from ..expressions import Expression
@@ -23,6 +23,7 @@ from ..expressions._internals import (
     score_index,
     undecided,
 )
+from ..planning import Target
 from ..stages import Formula
 from .features import Category, Feature
 from .log_columns import reads_of

@@ -18,13 +18,16 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from .. import Executor, FitError, Retries, SearchOptions, Stage, StrategyError, Target
+from .. import Executor, Retries, SearchOptions, StrategyError
 from .._internals import is_whole, warn
+from ..errors import FitError
 from ..evaluate.doc_ids import DocId, aliases
 from ..evaluate.qrels import Qrels
 from ..evaluate.running import Progress
 from ..evaluate.services import MEASURING
 from ..evaluate.topics import Topics
+from ..planning import Target
+from ..stages import Stage
 from .definitions import candidates_json, feature_json
 from .feature_log import FeatureLog, LogCoverage
 from .features import Category, Feature, Features

@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from .. import FormatError, MissingExtra
 from .._internals import lines_of, parse_json, read_text
+from ..errors import FormatError, MissingExtra
 from ..evaluate.lines import rows_of
 from .definitions import candidates_json, candidates_of, feature_json, features_of
 from .feature_log import FeatureLog, LogCoverage, Reference

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from .. import FormatError
 from .._internals import Journal, JournalKind, Record, brief, read_journal
+from ..errors import FormatError
 
 __all__ = ["KIND", "LogStream", "TopicRows", "read_stream"]
 

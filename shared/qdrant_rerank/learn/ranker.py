@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from qdrant_client import models
 
-from .. import ClientFormula, Stage, StrategyError
+from .. import StrategyError
 from .._internals import Trained, TrainedFeature, read_text
 from ..evaluate.plain import Plain
 from ..evaluate.report.parts import Calibration
 from ..expressions import Expression
 from ..ingest import requirements
-from ..stages import Formula
+from ..stages import ClientFormula, Formula, Stage
 from .calibrating import ScoreMap
 from .coefficients import FeatureWeight, as_table
 from .feature_log import FeatureLog, Reference

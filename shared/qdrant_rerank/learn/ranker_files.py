@@ -13,13 +13,13 @@ from typing import Any, Final, Literal
 from pydantic import TypeAdapter, ValidationError
 from qdrant_client import models
 
-from .. import ClientFormula, FormatError
 from .. import from_json as strategy_of
 from .. import to_json as strategy_json
 from .._internals import did_you_mean, line_of, parse_json
+from ..errors import FormatError
 from ..evaluate.report.parts import Calibration
 from ..expressions import Expression
-from ..stages import Formula
+from ..stages import ClientFormula, Formula
 from .calibrating import ScoreMap
 from .coefficients import FeatureWeight
 from .definitions import feature_json, features_of

@@ -9,8 +9,9 @@ from typing import Final
 
 import numpy as np
 
-from .. import FitError, StrategyError
+from .. import StrategyError
 from .._internals import is_finite
+from ..errors import FitError
 from ..evaluate.plain import Plain
 from ..evaluate.report.parts import Bin, Calibration
 from .metrics import brier

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import MissingExtra
+from ..errors import MissingExtra
 
 __all__ = ["Bounds", "Problem", "folds_of", "losses", "one_thread", "sigmoid", "solve", "within"]
 

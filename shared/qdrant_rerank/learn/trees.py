@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from .. import FitError
+from ..errors import FitError
 from ..expressions import Expression
 from ..expressions._internals import Constant, Sum
 from .budget import MAX_CONDITIONS, ON_CLIENT, WAYS_OUT

@@ -26,12 +26,12 @@ else:
     __getattr__ = load_lazily(
         __name__,
         {
+            "base": "Reranker",
             "bm25": "Bm25",
             "cohere": "CohereEncoder, CohereReranker",
             "encoders": "Encoder, Encoders, ServerInference",
             "fastembed": "FastembedDense, FastembedLate, FastembedSparse",
             "fastembed_cross": "FastembedCrossEncoder",
-            "base": "Reranker",
             "framework_models": "from_compressor, from_postprocessor",
             "hashing": "HashedNgrams",
             "limits": "Limited",

@@ -6,9 +6,28 @@ compares, its problems on a collection, the features that it needs of the server
 
 from __future__ import annotations
 
-from .formula import Formula
-from .fusion import Fusion
-from .late import late_interaction
-from .nearest import Mmr, Nearest
+from typing import TYPE_CHECKING
 
-__all__ = ["Formula", "Fusion", "Mmr", "Nearest", "late_interaction"]
+from .._lazy import load_lazily
+
+if TYPE_CHECKING:
+    from ..client_formula import ClientFormula
+    from ..strategies import Stage
+    from .formula import Formula
+    from .fusion import Fusion
+    from .late import late_interaction
+    from .nearest import Mmr, Nearest
+else:
+    __getattr__ = load_lazily(
+        __name__,
+        {
+            ".client_formula": "ClientFormula",
+            ".strategies": "Stage",
+            "formula": "Formula",
+            "fusion": "Fusion",
+            "late": "late_interaction",
+            "nearest": "Mmr, Nearest",
+        },
+    )
+
+__all__ = ["ClientFormula", "Formula", "Fusion", "Mmr", "Nearest", "Stage", "late_interaction"]

@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ... import FormatError
+from ...errors import FormatError
 from ..comparisons import Comparison
 from ..plain import Plain, plain
 from ..results import Evaluation

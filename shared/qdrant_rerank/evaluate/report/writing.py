@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from ... import MissingExtra
+from ...errors import MissingExtra
 from .page import page_of
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import Rerank, Stage
+from ... import Rerank
 from ...feedback import RelevanceFeedback
 from ...feedback._internals import Verdict
+from ...stages import Stage
 from .choosing import Gain, cross_fit, gain_of
 from .options import Option, filled
 from .tunings import AtBudget

@@ -9,10 +9,11 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from ... import Stage, Strategy, StrategyError, Target
+from ... import Strategy, StrategyError
 from ..._internals import DEFAULT_RRF_K, brief
 from ...expressions import Expression, score
-from ...stages import Formula, Fusion, Mmr, Nearest
+from ...planning import Target
+from ...stages import Formula, Fusion, Mmr, Nearest, Stage
 from .options import Ground, Option, Parameter, Scorer
 from .pools import Hit, Pool
 from .recomputing import is_recomputable, recomputed

@@ -9,8 +9,10 @@ from typing import Any
 
 from qdrant_client import models
 
-from ... import Executor, FitError, MeasurementError, Query, Retries, SearchOptions, StrategyError, Target
+from ... import Executor, Query, Retries, SearchOptions, StrategyError
 from ..._internals import Flow, Points, Search, embedded, query_token_counts, run, together
+from ...errors import FitError, MeasurementError
+from ...planning import Target
 from ...stages import Nearest
 from ..asking import is_setup_error
 from ..doc_ids import DocId, ranking_of

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 
-from ... import FitError, StrategyError, Target
+from ... import StrategyError
 from ..._internals import brief, is_finite, is_whole
+from ...errors import FitError
 from ...expressions import Expression
 from ...expressions._internals import candidate_scores
+from ...planning import Target
 from ...stages import Formula
 from .families import score_of
 from .options import Ground, Lessons, Option, Scorer

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from ... import Rerank, Schema, Stage, Strategy, Target
+from ... import Rerank, Strategy
 from ..._internals import Services
-from ...stages import Nearest
+from ...planning import Schema, Target
+from ...stages import Nearest, Stage
 from ..qrels import Qrels
 from .pools import Pool, Spread, key_of
 

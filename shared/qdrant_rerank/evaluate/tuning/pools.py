@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from qdrant_client import models
 
-from ... import Stage, VectorInfo
-from ...stages import Nearest
+from ...planning import VectorInfo
+from ...stages import Nearest, Stage
 from ..topics import Topic
 
 __all__ = ["Hit", "Pool", "Spread", "key_of", "leaf_depths", "spreads"]

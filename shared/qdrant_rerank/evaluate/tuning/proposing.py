@@ -6,20 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from ... import (
-    FitError,
-    MissingExtra,
-    PlanError,
-    QdrantRerankError,
-    Rerank,
-    SearchOptions,
-    Stage,
-    Strategy,
-    StrategyError,
-    Target,
-)
+from ... import PlanError, QdrantRerankError, Rerank, SearchOptions, Strategy, StrategyError
 from ..._internals import planned
-from ...stages import Nearest
+from ...errors import FitError, MissingExtra
+from ...planning import Target
+from ...stages import Nearest, Stage
 from ..search_options import id_payload
 from .gathering import Wants
 from .options import Family, Ground, Learner, Lessons, Option, Scorer, filled

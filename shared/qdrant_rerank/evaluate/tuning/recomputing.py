@@ -12,10 +12,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from ... import Rerank, Schema, ScoringError, Stage, Strategy, Target
+from ... import Rerank, ScoringError, Strategy
 from ..._internals import candidate_scores, fused_terms
 from ...expressions._internals import Affinity, DatetimeField, Field, GeoDistance, Raw, Table, When, evaluate, walk
-from ...stages import Formula, Fusion, Nearest
+from ...planning import Schema, Target
+from ...stages import Formula, Fusion, Nearest, Stage
 from .pools import Hit, Pool, key_of
 
 __all__ = ["is_local", "is_recomputable", "read_by", "reads_payload", "recomputed"]

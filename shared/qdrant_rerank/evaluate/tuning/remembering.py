@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from ... import FormatError, StrategyError
+from ... import StrategyError
 from ..._internals import Journal, JournalKind, decode_records
+from ...errors import FormatError
 from ..topics import Topic
 from .pools import Hit, Pool
 

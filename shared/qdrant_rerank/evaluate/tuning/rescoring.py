@@ -10,9 +10,10 @@ from typing import Any
 
 from qdrant_client import models
 
-from ... import Executor, QdrantRerankError, Query, Rerank, SearchOptions, Stage, Strategy, Target
+from ... import Executor, QdrantRerankError, Query, Rerank, SearchOptions, Strategy
 from ..._internals import Points, Score, Search, Unread, Vectors, run
-from ...stages import Fusion
+from ...planning import Target
+from ...stages import Fusion, Stage
 from .budget import Meter
 from .options import Ground, Option, Scorer
 from .pools import Pool

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ... import Executor, MeasurementError, Retries, SearchOptions, Strategy
+from ... import Executor, Retries, SearchOptions, Strategy
 from ..._internals import Flow, Points, Score, Scores, Search, Step, Vectors, run, together, watched
+from ...errors import MeasurementError
 from ..asking import is_setup_error
 from ..doc_ids import DocId
 from ..search_options import measured_options

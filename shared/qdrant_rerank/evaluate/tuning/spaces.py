@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ... import Executor, QueryError, Schema, Strategy, StrategyError
+from ... import Executor, QueryError, Strategy, StrategyError
 from ..._internals import brief, is_whole
+from ...planning import Schema
 from ...stages import Fusion, Nearest
 from ..topics import Topic
 from .families import Dbsf, Rrf, SingleLegs, WeightedSum

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from ... import Rerank, Stage, StrategyError, Target
+from ... import Rerank, StrategyError
 from ..._internals import is_whole, warn
 from ...feedback import Coefficients, RelevanceFeedback
 from ...feedback._internals import DIGITS, MOST_HASHES, READ, known_among
-from ...stages import Nearest
+from ...planning import Target
+from ...stages import Nearest, Stage
 from .options import Ground, Option, Parameter, Scorer, filled
 from .pools import Pool
 from .rescoring import found_again, fused, unread

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
-from ... import Executor, FitError, Retries, Schema, Strategy, StrategyError
+from ... import Executor, Retries, Strategy, StrategyError
 from ..._internals import brief, is_whole
+from ...errors import FitError
+from ...planning import Schema
 from ...stages import Nearest
 from ..doc_ids import DocId, aliases, other_ids
 from ..measures import parsed

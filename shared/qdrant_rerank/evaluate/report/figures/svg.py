@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
-from .... import MissingExtra
+from ....errors import MissingExtra
 
 __all__ = ["FAINT", "INK", "WIDTH", "drawn", "undressed"]
 
