@@ -13,8 +13,7 @@ says what a collection is; `groups` does group queries; `binding` says what the 
 from __future__ import annotations
 
 from ..errors import EngineError
-from .async_client import AsyncEdgeClient
 from .binding import VERSION  # first: it says what to install
-from .client import EdgeClient
+from .client import AsyncEdgeClient, EdgeClient
 
 __all__ = ["VERSION", "AsyncEdgeClient", "EdgeClient", "EngineError"]

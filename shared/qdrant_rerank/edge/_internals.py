@@ -13,23 +13,22 @@ from .._lazy import load_lazily
 if TYPE_CHECKING:
     from .binding import made as made
     from .binding import refusals as refusals
-    from .groups import grouped as grouped
-    from .log import change as change
+    from .changes import change as change
+    from .reading import grouped as grouped
+    from .shards import OPENING as OPENING
+    from .shards import RESERVE as RESERVE
     from .shards import Shard as Shard
-    from .space import OPENING as OPENING
-    from .space import RESERVE as RESERVE
-    from .space import disk_of as disk_of
-    from .space import used_by as used_by
-    from .translate_expression import Formulas as Formulas
+    from .shards import disk_of as disk_of
+    from .shards import used_by as used_by
+    from .translate_query import Formulas as Formulas
 else:
     __getattr__ = load_lazily(
         __package__,
         {
             "binding": "made, refusals",
-            "groups": "grouped",
-            "log": "change",
-            "shards": "Shard",
-            "space": "OPENING, RESERVE, disk_of, used_by",
-            "translate_expression": "Formulas",
+            "changes": "change",
+            "reading": "grouped",
+            "shards": "OPENING, RESERVE, Shard, disk_of, used_by",
+            "translate_query": "Formulas",
         },
     )

@@ -1,19 +1,22 @@
-"""The engine itself: where it is imported first, what it is, and what its errors mean."""
+"""The engine's Python binding: its import, what its errors mean, and which arguments of `QdrantClient` it has no use for."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
+
+from qdrant_client import models
 
 from ..errors import ClientError, EngineError, MissingExtra, QdrantRerankError, QueryError
+
+__all__ = ["VERSION", "EngineValueError", "by_type", "check_extras", "check_unknown", "made", "refusals", "translator"]
 
 try:
     import qdrant_edge as _engine  # noqa: F401  # pyright: ignore[reportUnusedImport]  # every module beside this one uses it
 except ImportError as _error:  # pragma: no cover  # tested in a process of its own
     raise MissingExtra("the embedded Rust engine", "edge") from _error
 
-__all__ = ["VERSION", "EngineValueError", "made", "refusals"]
 
 VERSION: Final = "1.20.0"
 """The Qdrant that the engine counts as. The bill of materials in qdrant-edge-py 0.9 names the sources of Qdrant
@@ -89,3 +92,51 @@ def _explained(message: str) -> str:
         "its formula has no result for some candidate, as a payload value is missing or isn't one number, or as a result "
         f"isn't finite. Give the fields defaults (the engine says only: {message})"
     )
+
+
+_REASONS: Final[Mapping[str, str]] = {
+    "consistency": "there is one copy of the data, with nothing to agree on",
+    "lookup_from": "vectors can be taken from the collection itself only: retrieve the vector, and pass that",
+    "ordering": "writes happen in the order of the calls",
+    "shard_key_selector": "a collection is one shard",
+    "timeout": "a call that runs can't be stopped",
+    "with_lookup": "groups can't be joined with another collection: retrieve its points by the groups' ids",
+}
+
+
+def check_extras(**extras: Any) -> None:
+    """Refuse arguments that are given (not None) but can't be honoured.
+
+    Raises:
+        ClientError: names each of them, and why.
+    """
+    given = [name for name, value in extras.items() if value is not None]
+    if given:
+        listed = "; ".join(f"{name} ({_REASONS.get(name, 'not known here')})" for name in given)
+        raise ClientError(f"qdrant-edge can't honour {listed}. Leave it out, or use a Qdrant server")
+
+
+def check_unknown(method: str, unknown: Mapping[str, Any]) -> None:
+    """Refuse keyword arguments that a method doesn't have.
+
+    Raises:
+        ClientError: names them.
+    """
+    if unknown:
+        raise ClientError(f"{method} takes no {', '.join(map(repr, unknown))}")
+
+
+Table = dict[type[Any], Callable[..., Any]]
+
+
+def by_type(translators: Mapping[str, Callable[..., Any]]) -> Table:
+    """Translators by the class of `qdrant_client.models` that they are for; older clients lack some of them."""
+    return {getattr(models, name): translate for name, translate in translators.items() if hasattr(models, name)}
+
+
+def translator(table: Table, kind: type[Any]) -> Callable[..., Any] | None:
+    """The translator for a class or the nearest of its bases; None if there is none."""
+    found = table.get(kind)
+    if found is None:
+        found = next((table[base] for base in kind.__mro__ if base in table), None)
+    return found

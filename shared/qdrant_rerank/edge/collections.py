@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from pydantic_core import to_jsonable_python
-from qdrant_client import models
+from qdrant_client import QdrantClient, models
 
 from ..errors import ClientError
-from .arguments import check_extras, check_unknown
-from .base import DONE, Base
-from .describe import collection_info, read_metadata, write_metadata
-from .log import change
-from .translate_config import config_of, index_of
+from .binding import check_extras, check_unknown
+from .changes import change
+from .shards import Folder, Shard
+from .translate_config import collection_info, config_of, index_of, read_metadata, write_metadata
 
-__all__ = ["Collections"]
+__all__ = ["DONE", "Base", "Collections"]
+
+DONE: Final = models.UpdateResult(status=models.UpdateStatus.COMPLETED)
+"""What every change returns: it is done."""
+
+
+class Base(QdrantClient):
+    """A `QdrantClient` to type checkers and `isinstance`; none of that class's code is run."""
+
+    _folder: Folder
+
+    def _shard(self, collection_name: str) -> Shard:
+        return self._folder.shard(collection_name)
 
 
 class Collections(Base):

@@ -11,9 +11,8 @@ import qdrant_edge as engine
 from qdrant_client import models
 
 from ..errors import ClientError, QueryError
-from .binding import made
-from .dispatch import by_type, translator
-from .ids import stored_id
+from .binding import by_type, made, translator
+from .values import stored_id
 
 __all__ = ["condition", "filter_of", "without_ids"]
 

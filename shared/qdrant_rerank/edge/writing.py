@@ -11,11 +11,9 @@ import qdrant_edge as engine
 from qdrant_client import models
 
 from ..errors import ClientError, QueryError
-from .arguments import check_extras, check_unknown
-from .base import DONE
-from .collections import Collections
-from .log import Change, Selection, change
-from .points import check_vector_names, new_points, new_vectors
+from .binding import check_extras, check_unknown
+from .changes import Change, Selection, change, check_vector_names, new_points, new_vectors
+from .collections import DONE, Collections
 from .shards import Shard
 
 __all__ = ["Writing"]

@@ -9,10 +9,8 @@
 
 from __future__ import annotations
 
-from .collection import ensure_collection, ensure_indexes
-from .documents import Document, point_id
-from .jsonl import BadLine, JsonlDocuments, read_jsonl
-from .requirements import requirements
+from .collection import ensure_collection, ensure_indexes, requirements
+from .documents import BadLine, Document, JsonlDocuments, point_id, read_jsonl
 from .writing import IngestReport, ingest
 
 __all__ = [
