@@ -185,7 +185,7 @@ def guide(options: argparse.Namespace) -> Task:
     """The demo's questions and documents."""
     import json
 
-    from qdrant_rerank.demo._internals import CORPUS, questions
+    from qdrant_rerank.demo import CORPUS, questions
 
     documents = [json.loads(line) for line in CORPUS.read_text("utf-8").splitlines()]
     texts = {str(document["_id"]): f"{document.get('title', '')} {document['text']}".strip() for document in documents}

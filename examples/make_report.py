@@ -9,7 +9,7 @@ import sys
 from qdrant_client import QdrantClient
 
 from qdrant_rerank import Executor
-from qdrant_rerank.demo._internals import CORPUS, FORMULA, LINEUP, TODAY, questions
+from qdrant_rerank.demo import CORPUS, FORMULA, LINEUP, TODAY, questions
 from qdrant_rerank.evaluate import Qrels, Topic, Topics, compare, evaluate
 from qdrant_rerank.evaluate.report import report
 from qdrant_rerank.evaluate.tuning import tune

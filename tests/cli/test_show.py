@@ -72,7 +72,7 @@ def test_foreign_text_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[st
         assert " [red]b[/red] :warning: \\x9b31m \\u202e" in printed
 
 
-@pytest.mark.parametrize("module", ["index", "evaluate_options"])
+@pytest.mark.parametrize("module", ["index", "measuring"])
 def test_foreign_text_cannot_steer_a_progress_bar(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = StringIO()
     monkeypatch.setattr(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qdrant_rerank.demo._internals import CORPUS, HERE, TODAY, questions
+from qdrant_rerank.demo import CORPUS, HERE, TODAY, questions
 from qdrant_rerank.ingest import read_jsonl
 
 

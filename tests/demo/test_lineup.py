@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 
 from qdrant_rerank import from_json, to_json
-from qdrant_rerank.demo import lineup
-from qdrant_rerank.demo._internals import CANDIDATES, CANDIDATES_CODE, LINEUP, PLAIN, SHOWN, Entry
+from qdrant_rerank.demo import CANDIDATES, CANDIDATES_CODE, DAY, LINEUP, PLAIN, SHOWN, YEAR_2020, Entry
 from tests.support import public_names
 
 
 @pytest.mark.parametrize("entry", LINEUP, ids=lambda entry: entry.name)
 def test_the_code_shown_makes_the_strategy_that_is_run(entry: Entry) -> None:
-    names: dict[str, Any] = {**public_names(), "DAY": lineup.DAY, "YEAR_2020": lineup.YEAR_2020}
+    names: dict[str, Any] = {**public_names(), "DAY": DAY, "YEAR_2020": YEAR_2020}
     exec(CANDIDATES_CODE, names)
     assert names["candidates"] == CANDIDATES
     assert eval(entry.code, names) == entry.strategy

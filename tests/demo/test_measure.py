@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qdrant_client.models import PointStruct
 
 from qdrant_rerank import Fusion, Nearest
-from qdrant_rerank.demo._internals import DEPTH, CountingExecutor, Entry, Question, measured, ndcg
+from qdrant_rerank.demo import DEPTH, CountingExecutor, Entry, Question, measured, ndcg
 from tests.engines import open_client
 from tests.support import dense, encoders, toy_config
 

@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console, RenderableType
 
-from qdrant_rerank.demo._internals import LINEUP, Outcome, closing, legend, opening, summary
+from qdrant_rerank.demo import LINEUP, Outcome, closing, legend, opening, summary
 
 
 def text(shown: RenderableType, width: int = 200) -> str:

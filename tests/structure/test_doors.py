@@ -44,6 +44,7 @@ DOORS = {
 }
 NAMED_AS_MODULES = {
     # patched: a clock, a failing console, or something that is counted
+    "qdrant_rerank.cli.calibrate.errors_console",
     "qdrant_rerank.cli.index",
     "qdrant_rerank.cli.search.prepared",
     "qdrant_rerank.cli.search.print_table",
@@ -63,7 +64,7 @@ NAMED_AS_MODULES = {
 """Texts in tests that name a module: what they name moves with its test."""
 
 WHOLE_MODULES = {
-    ("qdrant_rerank.cli.encoders", "qdrant_rerank.models.fastembed"),
+    ("qdrant_rerank.cli.models", "qdrant_rerank.models.fastembed"),
     ("qdrant_rerank.learn.log_columns", "qdrant_rerank.expressions.columns"),
 }
 """Parts of the lab that use a module by its name."""

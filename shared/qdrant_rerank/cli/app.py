@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from inspect import cleandoc
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from .. import __version__
 from .calibrate import calibrate
@@ -12,15 +14,28 @@ from .compare import compare
 from .demo import demo
 from .drift import drift
 from .evaluate import evaluate
-from .explain import explain
 from .features import features
 from .fit import fit
-from .helptext import help_text
 from .index import index
+from .plan import explain
 from .search import search
 from .tune import tune
 
-__all__ = ["ABOUT", "COMMANDS", "app"]
+__all__ = ["ABOUT", "COMMANDS", "app", "help_text", "paragraphs"]
+
+
+def paragraphs(docstring: str | None) -> list[str]:
+    """The paragraphs of a docstring, each on one line. Those that are commands start with `$ `."""
+    return [" ".join(paragraph.split()) for paragraph in cleandoc(docstring or "").split("\n\n")]
+
+
+def help_text(docstring: str | None) -> str:
+    """A docstring as help with rich's markup: commands stand out."""
+    return "\n\n".join(
+        f"[cyan]{escape(paragraph)}[/cyan]" if paragraph.startswith("$ ") else escape(paragraph)
+        for paragraph in paragraphs(docstring)
+    )
+
 
 app = typer.Typer(
     name="qdrant-rerank",

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from .evaluate_options import NOT_GOOD_ENOUGH
+from .measuring import NOT_GOOD_ENOUGH
 
 __all__ = [
     "AnywayOption",

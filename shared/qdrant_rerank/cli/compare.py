@@ -17,15 +17,14 @@ from ..evaluate import compare as compared
 from ..evaluate import evaluate as measured
 from ..evaluate._internals import MEASURING, parsed
 from ..models import Reranker
-from . import evaluate_options as e
+from . import measuring as e
 from . import model_options as m
 from . import options as o
-from .choose import Choice
 from .connect import CommandRetries, Where, connected, the_collection
-from .evaluate_show import print_comparison
 from .failures import CommandError, reported, resumable
-from .rerankers import Reranking, reranker
-from .session import prepared
+from .measuring import print_comparison
+from .models import Reranking, reranker
+from .strategies import Choice, prepared
 
 __all__ = ["compare"]
 

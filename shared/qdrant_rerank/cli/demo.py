@@ -17,15 +17,12 @@ from rich.console import Console
 from rich.text import Text
 
 from .._internals import INGEST, engine_of
-from ..demo._internals import Demo, closing, opening
+from ..demo import Demo, closing, opening
 from . import options as o
-from .connect import CommandRetries, Where, connected
-from .consoles import results_console
-from .encoders import loaded, normalised
-from .failures import CommandError, reported
-from .folders import has_edge, written_by
-from .notes import vector_models, write_notes
-from .outputs import check_folder
+from .connect import CommandRetries, Where, connected, has_edge, written_by
+from .failures import CommandError, reported, results_console
+from .models import loaded, normalised, vector_models, write_notes
+from .options import check_folder
 
 __all__ = ["demo"]
 

@@ -19,14 +19,12 @@ from ..evaluate._internals import MEASURING
 from ..learn import Drift, FeatureDrift, LearnedRanker
 from ..learn import drift as drifted
 from ..models import Encoders
-from . import evaluate_options as e
+from . import measuring as e
 from . import model_options as m
 from . import options as o
 from .connect import CommandRetries, Where, connected, the_collection
-from .consoles import results_console
-from .encoders import check_embedder, query_encoders
-from .failures import CommandError, reported
-from .notes import read_notes
+from .failures import CommandError, reported, results_console
+from .models import check_embedder, query_encoders, read_notes
 
 __all__ = ["drift"]
 

@@ -13,17 +13,16 @@ from .._internals import VectorKind as Kind
 from ..evaluate import DEFAULT_MEASURES, check, write_run
 from ..evaluate import evaluate as measured
 from ..evaluate._internals import MEASURING, parsed
-from . import evaluate_options as e
+from . import measuring as e
 from . import model_options as m
 from . import options as o
 from . import rerank_options as rr
-from .choose import Choice
 from .connect import CommandRetries, Where, connected
-from .evaluate_show import print_evaluation
 from .failures import reported, resumable
-from .outputs import check_output
-from .rerankers import Reranking, reranker
-from .session import prepared
+from .measuring import print_evaluation
+from .models import Reranking, reranker
+from .options import check_output
+from .strategies import Choice, prepared
 
 __all__ = ["evaluate"]
 

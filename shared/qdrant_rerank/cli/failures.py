@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import traceback
 import warnings
 from collections.abc import Callable, Generator
@@ -14,14 +15,25 @@ from typing import Any, Final, ParamSpec
 import typer
 from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
+from rich.segment import Segment
 from rich.text import Text
 
 from .. import PlanError, QdrantRerankError, StrategyError
 from .._internals import read_failure, warn
 from ..errors import FitError, FormatError, MissingExtra
-from .consoles import errors_console
 
-__all__ = ["CommandError", "for_command_line", "message_of", "reported", "resumable", "warn"]
+__all__ = [
+    "CommandError",
+    "errors_console",
+    "for_command_line",
+    "message_of",
+    "reported",
+    "results_console",
+    "resumable",
+    "visible",
+    "warn",
+]
 
 P = ParamSpec("P")
 
@@ -199,3 +211,45 @@ def _plain_warnings() -> Generator[None, None, None]:
         warnings.filterwarnings("ignore", message=f".*{_NOISE}")
         warnings.showwarning = show
         yield
+
+
+_UNSEEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but tab and newline, and those that turn the direction of writing round."""
+
+
+def results_console() -> Console:
+    """A console for results; without colours where the output isn't a terminal."""
+    return _escaping(Console(highlight=False, markup=False, emoji=False))
+
+
+def errors_console() -> Console:
+    """A console for messages, warnings and progress. Long lines are left to the terminal, so that paths stay whole."""
+    return _escaping(Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True))
+
+
+def visible(text: str) -> str:
+    """The text with every control character written out: `\\x1b`, `\\u202e`."""
+    return _UNSEEN.sub(lambda found: f"\\x{ord(found[0]):02x}" if found[0] < "\u0100" else f"\\u{ord(found[0]):04x}", text)
+
+
+def _escaping(console: Console) -> Console:
+    console.push_render_hook(_Escape())
+    return console
+
+
+class _Escape(RenderHook):
+    """Makes all that is printed visible, whatever it is made of."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Escaped(renderable) for renderable in renderables]
+
+
+class _Escaped:
+    """What is printed, with the control characters of its text written out; styles aren't text yet."""
+
+    def __init__(self, renderable: ConsoleRenderable) -> None:
+        self.renderable = renderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self.renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
 from .. import SearchOptions, Strategy, StrategyError
 from .._internals import VectorKind as Kind
-from .._internals import brief
+from .._internals import brief, parse_json, read_text
+from ..errors import FormatError
 from ..evaluate._internals import MEASURING
-from ..expressions import parse_expression
-from ..learn import FeatureLike, FeatureLog, Negatives, log_features, write_log
+from ..expressions import Expression, parse_expression
+from ..expressions._internals import payload_keys
+from ..learn import Feature, FeatureLike, FeatureLog, Negatives, log_features, write_log
+from ..learn._internals import features_of
 from ..stages import Stage
-from . import evaluate_options as e
+from . import measuring as e
 from . import model_options as m
 from . import options as o
-from .choose import Choice
 from .connect import CommandRetries, Where, connected
-from .consoles import results_console
-from .failures import CommandError, reported, resumable, warn
-from .feature_files import with_defaults
-from .outputs import check_output
-from .session import prepared
+from .failures import CommandError, reported, results_console, resumable, warn
+from .options import check_output
+from .strategies import Choice, prepared
 
-__all__ = ["features"]
+__all__ = ["features", "read_features", "with_defaults"]
 
 
 @reported
@@ -162,3 +163,51 @@ def _tell(log: FeatureLog, output: Path) -> None:
         console.print(Text(f"{len(coverage.unjudged)} topics without judgments were left out"), style="yellow")
     for topic, error in list(coverage.failed.items())[:5]:
         warn(f"topic {topic!r} failed: {error}")
+
+
+_FORM = 'an object of name to formula, e.g. {"rating": "field(\'rating\', 3)"}, or what features or fit wrote'
+
+
+def read_features(path: Path) -> dict[str, FeatureLike]:
+    """The features in a file, by name.
+
+    Raises:
+        FormatError: it isn't JSON, holds no features, or a formula of it can't be read.
+        OSError: there is no such file.
+    """
+    try:
+        value: Any = parse_json(read_text(path), path)
+    except FormatError as error:
+        raise FormatError(f"{error.message}: a file of features is {_FORM}", path, error.line) from error
+    if isinstance(value, Mapping) and "kind" in value and isinstance(value.get("features"), Mapping):
+        value = value["features"]
+    kind = value.get("kind") if isinstance(value, Mapping) else None
+    if isinstance(kind, str) and kind.isidentifier():  # a feature called kind would be a formula
+        raise FormatError(f"its kind is {kind!r}, which holds no features: a file of features is {_FORM}", path)
+    if not isinstance(value, Mapping) or not value:
+        raise FormatError(f"a file of features is {_FORM}; got {json.dumps(value)[:100]}", path)
+    return {name: _feature(name, item, path) for name, item in value.items()}
+
+
+def _feature(name: str, value: Any, path: Path) -> FeatureLike:
+    if not isinstance(value, str):
+        return features_of({name: value}, path)[name]
+    try:
+        return Feature(with_defaults(parse_expression(value)))
+    except ValueError as error:  # what can't be parsed, or has no default
+        raise FormatError(f"the feature {name!r}: {error}", path) from error
+
+
+def with_defaults(expression: Expression) -> Expression:
+    """A feature's formula, refused where a point without some payload key would have no value.
+
+    Raises:
+        StrategyError: it reads a key without a default; says how to write one.
+    """
+    for key in payload_keys(expression):
+        if not key.has_default:
+            raise StrategyError(
+                f"{brief(expression)} says nothing of points without {key.key!r}: write the value that they are to have, e.g. "
+                f"field({key.key!r}, 0)"
+            )
+    return expression

@@ -13,9 +13,8 @@ from rich.text import Text
 from ..learn import LearnedRanker, fit_logistic, read_log
 from ..learn._internals import Method
 from . import options as o
-from .consoles import results_console
-from .failures import CommandError, reported
-from .outputs import check_output
+from .failures import CommandError, reported, results_console
+from .options import check_output
 
 __all__ = ["fit"]
 

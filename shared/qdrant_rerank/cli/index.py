@@ -22,12 +22,10 @@ from ..ingest import BadLine, IngestReport, ensure_collection, ingest, read_json
 from ..models import Encoder
 from . import index_options as i
 from . import options as o
-from .arguments import listed
 from .connect import CommandRetries, Where, connected
-from .consoles import errors_console, results_console, visible
-from .encoders import loaded
-from .failures import CommandError, reported, resumable
-from .notes import VectorModel, vector_models, write_notes
+from .failures import CommandError, errors_console, reported, results_console, resumable, visible
+from .models import VectorModel, loaded, vector_models, write_notes
+from .options import listed
 
 __all__ = ["index", "show_progress"]
 

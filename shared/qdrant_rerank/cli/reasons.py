@@ -12,18 +12,25 @@ from typing import Any, Final
 from qdrant_client import models
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from .._internals import CandidateHit, Explained, Points, ResultReason
-from .consoles import results_console
-from .failures import CommandError
-from .show import shown_id
-from .steering import print_steering
-from .terms import told, told_differences
+from .._internals import CandidateHit, Explained, Points, ResultReason, brief_term, term_columns
+from ..feedback._internals import Seed, Steering
+from .failures import CommandError, results_console
+from .results import shown_id
 
-__all__ = ["Comparison", "compared", "print_comparison", "print_comparison_line", "print_reasons"]
+__all__ = [
+    "Comparison",
+    "compared",
+    "print_comparison",
+    "print_comparison_line",
+    "print_reasons",
+    "print_steering",
+    "told",
+    "told_differences",
+]
 
 _LONGEST_ID: Final = 20
 _LONGEST_HEADING: Final = 18
@@ -231,3 +238,91 @@ def _print_differences(console: Console, comparison: Comparison) -> None:
 def print_comparison_line(comparison: Comparison) -> None:
     """Print a comparison as one more line of JSON."""
     sys.stdout.write(json.dumps({"why": comparison.as_dict()}, ensure_ascii=False) + "\n")
+
+
+_MOST: Final = 6
+"""Terms that are told one by one, where there are more than one more."""
+
+
+def told(reasons: Sequence[ResultReason]) -> list[tuple[str, list[float]]]:
+    """The terms of results as texts with a value for each result, in their order.
+
+    Of many, those that add or subtract most for any result are told, and the sum of the others last. A value is NaN where
+    a result lacks the term.
+    """
+    columns = term_columns(reasons)
+    largest = [max((abs(value) for value in values if not math.isnan(value)), default=0.0) for _, values in columns]
+    return _told(columns, sorted(range(len(columns)), key=lambda number: -largest[number]))
+
+
+def told_differences(terms: Sequence[tuple[str, float, float]]) -> list[tuple[str, list[float]]]:
+    """Terms with their values in two results, largest difference first; of many the first ones, and the sum of the others."""
+    return _told([(text, [ours, theirs]) for text, ours, theirs in terms], range(len(terms)))
+
+
+def _told(columns: Sequence[tuple[str, list[float]]], by_size: Sequence[int]) -> list[tuple[str, list[float]]]:
+    told = sorted(by_size if len(columns) <= _MOST + 1 else by_size[:_MOST])
+    found = [(brief_term(text), values) for text, values in (columns[number] for number in told)]
+    rest = [columns[number][1] for number in range(len(columns)) if number not in told]
+    if rest:
+        found.append((f"… {len(rest)} other terms", [sum(row) for row in zip(*rest, strict=True)]))
+    return found
+
+
+_PAIRS_SHOWN: Final = 3
+_LONGEST_TEXT: Final = 60
+_LONGEST_NAME: Final = 20
+_SHORTEST_TEXT: Final = 8
+_HEADINGS: Final = ("first\nsearch", "seed", "feedback\nscore")
+
+
+def print_steering(steering: Steering, names: Mapping[Any, str]) -> None:
+    """Print what the model gave the seeds, which pairs count most, and how far the query's vector was shifted.
+
+    Args:
+        steering: of one query.
+        names: what points are called in the table of results, by id; others by their id.
+    """
+    console = results_console()
+    if steering.to_score:
+        console.print()
+        console.print(_seeds(steering, names, console))
+    if steering.why_not:
+        console.print(Text(f"The second search wasn't steered: {steering.why_not}.", "dim"))
+        return
+    used = [_name(seed, names) for seed in steering.used]
+    for pair in steering.pairs[:_PAIRS_SHOWN]:
+        apart = f"scores {pair.confidence:.3g} apart, weighs {pair.weight:.3g}"
+        console.print(Text(f"towards {used[pair.better]}, away from {used[pair.worse]}: {apart}"))
+    if (left := len(steering.pairs) - _PAIRS_SHOWN) > 0:
+        console.print(Text(f"and {left} more pair{'' if left == 1 else 's'}", "dim"))
+    if steering.cosine is not None:
+        console.print(
+            Text(f"The shifted vector has a cosine of {steering.cosine:.3f} with the query's (1: not shifted).", "dim")
+        )
+
+
+def _seeds(steering: Steering, names: Mapping[Any, str], console: Console) -> Table:
+    """The seeds as a table in which only texts and very long names are cut, however narrow the terminal is."""
+    rows = [(f"#{seed.rank}", _name(seed, names), _given(seed)) for seed in steering.seeds]
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    left = console.width
+    for number, heading in enumerate(_HEADINGS):
+        widest = max(map(cell_len, [*heading.splitlines(), *(row[number] for row in rows)]))
+        width = min(widest, _LONGEST_NAME)
+        left -= width + 2
+        justify: JustifyMethod = "left" if heading == "seed" else "right"
+        table.add_column(heading, justify=justify, width=width, no_wrap=True, overflow="ellipsis", vertical="bottom")
+    text = max(_SHORTEST_TEXT, min(left, _LONGEST_TEXT))
+    table.add_column("text", no_wrap=True, overflow="ellipsis", max_width=text, vertical="bottom")
+    for seed, row in zip(steering.seeds, rows, strict=True):
+        table.add_row(*map(Text, row), Text(" ".join(seed.text.split())))
+    return table
+
+
+def _name(seed: Seed, names: Mapping[Any, str]) -> str:
+    return names.get(seed.id, str(seed.id))
+
+
+def _given(seed: Seed) -> str:
+    return "not scored" if seed.score is None else f"{seed.score:.4g}"

@@ -10,8 +10,7 @@ from typing import Any
 
 import typer
 
-from .app import ABOUT, COMMANDS, app
-from .helptext import paragraphs
+from .app import ABOUT, COMMANDS, app, paragraphs
 
 __all__ = ["reference"]
 

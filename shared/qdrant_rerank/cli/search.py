@@ -15,14 +15,13 @@ from . import model_options as m
 from . import options as o
 from . import reason_options as r
 from . import rerank_options as rr
-from .arguments import filter_of, listed, params_of
-from .choose import Choice
 from .connect import CommandRetries, Where, connected
 from .failures import CommandError, reported, warn
+from .models import Reranking, reranker
+from .options import filter_of, listed, params_of
 from .reasons import compared, print_comparison, print_comparison_line, print_reasons
-from .rerankers import Reranking, reranker
-from .session import check_params, prepared
-from .show import TEXT_KEYS, absent_keys, payload_keys, print_json_lines, print_table, shown_name
+from .results import TEXT_KEYS, absent_keys, payload_keys, print_json_lines, print_table, shown_name
+from .strategies import Choice, check_params, prepared
 
 __all__ = ["search"]
 

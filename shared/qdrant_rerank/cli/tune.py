@@ -20,19 +20,15 @@ from ..evaluate.tuning import Budget, Configuration, Feedback, Learned, Space, T
 from ..evaluate.tuning import tune as tuned
 from ..learn._internals import LEAST_TOPICS
 from ..models import Encoders, Reranker
-from . import evaluate_options as e
+from . import measuring as e
 from . import model_options as m
 from . import options as o
 from . import tune_options as t
-from .arguments import listed
 from .connect import CommandRetries, Where, connected, the_collection
-from .consoles import errors_console, results_console
-from .encoders import check_embedder, query_encoders
-from .failures import CommandError, reported, resumable, warn
-from .feature_files import read_features
-from .notes import read_notes
-from .outputs import check_output
-from .rerankers import ShownText, reranker
+from .failures import CommandError, errors_console, reported, results_console, resumable, warn
+from .features import read_features
+from .models import ShownText, check_embedder, query_encoders, read_notes, reranker
+from .options import check_output, listed
 
 __all__ = ["tune"]
 

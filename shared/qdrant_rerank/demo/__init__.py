@@ -1,5 +1,47 @@
-"""A demonstration on a small travel guide: what each strategy changes, what it costs, how well it did.
+"""A demonstration on a small travel guide: what each strategy changes, what it costs, how well it does.
 
-`guide` holds the documents and questions, `lineup` the strategies, `measure` what is measured, `show` the output,
-`run` puts them together. The command `qdrant-rerank demo` is in `qdrant_rerank.cli.demo`.
+`guide` holds the documents, the questions and the strategies, `measure` what is measured, `run` the demonstration from start
+to end. The command `qdrant-rerank demo` runs it. A name is loaded when it is first used.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .._lazy import load_lazily
+
+if TYPE_CHECKING:
+    from .guide import CANDIDATES as CANDIDATES
+    from .guide import CANDIDATES_CODE as CANDIDATES_CODE
+    from .guide import CORPUS as CORPUS
+    from .guide import DAY as DAY
+    from .guide import FORMULA as FORMULA
+    from .guide import HERE as HERE
+    from .guide import LINEUP as LINEUP
+    from .guide import PLAIN as PLAIN
+    from .guide import SHOWN as SHOWN
+    from .guide import TODAY as TODAY
+    from .guide import YEAR_2020 as YEAR_2020
+    from .guide import Entry as Entry
+    from .guide import Question as Question
+    from .guide import questions as questions
+    from .measure import DEPTH as DEPTH
+    from .measure import CountingExecutor as CountingExecutor
+    from .measure import Outcome as Outcome
+    from .measure import measured as measured
+    from .measure import ndcg as ndcg
+    from .run import Demo as Demo
+    from .run import closing as closing
+    from .run import legend as legend
+    from .run import opening as opening
+    from .run import summary as summary
+else:
+    __getattr__ = load_lazily(
+        __name__,
+        {
+            "guide": "CANDIDATES, CANDIDATES_CODE, CORPUS, DAY, FORMULA, HERE, LINEUP, PLAIN, SHOWN, TODAY, YEAR_2020, "
+            "Entry, Question, questions",
+            "measure": "DEPTH, CountingExecutor, Outcome, measured, ndcg",
+            "run": "Demo, closing, legend, opening, summary",
+        },
+    )

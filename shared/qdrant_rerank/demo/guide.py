@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-__all__ = ["CORPUS", "HERE", "TODAY", "Question", "questions"]
+from .. import Formula, Fusion, Mmr, Nearest, Strategy, datetime_field, decay_exp, decay_gauss, field, geo_distance, now, score
+
+__all__ = [
+    "BM25",
+    "CANDIDATES",
+    "CANDIDATES_CODE",
+    "CORPUS",
+    "DAY",
+    "HERE",
+    "HYBRID",
+    "LINEUP",
+    "PLAIN",
+    "SHOWN",
+    "TODAY",
+    "YEAR_2020",
+    "Entry",
+    "Question",
+    "questions",
+]
 
 _DATA: Final = Path(__file__).parent / "data"
 
@@ -32,7 +51,7 @@ class Question:
     """
 
     text: str
-    judgments: Mapping[str, int] = field(default_factory=dict)
+    judgments: Mapping[str, int] = dataclasses.field(default_factory=dict)
     id: str = ""
 
 
@@ -40,3 +59,89 @@ def questions() -> list[Question]:
     """All questions of the demo, in the data's order."""
     lines = (_DATA / "queries.jsonl").read_text("utf-8").splitlines()
     return [Question(value["text"], value["judgments"], value["_id"]) for value in map(json.loads, lines)]
+
+
+DAY: Final = 24 * 60 * 60.0
+YEAR_2020: Final = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+
+CANDIDATES: Final = Nearest("dense", limit=30), Nearest("bm25", limit=30)
+CANDIDATES_CODE: Final = 'candidates = Nearest("dense", limit=30), Nearest("bm25", limit=30)'
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One strategy of the demo.
+
+    Attributes:
+        name: what the demo calls it.
+        says: what it does, in a few words.
+        code: the text that makes it, given `candidates`; evaluates to `strategy`.
+        strategy: the strategy.
+        features: what its formula reads from the request.
+    """
+
+    name: str
+    says: str
+    code: str
+    strategy: Strategy
+    params: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
+
+
+PLAIN: Final = Entry(
+    "plain dense",
+    "the nearest vectors; the others are compared with it",
+    'Nearest("dense")',
+    Nearest("dense"),
+)
+BM25: Final = Entry(
+    "plain BM25",
+    "words in common, weighed by how rare they are",
+    'Nearest("bm25")',
+    Nearest("bm25"),
+)
+HYBRID: Final = Entry(
+    "hybrid (RRF)",
+    "both rankings, fused by ranks",
+    "Fusion.rrf().over(*candidates)",
+    Fusion.rrf().over(*CANDIDATES),
+)
+SCORES: Final = Entry(
+    "formula, scores only",
+    "the formula above without what the payload says",
+    'Formula(score("dense") + 0.05 * score("bm25")).over(*candidates)',
+    Formula(score("dense") + 0.05 * score("bm25")).over(*CANDIDATES),
+)
+FORMULA: Final = Entry(
+    "formula",
+    "both scores, rating, popularity, age, distance from here",
+    """\
+Formula(
+    score("dense") + 0.05 * score("bm25")
+    + 0.10 * field("rating", default=3.5) / 5
+    + 0.05 * field("popularity", default=0)
+    + 0.10 * decay_exp(now() - datetime_field("published", default=YEAR_2020),
+                       scale=365 * DAY)
+    + 0.05 * decay_gauss(geo_distance("here", "location", default=20_000),
+                         scale=5_000)
+).over(*candidates)""",
+    Formula(
+        score("dense")
+        + 0.05 * score("bm25")
+        + 0.10 * field("rating", default=3.5) / 5
+        + 0.05 * field("popularity", default=0)
+        + 0.10 * decay_exp(now() - datetime_field("published", default=YEAR_2020), scale=365 * DAY)
+        + 0.05 * decay_gauss(geo_distance("here", "location", default=20_000), scale=5_000)
+    ).over(*CANDIDATES),
+    {"here": HERE},
+)
+MMR: Final = Entry(
+    "MMR",
+    "of the hybrid's best 20, those that differ from each other",
+    'Mmr("dense", diversity=0.3).over(Fusion.rrf(limit=20).over(*candidates))',
+    Mmr("dense", diversity=0.3).over(Fusion.rrf(limit=20).over(*CANDIDATES)),
+)
+
+SHOWN: Final = (PLAIN, HYBRID, FORMULA, MMR)
+"""What is shown side by side, plain search first."""
+LINEUP: Final = (PLAIN, BM25, HYBRID, SCORES, FORMULA, MMR)
+"""What is measured over all questions."""

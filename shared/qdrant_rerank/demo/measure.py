@@ -13,8 +13,7 @@ from typing import Final
 from .. import Executor, Query, SearchOptions
 from .._internals import Points, Search, Vectors
 from ..evaluate._internals import stable
-from .guide import TODAY, Question
-from .lineup import Entry
+from .guide import TODAY, Entry, Question
 
 __all__ = ["DEPTH", "CountingExecutor", "Outcome", "documents", "measured", "ndcg"]
 

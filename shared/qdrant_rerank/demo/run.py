@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import mean, median
 from typing import Final
 
-from qdrant_client import QdrantClient
-from rich.console import Console
+from qdrant_client import QdrantClient, models
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.rule import Rule
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
 
 from .. import Retries
+from .._internals import Engine
 from ..ingest import ensure_collection, ingest, read_jsonl
 from ..models import Encoder, Encoders
-from . import show
-from .guide import CORPUS, Question, questions
-from .lineup import FORMULA, LINEUP, SHOWN, Entry
-from .measure import CountingExecutor, Outcome, measured
+from .guide import BM25, CANDIDATES_CODE, CORPUS, FORMULA, HYBRID, LINEUP, PLAIN, SHOWN, Entry, Question, questions
+from .measure import DEPTH, CountingExecutor, Outcome, measured
 
-__all__ = ["Demo"]
+__all__ = ["Demo", "closing", "legend", "lineup", "opening", "side_by_side", "summary"]
 
 _CHOSEN: Final = {
     "q17": "The guide has two answers: one is outdated, the other current.",
@@ -59,23 +64,23 @@ class Demo:
     def show_all(self) -> None:
         """Show the strategies, three questions side by side, and how each strategy did on all questions."""
         asked = questions()
-        self.console.print(show.lineup())
-        self.console.print(show.legend(is_judged=True))
+        self.console.print(lineup())
+        self.console.print(legend(is_judged=True))
         for question in asked:
             if question.id in _CHOSEN:
                 self._show(question, _CHOSEN[question.id])
-        self.console.print(show.summary(self._over_all(asked)))
+        self.console.print(summary(self._over_all(asked)))
 
     def show_one(self, text: str) -> None:
         """Show a question of the user's own, which nobody judged."""
-        self.console.print(show.lineup())
-        self.console.print(show.legend(is_judged=False))
+        self.console.print(lineup())
+        self.console.print(legend(is_judged=False))
         self._show(Question(text))
 
     def _show(self, question: Question, why: str = "") -> None:
         outcomes = self._outcomes(question, SHOWN, _RUNS)
         self.console.print()
-        self.console.print(show.side_by_side(question, why, outcomes, self.console.width))
+        self.console.print(side_by_side(question, why, outcomes, self.console.width))
 
     def _over_all(self, asked: Sequence[Question]) -> list[dict[str, Outcome]]:
         self.console.print()
@@ -88,3 +93,178 @@ class Demo:
     @cached_property
     def _executor(self) -> CountingExecutor:
         return CountingExecutor(self.client, self.collection, encoders=Encoders(self.encoders), retries=self.retries)
+
+
+Outcomes = Mapping[str, Outcome]  # by the strategy's name
+
+_SHOWN_RESULTS: Final = 5
+_WIDE: Final = 180  # columns from which on four lists fit beside each other
+_GRADES: Final = {2: ("●●", "bold green"), 1: ("● ", "green"), 0: ("○ ", "dim")}
+
+
+def lineup() -> Group:
+    """The strategies, with the code for each."""
+    parts: list[RenderableType] = [
+        Rule("the strategies, as one writes them", align="left", style="cyan"),
+        _code(CANDIDATES_CODE),
+    ]
+    for entry in SHOWN:
+        parts += [Text(), Text.assemble((entry.name, "bold"), (f"  {entry.says}", "dim")), _code(entry.code)]
+    return Group(*parts)
+
+
+def _code(code: str) -> Syntax:
+    return Syntax(code, "python", theme="ansi_dark", background_color="default", word_wrap=True)
+
+
+def legend(is_judged: bool) -> Text:
+    """What the marks mean."""
+    grades = Text.assemble(
+        ("●●", "bold green"), " what the asker wants   ", ("●", "green"), " helps   ", ("○", "dim"), " neither\n"
+    )
+    moves = Text.assemble(("▲2", "green"), " ", ("▼1", "red"), " moved against plain dense   ", ("+", "cyan"))
+    return Text.assemble("\n", grades if is_judged else "", moves, " not among its first five")
+
+
+def side_by_side(question: Question, why: str, outcomes: Outcomes, width: int) -> Group:
+    """The first five results of each strategy, in two columns or, where there is room, in four."""
+    plain = outcomes[PLAIN.name].documents[:_SHOWN_RESULTS]
+    lists = [_ranking(entry, question, outcomes[entry.name], plain) for entry in SHOWN]
+    columns = 4 if width >= _WIDE else 2
+    grid = Table.grid(padding=(0, 2), expand=True)
+    for _ in range(columns):
+        grid.add_column(ratio=1)
+    for start in range(0, len(lists), columns):
+        grid.add_row(*lists[start : start + columns])
+    title = Rule(Text.assemble("“", (question.text, "bold"), "”"), align="left", style="cyan")
+    return Group(title, *([Text(why, "italic")] if why else []), grid)
+
+
+def _ranking(entry: Entry, question: Question, outcome: Outcome, plain: Sequence[str]) -> Group:
+    is_judged = bool(question.judgments)
+    results = zip(outcome.points[:_SHOWN_RESULTS], outcome.documents, strict=False)
+    lines = [
+        _line(
+            rank,
+            point,
+            question.judgments.get(document, 0),
+            None if entry is PLAIN else _move(rank, document, plain),
+            is_judged,
+        )
+        for rank, (point, document) in enumerate(results, 1)
+    ]
+    quality = "" if outcome.ndcg is None else f"nDCG@{DEPTH} {outcome.ndcg:.2f}   "
+    requests = f"{outcome.requests} request{'' if outcome.requests == 1 else 's'}"
+    cost = Text(f"{quality}{outcome.milliseconds:.1f} ms   {requests}\n", "dim italic")
+    return Group(Rule(Text(entry.name, "bold"), align="left", style="dim"), *lines, cost)
+
+
+def _line(rank: int, point: models.ScoredPoint, grade: int, move: Text | None, is_judged: bool) -> Text:
+    title = str((point.payload or {}).get("title", ""))
+    line = Text(f"{rank} ", "dim", no_wrap=True, overflow="ellipsis")
+    for mark in (move, Text(*_GRADES[grade]) if is_judged else None):
+        if mark is not None:
+            line.append_text(mark).append(" ")
+    return line.append(title, "dim" if is_judged and not grade else "not dim")
+
+
+def _move(rank: int, document: str, plain: Sequence[str]) -> Text:
+    """Where the document was in the first results of plain search, two cells wide."""
+    if document not in plain:
+        return Text("+ ", "cyan")
+    moved = plain.index(document) + 1 - rank
+    if moved == 0:
+        return Text("= ", "dim")
+    return Text(f"▲{moved}", "green") if moved > 0 else Text(f"▼{-moved}", "red")
+
+
+def summary(outcomes: Sequence[Outcomes]) -> Group:
+    """Each strategy over all questions: quality, how often it beat plain search, what a query costs."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("strategy", no_wrap=True)
+    for heading in (f"nDCG@{DEPTH}", "wins", "losses", "requests", "embedded", "model\ncalls", "ms"):
+        table.add_column(heading, justify="right")
+    best = max(_quality(outcomes, entry) for entry in LINEUP)
+    for entry in LINEUP:
+        table.add_row(*_summary_row(entry, outcomes, best))
+    title = Rule(f"all {len(outcomes)} questions", align="left", style="cyan")
+    return Group(title, table, Text(), *map(Text, _verdict(outcomes)), Text(), Text(_NOTES, "dim"))
+
+
+_NOTES: Final = (
+    f"nDCG@{DEPTH}: mean over the questions, 1 is the ideal order. wins, losses: questions on which it is above or below "
+    "plain dense. embedded: vectors made of a question. ms: the median. scores only: without rating, popularity, age and "
+    "distance."
+)
+
+
+def _verdict(outcomes: Sequence[Outcomes]) -> Iterator[str]:
+    """What the table says, also where a strategy loses."""
+    quality = {entry.name: _quality(outcomes, entry) for entry in LINEUP}
+    yield f"Best on these questions: {max(quality, key=quality.__getitem__)}."
+    if behind := [name for name, value in quality.items() if value < quality[PLAIN.name]]:
+        yield f"Behind plain dense: {', '.join(behind)}."
+    if quality[PLAIN.name] < quality[HYBRID.name] < quality[BM25.name]:
+        yield f"Behind plain BM25: {HYBRID.name}, which counts both rankings alike, though the dense one is weaker here."
+
+
+def _quality(outcomes: Sequence[Outcomes], entry: Entry) -> float:
+    return mean(each[entry.name].ndcg or 0.0 for each in outcomes)
+
+
+def _summary_row(entry: Entry, outcomes: Sequence[Outcomes], best: float) -> list[Text]:
+    own = [each[entry.name] for each in outcomes]
+    gains = [(each[entry.name].ndcg or 0.0) - (each[PLAIN.name].ndcg or 0.0) for each in outcomes]
+    quality = _quality(outcomes, entry)
+    is_plain = entry is PLAIN
+    return [
+        Text(entry.name, "bold" if entry in SHOWN else ""),
+        Text(f"{quality:.3f}", "bold green" if quality == best else ""),
+        Text("" if is_plain else str(sum(gain > 1e-9 for gain in gains)), "green"),
+        Text("" if is_plain else str(sum(gain < -1e-9 for gain in gains)), "red"),
+        Text(f"{mean(each.requests for each in own):g}"),
+        Text(f"{mean(each.embeddings for each in own):g}"),
+        Text(f"{mean(each.model_calls for each in own):g}"),
+        Text(f"{median(each.milliseconds for each in own):.1f}"),
+    ]
+
+
+def opening(dense: str, where: str, seconds: float) -> Group:
+    """What is shown, where it runs, and what the dense vectors are.
+
+    Args:
+        dense: the model of the dense vectors, as on the command line.
+        where: which Qdrant it runs on.
+        seconds: how long indexing took.
+    """
+    parts: list[RenderableType] = [
+        Rule(Text("qdrant-rerank: one question, ranked in several ways", "bold"), align="left", style="cyan"),
+        Text(f"An invented travel guide of 97 entries, indexed in {seconds:.1f} s into {where}."),
+    ]
+    return Group(*parts, _about_dense(dense), Text())
+
+
+def _about_dense(dense: str) -> Text:
+    if dense != "hash":
+        return Text(f"Dense vectors are made by {dense.partition('@')[0]}, sparse ones by BM25.")
+    return Text.assemble(
+        "Dense vectors are hashed words and letter sequences: they match ",
+        ("spelling, not meaning", "bold yellow"),
+        ", and need no download; sparse ones are BM25. Trained vectors: ",
+        ("--models fastembed", "bold"),
+        ".",
+    )
+
+
+def closing(engine: Engine) -> Group:
+    """What the numbers don't show."""
+    lines = [
+        "97 short documents and one author's judgments are an illustration, not evidence: measure on your own data.",
+        "The formula's weights were set by hand. MMR gives up relevance for variety, which nDCG doesn't reward.",
+    ]
+    if engine == "local":
+        lines.append(
+            "Times are of qdrant-client's local mode, which is written in Python and slow at formulas; the Rust engine in this "
+            "process is many times faster: pip install 'qdrant-rerank[cli,edge]'."
+        )
+    return Group(*(Text(f"• {line}", "dim") for line in lines))

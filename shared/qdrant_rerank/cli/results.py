@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .._internals import PRESETS, Points, ResultReason, notes_of, selected, value_at
-from .consoles import results_console
+from .failures import results_console
 
 __all__ = [
     "TEXT_KEYS",

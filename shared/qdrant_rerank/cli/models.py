@@ -1,0 +1,374 @@
+"""The models that options name: written as text, loaded when needed.
+
+A model is written `hash`, `bm25`, `ORGANISATION/NAME` (fastembed's name), `NAME@DIR` (its files in a folder),
+`server:NAME` or `server:NAME:SIZE`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from qdrant_client import QdrantClient
+
+from .. import PayloadMapping, QdrantRerankError, Rerank, ServerInference, Strategy
+from .._internals import READ, Content, OnError, TextSource, did_you_mean, engine_of
+from .._internals import VectorKind as Kind
+from ..expressions import parse_expression
+from ..models import Encoder, Reranker
+from ..planning import Schema, read_schema
+from .connect import CommandRetries
+from .failures import CommandError
+from .results import TEXT_KEYS, llama_index_text
+
+__all__ = [
+    "FLAGS",
+    "Reranking",
+    "ShownText",
+    "VectorModel",
+    "check_embedder",
+    "loaded",
+    "normalised",
+    "query_encoders",
+    "read_notes",
+    "reranker",
+    "vector_models",
+    "write_notes",
+]
+
+FLAGS: Final[Mapping[Kind, str]] = {"dense": "--dense", "sparse": "--sparse", "multi": "--late"}
+_OWN: Final[Mapping[Kind, tuple[str, ...]]] = {"dense": ("hash",), "sparse": ("bm25",), "multi": ()}
+_EXAMPLES: Final[Mapping[Kind, str]] = {
+    "dense": "sentence-transformers/all-MiniLM-L6-v2",
+    "sparse": "Qdrant/bm42-all-minilm-l6-v2-attentions",
+    "multi": "answerdotai/answerai-colbert-small-v1",
+}
+
+
+def normalised(kind: Kind, text: str | None) -> str | None:
+    """The model that an option names, in the one form that is remembered; None for `none`.
+
+    Raises:
+        CommandError: it is no model's name, or its folder isn't there.
+    """
+    if text is None or text == "none":
+        return None
+    if text in _OWN[kind] or text.startswith("server:"):
+        return text
+    name, at, folder = text.removeprefix("fastembed:").partition("@")
+    if at and not Path(folder).is_dir():
+        raise CommandError(f"{FLAGS[kind]} {text}: there is no folder {folder!r}")
+    if at:
+        return f"{name}@{Path(folder).resolve()}"
+    if "/" not in name:
+        known = [*_OWN[kind], "none"]
+        raise CommandError(
+            f"{FLAGS[kind]} {text}: no such model{did_you_mean(text, known)} (there are {', '.join(known)}, "
+            f"fastembed's models, e.g. {_EXAMPLES[kind]}, NAME@DIR for one in a folder, and server:NAME)"
+        )
+    return name
+
+
+def _build(kind: Kind, model: str) -> Encoder:
+    if model.startswith("server:"):
+        return _by_server(kind, model.removeprefix("server:"))
+    if model == "hash":
+        from ..models import HashedNgrams
+
+        return HashedNgrams()
+    if model == "bm25":
+        from ..models import Bm25
+
+        return Bm25()
+    return _fastembed(kind, *model.split("@", 1))
+
+
+def loaded(kind: Kind, model: str) -> Encoder:
+    """The encoder that a normalised name stands for, tried on a short text.
+
+    What can't be loaded fails now, before anything is made; what can takes no time of the first query.
+
+    Raises:
+        CommandError: the model can't be loaded, e.g. downloaded.
+        MissingExtra: it needs an optional dependency.
+    """
+    encoder = _build(kind, model)
+    try:
+        encoder.encode_query("a short text")
+    except QdrantRerankError:
+        raise
+    except Exception as error:  # whatever fastembed, onnxruntime and the hub's client raise
+        remedy = "" if "@" in model else f"; without a network, give its files: {FLAGS[kind]} {model}@DIR"
+        raise CommandError(f"the model {model} can't be loaded: {error}{remedy}") from error
+    return encoder
+
+
+def _by_server(kind: Kind, model: str) -> ServerInference:
+    name, colon, size = model.rpartition(":")
+    if colon and size.isdecimal():
+        return ServerInference(name, kind=kind, size=int(size))
+    return ServerInference(model, kind=kind, idf="bm25" in model.lower() if kind == "sparse" else None)
+
+
+def _fastembed(kind: Kind, name: str, folder: str | None = None) -> Encoder:
+    from ..models import fastembed
+
+    classes = {"dense": fastembed.FastembedDense, "sparse": fastembed.FastembedSparse, "multi": fastembed.FastembedLate}
+    if folder is not None and not Path(folder).is_dir():
+        raise CommandError(f"the model {name} was in {folder}, which isn't there now: give {FLAGS[kind]} {name}@DIR")
+    encoder: Encoder = classes[kind](name, path=folder)
+    return encoder
+
+
+def check_embedder(client: QdrantClient, options: Mapping[Kind, str | None]) -> None:
+    """Refuse `server:` models where there is no server.
+
+    Raises:
+        CommandError: an option names one, and the Qdrant is a folder or in memory.
+    """
+    for kind, text in options.items():
+        if text is not None and text.startswith("server:") and engine_of(client) != "server":
+            raise CommandError(f"{FLAGS[kind]} {text}: there is no server that could embed; that needs --url")
+
+
+def query_encoders(
+    needs: Iterable[str], schema: Schema, notes: Mapping[str, str], options: Mapping[Kind, str | None]
+) -> dict[str, Encoder]:
+    """The encoder for each vector that a query needs: as an option says, else as the collection remembers.
+
+    Raises:
+        CommandError: neither says anything.
+    """
+    encoders = {}
+    for name in sorted(needs):
+        info = schema.vectors[name]
+        model = normalised(info.kind, options.get(info.kind)) or notes.get(name)
+        if model is None:
+            raise CommandError(
+                f"the collection {schema.collection!r} doesn't say what made its vector {name!r} ({info}): give "
+                f"{FLAGS[info.kind]} MODEL, e.g. {FLAGS[info.kind]} {(*_OWN[info.kind], _EXAMPLES[info.kind])[0]}"
+            )
+        encoders[name] = loaded(info.kind, model)
+    return encoders
+
+
+_KEY: Final = "qdrant_rerank"  # ours in the collection's metadata
+
+
+@dataclass(frozen=True)
+class VectorModel:
+    """What fills one vector: the vector's kind, and the model's normalised name."""
+
+    kind: Kind
+    model: str
+
+
+def read_notes(client: QdrantClient, collection: str, policy: CommandRetries) -> dict[str, str]:
+    """Vector name → model, as `write_notes` left them; empty for collections that others made."""
+    info = policy.rest.run(lambda: client.get_collection(collection))
+    metadata: Any = getattr(info.config, "metadata", None) or {}
+    notes = metadata.get(_KEY)
+    encoders = notes.get("encoders") if isinstance(notes, dict) else None
+    return {str(name): str(model) for name, model in encoders.items()} if isinstance(encoders, dict) else {}
+
+
+def write_notes(client: QdrantClient, collection: str, models: Mapping[str, VectorModel], policy: CommandRetries) -> bool:
+    """Note which model fills which vector; whether the collection remembers (servers before 1.16 don't)."""
+    notes = read_notes(client, collection, policy) | {name: filled.model for name, filled in models.items()}
+    policy.rest.run(lambda: client.update_collection(collection, metadata={_KEY: {"encoders": notes}}))
+    return read_notes(client, collection, policy) == notes
+
+
+def vector_models(
+    client: QdrantClient, collection: str, options: Mapping[Kind, str | None], policy: CommandRetries
+) -> dict[str, VectorModel]:
+    """What is to fill which vector of a collection: as the options say, else as the collection remembers.
+
+    Raises:
+        CommandError: an option contradicts what the collection was filled with, or nothing says anything.
+    """
+    asked: dict[Kind, str | None] = {kind: normalised(kind, text) for kind, text in options.items()}
+    check_embedder(client, options)
+    if not policy.first.run(lambda: client.collection_exists(collection)):
+        if options["sparse"] is None:
+            asked["sparse"] = "bm25"
+        return _for_new(asked)
+    schema = policy.rest.run(lambda: read_schema(client, collection))
+    notes = read_notes(client, collection, policy)
+    found: dict[str, VectorModel] = {}
+    for kind, model in asked.items():
+        if options[kind] is None:
+            found |= {name: VectorModel(kind, notes[name]) for name in schema.names(kind) if name in notes}
+        elif model is not None:
+            found[_name_there(schema, kind, model)] = VectorModel(kind, model)
+    for name, wanted in found.items():
+        if notes.get(name, wanted.model) != wanted.model:
+            raise CommandError(
+                f"the vector {name!r} of {collection!r} is for {notes[name]}; {FLAGS[wanted.kind]} {wanted.model} "
+                "would mix two models, whose vectors can't be compared: leave the option out, or fill another collection"
+            )
+    if not found:
+        raise CommandError(
+            f"the collection {collection!r} doesn't say what filled its vectors ({schema.describe_vectors()}): give --dense, "
+            "--sparse or --late the models"
+        )
+    return found
+
+
+def _for_new(asked: Mapping[Kind, str | None]) -> dict[str, VectorModel]:
+    found = {_default_name(kind, model): VectorModel(kind, model) for kind, model in asked.items() if model is not None}
+    if not found:
+        raise CommandError("nothing to embed the documents with: give --dense, --sparse or --late a model")
+    return found
+
+
+def _default_name(kind: Kind, model: str) -> str:
+    return {"dense": "dense", "sparse": "bm25" if model == "bm25" else "sparse", "multi": "late"}[kind]
+
+
+def _name_there(schema: Schema, kind: Kind, model: str) -> str:
+    """The vector that a model fills in a collection that is there."""
+    names = schema.names(kind)
+    default = _default_name(kind, model)
+    return names[0] if default not in names and len(names) == 1 else default
+
+
+_KINDS: Final = ("cohere", "fastembed", "cross-encoder")
+_KEYS: Final = ("CO_API_KEY", "COHERE_API_KEY")
+_FORMS: Final = (
+    "cohere:rerank-v3.5, fastembed:Xenova/ms-marco-MiniLM-L-6-v2, NAME@DIR for one of fastembed's in a folder, and "
+    "cross-encoder:DIR for one of your own"
+)
+
+
+@dataclass(frozen=True)
+class Reranking:
+    """What a model is to do, as the options say; see their help.
+
+    Attributes:
+        model, limit, blend, on_error: the options of `rerank_options`.
+        text_keys: the payload keys with the text that it reads.
+    """
+
+    model: str | None = None
+    limit: int | None = None
+    blend: str | None = None
+    on_error: str | None = None
+    text_keys: tuple[str, ...] = ()
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether any of the options is given."""
+        return (self.model, self.limit, self.blend, self.on_error) != (None, None, None, None)
+
+    def over(self, strategy: Strategy) -> Strategy:
+        """The strategy, read by the model.
+
+        Raises:
+            CommandError: it has texts scored by a model, and none is named; or options have no effect.
+            StrategyError: the blend, or how many to read, can't be.
+        """
+        given = {"--rerank-limit": self.limit, "--blend": self.blend, "--on-error": self.on_error}
+        named = [option for option, value in given.items() if value is not None]
+        if strategy.cost.model_calls > 0:
+            if self.model is None:
+                raise CommandError(f"the strategy has texts scored by a model: say by which, with --rerank MODEL ({_FORMS})")
+            if named:
+                raise CommandError(f"the strategy's file says how a model reranks, which excludes {', '.join(named)}")
+            return strategy
+        if self.model is None:
+            if named:
+                raise CommandError(f"{', '.join(named)}: nothing reranks, add --rerank MODEL ({_FORMS})")
+            return strategy
+        return self._rescore().over(strategy)
+
+    def _rescore(self) -> Rerank:
+        if self.on_error not in (None, "raise", "keep_order"):
+            raise CommandError(f"--on-error is raise or keep_order, got {self.on_error!r}")
+        on_error: OnError = "keep_order" if self.on_error == "keep_order" else "raise"
+        blend = None if self.blend is None else parse_expression(self.blend)
+        return Rerank(limit=READ if self.limit is None else self.limit, on_error=on_error, blend=blend)
+
+
+@contextmanager
+def reranker(text: str | None) -> Generator[Reranker | None, None, None]:
+    """The model that `--rerank` names, if it does, with its connections closed at the end.
+
+    A local one is tried on a short text, so that what can't be loaded fails now.
+
+    Raises:
+        CommandError: there is no such model, or it can't be loaded, or it needs a key that the environment lacks.
+        MissingExtra: it needs an optional dependency.
+    """
+    model = None if text is None else _made(text)
+    try:
+        yield model
+    finally:
+        close = getattr(model, "close", None)
+        if close is not None:
+            close()
+
+
+def _made(text: str) -> Reranker:
+    kind, colon, name = text.partition(":")
+    if colon and kind == "cohere" and name:
+        return _cohere(text, name)
+    if colon and kind == "cross-encoder" and name:
+        folder = _folder(text, name)
+        return _tried(text, folder.name or "own", folder)
+    name, at, place = (name if colon and kind == "fastembed" else text).partition("@")
+    if "/" in name and (not colon or kind == "fastembed"):
+        return _tried(text, name, _folder(text, place) if at else None)
+    raise CommandError(f"--rerank {text}: no such model{did_you_mean(kind, _KINDS)}; there are {_FORMS}")
+
+
+def _cohere(text: str, name: str) -> Reranker:
+    from ..models import CohereReranker
+
+    if not any(os.environ.get(key) for key in _KEYS):
+        raise CommandError(f"--rerank {text}: set the environment variable {' or '.join(_KEYS)} to your API key")
+    return CohereReranker(name)
+
+
+def _folder(text: str, place: str) -> Path:
+    if not Path(place).is_dir():
+        raise CommandError(f"--rerank {text}: there is no folder {place!r}")
+    return Path(place).resolve()
+
+
+def _tried(text: str, name: str, folder: Path | None) -> Reranker:
+    from ..models import FastembedCrossEncoder
+
+    model = FastembedCrossEncoder(name, path=folder)
+    try:
+        model.score("a short text", ["another"])
+    except QdrantRerankError:
+        raise
+    except Exception as error:  # whatever fastembed, onnxruntime and the hub's client raise
+        remedy = f"; without a network, give its files: --rerank {name}@DIR" if folder is None else ""
+        raise CommandError(f"--rerank {text}: the model can't be loaded: {error}{remedy}") from error
+    return model
+
+
+@dataclass(frozen=True)
+class ShownText(PayloadMapping):
+    """What a model reads of a result: all of the keys whose text is shown, or the text of a node that LlamaIndex wrote."""
+
+    @classmethod
+    def of(cls, keys: Sequence[str]) -> ShownText:
+        """The mapping for the keys of `--text-key`."""
+        return cls(tuple(keys) or tuple(TEXT_KEYS.split(",")))
+
+    @property
+    def source(self) -> TextSource:
+        return replace(super().source, nodes=True)
+
+    def has_text(self, payload: Mapping[str, Any]) -> bool:
+        return super().has_text(payload) or bool(llama_index_text(payload))
+
+    def content(self, payload: Mapping[str, Any]) -> Content:
+        return Content(self._text(payload) or llama_index_text(payload), {})
