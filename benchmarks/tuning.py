@@ -22,8 +22,8 @@ from typing import Any
 
 from qdrant_rerank import Executor, Fusion, Nearest, Strategy
 from qdrant_rerank.evaluate import Evaluation, Qrels, Topics, compare, evaluate
-from qdrant_rerank.evaluate.tuning import Budget, Space, Tuning, tune
 from qdrant_rerank.models import Bm25, Encoders, FastembedCrossEncoder
+from qdrant_rerank.tune import Budget, Space, Tuning, tune
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import scifact_data, strategies, wheel_models

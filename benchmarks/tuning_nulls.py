@@ -24,7 +24,8 @@ from qdrant_client import models
 
 from qdrant_rerank import Fusion, Nearest, field
 from qdrant_rerank.evaluate import Qrels, Topic
-from qdrant_rerank.evaluate.tuning import (
+from qdrant_rerank.planning import Capabilities, Schema, Target, VectorInfo
+from qdrant_rerank.tune import (
     Dbsf,
     Family,
     Ground,
@@ -40,8 +41,7 @@ from qdrant_rerank.evaluate.tuning import (
     cross_fit,
     gain_of,
 )
-from qdrant_rerank.evaluate.tuning._internals import key_of
-from qdrant_rerank.planning import Capabilities, Schema, Target, VectorInfo
+from qdrant_rerank.tune._internals import key_of
 
 CANDIDATES = Nearest("a"), Nearest("b")
 SCHEMA = Schema("c", {candidate.using or "": VectorInfo("dense", 4, models.Distance.COSINE) for candidate in CANDIDATES})

@@ -11,10 +11,10 @@ from qdrant_client import QdrantClient
 from qdrant_rerank import Executor
 from qdrant_rerank.demo import CORPUS, FORMULA, LINEUP, TODAY, questions
 from qdrant_rerank.evaluate import Qrels, Topic, Topics, compare, evaluate
-from qdrant_rerank.evaluate.report import report
-from qdrant_rerank.evaluate.tuning import tune
 from qdrant_rerank.ingest import ensure_collection, ingest, read_jsonl
 from qdrant_rerank.models import Bm25, Encoders, HashedNgrams
+from qdrant_rerank.report import report
+from qdrant_rerank.tune import tune
 
 client = QdrantClient(":memory:")
 encoders = {"dense": HashedNgrams(), "bm25": Bm25()}

@@ -9,7 +9,7 @@ is above its cap; `--lower` writes caps that have become too high as low as the 
   a strongly connected component of at least two modules; all three import packages count.
 - in_circles: the modules that are in a circle, so that none gets larger while another is opened.
 - layers: the longest chain of packages and top-level modules, each of which imports the next; what is in a circle counts as
-  one. A package (`stages`, `evaluate.tuning`) is one unit. The doors, `qdrant_rerank` itself and `_internals`, are no layer:
+  one. A package (`stages`) is one unit. The doors, `qdrant_rerank` itself and `_internals`, are no layer:
   who imports a name from there depends on the module that it leads to.
 - names: `__all__` of `qdrant_rerank`, without `__version__`.
 - entered: our files that a warm `invoke` of the LangChain retriever runs code of: local mode, a formula over two searches.
@@ -55,8 +55,6 @@ PACKAGES: Final = {
     "langchain_qdrant_rerank": ROOT / "langchain_qdrant_rerank",
     "llama_index_qdrant_rerank": ROOT / "llama_index_qdrant_rerank",
 }
-NESTED: Final = {"qdrant_rerank.evaluate.tuning", "qdrant_rerank.evaluate.report"}
-"""Packages in a package that are units of their own."""
 DOORS: Final = {"_internals", "_lazy"}
 
 FIGURES: Final = ("files", "lines", "circles", "in_circles", "layers", "names", "entered", "kinds", "participles", "twice")
@@ -153,8 +151,7 @@ def unit_of(module: str) -> str:
     package, *rest = module.split(".")
     if package != "qdrant_rerank" or not rest:
         return package
-    nested = ".".join([package, *rest[:2]])
-    return nested if nested in NESTED else f"{package}.{rest[0]}"
+    return f"{package}.{rest[0]}"
 
 
 def is_door(module: str) -> bool:

@@ -15,7 +15,7 @@ _INSIDE = {
     "qdrant_rerank.cli": "the command, documented in docs/cli.md",
     "qdrant_rerank.demo": "what the command demo runs",
     "qdrant_rerank.stages": "its names are qdrant_rerank's",
-    "qdrant_rerank.evaluate.report.figures": "no names",
+    "qdrant_rerank.report.figures": "no names",
 }
 
 

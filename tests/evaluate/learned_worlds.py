@@ -11,7 +11,7 @@ from qdrant_client import models
 
 from qdrant_rerank import Executor, SearchOptions, field, param, when
 from qdrant_rerank.evaluate import Qrels, Topics
-from qdrant_rerank.evaluate.tuning import Ground, Learned, Lessons, Option, Space, Tuning
+from qdrant_rerank.tune import Ground, Learned, Lessons, Option, Space, Tuning
 from tests.evaluate.tuning_worlds import DOCUMENTS, world
 
 PAIRWISE = "learned, pairwise"

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cache
 
 from qdrant_rerank.evaluate import Answer, Comparison, Evaluation, Qrels, Ranked, Run, Topics, Usage, compare, evaluate
-from qdrant_rerank.evaluate.report import Bin, Calibration, Coefficient
+from qdrant_rerank.report import Bin, Calibration, Coefficient
 
 HOSTILE = '<script>alert("1")</script> | <img src=x onerror=alert(2)> `code` **bold** $x$ & more'
 LONG = (

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from qdrant_rerank.evaluate import compare
-from qdrant_rerank.evaluate.report import report
+from qdrant_rerank.report import report
 
 from . import reports
 from .reports import text_of

@@ -12,9 +12,9 @@ from itertools import pairwise
 import pytest
 
 from qdrant_rerank.evaluate import Answer, Comparison, Qrels, Ranked, Run, Topics, compare, evaluate
-from qdrant_rerank.evaluate.report import Bin, Calibration, report
-from qdrant_rerank.evaluate.report._internals import gains_by_topic, meaning, quality_over_cost, reliability, systems_of
-from qdrant_rerank.evaluate.tuning import Budget, Diverse, Space, tune
+from qdrant_rerank.report import Bin, Calibration, report
+from qdrant_rerank.report._internals import gains_by_topic, meaning, quality_over_cost, reliability, systems_of
+from qdrant_rerank.tune import Budget, Diverse, Space, tune
 
 from . import reports
 from .reports import text_of

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from qdrant_rerank.evaluate.report import Coefficient, report
-from qdrant_rerank.evaluate.report._internals import gap, placed, systems_of, width_of
+from qdrant_rerank.report import Coefficient, report
+from qdrant_rerank.report._internals import gap, placed, systems_of, width_of
 
 from . import reports
 

@@ -13,8 +13,8 @@ import pytest
 from qdrant_rerank import StrategyError
 from qdrant_rerank.errors import FormatError, MissingExtra
 from qdrant_rerank.evaluate import Interval, Qrels, Topics
-from qdrant_rerank.evaluate.report import Bin, Calibration, Coefficient, report
-from qdrant_rerank.evaluate.tuning import tune
+from qdrant_rerank.report import Bin, Calibration, Coefficient, report
+from qdrant_rerank.tune import tune
 from tests.docs.blocks import blocks, untested
 
 from . import reports, worlds
@@ -112,7 +112,7 @@ def test_without_the_extra_it_says_what_to_install(absent: str, monkeypatch: pyt
 
 
 def test_importing_the_report_loads_neither_jinja2_nor_matplotlib() -> None:
-    code = "import sys, qdrant_rerank.evaluate.report; sys.exit(bool({'jinja2', 'matplotlib', 'scipy'} & set(sys.modules)))"
+    code = "import sys, qdrant_rerank.report; sys.exit(bool({'jinja2', 'matplotlib', 'scipy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from qdrant_rerank import Fusion, Nearest
-from qdrant_rerank.evaluate import Tuning
-from qdrant_rerank.evaluate.report import report
-from qdrant_rerank.evaluate.report._internals import Curve, above, curves_of, described, mean_over_parameter, summed_up
-from qdrant_rerank.evaluate.tuning import Grid, Rrf, SingleLegs, Space, WeightedSum, tune
+from qdrant_rerank.report import report
+from qdrant_rerank.report._internals import Curve, above, curves_of, described, mean_over_parameter, summed_up
+from qdrant_rerank.tune import Grid, Rrf, SingleLegs, Space, Tuning, WeightedSum, tune
 
 from . import reports
 from .reports import text_of

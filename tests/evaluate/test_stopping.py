@@ -20,8 +20,8 @@ from qdrant_rerank import AsyncExecutor, Executor, Fusion, Nearest, Retries, Sea
 from qdrant_rerank._internals import Points, Search, Vectors
 from qdrant_rerank.errors import MeasurementError
 from qdrant_rerank.evaluate import Qrels, Topics, aevaluate, evaluate
-from qdrant_rerank.evaluate.tuning import Diverse, Grid, Space, tune
 from qdrant_rerank.learn import log_features
+from qdrant_rerank.tune import Diverse, Grid, Space, tune
 from tests.evaluate.worlds import DENSE, FUSED, QUESTIONS, client, encoders, qrels, topics
 from tests.support import refused
 

@@ -12,8 +12,8 @@ from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, Query, Rerank
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.evaluate import Qrels, Topics, evaluate
 from qdrant_rerank.evaluate._internals import id_payload, measured_options
-from qdrant_rerank.evaluate.tuning import Grid, Space, tune
 from qdrant_rerank.models import Encoders
+from qdrant_rerank.tune import Grid, Space, tune
 
 FUSED = Fusion.rrf().over(Nearest("a", limit=20), Nearest("b", limit=20))
 TOPICS = Topics({f"q{number}": f"text {number}" for number in range(25)})

@@ -11,8 +11,8 @@ import pytest
 from qdrant_rerank import Fusion, Nearest, PlanError, StrategyError, load
 from qdrant_rerank.errors import FitError, FormatError
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
-from qdrant_rerank.evaluate.tuning import Budget, Dbsf, Grid, Pool, Rrf, SingleLegs, Space, WeightedSum, tune
-from qdrant_rerank.evaluate.tuning._internals import PoolFile, PoolHeader
+from qdrant_rerank.tune import Budget, Dbsf, Grid, Pool, Rrf, SingleLegs, Space, WeightedSum, tune
+from qdrant_rerank.tune._internals import PoolFile, PoolHeader
 from tests.evaluate.tuning_worlds import world
 from tests.support import NOW, refused
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from qdrant_rerank.evaluate.tuning import choose, cross_fit, gain_of
+from qdrant_rerank.tune import choose, cross_fit, gain_of
 
 Values = NDArray[np.float64]
 

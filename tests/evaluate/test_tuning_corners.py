@@ -13,7 +13,9 @@ from qdrant_rerank import Coefficients, Executor, Fusion, Nearest, RelevanceFeed
 from qdrant_rerank._internals import Search
 from qdrant_rerank.errors import MissingExtra
 from qdrant_rerank.evaluate import Interval, Qrels, Topics
-from qdrant_rerank.evaluate.tuning import (
+from qdrant_rerank.models import Encoders
+from qdrant_rerank.planning import Target
+from qdrant_rerank.tune import (
     Budget,
     Ceiling,
     Configuration,
@@ -31,9 +33,7 @@ from qdrant_rerank.evaluate.tuning import (
     is_local,
     tune,
 )
-from qdrant_rerank.evaluate.tuning._internals import BudgetSpent, Case, Meter, ScoreBook, reasons_of
-from qdrant_rerank.models import Encoders
-from qdrant_rerank.planning import Target
+from qdrant_rerank.tune._internals import BudgetSpent, Case, Meter, ScoreBook, reasons_of
 from tests.evaluate.tuning_worlds import Reader, world
 from tests.support import refused
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qdrant_rerank import Executor, Formula, Mmr, Nearest, Rerank, score
-from qdrant_rerank.evaluate.tuning import Budget, Dbsf, Diverse, Grid, Rescored, Rrf, SingleLegs, Space, WeightedSum, tune
+from qdrant_rerank.tune import Budget, Dbsf, Diverse, Grid, Rescored, Rrf, SingleLegs, Space, WeightedSum, tune
 from tests.evaluate.tuning_worlds import Reader, world
 
 SPACE = Space((SingleLegs(), Rrf(ks=(2, 61)), Dbsf(), WeightedSum(4)), depths=(20, 50))

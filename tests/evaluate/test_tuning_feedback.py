@@ -21,8 +21,8 @@ from qdrant_rerank import (
     StrategyError,
     load,
 )
-from qdrant_rerank.evaluate.tuning import Budget, Feedback, Rescored, Space, tune
 from qdrant_rerank.feedback import Provenance
+from qdrant_rerank.tune import Budget, Feedback, Rescored, Space, tune
 from tests.evaluate.tasting_worlds import PRECISION, RECALL, SIZE, Taster, tasting
 from tests.support import refused
 

@@ -13,9 +13,9 @@ import pytest
 from benchmarks.tuning_nulls import Null, simulated
 from qdrant_rerank import Executor, Formula, Nearest, field, load, score
 from qdrant_rerank.evaluate import Qrels, Topics
-from qdrant_rerank.evaluate.tuning import Ground, Learned, Lessons, Option, Space, Tuning, tune
-from qdrant_rerank.evaluate.tuning._internals import key_of, measured, spreads
 from qdrant_rerank.learn import fit_logistic, log_features
+from qdrant_rerank.tune import Ground, Learned, Lessons, Option, Space, Tuning, tune
+from qdrant_rerank.tune._internals import key_of, measured, spreads
 from tests.evaluate.learned_worlds import (
     PAIRWISE,
     STARS,

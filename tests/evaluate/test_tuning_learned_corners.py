@@ -12,10 +12,10 @@ from qdrant_client import models
 
 from qdrant_rerank import Fusion, Nearest, StrategyError, field, param, score
 from qdrant_rerank.evaluate import Topics
-from qdrant_rerank.evaluate.tuning import Ground, Learned, Learner, LeftOut, Lessons, Option, Pool, Scorer, Space, tune
 from qdrant_rerank.expressions import max_sim
 from qdrant_rerank.learn import Category, Feature
 from qdrant_rerank.planning import Target
+from qdrant_rerank.tune import Ground, Learned, Learner, LeftOut, Lessons, Option, Pool, Scorer, Space, tune
 from tests.evaluate.learned_worlds import (
     PAIRWISE,
     STARS,

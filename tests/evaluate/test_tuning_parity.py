@@ -29,8 +29,9 @@ from qdrant_rerank import (
 )
 from qdrant_rerank._internals import Points, QueryVector
 from qdrant_rerank.evaluate import Topic
-from qdrant_rerank.evaluate.tuning import Budget, Grid, Hit, Option, Pool, is_local, recomputed
-from qdrant_rerank.evaluate.tuning._internals import (
+from qdrant_rerank.expressions import Expression, max_sim, raw, rerank_score
+from qdrant_rerank.tune import Budget, Grid, Hit, Option, Pool, is_local, recomputed
+from qdrant_rerank.tune._internals import (
     Gathering,
     Meter,
     ScoreBook,
@@ -41,7 +42,6 @@ from qdrant_rerank.evaluate.tuning._internals import (
     leaf_depths,
     rescored,
 )
-from qdrant_rerank.expressions import Expression, max_sim, raw, rerank_score
 from tests.engines import compared, open_client
 from tests.support import COLLECTION, NOW, alike, bm25, encoders, fill_toy
 

@@ -12,9 +12,9 @@ from qdrant_client import models
 
 from qdrant_rerank import Executor, Nearest, RelevanceFeedback
 from qdrant_rerank.errors import ClientError
-from qdrant_rerank.evaluate.tuning import Budget, Feedback, Pool, Space, tune
-from qdrant_rerank.evaluate.tuning._internals import BudgetSpent, Meter, ScoreBook, Serving
 from qdrant_rerank.models import Encoders
+from qdrant_rerank.tune import Budget, Feedback, Pool, Space, tune
+from qdrant_rerank.tune._internals import BudgetSpent, Meter, ScoreBook, Serving
 from tests.evaluate.tasting_worlds import PRECISION, Taster, tasting
 from tests.support import refused
 

@@ -10,9 +10,9 @@ import pytest
 from qdrant_rerank import Executor, Formula, Fusion, Nearest, Rerank, score
 from qdrant_rerank._internals import Points, Search
 from qdrant_rerank.evaluate import Qrels, Topics
-from qdrant_rerank.evaluate.tuning import Grid, Learned, Option, Space, tune
-from qdrant_rerank.evaluate.tuning._internals import is_recomputable
 from qdrant_rerank.planning import Target
+from qdrant_rerank.tune import Grid, Learned, Option, Space, tune
+from qdrant_rerank.tune._internals import is_recomputable
 from tests.evaluate.worlds import QUESTIONS, client, encoders
 
 CANDIDATE = Nearest("dense", limit=6)

@@ -11,7 +11,8 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import Formula, Fusion, Nearest, Rerank
-from qdrant_rerank.evaluate.tuning import (
+from qdrant_rerank.planning import Schema, Target, VectorInfo
+from qdrant_rerank.tune import (
     Dbsf,
     Diverse,
     Ground,
@@ -28,8 +29,7 @@ from qdrant_rerank.evaluate.tuning import (
     recomputed,
     tune,
 )
-from qdrant_rerank.evaluate.tuning._internals import key_of, spreads
-from qdrant_rerank.planning import Schema, Target, VectorInfo
+from qdrant_rerank.tune._internals import key_of, spreads
 from tests.evaluate.tuning_worlds import world
 
 DENSE, SPARSE, FAR = Nearest("dense"), Nearest("words"), Nearest("far")

@@ -23,7 +23,7 @@ from qdrant_rerank import (
 )
 from qdrant_rerank.errors import FitError, FormatError
 from qdrant_rerank.evaluate import Topics
-from qdrant_rerank.evaluate.tuning import Budget, Diverse, Grid, Rescored, SingleLegs, Space, tune
+from qdrant_rerank.tune import Budget, Diverse, Grid, Rescored, SingleLegs, Space, tune
 from tests.evaluate.tuning_worlds import world
 from tests.support import refused
 

@@ -17,7 +17,6 @@ from qdrant_client import models
 from qdrant_rerank import Executor, Nearest, SearchOptions, StrategyError, field, score
 from qdrant_rerank.errors import FormatError, MissingExtra
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
-from qdrant_rerank.evaluate.report import Coefficient
 from qdrant_rerank.expressions import raw
 from qdrant_rerank.expressions._internals import Table
 from qdrant_rerank.ingest import point_id
@@ -51,6 +50,7 @@ from qdrant_rerank.learn._internals import (
     selector,
     solve,
 )
+from qdrant_rerank.report import Coefficient
 from tests.engines import open_client
 from tests.learn.logs import planted
 

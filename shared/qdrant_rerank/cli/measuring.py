@@ -27,11 +27,11 @@ from ..evaluate import (
     read_judged,
     read_qrels,
     read_topics,
-    report,
     unknown_documents,
 )
 from ..evaluate._internals import Progress as Told
-from ..evaluate.report._internals import check_target
+from ..report import report
+from ..report._internals import check_target
 from .failures import CommandError, errors_console, results_console, visible, warn
 
 __all__ = [
@@ -193,7 +193,7 @@ def checked_report(file: Path | None) -> None:
     """Refuse a report's file that can't be written, before anything is measured.
 
     Raises:
-        FormatError: see `evaluate.report.document.check_target`.
+        FormatError: see `report.document.check_target`.
     """
     if file is not None:
         check_target(file)

@@ -16,10 +16,10 @@ from .. import Executor, Nearest, RelevanceFeedback, load
 from .._internals import VectorKind as Kind
 from .._internals import did_you_mean
 from ..evaluate._internals import MEASURING
-from ..evaluate.tuning import Budget, Configuration, Feedback, Learned, Space, Tuning
-from ..evaluate.tuning import tune as tuned
 from ..learn._internals import LEAST_TOPICS
 from ..models import Encoders, Reranker
+from ..tune import Budget, Configuration, Feedback, Learned, Space, Tuning
+from ..tune import tune as tuned
 from . import measuring as e
 from . import model_options as m
 from . import options as o

@@ -21,7 +21,6 @@ from .intervals import bootstrap_interval
 from .measures import DEFAULT_MEASURES, per_topic
 from .qrels import Qrels
 from .reading import read_beir, read_judged, read_qrels, read_topics, write_qrels
-from .report import Calibration, Coefficient, Report, report
 from .results import Costs, Coverage, Evaluation, Interval
 from .runs import Answer, Ranked, Run, Usage
 from .significance import LEAST_TOPICS, detectable_difference, holm, randomisation_p, topics_needed
@@ -29,7 +28,6 @@ from .store import read_run_file
 from .systems import Bound, TopicFunction
 from .topics import Topic, Topics
 from .trec import read_run, write_run
-from .tuning import Budget, Tuning, tune
 from .unknown import unknown_documents
 
 __all__ = [
@@ -37,10 +35,7 @@ __all__ = [
     "LEAST_TOPICS",
     "Answer",
     "Bound",
-    "Budget",
-    "Calibration",
     "Change",
-    "Coefficient",
     "Comparison",
     "Costs",
     "Coverage",
@@ -52,12 +47,10 @@ __all__ = [
     "OnError",
     "Qrels",
     "Ranked",
-    "Report",
     "Run",
     "Topic",
     "TopicFunction",
     "Topics",
-    "Tuning",
     "Usage",
     "aevaluate",
     "bootstrap_interval",
@@ -75,9 +68,7 @@ __all__ = [
     "read_run",
     "read_run_file",
     "read_topics",
-    "report",
     "topics_needed",
-    "tune",
     "unknown_documents",
     "write_qrels",
     "write_run",

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from .log_stream import LogStream as LogStream
     from .log_stream import TopicRows as TopicRows
     from .log_stream import read_stream as read_stream
+    from .logistic import margin_of as margin_of
     from .metrics import auc as auc
     from .regions import EVERYTHING as EVERYTHING
     from .regions import Region as Region
@@ -115,6 +116,7 @@ else:
             "log_candidates": "CandidateSearch, found",
             "log_columns": "computed, featured, selector",
             "log_stream": "LogStream, TopicRows, read_stream",
+            "logistic": "margin_of",
             "metrics": "auc",
             "regions": "EVERYTHING, Region, above, at_most, below_f32, bounds, last, no_greater_f32, points, whole_numbers",
             "reliability": "operating_points, reliability, threshold_for",

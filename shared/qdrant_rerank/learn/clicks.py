@@ -16,9 +16,8 @@ from typing import Any, Final
 from .. import StrategyError
 from .._internals import brief, is_finite
 from ..errors import FormatError
-from ..evaluate.lines import rows_of, value_text
-from ..evaluate.qrels import Qrels
-from ..evaluate.topics import Topic, Topics
+from ..evaluate import Qrels, Topic, Topics
+from ..evaluate._internals import rows_of, value_text
 
 __all__ = ["Clicks", "read_clicks"]
 

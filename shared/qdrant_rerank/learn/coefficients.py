@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..evaluate.plain import Plain
-from ..evaluate.report.parts import Coefficient
+from ..evaluate._internals import Plain
+from ..report import Coefficient
 
 __all__ = ["FeatureWeight", "as_table", "for_report"]
 

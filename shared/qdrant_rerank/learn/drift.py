@@ -15,9 +15,8 @@ import numpy as np
 from .. import Executor, PlanError, Retries, SearchOptions, StrategyError
 from .._internals import FAR, MOVED, NO_RETRIES, brief, by_chance, instead, is_whole, kind_of, psi, run, shift, together
 from .._internals import lacking as lacking_keys
-from ..evaluate.plain import Plain
-from ..evaluate.services import MEASURING, RetryingServices
-from ..evaluate.topics import Topics
+from ..evaluate import Topics
+from ..evaluate._internals import MEASURING, Plain, RetryingServices
 from ..expressions._internals import Table, View
 from .arguments import RankerLike, ranker_of
 from .feature_log import Reference

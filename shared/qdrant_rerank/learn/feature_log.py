@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .. import StrategyError
 from .._internals import Reference
 from ..errors import FitError
-from ..evaluate.plain import Plain, frame
+from ..evaluate._internals import Plain, frame
 from ..stages import Stage
 from .features import Category, Feature
 

@@ -11,8 +11,8 @@ from qdrant_client import models
 from .. import AsyncExecutor, Executor, Retries, StrategyError
 from .._internals import arun, in_worker, is_whole, run
 from ..errors import MeasurementError
-from ..evaluate.doc_ids import DocId
-from ..evaluate.services import MEASURING, AsyncRetryingServices, RetryingServices, stops
+from ..evaluate import DocId
+from ..evaluate._internals import MEASURING, AsyncRetryingServices, RetryingServices, stops
 from ..feedback._internals import READ, Mode
 from ..stages import Stage
 from .feedback_fit_checks import LEAST_QUERIES, check_executor

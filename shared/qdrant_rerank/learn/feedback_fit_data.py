@@ -13,7 +13,7 @@ from qdrant_client import models
 
 from .. import AsyncExecutor, Executor, Query, SearchOptions
 from .._internals import Embed, Flow, Points, Score, Scores, planned, run, together
-from ..evaluate.search_options import stable
+from ..evaluate._internals import stable
 from ..feedback import RelevanceFeedback
 from ..feedback._internals import Column, stored_vector, unit
 from ..planning import Plan, Target

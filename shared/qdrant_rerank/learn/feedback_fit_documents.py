@@ -8,8 +8,8 @@ from functools import cached_property
 
 from .. import StrategyError
 from .._internals import Points
-from ..evaluate.doc_ids import DocId, aliases, other_ids, ranking_of
-from ..evaluate.qrels import Qrels
+from ..evaluate import DocId, Qrels
+from ..evaluate._internals import aliases, other_ids, ranking_of
 
 __all__ = ["Documents", "Grades"]
 

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..evaluate.intervals import bootstrap_interval
-from ..evaluate.results import Interval
+from ..evaluate import Interval, bootstrap_interval
 from ..feedback import Coefficients
 from ..feedback._internals import Column, Mode, Verdict
 from .feedback_fit_data import Example, Examples

@@ -10,8 +10,8 @@ from qdrant_client import models
 
 from .. import Query, Rerank, SearchOptions, Strategy
 from .._internals import Flow, planned, shortfalls, together
-from ..evaluate.measures import per_topic
-from ..evaluate.search_options import stable
+from ..evaluate import per_topic
+from ..evaluate._internals import stable
 from ..feedback import RelevanceFeedback
 from ..planning import Plan, Target
 from .feedback_fit_cross import CrossFit

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from .. import Query, StrategyError
 from .._internals import warn
-from ..evaluate.topics import Topic, Topics
+from ..evaluate import Topic, Topics
 
 __all__ = ["Queries", "query_texts"]
 

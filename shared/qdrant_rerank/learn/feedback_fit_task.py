@@ -17,7 +17,7 @@ from qdrant_client import models
 from .. import SearchOptions, StrategyError
 from .._internals import Flow, is_whole
 from ..errors import FitError
-from ..evaluate.doc_ids import DocId
+from ..evaluate import DocId
 from ..feedback import Coefficients, Provenance, RelevanceFeedback
 from ..feedback._internals import READ, SEEDS, Mode, hashes_of, same
 from ..models import Reranker

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import StrategyError
 from ..errors import FitError
-from ..evaluate.report.parts import Calibration
+from ..report import Calibration
 from .calibrating import Method, ScoreMap, fit_map
 from .feature_log import FeatureLog
 from .fitting_data import LEAST_TOPICS, Prepared

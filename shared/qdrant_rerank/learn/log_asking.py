@@ -14,12 +14,8 @@ from qdrant_client import models
 from .. import Executor, Retries
 from .._internals import Flow, Points, Search, run, together
 from ..errors import FitError, MeasurementError
-from ..evaluate.asking import is_setup_error
-from ..evaluate.doc_ids import DocId, ranking_of
-from ..evaluate.qrels import Qrels
-from ..evaluate.running import Progress
-from ..evaluate.services import RetryingServices, stops
-from ..evaluate.topics import Topic
+from ..evaluate import DocId, Qrels, Topic
+from ..evaluate._internals import Progress, RetryingServices, is_setup_error, ranking_of, stops
 from ..ingest._internals import point_ids
 from ..planning import Target
 from .features import Category, Feature

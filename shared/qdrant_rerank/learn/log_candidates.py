@@ -26,7 +26,7 @@ from .._internals import (
     searched,
     widen,
 )
-from ..evaluate.search_options import stable
+from ..evaluate._internals import stable
 from ..expressions._internals import Constant, Table
 from ..planning import Target
 from ..stages import Formula, Stage

@@ -10,7 +10,7 @@ from qdrant_client import models
 
 from .. import Executor, StrategyError
 from .._internals import Lint, Search, did_you_mean, has, instead, kind_of, lacking, leaves
-from ..evaluate.topics import Topic
+from ..evaluate import Topic
 from ..expressions import Expression
 from ..expressions._internals import (
     Candidate,

@@ -21,11 +21,8 @@ from typing import Any, Final, get_args
 from .. import Executor, Retries, SearchOptions, StrategyError
 from .._internals import is_whole, warn
 from ..errors import FitError
-from ..evaluate.doc_ids import DocId, aliases
-from ..evaluate.qrels import Qrels
-from ..evaluate.running import Progress
-from ..evaluate.services import MEASURING
-from ..evaluate.topics import Topics
+from ..evaluate import DocId, Qrels, Topics
+from ..evaluate._internals import MEASURING, Progress, aliases
 from ..planning import Target
 from ..stages import Stage
 from .definitions import candidates_json, feature_json

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from .._internals import lines_of, parse_json, read_text
 from ..errors import FormatError, MissingExtra
-from ..evaluate.lines import rows_of
+from ..evaluate._internals import rows_of
 from .definitions import candidates_json, candidates_of, feature_json, features_of
 from .feature_log import FeatureLog, LogCoverage, Reference
 from .log_assembling import assembled

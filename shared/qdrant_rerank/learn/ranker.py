@@ -12,10 +12,10 @@ from qdrant_client import models
 
 from .. import StrategyError
 from .._internals import Trained, TrainedFeature, read_text
-from ..evaluate.plain import Plain
-from ..evaluate.report.parts import Calibration
+from ..evaluate._internals import Plain
 from ..expressions import Expression
 from ..ingest import requirements
+from ..report import Calibration
 from ..stages import ClientFormula, Formula, Stage
 from .calibrating import ScoreMap
 from .coefficients import FeatureWeight, as_table

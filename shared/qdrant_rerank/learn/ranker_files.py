@@ -17,8 +17,8 @@ from .. import from_json as strategy_of
 from .. import to_json as strategy_json
 from .._internals import did_you_mean, line_of, parse_json
 from ..errors import FormatError
-from ..evaluate.report.parts import Calibration
 from ..expressions import Expression
+from ..report import Calibration
 from ..stages import ClientFormula, Formula
 from .calibrating import ScoreMap
 from .coefficients import FeatureWeight

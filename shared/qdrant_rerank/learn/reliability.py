@@ -12,8 +12,8 @@ import numpy as np
 from .. import StrategyError
 from .._internals import is_finite
 from ..errors import FitError
-from ..evaluate.plain import Plain
-from ..evaluate.report.parts import Bin, Calibration
+from ..evaluate._internals import Plain
+from ..report import Bin, Calibration
 from .metrics import brier
 from .solving import Array
 

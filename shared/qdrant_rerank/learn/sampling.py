@@ -9,7 +9,7 @@ from qdrant_client import models
 
 from .. import Executor, Retries
 from .._internals import NO_RETRIES, Points, Search, random_points
-from ..evaluate.services import RetryingServices
+from ..evaluate._internals import RetryingServices
 from ..expressions._internals import Table, View
 from .feature_log import Reference
 from .features import Category, Feature

@@ -1,0 +1,177 @@
+"""What a report says in plain words: the summary's three sentences, the warnings, and what to do next.
+
+Never more than the comparison's findings bear: a system is recommended only where it is "better" there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, assert_never
+
+from ..evaluate import LEAST_TOPICS, Comparison, Difference, Evaluation
+from . import tuned
+from .labels import System, systems_of
+from .steps import steps_of
+from .warned import warnings_of
+from .words import amount, count, interval, listed, p_value, quality, signed
+
+if TYPE_CHECKING:
+    from .document import Report
+
+__all__ = ["Story", "foremost", "story_of", "systems_in"]
+
+
+@dataclass(frozen=True)
+class Story:
+    """A report in words.
+
+    Attributes:
+        measured: what was measured on what.
+        found: what is best, and whether that is real.
+        next: what to do.
+        warnings: what must be known beside the numbers.
+        steps: what to do, in order.
+    """
+
+    measured: str
+    found: str
+    next: str
+    warnings: tuple[str, ...]
+    steps: tuple[str, ...]
+
+
+def story_of(report: Report) -> Story:
+    """All that the report says in words."""
+    systems, comparison = systems_in(report), report.comparison
+    if comparison is None and not report.evaluations:
+        found, then = tuned.found(report.tuning), tuned.answer(report.tuning)
+    elif comparison is None:
+        [one] = report.evaluations
+        found, then = _of_one(one, systems[one.name])
+    else:
+        found, then = _found(comparison, systems), _next(comparison, systems)
+    best = foremost(comparison) if comparison else None
+    return Story(
+        measured=_measured(report, systems) if report.evaluations else tuned.measured(report.tuning),
+        found=found,
+        next=_with_tuning(then, report) if report.evaluations else then,
+        warnings=warnings_of(report, systems),
+        steps=steps_of(report, systems, best, then),
+    )
+
+
+def _with_tuning(then: str, report: Report) -> str:
+    """What to do, with what tuning says beside; its default need not be the comparison's baseline."""
+    said = tuned.briefly(report.tuning)
+    return f"{then.rstrip('.')}; {said}." if said else then
+
+
+def systems_in(report: Report) -> dict[str, System]:
+    """Name → how the system appears in this report."""
+    names = [one.name for one in report.evaluations]
+    return systems_of(names, report.comparison.baseline if report.comparison else None)
+
+
+def foremost(comparison: Comparison) -> Difference:
+    """The system that the report shows in full: of those better than the baseline the best, else the best of the others."""
+    better = [row for row in comparison.differences if row.finding == "better"]
+    return max(better or comparison.differences, key=lambda row: row.mean)
+
+
+def _measured(report: Report, systems: dict[str, System]) -> str:
+    first, comparison = report.evaluations[0], report.comparison
+    measure = comparison.measure if comparison else first.measures[0]
+    queries = count(len(first.coverage.measured), "synthetic query" if first.synthetic else "query")
+    queries = queries.replace("querys", "queries")
+    who = systems[first.name].label if len(systems) == 1 else f"{len(systems)} systems"
+    asked = (
+        f"{who} {'was' if len(systems) == 1 else 'were'} asked the same {queries}"
+        if comparison
+        else f"{who} was asked {queries}"
+    )
+    beside = f", with {systems[comparison.baseline].label} as the baseline" if comparison else ""
+    return f"{asked} with known relevant documents and measured by {measure}{beside}."
+
+
+def _of_one(one: Evaluation, system: System) -> tuple[str, str]:
+    measure = one.measures[0]
+    mean = one.means[measure]
+    within = f" ({mean.level:.0%} interval {interval(mean)})" if interval(mean) else ""
+    found = (
+        f"{system.label} reaches a mean {measure} of {quality(mean.estimate)}{within}; alone, that says neither good nor bad."
+    )
+    return found, "Evaluate what you could use instead on the same queries, and compare both before you change anything."
+
+
+def _found(comparison: Comparison, systems: dict[str, System]) -> str:
+    row = foremost(comparison)
+    label, base = systems[row.name].label, systems[comparison.baseline].label
+    seen = f"{signed(row.difference.estimate)} {comparison.measure}"
+    within = interval(row.difference, sign=True)
+    seen += f" ({row.difference.level:.0%} interval {within})" if within else ""
+    corrected = f" after correction for {len(comparison.differences)} comparisons" if len(comparison.differences) > 1 else ""
+    match row.finding:
+        case "too few topics":
+            return (
+                f"Nothing can be claimed from {count(comparison.topics, 'query', 'queries')}, as any claim needs at least "
+                f"{LEAST_TOPICS}; the difference seen between {label} and {base} is {seen}."
+            )
+        case "better":
+            others = [systems[one.name].label for one in comparison.differences if one.finding == "better" and one is not row]
+            also = f"; {listed(others)} {'is' if len(others) == 1 else 'are'} better than {base} too" if others else ""
+            return (
+                f"{label} is better than {base}, by {seen}, and chance alone would seldom do that "
+                f"(p {_equals(row.p_adjusted)}{corrected}){also}."
+            )
+        case "worse":
+            return f"{_all(comparison)} worse than {base}, beyond what chance does: even the best of them, {label}, by {seen}."
+        case "no difference":
+            if row.ties == comparison.topics:
+                return f"{label} scores the same as {base} on every query, and no other system is better."
+            return (
+                f"No system is shown to be better than {base}: the best of the others, {label}, differs from it by {seen}, "
+                f"which chance alone would often do (p {_equals(row.p_adjusted)}{corrected})."
+            )
+    assert_never(row.finding)
+
+
+def _all(comparison: Comparison) -> str:
+    return "The other system is" if len(comparison.differences) == 1 else "All other systems are"
+
+
+def _equals(p: float) -> str:
+    return p_value(p) if p < 0.001 else f"= {p_value(p)}"
+
+
+def _next(comparison: Comparison, systems: dict[str, System]) -> str:
+    row = foremost(comparison)
+    label, base = systems[row.name].label, systems[comparison.baseline].label
+    but = "; but first ask queries of real users, as these are synthetic" if comparison.synthetic else ""
+    match row.finding:
+        case "better":
+            return f"Use {label}{_price(comparison, row)}{but}."
+        case "worse":
+            return f"Keep the default, {base}{but}."
+        case "too few topics":
+            needed = f", and about {row.topics_needed:,} to show a difference this large" if row.topics_needed else ""
+            return f"Keep the default, {base}, until more queries are judged: at least {LEAST_TOPICS}{needed}{but}."
+        case "no difference":
+            needed = f"; about {row.topics_needed:,} queries would settle a difference this small" if row.topics_needed else ""
+            return f"Keep the default, {base}{needed}{but}."
+    assert_never(row.finding)
+
+
+def _price(comparison: Comparison, row: Difference) -> str:
+    """What the better system costs more, or less, than the baseline; "" where that isn't known."""
+    costs = {one.name: one.costs for one in comparison.evaluations}
+    ours, theirs = costs[row.name], costs[comparison.baseline]
+    parts = [
+        f"{amount(after)} instead of {amount(before)} {what}"
+        for after, before, what in (
+            (ours.p50_ms, theirs.p50_ms, "ms at the median"),
+            (ours.round_trips, theirs.round_trips, "round trips"),
+            (ours.model_texts, theirs.model_texts, "texts read by a model"),
+        )
+        if after is not None and before is not None and amount(after) != amount(before)
+    ]
+    return f", if its price is right: {listed(parts)} for each query" if parts else ""

@@ -1,0 +1,192 @@
+"""What a report says of a tuning: the answer, its reasons, what was tried, and what reordering could reach at all.
+
+Read from the plain attributes of `tune`'s result, so that this package needs nothing of the tuner's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .. import StrategyError
+from .words import amount, count, interval, p_value, quality, shortened, signed
+
+__all__ = ["Tried", "Tuned", "answer", "briefly", "check_tuning", "found", "measured", "steps", "tuned"]
+
+_NEEDED: Final = (
+    "topics",
+    "reasons",
+    "recommended",
+    "strategy",
+    "measure",
+    "configurations",
+    "chosen",
+    "gain",
+    "p",
+    "curves",
+    "ceiling",
+    "baseline",
+    "detectable",
+    "spent",
+)
+_SHOWN: Final = 12
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One configuration that was tried, as texts; `sign` says what it is, where it is special."""
+
+    name: str
+    sign: str
+    mean: str
+    difference: str
+    chosen: str
+    held_in: str
+    held_out: str
+    effort: str
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A tuning as the report shows it.
+
+    Attributes:
+        answer: what to do, in a sentence.
+        reasons: why, and what else to know.
+        strategy: the strategy to use.
+        measure: what by.
+        tried: the configurations with the best means, and those that matter wherever they are.
+        more: how many others there are.
+        numbers: name → value, as text.
+    """
+
+    answer: str
+    reasons: tuple[str, ...]
+    strategy: str
+    measure: str
+    tried: tuple[Tried, ...]
+    more: int
+    numbers: tuple[tuple[str, str], ...]
+
+
+def check_tuning(tuning: Any) -> None:
+    """Refuse what isn't the result of `tune`.
+
+    Raises:
+        StrategyError: an attribute that is read isn't there.
+    """
+    absent = [name for name in _NEEDED if tuning is not None and not hasattr(tuning, name)]
+    if absent:
+        raise StrategyError(
+            f"tuning= takes what tune() returned, got {type(tuning).__name__}, which has no {', '.join(map(repr, absent))}"
+        )
+
+
+def answer(tuning: Any) -> str:
+    """What tuning says to do, in a sentence; "" without a tuning."""
+    return str(tuning.reasons[0]) if tuning is not None and tuning.reasons else ""
+
+
+def briefly(tuning: Any) -> str:
+    """The same in a clause beside what else the report says, with the default that tuning was to beat; "" likewise."""
+    if tuning is None:
+        return ""
+    default = f"its default, {shortened(repr(tuning.baseline), 70)}"
+    return f"tuning recommends {tuning.chosen} over {default}" if tuning.recommended else f"tuning keeps {default}"
+
+
+def measured(tuning: Any) -> str:
+    """What was measured on what, for a report on the tuning alone."""
+    tried, topics = count(len(tuning.configurations), "configuration"), count(len(tuning.topics), "query", "queries")
+    were = "was" if len(tuning.configurations) == 1 else "were"
+    return (
+        f"{tried} {were} tried on {topics} with known relevant documents and measured by {tuning.measure}, each choice judged "
+        "on queries that had no part in it."
+    )
+
+
+def found(tuning: Any) -> str:
+    """What came out, and whether that is real, for a report on the tuning alone."""
+    real = "chance alone would seldom do that" if tuning.recommended else "that is no reason to leave the default"
+    return f"Choosing by such queries is worth {_gain(tuning)} over the default on others, and {real}."
+
+
+def steps(tuning: Any) -> tuple[str, ...]:
+    """What to do next, for a report on the tuning alone."""
+    if tuning.recommended:
+        return (answer(tuning), "Save it with tuning.save(…), and look at a few of your own queries before you switch.")
+    return (answer(tuning), f"Look first at what holds the measure down: {tuning.ceiling.advice}")
+
+
+def tuned(tuning: Any) -> Tuned | None:
+    """The tuning as the report shows it; None without one."""
+    if tuning is None:
+        return None
+    rows = list(tuning.configurations)
+    special = _signs(tuning)
+    shown = [row for place, row in enumerate(rows) if place < _SHOWN or row.name in special or row.strategy == tuning.baseline]
+    return Tuned(
+        answer=answer(tuning),
+        reasons=tuple(map(str, tuning.reasons[1:])),
+        strategy=repr(tuning.strategy),
+        measure=str(tuning.measure),
+        tried=tuple(_tried(row, special.get(row.name, "")) for row in shown),
+        more=len(rows) - len(shown),
+        numbers=tuple(_numbers(tuning)),
+    )
+
+
+def _signs(tuning: Any) -> dict[str, str]:
+    """Configuration → what it is, beside its name, where it is special."""
+    if tuning.recommended:
+        return {tuning.chosen: "chosen"}
+    kept = {row.name: "kept" for row in tuning.configurations if row.strategy == tuning.baseline}
+    return {tuning.chosen: "picked, but not shown to be better"} | kept
+
+
+def _equals(p: float) -> str:
+    return p_value(p) if p < 0.001 else f"= {p_value(p)}"
+
+
+def _tried(row: Any, sign: str) -> Tried:
+    return Tried(
+        name=str(row.name),
+        sign=sign,
+        mean=quality(row.mean),
+        difference=signed(row.difference),
+        chosen=str(row.chosen),
+        held_in="–" if row.held_in is None else quality(row.held_in),
+        held_out="–" if row.held_out is None else quality(row.held_out),
+        effort=_effort(getattr(row, "effort", None)),
+    )
+
+
+def _effort(effort: Any) -> str:
+    """What a query takes, as far as it is said: `2 round trips, 50 texts read`."""
+    parts = (("round_trips", "round trip"), ("searches", "search"), ("model_texts", "text read"))
+    found = [(getattr(effort, name, None), what) for name, what in parts]
+    several = {"search": "searches", "text read": "texts read"}
+    return ", ".join(count(number, what, several.get(what, "")) for number, what in found if number)
+
+
+def _numbers(tuning: Any) -> Iterator[tuple[str, str]]:
+    ceiling = tuning.ceiling
+    yield "held-out gain of choosing like this", _gain(tuning)
+    if tuning.detectable is not None:
+        yield "smallest gain that so many queries would show", quality(tuning.detectable)
+    yield "best possible order of the same candidates", quality(ceiling.value)
+    yield "relevant documents among the candidates", f"{ceiling.recall:.1%} (candidates of each candidate: {ceiling.depth})"
+    for candidate, recall in ceiling.candidate_recall.items():
+        yield f"of these found by {candidate}", f"{recall:.1%}"
+    spent = tuning.spent
+    took = f"{amount(float(spent.requests))} searches in {amount(float(spent.round_trips))} round trips"
+    yield "the tuning took", f"{took}, {amount(float(spent.model_texts))} texts read by a model"
+
+
+def _gain(tuning: Any) -> str:
+    """The held-out gain with its interval and p value."""
+    within = interval(tuning.gain, sign=True)
+    return f"{signed(tuning.gain.estimate)} {tuning.measure}" + (
+        f" ({tuning.gain.level:.0%} interval {within}), p {_equals(tuning.p)}" if within else ""
+    )

@@ -1,0 +1,209 @@
+"""One strategy to try, what it costs, and the protocol of those who propose some."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from .. import Rerank, Strategy
+from .._internals import Services
+from ..evaluate import Qrels
+from ..planning import Schema, Target
+from ..stages import Nearest, Stage
+from .pools import Pool, Spread, key_of
+
+__all__ = ["Effort", "Family", "Ground", "Learner", "Lessons", "Option", "Parameter", "Scorer", "effort_of", "filled"]
+
+Parameter: TypeAlias = "float | int | str"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One strategy to try.
+
+    Attributes:
+        name: what tables call it; no two are called the same.
+        strategy: the strategy itself, as it would be used.
+        family: which family it is of.
+        parameters: what was varied, by name; for curves and frames.
+        complexity: how many settings differ from Qdrant's own; it decides between options of the same mean.
+        by_topic: for what is learned from judgments: topic → the strategy that ranks it, learned from other topics. Empty
+            where `strategy` ranks all.
+        note: what whoever chooses it should know.
+        must_fit: whether it is an error if the strategy doesn't fit the collection; else it is left out.
+    """
+
+    name: str
+    strategy: Strategy
+    family: str
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    complexity: int = 0
+    by_topic: Mapping[str, Strategy] = field(default_factory=dict[str, Strategy], repr=False)
+    note: str = ""
+    must_fit: bool = False
+
+    def of(self, topic: str) -> Option:
+        """The option with the strategy that ranks this topic.
+
+        Raises:
+            KeyError: other topics have one of their own, this one hasn't.
+        """
+        return replace(self, strategy=self.by_topic[topic]) if self.by_topic else self
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What families propose strategies for.
+
+    Attributes:
+        candidates: the plain searches to combine, without limits.
+        depths: how many candidates a candidate may hand on, ascending.
+        limit: how many results the measure looks at.
+        baseline: what there is to beat.
+        schema: the collection's.
+        has_model: whether the executor has a model that reads texts.
+        queries: the texts of the topics that are tuned on.
+        spreads: how the candidates' scores lie, by `pools.key_of` the candidate; empty until the candidates were searched.
+            Families are
+            asked before and after, and must propose the same plain searches both times.
+    """
+
+    candidates: tuple[Nearest, ...]
+    depths: tuple[int, ...]
+    limit: int
+    baseline: Strategy
+    schema: Schema
+    has_model: bool = False
+    queries: tuple[str, ...] = ()
+    spreads: Mapping[str, Spread] = field(default_factory=dict)
+
+    def spread(self, candidate: Nearest) -> Spread:
+        """How a candidate's scores lie."""
+        return self.spreads.get(key_of(candidate), Spread(0.0, 1.0))
+
+    def title(self, candidate: Nearest) -> str:
+        """What names call a candidate."""
+        return candidate.title or "the unnamed vector"
+
+    @cached_property
+    def deepest(self) -> int:
+        """The largest of the depths."""
+        return self.depths[-1]
+
+    def deep(self, depth: int) -> tuple[Nearest, ...]:
+        """The candidates, each handing on `depth` candidates."""
+        return tuple(replace(candidate, limit=depth) for candidate in self.candidates)
+
+
+class Scorer(Services, Protocol):
+    """Scores that the model has given, for families that need some; `steps.run` takes it for the executor."""
+
+    @property
+    def independent(self) -> bool:
+        """Whether a text's score is the same whatever texts it is read with, so that it can be used again."""
+        ...
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """One score for each text; the model reads each pair of query and text only once, within the budget."""
+        ...
+
+
+@runtime_checkable
+class Family(Protocol):
+    """Strategies of one kind, and how they are recomputed.
+
+    To add a kind of strategy to tuning, write a class with these three and put it into the space. What is learned from
+    judgments must be learned from other topics than those that it is judged on, or what is held out isn't: see `Learner`.
+    """
+
+    @property
+    def name(self) -> str:
+        """What tables call the family."""
+        ...
+
+    def options(self, ground: Ground) -> Iterable[Option]:
+        """The strategies to try, the cheapest first: where the budget ends, the last are left out."""
+        ...
+
+    def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
+        """The first `limit` points (anything with an `id`) that Qdrant would return for the pool's topic.
+
+        None if that can't be told from what the candidates found: the strategy then is put to Qdrant for every topic, within
+        the budget.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What there is to learn from.
+
+    Attributes:
+        pools: what the candidates found, one for each topic.
+        qrels: the judgments.
+        target: the collection.
+        seed: of whatever is drawn.
+    """
+
+    pools: Sequence[Pool]
+    qrels: Qrels
+    target: Target
+    seed: int = 0
+
+
+@runtime_checkable
+class Learner(Family, Protocol):
+    """A family whose strategies hold numbers that are learned from judgments.
+
+    Its `options` have the strategies' form, before anything is known: which plain searches and payload keys they read.
+    """
+
+    def learned(self, option: Option, ground: Ground, lessons: Lessons) -> Option:
+        """The option with what was learned: from all topics in `strategy`, from others than each topic in `by_topic`.
+
+        Raises:
+            FitError: there is too little to learn from; the option is left out for that reason.
+        """
+        ...
+
+
+@dataclass(frozen=True, order=True)
+class Effort:
+    """What a query by a strategy takes, the dearest first: efforts compare in this order.
+
+    Attributes:
+        model_texts: texts that a model reads.
+        round_trips: requests to Qdrant, one after the other.
+        searches: plain searches in them.
+        candidates: points that these hand on.
+    """
+
+    model_texts: int
+    round_trips: int
+    searches: int
+    candidates: int
+
+
+def effort_of(strategy: Strategy, limit: int) -> Effort:
+    """What one query for `limit` results takes."""
+    leaves = [stage for stage in strategy.stages() if not stage.candidates]
+    alone = isinstance(strategy, Stage) and not strategy.candidates
+    handed_on = limit if alone else sum(leaf.reach(limit) for leaf in leaves)
+    return Effort(strategy.cost.model_calls, strategy.cost.round_trips, len(leaves), handed_on)
+
+
+def filled(strategy: Strategy, limit: int) -> str:
+    """The same text for strategies that do the same, be limits written out or left to their defaults."""
+    if isinstance(strategy, Rerank):
+        below = strategy.below
+        written = filled(below, strategy.candidates_for(limit)) if isinstance(below, Stage) else repr(below)
+        return f"{replace(strategy, limit=strategy.reads, candidate=None)!r} over {written}"
+    return repr(_filled(strategy, limit)) if isinstance(strategy, Stage) else repr(strategy)
+
+
+def _filled(stage: Stage, needed: int, root: bool = True) -> Stage:
+    inner = needed if root else stage.needs_points(needed)
+    candidates = tuple(_filled(candidate, inner, root=False) for candidate in stage.candidates)
+    return replace(stage, limit=None if root else stage.reach(needed), candidates=candidates)
