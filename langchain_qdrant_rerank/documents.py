@@ -36,7 +36,7 @@ def to_documents(
     key, with a warning.
 
     Args:
-        points: best first; what reranking notes of them (`qdrant_rerank.results.RankedPoint`) goes to the metadata.
+        points: best first; what reranking notes of them (`qdrant_rerank.RankedPoint`) goes to the metadata.
         collection: the collection's name.
         mapping: where the text and the metadata are.
         score_key: the metadata key for Qdrant's score; None for no score.

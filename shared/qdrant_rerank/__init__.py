@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from .feedback import Coefficients, RelevanceFeedback
     from .models.encoders import ServerInference
     from .payload import PayloadMapping
+    from .points import RankedPoint
     from .query import Query, SearchOptions
     from .rerank import Rerank
-    from .results import RankedPoint
     from .retries import Retries
     from .serialise import from_json, load, save, to_json
     from .stages import Formula, Fusion, Mmr, Nearest, late_interaction
@@ -61,9 +61,9 @@ else:
             "feedback": "Coefficients, RelevanceFeedback",
             "models.encoders": "ServerInference",
             "payload": "PayloadMapping",
+            "points": "RankedPoint",
             "query": "Query, SearchOptions",
             "rerank": "Rerank",
-            "results": "RankedPoint",
             "retries": "Retries",
             "serialise": "from_json, load, save, to_json",
             "stages": "Formula, Fusion, Mmr, Nearest, late_interaction",

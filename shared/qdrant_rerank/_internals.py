@@ -12,20 +12,13 @@ from ._lazy import load_lazily
 
 if TYPE_CHECKING:
     from .accounts import UNKNOWN as UNKNOWN
+    from .answers import contradicts as contradicts
+    from .answers import guarded as guarded
     from .answers import read_batch as read_batch
     from .answers import read_points as read_points
-    from .brief import brief as brief
-    from .brief import few as few
-    from .brief import shortened as shortened
     from .candidates import candidate_scores as candidate_scores
     from .capabilities import ABILITIES as ABILITIES
     from .capabilities import Engine as Engine
-    from .careful import searched as searched
-    from .carrying import carried as carried
-    from .carrying import carrying as carrying
-    from .checks import is_finite as is_finite
-    from .checks import is_number as is_number
-    from .checks import is_whole as is_whole
     from .clients import AsyncClientLike as AsyncClientLike
     from .clients import Clients as Clients
     from .clients import client_options as client_options
@@ -38,28 +31,25 @@ if TYPE_CHECKING:
     from .deadline import whole_seconds as whole_seconds
     from .deadline import within as within
     from .description import placeholders as placeholders
-    from .document_reranker import Candidate as Candidate
-    from .document_reranker import DocumentReranker as DocumentReranker
-    from .drawing import random_points as random_points
     from .engine_errors import Failure as Failure
     from .engine_errors import Kind as Kind
+    from .engine_errors import Place as Place
+    from .engine_errors import address_of as address_of
+    from .engine_errors import describe_failures as describe_failures
     from .engine_errors import read_failure as read_failure
-    from .engine_limits import strict_limits as strict_limits
+    from .errors import Lint as Lint
     from .errors import did_you_mean as did_you_mean
     from .errors import warn as warn
     from .executor import SCHEMA_TTL as SCHEMA_TTL
     from .executor import check_schema_ttl as check_schema_ttl
     from .explain_plot import check_picture as check_picture
     from .explain_plot import draw as draw
-    from .extent import MAX_BYTES as MAX_BYTES
-    from .extent import MAX_CONDITIONS as MAX_CONDITIONS
-    from .extent import Extent as Extent
-    from .extent import extent as extent
-    from .failure_notes import Place as Place
-    from .failure_notes import address_of as address_of
-    from .failure_notes import describe_failures as describe_failures
-    from .fusing import DEFAULT_RRF_K as DEFAULT_RRF_K
-    from .fusing import fused_terms as fused_terms
+    from .formula_limits import MAX_BYTES as MAX_BYTES
+    from .formula_limits import MAX_CONDITIONS as MAX_CONDITIONS
+    from .formula_limits import Extent as Extent
+    from .formula_limits import extent as extent
+    from .formula_limits import extent_problems as extent_problems
+    from .formula_limits import extent_warnings as extent_warnings
     from .in_short import abridged as abridged
     from .in_short import brief_strategy as brief_strategy
     from .in_short import brief_term as brief_term
@@ -74,55 +64,50 @@ if TYPE_CHECKING:
     from .jsonlines import lines_of as lines_of
     from .jsonlines import parse_json as parse_json
     from .jsonlines import read_text as read_text
-    from .lint import Lint as Lint
-    from .lint import extent_problems as extent_problems
-    from .lint import extent_warnings as extent_warnings
-    from .literals import call as call
-    from .literals import literal as literal
-    from .loops import PerLoop as PerLoop
-    from .merging import together as together
-    from .pages import cut as cut
-    from .pages import widen as widen
     from .payload import PRESETS as PRESETS
     from .payload import AnyMapping as AnyMapping
     from .payload import Content as Content
     from .payload import PayloadLike as PayloadLike
+    from .payload import TextSource as TextSource
     from .payload import as_mapping as as_mapping
     from .payload import read_contents as read_contents
     from .payload import value_at as value_at
     from .plan import planned as planned
-    from .presence import has as has
-    from .presence import instead as instead
-    from .presence import kind_of as kind_of
-    from .presence import lacking as lacking
-    from .presence import leaves as leaves
+    from .points import SPARE as SPARE
+    from .points import noted as noted
+    from .points import notes_of as notes_of
+    from .points import root_keys as root_keys
+    from .points import selected as selected
+    from .points import settled as settled
+    from .points import widened as widened
     from .query import Inputs as Inputs
     from .query import both as both
+    from .query import checked_vector as checked_vector
     from .query import not_a_filter as not_a_filter
     from .query import query_token_counts as query_token_counts
-    from .reach import shortfalls as shortfalls
+    from .query import restrict as restrict
     from .reasons import term_columns as term_columns
     from .request_parts import conditions_of as conditions_of
     from .request_parts import parts_of as parts_of
+    from .request_parts import strict_limits as strict_limits
     from .request_parts import within as request_parts_within
     from .rerank import BEYOND as BEYOND
     from .rerank import READ as READ
+    from .rerank import Candidate as Candidate
+    from .rerank import DocumentReranker as DocumentReranker
     from .rerank import MissingText as MissingText
     from .rerank import OnError as OnError
     from .rerank import Unread as Unread
-    from .restriction import restrict as restrict
-    from .results import noted as noted
-    from .results import notes_of as notes_of
     from .retries import INGEST as INGEST
     from .retries import NO_RETRIES as NO_RETRIES
     from .retries import Left as Left
     from .sampling import names_points as names_points
+    from .sampling import random_points as random_points
     from .schema import Kind as VectorKind
-    from .selecting import root_keys as root_keys
-    from .selecting import selected as selected
+    from .schema import read_node_schema as read_node_schema
+    from .stages.fusion import DEFAULT_RRF_K as DEFAULT_RRF_K
     from .stages.fusion import FusionMethod as FusionMethod
-    from .staleness import contradicts as contradicts
-    from .staleness import guarded as guarded
+    from .stages.fusion import fused_terms as fused_terms
     from .steps import AsyncServices as AsyncServices
     from .steps import Embed as Embed
     from .steps import Flow as Flow
@@ -137,31 +122,46 @@ if TYPE_CHECKING:
     from .steps import Vectors as Vectors
     from .steps import arun as arun
     from .steps import run as run
+    from .steps import together as together
     from .steps import watched as watched
     from .strategies import alone as alone
+    from .strategies import cut as cut
     from .strategies import embedded as embedded
-    from .telemetry import read_node_schema as read_node_schema
-    from .text_source import TextSource as TextSource
+    from .strategies import searched as searched
+    from .strategies import shortfalls as shortfalls
+    from .strategies import widen as widen
     from .threads import AsyncReads as AsyncReads
+    from .threads import PerLoop as PerLoop
     from .threads import Reads as Reads
     from .threads import Workers as Workers
     from .threads import call_worker as call_worker
+    from .threads import carried as carried
+    from .threads import carrying as carrying
     from .threads import in_time as in_time
     from .threads import in_worker as in_worker
     from .threads import inherits as inherits
     from .threads import working_with as working_with
-    from .ties import SPARE as SPARE
-    from .ties import settled as settled
-    from .ties import widened as widened
     from .trained import FAR as FAR
     from .trained import MOVED as MOVED
     from .trained import Reference as Reference
     from .trained import Trained as Trained
     from .trained import TrainedFeature as TrainedFeature
     from .trained import by_chance as by_chance
+    from .trained import has as has
+    from .trained import instead as instead
+    from .trained import kind_of as kind_of
+    from .trained import lacking as lacking
+    from .trained import leaves as leaves
     from .trained import psi as psi
     from .trained import shift as shift
-    from .vectors import checked_vector as checked_vector
+    from .values import brief as brief
+    from .values import call as call
+    from .values import few as few
+    from .values import is_finite as is_finite
+    from .values import is_number as is_number
+    from .values import is_whole as is_whole
+    from .values import literal as literal
+    from .values import shortened as shortened
     from .why import CandidateHit as CandidateHit
     from .why import Explained as Explained
     from .why import ResultReason as ResultReason
@@ -172,59 +172,39 @@ else:
         __package__,
         {
             "accounts": "UNKNOWN",
-            "answers": "read_batch, read_points",
-            "brief": "brief, few, shortened",
+            "answers": "contradicts, guarded, read_batch, read_points",
             "candidates": "candidate_scores",
             "capabilities": "ABILITIES, Engine",
-            "careful": "searched",
-            "carrying": "carried, carrying",
-            "checks": "is_finite, is_number, is_whole",
             "clients": "AsyncClientLike, Clients, client_options, engine_of, grpc_port_of, kept_open",
             "deadline": "Deadline, timeout_problem, unbounded, whole_seconds, within",
             "description": "placeholders",
-            "document_reranker": "Candidate, DocumentReranker",
-            "drawing": "random_points",
-            "engine_errors": "Failure, Kind, read_failure",
-            "engine_limits": "strict_limits",
-            "errors": "did_you_mean, warn",
+            "engine_errors": "Failure, Kind, Place, address_of, describe_failures, read_failure",
+            "errors": "Lint, did_you_mean, warn",
             "executor": "SCHEMA_TTL, check_schema_ttl",
             "explain_plot": "check_picture, draw",
-            "extent": "Extent, MAX_BYTES, MAX_CONDITIONS, extent",
-            "failure_notes": "Place, address_of, describe_failures",
-            "fusing": "DEFAULT_RRF_K, fused_terms",
+            "formula_limits": "MAX_BYTES, MAX_CONDITIONS, Extent, extent, extent_problems, extent_warnings",
             "in_short": "abridged, brief_strategy, brief_term, values_in",
             "journal": "Journal, JournalKind, Record, decode_records, read_journal, read_records",
             "jsonlines": "line_of, lines_of, parse_json, read_text",
-            "lint": "Lint, extent_problems, extent_warnings",
-            "literals": "call, literal",
-            "loops": "PerLoop",
-            "merging": "together",
-            "pages": "cut, widen",
-            "payload": "AnyMapping, Content, PRESETS, PayloadLike, as_mapping, read_contents, value_at",
+            "payload": "PRESETS, AnyMapping, Content, PayloadLike, TextSource, as_mapping, read_contents, value_at",
             "plan": "planned",
-            "presence": "has, instead, kind_of, lacking, leaves",
-            "query": "Inputs, both, not_a_filter, query_token_counts",
-            "reach": "shortfalls",
+            "points": "SPARE, noted, notes_of, root_keys, selected, settled, widened",
+            "query": "Inputs, both, checked_vector, not_a_filter, query_token_counts, restrict",
             "reasons": "term_columns",
-            "request_parts": "conditions_of, parts_of, within as request_parts_within",
-            "rerank": "BEYOND, MissingText, OnError, READ, Unread",
-            "restriction": "restrict",
-            "results": "noted, notes_of",
-            "retries": "INGEST, Left, NO_RETRIES",
-            "sampling": "names_points",
-            "schema": "Kind as VectorKind",
-            "selecting": "root_keys, selected",
-            "stages.fusion": "FusionMethod",
-            "staleness": "contradicts, guarded",
-            "steps": "AsyncServices, Embed, Flow, Points, QueryVector, Request, Score, Scores, Search, Services, "
-            "Step, Vectors, arun, run, watched",
-            "strategies": "alone, embedded",
-            "telemetry": "read_node_schema",
-            "text_source": "TextSource",
-            "threads": "AsyncReads, Reads, Workers, call_worker, in_time, in_worker, inherits, working_with",
-            "ties": "SPARE, settled, widened",
-            "trained": "FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, psi, shift",
-            "vectors": "checked_vector",
+            "request_parts": "conditions_of, parts_of, strict_limits, within as request_parts_within",
+            "rerank": "BEYOND, READ, Candidate, DocumentReranker, MissingText, OnError, Unread",
+            "retries": "INGEST, NO_RETRIES, Left",
+            "sampling": "names_points, random_points",
+            "schema": "Kind as VectorKind, read_node_schema",
+            "stages.fusion": "DEFAULT_RRF_K, FusionMethod, fused_terms",
+            "steps": "AsyncServices, Embed, Flow, Points, QueryVector, Request, Score, Scores, Search, Services, Step, "
+            "Vectors, arun, run, together, watched",
+            "strategies": "alone, cut, embedded, searched, shortfalls, widen",
+            "threads": "AsyncReads, PerLoop, Reads, Workers, call_worker, carried, carrying, in_time, in_worker, inherits, "
+            "working_with",
+            "trained": "FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, has, instead, kind_of, lacking, leaves, "
+            "psi, shift",
+            "values": "brief, call, few, is_finite, is_number, is_whole, literal, shortened",
             "why": "CandidateHit, Explained, ResultReason, Term, explained",
         },
     )

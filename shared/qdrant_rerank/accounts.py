@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 from qdrant_client import models
 
 from .candidates import formula_table
-from .careful import searched
 from .expressions.evaluation import evaluate
 from .expressions.nodes import Expression, Sigmoid, Sum
-from .fusing import shares
 from .query import Inputs, SearchOptions, both
 from .stages import Formula, Fusion, Mmr
+from .stages.fusion import shares
 from .steps import Flow, Points, Request
-from .strategies import Stage, candidate_options
+from .strategies import Stage, candidate_options, searched
 
 __all__ = ["Account", "Hit", "account"]
 

@@ -1,22 +1,40 @@
-"""Answers of an engine, checked: as many as were asked for, with points, whose scores are numbers.
+"""Answers of an engine, checked: as many as were asked for, with points, whose scores are numbers, and true to the schema.
 
 A proxy, another server or a faulty one answers with what makes no sense, and a score that is not a number would rank anywhere.
 More points than were asked for are cut, as callers count on their number.
+
+What is known of a collection may be true no longer: an alias has moved, or an index was made. Most of what changes makes an
+engine refuse, and the schema is then read again. A distance in the place of a similarity makes it refuse nothing: scores ascend
+where they descended, and a formula that added them has to subtract them. So the searches whose scores a formula reads carry a
+threshold that every score meets and no score of the other kind does; and answers whose order is that of the scores are looked
+at.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, TypeVar
 
 from qdrant_client import models
 
-from .errors import EngineError
-from .failure_notes import Place
-from .steps import Points
+from .engine_errors import Kind, Place, read_failure
+from .errors import EngineError, PlanError, QueryError
+from .schema import Schema
+from .steps import Points, Request, Search
 
-__all__ = ["read_batch", "read_groups", "read_points"]
+__all__ = [
+    "check_order",
+    "check_vectors",
+    "contradicts",
+    "finds_nothing",
+    "guarded",
+    "is_same",
+    "read_batch",
+    "read_groups",
+    "read_points",
+]
 
 T = TypeVar("T")
 _DEFAULT_LIMIT = 10  # Qdrant's own
@@ -72,3 +90,129 @@ def _checked(points: Points, limit: int, endpoint: str, place: Place) -> Points:
                 f"points/{endpoint} of {place} gave point {point.id!r} the score {point.score!r}, which is no finite number"
             )
     return points if len(points) <= limit else points[:limit]
+
+
+_BEYOND: Final = 3e38  # no similarity is below minus this, no distance above this; a 32-bit float
+_CONTRADICTING: Final[frozenset[Kind]] = frozenset(
+    {
+        "no value",
+        "not a number",
+        "not a date",
+        "not a place",
+        "not finite",
+        "strict mode",
+        "not found",
+        "wrong dimension",
+        "wrong vector",
+        "bad request",
+    }
+)
+
+
+def contradicts(error: BaseException) -> bool:
+    """Whether an error may come of a schema that is true no longer: from an engine, or from our own checks against it."""
+    if isinstance(error, QueryError):
+        return error.against_schema
+    if isinstance(error, PlanError):
+        return True
+    failure = read_failure(error)
+    return failure.kind in _CONTRADICTING or failure.shows_values
+
+
+def is_same(one: Schema, other: Schema) -> bool:
+    """Whether two readings of a schema tell a plan the same: the number of points changes all the time, and decides nothing."""
+    return replace(one, points=None) == replace(other, points=None) and (one.points == 0) == (other.points == 0)
+
+
+def guarded(step: Search) -> Search:
+    """`step`, whose searches that a formula reads find nothing if their scores are of the other kind."""
+    schema = step.schema
+    return step if schema is None else replace(step, requests=[_guarded_request(each, schema) for each in step.requests])
+
+
+def check_order(step: Search, answers: Sequence[Points]) -> None:
+    """Refuse points that come in the order of distances where similarities are known, or the other way round.
+
+    Raises:
+        PlanError: some do.
+    """
+    schema = step.schema
+    if schema is not None and any(map(_is_turned, step.requests, answers, [schema] * len(answers))):
+        raise _outdated(schema)
+
+
+def finds_nothing(step: Search, answers: Sequence[Points]) -> bool:
+    """Whether a request that carries the threshold found nothing; it may just be that there is nothing."""
+    return any(not points and _is_guarded(request) for request, points in zip(step.requests, answers, strict=True))
+
+
+def check_vectors(step: Search, schema: Schema) -> None:
+    """Refuse to go on where the collection has other vectors than the step's requests were made for.
+
+    Raises:
+        PlanError: it has.
+    """
+    if step.schema is not None and step.schema.vectors != schema.vectors:
+        raise _outdated(schema)
+
+
+def _guarded_request(request: Request, schema: Schema) -> Request:
+    prefetch = request.prefetch
+    if not isinstance(prefetch, list) or not _has_formula(request):
+        return request
+    return request.model_copy(update={"prefetch": _with_thresholds(prefetch, request.query, schema)})
+
+
+def _is_guarded(request: Request) -> bool:
+    return any(map(_carries, request.prefetch if isinstance(request.prefetch, list) else []))
+
+
+def _carries(prefetch: models.Prefetch) -> bool:
+    inner = prefetch.prefetch if isinstance(prefetch.prefetch, list) else []
+    return (prefetch.score_threshold is not None and abs(prefetch.score_threshold) == _BEYOND) or any(map(_carries, inner))
+
+
+def _has_formula(request: Request | models.Prefetch) -> bool:
+    inner = request.prefetch if isinstance(request.prefetch, list) else []
+    return bool(inner) and (isinstance(request.query, models.FormulaQuery) or any(map(_has_formula, inner)))
+
+
+def _with_thresholds(prefetches: Sequence[models.Prefetch], above: Any, schema: Schema) -> list[models.Prefetch]:
+    read = isinstance(above, models.FormulaQuery)
+    return [_with_threshold(each, read, schema) for each in prefetches]
+
+
+def _with_threshold(prefetch: models.Prefetch, read: bool, schema: Schema) -> models.Prefetch:
+    update: dict[str, Any] = {}
+    if isinstance(prefetch.prefetch, list):
+        update["prefetch"] = _with_thresholds(prefetch.prefetch, prefetch.query, schema)
+    if read and prefetch.score_threshold is None and (ascends := _ascends(prefetch, schema.vectors)) is not None:
+        update["score_threshold"] = _BEYOND if ascends else -_BEYOND
+    return prefetch.model_copy(update=update) if update else prefetch
+
+
+def _is_turned(request: Request, points: Points, schema: Schema) -> bool:
+    if len(points) < 2 or not isinstance(request, models.QueryRequest):
+        return False
+    ascends, first, last = _ascends(request, schema.vectors), points[0].score, points[-1].score
+    return ascends is not None and (first > last if ascends else first < last)
+
+
+def _ascends(
+    search: models.QueryRequest | models.QueryGroupsRequest | models.Prefetch, vectors: Mapping[str, Any]
+) -> bool | None:
+    """Whether the scores of a search ascend, best first; None where they aren't those of a vector with a known distance."""
+    query = search.query
+    if not isinstance(query, models.NearestQuery) or query.mmr is not None:
+        return None
+    info = vectors.get(search.using or "")
+    return None if info is None or info.distance is None else bool(info.is_distance)
+
+
+def _outdated(schema: Schema) -> PlanError:
+    return PlanError(
+        [
+            f"the collection {schema.collection!r} has changed since its schema was read (an alias moved or it was made anew), "
+            "so that its scores may be distances where they were similarities: refresh() reads the schema again"
+        ]
+    )

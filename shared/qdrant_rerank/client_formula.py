@@ -17,26 +17,22 @@ from typing import Any, Final, Self
 import numpy as np
 from qdrant_client import models
 
-from .brief import brief
 from .candidates import formula_table
 from .capabilities import AbilityName
-from .careful import searched
-from .errors import ScoringError, StrategyError
+from .errors import Lint, ScoringError, StrategyError
 from .expressions.conditions import undecided
 from .expressions.evaluation import Table, score_points
 from .expressions.inspect import depth, payload_keys, walk
 from .expressions.nodes import Expression, Raw, When
-from .lint import Lint, index_warnings
-from .merging import together
+from .formula_limits import index_warnings
+from .points import by_id, selected, with_keys
 from .query import Inputs, Query, SearchOptions, Target
-from .reach import shortfalls
 from .schema import Schema
-from .selecting import selected, with_keys
 from .stages import Formula
 from .stages.formula import DEEPEST
-from .steps import Flow, Points, Request
-from .strategies import Stage, Strategy, alone, embedded
-from .ties import by_id
+from .steps import Flow, Points, Request, together
+from .strategies import Stage, Strategy, alone, embedded, searched, shortfalls
+from .values import brief
 
 __all__ = ["ClientFormula", "ComputedHere"]
 

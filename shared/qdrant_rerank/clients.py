@@ -19,8 +19,7 @@ from qdrant_client import AsyncQdrantClient, QdrantClient
 
 from .capabilities import Engine
 from .errors import ClientError
-from .loops import PerLoop
-from .threads import in_worker
+from .threads import PerLoop, in_worker
 
 __all__ = ["AsyncCalls", "AsyncClientLike", "Clients", "client_options", "engine_of", "grpc_port_of", "kept_open"]
 

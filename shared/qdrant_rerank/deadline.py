@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from typing import Final, TypeVar
 
 from . import errors
-from .checks import is_finite
+from .values import is_finite
 
 __all__ = ["Deadline", "check_timeout", "timeout_problem", "unbounded", "whole_seconds", "within"]
 

@@ -1,4 +1,4 @@
-"""Every error that the package raises itself; nothing else lives here.
+"""Every error that the package raises itself, its warnings, and what it goes on after.
 
 ::
 
@@ -29,7 +29,7 @@ import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
 from os import PathLike
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 __all__ = [
     "BudgetError",
@@ -38,8 +38,10 @@ __all__ = [
     "FitError",
     "FormatError",
     "IngestError",
+    "Lint",
     "MeasurementError",
     "MissingExtra",
+    "OnError",
     "PayloadError",
     "PlanError",
     "PlanWarning",
@@ -49,6 +51,7 @@ __all__ = [
     "StrategyError",
     "TimeoutError",
     "did_you_mean",
+    "tolerated",
     "warn",
 ]
 
@@ -196,3 +199,46 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     """The end of an error message that helps to spell `wrong`: `": did you mean 'colbert'?"`, or nothing."""
     near = get_close_matches(wrong, list(known), n=1)
     return f": did you mean {near[0]!r}?" if near else ""
+
+
+OnError: TypeAlias = Literal["raise", "keep_order"]
+"""Raise a model's error, or go on with the order of the search."""
+
+
+def tolerated(error: Exception, on_error: OnError, consequence: str) -> str:
+    """The kind of an error that a strategy goes on after, once it has been warned about.
+
+    Args:
+        error: what the model, its SDK or the check of its scores raised.
+        on_error: the strategy's setting.
+        consequence: what the results are now, for the warning.
+
+    Raises:
+        Exception: the error itself, if the setting is "raise", or if it isn't the model's: a missing model, a wrong blend
+            or a missing request-time value would fail every query alike.
+    """
+    # a model that takes longer than the call may has failed like any other; what is asked after it has no time left
+    ours = isinstance(error, QdrantRerankError) and not isinstance(error, ScoringError | EngineError | TimeoutError)
+    if on_error == "raise" or ours:
+        raise error
+    kind = type(error).__name__
+    warn(f"the model failed ({kind}): {consequence}")
+    return kind
+
+
+class Lint(str):
+    """A warning's text, with a code to tell kinds of warnings apart.
+
+    Attributes:
+        code: e.g. `"unindexed-field"`.
+    """
+
+    code: str
+
+    def __new__(cls, code: str, message: str) -> Lint:
+        lint = super().__new__(cls, message)
+        lint.code = code
+        return lint
+
+    def __reduce__(self) -> tuple[type[Lint], tuple[str, str]]:
+        return type(self), (self.code, str(self))

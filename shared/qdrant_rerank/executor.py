@@ -17,33 +17,37 @@ from typing import Any, Final, Self, TypeVar
 
 from qdrant_client import QdrantClient, models
 
-from .answers import read_batch, read_groups, read_points
+from .answers import (
+    check_order,
+    check_vectors,
+    contradicts,
+    finds_nothing,
+    guarded,
+    is_same,
+    read_batch,
+    read_groups,
+    read_points,
+)
 from .capabilities import Capabilities
-from .carrying import carrying
-from .checks import is_finite
 from .clients import AsyncCalls, AsyncClientLike, Clients
 from .deadline import whole_seconds, within
-from .errors import ClientError, PlanError, QueryError, StrategyError, warn
-from .failure_notes import Place, describe_failures
+from .engine_errors import Place, describe_failures
+from .errors import ClientError, Lint, PlanError, QueryError, StrategyError, warn
 from .feedback.texts import looked
-from .lint import Lint
-from .merging import together
 from .models.base import Reranker, RerankerLike, as_reranker
 from .models.encoders import AsyncEncoder, Encoder, EncoderLike, Encoders
 from .models.fingerprints import encoder_fingerprint
 from .models.scores import ascored, checked, scored
 from .payload import PayloadLike, as_mapping
 from .plan import Plan, planned
-from .query import Fingerprints, Query, Quirks, SearchOptions, Target, not_a_filter
-from .restriction import restrict
+from .query import Fingerprints, Query, Quirks, SearchOptions, Target, not_a_filter, restrict
 from .retries import Left, Retries, time_left
 from .sampling import sampled
-from .schema import Schema, aread_schema, read_schema
-from .staleness import check_order, check_vectors, contradicts, finds_nothing, guarded, is_same
-from .steps import AsyncServices, Flow, Points, QueryVector, Search, Services, Vectors, arun, run
+from .schema import Schema, aread_node_schema, aread_schema, read_node_schema, read_schema
+from .steps import AsyncServices, Flow, Points, QueryVector, Search, Services, Vectors, arun, run, together
 from .strategies import Strategy
-from .telemetry import aread_node_schema, read_node_schema
-from .threads import AsyncReads, Reads, Workers, in_worker, working_with
+from .threads import AsyncReads, Reads, Workers, carrying, in_worker, working_with
+from .values import is_finite
 from .why import Explained, explained
 
 __all__ = ["SCHEMA_TTL", "AsyncExecutor", "Executor", "check_schema_ttl"]

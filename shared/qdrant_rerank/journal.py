@@ -21,9 +21,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from .brief import brief
 from .errors import FormatError, StrategyError
 from .jsonlines import check_depth, parse_json
+from .values import brief
 
 if sys.platform != "win32":  # pragma: no branch  # Windows has no such locks
     import fcntl

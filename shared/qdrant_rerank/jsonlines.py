@@ -17,8 +17,8 @@ from json import decoder
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
-from .brief import shortened
 from .errors import FormatError
+from .values import shortened
 
 __all__ = ["byte_lines_of", "check_depth", "line_of", "lines_of", "parse_json", "read_text"]
 

@@ -10,28 +10,25 @@ from typing import Any, Final, TypeVar
 
 from qdrant_client import models
 
-from .brief import brief
 from .capabilities import ABILITIES, AbilityName, Capabilities
 from .description import PlanDescription, Refusal, abbreviated, placeholders
 from .engine_errors import read_failure
-from .engine_limits import filter_limits, params_limits, request_limits, strict_limits
-from .errors import PlanError, QdrantRerankError, QueryError, StrategyError, did_you_mean
+from .errors import Lint, PlanError, QdrantRerankError, QueryError, StrategyError, did_you_mean
 from .expressions.inspect import payload_keys, walk
 from .expressions.nodes import Raw
 from .expressions.paths import path_problem
 from .expressions.reading import is_datetime, is_number, is_place
-from .grouping import grouping_lint
+from .formula_limits import filter_problems
 from .in_short import brief_strategy
-from .lint import Lint, filter_problems
 from .payload import AnyMapping, PayloadLike, as_mapping
-from .query import Inputs, Query, SearchOptions, Target, both, check_query
-from .request_parts import bad_paths, features_of
-from .restriction import restrict
+from .query import Inputs, Query, SearchOptions, Target, both, check_query, restrict
+from .request_parts import bad_paths, features_of, filter_limits, params_limits, request_limits, strict_limits
 from .schema import Schema
 from .second_round import later_requests
 from .stages import Formula, Mmr
 from .steps import Flow, Points, Request, Search
-from .strategies import Cost, Stage, Strategy, embedded
+from .strategies import Cost, Stage, Strategy, embedded, grouping_lint
+from .values import brief
 
 __all__ = ["Plan", "plan", "planned"]
 

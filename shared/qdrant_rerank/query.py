@@ -1,27 +1,27 @@
-"""What one call brings: the question, what is asked of it, and what it is asked of."""
+"""What one call brings: the question, what is asked of it, and what it is asked of; with its vectors and filters checked."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from qdrant_client import models
 
-from .brief import brief
 from .capabilities import Capabilities
-from .checks import LARGEST, MOST_GROUPED, is_finite, is_whole
 from .deadline import timeout_problem
 from .errors import QueryError
 from .expressions.arguments import in_utc
 from .expressions.view import Index, View
 from .payload import PRESETS, AnyMapping
-from .schema import Schema
-from .steps import QueryVector, Vectors
+from .schema import Schema, VectorInfo
+from .steps import QueryVector, Request, Vectors
+from .values import LARGEST, MOST_GROUPED, Shared, brief, is_finite, is_whole
 
 if TYPE_CHECKING:
-    from .sampling import Sample
+    from .trained import Sample
 
 __all__ = [
     "Fingerprints",
@@ -33,8 +33,10 @@ __all__ = [
     "both",
     "check_query",
     "check_whole",
+    "checked_vector",
     "not_a_filter",
     "query_token_counts",
+    "restrict",
     "sealed",
 ]
 
@@ -218,7 +220,7 @@ class Target:
 
     @property
     def thorough(self) -> bool:
-        """Whether formulas have to make sure that a payload key holds just one value (see `careful.py`)."""
+        """Whether formulas have to make sure that a payload key holds just one value (see `strategies.searched`)."""
         return self.capabilities.engine == "local" or self.quirks.several_values
 
 
@@ -311,3 +313,124 @@ def not_a_filter(value: object) -> str:
         f"filter must be a qdrant_client.models.Filter, got {type(value).__name__} {brief(value)}; e.g. "
         "models.Filter(must=[models.FieldCondition(key='category', match=models.MatchValue(value='news'))])"
     )
+
+
+_F32 = 3.4028234663852886e38
+_INFERENCE = (models.Document, models.Image, models.InferenceObject)
+
+
+def checked_vector(name: str, vector: Any, info: VectorInfo) -> QueryVector:
+    """`vector` in the shape that Qdrant takes for the collection's vector `name`.
+
+    Dense vectors may be any sequence of numbers (numpy arrays too), multivectors any sequence of those.
+
+    Raises:
+        QueryError: it is of another kind or dimension, or holds numbers that aren't finite.
+    """
+    if isinstance(vector, _INFERENCE):
+        return vector  # the server embeds it, and checks what comes out
+    if hasattr(vector, "tolist"):
+        vector = vector.tolist()
+    match info.kind:
+        case "dense":
+            return _dense(name, vector, info)
+        case "multi":
+            return _multi(name, vector, info)
+        case "sparse":
+            return _sparse(name, vector)
+    assert_never(info.kind)
+
+
+def _dense(name: str, vector: Any, info: VectorInfo) -> list[float]:
+    if not isinstance(vector, Sequence) or isinstance(vector, str) or (len(vector) and isinstance(vector[0], Sequence)):
+        raise QueryError(f"the vector {name!r} is {info}: the query must bring a list of numbers, got {_shape(vector)}")
+    return _numbers(name, vector, info)
+
+
+def _multi(name: str, vector: Any, info: VectorInfo) -> list[list[float]]:
+    if isinstance(vector, Sequence) and not isinstance(vector, str):
+        vector = [row.tolist() if hasattr(row, "tolist") else row for row in vector]
+    if not isinstance(vector, list) or not vector or not all(isinstance(row, Sequence) for row in vector):
+        raise QueryError(f"the vector {name!r} is a {info}: the query must bring a list of vectors, got {_shape(vector)}")
+    return Shared(_numbers(name, row, info) for row in vector)
+
+
+def _sparse(name: str, vector: Any) -> models.SparseVector:
+    indices, values = getattr(vector, "indices", None), getattr(vector, "values", None)
+    if indices is None or values is None or callable(values):
+        raise QueryError(
+            f"the vector {name!r} is sparse: the query must bring a models.SparseVector, got {_shape(vector)}; "
+            "is a dense embedding model set for it?"
+        )
+    if len(indices) != len(values):
+        raise QueryError(
+            f"the query's vector for {name!r} has {len(indices)} indices and {len(values)} values: they go in pairs"
+        )
+    numbers = [float(value) for value in values]
+    if not math.isfinite(sum(numbers)):
+        raise QueryError(f"the query's vector for {name!r} holds numbers that aren't finite")
+    _check_range(name, numbers)
+    places = [int(index) for index in indices]
+    if places and not 0 <= min(places) <= max(places) <= LARGEST:
+        raise QueryError(f"the query's vector for {name!r} has an index beyond those of sparse vectors, 0 to {LARGEST:,}")
+    if len(set(places)) < len(places):
+        twice = next(place for place in places if places.count(place) > 1)
+        raise QueryError(f"the query's vector for {name!r} has the index {twice} more than once: add up its values")
+    return models.SparseVector(indices=places, values=numbers)
+
+
+def _numbers(name: str, vector: Sequence[Any], info: VectorInfo) -> list[float]:
+    try:
+        total = sum(vector)  # adds only if all are numbers, and isn't finite if one isn't: the cheapest way to look at all
+    except TypeError:
+        raise QueryError(f"the query's vector for {name!r} holds something that isn't a number: {_shape(vector)}") from None
+    if info.size is not None and len(vector) != info.size:
+        raise QueryError(
+            f"the vector {name!r} has {info.size} dimensions, the query's has {len(vector)}: "
+            "is this the embedding model that the collection was filled with?"
+        )
+    if not math.isfinite(total):
+        raise QueryError(f"the query's vector for {name!r} holds numbers that aren't finite")
+    _check_range(name, vector)
+    return Shared(vector if type(total) is float else map(float, vector))
+
+
+def _check_range(name: str, numbers: Sequence[Any]) -> None:
+    if numbers and not -_F32 <= min(numbers) <= max(numbers) <= _F32:
+        raise QueryError(f"the query's vector for {name!r} holds numbers beyond 32-bit floats, which reach to 3.4e38")
+
+
+def _shape(vector: Any) -> str:
+    if isinstance(vector, models.SparseVector):
+        return f"a sparse vector of {len(vector.indices)} entries"
+    if isinstance(vector, Sequence) and not isinstance(vector, str):
+        inner = (
+            "vectors" if len(vector) and isinstance(vector[0], Sequence) else type(vector[0]).__name__ if vector else "nothing"
+        )
+        return f"a list of {len(vector)} ({inner})"
+    return f"{type(vector).__name__} {vector!r}"[:200]
+
+
+def restrict(request: Request, only: models.Filter | None, everywhere: bool) -> Request:
+    """`request`, of which no search finds points that don't meet `only`; a copy, unless it is None.
+
+    Args:
+        request: of any kind.
+        only: what every point has to meet.
+        everywhere: whether to say so at every search of the request; an engine that hands the root's filter on needs it there.
+    """
+    if only is None:
+        return request
+    update: dict[str, Any] = {"filter": sealed(both(request.filter, only))}
+    if everywhere and request.prefetch:
+        update["prefetch"] = [_restrict_prefetch(each, only) for each in _listed(request.prefetch)]
+    return request.model_copy(update=update)
+
+
+def _restrict_prefetch(prefetch: models.Prefetch, only: models.Filter) -> models.Prefetch:
+    inner = [_restrict_prefetch(each, only) for each in _listed(prefetch.prefetch)] or None
+    return prefetch.model_copy(update={"filter": sealed(both(prefetch.filter, only)), "prefetch": inner})
+
+
+def _listed(prefetch: Any) -> list[models.Prefetch]:
+    return prefetch if isinstance(prefetch, list) else [] if prefetch is None else [prefetch]

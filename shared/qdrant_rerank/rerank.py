@@ -1,35 +1,52 @@
-"""`Rerank`: the candidates of any strategy, read and ranked anew by a model; and its score blended with business terms."""
+"""`Rerank`: the candidates of any strategy, read and ranked anew by a model, and its score blended with business terms.
+
+`DocumentReranker` does the same for texts that were found elsewhere.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Final, Literal, Self, TypeAlias, get_args
+from typing import Any, Final, Literal, Self, TypeAlias, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from qdrant_client import models
 
-from .blending import blended, check_blend
-from .brief import brief
-from .capabilities import AbilityName
-from .checks import is_whole
-from .errors import QueryError, ScoringError, StrategyError
-from .expressions.inspect import payload_keys, placeholder_params
-from .expressions.nodes import Expression, ExpressionLike, as_expression
-from .failing import OnError, tolerated
-from .lint import Lint
-from .literals import literal
-from .payload import keys_of, read_texts
-from .payload_paths import path_problems
+from .capabilities import AbilityName, Capabilities
+from .deadline import within
+from .errors import Lint, OnError, QueryError, ScoringError, StrategyError, tolerated
+from .expressions.evaluation import Table, evaluate
+from .expressions.inspect import candidate_scores, payload_keys, placeholder_params, reads_model
+from .expressions.nodes import Expression, ExpressionLike, Sum, as_expression
+from .expressions.view import View
+from .formula_limits import path_problems
+from .models.base import Reranker
+from .models.scores import ascored, checked, scored
+from .payload import PayloadMapping, keys_of, read_texts
+from .points import noted, notes_of, selected, with_keys
 from .query import Inputs, Query, SearchOptions, Target
-from .reach import shortfalls
-from .results import noted, notes_of
 from .schema import Schema
-from .selecting import selected, with_keys
-from .steps import Flow, Points, Request, Score
-from .strategies import Cost, Stage, Strategy
+from .stages import Nearest
+from .steps import Flow, Points, Request, Score, Search, Vectors, arun, run
+from .strategies import Cost, Stage, Strategy, shortfalls
+from .threads import Workers, working_with
+from .values import brief, is_whole, literal
 
-__all__ = ["BEYOND", "READ", "MissingText", "OnError", "Rerank", "Unread"]
+__all__ = [
+    "BEYOND",
+    "READ",
+    "Candidate",
+    "DocumentReranker",
+    "MissingText",
+    "OnError",
+    "Rerank",
+    "Unread",
+    "blended",
+    "check_blend",
+    "summands",
+]
 
 READ: Final = 50
 """How many candidates a model reads where neither `Rerank` nor the strategy below sets a limit."""
@@ -296,3 +313,178 @@ def _noted_beyond(points: Points) -> Points:
 def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise StrategyError(f"the {name} of Rerank is one of {', '.join(map(repr, allowed))}; got {value!r}")
+
+
+Column = NDArray[np.float64]
+
+
+def check_blend(blend: Expression) -> None:
+    """Refuse a blend that can't be computed, or that would leave the model without effect.
+
+    Raises:
+        StrategyError: it doesn't read `rerank_score()`, or reads the score of one candidate by name.
+    """
+    if not reads_model(blend):
+        raise StrategyError(f"blend={blend!r} doesn't read rerank_score(): without it the model's scores would have no effect")
+    if named := [score.name for score in candidate_scores(blend) if score.name is not None]:
+        raise StrategyError(
+            f"blend reads score({named[0]!r}), but here only score() is known: the score of the strategy that Rerank runs over"
+        )
+
+
+def blended(
+    blend: Expression | None, points: Points, relevance: Sequence[float], query: Query, sign: float, view: View
+) -> Column:
+    """The final score of each of n points that a model read: shape (n,).
+
+    Args:
+        blend: what the model's scores are blended by; None for the model's own scores.
+        points: as the search scored them.
+        relevance: the model's n scores.
+        query: for request-time values and the time.
+        sign: -1 if the search's scores are distances, else 1.
+        view: how the engine sees payload.
+
+    Raises:
+        ScoringError: a score isn't finite.
+        PlanError: a point lacks a payload key that the blend reads without a default.
+        QueryError: a request-time value is missing.
+    """
+    if blend is None:
+        return np.array(relevance, np.float64)
+    scores = evaluate(blend, _table(points, [point.score for point in points], relevance, query, sign, view))
+    if not np.isfinite(scores).all():
+        worst = int(np.flatnonzero(~np.isfinite(scores))[0])
+        raise ScoringError(f"the blend of point {points[worst].id!r} is {scores[worst]}: {blend!r} must be finite")
+    return scores
+
+
+def summands(blend: Expression | None, points: Points, query: Query, sign: float, view: View) -> list[tuple[str, Column]]:
+    """What adds up to the final scores of n points that a model read and that note it: texts, each with n values."""
+    notes = [notes_of(point) for point in points]
+    relevance = [note.get("relevance_score", np.nan) for note in notes]
+    if blend is None:
+        return [("rerank_score()", np.array(relevance, np.float64))]
+    before = [note.get("retrieval_score", np.nan) for note in notes]
+    table = _table(points, before, relevance, query, sign, view)
+    terms = blend.terms if isinstance(blend, Sum) else (blend,)
+    return [(repr(term), evaluate(term, table)) for term in terms]
+
+
+def _table(points: Points, before: Sequence[float], relevance: Sequence[float], query: Query, sign: float, view: View) -> Table:
+    scores: dict[str | None, Any] = {None: sign * np.array(before, np.float64)}
+    return Table(
+        payloads=[point.payload or {} for point in points],
+        ids=[point.id for point in points],
+        scores=scores,
+        params=query.params,
+        now=query.now or dt.datetime.now(dt.UTC),
+        relevance=np.array(relevance, np.float64),
+        view=view,
+    )
+
+
+_TEXT: Final = "_qdrant_rerank_text"  # in a payload of which the rest is for blends
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A text to rank.
+
+    Attributes:
+        text: what the model reads.
+        payload: what a blend reads by `field(…)`.
+        score: what a blend reads by `score()`; NaN if there is none.
+    """
+
+    text: str
+    payload: Mapping[str, Any]
+    score: float
+
+
+@dataclass(frozen=True)
+class DocumentReranker:
+    """Ranks candidates as `Rerank` would had Qdrant found them.
+
+    Attributes:
+        model: what scores their texts.
+        rescore: how; without a candidate strategy.
+        timeout: seconds for a call; None for no limit.
+        workers: the threads that what blocks runs in; those that all share if None.
+    """
+
+    reranker: Reranker
+    rescore: Rerank
+    timeout: float | None = None
+    workers: Workers | None = None
+
+    def rank(self, query: Query, candidates: Sequence[Candidate], threshold: float | None = None) -> Points:
+        """The candidates best first, as points whose ids are places in `candidates`; see `Rerank` for their notes.
+
+        Args:
+            query: its text is what the model reads.
+            candidates: in the order of their search.
+            threshold: the final score to reach.
+
+        Raises:
+            QueryError: the query's text is empty.
+            ScoringError: the model's scores are unusable, or a text is missing and `rescore` says to raise.
+            TimeoutError: the timeout was over.
+        """
+        with within(self.timeout), working_with(self.workers):
+            return run(self._flow(query, candidates, threshold), _Scores(self.reranker))
+
+    async def arank(self, query: Query, candidates: Sequence[Candidate], threshold: float | None = None) -> Points:
+        """As `rank`, without blocking the event loop."""
+        with within(self.timeout), working_with(self.workers):
+            return await arun(self._flow(query, candidates, threshold), _AsyncScores(self.reranker))
+
+    def _flow(self, query: Query, candidates: Sequence[Candidate], threshold: float | None) -> Flow[Points]:
+        points: Points = [
+            models.ScoredPoint.model_construct(
+                id=place,
+                version=0,
+                score=candidate.score,
+                payload={**candidate.payload, _TEXT: candidate.text},
+                vector=None,
+                shard_key=None,
+                order_value=None,
+            )
+            for place, candidate in enumerate(candidates)
+        ]
+        options = SearchOptions(limit=max(1, len(points)), score_threshold=threshold)
+        # the strategy stands for whatever found them: it isn't run
+        return self.rescore.over(Nearest()).ranked(points, query, options, _TARGET)
+
+
+_TARGET: Final = Target(Schema("candidates", {}), Capabilities((1, 10, 0)), PayloadMapping(_TEXT))
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """Services that score; rescoring asks for nothing else."""
+
+    reranker: Reranker
+
+    def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:  # pragma: no cover  # never asked for
+        raise NotImplementedError
+
+    def search(self, step: Search) -> list[Points]:  # pragma: no cover  # never asked for
+        raise NotImplementedError
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        return checked(scored(self.reranker, query, texts), len(texts), self.reranker)
+
+
+@dataclass(frozen=True)
+class _AsyncScores:
+    reranker: Reranker
+
+    async def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:  # pragma: no cover  # never asked for
+        raise NotImplementedError
+
+    async def search(self, step: Search) -> list[Points]:  # pragma: no cover  # never asked for
+        raise NotImplementedError
+
+    async def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        return checked(await ascored(self.reranker, query, texts), len(texts), self.reranker)

@@ -23,9 +23,9 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception
 
-from .checks import is_finite, is_whole
 from .engine_errors import read_failure
 from .errors import StrategyError
+from .values import is_finite, is_whole
 
 __all__ = ["INGEST", "NO_RETRIES", "Left", "Retries", "time_left"]
 

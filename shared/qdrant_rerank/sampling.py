@@ -7,56 +7,34 @@ point has some key, to make sure that no other point has it either.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from dataclasses import field as dataclass_field
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from qdrant_client import models
 
-from .drawing import random_points
-from .errors import did_you_mean
+from .errors import Lint, did_you_mean
 from .expressions import reading
 from .expressions.inspect import PayloadKey, payload_keys
 from .expressions.nodes import Expression
 from .expressions.view import View
-from .lint import Lint
-from .presence import has, instead, kind_of, leaves
+from .points import root_keys
 from .query import both
-from .selecting import root_keys
+from .schema import Schema
 from .steps import Flow, Search
-from .trained import FAR, MOVED, Trained, by_chance
+from .trained import FAR, MOVED, Sample, Trained, by_chance, has, instead, kind_of, leaves
 
 if TYPE_CHECKING:
     from .query import SearchOptions, Target
     from .stages import Formula
     from .strategies import Strategy
 
-__all__ = ["SIZE", "Sample", "drift_warnings", "field_problems", "names_points", "sampled"]
+__all__ = ["SIZE", "drift_warnings", "field_problems", "names_points", "random_points", "sampled"]
 
 SIZE: Final = 500
 """How many points are looked at; an index of 0.1 is then beyond chance if the training's sample was of 250 or more."""
 
 _KEPT: Final = 64  # samples: calls may have a filter each
 _SHOWN: Final = 5  # points whose keys an error lists
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Payloads of random points, cut to what a formula reads.
-
-    Attributes:
-        payloads: one for each point.
-        gone: key → what no point has there, e.g. `number`.
-        there: the payload keys that there are; empty where none is gone.
-        instead: key → what points have there instead, e.g. `text, e.g. 'four'`, for those of `gone` that are there.
-        chosen: whether the points were chosen by their ids, so that they say nothing of how values are distributed.
-    """
-
-    payloads: Sequence[Mapping[str, Any]]
-    gone: Mapping[str, str]
-    there: tuple[str, ...] = ()
-    instead: Mapping[str, str] = dataclass_field(default_factory=dict[str, str])
-    chosen: bool = False
 
 
 def sampled(strategy: Strategy, target: Target, options: SearchOptions) -> Flow[Target]:
@@ -174,3 +152,16 @@ def _with(key: PayloadKey) -> models.Filter:
     if key.index == models.PayloadSchemaType.DATETIME:
         return models.Filter(must=[reading.is_datetime(key.key, thorough=False)])
     return models.Filter(must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=key.key))])
+
+
+def random_points(
+    count: int,
+    with_payload: models.WithPayloadInterface,
+    filter: models.Filter | None = None,
+    schema: Schema | None = None,
+) -> models.QueryRequest:
+    """What draws up to `count` random points; no more than the strict mode of `schema` allows, if it is given."""
+    strict = None if schema is None else schema.strict
+    most = strict.max_query_limit if strict is not None and strict.enabled else None
+    random = models.SampleQuery(sample=models.Sample.RANDOM)
+    return models.QueryRequest(query=random, filter=filter, limit=min(count, most or count), with_payload=with_payload)

@@ -10,11 +10,10 @@ from qdrant_client import models
 from .feedback import RelevanceFeedback
 from .feedback.candidates import FeedbackCandidates
 from .feedback.steering import unsteered_query
-from .pages import widen
 from .query import Inputs, SearchOptions, both
 from .rerank import Rerank
 from .steps import Request
-from .strategies import Strategy
+from .strategies import Strategy, widen
 
 __all__ = ["later_requests"]
 

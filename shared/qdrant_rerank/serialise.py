@@ -19,7 +19,6 @@ from typing import Any, Final, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from . import stages
-from .brief import brief, shortened
 from .client_formula import ClientFormula
 from .errors import FormatError, StrategyError, did_you_mean
 from .expressions import nodes
@@ -30,6 +29,7 @@ from .jsonlines import DEPTH, check_depth, line_of, parse_json, read_text
 from .rerank import Rerank
 from .strategies import Stage, Strategy
 from .trained import Trained, TrainedFeature
+from .values import brief, shortened
 
 __all__ = ["from_json", "load", "save", "to_json"]
 

@@ -1,14 +1,15 @@
-"""What a strategy is: one query → ranked points, as a frozen value without I/O; and what it works on.
+"""What a strategy is: one query → ranked points, as a frozen value without I/O; and what all stages have in common.
 
 `Strategy` is anything with a `flow`. `Stage` is a strategy that Qdrant runs alone; stages nest by `.over(...)` into
-one request. The stages themselves are in `stages.py`.
+one request. The kinds of stages are in `stages/`. Below them: what a call fetches beyond what it returns, whether candidates
+can fill it, what changes with the number of shards, and the guarded search.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -16,23 +17,33 @@ from typing import Any, ClassVar, Self
 
 from qdrant_client import models
 
-from .brief import brief
 from .capabilities import ABILITIES, AbilityName
-from .careful import searched
-from .checks import LARGEST, is_finite, is_whole
-from .errors import QueryError, StrategyError, did_you_mean
-from .lint import Lint, filter_problems
-from .literals import literal
-from .pages import cut, widen
-from .query import Inputs, Query, SearchOptions, Target, both, check_query, check_whole, not_a_filter, sealed
-from .reach import shortfalls
+from .engine_errors import read_failure
+from .errors import Lint, QueryError, StrategyError, did_you_mean, warn
+from .formula_limits import filter_problems
+from .points import group, settled, widened, with_keys
+from .query import Inputs, Query, SearchOptions, Target, both, check_query, check_whole, checked_vector, not_a_filter, sealed
 from .request_parts import features_of
 from .schema import Schema
-from .shards import shard_lints
-from .steps import Embed, Flow, Points, QueryVector, Request
-from .vectors import checked_vector
+from .steps import Embed, Flow, Points, QueryVector, Request, Search
+from .values import LARGEST, brief, is_finite, is_whole, literal
 
-__all__ = ["CANDIDATES", "Cost", "Stage", "Strategy", "alone", "candidate_options", "embedded"]
+__all__ = [
+    "CANDIDATES",
+    "SEVERAL_VALUES",
+    "Cost",
+    "Stage",
+    "Strategy",
+    "alone",
+    "candidate_options",
+    "cut",
+    "embedded",
+    "grouping_lint",
+    "searched",
+    "shard_lints",
+    "shortfalls",
+    "widen",
+]
 
 CANDIDATES = 100
 """How many points a candidate stage fetches when its `limit` isn't set (Qdrant's own default is the root's limit,
@@ -203,7 +214,7 @@ class Stage(Strategy):
 
     @property
     def grouped_here(self) -> bool:
-        """Whether groups of its ranking are made here, as its scores depend on what else is ranked (see `grouping.py`)."""
+        """Whether groups of its ranking are made here, as its scores depend on what else is ranked (see `points.py`)."""
         return self.once_per_collection
 
     cuts_pages_short: ClassVar[bool] = False
@@ -419,4 +430,139 @@ def candidate_options(candidate: Stage, options: SearchOptions) -> SearchOptions
     """The options in which one of the stages of `below` alone returns all that it hands on."""
     return SearchOptions(
         limit=candidate.limit or 1, filter=options.filter, shard_key_selector=options.shard_key_selector, with_payload=False
+    )
+
+
+SEVERAL_VALUES = (
+    "some points of {collection!r} hold lists of several values, or places beyond 90 and 180 degrees, under a key that a "
+    "formula reads as one value{key}: they count as missing, and formulas over this collection run slower from now on, as each "
+    "value is looked at; store single values"
+)
+
+
+def searched(requests: Callable[[], list[Request]], options: SearchOptions, target: Target) -> Flow[list[Points]]:
+    """The points of each request; where a formula is refused that was guarded quickly, of the same requests made anew.
+
+    A formula reads a payload value behind a condition that it is a number. A list of several numbers meets that condition and
+    then fails the whole query, as does a place beyond 90 and 180 degrees; more conditions, that there is just one value and
+    that it is on Earth, make sure, but no payload index answers the first, so that formulas take 4 to 11 times as long
+    (`benchmarks/formula.py --only guards`). Such values under a key that a formula takes for one value are rare. So formulas go
+    out with the quick guard; when an engine refuses one, it is sent again with the thorough guard, and so are all later ones of
+    that executor. Only an engine's word that a formula met a value which it can't read is reason to: a server that is
+    overloaded, or that gave a search up, says nothing of values.
+
+    Args:
+        requests: makes the requests, for the guards that the target asks for at that moment.
+        scope: for the options of the search.
+        target: notes that thorough guards are needed.
+    """
+    quick, asked = not target.thorough, requests()
+    try:
+        return (yield from Search(asked, options.consistency, options.timeout, target.schema))
+    except Exception as error:
+        if not quick or not _refused_formula(error):
+            raise
+        before, target.quirks.several_values = target.quirks.several_values, True
+        thorough = requests()
+        if thorough == asked:  # nothing in it is guarded: a plain search, or keys that are read without a default
+            target.quirks.several_values = before
+            raise
+        try:
+            found = yield from Search(thorough, options.consistency, options.timeout, target.schema)
+        except Exception:
+            target.quirks.several_values = before  # it was something else
+            raise error from None
+        key = "" if (known := read_failure(error).key) is None else f" ({known!r})"
+    warn(SEVERAL_VALUES.format(collection=target.schema.collection, key=key))
+    return found
+
+
+def _refused_formula(error: Exception) -> bool:
+    """Whether this is how an engine says that a formula met a value which it can't read."""
+    return read_failure(error).shows_values
+
+
+def shortfalls(stage: Stage, needed: int, who: str, page: int | None = None) -> Iterator[str]:
+    """Stages, from `stage` down, whose candidates together hand on fewer points than it is to rank.
+
+    Args:
+        stage: the outermost.
+        needed: how many points it is to rank.
+        who: what asks for them, for the messages, e.g. "the call asks for".
+        page: by how many points candidates without a limit go; `needed` if None.
+    """
+    page = needed if page is None else page
+    together = sum(candidate.reach(page) for candidate in stage.candidates)
+    if stage.candidates and together < needed:
+        listed = ", ".join(brief(candidate) for candidate in stage.candidates)
+        yield (
+            f"{who} {needed} points, but the candidates of {type(stage).__name__} hand on {together}: "
+            f"raise the limit of {listed} to {needed} or more, or ask for fewer"
+        )
+    for candidate in stage.candidates:
+        below = candidate.needs_points(page)
+        yield from shortfalls(candidate, below, f"{type(candidate).__name__} is to hand on")
+
+
+def widen(root: Stage, options: SearchOptions) -> SearchOptions:
+    """The options of the request from whose points `cut` makes what `options` asks of this outermost stage."""
+    if options.group_by is not None and root.grouped_here:
+        payload = with_keys(options.with_payload, [options.group_by])
+        return replace(options, limit=root.whole(options.hits), group_by=None, with_payload=payload, page=options.hits)
+    if options.offset and root.cuts_pages_short:
+        return replace(options, limit=options.reach, offset=None, page=options.needed)
+    return widened(options)
+
+
+def cut(points: Points, root: Stage, options: SearchOptions) -> Points:
+    """What `options` asks for, of the points that a search with the widened scope found."""
+    if options.group_by is not None and root.grouped_here:
+        return group(points, options, root.holds_all(len(points), options.hits))
+    if options.offset and root.cuts_pages_short:
+        return points[options.offset :]
+    return settled(points, options)
+
+
+def shard_lints(root: Stage, schema: Schema) -> Iterator[Lint]:
+    """What is other on the shards of `schema`, of which there are several, than on one; `root` is the outermost stage."""
+    several = f"the {schema.shards} shards"
+    for depth, stage in enumerate(root.stages()):
+        if depth and stage.once_per_collection:
+            yield Lint(
+                "nested-under-shards",
+                f"{brief(stage)} below another stage runs in each of {several} by itself, so results change with the number of "
+                "shards: put fusion and MMR outermost, or compute a formula over them here with .on_client()",
+            )
+        if not stage.once_per_collection and _has_own_candidates(stage):
+            yield Lint(
+                "candidates-per-shard",
+                f"each of {several} hands {brief(stage)} its own candidates, as many as their limit says, so results change "
+                f"with the number of shards (not for the worse): {_here(stage)} ranks the whole collection's candidates, and "
+                "gives the same on any number",
+            )
+    for name in dict.fromkeys(stage.vector for stage in root.stages()):
+        if name is not None and name in schema.vectors and schema.vectors[name].idf:
+            yield Lint(
+                "idf-per-shard",
+                f"each of {several} weighs {name!r} by the IDF of its own points, so scores and order change with the number "
+                "of shards: the more points a shard has, the less",
+            )
+
+
+def _has_own_candidates(stage: Stage) -> bool:
+    """Whether it ranks candidates of which the warning isn't said already."""
+    return any(not candidate.once_per_collection for candidate in stage.candidates)
+
+
+def _here(stage: Stage) -> str:
+    """How to have it computed here."""
+    return "Formula(…).over(…).on_client()" if stage.vector is None else "Formula(score()).over(…).on_client() around it"
+
+
+def grouping_lint(root: Stage, options: SearchOptions) -> Lint:
+    """That groups are made here, and of what."""
+    return Lint(
+        "grouped-here",
+        f"groups by {options.group_by!r} are made here of the ranking of {brief(root)}, up to {root.whole(options.hits)} "
+        "points: Qdrant's own group query would rank anew for each round of groups; candidates decide how many there can be",
     )

@@ -1,4 +1,4 @@
-"""Worker threads of ours, and reads that callers share: what the package does beside the thread or event loop that called.
+"""Worker threads of ours, reads that callers share, what belongs to one event loop, and exceptions that can't leave a thread.
 
 Nothing here uses asyncio's default pool: it is small (six threads on two cores) and belongs to the application.
 """
@@ -15,14 +15,27 @@ from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from inspect import getattr_static
-from typing import Any, Final, Generic, TypeVar
+from threading import RLock
+from types import TracebackType
+from typing import Any, Final, Generic, Self, TypeVar
+from weakref import WeakKeyDictionary
 
-from .carrying import carried
 from .deadline import Deadline, unbounded
-from .errors import ClientError
-from .loops import PerLoop
+from .errors import ClientError, QdrantRerankError
 
-__all__ = ["AsyncReads", "Reads", "Workers", "call_worker", "in_time", "in_worker", "inherits", "working_with"]
+__all__ = [
+    "AsyncReads",
+    "PerLoop",
+    "Reads",
+    "Workers",
+    "call_worker",
+    "carried",
+    "carrying",
+    "in_time",
+    "in_worker",
+    "inherits",
+    "working_with",
+]
 
 T = TypeVar("T")
 
@@ -309,3 +322,132 @@ class _LoopReads(Generic[T]):
 class _Read(Generic[T]):
     task: asyncio.Task[T]
     waiting: int = 0
+
+
+class PerLoop(Generic[T]):
+    """One thing for each event loop, made when it is first needed there.
+
+    It goes with its loop, at the latest when another loop's is asked for: a lock that was waited for and a client that was
+    used refer to their loop, so that the weak reference alone would never let them go. A forked child has things of its own.
+    """
+
+    def __init__(self) -> None:
+        self._parents: list[T] = []  # of processes that this one was forked from: let go of, they would be closed here
+        self._start()
+
+    def _start(self) -> None:
+        self._pid = os.getpid()
+        self._things: WeakKeyDictionary[asyncio.AbstractEventLoop, T] = WeakKeyDictionary()
+        self._lock = RLock()  # loops run in several threads
+
+    def get(self, make: Callable[[], T], loop: asyncio.AbstractEventLoop | None = None) -> T:
+        """The loop's thing, made by `make` if there is none; the running loop's if none is given."""
+        loop = loop or asyncio.get_running_loop()
+        self._after_fork()
+        if loop in self._things:  # without waiting for another loop's to be made, which may take a second
+            return self._things[loop]
+        with self._lock:
+            for closed in [known for known in self._things if known.is_closed()]:
+                del self._things[closed]
+            # another thread may have made it meanwhile
+            thing = self._things[loop] if loop in self._things else make()
+            self._things[loop] = thing
+            return thing
+
+    def pop(self) -> T | None:
+        """The running loop's thing, which is no longer kept; None if there is none."""
+        self._after_fork()
+        with self._lock:
+            return self._things.pop(asyncio.get_running_loop(), None)
+
+    def take_all(self) -> list[tuple[asyncio.AbstractEventLoop, T]]:
+        """Each loop's thing, none of which is kept any longer."""
+        self._after_fork()
+        with self._lock:
+            things = list(self._things.items())
+            self._things.clear()
+            return things
+
+    def _after_fork(self) -> None:
+        """A forked child may have its parent's loop, but none of the connections and tasks."""
+        if self._pid != os.getpid():
+            self._parents += self._things.values()
+            self._start()
+
+    def __contains__(self, loop: object) -> bool:
+        return loop in self._things
+
+    def __len__(self) -> int:
+        return len(self._things)
+
+
+_STOPS: Final = (StopIteration, StopAsyncIteration)
+
+
+class carrying:  # used as a function is, in `with`
+    """Makes such exceptions of the code within `with` an error of ours, whose cause they are.
+
+    Args:
+        kind: the error's type.
+        whose: whose code it is, for the message.
+        awaits: whether the code awaits: there cancellation is no fault of the code's.
+    """
+
+    def __init__(self, kind: type[QdrantRerankError], whose: str | Callable[[], str], awaits: bool = False) -> None:
+        self._kind, self._whose, self._awaits = kind, whose, awaits
+
+    def __enter__(self) -> Self:
+        if self._awaits:
+            self._task = asyncio.current_task()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if error is None or not _is_strange(error) or (self._awaits and self._is_end(error)):
+            return
+        whose = self._whose if isinstance(self._whose, str) else self._whose()
+        raise self._kind(_says(whose, error)) from _first(error)
+
+    def _is_end(self, error: BaseException) -> bool:
+        """Whether this code was cancelled, or its coroutine is being closed, which another task does or none."""
+        if isinstance(error, GeneratorExit):
+            return _running_task() is not self._task
+        return isinstance(error, asyncio.CancelledError)
+
+
+class _Carried(QdrantRerankError):
+    """What `carried` makes; whoever knows whose function it was says so."""
+
+
+def carried(error: BaseException) -> BaseException:
+    """What a generator or a future can carry in the place of `error`: itself, or an error of ours."""
+    if isinstance(error, _Carried) or not _is_strange(error):
+        return error
+    ours = _Carried(_says("what was called", error))
+    ours.__cause__ = _first(error)
+    return ours
+
+
+def _is_strange(error: BaseException) -> bool:
+    if isinstance(error, _Carried):
+        return True
+    if isinstance(error, RuntimeError):  # what generators and coroutines make of it by themselves
+        return isinstance(error.__cause__, _STOPS) and " raised Stop" in str(error)
+    return isinstance(error, (*_STOPS, GeneratorExit, asyncio.CancelledError))
+
+
+def _first(error: BaseException) -> Any:
+    return error.__cause__ if isinstance(error, RuntimeError | _Carried) else error
+
+
+def _says(whose: str, error: BaseException) -> str:
+    first = _first(error)
+    text = f"{type(first).__name__}: {first}" if str(first) else type(first).__name__
+    hint = ", as a bare next(…) does: give it a default, next(…, None)" if isinstance(first, _STOPS) else ""
+    return f"{whose} raised {text}{hint}"
+
+
+def _running_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None

@@ -12,22 +12,39 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from qdrant_client import models
 
 from .errors import StrategyError
 from .expressions import columns
 from .expressions.evaluation import Table, evaluate
 from .expressions.inspect import PayloadKey, payload_keys
 from .expressions.nodes import Expression, Field
+from .expressions.paths import reader
 from .expressions.view import View
-from .presence import lacking
+from .values import brief
 
-__all__ = ["FAR", "MOVED", "Reference", "Trained", "TrainedFeature", "by_chance", "psi", "shift"]
+__all__ = [
+    "FAR",
+    "MOVED",
+    "Reference",
+    "Sample",
+    "Trained",
+    "TrainedFeature",
+    "by_chance",
+    "has",
+    "instead",
+    "kind_of",
+    "lacking",
+    "leaves",
+    "psi",
+    "shift",
+]
 
 Array = NDArray[np.float64]
 Payloads = Sequence[Mapping[str, Any]]
@@ -181,3 +198,69 @@ def by_chance(then: Reference, count: int) -> float:
     part = 2 / (9 * freedom)
     # Wilson and Hilferty's approximation of the chi-squared quantile (PNAS 17, 1931)
     return (1 / max(1, count) + 1 / (then.size or max(1, count))) * freedom * (1 - part + _ONCE_IN_100 * math.sqrt(part)) ** 3
+
+
+_TYPES: Final[Mapping[models.PayloadSchemaType | None, tuple[str, tuple[type, ...]]]] = {
+    models.PayloadSchemaType.FLOAT: ("number", (int, float)),
+    models.PayloadSchemaType.DATETIME: ("date-time", (str,)),
+    models.PayloadSchemaType.GEO: ("geo point", (dict,)),
+}
+_CALLED: Final[Mapping[type, str]] = {str: "text", bool: "a bool", dict: "an object", list: "a list", int: "a number"}
+_SHOWN: Final = 60
+
+
+def kind_of(key: PayloadKey) -> str:
+    """What is read there, in a word: `number`, `date-time`, `geo point`, or `value` where anything will do."""
+    return _TYPES[key.index][0] if key.index in _TYPES else "value"
+
+
+def has(payload: Mapping[str, Any], key: PayloadKey) -> bool:
+    """Whether the payload has a value of the right kind there."""
+    values = reader(key.key)(payload) or []
+    if key.index not in _TYPES:
+        return any(value is not None for value in values)
+    return any(isinstance(value, _TYPES[key.index][1]) and not isinstance(value, bool) for value in values)
+
+
+def lacking(keys: Iterable[PayloadKey], payloads: Payloads) -> float:
+    """The share of payloads that lack a value of the right kind under one of the keys; 0 without payloads."""
+    wanted = list(keys)
+    lack = [not all(has(payload, key) for key in wanted) for payload in payloads]
+    return float(np.mean(lack)) if lack else 0.0
+
+
+def instead(key: PayloadKey, payloads: Payloads) -> str:
+    """What is there instead, for a message: `"text, e.g. 'four'"`; nothing where the key is absent everywhere."""
+    for payload in payloads:
+        for value in reader(key.key)(payload) or []:
+            if value is not None:
+                return f"{_CALLED.get(type(value), type(value).__name__)}, e.g. {brief(value, _SHOWN)}"
+    return ""
+
+
+def leaves(payload: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The dotted keys of everything in a payload."""
+    for key, value in payload.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Payloads of random points, cut to what a formula reads.
+
+    Attributes:
+        payloads: one for each point.
+        gone: key → what no point has there, e.g. `number`.
+        there: the payload keys that there are; empty where none is gone.
+        instead: key → what points have there instead, e.g. `text, e.g. 'four'`, for those of `gone` that are there.
+        chosen: whether the points were chosen by their ids, so that they say nothing of how values are distributed.
+    """
+
+    payloads: Sequence[Mapping[str, Any]]
+    gone: Mapping[str, str]
+    there: tuple[str, ...] = ()
+    instead: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+    chosen: bool = False

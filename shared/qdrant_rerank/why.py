@@ -15,24 +15,20 @@ from typing import Any
 import numpy as np
 
 from .accounts import account
-from .blending import summands
-from .brief import brief
 from .candidates import below, candidate_points, candidate_requests
-from .careful import searched
 from .client_formula import ClientFormula
 from .errors import StrategyError
 from .feedback.rounds import Rounds, steered, trimmed
 from .feedback.strategy import RelevanceFeedback
 from .feedback.summing import summed
-from .pages import cut, widen
 from .plan import Plan
+from .points import notes_of, selected
 from .query import Inputs, Query, SearchOptions
 from .reasons import CandidateHit, Explained, ResultReason, Term
-from .rerank import Rerank
-from .results import notes_of
-from .selecting import selected
+from .rerank import Rerank, summands
 from .steps import Flow, Points, Request
-from .strategies import Stage, embedded
+from .strategies import Stage, cut, embedded, searched, widen
+from .values import brief
 
 __all__ = ["CandidateHit", "Explained", "ResultReason", "Term", "explained"]
 

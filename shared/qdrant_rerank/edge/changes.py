@@ -20,8 +20,8 @@ from pydantic_core import to_jsonable_python
 from qdrant_client import models
 from qdrant_client.local.json_path_parser import parse_json_path
 
-from ..checks import LEVELS, measure
 from ..errors import QueryError, did_you_mean
+from ..values import LEVELS, measure
 from .binding import made
 from .translate_config import Vector
 from .translate_filter import filter_of

@@ -18,8 +18,8 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 from qdrant_client import models
 
-from ..checks import to_whole
 from ..errors import ClientError, QueryError
+from ..values import to_whole
 from .binding import by_type, check_extras, made, translator
 from .translate_config import Vector
 from .translate_filter import condition, filter_of, without_ids

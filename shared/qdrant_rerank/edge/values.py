@@ -16,8 +16,8 @@ import numpy as np
 import qdrant_edge as engine
 from qdrant_client import models
 
-from ..checks import to_whole
 from ..errors import ClientError, QueryError
+from ..values import to_whole
 
 __all__ = ["average", "count_numbers", "from_engine", "is_id", "stored_id", "to_engine", "wire_id"]
 

@@ -47,7 +47,7 @@ else:
             "preparing": "Work",
             "running": "Progress",
             "search_options": "id_payload, measured_options, stable",
-            "services": "AsyncRetryingServices, MEASURING, RetryingServices, stops",
+            "services": "MEASURING, AsyncRetryingServices, RetryingServices, stops",
             "topics": "SYNTHETIC_NOTE",
             "verdicts": "Numbers, finding_of, verdict_of",
         },

@@ -77,8 +77,8 @@ else:
             "inspect": "PayloadKey, candidate_scores, conditions, depth, feature_names, fixed_nodes, map_names, "
             "payload_keys, place_names, placeholder_params, reads_model, walk",
             "lowering": "Candidate, Lowering, lower, score_index",
-            "nodes": "Affinity, CandidateScore, Constant, DatetimeField, Decay, Field, GeoDistance, Logarithm, "
-            "Maximum, Minimum, Now, Product, QueryTokens, Quotient, Raw, Sigmoid, Sum, When",
+            "nodes": "Affinity, CandidateScore, Constant, DatetimeField, Decay, Field, GeoDistance, Logarithm, Maximum, "
+            "Minimum, Now, Product, QueryTokens, Quotient, Raw, Sigmoid, Sum, When",
             "paths": "group_keys, path_problem, quote, reader, stored",
             "reading": "is_number",
             "view": "Index, View, uuid_of",

@@ -6,9 +6,8 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-from ..brief import brief
-from ..checks import is_finite, to_plain
 from ..errors import StrategyError
+from ..values import brief, is_finite, to_plain
 from .wire import F32_MAX
 
 __all__ = ["check_key", "check_moment", "check_number", "check_place", "flattened", "in_utc"]

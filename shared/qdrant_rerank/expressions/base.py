@@ -11,9 +11,8 @@ from typing import TypeAlias
 
 from qdrant_client import models
 
-from ..brief import brief
-from ..checks import is_finite, is_number, to_plain
 from ..errors import StrategyError
+from ..values import brief, is_finite, is_number, to_plain
 from .arguments import check_number, flattened
 from .wire import F32_MAX, F32_TINY
 

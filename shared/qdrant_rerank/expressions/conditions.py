@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from qdrant_client import models
 from qdrant_client.local.payload_filters import check_condition
 
-from ..brief import brief
 from ..errors import StrategyError
+from ..values import brief
 from . import dates
 from .paths import stored
 from .tokens import BOUNDARY, Tokenizer, holds_phrase, plain_words, split_blanks

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
-from ..brief import brief
 from ..errors import PlanError, QueryError, StrategyError
+from ..values import brief
 from . import columns
 from .conditions import Conditions
 from .encodings import SIGMOID_BOUND

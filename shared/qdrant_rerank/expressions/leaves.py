@@ -8,8 +8,8 @@ from typing import Any, Final, get_args
 
 from qdrant_client import models
 
-from ..brief import brief
 from ..errors import StrategyError
+from ..values import brief
 from .arguments import check_key, check_moment, check_number, check_place
 from .base import Constant, Expression
 

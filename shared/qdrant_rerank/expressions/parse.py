@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import BaseModel
 from qdrant_client import models
 
-from ..brief import brief
 from ..errors import StrategyError, did_you_mean
+from ..values import brief
 from . import build
 from .nodes import Expression, as_expression
 

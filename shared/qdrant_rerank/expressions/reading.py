@@ -2,7 +2,7 @@
 
 A payload value is read only where a condition says that it is there and is of the right type: the product of a condition
 that doesn't hold (0) stops before the value is looked at. Arrays of several values count as missing, as there is no saying
-which is meant; only a thorough guard, which is slow, looks for them (`careful.py` says when).
+which is meant; only a thorough guard, which is slow, looks for them (`strategies.searched` says when).
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from typing import Any, Final
 
 from qdrant_client import models
 
-from ..brief import brief
-from ..checks import is_finite, to_plain
 from ..errors import QueryError, StrategyError
+from ..values import brief, is_finite, to_plain
 from .arguments import check_place, in_utc
 from .leaves import Affinity, Param, QueryTokens
 from .wire import F32_MAX, either, product, total

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..literals import call, literal
+from ..values import call, literal
 from .nodes import (
     Absolute,
     Affinity,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from qdrant_client import models
 
-from ..sharing import Shared
+from ..values import Shared
 
 DIGITS = 15
 """How many digits of a number servers read exactly over REST: the last of 16 and 17 may be off by one."""

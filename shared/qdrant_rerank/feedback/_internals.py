@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 from .._lazy import load_lazily
 
 if TYPE_CHECKING:
+    from .coefficients import DIGITS as DIGITS
+    from .coefficients import MOST_HASHES as MOST_HASHES
     from .coefficients import Mode as Mode
     from .coefficients import Verdict as Verdict
+    from .coefficients import hashes_of as hashes_of
+    from .coefficients import known_among as known_among
+    from .coefficients import same as same
     from .folding import Column as Column
     from .folding import folded as folded
     from .folding import native_query as native_query
     from .folding import pairs_of as pairs_of
     from .folding import unit as unit
     from .folding import weights_of as weights_of
-    from .known_queries import DIGITS as DIGITS
-    from .known_queries import MOST_HASHES as MOST_HASHES
-    from .known_queries import hashes_of as hashes_of
-    from .known_queries import known_among as known_among
-    from .known_queries import same as same
     from .official import OfficialFeedback as OfficialFeedback
     from .steering import Seed as Seed
     from .steering import Steering as Steering
@@ -34,9 +34,8 @@ else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "coefficients": "Mode, Verdict",
+            "coefficients": "DIGITS, MOST_HASHES, Mode, Verdict, hashes_of, known_among, same",
             "folding": "Column, folded, native_query, pairs_of, unit, weights_of",
-            "known_queries": "DIGITS, MOST_HASHES, hashes_of, known_among, same",
             "official": "OfficialFeedback",
             "steering": "Seed, Steering, stored_vector",
             "strategy": "READ, SEEDS",

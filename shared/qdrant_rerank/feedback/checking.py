@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, get_args
 
-from ..brief import brief
-from ..checks import is_whole
-from ..errors import StrategyError, did_you_mean
-from ..failing import OnError
+from ..errors import OnError, StrategyError, did_you_mean
 from ..query import Target
 from ..strategies import Stage
+from ..values import brief, is_whole
 from .candidates import FeedbackCandidates
 from .coefficients import LEAST_SEEDS, Coefficients, Mode
 from .texts import text_problem

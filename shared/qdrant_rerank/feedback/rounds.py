@@ -9,16 +9,12 @@ from typing import TYPE_CHECKING
 from qdrant_client import models
 
 from ..candidates import below, candidate_points, candidate_requests
-from ..careful import searched
-from ..errors import EngineError, QueryError
-from ..failing import tolerated
-from ..pages import cut, widen
+from ..errors import EngineError, QueryError, tolerated
 from ..payload import read_texts
+from ..points import RankedPoint, noted, notes_of, selected
 from ..query import Inputs, Query, SearchOptions, Target, both
-from ..results import RankedPoint, noted, notes_of
-from ..selecting import selected
 from ..steps import Flow, Points, QueryVector, Request, Score
-from ..strategies import Stage, embedded
+from ..strategies import Stage, cut, embedded, searched, widen
 from .candidates import FeedbackCandidates
 from .steering import Seed, Steering, steering, stored_vector, unsteered_query
 

@@ -11,17 +11,14 @@ from typing import Self
 from qdrant_client import models
 
 from ..capabilities import AbilityName
-from ..errors import FormatError
-from ..failing import OnError
+from ..errors import FormatError, Lint, OnError
 from ..jsonlines import parse_json, read_text
-from ..lint import Lint
-from ..literals import literal
 from ..query import Inputs, Query, SearchOptions, Target
-from ..reach import shortfalls
 from ..schema import Schema
 from ..stages.nearest import Nearest
 from ..steps import Flow, Points, Request
-from ..strategies import Cost, Stage, Strategy
+from ..strategies import Cost, Stage, Strategy, shortfalls
+from ..values import literal
 from .candidates import FeedbackCandidates, compared_by, placed
 from .checking import check_coefficients, check_kinds, check_numbers, problems_of
 from .coefficients import Coefficients, Mode, read_coefficients

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..results import notes_of
+from ..points import notes_of
 from .folding import Column, similarity
 from .rounds import Rounds
 from .steering import stored_vector

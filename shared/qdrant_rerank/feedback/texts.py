@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from ..drawing import random_points
+from ..payload import TextSource
 from ..query import SearchOptions, Target
 from ..rerank import Rerank
+from ..sampling import random_points
 from ..steps import Flow, Search
-from ..text_source import TextSource
 
 if TYPE_CHECKING:
     from ..strategies import Strategy

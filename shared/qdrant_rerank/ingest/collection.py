@@ -14,13 +14,12 @@ from qdrant_client import QdrantClient, models
 from ..capabilities import Capabilities
 from ..client_formula import ComputedHere
 from ..clients import engine_of
-from ..engine_errors import read_failure
+from ..engine_errors import Place, describe_failures, read_failure
 from ..errors import PlanError, StrategyError, did_you_mean
 from ..expressions.build import when
 from ..expressions.inspect import PayloadKey, conditions, field_conditions, payload_keys
 from ..expressions.paths import path_problem
-from ..failure_notes import Place, describe_failures
-from ..lint import demands_indexes, knows_phrases
+from ..formula_limits import demands_indexes, knows_phrases
 from ..models.encoders import Encoder, EncoderLike, as_encoder
 from ..query import Target
 from ..retries import INGEST

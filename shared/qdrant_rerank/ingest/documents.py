@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from ..checks import LEVELS, is_whole, measure, to_whole
 from ..errors import FormatError, StrategyError
 from ..jsonlines import byte_lines_of, parse_json
 from ..steps import QueryVector
+from ..values import LEVELS, is_whole, measure, to_whole
 
 __all__ = ["BadLine", "Document", "JsonlDocuments", "payload_problem", "point_id", "point_ids", "read_jsonl"]
 

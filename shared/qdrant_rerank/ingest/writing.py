@@ -13,13 +13,13 @@ from typing import Any, Final
 
 from qdrant_client import QdrantClient, models
 
-from ..checks import to_whole
+from ..engine_errors import Place, describe_failures
 from ..errors import IngestError, MissingExtra, PlanError, QdrantRerankError, StrategyError, did_you_mean
-from ..failure_notes import Place, describe_failures
 from ..models.encoders import Encoder, EncoderLike, Encoders
 from ..retries import INGEST, Retries
 from ..schema import Kind, Schema, VectorInfo, read_schema
 from ..steps import QueryVector
+from ..values import to_whole
 from .documents import BadLine, Document, payload_problem, point_id
 
 __all__ = ["IngestReport", "batch_of", "check_multivectors", "count_sent_numbers", "encoded", "ingest", "made_by", "says"]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from qdrant_client import models
 
-from ..checks import is_finite
 from ..errors import MissingExtra, StrategyError
 from ..schema import Kind
+from ..values import is_finite
 
 if TYPE_CHECKING:
     import qdrant_edge

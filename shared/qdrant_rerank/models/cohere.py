@@ -7,9 +7,9 @@ from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, ClassVar, Final, Literal
 
-from ..checks import is_whole
 from ..errors import QueryError, StrategyError
 from ..schema import Kind
+from ..values import is_whole
 from .cohere_answers import read_embeddings, read_scores
 from .cohere_base import CohereModel
 from .cohere_calls import Options

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import is_finite, is_whole
 from ..errors import ScoringError
+from ..values import is_finite, is_whole
 
 __all__ = ["read_embeddings", "read_scores"]
 

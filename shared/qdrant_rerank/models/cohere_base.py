@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from typing import ClassVar, Final
 from urllib.parse import urlsplit
 
-from ..checks import is_finite, is_whole
 from ..errors import MissingExtra, StrategyError
+from ..values import is_finite, is_whole
 from .api_key import ApiKey, ApiKeyLike
 from .cohere_calls import CohereCalls
 

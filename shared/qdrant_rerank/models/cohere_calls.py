@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from ..errors import MissingExtra
-from ..loops import PerLoop
-from ..threads import in_worker
+from ..threads import PerLoop, in_worker
 from .api_key import ApiKey, from_environment
 from .cohere_retries import Patience, without_key
 

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 
 from qdrant_client import models
 
-from ..checks import is_whole
 from ..errors import MissingExtra, StrategyError, did_you_mean
 from ..schema import Kind
+from ..values import is_whole
 from .fastembed_custom import POOLINGS, Pooling, check_model_file, is_registered_here, registered
 from .once import Once
 

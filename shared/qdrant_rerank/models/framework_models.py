@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from threading import Lock
 from typing import Any, Protocol, runtime_checkable
 
-from ..checks import is_finite
 from ..errors import MissingExtra, ScoringError, StrategyError
 from ..threads import in_worker, inherits
+from ..values import is_finite
 from .framework_scores import FrameworkStats, Returned, as_number, scored
 from .llm.fence import is_blank
 from .llm.naming import model_name

@@ -15,9 +15,9 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import is_whole
 from ..errors import StrategyError
 from ..schema import Kind
+from ..values import is_whole
 
 __all__ = ["HashedNgrams", "features_of_word"]
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 
-from ..checks import is_finite, is_whole
 from ..errors import BudgetError, StrategyError
+from ..values import is_finite, is_whole
 from .base import RerankerLike, as_reranker
 from .scores import ascored, checked, named, scored
 

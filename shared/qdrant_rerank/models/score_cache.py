@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from ..checks import is_whole
 from ..errors import StrategyError
 from ..threads import in_worker
+from ..values import is_whole
 from .base import RerankerLike, as_reranker
 from .scores import ascored, checked, named, scored
 

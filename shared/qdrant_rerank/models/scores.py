@@ -8,9 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..carrying import carrying
 from ..errors import ScoringError
-from ..threads import in_worker
+from ..threads import carrying, in_worker
 from .base import Reranker
 
 __all__ = ["ascored", "checked", "named", "scored"]

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import is_whole
 from ..errors import ScoringError, StrategyError
+from ..values import is_whole
 from .encoders import AsyncEncoder, EncoderLike, ServerInference, as_encoder
 from .fingerprints import encoder_fingerprint
 from .once import Once

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..strategies import Stage
     from .formula import Formula
     from .fusion import Fusion
-    from .late import late_interaction
+    from .late_interaction import late_interaction
     from .nearest import Mmr, Nearest
 else:
     __getattr__ = load_lazily(
@@ -25,7 +25,7 @@ else:
             ".strategies": "Stage",
             "formula": "Formula",
             "fusion": "Fusion",
-            "late": "late_interaction",
+            "late_interaction": "late_interaction",
             "nearest": "Mmr, Nearest",
         },
     )

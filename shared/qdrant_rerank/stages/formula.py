@@ -11,21 +11,29 @@ from typing import TYPE_CHECKING, Any
 
 from qdrant_client import models
 
-from ..brief import brief
 from ..capabilities import AbilityName, Capabilities
-from ..errors import FormatError, StrategyError
+from ..errors import FormatError, Lint, StrategyError
 from ..expressions.inspect import candidate_scores, depth, fixed_nodes, payload_keys, placeholder_params, reads_model, walk
 from ..expressions.lowering import MODEL_ELSEWHERE, Candidate, Lowering, lower, score_index
 from ..expressions.nodes import Expression, ExpressionLike, QueryTokens, as_expression
 from ..expressions.reading import token_count
-from ..extent import Extent, extent
-from ..lint import Lint, decay_warnings, extent_problems, extent_warnings, index_problems, index_warnings, number_warnings
-from ..payload_paths import path_problems
+from ..formula_limits import (
+    Extent,
+    decay_warnings,
+    extent,
+    extent_problems,
+    extent_warnings,
+    index_problems,
+    index_warnings,
+    number_warnings,
+    path_problems,
+)
 from ..query import Inputs, Target, query_token_counts
 from ..sampling import drift_warnings, field_problems
 from ..schema import Schema
 from ..strategies import Stage, Strategy
 from ..trained import Trained
+from ..values import brief
 
 if TYPE_CHECKING:
     from ..client_formula import ClientFormula

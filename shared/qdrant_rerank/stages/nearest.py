@@ -8,17 +8,13 @@ from typing import ClassVar, Self
 
 from qdrant_client import models
 
-from ..brief import brief
 from ..capabilities import AbilityName
-from ..careful import searched
-from ..checks import is_finite, is_whole
-from ..errors import StrategyError, did_you_mean
-from ..lint import Lint
-from ..merging import together
+from ..errors import Lint, StrategyError, did_you_mean
 from ..query import Inputs, SearchOptions, Target, both
 from ..schema import Schema
-from ..steps import Flow
-from ..strategies import CANDIDATES, Stage, alone, candidate_options
+from ..steps import Flow, together
+from ..strategies import CANDIDATES, Stage, alone, candidate_options, searched
+from ..values import brief, is_finite, is_whole
 
 __all__ = ["Mmr", "Nearest"]
 

@@ -9,8 +9,7 @@ from contextvars import copy_context
 from threading import BoundedSemaphore
 from typing import TypeVar
 
-from ...loops import PerLoop
-from ...threads import Workers
+from ...threads import PerLoop, Workers
 
 __all__ = ["Gate"]
 

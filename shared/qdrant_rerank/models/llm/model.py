@@ -9,9 +9,9 @@ from typing import Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
-from ...carrying import carrying
-from ...checks import is_whole
 from ...errors import ScoringError, StrategyError
+from ...threads import carrying
+from ...values import is_whole
 from .answers import Bad
 from .chat import as_chat
 from .gate import Gate

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from ...checks import is_finite
+from ...values import is_finite
 
 __all__ = ["model_name", "named"]
 

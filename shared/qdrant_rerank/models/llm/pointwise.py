@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from ...checks import is_finite
 from ...errors import StrategyError
+from ...values import is_finite
 from .answers import Bad, ScoreAnswer, read_score
 from .fence import is_blank
 from .model import Asking, LlmModel

@@ -1,4 +1,4 @@
-"""What works on a collection, but worse than it looks: structured warnings, and the limits that servers set.
+"""What works on a collection, but worse than it looks, and what servers refuse of formulas: indexes, numbers, depth and size.
 
 The figures are measured or read in Qdrant's source (1.19): un-indexed payload keys make formulas 6 to 19 times slower, as the
 payload is read anew for each occurrence; REST bodies may be 32 MB and about 127 levels deep; gRPC messages, which the
@@ -7,25 +7,32 @@ nodes of a cluster exchange too, 100 levels.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from pydantic import BaseModel
 from qdrant_client import models
 
-from .checks import measure
+from .errors import Lint
 from .expressions.inspect import PayloadKey, conditions, field_conditions, payload_keys, walk
-from .expressions.nodes import CandidateScore, Expression, GeoDistance, Raw
+from .expressions.nodes import CandidateScore, Expression, Field, GeoDistance, Raw
+from .expressions.paths import path_problem, quote
 from .expressions.wire import DIGITS, digits
-from .extent import MAX_BYTES, MAX_CONDITIONS, Extent
 from .schema import Schema
+from .values import measure
 
 __all__ = [
-    "Lint",
+    "MAX_BYTES",
+    "MAX_CONDITIONS",
+    "Extent",
     "condition_problems",
     "decay_warnings",
     "demands_indexes",
+    "extent",
     "extent_problems",
     "extent_warnings",
     "filter_problems",
@@ -33,6 +40,7 @@ __all__ = [
     "index_warnings",
     "knows_phrases",
     "number_warnings",
+    "path_problems",
 ]
 
 REST_DEPTH: Final = 120  # of 127: the request around the formula takes the rest
@@ -51,24 +59,6 @@ _HIDDEN_BY: Final = {
     _Type.GEO: ("place", (_Type.FLOAT, _Type.INTEGER, _Type.KEYWORD, _Type.DATETIME, _Type.BOOL, _Type.UUID)),
 }
 _READ_BY: Final = {_Type.FLOAT: "field({!r})", _Type.DATETIME: "datetime_field({!r})", _Type.GEO: "geo_distance(…, {!r})"}
-
-
-class Lint(str):
-    """A warning's text, with a code to tell kinds of warnings apart.
-
-    Attributes:
-        code: e.g. `"unindexed-field"`.
-    """
-
-    code: str
-
-    def __new__(cls, code: str, message: str) -> Lint:
-        lint = super().__new__(cls, message)
-        lint.code = code
-        return lint
-
-    def __reduce__(self) -> tuple[type[Lint], tuple[str, str]]:
-        return type(self), (self.code, str(self))
 
 
 def index_problems(expression: Expression, schema: Schema) -> Iterator[str]:
@@ -251,3 +241,97 @@ def extent_warnings(size: Extent, grpc: bool = False) -> Iterator[Lint]:
             f"query and are gone through for every candidate{refused} (up to {MAX_CONDITIONS:,} and {MAX_BYTES:,} are a good "
             f"size): {_HERE}; or fit fewer trees or leaves",
         )
+
+
+MAX_CONDITIONS: Final = 1500
+"""How many conditions a formula made of a model may have, unless one says otherwise."""
+MAX_BYTES: Final = 300_000
+"""How many bytes a formula made of a model may have as JSON, likewise."""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How large a compiled formula is.
+
+    Attributes:
+        json_depth: levels of JSON.
+        grpc_depth: levels of gRPC messages.
+        nodes: parts in all, shared parts as often as they are sent; likewise below.
+        conditions: conditions on the payload.
+        reads: payload values that are read as numbers.
+        bytes: as JSON, give or take how numbers are written.
+    """
+
+    json_depth: int
+    grpc_depth: int
+    nodes: int
+    conditions: int = 0
+    reads: int = 0
+    bytes: int = 0
+
+
+def extent(formula: models.Expression) -> Extent:
+    """Measure a compiled formula.
+
+    Without recursion, as it may be absurdly deep; and each part once, as parts may occur many times: before 1.20 a sigmoid
+    holds its operand three times, so that nested ones grow exponentially once they are sent.
+    """
+    measured: dict[int, Extent] = {}
+    waiting: list[Any] = [formula]
+    while waiting:
+        value = waiting[-1]
+        parts = _parts(value)
+        missing = [part for part in parts if id(part) not in measured]
+        if missing:
+            waiting.extend(missing)
+            continue
+        waiting.pop()
+        measured[id(value)] = _measured(value, [measured[id(part)] for part in parts])
+    return measured[id(formula)]
+
+
+def _measured(value: Any, inner: list[Extent]) -> Extent:
+    is_condition = isinstance(value, models.FieldCondition)
+    return Extent(
+        json_depth=1 + max((part.json_depth for part in inner), default=0),
+        grpc_depth=1 + max((part.grpc_depth for part in inner), default=0),
+        nodes=(0 if isinstance(value, list) else 1) + sum(part.nodes for part in inner),
+        conditions=1 if is_condition else sum(part.conditions for part in inner),
+        reads=0 if is_condition else _reads(value) + sum(part.reads for part in inner),
+        bytes=_own_bytes(value, len(inner)) + sum(part.bytes for part in inner),
+    )
+
+
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, BaseModel):
+        return [item for item in value.__dict__.values() if item is not None]
+    return value if isinstance(value, list) else []
+
+
+def _reads(value: Any) -> int:
+    """Whether it is the name of a payload value; `$score` is none."""
+    return int(isinstance(value, str) and not value.startswith("$"))
+
+
+def _own_bytes(value: Any, parts: int) -> int:
+    """What it takes as JSON beyond its parts: brackets, commas, names; or all of it where it has none."""
+    if isinstance(value, BaseModel):
+        written = sum(_name_bytes(type(value), name) for name, item in value.__dict__.items() if item is not None)
+        return 2 + max(0, parts - 1) + written
+    if isinstance(value, list):
+        return 2 + max(0, parts - 1)
+    return len(json.dumps(value, ensure_ascii=False, default=str).encode())
+
+
+@cache
+def _name_bytes(kind: type[BaseModel], name: str) -> int:
+    """`"name":`"""
+    return len(kind.model_fields[name].alias or name) + 3
+
+
+def path_problems(expression: Expression) -> Iterator[str]:
+    """What is wrong with the payload keys that an expression reads, in fields, affinities and conditions; each once."""
+    fields = {node.key for node in walk(expression) if isinstance(node, Field)}
+    for key in dict.fromkeys(each.key for each in payload_keys(expression)):
+        if problem := path_problem(key):
+            yield f"{problem}, i.e. field({quote(key)!r})" if key in fields and quote(key) else problem

@@ -1,0 +1,185 @@
+"""Values that users write: what counts as a number, how messages and `repr`s show a value, and lists that needn't be copied.
+
+Bools don't count as numbers, although Python takes them for integers.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+from typing import Any, Final, TypeVar
+
+import numpy as np
+from pydantic import BaseModel
+
+__all__ = [
+    "LARGEST",
+    "LEVELS",
+    "MOST_GROUPED",
+    "Shared",
+    "brief",
+    "call",
+    "few",
+    "is_finite",
+    "is_number",
+    "is_whole",
+    "literal",
+    "measure",
+    "shortened",
+    "to_plain",
+    "to_whole",
+]
+
+LEVELS: Final = 120
+"""How deep a payload or a filter may be nested to be stored: engines read 128 levels, some of which they use themselves."""
+LARGEST: Final = 2**32 - 1
+"""The largest limit, offset, size of a graph's list and the like: what every API takes, and far beyond any use."""
+MOST_GROUPED: Final = 2**20
+"""The most points that groups may hold together: a server makes room for all of them at once, and 2**32 are its end."""
+
+
+def is_number(value: object) -> bool:
+    """Whether `value` is an int or a float."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_finite(value: object) -> bool:
+    """Whether `value` is an int or a float, neither infinite nor NaN nor an int beyond all floats."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def to_plain(value: Any) -> Any:
+    """A number of numpy's as one of Python's; everything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def is_whole(value: object, least: int) -> bool:
+    """Whether `value` is an int of at least `least`."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def to_whole(value: Any) -> int | None:
+    """The whole number that `value` is, of Python's or numpy's types; None if it is none."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)  # which floats and numpy's bools don't have
+    except TypeError:
+        return None
+
+
+def measure(value: Any) -> tuple[int, int]:
+    """How many levels a payload or a filter is nested, and about how many bytes it takes."""
+    deepest = size = 0
+    waiting: list[tuple[Any, int]] = [(value, 1)]
+    while waiting:  # not by recursion: Python's own limit is no error of the user's
+        item, level = waiting.pop()
+        inner: Iterable[Any]
+        if isinstance(item, str):
+            size += len(item) if item.isascii() else 4 * len(item)
+            continue
+        if isinstance(item, Mapping):
+            size += sum(map(len, map(str, item)))
+            inner = item.values()
+        elif isinstance(item, BaseModel):
+            inner = item.__dict__.values()
+        elif isinstance(item, list | tuple | set | frozenset):
+            inner = item
+        else:
+            size += 16
+            continue
+        deepest = max(deepest, level)
+        waiting.extend((one, level + 1) for one in inner if one is not None)
+    return deepest, size
+
+
+_LONGEST: Final = 200
+
+
+def brief(value: object, longest: int = _LONGEST) -> str:
+    """The value's `repr`, cut in the middle where it is longer than `longest` characters, with how long it is."""
+    try:
+        return shortened(repr(value), longest)
+    except ValueError:  # Python writes no int of more than 4300 digits
+        return f"a huge {type(value).__name__}"
+
+
+def shortened(text: str, longest: int = _LONGEST) -> str:
+    """The text, cut in the middle where it is longer than `longest` characters, with how long it is."""
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]} … {text[-half:]} ({len(text):,} characters)"
+
+
+def few(values: Sequence[object]) -> str:
+    """The first three values, and whether there are more."""
+    return ", ".join(map(repr, values[:3])) + (", …" if len(values) > 3 else "")
+
+
+def literal(value: Any) -> str:
+    """Python source for `value`, to be read with `models` (of qdrant_client) and `datetime` in scope.
+
+    Pydantic models show only the fields that differ from their defaults, so that a filter stays readable.
+    """
+    match value:
+        case BaseModel():
+            return _model(value)
+        case Enum():
+            return f"models.{type(value).__name__}({literal(value.value)})"
+        case dt.datetime():
+            return f"datetime.datetime.fromisoformat({value.isoformat()!r})"
+        case dt.date():
+            return f"datetime.date.fromisoformat({value.isoformat()!r})"
+        case Mapping():
+            return "{" + ", ".join(f"{literal(key)}: {literal(item)}" for key, item in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(map(literal, value)) + "]"
+        case tuple():
+            return "(" + ", ".join(map(literal, value)) + ("," if len(value) == 1 else "") + ")"
+        case _:
+            return repr(value)
+
+
+def call(name: str, *positional: Any, **named: Any) -> str:
+    """Python source for a call of `name`."""
+    arguments = [*map(literal, positional), *(f"{key}={literal(value)}" for key, value in named.items())]
+    return f"{name}({', '.join(arguments)})"
+
+
+def _model(value: BaseModel) -> str:
+    plain: list[str] = []
+    aliased: dict[str, Any] = {}
+    for name, info in type(value).model_fields.items():
+        item = getattr(value, name)
+        if not info.is_required() and item == info.get_default(call_default_factory=True, validated_data={}):
+            continue
+        if info.alias is None:
+            plain.append(f"{name}={literal(item)}")
+        else:  # e.g. MatchExcept's `except`, which is a keyword of Python
+            aliased[info.alias] = item
+    if aliased:
+        plain.append(f"**{literal(aliased)}")
+    return f"models.{type(value).__name__}({', '.join(plain)})"
+
+
+T = TypeVar("T")
+
+
+class Shared(list[T]):
+    """A list that `copy.deepcopy` hands back as it is: query vectors, the terms of compiled formulas.
+
+    qdrant-client deep-copies every request of a batch, and local mode every query, though neither changes them. For one
+    vector of 384 numbers that takes longer than all else that happens to a small query; for a large formula, much longer.
+    """
+
+    def __deepcopy__(self, memo: object) -> Shared[T]:
+        return self
