@@ -50,7 +50,7 @@ NAMED_AS_MODULES = {
     "qdrant_rerank.cli.search.print_table",
     "qdrant_rerank.demo.run.Demo.show_one",
     "qdrant_rerank.expressions.conditions.stored",
-    "qdrant_rerank.learn.trees.gate",
+    "qdrant_rerank.learn.trained_models.trees.gate",
     "qdrant_rerank.models.limits.time",
     "qdrant_rerank.retries.time.sleep",
     "qdrant_rerank.sampling.SIZE",
@@ -65,7 +65,7 @@ NAMED_AS_MODULES = {
 
 WHOLE_MODULES = {
     ("qdrant_rerank.cli.models", "qdrant_rerank.models.fastembed"),
-    ("qdrant_rerank.learn.log_columns", "qdrant_rerank.expressions.columns"),
+    ("qdrant_rerank.learn.features", "qdrant_rerank.expressions.columns"),
 }
 """Parts of the lab that use a module by its name."""
 

@@ -1,7 +1,7 @@
 """Relevance feedback: a few scores of a stronger model steer the next search through the whole vector space.
 
 `RelevanceFeedback` is the strategy, `Coefficients` what it needs to know of a collection and a model, `FeedbackCandidates` its
-search as a candidate among others. Fitting the coefficients is in `qdrant_rerank.learn.feedback_fit`.
+search as a candidate among others. Fitting the coefficients is in `qdrant_rerank.learn`.
 """
 
 from __future__ import annotations

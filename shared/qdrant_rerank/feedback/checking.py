@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_coefficients", "check_kinds", "check_numbers", "problems_of"]
 
-_FIT = "fit them to your collection and model with qdrant_rerank.learn.feedback_fit.fit_feedback"
+_FIT = "fit them to your collection and model with qdrant_rerank.learn.fit_feedback"
 
 
 def check_kinds(strategy: RelevanceFeedback) -> None:

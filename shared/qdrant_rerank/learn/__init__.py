@@ -10,21 +10,19 @@ Needs the extra `[learn]` for fitting, which is loaded when it is used; `from_mo
 from __future__ import annotations
 
 from .._internals import Trained
-from .budget import MAX_BYTES, MAX_CONDITIONS, Budget, budget
-from .calibration import calibrate_scores, ranker_from_expression
+from .calibration import OperatingPoint
 from .clicks import Clicks, read_clicks
-from .coefficients import FeatureWeight, for_report
 from .drift import Drift, FeatureDrift, check_fields, drift
-from .feature_log import FeatureLog, LogCoverage
 from .features import Category, Feature, FeatureLike, Features
-from .feedback_fit import FeedbackEstimate, FeedbackFit, afit_feedback, estimate, fit_feedback
-from .from_model import formula_from_model, from_model
-from .log_features import log_features
+from .feedback.examples import sampled_queries
+from .feedback.fit import FeedbackEstimate, FeedbackFit, afit_feedback, estimate, fit_feedback
+from .log import FeatureLog, LogCoverage
+from .log_features import Negatives, log_features
 from .log_files import read_log, write_log
-from .log_sampling import Negatives
 from .logistic import fit_logistic
-from .ranker import LearnedRanker, Training
-from .reliability import OperatingPoint
+from .ranker import FeatureWeight, LearnedRanker, Training, calibrate_scores, for_report, ranker_from_expression
+from .trained_models.budget import MAX_BYTES, MAX_CONDITIONS, Budget, budget
+from .trained_models.importers import formula_from_model, from_model
 
 __all__ = [
     "MAX_BYTES",
@@ -62,5 +60,6 @@ __all__ = [
     "ranker_from_expression",
     "read_clicks",
     "read_log",
+    "sampled_queries",
     "write_log",
 ]

@@ -1,84 +1,428 @@
-"""Calibrating a ranker on topics that it wasn't fitted to, and making rankers of imported models."""
+"""From scores to probabilities of relevance: monotone maps, fitted on held-out topics and compiled into the formula.
+
+| method | map | source |
+|---|---|---|
+| `platt` | `sigmoid(a·z + b)` | Platt, "Probabilistic outputs for support vector machines", 1999 |
+| `beta` | `sigmoid(a·ln p − b·ln(1 − p) + c)` with `p = sigmoid(z)` | Kull, Silva Filho and Flach, AISTATS 2017 |
+| `isotonic` | rising, piecewise linear in z, at most 15 knots | Zadrozny and Elkan, KDD 2002 |
+
+`z` is the score before its sigmoid. All rise strictly, so that ranks don't change and no ties come up.
+"""
 
 from __future__ import annotations
 
-import datetime as dt
-from dataclasses import replace
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final, Literal, TypeAlias, assert_never, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .. import __version__
-from ..errors import FitError
-from ..expressions import Expression
-from ..expressions._internals import Sigmoid
-from .arguments import LogLike, RankerLike, log_of, ranker_of
-from .calibrating import Method
-from .feature_log import Reference
-from .judging import calibrated
-from .ranker import LearnedRanker, Training
-from .solving import Array
+from .. import StrategyError
+from .._internals import is_finite
+from ..errors import FitError, MissingExtra
+from ..evaluate._internals import Plain
+from ..expressions import Expression, clip, log
+from ..expressions._internals import CandidateScore, Constant, Product, Sigmoid, Sum, Table, evaluate
+from ..report import Bin, Calibration
+from .log import FeatureLog
+from .solver import LEAST_TOPICS, Array, Bounds, Prepared, Problem, folds_of, losses, sigmoid, solve
 
-__all__ = ["calibrate_scores", "ranker_from_expression"]
+__all__ = [
+    "METHODS",
+    "Judged",
+    "Method",
+    "OperatingPoint",
+    "ScoreMap",
+    "affine",
+    "auc",
+    "brier",
+    "calibrated",
+    "fit_map",
+    "judged",
+    "mean_auc",
+    "ndcg",
+    "ndcg_of_one",
+    "operating_points",
+    "reliability",
+    "threshold_for",
+]
+
+Method: TypeAlias = Literal["none", "platt", "beta", "isotonic"]
+METHODS: Final = get_args(Method)
+KNOTS: Final = 15
+_TAIL: Final = 0.001  # of an isotonic map: how much of a sigmoid is in it, which rises where the map is flat
+_GENTLE: Final = 0.25  # that sigmoid's slope: small, so that 32-bit scores differ even where the score is far from 0
+_FREE: Final = 1e6  # C so large that nothing is regularised
 
 
-def calibrate_scores(
-    ranker: RankerLike, log: LogLike, method: Method = "platt", *, scores: Array | None = None, folds: int = 5
-) -> LearnedRanker:
-    """The ranker with a calibration fitted to a log of other topics, so that `score_threshold=0.6` means P(relevant) ≥ 0.6.
+@dataclass(frozen=True)
+class ScoreMap:
+    """A monotone map from scores before the sigmoid to probabilities.
 
-    Args:
-        ranker: a calibration that it has is replaced; or the path of its file.
-        log: of topics that it wasn't fitted to; rows weigh what they stand for. Or the path of its file.
-        method: `platt`, `beta` or `isotonic`; `none` takes the calibration away, and says how good it is without.
-        scores: shape (n,), the scores of the log's rows before the sigmoid (log odds); needed for models that aren't linear.
-        folds: the figures are of maps cross-fitted by topic; the map that is kept is fitted to all of the log.
+    Attributes:
+        method: which kind; `none` is the sigmoid itself.
+        parameters: (a, b) for platt, (a, b, c) for beta; for isotonic the knots' scores, then their probabilities.
 
     Raises:
-        FitError: the log has topics that the ranker was fitted to, too few topics, or one class only.
-        StrategyError: the scores don't fit the log.
-        MissingExtra: scikit-learn isn't installed.
+        StrategyError: an unknown method, or another number of parameters.
     """
-    ranker, log = ranker_of(ranker, "calibrate_scores"), log_of(log, "calibrate_scores")
-    seen = set(ranker.training.topics).intersection(log.topic_ids)
-    if seen:
-        listed = ", ".join(map(repr, sorted(seen)[:5])) + (", …" if len(seen) > 5 else "")
-        raise FitError(
-            f"{len(seen)} of the log's {len(log.topic_ids)} topics are those that the ranker was fitted to ({listed}): scores "
-            "there are better than they will be; calibrate on others (log.split()), or let fit_logistic(calibration=…) do it"
-        )
-    y = log.relevant(ranker.training.least_grade).astype(np.float64)
-    margins = ranker.margins(log) if scores is None else np.asarray(scores, dtype=np.float64)
-    found = calibrated(log, margins, y, method, folds)
-    return replace(ranker, calibration=found.map, reliability=found.reliability, before=found.before, points=found.points)
+
+    method: Method = "none"
+    parameters: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise StrategyError(f"calibration is one of {', '.join(METHODS)}; got {self.method!r}")
+        count, expected = len(self.parameters), {"none": 0, "platt": 2, "beta": 3}.get(self.method)
+        if (expected is not None and count != expected) or (expected is None and (count % 2 or count < 4)):
+            raise StrategyError(f"a {self.method} calibration has {expected or 'two or more pairs of'} parameters, got {count}")
+
+    def expression(self, score: Expression) -> Expression:
+        """The map of `score`, as a formula."""
+        match self.method:
+            case "none":
+                return Sigmoid(score)
+            case "platt":
+                return Sigmoid(affine(score, *self.parameters))
+            case "beta":
+                a, b, c = self.parameters
+                p = Sigmoid(score)
+                return Sigmoid(Constant(a) * log(p) - Constant(b) * log(Constant(1.0) - p) + Constant(c))
+            case "isotonic":
+                return self._steps(score)
+        assert_never(self.method)
+
+    def _steps(self, score: Expression) -> Expression:
+        half = len(self.parameters) // 2
+        knots, values = self.parameters[:half], self.parameters[half:]
+        keep = 1.0 - _TAIL
+        terms: list[Expression] = [Constant(keep * values[0]), Product((Constant(_TAIL), Sigmoid(affine(score, _GENTLE, 0.0))))]
+        for number in range(half - 1):
+            width = knots[number + 1] - knots[number]
+            slope = keep * (values[number + 1] - values[number]) / width
+            if slope:
+                terms.append(Product((Constant(slope), clip(affine(score, 1.0, -knots[number]), 0.0, width))))
+        return Sum(tuple(terms))
+
+    def apply(self, scores: Array) -> Array:
+        """The probabilities of scores, shape (n,): what the compiled formula gives."""
+        return evaluate(self.expression(CandidateScore(None)), Table([{}] * len(scores), [0] * len(scores), {None: scores}))
 
 
-def ranker_from_expression(
-    expression: Expression, log: LogLike, kind: str = "imported", *, on_client: bool = False
-) -> LearnedRanker:
-    """A ranker of an imported model, e.g. `from_model(…)`: one file with its candidates, features and training data's hash.
+def affine(score: Expression, factor: float, offset: float) -> Expression:
+    """`factor · score + offset`, with the factor taken into the terms of a sum, so that each still is one summand."""
+    terms = score.terms if isinstance(score, Sum) else (score,)
+    scaled = [_scaled(term, factor) for term in terms]
+    if isinstance(scaled[-1], Constant):
+        offset += scaled.pop().value  # type: ignore[attr-defined]  # isinstance() has just looked
+    return Sum((*scaled, Constant(offset))) if scaled else Constant(offset)
 
-    If the expression is a sigmoid, `calibrate_scores(scores=…)` takes what is inside it; else the expression's values.
+
+def _scaled(term: Expression, factor: float) -> Expression:
+    if factor == 1.0:
+        return term
+    match term:
+        case Constant(value):
+            return Constant(factor * value)
+        case Product((Constant(value), *rest)):
+            return Product((Constant(factor * value), *rest))
+        case _:
+            return Product((Constant(factor), term))
+
+
+def fit_map(method: Method, scores: Array, y: Array, w: Array) -> ScoreMap:
+    """The map of this kind that fits best.
 
     Args:
-        expression: what `from_model` made.
-        log: what the model was trained on; or the path of its file.
-        kind: what to call it, e.g. "LightGBM".
-        on_client: whether it is computed here, over the candidates that the log's candidates find, as `from_model(…,
-            on_client=True)` has to be: `ranker.strategy`, and what `load` makes of the file, is then a `ClientFormula`.
+        method: which kind.
+        scores: shape (n,), scores before the sigmoid, of rows that they weren't fitted to.
+        y: shape (n,), 0 or 1.
+        w: shape (n,), weights.
+
+    Raises:
+        FitError: one class only, or scores that don't rise with relevance.
+        MissingExtra: scikit-learn isn't installed.
     """
-    log = log_of(log, "ranker_from_expression")
-    training = Training(
-        fingerprint=log.fingerprint,
-        topics=tuple(sorted(log.topic_ids)),
-        rows=len(log),
-        relevant=int(log.relevant().sum()),
-        loss=kind,
-        missed=sum(map(len, log.coverage.missed.values())),
-        made=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        versions={"qdrant-rerank": __version__},
+    if method not in METHODS:
+        raise StrategyError(f"calibration is one of {', '.join(METHODS)}; got {method!r}")
+    if not 0 < y.sum() < len(y):
+        raise FitError(f"all {len(y)} rows are {'relevant' if y.any() else 'not relevant'}: there is nothing to calibrate to")
+    match method:
+        case "none":
+            return ScoreMap()
+        case "platt":
+            return ScoreMap("platt", _logistic([scores], y, w, rising=False))
+        case "beta":
+            p = ScoreMap().apply(scores)
+            columns = [np.log(np.maximum(p, 1e-9)), -np.log(np.maximum(1.0 - p, 1e-9))]
+            return ScoreMap("beta", _logistic(columns, y, w, rising=True))
+        case "isotonic":
+            return ScoreMap("isotonic", _isotonic(scores, y, w))
+    assert_never(method)
+
+
+def _logistic(columns: Sequence[Array], y: Array, w: Array, rising: bool) -> tuple[float, ...]:
+    """Coefficients and intercept of a logistic regression that nothing restrains, but for signs."""
+    raw = np.column_stack(columns)
+    means, deviations = raw.mean(axis=0), raw.std(axis=0)
+    if not deviations.all():
+        raise FitError("all scores are the same: there is nothing to calibrate")
+    problem = Problem((raw - means) / deviations, y, w / w.mean(), np.zeros(len(y), dtype=np.int64))
+    limits: Bounds = [(0.0, None) for _ in columns]
+    found = solve(problem, _FREE, limits if rising else None)
+    slopes = found[:-1] / deviations
+    if slopes.max() <= 0:
+        raise FitError("higher scores are not more often relevant here: these scores can't be calibrated")
+    return (*slopes.tolist(), float(found[-1] - slopes @ means))
+
+
+def _isotonic(scores: Array, y: Array, w: Array) -> tuple[float, ...]:
+    try:
+        from sklearn.isotonic import IsotonicRegression
+    except ImportError as error:
+        raise MissingExtra("isotonic calibration", "learn") from error
+    model: Any = IsotonicRegression(y_min=0.0, y_max=1.0)
+    fitted = np.asarray(model.fit_transform(scores, y, sample_weight=w))
+    levels, of = np.unique(fitted, return_inverse=True)
+    mass = np.bincount(of, w)
+    blocks = [(float(m), float(x), float(v)) for m, x, v in zip(mass, np.bincount(of, w * scores) / mass, levels, strict=True)]
+    while len(blocks) > KNOTS:
+        costs = [_merge_cost(one, two) for one, two in pairwise(blocks)]
+        at = int(np.argmin(costs))
+        blocks[at : at + 2] = [_merged(blocks[at], blocks[at + 1])]
+    if len(blocks) < 2:
+        raise FitError("higher scores are not more often relevant here: these scores can't be calibrated")
+    return (*(block[1] for block in blocks), *(block[2] for block in blocks))
+
+
+_Block: TypeAlias = tuple[float, float, float]  # weight, mean score, probability
+
+
+def _merged(one: _Block, two: _Block) -> _Block:
+    mass = one[0] + two[0]
+    return mass, (one[0] * one[1] + two[0] * two[1]) / mass, (one[0] * one[2] + two[0] * two[2]) / mass
+
+
+def _merge_cost(one: _Block, two: _Block) -> float:
+    """By how much merging raises the squared error."""
+    return one[0] * two[0] / (one[0] + two[0]) * (one[2] - two[2]) ** 2
+
+
+_BINS: Final = 10
+_POINTS: Final = 200
+_LEAST: Final = 10
+_Z: Final = 1.959964
+
+
+def reliability(probabilities: Array, y: Array, w: Array, name: str = "") -> Calibration:
+    """Predicted probabilities beside observed shares, in ten bins of equal width, with ECE and Brier score.
+
+    The expected calibration error is that of Naeini, Cooper and Hauskrecht (AAAI 2015). Rows count by their weights.
+    Where nearly all candidates are irrelevant it is small whatever the map: look at the upper bins too.
+    """
+    numbers = np.minimum((probabilities * _BINS).astype(np.int64), _BINS - 1)
+    bins, ece, total = [], 0.0, float(w.sum())
+    for number in np.unique(numbers):
+        rows = numbers == number
+        mass = float(w[rows].sum())
+        predicted = float(np.clip(np.average(probabilities[rows], weights=w[rows]), 0.0, 1.0))
+        observed = float(np.average(y[rows], weights=w[rows]))
+        ece += mass / total * abs(predicted - observed)
+        low, high = _wilson(observed, mass**2 / float((w[rows] ** 2).sum()))
+        bins.append(Bin(predicted, min(1.0, observed), max(1, round(mass)), low, high))
+    return Calibration(tuple(bins), ece, brier(probabilities, y, w), name)
+
+
+def _wilson(share: float, count: float) -> tuple[float, float]:
+    """A 95 % interval of a share seen in `count` independent rows (Wilson 1927)."""
+    centre, spread = share + _Z**2 / (2 * count), _Z * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
+    scale = 1 + _Z**2 / count
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+@dataclass(frozen=True)
+class OperatingPoint(Plain):
+    """What a threshold keeps, on topics that the model wasn't fitted to.
+
+    Attributes:
+        threshold: of the probability.
+        precision: share of the results at or above it that are relevant.
+        recall: share of the relevant candidates that are at or above it.
+        results: how many rows of the log that is.
+    """
+
+    threshold: float
+    precision: float
+    recall: float
+    results: int
+
+
+def operating_points(probabilities: Array, y: Array, w: Array) -> tuple[OperatingPoint, ...]:
+    """What thresholds keep, by rising threshold; those that keep fewer than ten rows are left out."""
+    order = np.argsort(-probabilities, kind="stable")
+    p, hits, mass = probabilities[order], np.cumsum((w * y)[order]).tolist(), np.cumsum(w[order]).tolist()
+    last = np.flatnonzero(np.append(p[1:] < p[:-1], True))  # the last row of each value: thresholds keep ties together
+    last = last[last + 1 >= _LEAST]
+    if len(last) > _POINTS:  # dense where few results are left, which is where thresholds are chosen
+        last = last[np.unique(np.geomspace(1, len(last), _POINTS).astype(np.int64) - 1)]
+    found = [
+        OperatingPoint(float(p[row]), _share(hits[row], mass[row]), _share(hits[row], hits[-1]), int(row) + 1) for row in last
+    ]
+    return tuple(reversed(found))
+
+
+def _share(part: float, whole: float) -> float:
+    return min(1.0, part / whole) if whole else 0.0
+
+
+def threshold_for(points: Sequence[OperatingPoint], precision: float) -> OperatingPoint:
+    """The lowest threshold that keeps this precision.
+
+    Raises:
+        FitError: none does; says which is the best.
+        StrategyError: it is no precision.
+    """
+    if not is_finite(precision) or not 0 < precision <= 1:
+        raise StrategyError(f"a precision is a share of results, above 0 and at most 1, got {precision!r}")
+    if not points:
+        raise FitError("there are fewer than ten held-out rows: no threshold can be told")
+    for point in points:
+        if point.precision >= precision:
+            return point
+    best = max(points, key=lambda point: point.precision)
+    raise FitError(
+        f"no threshold keeps a precision of {precision:g}: the best on held-out topics is {best.precision:.3f}, at "
+        f"{best.threshold:.3f} (with at least {_LEAST} results)"
     )
-    margin = expression.operand if isinstance(expression, Sigmoid) else expression
-    quantiles = {name: Reference.of(log.column(name), float(np.isnan(log.column(name)).mean())) for name in log.names}
-    return LearnedRanker(
-        margin, log.candidates, log.features, training, quantiles=quantiles, reference=log.reference, on_client=on_client
-    )
+
+
+def auc(scores: Array, y: Array, w: Array) -> float:
+    """The probability that a relevant row scores above another one; ties count half."""
+    values, ranks = np.unique(scores, return_inverse=True)
+    positive = np.bincount(ranks, w * y, minlength=len(values))
+    negative = np.bincount(ranks, w * (1 - y), minlength=len(values))
+    below = np.cumsum(negative) - negative
+    return float((positive * (below + 0.5 * negative)).sum() / (positive.sum() * negative.sum()))
+
+
+def mean_auc(scores: Array, y: Array, w: Array, groups: NDArray[np.int64]) -> float:
+    """The mean over topics of `auc` within the topic; topics with rows of one class are left out. NaN if all are."""
+    found = []
+    for group in np.unique(groups):
+        rows = groups == group
+        if 0 < y[rows].sum() < rows.sum():
+            found.append(auc(scores[rows], y[rows], w[rows]))
+    return float(np.mean(found)) if found else float("nan")
+
+
+def brier(probabilities: Array, y: Array, w: Array) -> float:
+    """The mean squared distance of probabilities from 0 or 1."""
+    return float(np.average((probabilities - y) ** 2, weights=w))
+
+
+def ndcg(scores: Array, grades: NDArray[np.int64], groups: NDArray[np.int64], depth: int = 10) -> float:
+    """The mean over topics of nDCG among the logged rows, gain being the grade; topics without relevant rows are left out.
+
+    Judged documents that no candidate found aren't in the log, so this is higher than nDCG of a search would be.
+    """
+    found = []
+    for group in np.unique(groups):
+        rows = np.flatnonzero(groups == group)
+        gains = np.maximum(grades[rows], 0).astype(np.float64)
+        if not gains.any():
+            continue
+        found.append(ndcg_of_one(gains, np.argsort(-scores[rows], kind="stable"), depth))
+    return float(np.mean(found)) if found else float("nan")
+
+
+def ndcg_of_one(gains: Array, order: NDArray[np.intp], depth: int = 10) -> float:
+    """NDCG of one ranking: gains discounted by log2(rank + 1), over the same of the best order (Järvelin and Kekäläinen 2002).
+
+    Args:
+        gains: shape (n,), not all 0.
+        order: shape (n,), rows best first.
+        depth: how many ranks count.
+    """
+    discounts = 1.0 / np.log2(np.arange(2, min(depth, len(gains)) + 2))
+    ranked, best = gains[order][: len(discounts)], np.sort(gains)[::-1][: len(discounts)]
+    return float((ranked * discounts).sum() / (best * discounts).sum())
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What held-out scores say.
+
+    Attributes:
+        link: factor and offset that turn the scores into log odds; (1, 0) where they are log odds already.
+        map: the calibration, fitted to all of them.
+        metrics: by name.
+        reliability: of probabilities by maps that weren't fitted to their topics.
+        before: of the plain sigmoid.
+        points: what thresholds keep.
+    """
+
+    link: tuple[float, float]
+    map: ScoreMap
+    metrics: Mapping[str, float]
+    reliability: Calibration
+    before: Calibration
+    points: tuple[OperatingPoint, ...]
+
+
+def judged(data: Prepared, margins: Array, method: Method, to_odds: bool, folds: int) -> Judged:
+    """What the held-out `margins` of a fit say, and its calibration.
+
+    Args:
+        data: what was fitted.
+        margins: shape (n,), each by a model that wasn't fitted to the row's topic.
+        method: of calibration.
+        to_odds: whether the margins aren't log odds, as those of the pairwise loss.
+        folds: for the calibration's own cross-validation.
+    """
+    link = (1.0, 0.0)
+    if to_odds:
+        a, b = fit_map("platt", margins, data.problem.y, data.problem.w).parameters
+        link, margins = (a, b), a * margins + b
+    found = calibrated(data.log, margins, data.problem.y, method, folds)
+    groups, y, w = data.problem.groups, data.problem.y, data.problem.w
+    metrics = {
+        "log_loss": float(np.average(losses(margins, y), weights=w)),
+        "auc": auc(margins, y, w),
+        "auc_within_topics": mean_auc(margins, y, w, groups),
+        "ndcg@10": ndcg(margins, data.log.grades, groups),
+        "brier": brier(sigmoid(margins), y, w),
+        "ece": found.reliability.ece,
+    }
+    metrics |= {f"ndcg@10 of {name}": ndcg(data.log.column(name), data.log.grades, groups) for name in data.log.names}
+    known = {name: value for name, value in metrics.items() if np.isfinite(value)}
+    return Judged(link, found.map, known, found.reliability, found.before, found.points)
+
+
+@dataclass(frozen=True)
+class _Calibrated:
+    map: ScoreMap
+    reliability: Calibration
+    before: Calibration
+    points: tuple[OperatingPoint, ...]
+
+
+def calibrated(log: FeatureLog, margins: Array, y: Array, method: Method, folds: int = 5) -> _Calibrated:
+    """A map fitted to held-out scores, judged by cross-validation grouped by topic."""
+    if len(log.topic_ids) < LEAST_TOPICS:
+        raise FitError(f"the log has rows of {len(log.topic_ids)} topics; calibration needs {LEAST_TOPICS}")
+    if margins.shape != y.shape or not np.isfinite(margins).all():
+        raise StrategyError(f"scores must be {len(y)} finite numbers, one for each row; got shape {margins.shape}")
+    w = log.weights / log.weights.mean()
+    whole = fit_map(method, margins, y, w)
+    _, groups = np.unique(log.topics, return_inverse=True)
+    probabilities = np.zeros(len(y))
+    for rows, held in folds_of(groups.astype(np.int64), folds):
+        one_class = not 0 < y[rows].sum() < len(rows)
+        own = whole if one_class else fit_map(method, margins[rows], y[rows], w[rows])
+        probabilities[held] = own.apply(margins[held])
+    after = reliability(probabilities, y, w, method)
+    points = operating_points(whole.apply(margins), y, w)
+    return _Calibrated(whole, after, reliability(sigmoid(margins), y, w, "not calibrated"), points)

@@ -18,14 +18,11 @@ from .._internals import lacking as lacking_keys
 from ..evaluate import Topics
 from ..evaluate._internals import MEASURING, Plain, RetryingServices
 from ..expressions._internals import Table, View
-from .arguments import RankerLike, ranker_of
-from .feature_log import Reference
-from .features import Category, Feature
-from .log_candidates import CandidateSearch, found
-from .log_columns import computed, is_payload_only, lacking, reads_of, selector
-from .ranker import LearnedRanker
-from .sampling import stored_points
-from .solving import Array
+from .candidates import CandidateSearch, found, stored_points
+from .features import Category, Feature, computed, is_payload_only, lacking, reads_of, selector
+from .log import Reference
+from .ranker import LearnedRanker, RankerLike, ranker_of
+from .solver import Array
 
 __all__ = ["Drift", "FeatureDrift", "check_fields", "drift", "psi"]
 

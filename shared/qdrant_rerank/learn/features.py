@@ -2,16 +2,55 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from os import PathLike
+from typing import Any, Final, Literal, TypeAlias
 
-from .. import StrategyError
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import StrategyError, from_json, to_json
 from .._internals import brief
-from ..expressions import Expression, ExpressionLike, as_expression
-from ..expressions._internals import Field, check_key, payload_keys, reads_model
+from .._internals import lacking as lacking_keys
+from ..errors import FormatError
+from ..expressions import Expression, ExpressionLike, as_expression, columns
+from ..expressions._internals import (
+    Constant,
+    Field,
+    Now,
+    PayloadKey,
+    Raw,
+    Table,
+    candidate_scores,
+    check_key,
+    evaluate,
+    payload_keys,
+    placeholder_params,
+    reads_model,
+    walk,
+)
+from ..stages import Formula, Stage
 
-__all__ = ["Category", "Feature", "FeatureLike", "Features", "as_features"]
+__all__ = [
+    "Category",
+    "Feature",
+    "FeatureLike",
+    "Features",
+    "as_features",
+    "candidates_json",
+    "candidates_of",
+    "computed",
+    "feature_json",
+    "featured",
+    "features_of",
+    "is_payload_only",
+    "keys_of",
+    "lacking",
+    "reads_of",
+    "selector",
+]
 
 
 @dataclass(frozen=True, init=False)
@@ -130,3 +169,143 @@ def _as_feature(name: str, feature: FeatureLike) -> Feature | Category:
         return feature if isinstance(feature, Feature | Category) else Feature(feature)
     except StrategyError as error:
         raise StrategyError(f"the feature {name!r}: {error}") from None
+
+
+def feature_json(feature: Feature | Category) -> Any:
+    """A feature as plain JSON values."""
+    if isinstance(feature, Category):
+        return {"category": feature.key, "values": None if feature.values is None else list(feature.values)}
+    found: dict[str, Any] = {"expression": json.loads(to_json(feature.expression)), "text": repr(feature.expression)}
+    return found if feature.missing is None else found | {"missing": feature.missing}
+
+
+def features_of(value: Mapping[str, Any], path: str | PathLike[str] | None = None) -> dict[str, Feature | Category]:
+    """The features by name that `feature_json` wrote of each.
+
+    Raises:
+        FormatError: they aren't features.
+    """
+    return {str(name): _feature(str(name), item, path) for name, item in value.items()}
+
+
+def _feature(name: str, value: Any, path: str | PathLike[str] | None) -> Feature | Category:
+    try:
+        match value:
+            case {"category": str(key)}:
+                return Category(key, value.get("values"))
+            case {"expression": expression}:
+                return Feature(_expression(expression), value.get("missing"))
+            case _:
+                raise StrategyError(f"neither an expression nor a category: {json.dumps(value)[:100]}")
+    except (FormatError, StrategyError, TypeError) as error:
+        raise FormatError(f"the feature {name!r}: {error}", path) from error
+
+
+def _expression(value: Any) -> Expression:
+    made = from_json(json.dumps({"kind": "formula", "expression": value}))
+    assert isinstance(made, Formula)
+    return made.expression
+
+
+def candidates_json(candidates: tuple[Stage, ...]) -> list[Any]:
+    """Candidates as plain JSON values."""
+    return [json.loads(to_json(candidate)) for candidate in candidates]
+
+
+def candidates_of(value: Any, path: str | PathLike[str] | None = None) -> tuple[Stage, ...]:
+    """The candidates that `candidates_json` wrote.
+
+    Raises:
+        FormatError: they aren't stages.
+    """
+    if not isinstance(value, list):
+        raise FormatError(f"candidates must be a list of stages, got {json.dumps(value)[:100]}", path)
+    candidates: list[Stage] = []
+    for item in value:
+        try:
+            made = from_json(json.dumps(item))
+        except FormatError as error:
+            raise FormatError(f"a candidate: {error.message}", path) from error
+        if not isinstance(made, Stage):
+            raise FormatError(f"a candidate must be a stage, which Qdrant runs alone, got {brief(made)}", path)
+        candidates.append(made)
+    return tuple(candidates)
+
+
+Known = Mapping[str, Feature | Category]
+RESERVED: Final = ("topic", "document", "grade", "judged", "weight")
+
+
+def featured(features: Features) -> dict[str, Feature | Category]:
+    """The features by name, checked.
+
+    Raises:
+        StrategyError: there are none, they have no names, or one can't be logged.
+    """
+    if not isinstance(features, Mapping) or not features:
+        raise StrategyError(f"features is a map of name to expression, e.g. {{'dense': score('dense')}}; got {brief(features)}")
+    found: dict[str, Feature | Category] = {}
+    for name, feature in features.items():
+        if not isinstance(name, str) or not name or name in RESERVED or any(sign in name for sign in ",\n\r"):
+            raise StrategyError(
+                f"a feature's name must be text without commas, and none of {', '.join(RESERVED)}; got {name!r}"
+            )
+        try:
+            found[name] = _checked(feature)
+        except StrategyError as error:
+            raise StrategyError(f"the feature {name!r}: {error}") from None
+    return found
+
+
+def _checked(feature: FeatureLike) -> Feature | Category:
+    made = feature if isinstance(feature, Feature | Category) else Feature(feature)
+    if isinstance(made, Feature) and any(isinstance(node, Raw) for node in walk(made.expression)):
+        raise StrategyError("a raw expression can be computed by an engine only: write it with this package's functions")
+    return made
+
+
+def computed(features: Known, table: Table) -> NDArray[np.float64]:
+    """The features of the table's n points: shape (n, number of features); NaN for what may be missing and is."""
+    found = [_column(feature, table) for feature in features.values()]
+    return np.column_stack(found) if len(table) else np.empty((0, len(features)))
+
+
+def _column(feature: Feature | Category, table: Table) -> NDArray[np.float64]:
+    if isinstance(feature, Category):
+        return columns.codes(feature.key, feature.values, table.payloads)
+    if feature.missing == "nan" and isinstance(feature.expression, Field):
+        return table.numbers(feature.expression.key)
+    return evaluate(feature.expression, table)
+
+
+def reads_of(feature: Feature | Category) -> list[PayloadKey]:
+    """The payload keys that a feature reads, with what must be there."""
+    return [PayloadKey(feature.key, None)] if isinstance(feature, Category) else payload_keys(feature.expression)
+
+
+def keys_of(features: Known) -> list[str]:
+    """The payload keys that the features read."""
+    return list(dict.fromkeys(key.key for feature in features.values() for key in reads_of(feature)))
+
+
+def selector(features: Known, more: Sequence[str]) -> bool | list[str]:
+    """What of the payload the features need, as root keys; all of it where a key is quoted."""
+    keys = [*keys_of(features), *more]
+    if any('"' in key for key in keys):
+        return True
+    return list(dict.fromkeys(key.partition(".")[0].partition("[")[0] for key in keys))
+
+
+def is_payload_only(feature: Feature | Category) -> bool:
+    """Whether the feature is the same for a point whatever is asked."""
+    if isinstance(feature, Category):
+        return True
+    expression = feature.expression
+    asked = candidate_scores(expression) or placeholder_params(expression)
+    constant = all(isinstance(node, Constant) for node in walk(expression))
+    return not asked and not constant and not any(isinstance(node, Now) for node in walk(expression))
+
+
+def lacking(feature: Feature | Category, payloads: Sequence[Mapping[str, Any]]) -> float:
+    """The share of points that lack a payload value that the feature reads; 0 without points."""
+    return lacking_keys(reads_of(feature), payloads)

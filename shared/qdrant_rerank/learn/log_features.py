@@ -11,33 +11,72 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import math
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from qdrant_client import models
 
 from .. import Executor, Retries, SearchOptions, StrategyError
-from .._internals import is_whole, warn
-from ..errors import FitError
-from ..evaluate import DocId, Qrels, Topics
-from ..evaluate._internals import MEASURING, Progress, aliases
+from .._internals import (
+    Flow,
+    Lint,
+    Points,
+    Search,
+    did_you_mean,
+    has,
+    instead,
+    is_whole,
+    kind_of,
+    lacking,
+    leaves,
+    run,
+    together,
+    warn,
+)
+from ..errors import FitError, MeasurementError
+from ..evaluate import DocId, Qrels, Topic, Topics
+from ..evaluate._internals import MEASURING, Progress, RetryingServices, aliases, is_setup_error, ranking_of, stops
+from ..expressions import Expression
+from ..expressions._internals import (
+    Candidate,
+    PayloadKey,
+    candidate_scores,
+    conditions,
+    feature_names,
+    map_names,
+    place_names,
+    score_index,
+    undecided,
+)
+from ..ingest._internals import point_ids
 from ..planning import Target
-from ..stages import Stage
-from .definitions import candidates_json, feature_json
-from .feature_log import FeatureLog, LogCoverage
-from .features import Category, Feature, Features
-from .log_asking import Labelling, Logging, Missed, PairWeights, Unjudged
-from .log_assembling import assembled
-from .log_candidates import CandidateSearch
-from .log_checks import Seen, check_conditions, check_given, check_scores
-from .log_columns import featured, selector
-from .log_sampling import Negatives
-from .log_stream import KIND, LogStream
-from .sampling import reference_of, stored_points
+from ..stages import Formula, Stage
+from .candidates import Candidates, CandidateSearch, found, reference_of, stored_points
+from .features import Category, Feature, Features, candidates_json, computed, feature_json, featured, reads_of, selector
+from .log import FeatureLog, LogCoverage, TopicRows, assembled
+from .log_files import KIND, LogStream
 
-__all__ = ["log_features"]
+__all__ = [
+    "Labelling",
+    "Logging",
+    "Missed",
+    "Negatives",
+    "PairWeights",
+    "Seen",
+    "Unjudged",
+    "check_conditions",
+    "check_given",
+    "check_scores",
+    "log_features",
+]
 
 _VERSION: Final = 1
 
@@ -177,3 +216,284 @@ def _header(
     }
     fingerprint = hashlib.sha256(json.dumps([what, asked, _VERSION], sort_keys=True).encode()).hexdigest()[:16]
     return {"kind": KIND, "version": _VERSION, "fingerprint": fingerprint, "now": now.isoformat(), **what}
+
+
+Unjudged: TypeAlias = Literal["negative", "drop"]
+Missed: TypeAlias = Literal["count", "fetch"]
+PairWeights: TypeAlias = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """What `log_features` was asked for; see there. `names` are other ids of documents, see `aliases`."""
+
+    unjudged: Unjudged
+    negatives: Negatives | None
+    missed: Missed
+    seed: int
+    pair_weights: PairWeights
+    doc_id: DocId
+    names: Mapping[str, str]
+
+
+@dataclass
+class Logging:
+    """Asks for batches of topics, and makes rows of what is found."""
+
+    executor: Executor
+    candidates: CandidateSearch
+    features: Mapping[str, Feature | Category]
+    qrels: Qrels
+    labelling: Labelling
+    target: Target
+    now: dt.datetime
+    seen: Seen
+    retries: Retries
+    failed: dict[str, str] = field(default_factory=dict[str, str])
+
+    def run(self, topics: Sequence[Topic], stream: LogStream, batch_size: int, progress: Progress | None) -> None:
+        left = [topic for topic in topics if topic.id not in stream.done]
+        for start in range(0, len(left), batch_size):
+            for rows in self._batch(left[start : start + batch_size]):
+                if rows.error is None:
+                    stream.add(rows)
+                else:
+                    self.failed[rows.topic] = rows.error
+            if progress is not None:
+                progress(len(topics) - len(left) + min(start + batch_size, len(left)), len(topics))
+        if not stream.done:
+            raise FitError(f"every topic failed, the first with: {next(iter(self.failed.values()))}")
+
+    def _batch(self, topics: Sequence[Topic]) -> list[TopicRows]:
+        try:
+            answers = run(together([self._flow(topic) for topic in topics]), RetryingServices(self.executor, self.retries))
+            return [self._rows(topic, answer) for topic, answer in zip(topics, answers, strict=True)]
+        except Exception as error:
+            if is_setup_error(error):
+                raise
+            if stops(error):
+                raise MeasurementError(
+                    "stopped while topics were asked, as those that fail would be left out (with path= each is kept as it "
+                    f"comes, and the same call goes on from there): {type(error).__name__}: {error}"
+                ) from error
+            if len(topics) == 1:
+                return [TopicRows(topics[0].id, error=f"{type(error).__name__}: {error}")]
+        return [rows for topic in topics for rows in self._batch([topic])]  # one of them is to blame
+
+    def _flow(self, topic: Topic) -> Flow[Candidates]:
+        query = replace(topic.query, now=topic.now or self.now)
+        first = yield from found(self.candidates, query, self.target, topic.filter)
+        if self.labelling.missed == "count":
+            return first
+        wanted = self._missed(topic, self._documents(first.points))
+        ids = list(dict.fromkeys(id for document in wanted for id in point_ids(document)))
+        if not ids:
+            return first
+        stored = models.Filter(must=[models.HasIdCondition(has_id=list(ids))])
+        payload = self.candidates.options.with_payload
+        [points] = yield from Search([models.QueryRequest(filter=stored, limit=len(ids), with_payload=payload)])
+        return first.joined(points)
+
+    def _documents(self, points: Points) -> list[str]:
+        return [ranking_of([point], self.labelling.doc_id, self.labelling.names)[0][0].doc_id for point in points]
+
+    def _missed(self, topic: Topic, documents: Sequence[str]) -> list[str]:
+        relevant = (document for document, grade in self.qrels[topic.id].items() if grade >= 1)
+        return sorted(set(relevant).difference(documents))
+
+    def _rows(self, topic: Topic, candidates: Candidates) -> TopicRows:
+        self.seen.look(candidates.table.payloads)
+        judged, documents = self.qrels[topic.id], self._documents(candidates.points)
+        is_judged = np.array([document in judged for document in documents], dtype=bool)
+        weights = np.where(is_judged, 1.0, 0.0)
+        if self.labelling.unjudged == "negative":
+            sampling, ranks = self.labelling.negatives, candidates.ranks
+            weights = (
+                np.ones(len(documents))
+                if sampling is None
+                else sampling.weights(ranks, is_judged, topic.id, self.labelling.seed)
+            )
+        given = self.labelling.pair_weights.get(topic.id, {})
+        weights *= np.array([given.get(document, 1.0) for document in documents])
+        values = computed(self.features, candidates.table)
+        rows = tuple(
+            (documents[n], judged.get(documents[n], 0), int(is_judged[n]), float(weights[n]), *map(_plain, values[n].tolist()))
+            for n in np.flatnonzero(weights)
+        )
+        lost = self._missed(topic, [document for document, rank in zip(documents, candidates.ranks, strict=True) if rank > 0])
+        return TopicRows(topic.id, rows, tuple(lost), int(np.isnan(candidates.ranks).sum()))
+
+
+def _plain(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+Known = Mapping[str, Feature | Category]
+Payloads = Sequence[Mapping[str, Any]]
+_SHOWN: Final = 5  # points whose keys a warning lists
+
+
+def check_scores(features: Known, formula: Formula) -> None:
+    """Refuse features that read the score of a candidate that isn't there.
+
+    Raises:
+        StrategyError: one does; the message lists the candidates.
+    """
+    names = [stage.title or "" for stage in formula.candidates]
+    candidates = [Candidate(stage.title) for stage in formula.candidates]
+    for name, expression in _expressions(features):
+        for read in candidate_scores(expression):
+            try:
+                score_index(read, candidates)
+            except StrategyError as error:
+                raise StrategyError(f"the feature {name!r}: {error}{did_you_mean(read.name or '', names)}") from None
+
+
+def check_conditions(features: Known, target: Target) -> None:
+    """Refuse features with conditions that can't be decided here as the engine decides them.
+
+    Raises:
+        StrategyError: one has; the message says why.
+    """
+    for name, expression in _expressions(features):
+        for condition in conditions(expression):
+            if why := undecided(condition, target.view):
+                raise StrategyError(f"the feature {name!r}: {why}")
+
+
+def check_given(features: Known, topics: Sequence[Topic]) -> None:
+    """Refuse features that read a request-time value which no topic brings along; that some lack it, their failure tells.
+
+    Raises:
+        StrategyError: one does; the message says where to write the value.
+    """
+    for name, expression in _expressions(features):
+        for value in _needed(expression):
+            if not any(value in topic.params for topic in topics):
+                raise StrategyError(
+                    f"the feature {name!r} reads the request-time value {value!r}, which none of the {len(topics)} judged "
+                    'topics brings along: give it in Topic.features, in a file as "features" (of a line of JSON, or a '
+                    f'column of CSV): {{"{value}": …}}'
+                )
+
+
+def _expressions(features: Known) -> Iterator[tuple[str, Expression]]:
+    for name, feature in features.items():
+        if isinstance(feature, Feature):
+            yield name, feature.expression
+
+
+def _needed(expression: Expression) -> list[str]:
+    """The request-time values without a default."""
+    wanted = feature_names(expression) | map_names(expression) | dict.fromkeys(place_names(expression), True)
+    return [name for name, needed in wanted.items() if needed]
+
+
+@dataclass
+class Seen:
+    """Which payload keys that features read had a value of the right kind in any candidate so far.
+
+    Attributes:
+        features: what is logged.
+        candidates: how many there were.
+        there: the keys that had one.
+        others: key → what was there instead.
+    """
+
+    features: Known
+    candidates: int = 0
+    there: set[PayloadKey] = field(default_factory=set[PayloadKey])
+    others: dict[PayloadKey, str] = field(default_factory=dict[PayloadKey, str])
+
+    def look(self, payloads: Payloads) -> None:
+        """Look at the candidates of one topic."""
+        self.candidates += len(payloads)
+        for key in self._keys().keys() - self.there:
+            if any(has(payload, key) for payload in payloads):
+                self.there.add(key)
+            elif key not in self.others and (found := instead(key, payloads)):
+                self.others[key] = found
+
+    def warnings(self, executor: Executor, stored: Payloads, resumed: bool) -> Iterator[Lint]:
+        """A warning for each feature that is the same for all candidates because none has what it reads.
+
+        Args:
+            executor: is asked for the keys that there are.
+            stored: of random points.
+            resumed: whether there are candidates in the log that weren't looked at; `stored` then has to agree.
+        """
+        absent = {key: names for key, names in self._keys().items() if key not in self.there}
+        if resumed:
+            absent = {key: names for key, names in absent.items() if lacking([key], stored) == 1.0}
+        there = _stored_keys(executor) if absent else []
+        for key, names in absent.items():
+            other = self.others.get(key) or instead(key, stored)
+            listed = ", ".join(map(repr, there))
+            hint = f" but {other}" if other else f"; there are {listed}{did_you_mean(key.key, there)}" if there else ""
+            yield Lint(
+                "absent-field",
+                f"the feature {', '.join(map(repr, names))} reads {key.key!r}, but no candidate has a {kind_of(key)} "
+                f"there{hint}. It counts as missing in every row, so that nothing can be learned of it",
+            )
+
+    def _keys(self) -> dict[PayloadKey, list[str]]:
+        """The keys that features read, with the features' names."""
+        found: dict[PayloadKey, list[str]] = {}
+        for name, feature in self.features.items():
+            for key in reads_of(feature):
+                found.setdefault(key, []).append(name)
+        return found
+
+
+def _stored_keys(executor: Executor) -> list[str]:
+    [points] = executor.search(Search([models.QueryRequest(limit=_SHOWN, with_payload=True)]))
+    return sorted({key for point in points for key in leaves(point.payload or {})})  # gRPC's have no order
+
+
+@dataclass(frozen=True)
+class Negatives:
+    """How many candidates without a judgment are logged for each topic; judged ones are all logged.
+
+    Attributes:
+        hard: the best-ranked ones, each for itself: what a model has most trouble with.
+        random: drawn from the others; each stands for as many as it was drawn from (inverse probability weights), so that
+            probabilities learned from the sample hold for all candidates.
+        strata: the others are split into so many parts by rank, and `random / strata` drawn from each.
+
+    Raises:
+        StrategyError: a number is negative, or there are more strata than drawn candidates.
+    """
+
+    hard: int = 10
+    random: int = 20
+    strata: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("hard", "random"):
+            if not is_whole(getattr(self, name), 0):
+                raise StrategyError(f"{name} must be a whole number of at least 0, got {getattr(self, name)!r}")
+        if not is_whole(self.strata, 1) or self.strata > max(1, self.random):
+            raise StrategyError(f"strata must be a whole number from 1 to random ({self.random}), got {self.strata!r}")
+
+    def weights(self, ranks: NDArray[np.float64], judged: NDArray[np.bool_], topic: str, seed: int) -> NDArray[np.float64]:
+        """How many candidates each stands for, shape (n,); 0 for those that are left out.
+
+        The draw depends on the seed and the topic's id alone, not on what was drawn before.
+
+        Args:
+            ranks: shape (n,), each candidate's best rank.
+            judged: shape (n,), whether it was judged.
+            topic: the topic's id.
+            seed: the same seed draws the same.
+        """
+        found = np.where(judged, 1.0, 0.0)
+        rest = np.flatnonzero(~judged)
+        rest = rest[np.argsort(ranks[rest], kind="stable")]
+        found[rest[: self.hard]] = 1.0
+        generator = np.random.default_rng([seed, zlib.crc32(topic.encode())])
+        for number, stratum in enumerate(np.array_split(rest[self.hard :], self.strata)):
+            wanted = self.random // self.strata + (number < self.random % self.strata)
+            size = min(wanted, len(stratum))
+            if size:
+                found[generator.choice(stratum, size, replace=False)] = len(stratum) / size
+        return found

@@ -13,16 +13,25 @@ from .. import StrategyError, __version__
 from .._internals import did_you_mean, is_finite, is_whole, warn
 from ..expressions import Expression
 from ..expressions._internals import Constant, Product, Sum
-from .arguments import LogLike, log_of
-from .calibrating import METHODS, Method
-from .coefficients import FeatureWeight
-from .crossing import GRID, bootstrapped, crossed, drop_one
-from .feature_log import FeatureLog, Reference
+from .calibration import METHODS, Method, judged
 from .features import Feature
-from .fitting_data import Prepared, pairs, prepared
-from .judging import judged
-from .ranker import LearnedRanker, Training
-from .solving import Array, Bounds, Problem, one_thread, solve, within
+from .log import FeatureLog, Reference
+from .ranker import FeatureWeight, LearnedRanker, LogLike, Training, log_of
+from .solver import (
+    GRID,
+    Array,
+    Bounds,
+    Prepared,
+    Problem,
+    bootstrapped,
+    crossed,
+    drop_one,
+    one_thread,
+    pairs,
+    prepared,
+    solve,
+    within,
+)
 
 __all__ = ["fit_logistic", "margin_of"]
 

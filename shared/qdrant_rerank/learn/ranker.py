@@ -2,29 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import datetime as dt
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
+from typing import Any, Final, Literal
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 from qdrant_client import models
 
-from .. import StrategyError
-from .._internals import Trained, TrainedFeature, read_text
+from .. import StrategyError, __version__
+from .. import from_json as strategy_of
+from .. import to_json as strategy_json
+from .._internals import Trained, TrainedFeature, brief, did_you_mean, line_of, parse_json, read_text
+from ..errors import FitError, FormatError
 from ..evaluate._internals import Plain
 from ..expressions import Expression
+from ..expressions._internals import Sigmoid
 from ..ingest import requirements
-from ..report import Calibration
+from ..report import Calibration, Coefficient
 from ..stages import ClientFormula, Formula, Stage
-from .calibrating import ScoreMap
-from .coefficients import FeatureWeight, as_table
-from .feature_log import FeatureLog, Reference
-from .features import Category, Feature
-from .reliability import OperatingPoint, threshold_for
-from .solving import Array
+from .calibration import Method, OperatingPoint, ScoreMap, calibrated, threshold_for
+from .features import Category, Feature, feature_json, features_of
+from .log import FeatureLog, Reference
+from .log_files import read_log
+from .solver import Array
 
-__all__ = ["LearnedRanker", "Training"]
+__all__ = [
+    "KIND",
+    "FeatureWeight",
+    "LearnedRanker",
+    "LogLike",
+    "RankerLike",
+    "Training",
+    "as_table",
+    "calibrate_scores",
+    "for_report",
+    "from_json",
+    "log_of",
+    "ranker_from_expression",
+    "ranker_of",
+    "to_json",
+]
+
+
+@dataclass(frozen=True)
+class FeatureWeight(Plain):
+    """What was learned of one feature.
+
+    Attributes:
+        name: the feature's.
+        weight: what one unit of it adds to the log odds of relevance.
+        low: lower end of the weight's 95 % bootstrap interval over topics; None if none was computed.
+        high: its upper end.
+        standardised: what one standard deviation adds; compares features of different units.
+        mean: of the feature in the training data, which is subtracted before it is weighed.
+        deviation: its standard deviation there.
+        loss_without: how much the held-out log loss rises without it; None if that wasn't computed.
+        sign: `"+"` or `"-"` if it was constrained.
+        held: what the weight would have been, where the constraint holds it at 0; else None.
+    """
+
+    name: str
+    weight: float
+    low: float | None
+    high: float | None
+    standardised: float
+    mean: float
+    deviation: float
+    loss_without: float | None = None
+    sign: str | None = None
+    held: float | None = None
+
+    @property
+    def weak(self) -> str:
+        """Why the feature may not be worth keeping; "" if nothing speaks against it."""
+        if self.held is not None:
+            return f"its sign constraint holds it at 0 (it would be {self.held:.3g})"
+        if self.low is not None and self.high is not None and self.low <= 0 <= self.high:
+            return "its interval includes 0"
+        if self.loss_without is not None and self.loss_without <= 0:
+            return "held-out loss is no higher without it"
+        return ""
+
+
+def as_table(weights: Iterable[FeatureWeight]) -> str:
+    """The weights as text, a line each, the strongest first."""
+    ordered = sorted(weights, key=lambda one: -abs(one.standardised))
+    width = max([7, *(len(one.name) for one in ordered)])
+    lines = [f"{'feature':{width}}  {'weight':>10}  {'95 % interval':>22}  {'per s.d.':>8}  {'loss without':>12}"]
+    for one in ordered:
+        interval = "" if one.low is None or one.high is None else f"{one.low:.4g} to {one.high:.4g}"
+        loss = "" if one.loss_without is None else f"{one.loss_without:+.5f}"
+        weak = f"  {one.weak}" if one.weak else ""
+        lines.append(f"{one.name:{width}}  {one.weight:>10.4g}  {interval:>22}  {one.standardised:>8.3f}  {loss:>12}{weak}")
+    return "\n".join(lines)
+
+
+def for_report(weights: Iterable[FeatureWeight]) -> tuple[Coefficient, ...]:
+    """The weights as a report's coefficients: `report(…, coefficients=for_report(ranker.weights))`."""
+    return tuple(Coefficient(one.name, one.weight, one.low, one.high) for one in weights)
 
 
 @dataclass(frozen=True)
@@ -171,7 +251,7 @@ class LearnedRanker:
 
     def to_json(self, indent: int | None = 1) -> str:
         """The ranker as JSON text."""
-        from .ranker_files import to_json  # which builds on this file
+        # which builds on this file
 
         return to_json(self, indent)
 
@@ -187,6 +267,216 @@ class LearnedRanker:
             FormatError: it isn't one; carries the line.
             OSError: there is no such file.
         """
-        from .ranker_files import from_json  # which builds on this file
+        # which builds on this file
 
         return from_json(read_text(path), path)
+
+
+KIND: Final = "learned_ranker"
+_VERSION: Final = 1
+_PARTS: Final[Mapping[str, Any]] = {
+    "kind": Literal["learned_ranker"],
+    "version": Literal[1],
+    "strategy": dict[str, Any],
+    "margin": Any,
+    "features": dict[str, Any],
+    "required_indexes": dict[str, models.PayloadSchemaType],
+    "calibration": ScoreMap,
+    "training": Training,
+    "weights": tuple[FeatureWeight, ...],
+    "intercept": float,
+    "metrics": dict[str, float],
+    "reliability": Calibration | None,
+    "before": Calibration | None,
+    "points": tuple[OperatingPoint, ...],
+    "quantiles": dict[str, Reference],
+    "reference": dict[str, Reference],
+    "notes": tuple[str, ...],
+}
+
+_ELSEWHERE: Final = ("kind", "version", "strategy", "margin", "features", "required_indexes")
+
+
+def to_json(ranker: LearnedRanker, indent: int | None = 1) -> str:
+    """The JSON text of a ranker."""
+    parts: dict[str, Any] = {
+        "kind": KIND,
+        "version": _VERSION,
+        "strategy": json.loads(strategy_json(ranker.whole)),
+        "margin": json.loads(strategy_json(ranker.margin)),
+        "features": {name: feature_json(feature) for name, feature in ranker.features.items()},
+        "required_indexes": {key: kind.value for key, kind in ranker.indexes.items()},
+    }
+    for name in (name for name in _PARTS if name not in parts):
+        parts[name] = TypeAdapter(_PARTS[name]).dump_python(getattr(ranker, name), mode="json")
+    return json.dumps(parts, indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def from_json(text: str, path: str | PathLike[str] | None = None) -> LearnedRanker:
+    """The ranker that JSON text holds.
+
+    Raises:
+        FormatError: it holds none; carries the line.
+    """
+    value = parse_json(text, path)
+    if not isinstance(value, dict) or value.get("kind") != KIND:
+        there = f"its kind is {value.get('kind')!r}" if isinstance(value, dict) else f"it is a {type(value).__name__}"
+        raise FormatError(f'not a learned ranker, an object with "kind": "{KIND}": {there}', path, 1)
+    for name in value:
+        if name not in _PARTS:
+            hint = did_you_mean(name, _PARTS)
+            raise FormatError(f"a learned ranker has no {name!r}{hint}", path, line_of(text, (name,)))
+    parts = {name: _part(name, value, text, path) for name in _PARTS}
+    loaded = strategy_of(text, path)  # with the line of whatever is wrong in the strategy
+    on_client = isinstance(loaded, ClientFormula)
+    whole = loaded.formula if isinstance(loaded, ClientFormula) else loaded
+    if not isinstance(whole, Formula):
+        raise FormatError(
+            f"the strategy of a learned ranker is a formula, not a {type(whole).__name__}", path, line_of(text, ("strategy",))
+        )
+    inside = ("strategy", "formula") if on_client else ("strategy",)
+    ranker = LearnedRanker(
+        margin=_margin(parts["margin"], text, path),
+        candidates=whole.candidates,
+        features=features_of(parts["features"], path),
+        on_client=on_client,
+        **{name: parts[name] for name in _PARTS if name not in _ELSEWHERE},
+    )
+    if ranker.expression != whole.expression:
+        raise FormatError(
+            "the strategy's formula isn't the calibration of the margin: the file was changed by hand; fit and save it again",
+            path,
+            line_of(text, (*inside, "expression")),
+        )
+    if whole.trained != ranker.formula.trained:
+        raise FormatError(
+            "the strategy's record of training isn't that of the features and reference below: the file was changed by hand; "
+            "save(strategy.unchecked(), path) writes a strategy that plans don't check",
+            path,
+            line_of(text, (*inside, "trained")),
+        )
+    return ranker
+
+
+def _part(name: str, value: Mapping[str, Any], text: str, path: str | PathLike[str] | None) -> Any:
+    if name not in value:
+        raise FormatError(f"a learned ranker needs {name!r}", path, 1)
+    try:
+        return TypeAdapter(_PARTS[name]).validate_json(json.dumps(value[name]), strict=True)
+    except ValidationError as error:  # what our own classes refuse is in it, too: a StrategyError is a ValueError
+        first = error.errors()[0]
+        where = (name, *(part for part in first["loc"] if isinstance(part, str | int)))
+        got = json.dumps(first["input"], default=str)[:100]
+        raise FormatError(f"{'.'.join(map(str, where))}: {first['msg']}, got {got}", path, line_of(text, where)) from None
+
+
+def _margin(value: Any, text: str, path: str | PathLike[str] | None) -> Expression:
+    try:
+        made = strategy_of(json.dumps({"kind": "formula", "expression": value}))
+    except FormatError as error:
+        raise FormatError(f"margin: {error.message}", path, line_of(text, ("margin",))) from error
+    assert isinstance(made, Formula)
+    return made.expression
+
+
+RankerLike = LearnedRanker | str | PathLike[str]
+LogLike = FeatureLog | str | PathLike[str]
+
+
+def ranker_of(value: RankerLike, who: str) -> LearnedRanker:
+    """The ranker, loaded where its file is named.
+
+    Raises:
+        StrategyError: it is something else.
+        FormatError: the file holds no ranker.
+        OSError: there is no such file.
+    """
+    if isinstance(value, str | PathLike):
+        return LearnedRanker.load(value)
+    if not isinstance(value, LearnedRanker):
+        raise StrategyError(
+            f"{who} takes a LearnedRanker or the path of its file, got a {type(value).__name__}, {brief(value)}: "
+            "LearnedRanker.load(path) reads the whole file, with what the formula was trained on"
+        )
+    return value
+
+
+def log_of(value: LogLike, who: str) -> FeatureLog:
+    """The log, read where its file is named.
+
+    Raises:
+        StrategyError: it is something else.
+        FormatError: the file holds no log.
+        OSError: there is no such file.
+    """
+    if isinstance(value, str | PathLike):
+        return read_log(value)
+    if not isinstance(value, FeatureLog):
+        raise StrategyError(
+            f"{who} takes a FeatureLog, which log_features and read_log give, or the path of its file; "
+            f"got a {type(value).__name__}, {brief(value)}"
+        )
+    return value
+
+
+def calibrate_scores(
+    ranker: RankerLike, log: LogLike, method: Method = "platt", *, scores: Array | None = None, folds: int = 5
+) -> LearnedRanker:
+    """The ranker with a calibration fitted to a log of other topics, so that `score_threshold=0.6` means P(relevant) ≥ 0.6.
+
+    Args:
+        ranker: a calibration that it has is replaced; or the path of its file.
+        log: of topics that it wasn't fitted to; rows weigh what they stand for. Or the path of its file.
+        method: `platt`, `beta` or `isotonic`; `none` takes the calibration away, and says how good it is without.
+        scores: shape (n,), the scores of the log's rows before the sigmoid (log odds); needed for models that aren't linear.
+        folds: the figures are of maps cross-fitted by topic; the map that is kept is fitted to all of the log.
+
+    Raises:
+        FitError: the log has topics that the ranker was fitted to, too few topics, or one class only.
+        StrategyError: the scores don't fit the log.
+        MissingExtra: scikit-learn isn't installed.
+    """
+    ranker, log = ranker_of(ranker, "calibrate_scores"), log_of(log, "calibrate_scores")
+    seen = set(ranker.training.topics).intersection(log.topic_ids)
+    if seen:
+        listed = ", ".join(map(repr, sorted(seen)[:5])) + (", …" if len(seen) > 5 else "")
+        raise FitError(
+            f"{len(seen)} of the log's {len(log.topic_ids)} topics are those that the ranker was fitted to ({listed}): scores "
+            "there are better than they will be; calibrate on others (log.split()), or let fit_logistic(calibration=…) do it"
+        )
+    y = log.relevant(ranker.training.least_grade).astype(np.float64)
+    margins = ranker.margins(log) if scores is None else np.asarray(scores, dtype=np.float64)
+    found = calibrated(log, margins, y, method, folds)
+    return replace(ranker, calibration=found.map, reliability=found.reliability, before=found.before, points=found.points)
+
+
+def ranker_from_expression(
+    expression: Expression, log: LogLike, kind: str = "imported", *, on_client: bool = False
+) -> LearnedRanker:
+    """A ranker of an imported model, e.g. `from_model(…)`: one file with its candidates, features and training data's hash.
+
+    If the expression is a sigmoid, `calibrate_scores(scores=…)` takes what is inside it; else the expression's values.
+
+    Args:
+        expression: what `from_model` made.
+        log: what the model was trained on; or the path of its file.
+        kind: what to call it, e.g. "LightGBM".
+        on_client: whether it is computed here, over the candidates that the log's candidates find, as `from_model(…,
+            on_client=True)` has to be: `ranker.strategy`, and what `load` makes of the file, is then a `ClientFormula`.
+    """
+    log = log_of(log, "ranker_from_expression")
+    training = Training(
+        fingerprint=log.fingerprint,
+        topics=tuple(sorted(log.topic_ids)),
+        rows=len(log),
+        relevant=int(log.relevant().sum()),
+        loss=kind,
+        missed=sum(map(len, log.coverage.missed.values())),
+        made=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        versions={"qdrant-rerank": __version__},
+    )
+    margin = expression.operand if isinstance(expression, Sigmoid) else expression
+    quantiles = {name: Reference.of(log.column(name), float(np.isnan(log.column(name)).mean())) for name in log.names}
+    return LearnedRanker(
+        margin, log.candidates, log.features, training, quantiles=quantiles, reference=log.reference, on_client=on_client
+    )

@@ -7,11 +7,11 @@ from typing import Final
 
 from qdrant_client import models
 
-from .._internals import MAX_BYTES, MAX_CONDITIONS, extent
-from ..errors import FitError
-from ..expressions import Expression
-from ..expressions._internals import Candidate, Lowering, QueryTokens, candidate_scores, lower, placeholder_params, walk
-from ..planning import Capabilities
+from ..._internals import MAX_BYTES, MAX_CONDITIONS, extent
+from ...errors import FitError
+from ...expressions import Expression
+from ...expressions._internals import Candidate, Lowering, QueryTokens, candidate_scores, lower, placeholder_params, walk
+from ...planning import Capabilities
 
 __all__ = ["MAX_BYTES", "MAX_CONDITIONS", "ON_CLIENT", "WAYS_OUT", "Budget", "budget", "check_budget"]
 

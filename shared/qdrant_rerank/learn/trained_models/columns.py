@@ -5,15 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, SupportsFloat, overload
+from typing import Any, Protocol, SupportsFloat, overload
 
-from .. import StrategyError
-from ..expressions import Expression, clip
-from ..expressions._internals import F32_MAX, Constant, Field, Product, Sum
-from .features import Category, Feature
+from ... import StrategyError
+from ...expressions import Expression, clip
+from ...expressions._internals import F32_MAX, Constant, Field, Product, Sum
+from ..features import Category, Feature
 from .regions import Region, last
 
-__all__ = ["Affine", "Column", "Columns", "MinMax", "Scaling", "Standard", "numeric"]
+__all__ = [
+    "Affine",
+    "Column",
+    "Columns",
+    "MinMax",
+    "Scaling",
+    "Standard",
+    "check_binary",
+    "check_one_output",
+    "numeric",
+    "refuse_classes",
+]
 
 
 @dataclass(frozen=True)
@@ -249,3 +260,27 @@ def _pulled_back(column: Column, bound: float) -> float:
     if math.isinf(bound):
         return bound
     return last(lambda raw: column.seen(raw) <= bound, -F32_MAX, F32_MAX)
+
+
+def check_binary(model: Any) -> None:
+    """Refuse classifiers of more or fewer than two classes."""
+    classes = list(model.classes_)
+    if len(classes) != 2:
+        refuse_classes(type(model).__name__, len(classes))
+
+
+def refuse_classes(kind: str, count: int) -> None:
+    """Refuse a classifier of `count` classes."""
+    raise StrategyError(
+        f"this {kind} tells {count} classes apart, and a formula is one number: fit it on two (relevant or not), "
+        "or fit a regressor or ranker on the grades"
+    )
+
+
+def check_one_output(model: Any) -> None:
+    """Refuse models that predict several numbers at once."""
+    outputs = getattr(model, "n_outputs_", 1)
+    if outputs != 1:
+        raise StrategyError(
+            f"this {type(model).__name__} predicts {outputs} outputs, and a formula is one number: fit one each"
+        )

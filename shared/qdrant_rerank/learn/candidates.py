@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
-from .. import Query, SearchOptions, StrategyError
+from .. import Executor, Query, Retries, SearchOptions, StrategyError
 from .._internals import (
+    NO_RETRIES,
     Flow,
     Inputs,
     Points,
     Request,
+    Search,
     alone,
     both,
     brief,
@@ -23,15 +26,18 @@ from .._internals import (
     cut,
     embedded,
     query_token_counts,
+    random_points,
     searched,
     widen,
 )
-from ..evaluate._internals import stable
-from ..expressions._internals import Constant, Table
+from ..evaluate._internals import RetryingServices, stable
+from ..expressions._internals import Constant, Table, View
 from ..planning import Target
 from ..stages import Formula, Stage
+from .features import Category, Feature, computed, is_payload_only, lacking
+from .log import Reference
 
-__all__ = ["CandidateSearch", "Candidates", "found"]
+__all__ = ["CandidateSearch", "Candidates", "found", "reference_of", "stored_points"]
 
 
 @dataclass(frozen=True)
@@ -130,3 +136,26 @@ def _together(candidates: CandidateSearch, answers: Sequence[Points], inputs: In
         view=inputs.target.view,
     )
     return Candidates(listed, np.array([best.get(point.id, np.nan) for point in listed], dtype=np.float64), table)
+
+
+def stored_points(
+    executor: Executor, payload: Any, count: int, filter: models.Filter | None = None, retries: Retries = NO_RETRIES
+) -> Points:
+    """Up to `count` stored points, drawn at random by Qdrant."""
+    [points] = RetryingServices(executor, retries).search(
+        Search([random_points(count, payload, filter, executor.target().schema)])
+    )
+    return points
+
+
+def reference_of(features: Mapping[str, Feature | Category], points: Points, view: View) -> dict[str, Reference]:
+    """How each feature that only reads the payload is distributed over the points, as the engine sees them."""
+    known = {name: feature for name, feature in features.items() if is_payload_only(feature)}
+    if not known or not points:
+        return {}
+    payloads = [point.payload or {} for point in points]
+    values = computed(known, Table(payloads, [point.id for point in points], view=view))
+    return {
+        name: Reference.of(values[:, number], lacking(feature, payloads))
+        for number, (name, feature) in enumerate(known.items())
+    }

@@ -8,19 +8,21 @@ the second search leaves them out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MissingExtra
-from ..feedback import Coefficients
-from ..feedback._internals import Column, Mode, weights_of
-from .feedback_fit_data import Example, Examples
+from ...errors import MissingExtra
+from ...feedback import Coefficients
+from ...feedback._internals import Column, Mode, same, weights_of
+from .examples import Example, Examples
 
-__all__ = ["formula_scores", "trained"]
+__all__ = ["CrossFit", "cross_fitted", "formula_scores", "trained"]
 
 _MOST_B = 4.0
 _MOST = 200.0  # of a and c, in units of the similarities' spread: beyond it, rankings don't change
@@ -127,3 +129,45 @@ def _pair_weights(data: Examples, mode: Mode) -> Column:
     total = better.sum(axis=(1, 2), keepdims=True)
     weights: Column = better / np.where(total == 0, 1.0, total)
     return weights
+
+
+@dataclass(frozen=True)
+class CrossFit:
+    """What fitting came to.
+
+    Attributes:
+        coefficients: fitted to all queries.
+        folds: fitted to all but one fold each.
+        unseen_by: for each query's text the number of the fold that it is in: those coefficients haven't seen it.
+    """
+
+    coefficients: Coefficients
+    folds: tuple[Coefficients, ...]
+    unseen_by: Mapping[str, int]
+
+    def for_query(self, text: str) -> Coefficients:
+        """The coefficients that a query is judged by."""
+        return self.folds[self.unseen_by[text]]
+
+
+def cross_fitted(examples: Sequence[Example], mode: Mode, folds: int = 5, seed: int = 0) -> CrossFit:
+    """The coefficients of all examples, and for each fold those of all others.
+
+    Args:
+        examples: at least two that don't say the same.
+        mode: as they will be used.
+        folds: how many; fewer if there are fewer queries.
+        seed: of dealing them.
+
+    Raises:
+        MissingExtra: scipy isn't installed.
+    """
+    groups = sorted({same(example.query) for example in examples})
+    random.Random(seed).shuffle(groups)
+    fold_of = {group: place % folds for place, group in enumerate(groups)}
+    unseen_by = {example.query: fold_of[same(example.query)] for example in examples}
+    fitted = [
+        trained([example for example in examples if unseen_by[example.query] != fold], mode)
+        for fold in range(min(folds, len(groups)))
+    ]
+    return CrossFit(trained(examples, mode), tuple(fitted), unseen_by)

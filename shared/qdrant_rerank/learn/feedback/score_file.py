@@ -10,10 +10,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
-from .._internals import Journal, JournalKind, Record, decode_records, read_records
-from ..models import Reranker
-from ..models._internals import ascored, checked, score_keys
-from ..models._internals import scores_scored as scored
+from ..._internals import Journal, JournalKind, Record, decode_records, read_records
+from ...models import Reranker
+from ...models._internals import ascored, checked, score_keys
+from ...models._internals import scores_scored as scored
 
 __all__ = ["Ahead", "Progress", "ScoreFile"]
 

@@ -6,7 +6,7 @@ Nothing here asks Qdrant (`log_features.py`) or reads files (`log_files.py`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from ..evaluate._internals import Plain, frame
 from ..stages import Stage
 from .features import Category, Feature
 
-__all__ = ["FeatureLog", "LogCoverage", "Reference"]
+__all__ = ["FeatureLog", "LogCoverage", "Reference", "TopicRows", "assembled"]
 
 
 @dataclass(frozen=True)
@@ -169,3 +169,62 @@ class FeatureLog:
 
 
 _COLUMNS = ("topics", "documents", "grades", "judged", "weights", "values")
+
+
+def assembled(
+    features: Mapping[str, Feature | Category],
+    candidates: tuple[Stage, ...],
+    topics: Sequence[TopicRows],
+    reference: Mapping[str, Reference],
+    coverage: LogCoverage,
+) -> FeatureLog:
+    """The log that these topics make; `coverage` is filled up with what they say."""
+    rows = [row for topic in topics for row in topic.rows]
+    values = np.array([row[4:] for row in rows], dtype=np.float64).reshape(len(rows), len(features))  # None becomes NaN
+    log = FeatureLog(
+        features=features,
+        candidates=candidates,
+        topics=np.array([topic.topic for topic in topics for _ in topic.rows], dtype=np.str_),
+        documents=np.array([str(row[0]) for row in rows], dtype=np.str_),
+        grades=np.array([row[1] for row in rows], dtype=np.int64),
+        judged=np.array([row[2] for row in rows], dtype=np.bool_),
+        weights=np.array([row[3] for row in rows], dtype=np.float64),
+        values=values,
+        reference=reference,
+    )
+    with_rows = [topic for topic in topics if topic.rows]
+    relevant = set(log.topics[log.relevant()].tolist())
+    return replace(
+        log,
+        coverage=replace(
+            coverage,
+            topics=len(with_rows),
+            without_relevant=tuple(topic.topic for topic in with_rows if topic.topic not in relevant),
+            without_candidates=tuple(topic.topic for topic in topics if not topic.rows),
+            missed={topic.topic: topic.missed for topic in topics if topic.missed},
+            fetched=sum(topic.fetched for topic in topics),
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class TopicRows:
+    """What was logged for one topic.
+
+    Attributes:
+        topic: its id.
+        rows: document, grade, judged (0 or 1), weight, and the features; NaN is None.
+        missed: relevant documents that no candidate found.
+        fetched: how many of them are among the rows.
+        error: what went wrong, as text; None if nothing did.
+    """
+
+    topic: str
+    rows: tuple[tuple[Any, ...], ...] = ()
+    missed: tuple[str, ...] = ()
+    fetched: int = 0
+    error: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"topic": self.topic, "missed": self.missed, "fetched": self.fetched, "rows": self.rows}

@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from ..expressions._internals import DIGITS, digits
+from ...expressions._internals import DIGITS, digits
 
 __all__ = [
     "EVERYTHING",

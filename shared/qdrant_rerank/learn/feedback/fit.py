@@ -1,0 +1,517 @@
+"""The fit of relevance feedback: the coefficients for one collection and one model, and whether to use them at all."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import importlib.metadata
+import json
+import math
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from os import PathLike
+from typing import Any, Final
+
+from qdrant_client import models
+
+from ... import AsyncExecutor, Executor, Retries, SearchOptions, StrategyError
+from ..._internals import Flow, arun, few, in_worker, is_whole, run
+from ...errors import FitError, MeasurementError
+from ...evaluate import DocId
+from ...evaluate._internals import MEASURING, AsyncRetryingServices, RetryingServices, stops
+from ...feedback import Coefficients, Provenance, RelevanceFeedback
+from ...feedback._internals import READ, SEEDS, Mode, hashes_of, same
+from ...models import Reranker
+from ...planning import Plan, Target
+from ...stages import Nearest, Stage
+from .examples import BATCH, Documents, Gathered, Queries, gathering, query_texts, scored_by
+from .judgement import (
+    JUDGED_AT_ONCE,
+    LEAST_JUDGED,
+    FeedbackFit,
+    Judged,
+    Judging,
+    agreement,
+    disagreement,
+    judged,
+    judgments_of,
+    unseen,
+    verdict,
+)
+from .score_file import Ahead, Progress, ScoreFile
+from .training import CrossFit, cross_fitted
+
+__all__ = [
+    "LEAST_QUERIES",
+    "FeedbackEstimate",
+    "FeedbackFit",
+    "Learned",
+    "Progress",
+    "Task",
+    "afit_feedback",
+    "ahead",
+    "check_candidates",
+    "check_executor",
+    "check_judged",
+    "check_queries",
+    "check_seeds",
+    "duration",
+    "estimate",
+    "fit_feedback",
+]
+
+
+def fit_feedback(
+    executor: Executor,
+    queries: Queries,
+    *,
+    mode: Mode = "precision",
+    seeds: Stage | None = None,
+    using: str | None = None,
+    reads: int = READ,
+    candidates: int = 50,
+    qrels: Mapping[str, Mapping[str, int]] | None = None,
+    doc_id: DocId = None,
+    filter: models.Filter | None = None,
+    cache: str | PathLike[str] | None = None,
+    progress: Callable[[Progress], object] | None = None,
+    folds: int = 5,
+    seed: int = 0,
+    retries: int | Retries = MEASURING,
+) -> FeedbackFit:
+    """Fit the coefficients of relevance feedback, and find out whether it is worth using.
+
+    Each query is searched once, in batches, for `candidates` points with their vectors; the executor's model scores them all.
+    The coefficients are learned as they will be served: in this mode, with this many seeds, over all pairs. What is returned
+    is fitted to all queries. What is told of it is by cross-fitting: each query is judged by coefficients that were fitted to
+    the other folds only, in agreement with the reranker, and by `qrels` if there are any.
+
+    Args:
+        executor: on the collection, with encoders and the reranker.
+        queries: real ones, 50 to 200: `Topics` as `read_topics` returns them; id → text; or texts, `Topic`s or `Query`s in a
+            list, where an item without an id gets its number: "0", "1", …. Only their text is used; a `PlanWarning` says if
+            there is more. (Queries made of stored documents mislead.)
+        mode: as it will be used.
+        seeds: the first search; the best 5 of the plain one if None. Its limit is the number of seeds.
+        using: the dense vector, as for `RelevanceFeedback`.
+        reads: how many documents are scored for one query in mode "recall".
+        candidates: how deep the first search goes for learning.
+        qrels: query id → document id → grade; at least 20 of the queries must have some, or they are not used.
+        doc_id: where a point's document id is, as it is in `qrels`: a key of the payload, or a function of the point; if None
+            `_id` of the payload, else the point's id. See `evaluate.DocId`.
+        filter: for all searches.
+        cache: a file that keeps the model's scores, so that they are asked for only once.
+        progress: called after each query.
+        folds: how many the queries are dealt into, at random, those that say the same together.
+        seed: of dealing them.
+        retries: how often a search that fails in passing is made again; as of `evaluate.evaluate`.
+
+    Raises:
+        FitError: there are fewer than 20 different queries that find enough points.
+        StrategyError: an argument is wrong; or `qrels` know none of the queries, or none of the documents found, which is told
+            before the model is asked. PlanError: the strategy doesn't fit the collection.
+        MissingExtra: scipy or ir-measures isn't installed.
+        MeasurementError: Qdrant or the model failed, also when it was asked again.
+    """
+    check_executor(executor, Executor)
+    policy = Retries.of(retries)
+    task = Task(queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, progress, folds, seed)
+    plan = executor.plan(task.plain, task.options)
+    with closing(task.scores(executor.reranker)) as scores, _stopping(task):
+        reading = RetryingServices(scored_by(executor, scores), policy)
+        learned = task.learned(plan, run(task.gathering(plan, scores), reading))
+        return task.result(learned, run(task.judging(plan, learned, scores), reading))
+
+
+async def afit_feedback(
+    executor: AsyncExecutor,
+    queries: Queries,
+    *,
+    mode: Mode = "precision",
+    seeds: Stage | None = None,
+    using: str | None = None,
+    reads: int = READ,
+    candidates: int = 50,
+    qrels: Mapping[str, Mapping[str, int]] | None = None,
+    doc_id: DocId = None,
+    filter: models.Filter | None = None,
+    cache: str | PathLike[str] | None = None,
+    progress: Callable[[Progress], object] | None = None,
+    folds: int = 5,
+    seed: int = 0,
+    retries: int | Retries = MEASURING,
+    concurrency: int = 4,
+) -> FeedbackFit:
+    """As `fit_feedback`, with the same result, without blocking the event loop: the fit itself runs in a thread.
+
+    Args:
+        executor: an async one.
+        queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, folds, seed, retries: as there.
+        progress: as there; called on the event loop.
+        concurrency: how many queries' documents the model scores at a time.
+
+    Raises:
+        StrategyError: the executor isn't an async one, or `concurrency` no whole number of at least 1; and all that
+            `fit_feedback` raises.
+    """
+    check_executor(executor, AsyncExecutor)
+    policy = Retries.of(retries)
+    if not is_whole(concurrency, 1):
+        raise StrategyError(f"concurrency must be a whole number of at least 1, got {concurrency!r}")
+    task = Task(queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, progress, folds, seed)
+    plan = await executor.plan(task.plain, task.options)
+    scores = await in_worker(
+        lambda: task.scores(executor.reranker, concurrency)
+    )  # reads the file, and maybe the model's folder
+    with closing(scores), _stopping(task):
+        reading = AsyncRetryingServices(scored_by(executor, scores), policy)
+        gathered = await arun(task.gathering(plan, scores), reading)
+        learned = await in_worker(lambda: task.learned(plan, gathered))
+        judged = await arun(task.judging(plan, learned, scores), reading)
+        return await in_worker(lambda: task.result(learned, judged))
+
+
+@contextmanager
+def _stopping(task: Task) -> Generator[None]:
+    """Turn a failure of Qdrant's, of a model's service, or of the way to them into the error of a measurement that stopped."""
+    try:
+        yield
+    except Exception as error:
+        if not stops(error):
+            raise
+        kept = "give cache= to keep scores" if task.cache is None else f"the scores are in {task.cache}"
+        raise MeasurementError(
+            f"stopped while the fit searched and scored, as queries that fail would be left out ({kept}, and the same call "
+            f"goes on from there): {type(error).__name__}: {error}"
+        ) from error
+
+
+@dataclass(frozen=True)
+class FeedbackEstimate:
+    """What a fit costs, before it begins.
+
+    Attributes:
+        queries: how many it learns from and is judged on.
+        requests: to Qdrant; each holds many searches.
+        documents: that the model scores at most; those whose scores are kept in a file cost nothing.
+        seconds: for the model, if its speed is given; else None.
+    """
+
+    queries: int
+    requests: int
+    documents: int
+    seconds: float | None = None
+
+    def __str__(self) -> str:
+        time = "" if self.seconds is None else f", which takes the model about {duration(self.seconds)}"
+        return (
+            f"{_count(self.queries, 'query', 'queries')}, {_count(self.requests, 'request', 'requests')} to Qdrant, up to "
+            f"{_count(self.documents, 'document', 'documents')} to score{time}"
+        )
+
+
+def estimate(
+    queries: int,
+    *,
+    mode: Mode = "precision",
+    seeds: int = SEEDS,
+    reads: int = READ,
+    candidates: int = 50,
+    judged_queries: int = 0,
+    seconds_per_document: float | None = None,
+) -> FeedbackEstimate:
+    """What `fit_feedback` will ask for, at most.
+
+    Args:
+        queries: how many there are.
+        mode: as for the fit.
+        seeds: how many documents the model scores before the second search.
+        reads: how many it scores for one query in mode "recall".
+        candidates: as for the fit.
+        judged_queries: how many of them have judgments; they are searched again, by all three ways.
+        seconds_per_document: the model's speed.
+    """
+    judged = judged_queries if judged_queries >= LEAST_JUDGED else 0
+    work = ahead(queries, judged, mode, seeds, reads, candidates)
+    documents = work.learning + work.new
+    requests = math.ceil(queries / BATCH) + 2 * math.ceil(judged / JUDGED_AT_ONCE)
+    return FeedbackEstimate(queries, requests, documents, seconds_per_document and documents * seconds_per_document)
+
+
+def ahead(queries: int, judged: int, mode: Mode, seeds: int, reads: int, candidates: int) -> Ahead:
+    """How many documents have to be scored: `candidates` for each query, and for judged ones those that are served.
+
+    Reranking reads nothing that wasn't scored to learn from, nor does the first round; only what the second search of mode
+    "recall" finds may be new.
+    """
+    served = reads if mode == "recall" else seeds
+    return Ahead(queries * candidates, 2 * judged * served, judged * (served - seeds))
+
+
+def duration(seconds: float) -> str:
+    """A time to read, e.g. `40 s`, `3 min`, `2 h 5 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 1 else "less than 1 s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
+
+
+LEAST_QUERIES: Final = 20
+
+
+def check_executor(executor: Any, wanted: type[Executor | AsyncExecutor]) -> None:
+    """Refuse an executor of the other kind, or none at all.
+
+    Raises:
+        StrategyError: so it is.
+    """
+    if isinstance(executor, wanted):
+        return
+    this, other = "fit_feedback", "afit_feedback"
+    if wanted is AsyncExecutor:
+        this, other = other, this
+    taken = f"; {other}(…) takes it" if isinstance(executor, Executor | AsyncExecutor) else ""
+    raise StrategyError(f"{this} needs an {wanted.__name__}, got {type(executor).__name__}{taken}")
+
+
+def check_seeds(seeds: Any) -> None:
+    """Refuse a first search that is none.
+
+    Raises:
+        StrategyError: it is neither a stage nor None.
+    """
+    if seeds is None or isinstance(seeds, Stage):
+        return
+    number = seeds if is_whole(seeds, 2) else SEEDS
+    raise StrategyError(
+        f"the seeds of a fit are the first search, whose limit is their number: seeds=Nearest(limit={number}); got {seeds!r}"
+    )
+
+
+def check_queries(texts: Iterable[str]) -> None:
+    """Refuse to learn from too few queries.
+
+    Raises:
+        FitError: fewer than 20 say different things.
+    """
+    different = len({same(text) for text in texts})
+    if different < LEAST_QUERIES:
+        raise FitError(
+            f"there are {different} different queries; the fit needs at least {LEAST_QUERIES}, and 50 to 200 are better"
+        )
+
+
+def check_candidates(strategy: RelevanceFeedback, candidates: int) -> None:
+    """Refuse to learn from too few points.
+
+    Raises:
+        StrategyError: `candidates` isn't a whole number, or too small.
+    """
+    least = max(strategy.reads, strategy.seed_count) + 10
+    if not is_whole(candidates, least):
+        raise StrategyError(
+            f"candidates={candidates!r} leaves too few points to learn from beside those that are scored in use: at least "
+            f"{least}"
+        )
+
+
+def check_judged(queries: Mapping[str, str], qrels: Mapping[str, Mapping[str, int]] | None) -> None:
+    """Refuse judgments of other queries.
+
+    Raises:
+        StrategyError: there are judgments, but none for a query.
+    """
+    judged = [query for query, grades in (qrels or {}).items() if grades]
+    if judged and not any(query in queries for query in judged):
+        raise StrategyError(
+            f"none of the {len(queries)} queries has judgments: the queries' ids are {few(list(queries))}, those of the qrels "
+            f"{few(judged)}"
+        )
+
+
+_PACKAGES: Final = ("qdrant-rerank", "qdrant-client", "numpy", "scipy")
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What the first searches and the model's scores came to.
+
+    Attributes:
+        gathered: what was learned from.
+        crossed: the coefficients.
+        own: the reranker's own judgements.
+        strategy: with the coefficients of all queries, and what they were fitted to.
+    """
+
+    gathered: Gathered
+    crossed: CrossFit
+    own: tuple[Judged, Judged]
+    strategy: RelevanceFeedback
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be fitted; the arguments are those of `fit_feedback`.
+
+    Raises:
+        FitError: there are too few queries.
+        StrategyError: an argument is wrong.
+    """
+
+    queries: Queries
+    mode: Mode = "precision"
+    seeds: Stage | None = None
+    using: str | None = None
+    reads: int = READ
+    candidates: int = 50
+    qrels: Mapping[str, Mapping[str, int]] | None = None
+    doc_id: DocId = None
+    filter: models.Filter | None = None
+    cache: str | PathLike[str] | None = None
+    progress: Callable[[Progress], object] | None = None
+    folds: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_seeds(self.seeds)
+        check_queries(self.distinct)
+        if not is_whole(self.folds, 2):
+            raise StrategyError(f"folds must be a whole number of at least 2, got {self.folds!r}")
+        check_candidates(self.plain, self.candidates)
+        check_judged(self.texts, self.qrels)
+
+    @cached_property
+    def texts(self) -> dict[str, str]:
+        """Query id → text."""
+        return query_texts(self.queries)
+
+    @cached_property
+    def distinct(self) -> list[str]:
+        """The different texts."""
+        return list(dict.fromkeys(text for text in self.texts.values() if text.strip()))
+
+    @cached_property
+    def plain(self) -> RelevanceFeedback:
+        """What will be fitted, while it still is plain search."""
+        return RelevanceFeedback(
+            seeds=self.seeds or Nearest(self.using, limit=SEEDS),
+            coefficients=Coefficients(1.0, 0.0, 0.0),
+            mode=self.mode,
+            limit=self.reads if self.mode == "recall" else None,
+            using=self.using,
+        )
+
+    @property
+    def options(self) -> SearchOptions:
+        """The least that the strategy can be asked for, to see whether it fits the collection."""
+        return SearchOptions(limit=1, filter=self.filter)
+
+    @cached_property
+    def grades(self) -> dict[str, dict[str, int]]:
+        """Judgments by the query's text."""
+        return {text: found for text, found in judgments_of(self.texts, self.qrels).items() if text.strip()}
+
+    @cached_property
+    def documents(self) -> Documents:
+        """What is found, and its judgments if there are enough to be used."""
+        return Documents(self.grades if len(self.grades) >= LEAST_JUDGED else {}, self.doc_id)
+
+    def scores(self, reranker: Reranker | None, concurrency: int = 1) -> ScoreFile:
+        """The reranker with its file of scores.
+
+        Raises:
+            StrategyError: there is no model. FormatError: the file is one of something else.
+        """
+        if reranker is None:
+            raise StrategyError("fit_feedback needs the reranker: make the executor with reranker=…")
+        work = ahead(
+            len(self.distinct), len(self.documents.grades), self.mode, self.plain.seed_count, self.reads, self.candidates
+        )
+        return ScoreFile(reranker, self.cache, self.progress, work, concurrency)
+
+    def gathering(self, plan: Plan, scores: ScoreFile) -> Flow[Gathered]:
+        """One search for each query, and the model's scores of what it finds."""
+        strategy, target = _resolved(plan), plan.target
+        return gathering(strategy, target, self.distinct, self.candidates, scores, self.filter, self.documents)
+
+    def learned(self, plan: Plan, gathered: Gathered) -> Learned:
+        """The coefficients, and what the reranker thinks of them.
+
+        Raises:
+            FitError: too few queries found enough to learn from.
+        """
+        strategy, examples = _resolved(plan), gathered.examples
+        if len({same(example.query) for example in examples}) < LEAST_QUERIES:
+            raise FitError(
+                f"only {len(examples)} of {len(self.distinct)} queries find more points with text and vector than there are "
+                f"seeds ({strategy.seed_count}); the fit needs {LEAST_QUERIES}"
+            )
+        crossed = cross_fitted(examples, self.mode, self.folds, self.seed)
+        fitted = self._with_provenance(crossed.coefficients, strategy, plan.target)
+        weights = [crossed.for_query(example.query) for example in examples]
+        own = agreement(examples, weights, self.mode, fitted.reads or fitted.seed_count)
+        return Learned(gathered, crossed, (judged("agreement", own), judged("unseen", unseen(examples, weights))), fitted)
+
+    def judging(self, plan: Plan, learned: Learned, scores: ScoreFile) -> Flow[list[Judged]]:
+        """What the judgments say; nothing if there are too few."""
+        scores.reached(scores.ahead.learning)
+        known = {text: query for text, query in learned.gathered.queries.items() if text in self.judged(learned)}
+        found: list[Judged] = []
+        if len(known) >= LEAST_JUDGED:
+            work = Judging(learned.strategy, plan.target, self.documents, self.filter)
+            found = yield from work.flow(learned.crossed, known)
+        scores.reached(scores.ahead.learning + scores.ahead.judging)
+        return found
+
+    def judged(self, learned: Learned) -> set[str]:
+        """The queries that were learned from and have judgments."""
+        return self.grades.keys() & learned.crossed.unseen_by.keys()
+
+    def result(self, learned: Learned, by_qrels: Sequence[Judged]) -> FeedbackFit:
+        """All of it."""
+        examples, fitted = learned.gathered.examples, learned.strategy
+        agreed, signal = learned.own
+        recommends = verdict(by_qrels[0] if by_qrels else agreed, signal)
+        judgements = (agreed, signal, *by_qrels)
+        metrics = {f"{each.measure}: {name}": value for each in judgements for name, value in each.numbers().items()}
+        metrics |= {"queries": float(len(examples)), "folds": float(len(learned.crossed.folds))}
+        noted = fitted.weights.with_provenance(recommends=recommends, metrics=metrics)
+        return FeedbackFit(
+            strategy=replace(fitted, coefficients=noted),
+            recommends=recommends,
+            judgements=judgements,
+            disagreement=disagreement(examples),
+            queries=len(examples),
+            judged_queries=len(self.judged(learned)),
+            skipped=len(self.distinct) - len(examples),
+            folds=learned.crossed.folds,
+        )
+
+    def _with_provenance(self, found: Coefficients, strategy: RelevanceFeedback, target: Target) -> RelevanceFeedback:
+        info = target.schema.vectors[strategy.compared]
+        provenance = Provenance(
+            mode=strategy.mode,
+            seeds=strategy.seed_count,
+            reranker=target.fingerprints.reranker(),
+            vector=strategy.compared,
+            size=info.size,
+            distance=None if info.distance is None else info.distance.value,
+            encoder=target.fingerprints.encoder(strategy.compared),
+            text=target.payload.source,
+            data=hashlib.sha256(json.dumps(self.distinct).encode()).hexdigest()[:16],
+            queries=hashes_of(self.distinct),
+            versions={"qdrant": str(target.capabilities), **{name: importlib.metadata.version(name) for name in _PACKAGES}},
+            date=dt.datetime.now(dt.UTC).date().isoformat(),
+        )
+        return replace(strategy, coefficients=replace(found, provenance=provenance))
+
+
+def _resolved(plan: Plan) -> RelevanceFeedback:
+    assert isinstance(plan.strategy, RelevanceFeedback)
+    return plan.strategy

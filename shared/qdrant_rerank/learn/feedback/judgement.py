@@ -1,0 +1,395 @@
+"""Whether feedback helps: queries judged by the reranker's own scores, each by coefficients that it had no part in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from typing import Any, Final
+
+import numpy as np
+from qdrant_client import models
+
+from ... import Query, Rerank, SearchOptions, Strategy
+from ..._internals import Flow, planned, shortfalls, together
+from ...errors import FitError
+from ...evaluate import Interval, bootstrap_interval, per_topic
+from ...evaluate._internals import stable
+from ...feedback import Coefficients, RelevanceFeedback
+from ...feedback._internals import Column, Mode, Verdict
+from ...planning import Plan, Target
+from ..calibration import ndcg_of_one
+from .examples import Documents, Example, Examples, Grades
+from .training import CrossFit, formula_scores
+
+__all__ = [
+    "JUDGED_AT_ONCE",
+    "LEAST_JUDGED",
+    "TOP",
+    "FeedbackFit",
+    "Judged",
+    "Judging",
+    "above_noise",
+    "agreement",
+    "disagreement",
+    "judged",
+    "judgments_of",
+    "unseen",
+    "verdict",
+]
+
+TOP: Final = 10
+"""How deep the best results are judged; less where the strategy returns less."""
+
+Values = Mapping[str, Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One measure of plain search, plain reranking and feedback, on the same queries, each held out in turn.
+
+    Attributes:
+        measure: e.g. "nDCG@10"; "agreement" is nDCG@10 by the reranker's own scores, "unseen" that of points which
+            aren't seeds.
+        plain, rerank, feedback: the means.
+        over_plain, over_rerank: how much better feedback is, with bootstrap intervals; reranking reads as many documents.
+        rerank_over_plain: how much better reranking is.
+    """
+
+    measure: str
+    plain: float
+    rerank: float
+    feedback: float
+    over_plain: Interval
+    over_rerank: Interval
+    rerank_over_plain: Interval
+
+    def numbers(self) -> dict[str, float]:
+        """All of it by name; without the ends of intervals that there are none of."""
+        found: dict[str, float | None] = {"plain": self.plain, "rerank": self.rerank, "feedback": self.feedback}
+        for name in ("over_plain", "over_rerank", "rerank_over_plain"):
+            interval: Interval = getattr(self, name)
+            found |= {name: interval.estimate, f"{name} low": interval.low, f"{name} high": interval.high}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def __str__(self) -> str:
+        return (
+            f"{self.measure}: plain {self.plain:.3f}, rerank {self.rerank:.3f}, feedback {self.feedback:.3f}; feedback over "
+            f"plain {_signed(self.over_plain)}, over rerank {_signed(self.over_rerank)}; rerank over plain "
+            f"{_signed(self.rerank_over_plain)}"
+        )
+
+
+def _signed(interval: Interval) -> str:
+    if interval.low is None or interval.high is None:
+        return f"{interval.estimate:+.3f}"
+    return f"{interval.estimate:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+
+
+def judged(measure: str, values: Values) -> Judged:
+    """The means and differences of a measure's values, one for each query, by system."""
+    plain, rerank, feedback = (np.asarray(values[name], np.float64) for name in ("plain", "rerank", "feedback"))
+    return Judged(
+        measure,
+        plain=float(plain.mean()),
+        rerank=float(rerank.mean()),
+        feedback=float(feedback.mean()),
+        over_plain=bootstrap_interval(list(feedback - plain)),
+        over_rerank=bootstrap_interval(list(feedback - rerank)),
+        rerank_over_plain=bootstrap_interval(list(rerank - plain)),
+    )
+
+
+def verdict(found: Judged, own: Judged) -> Verdict:
+    """Which of the three to use.
+
+    Feedback if it is better than plain search beyond noise, and than reranking too; or seems better than reranking where
+    that isn't proven better than plain search. Reranking if it is better than plain search beyond noise, or feedback is, which
+    reads as many documents: nothing then shows that more than the reading helps.
+
+    Args:
+        found: the measure to go by.
+        own: "unseen": without signal it isn't the second search that helps, and feedback isn't recommended.
+    """
+    steered, reranked = above_noise(found.over_plain), above_noise(found.rerank_over_plain)
+    over_rerank = above_noise(found.over_rerank) or (not reranked and found.over_rerank.estimate > 0)
+    if steered and over_rerank and above_noise(own.over_plain):
+        return "feedback"
+    return "rerank" if reranked or steered else "plain"
+
+
+def above_noise(interval: Interval) -> bool:
+    """Whether all of the interval is above 0."""
+    return interval.low is not None and interval.low > 0.0
+
+
+def disagreement(examples: Sequence[Example]) -> float:
+    """The share of queries in which the reranker likes another point best than the search does."""
+    return float(np.mean([example.scores.max() > example.scores[0] for example in examples]))
+
+
+def agreement(examples: Sequence[Example], weights: Sequence[Coefficients], mode: Mode, reads: int) -> dict[str, list[float]]:
+    """nDCG@10 of the deep search's points by the reranker's scores, scaled to 0..1 in each query; by system.
+
+    Reranking reads as many documents as feedback: it puts the first `reads` in the model's order. In mode "recall" feedback
+    returns no more than it reads; all three are judged no deeper than that.
+
+    Args:
+        examples: the queries.
+        weights: for each example the coefficients that it is judged by.
+        mode: as they will be used.
+        reads: how many documents the model reads.
+    """
+    found: dict[str, list[float]] = {"plain": [], "rerank": [], "feedback": []}
+    depth = min(TOP, reads) if mode == "recall" else TOP
+    for example, coefficients in zip(examples, weights, strict=True):
+        scores, seeds, formula = example.scores, len(example.to_seeds), _formula(example, coefficients)
+        by_search = np.arange(len(scores))
+        if mode == "precision":
+            steered = np.argsort(-formula, kind="stable")
+        else:
+            rest = seeds + np.argsort(-formula[seeds:], kind="stable")
+            steered = _model_first(np.concatenate([by_search[:seeds], rest]), scores, reads)
+        for name, order in (("plain", by_search), ("rerank", _model_first(by_search, scores, reads)), ("feedback", steered)):
+            found[name].append(_ndcg(scores, order, depth))
+    return found
+
+
+def unseen(examples: Sequence[Example], weights: Sequence[Coefficients]) -> dict[str, list[float]]:
+    """nDCG@10, as `agreement`, of the points that aren't seeds alone, by system.
+
+    It shows whether the seeds' scores say anything of other points; of the seeds themselves they say it by definition.
+    """
+    found: dict[str, list[float]] = {"plain": [], "rerank": [], "feedback": []}
+    for example, coefficients in zip(examples, weights, strict=True):
+        seeds = len(example.to_seeds)
+        rest = example.scores[seeds:]
+        by_search = np.arange(len(rest))
+        found["plain"].append(_ndcg(rest, by_search))
+        found["rerank"].append(_ndcg(rest, by_search))  # of as many documents: the seeds
+        found["feedback"].append(_ndcg(rest, np.argsort(-_formula(example, coefficients)[seeds:], kind="stable")))
+    return found
+
+
+def _formula(example: Example, coefficients: Coefficients) -> Column:
+    scores: Column = formula_scores(Examples.of([example]), coefficients.a, coefficients.b, coefficients.c)[0]
+    return scores
+
+
+def _model_first(order: Any, scores: Column, reads: int) -> Any:
+    """An order whose first `reads` the model has put into its own."""
+    first = order[:reads]
+    return np.concatenate([first[np.argsort(-scores[first], kind="stable")], order[reads:]])
+
+
+def _ndcg(scores: Column, order: Any, depth: int = TOP) -> float:
+    low, high = float(scores.min()), float(scores.max())
+    gains = (scores - low) / (high - low) if high > low else np.ones(len(scores))
+    return ndcg_of_one(gains, order, depth)
+
+
+JUDGED_AT_ONCE: Final = 10
+"""How many queries share a request while they are judged: each takes three searches, up to 100 deep, one with vectors."""
+LEAST_JUDGED: Final = 20
+"""Fewer queries with judgments say nothing for certain, and aren't used."""
+_DEEPEST: Final = 100
+
+
+def judgments_of(texts: Mapping[str, str], qrels: Grades | None) -> dict[str, dict[str, int]]:
+    """Judgments by the queries' texts, those of a text that has several ids together; the higher grade where they differ.
+
+    Args:
+        texts: query id → text.
+        qrels: query id → document id → grade.
+    """
+    found: dict[str, dict[str, int]] = {}
+    for query, text in texts.items():
+        for document, grade in ((qrels or {}).get(query) or {}).items():
+            own = found.setdefault(text, {})
+            own[str(document)] = max(grade, own.get(str(document), grade))
+    return found
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What is judged, and by what.
+
+    Attributes:
+        strategy: resolved; its coefficients don't count.
+        target: the collection.
+        documents: the judgments, and where a document's id is.
+        filter: for all searches.
+    """
+
+    strategy: RelevanceFeedback
+    target: Target
+    documents: Documents
+    filter: models.Filter | None = None
+
+    @property
+    def reads(self) -> int:
+        """How many documents the model reads of each query, for reranking and feedback alike."""
+        return self.strategy.reads or self.strategy.seed_count
+
+    @property
+    def depth(self) -> int:
+        """How deep results are judged: to 100, or as deep as the first search reaches and the strategy returns."""
+        seeds, deepest = self.strategy.seeds, min(_DEEPEST, self.strategy.most or _DEEPEST)
+        return next(depth for depth in range(deepest, 0, -1) if not any(shortfalls(seeds, depth, "")))
+
+    def flow(self, crossed: CrossFit, queries: Mapping[str, Query]) -> Flow[list[Judged]]:
+        """The three ways by nDCG@10 and recall.
+
+        Args:
+            crossed: whose coefficients serve the queries that they weren't fitted to.
+            queries: those with judgments, with their vectors, by text.
+        """
+        strategy, depth = self.strategy, self.depth
+        plain = self._plan(strategy.seeds, depth)
+        rerank = self._plan(Rerank(limit=self.reads).over(strategy.seeds), min(depth, self.reads))
+        feedback = [self._plan(replace(strategy, coefficients=each, trust=True), depth) for each in crossed.folds]
+        rankings: dict[str, dict[str, dict[str, float]]] = {"plain": {}, "rerank": {}, "feedback": {}}
+        texts = list(queries)
+        for start in range(0, len(texts), JUDGED_AT_ONCE):
+            batch = texts[start : start + JUDGED_AT_ONCE]
+            plans = [(plain, rerank, feedback[crossed.unseen_by[text]]) for text in batch]
+            flows = [plan.flow(queries[text]) for text, three in zip(batch, plans, strict=True) for plan in three]
+            answers = yield from together(flows)
+            for row, text in enumerate(batch):
+                found, read, steered = map(self.documents.of, answers[3 * row : 3 * row + 3])
+                rankings["plain"][text] = _ranking(found)
+                rankings["rerank"][text] = _ranking([*read, *found])  # what isn't read comes behind, as `Rerank` has it
+                rankings["feedback"][text] = _ranking(steered)
+        return self._judged(rankings, texts)
+
+    def _plan(self, strategy: Strategy, limit: int) -> Plan:
+        return planned(strategy, self.target, stable(strategy, SearchOptions(limit=limit, filter=self.filter)))
+
+    def _judged(self, rankings: Mapping[str, Mapping[str, Mapping[str, float]]], texts: Sequence[str]) -> list[Judged]:
+        top = min(TOP, self.depth)
+        measures = list(dict.fromkeys((f"nDCG@{top}", f"R@{top}", f"R@{self.depth}")))
+        grades = {text: self.documents.grades[text] for text in texts}
+        values = {name: per_topic(measures, grades, found) for name, found in rankings.items()}
+        return [
+            judged(each, {name: [found[each][text] for text in texts] for name, found in values.items()}) for each in measures
+        ]
+
+
+def _ranking(documents: Iterable[str]) -> dict[str, float]:
+    """Document → a number that descends."""
+    return {document: 1.0 / rank for rank, document in enumerate(dict.fromkeys(documents), 1)}
+
+
+# by the verdict, and whether all of it is certain
+_SAID: Final[Mapping[tuple[Verdict, bool], str]] = {
+    (
+        "feedback",
+        True,
+    ): "Use relevance feedback: on queries that it didn't learn from, it is better than plain search and better "
+    "than plain reranking of as many documents.",
+    ("feedback", False): "Use relevance feedback: on queries that it didn't learn from, it is better than plain search for "
+    "certain, which plain reranking of as many documents isn't; that it is better than reranking is likely, not certain.",
+    (
+        "rerank",
+        True,
+    ): "Use plain reranking (Rerank): it is better than plain search, and relevance feedback isn't better than it "
+    "for certain where both score as many documents.",
+    (
+        "rerank",
+        False,
+    ): "Use plain reranking (Rerank): relevance feedback, which scores as many documents, is better than plain "
+    "search, but nothing shows that it is better than reranking, which is simpler.",
+    ("plain", True): "Use plain search: on queries that they didn't learn from, neither reranking nor relevance feedback is "
+    "better for certain.",
+}
+_OWN: Final = " This is the reranker's own opinion, as {why}: it can't tell whether the model is right."
+_OWN_JUDGEMENTS: Final = 2  # "agreement" and "unseen"; those by judgments come after them, nDCG first
+_CHANCE: Final = " Feedback seems better, but as the seeds' scores say nothing of other points, that is chance."
+
+
+@dataclass(frozen=True)
+class FeedbackFit:
+    """Fitted coefficients, and what they are worth.
+
+    The coefficients are fitted to all queries. The judgements are by cross-fitting: each query by coefficients that were
+    fitted without it, to the queries of the other folds.
+
+    Attributes:
+        strategy: the relevance feedback that was fitted, with its coefficients.
+        recommends: "plain" search, plain reranking ("rerank") or "feedback".
+        judgements: the reranker's own, "agreement" and "unseen"; then those by qrels, if there are enough.
+        disagreement: the share of queries in which the model likes another point best than the search does.
+        queries: how many it learned from, and was judged on.
+        judged_queries: how many of them have judgments; fewer than 20 aren't used.
+        skipped: how many found too few points.
+        folds: the coefficients that each fold was judged by: how much they differ shows how sure they are.
+    """
+
+    strategy: RelevanceFeedback
+    recommends: Verdict
+    judgements: tuple[Judged, ...]
+    disagreement: float
+    queries: int
+    judged_queries: int
+    skipped: int
+    folds: tuple[Coefficients, ...]
+
+    @property
+    def coefficients(self) -> Coefficients:
+        """The fitted ones."""
+        return self.strategy.weights
+
+    @property
+    def signal(self) -> bool:
+        """Whether the seeds' scores say anything of other points: beyond noise, they rank them more as the model does."""
+        return above_noise(self._measure("unseen").over_plain)
+
+    @property
+    def by_qrels(self) -> bool:
+        """Whether judgments had a say; else it is the reranker's own opinion."""
+        return len(self.judgements) > _OWN_JUDGEMENTS
+
+    @property
+    def seems_better(self) -> bool:
+        """Whether feedback beats both others beyond noise; without signal that is chance, and it isn't recommended."""
+        return above_noise(self._decisive.over_plain) and above_noise(self._decisive.over_rerank)
+
+    @property
+    def _decisive(self) -> Judged:
+        return self.judgements[_OWN_JUDGEMENTS] if self.by_qrels else self._measure("agreement")
+
+    @property
+    def _said(self) -> str:
+        better = {"feedback": self._decisive.over_rerank, "rerank": self._decisive.rerank_over_plain}.get(self.recommends)
+        return _SAID[self.recommends, better is None or above_noise(better)]
+
+    def _measure(self, name: str) -> Judged:
+        return next(each for each in self.judgements if each.measure == name)
+
+    def __str__(self) -> str:
+        fitted, few = self.coefficients, self.judged_queries
+        why = f"only {few} queries have judgments (qrels)" if few else "there were no judgments (qrels)"
+        said = self._said + (_CHANCE if self.seems_better and not self.signal else "")
+        smallest, largest = min(each.c for each in self.folds), max(each.c for each in self.folds)
+        skipped = f"; {self.skipped} found too few points" if self.skipped else ""
+        lines = [
+            said + ("" if self.by_qrels else _OWN.format(why=why)),
+            "There is signal." if self.signal else "There is no signal: the seeds' scores say nothing of other points.",
+            f"The model likes another point best than the search in {self.disagreement:.0%} of the queries.",
+            *map(str, self.judgements),
+            f"a={fitted.a:.4g}, b={fitted.b:.4g}, c={fitted.c:.4g}; learned from {self.queries} queries, each judged by "
+            f"coefficients of {len(self.folds) - 1} other folds (c from {smallest:.4g} to {largest:.4g}){skipped}",
+        ]
+        return "\n".join(lines)
+
+    def save(self, path: str | PathLike[str], *, anyway: bool = False) -> None:
+        """Write the strategy, with coefficients and provenance, to one JSON file for `RelevanceFeedback.load`.
+
+        Raises:
+            FitError: feedback isn't recommended, and `anyway` isn't set; the file then still says what is recommended.
+        """
+        from ... import save
+
+        if self.recommends != "feedback" and not anyway:
+            raise FitError(f"not saved: {self._said} Save it nevertheless with anyway=True")
+        save(self.strategy, path)

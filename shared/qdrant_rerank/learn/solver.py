@@ -1,0 +1,428 @@
+"""Logistic regression as numbers: L2-penalised, weighted, with bounds if need be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FitError, MissingExtra
+from .features import Category, Feature
+from .log import FeatureLog
+
+__all__ = [
+    "GRID",
+    "LEAST_RELEVANT",
+    "LEAST_TOPICS",
+    "Bounds",
+    "Crossed",
+    "Prepared",
+    "Problem",
+    "bootstrapped",
+    "crossed",
+    "drop_one",
+    "folds_of",
+    "losses",
+    "one_thread",
+    "pairs",
+    "prepared",
+    "sigmoid",
+    "solve",
+    "within",
+]
+
+Array: TypeAlias = NDArray[np.float64]
+Bounds: TypeAlias = "list[tuple[float | None, float | None]]"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is fitted.
+
+    Attributes:
+        x: shape (n, f), standardised.
+        y: shape (n,), 0 or 1.
+        w: shape (n,), weights with a mean of about 1.
+        groups: shape (n,), the number of each row's topic.
+        intercept: whether there is one; it isn't penalised.
+    """
+
+    x: Array
+    y: Array
+    w: Array
+    groups: NDArray[np.int64]
+    intercept: bool = True
+
+    def only(self, rows: NDArray[Any]) -> Problem:
+        """Some of the rows."""
+        return Problem(self.x[rows], self.y[rows], self.w[rows], self.groups[rows], self.intercept)
+
+    def without(self, column: int) -> Problem:
+        """All columns but one."""
+        return Problem(np.delete(self.x, column, axis=1), self.y, self.w, self.groups, self.intercept)
+
+    def weighed(self, factors: Array) -> Problem:
+        """The rows with a weight above 0, once each weight is multiplied by its topic's factor."""
+        weights = self.w * factors[self.groups]
+        kept = weights > 0
+        return Problem(self.x[kept], self.y[kept], weights[kept], self.groups[kept], self.intercept)
+
+    def margins(self, solution: Array) -> Array:
+        """`x · coefficients + intercept`."""
+        return np.asarray(self.x @ solution[:-1] + solution[-1])
+
+
+def solve(problem: Problem, c: float, bounds: Bounds | None = None, start: Array | None = None) -> Array:
+    """The coefficients and, last, the intercept that minimise `½|β|² + C·Σ w·log-loss`; shape (f + 1,).
+
+    By scikit-learn's LogisticRegression; from a start, which is what is done hundreds of times, by Newton's method; with
+    bounds, or where that doesn't arrive, by scipy's L-BFGS-B. All minimise the same.
+
+    Raises:
+        MissingExtra: scikit-learn or scipy isn't installed.
+    """
+    if bounds is None and start is None:
+        return _by_sklearn(problem, c)
+    if start is not None:
+        arrived = _by_newton(problem, c, start)
+        if arrived is not None and within(arrived, bounds):  # a convex problem: nothing else within the bounds is better
+            return arrived
+    try:
+        from scipy import optimize
+    except ImportError as error:
+        raise MissingExtra("fit_logistic", "learn") from error
+    width = problem.x.shape[1]
+    first = np.zeros(width + 1) if start is None else start
+    limits = [*(bounds or [(None, None)] * width), (None, None) if problem.intercept else (0.0, 0.0)]
+    options: Any = {"maxiter": 1000, "ftol": 1e-13, "gtol": 1e-8}
+    scale = 1.0 / (c * max(1.0, float(problem.w.sum())))
+    found: Any = optimize.minimize(
+        lambda b: _objective(problem, c, scale, b), first, jac=True, method="L-BFGS-B", bounds=limits, options=options
+    )
+    return np.asarray(found.x, dtype=np.float64)
+
+
+def within(solution: Array, bounds: Bounds | None) -> bool:
+    """Whether the coefficients keep the bounds."""
+    pairs = zip(solution, bounds or [], strict=False)
+    return all((low is None or value >= low) and (high is None or value <= high) for value, (low, high) in pairs)
+
+
+def _by_newton(problem: Problem, c: float, start: Array) -> Array | None:
+    """Newton's method with halved steps; None if it doesn't arrive."""
+    columns = np.column_stack([problem.x, np.full(len(problem.y), 1.0 if problem.intercept else 0.0)])
+    ridge = np.append(np.ones(problem.x.shape[1]), 0.0 if problem.intercept else 1.0)
+    scale = 1.0 / (c * max(1.0, float(problem.w.sum())))
+    solution = start.copy()
+    value, gradient = _objective(problem, c, scale, solution)
+    for _ in range(50):
+        if not problem.intercept:
+            gradient[-1] = 0.0
+        if np.abs(gradient).max() < 1e-9:
+            return solution
+        p = sigmoid(problem.margins(solution))
+        hessian = (columns.T * (c * problem.w * p * (1.0 - p))) @ columns + np.diag(ridge)
+        try:
+            step = np.linalg.solve(hessian * scale, gradient)
+        except np.linalg.LinAlgError:
+            return None
+        for _ in range(30):
+            tried, slope = _objective(problem, c, scale, solution - step)
+            if tried <= value + 1e-15:
+                break
+            step = step / 2
+        else:
+            return solution if np.abs(gradient).max() < 1e-7 else None
+        solution, value, gradient = solution - step, tried, slope
+    return None
+
+
+def _by_sklearn(problem: Problem, c: float) -> Array:
+    try:
+        from sklearn.linear_model import LogisticRegression
+    except ImportError as error:
+        raise MissingExtra("fit_logistic", "learn") from error
+    model: Any = LogisticRegression(C=c, fit_intercept=problem.intercept, tol=1e-8, max_iter=5000)
+    model.fit(problem.x, problem.y, sample_weight=problem.w)
+    return np.append(model.coef_[0], float(np.ravel(model.intercept_)[0]) if problem.intercept else 0.0)
+
+
+def _objective(problem: Problem, c: float, scale: float, solution: Array) -> tuple[float, Array]:
+    signs = 2.0 * problem.y - 1.0
+    margins = problem.margins(solution) * signs
+    value = 0.5 * float(solution[:-1] @ solution[:-1]) + c * float(problem.w @ np.logaddexp(0.0, -margins))
+    pull = -c * problem.w * signs * sigmoid(-margins)
+    gradient = np.append(problem.x.T @ pull + solution[:-1], pull.sum())
+    return value * scale, gradient * scale
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Keeps linear algebra to one thread: on matrices of a few columns, threads wait for each other more than they work.
+
+    Raises:
+        MissingExtra: scikit-learn, which brings threadpoolctl, isn't installed.
+    """
+    try:
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise MissingExtra("fit_logistic", "learn") from error
+    limits: AbstractContextManager[Any] = threadpool_limits(1)
+    return limits
+
+
+def sigmoid(margins: Array) -> Array:
+    """`1 / (1 + exp(-margins))` without overflow."""
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * margins)))
+
+
+def losses(margins: Array, y: Array) -> Array:
+    """Each row's log loss."""
+    return np.asarray(np.logaddexp(0.0, -margins * (2.0 * y - 1.0)))
+
+
+def folds_of(groups: NDArray[np.int64], count: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Rows to fit on and rows to judge on, no topic in both.
+
+    Raises:
+        MissingExtra: scikit-learn isn't installed.
+    """
+    try:
+        from sklearn.model_selection import GroupKFold
+    except ImportError as error:
+        raise MissingExtra("cross-validation", "learn") from error
+    splitter: Any = GroupKFold(min(count, len(np.unique(groups))))
+    return [(fit, judge) for fit, judge in splitter.split(groups, groups=groups)]
+
+
+GRID: Final = tuple(float(c) for c in np.logspace(-3, 3, 7))
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """What cross-validation found.
+
+    Attributes:
+        c: the chosen inverse strength of regularisation.
+        loss: its mean log loss on held-out topics.
+        margins: shape (m,), the score of each row of `judge` by a model that wasn't fitted to its topic.
+    """
+
+    c: float
+    loss: float
+    margins: Array
+
+
+def crossed(fit: Problem, judge: Problem, grid: Sequence[float], bounds: Bounds | None, folds: int) -> Crossed:
+    """The `c` of the grid with the least loss on held-out topics; the strongest regularisation among equals.
+
+    Args:
+        fit: rows that are fitted to: candidates, or pairs of them.
+        judge: candidates, whose held-out scores are wanted; the same topics.
+        grid: rising.
+        bounds: of the coefficients.
+        folds: how many.
+    """
+    best: Crossed | None = None
+    splits = folds_of(judge.groups, folds)
+    for c in grid:
+        margins = np.zeros(len(judge.y))
+        lost, mass = 0.0, 0.0
+        for _, held in splits:
+            apart = np.isin(fit.groups, judge.groups[held])
+            if len(np.unique(fit.y[~apart])) < 2:
+                continue  # nothing to fit on: these topics stay at 0
+            solution = solve(fit.only(~apart), c, bounds, np.zeros(fit.x.shape[1] + 1))
+            margins[held] = judge.only(held).margins(solution)
+            left = fit.only(apart)
+            lost += float(left.w @ losses(left.margins(solution), left.y))
+            mass += float(left.w.sum())
+        loss = lost / mass if mass else float("inf")
+        if best is None or loss < best.loss - 1e-9:
+            best = Crossed(c, loss, margins)
+    assert best is not None
+    return best
+
+
+def drop_one(fit: Problem, c: float, bounds: Bounds | None, folds: int, start: Array) -> list[float]:
+    """By how much held-out loss rises without each feature; [] if there is only one."""
+    width = fit.x.shape[1]
+    if width < 2:
+        return []
+    splits = folds_of(fit.groups, folds)
+
+    def loss(problem: Problem, limits: Bounds | None, first: Array) -> float:
+        total = 0.0
+        for rows, held in splits:
+            left = problem.only(held)
+            total += float(left.w @ losses(left.margins(solve(problem.only(rows), c, limits, first)), left.y))
+        return total / float(problem.w.sum())
+
+    whole = loss(fit, bounds, start)
+    return [
+        loss(fit.without(j), None if bounds is None else bounds[:j] + bounds[j + 1 :], np.delete(start, j)) - whole
+        for j in range(width)
+    ]
+
+
+def bootstrapped(fit: Problem, c: float, bounds: Bounds | None, start: Array, count: int, seed: int) -> Array:
+    """Coefficients (and intercept) fitted to topics drawn with replacement: shape (count, f + 1)."""
+    generator = np.random.default_rng(seed)
+    topics = int(fit.groups.max()) + 1
+    present = np.unique(fit.groups)
+    found: list[Array] = []
+    while len(found) < count:
+        factors = np.zeros(topics)
+        factors[present] = generator.multinomial(len(present), np.full(len(present), 1 / len(present)))
+        drawn = fit.weighed(factors)
+        if len(np.unique(drawn.y)) == 2:
+            found.append(solve(drawn, c, bounds, start))
+    return np.array(found)
+
+
+LEAST_TOPICS: Final = 10
+LEAST_RELEVANT: Final = 10
+_MOST_PAIRS: Final = 2000
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Standardised features with their labels, in an order that doesn't depend on the log's.
+
+    Attributes:
+        log: the log, its rows sorted.
+        problem: standardised; weights have a mean of 1.
+        means: shape (f,), weighted.
+        deviations: shape (f,), weighted standard deviations.
+    """
+
+    log: FeatureLog
+    problem: Problem
+    means: Array
+    deviations: Array
+
+
+def prepared(log: FeatureLog, least_grade: int = 1) -> Prepared:
+    """The log as a problem.
+
+    Raises:
+        FitError: there is too little, only one class, or a feature that can't be fitted; says what is there.
+    """
+    log = log.rows(np.lexsort((log.documents, log.topics)))
+    y = log.relevant(least_grade)
+    _check_features(log)
+    _check_classes(log, y)
+    w = log.weights / log.weights.mean()
+    means = np.average(log.values, axis=0, weights=w)
+    deviations = np.sqrt(np.average((log.values - means) ** 2, axis=0, weights=w))
+    _check_constant(log, means, deviations)
+    _check_separating(log, y)
+    _, groups = np.unique(log.topics, return_inverse=True)
+    x = (log.values - means) / deviations
+    return Prepared(log, Problem(x, y.astype(np.float64), w, groups.astype(np.int64)), means, deviations)
+
+
+def _check_features(log: FeatureLog) -> None:
+    if not len(log):
+        raise FitError("the log has no rows: no candidate found anything for any topic")
+    for name, feature in log.features.items():
+        if isinstance(feature, Category):
+            raise FitError(
+                f"{name!r} is a category, which only trees split on: give one feature for each category, e.g. "
+                f"when(models.FieldCondition(key={feature.key!r}, match=models.MatchValue(value=…)))"
+            )
+        values = log.column(name)
+        if bad := int((~np.isfinite(values)).sum()):
+            raise FitError(f"{name!r} has no finite value in {bad} of {len(log)} rows: give it a default, {_default(feature)}")
+
+
+def _default(feature: Feature) -> str:
+    key = getattr(feature.expression, "key", "key")
+    return f"field({key!r}, default=…)"
+
+
+def _check_classes(log: FeatureLog, y: NDArray[np.bool_]) -> None:
+    relevant, topics = int(y.sum()), len(log.topic_ids)
+    if relevant in (0, len(log)):
+        only = "relevant" if relevant else "not relevant"
+        hint = (
+            "log unjudged candidates as negatives, unjudged='negative'"
+            if relevant
+            else "do the candidates find what was judged?"
+        )
+        raise FitError(f"all {len(log)} rows of the log are {only}: there are no others to tell them from; {hint}")
+    if topics < LEAST_TOPICS:
+        raise FitError(f"the log has rows of {topics} topics; a fit that is judged on held-out topics needs {LEAST_TOPICS}")
+    if relevant < LEAST_RELEVANT:
+        raise FitError(f"the log has {relevant} relevant rows (of {len(log)}); a fit needs at least {LEAST_RELEVANT}")
+    with_relevant = len(set(log.topics[y].tolist()))
+    if with_relevant < LEAST_TOPICS // 2:
+        raise FitError(
+            f"only {with_relevant} of {topics} topics have a relevant row; a fit needs {LEAST_TOPICS // 2}, "
+            "so that there are some both to fit on and to judge on"
+        )
+
+
+def _check_constant(log: FeatureLog, means: Array, deviations: Array) -> None:
+    constant = [
+        f"{name!r} (always {mean:g}{_why(log, name)})"
+        for name, mean, deviation in zip(log.names, means, deviations, strict=True)
+        if deviation <= 1e-12 * max(1.0, abs(mean))
+    ]
+    if constant:
+        raise FitError(f"{', '.join(constant)}: the same in all rows, so nothing can be learned of it; leave it out")
+
+
+def _why(log: FeatureLog, name: str) -> str:
+    nowhere = name in log.reference and log.reference[name].missing == 1.0
+    return ": no stored point had what it reads when the log was made" if nowhere else ""
+
+
+def _check_separating(log: FeatureLog, y: NDArray[np.bool_]) -> None:
+    for name in log.names:
+        values = log.column(name)
+        inside, outside = values[y], values[~y]
+        if inside.min() > outside.max() or inside.max() < outside.min():
+            raise FitError(
+                f"{name!r} alone tells relevant rows from all others without an error ({inside.min():g} to {inside.max():g} "
+                f"against {outside.min():g} to {outside.max():g}): its weight would have no bound, and such a feature usually "
+                "holds the label; leave it out, or log more topics"
+            )
+
+
+def pairs(data: Prepared, seed: int) -> Problem:
+    """Differences of two rows of one topic, the more relevant minus the less; every second one turned around.
+
+    Each topic counts alike; of more than 2 000 pairs in a topic that many are drawn.
+
+    Raises:
+        FitError: fewer than ten topics have rows of different grades.
+    """
+    generator = np.random.default_rng(seed)
+    problem, grades = data.problem, data.log.grades
+    above: list[NDArray[np.int64]] = []
+    below: list[NDArray[np.int64]] = []
+    for group in np.unique(problem.groups):
+        rows = np.flatnonzero(problem.groups == group)
+        first, second = np.nonzero(grades[rows][:, None] > grades[rows][None, :])
+        if len(first) > _MOST_PAIRS:
+            drawn = np.sort(generator.choice(len(first), _MOST_PAIRS, replace=False))
+            first, second = first[drawn], second[drawn]
+        if len(first):
+            above.append(rows[first])
+            below.append(rows[second])
+    if len(above) < LEAST_TOPICS:
+        raise FitError(f"{len(above)} topics have rows of different grades; the pairwise loss needs {LEAST_TOPICS}")
+    better, worse = np.concatenate(above), np.concatenate(below)
+    turned = np.where(np.arange(len(better)) % 2 == 0, 1.0, -1.0)
+    weights = np.concatenate([_shares(problem.w[one] * problem.w[two]) for one, two in zip(above, below, strict=True)])
+    x = (problem.x[better] - problem.x[worse]) * turned[:, None]
+    y = (turned > 0).astype(np.float64)
+    return Problem(x, y, weights / weights.mean(), problem.groups[better], intercept=False)
+
+
+def _shares(weights: Array) -> Array:
+    return np.asarray(weights / weights.sum())

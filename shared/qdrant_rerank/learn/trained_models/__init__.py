@@ -1,0 +1,1 @@
+"""Trained models of other libraries, read into formulas: scikit-learn, LightGBM, XGBoost."""
