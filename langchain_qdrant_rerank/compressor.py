@@ -38,7 +38,7 @@ class QdrantRerankCompressor(BaseDocumentCompressor):
     LangChain is a child of the run whose callbacks are passed.
 
     Attributes:
-        model: a reranker, a function from a query and texts to scores (higher is better), or another
+        reranker: a reranker, a function from a query and texts to scores (higher is better), or another
             `BaseDocumentCompressor` that reranks.
         top_n: how many documents to return at most; all if None.
         score_key: the metadata key for the model's score; what a document had under it is replaced.
@@ -60,7 +60,7 @@ class QdrantRerankCompressor(BaseDocumentCompressor):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", hide_input_in_errors=True)
 
-    reranker: fields.ModelField = Field(exclude=True)
+    reranker: fields.RerankerField = Field(exclude=True)
     top_n: int | None = None
     score_key: str = Field(default="relevance_score", min_length=1)
     min_score: float | None = None
@@ -82,7 +82,7 @@ class QdrantRerankCompressor(BaseDocumentCompressor):
     @model_validator(mode="after")
     def _settings_fit(self) -> Self:
         if self.reranker is None:
-            raise ValueError("a model is needed, e.g. reranker=CohereReranker('rerank-v3.5')")
+            raise ValueError("a reranker is needed, e.g. reranker=CohereReranker('rerank-v3.5')")
         if self.min_score is not None and not isfinite(self.min_score):
             raise ValueError(f"min_score must be a finite number, got {self.min_score!r}")
         self._rescore()
@@ -159,7 +159,7 @@ class QdrantRerankCompressor(BaseDocumentCompressor):
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """The model by its class: what it holds may be secret."""
-        return fields.shown(self)
+        return fields.show(self)
 
 
 def _within(

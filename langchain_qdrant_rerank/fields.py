@@ -7,59 +7,58 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from os import PathLike
-from typing import Annotated, Any, TypeAlias, cast
+from typing import Annotated, Any, Final, TypeAlias, cast
 
 from langchain_core.embeddings import Embeddings
-from pydantic import BaseModel, PlainSerializer, PlainValidator
+from pydantic import BaseModel, BeforeValidator, PlainSerializer, PlainValidator
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
-from qdrant_rerank import PayloadMapping, QueryError, Retries, Strategy, StrategyError
+from qdrant_rerank import PayloadMapping, Retries, SearchOptions, Strategy, StrategyError
 from qdrant_rerank._internals import (
     QueryVector,
     as_mapping,
+    check_count,
+    check_filter,
+    check_options,
+    check_reranker,
     check_schema_ttl,
-    did_you_mean,
+    check_strategy,
     engine_of,
+    find_unknown,
     in_worker,
     inherits,
-    is_whole,
-    not_a_filter,
     timeout_problem,
 )
 from qdrant_rerank.expressions import Expression, as_expression, parse_expression
 from qdrant_rerank.models import Encoder, Encoders
-from qdrant_rerank.models._internals import as_encoder, as_reranker
+from qdrant_rerank.models._internals import as_encoder
 
 from .documents import RESERVED
 
 __all__ = [
-    "AnyEncoder",
+    "OWN",
     "AsyncClientField",
     "BlendField",
     "ClientField",
     "EmbeddingsEncoder",
     "EmbeddingsField",
     "EncodersField",
-    "EncodersLike",
     "ExplanationKeyField",
     "FilterField",
     "KField",
-    "ModelField",
+    "OptionsField",
     "PayloadField",
+    "RerankerField",
     "RetriesField",
     "SchemaTtlField",
     "ScoreKeyField",
     "SparseEmbeddingsField",
     "StrategyField",
     "TimeoutField",
-    "check_k",
-    "encoder_of",
-    "encoders_of",
-    "is_embeddings",
-    "listed",
+    "list_encoders",
+    "make_encoders",
     "refuse_unknown",
-    "shown",
+    "show",
 ]
 
 AnyEncoder: TypeAlias = Any
@@ -99,7 +98,7 @@ def is_embeddings(value: object) -> bool:
     return isinstance(value, Embeddings) or callable(getattr(value, "embed_query", None))
 
 
-def encoder_of(value: AnyEncoder) -> Encoder:
+def make_encoder(value: AnyEncoder) -> Encoder:
     """The encoder that `value` is or makes.
 
     Raises:
@@ -116,25 +115,33 @@ def encoder_of(value: AnyEncoder) -> Encoder:
         ) from None
 
 
-def listed(encoders: EncodersLike) -> Mapping[str, AnyEncoder]:
+def list_encoders(encoders: EncodersLike) -> Mapping[str, AnyEncoder]:
     """Each of the encoders, by what it is for."""
     if not isinstance(encoders, Encoders):
         return encoders
     return {**encoders.named, **{f"any {kind} vector": encoder for kind, encoder in encoders.by_kind.items()}}
 
 
-def encoders_of(embeddings: AnyEncoder, sparse_embeddings: AnyEncoder, named: EncodersLike) -> Encoders:
+def make_encoders(embeddings: AnyEncoder, sparse_embeddings: AnyEncoder, named: EncodersLike) -> Encoders:
     """The encoders as `named` says, and `embeddings` and `sparse_embeddings` for the vectors of which it says nothing."""
     if isinstance(named, Encoders):
-        rest = encoders_of(embeddings, sparse_embeddings, {})
+        rest = make_encoders(embeddings, sparse_embeddings, {})
         return Encoders(named.named, {**rest.by_kind, **named.by_kind})
     by_kind = {"dense": embeddings, "sparse": sparse_embeddings}
     return Encoders.of(
-        {name: encoder_of(value) for name, value in named.items()},
-        **{kind: encoder_of(value) for kind, value in by_kind.items() if value is not None},
+        {name: make_encoder(value) for name, value in named.items()},
+        **{kind: make_encoder(value) for kind, value in by_kind.items() if value is not None},
     )
 
 
+OWN: Final = {
+    "limit": "k=…",
+    "filter": "filter=…",
+    "score_threshold": "score_threshold=…",
+    "timeout": "timeout=…",
+    "offset": "offset=… to the call",
+}
+"""The fields of `SearchOptions` for which there are arguments, and which."""
 _CLIENT_OPTIONS = ("url", "path", "host", "port", "api_key", "location", "prefer_grpc")
 
 
@@ -175,15 +182,13 @@ def _encoders(value: Any) -> EncodersLike:
     if not isinstance(value, Mapping):
         raise ValueError(f"encoders takes Encoders, or a mapping from vector names to encoders, got {type(value).__name__}")
     for encoder in value.values():
-        encoder_of(encoder)
+        make_encoder(encoder)
     return dict(value)
 
 
-def _model(value: Any) -> Any:
-    if isinstance(value, type):
-        raise ValueError(f"model takes a reranker; this is the class {value.__name__}: pass an object of it")
+def _reranker(value: Any) -> Any:
     if value is not None:
-        as_reranker(value)
+        check_reranker(value)
     return value
 
 
@@ -198,32 +203,22 @@ def _written(blend: Expression | None) -> str | None:
 
 
 def _strategy(value: Any) -> Strategy:
-    if isinstance(value, Strategy):
-        return value
-    in_file = isinstance(value, str | PathLike) and str(value).endswith(".json")
-    hint = f"; for one that is in a file, pass load({str(value)!r})" if in_file else ""
-    raise ValueError(f"strategy takes a strategy such as Nearest() or Formula(…).over(Nearest(limit=100)), got {value!r}{hint}")
-
-
-def check_k(value: object) -> None:
-    """Check how many documents are asked for.
-
-    Raises:
-        QueryError: not a whole number, or less than 1.
-    """
-    if not is_whole(value, 1):
-        raise QueryError(f"k must be a whole number of at least 1, got {value!r}")
+    check_strategy(value)
+    return cast("Strategy", value)
 
 
 def _k(value: Any) -> Any:
-    check_k(value)
+    check_count("k", value)
     return value
 
 
 def _filter(value: Any) -> models.Filter | None:
-    if value is None or isinstance(value, models.Filter):
-        return value
-    raise ValueError(not_a_filter(value))
+    check_filter(value)
+    return cast("models.Filter | None", value)
+
+
+def _options(value: Any) -> SearchOptions:
+    return check_options(value, OWN)
 
 
 def _payload(value: Any) -> Any:
@@ -267,9 +262,10 @@ EmbeddingsField: TypeAlias = Annotated[Embeddings | None, PlainValidator(_embedd
 SparseEmbeddingsField: TypeAlias = Annotated[Any, PlainValidator(_sparse_embeddings)]
 EncodersField: TypeAlias = Annotated[Mapping[str, AnyEncoder] | Encoders, PlainValidator(_encoders)]
 BlendField: TypeAlias = Annotated[Expression | None, PlainValidator(_blend), PlainSerializer(_written)]
-ModelField: TypeAlias = Annotated[Any, PlainValidator(_model)]
+RerankerField: TypeAlias = Annotated[Any, PlainValidator(_reranker)]
 StrategyField: TypeAlias = Annotated[Strategy, PlainValidator(_strategy)]
 KField: TypeAlias = Annotated[int, PlainValidator(_k)]
+OptionsField: TypeAlias = Annotated[SearchOptions, BeforeValidator(_options)]
 FilterField: TypeAlias = Annotated[models.Filter | None, PlainValidator(_filter)]
 PayloadField: TypeAlias = Annotated[
     str | PayloadMapping | Callable[[Mapping[str, Any]], tuple[str, Mapping[str, Any]]], PlainValidator(_payload)
@@ -288,11 +284,11 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], whose: str = "ret
         ValueError: there is one; the message lists those that there are.
     """
     names = sorted(known)
-    for name in given:
-        if name not in names:
-            takes = whose == "retriever" and name in _CLIENT_OPTIONS
-            hint = ": from_existing_collection takes it" if takes else did_you_mean(name, names)
-            raise ValueError(f"the {whose} has no field {name!r}; it has {', '.join(names)}{hint}")
+    if unknown := find_unknown(given, names):
+        name, hint = unknown
+        if whose == "retriever" and name in _CLIENT_OPTIONS:
+            hint = ": from_existing_collection takes it"
+        raise ValueError(f"the {whose} has no field {name!r}; it has {', '.join(names)}{hint}")
 
 
 class _Shown(str):
@@ -302,13 +298,13 @@ class _Shown(str):
         return str(self)
 
 
-def shown(retriever: BaseModel) -> Iterator[tuple[str, Any]]:
+def show(retriever: BaseModel) -> Iterator[tuple[str, Any]]:
     """A retriever's fields for its repr: those that differ from the default, clients and models by their class alone."""
     for name, info in type(retriever).model_fields.items():
         value = getattr(retriever, name)
         if name == "executors" or value is None or value == {} or (not info.exclude and value == info.get_default()):
             continue
         if name == "encoders":
-            yield name, {key: _Shown(type(encoder).__name__) for key, encoder in listed(value).items()}
+            yield name, {key: _Shown(type(encoder).__name__) for key, encoder in list_encoders(value).items()}
         else:
             yield name, _Shown(type(value).__name__) if info.exclude else value

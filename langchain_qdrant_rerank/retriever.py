@@ -1,46 +1,53 @@
-"""The retriever: LangChain's interface around the executors of `qdrant_rerank`."""
+"""The retriever: LangChain's interface around the executors of `qdrant_rerank`, and what one call of it asks for."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self, TypedDict, TypeVar, Unpack, cast
+from os import PathLike
+from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
-from langchain_core.retrievers import LangSmithRetrieverParams
+from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
 from langchain_core.runnables import RunnableSerializable
 from langchain_core.runnables.utils import AnyConfigurableField
 from pydantic import ConfigDict, Field, model_validator
-from qdrant_client import models
+from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import AsyncExecutor, Executor, Nearest, Query, QueryError, SearchOptions, Strategy
 from qdrant_rerank._internals import (
     SCHEMA_TTL,
+    Executors,
     Explained,
     Flow,
     QueryVector,
     Vectors,
+    answer_query,
     as_mapping,
     both,
-    did_you_mean,
-    explained,
-    not_a_filter,
+    check_count,
+    check_filter,
+    check_flag,
+    check_options,
+    find_unknown,
+    grpc_port_of,
+    kept_open,
     together,
 )
+from qdrant_rerank._internals import client_options as client_options_of
 from qdrant_rerank.planning import Capabilities, Plan, PlanDescription
 
 from . import fields
 from .documents import to_documents
-from .executors import Executors, Parts
-from .fields import listed
-from .store import Making
+from .store import store_fields, store_strategy
 from .tracing import AsyncTraced, Configs, Parents, Traced, atraced, traced
 
-__all__ = ["Call", "CallOptions", "QdrantRerankRetriever", "checked_batch", "takes_call_options"]
+__all__ = ["CallOptions", "QdrantRerankRetriever"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+E = TypeVar("E", Executor, AsyncExecutor)
 
 
 class CallOptions(TypedDict, total=False):
@@ -51,18 +58,14 @@ class CallOptions(TypedDict, total=False):
         filter: a `qdrant_client.models.Filter`, AND-ed with the retriever's own.
         score_threshold: the score to reach (for Euclid and Manhattan: not to exceed).
         offset: how many of the best documents to skip.
-        search_params: HNSW and quantisation parameters of the final stage.
-        shard_key_selector: custom shards to search.
-        consistency: read consistency across replicas.
         timeout: seconds for the whole call; see `QdrantRerankRetriever`.
-        group_by: a payload key; at most `group_size` documents for each of its values, for `k` values.
-        group_size: see `group_by`.
+        options: what few calls need, in the place of the retriever's own; `dataclasses.replace(retriever.options, …)`
+            changes one of them.
         params: request-time values by name, for `param(name)` in formulas.
         vectors: the query's vectors, if you have them, by vector name; or one vector, if it is
             clear which it is. Queries of a batch bring their own.
         strategy: instead of the retriever's own.
         explanations: whether each document says why it is where it is; see `QdrantRerankRetriever`.
-        stable_ties: whether documents of equal score come in the order of their ids, call for call.
         verbose: accepted because LangChain passes it on; it changes nothing.
     """
 
@@ -70,21 +73,16 @@ class CallOptions(TypedDict, total=False):
     filter: models.Filter | None
     score_threshold: float | None
     offset: int | None
-    search_params: models.SearchParams | None
-    shard_key_selector: models.ShardKeySelector | None
-    consistency: models.ReadConsistency | None
     timeout: float | None
-    group_by: str | None
-    group_size: int | None
+    options: SearchOptions | None
     params: Mapping[str, Any] | None
     vectors: Vectors | QueryVector | None
     strategy: Strategy | None
     explanations: bool | None
-    stable_ties: bool | None
     verbose: bool | None
 
 
-def takes_call_options(method: Function) -> Function:
+def _show_call_options(method: Function) -> Function:
     """Show `**options: Unpack[CallOptions]` as the keyword-only parameters that it means: in `help()` and to LangChain."""
     signature = inspect.signature(method)
     named = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
@@ -97,75 +95,26 @@ def takes_call_options(method: Function) -> Function:
 
 
 @dataclass(frozen=True)
-class Call:
+class _Call:
     """One call, with everything that the retriever's settings and the call's options decide."""
 
     strategy: Strategy
     options: SearchOptions
     params: Mapping[str, Any]
     vectors: Vectors | QueryVector | None
-    explanations: bool = False
+    explanations: bool
 
-    @classmethod
-    def of(cls, retriever: QdrantRerankRetriever, options: CallOptions) -> Call:
-        """The call that these options make of this retriever.
-
-        Raises:
-            TypeError: an option that isn't there.
-            QueryError: a value that can't be.
-        """
-        _refuse_unknown(options)
-
-        def value(name: str) -> Any:
-            given = options.get(name)
-            return getattr(retriever, name) if given is None else given
-
-        fields.check_k(k := value("k"))
-        if (own := options.get("filter")) is not None and not isinstance(own, models.Filter):
-            raise QueryError(not_a_filter(own))
-        if options.get("group_size") is not None and value("group_by") is None:
-            raise QueryError("group_size has no effect without group_by: pass the payload key to group by as well")
-        for name in ("explanations", "stable_ties"):
-            if not isinstance(value(name), bool):
-                raise QueryError(f"{name} must be True or False, got {value(name)!r}")
-        search_options = SearchOptions(
-            limit=k,
-            filter=both(retriever.filter, own),
-            score_threshold=value("score_threshold"),
-            offset=options.get("offset"),
-            search_params=value("search_params"),
-            shard_key_selector=value("shard_key_selector"),
-            consistency=value("consistency"),
-            timeout=value("timeout"),
-            with_payload=retriever.with_payload,
-            group_by=value("group_by"),
-            group_size=value("group_size"),
-            stable_ties=value("stable_ties"),
-        )
-        return cls(
-            value("strategy"), search_options, options.get("params") or {}, options.get("vectors"), bool(value("explanations"))
-        )
-
-    @property
-    def needs_a_name(self) -> bool:
-        """Whether the call brings a vector without saying which it is."""
-        return self.vectors is not None and not isinstance(self.vectors, Mapping)
-
-    def named(self, plan: Plan) -> Call:
-        """This call, its vector named by what the strategy compares.
+    def query(self, plan: Plan, asked: str | Query) -> Query:
+        """The query for one text. A `Query` keeps what it brings; the call's vectors and params fill in.
 
         Raises:
-            QueryError: the strategy compares several.
+            QueryError: it is neither; or the call has one vector, and the strategy compares several.
         """
-        return replace(self, vectors={_implied_name(plan): cast("QueryVector", self.vectors)})
-
-    def query(self, asked: str | Query) -> Query:
-        """The query for one text. A `Query` keeps what it brings; the call's vectors and features fill in.
-
-        Raises:
-            QueryError: it is neither.
-        """
-        vectors = cast("Vectors", self.vectors or {})
+        vectors: Vectors = {}
+        if isinstance(self.vectors, Mapping):
+            vectors = self.vectors
+        elif self.vectors is not None:
+            vectors = {_implied_name(plan): self.vectors}
         if isinstance(asked, Query):
             return replace(asked, vectors={**vectors, **asked.vectors}, params={**self.params, **asked.params})
         if isinstance(asked, str):
@@ -173,42 +122,12 @@ class Call:
         raise QueryError(f"a query must be a text, got {type(asked).__name__} {asked!r}"[:500])
 
     def flow(self, plan: Plan, asked: str | Query) -> Flow[Explained]:
-        """The steps to one query's points; their reasons are there if the call asks for explanations.
-
-        Raises:
-            QueryError: see `query`.
-            StrategyError: results of this strategy, or of groups, can't be explained.
-        """
-        query = (self.named(plan) if self.needs_a_name else self).query(asked)
-        if self.explanations:
-            return (yield from explained(plan, query))
-        return Explained((yield from plan.flow(query)), ())
+        """The steps to one query's points; see `query` and `answer_query`."""
+        return (yield from answer_query(plan, self.query(plan, asked), self.explanations))
 
     def flows(self, plan: Plan, asked: Sequence[str | Query]) -> Flow[list[Explained]]:
         """The steps to the points of each query, as `flow` makes them, in as many round trips as one query takes."""
         return together([self.flow(plan, each) for each in asked])
-
-
-def checked_batch(queries: Any, options: CallOptions) -> list[str | Query]:
-    """The queries of a batch.
-
-    Raises:
-        TypeError: a single query.
-        QueryError: vectors, which would be the same for all.
-    """
-    if isinstance(queries, str | Query):
-        raise TypeError("search_batch takes a list of queries; for a single one call invoke")
-    listed: list[str | Query] = list(queries)
-    if options.get("vectors") is not None:
-        raise QueryError("vectors would be the same for every query: pass queries=[Query(text, vectors={name: vector}), …]")
-    return listed
-
-
-def _refuse_unknown(options: Mapping[str, Any]) -> None:
-    known = CallOptions.__annotations__
-    for name in options:
-        if name not in known:
-            raise TypeError(f"a call has no option {name!r}; it takes {', '.join(known)}{did_you_mean(name, known)}")
 
 
 def _implied_name(plan: Plan) -> str:
@@ -222,7 +141,21 @@ def _implied_name(plan: Plan) -> str:
     raise QueryError(f"which vector is this? The strategy compares {listed}: pass vectors={{name: vector}}")
 
 
-class QdrantRerankRetriever(Making):
+def _check_batch(queries: Any, options: CallOptions) -> list[str | Query]:
+    """The queries of a batch.
+
+    Raises:
+        TypeError: a single query.
+        QueryError: vectors, which would be the same for all.
+    """
+    if isinstance(queries, str | Query):
+        raise TypeError("search_batch takes a list of queries; for a single one call invoke")
+    if options.get("vectors") is not None:
+        raise QueryError("vectors would be the same for every query: pass queries=[Query(text, vectors={name: vector}), …]")
+    return list(queries)
+
+
+class QdrantRerankRetriever(BaseRetriever):
     """Answers a query with documents from Qdrant, ranked by a strategy that Qdrant runs in one request, or by a model.
 
     `invoke`, `ainvoke`, `batch`, `stream`, … work as for every LangChain retriever, and take the keywords of
@@ -239,7 +172,7 @@ class QdrantRerankRetriever(Making):
         encoders: what embeds the query for the vector of that name, before the two above: a LangChain `Embeddings`,
             a `SparseEmbeddings`, a `qdrant_rerank.Encoder` such as `ServerInference`, or a function; or a
             `qdrant_rerank.Encoders`, as an executor takes it.
-        model: scores texts, for strategies that have a model read them, such as `Rerank`: a reranker, a function
+        reranker: scores texts, for strategies that have a model read them, such as `Rerank`: a reranker, a function
             from a query and texts to scores (higher is better), or any LangChain `BaseDocumentCompressor` that reranks. It
             reads the text that `payload` says. What it runs in LangChain is a child of the retriever's run.
         strategy: how documents are found and ranked.
@@ -249,19 +182,13 @@ class QdrantRerankRetriever(Making):
         filter: only documents that meet it; a call's filter is AND-ed with it. `bind(filter=…)` twice keeps the last one
             only, as LangChain has it for every option.
         score_threshold: the score to reach (for Euclid and Manhattan: not to exceed).
-        search_params: HNSW and quantisation parameters of the final stage.
-        shard_key_selector: custom shards to search.
-        consistency: read consistency across replicas.
         timeout: seconds for a whole call, e.g. 0.5: embedding, reading the schema, all searches, reranking; a call that takes
             longer ends in a `qdrant_rerank.errors.TimeoutError`, also a `TimeoutError`, that says in which step.
-        group_by: a payload key; at most `group_size` documents for each of its values, for `k` values. A document
-            in several groups comes once.
-        group_size: see `group_by`.
+        options: what few need, as `qdrant_rerank.SearchOptions`: `search_params`, `shard_key_selector`, `consistency`,
+            `group_by` and `group_size` (a document in several groups comes once), `stable_ties`, and `with_payload`, in which
+            the text's key must be (with False, documents have no text).
         payload: where the text and the metadata are: "langchain", "llama_index", "flat", a `PayloadMapping`, or a
             function from payload to `(text, metadata)`.
-        stable_ties: whether documents of equal score come in the order of their ids, call for call; their order is random
-            otherwise. Fetches 32 points more.
-        with_payload: which payload to fetch; the text's key must be in it. With False, documents have no text.
         score_key: the metadata key for the score; None for no score. Documents' own metadata under it is kept, and
             the score then goes under `_score`, with a warning. What a model's ranking notes (`relevance_score`,
             `retrieval_score`, `not_rescored`) goes under those names.
@@ -289,21 +216,15 @@ class QdrantRerankRetriever(Making):
     embedding: fields.EmbeddingsField = Field(default=None, exclude=True)
     sparse_embedding: fields.SparseEmbeddingsField = Field(default=None, exclude=True)
     encoders: fields.EncodersField = Field(default_factory=dict, exclude=True)
-    reranker: fields.ModelField = Field(default=None, exclude=True)
+    reranker: fields.RerankerField = Field(default=None, exclude=True)
     strategy: fields.StrategyField = Nearest()
     k: fields.KField = 4
     fixed_filter: fields.FilterField = None
     filter: fields.FilterField = None
     score_threshold: float | None = None
-    search_params: models.SearchParams | None = None
-    shard_key_selector: models.ShardKeySelector | None = None
-    consistency: models.ReadConsistency | None = None
     timeout: fields.TimeoutField = None
-    group_by: str | None = None
-    group_size: int = Field(default=1, ge=1)
+    options: fields.OptionsField = SearchOptions()
     payload: fields.PayloadField = "langchain"
-    stable_ties: bool = False
-    with_payload: models.WithPayloadInterface = True
     score_key: fields.ScoreKeyField = "score"
     explanations: bool = False
     explanation_key: fields.ExplanationKeyField = "_explanation"
@@ -325,6 +246,88 @@ class QdrantRerankRetriever(Making):
             raise ValueError("a Qdrant client is needed: pass client=QdrantClient(…), or async_client=AsyncQdrantClient(…)")
         return self
 
+    @classmethod
+    def from_vector_store(cls, store: Any, **settings: Any) -> Self:
+        """A retriever over what a `langchain_qdrant.QdrantVectorStore` holds.
+
+        Args:
+            store: its client, collection, embeddings, vector names and payload keys are taken over.
+            **settings: fields of the retriever, before the store's. Without a strategy, what the store's
+                `retrieval_mode` does; hybrid with 100 candidates of each vector instead of `k`.
+
+        Raises:
+            TypeError: the store is no `QdrantVectorStore`.
+        """
+        found = store_fields(store)
+        tags = [*(settings.pop("tags", None) or []), *found.pop("tags")]
+        if "strategy" not in settings:
+            found["strategy"] = store_strategy(store)
+        arguments: dict[str, Any] = {**found, **settings, "tags": tags}
+        return cls(**arguments)
+
+    @classmethod
+    def from_existing_collection(
+        cls,
+        collection_name: str,
+        *,
+        url: str | None = None,
+        path: str | None = None,
+        api_key: str | None = None,
+        prefer_grpc: bool = False,
+        grpc_port: int | None = None,
+        client_options: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> Self:
+        """A retriever over a collection, with a client made for it, that `retriever.close()` closes. No request.
+
+        Args:
+            collection_name: the collection to search.
+            url, path, api_key, prefer_grpc: as `QdrantClient` takes them; with none of them, a server on this machine.
+            grpc_port: the port for gRPC; needed with `prefer_grpc` unless REST is at 6333, beside which gRPC has 6334.
+            client_options: further arguments of `QdrantClient`, e.g. `{"host": "…", "cloud_inference": True}`.
+            **settings: fields of the retriever.
+
+        Raises:
+            ClientError: `prefer_grpc` for a server whose REST port isn't 6333, without `grpc_port`.
+        """
+        options = dict(url=url, path=path, api_key=api_key, prefer_grpc=prefer_grpc, **(client_options or {}))
+        if grpc_port is not None:
+            options = dict(grpc_port=grpc_port, **options)
+        elif prefer_grpc and path is None and options.get("location") != ":memory:":
+            server = options["url"] or options.get("location") or options.get("host")
+            options = {"grpc_port": grpc_port_of(server, options.get("port"), options.get("grpc_port")), **options}
+        return cls._owning(QdrantClient(**client_options_of(options)), collection_name, settings)
+
+    @classmethod
+    def from_edge(cls, path: str | PathLike[str], collection_name: str, **settings: Any) -> Self:
+        """A retriever over a collection in a folder, which Qdrant's Rust engine searches in this process. No request.
+
+        The folder's collection has one owner: while this retriever's client has it open, another client, in this process
+        or another, can't. `retriever.close()` closes it; retrievers over the same folder share one client:
+        `QdrantRerankRetriever(client=retriever.client, collection_name="other")`. Async calls run in a worker thread, and
+        keep the event loop waiting for one query of the engine at most.
+
+        Args:
+            path: the folder of collections, as `EdgeClient` takes it; `path/collection_name` is this one. Where a folder is
+                itself one collection: `client=EdgeClient(path, collection=collection_name)` instead.
+            collection_name: the collection to search.
+            **settings: fields of the retriever.
+
+        Raises:
+            MissingExtra: qdrant-edge isn't installed.
+            ClientError: the path is a file, or a folder that qdrant-client's local mode wrote.
+        """
+        from qdrant_rerank.edge import EdgeClient
+
+        return cls._owning(EdgeClient(path), collection_name, settings)
+
+    @classmethod
+    def _owning(cls, client: QdrantClient, collection_name: str, settings: Mapping[str, Any]) -> Self:
+        with kept_open(client):
+            owner = {"executors": Executors().own(client)}
+            arguments: dict[str, Any] = dict(client=client, collection_name=collection_name, **owner, **settings)  # none twice
+            return cls(**arguments)
+
     def configurable_fields(self, **kwargs: AnyConfigurableField) -> RunnableSerializable[str, list[Document]]:
         """As for every runnable; `fixed_filter`, which a caller must not change, is refused.
 
@@ -338,69 +341,69 @@ class QdrantRerankRetriever(Making):
             )
         return super().configurable_fields(**kwargs)
 
-    @takes_call_options
+    @_show_call_options
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Unpack[CallOptions]
     ) -> list[Document]:
-        call, executor = Call.of(self, options), self._executor()
+        call, executor = self._call(options), self._executor(Executor)
         services = Traced(executor, Parents([query], [run_manager.get_child]))
-        return self._documents(executor.answer(call.strategy, call.options, lambda plan: call.flow(plan, query), services))
+        return self._documents(
+            call, executor.answer(call.strategy, call.options, lambda plan: call.flow(plan, query), services)
+        )
 
-    @takes_call_options
+    @_show_call_options
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **options: Unpack[CallOptions]
     ) -> list[Document]:
-        call, executor = Call.of(self, options), self._async_executor()
+        call, executor = self._call(options), self._executor(AsyncExecutor)
         services = AsyncTraced(executor, Parents([query], [run_manager.get_child]))
         return self._documents(
-            await executor.answer(call.strategy, call.options, lambda plan: call.flow(plan, query), services)
+            call, await executor.answer(call.strategy, call.options, lambda plan: call.flow(plan, query), services)
         )
 
-    @takes_call_options
+    @_show_call_options
     def search_batch(
         self, queries: Sequence[str | Query], config: Configs = None, **options: Unpack[CallOptions]
     ) -> list[list[Document]]:
         """The documents for each query, with one request for all (`batch` makes one for each, in threads).
 
         Args:
-            queries: texts, or `qdrant_rerank.Query` where each brings vectors or features of its own.
+            queries: texts, or `qdrant_rerank.Query` where each brings vectors or params of its own.
             config: one LangChain config for all, or one for each; each query is a run in traces.
             **options: as for `invoke`; see `CallOptions`.
         """
-        asked = checked_batch(queries, options)
+        asked = _check_batch(queries, options)
         with traced(self, asked, config, self._get_ls_params()) as runs:
-            call, executor = Call.of(self, options), self._executor()
+            call, executor = self._call(options), self._executor(Executor)
             if asked:
                 services = Traced(executor, runs.parents)
                 found = executor.answer(call.strategy, call.options, lambda plan: call.flows(plan, asked), services)
-                runs.answers.extend(map(self._documents, found))
+                runs.answers.extend(self._documents(call, each) for each in found)
         return runs.answers
 
-    @takes_call_options
+    @_show_call_options
     async def asearch_batch(
         self, queries: Sequence[str | Query], config: Configs = None, **options: Unpack[CallOptions]
     ) -> list[list[Document]]:
         """As `search_batch`, without blocking the event loop."""
-        asked = checked_batch(queries, options)
+        asked = _check_batch(queries, options)
         async with atraced(self, asked, config, self._get_ls_params()) as runs:
-            call, executor = Call.of(self, options), self._async_executor()
+            call, executor = self._call(options), self._executor(AsyncExecutor)
             if asked:
                 services = AsyncTraced(executor, runs.parents)
                 found = await executor.answer(call.strategy, call.options, lambda plan: call.flows(plan, asked), services)
-                runs.answers.extend(map(self._documents, found))
+                runs.answers.extend(self._documents(call, each) for each in found)
         return runs.answers
 
-    @takes_call_options
+    @_show_call_options
     def explain(self, **options: Unpack[CallOptions]) -> PlanDescription:
         """What a call with these options asks of Qdrant, what it costs, and which servers would refuse it; `print` it.
 
         Unless the options have the query's vectors, vectors and request-time values in the request are stand-ins.
         """
-        call = Call.of(self, options)
-        plan = self._executor().plan(call.strategy, call.options)
-        if call.vectors is None:
-            return plan.describe()
-        return plan.describe((call.named(plan) if call.needs_a_name else call).query(""))
+        call = self._call(options)
+        plan = self._executor(Executor).plan(call.strategy, call.options)
+        return plan.describe() if call.vectors is None else plan.describe(call.query(plan, ""))
 
     def refresh(self) -> None:
         """Forget what was read of the collection, e.g. after a payload index was made; the next query reads it again."""
@@ -429,13 +432,58 @@ class QdrantRerankRetriever(Making):
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    def _executor(self) -> Executor:
-        return self.executors.get(Executor, Parts.of(self))
+    def _call(self, given: CallOptions) -> _Call:
+        """The call that these options make of this retriever.
 
-    def _async_executor(self) -> AsyncExecutor:
-        return self.executors.get(AsyncExecutor, Parts.of(self))
+        Raises:
+            TypeError: an option that isn't there.
+            QueryError: a value that can't be.
+        """
+        if unknown := find_unknown(given, known := CallOptions.__annotations__):
+            raise TypeError(f"a call has no option {unknown[0]!r}; it takes {', '.join(known)}{unknown[1]}")
 
-    def _documents(self, found: Explained) -> list[Document]:
+        def value(name: str) -> Any:
+            own = given.get(name)
+            return getattr(self, name) if own is None else own
+
+        check_count("k", value("k"))
+        check_filter(given.get("filter"))
+        check_flag("explanations", value("explanations"))
+        if given.get("options") is not None:
+            check_options(given["options"], fields.OWN)
+        options = replace(
+            value("options"),
+            limit=value("k"),
+            filter=both(self.filter, given.get("filter")),
+            score_threshold=value("score_threshold"),
+            offset=given.get("offset"),
+            timeout=value("timeout"),
+        )
+        return _Call(value("strategy"), options, given.get("params") or {}, given.get("vectors"), value("explanations"))
+
+    def _executor(self, kind: type[E]) -> E:
+        parts = (
+            *(self.client, self.async_client, self.collection_name),
+            *(self.embedding, self.sparse_embedding, fields.list_encoders(self.encoders)),
+            *(self.reranker, self.payload, self.capabilities, self.fixed_filter, self.schema_ttl, self.retries),
+        )
+        return self.executors.get(kind, parts, self._make_executor)
+
+    def _make_executor(self, kind: type[E]) -> E:
+        return kind(
+            self.client,
+            self.collection_name,
+            async_client=self.async_client,
+            encoders=fields.make_encoders(self.embedding, self.sparse_embedding, self.encoders),
+            reranker=self.reranker,
+            payload=self.payload,
+            capabilities=self.capabilities,
+            fixed_filter=self.fixed_filter,
+            schema_ttl=self.schema_ttl,
+            retries=self.retries,
+        )
+
+    def _documents(self, call: _Call, found: Explained) -> list[Document]:
         return to_documents(
             found.points,
             reasons=found.reasons,
@@ -443,13 +491,13 @@ class QdrantRerankRetriever(Making):
             collection=self.collection_name,
             mapping=as_mapping(self.payload),
             score_key=self.score_key,
-            with_payload=self.with_payload,
+            with_payload=call.options.with_payload,
         )
 
     def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
         params = super()._get_ls_params(**kwargs)
         params["ls_vector_store_provider"] = "QdrantVectorStore"
-        for embedder in (self.embedding, self.sparse_embedding, *listed(self.encoders).values()):
+        for embedder in (self.embedding, self.sparse_embedding, *fields.list_encoders(self.encoders).values()):
             if embedder is not None:
                 params["ls_embedding_provider"] = type(embedder).__name__
                 break
@@ -457,4 +505,4 @@ class QdrantRerankRetriever(Making):
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """Clients and models by their class: what they hold may be secret, and `dumps` and traces use the repr."""
-        return fields.shown(self)
+        return fields.show(self)

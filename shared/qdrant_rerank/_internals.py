@@ -12,6 +12,14 @@ from ._lazy import load_lazily
 
 if TYPE_CHECKING:
     from .accounts import UNKNOWN as UNKNOWN
+    from .adapters import Executors as Executors
+    from .adapters import answer_query as answer_query
+    from .adapters import check_count as check_count
+    from .adapters import check_filter as check_filter
+    from .adapters import check_flag as check_flag
+    from .adapters import check_options as check_options
+    from .adapters import check_reranker as check_reranker
+    from .adapters import find_unknown as find_unknown
     from .answers import contradicts as contradicts
     from .answers import guarded as guarded
     from .answers import read_batch as read_batch
@@ -72,6 +80,7 @@ if TYPE_CHECKING:
     from .payload import as_mapping as as_mapping
     from .payload import read_contents as read_contents
     from .payload import value_at as value_at
+    from .plan import check_strategy as check_strategy
     from .plan import planned as planned
     from .points import SPARE as SPARE
     from .points import noted as noted
@@ -173,6 +182,8 @@ else:
         {
             "accounts": "UNKNOWN",
             "answers": "contradicts, guarded, read_batch, read_points",
+            "adapters": "Executors, answer_query, check_count, check_filter, check_flag, check_options, check_reranker, "
+            "find_unknown",
             "candidates": "candidate_scores",
             "capabilities": "ABILITIES, Engine",
             "clients": "AsyncClientLike, Clients, client_options, engine_of, grpc_port_of, kept_open",
@@ -187,7 +198,7 @@ else:
             "journal": "Journal, JournalKind, Record, decode_records, read_journal, read_records",
             "jsonlines": "line_of, lines_of, parse_json, read_text",
             "payload": "PRESETS, AnyMapping, Content, PayloadLike, TextSource, as_mapping, read_contents, value_at",
-            "plan": "planned",
+            "plan": "check_strategy, planned",
             "points": "SPARE, noted, notes_of, root_keys, selected, settled, widened",
             "query": "Inputs, both, checked_vector, not_a_filter, query_token_counts, restrict",
             "reasons": "term_columns",

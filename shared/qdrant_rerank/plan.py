@@ -30,7 +30,7 @@ from .steps import Flow, Points, Request, Search
 from .strategies import Cost, Stage, Strategy, embedded, grouping_lint
 from .values import brief
 
-__all__ = ["Plan", "plan", "planned"]
+__all__ = ["Plan", "check_strategy", "plan", "planned"]
 
 R = TypeVar("R")
 
@@ -61,14 +61,24 @@ def plan(
     return planned(strategy, Target(schema, capabilities, as_mapping(payload)), options)
 
 
+def check_strategy(strategy: object) -> None:
+    """Refuse what is no strategy.
+
+    Raises:
+        StrategyError: the message says what to pass.
+    """
+    if isinstance(strategy, Strategy):
+        return
+    if isinstance(getattr(strategy, "strategy", None), Strategy):  # a learned ranker, what tune chose
+        raise StrategyError(f"a {type(strategy).__name__} is not a strategy, but has one: pass its .strategy")
+    in_file = isinstance(strategy, str | PathLike) and str(strategy).endswith(".json")
+    hint = f"; for one that is in a file, pass load({str(strategy)!r})" if in_file else ""
+    raise StrategyError(f"not a strategy: {brief(strategy)}; e.g. Nearest(), or Formula(…).over(Nearest(limit=100)){hint}")
+
+
 def planned(strategy: Strategy, target: Target, options: SearchOptions | None = None) -> Plan:
     """As `plan`, for a target that knows more than the collection: the models at hand, what was found out while searching."""
-    if not isinstance(strategy, Strategy):
-        if isinstance(getattr(strategy, "strategy", None), Strategy):  # a learned ranker, what tune chose
-            raise StrategyError(f"a {type(strategy).__name__} is not a strategy, but has one: pass its .strategy")
-        in_file = isinstance(strategy, str | PathLike) and str(strategy).endswith(".json")
-        hint = f"; for one that is in a file, pass load({str(strategy)!r})" if in_file else ""
-        raise StrategyError(f"not a strategy: {brief(strategy)}; e.g. Nearest(), or Formula(…).over(Nearest(limit=100)){hint}")
+    check_strategy(strategy)
     options = _limited(options or SearchOptions(), target)
     resolved = strategy.resolved(target.schema)
     made = Plan(resolved, options, target, tuple(resolved.warnings(target)))

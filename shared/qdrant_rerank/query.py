@@ -141,7 +141,9 @@ class SearchOptions:
             yield problem
         if self.group_by is not None and self.offset:
             yield "offset can't be combined with group_by: Qdrant's group query has no offset"
-        if self.stable_ties and self.group_by is not None:
+        if not isinstance(self.stable_ties, bool):
+            yield f"stable_ties must be True or False, got {self.stable_ties!r}"
+        elif self.stable_ties and self.group_by is not None:
             yield "stable_ties can't be combined with group_by: groups are put together by Qdrant"
         if not is_whole(self.group_size, 1):
             yield f"group_size must be a whole number of at least 1, got {self.group_size!r}"

@@ -13,6 +13,7 @@ import pytest
 from qdrant_client import AsyncQdrantClient
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
+from qdrant_rerank import SearchOptions
 from tests.langchain.support import QUERY, WordEmbeddings
 from tests.stub_qdrant import Received, StubQdrant, collection
 from tests.waiting import PATIENCE
@@ -43,7 +44,7 @@ async def test_async_calls_need_no_thread(stub: StubQdrant) -> None:
     asyncio.get_running_loop().set_default_executor(_NoThreads(1))
     assert len(await retriever.ainvoke(QUERY)) == 2
     assert len(await retriever.asearch_batch([QUERY, "b"])) == 2
-    assert len(await retriever.ainvoke(QUERY, group_by="metadata.doc")) == 2
+    assert len(await retriever.ainvoke(QUERY, options=SearchOptions(group_by="metadata.doc"))) == 2
 
 
 class Patient(StubQdrant):

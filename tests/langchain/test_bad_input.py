@@ -17,6 +17,7 @@ from qdrant_rerank import (
     PlanError,
     PlanWarning,
     QueryError,
+    SearchOptions,
     StrategyError,
     field,
     param,
@@ -193,12 +194,12 @@ def test_a_strategy_of_the_wrong_kind_in_a_call_is_refused() -> None:
 
 def test_group_size_without_group_by_is_refused() -> None:
     with pytest.raises(QueryError, match=r"group_size has no effect without group_by"):
-        make().invoke(QUERY, group_size=3)
+        make().invoke(QUERY, options=SearchOptions(group_size=3))
 
 
 def test_offset_with_group_by_is_refused() -> None:
     with pytest.raises(PlanError, match=r"offset can't be combined with group_by"):
-        make().invoke(QUERY, offset=2, group_by="metadata.doc")
+        make().invoke(QUERY, offset=2, options=SearchOptions(group_by="metadata.doc"))
 
 
 def test_a_vector_for_a_name_that_is_not_there_is_refused() -> None:

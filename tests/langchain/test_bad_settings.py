@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import ValidationError
 from qdrant_client import AsyncQdrantClient
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
-from qdrant_rerank import Nearest
+from qdrant_rerank import Nearest, SearchOptions
 from tests.langchain.support import DOCS, WordEmbeddings, make, shared_client
 from tests.support import dense
 
@@ -52,13 +52,20 @@ def test_no_client_at_all_is_refused_when_the_retriever_is_made() -> None:
         ("sparse_embedding", dense, "takes langchain-qdrant's SparseEmbeddings, got function"),
         ("encoders", [dense], "encoders takes Encoders, or a mapping from vector names to encoders, got list"),
         ("encoders", {"dense": 3}, "int can't embed a query: encoders takes, for each vector's name, a LangChain Embeddings"),
-        ("strategy", Nearest, "strategy takes a strategy such as Nearest"),
-        ("strategy", "dense", "strategy takes a strategy such as Nearest.*got 'dense'"),
+        ("strategy", Nearest, r"not a strategy: .*Nearest.*; e.g. Nearest\(\)"),
+        ("strategy", "dense", r"not a strategy: 'dense'; e.g. Nearest\(\)"),
+        ("strategy", "best.json", r"for one that is in a file, pass load\('best.json'\)"),
+        ("options", {"group_by": "x"}, "options must be a qdrant_rerank.SearchOptions, got dict"),
+        ("options", SearchOptions(limit=3), r"limit has an argument of its own: pass k=… instead of options=Search"),
+        ("options", SearchOptions(offset=3), "pass offset=… to the call instead"),
+        ("options", SearchOptions(with_vectors=True), "with_vectors has no effect here"),
+        ("options", SearchOptions(group_size=2), "group_size has no effect without group_by"),
+        ("options", SearchOptions(stable_ties=cast("bool", "yes")), "stable_ties must be True or False, got 'yes'"),
         ("payload", "langchan", "no payload preset 'langchan'.*did you mean 'langchain'"),
         ("score_key", "_id", "score_key takes a metadata key other than '_id' and '_collection_name', or None"),
         ("score_key", "", "score_key takes a metadata key"),
         ("collection_name", "", "collection_name"),
-        ("group_size", 0, "group_size"),
+        ("options", SearchOptions(group_size=0), "group_size"),
         ("timeout", "soon", "timeout"),
     ],
 )

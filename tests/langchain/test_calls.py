@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from langchain_qdrant_rerank import CallOptions, QdrantRerankRetriever
-from qdrant_rerank import Formula, Fusion, Nearest, Query, QueryError, param, score
+from qdrant_rerank import Formula, Fusion, Nearest, Query, QueryError, SearchOptions, param, score
 from tests.langchain.support import CANDIDATES, QUERY, STRATEGIES, WordEmbeddings, assert_same, ids, make, must
 from tests.support import bm25, colbert, dense
 
@@ -65,12 +66,12 @@ def test_features_reach_the_formula() -> None:
 
 
 def test_group_by_returns_k_groups_of_group_size() -> None:
-    retriever = make(k=2, group_by="metadata.category", group_size=3)
+    retriever = make(k=2, options=SearchOptions(group_by="metadata.category", group_size=3))
     documents = retriever.invoke(QUERY)
     assert len(documents) == 6
     assert len(values(documents, "category")) == 2
-    assert len(values(retriever.invoke(QUERY, k=3, group_size=1), "category")) == 3
-    assert len(make(k=4).invoke(QUERY, group_by="metadata.doc")) == 4
+    assert len(values(retriever.invoke(QUERY, k=3, options=replace(retriever.options, group_size=1)), "category")) == 3
+    assert len(make(k=4).invoke(QUERY, options=SearchOptions(group_by="metadata.doc"))) == 4
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def test_a_blend_may_be_written_as_text_and_is_dumped_as_such() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"reranker": None}, "a model is needed"),
+        ({"reranker": None}, "a reranker is needed"),
         ({"reranker": 3}, "int has no score"),
         ({"topn": 3}, "the compressor has no field 'topn'.*did you mean 'top_n'"),
         ({"top_n": 0}, "top_n of Rerank must be a whole number"),

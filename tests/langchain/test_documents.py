@@ -14,7 +14,7 @@ from qdrant_client import models
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
 from langchain_qdrant_rerank._internals import to_documents
-from qdrant_rerank import PayloadMapping, PlanWarning
+from qdrant_rerank import PayloadMapping, PlanWarning, SearchOptions
 from qdrant_rerank._internals import PRESETS
 from qdrant_rerank.errors import PayloadError
 from tests.engines import open_client
@@ -116,7 +116,7 @@ def test_a_document_that_was_stored_again_under_its_id_is_not_warned_about() -> 
 
 def test_a_point_in_several_groups_comes_once_at_its_best_rank() -> None:
     tags = [{"page_content": "a", "metadata": {"tag": ["x", "y"]}}, {"page_content": "b", "metadata": {"tag": ["y"]}}]
-    found = retriever_over(*tags).invoke("q", group_by="metadata.tag[]", group_size=2)
+    found = retriever_over(*tags).invoke("q", options=SearchOptions(group_by="metadata.tag[]", group_size=2))
     assert ids(found) == ["1", "2"]
     twice = documents(point(1, {"page_content": "t"}, 0.9), point(1, {"page_content": "t"}, 0.8))
     assert [document.metadata["score"] for document in twice] == [0.9]
@@ -136,13 +136,13 @@ def test_text_under_another_key_is_an_error_that_says_what_there_is() -> None:
 
 
 def test_without_payload_documents_have_ids_and_scores_and_no_text() -> None:
-    [document] = retriever_over({"page_content": "text"}, with_payload=False).invoke("q")
+    [document] = retriever_over({"page_content": "text"}, options=SearchOptions(with_payload=False)).invoke("q")
     assert document == Document(id="1", page_content="", metadata={"_id": 1, "_collection_name": "docs", "score": 1.0})
 
 
 def test_a_part_of_the_payload_may_be_fetched() -> None:
     payload = {"page_content": "text", "metadata": {"a": 1, "b": 2}}
-    [document] = retriever_over(payload, with_payload=["page_content", "metadata.a"]).invoke("q")
+    [document] = retriever_over(payload, options=SearchOptions(with_payload=["page_content", "metadata.a"])).invoke("q")
     assert (document.page_content, document.metadata["a"], "b" in document.metadata) == ("text", 1, False)
 
 

@@ -11,7 +11,19 @@ from langchain_core.tools import create_retriever_tool
 from qdrant_client import models
 
 from langchain_qdrant_rerank._internals import to_documents
-from qdrant_rerank import Formula, Nearest, PlanWarning, QueryError, RankedPoint, Strategy, StrategyError, field, param, score
+from qdrant_rerank import (
+    Formula,
+    Nearest,
+    PlanWarning,
+    QueryError,
+    RankedPoint,
+    SearchOptions,
+    Strategy,
+    StrategyError,
+    field,
+    param,
+    score,
+)
 from qdrant_rerank._internals import PRESETS, ResultReason, Term
 from tests.langchain.support import CANDIDATES, QUERY, STRATEGIES, assert_same, counting_client, make, must
 
@@ -112,13 +124,17 @@ def test_an_explanation_never_hides_what_a_document_has() -> None:
 
 
 def test_the_payload_that_was_asked_for_comes_whatever_the_terms_read() -> None:
-    settings: dict[str, Any] = {"strategy": LEARNED, "k": 3, "with_payload": ["page_content", "metadata.category"]}
+    settings: dict[str, Any] = {
+        "strategy": LEARNED,
+        "k": 3,
+        "options": SearchOptions(with_payload=["page_content", "metadata.category"]),
+    }
     retriever = make(**settings)
     expected = retriever.invoke(QUERY)
     found = retriever.invoke(QUERY, explanations=True)
     assert "popularity" not in found[0].metadata
     assert_same(without(found), expected)
-    bare = make(strategy=LEARNED, k=1, with_payload=False, explanations=True).invoke(QUERY)
+    bare = make(strategy=LEARNED, k=1, options=SearchOptions(with_payload=False), explanations=True).invoke(QUERY)
     assert (bare[0].page_content, bare[0].metadata[KEY]["rank"]) == ("", 1)
 
 
@@ -137,7 +153,7 @@ def test_vectors_filters_offsets_and_features_reach_what_is_explained() -> None:
 async def test_what_can_t_be_explained_is_refused_with_the_reason() -> None:
     retriever = make(strategy=LEARNED, explanations=True)
     with pytest.raises(StrategyError, match="results of a group query can't be explained: leave out group_by"):
-        retriever.invoke(QUERY, group_by="metadata.doc")
+        retriever.invoke(QUERY, options=SearchOptions(group_by="metadata.doc"))
     with pytest.raises(QueryError, match="explanations must be True or False, got 'yes'"):
         await retriever.ainvoke(QUERY, explanations="yes")
 

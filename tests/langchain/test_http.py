@@ -10,7 +10,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from langchain_qdrant_rerank import CallOptions, QdrantRerankRetriever
-from qdrant_rerank import Formula, Nearest, PlanError, SearchOptions, ServerInference, field, score
+from qdrant_rerank import Executor, Formula, Nearest, PlanError, SearchOptions, ServerInference, field, score
 from qdrant_rerank._internals import Inputs, Search, guarded
 from tests.langchain.support import QUERY, WordEmbeddings, WordSparse, ids, must
 from tests.stub_qdrant import Received, StubQdrant, collection
@@ -48,7 +48,7 @@ async def test_the_body_is_the_request_filter_included(stub: StubQdrant, is_asyn
     assert stub.paths == ["GET /", "GET /collections/docs", "POST /collections/docs/points/query"]
     [body] = stub.searches
     assert (body["filter"], body["limit"], body["prefetch"][0]["limit"]) == (NEWS, 2, 50)
-    plan = retriever._executor().plan(STRATEGY, SearchOptions(limit=2, filter=must("category", "news")))
+    plan = retriever._executor(Executor).plan(STRATEGY, SearchOptions(limit=2, filter=must("category", "news")))
     assert isinstance(plan.strategy, Formula)
     request = plan.strategy.request(Inputs(plan.target, {"dense": VECTOR}), plan.options)
     [request] = guarded(Search([request], schema=plan.target.schema)).requests
@@ -79,7 +79,9 @@ async def test_a_batch_is_one_http_request(stub: StubQdrant, is_async: bool) -> 
 
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_groups_are_asked_of_their_own_endpoint(stub: StubQdrant, is_async: bool) -> None:
-    documents = await asked(over(stub), is_async, group_by="metadata.doc", group_size=2, filter=must("category", "news"), k=2)
+    documents = await asked(
+        over(stub), is_async, options=SearchOptions(group_by="metadata.doc", group_size=2), filter=must("category", "news"), k=2
+    )
     assert ids(documents) == ["3", POINTS[1]["id"]]
     assert stub.paths[-1] == "POST /collections/docs/points/query/groups"
     [body] = stub.searches
@@ -91,15 +93,23 @@ OPTIONS: dict[str, tuple[Any, dict[str, Any]]] = {
     "filter": (must("category", "news"), {"filter": NEWS}),
     "score_threshold": (0.25, {"score_threshold": 0.25}),
     "offset": (5, {"offset": 5}),
-    "search_params": (models.SearchParams(exact=True, hnsw_ef=64), {"params": {"exact": True, "hnsw_ef": 64}}),
-    "shard_key_selector": ("eu", {"shard_key": "eu"}),
-    "group_by": ("metadata.doc", {"group_by": "metadata.doc", "group_size": 1}),
     "vectors": ({"dense": [1.0, 2.0, 3.0, 4.0]}, {"query": {"nearest": [1.0, 2.0, 3.0, 4.0]}}),
     "strategy": (Nearest("bm25"), {"using": "bm25"}),
 }
+FEW_NEED: dict[str, tuple[Any, dict[str, Any]]] = {
+    "search_params": (models.SearchParams(exact=True, hnsw_ef=64), {"params": {"exact": True, "hnsw_ef": 64}}),
+    "shard_key_selector": ("eu", {"shard_key": "eu"}),
+    "group_by": ("metadata.doc", {"group_by": "metadata.doc", "group_size": 1}),
+}
+"""What goes into `options`."""
+IN_OPTIONS = {key: (SearchOptions(**{key: value}), sent) for key, (value, sent) in FEW_NEED.items()}
 
 
-@pytest.mark.parametrize(("option", "value", "sent"), [(name, *example) for name, example in OPTIONS.items()], ids=OPTIONS)
+OF_A_CALL = [(name, *example) for name, example in OPTIONS.items()]
+OF_A_CALL += [("options", *example) for example in IN_OPTIONS.values()]
+
+
+@pytest.mark.parametrize(("option", "value", "sent"), OF_A_CALL, ids=[*OPTIONS, *IN_OPTIONS])
 async def test_an_option_of_a_call_is_sent(stub: StubQdrant, option: str, value: Any, sent: dict[str, Any]) -> None:
     retriever = over(stub)
     for is_async in (False, True):
@@ -109,10 +119,11 @@ async def test_an_option_of_a_call_is_sent(stub: StubQdrant, option: str, value:
         assert {key: body.get(key) for key in sent} == sent
 
 
-SETTINGS = {key: OPTIONS[key] for key in ("k", "filter", "score_threshold", "search_params", "shard_key_selector", "group_by")}
+SETTINGS = [(key, *OPTIONS[key]) for key in ("k", "filter", "score_threshold")]
+SETTINGS += [("options", *example) for example in IN_OPTIONS.values()]
 
 
-@pytest.mark.parametrize(("setting", "value", "sent"), [(name, *example) for name, example in SETTINGS.items()], ids=SETTINGS)
+@pytest.mark.parametrize(("setting", "value", "sent"), SETTINGS, ids=["k", "filter", "score_threshold", *IN_OPTIONS])
 def test_a_setting_of_the_retriever_is_sent(stub: StubQdrant, setting: str, value: Any, sent: dict[str, Any]) -> None:
     over(stub, **{setting: value}).invoke(QUERY)
     [body] = stub.searches
@@ -122,7 +133,7 @@ def test_a_setting_of_the_retriever_is_sent(stub: StubQdrant, setting: str, valu
 @pytest.mark.parametrize("is_async", [False, True])
 @pytest.mark.parametrize("by_call", [False, True])
 async def test_consistency_and_timeout_are_sent(stub: StubQdrant, is_async: bool, by_call: bool) -> None:
-    wanted: dict[str, Any] = {"consistency": models.ReadConsistencyType.MAJORITY, "timeout": 3}
+    wanted: dict[str, Any] = {"options": SearchOptions(consistency=models.ReadConsistencyType.MAJORITY), "timeout": 3}
     if by_call:
         await asked(over(stub), is_async, **wanted)
     else:
@@ -131,7 +142,7 @@ async def test_consistency_and_timeout_are_sent(stub: StubQdrant, is_async: bool
 
 
 def test_the_options_that_are_tested_here_and_elsewhere_are_all() -> None:
-    elsewhere = {"group_size", "params", "verbose", "consistency", "timeout", "explanations", "stable_ties"}
+    elsewhere = {"params", "verbose", "options", "timeout", "explanations"}
     assert OPTIONS.keys() | elsewhere == set(CallOptions.__annotations__)
 
 

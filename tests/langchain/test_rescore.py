@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from qdrant_client import models
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
-from qdrant_rerank import Fusion, Nearest, PlanWarning, Query, Rerank, score
+from qdrant_rerank import Fusion, Nearest, PlanWarning, Query, Rerank, SearchOptions, score
 from qdrant_rerank.errors import ClientError
 from qdrant_rerank.expressions import rerank_score
 from tests.engines import open_client
@@ -161,6 +161,6 @@ def test_stable_ties_are_in_the_order_of_ids() -> None:
     client.upsert(DOCS, points)
     given = {**settings(), "client": client, "strategy": Nearest("dense")}
     expected = ["1", "2", "3", "4"]
-    assert ids(QdrantRerankRetriever(**given, stable_ties=True).invoke(QUERY)) == expected
-    assert ids(QdrantRerankRetriever(**given).invoke(QUERY, stable_ties=True)) == expected
+    assert ids(QdrantRerankRetriever(**given, options=SearchOptions(stable_ties=True)).invoke(QUERY)) == expected
+    assert ids(QdrantRerankRetriever(**given).invoke(QUERY, options=SearchOptions(stable_ties=True))) == expected
     client.close()

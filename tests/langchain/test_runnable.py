@@ -15,7 +15,7 @@ from langchain_core.tools import create_retriever_tool
 from qdrant_client import AsyncQdrantClient, models
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
-from qdrant_rerank import Nearest
+from qdrant_rerank import AsyncExecutor, Nearest
 from tests.engines import open_async_client
 from tests.langchain.support import DOCS, QUERY, STRATEGIES, WordEmbeddings, assert_same, counting_client, ids, make, must
 
@@ -194,7 +194,7 @@ def _async_client() -> AsyncQdrantClient:
 
 def test_what_is_kept_between_calls_is_not_pickled() -> None:
     retriever = QdrantRerankRetriever(async_client=_async_client, collection_name=DOCS, embedding=WordEmbeddings(), k=3)
-    retriever._async_executor()
+    retriever._executor(AsyncExecutor)
     copy = pickle.loads(pickle.dumps(retriever))
     assert (copy.k, copy.collection_name, copy.strategy) == (3, DOCS, Nearest())
     assert copy.executors is not retriever.executors

@@ -9,7 +9,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_tests.integration_tests import RetrieversIntegrationTests
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
-from qdrant_rerank import Rerank, Strategy
+from qdrant_rerank import Rerank, SearchOptions, Strategy
 from tests.langchain.models import Lengths
 from tests.langchain.support import QUERY, STRATEGIES, assert_same, counting_client, ids, make, settings
 from tests.support import searches_of
@@ -120,7 +120,7 @@ async def test_an_async_query_is_one_round_trip_after_the_first(strategy: Strate
 
 def test_grouping_is_one_round_trip() -> None:
     client = counting_client()
-    retriever = make(client=client, strategy=STRATEGIES["nested"], group_by="metadata.doc")
+    retriever = make(client=client, strategy=STRATEGIES["nested"], options=SearchOptions(group_by="metadata.doc"))
     retriever.invoke(QUERY)
     client.calls.clear()
     retriever.invoke(QUERY)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from qdrant_client import QdrantClient
 
 from langchain_qdrant_rerank import QdrantRerankCompressor, QdrantRerankRetriever
-from qdrant_rerank import PlanError, PlanWarning
+from qdrant_rerank import AsyncExecutor, Executor, PlanError, PlanWarning
 from qdrant_rerank.errors import ClientError
 from tests.langchain.support import WordEmbeddings
 from tests.slow_qdrant import (
@@ -47,8 +47,8 @@ async def retrievers(server: SlowQdrant, **settings: Any) -> dict[str, QdrantRer
         for name, strategy in STRATEGIES.items()
     }
     for retriever in made.values():
-        retriever._executor().target()
-        await retriever._async_executor().target()
+        retriever._executor(Executor).target()
+        await retriever._executor(AsyncExecutor).target()
     return made
 
 
@@ -127,14 +127,14 @@ async def test_a_closed_retriever_answers_nothing_and_has_closed_what_it_made() 
             copy = retriever.model_copy(update={"k": 1})
         assert is_closed(retriever.client)
         for each in (retriever, copy):
-            with refused(ClientError, "this retriever is closed", "make another"):
+            with refused(ClientError, "this is closed", "make another"):
                 each.invoke("fox")
-            with refused(ClientError, "this retriever is closed"):
+            with refused(ClientError, "this is closed: nothing can be asked after close() or aclose()"):
                 await each.ainvoke("fox")
         retriever.close()
         async with QdrantRerankRetriever.from_existing_collection("docs", url=server.url, embedding=WordEmbeddings()) as other:
             assert await other.ainvoke("fox")
-            made = other._async_executor().clients.asynchronous()
+            made = other._executor(AsyncExecutor).clients.asynchronous()
         assert is_closed(made)
         assert is_closed(other.client)
 

@@ -1,0 +1,219 @@
+"""What the adapters of both frameworks share: executors kept between calls, checks of settings, and how a call is answered.
+
+Adapters reach it through `_internals`. Checks raise errors of ours, which are `ValueError`s, so that pydantic takes them too.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import fields
+from threading import Lock
+from typing import Any, Final, TypeVar
+
+from qdrant_client import QdrantClient, models
+
+from .capabilities import Capabilities
+from .errors import ClientError, QueryError, StrategyError, did_you_mean
+from .executor import AsyncExecutor, Executor
+from .models.base import as_reranker
+from .payload import PayloadMapping
+from .plan import Plan
+from .query import Query, SearchOptions, not_a_filter
+from .retries import Retries
+from .steps import Flow
+from .values import brief, is_whole
+from .why import Explained, explained
+
+__all__ = [
+    "Executors",
+    "answer_query",
+    "check_count",
+    "check_filter",
+    "check_flag",
+    "check_options",
+    "check_reranker",
+    "find_unknown",
+]
+
+E = TypeVar("E", Executor, AsyncExecutor)
+
+_KEPT: Final = 32
+_NO_EFFECT: Final = ("with_vectors", "page", "most")  # what a document or a node has no place for, or plans fill in
+
+
+class Executors:
+    """Executors by what they are made of, each made when it is first needed.
+
+    Copies of a retriever share it, so that they share connections and what was read of the collection. Retrievers that a
+    framework makes anew for each call find the executor of the last call, and another where the client or an encoder differs.
+    """
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, tuple[object, Executor | AsyncExecutor]] = OrderedDict()
+        self._owned: list[QdrantClient] = []
+        self._closed = False
+        self._lock = Lock()
+
+    def own(self, client: QdrantClient) -> Executors:
+        """These, which from now on close a client that was made for them."""
+        self._owned.append(client)
+        return self
+
+    def get(self, kind: type[E], parts: Iterable[object], make: Callable[[type[E]], E]) -> E:
+        """The executor that was made of these parts, or a new one.
+
+        Args:
+            kind: `Executor` or `AsyncExecutor`.
+            parts: everything that `make` makes it of.
+            make: makes one of that kind.
+
+        Raises:
+            ClientError: after `close` or `aclose`.
+        """
+        parts = list(parts)
+        key = kind, *map(_identify, parts)
+        with self._lock:
+            if self._closed:
+                raise ClientError("this is closed: nothing can be asked after close() or aclose(); make another")
+            if key not in self._kept:
+                self._kept[key] = parts, make(kind)  # holding the parts keeps their ids from being reused
+                while len(self._kept) > _KEPT:  # not closed: a call may be under way
+                    self._kept.popitem(last=False)
+            executor = self._kept[key][1]
+        assert isinstance(executor, kind)
+        return executor
+
+    def refresh(self) -> None:
+        """Have every executor forget its collection's schema."""
+        with self._lock:
+            for _, executor in self._kept.values():
+                executor.refresh()
+
+    def close(self) -> None:
+        """Close every executor, and the clients that were made for these; never one that a user passed."""
+        for executor in self._take():
+            executor.close()
+        self._close_owned()
+
+    async def aclose(self) -> None:
+        """As `close`; what belongs to the running event loop is closed when this returns."""
+        for executor in self._take():
+            await executor.aclose()
+        self._close_owned()
+
+    def _take(self) -> list[Executor | AsyncExecutor]:
+        with self._lock:
+            self._closed = True
+            kept = [executor for _, executor in self._kept.values()]
+            self._kept.clear()
+            return kept
+
+    def _close_owned(self) -> None:
+        while self._owned:
+            self._owned.pop().close()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Executors)  # what is kept is no part of a retriever's value
+
+    __hash__ = object.__hash__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Executors, ()  # connections are neither pickled nor deep-copied
+
+
+def _identify(part: object) -> Hashable:
+    """The same for the same object, and for equal values of the kinds that have no state."""
+    if isinstance(part, Mapping):
+        return tuple((key, _identify(value)) for key, value in part.items())
+    if isinstance(part, models.Filter):
+        return part.model_dump_json()
+    return part if isinstance(part, str | int | float | Capabilities | PayloadMapping | Retries) else id(part)
+
+
+def answer_query(plan: Plan, query: Query, explanations: bool) -> Flow[Explained]:
+    """The steps to a query's points, with their reasons if asked.
+
+    Raises:
+        StrategyError: results of this strategy, or of groups, can't be explained.
+    """
+    if explanations:
+        return (yield from explained(plan, query))
+    return Explained((yield from plan.flow(query)), ())
+
+
+def find_unknown(given: Iterable[str], known: Iterable[str]) -> tuple[str, str] | None:
+    """The first name that isn't known, and a hint at which is meant; None if all are."""
+    known = list(known)
+    unknown = next((name for name in given if name not in known), None)
+    return None if unknown is None else (unknown, did_you_mean(unknown, known))
+
+
+def check_count(name: str, value: object) -> None:
+    """Check how many results are asked for.
+
+    Raises:
+        QueryError: not a whole number, or less than 1.
+    """
+    if not is_whole(value, 1):
+        raise QueryError(f"{name} must be a whole number of at least 1, got {value!r}")
+
+
+def check_flag(name: str, value: object) -> None:
+    """Check a setting that is on or off.
+
+    Raises:
+        QueryError: it is no bool.
+    """
+    if not isinstance(value, bool):
+        raise QueryError(f"{name} must be True or False, got {value!r}")
+
+
+def check_filter(value: object, name: str = "filter") -> None:
+    """Check a filter.
+
+    Raises:
+        QueryError: it is neither a `models.Filter` nor None.
+    """
+    if value is not None and not isinstance(value, models.Filter):
+        raise QueryError(name.removesuffix("filter") + not_a_filter(value))
+
+
+def check_reranker(value: object) -> None:
+    """Check what shall score texts.
+
+    Raises:
+        StrategyError: it can't, or it is a class.
+    """
+    if isinstance(value, type):
+        raise StrategyError(f"reranker must be a reranker; this is the class {value.__name__}: pass an object of it")
+    as_reranker(value)  # type: ignore[arg-type]
+
+
+def check_options(options: object, own: Mapping[str, str], without_effect: Iterable[str] = ()) -> SearchOptions:
+    """The options that an adapter was given, if it can be asked for them.
+
+    Args:
+        options: what few users set.
+        own: for which fields the adapter has an argument of its own, and how it is passed: each has one place.
+        without_effect: which fields have no effect where these options go.
+
+    Raises:
+        QueryError: they aren't `SearchOptions`; a value can't be; or a field has another place, or no effect.
+    """
+    if not isinstance(options, SearchOptions):
+        raise QueryError(f"options must be a qdrant_rerank.SearchOptions, got {type(options).__name__} {brief(options)}")
+    for name in _changed(options):
+        if name in own:
+            raise QueryError(f"{name} has an argument of its own: pass {own[name]} instead of options=SearchOptions({name}=…)")
+        if name in (*_NO_EFFECT, *without_effect):
+            raise QueryError(f"{name} has no effect here: leave it out of options=SearchOptions(…)")
+    if options.group_by is None and options.group_size != 1:
+        raise QueryError("group_size has no effect without group_by: pass the payload key to group by as well")
+    if problems := list(options.problems()):
+        raise QueryError("; ".join(problems))
+    return options
+
+
+def _changed(options: SearchOptions) -> list[str]:
+    return [each.name for each in fields(options) if getattr(options, each.name) != each.default]
