@@ -174,7 +174,7 @@ async def test_a_rate_limit_is_waited_for(client: CountingClient) -> None:
 
 
 async def test_it_waits_as_often_as_it_is_told(client: CountingClient) -> None:
-    given: Any = {"encoders": Encoders.of({"dense": encode}), "model": Knowing()}
+    given: Any = {"encoders": Encoders.of({"dense": encode}), "reranker": Knowing()}
     limited, alimited = Limited(client, "c", **given), AsyncLimited(client, "c", **given)
     for retries in (0, 1):  # of three failures
         with refused(MeasurementError, "queries that fail would be left out"):
