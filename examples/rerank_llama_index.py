@@ -10,7 +10,7 @@ from llama_index.core.schema import TextNode
 from llama_index.vector_stores.qdrant import QdrantVectorStore
 from qdrant_client import QdrantClient
 
-from llama_index_qdrant_rerank import QdrantRerankPostprocessor, QdrantRerankRetriever
+from llama_index_qdrant_rerank import QdrantRerankRetriever, RerankerPostprocessor
 from qdrant_rerank import Nearest, Rerank, field
 from qdrant_rerank.expressions import rerank_score
 
@@ -35,6 +35,6 @@ for found in retriever.retrieve("night train to Rome"):
 
 # Nodes of any retriever, by the model's score and the rating together.
 blend = 0.5 * rerank_score() + 0.1 * field("rating", default=3.0)
-postprocessor = QdrantRerankPostprocessor(reranker=shared_words, blend=blend, top_n=2)
+postprocessor = RerankerPostprocessor(reranker=shared_words, blend=blend, top_n=2)
 best = postprocessor.postprocess_nodes(index.as_retriever(similarity_top_k=4).retrieve("Rome"), query_str="night train to Rome")
 print("well rated:", [found.text for found in best])

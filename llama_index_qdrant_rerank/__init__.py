@@ -17,7 +17,7 @@ from qdrant_rerank.errors import MissingExtra
 try:
     from .filters import to_qdrant_filter
     from .options import RetrievalOptions
-    from .postprocessor import QdrantRerankPostprocessor
+    from .postprocessor import QdrantRerankPostprocessor, RerankerPostprocessor
     from .queries import ParamsQueryBundle
     from .retriever import QdrantRerankRetriever
     from .tool import QdrantRerankTool
@@ -31,6 +31,7 @@ __all__ = [
     "QdrantRerankPostprocessor",
     "QdrantRerankRetriever",
     "QdrantRerankTool",
+    "RerankerPostprocessor",
     "RetrievalOptions",
     "to_qdrant_filter",
 ]

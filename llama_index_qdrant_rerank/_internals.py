@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from .nodes import NodeReader as NodeReader
     from .store import EmbedModelEncoder as EmbedModelEncoder
     from .store import SparseEncoder as SparseEncoder
-    from .store import encoders_of as encoders_of
+    from .store import make_encoders as make_encoders
 else:
     __getattr__ = load_lazily(
         __package__,
         {
             "node_scores": "to_ranked_nodes",
             "nodes": "NodeReader",
-            "store": "EmbedModelEncoder, SparseEncoder, encoders_of",
+            "store": "EmbedModelEncoder, SparseEncoder, make_encoders",
         },
     )

@@ -18,7 +18,15 @@ from qdrant_rerank.stages import Stage
 
 from .nodes import PointId, point_id, with_hidden
 
-__all__ = ["Listed", "Missing", "ScoreSource", "check_rescoring", "over_nodes", "over_scored_nodes", "split", "to_ranked_nodes"]
+__all__ = [
+    "Missing",
+    "ScoreSource",
+    "check_over_nodes",
+    "over_nodes",
+    "over_scored_nodes",
+    "place_points",
+    "to_ranked_nodes",
+]
 
 Missing: TypeAlias = Literal["keep_at_end", "drop", "raise"]
 ScoreSource: TypeAlias = Literal["qdrant", "nodes"]
@@ -65,7 +73,7 @@ def _reads_score(expression: Expression) -> bool:
     return bool(candidate_scores(expression)) or any("$score" in text for text in raw)
 
 
-def check_rescoring(strategy: object, using: str | None, score_source: str, missing: str) -> Stage:
+def check_over_nodes(strategy: object, using: str | None, score_source: str, missing: str) -> Stage:
     """The strategy, if it can rescore nodes with these settings.
 
     Raises:
@@ -100,7 +108,7 @@ def _check_reads_nodes(strategy: Stage, reading: Iterable[Formula]) -> None:
         raise StrategyError(f"with score_source='nodes' there is one score, without a name: write score() in {strategy!r}")
 
 
-def split(nodes: Sequence[NodeWithScore]) -> dict[PointId, list[int]]:
+def place_points(nodes: Sequence[NodeWithScore]) -> dict[PointId, list[int]]:
     """Where in `nodes` each point is; nodes whose ids no point can have aren't in it."""
     places: dict[PointId, list[int]] = {}
     for place, node in enumerate(nodes):
@@ -122,7 +130,7 @@ def to_ranked_nodes(
     Raises:
         QueryError: Qdrant has no score for a node, and `missing` is "raise".
     """
-    order = _order(split(nodes), points, strategy)
+    order = _order(place_points(nodes), points, strategy)
     left = sorted(set(range(len(nodes))).difference(place for place, _ in order))
     if left and missing == "raise":
         listed = ", ".join(repr(nodes[place].node.node_id) for place in left[:5])
@@ -132,7 +140,7 @@ def to_ranked_nodes(
         )
     if missing == "keep_at_end":
         order += [(place, None) for place in left]
-    return [_renewed(nodes[place], score, keep_retrieval_score) for place, score in order]
+    return [_renew(nodes[place], score, keep_retrieval_score) for place, score in order]
 
 
 def _order(places: Mapping[PointId, list[int]], points: Points, strategy: Stage) -> list[tuple[int, float | None]]:
@@ -144,6 +152,6 @@ def _order(places: Mapping[PointId, list[int]], points: Points, strategy: Stage)
     return [each for _, equal in groupby(found, key=lambda each: each[1]) for each in sorted(equal)]
 
 
-def _renewed(node: NodeWithScore, score: float | None, keep_retrieval_score: bool) -> NodeWithScore:
+def _renew(node: NodeWithScore, score: float | None, keep_retrieval_score: bool) -> NodeWithScore:
     kept = with_hidden(node.node, {"retrieval_score": node.score}) if keep_retrieval_score else node.node
     return NodeWithScore(node=kept, score=score)

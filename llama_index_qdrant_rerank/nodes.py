@@ -28,7 +28,7 @@ from qdrant_rerank._internals import (
     warn,
 )
 
-__all__ = ["NodeReader", "NodeText", "PointId", "metadata_mode_of", "point_id", "point_ids", "text_read", "with_hidden"]
+__all__ = ["NodeReader", "NodeText", "PointId", "as_metadata_mode", "point_id", "point_ids", "read_text", "with_hidden"]
 
 PointId: TypeAlias = int | str
 """A point's id; UUIDs in the one form that Qdrant answers with, lower case with hyphens."""
@@ -124,7 +124,7 @@ class NodeReader:
         added = list(self._added(points, reasons))
         names = _free_names(dict.fromkeys(chain(*added)), nodes, collection)
         return [
-            _scored(with_hidden(node, {names[key]: value for key, value in own.items()}), float(point.score))
+            _add_score(with_hidden(node, {names[key]: value for key, value in own.items()}), float(point.score))
             for node, point, own in zip(nodes, points, added, strict=True)
         ]
 
@@ -143,20 +143,20 @@ class NodeReader:
     def node(self, point: models.ScoredPoint, text_key: str) -> BaseNode:
         """The node that a point becomes, without what is added to its metadata."""
         if self.is_llama_index:
-            if (made := _rebuilt(point)) is not None:
+            if (made := _rebuild(point)) is not None:
                 return made
-            bare = _without_node(point)
+            bare = _drop_node(point)
             return _legacy_node(bare, PayloadMapping(text_key).content(bare.payload or {}))
         return _text_node(point, as_mapping(self.payload).content(point.payload or {}))
 
     def _nodes(self, points: Points, text_key: str, collection: str) -> Sequence[BaseNode]:
         if self.is_llama_index:
-            return _rebuilt_nodes(points, text_key, collection)
+            return _rebuild_nodes(points, text_key, collection)
         contents = read_contents(points, as_mapping(self.payload), collection)
         return [_text_node(point, content) for point, content in zip(points, contents, strict=True)]
 
 
-def _scored(node: BaseNode, score: float) -> NodeWithScore:
+def _add_score(node: BaseNode, score: float) -> NodeWithScore:
     if score == 0.0 and isinstance(node, IndexNode):
         score = ulp(0.0)  # LlamaIndex takes the 0 of a node that leads to an object for no score, and makes it 1
     return NodeWithScore(node=node, score=score)
@@ -191,12 +191,12 @@ def with_hidden(node: BaseNode, added: Mapping[str, Any]) -> BaseNode:
     )
 
 
-def _rebuilt_nodes(points: Points, text_key: str, collection: str) -> list[BaseNode]:
+def _rebuild_nodes(points: Points, text_key: str, collection: str) -> list[BaseNode]:
     """Nodes from what LlamaIndex wrote; points that it didn't write, or wrote in its old format, each by themselves."""
-    rebuilt = [_rebuilt(point) for point in points]
+    rebuilt = [_rebuild(point) for point in points]
     if all(node is not None for node in rebuilt):
         return [node for node in rebuilt if node is not None]
-    readable = [point if node is not None else _without_node(point) for node, point in zip(rebuilt, points, strict=True)]
+    readable = [point if node is not None else _drop_node(point) for node, point in zip(rebuilt, points, strict=True)]
     contents = read_contents(readable, PayloadMapping((_NODE_KEYS[0], text_key)), collection)
     return [
         node if node is not None else _legacy_node(point, content)
@@ -204,7 +204,7 @@ def _rebuilt_nodes(points: Points, text_key: str, collection: str) -> list[BaseN
     ]
 
 
-def _rebuilt(point: models.ScoredPoint) -> BaseNode | None:
+def _rebuild(point: models.ScoredPoint) -> BaseNode | None:
     if not point.payload or _NODE_KEYS[0] not in point.payload:
         return None
     try:
@@ -213,7 +213,7 @@ def _rebuilt(point: models.ScoredPoint) -> BaseNode | None:
         return None
 
 
-def _without_node(point: models.ScoredPoint) -> models.ScoredPoint:
+def _drop_node(point: models.ScoredPoint) -> models.ScoredPoint:
     """The point without the entries that no node could be made of."""
     payload = {key: value for key, value in (point.payload or {}).items() if key not in _NODE_KEYS}
     return point.model_copy(update={"payload": payload})
@@ -243,7 +243,7 @@ def _text_node(point: models.ScoredPoint, content: Content) -> TextNode:
 _NODE_CONTENT: Final = "_node_content"
 
 
-def metadata_mode_of(value: object) -> MetadataMode:
+def as_metadata_mode(value: object) -> MetadataMode:
     """The mode that `value` is or names.
 
     Raises:
@@ -256,7 +256,7 @@ def metadata_mode_of(value: object) -> MetadataMode:
         raise StrategyError(f"metadata_mode is one of {listed}; got {value!r}") from None
 
 
-def text_read(node: BaseNode, mode: MetadataMode = MetadataMode.EMBED) -> str:
+def read_text(node: BaseNode, mode: MetadataMode = MetadataMode.EMBED) -> str:
     """A node's text with the metadata of that mode, which embedding models are shown if none is given; "" if it is alone."""
     return node.get_content(mode) if node.get_content(MetadataMode.NONE).strip() else ""
 
@@ -287,4 +287,4 @@ class NodeText(PayloadMapping):
 
     def content(self, payload: Mapping[str, Any]) -> Content:
         point = models.ScoredPoint.model_construct(id=0, version=0, score=0.0, payload=dict(payload))
-        return Content(text_read(self.reader.node(point, self.text_keys[-1]), self.mode), {})
+        return Content(read_text(self.reader.node(point, self.text_keys[-1]), self.mode), {})

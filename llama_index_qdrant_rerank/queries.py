@@ -12,7 +12,7 @@ from llama_index.core.schema import QueryBundle, QueryType
 from pydantic import BaseModel
 
 from qdrant_rerank import Query, QueryError
-from qdrant_rerank._internals import Embed, Explained, Flow, QueryVector, explained
+from qdrant_rerank._internals import Embed, Explained, Flow, QueryVector, answer_query
 from qdrant_rerank.planning import Plan
 
 __all__ = ["ParamsQueryBundle", "as_bundles", "as_query", "bundle_flow"]
@@ -25,7 +25,7 @@ class ParamsQueryBundle(QueryBundle):
         retriever.retrieve(ParamsQueryBundle("cheap flights", params={"budget": 300.0}))
 
     Attributes:
-        features: request-time values by name, for `param(name)` in formulas; before the retriever's own.
+        params: request-time values by name, for `param(name)` in formulas; before the retriever's own.
         vectors: query vectors by vector name; `""` is the unnamed one.
         now: what `now()` means in formulas; the time of the call if None.
     """
@@ -67,7 +67,7 @@ def bundle_flow(
     Args:
         plan: what to run.
         bundle: the query; its embedding is used if there is one, else the mean of those of its `custom_embedding_strs`.
-        features: request-time values, under those that the bundle brings.
+        params: request-time values, under those that the bundle brings.
         own_encoders: the names of the vectors that have an encoder of their own, so that the bundle's embedding,
             which stems from the embedding model, isn't meant for them.
         explanations: whether to say why each point is where it is.
@@ -84,13 +84,10 @@ def bundle_flow(
             vectors.setdefault(name, list(bundle.embedding))
     missing = dense.difference(vectors)
     if missing and bundle.custom_embedding_strs is not None:
-        vectors |= yield from _aggregated(bundle.custom_embedding_strs, missing)
+        vectors |= yield from _aggregate(bundle.custom_embedding_strs, missing)
     if bundle.image_path is not None and plan.strategy.needs().difference(vectors):
         raise QueryError("the query is an image, and this package embeds text: pass its vector as the bundle's embedding")
-    asked = Query(query.text, vectors, query.params, query.now)
-    if explanations:
-        return (yield from explained(plan, asked))
-    return Explained((yield from plan.flow(asked)), ())
+    return (yield from answer_query(plan, Query(query.text, vectors, query.params, query.now), explanations))
 
 
 def as_query(bundle: QueryBundle, params: Mapping[str, Any]) -> Query:
@@ -106,7 +103,7 @@ def _meant(dense: frozenset[str], own_encoders: frozenset[str]) -> frozenset[str
     return dense if not shared and len(dense) == 1 else shared
 
 
-def _aggregated(texts: list[str], names: frozenset[str]) -> Flow[dict[str, QueryVector]]:
+def _aggregate(texts: list[str], names: frozenset[str]) -> Flow[dict[str, QueryVector]]:
     """The mean of the texts' query embeddings, as LlamaIndex's own retrievers ask for."""
     if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
         raise QueryError(f"the query's custom_embedding_strs must be texts that aren't empty, got {texts!r}")

@@ -16,22 +16,128 @@ from llama_index.core.vector_stores.types import MetadataFilters
 from qdrant_client import QdrantClient, models
 from typing_extensions import Unpack
 
-from qdrant_rerank import Retries, Strategy, StrategyError
+from qdrant_rerank import Retries, SearchOptions, Strategy, StrategyError
 from qdrant_rerank._internals import SCHEMA_TTL, AsyncClientLike, Explained, Flow, PayloadLike, kept_open, together
 from qdrant_rerank.models._internals import RerankerLike
 from qdrant_rerank.planning import Capabilities, Plan, PlanDescription
 
-from .nodes import NodeReader, NodeText, metadata_mode_of
+from .nodes import NodeReader, NodeText, as_metadata_mode
 from .options import Options, RetrievalOptions
 from .queries import as_bundles, bundle_flow
-from .store import EncodersLike, Knowing, Reading, SparseLike, plain, source_of
-from .tracing import dispatcher, retrievals
+from .store import EncodersLike, ExecutorSettings, SparseLike, make_source, to_plain
+from .tracing import dispatcher, report_retrievals
 
-__all__ = ["Making", "QdrantRerankRetriever"]
+__all__ = ["QdrantRerankRetriever"]
 
 
-class Making(BaseRetriever):
-    """What makes retrievers, for `QdrantRerankRetriever` to inherit."""
+class QdrantRerankRetriever(BaseRetriever):
+    """Answers a query with nodes from Qdrant, ranked by a strategy that Qdrant runs in one request, or by a model.
+
+    `retrieve` and `aretrieve` take a text or a `QueryBundle`; with a `ParamsQueryBundle` the query brings values for
+    formulas. Async calls are async down to the socket. The constructor makes no request and loads no model.
+
+    Args:
+        client: a `QdrantClient`, of a server or in local mode, or a `qdrant_rerank.edge.EdgeClient`.
+        async_client: an `AsyncQdrantClient`, or a function that makes one for each event loop. Without it, async
+            calls make their own from `client`.
+        collection_name: the collection to search.
+        vector_store: a LlamaIndex `QdrantVectorStore`, instead of the three above; see `from_vector_store`.
+        embed_model: embeds the query for any dense vector; None for LlamaIndex's `Settings.embed_model`. It is looked
+            up at the first query that needs it.
+        sparse_encoder: embeds the query for any sparse vector: an encoder, a function from text to
+            `models.SparseVector`, or LlamaIndex's kind, from a list of texts to indices and values.
+        encoders: what embeds the query for the vector of that name, before the two above; or a `qdrant_rerank` `Encoders`.
+        reranker: scores texts, for strategies that have a model read them, such as `Rerank`: a reranker, a function
+            from a query and texts to scores (higher is better), or any LlamaIndex node postprocessor that reranks. It reads
+            a node's text with the metadata of `metadata_mode`.
+        strategy: how nodes are found and ranked; None for `Nearest()`, or what the vector store suggests.
+        similarity_top_k: how many nodes to return.
+        filters, filter: LlamaIndex's metadata filters, and a `qdrant_client.models.Filter`; all restrictions are AND-ed.
+        node_ids, doc_ids: only these nodes, only nodes of these documents; an empty list lets none through.
+        score_threshold: the score to reach (for Euclid and Manhattan: not to exceed).
+        timeout: seconds for a whole call, e.g. 0.5: embedding, reading the schema, all searches, reranking; a call that takes
+            longer ends in a `qdrant_rerank.errors.TimeoutError`, also a `TimeoutError`, that says in which step.
+        options: what few need, as `qdrant_rerank.SearchOptions`: `search_params`, `shard_key_selector`, `consistency`,
+            `group_by` and `group_size`, `stable_ties`, `offset`, and `with_payload`, in which must be what nodes are made of.
+        params: request-time values by name, for `param(name)` in formulas.
+        payload: how the collection was written: "llama_index", "langchain", "flat", a `PayloadMapping`, or a function
+            from payload to `(text, metadata)`.
+        metadata_mode: which of a node's metadata the reranker reads with its text: what embedding models are shown, as
+            LlamaIndex's own rerankers do, or what language models are shown, all, or none (`MetadataMode.NONE`), which is what
+            the command line and LangChain's retriever read.
+        score_key: a metadata key to put the score under as well, hidden from models.
+        explanations: whether each node's metadata says why it is where it is, without a further round trip: its rank and
+            score in each candidate and what each term adds to its score, as plain values (`ResultReason.as_dict`). Language
+            and embedding models aren't shown it.
+        explanation_key: the metadata key for it.
+        callback_manager, object_map, objects, verbose: as for every LlamaIndex retriever.
+        capabilities: what the server can do; asked of it if None.
+        fixed_filter: only nodes that meet it, in all that is searched: the place for a tenant. `with_options` can't leave it
+            out or replace it.
+        schema_ttl: seconds after which the collection's schema is read again at the next query, as an alias may have moved;
+            None for never. It is read again in any case when an answer contradicts it, and before a strategy is refused.
+        retries: how often a request is made again, at most, after what may pass: a server that is away, overloaded or asks to
+            wait (see `qdrant_rerank.Retries`), within the call's timeout. None is made again unless told so.
+
+    Raises:
+        QdrantRerankError: an argument can't be; the message says which, and what to pass.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: QdrantClient | None = None,
+        async_client: AsyncClientLike | None = None,
+        collection_name: str | None = None,
+        vector_store: Any | None = None,
+        embed_model: Any | None = None,
+        sparse_encoder: SparseLike | None = None,
+        encoders: EncodersLike | None = None,
+        reranker: RerankerLike | None = None,
+        strategy: Strategy | None = None,
+        similarity_top_k: int = DEFAULT_SIMILARITY_TOP_K,
+        filters: MetadataFilters | None = None,
+        filter: models.Filter | None = None,
+        node_ids: Sequence[str] | None = None,
+        doc_ids: Sequence[str] | None = None,
+        score_threshold: float | None = None,
+        timeout: float | None = None,
+        options: SearchOptions | None = None,
+        params: Mapping[str, Any] | None = None,
+        payload: PayloadLike = "llama_index",
+        metadata_mode: MetadataMode = MetadataMode.EMBED,
+        score_key: str | None = None,
+        explanations: bool = False,
+        explanation_key: str = "_explanation",
+        callback_manager: CallbackManager | None = None,
+        object_map: dict[str, Any] | None = None,
+        objects: list[IndexNode] | None = None,
+        verbose: bool = False,
+        capabilities: Capabilities | None = None,
+        fixed_filter: models.Filter | None = None,
+        schema_ttl: float | None = SCHEMA_TTL,
+        retries: int | Retries = 0,
+    ) -> None:
+        super().__init__(callback_manager, object_map, objects, verbose)
+        self._reader = NodeReader(payload, score_key, explanation_key)
+        settings = ExecutorSettings(capabilities, fixed_filter, schema_ttl, retries, reranker)
+        texts = partial(NodeText.of, self._reader, as_metadata_mode(metadata_mode))
+        place = vector_store, client, async_client, collection_name
+        self._source = make_source(*place, embed_model, sparse_encoder, encoders, settings, texts)
+        given: RetrievalOptions = {
+            "strategy": strategy,
+            "similarity_top_k": similarity_top_k,
+            "filters": filters,
+            "filter": filter,
+            "node_ids": node_ids,
+            "doc_ids": doc_ids,
+            "score_threshold": score_threshold,
+            "timeout": timeout,
+            "options": options,
+            "params": params,
+            "explanations": explanations,
+        }
+        self._options = Options().change(given, self._reader)
 
     @classmethod
     def from_vector_store(cls, vector_store: Any, embed_model: Any | None = None, **arguments: Any) -> Self:
@@ -95,136 +201,8 @@ class Making(BaseRetriever):
         with kept_open(EdgeClient(path)) as client:
             settings: dict[str, Any] = dict(client=client, collection_name=collection_name, **arguments)  # none of them twice
             made = cls(**settings)
-            made._own(client)
+            made._source.executors.own(client)
             return made
-
-    def _own(self, client: QdrantClient) -> None:
-        """Have `close` close a client that was made for this retriever."""
-        raise NotImplementedError
-
-
-class QdrantRerankRetriever(Making):
-    """Answers a query with nodes from Qdrant, ranked by a strategy that Qdrant runs in one request, or by a model.
-
-    `retrieve` and `aretrieve` take a text or a `QueryBundle`; with a `ParamsQueryBundle` the query brings values for
-    formulas. Async calls are async down to the socket. The constructor makes no request and loads no model.
-
-    Args:
-        client: a `QdrantClient`, of a server or in local mode, or a `qdrant_rerank.edge.EdgeClient`.
-        async_client: an `AsyncQdrantClient`, or a function that makes one for each event loop. Without it, async
-            calls make their own from `client`.
-        collection_name: the collection to search.
-        vector_store: a LlamaIndex `QdrantVectorStore`, instead of the three above; see `from_vector_store`.
-        embed_model: embeds the query for any dense vector; None for LlamaIndex's `Settings.embed_model`. It is looked
-            up at the first query that needs it.
-        sparse_encoder: embeds the query for any sparse vector: an encoder, a function from text to
-            `models.SparseVector`, or LlamaIndex's kind, from a list of texts to indices and values.
-        encoders: what embeds the query for the vector of that name, before the two above; or a `qdrant_rerank` `Encoders`.
-        model: scores texts, for strategies that have a model read them, such as `Rerank`: a reranker, a function
-            from a query and texts to scores (higher is better), or any LlamaIndex node postprocessor that reranks. It reads
-            a node's text with the metadata of `metadata_mode`.
-        strategy: how nodes are found and ranked; None for `Nearest()`, or what the vector store suggests.
-        similarity_top_k: how many nodes to return.
-        filters, filter: LlamaIndex's metadata filters, and a `qdrant_client.models.Filter`; all restrictions are AND-ed.
-        node_ids, doc_ids: only these nodes, only nodes of these documents; an empty list lets none through.
-        score_threshold: the score to reach (for Euclid and Manhattan: not to exceed).
-        search_params: HNSW and quantisation parameters of the final stage.
-        shard_key_selector: custom shards to search.
-        consistency: read consistency across replicas.
-        timeout: seconds for a whole call, e.g. 0.5: embedding, reading the schema, all searches, reranking; a call that takes
-            longer ends in a `qdrant_rerank.errors.TimeoutError`, also a `TimeoutError`, that says in which step.
-        group_by, group_size: a payload key; at most so many nodes for each of its values, for `similarity_top_k` values.
-        features: request-time values by name, for `param(name)` in formulas.
-        payload: how the collection was written: "llama_index", "langchain", "flat", a `PayloadMapping`, or a function
-            from payload to `(text, metadata)`.
-        stable_ties: whether nodes of equal score come in the order of their ids, call for call; their order is random
-            otherwise. Fetches 32 points more.
-        metadata_mode: which of a node's metadata the `model` reads with its text: what embedding models are shown, as
-            LlamaIndex's own rerankers do, or what language models are shown, all, or none (`MetadataMode.NONE`), which is what
-            the command line and LangChain's retriever read.
-        score_key: a metadata key to put the score under as well, hidden from models.
-        explanations: whether each node's metadata says why it is where it is, without a further round trip: its rank and
-            score in each candidate and what each term adds to its score, as plain values (`ResultReason.as_dict`). Language
-            and embedding models aren't shown it.
-        explanation_key: the metadata key for it.
-        callback_manager, object_map, objects, verbose: as for every LlamaIndex retriever.
-        capabilities: what the server can do; asked of it if None.
-        fixed_filter: only nodes that meet it, in all that is searched: the place for a tenant. `with_options` can't leave it
-            out or replace it.
-        schema_ttl: seconds after which the collection's schema is read again at the next query, as an alias may have moved;
-            None for never. It is read again in any case when an answer contradicts it, and before a strategy is refused.
-        retries: how often a request is made again, at most, after what may pass: a server that is away, overloaded or asks to
-            wait (see `qdrant_rerank.Retries`), within the call's timeout. None is made again unless told so.
-
-    Raises:
-        QdrantRerankError: an argument can't be; the message says which, and what to pass.
-    """
-
-    def __init__(
-        self,
-        *,
-        client: QdrantClient | None = None,
-        async_client: AsyncClientLike | None = None,
-        collection_name: str | None = None,
-        vector_store: Any | None = None,
-        embed_model: Any | None = None,
-        sparse_encoder: SparseLike | None = None,
-        encoders: EncodersLike | None = None,
-        reranker: RerankerLike | None = None,
-        strategy: Strategy | None = None,
-        similarity_top_k: int = DEFAULT_SIMILARITY_TOP_K,
-        filters: MetadataFilters | None = None,
-        filter: models.Filter | None = None,
-        node_ids: Sequence[str] | None = None,
-        doc_ids: Sequence[str] | None = None,
-        score_threshold: float | None = None,
-        search_params: models.SearchParams | None = None,
-        shard_key_selector: models.ShardKeySelector | None = None,
-        consistency: models.ReadConsistency | None = None,
-        timeout: float | None = None,
-        group_by: str | None = None,
-        group_size: int = 1,
-        params: Mapping[str, Any] | None = None,
-        payload: PayloadLike = "llama_index",
-        metadata_mode: MetadataMode = MetadataMode.EMBED,
-        score_key: str | None = None,
-        explanations: bool = False,
-        stable_ties: bool = False,
-        explanation_key: str = "_explanation",
-        callback_manager: CallbackManager | None = None,
-        object_map: dict[str, Any] | None = None,
-        objects: list[IndexNode] | None = None,
-        verbose: bool = False,
-        capabilities: Capabilities | None = None,
-        fixed_filter: models.Filter | None = None,
-        schema_ttl: float | None = SCHEMA_TTL,
-        retries: int | Retries = 0,
-    ) -> None:
-        super().__init__(callback_manager, object_map, objects, verbose)
-        self._reader = NodeReader(payload, score_key, explanation_key)
-        place = vector_store, client, async_client, collection_name
-        knowing = Knowing(fixed_filter, schema_ttl, retries)
-        source = source_of(*place, embed_model, sparse_encoder, encoders, capabilities, knowing)
-        self._source = source.read_by(Reading(reranker, partial(NodeText.of, self._reader, metadata_mode_of(metadata_mode))))
-        options: RetrievalOptions = {
-            "strategy": strategy,
-            "similarity_top_k": similarity_top_k,
-            "filters": filters,
-            "filter": filter,
-            "node_ids": node_ids,
-            "doc_ids": doc_ids,
-            "score_threshold": score_threshold,
-            "search_params": search_params,
-            "shard_key_selector": shard_key_selector,
-            "consistency": consistency,
-            "timeout": timeout,
-            "group_by": group_by,
-            "group_size": group_size,
-            "params": params,
-            "explanations": explanations,
-            "stable_ties": stable_ties,
-        }
-        self._options = Options().changed(options, self._reader)
 
     @property
     def client(self) -> QdrantClient | None:
@@ -238,33 +216,33 @@ class QdrantRerankRetriever(Making):
 
     @similarity_top_k.setter
     def similarity_top_k(self, similarity_top_k: int) -> None:
-        self._options = self._options.changed({"similarity_top_k": similarity_top_k}, self._reader)
+        self._options = self._options.change({"similarity_top_k": similarity_top_k}, self._reader)
 
     @property
     def strategy(self) -> Strategy:
         """How nodes are found and ranked."""
-        return self._options.strategy or plain(self._source.strategy())
+        return self._options.strategy or to_plain(self._source.strategy())
 
     def with_options(self, **options: Unpack[RetrievalOptions]) -> Self:
         """A cheap copy with other options (see `RetrievalOptions`) that shares connections and the known schema.
 
-        `filters`, `filter`, `node_ids` and `doc_ids` narrow further, `features` are added, the rest is replaced.
+        `filters`, `filter`, `node_ids` and `doc_ids` narrow further, `params` are added, the rest is replaced.
         """
         made = copy.copy(self)
-        made._options = self._options.changed(options, self._reader)
+        made._options = self._options.change(options, self._reader)
         return made
 
     @dispatcher.span
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         executor = self._source.executor()
         options = self._options.search_options
-        return self._nodes(executor.answer(self._planned(), options, lambda plan: self._flow(plan, query_bundle)))
+        return self._nodes(executor.answer(self._ranking(), options, lambda plan: self._flow(plan, query_bundle)))
 
     @dispatcher.span
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         executor = self._source.async_executor()
         options = self._options.search_options
-        return self._nodes(await executor.answer(self._planned(), options, lambda plan: self._flow(plan, query_bundle)))
+        return self._nodes(await executor.answer(self._ranking(), options, lambda plan: self._flow(plan, query_bundle)))
 
     def retrieve_batch(self, queries: Sequence[QueryType], **options: Unpack[RetrievalOptions]) -> list[list[NodeWithScore]]:
         """The nodes for each query, with as many round trips as one query takes.
@@ -276,10 +254,10 @@ class QdrantRerankRetriever(Making):
         retriever, bundles = self.with_options(**options), as_bundles(queries)
         if not bundles:
             return []
-        with retrievals(retriever, bundles) as answers:
+        with report_retrievals(retriever, bundles) as answers:
             executor = retriever._source.executor()
             search_options = retriever._options.search_options
-            found = executor.answer(retriever._planned(), search_options, lambda plan: retriever._flows(plan, bundles))
+            found = executor.answer(retriever._ranking(), search_options, lambda plan: retriever._flows(plan, bundles))
             for bundle, answer in zip(bundles, found, strict=True):
                 answers.append(retriever._handle_recursive_retrieval(bundle, retriever._nodes(answer)))
         return answers
@@ -291,10 +269,10 @@ class QdrantRerankRetriever(Making):
         retriever, bundles = self.with_options(**options), as_bundles(queries)
         if not bundles:
             return []
-        with retrievals(retriever, bundles) as answers:
+        with report_retrievals(retriever, bundles) as answers:
             executor = retriever._source.async_executor()
             search_options = retriever._options.search_options
-            found = await executor.answer(retriever._planned(), search_options, lambda plan: retriever._flows(plan, bundles))
+            found = await executor.answer(retriever._ranking(), search_options, lambda plan: retriever._flows(plan, bundles))
             for bundle, answer in zip(bundles, found, strict=True):
                 answers.append(await retriever._ahandle_recursive_retrieval(bundle, retriever._nodes(answer)))
         return answers
@@ -302,22 +280,22 @@ class QdrantRerankRetriever(Making):
     def explain(self, **options: Unpack[RetrievalOptions]) -> PlanDescription:
         """What a query with these options asks of Qdrant, what it costs, and which servers would refuse it; `print` it."""
         retriever = self.with_options(**options)
-        return retriever._source.executor().plan(retriever._planned(), retriever._options.search_options).describe()
+        return retriever._source.executor().plan(retriever._ranking(), retriever._options.search_options).describe()
 
     def refresh(self) -> None:
         """Forget what was read of the collection, e.g. after a payload index was made."""
-        self._source.refresh()
+        self._source.executors.refresh()
 
     def close(self) -> None:
         """Close the clients that this retriever made, and its threads, for all its copies; never a client that it was given.
 
         Calls after it end in a `ClientError`. Clients of event loops that run in other threads are closed by these.
         """
-        self._source.close()
+        self._source.executors.close()
 
     async def aclose(self) -> None:
         """As `close`, and the client of the running event loop is closed when this returns."""
-        await self._source.aclose()
+        await self._source.executors.aclose()
 
     def __enter__(self) -> Self:
         return self
@@ -331,10 +309,7 @@ class QdrantRerankRetriever(Making):
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    def _own(self, client: QdrantClient) -> None:
-        self._source.own(client)
-
-    def _planned(self) -> Strategy:
+    def _ranking(self) -> Strategy:
         return self._options.strategy or self._source.strategy()
 
     def _flow(self, plan: Plan, bundle: QueryBundle) -> Flow[Explained]:
@@ -345,9 +320,11 @@ class QdrantRerankRetriever(Making):
         return together([self._flow(plan, bundle) for bundle in bundles])
 
     def _nodes(self, found: Explained) -> list[NodeWithScore]:
-        return self._reader.read(found.points, self._source.text_key, self._source.collection, found.reasons)
+        return self._reader.read(found.points, self._source.text_key, self._source.place.collection, found.reasons)
 
     def __repr__(self) -> str:
         """The collection and the strategy; clients and models, which may hold secrets, aren't shown."""
         kind = type(self).__name__
-        return f"{kind}({self._source.collection!r}, strategy={self.strategy!r}, similarity_top_k={self.similarity_top_k})"
+        return (
+            f"{kind}({self._source.place.collection!r}, strategy={self.strategy!r}, similarity_top_k={self.similarity_top_k})"
+        )

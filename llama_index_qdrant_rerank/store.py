@@ -19,30 +19,28 @@ from qdrant_rerank._internals import (
     SCHEMA_TTL,
     AsyncClientLike,
     Clients,
+    Executors,
     PayloadLike,
     QueryVector,
+    check_reranker,
     check_schema_ttl,
     not_a_filter,
 )
-from qdrant_rerank.errors import ClientError
 from qdrant_rerank.models import Encoder, Encoders
-from qdrant_rerank.models._internals import EncoderLike, RerankerLike, as_reranker
+from qdrant_rerank.models._internals import EncoderLike, RerankerLike
 from qdrant_rerank.planning import Capabilities, Schema
 from qdrant_rerank.stages import Stage
 
 __all__ = [
-    "AnyEncoder",
     "EmbedModelEncoder",
     "EncodersLike",
-    "Knowing",
-    "Reading",
+    "ExecutorSettings",
     "Source",
     "SparseEncoder",
     "SparseLike",
-    "StoreSource",
-    "encoders_of",
-    "plain",
-    "source_of",
+    "make_encoders",
+    "make_source",
+    "to_plain",
 ]
 
 BatchSparse: TypeAlias = Callable[[list[str]], "tuple[list[list[int]], list[list[float]]]"]
@@ -69,7 +67,7 @@ class EmbedModelEncoder:
             raise StrategyError(f"embed_model must be a LlamaIndex embedding model, got {type(model).__name__}")
         self._model = model
 
-    def _resolved(self) -> BaseEmbedding:
+    def _resolve(self) -> BaseEmbedding:
         if self._model is None:
             return Settings.embed_model
         if not isinstance(self._model, BaseEmbedding):
@@ -79,13 +77,13 @@ class EmbedModelEncoder:
         return self._model
 
     def encode_query(self, text: str) -> QueryVector:
-        return self._resolved().get_query_embedding(text)
+        return self._resolve().get_query_embedding(text)
 
     async def aencode_query(self, text: str) -> QueryVector:
-        return await self._resolved().aget_query_embedding(text)
+        return await self._resolve().aget_query_embedding(text)
 
     def encode_documents(self, texts: Sequence[str]) -> Sequence[QueryVector]:
-        return self._resolved().get_text_embedding_batch(list(texts))
+        return self._resolve().get_text_embedding_batch(list(texts))
 
 
 class SparseEncoder:
@@ -111,13 +109,13 @@ class SparseEncoder:
             )
         if isinstance(function, Encoder):
             return function.encode_query(text)
-        return self._of_one(function, text) if function is self._takes_one else self._tried(function, text)
+        return self._of_one(function, text) if function is self._takes_one else self._try(function, text)
 
     def _of_one(self, function: Any, text: str) -> QueryVector:
         vector: QueryVector = function(text)
         return vector
 
-    def _tried(self, function: Any, text: str) -> QueryVector:
+    def _try(self, function: Any, text: str) -> QueryVector:
         """The vector by a function whose kind isn't known."""
         refusal: Exception | None = None
         try:
@@ -145,7 +143,7 @@ def _first(answer: Any) -> models.SparseVector | None:
     return models.SparseVector(indices=[int(index) for index in indices], values=[float(value) for value in values])
 
 
-def encoders_of(
+def make_encoders(
     embed_model: Any | None,
     sparse: Callable[[], SparseLike | None] | None,
     named: EncodersLike | None,
@@ -156,7 +154,7 @@ def encoders_of(
         StrategyError: something in `named` can't embed, or it is no mapping.
     """
     if isinstance(named, Encoders):
-        rest = encoders_of(embed_model, sparse, None)
+        rest = make_encoders(embed_model, sparse, None)
         return Encoders(named.named, {**rest.by_kind, **named.by_kind})
     if named is not None and not isinstance(named, Mapping):
         raise StrategyError(f"encoders takes encoders by vector name, or Encoders, got {type(named).__name__}")
@@ -171,44 +169,6 @@ E = TypeVar("E", Executor, AsyncExecutor)
 _OLD_SPARSE = "text-sparse"  # what llama-index-vector-stores-qdrant called its sparse vector up to version 0.3
 
 
-class Reading(NamedTuple):
-    """What reads texts, and from where.
-
-    Attributes:
-        model: scores texts, for strategies that have a model read them.
-        texts: from the store's text key to where a point's text is.
-    """
-
-    reranker: RerankerLike | None = None
-    texts: Callable[[str], PayloadLike] = lambda text_key: "flat"
-
-
-class Knowing(NamedTuple):
-    """What an executor is told of the collection.
-
-    Attributes:
-        fixed_filter: what every point has to meet, in all that is searched.
-        schema_ttl: seconds after which the schema is read again.
-        retries: how often a request is made again, at most, after what may pass.
-    """
-
-    fixed_filter: models.Filter | None = None
-    schema_ttl: float | None = SCHEMA_TTL
-    retries: int | Retries = 0
-
-    def checked(self) -> Self:
-        """This, if it can be.
-
-        Raises:
-            StrategyError: it can't.
-        """
-        if self.fixed_filter is not None and not isinstance(self.fixed_filter, models.Filter):
-            raise StrategyError(f"fixed_{not_a_filter(self.fixed_filter)}")
-        check_schema_ttl(self.schema_ttl)
-        Retries.of(self.retries)
-        return self
-
-
 class Place(NamedTuple):
     """A collection and how to reach it."""
 
@@ -217,50 +177,53 @@ class Place(NamedTuple):
     collection: str
 
 
-class Source:
-    """A collection, with what embeds queries for it; executors are made when they are first needed.
+@dataclass(frozen=True)
+class ExecutorSettings:
+    """What executors are told beside the place and the encoders, as their arguments of the same names.
 
-    Copies of a retriever share it, so that the collection's schema is read once.
+    Raises:
+        StrategyError: something can't be.
+    """
+
+    capabilities: Capabilities | None = None
+    fixed_filter: models.Filter | None = None
+    schema_ttl: float | None = SCHEMA_TTL
+    retries: int | Retries = 0
+    reranker: RerankerLike | None = None
+
+    def __post_init__(self) -> None:
+        if self.fixed_filter is not None and not isinstance(self.fixed_filter, models.Filter):
+            raise StrategyError(f"fixed_{not_a_filter(self.fixed_filter)}")
+        check_schema_ttl(self.schema_ttl)
+        Retries.of(self.retries)
+        if self.reranker is not None:
+            check_reranker(self.reranker)
+
+
+class Source:
+    """A collection, with what embeds queries for it. Copies of a retriever share it, so that its schema is read once.
+
+    Args:
+        place: where the points are.
+        encoders: what embeds queries.
+        settings: what executors are told.
+        texts: from the key of the text (see `text_key`) to where a reranker finds a point's text.
     """
 
     def __init__(
         self,
         place: Place,
-        embed_model: Any | None = None,
-        sparse_encoder: SparseLike | None = None,
-        encoders: EncodersLike | None = None,
-        capabilities: Capabilities | None = None,
-        knowing: Knowing | None = None,
+        encoders: Encoders,
+        settings: ExecutorSettings,
+        texts: Callable[[str], PayloadLike],
     ) -> None:
-        self._place = place
-        self._encoders = encoders_of(embed_model, None if sparse_encoder is None else lambda: sparse_encoder, encoders)
-        self._capabilities = capabilities
-        self._knowing = knowing or Knowing()
-        self._reading = Reading()
-        self._made: dict[type[Any], tuple[Place, Any]] = {}
-        self._owned: list[QdrantClient] = []
-        self._closed = False
-
-    def read_by(self, reading: Reading) -> Self:
-        """This source, for strategies that have texts read; call it before the first query.
-
-        Raises:
-            StrategyError: the model is none.
-        """
-        if isinstance(reading.reranker, type):
-            raise StrategyError(f"reranker must be a reranker; this is the class {reading.reranker.__name__}: pass an object")
-        self._reading = reading if reading.reranker is None else reading._replace(reranker=as_reranker(reading.reranker))
-        return self
+        self._place, self._encoders, self._settings, self._texts = place, encoders, settings, texts
+        self.executors = Executors()
 
     @property
     def place(self) -> Place:
         """Where the points are."""
         return self._place
-
-    @property
-    def collection(self) -> str:
-        """The collection's name."""
-        return self.place.collection
 
     @property
     def text_key(self) -> str:
@@ -278,67 +241,19 @@ class Source:
 
     def executor(self) -> Executor:
         """What runs sync calls."""
-        return self._executor(Executor)
+        return self.executors.get(Executor, self.place, self._make)
 
     def async_executor(self) -> AsyncExecutor:
         """What runs async calls."""
-        return self._executor(AsyncExecutor)
+        return self.executors.get(AsyncExecutor, self.place, self._make)
 
-    def refresh(self) -> None:
-        """Forget what was read of the collection."""
-        for _, executor in self._made.values():
-            executor.refresh()
-
-    def own(self, client: QdrantClient) -> None:
-        """Close this client, which was made for this source, with it."""
-        self._owned.append(client)
-
-    def close(self) -> None:
-        """Close the executors, and the clients that were made for this; never one that a user passed."""
-        for executor in self._taken():
-            executor.close()
-        self._close_owned()
-
-    async def aclose(self) -> None:
-        """As `close`; what belongs to the running event loop is closed when this returns."""
-        for executor in self._taken():
-            await executor.aclose()
-        self._close_owned()
-
-    def _taken(self) -> list[Any]:
-        self._closed = True
-        made = [executor for _, executor in self._made.values()]
-        self._made.clear()
-        return made
-
-    def _close_owned(self) -> None:
-        while self._owned:
-            self._owned.pop().close()
+    def _make(self, kind: type[E]) -> E:
+        client, async_client, collection = self.place
+        texts, settings = self._texts(self.text_key), vars(self._settings)
+        return kind(client, collection, async_client=async_client, encoders=self._encoders, payload=texts, **settings)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self  # connections aren't copied
-
-    def _executor(self, kind: type[E]) -> E:
-        if self._closed:
-            raise ClientError("this is closed: nothing can be asked after close() or aclose(); make another")
-        place = self.place
-        made: tuple[Place, E] | None = self._made.get(kind)
-        if made is not None and made[0] == place:
-            return made[1]
-        executor = kind(
-            place.client,
-            place.collection,
-            async_client=place.async_client,
-            encoders=self._encoders,
-            reranker=self._reading.reranker,
-            payload=self._reading.texts(self.text_key),
-            capabilities=self._capabilities,
-            fixed_filter=self._knowing.fixed_filter,
-            schema_ttl=self._knowing.schema_ttl,
-            retries=self._knowing.retries,
-        )
-        self._made[kind] = place, executor
-        return executor
 
 
 _DEFAULT = Nearest()
@@ -358,38 +273,20 @@ class StoreVector(Nearest):
         return repr(Nearest(self.using))
 
 
-def plain(strategy: Stage) -> Stage:
+def to_plain(strategy: Stage) -> Stage:
     """`strategy` with `Nearest` in the place of a store's vectors, as users write it and as JSON holds it."""
     if isinstance(strategy, StoreVector):
         return Nearest(strategy.using)
-    return replace(strategy, candidates=tuple(map(plain, strategy.candidates)))
+    return replace(strategy, candidates=tuple(map(to_plain, strategy.candidates)))
 
 
 class StoreSource(Source):
-    """What a LlamaIndex `QdrantVectorStore` holds.
+    """What a LlamaIndex `QdrantVectorStore` holds, read anew at each query; `store` instead of a place."""
 
-    Raises:
-        StrategyError: the store isn't one.
-    """
-
-    def __init__(
-        self,
-        store: Any,
-        embed_model: Any | None = None,
-        sparse_encoder: SparseLike | None = None,
-        encoders: EncodersLike | None = None,
-        capabilities: Capabilities | None = None,
-        knowing: Knowing | None = None,
-    ) -> None:
+    def __init__(self, store: Any, encoders: Encoders, settings: ExecutorSettings, texts: Callable[[str], PayloadLike]) -> None:
         self._store = store
-        if not isinstance(getattr(store, "collection_name", None), str) or not hasattr(store, "client"):
-            raise StrategyError(
-                f"vector_store must be LlamaIndex's QdrantVectorStore, got {type(store).__name__}, which has no client and "
-                "collection_name; for a collection without such a store pass client= and collection_name="
-            )
-        super().__init__(self.place, embed_model, None, encoders, capabilities, knowing)
-        self._encoders = encoders_of(embed_model, lambda: sparse_encoder or self._attribute("_sparse_query_fn"), encoders)
         self._strategies: dict[tuple[str, str | None], Stage] = {}
+        super().__init__(self.place, encoders, settings, texts)
 
     def _attribute(self, name: str) -> Any:
         return getattr(self._store, name, None)
@@ -398,11 +295,6 @@ class StoreSource(Source):
     def place(self) -> Place:
         asynchronous = self._attribute("_aclient") or self._attribute("aclient")
         return Place(self._store.client, asynchronous, self._store.collection_name)
-
-    @property
-    def collection(self) -> str:
-        name: str = self._store.collection_name
-        return name
 
     @property
     def text_key(self) -> str:
@@ -425,7 +317,7 @@ def _store_strategy(dense: str | None, sparse: str | None) -> Stage:
     return Fusion.rrf().over(by_dense, StoreVector(sparse, other_names=(_OLD_SPARSE,)))
 
 
-def source_of(
+def make_source(
     vector_store: Any | None,
     client: QdrantClient | None,
     async_client: AsyncClientLike | None,
@@ -433,23 +325,31 @@ def source_of(
     embed_model: Any | None,
     sparse_encoder: SparseLike | None,
     encoders: EncodersLike | None,
-    capabilities: Capabilities | None,
-    knowing: Knowing | None = None,
+    settings: ExecutorSettings,
+    texts: Callable[[str], PayloadLike] = lambda text_key: "flat",
 ) -> Source:
     """The source that these arguments of a constructor mean.
 
     Raises:
-        StrategyError: neither a store nor a collection's name, or both.
+        StrategyError: neither a store nor a collection's name, or both; or the store isn't one.
         ClientError: there is no client, or one of the wrong kind.
     """
-    embedding = embed_model, sparse_encoder, encoders, capabilities, None if knowing is None else knowing.checked()
     if vector_store is not None:
         if client is not None or async_client is not None or collection_name is not None:
             raise StrategyError("a vector_store brings its client and collection_name: pass the one or the others")
-        source: Source = StoreSource(vector_store, *embedding)
+        if not isinstance(getattr(vector_store, "collection_name", None), str) or not hasattr(vector_store, "client"):
+            raise StrategyError(
+                f"vector_store must be LlamaIndex's QdrantVectorStore, got {type(vector_store).__name__}, which has no client "
+                "and collection_name; for a collection without such a store pass client= and collection_name="
+            )
+        embedding = make_encoders(
+            embed_model, lambda: sparse_encoder or getattr(vector_store, "_sparse_query_fn", None), encoders
+        )
+        source: Source = StoreSource(vector_store, embedding, settings, texts)
     elif not isinstance(collection_name, str) or not collection_name:
         raise StrategyError(f"collection_name must be the name of a collection, got {collection_name!r}")
     else:
-        source = Source(Place(client, async_client, collection_name), *embedding)
+        embedding = make_encoders(embed_model, None if sparse_encoder is None else lambda: sparse_encoder, encoders)
+        source = Source(Place(client, async_client, collection_name), embedding, settings, texts)
     Clients(source.place.client, source.place.async_client)  # refuses what isn't a client now, not at the first query
     return source

@@ -14,14 +14,14 @@ from llama_index.core.instrumentation.events.retrieval import RetrievalEndEvent,
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
 
-__all__ = ["dispatcher", "reranking", "retrievals"]
+__all__ = ["dispatcher", "report_reranking", "report_retrievals"]
 
 dispatcher = get_dispatcher(__name__)
 
 
 @contextmanager
-def retrievals(retriever: BaseRetriever, bundles: Sequence[QueryBundle]) -> Generator[list[list[NodeWithScore]]]:
-    """Reports one retrieval for each query, as `retrieve` would; the answers are put into the list that it gives."""
+def report_retrievals(retriever: BaseRetriever, bundles: Sequence[QueryBundle]) -> Generator[list[list[NodeWithScore]]]:
+    """Report one retrieval for each query, as `retrieve` would; the answers are put into the list that it gives."""
     answers: list[list[NodeWithScore]] = []
     manager = retriever.callback_manager
     with ExitStack() as stack:
@@ -39,10 +39,10 @@ def retrievals(retriever: BaseRetriever, bundles: Sequence[QueryBundle]) -> Gene
 
 
 @contextmanager
-def reranking(
+def report_reranking(
     manager: CallbackManager, nodes: list[NodeWithScore], bundle: QueryBundle | None, top_n: int, model_name: str
 ) -> Generator[list[NodeWithScore]]:
-    """Reports a reranking; the ranked nodes are put into the list that it gives."""
+    """Report a reranking; the ranked nodes are put into the list that it gives."""
     ranked: list[NodeWithScore] = []
     dispatcher.event(ReRankStartEvent(query=bundle, nodes=nodes, top_n=top_n, model_name=model_name))
     payload: dict[str, Any] = {

@@ -181,9 +181,9 @@ else:
         __package__,
         {
             "accounts": "UNKNOWN",
-            "answers": "contradicts, guarded, read_batch, read_points",
             "adapters": "Executors, answer_query, check_count, check_filter, check_flag, check_options, check_reranker, "
             "find_unknown",
+            "answers": "contradicts, guarded, read_batch, read_points",
             "candidates": "candidate_scores",
             "capabilities": "ABILITIES, Engine",
             "clients": "AsyncClientLike, Clients, client_options, engine_of, grpc_port_of, kept_open",

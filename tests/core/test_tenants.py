@@ -10,7 +10,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
-from llama_index_qdrant_rerank import QdrantRerankPostprocessor
+from llama_index_qdrant_rerank import QdrantRerankPostprocessor, RerankerPostprocessor
 from llama_index_qdrant_rerank import QdrantRerankRetriever as NodeRetriever
 from qdrant_rerank import (
     Executor,
@@ -19,7 +19,6 @@ from qdrant_rerank import (
     Nearest,
     PlanError,
     PlanWarning,
-    QdrantRerankError,
     SearchOptions,
     StrategyError,
     field,
@@ -208,10 +207,10 @@ def test_no_option_of_llama_index_replaces_a_fixed_filter(client: CountingClient
     nodes = [NodeWithScore(node=TextNode(id_=str(number), text="t"), score=1.0) for number in (1, 101)]
     ranking = QdrantRerankPostprocessor(Nearest("dense"), **place, missing="drop")
     assert [each.node.node_id for each in ranking.postprocess_nodes(nodes, bundle)] == ["1"]
-    with refused(QdrantRerankError, "fixed_filter"):
-        QdrantRerankPostprocessor(reranker=lambda query, texts: [0.0] * len(texts), fixed_filter=OURS)
-    with refused(QdrantRerankError, "schema_ttl"):
-        QdrantRerankPostprocessor(reranker=lambda query, texts: [0.0] * len(texts), schema_ttl=None)
+    with refused(TypeError, "fixed_filter"):
+        RerankerPostprocessor(lambda query, texts: [0.0] * len(texts), fixed_filter=OURS)  # type: ignore[call-arg]
+    with refused(TypeError, "schema_ttl"):
+        RerankerPostprocessor(lambda query, texts: [0.0] * len(texts), schema_ttl=None)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("ttl", [0, "soon"])

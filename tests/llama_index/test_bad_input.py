@@ -17,6 +17,7 @@ from qdrant_rerank import (
     PlanError,
     PlanWarning,
     QueryError,
+    SearchOptions,
     StrategyError,
     field,
     load,
@@ -71,7 +72,11 @@ ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"similarity_top_k": True}, QueryError, "similarity_top_k must be a whole number of at least 1, got True"),
     ({"filter": {"must": []}}, QueryError, r"filter must be a qdrant_client.models.Filter, got dict \{'must': \[\]\}"),
     ({"filters": {"year": 2020}}, QueryError, r"filters must be LlamaIndex's MetadataFilters, got dict \{'year': 2020\}"),
-    ({"strategy": "rrf"}, StrategyError, r"strategy must be a strategy such as Nearest\(\) .*, got 'rrf'"),
+    ({"strategy": "rrf"}, StrategyError, r"not a strategy: 'rrf'; e.g. Nearest\(\)"),
+    ({"options": {"group_by": "x"}}, QueryError, "options must be a qdrant_rerank.SearchOptions, got dict"),
+    ({"options": SearchOptions(limit=3)}, QueryError, "limit has an argument of its own: pass similarity_top_k=… instead"),
+    ({"options": SearchOptions(with_payload=False)}, QueryError, "with_payload=False leaves nothing to make nodes of"),
+    ({"options": SearchOptions(group_size=3)}, QueryError, "group_size has no effect without group_by"),
     ({"payload": "flt"}, StrategyError, r"no payload preset 'flt'; .*did you mean 'flat'\?"),
     ({"embed_model": 5}, StrategyError, "embed_model must be a LlamaIndex embedding model, got int"),
     ({"encoders": {"dense": 5}}, StrategyError, "not an encoder: int"),
@@ -99,7 +104,7 @@ def test_an_argument_that_cant_be_is_refused_at_once(toy: QdrantClient, argument
 
 async def test_an_unknown_option_of_a_call_is_refused_with_those_that_there_are(toy: QdrantClient) -> None:
     wrong: Any = {"similarity_topk": 3}
-    message = r"there is no option 'similarity_topk'; there are consistency, .*: did you mean 'similarity_top_k'\?"
+    message = r"there is no option 'similarity_topk'; there are doc_ids, .*: did you mean 'similarity_top_k'\?"
     with pytest.raises(TypeError, match=message):
         retriever(toy).with_options(**wrong)
     with pytest.raises(TypeError, match=message):

@@ -8,7 +8,7 @@ import pytest
 from llama_index.core import MockEmbedding
 from qdrant_client import models
 
-from llama_index_qdrant_rerank._internals import EmbedModelEncoder, SparseEncoder, encoders_of
+from llama_index_qdrant_rerank._internals import EmbedModelEncoder, SparseEncoder, make_encoders
 from qdrant_rerank import QueryError
 from qdrant_rerank.models import Encoder
 from tests.llama_index.stores import TinyEmbedding, sparse
@@ -86,6 +86,6 @@ def test_without_a_sparse_function_the_message_says_what_to_pass() -> None:
 
 
 def test_encoders_by_name_may_be_embedding_models() -> None:
-    encoders = encoders_of(None, None, {"dense": TinyEmbedding(), "bm25": bm25})
+    encoders = make_encoders(None, None, {"dense": TinyEmbedding(), "bm25": bm25})
     assert encoders.named["dense"].encode_query("fox") == dense("fox")
     assert encoders.named["bm25"].encode_query("fox") == bm25("fox")

@@ -20,6 +20,7 @@ from qdrant_rerank import (
     PlanWarning,
     QueryError,
     RankedPoint,
+    SearchOptions,
     Strategy,
     StrategyError,
     field,
@@ -127,7 +128,7 @@ def test_what_can_t_be_is_refused_with_the_reason(counting: CountingClient) -> N
     with pytest.raises(StrategyError, match="explanation_key must be a metadata key, got ''"):
         retriever(counting, explanation_key="")
     with pytest.raises(StrategyError, match="results of a group query can't be explained: leave out group_by"):
-        retriever(counting, strategy=LEARNED, explanations=True, group_by="doc").retrieve(QUERY)
+        retriever(counting, strategy=LEARNED, explanations=True, options=SearchOptions(group_by="doc")).retrieve(QUERY)
     [reason, *_] = told(retriever(counting, strategy=Mmr("dense", diversity=0.5), explanations=True).retrieve(QUERY))
     assert reason["terms"] == {}
 

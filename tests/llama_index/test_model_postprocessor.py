@@ -13,19 +13,8 @@ from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRan
 from llama_index.core.schema import MetadataMode, NodeWithScore, TextNode
 from llama_index_instrumentation import get_dispatcher
 
-from llama_index_qdrant_rerank import ParamsQueryBundle, QdrantRerankPostprocessor
-from qdrant_rerank import (
-    Formula,
-    Nearest,
-    PlanWarning,
-    QueryError,
-    Rerank,
-    ScoringError,
-    StrategyError,
-    field,
-    param,
-    score,
-)
+from llama_index_qdrant_rerank import ParamsQueryBundle, QdrantRerankPostprocessor, RerankerPostprocessor
+from qdrant_rerank import Formula, Nearest, PlanWarning, QueryError, Rerank, ScoringError, StrategyError, field, param, score
 from qdrant_rerank.expressions import rerank_score
 from tests.llama_index.stores import QUERY, numbers, ranking
 from tests.llama_index.test_rescore import Down, Lengths, LongestFirst, retriever
@@ -43,11 +32,11 @@ def nodes(*texts: str, scores: Any = None, **metadata: Any) -> list[NodeWithScor
     ]
 
 
-def by(reader: Any = None, **settings: Any) -> QdrantRerankPostprocessor:
-    return QdrantRerankPostprocessor(reranker=reader or Lengths(), **settings)
+def by(reader: Any = None, **settings: Any) -> RerankerPostprocessor:
+    return RerankerPostprocessor(reranker=reader or Lengths(), **settings)
 
 
-async def both(of: QdrantRerankPostprocessor, given: list[NodeWithScore], query: Any = QUERY) -> list[NodeWithScore]:
+async def both(of: RerankerPostprocessor, given: list[NodeWithScore], query: Any = QUERY) -> list[NodeWithScore]:
     """The answer, which must be the same sync and async."""
     asked: dict[str, Any] = {"query_str": query} if isinstance(query, str) else {"query_bundle": query}
     found = of.postprocess_nodes(given, **asked)
@@ -159,14 +148,12 @@ def test_a_query_is_needed() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({}, "Pass strategy= for Qdrant, or reranker="),
-        ({"reranker": Lengths(), "strategy": Formula(field("a", default=0.0))}, "pass the one or the other"),
-        ({"reranker": Lengths(), "collection_name": "docs"}, "collection_name: only a strategy uses that"),
-        (
-            {"reranker": Lengths(), "encoders": {"dense": dense}, "consistency": 3},
-            "encoders, consistency: only a strategy uses that",
-        ),
-        ({"reranker": Lengths(), "missing": "drop"}, "missing: only a strategy uses that"),
+        ({}, "missing 1 required positional argument: 'reranker'"),
+        ({"reranker": None}, "NoneType has no score"),
+        ({"reranker": Lengths(), "strategy": Formula(field("a", default=0.0))}, "unexpected keyword argument 'strategy'"),
+        ({"reranker": Lengths(), "collection_name": "docs"}, "unexpected keyword argument 'collection_name'"),
+        ({"reranker": Lengths(), "encoders": {"dense": dense}}, "unexpected keyword argument 'encoders'"),
+        ({"reranker": Lengths(), "missing": "drop"}, "unexpected keyword argument 'missing'"),
         ({"reranker": Lengths}, "the class Lengths: pass an object"),
         ({"reranker": 3}, "int has no score"),
         ({"reranker": Lengths(), "top_n": 0}, "top_n must be a whole number"),
@@ -175,22 +162,20 @@ def test_a_query_is_needed() -> None:
     ],
 )
 def test_what_can_not_be_is_refused(wrong: dict[str, Any], message: str) -> None:
-    if not wrong:
-        wrong = {"collection_name": "docs", "client": retriever().client}
-    with pytest.raises((StrategyError, QueryError), match=message):
-        QdrantRerankPostprocessor(**wrong)
+    with pytest.raises((StrategyError, QueryError, TypeError), match=message):
+        RerankerPostprocessor(**wrong)
 
 
-def test_a_models_settings_have_no_effect_on_a_strategy() -> None:
-    with pytest.raises(StrategyError, match="on_error, blend: only a model uses that"):
-        QdrantRerankPostprocessor(
-            Formula(field("a", default=0.0)), collection_name="d", on_error="keep_order", blend=rerank_score()
-        )
+def test_a_rerankers_settings_are_none_of_a_strategy() -> None:
+    arguments: dict[str, Any] = {"on_error": "keep_order", "blend": rerank_score()}
+    for name, value in arguments.items():
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
+            QdrantRerankPostprocessor(Formula(field("a", default=0.0)), collection_name="d", **{name: value})
 
 
 def test_the_dump_has_the_settings_and_not_the_model() -> None:
     dumped = by(top_n=3, blend=2 * rerank_score()).to_dict()
-    assert (dumped["top_n"], dumped["blend"], dumped["strategy"]) == (3, "2.0 * rerank_score()", None)
+    assert (dumped["top_n"], dumped["blend"], dumped["class_name"]) == (3, "2.0 * rerank_score()", "RerankerPostprocessor")
     assert "reranker" not in dumped
     assert "reranker='Lengths'" in repr(by())
 

@@ -12,7 +12,7 @@ from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index_instrumentation import get_dispatcher
 
-from llama_index_qdrant_rerank import QdrantRerankPostprocessor
+from llama_index_qdrant_rerank import RerankerPostprocessor
 from qdrant_rerank.models import CohereReranker
 from tests.llama_index.test_model_postprocessor import nodes
 from tests.llama_index.test_rescore import Lengths, retriever
@@ -46,7 +46,7 @@ def reranker(stub: StubCohere) -> Iterator[CohereReranker]:
 @pytest.mark.parametrize("careless", [False, True])
 def test_what_holds_a_model_shows_its_class_alone(reranker: CohereReranker, careless: bool) -> None:
     model = Careless() if careless else reranker
-    postprocessor = QdrantRerankPostprocessor(reranker=model)
+    postprocessor = RerankerPostprocessor(reranker=model)
     of = retriever(reranker=model)
     for text in (
         *(repr(each) + str(each) + f"{each:}" + str([each]) for each in (postprocessor, of)),
@@ -60,7 +60,7 @@ def test_what_holds_a_model_shows_its_class_alone(reranker: CohereReranker, care
 
 
 def test_a_pickled_postprocessor_has_no_key(reranker: CohereReranker) -> None:
-    pickled = pickle.dumps(QdrantRerankPostprocessor(reranker=reranker, top_n=3))
+    pickled = pickle.dumps(RerankerPostprocessor(reranker=reranker, top_n=3))
     assert SECRET.encode() not in pickled
     again = pickle.loads(pickled)
     assert (again.top_n, again.reranker) == (3, reranker)
@@ -77,7 +77,7 @@ def test_a_retriever_can_not_be_pickled_or_has_no_key(reranker: CohereReranker) 
 def test_an_error_has_no_key(stub: StubCohere, reranker: CohereReranker) -> None:
     asks: list[Callable[[], Any]] = [
         lambda: retriever(reranker=reranker).retrieve("quick fox"),
-        lambda: QdrantRerankPostprocessor(reranker=reranker).postprocess_nodes(nodes(), query_str="quick fox"),
+        lambda: RerankerPostprocessor(reranker=reranker).postprocess_nodes(nodes(), query_str="quick fox"),
     ]
     for ask in asks:
         stub.script.append(Refuse(401, f"invalid key {SECRET}"))
@@ -103,7 +103,7 @@ async def test_neither_events_nor_callbacks_nor_logs_have_it(
     dispatcher.add_event_handler(recorder)
     try:
         manager = CallbackManager([debug])
-        postprocessor = QdrantRerankPostprocessor(reranker=reranker, callback_manager=manager)
+        postprocessor = RerankerPostprocessor(reranker=reranker, callback_manager=manager)
         postprocessor.postprocess_nodes(nodes(), query_str="quick fox")
         await postprocessor.apostprocess_nodes(nodes(), query_str="quick fox")
         await retriever(reranker=reranker, callback_manager=manager).aretrieve("quick fox")

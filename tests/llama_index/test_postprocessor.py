@@ -12,7 +12,7 @@ from qdrant_client import QdrantClient, models
 
 from llama_index_qdrant_rerank import ParamsQueryBundle, QdrantRerankPostprocessor, QdrantRerankRetriever
 from llama_index_qdrant_rerank._internals import to_ranked_nodes
-from qdrant_rerank import Formula, Fusion, Mmr, Nearest, QueryError, StrategyError, field, param, score
+from qdrant_rerank import Formula, Fusion, Mmr, Nearest, QueryError, SearchOptions, StrategyError, field, param, score
 from qdrant_rerank.errors import ClientError
 from qdrant_rerank.expressions import raw
 from tests.engines import open_client
@@ -290,13 +290,14 @@ class TestStores:
 class TestAsComponent:
     def test_it_survives_a_dict_and_json_without_secrets(self) -> None:
         client = QdrantClient(url="https://localhost:1", api_key="sesame", check_compatibility=False)
-        own = postprocessor(client, Formula(score() + param("w")), top_n=3, params={"w": 1.0}, using="dense")
+        options = SearchOptions(search_params=models.SearchParams(exact=True), consistency=2)
+        own = postprocessor(client, Formula(score() + param("w")), top_n=3, params={"w": 1.0}, using="dense", options=options)
         for text in (own.to_json(), str(own.to_dict()), repr(own), str(own), own.model_dump_json()):
             assert "sesame" not in text
             assert "toy" in text
         again = QdrantRerankPostprocessor.from_json(own.to_json(), client=client)
         assert again.to_dict() == own.to_dict()
-        assert again.strategy == own.strategy
+        assert (again.strategy, again.options) == (own.strategy, options)
         assert own.to_dict()["class_name"] == own.class_name() == "QdrantRerankPostprocessor"
         client.close()
 
@@ -323,6 +324,9 @@ class TestAsComponent:
         (Nearest("colbert"), {"using": "dense"}, "using='dense' has no effect"),
         (POPULARITY, {"collection_name": ""}, "collection_name must be the name of a collection, got ''"),
         (POPULARITY, {"client": None}, "a Qdrant client is needed"),
+        (None, {}, "strategy must be one that Qdrant runs by itself, .*, got None"),
+        (POPULARITY, {"options": SearchOptions(limit=3)}, "limit has an argument of its own: pass top_n=… instead"),
+        (POPULARITY, {"options": SearchOptions(group_by="a")}, "group_by has no effect here"),
     ],
 )
 def test_arguments_that_cant_be_are_refused_at_once(toy: QdrantClient, strategy: Any, arguments: Any, message: str) -> None:

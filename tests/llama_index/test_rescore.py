@@ -12,7 +12,7 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, Te
 from qdrant_client import models
 
 from llama_index_qdrant_rerank import QdrantRerankRetriever
-from qdrant_rerank import Nearest, PayloadMapping, PlanWarning, Rerank, StrategyError, score
+from qdrant_rerank import Nearest, PayloadMapping, PlanWarning, Rerank, SearchOptions, StrategyError, score
 from qdrant_rerank.errors import ClientError, PayloadError
 from qdrant_rerank.expressions import rerank_score
 from tests.engines import open_client
@@ -186,7 +186,9 @@ def test_stable_ties_are_in_the_order_of_ids() -> None:
     client.upsert(COLLECTION, points)
     given: dict[str, Any] = {"client": client, "collection_name": COLLECTION, "embed_model": TinyEmbedding(), "payload": "flat"}
     expected = ["1", "2"]
-    assert [place for place, _ in ranking(QdrantRerankRetriever(**given, stable_ties=True).retrieve(QUERY))] == expected
-    changed = QdrantRerankRetriever(**given).with_options(stable_ties=True)
+    stable = SearchOptions(stable_ties=True)
+    own = QdrantRerankRetriever(**given, options=stable)
+    assert [place for place, _ in ranking(own.retrieve(QUERY))] == expected
+    changed = QdrantRerankRetriever(**given).with_options(options=stable)
     assert [place for place, _ in ranking(changed.retrieve(QUERY))] == expected
     client.close()

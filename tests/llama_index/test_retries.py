@@ -10,7 +10,7 @@ from llama_index.core.vector_stores.utils import node_to_metadata_dict
 from qdrant_client import QdrantClient
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from llama_index_qdrant_rerank import QdrantRerankPostprocessor, QdrantRerankRetriever
+from llama_index_qdrant_rerank import QdrantRerankPostprocessor, QdrantRerankRetriever, RerankerPostprocessor
 from qdrant_rerank import Formula, Nearest, Retries, StrategyError, score
 from tests.llama_index.stores import QUERY, TinyEmbedding, node, node_id
 from tests.stub_qdrant import Received, StubQdrant
@@ -62,4 +62,6 @@ def test_odd_numbers_of_retries_are_refused() -> None:
     with refused(StrategyError, "retries must be a whole number of at least 0, got -1"):
         QdrantRerankRetriever(**place, retries=-1)
     with refused(StrategyError, "retries"):
-        QdrantRerankPostprocessor(reranker=lambda query, texts: [1.0] * len(texts), retries=1)
+        QdrantRerankPostprocessor(Formula(score()), **place, retries=-1)
+    with refused(TypeError, "retries"):
+        RerankerPostprocessor(lambda query, texts: [1.0] * len(texts), retries=1)  # type: ignore[call-arg]

@@ -12,7 +12,7 @@ from llama_index.core.vector_stores.types import FilterOperator, MetadataFilter,
 from qdrant_client import QdrantClient, models
 
 from llama_index_qdrant_rerank import ParamsQueryBundle, QdrantRerankRetriever
-from qdrant_rerank import Formula, Fusion, Mmr, Nearest, Strategy, datetime_field, field, now, param, score
+from qdrant_rerank import Formula, Fusion, Mmr, Nearest, SearchOptions, Strategy, datetime_field, field, now, param, score
 from tests.engines import open_client
 from tests.llama_index.stores import NOON, TinyEmbedding, ranking, round_trips, sparse
 from tests.support import COLLECTION, QUERY, CountingClient, bm25, colbert, dense, fill_toy, searches_of
@@ -194,15 +194,15 @@ class TestOptions:
         best = retriever(toy, similarity_top_k=2).retrieve(QUERY)
         asked = retriever(toy, score_threshold=best[0].get_score() - 1e-6, similarity_top_k=5)
         assert ids(asked.retrieve(QUERY)) == ids(best)[:1]
-        asked = asked.with_options(search_params=models.SearchParams(exact=True))
+        asked = asked.with_options(options=SearchOptions(search_params=models.SearchParams(exact=True)))
         assert asked.explain().requests[0]["params"]["exact"] is True
 
     async def test_groups_bring_one_node_for_each_value(self, toy: QdrantClient) -> None:
-        asked = retriever(toy, similarity_top_k=3, group_by="category")
+        asked = retriever(toy, similarity_top_k=3, options=SearchOptions(group_by="category"))
         found = asked.retrieve(QUERY)
         assert sorted(each.node.metadata["category"] for each in found) == ["blog", "news", "paper"]
         assert ranking(await asked.aretrieve(QUERY)) == ranking(found)
-        assert len(asked.with_options(group_size=2).retrieve(QUERY)) == 6
+        assert len(asked.with_options(options=SearchOptions(group_by="category", group_size=2)).retrieve(QUERY)) == 6
 
 
 class TestBatches:

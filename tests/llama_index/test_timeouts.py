@@ -10,7 +10,12 @@ import pytest
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from qdrant_client import QdrantClient
 
-from llama_index_qdrant_rerank import ParamsQueryBundle, QdrantRerankPostprocessor, QdrantRerankRetriever
+from llama_index_qdrant_rerank import (
+    ParamsQueryBundle,
+    QdrantRerankPostprocessor,
+    QdrantRerankRetriever,
+    RerankerPostprocessor,
+)
 from qdrant_rerank import Formula, Nearest, PlanWarning, QueryError, score
 from qdrant_rerank.errors import ClientError
 from tests.slow_qdrant import (
@@ -83,10 +88,10 @@ NODES = [NodeWithScore(node=TextNode(text=text, id_=f"0000000{text}-0000-0000-00
 @pytest.mark.parametrize("model", [HangingModel, AwaitedModel])
 async def test_a_postprocessor_s_model_ends_in_time(model: type[HangingModel]) -> None:
     hanging, bundle = model(), QueryBundle("fox")
-    made = QdrantRerankPostprocessor(reranker=hanging, timeout=LIMIT)
+    made = RerankerPostprocessor(reranker=hanging, timeout=LIMIT)
     check_ends(all_at_once({"sync": partial(made.postprocess_nodes, NODES, bundle)}), "scoring 2 texts$")
     check_ends(await all_awaited({"async": partial(made.apostprocess_nodes, NODES, bundle)}), "scoring 2 texts$")
-    kept = QdrantRerankPostprocessor(reranker=hanging, timeout=LIMIT, on_error="keep_order")
+    kept = RerankerPostprocessor(reranker=hanging, timeout=LIMIT, on_error="keep_order")
     with pytest.warns(PlanWarning, match="TimeoutError"):
         assert [each.text for each in kept.postprocess_nodes(NODES, bundle)] == ["1", "2"]
     made.close()
@@ -123,7 +128,7 @@ async def test_a_postprocessor_s_search_ends_in_time(how: How) -> None:
 def test_a_timeout_is_a_finite_number_above_0(timeout: Any) -> None:
     message = "timeout must be a finite number of seconds above 0"
     with pytest.raises(QueryError, match=message):
-        QdrantRerankPostprocessor(reranker=scores, timeout=timeout)
+        RerankerPostprocessor(reranker=scores, timeout=timeout)
     retriever = QdrantRerankRetriever(client=QdrantClient(":memory:"), collection_name="docs")
     with pytest.raises(QueryError, match=message):
         retriever.with_options(timeout=timeout)
