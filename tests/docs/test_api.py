@@ -15,7 +15,6 @@ _INSIDE = {
     "qdrant_rerank.cli": "the command, documented in docs/cli.md",
     "qdrant_rerank.demo": "what the command demo runs",
     "qdrant_rerank.stages": "its names are qdrant_rerank's",
-    "qdrant_rerank.report.figures": "no names",
 }
 
 
@@ -54,7 +53,7 @@ def test_names_of_frameworks_are_left_out_and_equal_names_of_different_things_ar
     assert "callbacks" not in sections["langchain_qdrant_rerank"]
     assert "`QdrantRerankRetriever(" in sections["langchain_qdrant_rerank"]
     assert "`QdrantRerankRetriever(" in sections["llama_index_qdrant_rerank"]
-    assert "`Budget(" in sections["qdrant_rerank.evaluate"]
+    assert "`Budget(" in sections["qdrant_rerank.tune"]
     assert "`Budget(" in sections["qdrant_rerank.learn"]
 
 

@@ -126,7 +126,7 @@ def test_texts_of_tests_name_no_other_modules() -> None:
         if path != Path(__file__)
         for name in IN_QUOTES.findall(path.read_text("utf-8"))
     }
-    assert texts - DOORS - {f"{name}.figures" for name in DOORS} == NAMED_AS_MODULES
+    assert texts - DOORS == NAMED_AS_MODULES
 
 
 def private_doors() -> list[str]:

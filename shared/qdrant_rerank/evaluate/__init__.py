@@ -12,23 +12,22 @@ Needs the extra `[learn]`: measures are ir-measures', intervals and tests scipy'
 
 from __future__ import annotations
 
-from .comparing import check, compare
-from .comparisons import Change, Comparison, Difference, Finding
-from .doc_ids import DocId
+from .comparison import Change, Comparison, Difference, Finding, check, compare, frontier
+from .data import Answer, Qrels, Ranked, Run, Topic, Topics, Usage
 from .evaluation import OnError, aevaluate, evaluate
-from .frontier import frontier
-from .intervals import bootstrap_interval
-from .measures import DEFAULT_MEASURES, per_topic
-from .qrels import Qrels
-from .reading import read_beir, read_judged, read_qrels, read_topics, write_qrels
+from .files import read_beir, read_judged, read_qrels, read_run, read_run_file, read_topics, write_qrels, write_run
 from .results import Costs, Coverage, Evaluation, Interval
-from .runs import Answer, Ranked, Run, Usage
-from .significance import LEAST_TOPICS, detectable_difference, holm, randomisation_p, topics_needed
-from .store import read_run_file
-from .systems import Bound, TopicFunction
-from .topics import Topic, Topics
-from .trec import read_run, write_run
-from .unknown import unknown_documents
+from .statistics import (
+    DEFAULT_MEASURES,
+    LEAST_TOPICS,
+    bootstrap_interval,
+    detectable_difference,
+    holm,
+    per_topic,
+    randomisation_p,
+    topics_needed,
+)
+from .systems import Bound, DocId, TopicFunction, unknown_documents
 
 __all__ = [
     "DEFAULT_MEASURES",

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean
 from typing import Any, Literal, TypeAlias
 
-from .. import AsyncExecutor, Executor, Retries, SearchOptions, StrategyError
-from ..errors import MeasurementError
-from .arunning import acollect
-from .doc_ids import DocId
-from .measures import DEFAULT_MEASURES
-from .preparing import Work, fitted, job_of
-from .qrels import Qrels
-from .results import Evaluation
-from .running import Job, Progress, Stopped, collect
-from .runs import Answer, Run
-from .search_options import measured_options
-from .services import MEASURING
-from .summing import summed_up
-from .systems import Bound, System, as_system
-from .topics import Topics
-from .whys import why_of
+import numpy as np
 
-__all__ = ["OnError", "aevaluate", "evaluate"]
+from .. import AsyncExecutor, Executor, PlanError, QdrantRerankError, Retries, SearchOptions, StrategyError
+from .._internals import CandidateHit, ResultReason, few, is_whole
+from ..errors import MeasurementError
+from ..planning import Target, plan
+from ..stages import Stage
+from .asking import MEASURING, Job, Progress, Stopped, acollect, collect
+from .data import Answer, Qrels, Run, Topic, Topics, Usage
+from .files import Header, RunFile
+from .results import Costs, Coverage, Evaluation
+from .statistics import DEFAULT_MEASURES, bootstrap_interval, check_judgments, deepest, measured
+from .systems import Bound, DocId, Foreign, System, aliases, as_system, measured_options, other_ids
+
+__all__ = ["OnError", "Work", "aevaluate", "evaluate", "fitted", "job_of", "summed_up", "why_of"]
 
 OnError: TypeAlias = Literal["stop", "count", "raise"]
 """What a topic that fails does: stops the evaluation with what there is so far, counts as 0, or raises its error as it is."""
@@ -177,3 +177,261 @@ def _evaluation(
     answers = {topic: done[topic] for topic in work.judged}
     why = why_of(system, work.asked, options) if isinstance(system, Bound) else None
     return summed_up(Run(system.name, answers, system.description), work, level, seed, why)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is measured, by which judgments.
+
+    Raises:
+        StrategyError: no topic has judgments, or an argument is wrong.
+    """
+
+    topics: Topics
+    qrels: Qrels
+    measures: Sequence[str]
+    batch_size: int = 1
+    concurrency: int = 1
+    on_error: str = "stop"
+    retries: int | Retries = MEASURING
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.topics, Topics) or not isinstance(self.qrels, Qrels):
+            raise StrategyError(
+                "evaluate takes Topics and Qrels, e.g. Topics({'1': 'night train'}) and Qrels({'1': {'doc': 1}}); "
+                f"got {type(self.topics).__name__} and {type(self.qrels).__name__}"
+            )
+        for name, value in (("batch_size", self.batch_size), ("concurrency", self.concurrency)):
+            if not is_whole(value, 1):
+                raise StrategyError(f"{name} must be a whole number of at least 1, got {value!r}")
+        if self.on_error not in ("stop", "count", "raise"):
+            raise StrategyError(f"on_error is 'stop', 'count' or 'raise', got {self.on_error!r}")
+        Retries.of(self.retries)
+        if not self.judged:
+            raise StrategyError(
+                f"none of the {len(self.topics)} topics has judgments: the topics' ids are {few(self.topics.ids)}, "
+                f"those of the qrels {few(tuple(self.qrels))}"
+            )
+        check_judgments(self.measures, {topic: self.qrels[topic] for topic in self.judged})
+
+    @cached_property
+    def judged(self) -> tuple[str, ...]:
+        """The ids of the topics that have judgments."""
+        return self.qrels.judged(self.topics)
+
+    @cached_property
+    def asked(self) -> Topics:
+        """The topics that are put to the system: nothing could be said of the others."""
+        return self.topics.subset(self.judged)
+
+    @cached_property
+    def deepest(self) -> int:
+        """How many results the measures look at."""
+        return deepest(self.measures)
+
+
+def fitted(bound: Bound, target: Target, limit: int | None, work: Work) -> SearchOptions:
+    """What the strategy is asked for: `limit` results, or as many as the measures look at, or as it can return.
+
+    Raises:
+        PlanError: the strategy doesn't fit the collection, whatever the limit; or not with the limit given.
+    """
+
+    def fits(number: int) -> PlanError | None:
+        try:
+            plan(bound.strategy, target.schema, target.capabilities, SearchOptions(limit=number), target.payload)
+        except PlanError as error:
+            return error
+        return None
+
+    wanted = limit or work.deepest
+    error = fits(wanted)
+    if error is None:
+        return SearchOptions(limit=wanted)
+    if limit is not None or fits(1) is not None:
+        raise error
+    low, high = 1, wanted  # some stage or model hands on fewer candidates than the measures would look at
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) is None else (low, middle)
+    return SearchOptions(limit=low)
+
+
+def job_of(
+    system: Bound | Foreign,
+    work: Work,
+    options: SearchOptions,
+    doc_id: DocId,
+    run_file: str | os.PathLike[str] | None,
+    progress: Progress | None,
+) -> tuple[Job, dict[str, Answer]]:
+    """The topics that are still to be asked, and how; with the answers that are there already.
+
+    Raises:
+        StrategyError: the topics need more than a foreign system is given, or the run file is about something else.
+    """
+    if isinstance(system, Foreign) and not system.whole:
+        _check_plain(work.asked, system)
+    file = None
+    if run_file is not None:
+        told = doc_id if isinstance(doc_id, str) or doc_id is None else "function"
+        asked = f"{options!r}" if isinstance(system, Bound) else f"limit={options.limit}"
+        file = RunFile(run_file, Header(system.description, system.name, f"{asked}, doc_id={told!r}", work.asked.fingerprint))
+    done = dict(file.done) if file else {}
+    job = Job(
+        topics=[topic for topic in work.asked if topic.id not in done],
+        options=options,
+        doc_id=doc_id,
+        names=aliases(work.qrels),
+        batch_size=work.batch_size if isinstance(system, Bound) else 1,
+        concurrency=work.concurrency,
+        on_error=work.on_error,
+        retries=Retries.of(work.retries),
+        total=len(work.asked),
+        file=file,
+        progress=progress,
+    )
+    return job, done
+
+
+def _check_plain(topics: Topics, system: Foreign) -> None:
+    rich: list[Topic] = [topic for topic in topics if not topic.is_plain]
+    if rich:
+        raise StrategyError(
+            f"topic {rich[0].id!r} ({len(rich)} of {len(topics)}) has a filter, request-time values, vectors or a time, and "
+            f"{system.name} is asked by text alone: pass TopicFunction(lambda topic: …), which is given the whole topic"
+        )
+
+
+def why_of(bound: Bound, topics: Topics, options: SearchOptions) -> Callable[[str], tuple[str, ...]] | None:
+    """A function from a topic's id to one text for each result; None for strategies that can't be explained.
+
+    Each call is a round trip or two (`Executor.explain`).
+    """
+    executor = bound.executor
+    if not isinstance(executor, Executor) or not isinstance(bound.strategy, Stage) or options.group_by is not None:
+        return None
+
+    def why(id: str) -> tuple[str, ...]:
+        topic = topics[id]
+        return tuple(map(_line, executor.explain(bound.strategy, topic.query, topic.within(options)).reasons))
+
+    return why
+
+
+def _line(reason: ResultReason) -> str:
+    terms = " + ".join(f"{term.text}: {term.value:.4g}" for term in reason.terms)
+    candidates = ", ".join(f"{hit.candidate}: {_found(hit)}" for hit in reason.candidates)
+    return f"score {reason.score:.4g}" + (f" = {terms}" if terms else "") + (f" ({candidates})" if candidates else "")
+
+
+def _found(hit: CandidateHit) -> str:
+    if hit.score is None:
+        return "not found"
+    return "found" if hit.rank is None else f"rank {hit.rank}"
+
+
+def summed_up(
+    run: Run,
+    work: Work,
+    level: float,
+    seed: int,
+    why: Callable[[str], tuple[str, ...]] | None = None,
+) -> Evaluation:
+    """What `run` is worth.
+
+    Raises:
+        StrategyError: the run is empty, or none of its ids was judged.
+        QdrantRerankError: every topic failed.
+    """
+    answers = {topic: run[topic] for topic in work.judged if topic in run}
+    _check(answers, work)
+    values = measured(work.measures, work.qrels, run, work.judged)
+    means = {name: bootstrap_interval(list(found.values()), level=level, seed=seed) for name, found in values.items()}
+    return Evaluation(
+        name=run.name,
+        run=run,
+        values=values,
+        means=means,
+        costs=_costs(list(answers.values()), work),
+        coverage=_coverage(answers, work),
+        synthetic=work.topics.synthetic,
+        topics_fingerprint=work.asked.fingerprint,
+        qrels_fingerprint=work.qrels.fingerprint,
+        texts={topic.id: topic.text for topic in work.asked},
+        relevant={topic: _relevant(work.qrels, topic) for topic in work.judged},
+        why=why,
+    )
+
+
+def _check(answers: dict[str, Answer], work: Work) -> None:
+    failures = [answer.error for answer in answers.values() if answer.error is not None]
+    found = [document for answer in answers.values() for document in answer.doc_ids]
+    if found:
+        if work.qrels.documents.isdisjoint(found):
+            raise StrategyError(
+                f"{other_ids(found, work.qrels.documents)} where a result's document id is: a key of its payload or metadata, "
+                "or a function from result to id. If these are the right ids, nothing that was found was judged, and there is "
+                "nothing to measure"
+            )
+        return
+    if failures:
+        raise QdrantRerankError(
+            f"every topic that was asked failed or found nothing; {len(failures)} of {len(answers)} failed, the first with: "
+            f"{failures[0]}"
+        )
+    raise StrategyError(
+        f"the run is empty: nothing was found for any of {len(work.judged)} topics; is the collection empty, or the filter too "
+        "narrow, or are the run's topic ids others?"
+    )
+
+
+def _relevant(qrels: Qrels, topic: str) -> dict[str, int]:
+    grades = sorted(qrels[topic].items(), key=lambda item: -item[1])
+    return {document: grade for document, grade in grades if grade > 0}
+
+
+def _coverage(answers: dict[str, Answer], work: Work) -> Coverage:
+    judged = set(work.judged)
+    without_relevant = set(work.qrels.without_relevant)
+    shares = [
+        fmean(document in work.qrels[topic] for document in answer.doc_ids[:10])
+        for topic, answer in answers.items()
+        if answer.ranking
+    ]
+    return Coverage(
+        topics=len(work.topics),
+        measured=work.judged,
+        unjudged=tuple(topic for topic in work.topics.ids if topic not in judged),
+        unasked=tuple(topic for topic in work.qrels if topic not in judged and work.qrels[topic]),
+        without_relevant=tuple(topic for topic in work.judged if topic in without_relevant),
+        without_results=tuple(topic for topic in work.judged if _is_silent(answers.get(topic))),
+        failed={topic: answer.error for topic, answer in answers.items() if answer.error is not None},
+        unread=tuple(topic for topic, answer in answers.items() if answer.unread),
+        duplicates=sum(answer.duplicates for answer in answers.values()),
+        judged_at_10=fmean(shares) if shares else None,
+        depth=max((len(answer.ranking) for answer in answers.values()), default=0),
+        deepest=work.deepest,
+    )
+
+
+def _is_silent(answer: Answer | None) -> bool:
+    """Whether nothing was found, and nothing failed."""
+    return answer is None or (answer.error is None and not answer.ranking)
+
+
+def _costs(answers: list[Answer], work: Work) -> Costs:
+    usages = [answer.usage for answer in answers if answer.usage is not None]
+    times = [answer.milliseconds for answer in answers if answer.milliseconds is not None]
+    p50, p95 = (float(value) for value in np.percentile(times, [50, 95])) if times else (None, None)
+    counted = {name: fmean(getattr(usage, name) for usage in usages) for name in Usage.__dataclass_fields__} if usages else {}
+    return Costs(**counted, p50_ms=p50, p95_ms=p95, timed=len(times), note=_note(usages, times, work))
+
+
+def _note(usages: list[Usage], times: list[float], work: Work) -> str:
+    if not times:
+        shared = f": {work.batch_size} topics shared each round trip; ask with batch_size=1 to time queries"
+        return f"Queries were not timed{shared if usages and work.batch_size > 1 else ''}."
+    if work.concurrency > 1:
+        return f"Times were taken with {work.concurrency} queries running at a time."
+    return ""

@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .plain import Plain, frame
-from .runs import Run
-from .topics import SYNTHETIC_NOTE
+from .data import SYNTHETIC_NOTE, Plain, Run, frame
 
 __all__ = ["Costs", "Coverage", "Evaluation", "Interval"]
 

@@ -1,18 +1,45 @@
-"""What can be evaluated: a strategy on an executor, a retriever of LangChain or LlamaIndex, a function, or a finished run."""
+"""What can be evaluated, what is asked of it, and which documents its results are.
+
+A system is a strategy on an executor, a retriever of LangChain or LlamaIndex, a function, or a finished run. The frameworks
+are recognised by the attributes of what they return; none is imported.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from .. import AsyncExecutor, Executor, Strategy, StrategyError
-from .._internals import in_worker
-from .topics import Topic
+from qdrant_client import models
 
-__all__ = ["Bound", "Foreign", "System", "TopicFunction", "as_system"]
+from .. import AsyncExecutor, Executor, SearchOptions, Strategy, StrategyError
+from .._internals import Points, Search, in_worker, root_keys, value_at
+from ..errors import FormatError
+from ..expressions._internals import path_problem
+from ..feedback import RelevanceFeedback
+from ..ingest import point_id
+from ..ingest._internals import point_ids
+from ..stages import ClientFormula, Mmr, Stage
+from .data import Qrels, Ranked, Topic
+
+__all__ = [
+    "Bound",
+    "DocId",
+    "Foreign",
+    "System",
+    "TopicFunction",
+    "aliases",
+    "as_system",
+    "id_payload",
+    "measured_options",
+    "other_ids",
+    "ranking_of",
+    "stable",
+    "unknown_documents",
+]
 
 
 @dataclass(frozen=True)
@@ -138,3 +165,231 @@ def _threaded(ask: Callable[[Topic], Any]) -> Callable[[Topic], Any]:
 def _described(system: Any) -> str:
     kind: Any = system if hasattr(system, "__qualname__") else type(system)
     return f"{kind.__module__}.{kind.__qualname__}"
+
+
+DocId: TypeAlias = "str | Callable[[Any], object] | None"
+"""How a document's id is read from a result: a key of its payload or metadata (or an attribute), a function, or None.
+
+None takes `_id` of the payload or metadata, else `Document.id`, `node.node_id` or the point's id.
+"""
+_ABSENT: Final = object()
+
+
+def ranking_of(results: Any, doc_id: DocId, names: Mapping[str, str]) -> tuple[tuple[Ranked, ...], int]:
+    """The ranking that `results` are, a document's first place only; and how many results were left out for that.
+
+    Args:
+        results: what a system returned: an iterable of results, best first.
+        doc_id: see `DocId`.
+        names: other ids of documents → their ids in the qrels, see `aliases`.
+
+    Raises:
+        StrategyError: they are no results, or a result has no such id.
+    """
+    if isinstance(results, str | bytes | Mapping) or not isinstance(results, Iterable):
+        raise StrategyError(
+            f"a system must return its results in a list, best first: points, documents, nodes, ids or (id, score) pairs; "
+            f"got {type(results).__name__} {results!r}"[:300]
+        )
+    ranking: dict[str, Ranked] = {}
+    count = 0
+    for result in results:
+        count += 1
+        found = str(_id(result, doc_id))
+        found = names.get(found, found)
+        ranking.setdefault(found, Ranked(found, _score(result)))
+    return tuple(ranking.values()), count - len(ranking)
+
+
+def aliases(qrels: Qrels) -> dict[str, str]:
+    """The ids of the points that `ingest` makes of documents → the documents' ids, for all judged documents.
+
+    LangChain's and LlamaIndex's stores may show the point's id only; `ingest` makes it from the document's.
+    """
+    names: dict[str, str] = {}
+    for document in qrels.documents:
+        try:
+            names[str(point_id(document))] = document
+        except FormatError:
+            continue  # an id that ingest can't store needs no other name
+    return {other: name for other, name in names.items() if other not in qrels.documents}
+
+
+def _id(result: Any, doc_id: DocId) -> object:
+    if doc_id is None:
+        return _usual(result)
+    found = doc_id(result) if callable(doc_id) else _under(result, doc_id)
+    if found is None or found is _ABSENT:
+        how = "doc_id=" + (repr(doc_id) if isinstance(doc_id, str) else "your function")
+        raise StrategyError(f"{how} gives no document id for the result {_shown(result)}")
+    return found
+
+
+def _usual(result: Any) -> object:
+    if isinstance(result, str | int):
+        return result
+    if isinstance(result, tuple | list) and len(result) == 2:
+        return _usual(result[0])
+    found = value_at(_metadata(result), "_id")
+    if found is not None:
+        return found
+    for holder in (result, getattr(result, "node", None)):
+        for name in ("id", "node_id"):
+            if (found := getattr(holder, name, None)) is not None:
+                return found
+    raise StrategyError(
+        f"no document id in the result {_shown(result)}: say where it is with doc_id='key of the metadata' "
+        "or doc_id=a function from result to id"
+    )
+
+
+def _under(result: Any, key: str) -> object:
+    if isinstance(result, tuple | list) and len(result) == 2:
+        return _under(result[0], key)
+    found = value_at(_metadata(result), key, _ABSENT)
+    for holder in (result, getattr(result, "node", None)):
+        if found is _ABSENT:
+            found = getattr(holder, key, _ABSENT)
+    return found
+
+
+def _metadata(result: Any) -> Mapping[str, Any]:
+    """Payload of a point, metadata of a document or node, or the mapping itself."""
+    if isinstance(result, Mapping):
+        return result
+    for holder in (result, getattr(result, "node", None)):
+        for name in ("payload", "metadata"):
+            found = getattr(holder, name, None)
+            if isinstance(found, Mapping):
+                return found
+    return {}
+
+
+def _score(result: Any) -> float:
+    """The score that a result carries; 0.0 without one. It orders nothing: rank is position."""
+    found: Any = None
+    if isinstance(result, tuple | list) and len(result) == 2:
+        found = result[1]
+    elif not isinstance(result, str | int):
+        found = result.get("score") if isinstance(result, Mapping) else getattr(result, "score", None)
+        metadata = _metadata(result)
+        found = next(
+            (value for value in (found, metadata.get("relevance_score"), metadata.get("score")) if value is not None), None
+        )
+    try:
+        score = float(found)
+    except (TypeError, ValueError):
+        return 0.0
+    return score if math.isfinite(score) else 0.0
+
+
+def _shown(result: Any) -> str:
+    metadata = _metadata(result)
+    there = f" with {', '.join(sorted(map(repr, metadata))[:12])}" if metadata else ""  # gRPC's have no order
+    kind = "point" if isinstance(result, models.ScoredPoint) else type(result).__name__
+    return f"{kind}{there}"
+
+
+def other_ids(found: Iterable[str], judged: Iterable[str]) -> str:
+    """What to say where not one document found was judged, as the ids are others: some of both.
+
+    Args:
+        found: the documents' ids as results have them.
+        judged: their ids in the judgments.
+    """
+    different = list(dict.fromkeys(found))
+    return (
+        f"none of the {len(different)} documents found is in the judgments: the results' ids are "
+        f"{', '.join(map(repr, different[:3]))}, the judgments' {', '.join(map(repr, sorted(judged)[:3]))}; say with doc_id="
+    )
+
+
+def stable(strategy: Strategy, options: SearchOptions) -> SearchOptions:
+    """`options` with points of equal score in the order of their ids, so that a measurement gives the same figures again.
+
+    Engines return ties in random order, and fusion makes many. Groups are put together by Qdrant, and MMR's results aren't in
+    the order of their scores: their order is left as it is.
+    """
+    if options.group_by is not None or isinstance(next(strategy.stages(), None), Mmr):
+        return replace(options, stable_ties=False)
+    return replace(options, stable_ties=True)
+
+
+def measured_options(strategy: Strategy, options: SearchOptions, doc_id: DocId) -> SearchOptions:
+    """What is asked of `strategy` to measure it: `options`, with stable ties, and of payloads what ids are read from.
+
+    Strategies that this package doesn't know, and models that read texts, get the payload that the options asks for.
+    """
+    options = stable(strategy, options)
+    if isinstance(strategy, Stage | ClientFormula | RelevanceFeedback):  # these fetch by themselves what they read
+        return replace(options, with_payload=id_payload(doc_id))
+    return options
+
+
+def id_payload(doc_id: DocId) -> models.WithPayloadInterface:
+    """What of the payload a document's id is read from: all of it by a function."""
+    return True if callable(doc_id) else root_keys(["_id" if doc_id is None else doc_id])
+
+
+_AT_ONCE = 256
+
+
+def unknown_documents(qrels: Qrels, executor: Executor, doc_id: str = "_id") -> tuple[str, ...]:
+    """The judged documents that the collection doesn't hold, in the order of their ids.
+
+    Looked for by the id of their point (as it stands, or as `ingest` makes it), then by the payload key `doc_id`, 256 at a
+    time. Server collections in strict mode need an index on that key.
+
+    Args:
+        qrels: the judgments.
+        executor: the collection.
+        doc_id: the payload key that holds a document's id.
+
+    Raises:
+        StrategyError: the key is no payload path.
+    """
+    if problem := path_problem(doc_id):
+        raise StrategyError(problem)
+    missing = set(qrels.documents)
+    at_once = _at_once(executor)
+    for share in _shares(sorted(missing), at_once):
+        ids: dict[object, str] = {id: document for document in share for id in point_ids(document)}
+        condition = models.HasIdCondition(has_id=[id for document in share for id in point_ids(document)])
+        points = _found(executor, models.Filter(must=[condition]), len(ids), False)
+        missing.difference_update(ids[point.id] for point in points if point.id in ids)
+    for share in _shares(sorted(missing), at_once):
+        left = set(share)
+        while left:  # many points may belong to one document, so one answer need not show all documents
+            points = _found(executor, models.Filter(should=list(_any_of(doc_id, sorted(left)))), at_once, [doc_id])
+            found = left.intersection(str(value_at(point.payload or {}, doc_id)) for point in points)
+            if not found:
+                break
+            left -= found
+            missing -= found
+    return tuple(sorted(missing))
+
+
+def _any_of(key: str, documents: list[str]) -> Iterator[models.Condition]:
+    """Conditions for payload values that are these ids, as texts or numbers."""
+    yield models.FieldCondition(key=key, match=models.MatchAny(any=documents))
+    numbers = [int(document) for document in documents if document.isdecimal() and int(document) < 2**63]
+    if numbers:
+        yield models.FieldCondition(key=key, match=models.MatchAny(any=numbers))
+
+
+def _found(executor: Executor, filter: models.Filter, limit: int, payload: bool | list[str]) -> Points:
+    """Points that meet the filter, in no order."""
+    [points] = executor.search(Search([models.QueryRequest(filter=filter, limit=limit, with_payload=payload)]))
+    return points
+
+
+def _at_once(executor: Executor) -> int:
+    """How many documents are looked for at once: no more than strict mode allows points and values of a condition."""
+    strict = executor.target().schema.strict
+    limits = [strict.max_query_limit, strict.condition_max_size] if strict is not None and strict.enabled else []
+    return max(1, min([_AT_ONCE, *(limit // 2 for limit in limits if limit is not None)]))  # a document may have two ids
+
+
+def _shares(items: Sequence[str], size: int) -> Iterator[list[str]]:
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])

@@ -5,15 +5,14 @@
 
     report(compare([dense, fused]), title="Dense or fused?").save("report.html")
 
-The same report is an HTML file that needs nothing else, Markdown, or JSON. Where things are: `building` checks what is
-given, `page` says what stands in the report, `words` and `advice` put it in words, `figures` draws, `templates` lay it out.
+The same report is an HTML file that needs nothing else, Markdown, or JSON. Where things are: `document` checks what is
+given and writes, `page` says what stands where, `story` and `words` put it in words, `tables` and `figures` show it.
 Needs the extra `[learn]`: jinja2 for the pages, matplotlib for the figures. Both are loaded when they are used.
 """
 
 from __future__ import annotations
 
-from .building import report
-from .document import Report
+from .document import Report, report
 from .parts import Bin, Calibration, Coefficient
 
 __all__ = ["Bin", "Calibration", "Coefficient", "Report", "report"]

@@ -11,33 +11,28 @@ from typing import TYPE_CHECKING
 from .._lazy import load_lazily
 
 if TYPE_CHECKING:
-    from .curves import Curve as Curve
-    from .curves import above as above
-    from .curves import curves_of as curves_of
-    from .curves import described as described
-    from .curves import summed_up as summed_up
     from .document import check_target as check_target
-    from .figures.cost import quality_over_cost as quality_over_cost
-    from .figures.placing import gap as gap
-    from .figures.placing import placed as placed
-    from .figures.placing import width_of as width_of
-    from .figures.reliability import reliability as reliability
-    from .figures.topics import gains_by_topic as gains_by_topic
-    from .figures.tuning import mean_over_parameter as mean_over_parameter
-    from .labels import systems_of as systems_of
+    from .figures import gains_by_topic as gains_by_topic
+    from .figures import gap as gap
+    from .figures import mean_over_parameter as mean_over_parameter
+    from .figures import placed as placed
+    from .figures import quality_over_cost as quality_over_cost
+    from .figures import reliability as reliability
+    from .figures import width_of as width_of
+    from .tuning import Curve as Curve
+    from .tuning import above as above
+    from .tuning import curves_of as curves_of
+    from .tuning import described as described
+    from .tuning import summed_up as summed_up
     from .words import meaning as meaning
+    from .words import systems_of as systems_of
 else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "curves": "Curve, above, curves_of, described, summed_up",
             "document": "check_target",
-            "figures.cost": "quality_over_cost",
-            "figures.placing": "gap, placed, width_of",
-            "figures.reliability": "reliability",
-            "figures.topics": "gains_by_topic",
-            "figures.tuning": "mean_over_parameter",
-            "labels": "systems_of",
-            "words": "meaning",
+            "figures": "gains_by_topic, gap, mean_over_parameter, placed, quality_over_cost, reliability, width_of",
+            "tuning": "Curve, above, curves_of, described, summed_up",
+            "words": "meaning, systems_of",
         },
     )

@@ -1,19 +1,24 @@
-"""`Report`: what a report is made of, and the three ways to write it."""
+"""`report` checks what is given and makes a `Report`, which is written as HTML, Markdown or JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime as dt
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from .. import StrategyError, __version__
 from ..errors import FormatError
-from ..evaluate import Comparison, Evaluation
+from ..evaluate import Comparison, Evaluation, compare
 from ..evaluate._internals import Plain, plain
-from .parts import Calibration, Coefficient
+from .parts import Calibration, Coefficient, GivenCoefficients, as_coefficients
+from .tuning import check_tuning
 
-__all__ = ["Report", "check_target"]
+__all__ = ["Report", "check_target", "report"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Report(Plain):
         Raises:
             MissingExtra: jinja2 or matplotlib isn't installed.
         """
-        from .writing import html
+        from .page import html
 
         return html(self)
 
@@ -54,7 +59,7 @@ class Report(Plain):
         Raises:
             MissingExtra: jinja2 isn't installed.
         """
-        from .writing import markdown
+        from .page import markdown
 
         return markdown(self)
 
@@ -64,7 +69,7 @@ class Report(Plain):
 
     def as_dict(self) -> dict[str, Any]:
         """What `json` writes, as dicts, lists, texts and numbers."""
-        from .advice import story_of
+        from .story import story_of
 
         told = story_of(self)
         results: dict[str, Any] = (
@@ -114,3 +119,88 @@ def check_target(path: str | PathLike[str]) -> Path:
     if target.is_dir():
         raise FormatError("this is a folder: name a file in it, e.g. report.html", target)
     return target
+
+
+_LIBRARIES: Final = ("qdrant-client", "ir-measures", "numpy", "scipy", "matplotlib")
+
+
+def report(
+    result: Comparison | Evaluation | Sequence[Evaluation] | None = None,
+    tuning: Any = None,
+    calibration: Calibration | None = None,
+    coefficients: GivenCoefficients | None = None,
+    *,
+    title: str = "Which strategy should I use?",
+    date: dt.date | str | None = None,
+    seed: int | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> Report:
+    """A report on a comparison, an evaluation or a tuning: `.save("report.html")`, `.html()`, `.markdown()`, `.json()`.
+
+    The same input gives the same report: nothing looks at the clock.
+
+    Args:
+        result: what `compare` returned; or evaluations, of which the first is the baseline of the others; or one evaluation;
+            or None, for a report on the tuning alone.
+        tuning: what `tune` returned.
+        calibration: predicted probabilities beside what was observed.
+        coefficients: what was learned, as `Coefficient`s or as a mapping from name to number or `Interval`.
+        title: what stands above.
+        date: when the measurements were made; not shown if None.
+        seed: of the resampling, as `compare` was given it; with evaluations, the one to compare them with (0 if None).
+        details: more on how it was made, e.g. `{"corpus": "SciFact", "machine": "2 cores"}`.
+
+    Raises:
+        StrategyError: an argument is something else, or the evaluations can't be compared.
+        MissingExtra: evaluations are to be compared, and scipy isn't installed.
+    """
+    check_tuning(tuning)
+    if calibration is not None and not isinstance(calibration, Calibration):
+        raise StrategyError(f"calibration= takes a Calibration, got {type(calibration).__name__}")
+    if not isinstance(title, str) or not title.strip():
+        raise StrategyError(f"title= must be text that isn't empty, got {title!r}")
+    if not isinstance(result, Comparison | Evaluation | None) and seed is None:
+        seed = 0
+    if result is None and tuning is None:
+        raise StrategyError("there is nothing to report: pass what compare(), evaluate() or tune() returned")
+    comparison, evaluations = (None, ()) if result is None else _results(result, seed or 0)
+    learned: tuple[Coefficient, ...] = as_coefficients(coefficients)
+    return Report(title, evaluations, comparison, tuning, calibration, learned, _made(date, seed, details or {}))
+
+
+def _results(result: Any, seed: int) -> tuple[Comparison | None, tuple[Evaluation, ...]]:
+    if isinstance(result, Comparison):
+        return result, result.evaluations
+    if isinstance(result, Evaluation):
+        return None, (result,)
+    given: list[Any] = list(result) if isinstance(result, Sequence) and not isinstance(result, str) else [result]
+    listed = [item for item in given if isinstance(item, Evaluation)]
+    if wrong := [type(item).__name__ for item in given if not isinstance(item, Evaluation)]:
+        raise StrategyError(
+            f"a report is made of what compare() or evaluate() returned, or of a list of evaluations, got {wrong[0]}"
+        )
+    if not listed:
+        raise StrategyError("there is nothing to report: the list of evaluations is empty")
+    if len(listed) == 1:
+        return None, (listed[0],)
+    comparison = compare(listed, seed=seed)
+    return comparison, comparison.evaluations
+
+
+def _made(date: dt.date | str | None, seed: int | None, details: Mapping[str, Any]) -> dict[str, str]:
+    made = {str(name): str(value) for name, value in details.items()}
+    if date is not None:
+        made["date"] = date.isoformat() if isinstance(date, dt.date) else date
+    if seed is not None:
+        made["seed of the resampling"] = str(seed)
+    versions = {name: _version(name) for name in _LIBRARIES}
+    found = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    python = ".".join(map(str, sys.version_info[:3]))
+    return made | {"versions": f"qdrant-rerank {__version__}, {found}, Python {python}"}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""

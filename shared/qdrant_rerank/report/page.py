@@ -1,42 +1,41 @@
-"""What stands in a report, in words and numbers that are ready to be laid out: the same for HTML and Markdown."""
+"""What stands in a report, ready to be laid out, and its layout by the templates as HTML or Markdown."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..errors import MissingExtra
 from ..evaluate import Comparison
-from . import tuned
-from .advice import Story, story_of, systems_in
-from .changed import Changed, all_changed
-from .curves import Curve, above, curves_of, described, summed_up
-from .figures.cost import COST_NAMES, costs_drawn, quality_over_cost, varied
-from .figures.reliability import reliability
-from .figures.topics import gains_by_topic
-from .figures.tuning import mean_over_parameter
-from .labels import System
+from .figures import COST_NAMES, costs_drawn, gains_by_topic, mean_over_parameter, quality_over_cost, reliability, varied
 from .parts import Calibration
+from .story import Story, story_of, systems_in
 from .tables import (
+    Changed,
     CostTable,
     CoverageRow,
     Failure,
     Mean,
     QualityRow,
+    Whisker,
+    all_changed,
     costs,
     coverage,
     failures,
     means,
     measure_names,
     qualities,
+    whiskers,
 )
-from .whiskers import Whisker, whiskers
-from .words import amount, count, meaning
+from .tuning import Curve, Tuned, above, curves_of, described, summarise_tuning, summed_up
+from .words import System, amount, count, meaning
 
 if TYPE_CHECKING:
     from .document import Report
 
-__all__ = ["Figure", "Learned", "Page", "page_of"]
+__all__ = ["Figure", "Learned", "Page", "html", "markdown", "page_of"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Page:
     left_out: str
     failures: tuple[Failure, ...]
     more_failures: int
-    tuning: tuned.Tuned | None
+    tuning: Tuned | None
     tuning_figures: tuple[Figure, ...]
     tuning_caption: str
     calibration: Calibration | None
@@ -127,7 +126,7 @@ def page_of(report: Report, draw: bool) -> Page:
         left_out=_left_out(report),
         failures=tuple(shown),
         more_failures=more,
-        tuning=tuned.tuned(report.tuning),
+        tuning=summarise_tuning(report.tuning),
         tuning_figures=tuple(_tuning_figures(curves, draw)),
         tuning_caption=above(curves),
         calibration=report.calibration,
@@ -209,3 +208,41 @@ def _learned(report: Report) -> Iterator[Learned]:
     for one, drawn in zip(report.coefficients, whiskers(rows), strict=True):
         within = f"{one.low:.4g} to {one.high:.4g}" if one.low is not None and one.high is not None else ""
         yield Learned(one.name, f"{one.value:.4g}", within, drawn)
+
+
+_SPECIAL = re.compile(r"([\\`*_\[\]|~#$])")
+
+
+def html(report: Report) -> str:
+    """The report as an HTML page; every text is escaped by jinja2."""
+    environment = _environment(autoescape=True)
+    return str(environment.get_template("report.html.j2").render(page=page_of(report, draw=True)))
+
+
+def markdown(report: Report) -> str:
+    """The report as Markdown; every value is escaped by `_plain`, as `finalize` is called for each."""
+    environment = _environment(autoescape=False, finalize=_plain)
+    text = str(environment.get_template("report.md.j2").render(page=page_of(report, draw=False)))
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _plain(value: Any) -> str:
+    """A value as Markdown that shows it and does nothing else, on one line."""
+    text = " ".join(str(value).split())
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _SPECIAL.sub(r"\\\1", text)
+
+
+def _environment(**settings: Any) -> Any:
+    try:
+        import jinja2
+    except ImportError as error:
+        raise MissingExtra("a report", "learn") from error
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("qdrant_rerank.report"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        **settings,
+    )

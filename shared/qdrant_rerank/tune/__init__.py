@@ -11,18 +11,15 @@ tuning.save("strategy.json")
 
 from __future__ import annotations
 
-from .budget import Budget, Spent
-from .choosing import CrossFit, Gain, choose, cross_fit, gain_of
-from .families import Dbsf, Diverse, Grid, Rrf, SingleLegs, WeightedSum
+from .choice import CrossFit, Gain, choose, cross_fit, gain_of
+from .configurations import Effort, Family, Ground, Learner, Lessons, Option, Scorer
+from .families import Dbsf, Diverse, Feedback, Grid, Rrf, SingleLegs, WeightedSum
+from .gathering import Budget, Hit, Pool, Spent, Spread
 from .learned import Learned
-from .options import Effort, Family, Ground, Learner, Lessons, Option, Scorer
-from .pools import Hit, Pool, Spread
-from .recomputing import is_local, recomputed
-from .rescoring import Rescored
-from .spaces import Space
-from .steering import Feedback
+from .recomputing import Rescored, is_local, recomputed
+from .results import AtBudget, Ceiling, Configuration, CurvePoint, LeftOut, Tuning
+from .space import Space
 from .tuner import tune
-from .tunings import AtBudget, Ceiling, Configuration, CurvePoint, LeftOut, Tuning
 
 __all__ = [
     "AtBudget",

@@ -11,37 +11,32 @@ from typing import TYPE_CHECKING
 from .._lazy import load_lazily
 
 if TYPE_CHECKING:
-    from .advice import Case as Case
-    from .advice import reasons_of as reasons_of
-    from .budget import Meter as Meter
+    from .configurations import effort_of as effort_of
+    from .configurations import filled as filled
     from .gathering import Gathering as Gathering
+    from .gathering import Meter as Meter
+    from .gathering import PoolFile as PoolFile
+    from .gathering import PoolHeader as PoolHeader
     from .gathering import Wants as Wants
-    from .measuring import measured as measured
-    from .options import effort_of as effort_of
-    from .options import filled as filled
-    from .pools import key_of as key_of
-    from .pools import leaf_depths as leaf_depths
-    from .pools import spreads as spreads
+    from .gathering import key_of as key_of
+    from .gathering import leaf_depths as leaf_depths
+    from .gathering import spreads as spreads
+    from .recomputing import BudgetSpent as BudgetSpent
+    from .recomputing import ScoreBook as ScoreBook
     from .recomputing import is_recomputable as is_recomputable
-    from .remembering import PoolFile as PoolFile
-    from .remembering import PoolHeader as PoolHeader
-    from .rescoring import BudgetSpent as BudgetSpent
-    from .rescoring import ScoreBook as ScoreBook
-    from .rescoring import rescored as rescored
-    from .serving import Serving as Serving
+    from .recomputing import rescored as rescored
+    from .summary import Case as Case
+    from .summary import reasons_of as reasons_of
+    from .trial import Serving as Serving
+    from .trial import measured as measured
 else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "advice": "Case, reasons_of",
-            "budget": "Meter",
-            "gathering": "Gathering, Wants",
-            "measuring": "measured",
-            "options": "effort_of, filled",
-            "pools": "key_of, leaf_depths, spreads",
-            "recomputing": "is_recomputable",
-            "remembering": "PoolFile, PoolHeader",
-            "rescoring": "BudgetSpent, ScoreBook, rescored",
-            "serving": "Serving",
+            "configurations": "effort_of, filled",
+            "gathering": "Gathering, Meter, PoolFile, PoolHeader, Wants, key_of, leaf_depths, spreads",
+            "recomputing": "BudgetSpent, ScoreBook, is_recomputable, rescored",
+            "summary": "Case, reasons_of",
+            "trial": "Serving, measured",
         },
     )

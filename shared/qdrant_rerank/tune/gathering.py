@@ -1,26 +1,331 @@
-"""Searching each candidate once for each topic: all that tuning asks of Qdrant, but for what can't be recomputed."""
+"""Searching each candidate once for each topic, within a budget, and keeping what was found, in memory and in a file.
+
+That is all that tuning asks of Qdrant, but for what can't be recomputed.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import math
+import os
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any, Final, NamedTuple
 
+import numpy as np
 from qdrant_client import models
 
 from .. import Executor, Query, Retries, SearchOptions, StrategyError
-from .._internals import Flow, Points, Search, embedded, query_token_counts, run, together
-from ..errors import FitError, MeasurementError
+from .._internals import (
+    Flow,
+    Journal,
+    JournalKind,
+    Points,
+    Search,
+    decode_records,
+    embedded,
+    is_whole,
+    query_token_counts,
+    run,
+    together,
+)
+from ..errors import FitError, FormatError, MeasurementError
 from ..evaluate import DocId, Topic
-from ..evaluate._internals import MEASURING, Progress, RetryingServices, is_setup_error, ranking_of, stops
-from ..planning import Target
-from ..stages import Nearest
-from .budget import Meter
-from .pools import Hit, Pool
-from .remembering import PoolFile
+from ..evaluate._internals import MEASURING, Plain, Progress, RetryingServices, is_setup_error, ranking_of, stops
+from ..planning import Target, VectorInfo
+from ..stages import Nearest, Stage
 
-__all__ = ["Gathering", "Wants", "check_executor"]
+__all__ = [
+    "Budget",
+    "Gathering",
+    "Hit",
+    "Meter",
+    "Pool",
+    "PoolFile",
+    "PoolHeader",
+    "Spent",
+    "Spread",
+    "Wants",
+    "check_executor",
+    "key_of",
+    "leaf_depths",
+    "spreads",
+]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one call of `tune` may spend; None is as much as it takes.
+
+    Attributes:
+        requests: searches put to Qdrant. Each candidate takes one for each topic; whatever can't be recomputed from the
+            candidates
+            takes more.
+        model_texts: texts that the executor's model may read. None at all unless it is said: they take time or money, and
+            a thousand topics have fifty thousand candidates.
+        milliseconds: time that may pass before the last model call or search begins. The candidates are searched in any case.
+
+    Raises:
+        StrategyError: a limit is no number of at least 1 (0 for `model_texts`).
+    """
+
+    requests: int | None = None
+    model_texts: int | None = 0
+    milliseconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("requests", self.requests, 1), ("model_texts", self.model_texts, 0)):
+            if value is not None and not is_whole(value, least):
+                raise StrategyError(f"the budget's {name} must be a whole number of at least {least}, got {value!r}")
+        limit = self.milliseconds
+        if limit is not None and (isinstance(limit, bool) or not math.isfinite(limit) or limit <= 0):
+            raise StrategyError(f"the budget's milliseconds must be a number above 0, got {limit!r}")
+
+
+@dataclass(frozen=True)
+class Spent(Plain):
+    """What a tuning took.
+
+    Attributes:
+        requests: searches put to Qdrant.
+        round_trips: requests over the network, as many topics share one.
+        model_texts: texts that the model read.
+        seconds: how long it took in all.
+    """
+
+    requests: int
+    round_trips: int
+    model_texts: int
+    seconds: float
+
+
+@dataclass
+class Meter:
+    """What has been spent of a budget so far."""
+
+    budget: Budget
+    requests: int = 0
+    round_trips: int = 0
+    model_texts: int = 0
+    start: float = field(default_factory=time.perf_counter)
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return time.perf_counter() - self.start
+
+    def refusal(self, requests: int = 0, model_texts: int = 0) -> str:
+        """Why this can't be spent any more; "" if it can."""
+        limits = self.budget
+        if limits.requests is not None and self.requests + requests > limits.requests:
+            return f"it takes {requests:,} requests, and {max(limits.requests - self.requests, 0):,} of the budget are left"
+        if limits.model_texts is not None and self.model_texts + model_texts > limits.model_texts:
+            if limits.model_texts == 0:
+                return f"the model would have to read {model_texts:,} texts: allow it with Budget(model_texts=…)"
+            left = max(limits.model_texts - self.model_texts, 0)
+            return f"the model would have to read {model_texts:,} texts, and {left:,} of the budget are left"
+        return self.late()
+
+    def late(self) -> str:
+        """Says that the time is over; "" if it isn't."""
+        limit = self.budget.milliseconds
+        return f"the budget's {limit:,.0f} milliseconds were over" if limit is not None and 1000 * self.seconds > limit else ""
+
+    def spent(self) -> Spent:
+        """All that was spent."""
+        return Spent(self.requests, self.round_trips, self.model_texts, self.seconds)
+
+
+class Hit(NamedTuple):
+    """A point that a stage found; the score is Qdrant's, so for Euclid and Manhattan it is a distance."""
+
+    id: models.ExtendedPointId
+    score: float
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What the candidates found for one topic.
+
+    Attributes:
+        topic: the topic.
+        now: what `now()` means for it.
+        candidates: by `key_of` the candidate, its points, best first.
+        documents: point id → document id.
+        payloads: point id → payload, as far as something reads it.
+        tokens: how many token vectors the query has, by multivector.
+    """
+
+    topic: Topic
+    now: dt.datetime
+    candidates: Mapping[str, Sequence[Hit]]
+    documents: Mapping[models.ExtendedPointId, str]
+    payloads: Mapping[models.ExtendedPointId, Mapping[str, Any]] = field(default_factory=dict)
+    tokens: Mapping[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def places(self) -> dict[models.ExtendedPointId, int]:
+        """Each point's place in the order of ids, which decides ties, as wherever results are measured."""
+        ordered = sorted(self.documents, key=lambda id: (isinstance(id, str), id))
+        return {point: place for place, point in enumerate(ordered)}
+
+    def ranking(self, hits: Sequence[Hit], limit: int) -> list[str]:
+        """The documents of the first `limit` points, each at its first place only."""
+        return list(dict.fromkeys(self.documents[hit.id] for hit in hits[:limit]))
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How a candidate's scores lie, higher is better.
+
+    Attributes:
+        low: the score that a point which the candidate did not find may have had: the median over the topics of the lowest one
+            found; 0 for a sparse candidate that ran out of points.
+        deviation: the median over the topics of the scores' standard deviation.
+    """
+
+    low: float
+    deviation: float
+
+
+def key_of(leaf: Nearest) -> str:
+    """The same text for plain searches that differ in depth and name only."""
+    return repr(replace(leaf, limit=None, name=None))
+
+
+def leaf_depths(stage: Stage, needed: int, *, root: bool = True) -> dict[str, tuple[Nearest, int]]:
+    """The plain searches at the bottom of `stage`, by key, each with the depth that it hands on.
+
+    Args:
+        stage: a stage of plain searches, fusions and formulas.
+        needed: how many points the stage above ranks, or the call asks for.
+        root: whether it is the outermost.
+    """
+    if not stage.candidates:
+        assert isinstance(stage, Nearest)
+        return {key_of(stage): (stage, needed if root else stage.reach(needed))}
+    found: dict[str, tuple[Nearest, int]] = {}
+    inner = needed if root else stage.needs_points(needed)
+    for candidate in stage.candidates:
+        for key, (leaf, depth) in leaf_depths(candidate, inner, root=False).items():
+            found[key] = leaf, max(depth, found[key][1] if key in found else 0)
+    return found
+
+
+def spreads(pools: Sequence[Pool], depths: Mapping[str, int], vectors: Mapping[str, VectorInfo]) -> dict[str, Spread]:
+    """How the scores of each candidate lie over all topics, by the candidate's key. Judgments play no part in it.
+
+    Args:
+        pools: what was found.
+        depths: how many points were asked of each candidate.
+        vectors: what each candidate compares. Distances are turned around, so that higher is better.
+    """
+    found: dict[str, Spread] = {}
+    for key, depth in depths.items():
+        info = vectors[key]
+        sign = -1.0 if info.is_distance else 1.0
+        columns = [sign * np.array([hit.score for hit in pool.candidates[key]]) for pool in pools if pool.candidates[key]]
+        if not columns:
+            found[key] = Spread(0.0, 1.0)
+            continue
+        lowest = [0.0 if info.kind == "sparse" and len(column) < depth else float(column.min()) for column in columns]
+        deviation = float(np.median([column.std() for column in columns]))
+        found[key] = Spread(float(np.median(lowest)), deviation or 1.0)
+    return found
+
+
+_KIND: Final = JournalKind(
+    "qdrant-rerank candidates",
+    wrong_header="not a line of what tune keeps (another kind of file): delete the file or name another",
+    wrong_line="not a line of what tune keeps: delete the file or name another",
+    empty="the file is empty",
+)
+
+
+@dataclass(frozen=True)
+class PoolHeader:
+    """What a file is about; only the same may go on in it.
+
+    Attributes:
+        collection: the collection's name.
+        candidates: the plain searches with their depths.
+        payload: what of the payload is kept.
+        topics: the topics' fingerprint.
+        doc_id: how documents were told.
+    """
+
+    collection: str
+    candidates: str
+    payload: str
+    topics: str
+    doc_id: str
+
+
+class PoolFile(Journal):
+    """A file of pools, read and written.
+
+    Args:
+        path: the file; made if it isn't there.
+        about: what is asked.
+
+    Raises:
+        StrategyError: the file is about something else, or is being written to.
+        FormatError: a line of it can't be read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], about: PoolHeader) -> None:
+        super().__init__(path, _KIND, asdict(about), lambda there: _check(path, there, about))
+
+    def pools(self, topics: Sequence[Topic], now: dt.datetime) -> dict[str, Pool]:
+        """The pools that are there, by topic.
+
+        Raises:
+            FormatError: a line of it can't be read.
+        """
+        wanted = {topic.id: topic for topic in topics}
+        found = decode_records(self.records, lambda record: _pool(record, wanted, now), self.path, _KIND)
+        return {pool.topic.id: pool for pool in found if pool is not None}
+
+    def keep(self, pool: Pool) -> None:
+        """Append one topic's pool."""
+        self.add(
+            {
+                "topic": pool.topic.id,
+                "candidates": {key: [list(hit) for hit in hits] for key, hits in pool.candidates.items()},
+                "documents": [[id, document] for id, document in pool.documents.items()],
+                "payloads": [[id, payload] for id, payload in pool.payloads.items()],
+                "tokens": dict(pool.tokens),
+            }
+        )
+
+
+def _check(path: str | os.PathLike[str], record: dict[str, Any], wanted: PoolHeader) -> None:
+    try:
+        there = PoolHeader(**record)
+    except TypeError as error:
+        raise FormatError(f"{_KIND.wrong_header} ({error})", path, 1) from error
+    for name, value in asdict(there).items():
+        if value != getattr(wanted, name):
+            raise StrategyError(
+                f"{path} keeps what another tuning found: its {name} is {value!r}, this one's is "
+                f"{getattr(wanted, name)!r}; name another file, or delete this one"
+            )
+
+
+def _pool(record: dict[str, Any], wanted: Mapping[str, Topic], now: dt.datetime) -> Pool | None:
+    topic = wanted.get(record["topic"])
+    if topic is None:
+        return None
+    return Pool(
+        topic,
+        topic.now or now,
+        {key: [Hit(id, float(score)) for id, score in hits] for key, hits in record["candidates"].items()},
+        {id: str(document) for id, document in record["documents"]},
+        dict(record["payloads"]),
+        {name: int(count) for name, count in record["tokens"].items()},
+    )
 
 
 @dataclass(frozen=True)

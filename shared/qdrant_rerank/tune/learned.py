@@ -17,9 +17,9 @@ from ..expressions import Expression
 from ..expressions._internals import candidate_scores
 from ..planning import Target
 from ..stages import Formula
+from .configurations import Ground, Lessons, Option, Scorer
 from .families import score_of
-from .options import Ground, Lessons, Option, Scorer
-from .pools import Hit, Pool
+from .gathering import Hit, Pool
 from .recomputing import read_by, recomputed
 
 if TYPE_CHECKING:  # learning builds on the reading of topics and judgments, which loads this package

@@ -14,16 +14,12 @@ from ..evaluate import LEAST_TOPICS, DocId, Qrels, Topics
 from ..evaluate._internals import MEASURING, Progress, Work, aliases, other_ids, parsed
 from ..planning import Schema
 from ..stages import Nearest
-from .budget import Budget, Meter
-from .gathering import Gathering, Wants, check_executor
-from .options import Ground, Lessons, effort_of
-from .pools import Pool, Spread, spreads
-from .proposing import DEFAULT, proposals, taught, wants_of
-from .remembering import PoolFile, PoolHeader
-from .spaces import Space, default_strategy, found_candidates, given_candidates
-from .summing_up import Judged, tuning_of
+from .configurations import Ground, Lessons, effort_of
+from .gathering import Budget, Gathering, Meter, Pool, PoolFile, PoolHeader, Spread, Wants, check_executor, spreads
+from .results import Tuning
+from .space import DEFAULT, Space, default_strategy, found_candidates, given_candidates, proposals, taught, wants_of
+from .summary import Judged, tuning_of
 from .trial import Trial
-from .tunings import Tuning
 
 __all__ = ["tune"]
 

@@ -5,20 +5,19 @@ Never more than the comparison's findings bear: a system is recommended only whe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from ..evaluate import LEAST_TOPICS, Comparison, Difference, Evaluation
-from . import tuned
-from .labels import System, systems_of
-from .steps import steps_of
-from .warned import warnings_of
-from .words import amount, count, interval, listed, p_value, quality, signed
+from ..evaluate._internals import SYNTHETIC_NOTE
+from .tuning import answer_of_tuning, describe_tuning, list_tuning_steps, mention_tuning, sum_up_tuning
+from .words import System, amount, count, interval, listed, p_value, quality, shortened, signed, systems_of
 
 if TYPE_CHECKING:
     from .document import Report
 
-__all__ = ["Story", "foremost", "story_of", "systems_in"]
+__all__ = ["Story", "foremost", "steps_of", "story_of", "systems_in", "warnings_of"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def story_of(report: Report) -> Story:
     """All that the report says in words."""
     systems, comparison = systems_in(report), report.comparison
     if comparison is None and not report.evaluations:
-        found, then = tuned.found(report.tuning), tuned.answer(report.tuning)
+        found, then = sum_up_tuning(report.tuning), answer_of_tuning(report.tuning)
     elif comparison is None:
         [one] = report.evaluations
         found, then = _of_one(one, systems[one.name])
@@ -52,7 +51,7 @@ def story_of(report: Report) -> Story:
         found, then = _found(comparison, systems), _next(comparison, systems)
     best = foremost(comparison) if comparison else None
     return Story(
-        measured=_measured(report, systems) if report.evaluations else tuned.measured(report.tuning),
+        measured=_measured(report, systems) if report.evaluations else describe_tuning(report.tuning),
         found=found,
         next=_with_tuning(then, report) if report.evaluations else then,
         warnings=warnings_of(report, systems),
@@ -62,7 +61,7 @@ def story_of(report: Report) -> Story:
 
 def _with_tuning(then: str, report: Report) -> str:
     """What to do, with what tuning says beside; its default need not be the comparison's baseline."""
-    said = tuned.briefly(report.tuning)
+    said = mention_tuning(report.tuning)
     return f"{then.rstrip('.')}; {said}." if said else then
 
 
@@ -175,3 +174,131 @@ def _price(comparison: Comparison, row: Difference) -> str:
         if after is not None and before is not None and amount(after) != amount(before)
     ]
     return f", if its price is right: {listed(parts)} for each query" if parts else ""
+
+
+def steps_of(report: Report, systems: dict[str, System], best: Difference | None, then: str) -> tuple[str, ...]:
+    """The steps, a sentence or two each.
+
+    Args:
+        report: what there is.
+        systems: how they appear.
+        best: the system shown in full beside the baseline, if there are several.
+        then: what follows from the comparison alone.
+    """
+    steps = list(_mending(report, systems))
+    if not report.evaluations:
+        return list_tuning_steps(report.tuning)
+    steps.append(then)
+    if answer := answer_of_tuning(report.tuning):
+        default = shortened(repr(report.tuning.baseline), 70)
+        steps.append(f"Read what tuning says, whose default is {default}: {answer}")
+    if report.comparison is not None and best is not None:
+        steps += _looking(report.comparison, best, systems)
+    return tuple(steps)
+
+
+def _mending(report: Report, systems: dict[str, System]) -> Iterator[str]:
+    for one in report.evaluations:
+        if failed := one.coverage.failed:
+            failures = count(len(failed), "query", "queries")
+            yield f"Find out why {failures} failed with {systems[one.name].label}: they count as 0, which hides what it can do."
+
+
+def _looking(comparison: Comparison, best: Difference, systems: dict[str, System]) -> Iterator[str]:
+    label = systems[best.name].label
+    if comparison.synthetic:
+        yield "Collect queries of real users with judgments, a hundred or more, and compare again."
+    if best.losses and best.finding == "better":
+        yield f"Read the {count(best.losses, 'query', 'queries')} on which {label} lost: do they matter more to you?"
+    elif best.finding == "no difference" and best.detectable is not None:
+        yield (
+            f"Decide whether a smaller gain would be worth judging more queries for: these {comparison.topics} show true "
+            f"differences from about {quality(best.detectable)} {comparison.measure} up, {comparison.power:.0%} of the time."
+        )
+    if best.finding == "better":
+        yield from _cheaper(comparison, best, systems)
+    if best.finding == "better" and len(comparison.differences) > 1:
+        yield (
+            f"Confirm {label} on queries that had no part in choosing it: the best of {len(comparison.evaluations)} systems "
+            "looks a little better on the queries it was chosen by than it is."
+        )
+    if best.finding == "better":
+        yield f"Once {label} is in use, run check(compare(…), fail_worse=True) in your builds, so that a loss is noticed."
+
+
+def _cheaper(comparison: Comparison, best: Difference, systems: dict[str, System]) -> Iterator[str]:
+    """A system that is better than the baseline as well, and cheaper than the best."""
+    costs = {one.name: one.costs for one in comparison.evaluations}
+    for cost, what in (
+        ("p50_ms", "ms at the median"),
+        ("round_trips", "round trips"),
+        ("model_texts", "texts read by a model"),
+    ):
+        spent = {row.name: getattr(costs[row.name], cost) for row in comparison.differences if row.finding == "better"}
+        if cost not in comparison.frontiers or spent.get(best.name) is None:
+            continue
+        cheapest = min(spent, key=lambda name: (spent[name], name))
+        if spent[cheapest] < 0.9 * spent[best.name]:
+            ours, theirs = systems[cheapest].label, systems[best.name].label
+            yield (
+                f"Consider {ours}, which is better than the baseline too, at {amount(spent[cheapest])} instead of "
+                f"{amount(spent[best.name])} {what}. Whether {theirs} is really better than {ours} was not tested: "
+                f"compare(…, baseline={shortened(cheapest, 40)!r}) tells."
+            )
+            return
+
+
+_UNEVEN: Final = 0.1  # of the first ten results; such a gap can turn a comparison round
+
+
+def warnings_of(report: Report, systems: dict[str, System]) -> tuple[str, ...]:
+    """The warnings, one or two sentences each."""
+    found = (
+        [f"All results are {SYNTHETIC_NOTE}."]
+        if any(one.synthetic for one in report.evaluations) or getattr(report.tuning, "synthetic", False)
+        else []
+    )
+    notes: dict[str, list[str]] = {}
+    for one in report.evaluations:
+        for note in one.notes:
+            if SYNTHETIC_NOTE not in note and note != _shallow_note(one):
+                notes.setdefault(note, []).append(systems[one.name].label)
+    common = [note for note, whose in notes.items() if len(whose) == len(systems)]
+    own = [f"{listed(whose)}: {note}" for note, whose in notes.items() if len(whose) < len(systems)]
+    return (*found, *own, *common, *_shallow(report, systems), *_judged(report, systems))
+
+
+def _shallow_note(one: Evaluation) -> str:
+    return f"The longest ranking has {one.coverage.depth} results, and the measures look at {one.coverage.deepest}."
+
+
+def _shallow(report: Report, systems: dict[str, System]) -> list[str]:
+    """The notes on short rankings as one, since they come together."""
+    lengths = {one.name: one.coverage for one in report.evaluations if _shallow_note(one) in one.notes}
+    if not lengths:
+        return []
+    found = listed([f"{systems[name].label} {coverage.depth}" for name, coverage in lengths.items()])
+    return [
+        f"The measures look at {max(one.deepest for one in lengths.values())} results, and some rankings end before: {found}."
+    ]
+
+
+def _judged(report: Report, systems: dict[str, System]) -> list[str]:
+    shares = {
+        systems[one.name].label: one.coverage.judged_at_10
+        for one in report.evaluations
+        if one.coverage.judged_at_10 is not None
+    }
+    if not shares:
+        return []
+    least, most = min(shares, key=shares.__getitem__), max(shares, key=shares.__getitem__)
+    text = "Results that nobody judged count as not relevant"
+    if shares[most] - shares[least] >= _UNEVEN:
+        return [
+            f"{text}, which puts {least} at a disadvantage: {shares[least]:.0%} of its first 10 results were judged, against "
+            f"{shares[most]:.0%} of {most}'s."
+        ]
+    if shares[least] >= 0.995:
+        return []
+    share = f"{shares[least]:.0%}" + (f" to {shares[most]:.0%}" if f"{shares[least]:.0%}" != f"{shares[most]:.0%}" else "")
+    return [f"{text}: of the first 10 results, {share} were judged."]

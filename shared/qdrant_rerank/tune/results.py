@@ -11,8 +11,8 @@ from .. import Strategy, save
 from ..evaluate import Interval
 from ..evaluate._internals import Plain, frame
 from ..feedback._internals import Verdict
-from .budget import Spent
-from .options import Effort, Parameter
+from .configurations import Effort, Parameter
+from .gathering import Spent
 
 __all__ = ["AtBudget", "Ceiling", "Configuration", "CurvePoint", "LeftOut", "Tuning"]
 

@@ -1,18 +1,34 @@
-"""What a report says of a tuning: the answer, its reasons, what was tried, and what reordering could reach at all.
+"""What a report says of a tuning: the answer, its reasons, what was tried, and the mean over what each family varies.
 
 Read from the plain attributes of `tune`'s result, so that this package needs nothing of the tuner's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from .. import StrategyError
+from .._internals import is_finite
 from .words import amount, count, interval, p_value, quality, shortened, signed
 
-__all__ = ["Tried", "Tuned", "answer", "briefly", "check_tuning", "found", "measured", "steps", "tuned"]
+__all__ = [
+    "Curve",
+    "Tried",
+    "Tuned",
+    "above",
+    "answer_of_tuning",
+    "mention_tuning",
+    "check_tuning",
+    "curves_of",
+    "described",
+    "sum_up_tuning",
+    "describe_tuning",
+    "list_tuning_steps",
+    "summed_up",
+    "summarise_tuning",
+]
 
 _NEEDED: Final = (
     "topics",
@@ -83,12 +99,12 @@ def check_tuning(tuning: Any) -> None:
         )
 
 
-def answer(tuning: Any) -> str:
+def answer_of_tuning(tuning: Any) -> str:
     """What tuning says to do, in a sentence; "" without a tuning."""
     return str(tuning.reasons[0]) if tuning is not None and tuning.reasons else ""
 
 
-def briefly(tuning: Any) -> str:
+def mention_tuning(tuning: Any) -> str:
     """The same in a clause beside what else the report says, with the default that tuning was to beat; "" likewise."""
     if tuning is None:
         return ""
@@ -96,7 +112,7 @@ def briefly(tuning: Any) -> str:
     return f"tuning recommends {tuning.chosen} over {default}" if tuning.recommended else f"tuning keeps {default}"
 
 
-def measured(tuning: Any) -> str:
+def describe_tuning(tuning: Any) -> str:
     """What was measured on what, for a report on the tuning alone."""
     tried, topics = count(len(tuning.configurations), "configuration"), count(len(tuning.topics), "query", "queries")
     were = "was" if len(tuning.configurations) == 1 else "were"
@@ -106,20 +122,22 @@ def measured(tuning: Any) -> str:
     )
 
 
-def found(tuning: Any) -> str:
+def sum_up_tuning(tuning: Any) -> str:
     """What came out, and whether that is real, for a report on the tuning alone."""
     real = "chance alone would seldom do that" if tuning.recommended else "that is no reason to leave the default"
     return f"Choosing by such queries is worth {_gain(tuning)} over the default on others, and {real}."
 
 
-def steps(tuning: Any) -> tuple[str, ...]:
+def list_tuning_steps(tuning: Any) -> tuple[str, ...]:
     """What to do next, for a report on the tuning alone."""
     if tuning.recommended:
-        return (answer(tuning), "Save it with tuning.save(…), and look at a few of your own queries before you switch.")
-    return (answer(tuning), f"Look first at what holds the measure down: {tuning.ceiling.advice}")
+        then = "Save it with tuning.save(…), and look at a few of your own queries before you switch."
+    else:
+        then = f"Look first at what holds the measure down: {tuning.ceiling.advice}"
+    return answer_of_tuning(tuning), then
 
 
-def tuned(tuning: Any) -> Tuned | None:
+def summarise_tuning(tuning: Any) -> Tuned | None:
     """The tuning as the report shows it; None without one."""
     if tuning is None:
         return None
@@ -127,7 +145,7 @@ def tuned(tuning: Any) -> Tuned | None:
     special = _signs(tuning)
     shown = [row for place, row in enumerate(rows) if place < _SHOWN or row.name in special or row.strategy == tuning.baseline]
     return Tuned(
-        answer=answer(tuning),
+        answer=answer_of_tuning(tuning),
         reasons=tuple(map(str, tuning.reasons[1:])),
         strategy=repr(tuning.strategy),
         measure=str(tuning.measure),
@@ -190,3 +208,74 @@ def _gain(tuning: Any) -> str:
     return f"{signed(tuning.gain.estimate)} {tuning.measure}" + (
         f" ({tuning.gain.level:.0%} interval {within}), p {_equals(tuning.p)}" if within else ""
     )
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A family's configurations over one number.
+
+    Attributes:
+        family: its name.
+        measure: what the means are of.
+        parameter: the number that takes most values in it.
+        points: (number, mean) of each configuration.
+        best: the highest mean at each number, by rising number.
+        chosen: (number, mean) of the configuration that tuning chooses, if it is of this family.
+        default: the mean of the strategy that was to beat.
+    """
+
+    family: str
+    measure: str
+    parameter: str
+    points: tuple[tuple[float, float], ...]
+    best: tuple[tuple[float, float], ...]
+    chosen: tuple[float, float] | None
+    default: float
+
+
+def curves_of(tuning: Any) -> Iterator[Curve]:
+    """A curve for each family in which some number takes at least two values, in the order tried; none without a tuning."""
+    if tuning is None:
+        return
+    first, chosen = tuning.configurations[0], tuning[tuning.chosen]
+    default = first.mean - first.difference
+    for family, tried in tuning.curves.items():
+        parameter = _varied([point.parameters for point in tried])
+        if parameter is None:
+            continue
+        points = tuple((float(point.parameters[parameter]), point.mean) for point in tried)
+        best: dict[float, float] = {}
+        for number, mean in points:
+            best[number] = max(mean, best.get(number, mean))
+        place = (float(chosen.parameters[parameter]), chosen.mean) if chosen.family == family else None
+        yield Curve(family, tuning.measure, parameter, points, tuple(sorted(best.items())), place, default)
+
+
+def _varied(parameters: list[Mapping[str, Any]]) -> str | None:
+    """The parameter with most values, of those that are numbers in all configurations; the first of equals."""
+    values = {name: {each.get(name) for each in parameters} for name in parameters[0]}
+    numbers = {name: len(found) for name, found in values.items() if len(found) > 1 and all(map(is_finite, found))}
+    return max(numbers, key=numbers.__getitem__) if numbers else None
+
+
+def above(curves: Sequence[Curve]) -> str:
+    """What stands above the figures."""
+    diamond = "; the diamond is the one that tuning picks" if any(curve.chosen for curve in curves) else ""
+    return (
+        "Each circle is a configuration, over the number that its family varies most, and the line joins the best ones"
+        f"{diamond}. The upright axis is the same in all figures."
+    )
+
+
+def described(curve: Curve) -> str:
+    """The figure's content for those who can't see it."""
+    values = ", ".join(f"{mean:.4f} at {number:g}" for number, mean in curve.best)
+    what = f"Mean {curve.measure} over {curve.parameter}, {curve.family}"
+    return f"{what}. The best at each: {values}. The default: {curve.default:.4f}."
+
+
+def summed_up(curve: Curve) -> str:
+    """What stands below the figure."""
+    number, mean = max(curve.best, key=lambda point: point[1])
+    tried = count(len(curve.points), "configuration")
+    return f"{curve.family}, {tried}: the best mean is {quality(mean)}, with {curve.parameter} {number:g}."

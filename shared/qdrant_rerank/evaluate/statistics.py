@@ -1,4 +1,4 @@
-"""Measures: how good a ranking is, by ir-measures, for each topic.
+"""Numbers: measures by ir-measures for each topic, bootstrap intervals, and tests of differences.
 
 Runs are measured in the order of their rankings (`Run.positions`), so ties in scores can't be broken another way.
 """
@@ -6,17 +6,35 @@ Runs are measured in the order of their rankings (`Run.positions`), so ties in s
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from statistics import NormalDist
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
 
 from .. import StrategyError
 from .._internals import did_you_mean, is_finite, is_whole
 from ..errors import MissingExtra
-from .qrels import Qrels
-from .runs import Run
+from .data import Qrels, Run
+from .results import Interval
 
-__all__ = ["DEFAULT_MEASURES", "check_judgments", "deepest", "measured", "parsed", "per_topic"]
+__all__ = [
+    "DEFAULT_MEASURES",
+    "LEAST_TOPICS",
+    "Method",
+    "bootstrap_interval",
+    "check_judgments",
+    "deepest",
+    "detectable_difference",
+    "holm",
+    "measured",
+    "parsed",
+    "per_topic",
+    "randomisation_p",
+    "topics_needed",
+]
 
 DEFAULT_MEASURES = ("nDCG@10", "R@100", "RR")
 """What `evaluate` measures by unless it is told."""
@@ -204,3 +222,157 @@ def _library() -> Any:
     except ImportError as error:
         raise MissingExtra("evaluate", "learn") from error
     return ir_measures
+
+
+Method: TypeAlias = Literal["BCa", "percentile"]
+_AT_ONCE = 4_000_000  # numbers that resampling holds in memory at a time
+
+
+def bootstrap_interval(
+    values: Sequence[float], *, level: float = 0.95, resamples: int = 2000, method: Method = "BCa", seed: int = 0
+) -> Interval:
+    """The mean of `values` with its bootstrap interval; topics are drawn with replacement.
+
+    Bias-corrected and accelerated (Efron, "Better bootstrap confidence intervals", JASA 82, 1987), by
+    `scipy.stats.bootstrap`. Where that is undefined, percentiles; where all values are equal, that value.
+
+    Args:
+        values: one number for each topic (for a paired interval, the differences).
+        level: coverage.
+        resamples: how many samples are drawn.
+        method: `BCa` or `percentile`.
+        seed: the same seed gives the same interval.
+
+    Raises:
+        StrategyError: there are no values, or an argument is wrong.
+        MissingExtra: scipy isn't installed.
+    """
+    data = np.asarray(values, dtype=float)
+    if not data.size:
+        raise StrategyError("there is nothing to average: no topic has a value")
+    if method not in ("BCa", "percentile") or not 0 < level < 1 or resamples < 100:
+        raise StrategyError(
+            f"an interval takes method 'BCa' or 'percentile', a level between 0 and 1 and at least 100 resamples, "
+            f"got {method!r}, {level!r}, {resamples!r}"
+        )
+    mean = float(data.mean())
+    if data.size < 2:
+        return Interval(mean, None, None, level)
+    if np.ptp(data) == 0:
+        return Interval(mean, mean, mean, level)
+    low, high = _ends(data, level, resamples, method, seed)
+    if not (np.isfinite(low) and np.isfinite(high)):  # BCa is undefined for some small samples
+        low, high = _ends(data, level, resamples, "percentile", seed)
+    return Interval(mean, low, high, level)
+
+
+def _ends(data: np.ndarray, level: float, resamples: int, method: Method, seed: int) -> tuple[float, float]:
+    try:
+        from scipy import stats
+    except ImportError as error:
+        raise MissingExtra("bootstrap intervals", "learn") from error
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # answered by percentiles
+        found = stats.bootstrap(
+            (data,),
+            np.mean,
+            confidence_level=level,
+            n_resamples=resamples,
+            method=method,
+            batch=max(1, _AT_ONCE // data.size),
+            rng=np.random.default_rng(seed),
+        )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+LEAST_TOPICS = 25
+"""With fewer topics no claim is made: intervals and tests rest on samples of about this size or more."""
+_SAME = 1e-12  # differences this small are arithmetic, not results
+
+
+def randomisation_p(differences: Sequence[float], *, resamples: int = 9999, seed: int = 0) -> float:
+    """The two-sided p value of the paired randomisation test: how often random signs give a mean as far from 0.
+
+    Exact where 2^n sign patterns are no more than `resamples` (n topics that differ), else by random patterns.
+
+    Args:
+        differences: one for each topic.
+        resamples: how many patterns of signs are tried.
+        seed: the same seed gives the same value.
+
+    Raises:
+        MissingExtra: scipy isn't installed.
+    """
+    data = np.asarray(differences, dtype=float)
+    data = data[np.abs(data) > _SAME]  # a sign changes nothing there, and the exact test can take more topics
+    if not data.size:
+        return 1.0
+    if data.size == 1:
+        return 1.0
+    try:
+        from scipy import stats
+    except ImportError as error:
+        raise MissingExtra("the randomisation test", "learn") from error
+    found = stats.permutation_test(
+        (data,),
+        lambda x, axis: np.sum(x, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=resamples,
+        batch=max(1, 2_000_000 // data.size),
+        rng=np.random.default_rng(seed),
+    )
+    return float(found.pvalue)
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """The p values after Holm's step-down correction, in the order given."""
+    order = sorted(range(len(ps)), key=lambda number: ps[number])
+    adjusted = [0.0] * len(ps)
+    largest = 0.0
+    for place, number in enumerate(order):
+        largest = max(largest, min(1.0, (len(ps) - place) * ps[number]))
+        adjusted[number] = largest
+    return adjusted
+
+
+def detectable_difference(
+    differences: Sequence[float], *, alpha: float = 0.05, power: float = 0.8, comparisons: int = 1
+) -> float | None:
+    """The smallest true mean difference that this many topics would show as significant, with probability `power`.
+
+    (z₁₋α⸝₂ + z_power) · s / √(n − z²₁₋α⸝₂ / 2), s the standard deviation of the differences: the sample size of the
+    paired t-test (see the module), solved for the difference. With several comparisons, alpha is divided by their number.
+
+    Returns:
+        The difference, or None with too few topics for the formula (fewer than 5).
+    """
+    z, total = _quantiles(alpha, power, comparisons)
+    left = len(differences) - z * z / 2
+    if len(differences) < 5 or left <= 0:
+        return None
+    return total * float(np.std(np.asarray(differences), ddof=1)) / math.sqrt(left)
+
+
+def topics_needed(differences: Sequence[float], *, alpha: float = 0.05, power: float = 0.8, comparisons: int = 1) -> int | None:
+    """How many topics would show a true mean difference as large as the one observed, with probability `power`.
+
+    ((z₁₋α⸝₂ + z_power) · s / d)² + z²₁₋α⸝₂ / 2, d the observed mean; the same formula as `detectable_difference`.
+
+    Returns:
+        A number, at least `LEAST_TOPICS`; None if no difference was observed.
+    """
+    if len(differences) < 2:
+        return None
+    data = np.asarray(differences, dtype=float)
+    mean = abs(float(data.mean()))
+    if mean <= _SAME:
+        return None
+    z, total = _quantiles(alpha, power, comparisons)
+    return max(LEAST_TOPICS, math.ceil((total * float(data.std(ddof=1)) / mean) ** 2 + z * z / 2))
+
+
+def _quantiles(alpha: float, power: float, comparisons: int) -> tuple[float, float]:
+    normal = NormalDist()
+    z = normal.inv_cdf(1 - alpha / max(comparisons, 1) / 2)
+    return z, z + normal.inv_cdf(power)

@@ -1,4 +1,4 @@
-"""One strategy to try, what it costs, and the protocol of those who propose some."""
+"""A configuration to try, what it costs, and the protocols of families that propose some."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .._internals import Services
 from ..evaluate import Qrels
 from ..planning import Schema, Target
 from ..stages import Nearest, Stage
-from .pools import Pool, Spread, key_of
+from .gathering import Pool, Spread, key_of
 
 __all__ = ["Effort", "Family", "Ground", "Learner", "Lessons", "Option", "Parameter", "Scorer", "effort_of", "filled"]
 

@@ -1,0 +1,486 @@
+"""`compare`: systems beside a baseline, with what chance alone could do, and a verdict that claims no more than that."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeAlias, assert_never
+
+from .. import StrategyError
+from .._internals import did_you_mean
+from .data import Plain, frame
+from .results import Evaluation, Interval
+from .statistics import LEAST_TOPICS, bootstrap_interval, detectable_difference, holm, randomisation_p, topics_needed
+
+__all__ = [
+    "COSTS",
+    "Change",
+    "Comparison",
+    "Difference",
+    "Finding",
+    "Numbers",
+    "check",
+    "compare",
+    "finding_of",
+    "frontier",
+    "frontiers",
+    "verdict_of",
+]
+
+Finding: TypeAlias = Literal["better", "worse", "no difference", "too few topics"]
+"""What can be said of a system beside its baseline."""
+
+
+@dataclass(frozen=True)
+class Change(Plain):
+    """One topic that two systems answer differently.
+
+    Attributes:
+        topic: its id.
+        text: the query.
+        before: the baseline's value.
+        after: the other's value.
+        ranking_before: the baseline's first documents, best first.
+        ranking_after: the other's.
+        relevant: the relevant documents with their grades, best first.
+        why_before: why the baseline ranked so, one text for each result; empty unless explanations were asked for.
+        why_after: why the other did.
+    """
+
+    topic: str
+    text: str
+    before: float
+    after: float
+    ranking_before: tuple[str, ...] = ()
+    ranking_after: tuple[str, ...] = ()
+    relevant: Mapping[str, int] = field(default_factory=dict)
+    why_before: tuple[str, ...] = ()
+    why_after: tuple[str, ...] = ()
+
+    @property
+    def change(self) -> float:
+        """How much better the other is; negative where it is worse."""
+        return self.after - self.before
+
+
+@dataclass(frozen=True)
+class Difference(Plain):
+    """One system beside the baseline, on the same topics.
+
+    Attributes:
+        name: the system.
+        mean: its mean.
+        baseline_mean: the baseline's.
+        difference: mean of the differences per topic, with its paired bootstrap interval.
+        p: of the two-sided paired randomisation (sign-flip) test.
+        p_adjusted: `p` after Holm's correction for all systems that are compared with the baseline.
+        wins: topics on which it is better than the baseline.
+        ties: topics on which both are the same.
+        losses: topics on which it is worse.
+        detectable: the smallest true difference that these topics would show with the comparison's power; None if
+            there are too few to tell.
+        topics_needed: how many topics it would take to show a true difference as large as the one observed; None if
+            none was observed.
+        finding: what can be said.
+        verdict: the same in plain words.
+        changes: the topics with the largest changes, largest first.
+    """
+
+    name: str
+    mean: float
+    baseline_mean: float
+    difference: Interval
+    p: float
+    p_adjusted: float
+    wins: int
+    ties: int
+    losses: int
+    detectable: float | None
+    topics_needed: int | None
+    finding: Finding
+    verdict: str
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True)
+class Comparison(Plain):
+    """Systems beside a baseline, by one measure.
+
+    Attributes:
+        measure: its name.
+        baseline: the baseline's name.
+        differences: one for each other system, in the order given.
+        evaluations: all systems, the baseline included.
+        topics: how many topics all this is about.
+        alpha: how often a difference may be claimed where there is none, over all comparisons together.
+        power: how often a true difference of the detectable size would be found.
+        frontiers: cost (`p50_ms`, `round_trips`, `model_texts`) → the systems that no other beats at once in quality and
+            in that cost, cheapest first. A cost that isn't known of every system is left out.
+        synthetic: whether the queries were made from documents.
+    """
+
+    measure: str
+    baseline: str
+    differences: tuple[Difference, ...]
+    evaluations: tuple[Evaluation, ...]
+    topics: int
+    alpha: float
+    power: float
+    frontiers: Mapping[str, tuple[str, ...]]
+    synthetic: bool = False
+
+    def __getitem__(self, name: str) -> Difference:
+        """The system of this name beside the baseline.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for difference in self.differences:
+            if difference.name == name:
+                return difference
+        raise KeyError(name)
+
+    def to_frame(self) -> Any:
+        """A `pandas.DataFrame` with a row for each system that is compared with the baseline.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        left_out = "changes", "difference"
+        return frame(
+            {key: value for key, value in row.as_dict().items() if key not in left_out}
+            | {"difference": row.difference.estimate, "low": row.difference.low, "high": row.difference.high}
+            for row in self.differences
+        )
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.measure} on {self.topics} topics, beside {self.baseline}:", *self.verdicts])
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """What can be said of each system, in plain words."""
+        return tuple(difference.verdict for difference in self.differences)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What a verdict rests on; see `Difference` for the parts."""
+
+    name: str
+    baseline: str
+    measure: str
+    difference: Interval
+    p_adjusted: float
+    topics: int
+    detectable: float | None
+    topics_needed: int | None
+    alpha: float
+    power: float
+    compared: int
+    wins: int
+    ties: int
+    losses: int
+
+
+def finding_of(numbers: Numbers) -> Finding:
+    """What can be said: with fewer than `LEAST_TOPICS` topics nothing, else what the corrected test says."""
+    if numbers.topics < LEAST_TOPICS:
+        return "too few topics"
+    if numbers.p_adjusted > numbers.alpha or not numbers.difference.estimate:
+        return "no difference"
+    return "better" if numbers.difference.estimate > 0 else "worse"
+
+
+def verdict_of(numbers: Numbers) -> str:
+    """The finding in plain words, with the numbers behind it."""
+    finding = finding_of(numbers)
+    match finding:
+        case "too few topics":
+            return _too_few(numbers)
+        case "better":
+            return f"{numbers.name} is better than {numbers.baseline}: {_difference(numbers)}, {_test(numbers)}."
+        case "worse":
+            return f"Keep {numbers.baseline}: {numbers.name} is worse, {_difference(numbers)}, {_test(numbers)}."
+        case "no difference":
+            return _none(numbers)
+    assert_never(finding)
+
+
+def _too_few(numbers: Numbers) -> str:
+    few = f"{_topics(numbers.topics)} {'is' if numbers.topics == 1 else 'are'} too few"
+    text = f"No claim about {numbers.name}: {few}; any claim needs at least {LEAST_TOPICS}."
+    if numbers.topics_needed is None:
+        return text
+    return (
+        f"{text} To show a difference as large as the one seen, {_difference(numbers)}, takes about {numbers.topics_needed:,}."
+    )
+
+
+def _none(numbers: Numbers) -> str:
+    if numbers.ties == numbers.topics:
+        return (
+            f"Keep {numbers.baseline}: {numbers.name} scores the same {numbers.measure} on every one of "
+            f"{_topics(numbers.topics)}."
+        )
+    parts = [
+        f"Keep {numbers.baseline}: {numbers.name} shows no difference that can be told from chance: "
+        f"{_difference(numbers)}, {_test(numbers)}."
+    ]
+    if numbers.detectable is not None:
+        parts.append(f"{_topics(numbers.topics)} show true differences from about {numbers.detectable:.3f} up")
+        parts[-1] += f" ({numbers.power:.0%} of the time)"
+        needed = numbers.topics_needed
+        parts[-1] += f"; one of {abs(numbers.difference.estimate):.4f} would take about {needed:,}." if needed else "."
+    return " ".join(parts)
+
+
+def _difference(numbers: Numbers) -> str:
+    found = numbers.difference
+    text = f"{found.estimate:+.4f} {numbers.measure}"
+    if found.low is None or found.high is None:
+        return text
+    return f"{text} ({found.level:.0%} interval {found.low:+.4f} to {found.high:+.4f})"
+
+
+def _test(numbers: Numbers) -> str:
+    corrected = f" after correction for {numbers.compared} comparisons" if numbers.compared > 1 else ""
+    value = f"p = {numbers.p_adjusted:.3f}" if numbers.p_adjusted >= 0.001 else "p < 0.001"
+    return f"{value}{corrected}, {numbers.wins} better, {numbers.ties} same, {numbers.losses} worse"
+
+
+def _topics(count: int) -> str:
+    return f"{count} topic{'' if count == 1 else 's'}"
+
+
+COSTS: Final = ("p50_ms", "round_trips", "model_texts")
+
+
+def frontiers(evaluations: Sequence[Evaluation], measure: str) -> dict[str, tuple[str, ...]]:
+    """The front for each cost that is known of every system."""
+    found: dict[str, tuple[str, ...]] = {}
+    for cost in COSTS:
+        points = {one.name: (getattr(one.costs, cost), one.means[measure].estimate) for one in evaluations}
+        if all(spent is not None for spent, _ in points.values()):
+            found[cost] = frontier(points)
+    return found
+
+
+def frontier(points: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
+    """The names that no other beats: none is at least as good for at most that cost, and better in one of both.
+
+    Args:
+        points: name → (cost, quality). Less cost is better, more quality is better.
+
+    Returns:
+        The names, cheapest first.
+    """
+
+    def beaten(name: str) -> bool:
+        cost, quality = points[name]
+        return any(c <= cost and q >= quality and (c, q) != (cost, quality) for c, q in points.values())
+
+    return tuple(sorted((name for name in points if not beaten(name)), key=lambda name: points[name]))
+
+
+_SAME = 1e-12
+
+
+def compare(
+    evaluations: Sequence[Evaluation],
+    baseline: str | None = None,
+    measure: str | None = None,
+    *,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    changes: int = 5,
+    explain: bool = False,
+    seed: int = 0,
+) -> Comparison:
+    """Each system beside the baseline, topic by topic.
+
+    For each: the mean difference with its paired bootstrap interval, a paired randomisation test, corrected by Holm's
+    method for all systems compared, what difference these topics could show at all, and a verdict in plain words. With
+    fewer than 25 topics there is no claim.
+
+    Args:
+        evaluations: two or more, of the same topics and judgments, with names of their own.
+        baseline: the name of the one that the others are compared with; the first if None.
+        measure: which measure; the first that all have if None. Say it beforehand: the best of several is no finding.
+        alpha: how often a difference may be claimed where there is none, over all systems together.
+        power: how sure a difference should be found, for `detectable` and `topics_needed`.
+        changes: how many topics with the largest changes to show for each system.
+        explain: whether to ask Qdrant why the results of these topics are where they are, for strategies that can be
+            explained: one request for each ranking shown.
+        seed: of the resampling.
+
+    Raises:
+        StrategyError: the evaluations can't be compared, or an argument is wrong.
+        MissingExtra: scipy isn't installed.
+    """
+    base, others, chosen = _chosen(list(evaluations), baseline, measure)
+    if not 0 < alpha < 1 or not 0 < power < 1:
+        raise StrategyError(f"alpha and power must be between 0 and 1, got {alpha!r} and {power!r}")
+    gaps = {other.name: _gaps(base, other, chosen) for other in others}
+    ps = [randomisation_p(gap, seed=seed) for gap in gaps.values()]
+    adjusted = dict(zip(gaps, holm(ps), strict=True))
+    rows: list[Difference] = []
+    for other, p in zip(others, ps, strict=True):
+        gap = gaps[other.name]
+        settings = {"alpha": alpha, "power": power}
+        numbers = Numbers(
+            name=other.name,
+            baseline=base.name,
+            measure=chosen,
+            difference=bootstrap_interval(gap, level=1 - alpha, seed=seed),
+            p_adjusted=adjusted[other.name],
+            topics=len(gap),
+            detectable=detectable_difference(gap, comparisons=len(others), **settings),
+            topics_needed=topics_needed(gap, comparisons=len(others), **settings),
+            compared=len(others),
+            wins=sum(value > _SAME for value in gap),
+            ties=sum(abs(value) <= _SAME for value in gap),
+            losses=sum(value < -_SAME for value in gap),
+            **settings,
+        )
+        rows.append(_row(numbers, p, base, other, _changes(base, other, chosen, changes, explain)))
+    return Comparison(
+        measure=chosen,
+        baseline=base.name,
+        differences=tuple(rows),
+        evaluations=tuple(evaluations),
+        topics=len(base.values[chosen]),
+        alpha=alpha,
+        power=power,
+        frontiers=frontiers(evaluations, chosen),
+        synthetic=any(one.synthetic for one in evaluations),
+    )
+
+
+def check(
+    result: Evaluation | Comparison, *, fail_under: float | None = None, measure: str | None = None, fail_worse: bool = False
+) -> tuple[str, ...]:
+    """What is not good enough, one sentence each; nothing if all is well. For builds that must fail.
+
+    Args:
+        result: an evaluation, or a comparison; of the latter, the systems beside the baseline are checked.
+        fail_under: the least mean that is good enough.
+        measure: of which measure; the comparison's, or an evaluation's first, if None.
+        fail_worse: whether a system that is worse than the baseline, beyond chance, is not good enough.
+
+    Raises:
+        StrategyError: there is no such measure, or `fail_worse` without a comparison.
+    """
+    if isinstance(result, Evaluation):
+        if fail_worse:
+            raise StrategyError("fail_worse= needs a comparison: worse than what?")
+        return tuple(_too_low([result], measure or result.measures[0], fail_under))
+    judged = [one for one in result.evaluations if one.name != result.baseline]
+    problems = _too_low(judged, measure or result.measure, fail_under)
+    if fail_worse:
+        problems += [row.verdict for row in result.differences if row.finding == "worse"]
+    return tuple(problems)
+
+
+def _too_low(evaluations: Sequence[Evaluation], measure: str, least: float | None) -> list[str]:
+    if least is None:
+        return []
+    if not math.isfinite(least):
+        raise StrategyError(f"fail_under must be a finite number, got {least!r}")
+    found = [(one.name, _mean(one, measure)) for one in evaluations]
+    return [f"{name}: {measure} is {mean:.4f}, which is under {least:g}" for name, mean in found if mean < least]
+
+
+def _mean(evaluation: Evaluation, measure: str) -> float:
+    if measure not in evaluation.means:
+        raise StrategyError(f"{evaluation.name} was not measured by {measure!r}; there is {', '.join(evaluation.measures)}")
+    return evaluation.means[measure].estimate
+
+
+def _chosen(
+    evaluations: list[Evaluation], baseline: str | None, measure: str | None
+) -> tuple[Evaluation, list[Evaluation], str]:
+    """The baseline, the others, and the measure; or why they can't be compared."""
+    names = [one.name for one in evaluations]
+    if len(names) < 2:
+        raise StrategyError(f"a comparison takes at least two evaluations, got {len(names)}")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise StrategyError(f"two evaluations have the name {twice!r}: give each its own with evaluate(…, name='…')")
+    if baseline is not None and baseline not in names:
+        raise StrategyError(f"no evaluation {baseline!r}{did_you_mean(baseline, names)} (there are {', '.join(names)})")
+    base = evaluations[0] if baseline is None else evaluations[names.index(baseline)]
+    for other in evaluations:
+        _check_alike(base, other)
+    common = [name for name in base.measures if all(name in one.values for one in evaluations)]
+    if not common:
+        raise StrategyError(f"no measure is common to {', '.join(names)}: evaluate them with the same measures=")
+    if measure is not None and measure not in common:
+        raise StrategyError(f"not all were measured by {measure!r}{did_you_mean(measure, common)} (all: {', '.join(common)})")
+    return base, [one for one in evaluations if one is not base], measure or common[0]
+
+
+def _check_alike(base: Evaluation, other: Evaluation) -> None:
+    for what, ours, theirs in (
+        ("topics", base.topics_fingerprint, other.topics_fingerprint),
+        ("judgments", base.qrels_fingerprint, other.qrels_fingerprint),
+    ):
+        if ours != theirs:
+            raise StrategyError(
+                f"{base.name} and {other.name} were evaluated with different {what} "
+                f"({len(base.coverage.measured)} and {len(other.coverage.measured)} topics measured): only like can be compared"
+            )
+
+
+def _gaps(base: Evaluation, other: Evaluation, measure: str) -> list[float]:
+    return [value - base.values[measure][topic] for topic, value in other.values[measure].items()]
+
+
+def _changes(base: Evaluation, other: Evaluation, measure: str, count: int, explain: bool) -> tuple[Change, ...]:
+    before, after = base.values[measure], other.values[measure]
+    changed = [topic for topic in before if abs(after[topic] - before[topic]) > _SAME]
+    changed.sort(key=lambda topic: (-abs(after[topic] - before[topic]), topic))
+    return tuple(_change(topic, base, other, before[topic], after[topic], explain) for topic in changed[:count])
+
+
+def _change(topic: str, base: Evaluation, other: Evaluation, before: float, after: float, explain: bool) -> Change:
+    def ranking(one: Evaluation) -> tuple[str, ...]:
+        return one.run[topic].doc_ids[:10] if topic in one.run else ()
+
+    def why(one: Evaluation) -> tuple[str, ...]:
+        return one.why(topic)[:10] if explain and one.why is not None else ()
+
+    return Change(
+        topic=topic,
+        text=base.texts.get(topic, ""),
+        before=before,
+        after=after,
+        ranking_before=ranking(base),
+        ranking_after=ranking(other),
+        relevant=base.relevant.get(topic, {}),
+        why_before=why(base),
+        why_after=why(other),
+    )
+
+
+def _row(numbers: Numbers, p: float, base: Evaluation, other: Evaluation, changes: tuple[Change, ...]) -> Difference:
+    return Difference(
+        name=other.name,
+        mean=other.means[numbers.measure].estimate,
+        baseline_mean=base.means[numbers.measure].estimate,
+        difference=numbers.difference,
+        p=p,
+        p_adjusted=numbers.p_adjusted,
+        wins=numbers.wins,
+        ties=numbers.ties,
+        losses=numbers.losses,
+        detectable=numbers.detectable,
+        topics_needed=numbers.topics_needed,
+        finding=finding_of(numbers),
+        verdict=verdict_of(numbers) + (f" {_synthetic()}" if base.synthetic or other.synthetic else ""),
+        changes=changes,
+    )
+
+
+def _synthetic() -> str:
+    return "But the queries are synthetic, cut from the documents: this says nothing about real users."

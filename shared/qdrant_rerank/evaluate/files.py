@@ -1,0 +1,516 @@
+"""Topics, judgments and runs in files: BEIR's layout, tables, TREC's formats, and our own run files.
+
+Errors name the file and the line.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from pydantic import ValidationError
+from qdrant_client import models
+
+from .. import StrategyError
+from .._internals import Journal, JournalKind, brief, decode_records, did_you_mean, lines_of, parse_json, read_journal
+from ..errors import FormatError
+from .data import Answer, Qrels, Ranked, Run, Topic, Topics, Usage
+
+__all__ = [
+    "Header",
+    "RunFile",
+    "grade_of",
+    "json_object",
+    "read_beir",
+    "read_judged",
+    "read_qrels",
+    "read_run",
+    "read_run_file",
+    "read_topics",
+    "rows_of",
+    "value_text",
+    "write_qrels",
+    "write_run",
+]
+
+
+def rows_of(path: str | os.PathLike[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The rows of a CSV file (with a header), or the objects of a JSON lines file, each with its line's number."""
+    name = os.fspath(path).removesuffix(".gz").lower()
+    if name.endswith((".jsonl", ".ndjson", ".json")):
+        for number, text in lines_of(path):
+            yield number, json_object(text, path, number)
+        return
+    if not name.endswith((".csv", ".tsv")):
+        raise FormatError("the name must end in .jsonl, .csv or .tsv (or one of them and .gz), which says how to read it", path)
+    numbers: list[int] = []
+
+    def texts() -> Iterator[str]:
+        for number, text in lines_of(path, empty=True):  # a text in quotes may have empty lines
+            numbers.append(number)
+            yield text + "\n"
+
+    reader = csv.DictReader(texts(), delimiter="\t" if name.endswith(".tsv") else ",", strict=True)
+    try:
+        columns = list(reader.fieldnames or ())
+        if len(set(columns)) < len(columns):
+            twice = next(column for column in columns if columns.count(column) > 1)
+            raise FormatError(f"the header has the column {twice!r} twice", path, numbers[-1])
+        for row in reader:
+            if None in row or None in row.values():
+                raise FormatError(
+                    f"the header has {len(reader.fieldnames or ())} columns, this row has another number", path, numbers[-1]
+                )
+            yield numbers[-1], row
+    except csv.Error as error:
+        raise FormatError(f"not CSV: {error}", path, numbers[-1] if numbers else None) from error
+
+
+def json_object(text: str, path: str | os.PathLike[str], number: int) -> dict[str, Any]:
+    """The JSON object that a line holds.
+
+    Raises:
+        FormatError: it holds none.
+    """
+    value = parse_json(text, path, number)
+    if not isinstance(value, dict):
+        raise FormatError(f"not a JSON object: {type(value).__name__}", path, number)
+    return value
+
+
+def value_text(row: Mapping[str, Any], key: str, path: str | os.PathLike[str], number: int) -> str:
+    """The text (or number, as text) under `key`.
+
+    Raises:
+        FormatError: it is missing, empty or something else.
+    """
+    if key not in row:
+        raise FormatError(f"no {key!r}; there is {', '.join(map(repr, row)) or 'nothing'}", path, number)
+    value = row[key]
+    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+        raise FormatError(f"{key!r} must be text that isn't empty, got {brief(value)}", path, number)
+    return str(value)
+
+
+def grade_of(value: Any, path: str | os.PathLike[str], number: int) -> int:
+    """A grade: a whole number, perhaps as text.
+
+    Raises:
+        FormatError: it is none.
+    """
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if isinstance(value, bool) or not math.isfinite(found) or found != int(found):
+        raise FormatError(
+            f"a grade must be a whole number (0 is not relevant, 1 and above is), got {brief(value)}", path, number
+        )
+    return int(found)
+
+
+Where = str | os.PathLike[str]
+_COLUMNS: Final = ("query_id", "query", "doc_id", "grade", "filter", "params")
+
+# what headers call their columns, without hyphens, underscores and capitals
+_TOPIC_NAMES: Final = frozenset({"queryid", "qid", "topicid", "topic", "id"})
+_TEXT_NAMES: Final = frozenset({"text", "query", "querytext", "question", "title"})
+_DOCUMENT_NAMES: Final = frozenset({"corpusid", "docid", "documentid", "document", "doc", "passageid", "pid"})
+_GRADE_NAMES: Final = frozenset({"score", "grade", "relevance", "rel", "label", "judgment"})
+
+
+def read_beir(folder: Where, split: str = "test") -> tuple[Topics, Qrels]:
+    """The topics and judgments of a folder as BEIR lays it out: `queries.jsonl` and `qrels/{split}.tsv`.
+
+    Only queries of the split become topics. Judged queries that aren't in `queries.jsonl` are reported by `evaluate`.
+
+    Raises:
+        FormatError: a file is malformed, or there is no such split.
+        OSError: there is no `queries.jsonl`.
+    """
+    path = Path(folder) / "qrels" / f"{split}.tsv"
+    if not path.exists():
+        there = sorted(file.stem for file in path.parent.glob("*.tsv"))
+        listed = ", ".join(there) or "none"
+        raise FormatError(f"no judgments for the split {split!r}{did_you_mean(split, there)} (there are: {listed})", path)
+    qrels = read_qrels(path)
+    topics = read_topics(Path(folder) / "queries.jsonl")
+    return topics.subset(set(qrels).intersection(topics.ids)), qrels
+
+
+def read_topics(path: Where) -> Topics:
+    """Topics of a file: JSON lines with `_id` (or `id`) and `text`, perhaps `filter` and `params`; or `id<TAB>text`.
+
+    A first line that names the columns (`query-id<TAB>text`) is no topic, and says in which order they are.
+
+    An id may be there twice only with the same text.
+
+    Raises:
+        FormatError: a line is malformed, or an id has two texts; carries path and line.
+        OSError: there is no such file.
+    """
+    found: dict[str, Topic] = {}
+    first, order = True, None
+    is_json = os.fspath(path).removesuffix(".gz").lower().endswith((".jsonl", ".ndjson", ".json"))
+    for number, line in lines_of(path):
+        if is_json:
+            record = json_object(line, path, number)
+            topic = _topic(record, "_id" if "_id" in record else "id", "text", path, number)
+        else:
+            cells = line.split("\t", 1)
+            if first and (order := _columns(line.split("\t"), (_TOPIC_NAMES, _TEXT_NAMES))) is not None:
+                first = False
+                continue
+            first = False
+            if len(cells) < 2 or not all(cell.strip() for cell in cells):
+                raise FormatError("a line of topics is the id, a tab, and the text of the query", path, number)
+            id, text = (cells[place] for place in order or (0, 1))
+            topic = Topic(id.strip(), text.strip())
+        _add(found, topic, path, number)
+    return _topics(found, path)
+
+
+def read_qrels(path: Where) -> Qrels:
+    """Judgments of a file as TREC writes it (`topic iteration document grade`) or BEIR (`topic<TAB>document<TAB>grade`).
+
+    A first line that names the columns (`query-id corpus-id score`) says in which order they are.
+
+    Raises:
+        FormatError: a line is malformed, or a document has two grades for a topic; carries path and line.
+        OSError: there is no such file.
+    """
+    grades: dict[str, dict[str, int]] = {}
+    first, order, width = True, None, 0
+    for number, line in lines_of(path):
+        parts = line.split("\t") if line.count("\t") in (2, 3) else line.split()
+        if first and _plain(parts[-1]) in _GRADE_NAMES | _DOCUMENT_NAMES | _TOPIC_NAMES and not _is_number(parts[-1]):
+            order = _columns(parts, (_TOPIC_NAMES, _DOCUMENT_NAMES, _GRADE_NAMES))
+            if order is None:
+                raise FormatError(
+                    f"the columns are {', '.join(parts)}: a header of judgments names the topic (query-id), the document "
+                    "(corpus-id) and the grade (score)",
+                    path,
+                    number,
+                )
+            width, first = len(parts), False
+            continue
+        first = False
+        if len(parts) not in (3, 4) or (order and len(parts) != width):
+            raise FormatError(
+                f"a line of judgments has 4 columns (topic, iteration, document, grade) or 3 (topic, document, grade), "
+                f"this one has {len(parts)}",
+                path,
+                number,
+            )
+        topic, document, grade = (parts[place].strip() for place in order or (0, -2, -1))
+        if not topic or not document:
+            raise FormatError("the id of a topic or document is empty", path, number)
+        _judge(grades, topic, document, grade_of(grade, path, number), path, number)
+    return _qrels(grades, path)
+
+
+def write_qrels(qrels: Qrels, path: Where) -> None:
+    """Write judgments as TREC does.
+
+    Raises:
+        FormatError: an id has a space in it, which the format can't hold.
+    """
+    lines: list[str] = []
+    for topic, judged in qrels.items():
+        for document, grade in judged.items():
+            for id in (topic, document):
+                if len(id.split()) != 1:
+                    raise FormatError(f"a TREC file can't hold the id {id!r}: its columns are separated by spaces", path)
+            lines.append(f"{topic} 0 {document} {grade}\n")
+    Path(path).write_text("".join(lines), "utf-8")
+
+
+def read_judged(path: Where) -> tuple[Topics, Qrels]:
+    """Topics and judgments of one table, a line for each judged pair: JSON lines, CSV or TSV with a header.
+
+    Columns: `query_id`, `query`, `doc_id`, `grade`; perhaps `filter` (a filter of Qdrant's, as JSON) and `params` (a JSON
+    object of request-time values). A query's filter and params must be the same in all its lines.
+
+    Raises:
+        FormatError: a column is missing or unknown, a value is unusable, or lines contradict each other; carries path and line.
+        OSError: there is no such file.
+    """
+    topics: dict[str, Topic] = {}
+    grades: dict[str, dict[str, int]] = {}
+    for number, row in rows_of(path):
+        for key in row:
+            if key not in _COLUMNS:
+                hint = did_you_mean(key, _COLUMNS)
+                raise FormatError(f"unknown column {key!r}{hint} (columns are {', '.join(_COLUMNS)})", path, number)
+        topic = _topic(row, "query_id", "query", path, number)
+        document = value_text(row, "doc_id", path, number)
+        if "grade" not in row:
+            raise FormatError(f"no 'grade'; there is {', '.join(map(repr, row))}", path, number)
+        _add(topics, topic, path, number)
+        _judge(grades, topic.id, document, grade_of(row["grade"], path, number), path, number)
+    return _topics(topics, path), _qrels(grades, path)
+
+
+def _columns(cells: Sequence[str], wanted: Sequence[frozenset[str]]) -> tuple[int, ...] | None:
+    """In which column each of the wanted is, if the cells are a header that names each of them once."""
+    names = [_plain(cell) for cell in cells]
+    places = [[place for place, name in enumerate(names) if name in known] for known in wanted]
+    return tuple(place for [place] in places) if all(len(found) == 1 for found in places) else None
+
+
+def _plain(cell: str) -> str:
+    return cell.strip().lower().replace("-", "").replace("_", "")
+
+
+def _is_number(cell: str) -> bool:
+    return cell.strip().lstrip("+-").isdecimal()
+
+
+def _topic(row: Mapping[str, Any], id_key: str, text_key: str, path: Where, number: int) -> Topic:
+    params = _json(row.get("params"), "params", path, number)
+    if not isinstance(params, dict):
+        raise FormatError(f"'params' must be a JSON object, name → value, got {params!r}", path, number)
+    return Topic(
+        value_text(row, id_key, path, number).strip(),
+        value_text(row, text_key, path, number),
+        params,
+        _filter(_json(row.get("filter"), "filter", path, number), path, number),
+    )
+
+
+def _json(value: Any, key: str, path: Where, number: int) -> Any:
+    """A JSON value: as it stands in JSON lines, as text in CSV; {} for nothing."""
+    if value is None or value == "":
+        return {}
+    return json_object(value, f"{path}", number) if isinstance(value, str) else value
+
+
+def _filter(value: Any, path: Where, number: int) -> models.Filter | None:
+    if not value:
+        return None
+    try:
+        return models.Filter.model_validate(value)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise FormatError(
+            f"'filter' isn't a filter of Qdrant's: {problem['msg']}; a filter looks like "
+            '{"must": [{"key": "town", "match": {"value": "Orvena"}}]}',
+            path,
+            number,
+        ) from None
+
+
+def _add(topics: dict[str, Topic], topic: Topic, path: Where, number: int) -> None:
+    there = topics.setdefault(topic.id, topic)
+    for what in ("text", "filter", "params"):
+        if getattr(there, what) != getattr(topic, what):
+            raise FormatError(
+                f"the topic {topic.id!r} was in the file before with another {what}: {getattr(there, what)!r}, here "
+                f"{getattr(topic, what)!r}",
+                path,
+                number,
+            )
+
+
+def _judge(grades: dict[str, dict[str, int]], topic: str, document: str, grade: int, path: Where, number: int) -> None:
+    judged = grades.setdefault(topic, {})
+    if judged.setdefault(document, grade) != grade:
+        raise FormatError(
+            f"document {document!r} has two grades for topic {topic!r}: {judged[document]} before, {grade} here", path, number
+        )
+
+
+def _topics(found: dict[str, Topic], path: Where) -> Topics:
+    if not found:
+        raise FormatError("there are no topics in the file", path)
+    return Topics(found.values())
+
+
+def _qrels(grades: dict[str, dict[str, int]], path: Where) -> Qrels:
+    if not grades:
+        raise FormatError("there are no judgments in the file", path)
+    return Qrels(grades)
+
+
+def read_run(path: str | os.PathLike[str], name: str | None = None) -> Run:
+    """A run of a TREC file, ordered as trec_eval orders it: by score, ties by document id, both descending.
+
+    The file's ranks are not looked at, nor are they by trec_eval.
+
+    Args:
+        path: the file; gzip is unpacked if the name ends in `.gz`.
+        name: what tables call the run; the file's last column if None.
+
+    Raises:
+        FormatError: a line is malformed, a document is there twice for a topic, or the file is empty; carries path and line.
+        OSError: there is no such file.
+    """
+    found: dict[str, dict[str, float]] = {}
+    tag = ""
+    for number, line in lines_of(path):
+        parts = line.split()
+        if len(parts) != 6:
+            raise FormatError(
+                f"a line of a run has 6 columns (topic, Q0, document, rank, score, name), this one has {len(parts)}",
+                path,
+                number,
+            )
+        topic, _, document, _, text, tag = parts
+        scores = found.setdefault(topic, {})
+        if document in scores:
+            raise FormatError(f"document {document!r} is there twice for topic {topic!r}", path, number)
+        scores[document] = _score(text, path, number)
+    if not found:
+        raise FormatError("the run is empty", path)
+    answers = {topic: Answer(_ordered(scores)) for topic, scores in found.items()}
+    return Run(name or tag, answers, f"the run {tag!r} of {os.fspath(path)}")
+
+
+def write_run(run: Run, path: str | os.PathLike[str]) -> None:
+    """Write a run as a TREC file that trec_eval orders as the run does.
+
+    Where a topic's scores don't fall strictly (ties, MMR), they are replaced by the number of results from the rank on:
+    trec_eval goes by score alone. Topics without results have no lines; the format can't hold them.
+
+    Raises:
+        FormatError: an id has a space in it, or the name has none of its own, which the format can't hold.
+    """
+    tag = "_".join(run.name.split()) or "run"
+    lines: list[str] = []
+    for topic, answer in run.items():
+        scores = _falling(answer.ranking)
+        for rank, (result, score) in enumerate(zip(answer.ranking, scores, strict=True), 1):
+            for id in (topic, result.doc_id):
+                if len(id.split()) != 1:
+                    raise FormatError(f"a TREC file can't hold the id {id!r}: its columns are separated by spaces", path)
+            lines.append(f"{topic} Q0 {result.doc_id} {rank} {score} {tag}\n")
+    Path(path).write_text("".join(lines), "utf-8")
+
+
+def _falling(ranking: tuple[Ranked, ...]) -> list[float | int]:
+    """The scores if they fall strictly as trec_eval reads them (32 bit), else numbers that do."""
+    if all(np.float32(above.score) > np.float32(below.score) for above, below in pairwise(ranking)):
+        return [result.score for result in ranking]
+    return list(range(len(ranking), 0, -1))
+
+
+def _ordered(scores: dict[str, float]) -> tuple[Ranked, ...]:
+    return tuple(Ranked(*item) for item in sorted(scores.items(), key=lambda item: (item[1], item[0]), reverse=True))
+
+
+def _score(text: str, path: str | os.PathLike[str], number: int) -> float:
+    try:
+        score = float(text)
+    except ValueError:
+        score = math.nan
+    if not math.isfinite(score):
+        raise FormatError(f"a score must be a finite number, got {brief(text)}", path, number)
+    return score
+
+
+_NAME_ANOTHER: Final = "delete the file or name another one"
+_KIND: Final = JournalKind(
+    "qdrant-rerank run",
+    wrong_header=f"not a run file of this package: {_NAME_ANOTHER}",
+    wrong_line=f"not a line of a run file: {_NAME_ANOTHER}",
+    empty="the run file is empty",
+)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a run file is about; only the same may go on in it.
+
+    Attributes:
+        system: the strategy, collection and model, or the kind of the foreign retriever.
+        name: what tables call it.
+        asked: the limit and scope.
+        topics: the topics' fingerprint.
+    """
+
+    system: str
+    name: str
+    asked: str
+    topics: str
+
+
+class RunFile(Journal):
+    """A run file that is written to.
+
+    Args:
+        path: the file; made if it isn't there.
+        about: what is evaluated.
+
+    Attributes:
+        done: the answers that are there already.
+
+    Raises:
+        StrategyError: the file is about something else, or is being written to.
+        FormatError: a line of it can't be read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], about: Header) -> None:
+        super().__init__(path, _KIND, asdict(about), lambda there: _check(Path(path), _header(there, path), about))
+        try:
+            answers = dict(decode_records(self.records, _answer, path, _KIND))
+        except BaseException:
+            self.close()
+            raise
+        self.done = {topic: answer for topic, answer in answers.items() if answer.error is None}
+
+    def keep(self, topic: str, answer: Answer) -> None:
+        """Append the answer to one topic."""
+        self.add({"topic": topic, **_shown(answer)})
+
+
+def read_run_file(path: str | os.PathLike[str]) -> Run:
+    """The run that a run file holds, failed topics included.
+
+    Raises:
+        FormatError: it is no run file, or a line can't be read.
+        OSError: there is no such file.
+    """
+    there, records = read_journal(path, _KIND)
+    header = _header(there, path)
+    return Run(header.name, dict(decode_records(records, _answer, path, _KIND)), header.system)
+
+
+def _header(there: dict[str, Any], path: str | os.PathLike[str]) -> Header:
+    try:
+        return Header(**there)
+    except TypeError as error:
+        raise FormatError(f"{_KIND.wrong_header} ({error})", path, 1) from error
+
+
+def _answer(record: Mapping[str, Any]) -> tuple[str, Answer]:
+    usage = record["usage"]
+    return str(record["topic"]), Answer(
+        ranking=tuple(Ranked(str(document), float(score)) for document, score in record["ranking"]),
+        usage=None if usage is None else Usage(**usage),
+        milliseconds=record["milliseconds"],
+        error=record["error"],
+        duplicates=record["duplicates"],
+        unread=record["unread"],
+    )
+
+
+def _shown(answer: Answer) -> dict[str, Any]:
+    return {**asdict(answer), "ranking": [list(result) for result in answer.ranking]}
+
+
+def _check(path: Path, there: Header, wanted: Header) -> None:
+    labels = {"system": "system", "name": "name", "asked": "options", "topics": "topics (fingerprint)"}
+    for field, label in labels.items():
+        old, new = getattr(there, field), getattr(wanted, field)
+        if old != new:
+            raise StrategyError(
+                f"{path} holds results of another evaluation and can't be continued: its {label} is {old!r}, this one's is "
+                f"{new!r}; name another run file, or delete this one"
+            )
