@@ -28,7 +28,7 @@ from qdrant_rerank import (
     StrategyError,
     save,
 )
-from qdrant_rerank.cli._internals import calibrate, index, scoring_bar, search, told_line
+from qdrant_rerank.cli._internals import calibrate, describe_progress, index, search, show_scoring
 from qdrant_rerank.errors import FitError
 from qdrant_rerank.learn._internals import SYNTHETIC_WARNING, Progress, is_sampled, sampled_queries
 from tests.engines import open_client
@@ -388,13 +388,13 @@ def test_the_bar_tells_cost_and_time_left(monkeypatch: pytest.MonkeyPatch) -> No
     shown = StringIO()
     watched = Console(file=shown, force_terminal=True, width=100)
     monkeypatch.setattr("qdrant_rerank.cli.calibrate.errors_console", lambda: watched)
-    with scoring_bar() as tell:
+    with show_scoring() as tell:
         assert tell is not None
         tell(Progress(done=500, total=2000, asked=400, seconds_left=250.0))
         tell(Progress(done=2000, total=2000, asked=1900, seconds_left=0.0))
     assert " 1,900 asked of the model, less than 1 s left" in shown.getvalue()
     assert "2000/2000" in shown.getvalue()
-    assert told_line(Progress(1, 2, 0, None)) == "0 asked of the model"
+    assert describe_progress(Progress(1, 2, 0, None)) == "0 asked of the model"
 
 
 PAYLOADS: list[dict[str, Any]] = [

@@ -40,7 +40,7 @@ def test_indexing_goes_on_where_it_stopped_and_says_how_to_search(corpus: Path, 
 
 
 def test_explaining_names_the_engine_s_version(edge: Path) -> None:
-    assert "1.20.0" in succeeds("explain", "--edge", edge)
+    assert "1.20.0" in succeeds("plan", "--edge", edge)
 
 
 def test_a_missing_payload_index_is_made_by_the_command_that_the_warning_names(corpus: Path, tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_missing_payload_index_is_made_by_the_command_that_the_warning_names(c
     warning = " ".join(run("search", "night", *asked).err.split())
     assert warning.startswith("warning: 'rating' has no payload index")
     assert warning.endswith(told)
-    assert told in " ".join(succeeds("explain", *asked).split())
+    assert told in " ".join(succeeds("plan", *asked).split())
     succeeds("index", corpus, "--edge", tmp_path / "db", "--strategy", tmp_path / "rated.json")
     assert "no payload index" not in run("search", "night", *asked).all
 
@@ -67,7 +67,7 @@ def test_a_folder_and_another_place_exclude_each_other(edge: Path, db: Path) -> 
     message = "--edge is a folder of the Rust engine, --path one of qdrant-client's local mode, --url a server"
     assert message in fails("search", "x", "--edge", edge, "--path", db)
     assert message in fails("index", __file__, "--edge", edge, "--url", "http://localhost:1")
-    assert "--prefer-grpc is for servers" in fails("explain", "--edge", edge, "--prefer-grpc")
+    assert "--prefer-grpc is for servers" in fails("plan", "--edge", edge, "--prefer-grpc")
 
 
 def test_a_folder_wins_over_the_environments_server(edge: Path) -> None:

@@ -25,7 +25,7 @@ def test_a_folder_and_a_server_exclude_each_other(db: Path) -> None:
 
 
 def test_neither_folder_nor_server_is_an_error_that_names_both() -> None:
-    for command in (("search", "x"), ("explain",), ("index", __file__)):
+    for command in (("search", "x"), ("plan",), ("index", __file__)):
         assert "which Qdrant? --edge DIR or --path DIR for a folder on disk, --url URL for a server" in fails(*command)
 
 
@@ -73,9 +73,9 @@ def test_an_unknown_kind_and_broken_json_in_a_strategy_file_show_the_line(db: Pa
     assert f"{file}:2: unknown kind of strategy 'fusoin'" in fails("search", "x", "--path", db, "--strategy", file)
     file.write_text('{\n  "kind": "fusion",\n}')
     assert f"{file}:3: not JSON" in fails("search", "x", "--path", db, "--strategy", file)
-    assert f"{tmp_path / 'none'}: No such file or directory" in fails("explain", "--path", db, "-s", tmp_path / "none")
+    assert f"{tmp_path / 'none'}: No such file or directory" in fails("plan", "--path", db, "-s", tmp_path / "none")
     file.write_bytes(b"\xff\xfe")
-    assert "UTF-8" in fails("explain", "--path", db, "-s", file)
+    assert "UTF-8" in fails("plan", "--path", db, "-s", file)
 
 
 def test_a_formula_with_a_typo_points_at_it(db: Path) -> None:
@@ -98,7 +98,7 @@ def test_an_unknown_vector_lists_those_there_are(db: Path) -> None:
 def test_several_problems_are_listed(db: Path, tmp_path: Path) -> None:
     file = tmp_path / "s.json"
     file.write_text('{"kind": "fusion", "candidates": [{"kind": "nearest", "using": "a"}, {"kind": "nearest", "using": "b"}]}')
-    message = fails("explain", "--path", db, "--strategy", file)
+    message = fails("plan", "--path", db, "--strategy", file)
     assert message.startswith("error: several problems:\n  - no vector named 'a'")
     assert "\n  - no vector named 'b'" in message
 
@@ -133,7 +133,7 @@ def test_features_must_be_an_object_of_values_that_the_strategy_reads(db: Path) 
     formula = ("--formula", "score() + param('weight')")
     message = fails("search", "x", "--path", db, *formula, "--params", '{"wieght": 1}')
     assert "nothing in the strategy reads 'wieght': did you mean 'weight'? (it reads 'weight')" in message
-    assert "(it reads no such values)" in fails("explain", "--path", db, "--params", '{"weight": 1}')
+    assert "(it reads no such values)" in fails("plan", "--path", db, "--params", '{"weight": 1}')
 
 
 def test_a_value_that_the_formula_lacks_names_the_option(db: Path) -> None:

@@ -110,7 +110,7 @@ def test_searches_find_and_explain(world: World, flags: tuple[object, ...]) -> N
         for each in told:
             terms = each["explanation"]["terms"]
             assert terms == {} or sum(terms.values()) == pytest.approx(each["score"], abs=1e-5)
-    assert "round trips" in world.does("explain", *(flag for flag in flags if flag != "--group-by" and flag != "town"))
+    assert "round trips" in world.does("plan", *(flag for flag in flags if flag != "--group-by" and flag != "town"))
 
 
 def test_a_model_reads_the_candidates(world: World) -> None:

@@ -63,7 +63,7 @@ def test_a_model_is_the_same_in_a_folder_of_another_name(place: Place) -> None:
 
 
 def test_explain_needs_no_model_and_no_text_keys(place: Place) -> None:
-    assert run("explain", "--path", place.folder / "db", "-s", place.strategy()).code == 0
+    assert run("plan", "--path", place.folder / "db", "-s", place.strategy()).code == 0
 
 
 @pytest.mark.parametrize("reranked", [False, True])
@@ -103,7 +103,7 @@ def test_search_explain_compare_and_tune_tell_what_was_not_recommended(place: Pl
         ran = run(*arguments)
         assert ran.code == 0, ran
         assert " ".join(ran.err.split()).count(said) == 1, (arguments, ran)
-    explained = run("explain", "--path", place.folder / "db", "-s", file)
+    explained = run("plan", "--path", place.folder / "db", "-s", file)
     assert said in " ".join((explained.out + explained.err).split())
 
 

@@ -55,7 +55,7 @@ def rows(text: str) -> dict[str, list[str]]:
 
 
 def test_explain_shows_both_requests_and_no_metrics(db: Path, file: Path) -> None:
-    out = succeeds("explain", "--path", db, "-s", file, columns=80)
+    out = succeeds("plan", "--path", db, "-s", file, columns=80)
     assert "nDCG" not in out
     assert "coefficients=Coefficients(a=1, b=0.5, c=0.25)" in " ".join(out.split())
     head, first, second = re.split(r"\n(?=\{)", out)
@@ -65,7 +65,7 @@ def test_explain_shows_both_requests_and_no_metrics(db: Path, file: Path) -> Non
     assert request["limit"] == (2 if "recall" in file.name else 5)
     assert ("… the 3 seeds" in second) == ("recall" in file.name)
     assert "round trips: 2" in head
-    assert "nDCG@10 of 7" in " ".join(succeeds("explain", "--path", db, "-s", file, "--full").split())
+    assert "nDCG@10 of 7" in " ".join(succeeds("plan", "--path", db, "-s", file, "--full").split())
 
 
 def test_results_that_the_model_scored_have_its_score(db: Path, model: str, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_long_texts_and_ids_leave_room_for_the_scores(tmp_path: Path, model: str
 
 
 def test_a_strategy_that_a_model_reranks_is_written_and_compared(db: Path, model: str, tmp_path: Path) -> None:
-    asked = ("explain", "--path", db, "--save")
+    asked = ("plan", "--path", db, "--save")
     succeeds(*asked, tmp_path / "plain.json", "--using", "dense")
     out = succeeds(
         *asked, tmp_path / "rerank.json", "--using", "dense", "--rerank", model, "--rerank-limit", 4, "-k", 2, columns=80
@@ -129,7 +129,7 @@ def test_a_strategy_that_a_model_reranks_is_written_and_compared(db: Path, model
 
 
 def test_how_to_rerank_is_checked_before_it_is_written(db: Path, tmp_path: Path) -> None:
-    asked = ("explain", "--path", db, "--save", tmp_path / "s.json")
+    asked = ("plan", "--path", db, "--save", tmp_path / "s.json")
     assert "--blend: nothing reranks, add --rerank MODEL" in fails(*asked, "--blend", "rerank_score()")
     assert "--on-error is raise or keep_order" in fails(*asked, "--rerank", "a/b", "--on-error", "never")
     assert "Rerank reads 2" in fails(*asked, "--rerank", "a/b", "--rerank-limit", 2)

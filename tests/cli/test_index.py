@@ -116,7 +116,7 @@ def test_a_late_interaction_vector_rescoring_candidates(corpus: Path, tmp_path: 
     succeeds("index", corpus, "--path", tmp_path / "db", "--late", model)
     out = succeeds("search", "boat hut", "--path", tmp_path / "db", "--rescore", "late", "--json", "-k", 1)
     assert json.loads(out)["payload"]["_id"] == "b"
-    explained = succeeds("explain", "--path", tmp_path / "db", "--rescore", "late")
+    explained = succeeds("plan", "--path", tmp_path / "db", "--rescore", "late")
     assert "candidates without the vector 'late' vanish" in " ".join(explained.split())
 
 

@@ -36,7 +36,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_explain_says_what_the_trees_read_and_cuts_the_request(db: Path, file: Path) -> None:
-    out = succeeds("explain", "--path", db, "-s", file, columns=80)
+    out = succeeds("plan", "--path", db, "-s", file, columns=80)
     flat = " ".join(out.split())
     assert "Formula(sigmoid(0.63 + {20 trees over dense, bm25, rating})).over(Nearest('dense', limit=50)" in flat
     assert len(out.splitlines()) < 80
@@ -47,7 +47,7 @@ def test_explain_says_what_the_trees_read_and_cuts_the_request(db: Path, file: P
     assert request["limit"] == 5
     left = re.search(r"\n([\d,]+) values of the request are left out; --full prints them all\n$", out)
     assert left is not None
-    whole = succeeds("explain", "--path", db, "-s", file, "--full", columns=80)
+    whole = succeeds("plan", "--path", db, "-s", file, "--full", columns=80)
     assert "…" not in whole.replace("… 512 numbers", "")
     assert "1e+38" in whole
     assert "left out" not in whole
@@ -55,7 +55,7 @@ def test_explain_says_what_the_trees_read_and_cuts_the_request(db: Path, file: P
 
 
 def test_what_other_programs_read_is_whole(db: Path, file: Path) -> None:
-    explanation = json.loads(succeeds("explain", "--path", db, "-s", file, "--json"))
+    explanation = json.loads(succeeds("plan", "--path", db, "-s", file, "--json"))
     assert explanation["strategy"] == repr(load(file))
     assert "…" not in json.dumps(explanation["requests"][0]["query"], ensure_ascii=False)
     record = json.loads(succeeds("search", QUESTION, "--path", db, "-s", file, "--explain", "--json", "-k", 1))

@@ -13,7 +13,7 @@ from qdrant_client import models
 
 from qdrant_rerank import Fusion, Nearest, save
 from qdrant_rerank._internals import Explained, ResultReason, Term
-from qdrant_rerank.cli._internals import CommandError, compared
+from qdrant_rerank.cli._internals import CommandError, compare_results
 from tests.cli.support import fails, succeeds
 from tests.support import near
 
@@ -112,8 +112,8 @@ def test_a_name_that_several_results_have_needs_their_ids() -> None:
     points = [models.ScoredPoint(id=number, version=0, score=1.0, payload={"_id": "same"}) for number in (7, 8)]
     reasons = tuple(ResultReason(point.id, 1, 1.0, (), (Term("a", 1.0),), 1.0) for point in points)
     with pytest.raises(CommandError, match="--why same: several results are called that; use their ids: 7, 8"):
-        compared(Explained(points, reasons), ("same", "7"))
-    assert compared(Explained(points, reasons), ("8", "7")).reasons[0].id == 8
+        compare_results(Explained(points, reasons), ("same", "7"))
+    assert compare_results(Explained(points, reasons), ("8", "7")).reasons[0].id == 8
 
 
 def test_json_lines_hold_the_explanation_and_a_last_line_the_comparison(db: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_picture_is_drawn_with_the_documents_names(db: Path, tmp_path: Path) -
 def test_a_picture_that_can_t_be_is_refused_before_the_search(
     db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qdrant_rerank.cli.search.prepared", lambda *_: pytest.fail("it searched"))
+    monkeypatch.setattr("qdrant_rerank.cli.search.prepare", lambda *_: pytest.fail("it searched"))
     arguments = ("search", "x", "--path", db, "--picture")
     assert "a picture is written as .svg or .png, not as '.pdf'" in fails(*arguments, tmp_path / "x.pdf")
     assert "a file without a suffix" in fails(*arguments, tmp_path / "x")

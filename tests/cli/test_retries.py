@@ -70,7 +70,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         commands: dict[str, list[object]] = {
             "index": ["index", corpus, "--overwrite", "--dense", "hash"],
             "search": ["search", "lake ferry", "--hybrid"],
-            "explain": ["explain", "--hybrid", "--query", "lake ferry"],
+            "plan": ["plan", "--hybrid", "--query", "lake ferry"],
             "evaluate": ["evaluate", judged, "--hybrid", "--check-documents"],
             "compare": ["compare", judged, "-s", folder / "plain.json", "-s", folder / "hybrid.json", "--explain"],
             "tune": ["tune", judged, "--depth", 20, "--no-learn"],
@@ -94,7 +94,7 @@ def test_every_command_that_talks_to_a_server_is_tried(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["index", "search", "explain", "evaluate", "compare", "tune", "features", "drift", "calibrate", "demo"]
+    "command", ["index", "search", "plan", "evaluate", "compare", "tune", "features", "drift", "calibrate", "demo"]
 )
 def test_each_request_is_made_again(world: World, command: str, pauses: list[float]) -> None:
     server = world.server

@@ -25,7 +25,7 @@ def test_a_corpus_is_indexed_and_searched_on_a_server(corpus: Path, server: Loca
     assert f"--url {server.url} --collection trips --hybrid" in out
     found = succeeds("search", "last ferry", "--hybrid", "--json", "-k", 1, env={"QDRANT_URL": server.url})
     assert json.loads(found)["payload"]["_id"] == "ferry"
-    assert "round trips: 1" in succeeds("explain", "--url", server.url, "--hybrid")
+    assert "round trips: 1" in succeeds("plan", "--url", server.url, "--hybrid")
 
 
 def test_a_search_is_one_request_beside_reading_the_schema(corpus: Path, server: LocalServer) -> None:
@@ -59,7 +59,7 @@ def test_the_api_key_goes_to_the_server_and_nowhere_else(corpus: Path) -> None:
             ("index", corpus, "--url", server.url),
             ("search", "ferry", "--url", server.url, "--debug"),
             ("search", "ferry", "--url", server.url, "--collection", "nope", "--debug"),
-            ("explain", "--url", server.url),
+            ("plan", "--url", server.url),
         ]
         for command in commands:
             ran = run(*command, env={"QDRANT_API_KEY": SECRET})
@@ -175,7 +175,7 @@ def test_what_answers_in_another_shape_is_said_not_to_be_qdrant() -> None:
 GRPC = [
     ("index", "CORPUS"),
     ("search", "ferry"),
-    ("explain",),
+    ("plan",),
     ("evaluate", "TOPICS", "--qrels", "QRELS"),
     ("drift", "RANKER"),
 ]
@@ -201,7 +201,7 @@ def test_grpc_never_goes_to_another_server_than_the_url_names(command: tuple[str
 
 def test_where_grpc_is_can_be_said_and_is_6334_beside_6333() -> None:
     for url, port, expected in (("http://db:6333", None, 6334), ("http://db", None, 6334), ("http://db:7000", 7001, 7001)):
-        where = Where(url=url, prefer_grpc=True, grpc_port=port).settled()
+        where = Where(url=url, prefer_grpc=True, grpc_port=port).settle()
         client: Any = open_remote(where)
         assert (client._client._host, client._client._grpc_port) == ("db", expected)
         assert where.options() == ["--url", url, "--prefer-grpc", *([] if port is None else ["--grpc-port", str(port)])]
@@ -225,5 +225,5 @@ def test_a_search_ends_in_time_and_says_in_which_step() -> None:
 
 
 def test_other_commands_time_each_request() -> None:
-    client: Any = open_remote(Where(url="http://db", timeout=2.5).settled())
+    client: Any = open_remote(Where(url="http://db", timeout=2.5).settle())
     assert client._client._timeout == 3

@@ -17,14 +17,13 @@ from qdrant_rerank.cli._internals import (
     CommandError,
     check_folder,
     check_output,
+    describe_value,
     errors_console,
     first_text,
     results_console,
-    shown_progress,
-    shown_value,
+    show_progress,
     visible,
 )
-from qdrant_rerank.cli._internals import show_progress as progress
 from tests.support import refused
 
 
@@ -42,7 +41,7 @@ from tests.support import refused
     ],
 )
 def test_values_of_each_kind_are_readable(value: Any, says: str) -> None:
-    assert shown_value(value) == says
+    assert describe_value(value) == says
 
 
 def test_the_first_key_with_any_text_is_shown() -> None:
@@ -72,16 +71,14 @@ def test_foreign_text_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[st
         assert " [red]b[/red] :warning: \\x9b31m \\u202e" in printed
 
 
-@pytest.mark.parametrize("module", ["index", "measuring"])
-def test_foreign_text_cannot_steer_a_progress_bar(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("total", [1, None])
+def test_foreign_text_cannot_steer_a_progress_bar(total: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = StringIO()
-    monkeypatch.setattr(
-        f"qdrant_rerank.cli.{module}.errors_console", lambda: Console(file=shown, force_terminal=True, width=200)
-    )
-    name = "a\x1b]0;title\x07 [red]b"
-    bar: Any = progress(name, 1) if module == "index" else shown_progress(name)
-    with bar as told:
-        told(*[1] * (1 if module == "index" else 2))
+    watched = Console(file=shown, force_terminal=True, width=200)
+    monkeypatch.setattr("qdrant_rerank.cli.consoles.errors_console", lambda: watched)
+    with show_progress("a\x1b]0;title\x07 [red]b", total) as tell:
+        assert tell is not None
+        tell(1, 1)
     assert "a\\x1b]0;title\\x07 [red]b" in shown.getvalue()
 
 

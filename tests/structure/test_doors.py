@@ -45,8 +45,9 @@ DOORS = {
 NAMED_AS_MODULES = {
     # patched: a clock, a failing console, or something that is counted
     "qdrant_rerank.cli.calibrate.errors_console",
+    "qdrant_rerank.cli.consoles.errors_console",
     "qdrant_rerank.cli.index",
-    "qdrant_rerank.cli.search.prepared",
+    "qdrant_rerank.cli.search.prepare",
     "qdrant_rerank.cli.search.print_table",
     "qdrant_rerank.demo.run.Demo.show_one",
     "qdrant_rerank.expressions.conditions.stored",

@@ -17,31 +17,30 @@ if TYPE_CHECKING:
     from .app import help_text as help_text
     from .app import paragraphs as paragraphs
     from .calibrate import calibrate as calibrate
-    from .calibrate import scoring_bar as scoring_bar
-    from .calibrate import told_line as told_line
+    from .calibrate import describe_progress as describe_progress
+    from .calibrate import show_scoring as show_scoring
     from .compare import compare as compare
     from .connect import CommandRetries as CommandRetries
     from .connect import Where as Where
     from .connect import open_remote as open_remote
+    from .consoles import errors_console as errors_console
+    from .consoles import results_console as results_console
+    from .consoles import show_progress as show_progress
+    from .consoles import visible as visible
     from .evaluate import evaluate as evaluate
     from .failures import CommandError as CommandError
-    from .failures import errors_console as errors_console
     from .failures import message_of as message_of
-    from .failures import results_console as results_console
-    from .failures import visible as visible
     from .features import features as features
     from .features import read_features as read_features
     from .fit import fit as fit
     from .index import index as index
-    from .index import show_progress as show_progress
-    from .measuring import shown_progress as shown_progress
     from .options import check_folder as check_folder
     from .options import check_output as check_output
-    from .plan import folded as folded
-    from .reasons import compared as compared
+    from .plan import fold_json as fold_json
+    from .reasons import compare_results as compare_results
     from .reference import reference as reference
+    from .results import describe_value as describe_value
     from .results import first_text as first_text
-    from .results import shown_value as shown_value
     from .search import search as search
     from .tune import tune as tune
 else:
@@ -49,20 +48,20 @@ else:
         __package__,
         {
             "app": "ABOUT, COMMANDS, app, help_text, paragraphs",
-            "calibrate": "calibrate, scoring_bar, told_line",
+            "calibrate": "calibrate, describe_progress, show_scoring",
             "compare": "compare",
             "connect": "CommandRetries, Where, open_remote",
+            "consoles": "errors_console, results_console, show_progress, visible",
             "evaluate": "evaluate",
-            "failures": "CommandError, errors_console, message_of, results_console, visible",
+            "failures": "CommandError, message_of",
             "features": "features, read_features",
             "fit": "fit",
-            "index": "index, show_progress",
-            "measuring": "shown_progress",
+            "index": "index",
             "options": "check_folder, check_output",
-            "plan": "folded",
-            "reasons": "compared",
+            "plan": "fold_json",
+            "reasons": "compare_results",
             "reference": "reference",
-            "results": "first_text, shown_value",
+            "results": "describe_value, first_text",
             "search": "search",
             "tune": "tune",
         },

@@ -17,7 +17,7 @@ from .evaluate import evaluate
 from .features import features
 from .fit import fit
 from .index import index
-from .plan import explain
+from .plan import plan
 from .search import search
 from .tune import tune
 
@@ -44,7 +44,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,  # errors are reported by `failures.reported`, and never with local variables
 )
-COMMANDS = demo, index, search, explain, evaluate, compare, tune, features, fit, drift, calibrate
+COMMANDS = demo, index, search, plan, evaluate, compare, tune, features, fit, drift, calibrate
 for command in COMMANDS:
     app.command(help=help_text(command.__doc__))(command)
 

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import json as jsonlib
 import random
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final, cast, get_args
+from typing import Annotated, ClassVar, Final, cast, get_args
 
 import typer
-from qdrant_client import models
-from rich import box
+from qdrant_client import models as qdrant
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from .. import Coefficients, Executor, Query, RelevanceFeedback, SearchOptions, Strategy
-from .._internals import VectorKind as Kind
+from .. import Coefficients, Executor, Query, RelevanceFeedback, SearchOptions
 from ..evaluate import Interval, Topic, Topics, read_beir, read_qrels, read_topics
-from ..evaluate._internals import MEASURING
 from ..feedback._internals import READ, Mode
 from ..learn import FeedbackEstimate, FeedbackFit, estimate, fit_feedback
 from ..learn._internals import (
@@ -38,218 +35,23 @@ from ..learn._internals import (
     is_sampled,
     sampled_queries,
 )
-from ..models import Encoders, Reranker
+from ..planning import Schema
 from ..stages import Stage
-from . import calibrate_options as c
-from . import measuring as e
-from . import model_options as m
-from . import options as o
-from . import tune_options as t
-from .connect import CommandRetries, Where, connected, the_collection
-from .failures import CommandError, errors_console, reported, results_console, resumable, warn
-from .models import ShownText, check_embedder, query_encoders, read_notes, reranker
-from .options import filter_of, listed
+from .connect import connect, find_collection
+from .consoles import errors_console, make_table, results_console
+from .failures import CommandError, hint_at_resuming, warn
+from .measuring import NOT_GOOD_ENOUGH, WhereToMeasure
+from .models import QueryModels, ShownText, check_embedder, give_encoders, open_reranker
+from .options import JSON, OUTPUT, Selection, argument, command, option, parse_filter, split_list, without
 from .results import TEXT_KEYS
 from .strategies import Choice
 
-__all__ = [
-    "Queries",
-    "Source",
-    "calibrate",
-    "check_fit",
-    "cost_line",
-    "fit_json",
-    "kept_scores",
-    "print_cost",
-    "print_fit",
-    "scoring_bar",
-    "speed_of",
-]
-
-
-@reported
-def calibrate(
-    queries: c.QueriesArgument = None,
-    edge: o.EdgeOption = None,
-    path: o.PathOption = None,
-    url: o.UrlOption = None,
-    prefer_grpc: o.GrpcOption = False,
-    grpc_port: o.GrpcPortOption = None,
-    timeout: o.TimeoutOption = None,
-    retries: o.MeasuringRetriesOption = None,
-    collection: o.CollectionOption = None,
-    sample: c.SampleOption = None,
-    qrels: c.FitQrelsOption = None,
-    split: t.TrainSplitOption = "train",
-    doc_id: c.DocIdOption = None,
-    most: c.MostOption = 200,
-    rerank: c.FeedbackModelOption = None,
-    mode: c.ModeOption = "precision",
-    seeds: c.SeedsOption = 5,
-    reads: c.ReadsOption = None,
-    candidates: c.CandidatesOption = None,
-    text_key: c.TextOption = TEXT_KEYS,
-    seed: t.SeedOption = 0,
-    strategy: o.StrategyOption = None,
-    hybrid: o.HybridOption = False,
-    fusion: o.FusionOption = None,
-    using: o.UsingOption = None,
-    limit: o.LimitOption = None,
-    filter: o.FilterOption = None,
-    cache: c.ScoresOption = None,
-    dry_run: c.DryRunOption = False,
-    out: c.FitOutOption = None,
-    anyway: c.AnywayOption = False,
-    json: e.PlainJsonOption = False,
-    dense: m.DenseOption = None,
-    sparse: m.SparseOption = None,
-    late: m.LateOption = None,
-    debug: o.DebugOption = False,
-) -> None:
-    """Fit relevance feedback to a collection and a model, and find out whether it is worth using.
-
-    A model scores what a first search finds; from that the coefficients are learned. Plain search, plain reranking of as many
-    documents, and feedback are compared on each query by coefficients that were learned without it. Take 50 to 200 real
-    queries, with judgments if there are any. What it costs is known before:
-
-    $ qdrant-rerank calibrate topics.tsv --edge ./db --rerank cross-encoder:./models/reranker --dry-run
-
-    $ qdrant-rerank calibrate topics.tsv --qrels qrels.txt --edge ./db --rerank cross-encoder:./models/reranker
-    --cache scores.jsonl --out feedback.json
-
-    The file is a strategy: search QUERY --strategy feedback.json --rerank MODEL. The exit code is 3 if feedback isn't what
-    to use.
-
-    Without real queries, for a trial, with queries made of 50 stored documents:
-
-    $ qdrant-rerank calibrate made.tsv --sample 50 --edge ./db --rerank cross-encoder:./models/reranker --dry-run
-    """
-    _check_files(cache, out, anyway)
-    source = Source(queries, sample, qrels, split, most, seed)
-    given = source.read()
-    choice = Choice(strategy, None, hybrid, fusion, None, None, using, limit)
-    only = filter_of(filter)
-    where = Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()
-    policy = CommandRetries.of(retries, MEASURING)
-    with connected(where) as client, _feedback_model(rerank) as model:
-        named = the_collection(client, collection, policy)
-        shown = ShownText.of(listed(text_key))
-        executor = Executor(client, named, payload=shown, reranker=model, retries=policy.rest)
-        wanted = _feedback(choice.strategy(executor.target().schema), mode, seeds, reads)
-        _give_encoders(executor, wanted, only, {"dense": dense, "sparse": sparse, "multi": late}, policy)
-        learned_from = given or source.made(executor, only, keep=not dry_run)
-        count = max(50, 2 * (wanted.most or 0)) if candidates is None else candidates
-        check_fit(executor, wanted, learned_from, count, only, dry_run=dry_run)
-        kept = kept_scores(executor, cache)
-        speed = speed_of(executor, wanted, learned_from, only, cache) if dry_run else None
-        cost = estimate(
-            learned_from.distinct,
-            mode=wanted.mode,
-            seeds=seeds,
-            reads=wanted.most or READ,
-            candidates=count,
-            judged_queries=learned_from.distinct_judged,
-            seconds_per_document=speed,
-        )
-        print_cost(cost_line(cost, learned_from.distinct_judged, kept, cache), learned_from, dry_run=dry_run)
-        if dry_run:
-            return
-        with resumable(cache, "the scores"), scoring_bar() as progress:
-            fit = fit_feedback(
-                executor,
-                learned_from.texts,
-                mode=wanted.mode,
-                seeds=wanted.seeds,
-                reads=wanted.most or READ,
-                candidates=count,
-                qrels=learned_from.judged,
-                doc_id=doc_id,
-                filter=only,
-                cache=cache,
-                progress=progress,
-                seed=seed,
-                retries=policy.rest,
-            )
-    if json:
-        typer.echo(fit_json(fit))
-    else:
-        print_fit(fit)
-    _end(fit, out, anyway)
-
-
-def _check_files(cache: Path | None, out: Path | None, anyway: bool) -> None:
-    """Refuse at once what would fail after the model has been paid."""
-    for option, file in (("--cache", cache), ("--out", out)):
-        if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
-            raise CommandError(f"{option} {file} can't be written: " + ("a folder" if file.is_dir() else "no such folder"))
-    if anyway and out is None:
-        raise CommandError("--anyway says to write --out whatever comes out: add --out FILE")
-
-
-@contextmanager
-def _feedback_model(text: str | None) -> Generator[Reranker, None, None]:
-    """The model that `--rerank` names.
-
-    Raises:
-        CommandError: it names none, or none that can be had.
-    """
-    with reranker(text) as model:
-        if model is None:
-            raise CommandError(
-                "which reranker? --rerank MODEL, e.g. cohere:rerank-v3.5, fastembed:Xenova/ms-marco-MiniLM-L-6-v2, or "
-                "cross-encoder:DIR for one in a folder"
-            )
-        yield model
-
-
-def _feedback(chosen: Strategy, mode: str, seeds: int, reads: int | None) -> RelevanceFeedback:
-    """Relevance feedback that is still plain search, over the chosen first search.
-
-    Raises:
-        CommandError: it can't be used like that.
-        StrategyError: a number can't be.
-    """
-    if mode not in get_args(Mode):
-        raise CommandError(f"--mode is {' or '.join(get_args(Mode))}, got {mode!r}")
-    if reads is not None and mode != "recall":
-        raise CommandError("--reads is for --mode recall: in mode precision as many documents are scored as there are --seeds")
-    if not isinstance(chosen, Stage):
-        raise CommandError(f"the seeds are found by a search that Qdrant runs alone, which {type(chosen).__name__} isn't")
-    return RelevanceFeedback(
-        seeds=replace(chosen, limit=seeds), coefficients=Coefficients(1.0, 0.0, 0.0), mode=cast(Mode, mode), limit=reads
-    )
-
-
-def _give_encoders(
-    executor: Executor,
-    strategy: RelevanceFeedback,
-    filter: models.Filter | None,
-    options: Mapping[Kind, str | None],
-    policy: CommandRetries,
-) -> None:
-    """Have the executor embed queries for the strategy, once it is sure that it fits the collection."""
-    client = executor.clients.sync()
-    check_embedder(client, options)
-    plan = executor.plan(strategy, SearchOptions(limit=1, filter=filter))
-    notes = read_notes(client, executor.collection, policy)
-    executor.encoders = Encoders(query_encoders(plan.strategy.needs(), plan.target.schema, notes, options))
-
-
-def _end(fit: FeedbackFit, out: Path | None, anyway: bool) -> None:
-    """Write the strategy if it is to be used, and end with an exit code that says whether it is."""
-    good = fit.recommends == "feedback"
-    if out is not None and (good or anyway):
-        fit.save(out, anyway=anyway)
-        errors_console().print(Text(f"the strategy is in {out}", "dim"))
-    elif out is not None:
-        errors_console().print(Text(f"{out} is not written, as feedback isn't what to use; --anyway writes it", "yellow"))
-    if not good:
-        sys.exit(e.NOT_GOOD_ENOUGH)
+__all__ = ["calibrate", "describe_progress", "show_scoring"]
 
 
 @dataclass(frozen=True)
-class Queries:
-    """What is learned from.
+class _Queries:
+    """What the fit learns from.
 
     Attributes:
         texts: query id → text.
@@ -271,24 +73,46 @@ class Queries:
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where the queries come from, as the options say; see their help.
+class _Source:
+    """Where the queries come from."""
 
-    Raises:
-        CommandError: options exclude each other, or a number can't be.
-    """
+    panel: ClassVar = "Queries and judgments"
 
-    queries: Path | None
-    sample: int | None
-    qrels: Path | None
-    split: str
-    most: int
-    seed: int
+    queries: Path | None = argument(
+        "[QUERIES]",
+        "Real queries: a file with id, tab and text on each line, or JSON lines with _id and text; or a folder as BEIR lays it "
+        "out, whose judgments are used. With --sample, the file that the queries are written to.",
+        None,
+    )
+    sample: int | None = option(
+        "--sample N", "Make N queries of stored documents (titles, first sentences), for a trial: such queries mislead."
+    )
+    qrels: Path | None = option(
+        "--qrels FILE",
+        "Judgments of documents for the queries, as TREC or BEIR write them; without any, the model judges itself.",
+    )
+    split: str = option(
+        "--split NAME",
+        "Which judgments of a BEIR folder. Leave those alone that the result is to be tested on.",
+        "train",
+    )
+    doc_id: str | None = option(
+        "--doc-id KEY",
+        "The payload key that holds a document's id as it is in the judgments. If not given _id, or the point's id where a "
+        "point has no _id.",
+    )
+    most: int = option("--most N", "Take at most N of the queries, drawn at random (see --seed).", 200)
+    seed: int = option("--seed N", "For what is drawn at random: the same gives the same.", 0)
 
-    def __post_init__(self) -> None:
-        for option, value in (("--most", self.most), ("--sample", self.sample)):
+    def check(self) -> None:
+        """Refuse options that exclude each other, and numbers that can't be.
+
+        Raises:
+            CommandError: there is one.
+        """
+        for flag, value in (("--most", self.most), ("--sample", self.sample)):
             if value is not None and value < 1:
-                raise CommandError(f"{option} must be at least 1, got {value}")
+                raise CommandError(f"{flag} must be at least 1, got {value}")
         if self.sample is None and self.queries is None:
             raise CommandError(
                 "which queries? give a file of real ones (id, tab, text), or --sample N to make some for a trial"
@@ -302,8 +126,8 @@ class Source:
                 f"--sample would write its queries over {self.queries}: leave it out to use those that are there"
             )
 
-    def read(self) -> Queries | None:
-        """What the files hold; None with `--sample`, for which a collection is needed.
+    def read(self) -> _Queries | None:
+        """Read what the files hold; None with `--sample`, for which a collection is needed.
 
         Raises:
             CommandError: there is no such file, or the judgments are those of other queries.
@@ -315,23 +139,23 @@ class Source:
             raise CommandError(
                 f"{self.queries} doesn't exist: give a file with id, tab and text on each line, or a BEIR folder"
             )
-        topics, qrels = self._files(self.queries)
-        taken = self._taken(topics)
+        topics, qrels = self._read(self.queries)
+        taken = self._draw(topics)
         judged = {topic.id: qrels[topic.id] for topic in taken if topic.id in qrels}
         if qrels and not judged:
             raise CommandError(f"{self.qrels} has no judgments for the queries of {self.queries}: their ids differ")
         if is_sampled(found := {topic.id: topic.text for topic in taken}):
             warn(SYNTHETIC_WARNING)
-        return Queries(found, judged)
+        return _Queries(found, judged)
 
-    def _files(self, queries: Path) -> tuple[Topics, Mapping[str, Mapping[str, int]]]:
+    def _read(self, queries: Path) -> tuple[Topics, Mapping[str, Mapping[str, int]]]:
         if not queries.is_dir():
             return read_topics(queries), {} if self.qrels is None else read_qrels(self.qrels)
         if self.qrels is not None:
             raise CommandError("--qrels goes with a file of queries; a BEIR folder has its own judgments, see --split")
         return read_beir(queries, self.split)
 
-    def _taken(self, topics: Topics) -> Sequence[Topic]:
+    def _draw(self, topics: Topics) -> Sequence[Topic]:
         if others := sum(not topic.is_plain for topic in topics):
             warn(f"{others} of the queries come with filters, params or vectors; the fit uses nothing but their text")
         if len(topics) <= self.most:
@@ -339,8 +163,8 @@ class Source:
         warn(f"{self.most} of the {len(topics)} queries are taken, at random; --most N takes more")
         return random.Random(self.seed).sample(topics.items, self.most)
 
-    def made(self, executor: Executor, filter: models.Filter | None, *, keep: bool) -> Queries:
-        """Queries made of the collection; `keep` writes them to the file that is named.
+    def make(self, executor: Executor, filter: qdrant.Filter | None, *, keep: bool) -> _Queries:
+        """Make queries of the collection; `keep` writes them to the file that is named.
 
         Raises:
             FitError: nothing can be made of the collection.
@@ -351,18 +175,205 @@ class Source:
             warn(f"--sample {self.sample}: only {len(texts)} different queries could be made of the points drawn")
         if self.queries is not None and keep:
             self.queries.write_text("".join(f"{id}\t{text}\n" for id, text in texts.items()), "utf-8")
-        return Queries(texts, {})
+        return _Queries(texts, {})
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What to fit."""
+
+    panel: ClassVar = "What to fit"
+
+    rerank: str | None = option(
+        "--rerank MODEL",
+        "The reranker, which must be given: cohere:rerank-v3.5, a cross-encoder of fastembed, fastembed:ORGANISATION/NAME, "
+        "NAME@DIR for one in a folder, or cross-encoder:DIR for one of your own.",
+    )
+    text_key: str = option("--text-key KEYS", "Payload keys with the text that the model reads.", TEXT_KEYS)
+    mode: str = option(
+        "--mode precision|recall",
+        "How feedback will be used: precision scores the seeds only, and returns what the steered search finds; recall scores "
+        "that, too, and sorts all by the model.",
+        "precision",
+    )
+    seeds: int = option("--seeds N", "How many of the first results the model is shown.", 5)
+    reads: int | None = option("--reads N", "With --mode recall: how many documents are scored for a query in all.", shows="25")
+    candidates: int | None = option(
+        "--candidates N",
+        "How many results of each query the model scores to learn from.",
+        shows="50, or twice --reads if that is more",
+    )
+
+    def feedback(self, choice: Choice, schema: Schema) -> RelevanceFeedback:
+        """Relevance feedback that is still plain search, over the chosen first search.
+
+        Raises:
+            CommandError: it can't be used like that.
+            StrategyError: a number can't be.
+        """
+        chosen = choice.strategy(schema)
+        if self.mode not in get_args(Mode):
+            raise CommandError(f"--mode is {' or '.join(get_args(Mode))}, got {self.mode!r}")
+        if self.reads is not None and self.mode != "recall":
+            raise CommandError(
+                "--reads is for --mode recall: in mode precision as many documents are scored as there are --seeds"
+            )
+        if not isinstance(chosen, Stage):
+            raise CommandError(f"the seeds are found by a search that Qdrant runs alone, which {type(chosen).__name__} isn't")
+        return RelevanceFeedback(
+            seeds=replace(chosen, limit=self.seeds),
+            coefficients=Coefficients(1.0, 0.0, 0.0),
+            mode=cast(Mode, self.mode),
+            limit=self.reads,
+        )
+
+
+@dataclass(frozen=True)
+class _Files:
+    """What to print and keep."""
+
+    panel: ClassVar = OUTPUT
+
+    cache: Path | None = option(
+        "--cache FILE",
+        "Keep the model's scores in this file as they come, so that another run asks for none of them again.",
+    )
+    out: Path | None = option(
+        "--out -o FILE",
+        "Write the strategy with its coefficients as JSON, if feedback is what to use; else the exit code is "
+        f"{NOT_GOOD_ENOUGH}, and nothing is written.",
+    )
+    anyway: bool = option(
+        "--anyway",
+        f"Write --out even if feedback isn't what to use; the exit code is {NOT_GOOD_ENOUGH} all the same.",
+        False,
+    )
+
+    def check(self) -> None:
+        """Refuse at once what would fail after the model has been paid."""
+        for flag, file in (("--cache", self.cache), ("--out", self.out)):
+            if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
+                raise CommandError(f"{flag} {file} can't be written: " + ("a folder" if file.is_dir() else "no such folder"))
+        if self.anyway and self.out is None:
+            raise CommandError("--anyway says to write --out whatever comes out: add --out FILE")
+
+    def finish(self, fit: FeedbackFit) -> None:
+        """Write the strategy if it is to be used, and end with an exit code that says whether it is."""
+        good = fit.recommends == "feedback"
+        if self.out is not None and (good or self.anyway):
+            fit.save(self.out, anyway=self.anyway)
+            errors_console().print(Text(f"the strategy is in {self.out}", "dim"))
+        elif self.out is not None:
+            errors_console().print(
+                Text(f"{self.out} is not written, as feedback isn't what to use; --anyway writes it", "yellow")
+            )
+        if not good:
+            sys.exit(NOT_GOOD_ENOUGH)
+
+
+@command
+def calibrate(
+    *,
+    source: _Source,
+    where: WhereToMeasure,
+    wanted: _Fit,
+    choice: Annotated[Choice, without("unchecked", "formula", "mmr", "rescore", "dense_vector", "sparse_vector")],
+    selection: Annotated[Selection, without("k", "score_threshold", "group_by")],
+    files: _Files,
+    dry_run: bool = option(
+        "--dry-run",
+        "Only say what it will cost; the model scores a handful of texts, to tell how long it takes.",
+        False,
+        panel=OUTPUT,
+    ),
+    json: bool = JSON,
+    models: QueryModels,
+) -> None:
+    """Fit relevance feedback to a collection and a model, and find out whether it is worth using.
+
+    A model scores what a first search finds; from that the coefficients are learned. Plain search, plain reranking of as many
+    documents, and feedback are compared on each query by coefficients that were learned without it. Take 50 to 200 real
+    queries, with judgments if there are any. What it costs is known before:
+
+    $ qdrant-rerank calibrate topics.tsv --edge ./db --rerank cross-encoder:./models/reranker --dry-run
+
+    $ qdrant-rerank calibrate topics.tsv --qrels qrels.txt --edge ./db --rerank cross-encoder:./models/reranker
+    --cache scores.jsonl --out feedback.json
+
+    The file is a strategy: search QUERY --strategy feedback.json --rerank MODEL. The exit code is 3 if feedback isn't what
+    to use.
+
+    Without real queries, for a trial, with queries made of 50 stored documents:
+
+    $ qdrant-rerank calibrate made.tsv --sample 50 --edge ./db --rerank cross-encoder:./models/reranker --dry-run
+    """
+    files.check()
+    source.check()
+    given, only, policy = source.read(), parse_filter(selection.filter), where.policy
+    with connect(where) as client, open_reranker(wanted.rerank) as model:
+        if model is None:
+            raise CommandError(
+                "which reranker? --rerank MODEL, e.g. cohere:rerank-v3.5, fastembed:Xenova/ms-marco-MiniLM-L-6-v2, or "
+                "cross-encoder:DIR for one in a folder"
+            )
+        named = find_collection(client, where.collection, policy)
+        shown = ShownText.of(split_list(wanted.text_key))
+        executor = Executor(client, named, payload=shown, reranker=model, retries=policy.rest)
+        strategy = wanted.feedback(choice, executor.target().schema)
+        check_embedder(client, models.by_kind)
+        needs = executor.plan(strategy, SearchOptions(limit=1, filter=only)).strategy.needs()
+        give_encoders(executor, needs, models.by_kind, policy)
+        learned_from = given or source.make(executor, only, keep=not dry_run)
+        count = max(50, 2 * (strategy.most or 0)) if wanted.candidates is None else wanted.candidates
+        _check_fit(executor, strategy, learned_from, count, only, dry_run=dry_run)
+        kept = _count_kept(executor, files.cache)
+        cost = estimate(
+            learned_from.distinct,
+            mode=strategy.mode,
+            seeds=wanted.seeds,
+            reads=strategy.most or READ,
+            candidates=count,
+            judged_queries=learned_from.distinct_judged,
+            seconds_per_document=_measure_speed(executor, strategy, learned_from, only, files.cache) if dry_run else None,
+        )
+        _print_cost(_describe_cost(cost, learned_from.distinct_judged, kept, files.cache), learned_from, dry_run=dry_run)
+        if dry_run:
+            return
+        with hint_at_resuming(files.cache, "the scores"), show_scoring() as progress:
+            fit = fit_feedback(
+                executor,
+                learned_from.texts,
+                mode=strategy.mode,
+                seeds=strategy.seeds,
+                reads=strategy.most or READ,
+                candidates=count,
+                qrels=learned_from.judged,
+                doc_id=source.doc_id,
+                filter=only,
+                cache=files.cache,
+                progress=progress,
+                seed=source.seed,
+                retries=policy.rest,
+            )
+    if json:
+        typer.echo(_fit_json(fit))
+    else:
+        _print_fit(fit)
+    files.finish(fit)
+
+
+# What a fit will cost, told before it begins
 
 
 _HANDFUL: Final = 8  # texts, to tell how long the model takes
 
 
-def check_fit(
+def _check_fit(
     executor: Executor,
     strategy: RelevanceFeedback,
-    queries: Queries,
+    queries: _Queries,
     candidates: int,
-    filter: models.Filter | None,
+    filter: qdrant.Filter | None,
     *,
     dry_run: bool,
 ) -> None:
@@ -378,10 +389,10 @@ def check_fit(
         check_queries(queries.texts.values())
 
 
-def speed_of(
-    executor: Executor, strategy: RelevanceFeedback, queries: Queries, filter: models.Filter | None, cache: Path | None
+def _measure_speed(
+    executor: Executor, strategy: RelevanceFeedback, queries: _Queries, filter: qdrant.Filter | None, cache: Path | None
 ) -> float | None:
-    """Seconds that the model takes for a text, by a handful; None if it was asked for none. Their scores are kept, too."""
+    """Measure how many seconds the model takes for a text; None if all scores were kept. Those of the handful are kept, too."""
     query = next(iter(queries.texts.values()))
     seeds = replace(strategy.seeds, limit=None)
     points = executor.retrieve(seeds, Query(query), SearchOptions(limit=_HANDFUL, filter=filter, with_payload=True))
@@ -392,8 +403,8 @@ def speed_of(
     return scores.seconds / scores.asked if scores.asked else None
 
 
-def kept_scores(executor: Executor, cache: Path | None) -> int:
-    """How many scores a file already holds.
+def _count_kept(executor: Executor, cache: Path | None) -> int:
+    """Count the scores that a file already holds.
 
     Raises:
         FormatError: it is a file of something else.
@@ -402,8 +413,8 @@ def kept_scores(executor: Executor, cache: Path | None) -> int:
     return 0 if cache is None else len(ScoreFile(executor.reranker, cache).known)
 
 
-def cost_line(cost: FeedbackEstimate, judged: int, kept: int = 0, cache: Path | None = None) -> str:
-    """What a fit takes, in one sentence.
+def _describe_cost(cost: FeedbackEstimate, judged: int, kept: int = 0, cache: Path | None = None) -> str:
+    """Say in one sentence what a fit takes.
 
     Args:
         cost: how much of what.
@@ -423,7 +434,7 @@ def cost_line(cost: FeedbackEstimate, judged: int, kept: int = 0, cache: Path | 
     )
 
 
-def print_cost(line: str, queries: Queries, *, dry_run: bool) -> None:
+def _print_cost(line: str, queries: _Queries, *, dry_run: bool) -> None:
     """Print the line, as the result of a dry run, else beside the results; and what is too little."""
     if 0 < queries.distinct_judged < LEAST_JUDGED:
         warn(f"the judgments of {queries.distinct_judged} queries are too few and aren't used: it takes {LEAST_JUDGED}")
@@ -435,9 +446,12 @@ def print_cost(line: str, queries: Queries, *, dry_run: bool) -> None:
         warn(f"{queries.distinct} queries are too few: the fit needs at least {LEAST_QUERIES}, and 50 to 200 are better")
 
 
+# How far a fit is, and what it came to
+
+
 @contextmanager
-def scoring_bar() -> Generator[Callable[[Progress], None] | None, None, None]:
-    """What a fit tells its progress, shown as a bar with cost and time left; None where nobody watches."""
+def show_scoring() -> Generator[Callable[[Progress], None] | None, None, None]:
+    """Show a fit's progress as a bar with cost and time left; None where nobody watches."""
     console = errors_console()
     if not console.is_terminal:
         yield None
@@ -445,16 +459,16 @@ def scoring_bar() -> Generator[Callable[[Progress], None] | None, None, None]:
     columns = TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}")
     with Bar(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=None)
-        yield lambda told: bar.update(task, completed=told.done, total=told.total, description=told_line(told))
+        yield lambda at: bar.update(task, completed=at.done, total=at.total, description=describe_progress(at))
 
 
-def told_line(told: Progress) -> str:
+def describe_progress(progress: Progress) -> str:
     """What was paid for, and how long the rest takes."""
-    left = "" if told.seconds_left is None else f", {duration(told.seconds_left)} left"
-    return f"{told.asked:,} asked of the model{left}"
+    left = "" if progress.seconds_left is None else f", {duration(progress.seconds_left)} left"
+    return f"{progress.asked:,} asked of the model{left}"
 
 
-def print_fit(fit: FeedbackFit) -> None:
+def _print_fit(fit: FeedbackFit) -> None:
     """Print what to use, in plain words, and the numbers that say so."""
     console = results_console()
     verdict, signal, *others = str(fit).splitlines()
@@ -470,11 +484,7 @@ def print_fit(fit: FeedbackFit) -> None:
 
 def _table(fit: FeedbackFit) -> Table:
     """For each measure three rows: each of the three ways, beside what it has to beat."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("held out")
-    table.add_column("by")
-    for heading in ("mean", "over plain [95 %]", "over rerank [95 %]"):
-        table.add_column(heading, justify="right")
+    table = make_table("held out", "by", "mean", "over plain [95 %]", "over rerank [95 %]", text=2)
     for each in fit.judgements:
         table.add_row(each.measure, "plain", f"{each.plain:.3f}", "", "")
         table.add_row("", "rerank", f"{each.rerank:.3f}", _gain(each.rerank_over_plain), "")
@@ -488,9 +498,9 @@ def _gain(interval: Interval) -> str:
     return f"{interval.estimate:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
 
 
-def fit_json(fit: FeedbackFit) -> str:
+def _fit_json(fit: FeedbackFit) -> str:
     """All of it as one JSON object."""
-    return json.dumps(
+    return jsonlib.dumps(
         {
             "recommends": fit.recommends,
             "signal": fit.signal,

@@ -2,121 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Final
 
-import typer
 from qdrant_client import QdrantClient
+from rich.text import Text
 
 from .. import Executor, SearchOptions
-from .._internals import VectorKind as Kind
-from ..evaluate import DEFAULT_MEASURES, Evaluation, Qrels, Topics, check, read_run
-from ..evaluate import compare as compared
-from ..evaluate import evaluate as measured
-from ..evaluate._internals import MEASURING, parsed
+from ..evaluate import Change, Comparison, Evaluation, Qrels, Topics, check, read_run
+from ..evaluate import compare as compare_evaluations
+from ..evaluate import evaluate as evaluate_run
 from ..models import Reranker
-from . import measuring as e
-from . import model_options as m
-from . import options as o
-from .connect import CommandRetries, Where, connected, the_collection
-from .failures import CommandError, reported, resumable
-from .measuring import print_comparison
-from .models import Reranking, reranker
-from .strategies import Choice, prepared
+from .connect import CommandRetries, connect, find_collection
+from .consoles import make_table, results_console
+from .failures import CommandError
+from .measuring import (
+    NOT_GOOD_ENOUGH,
+    JudgedData,
+    Measuring,
+    Output,
+    WhereToMeasure,
+    describe_interval,
+    describe_number,
+    end_with,
+    print_notes,
+    warn_of_unknown,
+)
+from .models import QueryModels, Reranking, open_reranker
+from .options import command, option
+from .strategies import Choice, prepare
 
 __all__ = ["compare"]
 
-_WHAT = "What to compare"
+_WHAT: Final = "What to compare"
 
 
-@reported
+@command
 def compare(
-    data: e.DataArgument,
-    edge: o.EdgeOption = None,
-    path: o.PathOption = None,
-    url: o.UrlOption = None,
-    prefer_grpc: o.GrpcOption = False,
-    grpc_port: o.GrpcPortOption = None,
-    timeout: o.TimeoutOption = None,
-    retries: o.MeasuringRetriesOption = None,
-    collection: o.CollectionOption = None,
-    qrels: e.QrelsOption = None,
-    split: e.SplitOption = "test",
-    check_documents: e.CheckOption = False,
-    strategy: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--strategy",
-            "-s",
-            metavar="FILE",
-            rich_help_panel=_WHAT,
-            help="A strategy in a JSON file, as explain --save writes it; called by the file's name. May be repeated.",
-        ),
-    ] = None,
-    unchecked: o.UncheckedOption = False,
-    run: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--run",
-            metavar="FILE",
-            rich_help_panel=_WHAT,
-            help="A TREC run file of any system; called by the file's name. May be repeated.",
-        ),
-    ] = None,
-    baseline: Annotated[
-        str | None,
-        typer.Option(
-            "--baseline",
-            metavar="NAME",
-            rich_help_panel=_WHAT,
-            help="What the others are compared with.",
-            show_default="the first strategy, or else the first run",
-        ),
-    ] = None,
-    rerank: Annotated[
-        str | None,
-        typer.Option(
-            "--rerank",
-            metavar="MODEL",
-            rich_help_panel=_WHAT,
-            help="The model that reads the candidates of strategies that rescore, as search --rerank names it.",
-        ),
-    ] = None,
-    measure: e.MeasureOption = None,
-    batch: e.BatchOption = 1,
-    concurrency: e.ConcurrencyOption = 1,
-    count_failures: e.CountFailuresOption = False,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            "--resume",
-            metavar="FOLDER",
-            help="Keep each strategy's answers in a file of this folder as they come, and go on from what it holds.",
-        ),
-    ] = None,
-    changes: Annotated[
-        int, typer.Option("--changes", metavar="N", help="How many of the topics with the largest changes to show.")
-    ] = 3,
-    explain: Annotated[
-        bool, typer.Option("--explain", metavar="", help="Show why the results of these topics are where they are.")
-    ] = False,
-    fail_under: e.FailUnderOption = None,
-    fail_worse: Annotated[
-        bool,
-        typer.Option(
-            "--fail-worse",
-            metavar="",
-            help=f"End with exit code {e.NOT_GOOD_ENOUGH} if a system is worse than the baseline beyond chance.",
-        ),
-    ] = False,
-    report: e.ReportOption = None,
-    json: e.PlainJsonOption = False,
-    dense: m.DenseOption = None,
-    sparse: m.SparseOption = None,
-    late: m.LateOption = None,
-    debug: o.DebugOption = False,
+    *,
+    data: JudgedData,
+    where: WhereToMeasure,
+    strategy: list[Path] | None = option(
+        "--strategy -s FILE",
+        "A strategy in a JSON file, as plan --save writes it; called by the file's name. May be repeated.",
+        panel=_WHAT,
+    ),
+    unchecked: bool = option(
+        "--unchecked",
+        "Run what strategies have learned even on a collection that lacks what it was trained on, or with another model or "
+        "other texts than it was fitted to.",
+        False,
+        panel=_WHAT,
+    ),
+    run: list[Path] | None = option(
+        "--run FILE", "A TREC run file of any system; called by the file's name. May be repeated.", panel=_WHAT
+    ),
+    baseline: str | None = option(
+        "--baseline NAME",
+        "What the others are compared with.",
+        shows="the first strategy, or else the first run",
+        panel=_WHAT,
+    ),
+    rerank: str | None = option(
+        "--rerank MODEL",
+        "The model that reads the candidates of strategies that rerank, as search --rerank names it.",
+        panel=_WHAT,
+    ),
+    measuring: Measuring,
+    resume: Path | None = option(
+        "--resume FOLDER",
+        "Keep each strategy's answers in a file of this folder as they come, and go on from what it holds.",
+    ),
+    changes: int = option("--changes N", "How many of the topics with the largest changes to show.", 3),
+    explain: bool = option("--explain", "Show why the results of these topics are where they are.", False),
+    fail_worse: bool = option(
+        "--fail-worse",
+        f"End with exit code {NOT_GOOD_ENOUGH} if a system is worse than the baseline beyond chance.",
+        False,
+    ),
+    output: Output,
+    models: QueryModels,
 ) -> None:
     """Compare strategies, and runs of other systems, with a baseline, on the same topics and judgments.
 
@@ -128,7 +94,7 @@ def compare(
 
     $ qdrant-rerank compare judged.csv --edge ./db --strategy hybrid.json --run elsewhere.run --baseline elsewhere
 
-    Plain search, reranking and relevance feedback (made by explain --save, explain --rerank --save, and calibrate):
+    Plain search, reranking and relevance feedback (made by plan --save, plan --rerank --save, and calibrate):
 
     $ qdrant-rerank compare judged.csv --edge ./db -s plain.json -s rerank.json -s feedback.json --rerank
     cross-encoder:./models/reranker
@@ -141,83 +107,96 @@ def compare(
 
     $ qdrant-rerank compare judged.csv --edge ./db --strategy old.json --strategy new.json --fail-worse
     """
-    e.checked_report(report)
+    output.check()
     strategies, runs = strategy or [], run or []
     if len(strategies) + len(runs) < 2:
         raise CommandError(f"compare needs at least two of --strategy FILE and --run FILE, got {len(strategies) + len(runs)}")
     if unchecked and not strategies:
         raise CommandError("--unchecked is for strategies, and there is none: runs are compared as they are")
-    if check_documents and not strategies:
+    if measuring.check_documents and not strategies:
         raise CommandError("--check-documents looks into a collection, and there is none: runs are compared without Qdrant")
-    measures = list(parsed(measure or DEFAULT_MEASURES))
-    topics, judged = e.judged_data(data, qrels, split)
-    data_of = _Asked(topics, judged, measures, batch, concurrency, rerank, unchecked, count_failures, resume)
-    policy = CommandRetries.of(retries, MEASURING)
-    others = [measured(read_run(file, file.stem), topics, judged, measures) for file in runs]
+    measures, judged = measuring.measures, data.read()
+    systems = [evaluate_run(read_run(file, file.stem), *judged, measures) for file in runs]
     if strategies:
-        with connected(Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()) as client, reranker(rerank) as model:
-            models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
-            named = the_collection(client, collection, policy)
-            own = [data_of.evaluated(client, named, file, models, model, policy) for file in strategies]
-            if check_documents:
-                e.warn_of_unknown(judged, Executor(client, named, retries=policy.rest))
-            found = compared([*own, *others], baseline, measures[0], changes=changes, explain=explain)  # which asks Qdrant
+        with connect(where) as client, open_reranker(rerank) as model:
+            named = replace(where, collection=find_collection(client, where.collection, where.policy))
+            choices = [Choice(file, unchecked=unchecked, lenient=True) for file in strategies]
+            own = [_evaluate(client, named, each, models, model, measuring, judged, resume) for each in choices]
+            if measuring.check_documents:
+                warn_of_unknown(judged[1], Executor(client, str(named.collection), retries=where.policy.rest))
+            # below the connection, as explanations ask Qdrant
+            found = compare_evaluations([*own, *systems], baseline, measures[0], changes=changes, explain=explain)
     else:
-        found = compared(others, baseline, measures[0], changes=changes)
-    if json:
-        typer.echo(found.to_json(indent=None))
-    else:
-        print_comparison(found)
-    e.save_report(report, found)
-    e.fail(check(found, fail_under=fail_under, fail_worse=fail_worse))
+        found = compare_evaluations(systems, baseline, measures[0], changes=changes)
+    output.show(found, _print_comparison, result=found)
+    end_with(check(found, fail_under=output.fail_under, fail_worse=fail_worse))
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """What every strategy is asked."""
+def _evaluate(
+    client: QdrantClient,
+    where: WhereToMeasure,
+    choice: Choice,
+    models: QueryModels,
+    reranker: Reranker | None,
+    measuring: Measuring,
+    judged: tuple[Topics, Qrels],
+    folder: Path | None,
+) -> Evaluation:
+    """Evaluate one of the strategies; its answers are kept in the folder."""
+    options, later = SearchOptions(limit=1), CommandRetries(where.policy.rest, where.policy.rest)  # Qdrant has answered by now
+    executor, plan = prepare(client, where, choice, options, models, None, later)
+    if plan.strategy.cost.model_calls > 0:
+        executor, plan = prepare(client, where, choice, options, models, Reranking("" if reranker else None), later)
+        executor.reranker = reranker
+    name = "" if choice.file is None else choice.file.stem
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    return measuring.evaluate(
+        plan.strategy,
+        judged,
+        executor,
+        name=name,
+        label=name,
+        kept=None if folder is None else folder / f"{name}.jsonl",
+        hint="--resume FOLDER keeps each answer as it comes, and goes on from there",
+    )
 
-    topics: Topics
-    qrels: Qrels
-    measures: Sequence[str]
-    batch: int
-    concurrency: int
-    rerank: str | None
-    unchecked: bool
-    count_failures: bool
-    resume: Path | None
 
-    def evaluated(
-        self,
-        client: QdrantClient,
-        collection: str,
-        file: Path,
-        models: Mapping[Kind, str | None],
-        reader: Reranker | None,
-        policy: CommandRetries,
-    ) -> Evaluation:
-        choice = Choice(file, unchecked=self.unchecked, lenient=True)
-        later = CommandRetries(policy.rest, policy.rest)  # Qdrant has answered by now
-        executor, plan = prepared(client, collection, choice, SearchOptions(limit=1), models, None, later)
-        if plan.strategy.cost.model_calls > 0:
-            reranking = Reranking("" if reader else None)
-            executor, plan = prepared(client, collection, choice, SearchOptions(limit=1), models, reranking, later)
-            executor.reranker = reader
-        if self.resume is not None:
-            self.resume.mkdir(parents=True, exist_ok=True)
-        kept = None if self.resume is None else self.resume / f"{file.stem}.jsonl"
-        hint = "--resume FOLDER keeps each answer as it comes, and goes on from there"
-        with resumable(kept, "the answers", hint), e.shown_progress(file.stem) as progress:
-            return measured(
-                plan.strategy,
-                self.topics,
-                self.qrels,
-                self.measures,
-                executor=executor,
-                name=file.stem,
-                batch_size=self.batch,
-                concurrency=self.concurrency,
-                on_error="count" if self.count_failures else "stop",
-                retries=policy.rest,
-                run_file=kept,
-                progress=progress,
-            )
+def _print_comparison(comparison: Comparison) -> None:
+    """Print the systems beside each other, the verdicts, and the topics with the largest changes."""
+    console = results_console()
+    table = make_table("system", comparison.measure, "95 % interval", "trips", "texts read", "median ms")
+    for one in comparison.evaluations:
+        mean, costs = one.means[comparison.measure], one.costs
+        name = Text(one.name + (" (baseline)" if one.name == comparison.baseline else ""), overflow="fold")
+        numbers = [describe_number(costs.round_trips), describe_number(costs.model_texts), describe_number(costs.p50_ms)]
+        table.add_row(name, f"{mean.estimate:.4f}", describe_interval(mean), *numbers)
+    console.print(table)
+    for verdict in comparison.verdicts:
+        console.print(Text(verdict))
+    for cost, names in comparison.frontiers.items():
+        console.print(Text(f"worth their cost in {_COSTS[cost]}: {', '.join(names)}"), style="dim")
+    for difference in comparison.differences:
+        if difference.changes:
+            console.print()
+            console.print(Text(f"largest changes from {comparison.baseline} to {difference.name}"), style="bold")
+        for change in difference.changes:
+            _print_change(change, comparison.baseline, difference.name)
+    print_notes(comparison.evaluations)
+
+
+_COSTS = {"p50_ms": "time", "round_trips": "round trips", "model_texts": "texts read by a model"}
+
+
+def _print_change(change: Change, baseline: str, name: str) -> None:
+    console = results_console()
+    console.print(Text(f"{change.before:.3f} → {change.after:.3f}  {change.topic}: {change.text}"))
+    rows = (baseline, change.ranking_before, change.why_before), (name, change.ranking_after, change.why_after)
+    for system, ranking, why in rows:
+        line = Text(f"  {system}: ", style="dim")
+        for place, document in enumerate(ranking[:5]):
+            line.append(", " if place else "")
+            line.append(document, style="bold green" if document in change.relevant else "")
+        console.print(line)
+        for document, reason in zip(ranking[:3], why, strict=False):
+            console.print(Text(f"    {document}: {reason}"), style="dim")

@@ -7,13 +7,14 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Final, Literal, Self
 
 from qdrant_client import QdrantClient
 from qdrant_client.http.exceptions import ResponseHandlingException
 
 from .. import QdrantRerankError, Retries
 from .._internals import (
+    INGEST,
     NO_RETRIES,
     Place,
     client_options,
@@ -25,51 +26,114 @@ from .._internals import (
     whole_seconds,
 )
 from .failures import CommandError
+from .options import option
 
-__all__ = ["CommandRetries", "Where", "connected", "has_edge", "open_remote", "opened", "the_collection", "written_by"]
+__all__ = [
+    "RETRIES",
+    "CommandRetries",
+    "Where",
+    "WhereToWrite",
+    "connect",
+    "find_collection",
+    "has_edge",
+    "open_folder",
+    "open_remote",
+    "writer_of",
+]
+
+
+@dataclass(frozen=True)
+class CommandRetries:
+    """How often requests are made again.
+
+    Attributes:
+        first: those by which a command finds out whether Qdrant is there: not at all unless asked for, so that a wrong
+            address is told at once.
+        rest: all that follow, e.g. those of a measurement that may have gone on for an hour.
+    """
+
+    first: Retries = NO_RETRIES
+    rest: Retries = NO_RETRIES
+
+    @classmethod
+    def of(cls, asked: int | None, own: Retries = NO_RETRIES) -> CommandRetries:
+        """What `--retries` asks for; `own` is the command's where it doesn't say.
+
+        Raises:
+            StrategyError: the number is below 0.
+        """
+        if asked is None:
+            return cls(NO_RETRIES, own)
+        told = replace(own, most=asked)
+        return cls(told, told)
+
+
+RETRIES: Final = "How often a request is made again, at most, while the server is away, overloaded or asks to wait."
 
 
 @dataclass(frozen=True)
 class Where:
-    """Which Qdrant, as the options say.
+    """Which Qdrant, and which of its collections, as the options say."""
 
-    Attributes:
-        path: the folder of qdrant-client's local mode.
-        url: the address of a server.
-        prefer_grpc: whether to speak gRPC to the server.
-        edge: the folder of qdrant-edge.
-        grpc_port: the server's port for gRPC; 6334 if None, for a server at 6333.
-        timeout: seconds for a request to the server; qdrant-client's own 5 if None.
-    """
+    panel: ClassVar = "Where Qdrant is"
+    own_retries: ClassVar[Retries] = NO_RETRIES
 
-    path: Path | None = None
-    url: str | None = None
-    prefer_grpc: bool = False
-    edge: Path | None = None
-    grpc_port: int | None = None
-    timeout: float | None = None
+    edge: Path | None = option(
+        "--edge DIR",
+        "A folder on disk, for Qdrant's Rust engine inside this process: no server is needed. Brought by the extra edge.",
+    )
+    path: Path | None = option(
+        "--path DIR",
+        "A folder on disk, for qdrant-client's local mode inside this process: written in Python, many times slower than "
+        "--edge, and without another package (up to about 20,000 points).",
+    )
+    url: str | None = option(
+        "--url URL",
+        "A server, e.g. http://localhost:6333; the environment's QDRANT_URL if no place is given. Its API key is read from "
+        "the environment's QDRANT_API_KEY only.",
+    )
+    prefer_grpc: bool = option("--prefer-grpc", "Speak gRPC to the server instead of REST.", False)
+    grpc_port: int | None = option(
+        "--grpc-port PORT",
+        "The server's port for gRPC; needed with --prefer-grpc unless the URL's port is 6333, beside which gRPC has 6334.",
+        shows="6334 beside 6333",
+        min=1,
+        max=65535,
+    )
+    timeout: float | None = option("--timeout SECONDS", "Seconds that a request to the server may take.", shows="5")
+    retries: int | None = option("--retries N", RETRIES, shows="0")
+    collection: str | None = option("--collection -c NAME", "The collection; may be left out if there is only one.")
 
-    def settled(self) -> Where:
+    @property
+    def policy(self) -> CommandRetries:
+        """How often the command's requests are made again.
+
+        Raises:
+            StrategyError: `--retries` is below 0.
+        """
+        return CommandRetries.of(self.retries, self.own_retries)
+
+    def settle(self) -> Self:
         """This place, with the environment's QDRANT_URL if there is no other.
 
         Raises:
             CommandError: several places, or none; a port of gRPC that isn't known; or a timeout that can't be.
         """
         given = {"--edge": self.edge, "--path": self.path, "--url": self.url}
-        named = [option for option, value in given.items() if value is not None]
+        named = [flag for flag, value in given.items() if value is not None]
         if len(named) > 1:
             raise CommandError(
                 f"{' and '.join(named)} exclude each other: --edge is a folder of the Rust engine, --path one of "
                 "qdrant-client's local mode, --url a server"
             )
-        for option, given_at_all in {"--prefer-grpc": self.prefer_grpc, "--grpc-port": self.grpc_port is not None}.items():
-            if self.folder is not None and given_at_all:
-                raise CommandError(f"{option} is for servers: a folder on disk is read without a network")
+        for flag, is_given in {"--prefer-grpc": self.prefer_grpc, "--grpc-port": self.grpc_port is not None}.items():
+            if self.folder is not None and is_given:
+                raise CommandError(f"{flag} is for servers: a folder on disk is read without a network")
         if self.grpc_port is not None and not self.prefer_grpc:
             raise CommandError("--grpc-port has no effect without --prefer-grpc")
         if self.timeout is not None and (problem := timeout_problem(self.timeout)):
             raise CommandError(f"--{problem}")
-        url = self.url or os.environ.get("QDRANT_URL")  # a folder that was asked for counts more, see `connected`
+        url = self.url or os.environ.get("QDRANT_URL")  # a folder that was asked for counts more, see `open_folder`
         if self.folder is None and not url:
             raise CommandError(
                 "which Qdrant? --edge DIR or --path DIR for a folder on disk, --url URL for a server, or set the "
@@ -99,44 +163,28 @@ class Where:
 
 
 @dataclass(frozen=True)
-class CommandRetries:
-    """How often requests are made again.
+class WhereToWrite(Where):
+    """A Qdrant that documents are written to."""
 
-    Attributes:
-        first: those by which a command finds out whether Qdrant is there: not at all unless asked for, so that a wrong
-            address is told at once.
-        rest: all that follow, e.g. those of a measurement that may have gone on for an hour.
-    """
+    own_retries: ClassVar[Retries] = INGEST
 
-    first: Retries = NO_RETRIES
-    rest: Retries = NO_RETRIES
-
-    @classmethod
-    def of(cls, asked: int | None, own: Retries = NO_RETRIES) -> CommandRetries:
-        """What `--retries` asks for; `own` is the command's where it doesn't say.
-
-        Raises:
-            StrategyError: the number is below 0.
-        """
-        if asked is None:
-            return cls(NO_RETRIES, own)
-        told = replace(own, most=asked)
-        return cls(told, told)
+    retries: int | None = option("--retries N", RETRIES, shows="6 for what is written, else 0")
 
 
 @contextmanager
-def connected(where: Where, create: bool = False) -> Generator[QdrantClient, None, None]:
-    """A client for `where` (settled), closed at the end.
+def connect(where: Where, create: bool = False) -> Generator[QdrantClient, None, None]:
+    """Open a client for `where`, and close it at the end.
 
     Args:
         where: which Qdrant.
         create: whether a folder may be made, or a folder that is empty be used.
 
     Raises:
-        CommandError: there is no Qdrant in the folder, another process has it open, or no server answers.
+        CommandError: see `Where.settle` and `open_folder`; or no server answers.
         MissingExtra: the folder is qdrant-edge's, which isn't installed.
     """
-    client = open_remote(where) if where.folder is None else opened(where.folder, where.edge is not None, create)
+    where = where.settle()
+    client = open_remote(where) if where.folder is None else open_folder(where.folder, where.edge is not None, create)
     try:
         yield client
     except QdrantRerankError:
@@ -171,21 +219,21 @@ def open_remote(where: Where) -> QdrantClient:
     return QdrantClient(**client_options(options))
 
 
-def the_collection(client: QdrantClient, name: str | None, policy: CommandRetries) -> str:
-    """The collection named, or the only one that there is.
+def find_collection(client: QdrantClient, name: str | None, policy: CommandRetries) -> str:
+    """Find the collection named, or the only one that there is.
 
     Raises:
         CommandError: there is no such collection, or several and no name.
     """
     with describe_failures(Place.of(client, ""), "listing the collections"):
         there = sorted(collection.name for collection in policy.first.run(client.get_collections).collections)
-    listed = ", ".join(there) or "none"
+    known = ", ".join(there) or "none"
     if name is None:
         if len(there) == 1:
             return there[0]
-        raise CommandError(f"which collection? --collection NAME; there are: {listed}")
+        raise CommandError(f"which collection? --collection NAME; there are: {known}")
     if name not in there and not _is_alias(client, name, policy):
-        raise CommandError(f"there is no collection {name!r}{did_you_mean(name, there)} (there are: {listed})")
+        raise CommandError(f"there is no collection {name!r}{did_you_mean(name, there)} (there are: {known})")
     return name
 
 
@@ -206,7 +254,7 @@ def has_edge() -> bool:
     return True
 
 
-def written_by(folder: Path) -> Literal["local", "edge"] | None:
+def writer_of(folder: Path) -> Literal["local", "edge"] | None:
     """The engine that filled a folder: qdrant-client's local mode, or qdrant-edge; None if neither did."""
     if (folder / _LOCAL).exists():
         return "local"
@@ -219,7 +267,7 @@ def _is_collection(folder: Path) -> bool:
     return (folder / _EDGE).is_dir()
 
 
-def opened(folder: Path, is_edge: bool, create: bool) -> QdrantClient:
+def open_folder(folder: Path, is_edge: bool, create: bool) -> QdrantClient:
     """A client of the engine that the user asked for.
 
     Args:
@@ -231,22 +279,22 @@ def opened(folder: Path, is_edge: bool, create: bool) -> QdrantClient:
         CommandError: the folder holds no Qdrant, or the other engine's, or another process has it open.
         MissingExtra: qdrant-edge isn't installed.
     """
-    option, other = ("--edge", "--path") if is_edge else ("--path", "--edge")
-    found = written_by(folder)
+    flag, other = ("--edge", "--path") if is_edge else ("--path", "--edge")
+    found = writer_of(folder)
     if found is None:  # an engine would make a Qdrant wherever it is pointed at
-        _check_usable(folder, option, create)
+        _check_usable(folder, flag, create)
     elif found != ("edge" if is_edge else "local"):
         writer = "qdrant-edge" if found == "edge" else "qdrant-client's local mode"
         raise CommandError(f"{folder} was written by {writer}: read it with {other} {folder}, or index into another folder")
     return _edge(folder) if is_edge else _local(folder)
 
 
-def _check_usable(folder: Path, option: str, create: bool) -> None:
+def _check_usable(folder: Path, flag: str, create: bool) -> None:
     if folder.exists() and not folder.is_dir():
-        raise CommandError(f"{folder} is a file; {option} takes a folder")
+        raise CommandError(f"{folder} is a file; {flag} takes a folder")
     if not create:
         what = "holds no Qdrant collections" if folder.exists() else "doesn't exist"
-        raise CommandError(f"{folder} {what}: give the folder that qdrant-rerank index CORPUS.jsonl {option} DIR filled")
+        raise CommandError(f"{folder} {what}: give the folder that qdrant-rerank index CORPUS.jsonl {flag} DIR filled")
     if folder.exists() and any(folder.iterdir()):
         raise CommandError(f"{folder} holds other files and no Qdrant: give an empty folder, or one that doesn't exist yet")
 

@@ -6,23 +6,22 @@ import shlex
 import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Final
 
-import typer
 from qdrant_client import QdrantClient
 from rich.console import Console
 from rich.text import Text
 
-from .._internals import INGEST, engine_of
+from .._internals import engine_of
 from ..demo import Demo, closing, opening
-from . import options as o
-from .connect import CommandRetries, Where, connected, has_edge, written_by
-from .failures import CommandError, reported, results_console
-from .models import loaded, normalised, vector_models, write_notes
-from .options import check_folder
+from .connect import CommandRetries, Where, WhereToWrite, connect, has_edge, writer_of
+from .consoles import results_console
+from .failures import CommandError
+from .models import choose_models, load_encoder, normalise, write_notes
+from .options import check_folder, command, option, without
 
 __all__ = ["demo"]
 
@@ -30,38 +29,29 @@ _TRAINED: Final = "sentence-transformers/all-MiniLM-L6-v2"
 _KEPT: Final = "orvena"
 
 
-@reported
+@dataclass(frozen=True)
+class _Server(WhereToWrite):
+    """A server, if the demo is to run on one."""
+
+    url: str | None = option(
+        "--url URL",
+        "Run on this server, in a collection that is removed at the end; API key from the environment's QDRANT_API_KEY.",
+        shows="in this process, by qdrant-edge if that is installed, else by qdrant-client's local mode",
+    )
+
+
+@command
 def demo(
-    query: Annotated[
-        str | None, typer.Option("--query", "-q", metavar="TEXT", help="Ask this instead of the demo's own questions.")
-    ] = None,
-    models: Annotated[
-        str,
-        typer.Option(
-            "--models",
-            metavar="hash|fastembed|MODEL",
-            help=f"What makes the dense vectors: hash matches spelling and needs no download; fastembed is {_TRAINED}, "
-            "downloaded at first use; or any other model of fastembed, MODEL@DIR for one in a folder.",
-        ),
-    ] = "hash",
-    url: Annotated[
-        str | None,
-        typer.Option(
-            "--url",
-            metavar="URL",
-            help="Run on this server, in a collection that is removed at the end; API key from the environment's "
-            "QDRANT_API_KEY.",
-            show_default="in this process, by qdrant-edge if that is installed, else by qdrant-client's local mode",
-        ),
-    ] = None,
-    prefer_grpc: o.GrpcOption = False,
-    grpc_port: o.GrpcPortOption = None,
-    timeout: o.TimeoutOption = None,
-    retries: o.WritingRetriesOption = None,
-    keep: Annotated[
-        Path | None, typer.Option("--keep", metavar="DIR", help="Keep the collection in this folder, to search it afterwards.")
-    ] = None,
-    debug: o.DebugOption = False,
+    *,
+    query: str | None = option("--query -q TEXT", "Ask this instead of the demo's own questions."),
+    models: str = option(
+        "--models hash|fastembed|MODEL",
+        f"What makes the dense vectors: hash matches spelling and needs no download; fastembed is {_TRAINED}, downloaded at "
+        "first use; or any other model of fastembed, MODEL@DIR for one in a folder.",
+        "hash",
+    ),
+    keep: Path | None = option("--keep DIR", "Keep the collection in this folder, to search it afterwards."),
+    server: Annotated[_Server, without("edge", "path", "collection")],
 ) -> None:
     """See what each strategy changes: plain search, hybrid, formula and MMR, side by side, with what they cost.
 
@@ -74,22 +64,21 @@ def demo(
 
     $ qdrant-rerank demo --url http://localhost:6333
     """
-    if keep is not None and url is not None:
+    if keep is not None and server.url is not None:
         raise CommandError("--keep is for a folder on disk; the collection on a server is removed at the end")
     check_folder("--keep", keep)
-    model = normalised("dense", _TRAINED if models == "fastembed" else models)
+    model = normalise("dense", _TRAINED if models == "fastembed" else models)
     if model is None:
         raise CommandError("--models none: the demo needs dense vectors; hash needs no download")
-    console, policy = results_console(), CommandRetries.of(retries, INGEST)
-    server = Where(url=url, prefer_grpc=prefer_grpc, grpc_port=grpc_port, timeout=timeout)
+    console, policy = results_console(), server.policy
     with _collection(server, keep, policy) as (client, collection):
-        filled = vector_models(client, collection, {"dense": model, "sparse": "bm25", "multi": None}, policy)
-        encoders = {name: loaded(each.kind, each.model) for name, each in filled.items()}
+        filled = choose_models(client, collection, {"dense": model, "sparse": "bm25", "multi": None}, policy)
+        encoders = {name: load_encoder(each.kind, each.model) for name, each in filled.items()}
         shown = Demo(client, collection, encoders, console, policy.rest)
         with console.status("indexing"):
             seconds = shown.fill()
             write_notes(client, collection, filled, policy)
-        console.print(opening(model, _described(client, url, keep), seconds))
+        console.print(opening(model, _describe_place(client, server.url, keep), seconds))
         if query is None:
             shown.show_all()
             console.print(closing(engine_of(client)))
@@ -100,14 +89,14 @@ def demo(
 
 
 @contextmanager
-def _collection(server: Where, keep: Path | None, policy: CommandRetries) -> Generator[tuple[QdrantClient, str], None, None]:
+def _collection(server: _Server, keep: Path | None, policy: CommandRetries) -> Generator[tuple[QdrantClient, str], None, None]:
     """Where the demo takes place; gone at the end unless it is kept."""
     if keep is not None:
         folder = _kept(keep)
-        with connected(replace(server, url=None, path=folder.path, edge=folder.edge).settled(), create=True) as client:
+        with connect(replace(server, path=folder.path, edge=folder.edge), create=True) as client:
             yield client, _KEPT
     elif server.url is not None:
-        with connected(server.settled()) as client, _of_its_own(client, policy) as name:
+        with connect(server) as client, _of_its_own(client, policy) as name:
             yield client, name
     elif server.prefer_grpc:
         raise CommandError("--prefer-grpc needs --url")
@@ -134,18 +123,18 @@ def _passing() -> Generator[QdrantClient, None, None]:
         yield client
         client.close()
         return
-    with TemporaryDirectory(prefix="qdrant-rerank-demo-") as folder, connected(Where(edge=Path(folder)), create=True) as client:
+    with TemporaryDirectory(prefix="qdrant-rerank-demo-") as folder, connect(Where(edge=Path(folder)), create=True) as client:
         yield client
 
 
 def _kept(folder: Path) -> Where:
     """A folder for the engine that filled it; a new one for the faster engine that there is."""
-    filled = written_by(folder)
+    filled = writer_of(folder)
     is_edge = has_edge() if filled is None else filled == "edge"
-    return Where(edge=folder) if is_edge else Where(folder)
+    return Where(edge=folder) if is_edge else Where(path=folder)
 
 
-def _described(client: QdrantClient, url: str | None, keep: Path | None) -> str:
+def _describe_place(client: QdrantClient, url: str | None, keep: Path | None) -> str:
     if url is not None:
         return f"the Qdrant server at {Where(url=url).shown_url}"
     if engine_of(client) == "edge":

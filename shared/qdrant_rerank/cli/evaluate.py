@@ -2,80 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from rich.text import Text
 
 from .. import SearchOptions
-from .._internals import VectorKind as Kind
-from ..evaluate import DEFAULT_MEASURES, check, write_run
-from ..evaluate import evaluate as measured
-from ..evaluate._internals import MEASURING, parsed
-from . import measuring as e
-from . import model_options as m
-from . import options as o
-from . import rerank_options as rr
-from .connect import CommandRetries, Where, connected
-from .failures import reported, resumable
-from .measuring import print_evaluation
-from .models import Reranking, reranker
-from .options import check_output
-from .strategies import Choice, prepared
+from ..evaluate import Evaluation, check, write_run
+from .connect import connect
+from .consoles import make_table, results_console
+from .measuring import (
+    JudgedData,
+    Measuring,
+    Output,
+    WhereToMeasure,
+    describe_interval,
+    describe_number,
+    end_with,
+    print_notes,
+    warn_of_unknown,
+)
+from .models import QueryModels, Reranking, open_reranker
+from .options import check_output, command, option, without
+from .strategies import Choice, prepare
 
 __all__ = ["evaluate"]
 
 
-@reported
+@command
 def evaluate(
-    data: e.DataArgument,
-    edge: o.EdgeOption = None,
-    path: o.PathOption = None,
-    url: o.UrlOption = None,
-    prefer_grpc: o.GrpcOption = False,
-    grpc_port: o.GrpcPortOption = None,
-    timeout: o.TimeoutOption = None,
-    retries: o.MeasuringRetriesOption = None,
-    collection: o.CollectionOption = None,
-    qrels: e.QrelsOption = None,
-    split: e.SplitOption = "test",
-    check_documents: e.CheckOption = False,
-    strategy: o.StrategyOption = None,
-    hybrid: o.HybridOption = False,
-    fusion: o.FusionOption = None,
-    formula: o.FormulaOption = None,
-    mmr: o.MmrOption = None,
-    rescore: o.RescoreOption = None,
-    using: o.UsingOption = None,
-    dense_vector: o.DenseVectorOption = None,
-    sparse_vector: o.SparseVectorOption = None,
-    limit: o.LimitOption = None,
-    rerank: rr.RerankOption = None,
-    rerank_limit: rr.RerankLimitOption = None,
-    blend: rr.BlendOption = None,
-    on_error: rr.OnErrorOption = None,
-    measure: e.MeasureOption = None,
-    batch: e.BatchOption = 1,
-    concurrency: e.ConcurrencyOption = 1,
-    count_failures: e.CountFailuresOption = False,
-    name: Annotated[
-        str, typer.Option("--name", metavar="TEXT", help="What to call the strategy.", show_default="what it is")
-    ] = "",
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            "--resume", metavar="FILE", help="Keep each answer in this file as it comes, and go on from what it holds."
-        ),
-    ] = None,
-    run: Annotated[Path | None, typer.Option("--run", metavar="FILE", help="Write the rankings as a TREC run file.")] = None,
-    fail_under: e.FailUnderOption = None,
-    report: e.ReportOption = None,
-    json: e.PlainJsonOption = False,
-    dense: m.DenseOption = None,
-    sparse: m.SparseOption = None,
-    late: m.LateOption = None,
-    debug: o.DebugOption = False,
+    *,
+    data: JudgedData,
+    where: WhereToMeasure,
+    choice: Annotated[Choice, without("unchecked")],
+    reranking: Reranking,
+    measuring: Measuring,
+    name: str = option("--name TEXT", "What to call the strategy.", "", shows="what it is"),
+    resume: Path | None = option("--resume FILE", "Keep each answer in this file as it comes, and go on from what it holds."),
+    run: Path | None = option("--run FILE", "Write the rankings as a TREC run file."),
+    output: Output,
+    models: QueryModels,
 ) -> None:
     """Measure how good a strategy's results are, by judgments of documents, and what a query costs.
 
@@ -103,41 +69,52 @@ def evaluate(
 
     $ qdrant-rerank evaluate judged.csv --edge ./db --hybrid --fail-under 0.7
     """
-    e.checked_report(report)
+    output.check()
     check_output("--run", run)
     check_output("--resume", resume)
-    choice = Choice(strategy, formula, hybrid, fusion, mmr, rescore, using, limit, dense_vector, sparse_vector)
-    measures = list(parsed(measure or DEFAULT_MEASURES))
-    topics, judged = e.judged_data(data, qrels, split)
-    reranking = Reranking(rerank, rerank_limit, blend, on_error)
-    policy = CommandRetries.of(retries, MEASURING)
-    with connected(Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()) as client, reranker(rerank) as model:
-        models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
-        executor, plan = prepared(client, collection, choice, SearchOptions(limit=1), models, reranking, policy)
+    judged, _ = data.read(), measuring.measures
+    with connect(where) as client, open_reranker(reranking.model) as model:
+        options = SearchOptions(limit=1)
+        executor, plan = prepare(client, where, choice, options, models, reranking)
         executor.reranker = model
-        if check_documents:
-            e.warn_of_unknown(judged, executor)
-        hint = "--resume FILE keeps each answer as it comes, and goes on from there"
-        with resumable(resume, "the answers", hint), e.shown_progress(str(data)) as progress:
-            evaluation = measured(
-                plan.strategy,
-                topics,
-                judged,
-                measures,
-                executor=executor,
-                name=name or ("" if strategy is None else strategy.stem),
-                batch_size=batch,
-                concurrency=concurrency,
-                on_error="count" if count_failures else "stop",
-                retries=policy.rest,
-                run_file=resume,
-                progress=progress,
-            )
+        if measuring.check_documents:
+            warn_of_unknown(judged[1], executor)
+        evaluation = measuring.evaluate(
+            plan.strategy,
+            judged,
+            executor,
+            name=name or ("" if choice.file is None else choice.file.stem),
+            label=str(data.data),
+            kept=resume,
+            hint="--resume FILE keeps each answer as it comes, and goes on from there",
+        )
     if run is not None:
         write_run(evaluation.run, run)
-    if json:
-        typer.echo(evaluation.to_json(indent=None))
-    else:
-        print_evaluation(evaluation)
-    e.save_report(report, evaluation)
-    e.fail(check(evaluation, fail_under=fail_under))
+    output.show(evaluation, print_evaluation, result=evaluation)
+    end_with(check(evaluation, fail_under=output.fail_under))
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """Print the means with their intervals, what a query cost, and what a reader must know."""
+    console = results_console()
+    console.print(Text(f"{evaluation.name}, {len(evaluation.coverage.measured)} topics"), style="bold")
+    table = make_table("measure", "mean", "95 % interval")
+    for measure, mean in evaluation.means.items():
+        table.add_row(measure, f"{mean.estimate:.4f}", describe_interval(mean))
+    console.print(table)
+    console.print(Text(_cost_line(evaluation)), style="dim")
+    print_notes([evaluation])
+
+
+def _cost_line(evaluation: Evaluation) -> str:
+    costs = evaluation.costs
+    parts = []
+    if costs.round_trips is not None:
+        trips = "round trip" if costs.round_trips == 1 else "round trips"
+        parts.append(
+            f"{describe_number(costs.round_trips)} {trips}, {describe_number(costs.model_texts)} texts read by a model"
+        )
+        parts.append(f"{describe_number(costs.bytes_sent)} bytes sent, {describe_number(costs.bytes_received)} received")
+    if costs.p50_ms is not None and costs.p95_ms is not None:
+        parts.append(f"{costs.p50_ms:.1f} ms (median), {costs.p95_ms:.1f} ms (95 %)")
+    return "one query: " + ("; ".join(parts) or "costs unknown")

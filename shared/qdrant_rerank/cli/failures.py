@@ -3,84 +3,30 @@
 from __future__ import annotations
 
 import errno
-import re
 import traceback
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
-from typing import Any, Final, ParamSpec
+from typing import Any, Final
 
 import typer
 from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException
-from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
-from rich.segment import Segment
 from rich.text import Text
 
 from .. import PlanError, QdrantRerankError, StrategyError
 from .._internals import read_failure, warn
 from ..errors import FitError, FormatError, MissingExtra
+from .consoles import errors_console
 
-__all__ = [
-    "CommandError",
-    "errors_console",
-    "for_command_line",
-    "message_of",
-    "reported",
-    "results_console",
-    "resumable",
-    "visible",
-    "warn",
-]
-
-P = ParamSpec("P")
+__all__ = ["CommandError", "hint_at_resuming", "message_of", "report_errors", "say_on_command_line", "warn"]
 
 _NOISE = "Payload indexes have no effect in the local Qdrant"  # they are made for the day the collection moves to a server
 
-_COMMANDS: Final = {
+_WORDS: Final = {
     "with qdrant_rerank.ingest.ensure_indexes(client, collection, strategy)": "with qdrant-rerank index CORPUS.jsonl "
-    "--strategy FILE, which skips documents that are there"
-}
-"""What messages say to do in Python, and what does the same on the command line."""
-
-
-class CommandError(QdrantRerankError):
-    """The command line asks for something that can't be: options that exclude each other, JSON that isn't."""
-
-
-def reported(command: Callable[P, None]) -> Callable[P, None]:
-    """`command` with its errors and warnings as messages for people.
-
-    Exit codes: 2 for what the user can mend, 1 for an error that nobody foresaw, 130 after an interruption.
-    """
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        with _plain_warnings():
-            try:
-                command(*args, **kwargs)
-            except KeyboardInterrupt:
-                errors_console().print("interrupted", style="yellow")
-                raise typer.Exit(130) from None
-            except Exception as error:
-                if isinstance(error, OSError) and error.errno == errno.EPIPE:
-                    raise  # the reader of our output left; typer ends quietly
-                _report(error, debug=bool(kwargs.get("debug")))
-                raise typer.Exit(1 if message_of(error) is None else 2) from None
-
-    return run
-
-
-def for_command_line(message: str) -> str:
-    """The message, with commands for the Python calls that it recommends."""
-    for written, command in (_COMMANDS | _ARGUMENTS).items():
-        message = message.replace(written, command)
-    return message
-
-
-_ARGUMENTS: Final = {
+    "--strategy FILE, which skips documents that are there",
     "give run_file= to keep answers": "--resume FILE keeps answers",
     "on_error='count' counts": "--count-failures counts",
     "cache= keeps": "--keep FILE keeps",
@@ -94,12 +40,42 @@ _ARGUMENTS: Final = {
     "splits must": "--splits must",
     "sample must": "--sample must",
 }
-"""What messages call Python's arguments, and what the command line calls them."""
+"""What messages say to do in Python, and what does the same on the command line."""
+
+
+class CommandError(QdrantRerankError):
+    """The command line asks for something that can't be: options that exclude each other, JSON that isn't."""
 
 
 @contextmanager
-def resumable(file: Path | None, what: str, otherwise: str = "") -> Generator[None, None, None]:
-    """Says how to go on after an interruption, or a failure that another try may get past.
+def report_errors(debug: bool) -> Generator[None, None, None]:
+    """Report a command's errors and warnings as messages for people; with `debug`, the traceback too.
+
+    Exit codes: 2 for what the user can mend, 1 for an error that nobody foresaw, 130 after an interruption.
+    """
+    with _plain_warnings():
+        try:
+            yield
+        except KeyboardInterrupt:
+            errors_console().print("interrupted", style="yellow")
+            raise typer.Exit(130) from None
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                raise  # the reader of our output left; typer ends quietly
+            _report(error, debug)
+            raise typer.Exit(1 if message_of(error) is None else 2) from None
+
+
+def say_on_command_line(message: str) -> str:
+    """The message, with commands for the Python calls that it recommends."""
+    for python, command in _WORDS.items():
+        message = message.replace(python, command)
+    return message
+
+
+@contextmanager
+def hint_at_resuming(file: Path | None, what: str, otherwise: str = "") -> Generator[None, None, None]:
+    """Say how to go on after an interruption, or a failure that another try may get past.
 
     Args:
         file: keeps what there is so far, if anything does.
@@ -133,9 +109,9 @@ def message_of(error: Exception) -> str | None:
     """What to tell the user about `error`; None if it is none that we know."""
     match error:
         case PlanError(problems=problems) if len(problems) > 1:
-            return for_command_line("\n".join(["several problems:", *(f"  - {problem}" for problem in problems)]))
+            return say_on_command_line("\n".join(["several problems:", *(f"  - {problem}" for problem in problems)]))
         case QdrantRerankError():
-            return for_command_line(str(error)) + _option_for(str(error))
+            return say_on_command_line(str(error)) + _option_for(str(error))
         case OSError(filename=str(filename), strerror=str(reason)):
             return f"{filename}: {reason}"
         case UnicodeDecodeError():
@@ -203,7 +179,7 @@ def _plain_warnings() -> Generator[None, None, None]:
         if str(message) in shown:  # commands plan before they search, and both tell
             return
         shown.add(str(message))
-        errors_console().print(Text.assemble(("warning: ", "bold yellow"), (for_command_line(str(message)), "yellow")))
+        errors_console().print(Text.assemble(("warning: ", "bold yellow"), (say_on_command_line(str(message)), "yellow")))
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -211,45 +187,3 @@ def _plain_warnings() -> Generator[None, None, None]:
         warnings.filterwarnings("ignore", message=f".*{_NOISE}")
         warnings.showwarning = show
         yield
-
-
-_UNSEEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Control characters but tab and newline, and those that turn the direction of writing round."""
-
-
-def results_console() -> Console:
-    """A console for results; without colours where the output isn't a terminal."""
-    return _escaping(Console(highlight=False, markup=False, emoji=False))
-
-
-def errors_console() -> Console:
-    """A console for messages, warnings and progress. Long lines are left to the terminal, so that paths stay whole."""
-    return _escaping(Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True))
-
-
-def visible(text: str) -> str:
-    """The text with every control character written out: `\\x1b`, `\\u202e`."""
-    return _UNSEEN.sub(lambda found: f"\\x{ord(found[0]):02x}" if found[0] < "\u0100" else f"\\u{ord(found[0]):04x}", text)
-
-
-def _escaping(console: Console) -> Console:
-    console.push_render_hook(_Escape())
-    return console
-
-
-class _Escape(RenderHook):
-    """Makes all that is printed visible, whatever it is made of."""
-
-    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
-        return [_Escaped(renderable) for renderable in renderables]
-
-
-class _Escaped:
-    """What is printed, with the control characters of its text written out; styles aren't text yet."""
-
-    def __init__(self, renderable: ConsoleRenderable) -> None:
-        self.renderable = renderable
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for segment in console.render(self.renderable, options):
-            yield segment if segment.control else Segment(visible(segment.text), segment.style)

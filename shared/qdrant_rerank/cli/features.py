@@ -8,124 +8,83 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from rich.text import Text
 
 from .. import SearchOptions, Strategy, StrategyError
-from .._internals import VectorKind as Kind
 from .._internals import brief, parse_json, read_text
 from ..errors import FormatError
-from ..evaluate._internals import MEASURING
 from ..expressions import Expression, parse_expression
 from ..expressions._internals import payload_keys
 from ..learn import Feature, FeatureLike, FeatureLog, Negatives, log_features, write_log
 from ..learn._internals import features_of
 from ..stages import Stage
-from . import measuring as e
-from . import model_options as m
-from . import options as o
-from .connect import CommandRetries, Where, connected
-from .failures import CommandError, reported, results_console, resumable, warn
-from .options import check_output
-from .strategies import Choice, prepared
+from .connect import connect
+from .consoles import results_console, show_progress
+from .failures import CommandError, hint_at_resuming, warn
+from .measuring import SEED, TrainingData, WhereToMeasure
+from .models import QueryModels
+from .options import check_output, command, option, without
+from .strategies import Choice, prepare
 
-__all__ = ["features", "read_features", "with_defaults"]
+__all__ = ["features", "read_features"]
 
 
-@reported
+@command
 def features(
-    data: e.DataArgument,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="The log: .jsonl (kept topic by topic; a run that broke off goes on from it), .csv, .parquet or .svm.",
-        ),
-    ],
-    feature: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--feature",
-            "-f",
-            metavar="NAME=TEXT",
-            help="A feature as a formula is written, e.g. \"rating=field('rating', 3)\"; may be given several times.",
-            show_default="the score of each candidate",
-        ),
-    ] = None,
-    edge: o.EdgeOption = None,
-    path: o.PathOption = None,
-    url: o.UrlOption = None,
-    prefer_grpc: o.GrpcOption = False,
-    grpc_port: o.GrpcPortOption = None,
-    timeout: o.TimeoutOption = None,
-    retries: o.MeasuringRetriesOption = None,
-    collection: o.CollectionOption = None,
-    qrels: e.QrelsOption = None,
-    split: e.SplitOption = "train",
-    strategy: o.StrategyOption = None,
-    hybrid: o.HybridOption = False,
-    using: o.UsingOption = None,
-    dense_vector: o.DenseVectorOption = None,
-    sparse_vector: o.SparseVectorOption = None,
-    limit: o.LimitOption = None,
-    drop_unjudged: Annotated[
-        bool,
-        typer.Option("--drop-unjudged", metavar="", help="Leave out candidates that nobody judged, else negatives."),
-    ] = False,
-    hard: Annotated[
-        int | None,
-        typer.Option("--hard", metavar="N", help="Of unjudged candidates keep the N best-ranked.", show_default="all of them"),
-    ] = None,
-    random: Annotated[
-        int,
-        typer.Option("--random", metavar="N", help="With --hard: and N drawn from the others, each standing for its share."),
-    ] = 20,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="For what is drawn.")] = 0,
-    batch: e.BatchOption = 16,
-    dense: m.DenseOption = None,
-    sparse: m.SparseOption = None,
-    late: m.LateOption = None,
-    debug: o.DebugOption = False,
+    *,
+    data: TrainingData,
+    output: Path = option(
+        "--output -o FILE",
+        "The log: .jsonl (kept topic by topic; a run that broke off goes on from it), .csv, .parquet or .svm.",
+        ...,
+    ),
+    feature: list[str] | None = option(
+        "--feature -f NAME=TEXT",
+        "A feature as a formula is written, e.g. \"rating=field('rating', 3)\"; may be given several times.",
+        shows="the score of each candidate",
+    ),
+    where: WhereToMeasure,
+    choice: Annotated[Choice, without("unchecked", "fusion", "formula", "mmr", "rescore")],
+    drop_unjudged: bool = option("--drop-unjudged", "Leave out candidates that nobody judged, else negatives.", False),
+    hard: int | None = option("--hard N", "Of unjudged candidates keep the N best-ranked.", shows="all of them"),
+    random: int = option("--random N", "With --hard: and N drawn from the others, each standing for its share.", 20),
+    seed: int = SEED,
+    batch: int = option("--batch N", "How many topics share a round trip.", 16),
+    models: QueryModels,
 ) -> None:
     """Log what a formula would see of each candidate of each judged topic, for `fit`.
 
-    The candidates are those of the strategy's candidates, searched as in serving; the features are computed as the engine does.
+    The strategy's candidates are searched as in serving; the features are computed as the engine does.
 
     $ qdrant-rerank features judged.csv --edge ./db --hybrid -o log.csv
 
     $ qdrant-rerank features judged.csv --edge ./db --hybrid -o log.jsonl -f "dense=score('dense')" -f "r=field('rating', 3)"
     """
     check_output("--output", output)
-    choice = Choice(strategy, None, hybrid, None, None, None, using, limit, dense_vector, sparse_vector)
     negatives = None if hard is None else Negatives(hard, random)
-    topics, judged = e.judged_data(data, qrels, split)
-    policy = CommandRetries.of(retries, MEASURING)
-    with connected(Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()) as client:
-        models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
-        executor, plan = prepared(client, collection, choice, SearchOptions(limit=1), models, None, policy)
-        candidates = _candidates(plan.strategy, limit)
+    judged = data.read()
+    with connect(where) as client:
+        executor, plan = prepare(client, where, choice, SearchOptions(limit=1), models)
+        candidates = _candidates(plan.strategy, choice.limit)
         file = output if output.suffix == ".jsonl" else None
         hint = "a log whose name ends in .jsonl is kept topic by topic, and gone on with"
-        with resumable(file, "the topics", hint), e.shown_progress(str(data)) as progress:
+        with hint_at_resuming(file, "the topics", hint), show_progress(str(data.data)) as progress:
             log = log_features(
                 executor,
                 candidates,
-                topics,
-                judged,
-                _features(feature or [], candidates),
+                *judged,
+                _parse_features(feature or [], candidates),
                 unjudged="drop" if drop_unjudged else "negative",
                 negatives=negatives,
                 path=file,
                 batch_size=batch,
-                retries=policy.rest,
+                retries=executor.retries,
                 seed=seed,
                 progress=progress,
             )
     if output.suffix != ".jsonl":
         write_log(log, output)
-    _tell(log, output)
+    _print_log(log, output)
 
 
 def _candidates(strategy: Strategy, limit: int | None) -> tuple[Stage, ...]:
@@ -137,7 +96,7 @@ def _candidates(strategy: Strategy, limit: int | None) -> tuple[Stage, ...]:
     return (replace(strategy, limit=strategy.limit or limit),)
 
 
-def _features(given: list[str], candidates: tuple[Stage, ...]) -> dict[str, FeatureLike]:
+def _parse_features(given: list[str], candidates: tuple[Stage, ...]) -> dict[str, FeatureLike]:
     found: dict[str, FeatureLike] = {}
     for text in given or [f"{candidate.title}=score({candidate.title!r})" for candidate in candidates]:
         name, equals, expression = text.partition("=")
@@ -152,7 +111,7 @@ def _features(given: list[str], candidates: tuple[Stage, ...]) -> dict[str, Feat
     return found
 
 
-def _tell(log: FeatureLog, output: Path) -> None:
+def _print_log(log: FeatureLog, output: Path) -> None:
     coverage = log.coverage
     relevant, missed = int(log.relevant().sum()), sum(map(len, coverage.missed.values()))
     console = results_console()

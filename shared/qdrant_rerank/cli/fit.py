@@ -3,52 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 import typer
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from ..learn import LearnedRanker, fit_logistic, read_log
 from ..learn._internals import Method
-from . import options as o
-from .failures import CommandError, reported, results_console
-from .options import check_output
+from .consoles import make_table, results_console
+from .failures import CommandError
+from .measuring import SEED
+from .options import JSON, argument, check_output, command, option
 
 __all__ = ["fit"]
 
 
-@reported
+@command
 def fit(
-    log: Annotated[Path, typer.Argument(metavar="LOG", help="What `features` wrote.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The ranker, as JSON.")],
-    loss: Annotated[
-        str,
-        typer.Option(
-            "--loss", metavar="pointwise|pairwise", help="Learn which candidates are relevant, or which of two is more so."
-        ),
-    ] = "pointwise",
-    c: Annotated[
-        float | None,
-        typer.Option("--c", metavar="X", help="Inverse strength of regularisation.", show_default="by cross-validation"),
-    ] = None,
-    sign: Annotated[
-        list[str] | None,
-        typer.Option("--sign", metavar="NAME=+|-", help="The sign that a weight must have; may be given several times."),
-    ] = None,
-    calibration: Annotated[
-        str, typer.Option("--calibration", metavar="none|platt|beta|isotonic", help="How scores become probabilities.")
-    ] = "none",
-    least_grade: Annotated[
-        int, typer.Option("--least-grade", metavar="N", help="From which grade on a document is relevant.")
-    ] = 1,
-    precision: Annotated[
-        float | None, typer.Option("--precision", metavar="X", help="Say which --score-threshold keeps this precision.")
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="For resampling.")] = 0,
-    json: o.JsonOption = False,
-    debug: o.DebugOption = False,
+    *,
+    log: Path = argument("LOG", "What `features` wrote."),
+    output: Path = option("--output -o FILE", "The ranker, as JSON.", ...),
+    loss: str = option(
+        "--loss pointwise|pairwise", "Learn which candidates are relevant, or which of two is more so.", "pointwise"
+    ),
+    c: float | None = option("--c X", "Inverse strength of regularisation.", shows="by cross-validation"),
+    sign: list[str] | None = option("--sign NAME=+|-", "The sign that a weight must have; may be given several times."),
+    calibration: str = option("--calibration none|platt|beta|isotonic", "How scores become probabilities.", "none"),
+    least_grade: int = option("--least-grade N", "From which grade on a document is relevant.", 1),
+    precision: float | None = option("--precision X", "Say which --score-threshold keeps this precision."),
+    seed: int = SEED,
+    json: bool = JSON,
 ) -> None:
     """Learn weights from logged features: a formula that gives the probability of relevance.
 
@@ -65,7 +49,7 @@ def fit(
     if precision is not None and not 0 < precision <= 1:
         raise CommandError(f"--precision is a share of results, above 0 and at most 1, got {precision:g}")
     check_output("--output", output)
-    signs = dict(map(_sign, sign or []))
+    signs = dict(map(_parse_sign, sign or []))
     ranker = fit_logistic(
         read_log(log),
         loss=cast(Any, loss),
@@ -80,7 +64,7 @@ def fit(
     if json:
         typer.echo(ranker.to_json(indent=None))
         return
-    _show(ranker)
+    _print_ranker(ranker)
     if point is not None:
         console = results_console()
         console.print(
@@ -90,21 +74,18 @@ def fit(
         )
 
 
-def _sign(text: str) -> tuple[str, str]:
+def _parse_sign(text: str) -> tuple[str, str]:
     name, equals, sign = text.rpartition("=")
     if not equals or sign not in ("+", "-"):
         raise CommandError(f"--sign {text}: write NAME=+ or NAME=-")
     return name, sign
 
 
-def _show(ranker: LearnedRanker) -> None:
+def _print_ranker(ranker: LearnedRanker) -> None:
     console, training = results_console(), ranker.training
     what = f"{training.loss}, {training.rows} rows of {len(training.topics)} topics, {training.relevant} relevant"
     console.print(Text(f"{what}, C = {training.c:g}"), style="bold")
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("feature", overflow="fold")
-    for heading in ("weight", "95 % interval", "per s.d."):
-        table.add_column(heading, justify="right")
+    table = make_table("feature", "weight", "95 % interval", "per s.d.")
     table.add_column("")
     for one in sorted(ranker.weights, key=lambda one: -abs(one.standardised)):
         ends = "" if one.low is None or one.high is None else f"{one.low:.4g} to {one.high:.4g}"

@@ -3,58 +3,87 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import ClassVar
 
-import typer
 from qdrant_client import QdrantClient
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from .. import Strategy, load
-from .._internals import INGEST
-from .._internals import VectorKind as Kind
 from ..ingest import BadLine, IngestReport, ensure_collection, ingest, read_jsonl
 from ..models import Encoder
-from . import index_options as i
-from . import options as o
-from .connect import CommandRetries, Where, connected
-from .failures import CommandError, errors_console, reported, results_console, resumable, visible
-from .models import VectorModel, loaded, vector_models, write_notes
-from .options import listed
+from .connect import CommandRetries, WhereToWrite, connect
+from .consoles import errors_console, results_console, show_progress
+from .failures import CommandError, hint_at_resuming
+from .models import QueryModels, VectorModel, choose_models, load_encoder, write_notes
+from .options import argument, command, option, split_list
 
-__all__ = ["index", "show_progress"]
+__all__ = ["index"]
 
 _BAD_LINES_SHOWN = 20
+_CORPUS = "What is in the corpus"
 
 
-@reported
+@dataclass(frozen=True)
+class WhereToIndex(WhereToWrite):
+    """A Qdrant, and the collection to fill."""
+
+    collection: str = option("--collection -c NAME", "The collection to fill.", "docs")
+
+
+@dataclass(frozen=True)
+class DocumentModels(QueryModels):
+    """What embeds the documents."""
+
+    panel: ClassVar = "What embeds the documents"
+
+    dense: str | None = option(
+        "--dense MODEL",
+        "For the dense vector, named dense: an embedding model of fastembed, e.g. sentence-transformers/all-MiniLM-L6-v2; "
+        "MODEL@DIR for one in a folder; hash, which matches spelling and not meaning, for trying things out; "
+        "server:MODEL:SIZE if the server embeds; or none.",
+        shows="none",
+    )
+    sparse: str | None = option(
+        "--sparse MODEL",
+        "For the sparse vector: bm25, computed here without any download, and its vector's name; a model of fastembed, "
+        "MODEL@DIR, or server:MODEL, named sparse; or none.",
+        shows="bm25",
+    )
+    late: str | None = option(
+        "--late MODEL",
+        "For the multivector, named late, that search --rescore late uses: a late-interaction model of fastembed, e.g. "
+        "answerdotai/answerai-colbert-small-v1, MODEL@DIR, server:MODEL:SIZE, or none.",
+        shows="none",
+    )
+
+
+@command
 def index(
-    corpus: Annotated[Path, typer.Argument(metavar="CORPUS.jsonl", help="The documents: one JSON object a line.")],
-    edge: o.EdgeOption = None,
-    path: o.PathOption = None,
-    url: o.UrlOption = None,
-    prefer_grpc: o.GrpcOption = False,
-    grpc_port: o.GrpcPortOption = None,
-    timeout: o.TimeoutOption = None,
-    retries: o.WritingRetriesOption = None,
-    collection: i.NewCollectionOption = "docs",
-    dense: i.IndexDenseOption = None,
-    sparse: i.IndexSparseOption = None,
-    late: i.IndexLateOption = None,
-    strategy: i.IndexStrategyOption = None,
-    text_key: i.DocumentTextOption = "title,text",
-    id_key: i.IdKeyOption = "_id",
-    batch_size: i.BatchOption = 64,
-    limit: i.DocumentsOption = None,
-    strict: i.StrictOption = False,
-    overwrite: i.OverwriteOption = False,
-    shard_key: i.ShardKeyOption = None,
-    debug: o.DebugOption = False,
+    *,
+    corpus: Path = argument("CORPUS.jsonl", "The documents: one JSON object a line."),
+    where: WhereToIndex,
+    models: DocumentModels,
+    strategy: Path | None = option(
+        "--strategy -s FILE", "Check this strategy against the collection, and make the payload indexes that it reads."
+    ),
+    text_key: str = option("--text-key KEYS", "The keys whose texts, joined, are embedded.", "title,text", panel=_CORPUS),
+    id_key: str = option("--id-key KEY", "The key of the id: any text, or a number.", "_id", panel=_CORPUS),
+    batch_size: int = option("--batch-size N", "How many documents are embedded and sent at a time.", 64, panel=_CORPUS),
+    limit: int | None = option("--limit N", "Read only that many documents.", shows="all", panel=_CORPUS),
+    strict: bool = option(
+        "--strict", "Stop at the first bad line, instead of reporting and counting it.", False, panel=_CORPUS
+    ),
+    overwrite: bool = option(
+        "--overwrite",
+        "Write documents again that are there already, e.g. as texts or models have changed; else they are skipped.",
+        False,
+        panel=_CORPUS,
+    ),
+    shard_key: str | None = option("--shard-key KEY", "Of a custom-sharded collection, the shard that the documents go to."),
 ) -> None:
     """Put documents into a collection, which is made if it isn't there.
 
@@ -77,22 +106,20 @@ def index(
     ranked_by = None if strategy is None else load(strategy)
     if not corpus.is_file():
         raise CommandError(f"there is no file {corpus}")
-    where = Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()
-    options: dict[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
-    policy = CommandRetries.of(retries, INGEST)
-    with connected(where, create=True) as client:
-        models = vector_models(client, collection, options, policy)
+    where, policy, collection = where.settle(), where.policy, where.collection
+    with connect(where, create=True) as client:
+        chosen = choose_models(client, collection, models.by_kind, policy)
         filling = _Filling(
-            client, collection, models, corpus, listed(text_key), id_key, batch_size, limit, policy, overwrite, shard_key
+            client, collection, chosen, corpus, split_list(text_key), id_key, batch_size, limit, policy, overwrite, shard_key
         )
         done = filling.prepare(ranked_by)
-        with resumable(None, "", "what is stored stays: the same command goes on from there"):
+        with hint_at_resuming(None, "", "what is stored stays: the same command goes on from there"):
             report, bad = filling.fill(strict)
         points = policy.rest.run(lambda: client.count(collection)).count
     if bad and not report.written + report.skipped:
         raise CommandError(f'no line of {corpus} holds a document; a line looks like {{"_id": "d1", "text": "…"}}')
     _print_report(collection, report, bad, points, done)
-    _print_next(where, collection, models)
+    _print_next(where, collection, chosen)
 
 
 @dataclass(frozen=True)
@@ -114,7 +141,7 @@ class _Filling:
     @cached_property
     def encoders(self) -> dict[str, Encoder]:
         """An encoder for each vector."""
-        return {name: loaded(filled.kind, filled.model) for name, filled in self.models.items()}
+        return {name: load_encoder(filled.kind, filled.model) for name, filled in self.models.items()}
 
     def prepare(self, ranked_by: Strategy | None) -> list[str]:
         """Make the collection and have it remember its models; what was done, in sentences."""
@@ -130,7 +157,7 @@ class _Filling:
         documents = read_jsonl(
             self.corpus, text_keys=self.text_keys, id_key=self.id_key, on_bad=None if strict else bad, limit=self.limit
         )
-        with show_progress(self.corpus.name, self._expected()) as show:
+        with show_progress(self.corpus.name, self._expected()) as tell:
             report = ingest(
                 self.client,
                 self.collection,
@@ -140,7 +167,7 @@ class _Filling:
                 resume=not self.overwrite,
                 retries=self.policy.rest,
                 shard_key=self.shard_key,
-                on_progress=lambda written, skipped: show(written + skipped + bad.count),
+                on_progress=lambda written, skipped: tell(written + skipped + bad.count) if tell else None,
             )
         bad.finish()
         return report, bad.count
@@ -155,7 +182,7 @@ class _Filling:
 
 
 class _BadLines:
-    """Prints bad lines as they come; from the twenty-first on it only counts."""
+    """Prints bad lines as they come, up to twenty, and counts them."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -169,19 +196,6 @@ class _BadLines:
     def finish(self) -> None:
         if self.count > _BAD_LINES_SHOWN:
             self._console.print(Text(f"… and {self.count - _BAD_LINES_SHOWN} more bad lines", "yellow"))
-
-
-@contextmanager
-def show_progress(name: str, total: int | None) -> Generator[Callable[[int], None], None, None]:
-    """A progress bar, and what sets it; nothing at all where nobody watches."""
-    console = errors_console()
-    if not console.is_terminal:
-        yield lambda done: None
-        return
-    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(visible(name), total=total)
-        yield lambda done: bar.update(task, completed=done)
 
 
 def _print_report(collection: str, report: IngestReport, bad: int, points: int, done: Sequence[str]) -> None:
@@ -200,7 +214,7 @@ def _print_report(collection: str, report: IngestReport, bad: int, points: int, 
     console.print(f"{collection!r} now has {points} documents")
 
 
-def _print_next(where: Where, collection: str, models: Mapping[str, VectorModel]) -> None:
+def _print_next(where: WhereToWrite, collection: str, models: Mapping[str, VectorModel]) -> None:
     hybrid = ["--hybrid"] if {filled.kind for filled in models.values()} >= {"dense", "sparse"} else []
     command = shlex.join(["qdrant-rerank", "search", "...", *where.options(), "--collection", collection, *hybrid])
     results_console().print(Text.assemble(("search it: ", "dim"), command), soft_wrap=True)

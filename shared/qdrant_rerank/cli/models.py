@@ -1,7 +1,11 @@
-"""The models that options name: written as text, loaded when needed.
+"""The models that options name: what embeds documents and queries, and what reranks. They are loaded when they are needed.
 
-A model is written `hash`, `bm25`, `ORGANISATION/NAME` (fastembed's name), `NAME@DIR` (its files in a folder),
-`server:NAME` or `server:NAME:SIZE`.
+An embedding model is written `hash`, `bm25`, `ORGANISATION/NAME` (fastembed's name), `NAME@DIR` (its files in a folder),
+`server:NAME` or `server:NAME:SIZE`; a reranker `cohere:NAME`, `fastembed:ORGANISATION/NAME` (or without `fastembed:`),
+`ORGANISATION/NAME@DIR`, or `cross-encoder:DIR` for one of the user's own.
+
+`index` notes in the collection's own metadata which model fills which vector, so that `search` need not be told again. Servers
+keep metadata since 1.16, and so does local mode.
 """
 
 from __future__ import annotations
@@ -11,32 +15,35 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from qdrant_client import QdrantClient
 
-from .. import PayloadMapping, QdrantRerankError, Rerank, ServerInference, Strategy
+from .. import Executor, PayloadMapping, QdrantRerankError, Rerank, ServerInference, Strategy
 from .._internals import READ, Content, OnError, TextSource, did_you_mean, engine_of
 from .._internals import VectorKind as Kind
 from ..expressions import parse_expression
-from ..models import Encoder, Reranker
+from ..models import Encoder, Encoders, Reranker
 from ..planning import Schema, read_schema
 from .connect import CommandRetries
 from .failures import CommandError
+from .options import given_flags, option
 from .results import TEXT_KEYS, llama_index_text
 
 __all__ = [
     "FLAGS",
+    "QueryModels",
     "Reranking",
     "ShownText",
     "VectorModel",
     "check_embedder",
-    "loaded",
-    "normalised",
+    "choose_models",
+    "give_encoders",
+    "load_encoder",
+    "normalise",
+    "open_reranker",
     "query_encoders",
     "read_notes",
-    "reranker",
-    "vector_models",
     "write_notes",
 ]
 
@@ -49,8 +56,29 @@ _EXAMPLES: Final[Mapping[Kind, str]] = {
 }
 
 
-def normalised(kind: Kind, text: str | None) -> str | None:
-    """The model that an option names, in the one form that is remembered; None for `none`.
+@dataclass(frozen=True)
+class QueryModels:
+    """What embeds the query."""
+
+    panel: ClassVar = "What embeds the query (only where the collection doesn't remember it)"
+
+    dense: str | None = option(
+        "--dense MODEL",
+        "For dense vectors: hash, an embedding model of fastembed, MODEL@DIR for one in a folder, or server:MODEL.",
+    )
+    sparse: str | None = option("--sparse MODEL", "For sparse vectors: bm25, a model of fastembed, MODEL@DIR, or server:MODEL.")
+    late: str | None = option(
+        "--late MODEL", "For multivectors (late interaction): a model of fastembed, MODEL@DIR, or server:MODEL."
+    )
+
+    @property
+    def by_kind(self) -> dict[Kind, str | None]:
+        """What the options say, by the kind of vector."""
+        return {"dense": self.dense, "sparse": self.sparse, "multi": self.late}
+
+
+def normalise(kind: Kind, text: str | None) -> str | None:
+    """Write the model that an option names in the one form that is remembered; None for `none`.
 
     Raises:
         CommandError: it is no model's name, or its folder isn't there.
@@ -73,7 +101,7 @@ def normalised(kind: Kind, text: str | None) -> str | None:
     return name
 
 
-def _build(kind: Kind, model: str) -> Encoder:
+def _build_encoder(kind: Kind, model: str) -> Encoder:
     if model.startswith("server:"):
         return _by_server(kind, model.removeprefix("server:"))
     if model == "hash":
@@ -87,8 +115,8 @@ def _build(kind: Kind, model: str) -> Encoder:
     return _fastembed(kind, *model.split("@", 1))
 
 
-def loaded(kind: Kind, model: str) -> Encoder:
-    """The encoder that a normalised name stands for, tried on a short text.
+def load_encoder(kind: Kind, model: str) -> Encoder:
+    """Load the encoder that a normalised name stands for, and try it on a short text.
 
     What can't be loaded fails now, before anything is made; what can takes no time of the first query.
 
@@ -96,7 +124,7 @@ def loaded(kind: Kind, model: str) -> Encoder:
         CommandError: the model can't be loaded, e.g. downloaded.
         MissingExtra: it needs an optional dependency.
     """
-    encoder = _build(kind, model)
+    encoder = _build_encoder(kind, model)
     try:
         encoder.encode_query("a short text")
     except QdrantRerankError:
@@ -146,14 +174,29 @@ def query_encoders(
     encoders = {}
     for name in sorted(needs):
         info = schema.vectors[name]
-        model = normalised(info.kind, options.get(info.kind)) or notes.get(name)
+        model = normalise(info.kind, options.get(info.kind)) or notes.get(name)
         if model is None:
             raise CommandError(
                 f"the collection {schema.collection!r} doesn't say what made its vector {name!r} ({info}): give "
                 f"{FLAGS[info.kind]} MODEL, e.g. {FLAGS[info.kind]} {(*_OWN[info.kind], _EXAMPLES[info.kind])[0]}"
             )
-        encoders[name] = loaded(info.kind, model)
+        encoders[name] = load_encoder(info.kind, model)
     return encoders
+
+
+def give_encoders(executor: Executor, needs: Iterable[str], options: Mapping[Kind, str | None], policy: CommandRetries) -> None:
+    """Give the executor the encoders for these vectors and no others, as loading a model takes seconds.
+
+    Raises:
+        CommandError: see `check_embedder` and `query_encoders`.
+    """
+    client = executor.clients.sync()
+    check_embedder(client, options)
+    notes = read_notes(client, executor.collection, policy)
+    executor.encoders = Encoders(query_encoders(needs, executor.target().schema, notes, options))
+
+
+# What a collection remembers
 
 
 _KEY: Final = "qdrant_rerank"  # ours in the collection's metadata
@@ -177,21 +220,21 @@ def read_notes(client: QdrantClient, collection: str, policy: CommandRetries) ->
 
 
 def write_notes(client: QdrantClient, collection: str, models: Mapping[str, VectorModel], policy: CommandRetries) -> bool:
-    """Note which model fills which vector; whether the collection remembers (servers before 1.16 don't)."""
+    """Note which model fills which vector; False where the collection doesn't remember (servers before 1.16)."""
     notes = read_notes(client, collection, policy) | {name: filled.model for name, filled in models.items()}
     policy.rest.run(lambda: client.update_collection(collection, metadata={_KEY: {"encoders": notes}}))
     return read_notes(client, collection, policy) == notes
 
 
-def vector_models(
+def choose_models(
     client: QdrantClient, collection: str, options: Mapping[Kind, str | None], policy: CommandRetries
 ) -> dict[str, VectorModel]:
-    """What is to fill which vector of a collection: as the options say, else as the collection remembers.
+    """Choose what fills which vector of a collection: as the options say, else as the collection remembers.
 
     Raises:
         CommandError: an option contradicts what the collection was filled with, or nothing says anything.
     """
-    asked: dict[Kind, str | None] = {kind: normalised(kind, text) for kind, text in options.items()}
+    asked: dict[Kind, str | None] = {kind: normalise(kind, text) for kind, text in options.items()}
     check_embedder(client, options)
     if not policy.first.run(lambda: client.collection_exists(collection)):
         if options["sparse"] is None:
@@ -247,23 +290,34 @@ _FORMS: Final = (
 
 @dataclass(frozen=True)
 class Reranking:
-    """What a model is to do, as the options say; see their help.
+    """What a reranker does after the search."""
 
-    Attributes:
-        model, limit, blend, on_error: the options of `rerank_options`.
-        text_keys: the payload keys with the text that it reads.
-    """
+    panel: ClassVar = "A model that reads the candidates (after the search, outside Qdrant)"
 
-    model: str | None = None
-    limit: int | None = None
-    blend: str | None = None
-    on_error: str | None = None
-    text_keys: tuple[str, ...] = ()
+    model: str | None = option(
+        "--rerank MODEL",
+        "Rank the candidates anew by a model that reads their text: cohere:rerank-v3.5 (its key is read from the "
+        "environment's CO_API_KEY only), a cross-encoder of fastembed, fastembed:ORGANISATION/NAME, NAME@DIR for one in a "
+        "folder, or cross-encoder:DIR for one of your own.",
+    )
+    limit: int | None = option("--rerank-limit N", "How many candidates the model reads.", shows="50")
+    blend: str | None = option(
+        "--blend TEXT",
+        "The final score: rerank_score() is the model's, score() the search's, e.g. "
+        "\"0.9*sigmoid(rerank_score()) + 0.02*field('rating', 3)\".",
+        shows="rerank_score()",
+    )
+    on_error: str | None = option(
+        "--on-error raise|keep_order",
+        "When the model fails: stop (raise), or show the results in the order of the search, with a warning (keep_order).",
+        shows="raise",
+    )
+    text_keys: tuple[str, ...] = ()  # of the payload, with the text that the model reads
 
     @property
     def is_asked(self) -> bool:
         """Whether any of the options is given."""
-        return (self.model, self.limit, self.blend, self.on_error) != (None, None, None, None)
+        return bool(given_flags(self))
 
     def over(self, strategy: Strategy) -> Strategy:
         """The strategy, read by the model.
@@ -272,8 +326,7 @@ class Reranking:
             CommandError: it has texts scored by a model, and none is named; or options have no effect.
             StrategyError: the blend, or how many to read, can't be.
         """
-        given = {"--rerank-limit": self.limit, "--blend": self.blend, "--on-error": self.on_error}
-        named = [option for option, value in given.items() if value is not None]
+        named = given_flags(self, "model")
         if strategy.cost.model_calls > 0:
             if self.model is None:
                 raise CommandError(f"the strategy has texts scored by a model: say by which, with --rerank MODEL ({_FORMS})")
@@ -284,9 +337,9 @@ class Reranking:
             if named:
                 raise CommandError(f"{', '.join(named)}: nothing reranks, add --rerank MODEL ({_FORMS})")
             return strategy
-        return self._rescore().over(strategy)
+        return self._strategy().over(strategy)
 
-    def _rescore(self) -> Rerank:
+    def _strategy(self) -> Rerank:
         if self.on_error not in (None, "raise", "keep_order"):
             raise CommandError(f"--on-error is raise or keep_order, got {self.on_error!r}")
         on_error: OnError = "keep_order" if self.on_error == "keep_order" else "raise"
@@ -295,8 +348,8 @@ class Reranking:
 
 
 @contextmanager
-def reranker(text: str | None) -> Generator[Reranker | None, None, None]:
-    """The model that `--rerank` names, if it does, with its connections closed at the end.
+def open_reranker(text: str | None) -> Generator[Reranker | None, None, None]:
+    """Open the model that `--rerank` names, if it does, and close its connections at the end.
 
     A local one is tried on a short text, so that what can't be loaded fails now.
 
@@ -304,7 +357,7 @@ def reranker(text: str | None) -> Generator[Reranker | None, None, None]:
         CommandError: there is no such model, or it can't be loaded, or it needs a key that the environment lacks.
         MissingExtra: it needs an optional dependency.
     """
-    model = None if text is None else _made(text)
+    model = None if text is None else _build_reranker(text)
     try:
         yield model
     finally:
@@ -313,16 +366,16 @@ def reranker(text: str | None) -> Generator[Reranker | None, None, None]:
             close()
 
 
-def _made(text: str) -> Reranker:
+def _build_reranker(text: str) -> Reranker:
     kind, colon, name = text.partition(":")
     if colon and kind == "cohere" and name:
         return _cohere(text, name)
     if colon and kind == "cross-encoder" and name:
         folder = _folder(text, name)
-        return _tried(text, folder.name or "own", folder)
+        return _load_cross_encoder(text, folder.name or "own", folder)
     name, at, place = (name if colon and kind == "fastembed" else text).partition("@")
     if "/" in name and (not colon or kind == "fastembed"):
-        return _tried(text, name, _folder(text, place) if at else None)
+        return _load_cross_encoder(text, name, _folder(text, place) if at else None)
     raise CommandError(f"--rerank {text}: no such model{did_you_mean(kind, _KINDS)}; there are {_FORMS}")
 
 
@@ -340,7 +393,7 @@ def _folder(text: str, place: str) -> Path:
     return Path(place).resolve()
 
 
-def _tried(text: str, name: str, folder: Path | None) -> Reranker:
+def _load_cross_encoder(text: str, name: str, folder: Path | None) -> Reranker:
     from ..models import FastembedCrossEncoder
 
     model = FastembedCrossEncoder(name, path=folder)

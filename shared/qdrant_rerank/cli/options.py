@@ -1,319 +1,176 @@
-"""Options that several commands have, each written once: its name, its help, its place in the help."""
+"""How commands get their options: `option` makes one, a dataclass groups those that several commands share.
+
+An option stands where a parameter's default does: `k: int = option("-k N", "How many results.", 5)`. A group of options is a
+frozen dataclass whose fields are made so; a command with a parameter of its type has all of its options, but those that
+`Annotated[Group, without("k")]` leaves out. `command` makes of such a function one that typer understands.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 import os
 import re
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, get_args, get_type_hints
 
 import typer
 from pydantic import ValidationError
 from qdrant_client import models
 
+from .. import SearchOptions
 from .._internals import line_of, parse_json, read_text, shortened
 from ..errors import FormatError
-from .failures import CommandError
+from .failures import CommandError, report_errors
 
 __all__ = [
-    "CallTimeoutOption",
-    "CollectionOption",
-    "DebugOption",
-    "DenseVectorOption",
-    "EdgeOption",
-    "FilterOption",
-    "FormulaOption",
-    "FusionOption",
-    "GroupOption",
-    "GrpcOption",
-    "GrpcPortOption",
-    "HybridOption",
-    "JsonOption",
-    "KOption",
-    "LimitOption",
-    "MeasuringRetriesOption",
-    "MmrOption",
-    "ParamsOption",
-    "PathOption",
-    "RescoreOption",
-    "RetriesOption",
-    "ShowOption",
-    "SparseVectorOption",
-    "StrategyOption",
-    "TextKeyOption",
-    "ThresholdOption",
-    "TimeoutOption",
-    "UncheckedOption",
-    "UrlOption",
-    "UsingOption",
-    "WritingRetriesOption",
+    "JSON",
+    "OUTPUT",
+    "Selection",
+    "argument",
     "check_folder",
     "check_output",
-    "filter_of",
-    "listed",
-    "params_of",
-]
-
-_WHERE = "Where Qdrant is"
-_HOW = "How to rank"
-_WHICH = "Which points"
-_OUTPUT = "What to print"
-
-EdgeOption: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--edge",
-        metavar="DIR",
-        rich_help_panel=_WHERE,
-        help="A folder on disk, for Qdrant's Rust engine inside this process: no server is needed. Brought by the extra edge.",
-    ),
-]
-PathOption: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--path",
-        metavar="DIR",
-        rich_help_panel=_WHERE,
-        help="A folder on disk, for qdrant-client's local mode inside this process: written in Python, many times slower than "
-        "--edge, and without another package (up to about 20,000 points).",
-    ),
-]
-UrlOption: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--url",
-        metavar="URL",
-        rich_help_panel=_WHERE,
-        help="A server, e.g. http://localhost:6333; the environment's QDRANT_URL if no place is given. "
-        "Its API key is read from the environment's QDRANT_API_KEY only.",
-    ),
-]
-GrpcOption: TypeAlias = Annotated[
-    bool, typer.Option("--prefer-grpc", metavar="", rich_help_panel=_WHERE, help="Speak gRPC to the server instead of REST.")
+    "command",
+    "given_flags",
+    "option",
+    "parse_filter",
+    "parse_params",
+    "split_list",
+    "without",
 ]
 
 
-def _retries(default: str) -> Any:
-    return typer.Option(
-        "--retries",
-        metavar="N",
-        rich_help_panel=_WHERE,
-        help="How often a request is made again, at most, while the server is away, overloaded or asks to wait.",
-        show_default=default,
-    )
+def option(
+    flags: str, help: str, default: Any = None, *, shows: str | None = None, panel: str | None = None, **more: Any
+) -> Any:
+    """Make an option of a command or of a group.
+
+    Args:
+        flags: its names, and what stands for its value: "--collection -c NAME". A switch has none.
+        help: what it is for.
+        default: its value where it isn't given; `...` if it must be.
+        shows: what the help gives as the default, if that isn't the value.
+        panel: the part of the help that it is in, if that isn't its group's.
+        more: as `typer.Option` takes it.
+    """
+    words = flags.split()
+    names = [word for word in words if word.startswith("-")]
+    more |= {"metavar": " ".join(words[len(names) :]), "help": help, "show_default": shows or True, "rich_help_panel": panel}
+    return _field(names[0], typer.Option(*names, **more), default)
 
 
-RetriesOption: TypeAlias = Annotated[int | None, _retries("0")]
-MeasuringRetriesOption: TypeAlias = Annotated[int | None, _retries("12, within 5 minutes; 0 until the server has answered")]
-WritingRetriesOption: TypeAlias = Annotated[int | None, _retries("6 for what is written, else 0")]
-GrpcPortOption: TypeAlias = Annotated[
-    int | None,
-    typer.Option(
-        "--grpc-port",
-        metavar="PORT",
-        min=1,
-        max=65535,
-        rich_help_panel=_WHERE,
-        help="The server's port for gRPC; needed with --prefer-grpc unless the URL's port is 6333, beside which gRPC has 6334.",
-        show_default="6334 beside 6333",
-    ),
-]
-TimeoutOption: TypeAlias = Annotated[
-    float | None,
-    typer.Option(
-        "--timeout",
-        metavar="SECONDS",
-        rich_help_panel=_WHERE,
-        help="Seconds that a request to the server may take.",
-        show_default="5",
-    ),
-]
-CallTimeoutOption: TypeAlias = Annotated[
-    float | None,
-    typer.Option(
-        "--timeout",
-        metavar="SECONDS",
-        rich_help_panel=_WHERE,
-        help="Seconds that the whole search may take, with all its requests and what a model reads, e.g. 0.5.",
-        show_default="5 for each request",
-    ),
-]
-CollectionOption: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--collection",
-        "-c",
-        metavar="NAME",
-        rich_help_panel=_WHERE,
-        help="The collection; may be left out if there is only one.",
-    ),
-]
-DebugOption: TypeAlias = Annotated[bool, typer.Option("--debug", metavar="", help="Show where an error came from.")]
+def argument(metavar: str, help: str, default: Any = ...) -> Any:
+    """Make an argument; it must be given unless it has a default."""
+    return _field(metavar, typer.Argument(metavar=metavar, help=help, show_default=False), default)
 
-StrategyOption: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--strategy",
-        "-s",
-        metavar="FILE",
-        rich_help_panel=_HOW,
-        help="A strategy in a JSON file, as explain --save writes it. Of this group only --params goes with it.",
-    ),
-]
-UncheckedOption: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--unchecked",
-        metavar="",
-        rich_help_panel=_HOW,
-        help="Run what was learned, a formula or relevance feedback, in --strategy even on a collection that lacks what it was "
-        "trained on, or with another model or other texts than it was fitted to.",
-    ),
-]
-HybridOption: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--hybrid", metavar="", rich_help_panel=_HOW, help="Search the dense and the sparse vector, and fuse both rankings."
-    ),
-]
-FusionOption: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--fusion",
-        metavar="rrf|dbsf",
-        rich_help_panel=_HOW,
-        help="How --hybrid fuses: by ranks (rrf) or by normalised scores (dbsf).",
-        show_default="rrf",
-    ),
-]
-FormulaOption: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--formula",
-        metavar="TEXT",
-        rich_help_panel=_HOW,
-        help="Score candidates by a formula, e.g. \"0.8*score() + 0.2*field('rating', 3)\". score() is the plain search's; "
-        "score('NAME') the search's by the vector NAME; score('rrf') and score('dbsf') are the fused ones.",
-    ),
-]
-MmrOption: TypeAlias = Annotated[
-    float | None,
-    typer.Option(
-        "--mmr",
-        metavar="0..1",
-        rich_help_panel=_HOW,
-        help="Choose among what the rest of this group found so that results differ from each other: 0 is not at all, 1 most.",
-    ),
-]
-RescoreOption: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--rescore",
-        metavar="VECTOR",
-        rich_help_panel=_HOW,
-        help="Score the candidates again by another vector of theirs, e.g. a late-interaction one.",
-    ),
-]
-UsingOption: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--using",
-        metavar="VECTOR",
-        rich_help_panel=_HOW,
-        help="The vector of a plain search.",
-        show_default="the only dense vector, or else the only sparse one",
-    ),
-]
-LimitOption: TypeAlias = Annotated[
-    int | None,
-    typer.Option(
-        "--limit",
-        metavar="N",
-        rich_help_panel=_HOW,
-        help="How many candidates each search hands on to be ranked.",
-        show_default="100",
-    ),
-]
-DenseVectorOption: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--dense-vector",
-        metavar="VECTOR",
-        rich_help_panel=_HOW,
-        help="The dense vector for --hybrid and --mmr.",
-        show_default="the only one",
-    ),
-]
-SparseVectorOption: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--sparse-vector",
-        metavar="VECTOR",
-        rich_help_panel=_HOW,
-        help="The sparse vector for --hybrid.",
-        show_default="the only one",
-    ),
-]
 
-KOption: TypeAlias = Annotated[int, typer.Option("-k", metavar="N", rich_help_panel=_WHICH, help="How many results.")]
-FilterOption: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--filter",
-        metavar="JSON",
-        rich_help_panel=_WHICH,
-        help="Only points that meet Qdrant's filter, e.g. "
+def _field(flag: str, info: Any, default: Any) -> Any:
+    default = dataclasses.MISSING if default is ... else default
+    return dataclasses.field(default=default, metadata={"typer": info, "flag": flag})
+
+
+def given_flags(group: Any, *left_out: str) -> list[str]:
+    """The flags of the options that were given, without these fields."""
+    fields = [each for each in dataclasses.fields(group) if "flag" in each.metadata and each.name not in left_out]
+    return [each.metadata["flag"] for each in fields if getattr(group, each.name) != each.default]
+
+
+def without(*names: str) -> frozenset[str]:
+    """The fields of a group that aren't options of a command: `Annotated[Group, without("k")]`."""
+    return frozenset(names)
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Make a command of a function whose parameters are options, arguments and groups of them.
+
+    It has `--debug`, too. Its errors and warnings are messages for people, see `failures.report_errors`.
+    """
+    hints = get_type_hints(function, include_extras=True)
+    parts = {name: _options(name, hints[name], each.default) for name, each in inspect.signature(function).parameters.items()}
+    debug = _parameter("debug", bool, option("--debug", "Show where an error came from.", False))
+
+    @wraps(function)
+    def run(**given: Any) -> None:
+        with report_errors(debug=given["debug"]):
+            function(**{name: part.value(given) for name, part in parts.items()})
+
+    shown = [each for part in parts.values() for each in part.parameters]
+    run.__dict__["__signature__"] = inspect.Signature([*shown, debug])
+    run.__annotations__ = {}  # typer would read those of the function
+    return run
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A parameter of a command's function, and the parameters that typer sees in its place: by name, of which field."""
+
+    parameters: list[inspect.Parameter]
+    group: Callable[..., Any] | None
+    fields: list[str]
+
+    def value(self, given: dict[str, Any]) -> Any:
+        values = [given[each.name] for each in self.parameters]
+        return values[0] if self.group is None else self.group(**dict(zip(self.fields, values, strict=True)))
+
+
+def _options(name: str, hint: Any, default: Any) -> _Part:
+    if isinstance(default, dataclasses.Field):
+        return _Part([_parameter(name, hint, default)], None, [])
+    group, left_out = get_args(hint) or (hint, frozenset())
+    types = get_type_hints(group)
+    fields = [each for each in dataclasses.fields(group) if "typer" in each.metadata and each.name not in left_out]
+    panel = getattr(group, "panel", None)
+    parameters = [_parameter(f"{name}_{each.name}", types[each.name], each, panel) for each in fields]
+    return _Part(parameters, group, [each.name for each in fields])
+
+
+def _parameter(name: str, kind: Any, field: dataclasses.Field[Any], panel: str | None = None) -> inspect.Parameter:
+    info = copy(field.metadata["typer"])
+    info.rich_help_panel = info.rich_help_panel or panel
+    default = inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
+
+
+OUTPUT: Final = "What to print and keep"
+JSON: Final = option("--json", "All of it as one JSON object, for other programs.", False, panel=OUTPUT)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which of the points are results."""
+
+    panel: ClassVar = "Which points"
+
+    k: int = option("-k N", "How many results.", 5)
+    filter: str | None = option(
+        "--filter JSON",
+        "Only points that meet Qdrant's filter, e.g. "
         '\'{"must": [{"key": "town", "match": {"value": "Orvena"}}]}\'; @FILE reads it from a file.',
-    ),
-]
-ParamsOption: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--params",
-        metavar="JSON",
-        rich_help_panel=_HOW,
-        help="Values that the formula takes from the request, e.g. '{\"here\": [46.01, 8.52]}'; @FILE reads them from a file.",
-    ),
-]
-ThresholdOption: TypeAlias = Annotated[
-    float | None,
-    typer.Option("--score-threshold", metavar="X", rich_help_panel=_WHICH, help="Only results whose final score reaches it."),
-]
-GroupOption: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--group-by", metavar="KEY", rich_help_panel=_WHICH, help="At most one result for each value of this payload key."
-    ),
-]
-ShowOption: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--show",
-        metavar="KEYS",
-        rich_help_panel=_OUTPUT,
-        help="Payload keys to show as columns, with commas between: rating,metadata.author.",
-    ),
-]
-TextKeyOption: TypeAlias = Annotated[
-    str,
-    typer.Option(
-        "--text-key",
-        metavar="KEYS",
-        rich_help_panel=_OUTPUT,
-        help="Payload keys with the text to show; the first that a result has.",
-    ),
-]
-JsonOption: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--json", metavar="", rich_help_panel=_OUTPUT, help="JSON for other programs, one object a line; nothing is cut short."
-    ),
-]
+    )
+    score_threshold: float | None = option("--score-threshold X", "Only results whose final score reaches it.")
+    group_by: str | None = option("--group-by KEY", "At most one result for each value of this payload key.")
+
+    def options(self, **more: Any) -> SearchOptions:
+        """The options of the search, and `more` of them."""
+        return SearchOptions(
+            limit=self.k,
+            filter=parse_filter(self.filter),
+            score_threshold=self.score_threshold,
+            group_by=self.group_by,
+            **more,
+        )
 
 
-def filter_of(text: str | None) -> models.Filter | None:
-    """The filter that `--filter` holds.
+# What an option holds: JSON, as text or @FILE, and lists
+
+
+def parse_filter(text: str | None) -> models.Filter | None:
+    """Read the filter that `--filter` holds.
 
     Raises:
         CommandError: it isn't JSON, or isn't a filter of Qdrant's.
@@ -321,7 +178,7 @@ def filter_of(text: str | None) -> models.Filter | None:
     if text is None:
         return None
     source, where = _source("--filter", text)
-    value = _parsed(source, where)
+    value = _parse(source, where)
     try:
         return models.Filter.model_validate(value)
     except ValidationError as error:
@@ -334,8 +191,8 @@ def filter_of(text: str | None) -> models.Filter | None:
         ) from None
 
 
-def params_of(text: str | None) -> dict[str, Any]:
-    """The request-time values that `--params` holds, by name.
+def parse_params(text: str | None) -> dict[str, Any]:
+    """Read the request-time values that `--params` holds, by name.
 
     Raises:
         CommandError: it isn't a JSON object.
@@ -343,25 +200,18 @@ def params_of(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     source, where = _source("--params", text)
-    value = _parsed(source, where)
+    value = _parse(source, where)
     if not isinstance(value, dict):
         raise CommandError(f"{where} must be a JSON object, name → value, e.g. '{{\"budget\": 20}}'; got {json.dumps(value)}")
     return value
 
 
-def listed(text: str | None) -> list[str]:
-    """The parts of a comma-separated option."""
-    return [part.strip() for part in (text or "").split(",") if part.strip()]
-
-
 def _source(option: str, text: str) -> tuple[str, str]:
     """The JSON text, and what to call it in messages."""
-    if not text.startswith("@"):
-        return text, option
-    return read_text(text[1:]), text[1:]
+    return (read_text(text[1:]), text[1:]) if text.startswith("@") else (text, option)
 
 
-def _parsed(source: str, where: str) -> Any:
+def _parse(source: str, where: str) -> Any:
     if not source.strip():
         raise CommandError(f"{where} is empty: give a JSON object")
     try:
@@ -371,6 +221,14 @@ def _parsed(source: str, where: str) -> Any:
         message = re.sub(r" \((column \d+)\)$", r" at \1", error.message.removeprefix("not JSON: "))
         shown = shortened(source.split("\n")[line - 1], 200)
         raise CommandError(f"{where}:{line} isn't JSON: {message}: {shown}") from None
+
+
+def split_list(text: str | None) -> list[str]:
+    """The parts of an option that holds several, with commas between."""
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
+# Files that a command writes: whether it can is known before the work, not after it
 
 
 def check_output(option: str, path: Path | None) -> None:

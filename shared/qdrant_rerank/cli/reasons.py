@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from qdrant_client import models
-from rich import box
 from rich.cells import cell_len
 from rich.console import Console, JustifyMethod
 from rich.table import Table
@@ -18,19 +17,11 @@ from rich.text import Text
 
 from .._internals import CandidateHit, Explained, Points, ResultReason, brief_term, term_columns
 from ..feedback._internals import Seed, Steering
-from .failures import CommandError, results_console
-from .results import shown_id
+from .consoles import make_table, results_console
+from .failures import CommandError
+from .results import id_of
 
-__all__ = [
-    "Comparison",
-    "compared",
-    "print_comparison",
-    "print_comparison_line",
-    "print_reasons",
-    "print_steering",
-    "told",
-    "told_differences",
-]
+__all__ = ["compare_results", "print_comparison", "print_comparison_line", "print_reasons"]
 
 _LONGEST_ID: Final = 20
 _LONGEST_HEADING: Final = 18
@@ -46,21 +37,21 @@ def print_reasons(explained: Explained) -> None:
     if not explained.points:
         return
     console = results_console()
-    terms = told(explained.reasons)
+    terms = _shorten_terms(explained.reasons)
     headings, legend = _headings([text for text, _ in terms])
     columns = [
         *_candidate_columns(explained.reasons),
         *_term_columns(explained.reasons, headings, [values for _, values in terms]),
     ]
     first = _Column("#", [str(reason.rank) for reason in explained.reasons], "dim")
-    named = _Column("id", list(map(shown_id, explained.points)), "dim", is_text=True)
+    named = _Column("id", list(map(id_of, explained.points)), "dim", is_text=True)
     for band in _bands(columns, console.width - first.width - named.width - 2 * _GAP):
         console.print()
         console.print(_table([first, named, *band]))
     for text, letters in legend.items():
         console.print(Text.assemble((f"{', '.join(letters)} ", "bold"), text))
     if explained.steering is not None:
-        print_steering(explained.steering, {point.id: shown_id(point) for point in [*explained.first, *explained.points]})
+        _print_steering(explained.steering, {point.id: id_of(point) for point in [*explained.first, *explained.points]})
     if not terms:
         why_not = explained.reasons[0].without_terms
         console.print(Text(_WITHOUT_TERMS if "MMR" in why_not else f"The scores have no terms: {why_not}.", "dim"))
@@ -137,7 +128,7 @@ def _bands(columns: Sequence[_Column], width: int) -> Iterator[list[_Column]]:
 
 
 def _table(columns: Sequence[_Column]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table = make_table()
     for column in columns:
         table.add_column(
             Text(column.heading),
@@ -154,7 +145,7 @@ def _table(columns: Sequence[_Column]) -> Table:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ResultComparison:
     """Two results, and what puts the one above the other: each term with its value in both, largest difference first."""
 
     names: tuple[str, str]
@@ -173,8 +164,8 @@ class Comparison:
         return {"ids": [first.id, second.id], "lead": self.lead, "link": first.link, "terms": terms}
 
 
-def compared(explained: Explained, ids: tuple[str, str]) -> Comparison:
-    """The comparison that `--why` asks for.
+def compare_results(explained: Explained, ids: tuple[str, str]) -> ResultComparison:
+    """Compare the two results that `--why` names.
 
     Raises:
         CommandError: there is no such result, both are the same, or the strategy's scores have no terms.
@@ -186,7 +177,7 @@ def compared(explained: Explained, ids: tuple[str, str]) -> Comparison:
         raise CommandError(f"--why has nothing to compare. {_WITHOUT_TERMS}")
     pairs = zip(first.terms, second.terms, strict=True)
     terms = sorted(((ours.text, ours.value, theirs.value) for ours, theirs in pairs), key=lambda row: -abs(row[1] - row[2]))
-    return Comparison(ids, (first, second), tuple(terms))
+    return ResultComparison(ids, (first, second), tuple(terms))
 
 
 def _reason(explained: Explained, wanted: str) -> ResultReason:
@@ -208,11 +199,11 @@ def _names(points: Points) -> Mapping[str, list[models.ExtendedPointId]]:
     """The ids of the points that are called so."""
     names: dict[str, list[models.ExtendedPointId]] = {}
     for point in points:
-        names.setdefault(shown_id(point), []).append(point.id)
+        names.setdefault(id_of(point), []).append(point.id)
     return names
 
 
-def print_comparison(comparison: Comparison) -> None:
+def print_comparison(comparison: ResultComparison) -> None:
     """Print what puts one result above another."""
     console = results_console()
     first, second = (f"{name} (#{each.rank})" for name, each in zip(comparison.names, comparison.reasons, strict=True))
@@ -223,47 +214,46 @@ def print_comparison(comparison: Comparison) -> None:
     _print_differences(console, comparison)
 
 
-def _print_differences(console: Console, comparison: Comparison) -> None:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+def _print_differences(console: Console, comparison: ResultComparison) -> None:
+    table = make_table()
     table.add_column("difference", justify="right")
     for name in comparison.names:
         table.add_column(Text(name), justify="right", style="dim", no_wrap=True, max_width=_LONGEST_ID, overflow="ellipsis")
     table.add_column("term", overflow="fold")
-    for text, (ours, theirs) in told_differences(comparison.terms):
+    for text, (ours, theirs) in _shorten_differences(comparison.terms):
         style = "green" if ours > theirs else "red" if ours < theirs else "dim"
         table.add_row(Text(f"{ours - theirs:+.4g}", style), f"{ours:.4g}", f"{theirs:.4g}", Text(text))
     console.print(table)
 
 
-def print_comparison_line(comparison: Comparison) -> None:
+def print_comparison_line(comparison: ResultComparison) -> None:
     """Print a comparison as one more line of JSON."""
     sys.stdout.write(json.dumps({"why": comparison.as_dict()}, ensure_ascii=False) + "\n")
 
 
 _MOST: Final = 6
-"""Terms that are told one by one, where there are more than one more."""
+"""How many terms are shown one by one, unless only one more is left."""
 
 
-def told(reasons: Sequence[ResultReason]) -> list[tuple[str, list[float]]]:
-    """The terms of results as texts with a value for each result, in their order.
+def _shorten_terms(reasons: Sequence[ResultReason]) -> list[tuple[str, list[float]]]:
+    """The terms of results as texts with a value for each result, in their order; NaN where a result lacks the term.
 
-    Of many, those that add or subtract most for any result are told, and the sum of the others last. A value is NaN where
-    a result lacks the term.
+    Of many, only those that add or subtract most for any result, and the sum of the others last.
     """
     columns = term_columns(reasons)
     largest = [max((abs(value) for value in values if not math.isnan(value)), default=0.0) for _, values in columns]
-    return _told(columns, sorted(range(len(columns)), key=lambda number: -largest[number]))
+    return _shorten(columns, sorted(range(len(columns)), key=lambda number: -largest[number]))
 
 
-def told_differences(terms: Sequence[tuple[str, float, float]]) -> list[tuple[str, list[float]]]:
+def _shorten_differences(terms: Sequence[tuple[str, float, float]]) -> list[tuple[str, list[float]]]:
     """Terms with their values in two results, largest difference first; of many the first ones, and the sum of the others."""
-    return _told([(text, [ours, theirs]) for text, ours, theirs in terms], range(len(terms)))
+    return _shorten([(text, [ours, theirs]) for text, ours, theirs in terms], range(len(terms)))
 
 
-def _told(columns: Sequence[tuple[str, list[float]]], by_size: Sequence[int]) -> list[tuple[str, list[float]]]:
-    told = sorted(by_size if len(columns) <= _MOST + 1 else by_size[:_MOST])
-    found = [(brief_term(text), values) for text, values in (columns[number] for number in told)]
-    rest = [columns[number][1] for number in range(len(columns)) if number not in told]
+def _shorten(columns: Sequence[tuple[str, list[float]]], by_size: Sequence[int]) -> list[tuple[str, list[float]]]:
+    chosen = sorted(by_size if len(columns) <= _MOST + 1 else by_size[:_MOST])
+    found = [(brief_term(text), values) for text, values in (columns[number] for number in chosen)]
+    rest = [columns[number][1] for number in range(len(columns)) if number not in chosen]
     if rest:
         found.append((f"… {len(rest)} other terms", [sum(row) for row in zip(*rest, strict=True)]))
     return found
@@ -276,7 +266,7 @@ _SHORTEST_TEXT: Final = 8
 _HEADINGS: Final = ("first\nsearch", "seed", "feedback\nscore")
 
 
-def print_steering(steering: Steering, names: Mapping[Any, str]) -> None:
+def _print_steering(steering: Steering, names: Mapping[Any, str]) -> None:
     """Print what the model gave the seeds, which pairs count most, and how far the query's vector was shifted.
 
     Args:
@@ -305,7 +295,7 @@ def print_steering(steering: Steering, names: Mapping[Any, str]) -> None:
 def _seeds(steering: Steering, names: Mapping[Any, str], console: Console) -> Table:
     """The seeds as a table in which only texts and very long names are cut, however narrow the terminal is."""
     rows = [(f"#{seed.rank}", _name(seed, names), _given(seed)) for seed in steering.seeds]
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table = make_table()
     left = console.width
     for number, heading in enumerate(_HEADINGS):
         widest = max(map(cell_len, [*heading.splitlines(), *(row[number] for row in rows)]))

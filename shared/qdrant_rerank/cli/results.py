@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from qdrant_client import models
-from rich import box
 from rich.cells import cell_len
 from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 from .._internals import PRESETS, Points, ResultReason, notes_of, selected, value_at
-from .failures import results_console
+from .consoles import make_table, results_console
 
 __all__ = [
     "TEXT_KEYS",
@@ -26,9 +25,9 @@ __all__ = [
     "payload_keys",
     "print_json_lines",
     "print_table",
-    "shown_id",
-    "shown_name",
-    "shown_value",
+    "id_of",
+    "name_of",
+    "describe_value",
 ]
 
 TEXT_KEYS: Final = "title,text,page_content"
@@ -61,7 +60,7 @@ def print_table(
     columns = [
         _Column("#", [str(rank) for rank in range(1, len(points) + 1)], "dim", is_numeric=True),
         _Column("score", [f"{point.score:.4g}" for point in points], "cyan", is_numeric=True),
-        _Column("id", list(map(shown_id, points)), "dim"),
+        _Column("id", list(map(id_of, points)), "dim"),
         _Column("text", [" ".join(first_text(payload, text_keys).split())[:300] for payload in payloads]),
         *(_of_payload(key, payloads) for key in shown),
     ]
@@ -95,12 +94,13 @@ def _of_notes(points: Points) -> Iterator[_Column]:
 
 def _of_payload(key: str, payloads: Sequence[Mapping[str, Any]]) -> _Column:
     values = [value_at(payload, key) for payload in payloads]
-    return _Column(key, list(map(shown_value, values)), is_numeric=all(map(_is_number, values)))
+    return _Column(key, list(map(describe_value, values)), is_numeric=all(map(_is_number, values)))
 
 
 def _table(columns: Sequence[_Column], width: int) -> Table:
     """A table of the width of the terminal: the text's column takes what the others leave, but no less than 24 cells."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), expand=True)
+    table = make_table()
+    table.expand = True
     place = next(place for place, column in enumerate(columns) if column.heading == "text" and not column.is_numeric)
     first, text, rest = columns[:place], columns[place], columns[place + 1 :]
     left = width - _NARROWEST - sum(column.width for column in first) - _GAP * (len(columns) - 1)
@@ -129,14 +129,14 @@ def print_json_lines(points: Points, chosen: models.WithPayloadInterface, reason
         sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def shown_id(point: models.ScoredPoint) -> str:
+def id_of(point: models.ScoredPoint) -> str:
     """What a point is called: as in the corpus that it was indexed from, else its id."""
     return str((point.payload or {}).get("_id", point.id))
 
 
-def shown_name(point: models.ScoredPoint, text_keys: Sequence[str]) -> str:
+def name_of(point: models.ScoredPoint, text_keys: Sequence[str]) -> str:
     """A point's id and the first words of its text."""
-    return f"{shown_id(point)}  {' '.join(first_text(point.payload or {}, text_keys).split())[:100]}".rstrip()
+    return f"{id_of(point)}  {' '.join(first_text(point.payload or {}, text_keys).split())[:100]}".rstrip()
 
 
 def first_text(payload: Mapping[str, Any], keys: Sequence[str]) -> str:
@@ -153,7 +153,7 @@ def llama_index_text(payload: Mapping[str, Any]) -> str:
     return PRESETS["llama_index"].content(payload).text if _NODE in payload else ""
 
 
-def shown_value(value: Any) -> str:
+def describe_value(value: Any) -> str:
     """A payload value as a table cell."""
     match value:
         case None:

@@ -3,70 +3,69 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Annotated
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-import typer
-
-from .. import Query, SearchOptions
+from .. import Query
 from .._internals import Explained, check_picture, draw, within
-from .._internals import VectorKind as Kind
-from . import model_options as m
-from . import options as o
-from . import reason_options as r
-from . import rerank_options as rr
-from .connect import CommandRetries, Where, connected
-from .failures import CommandError, reported, warn
-from .models import Reranking, reranker
-from .options import filter_of, listed, params_of
-from .reasons import compared, print_comparison, print_comparison_line, print_reasons
-from .results import TEXT_KEYS, absent_keys, payload_keys, print_json_lines, print_table, shown_name
-from .strategies import Choice, check_params, prepared
+from .connect import Where, connect
+from .failures import CommandError, warn
+from .models import QueryModels, Reranking, open_reranker
+from .options import Selection, argument, command, option, parse_params, split_list
+from .reasons import compare_results, print_comparison, print_comparison_line, print_reasons
+from .results import TEXT_KEYS, absent_keys, name_of, payload_keys, print_json_lines, print_table
+from .strategies import PARAMS, Choice, check_params, prepare
 
 __all__ = ["search"]
 
+_OUTPUT = "What to print"
+_REASONS = "Why results are where they are (still one request)"
 
-@reported
+
+@dataclass(frozen=True)
+class WhereToSearch(Where):
+    """A Qdrant that is searched once."""
+
+    timeout: float | None = option(
+        "--timeout SECONDS",
+        "Seconds that the whole search may take, with all its requests and what a model reads, e.g. 0.5.",
+        shows="5 for each request",
+    )
+
+
+@command
 def search(
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="The question, in quotes.")],
-    edge: o.EdgeOption = None,
-    path: o.PathOption = None,
-    url: o.UrlOption = None,
-    prefer_grpc: o.GrpcOption = False,
-    retries: o.RetriesOption = None,
-    grpc_port: o.GrpcPortOption = None,
-    timeout: o.CallTimeoutOption = None,
-    collection: o.CollectionOption = None,
-    strategy: o.StrategyOption = None,
-    unchecked: o.UncheckedOption = False,
-    hybrid: o.HybridOption = False,
-    fusion: o.FusionOption = None,
-    formula: o.FormulaOption = None,
-    params: o.ParamsOption = None,
-    mmr: o.MmrOption = None,
-    rescore: o.RescoreOption = None,
-    using: o.UsingOption = None,
-    dense_vector: o.DenseVectorOption = None,
-    sparse_vector: o.SparseVectorOption = None,
-    limit: o.LimitOption = None,
-    k: o.KOption = 5,
-    filter: o.FilterOption = None,
-    score_threshold: o.ThresholdOption = None,
-    group_by: o.GroupOption = None,
-    show: o.ShowOption = None,
-    text_key: o.TextKeyOption = TEXT_KEYS,
-    json: o.JsonOption = False,
-    rerank: rr.RerankOption = None,
-    rerank_limit: rr.RerankLimitOption = None,
-    blend: rr.BlendOption = None,
-    on_error: rr.OnErrorOption = None,
-    explain: r.ExplainOption = False,
-    why: r.WhyOption = None,
-    picture: r.PictureOption = None,
-    dense: m.DenseOption = None,
-    sparse: m.SparseOption = None,
-    late: m.LateOption = None,
-    debug: o.DebugOption = False,
+    *,
+    query: str = argument("QUERY", "The question, in quotes."),
+    where: WhereToSearch,
+    choice: Choice,
+    params: str | None = PARAMS,
+    selection: Selection,
+    show: str | None = option(
+        "--show KEYS", "Payload keys to show as columns, with commas between: rating,metadata.author.", panel=_OUTPUT
+    ),
+    text_key: str = option(
+        "--text-key KEYS", "Payload keys with the text to show; the first that a result has.", TEXT_KEYS, panel=_OUTPUT
+    ),
+    json: bool = option("--json", "JSON for other programs, one object a line; nothing is cut short.", False, panel=_OUTPUT),
+    reranking: Reranking,
+    explain: bool = option(
+        "--explain",
+        "Show for each result where each search found it, and what each term adds to its score.",
+        False,
+        panel=_REASONS,
+    ),
+    why: tuple[str, str] | None = option(
+        "--why ID ID",
+        "Show what puts the first of two results above the second: the differences of their terms, largest first.",
+        panel=_REASONS,
+    ),
+    picture: Path | None = option(
+        "--picture FILE",
+        "Draw what each term adds to each result's score, as bars, into a .svg or .png file. Needs the extra learn.",
+        panel=_REASONS,
+    ),
+    models: QueryModels,
 ) -> None:
     """Search a collection, and rank what is found by a strategy that Qdrant runs, in one request, or by a model.
 
@@ -95,34 +94,25 @@ def search(
     Which model made a collection's vectors is remembered in the collection by index. For collections made otherwise,
     or on servers before 1.16, say it: --dense sentence-transformers/all-MiniLM-L6-v2, --sparse bm25.
     """
-    choice = Choice(strategy, formula, hybrid, fusion, mmr, rescore, using, limit, dense_vector, sparse_vector, unchecked)
-    keys, shown = listed(text_key), listed(show)
-    reranking = Reranking(rerank, rerank_limit, blend, on_error, tuple(keys))
+    keys, shown = split_list(text_key), split_list(show)
     wants_reasons = explain or why is not None or picture is not None
-    if wants_reasons and group_by is not None:
+    if wants_reasons and selection.group_by is not None:
         raise CommandError("--group-by excludes --explain, --why and --picture: results of groups can't be explained")
     if picture is not None:
         check_picture(picture)
+    where = where.settle()
     chosen = (shown or True) if json else payload_keys(keys, shown)
-    options = SearchOptions(
-        limit=k,
-        filter=filter_of(filter),
-        score_threshold=score_threshold,
-        group_by=group_by,
-        timeout=timeout,
-        with_payload=wants_reasons or rerank is not None or chosen,
-    )
-    asked = Query(query, params=params_of(params))
-    policy = CommandRetries.of(retries)
-    where = Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()
-    with within(timeout), connected(where) as client:
-        models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
-        executor, plan = prepared(client, collection, choice, options, models, reranking, policy)
+    payload = wants_reasons or reranking.model is not None or chosen
+    options = selection.options(timeout=where.timeout, with_payload=payload)
+    asked = Query(query, params=parse_params(params))
+    reranking = replace(reranking, text_keys=tuple(keys))
+    with within(where.timeout), connect(where) as client:
+        executor, plan = prepare(client, where, choice, options, models, reranking)
         check_params(plan, asked.params)
         for warning in plan.warnings:
-            if warning.code != "vanishing-points":  # of use to who writes a strategy: explain shows it
+            if warning.code != "vanishing-points":  # of use to who writes a strategy: the command plan shows it
                 warn(warning)
-        with reranker(rerank) as executor.reranker:
+        with open_reranker(reranking.model) as executor.reranker:
             start = time.perf_counter()
             if wants_reasons:
                 found = executor.explain(plan.strategy, asked, options)
@@ -131,13 +121,13 @@ def search(
             seconds = time.perf_counter() - start
     for key in absent_keys(found.points, shown):
         warn(f"--show {key}: no result has that payload key")
-    comparison = None if why is None else compared(found, why)
+    comparison = None if why is None else compare_results(found, why)
     if picture is not None:
-        draw(found, picture, names=[shown_name(point, keys) for point in found.points], title=query)
+        draw(found, picture, names=[name_of(point, keys) for point in found.points], title=query)
     if json:
         print_json_lines(found.points, chosen, found.reasons if explain else ())
     else:
-        print_table(found.points, keys, shown, seconds, score_threshold)
+        print_table(found.points, keys, shown, seconds, selection.score_threshold)
         if explain:
             print_reasons(found)
     if comparison is not None:

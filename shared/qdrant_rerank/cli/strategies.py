@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, Final, cast
 
 from qdrant_client import QdrantClient
 
@@ -14,33 +14,63 @@ from .._internals import FusionMethod, Trained, did_you_mean, in_time, placehold
 from .._internals import VectorKind as Kind
 from ..expressions import parse_expression
 from ..expressions._internals import candidate_scores
-from ..models import Encoders
 from ..planning import Plan, Schema
 from ..stages import ClientFormula, Stage
-from .connect import CommandRetries, the_collection
+from .connect import CommandRetries, Where, find_collection
 from .failures import CommandError
-from .models import Reranking, ShownText, check_embedder, query_encoders, read_notes
+from .models import QueryModels, Reranking, ShownText, give_encoders
+from .options import given_flags, option
 
-__all__ = ["Choice", "check_params", "planned", "prepared"]
+__all__ = ["PARAMS", "Choice", "check_params", "make_plan", "prepare"]
 
 _FUSIONS = ("rrf", "dbsf")
 
 
+PARAMS: Final = option(
+    "--params JSON",
+    "Values that the formula takes from the request, e.g. '{\"here\": [46.01, 8.52]}'; @FILE reads them from a file.",
+    panel="How to rank",
+)
+
+
 @dataclass(frozen=True)
 class Choice:
-    """How to rank, as the options say; see their help. Lenient, `--unchecked` may find nothing to leave unchecked."""
+    """How to rank, as the options say. Lenient, `--unchecked` may find nothing to leave unchecked."""
 
-    file: Path | None = None
-    formula: str | None = None
-    hybrid: bool = False
-    fusion: str | None = None
-    mmr: float | None = None
-    rescore: str | None = None
-    using: str | None = None
-    limit: int | None = None
-    dense_vector: str | None = None
-    sparse_vector: str | None = None
-    unchecked: bool = False
+    panel: ClassVar = "How to rank"
+
+    file: Path | None = option(
+        "--strategy -s FILE",
+        "A strategy in a JSON file, as plan --save writes it, instead of the options that make one.",
+    )
+    unchecked: bool = option(
+        "--unchecked",
+        "Run what was learned, a formula or relevance feedback, in --strategy even on a collection that lacks what it was "
+        "trained on, or with another model or other texts than it was fitted to.",
+        False,
+    )
+    hybrid: bool = option("--hybrid", "Search the dense and the sparse vector, and fuse both rankings.", False)
+    fusion: str | None = option(
+        "--fusion rrf|dbsf", "How --hybrid fuses: by ranks (rrf) or by normalised scores (dbsf).", shows="rrf"
+    )
+    formula: str | None = option(
+        "--formula TEXT",
+        "Score candidates by a formula, e.g. \"0.8*score() + 0.2*field('rating', 3)\". score() is the plain search's; "
+        "score('NAME') the search's by the vector NAME; score('rrf') and score('dbsf') are the fused ones.",
+    )
+    mmr: float | None = option(
+        "--mmr 0..1",
+        "Choose among what the rest of this group found so that results differ from each other: 0 is not at all, 1 most.",
+    )
+    rescore: str | None = option(
+        "--rescore VECTOR", "Score the candidates again by another vector of theirs, e.g. a late-interaction one."
+    )
+    using: str | None = option(
+        "--using VECTOR", "The vector of a plain search.", shows="the only dense vector, or else the only sparse one"
+    )
+    dense_vector: str | None = option("--dense-vector VECTOR", "The dense vector for --hybrid and --mmr.", shows="the only one")
+    sparse_vector: str | None = option("--sparse-vector VECTOR", "The sparse vector for --hybrid.", shows="the only one")
+    limit: int | None = option("--limit N", "How many candidates each search hands on to be ranked.", shows="100")
     lenient: bool = False
 
     def strategy(self, schema: Schema) -> Strategy:
@@ -53,7 +83,7 @@ class Choice:
         """
         self._check()
         if self.file is not None:
-            return self._loaded(self.file)
+            return self._load(self.file)
         base = self._base(schema)
         if self.rescore is not None:
             base = Nearest(self.rescore).over(self._candidates(base))
@@ -62,11 +92,11 @@ class Choice:
         self._check_effect(base)
         return base
 
-    def _loaded(self, file: Path) -> Strategy:
+    def _load(self, file: Path) -> Strategy:
         found = load(file)
         if not self.unchecked:
             return found
-        unchecked = _unchecked(found)
+        unchecked = _uncheck(found)
         if unchecked is found and not self.lenient:
             raise CommandError(f"--unchecked is for learned formulas and relevance feedback, and {file} holds none")
         return unchecked
@@ -75,7 +105,7 @@ class Choice:
         return replace(stage, limit=self.limit)  # the outermost stage has none: there -k decides
 
     def _check(self) -> None:
-        given = [name for name, value in self._flags().items() if value is not None and value is not False]
+        given = given_flags(self, "file", "unchecked")
         if self.unchecked and self.file is None:
             raise CommandError("--unchecked is for the learned formula in a file, or relevance feedback: add --strategy FILE")
         if self.file is not None and given:
@@ -95,29 +125,15 @@ class Choice:
         if self.fusion is not None and not self.hybrid:
             raise CommandError("--fusion says how --hybrid fuses: add --hybrid")
 
-    def _flags(self) -> dict[str, object]:
-        """The options that make a strategy."""
-        return {
-            "--formula": self.formula,
-            "--hybrid": self.hybrid,
-            "--using": self.using,
-            "--fusion": self.fusion,
-            "--mmr": self.mmr,
-            "--rescore": self.rescore,
-            "--limit": self.limit,
-            "--dense-vector": self.dense_vector,
-            "--sparse-vector": self.sparse_vector,
-        }
-
     def _check_effect(self, made: Stage) -> None:
         """Refuse options that changed nothing."""
         used = {stage.vector for stage in made.stages()}
         if self.limit is not None and not made.candidates:
             raise CommandError("--limit is for candidates, and a plain search has none: -k says how many results there are")
         named = {"--using": self.using, "--dense-vector": self.dense_vector, "--sparse-vector": self.sparse_vector}
-        for option, name in named.items():
+        for flag, name in named.items():
             if name is not None and name not in used:
-                raise CommandError(f"{option} {name} changes nothing here: nothing else in the strategy uses that vector")
+                raise CommandError(f"{flag} {name} changes nothing here: nothing else in the strategy uses that vector")
 
     def _base(self, schema: Schema) -> Stage:
         if self.hybrid:
@@ -146,20 +162,20 @@ class Choice:
         return None if schema.names("dense") else _only(schema, "sparse")
 
     def _dense(self, schema: Schema, who: str) -> str:
-        return _sure(schema, "dense", who, "--dense-vector") if self.dense_vector is None else self.dense_vector
+        return _require(schema, "dense", who, "--dense-vector") if self.dense_vector is None else self.dense_vector
 
     def _sparse(self, schema: Schema, who: str) -> str:
-        return _sure(schema, "sparse", who, "--sparse-vector") if self.sparse_vector is None else self.sparse_vector
+        return _require(schema, "sparse", who, "--sparse-vector") if self.sparse_vector is None else self.sparse_vector
 
 
-def _unchecked(strategy: Strategy) -> Strategy:
+def _uncheck(strategy: Strategy) -> Strategy:
     """The strategy without what keeps learned numbers from what they weren't learned for; itself if nothing is kept from it."""
     match strategy:
         case Rerank(candidate=Strategy() as candidate):
-            below = _unchecked(candidate)
+            below = _uncheck(candidate)
             return strategy if below is candidate else replace(strategy, candidate=below)
         case RelevanceFeedback(seeds=seeds):
-            plain = _unchecked(seeds)
+            plain = _uncheck(seeds)
             return replace(strategy, trust=True, seeds=plain if isinstance(plain, Stage) else seeds)
         case ClientFormula(formula=Formula(trained=Trained())) | Formula(trained=Trained()):
             return strategy.unchecked()
@@ -172,35 +188,51 @@ def _only(schema: Schema, kind: Kind) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-def _sure(schema: Schema, kind: Kind, who: str, option: str) -> str:
+def _require(schema: Schema, kind: Kind, who: str, flag: str) -> str:
     name = _only(schema, kind)
     if name is not None:
         return name
     there = f"the collection {schema.collection!r} has {schema.describe_vectors()}"
     if schema.names(kind):
-        raise CommandError(f"{who} needs a {kind} vector, and there are several: {there}; choose with {option} NAME")
+        raise CommandError(f"{who} needs a {kind} vector, and there are several: {there}; choose with {flag} NAME")
     raise CommandError(f"{who} needs a {kind} vector: {there}")
 
 
-def planned(
+def make_plan(
     client: QdrantClient,
-    collection: str | None,
+    where: Where,
     choice: Choice,
     options: SearchOptions,
     reranking: Reranking | None,
-    policy: CommandRetries,
+    policy: CommandRetries | None = None,
 ) -> tuple[Executor, Plan]:
-    """An executor for the collection, and the chosen strategy as a plan for it; with a reranking, read by a model.
+    """Make an executor for the collection, and a plan of the chosen strategy for it; with a reranking, read by a model.
 
     Raises:
-        CommandError: see `Choice.strategy` and `the_collection`.
+        CommandError: see `Choice.strategy` and `find_collection`.
         PlanError: the strategy doesn't fit the collection.
     """
+    policy = policy or where.policy
     payload = ShownText.of(() if reranking is None else reranking.text_keys)
-    named = in_time(lambda: the_collection(client, collection, policy), "listing the collections")
+    named = in_time(lambda: find_collection(client, where.collection, policy), "listing the collections")
     executor = Executor(client, named, payload=payload, retries=policy.rest)
     chosen = choice.strategy(executor.target().schema)
     return executor, executor.plan(chosen if reranking is None else reranking.over(chosen), options)
+
+
+def prepare(
+    client: QdrantClient,
+    where: Where,
+    choice: Choice,
+    options: SearchOptions,
+    models: QueryModels,
+    reranking: Reranking | None = None,
+    policy: CommandRetries | None = None,
+) -> tuple[Executor, Plan]:
+    """As `make_plan`, with the encoders that the strategy needs."""
+    executor, plan = make_plan(client, where, choice, options, reranking, policy)
+    give_encoders(executor, plan.strategy.needs(), models.by_kind, policy or where.policy)
+    return executor, plan
 
 
 def check_params(plan: Plan, params: Mapping[str, Any]) -> None:
@@ -216,20 +248,3 @@ def check_params(plan: Plan, params: Mapping[str, Any]) -> None:
                 f"--params: nothing in the strategy reads {name!r}{did_you_mean(name, read)} "
                 f"(it reads {', '.join(map(repr, read)) or 'no such values'})"
             )
-
-
-def prepared(
-    client: QdrantClient,
-    collection: str | None,
-    choice: Choice,
-    options: SearchOptions,
-    models: Mapping[Kind, str | None],
-    reranking: Reranking | None,
-    policy: CommandRetries,
-) -> tuple[Executor, Plan]:
-    """As `planned`, with the encoders that the strategy needs and no others, as loading a model takes seconds."""
-    executor, plan = planned(client, collection, choice, options, reranking, policy)
-    check_embedder(client, models)
-    notes = read_notes(client, executor.collection, policy)
-    executor.encoders = Encoders(query_encoders(plan.strategy.needs(), plan.target.schema, notes, models))
-    return executor, plan

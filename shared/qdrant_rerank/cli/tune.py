@@ -2,74 +2,150 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, ClassVar
 
-import typer
 from qdrant_client import QdrantClient
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
-from .. import Executor, Nearest, RelevanceFeedback, load
-from .._internals import VectorKind as Kind
+from .. import Executor, Nearest, RelevanceFeedback, Strategy, load
 from .._internals import did_you_mean
-from ..evaluate._internals import MEASURING
 from ..learn._internals import LEAST_TOPICS
 from ..models import Encoders, Reranker
 from ..tune import Budget, Configuration, Feedback, Learned, Space, Tuning
-from ..tune import tune as tuned
-from . import measuring as e
-from . import model_options as m
-from . import options as o
-from . import tune_options as t
-from .connect import CommandRetries, Where, connected, the_collection
-from .failures import CommandError, errors_console, reported, results_console, resumable, warn
+from ..tune import tune as tune_strategies
+from .connect import connect, find_collection
+from .consoles import errors_console, make_table, results_console, show_progress
+from .failures import CommandError, hint_at_resuming, warn
 from .features import read_features
-from .models import ShownText, check_embedder, query_encoders, read_notes, reranker
-from .options import check_output, listed
+from .measuring import Output, TrainingData, WhereToMeasure
+from .models import QueryModels, ShownText, check_embedder, open_reranker, query_encoders, read_notes
+from .options import OUTPUT, check_output, command, option, split_list, without
 
 __all__ = ["tune"]
 
 
-@reported
+@dataclass(frozen=True)
+class _Trials:
+    """What to try."""
+
+    panel: ClassVar = "What to try"
+
+    candidate: list[str] | None = option(
+        "--candidate VECTOR",
+        "A vector to search by; may be repeated.",
+        shows="every dense and sparse vector whose model is known",
+    )
+    depth: list[int] | None = option(
+        "--depth N", "How many candidates a search may hand on; may be repeated.", shows="20, 50 and 100"
+    )
+    baseline: Path | None = option(
+        "--baseline FILE",
+        "The strategy to beat, as JSON.",
+        shows="RRF with Qdrant's defaults over all candidates, or the only candidate",
+    )
+    rerank: str | None = option(
+        "--rerank MODEL",
+        "Try having this model read the candidates, too: cohere:rerank-v3.5, fastembed:ORGANISATION/NAME, NAME@DIR for one in "
+        "a folder, or cross-encoder:DIR for one of your own.",
+    )
+    feedback: list[Path] | None = option(
+        "--feedback FILE",
+        "Try relevance feedback with what calibrate wrote to this file, beside plain search and reranking as many documents; "
+        "needs the --rerank MODEL that it was fitted to. May be repeated.",
+    )
+    reads: list[int] | None = option(
+        "--reads N",
+        "How many documents the model scores for a query with --feedback in mode recall; may be repeated.",
+        shows="as the file says",
+    )
+    text_key: str = option(
+        "--text-key KEYS", "Payload keys with the text that the model reads, joined by a space.", "title,text"
+    )
+    learn: bool | None = option(
+        "--learn/--no-learn",
+        "Try a formula whose weights are learned from the judgments, even of few topics; or never.",
+        shows="with 50 topics or more",
+    )
+    features: Path | None = option(
+        "--features FILE",
+        "What that formula may weigh beside the scores: a JSON object of name to formula, e.g. "
+        '{"rating": "field(\'rating\', 3)"}, or what features or fit wrote.',
+    )
+    measure: str = option("--measure -m NAME", "The measure, as ir-measures writes it.", "nDCG@10")
+    splits: int = option("--splits N", "How many times to choose on one half and judge on the other.", 20)
+    seed: int = option("--seed N", "Of the random halves: the same gives the same.", 0)
+
+    def space(self) -> Space:
+        """What is tried, with a learned formula unless it is declined, and with feedback if there is any.
+
+        Raises:
+            CommandError: options exclude or need each other.
+            FormatError: a file holds no features, or no feedback.
+        """
+        if self.learn is False and self.features is not None:
+            raise CommandError("--features is for the formula that --no-learn declines: leave one of them out")
+        space = Space() if self.depth is None else Space(depths=tuple(self.depth))
+        families = tuple(family for family in space.families if not isinstance(family, Learned))
+        if self.learn is not False:
+            formula = Learned({} if self.features is None else read_features(self.features))
+            families = (*families, replace(formula, least_topics=LEAST_TOPICS) if self.learn else formula)
+        return replace(space, families=families)
+
+    def steered(self) -> Feedback | None:
+        """Relevance feedback as the files have it; None without any.
+
+        Raises:
+            CommandError: there is no model to score documents, or no feedback that the reads are for.
+            FormatError: a file holds none.
+        """
+        if not self.feedback:
+            if self.reads:
+                raise CommandError("--reads is for --feedback FILE: name what calibrate wrote")
+            return None
+        if self.rerank is None:
+            raise CommandError("--feedback needs --rerank MODEL: the model that the coefficients were fitted to")
+        return Feedback([RelevanceFeedback.load(file) for file in self.feedback], self.reads)
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """What tuning may take."""
+
+    panel: ClassVar = "What it may take"
+
+    max_requests: int | None = option("--max-requests N", "At most so many searches.")
+    max_texts: int | None = option("--max-texts N", "At most so many texts read by the model.")
+    max_seconds: float | None = option("--max-seconds X", "Begin nothing new after so many seconds.")
+
+    def budget(self, with_model: bool) -> Budget:
+        """The limits; without a model no text may be read."""
+        milliseconds = None if self.max_seconds is None else 1000 * self.max_seconds
+        return Budget(self.max_requests, self.max_texts if with_model else 0, milliseconds)
+
+
+@command
 def tune(
-    data: e.DataArgument,
-    edge: o.EdgeOption = None,
-    path: o.PathOption = None,
-    url: o.UrlOption = None,
-    prefer_grpc: o.GrpcOption = False,
-    grpc_port: o.GrpcPortOption = None,
-    timeout: o.TimeoutOption = None,
-    retries: o.MeasuringRetriesOption = None,
-    collection: o.CollectionOption = None,
-    qrels: e.QrelsOption = None,
-    split: t.TrainSplitOption = "train",
-    candidate: t.CandidateOption = None,
-    depth: t.DepthOption = None,
-    baseline: t.BaselineOption = None,
-    rerank: t.ReaderOption = None,
-    feedback: t.FeedbackOption = None,
-    reads: t.ReadsOption = None,
-    learn: t.LearnOption = None,
-    features: t.FeaturesOption = None,
-    measure: t.OneMeasureOption = "nDCG@10",
-    splits: t.SplitsOption = 20,
-    seed: t.SeedOption = 0,
-    max_requests: t.RequestsOption = None,
-    max_texts: t.TextsOption = None,
-    max_seconds: t.SecondsOption = None,
-    out: t.OutOption = None,
-    keep: t.KeepOption = None,
-    rows: t.RowsOption = 10,
-    report: e.ReportOption = None,
-    json: e.PlainJsonOption = False,
-    text_key: t.ReadKeyOption = "title,text",
-    dense: m.DenseOption = None,
-    sparse: m.SparseOption = None,
-    late: m.LateOption = None,
-    debug: o.DebugOption = False,
+    *,
+    data: TrainingData,
+    where: WhereToMeasure,
+    trials: _Trials,
+    limits: _Limits,
+    out: Path | None = option(
+        "--out -o FILE",
+        "Write the strategy to use as JSON: the one recommended, or the baseline if that is to be kept.",
+        panel=OUTPUT,
+    ),
+    keep: Path | None = option(
+        "--keep FILE",
+        "Keep what the candidates found in this file, so that the same can be tuned again without asking Qdrant.",
+        panel=OUTPUT,
+    ),
+    rows: int = option("--rows N", "How many configurations to show.", 10, panel=OUTPUT),
+    output: Annotated[Output, without("fail_under")],
+    models: QueryModels,
 ) -> None:
     """Find out which strategy to use on a collection, by judgments of documents; or that the default is as good.
 
@@ -92,105 +168,61 @@ def tune(
 
     $ qdrant-rerank tune judged.csv --edge ./db --rerank cross-encoder:./models/reranker --feedback feedback.json
     """
-    e.checked_report(report)
+    output.check()
     check_output("--out", out)
     check_output("--keep", keep)
-    topics, judged = e.judged_data(data, qrels, split)
-    texts = 0 if rerank is None else max_texts
-    budget = Budget(max_requests, texts, None if max_seconds is None else 1000 * max_seconds)
-    space = _space(depth, learn, features)
-    first = None if baseline is None else load(baseline)
-    steered = _feedback(feedback, reads, rerank)
+    judged, budget, space = data.read(), limits.budget(trials.rerank is not None), trials.space()
+    first = None if trials.baseline is None else load(trials.baseline)
+    steered = trials.steered()
     space = space if steered is None else space.plus(steered)
-    policy = CommandRetries.of(retries, MEASURING)
-    with connected(Where(path, url, prefer_grpc, edge, grpc_port, timeout).settled()) as client, reranker(rerank) as model:
-        models: Mapping[Kind, str | None] = {"dense": dense, "sparse": sparse, "multi": late}
-        tried = [*([] if first is None else [first]), *([] if steered is None else steered.strategies)]
-        needed = frozenset(name for strategy in tried for name in strategy.needs())
-        executor, candidates = _prepared(client, the_collection(client, collection, policy), candidate, needed, models, policy)
+    with connect(where) as client, open_reranker(trials.rerank) as model:
+        strategies = [*([] if first is None else [first]), *([] if steered is None else steered.strategies)]
+        executor, candidates = _prepare(client, where, trials.candidate, strategies, models)
         if model is not None:
-            executor = _reading(executor, model, listed(text_key))
+            executor = _add_reranker(executor, model, split_list(trials.text_key))
         hint = "--keep FILE keeps what the candidates found, and goes on from there"
-        with resumable(keep, "the candidates' results", hint), e.shown_progress(str(data)) as progress:
-            found = tuned(
+        with hint_at_resuming(keep, "the candidates' results", hint), show_progress(str(data.data)) as progress:
+            found = tune_strategies(
                 executor,
-                topics,
-                judged,
+                *judged,
                 candidates,
                 baseline=first,
                 space=space,
                 budget=budget,
-                measure=measure,
-                splits=splits,
-                seed=seed,
-                retries=policy.rest,
+                measure=trials.measure,
+                splits=trials.splits,
+                seed=trials.seed,
+                retries=executor.retries,
                 cache=keep,
                 progress=progress,
             )
     if out is not None:
         found.save(out)
-    if json:
-        typer.echo(found.to_json(indent=None))
-    else:
-        _print(found, rows)
-    e.save_report(report, tuning=found, seed=seed)
+    output.show(found, lambda found: _print_tuning(found, rows), tuning=found, seed=trials.seed)
     if out is not None:
         what = "the strategy recommended" if found.recommended else "the default, which is to be kept,"
         errors_console().print(Text(f"{what} is in {out}", "dim"))
 
 
-def _space(depths: Sequence[int] | None, learn: bool | None, features: Path | None) -> Space:
-    """What is tried, with a learned formula unless it is declined.
-
-    Raises:
-        CommandError: features are given to a formula that isn't to be learned.
-        FormatError: the file holds no features.
-    """
-    if learn is False and features is not None:
-        raise CommandError("--features is for the formula that --no-learn declines: leave one of them out")
-    space = Space() if depths is None else Space(depths=tuple(depths))
-    others = tuple(family for family in space.families if not isinstance(family, Learned))
-    if learn is False:
-        return replace(space, families=others)
-    formula = Learned({} if features is None else read_features(features))
-    return replace(space, families=(*others, replace(formula, least_topics=LEAST_TOPICS) if learn else formula))
-
-
-def _feedback(files: Sequence[Path] | None, reads: Sequence[int] | None, rerank: str | None) -> Feedback | None:
-    """Relevance feedback as the files have it; None without any.
-
-    Raises:
-        CommandError: there is no model to score documents, or no feedback that the reads are for.
-        FormatError: a file holds none.
-    """
-    if not files:
-        if reads:
-            raise CommandError("--reads is for --feedback FILE: name what calibrate wrote")
-        return None
-    if rerank is None:
-        raise CommandError("--feedback needs --rerank MODEL: the model that the coefficients were fitted to")
-    return Feedback([RelevanceFeedback.load(file) for file in files], reads)
-
-
-def _prepared(
+def _prepare(
     client: QdrantClient,
-    collection: str,
+    where: WhereToMeasure,
     names: Sequence[str] | None,
-    needed: frozenset[str],
-    models: Mapping[Kind, str | None],
-    policy: CommandRetries,
+    strategies: Sequence[Strategy],
+    models: QueryModels,
 ) -> tuple[Executor, list[Nearest]]:
-    """An executor with the encoders of the candidates and of the baseline, and the candidates.
+    """Make an executor with the encoders of the candidates and of these strategies, and the candidates.
 
     Raises:
         CommandError: a candidate isn't there, or nothing says what embeds queries for it.
     """
-    executor = Executor(client, collection, retries=policy.rest)
-    schema, notes = executor.target().schema, read_notes(client, collection, policy)
-    check_embedder(client, models)
+    collection = find_collection(client, where.collection, where.policy)
+    executor = Executor(client, collection, retries=where.policy.rest)
+    schema, notes, options = executor.target().schema, read_notes(client, collection, where.policy), models.by_kind
+    check_embedder(client, options)
     there = [*schema.names("dense"), *schema.names("sparse")]
     if names is None:
-        candidates = [name for name in there if name in notes or models[schema.vectors[name].kind] is not None]
+        candidates = [name for name in there if name in notes or options[schema.vectors[name].kind] is not None]
         for name in there:
             if name not in candidates and candidates:
                 warn(f"the vector {name!r} is left out: the collection doesn't say what made it; see --dense and --sparse")
@@ -201,12 +233,12 @@ def _prepared(
             if name not in schema.vectors:
                 hint = did_you_mean(name, schema.vectors)
                 raise CommandError(f"--candidate {name}: the collection {collection!r} has {schema.describe_vectors()}{hint}")
-    wanted = [*candidates, *(name for name in sorted(needed) if name in schema.vectors)]
-    executor.encoders = Encoders(query_encoders(wanted, schema, notes, models))
+    needed = sorted({name for strategy in strategies for name in strategy.needs() if name in schema.vectors})
+    executor.encoders = Encoders(query_encoders([*candidates, *needed], schema, notes, options))
     return executor, [Nearest(name) for name in candidates]
 
 
-def _reading(executor: Executor, model: Reranker, text_keys: Sequence[str]) -> Executor:
+def _add_reranker(executor: Executor, model: Reranker, text_keys: Sequence[str]) -> Executor:
     """The executor with a model, which reads the texts under these payload keys."""
     return Executor(
         executor.clients.sync(),
@@ -218,13 +250,10 @@ def _reading(executor: Executor, model: Reranker, text_keys: Sequence[str]) -> E
     )
 
 
-def _print(tuning: Tuning, rows: int) -> None:
+def _print_tuning(tuning: Tuning, rows: int) -> None:
     """Print the best configurations, the default among them, and what to do."""
     console = results_console()
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("configuration", overflow="fold")
-    for heading in (tuning.measure, "to default", "held out", "chosen", "texts read"):
-        table.add_column(heading, justify="right")
+    table = make_table("configuration", tuning.measure, "to default", "held out", "chosen", "texts read")
     shown = [*tuning.configurations[:rows]]
     shown += [row for row in tuning.configurations[rows:] if row.name in ("default", tuning.chosen)]
     for row in shown:

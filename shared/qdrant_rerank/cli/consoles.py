@@ -1,0 +1,91 @@
+"""Where output goes: results to standard output, everything about the run to standard error.
+
+What is printed of documents, ids, payloads and servers' errors is foreign text: control characters in it (which can clear the
+screen, set the title or write the clipboard) are shown as `\\x1b`, and nothing in it is taken for markup. Output as JSON is
+exact.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Final, Protocol
+
+from rich import box
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
+from rich.table import Table
+
+__all__ = ["Tell", "errors_console", "make_table", "results_console", "show_progress", "visible"]
+
+_UNSEEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but tab and newline, and those that turn the direction of writing round."""
+
+
+def results_console() -> Console:
+    """A console for results; without colours where the output isn't a terminal."""
+    return _escaping(Console(highlight=False, markup=False, emoji=False))
+
+
+def errors_console() -> Console:
+    """A console for messages, warnings and progress. Long lines are left to the terminal, so that paths stay whole."""
+    return _escaping(Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True))
+
+
+def visible(text: str) -> str:
+    """The text with every control character written out: `\\x1b`, `\\u202e`."""
+    return _UNSEEN.sub(lambda found: f"\\x{ord(found[0]):02x}" if found[0] < "\u0100" else f"\\u{ord(found[0]):04x}", text)
+
+
+def _escaping(console: Console) -> Console:
+    console.push_render_hook(_Escape())
+    return console
+
+
+class _Escape(RenderHook):
+    """Makes all that is printed visible, whatever it is made of."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Escaped(renderable) for renderable in renderables]
+
+
+class _Escaped:
+    """What is printed, with the control characters of its text written out; styles aren't text yet."""
+
+    def __init__(self, renderable: ConsoleRenderable) -> None:
+        self.renderable = renderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self.renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
+def make_table(*headings: str, text: int = 1) -> Table:
+    """A table without a frame, whose first `text` columns hold texts and the others numbers."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for number, heading in enumerate(headings):
+        table.add_column(
+            heading, overflow="fold" if number < text else "ellipsis", justify="left" if number < text else "right"
+        )
+    return table
+
+
+class Tell(Protocol):
+    """What is told how far the work is."""
+
+    def __call__(self, done: int, total: int | None = ..., /) -> None: ...
+
+
+@contextmanager
+def show_progress(name: str, total: int | None = None) -> Generator[Tell | None, None, None]:
+    """Show a progress bar, and give what sets it; None where nobody watches."""
+    console = errors_console()
+    if not console.is_terminal:
+        yield None
+        return
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(visible(name), total=total)
+        yield lambda done, total=None, /: bar.update(task, completed=done, total=total)
