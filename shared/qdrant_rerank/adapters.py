@@ -16,7 +16,7 @@ from qdrant_client import QdrantClient, models
 from .capabilities import Capabilities
 from .errors import ClientError, QueryError, StrategyError, did_you_mean
 from .executor import AsyncExecutor, Executor
-from .models.base import as_reranker
+from .models.wrappers import as_reranker
 from .payload import PayloadMapping
 from .plan import Plan
 from .query import Query, SearchOptions, not_a_filter

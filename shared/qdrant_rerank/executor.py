@@ -34,10 +34,9 @@ from .deadline import whole_seconds, within
 from .engine_errors import Place, describe_failures
 from .errors import ClientError, Lint, PlanError, QueryError, StrategyError, warn
 from .feedback.texts import looked
-from .models.base import Reranker, RerankerLike, as_reranker
-from .models.encoders import AsyncEncoder, Encoder, EncoderLike, Encoders
-from .models.fingerprints import encoder_fingerprint
-from .models.scores import ascored, checked, scored
+from .models.base import Reranker, RerankerLike, ascored, checked, scored
+from .models.encoders import AsyncEncoder, Encoder, EncoderLike, Encoders, encoder_fingerprint
+from .models.wrappers import as_reranker
 from .payload import PayloadLike, as_mapping
 from .plan import Plan, planned
 from .query import Fingerprints, Query, Quirks, SearchOptions, Target, not_a_filter, restrict

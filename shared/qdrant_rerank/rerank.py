@@ -22,8 +22,7 @@ from .expressions.inspect import candidate_scores, payload_keys, placeholder_par
 from .expressions.nodes import Expression, ExpressionLike, Sum, as_expression
 from .expressions.view import View
 from .formula_limits import path_problems
-from .models.base import Reranker
-from .models.scores import ascored, checked, scored
+from .models.base import Reranker, ascored, checked, scored
 from .payload import PayloadMapping, keys_of, read_texts
 from .points import noted, notes_of, selected, with_keys
 from .query import Inputs, Query, SearchOptions, Target

@@ -68,7 +68,7 @@ async def test_more_texts_than_the_budget_are_refused_before_any_is_scored(how: 
 
 def test_out_of_time_a_sync_call_ends_after_the_portion_that_it_is_at(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Slow(5.0)
-    monkeypatch.setattr("qdrant_rerank.models.limits.time", SimpleNamespace(monotonic=lambda: model.now))
+    monkeypatch.setattr("qdrant_rerank.models.wrappers.time", SimpleNamespace(monotonic=lambda: model.now))
     with pytest.raises(ScoringError, match=r"the budget of 12 s for the model \(Slow\) ran out after 4 of 5 texts"):
         Limited(model, seconds=12, portion=2).score("q", TEXTS)
     assert model.asked == [2, 2]

@@ -52,7 +52,7 @@ NAMED_AS_MODULES = {
     "qdrant_rerank.demo.run.Demo.show_one",
     "qdrant_rerank.expressions.conditions.stored",
     "qdrant_rerank.learn.trained_models.trees.gate",
-    "qdrant_rerank.models.limits.time",
+    "qdrant_rerank.models.wrappers.time",
     "qdrant_rerank.retries.time.sleep",
     "qdrant_rerank.sampling.SIZE",
     "qdrant_rerank.stages.formula.extent",
@@ -60,12 +60,11 @@ NAMED_AS_MODULES = {
     "qdrant_rerank.cli.",
     "qdrant_rerank.cli.failures",
     "qdrant_rerank.cli.reference",
-    "qdrant_rerank.models.api_key",
+    "qdrant_rerank.models.web_calls",
 }
 """Texts in tests that name a module: what they name moves with its test."""
 
 WHOLE_MODULES = {
-    ("qdrant_rerank.cli.models", "qdrant_rerank.models.fastembed"),
     ("qdrant_rerank.learn.features", "qdrant_rerank.expressions.columns"),
 }
 """Parts of the lab that use a module by its name."""

@@ -143,9 +143,9 @@ def _by_server(kind: Kind, model: str) -> ServerInference:
 
 
 def _fastembed(kind: Kind, name: str, folder: str | None = None) -> Encoder:
-    from ..models import fastembed
+    from ..models import FastembedDense, FastembedLate, FastembedSparse
 
-    classes = {"dense": fastembed.FastembedDense, "sparse": fastembed.FastembedSparse, "multi": fastembed.FastembedLate}
+    classes = {"dense": FastembedDense, "sparse": FastembedSparse, "multi": FastembedLate}
     if folder is not None and not Path(folder).is_dir():
         raise CommandError(f"the model {name} was in {folder}, which isn't there now: give {FLAGS[kind]} {name}@DIR")
     encoder: Encoder = classes[kind](name, path=folder)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from .._lazy import load_lazily
 
 if TYPE_CHECKING:
+    from ..models.frameworks import OfficialFeedback as OfficialFeedback
     from .coefficients import DIGITS as DIGITS
     from .coefficients import MOST_HASHES as MOST_HASHES
     from .coefficients import Mode as Mode
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from .folding import pairs_of as pairs_of
     from .folding import unit as unit
     from .folding import weights_of as weights_of
-    from .official import OfficialFeedback as OfficialFeedback
     from .steering import Seed as Seed
     from .steering import Steering as Steering
     from .steering import stored_vector as stored_vector
@@ -34,9 +34,9 @@ else:
     __getattr__ = load_lazily(
         __package__,
         {
+            ".models.frameworks": "OfficialFeedback",
             "coefficients": "DIGITS, MOST_HASHES, Mode, Verdict, hashes_of, known_among, same",
             "folding": "Column, folded, native_query, pairs_of, unit, weights_of",
-            "official": "OfficialFeedback",
             "steering": "Seed, Steering, stored_vector",
             "strategy": "READ, SEEDS",
         },

@@ -11,33 +11,27 @@ from .._lazy import load_lazily
 
 if TYPE_CHECKING:
     from .base import Reranker
-    from .bm25 import Bm25
     from .cohere import CohereEncoder, CohereReranker
     from .encoders import Encoder, Encoders, ServerInference
-    from .fastembed import FastembedDense, FastembedLate, FastembedSparse
-    from .fastembed_cross import FastembedCrossEncoder
-    from .framework_models import from_compressor, from_postprocessor
-    from .hashing import HashedNgrams
-    from .limits import Limited
+    from .fastembed import FastembedCrossEncoder, FastembedDense, FastembedLate, FastembedSparse
+    from .frameworks import from_compressor, from_postprocessor
     from .llm import LlmListwise, LlmPointwise
-    from .score_cache import Cached, ScoreCache
+    from .local import Bm25, HashedNgrams
     from .similarity import EncoderSimilarity, MaxSim
+    from .wrappers import Cached, Limited, ScoreCache
 else:
     __getattr__ = load_lazily(
         __name__,
         {
             "base": "Reranker",
-            "bm25": "Bm25",
             "cohere": "CohereEncoder, CohereReranker",
             "encoders": "Encoder, Encoders, ServerInference",
-            "fastembed": "FastembedDense, FastembedLate, FastembedSparse",
-            "fastembed_cross": "FastembedCrossEncoder",
-            "framework_models": "from_compressor, from_postprocessor",
-            "hashing": "HashedNgrams",
-            "limits": "Limited",
+            "fastembed": "FastembedCrossEncoder, FastembedDense, FastembedLate, FastembedSparse",
+            "frameworks": "from_compressor, from_postprocessor",
             "llm": "LlmListwise, LlmPointwise",
-            "score_cache": "Cached, ScoreCache",
+            "local": "Bm25, HashedNgrams",
             "similarity": "EncoderSimilarity, MaxSim",
+            "wrappers": "Cached, Limited, ScoreCache",
         },
     )
 

@@ -1,4 +1,4 @@
-"""What reads texts and scores them against a query: the `Reranker` protocol, and plain functions as such models.
+"""What reads texts and scores them against a query: the `Reranker` protocol, and the check of what it returns.
 
 Rerankers rerank (`Rerank`) and steer relevance feedback. Higher is better, always: a model whose own scores are
 distances turns them around.
@@ -6,17 +6,26 @@ distances turns them around.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from inspect import getattr_static
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeGuard, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
-from ..errors import StrategyError
+import numpy as np
 
-if TYPE_CHECKING:
-    from .framework_models import CompressesDocuments, PostprocessesNodes
+from ..errors import ScoringError
+from ..threads import carrying, in_worker
 
-__all__ = ["AsyncReranker", "Reranker", "RerankerLike", "as_reranker"]
+__all__ = [
+    "AsyncReranker",
+    "CompressesDocuments",
+    "PostprocessesNodes",
+    "Reranker",
+    "RerankerLike",
+    "ascored",
+    "checked",
+    "named",
+    "scored",
+]
 
 
 @runtime_checkable
@@ -44,51 +53,96 @@ class AsyncReranker(Reranker, Protocol):
     async def ascore(self, query: str, texts: Sequence[str]) -> Sequence[float]: ...
 
 
+@runtime_checkable
+class CompressesDocuments(Protocol):
+    """LangChain's `BaseDocumentCompressor`, by the methods that are used."""
+
+    def compress_documents(self, documents: Any, query: str) -> Sequence[Any]: ...
+
+    async def acompress_documents(self, documents: Any, query: str) -> Sequence[Any]: ...
+
+
+@runtime_checkable
+class PostprocessesNodes(Protocol):
+    """LlamaIndex's `BaseNodePostprocessor`, by the methods that are used."""
+
+    def postprocess_nodes(self, nodes: Any, *, query_str: str) -> Sequence[Any]: ...
+
+    async def apostprocess_nodes(self, nodes: Any, *, query_str: str) -> Sequence[Any]: ...
+
+
 RerankerLike: TypeAlias = (
     "Reranker | Callable[[str, Sequence[str]], Sequence[float]] | CompressesDocuments | PostprocessesNodes"
 )
 """A reranker, a plain function from a query and texts to scores, or another framework's reranker (`framework_models`)."""
 
 
-@dataclass(frozen=True)
-class _FunctionModel:
-    function: Callable[[str, Sequence[str]], Sequence[float]]
-
-    @property
-    def fingerprint(self) -> str:
-        named = self.function if hasattr(self.function, "__qualname__") else type(self.function)
-        return f"function:{named.__module__}.{named.__qualname__}"
-
-    def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:
-        return self.function(query, texts)
+_EMBEDS: Final = " (an embedding model scores texts within EncoderSimilarity)"
 
 
-def _is_model(value: RerankerLike) -> TypeGuard[Reranker]:
-    """Whether it has what a reranker has; `isinstance` would compute its fingerprint, which may read a model's folder."""
-    has_fingerprint = getattr_static(value, "fingerprint", None) is not None
-    return has_fingerprint and not isinstance(value, type) and callable(getattr(value, "score", None))
+def checked(scores: Sequence[Any], wanted: int, model: object | None) -> list[float]:
+    """The scores as floats.
 
-
-def as_reranker(value: RerankerLike) -> Reranker:
-    """The reranker that `value` is, or that a plain function or another framework's reranker makes.
+    Args:
+        scores: what `model` returned.
+        wanted: the number of texts.
+        model: named in errors by its type; None for just "the model".
 
     Raises:
-        StrategyError: it is none of these.
+        ScoringError: there are more or fewer than `wanted`, or one is no finite number.
     """
-    if _is_model(value):
-        return value
-    if hasattr(value, "compress_documents") or hasattr(value, "postprocess_nodes"):
-        from .framework_models import from_framework
+    shape = getattr(scores, "shape", None)
+    # a mapping, a set, text and bytes have a length too, but no number for each text in the texts' order
+    in_order = hasattr(scores, "__len__") and len(shape) == 1 if shape is not None else isinstance(scores, Sequence)
+    if not in_order or isinstance(scores, str | bytes | bytearray | memoryview):
+        raise ScoringError(f"{named(model)} returned {_what(scores)} instead of a number for each of {wanted} texts")
+    if len(scores) != wanted:
+        raise ScoringError(f"{named(model)} returned {len(scores)} scores for {wanted} texts")
+    for place, score in enumerate(scores):
+        if getattr(score, "shape", ()) != () or isinstance(score, list | tuple | bool | np.bool_):
+            what = f"{_what(score)} for text {place}"
+            raise ScoringError(f"{named(model)} returned scores that aren't numbers: {what}{_EMBEDS}")
+    try:
+        numbers = [float(score) for score in scores]
+    except (TypeError, ValueError) as error:
+        raise ScoringError(f"{named(model)} returned scores that aren't numbers: {error}") from error
+    except OverflowError as error:
+        raise ScoringError(f"{named(model)} returned scores that are too large: {error}") from error
+    odd = [place for place, number in enumerate(numbers) if not math.isfinite(number)]
+    if odd:
+        first = f"{numbers[odd[0]]!r} for text {odd[0]}"
+        raise ScoringError(f"{named(model)} returned scores that aren't finite: {first} ({len(odd)} of {wanted})")
+    return numbers
 
-        return from_framework(value)
-    if callable(value):
-        return _FunctionModel(value)
-    if callable(getattr(value, "score", None)):
-        from ..feedback.official import OfficialFeedback, is_official
 
-        if is_official(value):
-            return OfficialFeedback(value)
-    raise StrategyError(
-        f"not a reranker: {type(value).__name__} has no score and fingerprint, and can't be called with (query, texts); "
-        "an LLM is one within LlmPointwise(llm) or LlmListwise(llm)"
-    )
+def scored(model: Reranker, query: str, texts: Sequence[str]) -> Sequence[float]:
+    """The model's scores.
+
+    Raises:
+        ScoringError: it raised what means something else to Python, such as a StopIteration.
+    """
+    with carrying(ScoringError, lambda: named(model)):
+        return model.score(query, texts)
+
+
+async def ascored(model: Reranker, query: str, texts: Sequence[str]) -> Sequence[float]:
+    """The model's scores without blocking: by its `ascore`, or by its `score` in a thread."""
+    ascore = getattr(model, "ascore", None)  # isinstance would read the fingerprint, and with it maybe a model's folder
+    if ascore is None:
+        return await in_worker(lambda: scored(model, query, texts))
+    with carrying(ScoringError, lambda: named(model), awaits=True):
+        scores: Sequence[float] = await ascore(query, texts)
+        return scores
+
+
+def _what(value: object) -> str:
+    """What a model returned that isn't what it should be, without its contents."""
+    shape, kind = getattr(value, "shape", None), type(value).__name__
+    if shape is not None:
+        return f"an array of shape {tuple(shape)}"
+    return f"a {kind} of {len(value)}" if isinstance(value, list | tuple) else f"a {kind}"
+
+
+def named(model: object | None) -> str:
+    """How an error calls a model: by its type, as its settings may be long."""
+    return "the model" if model is None else f"the model ({type(model).__name__.lstrip('_')})"

@@ -3,18 +3,138 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, ClassVar, Final, Literal
+from urllib.parse import urlsplit
 
-from ..errors import QueryError, StrategyError
+import numpy as np
+
+from ..errors import MissingExtra, QueryError, ScoringError, StrategyError
 from ..schema import Kind
-from ..values import is_whole
-from .cohere_answers import read_embeddings, read_scores
-from .cohere_base import CohereModel
-from .cohere_calls import Options
+from ..values import is_finite, is_whole
+from .web_calls import ApiKey, ApiKeyLike, CohereCalls, Options
 
-__all__ = ["CohereEncoder", "CohereReranker"]
+__all__ = ["CohereEncoder", "CohereModel", "CohereReranker", "read_embeddings", "read_scores"]
+
+
+def read_scores(reply: Any, wanted: int) -> list[float]:
+    """The scores of one rerank answer, in the order in which the texts were sent.
+
+    Raises:
+        ScoringError: there isn't exactly one finite score for each text.
+    """
+    results = getattr(reply, "results", None)
+    if not isinstance(results, list):
+        raise ScoringError(f"Cohere's answer has no list of results: {_short(reply)}")
+    scores: dict[int, float] = {}
+    for result in results:
+        index, score = getattr(result, "index", None), getattr(result, "relevance_score", None)
+        if not isinstance(index, int) or not is_whole(index, 0) or index >= wanted:
+            raise ScoringError(f"Cohere returned a score for index {index!r}, but {wanted} texts were sent (0 to {wanted - 1})")
+        if index in scores:
+            raise ScoringError(f"Cohere returned two scores for index {index}: {scores[index]!r} and {score!r}")
+        if not isinstance(score, int | float) or not is_finite(score):
+            raise ScoringError(f"Cohere returned the score {score!r} for index {index}: it is no finite number")
+        scores[index] = float(score)
+    if missing := [place for place in range(wanted) if place not in scores]:
+        listed = ", ".join(map(str, missing[:5])) + (", …" if len(missing) > 5 else "")
+        raise ScoringError(f"Cohere returned {len(scores)} scores for {wanted} texts: none for index {listed}")
+    return [scores[place] for place in range(wanted)]
+
+
+def read_embeddings(reply: Any, wanted: int, size: int | None) -> list[list[float]]:
+    """The vectors of one embed answer.
+
+    Raises:
+        ScoringError: there isn't one vector for each text, or they have another size than asked for, or odd numbers.
+    """
+    vectors = getattr(getattr(reply, "embeddings", None), "float_", None)
+    if not isinstance(vectors, list):
+        raise ScoringError(f"Cohere's answer has no float embeddings: {_short(reply)}")
+    if len(vectors) != wanted:
+        raise ScoringError(f"Cohere returned {len(vectors)} embeddings for {wanted} texts")
+    sizes = {len(vector) if isinstance(vector, list) else 0 for vector in vectors}
+    if len(sizes) > 1 or 0 in sizes or (size is not None and sizes != {size}):
+        asked = "" if size is None else f"; asked for was {size}"
+        raise ScoringError(f"Cohere returned embeddings of {', '.join(map(str, sorted(sizes)))} numbers{asked}")
+    try:
+        numbers = np.asarray(vectors, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ScoringError(f"Cohere returned an embedding that isn't made of numbers: {error}") from error
+    if not np.isfinite(numbers).all():
+        place = int(np.flatnonzero(~np.isfinite(numbers).all(axis=1))[0])
+        raise ScoringError(f"Cohere returned an embedding with numbers that aren't finite, for text {place}")
+    plain: list[list[float]] = numbers.tolist()
+    return plain
+
+
+def _short(reply: Any) -> str:
+    shown = repr(reply)
+    return shown if len(shown) <= 200 else f"{shown[:200]}…"
+
+
+_VARIABLES: Final = ("CO_API_KEY", "COHERE_API_KEY")
+
+
+@dataclass(frozen=True)
+class CohereModel:
+    """What both kinds of model have in common."""
+
+    model: str
+    _: KW_ONLY
+    api_key: ApiKeyLike = field(default=None, repr=False, compare=False)
+    base_url: str | None = None
+    batch_size: int = 96
+    timeout: float = 10.0
+    seconds: float = 30.0
+    attempts: int = 4
+    _calls: CohereCalls = field(init=False, repr=False, compare=False)
+
+    _most: ClassVar[int] = 96  # texts in one request
+
+    def __post_init__(self) -> None:
+        if find_spec("cohere") is None or find_spec("tenacity") is None:
+            raise MissingExtra(type(self).__name__, "cohere")
+        self._check()
+        key = ApiKey.of(self.api_key, _VARIABLES)
+        object.__setattr__(self, "api_key", key)
+        object.__setattr__(self, "_calls", CohereCalls(key, self.base_url, self.attempts, self.seconds, self.timeout))
+
+    def _check(self) -> None:
+        what = type(self).__name__
+        if not self.model:
+            raise StrategyError(f"{what} needs the name of a model, such as 'rerank-v3.5' or 'embed-v4.0'")
+        if not is_whole(self.batch_size, 1) or self.batch_size > self._most:
+            raise StrategyError(f"the batch_size of {what} must be 1 to {self._most}, the API's limit; got {self.batch_size!r}")
+        if not is_whole(self.attempts, 1):
+            raise StrategyError(f"the attempts of {what} must be a whole number of at least 1, got {self.attempts!r}")
+        for name in ("timeout", "seconds"):
+            if not is_finite(getattr(self, name)) or getattr(self, name) <= 0:
+                raise StrategyError(f"the {name} of {what} must be a number of seconds above 0, got {getattr(self, name)!r}")
+        if self.base_url is not None:
+            address = urlsplit(self.base_url)
+            if address.username or address.password:
+                raise StrategyError(f"the base_url of {what} holds a name or password: pass the key as api_key=")
+            if address.scheme not in ("http", "https") or not address.hostname:
+                raise StrategyError(f"the base_url of {what} must be a web address like 'https://…', got {self.base_url!r}")
+
+    def _where(self) -> str:
+        """The end of a fingerprint: nothing for Cohere's own servers, which have the last word on a model's name."""
+        return "" if self.base_url is None else f"@{self.base_url.rstrip('/')}"
+
+    def _batches(self, texts: Sequence[str]) -> list[list[str]]:
+        return [list(texts[start : start + self.batch_size]) for start in range(0, len(texts), self.batch_size)]
+
+    def close(self) -> None:
+        """Close the connections of sync calls; the next call opens new ones."""
+        self._calls.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop; the next call opens new ones."""
+        await self._calls.aclose()
+
 
 _SIZES: Final = {
     "embed-v4.0": 1536,

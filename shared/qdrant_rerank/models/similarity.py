@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 
 from ..errors import ScoringError, StrategyError
 from ..values import is_whole
-from .encoders import AsyncEncoder, EncoderLike, ServerInference, as_encoder
-from .fingerprints import encoder_fingerprint
-from .once import Once
-from .scores import checked
-from .turns import Stopped, Turns
+from .base import checked
+from .encoders import AsyncEncoder, EncoderLike, ServerInference, as_encoder, encoder_fingerprint
+from .threads import Once, Stopped, Turns
 
 __all__ = ["EncoderSimilarity", "MaxSim"]
 

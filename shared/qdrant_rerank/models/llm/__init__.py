@@ -6,8 +6,7 @@ its models is asked.
 
 from __future__ import annotations
 
-from .listwise import LlmListwise
-from .pointwise import LlmPointwise
-from .stats import LlmStats
+from .chat import LlmStats
+from .rerankers import LlmListwise, LlmPointwise
 
 __all__ = ["LlmListwise", "LlmPointwise", "LlmStats"]

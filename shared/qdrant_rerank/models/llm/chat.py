@@ -1,24 +1,294 @@
-"""One way to ask any LLM: LangChain's models, LlamaIndex's LLMs, and functions from text to text.
+"""One way to ask any LLM and to read its answers: LangChain's models, LlamaIndex's LLMs, and functions from text to text.
 
-Which it is shows in its methods; LlamaIndex's message classes are imported when one of its LLMs is asked.
+Which it is shows in its methods; LlamaIndex's message classes are imported when one of its LLMs is asked. Answers are read
+strictly, with a name for everything that can be wrong.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+import json
+import math
+import re
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
+from threading import Lock
 from typing import Any, Protocol
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from ...errors import ClientError, MissingExtra, StrategyError
 from ...threads import inherits
-from .gate import Gate
+from ...values import is_finite
+from ..threads import Gate
 from .prompts import Prompt
-from .stats import Counters
 
-__all__ = ["Chat", "as_chat"]
+__all__ = [
+    "Bad",
+    "Chat",
+    "Counters",
+    "LlmStats",
+    "Order",
+    "OrderAnswer",
+    "ScoreAnswer",
+    "as_chat",
+    "model_name",
+    "named",
+    "read_order",
+    "read_score",
+]
+
+_ATTRIBUTES = ("model_name", "model", "model_id")
+
+
+def model_name(model: object) -> str | None:
+    """The name that a model object bears in one of the usual places, or None."""
+    for attribute in _ATTRIBUTES:
+        found = getattr(model, attribute, None)
+        if isinstance(found, str) and found:
+            return found
+    try:
+        found = getattr(getattr(model, "metadata", None), "model_name", None)
+    except Exception:  # some LlamaIndex models refuse to describe a model that they don't know
+        return None
+    return found if isinstance(found, str) and found and found != "unknown" else None
+
+
+def named(model: Any) -> str:
+    """Class and model name, with the temperature if it has one; module and name of a function.
+
+    What runs is not known of a lambda, a closure, a method, a partial, or an object that says no model name: these get a
+    random ending, so that no two are taken for the same.
+    """
+    bound = getattr(model, "bound", model)  # of LangChain's `model.bind(…)` and `model.with_config(…)`
+    if bound is not model:
+        kwargs = getattr(model, "kwargs", {})
+        return named(bound) + (_temperature(kwargs.get("temperature")) if isinstance(kwargs, Mapping) else "")
+    if inspect.isroutine(model):
+        known = not inspect.ismethod(model) and "<" not in model.__qualname__
+        return f"{model.__module__}.{model.__qualname__}" + ("" if known else _own())
+    name = model_name(model)
+    of_framework = hasattr(model, "invoke") or hasattr(model, "chat")
+    ending = f"/{name}" if name else "" if of_framework else _own()
+    return type(model).__name__ + ending + _temperature(getattr(model, "temperature", None))
+
+
+def _own() -> str:
+    return f"#{secrets.token_hex(4)}"
+
+
+def _temperature(value: object) -> str:
+    return f"@{value:g}" if isinstance(value, int | float) and is_finite(value) else ""
+
+
+@dataclass(frozen=True)
+class LlmStats:
+    """Counts since the model was made; a copy that doesn't change.
+
+    Attributes:
+        calls: how often the LLM was asked, repetitions included.
+        retried: how often it was asked again, after an answer that could not be used or without structured output.
+        unusable: how often `on_bad` took effect: all answers for a text or a window were bad.
+        empty: texts without a visible character, which are scored lowest without a call.
+        cut: texts that were shown only up to `max_chars`, counted once for each call that shows them.
+        bad: answers by what was wrong with them. An answer that is put right is counted too, once for each of its faults.
+    """
+
+    calls: int = 0
+    retried: int = 0
+    unusable: int = 0
+    empty: int = 0
+    cut: int = 0
+    bad: Mapping[str, int] = field(default_factory=dict)
+
+
+class Counters:
+    """Counts from several threads; copies and unpickled ones start at zero."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._counts: Counter[str] = Counter()
+        self._bad: Counter[str] = Counter()
+
+    def add(self, name: str, by: int = 1) -> None:
+        """Count an attribute of `LlmStats` up."""
+        with self._lock:
+            self._counts[name] += by
+
+    def bad(self, *kinds: str) -> None:
+        """Count an answer with these faults."""
+        with self._lock:
+            self._bad.update(set(kinds))
+
+    def snapshot(self) -> LlmStats:
+        """The counts as they are now."""
+        with self._lock:
+            return LlmStats(**self._counts, bad=dict(self._bad))
+
+    def __reduce__(self) -> tuple[type[Counters], tuple[()]]:
+        return type(self), ()
+
+
+_OBJECT = re.compile(r"\{[^{}]*\}")
+_CODE = re.compile(r"```(?:json)?(.*?)```", re.DOTALL)
+_NUMBER = r"(-?\d{1,15}(?:\.\d{1,15})?)"
+_BARE_SCORE = re.compile(rf"(?:score\s*[:=]?\s*)?{_NUMBER}(?:\s*/\s*{_NUMBER})?\s*\.?", re.IGNORECASE)
+_CHAIN = re.compile(r"\[?\d{1,9}\]?(?:\s*>\s*\[?\d{1,9}\]?)+")
+_ID = re.compile(r"\[?(\d{1,9})\]?")
+_SHOWN = 80
+_MISSING = object()
+
+
+class _Prose(str):
+    """Text without JSON."""
+
+
+class ScoreAnswer(BaseModel):
+    """How well the document answers the query."""
+
+    score: float = Field(description="The number, on the scale that was asked for.")
+
+
+class OrderAnswer(BaseModel):
+    """The documents in order, the one that answers the query best first."""
+
+    order: list[int] = Field(description="The id of every document, each once, best first.")
+
+
+@dataclass(frozen=True)
+class Bad:
+    """An answer that can't be used.
+
+    Attributes:
+        kind: "empty", "prose", "not_a_number", "out_of_range" or "ambiguous".
+        answer: how it begins.
+    """
+
+    kind: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Order:
+    """A full order of a window's documents.
+
+    Attributes:
+        positions: zero-based, each once: those that were named, then the missing in the order they had.
+        faults: what was put right: "out_of_range", "not_a_number", "duplicate", "missing".
+    """
+
+    positions: list[int]
+    faults: tuple[str, ...]
+
+
+def read_score(answer: object, low: float, high: float) -> float | Bad:
+    """The score in `answer`: a `ScoreAnswer`, a mapping, a number, or text with one JSON object or a bare number."""
+    found = _found(answer, "score")
+    if isinstance(found, Bad):
+        return found
+    if isinstance(found, str):
+        bare = _BARE_SCORE.fullmatch(found.strip())
+        if bare is None or (bare[2] is not None and float(bare[2]) != high):
+            return Bad("prose" if isinstance(found, _Prose) else "not_a_number", _shown(answer))
+        found = float(bare[1])
+    if not isinstance(found, int | float) or isinstance(found, bool) or found != found:  # NaN
+        return Bad("not_a_number", _shown(answer))
+    return float(found) if low <= found <= high else Bad("out_of_range", _shown(answer))
+
+
+def read_order(answer: object, count: int) -> Order | Bad:
+    """The order in `answer`: an `OrderAnswer`, a mapping, a list, or text with one JSON value or `[2] > [1]`."""
+    found = _found(answer, "order")
+    if isinstance(found, Bad):
+        return found
+    if isinstance(found, str):
+        chains = _CHAIN.findall(found)
+        if len(chains) != 1:
+            return Bad("ambiguous" if chains else "prose" if isinstance(found, _Prose) else "not_a_number", _shown(answer))
+        found = chains[0].split(">")
+    if not isinstance(found, list | tuple):
+        return Bad("not_a_number", _shown(answer))
+    if not found:
+        return Bad("empty", _shown(answer))
+    order = _settled(found, count)
+    return order if _named(found, count) else Bad(order.faults[0], _shown(answer))
+
+
+def _settled(items: Iterable[object], count: int) -> Order:
+    positions: dict[int, None] = {}  # keeps the order of what was named first
+    faults: list[str] = []
+    for item in items:
+        number = _whole(item)
+        if number is None:
+            faults.append("not_a_number")
+        elif not 1 <= number <= count:
+            faults.append("out_of_range")
+        elif number - 1 in positions:
+            faults.append("duplicate")
+        else:
+            positions[number - 1] = None
+    missing = [position for position in range(count) if position not in positions]
+    return Order([*positions, *missing], (*faults, *(["missing"] if missing else [])))
+
+
+def _named(items: Iterable[object], count: int) -> bool:
+    return any(1 <= (_whole(item) or 0) <= count for item in items)
+
+
+def _whole(item: object) -> int | None:
+    if isinstance(item, str) and (match := _ID.fullmatch(item.strip())):
+        return int(match[1])
+    if isinstance(item, bool) or not isinstance(item, int | float):
+        return None
+    return int(item) if math.isfinite(item) and item == int(item) else None
+
+
+def _found(answer: object, key: str) -> Any | Bad:
+    """What stands under `key` in a structure or in JSON within text; other text as `_Prose`."""
+    if isinstance(answer, str):
+        text = answer.rpartition("</think>")[2].strip()  # what a reasoning model said to itself
+        return _in_text(text, key) if text else Bad("empty", "")
+    if answer is None:
+        return Bad("empty", "")
+    value = _under(answer, key)
+    return Bad("not_a_number", _shown(answer)) if value is _MISSING else value
+
+
+def _in_text(text: str, key: str) -> Any | Bad:
+    code = _CODE.findall(text)
+    for candidate in (text, code[0] if len(code) == 1 else ""):
+        value = _under(_json(candidate), key)
+        if value is not _MISSING:
+            return value
+    values = [_under(_json(part), key) for part in _OBJECT.findall(text)]
+    found = [value for value in values if value is not _MISSING]
+    if not found:
+        return _Prose(text)
+    return found[0] if all(value == found[0] for value in found) else Bad("ambiguous", _shown(text))
+
+
+def _under(value: object, key: str) -> Any:
+    """The value of `key` in an object; a number or list is taken for the value itself."""
+    if isinstance(value, BaseModel):
+        return getattr(value, key, _MISSING)
+    if isinstance(value, Mapping):
+        return value.get(key, _MISSING)
+    return value if isinstance(value, int | float | list | tuple) and not isinstance(value, bool) else _MISSING
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return _MISSING
+
+
+def _shown(answer: object) -> str:
+    text = " ".join((answer if isinstance(answer, str) else repr(answer))[: 4 * _SHOWN].split())
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 class Chat(Protocol):

@@ -1,19 +1,82 @@
-"""How many calls of an LLM are under way at once, in threads and in event loops."""
+"""Where models run: made once, in turns on this machine's processor, or many calls of a service at once.
+
+Models that compute here don't get faster by computing many things at once; calls of an LLM do.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextvars import copy_context
-from threading import BoundedSemaphore
-from typing import TypeVar
+from threading import BoundedSemaphore, Lock
+from typing import Generic, TypeVar
 
-from ...threads import PerLoop, Workers
+from ..threads import PerLoop, Workers
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "Once", "Stopped", "Turns"]
 
 T = TypeVar("T")
+
+
+class Once(Generic[T]):
+    """Makes a value at first use, in one thread while others wait. Copies and unpickled ones start anew."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._made: list[T] = []
+
+    def get(self, make: Callable[[], T]) -> T:
+        """The value; `make` is called unless it was made before."""
+        if not self._made:
+            with self._lock:
+                if not self._made:  # another thread may have been faster
+                    self._made.append(make())
+        return self._made[0]
+
+    def __reduce__(self) -> tuple[type[Once[T]], tuple[()]]:
+        return type(self), ()  # a loaded model doesn't travel between processes
+
+
+Stopped = threading.Event
+"""Set when nobody waits for the result any more, so that long work may end early."""
+
+
+class Turns:
+    """Lets at most `parallel` pieces of work run at a time; the others wait, in the order of their arrival.
+
+    Work that is awaited waits without a thread of its own: asyncio's thread pool is small (six threads on two cores),
+    and would otherwise be full of waiting threads, so that nothing else in the program gets one.
+    """
+
+    def __init__(self, parallel: int) -> None:
+        self._parallel = parallel
+        self._free = threading.Semaphore(parallel)
+        self._workers = Workers(parallel, "qdrant-rerank-model")
+
+    def run(self, work: Callable[[Stopped], T]) -> T:
+        """The result of `work`, in this thread."""
+        with self._free:
+            return work(Stopped())
+
+    async def arun(self, work: Callable[[Stopped], T]) -> T:
+        """The result of `work`, in a thread. Cancelled while it waits, it never runs; later, it is told to stop."""
+        stopped = Stopped()
+
+        def in_turn() -> T:
+            with self._free:
+                return work(stopped)
+
+        try:
+            return await self._workers.acall(in_turn)
+        except asyncio.CancelledError:
+            stopped.set()
+            raise
+
+    def __reduce__(self) -> tuple[type[Turns], tuple[int]]:
+        return type(self), (self._parallel,)  # locks and threads stay in their process
+
 
 _THREADS = "qdrant-rerank-llm"
 

@@ -1,54 +1,101 @@
-"""Other rerankers as rerankers: LangChain's document compressors and LlamaIndex's node postprocessors.
+"""Other packages' rerankers as rerankers: LangChain's compressors, LlamaIndex's postprocessors, qdrant-relevance-feedback's.
 
-Neither framework is imported before one of its rerankers scores; which it is shows in its methods.
+None of these packages is imported before one of its rerankers scores; which it is shows in its methods.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 from ..errors import MissingExtra, ScoringError, StrategyError
 from ..threads import in_worker, inherits
 from ..values import is_finite
-from .framework_scores import FrameworkStats, Returned, as_number, scored
-from .llm.fence import is_blank
-from .llm.naming import model_name
+from .base import CompressesDocuments, PostprocessesNodes, Reranker, checked
+from .llm.chat import model_name
+from .llm.prompts import is_blank
 
 __all__ = [
-    "CompressesDocuments",
     "CompressorModel",
     "FrameworkModel",
-    "PostprocessesNodes",
+    "FrameworkStats",
+    "OfficialFeedback",
     "PostprocessorModel",
+    "Returned",
+    "as_number",
     "from_compressor",
     "from_framework",
     "from_postprocessor",
+    "is_official",
+    "scored",
 ]
+
+
+@dataclass(frozen=True)
+class FrameworkStats:
+    """Counts since the model was made; a copy that doesn't change.
+
+    Attributes:
+        calls: lists that were given to the reranker.
+        dropped: texts that it left out.
+        repeated: texts that it returned again, e.g. in parts; the best score counts.
+        ranked: calls whose scores are ranks, because not everything returned had a score.
+        empty: texts without a visible character, which it wasn't given.
+    """
+
+    calls: int = 0
+    dropped: int = 0
+    repeated: int = 0
+    ranked: int = 0
+    empty: int = 0
+
+
+class Returned(NamedTuple):
+    """One thing that a reranker returned: the number of the text, and its score if there is one."""
+
+    number: int
+    score: float | None
+
+
+def scored(returned: Sequence[Returned], count: int, margin: float) -> list[float]:
+    """A score for each of `count` texts.
+
+    Those returned get their scores; if any has none, all get ranks: `1 - position / count`. The others get the lowest of
+    these minus `margin`, or 0 if nothing was returned.
+    """
+    best: dict[int, float] = {}
+    by_rank = any(score is None for _, score in returned)
+    for number, score in returned:
+        value = 1 - len(best) / count if by_rank or score is None else score
+        best[number] = best.get(number, value) if by_rank else max(value, best.get(number, value))
+    rest = min(best.values()) - margin if best else 0.0
+    return [best.get(number, rest) for number in range(count)]
+
+
+def as_number(value: Any, whose: str) -> float | None:
+    """A score as a float, numpy's numbers too; None stays None.
+
+    Raises:
+        ScoringError: it is something else, or not finite.
+    """
+    if value is None:
+        return None
+    try:
+        number = math.nan if isinstance(value, str | bytes | bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ScoringError(f"{whose} wrote a score that isn't a finite number: {value!r:.80}")
+    return number
+
 
 _KEY = "_qdrant_rerank_number"
 _ID = "qdrant-rerank-"
-
-
-@runtime_checkable
-class CompressesDocuments(Protocol):
-    """LangChain's `BaseDocumentCompressor`, by the methods that are used."""
-
-    def compress_documents(self, documents: Any, query: str) -> Sequence[Any]: ...
-
-    async def acompress_documents(self, documents: Any, query: str) -> Sequence[Any]: ...
-
-
-@runtime_checkable
-class PostprocessesNodes(Protocol):
-    """LlamaIndex's `BaseNodePostprocessor`, by the methods that are used."""
-
-    def postprocess_nodes(self, nodes: Any, *, query_str: str) -> Sequence[Any]: ...
-
-    async def apostprocess_nodes(self, nodes: Any, *, query_str: str) -> Sequence[Any]: ...
 
 
 def from_compressor(compressor: CompressesDocuments, *, margin: float = 1.0, name: str | None = None) -> CompressorModel:
@@ -250,3 +297,51 @@ def _named(reranker: Any) -> str:
 
 def _described(value: object) -> str:
     return f"the class {value.__name__} (pass an object of it)" if isinstance(value, type) else type(value).__name__
+
+
+@dataclass(frozen=True)
+class OfficialFeedback:
+    """A `Feedback` object of qdrant-relevance-feedback as a reranker.
+
+    Args:
+        feedback: anything with `score(query, responses)`, one number for each response, higher is better.
+        name: what tells it from other models; its type and the name of its model if None and it says that.
+
+    Raises:
+        StrategyError: it has no such method, or it doesn't say which model it is and no name is given.
+    """
+
+    feedback: Any
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        if not callable(getattr(self.feedback, "score", None)):
+            raise StrategyError(f"not a Feedback: {type(self.feedback).__name__} has no score(query, responses)")
+        if not self._known_as:
+            raise StrategyError(
+                f"{type(self.feedback).__name__} doesn't say which model it is, by which fitted coefficients go: give "
+                "OfficialFeedback(…, name='…'), another one for every model that scores otherwise"
+            )
+
+    @property
+    def _known_as(self) -> str:
+        return self.name or str(getattr(self.feedback, "_model_name", "") or getattr(self.feedback, "model_name", "") or "")
+
+    @property
+    def fingerprint(self) -> str:
+        """The type of the object and the name of its model."""
+        return f"official:{type(self.feedback).__qualname__}:{self._known_as}"
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """One score for each text, in the order of the texts.
+
+        Raises:
+            ScoringError: it returned the wrong number of scores, or some that aren't finite.
+        """
+        return checked(list(self.feedback.score(query, list(texts))), len(texts), self.feedback) if texts else []
+
+
+def is_official(value: object) -> bool:
+    """Whether `value` is a `Feedback` of that package."""
+    foreign = any(base.__module__.partition(".")[0] == "qdrant_relevance_feedback" for base in type(value).__mro__)
+    return foreign and not isinstance(value, Reranker)

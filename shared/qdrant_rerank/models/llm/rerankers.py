@@ -1,0 +1,367 @@
+"""LLMs as rerankers: `LlmPointwise` gives each text a number, `LlmListwise` puts lists of texts in order, window by window."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from pydantic import BaseModel
+
+from ...errors import ScoringError, StrategyError
+from ...threads import carrying
+from ...values import is_finite, is_whole
+from ..threads import Gate
+from .chat import Bad, Counters, LlmStats, OrderAnswer, ScoreAnswer, as_chat, named, read_order, read_score
+from .prompts import Prompt, again, digest, is_blank, listwise, pointwise
+
+__all__ = ["Asking", "LlmListwise", "LlmModel", "LlmPointwise", "check_text", "checked", "windows"]
+
+T = TypeVar("T")
+Asking: TypeAlias = Generator[Prompt, object, T]
+"""Yields what to ask, is sent the answers, returns what they amount to: written once for threads and event loops."""
+
+
+class LlmModel(ABC):
+    """A reranker that asks an LLM; see `LlmPointwise` and `LlmListwise`."""
+
+    def __init__(
+        self,
+        llm: Any,
+        form: type[BaseModel],
+        *,
+        instructions: str | None,
+        concurrency: int,
+        max_chars: int,
+        retries: int,
+        name: str | None,
+    ) -> None:
+        checked("concurrency", concurrency, 1)
+        checked("max_chars", max_chars, 1)
+        checked("retries", retries, 0)
+        check_text("instructions", instructions)
+        check_text("name", name)
+        self.llm = llm
+        self.instructions = instructions
+        self.max_chars = max_chars
+        self.retries = retries
+        self.name = named(llm) if name is None else name
+        self._counters = Counters()
+        self._gate = Gate(concurrency)
+        self._chat = as_chat(llm, form, self._counters, self._gate)
+
+    @property
+    def concurrency(self) -> int:
+        """How many calls may be under way at once."""
+        return self._gate.limit
+
+    @property
+    def stats(self) -> LlmStats:
+        """What was counted so far: calls, repetitions, bad answers by kind."""
+        return self._counters.snapshot()
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Same for models that give the same scores."""
+
+    def __repr__(self) -> str:  # without the LLM, whose repr may show a key
+        return f"<{type(self).__name__} {self.fingerprint}>"
+
+    def _named(self) -> str:
+        return f"the LLM {self.name}"
+
+    def _all(self, askings: Sequence[Asking[T]]) -> list[T]:
+        return self._gate.each([partial(self._driven, asking) for asking in askings])
+
+    async def _aall(self, askings: Sequence[Asking[T]]) -> list[T]:
+        return await self._gate.aeach([partial(self._adriven, asking) for asking in askings])
+
+    def _driven(self, asking: Asking[T]) -> T:
+        try:
+            prompt = next(asking)
+            while True:
+                with carrying(ScoringError, self._named):
+                    answer = self._chat.ask(prompt)
+                prompt = asking.send(answer)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+
+    async def _adriven(self, asking: Asking[T]) -> T:
+        try:
+            prompt = next(asking)
+            while True:
+                with carrying(ScoringError, self._named, awaits=True):
+                    answer = await self._chat.aask(prompt)
+                prompt = asking.send(answer)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+
+    def _asked(self, make: Callable[[], Prompt], read: Callable[[object], T | Bad], shown: Sequence[str]) -> Asking[T | Bad]:
+        """Ask until an answer can be used, or `retries` are used up; each time with new fences."""
+        cut = sum(len(text) > self.max_chars for text in shown)
+        result = self._counted(read((yield make())), cut)
+        for _ in range(self.retries):
+            if not isinstance(result, Bad):
+                break
+            self._counters.add("retried")
+            result = self._counted(read((yield again(make()))), cut)
+        return result
+
+    def _counted(self, result: T | Bad, cut: int) -> T | Bad:
+        self._counters.add("cut", cut)
+        if isinstance(result, Bad):
+            self._counters.bad(result.kind)
+        return result
+
+    def _given_up(self, bad: Bad, wanted: str, raises: bool) -> None:
+        self._counters.add("unusable")
+        if raises:
+            raise ScoringError(
+                f"the LLM's answer is not {wanted} ({bad.kind}); it was asked {1 + self.retries} times, "
+                f"and its last answer begins: {bad.answer!r}"
+            )
+
+
+def checked(name: str, value: object, least: int) -> None:
+    """Raise StrategyError unless `value` is a whole number of at least `least`."""
+    if not is_whole(value, least):
+        raise StrategyError(f"{name} is a whole number of at least {least}, not {value!r}")
+
+
+def check_text(name: str, value: object) -> None:
+    """Raise StrategyError unless `value` is a text with words, or None."""
+    if value is not None and not (isinstance(value, str) and value.strip()):
+        raise StrategyError(f"{name} is a text, or None; not {value!r}")
+
+
+class LlmPointwise(LlmModel):
+    """Asks an LLM for a score of each text: one call a text, which sees that text alone.
+
+    The number comes by structured output where the LLM has it, and is read from JSON in the answer where not. A text
+    without visible characters gets the bottom of the scale without a call.
+
+    Args:
+        llm: a LangChain chat model (or other Runnable from messages to a message), a LlamaIndex LLM, or a function from
+            text to text, sync or async.
+        instructions: what counts as a good answer, in your words; they go into the message from the system.
+        scale: the lowest and the highest score; an answer beyond them is bad, it isn't moved to the end of the scale.
+        concurrency: calls under way at once in all threads, and in each event loop.
+        max_chars: what is shown of each text and of the query; a longer one ends with a note that it was cut.
+        retries: how often to ask again after a bad answer.
+        on_bad: what follows if all answers for a text are bad: `"lowest"` gives it the bottom of the scale, `"raise"` an
+            error. Both are counted in `stats`.
+        name: what the fingerprint calls the LLM; by default its class, model name and temperature. Say more if settings
+            differ in other ways. Of a function it is where it is defined; lambdas and other callables without a name of
+            their own get a random one.
+
+    Raises:
+        StrategyError: a setting is wrong, or `llm` is not an LLM.
+    """
+
+    independent = True
+    """A text's score depends on that text alone, so it may be kept in a cache."""
+
+    def __init__(
+        self,
+        llm: Any,
+        *,
+        instructions: str | None = None,
+        scale: tuple[float, float] = (0, 10),
+        concurrency: int = 8,
+        max_chars: int = 8000,
+        retries: int = 1,
+        on_bad: Literal["lowest", "raise"] = "lowest",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            llm,
+            ScoreAnswer,
+            instructions=instructions,
+            concurrency=concurrency,
+            max_chars=max_chars,
+            retries=retries,
+            name=name,
+        )
+        if on_bad not in ("lowest", "raise"):
+            raise StrategyError(f"on_bad is 'lowest' or 'raise', not {on_bad!r}")
+        self.on_bad = on_bad
+        self.scale = _scale(scale)
+
+    @property
+    def fingerprint(self) -> str:
+        """The LLM's name, the prompt's version and digest, and the settings that change scores."""
+        low, high = self.scale
+        return (
+            f"llm-pointwise:{self.name}:prompt={digest('pointwise', self.instructions)}:scale={low:g}..{high:g}"
+            f":max_chars={self.max_chars}:retries={self.retries}"
+        )
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """A number on the scale for each text.
+
+        Raises:
+            ScoringError: an answer was bad to the end, and `on_bad` is "raise".
+            ClientError: the LLM is an async function.
+        """
+        return self._placed(texts, self._all(self._askings(query, texts)))
+
+    async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:
+        """As `score`, by the LLM's async methods. If it is cancelled, so are the calls under way."""
+        return self._placed(texts, await self._aall(self._askings(query, texts)))
+
+    def _askings(self, query: str, texts: Sequence[str]) -> list[Asking[float]]:
+        shown = [text for text in texts if not is_blank(text)]
+        self._counters.add("empty", len(texts) - len(shown))
+        return [self._one(query, text) for text in shown]
+
+    def _one(self, query: str, text: str) -> Asking[float]:
+        low, high = self.scale
+        ends = f"{low:g}", f"{high:g}"
+        result = yield from self._asked(
+            lambda: pointwise(query, text, *ends, self.instructions, self.max_chars),
+            lambda answer: read_score(answer, low, high),
+            [text],
+        )
+        if not isinstance(result, Bad):
+            return result
+        self._given_up(result, "a score from {} to {}".format(*ends), self.on_bad == "raise")
+        return low
+
+    def _placed(self, texts: Sequence[str], scores: Sequence[float]) -> list[float]:
+        given = iter(scores)
+        return [self.scale[0] if is_blank(text) else next(given) for text in texts]
+
+
+def _scale(scale: Any) -> tuple[float, float]:
+    match scale:
+        case (low, high) if is_finite(low) and is_finite(high) and low < high:
+            return float(low), float(high)
+        case _:
+            raise StrategyError(f"scale is the lowest and the highest score, as in (0, 10); not {scale!r}")
+
+
+class LlmListwise(LlmModel):
+    """Asks an LLM for the order of texts; long lists in windows that slide from the end to the start.
+
+    Each window's best move on into the next, so that `window - step` texts can rise from the end to the top. This is the
+    method of RankGPT: Sun et al. 2023, "Is ChatGPT Good at Search?", arXiv:2304.09542. The last window always begins at
+    the first text.
+
+    **Scores are ranks**, not magnitudes: of n texts the one at position p (from 0) gets `1 - p / n`. The order that the
+    texts come in matters: it is what windows slide over, and what remains where the LLM says nothing. Texts without
+    visible characters come last, in their order, without being shown.
+
+    Args:
+        llm: as of `LlmPointwise`.
+        instructions: what counts as a good answer, in your words; they go into the message from the system.
+        window: texts in one call, at least 2.
+        step: how far the window moves, less than `window`.
+        concurrency: calls under way at once in all threads, and in each event loop. The windows of one list follow each
+            other, so this is about several queries.
+        max_chars: what is shown of each text and of the query; a longer one ends with a note that it was cut.
+        retries: how often to ask again after an answer that names no document.
+        on_bad: what follows if all answers for a window are of no use: `"keep_order"` leaves it as it is, `"raise"` raises
+            an error. Both are counted in `stats`. Answers with some use are put right: the first mention of a document
+            counts, unknown ids don't, and documents that are missing follow in the order they had.
+        name: what the fingerprint calls the LLM, as of `LlmPointwise`.
+
+    Raises:
+        StrategyError: a setting is wrong, or `llm` is not an LLM.
+    """
+
+    independent = False
+    """A text's score depends on the other texts of the list: it must not be kept in a cache."""
+
+    def __init__(
+        self,
+        llm: Any,
+        *,
+        instructions: str | None = None,
+        window: int = 20,
+        step: int = 10,
+        concurrency: int = 8,
+        max_chars: int = 2000,
+        retries: int = 1,
+        on_bad: Literal["keep_order", "raise"] = "keep_order",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            llm,
+            OrderAnswer,
+            instructions=instructions,
+            concurrency=concurrency,
+            max_chars=max_chars,
+            retries=retries,
+            name=name,
+        )
+        checked("window", window, 2)
+        checked("step", step, 1)
+        if step >= window:
+            raise StrategyError(f"step is less than window, or nothing could move on: step={step}, window={window}")
+        if on_bad not in ("keep_order", "raise"):
+            raise StrategyError(f"on_bad is 'keep_order' or 'raise', not {on_bad!r}")
+        self.on_bad = on_bad
+        self.window = window
+        self.step = step
+
+    @property
+    def fingerprint(self) -> str:
+        """The LLM's name, the prompt's version and digest, and the settings that change the order."""
+        return (
+            f"llm-listwise:{self.name}:prompt={digest('listwise', self.instructions)}:window={self.window}:step={self.step}"
+            f":max_chars={self.max_chars}:retries={self.retries}"
+        )
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """`1 - position / n` for each text.
+
+        Raises:
+            ScoringError: an answer was bad to the end, and `on_bad` is "raise".
+            ClientError: the LLM is an async function.
+        """
+        return _ranks(self._all([self._order(query, texts)])[0])
+
+    async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:
+        """As `score`, by the LLM's async methods. If it is cancelled, so is the call under way."""
+        return _ranks((await self._aall([self._order(query, texts)]))[0])
+
+    def _order(self, query: str, texts: Sequence[str]) -> Asking[list[int]]:
+        order = [place for place, text in enumerate(texts) if not is_blank(text)]
+        blank = [place for place, text in enumerate(texts) if is_blank(text)]
+        self._counters.add("empty", len(blank))
+        for start, end in windows(len(order), self.window, self.step):
+            order[start:end] = yield from self._window(query, order[start:end], texts)
+        return order + blank
+
+    def _window(self, query: str, places: list[int], texts: Sequence[str]) -> Asking[list[int]]:
+        shown = [texts[place] for place in places]
+        result = yield from self._asked(
+            lambda: listwise(query, shown, self.instructions, self.max_chars),
+            lambda answer: read_order(answer, len(shown)),
+            shown,
+        )
+        if isinstance(result, Bad):
+            self._given_up(result, f"an order of {len(shown)} documents", self.on_bad == "raise")
+            return places
+        self._counters.bad(*result.faults)
+        return [places[position] for position in result.positions]
+
+
+def windows(count: int, window: int, step: int) -> Iterator[tuple[int, int]]:
+    """Start and end of each window over `count` texts, from the last to one that starts at 0; none for fewer than two."""
+    end = count
+    while count > 1:
+        start = max(0, end - window)
+        yield start, end
+        if start == 0:
+            return
+        end -= step
+
+
+def _ranks(order: Sequence[int]) -> list[float]:
+    position = {place: rank for rank, place in enumerate(order)}
+    return [1 - position[place] / len(order) for place in range(len(order))]

@@ -1,0 +1,384 @@
+"""Calls of a paid service: its key, which nothing shows, its clients, made at first use, and when a call is made again.
+
+The SDK's own retries are switched off (`max_retries: 0` in each request), so that they don't multiply with those here, which
+keep to a time budget.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
+
+from ..errors import MissingExtra, StrategyError
+from ..threads import PerLoop, in_worker
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+__all__ = [
+    "ApiKey",
+    "ApiKeyLike",
+    "CohereCalls",
+    "HasSecret",
+    "Options",
+    "Patience",
+    "from_environment",
+    "retry_after",
+    "without_key",
+    "worth_repeating",
+]
+
+
+class HasSecret(Protocol):
+    """What holds a secret as pydantic's `SecretStr` does."""
+
+    def get_secret_value(self) -> str: ...
+
+
+ApiKeyLike: TypeAlias = "str | HasSecret | None"
+"""A key, a `SecretStr` (or anything with `get_secret_value`), or None: then the environment is asked at first use."""
+
+
+class ApiKey:
+    """A key, or where in the environment to find it.
+
+    Pickling keeps no key: an unpickled one asks the environment, like one made without a key.
+
+    Args:
+        value: the key; None for the environment's.
+        variables: the environment's variables, of which the first that is set counts. Read at each `reveal`.
+
+    Raises:
+        StrategyError: the key is empty or has characters that no HTTP header can carry; it isn't shown.
+    """
+
+    __slots__ = ("_value", "_variables")
+
+    def __init__(self, value: ApiKeyLike = None, variables: tuple[str, ...] = ()) -> None:
+        self._variables = variables
+        self._value = (
+            None if value is None else _clean(value if isinstance(value, str) else value.get_secret_value(), "api_key=")
+        )
+
+    @classmethod
+    def of(cls, value: ApiKeyLike, variables: tuple[str, ...]) -> ApiKey:
+        """The key itself if it is one, else a new one."""
+        return value if isinstance(value, ApiKey) else cls(value, variables)
+
+    def reveal(self) -> str:
+        """The key.
+
+        Raises:
+            StrategyError: there is none.
+        """
+        if self._value is not None:
+            return self._value
+        for variable in self._variables:
+            if found := from_environment(variable):
+                return _clean(found, f"the environment variable {variable}")
+        listed = " or ".join(self._variables)
+        raise StrategyError(f"no API key: pass api_key=…, or set {listed} in the environment (an unpickled model keeps no key)")
+
+    get_secret_value = reveal
+
+    def __repr__(self) -> str:
+        return "ApiKey('***')" if self._value is not None else "ApiKey()"
+
+    def __copy__(self) -> ApiKey:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> ApiKey:
+        return self
+
+    def __reduce__(self) -> tuple[type[ApiKey], tuple[None, tuple[str, ...]]]:
+        return type(self), (None, self._variables)
+
+
+def from_environment(variable: str) -> str | None:
+    """What a variable of the environment is set to now; None if it is unset or empty. The one place that reads any."""
+    return os.environ.get(variable) or None
+
+
+def _clean(value: str, source: str) -> str:
+    key = value.strip()  # keys read from files end in a newline
+    if not key:
+        raise StrategyError(f"{source} holds an empty API key: leave it out to use the environment's, or pass the key")
+    if not all("!" <= character <= "~" for character in key):  # an HTTP library's own complaint would show the key
+        raise StrategyError(f"{source} is no API key: it has spaces, control or non-ASCII characters ({len(key)} characters)")
+    return key
+
+
+R = TypeVar("R")
+
+_REPEATED: Final = {408, 429, 500, 502, 503, 504, 529}
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0  # seconds
+_SHORTEST_KEY: Final = 8  # shorter ones are in many words
+_LEAST_TIMEOUT: Final = 0.001  # what is left of an exhausted budget: enough for the request to fail by a timeout
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long and how often one call is tried.
+
+    Repeated are 408, 429, 500, 502, 503, 504 and 529, timeouts, and connections that fail or break off. The pause is what
+    `Retry-After` asks for, or else random between 0 and 0.5, 1, 2, … up to 8 seconds. A pause that would outlast the budget
+    is not begun: the error is raised at once.
+
+    Args:
+        attempts: the most attempts.
+        until: the end of the budget, by `time.monotonic`.
+        timeout: of one attempt, in seconds.
+    """
+
+    attempts: int
+    until: float
+    timeout: float
+
+    def left(self) -> float:
+        """Seconds left of the budget; less than 0 after its end."""
+        return self.until - time.monotonic()
+
+    def options(self) -> dict[str, Any]:
+        """The SDK's options for the next attempt. (`timeout` instead of `timeout_in_seconds` would need a newer SDK.)"""
+        return {"max_retries": 0, "timeout_in_seconds": max(_LEAST_TIMEOUT, min(self.timeout, self.left()))}
+
+    def sync(self, request: Callable[[], R]) -> R:
+        """The answer, or the error of the last attempt.
+
+        One attempt can outlast the budget: by a server that sends its answer drop by drop.
+        """
+        from tenacity import Retrying
+
+        return Retrying(**self._policy())(request)
+
+    async def asynchronous(self, request: Callable[[], Awaitable[R]]) -> R:
+        """The answer, or the error of the last attempt; it never outlasts the budget."""
+        from tenacity import AsyncRetrying
+
+        async def attempt() -> R:  # a lambda that returns a coroutine wouldn't be awaited
+            return await request()
+
+        deadline = asyncio.timeout(max(0.0, self.left()))
+        try:
+            async with deadline:
+                return await AsyncRetrying(**self._policy())(attempt)
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            import httpx
+
+            raise httpx.ReadTimeout("no answer within the time budget (seconds=)") from error
+
+    def _policy(self) -> dict[str, Any]:
+        from tenacity import retry_if_exception
+
+        return {
+            "retry": retry_if_exception(worth_repeating),
+            "wait": _pause,
+            "stop": self._is_over,
+            "retry_error_callback": _give_up,
+        }
+
+    def _is_over(self, state: RetryCallState) -> bool:
+        return state.attempt_number >= self.attempts or state.upcoming_sleep >= self.left()
+
+
+def worth_repeating(error: BaseException) -> bool:
+    """Whether the same request may succeed a little later."""
+    import httpx
+
+    status = getattr(error, "status_code", None)
+    return status in _REPEATED or (isinstance(error, httpx.TransportError) and not isinstance(error, _hopeless()))
+
+
+def _hopeless() -> tuple[type[Exception], ...]:
+    import httpx
+
+    return httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.ProxyError
+
+
+def _pause(state: RetryCallState) -> float:
+    error = _error(state)
+    asked = retry_after(getattr(error, "headers", None) or {})
+    if asked is not None:
+        return asked * random.uniform(1.0, 1.1)  # not all at the same moment, who were refused at the same moment
+    return random.uniform(0.0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (state.attempt_number - 1)))
+
+
+def retry_after(headers: dict[str, str]) -> float | None:
+    """The seconds that a response asks to wait: a number or a date. None if it doesn't say."""
+    value = next((value for name, value in headers.items() if name.lower() == "retry-after"), None)
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            date = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - datetime.now(UTC).timestamp()
+    return max(0.0, seconds) if seconds < float("inf") else None
+
+
+def _give_up(state: RetryCallState) -> Any:
+    """Raise the last error as it is, with a note."""
+    error = _error(state)
+    assert error is not None
+    spent = f"{state.attempt_number} attempts in {state.seconds_since_start or 0.0:.1f} s"
+    if getattr(error, "status_code", None) is not None and state.upcoming_sleep:
+        spent += f"; the next would have been {state.upcoming_sleep:.1f} s later"
+    error.add_note(f"gave up after {spent} (attempts= and seconds= set the limits)")
+    raise error
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome is not None else None
+
+
+def without_key(error: Exception, key: str) -> None:
+    """Take the key out of an error, should a server repeat it in its answer."""
+    if len(key) < _SHORTEST_KEY or key not in str(error):
+        return
+    error.args = tuple(_replaced(value, key) for value in error.args)
+    for name in ("body", "headers"):
+        if hasattr(error, name):
+            setattr(error, name, _replaced(getattr(error, name), key))
+
+
+def _replaced(value: Any, key: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(key, "***")
+    if isinstance(value, dict):
+        return {name: _replaced(item, key) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_replaced(item, key) for item in value]
+    return value
+
+
+Options: TypeAlias = dict[str, Any]
+"""The SDK's `request_options`."""
+
+
+class _Clients:
+    """The SDK's clients: one for all threads, and one for each event loop, which its connections belong to."""
+
+    def __init__(self, key: ApiKey, base_url: str | None) -> None:
+        self._key, self._base_url = key, base_url
+        self._making = threading.Lock()
+        self._sync: Any = None
+        self._by_loop: PerLoop[Any] = PerLoop()
+
+    def sync(self) -> Any:
+        with self._making:
+            if self._sync is None:
+                self._sync = _sdk().ClientV2(**self._settings())
+            return self._sync
+
+    async def asynchronous(self) -> Any:
+        loop = asyncio.get_running_loop()
+        if loop in self._by_loop:
+            return self._by_loop.get(self._made, loop)
+        # importing the SDK and reading certificates takes long enough to need a thread
+        return await in_worker(lambda: self._by_loop.get(self._made, loop))
+
+    def _made(self) -> Any:
+        return _sdk().AsyncClientV2(**self._settings())
+
+    def _settings(self) -> dict[str, Any]:
+        # the SDK reads CO_API_URL too, but when it is imported
+        url = self._base_url or from_environment("CO_API_URL")
+        return {"api_key": self._key.reveal(), "client_name": "qdrant-rerank", "base_url": url}
+
+    def close(self) -> None:
+        with self._making:
+            client, self._sync = self._sync, None
+        if client is not None:
+            client.__exit__(None, None, None)
+
+    async def aclose(self) -> None:
+        client = self._by_loop.pop()
+        if client is not None:
+            await client.__aexit__(None, None, None)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    key: ApiKey
+    base_url: str | None
+    attempts: int
+    seconds: float
+    timeout: float
+
+
+class CohereCalls:
+    """Makes calls with one key at one address. Copies and unpickled ones start with clients of their own.
+
+    Args:
+        key: the key.
+        base_url: the API's address; if None, CO_API_URL of the environment, read at first use, else Cohere's.
+        attempts: how often a call is tried.
+        seconds: how long a call may take, with all its attempts and the pauses between them.
+        timeout: how long one attempt may wait for the server, in seconds.
+    """
+
+    def __init__(self, key: ApiKey, base_url: str | None, attempts: int, seconds: float, timeout: float) -> None:
+        self._settings = _Settings(key, base_url, attempts, seconds, timeout)
+        self._clients = _Clients(key, base_url)
+
+    def patience(self) -> Patience:
+        """A fresh time budget; several requests that answer one call share one."""
+        return Patience(self._settings.attempts, time.monotonic() + self._settings.seconds, self._settings.timeout)
+
+    def call(self, patience: Patience, request: Callable[[Any, Options], R]) -> R:
+        """The answer to `request`; it is given the client and the request's options.
+
+        Raises:
+            cohere.core.ApiError: the API refuses, or goes on failing; a note says how often it was asked.
+            httpx.TransportError: it can't be reached or doesn't answer in time.
+            StrategyError: there is no key.
+            MissingExtra: the `cohere` extra isn't installed.
+        """
+        client = self._clients.sync()
+        try:
+            return patience.sync(lambda: request(client, patience.options()))
+        except Exception as error:
+            without_key(error, self._settings.key.reveal())
+            raise
+
+    async def acall(self, patience: Patience, request: Callable[[Any, Options], Awaitable[R]]) -> R:
+        """As `call`, for the client of the running event loop."""
+        client = await self._clients.asynchronous()
+        try:
+            return await patience.asynchronous(lambda: request(client, patience.options()))
+        except Exception as error:
+            without_key(error, self._settings.key.reveal())
+            raise
+
+    def close(self) -> None:
+        """Close the connections of sync calls; the next call opens new ones."""
+        self._clients.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop; the next call opens new ones."""
+        await self._clients.aclose()
+
+    def __reduce__(self) -> tuple[type[CohereCalls], tuple[ApiKey, str | None, int, float, float]]:
+        settings = self._settings
+        return type(self), (settings.key, settings.base_url, settings.attempts, settings.seconds, settings.timeout)
+
+
+def _sdk() -> Any:
+    try:
+        import cohere
+    except ModuleNotFoundError as error:
+        raise MissingExtra("Cohere", "cohere") from error
+    return cohere
