@@ -20,7 +20,7 @@ from qdrant_client import models
 from .errors import Lint
 from .expressions.inspect import PayloadKey, conditions, field_conditions, payload_keys, walk
 from .expressions.nodes import CandidateScore, Expression, Field, GeoDistance, Raw
-from .expressions.paths import path_problem, quote
+from .expressions.view import path_problem, quote
 from .expressions.wire import DIGITS, digits
 from .schema import Schema
 from .values import measure

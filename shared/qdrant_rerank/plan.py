@@ -15,9 +15,9 @@ from .description import PlanDescription, Refusal, abbreviated, placeholders
 from .engine_errors import read_failure
 from .errors import Lint, PlanError, QdrantRerankError, QueryError, StrategyError, did_you_mean
 from .expressions.inspect import payload_keys, walk
+from .expressions.lowering import is_datetime, is_number, is_place
 from .expressions.nodes import Raw
-from .expressions.paths import path_problem
-from .expressions.reading import is_datetime, is_number, is_place
+from .expressions.view import path_problem
 from .formula_limits import filter_problems
 from .in_short import brief_strategy
 from .payload import AnyMapping, PayloadLike, as_mapping

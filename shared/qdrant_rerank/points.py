@@ -18,7 +18,7 @@ from pydantic import Field
 from qdrant_client import models
 
 from .errors import Lint, warn
-from .expressions.paths import group_keys
+from .expressions.view import group_keys
 
 if TYPE_CHECKING:
     from .query import SearchOptions

@@ -13,7 +13,7 @@ from qdrant_client import models
 from .capabilities import Capabilities
 from .deadline import timeout_problem
 from .errors import QueryError
-from .expressions.arguments import in_utc
+from .expressions.nodes import in_utc
 from .expressions.view import Index, View
 from .payload import PRESETS, AnyMapping
 from .schema import Schema, VectorInfo

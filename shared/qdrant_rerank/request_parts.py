@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from qdrant_client import models
 
 from .capabilities import AbilityName
-from .expressions.paths import path_problem
+from .expressions.view import path_problem
 from .schema import Schema
 from .steps import Request
 from .values import LARGEST

@@ -23,7 +23,7 @@ from .client_formula import ClientFormula
 from .errors import FormatError, StrategyError, did_you_mean
 from .expressions import nodes
 from .expressions.nodes import Constant, Expression
-from .expressions.parse import parse_expression
+from .expressions.text import parse_expression
 from .feedback import FeedbackCandidates, RelevanceFeedback
 from .jsonlines import DEPTH, check_depth, line_of, parse_json, read_text
 from .rerank import Rerank

@@ -21,12 +21,10 @@ from numpy.typing import NDArray
 from qdrant_client import models
 
 from .errors import StrategyError
-from .expressions import columns
-from .expressions.evaluation import Table, evaluate
+from .expressions.evaluation import Table, evaluate, read_codes, read_numbers
 from .expressions.inspect import PayloadKey, payload_keys
 from .expressions.nodes import Expression, Field
-from .expressions.paths import reader
-from .expressions.view import View
+from .expressions.view import View, reader
 from .values import brief
 
 __all__ = [
@@ -146,9 +144,9 @@ class TrainedFeature:
         """The feature of n payloads, shape (n,), as `view` sees them; NaN where it is missing."""
         seen = view or View()
         if self.expression is None:
-            return columns.codes(self.category or "", self.values, payloads)
+            return read_codes(self.category or "", self.values, payloads)
         if isinstance(self.expression, Field) and self.expression.default is None:
-            return columns.numbers(self.expression.key, payloads, seen)
+            return read_numbers(self.expression.key, payloads, seen)
         return evaluate(self.expression, Table(payloads, range(len(payloads)), view=seen))
 
     def shift(self, payloads: Payloads, view: View | None = None) -> float:

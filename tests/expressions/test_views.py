@@ -9,8 +9,17 @@ import numpy as np
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank.expressions import columns
-from qdrant_rerank.expressions._internals import Conditions, Index, View, nanoseconds, nanoseconds_of, uuid_of
+from qdrant_rerank.expressions._internals import (
+    Conditions,
+    Index,
+    View,
+    nanoseconds,
+    nanoseconds_of,
+    read_datetimes,
+    read_distances,
+    read_numbers,
+    uuid_of,
+)
 from qdrant_rerank.planning import Capabilities
 from tests.engines import compared, open_client
 
@@ -63,8 +72,8 @@ def test_dates_before_the_first_year_count_as_missing_where_a_default_stands_in(
     payloads: list[dict[str, Any]] = [{"at": "0000-01-01"}, {"at": "1970-01-02"}, {"at": 5}]
     for indexes in ({}, {"at": Index(TYPES.DATETIME)}):
         view = View(SERVER, indexes)
-        assert str(columns.datetimes("at", payloads, view).tolist()) == "[nan, 86400.0, nan]"
-        assert columns.datetimes("at", payloads, view, guarded=False)[0] == -62167219200.0
+        assert str(read_datetimes("at", payloads, view).tolist()) == "[nan, 86400.0, nan]"
+        assert read_datetimes("at", payloads, view, guarded=False)[0] == -62167219200.0
 
 
 @pytest.mark.parametrize(
@@ -86,7 +95,7 @@ def test_dates_before_the_first_year_count_as_missing_where_a_default_stands_in(
 def test_a_number_is_what_the_index_keeps(kind: TYPES, value: Any, quick: float, thorough: float) -> None:
     for careful, expected in ((False, quick), (True, thorough)):
         view = View(SERVER, {"x": Index(kind)}, careful)
-        np.testing.assert_array_equal(columns.numbers("x", [{"x": value}, {}], view), [expected, np.nan])
+        np.testing.assert_array_equal(read_numbers("x", [{"x": value}, {}], view), [expected, np.nan])
 
 
 def test_a_place_must_be_on_earth() -> None:
@@ -100,7 +109,7 @@ def test_a_place_must_be_on_earth() -> None:
     ]
     payloads = [{"p": place} for place in places]
     for view in (View(), View(SERVER), View(SERVER, {"p": Index(TYPES.GEO)})):
-        assert str(columns.distances("p", (46.0, 8.0), payloads, view).tolist()) == "[0.0, nan, nan, nan, nan, nan]"
+        assert str(read_distances("p", (46.0, 8.0), payloads, view).tolist()) == "[0.0, nan, nan, nan, nan, nan]"
 
 
 def test_what_a_bool_index_keeps_and_what_is_a_uuid() -> None:

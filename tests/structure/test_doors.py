@@ -64,11 +64,6 @@ NAMED_AS_MODULES = {
 }
 """Texts in tests that name a module: what they name moves with its test."""
 
-WHOLE_MODULES = {
-    ("qdrant_rerank.learn.features", "qdrant_rerank.expressions.columns"),
-}
-"""Parts of the lab that use a module by its name."""
-
 IMPORT = re.compile(r"^\W*from ((?:qdrant_rerank|langchain_qdrant_rerank|llama_index_qdrant_rerank)\.[\w.]+) import ", re.M)
 IN_QUOTES = re.compile(r"""["'](qdrant_rerank\.[a-z_]+(?:\.\w*)+)["']""")
 
@@ -116,7 +111,7 @@ def test_the_lab_imports_packages_of_the_product() -> None:
         for target, _ in structure.imports(module)
         if region(name) and region(name) != region(target) and not is_door(target)
     }
-    assert modules == WHOLE_MODULES, "import these names from a package, or from its _internals"
+    assert modules == set(), "import these names from a package, or from its _internals"
 
 
 def test_texts_of_tests_name_no_other_modules() -> None:

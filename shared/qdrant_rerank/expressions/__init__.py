@@ -37,7 +37,7 @@ from .build import (
     when,
 )
 from .nodes import Expression, ExpressionLike, as_expression
-from .parse import parse_expression
+from .text import parse_expression
 
 __all__ = [
     "Expression",

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from .._lazy import load_lazily
 
 if TYPE_CHECKING:
-    from .arguments import check_key as check_key
     from .conditions import Conditions as Conditions
     from .conditions import undecided as undecided
-    from .dates import nanoseconds as nanoseconds
-    from .dates import nanoseconds_of as nanoseconds_of
     from .evaluation import Table as Table
     from .evaluation import evaluate as evaluate
+    from .evaluation import read_codes as read_codes
+    from .evaluation import read_datetimes as read_datetimes
+    from .evaluation import read_distances as read_distances
+    from .evaluation import read_numbers as read_numbers
     from .evaluation import score_points as score_points
     from .inspect import PayloadKey as PayloadKey
     from .inspect import candidate_scores as candidate_scores
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from .inspect import walk as walk
     from .lowering import Candidate as Candidate
     from .lowering import Lowering as Lowering
+    from .lowering import is_number as is_number
     from .lowering import lower as lower
     from .lowering import score_index as score_index
     from .nodes import Affinity as Affinity
@@ -53,14 +55,16 @@ if TYPE_CHECKING:
     from .nodes import Sigmoid as Sigmoid
     from .nodes import Sum as Sum
     from .nodes import When as When
-    from .paths import group_keys as group_keys
-    from .paths import path_problem as path_problem
-    from .paths import quote as quote
-    from .paths import reader as reader
-    from .paths import stored as stored
-    from .reading import is_number as is_number
+    from .nodes import check_key as check_key
     from .view import Index as Index
     from .view import View as View
+    from .view import group_keys as group_keys
+    from .view import nanoseconds as nanoseconds
+    from .view import nanoseconds_of as nanoseconds_of
+    from .view import path_problem as path_problem
+    from .view import quote as quote
+    from .view import reader as reader
+    from .view import stored as stored
     from .view import uuid_of as uuid_of
     from .wire import CLIENT_HAS_MAX_MIN as CLIENT_HAS_MAX_MIN
     from .wire import DIGITS as DIGITS
@@ -70,18 +74,14 @@ else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "arguments": "check_key",
             "conditions": "Conditions, undecided",
-            "dates": "nanoseconds, nanoseconds_of",
-            "evaluation": "Table, evaluate, score_points",
+            "evaluation": "Table, evaluate, read_codes, read_datetimes, read_distances, read_numbers, score_points",
             "inspect": "PayloadKey, candidate_scores, conditions, depth, feature_names, fixed_nodes, map_names, "
             "payload_keys, place_names, placeholder_params, reads_model, walk",
-            "lowering": "Candidate, Lowering, lower, score_index",
+            "lowering": "Candidate, Lowering, is_number, lower, score_index",
             "nodes": "Affinity, CandidateScore, Constant, DatetimeField, Decay, Field, GeoDistance, Logarithm, Maximum, "
-            "Minimum, Now, Product, QueryTokens, Quotient, Raw, Sigmoid, Sum, When",
-            "paths": "group_keys, path_problem, quote, reader, stored",
-            "reading": "is_number",
-            "view": "Index, View, uuid_of",
+            "Minimum, Now, Product, QueryTokens, Quotient, Raw, Sigmoid, Sum, When, check_key",
+            "view": "Index, View, group_keys, nanoseconds, nanoseconds_of, path_problem, quote, reader, stored, uuid_of",
             "wire": "CLIENT_HAS_MAX_MIN, DIGITS, F32_MAX, digits",
         },
     )

@@ -20,10 +20,21 @@ from qdrant_client.local.payload_filters import check_condition
 
 from ..errors import StrategyError
 from ..values import brief
-from . import dates
-from .paths import stored
-from .tokens import BOUNDARY, Tokenizer, holds_phrase, plain_words, split_blanks
-from .view import View, elements, float_of, place_of, uuid_of
+from .view import (
+    BOUNDARY,
+    Tokenizer,
+    View,
+    elements,
+    float_of,
+    holds_phrase,
+    nanoseconds,
+    nanoseconds_of,
+    place_of,
+    plain_words,
+    split_blanks,
+    stored,
+    uuid_of,
+)
 
 __all__ = ["Conditions", "undecided"]
 
@@ -257,12 +268,12 @@ class Conditions:
         index = self._view.index(key)
         if index is not None and index.kind in _KEEP_NUMBERS and index.serves_ranges:
             raise StrategyError(f"the {index.kind.value} index on {key!r} hides dates: replace it by a datetime index")
-        limits = {name: dates.nanoseconds_of(value) for name, value in bounds if value is not None}
+        limits = {name: nanoseconds_of(value) for name, value in bounds if value is not None}
         in_micros = (index is not None and index.kind == _Type.DATETIME) or self._matches_words
         unit = 1000 if in_micros else 1
 
         def inside(value: Any) -> bool:
-            moment = dates.nanoseconds(value) if isinstance(value, str) else None
+            moment = nanoseconds(value) if isinstance(value, str) else None
             return moment is not None and all(_COMPARED[name](moment // unit, limit // unit) for name, limit in limits.items())
 
         return self._any(key, inside)

@@ -4,8 +4,9 @@ What each encoding is for, as measured on qdrant-client's local mode and on the 
 
 * Engines keep constants as 32-bit floats but compute in 64: a constant travels as the sum of two 32-bit floats.
 * A payload value that is missing, null, a bool, text, an object or an array of several numbers fails a whole query,
-  whatever `defaults` says. Products stop at their first 0, so `present * x + absent * default` never reads a value
-  that isn't one number (see `reading.py`).
+  whatever `defaults` says. Products stop at their first 0, so `present * x + absent * default` reads a value only where a
+  condition says that it is there and is of the right type. Arrays of several values count as missing, as there is no saying
+  which is meant; only a thorough guard, which is slow, looks for them.
 * `exp` overflows above 709, so the sigmoid's argument is clamped; before 1.20 there is no max and min, and
   `exp((z - |z|) / 2) / (1 + exp(-|z|))` is used, which is the same number.
 """
@@ -13,17 +14,17 @@ What each encoding is for, as measured on qdrant-client's local mode and on the 
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 import numpy as np
 from qdrant_client import models
 
 from ..capabilities import Capabilities
-from ..errors import StrategyError
-from . import reading
-from .encodings import decayed, sigmoid
+from ..errors import QueryError, StrategyError
+from ..values import brief, is_finite, to_plain
 from .nodes import (
     Absolute,
     Affinity,
@@ -53,10 +54,12 @@ from .nodes import (
     Sum,
     Tanh,
     When,
+    check_place,
+    in_utc,
 )
-from .reading import iso, param_map, param_number, param_place
 from .wire import (
     CLIENT_HAS_MAX_MIN,
+    F32_MAX,
     absolute,
     either,
     exponential,
@@ -70,7 +73,293 @@ from .wire import (
     total,
 )
 
-__all__ = ["EXPONENT_BOUND", "MODEL_ELSEWHERE", "Candidate", "Lowering", "lower", "score_index"]
+if TYPE_CHECKING:
+    pass
+
+__all__ = [
+    "EXPONENT_BOUND",
+    "MODEL_ELSEWHERE",
+    "SIGMOID_BOUND",
+    "Candidate",
+    "Lowering",
+    "is_datetime",
+    "is_number",
+    "is_place",
+    "iso",
+    "lower",
+    "lower_decay",
+    "lower_sigmoid",
+    "no_category",
+    "param_map",
+    "param_number",
+    "param_place",
+    "read_datetime",
+    "read_distance",
+    "read_number",
+    "score_index",
+    "token_count",
+    "weigh_categories",
+]
+
+_AROUND_THE_WORLD: Final = 2.1e7  # metres; more than half of Earth's circumference
+_SPOT: Final = 1e-3  # metres
+FIRST_DAY: Final = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
+
+
+def is_number(key: str, thorough: bool = True) -> models.Condition:
+    """The condition that a payload key holds a number within the range of 32-bit floats.
+
+    Args:
+        key: the payload key.
+        thorough: whether to make sure that it is the only value, which no payload index answers.
+    """
+    return _one(models.FieldCondition(key=key, range=models.Range(gte=-F32_MAX, lte=F32_MAX)), thorough)
+
+
+def is_datetime(key: str, thorough: bool = True) -> models.Condition:
+    """The condition that a payload key holds a date-time; see `is_number` for `thorough`."""
+    return _one(models.FieldCondition(key=key, range=models.DatetimeRange(gte=FIRST_DAY)), thorough)
+
+
+def is_place(key: str, near: models.GeoPoint, counts_members: bool = False, thorough: bool = True) -> models.Condition:
+    """The condition that a payload key holds a geo point.
+
+    Args:
+        key: the payload key.
+        near: any place, as a radius needs a centre.
+        counts_members: whether the engine counts the members of an object, so that one place counts 2.
+        thorough: see `is_number`.
+    """
+    condition = models.FieldCondition(key=key, geo_radius=models.GeoRadius(center=near, radius=_AROUND_THE_WORLD))
+    if not thorough:
+        return condition
+    second: models.Condition
+    if counts_members:
+        second = models.IsEmptyCondition(is_empty=models.PayloadField(key=f"{key}[1]"))
+    else:
+        second = models.FieldCondition(key=key, values_count=models.ValuesCount(lte=1))
+    return models.Filter(must=[_on_earth(key), second])
+
+
+def _on_earth(key: str) -> models.Filter:
+    """The condition that a place is within 90 and 180 degrees: engines store others, and formulas that read them fail.
+
+    A radius takes degrees beyond for those on the other side, and a box leaves out its own border. So the borders are put
+    together: the meridian of 180 degrees from a box that goes around by it, less what is beyond, and the poles from two spots.
+    """
+
+    def box(west: float, east: float) -> models.FieldCondition:
+        corners = models.GeoPoint(lat=90.0, lon=west), models.GeoPoint(lat=-90.0, lon=east)
+        return models.FieldCondition(
+            key=key, geo_bounding_box=models.GeoBoundingBox(top_left=corners[0], bottom_right=corners[1])
+        )
+
+    def pole(lat: float) -> models.FieldCondition:
+        spot = models.GeoRadius(center=models.GeoPoint(lat=lat, lon=0.0), radius=_SPOT)
+        return models.FieldCondition(key=key, geo_radius=spot)
+
+    inside: list[models.Condition] = [box(-180.0, 180.0), box(1.0, 0.0), pole(90.0), pole(-90.0)]
+    return models.Filter(should=inside, must_not=[box(180.0, -180.0)])
+
+
+def _one(condition: models.FieldCondition, thorough: bool) -> models.Condition:
+    if not thorough:
+        return condition
+    single = models.FieldCondition(key=condition.key, values_count=models.ValuesCount(lte=1))
+    return models.Filter(must=[condition, single])
+
+
+def read_number(key: str, default: models.Expression | None, thorough: bool = True) -> models.Expression:
+    """A number in the payload, or `default`."""
+    return key if default is None else either(is_number(key, thorough), key, default)
+
+
+def read_datetime(key: str, default: dt.datetime | None, thorough: bool = True) -> models.Expression:
+    """A date-time in the payload as seconds since 1970, or `default`."""
+    variable = models.DatetimeKeyExpression(datetime_key=key)
+    if default is None:
+        return variable
+    return either(is_datetime(key, thorough), variable, models.DatetimeExpression(datetime=iso(default)))
+
+
+def read_distance(
+    key: str,
+    place: tuple[float, float],
+    default: models.Expression | None,
+    counts_members: bool = False,
+    thorough: bool = True,
+) -> models.Expression:
+    """Metres from `place` to a geo point in the payload, or `default`."""
+    origin = models.GeoPoint(lat=place[0], lon=place[1])
+    variable = models.GeoDistance(geo_distance=models.GeoDistanceParams(origin=origin, to=key))
+    return variable if default is None else either(is_place(key, origin, counts_members, thorough), variable, default)
+
+
+def weigh_categories(key: str, weights: Mapping[str | int, models.Expression], default: models.Expression) -> models.Expression:
+    """The sum of the weights of the point's categories, or `default` where it has none of them."""
+    terms: list[models.Expression] = [
+        product(models.FieldCondition(key=key, match=models.MatchValue(value=category)), weight)
+        for category, weight in weights.items()
+        if weight != 0.0
+    ]
+    if default != 0.0:
+        terms.append(product(no_category(key, list(weights)), default))
+    return total(*terms) if len(terms) > 1 else terms[0] if terms else 0.0
+
+
+def no_category(key: str, categories: list[str | int]) -> models.Filter:
+    """The condition that a point has none of the categories."""
+    texts = [category for category in categories if isinstance(category, str)]
+    numbers = [category for category in categories if not isinstance(category, str)]
+    matches = [models.FieldCondition(key=key, match=models.MatchAny(any=some)) for some in (texts, numbers) if some]
+    return models.Filter(must_not=list(matches))
+
+
+def param_number(node: Param, params: Mapping[str, Any]) -> float:
+    """The request-time number that `node` means.
+
+    Raises:
+        QueryError: it isn't given and has no default, or isn't a finite number.
+    """
+    value = params.get(node.name, node.default)
+    if value is None:
+        raise QueryError(f"the formula needs the request-time value {node.name!r}: {_pass(node.name, '…', params)}")
+    return _number(value, f"the request-time value {node.name!r}")
+
+
+def param_map(node: Affinity, params: Mapping[str, Any]) -> tuple[Mapping[str | int, float], float]:
+    """The request-time weights that `node` means, and the weight of all other categories.
+
+    Raises:
+        QueryError: the map isn't given and has no default, isn't a map, or its weights aren't finite numbers.
+    """
+    default = 0.0 if node.default is None else float(node.default)
+    weights = params.get(node.param)
+    if weights is None:
+        if node.default is not None:
+            return {}, default
+        what = f"the formula needs the request-time map {node.param!r}"
+        raise QueryError(f"{what}: {_pass(node.param, '{category: weight}', params)}")
+    if not isinstance(weights, Mapping):
+        raise QueryError(f"the request-time value {node.param!r} must be a map of category to weight, got {brief(weights)}")
+    checked = {
+        _category(category, node.param): _number(weight, f"the weight of {category!r} in {node.param!r}")
+        for category, weight in weights.items()
+    }
+    return checked, default
+
+
+def _category(value: Any, name: str) -> str | int:
+    """A category that payload can be matched with."""
+    category = to_plain(value)
+    if isinstance(category, bool) or not isinstance(category, str | int):
+        raise QueryError(f"the categories of {name!r} must be text or whole numbers, got {brief(value)}")
+    if isinstance(category, int) and not -(2**63) <= category < 2**63:
+        raise QueryError(f"the categories of {name!r} must be whole numbers of 64 bits, got {brief(value)}")
+    return category
+
+
+def param_place(origin: tuple[float, float] | str, params: Mapping[str, Any]) -> tuple[float, float]:
+    """The place `(lat, lon)` that a distance is measured from.
+
+    Raises:
+        QueryError: it is request-time, and isn't given or isn't a place.
+    """
+    if not isinstance(origin, str):
+        return origin
+    if origin not in params:
+        raise QueryError(f"the formula needs the request-time place {origin!r}: {_pass(origin, '(lat, lon)', params)}")
+    try:
+        return check_place(params[origin], f"the request-time value {origin!r}")
+    except StrategyError as error:  # the strategy is right; the query is not
+        raise QueryError(str(error)) from None
+
+
+def token_count(node: QueryTokens, tokens: Mapping[str, int]) -> float:
+    """How many token vectors the query has for the multivector that `node` means.
+
+    Raises:
+        StrategyError: no candidate compares such a vector.
+    """
+    if node.using not in tokens:
+        there = ", ".join(map(repr, tokens)) or "none"
+        raise StrategyError(
+            f"query_tokens({node.using!r}): no candidate compares such a multivector with token vectors that are known here; "
+            f"there are: {there}"
+        )
+    return float(tokens[node.using])
+
+
+def iso(moment: dt.datetime) -> str:
+    """A moment as RFC 3339 text in UTC, which it is taken for where it has no time zone."""
+    return in_utc(moment).isoformat()
+
+
+def _pass(name: str, value: str, params: Mapping[str, Any]) -> str:
+    there = ", ".join(map(repr, params)) or "none"
+    return f"pass params={{{name!r}: {value}}}; given: {there}"
+
+
+def _number(value: Any, what: str) -> float:
+    plain = to_plain(value)
+    if not is_finite(plain):
+        raise QueryError(f"{what} must be a finite number, got {brief(value)}")
+    if abs(plain) > F32_MAX:
+        raise QueryError(f"{what} must fit 32-bit floats, which end at {F32_MAX:g}, got {brief(value)}")
+    return float(plain)
+
+
+SIGMOID_BOUND: Final = 80.0
+"""Sigmoids are computed of -80 to 80: exp(80) is far from overflow, lower_sigmoid(-80) still a normal 32-bit float."""
+
+
+def lower_sigmoid(operand: models.Expression, to: Lowering) -> models.Expression:
+    """1 / (1 + exp(-operand)), without overflow."""
+    if to.max_min:
+        clamped = to.least(SIGMOID_BOUND, to.greatest(-SIGMOID_BOUND, operand))
+        return quotient(1.0, total(1.0, exponential(negative(clamped))))
+    magnitude = absolute(operand)
+    numerator = exponential(product(0.5, total(operand, negative(magnitude))))
+    return quotient(numerator, total(1.0, exponential(negative(magnitude))))
+
+
+def lower_decay(decay: Decay, operand: models.Expression, target: models.Expression | None, to: Lowering) -> models.Expression:
+    """The decay of the distance from `operand` to `target`, both lowered; None is 0."""
+    exact = all(float(np.float32(number)) == number for number in (decay.scale, decay.midpoint))
+    if not exact or _breaks_on_clusters(decay):
+        return _decay_by_hand(decay, operand if target is None else total(operand, negative(target)), to)
+    params = models.DecayParamsExpression.model_construct(
+        x=operand, target=target, scale=float(decay.scale), midpoint=float(decay.midpoint)
+    )
+    match decay.shape:
+        case "exp":
+            return models.ExpDecayExpression.model_construct(exp_decay=params)
+        case "gauss":
+            return models.GaussDecayExpression.model_construct(gauss_decay=params)
+        case "lin":
+            return models.LinDecayExpression.model_construct(lin_decay=params)
+    assert_never(decay.shape)
+
+
+def _breaks_on_clusters(decay: Decay) -> bool:
+    """A linear decay this steep is refused when one node of a cluster passes it to another."""
+    return decay.shape == "lin" and (1 - decay.midpoint) / decay.scale > 1
+
+
+def _decay_by_hand(decay: Decay, difference: models.Expression, to: Lowering) -> models.Expression:
+    """The decay as arithmetic, whose constants are exact where a native decay would round scale and midpoint."""
+    magnitude = absolute(difference)
+    match decay.shape:
+        case "exp":
+            return exponential(product(to.constant(math.log(decay.midpoint) / decay.scale), magnitude))
+        case "gauss":
+            root = product(to.constant(math.sqrt(-math.log(decay.midpoint)) / decay.scale), magnitude)
+            return exponential(negative(power(root, 2.0)))
+        case "lin":
+            slope = to.constant(-(1 - decay.midpoint) / decay.scale)
+            return to.greatest(total(1.0, product(slope, magnitude)), 0.0)
+    assert_never(decay.shape)
+
 
 EXPONENT_BOUND: Final = 700.0
 """Exponents are at most 700: exp(709.8) overflows 64-bit floats."""
@@ -175,13 +464,13 @@ def _lower(expression: Expression, to: Lowering) -> models.Expression:
             return either(condition, lower(then, to), lower(otherwise, to))
         case Decay():
             target = None if expression.target == Constant(0.0) else lower(expression.target, to)
-            return decayed(expression, lower(expression.operand, to), target, to)
+            return lower_decay(expression, lower(expression.operand, to), target, to)
         case Raw(inner):
             return inner
         case CandidateScore() | Field() | Param() | Affinity() | DatetimeField() | GeoDistance() | Now() | Instant():
             return _leaf(expression, to)
         case QueryTokens():
-            return to.constant(reading.token_count(expression, to.tokens))
+            return to.constant(token_count(expression, to.tokens))
         case RerankScore():
             raise StrategyError(MODEL_ELSEWHERE)
         case _:
@@ -193,19 +482,19 @@ def _leaf(expression: Expression, to: Lowering) -> models.Expression:
         case CandidateScore():
             return _score(expression, to)
         case Field(key, default):
-            return reading.number(key, None if default is None else to.constant(default), to.thorough)
+            return read_number(key, None if default is None else to.constant(default), to.thorough)
         case Param():
             return to.constant(param_number(expression, to.params))
         case Affinity(key):
             weights, default = param_map(expression, to.params)
             constants = {category: to.constant(weight) for category, weight in weights.items()}
-            return reading.affinity(key, constants, to.constant(default))
+            return weigh_categories(key, constants, to.constant(default))
         case DatetimeField(key, moment):
-            return reading.datetime(key, moment, to.thorough)
+            return read_datetime(key, moment, to.thorough)
         case GeoDistance(origin, key, metres):
             place = param_place(origin, to.params)
             default_metres = None if metres is None else to.constant(metres)
-            return reading.distance(key, place, default_metres, to.capabilities.counts_members, to.thorough)
+            return read_distance(key, place, default_metres, to.capabilities.counts_members, to.thorough)
         case Now():
             return models.DatetimeExpression(datetime=iso(to.now or dt.datetime.now(dt.UTC)))
         case Instant(at):
@@ -229,9 +518,9 @@ def _function(expression: Expression, to: Lowering) -> models.Expression:
         case SquareRoot():
             return models.SqrtExpression.model_construct(sqrt=to.greatest(*operands, 0.0))
         case Sigmoid():
-            return sigmoid(operands[0], to)
+            return lower_sigmoid(operands[0], to)
         case Tanh():
-            return total(product(2.0, sigmoid(product(2.0, *operands), to)), -1.0)
+            return total(product(2.0, lower_sigmoid(product(2.0, *operands), to)), -1.0)
         case Minimum():
             return to.least(*operands)
         case Maximum():

@@ -1,38 +1,23 @@
-"""All nodes of formulas in one place: small frozen values. What they mean is read elsewhere.
+"""All nodes of formulas: small frozen values, the arithmetic of Python's operators on them, and the checks of what they hold.
 
-`lowering` turns them into Qdrant's expressions, `evaluation` computes them with numpy, `inspect` lists what they read,
-`text` writes them as Python.
+`lowering` turns them into Qdrant's expressions, `evaluation` computes them with numpy, `inspect` lists what they read, `text`
+writes them as Python. Sums and products are kept flat, so that a long sum doesn't become a deep tree (servers refuse JSON
+deeper than about 127 levels). Functions are defined for every number, because one undefined value makes Qdrant refuse the
+whole query.
 """
 
 from __future__ import annotations
 
-from .base import Constant, Expression, ExpressionLike, Negative, Power, Product, Quotient, Sum, as_expression
-from .functions import (
-    Absolute,
-    Decay,
-    DecayKind,
-    Exponential,
-    Logarithm,
-    Maximum,
-    Minimum,
-    Sigmoid,
-    SquareRoot,
-    Tanh,
-)
-from .leaves import (
-    Affinity,
-    CandidateScore,
-    DatetimeField,
-    Field,
-    GeoDistance,
-    Instant,
-    Now,
-    Param,
-    QueryTokens,
-    Raw,
-    RerankScore,
-    When,
-)
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
+
+from qdrant_client import models
+
+from ..errors import StrategyError
+from ..values import brief, is_finite, is_number, to_plain
+from .wire import F32_MAX, F32_TINY
 
 __all__ = [
     "Absolute",
@@ -66,4 +51,576 @@ __all__ = [
     "Tanh",
     "When",
     "as_expression",
+    "check_key",
+    "check_moment",
+    "check_number",
+    "check_place",
+    "flattened",
+    "from_model",
+    "in_utc",
 ]
+
+T = TypeVar("T")
+
+
+def check_key(key: object) -> None:
+    """Refuse what can't be a payload key."""
+    if not isinstance(key, str) or not key:
+        raise StrategyError(f"a payload key must be a non-empty string, got {key!r}")
+    if key.startswith("$"):
+        raise StrategyError(f"{key!r} is not a payload key; for a candidate's score write score() or score('name')")
+    if "[]" in key:
+        raise StrategyError(f"{key!r} selects several values, and a formula reads one: name one, e.g. with [0]")
+
+
+def check_number(value: Any, what: str, required: bool = False) -> Any:
+    """The number as one of Python's; refuse what is none, or what formulas can't hold. None passes unless `required`."""
+    if value is None and not required:
+        return None
+    plain = to_plain(value)
+    if not is_finite(plain):
+        raise StrategyError(f"{what} must be a finite number, got {brief(value)}")
+    if abs(plain) > F32_MAX:
+        raise StrategyError(f"{what} must fit 32-bit floats, which end at {F32_MAX:g}, got {brief(value)}")
+    return plain
+
+
+def check_moment(value: object, what: str) -> None:
+    """Refuse what isn't a date-time, or one that is none in UTC; None passes."""
+    if value is None:
+        return
+    if not isinstance(value, dt.datetime):
+        raise StrategyError(f"{what} must be a datetime.datetime, got {value!r}")
+    try:
+        in_utc(value)
+    except OverflowError:
+        raise StrategyError(f"{what} must be between the years 1 and 9999 in UTC, got {value!r}") from None
+
+
+def in_utc(moment: dt.datetime) -> dt.datetime:
+    """The moment in UTC, which it is taken for where it has no time zone: engines read no offsets with seconds."""
+    return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+def check_place(place: Any, what: str) -> tuple[float, float]:
+    """`place` as `(lat, lon)` in degrees, or a StrategyError that starts with `what`."""
+    message = f"{what} must be (latitude, longitude) in degrees, got {brief(place)}"
+    if not isinstance(place, Sequence) or isinstance(place, str) or len(place) != 2:
+        raise StrategyError(message)
+    lat, lon = map(to_plain, place)
+    for number, bound in ((lat, 90.0), (lon, 180.0)):
+        if not is_finite(number) or abs(number) > bound:
+            raise StrategyError(message)
+    return float(lat), float(lon)
+
+
+def flattened(what: str, operands: Iterable[T], inner: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
+    """The operands of an associative node, those of the same kind taken apart (`inner` holds the parts of each)."""
+    found = tuple(part for _, parts in zip(operands, inner, strict=True) for part in parts)
+    if len(found) < 2:
+        raise StrategyError(f"a {what} needs at least two operands, got {len(found)}")
+    return found
+
+
+_LARGEST_EXPONENT = 2**24  # beyond, 32-bit floats know no odd numbers
+_TINIEST = f"numbers less than {F32_TINY:.3g} count as 0 in formulas"
+
+
+class Expression:
+    """A number that Qdrant computes for each candidate.
+
+    Combine expressions with `+ - * / **`, with each other and with plain numbers. `repr` gives Python text that
+    evaluates to the expression. Equality is structural; expressions are immutable.
+    """
+
+    def __add__(self, other: ExpressionLike) -> Expression:
+        return Sum((self, as_expression(other)))
+
+    def __radd__(self, other: ExpressionLike) -> Expression:
+        return Sum((as_expression(other), self))
+
+    def __sub__(self, other: ExpressionLike) -> Expression:
+        return Sum((self, -as_expression(other)))
+
+    def __rsub__(self, other: ExpressionLike) -> Expression:
+        return Sum((as_expression(other), -self))
+
+    def __mul__(self, other: ExpressionLike) -> Expression:
+        return Product((self, as_expression(other)))
+
+    def __rmul__(self, other: ExpressionLike) -> Expression:
+        return Product((as_expression(other), self))
+
+    def __truediv__(self, other: ExpressionLike) -> Expression:
+        return Quotient(self, as_expression(other))
+
+    def __rtruediv__(self, other: ExpressionLike) -> Expression:
+        return Quotient(as_expression(other), self)
+
+    def __pow__(self, exponent: float) -> Expression:
+        return Power(self, exponent)
+
+    def __neg__(self) -> Expression:
+        return Negative(self)
+
+    def __abs__(self) -> Expression:
+        return Absolute(self)
+
+    def __bool__(self) -> bool:
+        raise StrategyError(
+            "an expression has no truth value: Qdrant computes it for each candidate; "
+            "use when(condition, then, otherwise) instead of if, and, or"
+        )
+
+    @property
+    def operands(self) -> tuple[Expression, ...]:
+        """The expressions that this one is computed from, in order."""
+        return ()
+
+    def __repr__(self) -> str:
+        from .text import text  # text.py reads the nodes; importing it above would be a circle
+
+        return text(self)
+
+
+ExpressionLike: TypeAlias = "Expression | float | models.Expression"
+"""What is taken for an expression: a node, a number, or a raw `qdrant_client.models` expression."""
+
+
+@dataclass(frozen=True, repr=False)
+class Constant(Expression):
+    """A number that is the same for every candidate."""
+
+    value: float
+
+    def __post_init__(self) -> None:
+        plain = to_plain(self.value)
+        if not is_number(plain):
+            raise StrategyError(f"a constant in a formula must be a number, got {brief(self.value)}")
+        if not is_finite(plain) or abs(plain) > F32_MAX:
+            raise StrategyError(f"a constant in a formula must be finite and fit 32-bit floats, got {brief(self.value)}")
+        object.__setattr__(self, "value", float(plain))
+
+    def __neg__(self) -> Expression:
+        return Constant(-self.value)
+
+
+@dataclass(frozen=True, repr=False)
+class Sum(Expression):
+    """The sum of `terms`, of which there are at least two; sums among them are taken apart."""
+
+    terms: tuple[Expression, ...]
+
+    def __post_init__(self) -> None:
+        parts = (term.terms if isinstance(term, Sum) else (term,) for term in self.terms)
+        object.__setattr__(self, "terms", flattened("sum", self.terms, parts))
+
+    @property
+    def operands(self) -> tuple[Expression, ...]:
+        return self.terms
+
+
+@dataclass(frozen=True, repr=False)
+class Product(Expression):
+    """The product of two or more `factors`. As on the server, it is 0 from the first factor that is 0."""
+
+    factors: tuple[Expression, ...]
+
+    def __post_init__(self) -> None:
+        parts = (factor.factors if isinstance(factor, Product) else (factor,) for factor in self.factors)
+        object.__setattr__(self, "factors", flattened("product", self.factors, parts))
+
+    @property
+    def operands(self) -> tuple[Expression, ...]:
+        return self.factors
+
+
+@dataclass(frozen=True, repr=False)
+class Negative(Expression):
+    """The operand with its sign turned."""
+
+    operand: Expression
+
+    @property
+    def operands(self) -> tuple[Expression, ...]:
+        return (self.operand,)
+
+
+@dataclass(frozen=True, repr=False)
+class Quotient(Expression):
+    """`dividend / divisor`; `at_zero` where the divisor is 0 (and 0 where the dividend is 0, as on the server).
+
+    Raises:
+        StrategyError: the divisor can be 0 and `at_zero` doesn't say what the quotient is then.
+    """
+
+    dividend: Expression
+    divisor: Expression
+    at_zero: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.at_zero is None and isinstance(self.divisor, Constant) and abs(self.divisor.value) < F32_TINY:
+            raise StrategyError(f"division by zero: {brief(self.dividend)} / {self.divisor.value:g} ({_TINIEST})")
+        if self.at_zero is None and not isinstance(self.divisor, Constant):
+            raise StrategyError(
+                f"{brief(self.divisor)} may be 0, which would fail the whole query: "
+                "write divide(dividend, divisor, at_zero=…) to say what the quotient is then"
+            )
+        object.__setattr__(self, "at_zero", check_number(self.at_zero, "at_zero"))
+
+    @property
+    def operands(self) -> tuple[Expression, ...]:
+        return self.dividend, self.divisor
+
+
+@dataclass(frozen=True, repr=False)
+class Power(Expression):
+    """`base ** exponent` for a whole, non-negative exponent, which no base can make undefined."""
+
+    base: Expression
+    exponent: float
+
+    def __post_init__(self) -> None:
+        plain = to_plain(self.exponent)
+        if not is_finite(plain):
+            raise StrategyError(f"an exponent must be a whole number, got {brief(self.exponent)}")
+        if plain < 0 or plain != int(plain):
+            raise StrategyError(f"an exponent must be a whole number of at least 0, got {brief(self.exponent)}")
+        if plain > _LARGEST_EXPONENT:
+            raise StrategyError(f"an exponent must be at most {_LARGEST_EXPONENT:,}, got {brief(self.exponent)}")
+        object.__setattr__(self, "exponent", plain)
+
+    @property
+    def operands(self) -> tuple[Expression, ...]:
+        return (self.base,)
+
+
+def as_expression(value: ExpressionLike) -> Expression:
+    """The expression that `value` stands for.
+
+    Raises:
+        StrategyError: it stands for none.
+    """
+    if isinstance(value, Expression):
+        return value
+    if is_number(to_plain(value)):
+        return Constant(value)  # type: ignore[arg-type]  # is_number() has just looked
+    return from_model(value)
+
+
+_LEAST_SCALE = 1e-30  # so that the slope of a decay still fits 32-bit floats
+
+
+@dataclass(frozen=True, repr=False)
+class Absolute(Expression):
+    """The operand without its sign."""
+
+    operand: Expression
+
+    @property
+    def operands(self) -> tuple[Expression, ...]:
+        return (self.operand,)
+
+
+@dataclass(frozen=True, repr=False)
+class Exponential(Expression):
+    """`e ** operand`; operands above 700 count as 700, which is still finite."""
+
+    operand: Expression
+
+    @property
+    def operands(self) -> tuple[Expression, ...]:
+        return (self.operand,)
+
+
+@dataclass(frozen=True, repr=False)
+class Logarithm(Expression):
+    """The logarithm of the operand, or of `floor` where the operand is below it.
+
+    Attributes:
+        base: `"e"` or `"10"`.
+    """
+
+    operand: Expression
+    floor: float = 1e-9
+    base: Literal["e", "10"] = "e"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "floor", check_number(self.floor, "the floor of a logarithm", required=True))
+        if self.floor < F32_TINY:
+            less = f" (numbers less than {F32_TINY:.3g} count as 0 in formulas)" if self.floor > 0 else ""
+            raise StrategyError(f"the floor of a logarithm must be above 0, got {self.floor!r}{less}")
+        if self.base not in ("e", "10"):
+            raise StrategyError(f"the base of a logarithm is 'e' or '10', got {self.base!r}")
+
+    @property
+    def operands(self) -> tuple[Expression, ...]:
+        return (self.operand,)
+
+
+@dataclass(frozen=True, repr=False)
+class SquareRoot(Expression):
+    """The square root of the operand; 0 where the operand is negative."""
+
+    operand: Expression
+
+    @property
+    def operands(self) -> tuple[Expression, ...]:
+        return (self.operand,)
+
+
+@dataclass(frozen=True, repr=False)
+class Sigmoid(Expression):
+    """`1 / (1 + exp(-operand))`, computed without overflow: a logistic model's probability."""
+
+    operand: Expression
+
+    @property
+    def operands(self) -> tuple[Expression, ...]:
+        return (self.operand,)
+
+
+@dataclass(frozen=True, repr=False)
+class Tanh(Expression):
+    """The hyperbolic tangent of the operand."""
+
+    operand: Expression
+
+    @property
+    def operands(self) -> tuple[Expression, ...]:
+        return (self.operand,)
+
+
+@dataclass(frozen=True, repr=False)
+class Minimum(Expression):
+    """The least of two or more operands."""
+
+    among: tuple[Expression, ...]
+
+    def __post_init__(self) -> None:
+        parts = (each.among if isinstance(each, Minimum) else (each,) for each in self.among)
+        object.__setattr__(self, "among", flattened("minimum", self.among, parts))
+
+    @property
+    def operands(self) -> tuple[Expression, ...]:
+        return self.among
+
+
+@dataclass(frozen=True, repr=False)
+class Maximum(Expression):
+    """The greatest of two or more operands."""
+
+    among: tuple[Expression, ...]
+
+    def __post_init__(self) -> None:
+        parts = (each.among if isinstance(each, Maximum) else (each,) for each in self.among)
+        object.__setattr__(self, "among", flattened("maximum", self.among, parts))
+
+    @property
+    def operands(self) -> tuple[Expression, ...]:
+        return self.among
+
+
+DecayKind: TypeAlias = Literal["exp", "gauss", "lin"]
+
+
+@dataclass(frozen=True, repr=False)
+class Decay(Expression):
+    """1 where `operand` is at `target`, falling to `midpoint` at a distance of `scale` (same unit as the operand)."""
+
+    shape: DecayKind
+    operand: Expression
+    target: Expression = Constant(0.0)  # immutable
+    scale: float = 1.0
+    midpoint: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.shape not in get_args(DecayKind):
+            raise StrategyError(f"a decay is one of exp, gauss, lin; got {self.shape!r}")
+        object.__setattr__(self, "scale", check_number(self.scale, "the scale of a decay", required=True))
+        object.__setattr__(self, "midpoint", check_number(self.midpoint, "the midpoint of a decay", required=True))
+        if self.scale < _LEAST_SCALE:
+            least = "above 0" if self.scale <= 0 else f"at least {_LEAST_SCALE:g}"
+            raise StrategyError(f"the scale of a decay must be {least}, got {self.scale!r}")
+        if not 0 < self.midpoint < 1:
+            raise StrategyError(f"the midpoint of a decay must be between 0 and 1, got {self.midpoint!r}")
+
+    @property
+    def operands(self) -> tuple[Expression, ...]:
+        return self.operand, self.target
+
+
+_CONDITIONS: Final[tuple[type[Any], ...]] = get_args(models.Condition)
+_MODELS: Final[tuple[type[Any], ...]] = tuple(kind for kind in get_args(models.Expression) if isinstance(kind, type))
+
+
+@dataclass(frozen=True, repr=False)
+class CandidateScore(Expression):
+    """The score that a candidate stage gave the point, by the stage's name.
+
+    Without a name: the formula's only candidate stage. `default` stands where that stage didn't find the point.
+    """
+
+    name: str | None = None
+    default: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.name is not None and not isinstance(self.name, str):
+            raise StrategyError(f"score() takes the name of a candidate, got {self.name!r}")
+        _keep(self, f"the default of score({self.name!r})", required=True)
+
+
+@dataclass(frozen=True, repr=False)
+class RerankScore(Expression):
+    """The score of the model that reads the text, where `Rerank(blend=…)` blends it; Qdrant can't know it."""
+
+
+@dataclass(frozen=True, repr=False)
+class QueryTokens(Expression):
+    """How many token vectors the query has for a multivector: what a MaxSim score is divided by to compare queries."""
+
+    using: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.using, str):
+            raise StrategyError(f"query_tokens() takes the name of a multivector, got {self.using!r}")
+
+
+@dataclass(frozen=True, repr=False)
+class Field(Expression):
+    """A number in the payload. Without `default`, a candidate that lacks it fails the query."""
+
+    key: str
+    default: float | None = None
+
+    def __post_init__(self) -> None:
+        check_key(self.key)
+        _keep(self, f"the default of field({self.key!r})")
+
+
+@dataclass(frozen=True, repr=False)
+class Param(Expression):
+    """A number that comes with the query: `params={name: number}`. Without `default` it must be there."""
+
+    name: str
+    default: float | None = None
+
+    def __post_init__(self) -> None:
+        _keep(self, f"the default of param({self.name!r})")
+
+
+@dataclass(frozen=True, repr=False)
+class Now(Expression):
+    """The time of the query, in seconds since 1970 (UTC)."""
+
+
+@dataclass(frozen=True, repr=False)
+class Instant(Expression):
+    """A fixed time, in seconds since 1970; without a time zone it is taken as UTC."""
+
+    at: dt.datetime
+
+    def __post_init__(self) -> None:
+        check_moment(self.at, "instant()")
+
+
+@dataclass(frozen=True, repr=False)
+class DatetimeField(Expression):
+    """A date-time in the payload (RFC 3339 text), in seconds since 1970.
+
+    Without `default`, a candidate that lacks it fails the query.
+    """
+
+    key: str
+    default: dt.datetime | None = None
+
+    def __post_init__(self) -> None:
+        check_key(self.key)
+        check_moment(self.default, f"the default of datetime_field({self.key!r})")
+
+
+@dataclass(frozen=True, repr=False)
+class GeoDistance(Expression):
+    """Metres from `(lat, lon)` to a geo point in the payload; `default` metres for candidates without one.
+
+    The place may be request-time: `origin="name"` reads `params={"name": (lat, lon)}`.
+    """
+
+    origin: tuple[float, float] | str
+    key: str
+    default: float | None = None
+
+    def __post_init__(self) -> None:
+        check_key(self.key)
+        _keep(self, f"the default of geo_distance(…, {self.key!r})")
+        if not isinstance(self.origin, str):
+            object.__setattr__(self, "origin", check_place(self.origin, "the origin of a geo_distance"))
+
+
+@dataclass(frozen=True, repr=False)
+class Raw(Expression):
+    """An expression of `qdrant_client.models`, sent as it is: the escape hatch."""
+
+    expression: models.Expression
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.expression, (*_MODELS, str)):
+            raise StrategyError(f"raw() takes an expression of qdrant_client.models, got {brief(self.expression)}")
+
+
+@dataclass(frozen=True, repr=False)
+class When(Expression):
+    """`then` for candidates that meet a Qdrant condition or filter, `otherwise` for the rest."""
+
+    condition: models.Condition
+    then: Expression = Constant(1.0)  # immutable
+    otherwise: Expression = Constant(0.0)  # immutable
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.condition, _CONDITIONS):
+            raise StrategyError(
+                "when() takes a condition of qdrant_client.models, e.g. "
+                "models.FieldCondition(key='category', match=models.MatchValue(value='news')) or a models.Filter; "
+                f"got {brief(self.condition)}"
+            )
+
+    @property
+    def operands(self) -> tuple[Expression, ...]:
+        return self.then, self.otherwise
+
+
+@dataclass(frozen=True, repr=False)
+class Affinity(Expression):
+    """What a user feels for a point's category: the request-time map `params={given: {category: weight}}` at `key`.
+
+    Points whose category isn't in the map, or that have none, get `default` (0 if it is None); a point with several
+    categories gets the sum of their weights. Only the categories in the map are sent, however many the collection
+    has. Without a `default`, the map must be given.
+    """
+
+    key: str
+    param: str
+    default: float | None = None
+
+    def __post_init__(self) -> None:
+        check_key(self.key)
+        _keep(self, f"the default of affinity({self.key!r})")
+
+
+def _keep(node: Any, what: str, required: bool = False) -> None:
+    """Keep a node's default as a number of Python's."""
+    object.__setattr__(node, "default", check_number(node.default, what, required))
+
+
+def from_model(value: Any) -> Expression:
+    """The node for an expression or condition of `qdrant_client.models`.
+
+    Raises:
+        StrategyError: it is neither.
+    """
+    if isinstance(value, _CONDITIONS):
+        return When(value)
+    if isinstance(value, _MODELS):
+        return Raw(value)
+    hint = f": did you mean field({value!r}) or score({value!r})?" if isinstance(value, str) else ""
+    raise StrategyError(f"not an expression: {brief(value)}{hint}")

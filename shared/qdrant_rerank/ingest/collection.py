@@ -18,7 +18,7 @@ from ..engine_errors import Place, describe_failures, read_failure
 from ..errors import PlanError, StrategyError, did_you_mean
 from ..expressions.build import when
 from ..expressions.inspect import PayloadKey, conditions, field_conditions, payload_keys
-from ..expressions.paths import path_problem
+from ..expressions.view import path_problem
 from ..formula_limits import demands_indexes, knows_phrases
 from ..models.encoders import Encoder, EncoderLike, as_encoder
 from ..query import Target

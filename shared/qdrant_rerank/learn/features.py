@@ -15,7 +15,7 @@ from .. import StrategyError, from_json, to_json
 from .._internals import brief
 from .._internals import lacking as lacking_keys
 from ..errors import FormatError
-from ..expressions import Expression, ExpressionLike, as_expression, columns
+from ..expressions import Expression, ExpressionLike, as_expression
 from ..expressions._internals import (
     Constant,
     Field,
@@ -28,6 +28,7 @@ from ..expressions._internals import (
     evaluate,
     payload_keys,
     placeholder_params,
+    read_codes,
     reads_model,
     walk,
 )
@@ -272,7 +273,7 @@ def computed(features: Known, table: Table) -> NDArray[np.float64]:
 
 def _column(feature: Feature | Category, table: Table) -> NDArray[np.float64]:
     if isinstance(feature, Category):
-        return columns.codes(feature.key, feature.values, table.payloads)
+        return read_codes(feature.key, feature.values, table.payloads)
     if feature.missing == "nan" and isinstance(feature.expression, Field):
         return table.numbers(feature.expression.key)
     return evaluate(feature.expression, table)

@@ -14,9 +14,8 @@ from qdrant_client import models
 from ..capabilities import AbilityName, Capabilities
 from ..errors import FormatError, Lint, StrategyError
 from ..expressions.inspect import candidate_scores, depth, fixed_nodes, payload_keys, placeholder_params, reads_model, walk
-from ..expressions.lowering import MODEL_ELSEWHERE, Candidate, Lowering, lower, score_index
+from ..expressions.lowering import MODEL_ELSEWHERE, Candidate, Lowering, lower, score_index, token_count
 from ..expressions.nodes import Expression, ExpressionLike, QueryTokens, as_expression
-from ..expressions.reading import token_count
 from ..formula_limits import (
     Extent,
     decay_warnings,
