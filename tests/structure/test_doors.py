@@ -6,6 +6,7 @@ What users have is imported from the package; what they don't need and tests do,
 from __future__ import annotations
 
 import ast
+import importlib
 import pkgutil
 import re
 import subprocess
@@ -63,6 +64,9 @@ NAMED_AS_MODULES = {
     "qdrant_rerank.models.web_calls",
 }
 """Texts in tests that name a module: what they name moves with its test."""
+
+SHOWN_AT_ONCE: set[str] = {"qdrant_rerank.evaluate.frontier", "qdrant_rerank.learn.drift", "qdrant_rerank.learn.log_features"}
+"""What packages show that load it at once: the name then replaces the module."""
 
 IMPORT = re.compile(r"^\W*from ((?:qdrant_rerank|langchain_qdrant_rerank|llama_index_qdrant_rerank)\.[\w.]+) import ", re.M)
 IN_QUOTES = re.compile(r"""["'](qdrant_rerank\.[a-z_]+(?:\.\w*)+)["']""")
@@ -168,3 +172,9 @@ print(sorted(set(sys.modules) - before))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "['qdrant_rerank._internals']\n"
+
+
+def test_no_module_has_the_name_of_what_its_package_shows() -> None:
+    # once such a module is loaded, by whatever way, the package would show the module in the place of the name
+    shown = {f"{name}.{each}" for name in DOORS for each in getattr(importlib.import_module(name), "__all__", ())}
+    assert shown & structure.modules().keys() <= SHOWN_AT_ONCE

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from ..strategies import Stage
     from .formula import Formula
     from .fusion import Fusion
-    from .late_interaction import late_interaction
-    from .nearest import Mmr, Nearest
+    from .nearest import Mmr, Nearest, late_interaction
 else:
     __getattr__ = load_lazily(
         __name__,
@@ -25,8 +24,7 @@ else:
             ".strategies": "Stage",
             "formula": "Formula",
             "fusion": "Fusion",
-            "late_interaction": "late_interaction",
-            "nearest": "Mmr, Nearest",
+            "nearest": "late_interaction, Mmr, Nearest",
         },
     )
 
