@@ -1,4 +1,4 @@
-"""A reranker as LangChain's document compressor: documents of any retriever, ranked anew by a model."""
+"""A reranker as LangChain's document compressor: documents of any retriever, ranked anew."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class QdrantRerankCompressor(BaseDocumentCompressor):
         QdrantRerankCompressor(reranker=CohereReranker("rerank-v3.5"), top_n=5)
 
     The order is that of `Rerank` over the same documents. What comes out are new documents with the ids, text and metadata of
-    those that went in, and the model's score under `score_key`. Async calls are async down to the model. What the model runs in
+    those that went in, and the reranker's score under `score_key`. Async calls are async down to the reranker. What it runs in
     LangChain is a child of the run whose callbacks are passed.
 
     Attributes:
         reranker: a reranker, a function from a query and texts to scores (higher is better), or another
             `BaseDocumentCompressor` that reranks.
         top_n: how many documents to return at most; all if None.
-        score_key: the metadata key for the model's score; what a document had under it is replaced.
+        score_key: the metadata key for the reranker's score; what a document had under it is replaced.
         min_score: the score that a document has to reach; it leaves documents without text out.
-        on_error: what happens when the model fails: "raise" its error, or "keep_order", which returns the documents as they
+        on_error: what happens when the reranker fails: "raise" its error, or "keep_order", which returns the documents as they
             came, the first `top_n` of them, each with the error's name under `not_rescored`, and warns.
         missing_text: what happens to a document without text: it comes "last", with `not_rescored`; or it is left out ("drop");
             or it is an error ("raise").
@@ -85,7 +85,7 @@ class QdrantRerankCompressor(BaseDocumentCompressor):
             raise ValueError("a reranker is needed, e.g. reranker=CohereReranker('rerank-v3.5')")
         if self.min_score is not None and not isfinite(self.min_score):
             raise ValueError(f"min_score must be a finite number, got {self.min_score!r}")
-        self._rescore()
+        self._rerank()
         return self
 
     def compress_documents(self, documents: Sequence[Document], query: str, callbacks: Callbacks = None) -> Sequence[Document]:
@@ -93,14 +93,14 @@ class QdrantRerankCompressor(BaseDocumentCompressor):
 
         Raises:
             QueryError: the query is empty, or the blend reads `score()` and a document has none.
-            ScoringError: the model's scores are unusable, or text is missing, where the settings say to raise.
+            ScoringError: the reranker's scores are unusable, or text is missing, where the settings say to raise.
         """
         if not documents:
             return []
         reranker, candidates = self._reranker(), self._candidates(documents)
         with _within(CallbackManager, callbacks) as context:
             points = context.run(reranker.rank, Query(query), candidates, self.min_score)
-        return self._ranked(documents, points)
+        return self._to_documents(documents, points)
 
     async def acompress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks = None
@@ -112,17 +112,17 @@ class QdrantRerankCompressor(BaseDocumentCompressor):
         with _within(AsyncCallbackManager, callbacks) as context:
             ranking: Coroutine[Any, Any, Points] = reranker.arank(Query(query), candidates, self.min_score)
             points = await asyncio.create_task(ranking, context=context)
-        return self._ranked(documents, points)
+        return self._to_documents(documents, points)
 
     def close(self) -> None:
         """End the threads that what blocks runs in."""
         self._workers.close()
 
-    def _rescore(self) -> Rerank:
+    def _rerank(self) -> Rerank:
         return Rerank(on_error=self.on_error, missing_text=self.missing_text, blend=self.blend, top_n=self.top_n)
 
     def _reranker(self) -> DocumentReranker:
-        return DocumentReranker(as_reranker(self.reranker), self._rescore(), self.timeout, self._workers)
+        return DocumentReranker(as_reranker(self.reranker), self._rerank(), self.timeout, self._workers)
 
     def _candidates(self, documents: Sequence[Document]) -> list[Candidate]:
         needed = self.blend is not None and any(True for _ in candidate_scores(self.blend))
@@ -143,10 +143,10 @@ class QdrantRerankCompressor(BaseDocumentCompressor):
             f"metadata keys: {there}): set retrieval_score_key='…'"
         )
 
-    def _ranked(self, documents: Sequence[Document], points: Points) -> list[Document]:
-        return [self._renewed(documents[int(point.id)], point.score, notes_of(point)) for point in points]
+    def _to_documents(self, documents: Sequence[Document], points: Points) -> list[Document]:
+        return [self._renew(documents[int(point.id)], point.score, notes_of(point)) for point in points]
 
-    def _renewed(self, document: Document, score: float, notes: Mapping[str, Any]) -> Document:
+    def _renew(self, document: Document, score: float, notes: Mapping[str, Any]) -> Document:
         metadata = copy.deepcopy(document.metadata)
         if NOT_RESCORED in notes:
             metadata[NOT_RESCORED] = notes[NOT_RESCORED]
@@ -158,7 +158,7 @@ class QdrantRerankCompressor(BaseDocumentCompressor):
         return document.model_copy(update={"metadata": metadata})
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        """The model by its class: what it holds may be secret."""
+        """The reranker by its class: what it holds may be secret."""
         return fields.show(self)
 
 

@@ -42,7 +42,7 @@ from qdrant_rerank.planning import Capabilities, Plan, PlanDescription
 from . import fields
 from .documents import to_documents
 from .store import store_fields, store_strategy
-from .tracing import AsyncTraced, Configs, Parents, Traced, atraced, traced
+from .tracing import AsyncTraced, Configs, Parents, Traced, atrace, trace
 
 __all__ = ["CallOptions", "QdrantRerankRetriever"]
 
@@ -156,7 +156,7 @@ def _check_batch(queries: Any, options: CallOptions) -> list[str | Query]:
 
 
 class QdrantRerankRetriever(BaseRetriever):
-    """Answers a query with documents from Qdrant, ranked by a strategy that Qdrant runs in one request, or by a model.
+    """Answers a query with documents from Qdrant, ranked by a strategy that Qdrant runs in one request, or by a reranker.
 
     `invoke`, `ainvoke`, `batch`, `stream`, … work as for every LangChain retriever, and take the keywords of
     `CallOptions`; async calls are async down to the socket. Documents carry the point's id, and in their metadata
@@ -172,7 +172,7 @@ class QdrantRerankRetriever(BaseRetriever):
         encoders: what embeds the query for the vector of that name, before the two above: a LangChain `Embeddings`,
             a `SparseEmbeddings`, a `qdrant_rerank.Encoder` such as `ServerInference`, or a function; or a
             `qdrant_rerank.Encoders`, as an executor takes it.
-        reranker: scores texts, for strategies that have a model read them, such as `Rerank`: a reranker, a function
+        reranker: scores texts, for strategies that have them read, such as `Rerank`: a reranker, a function
             from a query and texts to scores (higher is better), or any LangChain `BaseDocumentCompressor` that reranks. It
             reads the text that `payload` says. What it runs in LangChain is a child of the retriever's run.
         strategy: how documents are found and ranked.
@@ -190,7 +190,7 @@ class QdrantRerankRetriever(BaseRetriever):
         payload: where the text and the metadata are: "langchain", "llama_index", "flat", a `PayloadMapping`, or a
             function from payload to `(text, metadata)`.
         score_key: the metadata key for the score; None for no score. Documents' own metadata under it is kept, and
-            the score then goes under `_score`, with a warning. What a model's ranking notes (`relevance_score`,
+            the score then goes under `_score`, with a warning. What reranking notes (`relevance_score`,
             `retrieval_score`, `not_rescored`) goes under those names.
         explanations: whether each document's metadata says why it is where it is, without a further round trip: its
             rank and score in each candidate and what each term adds to its score, as plain values (`ResultReason.as_dict`).
@@ -346,7 +346,7 @@ class QdrantRerankRetriever(BaseRetriever):
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Unpack[CallOptions]
     ) -> list[Document]:
         call, executor = self._call(options), self._executor(Executor)
-        services = Traced(executor, Parents([query], [run_manager.get_child]))
+        services = None if self.reranker is None else Traced(executor, Parents([query], [run_manager.get_child]))
         return self._documents(
             call, executor.answer(call.strategy, call.options, lambda plan: call.flow(plan, query), services)
         )
@@ -356,7 +356,7 @@ class QdrantRerankRetriever(BaseRetriever):
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **options: Unpack[CallOptions]
     ) -> list[Document]:
         call, executor = self._call(options), self._executor(AsyncExecutor)
-        services = AsyncTraced(executor, Parents([query], [run_manager.get_child]))
+        services = None if self.reranker is None else AsyncTraced(executor, Parents([query], [run_manager.get_child]))
         return self._documents(
             call, await executor.answer(call.strategy, call.options, lambda plan: call.flow(plan, query), services)
         )
@@ -373,7 +373,7 @@ class QdrantRerankRetriever(BaseRetriever):
             **options: as for `invoke`; see `CallOptions`.
         """
         asked = _check_batch(queries, options)
-        with traced(self, asked, config, self._get_ls_params()) as runs:
+        with trace(self, asked, config, self._get_ls_params()) as runs:
             call, executor = self._call(options), self._executor(Executor)
             if asked:
                 services = Traced(executor, runs.parents)
@@ -387,7 +387,7 @@ class QdrantRerankRetriever(BaseRetriever):
     ) -> list[list[Document]]:
         """As `search_batch`, without blocking the event loop."""
         asked = _check_batch(queries, options)
-        async with atraced(self, asked, config, self._get_ls_params()) as runs:
+        async with atrace(self, asked, config, self._get_ls_params()) as runs:
             call, executor = self._call(options), self._executor(AsyncExecutor)
             if asked:
                 services = AsyncTraced(executor, runs.parents)
@@ -464,7 +464,7 @@ class QdrantRerankRetriever(BaseRetriever):
     def _executor(self, kind: type[E]) -> E:
         parts = (
             *(self.client, self.async_client, self.collection_name),
-            *(self.embedding, self.sparse_embedding, fields.list_encoders(self.encoders)),
+            *(self.embedding, self.sparse_embedding, self.encoders),
             *(self.reranker, self.payload, self.capabilities, self.fixed_filter, self.schema_ttl, self.retries),
         )
         return self.executors.get(kind, parts, self._make_executor)

@@ -19,7 +19,7 @@ from langchain_core.runnables.config import get_config_list, patch_config, set_c
 from qdrant_rerank import AsyncExecutor, Executor, Query
 from qdrant_rerank._internals import Points, Search, Vectors
 
-__all__ = ["AsyncTraced", "Configs", "Parents", "Runs", "Traced", "atraced", "child_of", "traced"]
+__all__ = ["AsyncTraced", "Configs", "Parents", "Runs", "Traced", "atrace", "child_of", "trace"]
 
 
 def child_of(callbacks: BaseCallbackManager) -> AbstractContextManager[Context]:
@@ -50,7 +50,7 @@ class Parents:
 
 
 class Traced:
-    """An executor whose model runs within a retriever's run; a search without a model costs nothing more."""
+    """An executor whose reranker runs within a retriever's run."""
 
     def __init__(self, executor: Executor, parents: Parents) -> None:
         self._executor, self._parents = executor, parents
@@ -94,7 +94,7 @@ class Runs:
     """The runs of a batch.
 
     Attributes:
-        parents: where the runs of a model that scores are to be put.
+        parents: to whose runs those of a reranker belong.
         answers: the documents for each query, to be filled in.
     """
 
@@ -103,7 +103,7 @@ class Runs:
 
 
 @contextmanager
-def traced(
+def trace(
     retriever: BaseRetriever, queries: Sequence[str | Query], config: Configs, facts: Mapping[str, Any]
 ) -> Generator[Runs]:
     """Start a retriever run for each query; end it with its answer, which the body adds.
@@ -130,10 +130,10 @@ def traced(
 
 
 @asynccontextmanager
-async def atraced(
+async def atrace(
     retriever: BaseRetriever, queries: Sequence[str | Query], config: Configs, facts: Mapping[str, Any]
 ) -> AsyncGenerator[Runs]:
-    """As `traced`, with async callbacks."""
+    """As `trace`, with async callbacks."""
     runs = [
         await AsyncCallbackManager.configure(**options).on_retriever_start(None, text, **start)
         for text, options, start in _starts(retriever, queries, config, facts)

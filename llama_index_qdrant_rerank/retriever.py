@@ -31,7 +31,7 @@ __all__ = ["QdrantRerankRetriever"]
 
 
 class QdrantRerankRetriever(BaseRetriever):
-    """Answers a query with nodes from Qdrant, ranked by a strategy that Qdrant runs in one request, or by a model.
+    """Answers a query with nodes from Qdrant, ranked by a strategy that Qdrant runs in one request, or by a reranker.
 
     `retrieve` and `aretrieve` take a text or a `QueryBundle`; with a `ParamsQueryBundle` the query brings values for
     formulas. Async calls are async down to the socket. The constructor makes no request and loads no model.
@@ -47,7 +47,7 @@ class QdrantRerankRetriever(BaseRetriever):
         sparse_encoder: embeds the query for any sparse vector: an encoder, a function from text to
             `models.SparseVector`, or LlamaIndex's kind, from a list of texts to indices and values.
         encoders: what embeds the query for the vector of that name, before the two above; or a `qdrant_rerank` `Encoders`.
-        reranker: scores texts, for strategies that have a model read them, such as `Rerank`: a reranker, a function
+        reranker: scores texts, for strategies that have them read, such as `Rerank`: a reranker, a function
             from a query and texts to scores (higher is better), or any LlamaIndex node postprocessor that reranks. It reads
             a node's text with the metadata of `metadata_mode`.
         strategy: how nodes are found and ranked; None for `Nearest()`, or what the vector store suggests.

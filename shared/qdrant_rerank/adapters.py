@@ -16,6 +16,7 @@ from qdrant_client import QdrantClient, models
 from .capabilities import Capabilities
 from .errors import ClientError, QueryError, StrategyError, did_you_mean
 from .executor import AsyncExecutor, Executor
+from .models.encoders import Encoders
 from .models.wrappers import as_reranker
 from .payload import PayloadMapping
 from .plan import Plan
@@ -126,6 +127,8 @@ def _identify(part: object) -> Hashable:
     """The same for the same object, and for equal values of the kinds that have no state."""
     if isinstance(part, Mapping):
         return tuple((key, _identify(value)) for key, value in part.items())
+    if isinstance(part, Encoders):
+        return _identify(part.named), _identify(part.by_kind)
     if isinstance(part, models.Filter):
         return part.model_dump_json()
     return part if isinstance(part, str | int | float | Capabilities | PayloadMapping | Retries) else id(part)
