@@ -6,6 +6,7 @@ import json
 import re
 import runpy
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +17,7 @@ import pytest
 
 from qdrant_rerank import Coefficients, Fusion, Nearest, RelevanceFeedback, Rerank, __version__, field, save
 from qdrant_rerank._internals import Reference
-from qdrant_rerank.cli._internals import ABOUT, COMMANDS, paragraphs, reference
+from qdrant_rerank.cli._internals import ABOUT, COMMANDS, load_command, paragraphs, reference
 from qdrant_rerank.learn import Feature, FeatureLog, write_log
 from tests.cli.local_server import LocalServer
 from tests.cli.support import run, succeeds, write_corpus
@@ -24,7 +25,7 @@ from tests.learn.logs import planted
 from tests.models.tiny_cross_encoder import cross_encoder_folder
 from tests.models.tiny_models import onnx_folder
 
-NAMES = [command.__name__ for command in COMMANDS]
+NAMES = list(COMMANDS)
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
 
 
@@ -38,6 +39,21 @@ def test_each_command_has_help_with_an_example(name: str) -> None:
 def test_without_a_command_the_help_lists_them() -> None:
     ran = run(columns=80)
     assert all(f" {name} " in ran.all for name in NAMES)
+
+
+def test_the_list_says_what_each_commands_help_begins_with() -> None:
+    assert {name: paragraphs(load_command(name).__doc__)[0] for name in COMMANDS} == COMMANDS
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version"])
+def test_help_and_version_load_no_client(argument: str) -> None:
+    code = (
+        "import sys\nfrom qdrant_rerank.cli import main\n"
+        f"sys.argv = ['qdrant-rerank', '{argument}']\n"
+        "try:\n    main()\nfinally:\n    print(sorted({'numpy', 'qdrant_client'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert ran.stdout.endswith("\n[]\n"), ran.stderr
 
 
 def test_the_version_is_the_packages() -> None:
@@ -64,7 +80,7 @@ def test_the_reference_has_every_option_with_its_default() -> None:
 
 EXAMPLES = [
     paragraph.removeprefix("$ ")
-    for docstring in (ABOUT, *(command.__doc__ for command in COMMANDS))
+    for docstring in (ABOUT, *(load_command(name).__doc__ for name in COMMANDS))
     for paragraph in paragraphs(docstring)
     if paragraph.startswith("$ ")
 ]

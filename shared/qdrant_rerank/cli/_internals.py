@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .app import COMMANDS as COMMANDS
     from .app import app as app
     from .app import help_text as help_text
+    from .app import load_command as load_command
     from .app import paragraphs as paragraphs
     from .calibrate import calibrate as calibrate
     from .calibrate import describe_progress as describe_progress
@@ -47,7 +48,7 @@ else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "app": "ABOUT, COMMANDS, app, help_text, paragraphs",
+            "app": "ABOUT, COMMANDS, app, help_text, load_command, paragraphs",
             "calibrate": "calibrate, describe_progress, show_scoring",
             "compare": "compare",
             "connect": "CommandRetries, Where, open_remote",

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
 from inspect import cleandoc
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from .. import __version__
-from .calibrate import calibrate
-from .compare import compare
-from .demo import demo
-from .drift import drift
-from .evaluate import evaluate
-from .features import features
-from .fit import fit
-from .index import index
-from .plan import plan
-from .search import search
-from .tune import tune
 
-__all__ = ["ABOUT", "COMMANDS", "app", "help_text", "paragraphs"]
+__all__ = ["ABOUT", "COMMANDS", "app", "build_command", "help_text", "load_command", "paragraphs"]
 
 
 def paragraphs(docstring: str | None) -> list[str]:
@@ -37,16 +29,52 @@ def help_text(docstring: str | None) -> str:
     )
 
 
-app = typer.Typer(
-    name="qdrant-rerank",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,  # errors are reported by `failures.reported`, and never with local variables
-)
-COMMANDS = demo, index, search, plan, evaluate, compare, tune, features, fit, drift, calibrate
-for command in COMMANDS:
-    app.command(help=help_text(command.__doc__))(command)
+COMMANDS: Final = {
+    "demo": "See what each strategy changes: plain search, hybrid, formula and MMR, side by side, with what they cost.",
+    "index": "Put documents into a collection, which is made if it isn't there.",
+    "search": "Search a collection, and rank what is found by a strategy that Qdrant runs, in one request, or by a model.",
+    "plan": "Show what a strategy will ask of Qdrant, without asking it.",
+    "evaluate": "Measure how good a strategy's results are, by judgments of documents, and what a query costs.",
+    "compare": "Compare strategies, and runs of other systems, with a baseline, on the same topics and judgments.",
+    "tune": "Find out which strategy to use on a collection, by judgments of documents; or that the default is as good.",
+    "features": "Log what a formula would see of each candidate of each judged topic, for `fit`.",
+    "fit": "Learn weights from logged features: a formula that gives the probability of relevance.",
+    "drift": "Tell whether a collection's values have moved away from those that a ranker was trained on.",
+    "calibrate": "Fit relevance feedback to a collection and a model, and find out whether it is worth using.",
+}
+"""Each command, and the first sentence of its help. A module has its name, and so has the function in it."""
+
+
+class _Commands(TyperGroup):
+    """Loads a command when it is asked for, so that help comes at once."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, known, rest = super().resolve_command(ctx, args)
+        return name, build_command(str(name)) if known else None, rest
+
+
+def load_command(name: str) -> Callable[..., None]:
+    """Load a command's function."""
+    function: Callable[..., None] = getattr(import_module(f".{name}", __package__), name)
+    return function
+
+
+def build_command(name: str) -> Any:
+    """Load a command as typer runs it, with its whole help."""
+    function, alone = load_command(name), typer.Typer(**_SETTINGS)
+    alone.command(name, help=help_text(function.__doc__))(function)
+    return typer.main.get_command(alone)
+
+
+# errors are reported by `failures.report_errors`, and never with local variables
+_SETTINGS: Final[dict[str, Any]] = {
+    "add_completion": False,
+    "rich_markup_mode": "rich",
+    "pretty_exceptions_enable": False,
+}
+app = typer.Typer(name="qdrant-rerank", cls=_Commands, no_args_is_help=True, **_SETTINGS)
+for name, summary in COMMANDS.items():
+    app.command(name, help=help_text(summary))(lambda: None)
 
 
 def _print_version(wanted: bool) -> None:

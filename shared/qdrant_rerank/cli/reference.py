@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import typer
-
-from .app import ABOUT, COMMANDS, app, paragraphs
+from .app import ABOUT, COMMANDS, build_command, load_command, paragraphs
 
 __all__ = ["reference"]
 
@@ -31,10 +29,9 @@ measured and is not as good as it should be, 1 for any other error.
 
 def reference() -> str:
     """The whole reference."""
-    commands: Any = typer.main.get_command(app)
     parts = [_HEAD, *_prose(ABOUT)]
-    for function in COMMANDS:
-        parts += [f"## {function.__name__}\n", *_prose(function.__doc__), *_options(commands.commands[function.__name__])]
+    for name in COMMANDS:
+        parts += [f"## {name}\n", *_prose(load_command(name).__doc__), *_options(build_command(name))]
     return "\n".join(parts)
 
 
