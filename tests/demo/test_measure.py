@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qdrant_client.models import PointStruct
 
 from qdrant_rerank import Fusion, Nearest
-from qdrant_rerank.demo import DEPTH, CountingExecutor, Entry, Question, measured, ndcg
+from qdrant_rerank.demo import DEPTH, CountingExecutor, Entry, Question, ask, measure_ndcg
 from tests.engines import open_client
 from tests.support import dense, encoders, toy_config
 
@@ -28,14 +28,14 @@ def test_ndcg_is_what_ir_measures_computes(ranking: list[str], judgments: Mappin
     qrels = [ir_measures.Qrel("q", document, grade) for document, grade in judgments.items()]
     run = [ir_measures.ScoredDoc("q", document, -float(rank)) for rank, document in enumerate(ranking)]
     theirs = ir_measures.calc_aggregate([ir_measures.nDCG @ DEPTH], qrels, run)[ir_measures.nDCG @ DEPTH]
-    assert ndcg(ranking, judgments) == pytest.approx(theirs)
+    assert measure_ndcg(ranking, judgments) == pytest.approx(theirs)
 
 
 def test_the_ideal_order_has_1_and_nothing_relevant_0() -> None:
     judgments = {"a": 2, "b": 1}
-    assert ndcg(["a", "b", "c"], judgments) == 1.0
-    assert ndcg(["c"], judgments) == 0.0
-    assert 0 < ndcg(["b", "a"], judgments) < 1
+    assert measure_ndcg(["a", "b", "c"], judgments) == 1.0
+    assert measure_ndcg(["c"], judgments) == 0.0
+    assert 0 < measure_ndcg(["b", "a"], judgments) < 1
 
 
 def test_an_outcome_counts_what_was_asked_for_once() -> None:
@@ -44,11 +44,11 @@ def test_an_outcome_counts_what_was_asked_for_once() -> None:
     client.upsert("guide", [PointStruct(id=1, vector={"dense": dense("fox")}, payload={"_id": "fox", "title": "Fox"})])
     executor = CountingExecutor(client, "guide", encoders=encoders())
     both = Entry("both", "", "", Fusion.rrf().over(Nearest("dense"), Nearest("bm25")))
-    outcome = measured(executor, both, Question("fox", {"fox": 2}), runs=3)
+    outcome = ask(executor, both, Question("fox", {"fox": 2}), runs=3)
     assert outcome.documents == ["fox"]
     assert (outcome.requests, outcome.embeddings, outcome.model_calls, outcome.ndcg) == (1, 2, 0, 1.0)
     assert outcome.milliseconds > 0
-    assert measured(executor, both, Question("fox"), runs=1).ndcg is None
+    assert ask(executor, both, Question("fox"), runs=1).ndcg is None
 
 
 def alike(query: str, texts: Sequence[str]) -> list[float]:

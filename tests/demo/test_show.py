@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console, RenderableType
 
-from qdrant_rerank.demo import LINEUP, Outcome, closing, legend, opening, summary
+from qdrant_rerank.demo import LINEUP, DemoOutcome, describe_limits, describe_setup, legend, summary
 
 
 def text(shown: RenderableType, width: int = 200) -> str:
@@ -15,9 +15,9 @@ def text(shown: RenderableType, width: int = 200) -> str:
     return str(console.file.getvalue())  # type: ignore[attr-defined]  # a StringIO
 
 
-def outcomes(*qualities: float) -> dict[str, Outcome]:
+def outcomes(*qualities: float) -> dict[str, DemoOutcome]:
     """An outcome for each strategy of the line-up, with these nDCGs."""
-    return {entry.name: Outcome([], 1.5, 1, 2, 0, quality) for entry, quality in zip(LINEUP, qualities, strict=True)}
+    return {entry.name: DemoOutcome([], 1.5, 1, 2, 0, quality) for entry, quality in zip(LINEUP, qualities, strict=True)}
 
 
 def test_wins_and_losses_are_counted_over_the_questions() -> None:
@@ -41,14 +41,14 @@ def test_who_is_behind_is_said_and_nothing_where_nobody_is() -> None:
 
 
 def test_only_local_mode_is_said_to_be_slow() -> None:
-    assert "local mode" in text(closing("local"))
-    assert "local mode" not in text(closing("server"))
-    assert "local mode" not in text(closing("edge"))
+    assert "local mode" in text(describe_limits("local"))
+    assert "local mode" not in text(describe_limits("server"))
+    assert "local mode" not in text(describe_limits("edge"))
 
 
 def test_only_hashed_vectors_are_said_to_match_spelling() -> None:
-    assert "spelling, not meaning" in text(opening("hash", "here", 0.1))
-    assert "spelling" not in text(opening("a/model", "here", 0.1))
+    assert "spelling, not meaning" in text(describe_setup("hash", "here", 0.1))
+    assert "spelling" not in text(describe_setup("a/model", "here", 0.1))
 
 
 def test_the_legend_explains_grades_only_where_there_are_any() -> None:

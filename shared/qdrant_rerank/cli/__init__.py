@@ -1,4 +1,4 @@
-"""The command `qdrant-rerank`: index a corpus, search it, explain a request, see a demonstration.
+"""The command `qdrant-rerank`: index a corpus, search it, see what a plan sends, measure and tune it.
 
 The only part of the package that uses typer and rich, which `pip install 'qdrant-rerank[cli]'` brings.
 """
@@ -15,6 +15,8 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line; the process's arguments are its input and its exit code is the result."""
     try:
+        import rich.text  # noqa: F401  # pyright: ignore[reportUnusedImport]  # typer does without it, our commands don't
+
         from .app import app
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("typer", "rich"):

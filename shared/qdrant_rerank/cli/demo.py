@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from .._internals import engine_of
-from ..demo import Demo, closing, opening
+from ..demo import Demo, describe_limits, describe_setup
 from .connect import CommandRetries, Where, WhereToWrite, connect, has_edge, writer_of
 from .consoles import results_console
 from .failures import CommandError
@@ -78,10 +78,10 @@ def demo(
         with console.status("indexing"):
             seconds = shown.fill()
             write_notes(client, collection, filled, policy)
-        console.print(opening(model, _describe_place(client, server.url, keep), seconds))
+        console.print(describe_setup(model, _describe_place(client, server.url, keep), seconds))
         if query is None:
             shown.show_all()
-            console.print(closing(engine_of(client)))
+            console.print(describe_limits(engine_of(client)))
         else:
             shown.show_one(query)
         if keep is not None:

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from .guide import questions as questions
     from .measure import DEPTH as DEPTH
     from .measure import CountingExecutor as CountingExecutor
-    from .measure import Outcome as Outcome
-    from .measure import measured as measured
-    from .measure import ndcg as ndcg
+    from .measure import DemoOutcome as DemoOutcome
+    from .measure import ask as ask
+    from .measure import measure_ndcg as measure_ndcg
     from .run import Demo as Demo
-    from .run import closing as closing
+    from .run import describe_limits as describe_limits
+    from .run import describe_setup as describe_setup
     from .run import legend as legend
-    from .run import opening as opening
     from .run import summary as summary
 else:
     __getattr__ = load_lazily(
@@ -41,7 +41,7 @@ else:
         {
             "guide": "CANDIDATES, CANDIDATES_CODE, CORPUS, DAY, FORMULA, HERE, LINEUP, PLAIN, SHOWN, TODAY, YEAR_2020, "
             "Entry, Question, questions",
-            "measure": "DEPTH, CountingExecutor, Outcome, measured, ndcg",
-            "run": "Demo, closing, legend, opening, summary",
+            "measure": "DEPTH, CountingExecutor, DemoOutcome, ask, measure_ndcg",
+            "run": "Demo, describe_limits, legend, describe_setup, summary",
         },
     )

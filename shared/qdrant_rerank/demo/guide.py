@@ -1,4 +1,7 @@
-"""The demo's documents and questions: an invented travel guide (see data/README.md)."""
+"""What the demo compares on what: an invented travel guide (see data/README.md), questions to it, and strategies.
+
+Each strategy has the code that a user would write for it.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +80,7 @@ class Entry:
         says: what it does, in a few words.
         code: the text that makes it, given `candidates`; evaluates to `strategy`.
         strategy: the strategy.
-        features: what its formula reads from the request.
+        params: what its formula reads from the request.
     """
 
     name: str

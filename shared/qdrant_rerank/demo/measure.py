@@ -15,7 +15,7 @@ from .._internals import Points, Search, Vectors
 from ..evaluate._internals import stable
 from .guide import TODAY, Entry, Question
 
-__all__ = ["DEPTH", "CountingExecutor", "Outcome", "documents", "measured", "ndcg"]
+__all__ = ["DEPTH", "CountingExecutor", "DemoOutcome", "documents", "ask", "measure_ndcg"]
 
 DEPTH: Final = 10
 """How many results are judged: nDCG@10."""
@@ -42,7 +42,7 @@ class CountingExecutor(Executor):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DemoOutcome:
     """What one strategy made of one question.
 
     Attributes:
@@ -72,7 +72,7 @@ def documents(points: Points) -> list[str]:
     return [str((point.payload or {})["_id"]) for point in points]
 
 
-def measured(executor: CountingExecutor, entry: Entry, question: Question, runs: int) -> Outcome:
+def ask(executor: CountingExecutor, entry: Entry, question: Question, runs: int) -> DemoOutcome:
     """Ask `question` by the strategy `entry`, `runs` times."""
     query = Query(question.text, params=entry.params, now=TODAY)
     options = stable(entry.strategy, SearchOptions(limit=DEPTH, with_payload=["_id", "title"]))
@@ -86,17 +86,17 @@ def measured(executor: CountingExecutor, entry: Entry, question: Question, runs:
             start = time.perf_counter()
             points = executor.retrieve(entry.strategy, query, options)
             times.append(1000 * (time.perf_counter() - start))
-    return Outcome(
+    return DemoOutcome(
         points=points,
         milliseconds=median(times),
         requests=executor.requests // runs,
         embeddings=executor.embeddings // runs,
         model_calls=executor.model_calls // runs,
-        ndcg=ndcg(documents(points), question.judgments) if question.judgments else None,
+        ndcg=measure_ndcg(documents(points), question.judgments) if question.judgments else None,
     )
 
 
-def ndcg(ranking: Sequence[str], judgments: Mapping[str, int], depth: int = DEPTH) -> float:
+def measure_ndcg(ranking: Sequence[str], judgments: Mapping[str, int], depth: int = DEPTH) -> float:
     """Normalised discounted cumulative gain of the first `depth` documents, between 0 and 1.
 
     The sum of grade / log2(rank + 1), over the same sum for the best possible ranking: Järvelin and Kekäläinen,

@@ -22,9 +22,9 @@ from .._internals import Engine
 from ..ingest import ensure_collection, ingest, read_jsonl
 from ..models import Encoder, Encoders
 from .guide import BM25, CANDIDATES_CODE, CORPUS, FORMULA, HYBRID, LINEUP, PLAIN, SHOWN, Entry, Question, questions
-from .measure import DEPTH, CountingExecutor, Outcome, measured
+from .measure import DEPTH, CountingExecutor, DemoOutcome, ask
 
-__all__ = ["Demo", "closing", "legend", "lineup", "opening", "side_by_side", "summary"]
+__all__ = ["Demo", "describe_limits", "legend", "lineup", "describe_setup", "side_by_side", "summary"]
 
 _CHOSEN: Final = {
     "q17": "The guide has two answers: one is outdated, the other current.",
@@ -82,20 +82,23 @@ class Demo:
         self.console.print()
         self.console.print(side_by_side(question, why, outcomes, self.console.width))
 
-    def _over_all(self, asked: Sequence[Question]) -> list[dict[str, Outcome]]:
+    def _over_all(self, asked: Sequence[Question]) -> list[dict[str, DemoOutcome]]:
         self.console.print()
         with self.console.status(f"asking {len(asked)} questions in {len(LINEUP)} ways"):
             return [self._outcomes(question, LINEUP, runs=1) for question in asked]
 
-    def _outcomes(self, question: Question, entries: Sequence[Entry], runs: int) -> dict[str, Outcome]:
-        return {entry.name: measured(self._executor, entry, question, runs) for entry in entries}
+    def _outcomes(self, question: Question, entries: Sequence[Entry], runs: int) -> dict[str, DemoOutcome]:
+        return {entry.name: ask(self._executor, entry, question, runs) for entry in entries}
 
     @cached_property
     def _executor(self) -> CountingExecutor:
         return CountingExecutor(self.client, self.collection, encoders=Encoders(self.encoders), retries=self.retries)
 
 
-Outcomes = Mapping[str, Outcome]  # by the strategy's name
+# What is printed
+
+
+Outcomes = Mapping[str, DemoOutcome]  # by the strategy's name
 
 _SHOWN_RESULTS: Final = 5
 _WIDE: Final = 180  # columns from which on four lists fit beside each other
@@ -140,7 +143,7 @@ def side_by_side(question: Question, why: str, outcomes: Outcomes, width: int) -
     return Group(title, *([Text(why, "italic")] if why else []), grid)
 
 
-def _ranking(entry: Entry, question: Question, outcome: Outcome, plain: Sequence[str]) -> Group:
+def _ranking(entry: Entry, question: Question, outcome: DemoOutcome, plain: Sequence[str]) -> Group:
     is_judged = bool(question.judgments)
     results = zip(outcome.points[:_SHOWN_RESULTS], outcome.documents, strict=False)
     lines = [
@@ -229,22 +232,23 @@ def _summary_row(entry: Entry, outcomes: Sequence[Outcomes], best: float) -> lis
     ]
 
 
-def opening(dense: str, where: str, seconds: float) -> Group:
-    """What is shown, where it runs, and what the dense vectors are.
+# What the demonstration says of itself
+
+
+def describe_setup(dense: str, where: str, seconds: float) -> Group:
+    """Say what is shown, where it runs, and what the dense vectors are.
 
     Args:
         dense: the model of the dense vectors, as on the command line.
         where: which Qdrant it runs on.
         seconds: how long indexing took.
     """
-    parts: list[RenderableType] = [
-        Rule(Text("qdrant-rerank: one question, ranked in several ways", "bold"), align="left", style="cyan"),
-        Text(f"An invented travel guide of 97 entries, indexed in {seconds:.1f} s into {where}."),
-    ]
-    return Group(*parts, _about_dense(dense), Text())
+    title = Rule(Text("qdrant-rerank: one question, ranked in several ways", "bold"), align="left", style="cyan")
+    guide = Text(f"An invented travel guide of 97 entries, indexed in {seconds:.1f} s into {where}.")
+    return Group(title, guide, _describe_dense(dense), Text())
 
 
-def _about_dense(dense: str) -> Text:
+def _describe_dense(dense: str) -> Text:
     if dense != "hash":
         return Text(f"Dense vectors are made by {dense.partition('@')[0]}, sparse ones by BM25.")
     return Text.assemble(
@@ -256,8 +260,8 @@ def _about_dense(dense: str) -> Text:
     )
 
 
-def closing(engine: Engine) -> Group:
-    """What the numbers don't show."""
+def describe_limits(engine: Engine) -> Group:
+    """Say what the numbers don't show."""
     lines = [
         "97 short documents and one author's judgments are an illustration, not evidence: measure on your own data.",
         "The formula's weights were set by hand. MMR gives up relevance for variety, which nDCG doesn't reward.",
