@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from .answers import guarded as guarded
     from .answers import read_batch as read_batch
     from .answers import read_points as read_points
-    from .candidates import candidate_scores as candidate_scores
     from .capabilities import ABILITIES as ABILITIES
     from .capabilities import Engine as Engine
     from .clients import AsyncClientLike as AsyncClientLike
@@ -114,6 +113,7 @@ if TYPE_CHECKING:
     from .sampling import random_points as random_points
     from .schema import Kind as VectorKind
     from .schema import read_node_schema as read_node_schema
+    from .stages.formula import scores_by_candidate as candidate_scores
     from .stages.fusion import DEFAULT_RRF_K as DEFAULT_RRF_K
     from .stages.fusion import FusionMethod as FusionMethod
     from .stages.fusion import fused_terms as fused_terms
@@ -184,7 +184,6 @@ else:
             "adapters": "Executors, answer_query, check_count, check_filter, check_flag, check_options, check_reranker, "
             "find_unknown",
             "answers": "contradicts, guarded, read_batch, read_points",
-            "candidates": "candidate_scores",
             "capabilities": "ABILITIES, Engine",
             "clients": "AsyncClientLike, Clients, client_options, engine_of, grpc_port_of, kept_open",
             "deadline": "Deadline, timeout_problem, unbounded, whole_seconds, within",
@@ -207,6 +206,7 @@ else:
             "retries": "INGEST, NO_RETRIES, Left",
             "sampling": "names_points, random_points",
             "schema": "Kind as VectorKind, read_node_schema",
+            "stages.formula": "scores_by_candidate as candidate_scores",
             "stages.fusion": "DEFAULT_RRF_K, FusionMethod, fused_terms",
             "steps": "AsyncServices, Embed, Flow, Points, QueryVector, Request, Score, Scores, Search, Services, Step, "
             "Vectors, arun, run, together, watched",
@@ -220,4 +220,4 @@ else:
         },
     )
 
-__all__ = ["VectorKind", "request_parts_within"]  # names given here are handed on by this alone
+__all__ = ["VectorKind", "candidate_scores", "request_parts_within"]  # names given here are handed on by this alone

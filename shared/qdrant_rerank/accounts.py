@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
-from .candidates import formula_table
 from .expressions.evaluation import evaluate
 from .expressions.nodes import Expression, Sigmoid, Sum
 from .query import Inputs, SearchOptions, both
 from .stages import Formula, Fusion, Mmr
+from .stages.formula import formula_table
 from .stages.fusion import shares
 from .steps import Flow, Points, Request
 from .strategies import Stage, candidate_options, searched

@@ -2,41 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from .expressions.build import score
-from .expressions.evaluation import Table
-from .query import Inputs, SearchOptions, query_token_counts
-from .schema import Schema
+from .query import Inputs, SearchOptions
 from .stages import Formula
 from .steps import Points, Request
 from .strategies import Stage, alone, candidate_options
 
-__all__ = [
-    "Scored",
-    "alone",
-    "below",
-    "candidate_options",
-    "candidate_points",
-    "candidate_requests",
-    "candidate_scores",
-    "formula_table",
-]
-
-
-class Scored(Protocol):
-    """A point of which only the id and the score count."""
-
-    @property
-    def id(self) -> Any: ...
-    @property
-    def score(self) -> float: ...
+__all__ = ["alone", "below", "candidate_options", "candidate_points", "candidate_requests"]
 
 
 def below(root: Stage, options: SearchOptions) -> list[Stage]:
@@ -83,40 +58,3 @@ def _times(root: Stage, number: int, candidate: Stage, inputs: Inputs, options: 
     if isinstance(root, Formula):
         return shards
     return 1 if candidate.once_per_collection else 0
-
-
-def candidate_scores(
-    formula: Formula, ids: Sequence[Any], found: Sequence[Iterable[Scored]], schema: Schema
-) -> Mapping[str | None, NDArray[np.float64]]:
-    """What `score(name)` is for each of n points: by candidate name, n scores; NaN where that candidate didn't find the point.
-
-    Distances are negated, as in the compiled formula. A single candidate's scores are there under None, too.
-
-    Args:
-        formula: whose candidates they are.
-        ids: the n points.
-        found: what each candidate found, in the order of the candidates.
-        schema: says which scores are distances.
-    """
-    scores: dict[str | None, NDArray[np.float64]] = {}
-    for candidate, points in zip(formula.as_candidates(schema), found, strict=True):
-        sign = -1.0 if candidate.is_distance else 1.0
-        by_id = {point.id: sign * point.score for point in points}
-        scores[candidate.name] = np.array([by_id.get(id, np.nan) for id in ids], dtype=np.float64)
-        if len(found) == 1:
-            scores[None] = scores[candidate.name]
-    return scores
-
-
-def formula_table(formula: Formula, points: Points, found: Sequence[Iterable[Scored]], inputs: Inputs) -> Table:
-    """What numpy computes a formula from, for these points and what each candidate found; for one query."""
-    ids = [point.id for point in points]
-    return Table(
-        payloads=[point.payload or {} for point in points],
-        ids=ids,
-        scores=candidate_scores(formula, ids, found, inputs.target.schema),
-        params=inputs.params,
-        now=inputs.now or dt.datetime.now(dt.UTC),
-        tokens=query_token_counts((stage.vector for stage in formula.candidates), inputs),
-        view=inputs.target.view,
-    )

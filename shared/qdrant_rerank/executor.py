@@ -33,7 +33,6 @@ from .clients import AsyncCalls, AsyncClientLike, Clients
 from .deadline import whole_seconds, within
 from .engine_errors import Place, describe_failures
 from .errors import ClientError, Lint, PlanError, QueryError, StrategyError, warn
-from .feedback.texts import looked
 from .models.base import Reranker, RerankerLike, ascored, checked, scored
 from .models.encoders import AsyncEncoder, Encoder, EncoderLike, Encoders, encoder_fingerprint
 from .models.wrappers import as_reranker
@@ -41,7 +40,6 @@ from .payload import PayloadLike, as_mapping
 from .plan import Plan, planned
 from .query import Fingerprints, Query, Quirks, SearchOptions, Target, not_a_filter, restrict
 from .retries import Left, Retries, time_left
-from .sampling import sampled
 from .schema import Schema, aread_node_schema, aread_schema, read_node_schema, read_schema
 from .steps import AsyncServices, Flow, Points, QueryVector, Search, Services, Vectors, arun, run, together
 from .strategies import Strategy
@@ -357,7 +355,7 @@ class Executor(_Base):
         if kept := self._kept(strategy, options):
             return kept
         try:
-            return self._made(strategy, options, target, run(_looked_at(strategy, target, options), self))
+            return self._made(strategy, options, target, run(_look(strategy, target, options), self))
         except PlanError:
             target.quirks.forget_samples()
             raise
@@ -513,7 +511,7 @@ class AsyncExecutor(_Base):
         if kept := self._kept(strategy, options):
             return kept
         try:
-            return self._made(strategy, options, target, await arun(_looked_at(strategy, target, options), self))
+            return self._made(strategy, options, target, await arun(_look(strategy, target, options), self))
         except PlanError:
             target.quirks.forget_samples()
             raise
@@ -606,9 +604,10 @@ class AsyncExecutor(_Base):
         return checked(await ascored(self._model(), query, texts), len(texts), None)
 
 
-def _looked_at(strategy: Strategy, target: Target, options: SearchOptions) -> Flow[Target]:
+def _look(strategy: Strategy, target: Target, options: SearchOptions) -> Flow[Target]:
     """`target`, with what only its points tell of it for this strategy."""
-    return (yield from sampled(strategy, (yield from looked(strategy, target, options)), options))
+    yield from ()
+    return (yield from strategy.look(target, options)) if isinstance(strategy, Strategy) else target  # a plan says so
 
 
 def _encode(name: str, encoder: Encoder, text: str) -> QueryVector:

@@ -59,7 +59,7 @@ Unread: TypeAlias = Literal["drop", "last"]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, init=False)
-class Rerank(Strategy):
+class Rerank(Strategy, kind="rerank"):
     """The candidates of a strategy, scored by the executor's model, which reads their texts.
 
     Each result notes its `retrieval_score` (what the strategy below gave) and its `relevance_score` (what the model gave);
@@ -177,7 +177,7 @@ class Rerank(Strategy):
     def shard_round_trips(self, schema: Schema) -> int:
         return self.below.shard_round_trips(schema)
 
-    def features(self) -> frozenset[AbilityName]:
+    def abilities(self) -> frozenset[AbilityName]:
         return self.below.abilities()
 
     def request_time(self) -> frozenset[str]:
@@ -186,6 +186,9 @@ class Rerank(Strategy):
 
     def first_requests(self, inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
         yield from self.below.first_requests(inputs, self.candidate_options(options, inputs.target))
+
+    def look(self, target: Target, options: SearchOptions) -> Flow[Target]:
+        return (yield from self.below.look(target, options))
 
     def options_problems(self, options: SearchOptions, target: Target) -> Iterator[str]:
         if options.group_by is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from qdrant_client import models
 
@@ -18,17 +18,12 @@ from .expressions.lowering import is_datetime, is_number
 from .expressions.nodes import Expression
 from .expressions.view import View
 from .points import root_keys
-from .query import both
+from .query import SearchOptions, Target, both
 from .schema import Schema
 from .steps import Flow, Search
 from .trained import FAR, MOVED, Sample, Trained, by_chance, has, instead, kind_of, leaves
 
-if TYPE_CHECKING:
-    from .query import SearchOptions, Target
-    from .stages import Formula
-    from .strategies import Strategy
-
-__all__ = ["SIZE", "drift_warnings", "field_problems", "names_points", "random_points", "sampled"]
+__all__ = ["SIZE", "drift_warnings", "field_problems", "names_points", "random_points", "sample_payloads"]
 
 SIZE: Final = 500
 """How many points are looked at; an index of 0.1 is then beyond chance if the training's sample was of 250 or more."""
@@ -37,43 +32,51 @@ _KEPT: Final = 64  # samples: calls may have a filter each
 _SHOWN: Final = 5  # points whose keys an error lists
 
 
-def sampled(strategy: Strategy, target: Target, options: SearchOptions) -> Flow[Target]:
-    """`target`, with a sample for each learned formula of the strategy; no step where there is none, or it is known already.
+def sample_payloads(
+    expression: Expression,
+    trained: Trained,
+    own: models.Filter | None,
+    key: tuple[str, ...],
+    target: Target,
+    options: SearchOptions,
+) -> Flow[Target]:
+    """`target`, with a sample of what a learned formula reads; no step where it is known already.
 
     The points are among those that the call may see: nothing of others gets into words.
+
+    Args:
+        expression: the formula's.
+        trained: what it was trained on.
+        own: the formula's filter.
+        key: what the sample depends on, beside the call.
+        target: the collection.
+        options: the call's.
     """
-    from .stages import Formula  # which reads samples
-    from .strategies import Strategy
-
-    stages = list(strategy.stages()) if isinstance(strategy, Strategy) else []  # a plan says that it is none
-    formulas = [stage for stage in stages if isinstance(stage, Formula) and stage.trained is not None]
-    if not formulas or target.schema.points == 0:
+    if target.schema.points == 0:
         return target
-    found: dict[tuple[str, ...], Sample] = {}
-    for formula in formulas:
-        key = repr(options.filter), repr(options.shard_key_selector), *formula.sample_key
-        known = target.quirks.samples
-        if key not in known:
-            known[key] = yield from _drawn(formula, target, options)
-            while len(known) > _KEPT:
-                del known[next(iter(known))]
-        found[formula.sample_key] = known[key]
-    return replace(target, samples=found)
+    known, place = target.quirks.samples, (repr(options.filter), repr(options.shard_key_selector), *key)
+    if place not in known:
+        known[place] = yield from _drawn(expression, trained, own, target, options)
+        while len(known) > _KEPT:
+            del known[next(iter(known))]
+    return replace(target, samples={**target.samples, key: known[place]})
 
 
-def _drawn(formula: Formula, target: Target, options: SearchOptions) -> Flow[Sample]:
-    keys = payload_keys(formula.expression)
+def _drawn(
+    expression: Expression, trained: Trained, own: models.Filter | None, target: Target, options: SearchOptions
+) -> Flow[Sample]:
+    keys = payload_keys(expression)
     if not keys:
         return Sample((), {})
-    within = both(formula.filter, options.filter)
+    within = both(own, options.filter)
     payload = root_keys([key.key for key in keys])
     [points] = yield from Search([_asked(random_points(SIZE, payload, within, target.schema), options)])
     payloads = [point.payload or {} for point in points]
-    known = set(_known_missing(formula.trained))
+    known = set(_known_missing(trained))
     gone = [key for key in keys if payloads and key.key not in known and not any(has(payload, key) for payload in payloads)]
     if not gone:
         return Sample(payloads, {}, chosen=names_points(within))
-    return (yield from _made_sure(gone, payloads, formula.filter, options))
+    return (yield from _made_sure(gone, payloads, own, options))
 
 
 def _made_sure(
@@ -138,9 +141,9 @@ def drift_warnings(trained: Trained, expression: Expression, sample: Sample, vie
             )
 
 
-def _known_missing(trained: Trained | None) -> Iterator[str]:
+def _known_missing(trained: Trained) -> Iterator[str]:
     """Keys that no point had in training either."""
-    for one in trained.features if trained is not None else ():
+    for one in trained.features:
         if one.reference.missing == 1.0:
             yield from one.keys
 

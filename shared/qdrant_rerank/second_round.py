@@ -8,7 +8,6 @@ from dataclasses import replace
 from qdrant_client import models
 
 from .feedback import RelevanceFeedback
-from .feedback.candidates import FeedbackCandidates
 from .feedback.steering import unsteered_query
 from .query import Inputs, SearchOptions, both
 from .rerank import Rerank
@@ -33,7 +32,7 @@ def later_requests(strategy: Strategy, inputs: Inputs, options: SearchOptions) -
         options = replace(
             options, limit=strategy.reads - strategy.seed_count, page=None, offset=None, filter=apart, with_payload=True
         )
-    if strategy.mode == "recall" or isinstance(strategy.root, FeedbackCandidates):
+    if strategy.mode == "recall" or strategy.root.is_steered:
         options = replace(options, score_threshold=None)
-    query = unsteered_query(strategy, inputs.vectors[strategy.compared])
+    query = unsteered_query(strategy.weights, strategy.native, inputs.vectors[strategy.compared])
     yield strategy.root.request(replace(inputs, steering=query), widen(strategy.root, options))

@@ -14,35 +14,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, get_type_hints
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from . import stages
-from .client_formula import ClientFormula
 from .errors import FormatError, StrategyError, did_you_mean
 from .expressions import nodes
 from .expressions.nodes import Constant, Expression
 from .expressions.text import parse_expression
-from .feedback import FeedbackCandidates, RelevanceFeedback
 from .jsonlines import DEPTH, check_depth, line_of, parse_json, read_text
-from .rerank import Rerank
-from .strategies import Stage, Strategy
+from .strategies import Strategy, find_kinds
 from .trained import Trained, TrainedFeature
 from .values import brief, shortened
 
 __all__ = ["from_json", "load", "save", "to_json"]
 
-_STAGES: Final[Mapping[str, type[Any]]] = {
-    "nearest": stages.Nearest,
-    "fusion": stages.Fusion,
-    "formula": stages.Formula,
-    "mmr": stages.Mmr,
-    "client_formula": ClientFormula,
-    "rerank": Rerank,
-    "relevance_feedback": RelevanceFeedback,
-    "feedback_candidates": FeedbackCandidates,
-}
 _NODES: Final[Mapping[str, type[Any]]] = {
     "constant": nodes.Constant,
     "score": nodes.CandidateScore,
@@ -74,22 +60,10 @@ _NODES: Final[Mapping[str, type[Any]]] = {
 }
 _TRAINED: Final[Mapping[str, type[Any]]] = {"trained": Trained}
 _TRAINED_FEATURES: Final[Mapping[str, type[Any]]] = {"trained_feature": TrainedFeature}
-_KIND_OF: Final[Mapping[type[Any], str]] = {
-    cls: kind for kinds in (_STAGES, _NODES, _TRAINED, _TRAINED_FEATURES) for kind, cls in kinds.items()
+_OTHERS: Final[Mapping[type[Any], str]] = {
+    cls: kind for kinds in (_NODES, _TRAINED, _TRAINED_FEATURES) for kind, cls in kinds.items()
 }
-
-_NOT_LEAVES: Final[tuple[Any, ...]] = (
-    Expression,
-    Expression | None,
-    Strategy | None,
-    Stage,
-    Stage | None,
-    stages.Formula,
-    tuple[Expression, ...],
-    tuple[Stage, ...],
-    Trained | None,
-    tuple[TrainedFeature, ...],
-)
+_PARTS: Final = (Strategy, Expression, Trained, TrainedFeature)
 _RANKER: Final = "learned_ranker"
 Path_ = tuple[str | int, ...]
 
@@ -154,17 +128,19 @@ def _encode(value: Any) -> Any:
         return value.value
     if isinstance(value, tuple):
         return [_encode(item) for item in value]
-    if type(value) not in _KIND_OF:
-        raise StrategyError(f"{brief(value)} has no JSON form; there are {', '.join(_KIND_OF.values())}")
-    hints = _hints(type(value))
-    encoded = {"kind": _KIND_OF[type(value)]}
+    cls: Any = type(value)
+    kind = cls.kind if isinstance(value, Strategy) else _OTHERS.get(cls)
+    if kind is None:
+        raise StrategyError(f"{brief(value)} has no JSON form; there are {', '.join([*find_kinds(), *_OTHERS.values()])}")
+    hints = _hints(cls)
+    encoded = {"kind": kind}
     attributes = dataclasses.fields(value)
     for attribute in sorted(
         attributes, key=lambda attribute: attribute.name.startswith("candidate")
     ):  # candidates read best last
         item = getattr(value, attribute.name)
         if item != attribute.default:
-            leaf = _is_leaf(hints[attribute.name])
+            leaf = _part(hints[attribute.name]) is None
             encoded[attribute.name] = _dump(hints[attribute.name], item) if leaf else _encode(item)
     return encoded
 
@@ -176,7 +152,7 @@ def _dump(hint: Any, value: Any) -> Any:
 def _strategy(value: Any, path: Path_) -> Strategy:
     if not path and isinstance(value, dict) and value.get("kind") == _RANKER and "strategy" in value:
         return _strategy(value["strategy"], ("strategy",))  # what else is in the file, `learn.LearnedRanker.load` reads
-    found: Strategy = _decode(value, path, _STAGES, "strategy")
+    found: Strategy = _decode(value, path, find_kinds(), "strategy")
     return found
 
 
@@ -202,7 +178,7 @@ def _decode(value: Any, path: Path_, kinds: Mapping[str, type[Any]], what: str) 
     if not isinstance(kind, str) or kind not in kinds:
         hint = did_you_mean(str(kind)[:100], kinds)
         raise _Misfit((*path, "kind"), f"unknown kind of {what} {brief(kind)}; there are {', '.join(kinds)}{hint}")
-    cls = kinds[kind]
+    cls: Any = kinds[kind]
     hints = _hints(cls)
     known = [attribute.name for attribute in dataclasses.fields(cls)]
     arguments = {}
@@ -221,28 +197,29 @@ def _decode(value: Any, path: Path_, kinds: Mapping[str, type[Any]], what: str) 
 
 
 def _argument(hint: Any, value: Any, path: Path_) -> Any:
-    if hint in (Expression, Expression | None):
-        return _expression(value, path)
-    if hint in (Strategy | None, Stage, Stage | None, stages.Formula):
-        return _strategy(value, path)
-    if hint == Trained | None:
-        return _decode(value, path, _TRAINED, "record of training")
-    if _is_leaf(hint):
+    part = _part(hint)
+    if part is None:
         try:
             return _adapter(hint).validate_json(json.dumps(value), strict=True)  # strict: true is no 1, "5" no 5
         except ValidationError as error:
             first = error.errors()[0]
             got = shortened(json.dumps(first["input"], default=str))
             raise _Misfit((*path, *_leading(value, first["loc"])), f"{first['msg']}, got {got}") from None
+    if get_origin(hint) is not tuple:
+        return _read_part(part, value, path)
     if not isinstance(value, list):
         raise _Misfit(path, f"expected a list, got {shortened(json.dumps(value))}")
-    return tuple(_item(hint, each, (*path, number)) for number, each in enumerate(value))
+    return tuple(_read_part(part, each, (*path, number)) for number, each in enumerate(value))
 
 
-def _item(hint: Any, value: Any, path: Path_) -> Any:
-    if hint == tuple[TrainedFeature, ...]:
-        return _decode(value, path, _TRAINED_FEATURES, "trained feature")
-    return _expression(value, path) if hint == tuple[Expression, ...] else _strategy(value, path)
+def _read_part(part: type[Any], value: Any, path: Path_) -> Any:
+    if issubclass(part, Expression):
+        return _expression(value, path)
+    if issubclass(part, Strategy):
+        return _strategy(value, path)
+    if issubclass(part, Trained):
+        return _decode(value, path, _TRAINED, "record of training")
+    return _decode(value, path, _TRAINED_FEATURES, "trained feature")
 
 
 def _leading(value: Any, location: Iterable[Any]) -> Iterator[str | int]:
@@ -265,17 +242,17 @@ def _required(cls: type[Any]) -> Iterable[str]:
     return [a.name for a in dataclasses.fields(cls) if a.default is missing and a.default_factory is missing]
 
 
-def _is_leaf(hint: Any) -> bool:
-    return hint not in _NOT_LEAVES
-
-
-def _hints(cls: type[Any]) -> dict[str, Any]:
-    return _all_hints()[cls]
+@cache
+def _part(hint: Any) -> type[Any] | None:
+    """What of ours a field holds, be it one, a tuple of them or perhaps none; None for leaves."""
+    inside = [each for each in get_args(hint) if each is not type(None) and each is not ...] or [hint]
+    found = inside[0]
+    return found if len(inside) == 1 and isinstance(found, type) and issubclass(found, _PARTS) else None
 
 
 @cache
-def _all_hints() -> dict[type[Any], dict[str, Any]]:
-    return {cls: get_type_hints(cls) for cls in _KIND_OF}
+def _hints(cls: type[Any]) -> dict[str, Any]:
+    return get_type_hints(cls)
 
 
 @cache

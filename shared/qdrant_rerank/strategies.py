@@ -13,7 +13,8 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from importlib import import_module
+from typing import Any, ClassVar, Final, Self
 
 from qdrant_client import models
 
@@ -38,6 +39,7 @@ __all__ = [
     "candidate_options",
     "cut",
     "embedded",
+    "find_kinds",
     "grouping_lint",
     "searched",
     "shard_lints",
@@ -58,11 +60,35 @@ class Cost:
     model_calls: int = 0
 
 
+_KINDS: Final[dict[str, type[Strategy]]] = {}
+_HOMES: Final = (  # of our own kinds
+    *("stages.nearest", "stages.fusion", "stages.formula", "stages.mmr", "rerank", "feedback.strategy", "feedback.rounds"),
+)
+
+
+def find_kinds() -> Mapping[str, type[Strategy]]:
+    """The kinds of strategies that have a JSON form, by the name that they have there."""
+    # a kind registers itself where it is defined, once that is loaded; listed in this order, whatever was loaded first
+    homes = [import_module(f".{home}", __package__).__name__ for home in _HOMES]
+    return {name: cls for home in homes for name, cls in _KINDS.items() if cls.__module__ == home} | _KINDS
+
+
 class Strategy(ABC):
     """A way to turn one query into ranked points: a frozen, serialisable value.
 
+    A dataclass that is declared with `kind="…"` has a JSON form under that name.
+
     Laws (tested): `eval(repr(s)) == s`; `from_json(to_json(s)) == s`; `flow` is pure between its steps.
     """
+
+    kind: ClassVar[str | None] = None
+    """What it is called in JSON; None if it has no JSON form."""
+
+    def __init_subclass__(cls, kind: str | None = None) -> None:
+        super().__init_subclass__()
+        cls.kind = kind
+        if kind is not None:
+            _KINDS[kind] = cls
 
     @property
     def cost(self) -> Cost:
@@ -112,6 +138,12 @@ class Strategy(ABC):
     def request_time(self) -> frozenset[str]:
         """The names of the request-time values that it reads."""
         return frozenset(name for stage in self.stages() for name in stage.own_request_time)
+
+    def look(self, target: Target, options: SearchOptions) -> Flow[Target]:
+        """`target` with what a plan has to know of the collection's points; no step where that is nothing, or known already."""
+        for stage in self.stages():
+            target = yield from stage.look_alone(target, options)
+        return target
 
     def options_problems(self, options: SearchOptions, target: Target) -> Iterator[str]:
         """Why it can't do what a call asks for."""
@@ -177,6 +209,9 @@ class Stage(Strategy):
     def query(self, inputs: Inputs, limit: int) -> models.QueryInterface:
         """What this stage asks Qdrant to do, to return `limit` points."""
 
+    is_steered: ClassVar[bool] = False
+    """Whether it is the search that relevance feedback steers."""
+
     once_per_collection: ClassVar[bool] = False
     """Whether the stage ranks points by each other, so that it makes a difference that nested stages run per shard."""
 
@@ -203,6 +238,11 @@ class Stage(Strategy):
     def own_request_time(self) -> frozenset[str]:
         """The names of the request-time values that this stage reads, apart from its candidates."""
         return frozenset()
+
+    def look_alone(self, target: Target, options: SearchOptions) -> Flow[Target]:
+        """As `look`, for this stage apart from its candidates."""
+        yield from ()
+        return target
 
     def own_problems(self, target: Target) -> Iterator[str]:
         """Why this stage, apart from its candidates, can't run on `target`."""

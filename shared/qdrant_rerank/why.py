@@ -16,16 +16,15 @@ import numpy as np
 
 from .accounts import account
 from .candidates import below, candidate_points, candidate_requests
-from .client_formula import ClientFormula
 from .errors import StrategyError
-from .feedback.rounds import Rounds, steered, trimmed
+from .feedback.rounds import Rounds, steered, summed, trimmed
 from .feedback.strategy import RelevanceFeedback
-from .feedback.summing import summed
 from .plan import Plan
 from .points import notes_of, selected
 from .query import Inputs, Query, SearchOptions
 from .reasons import CandidateHit, Explained, ResultReason, Term
 from .rerank import Rerank, summands
+from .stages.formula import ClientFormula
 from .steps import Flow, Points, Request
 from .strategies import Stage, cut, embedded, searched, widen
 from .values import brief

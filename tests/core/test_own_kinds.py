@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import Executor, Fusion, Nearest, Query, SearchOptions, Strategy, StrategyError, to_json
+from qdrant_rerank import Executor, Fusion, Nearest, Query, SearchOptions, Strategy, StrategyError, from_json, to_json
 from qdrant_rerank._internals import Flow, Inputs, Points, Search, explained
 from qdrant_rerank.expressions import Expression
 from qdrant_rerank.expressions._internals import Candidate, Lowering, lower
@@ -79,3 +80,17 @@ def test_an_expression_that_cannot_be_compiled_says_which() -> None:
 def test_a_strategy_of_several_requests_cannot_be_a_candidate() -> None:
     with refused(StrategyError, "can't be a candidate of Fusion", "put strategies that call a model outermost"):
         Fusion.rrf().over(Twice())  # type: ignore[arg-type]
+
+
+def test_a_kind_registers_its_name_in_json_where_it_is_defined() -> None:
+    @dataclass(frozen=True, repr=False)
+    class Popular(Stage, kind="popular"):
+        """The points of highest value at a key."""
+
+        key: str = "popularity"
+
+        def query(self, inputs: Inputs, limit: int) -> models.Query:
+            return models.OrderByQuery(order_by=models.OrderBy(key=self.key, direction=models.Direction.DESC))
+
+    strategy = Fusion.rrf().over(Nearest("dense"), Popular(key="sales", limit=20))
+    assert from_json(to_json(strategy)) == strategy

@@ -6,8 +6,8 @@ search as a candidate among others. Fitting the coefficients is in `qdrant_reran
 
 from __future__ import annotations
 
-from .candidates import FeedbackCandidates
 from .coefficients import Coefficients, Provenance
+from .rounds import FeedbackCandidates
 from .strategy import RelevanceFeedback
 
 __all__ = ["Coefficients", "FeedbackCandidates", "Provenance", "RelevanceFeedback"]

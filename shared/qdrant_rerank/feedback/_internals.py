@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from .coefficients import hashes_of as hashes_of
     from .coefficients import known_among as known_among
     from .coefficients import same as same
-    from .folding import Column as Column
-    from .folding import folded as folded
-    from .folding import native_query as native_query
-    from .folding import pairs_of as pairs_of
-    from .folding import unit as unit
-    from .folding import weights_of as weights_of
+    from .steering import Column as Column
     from .steering import Seed as Seed
     from .steering import Steering as Steering
+    from .steering import folded as folded
+    from .steering import native_query as native_query
+    from .steering import pairs_of as pairs_of
     from .steering import stored_vector as stored_vector
+    from .steering import unit as unit
+    from .steering import weights_of as weights_of
     from .strategy import READ as READ
     from .strategy import SEEDS as SEEDS
 else:
@@ -36,8 +36,7 @@ else:
         {
             ".models.frameworks": "OfficialFeedback",
             "coefficients": "DIGITS, MOST_HASHES, Mode, Verdict, hashes_of, known_among, same",
-            "folding": "Column, folded, native_query, pairs_of, unit, weights_of",
-            "steering": "Seed, Steering, stored_vector",
+            "steering": "Column, Seed, Steering, folded, native_query, pairs_of, stored_vector, unit, weights_of",
             "strategy": "READ, SEEDS",
         },
     )

@@ -1,27 +1,62 @@
-"""What `RelevanceFeedback` does: the two searches, the model's scores between and after them, and the notes on results."""
+"""What `RelevanceFeedback` does: the two searches, the model's scores between and after them, and what adds up to a score.
+
+`FeedbackCandidates` is the second search, as a stage among others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Protocol, Self
 
+import numpy as np
 from qdrant_client import models
 
 from ..candidates import below, candidate_points, candidate_requests
-from ..errors import EngineError, QueryError, tolerated
+from ..errors import EngineError, OnError, QueryError, StrategyError, tolerated
 from ..payload import read_texts
 from ..points import RankedPoint, noted, notes_of, selected
 from ..query import Inputs, Query, SearchOptions, Target, both
+from ..schema import Schema
+from ..stages.nearest import Nearest
 from ..steps import Flow, Points, QueryVector, Request, Score
 from ..strategies import Stage, cut, embedded, searched, widen
-from .candidates import FeedbackCandidates
-from .steering import Seed, Steering, steering, stored_vector, unsteered_query
+from .coefficients import Coefficients, Mode
+from .steering import Column, Seed, Steering, similarity, steering, stored_vector, unsteered_query
 
-if TYPE_CHECKING:
-    from .strategy import RelevanceFeedback
+__all__ = ["FeedbackCandidates", "Rounds", "Settings", "compared_by", "placed", "steered", "summed", "trimmed"]
 
-__all__ = ["Rounds", "steered", "trimmed"]
+
+class Settings(Protocol):
+    """What the two rounds go by: a `RelevanceFeedback`, resolved."""
+
+    @property
+    def seeds(self) -> Stage: ...
+    @property
+    def seed_count(self) -> int: ...
+    @property
+    def reads(self) -> int: ...
+    @property
+    def mode(self) -> Mode: ...
+    @property
+    def weights(self) -> Coefficients: ...
+    @property
+    def idle(self) -> bool: ...
+    @property
+    def native(self) -> bool: ...
+    @property
+    def using(self) -> str | None: ...
+    @property
+    def compared(self) -> str: ...
+    @property
+    def within(self) -> Stage | None: ...
+    @property
+    def root(self) -> Stage: ...
+    @property
+    def on_error(self) -> OnError: ...
+
+    def needs(self) -> frozenset[str]: ...
+    def seed_options(self, options: SearchOptions) -> SearchOptions: ...
 
 
 @dataclass(frozen=True)
@@ -46,7 +81,7 @@ class Rounds:
 
 
 def steered(
-    strategy: RelevanceFeedback, query: Query, options: SearchOptions, target: Target, *, explaining: bool = False
+    strategy: Settings, query: Query, options: SearchOptions, target: Target, *, explaining: bool = False
 ) -> Flow[Rounds]:
     """The results of a strategy (resolved), with what led to them.
 
@@ -79,9 +114,7 @@ def steered(
 class _Call:
     """One query on its way: what was asked for, and what is known so far."""
 
-    def __init__(
-        self, strategy: RelevanceFeedback, query: Query, options: SearchOptions, target: Target, inputs: Inputs
-    ) -> None:
+    def __init__(self, strategy: Settings, query: Query, options: SearchOptions, target: Target, inputs: Inputs) -> None:
         self.strategy, self.query, self.options, self.target, self.inputs = strategy, query, options, target, inputs
         self.first: Points = []
         self.steering = Steering((), "not yet")
@@ -111,13 +144,15 @@ class _Call:
             try:
                 scores = yield from Score(self.query.text, [seed.text for seed in self.steering.to_score])
                 self.scored = len(scores)
-                self.steering = steering(self.strategy, self.steering.seeds, scores, vector, self._distance)
+                self.steering = steering(
+                    self.strategy.weights, self.strategy.native, self.steering.seeds, scores, vector, self._distance
+                )
             except Exception as error:
                 kind = tolerated(error, self.strategy.on_error, "results are those of the search without feedback")
                 self.steering = replace(self.steering, why_not=f"the model failed ({kind})")
         query = self.steering.query
         if query is None and self.strategy.within is not None:  # its other candidates have their say nevertheless
-            query = unsteered_query(self.strategy, vector)
+            query = unsteered_query(self.strategy.weights, self.strategy.native, vector)
         self.inputs = replace(self.inputs, steering=query)
 
     @property
@@ -167,7 +202,7 @@ class _Call:
 
     def precise(self) -> Flow[list[RankedPoint]]:
         """The second search's results."""
-        alone, threshold = isinstance(self.strategy.root, FeedbackCandidates), self.options.score_threshold
+        alone, threshold = self.strategy.root.is_steered, self.options.score_threshold
         options = replace(self.options, score_threshold=None) if alone else self.options
         points = yield from self._search(options)
         if alone and threshold is not None and not self.steering.why_not:  # scores descend, so it may be applied afterwards
@@ -220,7 +255,7 @@ class _Call:
         points, *answers = yield from searched(requests, options, self.target)
         self.found = candidate_points(root, candidates, answers, inputs, options)
         points = cut(points, root, options)
-        if not isinstance(root, FeedbackCandidates) or self.steering.scale == 1.0:
+        if not root.is_steered or self.steering.scale == 1.0:
             return points
         return [noted(point, point.score * self.steering.scale) for point in points]
 
@@ -259,3 +294,81 @@ def _failed(point: models.ScoredPoint) -> bool:
 
 def _feedback(score: float | None) -> dict[str, float]:
     return {} if score is None else {"feedback_score": score}
+
+
+@dataclass(frozen=True, repr=False)
+class FeedbackCandidates(Nearest, kind="feedback_candidates"):
+    """The search that relevance feedback steers, where it is one candidate among others.
+
+    It has a place only in `RelevanceFeedback(within=…)`, which hands it what to search for:
+    `within=Fusion.rrf().over(FeedbackCandidates(limit=100), Nearest("bm25", limit=100))`. It compares the vector that the
+    feedback is
+    about, takes a limit, filter, threshold and name as every stage, and is `score("feedback")` in a formula above it. Its
+    score there is the similarity to the steered vector: for Cosine the cosine, from -1 to 1.
+    """
+
+    is_steered: ClassVar[bool] = True
+
+    name: str | None = field(default="feedback", kw_only=True)  # after `using`, as in Nearest
+
+    def resolved(self, schema: Schema) -> Self:
+        return self  # RelevanceFeedback says which vector it compares
+
+    def query(self, inputs: Inputs, limit: int) -> models.QueryInterface:
+        if inputs.steering is None:
+            raise StrategyError(self._elsewhere)
+        return inputs.steering
+
+    def is_distance(self, schema: Schema) -> bool:
+        return False  # the formula's scores, in which distances are turned around
+
+    def own_problems(self, target: Target) -> Iterator[str]:
+        if self.using is None:
+            yield self._elsewhere
+
+    @property
+    def _elsewhere(self) -> str:
+        return f"{self!r} has a place only in RelevanceFeedback(within=…), which tells it what to search for"
+
+
+def compared_by(seeds: Stage, schema: Schema) -> str | None:
+    """The vector that feedback is about: the seeds' dense one, if they compare just one, else the collection's only one."""
+    dense = list(
+        dict.fromkeys(
+            stage.vector
+            for stage in seeds.stages()
+            if stage.vector is not None and stage.vector in schema.vectors and schema.vectors[stage.vector].kind == "dense"
+        )
+    )
+    return dense[0] if len(dense) == 1 else schema.only_dense()
+
+
+def placed(stage: Stage, using: str | None) -> Stage:
+    """The stage with the feedback candidate told what it compares; the stage itself where it already knows."""
+    if isinstance(stage, FeedbackCandidates):
+        return stage if stage.using is not None else replace(stage, using=using)
+    candidates = tuple(placed(candidate, using) for candidate in stage.candidates)
+    return stage if candidates == stage.candidates else replace(stage, candidates=candidates)
+
+
+def summed(strategy: Settings, rounds: Rounds) -> tuple[list[tuple[str, Column]], str]:
+    """What adds up to the score of each result, as texts with a value for each, NaN where it isn't known; or why nothing does.
+
+    Not for results of a stage around the feedback candidate in mode "precision", whose scores are that stage's.
+
+    Args:
+        strategy: resolved.
+        rounds: of it, made to be explained.
+    """
+    steering, points = rounds.steering, rounds.points
+    if steering.why_not:
+        return [], f"it is as the first search found it: {steering.why_not}"
+    if strategy.mode == "recall":
+        return [("reranker", np.array([notes_of(point).get("feedback_score", np.nan) for point in points]))], ""
+    query: Any = rounds.inputs.vectors[strategy.compared]
+    if not isinstance(query, list):
+        return [], "the server embeds the query, so that its share of the score isn't known here"
+    distance = rounds.inputs.target.schema.vectors[strategy.compared].distance
+    stored = [stored_vector(point, strategy.compared) for point in points]
+    own = strategy.weights.a * np.array([np.nan if v is None else similarity(query, v, distance) for v in stored])
+    return [("a * similarity", own), ("feedback", np.array([point.score for point in points]) - own)], ""

@@ -1,24 +1,41 @@
-"""From the seeds' scores to the second search's query, and an account of it."""
+"""From the seeds' scores to the second search's query: pairs, and one vector that searches as all of them together.
+
+For Cosine and Dot, `a·sim(q, x) + Σ c·conf^b·(sim(x⁺, x) - sim(x⁻, x))` is `sim(w, x)` with
+`w = a·q + Σ c·conf^b·(x⁺ - x⁻)`, as both are linear in their first vector: one nearest search instead of one comparison with
+each seed for each pair and point. For Cosine all vectors are of length 1, and the score is `|w|·cos(w, x)`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from qdrant_client import models
 
 from ..errors import ScoringError
 from ..steps import QueryVector
 from .coefficients import Coefficients
-from .folding import Pair, folded, native_query, pairs_of, unit
 
-if TYPE_CHECKING:
-    from .strategy import RelevanceFeedback
-
-__all__ = ["Seed", "Steering", "steering", "stored_vector", "unsteered_query"]
+__all__ = [
+    "Column",
+    "Folded",
+    "Pair",
+    "Seed",
+    "Steering",
+    "folded",
+    "native_query",
+    "pairs_of",
+    "similarity",
+    "steering",
+    "stored_vector",
+    "unit",
+    "unsteered_query",
+    "weights_of",
+]
 
 
 @dataclass(frozen=True)
@@ -90,7 +107,8 @@ def stored_vector(point: models.ScoredPoint, name: str) -> list[float] | None:
 
 
 def steering(
-    strategy: RelevanceFeedback,
+    weights: Coefficients,
+    native: bool,
     seeds: Sequence[Seed],
     scores: Sequence[float],
     vector: QueryVector,
@@ -111,33 +129,146 @@ def steering(
         numbers = [float(np.float32(seed.score or 0.0)) for seed in used]
         if len(set(numbers)) < 2:
             return replace(made, why_not="the model gave all seeds the same score")
-        pairs = tuple(pairs_of(numbers, strategy.weights))
+        pairs = tuple(pairs_of(numbers, weights))
         if not np.isfinite([pair.weight for pair in pairs]).all():
-            raise ScoringError(f"the seeds' scores differ by {pairs[0].confidence!r}, too much for b={strategy.weights.b!r}")
+            raise ScoringError(f"the seeds' scores differ by {pairs[0].confidence!r}, too much for b={weights.b!r}")
         made = replace(made, pairs=pairs)
         if not isinstance(vector, list):  # the server knows it
-            return replace(made, query=native_query(vector, vectors, numbers, strategy.weights))
+            return replace(made, query=native_query(vector, vectors, numbers, weights))
         query: Any = vector
         cosine = distance == models.Distance.COSINE
-        summed = folded(query, vectors, numbers, strategy.weights, cosine)
+        summed = folded(query, vectors, numbers, weights, cosine)
     if not np.isfinite(summed.vector).all():
-        raise ScoringError(f"the seeds' scores differ by {pairs[0].confidence!r}, too much for {strategy.weights!r}")
-    if not any(summed.vector) and not strategy.native:
+        raise ScoringError(f"the seeds' scores differ by {pairs[0].confidence!r}, too much for {weights!r}")
+    if not any(summed.vector) and not native:
         return replace(made, why_not="nothing is left of the query's vector")
     like = float(unit(np.asarray(query)) @ unit(np.asarray(summed.vector)))
-    if strategy.native:
-        return replace(made, query=native_query(query, vectors, numbers, strategy.weights), cosine=like)
+    if native:
+        return replace(made, query=native_query(query, vectors, numbers, weights), cosine=like)
     plain = models.NearestQuery.model_construct(nearest=summed.vector, mmr=None)
     return replace(made, query=plain, scale=summed.scale, cosine=like)
 
 
-def unsteered_query(strategy: RelevanceFeedback, vector: models.VectorInput) -> models.QueryInterface:
+def unsteered_query(weights: Coefficients, native: bool, vector: models.VectorInput) -> models.QueryInterface:
     """What the feedback candidate searches for where there is nothing to go by, with scores of the same kind as otherwise.
 
     Qdrant's own query scores by minus the distance, a nearest search by the distance itself, which a formula above the
     candidate
     would take for a likeness. One example makes no pair, so that only the query counts.
     """
-    if not strategy.native:
+    if not native:
         return models.NearestQuery.model_construct(nearest=vector, mmr=None)
-    return native_query(vector, [vector], [0.0], Coefficients(strategy.weights.a or 1.0, 0.0, 0.0))
+    return native_query(vector, [vector], [0.0], Coefficients(weights.a or 1.0, 0.0, 0.0))
+
+
+Column = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two seeds that the reranker told apart.
+
+    Attributes:
+        better, worse: their places among the seeds that were scored.
+        confidence: the difference of their feedback scores, above 0.
+        weight: what the pair counts: `c·confidence^b`.
+    """
+
+    better: int
+    worse: int
+    confidence: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class Folded:
+    """The vector to search by, and what its similarities have to be multiplied by to be the formula's scores."""
+
+    vector: list[float]
+    scale: float
+
+
+def pairs_of(scores: Sequence[float], coefficients: Coefficients) -> list[Pair]:
+    """All pairs of seeds whose scores differ, most confident first."""
+    found = [
+        Pair(better, worse, high - low, float(coefficients.c * np.float64(high - low) ** coefficients.b))
+        for better, high in enumerate(scores)
+        for worse, low in enumerate(scores)
+        if high > low
+    ]
+    return sorted(found, key=lambda pair: -pair.confidence)
+
+
+def weights_of(scores: Column, b: float) -> Column:
+    """How much of each seed's vector the pairs add up to, for c = 1.
+
+    Args:
+        scores: shape (..., n).
+        b: the exponent.
+
+    Returns:
+        Shape (..., n); each row sums to 0. `Σ_j conf_ij^b - Σ_j conf_ji^b` for seed i, over the pairs with conf > 0.
+    """
+    difference = scores[..., :, None] - scores[..., None, :]
+    confidence = np.where(difference > 0, np.abs(difference), 1.0) ** b * (difference > 0)
+    weights: Column = confidence.sum(axis=-1) - confidence.sum(axis=-2)
+    return weights
+
+
+def folded(
+    query: Sequence[float], seeds: Sequence[Sequence[float]], scores: Sequence[float], coefficients: Coefficients, cosine: bool
+) -> Folded:
+    """The query's vector, shifted towards seeds with high scores and away from those with low ones.
+
+    Args:
+        query: of d numbers.
+        seeds: n stored vectors of d numbers, at least one.
+        scores: the n feedback scores.
+        coefficients: a, b, c.
+        cosine: whether vectors are compared by their cosine; else by their dot product.
+
+    Returns:
+        For Cosine a vector of length 1 (all zeros if nothing is left), else the vector itself with scale 1.
+    """
+    target, examples = np.asarray(query, np.float64), np.asarray(seeds, np.float64).reshape(len(scores), -1)
+    if cosine:
+        target, examples = unit(target), unit(examples)
+    weights = weights_of(np.asarray(scores, np.float64), coefficients.b)
+    shifted = coefficients.a * target + coefficients.c * (weights @ examples)
+    if not cosine:
+        return Folded(shifted.tolist(), 1.0)
+    return Folded(unit(shifted).tolist(), float(np.linalg.norm(shifted)))
+
+
+def similarity(query: Sequence[float], stored: Sequence[float], distance: models.Distance | None) -> float:
+    """How alike two vectors are in the formula's terms: for Manhattan minus the distance, for Euclid minus its square."""
+    first, second = np.asarray(query, np.float64), np.asarray(stored, np.float64)
+    match distance:
+        case models.Distance.EUCLID:
+            return -float(np.square(first - second).sum())  # the engine takes the root only of what it returns itself
+        case models.Distance.MANHATTAN:
+            return -float(np.abs(first - second).sum())
+        case models.Distance.COSINE:
+            return float(unit(first) @ unit(second))
+        case _:
+            return float(first @ second)
+
+
+def unit(vectors: Column) -> Column:
+    """Vectors of length 1 along the last axis; zeros stay zeros."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    scaled: Column = vectors / np.where(lengths == 0, 1.0, lengths)
+    return scaled
+
+
+def native_query(
+    query: models.VectorInput, seeds: Sequence[models.VectorInput], scores: Sequence[float], coefficients: Coefficients
+) -> models.RelevanceFeedbackQuery:
+    """The same as Qdrant's own query, for servers since 1.17.
+
+    Seeds go as vectors, not as ids: an id that was deleted in the meantime would fail the whole query.
+    """
+    items = [models.FeedbackItem(example=seed, score=score) for seed, score in zip(seeds, scores, strict=True)]
+    naive = models.NaiveFeedbackStrategyParams(a=coefficients.a, b=coefficients.b, c=coefficients.c)
+    given = models.RelevanceFeedbackInput(target=query, feedback=items, strategy=models.NaiveFeedbackStrategy(naive=naive))
+    return models.RelevanceFeedbackQuery(relevance_feedback=given)

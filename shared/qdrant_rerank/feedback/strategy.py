@@ -1,30 +1,49 @@
-"""`RelevanceFeedback` as a value: what it takes, what it costs, and why it may not fit. What it does is in `rounds.py`."""
+"""`RelevanceFeedback` as a value: what it takes, what it costs, and why it may not fit. What it does is in `rounds.py`.
+
+The reranker's scores of other texts than those that the coefficients were fitted to, such as titles left out or metadata added,
+are other scores, for which the coefficients mean nothing. Sources that are written differently may read the same of a
+collection, so that a few of its points decide.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from os import PathLike
-from typing import Self
+from typing import Any, Final, Self, get_args
 
 from qdrant_client import models
 
 from ..capabilities import AbilityName
-from ..errors import FormatError, Lint, OnError
+from ..errors import FormatError, Lint, OnError, StrategyError, did_you_mean
 from ..jsonlines import parse_json, read_text
+from ..payload import TextSource
 from ..query import Inputs, Query, SearchOptions, Target
+from ..sampling import random_points
 from ..schema import Schema
+from ..serialise import from_json
 from ..stages.nearest import Nearest
-from ..steps import Flow, Points, Request
+from ..steps import Flow, Points, Request, Search
 from ..strategies import Cost, Stage, Strategy, shortfalls
-from ..values import literal
-from .candidates import FeedbackCandidates, compared_by, placed
-from .checking import check_coefficients, check_kinds, check_numbers, problems_of
-from .coefficients import Coefficients, Mode, read_coefficients
-from .texts import text_doubt
+from ..values import brief, is_whole, literal
+from .coefficients import LEAST_SEEDS, Coefficients, Mode, read_coefficients
+from .rounds import FeedbackCandidates, compared_by, placed, steered
 
-__all__ = ["MANY_SEEDS", "READ", "SEEDS", "RelevanceFeedback"]
+__all__ = [
+    "LOOKED_AT",
+    "MANY_SEEDS",
+    "READ",
+    "SEEDS",
+    "RelevanceFeedback",
+    "check_coefficients",
+    "check_kinds",
+    "check_numbers",
+    "find_problems",
+    "look_at_texts",
+    "text_doubt",
+    "text_problem",
+]
 
 SEEDS = 5
 """How many documents the reranker scores in the first round where the seeds set no limit."""
@@ -38,7 +57,7 @@ _FOLDABLE = (models.Distance.COSINE, models.Distance.DOT)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class RelevanceFeedback(Strategy):
+class RelevanceFeedback(Strategy, kind="relevance_feedback"):
     """A search steered by a reranker's scores of the first results, so that it finds what they have in common.
 
     Two rounds: the best `seeds` of a first search are scored by the executor's model, and their vectors, weighed by all
@@ -100,8 +119,6 @@ class RelevanceFeedback(Strategy):
             FormatError: it holds no such strategy; the message gives the line. OSError if the file can't be read.
             StrategyError: `within` has no `FeedbackCandidates`.
         """
-        from ..serialise import from_json  # which knows all strategies, this one among them
-
         text = read_text(path)
         coefficients = read_coefficients(text, path)
         if (value := parse_json(text, path)).get("kind") == "relevance_feedback":
@@ -178,12 +195,12 @@ class RelevanceFeedback(Strategy):
         yield from self.seeds.stages()
         yield from self.root.stages()
 
-    def features(self) -> frozenset[AbilityName]:
+    def abilities(self) -> frozenset[AbilityName]:
         own: frozenset[AbilityName] = frozenset({"relevance_feedback"} if self.native else ())
         return super().abilities() | own
 
     def problems(self, target: Target) -> Iterator[str]:
-        yield from problems_of(self, target)
+        yield from find_problems(self, target)
 
     def warnings(self, target: Target) -> Iterator[Lint]:
         for part in (self.seeds, self.root):
@@ -200,6 +217,12 @@ class RelevanceFeedback(Strategy):
                 "many-seeds",
                 f"the model scores {self.seed_count} seeds before the second search{slower}: 3 to 5 do nearly as well",
             )
+
+    def look(self, target: Target, options: SearchOptions) -> Flow[Target]:
+        fitted = self.weights.provenance
+        if fitted is not None and not self.trust:
+            target = yield from look_at_texts(fitted.text, target, options)
+        return (yield from super().look(target, options))
 
     def shard_warnings(self, schema: Schema) -> Iterator[Lint]:
         told = [lint for part in (self.seeds, self.root) for lint in part.shard_warnings(schema)]
@@ -244,10 +267,176 @@ class RelevanceFeedback(Strategy):
         )
 
     def flow(self, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
-        from .rounds import steered  # which knows this class
-
         return [*(yield from steered(self, query, options, target)).points]
 
     def __repr__(self) -> str:
         changed = {each.name: value for each in fields(self) if (value := getattr(self, each.name)) != each.default}
         return f"RelevanceFeedback({', '.join(f'{name}={literal(value)}' for name, value in changed.items())})"
+
+
+_FIT = "fit them to your collection and model with qdrant_rerank.learn.fit_feedback"
+
+
+def check_kinds(strategy: RelevanceFeedback) -> None:
+    """Refuse values of the wrong type.
+
+    Raises:
+        StrategyError: one is.
+    """
+    seeds, within = strategy.seeds, strategy.within
+    if not isinstance(seeds, Stage):
+        raise StrategyError(
+            f"the seeds of RelevanceFeedback come from a stage, which Qdrant runs by itself, got {brief(seeds)}; the model "
+            "reads them anyhow"
+        )
+    if any(_candidates(seeds)):
+        raise StrategyError(f"the seeds can't come from a FeedbackCandidates, whose search they are to steer: {brief(seeds)}")
+    if within is not None and (not isinstance(within, Stage) or len(list(_candidates(within))) != 1):
+        raise StrategyError(
+            "the within of RelevanceFeedback is a stage with one FeedbackCandidates in it, e.g. "
+            f"Fusion.rrf().over(FeedbackCandidates(limit=100), Nearest('bm25', limit=100)); got {within!r}"
+        )
+    if strategy.using is not None and not isinstance(strategy.using, str):
+        raise StrategyError(f"the name of a vector must be text, got {strategy.using!r}")
+    for name, allowed in (("mode", get_args(Mode)), ("on_error", get_args(OnError)), ("native", _FLAG), ("trust", _FLAG)):
+        value = getattr(strategy, name)
+        if not any(value is choice or (isinstance(choice, str) and value == choice) for choice in allowed):
+            listed = " or ".join(map(repr, allowed))
+            hint = did_you_mean(str(value), map(str, allowed))
+            raise StrategyError(f"the {name} of RelevanceFeedback is {listed}; got {value!r}{hint}")
+
+
+_FLAG = (True, False)
+
+
+def check_numbers(strategy: RelevanceFeedback) -> None:
+    """Refuse numbers of seeds and results that make no sense.
+
+    Raises:
+        StrategyError: one doesn't.
+    """
+    seeds, limit = strategy.seed_count, strategy.limit
+    if seeds < LEAST_SEEDS:
+        raise StrategyError(
+            f"RelevanceFeedback compares seeds with each other and needs at least {LEAST_SEEDS}, but {brief(strategy.seeds)} "
+            f"has limit={seeds}: set it to 3 to 5"
+        )
+    if limit is not None and not is_whole(limit, 1):
+        raise StrategyError(f"the limit of RelevanceFeedback must be a whole number of at least 1, got {limit!r}")
+    if strategy.mode == "recall" and strategy.most is not None and strategy.most <= seeds:
+        raise StrategyError(
+            f"RelevanceFeedback scores limit={strategy.most} documents in all, so that {seeds} seeds leave none for the second "
+            "search: raise limit, or take fewer seeds"
+        )
+
+
+def check_coefficients(strategy: RelevanceFeedback) -> None:
+    """Refuse a strategy without coefficients, or with some of which nobody knows where they come from.
+
+    Raises:
+        StrategyError: so it is.
+    """
+    given = strategy.coefficients
+    if not isinstance(given, Coefficients):
+        got = "" if given is None else f", got {given!r}"
+        raise StrategyError(f"RelevanceFeedback needs coefficients{got}: {_FIT}; Coefficients(1, 0, 0) is plain search")
+    if given.provenance is None and not given.plain and not strategy.trust:
+        raise StrategyError(
+            f"{given!r} don't say what they were fitted to, and coefficients of another collection or model make results "
+            f"worse: {_FIT}, or add trust=True"
+        )
+
+
+def find_problems(strategy: RelevanceFeedback, target: Target) -> Iterator[str]:
+    """Why a resolved strategy can't run on `target`."""
+    yield from _vector_problems(strategy, target)
+    for part in (strategy.seeds, strategy.root):
+        yield from part.problems(target)
+    fitted = strategy.weights.provenance
+    if fitted is None or strategy.trust or strategy.using is None:
+        return
+    if differing := list(fitted.differences(strategy.mode, strategy.seed_count, strategy.using, target)):
+        yield (
+            f"these coefficients were fitted to something else: {'; '.join(differing)}: fit them again, or use them "
+            "nevertheless with trust=True"
+        )
+    if differs := text_problem(fitted.text, target):
+        yield differs
+
+
+def _vector_problems(strategy: RelevanceFeedback, target: Target) -> Iterator[str]:
+    schema, using = target.schema, strategy.using
+    there = f"the collection {schema.collection!r} has {schema.describe_vectors()}"
+    if using is None:
+        yield f"RelevanceFeedback compares one dense vector, and {there}: say which with using="
+    elif using not in schema.vectors:
+        yield f"no vector named {using!r}; {there}{did_you_mean(using, schema.vectors)}"
+    elif schema.vectors[using].kind != "dense":
+        yield (
+            f"RelevanceFeedback can't compare {using!r} ({schema.vectors[using]}): only dense vectors can be shifted towards "
+            f"others; {there}"
+        )
+    for candidate in _candidates(strategy.root):
+        if candidate.vector is not None and candidate.vector != using:
+            yield f"{candidate!r} compares another vector than the feedback is about, {using!r}: leave its using out"
+
+
+def _candidates(stage: Stage) -> Iterator[Stage]:
+    return (each for each in stage.stages() if each.is_steered)
+
+
+LOOKED_AT: Final = 20
+"""How many random points are looked at."""
+
+
+def look_at_texts(fitted: TextSource | None, target: Target, options: SearchOptions) -> Flow[Target]:
+    """`target`, with some points' payloads where only these can tell; no step where they are known, or nothing is in doubt."""
+    if fitted is None or not fitted.is_known or target.quirks.payloads or target.schema.points == 0:
+        return target
+    if _is_same(fitted, target) is not None:
+        return target
+    request = random_points(LOOKED_AT, True, options.filter, target.schema)
+    [points] = yield from Search([request.model_copy(update={"shard_key": options.shard_key_selector})])
+    target.quirks.payloads = tuple(point.payload or {} for point in points)
+    return target
+
+
+def text_problem(fitted: TextSource | None, target: Target) -> str:
+    """What to say if the model certainly reads other texts than when the coefficients were fitted; "" if it doesn't.
+
+    Args:
+        fitted: what it read then; None if that isn't known.
+        target: what it is to read now.
+    """
+    if fitted is None or _is_same(fitted, target) is not False:
+        return ""
+    here, payloads = target.payload.source, target.quirks.payloads
+    other = sum(_differs(fitted, target, payload) for payload in payloads)
+    return (
+        f"the reranker reads other texts than these coefficients were fitted to: {here}, was {fitted} ({other} of "
+        f"{len(payloads)} random points differ): have it read the same, with {fitted.remedy(here, payloads)}, or fit again, or "
+        "use the coefficients nevertheless with trust=True"
+    )
+
+
+def text_doubt(fitted: TextSource | None, target: Target) -> str:
+    """What to say if the model may read other texts than then, and nothing can tell; "" if something does."""
+    if fitted is None or _is_same(fitted, target) is not None:
+        return ""
+    return (
+        "the reranker may read other texts than these coefficients were fitted to: "
+        f"{target.payload.source}, was {fitted}; whether that is the same can't be found out here: fit again to be sure"
+    )
+
+
+def _is_same(fitted: TextSource | None, target: Target) -> bool | None:
+    """Whether the same is read; None if nothing tells. Without a model nothing is read."""
+    if fitted is None or fitted == target.payload.source or target.fingerprints.reranker() is None:
+        return True
+    if not fitted.is_known or not target.quirks.payloads:
+        return None
+    return not any(_differs(fitted, target, payload) for payload in target.quirks.payloads)
+
+
+def _differs(fitted: TextSource, target: Target, payload: Mapping[str, Any]) -> bool:
+    return fitted.read(payload).strip() != target.payload.content(payload).text.strip()

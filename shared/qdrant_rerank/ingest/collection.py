@@ -12,7 +12,6 @@ from typing import Any, Final
 from qdrant_client import QdrantClient, models
 
 from ..capabilities import Capabilities
-from ..client_formula import ComputedHere
 from ..clients import engine_of
 from ..engine_errors import Place, describe_failures, read_failure
 from ..errors import PlanError, StrategyError, did_you_mean
@@ -25,6 +24,7 @@ from ..query import Target
 from ..retries import INGEST
 from ..schema import Schema, VectorInfo, read_schema
 from ..stages import Formula
+from ..stages.formula import ComputedHere
 from ..strategies import Stage, Strategy
 from .writing import check_multivectors, made_by, says
 

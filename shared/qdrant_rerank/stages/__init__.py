@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING
 from .._lazy import load_lazily
 
 if TYPE_CHECKING:
-    from ..client_formula import ClientFormula
     from ..strategies import Stage
-    from .formula import Formula
+    from .formula import ClientFormula, Formula
     from .fusion import Fusion
-    from .nearest import Mmr, Nearest, late_interaction
+    from .mmr import Mmr
+    from .nearest import Nearest, late_interaction
 else:
     __getattr__ = load_lazily(
         __name__,
         {
-            ".client_formula": "ClientFormula",
             ".strategies": "Stage",
-            "formula": "Formula",
+            "formula": "ClientFormula, Formula",
             "fusion": "Fusion",
-            "nearest": "late_interaction, Mmr, Nearest",
+            "mmr": "Mmr",
+            "nearest": "late_interaction, Nearest",
         },
     )
 

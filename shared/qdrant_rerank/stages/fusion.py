@@ -27,7 +27,7 @@ FusionMethod: TypeAlias = Literal["rrf", "dbsf"]
 
 
 @dataclass(frozen=True, repr=False)
-class Fusion(Stage):
+class Fusion(Stage, kind="fusion"):
     """One ranking from several: by ranks (`Fusion.rrf()`) or by normalised scores (`Fusion.dbsf()`)."""
 
     once_per_collection: ClassVar[bool] = True
