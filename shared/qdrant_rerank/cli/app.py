@@ -32,6 +32,7 @@ def help_text(docstring: str | None) -> str:
 COMMANDS: Final = {
     "demo": "See what each strategy changes: plain search, hybrid, formula and MMR, side by side, with what they cost.",
     "index": "Put documents into a collection, which is made if it isn't there.",
+    "schema": "Show which payload keys the points have: types, how many points have them, indexes, ranges, frequent values.",
     "search": "Search a collection, and rank what is found by a strategy that Qdrant runs, in one request, or by a model.",
     "plan": "Show what a strategy will ask of Qdrant, without asking it.",
     "evaluate": "Measure how good a strategy's results are, by judgments of documents, and what a query costs.",

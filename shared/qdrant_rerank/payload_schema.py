@@ -1,0 +1,382 @@
+"""What keys a collection's payload has, of which types and values, as far as a caller's filter lets see.
+
+`payload_schema` reads one bounded random sample through the filter, and asks the payload indexes for the counts of values.
+Nothing that the filter keeps out gets into the answer. Where the filter leaves too few points there is no answer: what is said
+of a handful of points is said of each.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeAlias
+
+from qdrant_client import AsyncQdrantClient, QdrantClient, models
+
+from .sampling import random_points
+from .schema import Schema, aread_schema, read_schema
+from .values import is_finite
+
+__all__ = ["PayloadKeySchema", "PayloadSchema", "PayloadType", "ValueCount", "apayload_schema", "payload_schema"]
+
+PayloadType: TypeAlias = Literal["keyword", "text", "integer", "float", "bool", "datetime", "uuid", "geo", "object", "array"]
+"""A value's type, in Qdrant's words; a text of at most 64 characters on one line is a keyword."""
+
+SAMPLED: Final = 200
+"""Random points that are read."""
+LEAST: Final = 20
+"""Points below which nothing is said."""
+LISTED: Final = 30
+"""Values of a key that are listed."""
+_KEYS: Final = 300  # that are listed: more have keys that are data
+_DEPTH: Final = 6
+_ITEMS: Final = 50  # of an array that are looked at
+_FACETS: Final = 16  # requests for counts by an index
+_KEYWORD: Final = 64
+_SAFE: Final = 40  # characters of a value that is shown
+
+_PLAIN: Final = re.compile(r"[\w-]+", re.ASCII)
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d.*)?")
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_SECRET_KEY: Final = re.compile(
+    r"passw|pwd|secret|token|api[_-]?key|apikey|credential|private|auth(?!or)|cookie|session|ssn|iban|salary|mail|phone",
+    re.IGNORECASE,
+)
+_SECRET_VALUE: Final = re.compile(
+    r"@\w|://|\d{9,}"
+    r"|^(?:sk|pk|ghp|gho|xox\w|hf|glpat|AKIA|ASIA|eyJ|Bearer|Basic)[-_ \w]{6}"
+    r"|^(?=\S*\d)(?=\S*[a-zA-Z])[\w+/=.-]{20,}$"
+)
+_COUNTED: Final = ("keyword", "integer", "bool")
+_FACETED: Final = tuple(map(models.PayloadSchemaType, _COUNTED))
+
+
+@dataclass(frozen=True)
+class ValueCount:
+    """A value, and how many points have it."""
+
+    value: str | int | bool
+    count: int
+
+
+@dataclass(frozen=True)
+class PayloadKeySchema:
+    """What the points have under one payload key.
+
+    Attributes:
+        key: Qdrant's path to it: `metadata.rating`, `items[].price` in an array of objects.
+        types: type → share of the sampled points that have a value of it there, from 0 to 1, the most frequent first.
+        share: share of the sampled points that have any value there but null.
+        is_array: whether some points have an array there.
+        index: the type of its payload index; None without one.
+        least, most: the range of the sampled numbers or date-times; None where there is none.
+        values: the most frequent values that are safe to show, with counts: short, and unlike a secret or personal data.
+        by_index: whether the counts are those of a payload index, of all points; else those of the sample.
+        is_complete: whether there are no other values.
+    """
+
+    key: str
+    types: Mapping[PayloadType, float]
+    share: float
+    is_array: bool = False
+    index: str | None = None
+    least: float | str | None = None
+    most: float | str | None = None
+    values: tuple[ValueCount, ...] = ()
+    by_index: bool = False
+    is_complete: bool = False
+
+    @property
+    def type(self) -> PayloadType | None:
+        """The type that most points have there; None where no sampled point has a value."""
+        return next(iter(self.types), None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as plain values, for JSON."""
+        return {
+            "key": self.key,
+            "types": dict(self.types),
+            "share": self.share,
+            "is_array": self.is_array,
+            "index": self.index,
+            "least": self.least,
+            "most": self.most,
+            "values": [{"value": each.value, "count": each.count} for each in self.values],
+            "by_index": self.by_index,
+            "is_complete": self.is_complete,
+        }
+
+    def describe_values(self, most: int = 5) -> str:
+        """Its range, or the first of its values, on one line; "" where neither is known."""
+        if self.least is not None:
+            return f"{_shown(self.least)} … {_shown(self.most)}"
+        shown = ", ".join(f"{each.value!r} ({each.count:,})" for each in self.values[:most])
+        return shown + (", …" if shown and (len(self.values) > most or not self.is_complete) else "")
+
+
+@dataclass(frozen=True)
+class PayloadSchema:
+    """The payload keys of a collection, as seen through a filter; `print` it.
+
+    Attributes:
+        collection: its name.
+        points: how many points were looked at; 0 where the filter leaves fewer than 20.
+        keys: what is known of each key, in the order of the keys' names.
+    """
+
+    collection: str
+    points: int = 0
+    keys: tuple[PayloadKeySchema, ...] = ()
+
+    def get(self, key: str) -> PayloadKeySchema | None:
+        """What is known of a key; None if no sampled point has it."""
+        return next((each for each in self.keys if each.key == key), None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as plain values, for JSON."""
+        return {"collection": self.collection, "points": self.points, "keys": [each.as_dict() for each in self.keys]}
+
+    def __str__(self) -> str:
+        if not self.points:
+            return f"{self.collection!r}: fewer than {LEAST} points, too few to say anything of"
+        rows = [("key", "type", "points", "index", "values"), *map(_row, self.keys)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        return "\n".join([f"{self.collection!r}, of which {self.points} random points were looked at:", *lines])
+
+
+def payload_schema(client: QdrantClient, collection: str, *, filter: models.Filter | None = None) -> PayloadSchema:
+    """The payload keys of a collection's points, with types, shares, ranges and the most frequent values.
+
+    Two requests, and one more for each of at most 16 payload indexes whose values can be counted.
+
+    Args:
+        client: a `QdrantClient`, or an `EdgeClient`.
+        collection: its name.
+        filter: only points that meet it are looked at, as well by indexes: the place for a tenant.
+
+    Raises:
+        PlanError: there is no such collection.
+    """
+    schema = read_schema(client, collection)
+    request = _request(schema, filter)
+    points = client.query_points(collection, **_arguments(request)).points
+    found = _read(schema, [point.payload or {} for point in points], request.limit or SAMPLED)
+    counts: dict[str, list[ValueCount]] = {}
+    for key in _countable(found):
+        try:
+            hits = client.facet(collection, key, facet_filter=filter, limit=LISTED + 1).hits
+        except Exception:  # strict mode, or no right to: the sample has to do
+            continue
+        counts[key] = [ValueCount(hit.value, hit.count) for hit in hits]
+    return _counted(found, counts)
+
+
+async def apayload_schema(client: AsyncQdrantClient, collection: str, *, filter: models.Filter | None = None) -> PayloadSchema:
+    """As `payload_schema`, without blocking the event loop."""
+    schema = await aread_schema(client, collection)
+    request = _request(schema, filter)
+    points = (await client.query_points(collection, **_arguments(request))).points
+    found = _read(schema, [point.payload or {} for point in points], request.limit or SAMPLED)
+    counts: dict[str, list[ValueCount]] = {}
+    for key in _countable(found):
+        try:
+            hits = (await client.facet(collection, key, facet_filter=filter, limit=LISTED + 1)).hits
+        except Exception:
+            continue
+        counts[key] = [ValueCount(hit.value, hit.count) for hit in hits]
+    return _counted(found, counts)
+
+
+def is_safe(key: str, value: object) -> bool:
+    """Whether a value may be shown: short, on one line, and by its key and its form neither a secret nor personal data."""
+    if _SECRET_KEY.search(key):
+        return False
+    if isinstance(value, str):
+        return 0 < len(value) <= _SAFE and value.isprintable() and not _SECRET_VALUE.search(value)
+    return True
+
+
+def _request(schema: Schema, filter: models.Filter | None) -> models.QueryRequest:
+    return random_points(SAMPLED, True, filter, schema)
+
+
+def _arguments(request: models.QueryRequest) -> dict[str, Any]:
+    return {"query": request.query, "query_filter": request.filter, "limit": request.limit, "with_payload": True}
+
+
+@dataclass
+class _Seen:
+    """What was seen under one key."""
+
+    points: int = 0
+    is_array: bool = False
+    longest: int = 0
+    types: Counter[str] = field(default_factory=Counter[str])
+    values: Counter[tuple[str, Any]] = field(default_factory=Counter[tuple[str, Any]])
+    numbers: list[float] = field(default_factory=list[float])
+    dates: list[str] = field(default_factory=list[str])
+
+    def add(self, items: Sequence[tuple[str, Any, bool]]) -> None:
+        """Note what one point has there: the type of each value, the value, and whether it stands in an array."""
+        self.points += 1
+        self.is_array = self.is_array or any(within for *_, within in items)
+        self.types.update({kind for kind, *_ in items})
+        values: set[tuple[str, Any]] = set()
+        for kind, value, _ in items:
+            if kind in ("integer", "float"):
+                self.numbers.append(value)
+            elif kind == "datetime":
+                self.dates.append(value)
+            elif kind == "text":
+                self.longest = max(self.longest, len(value) if value.isprintable() else _KEYWORD + 1)
+            if kind in ("text", "integer", "bool"):
+                values.add((kind, value))
+        self.values.update(values)
+
+    def schema(self, key: str, points: int, whole: bool, index: str | None) -> PayloadKeySchema:
+        """What is known of the key, the values in the sample counted.
+
+        Args:
+            key: its path.
+            points: how many points were sampled.
+            whole: whether there are no others.
+            index: the type of the key's index.
+        """
+        text: PayloadType = "keyword" if self.longest <= _KEYWORD else "text"
+        types: dict[PayloadType, float] = {}
+        for kind, count in self.types.most_common():
+            types[text if kind == "text" else kind] = round(count / points, 4)  # type: ignore[index]  # a PayloadType
+        least: float | str | None = None
+        most: float | str | None = None
+        if _SECRET_KEY.search(key):
+            pass
+        elif self.numbers:
+            least, most = min(self.numbers), max(self.numbers)
+        elif self.dates:
+            least, most = min(self.dates, key=_moment), max(self.dates, key=_moment)
+        values: list[ValueCount] = []
+        if next(iter(types)) in _COUNTED:
+            [(first, _)] = self.types.most_common(1)
+            values = [ValueCount(value, count) for (kind, value), count in self.values.items() if kind == first]
+        shown, complete = _shown_values(key, values, len(types) == 1 and whole)
+        share = round(self.points / points, 4)
+        return PayloadKeySchema(key, types, share, self.is_array, index, least, most, shown, False, complete)
+
+
+def _shown_values(key: str, values: Sequence[ValueCount], whole: bool) -> tuple[tuple[ValueCount, ...], bool]:
+    """Those of the values that are safe to show, in the order of their counts, and whether there are no others."""
+    safe = [each for each in values if is_safe(key, each.value)]
+    ordered = sorted(safe, key=lambda each: (-each.count, str(each.value)))[:LISTED]
+    return tuple(ordered), whole and bool(values) and len(ordered) == len(values)
+
+
+def _read(schema: Schema, payloads: Sequence[Mapping[str, Any]], limit: int) -> PayloadSchema:
+    """What the sampled payloads say; nothing of too few."""
+    if len(payloads) < LEAST:
+        return PayloadSchema(schema.collection)
+    seen: dict[str, _Seen] = {}
+    for payload in payloads:
+        there: dict[str, list[tuple[str, Any, bool]]] = {}
+        for key, value, within in _leaves(payload):
+            there.setdefault(key, []).append((_type_of(value), value, within))
+        for key, items in there.items():
+            if key in seen or len(seen) < _KEYS:
+                seen.setdefault(key, _Seen()).add(items)
+    indexes = {key: str(kind.value) for key, kind in schema.indexes.items()}
+    whole = len(payloads) < limit
+    keys = [found.schema(key, len(payloads), whole, indexes.get(key)) for key, found in seen.items()]
+    keys += [PayloadKeySchema(key, {}, 0.0, index=index) for key, index in indexes.items() if key not in seen]
+    return PayloadSchema(schema.collection, len(payloads), tuple(sorted(keys, key=lambda each: each.key)))
+
+
+def _countable(found: PayloadSchema) -> list[str]:
+    """The keys whose values an index can count, and which may be shown."""
+    faceted = {kind.value for kind in _FACETED}
+    keys = [each for each in found.keys if each.index in faceted and each.share and not _SECRET_KEY.search(each.key)]
+    return [each.key for each in sorted(keys, key=lambda each: -each.share)][:_FACETS]
+
+
+def _counted(found: PayloadSchema, counts: Mapping[str, list[ValueCount]]) -> PayloadSchema:
+    """`found`, with the counts of indexes in the place of the sample's."""
+    keys = [_recounted(each, counts[each.key]) if counts.get(each.key) else each for each in found.keys]
+    return PayloadSchema(found.collection, found.points, tuple(keys))
+
+
+def _recounted(found: PayloadKeySchema, counts: list[ValueCount]) -> PayloadKeySchema:
+    values, complete = _shown_values(found.key, counts, len(counts) <= LISTED)
+    known = found.types, found.share, found.is_array, found.index, found.least, found.most
+    return PayloadKeySchema(found.key, *known, values, by_index=True, is_complete=complete)
+
+
+def _leaves(
+    payload: Mapping[str, Any], prefix: str = "", depth: int = 0, within: bool = False
+) -> Iterator[tuple[str, Any, bool]]:
+    """The paths of all values but null in a payload, the values, and whether each stands in an array."""
+    for name, value in payload.items():
+        if not _PLAIN.fullmatch(name) and '"' in name:
+            continue  # no path leads there
+        path = prefix + (name if _PLAIN.fullmatch(name) else f'"{name}"')
+        if isinstance(value, list):
+            yield from _items(value[:_ITEMS], path, depth)
+        else:
+            yield from _leaf(value, path, path + ".", depth, within)
+
+
+def _items(items: Iterable[Any], path: str, depth: int) -> Iterator[tuple[str, Any, bool]]:
+    for item in items:
+        yield from _leaf(item, path, path + "[].", depth, True)
+
+
+def _leaf(value: Any, path: str, prefix: str, depth: int, within: bool) -> Iterator[tuple[str, Any, bool]]:
+    if isinstance(value, Mapping) and value and not _is_geo(value) and depth < _DEPTH:
+        yield from _leaves(value, prefix, depth + 1, within)
+    elif value is not None:
+        yield path, value, within
+
+
+def _is_geo(value: Mapping[str, Any]) -> bool:
+    return value.keys() == {"lat", "lon"}
+
+
+def _type_of(value: Any) -> str:
+    """The type of a value; every text that is neither a date-time nor a UUID is "text" here."""
+    match value:
+        case bool():
+            return "bool"
+        case int():
+            return "integer"
+        case float():
+            return "float" if is_finite(value) else "object"
+        case str():
+            if _DATE.fullmatch(value) and _moment(value) != _NEVER:
+                return "datetime"
+            return "uuid" if _UUID.fullmatch(value) else "text"
+        case list():
+            return "array"
+        case _:
+            return "geo" if isinstance(value, Mapping) and _is_geo(value) else "object"
+
+
+_NEVER: Final = dt.datetime.min.replace(tzinfo=dt.UTC)
+
+
+def _moment(text: str) -> dt.datetime:
+    """The moment that an ISO 8601 text names, in UTC where it has no time zone; the first of all where it names none."""
+    try:
+        moment = dt.datetime.fromisoformat(text)
+        return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        return _NEVER
+
+
+def _shown(value: float | str | None) -> str:
+    return value if isinstance(value, str) else f"{value:,g}" if isinstance(value, float) else str(value)
+
+
+def _row(each: PayloadKeySchema) -> tuple[str, str, str, str, str]:
+    types = " | ".join(each.types) or "–"
+    return each.key, f"[{types}]" if each.is_array else types, f"{each.share:.0%}", each.index or "–", each.describe_values()
