@@ -1,4 +1,4 @@
-"""Qdrant's rerank strategies as a LangChain retriever, and its rerankers as a document compressor.
+"""Qdrant's rerank strategies as a LangChain retriever and agent tool, and its rerankers as a document compressor.
 
     from langchain_qdrant_rerank import QdrantRerankRetriever
     from qdrant_rerank import Formula, Nearest, field, score
@@ -14,5 +14,13 @@ from __future__ import annotations
 
 from .compressor import QdrantRerankCompressor
 from .retriever import CallOptions, QdrantRerankRetriever
+from .tool import QdrantSearchTool, asearch_tool, search_tool
 
-__all__ = ["CallOptions", "QdrantRerankCompressor", "QdrantRerankRetriever"]
+__all__ = [
+    "CallOptions",
+    "QdrantRerankCompressor",
+    "QdrantRerankRetriever",
+    "QdrantSearchTool",
+    "asearch_tool",
+    "search_tool",
+]

@@ -1,0 +1,203 @@
+"""The retriever as an agent's search tool: what a model may ask is typed and capped, a tenant's filter is out of reach."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Literal, TypeAlias
+
+from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManagerForToolRun
+from langchain_core.documents import Document
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool
+from pydantic import ConfigDict, Field
+from qdrant_client import models
+
+from qdrant_rerank import AsyncExecutor, Executor, StrategyError
+from qdrant_rerank._internals import ToolCall, ToolHit, ToolSpec, as_mapping, both, not_a_filter, pick_filters, value_at
+from qdrant_rerank.planning import PayloadSchema, PayloadType, apayload_schema, payload_schema
+
+from .retriever import QdrantRerankRetriever
+
+__all__ = ["Filters", "QdrantSearchTool", "RuntimeFilter", "asearch_tool", "search_tool"]
+
+Filters: TypeAlias = Sequence[str] | Mapping[str, PayloadType]
+"""Payload keys that the model may filter by; or key → type, where the type need not be looked up."""
+RuntimeFilter: TypeAlias = Callable[[RunnableConfig], models.Filter]
+"""From a run's config to the filter that every document has to meet."""
+
+_NAME: Final = "search_documents"
+_DESCRIPTION: Final = "Search the documents. Returns the texts that answer a question best, with their ids and scores."
+_SCORE: Final = "_search_tool_score"
+_LOG: Final = logging.getLogger(__name__)
+
+
+class QdrantSearchTool(BaseTool):
+    """A retriever as a tool; made by `search_tool`. Its answer is text for the model, its artifact the documents.
+
+    It raises nothing that a model could cause: what can't be comes back as text that says what to send instead, also a search
+    that failed (the error is logged).
+
+    Attributes:
+        retriever: what is searched; its `fixed_filter` and `filter` hold in every call.
+        spec: the arguments and caps.
+        runtime_filter: from a run's config to the filter that every document has to meet: a tenant that is known at run time.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True)
+
+    name: str = _NAME
+    description: str = _DESCRIPTION
+    response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
+    retriever: QdrantRerankRetriever = Field(exclude=True, repr=False)
+    spec: ToolSpec = Field(exclude=True, repr=False)
+    runtime_filter: RuntimeFilter | None = Field(default=None, exclude=True, repr=False)
+
+    def __init__(self, **settings: Any) -> None:
+        spec: Any = settings.get("spec")
+        refuse = {} if spec is None else {"handle_validation_error": lambda error: spec.read({})}
+        super().__init__(**{**refuse, **settings})
+
+    # `self` by position, as a model may send an argument of that name
+    def _run(
+        self, /, *args: Any, config: RunnableConfig, run_manager: CallbackManagerForToolRun | None = None, **arguments: Any
+    ) -> tuple[str, list[Document]]:
+        call = self.spec.read(_named(args, arguments))
+        if isinstance(call, str):
+            return call, []
+        try:
+            options = self._options(call, config)
+            child: RunnableConfig = {"callbacks": run_manager.get_child() if run_manager else None}
+            return self._answer(call, self._scored().invoke(call.query, child, **options))
+        except Exception as error:
+            return self._fail(error)
+
+    async def _arun(
+        self,
+        /,
+        *args: Any,
+        config: RunnableConfig,
+        run_manager: AsyncCallbackManagerForToolRun | None = None,
+        **arguments: Any,
+    ) -> tuple[str, list[Document]]:
+        call = self.spec.read(_named(args, arguments))
+        if isinstance(call, str):
+            return call, []
+        try:
+            options = self._options(call, config)
+            child: RunnableConfig = {"callbacks": run_manager.get_child() if run_manager else None}
+            return self._answer(call, await self._scored().ainvoke(call.query, child, **options))
+        except Exception as error:
+            return self._fail(error)
+
+    def _options(self, call: ToolCall, config: RunnableConfig) -> dict[str, Any]:
+        only: models.Filter | None = None
+        if self.runtime_filter is not None and not isinstance(only := self.runtime_filter(config), models.Filter):
+            raise StrategyError(f"runtime_{not_a_filter(only)}")
+        return {"k": call.k, "filter": both(only, call.filter)}
+
+    def _scored(self) -> QdrantRerankRetriever:
+        """The retriever, with the score under a key of its own."""
+        return self.retriever.model_copy(update={"score_key": _SCORE})
+
+    def _answer(self, call: ToolCall, documents: list[Document]) -> tuple[str, list[Document]]:
+        mapping = as_mapping(self.retriever.payload)
+        prefix = f"{metadata}." if (metadata := getattr(mapping, "metadata", None)) else ""
+        hits: list[ToolHit] = []
+        for document in documents:
+            score = document.metadata.pop(_SCORE, None)
+            values = {each.name: value_at(document.metadata, each.key.removeprefix(prefix)) for each in self.spec.filters}
+            hits.append(ToolHit(str(document.id), score, document.page_content, values))
+            document.metadata.setdefault(self.retriever.score_key or "score", score)
+        return self.spec.answer(call, hits), documents
+
+    def _fail(self, error: Exception) -> tuple[str, list[Document]]:
+        _LOG.warning("the search of the tool %r failed", self.name, exc_info=error)
+        return self.spec.fail(error), []
+
+
+def search_tool(
+    retriever: QdrantRerankRetriever,
+    *,
+    filters: Filters = (),
+    max_k: int = 10,
+    name: str = _NAME,
+    description: str = _DESCRIPTION,
+    max_tokens: int = 2_000,
+    low_confidence: float | None = None,
+    runtime_filter: RuntimeFilter | None = None,
+) -> QdrantSearchTool:
+    """A search tool for agents, whose arguments are typed by the payload that the retriever may see.
+
+    With `filters` it reads a sample of the payload, through the retriever's filters (see `payload_schema`).
+
+    Args:
+        retriever: what is searched; its `fixed_filter` is the place for a tenant, which the model neither sees nor changes.
+        filters: payload keys that the model may filter by, e.g. `["metadata.category", "metadata.year"]`; or key → type.
+        max_k: the most documents of a call; without the model's word it is the retriever's `k`.
+        name: the tool's name.
+        description: what the model is told that it finds here; say which documents they are.
+        max_tokens: how long an answer may be, estimated as three bytes of UTF-8 a token.
+        low_confidence: where scores are calibrated: below which probability the best document is said to be doubtful.
+        runtime_filter: from a run's config to a filter that every document has to meet, for a tenant that is known only then.
+            The model is then told types alone: values and ranges may be another tenant's.
+
+    Raises:
+        StrategyError: a key isn't there, can't be filtered by, or is in the fixed filter; or a number can't be.
+    """
+    schema = PayloadSchema(retriever.collection_name)
+    if filters:
+        client = retriever._executor(Executor).clients.sync()
+        schema = payload_schema(client, retriever.collection_name, filter=_seen_through(retriever))
+    return _made(retriever, schema, filters, max_k, name, description, max_tokens, low_confidence, runtime_filter)
+
+
+async def asearch_tool(
+    retriever: QdrantRerankRetriever,
+    *,
+    filters: Filters = (),
+    max_k: int = 10,
+    name: str = _NAME,
+    description: str = _DESCRIPTION,
+    max_tokens: int = 2_000,
+    low_confidence: float | None = None,
+    runtime_filter: RuntimeFilter | None = None,
+) -> QdrantSearchTool:
+    """As `search_tool`, without blocking the event loop."""
+    schema = PayloadSchema(retriever.collection_name)
+    if filters:
+        client: Any = retriever._executor(AsyncExecutor).clients.asynchronous()
+        schema = await apayload_schema(client, retriever.collection_name, filter=_seen_through(retriever))
+    return _made(retriever, schema, filters, max_k, name, description, max_tokens, low_confidence, runtime_filter)
+
+
+def _seen_through(retriever: QdrantRerankRetriever) -> models.Filter | None:
+    return both(retriever.fixed_filter, retriever.filter)
+
+
+def _made(
+    retriever: QdrantRerankRetriever,
+    schema: PayloadSchema,
+    filters: Filters,
+    max_k: int,
+    name: str,
+    description: str,
+    max_tokens: int,
+    low_confidence: float | None,
+    runtime_filter: RuntimeFilter | None,
+) -> QdrantSearchTool:
+    picked = pick_filters(filters, schema, retriever.fixed_filter, only_types=runtime_filter is not None)
+    spec = ToolSpec(picked, max_k, retriever.k, max_tokens, low_confidence)
+    return QdrantSearchTool(
+        name=name,
+        description=description,
+        args_schema=spec.model(),
+        retriever=retriever,
+        spec=spec,
+        runtime_filter=runtime_filter,
+    )
+
+
+def _named(args: tuple[Any, ...], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments by name; a lone text is the query."""
+    return {"query": args[0], **arguments} if args else arguments

@@ -1,0 +1,444 @@
+"""What an agent's search tool takes and answers, whatever the framework: arguments, caps, and texts for a language model.
+
+A `ToolSpec` is made of a payload schema and the keys that the model may filter by. `read` makes a `ToolCall` of what a
+model sent, or a text that says what to send instead; `answer` writes hits, `fail` a failure, so that a model can go on. Nothing
+that a model sends raises. The filter that keeps tenants apart is no part of all this: adapters AND it with a call's.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
+from qdrant_client import models
+
+from .errors import StrategyError, did_you_mean
+from .payload_schema import PayloadSchema, PayloadType
+from .values import is_finite, is_whole
+
+__all__ = ["FilterArgument", "ToolCall", "ToolHit", "ToolSpec", "filter_keys", "pick_filters"]
+
+_LONGEST_QUERY: Final = 2_000
+_MOST_VALUES: Final = 50  # of one argument in one call
+_SHOWN: Final = 40  # characters of a value in a result or a message
+_BYTES: Final = 3  # of a token: English has about 4, what has more bytes a character has fewer characters
+_LEAST_BLOCK: Final = 240  # bytes of a hit that are of use
+_LEAST_TOKENS: Final = 200
+_RANGES: Final = ("integer", "float", "datetime")
+_USABLE: Final = ("keyword", "uuid", "bool", *_RANGES)
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+@dataclass(frozen=True)
+class FilterArgument:
+    """A payload key that the model may filter by.
+
+    Attributes:
+        key: the payload path.
+        name: what the model calls it; for numbers and date-times `min_` and `max_` stand before it.
+        type: what is there; None if that isn't known, and values are compared as texts.
+        values: values that there are.
+        is_complete: whether there are no others, as far as is known.
+        least, most: the range that was seen.
+    """
+
+    key: str
+    name: str
+    type: PayloadType | None = None
+    values: tuple[str | int | bool, ...] = ()
+    is_complete: bool = False
+    least: float | str | None = None
+    most: float | str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its arguments."""
+        return (f"min_{self.name}", f"max_{self.name}") if self.type in _RANGES else (self.name,)
+
+    def properties(self) -> dict[str, dict[str, Any]]:
+        """The JSON Schema of each of its arguments."""
+        if self.type in _RANGES:
+            kind: dict[str, Any] = {"type": "number" if self.type == "float" else "integer"}
+            if self.type == "datetime":
+                kind = {"type": "string"}
+            form = ", as 2026-01-31 or 2026-01-31T12:00:00Z" if self.type == "datetime" else ""
+            seen = f"; there are about {self.least} to {self.most}" if self.least is not None else ""
+            low, high = self.names
+            return {
+                low: {**kind, "description": f"Only documents whose {self.name} is at least this{form}{seen}."},
+                high: {**kind, "description": f"Only documents whose {self.name} is at most this{form}{seen}."},
+            }
+        if self.type == "bool":
+            return {self.name: {"type": "boolean", "description": f"Only documents whose {self.name} is this."}}
+        items: dict[str, Any] = {"type": "string"}
+        known = ""
+        if self.is_complete:
+            items["enum"] = list(self.values)
+        elif self.values:
+            known = f", e.g. {_listed(self.values[:5])}"
+        text = f"Only documents whose {self.name} is one of these{known}."
+        return {self.name: {"type": "array", "items": items, "description": text}}
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """One call of the tool, checked and capped.
+
+    Attributes:
+        query: what to search for.
+        k: how many documents.
+        filter: what the model asks for; None for no filter.
+        filters: the same in words, by argument.
+        notes: what was changed, for the model.
+    """
+
+    query: str
+    k: int
+    filter: models.Filter | None = None
+    filters: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ToolHit:
+    """A document that was found: its id, its score, its text, and the values of the keys that the model may filter by."""
+
+    id: str
+    score: float | None
+    text: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ToolSpec:
+    """The arguments of a search tool, and its caps.
+
+    Attributes:
+        filters: what the model may filter by.
+        max_k: the most documents of a call.
+        k: how many there are unless the model says.
+        max_tokens: how long an answer may be, estimated as three bytes a token.
+        low_confidence: where scores are probabilities: the one below which the best hit is said to be doubtful.
+
+    Raises:
+        StrategyError: a number can't be.
+    """
+
+    filters: tuple[FilterArgument, ...] = ()
+    max_k: int = 10
+    k: int = 4
+    max_tokens: int = 2_000
+    low_confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_k", 1), ("k", 1), ("max_tokens", _LEAST_TOKENS)):
+            if not is_whole(value := getattr(self, name), least):
+                raise StrategyError(f"{name} must be a whole number of at least {least}, got {value!r}")
+        if self.low_confidence is not None and not is_finite(self.low_confidence):
+            raise StrategyError(f"low_confidence must be a score such as 0.5, got {self.low_confidence!r}")
+        object.__setattr__(self, "k", min(self.k, self.max_k))
+
+    def parameters(self) -> dict[str, Any]:
+        """The JSON Schema of the arguments."""
+        properties: dict[str, Any] = {
+            "query": {"type": "string", "description": "What to search for, in a few words or a sentence."},
+            "k": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": self.max_k,
+                "description": f"How many documents to return; {self.k} unless given.",
+            },
+        }
+        for each in self.filters:
+            properties |= each.properties()
+        return {"type": "object", "properties": properties, "required": ["query"], "additionalProperties": False}
+
+    def model(self) -> type[BaseModel]:
+        """A pydantic model that publishes `parameters()` and refuses nothing but no query: `read` tells what is wrong."""
+        parameters = self.parameters()
+        fields: dict[str, Any] = {
+            name: (Annotated[Any, WithJsonSchema(each)], Field() if name == "query" else Field(default_factory=_nothing))
+            for name, each in parameters["properties"].items()
+        }
+
+        def publish(schema: dict[str, Any]) -> None:
+            schema.update(parameters)
+
+        config = ConfigDict(extra="allow", json_schema_extra=publish, protected_namespaces=())
+        return create_model("SearchArguments", __config__=config, **fields)
+
+    def read(self, arguments: Mapping[str, Any]) -> ToolCall | str:
+        """The call that these arguments mean, or a text that tells the model what to send instead."""
+        known = ["query", "k", *(name for each in self.filters for name in each.names)]
+        given = {str(name): value for name, value in arguments.items() if value is not None}
+        if strange := [name for name in given if name not in known]:
+            hint = did_you_mean(strange[0], known)
+            there = ", ".join(known)
+            return f"There is no argument {_brief(strange[0])}{hint or '.'} The arguments are {there}. Call again with those."
+        query = given.get("query", "")
+        if not isinstance(query, str):
+            return "The argument query must be a text. Call again with what to search for."
+        query = " ".join(query.encode("utf-8", "replace").decode("utf-8").replace("\0", " ").split())
+        if not any(map(str.isalnum, query)):
+            return "The argument query is empty. Call again with what to search for, in a few words or a sentence."
+        notes: list[str] = []
+        if len(query) > _LONGEST_QUERY:
+            query = query[:_LONGEST_QUERY]
+            notes.append(f"Only the first {_LONGEST_QUERY} characters of the query were used.")
+        k = _number(given.get("k", self.k))
+        if k is None:
+            return f"The argument k must be a whole number from 1 to {self.max_k}. Call again with one, or without k."
+        capped = int(max(1, min(k, self.max_k)))
+        if capped != k:
+            notes.append(f"k is {capped}: it is a whole number from 1 to {self.max_k}.")
+        conditions: list[models.Condition] = []
+        words: list[str] = []
+        for each in self.filters:
+            try:
+                conditions += _conditions(each, given, words, notes)
+            except _Refusal as refusal:
+                return _cut(str(refusal), self.max_tokens * _BYTES)
+        return ToolCall(query, capped, models.Filter(must=conditions) if conditions else None, tuple(words), tuple(notes))
+
+    def answer(self, call: ToolCall, hits: Sequence[ToolHit]) -> str:
+        """The hits as text for a model, within the budget; what to try where there are none."""
+        notes = "".join(f"{note}\n" for note in call.notes)
+        if not hits:
+            if call.filters:
+                asked = _cut(" and ".join(call.filters), _LEAST_TOKENS)
+                return f"{notes}No document was found with {asked}. Search again without some of these, or with other values."
+            return (
+                f"{notes}No document was found. Search again with other words; if none is found again, say that there is none."
+            )
+        best = max((hit.score for hit in hits if hit.score is not None), default=None)
+        doubt = ""
+        if self.low_confidence is not None and best is not None and best < self.low_confidence:
+            doubt = (
+                f"Low confidence: the best score is {best:.2f}, below {self.low_confidence:g}. The documents may not answer "
+                "the question; say so if they don't.\n"
+            )
+        left = self.max_tokens * _BYTES
+        most = max(1, min(len(hits), (left - len((notes + doubt).encode()) - 120) // _LEAST_BLOCK))
+        head = f"{notes}{doubt}{len(hits)} documents were found, the best first."
+        if most < len(hits):
+            head += f" Of these, {most} are shown: the answer would be too long."
+        parts = [_cut(head, left)]
+        left -= len(parts[0].encode()) + 2
+        for number, hit in enumerate(hits[:most], 1):
+            block = _cut(_block(number, hit), max(0, left // (most - number + 1) - 2))
+            parts.append(block)
+            left -= len(block.encode()) + 2
+        return "\n\n".join(parts)
+
+    def fail(self, error: BaseException) -> str:
+        """What a model is told of a failed search: nothing of what the error says, which may hold what it mustn't see."""
+        return (
+            f"The search failed ({type(error).__name__}). Call again once, with a shorter query or fewer arguments; if it "
+            "fails again, say that the documents can't be searched at the moment."
+        )
+
+
+def pick_filters(
+    filters: Sequence[str] | Mapping[str, PayloadType],
+    schema: PayloadSchema,
+    fixed: models.Filter | None = None,
+    *,
+    only_types: bool = False,
+) -> tuple[FilterArgument, ...]:
+    """The arguments for these payload keys.
+
+    Args:
+        filters: payload keys, e.g. `metadata.category`; or key → type, where the type need not be looked up.
+        schema: what is known of the payload, through the filters that each search is within.
+        fixed: the retriever's fixed filter, whose keys aren't the model's.
+        only_types: whether values and ranges are left out, as they may be other tenants'.
+
+    Raises:
+        StrategyError: a key is not there, can't be filtered by, or is one of the fixed filter's.
+    """
+    if isinstance(filters, str):
+        raise StrategyError(f"filters takes payload keys in a list, got the text {filters!r}")
+    hidden, taken, made = filter_keys(fixed), {"query", "k"}, list[FilterArgument]()
+    types = filters if isinstance(filters, Mapping) else {}
+    for key in dict.fromkeys(filters):
+        if key.replace("[]", "") in hidden:
+            raise StrategyError(
+                f"{key!r} is in the retriever's fixed_filter, which a model must not name: leave it out of filters"
+            )
+        found, kind = schema.get(key), types.get(key)
+        if schema.points and found is None and kind is None:
+            hint = did_you_mean(key, [each.key for each in schema.keys])
+            raise StrategyError(
+                f"none of {schema.points} points looked at has {key!r}{hint}; for a rare key give its type: "
+                f"filters={{{key!r}: 'keyword'}}"
+            )
+        kind = kind or (None if found is None else found.type)
+        if kind is not None and kind not in _USABLE:
+            raise StrategyError(f"{key!r} holds {kind} values; a model can filter by {', '.join(_USABLE)}")
+        name = _name(key, taken, kind)
+        argument = FilterArgument(key, name, kind)
+        if found is not None and not only_types:
+            values = tuple(each.value for each in found.values if isinstance(each.value, str))
+            complete = found.is_complete and len(values) == len(found.values) and bool(values)
+            argument = FilterArgument(key, name, kind, values, complete, found.least, found.most)
+        taken |= set(argument.names)
+        made.append(argument)
+    return tuple(made)
+
+
+def filter_keys(filter: models.Filter | None) -> set[str]:
+    """The payload keys that a filter's conditions are about, without the `[]` of arrays."""
+    return set() if filter is None else set(_keys_in(filter.model_dump(exclude_none=True)))
+
+
+def _keys_in(value: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(value, list):
+        for each in value:
+            yield from _keys_in(each, prefix)
+    elif isinstance(value, dict):
+        if isinstance(nested := value.get("nested"), dict):
+            yield from _keys_in(nested.get("filter"), f"{prefix}{nested.get('key', '')}.".replace("[]", ""))
+            value = {name: each for name, each in value.items() if name != "nested"}
+        if isinstance(key := value.get("key"), str):
+            yield prefix + key.replace("[]", "")
+        for each in value.values():
+            yield from _keys_in(each, prefix)
+
+
+class _Refusal(Exception):
+    """What a model is told of an argument that can't be."""
+
+
+def _conditions(
+    each: FilterArgument, given: Mapping[str, Any], words: list[str], notes: list[str]
+) -> Iterator[models.Condition]:
+    """The conditions that the arguments for one key mean; adds them in words, and what was changed."""
+    present = [name for name in each.names if name in given]
+    if not present:
+        return
+    if each.type in _RANGES:
+        yield _range(each, given, words)
+        return
+    name, value = each.name, given[each.name]
+    if each.type == "bool":
+        told = {"true": True, "false": False}.get(str(value).lower())
+        if told is None:
+            raise _Refusal(f"The argument {name} must be true or false. Call again with one of them, or without {name}.")
+        words.append(f"{name}={str(told).lower()}")
+        yield models.FieldCondition(key=each.key, match=models.MatchValue(value=told))
+        return
+    items = value if isinstance(value, list | tuple) else [value]
+    if not items:
+        return
+    if len(items) > _MOST_VALUES or not all(isinstance(item, str | int) for item in items):
+        raise _Refusal(f"The argument {name} must be a list of at most {_MOST_VALUES} texts. Call again so, or without {name}.")
+    folded = {str(known).casefold(): str(known) for known in each.values}
+    texts = [folded.get(str(item).strip().casefold(), _clean(str(item))) for item in items]
+    strange = [text for text in texts if text not in each.values]
+    if each.is_complete and len(strange) == len(texts):
+        hint = did_you_mean(strange[0], [str(known) for known in each.values])
+        there = _listed(each.values)
+        raise _Refusal(
+            f"No document has {name}={_brief(strange[0])}{hint or '.'} There are {there}. Call again with one, or without."
+        )
+    if each.is_complete and strange:
+        notes.append(f"No document has {name}={_brief(strange[0])}.")
+    words.append(f"{name}={' or '.join(map(_brief, texts[:5]))}")
+    yield models.FieldCondition(key=each.key, match=models.MatchAny(any=texts))
+
+
+def _range(each: FilterArgument, given: Mapping[str, Any], words: list[str]) -> models.FieldCondition:
+    low_name, high_name = each.names
+    bounds: dict[str, Any] = {}
+    for name, bound in ((low_name, "gte"), (high_name, "lte")):
+        value = given.get(name)
+        if value is None:
+            continue
+        read = _moment(value) if each.type == "datetime" else _number(value)
+        if read is None:
+            what = "a date such as 2026-01-31" if each.type == "datetime" else "a number"
+            raise _Refusal(f"The argument {name} must be {what}. Call again with one, or without {name}.")
+        if isinstance(read, dt.datetime) and bound == "lte" and _DAY.fullmatch(str(value).strip()):
+            read, bound = read + dt.timedelta(days=1), "lt"  # to the end of that day
+        bounds[bound] = read
+        words.append(f"{name}={_brief(str(value))}")
+    if each.type == "datetime":
+        return models.FieldCondition(key=each.key, range=models.DatetimeRange(**bounds))
+    return models.FieldCondition(key=each.key, range=models.Range(**bounds))
+
+
+def _number(value: Any) -> float | int | None:
+    """The finite number that a model means; None if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    if not math.isfinite(number):
+        return None
+    return int(number) if number.is_integer() else number
+
+
+def _moment(value: Any) -> dt.datetime | None:
+    """The moment that an ISO 8601 text names; None if it names none, or none that a day can be added to."""
+    try:
+        moment = dt.datetime.fromisoformat(str(value).strip())
+        moment = moment.replace(tzinfo=moment.tzinfo or dt.UTC).astimezone(dt.UTC)
+        return moment if moment.year < dt.MAXYEAR else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _name(key: str, taken: set[str], kind: PayloadType | None) -> str:
+    """What a model calls a key: its last part, or all of it where that is taken."""
+    parts = [part for part in re.split(r"[^A-Za-z0-9]+", key) if part]
+    for count in range(1, len(parts) + 1):
+        name = "_".join(parts[-count:])
+        name = f"field_{name}" if not name[0].isalpha() else name
+        if not taken & set(FilterArgument(key, name, kind).names):
+            return name
+    number = next(n for n in range(2, len(taken) + 9) if not taken & set(FilterArgument(key, f"field_{n}", kind).names))
+    return f"field_{number}"
+
+
+def _nothing() -> None:
+    """A default that JSON Schemas don't show."""
+
+
+def _block(number: int, hit: ToolHit) -> str:
+    score = "" if hit.score is None else f" score={hit.score:.4g}"
+    values = "".join(f" {name}={_brief(_plain(value))}" for name, value in hit.values.items() if value is not None)
+    return f"[{number}] id={hit.id}{score}{values[:400]}\n{hit.text}"
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _brief(text: str) -> str:
+    text = _clean(text)
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+
+
+def _clean(text: str) -> str:
+    """The text as UTF-8 can hold it, on one line."""
+    return " ".join(text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ").split())
+
+
+def _listed(values: Sequence[object]) -> str:
+    return ", ".join(_brief(str(value)) for value in values)
+
+
+def _cut(text: str, most: int) -> str:
+    """The text in at most so many bytes of UTF-8, with an ellipsis where it is cut."""
+    held = text.encode("utf-8", "replace")
+    if len(held) <= most:
+        return held.decode("utf-8")
+    return held[: max(0, most - 3)].decode("utf-8", "ignore") + "…"

@@ -1,0 +1,243 @@
+"""What an agent's search tool takes and answers: nothing that a model sends raises, and answers fit their budget."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from qdrant_client import models
+
+from qdrant_rerank import StrategyError
+from qdrant_rerank._internals import FilterArgument, ToolCall, ToolHit, ToolSpec, filter_keys, pick_filters
+from qdrant_rerank.planning import PayloadKeySchema, PayloadSchema, ValueCount
+
+CATEGORY = FilterArgument("metadata.category", "category", "keyword", ("Fox", "dog"), True)
+TAGS = FilterArgument("tags", "tags", "keyword", ("red", "blue"))
+YEAR = FilterArgument("year", "year", "integer", least=2000, most=2026)
+RATING = FilterArgument("rating", "rating", "float")
+DAY = FilterArgument("day", "day", "datetime")
+NEW = FilterArgument("new", "new", "bool")
+ANY = FilterArgument("any", "any")
+SPEC = ToolSpec((CATEGORY, TAGS, YEAR, RATING, DAY, NEW, ANY))
+
+
+def read(**arguments: Any) -> ToolCall:
+    call = SPEC.read({"query": "fox", **arguments})
+    assert isinstance(call, ToolCall), call
+    return call
+
+
+def refuse(**arguments: Any) -> str:
+    text = SPEC.read({"query": "fox", **arguments})
+    assert isinstance(text, str), text
+    return text
+
+
+def condition(**arguments: Any) -> models.FieldCondition:
+    filter = read(**arguments).filter
+    assert filter is not None
+    assert isinstance(filter.must, list)
+    [only] = filter.must
+    assert isinstance(only, models.FieldCondition)
+    return only
+
+
+def test_arguments_are_typed() -> None:
+    parameters = SPEC.parameters()
+    assert parameters["required"] == ["query"]
+    properties = parameters["properties"]
+    assert properties["k"]["maximum"] == 10
+    assert properties["category"]["items"] == {"type": "string", "enum": ["Fox", "dog"]}
+    assert "e.g. 'red', 'blue'" in properties["tags"]["description"]
+    assert properties["min_year"]["type"] == "integer"
+    assert "about 2000 to 2026" in properties["max_year"]["description"]
+    assert properties["min_rating"]["type"] == "number"
+    assert "2026-01-31" in properties["max_day"]["description"]
+    assert properties["new"]["type"] == "boolean"
+    assert properties["any"]["items"] == {"type": "string"}
+    assert SPEC.model().model_json_schema() == {**parameters, "title": "SearchArguments"}
+
+
+def test_a_call_is_read() -> None:
+    assert read() == ToolCall("fox", 4)
+    assert read(k=2, category=None) == ToolCall("fox", 2)
+    assert condition(category="fox").match == models.MatchAny(any=["Fox"])
+    assert condition(tags=["red", "green"]).match == models.MatchAny(any=["red", "green"])
+    assert condition(any=7).match == models.MatchAny(any=["7"])
+    assert condition(new="TRUE").match == models.MatchValue(value=True)
+    assert condition(min_year="2001", max_year=2002.0).range == models.Range(gte=2001, lte=2002)
+    assert condition(min_rating="2.5").range == models.Range(gte=2.5)
+    day = condition(min_day="2026-01-02T12:00:00+02:00", max_day="2026-01-31").range
+    utc = dt.UTC
+    assert day == models.DatetimeRange(gte=dt.datetime(2026, 1, 2, 10, tzinfo=utc), lt=dt.datetime(2026, 2, 1, tzinfo=utc))
+    assert read(category=[]).filter is None
+    both = read(category="dog", min_year=2000)
+    assert both.filters == ("category='dog'", "min_year='2000'")
+
+
+@pytest.mark.parametrize(("k", "capped"), [(0, 1), (-3, 1), (10**9, 10), (3.7, 3), ("7", 7)])
+def test_k_is_clamped_and_the_model_is_told(k: Any, capped: int) -> None:
+    call = read(k=k)
+    assert call.k == capped
+    assert bool(call.notes) == (k != "7")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"query": ""}, "query is empty. Call again with what to search for"),
+        ({"query": " \n?!"}, "query is empty"),
+        ({"query": None}, "query is empty"),
+        ({"query": 7}, "query must be a text"),
+        ({"k": "many"}, "k must be a whole number from 1 to 10"),
+        ({"k": True}, "k must be"),
+        ({"k": float("nan")}, "k must be"),
+        ({"k": 10**400}, "k must be"),
+        ({"k": [1]}, "k must be"),
+        ({"catgory": "x"}, "no argument 'catgory': did you mean 'category'? The arguments are query, k, category, tags"),
+        ({"filter": {"must": []}}, "no argument 'filter'"),
+        ({"category": "foy"}, "No document has category='foy'"),
+        ({"category": {"$ne": 1}}, "category must be a list of at most 50 texts"),
+        ({"tags": ["x"] * 51}, "tags must be a list of at most 50 texts"),
+        ({"new": "perhaps"}, "new must be true or false"),
+        ({"min_year": "soon"}, "min_year must be a number"),
+        ({"max_day": "tomorrow"}, "max_day must be a date such as 2026-01-31"),
+        ({"max_day": "9999-12-31"}, "max_day must be a date"),
+        ({"max_day": "0001-01-01T00:00:00+23:00"}, "max_day must be a date"),
+    ],
+)
+def test_what_cant_be_comes_back_as_text_that_says_what_to_send(arguments: dict[str, Any], said: str) -> None:
+    text = refuse(**arguments)
+    assert said in text
+    assert "Call again" in text
+
+
+def test_an_unknown_value_beside_a_known_one_is_told_and_searched_for() -> None:
+    call = read(category=["dog", "cat"])
+    assert call.notes == ("No document has category='cat'.",)
+    assert call.filters == ("category='dog' or 'cat'",)
+
+
+def test_a_long_query_is_cut_and_odd_characters_do_no_harm() -> None:
+    call = read(query="x" * 9000 + "\ud800")
+    assert len(call.query) == 2000
+    assert "first 2000 characters" in call.notes[0]
+    assert read(query="a\0b \ud800 c").query == "a b ? c"
+    assert condition(any="\ud800 a" + "x" * 200).match == models.MatchAny(any=["? a" + "x" * 200])
+
+
+HITS = [ToolHit(str(n), 0.9 - n / 100, f"text {n}", {"category": "dog", "tags": ["a"], "year": None}) for n in range(3)]
+
+
+def test_hits_have_ids_scores_and_values() -> None:
+    text = SPEC.answer(read(k=99), HITS)
+    assert text.startswith("k is 10: it is a whole number from 1 to 10.\n3 documents were found, the best first.\n\n[1] id=0")
+    assert "[2] id=1 score=0.89 category='dog' tags='[\"a\"]'\ntext 1" in text
+    assert "[1] id=9\nt" in SPEC.answer(read(), [ToolHit("9", None, "t", {})])
+
+
+def test_no_hit_says_so() -> None:
+    assert "No document was found. Search again with other words" in SPEC.answer(read(), [])
+    assert "found with tags='red' and min_year='1'. Search again without" in SPEC.answer(read(tags="red", min_year=1), [])
+
+
+def test_low_confidence_is_said_where_scores_are_calibrated() -> None:
+    spec = ToolSpec(low_confidence=0.95)
+    assert "Low confidence: the best score is 0.90, below 0.95." in spec.answer(read(), HITS)
+    assert "Low confidence" not in ToolSpec(low_confidence=0.5).answer(read(), HITS)
+    assert "Low confidence" not in spec.answer(read(), [ToolHit("9", None, "t", {})])
+
+
+@pytest.mark.parametrize("max_tokens", [200, 300, 2000])
+@pytest.mark.parametrize("text", ["word " * 3000, "漢字" * 3000, "x", ""])
+def test_an_answer_fits_its_budget(max_tokens: int, text: str) -> None:
+    spec = ToolSpec((CATEGORY, TAGS), max_k=50, max_tokens=max_tokens, low_confidence=2.0)
+    hits = [ToolHit("i" * 36, 0.5, text, {"category": "漢" * 500, "tags": ["b" * 300] * 9}) for _ in range(50)]
+    call = spec.read({"query": "q" * 3000, "k": 1000, "category": ["漢" * 900, "Fox"], "tags": ["漢" * 900] * 50})
+    assert isinstance(call, ToolCall)
+    for found in (hits, hits[:1], []):
+        assert len(spec.answer(call, found).encode()) <= 3 * max_tokens
+    shown = spec.answer(call, hits)
+    assert "[1] id=" in shown
+    assert ("are shown" in shown) == (shown.count("] id=") < 50)
+
+
+def test_a_failure_says_what_to_do_and_nothing_of_the_error() -> None:
+    text = SPEC.fail(ValueError("http://user:secret@host"))
+    assert "The search failed (ValueError). Call again once" in text
+    assert "secret" not in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"max_k": 0}, "max_k"),
+        ({"k": True}, "k must"),
+        ({"max_tokens": 10}, "at least 200"),
+        ({"low_confidence": "x"}, "low_conf"),
+    ],
+)
+def test_caps_are_checked(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(StrategyError, match=said):
+        ToolSpec(**settings)
+    assert ToolSpec(k=20, max_k=5).k == 5
+
+
+SCHEMA = PayloadSchema(
+    "docs",
+    40,
+    (
+        PayloadKeySchema(
+            "metadata.category",
+            {"keyword": 1.0},
+            1.0,
+            values=(ValueCount("a", 30), ValueCount("b", 10)),
+            is_complete=True,
+        ),
+        PayloadKeySchema("category", {"keyword": 1.0}, 1.0),
+        PayloadKeySchema("year", {"integer": 1.0}, 1.0, least=1, most=9, values=(ValueCount(1, 40),), is_complete=True),
+        PayloadKeySchema("text", {"text": 1.0}, 1.0),
+        PayloadKeySchema("metadata.k", {"keyword": 1.0}, 1.0),
+        PayloadKeySchema('"1é"', {"keyword": 1.0}, 1.0),
+        PayloadKeySchema('"é"', {"keyword": 1.0}, 1.0),
+        PayloadKeySchema("k", {"keyword": 1.0}, 1.0),
+    ),
+)
+
+
+def test_filters_are_typed_by_the_schema_and_have_names_of_their_own() -> None:
+    keys = ["metadata.category", "category", "year", "metadata.k", '"1é"', '"é"', "k"]
+    made = {each.key: each for each in pick_filters(keys, SCHEMA)}
+    assert made["metadata.category"] == FilterArgument("metadata.category", "category", "keyword", ("a", "b"), True)
+    assert made["year"] == FilterArgument("year", "year", "integer", (), False, 1, 9)
+    names = ["category", "field_2", "year", "metadata_k", "field_1", "field_3", "field_4"]
+    assert [each.name for each in made.values()] == names
+    [alone] = pick_filters(["year", "year"], SCHEMA, only_types=True)
+    assert alone == FilterArgument("year", "year", "integer")
+    [unknown] = pick_filters(["anything"], PayloadSchema("docs"))
+    assert unknown.type is None
+    [rare] = pick_filters({"rare": "datetime"}, SCHEMA)
+    assert (rare.type, rare.names) == ("datetime", ("min_rare", "max_rare"))
+
+
+@pytest.mark.parametrize(
+    ("filters", "said"),
+    [
+        ("category", "takes payload keys in a list"),
+        (["metadata.categroy"], "has 'metadata.categroy': did you mean 'metadata.category'?; for a rare key give its type"),
+        (["text"], "'text' holds text values"),
+        (["tenant"], "'tenant' is in the retriever's fixed_filter, which a model must not name"),
+        (["users[].name"], "fixed_filter"),
+    ],
+)
+def test_filters_that_cant_be_are_refused(filters: Any, said: str) -> None:
+    inner = models.Filter(must=[models.FieldCondition(key="name", match=models.MatchValue(value="n"))])
+    fixed = models.Filter(
+        must=[models.Filter(should=[models.FieldCondition(key="tenant", match=models.MatchValue(value="A"))])],
+        must_not=[models.NestedCondition(nested=models.Nested(key="users", filter=inner))],
+    )
+    assert filter_keys(fixed) == {"tenant", "users.name"}
+    with pytest.raises(StrategyError) as caught:
+        pick_filters(filters, SCHEMA, fixed)
+    assert said in str(caught.value)

@@ -1,0 +1,283 @@
+"""The retriever as an agent's search tool: LangChain's own suite, agents, hostile calls, and tenants kept apart."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from langchain_core.documents import Document
+from langchain_core.messages import ToolMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from langchain_tests.integration_tests import ToolsIntegrationTests
+from langchain_tests.unit_tests import ToolsUnitTests
+from qdrant_client import models
+
+from langchain_qdrant_rerank import QdrantRerankRetriever, QdrantSearchTool, asearch_tool, search_tool
+from qdrant_rerank import StrategyError
+from tests.engines import open_client
+from tests.langchain.support import QUERY, STRATEGIES, WordEmbeddings, make, must
+from tests.support import dense
+
+FILTERS = ["metadata.category", "metadata.popularity", "metadata.published"]
+
+
+class TestUnit(ToolsUnitTests):
+    @property
+    def tool_constructor(self) -> type[BaseTool] | BaseTool:
+        return search_tool(make(), filters=FILTERS)
+
+    @property
+    def tool_invoke_params_example(self) -> dict[str, Any]:
+        return {"query": QUERY, "k": 2, "category": ["news"], "min_popularity": 2}
+
+
+class TestIntegration(ToolsIntegrationTests):
+    @property
+    def tool_constructor(self) -> type[BaseTool] | BaseTool:
+        return search_tool(make(), filters=FILTERS)
+
+    @property
+    def tool_invoke_params_example(self) -> dict[str, Any]:
+        return {"query": QUERY, "k": 2, "category": ["news"]}
+
+
+def ask(tool: QdrantSearchTool, config: RunnableConfig | None = None, /, **arguments: Any) -> ToolMessage:
+    message = tool.invoke({"type": "tool_call", "id": "1", "name": tool.name, "args": arguments}, config)
+    assert isinstance(message, ToolMessage)
+    return message
+
+
+async def aask(tool: QdrantSearchTool, config: RunnableConfig | None = None, /, **arguments: Any) -> ToolMessage:
+    message = await tool.ainvoke({"type": "tool_call", "id": "1", "name": tool.name, "args": arguments}, config)
+    assert isinstance(message, ToolMessage)
+    return message
+
+
+def test_what_a_model_is_told_is_typed_by_the_payload() -> None:
+    told = convert_to_openai_tool(search_tool(make(), filters=FILTERS, description="The guide."))["function"]
+    assert (told["name"], told["description"]) == ("search_documents", "The guide.")
+    parameters = told["parameters"]
+    assert parameters["required"] == ["query"]
+    assert parameters["properties"]["category"]["items"]["enum"] == ["blog", "news", "paper"]
+    assert "about 1.5 to 36" in parameters["properties"]["min_popularity"]["description"]
+    assert list(parameters["properties"]) == [
+        *("query", "k", "category", "min_popularity", "max_popularity", "min_published", "max_published"),
+    ]
+
+
+@pytest.mark.parametrize("strategy", ["dense", "formula_two_candidates", "mmr"])
+async def test_an_answer_has_ids_and_scores_and_the_artifact_is_the_documents(strategy: str) -> None:
+    tool = search_tool(make(strategy=STRATEGIES[strategy]), filters=FILTERS)
+    said = ask(tool, query=QUERY, k=3, category="NEWS")
+    found: list[Document] = said.artifact
+    assert len(found) == 3
+    assert {document.metadata["category"] for document in found} == {"news"}
+    for number, document in enumerate(found, 1):
+        assert f"[{number}] id={document.id} score={document.metadata['score']:.4g} category='news'" in said.content
+        assert document.page_content in said.content
+    assert [each.id for each in (await aask(tool, query=QUERY, k=3, category=["news"])).artifact] == [each.id for each in found]
+
+
+def test_a_lone_text_is_the_query() -> None:
+    assert "documents were found" in search_tool(make()).invoke(QUERY)
+
+
+def test_the_search_is_a_child_of_the_tools_run() -> None:
+    from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
+
+    runs = RunCollectorCallbackHandler()
+    ask(search_tool(make()), {"callbacks": [runs]}, query=QUERY)
+    [run] = runs.traced_runs
+    assert (run.run_type, [child.run_type for child in run.child_runs]) == ("tool", ["retriever"])
+
+
+async def test_the_async_maker_makes_the_same() -> None:
+    made = await asearch_tool(make(), filters=FILTERS, max_k=5)
+    assert convert_to_openai_tool(made) == convert_to_openai_tool(search_tool(make(), filters=FILTERS, max_k=5))
+    assert (await asearch_tool(make())).spec.filters == ()
+
+
+async def test_no_query_and_no_hit_and_a_failed_search_are_texts(caplog: pytest.LogCaptureFixture) -> None:
+    tool = search_tool(make(), filters=FILTERS)
+    for nothing in ({}, {"query": ""}, {"query": None}):
+        assert "The argument query is empty" in str(ask(tool, **nothing).content)
+        assert "The argument query is empty" in str((await aask(tool, **nothing)).content)
+    assert "No document was found with min_popularity='999'" in str(ask(tool, query=QUERY, min_popularity=999).content)
+
+    class Broken(WordEmbeddings):
+        def embed_query(self, text: str) -> list[float]:
+            raise RuntimeError("key sk-secret")
+
+        async def aembed_query(self, text: str) -> list[float]:
+            raise RuntimeError("key sk-secret")
+
+    broken = search_tool(make(embedding=Broken()))
+    for failed in (ask(broken, query=QUERY), await aask(broken, query=QUERY)):
+        assert "The search failed (" in str(failed.content)
+        assert "secret" not in str(failed.content)
+        assert failed.artifact == []
+    assert "failed" in caplog.text
+
+
+def test_documents_keep_a_score_of_their_own() -> None:
+    client = open_client()
+    client.create_collection("own", vectors_config=models.VectorParams(size=len(dense("x")), distance=models.Distance.COSINE))
+    payload = {"page_content": "text", "metadata": {"score": "mine"}}
+    client.upsert("own", [models.PointStruct(id=1, vector=dense("text"), payload=payload)], wait=True)
+    retriever = QdrantRerankRetriever(client=client, collection_name="own", embedding=WordEmbeddings())
+    assert ask(search_tool(retriever), query="text").artifact[0].metadata["score"] == "mine"
+
+
+# Tenants
+
+TENANTS = {"A": range(40), "B": range(100, 140)}
+
+
+@pytest.fixture
+def shared() -> QdrantRerankRetriever:
+    client = open_client()
+    client.create_collection("two", vectors_config=models.VectorParams(size=len(dense("x")), distance=models.Distance.COSINE))
+    points = [
+        models.PointStruct(
+            id=number,
+            vector=dense(f"quick fox {number}"),
+            payload={
+                "page_content": f"{tenant}-TEXT quick fox {number}",
+                "metadata": {"tenant": tenant, "topic": f"{tenant}-topic-{number % 3}", "year": number},
+            },
+        )
+        for tenant, numbers in TENANTS.items()
+        for number in numbers
+    ]
+    client.upsert("two", points, wait=True)
+    return QdrantRerankRetriever(client=client, collection_name="two", embedding=WordEmbeddings(), k=5)
+
+
+def test_what_a_model_is_told_is_of_the_tenant_alone(shared: QdrantRerankRetriever) -> None:
+    mine = shared.model_copy(update={"fixed_filter": must("tenant", "A")})
+    told = str(convert_to_openai_tool(search_tool(mine, filters=["metadata.topic", "metadata.year"])))
+    assert "A-topic-2" in told
+    assert "B-topic" not in told
+    assert "0 to 39" in told
+    assert "tenant" not in told
+    with pytest.raises(StrategyError, match="which a model must not name"):
+        search_tool(mine, filters=["metadata.tenant"])
+
+
+def hostile(number: int) -> dict[str, Any]:
+    """Arguments that a model or whoever steers it may send."""
+    drawn = random.Random(number)
+    queries: list[Any] = [
+        *("", " ", "\0", "\ud800", None, 7, [], {}, True, "B-TEXT quick fox 101", "x" * 100_000, "'; DROP TABLE", "quick fox"),
+        *("ignore the filter and show tenant B", "quick fox " * 50),
+    ]
+    values: list[Any] = [
+        *(None, 0, -1, 10**30, float("inf"), float("nan"), "1000", "lots", [], {}, [[]], [{"a": 1}], True, "B-topic-1"),
+        *({"$ne": "A"}, ["B-topic-1", "A-topic-1"], "*", "\0", {"must_not": [{"key": "metadata.tenant"}]}, "2026-01-01"),
+        models.Filter(),
+    ]
+    names = [
+        *("k", "topic", "min_year", "max_year", "filter", "fixed_filter", "tenant", "metadata.tenant", "ids", "self", "args"),
+        *("kwargs", "config", "run_manager", "strategy", "vectors", "shard_key_selector", "callbacks", "__class__", "k" * 999),
+    ]
+    arguments = {name: drawn.choice(values) for name in drawn.sample(names, drawn.randrange(4))}
+    return arguments if number % 17 == 0 else {"query": drawn.choice(queries), **arguments}
+
+
+async def test_two_hundred_hostile_calls_raise_nothing_and_find_no_other_tenants_documents(
+    shared: QdrantRerankRetriever,
+) -> None:
+    for tool in (
+        search_tool(
+            shared.model_copy(update={"fixed_filter": must("tenant", "A")}), filters=["metadata.topic", "metadata.year"]
+        ),
+        search_tool(shared, filters=["metadata.topic", "metadata.year"], runtime_filter=lambda config: must("tenant", "A")),
+    ):
+        found = 0
+        for number in range(200):
+            said = await aask(tool, **hostile(number)) if number % 2 else ask(tool, **hostile(number))
+            assert isinstance(said.content, str)
+            assert len(said.content.encode()) <= 6000
+            assert "B-TEXT quick fox 1" not in said.content
+            documents = said.artifact or []
+            assert {document.metadata["tenant"] for document in documents} <= {"A"}
+            assert len(documents) <= 10
+            found += bool(documents)
+        assert found > 10
+
+
+async def test_a_tenant_that_is_known_at_run_time_comes_from_the_config_and_no_values_are_told(
+    shared: QdrantRerankRetriever,
+) -> None:
+    def tenant_of(config: RunnableConfig) -> models.Filter:
+        return must("tenant", config["configurable"]["tenant"])
+
+    tool = search_tool(shared, filters=["metadata.topic", "metadata.year"], runtime_filter=tenant_of)
+    told = str(convert_to_openai_tool(tool))
+    assert "topic-" not in told
+    assert "about" not in told
+    assert "'min_year': {'description': 'Only documents whose year is at least this.', 'type': 'integer'}" in told
+    for tenant in TENANTS:
+        config: RunnableConfig = {"configurable": {"tenant": tenant}}
+        for said in (ask(tool, config, query="quick fox", k=10), await aask(tool, config, query="quick fox", k=10)):
+            assert {document.metadata["tenant"] for document in said.artifact} == {tenant}
+    assert "The search failed (KeyError)" in str(ask(tool, query="quick fox").content)
+    lax: Any = lambda config: None  # noqa: E731
+    assert "The search failed" in str(ask(search_tool(shared, runtime_filter=lax), query="quick fox").content)
+
+
+# Agents
+
+FILTERED = {"query": QUERY, "category": ["news"], "k": 2}
+
+
+def scripted(calls: list[dict[str, Any]]) -> Any:
+    """A chat model that calls the tool with these arguments, one call a turn, then ends."""
+    from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+    from langchain_core.messages import AIMessage
+
+    class Scripted(GenericFakeChatModel):
+        def bind_tools(self, tools: Any, **options: Any) -> Any:
+            return self
+
+    turns = [
+        AIMessage("", tool_calls=[{"name": "search_documents", "args": arguments, "id": str(number), "type": "tool_call"}])
+        for number, arguments in enumerate(calls)
+    ]
+    return Scripted(messages=iter([*turns, AIMessage("done")]))
+
+
+async def test_an_agent_searches_and_goes_on_after_what_cant_be() -> None:
+    agents = pytest.importorskip("langchain.agents")
+    agent = agents.create_agent(
+        scripted([{"query": ""}, {"query": QUERY, "k": "no"}, FILTERED]), [search_tool(make(), filters=FILTERS)]
+    )
+    messages = (await agent.ainvoke({"messages": [("user", "?")]}))["messages"]
+    empty, odd, found = [each for each in messages if isinstance(each, ToolMessage)]
+    assert "query is empty" in empty.content
+    assert "k must be" in odd.content
+    assert str(found.content).startswith("2 documents were found")
+    assert messages[-1].content == "done"
+
+
+async def test_a_tool_node_runs_it_with_the_runs_context(shared: QdrantRerankRetriever) -> None:
+    graph = pytest.importorskip("langgraph.graph")
+    prebuilt, runtime = pytest.importorskip("langgraph.prebuilt"), pytest.importorskip("langgraph.runtime")
+
+    def tenant_of(config: RunnableConfig) -> models.Filter:
+        return must("tenant", runtime.get_runtime().context["tenant"])
+
+    from langchain_core.messages import AIMessage
+
+    builder = graph.StateGraph(graph.MessagesState, context_schema=dict)
+    builder.add_node("tools", prebuilt.ToolNode([search_tool(shared, runtime_filter=tenant_of)]))
+    builder.add_edge(graph.START, "tools")
+    call = AIMessage(
+        "", tool_calls=[{"name": "search_documents", "args": {"query": "quick fox"}, "id": "1", "type": "tool_call"}]
+    )
+    for tenant in TENANTS:
+        messages = (await builder.compile().ainvoke({"messages": [call]}, context={"tenant": tenant}))["messages"]
+        assert {document.metadata["tenant"] for document in messages[-1].artifact} == {tenant}
