@@ -147,7 +147,7 @@ def search_tool(
     """
     schema = PayloadSchema(retriever.collection_name)
     if filters:
-        client = retriever._executor(Executor).clients.sync()
+        client = retriever._executor(Executor).clients.sync()  # pyright: ignore[reportPrivateUsage]  # of this package
         schema = payload_schema(client, retriever.collection_name, filter=_seen_through(retriever))
     return _made(retriever, schema, filters, max_k, name, description, max_tokens, low_confidence, runtime_filter)
 
@@ -166,7 +166,7 @@ async def asearch_tool(
     """As `search_tool`, without blocking the event loop."""
     schema = PayloadSchema(retriever.collection_name)
     if filters:
-        client: Any = retriever._executor(AsyncExecutor).clients.asynchronous()
+        client: Any = retriever._executor(AsyncExecutor).clients.asynchronous()  # pyright: ignore[reportPrivateUsage]
         schema = await apayload_schema(client, retriever.collection_name, filter=_seen_through(retriever))
     return _made(retriever, schema, filters, max_k, name, description, max_tokens, low_confidence, runtime_filter)
 

@@ -191,7 +191,7 @@ async def apayload_schema(client: AsyncQdrantClient, collection: str, *, filter:
     return _counted(found, counts)
 
 
-def is_safe(key: str, value: object) -> bool:
+def _is_safe(key: str, value: object) -> bool:
     """Whether a value may be shown: short, on one line, and by its key and its form neither a secret nor personal data."""
     if _SECRET_KEY.search(key):
         return False
@@ -269,7 +269,7 @@ class _Seen:
 
 def _shown_values(key: str, values: Sequence[ValueCount], whole: bool) -> tuple[tuple[ValueCount, ...], bool]:
     """Those of the values that are safe to show, in the order of their counts, and whether there are no others."""
-    safe = [each for each in values if is_safe(key, each.value)]
+    safe = [each for each in values if _is_safe(key, each.value)]
     ordered = sorted(safe, key=lambda each: (-each.count, str(each.value)))[:LISTED]
     return tuple(ordered), whole and bool(values) and len(ordered) == len(values)
 
