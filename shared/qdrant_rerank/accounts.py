@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from qdrant_client import models
 
 from .expressions.evaluation import evaluate
-from .expressions.nodes import Expression, Sigmoid, Sum
+from .expressions.functions import Sigmoid
+from .expressions.nodes import Expression, Sum
 from .query import Inputs, SearchOptions, both
 from .stages import Formula, Fusion, Mmr
 from .stages.formula import formula_table

@@ -41,12 +41,7 @@ _NODES: Final[Mapping[str, type[Any]]] = {
     "negative": nodes.Negative,
     "quotient": nodes.Quotient,
     "power": nodes.Power,
-    "absolute": nodes.Absolute,
-    "exponential": nodes.Exponential,
     "logarithm": nodes.Logarithm,
-    "square_root": nodes.SquareRoot,
-    "sigmoid": nodes.Sigmoid,
-    "tanh": nodes.Tanh,
     "minimum": nodes.Minimum,
     "maximum": nodes.Maximum,
     "affinity": nodes.Affinity,
@@ -57,6 +52,7 @@ _NODES: Final[Mapping[str, type[Any]]] = {
     "datetime_field": nodes.DatetimeField,
     "geo_distance": nodes.GeoDistance,
     "raw": nodes.Raw,
+    **nodes.Function.all,
 }
 _TRAINED: Final[Mapping[str, type[Any]]] = {"trained": Trained}
 _TRAINED_FEATURES: Final[Mapping[str, type[Any]]] = {"trained_feature": TrainedFeature}

@@ -15,7 +15,6 @@ from .build import (
     decay_gauss,
     decay_lin,
     divide,
-    exp,
     field,
     geo_distance,
     instant,
@@ -31,11 +30,9 @@ from .build import (
     relu,
     rerank_score,
     score,
-    sigmoid,
-    sqrt,
-    tanh,
     when,
 )
+from .functions import exp, sigmoid, sqrt, tanh
 from .nodes import Expression, ExpressionLike, as_expression
 from .text import parse_expression
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .evaluation import read_distances as read_distances
     from .evaluation import read_numbers as read_numbers
     from .evaluation import score_points as score_points
+    from .functions import Sigmoid as Sigmoid
     from .inspect import PayloadKey as PayloadKey
     from .inspect import candidate_scores as candidate_scores
     from .inspect import conditions as conditions
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
     from .nodes import QueryTokens as QueryTokens
     from .nodes import Quotient as Quotient
     from .nodes import Raw as Raw
-    from .nodes import Sigmoid as Sigmoid
     from .nodes import Sum as Sum
     from .nodes import When as When
     from .nodes import check_key as check_key
@@ -76,11 +76,12 @@ else:
         {
             "conditions": "Conditions, undecided",
             "evaluation": "Table, evaluate, read_codes, read_datetimes, read_distances, read_numbers, score_points",
+            "functions": "Sigmoid",
             "inspect": "PayloadKey, candidate_scores, conditions, depth, feature_names, fixed_nodes, map_names, "
             "payload_keys, place_names, placeholder_params, reads_model, walk",
             "lowering": "Candidate, Lowering, is_number, lower, score_index",
             "nodes": "Affinity, CandidateScore, Constant, DatetimeField, Decay, Field, GeoDistance, Logarithm, Maximum, "
-            "Minimum, Now, Product, QueryTokens, Quotient, Raw, Sigmoid, Sum, When, check_key",
+            "Minimum, Now, Product, QueryTokens, Quotient, Raw, Sum, When, check_key",
             "view": "Index, View, group_keys, nanoseconds, nanoseconds_of, path_problem, quote, reader, stored, uuid_of",
             "wire": "CLIENT_HAS_MAX_MIN, DIGITS, F32_MAX, digits",
         },

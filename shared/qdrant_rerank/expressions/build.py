@@ -12,7 +12,6 @@ from .nodes import (
     Constant,
     DatetimeField,
     Decay,
-    Exponential,
     Expression,
     ExpressionLike,
     Field,
@@ -27,9 +26,6 @@ from .nodes import (
     Quotient,
     Raw,
     RerankScore,
-    Sigmoid,
-    SquareRoot,
-    Tanh,
     When,
     as_expression,
 )
@@ -43,7 +39,6 @@ __all__ = [
     "decay_gauss",
     "decay_lin",
     "divide",
-    "exp",
     "field",
     "geo_distance",
     "instant",
@@ -59,9 +54,6 @@ __all__ = [
     "relu",
     "rerank_score",
     "score",
-    "sigmoid",
-    "sqrt",
-    "tanh",
     "when",
 ]
 
@@ -120,16 +112,6 @@ def param(name: str, default: float | None = None) -> Expression:
     return Param(name, default)
 
 
-def sigmoid(operand: ExpressionLike) -> Expression:
-    """`1 / (1 + exp(-operand))`, without overflow: turns a logistic model's score into a probability."""
-    return Sigmoid(as_expression(operand))
-
-
-def exp(operand: ExpressionLike) -> Expression:
-    """`e ** operand`; operands above 700 count as 700, which is still finite."""
-    return Exponential(as_expression(operand))
-
-
 def log(operand: ExpressionLike, floor: float = 1e-9) -> Expression:
     """The natural logarithm; operands below `floor` count as `floor`."""
     return Logarithm(as_expression(operand), floor)
@@ -138,16 +120,6 @@ def log(operand: ExpressionLike, floor: float = 1e-9) -> Expression:
 def log10(operand: ExpressionLike, floor: float = 1e-9) -> Expression:
     """The logarithm to base 10; operands below `floor` count as `floor`."""
     return Logarithm(as_expression(operand), floor, "10")
-
-
-def sqrt(operand: ExpressionLike) -> Expression:
-    """The square root; 0 for negative operands."""
-    return SquareRoot(as_expression(operand))
-
-
-def tanh(operand: ExpressionLike) -> Expression:
-    """The hyperbolic tangent."""
-    return Tanh(as_expression(operand))
 
 
 def min_(*operands: ExpressionLike) -> Expression:

@@ -25,25 +25,22 @@ from ..errors import PlanError, QueryError, StrategyError
 from ..values import brief
 from .conditions import Conditions
 from .lowering import (
-    EXPONENT_BOUND,
     FIRST_DAY,
     MODEL_ELSEWHERE,
-    SIGMOID_BOUND,
     param_map,
     param_number,
     param_place,
     token_count,
 )
 from .nodes import (
-    Absolute,
     Affinity,
     CandidateScore,
     Constant,
     DatetimeField,
     Decay,
-    Exponential,
     Expression,
     Field,
+    Function,
     GeoDistance,
     Instant,
     Logarithm,
@@ -58,10 +55,7 @@ from .nodes import (
     Quotient,
     Raw,
     RerankScore,
-    Sigmoid,
-    SquareRoot,
     Sum,
-    Tanh,
     When,
 )
 from .view import Index, View, is_on_earth, nanoseconds, nanoseconds_of, place_of, reader, stored
@@ -283,9 +277,12 @@ def evaluate(expression: Expression, table: Table) -> Column:
             return np.where(holds, evaluate(then, table), evaluate(otherwise, table))
         case Decay():
             return _decay(expression, table)
-        case _ if type(expression) in _FUNCTIONS:
-            operands = [evaluate(operand, table) for operand in expression.operands]
-            return _FUNCTIONS[type(expression)](*operands)
+        case Function(operand):
+            return expression.compute(evaluate(operand, table))
+        case Minimum(among):
+            return reduce(np.minimum, (evaluate(operand, table) for operand in among))
+        case Maximum(among):
+            return reduce(np.maximum, (evaluate(operand, table) for operand in among))
         case Logarithm(operand, floor, base):
             floored = np.maximum(evaluate(operand, table), _constant(floor))
             return np.log(floored) if base == "e" else np.log10(floored)
@@ -374,11 +371,6 @@ def _quotient(dividend: Column, divisor: Column, at_zero: float | None) -> Colum
     return np.where(dividend == 0, 0.0, quotient)
 
 
-def _sigmoid(operand: Column) -> Column:
-    clamped = np.minimum(SIGMOID_BOUND, np.maximum(-SIGMOID_BOUND, operand))
-    return np.asarray(1.0 / (1.0 + np.exp(-clamped)))
-
-
 def _decay(decay: Decay, table: Table) -> Column:
     distance = np.abs(evaluate(decay.operand, table) - evaluate(decay.target, table))
     match decay.shape:
@@ -389,14 +381,3 @@ def _decay(decay: Decay, table: Table) -> Column:
         case "lin":
             return np.maximum(0.0, 1.0 - (1.0 - decay.midpoint) / decay.scale * distance)
     assert_never(decay.shape)
-
-
-_FUNCTIONS: dict[type[Expression], Callable[..., Column]] = {
-    Absolute: np.abs,
-    Exponential: lambda operand: np.exp(np.minimum(operand, EXPONENT_BOUND)),
-    SquareRoot: lambda operand: np.sqrt(np.maximum(operand, 0.0)),
-    Sigmoid: _sigmoid,
-    Tanh: lambda operand: 2.0 * _sigmoid(2.0 * operand) - 1.0,
-    Minimum: lambda *operands: reduce(np.minimum, operands),
-    Maximum: lambda *operands: reduce(np.maximum, operands),
-}

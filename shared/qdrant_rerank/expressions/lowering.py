@@ -26,15 +26,14 @@ from ..capabilities import Capabilities
 from ..errors import QueryError, StrategyError
 from ..values import brief, is_finite, to_plain
 from .nodes import (
-    Absolute,
     Affinity,
     CandidateScore,
     Constant,
     DatetimeField,
     Decay,
-    Exponential,
     Expression,
     Field,
+    Function,
     GeoDistance,
     Instant,
     Logarithm,
@@ -49,23 +48,17 @@ from .nodes import (
     Quotient,
     Raw,
     RerankScore,
-    Sigmoid,
-    SquareRoot,
     Sum,
-    Tanh,
     When,
     check_place,
     in_utc,
 )
 from .wire import (
-    CLIENT_HAS_MAX_MIN,
     F32_MAX,
+    Dialect,
     absolute,
     either,
     exponential,
-    f32_pair,
-    greatest,
-    least,
     negative,
     power,
     product,
@@ -77,9 +70,7 @@ if TYPE_CHECKING:
     pass
 
 __all__ = [
-    "EXPONENT_BOUND",
     "MODEL_ELSEWHERE",
-    "SIGMOID_BOUND",
     "Candidate",
     "Lowering",
     "is_datetime",
@@ -88,7 +79,6 @@ __all__ = [
     "iso",
     "lower",
     "lower_decay",
-    "lower_sigmoid",
     "no_category",
     "param_map",
     "param_number",
@@ -309,20 +299,6 @@ def _number(value: Any, what: str) -> float:
     return float(plain)
 
 
-SIGMOID_BOUND: Final = 80.0
-"""Sigmoids are computed of -80 to 80: exp(80) is far from overflow, lower_sigmoid(-80) still a normal 32-bit float."""
-
-
-def lower_sigmoid(operand: models.Expression, to: Lowering) -> models.Expression:
-    """1 / (1 + exp(-operand)), without overflow."""
-    if to.max_min:
-        clamped = to.least(SIGMOID_BOUND, to.greatest(-SIGMOID_BOUND, operand))
-        return quotient(1.0, total(1.0, exponential(negative(clamped))))
-    magnitude = absolute(operand)
-    numerator = exponential(product(0.5, total(operand, negative(magnitude))))
-    return quotient(numerator, total(1.0, exponential(negative(magnitude))))
-
-
 def lower_decay(decay: Decay, operand: models.Expression, target: models.Expression | None, to: Lowering) -> models.Expression:
     """The decay of the distance from `operand` to `target`, both lowered; None is 0."""
     exact = all(float(np.float32(number)) == number for number in (decay.scale, decay.midpoint))
@@ -361,8 +337,6 @@ def _decay_by_hand(decay: Decay, difference: models.Expression, to: Lowering) ->
     assert_never(decay.shape)
 
 
-EXPONENT_BOUND: Final = 700.0
-"""Exponents are at most 700: exp(709.8) overflows 64-bit floats."""
 MODEL_ELSEWHERE: Final = (
     "rerank_score() is the score of a model that reads the text, which Qdrant can't know: "
     "use it in Rerank(blend=…), not in a Formula"
@@ -378,7 +352,7 @@ class Candidate:
 
 
 @dataclass
-class Lowering:
+class Lowering(Dialect):
     """What lowering needs to know, and what it collects.
 
     Attributes:
@@ -403,30 +377,6 @@ class Lowering:
     tokens: Mapping[str, int] = field(default_factory=dict[str, int])
     thorough: bool = True
     _constants: dict[float, models.Expression] = field(default_factory=dict[float, models.Expression])
-
-    @property
-    def max_min(self) -> bool:
-        """Whether max and min can be sent: both the server and the client at hand must know them."""
-        return CLIENT_HAS_MAX_MIN and self.capabilities.supports("max_min")
-
-    def constant(self, value: float) -> models.Expression:
-        """A number that keeps its 64 bits (48 of them) on engines that store 32."""
-        known = self._constants.get(value)
-        if known is None:
-            known = self._constants[value] = self._constant(value)
-        return known
-
-    def _constant(self, value: float) -> models.Expression:
-        high, low = f32_pair(value)
-        if not self.capabilities.f32_constants:
-            return float(value) if high else 0.0  # every engine counts the tiniest numbers as 0
-        return total(high, low) if low else high
-
-    def greatest(self, *operands: models.Expression) -> models.Expression:
-        return greatest(list(operands), self.max_min)
-
-    def least(self, *operands: models.Expression) -> models.Expression:
-        return least(list(operands), self.max_min)
 
 
 def lower(expression: Expression, to: Lowering) -> models.Expression:
@@ -506,21 +456,13 @@ def _leaf(expression: Expression, to: Lowering) -> models.Expression:
 def _function(expression: Expression, to: Lowering) -> models.Expression:
     operands = [lower(operand, to) for operand in expression.operands]
     match expression:
-        case Absolute():
-            return absolute(*operands)
-        case Exponential():
-            return exponential(to.least(*operands, EXPONENT_BOUND))
+        case Function():
+            return expression.lower(operands[0], to)
         case Logarithm(_, floor, base):
             floored = to.greatest(*operands, to.constant(floor))
             if base == "e":
                 return models.LnExpression.model_construct(ln=floored)
             return models.Log10Expression.model_construct(log10=floored)
-        case SquareRoot():
-            return models.SqrtExpression.model_construct(sqrt=to.greatest(*operands, 0.0))
-        case Sigmoid():
-            return lower_sigmoid(operands[0], to)
-        case Tanh():
-            return total(product(2.0, lower_sigmoid(product(2.0, *operands), to)), -1.0)
         case Minimum():
             return to.least(*operands)
         case Maximum():

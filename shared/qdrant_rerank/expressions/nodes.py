@@ -1,23 +1,27 @@
-"""All nodes of formulas: small frozen values, the arithmetic of Python's operators on them, and the checks of what they hold.
+"""The nodes of formulas: small frozen values, the arithmetic of Python's operators on them, and their `repr`, which is Python.
 
-`lowering` turns them into Qdrant's expressions, `evaluation` computes them with numpy, `inspect` lists what they read, `text`
-writes them as Python. Sums and products are kept flat, so that a long sum doesn't become a deep tree (servers refuse JSON
-deeper than about 127 levels). Functions are defined for every number, because one undefined value makes Qdrant refuse the
-whole query.
+`functions` has those of one operand; `lowering` turns nodes into Qdrant's expressions, `evaluation` computes them with numpy,
+`inspect` lists what they read, `text` reads them from Python's syntax.
+
+Sums and products are kept flat, so that a long sum doesn't become a deep tree (servers refuse JSON deeper than about 127
+levels). Functions are defined for every number, because one undefined value makes Qdrant refuse the whole query.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar, get_args
 
+import numpy as np
+from numpy.typing import NDArray
 from qdrant_client import models
 
 from ..errors import StrategyError
-from ..values import brief, is_finite, is_number, to_plain
-from .wire import F32_MAX, F32_TINY
+from ..values import brief, call, is_finite, is_number, literal, to_plain
+from .wire import F32_MAX, F32_TINY, Dialect, absolute
 
 __all__ = [
     "Absolute",
@@ -27,10 +31,10 @@ __all__ = [
     "DatetimeField",
     "Decay",
     "DecayKind",
-    "Exponential",
     "Expression",
     "ExpressionLike",
     "Field",
+    "Function",
     "GeoDistance",
     "Instant",
     "Logarithm",
@@ -45,10 +49,7 @@ __all__ = [
     "Quotient",
     "Raw",
     "RerankScore",
-    "Sigmoid",
-    "SquareRoot",
     "Sum",
-    "Tanh",
     "When",
     "as_expression",
     "check_key",
@@ -178,9 +179,7 @@ class Expression:
         return ()
 
     def __repr__(self) -> str:
-        from .text import text  # text.py reads the nodes; importing it above would be a circle
-
-        return text(self)
+        return _write_operand(self, _SUM)
 
 
 ExpressionLike: TypeAlias = "Expression | float | models.Expression"
@@ -312,25 +311,47 @@ _LEAST_SCALE = 1e-30  # so that the slope of a decay still fits 32-bit floats
 
 
 @dataclass(frozen=True, repr=False)
-class Absolute(Expression):
-    """The operand without its sign."""
+class Function(Expression, ABC):
+    """A function of one operand. A subclass is all there is to say of one: see `functions.py`.
+
+    Attributes:
+        name: what it is called in formulas.
+        kind: what it is called in JSON.
+    """
 
     operand: Expression
+
+    name: ClassVar[str]
+    kind: ClassVar[str]
+    all: ClassVar[dict[str, type[Function]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        Function.all[cls.kind] = cls
 
     @property
     def operands(self) -> tuple[Expression, ...]:
         return (self.operand,)
+
+    @abstractmethod
+    def lower(self, operand: models.Expression, to: Dialect) -> models.Expression:
+        """Qdrant's expression, for the operand's."""
+
+    @abstractmethod
+    def compute(self, operand: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The values, for the operand's."""
 
 
 @dataclass(frozen=True, repr=False)
-class Exponential(Expression):
-    """`e ** operand`; operands above 700 count as 700, which is still finite."""
+class Absolute(Function):
+    """The operand without its sign."""
 
-    operand: Expression
+    name, kind = "abs", "absolute"
 
-    @property
-    def operands(self) -> tuple[Expression, ...]:
-        return (self.operand,)
+    def lower(self, operand: models.Expression, to: Dialect) -> models.Expression:
+        return absolute(operand)
+
+    def compute(self, operand: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.abs(operand)
 
 
 @dataclass(frozen=True, repr=False)
@@ -352,39 +373,6 @@ class Logarithm(Expression):
             raise StrategyError(f"the floor of a logarithm must be above 0, got {self.floor!r}{less}")
         if self.base not in ("e", "10"):
             raise StrategyError(f"the base of a logarithm is 'e' or '10', got {self.base!r}")
-
-    @property
-    def operands(self) -> tuple[Expression, ...]:
-        return (self.operand,)
-
-
-@dataclass(frozen=True, repr=False)
-class SquareRoot(Expression):
-    """The square root of the operand; 0 where the operand is negative."""
-
-    operand: Expression
-
-    @property
-    def operands(self) -> tuple[Expression, ...]:
-        return (self.operand,)
-
-
-@dataclass(frozen=True, repr=False)
-class Sigmoid(Expression):
-    """`1 / (1 + exp(-operand))`, computed without overflow: a logistic model's probability."""
-
-    operand: Expression
-
-    @property
-    def operands(self) -> tuple[Expression, ...]:
-        return (self.operand,)
-
-
-@dataclass(frozen=True, repr=False)
-class Tanh(Expression):
-    """The hyperbolic tangent of the operand."""
-
-    operand: Expression
 
     @property
     def operands(self) -> tuple[Expression, ...]:
@@ -624,3 +612,113 @@ def from_model(value: Any) -> Expression:
         return Raw(value)
     hint = f": did you mean field({value!r}) or score({value!r})?" if isinstance(value, str) else ""
     raise StrategyError(f"not an expression: {brief(value)}{hint}")
+
+
+# As Python text, with as few parentheses as `eval(repr(e)) == e` allows
+
+_SUM, _PRODUCT, _UNARY, _POWER, _ATOM = range(5)
+
+
+def _write(expression: Expression) -> tuple[str, int]:
+    """The text, and how tightly its outermost operator binds."""
+    match expression:
+        case Constant(value):
+            return repr(value), _UNARY if repr(value).startswith("-") else _ATOM
+        case Sum(terms):
+            return _write_sum(terms), _SUM
+        case Product(factors):
+            rest = "".join(f" * {_write_inside(factor, _UNARY)}" for factor in factors[1:])
+            return _write_first(factors, _PRODUCT) + rest, _PRODUCT
+        case Negative(operand):
+            return f"-{_write_operand(operand, _UNARY)}", _UNARY
+        case Quotient(dividend, divisor, None):
+            return f"{_write_operand(dividend, _PRODUCT)} / {_write_inside(divisor, _UNARY)}", _PRODUCT
+        case Power(base, exponent):
+            return f"{_write_operand(base, _ATOM)} ** {exponent!r}", _POWER
+        case _:
+            return _call_of(expression), _ATOM
+
+
+def _write_sum(terms: tuple[Expression, ...]) -> str:
+    written = _write_first(terms, _PRODUCT)
+    for term in terms[1:]:
+        match term:
+            case Negative(operand):
+                written += f" - {_write_operand(operand, _PRODUCT)}"
+            case Constant(value) if repr(value).startswith("-"):
+                written += f" - {-value!r}"
+            case _:
+                written += f" + {_write_inside(term, _PRODUCT)}"
+    return written
+
+
+def _write_first(operands: tuple[Expression, ...], level: int) -> str:
+    """The text of the first operand: two numbers side by side would be computed by Python, so mark the first."""
+    first, second = operands[:2]
+    return _write_operand(first, level) if isinstance(second, Constant) else _write_inside(first, level)
+
+
+def _call_of(expression: Expression) -> str:
+    match expression:
+        case CandidateScore(name, default):
+            named = {} if default == 0.0 else {"default": default}
+            return call("score", **named) if name is None else call("score", name, **named)
+        case RerankScore():
+            return "rerank_score()"
+        case QueryTokens(using):
+            return call("query_tokens", using)
+        case Field(key, default):
+            return call("field", key, **_without_none(default=default))
+        case Param(name, default):
+            return call("param", name, **_without_none(default=default))
+        case Quotient(dividend, divisor, at_zero):
+            return f"divide({_write_inner(dividend)}, {_write_inner(divisor)}, at_zero={at_zero!r})"
+        case Absolute(operand):
+            return f"abs({operand!r})"  # Python's own function: it would compute a plain number at once
+        case Function(operand):
+            return f"{expression.name}({_write_inner(operand)})"
+        case Logarithm(operand, floor, base):
+            return f"{'log' if base == 'e' else 'log10'}({_write_inner(operand)}, floor={floor!r})"
+        case Minimum(among):
+            return f"min_({', '.join(map(_write_inner, among))})"
+        case Maximum(among):
+            return f"max_({', '.join(map(_write_inner, among))})"
+        case Affinity(key, name, default):
+            return call("affinity", key, param=name, **_without_none(default=default))
+        case When(condition, Constant(1.0), Constant(0.0)):
+            return f"when({literal(condition)})"
+        case When(condition, then, otherwise):
+            return f"when({literal(condition)}, {_write_inner(then)}, {_write_inner(otherwise)})"
+        case Decay(kind, operand, target, scale, midpoint):
+            return f"decay_{kind}({_write_inner(operand)}, {_write_inner(target)}, scale={scale!r}, midpoint={midpoint!r})"
+        case Now():
+            return "now()"
+        case Instant(at):
+            return call("instant", at)
+        case DatetimeField(key, default):
+            return call("datetime_field", key, **_without_none(default=default))
+        case GeoDistance(origin, key, default):
+            return call("geo_distance", origin, key, **_without_none(default=default))
+        case Raw(inner):
+            return call("raw", inner)
+        case _:
+            raise TypeError(f"no text for {type(expression).__name__}")
+
+
+def _without_none(**named: object) -> dict[str, object]:
+    return {key: value for key, value in named.items() if value is not None}
+
+
+def _write_inner(expression: Expression) -> str:
+    return _write(expression)[0]
+
+
+def _write_inside(expression: Expression, level: int) -> str:
+    """The text of an operand, in parentheses unless it binds at least as tightly as `level`."""
+    written, own = _write(expression)
+    return written if own >= level else f"({written})"
+
+
+def _write_operand(expression: Expression, level: int) -> str:
+    """As `_inside`, where a bare number would make Python compute what Qdrant should."""
+    return f"constant({expression.value!r})" if isinstance(expression, Constant) else _write_inside(expression, level)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from qdrant_client import models
 
+from ..capabilities import Capabilities
 from ..values import Shared
 
 DIGITS = 15
@@ -23,6 +24,7 @@ __all__ = [
     "DIGITS",
     "F32_MAX",
     "F32_TINY",
+    "Dialect",
     "absolute",
     "digits",
     "either",
@@ -133,3 +135,34 @@ def either(condition: models.Condition, then: models.Expression, otherwise: mode
         opposite = models.Filter(must_not=[condition])
         terms.append(opposite if otherwise == 1.0 else product(opposite, otherwise))
     return total(*terms) if len(terms) > 1 else terms[0] if terms else 0.0
+
+
+class Dialect:
+    """How one server's formulas are written: which constants and which functions it takes."""
+
+    capabilities: Capabilities
+    _constants: dict[float, models.Expression]
+
+    @property
+    def max_min(self) -> bool:
+        """Whether max and min can be sent: both the server and the client at hand must know them."""
+        return CLIENT_HAS_MAX_MIN and self.capabilities.supports("max_min")
+
+    def constant(self, value: float) -> models.Expression:
+        """A number that keeps its 64 bits (48 of them) on engines that store 32."""
+        known = self._constants.get(value)
+        if known is None:
+            known = self._constants[value] = self._constant(value)
+        return known
+
+    def _constant(self, value: float) -> models.Expression:
+        high, low = f32_pair(value)
+        if not self.capabilities.f32_constants:
+            return float(value) if high else 0.0  # every engine counts the tiniest numbers as 0
+        return total(high, low) if low else high
+
+    def greatest(self, *operands: models.Expression) -> models.Expression:
+        return greatest(list(operands), self.max_min)
+
+    def least(self, *operands: models.Expression) -> models.Expression:
+        return least(list(operands), self.max_min)
