@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .engine_errors import address_of as address_of
     from .engine_errors import describe_failures as describe_failures
     from .engine_errors import read_failure as read_failure
+    from .engine_errors import tell_error as tell_error
     from .errors import Lint as Lint
     from .errors import did_you_mean as did_you_mean
     from .errors import warn as warn
@@ -195,7 +196,7 @@ else:
             "clients": "AsyncClientLike, Clients, client_options, engine_of, grpc_port_of, kept_open",
             "deadline": "Deadline, timeout_problem, unbounded, whole_seconds, within",
             "description": "placeholders",
-            "engine_errors": "Failure, Kind, Place, address_of, describe_failures, read_failure",
+            "engine_errors": "Failure, Kind, Place, address_of, describe_failures, read_failure, tell_error",
             "errors": "Lint, did_you_mean, warn",
             "executor": "SCHEMA_TTL, check_schema_ttl",
             "explain_plot": "check_picture, draw",

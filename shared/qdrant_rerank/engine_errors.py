@@ -35,7 +35,7 @@ from .capabilities import Engine
 from .clients import engine_of
 from .errors import EngineError, QdrantRerankError, TimeoutError
 
-__all__ = ["Failure", "Kind", "Place", "address_of", "describe_failures", "read_failure"]
+__all__ = ["Failure", "Kind", "Place", "address_of", "describe_failures", "read_failure", "tell_error"]
 
 Kind: TypeAlias = Literal[
     "no value",
@@ -329,7 +329,7 @@ _ADVICE: Final[dict[Kind, str]] = {
     "not a number": "give the fields of the formula defaults: field('…', default=…)",
     "not a date": "give the dates of the formula defaults: datetime_field('…', default=…)",
     "not a place": "give the distances of the formula defaults: geo_distance(…, default=…)",
-    "not finite": "some candidate makes the formula infinite or undefined: raw expressions need bounds of their own",
+    "not finite": "the formula isn't finite for some candidate: keep it in range, and give raw expressions bounds of their own",
     "cancelled": "the server gave the search up, e.g. as it was stopped: ask again",
     "strict mode": "the collection's strict mode forbids it",
     "too large": "no waiting helps: ask for less at once, in smaller batches or with fewer candidate searches",
@@ -399,6 +399,18 @@ def describe_failures(place: Place, doing: str) -> Generator[None]:
         if note not in getattr(error, "__notes__", ()):
             error.add_note(note)
         raise
+
+
+def tell_error(error: BaseException) -> str:
+    """An error in one text, for whoever keeps it instead of raising it: notes are lost then, and `str()` may be cut.
+
+    What a server says is told in full, with what to do; other errors say it themselves.
+    """
+    failure, name = read_failure(error), type(error).__name__
+    if failure.engine != "server" or not failure.message:
+        return f"{name}: {error}"
+    advice = _ADVICE.get(failure.kind)
+    return f"{name}: {failure.message}" if advice is None else f"{name}: {failure.message} ({advice})"
 
 
 def address_of(client: object) -> str:

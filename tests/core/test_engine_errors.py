@@ -16,7 +16,7 @@ from qdrant_client.common.client_exceptions import QdrantException, ResourceExha
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from qdrant_rerank import QueryError, TimeoutError
-from qdrant_rerank._internals import Failure, Kind, read_failure
+from qdrant_rerank._internals import Failure, Kind, read_failure, tell_error
 from qdrant_rerank.errors import ClientError, EngineError
 from tests.engines import open_client
 
@@ -320,3 +320,21 @@ def test_local_mode_s_words_for_numbers_are_known(value: Any, kind: Kind) -> Non
         client.query_points("docs", query=formula, prefetch=models.Prefetch(query=[1.0], limit=5))
     found = read_failure(caught.value)
     assert (found.kind, found.key) == (kind, None if kind == "not finite" else "x")
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_an_error_that_is_kept_as_text_says_all_that_the_server_said_and_what_to_do(said: Said) -> None:
+    """`str()` of qdrant-client's errors ends after 200 characters, and grpc's begins with its own account of the call."""
+    long = said.words + " and so on" * 40
+    body = json.dumps({"status": {"error": long}, "time": 0.0}).encode()
+    over_rest = UnexpectedResponse(said.status, "reason", body, httpx.Headers())
+    for error in (over_rest, Call(said.code, long)):
+        assert tell_error(error).startswith(f"{type(error).__name__}: {long}")
+    advised = said.kind not in ("not found", "already there", "rate limit", "bad request", "unknown")
+    assert tell_error(over_rest).endswith(")") == advised
+
+
+def test_errors_that_no_server_said_are_told_as_they_are() -> None:
+    assert tell_error(QueryError("no vector")) == "QueryError: no vector"
+    assert tell_error(UnexpectedResponse(502, "reason", b"", httpx.Headers())).startswith("UnexpectedResponse: Unexpected Resp")
+    assert tell_error(KeyError("x")) == "KeyError: 'x'"

@@ -6,7 +6,7 @@ from typing import Any
 
 from qdrant_rerank import Executor, Formula, Mmr, Nearest, Rerank, score
 from qdrant_rerank.tune import Budget, Dbsf, Diverse, Grid, Rescored, Rrf, SingleLegs, Space, WeightedSum, tune
-from tests.evaluate.tuning_worlds import Reader, world
+from tests.evaluate.tuning_worlds import Reader, formula_searches, mmr_searches, world
 
 SPACE = Space((SingleLegs(), Rrf(ks=(2, 61)), Dbsf(), WeightedSum(4)), depths=(20, 50))
 
@@ -81,21 +81,22 @@ def test_a_model_whose_scores_depend_on_the_list_reads_every_list() -> None:
 
 def test_mmr_is_put_to_qdrant_within_the_budget() -> None:
     executor, topics, qrels = world((1.0, 1.0))
-    space = Space((Diverse((0.1, 0.5), using="a"),), depths=(50,))
-    tuning = tune(executor, topics, qrels, space=space, budget=Budget(requests=3 * len(topics)))
+    space, each = Space((Diverse((0.1, 0.5), using="a"),), depths=(50,)), 2 + mmr_searches()  # two candidates
+    tuning = tune(executor, topics, qrels, space=space, budget=Budget(requests=each * len(topics)))
     client: Any = executor.clients.sync()
-    assert client.searches == tuning.spent.requests == 3 * len(topics)
+    assert client.searches == tuning.spent.requests == each * len(topics)
     assert "MMR 0.1 over the default" in tuning.values
     [left] = tuning.left_out
     assert left.name == "MMR 0.5 over the default"
-    assert "it takes 40 requests, and 0 of the budget are left" in left.reason
+    assert f"it takes {40 * (each - 2)} requests, and 0 of the budget are left" in left.reason
 
 
 def test_a_baseline_that_has_to_be_asked_takes_one_search_more_for_each_topic() -> None:
     executor, topics, qrels = world((1.0, 1.0))
     baseline = Mmr("a", diversity=0.1).over(Nearest("a", limit=50))
     tuning = tune(executor, topics, qrels, baseline=baseline, space=SPACE)
-    assert tuning.spent.requests == 3 * len(topics)
+    sums = [name for name in tuning.values if name.startswith("sum ")]
+    assert tuning.spent.requests == (2 + mmr_searches() + formula_searches(len(sums))) * len(topics)
     assert tuning["default"].strategy == baseline
 
 
@@ -108,7 +109,7 @@ def test_a_grid_of_ones_own_is_tried_value_by_value() -> None:
     tuning = tune(executor, topics, qrels, space=Space((Grid("likes", liked, {"weight": [0.0, 0.1]}),)))
     assert tuning["likes weight=0.1"].parameters == {"weight": 0.1}
     assert tuning["likes weight=0.1"].mean != tuning["likes weight=0.0"].mean
-    assert tuning.spent.requests == 2 * len(topics)
+    assert tuning.spent.requests == (2 + formula_searches(2)) * len(topics)
 
 
 def field_likes() -> Any:

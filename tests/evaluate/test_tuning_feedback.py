@@ -24,6 +24,7 @@ from qdrant_rerank import (
 from qdrant_rerank.feedback import Provenance
 from qdrant_rerank.tune import Budget, Feedback, Rescored, Space, tune
 from tests.evaluate.tasting_worlds import PRECISION, RECALL, SIZE, Taster, tasting
+from tests.evaluate.tuning_worlds import mmr_searches
 from tests.support import refused
 
 READ = Budget(model_texts=None)
@@ -337,5 +338,6 @@ def test_a_search_that_qdrant_has_to_be_asked_for_supplies_seeds_too() -> None:
     executor, topics, qrels = tasting(count=25)
     bases = (("MMR", Mmr("a", diversity=0.1).over(replace(A, limit=30))),)
     tuning = tune(executor, topics, qrels, [A], space=space(PRECISION, bases=bases), budget=READ)
-    assert tuning.spent.requests == (1 + 1 + 1 + 2) * len(topics)  # the candidate, MMR, reranking, feedback
+    mmr = mmr_searches()
+    assert tuning.spent.requests == (1 + mmr + mmr + mmr + 1) * len(topics)  # the candidate, MMR, reranking, feedback
     assert [each.configurations["plain"] for each in tuning.at_budget] == ["plain search by MMR"]

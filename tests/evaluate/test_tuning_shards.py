@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 
-from qdrant_rerank import Executor, Formula, Fusion, Nearest, Rerank, score
+from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, Rerank, score
 from qdrant_rerank._internals import Points, Search
 from qdrant_rerank.evaluate import Qrels, Topics
 from qdrant_rerank.planning import Target
-from qdrant_rerank.tune import Grid, Learned, Option, Space, tune
-from qdrant_rerank.tune._internals import is_recomputable
+from qdrant_rerank.stages import ClientFormula
+from qdrant_rerank.tune import Budget, Grid, Learned, Space, tune
+from qdrant_rerank.tune._internals import effort_of, is_recomputable
+from tests.engines import current
+from tests.evaluate.learned_worlds import PAIRWISE, STARS, starred
+from tests.evaluate.learned_worlds import space as space_of
 from tests.evaluate.worlds import QUESTIONS, client, encoders
 
 CANDIDATE = Nearest("dense", limit=6)
@@ -66,8 +70,46 @@ def test_what_shards_rank_otherwise_is_asked_of_qdrant() -> None:
     assert searches == {1: 28, 3: 56}
 
 
-def test_a_learned_formula_is_not_recomputed_there() -> None:
-    executor: Any = OnShards(client(), "notes", encoders=encoders())
-    option = Option("learned", weighted(0.5), "learned", {}, 1)
-    anything: Any = None
-    assert Learned().ranking(option, anything, executor.target(), 10, anything) is None
+def test_what_mmr_takes_more_there_counts() -> None:
+    space = Space(
+        (
+            Grid(
+                "MMR",
+                lambda diversity: Mmr("dense", diversity=diversity).over(replace(CANDIDATE, limit=20)),
+                {"diversity": [0.5]},
+            ),
+        )
+    )
+    given: Any = {"candidates": [Nearest("dense")], "space": space, "splits": 2, "budget": Budget(requests=2 * len(TOPICS))}
+    executor = OnShards(client(), "notes", encoders=encoders())
+    [left] = tune(executor, TOPICS, JUDGED, **given).left_out
+    assert "it takes 56 requests, and 28 of the budget are left" in left.reason  # its candidates, then MMR
+    assert executor.searches == 28
+    executor.shards = 1
+    executor.refresh()
+    tuning = tune(executor, TOPICS, JUDGED, **given)
+    assert tuning.spent.requests == 56
+    schema = executor.target().schema
+    mmr = tuning["MMR diversity=0.5"].strategy
+    assert [effort_of(mmr, 10, replace(schema, shards=shards)).round_trips for shards in (1, 3)] == [1, 2]
+
+
+class Shards(Executor):
+    """The world's collection, which says that it has three shards."""
+
+    def target(self) -> Target:
+        found = super().target()
+        return replace(found, schema=replace(found.schema, shards=3))
+
+
+def test_a_learned_formula_is_computed_on_the_client_there() -> None:
+    executor, topics, qrels = starred()
+    spread = Shards(executor.clients.sync(), "world")
+    one, three = (tune(each, topics, qrels, space=space_of(Learned(STARS)))[PAIRWISE] for each in (executor, spread))
+    assert isinstance(three.strategy, ClientFormula)
+    assert three.mean == pytest.approx(one.mean)
+    weights = {name: value for name, value in one.parameters.items() if name.startswith("weight of ")}
+    assert len(weights) == 3
+    assert {name: three.parameters[name] for name in weights} == pytest.approx(weights)
+    assert "computed on the client, as each shard would hand Qdrant's formula its own candidates" in three.note
+    assert "on the client" not in one.note or current().shards > 1

@@ -10,10 +10,20 @@ from qdrant_client import models
 
 from qdrant_rerank import Executor
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
-from tests.engines import EngineClient
+from tests.engines import EngineClient, current
 
 DOCUMENTS = 120
 SIZE = 8
+
+
+def mmr_searches() -> int:
+    """The searches that one query by MMR takes: on several shards its candidates are asked for first."""
+    return 2 if current().shards > 1 else 1
+
+
+def formula_searches(formulas: int) -> int:
+    """The searches that as many formulas take for one topic: on several shards each is asked of Qdrant, else none."""
+    return formulas if current().shards > 1 else 0
 
 
 class Asked(EngineClient):

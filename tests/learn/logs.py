@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
-from qdrant_rerank import Executor, Nearest, affinity, field, score
+from qdrant_rerank import Executor, Formula, Nearest, affinity, field, score
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
 from qdrant_rerank.learn import Feature, FeatureLike, FeatureLog
+from qdrant_rerank.stages import ClientFormula
 from tests.engines import current, open_client
 
 NAMES = ("dense", "year", "popularity")
@@ -125,6 +126,11 @@ def judgments(topics: Topics, executor: Executor) -> Qrels:
                 judged[str(payload["_id"])] = int(generator.random() < 1 / (1 + np.exp(-z)))
         grades[topic.id] = judged
     return Qrels(grades)
+
+
+def over_logged(formula: Formula | ClientFormula, executor: Executor) -> Formula | ClientFormula:
+    """The formula over the candidates that a log has: on several shards Qdrant hands it others, and the client the same."""
+    return formula.on_client() if isinstance(formula, Formula) and executor.target().schema.shards > 1 else formula
 
 
 @cache

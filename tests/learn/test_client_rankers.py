@@ -16,7 +16,7 @@ from qdrant_rerank.errors import FormatError
 from qdrant_rerank.ingest import requirements
 from qdrant_rerank.learn import LearnedRanker, calibrate_scores, drift, from_model, log_features, ranker_from_expression
 from qdrant_rerank.stages import ClientFormula
-from tests.learn.logs import CANDIDATES, FEATURES, POINTS, asked, local, world
+from tests.learn.logs import CANDIDATES, FEATURES, POINTS, asked, local, over_logged, world
 from tests.support import CountingClient, refused
 
 QUERY = next(iter(asked())).query
@@ -52,7 +52,7 @@ def test_the_file_is_loaded_as_a_formula_on_the_client_that_knows_its_training(r
     assert strategy == ranker.strategy == LearnedRanker.load(file).strategy
     assert strategy.formula.trained == ranker.formula.trained
     assert LearnedRanker.load(file) == ranker
-    there = local()[0].retrieve(ranker.formula.over(*CANDIDATES), QUERY)
+    there = local()[0].retrieve(over_logged(ranker.formula.over(*CANDIDATES), local()[0]), QUERY)
     here = local()[0].retrieve(strategy, QUERY)
     assert [point.score for point in here] == pytest.approx([point.score for point in there], abs=1e-6)
 

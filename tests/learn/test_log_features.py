@@ -29,7 +29,7 @@ from qdrant_rerank.evaluate import Qrels, Topic, Topics
 from qdrant_rerank.expressions import raw
 from qdrant_rerank.learn import Category, Feature, FeatureLike, FeatureLog, Negatives, fit_logistic, log_features
 from tests.engines import open_client
-from tests.learn.logs import CANDIDATES, FEATURES, asked, judgments, local, world
+from tests.learn.logs import CANDIDATES, FEATURES, asked, judgments, local, over_logged, world
 from tests.support import refused
 
 
@@ -50,7 +50,7 @@ def test_candidates_and_every_feature_are_those_that_a_formula_in_the_engine_see
     executor, topics, _ = local()
     log = logged()
     for name in FEATURES:
-        strategy = Formula(FEATURES[name]).over(*CANDIDATES)  # type: ignore[arg-type]  # these are expressions
+        strategy = over_logged(Formula(FEATURES[name]).over(*CANDIDATES), executor)  # type: ignore[arg-type]  # these are expressions
         for topic in topics.items[:8]:
             served = {
                 str(p.payload["_id"]): p.score

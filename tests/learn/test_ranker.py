@@ -16,7 +16,7 @@ from qdrant_rerank.errors import FormatError
 from qdrant_rerank.evaluate import Topics
 from qdrant_rerank.ingest import ensure_indexes
 from qdrant_rerank.learn import FeatureLog, LearnedRanker, fit_logistic, log_features
-from tests.learn.logs import CANDIDATES, FEATURES, asked, judgments, local, world
+from tests.learn.logs import CANDIDATES, FEATURES, asked, judgments, local, over_logged, world
 
 METHODS = ["none", "platt", "beta", "isotonic"]
 
@@ -50,7 +50,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Executor]:
 def served(executor: Executor, ranker: LearnedRanker, topics: Topics) -> dict[tuple[str, str], float]:
     found = {}
     for topic in topics:
-        for point in executor.retrieve(ranker.strategy, topic.query, SearchOptions(limit=60)):
+        for point in executor.retrieve(over_logged(ranker.strategy, executor), topic.query, SearchOptions(limit=60)):
             found[topic.id, str((point.payload or {})["_id"])] = point.score
     return found
 

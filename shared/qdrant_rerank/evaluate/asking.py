@@ -35,6 +35,7 @@ from .._internals import (
     notes_of,
     read_failure,
     run,
+    tell_error,
     together,
     within,
 )
@@ -379,7 +380,7 @@ def failed(error: Exception, job: Job, topic: Topic) -> Answer | Stop:
         if is_setup_error(error):
             raise error
         return Stop(topic, error)
-    return Answer(error=f"{type(error).__name__}: {error}")
+    return Answer(error=tell_error(error))
 
 
 def collect(system: Bound | Foreign, job: Job, done: dict[str, Answer]) -> None:

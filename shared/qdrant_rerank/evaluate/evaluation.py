@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from .. import AsyncExecutor, Executor, PlanError, QdrantRerankError, Retries, SearchOptions, StrategyError
-from .._internals import CandidateHit, ResultReason, few, is_whole
+from .._internals import CandidateHit, ResultReason, few, is_whole, tell_error
 from ..errors import MeasurementError
 from ..planning import Target, plan
 from ..stages import Stage
@@ -165,8 +165,7 @@ def _stopping(system: System, work: Work, job: Job, done: dict[str, Answer]) -> 
         where = "give run_file= to keep answers" if job.file is None else f"they are in {job.file.path}"
         raise MeasurementError(
             f"stopped at topic {topic.id!r}, as a failure is no result; {len(done)} of {job.total} topics have their answers "
-            f"({where}, and the same call goes on from there; on_error='count' counts failures as 0): "
-            f"{type(error).__name__}: {error}",
+            f"({where}, and the same call goes on from there; on_error='count' counts failures as 0): {tell_error(error)}",
             Run(system.name, dict(done), system.description),
         ) from error
 

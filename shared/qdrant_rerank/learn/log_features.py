@@ -38,6 +38,7 @@ from .._internals import (
     lacking,
     leaves,
     run,
+    tell_error,
     together,
     warn,
 )
@@ -107,7 +108,8 @@ def log_features(
     Candidates are searched with the limits and filters that they have in `Formula(…).over(*candidates)`; one search for each
     candidate and
     topic, several topics in a round trip. A candidate that a candidate didn't find has that score's default, as in serving.
-    Payload keys that features read and no candidate has are warned of (`absent-field`).
+    Payload keys that features read and no candidate has are warned of (`absent-field`). On several shards the
+    candidates are the whole collection's, as those of a formula on the client; each shard hands Qdrant's own others.
 
     Args:
         executor: the collection, and the encoders for the queries.
@@ -145,7 +147,7 @@ def log_features(
     labelling = Labelling(unjudged, negatives, missed, seed, pair_weights or {}, doc_id, aliases(qrels))
     options = replace(options or SearchOptions(), with_payload=_payload(made, doc_id), offset=None, stable_ties=False)
     prepared = CandidateSearch.of(candidates, options, target)
-    executor.plan(prepared.formula, options)
+    executor.plan(prepared.formula.on_client(), options)  # what is done here: each candidate is searched by itself
     check_scores(made, prepared.formula)
     check_given(made, asked)
     check_conditions(made, target)
@@ -274,10 +276,10 @@ class Logging:
             if stops(error):
                 raise MeasurementError(
                     "stopped while topics were asked, as those that fail would be left out (with path= each is kept as it "
-                    f"comes, and the same call goes on from there): {type(error).__name__}: {error}"
+                    f"comes, and the same call goes on from there): {tell_error(error)}"
                 ) from error
             if len(topics) == 1:
-                return [TopicRows(topics[0].id, error=f"{type(error).__name__}: {error}")]
+                return [TopicRows(topics[0].id, error=tell_error(error))]
         return [rows for topic in topics for rows in self._batch([topic])]  # one of them is to blame
 
     def _flow(self, topic: Topic) -> Flow[Candidates]:

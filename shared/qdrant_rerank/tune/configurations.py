@@ -186,12 +186,13 @@ class Effort:
     candidates: int
 
 
-def effort_of(strategy: Strategy, limit: int) -> Effort:
-    """What one query for `limit` results takes."""
+def effort_of(strategy: Strategy, limit: int, schema: Schema) -> Effort:
+    """What one query for `limit` results takes; several shards take round trips of their own, e.g. MMR for its candidates."""
     leaves = [stage for stage in strategy.stages() if not stage.candidates]
     alone = isinstance(strategy, Stage) and not strategy.candidates
     handed_on = limit if alone else sum(leaf.reach(limit) for leaf in leaves)
-    return Effort(strategy.cost.model_calls, strategy.cost.round_trips, len(leaves), handed_on)
+    trips = strategy.cost.round_trips + strategy.shard_round_trips(schema)
+    return Effort(strategy.cost.model_calls, trips, len(leaves), handed_on)
 
 
 def filled(strategy: Strategy, limit: int) -> str:

@@ -29,6 +29,7 @@ from .._internals import (
     is_whole,
     query_token_counts,
     run,
+    tell_error,
     together,
 )
 from ..errors import FitError, FormatError, MeasurementError
@@ -407,10 +408,10 @@ class Gathering:
                 raise MeasurementError(
                     f"stopped while the candidates were searched, as topics that fail would be left out ({where}, and "
                     f"the same call "
-                    f"goes on from there): {type(error).__name__}: {error}"
+                    f"goes on from there): {tell_error(error)}"
                 ) from error
             if len(topics) == 1:
-                self.failed[topics[0].id] = f"{type(error).__name__}: {error}"
+                self.failed[topics[0].id] = tell_error(error)
                 return []
         return [pool for topic in topics for pool in self._batch([topic], target, moment)]  # one of them is to blame
 

@@ -16,7 +16,7 @@ from ..errors import FitError
 from ..expressions import Expression
 from ..expressions._internals import candidate_scores
 from ..planning import Target
-from ..stages import Formula
+from ..stages import ClientFormula, Formula
 from .configurations import Ground, Lessons, Option, Scorer
 from .families import score_of
 from .gathering import Hit, Pool
@@ -43,6 +43,9 @@ class Learned:
     a little too high: by less than a quarter of their standard error where nothing can be learned, with no more false alarms
     than without the family (`benchmarks/tuning_nulls.py`). Learning anew from each half would avoid it, at twenty times the
     work and from half the judgments.
+
+    On several shards, each of which hands a formula candidates of its own, what is offered is computed on the client
+    (`Formula(…).on_client()`), over the candidates that it was learned from.
 
     Features are standardised and the penalty is fixed beforehand, with each topic (for pairs) or row (pointwise) counting as
     one observation beside it, so that nothing is chosen with judgments of the topics that are ranked.
@@ -116,16 +119,23 @@ class Learned:
             groups = np.array([fold_of[topic] for topic in sorted(set(data.log.topics.tolist()))])  # as `prepared` numbers them
             whole = self._solved(problem)
             apart = [self._solved(problem.only(groups[problem.groups] != fold)) for fold in range(self.folds)]
-        ranked_by = [replace(form, expression=margin_of(data, solution)) for solution in apart]
+        alike = form.alike_on_shards(lessons.target.schema)
+
+        def strategy_of(solution: Array) -> Formula | ClientFormula:
+            weighed = replace(form, expression=margin_of(data, solution))
+            return weighed if alike else weighed.on_client()
+
+        ranked_by = [strategy_of(solution) for solution in apart]
         weights = {f"weight of {name}": float(w) for name, w in zip(columns, whole[:-1] / data.deviations, strict=True)}
+        where = "" if alike else " It is computed on the client, as each shard would hand Qdrant's formula its own candidates."
         return replace(
             option,
-            strategy=replace(form, expression=margin_of(data, whole)),
+            strategy=strategy_of(whole),
             parameters={**option.parameters, **weights},
             by_topic={topic: ranked_by[fold] for topic, fold in fold_of.items()},
             note=(
                 f"Its weights are learned: what is said of a topic is by weights learned without it ({self.folds} folds); the "
-                f"weights to use are learned from all {len(lessons.pools)} topics."
+                f"weights to use are learned from all {len(lessons.pools)} topics.{where}"
             ),
         )
 
@@ -144,11 +154,11 @@ class Learned:
         share = 1.0 if problem.intercept else len(np.unique(problem.groups)) / float(problem.w.sum())
         return solve(problem, self.c * share, None, np.zeros(problem.x.shape[1] + 1))
 
-    def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Hit] | None:
-        assert isinstance(option.strategy, Formula)
-        if not option.strategy.alike_on_shards(target.schema):
-            return None
-        return recomputed(option.strategy, pool, target, limit)
+    def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Hit]:
+        strategy = option.strategy
+        formula = strategy.formula if isinstance(strategy, ClientFormula) else strategy
+        assert isinstance(formula, Formula)
+        return recomputed(formula, pool, target, limit)
 
 
 def _checked(features: Mapping[str, FeatureLike]) -> dict[str, Feature]:

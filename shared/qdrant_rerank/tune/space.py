@@ -17,7 +17,7 @@ from .configurations import Family, Ground, Learner, Lessons, Option, Scorer, fi
 from .families import Dbsf, Rrf, SingleLegs, WeightedSum
 from .gathering import Pool, Wants, key_of, leaf_depths
 from .learned import Learned
-from .recomputing import Rescored, found_again, is_recomputable, reads_payload
+from .recomputing import Rescored, found_again, is_local, is_recomputable, reads_payload
 from .results import LeftOut
 
 __all__ = [
@@ -200,9 +200,10 @@ def wants_of(options: Iterable[tuple[Family, Option]], ground: Ground, doc_id: A
         key_of(candidate): (candidate, max(ground.deepest, ground.limit)) for candidate in ground.candidates
     }
     payload = False
-    for _, option in options:
+    for family, option in options:
         below, needed = _below(option.strategy, ground.limit)
-        if below is None or not is_recomputable(below, ground.schema):
+        # a learner learns from the candidates, however its strategies are put to Qdrant
+        if below is None or not (is_local(below) if isinstance(family, Learner) else is_recomputable(below, ground.schema)):
             continue
         payload = payload or reads_payload(option.strategy)
         for key, (leaf, depth) in leaf_depths(below, needed).items():

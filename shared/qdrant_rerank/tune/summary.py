@@ -57,7 +57,7 @@ class Judged:
         """
         ranks = []
         for option in self.options:
-            effort = effort_of(option.strategy, self.ground.limit)
+            effort = effort_of(option.strategy, self.ground.limit, self.ground.schema)
             ranks.append((effort.model_texts, effort.round_trips, effort.searches, option.name != DEFAULT))
         places = {rank: place for place, rank in enumerate(sorted(set(ranks)))}
         return np.array([places[rank] for rank in ranks], np.int64)
@@ -131,7 +131,7 @@ def _row(judged: Judged, values: NDArray[np.float64], number: int, base: int, fi
         parameters=option.parameters,
         mean=float(values[number].mean()),
         difference=float(values[number].mean() - values[base].mean()),
-        effort=effort_of(option.strategy, judged.ground.limit),
+        effort=effort_of(option.strategy, judged.ground.limit, judged.ground.schema),
         chosen=int(picked.sum()),
         held_in=float(fit.held_in[picked].mean()) if picked.any() else None,
         held_out=float(fit.held_out[picked].mean()) if picked.any() else None,

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from .. import Executor, QdrantRerankError, Retries, SearchOptions, Strategy
-from .._internals import Flow, Points, Score, Scores, Search, Step, Vectors, run, together, watched
+from .._internals import Flow, Points, Score, Scores, Search, Step, Vectors, run, tell_error, together, watched
 from ..errors import MeasurementError
 from ..evaluate import DocId, Qrels, Topic, per_topic
 from ..evaluate._internals import MEASURING, RetryingServices, is_setup_error, measured_options, ranking_of, stops
-from .configurations import Family, Option, Scorer
+from .configurations import Family, Option, Scorer, effort_of
 from .gathering import Meter, Pool
 from .recomputing import BudgetSpent, ScoreBook, Wanted
 from .results import LeftOut
@@ -90,7 +90,7 @@ class Trial:
             except Exception as error:  # a formula that can't be computed, or whatever a model raises
                 if is_setup_error(error):
                     raise
-                what = f"{type(error).__name__}: {error}"
+                what = tell_error(error)
                 raise _Unmeasured(f"it fails on topic {pool.topic.id!r}: {what}") from error
             if ranking is None:
                 return None
@@ -101,9 +101,10 @@ class Trial:
         """The rankings that Qdrant gives itself."""
         if option.by_topic:
             raise _Unmeasured("it can't be recomputed from the candidates, which what is learned from the topics has to be")
-        cost, topics = option.strategy.cost, [pool.topic for pool in self.pools]
-        texts = self.book.least(self.pools, cost.model_calls)
-        if refusal := self.meter.refusal(cost.round_trips * len(topics), texts):
+        effort = effort_of(option.strategy, self.limit, self.executor.target().schema)
+        topics = [pool.topic for pool in self.pools]
+        texts = self.book.least(self.pools, effort.model_texts)
+        if refusal := self.meter.refusal(effort.round_trips * len(topics), texts):
             raise _Unmeasured(f"it can't be recomputed from the candidates: {refusal}")
         serving = Serving(self.executor, self.book, self.meter, self.batch_size, self.doc_id, self.retries)
         found: Rankings = {}
@@ -116,7 +117,7 @@ class Trial:
                 found[topic] = [each.doc_id for each in ranking]
         if failed:
             topic, error = next(iter(failed.items()))
-            what = f"{topic!r}: {type(error).__name__}: {error}"
+            what = f"{topic!r}: {tell_error(error)}"
             raise _Unmeasured(f"it fails on {len(failed)} of {len(topics)} topics, e.g. {what}")
         return found
 
@@ -226,7 +227,7 @@ def _ending(flow: Flow[Points], topic: Topic) -> Flow[Points | Exception]:
             raise MeasurementError(
                 f"stopped at topic {topic.id!r}, as a strategy that fails would be left out (cache= keeps what the "
                 f"candidates found, "
-                f"and the same call goes on from there): {type(error).__name__}: {error}"
+                f"and the same call goes on from there): {tell_error(error)}"
             ) from error
         return error
 

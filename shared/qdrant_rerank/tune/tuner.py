@@ -101,7 +101,7 @@ def tune(
     trial.measure_all(proposed.options)
     trial.check_baseline(DEFAULT)
     options = [option for _, option in proposed.options if option.name in trial.values]
-    options.sort(key=lambda option: (option.complexity, effort_of(option.strategy, ground.limit)))
+    options.sort(key=lambda option: (option.complexity, effort_of(option.strategy, ground.limit, ground.schema)))
     judged = Judged(options, trial, ground, gathering.failed, topics.synthetic)
     return tuning_of(judged, settings.splits, settings.alpha, settings.power, settings.seed)
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 from qdrant_client import models
 
 from ... import AsyncExecutor, Executor, Retries, SearchOptions, StrategyError
-from ..._internals import Flow, arun, few, in_worker, is_whole, run
+from ..._internals import Flow, arun, few, in_worker, is_whole, run, tell_error
 from ...errors import FitError, MeasurementError
 from ...evaluate import DocId
 from ...evaluate._internals import MEASURING, AsyncRetryingServices, RetryingServices, stops
@@ -184,7 +184,7 @@ def _stopping(task: Task) -> Generator[None]:
         kept = "give cache= to keep scores" if task.cache is None else f"the scores are in {task.cache}"
         raise MeasurementError(
             f"stopped while the fit searched and scored, as queries that fail would be left out ({kept}, and the same call "
-            f"goes on from there): {type(error).__name__}: {error}"
+            f"goes on from there): {tell_error(error)}"
         ) from error
 
 
