@@ -290,7 +290,7 @@ class QdrantRerankRetriever(BaseRetriever):
         Raises:
             ClientError: `prefer_grpc` for a server whose REST port isn't 6333, without `grpc_port`.
         """
-        options = dict(url=url, path=path, api_key=api_key, prefer_grpc=prefer_grpc, **(client_options or {}))
+        options: dict[str, Any] = dict(url=url, path=path, api_key=api_key, prefer_grpc=prefer_grpc, **(client_options or {}))
         if grpc_port is not None:
             options = dict(grpc_port=grpc_port, **options)
         elif prefer_grpc and path is None and options.get("location") != ":memory:":
@@ -449,8 +449,8 @@ class QdrantRerankRetriever(BaseRetriever):
         check_count("k", value("k"))
         check_filter(given.get("filter"))
         check_flag("explanations", value("explanations"))
-        if given.get("options") is not None:
-            check_options(given["options"], fields.OWN)
+        if (own_options := given.get("options")) is not None:
+            check_options(own_options, fields.OWN)
         options = replace(
             value("options"),
             limit=value("k"),

@@ -47,7 +47,7 @@ def test_calls_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
     client = QdrantClient(":memory:")
     client.create_collection("docs", models.VectorParams(size=4, distance=models.Distance.COSINE))
-    client.upsert("docs", [models.PointStruct(id=1, vector=[1.0, 0.0, 0.0, 0.0])])
+    client.upsert("docs", [models.PointStruct(id=1, vector=[1.0, 0.0, 0.0, 0.0], payload={"text": "the night train"})])
     assert untested("docs/calls.md") == 0
     exec(compile(blocks("docs/calls.md")["calls"], "docs/calls.md", "exec"), {"client": client})
     assert "the call's timeout of 0.2 s was over after 0." in capsys.readouterr().out
