@@ -8,9 +8,7 @@ is above its cap; `--lower` writes caps that have become too high as low as the 
 - circles: modules that import each other, in whatever way: at the top, in a function, below `if TYPE_CHECKING`. Each circle is
   a strongly connected component of at least two modules; all three import packages count.
 - in_circles: the modules that are in a circle, so that none gets larger while another is opened.
-- layers: the longest chain of packages and top-level modules, each of which imports the next; what is in a circle counts as
-  one. A package (`stages`) is one unit. The doors, `qdrant_rerank` itself and `_internals`, are no layer:
-  who imports a name from there depends on the module that it leads to.
+- layers: those of the core in import-linter's contract (pyproject.toml), which `lint-imports` keeps.
 - names: `__all__` of `qdrant_rerank`, without `__version__`.
 - entered: our files that a warm `invoke` of the LangChain retriever runs code of: local mode, a formula over two searches.
 - kinds: `isinstance` (and `case`) that asks for a kind of strategy, outside the classes of that kind.
@@ -36,7 +34,6 @@ from typing import Any, Final
 
 __all__ = [
     "FIGURES",
-    "behind",
     "caps",
     "check",
     "components",
@@ -55,7 +52,6 @@ PACKAGES: Final = {
     "langchain_qdrant_rerank": ROOT / "langchain_qdrant_rerank",
     "llama_index_qdrant_rerank": ROOT / "llama_index_qdrant_rerank",
 }
-DOORS: Final = {"_internals", "_lazy"}
 
 FIGURES: Final = ("files", "lines", "circles", "in_circles", "layers", "names", "entered", "kinds", "participles", "twice")
 
@@ -131,53 +127,10 @@ def circles() -> list[list[str]]:
     return sorted(found, key=lambda each: (-len(each), each))
 
 
-def layers() -> list[list[str]]:
-    """The longest chain of units, the lowest first; each is a list, as units in a circle are one."""
-    arrows: dict[str, set[str]] = {unit_of(name): set() for name in modules() if not is_door(name)}
-    for name, module in modules().items():
-        if not is_door(name):
-            arrows[unit_of(name)] |= {unit_of(behind(target, each)) for target, each in imports(module)} - {unit_of(name)}
-    found = components(arrows)
-    place = {unit: index for index, members in enumerate(found) for unit in members}
-    chains: list[list[int]] = []
-    for index, members in enumerate(found):  # what a component imports comes before it
-        below = {place[target] for unit in members for target in arrows[unit] if target in place} - {index}
-        chains.append([*max((chains[each] for each in sorted(below)), key=len, default=[]), index])
-    return [sorted(found[index]) for index in max(chains, key=len)]
-
-
-def unit_of(module: str) -> str:
-    """The package or top-level module that a module belongs to."""
-    package, *rest = module.split(".")
-    if package != "qdrant_rerank" or not rest:
-        return package
-    return f"{package}.{rest[0]}"
-
-
-def is_door(module: str) -> bool:
-    return module == "qdrant_rerank" or module.rpartition(".")[2] in DOORS
-
-
-def behind(module: str, name: str) -> str:
-    """The module that a name of a door comes from."""
-    while is_door(module) and name:
-        for target, original in imports(modules()[module]):
-            if name in (original, _shown(module, target, original)):
-                module, name = target, original
-                break
-        else:
-            break
-    return module
-
-
-def _shown(door: str, target: str, original: str) -> str:
-    """The name under which a door hands on what a module calls otherwise."""
-    for node in ast.walk(modules()[door].tree):
-        if isinstance(node, ast.ImportFrom) and _absolute(modules()[door], node) == target:
-            for alias in node.names:
-                if alias.name == original:
-                    return alias.asname or original
-    return original
+def layers() -> list[str]:
+    """The layers of the core, the highest first, as import-linter's contract in pyproject.toml lists and keeps them."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    return next(contract["layers"] for contract in contracts if contract["name"] == "The layers of the core")
 
 
 def components(arrows: Mapping[str, set[str]]) -> list[set[str]]:
@@ -357,7 +310,7 @@ def measure() -> dict[str, list[str]]:
         "lines": [line for path in ours for line in path.read_text("utf-8").splitlines()],
         "circles": [f"{len(members)}: {', '.join(members)}" for members in circles()],
         "in_circles": [name for members in circles() for name in members],
-        "layers": [", ".join(members) for members in layers()],
+        "layers": layers(),
         "names": top_level_names(),
         "entered": files_entered(),
         "kinds": kinds_asked_for(),

@@ -24,7 +24,7 @@ Errors of qdrant-client, httpx and model SDKs keep their type, so that who catch
 from __future__ import annotations
 
 import builtins
-import sys
+import inspect
 import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -189,7 +189,8 @@ _BETWEEN: Final = frozenset(
 
 def warn(message: object) -> None:
     """Issue a `PlanWarning` that points to the user's call, however many lines of ours and of frameworks lie between."""
-    level, frame = 1, sys._getframe()
+    level, frame = 1, inspect.currentframe()
+    assert frame is not None  # CPython has frames
     while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _BETWEEN:
         level, frame = level + 1, frame.f_back
     warnings.warn(PlanWarning(message), stacklevel=level)

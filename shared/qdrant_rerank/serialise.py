@@ -130,7 +130,7 @@ def _encode(value: Any) -> Any:
         raise StrategyError(f"{brief(value)} has no JSON form; there are {', '.join([*find_kinds(), *_OTHERS.values()])}")
     hints = _hints(cls)
     encoded = {"kind": kind}
-    attributes = dataclasses.fields(value)
+    attributes = dataclasses.fields(cls)
     for attribute in sorted(
         attributes, key=lambda attribute: attribute.name.startswith("candidate")
     ):  # candidates read best last

@@ -54,12 +54,6 @@ def test_modules_that_import_each_other_are_one_component_after_what_they_import
     assert structure.components(arrows) == [{"base"}, {"a", "b", "c"}, {"top"}]
 
 
-def test_a_name_of_a_door_is_an_arrow_to_the_module_behind_it() -> None:
-    assert structure.behind("qdrant_rerank", "Executor") == "qdrant_rerank.executor"
-    assert structure.behind("qdrant_rerank._internals", "Executor") == "qdrant_rerank._internals"  # isn't there
-    assert structure.behind("qdrant_rerank._internals", "Flow") == "qdrant_rerank.steps"
-
-
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import datetime as dt
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 from qdrant_client import models
@@ -26,8 +26,11 @@ def _apply(function: type[Function]) -> Callable[[Any], Expression]:
     return lambda operand: function(as_expression(operand))
 
 
-_FUNCTIONS: dict[str, Callable[..., Any]] = {name: getattr(build, name) for name in build.__all__}
-_FUNCTIONS |= {function.name: _apply(function) for function in Function.all.values()} | {"abs": abs}
+_FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
+    **{name: getattr(build, name) for name in build.__all__},
+    **{function.name: _apply(function) for function in Function.all.values()},
+    "abs": abs,
+}
 _DATETIMES: dict[str, Callable[[str], Any]] = {
     "datetime.datetime.fromisoformat": dt.datetime.fromisoformat,
     "datetime.date.fromisoformat": dt.date.fromisoformat,

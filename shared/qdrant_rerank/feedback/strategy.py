@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
 from os import PathLike
 from typing import Any, Final, Self, get_args
 
@@ -171,7 +170,7 @@ class RelevanceFeedback(Strategy, kind="relevance_feedback"):
         assert self.using is not None
         return self.using
 
-    @cached_property
+    @property
     def root(self) -> Stage:
         """What runs as the second request."""
         return FeedbackCandidates(using=self.using) if self.within is None else self.within
