@@ -42,7 +42,7 @@ from .consoles import errors_console, make_table, results_console
 from .failures import CommandError, hint_at_resuming, warn
 from .measuring import NOT_GOOD_ENOUGH, WhereToMeasure
 from .models import QueryModels, ShownText, check_embedder, give_encoders, open_reranker
-from .options import JSON, OUTPUT, Selection, argument, command, option, parse_filter, split_list, without
+from .options import JSON, OUTPUT, ResultOptions, argument, command, option, parse_filter, split_list, without
 from .results import TEXT_KEYS
 from .strategies import Choice
 
@@ -278,7 +278,7 @@ def calibrate(
     where: WhereToMeasure,
     wanted: _Fit,
     choice: Annotated[Choice, without("unchecked", "formula", "mmr", "rescore", "dense_vector", "sparse_vector")],
-    selection: Annotated[Selection, without("k", "score_threshold", "group_by")],
+    selection: Annotated[ResultOptions, without("k", "score_threshold", "group_by")],
     files: _Files,
     dry_run: bool = option(
         "--dry-run",

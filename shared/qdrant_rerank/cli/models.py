@@ -27,7 +27,7 @@ from ..models import Encoder, Encoders, Reranker
 from ..planning import Schema, read_schema
 from .connect import CommandRetries
 from .failures import CommandError
-from .options import given_flags, option
+from .options import flags_of, option
 from .results import TEXT_KEYS, llama_index_text
 
 __all__ = [
@@ -317,7 +317,7 @@ class Reranking:
     @property
     def is_asked(self) -> bool:
         """Whether any of the options is given."""
-        return bool(given_flags(self))
+        return bool(flags_of(self))
 
     def over(self, strategy: Strategy) -> Strategy:
         """The strategy, read by the model.
@@ -326,7 +326,7 @@ class Reranking:
             CommandError: it has texts scored by a model, and none is named; or options have no effect.
             StrategyError: the blend, or how many to read, can't be.
         """
-        named = given_flags(self, "model")
+        named = flags_of(self, "model")
         if strategy.cost.model_calls > 0:
             if self.model is None:
                 raise CommandError(f"the strategy has texts scored by a model: say by which, with --rerank MODEL ({_FORMS})")

@@ -31,12 +31,12 @@ from .failures import CommandError, report_errors
 __all__ = [
     "JSON",
     "OUTPUT",
-    "Selection",
+    "ResultOptions",
     "argument",
     "check_folder",
     "check_output",
     "command",
-    "given_flags",
+    "flags_of",
     "option",
     "parse_filter",
     "parse_params",
@@ -74,7 +74,7 @@ def _field(flag: str, info: Any, default: Any) -> Any:
     return dataclasses.field(default=default, metadata={"typer": info, "flag": flag})
 
 
-def given_flags(group: Any, *left_out: str) -> list[str]:
+def flags_of(group: Any, *left_out: str) -> list[str]:
     """The flags of the options that were given, without these fields."""
     fields = [each for each in dataclasses.fields(group) if "flag" in each.metadata and each.name not in left_out]
     return [each.metadata["flag"] for each in fields if getattr(group, each.name) != each.default]
@@ -141,7 +141,7 @@ JSON: Final = option("--json", "All of it as one JSON object, for other programs
 
 
 @dataclass(frozen=True)
-class Selection:
+class ResultOptions:
     """Which of the points are results."""
 
     panel: ClassVar = "Which points"

@@ -22,7 +22,7 @@ from .connect import Where, connect
 from .consoles import results_console
 from .failures import say_on_command_line
 from .models import QueryModels, Reranking
-from .options import JSON, Selection, check_output, command, option, parse_params, without
+from .options import JSON, ResultOptions, check_output, command, option, parse_params, without
 from .strategies import PARAMS, Choice, check_params, make_plan, prepare
 
 __all__ = ["fold_json", "plan"]
@@ -34,7 +34,7 @@ def plan(
     where: Where,
     choice: Choice,
     params: str | None = PARAMS,
-    selection: Annotated[Selection, without("score_threshold", "group_by")],
+    selection: Annotated[ResultOptions, without("score_threshold", "group_by")],
     query: str | None = option("--query -q TEXT", "Show the request for this question.", shows="zeros stand in"),
     reranking: Reranking,
     save_to: Path | None = option("--save FILE", "Write the strategy to a file that --strategy reads."),

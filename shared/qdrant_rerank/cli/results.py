@@ -22,7 +22,7 @@ __all__ = [
     "absent_keys",
     "first_text",
     "llama_index_text",
-    "payload_keys",
+    "keys_to_load",
     "print_json_lines",
     "print_table",
     "id_of",
@@ -38,7 +38,7 @@ _NARROWEST: Final = 24
 _NODE: Final = "_node_content"  # LlamaIndex keeps the text in here
 
 
-def payload_keys(text_keys: Sequence[str], shown: Sequence[str]) -> list[str]:
+def keys_to_load(text_keys: Sequence[str], shown: Sequence[str]) -> list[str]:
     """The payload keys that the table needs of Qdrant."""
     return list(dict.fromkeys([*text_keys, *shown, "_id", _NODE]))
 

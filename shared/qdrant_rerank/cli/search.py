@@ -11,9 +11,9 @@ from .._internals import Explained, check_picture, draw, within
 from .connect import Where, connect
 from .failures import CommandError, warn
 from .models import QueryModels, Reranking, open_reranker
-from .options import Selection, argument, command, option, parse_params, split_list
+from .options import ResultOptions, argument, command, option, parse_params, split_list
 from .reasons import compare_results, print_comparison, print_comparison_line, print_reasons
-from .results import TEXT_KEYS, absent_keys, name_of, payload_keys, print_json_lines, print_table
+from .results import TEXT_KEYS, absent_keys, keys_to_load, name_of, print_json_lines, print_table
 from .strategies import PARAMS, Choice, check_params, prepare
 
 __all__ = ["search"]
@@ -40,7 +40,7 @@ def search(
     where: WhereToSearch,
     choice: Choice,
     params: str | None = PARAMS,
-    selection: Selection,
+    selection: ResultOptions,
     show: str | None = option(
         "--show KEYS", "Payload keys to show as columns, with commas between: rating,metadata.author.", panel=_OUTPUT
     ),
@@ -101,7 +101,7 @@ def search(
     if picture is not None:
         check_picture(picture)
     where = where.settle()
-    chosen = (shown or True) if json else payload_keys(keys, shown)
+    chosen = (shown or True) if json else keys_to_load(keys, shown)
     payload = wants_reasons or reranking.model is not None or chosen
     options = selection.options(timeout=where.timeout, with_payload=payload)
     asked = Query(query, params=parse_params(params))

@@ -19,7 +19,7 @@ from ..stages import ClientFormula, Stage
 from .connect import CommandRetries, Where, find_collection
 from .failures import CommandError
 from .models import QueryModels, Reranking, ShownText, give_encoders
-from .options import given_flags, option
+from .options import flags_of, option
 
 __all__ = ["PARAMS", "Choice", "check_params", "make_plan", "prepare"]
 
@@ -105,7 +105,7 @@ class Choice:
         return replace(stage, limit=self.limit)  # the outermost stage has none: there -k decides
 
     def _check(self) -> None:
-        given = given_flags(self, "file", "unchecked")
+        given = flags_of(self, "file", "unchecked")
         if self.unchecked and self.file is None:
             raise CommandError("--unchecked is for the learned formula in a file, or relevance feedback: add --strategy FILE")
         if self.file is not None and given:
