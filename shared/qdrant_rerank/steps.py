@@ -151,8 +151,8 @@ def run(flow: Flow[R], services: Services) -> R:
             return result
 
 
-def watched(flow: Flow[R], look: Callable[[Step], object]) -> Flow[R]:
-    """`flow`, of which `look` sees each step before it is asked; what `look` raises ends it."""
+def watched(flow: Flow[R], look: Callable[[Step], object], hear: Callable[[Step, Any], object] | None = None) -> Flow[R]:
+    """`flow`, of which `look` sees each step before it is asked, and `hear` its answer; what they raise ends it."""
     with closing(flow):
         try:
             step = next(flow)
@@ -163,6 +163,8 @@ def watched(flow: Flow[R], look: Callable[[Step], object]) -> Flow[R]:
                 except Exception as error:
                     step = flow.throw(error)
                 else:
+                    if hear is not None:
+                        hear(step, answer)
                     step = flow.send(answer)
         except StopIteration as done:
             result: R = done.value
