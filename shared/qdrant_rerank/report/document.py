@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib import metadata
 from os import PathLike
 from pathlib import Path
@@ -14,34 +13,17 @@ from typing import Any, Final
 from .. import StrategyError, __version__
 from ..errors import FormatError
 from ..evaluate import Comparison, Evaluation, compare
-from ..evaluate._internals import Plain, plain
-from .parts import Calibration, Coefficient, GivenCoefficients, as_coefficients
+from ..evaluate._internals import plain
+from .page import render_html, render_markdown
+from .parts import Calibration, Coefficient, Contents, GivenCoefficients, as_coefficients
+from .story import story_of
 from .tuning import check_tuning
 
 __all__ = ["Report", "check_target", "report"]
 
 
-@dataclass(frozen=True)
-class Report(Plain):
-    """A report, not yet written.
-
-    Attributes:
-        title: what stands above.
-        evaluations: of the systems, the baseline among them; empty in a report on a tuning alone.
-        comparison: of these; None where there is but one.
-        tuning: what `tune` returned, or None.
-        calibration: predicted probabilities beside what was observed, or None.
-        coefficients: what was learned.
-        made: how it was made, e.g. versions: name → text.
-    """
-
-    title: str
-    evaluations: tuple[Evaluation, ...]
-    comparison: Comparison | None = None
-    tuning: Any = None
-    calibration: Calibration | None = None
-    coefficients: tuple[Coefficient, ...] = ()
-    made: Mapping[str, str] = field(default_factory=dict)
+class Report(Contents):
+    """A report, not yet written."""
 
     def html(self) -> str:
         """The report as one HTML page that needs no other file, no network and no JavaScript.
@@ -49,9 +31,7 @@ class Report(Plain):
         Raises:
             MissingExtra: jinja2 or matplotlib isn't installed.
         """
-        from .page import html
-
-        return html(self)
+        return render_html(self)
 
     def markdown(self) -> str:
         """The report as Markdown, with tables and texts; it says what the HTML page draws.
@@ -59,9 +39,7 @@ class Report(Plain):
         Raises:
             MissingExtra: jinja2 isn't installed.
         """
-        from .page import markdown
-
-        return markdown(self)
+        return render_markdown(self)
 
     def json(self) -> str:
         """The report's data as JSON: every value per topic, every ranking, and what the report says of them."""
@@ -69,8 +47,6 @@ class Report(Plain):
 
     def as_dict(self) -> dict[str, Any]:
         """What `json` writes, as dicts, lists, texts and numbers."""
-        from .story import story_of
-
         told = story_of(self)
         results: dict[str, Any] = (
             {"comparison": plain(self.comparison)} if self.comparison else {"evaluations": plain(self.evaluations)}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import MissingExtra
 from ..evaluate import Comparison
 from .figures import COST_NAMES, costs_drawn, gains_by_topic, mean_over_parameter, quality_over_cost, reliability, varied
-from .parts import Calibration
+from .parts import Calibration, Contents
 from .story import Story, story_of, systems_in
 from .tables import (
     Changed,
@@ -32,10 +32,7 @@ from .tables import (
 from .tuning import Curve, Tuned, above, curves_of, described, summarise_tuning, summed_up
 from .words import System, amount, count, meaning
 
-if TYPE_CHECKING:
-    from .document import Report
-
-__all__ = ["Figure", "Learned", "Page", "html", "markdown", "page_of"]
+__all__ = ["Figure", "Learned", "Page", "render_html", "render_markdown", "page_of"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ class Page:
     made: Mapping[str, str]
 
 
-def page_of(report: Report, draw: bool) -> Page:
+def page_of(report: Contents, draw: bool) -> Page:
     """The report's page.
 
     Args:
@@ -136,14 +133,14 @@ def page_of(report: Report, draw: bool) -> Page:
     )
 
 
-def _subtitle(measure: str, report: Report) -> str:
+def _subtitle(measure: str, report: Contents) -> str:
     about: Any = report.evaluations[0] if report.evaluations else report.tuning
     topics = len(about.coverage.measured) if report.evaluations else len(about.topics)
     synthetic = any(one.synthetic for one in report.evaluations) or bool(getattr(report.tuning, "synthetic", False))
     return f"{measure} on {count(topics, 'query', 'queries')}{', which are synthetic' if synthetic else ''}"
 
 
-def _left_out(report: Report) -> str:
+def _left_out(report: Contents) -> str:
     if not report.evaluations:
         return ""
     found = report.evaluations[0].coverage
@@ -203,7 +200,7 @@ def _reliability(calibration: Calibration, draw: bool) -> Figure:
     )
 
 
-def _learned(report: Report) -> Iterator[Learned]:
+def _learned(report: Contents) -> Iterator[Learned]:
     rows = [(one.value, one.low, one.high) for one in report.coefficients]
     for one, drawn in zip(report.coefficients, whiskers(rows), strict=True):
         within = f"{one.low:.4g} to {one.high:.4g}" if one.low is not None and one.high is not None else ""
@@ -213,13 +210,13 @@ def _learned(report: Report) -> Iterator[Learned]:
 _SPECIAL = re.compile(r"([\\`*_\[\]|~#$])")
 
 
-def html(report: Report) -> str:
+def render_html(report: Contents) -> str:
     """The report as an HTML page; every text is escaped by jinja2."""
     environment = _environment(autoescape=True)
     return str(environment.get_template("report.html.j2").render(page=page_of(report, draw=True)))
 
 
-def markdown(report: Report) -> str:
+def render_markdown(report: Contents) -> str:
     """The report as Markdown; every value is escaped by `_plain`, as `finalize` is called for each."""
     environment = _environment(autoescape=False, finalize=_plain)
     text = str(environment.get_template("report.md.j2").render(page=page_of(report, draw=False)))

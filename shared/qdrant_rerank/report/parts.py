@@ -1,17 +1,17 @@
-"""What a report can show beside a comparison: how far probabilities can be trusted, and learned coefficients."""
+"""What a report is made of: results, and beside them how far probabilities can be trusted and what was learned."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from .. import StrategyError
-from ..evaluate import Interval
+from ..evaluate import Comparison, Evaluation, Interval
 from ..evaluate._internals import Plain
 
-__all__ = ["Bin", "Calibration", "Coefficient", "GivenCoefficients", "as_coefficients"]
+__all__ = ["Bin", "Calibration", "Coefficient", "Contents", "GivenCoefficients", "as_coefficients"]
 
 
 @dataclass(frozen=True)
@@ -117,3 +117,26 @@ def _named(name: str, value: float | Interval) -> Coefficient:
     if isinstance(value, Interval):
         return Coefficient(name, value.estimate, value.low, value.high)
     return Coefficient(name, float(value))
+
+
+@dataclass(frozen=True)
+class Contents(Plain):
+    """What a report is made of.
+
+    Attributes:
+        title: what stands above.
+        evaluations: of the systems, the baseline among them; empty in a report on a tuning alone.
+        comparison: of these; None where there is but one.
+        tuning: what `tune` returned, or None.
+        calibration: predicted probabilities beside what was observed, or None.
+        coefficients: what was learned.
+        made: how it was made, e.g. versions: name → text.
+    """
+
+    title: str
+    evaluations: tuple[Evaluation, ...]
+    comparison: Comparison | None = None
+    tuning: Any = None
+    calibration: Calibration | None = None
+    coefficients: tuple[Coefficient, ...] = ()
+    made: Mapping[str, str] = field(default_factory=dict)

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import Final, assert_never
 
 from ..evaluate import LEAST_TOPICS, Comparison, Difference, Evaluation
 from ..evaluate._internals import SYNTHETIC_NOTE
+from .parts import Contents
 from .tuning import answer_of_tuning, describe_tuning, list_tuning_steps, mention_tuning, sum_up_tuning
 from .words import System, amount, count, interval, listed, p_value, quality, shortened, signed, systems_of
-
-if TYPE_CHECKING:
-    from .document import Report
 
 __all__ = ["Story", "foremost", "steps_of", "story_of", "systems_in", "warnings_of"]
 
@@ -39,7 +37,7 @@ class Story:
     steps: tuple[str, ...]
 
 
-def story_of(report: Report) -> Story:
+def story_of(report: Contents) -> Story:
     """All that the report says in words."""
     systems, comparison = systems_in(report), report.comparison
     if comparison is None and not report.evaluations:
@@ -59,13 +57,13 @@ def story_of(report: Report) -> Story:
     )
 
 
-def _with_tuning(then: str, report: Report) -> str:
+def _with_tuning(then: str, report: Contents) -> str:
     """What to do, with what tuning says beside; its default need not be the comparison's baseline."""
     said = mention_tuning(report.tuning)
     return f"{then.rstrip('.')}; {said}." if said else then
 
 
-def systems_in(report: Report) -> dict[str, System]:
+def systems_in(report: Contents) -> dict[str, System]:
     """Name → how the system appears in this report."""
     names = [one.name for one in report.evaluations]
     return systems_of(names, report.comparison.baseline if report.comparison else None)
@@ -77,7 +75,7 @@ def foremost(comparison: Comparison) -> Difference:
     return max(better or comparison.differences, key=lambda row: row.mean)
 
 
-def _measured(report: Report, systems: dict[str, System]) -> str:
+def _measured(report: Contents, systems: dict[str, System]) -> str:
     first, comparison = report.evaluations[0], report.comparison
     measure = comparison.measure if comparison else first.measures[0]
     queries = count(len(first.coverage.measured), "synthetic query" if first.synthetic else "query")
@@ -176,7 +174,7 @@ def _price(comparison: Comparison, row: Difference) -> str:
     return f", if its price is right: {listed(parts)} for each query" if parts else ""
 
 
-def steps_of(report: Report, systems: dict[str, System], best: Difference | None, then: str) -> tuple[str, ...]:
+def steps_of(report: Contents, systems: dict[str, System], best: Difference | None, then: str) -> tuple[str, ...]:
     """The steps, a sentence or two each.
 
     Args:
@@ -197,7 +195,7 @@ def steps_of(report: Report, systems: dict[str, System], best: Difference | None
     return tuple(steps)
 
 
-def _mending(report: Report, systems: dict[str, System]) -> Iterator[str]:
+def _mending(report: Contents, systems: dict[str, System]) -> Iterator[str]:
     for one in report.evaluations:
         if failed := one.coverage.failed:
             failures = count(len(failed), "query", "queries")
@@ -251,7 +249,7 @@ def _cheaper(comparison: Comparison, best: Difference, systems: dict[str, System
 _UNEVEN: Final = 0.1  # of the first ten results; such a gap can turn a comparison round
 
 
-def warnings_of(report: Report, systems: dict[str, System]) -> tuple[str, ...]:
+def warnings_of(report: Contents, systems: dict[str, System]) -> tuple[str, ...]:
     """The warnings, one or two sentences each."""
     found = (
         [f"All results are {SYNTHETIC_NOTE}."]
@@ -272,7 +270,7 @@ def _shallow_note(one: Evaluation) -> str:
     return f"The longest ranking has {one.coverage.depth} results, and the measures look at {one.coverage.deepest}."
 
 
-def _shallow(report: Report, systems: dict[str, System]) -> list[str]:
+def _shallow(report: Contents, systems: dict[str, System]) -> list[str]:
     """The notes on short rankings as one, since they come together."""
     lengths = {one.name: one.coverage for one in report.evaluations if _shallow_note(one) in one.notes}
     if not lengths:
@@ -283,7 +281,7 @@ def _shallow(report: Report, systems: dict[str, System]) -> list[str]:
     ]
 
 
-def _judged(report: Report, systems: dict[str, System]) -> list[str]:
+def _judged(report: Contents, systems: dict[str, System]) -> list[str]:
     shares = {
         systems[one.name].label: one.coverage.judged_at_10
         for one in report.evaluations
