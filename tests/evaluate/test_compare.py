@@ -93,7 +93,7 @@ def test_too_few_topics_make_no_claim_and_say_how_many_are_needed() -> None:
 
 def test_systems_that_score_the_same_everywhere_are_told_so() -> None:
     [one] = _systems(30, base=0.5)
-    other = evaluate(one.run.named("twin"), *many(30), MEASURES)
+    other = evaluate(one.run.rename("twin"), *many(30), MEASURES)
     row = compare([one, other])["twin"]
     assert (row.p, row.ties, row.topics_needed) == (1.0, 30, None)
     assert row.verdict == "Keep base: twin scores the same nDCG@10 on every one of 30 topics."

@@ -13,7 +13,7 @@ import pytest
 
 from qdrant_rerank.evaluate import Answer, Comparison, Qrels, Ranked, Run, Topics, compare, evaluate
 from qdrant_rerank.report import Bin, Calibration, report
-from qdrant_rerank.report._internals import gains_by_topic, meaning, quality_over_cost, reliability, systems_of
+from qdrant_rerank.report._internals import draw_costs, draw_gains, draw_reliability, explain_measure, systems_of
 from qdrant_rerank.tune import Budget, Diverse, Space, tune
 
 from . import reports
@@ -40,7 +40,7 @@ def over_time(comparison: Comparison, milliseconds: Mapping[str, float] | None =
         replace(one, costs=replace(one.costs, p50_ms=took.get(one.name, one.costs.p50_ms))) for one in comparison.evaluations
     )
     systems = systems_of([one.name for one in changed], comparison.baseline)
-    return quality_over_cost(replace(comparison, evaluations=changed), "p50_ms", systems, "cost")
+    return draw_costs(replace(comparison, evaluations=changed), "p50_ms", systems, "cost")
 
 
 def labels(svg: str) -> list[float]:
@@ -60,7 +60,7 @@ def test_the_difference_of_a_single_query_is_told_without_an_interval() -> None:
 
 
 def test_the_figure_of_a_single_query_counts_one_query() -> None:
-    assert "1 query, from the largest gain to the largest loss" in texts(gains_by_topic([0.5], "RR", "b", "a", "gains"))
+    assert "1 query, from the largest gain to the largest loss" in texts(draw_gains([0.5], "RR", "b", "a", "gains"))
     assert "other is better on 1, the same on 0 and worse on 0 queries" in text_of(report(single()).html())
     turned = replace(single(), differences=tuple(replace(row, wins=0, losses=1) for row in single().differences))
     assert "worse on 1 query." in text_of(report(turned).html())
@@ -68,7 +68,7 @@ def test_the_figure_of_a_single_query_counts_one_query() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_the_axis_of_up_to_three_queries_names_each_once(count: int) -> None:
-    found = texts(gains_by_topic([0.5, 0.0, -0.5][:count], "RR", "b", "a", "gains"))
+    found = texts(draw_gains([0.5, 0.0, -0.5][:count], "RR", "b", "a", "gains"))
     assert found[:count] == ["1", "2", "3"][:count]
     assert "from the largest gain" in found[count]
 
@@ -101,7 +101,7 @@ def test_bins_without_intervals_are_drawn_without_their_lines() -> None:
     whole = reports.calibration()
     bare = replace(whole, bins=tuple(replace(one, low=None, high=None) for one in whole.bins))
     mixed = replace(whole, bins=(*bare.bins[:3], *whole.bins[3:]))
-    lines = [reliability(one, "reliability").count("stroke-opacity: 0.7") for one in (whole, mixed, bare)]
+    lines = [draw_reliability(one, "reliability").count("stroke-opacity: 0.7") for one in (whole, mixed, bare)]
     assert lines == [5, 2, 0]
 
 
@@ -138,8 +138,8 @@ def test_errors_beyond_the_ten_most_frequent_are_counted(errors: int, more: str)
 
 
 def test_a_measure_that_is_not_common_is_shown_without_a_meaning() -> None:
-    assert meaning("Rprec") == ""
-    assert meaning("R@10").endswith("among the first 10 results")
+    assert explain_measure("Rprec") == ""
+    assert explain_measure("R@10").endswith("among the first 10 results")
     alone = reports.one()
     renamed = replace(alone, means={"Rprec": alone.means["RR"]}, values={"Rprec": alone.values["RR"]})
     assert "Rprec" in text_of(report(renamed).html())

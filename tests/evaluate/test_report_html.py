@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from qdrant_rerank.report import Coefficient, report
-from qdrant_rerank.report._internals import gap, placed, systems_of, width_of
+from qdrant_rerank.report._internals import gap, place_labels, systems_of, width_of
 
 from . import reports
 
@@ -201,7 +201,7 @@ def test_one_long_name_gives_all_letters() -> None:
 def test_labels_neither_cover_each_other_nor_point_to_others() -> None:
     where = {"alpha": (95.0, 89.0), "beta": (86.0, 116.0), "gamma": (105.0, 100.0), "delta": (89.0, 75.0)}
     frame = (0.0, 0.0, 300.0, 200.0)
-    found = placed(where, {name: name for name in where}, frame)
+    found = place_labels(where, {name: name for name in where}, frame)
     boxes = {
         name: (where[name][0] + dx, where[name][1] + dy - 6, where[name][0] + dx + width_of(name), where[name][1] + dy + 6)
         for name, (dx, dy) in found.items()

@@ -10,7 +10,7 @@ import pytest
 
 from qdrant_rerank import Fusion, Nearest
 from qdrant_rerank.report import report
-from qdrant_rerank.report._internals import Curve, above, curves_of, described, mean_over_parameter, summed_up
+from qdrant_rerank.report._internals import Curve, curves_of, describe_curve, draw_curve, introduce_curves, sum_up_curve
 from qdrant_rerank.tune import Grid, Rrf, SingleLegs, Space, Tuning, WeightedSum, tune
 
 from . import reports
@@ -84,10 +84,10 @@ def test_the_page_draws_the_curves_and_markdown_tells_them(switched: Tuning) -> 
     made = report(tuning=switched)
     page, markdown = made.html(), made.markdown()
     for number, curve in enumerate(curves_of(switched)):
-        assert f'aria-label="{described(curve)}"' in page
+        assert f'aria-label="{describe_curve(curve)}"' in page
         assert f'id="tuning-{number}-' in page
-        assert summed_up(curve) in text_of(page)
-        assert f"- {described(curve)} (Drawn in the HTML report.)" in markdown
+        assert sum_up_curve(curve) in text_of(page)
+        assert f"- {describe_curve(curve)} (Drawn in the HTML report.)" in markdown
     assert "The upright axis is the same in all figures." in text_of(page)
 
 
@@ -110,10 +110,10 @@ def test_without_numbers_to_draw_over_there_is_no_figure() -> None:
 def test_the_diamond_is_spoken_of_where_there_is_one(kept: Tuning, switched: Tuning) -> None:
     [curve] = curves_of(kept)
     assert curve.chosen == (kept[kept.chosen].parameters["weight of a"], kept[kept.chosen].mean)
-    assert "diamond" in above([curve])
-    assert "diamond" not in above(list(curves_of(switched)))
-    without = mean_over_parameter(replace(curve, chosen=None), [curve], "k")
-    assert "#d55e00" in mean_over_parameter(curve, [curve], "k")
+    assert "diamond" in introduce_curves([curve])
+    assert "diamond" not in introduce_curves(list(curves_of(switched)))
+    without = draw_curve(replace(curve, chosen=None), [curve], "k")
+    assert "#d55e00" in draw_curve(curve, [curve], "k")
     assert "#d55e00" not in without
 
 
@@ -140,9 +140,9 @@ def test_the_word_default_stands_at_the_end_where_no_point_is() -> None:
 
 def test_configurations_are_counted_in_the_singular_too() -> None:
     curve = curve_over(1, 2, means=(0.25, 0.5))
-    assert summed_up(curve) == "RRF, 2 configurations: the best mean is 0.5000, with k 2."
-    assert summed_up(replace(curve, points=curve.points[:1])).startswith("RRF, 1 configuration: ")
-    assert described(curve) == "Mean RR over k, RRF. The best at each: 0.2500 at 1, 0.5000 at 2. The default: 0.5000."
+    assert sum_up_curve(curve) == "RRF, 2 configurations: the best mean is 0.5000, with k 2."
+    assert sum_up_curve(replace(curve, points=curve.points[:1])).startswith("RRF, 1 configuration: ")
+    assert describe_curve(curve) == "Mean RR over k, RRF. The best at each: 0.2500 at 1, 0.5000 at 2. The default: 0.5000."
 
 
 def curve_over(*numbers: float, means: tuple[float, ...] = ()) -> Curve:
@@ -152,7 +152,7 @@ def curve_over(*numbers: float, means: tuple[float, ...] = ()) -> Curve:
 
 def figure(curve: Curve, among: list[Curve] | None = None) -> list[tuple[str, str]]:
     """The attributes and the content of each text, in the order drawn: numbers below, the label, numbers at the side."""
-    found = re.findall(r"<text ([^>]*)>([^<]+)</text>", mean_over_parameter(curve, among or [curve], "t"))
+    found = re.findall(r"<text ([^>]*)>([^<]+)</text>", draw_curve(curve, among or [curve], "t"))
     assert found
     return found
 

@@ -11,7 +11,7 @@ from qdrant_client import models
 from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, Query, Rerank, SearchOptions, score
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.evaluate import Qrels, Topics, evaluate
-from qdrant_rerank.evaluate._internals import id_payload, measured_options
+from qdrant_rerank.evaluate._internals import id_payload, prepare_options
 from qdrant_rerank.models import Encoders
 from qdrant_rerank.tune import Grid, Space, tune
 
@@ -83,8 +83,8 @@ def test_ties_are_settled_where_that_can_be(executor: Executor) -> None:
     options = SearchOptions(limit=5, stable_ties=True)
     formula = Formula(score()).over(Mmr(candidates_limit=9).over(Nearest("a")))
     for strategy in (FUSED, Nearest("a"), formula, Rerank().over(FUSED)):
-        assert measured_options(strategy, SearchOptions(), None).stable_ties
+        assert prepare_options(strategy, SearchOptions(), None).stable_ties
     for other in (Mmr(), Rerank().over(Mmr())):
-        assert not measured_options(other, options, None).stable_ties
-    assert not measured_options(FUSED, SearchOptions(group_by="a"), None).stable_ties
-    assert measured_options(Rerank().over(FUSED), options, None).with_payload is True
+        assert not prepare_options(other, options, None).stable_ties
+    assert not prepare_options(FUSED, SearchOptions(group_by="a"), None).stable_ties
+    assert prepare_options(Rerank().over(FUSED), options, None).with_payload is True

@@ -30,18 +30,18 @@ from qdrant_rerank import (
 from qdrant_rerank._internals import Points, QueryVector
 from qdrant_rerank.evaluate import Topic
 from qdrant_rerank.expressions import Expression, max_sim, raw, rerank_score
-from qdrant_rerank.tune import Budget, Grid, Hit, Option, Pool, is_local, recomputed
+from qdrant_rerank.tune import Budget, Grid, Hit, Option, Pool, is_local, recompute
 from qdrant_rerank.tune._internals import (
     Gathering,
     Meter,
     ScoreBook,
     Wants,
     effort_of,
-    filled,
+    fill_limits,
     is_recomputable,
     key_of,
     leaf_depths,
-    rescored,
+    recompute_reranking,
 )
 from tests.engines import compared, open_client
 from tests.support import COLLECTION, NOW, alike, bm25, encoders, fill_toy
@@ -129,7 +129,7 @@ def test_a_recomputed_ranking_is_the_one_that_qdrant_returns(each_engine: Execut
         compared += 1
         for pool in pools:
             asked = each_engine.retrieve(strategy, pool.topic.query, pool.topic.within(SearchOptions(limit=limit)))
-            ours = recomputed(strategy, pool, each_engine.target(), limit)  # type: ignore[arg-type]
+            ours = recompute(strategy, pool, each_engine.target(), limit)  # type: ignore[arg-type]
             assert alike(asked, as_points(ours)), (name, pool.topic.id, asked, ours)
             assert asked, name
     assert compared > len(LOCAL) // 2
@@ -145,7 +145,7 @@ def test_recomputed_rescoring_is_the_one_of_the_executor(each_engine: Executor, 
     book = ScoreBook(executor, Meter(Budget(model_texts=None)))
     for pool in pools_of(executor, [strategy.below], 7):
         asked = executor.retrieve(strategy, pool.topic.query, pool.topic.within(SearchOptions(limit=5)))
-        ours = rescored(strategy, pool, executor.target(), 5, book)
+        ours = recompute_reranking(strategy, pool, executor.target(), 5, book)
         assert ours is not None
         assert alike(asked, ours)
 
@@ -161,7 +161,7 @@ def test_points_that_tie_are_ordered_by_their_ids_as_wherever_results_are_measur
     pool = pools[0]
     first, second = pool.candidates[key_of(A)][0].id, pool.candidates[key_of(B)][0].id
     assert first != second
-    found = recomputed(tied, pool, Executor(fill_toy(open_client()), COLLECTION).target(), 2)
+    found = recompute(tied, pool, Executor(fill_toy(open_client()), COLLECTION).target(), 2)
     assert [hit.id for hit in found] == sorted([first, second], key=lambda id: (isinstance(id, str), id))
 
 
@@ -170,15 +170,15 @@ def test_points_of_a_plain_search_that_tie_are_ordered_by_their_ids() -> None:
     hits = [Hit(9, 2.0), Hit(uuid, 1.0), Hit(7, 1.0), Hit(3, 1.0), Hit(1, 0.5)]
     pool = Pool(Topic("q", "text"), dt.datetime.now(dt.UTC), {key_of(A): hits}, {hit.id: str(hit.id) for hit in hits})
     target = Executor(fill_toy(open_client()), COLLECTION).target()
-    assert [hit.id for hit in recomputed(A, pool, target, 4)] == [9, 3, 7, uuid]
+    assert [hit.id for hit in recompute(A, pool, target, 4)] == [9, 3, 7, uuid]
 
 
 def test_limits_written_out_and_left_to_their_defaults_are_the_same_strategy() -> None:
     written = Fusion.rrf().over(Nearest("dense", limit=100), Nearest("bm25", limit=100))
-    assert filled(written, 10) == filled(Fusion.rrf().over(Nearest("dense"), Nearest("bm25")), 10)
-    assert filled(written, 10) != filled(Fusion.rrf().over(A, B), 10)
-    assert filled(Rerank(limit=50).over(written), 10) == filled(Rerank().over(written), 10)
-    assert filled(Rerank(limit=20).over(written), 10) != filled(Rerank().over(written), 10)
+    assert fill_limits(written, 10) == fill_limits(Fusion.rrf().over(Nearest("dense"), Nearest("bm25")), 10)
+    assert fill_limits(written, 10) != fill_limits(Fusion.rrf().over(A, B), 10)
+    assert fill_limits(Rerank(limit=50).over(written), 10) == fill_limits(Rerank().over(written), 10)
+    assert fill_limits(Rerank(limit=20).over(written), 10) != fill_limits(Rerank().over(written), 10)
 
 
 def test_the_effort_of_a_query_counts_searches_candidates_and_texts() -> None:
@@ -211,6 +211,6 @@ def test_a_stage_below_a_stage_asks_its_candidates_for_as_many_points_as_it_hand
     hits = [Hit(row, 1.0 / (row + 1)) for row in range(300)]
     pool = Pool(TOPICS[0], NOW, {key_of(candidate): hits}, {hit.id: str(hit.id) for hit in hits})
     shallow = Pool(TOPICS[0], NOW, {key_of(candidate): hits[:150]}, pool.documents)
-    found = recomputed(nested, pool, target, 200)
+    found = recompute(nested, pool, target, 200)
     assert len(found) == 150
-    assert found == recomputed(nested, shallow, target, 200)  # DBSF's scores change with every candidate
+    assert found == recompute(nested, shallow, target, 200)  # DBSF's scores change with every candidate

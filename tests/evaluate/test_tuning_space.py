@@ -26,7 +26,7 @@ from qdrant_rerank.tune import (
     Space,
     Spread,
     WeightedSum,
-    recomputed,
+    recompute,
     tune,
 )
 from qdrant_rerank.tune._internals import key_of, spreads
@@ -133,7 +133,7 @@ class Shallow:
             )
 
     def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
-        return recomputed(option.strategy, pool, target, limit)  # type: ignore[arg-type]
+        return recompute(option.strategy, pool, target, limit)  # type: ignore[arg-type]
 
 
 def test_a_family_of_ones_own_joins_the_space() -> None:

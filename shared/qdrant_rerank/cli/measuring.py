@@ -26,7 +26,7 @@ from ..evaluate import (
     read_topics,
     unknown_documents,
 )
-from ..evaluate._internals import MEASURING, parsed
+from ..evaluate._internals import MEASURING, parse_measures
 from ..report import report
 from ..report._internals import check_target
 from .connect import RETRIES, Where
@@ -134,7 +134,7 @@ class Measuring:
         Raises:
             StrategyError: one can't be read.
         """
-        return list(parsed(self.measure or DEFAULT_MEASURES))
+        return list(parse_measures(self.measure or DEFAULT_MEASURES))
 
     def evaluate(
         self,

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from .asking import is_setup_error as is_setup_error
     from .asking import stops as stops
     from .comparison import Numbers as Numbers
-    from .comparison import finding_of as finding_of
-    from .comparison import verdict_of as verdict_of
+    from .comparison import decide as decide
+    from .comparison import write_verdict as write_verdict
     from .data import SYNTHETIC_NOTE as SYNTHETIC_NOTE
     from .data import Plain as Plain
     from .data import frame as frame
@@ -28,23 +28,23 @@ if TYPE_CHECKING:
     from .files import rows_of as rows_of
     from .files import value_text as value_text
     from .statistics import deepest as deepest
-    from .statistics import parsed as parsed
+    from .statistics import parse_measures as parse_measures
     from .systems import aliases as aliases
     from .systems import id_payload as id_payload
-    from .systems import measured_options as measured_options
     from .systems import other_ids as other_ids
-    from .systems import ranking_of as ranking_of
+    from .systems import prepare_options as prepare_options
+    from .systems import read_ranking as read_ranking
     from .systems import stable as stable
 else:
     __getattr__ = load_lazily(
         __package__,
         {
             "asking": "MEASURING, AsyncRetryingServices, Progress, RetryingServices, is_setup_error, stops",
-            "comparison": "Numbers, finding_of, verdict_of",
+            "comparison": "Numbers, decide, write_verdict",
             "data": "SYNTHETIC_NOTE, Plain, frame, plain",
             "evaluation": "Work",
             "files": "rows_of, value_text",
-            "statistics": "deepest, parsed",
-            "systems": "aliases, id_payload, measured_options, other_ids, ranking_of, stable",
+            "statistics": "deepest, parse_measures",
+            "systems": "aliases, id_payload, other_ids, prepare_options, read_ranking, stable",
         },
     )

@@ -44,7 +44,7 @@ from ..errors import ClientError, MissingExtra
 from ..planning import Plan
 from .data import Answer, Topic, Usage
 from .files import RunFile
-from .systems import Bound, DocId, Foreign, ranking_of
+from .systems import Bound, DocId, Foreign, read_ranking
 
 __all__ = [
     "MEASURING",
@@ -59,7 +59,7 @@ __all__ = [
     "acollect",
     "attempt",
     "collect",
-    "failed",
+    "answer_failure",
     "is_setup_error",
     "read_outcome",
     "stops",
@@ -349,7 +349,7 @@ def _ask_foreign(system: Foreign, job: Job, topic: Topic) -> Answer | Stop:
     try:
         results, start = job.retries.run(once)
     except Exception as error:
-        return failed(error, job, topic)
+        return answer_failure(error, job, topic)
     return _foreign_answer(results, start, job)
 
 
@@ -361,26 +361,26 @@ async def _ask_foreign_async(system: Foreign, job: Job, topic: Topic) -> Answer 
     try:
         results, start = await job.retries.arun(once)
     except Exception as error:
-        return failed(error, job, topic)
+        return answer_failure(error, job, topic)
     return _foreign_answer(results, start, job)
 
 
 def _foreign_answer(results: Any, start: float, job: Job) -> Answer:
     elapsed = 1000 * (time.perf_counter() - start)
-    ranking, duplicates = ranking_of(results, job.doc_id, job.names)
+    ranking, duplicates = read_ranking(results, job.doc_id, job.names)
     return Answer(ranking[: job.options.limit], None, elapsed, None, duplicates)
 
 
 def read_outcome(outcome: Outcome, job: Job, topic: Topic, milliseconds: float | None) -> Answer | Stop:
     """The answer that an outcome is."""
     if outcome.error is not None:
-        return failed(outcome.error, job, topic)
-    ranking, duplicates = ranking_of(outcome.points, job.doc_id, job.names)
+        return answer_failure(outcome.error, job, topic)
+    ranking, duplicates = read_ranking(outcome.points, job.doc_id, job.names)
     unread = sum(notes_of(point).get("not_rescored", BEYOND) != BEYOND for point in outcome.points)
     return Answer(ranking, outcome.seen.usage(), milliseconds, None, duplicates, unread)
 
 
-def failed(error: Exception, job: Job, topic: Topic) -> Answer | Stop:
+def answer_failure(error: Exception, job: Job, topic: Topic) -> Answer | Stop:
     """The answer to a topic that ended with an error, or that it ends the evaluation; or the error, if it is the set-up's."""
     if job.on_error != "count" or is_setup_error(error):
         error.add_note(f"while the topic {topic.id!r} was asked: {topic.text!r}")

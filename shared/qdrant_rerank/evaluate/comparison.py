@@ -22,10 +22,10 @@ __all__ = [
     "Numbers",
     "check",
     "compare",
-    "finding_of",
+    "decide",
     "frontier",
     "frontiers",
-    "verdict_of",
+    "write_verdict",
 ]
 
 Finding: TypeAlias = Literal["better", "worse", "no difference", "too few topics"]
@@ -183,7 +183,7 @@ class Numbers:
     losses: int
 
 
-def finding_of(numbers: Numbers) -> Finding:
+def decide(numbers: Numbers) -> Finding:
     """What can be said: with fewer than `LEAST_TOPICS` topics nothing, else what the corrected test says."""
     if numbers.topics < LEAST_TOPICS:
         return "too few topics"
@@ -192,9 +192,9 @@ def finding_of(numbers: Numbers) -> Finding:
     return "better" if numbers.difference.estimate > 0 else "worse"
 
 
-def verdict_of(numbers: Numbers) -> str:
+def write_verdict(numbers: Numbers) -> str:
     """The finding in plain words, with the numbers behind it."""
-    finding = finding_of(numbers)
+    finding = decide(numbers)
     match finding:
         case "too few topics":
             return _too_few(numbers)
@@ -476,8 +476,8 @@ def _row(numbers: Numbers, p: float, base: Evaluation, other: Evaluation, change
         losses=numbers.losses,
         detectable=numbers.detectable,
         topics_needed=numbers.topics_needed,
-        finding=finding_of(numbers),
-        verdict=verdict_of(numbers) + (f" {_synthetic()}" if base.synthetic or other.synthetic else ""),
+        finding=decide(numbers),
+        verdict=write_verdict(numbers) + (f" {_synthetic()}" if base.synthetic or other.synthetic else ""),
         changes=changes,
     )
 

@@ -329,7 +329,7 @@ class Qrels(Mapping[str, Mapping[str, int]]):
         """The topics of which no judged document is relevant: every system scores 0 there."""
         return tuple(topic for topic, judged in self.grades.items() if judged and max(judged.values()) < 1)
 
-    def judged(self, topics: Topics) -> tuple[str, ...]:
+    def select_judged(self, topics: Topics) -> tuple[str, ...]:
         """The ids of the topics that have judgments, in the topics' order."""
         return tuple(topic.id for topic in topics if self.grades.get(topic.id))
 
@@ -442,6 +442,6 @@ class Run(Mapping[str, Answer], Plain):
         """The topics that failed, each with what went wrong."""
         return {topic: answer.error for topic, answer in self.answers.items() if answer.error is not None}
 
-    def named(self, name: str) -> Run:
+    def rename(self, name: str) -> Run:
         """This run under another name."""
         return replace(self, name=name)

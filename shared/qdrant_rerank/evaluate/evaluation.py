@@ -21,10 +21,10 @@ from .asking import MEASURING, Job, Progress, Stopped, acollect, collect
 from .data import Answer, Qrels, Run, Topic, Topics, Usage
 from .files import Header, RunFile
 from .results import Costs, Coverage, Evaluation
-from .statistics import DEFAULT_MEASURES, bootstrap_interval, check_judgments, deepest, measured
-from .systems import Bound, DocId, Foreign, System, aliases, as_system, measured_options, other_ids
+from .statistics import DEFAULT_MEASURES, bootstrap_interval, check_judgments, deepest, measure_run
+from .systems import Bound, DocId, Foreign, System, aliases, as_system, other_ids, prepare_options
 
-__all__ = ["OnError", "Work", "aevaluate", "evaluate", "fitted", "job_of", "summed_up", "why_of"]
+__all__ = ["OnError", "Work", "aevaluate", "evaluate", "fit_options", "prepare_job", "sum_up", "make_why"]
 
 OnError: TypeAlias = Literal["stop", "count", "raise"]
 """What a topic that fails does: stops the evaluation with what there is so far, counts as 0, or raises its error as it is."""
@@ -88,15 +88,15 @@ def evaluate(
     """
     work = Work(topics, qrels, measures, batch_size, concurrency, on_error, retries)
     if isinstance(system, Run):
-        return summed_up(system.named(name or system.name), work, level, seed)
+        return sum_up(system.rename(name or system.name), work, level, seed)
     asked = _system(system, executor, name, limit, options)
     if isinstance(asked, Bound):
         if not isinstance(asked.executor, Executor):
             raise StrategyError("an AsyncExecutor can't be used in a sync call: use `await aevaluate(…)`, or an Executor")
-        options = measured_options(asked.strategy, options or fitted(asked, asked.executor.target(), limit, work), doc_id)
+        options = prepare_options(asked.strategy, options or fit_options(asked, asked.executor.target(), limit, work), doc_id)
         asked.executor.plan(asked.strategy, options)  # what doesn't fit is an error now, not one of each topic
     options = options or SearchOptions(limit=limit or work.deepest)
-    job, done = job_of(asked, work, options, doc_id, run_file, progress)
+    job, done = prepare_job(asked, work, options, doc_id, run_file, progress)
     with job, _stopping(asked, work, job, done):
         collect(asked, job, done)
     return _evaluation(asked, work, options, done, level, seed)
@@ -125,15 +125,17 @@ async def aevaluate(
     """`evaluate` without blocking the event loop: on an `AsyncExecutor`, by async retrievers or functions."""
     work = Work(topics, qrels, measures, batch_size, concurrency, on_error, retries)
     if isinstance(system, Run):
-        return summed_up(system.named(name or system.name), work, level, seed)
+        return sum_up(system.rename(name or system.name), work, level, seed)
     asked = _system(system, executor, name, limit, options)
     if isinstance(asked, Bound):
         if not isinstance(asked.executor, AsyncExecutor):
             raise StrategyError("an Executor would block the event loop: use evaluate(…), or an AsyncExecutor")
-        options = measured_options(asked.strategy, options or fitted(asked, await asked.executor.target(), limit, work), doc_id)
+        options = prepare_options(
+            asked.strategy, options or fit_options(asked, await asked.executor.target(), limit, work), doc_id
+        )
         await asked.executor.plan(asked.strategy, options)
     options = options or SearchOptions(limit=limit or work.deepest)
-    job, done = job_of(asked, work, options, doc_id, run_file, progress)
+    job, done = prepare_job(asked, work, options, doc_id, run_file, progress)
     with job, _stopping(asked, work, job, done):
         await acollect(asked, job, done)
     return _evaluation(asked, work, options, done, level, seed)
@@ -174,8 +176,8 @@ def _evaluation(
     system: System, work: Work, options: SearchOptions, done: dict[str, Answer], level: float, seed: int
 ) -> Evaluation:
     answers = {topic: done[topic] for topic in work.judged}
-    why = why_of(system, work.asked, options) if isinstance(system, Bound) else None
-    return summed_up(Run(system.name, answers, system.description), work, level, seed, why)
+    why = make_why(system, work.asked, options) if isinstance(system, Bound) else None
+    return sum_up(Run(system.name, answers, system.description), work, level, seed, why)
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,7 @@ class Work:
     @cached_property
     def judged(self) -> tuple[str, ...]:
         """The ids of the topics that have judgments."""
-        return self.qrels.judged(self.topics)
+        return self.qrels.select_judged(self.topics)
 
     @cached_property
     def asked(self) -> Topics:
@@ -229,7 +231,7 @@ class Work:
         return deepest(self.measures)
 
 
-def fitted(bound: Bound, target: Target, limit: int | None, work: Work) -> SearchOptions:
+def fit_options(bound: Bound, target: Target, limit: int | None, work: Work) -> SearchOptions:
     """What the strategy is asked for: `limit` results, or as many as the measures look at, or as it can return.
 
     Raises:
@@ -256,7 +258,7 @@ def fitted(bound: Bound, target: Target, limit: int | None, work: Work) -> Searc
     return SearchOptions(limit=low)
 
 
-def job_of(
+def prepare_job(
     system: Bound | Foreign,
     work: Work,
     options: SearchOptions,
@@ -302,7 +304,7 @@ def _check_plain(topics: Topics, system: Foreign) -> None:
         )
 
 
-def why_of(bound: Bound, topics: Topics, options: SearchOptions) -> Callable[[str], tuple[str, ...]] | None:
+def make_why(bound: Bound, topics: Topics, options: SearchOptions) -> Callable[[str], tuple[str, ...]] | None:
     """A function from a topic's id to one text for each result; None for strategies that can't be explained.
 
     Each call is a round trip or two (`Executor.explain`).
@@ -330,7 +332,7 @@ def _found(hit: CandidateHit) -> str:
     return "found" if hit.rank is None else f"rank {hit.rank}"
 
 
-def summed_up(
+def sum_up(
     run: Run,
     work: Work,
     level: float,
@@ -345,7 +347,7 @@ def summed_up(
     """
     answers = {topic: run[topic] for topic in work.judged if topic in run}
     _check(answers, work)
-    values = measured(work.measures, work.qrels, run, work.judged)
+    values = measure_run(work.measures, work.qrels, run, work.judged)
     means = {name: bootstrap_interval(list(found.values()), level=level, seed=seed) for name, found in values.items()}
     return Evaluation(
         name=run.name,

@@ -29,8 +29,8 @@ __all__ = [
     "deepest",
     "detectable_difference",
     "holm",
-    "measured",
-    "parsed",
+    "measure_run",
+    "parse_measures",
     "per_topic",
     "randomisation_p",
     "topics_needed",
@@ -43,7 +43,7 @@ _MOST: Final = 1_000_000  # trec_eval counts the grades in a table, and overflow
 _SELDOM = ("nERR", "alpha_DCG", "alpha_nDCG", "StRecall")  # need subtopics, which qrels here don't have
 
 
-def measured(measures: Iterable[str], qrels: Qrels, run: Run, topics: Sequence[str]) -> dict[str, dict[str, float]]:
+def measure_run(measures: Iterable[str], qrels: Qrels, run: Run, topics: Sequence[str]) -> dict[str, dict[str, float]]:
     """Measure → topic → value, for these topics.
 
     A topic that the run doesn't have, or has no results for, gets 0. Topics without judgments must be left out before.
@@ -75,7 +75,7 @@ def per_topic(
     check_judgments(measures, grades)
     named = _Named.of(grades, rankings)
     values: dict[str, dict[str, float]] = {}
-    for name, measure in parsed(measures).items():
+    for name, measure in parse_measures(measures).items():
         values[name] = dict.fromkeys(grades, 0.0)
         if named.ranked:  # some providers of ir-measures fail on an empty run
             for topic, value in _calculated(name, measure, named):
@@ -133,7 +133,7 @@ def check_judgments(measures: Iterable[str], grades: Mapping[str, Mapping[str, i
     Raises:
         StrategyError: so it is; says which measure, topic and document.
     """
-    for name, measure in parsed(measures).items():
+    for name, measure in parse_measures(measures).items():
         most = _MOST_OF_GDEVAL if _is_gdeval_s(measure) else _MOST
         for topic, found in grades.items():
             worst = max(found, key=found.__getitem__, default=None)
@@ -154,7 +154,7 @@ def _is_gdeval_s(measure: Any) -> bool:
     return bool(measure.NAME == "ERR" or (measure.NAME == "nDCG" and measure["dcg"] == "exp-log2"))
 
 
-def parsed(measures: Iterable[str]) -> dict[str, Any]:
+def parse_measures(measures: Iterable[str]) -> dict[str, Any]:
     """The measures as ir-measures' values, by the names that ir-measures gives them.
 
     Raises:
@@ -171,7 +171,7 @@ def parsed(measures: Iterable[str]) -> dict[str, Any]:
 
 def deepest(measures: Iterable[str]) -> int:
     """How many results the measures look at: the largest cutoff, at least 10; 100 where one has no cutoff."""
-    cutoffs = [measure.params.get("cutoff") for measure in parsed(measures).values()]
+    cutoffs = [measure.params.get("cutoff") for measure in parse_measures(measures).values()]
     return max([10, *(cutoff if isinstance(cutoff, int) else 100 for cutoff in cutoffs)])
 
 

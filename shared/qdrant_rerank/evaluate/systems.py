@@ -34,9 +34,9 @@ __all__ = [
     "aliases",
     "as_system",
     "id_payload",
-    "measured_options",
+    "prepare_options",
     "other_ids",
-    "ranking_of",
+    "read_ranking",
     "stable",
     "unknown_documents",
 ]
@@ -175,7 +175,7 @@ None takes `_id` of the payload or metadata, else `Document.id`, `node.node_id` 
 _ABSENT: Final = object()
 
 
-def ranking_of(results: Any, doc_id: DocId, names: Mapping[str, str]) -> tuple[tuple[Ranked, ...], int]:
+def read_ranking(results: Any, doc_id: DocId, names: Mapping[str, str]) -> tuple[tuple[Ranked, ...], int]:
     """The ranking that `results` are, a document's first place only; and how many results were left out for that.
 
     Args:
@@ -315,7 +315,7 @@ def stable(strategy: Strategy, options: SearchOptions) -> SearchOptions:
     return replace(options, stable_ties=True)
 
 
-def measured_options(strategy: Strategy, options: SearchOptions, doc_id: DocId) -> SearchOptions:
+def prepare_options(strategy: Strategy, options: SearchOptions, doc_id: DocId) -> SearchOptions:
     """What is asked of `strategy` to measure it: `options`, with stable ties, and of payloads what ids are read from.
 
     Strategies that this package doesn't know, and models that read texts, get the payload that the options asks for.

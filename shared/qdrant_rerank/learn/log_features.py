@@ -44,7 +44,7 @@ from .._internals import (
 )
 from ..errors import FitError, MeasurementError
 from ..evaluate import DocId, Qrels, Topic, Topics
-from ..evaluate._internals import MEASURING, Progress, RetryingServices, aliases, is_setup_error, ranking_of, stops
+from ..evaluate._internals import MEASURING, Progress, RetryingServices, aliases, is_setup_error, read_ranking, stops
 from ..expressions import Expression
 from ..expressions._internals import (
     Candidate,
@@ -297,7 +297,7 @@ class Logging:
         return first.joined(points)
 
     def _documents(self, points: Points) -> list[str]:
-        return [ranking_of([point], self.labelling.doc_id, self.labelling.names)[0][0].doc_id for point in points]
+        return [read_ranking([point], self.labelling.doc_id, self.labelling.names)[0][0].doc_id for point in points]
 
     def _missed(self, topic: Topic, documents: Sequence[str]) -> list[str]:
         relevant = (document for document, grade in self.qrels[topic.id].items() if grade >= 1)

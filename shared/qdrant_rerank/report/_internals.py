@@ -12,27 +12,27 @@ from .._lazy import load_lazily
 
 if TYPE_CHECKING:
     from .document import check_target as check_target
-    from .figures import gains_by_topic as gains_by_topic
+    from .figures import draw_costs as draw_costs
+    from .figures import draw_curve as draw_curve
+    from .figures import draw_gains as draw_gains
+    from .figures import draw_reliability as draw_reliability
     from .figures import gap as gap
-    from .figures import mean_over_parameter as mean_over_parameter
-    from .figures import placed as placed
-    from .figures import quality_over_cost as quality_over_cost
-    from .figures import reliability as reliability
+    from .figures import place_labels as place_labels
     from .figures import width_of as width_of
     from .tuning import Curve as Curve
-    from .tuning import above as above
     from .tuning import curves_of as curves_of
-    from .tuning import described as described
-    from .tuning import summed_up as summed_up
-    from .words import meaning as meaning
+    from .tuning import describe_curve as describe_curve
+    from .tuning import introduce_curves as introduce_curves
+    from .tuning import sum_up_curve as sum_up_curve
+    from .words import explain_measure as explain_measure
     from .words import systems_of as systems_of
 else:
     __getattr__ = load_lazily(
         __package__,
         {
             "document": "check_target",
-            "figures": "gains_by_topic, gap, mean_over_parameter, placed, quality_over_cost, reliability, width_of",
-            "tuning": "Curve, above, curves_of, described, summed_up",
-            "words": "meaning, systems_of",
+            "figures": "draw_costs, draw_curve, draw_gains, draw_reliability, gap, place_labels, width_of",
+            "tuning": "Curve, curves_of, describe_curve, introduce_curves, sum_up_curve",
+            "words": "explain_measure, systems_of",
         },
     )

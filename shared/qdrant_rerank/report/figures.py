@@ -26,16 +26,16 @@ __all__ = [
     "WIDTH",
     "Box",
     "Point",
-    "costs_drawn",
-    "drawn",
-    "gains_by_topic",
+    "choose_costs",
+    "draw_svg",
+    "draw_gains",
     "gap",
-    "mean_over_parameter",
-    "placed",
-    "quality_over_cost",
-    "reliability",
-    "undressed",
-    "varied",
+    "draw_curve",
+    "place_labels",
+    "draw_costs",
+    "draw_reliability",
+    "undress",
+    "list_varied_costs",
     "width_of",
 ]
 
@@ -63,7 +63,7 @@ _SETTINGS: Final[dict[Any, Any]] = {
 _ALONE = threading.Lock()  # matplotlib's settings are global while they are changed
 
 
-def drawn(key: str, height: float, draw: Callable[[Any], None]) -> str:
+def draw_svg(key: str, height: float, draw: Callable[[Any], None]) -> str:
     """What `draw` draws on a figure, as an `<svg>` element.
 
     Args:
@@ -88,7 +88,7 @@ def drawn(key: str, height: float, draw: Callable[[Any], None]) -> str:
     return _embedded(text.getvalue(), key)
 
 
-def undressed(axes: Any, grid: str = "both") -> None:
+def undress(axes: Any, grid: str = "both") -> None:
     """Without the upper and right frame, with a faint grid below the data."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis=grid, color=FAINT, lw=0.7)
@@ -120,7 +120,7 @@ _ORDERS: Final = 12
 _AMBIGUOUS: Final = 150.0  # as bad as covering so many square points: the label seems to be of another system
 
 
-def placed(
+def place_labels(
     where: Mapping[str, Point], labels: Mapping[str, str], frame: Box, lines: Sequence[Box] = ()
 ) -> dict[str, tuple[float, float]]:
     """Name → how far from its point the label's left middle is.
@@ -216,17 +216,17 @@ COST_NAMES: Final = {
 }
 
 
-def costs_drawn(comparison: Comparison) -> tuple[str, ...]:
+def choose_costs(comparison: Comparison) -> tuple[str, ...]:
     """The costs worth a figure: known of every system, and not the same for all; two at most."""
-    return varied(comparison)[:2] or tuple(comparison.frontiers)[:1]
+    return list_varied_costs(comparison)[:2] or tuple(comparison.frontiers)[:1]
 
 
-def varied(comparison: Comparison) -> tuple[str, ...]:
+def list_varied_costs(comparison: Comparison) -> tuple[str, ...]:
     """The costs that are known of every system and not the same for all."""
     return tuple(cost for cost in comparison.frontiers if len({_spent(one, cost) for one in comparison.evaluations}) > 1)
 
 
-def quality_over_cost(comparison: Comparison, cost: str, systems: Mapping[str, System], key: str) -> str:
+def draw_costs(comparison: Comparison, cost: str, systems: Mapping[str, System], key: str) -> str:
     """The figure, as an `<svg>` element."""
     points = {one.name: (_spent(one, cost), one.means[comparison.measure]) for one in comparison.evaluations}
     front = comparison.frontiers[cost]
@@ -246,7 +246,7 @@ def quality_over_cost(comparison: Comparison, cost: str, systems: Mapping[str, S
         figure.draw_without_rendering()  # fixes the layout, so that labels know where the points are
         _label(axes, {name: (spent, mean.estimate) for name, (spent, mean) in points.items()}, systems)
 
-    return drawn(key, 3.6, draw)
+    return draw_svg(key, 3.6, draw)
 
 
 def _spent(evaluation: Any, cost: str) -> float:
@@ -263,7 +263,7 @@ def _frontier(axes: Any, front: Sequence[tuple[float, float]]) -> None:
 def _axes(axes: Any, spent: Sequence[float], cost: str, measure: str) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-    undressed(axes)
+    undress(axes)
     least, most = min(spent), max(spent)
     if least > 0:
         axes.set_xscale("log")
@@ -304,7 +304,7 @@ def _label(axes: Any, points: Mapping[str, tuple[float, float]], systems: Mappin
     box = axes.get_window_extent()
     frame = scale * box.x0, scale * box.y0, scale * box.x1, scale * box.y1
     labels = {name: systems[name].label for name in points}
-    for name, (dx, dy) in placed(where, labels, frame, _lines(axes, scale)).items():
+    for name, (dx, dy) in place_labels(where, labels, frame, _lines(axes, scale)).items():
         width = width_of(labels[name])
         at = ("left", 0.0) if dx > 0 else ("right", 1.0) if dx <= -width else ("center", 0.5)  # the side next to the point
         axes.annotate(
@@ -340,7 +340,7 @@ _LOSS: Final = "#D55E00"
 _SINGLE: Final = 80  # topics; of more, bars touch each other
 
 
-def gains_by_topic(gains: Sequence[float], measure: str, better: str, baseline: str, key: str) -> str:
+def draw_gains(gains: Sequence[float], measure: str, better: str, baseline: str, key: str) -> str:
     """The figure, as an `<svg>` element.
 
     Args:
@@ -366,7 +366,7 @@ def gains_by_topic(gains: Sequence[float], measure: str, better: str, baseline: 
             else:
                 axes.stairs(values, [place + 0.5 for place in range(len(values) + 1)], fill=True, color=colour, lw=0)
         axes.axhline(0, color=INK, lw=0.9)
-        undressed(axes, "y")
+        undress(axes, "y")
         axes.set_ylim(-reach, reach)
         axes.set_xlim(0.3, len(ordered) + 0.7)
         axes.set_xlabel(f"{count(len(ordered), 'query', 'queries')}, from the largest gain to the largest loss")
@@ -375,7 +375,7 @@ def gains_by_topic(gains: Sequence[float], measure: str, better: str, baseline: 
         axes.text(0.01, 0.03, f"▼ {baseline} better", transform=axes.transAxes, ha="left", va="bottom")
         _whole(axes, len(ordered))
 
-    return drawn(key, 2.9, draw)
+    return draw_svg(key, 2.9, draw)
 
 
 def _whole(axes: Any, topics: int) -> None:
@@ -393,7 +393,7 @@ _TICKS: Final = 7
 _WIDE: Final = 20.0  # the largest number over the smallest, from which equal steps stand for equal ratios
 
 
-def mean_over_parameter(curve: Curve, among: Sequence[Curve], key: str) -> str:
+def draw_curve(curve: Curve, among: Sequence[Curve], key: str) -> str:
     """The figure, as an `<svg>` element.
 
     Args:
@@ -412,13 +412,13 @@ def mean_over_parameter(curve: Curve, among: Sequence[Curve], key: str) -> str:
         low, high = _heights(among)
         at, side = _emptier(curve, curve.default + 0.04 * (high - low))
         axes.text(at, curve.default, "default", transform=axes.get_yaxis_transform(), ha=side, va="bottom", fontsize=8.5)
-        undressed(axes)
+        undress(axes)
         _across(axes, [number for number, _ in curve.best])
         axes.set_ylim(low, high)
         axes.set_xlabel(f"{curve.parameter} ({curve.family})")
         axes.set_ylabel(f"mean {curve.measure}")
 
-    return drawn(key, 2.6, draw)
+    return draw_svg(key, 2.6, draw)
 
 
 def _emptier(curve: Curve, height: float) -> tuple[float, Literal["left", "right"]]:
@@ -451,7 +451,7 @@ def _heights(among: Sequence[Curve]) -> tuple[float, float]:
 _DATA: Final = "#0072B2"
 
 
-def reliability(calibration: Calibration, key: str) -> str:
+def draw_reliability(calibration: Calibration, key: str) -> str:
     """The figure, as an `<svg>` element."""
     bins = calibration.bins
 
@@ -468,12 +468,12 @@ def reliability(calibration: Calibration, key: str) -> str:
         upper.set_ylim(-0.03, 1.03)
         upper.set_xlim(-0.03, 1.03)
         upper.set_ylabel("share that is relevant")
-        undressed(upper)
+        undress(upper)
         lower.vlines([one.predicted for one in bins], 0, [one.count for one in bins], color=_DATA, lw=5)
         lower.set_ylim(0, max(one.count for one in bins) * 1.15)
         lower.set_ylabel("results")
         lower.set_xlabel("predicted probability of relevance")
         lower.locator_params(axis="y", nbins=3, integer=True)
-        undressed(lower, "y")
+        undress(lower, "y")
 
-    return drawn(key, 4.4, draw)
+    return draw_svg(key, 4.4, draw)

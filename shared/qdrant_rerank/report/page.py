@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import MissingExtra
 from ..evaluate import Comparison
-from .figures import COST_NAMES, costs_drawn, gains_by_topic, mean_over_parameter, quality_over_cost, reliability, varied
+from .figures import COST_NAMES, choose_costs, draw_costs, draw_curve, draw_gains, draw_reliability, list_varied_costs
 from .parts import Calibration, Contents
 from .story import Story, story_of, systems_in
 from .tables import (
@@ -29,8 +29,8 @@ from .tables import (
     qualities,
     whiskers,
 )
-from .tuning import Curve, Tuned, above, curves_of, described, summarise_tuning, summed_up
-from .words import System, amount, count, meaning
+from .tuning import Curve, Tuned, curves_of, describe_curve, introduce_curves, sum_up_curve, summarise_tuning
+from .words import System, amount, count, explain_measure
 
 __all__ = ["Figure", "Learned", "Page", "render_html", "render_markdown", "page_of"]
 
@@ -100,6 +100,7 @@ def page_of(report: Contents, draw: bool) -> Page:
     changed = tuple(all_changed(comparison, systems)) if comparison else ()
     shown, more = failures(evaluations, systems)
     curves = list(curves_of(report.tuning))
+    fronts = {cost: comparison.frontiers[cost] for cost in list_varied_costs(comparison)} if comparison else {}
     return Page(
         title=report.title,
         subtitle=_subtitle(measure, report),
@@ -109,12 +110,14 @@ def page_of(report: Contents, draw: bool) -> Page:
         comparison=comparison,
         level=f"{evaluations[0].means[measure].level:.0%}" if evaluations else "",
         measure=measure,
-        meanings=tuple((name, meaning(name)) for name in names if meaning(name)),
+        meanings=tuple((name, explain_measure(name)) for name in names if explain_measure(name)),
         qualities=tuple(qualities(comparison, systems)) if comparison else (),
         measures=tuple(names),
         means=tuple(means(evaluations, systems)),
         costs=costs(
-            evaluations, systems, {cost: comparison.frontiers[cost] for cost in varied(comparison)} if comparison else {}
+            evaluations,
+            systems,
+            fronts,
         ),
         cost_figures=tuple(_cost_figures(comparison, systems, draw)) if comparison else (),
         changed=changed,
@@ -125,7 +128,7 @@ def page_of(report: Contents, draw: bool) -> Page:
         more_failures=more,
         tuning=summarise_tuning(report.tuning),
         tuning_figures=tuple(_tuning_figures(curves, draw)),
-        tuning_caption=above(curves),
+        tuning_caption=introduce_curves(curves),
         calibration=report.calibration,
         reliability=_reliability(report.calibration, draw) if report.calibration else None,
         coefficients=tuple(_learned(report)),
@@ -153,7 +156,7 @@ def _left_out(report: Contents) -> str:
 
 
 def _cost_figures(comparison: Comparison, systems: Mapping[str, System], draw: bool) -> Iterator[Figure]:
-    for cost in costs_drawn(comparison):
+    for cost in choose_costs(comparison):
         points = [
             f"{systems[one.name].label} {one.means[comparison.measure].estimate:.4f} at {amount(getattr(one.costs, cost))}"
             for one in comparison.evaluations
@@ -165,7 +168,7 @@ def _cost_figures(comparison: Comparison, systems: Mapping[str, System], draw: b
                 f"{comparison.measure} over the {COST_NAMES[cost]}. Filled markers, on the dashed line: no other system is at "
                 "least as good for as little. Vertical lines are the intervals of the means."
             ),
-            svg=quality_over_cost(comparison, cost, systems, f"cost-{cost.replace('_', '-')}") if draw else "",
+            svg=draw_costs(comparison, cost, systems, f"cost-{cost.replace('_', '-')}") if draw else "",
         )
 
 
@@ -178,14 +181,14 @@ def _gains(all_of_them: Sequence[Changed], comparison: Comparison, systems: Mapp
         alt=f"Differences in {comparison.measure} between {label} and {base}, query by query. {text}; the largest gain is "
         f"{max(changed.gains):+.4f}, the largest loss {min(changed.gains):+.4f}.",
         caption=f"{label} beside {base}, query by query: {text}.",
-        svg=gains_by_topic(changed.gains, comparison.measure, label, base, "gains") if draw else "",
+        svg=draw_gains(changed.gains, comparison.measure, label, base, "gains") if draw else "",
     )
 
 
 def _tuning_figures(curves: Sequence[Curve], draw: bool) -> Iterator[Figure]:
     for number, curve in enumerate(curves):
-        svg = mean_over_parameter(curve, curves, f"tuning-{number}") if draw else ""
-        yield Figure(described(curve), summed_up(curve), svg)
+        svg = draw_curve(curve, curves, f"tuning-{number}") if draw else ""
+        yield Figure(describe_curve(curve), sum_up_curve(curve), svg)
 
 
 def _reliability(calibration: Calibration, draw: bool) -> Figure:
@@ -196,7 +199,7 @@ def _reliability(calibration: Calibration, draw: bool) -> Figure:
         alt=f"Reliability diagram. {points}.",
         caption="On the dashed line, of results given a probability of 0.7, 7 in 10 are relevant. Above it they are relevant "
         "more often than predicted, below less often. The bars are how many results there are.",
-        svg=reliability(calibration, "reliability") if draw else "",
+        svg=draw_reliability(calibration, "reliability") if draw else "",
     )
 
 

@@ -13,7 +13,7 @@ from ..evaluate import LEAST_TOPICS, Comparison, Difference, Evaluation
 from ..evaluate._internals import SYNTHETIC_NOTE
 from .parts import Contents
 from .tuning import answer_of_tuning, describe_tuning, list_tuning_steps, mention_tuning, sum_up_tuning
-from .words import System, amount, count, interval, listed, p_value, quality, shortened, signed, systems_of
+from .words import System, amount, count, interval, join_words, quality, shorten, systems_of, write_difference, write_p
 
 __all__ = ["Story", "foremost", "steps_of", "story_of", "systems_in", "warnings_of"]
 
@@ -103,7 +103,7 @@ def _of_one(one: Evaluation, system: System) -> tuple[str, str]:
 def _found(comparison: Comparison, systems: dict[str, System]) -> str:
     row = foremost(comparison)
     label, base = systems[row.name].label, systems[comparison.baseline].label
-    seen = f"{signed(row.difference.estimate)} {comparison.measure}"
+    seen = f"{write_difference(row.difference.estimate)} {comparison.measure}"
     within = interval(row.difference, sign=True)
     seen += f" ({row.difference.level:.0%} interval {within})" if within else ""
     corrected = f" after correction for {len(comparison.differences)} comparisons" if len(comparison.differences) > 1 else ""
@@ -115,7 +115,7 @@ def _found(comparison: Comparison, systems: dict[str, System]) -> str:
             )
         case "better":
             others = [systems[one.name].label for one in comparison.differences if one.finding == "better" and one is not row]
-            also = f"; {listed(others)} {'is' if len(others) == 1 else 'are'} better than {base} too" if others else ""
+            also = f"; {join_words(others)} {'is' if len(others) == 1 else 'are'} better than {base} too" if others else ""
             return (
                 f"{label} is better than {base}, by {seen}, and chance alone would seldom do that "
                 f"(p {_equals(row.p_adjusted)}{corrected}){also}."
@@ -137,7 +137,7 @@ def _all(comparison: Comparison) -> str:
 
 
 def _equals(p: float) -> str:
-    return p_value(p) if p < 0.001 else f"= {p_value(p)}"
+    return write_p(p) if p < 0.001 else f"= {write_p(p)}"
 
 
 def _next(comparison: Comparison, systems: dict[str, System]) -> str:
@@ -171,7 +171,7 @@ def _price(comparison: Comparison, row: Difference) -> str:
         )
         if after is not None and before is not None and amount(after) != amount(before)
     ]
-    return f", if its price is right: {listed(parts)} for each query" if parts else ""
+    return f", if its price is right: {join_words(parts)} for each query" if parts else ""
 
 
 def steps_of(report: Contents, systems: dict[str, System], best: Difference | None, then: str) -> tuple[str, ...]:
@@ -188,7 +188,7 @@ def steps_of(report: Contents, systems: dict[str, System], best: Difference | No
         return list_tuning_steps(report.tuning)
     steps.append(then)
     if answer := answer_of_tuning(report.tuning):
-        default = shortened(repr(report.tuning.baseline), 70)
+        default = shorten(repr(report.tuning.baseline), 70)
         steps.append(f"Read what tuning says, whose default is {default}: {answer}")
     if report.comparison is not None and best is not None:
         steps += _looking(report.comparison, best, systems)
@@ -241,7 +241,7 @@ def _cheaper(comparison: Comparison, best: Difference, systems: dict[str, System
             yield (
                 f"Consider {ours}, which is better than the baseline too, at {amount(spent[cheapest])} instead of "
                 f"{amount(spent[best.name])} {what}. Whether {theirs} is really better than {ours} was not tested: "
-                f"compare(…, baseline={shortened(cheapest, 40)!r}) tells."
+                f"compare(…, baseline={shorten(cheapest, 40)!r}) tells."
             )
             return
 
@@ -262,7 +262,7 @@ def warnings_of(report: Contents, systems: dict[str, System]) -> tuple[str, ...]
             if SYNTHETIC_NOTE not in note and note != _shallow_note(one):
                 notes.setdefault(note, []).append(systems[one.name].label)
     common = [note for note, whose in notes.items() if len(whose) == len(systems)]
-    own = [f"{listed(whose)}: {note}" for note, whose in notes.items() if len(whose) < len(systems)]
+    own = [f"{join_words(whose)}: {note}" for note, whose in notes.items() if len(whose) < len(systems)]
     return (*found, *own, *common, *_shallow(report, systems), *_judged(report, systems))
 
 
@@ -275,7 +275,7 @@ def _shallow(report: Contents, systems: dict[str, System]) -> list[str]:
     lengths = {one.name: one.coverage for one in report.evaluations if _shallow_note(one) in one.notes}
     if not lengths:
         return []
-    found = listed([f"{systems[name].label} {coverage.depth}" for name, coverage in lengths.items()])
+    found = join_words([f"{systems[name].label} {coverage.depth}" for name, coverage in lengths.items()])
     return [
         f"The measures look at {max(one.deepest for one in lengths.values())} results, and some rankings end before: {found}."
     ]

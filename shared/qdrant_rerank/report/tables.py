@@ -8,9 +8,9 @@ from itertools import zip_longest
 from typing import Final
 
 from ..evaluate import Change, Comparison, Difference, Evaluation
-from ..evaluate._internals import Numbers, verdict_of
+from ..evaluate._internals import Numbers, write_verdict
 from .story import foremost
-from .words import System, amount, interval, p_value, quality, signed
+from .words import System, amount, interval, quality, write_difference, write_p
 
 __all__ = [
     "Changed",
@@ -126,9 +126,9 @@ def _row(row: Difference, own: Evaluation, measure: str, systems: Mapping[str, S
     return QualityRow(
         system=systems[row.name],
         mean=_mean(own, measure),
-        difference=Mean(signed(row.difference.estimate), interval(row.difference, sign=True)),
+        difference=Mean(write_difference(row.difference.estimate), interval(row.difference, sign=True)),
         whisker=drawn,
-        p=p_value(row.p_adjusted),
+        p=write_p(row.p_adjusted),
         wins=row.wins,
         ties=row.ties,
         losses=row.losses,
@@ -336,7 +336,7 @@ def _verdict(row: Difference, comparison: Comparison, systems: Mapping[str, Syst
         ties=row.ties,
         losses=row.losses,
     )
-    return verdict_of(numbers)
+    return write_verdict(numbers)
 
 
 def _topic(change: Change) -> Topic:
@@ -353,7 +353,7 @@ def _topic(change: Change) -> Topic:
         text=change.text,
         before=quality(change.before),
         after=quality(change.after),
-        change=signed(change.change),
+        change=write_difference(change.change),
         rankings=lists,
         missed=tuple(document for document in change.relevant if document not in (*before, *after)),
     )

@@ -11,22 +11,22 @@ from typing import Any, Final
 
 from .. import StrategyError
 from .._internals import is_finite
-from .words import amount, count, interval, p_value, quality, shortened, signed
+from .words import amount, count, interval, quality, shorten, write_difference, write_p
 
 __all__ = [
     "Curve",
     "Tried",
     "Tuned",
-    "above",
+    "introduce_curves",
     "answer_of_tuning",
     "mention_tuning",
     "check_tuning",
     "curves_of",
-    "described",
+    "describe_curve",
     "sum_up_tuning",
     "describe_tuning",
     "list_tuning_steps",
-    "summed_up",
+    "sum_up_curve",
     "summarise_tuning",
 ]
 
@@ -108,7 +108,7 @@ def mention_tuning(tuning: Any) -> str:
     """The same in a clause beside what else the report says, with the default that tuning was to beat; "" likewise."""
     if tuning is None:
         return ""
-    default = f"its default, {shortened(repr(tuning.baseline), 70)}"
+    default = f"its default, {shorten(repr(tuning.baseline), 70)}"
     return f"tuning recommends {tuning.chosen} over {default}" if tuning.recommended else f"tuning keeps {default}"
 
 
@@ -164,7 +164,7 @@ def _signs(tuning: Any) -> dict[str, str]:
 
 
 def _equals(p: float) -> str:
-    return p_value(p) if p < 0.001 else f"= {p_value(p)}"
+    return write_p(p) if p < 0.001 else f"= {write_p(p)}"
 
 
 def _tried(row: Any, sign: str) -> Tried:
@@ -172,7 +172,7 @@ def _tried(row: Any, sign: str) -> Tried:
         name=str(row.name),
         sign=sign,
         mean=quality(row.mean),
-        difference=signed(row.difference),
+        difference=write_difference(row.difference),
         chosen=str(row.chosen),
         held_in="–" if row.held_in is None else quality(row.held_in),
         held_out="–" if row.held_out is None else quality(row.held_out),
@@ -205,7 +205,7 @@ def _numbers(tuning: Any) -> Iterator[tuple[str, str]]:
 def _gain(tuning: Any) -> str:
     """The held-out gain with its interval and p value."""
     within = interval(tuning.gain, sign=True)
-    return f"{signed(tuning.gain.estimate)} {tuning.measure}" + (
+    return f"{write_difference(tuning.gain.estimate)} {tuning.measure}" + (
         f" ({tuning.gain.level:.0%} interval {within}), p {_equals(tuning.p)}" if within else ""
     )
 
@@ -258,7 +258,7 @@ def _varied(parameters: list[Mapping[str, Any]]) -> str | None:
     return max(numbers, key=numbers.__getitem__) if numbers else None
 
 
-def above(curves: Sequence[Curve]) -> str:
+def introduce_curves(curves: Sequence[Curve]) -> str:
     """What stands above the figures."""
     diamond = "; the diamond is the one that tuning picks" if any(curve.chosen for curve in curves) else ""
     return (
@@ -267,14 +267,14 @@ def above(curves: Sequence[Curve]) -> str:
     )
 
 
-def described(curve: Curve) -> str:
+def describe_curve(curve: Curve) -> str:
     """The figure's content for those who can't see it."""
     values = ", ".join(f"{mean:.4f} at {number:g}" for number, mean in curve.best)
     what = f"Mean {curve.measure} over {curve.parameter}, {curve.family}"
     return f"{what}. The best at each: {values}. The default: {curve.default:.4f}."
 
 
-def summed_up(curve: Curve) -> str:
+def sum_up_curve(curve: Curve) -> str:
     """What stands below the figure."""
     number, mean = max(curve.best, key=lambda point: point[1])
     tried = count(len(curve.points), "configuration")

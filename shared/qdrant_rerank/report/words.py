@@ -14,12 +14,12 @@ __all__ = [
     "amount",
     "count",
     "interval",
-    "listed",
-    "meaning",
-    "p_value",
+    "join_words",
+    "explain_measure",
+    "write_p",
     "quality",
-    "shortened",
-    "signed",
+    "shorten",
+    "write_difference",
     "systems_of",
 ]
 
@@ -34,7 +34,7 @@ _MEANINGS: Final = {
 }
 
 
-def meaning(measure: str) -> str:
+def explain_measure(measure: str) -> str:
     """What a measure is, in plain words; "" for one that isn't common."""
     found = re.fullmatch(r"(\w+)(?:\([^)]*\))?(?:@(\d+))?", measure)
     if found is None or found[1] not in _MEANINGS:
@@ -47,7 +47,7 @@ def quality(value: float) -> str:
     return f"{value:.4f}"
 
 
-def signed(value: float) -> str:
+def write_difference(value: float) -> str:
     """A difference of two values of a measure."""
     return f"{value:+.4f}"
 
@@ -56,10 +56,14 @@ def interval(found: Interval, sign: bool = False) -> str:
     """The ends of an interval, "" where they can't be told."""
     if found.low is None or found.high is None:
         return ""
-    return f"{signed(found.low)} to {signed(found.high)}" if sign else f"{quality(found.low)} to {quality(found.high)}"
+    return (
+        f"{write_difference(found.low)} to {write_difference(found.high)}"
+        if sign
+        else f"{quality(found.low)} to {quality(found.high)}"
+    )
 
 
-def p_value(p: float) -> str:
+def write_p(p: float) -> str:
     """A p value; below 0.001 only that it is."""
     return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
@@ -78,12 +82,12 @@ def count(number: int, what: str, several: str = "") -> str:
     return f"{number:,} {what if number == 1 else several or what + 's'}"
 
 
-def listed(words: Sequence[str]) -> str:
+def join_words(words: Sequence[str]) -> str:
     """Words as a sentence lists them: `a, b and c`."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
 
 
-def shortened(text: str, longest: int) -> str:
+def shorten(text: str, longest: int) -> str:
     """The text on one line, with an ellipsis where it was cut."""
     flat = " ".join(text.split())
     return flat if len(flat) <= longest else flat[: longest - 1] + "…"

@@ -16,7 +16,7 @@ from .configurations import Effort, Family, Ground, Learner, Lessons, Option, Sc
 from .families import Dbsf, Diverse, Feedback, Grid, Rrf, SingleLegs, WeightedSum
 from .gathering import Budget, Hit, Pool, Spent, Spread
 from .learned import Learned
-from .recomputing import Rescored, is_local, recomputed
+from .recomputing import Rescored, is_local, recompute
 from .results import AtBudget, Ceiling, Configuration, CurvePoint, LeftOut, Tuning
 from .space import Space
 from .tuner import tune
@@ -56,6 +56,6 @@ __all__ = [
     "cross_fit",
     "gain_of",
     "is_local",
-    "recomputed",
+    "recompute",
     "tune",
 ]

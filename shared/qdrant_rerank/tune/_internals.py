@@ -12,7 +12,7 @@ from .._lazy import load_lazily
 
 if TYPE_CHECKING:
     from .configurations import effort_of as effort_of
-    from .configurations import filled as filled
+    from .configurations import fill_limits as fill_limits
     from .gathering import Gathering as Gathering
     from .gathering import Meter as Meter
     from .gathering import PoolFile as PoolFile
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .recomputing import BudgetSpent as BudgetSpent
     from .recomputing import ScoreBook as ScoreBook
     from .recomputing import is_recomputable as is_recomputable
-    from .recomputing import rescored as rescored
+    from .recomputing import recompute_reranking as recompute_reranking
     from .summary import Case as Case
     from .summary import reasons_of as reasons_of
     from .trial import Serving as Serving
@@ -33,9 +33,9 @@ else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "configurations": "effort_of, filled",
+            "configurations": "effort_of, fill_limits",
             "gathering": "Gathering, Meter, PoolFile, PoolHeader, Wants, key_of, leaf_depths, spreads",
-            "recomputing": "BudgetSpent, ScoreBook, is_recomputable, rescored",
+            "recomputing": "BudgetSpent, ScoreBook, is_recomputable, recompute_reranking",
             "summary": "Case, reasons_of",
             "trial": "Serving, measured",
         },

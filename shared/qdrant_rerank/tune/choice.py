@@ -19,12 +19,12 @@ from ..evaluate import LEAST_TOPICS, Interval, Qrels, bootstrap_interval, random
 from ..feedback import RelevanceFeedback
 from ..feedback._internals import Verdict
 from ..stages import Stage
-from .configurations import Option, filled
+from .configurations import Option, fill_limits
 from .gathering import Hit, Pool
 from .results import AtBudget, Ceiling
 from .trial import measured
 
-__all__ = ["Comparing", "CrossFit", "Gain", "ceiling_of", "choose", "cross_fit", "gain_of"]
+__all__ = ["Comparing", "CrossFit", "Gain", "compute_ceiling", "choose", "cross_fit", "gain_of"]
 
 Matrix = NDArray[np.float64]
 _SAME = 1e-12
@@ -135,7 +135,7 @@ def gain_of(topic_gains: Matrix, *, alpha: float, seed: int = 0, resamples: int 
     return Gain(mean, p, real)
 
 
-def ceiling_of(
+def compute_ceiling(
     pools: Sequence[Pool], titles: Mapping[str, str], qrels: Qrels, measure: str, limit: int, depth: int, reached: float
 ) -> Ceiling:
     """The ceiling of the candidates that the candidates found.
@@ -243,7 +243,7 @@ class Comparing:
             strategy = strategy.seeds
         elif isinstance(strategy, Rerank):
             strategy = strategy.below
-        return filled(replace(strategy, limit=None) if isinstance(strategy, Stage) else strategy, self.limit)
+        return fill_limits(replace(strategy, limit=None) if isinstance(strategy, Stage) else strategy, self.limit)
 
     def _compared(self, scored: int, kinds: Mapping[Verdict, Sequence[Option]]) -> AtBudget:
         tables = {kind: self._table(options) for kind, options in kinds.items()}

@@ -14,7 +14,7 @@ from ..planning import Schema, Target
 from ..stages import Nearest, Stage
 from .gathering import Pool, Spread, key_of
 
-__all__ = ["Effort", "Family", "Ground", "Learner", "Lessons", "Option", "Parameter", "Scorer", "effort_of", "filled"]
+__all__ = ["Effort", "Family", "Ground", "Learner", "Lessons", "Option", "Parameter", "Scorer", "effort_of", "fill_limits"]
 
 Parameter: TypeAlias = "float | int | str"
 
@@ -195,11 +195,11 @@ def effort_of(strategy: Strategy, limit: int, schema: Schema) -> Effort:
     return Effort(strategy.cost.model_calls, trips, len(leaves), handed_on)
 
 
-def filled(strategy: Strategy, limit: int) -> str:
+def fill_limits(strategy: Strategy, limit: int) -> str:
     """The same text for strategies that do the same, be limits written out or left to their defaults."""
     if isinstance(strategy, Rerank):
         below = strategy.below
-        written = filled(below, strategy.candidates_for(limit)) if isinstance(below, Stage) else repr(below)
+        written = fill_limits(below, strategy.candidates_for(limit)) if isinstance(below, Stage) else repr(below)
         return f"{replace(strategy, limit=strategy.reads, candidate=None)!r} over {written}"
     return repr(_filled(strategy, limit)) if isinstance(strategy, Stage) else repr(strategy)
 

@@ -16,9 +16,9 @@ from ..feedback import Coefficients, RelevanceFeedback
 from ..feedback._internals import DIGITS, MOST_HASHES, READ, known_among
 from ..planning import Target
 from ..stages import Formula, Fusion, Mmr, Nearest, Stage
-from .configurations import Ground, Option, Parameter, Scorer, filled
+from .configurations import Ground, Option, Parameter, Scorer, fill_limits
 from .gathering import Hit, Pool
-from .recomputing import found_again, fused, is_recomputable, recomputed, unread
+from .recomputing import fuse_candidates, is_recomputable, recompute, recompute_any, unread
 
 __all__ = ["Dbsf", "Diverse", "Feedback", "Grid", "Rrf", "SingleLegs", "WeightedSum", "score_of"]
 
@@ -29,7 +29,7 @@ class _Recomputed:
     def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Hit] | None:
         if not isinstance(option.strategy, Stage) or not is_recomputable(option.strategy, target.schema):
             return None
-        return recomputed(option.strategy, pool, target, limit)
+        return recompute(option.strategy, pool, target, limit)
 
 
 @dataclass(frozen=True)
@@ -285,7 +285,7 @@ class Feedback:
             if note and not ground.spreads:  # the first of two times that options are asked for
                 warn(note)
             for title, base, own in self._bases(strategy, ground):
-                same = filled(base, ground.limit)
+                same = fill_limits(base, ground.limit)
                 if title in searches.values() and same not in searches:
                     title = f"{title} {number}"
                 title = searches.setdefault(same, title)
@@ -303,7 +303,7 @@ class Feedback:
         yield (ground.title(own) if isinstance(own, Nearest) else "its own search"), own, True
         if isinstance(ground.baseline, Stage):
             yield "the default", ground.baseline, False
-        yield from ((title, base, False) for title, base in fused(ground))
+        yield from ((title, base, False) for title, base in fuse_candidates(ground))
 
     def _beside(
         self, strategy: RelevanceFeedback, which: str, title: str, base: Stage, ground: Ground, own: bool, note: str
@@ -327,7 +327,7 @@ class Feedback:
         return scored
 
     def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
-        return found_again(option.strategy, pool, target, limit, scorer)
+        return recompute_any(option.strategy, pool, target, limit, scorer)
 
 
 def _learned_from(strategy: RelevanceFeedback, which: str, ground: Ground) -> str:

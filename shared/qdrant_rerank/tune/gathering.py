@@ -34,7 +34,7 @@ from .._internals import (
 )
 from ..errors import FitError, FormatError, MeasurementError
 from ..evaluate import DocId, Topic
-from ..evaluate._internals import MEASURING, Plain, Progress, RetryingServices, is_setup_error, ranking_of, stops
+from ..evaluate._internals import MEASURING, Plain, Progress, RetryingServices, is_setup_error, read_ranking, stops
 from ..planning import Target, VectorInfo
 from ..stages import Nearest, Stage
 
@@ -426,7 +426,7 @@ class Gathering:
         points = {point.id: point for candidate in found for point in candidate}
         documents: dict[models.ExtendedPointId, str] = {}
         for id, point in points.items():
-            [(documents[id], _)], _ = ranking_of([point], self.doc_id, self.names)
+            [(documents[id], _)], _ = read_ranking([point], self.doc_id, self.names)
         keeps = self.wants.payload is True
         return Pool(
             topic,

@@ -20,7 +20,7 @@ from ..stages import ClientFormula, Formula
 from .configurations import Ground, Lessons, Option, Scorer
 from .families import score_of
 from .gathering import Hit, Pool
-from .recomputing import read_by, recomputed
+from .recomputing import read_by, recompute
 
 if TYPE_CHECKING:  # learning builds on the reading of topics and judgments, which loads this package
     from ..learn import Feature, FeatureLike, FeatureLog
@@ -158,7 +158,7 @@ class Learned:
         strategy = option.strategy
         formula = strategy.formula if isinstance(strategy, ClientFormula) else strategy
         assert isinstance(formula, Formula)
-        return recomputed(formula, pool, target, limit)
+        return recompute(formula, pool, target, limit)
 
 
 def _checked(features: Mapping[str, FeatureLike]) -> dict[str, Feature]:

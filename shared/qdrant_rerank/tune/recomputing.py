@@ -1,6 +1,6 @@
 """Strategies recomputed from what their candidates found: the ranking that Qdrant would return, without asking it again.
 
-Law (tested on local mode and the embedded engine): for a strategy that `is_local`, `recomputed` ranks as Qdrant does, but
+Law (tested on local mode and the embedded engine): for a strategy that `is_local`, `recompute` ranks as Qdrant does, but
 for points that tie, whose order is random on the engine. What a model reads is recomputed too: it reads each text once.
 """
 
@@ -29,14 +29,14 @@ __all__ = [
     "Rescored",
     "ScoreBook",
     "Wanted",
-    "found_again",
-    "fused",
+    "recompute_any",
+    "fuse_candidates",
     "is_local",
     "is_recomputable",
     "read_by",
     "reads_payload",
-    "recomputed",
-    "rescored",
+    "recompute",
+    "recompute_reranking",
     "unread",
 ]
 
@@ -81,7 +81,7 @@ def reads_payload(strategy: Strategy) -> bool:
     return isinstance(strategy, Rerank) or any(isinstance(node, _PAYLOAD) for node in nodes)
 
 
-def recomputed(stage: Stage, pool: Pool, target: Target, limit: int) -> list[Hit]:
+def recompute(stage: Stage, pool: Pool, target: Target, limit: int) -> list[Hit]:
     """The first `limit` points of `stage` for the pool's topic, best first.
 
     Args:
@@ -101,7 +101,7 @@ def recomputed(stage: Stage, pool: Pool, target: Target, limit: int) -> list[Hit
 
 
 def read_by(formula: Formula, pool: Pool, target: Target, limit: int) -> tuple[list[Hit], Table]:
-    """The points that a formula ranks, each once, and what it is computed from; arguments as of `recomputed`."""
+    """The points that a formula ranks, each once, and what it is computed from; arguments as of `recompute`."""
     union, found = _candidates(formula, limit, pool, target)
     return union, _table(formula, union, found, pool, target)
 
@@ -192,10 +192,10 @@ class Rescored:
         if not isinstance(ground.baseline, Rerank):
             bases.append(("the default", ground.baseline))
         bases.append((f"{ground.title(ground.candidates[0])} alone", ground.candidates[0]))
-        return [*bases, *fused(ground)]
+        return [*bases, *fuse_candidates(ground)]
 
     def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Points | None:
-        return rescored(option.strategy, pool, target, limit, scorer)
+        return recompute_reranking(option.strategy, pool, target, limit, scorer)
 
 
 def unread(reads: int, limit: int) -> Unread:
@@ -203,21 +203,21 @@ def unread(reads: int, limit: int) -> Unread:
     return "last" if reads < limit else "drop"
 
 
-def fused(ground: Ground) -> Iterator[tuple[str, Stage]]:
+def fuse_candidates(ground: Ground) -> Iterator[tuple[str, Stage]]:
     """The candidates in a fusion that has no settings, if there are several, with its name: DBSF, for distances RRF."""
     if len(ground.candidates) > 1:
         far = any(ground.schema.vectors[candidate.using or ""].is_distance for candidate in ground.candidates)
         yield ("RRF", Fusion.rrf().over(*ground.candidates)) if far else ("DBSF", Fusion.dbsf().over(*ground.candidates))
 
 
-def found_again(strategy: Strategy, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
+def recompute_any(strategy: Strategy, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
     """The first `limit` points of any strategy, recomputed; None if Qdrant has to be asked."""
     if isinstance(strategy, Stage):
-        return recomputed(strategy, pool, target, limit) if is_recomputable(strategy, target.schema) else None
-    return rescored(strategy, pool, target, limit, scorer)
+        return recompute(strategy, pool, target, limit) if is_recomputable(strategy, target.schema) else None
+    return recompute_reranking(strategy, pool, target, limit, scorer)
 
 
-def rescored(strategy: Strategy, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Points | None:
+def recompute_reranking(strategy: Strategy, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Points | None:
     """What `Rerank` makes of recomputed candidates; None if its candidates or the model's scores can't be had again.
 
     It is Rerank's own code that ranks, so blends, thresholds and texts that are missing are its own, too.
@@ -225,7 +225,7 @@ def rescored(strategy: Strategy, pool: Pool, target: Target, limit: int, scorer:
     if not isinstance(strategy, Rerank) or not is_recomputable(strategy.below, target.schema) or not scorer.independent:
         return None
     below: Any = strategy.below
-    found = recomputed(below, pool, target, strategy.candidate_options(SearchOptions(limit=limit)).limit)
+    found = recompute(below, pool, target, strategy.candidate_options(SearchOptions(limit=limit)).limit)
     points: Points = [
         models.ScoredPoint.model_construct(id=hit.id, version=0, score=hit.score, payload=pool.payloads.get(hit.id, {}))
         for hit in found

@@ -13,11 +13,11 @@ from ..evaluate import Topic
 from ..evaluate._internals import id_payload
 from ..planning import Schema, Target
 from ..stages import Fusion, Nearest, Stage
-from .configurations import Family, Ground, Learner, Lessons, Option, Scorer, filled
+from .configurations import Family, Ground, Learner, Lessons, Option, Scorer, fill_limits
 from .families import Dbsf, Rrf, SingleLegs, WeightedSum
 from .gathering import Pool, Wants, key_of, leaf_depths
 from .learned import Learned
-from .recomputing import Rescored, found_again, is_local, is_recomputable, reads_payload
+from .recomputing import Rescored, recompute_any, is_local, is_recomputable, reads_payload
 from .results import LeftOut
 
 __all__ = [
@@ -25,10 +25,10 @@ __all__ = [
     "Proposals",
     "Space",
     "default_strategy",
-    "found_candidates",
-    "given_candidates",
-    "proposals",
-    "taught",
+    "find_candidates",
+    "check_candidates",
+    "propose",
+    "teach",
     "wants_of",
 ]
 
@@ -70,7 +70,7 @@ class Space:
         return replace(self, families=(*self.families, *families))
 
 
-def given_candidates(candidates: Sequence[Any], schema: Schema) -> tuple[Nearest, ...]:
+def check_candidates(candidates: Sequence[Any], schema: Schema) -> tuple[Nearest, ...]:
     """The candidates that a caller names, as plain searches of this collection.
 
     Raises:
@@ -91,7 +91,7 @@ def given_candidates(candidates: Sequence[Any], schema: Schema) -> tuple[Nearest
     return tuple(resolved)
 
 
-def found_candidates(executor: Executor, topics: Sequence[Topic]) -> tuple[Nearest, ...]:
+def find_candidates(executor: Executor, topics: Sequence[Topic]) -> tuple[Nearest, ...]:
     """A candidate for each dense and sparse vector that queries can be embedded for, dense ones first.
 
     Raises:
@@ -136,7 +136,7 @@ class _Baseline:
         return (Option(DEFAULT, ground.baseline, DEFAULT, complexity=-1),)
 
     def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
-        return found_again(option.strategy, pool, target, limit, scorer)
+        return recompute_any(option.strategy, pool, target, limit, scorer)
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class Proposals:
     left_out: tuple[LeftOut, ...]
 
 
-def proposals(space: Space, ground: Ground, target: Target) -> Proposals:
+def propose(space: Space, ground: Ground, target: Target) -> Proposals:
     """What the families propose.
 
     Raises:
@@ -170,14 +170,14 @@ def proposals(space: Space, ground: Ground, target: Target) -> Proposals:
                     raise
                 left_out.append(LeftOut(option.name, f"it doesn't fit: {error}".replace("\n", "; ")))
                 continue
-            same = filled(checked.strategy, ground.limit)
+            same = fill_limits(checked.strategy, ground.limit)
             if isinstance(family, Learner) or same not in seen:  # e.g. the baseline is in the space, too
                 seen.add(same)
                 found.append((family, replace(option, strategy=checked.strategy)))
     return Proposals(tuple(found), tuple(left_out))
 
 
-def taught(proposed: Proposals, ground: Ground, lessons: Lessons) -> Proposals:
+def teach(proposed: Proposals, ground: Ground, lessons: Lessons) -> Proposals:
     """The options with what is learned from judgments; those that too little can be learned for are left out."""
     found: list[tuple[Family, Option]] = []
     left_out = list(proposed.left_out)

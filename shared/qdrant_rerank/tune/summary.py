@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from ..evaluate import Interval, detectable_difference
 from ..evaluate._internals import SYNTHETIC_NOTE
-from .choice import Comparing, CrossFit, Gain, ceiling_of, choose, cross_fit, gain_of
+from .choice import Comparing, CrossFit, Gain, choose, compute_ceiling, cross_fit, gain_of
 from .configurations import Effort, Ground, Option, effort_of
 from .gathering import key_of
 from .results import AtBudget, Ceiling, Configuration, CurvePoint, LeftOut, Tuning
 from .space import DEFAULT
 from .trial import Trial
 
-__all__ = ["Case", "Judged", "reasons_of", "tuning_of"]
+__all__ = ["Case", "Judged", "reasons_of", "conclude"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Judged:
         return np.array([places[rank] for rank in ranks], np.int64)
 
 
-def tuning_of(judged: Judged, splits: int, alpha: float, power: float, seed: int) -> Tuning:
+def conclude(judged: Judged, splits: int, alpha: float, power: float, seed: int) -> Tuning:
     """The result of a tuning."""
     values, order = judged.matrix(), judged.order()
     names = [option.name for option in judged.options]
@@ -75,7 +75,7 @@ def tuning_of(judged: Judged, splits: int, alpha: float, power: float, seed: int
     trial = judged.trial
     candidates = {key_of(candidate): judged.ground.title(candidate) for candidate in judged.ground.candidates}
     reached = chosen.mean if gain.real else rows[base].mean
-    ceiling = ceiling_of(trial.pools, candidates, trial.qrels, trial.measure, trial.limit, judged.ground.deepest, reached)
+    ceiling = compute_ceiling(trial.pools, candidates, trial.qrels, trial.measure, trial.limit, judged.ground.deepest, reached)
     detectable = _detectable(values, base, alpha, power)
     comparing = Comparing(trial.values, judged.topics, trial.limit, splits, alpha, seed)
     at_budget = tuple(comparing.at_budgets(judged.options))

@@ -10,7 +10,7 @@ from .. import Executor, QdrantRerankError, Retries, SearchOptions, Strategy
 from .._internals import Flow, Points, Score, Scores, Search, Step, Vectors, run, tell_error, together, watched
 from ..errors import MeasurementError
 from ..evaluate import DocId, Qrels, Topic, per_topic
-from ..evaluate._internals import MEASURING, RetryingServices, is_setup_error, measured_options, ranking_of, stops
+from ..evaluate._internals import MEASURING, RetryingServices, is_setup_error, prepare_options, read_ranking, stops
 from .configurations import Family, Option, Scorer, effort_of
 from .gathering import Meter, Pool
 from .recomputing import BudgetSpent, ScoreBook, Wanted
@@ -113,7 +113,7 @@ class Trial:
             if isinstance(points, Exception):
                 failed[topic] = points
             else:
-                ranking, _ = ranking_of(points, self.doc_id, self.names)
+                ranking, _ = read_ranking(points, self.doc_id, self.names)
                 found[topic] = [each.doc_id for each in ranking]
         if failed:
             topic, error = next(iter(failed.items()))
@@ -207,7 +207,7 @@ class Serving:
         return found
 
     def _together(self, strategy: Strategy, topics: Sequence[Topic], limit: int) -> list[Points | Exception]:
-        options = measured_options(strategy, SearchOptions(limit=limit), self.doc_id)
+        options = prepare_options(strategy, SearchOptions(limit=limit), self.doc_id)
         flows = [_ending(self.executor.plan(strategy, topic.within(options)).flow(topic.query), topic) for topic in topics]
         return run(_affordable(together(flows), self.book), self)
 

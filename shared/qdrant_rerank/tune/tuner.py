@@ -11,14 +11,14 @@ from .. import Executor, Retries, Strategy, StrategyError
 from .._internals import brief, is_whole
 from ..errors import FitError
 from ..evaluate import LEAST_TOPICS, DocId, Qrels, Topics
-from ..evaluate._internals import MEASURING, Progress, Work, aliases, other_ids, parsed
+from ..evaluate._internals import MEASURING, Progress, Work, aliases, other_ids, parse_measures
 from ..planning import Schema
 from ..stages import Nearest
 from .configurations import Ground, Lessons, effort_of
 from .gathering import Budget, Gathering, Meter, Pool, PoolFile, PoolHeader, Spread, Wants, check_executor, spreads
 from .results import Tuning
-from .space import DEFAULT, Space, default_strategy, found_candidates, given_candidates, proposals, taught, wants_of
-from .summary import Judged, tuning_of
+from .space import DEFAULT, Space, check_candidates, default_strategy, find_candidates, propose, teach, wants_of
+from .summary import Judged, conclude
 from .trial import Trial
 
 __all__ = ["tune"]
@@ -86,16 +86,16 @@ def tune(
     _check_topics(work)
     target, space, meter = executor.target(), space or Space(), Meter(budget or Budget())
     ground = _ground(executor, work, candidates, baseline, space)
-    wants = wants_of(proposals(space, ground, target).options, ground, doc_id)
+    wants = wants_of(propose(space, ground, target).options, ground, doc_id)
     _check_budget(wants, len(work.asked), meter)
     with _file(cache, executor, wants, work, doc_id) as file:
         gathering = Gathering(executor, wants, doc_id, aliases(qrels), meter, batch_size, file, Retries.of(retries))
         pools = gathering.pools(list(work.asked), progress)
     _check_found(pools, qrels)
     ground = replace(ground, spreads=_spreads(pools, wants, target.schema))
-    proposed = proposals(space, ground, target)  # again, now that scores are known
-    proposed = taught(proposed, ground, Lessons(pools, qrels, target, seed))
-    [name] = parsed([measure])
+    proposed = propose(space, ground, target)  # again, now that scores are known
+    proposed = teach(proposed, ground, Lessons(pools, qrels, target, seed))
+    [name] = parse_measures([measure])
     trial = Trial(executor, pools, qrels, name, ground.limit, meter, doc_id, gathering.names, batch_size, gathering.retries)
     trial.left_out.extend(proposed.left_out)
     trial.measure_all(proposed.options)
@@ -103,7 +103,7 @@ def tune(
     options = [option for _, option in proposed.options if option.name in trial.values]
     options.sort(key=lambda option: (option.complexity, effort_of(option.strategy, ground.limit, ground.schema)))
     judged = Judged(options, trial, ground, gathering.failed, topics.synthetic)
-    return tuning_of(judged, settings.splits, settings.alpha, settings.power, settings.seed)
+    return conclude(judged, settings.splits, settings.alpha, settings.power, settings.seed)
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _ground(
     executor: Executor, work: Work, candidates: Sequence[Nearest] | None, baseline: Strategy | None, space: Space
 ) -> Ground:
     schema = executor.target().schema
-    given = found_candidates(executor, list(work.asked)) if candidates is None else given_candidates(candidates, schema)
+    given = find_candidates(executor, list(work.asked)) if candidates is None else check_candidates(candidates, schema)
     if baseline is not None and not isinstance(baseline, Strategy):
         raise StrategyError(f"the baseline must be a strategy, got {brief(baseline)}")
     depths = {*space.depths, *(candidate.limit for candidate in given if candidate.limit is not None)}

@@ -17,7 +17,7 @@ from ... import AsyncExecutor, Executor, Query, SearchOptions, StrategyError
 from ..._internals import Embed, Flow, Points, Score, Scores, is_whole, planned, run, together, value_at, warn
 from ...errors import FitError
 from ...evaluate import DocId, Qrels, Topic, Topics
-from ...evaluate._internals import aliases, other_ids, ranking_of, stable
+from ...evaluate._internals import aliases, other_ids, read_ranking, stable
 from ...feedback import RelevanceFeedback
 from ...feedback._internals import Column, stored_vector, unit
 from ...planning import Plan, Target
@@ -189,7 +189,7 @@ class Documents:
         Raises:
             StrategyError: a point has no id where `doc_id` says.
         """
-        return [ranked.doc_id for ranked in ranking_of(points, self.doc_id, self._names)[0]]
+        return [ranked.doc_id for ranked in read_ranking(points, self.doc_id, self._names)[0]]
 
     def note(self, answers: Sequence[Points]) -> None:
         """Remember what searches found, if there are judgments.
