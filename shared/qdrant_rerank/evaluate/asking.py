@@ -297,7 +297,7 @@ class Job:
             raise Stopped(stops[0]) from stops[0].error
 
 
-def answer_batch(plans: Sequence[Plan], job: Job, topics: Sequence[Topic], services: _Retrying) -> Flow[Answers]:
+def _answer_batch(plans: Sequence[Plan], job: Job, topics: Sequence[Topic], services: _Retrying) -> Flow[Answers]:
     """The answers to one batch of topics, each with its plan, as one flow for `run` and `arun`.
 
     Args:
@@ -326,10 +326,10 @@ def sync_answers(system: Bound | Foreign, job: Job, topics: Sequence[Topic]) -> 
     assert isinstance(executor, Executor)
     services = RetryingServices(executor, job.retries)
     plans = [job.retries.run(partial(executor.plan, system.strategy, topic.within(job.options))) for topic in topics]
-    return run(answer_batch(plans, job, topics, services), services)
+    return run(_answer_batch(plans, job, topics, services), services)
 
 
-async def async_answers(system: Bound | Foreign, job: Job, topics: Sequence[Topic]) -> Answers:
+async def _async_answers(system: Bound | Foreign, job: Job, topics: Sequence[Topic]) -> Answers:
     """`sync_answers`, awaited."""
     if isinstance(system, Foreign):
         return [(topic, await _ask_foreign_async(system, job, topic)) for topic in topics]
@@ -337,7 +337,7 @@ async def async_answers(system: Bound | Foreign, job: Job, topics: Sequence[Topi
     assert isinstance(executor, AsyncExecutor)
     services = AsyncRetryingServices(executor, job.retries)
     plans = [await job.retries.arun(partial(executor.plan, system.strategy, topic.within(job.options))) for topic in topics]
-    return await arun(answer_batch(plans, job, topics, services), services)
+    return await arun(_answer_batch(plans, job, topics, services), services)
 
 
 def _ask_foreign(system: Foreign, job: Job, topic: Topic) -> Answer | Stop:
@@ -418,7 +418,7 @@ async def acollect(system: Bound | Foreign, job: Job, done: dict[str, Answer]) -
 
     async def work() -> None:
         for topics in batches:  # shared: each worker takes the next batch
-            job.keep(await async_answers(system, job, topics), done)
+            job.keep(await _async_answers(system, job, topics), done)
 
     workers = [asyncio.create_task(work()) for _ in range(job.concurrency)]
     try:
