@@ -13,7 +13,7 @@ from rich.text import Text
 from ..planning import PayloadSchema, payload_schema
 from .connect import Where, connect, find_collection
 from .consoles import results_console
-from .options import JSON, Selection, command, parse_filter, without
+from .options import JSON, ResultOptions, command, parse_filter, without
 
 __all__ = ["schema"]
 
@@ -22,7 +22,7 @@ __all__ = ["schema"]
 def schema(
     *,
     where: Where,
-    selection: Annotated[Selection, without("k", "score_threshold", "group_by")],
+    selection: Annotated[ResultOptions, without("k", "score_threshold", "group_by")],
     json: bool = JSON,
 ) -> None:
     """Show which payload keys the points have: types, how many points have them, indexes, ranges, frequent values.

@@ -17,7 +17,7 @@ from .configurations import Family, Ground, Learner, Lessons, Option, Scorer, fi
 from .families import Dbsf, Rrf, SingleLegs, WeightedSum
 from .gathering import Pool, Wants, key_of, leaf_depths
 from .learned import Learned
-from .recomputing import Rescored, recompute_any, is_local, is_recomputable, reads_payload
+from .recomputing import Rescored, is_local, is_recomputable, reads_payload, recompute_any
 from .results import LeftOut
 
 __all__ = [
