@@ -30,7 +30,14 @@ from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.evaluate import Evaluation, Qrels, Topic, Topics, bootstrap_interval, compare, evaluate
 from qdrant_rerank.ingest import ensure_indexes
 from qdrant_rerank.learn import FeatureLike, FeatureLog, fit_logistic, from_model, log_features
-from qdrant_rerank.learn._internals import CandidateSearch, auc, computed, featured, found, reliability
+from qdrant_rerank.learn._internals import (
+    CandidateSearch,
+    auc,
+    check_features,
+    compute_features,
+    find_candidates,
+    measure_reliability,
+)
 from qdrant_rerank.models import Bm25
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -102,7 +109,7 @@ def movies(users: int | None) -> None:
 
 def trusted(y: Any, p: Any) -> None:
     """How far the logistic formula's probabilities can be trusted on the test topics."""
-    found = reliability(p, y, np.ones(len(y)))
+    found = measure_reliability(p, y, np.ones(len(y)))
     print(
         f"probabilities of the logistic formula on the test topics: ECE {found.ece:.4f}, Brier {found.brier:.4f}; "
         f"{y.mean():.2%} of the candidates are relevant\n"
@@ -158,8 +165,8 @@ def times(executor: Executor, formulas: Mapping[str, Strategy], topics: Topics, 
     candidates = CandidateSearch.of(learned_movies.CANDIDATES, SearchOptions(with_payload=True), executor.target())
 
     def fetch_and_predict(query: Query, options: SearchOptions) -> Any:
-        there = run(found(candidates, query, executor.target(), options.filter), executor)
-        scores = model.predict_proba(computed(featured(TREE_FEATURES), there.table))[:, 1]
+        there = run(find_candidates(candidates, query, executor.target(), options.filter), executor)
+        scores = model.predict_proba(compute_features(check_features(TREE_FEATURES), there.table))[:, 1]
         return [there.points[row] for row in np.argsort(-scores)[:10]]
 
     print(f"| boosted trees: fetch 100, predict here | {median(chosen, fetch_and_predict):.2f} |\n")

@@ -29,7 +29,7 @@ from sklearn.neural_network import MLPRegressor
 from qdrant_rerank import Executor, Formula, Nearest, Query, SearchOptions, Strategy, field, score
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.expressions import Expression
-from qdrant_rerank.learn import budget, from_model
+from qdrant_rerank.learn import formula_cost, from_model
 
 NAME, KEYS, SIZE, CANDIDATES, K = "bench", list("abcdefgh"), 64, 100, 10
 CHUNK = 256
@@ -114,7 +114,7 @@ def main() -> None:
         print("|---|---|---|---|---|---|---|---|")
         for name, model in train(payload, generator).items():
             made = expressions(name, model)
-            size = budget(made["in the query"])
+            size = formula_cost(made["in the query"])
             taken = measure(contenders(executor, model, made, query), options.repeat)
             shown = " | ".join(summed_up(taken[way]) for way in ("in the query", "on the client", "fetch and predict"))
             slower = times_as_long(taken) if "arrays" in taken else "–"

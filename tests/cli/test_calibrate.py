@@ -30,7 +30,7 @@ from qdrant_rerank import (
 )
 from qdrant_rerank.cli._internals import calibrate, describe_progress, index, search, show_scoring
 from qdrant_rerank.errors import FitError
-from qdrant_rerank.learn._internals import SYNTHETIC_WARNING, Progress, is_sampled, sampled_queries
+from qdrant_rerank.learn._internals import SYNTHETIC_WARNING, Progress, is_sampled, sample_queries
 from tests.engines import open_client
 from tests.models.stub_cohere import Alter, Refuse, StubCohere
 from tests.models.tiny_cross_encoder import cross_encoder_folder, weight
@@ -421,7 +421,7 @@ def stored() -> Iterator[Executor]:
 
 def test_a_sampled_query_is_a_title_or_a_first_sentence_and_none_is_there_twice(stored: Executor) -> None:
     with pytest.warns(PlanWarning, match="made of stored documents .titles, first sentences.: they mislead"):
-        found = sampled_queries(stored, 10, max_words=5)
+        found = sample_queries(stored, 10, max_words=5)
     assert sorted(found.values()) == [
         "A title of its own",
         "Below metadata",
@@ -432,13 +432,13 @@ def test_a_sampled_query_is_a_title_or_a_first_sentence_and_none_is_there_twice(
     assert is_sampled(found)
     assert found["sampled:0"] == "A title of its own"
     with pytest.warns(PlanWarning, match="they mislead"):
-        assert len(sampled_queries(stored, 2)) <= 2
+        assert len(sample_queries(stored, 2)) <= 2
     assert not is_sampled({"q1": "sampled:"})
 
 
 def test_what_no_query_can_be_made_of_is_said(stored: Executor) -> None:
     empty = models.Filter(must=[models.HasIdCondition(has_id=[5, 6])])
     with refused(FitError, "none of the 2 points drawn from it has a title or a text"):
-        sampled_queries(stored, 3, filter=empty)
+        sample_queries(stored, 3, filter=empty)
     with refused(StrategyError, "count must be a whole number of at least 1, got 0"):
-        sampled_queries(stored, 0)
+        sample_queries(stored, 0)

@@ -14,7 +14,7 @@ from qdrant_rerank import Executor, Formula, Fusion, Nearest, QdrantRerankError,
 from qdrant_rerank._internals import brief
 from qdrant_rerank.expressions import Expression, raw
 from qdrant_rerank.learn import Feature, drift, fit_logistic
-from qdrant_rerank.learn._internals import featured
+from qdrant_rerank.learn._internals import check_features
 from qdrant_rerank.stages import ClientFormula
 from tests.engines import open_client
 from tests.support import fill_toy
@@ -58,7 +58,7 @@ def executor() -> Executor:
         lambda _: Nearest("dense", filter=LARGE),  # type: ignore[arg-type]
         lambda _: Feature(LARGE + field("x")),
         lambda _: Feature(LARGE, missing="nan"),
-        lambda _: featured(LARGE),  # type: ignore[arg-type]
+        lambda _: check_features(LARGE),  # type: ignore[arg-type]
         lambda _: fit_logistic(FORMULA),  # type: ignore[arg-type]
         lambda executor: drift(executor, FORMULA),  # type: ignore[arg-type]
         lambda executor: executor.plan(LARGE),

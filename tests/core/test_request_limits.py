@@ -41,7 +41,7 @@ from qdrant_rerank.expressions import raw, rerank_score
 from qdrant_rerank.expressions._internals import quote
 from qdrant_rerank.feedback import Coefficients, FeedbackCandidates
 from qdrant_rerank.ingest import ensure_indexes
-from qdrant_rerank.learn._internals import stored_points
+from qdrant_rerank.learn._internals import draw_points
 from qdrant_rerank.planning import Capabilities, Plan, Schema, plan
 from qdrant_rerank.stages import Stage
 from tests.engines import current
@@ -538,7 +538,7 @@ def test_points_for_ties_and_samples_keep_to_strict_mode() -> None:
     assert ids(found) == ids(executor.retrieve(strategy, Query(QUERY), SearchOptions(limit=5)))
     with pytest.warns(PlanWarning, match="strict mode allows no points beyond the call's"):
         executor.retrieve(Formula(0.0).over(Nearest("dense", limit=8)), Query(QUERY), SearchOptions(limit=8, stable_ties=True))
-    assert len(stored_points(executor, True, 500)) == 8
+    assert len(draw_points(executor, True, 500)) == 8
     assert unknown_documents(Qrels({"q": {str(n): 1 for n in range(1, 30)}}), executor) == tuple(
         sorted(str(n) for n in range(25, 30))
     )

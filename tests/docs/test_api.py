@@ -15,6 +15,8 @@ _INSIDE = {
     "qdrant_rerank.cli": "the command, documented in docs/cli.md",
     "qdrant_rerank.demo": "what the command demo runs",
     "qdrant_rerank.stages": "its names are qdrant_rerank's",
+    "qdrant_rerank.learn.feedback": "its names are qdrant_rerank.learn's",
+    "qdrant_rerank.learn.trained_models": "its names are qdrant_rerank.learn's",
 }
 
 
@@ -54,7 +56,7 @@ def test_names_of_frameworks_are_left_out_and_equal_names_of_different_things_ar
     assert "`QdrantRerankRetriever(" in sections["langchain_qdrant_rerank"]
     assert "`QdrantRerankRetriever(" in sections["llama_index_qdrant_rerank"]
     assert "`Budget(" in sections["qdrant_rerank.tune"]
-    assert "`Budget(" in sections["qdrant_rerank.learn"]
+    assert "`FormulaCost(" in sections["qdrant_rerank.learn"]
 
 
 def _name(init: Path) -> str:

@@ -25,7 +25,7 @@ from qdrant_rerank import (
 from qdrant_rerank.errors import FormatError, MissingExtra
 from qdrant_rerank.feedback import FeedbackCandidates, Provenance
 from qdrant_rerank.feedback._internals import OfficialFeedback
-from qdrant_rerank.learn._internals import Example, Examples, ScoreFile, formula_scores, gathered, judged, trained
+from qdrant_rerank.learn._internals import Example, Examples, ScoreFile, collect_examples, formula_scores, judge, train
 from qdrant_rerank.models import Encoders
 from tests.engines import open_client
 from tests.support import SCHEMA, question, refused
@@ -72,7 +72,7 @@ def test_a_fit_learns_from_the_formula_that_is_served_for_every_distance(distanc
     strategy = RelevanceFeedback(seeds=Nearest("dense", limit=5), coefficients=TRUSTED, trust=True)
     plain = runner.plan(strategy).strategy
     assert isinstance(plain, RelevanceFeedback)
-    [example] = gathered(runner, plain, ["who"], 30, ScoreFile(Numbers()))
+    [example] = collect_examples(runner, plain, ["who"], 30, ScoreFile(Numbers()))
     served = {point.id: point.score for point in runner.retrieve(strategy, Query("who"), SearchOptions(limit=30))}
     first = runner.retrieve(Nearest("dense"), Query("who"), SearchOptions(limit=30))
     scores = formula_scores(Examples.of([example]), TRUSTED.a, TRUSTED.b, TRUSTED.c)[0]
@@ -138,19 +138,19 @@ def test_points_without_text_or_vector_are_not_learned_from_but_counted_as_done(
     assert isinstance(strategy, RelevanceFeedback)
     reader = Numbers()
     scores = ScoreFile(reader)
-    [example] = gathered(runner, strategy, ["who"], 30, scores)
+    [example] = collect_examples(runner, strategy, ["who"], 30, scores)
     assert len(example.scores) == 26
     assert set(map(int, example.scores)) == set(range(30)) - {3, 4, 8, 9}
     assert (scores.done, scores.asked) == (29, 26)  # the point without the vector isn't found
 
 
 def test_a_judgement_of_one_query_is_told_without_intervals() -> None:
-    found = judged("nDCG@10", {"plain": [0.25], "rerank": [0.5], "feedback": [0.75]})
+    found = judge("nDCG@10", {"plain": [0.25], "rerank": [0.5], "feedback": [0.75]})
     assert str(found) == (
         "nDCG@10: plain 0.250, rerank 0.500, feedback 0.750; feedback over plain +0.500, over rerank +0.250; rerank over plain "
         "+0.250"
     )
-    several = judged("nDCG@10", {"plain": [0.25, 0.0], "rerank": [0.5, 0.0], "feedback": [0.75, 0.0]})
+    several = judge("nDCG@10", {"plain": [0.25, 0.0], "rerank": [0.5, 0.0], "feedback": [0.75, 0.0]})
     assert "over plain +0.250 [" in str(several)
 
 
@@ -188,12 +188,12 @@ def examples() -> list[Example]:
 def test_a_fit_without_scipy_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)
     with refused(MissingExtra, "fit_feedback needs", "pip install 'qdrant-rerank[learn]'"):
-        trained(examples(), "precision")
+        train(examples(), "precision")
 
 
 def test_a_fit_finds_the_same_without_threadpoolctl(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = trained(examples(), "precision")
+    expected = train(examples(), "precision")
     monkeypatch.setitem(sys.modules, "threadpoolctl", None)
-    found = trained(examples(), "precision")
+    found = train(examples(), "precision")
     assert found.c > 0
     assert (found.a, found.b, found.c) == pytest.approx((expected.a, expected.b, expected.c))

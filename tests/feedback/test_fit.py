@@ -23,8 +23,8 @@ from qdrant_rerank import (
     StrategyError,
 )
 from qdrant_rerank.errors import FitError, FormatError, MeasurementError
-from qdrant_rerank.learn import FeedbackFit, estimate, fit_feedback
-from qdrant_rerank.learn._internals import Examples, Progress, ScoreFile, formula_scores, gathered
+from qdrant_rerank.learn import FeedbackFit, estimate_feedback_fit, fit_feedback
+from qdrant_rerank.learn._internals import Examples, Progress, ScoreFile, collect_examples, formula_scores
 from qdrant_rerank.models import Encoders
 from qdrant_rerank.planning import plan
 from tests.engines import open_client
@@ -133,15 +133,17 @@ def test_a_file_of_something_else_is_refused_with_its_line(tmp_path: Path) -> No
 
 
 def test_the_cost_is_known_before() -> None:
-    assert estimate(60, candidates=30).documents == 1800
-    made = estimate(100, mode="recall", candidates=50, judged_queries=100, reads=25, seconds_per_document=0.06)
+    assert estimate_feedback_fit(60, candidates=30).documents == 1800
+    made = estimate_feedback_fit(100, mode="recall", candidates=50, judged_queries=100, reads=25, seconds_per_document=0.06)
     assert (made.requests, made.documents) == (24, 7000)
     assert made.seconds == pytest.approx(420)
     text = "100 queries, 24 requests to Qdrant, up to 7,000 documents to score, which takes the model about 7 min"
     assert str(made) == text
-    assert str(estimate(1, candidates=1)) == "1 query, 1 request to Qdrant, up to 1 document to score"
-    assert estimate(100, judged_queries=100).documents == 5000  # in mode "precision" the model reads nothing new to judge
-    assert estimate(100, judged_queries=19) == estimate(100)  # too few to judge by
+    assert str(estimate_feedback_fit(1, candidates=1)) == "1 query, 1 request to Qdrant, up to 1 document to score"
+    assert (
+        estimate_feedback_fit(100, judged_queries=100).documents == 5000
+    )  # in mode "precision" the model reads nothing new to judge
+    assert estimate_feedback_fit(100, judged_queries=19) == estimate_feedback_fit(100)  # too few to judge by
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,9 @@ def test_the_cost_is_known_before() -> None:
     [(0.2, "less than 1 s"), (2.4, "2 s"), (60, "60 s"), (100, "2 min"), (7100, "118 min"), (7500, "2 h 5 min")],
 )
 def test_times_are_for_people(seconds: float, text: str) -> None:
-    assert str(estimate(60, candidates=10, seconds_per_document=seconds / 600)).endswith(f"which takes the model about {text}")
+    assert str(estimate_feedback_fit(60, candidates=10, seconds_per_document=seconds / 600)).endswith(
+        f"which takes the model about {text}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -197,7 +201,7 @@ def test_what_is_learned_from_is_the_formula_that_is_served(client: QdrantClient
     }
     plain = runner.plan(strategy).strategy
     assert isinstance(plain, RelevanceFeedback)
-    [example] = gathered(runner, plain, ["query 7"], 40, ScoreFile(Knowing()))
+    [example] = collect_examples(runner, plain, ["query 7"], 40, ScoreFile(Knowing()))
     first = runner.retrieve(Nearest("dense"), Query("query 7"), SearchOptions(limit=40))
     scores = formula_scores(Examples.of([example]), 1.0, 0.7, 0.4)[0]
     assert scores == pytest.approx([served[point.payload["text"]] for point in first if point.payload], abs=1e-5)

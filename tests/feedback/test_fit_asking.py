@@ -14,7 +14,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 from qdrant_rerank import AsyncExecutor, Executor, Fusion, Nearest, PlanError, StrategyError
 from qdrant_rerank._internals import Points, Search
 from qdrant_rerank.errors import MeasurementError
-from qdrant_rerank.learn import afit_feedback, estimate, fit_feedback
+from qdrant_rerank.learn import afit_feedback, estimate_feedback_fit, fit_feedback
 from qdrant_rerank.learn._internals import Ahead, Progress
 from qdrant_rerank.models import Encoders
 from tests.support import CountingClient, near, refused
@@ -29,7 +29,7 @@ def test_it_asks_for_no_more_than_was_estimated(client: CountingClient, mode: An
     runner.target()
     client.calls.clear()
     fit_feedback(runner, FEW, mode=mode, reads=15, candidates=30, qrels=qrels(), doc_id="_id")
-    cost = estimate(len(FEW), mode=mode, reads=15, candidates=30, judged_queries=len(FEW))
+    cost = estimate_feedback_fit(len(FEW), mode=mode, reads=15, candidates=30, judged_queries=len(FEW))
     assert client.calls == ["query_batch_points"] * cost.requests
     asked = sum(map(len, model.calls))
     if mode == "precision":
@@ -61,8 +61,8 @@ def test_progress_covers_the_judging_and_ends_when_all_is_done(client: CountingC
 
 def test_the_time_left_is_that_of_documents_which_may_be_new() -> None:
     work = Ahead(learning=100, judging=40, new=10)
-    assert [work.left(done) for done in (0, 60, 100, 120, 140, 150)] == [110.0, 50.0, 10.0, 5.0, 0.0, 0.0]
-    assert [Ahead(100).left(done) for done in (0, 100, 120)] == [100.0, 0.0, 0.0]
+    assert [work.remaining(done) for done in (0, 60, 100, 120, 140, 150)] == [110.0, 50.0, 10.0, 5.0, 0.0, 0.0]
+    assert [Ahead(100).remaining(done) for done in (0, 100, 120)] == [100.0, 0.0, 0.0]
 
 
 def test_searches_that_find_little_still_end_at_the_whole(client: CountingClient) -> None:

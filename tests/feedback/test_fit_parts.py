@@ -14,13 +14,13 @@ from qdrant_rerank.feedback._internals import same
 from qdrant_rerank.learn._internals import (
     Example,
     Examples,
-    Judged,
+    Judgement,
     agreement,
-    cross_fitted,
+    cross_fit,
     disagreement,
     formula_scores,
-    judged,
-    trained,
+    judge,
+    train,
     unseen,
     verdict,
 )
@@ -47,7 +47,7 @@ def planted(queries: int, b: float, c: float, seed: int = 0) -> list[Example]:
 
 @pytest.mark.parametrize(("b", "c"), [(0.0, 0.5), (1.0, 0.2)])
 def test_coefficients_that_made_the_scores_are_found_again(b: float, c: float) -> None:
-    found = trained(planted(40, b, c), "recall")
+    found = train(planted(40, b, c), "recall")
     assert found.a == 1.0
     assert found.b == pytest.approx(b, abs=0.1)
     assert found.c == pytest.approx(c, rel=0.15)
@@ -61,7 +61,7 @@ def test_a_model_that_tells_nothing_apart_teaches_plain_search(mode: Any) -> Non
     flat = [
         Example(each.query, each.similarity, each.to_seeds, np.full(30, float(n))) for n, each in enumerate(planted(4, 0, 1))
     ]
-    assert trained(flat, mode) == PLAIN
+    assert train(flat, mode) == PLAIN
 
 
 def test_what_the_model_told_only_of_seeds_teaches_nothing_in_recall_mode() -> None:
@@ -69,8 +69,8 @@ def test_what_the_model_told_only_of_seeds_teaches_nothing_in_recall_mode() -> N
         Example(each.query, each.similarity, each.to_seeds, np.concatenate([each.scores[:5], np.zeros(25)]))
         for each in planted(4, 0.0, 1.0)
     ]
-    assert trained(only, "recall") == PLAIN
-    assert trained(only, "precision").c > 0.0
+    assert train(only, "recall") == PLAIN
+    assert train(only, "precision").c > 0.0
 
 
 def test_queries_of_few_points_are_learned_from_beside_those_of_many() -> None:
@@ -79,7 +79,7 @@ def test_queries_of_few_points_are_learned_from_beside_those_of_many() -> None:
         Example(each.query, each.similarity[:size], each.to_seeds[:, :size], each.scores[:size])
         for each, size in zip(whole, [30, 8] * 20, strict=True)
     ]
-    assert trained(cut, "recall").c == pytest.approx(0.2, rel=0.3)
+    assert train(cut, "recall").c == pytest.approx(0.2, rel=0.3)
 
 
 # Folds
@@ -87,21 +87,21 @@ def test_queries_of_few_points_are_learned_from_beside_those_of_many() -> None:
 
 def test_each_query_is_judged_by_coefficients_of_all_the_others_folds() -> None:
     examples = planted(23, 1.0, 0.2)
-    crossed = cross_fitted(examples, "recall", 5)
+    crossed = cross_fit(examples, "recall", 5)
     sizes = [list(crossed.unseen_by.values()).count(fold) for fold in range(5)]
     assert sorted(sizes) == [4, 4, 5, 5, 5]
     for fold, found in enumerate(crossed.folds):
-        assert found == trained([each for each in examples if crossed.unseen_by[each.query] != fold], "recall")
+        assert found == train([each for each in examples if crossed.unseen_by[each.query] != fold], "recall")
     assert len(set(crossed.folds)) == 5
-    assert crossed.coefficients == trained(examples, "recall")
+    assert crossed.coefficients == train(examples, "recall")
     assert crossed.for_query("7") == crossed.folds[crossed.unseen_by["7"]]
 
 
 def test_folds_are_shuffled_by_the_seed_alone() -> None:
     examples = planted(20, 1.0, 0.2)
-    first = cross_fitted(examples, "recall", 5, seed=1).unseen_by
-    assert cross_fitted(examples[::-1], "recall", 5, seed=1).unseen_by == first
-    assert cross_fitted(examples, "recall", 5, seed=2).unseen_by != first
+    first = cross_fit(examples, "recall", 5, seed=1).unseen_by
+    assert cross_fit(examples[::-1], "recall", 5, seed=1).unseen_by == first
+    assert cross_fit(examples, "recall", 5, seed=2).unseen_by != first
     assert [first[str(n)] for n in range(5)] != [0, 1, 2, 3, 4]
 
 
@@ -111,9 +111,9 @@ def test_queries_that_say_the_same_are_in_one_fold() -> None:
         Example(name, each.similarity, each.to_seeds, each.scores)
         for name, each in zip(names, planted(20, 1.0, 0.2), strict=True)
     ]
-    crossed = cross_fitted(examples, "recall", 5)
+    crossed = cross_fit(examples, "recall", 5)
     assert all(crossed.unseen_by[one] == crossed.unseen_by[other] for one, other in zip(names[::2], names[1::2], strict=True))
-    assert len(cross_fitted(examples[:4], "recall", 5).folds) == 2
+    assert len(cross_fit(examples[:4], "recall", 5).folds) == 2
     assert same(" A\tb  C ") == "a b c"
 
 
@@ -135,10 +135,10 @@ def test_in_mode_recall_nothing_counts_that_it_would_not_return() -> None:
 def test_every_example_is_judged_by_its_own_coefficients() -> None:
     examples = planted(2, 1.0, 0.5)
     right, wrong = Coefficients(1.0, 1.0, 0.5), Coefficients(0.0, 1.0, -1.0)
-    for judge in (unseen, lambda each, weights: agreement(each, weights, "precision", 5)):
-        first, second = judge(examples, [right, wrong])["feedback"]
-        assert first == judge(examples[:1], [right])["feedback"][0] > judge(examples[:1], [wrong])["feedback"][0]
-        assert second == judge(examples[1:], [wrong])["feedback"][0] < judge(examples[1:], [right])["feedback"][0]
+    for measure in (unseen, lambda each, weights: agreement(each, weights, "precision", 5)):
+        first, second = measure(examples, [right, wrong])["feedback"]
+        assert first == measure(examples[:1], [right])["feedback"][0] > measure(examples[:1], [wrong])["feedback"][0]
+        assert second == measure(examples[1:], [wrong])["feedback"][0] < measure(examples[1:], [right])["feedback"][0]
 
 
 def test_points_that_tie_stay_in_the_order_of_the_search() -> None:
@@ -179,14 +179,14 @@ def interval(low: float | None) -> Interval:
 def test_feedback_is_recommended_where_it_is_proven_and_not_chance(
     over_plain: float | None, over_rerank: float | None, rerank_over_plain: float | None, signal: float | None, expected: str
 ) -> None:
-    def made(measure: str, *lows: float | None) -> Judged:
-        return Judged(measure, 0.0, 0.0, 0.0, *map(interval, lows))
+    def made(measure: str, *lows: float | None) -> Judgement:
+        return Judgement(measure, 0.0, 0.0, 0.0, *map(interval, lows))
 
     assert verdict(made("nDCG@10", over_plain, over_rerank, rerank_over_plain), made("unseen", signal, 0.0, 0.0)) == expected
 
 
 def test_numbers_of_one_query_are_without_intervals() -> None:
-    alone = judged("R@10", {"plain": [0.0], "rerank": [0.5], "feedback": [1.0]})
+    alone = judge("R@10", {"plain": [0.0], "rerank": [0.5], "feedback": [1.0]})
     assert alone.numbers() == {
         "plain": 0.0,
         "rerank": 0.5,
@@ -195,5 +195,5 @@ def test_numbers_of_one_query_are_without_intervals() -> None:
         "over_rerank": 0.5,
         "rerank_over_plain": 0.5,
     }
-    several = judged("R@10", {"plain": [0.0, 0.5], "rerank": [0.5, 0.5], "feedback": [1.0, 0.5]}).numbers()
+    several = judge("R@10", {"plain": [0.0, 0.5], "rerank": [0.5, 0.5], "feedback": [1.0, 0.5]}).numbers()
     assert several["over_plain low"] < several["over_plain"] < several["over_plain high"]

@@ -16,7 +16,7 @@ from qdrant_rerank.errors import FitError
 from qdrant_rerank.evaluate import Topic, Topics, read_topics
 from qdrant_rerank.feedback import Provenance
 from qdrant_rerank.feedback._internals import MOST_HASHES, hashes_of, known_among
-from qdrant_rerank.learn import FeedbackFit, afit_feedback, estimate, fit_feedback
+from qdrant_rerank.learn import FeedbackFit, afit_feedback, estimate_feedback_fit, fit_feedback
 from qdrant_rerank.learn._internals import query_texts
 from tests.engines import open_client
 from tests.support import near, refused
@@ -60,7 +60,7 @@ async def test_topics_are_learned_from_and_judged_by_their_ids(
 def test_topics_of_a_file_are_learned_from(client: QdrantClient, expected: FeedbackFit, tmp_path: Path) -> None:
     (tmp_path / "topics.tsv").write_text("".join(f"{id}\t{text}\n" for id, text in BY_ID.items()), "utf-8")
     topics = read_topics(tmp_path / "topics.tsv")
-    assert estimate(len(topics), candidates=30).documents == 24 * 30
+    assert estimate_feedback_fit(len(topics), candidates=30).documents == 24 * 30
     fit = fit_feedback(executor(client, Knowing()), topics, candidates=30, qrels=judged(BY_ID))
     assert near(fit) == near(expected)
 

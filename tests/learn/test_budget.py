@@ -11,7 +11,7 @@ from qdrant_rerank import Nearest, affinity, clip, field, now, param, score, sig
 from qdrant_rerank._internals import extent
 from qdrant_rerank.expressions import Expression, query_tokens
 from qdrant_rerank.expressions._internals import Candidate, Lowering, lower, placeholder_params
-from qdrant_rerank.learn import budget
+from qdrant_rerank.learn import formula_cost
 from qdrant_rerank.planning import Capabilities
 from qdrant_rerank.stages import Formula
 
@@ -21,12 +21,12 @@ COUNTRY = models.FieldCondition(key="country", match=models.MatchValue(value="be
 
 
 def test_conditions_are_counted_as_often_as_they_are_sent() -> None:
-    assert budget(when(NEWS)).conditions == 1
-    assert budget(when(NEWS, 2.0, 3.0)).conditions == 2  # the condition and its opposite
-    assert budget(when(models.Filter(must=[NEWS, COUNTRY]))).conditions == 2
+    assert formula_cost(when(NEWS)).conditions == 1
+    assert formula_cost(when(NEWS, 2.0, 3.0)).conditions == 2  # the condition and its opposite
+    assert formula_cost(when(models.Filter(must=[NEWS, COUNTRY]))).conditions == 2
     shared = when(NEWS, 2.0)
-    assert budget(shared + shared * score()).conditions == 2
-    assert budget(score() * 0.5).conditions == 0
+    assert formula_cost(shared + shared * score()).conditions == 2
+    assert formula_cost(score() * 0.5).conditions == 0
 
 
 def test_bytes_are_those_of_the_formula_that_is_sent() -> None:
@@ -36,12 +36,12 @@ def test_bytes_are_those_of_the_formula_that_is_sent() -> None:
             "sum": [{"key": "lieu", "match": {"value": "Liège"}}, {"mult": [0.5, "$score"]}],
         }
     }
-    assert budget(expression).bytes == len(json.dumps(query, separators=(",", ":"), ensure_ascii=False).encode())
+    assert formula_cost(expression).bytes == len(json.dumps(query, separators=(",", ":"), ensure_ascii=False).encode())
 
 
 def test_older_servers_take_longer_formulas() -> None:
     expression = clip(field("price", default=0.0), 0.0, 1.0)
-    assert budget(expression, Capabilities.of("1.17.0")).nodes > budget(expression).nodes
+    assert formula_cost(expression, Capabilities.of("1.17.0")).nodes > formula_cost(expression).nodes
 
 
 @pytest.mark.parametrize(
@@ -54,14 +54,14 @@ def test_older_servers_take_longer_formulas() -> None:
     ],
 )
 def test_request_time_values_need_not_be_there(expression: object) -> None:
-    size = budget(expression)  # type: ignore[arg-type]
+    size = formula_cost(expression)  # type: ignore[arg-type]
     assert size.nodes > 0
     assert size.levels > 0
 
 
 def test_milliseconds_grow_with_nodes_and_with_payload_values_read() -> None:
-    few, many = (budget(sum((field(f"k{n}", default=1.0) for n in range(count)), start=score())) for count in (2, 20))
-    scores = budget(sum((0.5 * score() for _ in range(20)), start=score()))
+    few, many = (formula_cost(sum((field(f"k{n}", default=1.0) for n in range(count)), start=score())) for count in (2, 20))
+    scores = formula_cost(sum((0.5 * score() for _ in range(20)), start=score()))
     assert 0.2 < scores.milliseconds < few.milliseconds * 10
     assert few.milliseconds + 0.15 < many.milliseconds < 1.0
 
@@ -70,7 +70,7 @@ def test_a_budget_is_that_of_what_a_formula_stage_sends() -> None:
     expression = 0.7 * score() + when(NEWS, 0.1)
     stage = Formula(expression).over(Nearest("dense", limit=10))
     assert isinstance(stage, Formula)
-    assert budget(stage.expression) == budget(expression)
+    assert formula_cost(stage.expression) == formula_cost(expression)
 
 
 @pytest.mark.parametrize(

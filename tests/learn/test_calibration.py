@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from qdrant_rerank import StrategyError
 from qdrant_rerank.errors import FitError
 from qdrant_rerank.learn import FeatureLog, OperatingPoint, calibrate_scores, fit_logistic, ranker_from_expression, write_log
-from qdrant_rerank.learn._internals import Array, ScoreMap, fit_map, operating_points, reliability, threshold_for
+from qdrant_rerank.learn._internals import Array, ScoreMap, fit_map, list_operating_points, measure_reliability, threshold_for
 from tests.learn.logs import big, planted
 from tests.support import refused
 
@@ -36,7 +36,7 @@ def test_every_map_rises_strictly_and_mends_what_is_too_sure(method: str) -> Non
     grid = np.linspace(-12, 12, 500)
     assert (np.diff(made.apply(grid)) > 0).all()
     ones = np.ones(len(y))
-    before, after = reliability(ScoreMap().apply(z), y, ones), reliability(made.apply(z), y, ones)
+    before, after = measure_reliability(ScoreMap().apply(z), y, ones), measure_reliability(made.apply(z), y, ones)
     assert before.ece > 0.1
     assert after.ece < 0.02
     assert after.brier < before.brier - 0.02
@@ -163,7 +163,7 @@ def test_reliability_by_hand() -> None:
     p = np.array([0.05, 0.05, 0.95, 0.95])
     y = np.array([0.0, 1.0, 1.0, 1.0])
     w = np.array([3.0, 1.0, 1.0, 1.0])
-    found = reliability(p, y, w)
+    found = measure_reliability(p, y, w)
     low, high = found.bins
     assert [low.predicted, low.observed, low.count] == pytest.approx([0.05, 0.25, 4])
     assert [high.predicted, high.observed, high.count] == pytest.approx([0.95, 1.0, 2])
@@ -198,7 +198,7 @@ def test_what_is_no_precision_is_refused(wrong: Any) -> None:
 def test_operating_points_rise_keep_ties_together_and_hold_ten_rows() -> None:
     p = np.round(np.random.default_rng(0).random(500), 2)
     y = (np.random.default_rng(1).random(500) < p).astype(float)
-    points = operating_points(p, y, np.ones(500))
+    points = list_operating_points(p, y, np.ones(500))
     assert all(one.threshold < two.threshold for one, two in pairwise(points))
     assert points[-1].results >= 10
     for point in points[::20]:

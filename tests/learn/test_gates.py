@@ -11,7 +11,7 @@ from qdrant_client import models
 
 from qdrant_rerank import StrategyError, field, score, sigmoid, when
 from qdrant_rerank.learn import Category, Feature, from_model
-from qdrant_rerank.learn._internals import EVERYTHING, Column, Region, at_most, gate, points
+from qdrant_rerank.learn._internals import EVERYTHING, Column, Region, at_most, make_gate, points
 
 from . import worlds
 from .threads import one_thread
@@ -38,7 +38,7 @@ NULLABLE = Feature(field("a"), missing="nan")
 def test_a_split_that_sends_all_points_one_way_needs_no_condition(
     feature: Any, region: Region, missing_left: bool, side: str
 ) -> None:
-    assert gate(Column("a", feature), region, missing_left) == side
+    assert make_gate(Column("a", feature), region, missing_left) == side
 
 
 X, Y = worlds.training(11, rows=80, missing=False)

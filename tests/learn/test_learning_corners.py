@@ -38,17 +38,17 @@ from qdrant_rerank.learn._internals import (
     Problem,
     ScoreMap,
     as_table,
-    bootstrapped,
-    computed,
-    featured,
+    check_features,
+    compute_features,
+    draw_bootstraps,
     fit_map,
-    folds_of,
-    losses,
+    log_losses,
+    make_pairs,
     one_thread,
-    pairs,
-    prepared,
+    prepare,
     selector,
     solve,
+    split_folds,
 )
 from qdrant_rerank.report import Coefficient
 from tests.engines import open_client
@@ -75,7 +75,7 @@ def test_an_isotonic_map_is_level_between_knots_of_one_probability_but_for_a_tra
         ("sklearn.linear_model", lambda p: solve(p, 1.0), "fit_logistic needs"),
         ("scipy", lambda p: solve(p, 1.0, [(0.0, None)] * 2), "fit_logistic needs"),
         ("threadpoolctl", lambda _: one_thread(), "fit_logistic needs"),
-        ("sklearn.model_selection", lambda p: folds_of(p.groups, 5), "cross-validation needs"),
+        ("sklearn.model_selection", lambda p: split_folds(p.groups, 5), "cross-validation needs"),
     ],
 )
 def test_what_is_not_installed_is_named_with_the_extra_that_brings_it(
@@ -106,7 +106,7 @@ def test_a_report_has_each_weight_with_its_interval() -> None:
 def test_draws_of_topics_that_have_one_class_only_are_drawn_again() -> None:
     x, y, groups = np.array([[1.0], [2.0], [-1.0], [0.5]]), np.array([1.0, 1.0, 0.0, 0.0]), np.array([0, 0, 1, 1])
     problem = Problem(x, y, np.ones(4), groups)
-    found = bootstrapped(problem, 1.0, None, np.zeros(2), 8, seed=0)
+    found = draw_bootstraps(problem, 1.0, None, np.zeros(2), 8, seed=0)
     assert found.shape == (8, 2)
     np.testing.assert_allclose(found, np.tile(solve(problem, 1.0), (8, 1)), atol=1e-5)  # the only draw with both classes
 
@@ -206,11 +206,11 @@ def test_of_a_topic_with_many_pairs_2000_different_ones_are_drawn() -> None:
     log = planted(0, 2000, 10)
     both = [(log.topics == topic) & log.relevant() for topic in log.topic_ids]
     assert min(int(rows.sum()) * (200 - int(rows.sum())) for rows in both) > 2000
-    drawn = pairs(prepared(log), seed=0)
+    drawn = make_pairs(prepare(log), seed=0)
     assert np.bincount(drawn.groups).tolist() == [2000] * 10
     turned = np.where(drawn.y == 1, 1.0, -1.0)
     assert len(np.unique(np.round(drawn.x * turned[:, None], 9), axis=0)) == 20_000
-    assert not np.array_equal(pairs(prepared(log), seed=1).x, drawn.x)
+    assert not np.array_equal(make_pairs(prepare(log), seed=1).x, drawn.x)
 
 
 def stored() -> Executor:
@@ -239,13 +239,13 @@ def test_missed_documents_are_fetched_by_the_ids_made_of_their_names_and_blank_n
 
 def test_a_raw_expression_cannot_be_logged() -> None:
     with pytest.raises(StrategyError, match="the feature 'odd': a raw expression can be computed by an engine only"):
-        featured({"odd": raw(models.SumExpression(sum=[1.0, 2.0]))})
+        check_features({"odd": raw(models.SumExpression(sum=[1.0, 2.0]))})
 
 
 def test_codes_in_the_payload_are_logged_as_they_are_and_truth_values_count_as_missing() -> None:
     payloads: list[dict[str, Any]] = [{"code": 3}, {"code": True}, {"code": 2.0}, {}, {"code": [7]}]
     table = Table(payloads, list(range(5)), {None: np.zeros(5)})
-    found = computed({"code": Category("code")}, table)
+    found = compute_features({"code": Category("code")}, table)
     np.testing.assert_array_equal(found[:, 0], [3.0, np.nan, np.nan, np.nan, 7.0])
 
 
@@ -289,7 +289,7 @@ def test_a_start_where_newtons_method_fails_leads_to_the_same_solution(start: fl
 
 def test_a_column_too_large_for_newtons_method_to_settle_still_tells_the_classes() -> None:
     def loss(problem: Problem, solution: Array) -> float:
-        return float(losses(problem.margins(solution), problem.y).mean())
+        return float(log_losses(problem.margins(solution), problem.y).mean())
 
     large = noisy(1e9)
     found = solve(large, 1.0, None, np.zeros(3))

@@ -15,7 +15,7 @@ from qdrant_rerank import PlanWarning, StrategyError, field, score
 from qdrant_rerank.errors import FitError
 from qdrant_rerank.expressions._internals import Table, evaluate
 from qdrant_rerank.learn import Category, Feature, FeatureLog, fit_logistic
-from qdrant_rerank.learn._internals import fit_map, prepared, solve
+from qdrant_rerank.learn._internals import fit_map, prepare, solve
 from tests.learn.logs import INTERCEPT, PLANTED, big, made, planted
 
 
@@ -63,7 +63,7 @@ def test_the_formula_gives_scikit_learns_probabilities() -> None:
 
 
 def test_all_solvers_minimise_the_same() -> None:
-    problem = prepared(big()).problem
+    problem = prepare(big()).problem
     expected = solve(problem, 0.5)
     np.testing.assert_allclose(solve(problem, 0.5, [(None, None)] * 3), expected, atol=1e-5)
     np.testing.assert_allclose(solve(problem, 0.5, start=np.zeros(4)), expected, atol=1e-5)

@@ -14,7 +14,7 @@ from qdrant_rerank.errors import FitError
 from qdrant_rerank.expressions import rerank_score
 from qdrant_rerank.expressions._internals import Constant
 from qdrant_rerank.learn import Category, Feature, FeatureLike, formula_from_model, from_model
-from qdrant_rerank.learn._internals import gate
+from qdrant_rerank.learn._internals import make_gate
 
 from . import worlds
 
@@ -195,9 +195,9 @@ def test_a_forest_far_over_the_budget_is_refused_before_its_formula_is_made(monk
 
     def noted(*arguments: Any) -> Any:
         made.append(arguments)
-        return gate(*arguments)
+        return make_gate(*arguments)
 
-    monkeypatch.setattr("qdrant_rerank.learn.trained_models.trees.gate", noted)
+    monkeypatch.setattr("qdrant_rerank.learn.trained_models.trees.make_gate", noted)
     says = r"has [\d,]+ splits in 400 trees, which make a formula of more than [\d,]+ bytes where 300,000 are allowed: fit"
     with pytest.raises(FitError, match=says):
         from_model(forest, AB)

@@ -15,9 +15,9 @@ from qdrant_rerank.learn._internals import (
     MinMax,
     Region,
     Standard,
-    above,
     at_most,
     below_f32,
+    greater_than,
     last,
     no_greater_f32,
     points,
@@ -45,12 +45,12 @@ def test_the_last_number_that_rounds_to_less_than_a_threshold(threshold: float) 
 
 @given(numbers, st.floats(1e-3, 1e3), st.floats(-1e3, 1e3), st.floats(-1e3, 1e3))
 def test_a_bound_is_pulled_back_through_scalers_to_the_last_bit(bound: float, scale: float, mean: float, x: float) -> None:
-    column = Column("x", Feature(0.0)).scaled(Standard(mean, scale)).scaled(MinMax(0.1, 0.5, -5.0, 0.0, (0.0, 1.0)))
-    seen = column.seen(x)
+    column = Column("x", Feature(0.0)).add_scaling(Standard(mean, scale)).add_scaling(MinMax(0.1, 0.5, -5.0, 0.0, (0.0, 1.0)))
+    seen = column.transform(x)
     ((_, pulled),) = column.raw(at_most(seen)).intervals
     assert x <= pulled
     if not math.isinf(pulled):
-        assert [column.seen(each) <= seen for each in beside(pulled)] == [True, True, False]
+        assert [column.transform(each) <= seen for each in beside(pulled)] == [True, True, False]
 
 
 @given(st.lists(st.floats(-1e3, 1e3), unique=True, max_size=6), st.floats(-1e3, 1e3))
@@ -65,7 +65,7 @@ def test_a_number_is_either_in_a_region_or_in_its_complement(bounds: list[float]
 def test_everything_and_nothing() -> None:
     assert Region(()) == ~EVERYTHING
     assert ~Region(()) == EVERYTHING
-    assert ~at_most(1.0) == above(1.0)
+    assert ~at_most(1.0) == greater_than(1.0)
 
 
 def test_points_are_just_these() -> None:

@@ -52,7 +52,7 @@ NAMED_AS_MODULES = {
     "qdrant_rerank.cli.search.print_table",
     "qdrant_rerank.demo.run.Demo.show_one",
     "qdrant_rerank.expressions.conditions.stored",
-    "qdrant_rerank.learn.trained_models.trees.gate",
+    "qdrant_rerank.learn.trained_models.trees.make_gate",
     "qdrant_rerank.models.wrappers.time",
     "qdrant_rerank.retries.time.sleep",
     "qdrant_rerank.sampling.SIZE",
@@ -61,6 +61,8 @@ NAMED_AS_MODULES = {
     "qdrant_rerank.cli.",
     "qdrant_rerank.cli.failures",
     "qdrant_rerank.cli.reference",
+    "qdrant_rerank.learn.feedback",
+    "qdrant_rerank.learn.trained_models",
     "qdrant_rerank.models.web_calls",
 }
 """Texts in tests that name a module: what they name moves with its test."""

@@ -21,7 +21,7 @@ from rich.text import Text
 from .. import Coefficients, Executor, Query, RelevanceFeedback, SearchOptions
 from ..evaluate import Interval, Topic, Topics, read_beir, read_qrels, read_topics
 from ..feedback._internals import READ, Mode
-from ..learn import FeedbackEstimate, FeedbackFit, estimate, fit_feedback
+from ..learn import FeedbackEstimate, FeedbackFit, estimate_feedback_fit, fit_feedback
 from ..learn._internals import (
     LEAST_JUDGED,
     LEAST_QUERIES,
@@ -33,7 +33,7 @@ from ..learn._internals import (
     duration,
     first_search,
     is_sampled,
-    sampled_queries,
+    sample_queries,
 )
 from ..planning import Schema
 from ..stages import Stage
@@ -170,7 +170,7 @@ class _Source:
             FitError: nothing can be made of the collection.
         """
         assert self.sample is not None
-        texts = sampled_queries(executor, self.sample, filter=filter)
+        texts = sample_queries(executor, self.sample, filter=filter)
         if len(texts) < self.sample:
             warn(f"--sample {self.sample}: only {len(texts)} different queries could be made of the points drawn")
         if self.queries is not None and keep:
@@ -327,7 +327,7 @@ def calibrate(
         count = max(50, 2 * (strategy.most or 0)) if wanted.candidates is None else wanted.candidates
         _check_fit(executor, strategy, learned_from, count, only, dry_run=dry_run)
         kept = _count_kept(executor, files.cache)
-        cost = estimate(
+        cost = estimate_feedback_fit(
             learned_from.distinct,
             mode=strategy.mode,
             seeds=wanted.seeds,

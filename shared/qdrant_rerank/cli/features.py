@@ -16,7 +16,7 @@ from ..errors import FormatError
 from ..expressions import Expression, parse_expression
 from ..expressions._internals import payload_keys
 from ..learn import Feature, FeatureLike, FeatureLog, Negatives, log_features, write_log
-from ..learn._internals import features_of
+from ..learn._internals import features_from_json
 from ..stages import Stage
 from .connect import connect
 from .consoles import results_console, show_progress
@@ -150,7 +150,7 @@ def read_features(path: Path) -> dict[str, FeatureLike]:
 
 def _feature(name: str, value: Any, path: Path) -> FeatureLike:
     if not isinstance(value, str):
-        return features_of({name: value}, path)[name]
+        return features_from_json({name: value}, path)[name]
     try:
         return Feature(with_defaults(parse_expression(value)))
     except ValueError as error:  # what can't be parsed, or has no default

@@ -14,20 +14,19 @@ from .calibration import OperatingPoint
 from .clicks import Clicks, read_clicks
 from .drift import Drift, FeatureDrift, check_fields, drift
 from .features import Category, Feature, FeatureLike, Features
-from .feedback.examples import sampled_queries
-from .feedback.fit import FeedbackEstimate, FeedbackFit, afit_feedback, estimate, fit_feedback
+from .feedback.examples import sample_queries
+from .feedback.fit import FeedbackEstimate, FeedbackFit, afit_feedback, estimate_feedback_fit, fit_feedback
 from .log import FeatureLog, LogCoverage
 from .log_features import Negatives, log_features
 from .log_files import read_log, write_log
 from .logistic import fit_logistic
 from .ranker import FeatureWeight, LearnedRanker, Training, calibrate_scores, for_report, ranker_from_expression
-from .trained_models.budget import MAX_BYTES, MAX_CONDITIONS, Budget, budget
+from .trained_models.cost import MAX_BYTES, MAX_CONDITIONS, FormulaCost, formula_cost
 from .trained_models.importers import formula_from_model, from_model
 
 __all__ = [
     "MAX_BYTES",
     "MAX_CONDITIONS",
-    "Budget",
     "Category",
     "Clicks",
     "Drift",
@@ -39,6 +38,7 @@ __all__ = [
     "Features",
     "FeedbackEstimate",
     "FeedbackFit",
+    "FormulaCost",
     "LearnedRanker",
     "LogCoverage",
     "Negatives",
@@ -46,20 +46,20 @@ __all__ = [
     "Trained",
     "Training",
     "afit_feedback",
-    "budget",
     "calibrate_scores",
     "check_fields",
     "drift",
-    "estimate",
+    "estimate_feedback_fit",
     "fit_feedback",
     "fit_logistic",
     "for_report",
+    "formula_cost",
     "formula_from_model",
     "from_model",
     "log_features",
     "ranker_from_expression",
     "read_clicks",
     "read_log",
-    "sampled_queries",
+    "sample_queries",
     "write_log",
 ]

@@ -15,71 +15,71 @@ if TYPE_CHECKING:
     from .calibration import ScoreMap as ScoreMap
     from .calibration import auc as auc
     from .calibration import fit_map as fit_map
-    from .calibration import operating_points as operating_points
-    from .calibration import reliability as reliability
+    from .calibration import list_operating_points as list_operating_points
+    from .calibration import measure_reliability as measure_reliability
     from .calibration import threshold_for as threshold_for
     from .candidates import CandidateSearch as CandidateSearch
-    from .candidates import found as found
-    from .candidates import stored_points as stored_points
+    from .candidates import draw_points as draw_points
+    from .candidates import find_candidates as find_candidates
     from .drift import psi as psi
-    from .features import computed as computed
-    from .features import featured as featured
-    from .features import features_of as features_of
+    from .features import check_features as check_features
+    from .features import compute_features as compute_features
+    from .features import features_from_json as features_from_json
     from .features import selector as selector
     from .feedback.examples import SYNTHETIC_WARNING as SYNTHETIC_WARNING
     from .feedback.examples import Documents as Documents
     from .feedback.examples import Example as Example
     from .feedback.examples import Examples as Examples
+    from .feedback.examples import collect_examples as collect_examples
     from .feedback.examples import first_search as first_search
-    from .feedback.examples import gathered as gathered
     from .feedback.examples import is_sampled as is_sampled
     from .feedback.examples import query_texts as query_texts
-    from .feedback.examples import sampled_queries as sampled_queries
+    from .feedback.examples import sample_queries as sample_queries
     from .feedback.fit import LEAST_QUERIES as LEAST_QUERIES
     from .feedback.fit import Progress as Progress
     from .feedback.fit import check_candidates as check_candidates
     from .feedback.fit import check_queries as check_queries
     from .feedback.fit import duration as duration
     from .feedback.judgement import LEAST_JUDGED as LEAST_JUDGED
-    from .feedback.judgement import Judged as Judged
+    from .feedback.judgement import Judgement as Judgement
     from .feedback.judgement import above_noise as above_noise
     from .feedback.judgement import agreement as agreement
     from .feedback.judgement import disagreement as disagreement
-    from .feedback.judgement import judged as judged
+    from .feedback.judgement import judge as judge
     from .feedback.judgement import judgments_of as judgments_of
     from .feedback.judgement import unseen as unseen
     from .feedback.judgement import verdict as verdict
     from .feedback.score_file import Ahead as Ahead
     from .feedback.score_file import ScoreFile as ScoreFile
-    from .feedback.training import cross_fitted as cross_fitted
+    from .feedback.training import cross_fit as cross_fit
     from .feedback.training import formula_scores as formula_scores
-    from .feedback.training import trained as trained
+    from .feedback.training import train as train
     from .log import Reference as Reference
     from .log import TopicRows as TopicRows
     from .log_files import LogStream as LogStream
     from .log_files import read_stream as read_stream
-    from .logistic import margin_of as margin_of
+    from .logistic import margin_expression as margin_expression
     from .ranker import as_table as as_table
     from .solver import LEAST_TOPICS as LEAST_TOPICS
     from .solver import Array as Array
     from .solver import Problem as Problem
-    from .solver import bootstrapped as bootstrapped
-    from .solver import folds_of as folds_of
-    from .solver import losses as losses
+    from .solver import draw_bootstraps as draw_bootstraps
+    from .solver import log_losses as log_losses
+    from .solver import make_pairs as make_pairs
     from .solver import one_thread as one_thread
-    from .solver import pairs as pairs
-    from .solver import prepared as prepared
+    from .solver import prepare as prepare
     from .solver import solve as solve
+    from .solver import split_folds as split_folds
     from .trained_models.columns import Column as Column
     from .trained_models.columns import Columns as Columns
     from .trained_models.columns import MinMax as MinMax
     from .trained_models.columns import Standard as Standard
     from .trained_models.regions import EVERYTHING as EVERYTHING
     from .trained_models.regions import Region as Region
-    from .trained_models.regions import above as above
     from .trained_models.regions import at_most as at_most
     from .trained_models.regions import below_f32 as below_f32
     from .trained_models.regions import bounds as bounds
+    from .trained_models.regions import greater_than as greater_than
     from .trained_models.regions import last as last
     from .trained_models.regions import no_greater_f32 as no_greater_f32
     from .trained_models.regions import points as points
@@ -87,30 +87,31 @@ if TYPE_CHECKING:
     from .trained_models.trees import Leaf as Leaf
     from .trained_models.trees import Split as Split
     from .trained_models.trees import ensemble as ensemble
-    from .trained_models.trees import gate as gate
+    from .trained_models.trees import make_gate as make_gate
 else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "calibration": "Method, ScoreMap, auc, fit_map, operating_points, reliability, threshold_for",
-            "candidates": "CandidateSearch, found, stored_points",
+            "calibration": "Method, ScoreMap, auc, fit_map, list_operating_points, measure_reliability, threshold_for",
+            "candidates": "CandidateSearch, find_candidates, draw_points",
             "drift": "psi",
-            "features": "computed, featured, features_of, selector",
-            "feedback.examples": "SYNTHETIC_WARNING, Documents, Example, Examples, first_search, gathered, "
-            "is_sampled, query_texts, sampled_queries",
+            "features": "compute_features, check_features, features_from_json, selector",
+            "feedback.examples": "SYNTHETIC_WARNING, Documents, Example, Examples, first_search, "
+            "collect_examples, is_sampled, query_texts, sample_queries",
             "feedback.fit": "LEAST_QUERIES, Progress, check_candidates, check_queries, duration",
-            "feedback.judgement": "LEAST_JUDGED, Judged, above_noise, agreement, disagreement, judged, "
+            "feedback.judgement": "LEAST_JUDGED, Judgement, above_noise, agreement, disagreement, judge, "
             "judgments_of, unseen, verdict",
             "feedback.score_file": "Ahead, ScoreFile",
-            "feedback.training": "cross_fitted, formula_scores, trained",
+            "feedback.training": "cross_fit, formula_scores, train",
             "log": "Reference, TopicRows",
             "log_files": "LogStream, read_stream",
-            "logistic": "margin_of",
+            "logistic": "margin_expression",
             "ranker": "as_table",
-            "solver": "LEAST_TOPICS, Array, Problem, bootstrapped, folds_of, losses, one_thread, pairs, prepared, solve",
+            "solver": "LEAST_TOPICS, Array, Problem, draw_bootstraps, split_folds, log_losses, "
+            "one_thread, make_pairs, prepare, solve",
             "trained_models.columns": "Column, Columns, MinMax, Standard",
-            "trained_models.regions": "EVERYTHING, Region, above, at_most, below_f32, bounds, last, no_greater_f32, "
-            "points, whole_numbers",
-            "trained_models.trees": "Leaf, Split, ensemble, gate",
+            "trained_models.regions": "EVERYTHING, Region, greater_than, at_most, below_f32, bounds, last, "
+            "no_greater_f32, points, whole_numbers",
+            "trained_models.trees": "Leaf, Split, ensemble, make_gate",
         },
     )

@@ -28,25 +28,25 @@ from ..expressions import Expression, clip, log
 from ..expressions._internals import CandidateScore, Constant, Product, Sigmoid, Sum, Table, evaluate
 from ..report import Bin, Calibration
 from .log import FeatureLog
-from .solver import LEAST_TOPICS, Array, Bounds, Prepared, Problem, folds_of, losses, sigmoid, solve
+from .solver import LEAST_TOPICS, Array, Bounds, Prepared, Problem, expit, log_losses, solve, split_folds
 
 __all__ = [
     "METHODS",
-    "Judged",
+    "HeldOut",
     "Method",
     "OperatingPoint",
     "ScoreMap",
     "affine",
     "auc",
     "brier",
-    "calibrated",
+    "fit_calibration",
     "fit_map",
-    "judged",
+    "judge_held_out",
+    "list_operating_points",
     "mean_auc",
+    "measure_reliability",
     "ndcg",
     "ndcg_of_one",
-    "operating_points",
-    "reliability",
     "threshold_for",
 ]
 
@@ -217,7 +217,7 @@ _LEAST: Final = 10
 _Z: Final = 1.959964
 
 
-def reliability(probabilities: Array, y: Array, w: Array, name: str = "") -> Calibration:
+def measure_reliability(probabilities: Array, y: Array, w: Array, name: str = "") -> Calibration:
     """Predicted probabilities beside observed shares, in ten bins of equal width, with ECE and Brier score.
 
     The expected calibration error is that of Naeini, Cooper and Hauskrecht (AAAI 2015). Rows count by their weights.
@@ -260,7 +260,7 @@ class OperatingPoint(Plain):
     results: int
 
 
-def operating_points(probabilities: Array, y: Array, w: Array) -> tuple[OperatingPoint, ...]:
+def list_operating_points(probabilities: Array, y: Array, w: Array) -> tuple[OperatingPoint, ...]:
     """What thresholds keep, by rising threshold; those that keep fewer than ten rows are left out."""
     order = np.argsort(-probabilities, kind="stable")
     p, hits, mass = probabilities[order], np.cumsum((w * y)[order]).tolist(), np.cumsum(w[order]).tolist()
@@ -352,7 +352,7 @@ def ndcg_of_one(gains: Array, order: NDArray[np.intp], depth: int = 10) -> float
 
 
 @dataclass(frozen=True)
-class Judged:
+class HeldOut:
     """What held-out scores say.
 
     Attributes:
@@ -372,7 +372,7 @@ class Judged:
     points: tuple[OperatingPoint, ...]
 
 
-def judged(data: Prepared, margins: Array, method: Method, to_odds: bool, folds: int) -> Judged:
+def judge_held_out(data: Prepared, margins: Array, method: Method, to_odds: bool, folds: int) -> HeldOut:
     """What the held-out `margins` of a fit say, and its calibration.
 
     Args:
@@ -386,19 +386,19 @@ def judged(data: Prepared, margins: Array, method: Method, to_odds: bool, folds:
     if to_odds:
         a, b = fit_map("platt", margins, data.problem.y, data.problem.w).parameters
         link, margins = (a, b), a * margins + b
-    found = calibrated(data.log, margins, data.problem.y, method, folds)
+    found = fit_calibration(data.log, margins, data.problem.y, method, folds)
     groups, y, w = data.problem.groups, data.problem.y, data.problem.w
     metrics = {
-        "log_loss": float(np.average(losses(margins, y), weights=w)),
+        "log_loss": float(np.average(log_losses(margins, y), weights=w)),
         "auc": auc(margins, y, w),
         "auc_within_topics": mean_auc(margins, y, w, groups),
         "ndcg@10": ndcg(margins, data.log.grades, groups),
-        "brier": brier(sigmoid(margins), y, w),
+        "brier": brier(expit(margins), y, w),
         "ece": found.reliability.ece,
     }
     metrics |= {f"ndcg@10 of {name}": ndcg(data.log.column(name), data.log.grades, groups) for name in data.log.names}
     known = {name: value for name, value in metrics.items() if np.isfinite(value)}
-    return Judged(link, found.map, known, found.reliability, found.before, found.points)
+    return HeldOut(link, found.map, known, found.reliability, found.before, found.points)
 
 
 @dataclass(frozen=True)
@@ -409,7 +409,7 @@ class _Calibrated:
     points: tuple[OperatingPoint, ...]
 
 
-def calibrated(log: FeatureLog, margins: Array, y: Array, method: Method, folds: int = 5) -> _Calibrated:
+def fit_calibration(log: FeatureLog, margins: Array, y: Array, method: Method, folds: int = 5) -> _Calibrated:
     """A map fitted to held-out scores, judged by cross-validation grouped by topic."""
     if len(log.topic_ids) < LEAST_TOPICS:
         raise FitError(f"the log has rows of {len(log.topic_ids)} topics; calibration needs {LEAST_TOPICS}")
@@ -419,10 +419,10 @@ def calibrated(log: FeatureLog, margins: Array, y: Array, method: Method, folds:
     whole = fit_map(method, margins, y, w)
     _, groups = np.unique(log.topics, return_inverse=True)
     probabilities = np.zeros(len(y))
-    for rows, held in folds_of(groups.astype(np.int64), folds):
+    for rows, held in split_folds(groups.astype(np.int64), folds):
         one_class = not 0 < y[rows].sum() < len(rows)
         own = whole if one_class else fit_map(method, margins[rows], y[rows], w[rows])
         probabilities[held] = own.apply(margins[held])
-    after = reliability(probabilities, y, w, method)
-    points = operating_points(whole.apply(margins), y, w)
-    return _Calibrated(whole, after, reliability(sigmoid(margins), y, w, "not calibrated"), points)
+    after = measure_reliability(probabilities, y, w, method)
+    points = list_operating_points(whole.apply(margins), y, w)
+    return _Calibrated(whole, after, measure_reliability(expit(margins), y, w, "not calibrated"), points)

@@ -34,10 +34,10 @@ from ..evaluate._internals import RetryingServices, stable
 from ..expressions._internals import Constant, Table, View
 from ..planning import Target
 from ..stages import Formula, Stage
-from .features import Category, Feature, computed, is_payload_only, lacking
+from .features import Category, Feature, compute_features, is_payload_only, share_lacking
 from .log import Reference
 
-__all__ = ["CandidateSearch", "Candidates", "found", "reference_of", "stored_points"]
+__all__ = ["CandidateSearch", "Candidates", "draw_points", "find_candidates", "reference_of"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Candidates:
     ranks: NDArray[np.float64]
     table: Table
 
-    def joined(self, points: Points) -> Candidates:
+    def join(self, points: Points) -> Candidates:
         """These candidates and, after them, points that no candidate found: all their scores are NaN."""
         more = np.full(len(points), np.nan)
         table = replace(
@@ -93,7 +93,9 @@ class Candidates:
         return Candidates([*self.points, *points], np.concatenate([self.ranks, more]), table)
 
 
-def found(candidates: CandidateSearch, query: Query, target: Target, filter: models.Filter | None) -> Flow[Candidates]:
+def find_candidates(
+    candidates: CandidateSearch, query: Query, target: Target, filter: models.Filter | None
+) -> Flow[Candidates]:
     """The candidates for one query, in one round trip.
 
     Args:
@@ -138,7 +140,7 @@ def _together(candidates: CandidateSearch, answers: Sequence[Points], inputs: In
     return Candidates(listed, np.array([best.get(point.id, np.nan) for point in listed], dtype=np.float64), table)
 
 
-def stored_points(
+def draw_points(
     executor: Executor, payload: Any, count: int, filter: models.Filter | None = None, retries: Retries = NO_RETRIES
 ) -> Points:
     """Up to `count` stored points, drawn at random by Qdrant."""
@@ -154,8 +156,8 @@ def reference_of(features: Mapping[str, Feature | Category], points: Points, vie
     if not known or not points:
         return {}
     payloads = [point.payload or {} for point in points]
-    values = computed(known, Table(payloads, [point.id for point in points], view=view))
+    values = compute_features(known, Table(payloads, [point.id for point in points], view=view))
     return {
-        name: Reference.of(values[:, number], lacking(feature, payloads))
+        name: Reference.of(values[:, number], share_lacking(feature, payloads))
         for number, (name, feature) in enumerate(known.items())
     }

@@ -18,10 +18,10 @@ from .._internals import lacking as lacking_keys
 from ..evaluate import Topics
 from ..evaluate._internals import MEASURING, Plain, RetryingServices
 from ..expressions._internals import Table, View
-from .candidates import CandidateSearch, found, stored_points
-from .features import Category, Feature, computed, is_payload_only, lacking, reads_of, selector
+from .candidates import CandidateSearch, draw_points, find_candidates
+from .features import Category, Feature, compute_features, is_payload_only, keys_read, selector, share_lacking
 from .log import Reference
-from .ranker import LearnedRanker, RankerLike, ranker_of
+from .ranker import LearnedRanker, RankerLike, load_ranker
 from .solver import Array
 
 __all__ = ["Drift", "FeatureDrift", "check_fields", "drift", "psi"]
@@ -126,7 +126,7 @@ def drift(
         if not is_whole(value, 1):
             raise StrategyError(f"{name} must be at least 1, got {value!r}")
     policy = Retries.of(retries)
-    ranker = ranker_of(ranker, "drift")
+    ranker = load_ranker(ranker, "drift")
     then = ranker.reference if topics is None else ranker.quantiles
     features = {name: feature for name, feature in ranker.features.items() if name in then}
     if not features:
@@ -138,7 +138,7 @@ def drift(
         tables = _candidates(executor, ranker, topics, batch_size, policy)
     if not sum(map(len, tables)):
         raise PlanError([f"nothing was found in {executor.collection!r}: there is nothing to compare"])
-    values = np.concatenate([computed(features, table) for table in tables if len(table)])
+    values = np.concatenate([compute_features(features, table) for table in tables if len(table)])
     payloads = tables[0].payloads if topics is None else None
     judged = [
         _judged(name, feature, then[name], values[:, number], payloads)
@@ -156,12 +156,12 @@ def check_fields(executor: Executor, ranker: RankerLike, *, sample: int = 200) -
         StrategyError: it is no ranker.
         PlanError: of `sample` random points none has the key; lists every such key.
     """
-    features = ranker_of(ranker, "check_fields").features
+    features = load_ranker(ranker, "check_fields").features
     payload_features = {name: one for name, one in features.items() if is_payload_only(one)}
     if not payload_features:
         return
     table = _stored(executor, payload_features, sample)
-    gone = [name for name, feature in payload_features.items() if lacking(feature, table.payloads) == 1.0]
+    gone = [name for name, feature in payload_features.items() if share_lacking(feature, table.payloads) == 1.0]
     if gone:
         raise PlanError(
             f"the ranker reads {name!r} ({_read(payload_features[name])}), but none of {len(table)} random points of "
@@ -182,7 +182,7 @@ def _read(feature: Feature | Category) -> str:
 
 def _missing(feature: Feature | Category, values: Array, payloads: Sequence[Mapping[str, Any]] | None) -> float:
     """The share that lacks the feature: by the payload where that is known of training too, else by what is NaN."""
-    return float(np.isnan(values).mean()) if payloads is None else lacking(feature, payloads)
+    return float(np.isnan(values).mean()) if payloads is None else share_lacking(feature, payloads)
 
 
 def _judged(
@@ -202,7 +202,7 @@ def _judged(
 
 def _instead(feature: Feature | Category, payloads: Sequence[Mapping[str, Any]]) -> str:
     """What is wrong under the keys that no point has a value of the right kind at, where something else is there."""
-    gone = [key for key in reads_of(feature) if lacking_keys([key], payloads) == 1.0]
+    gone = [key for key in keys_read(feature) if lacking_keys([key], payloads) == 1.0]
     there = ((key, instead(key, payloads)) for key in gone)
     return ", ".join(f"no point has a {kind_of(key)} at {key.key!r} but {found}" for key, found in there if found)
 
@@ -210,7 +210,7 @@ def _instead(feature: Feature | Category, payloads: Sequence[Mapping[str, Any]])
 def _stored(
     executor: Executor, features: Mapping[str, Feature | Category], sample: int, retries: Retries = NO_RETRIES
 ) -> Table:
-    points = stored_points(executor, selector(features, []), sample, retries=retries)
+    points = draw_points(executor, selector(features, []), sample, retries=retries)
     view = executor.target().view if points else View()
     return Table([point.payload or {} for point in points], [point.id for point in points], view=view)
 
@@ -222,6 +222,6 @@ def _candidates(executor: Executor, ranker: LearnedRanker, topics: Topics, batch
     tables, services = list[Table](), RetryingServices(executor, retries)
     for start in range(0, len(topics), batch_size):
         batch = topics.items[start : start + batch_size]
-        flows = [found(candidates, replace(one.query, now=one.now or moment), target, one.filter) for one in batch]
+        flows = [find_candidates(candidates, replace(one.query, now=one.now or moment), target, one.filter) for one in batch]
         tables += [there.table for there in run(together(flows), services)]
     return tables

@@ -40,17 +40,17 @@ __all__ = [
     "FeatureLike",
     "Features",
     "as_features",
+    "candidates_from_json",
     "candidates_json",
-    "candidates_of",
-    "computed",
+    "check_features",
+    "compute_features",
     "feature_json",
-    "featured",
-    "features_of",
+    "feature_keys",
+    "features_from_json",
     "is_payload_only",
-    "keys_of",
-    "lacking",
-    "reads_of",
+    "keys_read",
     "selector",
+    "share_lacking",
 ]
 
 
@@ -180,7 +180,7 @@ def feature_json(feature: Feature | Category) -> Any:
     return found if feature.missing is None else found | {"missing": feature.missing}
 
 
-def features_of(value: Mapping[str, Any], path: str | PathLike[str] | None = None) -> dict[str, Feature | Category]:
+def features_from_json(value: Mapping[str, Any], path: str | PathLike[str] | None = None) -> dict[str, Feature | Category]:
     """The features by name that `feature_json` wrote of each.
 
     Raises:
@@ -213,7 +213,7 @@ def candidates_json(candidates: tuple[Stage, ...]) -> list[Any]:
     return [json.loads(to_json(candidate)) for candidate in candidates]
 
 
-def candidates_of(value: Any, path: str | PathLike[str] | None = None) -> tuple[Stage, ...]:
+def candidates_from_json(value: Any, path: str | PathLike[str] | None = None) -> tuple[Stage, ...]:
     """The candidates that `candidates_json` wrote.
 
     Raises:
@@ -237,7 +237,7 @@ Known = Mapping[str, Feature | Category]
 RESERVED: Final = ("topic", "document", "grade", "judged", "weight")
 
 
-def featured(features: Features) -> dict[str, Feature | Category]:
+def check_features(features: Features) -> dict[str, Feature | Category]:
     """The features by name, checked.
 
     Raises:
@@ -265,7 +265,7 @@ def _checked(feature: FeatureLike) -> Feature | Category:
     return made
 
 
-def computed(features: Known, table: Table) -> NDArray[np.float64]:
+def compute_features(features: Known, table: Table) -> NDArray[np.float64]:
     """The features of the table's n points: shape (n, number of features); NaN for what may be missing and is."""
     found = [_column(feature, table) for feature in features.values()]
     return np.column_stack(found) if len(table) else np.empty((0, len(features)))
@@ -279,19 +279,19 @@ def _column(feature: Feature | Category, table: Table) -> NDArray[np.float64]:
     return evaluate(feature.expression, table)
 
 
-def reads_of(feature: Feature | Category) -> list[PayloadKey]:
+def keys_read(feature: Feature | Category) -> list[PayloadKey]:
     """The payload keys that a feature reads, with what must be there."""
     return [PayloadKey(feature.key, None)] if isinstance(feature, Category) else payload_keys(feature.expression)
 
 
-def keys_of(features: Known) -> list[str]:
+def feature_keys(features: Known) -> list[str]:
     """The payload keys that the features read."""
-    return list(dict.fromkeys(key.key for feature in features.values() for key in reads_of(feature)))
+    return list(dict.fromkeys(key.key for feature in features.values() for key in keys_read(feature)))
 
 
 def selector(features: Known, more: Sequence[str]) -> bool | list[str]:
     """What of the payload the features need, as root keys; all of it where a key is quoted."""
-    keys = [*keys_of(features), *more]
+    keys = [*feature_keys(features), *more]
     if any('"' in key for key in keys):
         return True
     return list(dict.fromkeys(key.partition(".")[0].partition("[")[0] for key in keys))
@@ -307,6 +307,6 @@ def is_payload_only(feature: Feature | Category) -> bool:
     return not asked and not constant and not any(isinstance(node, Now) for node in walk(expression))
 
 
-def lacking(feature: Feature | Category, payloads: Sequence[Mapping[str, Any]]) -> float:
+def share_lacking(feature: Feature | Category, payloads: Sequence[Mapping[str, Any]]) -> float:
     """The share of points that lack a payload value that the feature reads; 0 without points."""
-    return lacking_keys(reads_of(feature), payloads)
+    return lacking_keys(keys_read(feature), payloads)

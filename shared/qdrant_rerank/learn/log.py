@@ -20,7 +20,7 @@ from ..evaluate._internals import Plain, frame
 from ..stages import Stage
 from .features import Category, Feature
 
-__all__ = ["FeatureLog", "LogCoverage", "Reference", "TopicRows", "assembled"]
+__all__ = ["FeatureLog", "LogCoverage", "Reference", "TopicRows", "assemble_log"]
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class FeatureLog:
 _COLUMNS = ("topics", "documents", "grades", "judged", "weights", "values")
 
 
-def assembled(
+def assemble_log(
     features: Mapping[str, Feature | Category],
     candidates: tuple[Stage, ...],
     topics: Sequence[TopicRows],

@@ -60,18 +60,28 @@ from ..expressions._internals import (
 from ..ingest._internals import point_ids
 from ..planning import Target
 from ..stages import Formula, Stage
-from .candidates import Candidates, CandidateSearch, found, reference_of, stored_points
-from .features import Category, Feature, Features, candidates_json, computed, feature_json, featured, reads_of, selector
-from .log import FeatureLog, LogCoverage, TopicRows, assembled
+from .candidates import Candidates, CandidateSearch, draw_points, find_candidates, reference_of
+from .features import (
+    Category,
+    Feature,
+    Features,
+    candidates_json,
+    check_features,
+    compute_features,
+    feature_json,
+    keys_read,
+    selector,
+)
+from .log import FeatureLog, LogCoverage, TopicRows, assemble_log
 from .log_files import KIND, LogStream
 
 __all__ = [
+    "FoundKeys",
     "Labelling",
     "Logging",
     "Missed",
     "Negatives",
     "PairWeights",
-    "Seen",
     "Unjudged",
     "check_conditions",
     "check_given",
@@ -138,7 +148,7 @@ def log_features(
         PlanError: a candidate doesn't fit the collection.
         FormatError: the file at `path` is of another log.
     """
-    made, policy = featured(features), Retries.of(retries)
+    made, policy = check_features(features), Retries.of(retries)
     _check_options(unjudged, missed, sample, batch_size)
     target = executor.target()
     asked = [topic for topic in topics if qrels.grades.get(topic.id)]
@@ -153,10 +163,10 @@ def log_features(
     check_conditions(made, target)
     header = _header(prepared, made, topics, qrels, labelling, now or dt.datetime.now(dt.UTC), options, target)
     with closing(LogStream(None if path is None else _jsonl(path), header)) as stream:
-        resumed, seen, moment = bool(stream.done), Seen(made), dt.datetime.fromisoformat(stream.header["now"])
+        resumed, seen, moment = bool(stream.done), FoundKeys(made), dt.datetime.fromisoformat(stream.header["now"])
         asking = Logging(executor, prepared, made, qrels, labelling, target, moment, seen, policy)
         asking.run(asked, stream, batch_size, progress)
-        stored = stored_points(executor, options.with_payload, sample, options.filter, policy) if sample else []
+        stored = draw_points(executor, options.with_payload, sample, options.filter, policy) if sample else []
         for lint in seen.warnings(executor, [point.payload or {} for point in stored], resumed):
             warn(lint)
         reference = reference_of(made, stored, target.view)
@@ -164,7 +174,7 @@ def log_features(
     unjudged_topics = tuple(topic.id for topic in topics if not qrels.grades.get(topic.id))
     coverage = LogCoverage(unjudged=unjudged_topics, failed=asking.failed)
     done = [stream.done[topic.id] for topic in asked if topic.id in stream.done]
-    return assembled(made, tuple(candidates), done, reference, coverage)
+    return assemble_log(made, tuple(candidates), done, reference, coverage)
 
 
 def _payload(features: Mapping[str, Feature | Category], doc_id: DocId) -> bool | list[str]:
@@ -249,7 +259,7 @@ class Logging:
     labelling: Labelling
     target: Target
     now: dt.datetime
-    seen: Seen
+    seen: FoundKeys
     retries: Retries
     failed: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -284,7 +294,7 @@ class Logging:
 
     def _flow(self, topic: Topic) -> Flow[Candidates]:
         query = replace(topic.query, now=topic.now or self.now)
-        first = yield from found(self.candidates, query, self.target, topic.filter)
+        first = yield from find_candidates(self.candidates, query, self.target, topic.filter)
         if self.labelling.missed == "count":
             return first
         wanted = self._missed(topic, self._documents(first.points))
@@ -294,7 +304,7 @@ class Logging:
         stored = models.Filter(must=[models.HasIdCondition(has_id=list(ids))])
         payload = self.candidates.options.with_payload
         [points] = yield from Search([models.QueryRequest(filter=stored, limit=len(ids), with_payload=payload)])
-        return first.joined(points)
+        return first.join(points)
 
     def _documents(self, points: Points) -> list[str]:
         return [read_ranking([point], self.labelling.doc_id, self.labelling.names)[0][0].doc_id for point in points]
@@ -317,7 +327,7 @@ class Logging:
             )
         given = self.labelling.pair_weights.get(topic.id, {})
         weights *= np.array([given.get(document, 1.0) for document in documents])
-        values = computed(self.features, candidates.table)
+        values = compute_features(self.features, candidates.table)
         rows = tuple(
             (documents[n], judged.get(documents[n], 0), int(is_judged[n]), float(weights[n]), *map(_plain, values[n].tolist()))
             for n in np.flatnonzero(weights)
@@ -392,7 +402,7 @@ def _needed(expression: Expression) -> list[str]:
 
 
 @dataclass
-class Seen:
+class FoundKeys:
     """Which payload keys that features read had a value of the right kind in any candidate so far.
 
     Attributes:
@@ -442,7 +452,7 @@ class Seen:
         """The keys that features read, with the features' names."""
         found: dict[PayloadKey, list[str]] = {}
         for name, feature in self.features.items():
-            for key in reads_of(feature):
+            for key in keys_read(feature):
                 found.setdefault(key, []).append(name)
         return found
 

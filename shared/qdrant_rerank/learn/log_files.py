@@ -21,8 +21,8 @@ import numpy as np
 from .._internals import Journal, JournalKind, Record, brief, lines_of, parse_json, read_journal, read_text
 from ..errors import FormatError, MissingExtra
 from ..evaluate._internals import rows_of
-from .features import candidates_json, candidates_of, feature_json, features_of
-from .log import FeatureLog, LogCoverage, Reference, TopicRows, assembled
+from .features import candidates_from_json, candidates_json, feature_json, features_from_json
+from .log import FeatureLog, LogCoverage, Reference, TopicRows, assemble_log
 
 __all__ = ["KIND", "LogStream", "read_log", "read_stream", "write_log"]
 
@@ -81,14 +81,14 @@ def read_log(path: Where) -> FeatureLog:
         case ending:
             raise FormatError(f"the name of a log must end in {_ENDINGS}, got {ending!r}: {_MADE_BY}", path)
     about = path if Path(path).suffix in (".jsonl", ".parquet") else _beside(path)
-    features = features_of(meta["features"], about)
+    features = features_from_json(meta["features"], about)
     references = meta.get("reference", {})
     if not isinstance(references, dict):
         raise FormatError(f"not how features are distributed: {json.dumps(references)[:100]}", about)
     reference = {name: _reference(one, about) for name, one in references.items()}
-    candidates = candidates_of(meta.get("candidates"), about)
+    candidates = candidates_from_json(meta.get("candidates"), about)
     try:
-        log = assembled(features, candidates, groups, reference, LogCoverage())
+        log = assemble_log(features, candidates, groups, reference, LogCoverage())
     except (TypeError, ValueError, OverflowError) as error:
         raise FormatError(f"a grade, a weight or a feature is no number: {error}", path) from error
     return replace(log, coverage=_coverage(meta["coverage"], about)) if "coverage" in meta else log

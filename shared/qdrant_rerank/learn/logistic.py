@@ -13,27 +13,27 @@ from .. import StrategyError, __version__
 from .._internals import did_you_mean, is_finite, is_whole, warn
 from ..expressions import Expression
 from ..expressions._internals import Constant, Product, Sum
-from .calibration import METHODS, Method, judged
+from .calibration import METHODS, Method, judge_held_out
 from .features import Feature
 from .log import FeatureLog, Reference
-from .ranker import FeatureWeight, LearnedRanker, LogLike, Training, log_of
+from .ranker import FeatureWeight, LearnedRanker, LogLike, Training, load_log
 from .solver import (
     GRID,
     Array,
     Bounds,
     Prepared,
     Problem,
-    bootstrapped,
-    crossed,
+    cross_validate,
+    draw_bootstraps,
     drop_one,
+    keeps_bounds,
+    make_pairs,
     one_thread,
-    pairs,
-    prepared,
+    prepare,
     solve,
-    within,
 )
 
-__all__ = ["fit_logistic", "margin_of"]
+__all__ = ["fit_logistic", "margin_expression"]
 
 Loss: TypeAlias = Literal["pointwise", "pairwise"]
 _FREE: Final = 1e5
@@ -80,12 +80,12 @@ def fit_logistic(
         StrategyError: an argument is wrong.
         MissingExtra: scikit-learn isn't installed.
     """
-    log = log_of(log, "fit_logistic")
+    log = load_log(log, "fit_logistic")
     _check(log, loss, C, signs or {}, folds, bootstrap)
     if calibration not in METHODS:
         raise StrategyError(f"calibration is one of {', '.join(METHODS)}; got {calibration!r}")
     with one_thread():
-        ranker = _fitted(prepared(log, least_grade), loss, C, signs or {}, calibration, least_grade, folds, bootstrap, seed)
+        ranker = _fitted(prepare(log, least_grade), loss, C, signs or {}, calibration, least_grade, folds, bootstrap, seed)
     for note in ranker.notes:
         warn(note)
     return ranker
@@ -102,22 +102,22 @@ def _fitted(
     bootstrap: int,
     seed: int,
 ) -> LearnedRanker:
-    fit = data.problem if loss == "pointwise" else pairs(data, seed)
+    fit = data.problem if loss == "pointwise" else make_pairs(data, seed)
     limits = _limits(data.log.names, signs)
     grid = GRID if c == "cv" else (float(c),)
-    held_out = crossed(fit, data.problem, grid, limits, folds)
+    held_out = cross_validate(fit, data.problem, grid, limits, folds)
     free = solve(fit, held_out.c)
-    solution = free if limits is None or within(free, limits) else solve(fit, held_out.c, limits)
-    draws = bootstrapped(fit, held_out.c, limits, solution, bootstrap, seed) if bootstrap else None
+    solution = free if limits is None or keeps_bounds(free, limits) else solve(fit, held_out.c, limits)
+    draws = draw_bootstraps(fit, held_out.c, limits, solution, bootstrap, seed) if bootstrap else None
     rises = drop_one(fit, held_out.c, limits, folds, solution)
-    result = judged(data, held_out.margins, calibration, loss == "pairwise", folds)
+    result = judge_held_out(data, held_out.margins, calibration, loss == "pairwise", folds)
     scale, offset = result.link
     solution = solution * scale
     solution[-1] += offset
     weights = _weights(data, solution, free * scale, None if draws is None else draws * scale, rises, signs)
     notes = tuple(_notes(data, weights, fit))
     return LearnedRanker(
-        margin=margin_of(data, solution),
+        margin=margin_expression(data, solution),
         candidates=data.log.candidates,
         features=data.log.features,
         training=_training(data, loss, held_out.c, least_grade),
@@ -155,7 +155,7 @@ def _limits(names: tuple[str, ...], signs: Mapping[str, str]) -> Bounds | None:
     return [kinds[signs.get(name)] for name in names] if signs else None
 
 
-def margin_of(data: Prepared, solution: Array) -> Expression:
+def margin_expression(data: Prepared, solution: Array) -> Expression:
     """The intercept plus each centred feature times its weight."""
     terms: list[Expression] = []
     for j, feature in enumerate(data.log.features.values()):

@@ -25,8 +25,8 @@ from ..expressions._internals import Sigmoid
 from ..ingest import requirements
 from ..report import Calibration, Coefficient
 from ..stages import ClientFormula, Formula, Stage
-from .calibration import Method, OperatingPoint, ScoreMap, calibrated, threshold_for
-from .features import Category, Feature, feature_json, features_of
+from .calibration import Method, OperatingPoint, ScoreMap, fit_calibration, threshold_for
+from .features import Category, Feature, feature_json, features_from_json
 from .log import FeatureLog, Reference
 from .log_files import read_log
 from .solver import Array
@@ -41,11 +41,11 @@ __all__ = [
     "as_table",
     "calibrate_scores",
     "for_report",
-    "from_json",
-    "log_of",
+    "load_log",
+    "load_ranker",
     "ranker_from_expression",
-    "ranker_of",
-    "to_json",
+    "ranker_from_json",
+    "ranker_to_json",
 ]
 
 
@@ -253,7 +253,7 @@ class LearnedRanker:
         """The ranker as JSON text."""
         # which builds on this file
 
-        return to_json(self, indent)
+        return ranker_to_json(self, indent)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the ranker to a JSON file, which `load`, `LearnedRanker.load` and `search --strategy` read."""
@@ -269,7 +269,7 @@ class LearnedRanker:
         """
         # which builds on this file
 
-        return from_json(read_text(path), path)
+        return ranker_from_json(read_text(path), path)
 
 
 KIND: Final = "learned_ranker"
@@ -297,7 +297,7 @@ _PARTS: Final[Mapping[str, Any]] = {
 _ELSEWHERE: Final = ("kind", "version", "strategy", "margin", "features", "required_indexes")
 
 
-def to_json(ranker: LearnedRanker, indent: int | None = 1) -> str:
+def ranker_to_json(ranker: LearnedRanker, indent: int | None = 1) -> str:
     """The JSON text of a ranker."""
     parts: dict[str, Any] = {
         "kind": KIND,
@@ -312,7 +312,7 @@ def to_json(ranker: LearnedRanker, indent: int | None = 1) -> str:
     return json.dumps(parts, indent=indent, ensure_ascii=False, allow_nan=False)
 
 
-def from_json(text: str, path: str | PathLike[str] | None = None) -> LearnedRanker:
+def ranker_from_json(text: str, path: str | PathLike[str] | None = None) -> LearnedRanker:
     """The ranker that JSON text holds.
 
     Raises:
@@ -338,7 +338,7 @@ def from_json(text: str, path: str | PathLike[str] | None = None) -> LearnedRank
     ranker = LearnedRanker(
         margin=_margin(parts["margin"], text, path),
         candidates=whole.candidates,
-        features=features_of(parts["features"], path),
+        features=features_from_json(parts["features"], path),
         on_client=on_client,
         **{name: parts[name] for name in _PARTS if name not in _ELSEWHERE},
     )
@@ -383,7 +383,7 @@ RankerLike = LearnedRanker | str | PathLike[str]
 LogLike = FeatureLog | str | PathLike[str]
 
 
-def ranker_of(value: RankerLike, who: str) -> LearnedRanker:
+def load_ranker(value: RankerLike, who: str) -> LearnedRanker:
     """The ranker, loaded where its file is named.
 
     Raises:
@@ -401,7 +401,7 @@ def ranker_of(value: RankerLike, who: str) -> LearnedRanker:
     return value
 
 
-def log_of(value: LogLike, who: str) -> FeatureLog:
+def load_log(value: LogLike, who: str) -> FeatureLog:
     """The log, read where its file is named.
 
     Raises:
@@ -436,7 +436,7 @@ def calibrate_scores(
         StrategyError: the scores don't fit the log.
         MissingExtra: scikit-learn isn't installed.
     """
-    ranker, log = ranker_of(ranker, "calibrate_scores"), log_of(log, "calibrate_scores")
+    ranker, log = load_ranker(ranker, "calibrate_scores"), load_log(log, "calibrate_scores")
     seen = set(ranker.training.topics).intersection(log.topic_ids)
     if seen:
         listed = ", ".join(map(repr, sorted(seen)[:5])) + (", …" if len(seen) > 5 else "")
@@ -446,7 +446,7 @@ def calibrate_scores(
         )
     y = log.relevant(ranker.training.least_grade).astype(np.float64)
     margins = ranker.margins(log) if scores is None else np.asarray(scores, dtype=np.float64)
-    found = calibrated(log, margins, y, method, folds)
+    found = fit_calibration(log, margins, y, method, folds)
     return replace(ranker, calibration=found.map, reliability=found.reliability, before=found.before, points=found.points)
 
 
@@ -464,7 +464,7 @@ def ranker_from_expression(
         on_client: whether it is computed here, over the candidates that the log's candidates find, as `from_model(…,
             on_client=True)` has to be: `ranker.strategy`, and what `load` makes of the file, is then a `ClientFormula`.
     """
-    log = log_of(log, "ranker_from_expression")
+    log = load_log(log, "ranker_from_expression")
     training = Training(
         fingerprint=log.fingerprint,
         topics=tuple(sorted(log.topic_ids)),

@@ -19,20 +19,20 @@ __all__ = [
     "LEAST_RELEVANT",
     "LEAST_TOPICS",
     "Bounds",
-    "Crossed",
+    "CrossValidation",
     "Prepared",
     "Problem",
-    "bootstrapped",
-    "crossed",
+    "cross_validate",
+    "draw_bootstraps",
     "drop_one",
-    "folds_of",
-    "losses",
+    "expit",
+    "keeps_bounds",
+    "log_losses",
+    "make_pairs",
     "one_thread",
-    "pairs",
-    "prepared",
-    "sigmoid",
+    "prepare",
     "solve",
-    "within",
+    "split_folds",
 ]
 
 Array: TypeAlias = NDArray[np.float64]
@@ -65,7 +65,7 @@ class Problem:
         """All columns but one."""
         return Problem(np.delete(self.x, column, axis=1), self.y, self.w, self.groups, self.intercept)
 
-    def weighed(self, factors: Array) -> Problem:
+    def weigh(self, factors: Array) -> Problem:
         """The rows with a weight above 0, once each weight is multiplied by its topic's factor."""
         weights = self.w * factors[self.groups]
         kept = weights > 0
@@ -89,7 +89,7 @@ def solve(problem: Problem, c: float, bounds: Bounds | None = None, start: Array
         return _by_sklearn(problem, c)
     if start is not None:
         arrived = _by_newton(problem, c, start)
-        if arrived is not None and within(arrived, bounds):  # a convex problem: nothing else within the bounds is better
+        if arrived is not None and keeps_bounds(arrived, bounds):  # a convex problem: nothing else within the bounds is better
             return arrived
     try:
         from scipy import optimize
@@ -106,7 +106,7 @@ def solve(problem: Problem, c: float, bounds: Bounds | None = None, start: Array
     return np.asarray(found.x, dtype=np.float64)
 
 
-def within(solution: Array, bounds: Bounds | None) -> bool:
+def keeps_bounds(solution: Array, bounds: Bounds | None) -> bool:
     """Whether the coefficients keep the bounds."""
     pairs = zip(solution, bounds or [], strict=False)
     return all((low is None or value >= low) and (high is None or value <= high) for value, (low, high) in pairs)
@@ -124,7 +124,7 @@ def _by_newton(problem: Problem, c: float, start: Array) -> Array | None:
             gradient[-1] = 0.0
         if np.abs(gradient).max() < 1e-9:
             return solution
-        p = sigmoid(problem.margins(solution))
+        p = expit(problem.margins(solution))
         hessian = (columns.T * (c * problem.w * p * (1.0 - p))) @ columns + np.diag(ridge)
         try:
             step = np.linalg.solve(hessian * scale, gradient)
@@ -155,7 +155,7 @@ def _objective(problem: Problem, c: float, scale: float, solution: Array) -> tup
     signs = 2.0 * problem.y - 1.0
     margins = problem.margins(solution) * signs
     value = 0.5 * float(solution[:-1] @ solution[:-1]) + c * float(problem.w @ np.logaddexp(0.0, -margins))
-    pull = -c * problem.w * signs * sigmoid(-margins)
+    pull = -c * problem.w * signs * expit(-margins)
     gradient = np.append(problem.x.T @ pull + solution[:-1], pull.sum())
     return value * scale, gradient * scale
 
@@ -174,17 +174,17 @@ def one_thread() -> AbstractContextManager[Any]:
     return limits
 
 
-def sigmoid(margins: Array) -> Array:
+def expit(margins: Array) -> Array:
     """`1 / (1 + exp(-margins))` without overflow."""
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * margins)))
 
 
-def losses(margins: Array, y: Array) -> Array:
+def log_losses(margins: Array, y: Array) -> Array:
     """Each row's log loss."""
     return np.asarray(np.logaddexp(0.0, -margins * (2.0 * y - 1.0)))
 
 
-def folds_of(groups: NDArray[np.int64], count: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def split_folds(groups: NDArray[np.int64], count: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Rows to fit on and rows to judge on, no topic in both.
 
     Raises:
@@ -202,7 +202,7 @@ GRID: Final = tuple(float(c) for c in np.logspace(-3, 3, 7))
 
 
 @dataclass(frozen=True)
-class Crossed:
+class CrossValidation:
     """What cross-validation found.
 
     Attributes:
@@ -216,7 +216,7 @@ class Crossed:
     margins: Array
 
 
-def crossed(fit: Problem, judge: Problem, grid: Sequence[float], bounds: Bounds | None, folds: int) -> Crossed:
+def cross_validate(fit: Problem, judge: Problem, grid: Sequence[float], bounds: Bounds | None, folds: int) -> CrossValidation:
     """The `c` of the grid with the least loss on held-out topics; the strongest regularisation among equals.
 
     Args:
@@ -226,8 +226,8 @@ def crossed(fit: Problem, judge: Problem, grid: Sequence[float], bounds: Bounds 
         bounds: of the coefficients.
         folds: how many.
     """
-    best: Crossed | None = None
-    splits = folds_of(judge.groups, folds)
+    best: CrossValidation | None = None
+    splits = split_folds(judge.groups, folds)
     for c in grid:
         margins = np.zeros(len(judge.y))
         lost, mass = 0.0, 0.0
@@ -238,11 +238,11 @@ def crossed(fit: Problem, judge: Problem, grid: Sequence[float], bounds: Bounds 
             solution = solve(fit.only(~apart), c, bounds, np.zeros(fit.x.shape[1] + 1))
             margins[held] = judge.only(held).margins(solution)
             left = fit.only(apart)
-            lost += float(left.w @ losses(left.margins(solution), left.y))
+            lost += float(left.w @ log_losses(left.margins(solution), left.y))
             mass += float(left.w.sum())
         loss = lost / mass if mass else float("inf")
         if best is None or loss < best.loss - 1e-9:
-            best = Crossed(c, loss, margins)
+            best = CrossValidation(c, loss, margins)
     assert best is not None
     return best
 
@@ -252,13 +252,13 @@ def drop_one(fit: Problem, c: float, bounds: Bounds | None, folds: int, start: A
     width = fit.x.shape[1]
     if width < 2:
         return []
-    splits = folds_of(fit.groups, folds)
+    splits = split_folds(fit.groups, folds)
 
     def loss(problem: Problem, limits: Bounds | None, first: Array) -> float:
         total = 0.0
         for rows, held in splits:
             left = problem.only(held)
-            total += float(left.w @ losses(left.margins(solve(problem.only(rows), c, limits, first)), left.y))
+            total += float(left.w @ log_losses(left.margins(solve(problem.only(rows), c, limits, first)), left.y))
         return total / float(problem.w.sum())
 
     whole = loss(fit, bounds, start)
@@ -268,7 +268,7 @@ def drop_one(fit: Problem, c: float, bounds: Bounds | None, folds: int, start: A
     ]
 
 
-def bootstrapped(fit: Problem, c: float, bounds: Bounds | None, start: Array, count: int, seed: int) -> Array:
+def draw_bootstraps(fit: Problem, c: float, bounds: Bounds | None, start: Array, count: int, seed: int) -> Array:
     """Coefficients (and intercept) fitted to topics drawn with replacement: shape (count, f + 1)."""
     generator = np.random.default_rng(seed)
     topics = int(fit.groups.max()) + 1
@@ -277,7 +277,7 @@ def bootstrapped(fit: Problem, c: float, bounds: Bounds | None, start: Array, co
     while len(found) < count:
         factors = np.zeros(topics)
         factors[present] = generator.multinomial(len(present), np.full(len(present), 1 / len(present)))
-        drawn = fit.weighed(factors)
+        drawn = fit.weigh(factors)
         if len(np.unique(drawn.y)) == 2:
             found.append(solve(drawn, c, bounds, start))
     return np.array(found)
@@ -305,7 +305,7 @@ class Prepared:
     deviations: Array
 
 
-def prepared(log: FeatureLog, least_grade: int = 1) -> Prepared:
+def prepare(log: FeatureLog, least_grade: int = 1) -> Prepared:
     """The log as a problem.
 
     Raises:
@@ -393,7 +393,7 @@ def _check_separating(log: FeatureLog, y: NDArray[np.bool_]) -> None:
             )
 
 
-def pairs(data: Prepared, seed: int) -> Problem:
+def make_pairs(data: Prepared, seed: int) -> Problem:
     """Differences of two rows of one topic, the more relevant minus the less; every second one turned around.
 
     Each topic counts alike; of more than 2 000 pairs in a topic that many are drawn.

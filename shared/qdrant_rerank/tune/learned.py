@@ -105,16 +105,16 @@ class Learned:
         return found | given
 
     def learned(self, option: Option, ground: Ground, lessons: Lessons) -> Option:
-        from ..learn._internals import margin_of, one_thread, pairs, prepared
+        from ..learn._internals import make_pairs, margin_expression, one_thread, prepare
 
         columns, form = self._columns(ground), option.strategy
         assert isinstance(form, Formula)
         with one_thread():
             log = _log(columns, form, lessons, ground.limit)
             self._check_topics(log, len(lessons.pools))
-            data = prepared(log)
+            data = prepare(log)
             pairwise = option.parameters["loss"] == "pairwise"
-            problem = pairs(data, lessons.seed) if pairwise else data.problem
+            problem = make_pairs(data, lessons.seed) if pairwise else data.problem
             fold_of = _folds([pool.topic.id for pool in lessons.pools], self.folds, lessons.seed)
             groups = np.array([fold_of[topic] for topic in sorted(set(data.log.topics.tolist()))])  # as `prepared` numbers them
             whole = self._solved(problem)
@@ -122,7 +122,7 @@ class Learned:
         alike = form.alike_on_shards(lessons.target.schema)
 
         def strategy_of(solution: Array) -> Formula | ClientFormula:
-            weighed = replace(form, expression=margin_of(data, solution))
+            weighed = replace(form, expression=margin_expression(data, solution))
             return weighed if alike else weighed.on_client()
 
         ranked_by = [strategy_of(solution) for solution in apart]
@@ -163,10 +163,10 @@ class Learned:
 
 def _checked(features: Mapping[str, FeatureLike]) -> dict[str, Feature]:
     from ..learn import Feature
-    from ..learn._internals import featured
+    from ..learn._internals import check_features
 
     found: dict[str, Feature] = {}
-    for name, feature in featured(features).items():
+    for name, feature in check_features(features).items():
         if not isinstance(feature, Feature) or feature.missing is not None:
             raise StrategyError(
                 f"the feature {name!r}: a formula weighs numbers that are always there, got {brief(feature)}; write field(key, "
@@ -179,13 +179,13 @@ def _checked(features: Mapping[str, FeatureLike]) -> dict[str, Feature]:
 def _log(columns: Mapping[str, Expression], form: Formula, lessons: Lessons, limit: int) -> FeatureLog:
     """The columns of all candidates, with their grades; what nobody judged isn't relevant."""
     from ..learn import Feature, FeatureLog
-    from ..learn._internals import computed
+    from ..learn._internals import compute_features
 
     features = {name: Feature(expression) for name, expression in columns.items()}
     values, topics, documents = [np.empty((0, len(features)))], list[str](), list[str]()
     for pool in lessons.pools:
         hits, table = read_by(form, pool, lessons.target, limit)
-        values.append(computed(features, table))
+        values.append(compute_features(features, table))
         topics += [pool.topic.id] * len(hits)
         documents += [pool.documents[hit.id] for hit in hits]
     judged = [lessons.qrels[topic].get(document) for topic, document in zip(topics, documents, strict=True)]

@@ -21,7 +21,7 @@ from ...evaluate._internals import aliases, other_ids, read_ranking, stable
 from ...feedback import RelevanceFeedback
 from ...feedback._internals import Column, stored_vector, unit
 from ...planning import Plan, Target
-from ..candidates import stored_points
+from ..candidates import draw_points
 from .score_file import ScoreFile
 
 __all__ = [
@@ -34,13 +34,13 @@ __all__ = [
     "Gathered",
     "Grades",
     "Queries",
+    "collect_examples",
     "first_search",
-    "gathered",
-    "gathering",
+    "gather_examples",
     "is_sampled",
     "query_texts",
-    "sampled_queries",
-    "scored_by",
+    "replace_reranker",
+    "sample_queries",
 ]
 
 Queries: TypeAlias = Topics | Mapping[str, str] | Sequence[str | Topic | Query]
@@ -103,7 +103,7 @@ _TITLES: Final = ("title", "metadata.title")
 _SPARE: Final = 2  # as some points have no text, or that of another
 
 
-def sampled_queries(
+def sample_queries(
     executor: Executor, count: int, *, filter: models.Filter | None = None, max_words: int = 12
 ) -> dict[str, str]:
     """Up to `count` different queries, each the title or the first sentence of a stored point; id → text.
@@ -125,7 +125,7 @@ def sampled_queries(
             raise StrategyError(f"{name} must be a whole number of at least 1, got {value!r}")
     mapping = executor.target().payload
     found: dict[str, str] = {}
-    points = stored_points(executor, True, _SPARE * count, filter)
+    points = draw_points(executor, True, _SPARE * count, filter)
     for point in points:
         payload = point.payload or {}
         text = " ".join(_opening(payload, mapping.content(payload).text).split()[:max_words])
@@ -141,7 +141,7 @@ def sampled_queries(
 
 
 def is_sampled(queries: Mapping[str, str]) -> bool:
-    """Whether any of the queries was made by `sampled_queries`, as its id says."""
+    """Whether any of the queries was made by `sample_queries`, as its id says."""
     return any(query.startswith(SAMPLED) for query in queries)
 
 
@@ -300,7 +300,7 @@ def first_search(strategy: RelevanceFeedback, target: Target, candidates: int, f
     return planned(strategy.seeds, target, options)
 
 
-def gathering(
+def gather_examples(
     strategy: RelevanceFeedback,
     target: Target,
     queries: Sequence[str],
@@ -340,7 +340,7 @@ def gathering(
         found.queries.update(zip(texts, asked, strict=True))
         kept = [_readable(strategy, points, target) for points in answers]
         enough = [len(rows) > strategy.seed_count + 1 for rows in kept]
-        scores.passed(sum(len(points) - len(rows) * use for points, rows, use in zip(answers, kept, enough, strict=True)))
+        scores.skip(sum(len(points) - len(rows) * use for points, rows, use in zip(answers, kept, enough, strict=True)))
         waiting += [(query, rows) for query, rows, use in zip(asked, kept, enough, strict=True) if use]
         if not documents.recognised:
             continue  # perhaps the judgments' ids are others: that is to be known before the model is paid
@@ -354,7 +354,7 @@ def gathering(
     return found
 
 
-def gathered(
+def collect_examples(
     executor: Executor,
     strategy: RelevanceFeedback,
     queries: Sequence[str],
@@ -364,11 +364,11 @@ def gathered(
 ) -> list[Example]:
     """The examples of `gathering`, by an executor; `scores` is what scores."""
     target = executor.target()
-    flow = gathering(strategy.resolved(target.schema), target, queries, candidates, scores, filter)
-    return run(flow, scored_by(executor, scores)).examples
+    flow = gather_examples(strategy.resolved(target.schema), target, queries, candidates, scores, filter)
+    return run(flow, replace_reranker(executor, scores)).examples
 
 
-def scored_by(executor: E, scores: ScoreFile) -> E:
+def replace_reranker(executor: E, scores: ScoreFile) -> E:
     """The same executor with `scores` as its model."""
     made = copy.copy(executor)
     made.reranker = scores

@@ -26,39 +26,39 @@ from ...feedback._internals import READ, SEEDS, Mode, hashes_of, same
 from ...models import Reranker
 from ...planning import Plan, Target
 from ...stages import Nearest, Stage
-from .examples import BATCH, Documents, Gathered, Queries, gathering, query_texts, scored_by
+from .examples import BATCH, Documents, Gathered, Queries, gather_examples, query_texts, replace_reranker
 from .judgement import (
     JUDGED_AT_ONCE,
     LEAST_JUDGED,
     FeedbackFit,
-    Judged,
+    Judgement,
     Judging,
     agreement,
     disagreement,
-    judged,
+    judge,
     judgments_of,
     unseen,
     verdict,
 )
 from .score_file import Ahead, Progress, ScoreFile
-from .training import CrossFit, cross_fitted
+from .training import FoldCoefficients, cross_fit
 
 __all__ = [
     "LEAST_QUERIES",
     "FeedbackEstimate",
     "FeedbackFit",
-    "Learned",
+    "LearnedCoefficients",
     "Progress",
     "Task",
     "afit_feedback",
-    "ahead",
     "check_candidates",
-    "check_executor",
+    "check_fit_executor",
     "check_judged",
     "check_queries",
     "check_seeds",
+    "count_ahead",
     "duration",
-    "estimate",
+    "estimate_feedback_fit",
     "fit_feedback",
 ]
 
@@ -115,14 +115,14 @@ def fit_feedback(
         MissingExtra: scipy or ir-measures isn't installed.
         MeasurementError: Qdrant or the model failed, also when it was asked again.
     """
-    check_executor(executor, Executor)
+    check_fit_executor(executor, Executor)
     policy = Retries.of(retries)
     task = Task(queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, progress, folds, seed)
     plan = executor.plan(task.plain, task.options)
     with closing(task.scores(executor.reranker)) as scores, _stopping(task):
-        reading = RetryingServices(scored_by(executor, scores), policy)
-        learned = task.learned(plan, run(task.gathering(plan, scores), reading))
-        return task.result(learned, run(task.judging(plan, learned, scores), reading))
+        reading = RetryingServices(replace_reranker(executor, scores), policy)
+        learned = task.learn(plan, run(task.gather(plan, scores), reading))
+        return task.result(learned, run(task.judge_by_qrels(plan, learned, scores), reading))
 
 
 async def afit_feedback(
@@ -156,7 +156,7 @@ async def afit_feedback(
         StrategyError: the executor isn't an async one, or `concurrency` no whole number of at least 1; and all that
             `fit_feedback` raises.
     """
-    check_executor(executor, AsyncExecutor)
+    check_fit_executor(executor, AsyncExecutor)
     policy = Retries.of(retries)
     if not is_whole(concurrency, 1):
         raise StrategyError(f"concurrency must be a whole number of at least 1, got {concurrency!r}")
@@ -166,10 +166,10 @@ async def afit_feedback(
         lambda: task.scores(executor.reranker, concurrency)
     )  # reads the file, and maybe the model's folder
     with closing(scores), _stopping(task):
-        reading = AsyncRetryingServices(scored_by(executor, scores), policy)
-        gathered = await arun(task.gathering(plan, scores), reading)
-        learned = await in_worker(lambda: task.learned(plan, gathered))
-        judged = await arun(task.judging(plan, learned, scores), reading)
+        reading = AsyncRetryingServices(replace_reranker(executor, scores), policy)
+        gathered = await arun(task.gather(plan, scores), reading)
+        learned = await in_worker(lambda: task.learn(plan, gathered))
+        judged = await arun(task.judge_by_qrels(plan, learned, scores), reading)
         return await in_worker(lambda: task.result(learned, judged))
 
 
@@ -212,7 +212,7 @@ class FeedbackEstimate:
         )
 
 
-def estimate(
+def estimate_feedback_fit(
     queries: int,
     *,
     mode: Mode = "precision",
@@ -234,13 +234,13 @@ def estimate(
         seconds_per_document: the model's speed.
     """
     judged = judged_queries if judged_queries >= LEAST_JUDGED else 0
-    work = ahead(queries, judged, mode, seeds, reads, candidates)
+    work = count_ahead(queries, judged, mode, seeds, reads, candidates)
     documents = work.learning + work.new
     requests = math.ceil(queries / BATCH) + 2 * math.ceil(judged / JUDGED_AT_ONCE)
     return FeedbackEstimate(queries, requests, documents, seconds_per_document and documents * seconds_per_document)
 
 
-def ahead(queries: int, judged: int, mode: Mode, seeds: int, reads: int, candidates: int) -> Ahead:
+def count_ahead(queries: int, judged: int, mode: Mode, seeds: int, reads: int, candidates: int) -> Ahead:
     """How many documents have to be scored: `candidates` for each query, and for judged ones those that are served.
 
     Reranking reads nothing that wasn't scored to learn from, nor does the first round; only what the second search of mode
@@ -265,7 +265,7 @@ def _count(number: int, one: str, many: str) -> str:
 LEAST_QUERIES: Final = 20
 
 
-def check_executor(executor: Any, wanted: type[Executor | AsyncExecutor]) -> None:
+def check_fit_executor(executor: Any, wanted: type[Executor | AsyncExecutor]) -> None:
     """Refuse an executor of the other kind, or none at all.
 
     Raises:
@@ -339,7 +339,7 @@ _PACKAGES: Final = ("qdrant-rerank", "qdrant-client", "numpy", "scipy")
 
 
 @dataclass(frozen=True)
-class Learned:
+class LearnedCoefficients:
     """What the first searches and the model's scores came to.
 
     Attributes:
@@ -350,8 +350,8 @@ class Learned:
     """
 
     gathered: Gathered
-    crossed: CrossFit
-    own: tuple[Judged, Judged]
+    crossed: FoldCoefficients
+    own: tuple[Judgement, Judgement]
     strategy: RelevanceFeedback
 
 
@@ -430,17 +430,17 @@ class Task:
         """
         if reranker is None:
             raise StrategyError("fit_feedback needs the reranker: make the executor with reranker=…")
-        work = ahead(
+        work = count_ahead(
             len(self.distinct), len(self.documents.grades), self.mode, self.plain.seed_count, self.reads, self.candidates
         )
         return ScoreFile(reranker, self.cache, self.progress, work, concurrency)
 
-    def gathering(self, plan: Plan, scores: ScoreFile) -> Flow[Gathered]:
+    def gather(self, plan: Plan, scores: ScoreFile) -> Flow[Gathered]:
         """One search for each query, and the model's scores of what it finds."""
         strategy, target = _resolved(plan), plan.target
-        return gathering(strategy, target, self.distinct, self.candidates, scores, self.filter, self.documents)
+        return gather_examples(strategy, target, self.distinct, self.candidates, scores, self.filter, self.documents)
 
-    def learned(self, plan: Plan, gathered: Gathered) -> Learned:
+    def learn(self, plan: Plan, gathered: Gathered) -> LearnedCoefficients:
         """The coefficients, and what the reranker thinks of them.
 
         Raises:
@@ -452,28 +452,30 @@ class Task:
                 f"only {len(examples)} of {len(self.distinct)} queries find more points with text and vector than there are "
                 f"seeds ({strategy.seed_count}); the fit needs {LEAST_QUERIES}"
             )
-        crossed = cross_fitted(examples, self.mode, self.folds, self.seed)
+        crossed = cross_fit(examples, self.mode, self.folds, self.seed)
         fitted = self._with_provenance(crossed.coefficients, strategy, plan.target)
         weights = [crossed.for_query(example.query) for example in examples]
         own = agreement(examples, weights, self.mode, fitted.reads or fitted.seed_count)
-        return Learned(gathered, crossed, (judged("agreement", own), judged("unseen", unseen(examples, weights))), fitted)
+        return LearnedCoefficients(
+            gathered, crossed, (judge("agreement", own), judge("unseen", unseen(examples, weights))), fitted
+        )
 
-    def judging(self, plan: Plan, learned: Learned, scores: ScoreFile) -> Flow[list[Judged]]:
+    def judge_by_qrels(self, plan: Plan, learned: LearnedCoefficients, scores: ScoreFile) -> Flow[list[Judgement]]:
         """What the judgments say; nothing if there are too few."""
-        scores.reached(scores.ahead.learning)
-        known = {text: query for text, query in learned.gathered.queries.items() if text in self.judged(learned)}
-        found: list[Judged] = []
+        scores.reach(scores.ahead.learning)
+        known = {text: query for text, query in learned.gathered.queries.items() if text in self.judged_queries(learned)}
+        found: list[Judgement] = []
         if len(known) >= LEAST_JUDGED:
             work = Judging(learned.strategy, plan.target, self.documents, self.filter)
             found = yield from work.flow(learned.crossed, known)
-        scores.reached(scores.ahead.learning + scores.ahead.judging)
+        scores.reach(scores.ahead.learning + scores.ahead.judging)
         return found
 
-    def judged(self, learned: Learned) -> set[str]:
+    def judged_queries(self, learned: LearnedCoefficients) -> set[str]:
         """The queries that were learned from and have judgments."""
         return self.grades.keys() & learned.crossed.unseen_by.keys()
 
-    def result(self, learned: Learned, by_qrels: Sequence[Judged]) -> FeedbackFit:
+    def result(self, learned: LearnedCoefficients, by_qrels: Sequence[Judgement]) -> FeedbackFit:
         """All of it."""
         examples, fitted = learned.gathered.examples, learned.strategy
         agreed, signal = learned.own
@@ -488,7 +490,7 @@ class Task:
             judgements=judgements,
             disagreement=disagreement(examples),
             queries=len(examples),
-            judged_queries=len(self.judged(learned)),
+            judged_queries=len(self.judged_queries(learned)),
             skipped=len(self.distinct) - len(examples),
             folds=learned.crossed.folds,
         )

@@ -20,19 +20,19 @@ from ...feedback._internals import Column, Mode, Verdict
 from ...planning import Plan, Target
 from ..calibration import ndcg_of_one
 from .examples import Documents, Example, Examples, Grades
-from .training import CrossFit, formula_scores
+from .training import FoldCoefficients, formula_scores
 
 __all__ = [
     "JUDGED_AT_ONCE",
     "LEAST_JUDGED",
     "TOP",
     "FeedbackFit",
-    "Judged",
+    "Judgement",
     "Judging",
     "above_noise",
     "agreement",
     "disagreement",
-    "judged",
+    "judge",
     "judgments_of",
     "unseen",
     "verdict",
@@ -45,7 +45,7 @@ Values = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True)
-class Judged:
+class Judgement:
     """One measure of plain search, plain reranking and feedback, on the same queries, each held out in turn.
 
     Attributes:
@@ -86,10 +86,10 @@ def _signed(interval: Interval) -> str:
     return f"{interval.estimate:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
 
 
-def judged(measure: str, values: Values) -> Judged:
+def judge(measure: str, values: Values) -> Judgement:
     """The means and differences of a measure's values, one for each query, by system."""
     plain, rerank, feedback = (np.asarray(values[name], np.float64) for name in ("plain", "rerank", "feedback"))
-    return Judged(
+    return Judgement(
         measure,
         plain=float(plain.mean()),
         rerank=float(rerank.mean()),
@@ -100,7 +100,7 @@ def judged(measure: str, values: Values) -> Judged:
     )
 
 
-def verdict(found: Judged, own: Judged) -> Verdict:
+def verdict(found: Judgement, own: Judgement) -> Verdict:
     """Which of the three to use.
 
     Feedback if it is better than plain search beyond noise, and than reranking too; or seems better than reranking where
@@ -237,7 +237,7 @@ class Judging:
         seeds, deepest = self.strategy.seeds, min(_DEEPEST, self.strategy.most or _DEEPEST)
         return next(depth for depth in range(deepest, 0, -1) if not any(shortfalls(seeds, depth, "")))
 
-    def flow(self, crossed: CrossFit, queries: Mapping[str, Query]) -> Flow[list[Judged]]:
+    def flow(self, crossed: FoldCoefficients, queries: Mapping[str, Query]) -> Flow[list[Judgement]]:
         """The three ways by nDCG@10 and recall.
 
         Args:
@@ -265,13 +265,13 @@ class Judging:
     def _plan(self, strategy: Strategy, limit: int) -> Plan:
         return planned(strategy, self.target, stable(strategy, SearchOptions(limit=limit, filter=self.filter)))
 
-    def _judged(self, rankings: Mapping[str, Mapping[str, Mapping[str, float]]], texts: Sequence[str]) -> list[Judged]:
+    def _judged(self, rankings: Mapping[str, Mapping[str, Mapping[str, float]]], texts: Sequence[str]) -> list[Judgement]:
         top = min(TOP, self.depth)
         measures = list(dict.fromkeys((f"nDCG@{top}", f"R@{top}", f"R@{self.depth}")))
         grades = {text: self.documents.grades[text] for text in texts}
         values = {name: per_topic(measures, grades, found) for name, found in rankings.items()}
         return [
-            judged(each, {name: [found[each][text] for text in texts] for name, found in values.items()}) for each in measures
+            judge(each, {name: [found[each][text] for text in texts] for name, found in values.items()}) for each in measures
         ]
 
 
@@ -327,7 +327,7 @@ class FeedbackFit:
 
     strategy: RelevanceFeedback
     recommends: Verdict
-    judgements: tuple[Judged, ...]
+    judgements: tuple[Judgement, ...]
     disagreement: float
     queries: int
     judged_queries: int
@@ -355,7 +355,7 @@ class FeedbackFit:
         return above_noise(self._decisive.over_plain) and above_noise(self._decisive.over_rerank)
 
     @property
-    def _decisive(self) -> Judged:
+    def _decisive(self) -> Judgement:
         return self.judgements[_OWN_JUDGEMENTS] if self.by_qrels else self._measure("agreement")
 
     @property
@@ -363,7 +363,7 @@ class FeedbackFit:
         better = {"feedback": self._decisive.over_rerank, "rerank": self._decisive.rerank_over_plain}.get(self.recommends)
         return _SAID[self.recommends, better is None or above_noise(better)]
 
-    def _measure(self, name: str) -> Judged:
+    def _measure(self, name: str) -> Judgement:
         return next(each for each in self.judgements if each.measure == name)
 
     def __str__(self) -> str:

@@ -54,7 +54,7 @@ class Ahead:
     judging: int = 0
     new: int = 0
 
-    def left(self, done: int) -> float:
+    def remaining(self, done: int) -> float:
         """How many of the documents after the first `done` may be new to the model."""
         share = min(1.0, (self.learning + self.judging - done) / self.judging) if self.judging else 0.0
         return max(0, self.learning - done) + max(0.0, share) * self.new
@@ -158,11 +158,11 @@ class ScoreFile:
                     raise
         return self._scores(keys)
 
-    def passed(self, documents: int) -> None:
+    def skip(self, documents: int) -> None:
         """Count documents as done that need no score."""
         self.done += documents
 
-    def reached(self, done: int) -> None:
+    def reach(self, done: int) -> None:
         """Count everything up to `done` as done, however much of it there was, and tell."""
         if done > self.done:
             self.done = done
@@ -193,7 +193,7 @@ class ScoreFile:
         if self.progress is None:
             return
         total = self.ahead.learning + self.ahead.judging
-        left = self.ahead.left(self.done) * self.seconds / self.asked if self.asked else None
+        left = self.ahead.remaining(self.done) * self.seconds / self.asked if self.asked else None
         self.progress(Progress(min(self.done, total), total, self.asked, left))
 
 

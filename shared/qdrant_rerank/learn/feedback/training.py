@@ -22,7 +22,7 @@ from ...feedback import Coefficients
 from ...feedback._internals import Column, Mode, same, weights_of
 from .examples import Example, Examples
 
-__all__ = ["CrossFit", "cross_fitted", "formula_scores", "trained"]
+__all__ = ["FoldCoefficients", "cross_fit", "formula_scores", "train"]
 
 _MOST_B = 4.0
 _MOST = 200.0  # of a and c, in units of the similarities' spread: beyond it, rankings don't change
@@ -38,7 +38,7 @@ def formula_scores(data: Examples, a: float, b: float, c: float) -> Column:
     return found
 
 
-def trained(examples: Sequence[Example], mode: Mode) -> Coefficients:
+def train(examples: Sequence[Example], mode: Mode) -> Coefficients:
     """The best coefficients of several starts; a is 1 unless the query has no weight at all.
 
     Where the model told no two points of any query apart there is nothing to learn: then they are 1, 0, 0, plain search.
@@ -132,7 +132,7 @@ def _pair_weights(data: Examples, mode: Mode) -> Column:
 
 
 @dataclass(frozen=True)
-class CrossFit:
+class FoldCoefficients:
     """What fitting came to.
 
     Attributes:
@@ -150,7 +150,7 @@ class CrossFit:
         return self.folds[self.unseen_by[text]]
 
 
-def cross_fitted(examples: Sequence[Example], mode: Mode, folds: int = 5, seed: int = 0) -> CrossFit:
+def cross_fit(examples: Sequence[Example], mode: Mode, folds: int = 5, seed: int = 0) -> FoldCoefficients:
     """The coefficients of all examples, and for each fold those of all others.
 
     Args:
@@ -167,7 +167,7 @@ def cross_fitted(examples: Sequence[Example], mode: Mode, folds: int = 5, seed: 
     fold_of = {group: place % folds for place, group in enumerate(groups)}
     unseen_by = {example.query: fold_of[same(example.query)] for example in examples}
     fitted = [
-        trained([example for example in examples if unseen_by[example.query] != fold], mode)
+        train([example for example in examples if unseen_by[example.query] != fold], mode)
         for fold in range(min(folds, len(groups)))
     ]
-    return CrossFit(trained(examples, mode), tuple(fitted), unseen_by)
+    return FoldCoefficients(train(examples, mode), tuple(fitted), unseen_by)

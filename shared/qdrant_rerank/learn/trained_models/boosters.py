@@ -73,7 +73,9 @@ def _lightgbm_columns(columns: Columns, categories: Sequence[Sequence[object]] |
             f"but the features have {len(named)} Category: {', '.join(map(repr, named)) or 'none'}"
         )
     by_name = dict(zip(named, categories, strict=True))
-    return columns.now(column.knowing(by_name[column.name]) if column.name in by_name else column for column in columns)
+    return columns.replace_each(
+        column.with_categories(by_name[column.name]) if column.name in by_name else column for column in columns
+    )
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def from_xgboost(booster: Any, columns: Columns) -> Expression:
         raise StrategyError(f"this XGBoost model predicts {parameters['num_target']} outputs, and a formula is one number")
     trees, weights, categories = _xgboost_trees(learner["gradient_booster"])
     known = zip(columns, categories or [None] * len(columns), strict=True)
-    reader = _XgboostReader(columns.now(_xgboost_column(column, values) for column, values in known))
+    reader = _XgboostReader(columns.replace_each(_xgboost_column(column, values) for column, values in known))
     read = [reader.tree(tree, weight) for tree, weight in zip(trees, weights, strict=True)]
     objective, base = learner["objective"]["name"], float(parameters["base_score"].strip("[]"))
     if objective in _XGBOOST_LOGITS and tuple(saved["version"]) < _XGBOOST_LOGITS_SINCE:
@@ -197,7 +199,7 @@ def _xgboost_column(column: Column, categories: list[object] | None) -> Column:
             f"the model was trained on {column.name!r} as categories ({', '.join(map(repr, categories[:2]))}, …), "
             "but the feature is a number: write Category(key)"
         )
-    return column.knowing(categories) if categories else column
+    return column.with_categories(categories) if categories else column
 
 
 def _xgboost_base(objective: str, base: float) -> float:

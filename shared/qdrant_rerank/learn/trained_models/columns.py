@@ -119,10 +119,10 @@ class Column:
             return self.filled
         if isinstance(self.feature, Feature) and isinstance(self.feature.expression, Field):
             default = self.feature.expression.default
-            return math.nan if default is None else self.seen(default)
+            return math.nan if default is None else self.transform(default)
         return math.nan
 
-    def seen(self, raw: float) -> float:
+    def transform(self, raw: float) -> float:
         """What the model sees of a payload value, computed as scikit-learn computes it."""
         for scaling in self.scalings:
             raw = scaling(raw)
@@ -132,15 +132,15 @@ class Column:
         """The payload values that the model sees in `region`, exact to the last bit."""
         if not self.scalings:
             return region
-        return region.mapped(lambda bound: _pulled_back(self, bound))
+        return region.map_bounds(lambda bound: _pulled_back(self, bound))
 
-    def scaled(self, scaling: Scaling) -> Column:
+    def add_scaling(self, scaling: Scaling) -> Column:
         """The column after another step."""
         self._refuse_category("scales")
         filled = None if self.filled is None else scaling(self.filled)
         return replace(self, scalings=(*self.scalings, scaling), filled=filled)
 
-    def imputed(self, value: float) -> Column:
+    def impute(self, value: float) -> Column:
         """The column after an imputer that puts `value` where it is missing."""
         self._refuse_category("fills")
         if not self.is_nullable:
@@ -164,7 +164,7 @@ class Column:
             whole = whole.then(scaling.affine)
         return whole
 
-    def knowing(self, categories: Sequence[object]) -> Column:
+    def with_categories(self, categories: Sequence[object]) -> Column:
         """The column of a model that knows its categories: code 0, 1, 2, … are these.
 
         Raises:
@@ -223,7 +223,7 @@ class Columns(Sequence[Column]):
     def __len__(self) -> int:
         return len(self.each)
 
-    def now(self, each: Iterable[Column]) -> Columns:
+    def replace_each(self, each: Iterable[Column]) -> Columns:
         """The columns after something was done to each."""
         return replace(self, each=tuple(each))
 
@@ -259,7 +259,7 @@ def _category(name: str, category: object) -> str | int:
 def _pulled_back(column: Column, bound: float) -> float:
     if math.isinf(bound):
         return bound
-    return last(lambda raw: column.seen(raw) <= bound, -F32_MAX, F32_MAX)
+    return last(lambda raw: column.transform(raw) <= bound, -F32_MAX, F32_MAX)
 
 
 def check_binary(model: Any) -> None:

@@ -17,8 +17,8 @@ from ...expressions import Expression
 from ...stages import Formula
 from ..features import Features, as_features
 from .boosters import from_lightgbm, from_xgboost, lightgbm_names
-from .budget import MAX_BYTES, MAX_CONDITIONS, check_budget
 from .columns import Column, Columns, MinMax, Standard
+from .cost import MAX_BYTES, MAX_CONDITIONS, check_budget
 from .linear import from_linear_classifier, from_linear_regressor, from_network
 from .sklearn_trees import from_forest, from_gradient_boosting, from_histogram, from_tree
 
@@ -50,7 +50,7 @@ def from_model(
             condition holds for an array if it holds for any of its values.
         max_conditions: how many conditions the formula may have; None for any number.
         max_bytes: how large it may be as JSON; None for any size.
-        max_milliseconds: how long `budget` expects a request for 100 candidates to take at most; None for any time.
+        max_milliseconds: how long `formula_cost` expects a request for 100 candidates to take at most; None for any time.
         on_client: whether it is for `Formula(…).over(…).on_client()`, which computes it here with numpy over the candidates
             that Qdrant finds: then it may be of any size, and trees may be deeper than a server takes.
 
@@ -251,15 +251,16 @@ def _standard(step: Any, columns: Columns) -> Columns:
     means = step.mean_ if step.with_mean else [0.0] * len(columns)
     scales = step.scale_ if step.with_std else [1.0] * len(columns)
     fitted = zip(columns, means, scales, strict=True)
-    return columns.now(column.scaled(Standard(float(mean), float(scale))) for column, mean, scale in fitted)
+    return columns.replace_each(column.add_scaling(Standard(float(mean), float(scale))) for column, mean, scale in fitted)
 
 
 def _min_max(step: Any, columns: Columns) -> Columns:
     low, high = map(float, step.feature_range)
     bounds = (low, high) if step.clip else None
     fitted = zip(columns, step.scale_, step.min_, step.data_min_, strict=True)
-    return columns.now(
-        column.scaled(MinMax(float(scale), float(least), float(origin), low, bounds)) for column, scale, least, origin in fitted
+    return columns.replace_each(
+        column.add_scaling(MinMax(float(scale), float(least), float(origin), low, bounds))
+        for column, scale, least, origin in fitted
     )
 
 
@@ -277,7 +278,7 @@ def _imputer(step: Any, columns: Columns) -> Columns:
         raise StrategyError(
             f"SimpleImputer found no values in {', '.join(map(repr, empty))} and drops such columns: leave them out"
         )
-    return columns.now(column.imputed(value) for column, value in zip(columns, filled, strict=True))
+    return columns.replace_each(column.impute(value) for column, value in zip(columns, filled, strict=True))
 
 
 _READERS: Final[dict[str, Callable[[Any, Columns], Columns]]] = {

@@ -10,7 +10,7 @@ from ...expressions import Expression, clip, exp, relu, sigmoid, tanh
 from ...expressions._internals import Constant, Product, Sum
 from .columns import Columns, check_binary, numeric
 
-__all__ = ["from_linear_classifier", "from_linear_regressor", "from_network", "weighted"]
+__all__ = ["from_linear_classifier", "from_linear_regressor", "from_network", "weigh_columns"]
 
 
 def from_linear_regressor(model: Any, columns: Columns) -> Expression:
@@ -18,13 +18,13 @@ def from_linear_regressor(model: Any, columns: Columns) -> Expression:
     coefficients = _dense(model.coef_)
     if coefficients.ndim > 1 and len(coefficients) != 1:
         raise StrategyError(f"this {type(model).__name__} predicts {len(coefficients)} outputs, and a formula is one number")
-    return weighted(columns, coefficients.ravel().tolist(), _intercept(model))
+    return weigh_columns(columns, coefficients.ravel().tolist(), _intercept(model))
 
 
 def from_linear_classifier(model: Any, columns: Columns) -> Expression:
     """The probability of the second class, or the decision function of classifiers that give no probabilities."""
     check_binary(model)
-    decision = weighted(columns, _dense(model.coef_).ravel().tolist(), _intercept(model))
+    decision = weigh_columns(columns, _dense(model.coef_).ravel().tolist(), _intercept(model))
     match type(model).__name__, getattr(model, "loss", None):
         case ("LogisticRegression" | "LogisticRegressionCV", _):
             # two classes as if they were many: softmax of (-d, d)
@@ -37,7 +37,7 @@ def from_linear_classifier(model: Any, columns: Columns) -> Expression:
             return decision
 
 
-def weighted(columns: Columns, weights: Sequence[float], intercept: float) -> Expression:
+def weigh_columns(columns: Columns, weights: Sequence[float], intercept: float) -> Expression:
     """The intercept plus each column, as the model sees it, times its weight."""
     terms: list[Expression] = []
     for column, weight in zip(columns, weights, strict=True):
@@ -86,7 +86,7 @@ def from_network(model: Any, columns: Columns) -> Expression:
         raise StrategyError(f"this {kind} predicts {outer.shape[1]} outputs, and a formula is one number: fit one each")
     activation = _ACTIVATIONS[model.activation]
     units: list[Expression] = [
-        Product((Constant(float(outer[unit, 0])), activation(weighted(columns, inner[:, unit].tolist(), float(bias)))))
+        Product((Constant(float(outer[unit, 0])), activation(weigh_columns(columns, inner[:, unit].tolist(), float(bias)))))
         for unit, bias in enumerate(inner_bias)
     ]
     return _ACTIVATIONS[model.out_activation_](Sum((*units, Constant(float(outer_bias[0])))))

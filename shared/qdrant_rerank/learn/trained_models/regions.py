@@ -20,10 +20,10 @@ from ...expressions._internals import DIGITS, digits
 __all__ = [
     "EVERYTHING",
     "Region",
-    "above",
     "at_most",
     "below_f32",
     "bounds",
+    "greater_than",
     "last",
     "no_greater_f32",
     "points",
@@ -49,7 +49,7 @@ class Region:
         pairs = zip(bounds[::2], bounds[1::2], strict=True)
         return Region(tuple(pair for pair in pairs if pair[0] < pair[1]))
 
-    def mapped(self, to: Callable[[float], float]) -> Region:
+    def map_bounds(self, to: Callable[[float], float]) -> Region:
         """The region whose bounds are `to` of these; intervals that become empty go."""
         moved = ((to(low), to(high)) for low, high in self.intervals)
         return Region(tuple(pair for pair in moved if pair[0] < pair[1]))
@@ -63,7 +63,7 @@ def at_most(bound: float) -> Region:
     return Region(((-math.inf, bound),))
 
 
-def above(bound: float) -> Region:
+def greater_than(bound: float) -> Region:
     """All numbers greater than `bound`."""
     return Region(((bound, math.inf),))
 

@@ -124,7 +124,9 @@ class _Reader:
             number: [value for value in known if value is not None and value == value]  # NaN is no category: it is missing
             for number, known in zip(first, encoder.categories_, strict=True)
         }
-        return cls(columns.now(_known(column, values.get(number)) for number, column in enumerate(columns)), order, values)
+        return cls(
+            columns.replace_each(_known(column, values.get(number)) for number, column in enumerate(columns)), order, values
+        )
 
     def tree(self, predictor: Any) -> Node:
         nodes, sets = predictor.nodes, predictor.raw_left_cat_bitsets
@@ -165,7 +167,7 @@ def _known(column: Column, values: list[Any] | None) -> Column:
             f"the model was trained on {column.name!r} as categories ({values[0]!r}, …), "
             f"but the feature is a number: write Category(key)"
         )
-    return column.knowing(values)
+    return column.with_categories(values)
 
 
 def _is_number(value: Any) -> bool:

@@ -18,11 +18,11 @@ from ...errors import FitError
 from ...expressions import Expression, clip
 from ...expressions._internals import DIGITS, Constant, Field, Product, Sum, When, digits, is_number
 from ..features import Category, Feature
-from .budget import MAX_CONDITIONS, ON_CLIENT, WAYS_OUT
 from .columns import Column, Columns
+from .cost import MAX_CONDITIONS, ON_CLIENT, WAYS_OUT
 from .regions import Region, bounds
 
-__all__ = ["Gate", "Leaf", "Node", "Side", "Split", "ensemble", "gate"]
+__all__ = ["Leaf", "Node", "Side", "Split", "SplitGate", "ensemble", "make_gate"]
 
 Side = Literal["left", "right"]
 _STEEP: Final = (Constant(1e38), Constant(1e38))  # whatever two unlike floats differ by, times this, is beyond 1
@@ -30,7 +30,7 @@ _ZERO: Final = Constant(0.0)
 
 
 @dataclass(frozen=True)
-class Gate:
+class SplitGate:
     """What opens for points that take `side` of a split: a condition, or an expression that is 1 or 0."""
 
     side: Side
@@ -53,7 +53,7 @@ class Gate:
         return When(self.opens, _ZERO, value)
 
 
-def gate(column: Column, left: Region, missing_left: bool, arrays: bool = False) -> Gate | Side:
+def make_gate(column: Column, left: Region, missing_left: bool, arrays: bool = False) -> SplitGate | Side:
     """What decides whether a point goes left; the side itself where all points take the same.
 
     Args:
@@ -69,7 +69,7 @@ def gate(column: Column, left: Region, missing_left: bool, arrays: bool = False)
     return _number_gate(column.feature, column.raw(left), missing_left, arrays)
 
 
-def _number_gate(feature: Feature, left: Region, missing_left: bool, arrays: bool) -> Gate | Side:
+def _number_gate(feature: Feature, left: Region, missing_left: bool, arrays: bool) -> SplitGate | Side:
     match feature.expression:
         case Field(key):
             return _field_gate(key, left, missing_left, arrays)
@@ -78,20 +78,20 @@ def _number_gate(feature: Feature, left: Region, missing_left: bool, arrays: boo
         case When(condition, Constant(then), Constant(otherwise)):
             if (then in left) == (otherwise in left):
                 return "left" if then in left else "right"
-            return Gate("left" if then in left else "right", condition)
+            return SplitGate("left" if then in left else "right", condition)
         case expression:
             return _step_gate(expression, left)
 
 
-def _field_gate(key: str, left: Region, missing_left: bool, arrays: bool) -> Gate | Side:
+def _field_gate(key: str, left: Region, missing_left: bool, arrays: bool) -> SplitGate | Side:
     side: Side = "right" if missing_left else "left"
     tested = ~left if missing_left else left
     if not tested.intervals:
         return "left" if missing_left else "right"
     if tested.intervals == ((-math.inf, math.inf),):
-        return Gate(side, is_number(key))
+        return SplitGate(side, is_number(key))
     ranges: list[models.Condition] = [models.FieldCondition(key=key, range=_range(*pair)) for pair in tested.intervals]
-    return Gate(side, _of_key(key, ranges, arrays))
+    return SplitGate(side, _of_key(key, ranges, arrays))
 
 
 def _range(low: float, high: float) -> models.Range:
@@ -112,7 +112,7 @@ def _of_key(key: str, either: list[models.Condition], arrays: bool) -> models.Co
     return models.Filter(must=[condition, models.FieldCondition(key=key, values_count=models.ValuesCount(lte=1))])
 
 
-def _category_gate(category: Category, left: Region, missing_left: bool, arrays: bool) -> Gate | Side:
+def _category_gate(category: Category, left: Region, missing_left: bool, arrays: bool) -> SplitGate | Side:
     if category.values is None:
         raise StrategyError(
             "the model doesn't say which categories its codes stand for: "
@@ -121,7 +121,7 @@ def _category_gate(category: Category, left: Region, missing_left: bool, arrays:
     tested = [value for code, value in enumerate(category.values) if (float(code) in left) != missing_left]
     if not tested:
         return "left" if missing_left else "right"
-    return Gate("right" if missing_left else "left", _of_key(category.key, _any_of(category.key, tested), arrays))
+    return SplitGate("right" if missing_left else "left", _of_key(category.key, _any_of(category.key, tested), arrays))
 
 
 def _any_of(key: str, values: list[str | int]) -> list[models.Condition]:
@@ -130,15 +130,15 @@ def _any_of(key: str, values: list[str | int]) -> list[models.Condition]:
     return [models.FieldCondition(key=key, match=models.MatchAny(any=some)) for some in (texts, numbers) if some]
 
 
-def _step_gate(expression: Expression, left: Region) -> Gate | Side:
+def _step_gate(expression: Expression, left: Region) -> SplitGate | Side:
     if not left.intervals:
         return "right"
     if left.intervals == ((-math.inf, math.inf),):
         return "left"
     (low, high), *others = left.intervals
     if not others and math.isinf(low):
-        return Gate("right", _is_above(expression, high))
-    return Gate("left", _total([part for pair in left.intervals for part in _between(expression, *pair)]))
+        return SplitGate("right", _is_above(expression, high))
+    return SplitGate("left", _total([part for pair in left.intervals for part in _between(expression, *pair)]))
 
 
 def _between(expression: Expression, low: float, high: float) -> list[Expression]:
@@ -216,13 +216,15 @@ class _Sum:
 class _Compiler:
     columns: Sequence[Column]
     arrays: bool
-    gates: dict[tuple[int, Region, bool], Gate | Side] = field(default_factory=dict[tuple[int, Region, bool], "Gate | Side"])
+    gates: dict[tuple[int, Region, bool], SplitGate | Side] = field(
+        default_factory=dict[tuple[int, Region, bool], "SplitGate | Side"]
+    )
 
-    def gate(self, split: Split) -> Gate | Side:
+    def gate(self, split: Split) -> SplitGate | Side:
         """The split's gate, made once for all trees that ask the same."""
         asked = (split.column, split.region, split.missing_left)
         if asked not in self.gates:
-            self.gates[asked] = gate(self.columns[split.column], split.region, split.missing_left, self.arrays)
+            self.gates[asked] = make_gate(self.columns[split.column], split.region, split.missing_left, self.arrays)
         return self.gates[asked]
 
     def compile(self, node: Node, less: float = 0.0) -> _Sum:
@@ -230,7 +232,7 @@ class _Compiler:
         if isinstance(node, Leaf):
             return _Sum(node.value - less)
         found = self.gate(node)
-        if not isinstance(found, Gate):
+        if not isinstance(found, SplitGate):
             return self.compile(node.left if found == "left" else node.right, less)
         inside, outside = (node.left, node.right) if found.side == "left" else (node.right, node.left)
         if isinstance(outside, Leaf):

@@ -13,7 +13,7 @@ from ...expressions import Expression
 from ...expressions._internals import Candidate, Lowering, QueryTokens, candidate_scores, lower, placeholder_params, walk
 from ...planning import Capabilities
 
-__all__ = ["MAX_BYTES", "MAX_CONDITIONS", "ON_CLIENT", "WAYS_OUT", "Budget", "budget", "check_budget"]
+__all__ = ["MAX_BYTES", "MAX_CONDITIONS", "ON_CLIENT", "WAYS_OUT", "FormulaCost", "check_budget", "formula_cost"]
 
 ON_CLIENT: Final = (
     "or have it computed on the client, over the fetched candidates: Formula(from_model(…, on_client=True)).over(…).on_client()"
@@ -34,7 +34,7 @@ _READ: Final = 0.01
 
 
 @dataclass(frozen=True)
-class Budget:
+class FormulaCost:
     """What a compiled formula costs.
 
     Attributes:
@@ -53,14 +53,14 @@ class Budget:
     milliseconds: float
 
 
-def budget(expression: Expression, capabilities: Capabilities = _SERVER) -> Budget:
+def formula_cost(expression: Expression, capabilities: Capabilities = _SERVER) -> FormulaCost:
     """What `expression` costs once it is compiled for a server (1.20 unless `capabilities` says otherwise)."""
     formula = _compiled(expression, capabilities)
     size = extent(formula)
     query = models.FormulaQuery.model_construct(formula=formula)
     length = len(query.model_dump_json(exclude_unset=True, exclude_none=True, by_alias=True).encode())
     milliseconds = _SEARCH + size.nodes * _NODE + size.reads * _READ
-    return Budget(size.conditions, size.nodes, length, size.json_depth, milliseconds)
+    return FormulaCost(size.conditions, size.nodes, length, size.json_depth, milliseconds)
 
 
 def check_budget(
@@ -71,7 +71,7 @@ def check_budget(
     Raises:
         FitError: it is; the message says by how much, and what to do.
     """
-    size = budget(expression)
+    size = formula_cost(expression)
     over: list[str] = []
     if max_conditions is not None and size.conditions > max_conditions:
         over.append(f"{size.conditions:,} conditions where {max_conditions:,} are allowed")
