@@ -235,3 +235,16 @@ def test_a_log_file_without_features_is_not_gone_on_with(tmp_path: Path) -> None
     with pytest.raises(FormatError, match=r"log\.jsonl:1: features must be an object of name to feature, got None"):
         LogStream(path, {"fingerprint": "f"})
     path.unlink()  # and it is not open any more
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_a_log_of_another_format_is_refused(
+    log: FeatureLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    path = tmp_path / f"log.{ending}"
+    monkeypatch.setattr("qdrant_rerank.learn.log_files.VERSION", 2)
+    write_log(log, path)
+    with pytest.raises(
+        FormatError, match=r"version: this qdrant-rerank reads files of format version 1, got 2: make the file again"
+    ):
+        read_log(path)

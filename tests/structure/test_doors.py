@@ -52,6 +52,7 @@ NAMED_AS_MODULES = {
     "qdrant_rerank.cli.search.print_table",
     "qdrant_rerank.demo.run.Demo.show_one",
     "qdrant_rerank.expressions.conditions.stored",
+    "qdrant_rerank.learn.log_files.VERSION",
     "qdrant_rerank.learn.trained_models.trees.make_gate",
     "qdrant_rerank.models.wrappers.time",
     "qdrant_rerank.retries.time.sleep",

@@ -97,7 +97,7 @@ class Topic:
     Attributes:
         id: as in the qrels.
         text: the query.
-        features: request-time values by name, for `param(name)` in formulas.
+        params: request-time values by name, for `param(name)` in formulas.
         filter: only points that meet it may be found; AND-ed with a strategy's own filters.
         vectors: query vectors that are there already, by vector name; they are not embedded again.
         now: what `now()` means in formulas; the time of the call if None.

@@ -300,12 +300,16 @@ def threshold_for(points: Sequence[OperatingPoint], precision: float) -> Operati
 
 
 def auc(scores: Array, y: Array, w: Array) -> float:
-    """The probability that a relevant row scores above another one; ties count half."""
-    values, ranks = np.unique(scores, return_inverse=True)
-    positive = np.bincount(ranks, w * y, minlength=len(values))
-    negative = np.bincount(ranks, w * (1 - y), minlength=len(values))
-    below = np.cumsum(negative) - negative
-    return float((positive * (below + 0.5 * negative)).sum() / (positive.sum() * negative.sum()))
+    """The probability that a relevant row scores above another one; ties count half.
+
+    Raises:
+        MissingExtra: scikit-learn isn't installed.
+    """
+    try:
+        from sklearn.metrics import roc_auc_score
+    except ImportError as error:
+        raise MissingExtra("AUC", "learn") from error
+    return float(roc_auc_score(y, scores, sample_weight=w))
 
 
 def mean_auc(scores: Array, y: Array, w: Array, groups: NDArray[np.int64]) -> float:

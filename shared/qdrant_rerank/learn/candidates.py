@@ -1,4 +1,4 @@
-"""Candidates as serving finds them: each candidate searched alone, to its limit and with all filters, and put together."""
+"""Candidates as serving finds them, each searched alone and put together; and stored points drawn at random."""
 
 from __future__ import annotations
 

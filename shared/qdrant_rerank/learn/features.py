@@ -1,4 +1,4 @@
-"""What a model's columns are in Qdrant: expressions, payload numbers that may be missing, payload categories."""
+"""What a model's columns are in Qdrant: expressions, numbers that may lack, categories; how they are kept, and computed."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ from ..expressions._internals import (
 from ..stages import Formula, Stage
 
 __all__ = [
+    "VERSION",
     "Category",
     "Feature",
     "FeatureLike",
@@ -43,6 +44,7 @@ __all__ = [
     "candidates_from_json",
     "candidates_json",
     "check_features",
+    "check_version",
     "compute_features",
     "feature_json",
     "feature_keys",
@@ -170,6 +172,26 @@ def _as_feature(name: str, feature: FeatureLike) -> Feature | Category:
         return feature if isinstance(feature, Feature | Category) else Feature(feature)
     except StrategyError as error:
         raise StrategyError(f"the feature {name!r}: {error}") from None
+
+
+VERSION: Final = 1
+"""The format of the files of logs and rankers."""
+
+
+def check_version(value: Mapping[str, Any], path: str | PathLike[str] | None, line: int | None = None) -> None:
+    """Refuse a file of another format; one that doesn't say is taken for one of this.
+
+    Raises:
+        FormatError: it is; says what to do.
+    """
+    there = value.get("version", VERSION)
+    if there != VERSION:
+        raise FormatError(
+            f"version: this qdrant-rerank reads files of format version {VERSION}, got {there!r}: make the file again, or read "
+            "it with the qdrant-rerank that wrote it",
+            path,
+            line,
+        )
 
 
 def feature_json(feature: Feature | Category) -> Any:

@@ -62,6 +62,7 @@ from ..planning import Target
 from ..stages import Formula, Stage
 from .candidates import Candidates, CandidateSearch, draw_points, find_candidates, reference_of
 from .features import (
+    VERSION,
     Category,
     Feature,
     Features,
@@ -89,8 +90,6 @@ __all__ = [
     "log_features",
 ]
 
-_VERSION: Final = 1
-
 
 def log_features(
     executor: Executor,
@@ -116,15 +115,14 @@ def log_features(
     """The features of the candidates of each judged topic, computed with numpy as an engine computes them.
 
     Candidates are searched with the limits and filters that they have in `Formula(…).over(*candidates)`; one search for each
-    candidate and
-    topic, several topics in a round trip. A candidate that a candidate didn't find has that score's default, as in serving.
-    Payload keys that features read and no candidate has are warned of (`absent-field`). On several shards the
+    candidate and topic, several topics in a round trip. What a candidate search didn't find has that score's default, as in
+    serving. Payload keys that features read and no candidate has are warned of (`absent-field`). On several shards the
     candidates are the whole collection's, as those of a formula on the client; each shard hands Qdrant's own others.
 
     Args:
         executor: the collection, and the encoders for the queries.
         candidates: the stages that find the candidates, as in `.over(*candidates)`.
-        topics: the queries, with request-time values in `Topic.features`.
+        topics: the queries, with request-time values in `Topic.params`.
         qrels: the judgments; topics without any are left out.
         features: name → expression, `Feature` or `Category`.
         unjudged: whether candidates that nobody judged are negatives, or left out.
@@ -132,7 +130,7 @@ def log_features(
         missed: whether relevant documents that no candidate found are only counted, or fetched and logged with the defaults of
             all scores. In serving they aren't candidates: fetching them teaches what serving never sees.
         pair_weights: topic → document → weight, which that row's weight is multiplied by, e.g. `Clicks.weights`.
-        scope: what a call asks for in serving: its limit (for candidates without one), its filter, its shard keys.
+        options: what a call asks for in serving: its limit (for candidates without one), its filter, its shard keys.
         doc_id: how a document's id is read from a point; see `evaluate`.
         sample: how many stored points are drawn to note how payload features are distributed, for `drift`; 0 for none.
         batch_size: how many topics share a round trip.
@@ -226,8 +224,8 @@ def _header(
         "pair_weights": {topic: dict(weights) for topic, weights in labelling.pair_weights.items()},
         "doc_id": labelling.doc_id if isinstance(labelling.doc_id, str | None) else "a function",
     }
-    fingerprint = hashlib.sha256(json.dumps([what, asked, _VERSION], sort_keys=True).encode()).hexdigest()[:16]
-    return {"kind": KIND, "version": _VERSION, "fingerprint": fingerprint, "now": now.isoformat(), **what}
+    fingerprint = hashlib.sha256(json.dumps([what, asked, VERSION], sort_keys=True).encode()).hexdigest()[:16]
+    return {"kind": KIND, "version": VERSION, "fingerprint": fingerprint, "now": now.isoformat(), **what}
 
 
 Unjudged: TypeAlias = Literal["negative", "drop"]

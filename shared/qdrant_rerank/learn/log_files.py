@@ -21,7 +21,7 @@ import numpy as np
 from .._internals import Journal, JournalKind, Record, brief, lines_of, parse_json, read_journal, read_text
 from ..errors import FormatError, MissingExtra
 from ..evaluate._internals import rows_of
-from .features import candidates_from_json, candidates_json, feature_json, features_from_json
+from .features import VERSION, candidates_from_json, candidates_json, check_version, feature_json, features_from_json
 from .log import FeatureLog, LogCoverage, Reference, TopicRows, assemble_log
 
 __all__ = ["KIND", "LogStream", "read_log", "read_stream", "write_log"]
@@ -97,6 +97,7 @@ def read_log(path: Where) -> FeatureLog:
 def _meta(log: FeatureLog) -> dict[str, Any]:
     return {
         "kind": KIND,
+        "version": VERSION,
         "fingerprint": log.fingerprint,
         "features": {name: feature_json(feature) for name, feature in log.features.items()},
         "candidates": candidates_json(log.candidates),
@@ -124,6 +125,7 @@ def _json(text: str, path: Where) -> dict[str, Any]:
     value = parse_json(text, path)
     if not isinstance(value, dict) or not isinstance(value.get("features"), dict) or not value["features"]:
         raise FormatError("not what a log says of its features", path)
+    check_version(value, path)
     return value
 
 
@@ -334,6 +336,7 @@ def _parts(
     header: Mapping[str, Any], records: Sequence[Record], path: str | os.PathLike[str]
 ) -> tuple[dict[str, TopicRows], dict[str, Any]]:
     """The topics, and what was known at the end."""
+    check_version(header, path, 1)
     features = header.get("features")
     if not isinstance(features, dict) or not features:
         raise FormatError(f"features must be an object of name to feature, got {brief(features)}", path, 1)

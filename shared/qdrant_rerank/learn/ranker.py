@@ -1,4 +1,4 @@
-"""What was learned, as one value and one file: a formula, where it came from, and how good it is."""
+"""What was learned, as one value and one file: a formula, its weights, where it came from, and how good it is."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ..ingest import requirements
 from ..report import Calibration, Coefficient
 from ..stages import ClientFormula, Formula, Stage
 from .calibration import Method, OperatingPoint, ScoreMap, fit_calibration, threshold_for
-from .features import Category, Feature, feature_json, features_from_json
+from .features import VERSION, Category, Feature, check_version, feature_json, features_from_json
 from .log import FeatureLog, Reference
 from .log_files import read_log
 from .solver import Array
@@ -251,8 +251,6 @@ class LearnedRanker:
 
     def to_json(self, indent: int | None = 1) -> str:
         """The ranker as JSON text."""
-        # which builds on this file
-
         return ranker_to_json(self, indent)
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -267,13 +265,10 @@ class LearnedRanker:
             FormatError: it isn't one; carries the line.
             OSError: there is no such file.
         """
-        # which builds on this file
-
         return ranker_from_json(read_text(path), path)
 
 
 KIND: Final = "learned_ranker"
-_VERSION: Final = 1
 _PARTS: Final[Mapping[str, Any]] = {
     "kind": Literal["learned_ranker"],
     "version": Literal[1],
@@ -301,7 +296,7 @@ def ranker_to_json(ranker: LearnedRanker, indent: int | None = 1) -> str:
     """The JSON text of a ranker."""
     parts: dict[str, Any] = {
         "kind": KIND,
-        "version": _VERSION,
+        "version": VERSION,
         "strategy": json.loads(strategy_json(ranker.whole)),
         "margin": json.loads(strategy_json(ranker.margin)),
         "features": {name: feature_json(feature) for name, feature in ranker.features.items()},
@@ -322,6 +317,7 @@ def ranker_from_json(text: str, path: str | PathLike[str] | None = None) -> Lear
     if not isinstance(value, dict) or value.get("kind") != KIND:
         there = f"its kind is {value.get('kind')!r}" if isinstance(value, dict) else f"it is a {type(value).__name__}"
         raise FormatError(f'not a learned ranker, an object with "kind": "{KIND}": {there}', path, 1)
+    check_version(value, path, line_of(text, ("version",)))
     for name in value:
         if name not in _PARTS:
             hint = did_you_mean(name, _PARTS)

@@ -1,4 +1,4 @@
-"""Logistic regression as numbers: L2-penalised, weighted, with bounds if need be."""
+"""Logistic regression as numbers: a log as a problem, its solution (L2-penalised, weighted, bounded), cross-validation."""
 
 from __future__ import annotations
 

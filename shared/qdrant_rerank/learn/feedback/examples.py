@@ -1,4 +1,4 @@
-"""The queries that a fit of relevance feedback is given, in any of their forms, as texts by id."""
+"""What the fit of relevance feedback learns from: queries, one search for each with its vectors, and the reranker's scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LightGBM's boosters, read from the model they dump."""
+"""Boosters of LightGBM, read from the model that they dump, and of XGBoost, read from the JSON that they save."""
 
 from __future__ import annotations
 

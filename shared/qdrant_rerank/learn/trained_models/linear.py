@@ -1,4 +1,4 @@
-"""Linear models: the weights, with a pipeline's scaling folded in around each feature's centre."""
+"""Linear models and small neural networks: weighted sums, with a pipeline's scaling folded in around each feature's centre."""
 
 from __future__ import annotations
 

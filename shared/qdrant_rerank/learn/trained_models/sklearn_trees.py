@@ -1,4 +1,7 @@
-"""scikit-learn's trees, forests and gradient boosting, read from their fitted attributes."""
+"""scikit-learn's trees, forests, gradient boosting and HistGradientBoosting, read from their fitted attributes.
+
+The last splits in 64 bits, sends missing values either way, and knows categories.
+"""
 
 from __future__ import annotations
 

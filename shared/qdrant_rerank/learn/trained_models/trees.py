@@ -1,6 +1,10 @@
-"""What decides at a split: a condition on the payload, or arithmetic where the value is a score or an expression.
+"""Decision trees, as every library's are read, and the expression that an ensemble of them becomes.
 
-A condition tests for the side that missing values don't take, as Qdrant's ranges and matches hold for no missing value.
+A tree becomes nested choices of which only the one that is taken is computed. Where one side of a split is a leaf, its
+value is taken out: `leaf + condition * (other side - leaf)` needs the condition once.
+
+What decides at a split is a condition on the payload, or arithmetic where the value is a score or an expression. A
+condition tests for the side that missing values don't take, as Qdrant's ranges and matches hold for no missing value.
 """
 
 from __future__ import annotations
