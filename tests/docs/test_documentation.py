@@ -38,6 +38,7 @@ def test_extending_runs() -> None:
     options: dict[str, Any] = {**worlds.core(), "__name__": "extending"}
     exec(compile(blocks("docs/extending.md")["extending"], "docs/extending.md", "exec"), options)
     assert len(options["points"]) == 3
+    assert all(point.score == pytest.approx(point.payload["price"] ** 3) for point in options["points"])
     assert options["encoders"].named["lengths"].encode_query("two words") == [2.0, 9.0]
     assert options["upper"]({"title": "a"}) == ("A", {"town": None})
 

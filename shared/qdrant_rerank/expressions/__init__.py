@@ -33,12 +33,13 @@ from .build import (
     when,
 )
 from .functions import exp, sigmoid, sqrt, tanh
-from .nodes import Expression, ExpressionLike, as_expression
+from .nodes import Expression, ExpressionLike, Function, as_expression
 from .text import parse_expression
 
 __all__ = [
     "Expression",
     "ExpressionLike",
+    "Function",
     "affinity",
     "as_expression",
     "clip",
