@@ -119,7 +119,7 @@ def test_fit_prints_json_for_other_programs(folder: Path) -> None:
         (["-f", "d=score('densee')"], "no candidate is named 'densee'; there are 'dense', 'bm25': did you mean 'dense'?"),
         (
             ["-f", "b=param('budget')"],
-            "which none of the 15 judged topics brings along: give it in Topic.features, in a file as",
+            "which none of the 15 judged topics brings along: give it in Topic.params, in a file as",
         ),
     ],
 )

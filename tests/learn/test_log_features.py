@@ -339,7 +339,7 @@ def test_the_score_of_a_candidate_that_is_not_there_is_refused_with_the_candidat
 
 def test_a_request_time_value_that_no_topic_brings_along_is_refused_before_anything_is_searched() -> None:
     executor, topics, qrels = local()
-    with refused(StrategyError, "'b' reads the request-time value 'budget', which none of the 30", "Topic.features") as caught:
+    with refused(StrategyError, "'b' reads the request-time value 'budget', which none of the 30", "Topic.params") as caught:
         log_features(executor, CANDIDATES, topics, qrels, {"dense": score("dense"), "b": param("budget")})
     assert "params={" not in str(caught.value)  # which the command line has an option for, but not where features are logged
     log_features(executor, CANDIDATES, topics, qrels, {"dense": score("dense"), "b": param("budget", default=1.0)})

@@ -382,7 +382,7 @@ def check_given(features: Known, topics: Sequence[Topic]) -> None:
             if not any(value in topic.params for topic in topics):
                 raise StrategyError(
                     f"the feature {name!r} reads the request-time value {value!r}, which none of the {len(topics)} judged "
-                    'topics brings along: give it in Topic.features, in a file as "features" (of a line of JSON, or a '
+                    'topics brings along: give it in Topic.params, in a file as "params" (of a line of JSON, or a '
                     f'column of CSV): {{"{value}": …}}'
                 )
 
