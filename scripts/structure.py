@@ -337,7 +337,7 @@ def lower(figures: Mapping[str, int]) -> None:
     """Write the caps anew, none above its figure."""
     text = CAPS.read_text("utf-8")
     for name, cap in caps().items():
-        text = re.sub(rf"^({name} = \{{ now = )\d+", rf"\g<1>{min(cap['now'], figures[name])}", text, flags=re.M)
+        text = re.sub(rf"^({name} = \{{ now = )[\d_]+", rf"\g<1>{min(cap['now'], figures[name])}", text, flags=re.M)
     CAPS.write_text(text, "utf-8")
 
 
