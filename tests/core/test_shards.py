@@ -182,6 +182,7 @@ STEERED = RelevanceFeedback(seeds=Mmr("dense", limit=5), coefficients=Coefficien
         (STEERED, 1),
         (replace(STEERED, within=Mmr("dense").over(FeedbackCandidates(limit=9))), 2),
         (replace(STEERED, coefficients=Coefficients(1.0, 0.0, 0.0)), 1),
+        (Formula(score()).over(Fusion.rrf().over(Nearest("dense", limit=9), Nearest("bm25", limit=9))).on_client(), 0),
     ],
 )
 def test_plans_count_the_round_trips_that_shards_add(strategy: Any, more: int) -> None:

@@ -141,7 +141,7 @@ class Where:
             )
         if self.folder is None and self.prefer_grpc:
             grpc_port_of(url, None, self.grpc_port, "--grpc-port PORT")
-        return replace(self, url=url)
+        return self if self.folder is not None else replace(self, url=url)
 
     @property
     def folder(self) -> Path | None:
