@@ -20,6 +20,7 @@ from qdrant_client import models
 
 from .errors import StrategyError, did_you_mean
 from .payload_schema import PayloadSchema, PayloadType
+from .request_parts import keys_in
 from .values import is_finite, is_whole
 
 __all__ = ["FilterArgument", "ToolCall", "ToolHit", "ToolSpec", "filter_keys", "pick_filters"]
@@ -294,21 +295,7 @@ def pick_filters(
 
 def filter_keys(filter: models.Filter | None) -> set[str]:
     """The payload keys that a filter's conditions are about, without the `[]` of arrays."""
-    return set() if filter is None else set(_keys_in(filter.model_dump(exclude_none=True)))
-
-
-def _keys_in(value: Any, prefix: str = "") -> Iterator[str]:
-    if isinstance(value, list):
-        for each in value:
-            yield from _keys_in(each, prefix)
-    elif isinstance(value, dict):
-        if isinstance(nested := value.get("nested"), dict):
-            yield from _keys_in(nested.get("filter"), f"{prefix}{nested.get('key', '')}.".replace("[]", ""))
-            value = {name: each for name, each in value.items() if name != "nested"}
-        if isinstance(key := value.get("key"), str):
-            yield prefix + key.replace("[]", "")
-        for each in value.values():
-            yield from _keys_in(each, prefix)
+    return set() if filter is None else {key.replace("[]", "") for key in keys_in(filter)}
 
 
 class _Refusal(Exception):

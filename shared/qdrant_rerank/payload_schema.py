@@ -11,7 +11,7 @@ import datetime as dt
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
@@ -308,8 +308,7 @@ def _counted(found: PayloadSchema, counts: Mapping[str, list[ValueCount]]) -> Pa
 
 def _recounted(found: PayloadKeySchema, counts: list[ValueCount]) -> PayloadKeySchema:
     values, complete = _shown_values(found.key, counts, len(counts) <= LISTED)
-    known = found.types, found.share, found.is_array, found.index, found.least, found.most
-    return PayloadKeySchema(found.key, *known, values, by_index=True, is_complete=complete)
+    return replace(found, values=values, by_index=True, is_complete=complete)
 
 
 def _leaves(

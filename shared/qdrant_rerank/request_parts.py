@@ -32,6 +32,7 @@ __all__ = [
     "features_of",
     "filter_limits",
     "filters_of",
+    "keys_in",
     "params_limits",
     "parts_of",
     "request_limits",
@@ -313,7 +314,7 @@ def strict_limits(requests: Iterable[Request], schema: Schema, timeout: float | 
             yield from _unindexed([request.group_by], "the groups", schema)
         for part in parts_of(request):
             for filter in filters_of(part.sent):
-                yield from _unindexed(_keys(filter), f"the filter of {part.name}", schema)
+                yield from _unindexed(keys_in(filter), f"the filter of {part.name}", schema)
 
 
 def _strict_problems(part: Part, strict: models.StrictModeConfigOutput) -> Iterator[str]:
@@ -357,7 +358,7 @@ def _size(condition: Any) -> int:
     return len(_matched(match)) if isinstance(match, models.MatchAny | models.MatchExcept) else 0
 
 
-def _keys(filter: models.Filter, prefix: str = "") -> Iterator[str]:
+def keys_in(filter: models.Filter, prefix: str = "") -> Iterator[str]:
     """The payload keys that a filter's conditions are on."""
     for condition in conditions_of(filter):
         match condition:
@@ -369,7 +370,7 @@ def _keys(filter: models.Filter, prefix: str = "") -> Iterator[str]:
                 yield prefix + condition.is_null.key
             case models.NestedCondition():
                 key = condition.nested.key
-                yield from _keys(condition.nested.filter, f"{prefix}{key}{'' if key.endswith('[]') else '[]'}.")
+                yield from keys_in(condition.nested.filter, f"{prefix}{key}{'' if key.endswith('[]') else '[]'}.")
             case _:
                 pass
 
