@@ -73,7 +73,7 @@ def account(
         points: best first, with their payload.
         candidates: of each of its candidates, the name, the stage as it runs alone, and what it found.
         inputs: what the query is made of.
-        scope: the call's.
+        options: the call's.
     """
     sums = _Sums(root, points, candidates, inputs)
     made = sums.account

@@ -252,7 +252,7 @@ class _Base:
 
     def _kept(self, strategy: Strategy, options: SearchOptions) -> Plan | None:
         kept = self._plans.get(strategy, options, self._target)
-        if kept is not None and options.score_threshold is not None:  # all of a scope that a server may ignore
+        if kept is not None and options.score_threshold is not None:  # the one option that a server may ignore
             self._tell(kept.warnings[len(kept.strategy_warnings) :])
         return kept
 
@@ -319,7 +319,7 @@ class Executor(_Base):
 
         Args:
             strategy: what to plan.
-            scope: what the call asks for.
+            options: what the call asks for.
             flow: makes the flow; called again for a new plan.
             services: what answers the flow's steps, instead of this executor.
         """

@@ -93,7 +93,7 @@ class Plan:
 
     Attributes:
         strategy: the strategy, with every vector's name filled in.
-        scope: what a call asks for.
+        options: what a call asks for.
         target: the collection's schema and the server's capabilities.
         strategy_warnings: what will work, but not as it seems, whatever the options.
         sent_features: what its requests have in them that a server must understand.
@@ -106,10 +106,10 @@ class Plan:
     sent_features: frozenset[AbilityName] = frozenset()
 
     def within(self, options: SearchOptions) -> Plan:
-        """This plan for another call's scope; only the options is checked anew.
+        """This plan for another call's options; only they are checked anew.
 
         Raises:
-            PlanError: the options is wrong in itself, or asks for more than the candidates.
+            PlanError: the options are wrong in themselves, or ask for more than the candidates.
         """
         if options == self.options and options.page == self.options.page:
             return self
@@ -161,7 +161,7 @@ class Plan:
                 yield lint
 
     def problems(self) -> Iterator[str]:
-        """Why the strategy can't run within this options on this server."""
+        """Why the strategy can't run with these options on this server."""
         if wrong := list(self.options.problems()):
             yield from wrong
             return

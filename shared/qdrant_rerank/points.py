@@ -160,7 +160,7 @@ def _spare(options: SearchOptions) -> int:
 
 
 def settled(points: Points, options: SearchOptions) -> Points:
-    """The points of a widened search, equal scores by id (numbers before UUIDs), cut to what the options asks for.
+    """The points of a widened search, equal scores by id (numbers before UUIDs), cut to what the options ask for.
 
     Warns if more points tie with the last than were fetched, as it is then open which of them are returned.
     """
@@ -191,7 +191,7 @@ def group(points: Points, options: SearchOptions, complete: bool) -> Points:
 
     Args:
         points: the ranking, best first, with the key's payload.
-        scope: says the key, how many groups, and how many hits of each.
+        options: say the key, how many groups, and how many hits of each.
         complete: whether the ranking holds all points that there are.
     """
     assert options.group_by is not None

@@ -117,7 +117,7 @@ class SearchOptions:
         return self.limit + (self.offset or 0)
 
     def problems(self) -> Iterator[str]:
-        """What is wrong with this options in itself."""
+        """What is wrong with these options in themselves."""
         if not is_whole(self.limit, 1):
             yield f"limit must be a whole number of at least 1, got {self.limit!r}"
         elif self.limit > LARGEST:

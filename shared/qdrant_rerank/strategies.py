@@ -493,7 +493,7 @@ def searched(requests: Callable[[], list[Request]], options: SearchOptions, targ
 
     Args:
         requests: makes the requests, for the guards that the target asks for at that moment.
-        scope: for the options of the search.
+        options: those of the search.
         target: notes that thorough guards are needed.
     """
     quick, asked = not target.thorough, requests()
@@ -555,7 +555,7 @@ def widen(root: Stage, options: SearchOptions) -> SearchOptions:
 
 
 def cut(points: Points, root: Stage, options: SearchOptions) -> Points:
-    """What `options` asks for, of the points that a search with the widened scope found."""
+    """What `options` asks for, of the points that a search with the widened options found."""
     if options.group_by is not None and root.grouped_here:
         return group(points, options, root.holds_all(len(points), options.hits))
     if options.offset and root.cuts_pages_short:

@@ -65,8 +65,8 @@ def evaluate(
         name: what tables call the system; for foreign systems, give each configuration a name of its own.
         limit: how many results to ask a strategy for, and to look at of any system; by default as many as the measures look
             at, or as the strategy can return.
-        scope: all that a strategy is asked for, instead of `limit`; its filter is AND-ed with the topics', its timeout is each
-            topic's, or each batch's: embedding, searches, their retries and reranking.
+        options: all that a strategy is asked for, instead of `limit`; its filter is AND-ed with the topics', its timeout is
+            each topic's, or each batch's: embedding, searches, their retries and reranking.
         doc_id: where a result's document id is; see `DocId`.
         batch_size: how many topics share a strategy's round trips. Times are measured only with 1.
         concurrency: how many batches are asked at a time, in threads; measured times are then those under this load.

@@ -431,7 +431,7 @@ class Header:
     Attributes:
         system: the strategy, collection and model, or the kind of the foreign retriever.
         name: what tables call it.
-        asked: the limit and scope.
+        asked: the limit and options.
         topics: the topics' fingerprint.
     """
 

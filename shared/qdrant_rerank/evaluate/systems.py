@@ -318,7 +318,7 @@ def stable(strategy: Strategy, options: SearchOptions) -> SearchOptions:
 def prepare_options(strategy: Strategy, options: SearchOptions, doc_id: DocId) -> SearchOptions:
     """What is asked of `strategy` to measure it: `options`, with stable ties, and of payloads what ids are read from.
 
-    Strategies that this package doesn't know, and models that read texts, get the payload that the options asks for.
+    Strategies that this package doesn't know, and models that read texts, get the payload that the options ask for.
     """
     options = stable(strategy, options)
     if isinstance(strategy, Stage | ClientFormula | RelevanceFeedback):  # these fetch by themselves what they read
