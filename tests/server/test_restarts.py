@@ -34,7 +34,7 @@ def test_filling_goes_on_after_a_restart_and_loses_nothing(grpc: bool) -> None:
     with OwnServer() as server:
         client = QdrantClient(**server.options(grpc))
         ensure_collection(client, "docs", {"dense": Letters()})
-        count = 0
+        count, again = 0, threading.Timer(1.0, server.start)
 
         def some() -> object:
             nonlocal count
@@ -42,8 +42,9 @@ def test_filling_goes_on_after_a_restart_and_loses_nothing(grpc: bool) -> None:
                 count += 1
                 if count == 200:
                     server.kill()
-                    threading.Timer(1.0, server.start).start()
+                    again.start()
                 yield document
 
         ingest(client, "docs", some(), {"dense": Letters()}, batch_size=20)  # type: ignore[arg-type]
+        again.join()  # it may still wait for what the client already has
         assert client.count("docs").count == 400
