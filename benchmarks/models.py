@@ -161,7 +161,7 @@ def report(name: str, task: Task, before: Mapping[str, float], after: Rescored) 
 
 async def stalls(task: Task, model: Reranker, concurrent: int) -> tuple[list[float], float]:
     """How late a task wakes up that sleeps 5 ms at a time, while `concurrent` claims are rescored; and how long these take."""
-    from qdrant_rerank.models._internals import ascored
+    from qdrant_rerank.models._internals import ascore_texts
 
     late: list[float] = []
 
@@ -172,7 +172,7 @@ async def stalls(task: Task, model: Reranker, concurrent: int) -> tuple[list[flo
             late.append(time.perf_counter() - start - 0.005)
 
     async def ask(claim: str) -> None:
-        await ascored(model, task.claims[claim], [task.texts[name] for name in task.candidates[claim]])
+        await ascore_texts(model, task.claims[claim], [task.texts[name] for name in task.candidates[claim]])
 
     claims = list(task.claims)
     beat, start = asyncio.create_task(heartbeat()), time.perf_counter()

@@ -32,7 +32,7 @@ from qdrant_client import QdrantClient, models
 from langchain_qdrant_rerank import QdrantRerankRetriever as LangChainRetriever
 from llama_index_qdrant_rerank import QdrantRerankRetriever as LlamaIndexRetriever
 from qdrant_rerank import field, param, score
-from qdrant_rerank.expressions._internals import Candidate, Lowering, fixed_nodes, lower
+from qdrant_rerank.expressions._internals import Lowering, ScoreSource, find_fixed_nodes, lower
 from qdrant_rerank.planning import Capabilities
 
 SIZE, K = 384, 5
@@ -137,10 +137,12 @@ def compiling(runs: int) -> None:
     terms = [0.1 * number * param("budget") * field(f"metadata.f{number}", default=0.0) for number in range(1, 20)]
     expression = sum(terms, 0.8 * score())
     memory: dict[int, Any] = {}
-    fixed = fixed_nodes(expression)
+    fixed = find_fixed_nodes(expression)
 
     def build(compiled: dict[int, Any]) -> None:
-        lower(expression, Lowering([Candidate("")], Capabilities((1, 20, 0)), {"budget": 3.7}, compiled=compiled, fixed=fixed))
+        lower(
+            expression, Lowering([ScoreSource("")], Capabilities((1, 20, 0)), {"budget": 3.7}, compiled=compiled, fixed=fixed)
+        )
 
     ways: list[tuple[str, Callable[[], None]]] = [
         ("from nothing", lambda: build({})),

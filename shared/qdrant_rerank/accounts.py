@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
-from .expressions.evaluation import evaluate
+from .expressions.evaluation import compute
 from .expressions.functions import Sigmoid
 from .expressions.nodes import Expression, Sum
 from .query import Inputs, SearchOptions, both
@@ -179,7 +179,7 @@ class _Sums:
             case Formula():
                 summands, link = _summands(root)
                 table = formula_table(root, points, [each.values() for each in hits], self.inputs)
-                return [(repr(summand), evaluate(summand, table)) for summand in summands], link
+                return [(repr(summand), compute(summand, table)) for summand in summands], link
             case Fusion():
                 every = zip(self.names, shares(root, self.found), hits, strict=True)
                 columns = [(name, np.array([_share(own, hit.get(point.id)) for point in points])) for name, own, hit in every]

@@ -33,7 +33,7 @@ from .clients import AsyncCalls, AsyncClientLike, Clients
 from .deadline import whole_seconds, within
 from .engine_errors import Place, describe_failures
 from .errors import ClientError, Lint, PlanError, QueryError, StrategyError, warn
-from .models.base import Reranker, RerankerLike, ascored, checked, scored
+from .models.base import Reranker, RerankerLike, ascore_texts, check_scores, score_texts
 from .models.encoders import AsyncEncoder, Encoder, EncoderLike, Encoders, encoder_fingerprint
 from .models.wrappers import as_reranker
 from .payload import PayloadLike, as_mapping
@@ -443,7 +443,7 @@ class Executor(_Base):
         return [answers[number] for number in range(len(step.requests))]
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        return checked(scored(self._model(), query, texts), len(texts), None)
+        return check_scores(score_texts(self._model(), query, texts), len(texts), None)
 
 
 class AsyncExecutor(_Base):
@@ -601,7 +601,7 @@ class AsyncExecutor(_Base):
         return dict(zip(plain, read_batch(replies, requests, place), strict=True))
 
     async def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        return checked(await ascored(self._model(), query, texts), len(texts), None)
+        return check_scores(await ascore_texts(self._model(), query, texts), len(texts), None)
 
 
 def _look(strategy: Strategy, target: Target, options: SearchOptions) -> Flow[Target]:

@@ -15,7 +15,7 @@ from .description import PlanDescription, Refusal, abbreviated, placeholders
 from .engine_errors import read_failure
 from .errors import Lint, PlanError, QdrantRerankError, QueryError, StrategyError, did_you_mean
 from .expressions.inspect import payload_keys, walk
-from .expressions.lowering import is_datetime, is_number, is_place
+from .expressions.lowering import holds_datetime, holds_number, holds_place
 from .expressions.nodes import Raw
 from .expressions.view import path_problem
 from .formula_limits import filter_problems
@@ -358,11 +358,11 @@ class Plan:
         """What points meet that have nothing at a key, and those that hold something else than what is read."""
         kind, capabilities = self._required_keys[key], self.target.capabilities
         if kind == models.PayloadSchemaType.DATETIME:
-            readable = is_datetime(key)
+            readable = holds_datetime(key)
         elif kind == models.PayloadSchemaType.GEO:
-            readable = is_place(key, models.GeoPoint(lat=0.0, lon=0.0), capabilities.counts_members)
+            readable = holds_place(key, models.GeoPoint(lat=0.0, lon=0.0), capabilities.counts_members)
         else:
-            readable = is_number(key)
+            readable = holds_number(key)
         nothing = models.IsEmptyCondition(is_empty=models.PayloadField(key=key))
         return models.Filter(must=[nothing]), models.Filter(must_not=[nothing, readable])
 

@@ -17,12 +17,12 @@ from qdrant_client import models
 from .capabilities import AbilityName, Capabilities
 from .deadline import within
 from .errors import Lint, OnError, QueryError, ScoringError, StrategyError, tolerated
-from .expressions.evaluation import Table, evaluate
+from .expressions.evaluation import Table, compute
 from .expressions.inspect import candidate_scores, payload_keys, placeholder_params, reads_model
 from .expressions.nodes import Expression, ExpressionLike, Sum, as_expression
 from .expressions.view import View
 from .formula_limits import path_problems
-from .models.base import Reranker, ascored, checked, scored
+from .models.base import Reranker, ascore_texts, check_scores, score_texts
 from .payload import PayloadMapping, keys_of, read_texts
 from .points import noted, notes_of, selected, with_keys
 from .query import Inputs, Query, SearchOptions, Target
@@ -354,7 +354,7 @@ def blended(
     """
     if blend is None:
         return np.array(relevance, np.float64)
-    scores = evaluate(blend, _table(points, [point.score for point in points], relevance, query, sign, view))
+    scores = compute(blend, _table(points, [point.score for point in points], relevance, query, sign, view))
     if not np.isfinite(scores).all():
         worst = int(np.flatnonzero(~np.isfinite(scores))[0])
         raise ScoringError(f"the blend of point {points[worst].id!r} is {scores[worst]}: {blend!r} must be finite")
@@ -370,7 +370,7 @@ def summands(blend: Expression | None, points: Points, query: Query, sign: float
     before = [note.get("retrieval_score", np.nan) for note in notes]
     table = _table(points, before, relevance, query, sign, view)
     terms = blend.terms if isinstance(blend, Sum) else (blend,)
-    return [(repr(term), evaluate(term, table)) for term in terms]
+    return [(repr(term), compute(term, table)) for term in terms]
 
 
 def _table(points: Points, before: Sequence[float], relevance: Sequence[float], query: Query, sign: float, view: View) -> Table:
@@ -475,7 +475,7 @@ class _Scores:
         raise NotImplementedError
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        return checked(scored(self.reranker, query, texts), len(texts), self.reranker)
+        return check_scores(score_texts(self.reranker, query, texts), len(texts), self.reranker)
 
 
 @dataclass(frozen=True)
@@ -489,4 +489,4 @@ class _AsyncScores:
         raise NotImplementedError
 
     async def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        return checked(await ascored(self.reranker, query, texts), len(texts), self.reranker)
+        return check_scores(await ascore_texts(self.reranker, query, texts), len(texts), self.reranker)

@@ -14,7 +14,7 @@ from qdrant_client import models
 
 from .errors import Lint, did_you_mean
 from .expressions.inspect import PayloadKey, payload_keys
-from .expressions.lowering import is_datetime, is_number
+from .expressions.lowering import holds_datetime, holds_number
 from .expressions.nodes import Expression
 from .expressions.view import View
 from .points import root_keys
@@ -151,9 +151,9 @@ def _known_missing(trained: Trained) -> Iterator[str]:
 def _with(key: PayloadKey) -> models.Filter:
     """What points meet that have the key."""
     if key.index == models.PayloadSchemaType.FLOAT:
-        return models.Filter(must=[is_number(key.key, thorough=False)])
+        return models.Filter(must=[holds_number(key.key, thorough=False)])
     if key.index == models.PayloadSchemaType.DATETIME:
-        return models.Filter(must=[is_datetime(key.key, thorough=False)])
+        return models.Filter(must=[holds_datetime(key.key, thorough=False)])
     return models.Filter(must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=key.key))])
 
 

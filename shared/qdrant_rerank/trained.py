@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from qdrant_client import models
 
 from .errors import StrategyError
-from .expressions.evaluation import Table, evaluate, read_codes, read_numbers
+from .expressions.evaluation import Table, compute, read_codes, read_numbers
 from .expressions.inspect import PayloadKey, payload_keys
 from .expressions.nodes import Expression, Field
 from .expressions.view import View, reader
@@ -147,7 +147,7 @@ class TrainedFeature:
             return read_codes(self.category or "", self.values, payloads)
         if isinstance(self.expression, Field) and self.expression.default is None:
             return read_numbers(self.expression.key, payloads, seen)
-        return evaluate(self.expression, Table(payloads, range(len(payloads)), view=seen))
+        return compute(self.expression, Table(payloads, range(len(payloads)), view=seen))
 
     def shift(self, payloads: Payloads, view: View | None = None) -> float:
         """The population stability index of these payloads against those of the training."""

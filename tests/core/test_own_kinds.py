@@ -11,7 +11,7 @@ from qdrant_client import models
 from qdrant_rerank import Executor, Fusion, Nearest, Query, SearchOptions, Strategy, StrategyError, from_json, to_json
 from qdrant_rerank._internals import Flow, Inputs, Points, Search, explained
 from qdrant_rerank.expressions import Expression
-from qdrant_rerank.expressions._internals import Candidate, Lowering, lower
+from qdrant_rerank.expressions._internals import Lowering, ScoreSource, lower
 from qdrant_rerank.planning import Capabilities, Cost, Schema, Target, plan
 from qdrant_rerank.stages import Stage
 from tests.support import SCHEMA, question, refused, script, target
@@ -74,7 +74,7 @@ class Odd(Expression):
 
 def test_an_expression_that_cannot_be_compiled_says_which() -> None:
     with pytest.raises(TypeError, match="no lowering for Odd"):
-        lower(Odd(), Lowering([Candidate("dense")], Capabilities.of("1.20.0")))
+        lower(Odd(), Lowering([ScoreSource("dense")], Capabilities.of("1.20.0")))
 
 
 def test_a_strategy_of_several_requests_cannot_be_a_candidate() -> None:

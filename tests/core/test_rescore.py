@@ -34,7 +34,7 @@ from qdrant_rerank import (
 from qdrant_rerank._internals import Points, Score, Search, noted, notes_of
 from qdrant_rerank.errors import PayloadError
 from qdrant_rerank.expressions import Expression, constant, max_sim, query_tokens, rerank_score
-from qdrant_rerank.expressions._internals import Candidate, Lowering, Table, evaluate, lower
+from qdrant_rerank.expressions._internals import Lowering, ScoreSource, Table, compute, lower
 from qdrant_rerank.planning import Schema, VectorInfo, plan
 from tests.support import COLLECTION, QUERY, SCHEMA, encoders, near, public_names, question, ranking, refused, script, target
 
@@ -519,6 +519,6 @@ def test_the_name_of_a_multivector_is_text() -> None:
 
 def test_a_model_s_score_is_known_to_no_engine_and_to_no_table_without_one() -> None:
     with refused(StrategyError, "which Qdrant can't know"):
-        lower(rerank_score(), Lowering([Candidate("dense")], target().capabilities))
+        lower(rerank_score(), Lowering([ScoreSource("dense")], target().capabilities))
     with refused(StrategyError, "which Qdrant can't know"):
-        evaluate(rerank_score(), Table([{}], [1]))
+        compute(rerank_score(), Table([{}], [1]))

@@ -11,7 +11,7 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.edge._internals import OPENING, RESERVE, disk_of, used_by
+from qdrant_rerank.edge._internals import OPENING, RESERVE, disk_of, disk_usage
 from qdrant_rerank.errors import EngineError
 
 FLAT = models.VectorParams(size=2, distance=models.Distance.DOT)
@@ -97,7 +97,7 @@ def test_after_a_crash_opening_has_to_replay_the_log(tmp_path: Path) -> None:
     with client_on(tmp_path, disk) as again:
         with pytest.raises(EngineError, match="opening the collection 'c'"):
             again.count("c")
-        disk.free += used_by(tmp_path / "c" / "wal")
+        disk.free += disk_usage(tmp_path / "c" / "wal")
         assert again.count("c").count == 20
 
 
@@ -119,4 +119,4 @@ def test_the_disk_is_that_of_the_folder_or_of_where_it_will_be(tmp_path: Path) -
     (tmp_path / "a" / "hole").write_bytes(b"")
     os.truncate(tmp_path / "a" / "hole", 10**8)
     (tmp_path / "full").write_bytes(b"x" * 10_000)
-    assert 10_000 <= used_by(tmp_path) < 10**6
+    assert 10_000 <= disk_usage(tmp_path) < 10**6

@@ -16,7 +16,7 @@ from qdrant_client import models
 
 from qdrant_rerank import QueryError
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.edge._internals import made, refusals
+from qdrant_rerank.edge._internals import describe_misfits, refusals
 from qdrant_rerank.errors import ClientError, EngineError
 
 FLAT = models.VectorParams(size=2, distance=models.Distance.DOT)
@@ -196,7 +196,10 @@ def test_a_fault_of_the_engine_is_an_error_and_an_interrupt_is_none() -> None:
 
 
 def test_what_the_binding_says_at_length_is_cut() -> None:
-    with pytest.raises(QueryError, match=r"^the query: failed to extract( variant)+ ?v?a?r?i?a?n?t?…$"), made("the query"):
+    with (
+        pytest.raises(QueryError, match=r"^the query: failed to extract( variant)+ ?v?a?r?i?a?n?t?…$"),
+        describe_misfits("the query"),
+    ):
         raise TypeError("failed to extract" + "\n variant" * 100)
 
 

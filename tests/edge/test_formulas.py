@@ -125,7 +125,7 @@ def calls_to_translate(query: models.FormulaQuery) -> int:
     before = sys.getprofile()
     sys.setprofile(count)
     try:
-        formulas.translated(query)
+        formulas.translate(query)
     finally:
         sys.setprofile(before)
     return calls
@@ -142,12 +142,12 @@ def test_ten_thousand_nodes_take_ten_times_the_work_of_a_thousand_and_little_eac
 def test_one_formula_object_is_translated_once_and_the_oldest_is_forgotten() -> None:
     formulas = Formulas(queries=2)
     first, second, third = large(10), large(20), large(30)
-    translated = formulas.translated(first)
-    formulas.translated(second)
-    assert formulas.translated(first) is translated  # used again, so the second is the oldest
-    formulas.translated(third)
-    assert formulas.translated(first) is translated
-    assert formulas.translated(large(10)) is not translated
+    translated = formulas.translate(first)
+    formulas.translate(second)
+    assert formulas.translate(first) is translated  # used again, so the second is the oldest
+    formulas.translate(third)
+    assert formulas.translate(first) is translated
+    assert formulas.translate(large(10)) is not translated
     assert len(formulas.queries) == 2
 
 

@@ -13,7 +13,7 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import QueryError
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.edge._internals import grouped
+from qdrant_rerank.edge._internals import group_hits
 from qdrant_rerank.errors import ClientError
 from tests.edge.support import NAME, SIZE, TOLERANCE, query_vectors
 from tests.edge.test_queries import FILTERS, candidates, fusion, mmr
@@ -197,7 +197,7 @@ def _wanted(filter: models.Filter | None) -> Iterator[Any]:
 )
 def test_groups_are_exact_whatever_the_ranking(keys: list[Any], limit: int, size: int) -> None:
     ranking = Ranking(keys)
-    found = grouped(ranking, models.QueryRequest(query=[1.0]), "key", limit, size)
+    found = group_hits(ranking, models.QueryRequest(query=[1.0]), "key", limit, size)
     expected: dict[Any, list[int]] = {}
     for place, key in enumerate(keys):
         if key is not None:
@@ -208,13 +208,13 @@ def test_groups_are_exact_whatever_the_ranking(keys: list[Any], limit: int, size
 
 def test_one_query_is_enough_for_one_hit_of_each_group_at_the_top() -> None:
     ranking = Ranking("abcdefgh" * 1000)
-    grouped(ranking, models.QueryRequest(query=[1.0]), "key", 5, 1)
+    group_hits(ranking, models.QueryRequest(query=[1.0]), "key", 5, 1)
     assert ranking.asked == [5]
 
 
 def test_small_groups_are_completed_without_reading_the_whole_collection() -> None:
     ranking = Ranking(["rare", *"ab" * 5000, "rare"])
-    found = grouped(ranking, models.QueryRequest(query=[1.0]), "key", 3, 2)
+    found = group_hits(ranking, models.QueryRequest(query=[1.0]), "key", 3, 2)
     assert [len(hits) for hits in found.values()] == [2, 2, 2]
     assert max(ranking.asked) < 100
 

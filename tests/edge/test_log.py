@@ -15,7 +15,7 @@ from qdrant_client import models
 
 from qdrant_rerank import QueryError
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.edge._internals import change
+from qdrant_rerank.edge._internals import make_change
 from qdrant_rerank.errors import FormatError
 from qdrant_rerank.ingest import Document, ingest, read_jsonl
 
@@ -127,7 +127,7 @@ def test_a_path_that_is_none_is_refused(tmp_path: Path) -> None:
 
 def test_a_part_without_a_check_makes_no_change() -> None:
     with pytest.raises(KeyError, match="snapshot"):
-        change("set_payload", snapshot="a")
+        make_change("set_payload", snapshot="a")
 
 
 BEYOND: list[tuple[Any, str]] = [

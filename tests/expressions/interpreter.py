@@ -10,7 +10,7 @@ from qdrant_client import models
 from qdrant_client.hybrid.formula import evaluate_expression
 
 from qdrant_rerank.expressions import Expression
-from qdrant_rerank.expressions._internals import Candidate, Lowering, Table, lower
+from qdrant_rerank.expressions._internals import Lowering, ScoreSource, Table, lower
 from qdrant_rerank.planning import Capabilities
 
 NEWER = (models.MaxExpression, models.MinExpression, models.AcoshExpression)
@@ -18,7 +18,7 @@ NEWER = (models.MaxExpression, models.MinExpression, models.AcoshExpression)
 
 def interpret(expression: Expression, table: Table, capabilities: Capabilities) -> np.ndarray[Any, np.dtype[np.float32]]:
     """The score of each point, from what that version would be sent."""
-    candidates = [Candidate(name) for name in table.scores]
+    candidates = [ScoreSource(name) for name in table.scores]
     lowering = Lowering(candidates, capabilities, table.params, table.now)
     formula = lower(expression, lowering)
     if not capabilities.supports("max_min"):

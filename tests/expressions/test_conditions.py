@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from qdrant_client import models
 from qdrant_client.local.payload_filters import check_condition
 
-from qdrant_rerank.expressions._internals import Conditions, stored
+from qdrant_rerank.expressions._internals import Conditions, array_reader
 
 _SCALARS = (
     st.none()
@@ -79,7 +79,7 @@ def test_a_key_is_read_once_for_all_conditions(monkeypatch: pytest.MonkeyPatch) 
     def noted(key: str) -> Any:
         def values(payload: Any) -> Any:
             read.append(key)
-            return stored(key)(payload)
+            return array_reader(key)(payload)
 
         return values
 

@@ -235,9 +235,9 @@ def test_they_are_refused_where_the_client_speaks_grpc() -> None:
 
 
 def extent_of(expression: Any) -> Extent:
-    from qdrant_rerank.expressions._internals import Candidate, Lowering, lower
+    from qdrant_rerank.expressions._internals import Lowering, ScoreSource, lower
 
-    return extent(lower(expression, Lowering([Candidate("dense")], SERVER)))
+    return extent(lower(expression, Lowering([ScoreSource("dense")], SERVER)))
 
 
 def test_a_request_over_32_megabytes_is_refused() -> None:

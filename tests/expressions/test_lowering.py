@@ -26,7 +26,7 @@ from qdrant_rerank import (
     sigmoid,
 )
 from qdrant_rerank.expressions import Expression, constant
-from qdrant_rerank.expressions._internals import CLIENT_HAS_MAX_MIN, Candidate, Lowering, Table, evaluate, lower
+from qdrant_rerank.expressions._internals import CLIENT_HAS_MAX_MIN, Lowering, ScoreSource, Table, compute, lower
 from qdrant_rerank.planning import Capabilities
 
 SERVER = Capabilities((1, 20, 0))
@@ -35,7 +35,7 @@ LOCAL = Capabilities((1, 20, 0), "local")
 
 
 def lowered(expression: Expression, capabilities: Capabilities = SERVER, **more: Any) -> Any:
-    candidates = more.pop("candidates", [Candidate("dense")])
+    candidates = more.pop("candidates", [ScoreSource("dense")])
     return lower(expression, Lowering(candidates, capabilities, **more))
 
 
@@ -70,7 +70,7 @@ def test_a_field_without_a_default_is_the_bare_variable() -> None:
 
 
 def test_distances_are_negated_so_that_higher_is_better() -> None:
-    euclid = [Candidate("dense", is_distance=True), Candidate("sparse")]
+    euclid = [ScoreSource("dense", is_distance=True), ScoreSource("sparse")]
     lowering = Lowering(euclid, SERVER)
 
     assert lower(score("dense", default=3.0), lowering) == models.NegExpression(neg="$score[0]")
@@ -79,7 +79,7 @@ def test_distances_are_negated_so_that_higher_is_better() -> None:
 
 
 def test_two_defaults_for_one_score_are_refused() -> None:
-    two = [Candidate("dense"), Candidate("sparse")]
+    two = [ScoreSource("dense"), ScoreSource("sparse")]
     with pytest.raises(StrategyError, match=r"score\('dense'\) has two different defaults"):
         lowered(score("dense", default=1.0) + score("dense", default=2.0), candidates=two)
 
@@ -160,7 +160,7 @@ def test_request_time_values_are_checked(expression: Expression, features: dict[
     with pytest.raises(QueryError, match=message):
         lowered(expression, params=features)
     with pytest.raises(QueryError, match=message):
-        evaluate(expression, Table(payloads=[{}], ids=[1], params=features))
+        compute(expression, Table(payloads=[{}], ids=[1], params=features))
 
 
 def test_numpy_numbers_are_request_time_values_too() -> None:

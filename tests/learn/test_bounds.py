@@ -15,7 +15,7 @@ from qdrant_client import models
 from qdrant_client.hybrid.formula import evaluate_expression
 
 from qdrant_rerank.expressions import Expression
-from qdrant_rerank.expressions._internals import DIGITS, Candidate, Lowering, digits, lower
+from qdrant_rerank.expressions._internals import DIGITS, Lowering, ScoreSource, digits, lower
 from qdrant_rerank.learn import from_model
 from qdrant_rerank.learn._internals import bounds
 from qdrant_rerank.planning import Capabilities
@@ -98,7 +98,7 @@ def scored(formula: Any, payloads: list[dict[str, Any]]) -> list[float]:
 
 def sent(expression: Expression) -> str:
     """The formula as JSON, as a server before 1.20 gets it."""
-    to = Lowering([Candidate("dense")], Capabilities((1, 18, 3)), worlds.QUERY.params)
+    to = Lowering([ScoreSource("dense")], Capabilities((1, 18, 3)), worlds.QUERY.params)
     query = models.FormulaQuery.model_construct(formula=lower(expression, to), defaults=to.defaults)
     return json.dumps(json.loads(query.model_dump_json(exclude_none=True))["formula"])
 

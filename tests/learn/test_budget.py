@@ -10,7 +10,7 @@ from qdrant_client import models
 from qdrant_rerank import Nearest, affinity, clip, field, now, param, score, sigmoid, when
 from qdrant_rerank._internals import extent
 from qdrant_rerank.expressions import Expression, query_tokens
-from qdrant_rerank.expressions._internals import Candidate, Lowering, lower, placeholder_params
+from qdrant_rerank.expressions._internals import Lowering, ScoreSource, lower, placeholder_params
 from qdrant_rerank.learn import formula_cost
 from qdrant_rerank.planning import Capabilities
 from qdrant_rerank.stages import Formula
@@ -82,7 +82,7 @@ def test_a_budget_is_that_of_what_a_formula_stage_sends() -> None:
     ],
 )
 def test_bytes_are_measured_without_writing_them(expression: Expression) -> None:
-    formula = lower(expression, Lowering([Candidate("dense"), Candidate("bm25")], SERVER, placeholder_params(expression)))
+    formula = lower(expression, Lowering([ScoreSource("dense"), ScoreSource("bm25")], SERVER, placeholder_params(expression)))
     sent = models.FormulaQuery.model_construct(formula=formula).model_dump_json(
         exclude_unset=True, exclude_none=True, by_alias=True
     )

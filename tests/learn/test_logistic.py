@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from qdrant_rerank import PlanWarning, StrategyError, field, score
 from qdrant_rerank.errors import FitError
-from qdrant_rerank.expressions._internals import Table, evaluate
+from qdrant_rerank.expressions._internals import Table, compute
 from qdrant_rerank.learn import Category, Feature, FeatureLog, fit_logistic
 from qdrant_rerank.learn._internals import fit_map, prepare, solve
 from tests.learn.logs import INTERCEPT, PLANTED, big, made, planted
@@ -59,7 +59,7 @@ def test_the_formula_gives_scikit_learns_probabilities() -> None:
     np.testing.assert_allclose(ranker.predict(log), expected, atol=1e-6)
     payloads = [{"year": row[1], "popularity": row[2]} for row in log.values.tolist()]
     table = Table(payloads, list(range(len(log))), {"dense": log.column("dense")})
-    np.testing.assert_allclose(evaluate(ranker.expression, table), expected, atol=1e-6)
+    np.testing.assert_allclose(compute(ranker.expression, table), expected, atol=1e-6)
 
 
 def test_all_solvers_minimise_the_same() -> None:
@@ -124,7 +124,7 @@ def test_large_values_are_centred_before_they_are_weighed() -> None:
     y = generator.random(1000) < 1 / (1 + np.exp(-(seconds - 1.7005e9) / 2e5))
     ranker = fit_logistic(made({"seconds": seconds}, y, 20), bootstrap=0)
     payloads = [{"seconds": value} for value in seconds.tolist()]
-    served = evaluate(ranker.expression, Table(payloads, list(range(1000))))
+    served = compute(ranker.expression, Table(payloads, list(range(1000))))
     np.testing.assert_allclose(served, ranker.predict(made({"seconds": seconds}, y, 20)), atol=1e-9)
     assert "field('seconds', default=0.0) - 170" in repr(ranker.expression)
 

@@ -17,7 +17,7 @@ import pytest
 from qdrant_rerank import ScoringError, StrategyError
 from qdrant_rerank.errors import MissingExtra
 from qdrant_rerank.models import CohereReranker, EncoderSimilarity, FastembedCrossEncoder
-from qdrant_rerank.models._internals import ApiKey, Patience, as_reranker, checked, retry_after, without_key
+from qdrant_rerank.models._internals import ApiKey, Patience, as_reranker, check_scores, retry_after, without_key
 from tests.waiting import PATIENCE
 
 KEY = "co-7f3a9b-very-secret"
@@ -121,8 +121,8 @@ def test_scores_that_are_no_numbers_are_an_error_that_names_the_model() -> None:
     model = CohereReranker(api_key=KEY)
     for odd in ("high", None, [1.0]):
         with pytest.raises(ScoringError, match=r"^the model \(CohereReranker\) returned scores that aren't numbers: "):
-            checked([1.0, odd], 2, model)
-    assert checked(["0.5", 1], 2, model) == [0.5, 1.0]
+            check_scores([1.0, odd], 2, model)
+    assert check_scores(["0.5", 1], 2, model) == [0.5, 1.0]
 
 
 def test_an_encoders_own_fingerprint_is_that_of_its_similarity() -> None:

@@ -29,7 +29,7 @@ from qdrant_rerank.models._internals import (
     PostprocessorModel,
     Returned,
     as_reranker,
-    scored,
+    complete_scores,
 )
 from tests.models.llms import Completes, Runs, ToolModel
 
@@ -142,11 +142,15 @@ def test_of_a_text_that_comes_back_in_parts_the_best_counts() -> None:
 
 
 def test_ranks_of_parts_count_once() -> None:
-    assert scored([Returned(1, None), Returned(1, None), Returned(0, None)], 3, 0.5) == [1 - 1 / 3, 1.0, 1 - 1 / 3 - 0.5]
+    assert complete_scores([Returned(1, None), Returned(1, None), Returned(0, None)], 3, 0.5) == [
+        1 - 1 / 3,
+        1.0,
+        1 - 1 / 3 - 0.5,
+    ]
 
 
 def test_scores_for_some_only_are_not_mixed_with_ranks() -> None:
-    assert scored([Returned(1, 7.0), Returned(0, None)], 2, 1.0) == [0.5, 1.0]
+    assert complete_scores([Returned(1, 7.0), Returned(0, None)], 2, 1.0) == [0.5, 1.0]
 
 
 def test_scores_of_numpy_become_floats() -> None:

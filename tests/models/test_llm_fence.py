@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from qdrant_rerank.models._internals import Fence, cut, is_blank
+from qdrant_rerank.models._internals import Fence, cut_text, is_blank
 from qdrant_rerank.models.llm import LlmListwise, LlmPointwise
 from tests.models.llms import Scripted, documents, length_score, outside, token
 
@@ -107,8 +107,8 @@ def test_characters_that_nobody_sees_are_taken_out_and_others_left() -> None:
 
 
 def test_a_long_text_is_cut_with_a_mark_that_people_see() -> None:
-    assert cut("abcdef", 6) == "abcdef"
-    assert cut("abcdef", 4) == "abcd\n[cut: the first 4 of 6 characters]"
+    assert cut_text("abcdef", 6) == "abcdef"
+    assert cut_text("abcdef", 4) == "abcd\n[cut: the first 4 of 6 characters]"
 
 
 def test_a_text_of_100_kb_is_scored_by_its_beginning() -> None:

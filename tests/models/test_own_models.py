@@ -11,7 +11,7 @@ import pytest
 
 from qdrant_rerank import ScoringError, StrategyError
 from qdrant_rerank.models import FastembedCrossEncoder, FastembedDense
-from qdrant_rerank.models._internals import checked, encoder_fingerprint
+from qdrant_rerank.models._internals import check_scores, encoder_fingerprint
 from tests.models.tiny_cross_encoder import cross_encoder_folder
 from tests.models.tiny_models import onnx_folder
 from tests.support import refused
@@ -120,9 +120,9 @@ class Odd:
 )
 def test_what_a_model_returned_instead_of_numbers_is_said(answer: Any, part: str) -> None:
     with refused(ScoringError, "the model (Odd)", part):
-        checked(answer, 2, Odd())
+        check_scores(answer, 2, Odd())
 
 
 @pytest.mark.parametrize("answer", [np.array([1, 2]), [np.float32(1.0), np.array(2.0)], (1, 2.0), range(1, 3)])
 def test_numbers_of_any_kind_are_taken(answer: Sequence[Any]) -> None:
-    assert checked(answer, 2, None) == [1.0, 2.0]
+    assert check_scores(answer, 2, None) == [1.0, 2.0]

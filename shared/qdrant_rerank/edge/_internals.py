@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING
 from .._lazy import load_lazily
 
 if TYPE_CHECKING:
-    from .binding import made as made
+    from .binding import describe_misfits as describe_misfits
     from .binding import refusals as refusals
-    from .changes import change as change
-    from .reading import grouped as grouped
+    from .changes import make_change as make_change
+    from .reading import group_hits as group_hits
     from .shards import OPENING as OPENING
     from .shards import RESERVE as RESERVE
     from .shards import Shard as Shard
     from .shards import disk_of as disk_of
-    from .shards import used_by as used_by
+    from .shards import disk_usage as disk_usage
     from .translate_query import Formulas as Formulas
 else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "binding": "made, refusals",
-            "changes": "change",
-            "reading": "grouped",
-            "shards": "OPENING, RESERVE, Shard, disk_of, used_by",
+            "binding": "describe_misfits, refusals",
+            "changes": "make_change",
+            "reading": "group_hits",
+            "shards": "OPENING, RESERVE, Shard, disk_of, disk_usage",
             "translate_query": "Formulas",
         },
     )

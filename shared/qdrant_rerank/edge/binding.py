@@ -10,7 +10,16 @@ from qdrant_client import models
 
 from ..errors import ClientError, EngineError, MissingExtra, QdrantRerankError, QueryError
 
-__all__ = ["VERSION", "EngineValueError", "by_type", "check_extras", "check_unknown", "made", "refusals", "translator"]
+__all__ = [
+    "VERSION",
+    "EngineValueError",
+    "by_type",
+    "check_extras",
+    "check_unknown",
+    "describe_misfits",
+    "refusals",
+    "translator",
+]
 
 try:
     import qdrant_edge as _engine  # noqa: F401  # pyright: ignore[reportUnusedImport]  # every module beside this one uses it
@@ -63,7 +72,7 @@ def refusals(what: str) -> Generator[None]:
 
 
 @contextmanager
-def made(what: str) -> Generator[None]:
+def describe_misfits(what: str) -> Generator[None]:
     """Says of which part of a call it is that the engine can't be told: it takes Python's values apart at once.
 
     Args:

@@ -22,22 +22,22 @@ from qdrant_client.local.json_path_parser import parse_json_path
 
 from ..errors import QueryError, did_you_mean
 from ..values import LEVELS, measure
-from .binding import made
+from .binding import describe_misfits
 from .translate_config import Vector
 from .translate_filter import filter_of
-from .values import count_numbers, from_engine, stored_id, to_engine, wire_id
+from .values import count_numbers, engine_id, from_engine, to_engine, wire_id
 
 __all__ = [
-    "Change",
+    "ShardChange",
     "NewPoint",
     "Selection",
-    "change",
+    "make_change",
     "check_vector_names",
     "new_points",
     "new_vectors",
     "payload_of",
-    "record",
-    "scored",
+    "to_record",
+    "to_scored_point",
 ]
 
 _POINT: Final = 1024  # bytes that a point takes beside its values: pages, ids, versions
@@ -64,7 +64,7 @@ class Selection:
         if isinstance(points, models.Filter):
             return cls(filter=points)
         if isinstance(points, Sequence) and not isinstance(points, str):
-            return cls(ids=[stored_id(one) for one in points])
+            return cls(ids=[engine_id(one) for one in points])
         raise QueryError(f"points are selected by a list of ids or a models.Filter, got {points!r}"[:300])
 
 
@@ -86,7 +86,7 @@ class NewPoint:
 
 
 @dataclass(frozen=True)
-class Change:
+class ShardChange:
     """One change of a collection.
 
     Attributes:
@@ -102,7 +102,9 @@ class Change:
     everything: bool = False
 
 
-def change(kind: str, on: Selection | None = None, *, rewrites: bool = False, everything: bool = False, **parts: Any) -> Change:
+def make_change(
+    kind: str, on: Selection | None = None, *, rewrites: bool = False, everything: bool = False, **parts: Any
+) -> ShardChange:
     """A change of the kind that the engine's `UpdateOperation` calls so, if the log can read all of its parts again.
 
     Args:
@@ -126,8 +128,8 @@ def change(kind: str, on: Selection | None = None, *, rewrites: bool = False, ev
         if part is not None:
             given[name] = _PARTS[name](part, parts)
             size += _SIZES.get(name, _nothing)(part)
-    with made(f"qdrant-edge refused a change, {kind}"):
-        return Change(getattr(engine.UpdateOperation, kind)(**given), size, on if rewrites else None, everything)
+    with describe_misfits(f"qdrant-edge refused a change, {kind}"):
+        return ShardChange(getattr(engine.UpdateOperation, kind)(**given), size, on if rewrites else None, everything)
 
 
 def payload_of(payload: Any, what: str, path: str | None = None) -> dict[str, Any]:
@@ -162,7 +164,7 @@ _TOO_DEEP: Final = f"is nested more than {LEVELS} levels deep, which the engine'
 
 def _steps(path: str) -> int:
     """How many levels of a payload a path goes down."""
-    with made(f"{path!r} is no path of a payload"[:300]):
+    with describe_misfits(f"{path!r} is no path of a payload"[:300]):
         return len(parse_json_path(path))
 
 
@@ -185,12 +187,12 @@ def _points(points: Sequence[NewPoint], parts: Mapping[str, Any]) -> list[engine
 def _point(point: NewPoint) -> engine.Point:
     what = f"point {wire_id(point.id)!r}"
     payload = payload_of(point.payload, what)
-    with made(f"{what} can't be stored"):
+    with describe_misfits(f"{what} can't be stored"):
         return engine.Point(point.id, point.vector, payload)
 
 
 def _vectors(points: Sequence[NewPoint], parts: Mapping[str, Any]) -> list[engine.PointVectors]:
-    with made("the vectors can't be stored"):
+    with describe_misfits("the vectors can't be stored"):
         return [engine.PointVectors(point.id, point.vector) for point in points]
 
 
@@ -292,7 +294,7 @@ def _new(point: Any, vectors: Mapping[str, Vector], payload: Any) -> NewPoint:
     named: Any = point.vector if isinstance(point.vector, dict) else {"": point.vector}
     what = f"point {point.id!r}"
     checked = {name: _fitting(name, vector, what, vectors) for name, vector in named.items()}
-    return NewPoint(stored_id(point.id), checked, sum(map(count_numbers, checked.values())), payload)
+    return NewPoint(engine_id(point.id), checked, sum(map(count_numbers, checked.values())), payload)
 
 
 def _fitting(name: str, vector: Any, what: str, vectors: Mapping[str, Vector]) -> Any:
@@ -323,7 +325,7 @@ def _says(vector: Any) -> str:
     return f"{kind} {sizes}-d" if sizes else kind
 
 
-def scored(point: engine.ScoredPoint, with_vector: Any) -> models.ScoredPoint:
+def to_scored_point(point: engine.ScoredPoint, with_vector: Any) -> models.ScoredPoint:
     """A found point as qdrant-client gives it, with the vectors that were asked for: MMR brings those that it read."""
     return models.ScoredPoint.model_construct(
         id=wire_id(point.id),
@@ -343,7 +345,7 @@ def _asked(vector: Any, with_vector: Any) -> Any:
     return chosen[""] if list(chosen) == [""] else chosen
 
 
-def record(point: engine.Record) -> models.Record:
+def to_record(point: engine.Record) -> models.Record:
     """A stored point as qdrant-client gives it."""
     return models.Record.model_construct(
         id=wire_id(point.id), payload=point.payload, vector=from_engine(point.vector), order_value=point.order_value

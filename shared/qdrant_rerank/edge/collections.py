@@ -10,7 +10,7 @@ from qdrant_client import QdrantClient, models
 
 from ..errors import ClientError
 from .binding import check_extras, check_unknown
-from .changes import change
+from .changes import make_change
 from .shards import Folder, Shard
 from .translate_config import collection_info, config_of, index_of, read_metadata, write_metadata
 
@@ -40,7 +40,7 @@ class Collections(Base):
         """
         check_unknown("get_collection", kwargs)
         shard = self._shard(collection_name)
-        with shard.held("reading") as held:
+        with shard.hold("reading") as held:
             return collection_info(shard.folder, held.info())
 
     def get_collections(self, **kwargs: Any) -> models.CollectionsResponse:
@@ -106,7 +106,7 @@ class Collections(Base):
             collection_name, config_of(vectors_config, sparse_vectors_config, hnsw_config, on_disk_payload)
         )
         if metadata:
-            with shard.held("writing the metadata of"):
+            with shard.hold("writing the metadata of"):
                 write_metadata(shard.folder, to_jsonable_python(metadata))
         return True
 
@@ -127,7 +127,7 @@ class Collections(Base):
             named = ", ".join(kwargs) or "positional arguments"
             raise ClientError(f"only the metadata of a collection can be changed in qdrant-edge, not {named}")
         shard = self._shard(collection_name)
-        with shard.held("writing the metadata of"):
+        with shard.hold("writing the metadata of"):
             write_metadata(shard.folder, read_metadata(shard.folder) | to_jsonable_python(metadata or {}))
         return True
 
@@ -152,7 +152,7 @@ class Collections(Base):
         check_unknown("create_payload_index", kwargs)
         check_extras(ordering=ordering, timeout=timeout)
         schema = index_of(field_type if field_schema is None else field_schema)
-        made = change("create_field_index", everything=True, field_name=field_name, schema=schema)
+        made = make_change("create_field_index", everything=True, field_name=field_name, schema=schema)
         self._shard(collection_name).update(made)
         return DONE
 
@@ -168,7 +168,7 @@ class Collections(Base):
         """As `QdrantClient.delete_payload_index`."""
         check_unknown("delete_payload_index", kwargs)
         check_extras(ordering=ordering, timeout=timeout)
-        self._shard(collection_name).update(change("delete_field_index", field_name=field_name))
+        self._shard(collection_name).update(make_change("delete_field_index", field_name=field_name))
         return DONE
 
     def optimize(self, collection_name: str) -> bool:

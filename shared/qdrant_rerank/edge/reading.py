@@ -24,16 +24,16 @@ from qdrant_client import models
 from qdrant_client.http.models import QueryResponse  # models.QueryResponse is another, of its fastembed mixin
 from qdrant_client.local.payload_value_extractor import value_by_key
 
-from .binding import check_extras, check_unknown, made
-from .changes import record, scored
+from .binding import check_extras, check_unknown, describe_misfits
+from .changes import to_record, to_scored_point
 from .shards import Shard
 from .translate_filter import filter_of
-from .translate_query import LIMIT, prefetches_of, request_of, selected, whole
+from .translate_query import LIMIT, payload_selector, prefetches_of, request_of, whole
 from .translate_query import order_by as order_of
-from .values import stored_id, wire_id
+from .values import engine_id, wire_id
 from .writing import Writing
 
-__all__ = ["Reading", "grouped"]
+__all__ = ["Reading", "group_hits"]
 
 _GROWTH: Final = 4
 _ROUNDS: Final = 5  # as on a server, which then asks for the points of groups that are short, and stops after as many again
@@ -42,7 +42,7 @@ Ask = Callable[[models.QueryRequest], list[models.ScoredPoint]]
 Groups = dict[Any, list[models.ScoredPoint]]
 
 
-def grouped(
+def group_hits(
     ask: Ask, request: models.QueryRequest, group_by: str, limit: int, group_size: int, is_distance: bool = False
 ) -> Groups:
     """The hits of each group, best group first; the hits' payload holds the key alone.
@@ -338,8 +338,8 @@ class Reading(Writing):
         )
         shard = self._shard(collection_name)
         lower = _is_distance(shard, request)
-        with shard.held("groups of"):  # the points may not change between the queries
-            groups = grouped(lambda sized: _found(shard, sized), request, group_by, limit, group_size, lower)
+        with shard.hold("groups of"):  # the points may not change between the queries
+            groups = group_hits(lambda sized: _found(shard, sized), request, group_by, limit, group_size, lower)
             _complete(shard, [hit for hits in groups.values() for hit in hits], with_payload, with_vectors)
         return models.GroupsResult(
             groups=[models.PointGroup.model_construct(id=key, hits=hits) for key, hits in groups.items()]
@@ -359,10 +359,10 @@ class Reading(Writing):
         """As `QdrantClient.retrieve`: those points that there are, each once."""
         check_unknown("retrieve", kwargs)
         check_extras(consistency=consistency, shard_key_selector=shard_key_selector, timeout=timeout)
-        asked = [stored_id(one) for one in ids]
-        with made("qdrant-edge refused what to retrieve"):
-            found = self._shard(collection_name).retrieve(asked, selected(with_payload), with_vectors or False)
-        return [record(one) for one in found]
+        asked = [engine_id(one) for one in ids]
+        with describe_misfits("qdrant-edge refused what to retrieve"):
+            found = self._shard(collection_name).retrieve(asked, payload_selector(with_payload), with_vectors or False)
+        return [to_record(one) for one in found]
 
     def scroll(
         self,
@@ -381,18 +381,18 @@ class Reading(Writing):
         """As `QdrantClient.scroll`; `order_by` needs a payload index on its key."""
         check_unknown("scroll", kwargs)
         check_extras(consistency=consistency, shard_key_selector=shard_key_selector, timeout=timeout)
-        with made("qdrant-edge refused what to scroll through"):
+        with describe_misfits("qdrant-edge refused what to scroll through"):
             asked = engine.ScrollRequest(
-                offset=None if offset is None else stored_id(offset),
+                offset=None if offset is None else engine_id(offset),
                 limit=whole(limit, "limit", 1),
                 filter=filter_of(scroll_filter),
-                with_payload=selected(with_payload),
+                with_payload=payload_selector(with_payload),
                 with_vector=with_vectors or False,
                 order_by=None if order_by is None else order_of(order_by),
             )
-        with self._shard(collection_name).held("scrolling") as shard:
+        with self._shard(collection_name).hold("scrolling") as shard:
             found, following = shard.scroll(asked)
-        return [record(one) for one in found], None if following is None else wire_id(following)
+        return [to_record(one) for one in found], None if following is None else wire_id(following)
 
     def count(
         self,
@@ -406,7 +406,7 @@ class Reading(Writing):
         """As `QdrantClient.count`."""
         check_unknown("count", kwargs)
         check_extras(shard_key_selector=shard_key_selector, timeout=timeout)
-        with self._shard(collection_name).held("counting") as shard:
+        with self._shard(collection_name).hold("counting") as shard:
             return models.CountResult(count=shard.count(engine.CountRequest(exact, filter_of(count_filter))))
 
     def facet(
@@ -428,16 +428,16 @@ class Reading(Writing):
         """
         check_unknown("facet", kwargs)
         check_extras(consistency=consistency, shard_key_selector=shard_key_selector, timeout=timeout)
-        with made(f"qdrant-edge refused a facet of {key!r}"):
+        with describe_misfits(f"qdrant-edge refused a facet of {key!r}"):
             asked = engine.FacetRequest(key, whole(limit, "limit", 1), exact, filter_of(facet_filter))
-        with self._shard(collection_name).held("a facet of") as shard:
+        with self._shard(collection_name).hold("a facet of") as shard:
             hits: Any = shard.facet(asked)
         return models.FacetResponse(hits=[models.FacetValueHit(value=_value(hit.value), count=hit.count) for hit in hits])
 
 
 def _found(shard: Shard, request: models.QueryRequest) -> list[models.ScoredPoint]:
-    with shard.held("a query of"):
-        return [scored(point, request.with_vector) for point in shard.query(request_of(request, shard))]
+    with shard.hold("a query of"):
+        return [to_scored_point(point, request.with_vector) for point in shard.query(request_of(request, shard))]
 
 
 def _value(value: Any) -> Any:
@@ -457,8 +457,8 @@ def _is_distance(shard: Shard, request: models.QueryRequest) -> bool:
 
 def _complete(shard: Shard, hits: list[models.ScoredPoint], with_payload: Any, with_vectors: Any) -> None:
     """Give the hits the payload and vectors that were asked for."""
-    ids = list({hit.id: stored_id(hit.id) for hit in hits}.values())
-    found = {one.id: record(one) for one in shard.retrieve(ids, selected(with_payload), with_vectors or False)}
+    ids = list({hit.id: engine_id(hit.id) for hit in hits}.values())
+    found = {one.id: to_record(one) for one in shard.retrieve(ids, payload_selector(with_payload), with_vectors or False)}
     by_id = {one.id: one for one in found.values()}
     for hit in hits:
         hit.payload, hit.vector = by_id[hit.id].payload, by_id[hit.id].vector

@@ -22,13 +22,13 @@ import qdrant_edge as engine
 
 from ..errors import ClientError, EngineError, QueryError, did_you_mean
 from .binding import EngineValueError, refusals
-from .changes import Change
+from .changes import ShardChange
 from .translate_config import Vector, read_params, vectors_of
 from .translate_filter import filter_of
 from .translate_query import Formulas
-from .values import stored_id
+from .values import engine_id
 
-__all__ = ["OPENING", "RESERVE", "Disk", "Folder", "Shard", "check_room", "disk_of", "used_by"]
+__all__ = ["OPENING", "RESERVE", "Disk", "Folder", "Shard", "check_room", "disk_of", "disk_usage"]
 
 RESERVE: Final = 64 * 2**20
 """Bytes that stay free after every change."""
@@ -60,7 +60,7 @@ def check_room(free: int, needed: int, what: str, folder: Path) -> None:
         )
 
 
-def used_by(folder: Path) -> int:
+def disk_usage(folder: Path) -> int:
     """How many bytes of the disk the files in a folder take; those with holes less than their size."""
     total = 0
     waiting = [os.fspath(folder)]
@@ -87,7 +87,7 @@ _COPIES: Final = 4  # what a change brings is written to the log, to a segment, 
 
 
 class Shard:
-    """One open collection. `held` is for whatever works with the engine, and around calls that belong together."""
+    """One open collection. `hold` is for whatever works with the engine, and around calls that belong together."""
 
     def __init__(self, name: str, folder: Path, shard: engine.EdgeShard, disk: Disk) -> None:
         self.name, self.folder, self.engine, self.disk = name, folder, shard, disk
@@ -100,7 +100,7 @@ class Shard:
         _OPEN.add(self)
 
     @contextmanager
-    def held(self, what: str) -> Generator[engine.EdgeShard]:
+    def hold(self, what: str) -> Generator[engine.EdgeShard]:
         """The engine's shard, for one thread at a time; `what` is done with it, for the messages of errors.
 
         Raises:
@@ -109,28 +109,28 @@ class Shard:
         """
         check_process(self._process, self.folder)  # before the lock, which a thread of the parent may have held at the fork
         with self.lock, refusals(f"{what} {self.name!r}"):
-            yield self.opened()
+            yield self._check_open()
 
     def query(self, request: engine.QueryRequest) -> list[engine.ScoredPoint]:
         """Run one query."""
-        with self.held("a query of") as shard:
+        with self.hold("a query of") as shard:
             return shard.query(request)
 
-    def update(self, change: Change) -> None:
+    def update(self, change: ShardChange) -> None:
         """Make one change, if the disk has room for it."""
-        with self.held("a change of") as shard:
+        with self.hold("a change of") as shard:
             self._make_room(change, shard)
             shard.update(change.operation)
 
     def retrieve(self, ids: list[Any], with_payload: Any, with_vector: Any) -> list[engine.Record]:
         """Points by id, those that there are."""
-        with self.held("reading points of") as shard:
+        with self.hold("reading points of") as shard:
             return shard.retrieve(ids, with_payload, with_vector)
 
     def optimize(self) -> bool:
         """Build graphs and merge segments; whether there was work to do."""
-        with self.held("optimizing") as shard:
-            needed = RESERVE + 2 * used_by(self.folder / _SEGMENTS)
+        with self.hold("optimizing") as shard:
+            needed = RESERVE + 2 * disk_usage(self.folder / _SEGMENTS)
             check_room(self.disk(self.folder).free, needed, f"optimizing {self.name!r}", self.folder)
             return shard.optimize()
 
@@ -143,7 +143,7 @@ class Shard:
         if using not in self.vectors:
             there = ", ".join(map(repr, self.vectors))
             raise QueryError(f"no vector named {using!r}; {self.name!r} has {there}{did_you_mean(using, self.vectors)}")
-        found = self.retrieve([stored_id(point)], False, [using])
+        found = self.retrieve([engine_id(point)], False, [using])
         if not found:
             raise QueryError(f"there is no point {point!r} in {self.name!r} whose vector could be the query")
         vector: Any = found[0].vector
@@ -173,7 +173,7 @@ class Shard:
                 finally:
                     self.engine.close()
 
-    def opened(self) -> engine.EdgeShard:
+    def _check_open(self) -> engine.EdgeShard:
         """The engine's shard.
 
         Raises:
@@ -207,7 +207,7 @@ class Shard:
     def _is_in_place(self) -> bool:
         return _identity(self.folder / _SEGMENTS) == self._place
 
-    def _make_room(self, change: Change, shard: engine.EdgeShard) -> None:
+    def _make_room(self, change: ShardChange, shard: engine.EdgeShard) -> None:
         """Refuse a change that the disk may have no room for; the log is shortened first if it is so."""
         if self.disk(self.folder).free >= self._needed(change, shard):
             return
@@ -215,7 +215,7 @@ class Shard:
         needed = self._needed(change, shard)
         check_room(self.disk(self.folder).free, needed, f"a change of {self.name!r}", self.folder)
 
-    def _needed(self, change: Change, shard: engine.EdgeShard) -> int:
+    def _needed(self, change: ShardChange, shard: engine.EdgeShard) -> int:
         """How much must be free for a change."""
         brought = _COPIES * change.size
         if change.rewrites is None and not change.everything:
@@ -225,7 +225,7 @@ class Shard:
         most: int = RESERVE + brought * points + 2 * disk.used  # the collection is a part of what is used
         if disk.free >= most:
             return most
-        used = used_by(self.folder / _SEGMENTS)
+        used = disk_usage(self.folder / _SEGMENTS)
         if change.rewrites is None:
             return RESERVE + brought + 2 * used
         on = change.rewrites
@@ -356,7 +356,7 @@ class Folder:
         folder = self._folder(name)
         closed = folder / _CLOSED
         with refusals(f"opening {folder}"):
-            replayed = 0 if closed.exists() else used_by(folder / _LOG)
+            replayed = 0 if closed.exists() else disk_usage(folder / _LOG)
             check_room(self.disk(folder).free, OPENING + replayed, f"opening the collection {name!r}", folder)
             shard = engine.EdgeShard.load(str(folder))
             closed.unlink(missing_ok=True)

@@ -11,8 +11,8 @@ import qdrant_edge as engine
 from qdrant_client import models
 
 from ..errors import ClientError, QueryError
-from .binding import by_type, made, translator
-from .values import stored_id
+from .binding import by_type, describe_misfits, translator
+from .values import engine_id
 
 __all__ = ["condition", "filter_of", "without_ids"]
 
@@ -29,7 +29,7 @@ def filter_of(value: Any) -> Any:
     if not isinstance(value, models.Filter):
         raise QueryError(f"a filter must be a qdrant_client.models.Filter, got {type(value).__name__} {value!r}"[:300])
     try:
-        with made("qdrant-edge refused a condition"):
+        with describe_misfits("qdrant-edge refused a condition"):
             return _filter(value)
     except RecursionError:
         raise QueryError("the filter is nested too deep to be translated: a few hundred levels are possible") from None
@@ -57,7 +57,7 @@ def condition(value: Any) -> Any:
 
 def without_ids(ids: Iterable[Any], inner: Any) -> Any:
     """The engine's filter `inner`, and none of these points."""
-    found: Any = {stored_id(one) for one in ids}
+    found: Any = {engine_id(one) for one in ids}
     if not found:
         return inner
     mentioned: Any = engine.HasIdCondition(found)
@@ -121,7 +121,7 @@ def _count(value: models.ValuesCount) -> Any:
 
 
 def _has_id(value: models.HasIdCondition) -> Any:
-    return engine.HasIdCondition({stored_id(one) for one in value.has_id})
+    return engine.HasIdCondition({engine_id(one) for one in value.has_id})
 
 
 def _slice(value: Any) -> Any:

@@ -20,12 +20,12 @@ from qdrant_client import models
 
 from ..errors import ClientError, QueryError
 from ..values import to_whole
-from .binding import by_type, check_extras, made, translator
+from .binding import by_type, check_extras, describe_misfits, translator
 from .translate_config import Vector
 from .translate_filter import condition, filter_of, without_ids
 from .values import average, is_id, to_engine
 
-__all__ = ["LIMIT", "Formulas", "Stored", "expression", "order_by", "prefetches_of", "request_of", "selected", "whole"]
+__all__ = ["LIMIT", "Formulas", "Stored", "expression", "order_by", "prefetches_of", "request_of", "payload_selector", "whole"]
 
 Node = engine.Expression
 V = TypeVar("V")
@@ -67,7 +67,7 @@ class Formulas:
         self.parts: _Latest[Any] = _Latest(parts)
         self._seen: _Latest[bool] = _Latest(nodes)
 
-    def translated(self, query: models.FormulaQuery) -> Any:
+    def translate(self, query: models.FormulaQuery) -> Any:
         """The engine's formula for `query`.
 
         Raises:
@@ -82,7 +82,7 @@ class Formulas:
 
     def _formula(self, query: models.FormulaQuery) -> Any:
         try:
-            with made("qdrant-edge refused the formula"):
+            with describe_misfits("qdrant-edge refused the formula"):
                 translated = self._part(query.formula)
                 return engine.Formula(translated, to_jsonable_python(query.defaults) if query.defaults else None)
         except RecursionError:
@@ -234,7 +234,7 @@ def request_of(request: models.QueryRequest, stored: Stored) -> engine.QueryRequ
     offset = _offset(request.offset)
     if isinstance(request.query, models.SampleQuery):
         offset = None  # as on a server: there is no order whose beginning could be skipped
-    with made("qdrant-edge refused the query"):
+    with describe_misfits("qdrant-edge refused the query"):
         query = level.query(request.query, request.score_threshold)
         return engine.QueryRequest(
             limit=level.limit,
@@ -242,7 +242,7 @@ def request_of(request: models.QueryRequest, stored: Stored) -> engine.QueryRequ
             query=query,
             prefetches=[_prefetch(one, stored) for one in prefetches_of(request)],
             with_vector=request.with_vector or False,
-            with_payload=selected(request.with_payload),
+            with_payload=payload_selector(request.with_payload),
             filter=without_ids(level.mentioned, filter_of(request.filter)),
             score_threshold=request.score_threshold,
             params=_params(request.params),
@@ -255,7 +255,7 @@ def prefetches_of(request: models.QueryRequest | models.Prefetch) -> list[models
     return found if isinstance(found, list) else [found]
 
 
-def selected(with_payload: Any) -> Any:
+def payload_selector(with_payload: Any) -> Any:
     """Which payload to return, as the engine takes it."""
     if isinstance(with_payload, models.PayloadSelectorInclude):
         return with_payload.include
@@ -431,7 +431,7 @@ _QUERIES: Final[dict[type[Any], Callable[..., Any]]] = by_type(
         "RecommendQuery": _recommend,
         "DiscoverQuery": _discover,
         "ContextQuery": _context,
-        "FormulaQuery": lambda query, level: level.stored.formulas.translated(query),
+        "FormulaQuery": lambda query, level: level.stored.formulas.translate(query),
         "RelevanceFeedbackQuery": _feedback,
         "OrderByQuery": lambda query, level: order_by(query.order_by),
         "SampleQuery": lambda query, level: engine.Sample.Random,

@@ -19,7 +19,7 @@ from qdrant_client import models
 from ..errors import ClientError, QueryError
 from ..values import to_whole
 
-__all__ = ["average", "count_numbers", "from_engine", "is_id", "stored_id", "to_engine", "wire_id"]
+__all__ = ["average", "count_numbers", "from_engine", "is_id", "engine_id", "to_engine", "wire_id"]
 
 _HYPHENATED: Final = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _UUID: Final = re.compile(rf"[0-9a-f]{{32}}|{_HYPHENATED}|\{{{_HYPHENATED}\}}|urn:uuid:{_HYPHENATED}", re.IGNORECASE)
@@ -36,7 +36,7 @@ def is_id(value: Any) -> bool:
     return number is not None and 0 <= number < _END
 
 
-def stored_id(value: Any) -> int | uuid.UUID:
+def engine_id(value: Any) -> int | uuid.UUID:
     """The id as the engine takes it.
 
     Raises:

@@ -12,7 +12,7 @@ from qdrant_client import models
 
 from ..errors import ClientError, QueryError
 from .binding import check_extras, check_unknown
-from .changes import Change, Selection, change, check_vector_names, new_points, new_vectors
+from .changes import Selection, ShardChange, check_vector_names, make_change, new_points, new_vectors
 from .collections import DONE, Collections
 from .shards import Shard
 
@@ -182,7 +182,7 @@ class Writing(Collections):
         check_extras(ordering=ordering, timeout=timeout)
         shard = self._shard(collection_name)
         changes = [_operation(operation, shard) for operation in update_operations]
-        with shard.held("changes of"):
+        with shard.hold("changes of"):
             for one in changes:
                 _apply(shard, one)
         return [DONE for _ in changes]
@@ -253,7 +253,7 @@ def _done(shard: Shard, make: Any, *arguments: Any) -> models.UpdateResult:
     return DONE
 
 
-def _apply(shard: Shard, change: Change | None) -> None:
+def _apply(shard: Shard, change: ShardChange | None) -> None:
     if change is not None:
         shard.update(change)
 
@@ -261,41 +261,41 @@ def _apply(shard: Shard, change: Change | None) -> None:
 # What is to be changed, made of what the client is given; None if that is nothing
 
 
-def _upsert(shard: Shard, points: Any, condition: Any = None, mode: Any = None) -> Change | None:
+def _upsert(shard: Shard, points: Any, condition: Any = None, mode: Any = None) -> ShardChange | None:
     new = new_points(points, shard.vectors)
-    return change("upsert_points", points=new, condition=condition, update_mode=_mode(mode)) if new else None
+    return make_change("upsert_points", points=new, condition=condition, update_mode=_mode(mode)) if new else None
 
 
-def _update_vectors(shard: Shard, points: Any, condition: Any = None) -> Change | None:
+def _update_vectors(shard: Shard, points: Any, condition: Any = None) -> ShardChange | None:
     new = new_vectors(points, shard.vectors)
-    return change("update_vectors", point_vectors=new, condition=condition) if new else None
+    return make_change("update_vectors", point_vectors=new, condition=condition) if new else None
 
 
-def _delete_vectors(shard: Shard, points: Any, names: Sequence[str]) -> Change:
-    return change("delete_vectors", Selection.of(points), vector_names=check_vector_names(names, shard.vectors))
+def _delete_vectors(shard: Shard, points: Any, names: Sequence[str]) -> ShardChange:
+    return make_change("delete_vectors", Selection.of(points), vector_names=check_vector_names(names, shard.vectors))
 
 
-def _delete(shard: Shard, points: Any) -> Change:
-    return change("delete_points", Selection.of(points))
+def _delete(shard: Shard, points: Any) -> ShardChange:
+    return make_change("delete_points", Selection.of(points))
 
 
-def _set_payload(shard: Shard, points: Any, payload: Any, key: str | None = None) -> Change:
-    return change("set_payload", Selection.of(points), rewrites=True, payload=payload, key=key)
+def _set_payload(shard: Shard, points: Any, payload: Any, key: str | None = None) -> ShardChange:
+    return make_change("set_payload", Selection.of(points), rewrites=True, payload=payload, key=key)
 
 
-def _overwrite_payload(shard: Shard, points: Any, payload: Any, key: str | None = None) -> Change:
-    return change("overwrite_payload", Selection.of(points), rewrites=True, payload=payload, key=key)
+def _overwrite_payload(shard: Shard, points: Any, payload: Any, key: str | None = None) -> ShardChange:
+    return make_change("overwrite_payload", Selection.of(points), rewrites=True, payload=payload, key=key)
 
 
-def _delete_payload(shard: Shard, points: Any, keys: Sequence[str]) -> Change:
-    return change("delete_payload", Selection.of(points), rewrites=True, keys=list(keys))
+def _delete_payload(shard: Shard, points: Any, keys: Sequence[str]) -> ShardChange:
+    return make_change("delete_payload", Selection.of(points), rewrites=True, keys=list(keys))
 
 
-def _clear_payload(shard: Shard, points: Any) -> Change:
-    return change("clear_payload", Selection.of(points))
+def _clear_payload(shard: Shard, points: Any) -> ShardChange:
+    return make_change("clear_payload", Selection.of(points))
 
 
-def _operation(operation: Any, shard: Shard) -> Change | None:
+def _operation(operation: Any, shard: Shard) -> ShardChange | None:
     """The change that an operation of a batch asks for."""
     match operation:
         case models.UpsertOperation(upsert=asked):

@@ -12,9 +12,9 @@ from .._lazy import load_lazily
 
 if TYPE_CHECKING:
     from .conditions import Conditions as Conditions
-    from .conditions import undecided as undecided
+    from .conditions import undecidable_reason as undecidable_reason
     from .evaluation import Table as Table
-    from .evaluation import evaluate as evaluate
+    from .evaluation import compute as compute
     from .evaluation import read_codes as read_codes
     from .evaluation import read_datetimes as read_datetimes
     from .evaluation import read_distances as read_distances
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from .inspect import conditions as conditions
     from .inspect import depth as depth
     from .inspect import feature_names as feature_names
-    from .inspect import fixed_nodes as fixed_nodes
+    from .inspect import find_fixed_nodes as find_fixed_nodes
     from .inspect import map_names as map_names
     from .inspect import payload_keys as payload_keys
     from .inspect import place_names as place_names
     from .inspect import placeholder_params as placeholder_params
     from .inspect import reads_model as reads_model
     from .inspect import walk as walk
-    from .lowering import Candidate as Candidate
     from .lowering import Lowering as Lowering
-    from .lowering import is_number as is_number
+    from .lowering import ScoreSource as ScoreSource
+    from .lowering import holds_number as holds_number
     from .lowering import lower as lower
     from .lowering import score_index as score_index
     from .nodes import Affinity as Affinity
@@ -58,13 +58,13 @@ if TYPE_CHECKING:
     from .nodes import check_key as check_key
     from .view import Index as Index
     from .view import View as View
+    from .view import array_reader as array_reader
     from .view import group_keys as group_keys
     from .view import nanoseconds as nanoseconds
     from .view import nanoseconds_of as nanoseconds_of
     from .view import path_problem as path_problem
     from .view import quote as quote
     from .view import reader as reader
-    from .view import stored as stored
     from .view import uuid_of as uuid_of
     from .wire import CLIENT_HAS_MAX_MIN as CLIENT_HAS_MAX_MIN
     from .wire import DIGITS as DIGITS
@@ -74,15 +74,15 @@ else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "conditions": "Conditions, undecided",
-            "evaluation": "Table, evaluate, read_codes, read_datetimes, read_distances, read_numbers, score_points",
+            "conditions": "Conditions, undecidable_reason",
+            "evaluation": "Table, compute, read_codes, read_datetimes, read_distances, read_numbers, score_points",
             "functions": "Sigmoid",
-            "inspect": "PayloadKey, candidate_scores, conditions, depth, feature_names, fixed_nodes, map_names, "
+            "inspect": "PayloadKey, candidate_scores, conditions, depth, feature_names, find_fixed_nodes, map_names, "
             "payload_keys, place_names, placeholder_params, reads_model, walk",
-            "lowering": "Candidate, Lowering, is_number, lower, score_index",
-            "nodes": "Affinity, CandidateScore, Constant, DatetimeField, Decay, Field, GeoDistance, Logarithm, Maximum, "
-            "Minimum, Now, Product, QueryTokens, Quotient, Raw, Sum, When, check_key",
-            "view": "Index, View, group_keys, nanoseconds, nanoseconds_of, path_problem, quote, reader, stored, uuid_of",
+            "lowering": "ScoreSource, Lowering, holds_number, lower, score_index",
+            "nodes": "Affinity, CandidateScore, Constant, DatetimeField, Decay, Field, GeoDistance, Logarithm, "
+            "Maximum, Minimum, Now, Product, QueryTokens, Quotient, Raw, Sum, When, check_key",
+            "view": "Index, View, group_keys, nanoseconds, nanoseconds_of, path_problem, quote, reader, array_reader, uuid_of",
             "wire": "CLIENT_HAS_MAX_MIN, DIGITS, F32_MAX, digits",
         },
     )

@@ -24,6 +24,7 @@ from .view import (
     BOUNDARY,
     Tokenizer,
     View,
+    array_reader,
     elements,
     float_of,
     holds_phrase,
@@ -32,11 +33,10 @@ from .view import (
     place_of,
     plain_words,
     split_blanks,
-    stored,
     uuid_of,
 )
 
-__all__ = ["Conditions", "undecided"]
+__all__ = ["Conditions", "undecidable_reason"]
 
 Mask = NDArray[np.bool_]
 Test = Callable[[Any], bool]
@@ -132,7 +132,7 @@ class Conditions:
         path = f"{nested.key.removesuffix('[]')}[]"
         read = self._values_at(path)
         objects = [(row, value) for row, values in enumerate(read) for value in values or () if isinstance(value, Mapping)]
-        inner = Conditions([value for _, value in objects], [-1] * len(objects), [()] * len(objects), self._view.nested(path))
+        inner = Conditions([value for _, value in objects], [-1] * len(objects), [()] * len(objects), self._view.enter(path))
         met = inner.holds(nested.filter)
         return self._mask([row for (row, _), holds in zip(objects, met, strict=True) if holds])
 
@@ -194,7 +194,7 @@ class Conditions:
             if whole:
                 index = self._view.index(key)
                 assert index is not None
-                kept = [(row, each) for row, value in self._values_of(key) if (each := index.kept(value)) is not None]
+                kept = [(row, each) for row, value in self._values_of(key) if (each := index.keep(value)) is not None]
             else:
                 numbers = [(row, value) for row, value in self._values_of(key) if _is_number(value)]
                 if self._view.is_local and any(isinstance(value, int) and abs(value) > _EXACT for _, value in numbers):
@@ -215,7 +215,7 @@ class Conditions:
             is_whole = index is not None and index.kind == _Type.INTEGER and index.serves_matches
             rows = self._rows[key] = {}
             for row, value in self._values_of(key):
-                each = index.kept(value) if is_whole and index is not None and _is_number(value) else value
+                each = index.keep(value) if is_whole and index is not None and _is_number(value) else value
                 if isinstance(each, Hashable):
                     rows.setdefault(_typed(each), []).append(row)
         return self._mask([row for value in wanted for row in self._rows[key].get(_typed(value), ())])
@@ -286,7 +286,7 @@ class Conditions:
 
         def inside(value: Any) -> bool:
             place = place_of(value)
-            if place is None or (is_kept and index is not None and index.kept(value) is None):
+            if place is None or (is_kept and index is not None and index.keep(value) is None):
                 return False
             return check_condition(asked, {"place": {"lat": place[0], "lon": place[1]}}, 0, {})
 
@@ -343,13 +343,13 @@ class Conditions:
         """The same of what the index keeps."""
         index = self._view.index(key)
         assert index is not None
-        kept = ((row, index.kept(value)) for row, value in self._values_of(key))
+        kept = ((row, index.keep(value)) for row, value in self._values_of(key))
         return self._mask([row for row, value in kept if value is not None and test(value)])
 
     def _values_at(self, key: str) -> list[list[Any] | None]:
         """The values that the path leads to in each payload, lists as they are; None where it leads nowhere."""
         if key not in self._stored:
-            self._stored[key] = list(map(stored(key), self._payloads))
+            self._stored[key] = list(map(array_reader(key), self._payloads))
         return self._stored[key]
 
     def _values_of(self, key: str) -> list[tuple[int, Any]]:
@@ -365,7 +365,7 @@ class Conditions:
         return mask
 
 
-def undecided(condition: models.Condition, view: View) -> str:
+def undecidable_reason(condition: models.Condition, view: View) -> str:
     """Why only the engine can decide the condition, whatever the points; empty where it can be decided here."""
     try:
         Conditions([], [], None, view).holds(condition)

@@ -58,10 +58,10 @@ from .nodes import (
     Sum,
     When,
 )
-from .view import Index, View, is_on_earth, nanoseconds, nanoseconds_of, place_of, reader, stored
+from .view import Index, View, array_reader, is_on_earth, nanoseconds, nanoseconds_of, place_of, reader
 from .wire import F32_MAX, f32_pair
 
-__all__ = ["Table", "evaluate", "read_codes", "read_datetimes", "read_distances", "read_numbers", "score_points", "seconds_of"]
+__all__ = ["Table", "compute", "read_codes", "read_datetimes", "read_distances", "read_numbers", "score_points", "seconds_of"]
 
 Payloads = Sequence[Mapping[str, Any]]
 _Type = models.PayloadSchemaType
@@ -135,7 +135,7 @@ def _column(
     index = view.index(key)
     if index is None or index.kind not in kinds:
         return _plain(key, payloads, read)
-    values = (_indexed(index, stored(key)(payload) or [], view.thorough, read_kept) for payload in payloads)
+    values = (_indexed(index, array_reader(key)(payload) or [], view.thorough, read_kept) for payload in payloads)
     return np.fromiter(values, np.float64, len(payloads))
 
 
@@ -248,10 +248,10 @@ class Table:
 
 def score_points(expression: Expression, table: Table) -> NDArray[np.float32]:
     """The scores that an engine gives the points: shape (n,), 32-bit floats."""
-    return evaluate(expression, table).astype(np.float32)
+    return compute(expression, table).astype(np.float32)
 
 
-def evaluate(expression: Expression, table: Table) -> Column:
+def compute(expression: Expression, table: Table) -> Column:
     """The expression's value for each point: shape (n,), 64-bit floats.
 
     Raises:
@@ -263,28 +263,28 @@ def evaluate(expression: Expression, table: Table) -> Column:
         case Constant(value):
             return table.constant(value)
         case Sum(terms):
-            return reduce(np.add, (evaluate(term, table) for term in terms))
+            return reduce(np.add, (compute(term, table) for term in terms))
         case Product(factors):
-            return _product([evaluate(factor, table) for factor in factors])
+            return _product([compute(factor, table) for factor in factors])
         case Negative(operand):
-            return -evaluate(operand, table)
+            return -compute(operand, table)
         case Quotient(dividend, divisor, at_zero):
-            return _quotient(evaluate(dividend, table), evaluate(divisor, table), at_zero)
+            return _quotient(compute(dividend, table), compute(divisor, table), at_zero)
         case Power(base, exponent):
-            return np.power(evaluate(base, table), exponent)
+            return np.power(compute(base, table), exponent)
         case When(condition, then, otherwise):
             holds = table.conditions.holds(condition)
-            return np.where(holds, evaluate(then, table), evaluate(otherwise, table))
+            return np.where(holds, compute(then, table), compute(otherwise, table))
         case Decay():
             return _decay(expression, table)
         case Function(operand):
-            return expression.compute(evaluate(operand, table))
+            return expression.compute(compute(operand, table))
         case Minimum(among):
-            return reduce(np.minimum, (evaluate(operand, table) for operand in among))
+            return reduce(np.minimum, (compute(operand, table) for operand in among))
         case Maximum(among):
-            return reduce(np.maximum, (evaluate(operand, table) for operand in among))
+            return reduce(np.maximum, (compute(operand, table) for operand in among))
         case Logarithm(operand, floor, base):
-            floored = np.maximum(evaluate(operand, table), _constant(floor))
+            floored = np.maximum(compute(operand, table), _constant(floor))
             return np.log(floored) if base == "e" else np.log10(floored)
         case _:
             return _leaf(expression, table)
@@ -372,7 +372,7 @@ def _quotient(dividend: Column, divisor: Column, at_zero: float | None) -> Colum
 
 
 def _decay(decay: Decay, table: Table) -> Column:
-    distance = np.abs(evaluate(decay.operand, table) - evaluate(decay.target, table))
+    distance = np.abs(compute(decay.operand, table) - compute(decay.target, table))
     match decay.shape:
         case "exp":
             return np.asarray(np.exp(math.log(decay.midpoint) / decay.scale * distance))

@@ -32,7 +32,7 @@ __all__ = [
     "depth",
     "feature_names",
     "field_conditions",
-    "fixed_nodes",
+    "find_fixed_nodes",
     "map_names",
     "payload_keys",
     "place_names",
@@ -238,7 +238,7 @@ def reads_model(expression: Expression) -> bool:
     return any(isinstance(node, RerankScore) for node in walk(expression))
 
 
-def fixed_nodes(expression: Expression) -> dict[int, Expression]:
+def find_fixed_nodes(expression: Expression) -> dict[int, Expression]:
     """By identity, the nodes that mean the same in every query: nothing in them is request-time."""
     fixed: dict[int, Expression] = {}
     for node in reversed(list(walk(expression))):  # operands come before what is computed from them

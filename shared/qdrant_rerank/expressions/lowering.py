@@ -71,11 +71,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MODEL_ELSEWHERE",
-    "Candidate",
+    "ScoreSource",
     "Lowering",
-    "is_datetime",
-    "is_number",
-    "is_place",
+    "holds_datetime",
+    "holds_number",
+    "holds_place",
     "iso",
     "lower",
     "lower_decay",
@@ -96,7 +96,7 @@ _SPOT: Final = 1e-3  # metres
 FIRST_DAY: Final = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
 
 
-def is_number(key: str, thorough: bool = True) -> models.Condition:
+def holds_number(key: str, thorough: bool = True) -> models.Condition:
     """The condition that a payload key holds a number within the range of 32-bit floats.
 
     Args:
@@ -106,12 +106,12 @@ def is_number(key: str, thorough: bool = True) -> models.Condition:
     return _one(models.FieldCondition(key=key, range=models.Range(gte=-F32_MAX, lte=F32_MAX)), thorough)
 
 
-def is_datetime(key: str, thorough: bool = True) -> models.Condition:
+def holds_datetime(key: str, thorough: bool = True) -> models.Condition:
     """The condition that a payload key holds a date-time; see `is_number` for `thorough`."""
     return _one(models.FieldCondition(key=key, range=models.DatetimeRange(gte=FIRST_DAY)), thorough)
 
 
-def is_place(key: str, near: models.GeoPoint, counts_members: bool = False, thorough: bool = True) -> models.Condition:
+def holds_place(key: str, near: models.GeoPoint, counts_members: bool = False, thorough: bool = True) -> models.Condition:
     """The condition that a payload key holds a geo point.
 
     Args:
@@ -161,7 +161,7 @@ def _one(condition: models.FieldCondition, thorough: bool) -> models.Condition:
 
 def read_number(key: str, default: models.Expression | None, thorough: bool = True) -> models.Expression:
     """A number in the payload, or `default`."""
-    return key if default is None else either(is_number(key, thorough), key, default)
+    return key if default is None else either(holds_number(key, thorough), key, default)
 
 
 def read_datetime(key: str, default: dt.datetime | None, thorough: bool = True) -> models.Expression:
@@ -169,7 +169,7 @@ def read_datetime(key: str, default: dt.datetime | None, thorough: bool = True) 
     variable = models.DatetimeKeyExpression(datetime_key=key)
     if default is None:
         return variable
-    return either(is_datetime(key, thorough), variable, models.DatetimeExpression(datetime=iso(default)))
+    return either(holds_datetime(key, thorough), variable, models.DatetimeExpression(datetime=iso(default)))
 
 
 def read_distance(
@@ -182,7 +182,7 @@ def read_distance(
     """Metres from `place` to a geo point in the payload, or `default`."""
     origin = models.GeoPoint(lat=place[0], lon=place[1])
     variable = models.GeoDistance(geo_distance=models.GeoDistanceParams(origin=origin, to=key))
-    return variable if default is None else either(is_place(key, origin, counts_members, thorough), variable, default)
+    return variable if default is None else either(holds_place(key, origin, counts_members, thorough), variable, default)
 
 
 def weigh_categories(key: str, weights: Mapping[str | int, models.Expression], default: models.Expression) -> models.Expression:
@@ -344,7 +344,7 @@ MODEL_ELSEWHERE: Final = (
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ScoreSource:
     """A candidate stage as a formula sees it: its name, and whether its scores are distances (lower is better)."""
 
     name: str | None
@@ -367,7 +367,7 @@ class Lowering(Dialect):
         thorough: whether to make sure that a payload key holds just one value.
     """
 
-    candidates: Sequence[Candidate]
+    candidates: Sequence[ScoreSource]
     capabilities: Capabilities
     params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     now: dt.datetime | None = None
@@ -471,7 +471,7 @@ def _function(expression: Expression, to: Lowering) -> models.Expression:
             raise TypeError(f"no lowering for {type(expression).__name__}")
 
 
-def score_index(score: CandidateScore, candidates: Sequence[Candidate]) -> int:
+def score_index(score: CandidateScore, candidates: Sequence[ScoreSource]) -> int:
     """The position of the candidate stage whose score is meant.
 
     Raises:

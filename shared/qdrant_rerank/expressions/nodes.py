@@ -56,8 +56,8 @@ __all__ = [
     "check_moment",
     "check_number",
     "check_place",
-    "flattened",
-    "from_model",
+    "flatten",
+    "wrap_model",
     "in_utc",
 ]
 
@@ -115,7 +115,7 @@ def check_place(place: Any, what: str) -> tuple[float, float]:
     return float(lat), float(lon)
 
 
-def flattened(what: str, operands: Iterable[T], inner: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
+def flatten(what: str, operands: Iterable[T], inner: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
     """The operands of an associative node, those of the same kind taken apart (`inner` holds the parts of each)."""
     found = tuple(part for _, parts in zip(operands, inner, strict=True) for part in parts)
     if len(found) < 2:
@@ -212,7 +212,7 @@ class Sum(Expression):
 
     def __post_init__(self) -> None:
         parts = (term.terms if isinstance(term, Sum) else (term,) for term in self.terms)
-        object.__setattr__(self, "terms", flattened("sum", self.terms, parts))
+        object.__setattr__(self, "terms", flatten("sum", self.terms, parts))
 
     @property
     def operands(self) -> tuple[Expression, ...]:
@@ -227,7 +227,7 @@ class Product(Expression):
 
     def __post_init__(self) -> None:
         parts = (factor.factors if isinstance(factor, Product) else (factor,) for factor in self.factors)
-        object.__setattr__(self, "factors", flattened("product", self.factors, parts))
+        object.__setattr__(self, "factors", flatten("product", self.factors, parts))
 
     @property
     def operands(self) -> tuple[Expression, ...]:
@@ -304,7 +304,7 @@ def as_expression(value: ExpressionLike) -> Expression:
         return value
     if is_number(to_plain(value)):
         return Constant(value)  # type: ignore[arg-type]  # is_number() has just looked
-    return from_model(value)
+    return wrap_model(value)
 
 
 _LEAST_SCALE = 1e-30  # so that the slope of a decay still fits 32-bit floats
@@ -387,7 +387,7 @@ class Minimum(Expression):
 
     def __post_init__(self) -> None:
         parts = (each.among if isinstance(each, Minimum) else (each,) for each in self.among)
-        object.__setattr__(self, "among", flattened("minimum", self.among, parts))
+        object.__setattr__(self, "among", flatten("minimum", self.among, parts))
 
     @property
     def operands(self) -> tuple[Expression, ...]:
@@ -402,7 +402,7 @@ class Maximum(Expression):
 
     def __post_init__(self) -> None:
         parts = (each.among if isinstance(each, Maximum) else (each,) for each in self.among)
-        object.__setattr__(self, "among", flattened("maximum", self.among, parts))
+        object.__setattr__(self, "among", flatten("maximum", self.among, parts))
 
     @property
     def operands(self) -> tuple[Expression, ...]:
@@ -600,7 +600,7 @@ def _keep(node: Any, what: str, required: bool = False) -> None:
     object.__setattr__(node, "default", check_number(node.default, what, required))
 
 
-def from_model(value: Any) -> Expression:
+def wrap_model(value: Any) -> Expression:
     """The node for an expression or condition of `qdrant_client.models`.
 
     Raises:

@@ -45,7 +45,7 @@ __all__ = [
     "reader",
     "split_blanks",
     "split_words",
-    "stored",
+    "array_reader",
     "uuid_of",
 ]
 
@@ -250,7 +250,7 @@ def reader(key: str) -> Reader:
     items = parse_json_path(key)
     if any(item.item_type != JsonPathItemType.KEY for item in items):
         return lambda payload: value_by_key(dict(payload), key)
-    read = stored(key)
+    read = array_reader(key)
 
     def flat(payload: Mapping[str, Any]) -> list[Any] | None:
         [value] = read(payload) or [[]]
@@ -260,7 +260,7 @@ def reader(key: str) -> Reader:
 
 
 @lru_cache(maxsize=1024)
-def stored(key: str) -> Reader:
+def array_reader(key: str) -> Reader:
     """As `reader`, with arrays as they are stored: one value for a path without `[]`."""
     items = parse_json_path(key)
     if any(item.item_type != JsonPathItemType.KEY for item in items):
@@ -343,9 +343,9 @@ class Index:
 
     def values(self, stored: Sequence[Any]) -> list[Any]:
         """What the index keeps of a key's values: numbers, texts, or microseconds; the rest is hidden."""
-        return [kept for value in elements(stored) if (kept := self.kept(value)) is not None]
+        return [kept for value in elements(stored) if (kept := self.keep(value)) is not None]
 
-    def kept(self, value: Any) -> Any:
+    def keep(self, value: Any) -> Any:
         """What it keeps of one value; None for nothing."""
         match self.kind:
             case _Type.FLOAT:
@@ -388,7 +388,7 @@ class View:
         """The index on a key."""
         return None if self.is_local else self.indexes.get(key)
 
-    def nested(self, path: str) -> View:
+    def enter(self, path: str) -> View:
         """The view of the objects in a list: full-text indexes alone count there."""
         prefix = f"{path}."
         inner = {

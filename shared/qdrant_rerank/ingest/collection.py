@@ -26,9 +26,9 @@ from ..schema import Schema, VectorInfo, read_schema
 from ..stages import Formula
 from ..stages.formula import ComputedHere
 from ..strategies import Stage, Strategy
-from .writing import check_multivectors, made_by, says
+from .writing import check_multivectors, probe_encoder, says
 
-__all__ = ["changes", "ensure_collection", "ensure_indexes", "index_schema", "phrase_keys", "refused_indexes", "requirements"]
+__all__ = ["changes", "ensure_collection", "ensure_indexes", "index_schema", "phrase_keys", "indexes_to_avoid", "requirements"]
 
 _Type = models.PayloadSchemaType
 _BOTH: Final = {
@@ -60,7 +60,7 @@ def requirements(strategy: Strategy) -> dict[str, models.PayloadSchemaType]:
     return found
 
 
-def refused_indexes(strategy: Strategy) -> dict[str, str]:
+def indexes_to_avoid(strategy: Strategy) -> dict[str, str]:
     """Keys that are to have no index, and why."""
     return {
         field.key: "an index would hide values of other types from `except`"
@@ -152,7 +152,7 @@ def ensure_collection(
     """
     ready = {name: as_encoder(encoder) for name, encoder in encoders.items()}
     check_multivectors(multivectors, ready)
-    made = {name: made_by(name, encoder, multivectors, distance) for name, encoder in ready.items()}
+    made = {name: probe_encoder(name, encoder, multivectors, distance) for name, encoder in ready.items()}
     with describe_failures(Place.of(client, collection), "reading the schema of"):
         there = read_schema(client, collection) if client.collection_exists(collection) else None
     exists = there is not None
@@ -189,7 +189,7 @@ def ensure_indexes(client: QdrantClient, collection: str, strategy: Strategy) ->
     if problems := [problem for key in needed if (problem := path_problem(key))]:
         raise PlanError(problems)
     schema = read_schema(client, collection)
-    refused = {} if demands_indexes(schema) else refused_indexes(strategy)
+    refused = {} if demands_indexes(schema) else indexes_to_avoid(strategy)
     needed = {key: kind for key, kind in needed.items() if key not in refused}
     if engine_of(client) == "local" and needed:
         return [f"local mode has no payload indexes; on a server there would be: {_listed(needed)}"]

@@ -22,13 +22,22 @@ from ..steps import QueryVector
 from ..values import to_whole
 from .documents import BadLine, Document, payload_problem, point_id
 
-__all__ = ["IngestReport", "batch_of", "check_multivectors", "count_sent_numbers", "encoded", "ingest", "made_by", "says"]
+__all__ = [
+    "IngestReport",
+    "batch_of",
+    "check_multivectors",
+    "count_sent_numbers",
+    "encode_batch",
+    "ingest",
+    "probe_encoder",
+    "says",
+]
 
 _PROBE: Final = "a short text"
 _BY_SERVER = (models.Document, models.Image, models.InferenceObject)
 
 
-def made_by(
+def probe_encoder(
     name: str, encoder: Encoder, multivectors: Collection[str] = (), distance: models.Distance | None = None
 ) -> VectorInfo | None:
     """What the encoder makes for the vector `name`; None if it can't be told, as the server embeds.
@@ -70,7 +79,7 @@ def check_multivectors(multivectors: Collection[str], encoders: Mapping[str, Enc
             raise StrategyError(f"multivectors names {name!r}, but its encoder makes {kind} vectors: {encoders[name]!r}")
 
 
-def encoded(documents: Sequence[Document], encoders: Mapping[str, Encoder], made: Mapping[str, VectorInfo]) -> list[Any]:
+def encode_batch(documents: Sequence[Document], encoders: Mapping[str, Encoder], made: Mapping[str, VectorInfo]) -> list[Any]:
     """The vectors of each document by name: those that it brings along, the others embedded.
 
     Args:
@@ -240,7 +249,7 @@ def ingest(
     started, policy = time.monotonic(), Retries.of(retries)
     with describe_failures(Place.of(client, collection), "reading the schema of"):
         schema = read_schema(client, collection)  # once: a server that isn't there at the start is a wrong address
-    ready = encoders.filling(schema) if isinstance(encoders, Encoders) else Encoders.of(encoders).filling(schema)
+    ready = encoders.for_documents(schema) if isinstance(encoders, Encoders) else Encoders.of(encoders).for_documents(schema)
     if problems := list(_missing(schema, ready)):
         raise PlanError(problems)
     written = skipped = 0
@@ -308,7 +317,7 @@ def _write(
         raise IngestError(f"documents without text can't be embedded: {', '.join(map(repr, empty))}", empty)
     points = [
         models.PointStruct(id=point_id(document.id), vector=vectors, payload=_payload(document, text_key))
-        for document, vectors in zip(documents, encoded(documents, encoders, schema.vectors), strict=True)
+        for document, vectors in zip(documents, encode_batch(documents, encoders, schema.vectors), strict=True)
     ]
     batch = batch_of([document.id for document in documents])
     try:

@@ -25,7 +25,7 @@ from .._internals import is_finite
 from ..errors import FitError, MissingExtra
 from ..evaluate._internals import Plain
 from ..expressions import Expression, clip, log
-from ..expressions._internals import CandidateScore, Constant, Product, Sigmoid, Sum, Table, evaluate
+from ..expressions._internals import CandidateScore, Constant, Product, Sigmoid, Sum, Table, compute
 from ..report import Bin, Calibration
 from .log import FeatureLog
 from .solver import LEAST_TOPICS, Array, Bounds, Prepared, Problem, expit, log_losses, solve, split_folds
@@ -109,7 +109,7 @@ class ScoreMap:
 
     def apply(self, scores: Array) -> Array:
         """The probabilities of scores, shape (n,): what the compiled formula gives."""
-        return evaluate(self.expression(CandidateScore(None)), Table([{}] * len(scores), [0] * len(scores), {None: scores}))
+        return compute(self.expression(CandidateScore(None)), Table([{}] * len(scores), [0] * len(scores), {None: scores}))
 
 
 def affine(score: Expression, factor: float, offset: float) -> Expression:

@@ -25,7 +25,7 @@ from ..expressions._internals import (
     Table,
     candidate_scores,
     check_key,
-    evaluate,
+    compute,
     payload_keys,
     placeholder_params,
     read_codes,
@@ -298,7 +298,7 @@ def _column(feature: Feature | Category, table: Table) -> NDArray[np.float64]:
         return read_codes(feature.key, feature.values, table.payloads)
     if feature.missing == "nan" and isinstance(feature.expression, Field):
         return table.numbers(feature.expression.key)
-    return evaluate(feature.expression, table)
+    return compute(feature.expression, table)
 
 
 def keys_read(feature: Feature | Category) -> list[PayloadKey]:

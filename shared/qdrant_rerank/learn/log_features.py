@@ -47,15 +47,15 @@ from ..evaluate import DocId, Qrels, Topic, Topics
 from ..evaluate._internals import MEASURING, Progress, RetryingServices, aliases, is_setup_error, read_ranking, stops
 from ..expressions import Expression
 from ..expressions._internals import (
-    Candidate,
     PayloadKey,
+    ScoreSource,
     candidate_scores,
     conditions,
     feature_names,
     map_names,
     place_names,
     score_index,
-    undecided,
+    undecidable_reason,
 )
 from ..ingest._internals import point_ids
 from ..planning import Target
@@ -350,7 +350,7 @@ def check_scores(features: Known, formula: Formula) -> None:
         StrategyError: one does; the message lists the candidates.
     """
     names = [stage.title or "" for stage in formula.candidates]
-    candidates = [Candidate(stage.title) for stage in formula.candidates]
+    candidates = [ScoreSource(stage.title) for stage in formula.candidates]
     for name, expression in _expressions(features):
         for read in candidate_scores(expression):
             try:
@@ -367,7 +367,7 @@ def check_conditions(features: Known, target: Target) -> None:
     """
     for name, expression in _expressions(features):
         for condition in conditions(expression):
-            if why := undecided(condition, target.view):
+            if why := undecidable_reason(condition, target.view):
                 raise StrategyError(f"the feature {name!r}: {why}")
 
 

@@ -13,9 +13,9 @@ from .._lazy import load_lazily
 if TYPE_CHECKING:
     from .base import AsyncReranker as AsyncReranker
     from .base import RerankerLike as RerankerLike
-    from .base import ascored as ascored
-    from .base import checked as checked
-    from .base import scored as scores_scored
+    from .base import ascore_texts as ascore_texts
+    from .base import check_scores as check_scores
+    from .base import score_texts as score_texts
     from .encoders import AsyncEncoder as AsyncEncoder
     from .encoders import EncoderLike as EncoderLike
     from .encoders import as_encoder as as_encoder
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .frameworks import FrameworkStats as FrameworkStats
     from .frameworks import PostprocessorModel as PostprocessorModel
     from .frameworks import Returned as Returned
-    from .frameworks import scored as scored
+    from .frameworks import complete_scores as complete_scores
     from .llm.chat import Bad as Bad
     from .llm.chat import Order as Order
     from .llm.chat import OrderAnswer as OrderAnswer
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .llm.chat import read_order as read_order
     from .llm.chat import read_score as read_score
     from .llm.prompts import Fence as Fence
-    from .llm.prompts import cut as cut
+    from .llm.prompts import cut_text as cut_text
     from .llm.prompts import is_blank as is_blank
     from .llm.rerankers import windows as windows
     from .local import features_of_word as features_of_word
@@ -50,11 +50,11 @@ else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "base": "AsyncReranker, RerankerLike, ascored, checked, scored as scores_scored",
+            "base": "AsyncReranker, RerankerLike, ascore_texts, check_scores, score_texts",
             "encoders": "AsyncEncoder, EncoderLike, as_encoder, encoder_fingerprint",
-            "frameworks": "CompressorModel, FrameworkStats, PostprocessorModel, Returned, scored",
+            "frameworks": "CompressorModel, FrameworkStats, PostprocessorModel, Returned, complete_scores",
             "llm.chat": "Bad, Order, OrderAnswer, ScoreAnswer, model_name, read_order, read_score",
-            "llm.prompts": "Fence, cut, is_blank",
+            "llm.prompts": "Fence, cut_text, is_blank",
             "llm.rerankers": "windows",
             "local": "features_of_word",
             "threads": "Gate, Once",
@@ -62,5 +62,3 @@ else:
             "wrappers": "CacheCounts, as_reranker, score_keys",
         },
     )
-
-__all__ = ["scores_scored"]  # names given here are handed on by this alone

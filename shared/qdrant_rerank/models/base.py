@@ -21,10 +21,10 @@ __all__ = [
     "PostprocessesNodes",
     "Reranker",
     "RerankerLike",
-    "ascored",
-    "checked",
-    "named",
-    "scored",
+    "ascore_texts",
+    "check_scores",
+    "describe_model",
+    "score_texts",
 ]
 
 
@@ -80,7 +80,7 @@ RerankerLike: TypeAlias = (
 _EMBEDS: Final = " (an embedding model scores texts within EncoderSimilarity)"
 
 
-def checked(scores: Sequence[Any], wanted: int, model: object | None) -> list[float]:
+def check_scores(scores: Sequence[Any], wanted: int, model: object | None) -> list[float]:
     """The scores as floats.
 
     Args:
@@ -95,42 +95,42 @@ def checked(scores: Sequence[Any], wanted: int, model: object | None) -> list[fl
     # a mapping, a set, text and bytes have a length too, but no number for each text in the texts' order
     in_order = hasattr(scores, "__len__") and len(shape) == 1 if shape is not None else isinstance(scores, Sequence)
     if not in_order or isinstance(scores, str | bytes | bytearray | memoryview):
-        raise ScoringError(f"{named(model)} returned {_what(scores)} instead of a number for each of {wanted} texts")
+        raise ScoringError(f"{describe_model(model)} returned {_what(scores)} instead of a number for each of {wanted} texts")
     if len(scores) != wanted:
-        raise ScoringError(f"{named(model)} returned {len(scores)} scores for {wanted} texts")
+        raise ScoringError(f"{describe_model(model)} returned {len(scores)} scores for {wanted} texts")
     for place, score in enumerate(scores):
         if getattr(score, "shape", ()) != () or isinstance(score, list | tuple | bool | np.bool_):
             what = f"{_what(score)} for text {place}"
-            raise ScoringError(f"{named(model)} returned scores that aren't numbers: {what}{_EMBEDS}")
+            raise ScoringError(f"{describe_model(model)} returned scores that aren't numbers: {what}{_EMBEDS}")
     try:
         numbers = [float(score) for score in scores]
     except (TypeError, ValueError) as error:
-        raise ScoringError(f"{named(model)} returned scores that aren't numbers: {error}") from error
+        raise ScoringError(f"{describe_model(model)} returned scores that aren't numbers: {error}") from error
     except OverflowError as error:
-        raise ScoringError(f"{named(model)} returned scores that are too large: {error}") from error
+        raise ScoringError(f"{describe_model(model)} returned scores that are too large: {error}") from error
     odd = [place for place, number in enumerate(numbers) if not math.isfinite(number)]
     if odd:
         first = f"{numbers[odd[0]]!r} for text {odd[0]}"
-        raise ScoringError(f"{named(model)} returned scores that aren't finite: {first} ({len(odd)} of {wanted})")
+        raise ScoringError(f"{describe_model(model)} returned scores that aren't finite: {first} ({len(odd)} of {wanted})")
     return numbers
 
 
-def scored(model: Reranker, query: str, texts: Sequence[str]) -> Sequence[float]:
+def score_texts(model: Reranker, query: str, texts: Sequence[str]) -> Sequence[float]:
     """The model's scores.
 
     Raises:
         ScoringError: it raised what means something else to Python, such as a StopIteration.
     """
-    with carrying(ScoringError, lambda: named(model)):
+    with carrying(ScoringError, lambda: describe_model(model)):
         return model.score(query, texts)
 
 
-async def ascored(model: Reranker, query: str, texts: Sequence[str]) -> Sequence[float]:
+async def ascore_texts(model: Reranker, query: str, texts: Sequence[str]) -> Sequence[float]:
     """The model's scores without blocking: by its `ascore`, or by its `score` in a thread."""
     ascore = getattr(model, "ascore", None)  # isinstance would read the fingerprint, and with it maybe a model's folder
     if ascore is None:
-        return await in_worker(lambda: scored(model, query, texts))
-    with carrying(ScoringError, lambda: named(model), awaits=True):
+        return await in_worker(lambda: score_texts(model, query, texts))
+    with carrying(ScoringError, lambda: describe_model(model), awaits=True):
         scores: Sequence[float] = await ascore(query, texts)
         return scores
 
@@ -143,6 +143,6 @@ def _what(value: object) -> str:
     return f"a {kind} of {len(value)}" if isinstance(value, list | tuple) else f"a {kind}"
 
 
-def named(model: object | None) -> str:
+def describe_model(model: object | None) -> str:
     """How an error calls a model: by its type, as its settings may be long."""
     return "the model" if model is None else f"the model ({type(model).__name__.lstrip('_')})"

@@ -138,7 +138,7 @@ class Encoders:
         }
         return cls({name: as_encoder(value) for name, value in (named or {}).items()}, kinds)
 
-    def filling(self, schema: Schema) -> dict[str, Encoder]:
+    def for_documents(self, schema: Schema) -> dict[str, Encoder]:
         """The encoder for each vector that documents are embedded for: those named, and those of a kind for the others."""
         others = {name: self.by_kind.get(vector.kind) for name, vector in schema.vectors.items()}
         return {**{name: found for name, found in others.items() if found is not None}, **self.named}

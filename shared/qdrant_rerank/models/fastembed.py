@@ -20,7 +20,7 @@ from qdrant_client import models
 from ..errors import MissingExtra, ScoringError, StrategyError, did_you_mean
 from ..schema import Kind
 from ..values import is_whole
-from .base import checked
+from .base import check_scores
 from .encoders import folder_digest
 from .threads import Once, Stopped, Turns
 
@@ -33,7 +33,7 @@ __all__ = [
     "Pooling",
     "check_model_file",
     "is_registered_here",
-    "registered",
+    "register_model",
 ]
 
 Pooling: TypeAlias = Literal["mean", "cls", "last_token", "disabled"]
@@ -43,7 +43,7 @@ _PREFIX: Final = "qdrant-rerank/"
 _registering: Final = Lock()
 
 
-def registered(model: str, model_file: str, pooling: Pooling, normalize: bool) -> str:
+def register_model(model: str, model_file: str, pooling: Pooling, normalize: bool) -> str:
     """The name that fastembed knows the model by from now on.
 
     The registry keeps a name's settings for as long as the process runs, so they are part of the name.
@@ -82,7 +82,7 @@ def check_model_file(folder: str | PathLike[str], file: str, model: str) -> None
 
 
 def is_registered_here(name: str) -> bool:
-    """Whether `name` is one that `registered` made."""
+    """Whether `name` is one that `register_model` made."""
     return name.startswith(_PREFIX)
 
 
@@ -233,7 +233,7 @@ class FastembedDense(FastembedModel):
     def _name(self) -> str:
         if not self.is_own:
             return super()._name()
-        return registered(self.model, self.model_file, self.pooling, self.normalize)
+        return register_model(self.model, self.model_file, self.pooling, self.normalize)
 
     def _file(self) -> str:
         return self.model_file if self.is_own else super()._file()
@@ -398,7 +398,7 @@ class FastembedCrossEncoder(FastembedModel):
             places = order[start : start + self.batch_size]  # of similar length, so that little is padded
             batch = model.rerank(query, [texts[place] for place in places], batch_size=len(places))
             scores |= zip(places, batch, strict=True)
-        return checked([scores[place] for place in range(len(texts))], len(texts), self)
+        return check_scores([scores[place] for place in range(len(texts))], len(texts), self)
 
     def _counts(self) -> tuple[str, ...]:
         return *super()._counts(), "max_length", "parallel"

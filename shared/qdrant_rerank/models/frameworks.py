@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from ..errors import MissingExtra, ScoringError, StrategyError
 from ..threads import in_worker, inherits
 from ..values import is_finite
-from .base import CompressesDocuments, PostprocessesNodes, Reranker, checked
+from .base import CompressesDocuments, PostprocessesNodes, Reranker, check_scores
 from .llm.chat import model_name
 from .llm.prompts import is_blank
 
@@ -32,7 +32,7 @@ __all__ = [
     "from_framework",
     "from_postprocessor",
     "is_official",
-    "scored",
+    "complete_scores",
 ]
 
 
@@ -62,7 +62,7 @@ class Returned(NamedTuple):
     score: float | None
 
 
-def scored(returned: Sequence[Returned], count: int, margin: float) -> list[float]:
+def complete_scores(returned: Sequence[Returned], count: int, margin: float) -> list[float]:
     """A score for each of `count` texts.
 
     Those returned get their scores; if any has none, all get ranks: `1 - position / count`. The others get the lowest of
@@ -230,7 +230,7 @@ class FrameworkModel(ABC):
         kept = {number for number, _ in returned}
         by_rank = any(score is None for _, score in returned)
         self._count(dropped=len(given) - len(kept), repeated=len(returned) - len(kept), ranked=int(by_rank))
-        return scored(returned, count, self.margin)
+        return complete_scores(returned, count, self.margin)
 
     def _count(self, **more: int) -> None:
         with self._lock:
@@ -338,7 +338,7 @@ class OfficialFeedback:
         Raises:
             ScoringError: it returned the wrong number of scores, or some that aren't finite.
         """
-        return checked(list(self.feedback.score(query, list(texts))), len(texts), self.feedback) if texts else []
+        return check_scores(list(self.feedback.score(query, list(texts))), len(texts), self.feedback) if texts else []
 
 
 def is_official(value: object) -> bool:

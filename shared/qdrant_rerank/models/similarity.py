@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import ScoringError, StrategyError
 from ..values import is_whole
-from .base import checked
+from .base import check_scores
 from .encoders import AsyncEncoder, EncoderLike, ServerInference, as_encoder, encoder_fingerprint
 from .threads import Once, Stopped, Turns
 
@@ -97,7 +97,7 @@ class _Similarity(ABC):
             if array.shape[-1] != query.shape[-1] and array.size:
                 sizes = f"{query.shape[-1]} numbers for the query, {array.shape[-1]} for text {place}"
                 raise ScoringError(f"the encoder of {type(self).__name__} returned vectors of different sizes: {sizes}")
-        return checked([self._similarity(query, array) for array in arrays], len(texts), self)
+        return check_scores([self._similarity(query, array) for array in arrays], len(texts), self)
 
     def _numbers(self, vector: Any, what: str) -> Numbers:
         try:

@@ -142,13 +142,13 @@ class Patience:
     until: float
     timeout: float
 
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Seconds left of the budget; less than 0 after its end."""
         return self.until - time.monotonic()
 
     def options(self) -> dict[str, Any]:
         """The SDK's options for the next attempt. (`timeout` instead of `timeout_in_seconds` would need a newer SDK.)"""
-        return {"max_retries": 0, "timeout_in_seconds": max(_LEAST_TIMEOUT, min(self.timeout, self.left()))}
+        return {"max_retries": 0, "timeout_in_seconds": max(_LEAST_TIMEOUT, min(self.timeout, self.seconds_left()))}
 
     def sync(self, request: Callable[[], R]) -> R:
         """The answer, or the error of the last attempt.
@@ -166,7 +166,7 @@ class Patience:
         async def attempt() -> R:  # a lambda that returns a coroutine wouldn't be awaited
             return await request()
 
-        deadline = asyncio.timeout(max(0.0, self.left()))
+        deadline = asyncio.timeout(max(0.0, self.seconds_left()))
         try:
             async with deadline:
                 return await AsyncRetrying(**self._policy())(attempt)
@@ -188,7 +188,7 @@ class Patience:
         }
 
     def _is_over(self, state: RetryCallState) -> bool:
-        return state.attempt_number >= self.attempts or state.upcoming_sleep >= self.left()
+        return state.attempt_number >= self.attempts or state.upcoming_sleep >= self.seconds_left()
 
 
 def worth_repeating(error: BaseException) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeGuard
 from ..errors import BudgetError, StrategyError
 from ..threads import in_worker
 from ..values import is_finite, is_whole
-from .base import Reranker, RerankerLike, ascored, checked, named, scored
+from .base import Reranker, RerankerLike, ascore_texts, check_scores, describe_model, score_texts
 
 __all__ = ["CacheCounts", "Cached", "Limited", "ScoreCache", "as_reranker", "score_keys"]
 
@@ -156,7 +156,8 @@ class Cached:
         model = as_reranker(self.reranker)
         if not getattr(model, "independent", True):
             raise StrategyError(
-                f"{named(model)} ranks texts against each other: a text's score depends on the others, and can't be kept"
+                f"{describe_model(model)} ranks texts against each other: a text's score depends on the others, "
+                "and can't be kept"
             )
         if hasattr(self.reranker, "score"):
             return
@@ -182,7 +183,7 @@ class Cached:
         keys = score_keys(model.fingerprint, query, texts)
         found = self.cache.find(keys)
         if missing := _missing(keys, texts, found):
-            found |= self._new(missing, scored(model, query, list(missing.values())))
+            found |= self._new(missing, score_texts(model, query, list(missing.values())))
         return [found[key] for key in keys]
 
     async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:
@@ -192,11 +193,11 @@ class Cached:
         keys = await in_worker(lambda: score_keys(model.fingerprint, query, texts))
         found = self.cache.find(keys)
         if missing := _missing(keys, texts, found):
-            found |= self._new(missing, await ascored(model, query, list(missing.values())))
+            found |= self._new(missing, await ascore_texts(model, query, list(missing.values())))
         return [found[key] for key in keys]
 
     def _new(self, missing: dict[bytes, str], scores: Sequence[Any]) -> dict[bytes, float]:
-        new = dict(zip(missing, checked(scores, len(missing), self.reranker), strict=True))
+        new = dict(zip(missing, check_scores(scores, len(missing), self.reranker), strict=True))
         self.cache.keep(new)
         return new
 
@@ -295,7 +296,7 @@ class Limited:
             if self.seconds is not None and time.monotonic() - start >= self.seconds:
                 raise self._too_slow(f"after {len(scores)} of {len(texts)} texts")
             batch = texts[len(scores) : len(scores) + portion]
-            scores += checked(scored(model, query, batch), len(batch), self.reranker)
+            scores += check_scores(score_texts(model, query, batch), len(batch), self.reranker)
         return scores
 
     async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:
@@ -304,7 +305,7 @@ class Limited:
         deadline = asyncio.timeout(self.seconds)
         try:
             async with deadline:
-                return checked(await ascored(as_reranker(self.reranker), query, texts), len(texts), self.reranker)
+                return check_scores(await ascore_texts(as_reranker(self.reranker), query, texts), len(texts), self.reranker)
         except TimeoutError as error:
             if not deadline.expired():
                 raise  # the model's own
@@ -313,13 +314,13 @@ class Limited:
     def _check(self, texts: Sequence[str]) -> None:
         if self.documents is not None and len(texts) > self.documents:
             raise BudgetError(
-                f"{len(texts)} texts are more than the budget of {self.documents} for {named(self.reranker)}: "
+                f"{len(texts)} texts are more than the budget of {self.documents} for {describe_model(self.reranker)}: "
                 "take fewer candidates, or raise documents="
             )
 
     def _too_slow(self, when: str) -> BudgetError:
         return BudgetError(
-            f"the budget of {self.seconds} s for {named(self.reranker)} ran out {when}: take fewer, or raise seconds="
+            f"the budget of {self.seconds} s for {describe_model(self.reranker)} ran out {when}: take fewer, or raise seconds="
         )
 
     def _portion(self, whole: int) -> int:

@@ -24,10 +24,10 @@ from qdrant_client import models
 
 from ..capabilities import AbilityName, Capabilities
 from ..errors import FormatError, Lint, ScoringError, StrategyError
-from ..expressions.conditions import undecided
+from ..expressions.conditions import undecidable_reason
 from ..expressions.evaluation import Table, score_points
-from ..expressions.inspect import candidate_scores, depth, fixed_nodes, payload_keys, placeholder_params, reads_model, walk
-from ..expressions.lowering import MODEL_ELSEWHERE, Candidate, Lowering, lower, score_index, token_count
+from ..expressions.inspect import candidate_scores, depth, find_fixed_nodes, payload_keys, placeholder_params, reads_model, walk
+from ..expressions.lowering import MODEL_ELSEWHERE, Lowering, ScoreSource, lower, score_index, token_count
 from ..expressions.nodes import Expression, ExpressionLike, QueryTokens, Raw, When, as_expression
 from ..formula_limits import (
     Extent,
@@ -138,7 +138,7 @@ class Formula(Stage, kind="formula"):
         return replace(self, trained=None)
 
     def _check_scores(self, candidates: tuple[Stage, ...]) -> None:
-        named = [Candidate(stage.title) for stage in candidates]
+        named = [ScoreSource(stage.title) for stage in candidates]
         for score in candidate_scores(self.expression):
             score_index(score, named)
 
@@ -175,25 +175,25 @@ class Formula(Stage, kind="formula"):
         """By multivector that a candidate compares, how many token vectors the query has; 1 where it has none yet."""
         return query_token_counts((stage.vector for stage in self.candidates), inputs)
 
-    def as_candidates(self, schema: Schema) -> tuple[Candidate, ...]:
+    def as_candidates(self, schema: Schema) -> tuple[ScoreSource, ...]:
         """The candidate stages as the expression sees them."""
-        return tuple(Candidate(stage.title, stage.is_distance(schema)) for stage in self.candidates)
+        return tuple(ScoreSource(stage.title, stage.is_distance(schema)) for stage in self.candidates)
 
     def __getstate__(self) -> dict[str, Any]:
         """What makes the formula, without what was compiled: that is kept by the `id` of nodes, which copies don't share."""
         return {attribute.name: getattr(self, attribute.name) for attribute in fields(self)}
 
-    def _memory(self, candidates: tuple[Candidate, ...], target: Target) -> _Memory:
+    def _memory(self, candidates: tuple[ScoreSource, ...], target: Target) -> _Memory:
         return self._memories.setdefault((candidates, target.capabilities, target.thorough), _Memory())
 
     @cached_property
-    def _memories(self) -> dict[tuple[tuple[Candidate, ...], Capabilities, bool], _Memory]:
+    def _memories(self) -> dict[tuple[tuple[ScoreSource, ...], Capabilities, bool], _Memory]:
         """Compiled formulas: compiling a learned one takes longer than the query, and most of it never changes."""
         return {}
 
     @cached_property
     def _fixed_nodes(self) -> dict[int, Expression]:
-        return fixed_nodes(self.expression)
+        return find_fixed_nodes(self.expression)
 
     @property
     def own_request_time(self) -> frozenset[str]:
@@ -361,7 +361,7 @@ class ComputedHere(Formula):
         for node in walk(self.expression):
             if isinstance(node, Raw) or (isinstance(node, When) and _asks_qdrant(node.condition)):
                 yield f"{brief(node)} can be computed by Qdrant only, and this formula is computed on the client"
-            elif isinstance(node, When) and (why := undecided(node.condition, target.view)):
+            elif isinstance(node, When) and (why := undecidable_reason(node.condition, target.view)):
                 yield f"{why}; and this formula is computed on the client"
 
     def own_warnings(self, target: Target) -> Iterator[Lint]:

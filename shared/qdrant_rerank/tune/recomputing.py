@@ -18,7 +18,7 @@ from qdrant_client import models
 
 from .. import Executor, QdrantRerankError, Query, Rerank, ScoringError, SearchOptions, Strategy
 from .._internals import Points, Score, Search, Unread, Vectors, candidate_scores, fused_terms, run
-from ..expressions._internals import Affinity, DatetimeField, Field, GeoDistance, Raw, Table, When, evaluate, walk
+from ..expressions._internals import Affinity, DatetimeField, Field, GeoDistance, Raw, Table, When, compute, walk
 from ..planning import Schema, Target
 from ..stages import Formula, Fusion, Nearest, Stage
 from .configurations import Ground, Option, Scorer
@@ -153,7 +153,7 @@ def _table(formula: Formula, union: Sequence[Hit], found: Sequence[Sequence[Hit]
 def _formula(formula: Formula, union: Sequence[Hit], found: Sequence[Sequence[Hit]], pool: Pool, target: Target) -> Any:
     table = _table(formula, union, found, pool, target)
     with np.errstate(all="ignore"):
-        values = evaluate(formula.expression, table).astype(np.float32)  # scores are, and must fit
+        values = compute(formula.expression, table).astype(np.float32)  # scores are, and must fit
     if not np.isfinite(values).all():
         worst = union[int(np.flatnonzero(~np.isfinite(values))[0])]
         raise ScoringError(f"the formula isn't finite for point {worst.id!r}, and Qdrant would refuse the query")

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from ..._internals import Journal, JournalKind, Record, decode_records, read_records
 from ...models import Reranker
-from ...models._internals import ascored, checked, score_keys
-from ...models._internals import scores_scored as scored
+from ...models._internals import ascore_texts, check_scores, score_keys
+from ...models._internals import score_texts as score_texts
 
 __all__ = ["Ahead", "Progress", "ScoreFile"]
 
@@ -135,7 +135,7 @@ class ScoreFile:
             self._open()
             try:
                 with self._clock:
-                    answer = scored(self.reranker, query, list(missing.values()))
+                    answer = score_texts(self.reranker, query, list(missing.values()))
                 self._keep(missing, answer)
             except Exception as error:
                 self._failure = error
@@ -151,7 +151,7 @@ class ScoreFile:
                 self._open()
                 try:
                     with self._clock:
-                        answer = await ascored(self.reranker, query, list(missing.values()))
+                        answer = await ascore_texts(self.reranker, query, list(missing.values()))
                     self._keep(missing, answer)
                 except Exception as error:
                     self._failure = error
@@ -178,7 +178,7 @@ class ScoreFile:
             raise self._failure
 
     def _keep(self, missing: dict[str, str], answer: Sequence[Any]) -> None:
-        scores = dict(zip(missing, checked(list(answer), len(missing), self.reranker), strict=True))
+        scores = dict(zip(missing, check_scores(list(answer), len(missing), self.reranker), strict=True))
         self.asked += len(missing)
         self.known |= scores
         if self._journal is not None:

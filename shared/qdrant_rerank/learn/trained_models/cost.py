@@ -10,7 +10,7 @@ from qdrant_client import models
 from ..._internals import MAX_BYTES, MAX_CONDITIONS, extent
 from ...errors import FitError
 from ...expressions import Expression
-from ...expressions._internals import Candidate, Lowering, QueryTokens, candidate_scores, lower, placeholder_params, walk
+from ...expressions._internals import Lowering, QueryTokens, ScoreSource, candidate_scores, lower, placeholder_params, walk
 from ...planning import Capabilities
 
 __all__ = ["MAX_BYTES", "MAX_CONDITIONS", "ON_CLIENT", "WAYS_OUT", "FormulaCost", "check_budget", "formula_cost"]
@@ -88,6 +88,6 @@ def check_budget(
 def _compiled(expression: Expression, capabilities: Capabilities) -> models.Expression:
     names = dict.fromkeys(score.name for score in candidate_scores(expression))
     tokens = {node.using: 32 for node in walk(expression) if isinstance(node, QueryTokens)}
-    candidates = [Candidate(name) for name in names] or [Candidate(None)]
+    candidates = [ScoreSource(name) for name in names] or [ScoreSource(None)]
     features = placeholder_params(expression)
     return lower(expression, Lowering(candidates, capabilities, features, tokens=tokens, thorough=False))

@@ -20,7 +20,7 @@ from qdrant_client import models
 from ... import StrategyError
 from ...errors import FitError
 from ...expressions import Expression, clip
-from ...expressions._internals import DIGITS, Constant, Field, Product, Sum, When, digits, is_number
+from ...expressions._internals import DIGITS, Constant, Field, Product, Sum, When, digits, holds_number
 from ..features import Category, Feature
 from .columns import Column, Columns
 from .cost import MAX_CONDITIONS, ON_CLIENT, WAYS_OUT
@@ -93,7 +93,7 @@ def _field_gate(key: str, left: Region, missing_left: bool, arrays: bool) -> Spl
     if not tested.intervals:
         return "left" if missing_left else "right"
     if tested.intervals == ((-math.inf, math.inf),):
-        return SplitGate(side, is_number(key))
+        return SplitGate(side, holds_number(key))
     ranges: list[models.Condition] = [models.FieldCondition(key=key, range=_range(*pair)) for pair in tested.intervals]
     return SplitGate(side, _of_key(key, ranges, arrays))
 

@@ -36,7 +36,7 @@ __all__ = [
     "ScoreAnswer",
     "as_chat",
     "model_name",
-    "named",
+    "llm_name",
     "read_order",
     "read_score",
 ]
@@ -57,7 +57,7 @@ def model_name(model: object) -> str | None:
     return found if isinstance(found, str) and found and found != "unknown" else None
 
 
-def named(model: Any) -> str:
+def llm_name(model: Any) -> str:
     """Class and model name, with the temperature if it has one; module and name of a function.
 
     What runs is not known of a lambda, a closure, a method, a partial, or an object that says no model name: these get a
@@ -66,7 +66,7 @@ def named(model: Any) -> str:
     bound = getattr(model, "bound", model)  # of LangChain's `model.bind(…)` and `model.with_config(…)`
     if bound is not model:
         kwargs = getattr(model, "kwargs", {})
-        return named(bound) + (_temperature(kwargs.get("temperature")) if isinstance(kwargs, Mapping) else "")
+        return llm_name(bound) + (_temperature(kwargs.get("temperature")) if isinstance(kwargs, Mapping) else "")
     if inspect.isroutine(model):
         known = not inspect.ismethod(model) and "<" not in model.__qualname__
         return f"{model.__module__}.{model.__qualname__}" + ("" if known else _own())

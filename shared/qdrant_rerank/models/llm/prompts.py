@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-__all__ = ["VERSION", "Fence", "Prompt", "again", "cut", "digest", "is_blank", "listwise", "pointwise"]
+__all__ = ["VERSION", "Fence", "Prompt", "again", "cut_text", "digest", "is_blank", "listwise", "pointwise"]
 
 _INVISIBLE = "\u00ad\u200b-\u200f\u2060-\u2064\ufeff"
 _WORDS = ("document", "query")
@@ -25,7 +25,7 @@ def is_blank(text: str) -> bool:
     return _SEEN.search(text) is None
 
 
-def cut(text: str, max_chars: int) -> str:
+def cut_text(text: str, max_chars: int) -> str:
     """`text`, or its first `max_chars` characters and a line that says so."""
     if len(text) <= max_chars:
         return text
@@ -89,15 +89,15 @@ class Prompt:
 def pointwise(query: str, text: str, low: str, high: str, instructions: str | None, max_chars: int) -> Prompt:
     """Asks for the score of one text."""
     fence = Fence()
-    parts = [fence.query(cut(query, max_chars)), fence.document(1, cut(text, max_chars))]
+    parts = [fence.query(cut_text(query, max_chars)), fence.document(1, cut_text(text, max_chars))]
     return Prompt(_system(_POINTWISE, fence, instructions), "\n".join(parts) + _POINTWISE_END.format(low=low, high=high))
 
 
 def listwise(query: str, texts: Sequence[str], instructions: str | None, max_chars: int) -> Prompt:
     """Asks for the order of texts, numbered from 1."""
     fence = Fence()
-    parts = [fence.query(cut(query, max_chars))]
-    parts += [fence.document(number, cut(text, max_chars)) for number, text in enumerate(texts, 1)]
+    parts = [fence.query(cut_text(query, max_chars))]
+    parts += [fence.document(number, cut_text(text, max_chars)) for number, text in enumerate(texts, 1)]
     return Prompt(_system(_LISTWISE, fence, instructions), "\n".join(parts) + _LISTWISE_END.format(count=len(texts)))
 
 

@@ -13,10 +13,10 @@ from ...errors import ScoringError, StrategyError
 from ...threads import carrying
 from ...values import is_finite, is_whole
 from ..threads import Gate
-from .chat import Bad, Counters, LlmStats, OrderAnswer, ScoreAnswer, as_chat, named, read_order, read_score
+from .chat import Bad, Counters, LlmStats, OrderAnswer, ScoreAnswer, as_chat, llm_name, read_order, read_score
 from .prompts import Prompt, again, digest, is_blank, listwise, pointwise
 
-__all__ = ["Asking", "LlmListwise", "LlmModel", "LlmPointwise", "check_text", "checked", "windows"]
+__all__ = ["Asking", "LlmListwise", "LlmModel", "LlmPointwise", "check_text", "check_count", "windows"]
 
 T = TypeVar("T")
 Asking: TypeAlias = Generator[Prompt, object, T]
@@ -37,16 +37,16 @@ class LlmModel(ABC):
         retries: int,
         name: str | None,
     ) -> None:
-        checked("concurrency", concurrency, 1)
-        checked("max_chars", max_chars, 1)
-        checked("retries", retries, 0)
+        check_count("concurrency", concurrency, 1)
+        check_count("max_chars", max_chars, 1)
+        check_count("retries", retries, 0)
         check_text("instructions", instructions)
         check_text("name", name)
         self.llm = llm
         self.instructions = instructions
         self.max_chars = max_chars
         self.retries = retries
-        self.name = named(llm) if name is None else name
+        self.name = llm_name(llm) if name is None else name
         self._counters = Counters()
         self._gate = Gate(concurrency)
         self._chat = as_chat(llm, form, self._counters, self._gate)
@@ -126,7 +126,7 @@ class LlmModel(ABC):
             )
 
 
-def checked(name: str, value: object, least: int) -> None:
+def check_count(name: str, value: object, least: int) -> None:
     """Raise StrategyError unless `value` is a whole number of at least `least`."""
     if not is_whole(value, least):
         raise StrategyError(f"{name} is a whole number of at least {least}, not {value!r}")
@@ -298,8 +298,8 @@ class LlmListwise(LlmModel):
             retries=retries,
             name=name,
         )
-        checked("window", window, 2)
-        checked("step", step, 1)
+        check_count("window", window, 2)
+        check_count("step", step, 1)
         if step >= window:
             raise StrategyError(f"step is less than window, or nothing could move on: step={step}, window={window}")
         if on_bad not in ("keep_order", "raise"):
