@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, Final, Literal, TypeAlias
 
 from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManagerForToolRun
@@ -14,20 +14,31 @@ from pydantic import ConfigDict, Field
 from qdrant_client import models
 
 from qdrant_rerank import AsyncExecutor, Executor, StrategyError
-from qdrant_rerank._internals import ToolCall, ToolHit, ToolSpec, as_mapping, both, not_a_filter, pick_filters, value_at
-from qdrant_rerank.planning import PayloadSchema, PayloadType, apayload_schema, payload_schema
+from qdrant_rerank._internals import (
+    TOOL_DESCRIPTION,
+    TOOL_NAME,
+    LowConfidence,
+    ToolCall,
+    ToolFilters,
+    ToolHit,
+    ToolSpec,
+    as_mapping,
+    both,
+    name_arguments,
+    not_a_filter,
+    pick_filters,
+    pick_threshold,
+    value_at,
+)
+from qdrant_rerank.planning import PayloadSchema, apayload_schema, payload_schema
 
 from .retriever import QdrantRerankRetriever
 
-__all__ = ["Filters", "QdrantSearchTool", "RuntimeFilter", "asearch_tool", "search_tool"]
+__all__ = ["QdrantSearchTool", "RuntimeFilter", "asearch_tool", "search_tool"]
 
-Filters: TypeAlias = Sequence[str] | Mapping[str, PayloadType]
-"""Payload keys that the model may filter by; or key → type, where the type need not be looked up."""
 RuntimeFilter: TypeAlias = Callable[[RunnableConfig], models.Filter]
 """From a run's config to the filter that every document has to meet."""
 
-_NAME: Final = "search_documents"
-_DESCRIPTION: Final = "Search the documents. Returns the texts that answer a question best, with their ids and scores."
 _SCORE: Final = "_search_tool_score"
 _LOG: Final = logging.getLogger(__name__)
 
@@ -46,8 +57,8 @@ class QdrantSearchTool(BaseTool):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True)
 
-    name: str = _NAME
-    description: str = _DESCRIPTION
+    name: str = TOOL_NAME
+    description: str = TOOL_DESCRIPTION
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     retriever: QdrantRerankRetriever = Field(exclude=True, repr=False)
     spec: ToolSpec = Field(exclude=True, repr=False)
@@ -62,7 +73,7 @@ class QdrantSearchTool(BaseTool):
     def _run(
         self, /, *args: Any, config: RunnableConfig, run_manager: CallbackManagerForToolRun | None = None, **arguments: Any
     ) -> tuple[str, list[Document]]:
-        call = self.spec.read(_named(args, arguments))
+        call = self.spec.read(name_arguments(args, arguments))
         if isinstance(call, str):
             return call, []
         try:
@@ -80,7 +91,7 @@ class QdrantSearchTool(BaseTool):
         run_manager: AsyncCallbackManagerForToolRun | None = None,
         **arguments: Any,
     ) -> tuple[str, list[Document]]:
-        call = self.spec.read(_named(args, arguments))
+        call = self.spec.read(name_arguments(args, arguments))
         if isinstance(call, str):
             return call, []
         try:
@@ -119,12 +130,12 @@ class QdrantSearchTool(BaseTool):
 def search_tool(
     retriever: QdrantRerankRetriever,
     *,
-    filters: Filters = (),
+    filters: ToolFilters = (),
     max_k: int = 10,
-    name: str = _NAME,
-    description: str = _DESCRIPTION,
+    name: str = TOOL_NAME,
+    description: str = TOOL_DESCRIPTION,
     max_tokens: int = 2_000,
-    low_confidence: float | None = None,
+    low_confidence: LowConfidence = "auto",
     runtime_filter: RuntimeFilter | None = None,
 ) -> QdrantSearchTool:
     """A search tool for agents, whose arguments are typed by the payload that the retriever may see.
@@ -138,7 +149,8 @@ def search_tool(
         name: the tool's name.
         description: what the model is told that it finds here; say which documents they are.
         max_tokens: how long an answer may be, estimated as three bytes of UTF-8 a token.
-        low_confidence: where scores are calibrated: below which probability the best document is said to be doubtful.
+        low_confidence: the score below which the best document is said to be doubtful; "auto" is 0.5 where the strategy's
+            scores are calibrated to probabilities, and none elsewhere; None for none.
         runtime_filter: from a run's config to a filter that every document has to meet, for a tenant that is known only then.
             The model is then told types alone: values and ranges may be another tenant's.
 
@@ -155,12 +167,12 @@ def search_tool(
 async def asearch_tool(
     retriever: QdrantRerankRetriever,
     *,
-    filters: Filters = (),
+    filters: ToolFilters = (),
     max_k: int = 10,
-    name: str = _NAME,
-    description: str = _DESCRIPTION,
+    name: str = TOOL_NAME,
+    description: str = TOOL_DESCRIPTION,
     max_tokens: int = 2_000,
-    low_confidence: float | None = None,
+    low_confidence: LowConfidence = "auto",
     runtime_filter: RuntimeFilter | None = None,
 ) -> QdrantSearchTool:
     """As `search_tool`, without blocking the event loop."""
@@ -178,16 +190,16 @@ def _seen_through(retriever: QdrantRerankRetriever) -> models.Filter | None:
 def _made(
     retriever: QdrantRerankRetriever,
     schema: PayloadSchema,
-    filters: Filters,
+    filters: ToolFilters,
     max_k: int,
     name: str,
     description: str,
     max_tokens: int,
-    low_confidence: float | None,
+    low_confidence: LowConfidence,
     runtime_filter: RuntimeFilter | None,
 ) -> QdrantSearchTool:
     picked = pick_filters(filters, schema, retriever.fixed_filter, only_types=runtime_filter is not None)
-    spec = ToolSpec(picked, max_k, retriever.k, max_tokens, low_confidence)
+    spec = ToolSpec(picked, max_k, retriever.k, max_tokens, pick_threshold(low_confidence, retriever.strategy))
     return QdrantSearchTool(
         name=name,
         description=description,
@@ -196,8 +208,3 @@ def _made(
         spec=spec,
         runtime_filter=runtime_filter,
     )
-
-
-def _named(args: tuple[Any, ...], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The arguments by name; a lone text is the query."""
-    return {"query": args[0], **arguments} if args else arguments

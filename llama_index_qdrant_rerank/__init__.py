@@ -20,7 +20,7 @@ try:
     from .postprocessor import QdrantRerankPostprocessor, RerankerPostprocessor
     from .queries import ParamsQueryBundle
     from .retriever import QdrantRerankRetriever
-    from .tool import QdrantRerankTool
+    from .tool import QdrantSearchTool, asearch_tool, search_tool
 except ModuleNotFoundError as error:
     if not (error.name or "").startswith("llama_index"):
         raise
@@ -30,8 +30,10 @@ __all__ = [
     "ParamsQueryBundle",
     "QdrantRerankPostprocessor",
     "QdrantRerankRetriever",
-    "QdrantRerankTool",
+    "QdrantSearchTool",
     "RerankerPostprocessor",
     "RetrievalOptions",
+    "asearch_tool",
+    "search_tool",
     "to_qdrant_filter",
 ]

@@ -210,6 +210,11 @@ class QdrantRerankRetriever(BaseRetriever):
         return self._source.place.client
 
     @property
+    def fixed_filter(self) -> models.Filter | None:
+        """What every node meets that is found, whatever a call asks."""
+        return self._source.fixed_filter
+
+    @property
     def similarity_top_k(self) -> int:
         """How many nodes to return."""
         return self._options.similarity_top_k

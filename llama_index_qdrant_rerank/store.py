@@ -226,6 +226,11 @@ class Source:
         return self._place
 
     @property
+    def fixed_filter(self) -> models.Filter | None:
+        """What every point meets that is found."""
+        return self._settings.fixed_filter
+
+    @property
     def text_key(self) -> str:
         """Where the text is in points that LlamaIndex didn't write, or wrote long ago."""
         return "text"

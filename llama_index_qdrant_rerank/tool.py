@@ -1,47 +1,210 @@
-"""The retriever as an agent's tool."""
+"""The retriever as an agent's search tool: what a model may ask is typed and capped, a tenant's filter is out of reach."""
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
-from llama_index.core.tools.retriever_tool import RetrieverTool
-from llama_index.core.tools.types import ToolOutput
+from llama_index.core.tools.types import AsyncBaseTool, ToolMetadata, ToolOutput
+from qdrant_client import models
 
-__all__ = ["QdrantRerankTool"]
+from qdrant_rerank import StrategyError
+from qdrant_rerank._internals import (
+    TOOL_DESCRIPTION,
+    TOOL_NAME,
+    LowConfidence,
+    ToolCall,
+    ToolFilters,
+    ToolHit,
+    ToolSpec,
+    both,
+    name_arguments,
+    not_a_filter,
+    pick_filters,
+    pick_threshold,
+)
+from qdrant_rerank.planning import PayloadSchema, apayload_schema, payload_schema
+
+from .retriever import QdrantRerankRetriever
+
+__all__ = ["QdrantSearchTool", "RuntimeFilter", "asearch_tool", "search_tool"]
+
+RuntimeFilter: TypeAlias = Callable[[], models.Filter]
+"""Gives the filter that every node has to meet, e.g. from a `ContextVar`; called in each call of the tool."""
+
+_LOG: Final = logging.getLogger(__name__)
 
 
-class QdrantRerankTool(RetrieverTool):
-    """LlamaIndex's `RetrieverTool`, but what the agent asks is the query.
+class QdrantSearchTool(AsyncBaseTool):
+    """A retriever as a tool; made by `search_tool`. Its output's text is for the model, its `raw_output` the nodes.
 
-    For an agent's `input="hello"`, `RetrieverTool` searches for `"\\ninput is hello\\n"`, which ranks by the words "input"
-    and "is" as well. Make it with `QdrantRerankTool.from_defaults(retriever, name=…, description=…)`; postprocessors go
-    into `node_postprocessors=[…]`.
+    It raises nothing that a model could cause: what can't be comes back as text that says what to send instead, also a search
+    that failed (the error is logged). LlamaIndex's `RetrieverTool` searches for `"\\ninput is hello\\n"` where an agent's input
+    is "hello"; here what the agent asks is the query.
+
+    Args:
+        retriever: what is searched; its `fixed_filter` and `filter` hold in every call.
+        spec: the arguments and caps.
+        name: the tool's name.
+        description: what the model is told that it finds here.
+        runtime_filter: gives the filter that every node has to meet: a tenant that is known at run time.
+        node_postprocessors: what changes the nodes that were found.
     """
 
-    def call(self, *args: Any, **kwargs: Any) -> ToolOutput:
-        query = _query(args, kwargs)
-        nodes = self._retriever.retrieve(query)
-        for postprocessor in self._node_postprocessors:
-            nodes = postprocessor.postprocess_nodes(nodes, QueryBundle(query))
-        return self._output(query, nodes)
+    def __init__(
+        self,
+        retriever: QdrantRerankRetriever,
+        spec: ToolSpec,
+        name: str = TOOL_NAME,
+        description: str = TOOL_DESCRIPTION,
+        runtime_filter: RuntimeFilter | None = None,
+        node_postprocessors: Sequence[BaseNodePostprocessor] = (),
+    ) -> None:
+        self.spec = spec
+        self._retriever = retriever
+        self._runtime_filter = runtime_filter
+        self._postprocessors = tuple(node_postprocessors)
+        self._metadata = ToolMetadata(description, name, spec.model())
 
-    async def acall(self, *args: Any, **kwargs: Any) -> ToolOutput:
-        query = _query(args, kwargs)
-        nodes = await self._retriever.aretrieve(query)
-        for postprocessor in self._node_postprocessors:
-            nodes = await postprocessor.apostprocess_nodes(nodes, QueryBundle(query))
-        return self._output(query, nodes)
+    @property
+    def metadata(self) -> ToolMetadata:
+        return self._metadata
 
-    def _output(self, query: str, nodes: list[NodeWithScore]) -> ToolOutput:
+    # `self` by position, as a model may send an argument of that name
+    def __call__(self, /, *args: Any, **kwargs: Any) -> ToolOutput:
+        return self.call(*args, **kwargs)
+
+    def call(self, /, *args: Any, **kwargs: Any) -> ToolOutput:
+        arguments = name_arguments(args, kwargs)
+        call = self.spec.read(arguments)
+        if isinstance(call, str):
+            return self._output(arguments, call, [], is_error=True)
+        try:
+            nodes = self._narrowed(call).retrieve(call.query)
+            for postprocessor in self._postprocessors:
+                nodes = postprocessor.postprocess_nodes(nodes, QueryBundle(call.query))
+            return self._output(arguments, self.spec.answer(call, _hits(nodes)), nodes)
+        except Exception as error:
+            return self._fail(arguments, error)
+
+    async def acall(self, /, *args: Any, **kwargs: Any) -> ToolOutput:
+        arguments = name_arguments(args, kwargs)
+        call = self.spec.read(arguments)
+        if isinstance(call, str):
+            return self._output(arguments, call, [], is_error=True)
+        try:
+            nodes = await self._narrowed(call).aretrieve(call.query)
+            for postprocessor in self._postprocessors:
+                nodes = await postprocessor.apostprocess_nodes(nodes, QueryBundle(call.query))
+            return self._output(arguments, self.spec.answer(call, _hits(nodes)), nodes)
+        except Exception as error:
+            return self._fail(arguments, error)
+
+    def _narrowed(self, call: ToolCall) -> QdrantRerankRetriever:
+        only: models.Filter | None = None
+        if self._runtime_filter is not None and not isinstance(only := self._runtime_filter(), models.Filter):
+            raise StrategyError(f"runtime_{not_a_filter(only)}")
+        return self._retriever.with_options(similarity_top_k=call.k, filter=both(only, call.filter))
+
+    def _output(
+        self, arguments: Mapping[str, Any], content: str, nodes: list[NodeWithScore], *, is_error: bool = False
+    ) -> ToolOutput:
         return ToolOutput(
-            content="\n\n".join(node.get_content(MetadataMode.LLM) for node in nodes),
-            tool_name=self.metadata.get_name(),
-            raw_input={"input": query},
-            raw_output=nodes,
+            self.metadata.get_name(), content, raw_input={"kwargs": dict(arguments)}, raw_output=nodes, is_error=is_error
         )
 
+    def _fail(self, arguments: Mapping[str, Any], error: Exception) -> ToolOutput:
+        _LOG.warning("the search of the tool %r failed", self.metadata.name, exc_info=error)
+        return self._output(arguments, self.spec.fail(error), [], is_error=True)
 
-def _query(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    """The texts that the tool is called with, by whatever names."""
-    return " ".join(str(value) for value in (*args, *kwargs.values()))
+
+def search_tool(
+    retriever: QdrantRerankRetriever,
+    *,
+    filters: ToolFilters = (),
+    max_k: int = 10,
+    name: str = TOOL_NAME,
+    description: str = TOOL_DESCRIPTION,
+    max_tokens: int = 2_000,
+    low_confidence: LowConfidence = "auto",
+    runtime_filter: RuntimeFilter | None = None,
+    node_postprocessors: Sequence[BaseNodePostprocessor] = (),
+) -> QdrantSearchTool:
+    """A search tool for agents, whose arguments are typed by the payload that the retriever may see.
+
+    With `filters` it reads a sample of the payload, through the retriever's filters (see `payload_schema`).
+
+    Args:
+        retriever: what is searched; its `fixed_filter` is the place for a tenant, which the model neither sees nor changes.
+        filters: payload keys that the model may filter by, e.g. `["category", "year"]`; or key → type.
+        max_k: the most nodes of a call; without the model's word it is the retriever's `similarity_top_k`.
+        name: the tool's name.
+        description: what the model is told that it finds here; say which documents they are.
+        max_tokens: how long an answer may be, estimated as three bytes of UTF-8 a token.
+        low_confidence: the score below which the best node is said to be doubtful; "auto" is 0.5 where the strategy's scores
+            are calibrated to probabilities and no postprocessor changes them, and none elsewhere; None for none.
+        runtime_filter: gives a filter that every node has to meet, for a tenant that is known only in a call. The model is then
+            told types alone: values and ranges may be another tenant's.
+        node_postprocessors: what changes the nodes that were found.
+
+    Raises:
+        StrategyError: a key isn't there, can't be filtered by, or is in the fixed filter; or a number can't be.
+    """
+    schema = PayloadSchema("")
+    if filters:
+        executor = retriever._source.executor()  # pyright: ignore[reportPrivateUsage]  # of this package
+        schema = payload_schema(executor.clients.sync(), executor.collection, filter=_seen_through(retriever))
+    spec = _spec(retriever, schema, filters, max_k, max_tokens, low_confidence, runtime_filter, node_postprocessors)
+    return QdrantSearchTool(retriever, spec, name, description, runtime_filter, node_postprocessors)
+
+
+async def asearch_tool(
+    retriever: QdrantRerankRetriever,
+    *,
+    filters: ToolFilters = (),
+    max_k: int = 10,
+    name: str = TOOL_NAME,
+    description: str = TOOL_DESCRIPTION,
+    max_tokens: int = 2_000,
+    low_confidence: LowConfidence = "auto",
+    runtime_filter: RuntimeFilter | None = None,
+    node_postprocessors: Sequence[BaseNodePostprocessor] = (),
+) -> QdrantSearchTool:
+    """As `search_tool`, without blocking the event loop."""
+    schema = PayloadSchema("")
+    if filters:
+        executor = retriever._source.async_executor()  # pyright: ignore[reportPrivateUsage]
+        client: Any = executor.clients.asynchronous()
+        schema = await apayload_schema(client, executor.collection, filter=_seen_through(retriever))
+    spec = _spec(retriever, schema, filters, max_k, max_tokens, low_confidence, runtime_filter, node_postprocessors)
+    return QdrantSearchTool(retriever, spec, name, description, runtime_filter, node_postprocessors)
+
+
+def _seen_through(retriever: QdrantRerankRetriever) -> models.Filter | None:
+    options = retriever._options.search_options  # pyright: ignore[reportPrivateUsage]
+    return both(retriever.fixed_filter, options.filter)
+
+
+def _spec(
+    retriever: QdrantRerankRetriever,
+    schema: PayloadSchema,
+    filters: ToolFilters,
+    max_k: int,
+    max_tokens: int,
+    low_confidence: LowConfidence,
+    runtime_filter: RuntimeFilter | None,
+    node_postprocessors: Sequence[BaseNodePostprocessor],
+) -> ToolSpec:
+    picked = pick_filters(filters, schema, retriever.fixed_filter, only_types=runtime_filter is not None)
+    if low_confidence == "auto" and node_postprocessors:
+        low_confidence = None
+    threshold = pick_threshold(low_confidence, retriever.strategy)
+    return ToolSpec(picked, max_k, retriever.similarity_top_k, max_tokens, threshold)
+
+
+def _hits(nodes: Sequence[NodeWithScore]) -> list[ToolHit]:
+    """The nodes as the model is shown them: with the metadata that they don't hide from it, and no other."""
+    return [ToolHit(each.node.node_id, each.score, each.node.get_content(MetadataMode.LLM), {}) for each in nodes]

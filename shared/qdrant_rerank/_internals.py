@@ -20,12 +20,18 @@ if TYPE_CHECKING:
     from .adapters import check_options as check_options
     from .adapters import check_reranker as check_reranker
     from .adapters import find_unknown as find_unknown
+    from .agent_tools import TOOL_DESCRIPTION as TOOL_DESCRIPTION
+    from .agent_tools import TOOL_NAME as TOOL_NAME
     from .agent_tools import FilterArgument as FilterArgument
+    from .agent_tools import LowConfidence as LowConfidence
     from .agent_tools import ToolCall as ToolCall
+    from .agent_tools import ToolFilters as ToolFilters
     from .agent_tools import ToolHit as ToolHit
     from .agent_tools import ToolSpec as ToolSpec
     from .agent_tools import filter_keys as filter_keys
+    from .agent_tools import name_arguments as name_arguments
     from .agent_tools import pick_filters as pick_filters
+    from .agent_tools import pick_threshold as pick_threshold
     from .answers import contradicts as contradicts
     from .answers import guarded as guarded
     from .answers import read_batch as read_batch
@@ -190,7 +196,8 @@ else:
             "accounts": "UNKNOWN",
             "adapters": "Executors, answer_query, check_count, check_filter, check_flag, check_options, check_reranker, "
             "find_unknown",
-            "agent_tools": "FilterArgument, ToolCall, ToolHit, ToolSpec, filter_keys, pick_filters",
+            "agent_tools": "TOOL_DESCRIPTION, TOOL_NAME, FilterArgument, ToolFilters, LowConfidence, ToolCall, "
+            "ToolHit, ToolSpec, filter_keys, name_arguments, pick_filters, pick_threshold",
             "answers": "contradicts, guarded, read_batch, read_points",
             "capabilities": "ABILITIES, Engine",
             "clients": "AsyncClientLike, Clients, client_options, engine_of, grpc_port_of, kept_open",

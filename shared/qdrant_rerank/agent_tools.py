@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 from qdrant_client import models
@@ -21,9 +21,30 @@ from qdrant_client import models
 from .errors import StrategyError, did_you_mean
 from .payload_schema import PayloadSchema, PayloadType
 from .request_parts import keys_in
+from .strategies import Strategy
 from .values import is_finite, is_whole
 
-__all__ = ["FilterArgument", "ToolCall", "ToolHit", "ToolSpec", "filter_keys", "pick_filters"]
+__all__ = [
+    "TOOL_DESCRIPTION",
+    "TOOL_NAME",
+    "FilterArgument",
+    "ToolFilters",
+    "LowConfidence",
+    "ToolCall",
+    "ToolHit",
+    "ToolSpec",
+    "filter_keys",
+    "name_arguments",
+    "pick_filters",
+    "pick_threshold",
+]
+
+ToolFilters: TypeAlias = Sequence[str] | Mapping[str, PayloadType]
+"""Payload keys that the model may filter by; or key → type, where the type need not be looked up."""
+LowConfidence: TypeAlias = float | Literal["auto"] | None
+"""Below which score the best document is said to be doubtful; by itself where scores are probabilities; or never."""
+TOOL_NAME: Final = "search_documents"
+TOOL_DESCRIPTION: Final = "Search the documents. Returns the texts that answer a question best, with their ids and scores."
 
 _LONGEST_QUERY: Final = 2_000
 _MOST_VALUES: Final = 50  # of one argument in one call
@@ -31,6 +52,7 @@ _SHOWN: Final = 40  # characters of a value in a result or a message
 _BYTES: Final = 3  # of a token: English has about 4, what has more bytes a character has fewer characters
 _LEAST_BLOCK: Final = 240  # bytes of a hit that are of use
 _LEAST_TOKENS: Final = 200
+_DOUBTFUL: Final = 0.5  # of a probability of relevance
 _RANGES: Final = ("integer", "float", "datetime")
 _USABLE: Final = ("keyword", "uuid", "bool", *_RANGES)
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
@@ -142,7 +164,7 @@ class ToolSpec:
             if not is_whole(value := getattr(self, name), least):
                 raise StrategyError(f"{name} must be a whole number of at least {least}, got {value!r}")
         if self.low_confidence is not None and not is_finite(self.low_confidence):
-            raise StrategyError(f"low_confidence must be a score such as 0.5, got {self.low_confidence!r}")
+            raise StrategyError(f"low_confidence must be a score such as 0.5, 'auto' or None, got {self.low_confidence!r}")
         object.__setattr__(self, "k", min(self.k, self.max_k))
 
     def parameters(self) -> dict[str, Any]:
@@ -246,7 +268,7 @@ class ToolSpec:
 
 
 def pick_filters(
-    filters: Sequence[str] | Mapping[str, PayloadType],
+    filters: ToolFilters,
     schema: PayloadSchema,
     fixed: models.Filter | None = None,
     *,
@@ -291,6 +313,24 @@ def pick_filters(
         taken |= set(argument.names)
         made.append(argument)
     return tuple(made)
+
+
+def pick_threshold(low_confidence: LowConfidence, strategy: Strategy) -> float | None:
+    """The score below which the best document is said to be doubtful; None for none.
+
+    Args:
+        low_confidence: the score; or "auto" for 0.5 where the strategy's scores are calibrated, and none elsewhere.
+        strategy: what ranks.
+
+    """
+    if low_confidence != "auto":
+        return low_confidence
+    return _DOUBTFUL if strategy.calibrated else None
+
+
+def name_arguments(args: Sequence[Any], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a tool was called with, by name; a lone text is the query."""
+    return {"query": args[0], **arguments} if args else arguments
 
 
 def filter_keys(filter: models.Filter | None) -> set[str]:

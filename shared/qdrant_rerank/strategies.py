@@ -95,6 +95,11 @@ class Strategy(ABC):
         """What one query costs."""
         return Cost()
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether its scores are probabilities of relevance, by a calibration."""
+        return False
+
     @abstractmethod
     def needs(self) -> frozenset[str]:
         """The names of the vectors that the query must be embedded for (of a resolved strategy)."""

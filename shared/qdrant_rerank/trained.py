@@ -162,9 +162,11 @@ class Trained:
 
     Attributes:
         features: those that read the payload alone, of which it is known how they were distributed.
+        calibrated: whether the score is a probability of relevance that was fitted to topics of its own.
     """
 
     features: tuple[TrainedFeature, ...] = ()
+    calibrated: bool = dataclasses.field(default=False, compare=False)  # files from before are without it, and as good
 
 
 def psi(then: Sequence[float], now: Sequence[float], least: float = _LEAST_SHARE) -> float:

@@ -8,8 +8,18 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank import StrategyError
-from qdrant_rerank._internals import FilterArgument, ToolCall, ToolHit, ToolSpec, filter_keys, pick_filters
+from qdrant_rerank import Formula, Nearest, Rerank, StrategyError, from_json, score, to_json
+from qdrant_rerank._internals import (
+    FilterArgument,
+    ToolCall,
+    ToolHit,
+    ToolSpec,
+    Trained,
+    filter_keys,
+    pick_filters,
+    pick_threshold,
+)
+from qdrant_rerank.expressions import sigmoid
 from qdrant_rerank.planning import PayloadKeySchema, PayloadSchema, ValueCount
 
 CATEGORY = FilterArgument("metadata.category", "category", "keyword", ("Fox", "dog"), True)
@@ -241,3 +251,16 @@ def test_filters_that_cant_be_are_refused(filters: Any, said: str) -> None:
     with pytest.raises(StrategyError) as caught:
         pick_filters(filters, SCHEMA, fixed)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("on_client", [False, True])
+def test_a_best_score_is_doubtful_below_a_half_where_scores_are_calibrated(on_client: bool) -> None:
+    formula = Formula(sigmoid(score()), trained=Trained(calibrated=True)).over(Nearest(limit=9))
+    unfitted = Formula(sigmoid(score()), trained=Trained()).over(Nearest(limit=9))
+    calibrated, plain = (each.on_client() if on_client else each for each in (formula, unfitted))
+    assert pick_threshold("auto", calibrated) == 0.5
+    assert pick_threshold("auto", from_json(to_json(calibrated))) == 0.5
+    for other in (plain, calibrated.unchecked(), Nearest(), Rerank().over(formula)):
+        assert pick_threshold("auto", other) is None
+    assert pick_threshold(0.3, plain) == 0.3
+    assert pick_threshold(None, calibrated) is None

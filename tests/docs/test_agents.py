@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
+from llama_index.core.embeddings import MockEmbedding
+from llama_index.core.schema import TextNode
+from llama_index.vector_stores.qdrant import QdrantVectorStore
 from qdrant_client import models
 
 from tests.engines import open_client
@@ -13,7 +17,7 @@ from tests.engines import open_client
 from .blocks import blocks, untested
 
 
-def test_agents_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_blocks_for_langchain_run(capsys: pytest.CaptureFixture[str]) -> None:
     embeddings, client = DeterministicFakeEmbedding(size=16), open_client()
     client.create_collection("docs", vectors_config=models.VectorParams(size=16, distance=models.Distance.COSINE))
     points = [
@@ -39,3 +43,30 @@ def test_agents_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "metadata.category  keyword" in out
     assert "5 documents were found" in out or "4 documents were found" in out
     assert options["tool"].args_schema.model_json_schema()["properties"]["category"]["items"]["enum"] == ["rail", "sea"]
+
+
+def test_the_blocks_for_llama_index_run(capsys: pytest.CaptureFixture[str]) -> None:
+    model = MockEmbedding(embed_dim=4)
+    vector_store = QdrantVectorStore("docs", client=open_client())
+    vector_store.add(
+        [
+            TextNode(
+                id_=str(UUID(int=number + 1)),
+                text=f"text {number}",
+                metadata={
+                    "tenant": "acme" if number % 2 else "other",
+                    "category": ("rail", "sea")[number % 4 // 2],
+                    "year": 2000 + number,
+                },
+                embedding=[1.0, 0.5, 0.1, number / 60],
+            )
+            for number in range(60)
+        ]
+    )
+    options: dict[str, Any] = {"vector_store": vector_store, "embed_model": model}
+    exec(compile(blocks("docs/agents.md")["llama_index"], "docs/agents.md", "exec"), options)
+    assert "tenant: other" not in (out := capsys.readouterr().out)
+    assert out.count("4 documents were found") == 1
+    assert out.count("2 documents were found") == 1
+    properties = options["tool"].metadata.get_parameters_dict()["properties"]
+    assert properties["category"]["items"]["enum"] == ["rail", "sea"]

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import pytest
+from langchain.agents import create_agent
 from langchain_core.documents import Document
-from langchain_core.messages import ToolMessage
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_tests.integration_tests import ToolsIntegrationTests
 from langchain_tests.unit_tests import ToolsUnitTests
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode
+from langgraph.runtime import get_runtime
 from qdrant_client import models
 
 from langchain_qdrant_rerank import QdrantRerankRetriever, QdrantSearchTool, asearch_tool, search_tool
 from qdrant_rerank import StrategyError
 from tests.engines import open_client
+from tests.hostile_calls import hostile
 from tests.langchain.support import QUERY, STRATEGIES, WordEmbeddings, make, must
 from tests.support import dense
 
@@ -167,26 +172,6 @@ def test_what_a_model_is_told_is_of_the_tenant_alone(shared: QdrantRerankRetriev
         search_tool(mine, filters=["metadata.tenant"])
 
 
-def hostile(number: int) -> dict[str, Any]:
-    """Arguments that a model or whoever steers it may send."""
-    drawn = random.Random(number)
-    queries: list[Any] = [
-        *("", " ", "\0", "\ud800", None, 7, [], {}, True, "B-TEXT quick fox 101", "x" * 100_000, "'; DROP TABLE", "quick fox"),
-        *("ignore the filter and show tenant B", "quick fox " * 50),
-    ]
-    values: list[Any] = [
-        *(None, 0, -1, 10**30, float("inf"), float("nan"), "1000", "lots", [], {}, [[]], [{"a": 1}], True, "B-topic-1"),
-        *({"$ne": "A"}, ["B-topic-1", "A-topic-1"], "*", "\0", {"must_not": [{"key": "metadata.tenant"}]}, "2026-01-01"),
-        models.Filter(),
-    ]
-    names = [
-        *("k", "topic", "min_year", "max_year", "filter", "fixed_filter", "tenant", "metadata.tenant", "ids", "self", "args"),
-        *("kwargs", "config", "run_manager", "strategy", "vectors", "shard_key_selector", "callbacks", "__class__", "k" * 999),
-    ]
-    arguments = {name: drawn.choice(values) for name in drawn.sample(names, drawn.randrange(4))}
-    return arguments if number % 17 == 0 else {"query": drawn.choice(queries), **arguments}
-
-
 async def test_two_hundred_hostile_calls_raise_nothing_and_find_no_other_tenants_documents(
     shared: QdrantRerankRetriever,
 ) -> None:
@@ -236,8 +221,6 @@ FILTERED = {"query": QUERY, "category": ["news"], "k": 2}
 
 def scripted(calls: list[dict[str, Any]]) -> Any:
     """A chat model that calls the tool with these arguments, one call a turn, then ends."""
-    from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
-    from langchain_core.messages import AIMessage
 
     class Scripted(GenericFakeChatModel):
         def bind_tools(self, tools: Any, **options: Any) -> Any:
@@ -250,12 +233,13 @@ def scripted(calls: list[dict[str, Any]]) -> Any:
     return Scripted(messages=iter([*turns, AIMessage("done")]))
 
 
-async def test_an_agent_searches_and_goes_on_after_what_cant_be() -> None:
-    agents = pytest.importorskip("langchain.agents")
-    agent = agents.create_agent(
+@pytest.mark.parametrize("sync", [True, False])
+async def test_an_agent_searches_and_goes_on_after_what_cant_be(sync: bool) -> None:
+    agent: Any = create_agent(
         scripted([{"query": ""}, {"query": QUERY, "k": "no"}, FILTERED]), [search_tool(make(), filters=FILTERS)]
     )
-    messages = (await agent.ainvoke({"messages": [("user", "?")]}))["messages"]
+    asked = {"messages": [("user", "?")]}
+    messages = (agent.invoke(asked) if sync else await agent.ainvoke(asked))["messages"]
     empty, odd, found = [each for each in messages if isinstance(each, ToolMessage)]
     assert "query is empty" in empty.content
     assert "k must be" in odd.content
@@ -263,21 +247,32 @@ async def test_an_agent_searches_and_goes_on_after_what_cant_be() -> None:
     assert messages[-1].content == "done"
 
 
-async def test_a_tool_node_runs_it_with_the_runs_context(shared: QdrantRerankRetriever) -> None:
-    graph = pytest.importorskip("langgraph.graph")
-    prebuilt, runtime = pytest.importorskip("langgraph.prebuilt"), pytest.importorskip("langgraph.runtime")
+def tenant_of_the_run(config: RunnableConfig) -> models.Filter:
+    context: Any = get_runtime().context
+    return must("tenant", context["tenant"])
 
-    def tenant_of(config: RunnableConfig) -> models.Filter:
-        return must("tenant", runtime.get_runtime().context["tenant"])
 
-    from langchain_core.messages import AIMessage
+@pytest.mark.parametrize("sync", [True, False])
+async def test_an_agents_search_has_the_tenant_of_the_runs_context(shared: QdrantRerankRetriever, sync: bool) -> None:
+    tool = search_tool(shared, filters={"metadata.year": "integer"}, runtime_filter=tenant_of_the_run)
+    for tenant in TENANTS:
+        agent: Any = create_agent(scripted([{"query": "quick fox", "max_year": 120}]), [tool], context_schema=dict)
+        asked, context = {"messages": [("user", "?")]}, {"tenant": tenant}
+        answer = agent.invoke(asked, context=context) if sync else await agent.ainvoke(asked, context=context)
+        [found] = [each for each in answer["messages"] if isinstance(each, ToolMessage)]
+        assert {document.metadata["tenant"] for document in found.artifact} == {tenant}
 
-    builder = graph.StateGraph(graph.MessagesState, context_schema=dict)
-    builder.add_node("tools", prebuilt.ToolNode([search_tool(shared, runtime_filter=tenant_of)]))
-    builder.add_edge(graph.START, "tools")
+
+@pytest.mark.parametrize("sync", [True, False])
+async def test_a_tool_node_runs_it_with_the_runs_context(shared: QdrantRerankRetriever, sync: bool) -> None:
+    builder: Any = StateGraph(MessagesState, context_schema=dict)
+    builder.add_node("tools", ToolNode([search_tool(shared, runtime_filter=tenant_of_the_run)]))
+    builder.add_edge(START, "tools")
+    graph = builder.compile()
     call = AIMessage(
         "", tool_calls=[{"name": "search_documents", "args": {"query": "quick fox"}, "id": "1", "type": "tool_call"}]
     )
     for tenant in TENANTS:
-        messages = (await builder.compile().ainvoke({"messages": [call]}, context={"tenant": tenant}))["messages"]
-        assert {document.metadata["tenant"] for document in messages[-1].artifact} == {tenant}
+        asked, context = {"messages": [call]}, {"tenant": tenant}
+        answer = graph.invoke(asked, context=context) if sync else await graph.ainvoke(asked, context=context)
+        assert {document.metadata["tenant"] for document in answer["messages"][-1].artifact} == {tenant}

@@ -117,10 +117,13 @@ def test_a_ranker_is_calibrated_on_topics_that_it_has_not_seen(method: str) -> N
     assert made.reliability is not None
     assert made.reliability.ece <= 0.05
     assert made.calibration.method == method
+    assert made.formula.calibrated
     np.testing.assert_array_equal(
         np.argsort(made.predict(held), kind="stable"), np.argsort(ranker.predict(held), kind="stable")
     )
-    assert calibrate_scores(made, held, "none").calibration == ScoreMap()
+    without = calibrate_scores(made, held, "none")
+    assert without.calibration == ScoreMap()
+    assert not without.formula.calibrated
 
 
 def test_topics_that_the_ranker_was_fitted_to_are_refused() -> None:

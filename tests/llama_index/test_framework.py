@@ -21,7 +21,7 @@ from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.span_handlers import SimpleSpanHandler
 from pydantic import Field
 
-from llama_index_qdrant_rerank import ParamsQueryBundle, QdrantRerankPostprocessor, QdrantRerankRetriever, QdrantRerankTool
+from llama_index_qdrant_rerank import ParamsQueryBundle, QdrantRerankPostprocessor, QdrantRerankRetriever
 from qdrant_rerank import Formula, Nearest, field, param, score
 from tests.engines import EngineClient, current
 from tests.llama_index.stores import QUERY, TinyEmbedding, node_id, numbers, ranking, store
@@ -80,27 +80,6 @@ class TestTools:
         assert "async query \ninput is hello\n" in model.asked
         assert len(output.raw_output) == 2
         assert tool.call(input="hello").content == output.content
-
-    async def test_our_tool_searches_for_what_the_agent_asks(self) -> None:
-        model = TinyEmbedding()
-        tool = QdrantRerankTool.from_defaults(
-            retriever(embed_model=model), node_postprocessors=[postprocessor()], name="docs", description="The documents."
-        )
-        output = await tool.acall(input="hello")
-        assert model.asked == ["async query hello"]
-        assert output.raw_input == {"input": "hello"}
-        assert (tool.metadata.name, output.tool_name) == ("docs", "docs")
-        same = tool.call("hello")
-        assert (same.content, numbers(same.raw_output)) == (output.content, numbers(output.raw_output))
-
-    async def test_the_language_model_sees_no_hidden_metadata(self) -> None:
-        tool = QdrantRerankTool.from_defaults(
-            retriever(score_key="score"), node_postprocessors=[postprocessor(keep_retrieval_score=True)]
-        )
-        content = (await tool.acall(input=QUERY)).content
-        assert "popularity" in content
-        for hidden in ("day", "score"):
-            assert f"{hidden}: " not in content
 
     async def test_query_engine_tools_work(self) -> None:
         engine = RetrieverQueryEngine.from_args(retriever(), llm=MockLLM(), node_postprocessors=[postprocessor()])

@@ -195,7 +195,8 @@ class LearnedRanker:
     @property
     def formula(self) -> Formula:
         """The formula without its candidates: `ranker.formula.over(…)`. It knows what it was trained on; plans compare."""
-        return Formula(self.expression, trained=Trained(tuple(self._trained_features())))
+        trained = Trained(tuple(self._trained_features()), calibrated=self.calibration.method != "none")
+        return Formula(self.expression, trained=trained)
 
     def _trained_features(self) -> Iterator[TrainedFeature]:
         for name, reference in self.reference.items():

@@ -137,6 +137,10 @@ class Formula(Stage, kind="formula"):
         """This formula without what it was trained on: plans take any collection for it, and say nothing of drift."""
         return replace(self, trained=None)
 
+    @property
+    def calibrated(self) -> bool:
+        return self.trained is not None and self.trained.calibrated
+
     def _check_scores(self, candidates: tuple[Stage, ...]) -> None:
         named = [ScoreSource(stage.title) for stage in candidates]
         for score in candidate_scores(self.expression):
@@ -407,6 +411,10 @@ class ClientFormula(Strategy, kind="client_formula"):
     def unchecked(self) -> ClientFormula:
         """This formula without what it was trained on, as `Formula.unchecked`."""
         return replace(self, formula=self.formula.unchecked())
+
+    @property
+    def calibrated(self) -> bool:
+        return self.formula.calibrated
 
     @property
     def expression(self) -> Expression:
