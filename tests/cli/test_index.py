@@ -146,8 +146,9 @@ def test_nothing_to_embed_with_is_refused(corpus: Path, tmp_path: Path) -> None:
 
 
 def test_a_misspelt_model_is_refused_with_what_there_is(corpus: Path, tmp_path: Path) -> None:
-    message = fails("index", corpus, "--path", tmp_path / "db", "--sparse", "bm52")
-    assert "--sparse bm52: no such model: did you mean 'bm25'? (there are bm25, none, fastembed's models" in message
+    message = fails("index", corpus, "--path", tmp_path / "db", "--sparse", "bm255")
+    assert "--sparse bm255: no such model: did you mean 'bm25'? (there are bm25, bm42, fastembed's models" in message
+    assert "; none is for no such vector" in message
     assert "there is no folder 'nowhere'" in fails("index", corpus, "--path", tmp_path / "db", "--dense", "a/b@nowhere")
 
 

@@ -1,8 +1,4 @@
-"""The models that options name: what embeds documents and queries, and what reranks. They are loaded when they are needed.
-
-An embedding model is written `hash`, `bm25`, `ORGANISATION/NAME` (fastembed's name), `NAME@DIR` (its files in a folder),
-`server:NAME` or `server:NAME:SIZE`; a reranker `cohere:NAME`, `fastembed:ORGANISATION/NAME` (or without `fastembed:`),
-`ORGANISATION/NAME@DIR`, or `cross-encoder:DIR` for one of the user's own.
+"""The models that options name (`qdrant_rerank.models.names`): what embeds documents and queries, and what reranks.
 
 `index` notes in the collection's own metadata which model fills which vector, so that `search` need not be told again. Servers
 keep metadata since 1.16, and so does local mode.
@@ -19,11 +15,12 @@ from typing import Any, ClassVar, Final
 
 from qdrant_client import QdrantClient
 
-from .. import Executor, PayloadMapping, QdrantRerankError, Rerank, ServerInference, Strategy
-from .._internals import READ, Content, OnError, TextSource, did_you_mean, engine_of
+from .. import Executor, PayloadMapping, QdrantRerankError, Rerank, Strategy, StrategyError
+from .._internals import READ, Content, OnError, TextSource, engine_of
 from .._internals import VectorKind as Kind
 from ..expressions import parse_expression
-from ..models import Encoder, Encoders, Reranker
+from ..models import Encoder, Encoders, Reranker, encoder, reranker
+from ..models._internals import full_name
 from ..planning import Schema, read_schema
 from .connect import CommandRetries
 from .failures import CommandError
@@ -42,18 +39,13 @@ __all__ = [
     "load_encoder",
     "normalise",
     "open_reranker",
-    "query_encoders",
     "read_notes",
     "write_notes",
 ]
 
 FLAGS: Final[Mapping[Kind, str]] = {"dense": "--dense", "sparse": "--sparse", "multi": "--late"}
-_OWN: Final[Mapping[Kind, tuple[str, ...]]] = {"dense": ("hash",), "sparse": ("bm25",), "multi": ()}
-_EXAMPLES: Final[Mapping[Kind, str]] = {
-    "dense": "sentence-transformers/all-MiniLM-L6-v2",
-    "sparse": "Qdrant/bm42-all-minilm-l6-v2-attentions",
-    "multi": "answerdotai/answerai-colbert-small-v1",
-}
+_EXAMPLES: Final[Mapping[Kind, str]] = {"dense": "hash", "sparse": "bm25", "multi": "answerdotai/answerai-colbert-small-v1"}
+_KEYS: Final = ("CO_API_KEY", "COHERE_API_KEY")
 
 
 @dataclass(frozen=True)
@@ -64,7 +56,7 @@ class QueryModels:
 
     dense: str | None = option(
         "--dense MODEL",
-        "For dense vectors: hash, an embedding model of fastembed, MODEL@DIR for one in a folder, or server:MODEL.",
+        "For dense vectors: hash, minilm, an embedding model of fastembed, MODEL@DIR for one in a folder, or server:MODEL.",
     )
     sparse: str | None = option("--sparse MODEL", "For sparse vectors: bm25, a model of fastembed, MODEL@DIR, or server:MODEL.")
     late: str | None = option(
@@ -85,34 +77,10 @@ def normalise(kind: Kind, text: str | None) -> str | None:
     """
     if text is None or text == "none":
         return None
-    if text in _OWN[kind] or text.startswith("server:"):
-        return text
-    name, at, folder = text.removeprefix("fastembed:").partition("@")
-    if at and not Path(folder).is_dir():
-        raise CommandError(f"{FLAGS[kind]} {text}: there is no folder {folder!r}")
-    if at:
-        return f"{name}@{Path(folder).resolve()}"
-    if "/" not in name:
-        known = [*_OWN[kind], "none"]
-        raise CommandError(
-            f"{FLAGS[kind]} {text}: no such model{did_you_mean(text, known)} (there are {', '.join(known)}, "
-            f"fastembed's models, e.g. {_EXAMPLES[kind]}, NAME@DIR for one in a folder, and server:NAME)"
-        )
-    return name
-
-
-def _build_encoder(kind: Kind, model: str) -> Encoder:
-    if model.startswith("server:"):
-        return _by_server(kind, model.removeprefix("server:"))
-    if model == "hash":
-        from ..models import HashedNgrams
-
-        return HashedNgrams()
-    if model == "bm25":
-        from ..models import Bm25
-
-        return Bm25()
-    return _fastembed(kind, *model.split("@", 1))
+    try:
+        return full_name(text, kind)
+    except StrategyError as error:
+        raise CommandError(f"{FLAGS[kind]} {error}; none is for no such vector") from error
 
 
 def load_encoder(kind: Kind, model: str) -> Encoder:
@@ -124,32 +92,25 @@ def load_encoder(kind: Kind, model: str) -> Encoder:
         CommandError: the model can't be loaded, e.g. downloaded.
         MissingExtra: it needs an optional dependency.
     """
-    encoder = _build_encoder(kind, model)
+    name, at, folder = model.partition("@")
+    if at and not Path(folder).is_dir():
+        raise CommandError(f"the model {name} was in {folder}, which isn't there now: give {FLAGS[kind]} {name}@DIR")
+    made = encoder(model, kind)
+    with _loading(f"the model {model}", "" if at else f"{FLAGS[kind]} {model}@DIR"):
+        made.encode_query("a short text")
+    return made
+
+
+@contextmanager
+def _loading(what: str, remedy: str) -> Generator[None, None, None]:
+    """Say in one sentence that a model can't be loaded, and which option would do without a network."""
     try:
-        encoder.encode_query("a short text")
+        yield
     except QdrantRerankError:
         raise
     except Exception as error:  # whatever fastembed, onnxruntime and the hub's client raise
-        remedy = "" if "@" in model else f"; without a network, give its files: {FLAGS[kind]} {model}@DIR"
-        raise CommandError(f"the model {model} can't be loaded: {error}{remedy}") from error
-    return encoder
-
-
-def _by_server(kind: Kind, model: str) -> ServerInference:
-    name, colon, size = model.rpartition(":")
-    if colon and size.isdecimal():
-        return ServerInference(name, kind=kind, size=int(size))
-    return ServerInference(model, kind=kind, idf="bm25" in model.lower() if kind == "sparse" else None)
-
-
-def _fastembed(kind: Kind, name: str, folder: str | None = None) -> Encoder:
-    from ..models import FastembedDense, FastembedLate, FastembedSparse
-
-    classes = {"dense": FastembedDense, "sparse": FastembedSparse, "multi": FastembedLate}
-    if folder is not None and not Path(folder).is_dir():
-        raise CommandError(f"the model {name} was in {folder}, which isn't there now: give {FLAGS[kind]} {name}@DIR")
-    encoder: Encoder = classes[kind](name, path=folder)
-    return encoder
+        hint = f"; without a network, give its files: {remedy}" if remedy else ""
+        raise CommandError(f"{what} can't be loaded: {error}{hint}") from error
 
 
 def check_embedder(client: QdrantClient, options: Mapping[Kind, str | None]) -> None:
@@ -163,37 +124,26 @@ def check_embedder(client: QdrantClient, options: Mapping[Kind, str | None]) -> 
             raise CommandError(f"{FLAGS[kind]} {text}: there is no server that could embed; that needs --url")
 
 
-def query_encoders(
-    needs: Iterable[str], schema: Schema, notes: Mapping[str, str], options: Mapping[Kind, str | None]
-) -> dict[str, Encoder]:
-    """The encoder for each vector that a query needs: as an option says, else as the collection remembers.
+def give_encoders(executor: Executor, needs: Iterable[str], options: Mapping[Kind, str | None], policy: CommandRetries) -> None:
+    """Give the executor the encoders for these vectors and no others, as loading a model takes seconds.
 
     Raises:
-        CommandError: neither says anything.
+        CommandError: see `check_embedder`; or neither an option nor the collection says what embeds a vector.
     """
-    encoders = {}
-    for name in sorted(needs):
+    client, schema = executor.clients.sync(), executor.target().schema
+    check_embedder(client, options)
+    notes = read_notes(client, executor.collection, policy)
+    encoders: dict[str, Encoder] = {}
+    for name in sorted(set(needs)):
         info = schema.vectors[name]
         model = normalise(info.kind, options.get(info.kind)) or notes.get(name)
         if model is None:
             raise CommandError(
                 f"the collection {schema.collection!r} doesn't say what made its vector {name!r} ({info}): give "
-                f"{FLAGS[info.kind]} MODEL, e.g. {FLAGS[info.kind]} {(*_OWN[info.kind], _EXAMPLES[info.kind])[0]}"
+                f"{FLAGS[info.kind]} MODEL, e.g. {FLAGS[info.kind]} {_EXAMPLES[info.kind]}"
             )
         encoders[name] = load_encoder(info.kind, model)
-    return encoders
-
-
-def give_encoders(executor: Executor, needs: Iterable[str], options: Mapping[Kind, str | None], policy: CommandRetries) -> None:
-    """Give the executor the encoders for these vectors and no others, as loading a model takes seconds.
-
-    Raises:
-        CommandError: see `check_embedder` and `query_encoders`.
-    """
-    client = executor.clients.sync()
-    check_embedder(client, options)
-    notes = read_notes(client, executor.collection, policy)
-    executor.encoders = Encoders(query_encoders(needs, executor.target().schema, notes, options))
+    executor.encoders = Encoders(encoders)
 
 
 # What a collection remembers
@@ -239,10 +189,13 @@ def choose_models(
     if not policy.first.run(lambda: client.collection_exists(collection)):
         if options["sparse"] is None:
             asked["sparse"] = "bm25"
-        return _for_new(asked)
+        found = {_default_name(kind, model): VectorModel(kind, model) for kind, model in asked.items() if model is not None}
+        if not found:
+            raise CommandError("nothing to embed the documents with: give --dense, --sparse or --late a model")
+        return found
     schema = policy.rest.run(lambda: read_schema(client, collection))
     notes = read_notes(client, collection, policy)
-    found: dict[str, VectorModel] = {}
+    found = {}
     for kind, model in asked.items():
         if options[kind] is None:
             found |= {name: VectorModel(kind, notes[name]) for name in schema.names(kind) if name in notes}
@@ -262,13 +215,6 @@ def choose_models(
     return found
 
 
-def _for_new(asked: Mapping[Kind, str | None]) -> dict[str, VectorModel]:
-    found = {_default_name(kind, model): VectorModel(kind, model) for kind, model in asked.items() if model is not None}
-    if not found:
-        raise CommandError("nothing to embed the documents with: give --dense, --sparse or --late a model")
-    return found
-
-
 def _default_name(kind: Kind, model: str) -> str:
     return {"dense": "dense", "sparse": "bm25" if model == "bm25" else "sparse", "multi": "late"}[kind]
 
@@ -278,14 +224,6 @@ def _name_there(schema: Schema, kind: Kind, model: str) -> str:
     names = schema.names(kind)
     default = _default_name(kind, model)
     return names[0] if default not in names and len(names) == 1 else default
-
-
-_KINDS: Final = ("cohere", "fastembed", "cross-encoder")
-_KEYS: Final = ("CO_API_KEY", "COHERE_API_KEY")
-_FORMS: Final = (
-    "cohere:rerank-v3.5, fastembed:Xenova/ms-marco-MiniLM-L-6-v2, NAME@DIR for one of fastembed's in a folder, and "
-    "cross-encoder:DIR for one of your own"
-)
 
 
 @dataclass(frozen=True)
@@ -329,22 +267,19 @@ class Reranking:
         named = flags_of(self, "model")
         if strategy.cost.model_calls > 0:
             if self.model is None:
-                raise CommandError(f"the strategy has texts scored by a model: say by which, with --rerank MODEL ({_FORMS})")
+                raise CommandError("the strategy has texts scored by a model: say by which, with --rerank MODEL")
             if named:
                 raise CommandError(f"the strategy's file says how a model reranks, which excludes {', '.join(named)}")
             return strategy
         if self.model is None:
             if named:
-                raise CommandError(f"{', '.join(named)}: nothing reranks, add --rerank MODEL ({_FORMS})")
+                raise CommandError(f"{', '.join(named)}: nothing reranks, add --rerank MODEL, e.g. cohere:rerank-v3.5")
             return strategy
-        return self._strategy().over(strategy)
-
-    def _strategy(self) -> Rerank:
         if self.on_error not in (None, "raise", "keep_order"):
             raise CommandError(f"--on-error is raise or keep_order, got {self.on_error!r}")
         on_error: OnError = "keep_order" if self.on_error == "keep_order" else "raise"
         blend = None if self.blend is None else parse_expression(self.blend)
-        return Rerank(limit=READ if self.limit is None else self.limit, on_error=on_error, blend=blend)
+        return Rerank(limit=READ if self.limit is None else self.limit, on_error=on_error, blend=blend).over(strategy)
 
 
 @contextmanager
@@ -357,7 +292,7 @@ def open_reranker(text: str | None) -> Generator[Reranker | None, None, None]:
         CommandError: there is no such model, or it can't be loaded, or it needs a key that the environment lacks.
         MissingExtra: it needs an optional dependency.
     """
-    model = None if text is None else _build_reranker(text)
+    model = None if text is None else _load_reranker(text)
     try:
         yield model
     finally:
@@ -366,45 +301,19 @@ def open_reranker(text: str | None) -> Generator[Reranker | None, None, None]:
             close()
 
 
-def _build_reranker(text: str) -> Reranker:
-    kind, colon, name = text.partition(":")
-    if colon and kind == "cohere" and name:
-        return _cohere(text, name)
-    if colon and kind == "cross-encoder" and name:
-        folder = _folder(text, name)
-        return _load_cross_encoder(text, folder.name or "own", folder)
-    name, at, place = (name if colon and kind == "fastembed" else text).partition("@")
-    if "/" in name and (not colon or kind == "fastembed"):
-        return _load_cross_encoder(text, name, _folder(text, place) if at else None)
-    raise CommandError(f"--rerank {text}: no such model{did_you_mean(kind, _KINDS)}; there are {_FORMS}")
-
-
-def _cohere(text: str, name: str) -> Reranker:
-    from ..models import CohereReranker
-
-    if not any(os.environ.get(key) for key in _KEYS):
-        raise CommandError(f"--rerank {text}: set the environment variable {' or '.join(_KEYS)} to your API key")
-    return CohereReranker(name)
-
-
-def _folder(text: str, place: str) -> Path:
-    if not Path(place).is_dir():
-        raise CommandError(f"--rerank {text}: there is no folder {place!r}")
-    return Path(place).resolve()
-
-
-def _load_cross_encoder(text: str, name: str, folder: Path | None) -> Reranker:
-    from ..models import FastembedCrossEncoder
-
-    model = FastembedCrossEncoder(name, path=folder)
+def _load_reranker(text: str) -> Reranker:
     try:
-        model.score("a short text", ["another"])
-    except QdrantRerankError:
-        raise
-    except Exception as error:  # whatever fastembed, onnxruntime and the hub's client raise
-        remedy = f"; without a network, give its files: --rerank {name}@DIR" if folder is None else ""
-        raise CommandError(f"--rerank {text}: the model can't be loaded: {error}{remedy}") from error
-    return model
+        made = reranker(text)
+    except StrategyError as error:
+        raise CommandError(f"--rerank {error}") from error
+    if text.startswith("cohere:"):  # nothing to load, and a try would be paid for
+        if not any(os.environ.get(key) for key in _KEYS):
+            raise CommandError(f"--rerank {text}: set the environment variable {' or '.join(_KEYS)} to your API key")
+        return made
+    is_own = "@" in text or text.startswith("cross-encoder:")
+    with _loading(f"--rerank {text}: the model", "" if is_own else f"--rerank {text}@DIR"):
+        made.score("a short text", ["another"])
+    return made
 
 
 @dataclass(frozen=True)

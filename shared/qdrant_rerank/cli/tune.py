@@ -13,7 +13,7 @@ from rich.text import Text
 from .. import Executor, Nearest, RelevanceFeedback, Strategy, load
 from .._internals import did_you_mean
 from ..learn._internals import LEAST_TOPICS
-from ..models import Encoders, Reranker
+from ..models import Reranker
 from ..tune import Budget, Configuration, Feedback, Learned, Space, Tuning
 from ..tune import tune as tune_strategies
 from .connect import connect, find_collection
@@ -21,7 +21,7 @@ from .consoles import errors_console, make_table, results_console, show_progress
 from .failures import CommandError, hint_at_resuming, warn
 from .features import read_features
 from .measuring import Output, TrainingData, WhereToMeasure
-from .models import QueryModels, ShownText, check_embedder, open_reranker, query_encoders, read_notes
+from .models import QueryModels, ShownText, give_encoders, open_reranker, read_notes
 from .options import OUTPUT, check_output, command, option, split_list, without
 
 __all__ = ["tune"]
@@ -177,9 +177,8 @@ def tune(
     space = space if steered is None else space.plus(steered)
     with connect(where) as client, open_reranker(trials.rerank) as model:
         strategies = [*([] if first is None else [first]), *([] if steered is None else steered.strategies)]
-        executor, candidates = _prepare(client, where, trials.candidate, strategies, models)
-        if model is not None:
-            executor = _add_reranker(executor, model, split_list(trials.text_key))
+        keys = split_list(trials.text_key)
+        executor, candidates = _prepare(client, where, trials.candidate, strategies, models, model, keys)
         hint = "--keep FILE keeps what the candidates found, and goes on from there"
         with hint_at_resuming(keep, "the candidates' results", hint), show_progress(str(data.data)) as progress:
             found = tune_strategies(
@@ -210,18 +209,21 @@ def _prepare(
     names: Sequence[str] | None,
     strategies: Sequence[Strategy],
     models: QueryModels,
+    reranker: Reranker | None,
+    text_keys: Sequence[str],
 ) -> tuple[Executor, list[Nearest]]:
     """Make an executor with the encoders of the candidates and of these strategies, and the candidates.
 
     Raises:
         CommandError: a candidate isn't there, or nothing says what embeds queries for it.
     """
-    collection = find_collection(client, where.collection, where.policy)
-    executor = Executor(client, collection, retries=where.policy.rest)
-    schema, notes, options = executor.target().schema, read_notes(client, collection, where.policy), models.by_kind
-    check_embedder(client, options)
+    policy, payload = where.policy, "flat" if reranker is None else ShownText.of(text_keys)
+    collection = find_collection(client, where.collection, policy)
+    executor = Executor(client, collection, reranker=reranker, payload=payload, retries=policy.rest)
+    schema, options = executor.target().schema, models.by_kind
     there = [*schema.names("dense"), *schema.names("sparse")]
     if names is None:
+        notes = read_notes(client, collection, policy)
         candidates = [name for name in there if name in notes or options[schema.vectors[name].kind] is not None]
         for name in there:
             if name not in candidates and candidates:
@@ -233,21 +235,9 @@ def _prepare(
             if name not in schema.vectors:
                 hint = did_you_mean(name, schema.vectors)
                 raise CommandError(f"--candidate {name}: the collection {collection!r} has {schema.describe_vectors()}{hint}")
-    needed = sorted({name for strategy in strategies for name in strategy.needs() if name in schema.vectors})
-    executor.encoders = Encoders(query_encoders([*candidates, *needed], schema, notes, options))
+    needed = [name for strategy in strategies for name in strategy.needs() if name in schema.vectors]
+    give_encoders(executor, [*candidates, *needed], options, policy)
     return executor, [Nearest(name) for name in candidates]
-
-
-def _add_reranker(executor: Executor, model: Reranker, text_keys: Sequence[str]) -> Executor:
-    """The executor with a model, which reads the texts under these payload keys."""
-    return Executor(
-        executor.clients.sync(),
-        executor.collection,
-        encoders=executor.encoders,
-        reranker=model,
-        payload=ShownText.of(text_keys),
-        retries=executor.retries,
-    )
 
 
 def _print_tuning(tuning: Tuning, rows: int) -> None:

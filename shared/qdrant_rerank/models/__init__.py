@@ -1,6 +1,6 @@
 """Models that embed or read text. Each is imported when it is first named here, so that none has to be installed.
 
-from qdrant_rerank.models import CohereReranker, FastembedDense, LlmPointwise
+from qdrant_rerank.models import CohereReranker, FastembedDense, reranker
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .frameworks import from_compressor, from_postprocessor
     from .llm import LlmListwise, LlmPointwise
     from .local import Bm25, HashedNgrams
+    from .names import encoder, reranker
     from .similarity import EncoderSimilarity, MaxSim
     from .wrappers import Cached, Limited, ScoreCache
 else:
@@ -30,6 +31,7 @@ else:
             "frameworks": "from_compressor, from_postprocessor",
             "llm": "LlmListwise, LlmPointwise",
             "local": "Bm25, HashedNgrams",
+            "names": "encoder, reranker",
             "similarity": "EncoderSimilarity, MaxSim",
             "wrappers": "Cached, Limited, ScoreCache",
         },
@@ -55,6 +57,8 @@ __all__ = [
     "Reranker",
     "ScoreCache",
     "ServerInference",
+    "encoder",
     "from_compressor",
     "from_postprocessor",
+    "reranker",
 ]

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .llm.prompts import is_blank as is_blank
     from .llm.rerankers import windows as windows
     from .local import features_of_word as features_of_word
+    from .names import full_name as full_name
     from .threads import Gate as Gate
     from .threads import Once as Once
     from .web_calls import ApiKey as ApiKey
@@ -57,6 +58,7 @@ else:
             "llm.prompts": "Fence, cut_text, is_blank",
             "llm.rerankers": "windows",
             "local": "features_of_word",
+            "names": "full_name",
             "threads": "Gate, Once",
             "web_calls": "ApiKey, Patience, retry_after, without_key",
             "wrappers": "CacheCounts, as_reranker, score_keys",

@@ -1,0 +1,144 @@
+"""Models by name, as the command line takes them: `reranker("cohere:rerank-v3.5")`, `encoder("minilm")`.
+
+| name | stands for |
+|---|---|
+| `hash`, `bm25` | what is computed here without any model: `HashedNgrams`, `Bm25` |
+| `minilm`, `bm42`, `colbert` | a model of fastembed with a short name; as a reranker, `minilm` is a cross-encoder |
+| `ORGANISATION/NAME`, also after `fastembed:` | a model of fastembed, downloaded at first use |
+| `NAME@DIR` | the same from a folder |
+| `cross-encoder:DIR` | a reranker of your own in a folder |
+| `cohere:NAME` | a model of Cohere's, which reads CO_API_KEY or COHERE_API_KEY of the environment at first use |
+| `server:NAME`, `server:NAME:SIZE` | an encoder that the Qdrant server runs |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from ..errors import StrategyError, did_you_mean
+from ..schema import Kind
+from .base import Reranker
+from .encoders import Encoder, ServerInference
+
+__all__ = ["encoder", "full_name", "reranker"]
+
+_SHORT: Final[Mapping[Kind, Mapping[str, str]]] = {
+    "dense": {"hash": "hash", "minilm": "sentence-transformers/all-MiniLM-L6-v2"},
+    "sparse": {"bm25": "bm25", "bm42": "Qdrant/bm42-all-minilm-l6-v2-attentions"},
+    "multi": {"colbert": "answerdotai/answerai-colbert-small-v1"},
+}
+_RERANKERS: Final = {"minilm": "Xenova/ms-marco-MiniLM-L-6-v2"}
+_SOURCES: Final = ("cohere", "fastembed", "cross-encoder", *_RERANKERS)
+_FORMS: Final = (
+    "cohere:rerank-v3.5, fastembed:Xenova/ms-marco-MiniLM-L-6-v2, NAME@DIR for one of fastembed's in a folder, "
+    f"cross-encoder:DIR for one of your own, and {', '.join(_RERANKERS)}"
+)
+
+
+def reranker(name: str, **options: Any) -> Reranker:
+    """The reranker of that name; nothing is loaded or downloaded before it scores.
+
+    Args:
+        name: `cohere:NAME`, a cross-encoder of fastembed (`ORGANISATION/NAME`, also `@DIR`), `cross-encoder:DIR` for one of
+            your own, or `minilm`.
+        options: further arguments of `CohereReranker` or `FastembedCrossEncoder`, e.g. `timeout=5.0`, `batch_size=1`.
+
+    Raises:
+        StrategyError: there is no such model, or no such folder.
+        MissingExtra: it needs an optional dependency.
+    """
+    source, colon, rest = _RERANKERS.get(name, name).partition(":")
+    if source == "cohere" and rest:
+        from .cohere import CohereReranker
+
+        return CohereReranker(rest, **options)
+    from .fastembed import FastembedCrossEncoder
+
+    if source == "cross-encoder" and rest:
+        folder = _folder(name, rest)
+        return FastembedCrossEncoder(folder.name or "own", path=folder, **options)
+    model, at, place = (rest if source == "fastembed" else source).partition("@")
+    if "/" in model and (not colon or source == "fastembed"):
+        return FastembedCrossEncoder(model, path=_folder(name, place) if at else None, **options)
+    raise StrategyError(f"{name}: no such model{did_you_mean(source, _SOURCES)}; there are {_FORMS}")
+
+
+def encoder(name: str, kind: Kind | None = None, **options: Any) -> Encoder:
+    """The encoder of that name; nothing is loaded or downloaded before it embeds.
+
+    Args:
+        name: `hash`, `bm25`, `minilm`, `bm42`, `colbert`, a model of fastembed (`ORGANISATION/NAME`, also `@DIR`),
+            `cohere:NAME`, or `server:NAME` with the size of dense vectors after another colon.
+        kind: of its vectors: "dense", "sparse" or "multi"; where the name doesn't tell, "dense" if None.
+        options: further arguments of its class, e.g. `batch_size=8`.
+
+    Raises:
+        StrategyError: there is no such model, or no such folder.
+        MissingExtra: it needs an optional dependency.
+    """
+    made = full_name(name, kind)
+    source, _, rest = made.partition(":")
+    match source:
+        case "hash":
+            from .local import HashedNgrams
+
+            return HashedNgrams(**options)
+        case "bm25":
+            from .local import Bm25
+
+            return Bm25(**options)
+        case "cohere":
+            from .cohere import CohereEncoder
+
+            return CohereEncoder(rest, **options)
+        case "server":
+            return _on_server(rest, kind or "dense", options)
+        case _:
+            return _of_fastembed(*made.partition("@")[::2], kind, options)
+
+
+def full_name(name: str, kind: Kind | None = None) -> str:
+    """The one form of an encoder's name: short names spelled out, folders absolute.
+
+    Raises:
+        StrategyError: there is no such model of this kind, or no such folder.
+    """
+    short = {each: full for one in ([kind] if kind else _SHORT) for each, full in _SHORT[one].items()}
+    if name in short:
+        return short[name]
+    source, _, rest = name.partition(":")
+    if rest and (source == "server" or (source == "cohere" and kind in (None, "dense"))):
+        return name
+    model, at, place = name.removeprefix("fastembed:").partition("@")
+    if at:
+        return f"{model}@{_folder(name, place)}"
+    if "/" not in model:
+        known = ", ".join([*short, "fastembed's models", "NAME@DIR for one in a folder", "cohere:NAME and server:NAME"])
+        raise StrategyError(f"{name}: no such model{did_you_mean(name, short)} (there are {known})")
+    return model
+
+
+def _folder(name: str, place: str) -> Path:
+    if not Path(place).is_dir():
+        raise StrategyError(f"{name}: there is no folder {place!r}")
+    return Path(place).resolve()
+
+
+def _on_server(model: str, kind: Kind, options: Mapping[str, Any]) -> Encoder:
+    name, colon, size = model.rpartition(":")
+    if colon and size.isdecimal():
+        return ServerInference(name, kind=kind, size=int(size), **options)
+    return ServerInference(model, kind=kind, idf="bm25" in model.lower() if kind == "sparse" else None, **options)
+
+
+def _of_fastembed(model: str, folder: str, kind: Kind | None, options: Mapping[str, Any]) -> Encoder:
+    from .fastembed import FastembedDense, FastembedLate, FastembedSparse
+
+    classes: dict[Kind, Callable[..., Any]] = {"dense": FastembedDense, "sparse": FastembedSparse, "multi": FastembedLate}
+    if kind is None:  # that which fastembed has a model of this name for; others are the user's own
+        known: Iterator[Kind] = (each for each, made in classes.items() if not made(model, path=folder or ".").is_own)
+        kind = next(known, "dense")
+    found: Encoder = classes[kind](model, path=folder or None, **options)
+    return found
