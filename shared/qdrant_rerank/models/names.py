@@ -137,8 +137,7 @@ def _of_fastembed(model: str, folder: str, kind: Kind | None, options: Mapping[s
     from .fastembed import FastembedDense, FastembedLate, FastembedSparse
 
     classes: dict[Kind, Callable[..., Any]] = {"dense": FastembedDense, "sparse": FastembedSparse, "multi": FastembedLate}
-    if kind is None:  # that which fastembed has a model of this name for; others are the user's own
-        known: Iterator[Kind] = (each for each, made in classes.items() if not made(model, path=folder or ".").is_own)
-        kind = next(known, "dense")
-    found: Encoder = classes[kind](model, path=folder or None, **options)
+    # a name that fastembed has no model for is one of the user's own
+    known: Iterator[Kind] = (each for each, made in classes.items() if not made(model, path=folder or ".").is_own)
+    found: Encoder = classes[kind or next(known, "dense")](model, path=folder or None, **options)
     return found
