@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import Coefficients, Executor, Query, RelevanceFeedback, SearchOptions
-from ..evaluate import Interval, Topic, Topics, read_beir, read_qrels, read_topics
+from ..evaluate import Interval, Topic, Topics, read_topics
 from ..feedback._internals import READ, Mode
 from ..learn import FeedbackEstimate, FeedbackFit, estimate_feedback_fit, fit_feedback
 from ..learn._internals import (
@@ -40,9 +40,9 @@ from ..stages import Stage
 from .connect import connect, find_collection
 from .consoles import errors_console, make_table, results_console
 from .failures import CommandError, hint_at_resuming, warn
-from .measuring import NOT_GOOD_ENOUGH, WhereToMeasure
-from .models import QueryModels, ShownText, check_embedder, give_encoders, open_reranker
-from .options import JSON, OUTPUT, ResultOptions, argument, command, option, parse_filter, split_list, without
+from .measuring import NOT_GOOD_ENOUGH, WhereToMeasure, read_data
+from .models import QueryModels, ShownText, give_encoders, open_reranker
+from .options import JSON, OUTPUT, ResultOptions, argument, check_output, command, option, parse_filter, split_list, without
 from .results import TEXT_KEYS
 from .strategies import Choice
 
@@ -51,12 +51,7 @@ __all__ = ["calibrate", "describe_progress", "show_scoring"]
 
 @dataclass(frozen=True)
 class _Queries:
-    """What the fit learns from.
-
-    Attributes:
-        texts: query id → text.
-        judged: query id → document id → grade, of those that have judgments.
-    """
+    """What the fit learns from: query id → text, and of those that have judgments id → document id → grade."""
 
     texts: Mapping[str, str]
     judged: Mapping[str, Mapping[str, int]]
@@ -105,11 +100,7 @@ class _Source:
     seed: int = option("--seed N", "For what is drawn at random: the same gives the same.", 0)
 
     def check(self) -> None:
-        """Refuse options that exclude each other, and numbers that can't be.
-
-        Raises:
-            CommandError: there is one.
-        """
+        """Refuse options that exclude each other, and numbers that can't be."""
         for flag, value in (("--most", self.most), ("--sample", self.sample)):
             if value is not None and value < 1:
                 raise CommandError(f"{flag} must be at least 1, got {value}")
@@ -117,11 +108,9 @@ class _Source:
             raise CommandError(
                 "which queries? give a file of real ones (id, tab, text), or --sample N to make some for a trial"
             )
-        if self.sample is None:
-            return
-        if self.qrels is not None:
+        if self.sample is not None and self.qrels is not None:
             raise CommandError("--sample and --qrels exclude each other: nobody has judged documents for queries made here")
-        if self.queries is not None and self.queries.exists():
+        if self.sample is not None and self.queries is not None and self.queries.exists():
             raise CommandError(
                 f"--sample would write its queries over {self.queries}: leave it out to use those that are there"
             )
@@ -135,11 +124,8 @@ class _Source:
         """
         if self.sample is not None or self.queries is None:
             return None
-        if not self.queries.exists():
-            raise CommandError(
-                f"{self.queries} doesn't exist: give a file with id, tab and text on each line, or a BEIR folder"
-            )
-        topics, qrels = self._read(self.queries)
+        none: Mapping[str, Mapping[str, int]] = {}
+        topics, qrels = read_data(self.queries, self.qrels, self.split, lambda file: (read_topics(file), none))
         taken = self._draw(topics)
         judged = {topic.id: qrels[topic.id] for topic in taken if topic.id in qrels}
         if qrels and not judged:
@@ -147,13 +133,6 @@ class _Source:
         if is_sampled(found := {topic.id: topic.text for topic in taken}):
             warn(SYNTHETIC_WARNING)
         return _Queries(found, judged)
-
-    def _read(self, queries: Path) -> tuple[Topics, Mapping[str, Mapping[str, int]]]:
-        if not queries.is_dir():
-            return read_topics(queries), {} if self.qrels is None else read_qrels(self.qrels)
-        if self.qrels is not None:
-            raise CommandError("--qrels goes with a file of queries; a BEIR folder has its own judgments, see --split")
-        return read_beir(queries, self.split)
 
     def _draw(self, topics: Topics) -> Sequence[Topic]:
         if others := sum(not topic.is_plain for topic in topics):
@@ -164,11 +143,7 @@ class _Source:
         return random.Random(self.seed).sample(topics.items, self.most)
 
     def make(self, executor: Executor, filter: qdrant.Filter | None, *, keep: bool) -> _Queries:
-        """Make queries of the collection; `keep` writes them to the file that is named.
-
-        Raises:
-            FitError: nothing can be made of the collection.
-        """
+        """Make queries of the collection; `keep` writes them to the file that is named."""
         assert self.sample is not None
         texts = sample_queries(executor, self.sample, filter=filter)
         if len(texts) < self.sample:
@@ -251,9 +226,8 @@ class _Files:
 
     def check(self) -> None:
         """Refuse at once what would fail after the model has been paid."""
-        for flag, file in (("--cache", self.cache), ("--out", self.out)):
-            if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
-                raise CommandError(f"{flag} {file} can't be written: " + ("a folder" if file.is_dir() else "no such folder"))
+        check_output("--cache", self.cache)
+        check_output("--out", self.out)
         if self.anyway and self.out is None:
             raise CommandError("--anyway says to write --out whatever comes out: add --out FILE")
 
@@ -317,37 +291,44 @@ def calibrate(
                 "cross-encoder:DIR for one in a folder"
             )
         named = find_collection(client, where.collection, policy)
-        shown = ShownText.of(split_list(wanted.text_key))
-        executor = Executor(client, named, payload=shown, reranker=model, retries=policy.rest)
-        strategy = wanted.feedback(choice, executor.target().schema)
-        check_embedder(client, models.by_kind)
+        executor = Executor(
+            client, named, payload=ShownText.of(split_list(wanted.text_key)), reranker=model, retries=policy.rest
+        )
+        target = executor.target()
+        strategy = wanted.feedback(choice, target.schema)
         needs = executor.plan(strategy, SearchOptions(limit=1, filter=only)).strategy.needs()
         give_encoders(executor, needs, models.by_kind, policy)
-        learned_from = given or source.make(executor, only, keep=not dry_run)
+        queries = given or source.make(executor, only, keep=not dry_run)
         count = max(50, 2 * (strategy.most or 0)) if wanted.candidates is None else wanted.candidates
-        _check_fit(executor, strategy, learned_from, count, only, dry_run=dry_run)
-        kept = _count_kept(executor, files.cache)
+        # what the fit would refuse is refused before its cost is told; a dry run only warns of too few queries
+        check_candidates(strategy, count)
+        first_search(strategy.resolved(target.schema), target, count, only)
+        if not dry_run:
+            check_queries(queries.texts.values())
+        with closing(ScoreFile(model, files.cache)) as scores:
+            kept = len(scores.known)
+            speed = _measure_speed(executor, strategy, next(iter(queries.texts.values())), only, scores) if dry_run else None
         cost = estimate_feedback_fit(
-            learned_from.distinct,
+            queries.distinct,
             mode=strategy.mode,
             seeds=wanted.seeds,
             reads=strategy.most or READ,
             candidates=count,
-            judged_queries=learned_from.distinct_judged,
-            seconds_per_document=_measure_speed(executor, strategy, learned_from, only, files.cache) if dry_run else None,
+            judged_queries=queries.distinct_judged,
+            seconds_per_document=speed,
         )
-        _print_cost(_describe_cost(cost, learned_from.distinct_judged, kept, files.cache), learned_from, dry_run=dry_run)
+        _print_cost(cost, queries, f"{files.cache} holds {_count(kept, 'score')}" if kept else "", dry_run=dry_run)
         if dry_run:
             return
         with hint_at_resuming(files.cache, "the scores"), show_scoring() as progress:
             fit = fit_feedback(
                 executor,
-                learned_from.texts,
+                queries.texts,
                 mode=strategy.mode,
                 seeds=strategy.seeds,
                 reads=strategy.most or READ,
                 candidates=count,
-                qrels=learned_from.judged,
+                qrels=queries.judged,
                 doc_id=source.doc_id,
                 filter=only,
                 cache=files.cache,
@@ -362,82 +343,39 @@ def calibrate(
     files.finish(fit)
 
 
-# What a fit will cost, told before it begins
-
-
 _HANDFUL: Final = 8  # texts, to tell how long the model takes
 
 
-def _check_fit(
-    executor: Executor,
-    strategy: RelevanceFeedback,
-    queries: _Queries,
-    candidates: int,
-    filter: qdrant.Filter | None,
-    *,
-    dry_run: bool,
-) -> None:
-    """Refuse what the fit would refuse, before its cost is told; a dry run only warns of too few queries.
-
-    Raises:
-        FitError: there are too few queries. StrategyError, PlanError: the candidates are too few, or can't be had.
-    """
-    check_candidates(strategy, candidates)
-    target = executor.target()
-    first_search(strategy.resolved(target.schema), target, candidates, filter)
-    if not dry_run:
-        check_queries(queries.texts.values())
-
-
 def _measure_speed(
-    executor: Executor, strategy: RelevanceFeedback, queries: _Queries, filter: qdrant.Filter | None, cache: Path | None
+    executor: Executor, strategy: RelevanceFeedback, query: str, filter: qdrant.Filter | None, scores: ScoreFile
 ) -> float | None:
     """Measure how many seconds the model takes for a text; None if all scores were kept. Those of the handful are kept, too."""
-    query = next(iter(queries.texts.values()))
     seeds = replace(strategy.seeds, limit=None)
     points = executor.retrieve(seeds, Query(query), SearchOptions(limit=_HANDFUL, filter=filter, with_payload=True))
     texts = [text for point in points if (text := executor.payload.content(point.payload or {}).text).strip()]
-    assert executor.reranker is not None
-    with closing(ScoreFile(executor.reranker, cache)) as scores:
-        scores.score(query, texts)
+    scores.score(query, texts)
     return scores.seconds / scores.asked if scores.asked else None
 
 
-def _count_kept(executor: Executor, cache: Path | None) -> int:
-    """Count the scores that a file already holds.
-
-    Raises:
-        FormatError: it is a file of something else.
-    """
-    assert executor.reranker is not None
-    return 0 if cache is None else len(ScoreFile(executor.reranker, cache).known)
-
-
-def _describe_cost(cost: FeedbackEstimate, judged: int, kept: int = 0, cache: Path | None = None) -> str:
-    """Say in one sentence what a fit takes.
+def _print_cost(cost: FeedbackEstimate, queries: _Queries, kept: str, *, dry_run: bool) -> None:
+    """Print what a fit takes, as the result of a dry run, else beside the results; and what is too little.
 
     Args:
         cost: how much of what.
-        judged: how many queries have judgments.
+        queries: what is learned from.
         kept: how many scores there are already; which of them this fit needs is known only when it has searched.
-        cache: the file that holds them.
+        dry_run: whether nothing else follows.
     """
-    requests = f"{cost.requests} request{'' if cost.requests == 1 else 's'}"
-    how_long = "" if cost.seconds is None else f", which takes it about {duration(cost.seconds)}"
-    with_judgments = f" ({judged} with judgments)" if judged else ""
-    more = ", three more for each that is judged" if judged >= LEAST_JUDGED else ""
-    scores = "1 score" if kept == 1 else f"{kept:,} scores"
-    less = f"; {cache} holds {scores}, and none of those that this fit needs is asked for again" if kept else ""
-    return (
-        f"{cost.queries} queries{with_judgments}: one search each{more}, in {requests} to Qdrant; the model scores up to "
-        f"{cost.documents:,} texts{how_long}{less}"
+    judged = queries.distinct_judged
+    if 0 < judged < LEAST_JUDGED:
+        warn(f"the judgments of {judged} queries are too few and aren't used: it takes {LEAST_JUDGED}")
+    line = (
+        f"{cost.queries} queries{f' ({judged} with judgments)' if judged else ''}: one search each"
+        f"{', three more for each that is judged' if judged >= LEAST_JUDGED else ''}, in {_count(cost.requests, 'request')} to "
+        f"Qdrant; the model scores up to {cost.documents:,} texts"
+        f"{'' if cost.seconds is None else f', which takes it about {duration(cost.seconds)}'}"
+        f"{f'; {kept}, and none of those that this fit needs is asked for again' if kept else ''}"
     )
-
-
-def _print_cost(line: str, queries: _Queries, *, dry_run: bool) -> None:
-    """Print the line, as the result of a dry run, else beside the results; and what is too little."""
-    if 0 < queries.distinct_judged < LEAST_JUDGED:
-        warn(f"the judgments of {queries.distinct_judged} queries are too few and aren't used: it takes {LEAST_JUDGED}")
     if not dry_run:
         errors_console().print(Text(line, "dim"))
         return
@@ -446,7 +384,8 @@ def _print_cost(line: str, queries: _Queries, *, dry_run: bool) -> None:
         warn(f"{queries.distinct} queries are too few: the fit needs at least {LEAST_QUERIES}, and 50 to 200 are better")
 
 
-# How far a fit is, and what it came to
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 @contextmanager
@@ -500,19 +439,10 @@ def _gain(interval: Interval) -> str:
 
 def _fit_json(fit: FeedbackFit) -> str:
     """All of it as one JSON object."""
-    return jsonlib.dumps(
-        {
-            "recommends": fit.recommends,
-            "signal": fit.signal,
-            "disagreement": fit.disagreement,
-            "queries": fit.queries,
-            "queries_with_judgments": fit.judged_queries,
-            "skipped": fit.skipped,
-            "coefficients": _plain(fit.coefficients),
-            "coefficients_by_fold": [_plain(each) for each in fit.folds],
-            "judgements": [asdict(each) for each in fit.judgements],
-        }
-    )
+    names = {"recommends": fit.recommends, "signal": fit.signal, "disagreement": fit.disagreement, "queries": fit.queries}
+    found = {"queries_with_judgments": fit.judged_queries, "skipped": fit.skipped, "coefficients": _plain(fit.coefficients)}
+    folds, judgements = [_plain(each) for each in fit.folds], [asdict(each) for each in fit.judgements]
+    return jsonlib.dumps(names | found | {"coefficients_by_fold": folds, "judgements": judgements})
 
 
 def _plain(weights: Coefficients) -> dict[str, float]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 import typer
 from rich.text import Text
@@ -47,6 +47,7 @@ __all__ = [
     "describe_number",
     "end_with",
     "print_notes",
+    "read_data",
     "warn_of_unknown",
 ]
 
@@ -54,6 +55,7 @@ NOT_GOOD_ENOUGH: Final = 3
 """The exit code where a system isn't as good as --fail-under or --fail-worse ask."""
 DATA: Final = "Topics and judgments"
 SEED: Final = option("--seed N", "For what is drawn at random: the same gives the same.", 0)
+J = TypeVar("J")
 _SPLIT: Final = "Which judgments of a BEIR folder."
 
 
@@ -81,23 +83,29 @@ class JudgedData:
     split: str = option("--split NAME", _SPLIT, "test")
 
     def read(self) -> tuple[Topics, Qrels]:
-        """Read the topics and judgments that the options name.
+        """Read the topics and judgments that the options name; as `read_data`."""
+        return read_data(self.data, self.qrels, self.split, read_judged)
 
-        Raises:
-            CommandError: there is no such file, or --qrels comes with a folder.
-            FormatError: a file is malformed.
-        """
-        if not self.data.exists():
-            raise CommandError(
-                f"{self.data} doesn't exist: give a BEIR folder, a file of judged pairs, or a file of topics with --qrels"
-            )
-        if self.data.is_dir():
-            if self.qrels is not None:
-                raise CommandError("--qrels goes with a file of topics; a BEIR folder has its own judgments, see --split")
-            return read_beir(self.data, self.split)
-        if self.qrels is not None:
-            return read_topics(self.data), read_qrels(self.qrels)
-        return read_judged(self.data)
+
+def read_data(
+    data: Path, qrels: Path | None, split: str, alone: Callable[[Path], tuple[Topics, J]]
+) -> tuple[Topics, J | Qrels]:
+    """Read a BEIR folder, a file of topics with the judgments of `--qrels`, or a file that `alone` reads.
+
+    Raises:
+        CommandError: there is no such file, or --qrels comes with a folder.
+        FormatError: a file is malformed.
+    """
+    if not data.exists():
+        raise CommandError(
+            f"{data} doesn't exist: give a BEIR folder, a file of judged pairs, or a file of topics (id, tab, text), e.g. with "
+            "--qrels"
+        )
+    if data.is_dir() and qrels is not None:
+        raise CommandError("--qrels goes with a file of topics; a BEIR folder has its own judgments, see --split")
+    if data.is_dir():
+        return read_beir(data, split)
+    return alone(data) if qrels is None else (read_topics(data), read_qrels(qrels))
 
 
 @dataclass(frozen=True)
