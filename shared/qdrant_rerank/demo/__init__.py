@@ -1,7 +1,6 @@
 """A demonstration on a small travel guide: what each strategy changes, what it costs, how well it does.
 
-`guide` holds the documents, the questions and the strategies, `measure` what is measured, `run` the demonstration from start
-to end. The command `qdrant-rerank demo` runs it. A name is loaded when it is first used.
+`guide` holds the documents, the questions and the strategies, `run` the demonstration from start to end. The command `qdrant-rerank demo` runs it. A name is loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -25,23 +24,23 @@ if TYPE_CHECKING:
     from .guide import Entry as Entry
     from .guide import Question as Question
     from .guide import questions as questions
-    from .measure import DEPTH as DEPTH
-    from .measure import CountingExecutor as CountingExecutor
-    from .measure import DemoOutcome as DemoOutcome
-    from .measure import ask as ask
-    from .measure import measure_ndcg as measure_ndcg
+    from .run import DEPTH as DEPTH
+    from .run import CountingExecutor as CountingExecutor
     from .run import Demo as Demo
+    from .run import DemoOutcome as DemoOutcome
+    from .run import ask as ask
     from .run import describe_limits as describe_limits
     from .run import describe_setup as describe_setup
     from .run import legend as legend
+    from .run import measure_ndcg as measure_ndcg
     from .run import summary as summary
 else:
     __getattr__ = load_lazily(
         __name__,
         {
-            "guide": "CANDIDATES, CANDIDATES_CODE, CORPUS, DAY, FORMULA, HERE, LINEUP, PLAIN, SHOWN, TODAY, YEAR_2020, "
-            "Entry, Question, questions",
-            "measure": "DEPTH, CountingExecutor, DemoOutcome, ask, measure_ndcg",
-            "run": "Demo, describe_limits, legend, describe_setup, summary",
+            "guide": "CANDIDATES, CANDIDATES_CODE, CORPUS, DAY, FORMULA, HERE, LINEUP, PLAIN, SHOWN, TODAY, "
+            "YEAR_2020, Entry, Question, questions",
+            "run": "DEPTH, CountingExecutor, DemoOutcome, ask, measure_ndcg, Demo, describe_limits, describe_setup, "
+            "legend, summary",
         },
     )

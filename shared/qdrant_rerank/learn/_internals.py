@@ -70,20 +70,20 @@ if TYPE_CHECKING:
     from .solver import prepare as prepare
     from .solver import solve as solve
     from .solver import split_folds as split_folds
+    from .trained_models.columns import EVERYTHING as EVERYTHING
     from .trained_models.columns import Column as Column
     from .trained_models.columns import Columns as Columns
     from .trained_models.columns import MinMax as MinMax
+    from .trained_models.columns import Region as Region
     from .trained_models.columns import Standard as Standard
-    from .trained_models.regions import EVERYTHING as EVERYTHING
-    from .trained_models.regions import Region as Region
-    from .trained_models.regions import at_most as at_most
-    from .trained_models.regions import below_f32 as below_f32
-    from .trained_models.regions import bounds as bounds
-    from .trained_models.regions import greater_than as greater_than
-    from .trained_models.regions import last as last
-    from .trained_models.regions import no_greater_f32 as no_greater_f32
-    from .trained_models.regions import points as points
-    from .trained_models.regions import whole_numbers as whole_numbers
+    from .trained_models.columns import at_most as at_most
+    from .trained_models.columns import below_f32 as below_f32
+    from .trained_models.columns import bounds as bounds
+    from .trained_models.columns import greater_than as greater_than
+    from .trained_models.columns import last as last
+    from .trained_models.columns import no_greater_f32 as no_greater_f32
+    from .trained_models.columns import points as points
+    from .trained_models.columns import whole_numbers as whole_numbers
     from .trained_models.trees import Leaf as Leaf
     from .trained_models.trees import Split as Split
     from .trained_models.trees import ensemble as ensemble
@@ -93,11 +93,11 @@ else:
         __package__,
         {
             "calibration": "Method, ScoreMap, auc, fit_map, list_operating_points, measure_reliability, threshold_for",
-            "candidates": "CandidateSearch, find_candidates, draw_points",
+            "candidates": "CandidateSearch, draw_points, find_candidates",
             "drift": "psi",
-            "features": "compute_features, check_features, features_from_json, selector",
-            "feedback.examples": "SYNTHETIC_WARNING, Documents, Example, Examples, first_search, "
-            "collect_examples, is_sampled, query_texts, sample_queries",
+            "features": "check_features, compute_features, features_from_json, selector",
+            "feedback.examples": "SYNTHETIC_WARNING, Documents, Example, Examples, collect_examples, first_search, "
+            "is_sampled, query_texts, sample_queries",
             "feedback.fit": "LEAST_QUERIES, Progress, check_candidates, check_queries, duration",
             "feedback.judgement": "LEAST_JUDGED, Judgement, above_noise, agreement, disagreement, judge, "
             "judgments_of, unseen, verdict",
@@ -107,11 +107,10 @@ else:
             "log_files": "LogStream, read_stream",
             "logistic": "margin_expression",
             "ranker": "as_table",
-            "solver": "LEAST_TOPICS, Array, Problem, draw_bootstraps, split_folds, log_losses, "
-            "one_thread, make_pairs, prepare, solve",
-            "trained_models.columns": "Column, Columns, MinMax, Standard",
-            "trained_models.regions": "EVERYTHING, Region, greater_than, at_most, below_f32, bounds, last, "
-            "no_greater_f32, points, whole_numbers",
+            "solver": "LEAST_TOPICS, Array, Problem, draw_bootstraps, log_losses, make_pairs, one_thread, prepare, "
+            "solve, split_folds",
+            "trained_models.columns": "EVERYTHING, Column, Columns, MinMax, Region, Standard, at_most, below_f32, "
+            "bounds, greater_than, last, no_greater_f32, points, whole_numbers",
             "trained_models.trees": "Leaf, Split, ensemble, make_gate",
         },
     )

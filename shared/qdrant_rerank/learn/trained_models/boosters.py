@@ -14,8 +14,7 @@ import numpy as np
 from ... import StrategyError
 from ...expressions import Expression, exp, sigmoid
 from ..features import Category
-from .columns import Column, Columns, refuse_classes
-from .regions import Region, at_most, below_f32, whole_numbers
+from .columns import Column, Columns, Region, at_most, below_f32, refuse_classes, whole_numbers
 from .trees import Leaf, Node, Split, ensemble
 
 __all__ = ["from_lightgbm", "from_xgboost", "lightgbm_names"]

@@ -19,8 +19,15 @@ from ..features import Features, as_features
 from .boosters import from_lightgbm, from_xgboost, lightgbm_names
 from .columns import Column, Columns, MinMax, Standard
 from .cost import MAX_BYTES, MAX_CONDITIONS, check_budget
-from .linear import from_linear_classifier, from_linear_regressor, from_network
-from .sklearn_trees import from_forest, from_gradient_boosting, from_histogram, from_tree
+from .scikit_learn import (
+    from_forest,
+    from_gradient_boosting,
+    from_histogram,
+    from_linear_classifier,
+    from_linear_regressor,
+    from_network,
+    from_tree,
+)
 
 __all__ = ["entrance", "exit_of", "formula_from_model", "from_model", "through"]
 

@@ -22,9 +22,8 @@ from ...errors import FitError
 from ...expressions import Expression, clip
 from ...expressions._internals import DIGITS, Constant, Field, Product, Sum, When, digits, holds_number
 from ..features import Category, Feature
-from .columns import Column, Columns
+from .columns import Column, Columns, Region, bounds
 from .cost import MAX_CONDITIONS, ON_CLIENT, WAYS_OUT
-from .regions import Region, bounds
 
 __all__ = ["Leaf", "Node", "Side", "Split", "SplitGate", "ensemble", "make_gate"]
 
