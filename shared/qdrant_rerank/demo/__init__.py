@@ -1,6 +1,7 @@
 """A demonstration on a small travel guide: what each strategy changes, what it costs, how well it does.
 
-`guide` holds the documents, the questions and the strategies, `run` the demonstration from start to end. The command `qdrant-rerank demo` runs it. A name is loaded when it is first used.
+`guide` holds the documents, the questions and the strategies, `run` the demonstration from start to end. The command
+`qdrant-rerank demo` runs it. A name is loaded when it is first used.
 """
 
 from __future__ import annotations
