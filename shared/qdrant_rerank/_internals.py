@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .clients import Clients as Clients
     from .clients import client_options as client_options
     from .clients import engine_of as engine_of
+    from .clients import find_delay as find_delay
     from .clients import grpc_port_of as grpc_port_of
     from .clients import kept_open as kept_open
     from .deadline import Deadline as Deadline
@@ -200,7 +201,7 @@ else:
             "ToolHit, ToolSpec, filter_keys, name_arguments, pick_filters, pick_threshold",
             "answers": "contradicts, guarded, read_batch, read_points",
             "capabilities": "ABILITIES, Engine",
-            "clients": "AsyncClientLike, Clients, client_options, engine_of, grpc_port_of, kept_open",
+            "clients": "AsyncClientLike, Clients, client_options, engine_of, find_delay, grpc_port_of, kept_open",
             "deadline": "Deadline, timeout_problem, unbounded, whole_seconds, within",
             "description": "placeholders",
             "engine_errors": "Failure, Kind, Place, address_of, describe_failures, read_failure, tell_error",

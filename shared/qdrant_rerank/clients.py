@@ -3,25 +3,31 @@
 An async client belongs to the event loop that it was first used in, so those made here are made for each loop. A client of a
 server belongs to the process that made it: a forked child that used its parent's connections could read another's answers, so
 it gets a client of its own.
+
+Clients that are made here speak REST over a bounded number of connections, which are kept, and ask for answers that aren't
+compressed. qdrant-client keeps connections to every host but this machine, and asks for compressed answers: a server sends
+these in two writes, and the second waits some 40 ms for the client's delayed acknowledgement of the first. Whoever passes such
+a client is told so, once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, Final, Protocol, TypeAlias, cast, get_args
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet, finalize
 
+import httpx
 from qdrant_client import AsyncQdrantClient, QdrantClient
 
 from .capabilities import Engine
-from .errors import ClientError
+from .errors import ClientError, warn
 from .threads import PerLoop, in_worker
 
-__all__ = ["AsyncCalls", "AsyncClientLike", "Clients", "client_options", "engine_of", "grpc_port_of", "kept_open"]
+__all__ = ["AsyncCalls", "AsyncClientLike", "Clients", "client_options", "engine_of", "find_delay", "grpc_port_of", "kept_open"]
 
 AsyncClientLike: TypeAlias = "AsyncQdrantClient | Callable[[], AsyncQdrantClient]"
 """An async client, or a function that makes one; a function is called once for each event loop."""
@@ -53,6 +59,46 @@ class _Threaded:
         return call
 
 
+class _OfLoop:
+    """An async client of the running event loop, closed at the latest when the loop ends.
+
+    Who runs `asyncio.run(retriever.ainvoke(…))` closes nothing, and connections that are kept would outlive their loop. A loop
+    closes the async generators that were begun in it before it ends, so that one closes the client.
+    """
+
+    def __init__(self, client: AsyncCalls) -> None:
+        self.client = client
+        self._end: AsyncGenerator[None] | None = None
+        if not isinstance(client, _Threaded):
+            self._end = self._closing()
+            with suppress(StopIteration):  # up to its yield, where it waits for its end
+                self._end.__anext__().__await__().__next__()
+
+    async def close(self) -> None:
+        """Close the client, unless it is a sync one of somebody's."""
+        if self._end is not None:
+            await self._end.aclose()
+
+    def begin_close(self) -> None:
+        """As `close`, in a task of the loop."""
+        self._task = asyncio.get_running_loop().create_task(self.close())
+
+    async def _closing(self) -> AsyncGenerator[None]:
+        client: Any = self.client
+        try:
+            yield
+        finally:
+            self._end = None  # it refers to its loop
+            await client.close()
+
+
+def _close_all(by_loop: PerLoop[_OfLoop]) -> None:
+    """Have each loop close its client, now or when it runs again."""
+    for loop, made in by_loop.take_all():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(made.begin_close)
+
+
 class Clients:
     """The clients for one Qdrant.
 
@@ -71,9 +117,11 @@ class Clients:
             raise ClientError("async_client= takes an AsyncQdrantClient; this is a QdrantClient: pass it as client=")
         self._client = client
         self._async_client = async_client
-        self._by_loop: PerLoop[AsyncCalls] = PerLoop()
+        self._by_loop: PerLoop[_OfLoop] = PerLoop()
+        finalize(self, _close_all, self._by_loop).atexit = False  # who lets go of an executor leaves no connection open
         self._own: dict[int, QdrantClient] = {}  # by process; the parent's stay here, as what is let go of is closed
         self._closed = False
+        self._is_checked = False
         for each in (client, async_client):
             if each is not None:
                 _HOMES.setdefault(each, os.getpid())
@@ -110,6 +158,7 @@ class Clients:
                 "or pass client=QdrantClient(…) as well"
             )
         if not _is_forked(self._client):
+            self._tell_delay(self._client)
             return self._client
         made = self._own.get(os.getpid())
         return made or self._own.setdefault(os.getpid(), QdrantClient(**client_options(_options_of(self._client))))
@@ -122,14 +171,17 @@ class Clients:
         """
         self.check_open()
         if isinstance(self._async_client, AsyncQdrantClient) and not _is_forked(self._async_client):
+            self._tell_delay(self._async_client)
             return self._async_client
-        return self._by_loop.get(self._make)
+        return self._by_loop.get(lambda: _OfLoop(self._make())).client
 
     def _make(self) -> AsyncCalls:
         if isinstance(self._async_client, AsyncQdrantClient):
             return AsyncQdrantClient(**client_options(_options_of(self._async_client)))
         if self._async_client is not None:
-            return self._async_client()
+            made = self._async_client()
+            self._tell_delay(made)
+            return made
         assert self._client is not None
         if self.engine != "server":
             return cast(AsyncCalls, _Threaded(self._client))
@@ -141,21 +193,27 @@ class Clients:
             )
         return AsyncQdrantClient(**options)
 
+    def _tell_delay(self, client: QdrantClient | AsyncQdrantClient) -> None:
+        """Tell once that a client of the user's waits for itself; several executors may share it."""
+        if not self._is_checked:
+            self._is_checked = True
+            if client not in _TOLD and (problem := find_delay(client)) is not None:
+                _TOLD.add(client)
+                warn(problem)
+
     def close(self) -> None:
         """Close the clients that were made here, never one that was passed; those of other event loops by these."""
         self._closed = True
         if (own := self._own.pop(os.getpid(), None)) is not None:
             own.close()
-        for loop, client in self._by_loop.take_all():
-            if not isinstance(client, _Threaded) and loop.is_running():
-                asyncio.run_coroutine_threadsafe(_closed(client), loop)
+        _close_all(self._by_loop)
 
     async def aclose(self) -> None:
         """As `close`; the client of the running event loop is closed when this returns."""
-        client = self._by_loop.pop()
+        made = self._by_loop.pop()
         self.close()
-        if client is not None and not isinstance(client, _Threaded):
-            await _closed(client)
+        if made is not None:
+            await made.close()
 
 
 _HOMES: Final[WeakKeyDictionary[object, int]] = WeakKeyDictionary()
@@ -167,12 +225,16 @@ _OF_SYNC: Final = ("transport", "mounts", "event_hooks")
 _CONNECTED: Final = ("transport", "mounts")
 """What holds connections, which a forked child must not use."""
 
+_CONNECTIONS: Final = 32
+_IDLE: Final = 2.0
+"""Seconds after which a connection without work is closed here. Servers close theirs after 5, and httpx's default is 5, too:
+a request that is sent at that moment finds its connection closed ("Server disconnected without sending a response")."""
+
+_TOLD: Final[WeakSet[object]] = WeakSet()
+"""Clients whose user was told of their delay."""
+
 _RECONNECT: Final = {"grpc.max_reconnect_backoff_ms": 2_000}
 """After an outage of 50 s gRPC would wait 18 s more by itself, as its pauses grow."""
-
-
-async def _closed(client: Any) -> None:
-    await client.close()
 
 
 def _is_forked(client: object) -> bool:
@@ -194,11 +256,56 @@ def _options_of(client: Any) -> Mapping[str, Any]:
 def client_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a client that is made here, of those that a user gave or that another client was made with.
 
-    All carry over. Its first query reads the server's version anyway, so that it isn't asked for at once from a thread.
+    All carry over. Its first query reads the server's version anyway, so that it isn't asked for at once from a thread. Over
+    REST it keeps its connections, bounds their number, and asks for answers without compression, unless the options say else.
     """
     # qdrant-client writes its own name into the options that it is given, and warns of a name that is there
     grpc = {name: value for name, value in (options.get("grpc_options") or {}).items() if name != "grpc.primary_user_agent"}
-    return {**options, "check_compatibility": False, "grpc_options": {**_RECONNECT, **grpc}}
+    return {**options, **_rest_options(options), "check_compatibility": False, "grpc_options": {**_RECONNECT, **grpc}}
+
+
+def _rest_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the options of a client that searches over REST leave open."""
+    chosen: dict[str, Any] = {}
+    if _is_in_process(options) or options.get("prefer_grpc"):  # headers would be gRPC's metadata, too
+        return chosen
+    if not _names_encoding(options):
+        chosen["headers"] = {**(options.get("headers") or {}), "accept-encoding": "identity"}
+    if options.get("limits") is None and options.get("pool_size") is None:  # of which qdrant-client takes one
+        chosen["limits"] = httpx.Limits(
+            max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=_IDLE
+        )
+    return chosen
+
+
+def find_delay(client: object) -> str | None:
+    """Why each answer with payload comes some 40 ms late to a client, and the line that mends it; None if none does.
+
+    Found in its options: over HTTP it keeps its connections and asks for compressed answers. Over TLS nothing waits.
+    """
+    options = getattr(client, "init_options", None)
+    if not isinstance(options, dict) or engine_of(client) != "server":
+        return None
+    if options.get("prefer_grpc") or options.get("transport") is not None or _names_encoding(options):
+        return None
+    place = str(options.get("url") or options.get("location") or options.get("host") or "")
+    parts = urlsplit(place if "//" in place else f"//{place}")
+    host, limits = parts.hostname or "localhost", options.get("limits")
+    encrypted = parts.scheme == "https" if parts.scheme else options.get("https") or bool(options.get("api_key"))
+    keeps = host not in ("localhost", "127.0.0.1") if limits is None else limits.max_keepalive_connections != 0
+    if encrypted or not keeps:
+        return None
+    name, more = type(client).__name__, "**your headers, " if options.get("headers") else ""
+    return (
+        f"each answer with payload comes some 40 ms late: this {name} keeps its connections to {host} and asks for compressed "
+        "answers, whose second half waits for the acknowledgement of the first. "
+        f'Make it {name}(…, headers={{{more}"accept-encoding": "identity"}}), or have it speak gRPC: prefer_grpc=True'
+    )
+
+
+def _names_encoding(options: Mapping[str, Any]) -> bool:
+    """Whether the user says how answers may be compressed."""
+    return any(name.lower() == "accept-encoding" for part in ("headers", "metadata") for name in options.get(part) or ())
 
 
 def grpc_port_of(url: str | None, port: int | None, grpc_port: int | None, option: str = "grpc_port=…") -> int:
@@ -232,7 +339,11 @@ def engine_of(client: object) -> Engine:
     options = getattr(client, "init_options", None)
     if not isinstance(options, dict):
         return "server"
-    return "local" if options.get("location") == ":memory:" or options.get("path") else "server"
+    return "local" if _is_in_process(options) else "server"
+
+
+def _is_in_process(options: Mapping[str, Any]) -> bool:
+    return options.get("location") == ":memory:" or bool(options.get("path"))
 
 
 @contextmanager

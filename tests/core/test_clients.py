@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 from qdrant_client import AsyncQdrantClient, QdrantClient
 
 from qdrant_rerank import AsyncExecutor, Executor, Formula, Nearest, Query, SearchOptions, score
-from qdrant_rerank._internals import Clients, client_options, engine_of, grpc_port_of
-from qdrant_rerank.errors import ClientError
+from qdrant_rerank._internals import Clients, client_options, engine_of, find_delay, grpc_port_of
+from qdrant_rerank.errors import ClientError, PlanWarning
 from qdrant_rerank.planning import Capabilities
 from tests.engines import open_async_client
 from tests.stub_qdrant import StubQdrant
@@ -112,12 +113,13 @@ async def test_the_async_client_of_a_server_is_made_from_the_sync_ones_options()
     )
     derived: Any = Clients(client).asynchronous()
     assert isinstance(derived, AsyncQdrantClient)
-    own = ("grpc_options", "check_compatibility")
+    own = ("grpc_options", "check_compatibility", "headers", "limits")
     assert {name: value for name, value in derived.init_options.items() if name not in own} == {
         name: value for name, value in client.init_options.items() if name not in own
     }
     assert derived.init_options["check_compatibility"] is False
     assert derived.init_options["api_key"] == "secret"
+    assert derived.init_options["headers"] == {"X-Tenant": "a", "accept-encoding": "identity"}
     assert Clients(client).asynchronous() is not derived
 
 
@@ -164,8 +166,11 @@ OPTIONS: dict[str, Any] = {
 async def test_each_option_carries_over_to_the_clients_that_are_made_here(name: str) -> None:
     client = QdrantClient(url="https://qdrant.invalid", **{name: OPTIONS[name]}, check_compatibility=False)
     derived: Any = Clients(client).asynchronous()
-    assert derived.init_options[name] is OPTIONS[name]
-    ours, theirs = derived._client, client._client
+    if name == "headers":
+        assert derived.init_options[name].items() >= OPTIONS[name].items()
+    else:
+        assert derived.init_options[name] is OPTIONS[name]
+    ours, theirs = derived._client, cast(Any, client._client)
     for attribute in (
         "_port",
         "_grpc_port",
@@ -173,10 +178,10 @@ async def test_each_option_carries_over_to_the_clients_that_are_made_here(name: 
         "_scheme",
         "_prefix",
         "_timeout",
-        "_rest_headers",
-        "_grpc_headers",
     ):
         assert getattr(ours, attribute) == getattr(theirs, attribute), attribute
+    assert {**ours._rest_headers, **theirs._rest_headers} == ours._rest_headers
+    assert set(theirs._grpc_headers) <= set(ours._grpc_headers)
     await derived.close()
 
 
@@ -193,6 +198,85 @@ async def test_options_of_grpc_carry_over_and_it_comes_back_soon_after_an_outage
     assert client_options({"grpc_options": {"grpc.max_reconnect_backoff_ms": 5}})["grpc_options"] == {
         "grpc.max_reconnect_backoff_ms": 5
     }
+
+
+async def test_clients_that_are_made_here_keep_few_connections_and_ask_for_answers_without_compression() -> None:
+    with StubQdrant(points=[{"id": 1, "score": 0.5}]) as stub:
+        client = QdrantClient(url=stub.url, check_compatibility=False)
+        async with AsyncExecutor(client, "docs") as executor:
+            for _ in range(3):
+                await executor.retrieve(Nearest(), ASKED)
+        assert {request.headers["accept-encoding"] for request in stub.received} == {"identity"}
+        assert len({request.connection for request in stub.received}) == 1  # qdrant-client makes a new one for each here
+        client.close()
+
+
+def test_what_a_user_says_of_connections_stays_and_grpc_and_engines_in_process_get_nothing() -> None:
+    limits, said = httpx.Limits(max_connections=3), {"Accept-Encoding": "br"}
+    made = client_options({"url": URL})
+    assert (made["headers"], made["limits"].max_connections) == ({"accept-encoding": "identity"}, 32)
+    assert made["limits"].keepalive_expiry < 5  # a server's own: it would close a connection that is just used
+    assert client_options({"limits": limits})["limits"] is limits
+    assert "limits" not in client_options({"pool_size": 3})
+    assert client_options({"headers": said})["headers"] is said
+    assert "headers" not in client_options({"metadata": said})
+    for alone in ({"prefer_grpc": True}, {"path": "folder"}, {"location": ":memory:"}):
+        assert client_options(alone).keys() == {*alone, "check_compatibility", "grpc_options"}
+
+
+@pytest.mark.parametrize(
+    ("options", "host"),
+    [
+        ({"url": "http://db:6333"}, "db"),
+        ({"location": "http://db:6333"}, "db"),
+        ({"host": "db"}, "db"),
+        ({"url": "http://db", "headers": {"X-Tenant": "a"}, "pool_size": 3}, "db"),
+        ({"url": "http://127.0.0.1", "limits": httpx.Limits()}, "127.0.0.1"),
+        ({"limits": httpx.Limits()}, "localhost"),
+    ],
+)
+async def test_a_client_whose_answers_come_late_is_told_of_once(options: dict[str, Any], host: str) -> None:
+    sync = QdrantClient(**options, check_compatibility=False)
+    awaited = AsyncQdrantClient(**options, check_compatibility=False)
+    mine = "{**your headers, " if "headers" in options else "{"
+    for client, use in (
+        (sync, lambda: Clients(sync).sync()),
+        (awaited, lambda: Clients(None, awaited).asynchronous()),
+    ):
+        line = f'{type(client).__name__}(…, headers={mine}"accept-encoding": "identity"}})'
+        with pytest.warns(PlanWarning, match=f"keeps its connections to {host} .*{re.escape(line)}"):
+            assert use() is client
+        assert use() is client  # by another executor: a warning would be an error
+
+
+async def test_a_function_s_client_is_looked_at_too() -> None:
+    clients = Clients(None, lambda: AsyncQdrantClient(url="http://db:6333", check_compatibility=False))
+    with pytest.warns(PlanWarning, match="some 40 ms late"):
+        clients.asynchronous()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"url": "http://localhost:6333"},
+        {"url": "http://127.0.0.1:6333"},
+        {},
+        {"url": "http://db", "limits": httpx.Limits(max_keepalive_connections=0)},
+        {"url": "http://db", "headers": {"Accept-Encoding": "identity"}},
+        {"url": "http://db", "prefer_grpc": True},
+        {"url": "http://db", "transport": httpx.HTTPTransport()},
+        {"url": "https://db"},
+        {"host": "db", "https": True},
+        {"host": "db", "api_key": "secret"},
+        {"location": ":memory:"},
+    ],
+)
+def test_other_clients_are_not(options: dict[str, Any]) -> None:
+    assert find_delay(QdrantClient(**options, check_compatibility=False)) is None
+
+
+def test_what_is_no_client_of_a_server_is_not() -> None:
+    assert find_delay(lambda: None) is None
 
 
 async def test_what_can_not_be_awaited_is_refused_with_what_to_pass() -> None:
@@ -227,7 +311,8 @@ def test_beside_any_other_port_it_is_not_known(url: str | None, port: int | None
 
 
 ASKED = Query(vectors={"": [1.0, 0.0, 0.0, 0.0]})
-KEPT = httpx.Limits()  # connections are kept alive, as with every host but this one
+# connections are kept alive, as with every host but this one; without compression, as the user would be told of it
+KEPT: Any = {"limits": httpx.Limits(), "headers": {"accept-encoding": "identity"}}
 forks = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 
@@ -257,7 +342,7 @@ async def test_plans_know_whether_searches_are_sent_over_grpc() -> None:
 @forks
 def test_a_forked_child_asks_by_connections_of_its_own() -> None:
     with StubQdrant(points=[{"id": 1, "score": 0.5}]) as stub:
-        client = QdrantClient(url=stub.url, check_compatibility=False, limits=KEPT, timeout=7)
+        client = QdrantClient(url=stub.url, check_compatibility=False, **KEPT, timeout=7)
         executor = Executor(client, "docs")
         executor.retrieve(Nearest(), ASKED)
         connections = {request.connection for request in stub.received}
@@ -279,8 +364,8 @@ def test_a_forked_child_asks_by_connections_of_its_own() -> None:
 @forks
 def test_async_calls_of_a_forked_child_do_too() -> None:
     with StubQdrant(points=[{"id": 1, "score": 0.5}]) as stub:
-        client = QdrantClient(url=stub.url, check_compatibility=False, limits=KEPT)
-        given = AsyncQdrantClient(url=stub.url, check_compatibility=False, limits=KEPT)
+        client = QdrantClient(url=stub.url, check_compatibility=False, **KEPT)
+        given = AsyncQdrantClient(url=stub.url, check_compatibility=False, **KEPT)
         executors = [AsyncExecutor(client, "docs"), AsyncExecutor(async_client=given, collection="docs")]
 
         async def ask() -> None:
@@ -407,6 +492,31 @@ async def test_what_a_function_made_is_closed_and_what_was_given_is_not() -> Non
         await asyncio.sleep(0.001)
 
 
+def test_what_was_made_for_a_loop_is_closed_when_the_loop_ends() -> None:
+    with StubQdrant(points=[{"id": 1, "score": 0.5}]) as stub:
+        client = QdrantClient(url=stub.url, check_compatibility=False)
+        executor = AsyncExecutor(client, "docs")
+
+        async def ask() -> Any:
+            await executor.retrieve(Nearest(), ASKED)
+            return executor.clients.asynchronous()
+
+        assert is_closed(asyncio.run(ask()))  # nobody has closed the executor
+        assert is_closed(asyncio.run(ask()))
+        client.close()
+
+
+async def test_what_an_executor_that_is_let_go_of_has_made_is_closed() -> None:
+    client = QdrantClient(url=URL, check_compatibility=False)
+    executor = AsyncExecutor(client, COLLECTION)
+    made: Any = executor.clients.asynchronous()
+    del executor
+    gc.collect()
+    while not is_closed(made):
+        await asyncio.sleep(0.001)
+    client.close()
+
+
 def test_clients_of_other_loops_are_closed_by_these_or_gone_with_them(toy: QdrantClient) -> None:
     client = QdrantClient(url=URL, check_compatibility=False)
     executor, local = AsyncExecutor(client, COLLECTION), AsyncExecutor(toy, COLLECTION, encoders=encoders())
@@ -426,6 +536,7 @@ def test_clients_of_other_loops_are_closed_by_these_or_gone_with_them(toy: Qdran
     local.close()
     asyncio.run(local.aclose())
     wait_until(lambda: is_closed(made))
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(0.01), loop).result(30)  # its task ends a turn later
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
