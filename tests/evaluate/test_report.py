@@ -52,7 +52,7 @@ def test_a_better_system_is_recommended_with_what_it_costs() -> None:
     comparison = reports.two()
     measured, found, then = report(comparison).as_dict()["summary"]
     assert measured.startswith("2 systems were asked the same 60 queries")
-    assert found.startswith(f"fused is better than dense, by {comparison['fused'].difference.estimate:+.4f} nDCG@10")
+    assert found.startswith(f"fused is better than dense: {comparison['fused'].difference.estimate:+.4f} nDCG@10")
     assert then.startswith("Use fused, if its price is right: ")
     assert "ms at the median" in then
 
@@ -67,8 +67,9 @@ def test_where_nothing_is_found_the_default_is_kept() -> None:
     comparison = reports.nothing()
     assert comparison["fused"].finding == "no difference"
     _, found, then = report(comparison).as_dict()["summary"]
-    assert found.startswith("No system is shown to be better than dense")
-    assert then.startswith("Keep the default, dense; about ")
+    assert found.startswith("Keep dense: fused shows no difference that can be told from chance")
+    assert found.endswith(f" would take about {comparison['fused'].topics_needed:,}.")
+    assert then == "Keep the default, dense."
     assert "Use fused" not in report(comparison).html()
 
 
@@ -76,22 +77,28 @@ def test_a_worse_system_keeps_the_default_too() -> None:
     topics, qrels = reports.world(60)
     pair = [reports.system(topics, qrels, "good", 0.9), reports.system(topics, qrels, "bad", 0.2, seed=3)]
     _, found, then = report(compare(pair)).as_dict()["summary"]
-    assert found.startswith("The other system is worse than good")
+    assert found.startswith("Keep good: bad is worse, ")
     assert then == "Keep the default, good."
+
+
+def test_of_several_that_are_not_better_the_report_says_so_of_all() -> None:
+    _, found, then = report(reports.long_names()).as_dict()["summary"]
+    assert found.startswith("No system is shown to be better than A. Keep A: C shows no difference")
+    assert then == "Keep the default, A."
 
 
 def test_equal_systems_are_said_to_be_equal() -> None:
     topics, qrels = reports.world(30)
     same = reports.system(topics, qrels, "a", 0.5)
     made = report(compare([same, replace(same, name="b")]))
-    assert made.as_dict()["summary"][1] == "b scores the same as a on every query, and no other system is better."
+    assert made.as_dict()["summary"][1] == "Keep a: b scores the same nDCG@10 on every one of 30 topics."
     assert "Both answer every query alike." in made.html()
     assert "Both answer every query alike." in made.markdown()
 
 
 def test_too_few_queries_make_no_claim() -> None:
     _, found, then = report(reports.few()).as_dict()["summary"]
-    assert found.startswith("Nothing can be claimed from 12 queries, as any claim needs at least 25")
+    assert found.startswith("No claim about fused: 12 topics are too few; any claim needs at least 25.")
     assert then.startswith("Keep the default, dense, until more queries are judged: at least 25")
 
 

@@ -133,9 +133,10 @@ def test_all_figures_have_the_same_upright_axis_with_room_for_means_that_are_all
     assert len(upright(flat, [flat])) > 1
 
 
-def test_the_word_default_stands_at_the_end_where_no_point_is() -> None:
-    rising, falling = curve_over(1, 2, means=(0.5, 0.9)), curve_over(1, 2, means=(0.9, 0.5))
-    assert [place_of_default(curve) for curve in (rising, falling)] == ["end", "start"]
+def test_a_legend_says_which_line_is_the_default_and_which_point_is_picked() -> None:
+    curve = curve_over(1, 2, means=(0.5, 0.9))
+    assert [text.strip() for _, text in figure(curve)][-1] == "default"
+    assert [text.strip() for _, text in figure(replace(curve, chosen=(2, 0.9)))][-2:] == ["picked", "default"]
 
 
 def test_configurations_are_counted_in_the_singular_too() -> None:
@@ -169,9 +170,3 @@ def places_below(curve: Curve) -> list[float]:
 def upright(curve: Curve, among: list[Curve]) -> list[str]:
     written = [text for _, text in figure(curve, among)]
     return written[written.index("k (RRF)") + 1 : written.index("mean RR")]
-
-
-def place_of_default(curve: Curve) -> str:
-    [style] = [style for style, text in figure(curve) if text == "default"]
-    found = re.search(r"text-anchor: (\w+)", style)
-    return found[1] if found else "start"

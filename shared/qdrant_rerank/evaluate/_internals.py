@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from .asking import RetryingServices as RetryingServices
     from .asking import is_setup_error as is_setup_error
     from .asking import stops as stops
-    from .comparison import Numbers as Numbers
     from .comparison import decide as decide
     from .comparison import write_verdict as write_verdict
     from .data import SYNTHETIC_NOTE as SYNTHETIC_NOTE
@@ -40,7 +39,7 @@ else:
         __package__,
         {
             "asking": "MEASURING, AsyncRetryingServices, Progress, RetryingServices, is_setup_error, stops",
-            "comparison": "Numbers, decide, write_verdict",
+            "comparison": "decide, write_verdict",
             "data": "SYNTHETIC_NOTE, Plain, frame, plain",
             "evaluation": "Work",
             "files": "rows_of, value_text",

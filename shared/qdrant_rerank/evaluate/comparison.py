@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, assert_never
 
 from .. import StrategyError
@@ -19,7 +20,6 @@ __all__ = [
     "Comparison",
     "Difference",
     "Finding",
-    "Numbers",
     "check",
     "compare",
     "decide",
@@ -163,94 +163,58 @@ class Comparison(Plain):
         return tuple(difference.verdict for difference in self.differences)
 
 
-@dataclass(frozen=True)
-class Numbers:
-    """What a verdict rests on; see `Difference` for the parts."""
-
-    name: str
-    baseline: str
-    measure: str
-    difference: Interval
-    p_adjusted: float
-    topics: int
-    detectable: float | None
-    topics_needed: int | None
-    alpha: float
-    power: float
-    compared: int
-    wins: int
-    ties: int
-    losses: int
-
-
-def decide(numbers: Numbers) -> Finding:
+def decide(difference: float, p_adjusted: float, topics: int, alpha: float) -> Finding:
     """What can be said: with fewer than `LEAST_TOPICS` topics nothing, else what the corrected test says."""
-    if numbers.topics < LEAST_TOPICS:
+    if topics < LEAST_TOPICS:
         return "too few topics"
-    if numbers.p_adjusted > numbers.alpha or not numbers.difference.estimate:
+    if p_adjusted > alpha or not difference:
         return "no difference"
-    return "better" if numbers.difference.estimate > 0 else "worse"
+    return "better" if difference > 0 else "worse"
 
 
-def write_verdict(numbers: Numbers) -> str:
-    """The finding in plain words, with the numbers behind it."""
-    finding = decide(numbers)
-    match finding:
+def write_verdict(comparison: Comparison, row: Difference, labels: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The finding on one system in plain words, with the numbers behind it.
+
+    Args:
+        comparison: what `row` is of.
+        row: the system beside the baseline.
+        labels: what systems are called, where that isn't their name.
+    """
+    name, base = (labels.get(name, name) for name in (row.name, comparison.baseline))
+    measure, found = comparison.measure, row.difference
+    topics = f"{comparison.topics} topic{'' if comparison.topics == 1 else 's'}"
+    seen = f"{found.estimate:+.4f} {measure}"
+    if found.low is not None and found.high is not None:
+        seen += f" ({found.level:.0%} interval {found.low:+.4f} to {found.high:+.4f})"
+    compared = len(comparison.differences)
+    p = f"p = {row.p_adjusted:.3f}" if row.p_adjusted >= 0.001 else "p < 0.001"
+    p += f" after correction for {compared} comparisons" if compared > 1 else ""
+    seen_and_tested = f"{seen}, {p}, {row.wins} better, {row.ties} same, {row.losses} worse."
+    match row.finding:
         case "too few topics":
-            return _too_few(numbers)
+            few = f"{topics} {'is' if comparison.topics == 1 else 'are'} too few"
+            text = f"No claim about {name}: {few}; any claim needs at least {LEAST_TOPICS}."
+            if row.topics_needed is not None:
+                text += f" To show a difference as large as the one seen, {seen}, takes about {row.topics_needed:,}."
         case "better":
-            return f"{numbers.name} is better than {numbers.baseline}: {_difference(numbers)}, {_test(numbers)}."
+            text = f"{name} is better than {base}: {seen_and_tested}"
         case "worse":
-            return f"Keep {numbers.baseline}: {numbers.name} is worse, {_difference(numbers)}, {_test(numbers)}."
+            text = f"Keep {base}: {name} is worse, {seen_and_tested}"
+        case "no difference" if row.ties == comparison.topics:
+            text = f"Keep {base}: {name} scores the same {measure} on every one of {topics}."
         case "no difference":
-            return _none(numbers)
-    assert_never(finding)
-
-
-def _too_few(numbers: Numbers) -> str:
-    few = f"{_topics(numbers.topics)} {'is' if numbers.topics == 1 else 'are'} too few"
-    text = f"No claim about {numbers.name}: {few}; any claim needs at least {LEAST_TOPICS}."
-    if numbers.topics_needed is None:
-        return text
-    return (
-        f"{text} To show a difference as large as the one seen, {_difference(numbers)}, takes about {numbers.topics_needed:,}."
-    )
-
-
-def _none(numbers: Numbers) -> str:
-    if numbers.ties == numbers.topics:
-        return (
-            f"Keep {numbers.baseline}: {numbers.name} scores the same {numbers.measure} on every one of "
-            f"{_topics(numbers.topics)}."
-        )
-    parts = [
-        f"Keep {numbers.baseline}: {numbers.name} shows no difference that can be told from chance: "
-        f"{_difference(numbers)}, {_test(numbers)}."
-    ]
-    if numbers.detectable is not None:
-        parts.append(f"{_topics(numbers.topics)} show true differences from about {numbers.detectable:.3f} up")
-        parts[-1] += f" ({numbers.power:.0%} of the time)"
-        needed = numbers.topics_needed
-        parts[-1] += f"; one of {abs(numbers.difference.estimate):.4f} would take about {needed:,}." if needed else "."
-    return " ".join(parts)
-
-
-def _difference(numbers: Numbers) -> str:
-    found = numbers.difference
-    text = f"{found.estimate:+.4f} {numbers.measure}"
-    if found.low is None or found.high is None:
-        return text
-    return f"{text} ({found.level:.0%} interval {found.low:+.4f} to {found.high:+.4f})"
-
-
-def _test(numbers: Numbers) -> str:
-    corrected = f" after correction for {numbers.compared} comparisons" if numbers.compared > 1 else ""
-    value = f"p = {numbers.p_adjusted:.3f}" if numbers.p_adjusted >= 0.001 else "p < 0.001"
-    return f"{value}{corrected}, {numbers.wins} better, {numbers.ties} same, {numbers.losses} worse"
-
-
-def _topics(count: int) -> str:
-    return f"{count} topic{'' if count == 1 else 's'}"
+            text = f"Keep {base}: {name} shows no difference that can be told from chance: {seen_and_tested}"
+            if row.detectable is not None:
+                text += (
+                    f" {topics} show true differences from about {row.detectable:.3f} up ({comparison.power:.0%} of the time)"
+                )
+                needed = row.topics_needed
+                text += f"; one of {abs(found.estimate):.4f} would take about {needed:,}." if needed else "."
+        case _:
+            assert_never(row.finding)
+    if comparison.synthetic:
+        text += " But the queries are synthetic, cut from the documents: this says nothing about real users."
+    return text
 
 
 COSTS: Final = ("p50_ms", "round_trips", "model_texts")
@@ -321,33 +285,30 @@ def compare(
     base, others, chosen = _chosen(list(evaluations), baseline, measure)
     if not 0 < alpha < 1 or not 0 < power < 1:
         raise StrategyError(f"alpha and power must be between 0 and 1, got {alpha!r} and {power!r}")
-    gaps = {other.name: _gaps(base, other, chosen) for other in others}
-    ps = [randomisation_p(gap, seed=seed) for gap in gaps.values()]
-    adjusted = dict(zip(gaps, holm(ps), strict=True))
-    rows: list[Difference] = []
-    for other, p in zip(others, ps, strict=True):
-        gap = gaps[other.name]
-        settings = {"alpha": alpha, "power": power}
-        numbers = Numbers(
-            name=other.name,
-            baseline=base.name,
-            measure=chosen,
-            difference=bootstrap_interval(gap, level=1 - alpha, seed=seed),
-            p_adjusted=adjusted[other.name],
-            topics=len(gap),
-            detectable=detectable_difference(gap, comparisons=len(others), **settings),
-            topics_needed=topics_needed(gap, comparisons=len(others), **settings),
-            compared=len(others),
-            wins=sum(value > _SAME for value in gap),
-            ties=sum(abs(value) <= _SAME for value in gap),
-            losses=sum(value < -_SAME for value in gap),
-            **settings,
-        )
-        rows.append(_row(numbers, p, base, other, _changes(base, other, chosen, changes, explain)))
-    return Comparison(
+    gaps = [_gaps(base, other, chosen) for other in others]
+    ps = [randomisation_p(gap, seed=seed) for gap in gaps]
+    comparison = Comparison(
         measure=chosen,
         baseline=base.name,
-        differences=tuple(rows),
+        differences=tuple(
+            Difference(
+                name=other.name,
+                mean=other.means[chosen].estimate,
+                baseline_mean=base.means[chosen].estimate,
+                difference=(found := bootstrap_interval(gap, level=1 - alpha, seed=seed)),
+                p=p,
+                p_adjusted=adjusted,
+                wins=sum(value > _SAME for value in gap),
+                ties=sum(abs(value) <= _SAME for value in gap),
+                losses=sum(value < -_SAME for value in gap),
+                detectable=detectable_difference(gap, comparisons=len(others), alpha=alpha, power=power),
+                topics_needed=topics_needed(gap, comparisons=len(others), alpha=alpha, power=power),
+                finding=decide(found.estimate, adjusted, len(gap), alpha),
+                verdict="",
+                changes=_changes(base, other, chosen, changes, explain),
+            )
+            for other, gap, p, adjusted in zip(others, gaps, ps, holm(ps), strict=True)
+        ),
         evaluations=tuple(evaluations),
         topics=len(base.values[chosen]),
         alpha=alpha,
@@ -355,6 +316,8 @@ def compare(
         frontiers=frontiers(evaluations, chosen),
         synthetic=any(one.synthetic for one in evaluations),
     )
+    rows = comparison.differences
+    return replace(comparison, differences=tuple(replace(row, verdict=write_verdict(comparison, row)) for row in rows))
 
 
 def check(
@@ -461,26 +424,3 @@ def _change(topic: str, base: Evaluation, other: Evaluation, before: float, afte
         why_before=why(base),
         why_after=why(other),
     )
-
-
-def _row(numbers: Numbers, p: float, base: Evaluation, other: Evaluation, changes: tuple[Change, ...]) -> Difference:
-    return Difference(
-        name=other.name,
-        mean=other.means[numbers.measure].estimate,
-        baseline_mean=base.means[numbers.measure].estimate,
-        difference=numbers.difference,
-        p=p,
-        p_adjusted=numbers.p_adjusted,
-        wins=numbers.wins,
-        ties=numbers.ties,
-        losses=numbers.losses,
-        detectable=numbers.detectable,
-        topics_needed=numbers.topics_needed,
-        finding=decide(numbers),
-        verdict=write_verdict(numbers) + (f" {_synthetic()}" if base.synthetic or other.synthetic else ""),
-        changes=changes,
-    )
-
-
-def _synthetic() -> str:
-    return "But the queries are synthetic, cut from the documents: this says nothing about real users."

@@ -6,7 +6,7 @@
     report(compare([dense, fused]), title="Dense or fused?").save("report.html")
 
 The same report is an HTML file that needs nothing else, Markdown, or JSON. Where things are: `document` checks what is
-given and writes, `page` says what stands where, `story` and `words` put it in words, `tables` and `figures` show it.
+given and writes, `page` and the templates say what stands where, `story` and `words` put it in words, `figures` draws.
 Needs the extra `[learn]`: jinja2 for the pages, matplotlib for the figures. Both are loaded when they are used.
 """
 

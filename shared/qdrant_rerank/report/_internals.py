@@ -12,18 +12,15 @@ from .._lazy import load_lazily
 
 if TYPE_CHECKING:
     from .document import check_target as check_target
+    from .figures import Curve as Curve
+    from .figures import curves_of as curves_of
     from .figures import draw_costs as draw_costs
     from .figures import draw_curve as draw_curve
     from .figures import draw_gains as draw_gains
     from .figures import draw_reliability as draw_reliability
-    from .figures import gap as gap
-    from .figures import place_labels as place_labels
-    from .figures import width_of as width_of
-    from .tuning import Curve as Curve
-    from .tuning import curves_of as curves_of
-    from .tuning import describe_curve as describe_curve
-    from .tuning import introduce_curves as introduce_curves
-    from .tuning import sum_up_curve as sum_up_curve
+    from .page import describe_curve as describe_curve
+    from .page import introduce_curves as introduce_curves
+    from .page import sum_up_curve as sum_up_curve
     from .words import explain_measure as explain_measure
     from .words import systems_of as systems_of
 else:
@@ -31,8 +28,8 @@ else:
         __package__,
         {
             "document": "check_target",
-            "figures": "draw_costs, draw_curve, draw_gains, draw_reliability, gap, place_labels, width_of",
-            "tuning": "Curve, curves_of, describe_curve, introduce_curves, sum_up_curve",
+            "figures": "Curve, curves_of, draw_costs, draw_curve, draw_gains, draw_reliability",
+            "page": "describe_curve, introduce_curves, sum_up_curve",
             "words": "explain_measure, systems_of",
         },
     )

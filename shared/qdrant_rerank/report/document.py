@@ -15,9 +15,8 @@ from ..errors import FormatError
 from ..evaluate import Comparison, Evaluation, compare
 from ..evaluate._internals import plain
 from .page import render_html, render_markdown
-from .parts import Calibration, Coefficient, Contents, GivenCoefficients, as_coefficients
+from .parts import Calibration, Contents, GivenCoefficients, as_coefficients
 from .story import story_of
-from .tuning import check_tuning
 
 __all__ = ["Report", "check_target", "report"]
 
@@ -74,9 +73,8 @@ class Report(Contents):
             MissingExtra: see `html` and `markdown`.
         """
         target = check_target(path)
-        writers = {".html": self.html, ".htm": self.html, ".md": self.markdown, ".json": self.json}
-        writer = writers[target.suffix.lower()]
-        target.write_text(writer(), "utf-8", newline="\n")
+        write = dict(zip(_SUFFIXES, (self.html, self.html, self.markdown, self.json), strict=True))[target.suffix.lower()]
+        target.write_text(write(), "utf-8", newline="\n")
         return target
 
 
@@ -87,7 +85,7 @@ def check_target(path: str | PathLike[str]) -> Path:
         FormatError: the suffix is none of .html, .md and .json, the folder isn't there, or it is a folder itself.
     """
     target = Path(path)
-    if target.suffix.lower() not in (".html", ".htm", ".md", ".json"):
+    if target.suffix.lower() not in _SUFFIXES:
         suffix = repr(target.suffix) if target.suffix else "a file without a suffix"
         raise FormatError(f"a report is written as .html, .md or .json, not as {suffix}", target)
     if not target.parent.is_dir():
@@ -97,6 +95,9 @@ def check_target(path: str | PathLike[str]) -> Path:
     return target
 
 
+_TUNING: Final = ("topics", "reasons", "configurations", "chosen", "gain", "curves", "ceiling", "spent")
+"""What tells the result of `tune` from something else."""
+_SUFFIXES: Final = (".html", ".htm", ".md", ".json")
 _LIBRARIES: Final = ("qdrant-client", "ir-measures", "numpy", "scipy", "matplotlib")
 
 
@@ -130,7 +131,10 @@ def report(
         StrategyError: an argument is something else, or the evaluations can't be compared.
         MissingExtra: evaluations are to be compared, and scipy isn't installed.
     """
-    check_tuning(tuning)
+    if absent := [name for name in _TUNING if tuning is not None and not hasattr(tuning, name)]:
+        raise StrategyError(
+            f"tuning= takes what tune() returned, got {type(tuning).__name__}, which has no {', '.join(map(repr, absent))}"
+        )
     if calibration is not None and not isinstance(calibration, Calibration):
         raise StrategyError(f"calibration= takes a Calibration, got {type(calibration).__name__}")
     if not isinstance(title, str) or not title.strip():
@@ -140,18 +144,15 @@ def report(
     if result is None and tuning is None:
         raise StrategyError("there is nothing to report: pass what compare(), evaluate() or tune() returned")
     comparison, evaluations = (None, ()) if result is None else _results(result, seed or 0)
-    learned: tuple[Coefficient, ...] = as_coefficients(coefficients)
-    return Report(title, evaluations, comparison, tuning, calibration, learned, _made(date, seed, details or {}))
+    made = _made(date, seed, details or {})
+    return Report(title, evaluations, comparison, tuning, calibration, as_coefficients(coefficients), made)
 
 
 def _results(result: Any, seed: int) -> tuple[Comparison | None, tuple[Evaluation, ...]]:
     if isinstance(result, Comparison):
         return result, result.evaluations
-    if isinstance(result, Evaluation):
-        return None, (result,)
-    given: list[Any] = list(result) if isinstance(result, Sequence) and not isinstance(result, str) else [result]
-    listed = [item for item in given if isinstance(item, Evaluation)]
-    if wrong := [type(item).__name__ for item in given if not isinstance(item, Evaluation)]:
+    listed = list(result) if isinstance(result, Sequence) and not isinstance(result, str) else [result]
+    if wrong := [type(item).__name__ for item in listed if not isinstance(item, Evaluation)]:
         raise StrategyError(
             f"a report is made of what compare() or evaluate() returned, or of a list of evaluations, got {wrong[0]}"
         )

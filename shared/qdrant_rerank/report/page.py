@@ -1,38 +1,45 @@
-"""What stands in a report, ready to be laid out, and its layout by the templates as HTML or Markdown."""
+"""The page: what the templates lay out, as HTML or Markdown. They read results as they are; the rest is made here."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from ..errors import MissingExtra
-from ..evaluate import Comparison
-from .figures import COST_NAMES, choose_costs, draw_costs, draw_curve, draw_gains, draw_reliability, list_varied_costs
-from .parts import Calibration, Contents
-from .story import Story, story_of, systems_in
-from .tables import (
-    Changed,
-    CostTable,
-    CoverageRow,
-    Failure,
-    Mean,
-    QualityRow,
-    Whisker,
-    all_changed,
-    costs,
-    coverage,
-    failures,
-    means,
-    measure_names,
-    qualities,
-    whiskers,
+from ..evaluate import Comparison, Evaluation
+from .figures import (
+    COST_NAMES,
+    Curve,
+    choose_costs,
+    curves_of,
+    draw_costs,
+    draw_curve,
+    draw_gains,
+    draw_reliability,
+    list_varied_costs,
 )
-from .tuning import Curve, Tuned, curves_of, describe_curve, introduce_curves, sum_up_curve, summarise_tuning
-from .words import System, amount, count, explain_measure
+from .parts import Calibration, Contents
+from .story import describe_gain, foremost, give_verdict, is_synthetic, story_of, systems_in
+from .words import System, amount, count, explain_measure, interval, write_p
 
-__all__ = ["Figure", "Learned", "Page", "render_html", "render_markdown", "page_of"]
+__all__ = ["Figure", "Whisker", "describe_curve", "introduce_curves", "render_html", "render_markdown", "sum_up_curve"]
+
+_COSTS: Final = {
+    "p50_ms": "median ms",
+    "p95_ms": "95 % below ms",
+    "round_trips": "round trips",
+    "searches": "searches",
+    "embeddings": "embeddings",
+    "model_calls": "model calls",
+    "model_texts": "texts read by a model",
+    "bytes_sent": "bytes sent",
+    "bytes_received": "bytes received",
+}
+_FRONTS: Final = {"p50_ms": "time", "round_trips": "round trips", "model_texts": "texts read"}
+_SHOWN_FAILURES: Final = 10
+_SHOWN_CONFIGURATIONS: Final = 12
 
 
 @dataclass(frozen=True)
@@ -44,154 +51,155 @@ class Figure:
     svg: str = ""
 
 
-@dataclass(frozen=True)
-class Learned:
-    """One coefficient: its name, value and interval as text, and the picture of it."""
-
-    name: str
-    value: str
-    interval: str
-    whisker: Whisker
-
-
-@dataclass(frozen=True)
-class Page:
-    """All of a report; empty where it has no such part."""
-
-    title: str
-    subtitle: str
-    story: Story
-    systems: tuple[System, ...]
-    full: tuple[tuple[System, str], ...]
-    comparison: Comparison | None
-    level: str
-    measure: str
-    meanings: tuple[tuple[str, str], ...]
-    qualities: tuple[QualityRow, ...]
-    measures: tuple[str, ...]
-    means: tuple[tuple[System, list[Mean | None]], ...]
-    costs: CostTable
-    cost_figures: tuple[Figure, ...]
-    changed: tuple[Changed, ...]
-    gains: Figure | None
-    coverage: tuple[CoverageRow, ...]
-    left_out: str
-    failures: tuple[Failure, ...]
-    more_failures: int
-    tuning: Tuned | None
-    tuning_figures: tuple[Figure, ...]
-    tuning_caption: str
-    calibration: Calibration | None
-    reliability: Figure | None
-    coefficients: tuple[Learned, ...]
-    made: Mapping[str, str]
-
-
-def page_of(report: Contents, draw: bool) -> Page:
-    """The report's page.
-
-    Args:
-        report: what there is.
-        draw: whether to draw the figures; else they are described only.
-    """
-    comparison, evaluations, systems = report.comparison, report.evaluations, systems_in(report)
-    measure = comparison.measure if comparison else evaluations[0].measures[0] if evaluations else report.tuning.measure
-    names = measure_names(evaluations)
-    changed = tuple(all_changed(comparison, systems)) if comparison else ()
-    shown, more = failures(evaluations, systems)
-    curves = list(curves_of(report.tuning))
-    fronts = {cost: comparison.frontiers[cost] for cost in list_varied_costs(comparison)} if comparison else {}
-    return Page(
-        title=report.title,
-        subtitle=_subtitle(measure, report),
-        story=story_of(report),
-        systems=tuple(systems.values()),
-        full=tuple((systems[one.name], one.run.system) for one in evaluations if one.run.system),
-        comparison=comparison,
-        level=f"{evaluations[0].means[measure].level:.0%}" if evaluations else "",
-        measure=measure,
-        meanings=tuple((name, explain_measure(name)) for name in names if explain_measure(name)),
-        qualities=tuple(qualities(comparison, systems)) if comparison else (),
-        measures=tuple(names),
-        means=tuple(means(evaluations, systems)),
-        costs=costs(
-            evaluations,
-            systems,
-            fronts,
-        ),
-        cost_figures=tuple(_cost_figures(comparison, systems, draw)) if comparison else (),
-        changed=changed,
-        gains=_gains(changed, comparison, systems, draw) if comparison else None,
-        coverage=tuple(coverage(evaluations, systems)),
-        left_out=_left_out(report),
-        failures=tuple(shown),
-        more_failures=more,
-        tuning=summarise_tuning(report.tuning),
-        tuning_figures=tuple(_tuning_figures(curves, draw)),
-        tuning_caption=introduce_curves(curves),
-        calibration=report.calibration,
-        reliability=_reliability(report.calibration, draw) if report.calibration else None,
-        coefficients=tuple(_learned(report)),
-        made=report.made,
-    )
+def _lay_out(report: Contents, draw: bool) -> dict[str, Any]:
+    """What the templates are given; figures are drawn if `draw`, else described only."""
+    comparison, evaluations, tuning, systems = report.comparison, report.evaluations, report.tuning, systems_in(report)
+    measures = list(dict.fromkeys(name for one in evaluations for name in one.measures))
+    measure = comparison.measure if comparison else measures[0] if measures else tuning.measure
+    topics = len(evaluations[0].coverage.measured if evaluations else tuning.topics)
+    curves = list(curves_of(tuning))
+    about: dict[str, Any] = {
+        "report": report,
+        "comparison": comparison,
+        "evaluations": evaluations,
+        "tuning": tuning,
+        "calibration": report.calibration,
+        "story": story_of(report),
+        "subtitle": f"{measure} on {count(topics)}{', which are synthetic' if is_synthetic(report) else ''}",
+        "systems": systems,
+        "lettered": any(system.label != name for name, system in systems.items()),
+        "measure": measure,
+        "measures": measures,
+        "meanings": [(name, text) for name in measures if (text := explain_measure(name))],
+        "level": f"{evaluations[0].means[measure].level:.0%}" if evaluations else "",
+        "costs": {cost: _COSTS[cost] for cost in _COSTS if any(getattr(one.costs, cost) is not None for one in evaluations)},
+        "cost_figures": [_draw_costs(comparison, one, systems, draw) for one in choose_costs(comparison)] if comparison else [],
+        "failures": _failures(evaluations),
+        "shown_failures": _SHOWN_FAILURES,
+        "left_out": _left_out(evaluations),
+        "tuning_figures": [_draw_curve(number, curve, curves, draw) for number, curve in enumerate(curves)],
+        "tuning_caption": introduce_curves(curves),
+        "reliability": _draw_reliability(report.calibration, draw) if report.calibration else None,
+        "coefficients": report.coefficients,
+        "coefficient_whiskers": _scale([(one.value, one.low, one.high) for one in report.coefficients]),
+    }
+    if tuning:
+        about |= {"tried": _tried(tuning), "tuning_numbers": list(_tuning_numbers(tuning))}
+    if comparison:
+        best, by_mean = foremost(comparison), sorted(comparison.differences, key=lambda row: -row.mean)
+        others = [row for row in comparison.differences if row is not best]
+        about |= {
+            "baseline": systems[comparison.baseline],
+            "by_mean": by_mean,
+            "by_name": {one.name: one for one in evaluations},
+            "whiskers": _scale([(row.difference.estimate, row.difference.low, row.difference.high) for row in by_mean]),
+            "fronts": [(_FRONTS[cost], comparison.frontiers[cost]) for cost in list_varied_costs(comparison)],
+            "changed": [(row, systems[row.name], give_verdict(comparison, row, systems)) for row in (best, *others)],
+            "gains": _draw_gains(comparison, systems, draw),
+        }
+    return about
 
 
-def _subtitle(measure: str, report: Contents) -> str:
-    about: Any = report.evaluations[0] if report.evaluations else report.tuning
-    topics = len(about.coverage.measured) if report.evaluations else len(about.topics)
-    synthetic = any(one.synthetic for one in report.evaluations) or bool(getattr(report.tuning, "synthetic", False))
-    return f"{measure} on {count(topics, 'query', 'queries')}{', which are synthetic' if synthetic else ''}"
-
-
-def _left_out(report: Contents) -> str:
-    if not report.evaluations:
+def _left_out(evaluations: Sequence[Evaluation]) -> str:
+    if not evaluations:
         return ""
-    found = report.evaluations[0].coverage
-    parts = []
-    if found.unjudged:
-        parts.append(f"{count(len(found.unjudged), 'query', 'queries')} without judgments")
+    found = evaluations[0].coverage
+    parts = [f"{count(len(found.unjudged))} without judgments"] if found.unjudged else []
     if found.unasked:
-        parts.append(f"{count(len(found.unasked), 'judged query', 'judged queries')} not among the topics")
+        parts.append(f"{count(len(found.unasked), 'judged query')} not among the topics")
     return f"Left out: {' and '.join(parts)}." if parts else ""
 
 
-def _cost_figures(comparison: Comparison, systems: Mapping[str, System], draw: bool) -> Iterator[Figure]:
-    for cost in choose_costs(comparison):
-        points = [
-            f"{systems[one.name].label} {one.means[comparison.measure].estimate:.4f} at {amount(getattr(one.costs, cost))}"
-            for one in comparison.evaluations
-        ]
-        front = ", ".join(systems[name].label for name in comparison.frontiers[cost])
-        yield Figure(
-            alt=f"{comparison.measure} over {COST_NAMES[cost]}. {'; '.join(points)}. None is better and cheaper than {front}.",
-            caption=(
-                f"{comparison.measure} over the {COST_NAMES[cost]}. Filled markers, on the dashed line: no other system is at "
-                "least as good for as little. Vertical lines are the intervals of the means."
-            ),
-            svg=draw_costs(comparison, cost, systems, f"cost-{cost.replace('_', '-')}") if draw else "",
-        )
+def _failures(evaluations: Sequence[Evaluation]) -> list[tuple[str, str, list[str]]]:
+    """(system, error, topics) for each error, the most frequent first."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for one in evaluations:
+        for topic, error in one.coverage.failed.items():
+            found.setdefault((one.name, error), []).append(topic)
+    return [(*key, topics) for key, topics in sorted(found.items(), key=lambda item: -len(item[1]))]
 
 
-def _gains(all_of_them: Sequence[Changed], comparison: Comparison, systems: Mapping[str, System], draw: bool) -> Figure:
-    changed = all_of_them[0]
-    label, base = changed.system.label, systems[comparison.baseline].label
-    losses = count(changed.losses, "query", "queries")
-    text = f"{label} is better on {changed.wins}, the same on {changed.ties} and worse on {losses}"
+@dataclass(frozen=True)
+class Whisker:
+    """An interval on a scale from 0 to 100: the estimate, both ends (the estimate where there are none), and where 0 is."""
+
+    value: float
+    low: float
+    high: float
+    zero: float
+
+
+def _scale(rows: Sequence[tuple[float, float | None, float | None]]) -> list[Whisker]:
+    """(estimate, low, high) of each row → its whisker; the scale holds all of them, and 0."""
+    ends = [0.0, *(end for row in rows for end in row if end is not None)]
+    least, span = min(ends), (max(ends) - min(ends)) or 1.0
+
+    def at(value: float) -> float:
+        return round(4 + 92 * (value - least) / span, 2)  # 4 on either side for the marker
+
+    return [
+        Whisker(at(value), at(value if low is None else low), at(value if high is None else high), at(0.0))
+        for value, low, high in rows
+    ]
+
+
+def _draw_costs(comparison: Comparison, cost: str, systems: Mapping[str, System], draw: bool) -> Figure:
+    measure, what = comparison.measure, COST_NAMES[cost]
+    points = [
+        f"{systems[one.name].label} {one.means[measure].estimate:.4f} at {amount(getattr(one.costs, cost))}"
+        for one in comparison.evaluations
+    ]
+    front = ", ".join(systems[name].label for name in comparison.frontiers[cost])
     return Figure(
-        alt=f"Differences in {comparison.measure} between {label} and {base}, query by query. {text}; the largest gain is "
-        f"{max(changed.gains):+.4f}, the largest loss {min(changed.gains):+.4f}.",
-        caption=f"{label} beside {base}, query by query: {text}.",
-        svg=draw_gains(changed.gains, comparison.measure, label, base, "gains") if draw else "",
+        alt=f"{measure} over {what}. {'; '.join(points)}. None is better and cheaper than {front}.",
+        caption=f"{measure} over the {what}. Filled markers, on the dashed line: no other system is at least as good for as "
+        "little. Vertical lines are the intervals of the means.",
+        svg=draw_costs(comparison, cost, systems, f"cost-{cost.replace('_', '-')}") if draw else "",
     )
 
 
-def _tuning_figures(curves: Sequence[Curve], draw: bool) -> Iterator[Figure]:
-    for number, curve in enumerate(curves):
-        svg = draw_curve(curve, curves, f"tuning-{number}") if draw else ""
-        yield Figure(describe_curve(curve), sum_up_curve(curve), svg)
+def _draw_gains(comparison: Comparison, systems: Mapping[str, System], draw: bool) -> Figure:
+    row, measure = foremost(comparison), comparison.measure
+    label, base = systems[row.name].label, systems[comparison.baseline].label
+    values = {one.name: one.values[measure] for one in comparison.evaluations}
+    gains = [value - values[comparison.baseline][topic] for topic, value in values[row.name].items()]
+    text = f"{label} is better on {row.wins}, the same on {row.ties} and worse on {count(row.losses)}"
+    return Figure(
+        alt=f"Differences in {measure} between {label} and {base}, query by query. {text}; the largest gain is "
+        f"{max(gains):+.4f}, the largest loss {min(gains):+.4f}.",
+        caption=f"{label} beside {base}, query by query: {text}.",
+        svg=draw_gains(gains, measure, label, base, "gains") if draw else "",
+    )
 
 
-def _reliability(calibration: Calibration, draw: bool) -> Figure:
+def _draw_curve(number: int, curve: Curve, curves: Sequence[Curve], draw: bool) -> Figure:
+    return Figure(describe_curve(curve), sum_up_curve(curve), draw_curve(curve, curves, f"tuning-{number}") if draw else "")
+
+
+def introduce_curves(curves: Sequence[Curve]) -> str:
+    """What stands above the figures of a tuning."""
+    diamond = "; the diamond is the one that tuning picks" if any(curve.chosen for curve in curves) else ""
+    return (
+        "Each circle is a configuration, over the number that its family varies most, and the line joins the best ones"
+        f"{diamond}. The upright axis is the same in all figures."
+    )
+
+
+def describe_curve(curve: Curve) -> str:
+    """The figure's content for those who can't see it."""
+    values = ", ".join(f"{mean:.4f} at {number:g}" for number, mean in curve.best)
+    what = f"Mean {curve.measure} over {curve.parameter}, {curve.family}"
+    return f"{what}. The best at each: {values}. The default: {curve.default:.4f}."
+
+
+def sum_up_curve(curve: Curve) -> str:
+    """What stands below the figure."""
+    number, mean = max(curve.best, key=lambda point: point[1])
+    tried = count(len(curve.points), "configuration")
+    return f"{curve.family}, {tried}: the best mean is {mean:.4f}, with {curve.parameter} {number:g}."
+
+
+def _draw_reliability(calibration: Calibration, draw: bool) -> Figure:
     points = "; ".join(
         f"predicted {one.predicted:.2f}, observed {one.observed:.2f} of {one.count:,}" for one in calibration.bins
     )
@@ -203,27 +211,59 @@ def _reliability(calibration: Calibration, draw: bool) -> Figure:
     )
 
 
-def _learned(report: Contents) -> Iterator[Learned]:
-    rows = [(one.value, one.low, one.high) for one in report.coefficients]
-    for one, drawn in zip(report.coefficients, whiskers(rows), strict=True):
-        within = f"{one.low:.4g} to {one.high:.4g}" if one.low is not None and one.high is not None else ""
-        yield Learned(one.name, f"{one.value:.4g}", within, drawn)
+def _tried(tuning: Any) -> list[tuple[Any, str]]:
+    """The configurations with the best means, and those that matter wherever they are; each with what is special about it."""
+    defaults = {row.name for row in tuning.configurations if row.strategy == tuning.baseline}
+    signs = {tuning.chosen: "chosen"}
+    if not tuning.recommended:
+        signs = {tuning.chosen: "picked, but not shown to be better"} | dict.fromkeys(defaults, "kept")
+    return [
+        (row, signs.get(row.name, ""))
+        for place, row in enumerate(tuning.configurations)
+        if place < _SHOWN_CONFIGURATIONS or row.name in signs or row.name in defaults
+    ]
 
 
-_SPECIAL = re.compile(r"([\\`*_\[\]|~#$])")
+def _tuning_numbers(tuning: Any) -> Iterator[tuple[str, str]]:
+    ceiling, spent = tuning.ceiling, tuning.spent
+    yield "held-out gain of choosing like this", describe_gain(tuning)
+    if tuning.detectable is not None:
+        yield "smallest gain that so many queries would show", f"{tuning.detectable:.4f}"
+    yield "best possible order of the same candidates", f"{ceiling.value:.4f}"
+    yield "relevant documents among the candidates", f"{ceiling.recall:.1%} (candidates of each candidate: {ceiling.depth})"
+    for candidate, recall in ceiling.candidate_recall.items():
+        yield f"of these found by {candidate}", f"{recall:.1%}"
+    took = f"{amount(float(spent.requests))} searches in {amount(float(spent.round_trips))} round trips"
+    yield "the tuning took", f"{took}, {amount(float(spent.model_texts))} texts read by a model"
+
+
+def _effort(effort: Any) -> str:
+    """What a query takes: `2 round trips, 50 texts read`; a dash where that isn't said."""
+    parts = (("round_trips", "round trip"), ("searches", "search"), ("model_texts", "text"))
+    found = [(getattr(effort, name, None), what) for name, what in parts]
+    return ", ".join(count(number, what) + (" read" if what == "text" else "") for number, what in found if number) or "–"
+
+
+def _moved(document: str, rank: int, before: Sequence[str]) -> str:
+    """How a document moved from the baseline's ranking, in a word or two."""
+    if document not in before:
+        return "new"
+    up = before.index(document) + 1 - rank
+    return f"up {up}" if up > 0 else f"down {-up}" if up < 0 else ""
 
 
 def render_html(report: Contents) -> str:
     """The report as an HTML page; every text is escaped by jinja2."""
-    environment = _environment(autoescape=True)
-    return str(environment.get_template("report.html.j2").render(page=page_of(report, draw=True)))
+    return _render("report.html.j2", _lay_out(report, draw=True), autoescape=True)
 
 
 def render_markdown(report: Contents) -> str:
     """The report as Markdown; every value is escaped by `_plain`, as `finalize` is called for each."""
-    environment = _environment(autoescape=False, finalize=_plain)
-    text = str(environment.get_template("report.md.j2").render(page=page_of(report, draw=False)))
+    text = _render("report.md.j2", _lay_out(report, draw=False), autoescape=False, finalize=_plain)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+_SPECIAL = re.compile(r"([\\`*_\[\]|~#$])")
 
 
 def _plain(value: Any) -> str:
@@ -233,12 +273,12 @@ def _plain(value: Any) -> str:
     return _SPECIAL.sub(r"\\\1", text)
 
 
-def _environment(**settings: Any) -> Any:
+def _render(template: str, about: Mapping[str, Any], **settings: Any) -> str:
     try:
         import jinja2
     except ImportError as error:
         raise MissingExtra("a report", "learn") from error
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("qdrant_rerank.report"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -246,3 +286,5 @@ def _environment(**settings: Any) -> Any:
         keep_trailing_newline=True,
         **settings,
     )
+    environment.filters |= {"amount": amount, "ends": interval, "effort": _effort, "moved": _moved, "p": write_p}
+    return str(environment.get_template(template).render(about))

@@ -9,19 +9,7 @@ from typing import Final
 
 from ..evaluate import Interval
 
-__all__ = [
-    "System",
-    "amount",
-    "count",
-    "interval",
-    "join_words",
-    "explain_measure",
-    "write_p",
-    "quality",
-    "shorten",
-    "write_difference",
-    "systems_of",
-]
+__all__ = ["System", "amount", "count", "explain_measure", "interval", "join_words", "shorten", "systems_of", "write_p"]
 
 _MEANINGS: Final = {
     "nDCG": "how near the first {k} results are to the best possible order; 1 is perfect",
@@ -42,25 +30,9 @@ def explain_measure(measure: str) -> str:
     return _MEANINGS[found[1]].replace("first {k} results", f"first {found[2]} results" if found[2] else "results")
 
 
-def quality(value: float) -> str:
-    """A value of a measure, with as many digits everywhere."""
-    return f"{value:.4f}"
-
-
-def write_difference(value: float) -> str:
-    """A difference of two values of a measure."""
-    return f"{value:+.4f}"
-
-
-def interval(found: Interval, sign: bool = False) -> str:
-    """The ends of an interval, "" where they can't be told."""
-    if found.low is None or found.high is None:
-        return ""
-    return (
-        f"{write_difference(found.low)} to {write_difference(found.high)}"
-        if sign
-        else f"{quality(found.low)} to {quality(found.high)}"
-    )
+def interval(found: Interval, sign: str = "") -> str:
+    """The ends of an interval, with a `+` before gains if `sign` is "+"; "" where they can't be told."""
+    return "" if found.low is None or found.high is None else f"{found.low:{sign}.4f} to {found.high:{sign}.4f}"
 
 
 def write_p(p: float) -> str:
@@ -77,23 +49,24 @@ def amount(value: float | None) -> str:
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def count(number: int, what: str, several: str = "") -> str:
-    """A number of things: `1 topic`, `2 topics`."""
-    return f"{number:,} {what if number == 1 else several or what + 's'}"
+def count(number: int, what: str = "query") -> str:
+    """A number of things: `1 query`, `2 queries`, `3 searches`."""
+    several = f"{what[:-1]}ies" if what.endswith("y") else f"{what}es" if what.endswith("ch") else f"{what}s"
+    return f"{number:,} {what if number == 1 else several}"
 
 
 def join_words(words: Sequence[str]) -> str:
-    """Words as a sentence lists them: `a, b and c`."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+    """One or more words as a sentence lists them: `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
-def shorten(text: str, longest: int) -> str:
+def shorten(text: str, longest: int = 70) -> str:
     """The text on one line, with an ellipsis where it was cut."""
     flat = " ".join(text.split())
     return flat if len(flat) <= longest else flat[: longest - 1] + "…"
 
 
-LONGEST: Final = 24
+_LONGEST: Final = 24
 """Names that are longer don't fit into tables and figures; letters stand for them then."""
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """The palette of Okabe and Ito (jfly.uni-koeln.de/color, 2008) but for yellow, which is too faint on white."""
@@ -115,7 +88,7 @@ class System:
 
     Attributes:
         name: its own name.
-        label: what stands for it in tables, figures and sentences.
+        label: what stands for it in tables, figures and sentences: the name, or a letter if names are too long.
         colour: of its marker; never the only thing that tells systems apart.
         marker: matplotlib's name of its marker.
         shape: the marker as an SVG path in a square of 16.
@@ -129,20 +102,15 @@ class System:
     shape: str
     is_baseline: bool
 
-    @property
-    def is_lettered(self) -> bool:
-        """Whether the label stands for a name that is too long."""
-        return self.label != self.name
-
 
 def systems_of(names: Sequence[str], baseline: str | None) -> dict[str, System]:
     """Name → how the system appears; letters for all if one name is too long, so that all are alike."""
-    lettered = any(len(name) > LONGEST for name in names)
+    is_lettered = any(len(name) > _LONGEST for name in names)
     markers = list(_SHAPES)
     found: dict[str, System] = {}
     for number, name in enumerate(names):
         marker = markers[number % len(markers)]
-        label = _letters(number) if lettered else name
+        label = _letters(number) if is_lettered else name
         colour = _COLOURS[number % len(_COLOURS)]  # 6 colours and 7 markers: 42 pairs before one comes again
         found[name] = System(name, label, colour, marker, _SHAPES[marker], name == baseline)
     return found
@@ -150,9 +118,5 @@ def systems_of(names: Sequence[str], baseline: str | None) -> dict[str, System]:
 
 def _letters(number: int) -> str:
     """A, B, …, Z, AA, AB, … as in spreadsheets."""
-    text = ""
-    number += 1
-    while number:
-        number, rest = divmod(number - 1, 26)
-        text = chr(ord("A") + rest) + text
-    return text
+    before, rest = divmod(number, 26)
+    return (_letters(before - 1) if before else "") + chr(ord("A") + rest)
