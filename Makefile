@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup -q
 ENGINES ?= rest grpc rest-3-shards grpc-3-shards rest-indexed grpc-3-shards-indexed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-server record lint format coverage bench clean
+.PHONY: help install demo test test-server record lint format coverage docs matrix bench clean
 
 help:  ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 14
@@ -54,9 +54,12 @@ format: $(VENV)/install.stamp  ## format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(VENV)/install.stamp  ## build the site into docs/_build; a warning is an error, and so is a link that leads nowhere
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
+
 bench: $(VENV)/install.stamp  ## run the benchmarks, which print the numbers that the docs quote
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/scifact.py
 
 clean:  ## remove the environment and all caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist build
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist build docs/_build docs/reference

@@ -102,8 +102,8 @@ class QdrantRerankPostprocessor(_Postprocessor):
 
     Args:
         strategy: any stage, e.g. a formula, or `Nearest("colbert")` for late interaction (or its `to_json` value).
-        client, async_client, collection_name, vector_store, embed_model, sparse_encoder, encoders, capabilities, fixed_filter,
-            schema_ttl, retries: as for `QdrantRerankRetriever`. A node that `fixed_filter` leaves out gets no score.
+        client, async_client, collection_name, vector_store, embed_model, sparse_encoder: as for `QdrantRerankRetriever`.
+        encoders, capabilities, fixed_filter, schema_ttl, retries: likewise. Nodes that `fixed_filter` leaves out get no score.
         using: the dense vector behind `score()`, where the collection has several.
         score_source: what `score()` means: "qdrant" or "nodes".
         top_n: how many nodes to return; all if None.

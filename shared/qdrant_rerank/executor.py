@@ -113,7 +113,7 @@ class _Base:
             async_client: an `AsyncQdrantClient`, or a function that makes one for each event loop. Async calls
                 without one make it from `client`.
             encoders: what embeds queries: `Encoders`, or encoders by vector name.
-            model: the reranker (or a function from a query and texts to scores), for strategies that have texts scored.
+            reranker: the model (or a function from a query and texts to scores), for strategies that have texts scored.
             payload: where a point's text is, for the model: a preset's name, a `PayloadMapping` or a function.
             capabilities: what the server can do; asked of it if None.
             fixed_filter: only points that meet it, in every search that this executor makes for whatever reason; no call can

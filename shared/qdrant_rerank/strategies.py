@@ -168,7 +168,7 @@ class Stage(Strategy):
         limit: how many points it hands on as a candidate; 100 if None. The outermost stage returns what the call asks.
         filter: only points that meet it; AND-ed with the call's filter.
         score_threshold: only points that reach it.
-        params: HNSW and quantisation parameters of its search.
+        search_params: HNSW and quantisation parameters of its search.
         name: what `score(name)` calls it in a formula above; the vector's name if None.
     """
 

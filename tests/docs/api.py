@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-__all__ = ["PACKAGES", "reference"]
+__all__ = ["PACKAGES", "assigned", "imported_names", "reference"]
 
 PACKAGES: Final = (
     "qdrant_rerank",
@@ -105,16 +105,16 @@ def _row(each: Name) -> str:
 
 def _names(package: ModuleType, values: dict[str, Any]) -> Iterator[Name]:
     """A package's names, in the order in which it imports them."""
-    where = dict(_imports(package))
+    where = dict(imported_names(package))
     for name in sorted(values, key=list(where).index):
         if _is_plain(value := values[name]):
-            kind, says = _assigned(where[name], name)
+            kind, says = assigned(where[name], name)
             yield Name(name, where[name], "type" if kind == "TypeAlias" else f"`{value!r}`", says)
         else:
             yield Name(name, where[name], _call(name, value), _sentence(value.__doc__))
 
 
-def _imports(module: ModuleType) -> Iterator[tuple[str, str]]:
+def imported_names(module: ModuleType) -> Iterator[tuple[str, str]]:
     """Name → the module of this project that `module` imports it from."""
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.ImportFrom) and node.level:
@@ -132,7 +132,7 @@ def _is_plain(value: Any) -> bool:
     return not (inspect.isclass(value) or inspect.isroutine(value))
 
 
-def _assigned(module: str, name: str) -> tuple[str, str]:
+def assigned(module: str, name: str) -> tuple[str, str]:
     """A constant's annotation, and the first sentence of the text below its assignment; "" for what there isn't."""
     source = import_module(module)
     body = _tree(source).body
@@ -142,7 +142,7 @@ def _assigned(module: str, name: str) -> tuple[str, str]:
             kind = ast.unparse(node.annotation) if isinstance(node, ast.AnnAssign) else ""
             text = below.value if isinstance(below, ast.Expr) else None
             return kind, _sentence(str(text.value)) if isinstance(text, ast.Constant) else ""
-    return _assigned(dict(_imports(source))[name], name)
+    return assigned(dict(imported_names(source))[name], name)
 
 
 def _call(name: str, value: Any) -> str:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_qdrant import QdrantVectorStore
-from llama_index.core import MockEmbedding
-from llama_index.core.schema import TextNode
+from llama_index.core import MockEmbedding, VectorStoreIndex
+from llama_index.core.embeddings import BaseEmbedding
+from llama_index.core.schema import BaseNode, TextNode
 from llama_index.vector_stores.qdrant import QdrantVectorStore as LlamaIndexStore
-from qdrant_client import models
+from qdrant_client import QdrantClient, models
 
-from qdrant_rerank.models import Encoders, HashedNgrams
+from qdrant_rerank import Executor
+from qdrant_rerank.demo import CORPUS
+from qdrant_rerank.ingest import ensure_collection, ingest, read_jsonl
+from qdrant_rerank.models import Bm25, Encoders, HashedNgrams
 from tests.engines import open_client
 
 TEXTS = [
@@ -75,3 +79,69 @@ def core() -> dict[str, Any]:
         ],
     )
     return {"client": client, "encoders": Encoders.of({"dense": dense, "bm25": sparse})}
+
+
+class GuideEmbeddings(Embeddings):
+    """LangChain's interface to hashed n-grams."""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [list(map(float, vector)) for vector in HashedNgrams().encode_documents(texts)]
+
+    def embed_query(self, text: str) -> list[float]:
+        return list(map(float, HashedNgrams().encode_query(text)))
+
+
+class GuideEmbedModel(BaseEmbedding):
+    """LlamaIndex's interface to the same."""
+
+    def _get_text_embedding(self, text: str) -> list[float]:
+        return GuideEmbeddings().embed_query(text)
+
+    def _get_query_embedding(self, query: str) -> list[float]:
+        return GuideEmbeddings().embed_query(query)
+
+    async def _aget_query_embedding(self, query: str) -> list[float]:
+        return GuideEmbeddings().embed_query(query)
+
+
+def shared_words(query: str, texts: Sequence[str]) -> list[float]:
+    """A reranker: the share of the query's words that each text has."""
+    words = set(query.lower().split())
+    return [len(words & set(text.lower().split())) / len(words) for text in texts]
+
+
+def guide_langchain() -> dict[str, Any]:
+    """The demo's travel guide as langchain-qdrant writes it, without a sparse vector."""
+    client, embeddings = QdrantClient(":memory:"), GuideEmbeddings()
+    vectors = models.VectorParams(size=len(embeddings.embed_query("")), distance=models.Distance.COSINE)
+    client.create_collection("docs", vectors_config=vectors)
+    store = QdrantVectorStore(client=client, collection_name="docs", embedding=embeddings)
+    documents = list(read_jsonl(CORPUS))
+    tenants = [{**each.payload, "tenant": ("acme", "globex")[number % 2]} for number, each in enumerate(documents)]
+    store.add_texts([each.text for each in documents], tenants)
+    return {"client": client, "embeddings": embeddings, "store": store, "reranker": shared_words}
+
+
+def guide_llama_index() -> dict[str, Any]:
+    """The demo's travel guide as LlamaIndex writes it."""
+    embed_model = GuideEmbedModel()
+    vector_store = LlamaIndexStore(collection_name="nodes", client=QdrantClient(":memory:"))
+    nodes: list[BaseNode] = [
+        TextNode(
+            text=each.text, metadata={**each.payload, "location": None}, embedding=embed_model.get_text_embedding(each.text)
+        )
+        for each in read_jsonl(CORPUS)
+    ]
+    vector_store.add(nodes)
+    index = VectorStoreIndex.from_vector_store(vector_store, embed_model=embed_model)
+    return {"vector_store": vector_store, "embed_model": embed_model, "index": index, "reranker": shared_words}
+
+
+def guide() -> dict[str, Any]:
+    """The demo's travel guide with dense vectors and BM25, as `ingest` writes it."""
+    client = QdrantClient(":memory:")
+    encoders: dict[str, Any] = {"dense": HashedNgrams(), "bm25": Bm25()}
+    ensure_collection(client, "guide", encoders)
+    ingest(client, "guide", read_jsonl(CORPUS), encoders)
+    executor = Executor(client, "guide", encoders=encoders)
+    return {"client": client, "encoders": encoders, "executor": executor, "reranker": shared_words}

@@ -143,11 +143,11 @@ def clip(operand: ExpressionLike, low: ExpressionLike, high: ExpressionLike) -> 
 
 
 def affinity(key: str, param: str, default: float | None = None) -> Expression:
-    """A user's weight for the point's category: `params={given: {category: weight}}`, looked up at payload `key`.
+    """A user's weight for the point's category: `params={param: {category: weight}}`, looked up at payload `key`.
 
     Args:
         key: the payload key of the category, or of a list of them, whose weights are added.
-        given: the name of the request-time map. Categories are text or whole numbers.
+        param: the name of the request-time map. Categories are text or whole numbers.
         default: for points whose category has no weight, and for all points if the map isn't given; without it
             categories without a weight count 0, and a missing map is an error.
     """

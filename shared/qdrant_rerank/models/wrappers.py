@@ -141,7 +141,7 @@ class Cached:
     Scores that aren't finite are an error and are not kept. Two calls at the same moment may both ask for the same text.
 
     Args:
-        model: the model asked for scores that aren't there.
+        reranker: the model asked for scores that aren't there.
         cache: where they are kept.
 
     Raises:
@@ -245,7 +245,7 @@ class Limited:
     limits only what the model is asked.
 
     Args:
-        model: the model.
+        reranker: the model.
         documents: the most texts in one call; any number if None.
         seconds: the longest that one call may take; any time if None.
         portion: how many texts a sync call passes on at a time, if `seconds` is set; the model's own `batch_size` (or 32)
