@@ -101,8 +101,8 @@ def searchers(client: Any, encoders: dict[str, Any]) -> dict[str, Callable[[Stra
     by_strategy = {repr(strategy): name for name, (strategy, _) in STRATEGIES.items()}
 
     def ask_langchain(strategy: Strategy, claim: str) -> list[tuple[str, float]]:
-        found = langchain.invoke(claim, strategy=strategy)
-        return [(str(document.metadata["_id"]), document.metadata["score"]) for document in found]
+        found = langchain.search_with_scores(claim, strategy=strategy)
+        return [(str(document.metadata["_id"]), score) for document, score in found]
 
     def ask_llama_index(strategy: Strategy, claim: str) -> list[tuple[str, float]]:
         found = llama_index[by_strategy[repr(strategy)]].retrieve(claim)

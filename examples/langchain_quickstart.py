@@ -25,8 +25,8 @@ print("similar:  ", [document.page_content for document in similar.invoke("pea s
 
 strategy = Formula(score() + 0.5 * field("metadata.rating", default=3.0)).over(Nearest(limit=100))
 loved = similar.model_copy(update={"strategy": strategy})
-for document in loved.invoke("pea soup"):
-    print("and loved:", document.page_content, round(document.metadata["score"], 2))
+for document, points in loved.search_with_scores("pea soup"):
+    print("and loved:", document.page_content, round(points, 2))
 
 rated = models.Filter(must=[models.FieldCondition(key="metadata.rating", range=models.Range(gte=4))])
 context = loved.bind(filter=rated, k=2) | (lambda documents: ", ".join(document.page_content for document in documents))

@@ -31,8 +31,8 @@ store.add_texts(list(TRIPS), [{"rating": rating} for rating in TRIPS.values()])
 retriever = QdrantRerankRetriever.from_vector_store(
     store, strategy=Rerank(limit=25).over(Nearest()), reranker=shared_words, k=3
 )
-for document in retriever.invoke("night train to Rome"):
-    print(f"{document.metadata['relevance_score']:.2f}  {document.page_content}")
+for document, relevance in retriever.search_with_scores("night train to Rome"):
+    print(f"{relevance:.2f}  {document.page_content}")
 
 # The model's score and the rating, together.
 blend = 0.5 * rerank_score() + 0.1 * field("metadata.rating", default=3.0)

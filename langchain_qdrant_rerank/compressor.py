@@ -140,7 +140,7 @@ class QdrantRerankCompressor(BaseDocumentCompressor):
         there = ", ".join(map(repr, document.metadata)) or "none"
         raise QueryError(
             f"the blend reads score(), and the document {document.id!r} has no number under {self.retrieval_score_key!r} (its "
-            f"metadata keys: {there}): set retrieval_score_key='…'"
+            f"metadata keys: {there}): make the retriever with score_key='score', or set retrieval_score_key='…'"
         )
 
     def _to_documents(self, documents: Sequence[Document], points: Points) -> list[Document]:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 from langchain_core.documents import Document
 from qdrant_client import models
 
 from qdrant_rerank import PayloadMapping
-from qdrant_rerank._internals import AnyMapping, Content, Points, ResultReason, notes_of, read_contents, warn
+from qdrant_rerank._internals import BEYOND, MUTE, AnyMapping, Content, Points, ResultReason, notes_of, read_contents, warn
 
 __all__ = ["RESERVED", "to_documents"]
 
 RESERVED = ("_id", "_collection_name")
 """Metadata keys that hold the point's id and collection, as in the documents of langchain-qdrant."""
+_FAILED: Final = "not_rescored"
 
 
 def to_documents(
@@ -23,7 +24,7 @@ def to_documents(
     *,
     collection: str,
     mapping: AnyMapping,
-    score_key: str | None = "score",
+    score_key: str | None = None,
     with_payload: models.WithPayloadInterface = True,
     reasons: Sequence[ResultReason] = (),
     explanation_key: str = "_explanation",
@@ -36,10 +37,10 @@ def to_documents(
     key, with a warning.
 
     Args:
-        points: best first; what reranking notes of them (`qdrant_rerank.RankedPoint`) goes to the metadata.
+        points: best first; what reranking notes of them (`qdrant_rerank.RankedPoint`) goes to the metadata, with a score key.
         collection: the collection's name.
         mapping: where the text and the metadata are.
-        score_key: the metadata key for Qdrant's score; None for no score.
+        score_key: the metadata key for the score; None for neither score nor notes, but that a reranker failed.
         with_payload: what was asked for; with False, documents have ids and scores but no text.
         reasons: why each point is where it is; none for documents without explanations.
         explanation_key: the metadata key for explanations.
@@ -50,19 +51,28 @@ def to_documents(
     score_name = names.free(score_key, "their scores are", "; set score_key='…' to another name, or to None")
     told = {reason.id: reason.as_dict() for reason in reasons}
     told_name = names.free(explanation_key if told else None, "their explanations are", "; set explanation_key='…'")
-    note_names = {note: names.free(note, "what reranking notes is") for note in dict.fromkeys(chain(*map(notes_of, ranked)))}
+    notes = [_notes(point, score_key is not None) for point in ranked]
+    note_names = {note: names.free(note, "what reranking notes is") for note in dict.fromkeys(chain(*notes))}
     keeps_id = isinstance(mapping, PayloadMapping) and mapping.metadata is None
     documents = []
-    for point, (text, metadata) in zip(ranked, contents, strict=True):  # the metadata is a copy, made for us
+    for point, own, (text, metadata) in zip(ranked, notes, contents, strict=True):  # the metadata is a copy, made for us
         _warn_of_hidden(metadata, point, collection, keeps_id)
         if not keeps_id or "_id" not in metadata:
             metadata["_id"] = point.id
         metadata["_collection_name"] = collection
         added = {score_name: float(point.score), told_name: told.get(point.id)}
-        added |= {note_names[note]: value for note, value in notes_of(point).items()}
+        added |= {note_names[note]: value for note, value in own.items()}
         metadata.update((name, value) for name, value in added.items() if name is not None)
         documents.append(Document(id=str(point.id), page_content=text, metadata=metadata))
     return documents
+
+
+def _notes(point: models.ScoredPoint, scored: bool) -> Mapping[str, Any]:
+    """What reranking notes of a point; without scores that the reranker failed, and nothing that each query changes."""
+    notes = notes_of(point)
+    if scored:
+        return notes
+    return {_FAILED: notes[_FAILED]} if notes.get(_FAILED, BEYOND) not in (BEYOND, MUTE) else {}
 
 
 def _warn_of_hidden(metadata: Mapping[str, Any], point: models.ScoredPoint, collection: str, keeps_id: bool) -> None:

@@ -5,15 +5,17 @@ No check touches the network, a model or a collection. Messages name the type of
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeAlias, cast
 
 from langchain_core.embeddings import Embeddings
-from pydantic import BaseModel, BeforeValidator, PlainSerializer, PlainValidator
+from langchain_core.runnables.utils import AnyConfigurableField, ConfigurableField
+from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
-from qdrant_rerank import PayloadMapping, Retries, SearchOptions, Strategy, StrategyError
+from qdrant_rerank import PayloadMapping, Retries, SearchOptions, Strategy, StrategyError, from_json, to_json
 from qdrant_rerank._internals import (
     QueryVector,
     as_mapping,
@@ -34,6 +36,7 @@ from qdrant_rerank.models import Encoder, Encoders
 from qdrant_rerank.models._internals import as_encoder
 
 from .documents import RESERVED
+from .migration import translate
 
 __all__ = [
     "OWN",
@@ -47,6 +50,7 @@ __all__ = [
     "FilterField",
     "KField",
     "OptionsField",
+    "ParamsField",
     "PayloadField",
     "RerankerField",
     "RetriesField",
@@ -57,6 +61,7 @@ __all__ = [
     "TimeoutField",
     "list_encoders",
     "make_encoders",
+    "publish",
     "refuse_unknown",
     "show",
 ]
@@ -203,8 +208,24 @@ def _written(blend: Expression | None) -> str | None:
 
 
 def _strategy(value: Any) -> Strategy:
+    if isinstance(value, Mapping) and "kind" in value:  # as `model_dump` and a config in JSON have it
+        return from_json(json.dumps(value))
     check_strategy(value)
     return cast("Strategy", value)
+
+
+def _kinds(strategy: Strategy) -> Any:
+    """The strategy as plain values, each part with its kind; its text where it has no JSON form."""
+    try:
+        return json.loads(to_json(strategy))
+    except StrategyError:
+        return repr(strategy)
+
+
+def _params(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"params takes request-time values by name, e.g. {{'budget': 3}}, got {type(value).__name__}")
+    return dict(value)
 
 
 def _k(value: Any) -> Any:
@@ -263,7 +284,13 @@ SparseEmbeddingsField: TypeAlias = Annotated[Any, PlainValidator(_sparse_embeddi
 EncodersField: TypeAlias = Annotated[Mapping[str, AnyEncoder] | Encoders, PlainValidator(_encoders)]
 BlendField: TypeAlias = Annotated[Expression | None, PlainValidator(_blend), PlainSerializer(_written)]
 RerankerField: TypeAlias = Annotated[Any, PlainValidator(_reranker)]
-StrategyField: TypeAlias = Annotated[Strategy, PlainValidator(_strategy)]
+StrategyField: TypeAlias = Annotated[
+    Strategy,
+    PlainValidator(_strategy),
+    PlainSerializer(_kinds),
+    WithJsonSchema({"type": "object", "title": "Strategy", "description": "A strategy as qdrant_rerank.to_json writes it."}),
+]
+ParamsField: TypeAlias = Annotated[Mapping[str, Any], PlainValidator(_params)]
 KField: TypeAlias = Annotated[int, PlainValidator(_k)]
 OptionsField: TypeAlias = Annotated[SearchOptions, BeforeValidator(_options)]
 FilterField: TypeAlias = Annotated[models.Filter | None, PlainValidator(_filter)]
@@ -277,12 +304,21 @@ ScoreKeyField: TypeAlias = Annotated[str | None, PlainValidator(_score_key)]
 ExplanationKeyField: TypeAlias = Annotated[str, PlainValidator(_explanation_key)]
 
 
-def refuse_unknown(given: Iterable[str], known: Iterable[str], whose: str = "retriever") -> None:
+def publish(spec: AnyConfigurableField, strategy: Strategy) -> AnyConfigurableField:
+    """A configurable strategy with its type and default as JSON has them: pydantic knows neither of an abstract class."""
+    if not isinstance(spec, ConfigurableField) or spec.annotation is not None:
+        return spec
+    return spec._replace(annotation=Annotated[StrategyField, Field(json_schema_extra={"default": _kinds(strategy)})])
+
+
+def refuse_unknown(given: Mapping[str, Any], known: Iterable[str], whose: str = "retriever") -> None:
     """Refuse arguments that the constructor doesn't have.
 
     Raises:
         ValueError: there is one; the message lists those that there are.
     """
+    if whose == "retriever" and (instead := translate(given)):
+        raise ValueError(instead)
     names = sorted(known)
     if unknown := find_unknown(given, names):
         name, hint = unknown
@@ -304,7 +340,9 @@ def show(retriever: BaseModel) -> Iterator[tuple[str, Any]]:
         value = getattr(retriever, name)
         if name == "executors" or value is None or value == {} or (not info.exclude and value == info.get_default()):
             continue
-        if name == "encoders":
+        if name == "params":
+            yield name, sorted(value)  # the values may be a user's
+        elif name == "encoders":
             yield name, {key: _Shown(type(encoder).__name__) for key, encoder in list_encoders(value).items()}
         else:
             yield name, _Shown(type(value).__name__) if info.exclude else value

@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import Any, Self, TypedDict, TypeVar, Unpack
+from typing import Any, Self, TypedDict, TypeVar, Unpack, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
-from langchain_core.runnables import RunnableSerializable
+from langchain_core.runnables import RunnableConfig, RunnableSerializable
 from langchain_core.runnables.utils import AnyConfigurableField
 from pydantic import ConfigDict, Field, model_validator
 from qdrant_client import QdrantClient, models
@@ -41,8 +41,9 @@ from qdrant_rerank.planning import Capabilities, Plan, PlanDescription
 
 from . import fields
 from .documents import to_documents
+from .migration import translate
 from .store import store_fields, store_strategy
-from .tracing import AsyncTraced, Configs, Parents, Traced, atrace, trace
+from .tracing import AsyncTraced, Configs, Parents, Traced, atrace, describe_call, trace
 
 __all__ = ["CallOptions", "QdrantRerankRetriever"]
 
@@ -61,7 +62,7 @@ class CallOptions(TypedDict, total=False):
         timeout: seconds for the whole call; see `QdrantRerankRetriever`.
         options: what few calls need, in the place of the retriever's own; `dataclasses.replace(retriever.options, …)`
             changes one of them.
-        params: request-time values by name, for `param(name)` in formulas.
+        params: request-time values by name, for `param(name)` in formulas; they are added to the retriever's.
         vectors: the query's vectors, if you have them, by vector name; or one vector, if it is
             clear which it is. Queries of a batch bring their own.
         strategy: instead of the retriever's own.
@@ -141,6 +142,12 @@ def _implied_name(plan: Plan) -> str:
     raise QueryError(f"which vector is this? The strategy compares {listed}: pass vectors={{name: vector}}")
 
 
+def _with_scores(documents: Sequence[Document], found: Explained) -> list[tuple[Document, float]]:
+    """Each document with the score of its point; of one in several groups, at its best rank."""
+    scores = {str(point.id): float(point.score) for point in reversed(found.points)}
+    return [(document, scores[str(document.id)]) for document in documents]
+
+
 def _check_batch(queries: Any, options: CallOptions) -> list[str | Query]:
     """The queries of a batch.
 
@@ -160,7 +167,8 @@ class QdrantRerankRetriever(BaseRetriever):
 
     `invoke`, `ainvoke`, `batch`, `stream`, … work as for every LangChain retriever, and take the keywords of
     `CallOptions`; async calls are async down to the socket. Documents carry the point's id, and in their metadata
-    `_id`, `_collection_name` and the score. The constructor makes no request.
+    `_id` and `_collection_name`, so that the same document of two queries is equal. `search_with_scores` brings scores as
+    well. The constructor makes no request.
 
     Attributes:
         client: a `QdrantClient`, of a server or in local mode, or a `qdrant_rerank.edge.EdgeClient`.
@@ -187,11 +195,13 @@ class QdrantRerankRetriever(BaseRetriever):
         options: what few need, as `qdrant_rerank.SearchOptions`: `search_params`, `shard_key_selector`, `consistency`,
             `group_by` and `group_size` (a document in several groups comes once), `stable_ties`, and `with_payload`, in which
             the text's key must be (with False, documents have no text).
+        params: request-time values by name, for `param(name)` in formulas.
         payload: where the text and the metadata are: "langchain", "llama_index", "flat", a `PayloadMapping`, or a
             function from payload to `(text, metadata)`.
-        score_key: the metadata key for the score; None for no score. Documents' own metadata under it is kept, and
-            the score then goes under `_score`, with a warning. What reranking notes (`relevance_score`,
-            `retrieval_score`, `not_rescored`) goes under those names.
+        score_key: the metadata key for the score, e.g. "score"; None for no score. Documents' own metadata under it is kept,
+            and the score then goes under `_score`, with a warning. With a key, what reranking notes (`relevance_score`,
+            `retrieval_score`, `not_rescored`) goes under those names; without, only that a reranker failed. Scores in metadata
+            make the same document of two queries differ, so that MultiQueryRetriever shows it twice.
         explanations: whether each document's metadata says why it is where it is, without a further round trip: its
             rank and score in each candidate and what each term adds to its score, as plain values (`ResultReason.as_dict`).
             LangChain has no metadata that is kept from models, but what shows documents to them, such as
@@ -224,8 +234,9 @@ class QdrantRerankRetriever(BaseRetriever):
     score_threshold: float | None = None
     timeout: fields.TimeoutField = None
     options: fields.OptionsField = SearchOptions()
+    params: fields.ParamsField = Field(default_factory=dict)
     payload: fields.PayloadField = "langchain"
-    score_key: fields.ScoreKeyField = "score"
+    score_key: fields.ScoreKeyField = None
     explanations: bool = False
     explanation_key: fields.ExplanationKeyField = "_explanation"
     capabilities: Capabilities | None = None
@@ -339,7 +350,8 @@ class QdrantRerankRetriever(BaseRetriever):
                 "fixed_filter can't be configurable: whoever passes the config could replace it, and see another tenant's "
                 "documents; make a retriever for each tenant (`model_copy` shares connections), or use filter"
             )
-        return super().configurable_fields(**kwargs)
+        typed = {name: fields.publish(spec, self.strategy) if name == "strategy" else spec for name, spec in kwargs.items()}
+        return super().configurable_fields(**typed)
 
     @_show_call_options
     def _get_relevant_documents(
@@ -362,6 +374,36 @@ class QdrantRerankRetriever(BaseRetriever):
         )
 
     @_show_call_options
+    def search_with_scores(
+        self, query: str | Query, config: RunnableConfig | None = None, **options: Unpack[CallOptions]
+    ) -> list[tuple[Document, float]]:
+        """The documents for a query, each with its score: Qdrant's, the formula's or the reranker's.
+
+        Args:
+            query: a text, or a `qdrant_rerank.Query`.
+            config: LangChain's config; the query is a run in traces, as with `invoke`.
+            **options: as for `invoke`; see `CallOptions`.
+        """
+        with trace(self, [query], config, self._get_ls_params(**options)) as runs:
+            call, executor = self._call(options), self._executor(Executor)
+            services = Traced(executor, runs.parents)
+            found = executor.answer(call.strategy, call.options, lambda plan: call.flow(plan, query), services)
+            runs.answers.append(documents := self._documents(call, found))
+        return _with_scores(documents, found)
+
+    @_show_call_options
+    async def asearch_with_scores(
+        self, query: str | Query, config: RunnableConfig | None = None, **options: Unpack[CallOptions]
+    ) -> list[tuple[Document, float]]:
+        """As `search_with_scores`, without blocking the event loop."""
+        async with atrace(self, [query], config, self._get_ls_params(**options)) as runs:
+            call, executor = self._call(options), self._executor(AsyncExecutor)
+            services = AsyncTraced(executor, runs.parents)
+            found = await executor.answer(call.strategy, call.options, lambda plan: call.flow(plan, query), services)
+            runs.answers.append(documents := self._documents(call, found))
+        return _with_scores(documents, found)
+
+    @_show_call_options
     def search_batch(
         self, queries: Sequence[str | Query], config: Configs = None, **options: Unpack[CallOptions]
     ) -> list[list[Document]]:
@@ -373,7 +415,7 @@ class QdrantRerankRetriever(BaseRetriever):
             **options: as for `invoke`; see `CallOptions`.
         """
         asked = _check_batch(queries, options)
-        with trace(self, asked, config, self._get_ls_params()) as runs:
+        with trace(self, asked, config, self._get_ls_params(**options)) as runs:
             call, executor = self._call(options), self._executor(Executor)
             if asked:
                 services = Traced(executor, runs.parents)
@@ -387,7 +429,7 @@ class QdrantRerankRetriever(BaseRetriever):
     ) -> list[list[Document]]:
         """As `search_batch`, without blocking the event loop."""
         asked = _check_batch(queries, options)
-        async with atrace(self, asked, config, self._get_ls_params()) as runs:
+        async with atrace(self, asked, config, self._get_ls_params(**options)) as runs:
             call, executor = self._call(options), self._executor(AsyncExecutor)
             if asked:
                 services = AsyncTraced(executor, runs.parents)
@@ -439,6 +481,8 @@ class QdrantRerankRetriever(BaseRetriever):
             TypeError: an option that isn't there.
             QueryError: a value that can't be.
         """
+        if instead := translate(given):
+            raise TypeError(instead)
         if unknown := find_unknown(given, known := CallOptions.__annotations__):
             raise TypeError(f"a call has no option {unknown[0]!r}; it takes {', '.join(known)}{unknown[1]}")
 
@@ -459,7 +503,8 @@ class QdrantRerankRetriever(BaseRetriever):
             offset=given.get("offset"),
             timeout=value("timeout"),
         )
-        return _Call(value("strategy"), options, given.get("params") or {}, given.get("vectors"), value("explanations"))
+        params = {**self.params, **(given.get("params") or {})}
+        return _Call(value("strategy"), options, params, given.get("vectors"), value("explanations"))
 
     def _executor(self, kind: type[E]) -> E:
         parts = (
@@ -501,7 +546,8 @@ class QdrantRerankRetriever(BaseRetriever):
             if embedder is not None:
                 params["ls_embedding_provider"] = type(embedder).__name__
                 break
-        return params
+        facts: dict[str, Any] = {**params, **describe_call(self, kwargs)}
+        return cast("LangSmithRetrieverParams", facts)
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """Clients and models by their class: what they hold may be secret, and `dumps` and traces use the repr."""

@@ -39,7 +39,6 @@ __all__ = ["QdrantSearchTool", "RuntimeFilter", "asearch_tool", "search_tool"]
 RuntimeFilter: TypeAlias = Callable[[RunnableConfig], models.Filter]
 """From a run's config to the filter that every document has to meet."""
 
-_SCORE: Final = "_search_tool_score"
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -79,7 +78,7 @@ class QdrantSearchTool(BaseTool):
         try:
             options = self._options(call, config)
             child: RunnableConfig = {"callbacks": run_manager.get_child() if run_manager else None}
-            return self._answer(call, self._scored().invoke(call.query, child, **options))
+            return self._answer(call, self.retriever.search_with_scores(call.query, child, **options))
         except Exception as error:
             return self._fail(error)
 
@@ -97,7 +96,7 @@ class QdrantSearchTool(BaseTool):
         try:
             options = self._options(call, config)
             child: RunnableConfig = {"callbacks": run_manager.get_child() if run_manager else None}
-            return self._answer(call, await self._scored().ainvoke(call.query, child, **options))
+            return self._answer(call, await self.retriever.asearch_with_scores(call.query, child, **options))
         except Exception as error:
             return self._fail(error)
 
@@ -107,20 +106,15 @@ class QdrantSearchTool(BaseTool):
             raise StrategyError(f"runtime_{not_a_filter(only)}")
         return {"k": call.k, "filter": both(only, call.filter)}
 
-    def _scored(self) -> QdrantRerankRetriever:
-        """The retriever, with the score under a key of its own."""
-        return self.retriever.model_copy(update={"score_key": _SCORE})
-
-    def _answer(self, call: ToolCall, documents: list[Document]) -> tuple[str, list[Document]]:
+    def _answer(self, call: ToolCall, found: list[tuple[Document, float]]) -> tuple[str, list[Document]]:
         mapping = as_mapping(self.retriever.payload)
         prefix = f"{metadata}." if (metadata := getattr(mapping, "metadata", None)) else ""
         hits: list[ToolHit] = []
-        for document in documents:
-            score = document.metadata.pop(_SCORE, None)
+        for document, score in found:
             values = {each.name: value_at(document.metadata, each.key.removeprefix(prefix)) for each in self.spec.filters}
             hits.append(ToolHit(str(document.id), score, document.page_content, values))
-            document.metadata.setdefault(self.retriever.score_key or "score", score)
-        return self.spec.answer(call, hits), documents
+            document.metadata.setdefault("score", score)
+        return self.spec.answer(call, hits), [document for document, _ in found]
 
     def _fail(self, error: Exception) -> tuple[str, list[Document]]:
         _LOG.warning("the search of the tool %r failed", self.name, exc_info=error)

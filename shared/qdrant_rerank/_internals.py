@@ -114,6 +114,7 @@ if TYPE_CHECKING:
     from .request_parts import strict_limits as strict_limits
     from .request_parts import within as request_parts_within
     from .rerank import BEYOND as BEYOND
+    from .rerank import MUTE as MUTE
     from .rerank import READ as READ
     from .rerank import Candidate as Candidate
     from .rerank import DocumentReranker as DocumentReranker
@@ -218,7 +219,7 @@ else:
             "query": "Inputs, both, checked_vector, not_a_filter, query_token_counts, restrict",
             "reasons": "term_columns",
             "request_parts": "conditions_of, parts_of, strict_limits, within as request_parts_within",
-            "rerank": "BEYOND, READ, Candidate, DocumentReranker, MissingText, OnError, Unread",
+            "rerank": "BEYOND, MUTE, READ, Candidate, DocumentReranker, MissingText, OnError, Unread",
             "retries": "INGEST, NO_RETRIES, Left",
             "sampling": "names_points, random_points",
             "schema": "Kind as VectorKind, read_node_schema",

@@ -35,6 +35,7 @@ from .values import brief, is_whole, literal
 
 __all__ = [
     "BEYOND",
+    "MUTE",
     "READ",
     "Candidate",
     "DocumentReranker",
@@ -51,6 +52,8 @@ READ: Final = 50
 """How many candidates a model reads where neither `Rerank` nor the strategy below sets a limit."""
 BEYOND: Final = "beyond the limit"
 """What `not_rescored` says of a candidate that the model wasn't to read."""
+MUTE: Final = "no text"
+"""What it says of one that there is nothing to read of; else it names the error in which the model failed."""
 
 _IN_ORDER: Final = "results are in the order of the search, each with the note 'not_rescored'"
 
@@ -271,7 +274,7 @@ class Rerank(Strategy, kind="rerank"):
         ]
         if options.score_threshold is None:  # the others have no score that could reach it
             if self.missing_text == "last":
-                ranked += [noted(points[row], not_rescored="no text") for row in unread]
+                ranked += [noted(points[row], not_rescored=MUTE) for row in unread]
             ranked += _noted_beyond(beyond)
         return self._cut(ranked, options)
 

@@ -21,7 +21,7 @@ def test_the_readme_runs(name: str, world: Callable[[], dict[str, Any]], capsys:
     match name:
         case "langchain":
             assert len(options["docs"]) == 3
-            assert worlds.TEXTS[0][:5] in capsys.readouterr().out or options["docs"][0].metadata["score"] > 0
+            assert options["docs"][0].page_content in capsys.readouterr().out
         case "llama_index":
             assert len(options["nodes"]) == 4
         case _:

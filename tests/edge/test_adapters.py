@@ -64,7 +64,7 @@ def langchain(client: QdrantClient, **settings: Any) -> LangchainRetriever:
 
 async def test_langchain_documents_are_those_of_local_mode(toy_edge: EdgeClient, toy: QdrantClient) -> None:
     for strategy in (HYBRID, BY_POPULARITY, Nearest("dense")):
-        found, expected = (langchain(client, strategy=strategy, k=3, score_key=None) for client in (toy_edge, toy))
+        found, expected = (langchain(client, strategy=strategy, k=3) for client in (toy_edge, toy))
         assert found.invoke(QUERY) == expected.invoke(QUERY)
         assert await found.ainvoke(QUERY, k=2) == expected.invoke(QUERY, k=2)
         assert len(found.invoke(QUERY)) == 3
@@ -96,7 +96,7 @@ async def test_langchain_s_own_store_writes_what_the_retriever_finds(tmp_path: P
         client.create_collection("store", models.VectorParams(size=4, distance=models.Distance.COSINE))
         store = LangchainStore(client=client, collection_name="store", embedding=Words())
         written = store.add_texts(list(TEXTS.values()), [{"number": number} for number in NUMBERS])
-        retriever = LangchainRetriever.from_vector_store(store, k=4, score_key=None)
+        retriever = LangchainRetriever.from_vector_store(store, k=4)
         found = retriever.invoke(TEXTS[5])
         assert [(one.id, one.page_content, one.metadata) for one in found] == [
             (one.metadata["_id"], one.page_content, one.metadata) for one in store.similarity_search(TEXTS[5], k=4)

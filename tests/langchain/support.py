@@ -102,6 +102,7 @@ def settings() -> dict[str, Any]:
         "embedding": WordEmbeddings(),
         "sparse_embedding": WordSparse(),
         "encoders": {"colbert": colbert},
+        "score_key": "score",  # which most tests compare
     }
 
 

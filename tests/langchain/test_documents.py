@@ -29,7 +29,9 @@ def point(id: int | str, payload: dict[str, Any] | None, score: float = 0.5) -> 
 
 def documents(*points: models.ScoredPoint, **options: Any) -> list[Document]:
     """Documents of langchain-qdrant's payload."""
-    return to_documents(list(points), **{"collection": "docs", "mapping": PRESETS["langchain"], **options})
+    return to_documents(
+        list(points), **{"collection": "docs", "mapping": PRESETS["langchain"], "score_key": "score", **options}
+    )
 
 
 def retriever_over(*payloads: dict[str, Any] | None, **settings: Any) -> QdrantRerankRetriever:
@@ -136,8 +138,10 @@ def test_text_under_another_key_is_an_error_that_says_what_there_is() -> None:
 
 
 def test_without_payload_documents_have_ids_and_scores_and_no_text() -> None:
-    [document] = retriever_over({"page_content": "text"}, options=SearchOptions(with_payload=False)).invoke("q")
-    assert document == Document(id="1", page_content="", metadata={"_id": 1, "_collection_name": "docs", "score": 1.0})
+    options = SearchOptions(with_payload=False)
+    [(document, score)] = retriever_over({"page_content": "text"}, options=options).search_with_scores("q")
+    assert document == Document(id="1", page_content="", metadata={"_id": 1, "_collection_name": "docs"})
+    assert score == 1.0
 
 
 def test_a_part_of_the_payload_may_be_fetched() -> None:

@@ -19,7 +19,8 @@ ENCODERS = Encoders.of({"colbert": colbert}, dense=dense, sparse=bm25)
 
 
 def made(**changes: Any) -> QdrantRerankRetriever:
-    return QdrantRerankRetriever(**{"client": shared_client(), "collection_name": DOCS, "encoders": ENCODERS, **changes})
+    settings = {"client": shared_client(), "collection_name": DOCS, "encoders": ENCODERS, "score_key": "score"}
+    return QdrantRerankRetriever(**{**settings, **changes})
 
 
 @pytest.mark.parametrize("name", ["dense", "rrf", "colbert"])
@@ -33,7 +34,9 @@ async def test_encoders_of_an_executor_embed_for_all_vectors(name: str) -> None:
 def test_from_edge_takes_them_too(tmp_path: Path) -> None:
     with EdgeClient(tmp_path / "qdrant") as client:
         fill_docs(client)
-    retriever = QdrantRerankRetriever.from_edge(tmp_path / "qdrant", DOCS, encoders=ENCODERS, strategy=Nearest("dense"))
+    retriever = QdrantRerankRetriever.from_edge(
+        tmp_path / "qdrant", DOCS, encoders=ENCODERS, strategy=Nearest("dense"), score_key="score"
+    )
     assert_same(retriever.invoke(QUERY), make(strategy=Nearest("dense")).invoke(QUERY))
     assert retriever.client is not None
     retriever.client.close()

@@ -175,7 +175,7 @@ def ranked(number: int, metadata: dict[str, Any], **notes: Any) -> models.Scored
 
 
 def documents(*points: models.ScoredPoint, **settings: Any) -> list[Document]:
-    return to_documents(list(points), collection="docs", mapping=PRESETS["langchain"], **settings)
+    return to_documents(list(points), collection="docs", mapping=PRESETS["langchain"], **{"score_key": "score", **settings})
 
 
 def test_what_reranking_notes_is_in_the_metadata() -> None:

@@ -55,7 +55,7 @@ def as_store_returns(documents: Sequence[Document]) -> list[tuple[str, dict[str,
 async def test_documents_are_those_of_the_store_with_ids_and_scores(mode: RetrievalMode) -> None:
     store = store_of(mode)
     theirs = store.similarity_search_with_score(QUERY, k=len(TEXTS))
-    retriever = QdrantRerankRetriever.from_vector_store(store, k=len(TEXTS))
+    retriever = QdrantRerankRetriever.from_vector_store(store, k=len(TEXTS), score_key="score")
     ours = retriever.invoke(QUERY)
     assert as_store_returns(ours) == as_store_returns([document for document, _ in theirs])
     assert [document.metadata["score"] for document in ours] == pytest.approx([score for _, score in theirs], abs=1e-6)
@@ -98,9 +98,9 @@ def test_names_and_payload_keys_of_the_store_are_taken_over(mode: RetrievalMode)
 
 def test_a_distance_other_than_cosine_is_the_collections_own() -> None:
     store = store_of(RetrievalMode.DENSE, distance=models.Distance.EUCLID)
-    documents = QdrantRerankRetriever.from_vector_store(store, k=5).invoke(QUERY)
-    assert as_store_returns(documents) == as_store_returns(store.similarity_search(QUERY, k=5))
-    scores = [document.metadata["score"] for document in documents]
+    found = QdrantRerankRetriever.from_vector_store(store, k=5).search_with_scores(QUERY)
+    assert as_store_returns([document for document, _ in found]) == as_store_returns(store.similarity_search(QUERY, k=5))
+    scores = [score for _, score in found]
     assert scores == sorted(scores)
 
 
@@ -108,7 +108,7 @@ def test_settings_go_before_what_the_store_says() -> None:
     strategy = Formula(score() + 10 * field("metadata.rating", default=0)).over(Nearest(limit=100))
     filter = models.Filter(must=[models.FieldCondition(key="metadata.number", range=models.Range(lt=10))])
     retriever = QdrantRerankRetriever.from_vector_store(
-        store_of(RetrievalMode.DENSE), strategy=strategy, filter=filter, k=3, payload="langchain", score_key=None
+        store_of(RetrievalMode.DENSE), strategy=strategy, filter=filter, k=3, payload="langchain"
     )
     assert retriever.payload == "langchain"
     documents = retriever.invoke(QUERY)

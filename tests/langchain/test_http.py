@@ -54,7 +54,7 @@ async def test_the_body_is_the_request_filter_included(stub: StubQdrant, is_asyn
     [request] = guarded(Search([request], schema=plan.target.schema)).requests
     assert {"with_vector": False, **request.model_dump(mode="json", exclude_none=True)} == body
     assert ids(documents) == ["3", POINTS[1]["id"]]
-    assert documents[0].metadata == {"year": 2024, "_id": 3, "_collection_name": "docs", "score": 0.9}
+    assert documents[0].metadata == {"year": 2024, "_id": 3, "_collection_name": "docs"}
 
 
 @pytest.mark.parametrize("is_async", [False, True])

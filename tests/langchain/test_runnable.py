@@ -117,7 +117,7 @@ def test_retrievers_with_the_same_settings_are_equal() -> None:
     assert retriever == QdrantRerankRetriever(
         **{
             name: getattr(retriever, name)
-            for name in ("client", "collection_name", "embedding", "encoders", "sparse_embedding")
+            for name in ("client", "collection_name", "embedding", "encoders", "sparse_embedding", "score_key")
         }
     )
     assert retriever != retriever.model_copy(update={"k": 5})

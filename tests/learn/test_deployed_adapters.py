@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from langchain_core.retrievers import BaseRetriever
 from llama_index.core.schema import QueryBundle
 from qdrant_client import QdrantClient, models
 
@@ -50,15 +49,15 @@ def file(client: QdrantClient, tmp_path: Path) -> Path:
 
 class _LangChain:
     def __init__(self, client: QdrantClient, strategy: Any) -> None:
-        self.retriever: BaseRetriever = langchain_qdrant_rerank.QdrantRerankRetriever(
+        self.retriever = langchain_qdrant_rerank.QdrantRerankRetriever(
             client=client, collection_name="films", encoders={"dense": vector}, strategy=strategy, k=5, payload="flat"
         )
 
     def sync(self) -> list[float]:
-        return [document.metadata["score"] for document in self.retriever.invoke("a film")]
+        return [score for _, score in self.retriever.search_with_scores("a film")]
 
     async def awaited(self) -> list[float]:
-        return [document.metadata["score"] for document in await self.retriever.ainvoke("a film")]
+        return [score for _, score in await self.retriever.asearch_with_scores("a film")]
 
 
 class _LlamaIndex:
