@@ -157,7 +157,7 @@ def test_a_picture_is_drawn_with_the_documents_names(db: Path, tmp_path: Path) -
 def test_a_picture_that_can_t_be_is_refused_before_the_search(
     db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qdrant_rerank.cli.search.prepare", lambda *_: pytest.fail("it searched"))
+    monkeypatch.setattr("qdrant_rerank.cli.search.make_plan", lambda *_: pytest.fail("it searched"))
     arguments = ("search", "x", "--path", db, "--picture")
     assert "a picture is written as .svg or .png, not as '.pdf'" in fails(*arguments, tmp_path / "x.pdf")
     assert "a file without a suffix" in fails(*arguments, tmp_path / "x")

@@ -48,7 +48,7 @@ NAMED_AS_MODULES = {
     "qdrant_rerank.cli.calibrate.errors_console",
     "qdrant_rerank.cli.consoles.errors_console",
     "qdrant_rerank.cli.index",
-    "qdrant_rerank.cli.search.prepare",
+    "qdrant_rerank.cli.search.make_plan",
     "qdrant_rerank.cli.search.print_table",
     "qdrant_rerank.demo.run.Demo.show_one",
     "qdrant_rerank.expressions.conditions.stored",

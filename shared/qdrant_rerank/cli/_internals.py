@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from .options import check_folder as check_folder
     from .options import check_output as check_output
     from .plan import fold_json as fold_json
-    from .reasons import compare_results as compare_results
     from .reference import reference as reference
+    from .results import compare_results as compare_results
     from .results import describe_value as describe_value
     from .results import first_text as first_text
     from .search import search as search
@@ -60,9 +60,8 @@ else:
             "index": "index",
             "options": "check_folder, check_output",
             "plan": "fold_json",
-            "reasons": "compare_results",
             "reference": "reference",
-            "results": "describe_value, first_text",
+            "results": "compare_results, describe_value, first_text",
             "search": "search",
             "tune": "tune",
         },

@@ -31,7 +31,7 @@ from .measuring import (
 )
 from .models import QueryModels, Reranking, open_reranker
 from .options import command, option
-from .strategies import Choice, prepare
+from .strategies import Choice, make_plan
 
 __all__ = ["compare"]
 
@@ -144,9 +144,9 @@ def _evaluate(
 ) -> Evaluation:
     """Evaluate one of the strategies; its answers are kept in the folder."""
     options, later = SearchOptions(limit=1), CommandRetries(where.policy.rest, where.policy.rest)  # Qdrant has answered by now
-    executor, plan = prepare(client, where, choice, options, models, None, later)
+    executor, plan = make_plan(client, where, choice, options, models, None, later)
     if plan.strategy.cost.model_calls > 0:
-        executor, plan = prepare(client, where, choice, options, models, Reranking("" if reranker else None), later)
+        Reranking("" if reranker else None).over(plan.strategy)  # refuses it where no model is named
         executor.reranker = reranker
     name = "" if choice.file is None else choice.file.stem
     if folder is not None:

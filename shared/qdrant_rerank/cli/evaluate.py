@@ -24,7 +24,7 @@ from .measuring import (
 )
 from .models import QueryModels, Reranking, open_reranker
 from .options import check_output, command, option, without
-from .strategies import Choice, prepare
+from .strategies import Choice, make_plan
 
 __all__ = ["evaluate"]
 
@@ -75,7 +75,7 @@ def evaluate(
     judged, _ = data.read(), measuring.measures
     with connect(where) as client, open_reranker(reranking.model) as model:
         options = SearchOptions(limit=1)
-        executor, plan = prepare(client, where, choice, options, models, reranking)
+        executor, plan = make_plan(client, where, choice, options, models, reranking)
         executor.reranker = model
         if measuring.check_documents:
             warn_of_unknown(judged[1], executor)

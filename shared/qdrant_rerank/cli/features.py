@@ -24,7 +24,7 @@ from .failures import CommandError, hint_at_resuming, warn
 from .measuring import SEED, TrainingData, WhereToMeasure
 from .models import QueryModels
 from .options import check_output, command, option, without
-from .strategies import Choice, prepare
+from .strategies import Choice, make_plan
 
 __all__ = ["features", "read_features"]
 
@@ -64,7 +64,7 @@ def features(
     negatives = None if hard is None else Negatives(hard, random)
     judged = data.read()
     with connect(where) as client:
-        executor, plan = prepare(client, where, choice, SearchOptions(limit=1), models)
+        executor, plan = make_plan(client, where, choice, SearchOptions(limit=1), models)
         candidates = _candidates(plan.strategy, choice.limit)
         file = output if output.suffix == ".jsonl" else None
         hint = "a log whose name ends in .jsonl is kept topic by topic, and gone on with"

@@ -23,7 +23,7 @@ from .consoles import results_console
 from .failures import say_on_command_line
 from .models import QueryModels, Reranking
 from .options import JSON, ResultOptions, check_output, command, option, parse_params, without
-from .strategies import PARAMS, Choice, check_params, make_plan, prepare
+from .strategies import PARAMS, Choice, check_params, make_plan
 
 __all__ = ["fold_json", "plan"]
 
@@ -61,19 +61,14 @@ def plan(
     options, given = selection.options(), parse_params(params)
     reranked = reranking if reranking.is_asked else None
     with connect(where) as client:
-        if query is None:
-            executor, made = make_plan(client, where, choice, options, reranked)
-        else:
-            executor, made = prepare(client, where, choice, options, models, reranked)
+        executor, made = make_plan(client, where, choice, options, None if query is None else models, reranked)
         check_params(made, given)
         if query is not None:
             [vectors] = executor.embed([query], made.strategy.needs())
-            description = made.describe(Query(query, vectors=vectors, params=given))
-        elif given:
-            vectors, _ = placeholders(made.strategy, made.target.schema)
-            description = made.describe(Query(vectors=vectors, params=given))
         else:
-            description = made.describe()
+            vectors, _ = placeholders(made.strategy, made.target.schema)
+        asked = Query(query or "", vectors=vectors, params=given) if query is not None or given else None
+        description = made.describe(asked)
     if save_to is not None:
         save(made.strategy, save_to)
     if json:

@@ -1,41 +1,57 @@
-"""Found points as a table or as JSON lines."""
+"""Found points and why they are where they are, as tables and as JSON: what `search`, `--explain` and `--why` print."""
 
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from qdrant_client import models
 from rich.cells import cell_len
-from rich.console import JustifyMethod
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .._internals import PRESETS, Points, ResultReason, notes_of, selected, value_at
+from .._internals import (
+    PRESETS,
+    CandidateHit,
+    Explained,
+    Points,
+    ResultReason,
+    brief_term,
+    notes_of,
+    selected,
+    term_columns,
+    value_at,
+)
+from ..feedback._internals import Seed, Steering
 from .consoles import make_table, results_console
+from .failures import CommandError
 
 __all__ = [
     "TEXT_KEYS",
     "absent_keys",
-    "first_text",
-    "llama_index_text",
-    "keys_to_load",
-    "print_json_lines",
-    "print_table",
-    "id_of",
-    "name_of",
+    "compare_results",
     "describe_value",
+    "first_text",
+    "id_of",
+    "keys_to_load",
+    "llama_index_text",
+    "name_of",
+    "print_comparison",
+    "print_json_lines",
+    "print_reasons",
+    "print_table",
 ]
 
 TEXT_KEYS: Final = "title,text,page_content"
-_WIDEST: Final = 20
-_NARROW: Final = 6
-_GAP: Final = 2
-_NARROWEST: Final = 24
 _NODE: Final = "_node_content"  # LlamaIndex keeps the text in here
+
+
+# What is shown of a point
 
 
 def keys_to_load(text_keys: Sequence[str], shown: Sequence[str]) -> list[str]:
@@ -48,87 +64,6 @@ def absent_keys(points: Points, shown: Sequence[str]) -> list[str]:
     return [key for key in shown if points and all(value_at(point.payload or {}, key) is None for point in points)]
 
 
-def print_table(
-    points: Points, text_keys: Sequence[str], shown: Sequence[str], seconds: float, threshold: float | None = None
-) -> None:
-    """Print points, one line each, with their scores, the first words of their text, and the payload keys `shown`."""
-    console = results_console()
-    if not points:
-        console.print("nothing found" if threshold is None else f"nothing reaches {threshold:g} (--score-threshold)")
-        return
-    payloads = [point.payload or {} for point in points]
-    columns = [
-        _Column("#", [str(rank) for rank in range(1, len(points) + 1)], "dim", is_numeric=True),
-        _Column("score", [f"{point.score:.4g}" for point in points], "cyan", is_numeric=True),
-        _Column("id", list(map(id_of, points)), "dim"),
-        _Column("text", [" ".join(first_text(payload, text_keys).split())[:300] for payload in payloads]),
-        *(_of_payload(key, payloads) for key in shown),
-    ]
-    columns[2:2] = _of_notes(points)
-    console.print(_table(columns, console.width))
-    console.print(f"the best {len(points)}, in {seconds * 1000:.0f} ms", style="dim")
-
-
-@dataclass(frozen=True)
-class _Column:
-    """A heading and its cells."""
-
-    heading: str
-    cells: Sequence[str]
-    style: str = ""
-    is_numeric: bool = False
-
-    @property
-    def width(self) -> int:
-        return min(_WIDEST, max(map(cell_len, [self.heading, *self.cells])))
-
-
-def _of_notes(points: Points) -> Iterator[_Column]:
-    """What a model and the search before it gave each point, where they gave any."""
-    for heading, *notes in (("model", "relevance_score", "feedback_score"), ("search", "retrieval_score")):
-        values = [next((given[note] for note in notes if note in given), None) for given in map(notes_of, points)]
-        if any(value is not None for value in values):
-            cells = ["–" if value is None else f"{value:.4g}" for value in values]
-            yield _Column(heading, cells, "dim", is_numeric=True)
-
-
-def _of_payload(key: str, payloads: Sequence[Mapping[str, Any]]) -> _Column:
-    values = [value_at(payload, key) for payload in payloads]
-    return _Column(key, list(map(describe_value, values)), is_numeric=all(map(_is_number, values)))
-
-
-def _table(columns: Sequence[_Column], width: int) -> Table:
-    """A table of the width of the terminal: the text's column takes what the others leave, but no less than 24 cells."""
-    table = make_table()
-    table.expand = True
-    place = next(place for place, column in enumerate(columns) if column.heading == "text" and not column.is_numeric)
-    first, text, rest = columns[:place], columns[place], columns[place + 1 :]
-    left = width - _NARROWEST - sum(column.width for column in first) - _GAP * (len(columns) - 1)
-    for column in columns:
-        own: int | None = None if column is text else column.width
-        if column in rest and sum(each.width for each in rest) > left:
-            own = max(_NARROW, min(column.width, left // len(rest)))
-        justify: JustifyMethod = "right" if column.is_numeric else "left"
-        ratio = 1 if column is text else None
-        table.add_column(
-            column.heading, style=column.style, justify=justify, width=own, ratio=ratio, no_wrap=True, overflow="ellipsis"
-        )
-    for row in zip(*(column.cells for column in columns), strict=True):
-        table.add_row(*map(Text, row))
-    return table
-
-
-def print_json_lines(points: Points, chosen: models.WithPayloadInterface, reasons: Sequence[ResultReason] = ()) -> None:
-    """Print points as JSON, one object a line: rank, id, score, chosen payload, and notes and explanation if there are any."""
-    for rank, point in enumerate(points, 1):
-        record = {"rank": rank, "id": point.id, "score": point.score, "payload": selected(point.payload, chosen)}
-        if notes := notes_of(point):
-            record["notes"] = dict(notes)
-        if reasons:
-            record["explanation"] = reasons[rank - 1].as_dict()
-        sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
-
-
 def id_of(point: models.ScoredPoint) -> str:
     """What a point is called: as in the corpus that it was indexed from, else its id."""
     return str((point.payload or {}).get("_id", point.id))
@@ -136,7 +71,7 @@ def id_of(point: models.ScoredPoint) -> str:
 
 def name_of(point: models.ScoredPoint, text_keys: Sequence[str]) -> str:
     """A point's id and the first words of its text."""
-    return f"{id_of(point)}  {' '.join(first_text(point.payload or {}, text_keys).split())[:100]}".rstrip()
+    return f"{id_of(point)}  {_one_line(first_text(point.payload or {}, text_keys))[:100]}".rstrip()
 
 
 def first_text(payload: Mapping[str, Any], keys: Sequence[str]) -> str:
@@ -170,5 +105,347 @@ def describe_value(value: Any) -> str:
             return json.dumps(value, ensure_ascii=False)
 
 
-def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+# Tables whose columns know how wide they are
+
+
+_GAP: Final = 2
+_WIDEST: Final = 20
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A heading, of one line or two, and its cells: texts on the left, numbers on the right."""
+
+    heading: str
+    cells: Sequence[str]
+    style: str = ""
+    is_text: bool = False
+
+    @property
+    def longest(self) -> int:
+        """The width of the widest cell."""
+        return max(map(cell_len, [*self.heading.splitlines(), *self.cells]))
+
+    @property
+    def width(self) -> int:
+        """The same, but no more than 20."""
+        return min(_WIDEST, self.longest)
+
+
+def _make_table(columns: Iterable[tuple[_Column, Mapping[str, Any]]]) -> Table:
+    """A table of the columns, with what else rich is to know of each; what is too wide for its column is cut."""
+    table, cells = make_table(), list[Sequence[str]]()
+    for column, how in columns:
+        justify: Any = "left" if column.is_text else "right"
+        heading = Text(column.heading)
+        table.add_column(
+            heading, style=column.style, justify=justify, vertical="bottom", no_wrap=True, overflow="ellipsis", **how
+        )
+        cells.append(column.cells)
+    for row in zip(*cells, strict=True):
+        table.add_row(*map(Text, row))
+    return table
+
+
+# Found points
+
+
+_NARROW: Final = 6
+_NARROWEST: Final = 24
+
+
+def print_table(
+    points: Points, text_keys: Sequence[str], shown: Sequence[str], seconds: float, threshold: float | None = None
+) -> None:
+    """Print points, one line each, with their scores, the first words of their text, and the payload keys `shown`."""
+    console = results_console()
+    if not points:
+        console.print("nothing found" if threshold is None else f"nothing reaches {threshold:g} (--score-threshold)")
+        return
+    payloads = [point.payload or {} for point in points]
+    first = [
+        _Column("#", [str(rank) for rank in range(1, len(points) + 1)], "dim"),
+        _Column("score", [f"{point.score:.4g}" for point in points], "cyan"),
+        *_note_columns(points),
+        _Column("id", list(map(id_of, points)), "dim", is_text=True),
+    ]
+    text = _Column("text", [_one_line(first_text(payload, text_keys))[:300] for payload in payloads], is_text=True)
+    rest = [_payload_column(key, payloads) for key in shown]
+    # the text's column takes what the others leave, but no less than 24 cells: those behind it are cut first
+    left = console.width - _NARROWEST - sum(column.width + _GAP for column in first) - _GAP * len(rest)
+    most = max(_NARROW, left // len(rest)) if rest and sum(column.width for column in rest) > left else _WIDEST
+    table = _make_table(
+        [
+            *((column, {"width": column.width}) for column in first),
+            (text, {"ratio": 1}),
+            *((column, {"width": min(most, column.width)}) for column in rest),
+        ]
+    )
+    table.expand = True
+    console.print(table)
+    console.print(f"the best {len(points)}, in {seconds * 1000:.0f} ms", style="dim")
+
+
+def _note_columns(points: Points) -> Iterator[_Column]:
+    """What a model and the search before it gave each point, where they gave any."""
+    for heading, *notes in (("model", "relevance_score", "feedback_score"), ("search", "retrieval_score")):
+        values = [next((given[note] for note in notes if note in given), None) for given in map(notes_of, points)]
+        if any(value is not None for value in values):
+            yield _Column(heading, ["–" if value is None else f"{value:.4g}" for value in values], "dim")
+
+
+def _payload_column(key: str, payloads: Sequence[Mapping[str, Any]]) -> _Column:
+    values = [value_at(payload, key) for payload in payloads]
+    are_numbers = all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values)
+    return _Column(key, list(map(describe_value, values)), is_text=not are_numbers)
+
+
+def print_json_lines(points: Points, chosen: models.WithPayloadInterface, reasons: Sequence[ResultReason] = ()) -> None:
+    """Print points as JSON, one object a line: rank, id, score, chosen payload, and notes and explanation if there are any."""
+    for rank, point in enumerate(points, 1):
+        record = {"rank": rank, "id": point.id, "score": point.score, "payload": selected(point.payload, chosen)}
+        if notes := notes_of(point):
+            record["notes"] = dict(notes)
+        if reasons:
+            record["explanation"] = reasons[rank - 1].as_dict()
+        _print_json(record)
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+# Why they are where they are
+
+
+_LONGEST_HEADING: Final = 18
+_WITHOUT_TERMS: Final = (
+    "The scores of MMR have no terms: each result is chosen by its similarity to the query, less its similarity to those "
+    "chosen before it."
+)
+
+
+def print_reasons(explained: Explained) -> None:
+    """Print where each candidate found each result and what each term adds to its score, in several tables if need be."""
+    if not explained.points:
+        return
+    console, reasons = results_console(), explained.reasons
+    terms = _shorten(term_columns(reasons), lambda values: max((abs(value) for value in values if value == value), default=0.0))
+    headings, legend = _headings([text for text, _ in terms])
+    columns = [
+        *_candidate_columns(reasons),
+        *_term_columns(reasons, headings, [values for _, values in terms]),
+    ]
+    first = _Column("#", [str(reason.rank) for reason in reasons], "dim")
+    named = _Column("id", list(map(id_of, explained.points)), "dim", is_text=True)
+    for band in _bands(columns, console.width - first.width - named.width - 2 * _GAP):
+        console.print()
+        console.print(_make_table([(first, {}), (named, {"max_width": _WIDEST}), *((column, {}) for column in band)]))
+    for text, letters in legend.items():
+        console.print(Text.assemble((f"{', '.join(letters)} ", "bold"), text))
+    if explained.steering is not None:
+        _print_steering(explained.steering, {point.id: id_of(point) for point in [*explained.first, *explained.points]})
+    if not terms:
+        why_not = reasons[0].without_terms
+        said = _WITHOUT_TERMS if "MMR" in why_not else f"The scores have no terms: {why_not}."
+    elif reasons[0].link == "sigmoid":
+        said = "A score is the sigmoid of its sum: 1 / (1 + exp(-sum))."
+    else:
+        said = "The terms of a result add up to its score."
+    console.print(Text(said, "dim"))
+
+
+def _candidate_columns(reasons: Sequence[ResultReason]) -> Iterator[_Column]:
+    """Rank and score of each result in each candidate."""
+    for number, candidate in enumerate(reasons[0].candidates):
+        yield _Column(f"found by\n{candidate.candidate}", [_hit(reason.candidates[number]) for reason in reasons])
+
+
+def _hit(hit: CandidateHit) -> str:
+    place = "" if hit.rank is None else f"#{hit.rank} "  # None where only the score is known
+    return "–" if hit.score is None else f"{place}{hit.score:.4g}"
+
+
+def _term_columns(
+    reasons: Sequence[ResultReason], headings: Sequence[str], values: Sequence[Sequence[float]]
+) -> Iterator[_Column]:
+    """What each term adds to each result, then the sum if that isn't the score, then the score."""
+    for heading, added in zip(headings, values, strict=True):
+        yield _Column(f"adds\n{heading}", ["–" if math.isnan(value) else f"{value:+.4g}" for value in added], "cyan")
+    if headings and reasons[0].link != "identity":
+        yield _Column("\nsum", [f"{reason.total:.4g}" for reason in reasons])
+    yield _Column("\nscore", [f"{reason.score:.4g}" for reason in reasons], "bold")
+
+
+def _headings(texts: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """A heading for each term, and the long texts with the letters that are headings in their place."""
+    legend: dict[str, list[str]] = {}
+    headings: list[str] = []
+    for text in texts:
+        if cell_len(text) <= _LONGEST_HEADING:
+            headings.append(text)
+            continue
+        headings.append(f"[{_letter(sum(map(len, legend.values())))}]")
+        legend.setdefault(text, []).append(headings[-1])
+    return headings, legend
+
+
+def _letter(number: int) -> str:
+    """a, b, …, z, a1, b1, …"""
+    return chr(ord("a") + number % 26) + (str(number // 26) if number >= 26 else "")
+
+
+def _bands(columns: Sequence[_Column], width: int) -> Iterator[list[_Column]]:
+    """The columns in as many tables as the width asks for."""
+    band: list[_Column] = []
+    for column in columns:
+        if band and sum(each.longest + _GAP for each in [*band, column]) > width + _GAP:
+            yield band
+            band = []
+        band.append(column)
+    yield band
+
+
+_MOST: Final = 6
+"""How many terms are shown one by one, unless only one more is left."""
+
+
+def _shorten(columns: Sequence[tuple[str, list[float]]], size: Callable[[list[float]], float]) -> list[tuple[str, list[float]]]:
+    """Terms with their values, in their order; of many, only the largest, and the sum of the others last."""
+    by_size = sorted(range(len(columns)), key=lambda number: -size(columns[number][1]))
+    chosen = sorted(by_size if len(columns) <= _MOST + 1 else by_size[:_MOST])
+    found = [(brief_term(text), values) for text, values in (columns[number] for number in chosen)]
+    rest = [columns[number][1] for number in range(len(columns)) if number not in chosen]
+    if rest:
+        found.append((f"… {len(rest)} other terms", [sum(row) for row in zip(*rest, strict=True)]))
+    return found
+
+
+# What puts one result above another
+
+
+@dataclass(frozen=True)
+class ResultComparison:
+    """Two results, and what puts the one above the other: each term with its value in both, largest difference first."""
+
+    names: tuple[str, str]
+    reasons: tuple[ResultReason, ResultReason]
+    terms: tuple[tuple[str, float, float], ...]
+
+    @property
+    def lead(self) -> float:
+        """By how much the first one's sum exceeds the second one's."""
+        return self.reasons[0].total - self.reasons[1].total
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        first, second = self.reasons
+        terms = [{"term": text, "adds": [ours, theirs], "difference": ours - theirs} for text, ours, theirs in self.terms]
+        return {"ids": [first.id, second.id], "lead": self.lead, "link": first.link, "terms": terms}
+
+
+def compare_results(explained: Explained, ids: tuple[str, str]) -> ResultComparison:
+    """Compare the two results that `--why` names.
+
+    Raises:
+        CommandError: there is no such result, both are the same, or the strategy's scores have no terms.
+    """
+    first, second = (_reason(explained, each) for each in ids)
+    if first.id == second.id:
+        raise CommandError(f"--why compares two results, and {ids[0]!r} and {ids[1]!r} are the same one")
+    if not first.terms:
+        raise CommandError(f"--why has nothing to compare. {_WITHOUT_TERMS}")
+    pairs = zip(first.terms, second.terms, strict=True)
+    terms = sorted(((ours.text, ours.value, theirs.value) for ours, theirs in pairs), key=lambda row: -abs(row[1] - row[2]))
+    return ResultComparison(ids, (first, second), tuple(terms))
+
+
+def _reason(explained: Explained, wanted: str) -> ResultReason:
+    names: dict[str, list[models.ExtendedPointId]] = {}
+    for point in explained.points:
+        names.setdefault(id_of(point), []).append(point.id)
+    called = names.get(wanted, [])
+    found = [each for each in explained.reasons if wanted == str(each.id) or called == [each.id]]
+    if len(found) == 1:
+        return found[0]
+    if called:
+        raise CommandError(f"--why {wanted}: several results are called that; use their ids: {', '.join(map(str, called))}")
+    raise CommandError(f"--why {wanted}: not among the results, which are {', '.join(names) or 'none'}; -k asks for more")
+
+
+def print_comparison(comparison: ResultComparison, as_json: bool = False) -> None:
+    """Print what puts one result above another; as JSON, one more line."""
+    if as_json:
+        _print_json({"why": comparison.as_dict()})
+        return
+    console, (better, worse) = results_console(), comparison.reasons
+    first, second = (f"{name} (#{each.rank})" for name, each in zip(comparison.names, comparison.reasons, strict=True))
+    of = " in the sum" if better.link != "identity" else ""
+    place = "above" if better.rank < worse.rank else "below"
+    console.print()
+    console.print(Text.assemble((first, "bold"), f" is {place} ", (second, "bold"), f" by {abs(comparison.lead):.4g}{of}:"))
+    table = make_table()
+    table.add_column("difference", justify="right")
+    for name in comparison.names:
+        table.add_column(Text(name), justify="right", style="dim", no_wrap=True, max_width=_WIDEST, overflow="ellipsis")
+    table.add_column("term", overflow="fold")
+    terms = [(text, [ours, theirs]) for text, ours, theirs in comparison.terms]
+    for text, (ours, theirs) in _shorten(terms, lambda pair: abs(pair[0] - pair[1])):
+        style = "green" if ours > theirs else "red" if ours < theirs else "dim"
+        table.add_row(Text(f"{ours - theirs:+.4g}", style), f"{ours:.4g}", f"{theirs:.4g}", Text(text))
+    console.print(table)
+
+
+# How relevance feedback steered the search
+
+
+_PAIRS_SHOWN: Final = 3
+_LONGEST_TEXT: Final = 60
+_SHORTEST_TEXT: Final = 8
+
+
+def _print_steering(steering: Steering, names: Mapping[Any, str]) -> None:
+    """Print what the model gave the seeds, which pairs count most, and how far the query's vector was shifted.
+
+    Args:
+        steering: of one query.
+        names: what points are called in the table of results, by id; others by their id.
+    """
+    console = results_console()
+    if steering.to_score:
+        console.print()
+        console.print(_seeds(steering, names, console))
+    if steering.why_not:
+        console.print(Text(f"The second search wasn't steered: {steering.why_not}.", "dim"))
+        return
+    used = [_name(seed, names) for seed in steering.used]
+    for pair in steering.pairs[:_PAIRS_SHOWN]:
+        apart = f"scores {pair.confidence:.3g} apart, weighs {pair.weight:.3g}"
+        console.print(Text(f"towards {used[pair.better]}, away from {used[pair.worse]}: {apart}"))
+    if (left := len(steering.pairs) - _PAIRS_SHOWN) > 0:
+        console.print(Text(f"and {left} more pair{'' if left == 1 else 's'}", "dim"))
+    if steering.cosine is not None:
+        console.print(
+            Text(f"The shifted vector has a cosine of {steering.cosine:.3f} with the query's (1: not shifted).", "dim")
+        )
+
+
+def _seeds(steering: Steering, names: Mapping[Any, str], console: Console) -> Table:
+    """The seeds as a table in which only texts and very long names are cut, however narrow the terminal is."""
+    columns = [
+        _Column("first\nsearch", [f"#{seed.rank}" for seed in steering.seeds]),
+        _Column("seed", [_name(seed, names) for seed in steering.seeds], is_text=True),
+        _Column("feedback\nscore", ["not scored" if seed.score is None else f"{seed.score:.4g}" for seed in steering.seeds]),
+    ]
+    text = _Column("text", [_one_line(seed.text) for seed in steering.seeds], is_text=True)
+    left = console.width - sum(column.width + _GAP for column in columns)
+    most = max(_SHORTEST_TEXT, min(left, _LONGEST_TEXT))
+    return _make_table([*((column, {"width": column.width}) for column in columns), (text, {"max_width": most})])
+
+
+def _name(seed: Seed, names: Mapping[Any, str]) -> str:
+    return names.get(seed.id, str(seed.id))

@@ -12,9 +12,18 @@ from .connect import Where, connect
 from .failures import CommandError, warn
 from .models import QueryModels, Reranking, open_reranker
 from .options import ResultOptions, argument, command, option, parse_params, split_list
-from .reasons import compare_results, print_comparison, print_comparison_line, print_reasons
-from .results import TEXT_KEYS, absent_keys, keys_to_load, name_of, print_json_lines, print_table
-from .strategies import PARAMS, Choice, check_params, prepare
+from .results import (
+    TEXT_KEYS,
+    absent_keys,
+    compare_results,
+    keys_to_load,
+    name_of,
+    print_comparison,
+    print_json_lines,
+    print_reasons,
+    print_table,
+)
+from .strategies import PARAMS, Choice, check_params, make_plan
 
 __all__ = ["search"]
 
@@ -107,7 +116,7 @@ def search(
     asked = Query(query, params=parse_params(params))
     reranking = replace(reranking, text_keys=tuple(keys))
     with within(where.timeout), connect(where) as client:
-        executor, plan = prepare(client, where, choice, options, models, reranking)
+        executor, plan = make_plan(client, where, choice, options, models, reranking)
         check_params(plan, asked.params)
         for warning in plan.warnings:
             if warning.code != "vanishing-points":  # of use to who writes a strategy: the command plan shows it
@@ -131,4 +140,4 @@ def search(
         if explain:
             print_reasons(found)
     if comparison is not None:
-        (print_comparison_line if json else print_comparison)(comparison)
+        print_comparison(comparison, as_json=json)

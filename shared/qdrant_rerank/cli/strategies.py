@@ -21,7 +21,7 @@ from .failures import CommandError
 from .models import QueryModels, Reranking, ShownText, give_encoders
 from .options import flags_of, option
 
-__all__ = ["PARAMS", "Choice", "check_params", "make_plan", "prepare"]
+__all__ = ["PARAMS", "Choice", "check_params", "make_plan"]
 
 _FUSIONS = ("rrf", "dbsf")
 
@@ -203,13 +203,23 @@ def make_plan(
     where: Where,
     choice: Choice,
     options: SearchOptions,
-    reranking: Reranking | None,
+    models: QueryModels | None,
+    reranking: Reranking | None = None,
     policy: CommandRetries | None = None,
 ) -> tuple[Executor, Plan]:
-    """Make an executor for the collection, and a plan of the chosen strategy for it; with a reranking, read by a model.
+    """Make an executor for the collection, with the encoders that the chosen strategy needs, and a plan of the strategy.
+
+    Args:
+        client: of the Qdrant.
+        where: which collection.
+        choice: the strategy.
+        options: what the call asks for.
+        models: what embeds the query; None for an executor without encoders.
+        reranking: how a model reads the candidates; None leaves that to the strategy.
+        policy: how often requests are made again; as `where` says if None.
 
     Raises:
-        CommandError: see `Choice.strategy` and `find_collection`.
+        CommandError: see `Choice.strategy`, `find_collection` and `give_encoders`.
         PlanError: the strategy doesn't fit the collection.
     """
     policy = policy or where.policy
@@ -217,21 +227,9 @@ def make_plan(
     named = in_time(lambda: find_collection(client, where.collection, policy), "listing the collections")
     executor = Executor(client, named, payload=payload, retries=policy.rest)
     chosen = choice.strategy(executor.target().schema)
-    return executor, executor.plan(chosen if reranking is None else reranking.over(chosen), options)
-
-
-def prepare(
-    client: QdrantClient,
-    where: Where,
-    choice: Choice,
-    options: SearchOptions,
-    models: QueryModels,
-    reranking: Reranking | None = None,
-    policy: CommandRetries | None = None,
-) -> tuple[Executor, Plan]:
-    """As `make_plan`, with the encoders that the strategy needs."""
-    executor, plan = make_plan(client, where, choice, options, reranking, policy)
-    give_encoders(executor, plan.strategy.needs(), models.by_kind, policy or where.policy)
+    plan = executor.plan(chosen if reranking is None else reranking.over(chosen), options)
+    if models is not None:
+        give_encoders(executor, plan.strategy.needs(), models.by_kind, policy)
     return executor, plan
 
 
