@@ -13,10 +13,9 @@ from qdrant_client import models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from qdrant_rerank import Executor, PlanError, PlanWarning, Retries, StrategyError
-from qdrant_rerank._internals import MOVED, Points, Search, by_chance, shift
+from qdrant_rerank._internals import MOVED, Points, Reference, Search, by_chance, psi, shift
 from qdrant_rerank.evaluate import Topics
 from qdrant_rerank.learn import Drift, FeatureDrift, LearnedRanker, check_fields, drift, fit_logistic, log_features
-from qdrant_rerank.learn._internals import Reference, psi
 from tests.engines import open_client
 from tests.learn.logs import CANDIDATES, FEATURES, POINTS, asked, local, world
 from tests.support import refused

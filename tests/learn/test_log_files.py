@@ -13,9 +13,10 @@ import pytest
 from sklearn.datasets import load_svmlight_file
 
 from qdrant_rerank import StrategyError, field
+from qdrant_rerank._internals import Reference
 from qdrant_rerank.errors import FitError, FormatError, MissingExtra
 from qdrant_rerank.learn import Feature, FeatureLog, Negatives, log_features, read_clicks, read_log, write_log
-from qdrant_rerank.learn._internals import LogStream, Reference, TopicRows
+from qdrant_rerank.learn._internals import LogStream, TopicRows
 from qdrant_rerank.learn._internals import read_stream as read_log_stream
 from tests.learn.logs import CANDIDATES, FEATURES, local, planted
 

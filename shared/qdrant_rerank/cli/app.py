@@ -13,8 +13,6 @@ from typer.core import TyperGroup
 
 from .. import __version__
 
-__all__ = ["ABOUT", "COMMANDS", "app", "build_command", "help_text", "load_command", "paragraphs"]
-
 
 def paragraphs(docstring: str | None) -> list[str]:
     """The paragraphs of a docstring, each on one line. Those that are commands start with `$ `."""

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import Coefficients, Executor, Query, RelevanceFeedback, SearchOptions
+from .._internals import warn
 from ..evaluate import Interval, Topic, Topics, read_topics
 from ..feedback._internals import READ, Mode
 from ..learn import FeedbackEstimate, FeedbackFit, estimate_feedback_fit, fit_feedback
@@ -39,14 +40,12 @@ from ..planning import Schema
 from ..stages import Stage
 from .connect import connect, find_collection
 from .consoles import errors_console, make_table, results_console
-from .failures import CommandError, hint_at_resuming, warn
+from .failures import CommandError, hint_at_resuming
 from .measuring import NOT_GOOD_ENOUGH, WhereToMeasure, read_data
 from .models import QueryModels, ShownText, give_encoders, open_reranker
 from .options import JSON, OUTPUT, ResultOptions, argument, check_output, command, option, parse_filter, split_list, without
 from .results import TEXT_KEYS
 from .strategies import Choice
-
-__all__ = ["calibrate", "describe_progress", "show_scoring"]
 
 
 @dataclass(frozen=True)

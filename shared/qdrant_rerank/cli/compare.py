@@ -33,8 +33,6 @@ from .models import QueryModels, Reranking, open_reranker
 from .options import command, option
 from .strategies import Choice, make_plan
 
-__all__ = ["compare"]
-
 _WHAT: Final = "What to compare"
 
 

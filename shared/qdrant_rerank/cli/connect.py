@@ -28,19 +28,6 @@ from .._internals import (
 from .failures import CommandError
 from .options import option
 
-__all__ = [
-    "RETRIES",
-    "CommandRetries",
-    "Where",
-    "WhereToWrite",
-    "connect",
-    "find_collection",
-    "has_edge",
-    "open_folder",
-    "open_remote",
-    "writer_of",
-]
-
 
 @dataclass(frozen=True)
 class CommandRetries:

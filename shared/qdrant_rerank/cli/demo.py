@@ -23,8 +23,6 @@ from .failures import CommandError
 from .models import choose_models, load_encoder, normalise, write_notes
 from .options import check_folder, command, option, without
 
-__all__ = ["demo"]
-
 _TRAINED: Final = "sentence-transformers/all-MiniLM-L6-v2"
 _KEPT: Final = "orvena"
 

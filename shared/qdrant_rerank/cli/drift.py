@@ -19,8 +19,6 @@ from .measuring import NOT_GOOD_ENOUGH, WhereToMeasure, end_with
 from .models import QueryModels, give_encoders
 from .options import JSON, argument, command, option
 
-__all__ = ["drift"]
-
 _STYLES: Final = {"stable": "", "moved": "yellow", "far": "red", "gone": "red"}
 
 

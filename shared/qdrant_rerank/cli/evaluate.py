@@ -26,8 +26,6 @@ from .models import QueryModels, Reranking, open_reranker
 from .options import check_output, command, option, without
 from .strategies import Choice, make_plan
 
-__all__ = ["evaluate"]
-
 
 @command
 def evaluate(

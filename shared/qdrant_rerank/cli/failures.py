@@ -16,11 +16,9 @@ from qdrant_client.http.exceptions import ApiException
 from rich.text import Text
 
 from .. import PlanError, QdrantRerankError, StrategyError
-from .._internals import read_failure, warn
+from .._internals import read_failure
 from ..errors import FitError, FormatError, MissingExtra
 from .consoles import errors_console
-
-__all__ = ["CommandError", "hint_at_resuming", "message_of", "report_errors", "say_on_command_line", "warn"]
 
 _NOISE = "Payload indexes have no effect in the local Qdrant"  # they are made for the day the collection moves to a server
 

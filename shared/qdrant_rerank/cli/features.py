@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from rich.text import Text
 
 from .. import SearchOptions, Strategy, StrategyError
-from .._internals import brief, parse_json, read_text
+from .._internals import brief, parse_json, read_text, warn
 from ..errors import FormatError
 from ..expressions import Expression, parse_expression
 from ..expressions._internals import payload_keys
@@ -20,13 +20,11 @@ from ..learn._internals import features_from_json
 from ..stages import Stage
 from .connect import connect
 from .consoles import results_console, show_progress
-from .failures import CommandError, hint_at_resuming, warn
+from .failures import CommandError, hint_at_resuming
 from .measuring import SEED, TrainingData, WhereToMeasure
 from .models import QueryModels
 from .options import check_output, command, option, without
 from .strategies import Choice, make_plan
-
-__all__ = ["features", "read_features"]
 
 
 @command

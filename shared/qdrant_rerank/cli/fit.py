@@ -15,8 +15,6 @@ from .failures import CommandError
 from .measuring import SEED
 from .options import JSON, argument, check_output, command, option
 
-__all__ = ["fit"]
-
 
 @command
 def fit(

@@ -21,8 +21,6 @@ from .failures import CommandError, hint_at_resuming
 from .models import QueryModels, VectorModel, choose_models, load_encoder, write_notes
 from .options import argument, command, option, split_list
 
-__all__ = ["index"]
-
 _BAD_LINES_SHOWN = 20
 _CORPUS = "What is in the corpus"
 

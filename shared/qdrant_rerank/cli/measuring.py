@@ -13,6 +13,7 @@ import typer
 from rich.text import Text
 
 from .. import Executor, Retries, Strategy
+from .._internals import warn
 from ..evaluate import (
     DEFAULT_MEASURES,
     Evaluation,
@@ -31,25 +32,8 @@ from ..report import report
 from ..report._internals import check_target
 from .connect import RETRIES, Where
 from .consoles import errors_console, results_console, show_progress
-from .failures import CommandError, hint_at_resuming, warn
+from .failures import CommandError, hint_at_resuming
 from .options import OUTPUT, argument, option
-
-__all__ = [
-    "DATA",
-    "NOT_GOOD_ENOUGH",
-    "SEED",
-    "JudgedData",
-    "Measuring",
-    "Output",
-    "TrainingData",
-    "WhereToMeasure",
-    "describe_interval",
-    "describe_number",
-    "end_with",
-    "print_notes",
-    "read_data",
-    "warn_of_unknown",
-]
 
 NOT_GOOD_ENOUGH: Final = 3
 """The exit code where a system isn't as good as --fail-under or --fail-worse ask."""

@@ -27,22 +27,6 @@ from .failures import CommandError
 from .options import flags_of, option
 from .results import TEXT_KEYS, llama_index_text
 
-__all__ = [
-    "FLAGS",
-    "QueryModels",
-    "Reranking",
-    "ShownText",
-    "VectorModel",
-    "check_embedder",
-    "choose_models",
-    "give_encoders",
-    "load_encoder",
-    "normalise",
-    "open_reranker",
-    "read_notes",
-    "write_notes",
-]
-
 FLAGS: Final[Mapping[Kind, str]] = {"dense": "--dense", "sparse": "--sparse", "multi": "--late"}
 _EXAMPLES: Final[Mapping[Kind, str]] = {"dense": "hash", "sparse": "bm25", "multi": "answerdotai/answerai-colbert-small-v1"}
 _KEYS: Final = ("CO_API_KEY", "COHERE_API_KEY")

@@ -28,22 +28,6 @@ from .._internals import line_of, parse_json, read_text, shortened
 from ..errors import FormatError
 from .failures import CommandError, report_errors
 
-__all__ = [
-    "JSON",
-    "OUTPUT",
-    "ResultOptions",
-    "argument",
-    "check_folder",
-    "check_output",
-    "command",
-    "flags_of",
-    "option",
-    "parse_filter",
-    "parse_params",
-    "split_list",
-    "without",
-]
-
 
 def option(
     flags: str, help: str, default: Any = None, *, shows: str | None = None, panel: str | None = None, **more: Any

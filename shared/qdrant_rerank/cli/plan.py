@@ -25,8 +25,6 @@ from .models import QueryModels, Reranking
 from .options import JSON, ResultOptions, check_output, command, option, parse_params, without
 from .strategies import PARAMS, Choice, check_params, make_plan
 
-__all__ = ["fold_json", "plan"]
-
 
 @command
 def plan(

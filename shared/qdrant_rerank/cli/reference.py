@@ -10,8 +10,6 @@ from typing import Any
 
 from .app import ABOUT, COMMANDS, build_command, load_command, paragraphs
 
-__all__ = ["reference"]
-
 _HEAD = """\
 <!-- Written by `python -m qdrant_rerank.cli.reference > docs/cli.md`; change the help in the code instead. -->
 

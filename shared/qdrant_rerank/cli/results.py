@@ -31,22 +31,6 @@ from ..feedback._internals import Seed, Steering
 from .consoles import make_table, results_console
 from .failures import CommandError
 
-__all__ = [
-    "TEXT_KEYS",
-    "absent_keys",
-    "compare_results",
-    "describe_value",
-    "first_text",
-    "id_of",
-    "keys_to_load",
-    "llama_index_text",
-    "name_of",
-    "print_comparison",
-    "print_json_lines",
-    "print_reasons",
-    "print_table",
-]
-
 TEXT_KEYS: Final = "title,text,page_content"
 _NODE: Final = "_node_content"  # LlamaIndex keeps the text in here
 

@@ -15,8 +15,6 @@ from .connect import Where, connect, find_collection
 from .consoles import results_console
 from .options import JSON, ResultOptions, command, parse_filter, without
 
-__all__ = ["schema"]
-
 
 @command
 def schema(

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .. import Query
-from .._internals import Explained, check_picture, draw, within
+from .._internals import Explained, check_picture, draw, warn, within
 from .connect import Where, connect
-from .failures import CommandError, warn
+from .failures import CommandError
 from .models import QueryModels, Reranking, open_reranker
 from .options import ResultOptions, argument, command, option, parse_params, split_list
 from .results import (
@@ -24,8 +24,6 @@ from .results import (
     print_table,
 )
 from .strategies import PARAMS, Choice, check_params, make_plan
-
-__all__ = ["search"]
 
 _OUTPUT = "What to print"
 _REASONS = "Why results are where they are (still one request)"

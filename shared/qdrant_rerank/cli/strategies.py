@@ -21,8 +21,6 @@ from .failures import CommandError
 from .models import QueryModels, Reranking, ShownText, give_encoders
 from .options import flags_of, option
 
-__all__ = ["PARAMS", "Choice", "check_params", "make_plan"]
-
 _FUSIONS = ("rrf", "dbsf")
 
 

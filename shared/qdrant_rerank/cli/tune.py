@@ -11,20 +11,18 @@ from qdrant_client import QdrantClient
 from rich.text import Text
 
 from .. import Executor, Nearest, RelevanceFeedback, Strategy, load
-from .._internals import did_you_mean
+from .._internals import did_you_mean, warn
 from ..learn._internals import LEAST_TOPICS
 from ..models import Reranker
 from ..tune import Budget, Configuration, Feedback, Learned, Space, Tuning
 from ..tune import tune as tune_strategies
 from .connect import connect, find_collection
 from .consoles import errors_console, make_table, results_console, show_progress
-from .failures import CommandError, hint_at_resuming, warn
+from .failures import CommandError, hint_at_resuming
 from .features import read_features
 from .measuring import Output, TrainingData, WhereToMeasure
 from .models import QueryModels, ShownText, give_encoders, open_reranker, read_notes
 from .options import OUTPUT, check_output, command, option, split_list, without
-
-__all__ = ["tune"]
 
 
 @dataclass(frozen=True)

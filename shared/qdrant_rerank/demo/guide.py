@@ -15,24 +15,6 @@ from typing import Any, Final
 
 from .. import Formula, Fusion, Mmr, Nearest, Strategy, datetime_field, decay_exp, decay_gauss, field, geo_distance, now, score
 
-__all__ = [
-    "BM25",
-    "CANDIDATES",
-    "CANDIDATES_CODE",
-    "CORPUS",
-    "DAY",
-    "HERE",
-    "HYBRID",
-    "LINEUP",
-    "PLAIN",
-    "SHOWN",
-    "TODAY",
-    "YEAR_2020",
-    "Entry",
-    "Question",
-    "questions",
-]
-
 _DATA: Final = Path(__file__).parent / "data"
 
 CORPUS: Final = _DATA / "corpus.jsonl"

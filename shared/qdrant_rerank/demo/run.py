@@ -26,22 +26,6 @@ from ..ingest import ensure_collection, ingest, read_jsonl
 from ..models import Encoder, Encoders
 from .guide import BM25, CANDIDATES_CODE, CORPUS, FORMULA, HYBRID, LINEUP, PLAIN, SHOWN, TODAY, Entry, Question, questions
 
-__all__ = [
-    "DEPTH",
-    "CountingExecutor",
-    "Demo",
-    "DemoOutcome",
-    "ask",
-    "describe_limits",
-    "describe_setup",
-    "documents",
-    "legend",
-    "lineup",
-    "measure_ndcg",
-    "side_by_side",
-    "summary",
-]
-
 DEPTH: Final = 10
 """How many results are judged: nDCG@10."""
 

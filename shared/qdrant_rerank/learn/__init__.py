@@ -9,19 +9,20 @@ Needs the extra `[learn]` for fitting, which is loaded when it is used; `from_mo
 
 from __future__ import annotations
 
-from .._internals import Trained
+from .._internals import MAX_BYTES, MAX_CONDITIONS, Trained
 from .calibration import OperatingPoint
 from .clicks import Clicks, read_clicks
 from .drift import Drift, FeatureDrift, check_fields, drift
 from .features import Category, Feature, FeatureLike, Features
 from .feedback.examples import sample_queries
-from .feedback.fit import FeedbackEstimate, FeedbackFit, afit_feedback, estimate_feedback_fit, fit_feedback
+from .feedback.fit import FeedbackEstimate, afit_feedback, estimate_feedback_fit, fit_feedback
+from .feedback.judgement import FeedbackFit
 from .log import FeatureLog, LogCoverage
 from .log_features import Negatives, log_features
 from .log_files import read_log, write_log
 from .logistic import fit_logistic
 from .ranker import FeatureWeight, LearnedRanker, Training, calibrate_scores, for_report, ranker_from_expression
-from .trained_models.cost import MAX_BYTES, MAX_CONDITIONS, FormulaCost, formula_cost
+from .trained_models.cost import FormulaCost, formula_cost
 from .trained_models.importers import formula_from_model, from_model
 
 __all__ = [

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from .candidates import CandidateSearch as CandidateSearch
     from .candidates import draw_points as draw_points
     from .candidates import find_candidates as find_candidates
-    from .drift import psi as psi
     from .features import check_features as check_features
     from .features import compute_features as compute_features
     from .features import features_from_json as features_from_json
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from .feedback.examples import query_texts as query_texts
     from .feedback.examples import sample_queries as sample_queries
     from .feedback.fit import LEAST_QUERIES as LEAST_QUERIES
-    from .feedback.fit import Progress as Progress
     from .feedback.fit import check_candidates as check_candidates
     from .feedback.fit import check_queries as check_queries
     from .feedback.fit import duration as duration
@@ -50,11 +48,11 @@ if TYPE_CHECKING:
     from .feedback.judgement import unseen as unseen
     from .feedback.judgement import verdict as verdict
     from .feedback.score_file import Ahead as Ahead
+    from .feedback.score_file import Progress as Progress
     from .feedback.score_file import ScoreFile as ScoreFile
     from .feedback.training import cross_fit as cross_fit
     from .feedback.training import formula_scores as formula_scores
     from .feedback.training import train as train
-    from .log import Reference as Reference
     from .log import TopicRows as TopicRows
     from .log_files import LogStream as LogStream
     from .log_files import read_stream as read_stream
@@ -94,16 +92,15 @@ else:
         {
             "calibration": "Method, ScoreMap, auc, fit_map, list_operating_points, measure_reliability, threshold_for",
             "candidates": "CandidateSearch, draw_points, find_candidates",
-            "drift": "psi",
             "features": "check_features, compute_features, features_from_json, selector",
             "feedback.examples": "SYNTHETIC_WARNING, Documents, Example, Examples, collect_examples, first_search, "
             "is_sampled, query_texts, sample_queries",
-            "feedback.fit": "LEAST_QUERIES, Progress, check_candidates, check_queries, duration",
+            "feedback.fit": "LEAST_QUERIES, check_candidates, check_queries, duration",
             "feedback.judgement": "LEAST_JUDGED, Judgement, above_noise, agreement, disagreement, judge, "
             "judgments_of, unseen, verdict",
-            "feedback.score_file": "Ahead, ScoreFile",
+            "feedback.score_file": "Ahead, Progress, ScoreFile",
             "feedback.training": "cross_fit, formula_scores, train",
-            "log": "Reference, TopicRows",
+            "log": "TopicRows",
             "log_files": "LogStream, read_stream",
             "logistic": "margin_expression",
             "ranker": "as_table",

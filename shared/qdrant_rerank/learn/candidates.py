@@ -17,6 +17,7 @@ from .._internals import (
     Flow,
     Inputs,
     Points,
+    Reference,
     Request,
     Search,
     alone,
@@ -35,9 +36,6 @@ from ..expressions._internals import Constant, Table, View
 from ..planning import Target
 from ..stages import Formula, Stage
 from .features import Category, Feature, compute_features, is_payload_only, share_lacking
-from .log import Reference
-
-__all__ = ["CandidateSearch", "Candidates", "draw_points", "find_candidates", "reference_of"]
 
 
 @dataclass(frozen=True)

@@ -13,18 +13,15 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 
 from .. import Executor, PlanError, Retries, SearchOptions, StrategyError
-from .._internals import FAR, MOVED, NO_RETRIES, brief, by_chance, instead, is_whole, kind_of, psi, run, shift, together
+from .._internals import FAR, MOVED, NO_RETRIES, Reference, brief, by_chance, instead, is_whole, kind_of, run, shift, together
 from .._internals import lacking as lacking_keys
 from ..evaluate import Topics
 from ..evaluate._internals import MEASURING, Plain, RetryingServices
 from ..expressions._internals import Table, View
 from .candidates import CandidateSearch, draw_points, find_candidates
 from .features import Category, Feature, compute_features, is_payload_only, keys_read, selector, share_lacking
-from .log import Reference
 from .ranker import LearnedRanker, RankerLike, load_ranker
 from .solver import Array
-
-__all__ = ["Drift", "FeatureDrift", "check_fields", "drift", "psi"]
 
 Verdict: TypeAlias = Literal["stable", "moved", "far", "gone"]
 _SAID: Final[Mapping[str, str]] = {

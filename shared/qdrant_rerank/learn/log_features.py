@@ -76,20 +76,6 @@ from .features import (
 from .log import FeatureLog, LogCoverage, TopicRows, assemble_log
 from .log_files import KIND, LogStream
 
-__all__ = [
-    "FoundKeys",
-    "Labelling",
-    "Logging",
-    "Missed",
-    "Negatives",
-    "PairWeights",
-    "Unjudged",
-    "check_conditions",
-    "check_given",
-    "check_scores",
-    "log_features",
-]
-
 
 def log_features(
     executor: Executor,

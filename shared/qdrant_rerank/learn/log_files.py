@@ -18,13 +18,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from .._internals import Journal, JournalKind, Record, brief, lines_of, parse_json, read_journal, read_text
+from .._internals import Journal, JournalKind, Record, Reference, brief, lines_of, parse_json, read_journal, read_text
 from ..errors import FormatError, MissingExtra
 from ..evaluate._internals import rows_of
 from .features import VERSION, candidates_from_json, candidates_json, check_version, feature_json, features_from_json
-from .log import FeatureLog, LogCoverage, Reference, TopicRows, assemble_log
-
-__all__ = ["KIND", "LogStream", "read_log", "read_stream", "write_log"]
+from .log import FeatureLog, LogCoverage, TopicRows, assemble_log
 
 Where = str | os.PathLike[str]
 _ENDINGS: Final = ".jsonl, .csv, .parquet or .svm"

@@ -10,12 +10,12 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 import numpy as np
 
 from .. import StrategyError, __version__
-from .._internals import did_you_mean, is_finite, is_whole, warn
+from .._internals import Reference, did_you_mean, is_finite, is_whole, warn
 from ..expressions import Expression
 from ..expressions._internals import Constant, Product, Sum
 from .calibration import METHODS, Method, judge_held_out
 from .features import Feature
-from .log import FeatureLog, Reference
+from .log import FeatureLog
 from .ranker import FeatureWeight, LearnedRanker, LogLike, Training, load_log
 from .solver import (
     GRID,
@@ -32,8 +32,6 @@ from .solver import (
     prepare,
     solve,
 )
-
-__all__ = ["fit_logistic", "margin_expression"]
 
 Loss: TypeAlias = Literal["pointwise", "pairwise"]
 _FREE: Final = 1e5

@@ -17,7 +17,7 @@ from qdrant_client import models
 from .. import StrategyError, __version__
 from .. import from_json as strategy_of
 from .. import to_json as strategy_json
-from .._internals import Trained, TrainedFeature, brief, did_you_mean, line_of, parse_json, read_text
+from .._internals import Reference, Trained, TrainedFeature, brief, did_you_mean, line_of, parse_json, read_text
 from ..errors import FitError, FormatError
 from ..evaluate._internals import Plain
 from ..expressions import Expression
@@ -27,26 +27,9 @@ from ..report import Calibration, Coefficient
 from ..stages import ClientFormula, Formula, Stage
 from .calibration import Method, OperatingPoint, ScoreMap, fit_calibration, threshold_for
 from .features import VERSION, Category, Feature, check_version, feature_json, features_from_json
-from .log import FeatureLog, Reference
+from .log import FeatureLog
 from .log_files import read_log
 from .solver import Array
-
-__all__ = [
-    "KIND",
-    "FeatureWeight",
-    "LearnedRanker",
-    "LogLike",
-    "RankerLike",
-    "Training",
-    "as_table",
-    "calibrate_scores",
-    "for_report",
-    "load_log",
-    "load_ranker",
-    "ranker_from_expression",
-    "ranker_from_json",
-    "ranker_to_json",
-]
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,11 @@ from typing import Final
 
 from qdrant_client import models
 
-from ..._internals import MAX_BYTES, MAX_CONDITIONS, extent
+from ..._internals import extent
 from ...errors import FitError
 from ...expressions import Expression
 from ...expressions._internals import Lowering, QueryTokens, ScoreSource, candidate_scores, lower, placeholder_params, walk
 from ...planning import Capabilities
-
-__all__ = ["MAX_BYTES", "MAX_CONDITIONS", "ON_CLIENT", "WAYS_OUT", "FormulaCost", "check_budget", "formula_cost"]
 
 ON_CLIENT: Final = (
     "or have it computed on the client, over the fetched candidates: Formula(from_model(…, on_client=True)).over(…).on_client()"

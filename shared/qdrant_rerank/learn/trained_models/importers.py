@@ -12,13 +12,13 @@ from os import PathLike
 from typing import Any, Final
 
 from ... import StrategyError
-from ..._internals import did_you_mean
+from ..._internals import MAX_BYTES, MAX_CONDITIONS, did_you_mean
 from ...expressions import Expression
 from ...stages import Formula
 from ..features import Features, as_features
 from .boosters import from_lightgbm, from_xgboost, lightgbm_names
 from .columns import Column, Columns, MinMax, Standard
-from .cost import MAX_BYTES, MAX_CONDITIONS, check_budget
+from .cost import check_budget
 from .scikit_learn import (
     from_forest,
     from_gradient_boosting,
@@ -28,8 +28,6 @@ from .scikit_learn import (
     from_network,
     from_tree,
 )
-
-__all__ = ["entrance", "exit_of", "formula_from_model", "from_model", "through"]
 
 Importer = Callable[[Any, Columns], Expression]
 

@@ -18,14 +18,13 @@ import numpy as np
 from qdrant_client import models
 
 from ... import StrategyError
+from ..._internals import MAX_CONDITIONS
 from ...errors import FitError
 from ...expressions import Expression, clip
 from ...expressions._internals import DIGITS, Constant, Field, Product, Sum, When, digits, holds_number
 from ..features import Category, Feature
 from .columns import Column, Columns, Region, bounds
-from .cost import MAX_CONDITIONS, ON_CLIENT, WAYS_OUT
-
-__all__ = ["Leaf", "Node", "Side", "Split", "SplitGate", "ensemble", "make_gate"]
+from .cost import ON_CLIENT, WAYS_OUT
 
 Side = Literal["left", "right"]
 _STEEP: Final = (Constant(1e38), Constant(1e38))  # whatever two unlike floats differ by, times this, is beyond 1
