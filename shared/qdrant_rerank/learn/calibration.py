@@ -30,6 +30,26 @@ from ..report import Bin, Calibration
 from .log import FeatureLog
 from .solver import LEAST_TOPICS, Array, Bounds, Prepared, Problem, expit, log_losses, solve, split_folds
 
+__all__ = [
+    "METHODS",
+    "HeldOut",
+    "Method",
+    "OperatingPoint",
+    "ScoreMap",
+    "affine",
+    "auc",
+    "brier",
+    "fit_calibration",
+    "fit_map",
+    "judge_held_out",
+    "list_operating_points",
+    "mean_auc",
+    "measure_reliability",
+    "ndcg",
+    "ndcg_of_one",
+    "threshold_for",
+]
+
 Method: TypeAlias = Literal["none", "platt", "beta", "isotonic"]
 METHODS: Final = get_args(Method)
 KNOTS: Final = 15

@@ -37,6 +37,8 @@ from ..planning import Target
 from ..stages import Formula, Stage
 from .features import Category, Feature, compute_features, is_payload_only, share_lacking
 
+__all__ = ["CandidateSearch", "Candidates", "draw_points", "find_candidates", "reference_of"]
+
 
 @dataclass(frozen=True)
 class CandidateSearch:

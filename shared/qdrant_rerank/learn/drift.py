@@ -23,6 +23,8 @@ from .features import Category, Feature, compute_features, is_payload_only, keys
 from .ranker import LearnedRanker, RankerLike, load_ranker
 from .solver import Array
 
+__all__ = ["Drift", "FeatureDrift", "Verdict", "check_fields", "drift"]
+
 Verdict: TypeAlias = Literal["stable", "moved", "far", "gone"]
 _SAID: Final[Mapping[str, str]] = {
     "stable": "as in training",

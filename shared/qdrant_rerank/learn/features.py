@@ -34,6 +34,27 @@ from ..expressions._internals import (
 )
 from ..stages import Formula, Stage
 
+__all__ = [
+    "VERSION",
+    "Category",
+    "Feature",
+    "FeatureLike",
+    "Features",
+    "as_features",
+    "candidates_from_json",
+    "candidates_json",
+    "check_features",
+    "check_version",
+    "compute_features",
+    "feature_json",
+    "feature_keys",
+    "features_from_json",
+    "is_payload_only",
+    "keys_read",
+    "selector",
+    "share_lacking",
+]
+
 
 @dataclass(frozen=True, init=False)
 class Feature:

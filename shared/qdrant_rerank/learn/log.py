@@ -20,6 +20,8 @@ from ..evaluate._internals import Plain, frame
 from ..stages import Stage
 from .features import Category, Feature
 
+__all__ = ["FeatureLog", "LogCoverage", "TopicRows", "assemble_log"]
+
 
 @dataclass(frozen=True)
 class LogCoverage(Plain):

@@ -76,6 +76,8 @@ from .features import (
 from .log import FeatureLog, LogCoverage, TopicRows, assemble_log
 from .log_files import KIND, LogStream
 
+__all__ = ["FoundKeys", "Labelling", "Logging", "Negatives", "check_conditions", "check_given", "check_scores", "log_features"]
+
 
 def log_features(
     executor: Executor,

@@ -24,6 +24,8 @@ from ..evaluate._internals import rows_of
 from .features import VERSION, candidates_from_json, candidates_json, check_version, feature_json, features_from_json
 from .log import FeatureLog, LogCoverage, TopicRows, assemble_log
 
+__all__ = ["KIND", "LogStream", "Where", "read_log", "read_stream", "write_log"]
+
 Where = str | os.PathLike[str]
 _ENDINGS: Final = ".jsonl, .csv, .parquet or .svm"
 _MADE_BY: Final = "a log is what log_features, or `qdrant-rerank features`, makes of judgments"

@@ -31,6 +31,23 @@ from .log import FeatureLog
 from .log_files import read_log
 from .solver import Array
 
+__all__ = [
+    "KIND",
+    "FeatureWeight",
+    "LearnedRanker",
+    "LogLike",
+    "RankerLike",
+    "Training",
+    "as_table",
+    "calibrate_scores",
+    "for_report",
+    "load_log",
+    "load_ranker",
+    "ranker_from_expression",
+    "ranker_from_json",
+    "ranker_to_json",
+]
+
 
 @dataclass(frozen=True)
 class FeatureWeight(Plain):

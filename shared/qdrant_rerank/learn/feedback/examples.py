@@ -24,6 +24,24 @@ from ...planning import Plan, Target
 from ..candidates import draw_points
 from .score_file import ScoreFile
 
+__all__ = [
+    "BATCH",
+    "SYNTHETIC_WARNING",
+    "Documents",
+    "Example",
+    "Examples",
+    "Gathered",
+    "Grades",
+    "Queries",
+    "collect_examples",
+    "first_search",
+    "gather_examples",
+    "is_sampled",
+    "query_texts",
+    "replace_reranker",
+    "sample_queries",
+]
+
 Queries: TypeAlias = Topics | Mapping[str, str] | Sequence[str | Topic | Query]
 """`Topics`, e.g. of `read_topics`; or id → text; or texts, topics or queries in a list.
 

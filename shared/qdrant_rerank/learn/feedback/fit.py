@@ -43,6 +43,23 @@ from .judgement import (
 from .score_file import Ahead, Progress, ScoreFile
 from .training import FoldCoefficients, cross_fit
 
+__all__ = [
+    "LEAST_QUERIES",
+    "FeedbackEstimate",
+    "LearnedCoefficients",
+    "Task",
+    "afit_feedback",
+    "check_candidates",
+    "check_fit_executor",
+    "check_judged",
+    "check_queries",
+    "check_seeds",
+    "count_ahead",
+    "duration",
+    "estimate_feedback_fit",
+    "fit_feedback",
+]
+
 
 def fit_feedback(
     executor: Executor,

@@ -15,6 +15,8 @@ from ...models import Reranker
 from ...models._internals import ascore_texts, check_scores, score_keys
 from ...models._internals import score_texts as score_texts
 
+__all__ = ["Ahead", "Progress", "ScoreFile"]
+
 _NOT_OURS: Final = "not a line of a file of scores: expected {'key': …, 'score': …}"
 _KIND: Final = JournalKind(
     "qdrant-rerank scores", wrong_header=_NOT_OURS, wrong_line=_NOT_OURS, empty=_NOT_OURS, bare='{"key": '

@@ -22,6 +22,8 @@ from ...feedback import Coefficients
 from ...feedback._internals import Column, Mode, same, weights_of
 from .examples import Example, Examples
 
+__all__ = ["FoldCoefficients", "cross_fit", "formula_scores", "train"]
+
 _MOST_B = 4.0
 _MOST = 200.0  # of a and c, in units of the similarities' spread: beyond it, rankings don't change
 _EXACT: Any = {"ftol": 1e-13, "gtol": 1e-8}  # so that last digits of similarities, which engines differ in, stay last digits

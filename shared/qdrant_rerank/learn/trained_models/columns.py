@@ -21,6 +21,29 @@ from ...expressions import Expression, clip
 from ...expressions._internals import DIGITS, F32_MAX, Constant, Field, Product, Sum, digits
 from ..features import Category, Feature
 
+__all__ = [
+    "EVERYTHING",
+    "Affine",
+    "Column",
+    "Columns",
+    "MinMax",
+    "Region",
+    "Scaling",
+    "Standard",
+    "at_most",
+    "below_f32",
+    "bounds",
+    "check_binary",
+    "check_one_output",
+    "greater_than",
+    "last",
+    "no_greater_f32",
+    "numeric",
+    "points",
+    "refuse_classes",
+    "whole_numbers",
+]
+
 
 @dataclass(frozen=True)
 class Affine:

@@ -13,6 +13,8 @@ from ...expressions import Expression
 from ...expressions._internals import Lowering, QueryTokens, ScoreSource, candidate_scores, lower, placeholder_params, walk
 from ...planning import Capabilities
 
+__all__ = ["ON_CLIENT", "WAYS_OUT", "FormulaCost", "check_budget", "formula_cost"]
+
 ON_CLIENT: Final = (
     "or have it computed on the client, over the fetched candidates: Formula(from_model(…, on_client=True)).over(…).on_client()"
 )

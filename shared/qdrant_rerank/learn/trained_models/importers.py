@@ -29,6 +29,8 @@ from .scikit_learn import (
     from_tree,
 )
 
+__all__ = ["entrance", "exit_of", "formula_from_model", "from_model", "through"]
+
 Importer = Callable[[Any, Columns], Expression]
 
 

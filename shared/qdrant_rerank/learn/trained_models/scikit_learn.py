@@ -20,6 +20,17 @@ from ..features import Category
 from .columns import Column, Columns, Region, at_most, check_binary, check_one_output, no_greater_f32, numeric, points
 from .trees import Leaf, Node, Split, ensemble
 
+__all__ = [
+    "from_forest",
+    "from_gradient_boosting",
+    "from_histogram",
+    "from_linear_classifier",
+    "from_linear_regressor",
+    "from_network",
+    "from_tree",
+    "weigh_columns",
+]
+
 
 def from_linear_regressor(model: Any, columns: Columns) -> Expression:
     """`coef_ · x + intercept_`."""

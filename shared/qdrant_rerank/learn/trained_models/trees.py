@@ -26,6 +26,8 @@ from ..features import Category, Feature
 from .columns import Column, Columns, Region, bounds
 from .cost import ON_CLIENT, WAYS_OUT
 
+__all__ = ["Leaf", "Node", "Split", "SplitGate", "ensemble", "make_gate"]
+
 Side = Literal["left", "right"]
 _STEEP: Final = (Constant(1e38), Constant(1e38))  # whatever two unlike floats differ by, times this, is beyond 1
 _ZERO: Final = Constant(0.0)
