@@ -159,29 +159,21 @@ def check_fields(executor: Executor, ranker: RankerLike, *, sample: int = 200) -
     payload_features = {name: one for name, one in features.items() if is_payload_only(one)}
     if not payload_features:
         return
-    table = _stored(executor, payload_features, sample)
-    gone = [name for name, feature in payload_features.items() if share_lacking(feature, table.payloads) == 1.0]
-    if gone:
-        raise PlanError(
-            f"the ranker reads {name!r} ({_read(payload_features[name])}), but none of {len(table)} random points of "
-            f"{executor.collection!r} has it{_but(payload_features[name], table.payloads)}: it was learned on another "
-            "collection, or the payload has changed"
-            for name in gone
-        )
-
-
-def _but(feature: Feature | Category, payloads: Sequence[Mapping[str, Any]]) -> str:
-    found = _instead(feature, payloads)
-    return f" ({found})" if found else ""
-
-
-def _read(feature: Feature | Category) -> str:
-    return brief(feature.key if isinstance(feature, Category) else feature.expression)
-
-
-def _missing(feature: Feature | Category, values: Array, payloads: Sequence[Mapping[str, Any]] | None) -> float:
-    """The share that lacks the feature: by the payload where that is known of training too, else by what is NaN."""
-    return float(np.isnan(values).mean()) if payloads is None else share_lacking(feature, payloads)
+    payloads = _stored(executor, payload_features, sample).payloads
+    problems: list[str] = []
+    for name, feature in payload_features.items():
+        if share_lacking(feature, payloads) == 1.0:
+            read, other = (
+                brief(feature.key if isinstance(feature, Category) else feature.expression),
+                _instead(feature, payloads),
+            )
+            there = f" ({other})" if other else ""
+            problems.append(
+                f"the ranker reads {name!r} ({read}), but none of {len(payloads)} random points of {executor.collection!r} has "
+                f"it{there}: it was learned on another collection, or the payload has changed"
+            )
+    if problems:
+        raise PlanError(problems)
 
 
 def _judged(
@@ -191,7 +183,9 @@ def _judged(
     values: Array,
     payloads: Sequence[Mapping[str, Any]] | None,
 ) -> FeatureDrift:
-    missing, found = _missing(feature, values, payloads), ""
+    # by the payload where that is known of training too, else by what is NaN
+    missing = float(np.isnan(values).mean()) if payloads is None else share_lacking(feature, payloads)
+    found = ""
     index = shift(then, values, missing, isinstance(feature, Category) or feature.missing == "nan")
     verdict: Verdict = "stable" if index < MOVED else "moved" if index < FAR else "far"
     if missing == 1.0 > then.missing:

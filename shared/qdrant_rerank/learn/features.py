@@ -167,11 +167,14 @@ def _names(names: Sequence[str] | None, count: int) -> list[str]:
     return list(names) if names is not None and len(names) == count else [f"column {number}" for number in range(count)]
 
 
-def _as_feature(name: str, feature: FeatureLike) -> Feature | Category:
+def _as_feature(name: str, feature: FeatureLike, raw: bool = True) -> Feature | Category:
     try:
-        return feature if isinstance(feature, Feature | Category) else Feature(feature)
+        made = feature if isinstance(feature, Feature | Category) else Feature(feature)
+        if not raw and isinstance(made, Feature) and any(isinstance(node, Raw) for node in walk(made.expression)):
+            raise StrategyError("a raw expression can be computed by an engine only: write it with this package's functions")
     except StrategyError as error:
         raise StrategyError(f"the feature {name!r}: {error}") from None
+    return made
 
 
 VERSION: Final = 1
@@ -273,18 +276,8 @@ def check_features(features: Features) -> dict[str, Feature | Category]:
             raise StrategyError(
                 f"a feature's name must be text without commas, and none of {', '.join(RESERVED)}; got {name!r}"
             )
-        try:
-            found[name] = _checked(feature)
-        except StrategyError as error:
-            raise StrategyError(f"the feature {name!r}: {error}") from None
+        found[name] = _as_feature(name, feature, raw=False)
     return found
-
-
-def _checked(feature: FeatureLike) -> Feature | Category:
-    made = feature if isinstance(feature, Feature | Category) else Feature(feature)
-    if isinstance(made, Feature) and any(isinstance(node, Raw) for node in walk(made.expression)):
-        raise StrategyError("a raw expression can be computed by an engine only: write it with this package's functions")
-    return made
 
 
 def compute_features(features: Known, table: Table) -> NDArray[np.float64]:

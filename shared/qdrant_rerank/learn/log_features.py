@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
@@ -45,7 +46,6 @@ from .._internals import (
 from ..errors import FitError, MeasurementError
 from ..evaluate import DocId, Qrels, Topic, Topics
 from ..evaluate._internals import MEASURING, Progress, RetryingServices, aliases, is_setup_error, read_ranking, stops
-from ..expressions import Expression
 from ..expressions._internals import (
     PayloadKey,
     ScoreSource,
@@ -76,7 +76,7 @@ from .features import (
 from .log import FeatureLog, LogCoverage, TopicRows, assemble_log
 from .log_files import KIND, LogStream
 
-__all__ = ["FoundKeys", "Labelling", "Logging", "Negatives", "check_conditions", "check_given", "check_scores", "log_features"]
+__all__ = ["FoundKeys", "Labels", "Logging", "Negatives", "check_computable", "log_features"]
 
 
 def log_features(
@@ -140,17 +140,16 @@ def log_features(
     asked = [topic for topic in topics if qrels.grades.get(topic.id)]
     if not asked:
         raise FitError(f"none of the {len(topics)} topics has judgments: there is nothing to learn from")
-    labelling = Labelling(unjudged, negatives, missed, seed, pair_weights or {}, doc_id, aliases(qrels))
-    options = replace(options or SearchOptions(), with_payload=_payload(made, doc_id), offset=None, stable_ties=False)
+    payload = True if callable(doc_id) else selector(made, ["_id"] if doc_id is None else [doc_id])
+    options = replace(options or SearchOptions(), with_payload=payload, offset=None, stable_ties=False)
     prepared = CandidateSearch.of(candidates, options, target)
     executor.plan(prepared.formula.on_client(), options)  # what is done here: each candidate is searched by itself
-    check_scores(made, prepared.formula)
-    check_given(made, asked)
-    check_conditions(made, target)
-    header = _header(prepared, made, topics, qrels, labelling, now or dt.datetime.now(dt.UTC), options, target)
+    check_computable(made, prepared.formula, asked, target)
+    labels = Labels(qrels, unjudged, negatives, missed, seed, pair_weights or {}, doc_id)
+    header = _header(prepared, made, topics, labels, now or dt.datetime.now(dt.UTC), target)
     with closing(LogStream(None if path is None else _jsonl(path), header)) as stream:
         resumed, seen, moment = bool(stream.done), FoundKeys(made), dt.datetime.fromisoformat(stream.header["now"])
-        asking = Logging(executor, prepared, made, qrels, labelling, target, moment, seen, policy)
+        asking = Logging(executor, prepared, made, labels, target, moment, seen, policy)
         asking.run(asked, stream, batch_size, progress)
         stored = draw_points(executor, options.with_payload, sample, options.filter, policy) if sample else []
         for lint in seen.warnings(executor, [point.payload or {} for point in stored], resumed):
@@ -161,12 +160,6 @@ def log_features(
     coverage = LogCoverage(unjudged=unjudged_topics, failed=asking.failed)
     done = [stream.done[topic.id] for topic in asked if topic.id in stream.done]
     return assemble_log(made, tuple(candidates), done, reference, coverage)
-
-
-def _payload(features: Mapping[str, Feature | Category], doc_id: DocId) -> bool | list[str]:
-    if callable(doc_id):
-        return True
-    return selector(features, ["_id"] if doc_id is None else [doc_id])
 
 
 def _check_options(unjudged: str, missed: str, sample: int, batch_size: int) -> None:
@@ -186,15 +179,9 @@ def _jsonl(path: str | PathLike[str]) -> Path:
 
 
 def _header(
-    candidates: CandidateSearch,
-    features: Mapping[str, Feature | Category],
-    topics: Topics,
-    qrels: Qrels,
-    labelling: Labelling,
-    now: dt.datetime,
-    options: SearchOptions,
-    target: Target,
+    candidates: CandidateSearch, features: Known, topics: Topics, labels: Labels, now: dt.datetime, target: Target
 ) -> dict[str, Any]:
+    """The first line of the log's file, by whose fingerprint a later run knows whether the log is its own."""
     what: dict[str, Any] = {
         "features": {name: feature_json(feature) for name, feature in features.items()},
         "candidates": candidates_json(candidates.formula.candidates),
@@ -202,36 +189,64 @@ def _header(
     asked = {
         "collection": target.schema.collection,
         "topics": topics.fingerprint,
-        "qrels": qrels.fingerprint,
-        "limit": options.limit,
-        "filter": repr(options.filter),
-        "unjudged": labelling.unjudged,
-        "negatives": None if labelling.negatives is None else asdict(labelling.negatives),
-        "missed": labelling.missed,
-        "seed": labelling.seed,
-        "pair_weights": {topic: dict(weights) for topic, weights in labelling.pair_weights.items()},
-        "doc_id": labelling.doc_id if isinstance(labelling.doc_id, str | None) else "a function",
+        "qrels": labels.qrels.fingerprint,
+        "limit": candidates.options.limit,
+        "filter": repr(candidates.options.filter),
+        "unjudged": labels.unjudged,
+        "negatives": None if labels.negatives is None else asdict(labels.negatives),
+        "missed": labels.missed,
+        "seed": labels.seed,
+        "pair_weights": {topic: dict(weights) for topic, weights in labels.pair_weights.items()},
+        "doc_id": labels.doc_id if isinstance(labels.doc_id, str | None) else "a function",
     }
     fingerprint = hashlib.sha256(json.dumps([what, asked, VERSION], sort_keys=True).encode()).hexdigest()[:16]
     return {"kind": KIND, "version": VERSION, "fingerprint": fingerprint, "now": now.isoformat(), **what}
 
 
+Known: TypeAlias = Mapping[str, Feature | Category]
+Payloads: TypeAlias = Sequence[Mapping[str, Any]]
 Unjudged: TypeAlias = Literal["negative", "drop"]
 Missed: TypeAlias = Literal["count", "fetch"]
 PairWeights: TypeAlias = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
-class Labelling:
-    """What `log_features` was asked for; see there. `names` are other ids of documents, see `aliases`."""
+class Labels:
+    """Which candidates are logged with which grade and weight; the arguments are those of `log_features`."""
 
+    qrels: Qrels
     unjudged: Unjudged
     negatives: Negatives | None
     missed: Missed
     seed: int
     pair_weights: PairWeights
     doc_id: DocId
-    names: Mapping[str, str]
+
+    @cached_property
+    def _names(self) -> Mapping[str, str]:
+        return aliases(self.qrels)
+
+    def documents(self, points: Points) -> list[str]:
+        """The points' documents, as the judgments call them."""
+        return [read_ranking([point], self.doc_id, self._names)[0][0].doc_id for point in points]
+
+    def lost(self, topic: Topic, documents: Sequence[str]) -> list[str]:
+        """The relevant documents that aren't among these."""
+        relevant = (document for document, grade in self.qrels[topic.id].items() if grade >= 1)
+        return sorted(set(relevant).difference(documents))
+
+    def weights(self, topic: Topic, documents: Sequence[str], ranks: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How much each candidate of a topic counts, shape (n,); 0 for those that are left out."""
+        is_judged = np.array([document in self.qrels[topic.id] for document in documents], dtype=bool)
+        if self.unjudged == "drop":
+            weights = np.where(is_judged, 1.0, 0.0)
+        elif self.negatives is None:
+            weights = np.ones(len(documents))
+        else:
+            weights = self.negatives.weights(ranks, is_judged, topic.id, self.seed)
+        given = self.pair_weights.get(topic.id, {})
+        weights *= np.array([given.get(document, 1.0) for document in documents])
+        return weights
 
 
 @dataclass
@@ -240,9 +255,8 @@ class Logging:
 
     executor: Executor
     candidates: CandidateSearch
-    features: Mapping[str, Feature | Category]
-    qrels: Qrels
-    labelling: Labelling
+    features: Known
+    labels: Labels
     target: Target
     now: dt.datetime
     seen: FoundKeys
@@ -281,9 +295,9 @@ class Logging:
     def _flow(self, topic: Topic) -> Flow[Candidates]:
         query = replace(topic.query, now=topic.now or self.now)
         first = yield from find_candidates(self.candidates, query, self.target, topic.filter)
-        if self.labelling.missed == "count":
+        if self.labels.missed == "count":
             return first
-        wanted = self._missed(topic, self._documents(first.points))
+        wanted = self.labels.lost(topic, self.labels.documents(first.points))
         ids = list(dict.fromkeys(id for document in wanted for id in point_ids(document)))
         if not ids:
             return first
@@ -292,99 +306,55 @@ class Logging:
         [points] = yield from Search([models.QueryRequest(filter=stored, limit=len(ids), with_payload=payload)])
         return first.join(points)
 
-    def _documents(self, points: Points) -> list[str]:
-        return [read_ranking([point], self.labelling.doc_id, self.labelling.names)[0][0].doc_id for point in points]
-
-    def _missed(self, topic: Topic, documents: Sequence[str]) -> list[str]:
-        relevant = (document for document, grade in self.qrels[topic.id].items() if grade >= 1)
-        return sorted(set(relevant).difference(documents))
-
     def _rows(self, topic: Topic, candidates: Candidates) -> TopicRows:
         self.seen.look(candidates.table.payloads)
-        judged, documents = self.qrels[topic.id], self._documents(candidates.points)
-        is_judged = np.array([document in judged for document in documents], dtype=bool)
-        weights = np.where(is_judged, 1.0, 0.0)
-        if self.labelling.unjudged == "negative":
-            sampling, ranks = self.labelling.negatives, candidates.ranks
-            weights = (
-                np.ones(len(documents))
-                if sampling is None
-                else sampling.weights(ranks, is_judged, topic.id, self.labelling.seed)
-            )
-        given = self.labelling.pair_weights.get(topic.id, {})
-        weights *= np.array([given.get(document, 1.0) for document in documents])
+        judged, documents = self.labels.qrels[topic.id], self.labels.documents(candidates.points)
+        weights = self.labels.weights(topic, documents, candidates.ranks)
         values = compute_features(self.features, candidates.table)
         rows = tuple(
-            (documents[n], judged.get(documents[n], 0), int(is_judged[n]), float(weights[n]), *map(_plain, values[n].tolist()))
-            for n in np.flatnonzero(weights)
+            (
+                name,
+                judged.get(name, 0),
+                int(name in judged),
+                float(weight),
+                *(None if math.isnan(value) else value for value in row),
+            )
+            for name, weight, row in zip(documents, weights, values.tolist(), strict=True)
+            if weight
         )
-        lost = self._missed(topic, [document for document, rank in zip(documents, candidates.ranks, strict=True) if rank > 0])
-        return TopicRows(topic.id, rows, tuple(lost), int(np.isnan(candidates.ranks).sum()))
+        found = [document for document, rank in zip(documents, candidates.ranks, strict=True) if rank > 0]
+        return TopicRows(topic.id, rows, tuple(self.labels.lost(topic, found)), int(np.isnan(candidates.ranks).sum()))
 
 
-def _plain(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
-Known = Mapping[str, Feature | Category]
-Payloads = Sequence[Mapping[str, Any]]
-_SHOWN: Final = 5  # points whose keys a warning lists
-
-
-def check_scores(features: Known, formula: Formula) -> None:
-    """Refuse features that read the score of a candidate that isn't there.
+def check_computable(features: Known, formula: Formula, topics: Sequence[Topic], target: Target) -> None:
+    """Refuse features that can't be computed here as an engine would; that only some topics lack a value, their failure tells.
 
     Raises:
-        StrategyError: one does; the message lists the candidates.
+        StrategyError: one reads the score of a candidate that isn't there (the message lists the candidates), has a condition
+            that can't be decided here, or reads a request-time value which no topic brings along.
     """
-    names = [stage.title or "" for stage in formula.candidates]
     candidates = [ScoreSource(stage.title) for stage in formula.candidates]
-    for name, expression in _expressions(features):
+    for name, expression in ((name, one.expression) for name, one in features.items() if isinstance(one, Feature)):
         for read in candidate_scores(expression):
             try:
                 score_index(read, candidates)
             except StrategyError as error:
-                raise StrategyError(f"the feature {name!r}: {error}{did_you_mean(read.name or '', names)}") from None
-
-
-def check_conditions(features: Known, target: Target) -> None:
-    """Refuse features with conditions that can't be decided here as the engine decides them.
-
-    Raises:
-        StrategyError: one has; the message says why.
-    """
-    for name, expression in _expressions(features):
-        for condition in conditions(expression):
-            if why := undecidable_reason(condition, target.view):
-                raise StrategyError(f"the feature {name!r}: {why}")
-
-
-def check_given(features: Known, topics: Sequence[Topic]) -> None:
-    """Refuse features that read a request-time value which no topic brings along; that some lack it, their failure tells.
-
-    Raises:
-        StrategyError: one does; the message says where to write the value.
-    """
-    for name, expression in _expressions(features):
-        for value in _needed(expression):
+                hint = did_you_mean(read.name or "", [stage.title or "" for stage in formula.candidates])
+                raise StrategyError(f"the feature {name!r}: {error}{hint}") from None
+        needed = feature_names(expression) | map_names(expression) | dict.fromkeys(place_names(expression), True)
+        for value in (value for value, has_no_default in needed.items() if has_no_default):
             if not any(value in topic.params for topic in topics):
                 raise StrategyError(
                     f"the feature {name!r} reads the request-time value {value!r}, which none of the {len(topics)} judged "
                     'topics brings along: give it in Topic.params, in a file as "params" (of a line of JSON, or a '
                     f'column of CSV): {{"{value}": …}}'
                 )
+        for condition in conditions(expression):
+            if why := undecidable_reason(condition, target.view):
+                raise StrategyError(f"the feature {name!r}: {why}")
 
 
-def _expressions(features: Known) -> Iterator[tuple[str, Expression]]:
-    for name, feature in features.items():
-        if isinstance(feature, Feature):
-            yield name, feature.expression
-
-
-def _needed(expression: Expression) -> list[str]:
-    """The request-time values without a default."""
-    wanted = feature_names(expression) | map_names(expression) | dict.fromkeys(place_names(expression), True)
-    return [name for name, needed in wanted.items() if needed]
+_SHOWN: Final = 5  # points whose keys a warning lists
 
 
 @dataclass

@@ -11,12 +11,13 @@ import errno
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from .._internals import Journal, JournalKind, Record, Reference, brief, lines_of, parse_json, read_journal, read_text
 from ..errors import FormatError, MissingExtra
@@ -26,6 +27,7 @@ from .log import FeatureLog, LogCoverage, TopicRows, assemble_log
 
 __all__ = ["KIND", "LogStream", "Where", "read_log", "read_stream", "write_log"]
 
+T = TypeVar("T")
 Where = str | os.PathLike[str]
 _ENDINGS: Final = ".jsonl, .csv, .parquet or .svm"
 _MADE_BY: Final = "a log is what log_features, or `qdrant-rerank features`, makes of judgments"
@@ -82,16 +84,17 @@ def read_log(path: Where) -> FeatureLog:
             raise FormatError(f"the name of a log must end in {_ENDINGS}, got {ending!r}: {_MADE_BY}", path)
     about = path if Path(path).suffix in (".jsonl", ".parquet") else _beside(path)
     features = features_from_json(meta["features"], about)
-    references = meta.get("reference", {})
-    if not isinstance(references, dict):
-        raise FormatError(f"not how features are distributed: {json.dumps(references)[:100]}", about)
-    reference = {name: _reference(one, about) for name, one in references.items()}
+    references = _part(dict[str, Any], meta.get("reference", {}), "how features are distributed", about)
+    reference = {name: _part(Reference, one, "how a feature is distributed", about) for name, one in references.items()}
     candidates = candidates_from_json(meta.get("candidates"), about)
     try:
         log = assemble_log(features, candidates, groups, reference, LogCoverage())
     except (TypeError, ValueError, OverflowError) as error:
         raise FormatError(f"a grade, a weight or a feature is no number: {error}", path) from error
-    return replace(log, coverage=_coverage(meta["coverage"], about)) if "coverage" in meta else log
+    if "coverage" not in meta:
+        return log
+    keys = [each.name for each in fields(LogCoverage)]
+    return replace(log, coverage=_part(LogCoverage, meta["coverage"], "what a log says that it leaves out", about, keys))
 
 
 def _meta(log: FeatureLog) -> dict[str, Any]:
@@ -238,20 +241,13 @@ def _read_parquet(path: Where) -> tuple[dict[str, Any], list[TopicRows]]:
     return meta, _grouped((row[0], row[1:]) for row in zip(*columns, strict=True))
 
 
-def _reference(value: Any, path: Where) -> Reference:
+def _part(kind: type[T], value: Any, what: str, path: Where, keys: Iterable[str] = ()) -> T:
     try:
-        return Reference(tuple(value["edges"]), tuple(value["shares"]), float(value["missing"]), int(value.get("size", 0)))
-    except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"not how a feature is distributed: {json.dumps(value)[:100]}", path) from error
-
-
-def _coverage(value: Any, path: Where) -> LogCoverage:
-    try:
-        lists = {name: tuple(value[name]) for name in ("unjudged", "without_relevant", "without_candidates")}
-        missed = {topic: tuple(documents) for topic, documents in value["missed"].items()}
-        return LogCoverage(value["topics"], **lists, missed=missed, fetched=value["fetched"], failed=value["failed"])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise FormatError(f"not what a log says that it leaves out: {json.dumps(value)[:100]}", path) from error
+        if not set(keys) <= value.keys():
+            raise ValueError("a key is missing")
+        return TypeAdapter(kind).validate_python(value)
+    except (AttributeError, ValueError) as error:  # pydantic's is a ValueError
+        raise FormatError(f"not {what}: {json.dumps(value)[:100]}", path) from error
 
 
 KIND: Final = "feature_log"
@@ -321,7 +317,7 @@ class LogStream:
             )
 
 
-def read_stream(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, TopicRows], dict[str, Any]]:
+def read_stream(path: Where) -> tuple[dict[str, Any], dict[str, TopicRows], dict[str, Any]]:
     """The header, the topics and what was known at the end.
 
     Raises:
@@ -351,7 +347,7 @@ def _parts(
     return topics, last
 
 
-def _topic(record: Record, width: int, path: str | os.PathLike[str]) -> TopicRows:
+def _topic(record: Record, width: int, path: Where) -> TopicRows:
     match record.value:
         case {"topic": str(topic), "rows": list(rows), "missed": list(missed), "fetched": int(fetched)} if _are_rows(
             rows, width
