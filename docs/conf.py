@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
 
 import reference
@@ -44,8 +47,26 @@ copybutton_prompt_text = r"\$ |>>> "
 copybutton_prompt_is_regexp = True
 
 
+def show_outputs(app, name, source):
+    """Below the tutorial's code, what the notebook has below it."""
+    if name == "tutorial":
+        cells = json.loads((ROOT / "examples" / "tutorial.ipynb").read_text("utf-8"))["cells"]
+        shown = {"".join(cell["source"]): cell["outputs"] for cell in cells if cell["cell_type"] == "code"}
+        pattern = re.compile(r"^```python\n(.*?)\n```$", re.M | re.S)
+        source[0] = pattern.sub(lambda block: block[0] + "".join(map(_output, shown[block[1]])), source[0])
+
+
+def _output(output):
+    if "text" in output:
+        return f"\n\n```{{code-block}} text\n:class: output\n\n{''.join(output['text'])}\n```"
+    if "text/html" not in output["data"]:
+        return f"\n\n```{{code-block}} text\n:class: output\n\n{''.join(output['data']['text/plain'])}\n```"
+    return f'\n\n````{{raw}} html\n<div class="output">{"".join(output["data"]["text/html"])}</div>\n````'
+
+
 def setup(app):
-    """Write the reference's pages, and read docstrings as the Markdown that they are."""
+    """Write the reference's pages, read docstrings as the Markdown that they are, and show what the tutorial prints."""
+    app.connect("source-read", show_outputs)
     reference.write(Path(app.srcdir, "reference"))
     app.connect("autodoc-process-docstring", reference.read_markdown, priority=400)  # before napoleon
     app.connect("autodoc-process-docstring", reference.escape_types, priority=600)  # after it

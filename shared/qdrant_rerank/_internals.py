@@ -85,6 +85,8 @@ if TYPE_CHECKING:
     from .jsonlines import lines_of as lines_of
     from .jsonlines import parse_json as parse_json
     from .jsonlines import read_text as read_text
+    from .notebooks import Bar as Bar
+    from .notebooks import as_table as as_table
     from .payload import PRESETS as PRESETS
     from .payload import AnyMapping as AnyMapping
     from .payload import Content as Content
@@ -213,6 +215,7 @@ else:
             "in_short": "abridged, brief_strategy, brief_term, values_in",
             "journal": "Journal, JournalKind, Record, decode_records, read_journal, read_records",
             "jsonlines": "line_of, lines_of, parse_json, read_text",
+            "notebooks": "Bar, as_table",
             "payload": "PRESETS, AnyMapping, Content, PayloadLike, TextSource, as_mapping, read_contents, value_at",
             "plan": "check_strategy, planned",
             "points": "SPARE, noted, notes_of, root_keys, selected, settled, widened",

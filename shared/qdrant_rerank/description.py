@@ -13,6 +13,7 @@ from qdrant_client import models
 
 from .expressions.inspect import placeholder_params
 from .in_short import abridged
+from .notebooks import as_table
 from .schema import Schema, VectorInfo
 from .stages import Formula
 from .steps import QueryVector
@@ -70,18 +71,26 @@ class PlanDescription:
     summary: str = ""
 
     def __str__(self) -> str:
+        return "\n".join([*(f"{name:<12} {text}" for name, text in self._facts()), *self._bodies()])
+
+    def _repr_html_(self) -> str:
+        return as_table("What will be asked of Qdrant", ("", ""), self._facts(), below="\n".join(self._bodies()))
+
+    def _facts(self) -> list[tuple[str, str]]:
         embeds = ", ".join(map(repr, self.embeds)) or "nothing"
-        lines = [
-            f"strategy     {self.summary or self.strategy}",
-            f"collection   {self.collection}: {self.vectors}",
-            f"server       {self.server}",
-            f"one query    {_count(self.round_trips, 'round trip')}, {_count(self.model_calls, 'model call')}; embeds {embeds}",
-            f"servers      {'; '.join(map(str, self.refusals)) or 'any'}",
-            *(f"warning      {warning}" for warning in self.warnings),
+        calls = f"{_count(self.round_trips, 'round trip')}, {_count(self.model_calls, 'model call')}"
+        return [
+            ("strategy", self.summary or self.strategy),
+            ("collection", f"{self.collection}: {self.vectors}"),
+            ("server", self.server),
+            ("one query", f"{calls}; embeds {embeds}"),
+            ("servers", "; ".join(map(str, self.refusals)) or "any"),
+            *(("warning", warning) for warning in self.warnings),
         ]
-        bodies = [_body(request) for request in self.requests]
-        later = [_LATER, *(_body(request) for request in self.later)] if self.later else []
-        return "\n".join([*lines, *bodies, *later])
+
+    def _bodies(self) -> list[str]:
+        later = [_LATER, *map(_body, self.later)] if self.later else []
+        return [*map(_body, self.requests), *later]
 
 
 def _body(request: Any) -> str:

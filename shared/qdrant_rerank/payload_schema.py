@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
+from .notebooks import as_table, as_text
 from .sampling import random_points
 from .schema import Schema, aread_schema, read_schema
 from .values import is_finite
@@ -146,6 +147,12 @@ class PayloadSchema:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         return "\n".join([f"{self.collection!r}, of which {self.points} random points were looked at:", *lines])
+
+    def _repr_html_(self) -> str:
+        if not self.points:
+            return as_text(str(self))
+        caption = f"{self.collection!r}, of which {self.points} random points were looked at"
+        return as_table(caption, ("key", "type", "points", "index", "values"), map(_row, self.keys))
 
 
 def payload_schema(client: QdrantClient, collection: str, *, filter: models.Filter | None = None) -> PayloadSchema:

@@ -11,6 +11,7 @@ from qdrant_client import models
 
 from .errors import QueryError
 from .feedback.steering import Steering
+from .notebooks import Bar, as_table
 from .steps import Points
 
 __all__ = ["CandidateHit", "Explained", "ResultReason", "Term", "term_columns"]
@@ -109,6 +110,23 @@ class Explained:
         pairs = zip(first.terms, second.terms, strict=True)
         differences = [Term(ours.text, ours.value - theirs.value) for ours, theirs in pairs]
         return tuple(sorted(differences, key=lambda term: -abs(term.value)))
+
+    def _repr_html_(self) -> str:
+        columns = term_columns(self.reasons)
+        most = max((abs(value) for _, values in columns for value in values if math.isfinite(value)), default=0.0)
+        named = {point.id: (point.payload or {}).get("_id", point.id) for point in self.points}
+        head = ("rank", "id", "score", *(text for text, _ in columns), "found by")
+        rows = [
+            (
+                reason.rank,
+                named.get(reason.id, reason.id),
+                reason.score,
+                *(Bar(values[place], most) for _, values in columns),
+                ", ".join(f"{hit.candidate} #{hit.rank}" for hit in reason.candidates if hit.rank is not None),
+            )
+            for place, reason in enumerate(self.reasons)
+        ]
+        return as_table("What each term added to the score", head, rows)
 
     def _reason(self, point: models.ExtendedPointId) -> ResultReason:
         for reason in self.reasons:

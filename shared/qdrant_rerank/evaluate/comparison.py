@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, assert_never
 
 from .. import StrategyError
-from .._internals import did_you_mean
+from .._internals import as_table, did_you_mean
 from .data import Plain, frame
 from .results import Evaluation, Interval
 from .statistics import LEAST_TOPICS, bootstrap_interval, detectable_difference, holm, randomisation_p, topics_needed
@@ -156,6 +156,15 @@ class Comparison(Plain):
 
     def __str__(self) -> str:
         return "\n".join([f"{self.measure} on {self.topics} topics, beside {self.baseline}:", *self.verdicts])
+
+    def _repr_html_(self) -> str:
+        caption = f"{self.measure} on {self.topics} topics, beside {self.baseline}"
+        rows = [
+            (row.name, row.mean, f"{row.difference.estimate:+.4f}", row.p_adjusted, row.wins, row.losses, row.finding)
+            for row in self.differences
+        ]
+        head = ("system", "mean", "difference", "p, corrected", "better on", "worse on", "finding")
+        return as_table(caption, head, rows, below="\n".join(self.verdicts))
 
     @property
     def verdicts(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._internals import as_table
 from .data import SYNTHETIC_NOTE, Plain, Run, frame
 
 __all__ = ["Costs", "Coverage", "Evaluation", "Interval"]
@@ -157,6 +158,11 @@ class Evaluation(Plain):
     def __str__(self) -> str:
         means = "\n".join(f"  {measure:<12} {mean}" for measure, mean in self.means.items())
         return "\n".join([f"{self.name}: {len(self.coverage.measured)} topics", means, *(f"  {note}" for note in self.notes)])
+
+    def _repr_html_(self) -> str:
+        rows = [(measure, mean.estimate, mean.low, mean.high) for measure, mean in self.means.items()]
+        caption = f"{self.name}: {len(self.coverage.measured)} topics"
+        return as_table(caption, ("measure", "mean", "from", "to"), rows, below="\n".join(self.notes))
 
 
 def _notes(evaluation: Evaluation) -> list[str]:
