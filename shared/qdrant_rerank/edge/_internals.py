@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING
 from .._lazy import load_lazily
 
 if TYPE_CHECKING:
-    from .binding import describe_misfits as describe_misfits
-    from .binding import refusals as refusals
     from .changes import make_change as make_change
-    from .reading import group_hits as group_hits
+    from .groups import group_hits as group_hits
     from .shards import OPENING as OPENING
     from .shards import RESERVE as RESERVE
     from .shards import Shard as Shard
     from .shards import disk_of as disk_of
     from .shards import disk_usage as disk_usage
     from .translate_query import Formulas as Formulas
+    from .values import describe_misfits as describe_misfits
+    from .values import refusals as refusals
 else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "binding": "describe_misfits, refusals",
             "changes": "make_change",
-            "reading": "group_hits",
+            "groups": "group_hits",
             "shards": "OPENING, RESERVE, Shard, disk_of, disk_usage",
             "translate_query": "Formulas",
+            "values": "describe_misfits, refusals",
         },
     )

@@ -20,25 +20,13 @@ from pydantic_core import to_jsonable_python
 from qdrant_client import models
 from qdrant_client.local.json_path_parser import parse_json_path
 
-from ..errors import QueryError, did_you_mean
+from ..errors import ClientError, QueryError, did_you_mean
 from ..values import LEVELS, measure
-from .binding import describe_misfits
 from .translate_config import Vector
 from .translate_filter import filter_of
-from .values import count_numbers, engine_id, from_engine, to_engine, wire_id
+from .values import count_numbers, describe_misfits, engine_id, to_engine, wire_id
 
-__all__ = [
-    "ShardChange",
-    "NewPoint",
-    "Selection",
-    "make_change",
-    "check_vector_names",
-    "new_points",
-    "new_vectors",
-    "payload_of",
-    "to_record",
-    "to_scored_point",
-]
+__all__ = ["Selection", "ShardChange", "change_of", "make_change"]
 
 _POINT: Final = 1024  # bytes that a point takes beside its values: pages, ids, versions
 
@@ -69,23 +57,6 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class NewPoint:
-    """A point that is to be stored, or new vectors of one that is (without a payload then).
-
-    Attributes:
-        id: as the engine takes it.
-        vector: checked, by name, as the engine takes it.
-        numbers: how many numbers the vectors hold.
-        payload: as the user gave it.
-    """
-
-    id: Any
-    vector: Any
-    numbers: int
-    payload: Any = None
-
-
-@dataclass(frozen=True)
 class ShardChange:
     """One change of a collection.
 
@@ -102,6 +73,62 @@ class ShardChange:
     everything: bool = False
 
 
+def change_of(operation: Any, vectors: Mapping[str, Vector]) -> ShardChange | None:
+    """The change that an operation of a batch asks for, checked whole; None if there is nothing to be changed.
+
+    Args:
+        operation: one of `models.UpdateOperation`.
+        vectors: the collection's.
+
+    Raises:
+        QueryError: a part can't be stored, or couldn't be read again; names point and key.
+        ClientError: there is no such change; or a vector is left to a server to embed.
+    """
+    match operation:
+        case models.UpsertOperation(upsert=asked):
+            points = _points(asked.batch if isinstance(asked, models.PointsBatch) else asked.points, vectors)
+            if not points:
+                return None
+            mode = _mode(getattr(asked, "update_mode", None))
+            return make_change("upsert_points", points=points, condition=asked.update_filter, update_mode=mode)
+        case models.UpdateVectorsOperation(update_vectors=asked):
+            points = [_point(point, vectors, None) for point in asked.points]
+            if not points:
+                return None
+            return make_change("update_vectors", point_vectors=points, condition=getattr(asked, "update_filter", None))
+        case models.DeleteVectorsOperation(delete_vectors=asked):
+            return make_change("delete_vectors", _either(asked), vector_names=_known(asked.vector, vectors))
+        case models.DeleteOperation(delete=asked):
+            return make_change("delete_points", Selection.of(asked))
+        case models.SetPayloadOperation(set_payload=asked):
+            return make_change("set_payload", _either(asked), rewrites=True, payload=asked.payload, key=asked.key)
+        case models.OverwritePayloadOperation(overwrite_payload=asked):
+            return make_change("overwrite_payload", _either(asked), rewrites=True, payload=asked.payload, key=asked.key)
+        case models.DeletePayloadOperation(delete_payload=asked):
+            return make_change("delete_payload", _either(asked), rewrites=True, keys=list(asked.keys))
+        case models.ClearPayloadOperation(clear_payload=asked):
+            return make_change("clear_payload", Selection.of(asked))
+        case _:
+            raise ClientError(f"qdrant-edge has no change {type(operation).__name__}: {operation!r}"[:300])
+
+
+def _either(asked: Any) -> Selection:
+    """The points of an operation that has room for ids and for a filter."""
+    return Selection.of(asked.filter if asked.points is None else asked.points)
+
+
+def _mode(mode: Any) -> Any:
+    modes = {
+        "upsert": engine.UpdateMode.Upsert,
+        "insert_only": engine.UpdateMode.InsertOnly,
+        "update_only": engine.UpdateMode.UpdateOnly,
+    }
+    name = None if mode is None else str(getattr(mode, "value", mode))
+    if name is not None and name not in modes:
+        raise QueryError(f"update_mode is one of {', '.join(map(repr, modes))}, got {mode!r}")
+    return modes.get(name or "")
+
+
 def make_change(
     kind: str, on: Selection | None = None, *, rewrites: bool = False, everything: bool = False, **parts: Any
 ) -> ShardChange:
@@ -111,28 +138,29 @@ def make_change(
         kind: for points by filter, the name without `_by_filter`.
         on: the points that it is for.
         rewrites: whether these are written anew.
-        everything: see `Change`.
+        everything: see `ShardChange`.
         parts: by the engine's names for them; those that are None are left out.
 
     Raises:
         QueryError: a part can't be stored, or couldn't be read again; names point and key.
     """
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = {name: _PARTS[name](part) for name, part in parts.items() if part is not None}
     if on is not None and on.ids is not None:
         given["point_ids"] = on.ids
     elif on is not None:
         kind += "_by_filter"
-        given["filter"] = _filter(on.filter, parts)
+        given["filter"] = _filter(on.filter)
     size = 0
-    for name, part in parts.items():
-        if part is not None:
-            given[name] = _PARTS[name](part, parts)
-            size += _SIZES.get(name, _nothing)(part)
+    if "payload" in given:
+        given["payload"] = _payload(parts["payload"], "the change", parts.get("key"))
+        size = measure(parts["payload"])[1]
+    for point in parts.get("points") or parts.get("point_vectors") or ():
+        size += _POINT + 4 * point.numbers + measure(point.payload)[1]
     with describe_misfits(f"qdrant-edge refused a change, {kind}"):
         return ShardChange(getattr(engine.UpdateOperation, kind)(**given), size, on if rewrites else None, everything)
 
 
-def payload_of(payload: Any, what: str, path: str | None = None) -> dict[str, Any]:
+def _payload(payload: Any, what: str, path: str | None = None) -> dict[str, Any]:
     """A payload in JSON's own types: dates and the like become text, as they do on the way to a server.
 
     Args:
@@ -174,102 +202,75 @@ def _plain(value: Any) -> Any:
     raise ValueError(f"{type(value).__name__} {value!r}"[:200])
 
 
-def _filter(value: Any, parts: Mapping[str, Any]) -> Any:
+def _filter(value: Any) -> Any:
     if measure(value)[0] > LEVELS:
         raise QueryError(f"the filter of the change {_TOO_DEEP}")
     return filter_of(value)
 
 
-def _points(points: Sequence[NewPoint], parts: Mapping[str, Any]) -> list[engine.Point]:
-    return [_point(point) for point in points]
-
-
-def _point(point: NewPoint) -> engine.Point:
-    what = f"point {wire_id(point.id)!r}"
-    payload = payload_of(point.payload, what)
-    with describe_misfits(f"{what} can't be stored"):
-        return engine.Point(point.id, point.vector, payload)
-
-
-def _vectors(points: Sequence[NewPoint], parts: Mapping[str, Any]) -> list[engine.PointVectors]:
-    with describe_misfits("the vectors can't be stored"):
-        return [engine.PointVectors(point.id, point.vector) for point in points]
-
-
-def _payload(payload: Any, parts: Mapping[str, Any]) -> Any:
-    return payload_of(payload, "the change", parts.get("key"))
-
-
-def _path(path: str, parts: Mapping[str, Any]) -> str:
+def _path(path: str) -> str:
     _steps(path)
     return path
 
 
-def _paths(paths: Sequence[str], parts: Mapping[str, Any]) -> list[str]:
-    return [_path(path, parts) for path in paths]
+def _stored(point: _NewPoint) -> engine.Point:
+    what = f"point {wire_id(point.id)!r}"
+    payload = _payload(point.payload, what)
+    with describe_misfits(f"{what} can't be stored"):
+        return engine.Point(point.id, point.vector, payload)
 
 
-def _same(value: Any, parts: Mapping[str, Any]) -> Any:
+def _stored_vectors(points: Sequence[_NewPoint]) -> list[engine.PointVectors]:
+    with describe_misfits("the vectors can't be stored"):
+        return [engine.PointVectors(point.id, point.vector) for point in points]
+
+
+def _same(value: Any) -> Any:
     return value
 
 
-def _nothing(part: Any) -> int:
-    return 0
-
-
-def _size_of_points(points: Sequence[NewPoint]) -> int:
-    return sum(_POINT + 4 * point.numbers + measure(point.payload)[1] for point in points)
-
-
 # A kind of change can only be made of parts that are named here: what is new to the log gets its check first.
-_PARTS: Final[Mapping[str, Callable[[Any, Mapping[str, Any]], Any]]] = {
+_PARTS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "condition": _filter,
     "field_name": _path,
     "key": _path,
-    "keys": _paths,
-    "payload": _payload,
-    "point_vectors": _vectors,
-    "points": _points,
+    "keys": lambda paths: list(map(_path, paths)),
+    "payload": _same,  # which is checked together with its key
+    "point_vectors": _stored_vectors,
+    "points": lambda points: list(map(_stored, points)),
     "schema": _same,
     "update_mode": _same,
     "vector_names": _same,
 }
 
-_SIZES: Final[Mapping[str, Callable[[Any], int]]] = {
-    "payload": lambda payload: measure(payload)[1],
-    "point_vectors": _size_of_points,
-    "points": _size_of_points,
-}
 
+@dataclass(frozen=True)
+class _NewPoint:
+    """A point that is to be stored, or new vectors of one that is (without a payload then).
 
-def new_points(points: Any, vectors: Mapping[str, Vector]) -> list[NewPoint]:
-    """Points that are to be stored.
-
-    Args:
-        points: `models.PointStruct`s, or one `models.Batch`.
-        vectors: the collection's.
-
-    Raises:
-        QueryError: a point has an id or vector that can't be stored; names the point. None is stored then.
-        ClientError: a vector is left to a server to embed.
+    Attributes:
+        id: as the engine takes it.
+        vector: checked, by name, as the engine takes it.
+        numbers: how many numbers the vectors hold.
+        payload: as the user gave it.
     """
+
+    id: Any
+    vector: Any
+    numbers: int
+    payload: Any = None
+
+
+def _points(points: Any, vectors: Mapping[str, Vector]) -> list[_NewPoint]:
+    """Points that are to be stored: `models.PointStruct`s, or one `models.Batch`; checked all before any is stored."""
     if isinstance(points, models.PointsList):
         points = points.points
     rows = _rows(points.batch if isinstance(points, models.PointsBatch) else points)
-    return [_new(point, vectors, point.payload) for point in rows]
+    return [_point(point, vectors, point.payload) for point in rows]
 
 
-def new_vectors(points: Sequence[models.PointVectors], vectors: Mapping[str, Vector]) -> list[NewPoint]:
-    """New vectors of points that are stored. As `new_points`."""
-    return [_new(point, vectors, None) for point in points]
-
-
-def check_vector_names(names: Collection[str], vectors: Mapping[str, Vector]) -> list[str]:
-    """The names, if the collection has vectors of these.
-
-    Raises:
-        QueryError: it lacks one.
-    """
+def _known(names: Collection[str], vectors: Mapping[str, Vector]) -> list[str]:
+    """The names, if the collection has vectors of these."""
     for name in names:
         if name not in vectors:
             raise QueryError(f"no vector named {name!r}; the collection has {_listed(vectors)}{did_you_mean(name, vectors)}")
@@ -280,21 +281,20 @@ def _rows(points: Any) -> Iterator[Any]:
     if not isinstance(points, models.Batch):
         yield from points
         return
-    batch = points
-    columns: Mapping[str, Any] = batch.vectors if isinstance(batch.vectors, dict) else {"": batch.vectors}
-    payloads: Sequence[Any] = batch.payloads or [None] * len(batch.ids)
-    if {len(column) for column in (payloads, *columns.values())} != {len(batch.ids)}:
-        raise QueryError(f"the batch has {len(batch.ids)} ids, and another number of vectors or payloads")
-    for row, (point, payload) in enumerate(zip(batch.ids, payloads, strict=True)):
+    columns: Mapping[str, Any] = points.vectors if isinstance(points.vectors, dict) else {"": points.vectors}
+    payloads: Sequence[Any] = points.payloads or [None] * len(points.ids)
+    if {len(column) for column in (payloads, *columns.values())} != {len(points.ids)}:
+        raise QueryError(f"the batch has {len(points.ids)} ids, and another number of vectors or payloads")
+    for row, (point, payload) in enumerate(zip(points.ids, payloads, strict=True)):
         vector = {name: column[row] for name, column in columns.items()}
         yield models.PointStruct.model_construct(id=point, vector=vector, payload=payload)
 
 
-def _new(point: Any, vectors: Mapping[str, Vector], payload: Any) -> NewPoint:
+def _point(point: Any, vectors: Mapping[str, Vector], payload: Any) -> _NewPoint:
     named: Any = point.vector if isinstance(point.vector, dict) else {"": point.vector}
     what = f"point {point.id!r}"
     checked = {name: _fitting(name, vector, what, vectors) for name, vector in named.items()}
-    return NewPoint(engine_id(point.id), checked, sum(map(count_numbers, checked.values())), payload)
+    return _NewPoint(engine_id(point.id), checked, sum(map(count_numbers, checked.values())), payload)
 
 
 def _fitting(name: str, vector: Any, what: str, vectors: Mapping[str, Vector]) -> Any:
@@ -323,30 +323,3 @@ def _says(vector: Any) -> str:
     kind = _kind(vector)
     sizes = "" if kind == "sparse" else str(len(vector)) if kind == "dense" else " and ".join(map(str, map(len, vector)))
     return f"{kind} {sizes}-d" if sizes else kind
-
-
-def to_scored_point(point: engine.ScoredPoint, with_vector: Any) -> models.ScoredPoint:
-    """A found point as qdrant-client gives it, with the vectors that were asked for: MMR brings those that it read."""
-    return models.ScoredPoint.model_construct(
-        id=wire_id(point.id),
-        version=point.version,
-        score=point.score,
-        payload=point.payload,
-        vector=from_engine(_asked(point.vector, with_vector)) if with_vector else None,
-        order_value=point.order_value,
-    )
-
-
-def _asked(vector: Any, with_vector: Any) -> Any:
-    if isinstance(with_vector, bool):
-        return vector
-    named = vector if isinstance(vector, dict) else {"": vector}
-    chosen = {name: one for name, one in named.items() if name in with_vector}
-    return chosen[""] if list(chosen) == [""] else chosen
-
-
-def to_record(point: engine.Record) -> models.Record:
-    """A stored point as qdrant-client gives it."""
-    return models.Record.model_construct(
-        id=wire_id(point.id), payload=point.payload, vector=from_engine(point.vector), order_value=point.order_value
-    )

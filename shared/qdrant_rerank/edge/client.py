@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import functools
 import inspect
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count, islice, repeat
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
+import qdrant_edge as engine
+from pydantic import BaseModel
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
+from qdrant_client.http.models import QueryResponse  # models.QueryResponse is another, of its fastembed mixin
 
 from ..errors import ClientError
-from ..threads import Workers
-from .binding import VERSION
-from .reading import Reading
-from .shards import Folder
+from .changes import change_of
+from .collections import DONE, Collections, as_in
+from .groups import group_hits
+from .shards import Folder, Shard
+from .translate_filter import filter_of
+from .translate_query import order_by as order_of
+from .translate_query import payload_selector, request_of, whole
+from .values import VERSION, describe_misfits, engine_id, to_record, to_scored_point, wire_id
 
 __all__ = ["AsyncEdgeClient", "EdgeClient"]
 
 _LOCAL_MODE: Final = "meta.json"  # what qdrant-client's local mode keeps in its folder
 
 
-class EdgeClient(Reading):
+class EdgeClient(Collections):
     """Qdrant's Rust engine in this process, over a folder: a `QdrantClient` that needs no server.
 
         client = EdgeClient("qdrant")            # qdrant/docs/ is the collection "docs", qdrant/faq/ another
@@ -101,6 +114,231 @@ class EdgeClient(Reading):
         self._folder.check_process()
         return models.VersionInfo(title="qdrant-edge", version=VERSION)
 
+    # Changes: done, and in the write-ahead log, when their call returns; each is checked whole before any of it is done
+
+    @as_in(QdrantClient.batch_update_points)
+    def batch_update_points(self, collection_name: str, update_operations: Sequence[Any]) -> list[models.UpdateResult]:
+        """As `QdrantClient.batch_update_points`: one after the other, but none if one of them can't be made.
+
+        Raises:
+            QueryError: one of them can't be stored, or couldn't be read again; names point and key.
+            EngineError: the disk may have no room, or there is no point of one of the ids; what comes before is done.
+        """
+        shard = self._shard(collection_name)
+        changes = [change_of(operation, shard.vectors) for operation in update_operations]
+        with shard.hold("changes of"):
+            for change in changes:
+                if change is not None:
+                    shard.update(change)
+        return [DONE for _ in changes]
+
+    def _change(self, collection_name: str, operation: Any) -> models.UpdateResult:
+        [done] = self.batch_update_points(collection_name, [operation])
+        return done
+
+    @as_in(QdrantClient.upsert)
+    def upsert(
+        self, collection_name: str, points: Any, update_filter: Any = None, update_mode: Any = None
+    ) -> models.UpdateResult:
+        """As `QdrantClient.upsert`: all points are stored, or none. Raises as `batch_update_points`."""
+        asked = models.PointsList.model_construct(points=points, update_filter=update_filter, update_mode=update_mode)
+        return self._change(collection_name, models.UpsertOperation.model_construct(upsert=asked))
+
+    @as_in(QdrantClient.update_vectors)
+    def update_vectors(
+        self, collection_name: str, points: Sequence[models.PointVectors], update_filter: Any = None
+    ) -> models.UpdateResult:
+        asked = models.UpdateVectors.model_construct(points=points, update_filter=update_filter)
+        return self._change(collection_name, models.UpdateVectorsOperation.model_construct(update_vectors=asked))
+
+    @as_in(QdrantClient.delete_vectors)
+    def delete_vectors(self, collection_name: str, vectors: Sequence[str], points: Any) -> models.UpdateResult:
+        asked = models.DeleteVectors.model_construct(points=points, vector=vectors)
+        return self._change(collection_name, models.DeleteVectorsOperation.model_construct(delete_vectors=asked))
+
+    @as_in(QdrantClient.delete)
+    def delete(self, collection_name: str, points_selector: Any) -> models.UpdateResult:
+        return self._change(collection_name, models.DeleteOperation.model_construct(delete=points_selector))
+
+    @as_in(QdrantClient.set_payload)
+    def set_payload(
+        self, collection_name: str, payload: dict[str, Any], points: Any, key: str | None = None
+    ) -> models.UpdateResult:
+        """As `QdrantClient.set_payload`; where one of the ids isn't there, the other points are changed."""
+        asked = models.SetPayload.model_construct(payload=payload, points=points, key=key)
+        return self._change(collection_name, models.SetPayloadOperation.model_construct(set_payload=asked))
+
+    @as_in(QdrantClient.overwrite_payload)
+    def overwrite_payload(self, collection_name: str, payload: dict[str, Any], points: Any) -> models.UpdateResult:
+        asked = models.SetPayload.model_construct(payload=payload, points=points)
+        return self._change(collection_name, models.OverwritePayloadOperation.model_construct(overwrite_payload=asked))
+
+    @as_in(QdrantClient.delete_payload)
+    def delete_payload(self, collection_name: str, keys: Sequence[str], points: Any) -> models.UpdateResult:
+        asked = models.DeletePayload.model_construct(keys=keys, points=points)
+        return self._change(collection_name, models.DeletePayloadOperation.model_construct(delete_payload=asked))
+
+    @as_in(QdrantClient.clear_payload)
+    def clear_payload(self, collection_name: str, points_selector: Any) -> models.UpdateResult:
+        return self._change(collection_name, models.ClearPayloadOperation.model_construct(clear_payload=points_selector))
+
+    @as_in(QdrantClient.upload_points)
+    def upload_points(self, collection_name: str, points: Iterable[Any], batch_size: int = 64, **options: Any) -> None:
+        """As `QdrantClient.upload_points`: batch after batch in this process, whatever `parallel` says."""
+        remaining = iter(points)
+        while batch := list(islice(remaining, batch_size)):
+            self.upsert(collection_name, batch, **options)
+
+    @as_in(QdrantClient.upload_collection)
+    def upload_collection(
+        self,
+        collection_name: str,
+        vectors: Any,
+        payload: Iterable[dict[Any, Any]] | None = None,
+        ids: Iterable[Any] | None = None,
+        **options: Any,
+    ) -> None:
+        """As `QdrantClient.upload_collection`, whatever `parallel` says: vectors, payloads and ids are zipped."""
+        if isinstance(vectors, Mapping):
+            rows: Iterable[Any] = (dict(zip(vectors, row, strict=True)) for row in zip(*vectors.values(), strict=True))
+        else:
+            rows = vectors
+        names = (str(uuid.uuid4()) for _ in count()) if ids is None else iter(ids)
+        payloads = repeat(None) if payload is None else iter(payload)
+        made = models.PointStruct.model_construct
+        points = (made(id=one, vector=vector, payload=of) for vector, one, of in zip(rows, names, payloads, strict=False))
+        self.upload_points(collection_name, points, **options)
+
+    # Queries: one at a time, so that other threads, such as an event loop's, get their turn after each
+
+    @as_in(QdrantClient.query_points)
+    def query_points(self, collection_name: str, **asked: Any) -> QueryResponse:
+        """As `QdrantClient.query_points`.
+
+        Raises:
+            ClientError: it asks for what the engine can't do; names it.
+            QueryError: the query is wrong in itself.
+            EngineError: the engine refuses it, e.g. as a formula has no result for some candidate.
+        """
+        request = _request(**{"limit": 10, "with_payload": True, **asked})
+        return QueryResponse.model_construct(points=_find(self._shard(collection_name), request))
+
+    @as_in(QdrantClient.query_batch_points)
+    def query_batch_points(self, collection_name: str, requests: Sequence[Any]) -> list[QueryResponse]:
+        """As `QdrantClient.query_batch_points`: no payload unless a request asks for it. Raises as `query_points`."""
+        shard = self._shard(collection_name)
+        return [QueryResponse.model_construct(points=_find(shard, request)) for request in requests]
+
+    @as_in(QdrantClient.query_points_groups)
+    def query_points_groups(
+        self,
+        collection_name: str,
+        group_by: str,
+        limit: int = 10,
+        group_size: int = 3,
+        with_payload: Any = True,
+        with_vectors: Any = False,
+        **asked: Any,
+    ) -> models.GroupsResult:
+        """As `QdrantClient.query_points_groups`, by several queries where one can't tell; see `groups`."""
+        limit, group_size = whole(limit, "limit", 1), whole(group_size, "group_size", 1)
+        shard, request = self._shard(collection_name), _request(**asked)
+        lower = _is_distance(shard, request)
+        with shard.hold("groups of"):  # the points may not change between the queries
+            groups = group_hits(lambda sized: _find(shard, sized), request, group_by, limit, group_size, lower)
+            _complete(shard, [hit for hits in groups.values() for hit in hits], with_payload, with_vectors)
+        return models.GroupsResult(
+            groups=[models.PointGroup.model_construct(id=key, hits=hits) for key, hits in groups.items()]
+        )
+
+    @as_in(QdrantClient.retrieve)
+    def retrieve(
+        self, collection_name: str, ids: Sequence[Any], with_payload: Any = True, with_vectors: Any = False
+    ) -> list[models.Record]:
+        """As `QdrantClient.retrieve`: those points that there are, each once."""
+        asked = [engine_id(one) for one in ids]
+        with describe_misfits("qdrant-edge refused what to retrieve"):
+            found = self._shard(collection_name).retrieve(asked, payload_selector(with_payload), with_vectors or False)
+        return [to_record(one) for one in found]
+
+    @as_in(QdrantClient.scroll)
+    def scroll(
+        self,
+        collection_name: str,
+        scroll_filter: Any = None,
+        limit: int = 10,
+        order_by: Any = None,
+        offset: Any = None,
+        with_payload: Any = True,
+        with_vectors: Any = False,
+    ) -> tuple[list[models.Record], Any]:
+        """As `QdrantClient.scroll`; `order_by` needs a payload index on its key."""
+        with describe_misfits("qdrant-edge refused what to scroll through"):
+            asked = engine.ScrollRequest(
+                offset=None if offset is None else engine_id(offset),
+                limit=whole(limit, "limit", 1),
+                filter=filter_of(scroll_filter),
+                with_payload=payload_selector(with_payload),
+                with_vector=with_vectors or False,
+                order_by=None if order_by is None else order_of(order_by),
+            )
+        with self._shard(collection_name).hold("scrolling") as shard:
+            found, following = shard.scroll(asked)
+        return [to_record(one) for one in found], None if following is None else wire_id(following)
+
+    @as_in(QdrantClient.count)
+    def count(self, collection_name: str, count_filter: Any = None, exact: bool = True) -> models.CountResult:
+        with self._shard(collection_name).hold("counting") as shard:
+            return models.CountResult(count=shard.count(engine.CountRequest(exact, filter_of(count_filter))))
+
+    @as_in(QdrantClient.facet)
+    def facet(
+        self, collection_name: str, key: str, facet_filter: Any = None, limit: int = 10, exact: bool = False
+    ) -> models.FacetResponse:
+        """As `QdrantClient.facet`; needs a payload index on the key, of a type that is matched by values.
+
+        Raises:
+            EngineError: there is no such index; a ValueError, too.
+        """
+        with describe_misfits(f"qdrant-edge refused a facet of {key!r}"):
+            asked = engine.FacetRequest(key, whole(limit, "limit", 1), exact, filter_of(facet_filter))
+        with self._shard(collection_name).hold("a facet of") as shard:
+            hits: Any = shard.facet(asked)
+        values = [str(hit.value) if isinstance(hit.value, uuid.UUID) else hit.value for hit in hits]
+        return models.FacetResponse(
+            hits=[models.FacetValueHit(value=value, count=hit.count) for value, hit in zip(values, hits, strict=True)]
+        )
+
+
+def _request(query_filter: Any = None, search_params: Any = None, with_vectors: Any = False, **asked: Any) -> Any:
+    """The request for what a call asks, which has other names there."""
+    return models.QueryRequest.model_construct(filter=query_filter, params=search_params, with_vector=with_vectors, **asked)
+
+
+def _find(shard: Shard, request: models.QueryRequest) -> list[models.ScoredPoint]:
+    with shard.hold("a query of"):
+        return [to_scored_point(point, request.with_vector) for point in shard.query(request_of(request, shard))]
+
+
+def _is_distance(shard: Shard, request: models.QueryRequest) -> bool:
+    """Whether lower scores are better: of a search by a vector that is compared by distance."""
+    query = request.query
+    if isinstance(query, models.RecommendQuery):
+        by_vector = query.recommend.strategy in (None, models.RecommendStrategy.AVERAGE_VECTOR)
+    else:
+        by_vector = isinstance(query, models.NearestQuery) or (not isinstance(query, BaseModel) and query is not None)
+    info = shard.vectors.get(request.using or "")
+    return by_vector and info is not None and info.distance in (models.Distance.EUCLID, models.Distance.MANHATTAN)
+
+
+def _complete(shard: Shard, hits: list[models.ScoredPoint], with_payload: Any, with_vectors: Any) -> None:
+    """Give the hits the payload and vectors that were asked for."""
+    ids = list({hit.id: engine_id(hit.id) for hit in hits}.values())
+    found = shard.retrieve(ids, payload_selector(with_payload), with_vectors or False)
+    by_id = {one.id: one for one in map(to_record, found)}
+    for hit in hits:
+        hit.payload, hit.vector = by_id[hit.id].payload, by_id[hit.id].vector
+
 
 def _refusing(name: str) -> Any:
     def method(self: EdgeClient, *args: Any, **kwargs: Any) -> Any:
@@ -148,7 +386,7 @@ class AsyncEdgeClient(AsyncQdrantClient):
             self._client = client
         else:
             self._client = EdgeClient(client, collection=collection)
-        self._workers = Workers(1, "qdrant-edge")
+        self._pool = ThreadPoolExecutor(1, "qdrant-edge")
         self._closed = False
 
     def __repr__(self) -> str:
@@ -178,50 +416,39 @@ class AsyncEdgeClient(AsyncQdrantClient):
         self._closed = True
         try:
             if self._is_owner:
-                await self._workers.acall(self._client.close)
+                await self._run(self._client.close)
         finally:
-            self._workers.close()
-
-    def upload_points(self, *args: Any, **kwargs: Any) -> None:
-        """As `EdgeClient.upload_points`, at once: it isn't awaited in `AsyncQdrantClient` either."""
-        self._client.upload_points(*args, **kwargs)
-
-    def upload_collection(self, *args: Any, **kwargs: Any) -> None:
-        """As `EdgeClient.upload_collection`, at once: it isn't awaited in `AsyncQdrantClient` either."""
-        self._client.upload_collection(*args, **kwargs)
+            self._pool.shutdown(wait=False)
 
     async def _call(self, name: str, args: Any, kwargs: Any) -> Any:
         if self._closed:
             raise ClientError(f"{self!r} is closed: make a new one")
-        return await self._workers.acall(functools.partial(getattr(self._client, name), *args, **kwargs))
+        self._client._folder.check_process()  # a forked process has none of the threads
+        return await self._run(functools.partial(getattr(self._client, name), *args, **kwargs))
+
+    async def _run(self, call: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, contextvars.copy_context().run, call)
 
 
-def _awaited(name: str) -> Any:
-    async def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+def _handing_on(name: str, is_async: bool) -> Any:
+    async def call_async(self: Any, *args: Any, **kwargs: Any) -> Any:
         return await self._call(name, args, kwargs)
 
-    method.__name__ = name
-    method.__doc__ = f"As `EdgeClient.{name}`."
-    return method
-
-
-def _passed_on(name: str) -> Any:
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         return getattr(self._client, name)(*args, **kwargs)
 
-    method.__name__ = name
-    method.__doc__ = f"As `EdgeClient.{name}`."
+    method: Any = call_async if is_async else call
+    method.__name__, method.__doc__ = name, f"As `EdgeClient.{name}`."
     return method
 
 
 def _hand_on_the_rest() -> None:
-    """Give the class what `EdgeClient` has, and what it refuses."""
+    """Give the class what `EdgeClient` has, and what it refuses; uploads at once, as `AsyncQdrantClient` doesn't await them."""
     for name in dir(EdgeClient):
         if name.startswith("_") or name in vars(AsyncEdgeClient) or not callable(getattr(EdgeClient, name)):
             continue
         theirs = getattr(AsyncQdrantClient, name, None)
-        plain = theirs is not None and not inspect.iscoroutinefunction(theirs)
-        setattr(AsyncEdgeClient, name, _passed_on(name) if plain else _awaited(name))
+        setattr(AsyncEdgeClient, name, _handing_on(name, theirs is None or inspect.iscoroutinefunction(theirs)))
 
 
 _hand_on_the_rest()

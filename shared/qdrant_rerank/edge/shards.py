@@ -21,12 +21,11 @@ from weakref import WeakSet
 import qdrant_edge as engine
 
 from ..errors import ClientError, EngineError, QueryError, did_you_mean
-from .binding import EngineValueError, refusals
 from .changes import ShardChange
 from .translate_config import Vector, read_params, vectors_of
 from .translate_filter import filter_of
 from .translate_query import Formulas
-from .values import engine_id
+from .values import EngineValueError, engine_id, refusals
 
 __all__ = ["OPENING", "RESERVE", "Disk", "Folder", "Shard", "check_room", "disk_of", "disk_usage"]
 

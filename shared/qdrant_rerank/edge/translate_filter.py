@@ -11,8 +11,7 @@ import qdrant_edge as engine
 from qdrant_client import models
 
 from ..errors import ClientError, QueryError
-from .binding import by_type, describe_misfits, translator
-from .values import engine_id
+from .values import by_type, describe_misfits, engine_id, translator
 
 __all__ = ["condition", "filter_of", "without_ids"]
 

@@ -20,10 +20,9 @@ from qdrant_client import models
 
 from ..errors import ClientError, QueryError
 from ..values import to_whole
-from .binding import by_type, check_extras, describe_misfits, translator
 from .translate_config import Vector
 from .translate_filter import condition, filter_of, without_ids
-from .values import average, is_id, to_engine
+from .values import average, by_type, check_extras, describe_misfits, is_id, to_engine, translator
 
 __all__ = ["LIMIT", "Formulas", "Stored", "expression", "order_by", "prefetches_of", "request_of", "payload_selector", "whole"]
 

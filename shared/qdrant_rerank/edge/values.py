@@ -1,4 +1,4 @@
-"""Point ids and vectors, from `qdrant_client.models` to the engine and back.
+"""What passes between `qdrant_client.models` and the engine's Python binding: ids, vectors, points found; and its errors.
 
 Ids are whole numbers (numpy's, too) and UUIDs, which are text in `qdrant_client.models` and `uuid.UUID` in the engine. Vectors
 that the engine would take in silence and answer with nothing are refused here: numbers that aren't finite or don't fit 32 bits,
@@ -9,17 +9,152 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
 import qdrant_edge as engine
 from qdrant_client import models
 
-from ..errors import ClientError, QueryError
+from ..errors import ClientError, EngineError, QdrantRerankError, QueryError
 from ..values import to_whole
 
-__all__ = ["average", "count_numbers", "from_engine", "is_id", "engine_id", "to_engine", "wire_id"]
+__all__ = [
+    "REASONS",
+    "VERSION",
+    "EngineValueError",
+    "average",
+    "by_type",
+    "check_extras",
+    "count_numbers",
+    "describe_misfits",
+    "engine_id",
+    "is_id",
+    "refusals",
+    "to_engine",
+    "to_record",
+    "to_scored_point",
+    "translator",
+    "wire_id",
+]
+
+VERSION: Final = "1.20.0"
+"""The Qdrant that the engine counts as. The bill of materials in qdrant-edge-py 0.9 names the sources of Qdrant
+1.20.1-dev, so that all of 1.20.0 is in it; the engine itself doesn't say."""
+
+_IN_USE: Final = "WouldBlock"
+_NO_RESULT: Final = "process cancelled by service"
+_OWN_FAULTS: Final = ("Service runtime error", "Operation cancelled")  # what the engine says of itself, not of the request
+_OWNED: Final = (
+    "another process or another EdgeClient has the collection open, and a collection on disk has one owner at a time. "
+    "Close the other one, share one client, or run a Qdrant server"
+)
+_PANIC: Final = "PanicException"  # a bug of the engine; of a type of its own, which can't be imported
+
+
+class EngineValueError(EngineError, ValueError):
+    """The engine refused what was asked for as it is wrong: a `ValueError` in qdrant-client's local mode, too."""
+
+
+@contextmanager
+def refusals(what: str) -> Generator[None]:
+    """Gives the engine's errors, and those of the folder's files, a type, and says what was asked.
+
+    Raises:
+        ClientError: the collection is in use elsewhere.
+        EngineError: the engine refused `what`, or failed at it; a ValueError, too, if what was asked for is wrong.
+    """
+    try:
+        yield
+    except QdrantRerankError:
+        raise
+    except OSError as error:
+        raise EngineError(f"{what} failed: {error}") from error
+    except BaseException as error:
+        if type(error).__name__ == _PANIC:
+            raise EngineError(f"qdrant-edge failed at {what}, by a fault of its own: {error}") from error
+        if type(error) is not Exception:
+            raise
+        message = str(error)
+        if _IN_USE in message:
+            raise ClientError(f"{what} failed: {_OWNED}") from error
+        kind = EngineError if message.startswith(_OWN_FAULTS) else EngineValueError
+        raise kind(f"qdrant-edge refused {what}: {_explained(message)}") from error
+
+
+@contextmanager
+def describe_misfits(what: str) -> Generator[None]:
+    """Says of which part of a call it is that the engine can't be told: it takes Python's values apart at once.
+
+    Args:
+        what: the beginning of the message: whatever it is can't be done, or is refused.
+
+    Raises:
+        QueryError: a value is of another type or size than the engine's.
+    """
+    try:
+        yield
+    except QdrantRerankError:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:
+        raise QueryError(f"{what}: {_in_one_line(error)}") from error
+
+
+def _in_one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else f"{text[:300]}…"
+
+
+def _explained(message: str) -> str:
+    if _NO_RESULT not in message:
+        return message
+    return (
+        "its formula has no result for some candidate, as a payload value is missing or isn't one number, or as a result "
+        f"isn't finite. Give the fields defaults (the engine says only: {message})"
+    )
+
+
+REASONS: Final[Mapping[str, str]] = {
+    "consistency": "there is one copy of the data, with nothing to agree on",
+    "lookup_from": "vectors can be taken from the collection itself only: retrieve the vector, and pass that",
+    "ordering": "writes happen in the order of the calls",
+    "shard_key_selector": "a collection is one shard",
+    "timeout": "a call that runs can't be stopped",
+    "with_lookup": "groups can't be joined with another collection: retrieve its points by the groups' ids",
+}
+"""Arguments of `QdrantClient` that the engine can't honour, and why."""
+
+
+def check_extras(**extras: Any) -> None:
+    """Refuse arguments that are given (not None) but can't be honoured.
+
+    Raises:
+        ClientError: names each of them, and why.
+    """
+    given = [name for name, value in extras.items() if value is not None]
+    if given:
+        listed = "; ".join(f"{name} ({REASONS.get(name, 'not known here')})" for name in given)
+        raise ClientError(f"qdrant-edge can't honour {listed}. Leave it out, or use a Qdrant server")
+
+
+Table = dict[type[Any], Callable[..., Any]]
+
+
+def by_type(translators: Mapping[str, Callable[..., Any]]) -> Table:
+    """Translators by the class of `qdrant_client.models` that they are for; older clients lack some of them."""
+    return {getattr(models, name): translate for name, translate in translators.items() if hasattr(models, name)}
+
+
+def translator(table: Table, kind: type[Any]) -> Callable[..., Any] | None:
+    """The translator for a class or the nearest of its bases; None if there is none."""
+    found = table.get(kind)
+    if found is None:
+        found = next((table[base] for base in kind.__mro__ if base in table), None)
+    return found
+
+
+# Ids and vectors
 
 _HYPHENATED: Final = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _UUID: Final = re.compile(rf"[0-9a-f]{{32}}|{_HYPHENATED}|\{{{_HYPHENATED}\}}|urn:uuid:{_HYPHENATED}", re.IGNORECASE)
@@ -144,10 +279,37 @@ def count_numbers(vector: Any) -> int:
     return sum(map(len, vector)) if vector and isinstance(vector[0], list) else len(vector)
 
 
-def from_engine(vector: Any) -> Any:
+def to_scored_point(point: engine.ScoredPoint, with_vector: Any) -> models.ScoredPoint:
+    """A found point as qdrant-client gives it, with the vectors that were asked for: MMR brings those that it read."""
+    return models.ScoredPoint.model_construct(
+        id=wire_id(point.id),
+        version=point.version,
+        score=point.score,
+        payload=point.payload,
+        vector=_from_engine(_asked(point.vector, with_vector)) if with_vector else None,
+        order_value=point.order_value,
+    )
+
+
+def _asked(vector: Any, with_vector: Any) -> Any:
+    if isinstance(with_vector, bool):
+        return vector
+    named = vector if isinstance(vector, dict) else {"": vector}
+    chosen = {name: one for name, one in named.items() if name in with_vector}
+    return chosen[""] if list(chosen) == [""] else chosen
+
+
+def to_record(point: engine.Record) -> models.Record:
+    """A stored point as qdrant-client gives it."""
+    return models.Record.model_construct(
+        id=wire_id(point.id), payload=point.payload, vector=_from_engine(point.vector), order_value=point.order_value
+    )
+
+
+def _from_engine(vector: Any) -> Any:
     """A stored vector, or several by name, as qdrant-client gives them."""
     if isinstance(vector, dict):
-        return {name: from_engine(one) for name, one in vector.items()}
+        return {name: _from_engine(one) for name, one in vector.items()}
     if isinstance(vector, engine.SparseVector):
         return models.SparseVector(indices=vector.indices, values=vector.values)
     return vector
