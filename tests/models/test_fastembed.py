@@ -192,3 +192,34 @@ def test_threads_are_passed_on(own: Path) -> None:
     encoder = FastembedDense("me/tiny", path=own, threads=1)
 
     assert encoder.encode_query("hut") == pytest.approx(unit(tiny_models.row("hut")), abs=1e-6)
+
+
+def test_texts_of_similar_length_are_read_together_and_at_most_512_tokens_with_the_padding(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fastembed import TextEmbedding
+
+    read: list[list[str]] = []
+    embed = TextEmbedding.embed
+
+    def noting(self: TextEmbedding, texts: Any, **options: Any) -> Any:
+        read.append([*texts])
+        assert options["batch_size"] == len(read[-1])
+        return embed(self, texts, **options)
+
+    monkeypatch.setattr(TextEmbedding, "embed", noting)
+    words = [16, 300, 1, *[16] * 39, *[1] * 8]  # the model cuts texts after 16 tokens
+    texts = [" ".join(["boat"] * count) for count in words]
+
+    vectors = FastembedDense("me/tiny", path=own, batch_size=64).encode_documents(texts)
+
+    assert [[text.count("boat") for text in batch] for batch in read] == [[*[1] * 9, 16, 300, *[16] * 21], [16] * 18]
+    assert vectors == [pytest.approx(unit(tiny_models.row("boat")), abs=1e-6)] * len(texts)
+    read.clear()
+    assert FastembedDense("me/tiny", path=own, batch_size=20).encode_documents(texts) == vectors
+    assert [len(batch) for batch in read] == [20, 20, 10]
+    read.clear()
+    elsewhere = FastembedDense("me/tiny", path=own, batch_size=64, options={"providers": ["CPUExecutionProvider"]})
+    assert elsewhere.encode_documents(texts) == vectors
+    assert [len(batch) for batch in read] == [50]
+    assert FastembedDense("me/tiny", path=own).encode_documents([]) == []

@@ -5,9 +5,10 @@ Nothing is loaded before first use.
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from importlib.util import find_spec
 from os import PathLike, fspath
@@ -32,38 +33,16 @@ __all__ = [
     "FastembedSparse",
     "Pooling",
     "check_model_file",
-    "is_registered_here",
-    "register_model",
 ]
 
 Pooling: TypeAlias = Literal["mean", "cls", "last_token", "disabled"]
 POOLINGS: Final[Mapping[Pooling, str]] = {"mean": "MEAN", "cls": "CLS", "last_token": "LAST_TOKEN", "disabled": "DISABLED"}
 
-_PREFIX: Final = "qdrant-rerank/"
+_PREFIX: Final = "qdrant-rerank/"  # of the names that fastembed knows users' own models by
 _registering: Final = Lock()
-
-
-def register_model(model: str, model_file: str, pooling: Pooling, normalize: bool) -> str:
-    """The name that fastembed knows the model by from now on.
-
-    The registry keeps a name's settings for as long as the process runs, so they are part of the name.
-    """
-    from fastembed import TextEmbedding
-    from fastembed.common.model_description import ModelSource, PoolingType
-
-    embedding: Any = TextEmbedding
-    name = f"{_PREFIX}{model} ({model_file}, {pooling}, {'normalized' if normalize else 'as it is'})"
-    with _registering:
-        if all(entry["model"].lower() != name.lower() for entry in embedding.list_supported_models()):
-            embedding.add_custom_model(
-                model=name,
-                pooling=PoolingType[POOLINGS[pooling]],
-                normalization=normalize,
-                sources=ModelSource(hf="local/none"),  # never asked, as the path is always given
-                dim=1,  # only reported by fastembed, and not known before the model is loaded
-                model_file=model_file,
-            )
-    return name
+_ELSEWHERE: Final = {"cuda", "device_ids", "providers"}  # options by which a model may run on a GPU
+_TEXTS_AT_A_TIME: Final = 256  # whose tokens are counted
+_TOKENS_AT_A_TIME: Final = 512  # measured on processors by benchmarks/encoding.py: more takes longer, and memory
 
 
 def check_model_file(folder: str | PathLike[str], file: str, model: str) -> None:
@@ -81,14 +60,9 @@ def check_model_file(folder: str | PathLike[str], file: str, model: str) -> None
     raise StrategyError(f"the folder {str(root)!r} has no {file}, the file of {model!r}; {hint}")
 
 
-def is_registered_here(name: str) -> bool:
-    """Whether `name` is one that `register_model` made."""
-    return name.startswith(_PREFIX)
-
-
 @dataclass(frozen=True)
 class FastembedModel(ABC):
-    """What the three kinds of model have in common."""
+    """What the four kinds of model have in common."""
 
     model: str
     _: KW_ONLY
@@ -102,7 +76,7 @@ class FastembedModel(ABC):
     def __post_init__(self) -> None:
         if find_spec("fastembed") is None:
             raise MissingExtra(type(self).__name__, "fastembed")
-        for name in self._counts():
+        for name in self._counts:
             value = getattr(self, name)
             if value is not None and not is_whole(value, 1):
                 raise StrategyError(f"the {name} of {type(self).__name__} must be a whole number of at least 1, got {value!r}")
@@ -112,9 +86,8 @@ class FastembedModel(ABC):
         """Whether it is a model of the user's own, in a folder, so that its name says nothing of what it computes."""
         return self.path is not None and self.model.lower() not in self._known()
 
-    def _counts(self) -> tuple[str, ...]:
-        """The arguments that count something."""
-        return "batch_size", "threads"
+    _counts: ClassVar[tuple[str, ...]] = ("batch_size", "threads")
+    """The arguments that count something."""
 
     @abstractmethod
     def _class(self) -> Any:
@@ -141,7 +114,7 @@ class FastembedModel(ABC):
     def _known(self) -> dict[str, Mapping[str, Any]]:
         """The models that fastembed has, by name in lower case, as it doesn't mind the case."""
         entries: list[Mapping[str, Any]] = self._class().list_supported_models()
-        return {entry["model"].lower(): entry for entry in entries if not is_registered_here(entry["model"])}
+        return {entry["model"].lower(): entry for entry in entries if not entry["model"].startswith(_PREFIX)}
 
     _remedy: ClassVar[str] = ""
 
@@ -164,14 +137,90 @@ class FastembedModel(ABC):
         return fspath(path)
 
     def _embed(self, texts: Sequence[str]) -> list[Any]:
-        return list(self._loaded.get(self._load).embed(list(texts), batch_size=self.batch_size))
+        """What the model makes of the texts, in their order.
+
+        It reads texts of similar length together, so that little is padded; on a processor at most `_TOKENS_AT_A_TIME` with the
+        padding, beyond which nothing is gained and memory grows: texts of 512 tokens, 32 at a time, take gigabytes.
+        """
+        loaded = self._loaded.get(self._load)
+        most = sys.maxsize if self.options.keys() & _ELSEWHERE else _TOKENS_AT_A_TIME
+        found: dict[int, Any] = {}
+        for places in batches_of_similar_length(_token_counts(loaded, texts), self.batch_size, most):
+            batch = [texts[place] for place in places]
+            found |= zip(places, loaded.embed(batch, batch_size=len(batch)), strict=True)
+        return [found[place] for place in range(len(texts))]
 
     def _embed_query(self, text: str) -> Any:
         return next(iter(self._loaded.get(self._load).query_embed(text)))
 
 
+def _token_counts(loaded: Any, texts: Sequence[str]) -> list[int]:
+    """How many tokens the model reads of each text; 0 where it has no tokenizer, as BM25, which pads nothing."""
+    tokenizer: Any = getattr(loaded.model, "tokenizer", None)
+    if not hasattr(tokenizer, "encode_batch"):
+        return [0] * len(texts)
+    parts = (list(texts[start : start + _TEXTS_AT_A_TIME]) for start in range(0, len(texts), _TEXTS_AT_A_TIME))
+    return [sum(encoding.attention_mask) for part in parts for encoding in tokenizer.encode_batch(part)]
+
+
+def batches_of_similar_length(lengths: Sequence[int], most: int, most_padded: int) -> Iterator[list[int]]:
+    """Places of texts in batches, the shortest texts first.
+
+    A batch has at most `most` texts, which are padded to the longest of them; and, unless it is one text, at most `most_padded`
+    tokens with the padding.
+    """
+    batch: list[int] = []
+    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) == most or lengths[place] * (len(batch) + 1) > most_padded):
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch
+
+
 @dataclass(frozen=True)
-class FastembedDense(FastembedModel):
+class _OwnModel(FastembedModel):
+    """What dense models and cross-encoders have in common: they may be the user's own, and cut texts where they are told."""
+
+    _: KW_ONLY
+    max_length: int | None = None
+    model_file: str = "model.onnx"
+
+    _counts: ClassVar[tuple[str, ...]] = ("batch_size", "threads", "max_length")
+    _remedy = " (a model of your own needs path=)"
+
+    def _name(self) -> str:
+        if not self.is_own:
+            return super()._name()
+        from fastembed.common.model_description import ModelSource
+
+        settings, registered = self._registration()
+        name = f"{_PREFIX}{self.model} ({registered})"  # the registry keeps a name's settings as long as the process runs
+        source = ModelSource(hf="local/none")  # never asked, as the path is always given
+        with _registering:
+            if all(entry["model"].lower() != name.lower() for entry in self._class().list_supported_models()):
+                self._class().add_custom_model(model=name, sources=source, model_file=self.model_file, **settings)
+        return name
+
+    @abstractmethod
+    def _registration(self) -> tuple[dict[str, Any], str]:
+        """What fastembed is to know of a model of the user's own beside its file, and all that as a part of its name."""
+
+    def _file(self) -> str:
+        return self.model_file if self.is_own else super()._file()
+
+    def _load(self) -> Any:
+        loaded = super()._load()
+        if self.max_length is not None:  # fastembed takes the limit from tokenizer_config.json alone
+            tokenizer = loaded.model.tokenizer
+            direction = (tokenizer.truncation or {}).get("direction", "right")
+            tokenizer.enable_truncation(max_length=self.max_length, direction=direction)
+        return loaded
+
+
+@dataclass(frozen=True)
+class FastembedDense(_OwnModel):
     """One dense vector for each text.
 
     Args:
@@ -179,7 +228,8 @@ class FastembedDense(FastembedModel):
         path: a local folder with the model's files, so that nothing is downloaded: `model.onnx`, `tokenizer.json` and
             `tokenizer_config.json` (which has to say `model_max_length`).
         threads: processor threads; onnxruntime's choice if None.
-        batch_size: how many texts the model reads at a time. Models quantised to 8 bits give a text a slightly
+        batch_size: how many texts the model reads at a time, at most: those of similar length together, and no more than 512
+            tokens with the padding, unless `options` have it run on a GPU. Models quantised to 8 bits give a text a slightly
             different vector beside other texts: with 1 it is always the same.
         options: further arguments of `fastembed.TextEmbedding`, e.g. `{"cache_dir": …}`.
         max_length: tokens after which texts are cut; the model's own limit if None.
@@ -195,13 +245,10 @@ class FastembedDense(FastembedModel):
 
     model: str = "BAAI/bge-small-en-v1.5"
     _: KW_ONLY
-    max_length: int | None = None
     pooling: Pooling = "mean"
     normalize: bool = True
-    model_file: str = "model.onnx"
 
     kind: ClassVar[Kind] = "dense"
-    _remedy = " (a model of your own needs path=)"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -222,29 +269,17 @@ class FastembedDense(FastembedModel):
     def encode_documents(self, texts: Sequence[str]) -> list[list[float]]:
         return [vector.tolist() for vector in self._embed(texts)]
 
-    def _counts(self) -> tuple[str, ...]:
-        return *super()._counts(), "max_length"
-
     def _class(self) -> Any:
         from fastembed import TextEmbedding
 
         return TextEmbedding
 
-    def _name(self) -> str:
-        if not self.is_own:
-            return super()._name()
-        return register_model(self.model, self.model_file, self.pooling, self.normalize)
+    def _registration(self) -> tuple[dict[str, Any], str]:
+        from fastembed.common.model_description import PoolingType
 
-    def _file(self) -> str:
-        return self.model_file if self.is_own else super()._file()
-
-    def _load(self) -> Any:
-        loaded = super()._load()
-        if self.max_length is not None:  # fastembed takes the limit from tokenizer_config.json alone
-            tokenizer = loaded.model.tokenizer
-            direction = (tokenizer.truncation or {}).get("direction", "right")
-            tokenizer.enable_truncation(max_length=self.max_length, direction=direction)
-        return loaded
+        # the dim is only reported by fastembed, and not known before the model is loaded
+        settings = {"pooling": PoolingType[POOLINGS[self.pooling]], "normalization": self.normalize, "dim": 1}
+        return settings, f"{self.model_file}, {self.pooling}, {'normalized' if self.normalize else 'as it is'}"
 
 
 @dataclass(frozen=True)
@@ -325,7 +360,7 @@ def _sparse(vector: Any) -> models.SparseVector:
 
 
 @dataclass(frozen=True)
-class FastembedCrossEncoder(FastembedModel):
+class FastembedCrossEncoder(_OwnModel):
     """A reranker whose scores are a cross-encoder's raw output (logits): any real number, higher is better.
 
     An empty text is scored like any other, and a text longer than `max_length` is cut, both by the model. However many
@@ -353,13 +388,11 @@ class FastembedCrossEncoder(FastembedModel):
     model: str = "Xenova/ms-marco-MiniLM-L-6-v2"
     _: KW_ONLY
     batch_size: int = 1
-    max_length: int | None = None
-    model_file: str = "model.onnx"
     parallel: int = 1
     _turns: Turns = field(init=False, repr=False, compare=False)
     _digest: Once[str] = field(default_factory=Once[str], init=False, repr=False, compare=False)
 
-    _remedy = " (a model of your own needs path=)"
+    _counts = "batch_size", "threads", "max_length", "parallel"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -390,18 +423,14 @@ class FastembedCrossEncoder(FastembedModel):
         if not texts:
             return []  # nothing to load a model for
         model = self._loaded.get(self._load)
-        order = range(len(texts)) if self.batch_size == 1 else sorted(range(len(texts)), key=lambda place: len(texts[place]))
         scores: dict[int, float] = {}
-        for start in range(0, len(texts), self.batch_size):
+        lengths = [0 if self.batch_size == 1 else len(text) for text in texts]
+        for places in batches_of_similar_length(lengths, self.batch_size, sys.maxsize):
             if stopped.is_set():
                 return []  # to nobody
-            places = order[start : start + self.batch_size]  # of similar length, so that little is padded
             batch = model.rerank(query, [texts[place] for place in places], batch_size=len(places))
             scores |= zip(places, batch, strict=True)
         return check_scores([scores[place] for place in range(len(texts))], len(texts), self)
-
-    def _counts(self) -> tuple[str, ...]:
-        return *super()._counts(), "max_length", "parallel"
 
     def _class(self) -> Any:
         from fastembed.rerank.cross_encoder import TextCrossEncoder
@@ -413,21 +442,15 @@ class FastembedCrossEncoder(FastembedModel):
         """Whether it is a model of the user's own: its name isn't fastembed's, or the folder lacks that name's file."""
         if super().is_own or self.path is None:
             return self.path is not None
-        return not (Path(self.path) / super()._file()).is_file() and (Path(self.path) / self.model_file).is_file()
+        folder, file = Path(self.path), str(self._description()["model_file"])
+        return not (folder / file).is_file() and (folder / self.model_file).is_file()
 
-    def _name(self) -> str:
-        return _registered(self._class(), self.model, self.model_file) if self.is_own else super()._name()
-
-    def _file(self) -> str:
-        return self.model_file if self.is_own else super()._file()
+    def _registration(self) -> tuple[dict[str, Any], str]:
+        return {}, self.model_file
 
     def _load(self) -> Any:
         loaded = super()._load()
         _check_output(loaded, self.model)
-        if self.max_length is not None:  # fastembed takes the limit from tokenizer_config.json alone
-            tokenizer = loaded.model.tokenizer
-            direction = (tokenizer.truncation or {}).get("direction", "right")
-            tokenizer.enable_truncation(max_length=self.max_length, direction=direction)
         return loaded
 
 
@@ -444,16 +467,3 @@ def _check_output(loaded: Any, model: str) -> None:
             f"{model!r} returns an array of shape {tuple(shape)} instead of one number for each pair of query and text: it is "
             "no cross-encoder; an embedding model scores texts within EncoderSimilarity(FastembedDense(…))"
         )
-
-
-def _registered(cross_encoder: Any, model: str, model_file: str) -> str:
-    """The name that fastembed knows a model of the user's own by from now on."""
-    from fastembed.common.model_description import ModelSource
-
-    name = f"qdrant-rerank/{model} ({model_file})"
-    assert is_registered_here(name)
-    with _registering:
-        if all(entry["model"].lower() != name.lower() for entry in cross_encoder.list_supported_models()):
-            source = ModelSource(hf="local/none")  # never asked, as the path is always given
-            cross_encoder.add_custom_model(model=name, sources=source, model_file=model_file)
-    return name
