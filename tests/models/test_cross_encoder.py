@@ -173,7 +173,7 @@ def test_a_loaded_model_pickles_copies_and_shows_only_its_settings(folder: Path)
     for twin in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model), eval(repr(model))):
         assert twin == model
         assert twin.score("boat", TEXTS) == scores
-    assert "Turns" not in repr(model)
+    assert "Gate" not in repr(model)
 
 
 def test_an_unknown_model_or_folder_is_refused_with_what_there_is(tmp_path: Path) -> None:

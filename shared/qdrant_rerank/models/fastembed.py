@@ -23,7 +23,7 @@ from ..schema import Kind
 from ..values import is_whole
 from .base import check_scores
 from .encoders import folder_digest
-from .threads import Once, Stopped, Turns
+from .threads import Gate, Once, Stopped
 
 __all__ = [
     "POOLINGS",
@@ -389,14 +389,14 @@ class FastembedCrossEncoder(_OwnModel):
     _: KW_ONLY
     batch_size: int = 1
     parallel: int = 1
-    _turns: Turns = field(init=False, repr=False, compare=False)
+    _turns: Gate = field(init=False, repr=False, compare=False)
     _digest: Once[str] = field(default_factory=Once[str], init=False, repr=False, compare=False)
 
     _counts = "batch_size", "threads", "max_length", "parallel"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "_turns", Turns(self.parallel))
+        object.__setattr__(self, "_turns", Gate(self.parallel))
 
     @property
     def fingerprint(self) -> str:

@@ -15,7 +15,7 @@ from ..errors import ScoringError, StrategyError
 from ..values import is_whole
 from .base import check_scores
 from .encoders import AsyncEncoder, EncoderLike, ServerInference, as_encoder, encoder_fingerprint
-from .threads import Once, Stopped, Turns
+from .threads import Gate, Once, Stopped
 
 __all__ = ["EncoderSimilarity", "MaxSim"]
 
@@ -32,7 +32,7 @@ class _Similarity(ABC):
     _: KW_ONLY
     name: str | None = None
     parallel: int = 1
-    _turns: Turns = field(init=False, repr=False, compare=False)
+    _turns: Gate = field(init=False, repr=False, compare=False)
     _known_as: Once[str] = field(default_factory=Once[str], init=False, repr=False, compare=False)
 
     _kind: ClassVar[str]
@@ -48,7 +48,7 @@ class _Similarity(ABC):
             raise StrategyError(f"{what} needs an encoder of {self._kind} vectors; {encoder!r} makes {kind} ones{hint}")
         if not is_whole(self.parallel, 1):
             raise StrategyError(f"the parallel of {what} must be a whole number of at least 1, got {self.parallel!r}")
-        object.__setattr__(self, "_turns", Turns(self.parallel))
+        object.__setattr__(self, "_turns", Gate(self.parallel))
 
     @property
     def fingerprint(self) -> str:

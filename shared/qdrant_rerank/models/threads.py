@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextvars import copy_context
+from concurrent.futures import FIRST_EXCEPTION, wait
+from functools import partial
 from threading import BoundedSemaphore, Lock
 from typing import Generic, TypeVar
 
 from ..threads import PerLoop, Workers
 
-__all__ = ["Gate", "Once", "Stopped", "Turns"]
+__all__ = ["Gate", "Once", "Stopped"]
 
 T = TypeVar("T")
 
@@ -43,73 +43,51 @@ Stopped = threading.Event
 """Set when nobody waits for the result any more, so that long work may end early."""
 
 
-class Turns:
-    """Lets at most `parallel` pieces of work run at a time; the others wait, in the order of their arrival.
-
-    Work that is awaited waits without a thread of its own: asyncio's thread pool is small (six threads on two cores),
-    and would otherwise be full of waiting threads, so that nothing else in the program gets one.
-    """
-
-    def __init__(self, parallel: int) -> None:
-        self._parallel = parallel
-        self._free = threading.Semaphore(parallel)
-        self._workers = Workers(parallel, "qdrant-rerank-model")
-
-    def run(self, work: Callable[[Stopped], T]) -> T:
-        """The result of `work`, in this thread."""
-        with self._free:
-            return work(Stopped())
-
-    async def arun(self, work: Callable[[Stopped], T]) -> T:
-        """The result of `work`, in a thread. Cancelled while it waits, it never runs; later, it is told to stop."""
-        stopped = Stopped()
-
-        def in_turn() -> T:
-            with self._free:
-                return work(stopped)
-
-        try:
-            return await self._workers.acall(in_turn)
-        except asyncio.CancelledError:
-            stopped.set()
-            raise
-
-    def __reduce__(self) -> tuple[type[Turns], tuple[int]]:
-        return type(self), (self._parallel,)  # locks and threads stay in their process
-
-
-_THREADS = "qdrant-rerank-llm"
-
-
 class Gate:
-    """Runs jobs, at most `limit` at once in all threads, and as many in each event loop.
+    """Lets at most `limit` jobs run at once in all threads, and as many in each event loop; the others wait in line.
 
-    If one fails, those that wait are dropped, those that run are waited for (in threads) or cancelled (in tasks), and the
-    error is raised as it is. Copies and unpickled gates have counts of their own.
+    Work that is awaited runs in threads of its own, and waits without one: asyncio's pool is small (six threads on two cores),
+    and would be full of threads that wait, so that nothing else in the program gets one. Copies and unpickled gates have counts
+    of their own.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._threads = BoundedSemaphore(limit)
+        self._free = BoundedSemaphore(limit)
         self._loops: PerLoop[asyncio.Semaphore] = PerLoop()
-        self._workers = Workers(limit, _THREADS)
+        self._workers = Workers(limit, "qdrant-rerank-model")
+
+    def run(self, job: Callable[[Stopped], T]) -> T:
+        """The result of a job, in this thread."""
+        return self._one(partial(job, Stopped()))
+
+    async def arun(self, job: Callable[[Stopped], T]) -> T:
+        """The result of a job that blocks, in a thread. Cancelled while it waits, it never runs; later, it is told to stop."""
+        stopped = Stopped()
+        try:
+            return await self._workers.acall(partial(self._one, partial(job, stopped)))
+        except asyncio.CancelledError:
+            stopped.set()
+            raise
 
     def each(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
-        """What the jobs return, in their order. Each runs in a copy of the caller's context, where tracers keep the parent."""
+        """What the jobs return, in their order. Each runs in a copy of the caller's context, where tracers keep the parent.
+
+        If one fails, those that wait are dropped, those that run are waited for, and the error is raised as it is.
+        """
         if len(jobs) <= 1 or self.limit == 1:
             return [self._one(job) for job in jobs]
-        with ThreadPoolExecutor(min(self.limit, len(jobs)), thread_name_prefix=_THREADS) as pool:
-            futures = [pool.submit(copy_context().run, self._one, job) for job in jobs]
-            try:
-                done, waiting = wait(futures, return_when=FIRST_EXCEPTION)
-                if waiting:
-                    next(future for future in done if future.exception()).result()  # raises
-                return [future.result() for future in futures]
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)  # leaving the block waits for what runs already
+        futures = [self._workers.submit(partial(self._one, job)) for job in jobs]
+        try:
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for failed in (future for future in done if future.exception() is not None):
+                failed.result()  # raises
+            return [future.result() for future in futures]
+        finally:
+            wait([future for future in futures if not future.cancel()])
 
     async def aeach(self, jobs: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
-        """What the jobs return, in their order, as tasks of the running loop; none outlives this call."""
+        """As `each`, as tasks of the running loop; those that run are cancelled if one fails, and none outlives this call."""
         gate = self._loops.get(lambda: asyncio.Semaphore(self.limit))
 
         async def one(job: Callable[[], Awaitable[T]]) -> T:
@@ -124,16 +102,9 @@ class Gate:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def in_thread(self, job: Callable[[], T]) -> T:
-        """What a job that blocks returns, run in a thread of this gate: asyncio's own few are left to others.
-
-        Cancelling doesn't stop the thread; it ends when the job does.
-        """
-        return await self._workers.acall(job)
-
     def _one(self, job: Callable[[], T]) -> T:
-        with self._threads:
+        with self._free:
             return job()
 
     def __reduce__(self) -> tuple[type[Gate], tuple[int]]:
-        return type(self), (self.limit,)
+        return type(self), (self.limit,)  # locks and threads stay in their process

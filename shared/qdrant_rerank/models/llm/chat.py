@@ -14,7 +14,6 @@ import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from threading import Lock
 from typing import Any, Protocol
 
@@ -340,7 +339,7 @@ class _LangChain:
 
     async def aask(self, prompt: Prompt) -> object:
         if _has_no_async(self._llm):
-            return await self._gate.in_thread(partial(self.ask, prompt))
+            return await self._gate.arun(lambda _: self.ask(prompt))
         messages = [("system", prompt.system), ("human", prompt.user)]
         if (structured := self._structured()) is not None:
             try:
@@ -383,7 +382,7 @@ class _LlamaIndex:
 
     async def aask(self, prompt: Prompt) -> object:
         if _blocks(self._llm):
-            return await self._gate.in_thread(partial(self.ask, prompt))
+            return await self._gate.arun(lambda _: self.ask(prompt))
         if self._structures and self._llm.metadata.is_function_calling_model:
             try:
                 self._counters.add("calls")
@@ -429,7 +428,7 @@ class _Function:
         self._counters.add("calls")
         if self._async:
             return _text(await self._function(_joined(prompt)))
-        answer = await self._gate.in_thread(partial(self._function, _joined(prompt)))
+        answer = await self._gate.arun(lambda _: self._function(_joined(prompt)))
         return _text(await answer if inspect.isawaitable(answer) else answer)
 
 
