@@ -282,7 +282,7 @@ def test_mmr_brings_the_vectors_that_were_asked_for_and_no_others(edge: EdgeClie
 def test_parameters_may_be_a_dict_and_a_random_choice_has_no_beginning_to_skip(edge: EdgeClient) -> None:
     request: dict[str, Any] = {"query": query_vectors()["dense"], "using": "dense"}
     plain = edge.query_points(NAME, **request, search_params=models.SearchParams(exact=True)).points
-    assert edge.query_points(NAME, **request, search_params={"exact": True}).points == plain
+    assert edge.query_points(NAME, **request, search_params={"exact": True}).points == plain  # type: ignore[arg-type]
     sample = models.SampleQuery(sample=models.Sample.RANDOM)
     for limit, offset, expected in ((10, 5, 10), (60, 20, 60), (10, 58, 10), (70, 60, 60)):  # as on a server
         found = edge.query_points(NAME, query=sample, limit=limit, offset=offset).points

@@ -153,7 +153,7 @@ def test_optimizing_builds_a_graph_and_changes_no_exact_result(tmp_path: Path) -
         assert client.query_points(NAME, query=query_vectors()["dense"], using="dense").points[0].score == pytest.approx(before)
 
 
-Call = Callable[[EdgeClient], object]
+Call = Callable[[Any], object]
 QUERY: dict[str, Any] = {"query": [1.0, 2.0]}
 REFUSED: dict[str, tuple[Call, str]] = {
     "shards": (lambda c: c.create_collection("b", FLAT, shard_number=2), r"can't honour shard_number"),

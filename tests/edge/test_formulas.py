@@ -98,7 +98,7 @@ def test_an_expression_scores_the_same_on_indexed_payload(tmp_path: Path, local:
     indexes = {"number": "float", "third": "integer", "price.eur": "integer", "place": "geo", "tag": "keyword"}
     with edge_client(tmp_path) as client:
         for key, kind in indexes.items():
-            client.create_payload_index(NAME, key, kind)
+            client.create_payload_index(NAME, key, kind)  # type: ignore[arg-type]
         for one in EXPRESSIONS.values():
             query = models.FormulaQuery(formula=one, defaults=DEFAULTS)
             found = client.query_points(NAME, query=query, prefetch=LEAF, limit=SIZE).points

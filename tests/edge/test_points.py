@@ -141,8 +141,8 @@ def test_ids_are_whole_numbers_and_uuids_in_any_spelling(empty: EdgeClient) -> N
 
 def test_a_batch_is_stored_like_its_points(empty: EdgeClient) -> None:
     batch = models.Batch(ids=[21, 22], vectors=[[1.0, 2.0], [3.0, 4.0]], payloads=[{"a": 1}, {"a": 2}])
-    empty.upsert("plain", models.PointsBatch(batch=batch))
-    empty.upsert("plain", models.PointsList(points=[models.PointStruct(id=1, vector=[1.0, 1.0])]))
+    empty.upsert("plain", models.PointsBatch(batch=batch))  # type: ignore[arg-type]
+    empty.upsert("plain", models.PointsList(points=[models.PointStruct(id=1, vector=[1.0, 1.0])]))  # type: ignore[arg-type]
     empty.upsert("plain", batch)
     assert [(stored(empty, one, with_vectors=True).vector, stored(empty, one).payload) for one in (21, 22)] == [
         ([1.0, 2.0], {"a": 1}),
@@ -182,7 +182,7 @@ def test_points_are_changed_and_deleted(empty: EdgeClient) -> None:
     found = {record.id: record.payload for record in empty.retrieve("plain", ids)}
     assert found == {101: {"n": 101, "seen": True}, 102: {"n": 102, "a": {"b": {"deep": 1}}}}
     with pytest.raises(QueryError, match=r"a list of ids or a models\.Filter, got 'all'"):
-        empty.delete("plain", "all")
+        empty.delete("plain", "all")  # type: ignore[arg-type]
 
 
 def test_scrolling_visits_every_point_once(edge: EdgeClient, local: QdrantClient) -> None:
