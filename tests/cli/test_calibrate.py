@@ -28,7 +28,10 @@ from qdrant_rerank import (
     StrategyError,
     save,
 )
-from qdrant_rerank.cli._internals import calibrate, describe_progress, index, search, show_scoring
+from qdrant_rerank.cli._internals import describe_progress, show_scoring
+from qdrant_rerank.cli._internals import run_calibrate as calibrate
+from qdrant_rerank.cli._internals import run_index as index
+from qdrant_rerank.cli._internals import run_search as search
 from qdrant_rerank.errors import FitError
 from qdrant_rerank.learn._internals import SYNTHETIC_WARNING, Progress, is_sampled, sample_queries
 from tests.engines import open_client

@@ -10,7 +10,9 @@ import typer
 from typer.testing import CliRunner
 
 from qdrant_rerank import Fusion, Nearest, Rerank, save
-from qdrant_rerank.cli._internals import compare, evaluate, help_text
+from qdrant_rerank.cli._internals import help_text
+from qdrant_rerank.cli._internals import run_compare as compare
+from qdrant_rerank.cli._internals import run_evaluate as evaluate
 from qdrant_rerank.evaluate import Topics, read_run, write_run
 from tests.cli.support import Ran, succeeds
 from tests.evaluate.worlds import GRADES, NOTES, QUESTIONS, many, run_of, shuffled

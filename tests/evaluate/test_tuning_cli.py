@@ -13,7 +13,8 @@ import typer
 from typer.testing import CliRunner
 
 from qdrant_rerank import Fusion, Nearest, load, save
-from qdrant_rerank.cli._internals import index, tune
+from qdrant_rerank.cli._internals import run_index as index
+from qdrant_rerank.cli._internals import run_tune as tune
 
 app = typer.Typer()
 app.command()(index)

@@ -12,7 +12,9 @@ import typer
 from typer.testing import CliRunner
 
 from qdrant_rerank import field, load
-from qdrant_rerank.cli._internals import features, fit, read_features
+from qdrant_rerank.cli._internals import read_features
+from qdrant_rerank.cli._internals import run_features as features
+from qdrant_rerank.cli._internals import run_fit as fit
 from qdrant_rerank.errors import FormatError
 from qdrant_rerank.learn import Feature, LearnedRanker, read_log
 from tests.cli.support import succeeds

@@ -73,7 +73,7 @@ def test_an_isotonic_map_is_level_between_knots_of_one_probability_but_for_a_tra
     ("module", "call", "says"),
     [
         ("sklearn.isotonic", lambda p: fit_map("isotonic", p.x[:, 0], p.y, p.w), "isotonic calibration needs"),
-        ("sklearn.linear_model", lambda p: solve(p, 1.0), "fit_logistic needs"),
+        ("scipy", lambda p: solve(p, 1.0), "fit_logistic needs"),
         ("scipy", lambda p: solve(p, 1.0, [(0.0, None)] * 2), "fit_logistic needs"),
         ("sklearn.metrics", lambda p: auc(p.x[:, 0], p.y, p.w), "AUC needs"),
         ("threadpoolctl", lambda _: one_thread(), "fit_logistic needs"),
@@ -283,13 +283,13 @@ def noisy(scale: float = 1.0) -> Problem:
 
 
 @pytest.mark.parametrize("start", [30.0, 1000.0])
-def test_a_start_where_newtons_method_fails_leads_to_the_same_solution(start: float) -> None:
-    """At 30 its steps are far too long however often they are halved; at 1000 the matrix is singular."""
+def test_a_start_where_newtons_method_would_fail_leads_to_the_same_solution(start: float) -> None:
+    """At 30 its steps would be far too long however often they are halved; at 1000 its matrix would be singular."""
     found = solve(noisy(), 1.0, None, np.array([0.0, 0.0, start]))
     np.testing.assert_allclose(found, solve(noisy(), 1.0), atol=1e-5)
 
 
-def test_a_column_too_large_for_newtons_method_to_settle_still_tells_the_classes() -> None:
+def test_a_column_too_large_for_newtons_method_still_tells_the_classes() -> None:
     def loss(problem: Problem, solution: Array) -> float:
         return float(log_losses(problem.margins(solution), problem.y).mean())
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from .app import help_text as help_text
     from .app import load_command as load_command
     from .app import paragraphs as paragraphs
-    from .calibrate import calibrate as calibrate
     from .calibrate import describe_progress as describe_progress
+    from .calibrate import run_calibrate as run_calibrate
     from .calibrate import show_scoring as show_scoring
-    from .compare import compare as compare
+    from .compare import run_compare as run_compare
     from .connect import CommandRetries as CommandRetries
     from .connect import Where as Where
     from .connect import open_remote as open_remote
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from .consoles import results_console as results_console
     from .consoles import show_progress as show_progress
     from .consoles import visible as visible
-    from .evaluate import evaluate as evaluate
+    from .evaluate import run_evaluate as run_evaluate
     from .failures import CommandError as CommandError
     from .failures import message_of as message_of
-    from .features import features as features
     from .features import read_features as read_features
-    from .fit import fit as fit
-    from .index import index as index
+    from .features import run_features as run_features
+    from .fit import run_fit as run_fit
+    from .index import run_index as run_index
     from .options import check_folder as check_folder
     from .options import check_output as check_output
     from .plan import fold_json as fold_json
@@ -42,27 +42,27 @@ if TYPE_CHECKING:
     from .results import compare_results as compare_results
     from .results import describe_value as describe_value
     from .results import first_text as first_text
-    from .search import search as search
-    from .tune import tune as tune
+    from .search import run_search as run_search
+    from .tune import run_tune as run_tune
 else:
     __getattr__ = load_lazily(
         __package__,
         {
             "app": "ABOUT, COMMANDS, app, help_text, load_command, paragraphs",
-            "calibrate": "calibrate, describe_progress, show_scoring",
-            "compare": "compare",
+            "calibrate": "run_calibrate, describe_progress, show_scoring",
+            "compare": "run_compare",
             "connect": "CommandRetries, Where, open_remote",
             "consoles": "errors_console, results_console, show_progress, visible",
-            "evaluate": "evaluate",
+            "evaluate": "run_evaluate",
             "failures": "CommandError, message_of",
-            "features": "features, read_features",
-            "fit": "fit",
-            "index": "index",
+            "features": "run_features, read_features",
+            "fit": "run_fit",
+            "index": "run_index",
             "options": "check_folder, check_output",
             "plan": "fold_json",
             "reference": "reference",
             "results": "compare_results, describe_value, first_text",
-            "search": "search",
-            "tune": "tune",
+            "search": "run_search",
+            "tune": "run_tune",
         },
     )

@@ -41,7 +41,7 @@ COMMANDS: Final = {
     "drift": "Tell whether a collection's values have moved away from those that a ranker was trained on.",
     "calibrate": "Fit relevance feedback to a collection and a model, and find out whether it is worth using.",
 }
-"""Each command, and the first sentence of its help. A module has its name, and so has the function in it."""
+"""Each command, and the first sentence of its help. A module has its name, and the function in it `run_` before that."""
 
 
 class _Commands(TyperGroup):
@@ -54,7 +54,7 @@ class _Commands(TyperGroup):
 
 def load_command(name: str) -> Callable[..., None]:
     """Load a command's function."""
-    function: Callable[..., None] = getattr(import_module(f".{name}", __package__), name)
+    function: Callable[..., None] = getattr(import_module(f".{name}", __package__), f"run_{name}")
     return function
 
 

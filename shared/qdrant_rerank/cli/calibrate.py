@@ -245,7 +245,7 @@ class _Files:
 
 
 @command
-def calibrate(
+def run_calibrate(
     *,
     source: _Source,
     where: WhereToMeasure,

@@ -10,9 +10,7 @@ from qdrant_client import QdrantClient
 from rich.text import Text
 
 from .. import Executor, SearchOptions
-from ..evaluate import Change, Comparison, Evaluation, Qrels, Topics, check, read_run
-from ..evaluate import compare as compare_evaluations
-from ..evaluate import evaluate as evaluate_run
+from ..evaluate import Change, Comparison, Evaluation, Qrels, Topics, check, compare, evaluate, read_run
 from ..models import Reranker
 from .connect import CommandRetries, connect, find_collection
 from .consoles import make_table, results_console
@@ -37,7 +35,7 @@ _WHAT: Final = "What to compare"
 
 
 @command
-def compare(
+def run_compare(
     *,
     data: JudgedData,
     where: WhereToMeasure,
@@ -114,7 +112,7 @@ def compare(
     if measuring.check_documents and not strategies:
         raise CommandError("--check-documents looks into a collection, and there is none: runs are compared without Qdrant")
     measures, judged = measuring.measures, data.read()
-    systems = [evaluate_run(read_run(file, file.stem), *judged, measures) for file in runs]
+    systems = [evaluate(read_run(file, file.stem), *judged, measures) for file in runs]
     if strategies:
         with connect(where) as client, open_reranker(rerank) as model:
             named = replace(where, collection=find_collection(client, where.collection, where.policy))
@@ -123,9 +121,9 @@ def compare(
             if measuring.check_documents:
                 warn_of_unknown(judged[1], Executor(client, str(named.collection), retries=where.policy.rest))
             # below the connection, as explanations ask Qdrant
-            found = compare_evaluations([*own, *systems], baseline, measures[0], changes=changes, explain=explain)
+            found = compare([*own, *systems], baseline, measures[0], changes=changes, explain=explain)
     else:
-        found = compare_evaluations(systems, baseline, measures[0], changes=changes)
+        found = compare(systems, baseline, measures[0], changes=changes)
     output.show(found, _print_comparison, result=found)
     end_with(check(found, fail_under=output.fail_under, fail_worse=fail_worse))
 

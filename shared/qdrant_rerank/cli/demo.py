@@ -39,7 +39,7 @@ class _Server(WhereToWrite):
 
 
 @command
-def demo(
+def run_demo(
     *,
     query: str | None = option("--query -q TEXT", "Ask this instead of the demo's own questions."),
     models: str = option(

@@ -10,8 +10,7 @@ from rich.text import Text
 
 from .. import Executor
 from ..evaluate import read_topics
-from ..learn import Drift, FeatureDrift, LearnedRanker
-from ..learn import drift as measure_drift
+from ..learn import Drift, FeatureDrift, LearnedRanker, drift
 from .connect import connect, find_collection
 from .consoles import make_table, results_console
 from .failures import CommandError
@@ -23,7 +22,7 @@ _STYLES: Final = {"stable": "", "moved": "yellow", "far": "red", "gone": "red"}
 
 
 @command
-def drift(
+def run_drift(
     *,
     ranker: Path = argument("RANKER", "What `fit` wrote."),
     where: WhereToMeasure,
@@ -60,7 +59,7 @@ def drift(
             # unchecked: what has moved, or is gone, is to be reported, not refused
             plan = executor.plan(learned.strategy.unchecked())
             give_encoders(executor, plan.strategy.needs(), models.by_kind, policy)
-        found = measure_drift(executor, learned, sample=sample, topics=asked, retries=policy.rest)
+        found = drift(executor, learned, sample=sample, topics=asked, retries=policy.rest)
     if json:
         typer.echo(found.to_json(indent=None))
     else:

@@ -28,7 +28,7 @@ from .strategies import Choice, make_plan
 
 
 @command
-def evaluate(
+def run_evaluate(
     *,
     data: JudgedData,
     where: WhereToMeasure,

@@ -28,7 +28,7 @@ from .strategies import Choice, make_plan
 
 
 @command
-def features(
+def run_features(
     *,
     data: TrainingData,
     output: Path = option(

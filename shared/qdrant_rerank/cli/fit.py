@@ -17,7 +17,7 @@ from .options import JSON, argument, check_output, command, option
 
 
 @command
-def fit(
+def run_fit(
     *,
     log: Path = argument("LOG", "What `features` wrote."),
     output: Path = option("--output -o FILE", "The ranker, as JSON.", ...),

@@ -60,7 +60,7 @@ class DocumentModels(QueryModels):
 
 
 @command
-def index(
+def run_index(
     *,
     corpus: Path = argument("CORPUS.jsonl", "The documents: one JSON object a line."),
     where: WhereToIndex,

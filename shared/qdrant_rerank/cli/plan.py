@@ -27,7 +27,7 @@ from .strategies import PARAMS, Choice, check_params, make_plan
 
 
 @command
-def plan(
+def run_plan(
     *,
     where: Where,
     choice: Choice,

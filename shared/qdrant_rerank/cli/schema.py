@@ -17,7 +17,7 @@ from .options import JSON, ResultOptions, command, parse_filter, without
 
 
 @command
-def schema(
+def run_schema(
     *,
     where: Where,
     selection: Annotated[ResultOptions, without("k", "score_threshold", "group_by")],

@@ -41,7 +41,7 @@ class WhereToSearch(Where):
 
 
 @command
-def search(
+def run_search(
     *,
     query: str = argument("QUERY", "The question, in quotes."),
     where: WhereToSearch,

@@ -14,8 +14,7 @@ from .. import Executor, Nearest, RelevanceFeedback, Strategy, load
 from .._internals import did_you_mean, warn
 from ..learn._internals import LEAST_TOPICS
 from ..models import Reranker
-from ..tune import Budget, Configuration, Feedback, Learned, Space, Tuning
-from ..tune import tune as tune_strategies
+from ..tune import Budget, Configuration, Feedback, Learned, Space, Tuning, tune
 from .connect import connect, find_collection
 from .consoles import errors_console, make_table, results_console, show_progress
 from .failures import CommandError, hint_at_resuming
@@ -125,7 +124,7 @@ class _Limits:
 
 
 @command
-def tune(
+def run_tune(
     *,
     data: TrainingData,
     where: WhereToMeasure,
@@ -179,7 +178,7 @@ def tune(
         executor, candidates = _prepare(client, where, trials.candidate, strategies, models, model, keys)
         hint = "--keep FILE keeps what the candidates found, and goes on from there"
         with hint_at_resuming(keep, "the candidates' results", hint), show_progress(str(data.data)) as progress:
-            found = tune_strategies(
+            found = tune(
                 executor,
                 *judged,
                 candidates,

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final, Literal, TypeAlias, assert_never, get_args
@@ -32,6 +32,7 @@ from .solver import LEAST_TOPICS, Array, Bounds, Prepared, Problem, expit, log_l
 
 __all__ = [
     "METHODS",
+    "Calibrated",
     "HeldOut",
     "Method",
     "OperatingPoint",
@@ -190,8 +191,9 @@ def _isotonic(scores: Array, y: Array, w: Array) -> tuple[float, ...]:
     mass = np.bincount(of, w)
     blocks = [(float(m), float(x), float(v)) for m, x, v in zip(mass, np.bincount(of, w * scores) / mass, levels, strict=True)]
     while len(blocks) > KNOTS:
-        costs = [_merge_cost(one, two) for one, two in pairwise(blocks)]
-        at = int(np.argmin(costs))
+        # by how much merging raises the squared error
+        rises = [one[0] * two[0] / (one[0] + two[0]) * (one[2] - two[2]) ** 2 for one, two in pairwise(blocks)]
+        at = int(np.argmin(rises))
         blocks[at : at + 2] = [_merged(blocks[at], blocks[at + 1])]
     if len(blocks) < 2:
         raise FitError("higher scores are not more often relevant here: these scores can't be calibrated")
@@ -204,11 +206,6 @@ _Block: TypeAlias = tuple[float, float, float]  # weight, mean score, probabilit
 def _merged(one: _Block, two: _Block) -> _Block:
     mass = one[0] + two[0]
     return mass, (one[0] * one[1] + two[0] * two[1]) / mass, (one[0] * one[2] + two[0] * two[2]) / mass
-
-
-def _merge_cost(one: _Block, two: _Block) -> float:
-    """By how much merging raises the squared error."""
-    return one[0] * two[0] / (one[0] + two[0]) * (one[2] - two[2]) ** 2
 
 
 _BINS: Final = 10
@@ -314,12 +311,13 @@ def auc(scores: Array, y: Array, w: Array) -> float:
 
 def mean_auc(scores: Array, y: Array, w: Array, groups: NDArray[np.int64]) -> float:
     """The mean over topics of `auc` within the topic; topics with rows of one class are left out. NaN if all are."""
-    found = []
-    for group in np.unique(groups):
-        rows = groups == group
-        if 0 < y[rows].sum() < rows.sum():
-            found.append(auc(scores[rows], y[rows], w[rows]))
+    found = [auc(scores[rows], y[rows], w[rows]) for rows in _topics(groups) if 0 < y[rows].sum() < len(rows)]
     return float(np.mean(found)) if found else float("nan")
+
+
+def _topics(groups: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
+    """The rows of each topic."""
+    return (np.flatnonzero(groups == group) for group in np.unique(groups))
 
 
 def brier(probabilities: Array, y: Array, w: Array) -> float:
@@ -332,13 +330,12 @@ def ndcg(scores: Array, grades: NDArray[np.int64], groups: NDArray[np.int64], de
 
     Judged documents that no candidate found aren't in the log, so this is higher than nDCG of a search would be.
     """
-    found = []
-    for group in np.unique(groups):
-        rows = np.flatnonzero(groups == group)
-        gains = np.maximum(grades[rows], 0).astype(np.float64)
-        if not gains.any():
-            continue
-        found.append(ndcg_of_one(gains, np.argsort(-scores[rows], kind="stable"), depth))
+    gains = np.maximum(grades, 0).astype(np.float64)
+    found = [
+        ndcg_of_one(gains[rows], np.argsort(-scores[rows], kind="stable"), depth)
+        for rows in _topics(groups)
+        if gains[rows].any()
+    ]
     return float(np.mean(found)) if found else float("nan")
 
 
@@ -356,24 +353,35 @@ def ndcg_of_one(gains: Array, order: NDArray[np.intp], depth: int = 10) -> float
 
 
 @dataclass(frozen=True)
-class HeldOut:
-    """What held-out scores say.
+class Calibrated:
+    """A calibration, and how good it is.
 
     Attributes:
-        link: factor and offset that turn the scores into log odds; (1, 0) where they are log odds already.
-        map: the calibration, fitted to all of them.
-        metrics: by name.
+        map: fitted to all held-out scores.
         reliability: of probabilities by maps that weren't fitted to their topics.
         before: of the plain sigmoid.
         points: what thresholds keep.
     """
 
-    link: tuple[float, float]
     map: ScoreMap
-    metrics: Mapping[str, float]
     reliability: Calibration
     before: Calibration
     points: tuple[OperatingPoint, ...]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What held-out scores say.
+
+    Attributes:
+        link: factor and offset that turn the scores into log odds; (1, 0) where they are log odds already.
+        calibrated: the calibration.
+        metrics: by name.
+    """
+
+    link: tuple[float, float]
+    calibrated: Calibrated
+    metrics: Mapping[str, float]
 
 
 def judge_held_out(data: Prepared, margins: Array, method: Method, to_odds: bool, folds: int) -> HeldOut:
@@ -386,34 +394,25 @@ def judge_held_out(data: Prepared, margins: Array, method: Method, to_odds: bool
         to_odds: whether the margins aren't log odds, as those of the pairwise loss.
         folds: for the calibration's own cross-validation.
     """
+    log, groups, y, w = data.log, data.problem.groups, data.problem.y, data.problem.w
     link = (1.0, 0.0)
     if to_odds:
-        a, b = fit_map("platt", margins, data.problem.y, data.problem.w).parameters
+        a, b = fit_map("platt", margins, y, w).parameters
         link, margins = (a, b), a * margins + b
-    found = fit_calibration(data.log, margins, data.problem.y, method, folds)
-    groups, y, w = data.problem.groups, data.problem.y, data.problem.w
+    found = fit_calibration(log, margins, y, method, folds)
     metrics = {
         "log_loss": float(np.average(log_losses(margins, y), weights=w)),
         "auc": auc(margins, y, w),
         "auc_within_topics": mean_auc(margins, y, w, groups),
-        "ndcg@10": ndcg(margins, data.log.grades, groups),
+        "ndcg@10": ndcg(margins, log.grades, groups),
         "brier": brier(expit(margins), y, w),
         "ece": found.reliability.ece,
     }
-    metrics |= {f"ndcg@10 of {name}": ndcg(data.log.column(name), data.log.grades, groups) for name in data.log.names}
-    known = {name: value for name, value in metrics.items() if np.isfinite(value)}
-    return HeldOut(link, found.map, known, found.reliability, found.before, found.points)
+    metrics |= {f"ndcg@10 of {name}": ndcg(log.column(name), log.grades, groups) for name in log.names}
+    return HeldOut(link, found, {name: value for name, value in metrics.items() if np.isfinite(value)})
 
 
-@dataclass(frozen=True)
-class _Calibrated:
-    map: ScoreMap
-    reliability: Calibration
-    before: Calibration
-    points: tuple[OperatingPoint, ...]
-
-
-def fit_calibration(log: FeatureLog, margins: Array, y: Array, method: Method, folds: int = 5) -> _Calibrated:
+def fit_calibration(log: FeatureLog, margins: Array, y: Array, method: Method, folds: int = 5) -> Calibrated:
     """A map fitted to held-out scores, judged by cross-validation grouped by topic."""
     if len(log.topic_ids) < LEAST_TOPICS:
         raise FitError(f"the log has rows of {len(log.topic_ids)} topics; calibration needs {LEAST_TOPICS}")
@@ -427,6 +426,9 @@ def fit_calibration(log: FeatureLog, margins: Array, y: Array, method: Method, f
         one_class = not 0 < y[rows].sum() < len(rows)
         own = whole if one_class else fit_map(method, margins[rows], y[rows], w[rows])
         probabilities[held] = own.apply(margins[held])
-    after = measure_reliability(probabilities, y, w, method)
-    points = list_operating_points(whole.apply(margins), y, w)
-    return _Calibrated(whole, after, measure_reliability(expit(margins), y, w, "not calibrated"), points)
+    return Calibrated(
+        whole,
+        reliability=measure_reliability(probabilities, y, w, method),
+        before=measure_reliability(expit(margins), y, w, "not calibrated"),
+        points=list_operating_points(whole.apply(margins), y, w),
+    )

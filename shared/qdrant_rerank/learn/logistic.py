@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import importlib.metadata
 from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from .. import StrategyError, __version__
+from .. import StrategyError
 from .._internals import Reference, did_you_mean, is_finite, is_whole, warn
 from ..expressions import Expression
 from ..expressions._internals import Constant, Product, Sum
@@ -85,51 +83,36 @@ def fit_logistic(
     if calibration not in METHODS:
         raise StrategyError(f"calibration is one of {', '.join(METHODS)}; got {calibration!r}")
     with one_thread():
-        ranker = _fitted(prepare(log, least_grade), loss, C, signs or {}, calibration, least_grade, folds, bootstrap, seed)
-    for note in ranker.notes:
+        data, signs = prepare(log, least_grade), signs or {}
+        fit = data.problem if loss == "pointwise" else make_pairs(data, seed)
+        limits = _limits(log.names, signs)
+        held_out = cross_validate(fit, data.problem, GRID if C == "cv" else (float(C),), limits, folds)
+        free = solve(fit, held_out.c)
+        solution = free if limits is None or keeps_bounds(free, limits) else solve(fit, held_out.c, limits)
+        draws = draw_bootstraps(fit, held_out.c, limits, solution, bootstrap, seed) if bootstrap else None
+        rises = drop_one(fit, held_out.c, limits, folds, solution)
+        result = judge_held_out(data, held_out.margins, calibration, loss == "pairwise", folds)
+        scale, offset = result.link
+        solution = solution * scale
+        solution[-1] += offset
+        weights = _weights(data, solution, free * scale, None if draws is None else draws * scale, rises, signs)
+        notes = tuple(_notes(data, weights, fit))
+    for note in notes:
         warn(note)
-    return ranker
-
-
-def _fitted(
-    data: Prepared,
-    loss: Loss,
-    c: float | Literal["cv"],
-    signs: Mapping[str, str],
-    calibration: Method,
-    least_grade: int,
-    folds: int,
-    bootstrap: int,
-    seed: int,
-) -> LearnedRanker:
-    fit = data.problem if loss == "pointwise" else make_pairs(data, seed)
-    limits = _limits(data.log.names, signs)
-    grid = GRID if c == "cv" else (float(c),)
-    held_out = cross_validate(fit, data.problem, grid, limits, folds)
-    free = solve(fit, held_out.c)
-    solution = free if limits is None or keeps_bounds(free, limits) else solve(fit, held_out.c, limits)
-    draws = draw_bootstraps(fit, held_out.c, limits, solution, bootstrap, seed) if bootstrap else None
-    rises = drop_one(fit, held_out.c, limits, folds, solution)
-    result = judge_held_out(data, held_out.margins, calibration, loss == "pairwise", folds)
-    scale, offset = result.link
-    solution = solution * scale
-    solution[-1] += offset
-    weights = _weights(data, solution, free * scale, None if draws is None else draws * scale, rises, signs)
-    notes = tuple(_notes(data, weights, fit))
     return LearnedRanker(
         margin=margin_expression(data, solution),
-        candidates=data.log.candidates,
-        features=data.log.features,
-        training=_training(data, loss, held_out.c, least_grade),
-        calibration=result.map,
+        candidates=log.candidates,
+        features=log.features,
+        training=Training.of(log, loss, held_out.c, least_grade, ("numpy", "scikit-learn", "scipy", "qdrant-client")),
+        calibration=result.calibrated.map,
         weights=weights,
         intercept=float(solution[-1]),
         metrics=result.metrics,
-        reliability=result.reliability,
-        before=result.before,
-        points=result.points,
-        quantiles=_quantiles(data),
-        reference=data.log.reference,
+        reliability=result.calibrated.reliability,
+        before=result.calibrated.before,
+        points=result.calibrated.points,
+        quantiles={name: Reference.of(data.log.column(name), 0.0, data.log.weights) for name in data.log.names},
+        reference=log.reference,
         notes=notes,
     )
 
@@ -214,25 +197,3 @@ def _notes(data: Prepared, weights: tuple[FeatureWeight, ...], fit: Problem) -> 
     for weight in weights:
         if weight.held is not None:
             yield f"{weight.name!r}: {weight.weak}"
-
-
-def _quantiles(data: Prepared) -> dict[str, Reference]:
-    weights = data.log.weights
-    return {name: Reference.of(data.log.column(name), 0.0, weights) for name in data.log.names}
-
-
-def _training(data: Prepared, loss: str, c: float, least_grade: int) -> Training:
-    log = data.log
-    versions = {name: importlib.metadata.version(name) for name in ("numpy", "scikit-learn", "scipy", "qdrant-client")}
-    return Training(
-        fingerprint=log.fingerprint,
-        topics=tuple(sorted(log.topic_ids)),
-        rows=len(log),
-        relevant=int(data.problem.y.sum()),
-        loss=loss,
-        c=c,
-        least_grade=least_grade,
-        missed=sum(map(len, log.coverage.missed.values())),
-        made=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        versions={"qdrant-rerank": __version__, **versions},
-    )

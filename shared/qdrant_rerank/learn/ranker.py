@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib.metadata
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -134,6 +135,24 @@ class Training(Plain):
     missed: int = 0
     made: str = ""
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @classmethod
+    def of(
+        cls, log: FeatureLog, loss: str, c: float | None = None, least_grade: int = 1, packages: Iterable[str] = ()
+    ) -> Training:
+        """What is learned from a log now, with the installed versions of these packages."""
+        return cls(
+            fingerprint=log.fingerprint,
+            topics=tuple(sorted(log.topic_ids)),
+            rows=len(log),
+            relevant=int(log.relevant(least_grade).sum()),
+            loss=loss,
+            c=c,
+            least_grade=least_grade,
+            missed=sum(map(len, log.coverage.missed.values())),
+            made=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            versions={"qdrant-rerank": __version__, **{name: importlib.metadata.version(name) for name in packages}},
+        )
 
 
 @dataclass(frozen=True)
@@ -462,18 +481,14 @@ def ranker_from_expression(
             on_client=True)` has to be: `ranker.strategy`, and what `load` makes of the file, is then a `ClientFormula`.
     """
     log = load_log(log, "ranker_from_expression")
-    training = Training(
-        fingerprint=log.fingerprint,
-        topics=tuple(sorted(log.topic_ids)),
-        rows=len(log),
-        relevant=int(log.relevant().sum()),
-        loss=kind,
-        missed=sum(map(len, log.coverage.missed.values())),
-        made=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        versions={"qdrant-rerank": __version__},
-    )
     margin = expression.operand if isinstance(expression, Sigmoid) else expression
     quantiles = {name: Reference.of(log.column(name), float(np.isnan(log.column(name)).mean())) for name in log.names}
     return LearnedRanker(
-        margin, log.candidates, log.features, training, quantiles=quantiles, reference=log.reference, on_client=on_client
+        margin,
+        log.candidates,
+        log.features,
+        Training.of(log, kind),
+        quantiles=quantiles,
+        reference=log.reference,
+        on_client=on_client,
     )

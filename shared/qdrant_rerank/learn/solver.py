@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FitError, MissingExtra
-from .features import Category, Feature
+from .features import Category
 from .log import FeatureLog
 
 __all__ = [
@@ -79,29 +79,26 @@ class Problem:
 def solve(problem: Problem, c: float, bounds: Bounds | None = None, start: Array | None = None) -> Array:
     """The coefficients and, last, the intercept that minimise `½|β|² + C·Σ w·log-loss`; shape (f + 1,).
 
-    By scikit-learn's LogisticRegression; from a start, which is what is done hundreds of times, by Newton's method; with
-    bounds, or where that doesn't arrive, by scipy's L-BFGS-B. All minimise the same.
+    By scipy's L-BFGS-B, from `start` (zeros if None): a convex problem, so that where one starts changes the time alone.
 
     Raises:
-        MissingExtra: scikit-learn or scipy isn't installed.
+        MissingExtra: scipy isn't installed.
     """
-    if bounds is None and start is None:
-        return _by_sklearn(problem, c)
-    if start is not None:
-        arrived = _by_newton(problem, c, start)
-        if arrived is not None and keeps_bounds(arrived, bounds):  # a convex problem: nothing else within the bounds is better
-            return arrived
     try:
         from scipy import optimize
     except ImportError as error:
         raise MissingExtra("fit_logistic", "learn") from error
     width = problem.x.shape[1]
-    first = np.zeros(width + 1) if start is None else start
     limits = [*(bounds or [(None, None)] * width), (None, None) if problem.intercept else (0.0, 0.0)]
     options: Any = {"maxiter": 1000, "ftol": 1e-13, "gtol": 1e-8}
     scale = 1.0 / (c * max(1.0, float(problem.w.sum())))
     found: Any = optimize.minimize(
-        lambda b: _objective(problem, c, scale, b), first, jac=True, method="L-BFGS-B", bounds=limits, options=options
+        lambda b: _objective(problem, c, scale, b),
+        np.zeros(width + 1) if start is None else start,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=limits,
+        options=options,
     )
     return np.asarray(found.x, dtype=np.float64)
 
@@ -110,45 +107,6 @@ def keeps_bounds(solution: Array, bounds: Bounds | None) -> bool:
     """Whether the coefficients keep the bounds."""
     pairs = zip(solution, bounds or [], strict=False)
     return all((low is None or value >= low) and (high is None or value <= high) for value, (low, high) in pairs)
-
-
-def _by_newton(problem: Problem, c: float, start: Array) -> Array | None:
-    """Newton's method with halved steps; None if it doesn't arrive."""
-    columns = np.column_stack([problem.x, np.full(len(problem.y), 1.0 if problem.intercept else 0.0)])
-    ridge = np.append(np.ones(problem.x.shape[1]), 0.0 if problem.intercept else 1.0)
-    scale = 1.0 / (c * max(1.0, float(problem.w.sum())))
-    solution = start.copy()
-    value, gradient = _objective(problem, c, scale, solution)
-    for _ in range(50):
-        if not problem.intercept:
-            gradient[-1] = 0.0
-        if np.abs(gradient).max() < 1e-9:
-            return solution
-        p = expit(problem.margins(solution))
-        hessian = (columns.T * (c * problem.w * p * (1.0 - p))) @ columns + np.diag(ridge)
-        try:
-            step = np.linalg.solve(hessian * scale, gradient)
-        except np.linalg.LinAlgError:
-            return None
-        for _ in range(30):
-            tried, slope = _objective(problem, c, scale, solution - step)
-            if tried <= value + 1e-15:
-                break
-            step = step / 2
-        else:
-            return solution if np.abs(gradient).max() < 1e-7 else None
-        solution, value, gradient = solution - step, tried, slope
-    return None
-
-
-def _by_sklearn(problem: Problem, c: float) -> Array:
-    try:
-        from sklearn.linear_model import LogisticRegression
-    except ImportError as error:
-        raise MissingExtra("fit_logistic", "learn") from error
-    model: Any = LogisticRegression(C=c, fit_intercept=problem.intercept, tol=1e-8, max_iter=5000)
-    model.fit(problem.x, problem.y, sample_weight=problem.w)
-    return np.append(model.coef_[0], float(np.ravel(model.intercept_)[0]) if problem.intercept else 0.0)
 
 
 def _objective(problem: Problem, c: float, scale: float, solution: Array) -> tuple[float, Array]:
@@ -336,12 +294,8 @@ def _check_features(log: FeatureLog) -> None:
             )
         values = log.column(name)
         if bad := int((~np.isfinite(values)).sum()):
-            raise FitError(f"{name!r} has no finite value in {bad} of {len(log)} rows: give it a default, {_default(feature)}")
-
-
-def _default(feature: Feature) -> str:
-    key = getattr(feature.expression, "key", "key")
-    return f"field({key!r}, default=…)"
+            default = f"field({getattr(feature.expression, 'key', 'key')!r}, default=…)"
+            raise FitError(f"{name!r} has no finite value in {bad} of {len(log)} rows: give it a default, {default}")
 
 
 def _check_classes(log: FeatureLog, y: NDArray[np.bool_]) -> None:
@@ -367,18 +321,14 @@ def _check_classes(log: FeatureLog, y: NDArray[np.bool_]) -> None:
 
 
 def _check_constant(log: FeatureLog, means: Array, deviations: Array) -> None:
-    constant = [
-        f"{name!r} (always {mean:g}{_why(log, name)})"
-        for name, mean, deviation in zip(log.names, means, deviations, strict=True)
-        if deviation <= 1e-12 * max(1.0, abs(mean))
-    ]
+    constant: list[str] = []
+    for name, mean, deviation in zip(log.names, means, deviations, strict=True):
+        if deviation <= 1e-12 * max(1.0, abs(mean)):
+            nowhere = name in log.reference and log.reference[name].missing == 1.0
+            why = ": no stored point had what it reads when the log was made" if nowhere else ""
+            constant.append(f"{name!r} (always {mean:g}{why})")
     if constant:
         raise FitError(f"{', '.join(constant)}: the same in all rows, so nothing can be learned of it; leave it out")
-
-
-def _why(log: FeatureLog, name: str) -> str:
-    nowhere = name in log.reference and log.reference[name].missing == 1.0
-    return ": no stored point had what it reads when the log was made" if nowhere else ""
 
 
 def _check_separating(log: FeatureLog, y: NDArray[np.bool_]) -> None:
@@ -418,11 +368,8 @@ def make_pairs(data: Prepared, seed: int) -> Problem:
         raise FitError(f"{len(above)} topics have rows of different grades; the pairwise loss needs {LEAST_TOPICS}")
     better, worse = np.concatenate(above), np.concatenate(below)
     turned = np.where(np.arange(len(better)) % 2 == 0, 1.0, -1.0)
-    weights = np.concatenate([_shares(problem.w[one] * problem.w[two]) for one, two in zip(above, below, strict=True)])
+    products = [problem.w[one] * problem.w[two] for one, two in zip(above, below, strict=True)]
+    weights = np.concatenate([each / each.sum() for each in products])
     x = (problem.x[better] - problem.x[worse]) * turned[:, None]
     y = (turned > 0).astype(np.float64)
     return Problem(x, y, weights / weights.mean(), problem.groups[better], intercept=False)
-
-
-def _shares(weights: Array) -> Array:
-    return np.asarray(weights / weights.sum())

@@ -60,36 +60,26 @@ def query_texts(queries: Queries) -> dict[str, str]:
         raise StrategyError(
             f"the queries of a fit are Topics, a mapping of ids to texts, or a list of texts or topics; got {given!r:.200}"
         )
-    rows = list(given.items()) if isinstance(given, Mapping) else list(map(_row, enumerate(given)))
     found: dict[str, str] = {}
-    for id, query in rows:
+    more = 0
+    for number, item in enumerate(given.items() if isinstance(given, Mapping) else given):
+        id, query = item if isinstance(given, Mapping) else (item.id if isinstance(item, Topic) else str(number), item)
+        text = query.text if isinstance(query, Topic | Query) else query
         if id in found:
             raise StrategyError(f"the query id {id!r} is there twice: give each query an id of its own")
-        found[id] = _text(id, query)
-    if more := sum(_says_more(query) for _, query in rows):
+        if not isinstance(text, str):
+            raise StrategyError(f"query {id!r} must be a text, a Topic or a Query; got {type(query).__name__} {query!r:.200}")
+        found[id] = text
+        if isinstance(query, Query):
+            more += bool(query.vectors or query.params or query.now)
+        elif isinstance(query, Topic):
+            more += not query.is_plain
+    if more:
         warn(
-            f"{more} of the {len(rows)} queries come with filters, params, vectors or a time; the fit uses nothing but "
+            f"{more} of the {len(found)} queries come with filters, params, vectors or a time; the fit uses nothing but "
             "their text"
         )
     return found
-
-
-def _row(numbered: tuple[int, Any]) -> tuple[str, Any]:
-    number, query = numbered
-    return (query.id if isinstance(query, Topic) else str(number)), query
-
-
-def _text(id: Any, query: Any) -> str:
-    text = query.text if isinstance(query, Topic | Query) else query
-    if not isinstance(text, str):
-        raise StrategyError(f"query {id!r} must be a text, a Topic or a Query; got {type(query).__name__} {query!r:.200}")
-    return text
-
-
-def _says_more(query: Any) -> bool:
-    if isinstance(query, Query):
-        return bool(query.vectors or query.params or query.now)
-    return isinstance(query, Topic) and not query.is_plain
 
 
 SAMPLED: Final = "sampled:"

@@ -51,9 +51,7 @@ __all__ = [
     "afit_feedback",
     "check_candidates",
     "check_fit_executor",
-    "check_judged",
     "check_queries",
-    "check_seeds",
     "count_ahead",
     "duration",
     "estimate_feedback_fit",
@@ -160,9 +158,8 @@ async def afit_feedback(
         raise StrategyError(f"concurrency must be a whole number of at least 1, got {concurrency!r}")
     task = Task(queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, progress, folds, seed)
     plan = await executor.plan(task.plain, task.options)
-    scores = await in_worker(
-        lambda: task.scores(executor.reranker, concurrency)
-    )  # reads the file, and maybe the model's folder
+    # in a thread, as it reads the file, and maybe the model's folder
+    scores = await in_worker(lambda: task.scores(executor.reranker, concurrency))
     with closing(scores), _stopping(task):
         reading = AsyncRetryingServices(replace_reranker(executor, scores), policy)
         gathered = await arun(task.gather(plan, scores), reading)
@@ -278,20 +275,6 @@ def check_fit_executor(executor: Any, wanted: type[Executor | AsyncExecutor]) ->
     raise StrategyError(f"{this} needs an {wanted.__name__}, got {type(executor).__name__}{taken}")
 
 
-def check_seeds(seeds: Any) -> None:
-    """Refuse a first search that is none.
-
-    Raises:
-        StrategyError: it is neither a stage nor None.
-    """
-    if seeds is None or isinstance(seeds, Stage):
-        return
-    number = seeds if is_whole(seeds, 2) else SEEDS
-    raise StrategyError(
-        f"the seeds of a fit are the first search, whose limit is their number: seeds=Nearest(limit={number}); got {seeds!r}"
-    )
-
-
 def check_queries(texts: Iterable[str]) -> None:
     """Refuse to learn from too few queries.
 
@@ -316,20 +299,6 @@ def check_candidates(strategy: RelevanceFeedback, candidates: int) -> None:
         raise StrategyError(
             f"candidates={candidates!r} leaves too few points to learn from beside those that are scored in use: at least "
             f"{least}"
-        )
-
-
-def check_judged(queries: Mapping[str, str], qrels: Mapping[str, Mapping[str, int]] | None) -> None:
-    """Refuse judgments of other queries.
-
-    Raises:
-        StrategyError: there are judgments, but none for a query.
-    """
-    judged = [query for query, grades in (qrels or {}).items() if grades]
-    if judged and not any(query in queries for query in judged):
-        raise StrategyError(
-            f"none of the {len(queries)} queries has judgments: the queries' ids are {few(list(queries))}, those of the qrels "
-            f"{few(judged)}"
         )
 
 
@@ -377,12 +346,22 @@ class Task:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_seeds(self.seeds)
+        if self.seeds is not None and not isinstance(self.seeds, Stage):
+            number = self.seeds if is_whole(self.seeds, 2) else SEEDS
+            raise StrategyError(
+                f"the seeds of a fit are the first search, whose limit is their number: seeds=Nearest(limit={number}); got "
+                f"{self.seeds!r}"
+            )
         check_queries(self.distinct)
         if not is_whole(self.folds, 2):
             raise StrategyError(f"folds must be a whole number of at least 2, got {self.folds!r}")
         check_candidates(self.plain, self.candidates)
-        check_judged(self.texts, self.qrels)
+        judged = [query for query, grades in (self.qrels or {}).items() if grades]
+        if judged and not any(query in self.texts for query in judged):
+            raise StrategyError(
+                f"none of the {len(self.texts)} queries has judgments: the queries' ids are {few(list(self.texts))}, those of "
+                f"the qrels {few(judged)}"
+            )
 
     @cached_property
     def texts(self) -> dict[str, str]:

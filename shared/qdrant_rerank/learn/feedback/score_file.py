@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -12,8 +13,7 @@ from typing import Any, Final
 
 from ..._internals import Journal, JournalKind, Record, decode_records, read_records
 from ...models import Reranker
-from ...models._internals import ascore_texts, check_scores, score_keys
-from ...models._internals import score_texts as score_texts
+from ...models._internals import ascore_texts, check_scores, score_keys, score_texts
 
 __all__ = ["Ahead", "Progress", "ScoreFile"]
 
@@ -107,12 +107,6 @@ class ScoreFile:
             self._journal.close()
             self._journal = None
 
-    def _open(self) -> None:
-        """Open the file, before the model is asked for what is to be written there."""
-        if self.path is not None and self._journal is None:
-            self._journal = Journal(self.path, _KIND, {}, lambda _: None)
-            self._look(self._journal.records)  # what was added since
-
     @property
     def fingerprint(self) -> str:
         """The model's."""
@@ -131,15 +125,8 @@ class ScoreFile:
         """
         keys, missing = self._missing(query, texts)
         if missing:
-            self._check_alive()
-            self._open()
-            try:
-                with self._clock:
-                    answer = score_texts(self.reranker, query, list(missing.values()))
-                self._keep(missing, answer)
-            except Exception as error:
-                self._failure = error
-                raise
+            with self._asking():
+                self._keep(missing, score_texts(self.reranker, query, list(missing.values())))
         return self._scores(keys)
 
     async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:
@@ -147,16 +134,24 @@ class ScoreFile:
         keys, missing = self._missing(query, texts)
         if missing:
             async with self._turns:
-                self._check_alive()
-                self._open()
-                try:
-                    with self._clock:
-                        answer = await ascore_texts(self.reranker, query, list(missing.values()))
-                    self._keep(missing, answer)
-                except Exception as error:
-                    self._failure = error
-                    raise
+                with self._asking():
+                    self._keep(missing, await ascore_texts(self.reranker, query, list(missing.values())))
         return self._scores(keys)
+
+    @contextmanager
+    def _asking(self) -> Generator[None]:
+        """Open the file before the model is asked; once that has failed, it is asked for nothing more."""
+        if self._failure is not None:
+            raise self._failure
+        if self.path is not None and self._journal is None:
+            self._journal = Journal(self.path, _KIND, {}, lambda _: None)
+            self._look(self._journal.records)  # what was added since
+        try:
+            with self._clock:
+                yield
+        except Exception as error:
+            self._failure = error
+            raise
 
     def skip(self, documents: int) -> None:
         """Count documents as done that need no score."""
@@ -172,10 +167,6 @@ class ScoreFile:
         """The texts' keys, and of those without a score the texts."""
         keys = [key.hex() for key in score_keys(self._fingerprint, query, texts)]
         return keys, {key: text for key, text in zip(keys, texts, strict=True) if key not in self.known}
-
-    def _check_alive(self) -> None:
-        if self._failure is not None:
-            raise self._failure
 
     def _keep(self, missing: dict[str, str], answer: Sequence[Any]) -> None:
         scores = dict(zip(missing, check_scores(list(answer), len(missing), self.reranker), strict=True))

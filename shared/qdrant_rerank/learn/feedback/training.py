@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ...errors import MissingExtra
 from ...feedback import Coefficients
 from ...feedback._internals import Column, Mode, same, weights_of
+from ..solver import one_thread
 from .examples import Example, Examples
 
 __all__ = ["FoldCoefficients", "cross_fit", "formula_scores", "train"]
@@ -68,11 +69,9 @@ def train(examples: Sequence[Example], mode: Mode) -> Coefficients:
 def _one_thread() -> AbstractContextManager[object]:
     """Keeps BLAS from starting threads for three numbers, which takes a hundred times as long on a busy machine."""
     try:
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn brings it
-    except ImportError:
+        return one_thread()
+    except MissingExtra:  # it only takes longer
         return nullcontext()
-    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
-    return limits
 
 
 class _Loss:

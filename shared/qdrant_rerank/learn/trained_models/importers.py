@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Callable
 from os import PathLike
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 from ... import StrategyError
 from ..._internals import MAX_BYTES, MAX_CONDITIONS, did_you_mean
@@ -29,7 +29,7 @@ from .scikit_learn import (
     from_tree,
 )
 
-__all__ = ["entrance", "exit_of", "formula_from_model", "from_model", "through"]
+__all__ = ["ModelOptions", "entrance", "exit_of", "formula_from_model", "from_model", "through"]
 
 Importer = Callable[[Any, Columns], Expression]
 
@@ -80,27 +80,19 @@ def from_model(
     return expression
 
 
-def formula_from_model(
-    model: Any,
-    features: Features,
-    *,
-    arrays: bool = False,
-    max_conditions: int | None = MAX_CONDITIONS,
-    max_bytes: int | None = MAX_BYTES,
-    max_milliseconds: float | None = None,
-    on_client: bool = False,
-) -> Formula:
+class ModelOptions(TypedDict, total=False):
+    """The options of `from_model`, which says what they mean."""
+
+    arrays: bool
+    max_conditions: int | None
+    max_bytes: int | None
+    max_milliseconds: float | None
+    on_client: bool
+
+
+def formula_from_model(model: Any, features: Features, **options: Unpack[ModelOptions]) -> Formula:
     """`Formula(from_model(…))`: `formula_from_model(model, features).over(Nearest("dense", limit=100))`."""
-    made = from_model(
-        model,
-        features,
-        arrays=arrays,
-        max_conditions=max_conditions,
-        max_bytes=max_bytes,
-        max_milliseconds=max_milliseconds,
-        on_client=on_client,
-    )
-    return Formula(made)
+    return Formula(from_model(model, features, **options))
 
 
 def _library(kind: type) -> str:
