@@ -31,7 +31,7 @@ from qdrant_rerank import Coefficients, Executor, Nearest, Query, RelevanceFeedb
 from qdrant_rerank.evaluate import bootstrap_interval, per_topic
 from qdrant_rerank.feedback._internals import Mode
 from qdrant_rerank.learn import fit_feedback
-from qdrant_rerank.learn._internals import ScoreFile, collect_examples, cross_fit, train
+from qdrant_rerank.learn._internals import ScoreFile, collect_examples, fit_folds, train
 from qdrant_rerank.models import Encoders, FastembedDense
 
 __all__ = ["Bge", "official", "pairs"]
@@ -156,7 +156,7 @@ def ours(client: Any, model: Model, claims: Sequence[str], encode: Any) -> Work:
     with (fitting := Watch(model)).running():
         train(examples, "precision")
     with (judging := Watch(model)).running():
-        cross_fit(examples, "precision")  # the same again, and each fold's, by which they are judged
+        fit_folds(examples, "precision")  # the same again, and each fold's, by which they are judged
     return Work(counting.requests, gathering.seconds, fitting.seconds, judging.seconds)
 
 

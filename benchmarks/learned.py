@@ -35,8 +35,8 @@ from qdrant_rerank.learn._internals import (
     auc,
     check_features,
     compute_features,
-    find_candidates,
     measure_reliability,
+    search_candidates,
 )
 from qdrant_rerank.models import Bm25
 
@@ -165,7 +165,7 @@ def times(executor: Executor, formulas: Mapping[str, Strategy], topics: Topics, 
     candidates = CandidateSearch.of(learned_movies.CANDIDATES, SearchOptions(with_payload=True), executor.target())
 
     def fetch_and_predict(query: Query, options: SearchOptions) -> Any:
-        there = run(find_candidates(candidates, query, executor.target(), options.filter), executor)
+        there = run(search_candidates(candidates, query, executor.target(), options.filter), executor)
         scores = model.predict_proba(compute_features(check_features(TREE_FEATURES), there.table))[:, 1]
         return [there.points[row] for row in np.argsort(-scores)[:10]]
 

@@ -41,7 +41,7 @@ from tests.support import refused
 
 app = typer.Typer()
 for command in (index, calibrate, search):
-    app.command()(command)
+    app.command(command.__name__.removeprefix("run_"))(command)
 
 FILLERS = ["lake", "night", "bike", "stove", "market", "cheese", "pier", "river", "bridge", "storm", "meadow", "lamp"]
 TASTES = ["boat", "ferry", "train", "hut"]

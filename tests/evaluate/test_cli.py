@@ -20,7 +20,7 @@ from tests.models.tiny_cross_encoder import cross_encoder_folder
 
 app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False)
 for command in (evaluate, compare):
-    app.command(help=help_text(command.__doc__))(command)
+    app.command(command.__name__.removeprefix("run_"), help=help_text(command.__doc__))(command)
 
 
 def run(*arguments: object) -> Ran:

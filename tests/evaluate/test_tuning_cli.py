@@ -17,8 +17,8 @@ from qdrant_rerank.cli._internals import run_index as index
 from qdrant_rerank.cli._internals import run_tune as tune
 
 app = typer.Typer()
-app.command()(index)
-app.command()(tune)
+app.command("index")(index)
+app.command("tune")(tune)
 
 _WORDS = ["lake", "ferry", "night", "train", "bike", "hut", "stove", "market", "cheese", "pier", "river", "bridge", "storm"]
 

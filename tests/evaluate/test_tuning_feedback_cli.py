@@ -19,8 +19,8 @@ from qdrant_rerank.feedback._internals import hashes_of
 from tests.models.tiny_cross_encoder import cross_encoder_folder
 
 app = typer.Typer()
-app.command()(index)
-app.command()(tune)
+app.command("index")(index)
+app.command("tune")(tune)
 
 _WORDS = ["lake", "ferry", "night", "train", "bike", "hut", "stove", "market", "cheese", "pier", "river", "bridge", "storm"]
 

@@ -61,8 +61,8 @@ def test_progress_covers_the_judging_and_ends_when_all_is_done(client: CountingC
 
 def test_the_time_left_is_that_of_documents_which_may_be_new() -> None:
     work = Ahead(learning=100, judging=40, new=10)
-    assert [work.remaining(done) for done in (0, 60, 100, 120, 140, 150)] == [110.0, 50.0, 10.0, 5.0, 0.0, 0.0]
-    assert [Ahead(100).remaining(done) for done in (0, 100, 120)] == [100.0, 0.0, 0.0]
+    assert [work.count_new(done) for done in (0, 60, 100, 120, 140, 150)] == [110.0, 50.0, 10.0, 5.0, 0.0, 0.0]
+    assert [Ahead(100).count_new(done) for done in (0, 100, 120)] == [100.0, 0.0, 0.0]
 
 
 def test_searches_that_find_little_still_end_at_the_whole(client: CountingClient) -> None:

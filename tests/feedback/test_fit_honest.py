@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from qdrant_rerank.learn._internals import Example, above_noise, agreement, cross_fit, judge, unseen, verdict
+from qdrant_rerank.learn._internals import Example, above_noise, agreement, fit_folds, judge, unseen, verdict
 
 QUERIES, POINTS, FOUND, SIZE, SEEDS = 50, 200, 30, 12, 5
 MODES = pytest.mark.parametrize("mode", ["precision", "recall"])
@@ -47,7 +47,7 @@ def outcome(model: Model, mode: Any, seed: int) -> tuple[str, bool]:
         query /= np.linalg.norm(query)
         found = points[np.argsort(-(points @ query))[:FOUND]]
         examples.append(Example(str(number), found @ query, found[:SEEDS] @ found.T, model(query, found, random)))
-    crossed = cross_fit(examples, mode)
+    crossed = fit_folds(examples, mode)
     weights = [crossed.for_query(example.query) for example in examples]
     own = judge("unseen", unseen(examples, weights))
     reads = SEEDS if mode == "precision" else 15

@@ -21,7 +21,7 @@ from qdrant_rerank import (
 )
 from qdrant_rerank.evaluate import Interval, Qrels, Topic, Topics, evaluate, per_topic
 from qdrant_rerank.learn import FeedbackFit, fit_feedback
-from qdrant_rerank.learn._internals import ScoreFile, collect_examples, cross_fit, judgments_of, verdict
+from qdrant_rerank.learn._internals import ScoreFile, collect_examples, fit_folds, judgments_of, verdict
 from tests.engines import open_client
 from tests.support import CountingClient, near
 
@@ -38,7 +38,7 @@ def fit(client: CountingClient) -> FeedbackFit:
 def test_each_query_is_served_by_coefficients_that_have_not_seen_it(client: CountingClient, fit: FeedbackFit) -> None:
     """The judgement is that of the folds' coefficients, not of those that are written."""
     runner = executor(client, Knowing())
-    crossed = cross_fit(collect_examples(runner, fit.strategy, TEXTS, 30, ScoreFile(Knowing())), "precision")
+    crossed = fit_folds(collect_examples(runner, fit.strategy, TEXTS, 30, ScoreFile(Knowing())), "precision")
     assert near(crossed.folds) == near(fit.folds)
     assert near(crossed.coefficients) == near(Coefficients(fit.coefficients.a, fit.coefficients.b, fit.coefficients.c))
     rankings: dict[str, dict[str, float]] = {}
@@ -60,7 +60,7 @@ def test_what_is_reported_of_mode_recall_is_what_the_saved_strategy_gets(
     fit = fit_feedback(runner, BY_NAME, mode="recall", reads=reads, candidates=35, qrels=qrels(), doc_id="_id")
     fit.save(tmp_path / "feedback.json", anyway=True)
     saved = RelevanceFeedback.load(tmp_path / "feedback.json")
-    crossed = cross_fit(collect_examples(runner, saved, TEXTS, 35, ScoreFile(Knowing())), "recall")
+    crossed = fit_folds(collect_examples(runner, saved, TEXTS, 35, ScoreFile(Knowing())), "recall")
     got: dict[str, list[float]] = {name: [] for name in names}
     for fold, weights in enumerate(crossed.folds):
         topics = Topics(tuple(Topic(text, text) for text in TEXTS if crossed.unseen_by[text] == fold))

@@ -16,8 +16,8 @@ from qdrant_rerank.learn._internals import (
     Examples,
     Judgement,
     agreement,
-    cross_fit,
     disagreement,
+    fit_folds,
     formula_scores,
     judge,
     train,
@@ -87,7 +87,7 @@ def test_queries_of_few_points_are_learned_from_beside_those_of_many() -> None:
 
 def test_each_query_is_judged_by_coefficients_of_all_the_others_folds() -> None:
     examples = planted(23, 1.0, 0.2)
-    crossed = cross_fit(examples, "recall", 5)
+    crossed = fit_folds(examples, "recall", 5)
     sizes = [list(crossed.unseen_by.values()).count(fold) for fold in range(5)]
     assert sorted(sizes) == [4, 4, 5, 5, 5]
     for fold, found in enumerate(crossed.folds):
@@ -99,9 +99,9 @@ def test_each_query_is_judged_by_coefficients_of_all_the_others_folds() -> None:
 
 def test_folds_are_shuffled_by_the_seed_alone() -> None:
     examples = planted(20, 1.0, 0.2)
-    first = cross_fit(examples, "recall", 5, seed=1).unseen_by
-    assert cross_fit(examples[::-1], "recall", 5, seed=1).unseen_by == first
-    assert cross_fit(examples, "recall", 5, seed=2).unseen_by != first
+    first = fit_folds(examples, "recall", 5, seed=1).unseen_by
+    assert fit_folds(examples[::-1], "recall", 5, seed=1).unseen_by == first
+    assert fit_folds(examples, "recall", 5, seed=2).unseen_by != first
     assert [first[str(n)] for n in range(5)] != [0, 1, 2, 3, 4]
 
 
@@ -111,9 +111,9 @@ def test_queries_that_say_the_same_are_in_one_fold() -> None:
         Example(name, each.similarity, each.to_seeds, each.scores)
         for name, each in zip(names, planted(20, 1.0, 0.2), strict=True)
     ]
-    crossed = cross_fit(examples, "recall", 5)
+    crossed = fit_folds(examples, "recall", 5)
     assert all(crossed.unseen_by[one] == crossed.unseen_by[other] for one, other in zip(names[::2], names[1::2], strict=True))
-    assert len(cross_fit(examples[:4], "recall", 5).folds) == 2
+    assert len(fit_folds(examples[:4], "recall", 5).folds) == 2
     assert same(" A\tb  C ") == "a b c"
 
 

@@ -21,8 +21,8 @@ from tests.cli.support import succeeds
 from tests.support import refused
 
 app = typer.Typer()
-app.command()(features)
-app.command()(fit)
+app.command("features")(features)
+app.command("fit")(fit)
 
 WORDS = ["ferry", "pier", "train", "night", "soup", "stove", "cheese", "bread", "hut", "snow", "boat", "lake", "road", "bike"]
 

@@ -29,7 +29,7 @@ from ..learn._internals import (
     SYNTHETIC_WARNING,
     Progress,
     ScoreFile,
-    check_candidates,
+    check_depth,
     check_queries,
     duration,
     first_search,
@@ -300,7 +300,7 @@ def run_calibrate(
         queries = given or source.make(executor, only, keep=not dry_run)
         count = max(50, 2 * (strategy.most or 0)) if wanted.candidates is None else wanted.candidates
         # what the fit would refuse is refused before its cost is told; a dry run only warns of too few queries
-        check_candidates(strategy, count)
+        check_depth(strategy, count)
         first_search(strategy.resolved(target.schema), target, count, only)
         if not dry_run:
             check_queries(queries.texts.values())

@@ -41,7 +41,7 @@ else:
         {
             "guide": "CANDIDATES, CANDIDATES_CODE, CORPUS, DAY, FORMULA, HERE, LINEUP, PLAIN, SHOWN, TODAY, "
             "YEAR_2020, Entry, Question, questions",
-            "run": "DEPTH, CountingExecutor, DemoOutcome, ask, measure_ndcg, Demo, describe_limits, describe_setup, "
-            "legend, summary",
+            "run": "DEPTH, CountingExecutor, Demo, DemoOutcome, ask, describe_limits, describe_setup, legend, "
+            "measure_ndcg, summary",
         },
     )

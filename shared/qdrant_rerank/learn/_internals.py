@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .calibration import threshold_for as threshold_for
     from .candidates import CandidateSearch as CandidateSearch
     from .candidates import draw_points as draw_points
-    from .candidates import find_candidates as find_candidates
+    from .candidates import search_candidates as search_candidates
     from .features import check_features as check_features
     from .features import compute_features as compute_features
     from .features import features_from_json as features_from_json
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .feedback.examples import query_texts as query_texts
     from .feedback.examples import sample_queries as sample_queries
     from .feedback.fit import LEAST_QUERIES as LEAST_QUERIES
-    from .feedback.fit import check_candidates as check_candidates
+    from .feedback.fit import check_depth as check_depth
     from .feedback.fit import check_queries as check_queries
     from .feedback.fit import duration as duration
     from .feedback.judgement import LEAST_JUDGED as LEAST_JUDGED
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from .feedback.score_file import Ahead as Ahead
     from .feedback.score_file import Progress as Progress
     from .feedback.score_file import ScoreFile as ScoreFile
-    from .feedback.training import cross_fit as cross_fit
+    from .feedback.training import fit_folds as fit_folds
     from .feedback.training import formula_scores as formula_scores
     from .feedback.training import train as train
     from .log import TopicRows as TopicRows
@@ -91,15 +91,15 @@ else:
         __package__,
         {
             "calibration": "Method, ScoreMap, auc, fit_map, list_operating_points, measure_reliability, threshold_for",
-            "candidates": "CandidateSearch, draw_points, find_candidates",
+            "candidates": "CandidateSearch, draw_points, search_candidates",
             "features": "check_features, compute_features, features_from_json, selector",
             "feedback.examples": "SYNTHETIC_WARNING, Documents, Example, Examples, collect_examples, first_search, "
             "is_sampled, query_texts, sample_queries",
-            "feedback.fit": "LEAST_QUERIES, check_candidates, check_queries, duration",
+            "feedback.fit": "LEAST_QUERIES, check_depth, check_queries, duration",
             "feedback.judgement": "LEAST_JUDGED, Judgement, above_noise, agreement, disagreement, judge, "
             "judgments_of, unseen, verdict",
             "feedback.score_file": "Ahead, Progress, ScoreFile",
-            "feedback.training": "cross_fit, formula_scores, train",
+            "feedback.training": "fit_folds, formula_scores, train",
             "log": "TopicRows",
             "log_files": "LogStream, read_stream",
             "logistic": "margin_expression",

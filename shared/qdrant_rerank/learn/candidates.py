@@ -37,7 +37,7 @@ from ..planning import Target
 from ..stages import Formula, Stage
 from .features import Category, Feature, compute_features, is_payload_only, share_lacking
 
-__all__ = ["CandidateSearch", "Candidates", "draw_points", "find_candidates", "reference_of"]
+__all__ = ["CandidateSearch", "Candidates", "draw_points", "reference_of", "search_candidates"]
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Candidates:
         return Candidates([*self.points, *points], np.concatenate([self.ranks, more]), table)
 
 
-def find_candidates(
+def search_candidates(
     candidates: CandidateSearch, query: Query, target: Target, filter: models.Filter | None
 ) -> Flow[Candidates]:
     """The candidates for one query, in one round trip.

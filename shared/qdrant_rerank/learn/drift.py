@@ -18,7 +18,7 @@ from .._internals import lacking as lacking_keys
 from ..evaluate import Topics
 from ..evaluate._internals import MEASURING, Plain, RetryingServices
 from ..expressions._internals import Table, View
-from .candidates import CandidateSearch, draw_points, find_candidates
+from .candidates import CandidateSearch, draw_points, search_candidates
 from .features import Category, Feature, compute_features, is_payload_only, keys_read, selector, share_lacking
 from .ranker import LearnedRanker, RankerLike, load_ranker
 from .solver import Array
@@ -215,6 +215,6 @@ def _candidates(executor: Executor, ranker: LearnedRanker, topics: Topics, batch
     tables, services = list[Table](), RetryingServices(executor, retries)
     for start in range(0, len(topics), batch_size):
         batch = topics.items[start : start + batch_size]
-        flows = [find_candidates(candidates, replace(one.query, now=one.now or moment), target, one.filter) for one in batch]
+        flows = [search_candidates(candidates, replace(one.query, now=one.now or moment), target, one.filter) for one in batch]
         tables += [there.table for there in run(together(flows), services)]
     return tables

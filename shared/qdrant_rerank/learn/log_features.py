@@ -60,7 +60,7 @@ from ..expressions._internals import (
 from ..ingest._internals import point_ids
 from ..planning import Target
 from ..stages import Formula, Stage
-from .candidates import Candidates, CandidateSearch, draw_points, find_candidates, reference_of
+from .candidates import Candidates, CandidateSearch, draw_points, reference_of, search_candidates
 from .features import (
     VERSION,
     Category,
@@ -230,7 +230,7 @@ class Labels:
         """The points' documents, as the judgments call them."""
         return [read_ranking([point], self.doc_id, self._names)[0][0].doc_id for point in points]
 
-    def lost(self, topic: Topic, documents: Sequence[str]) -> list[str]:
+    def find_missed(self, topic: Topic, documents: Sequence[str]) -> list[str]:
         """The relevant documents that aren't among these."""
         relevant = (document for document, grade in self.qrels[topic.id].items() if grade >= 1)
         return sorted(set(relevant).difference(documents))
@@ -294,10 +294,10 @@ class Logging:
 
     def _flow(self, topic: Topic) -> Flow[Candidates]:
         query = replace(topic.query, now=topic.now or self.now)
-        first = yield from find_candidates(self.candidates, query, self.target, topic.filter)
+        first = yield from search_candidates(self.candidates, query, self.target, topic.filter)
         if self.labels.missed == "count":
             return first
-        wanted = self.labels.lost(topic, self.labels.documents(first.points))
+        wanted = self.labels.find_missed(topic, self.labels.documents(first.points))
         ids = list(dict.fromkeys(id for document in wanted for id in point_ids(document)))
         if not ids:
             return first
@@ -323,7 +323,7 @@ class Logging:
             if weight
         )
         found = [document for document, rank in zip(documents, candidates.ranks, strict=True) if rank > 0]
-        return TopicRows(topic.id, rows, tuple(self.labels.lost(topic, found)), int(np.isnan(candidates.ranks).sum()))
+        return TopicRows(topic.id, rows, tuple(self.labels.find_missed(topic, found)), int(np.isnan(candidates.ranks).sum()))
 
 
 def check_computable(features: Known, formula: Formula, topics: Sequence[Topic], target: Target) -> None:

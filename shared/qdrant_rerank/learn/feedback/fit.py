@@ -41,7 +41,7 @@ from .judgement import (
     verdict,
 )
 from .score_file import Ahead, Progress, ScoreFile
-from .training import FoldCoefficients, cross_fit
+from .training import FoldCoefficients, fit_folds
 
 __all__ = [
     "LEAST_QUERIES",
@@ -49,7 +49,7 @@ __all__ = [
     "LearnedCoefficients",
     "Task",
     "afit_feedback",
-    "check_candidates",
+    "check_depth",
     "check_fit_executor",
     "check_queries",
     "count_ahead",
@@ -288,7 +288,7 @@ def check_queries(texts: Iterable[str]) -> None:
         )
 
 
-def check_candidates(strategy: RelevanceFeedback, candidates: int) -> None:
+def check_depth(strategy: RelevanceFeedback, candidates: int) -> None:
     """Refuse to learn from too few points.
 
     Raises:
@@ -355,7 +355,7 @@ class Task:
         check_queries(self.distinct)
         if not is_whole(self.folds, 2):
             raise StrategyError(f"folds must be a whole number of at least 2, got {self.folds!r}")
-        check_candidates(self.plain, self.candidates)
+        check_depth(self.plain, self.candidates)
         judged = [query for query, grades in (self.qrels or {}).items() if grades]
         if judged and not any(query in self.texts for query in judged):
             raise StrategyError(
@@ -429,7 +429,7 @@ class Task:
                 f"only {len(examples)} of {len(self.distinct)} queries find more points with text and vector than there are "
                 f"seeds ({strategy.seed_count}); the fit needs {LEAST_QUERIES}"
             )
-        crossed = cross_fit(examples, self.mode, self.folds, self.seed)
+        crossed = fit_folds(examples, self.mode, self.folds, self.seed)
         fitted = self._with_provenance(crossed.coefficients, strategy, plan.target)
         weights = [crossed.for_query(example.query) for example in examples]
         own = agreement(examples, weights, self.mode, fitted.reads or fitted.seed_count)
@@ -440,7 +440,9 @@ class Task:
     def judge_by_qrels(self, plan: Plan, learned: LearnedCoefficients, scores: ScoreFile) -> Flow[list[Judgement]]:
         """What the judgments say; nothing if there are too few."""
         scores.reach(scores.ahead.learning)
-        known = {text: query for text, query in learned.gathered.queries.items() if text in self.judged_queries(learned)}
+        known = {
+            text: query for text, query in learned.gathered.queries.items() if text in self.queries_with_judgments(learned)
+        }
         found: list[Judgement] = []
         if len(known) >= LEAST_JUDGED:
             work = Judging(learned.strategy, plan.target, self.documents, self.filter)
@@ -448,7 +450,7 @@ class Task:
         scores.reach(scores.ahead.learning + scores.ahead.judging)
         return found
 
-    def judged_queries(self, learned: LearnedCoefficients) -> set[str]:
+    def queries_with_judgments(self, learned: LearnedCoefficients) -> set[str]:
         """The queries that were learned from and have judgments."""
         return self.grades.keys() & learned.crossed.unseen_by.keys()
 
@@ -467,7 +469,7 @@ class Task:
             judgements=judgements,
             disagreement=disagreement(examples),
             queries=len(examples),
-            judged_queries=len(self.judged_queries(learned)),
+            judged_queries=len(self.queries_with_judgments(learned)),
             skipped=len(self.distinct) - len(examples),
             folds=learned.crossed.folds,
         )

@@ -54,7 +54,7 @@ class Ahead:
     judging: int = 0
     new: int = 0
 
-    def remaining(self, done: int) -> float:
+    def count_new(self, done: int) -> float:
         """How many of the documents after the first `done` may be new to the model."""
         share = min(1.0, (self.learning + self.judging - done) / self.judging) if self.judging else 0.0
         return max(0, self.learning - done) + max(0.0, share) * self.new
@@ -184,7 +184,7 @@ class ScoreFile:
         if self.progress is None:
             return
         total = self.ahead.learning + self.ahead.judging
-        left = self.ahead.remaining(self.done) * self.seconds / self.asked if self.asked else None
+        left = self.ahead.count_new(self.done) * self.seconds / self.asked if self.asked else None
         self.progress(Progress(min(self.done, total), total, self.asked, left))
 
 

@@ -23,7 +23,7 @@ from ...feedback._internals import Column, Mode, same, weights_of
 from ..solver import one_thread
 from .examples import Example, Examples
 
-__all__ = ["FoldCoefficients", "cross_fit", "formula_scores", "train"]
+__all__ = ["FoldCoefficients", "fit_folds", "formula_scores", "train"]
 
 _MOST_B = 4.0
 _MOST = 200.0  # of a and c, in units of the similarities' spread: beyond it, rankings don't change
@@ -149,7 +149,7 @@ class FoldCoefficients:
         return self.folds[self.unseen_by[text]]
 
 
-def cross_fit(examples: Sequence[Example], mode: Mode, folds: int = 5, seed: int = 0) -> FoldCoefficients:
+def fit_folds(examples: Sequence[Example], mode: Mode, folds: int = 5, seed: int = 0) -> FoldCoefficients:
     """The coefficients of all examples, and for each fold those of all others.
 
     Args:
