@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from llama_index.core.schema import NodeWithScore
 from qdrant_client import models
 
-from qdrant_rerank import Formula, Mmr, Nearest, QueryError, StrategyError, when
+from qdrant_rerank import Formula, Nearest, QueryError, StrategyError, when
 from qdrant_rerank._internals import Points
 from qdrant_rerank.expressions import Expression
 from qdrant_rerank.expressions._internals import Raw, candidate_scores, walk
@@ -45,7 +45,7 @@ def over_nodes(strategy: Stage, using: str | None) -> Stage:
 
     A formula that reads `score()` gets `Nearest(using)`, any other gets `Listed()`, so that no query is needed.
     """
-    return _over(strategy, lambda formula: Nearest(using) if _reads_score(formula.expression) else Listed())
+    return _over(strategy, lambda formula: Nearest(using) if _reads_score(formula) else Listed())
 
 
 def over_scored_nodes(strategy: Stage, scores: Mapping[PointId, float]) -> Stage:
@@ -55,20 +55,28 @@ def over_scored_nodes(strategy: Stage, scores: Mapping[PointId, float]) -> Stage
         by_score.setdefault(score, []).append(point)
     terms = [when(models.HasIdCondition(has_id=list(points)), score) for score, points in by_score.items()]
     scored = Formula(sum(terms[1:], start=terms[0])).over(Listed())
-    return _over(strategy, lambda formula: scored if _reads_score(formula.expression) else Listed())
+    return _over(strategy, lambda formula: scored if _reads_score(formula) else Listed())
 
 
-def _over(strategy: Stage, candidates_of: Callable[[Formula], Stage]) -> Stage:
+def _over(strategy: Stage, candidates_of: Callable[[Stage], Stage]) -> Stage:
     if strategy.candidates:
         return replace(strategy, candidates=tuple(_over(stage, candidates_of) for stage in strategy.candidates))
-    return strategy.over(candidates_of(strategy)) if isinstance(strategy, Formula) else strategy
+    return strategy.over(candidates_of(strategy)) if _computes(strategy) else strategy
 
 
-def _bare_formulas(strategy: Stage) -> list[Formula]:
-    return [stage for stage in strategy.stages() if isinstance(stage, Formula) and not stage.candidates]
+def _bare_formulas(strategy: Stage) -> list[Stage]:
+    return [stage for stage in strategy.stages() if _computes(stage) and not stage.candidates]
 
 
-def _reads_score(expression: Expression) -> bool:
+def _computes(stage: Stage) -> bool:
+    return next(stage.own_expressions(), None) is not None
+
+
+def _reads_score(stage: Stage) -> bool:
+    return any(map(_names_score, stage.own_expressions()))
+
+
+def _names_score(expression: Expression) -> bool:
     raw = (str(node.expression) for node in walk(expression) if isinstance(node, Raw))
     return bool(candidate_scores(expression)) or any("$score" in text for text in raw)
 
@@ -92,7 +100,7 @@ def check_over_nodes(strategy: object, using: str | None, score_source: str, mis
             f"nodes that a filter or score_threshold in {strategy!r} leaves out can't be told from nodes that Qdrant doesn't "
             "have: pass missing='drop'"
         )
-    reading = [formula for formula in _bare_formulas(strategy) if _reads_score(formula.expression)]
+    reading = [formula for formula in _bare_formulas(strategy) if _reads_score(formula)]
     if using is not None and (not reading or score_source == "nodes"):
         raise StrategyError(f"using={using!r} has no effect: it is the vector behind score() in a formula without candidates")
     if score_source == "nodes":
@@ -100,8 +108,9 @@ def check_over_nodes(strategy: object, using: str | None, score_source: str, mis
     return strategy
 
 
-def _check_reads_nodes(strategy: Stage, reading: Iterable[Formula]) -> None:
-    names = {score.name for formula in reading for score in candidate_scores(formula.expression)}
+def _check_reads_nodes(strategy: Stage, reading: Iterable[Stage]) -> None:
+    expressions = (expression for formula in reading for expression in formula.own_expressions())
+    names = {score.name for expression in expressions for score in candidate_scores(expression)}
     if not names:
         raise StrategyError(f"score_source='nodes' has no effect: no formula without candidates in {strategy!r} reads score()")
     if names != {None}:
@@ -147,7 +156,7 @@ def _order(places: Mapping[PointId, list[int]], points: Points, strategy: Stage)
     """The nodes that Qdrant scored: where they were, and their scores, best first."""
     scores = [(point_id(point.id), float(point.score)) for point in points]
     found = [(place, score) for point, score in scores if point is not None for place in places.get(point, [])]
-    if isinstance(strategy, Mmr):  # its order is the order of choice, which equal scores don't undo
+    if not strategy.ranks_by_score:  # MMR's order is the order of choice, which equal scores don't undo
         return list(found)
     return [each for _, equal in groupby(found, key=lambda each: each[1]) for each in sorted(equal)]
 

@@ -24,7 +24,7 @@ from qdrant_rerank.planning import Capabilities, Plan, PlanDescription
 from .nodes import NodeReader, NodeText, as_metadata_mode
 from .options import Options, RetrievalOptions
 from .queries import as_bundles, bundle_flow
-from .store import EncodersLike, ExecutorSettings, SparseLike, make_source, to_plain
+from .store import EncodersLike, ExecutorSettings, SparseLike, StoreVector, make_source
 from .tracing import dispatcher, report_retrievals
 
 __all__ = ["QdrantRerankRetriever"]
@@ -226,7 +226,7 @@ class QdrantRerankRetriever(BaseRetriever):
     @property
     def strategy(self) -> Strategy:
         """How nodes are found and ranked."""
-        return self._options.strategy or to_plain(self._source.strategy())
+        return self._options.strategy or StoreVector.name_plainly(self._source.strategy())
 
     def with_options(self, **options: Unpack[RetrievalOptions]) -> Self:
         """A cheap copy with other options (see `RetrievalOptions`) that shares connections and the known schema.

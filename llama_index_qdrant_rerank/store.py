@@ -40,7 +40,7 @@ __all__ = [
     "SparseLike",
     "make_encoders",
     "make_source",
-    "to_plain",
+    "StoreVector",
 ]
 
 BatchSparse: TypeAlias = Callable[[list[str]], "tuple[list[list[int]], list[list[float]]]"]
@@ -270,19 +270,19 @@ class StoreVector(Nearest):
 
     other_names: tuple[str, ...] = ()
 
-    def resolved(self, schema: Schema) -> Self:
+    def resolve(self, schema: Schema) -> Self:
         names = [name for name in (self.using, *self.other_names) if name in schema.vectors]
-        return super().resolved(schema) if not names else replace(super().resolved(schema), using=names[0])
+        return super().resolve(schema) if not names else replace(super().resolve(schema), using=names[0])
+
+    @classmethod
+    def name_plainly(cls, strategy: Stage) -> Stage:
+        """`strategy` with `Nearest` in the place of a store's vectors, as users write it and as JSON holds it."""
+        if isinstance(strategy, cls):
+            return Nearest(strategy.using)
+        return replace(strategy, candidates=tuple(map(cls.name_plainly, strategy.candidates)))
 
     def _head(self) -> str:
         return repr(Nearest(self.using))
-
-
-def to_plain(strategy: Stage) -> Stage:
-    """`strategy` with `Nearest` in the place of a store's vectors, as users write it and as JSON holds it."""
-    if isinstance(strategy, StoreVector):
-        return Nearest(strategy.using)
-    return replace(strategy, candidates=tuple(map(to_plain, strategy.candidates)))
 
 
 class StoreSource(Source):

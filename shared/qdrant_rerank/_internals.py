@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from ._lazy import load_lazily
 
 if TYPE_CHECKING:
-    from .accounts import UNKNOWN as UNKNOWN
     from .adapters import Executors as Executors
     from .adapters import answer_query as answer_query
     from .adapters import check_count as check_count
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
     from .deadline import unbounded as unbounded
     from .deadline import whole_seconds as whole_seconds
     from .deadline import within as within
-    from .description import placeholders as placeholders
     from .engine_errors import Failure as Failure
     from .engine_errors import Kind as Kind
     from .engine_errors import Place as Place
@@ -63,18 +61,25 @@ if TYPE_CHECKING:
     from .errors import warn as warn
     from .executor import SCHEMA_TTL as SCHEMA_TTL
     from .executor import check_schema_ttl as check_schema_ttl
-    from .explain_plot import check_picture as check_picture
-    from .explain_plot import draw as draw
+    from .explain.plans import abridge as abridge
+    from .explain.plans import values_in as values_in
+    from .explain.plot import check_picture as check_picture
+    from .explain.plot import draw as draw
+    from .explain.results import UNKNOWN as UNKNOWN
+    from .explain.results import Account as Account
+    from .explain.results import CandidateHit as CandidateHit
+    from .explain.results import Explained as Explained
+    from .explain.results import Found as Found
+    from .explain.results import ResultReason as ResultReason
+    from .explain.results import Term as Term
+    from .explain.results import term_columns as term_columns
+    from .expressions.text import brief_term as brief_term
     from .formula_limits import MAX_BYTES as MAX_BYTES
     from .formula_limits import MAX_CONDITIONS as MAX_CONDITIONS
     from .formula_limits import Extent as Extent
     from .formula_limits import extent as extent
     from .formula_limits import extent_problems as extent_problems
     from .formula_limits import extent_warnings as extent_warnings
-    from .in_short import abridged as abridged
-    from .in_short import brief_strategy as brief_strategy
-    from .in_short import brief_term as brief_term
-    from .in_short import values_in as values_in
     from .journal import Journal as Journal
     from .journal import JournalKind as JournalKind
     from .journal import Record as Record
@@ -96,21 +101,21 @@ if TYPE_CHECKING:
     from .payload import read_contents as read_contents
     from .payload import value_at as value_at
     from .plan import check_strategy as check_strategy
-    from .plan import planned as planned
+    from .plan import plan_on as plan_on
     from .points import SPARE as SPARE
-    from .points import noted as noted
+    from .points import annotate as annotate
     from .points import notes_of as notes_of
     from .points import root_keys as root_keys
-    from .points import selected as selected
-    from .points import settled as settled
-    from .points import widened as widened
+    from .points import select_payload as select_payload
+    from .points import settle as settle
+    from .points import widen as widen
     from .query import Inputs as Inputs
     from .query import both as both
-    from .query import checked_vector as checked_vector
+    from .query import check_vector as check_vector
+    from .query import embed_query as embed_query
     from .query import not_a_filter as not_a_filter
     from .query import query_token_counts as query_token_counts
     from .query import restrict as restrict
-    from .reasons import term_columns as term_columns
     from .request_parts import conditions_of as conditions_of
     from .request_parts import parts_of as parts_of
     from .request_parts import strict_limits as strict_limits
@@ -130,10 +135,10 @@ if TYPE_CHECKING:
     from .sampling import random_points as random_points
     from .schema import Kind as VectorKind
     from .schema import read_node_schema as read_node_schema
+    from .serialise import expression_from_json as expression_from_json
     from .stages.formula import scores_by_candidate as candidate_scores
     from .stages.fusion import DEFAULT_RRF_K as DEFAULT_RRF_K
     from .stages.fusion import FusionMethod as FusionMethod
-    from .stages.fusion import fused_terms as fused_terms
     from .steps import AsyncServices as AsyncServices
     from .steps import Embed as Embed
     from .steps import Flow as Flow
@@ -150,12 +155,7 @@ if TYPE_CHECKING:
     from .steps import run as run
     from .steps import together as together
     from .steps import watched as watched
-    from .strategies import alone as alone
-    from .strategies import cut as cut
-    from .strategies import embedded as embedded
-    from .strategies import searched as searched
-    from .strategies import shortfalls as shortfalls
-    from .strategies import widen as widen
+    from .strategies import search as search
     from .threads import AsyncReads as AsyncReads
     from .threads import PerLoop as PerLoop
     from .threads import Reads as Reads
@@ -188,55 +188,49 @@ if TYPE_CHECKING:
     from .values import is_whole as is_whole
     from .values import literal as literal
     from .values import shortened as shortened
-    from .why import CandidateHit as CandidateHit
-    from .why import Explained as Explained
-    from .why import ResultReason as ResultReason
-    from .why import Term as Term
-    from .why import explained as explained
 else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "accounts": "UNKNOWN",
-            "adapters": "Executors, answer_query, check_count, check_filter, check_flag, check_options, check_reranker, "
-            "find_unknown",
-            "agent_tools": "TOOL_DESCRIPTION, TOOL_NAME, FilterArgument, ToolFilters, LowConfidence, ToolCall, "
+            "adapters": "Executors, answer_query, check_count, check_filter, check_flag, check_options, "
+            "check_reranker, find_unknown",
+            "agent_tools": "TOOL_DESCRIPTION, TOOL_NAME, FilterArgument, LowConfidence, ToolCall, ToolFilters, "
             "ToolHit, ToolSpec, filter_keys, name_arguments, pick_filters, pick_threshold",
             "answers": "contradicts, guarded, read_batch, read_points",
             "capabilities": "ABILITIES, Engine",
             "clients": "AsyncClientLike, Clients, client_options, engine_of, find_delay, grpc_port_of, kept_open",
             "deadline": "Deadline, timeout_problem, unbounded, whole_seconds, within",
-            "description": "placeholders",
             "engine_errors": "Failure, Kind, Place, address_of, describe_failures, read_failure, tell_error",
             "errors": "Lint, did_you_mean, warn",
             "executor": "SCHEMA_TTL, check_schema_ttl",
-            "explain_plot": "check_picture, draw",
+            "explain.plans": "abridge, values_in",
+            "explain.plot": "check_picture, draw",
+            "explain.results": "UNKNOWN, Account, CandidateHit, Explained, Found, ResultReason, Term, term_columns",
+            "expressions.text": "brief_term",
             "formula_limits": "MAX_BYTES, MAX_CONDITIONS, Extent, extent, extent_problems, extent_warnings",
-            "in_short": "abridged, brief_strategy, brief_term, values_in",
             "journal": "Journal, JournalKind, Record, decode_records, read_journal, read_records",
             "jsonlines": "line_of, lines_of, parse_json, read_text",
             "notebooks": "Bar, as_table",
             "payload": "PRESETS, AnyMapping, Content, PayloadLike, TextSource, as_mapping, read_contents, value_at",
-            "plan": "check_strategy, planned",
-            "points": "SPARE, noted, notes_of, root_keys, selected, settled, widened",
-            "query": "Inputs, both, checked_vector, not_a_filter, query_token_counts, restrict",
-            "reasons": "term_columns",
+            "plan": "check_strategy, plan_on",
+            "points": "SPARE, annotate, notes_of, root_keys, select_payload, settle, widen",
+            "query": "Inputs, both, check_vector, embed_query, not_a_filter, query_token_counts, restrict",
             "request_parts": "conditions_of, parts_of, strict_limits, within as request_parts_within",
             "rerank": "BEYOND, MUTE, READ, Candidate, DocumentReranker, MissingText, OnError, Unread",
             "retries": "INGEST, NO_RETRIES, Left",
             "sampling": "names_points, random_points",
             "schema": "Kind as VectorKind, read_node_schema",
+            "serialise": "expression_from_json",
             "stages.formula": "scores_by_candidate as candidate_scores",
-            "stages.fusion": "DEFAULT_RRF_K, FusionMethod, fused_terms",
-            "steps": "AsyncServices, Embed, Flow, Points, QueryVector, Request, Score, Scores, Search, Services, Step, "
-            "Vectors, arun, run, together, watched",
-            "strategies": "alone, cut, embedded, searched, shortfalls, widen",
-            "threads": "AsyncReads, PerLoop, Reads, Workers, call_worker, carried, carrying, in_time, in_worker, inherits, "
-            "working_with",
-            "trained": "FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, has, instead, kind_of, lacking, leaves, "
-            "psi, shift",
+            "stages.fusion": "DEFAULT_RRF_K, FusionMethod",
+            "steps": "AsyncServices, Embed, Flow, Points, QueryVector, Request, Score, Scores, Search, Services, "
+            "Step, Vectors, arun, run, together, watched",
+            "strategies": "search",
+            "threads": "AsyncReads, PerLoop, Reads, Workers, call_worker, carried, carrying, in_time, in_worker, "
+            "inherits, working_with",
+            "trained": "FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, has, instead, kind_of, lacking, "
+            "leaves, psi, shift",
             "values": "brief, call, few, is_finite, is_number, is_whole, literal, shortened",
-            "why": "CandidateHit, Explained, ResultReason, Term, explained",
         },
     )
 

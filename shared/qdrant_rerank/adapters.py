@@ -16,6 +16,7 @@ from qdrant_client import QdrantClient, models
 from .capabilities import Capabilities
 from .errors import ClientError, QueryError, StrategyError, did_you_mean
 from .executor import AsyncExecutor, Executor
+from .explain.results import Explained
 from .models.encoders import Encoders
 from .models.wrappers import as_reranker
 from .payload import PayloadMapping
@@ -24,7 +25,6 @@ from .query import Query, SearchOptions, not_a_filter
 from .retries import Retries
 from .steps import Flow
 from .values import brief, is_whole
-from .why import Explained, explained
 
 __all__ = [
     "Executors",
@@ -141,7 +141,7 @@ def answer_query(plan: Plan, query: Query, explanations: bool) -> Flow[Explained
         StrategyError: results of this strategy, or of groups, can't be explained.
     """
     if explanations:
-        return (yield from explained(plan, query))
+        return (yield from plan.explain(query))
     return Explained((yield from plan.flow(query)), ())
 
 

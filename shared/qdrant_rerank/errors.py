@@ -51,7 +51,7 @@ __all__ = [
     "StrategyError",
     "TimeoutError",
     "did_you_mean",
-    "tolerated",
+    "tolerate",
     "warn",
 ]
 
@@ -206,7 +206,7 @@ OnError: TypeAlias = Literal["raise", "keep_order"]
 """Raise a model's error, or go on with the order of the search."""
 
 
-def tolerated(error: Exception, on_error: OnError, consequence: str) -> str:
+def tolerate(error: Exception, on_error: OnError, consequence: str) -> str:
     """The kind of an error that a strategy goes on after, once it has been warned about.
 
     Args:

@@ -33,11 +33,12 @@ from .clients import AsyncCalls, AsyncClientLike, Clients
 from .deadline import whole_seconds, within
 from .engine_errors import Place, describe_failures
 from .errors import ClientError, Lint, PlanError, QueryError, StrategyError, warn
+from .explain.results import Explained
 from .models.base import Reranker, RerankerLike, ascore_texts, check_scores, score_texts
 from .models.encoders import AsyncEncoder, Encoder, EncoderLike, Encoders, encoder_fingerprint
 from .models.wrappers import as_reranker
 from .payload import PayloadLike, as_mapping
-from .plan import Plan, planned
+from .plan import Plan, plan_on
 from .query import Fingerprints, Query, Quirks, SearchOptions, Target, not_a_filter, restrict
 from .retries import Left, Retries, time_left
 from .schema import Schema, aread_node_schema, aread_schema, read_node_schema, read_schema
@@ -45,7 +46,6 @@ from .steps import AsyncServices, Flow, Points, QueryVector, Search, Services, V
 from .strategies import Strategy
 from .threads import AsyncReads, Reads, Workers, carrying, in_worker, working_with
 from .values import is_finite
-from .why import Explained, explained
 
 __all__ = ["SCHEMA_TTL", "AsyncExecutor", "Executor", "check_schema_ttl"]
 
@@ -244,7 +244,7 @@ class _Base:
         return Fingerprints(lambda: None if self.reranker is None else self.reranker.fingerprint, encoder)
 
     def _made(self, strategy: Strategy, options: SearchOptions, target: Target, seen: Target) -> Plan:
-        made = planned(strategy, seen, options)
+        made = plan_on(strategy, seen, options)
         self._tell(made.warnings)
         if self._target is target:  # not what another thread has read meanwhile
             self._plans.keep(strategy, made)
@@ -305,8 +305,8 @@ class Executor(_Base):
         return self.answer(strategy, options, lambda made: together([made.flow(query) for query in queries]))
 
     def explain(self, strategy: Strategy, query: Query, options: SearchOptions | None = None) -> Explained:
-        """The ranked points with the reason for each; one round trip more where points tie. See `why.explained`."""
-        return self.answer(strategy, options, lambda made: explained(made, query))
+        """The ranked points with the reason for each; one round trip more where points tie."""
+        return self.answer(strategy, options, lambda made: made.explain(query))
 
     def answer(
         self,
@@ -342,16 +342,16 @@ class Executor(_Base):
         with self._bounded(options):
             target = self.target()
             try:
-                return self._planned(strategy, options, target)
+                return self._make_plan(strategy, options, target)
             except PlanError:
                 if self._read_at != read_at or any(options.problems()):  # it was read just now, or has no part in it
                     raise
                 fresh = self._read_again(target, moment)
                 if fresh is target:
                     raise
-            return self._planned(strategy, options, fresh)
+            return self._make_plan(strategy, options, fresh)
 
-    def _planned(self, strategy: Strategy, options: SearchOptions, target: Target) -> Plan:
+    def _make_plan(self, strategy: Strategy, options: SearchOptions, target: Target) -> Plan:
         if kept := self._kept(strategy, options):
             return kept
         try:
@@ -470,8 +470,8 @@ class AsyncExecutor(_Base):
         return await self.answer(strategy, options, lambda made: together([made.flow(query) for query in queries]))
 
     async def explain(self, strategy: Strategy, query: Query, options: SearchOptions | None = None) -> Explained:
-        """The ranked points with the reason for each; one round trip more where points tie. See `why.explained`."""
-        return await self.answer(strategy, options, lambda made: explained(made, query))
+        """The ranked points with the reason for each; one round trip more where points tie."""
+        return await self.answer(strategy, options, lambda made: made.explain(query))
 
     async def answer(
         self,
@@ -498,16 +498,16 @@ class AsyncExecutor(_Base):
         with self._bounded(options):
             target = await self.target()
             try:
-                return await self._planned(strategy, options, target)
+                return await self._make_plan(strategy, options, target)
             except PlanError:
                 if self._read_at != read_at or any(options.problems()):  # it was read just now, or has no part in it
                     raise
                 fresh = await self._read_again(target, moment)
                 if fresh is target:
                     raise
-            return await self._planned(strategy, options, fresh)
+            return await self._make_plan(strategy, options, fresh)
 
-    async def _planned(self, strategy: Strategy, options: SearchOptions, target: Target) -> Plan:
+    async def _make_plan(self, strategy: Strategy, options: SearchOptions, target: Target) -> Plan:
         if kept := self._kept(strategy, options):
             return kept
         try:

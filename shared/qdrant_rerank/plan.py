@@ -11,26 +11,24 @@ from typing import Any, Final, TypeVar
 from qdrant_client import models
 
 from .capabilities import ABILITIES, AbilityName, Capabilities
-from .description import PlanDescription, Refusal, abbreviated, placeholders
 from .engine_errors import read_failure
 from .errors import Lint, PlanError, QdrantRerankError, QueryError, StrategyError, did_you_mean
+from .explain.plans import PlanDescription, Refusal, abbreviate
+from .explain.results import Explained
 from .expressions.inspect import payload_keys, walk
 from .expressions.lowering import holds_datetime, holds_number, holds_place
-from .expressions.nodes import Raw
+from .expressions.nodes import Expression, Raw
 from .expressions.view import path_problem
 from .formula_limits import filter_problems
-from .in_short import brief_strategy
 from .payload import AnyMapping, PayloadLike, as_mapping
-from .query import Inputs, Query, SearchOptions, Target, both, check_query, restrict
+from .query import Inputs, Query, SearchOptions, Target, both, check_query, embed_query, restrict
 from .request_parts import bad_paths, features_of, filter_limits, params_limits, request_limits, strict_limits
 from .schema import Schema
-from .second_round import later_requests
-from .stages import Formula, Mmr
 from .steps import Flow, Points, Request, Search
-from .strategies import Cost, Stage, Strategy, embedded, grouping_lint
+from .strategies import Cost, Stage, Strategy
 from .values import brief
 
-__all__ = ["Plan", "check_strategy", "plan", "planned"]
+__all__ = ["Plan", "check_strategy", "plan", "plan_on"]
 
 R = TypeVar("R")
 
@@ -58,7 +56,7 @@ def plan(
         PlanError: it doesn't fit; `.problems` lists every reason.
         StrategyError: it is no strategy.
     """
-    return planned(strategy, Target(schema, capabilities, as_mapping(payload)), options)
+    return plan_on(strategy, Target(schema, capabilities, as_mapping(payload)), options)
 
 
 def check_strategy(strategy: object) -> None:
@@ -76,15 +74,15 @@ def check_strategy(strategy: object) -> None:
     raise StrategyError(f"not a strategy: {brief(strategy)}; e.g. Nearest(), or Formula(…).over(Nearest(limit=100)){hint}")
 
 
-def planned(strategy: Strategy, target: Target, options: SearchOptions | None = None) -> Plan:
+def plan_on(strategy: Strategy, target: Target, options: SearchOptions | None = None) -> Plan:
     """As `plan`, for a target that knows more than the collection: the models at hand, what was found out while searching."""
     check_strategy(strategy)
     options = _limited(options or SearchOptions(), target)
-    resolved = strategy.resolved(target.schema)
+    resolved = strategy.resolve(target.schema)
     made = Plan(resolved, options, target, tuple(resolved.warnings(target)))
     if problems := [*resolved.problems(target), *made.problems()]:
         raise PlanError(dict.fromkeys(problems))
-    return made.looked_through()
+    return made.check_requests()
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ class Plan:
             raise PlanError(dict.fromkeys(problems))
         return made
 
-    def looked_through(self) -> Plan:
+    def check_requests(self) -> Plan:
         """This plan, if its requests, as they will be sent, have nothing that this server or any engine refuses or drops.
 
         Raises:
@@ -136,7 +134,7 @@ class Plan:
         inputs, everywhere = self._inputs(None), not self.target.capabilities.pushes_filters
         for request in (
             *self.strategy.first_requests(inputs, self.options),
-            *later_requests(self.strategy, inputs, self.options),
+            *self.strategy.later_requests(inputs, self.options),
         ):
             yield restrict(request, self.target.fixed_filter, everywhere)
 
@@ -168,12 +166,12 @@ class Plan:
         yield from self.strategy.options_problems(self.options, self.target)
         if self.options.filter is not None:
             yield from filter_problems(self.options.filter, self.target.schema)
-        if self.options.stable_ties and isinstance(self.strategy, Mmr):
+        if self.options.stable_ties and not self.strategy.ranks_by_score:
             yield "stable_ties can't be combined with MMR, whose results aren't in the order of their scores"
         yield from self._unsupported()
 
     def _unsupported(self) -> Iterator[str]:
-        for name in self._features():
+        for name in self._abilities():
             feature = ABILITIES[name]
             if not self.target.capabilities.supports(name) and not feature.silent:
                 yield f"{feature.says} need Qdrant {_dotted(feature.since)}; this is {self.target.capabilities}"
@@ -202,8 +200,18 @@ class Plan:
         Raises:
             PlanError: a candidate lacks a payload key that the formula reads without a default.
         """
-        self._check_features(query)
+        self._check_params(query)
         return (yield from self.account_for(self.strategy.flow(query, self.options, self.target)))
+
+    def explain(self, query: Query) -> Flow[Explained]:
+        """The steps from `query` to ranked points with the reason for each; one round trip more where points tie.
+
+        Raises:
+            StrategyError: results of this kind of strategy, or groups, can't be explained.
+            PlanError: as `flow`.
+        """
+        self._check_params(query)
+        return (yield from self.account_for(self.strategy.explain(query, self.options, self.target)))
 
     def account_for(self, flow: Flow[R]) -> Flow[R]:
         """The result of `flow`; where an engine refuses a formula, with the formula's own account beside the error.
@@ -222,7 +230,7 @@ class Plan:
             culprits = yield from self._culprits(failure.key)
             if culprits:
                 raise PlanError(culprits) from error
-            raws = [node for formula in self._formulas for node in walk(formula.expression) if isinstance(node, Raw)]
+            raws = [node for expression in self._expressions for node in walk(expression) if isinstance(node, Raw)]
             if raws and (note := _UNGUARDED.format(part=brief(raws[0]))) not in getattr(error, "__notes__", ()):
                 error.add_note(note)
             raise
@@ -246,19 +254,18 @@ class Plan:
             refusals=tuple(self._refusals()),
             warnings=self.warnings,
             requests=tuple(map(self._shown, requests)),
-            later=tuple(map(self._shown, later_requests(self.strategy, inputs, self.options))),
-            summary=brief_strategy(self.strategy),
+            later=tuple(map(self._shown, self.strategy.later_requests(inputs, self.options))),
+            summary=self.strategy.summary,
         )
 
     def _shown(self, request: Request) -> Any:
-        return abbreviated(restrict(request, self.target.fixed_filter, not self.target.capabilities.pushes_filters))
+        return abbreviate(restrict(request, self.target.fixed_filter, not self.target.capabilities.pushes_filters))
 
     def _inputs(self, query: Query | None) -> Inputs:
         if query is None:
-            vectors, features = placeholders(self.strategy, self.target.schema)
-            return Inputs(self.target, vectors, features)
-        self._check_features(query)
-        flow = embedded(query, self.strategy.needs(), self.target)
+            return Inputs(self.target, *self.strategy.stand_ins(self.target.schema))
+        self._check_params(query)
+        flow = embed_query(query, self.strategy.needs(), self.target)
         try:
             next(flow)
         except StopIteration as done:
@@ -266,39 +273,31 @@ class Plan:
             return inputs
         raise StrategyError("explain(query) makes no model calls: give the query's vectors in Query(vectors=…)")
 
-    def _features(self) -> list[AbilityName]:
-        features: set[AbilityName] = {
+    def _abilities(self) -> list[AbilityName]:
+        abilities: set[AbilityName] = {
             *self.strategy.abilities(),
             *self.sent_features,
+            *self.strategy.options_abilities(self.options),
             *features_of([self.options.filter, self.options.search_params]),
         }
-        if self.options.group_by is not None and not (isinstance(self.strategy, Stage) and self.strategy.grouped_here):
-            features.add("groups")
-        if self.options.score_threshold is not None and isinstance(self.strategy, Formula):
-            features.add("formula_score_threshold")
-        return sorted(features, key=lambda name: ABILITIES[name].since)
+        return sorted(abilities, key=lambda name: ABILITIES[name].since)
 
     def _refusals(self) -> Iterator[Refusal]:
-        for name in reversed(self._features()):
+        for name in reversed(self._abilities()):
             feature = ABILITIES[name]
             yield Refusal(_dotted(feature.since), feature.says, feature.silent)
 
     def _options_warnings(self) -> Iterator[Lint]:
-        root = self.strategy
-        yield from root.shard_warnings(self._searched)
-        if isinstance(root, Stage) and self.options.group_by is not None and root.grouped_here:
-            yield grouping_lint(root, self.options)
-        if isinstance(root, Stage) and root.limit is not None:
-            text = f"limit={root.limit} of the outermost stage has no effect: the call's limit ({self.options.limit}) decides"
-            yield Lint("limit-ignored", text)
-        for name in self._features():
+        yield from self.strategy.shard_warnings(self._searched)
+        yield from self.strategy.options_warnings(self.options)
+        for name in self._abilities():
             if ABILITIES[name].silent and not self.target.capabilities.supports(name):
                 since = _dotted(ABILITIES[name].since)
                 yield Lint(
                     "ignored-by-server", f"{self.target.capabilities} ignores {ABILITIES[name].says}, which {since} brought"
                 )
 
-    def _check_features(self, query: Query) -> None:
+    def _check_params(self, query: Query) -> None:
         """Refuse request-time values that look like misspelt ones: with a default in the formula, nobody would notice.
 
         Values that nothing reads are fine otherwise: an application may pass all it knows of a user to every strategy.
@@ -306,25 +305,21 @@ class Plan:
         check_query(query)
         if not query.params:
             return
-        unset = self._read_features.difference(query.params)
+        known = self.strategy.params()
         for name in query.params:
-            hint = did_you_mean(str(name), unset) if name not in self._read_features else ""
+            hint = did_you_mean(str(name), known.keys() - query.params.keys()) if name not in known else ""
             if hint:
-                there = ", ".join(map(repr, sorted(self._read_features)))
+                there = ", ".join(map(repr, sorted(known)))
                 raise QueryError(f"the strategy reads no request-time value {name!r}; it reads: {there}{hint}")
 
     @property
-    def _read_features(self) -> frozenset[str]:
-        return self.strategy.request_time()
-
-    @property
-    def _formulas(self) -> list[Formula]:
-        return [stage for stage in self.strategy.stages() if isinstance(stage, Formula)]
+    def _expressions(self) -> list[Expression]:
+        return [expression for stage in self.strategy.stages() for expression in stage.own_expressions()]
 
     @cached_property
     def _required_keys(self) -> dict[str, models.PayloadSchemaType]:
         """The payload keys that every candidate must have, and as what they are read."""
-        keys = (key for formula in self._formulas for key in payload_keys(formula.expression) if not key.has_default)
+        keys = (key for expression in self._expressions for key in payload_keys(expression) if not key.has_default)
         return {key.key: key.index for key in keys if key.index is not None}
 
     def _culprits(self, named: str | None) -> Flow[list[str]]:

@@ -9,7 +9,7 @@ print(payload_schema(client, "docs"))  # keys, types and values, before one writ
 from __future__ import annotations
 
 from .capabilities import Capabilities
-from .description import PlanDescription
+from .explain.plans import PlanDescription
 from .payload_schema import PayloadKeySchema, PayloadSchema, PayloadType, ValueCount, apayload_schema, payload_schema
 from .plan import Plan, plan
 from .query import Target

@@ -29,12 +29,13 @@ __all__ = [
     "RankedPoint",
     "by_id",
     "group",
-    "noted",
+    "annotate",
     "notes_of",
     "root_keys",
-    "selected",
-    "settled",
-    "widened",
+    "select_payload",
+    "settle",
+    "widen",
+    "trim",
     "with_keys",
 ]
 
@@ -55,7 +56,7 @@ def notes_of(point: models.ScoredPoint) -> Mapping[str, Any]:
     return point.notes if isinstance(point, RankedPoint) else {}
 
 
-def noted(point: models.ScoredPoint, score: float | None = None, **notes: Any) -> RankedPoint:
+def annotate(point: models.ScoredPoint, score: float | None = None, **notes: Any) -> RankedPoint:
     """The point with another score (None: its own) and with further notes; the point itself stays as it is."""
     values = {name: getattr(point, name) for name in models.ScoredPoint.model_fields}
     if score is not None:
@@ -69,7 +70,7 @@ _ALL: Final = "[]", "in a list"  # every element; Qdrant takes nothing by `[2]`,
 Path: TypeAlias = "tuple[str | tuple[str, str], ...]"
 
 
-def selected(payload: Mapping[str, Any] | None, selector: models.WithPayloadInterface) -> dict[str, Any] | None:
+def select_payload(payload: Mapping[str, Any] | None, selector: models.WithPayloadInterface) -> dict[str, Any] | None:
     """What a query with `with_payload=selector` returns of a payload.
 
     Args:
@@ -147,10 +148,8 @@ SPARE: Final = 32
 """How many more points are fetched, so that those that tie with the last one are among them."""
 
 
-def widened(options: SearchOptions) -> SearchOptions:
-    """The options that fetches what `settled` cuts."""
-    if not options.stable_ties:
-        return options
+def widen(options: SearchOptions) -> SearchOptions:
+    """The options of the search whose points `settle` cuts, for a call that wants stable ties."""
     return replace(options, limit=options.reach + _spare(options), offset=None, stable_ties=False, page=options.needed)
 
 
@@ -159,13 +158,11 @@ def _spare(options: SearchOptions) -> int:
     return SPARE if options.most is None else max(0, min(SPARE, options.most - options.reach))
 
 
-def settled(points: Points, options: SearchOptions) -> Points:
+def settle(points: Points, options: SearchOptions) -> Points:
     """The points of a widened search, equal scores by id (numbers before UUIDs), cut to what the options ask for.
 
     Warns if more points tie with the last than were fetched, as it is then open which of them are returned.
     """
-    if not options.stable_ties:
-        return points
     cut, spare = options.reach, _spare(options)
     if len(points) == cut + spare and points[cut - 1].score == points[-1].score:
         message = f"more than {spare} points have the same score as the last result: it is open which of them are returned"
@@ -204,7 +201,7 @@ def group(points: Points, options: SearchOptions, complete: bool) -> Points:
     best = list(groups.values())[: options.limit]
     if not complete:
         _tell_of_gaps(best, options, len(points))
-    return [_trimmed(hit, options) for hits in best for hit in hits]
+    return trim([hit for hits in best for hit in hits], options)
 
 
 def _tell_of_gaps(groups: Sequence[Points], options: SearchOptions, ranked: int) -> None:
@@ -218,7 +215,8 @@ def _tell_of_gaps(groups: Sequence[Points], options: SearchOptions, ranked: int)
     warn(Lint("groups-short", f"{gap} among the {ranked} points ranked: if there may be more, raise the candidates' limits"))
 
 
-def _trimmed(point: models.ScoredPoint, options: SearchOptions) -> models.ScoredPoint:
+def trim(points: Points, options: SearchOptions) -> Points:
+    """The points with what the call wants of the payload, of which all came along."""
     if options.with_payload is True:
-        return point
-    return point.model_copy(update={"payload": selected(point.payload, options.with_payload)})
+        return points
+    return [point.model_copy(update={"payload": select_payload(point.payload, options.with_payload)}) for point in points]

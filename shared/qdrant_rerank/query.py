@@ -1,23 +1,25 @@
-"""What one call brings: the question, what is asked of it, and what it is asked of; with its vectors and filters checked."""
+"""What one call brings: the question, what is asked, what it is asked of; and the query embedded and checked."""
 
 from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, assert_never
 
 from qdrant_client import models
 
-from .capabilities import Capabilities
+from .capabilities import ABILITIES, Capabilities
 from .deadline import timeout_problem
-from .errors import QueryError
+from .errors import QueryError, did_you_mean
 from .expressions.nodes import in_utc
 from .expressions.view import Index, View
 from .payload import PRESETS, AnyMapping
+from .request_parts import features_of
 from .schema import Schema, VectorInfo
-from .steps import QueryVector, Request, Vectors
+from .steps import Embed, Flow, QueryVector, Request, Vectors
 from .values import LARGEST, MOST_GROUPED, Shared, brief, is_finite, is_whole
 
 if TYPE_CHECKING:
@@ -32,12 +34,12 @@ __all__ = [
     "Target",
     "both",
     "check_query",
-    "check_whole",
-    "checked_vector",
+    "check_vector",
+    "embed_query",
     "not_a_filter",
     "query_token_counts",
     "restrict",
-    "sealed",
+    "seal",
 ]
 
 
@@ -49,7 +51,7 @@ class Query:
         text: as the framework passes it; needed only if a vector has to be embedded or a model reads it.
         vectors: query vectors that the caller has, by vector name (`""` is the unnamed one); they are not embedded
             again. A `models.Document` is embedded by the server.
-        features: request-time values by name, for `param(name)` in formulas.
+        params: request-time values by name, for `param(name)` in formulas.
         now: what `now()` means; the time of the call if None.
     """
 
@@ -181,7 +183,7 @@ class Fingerprints:
     """What tells the models beside Qdrant apart; functions, as the answer may take reading a model's folder.
 
     Attributes:
-        model: the reranker's fingerprint; None if there is no model.
+        reranker: its fingerprint; None if there is none.
         encoder: by vector name, that of the encoder which embeds queries for it; None if there is no encoder.
     """
 
@@ -222,7 +224,7 @@ class Target:
 
     @property
     def thorough(self) -> bool:
-        """Whether formulas have to make sure that a payload key holds just one value (see `strategies.searched`)."""
+        """Whether formulas have to make sure that a payload key holds just one value (see `strategies.search`)."""
         return self.capabilities.engine == "local" or self.quirks.several_values
 
 
@@ -276,21 +278,6 @@ def query_token_counts(names: Iterable[str | None], inputs: Inputs) -> dict[str,
     return counts
 
 
-def check_whole(text: str) -> None:
-    """Refuse text with half a character (a lone surrogate), which no UTF-8 text can hold: no model or server takes it.
-
-    Raises:
-        QueryError: so it is.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        half = text[error.start]
-        raise QueryError(
-            f"the query's text has half a character in it ({half!r}, at {error.start + 1}): {brief(text)}"
-        ) from None
-
-
 def both(own: models.Filter | None, call: models.Filter | None) -> models.Filter | None:
     """The filter that asks for both; either may be None."""
     if own is None or call is None:
@@ -298,7 +285,7 @@ def both(own: models.Filter | None, call: models.Filter | None) -> models.Filter
     return models.Filter(must=[own, call])
 
 
-def sealed(filter: models.Filter | None) -> models.Filter | None:
+def seal(filter: models.Filter | None) -> models.Filter | None:
     """`filter` in a form that keeps its meaning between the levels of a request.
 
     Qdrant hands filters down to the candidates by concatenating their clauses; two `should` (or `min_should`) would
@@ -317,11 +304,80 @@ def not_a_filter(value: object) -> str:
     )
 
 
+# The query embedded
+
+
+def embed_query(query: Query, needs: frozenset[str], target: Target) -> Flow[Inputs]:
+    """What requests are built from; embeds the query only for the vectors that it doesn't bring along.
+
+    Raises:
+        QueryError: a vector isn't in the collection or doesn't fit, or there is no text to embed.
+    """
+    check_query(query)
+    with _against_schema():
+        _check_names(query, target.schema)
+    vectors: dict[str, QueryVector] = {name: query.vectors[name] for name in sorted(needs) if name in query.vectors}
+    missing = needs.difference(vectors)
+    if missing:
+        if not isinstance(query.text, str) or not query.text.strip():
+            listed = ", ".join(map(repr, sorted(missing)))
+            raise QueryError(f"the query's text is empty ({query.text!r}): there is nothing to embed for {listed}")
+        _check_whole(query.text)
+        [found] = yield from Embed([query.text], missing)
+        vectors |= found
+    with _against_schema():
+        checked = {name: check_vector(name, vector, target.schema.vectors[name]) for name, vector in vectors.items()}
+    _check_inference(checked, target)
+    return Inputs(target, checked, query.params, query.now or dt.datetime.now(dt.UTC))
+
+
+@contextmanager
+def _against_schema() -> Generator[None]:
+    """Mark errors of what the schema says, which may have changed."""
+    try:
+        yield
+    except QueryError as error:
+        error.against_schema = True
+        raise
+
+
+def _check_inference(vectors: Mapping[str, QueryVector], target: Target) -> None:
+    """Refuse what the server is to embed and doesn't know, which gRPC would drop."""
+    inferred = [vector for vector in vectors.values() if isinstance(vector, _INFERENCE)]
+    for feature in features_of(inferred) if inferred else ():
+        if not target.capabilities.supports(feature):
+            said = ABILITIES[feature]
+            since = ".".join(map(str, said.since[:2]))
+            raise QueryError(f"{said.says} need Qdrant {since}; this is {target.capabilities}: embed the query here")
+
+
+def _check_names(query: Query, schema: Schema) -> None:
+    for name in query.vectors:
+        if name not in schema.vectors:
+            there = f"the collection {schema.collection!r} has {schema.describe_vectors()}{did_you_mean(name, schema.vectors)}"
+            raise QueryError(f"the query brings a vector for {name!r}, but {there}")
+
+
+def _check_whole(text: str) -> None:
+    """Refuse text with half a character (a lone surrogate), which no UTF-8 text can hold: no model or server takes it.
+
+    Raises:
+        QueryError: so it is.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = text[error.start]
+        raise QueryError(
+            f"the query's text has half a character in it ({half!r}, at {error.start + 1}): {brief(text)}"
+        ) from None
+
+
 _F32 = 3.4028234663852886e38
 _INFERENCE = (models.Document, models.Image, models.InferenceObject)
 
 
-def checked_vector(name: str, vector: Any, info: VectorInfo) -> QueryVector:
+def check_vector(name: str, vector: Any, info: VectorInfo) -> QueryVector:
     """`vector` in the shape that Qdrant takes for the collection's vector `name`.
 
     Dense vectors may be any sequence of numbers (numpy arrays too), multivectors any sequence of those.
@@ -423,7 +479,7 @@ def restrict(request: Request, only: models.Filter | None, everywhere: bool) -> 
     """
     if only is None:
         return request
-    update: dict[str, Any] = {"filter": sealed(both(request.filter, only))}
+    update: dict[str, Any] = {"filter": seal(both(request.filter, only))}
     if everywhere and request.prefetch:
         update["prefetch"] = [_restrict_prefetch(each, only) for each in _listed(request.prefetch)]
     return request.model_copy(update=update)
@@ -431,7 +487,7 @@ def restrict(request: Request, only: models.Filter | None, everywhere: bool) -> 
 
 def _restrict_prefetch(prefetch: models.Prefetch, only: models.Filter) -> models.Prefetch:
     inner = [_restrict_prefetch(each, only) for each in _listed(prefetch.prefetch)] or None
-    return prefetch.model_copy(update={"filter": sealed(both(prefetch.filter, only)), "prefetch": inner})
+    return prefetch.model_copy(update={"filter": seal(both(prefetch.filter, only)), "prefetch": inner})
 
 
 def _listed(prefetch: Any) -> list[models.Prefetch]:

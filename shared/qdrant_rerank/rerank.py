@@ -8,15 +8,15 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final, Literal, Self, TypeAlias, get_args
+from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 from qdrant_client import models
 
 from .capabilities import AbilityName, Capabilities
 from .deadline import within
-from .errors import Lint, OnError, QueryError, ScoringError, StrategyError, tolerated
+from .errors import Lint, OnError, QueryError, ScoringError, StrategyError, tolerate
+from .explain.results import CandidateHit, Column, Explained, ResultReason, Term
 from .expressions.evaluation import Table, compute
 from .expressions.inspect import candidate_scores, payload_keys, placeholder_params, reads_model
 from .expressions.nodes import Expression, ExpressionLike, Sum, as_expression
@@ -24,12 +24,12 @@ from .expressions.view import View
 from .formula_limits import path_problems
 from .models.base import Reranker, ascore_texts, check_scores, score_texts
 from .payload import PayloadMapping, keys_of, read_texts
-from .points import noted, notes_of, selected, with_keys
+from .points import annotate, notes_of, select_payload, trim, with_keys
 from .query import Inputs, Query, SearchOptions, Target
 from .schema import Schema
 from .stages import Nearest
 from .steps import Flow, Points, Request, Score, Search, Vectors, arun, run
-from .strategies import Cost, Stage, Strategy, shortfalls
+from .strategies import Cost, ModelUse, Stage, Strategy
 from .threads import Workers, working_with
 from .values import brief, is_whole, literal
 
@@ -43,7 +43,7 @@ __all__ = [
     "OnError",
     "Rerank",
     "Unread",
-    "blended",
+    "blend_scores",
     "check_blend",
     "summands",
 ]
@@ -85,6 +85,8 @@ class Rerank(Strategy, kind="rerank"):
     Raises:
         StrategyError: an argument is wrong.
     """
+
+    model_use: ClassVar[ModelUse] = "rank"
 
     limit: int | None = None
     top_n: int | None = None
@@ -160,8 +162,8 @@ class Rerank(Strategy, kind="rerank"):
     def needs(self) -> frozenset[str]:
         return self.below.needs()
 
-    def resolved(self, schema: Schema) -> Self:
-        return replace(self, candidate=self.below.resolved(schema))
+    def resolve(self, schema: Schema) -> Self:
+        return replace(self, candidate=self.below.resolve(schema))
 
     def stages(self) -> Iterator[Stage]:
         yield from self.below.stages()
@@ -183,12 +185,29 @@ class Rerank(Strategy, kind="rerank"):
     def abilities(self) -> frozenset[AbilityName]:
         return self.below.abilities()
 
-    def request_time(self) -> frozenset[str]:
-        own = () if self.blend is None else placeholder_params(self.blend)
-        return self.below.request_time().union(own)
+    def params(self) -> Mapping[str, Any]:
+        return {**self.below.params(), **({} if self.blend is None else placeholder_params(self.blend))}
+
+    def abbreviations(self) -> Iterator[tuple[str, str]]:
+        yield from self.below.abbreviations()
+
+    @property
+    def first_search(self) -> Strategy:
+        return self.below
+
+    def fill_limits(self, limit: int) -> str:
+        below = self.below.fill_limits(self.candidates_for(limit))
+        return f"{replace(self, limit=self.reads, candidate=None)!r} over {below}"
+
+    def uncheck(self) -> Self:
+        below = self.below.uncheck()
+        return self if below is self.candidate else replace(self, candidate=below)
 
     def first_requests(self, inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
         yield from self.below.first_requests(inputs, self.candidate_options(options, inputs.target))
+
+    def later_requests(self, inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
+        yield from self.below.later_requests(inputs, self.candidate_options(options, inputs.target))
 
     def look(self, target: Target, options: SearchOptions) -> Flow[Target]:
         return (yield from self.below.look(target, options))
@@ -204,9 +223,8 @@ class Rerank(Strategy, kind="rerank"):
                 "unread='last'"
             )
         if isinstance(self.below, Stage):
-            yield from shortfalls(
-                self.below, self.candidates_for(options.reach), "Rerank takes", self.candidates_for(options.needed)
-            )
+            reach, page = self.candidates_for(options.reach), self.candidates_for(options.needed)
+            yield from self.below.shortfalls(reach, "Rerank takes", page)
         else:
             yield from self.below.options_problems(self.candidate_options(options), target)
 
@@ -237,9 +255,25 @@ class Rerank(Strategy, kind="rerank"):
 
     def flow(self, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
         points = yield from self.below.flow(query, self.candidate_options(options, target), target)
-        return (yield from self.ranked(points, query, options, target))
+        return (yield from self.rank(points, query, options, target))
 
-    def ranked(self, points: Points, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
+    def explain(self, query: Query, options: SearchOptions, target: Target) -> Flow[Explained]:
+        """What the strategy below made of each result, and what the model's score adds to it."""
+        below = yield from self.below.explain(query, self.candidate_options(options, target), target)
+        points = yield from self.rank(below.points, query, replace(options, with_payload=True), target)
+        before = {reason.id: reason for reason in below.reasons}
+        read = [point for point in points if "relevance_score" in notes_of(point)]
+        columns = summands(self.blend, read, query, self.sign(target), target.view)
+        terms = {point.id: [Term(text, float(column[row])) for text, column in columns] for row, point in enumerate(read)}
+        reasons = []
+        for rank, point in enumerate(points, (options.offset or 0) + 1):
+            found = before[point.id]
+            hits = *found.candidates, CandidateHit("retrieval", found.rank, found.score)
+            unread = f"the model didn't read it ({notes_of(point).get('not_rescored')})"
+            reasons.append(ResultReason.of(point, rank, hits, terms.get(point.id, ()), unread))
+        return Explained(trim(points, options), tuple(reasons))
+
+    def rank(self, points: Points, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
         """`points`, candidates in the order of the search, in the order of the model's scores, cut to the options.
 
         Raises:
@@ -257,14 +291,14 @@ class Rerank(Strategy, kind="rerank"):
         self._check_missing(points, unread)
         try:
             relevance = (yield from Score(query.text, [texts[row] for row in read])) if read else []
-            scores = blended(self.blend, [points[row] for row in read], relevance, query, self.sign(target), target.view)
+            scores = blend_scores(self.blend, [points[row] for row in read], relevance, query, self.sign(target), target.view)
         except Exception as error:
-            kind = tolerated(error, self.on_error, _IN_ORDER)
-            kept: Points = [noted(point, not_rescored=kind, retrieval_score=float(point.score)) for point in points]
+            kind = tolerate(error, self.on_error, _IN_ORDER)
+            kept: Points = [annotate(point, not_rescored=kind, retrieval_score=float(point.score)) for point in points]
             return self._cut(kept + _noted_beyond(beyond), options)
         order = np.argsort(-scores, kind="stable")
         ranked: Points = [
-            noted(
+            annotate(
                 points[read[place]],
                 float(scores[place]),
                 retrieval_score=float(points[read[place]].score),
@@ -274,7 +308,7 @@ class Rerank(Strategy, kind="rerank"):
         ]
         if options.score_threshold is None:  # the others have no score that could reach it
             if self.missing_text == "last":
-                ranked += [noted(points[row], not_rescored=MUTE) for row in unread]
+                ranked += [annotate(points[row], not_rescored=MUTE) for row in unread]
             ranked += _noted_beyond(beyond)
         return self._cut(ranked, options)
 
@@ -301,7 +335,7 @@ class Rerank(Strategy, kind="rerank"):
         end = start + options.limit if self.top_n is None else min(start + options.limit, self.top_n)
         cut = ranked[start:end]
         for point in cut if options.with_payload is not True else ():  # they are copies
-            point.payload = selected(point.payload, options.with_payload)
+            point.payload = select_payload(point.payload, options.with_payload)
         return cut
 
     def __repr__(self) -> str:
@@ -312,15 +346,12 @@ class Rerank(Strategy, kind="rerank"):
 
 
 def _noted_beyond(points: Points) -> Points:
-    return [noted(point, not_rescored=BEYOND) for point in points]
+    return [annotate(point, not_rescored=BEYOND) for point in points]
 
 
 def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise StrategyError(f"the {name} of Rerank is one of {', '.join(map(repr, allowed))}; got {value!r}")
-
-
-Column = NDArray[np.float64]
 
 
 def check_blend(blend: Expression) -> None:
@@ -337,7 +368,7 @@ def check_blend(blend: Expression) -> None:
         )
 
 
-def blended(
+def blend_scores(
     blend: Expression | None, points: Points, relevance: Sequence[float], query: Query, sign: float, view: View
 ) -> Column:
     """The final score of each of n points that a model read: shape (n,).
@@ -459,7 +490,7 @@ class DocumentReranker:
         ]
         options = SearchOptions(limit=max(1, len(points)), score_threshold=threshold)
         # the strategy stands for whatever found them: it isn't run
-        return self.rescore.over(Nearest()).ranked(points, query, options, _TARGET)
+        return self.rescore.over(Nearest()).rank(points, query, options, _TARGET)
 
 
 _TARGET: Final = Target(Schema("candidates", {}), Capabilities((1, 10, 0)), PayloadMapping(_TEXT))

@@ -121,7 +121,7 @@ def field_problems(sample: Sample, collection: str) -> Iterator[str]:
         yield (
             f"the learned formula reads {key!r}, but no point of {collection!r} has a {kind} there{other} "
             f"({len(sample.payloads)} random points were looked at{listed}): it was trained on another collection, or the "
-            "payload has changed. strategy.unchecked(), or Formula.load(path, checked=False), runs it all the same"
+            "payload has changed. strategy.uncheck(), or Formula.load(path, checked=False), runs it all the same"
         )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from os import PathLike
 from pathlib import Path
@@ -23,11 +23,11 @@ from .expressions import nodes
 from .expressions.nodes import Constant, Expression
 from .expressions.text import parse_expression
 from .jsonlines import DEPTH, check_depth, line_of, parse_json, read_text
-from .strategies import Strategy, find_kinds
+from .strategies import Strategy, known_kinds
 from .trained import Trained, TrainedFeature
 from .values import brief, shortened
 
-__all__ = ["from_json", "load", "save", "to_json"]
+__all__ = ["expression_from_json", "from_json", "load", "save", "to_json"]
 
 _NODES: Final[Mapping[str, type[Any]]] = {
     "constant": nodes.Constant,
@@ -100,9 +100,24 @@ def from_json(text: str, path: str | PathLike[str] | None = None) -> Strategy:
         FormatError: it isn't JSON, or isn't a strategy: a misspelt key, an unknown kind, a value of the wrong type.
             The message gives the line.
     """
+    found: Strategy = _from_json(text, path, _strategy)
+    return found
+
+
+def expression_from_json(text: str, path: str | PathLike[str] | None = None) -> Expression:
+    """The expression that JSON text holds: a number, the expression as text, or nodes as `to_json` writes them.
+
+    Raises:
+        FormatError: as of `from_json`.
+    """
+    found: Expression = _from_json(text, path, _expression)
+    return found
+
+
+def _from_json(text: str, path: str | PathLike[str] | None, read: Callable[[Any, Path_], Any]) -> Any:
     value = parse_json(text, path, infinities=True)
     try:
-        return _strategy(value, ())
+        return read(value, ())
     except _Misfit as misfit:
         where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in misfit.path).lstrip(".")
         message = f"{misfit.message} (at {where})" if where else misfit.message
@@ -127,7 +142,7 @@ def _encode(value: Any) -> Any:
     cls: Any = type(value)
     kind = cls.kind if isinstance(value, Strategy) else _OTHERS.get(cls)
     if kind is None:
-        raise StrategyError(f"{brief(value)} has no JSON form; there are {', '.join([*find_kinds(), *_OTHERS.values()])}")
+        raise StrategyError(f"{brief(value)} has no JSON form; there are {', '.join([*known_kinds(), *_OTHERS.values()])}")
     hints = _hints(cls)
     encoded = {"kind": kind}
     attributes = dataclasses.fields(cls)
@@ -148,7 +163,7 @@ def _dump(hint: Any, value: Any) -> Any:
 def _strategy(value: Any, path: Path_) -> Strategy:
     if not path and isinstance(value, dict) and value.get("kind") == _RANKER and "strategy" in value:
         return _strategy(value["strategy"], ("strategy",))  # what else is in the file, `learn.LearnedRanker.load` reads
-    found: Strategy = _decode(value, path, find_kinds(), "strategy")
+    found: Strategy = _decode(value, path, known_kinds(), "strategy")
     return found
 
 

@@ -1,55 +1,44 @@
 """What a strategy is: one query → ranked points, as a frozen value without I/O; and what all stages have in common.
 
-`Strategy` is anything with a `flow`. `Stage` is a strategy that Qdrant runs alone; stages nest by `.over(...)` into
-one request. The kinds of stages are in `stages/`. Below them: what a call fetches beyond what it returns, whether candidates
-can fill it, what changes with the number of shards, and the guarded search.
+`Strategy` is anything with a `flow`. `Stage` is a strategy that Qdrant runs alone; stages nest by `.over(...)` into one
+request. The kinds of stages are in `stages/`. All that is asked of a kind is a method or an attribute here, with a default, so
+that a kind of one's own can do what ours can; nothing else asks which kind a strategy is.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib import import_module
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Literal, Self, TypeAlias
 
 from qdrant_client import models
 
-from .capabilities import ABILITIES, AbilityName
+from .capabilities import AbilityName
 from .engine_errors import read_failure
-from .errors import Lint, QueryError, StrategyError, did_you_mean, warn
+from .errors import Lint, StrategyError, warn
+from .explain.results import Account, CandidateHit, Column, Explained, Found, ResultReason, Scored, Term
+from .expressions.build import when
+from .expressions.evaluation import Table
+from .expressions.inspect import PayloadKey, conditions, payload_keys
+from .expressions.nodes import Expression
 from .formula_limits import filter_problems
-from .points import group, settled, widened, with_keys
-from .query import Inputs, Query, SearchOptions, Target, both, check_query, check_whole, checked_vector, not_a_filter, sealed
-from .request_parts import features_of
-from .schema import Schema
-from .steps import Embed, Flow, Points, QueryVector, Request, Search
+from .points import group, settle, trim, widen, with_keys
+from .query import Inputs, Query, SearchOptions, Target, both, embed_query, not_a_filter, seal
+from .schema import Schema, VectorInfo
+from .steps import Flow, Points, QueryVector, Request, Search, Vectors
 from .values import LARGEST, brief, is_finite, is_whole, literal
 
-__all__ = [
-    "CANDIDATES",
-    "SEVERAL_VALUES",
-    "Cost",
-    "Stage",
-    "Strategy",
-    "alone",
-    "candidate_options",
-    "cut",
-    "embedded",
-    "find_kinds",
-    "grouping_lint",
-    "searched",
-    "shard_lints",
-    "shortfalls",
-    "widen",
-]
+__all__ = ["CANDIDATES", "SEVERAL_VALUES", "Cost", "ModelUse", "Stage", "Strategy", "candidate_names", "known_kinds", "search"]
 
 CANDIDATES = 100
 """How many points a candidate stage fetches when its `limit` isn't set (Qdrant's own default is the root's limit,
 which leaves a rescoring nothing to choose from)."""
+
+ModelUse: TypeAlias = Literal["none", "rank", "steer"]
+"""What a model's scores do to the results: nothing, rank them, or steer a further search."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +50,13 @@ class Cost:
 
 
 _KINDS: Final[dict[str, type[Strategy]]] = {}
-_HOMES: Final = (  # of our own kinds
+_HOMES: Final = (  # of our own kinds; a kind registers itself where it is defined, once that is loaded
     *("stages.nearest", "stages.fusion", "stages.formula", "stages.mmr", "rerank", "feedback.strategy", "feedback.rounds"),
 )
 
 
-def find_kinds() -> Mapping[str, type[Strategy]]:
-    """The kinds of strategies that have a JSON form, by the name that they have there."""
-    # a kind registers itself where it is defined, once that is loaded; listed in this order, whatever was loaded first
+def known_kinds() -> Mapping[str, type[Strategy]]:
+    """The kinds of strategies that have a JSON form, by the name that they have there; ours first, in a fixed order."""
     homes = [import_module(f".{home}", __package__).__name__ for home in _HOMES]
     return {name: cls for home in homes for name, cls in _KINDS.items() if cls.__module__ == home} | _KINDS
 
@@ -84,16 +72,22 @@ class Strategy(ABC):
     kind: ClassVar[str | None] = None
     """What it is called in JSON; None if it has no JSON form."""
 
+    ranks_by_score: ClassVar[bool] = True
+    """Whether its results are in the order of their scores, so that those of equal score may be reordered."""
+
+    fetches_payload: ClassVar[bool] = False
+    """Whether it fetches by itself what it reads of the payload, whatever of it a call asks for."""
+
+    model_use: ClassVar[ModelUse] = "none"
+    """What a model's scores do to its results."""
+
     def __init_subclass__(cls, kind: str | None = None) -> None:
         super().__init_subclass__()
         cls.kind = kind
         if kind is not None:
             _KINDS[kind] = cls
 
-    @property
-    def cost(self) -> Cost:
-        """What one query costs."""
-        return Cost()
+    # What every kind says
 
     @property
     def calibrated(self) -> bool:
@@ -109,12 +103,19 @@ class Strategy(ABC):
         """The steps from query to points."""
 
     @abstractmethod
-    def resolved(self, schema: Schema) -> Self:
+    def resolve(self, schema: Schema) -> Self:
         """This strategy with the names of vectors that it leaves open filled in from the schema."""
 
     @abstractmethod
     def stages(self) -> Iterator[Stage]:
         """Every stage in it, outermost first."""
+
+    # What a plan asks, which checks a strategy against a collection and a server
+
+    @property
+    def cost(self) -> Cost:
+        """What one query costs."""
+        return Cost()
 
     def problems(self, target: Target) -> Iterator[str]:
         """Why this strategy can't run on `target`."""
@@ -128,6 +129,14 @@ class Strategy(ABC):
         for stage in self.stages():
             yield from stage.own_warnings(target)
 
+    def options_problems(self, options: SearchOptions, target: Target) -> Iterator[str]:
+        """Why it can't do what a call asks for."""
+        yield from ()
+
+    def options_warnings(self, options: SearchOptions) -> Iterator[Lint]:
+        """What of a call's options will work, but not as it seems."""
+        yield from ()
+
     def shard_warnings(self, schema: Schema) -> Iterator[Lint]:
         """What changes with the number of shards that a call searches, which `schema` says."""
         yield from ()
@@ -138,11 +147,16 @@ class Strategy(ABC):
 
     def abilities(self) -> frozenset[AbilityName]:
         """What the server must be able to do."""
-        return frozenset(feature for stage in self.stages() for feature in stage.own_features())
+        return frozenset(feature for stage in self.stages() for feature in stage.own_abilities())
 
-    def request_time(self) -> frozenset[str]:
-        """The names of the request-time values that it reads."""
-        return frozenset(name for stage in self.stages() for name in stage.own_request_time)
+    def options_abilities(self, options: SearchOptions) -> Iterator[AbilityName]:
+        """What the server must be able to do for what a call asks for, beyond `abilities`."""
+        if options.group_by is not None:
+            yield "groups"
+
+    def params(self) -> Mapping[str, Any]:
+        """The request-time values that it reads, each with a stand-in to show requests before there is a query."""
+        return {name: value for stage in self.stages() for name, value in stage.own_params.items()}
 
     def look(self, target: Target, options: SearchOptions) -> Flow[Target]:
         """`target` with what a plan has to know of the collection's points; no step where that is nothing, or known already."""
@@ -150,13 +164,75 @@ class Strategy(ABC):
             target = yield from stage.look_alone(target, options)
         return target
 
-    def options_problems(self, options: SearchOptions, target: Target) -> Iterator[str]:
-        """Why it can't do what a call asks for."""
-        yield from ()
+    # What a plan's description shows
 
     def first_requests(self, inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
-        """The requests that are known before anything was found, to be shown."""
+        """The requests that are known before anything was found."""
         yield from ()
+
+    def later_requests(self, inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
+        """The requests of a second round, as they will look: what isn't known yet is shown by stand-ins."""
+        yield from ()
+
+    @property
+    def summary(self) -> str:
+        """Its `repr` for people: long parts in short, as `abbreviations` says."""
+        text = repr(self)
+        for whole, short in self.abbreviations():
+            text = text.replace(whole, short)
+        return text
+
+    def abbreviations(self) -> Iterator[tuple[str, str]]:
+        """Long parts of its `repr`, each with what stands for it in the summary."""
+        for stage in self.stages():
+            yield from stage.own_abbreviations()
+
+    def stand_ins(self, schema: Schema) -> tuple[Vectors, Mapping[str, Any]]:
+        """Zero vectors and request-time values, to show requests before there is a query."""
+        return {name: _zeros(schema.vectors[name]) for name in self.needs()}, self.params()
+
+    # What is asked of results
+
+    def explain(self, query: Query, options: SearchOptions, target: Target) -> Flow[Explained]:
+        """The steps from query to points with the reason for each.
+
+        Raises:
+            StrategyError: its results, or groups of them, can't be explained.
+        """
+        yield from ()
+        raise StrategyError(
+            "only strategies that Qdrant runs alone, and kinds with an `explain` of their own, can be explained result by "
+            f"result, not {brief(self)}"
+        )
+
+    # What measuring and tuning ask
+
+    @property
+    def first_search(self) -> Strategy:
+        """The search whose results a model reads; the strategy itself where none does."""
+        return self
+
+    def candidate_options(self, options: SearchOptions, target: Target | None = None) -> SearchOptions:
+        """What the first search is asked for, where a model ranks its results; `target` may save payload."""
+        return options
+
+    def rank(self, points: Points, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
+        """The results, of what the first search found, where a model ranks them; others are found as they are."""
+        yield from ()
+        return points
+
+    @property
+    def scoring_stage(self) -> Stage | None:
+        """The stage whose scores its results have, wherever they are computed; None if there is none."""
+        return None
+
+    def fill_limits(self, limit: int) -> str:
+        """Its text with all limits written out, for a call that asks for `limit`: equal for strategies that do the same."""
+        return repr(self)
+
+    def uncheck(self) -> Self:
+        """This strategy without what keeps learned numbers from collections and models that they weren't learned for."""
+        return self
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -171,6 +247,21 @@ class Stage(Strategy):
         search_params: HNSW and quantisation parameters of its search.
         name: what `score(name)` calls it in a formula above; the vector's name if None.
     """
+
+    fetches_payload: ClassVar[bool] = True
+
+    is_steered: ClassVar[bool] = False
+    """Whether it is the search that relevance feedback steers."""
+
+    once_per_collection: ClassVar[bool] = False
+    """Whether the stage ranks points by each other, so that it makes a difference that nested stages run per shard."""
+
+    joins_shards: ClassVar[bool] = False
+    """Whether it gives the same on any number of shards as the outermost stage over plain searches, whose points Qdrant then
+    puts together first."""
+
+    cuts_pages_short: ClassVar[bool] = False
+    """Whether Qdrant takes an offset from the `limit` points that the stage ranks, so that pages are cut here."""
 
     candidates: tuple[Stage, ...] = ()
     limit: int | None = None
@@ -198,7 +289,9 @@ class Stage(Strategy):
         if self.score_threshold is not None and not is_finite(self.score_threshold):
             raise StrategyError(f"the score_threshold of {kind} must be a finite number, got {self.score_threshold!r}")
         if self.search_params is not None and not isinstance(self.search_params, models.SearchParams):
-            raise StrategyError(f"the params of {kind} must be a qdrant_client.models.SearchParams, got {self.search_params!r}")
+            raise StrategyError(
+                f"the search_params of {kind} must be a qdrant_client.models.SearchParams, got {self.search_params!r}"
+            )
         if self.name is not None and not isinstance(self.name, str):
             raise StrategyError(f"the name of {kind} must be text, got {self.name!r}")
 
@@ -208,21 +301,11 @@ class Stage(Strategy):
             raise StrategyError(f"{type(self).__name__}.over() needs at least one stage to run over")
         return replace(self, candidates=candidates)
 
-    # What a kind of stage says of itself
+    # What a kind of stage says of itself, apart from its candidates
 
     @abstractmethod
     def query(self, inputs: Inputs, limit: int) -> models.QueryInterface:
         """What this stage asks Qdrant to do, to return `limit` points."""
-
-    is_steered: ClassVar[bool] = False
-    """Whether it is the search that relevance feedback steers."""
-
-    once_per_collection: ClassVar[bool] = False
-    """Whether the stage ranks points by each other, so that it makes a difference that nested stages run per shard."""
-
-    joins_shards: ClassVar[bool] = False
-    """Whether it gives the same on any number of shards as the outermost stage over plain searches, whose points Qdrant then
-    puts together first."""
 
     @property
     def vector(self) -> str | None:
@@ -239,58 +322,74 @@ class Stage(Strategy):
         info = None if self.vector is None else schema.vectors.get(self.vector)
         return info is not None and info.is_distance
 
-    @property
-    def own_request_time(self) -> frozenset[str]:
-        """The names of the request-time values that this stage reads, apart from its candidates."""
-        return frozenset()
-
-    def look_alone(self, target: Target, options: SearchOptions) -> Flow[Target]:
-        """As `look`, for this stage apart from its candidates."""
+    def own_expressions(self) -> Iterator[Expression]:
+        """What Qdrant computes for each of its candidates."""
         yield from ()
-        return target
+
+    @property
+    def own_params(self) -> Mapping[str, Any]:
+        """The request-time values that it reads, each with a stand-in."""
+        return {}
+
+    def own_abilities(self) -> Iterator[AbilityName]:
+        """What the server must be able to do for it."""
+        yield "query"
+
+    def own_abbreviations(self) -> Iterator[tuple[str, str]]:
+        """Long parts of its `repr`, each with what stands for it in a summary."""
+        yield from ()
 
     def own_problems(self, target: Target) -> Iterator[str]:
-        """Why this stage, apart from its candidates, can't run on `target`."""
+        """Why it can't run on `target`."""
         yield from ()
 
     def own_warnings(self, target: Target) -> Iterator[Lint]:
-        """What will work, but not as it seems, in this stage apart from its candidates."""
+        """What in it will work, but not as it seems."""
         yield from ()
+
+    def look_alone(self, target: Target, options: SearchOptions) -> Flow[Target]:
+        """As `look`."""
+        yield from ()
+        return target
 
     @property
     def grouped_here(self) -> bool:
         """Whether groups of its ranking are made here, as its scores depend on what else is ranked (see `points.py`)."""
         return self.once_per_collection
 
-    cuts_pages_short: ClassVar[bool] = False
-    """Whether Qdrant takes an offset from the `limit` points that the stage ranks, so that pages are cut here."""
+    def own_keys(self) -> Iterator[PayloadKey]:
+        """The payload keys that Qdrant reads for it, its filter's among them."""
+        for expression in self.own_expressions():
+            yield from payload_keys(expression)
+        if self.filter is not None:
+            yield from payload_keys(when(self.filter))
 
-    def alike_on_shards(self, schema: Schema) -> bool:
-        """Whether it gives, as the outermost stage, what its candidates give when each is searched alone over the collection.
+    def own_conditions(self) -> Iterator[models.Condition]:
+        """The conditions that Qdrant decides for it, its filter among them."""
+        for expression in self.own_expressions():
+            yield from conditions(expression)
+        if self.filter is not None:
+            yield self.filter
 
-        On one shard it always does. Several hand a stage each its own candidates, but for plain searches, and for a fusion of
-        plain searches.
-        """
-        if schema.shards <= 1 or self._is_plain:
-            return True
-        return self.joins_shards and all(candidate._is_plain for candidate in self.candidates)
+    is_search: ClassVar[bool] = False
+    """Whether, without candidates, it is a plain search by a vector: the best of a deeper search are those of this one."""
 
     @property
-    def _is_plain(self) -> bool:
-        return not self.candidates and not self.once_per_collection
+    def is_computable(self) -> bool:
+        """Whether its ranking can be computed here from what its candidates find."""
+        return False
 
-    def shard_warnings(self, schema: Schema) -> Iterator[Lint]:
-        if schema.shards > 1:
-            yield from shard_lints(self, schema)
+    def compute_scores(self, found: Sequence[Sequence[Scored]], table: Table, schema: Schema) -> Column:
+        """The scores that it gives the points of `table`, computed here; only if it `is_computable`.
 
-    def own_features(self) -> Iterator[AbilityName]:
-        """What the server must be able to do for this stage apart from its candidates."""
-        yield "query"
+        Args:
+            found: what each candidate found, best first.
+            table: the points that any of them found, and what the query brings; without scores.
+            schema: the collection's.
+        """
+        raise StrategyError(f"only Qdrant can compute the scores of {brief(self)}")
 
-    def resolved(self, schema: Schema) -> Self:
-        return replace(self, candidates=tuple(stage.resolved(schema) for stage in self.candidates))
-
-    # What all stages have in common
+    # What follows for it and its candidates
 
     def needs(self) -> frozenset[str]:
         return self._needs
@@ -304,65 +403,62 @@ class Stage(Strategy):
         for candidate in self.candidates:
             yield from candidate.stages()
 
-    def flow(self, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
-        inputs = yield from embedded(query, self.needs(), target)
-        wide = widen(self, options)
-        root = yield from self.outermost(inputs, wide)
-        [points] = yield from searched(lambda: [root.request(inputs, wide)], options, target)
-        return cut(points, self, options)
-
-    def outermost(self, inputs: Inputs, options: SearchOptions) -> Flow[Stage]:
-        """What is sent for this stage as the outermost one; itself, but where Qdrant would not give what it promises."""
-        yield from ()
-        return self
-
-    def over_collection(self, inputs: Inputs, options: SearchOptions) -> Flow[Stage]:
-        """This stage over the candidates of the whole collection, which are asked for first where shards have their own.
-
-        For stages that compare vectors; others are as they are.
-        """
-        yield from ()
-        return self
+    def resolve(self, schema: Schema) -> Self:
+        return replace(self, candidates=tuple(stage.resolve(schema) for stage in self.candidates))
 
     @property
-    def collection_round_trips(self) -> int:
-        """How many round trips `over_collection` takes where there are several shards."""
-        return 0
+    def scoring_stage(self) -> Stage | None:
+        return self
+
+    def place(self, using: str | None) -> Stage:
+        """This stage with the search that relevance feedback steers told which vector it compares."""
+        candidates = tuple(candidate.place(using) for candidate in self.candidates)
+        return self if candidates == self.candidates else replace(self, candidates=candidates)
+
+    def uncheck(self) -> Self:
+        candidates = tuple(candidate.uncheck() for candidate in self.candidates)
+        unchanged = all(one is other for one, other in zip(candidates, self.candidates, strict=True))
+        return self if unchanged else replace(self, candidates=candidates)
 
     def options_problems(self, options: SearchOptions, target: Target) -> Iterator[str]:
-        yield from shortfalls(self, options.reach, "the call asks for", options.needed)
+        yield from self.shortfalls(options.reach, "the call asks for", options.needed)
 
-    def first_requests(self, inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
-        yield self.request(inputs, widen(self, options))
+    def options_abilities(self, options: SearchOptions) -> Iterator[AbilityName]:
+        if not self.grouped_here:
+            yield from super().options_abilities(options)
 
-    def request(self, inputs: Inputs, options: SearchOptions) -> Request:
-        """The request for this stage and all its candidates; pure."""
-        if not inputs.target.capabilities.pushes_filters:
-            inputs = replace(inputs, leaf_filter=both(self.filter, options.filter))
-        clauses = self._clauses(inputs, options.needed, options.needed)
-        clauses |= {
-            "filter": sealed(both(self.filter, options.filter)),
-            "score_threshold": self.score_threshold if options.score_threshold is None else options.score_threshold,
-            "params": options.search_params or self.search_params,
-            "shard_key": options.shard_key_selector,
-            "limit": options.limit,
-            "with_payload": options.with_payload,
-            "with_vector": options.with_vectors or None,
-        }
-        if options.group_by is not None:
-            return models.QueryGroupsRequest(**clauses, group_by=options.group_by, group_size=options.group_size)
-        # without validation, which would copy every vector once more: all parts are checked or made here
-        return models.QueryRequest.model_construct(**clauses, offset=options.offset or None)
+    def options_warnings(self, options: SearchOptions) -> Iterator[Lint]:
+        if options.group_by is not None and self.grouped_here:
+            yield Lint(
+                "grouped-here",
+                f"groups by {options.group_by!r} are made here of the ranking of {brief(self)}, up to "
+                f"{self.whole(options.hits)} points: Qdrant's own group query would rank anew for each round of groups; "
+                "candidates decide how many there can be",
+            )
+        if self.limit is not None:
+            text = f"limit={self.limit} of the outermost stage has no effect: the call's limit ({options.limit}) decides"
+            yield Lint("limit-ignored", text)
 
-    def prefetch(self, inputs: Inputs, needed: int) -> models.Prefetch:
-        """This stage as a candidate of one that ranks `needed` points; pure."""
-        limit, own = self.reach(needed), self.filter
-        if not inputs.target.capabilities.pushes_filters:
-            own = both(self.filter, inputs.leaf_filter)
-            inputs = replace(inputs, leaf_filter=own)
-        clauses = self._clauses(inputs, limit, self.needs_points(needed))
-        clauses |= {"filter": sealed(own), "score_threshold": self.score_threshold, "params": self.search_params}
-        return models.Prefetch.model_construct(**clauses, limit=limit)
+    def shortfalls(self, needed: int, who: str, page: int | None = None) -> Iterator[str]:
+        """Stages, from this one down, whose candidates together hand on fewer points than the stage is to rank.
+
+        Args:
+            needed: how many points this stage is to rank.
+            who: what asks for them, for the messages, e.g. "the call asks for".
+            page: by how many points candidates without a limit go; `needed` if None.
+        """
+        page = needed if page is None else page
+        together = sum(candidate.reach(page) for candidate in self.candidates)
+        if self.candidates and together < needed:
+            listed = ", ".join(brief(candidate) for candidate in self.candidates)
+            yield (
+                f"{who} {needed} points, but the candidates of {type(self).__name__} hand on {together}: "
+                f"raise the limit of {listed} to {needed} or more, or ask for fewer"
+            )
+        for candidate in self.candidates:
+            yield from candidate.shortfalls(candidate.needs_points(page), f"{type(candidate).__name__} is to hand on")
+
+    # How many points it ranks and hands on
 
     def needs_points(self, needed: int) -> int:
         """How many points this stage's candidates must find, if the stage above ranks `needed`."""
@@ -383,12 +479,282 @@ class Stage(Strategy):
         """Whether a ranking of `found` points holds all that there are: some candidate stage found fewer than it hands on."""
         return found < max((candidate.reach(needed) for candidate in self.candidates), default=needed)
 
+    def fill_limits(self, limit: int) -> str:
+        return repr(self._fill_limits(limit))
+
+    def _fill_limits(self, needed: int, root: bool = True) -> Stage:
+        inner = needed if root else self.needs_points(needed)
+        candidates = tuple(candidate._fill_limits(inner, root=False) for candidate in self.candidates)
+        return replace(self, limit=None if root else self.reach(needed), candidates=candidates)
+
+    # Its request
+
+    def flow(self, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
+        inputs = yield from embed_query(query, self.needs(), target)
+        wide = self.widen(options)
+        root = yield from self.outermost(inputs, wide)
+        [points] = yield from search(lambda: [root.request(inputs, wide)], options, target)
+        return self.cut(points, options)
+
+    def first_requests(self, inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
+        yield self.request(inputs, self.widen(options))
+
+    def request(self, inputs: Inputs, options: SearchOptions) -> Request:
+        """The request for this stage and all its candidates; pure."""
+        if not inputs.target.capabilities.pushes_filters:
+            inputs = replace(inputs, leaf_filter=both(self.filter, options.filter))
+        clauses = self._clauses(inputs, options.needed, options.needed)
+        clauses |= {
+            "filter": seal(both(self.filter, options.filter)),
+            "score_threshold": self.score_threshold if options.score_threshold is None else options.score_threshold,
+            "params": options.search_params or self.search_params,
+            "shard_key": options.shard_key_selector,
+            "limit": options.limit,
+            "with_payload": options.with_payload,
+            "with_vector": options.with_vectors or None,
+        }
+        if options.group_by is not None:
+            return models.QueryGroupsRequest(**clauses, group_by=options.group_by, group_size=options.group_size)
+        # without validation, which would copy every vector once more: all parts are checked or made here
+        return models.QueryRequest.model_construct(**clauses, offset=options.offset or None)
+
+    def prefetch(self, inputs: Inputs, needed: int) -> models.Prefetch:
+        """This stage as a candidate of one that ranks `needed` points; pure."""
+        limit, own = self.reach(needed), self.filter
+        if not inputs.target.capabilities.pushes_filters:
+            own = both(self.filter, inputs.leaf_filter)
+            inputs = replace(inputs, leaf_filter=own)
+        clauses = self._clauses(inputs, limit, self.needs_points(needed))
+        clauses |= {"filter": seal(own), "score_threshold": self.score_threshold, "params": self.search_params}
+        return models.Prefetch.model_construct(**clauses, limit=limit)
+
     def _clauses(self, inputs: Inputs, limit: int, needed: int) -> dict[str, Any]:
         return {
             "query": self.query(inputs, limit),
             "using": self.vector or None,  # the unnamed vector is not named on the wire
             "prefetch": [stage.prefetch(inputs, needed) for stage in self.candidates] or None,
         }
+
+    def widen(self, options: SearchOptions) -> SearchOptions:
+        """The options of the request from whose points `cut` makes what a call asks of this outermost stage."""
+        if options.group_by is not None and self.grouped_here:
+            payload = with_keys(options.with_payload, [options.group_by])
+            return replace(options, limit=self.whole(options.hits), group_by=None, with_payload=payload, page=options.hits)
+        if options.offset and self.cuts_pages_short:
+            return replace(options, limit=options.reach, offset=None, page=options.needed)
+        return widen(options) if options.stable_ties else options
+
+    def cut(self, points: Points, options: SearchOptions) -> Points:
+        """What `options` asks for, of the points that a search with the widened options found."""
+        if options.group_by is not None and self.grouped_here:
+            return group(points, options, self.holds_all(len(points), options.hits))
+        if options.offset and self.cuts_pages_short:
+            return points[options.offset :]
+        return settle(points, options) if options.stable_ties else points
+
+    # Its candidates by themselves
+
+    def alone(self, needed: int, above: models.Filter | None) -> Self:
+        """This candidate with its limits and all filters above it, so that alone it finds what it finds below its parent.
+
+        Args:
+            needed: how many points the stage above it ranks.
+            above: the filters of all stages above it.
+        """
+        inner, own = self.needs_points(needed), both(self.filter, above)
+        candidates = tuple(candidate.alone(inner, own) for candidate in self.candidates)
+        return replace(self, limit=self.reach(needed), filter=own, candidates=candidates)
+
+    def alone_options(self, options: SearchOptions) -> SearchOptions:
+        """The options in which a stage that `alone` made returns all that it hands on."""
+        return SearchOptions(
+            limit=self.limit or 1, filter=options.filter, shard_key_selector=options.shard_key_selector, with_payload=False
+        )
+
+    def below(self, options: SearchOptions) -> list[Stage]:
+        """The stages below this outermost one, nearest first, each as it runs alone."""
+        alone = tuple(candidate.alone(options.needed, self.filter) for candidate in self.candidates)
+        return list(replace(self, candidates=alone)._below())
+
+    def _below(self) -> Iterator[Stage]:
+        yield from self.candidates
+        for candidate in self.candidates:
+            yield from candidate._below()
+
+    def candidate_requests(self, candidates: Sequence[Stage], inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
+        """The requests that show what each stage of `below` finds below this one; `candidate_points` reads their answers."""
+        for number, candidate in enumerate(candidates):
+            own = candidate.alone_options(options)
+            if times := self._seen_apart(number, candidate, inputs, options):
+                candidate, own = _PerShard(candidates=(candidate,)), replace(own, limit=own.limit * times)
+            yield candidate.request(inputs, own)
+
+    def candidate_points(
+        self, candidates: Sequence[Stage], answers: Sequence[Points], inputs: Inputs, options: SearchOptions
+    ) -> list[Points]:
+        """What each candidate finds, by the answers to `candidate_requests`."""
+        return [
+            [point.model_copy(update={"score": -point.score}) for point in points]  # which _PerShard turned around
+            if candidate.is_distance(inputs.target.schema) and self._seen_apart(number, candidate, inputs, options)
+            else points
+            for number, (candidate, points) in enumerate(zip(candidates, answers, strict=True))
+        ]
+
+    def _seen_apart(self, number: int, candidate: Stage, inputs: Inputs, options: SearchOptions) -> int:
+        """Of how many shards the points of a candidate are to be seen apart; 0 if it gives the same alone.
+
+        Below a stage each shard has candidates of its own, as many as the limit says.
+        """
+        shards = inputs.target.schema.shards_of(options.shard_key_selector)
+        if shards <= 1 or number >= len(self.candidates) or not inputs.target.capabilities.supports("formula"):
+            return 0
+        return self.shards_apart(candidate, shards)
+
+    def shards_apart(self, candidate: Stage, shards: int) -> int:
+        """Of how many of the shards an explanation of this stage has to see a candidate's points apart; 0 if of none."""
+        return 1 if candidate.once_per_collection else 0
+
+    # Explanations
+
+    def explain(self, query: Query, options: SearchOptions, target: Target) -> Flow[Explained]:
+        """The candidates are searched beside the stage, in one batch; one round trip more where points tie."""
+        if options.group_by is not None:
+            raise StrategyError("results of a group query can't be explained: leave out group_by")
+        inputs = yield from embed_query(query, self.needs(), target)
+        candidates = self.below(options)
+        whole = replace(self.widen(options), with_payload=True)  # what terms read, whatever of it the call wants to see
+        sent = yield from self.outermost(inputs, whole)
+
+        def requests() -> list[Request]:
+            return [sent.request(inputs, whole), *self.candidate_requests(candidates, inputs, options)]
+
+        points, *answers = yield from search(requests, options, target)
+        points, found = self.cut(points, options), self.candidate_points(candidates, answers, inputs, options)
+        reasons = yield from self.reasons(points, candidates, found, inputs, options)
+        return Explained(trim(points, options), reasons)
+
+    def reasons(
+        self, points: Points, candidates: Sequence[Stage], found: Sequence[Points], inputs: Inputs, options: SearchOptions
+    ) -> Flow[tuple[ResultReason, ...]]:
+        """Why these results are where they are.
+
+        Args:
+            points: the results, best first, with their payload.
+            candidates: the stages below this one, as `below` lists them.
+            found: what each of them found.
+            inputs: what the query is made of.
+            options: the call's.
+        """
+        names = candidate_names(candidates)
+        own = [Found(name, p, len(p) == stage.limit) for name, p, stage in zip(names, found, candidates, strict=True)]
+        account = self.account(points, own[: len(self.candidates)], inputs)
+        if account.is_wrong().any():
+            account.mend((yield from self._exact_scores(points, candidates, inputs, options)))
+            account.own_up()
+        finds = [*account.finds, *({find.id: find for find in each.finds} for each in own[len(self.candidates) :])]
+        return tuple(
+            ResultReason.of(
+                point,
+                (options.offset or 0) + row + 1,
+                [CandidateHit.of(name, each.get(point.id)) for name, each in zip(names, finds, strict=True)],
+                [Term(text, float(values[row])) for text, values in account.terms],
+                account.without_terms,
+                account.link,
+            )
+            for row, point in enumerate(points)
+        )
+
+    def account(self, points: Points, found: Sequence[Found], inputs: Inputs) -> Account:
+        """What adds up to the scores of its results.
+
+        Args:
+            points: the results, best first, with their payload.
+            found: what each candidate found, searched beside the stage.
+            inputs: what the query is made of.
+        """
+        return Account(points, found)
+
+    def _exact_scores(
+        self, points: Points, candidates: Sequence[Stage], inputs: Inputs, options: SearchOptions
+    ) -> Flow[list[Mapping[Any, float]]]:
+        """For each candidate, the score that it gives each of the points; none of those whose scores depend on the rest."""
+        these = models.Filter(must=[models.HasIdCondition(has_id=[point.id for point in points])])
+        asked = [
+            None if each.grouped_here else replace(each, filter=both(each.filter, these), limit=len(points))
+            for each in candidates[: len(self.candidates)]
+        ]
+
+        def requests() -> list[Request]:
+            return [each.request(inputs, each.alone_options(options)) for each in asked if each is not None]
+
+        answers = iter((yield from search(requests, options, inputs.target)) if any(asked) else ())
+        return [{} if each is None else {point.id: point.score for point in next(answers)} for each in asked]
+
+    # Several shards
+
+    def outermost(self, inputs: Inputs, options: SearchOptions) -> Flow[Stage]:
+        """What is sent for this stage as the outermost one; itself, but where Qdrant would not give what it promises."""
+        yield from ()
+        return self
+
+    def over_collection(self, inputs: Inputs, options: SearchOptions) -> Flow[Stage]:
+        """This stage over the candidates of the whole collection, which are asked for first where shards have their own.
+
+        For stages that compare vectors; others are as they are.
+        """
+        yield from ()
+        return self
+
+    @property
+    def collection_round_trips(self) -> int:
+        """How many round trips `over_collection` takes where there are several shards."""
+        return 0
+
+    def alike_on_shards(self, schema: Schema) -> bool:
+        """Whether it gives, as the outermost stage, what its candidates give when each is searched alone over the collection.
+
+        On one shard it always does. Several hand a stage each its own candidates, but for plain searches, and for a fusion of
+        plain searches.
+        """
+        if schema.shards <= 1 or self._is_plain:
+            return True
+        return self.joins_shards and all(candidate._is_plain for candidate in self.candidates)
+
+    @property
+    def _is_plain(self) -> bool:
+        return not self.candidates and not self.once_per_collection
+
+    def shard_warnings(self, schema: Schema) -> Iterator[Lint]:
+        if schema.shards <= 1:
+            return
+        several = f"the {schema.shards} shards"
+        for depth, stage in enumerate(self.stages()):
+            if depth and stage.once_per_collection:
+                yield Lint(
+                    "nested-under-shards",
+                    f"{brief(stage)} below another stage runs in each of {several} by itself, so results change with the "
+                    "number of shards: put fusion and MMR outermost, or compute a formula over them here with .on_client()",
+                )
+            # of candidates that rank once per collection it is said already
+            if not stage.once_per_collection and any(not candidate.once_per_collection for candidate in stage.candidates):
+                here = "Formula(…).over(…).on_client()"
+                if stage.vector is not None:
+                    here = "Formula(score()).over(…).on_client() around it"
+                yield Lint(
+                    "candidates-per-shard",
+                    f"each of {several} hands {brief(stage)} its own candidates, as many as their limit says, so results "
+                    f"change with the number of shards (not for the worse): {here} ranks the whole collection's candidates, "
+                    "and gives the same on any number",
+                )
+        for name in dict.fromkeys(stage.vector for stage in self.stages()):
+            if name is not None and name in schema.vectors and schema.vectors[name].idf:
+                yield Lint(
+                    "idf-per-shard",
+                    f"each of {several} weighs {name!r} by the IDF of its own points, so scores and order change with the "
+                    "number of shards: the more points a shard has, the less",
+                )
+
+    # Its text
 
     def __repr__(self) -> str:
         over = ", ".join(map(repr, self.candidates))
@@ -408,74 +774,28 @@ class Stage(Strategy):
                 yield f"{attribute.name}={literal(value)}"
 
 
-def embedded(query: Query, needs: frozenset[str], target: Target) -> Flow[Inputs]:
-    """What requests are built from, embedding the query only for the vectors that it doesn't bring along.
+@dataclass(frozen=True, repr=False)
+class _PerShard(Stage):
+    """The points of its one candidate as each shard finds them, each with its own score, minus it for distances."""
 
-    Raises:
-        QueryError: a vector isn't in the collection or doesn't fit, or there is no text to embed.
-    """
-    check_query(query)
-    with _against_schema():
-        _check_names(query, target.schema)
-    vectors: dict[str, QueryVector] = {name: query.vectors[name] for name in sorted(needs) if name in query.vectors}
-    missing = needs.difference(vectors)
-    if missing:
-        if not isinstance(query.text, str) or not query.text.strip():
-            listed = ", ".join(map(repr, sorted(missing)))
-            raise QueryError(f"the query's text is empty ({query.text!r}): there is nothing to embed for {listed}")
-        check_whole(query.text)
-        [found] = yield from Embed([query.text], missing)
-        vectors |= found
-    with _against_schema():
-        checked = {name: checked_vector(name, vector, target.schema.vectors[name]) for name, vector in vectors.items()}
-    _check_inference(checked, target)
-    return Inputs(target, checked, query.params, query.now or dt.datetime.now(dt.UTC))
+    def query(self, inputs: Inputs, limit: int) -> models.QueryInterface:
+        turned = self.candidates[0].is_distance(inputs.target.schema)
+        return models.FormulaQuery(formula=models.NegExpression(neg="$score") if turned else "$score")
 
 
-@contextmanager
-def _against_schema() -> Generator[None]:
-    """Marks the errors of checks against the schema, which may have changed."""
-    try:
-        yield
-    except QueryError as error:
-        error.against_schema = True
-        raise
+def candidate_names(candidates: Sequence[Stage]) -> list[str]:
+    """A name for each candidate: its title, numbered where several have the same."""
+    titles = [candidate.title if candidate.title is not None else type(candidate).__name__.lower() for candidate in candidates]
+    return [
+        title if titles.count(title) == 1 else f"{title} ({titles[: number + 1].count(title)})"
+        for number, title in enumerate(titles)
+    ]
 
 
-def _check_inference(vectors: Mapping[str, QueryVector], target: Target) -> None:
-    """Refuse what the server is to embed and doesn't know, which gRPC would drop."""
-    for feature in features_of([vector for vector in vectors.values() if not isinstance(vector, list)]):
-        if not target.capabilities.supports(feature):
-            said = ABILITIES[feature]
-            since = ".".join(map(str, said.since[:2]))
-            raise QueryError(f"{said.says} need Qdrant {since}; this is {target.capabilities}: embed the query here")
-
-
-def _check_names(query: Query, schema: Schema) -> None:
-    for name in query.vectors:
-        if name not in schema.vectors:
-            there = f"the collection {schema.collection!r} has {schema.describe_vectors()}{did_you_mean(name, schema.vectors)}"
-            raise QueryError(f"the query brings a vector for {name!r}, but {there}")
-
-
-def alone(stage: Stage, needed: int, above: models.Filter | None) -> Stage:
-    """The same candidate with its limits and all filters above it, so that alone it finds what it finds below its parent.
-
-    Args:
-        stage: the candidate.
-        needed: how many points the stage above it ranks.
-        above: the filters of all stages above it.
-    """
-    inner, own = stage.needs_points(needed), both(stage.filter, above)
-    candidates = tuple(alone(candidate, inner, own) for candidate in stage.candidates)
-    return replace(stage, limit=stage.reach(needed), filter=own, candidates=candidates)
-
-
-def candidate_options(candidate: Stage, options: SearchOptions) -> SearchOptions:
-    """The options in which one of the stages of `below` alone returns all that it hands on."""
-    return SearchOptions(
-        limit=candidate.limit or 1, filter=options.filter, shard_key_selector=options.shard_key_selector, with_payload=False
-    )
+def _zeros(info: VectorInfo) -> QueryVector:
+    if info.kind == "sparse":
+        return models.SparseVector(indices=[], values=[])
+    return [[0.0] * (info.size or 0)] if info.kind == "multi" else [0.0] * (info.size or 0)
 
 
 SEVERAL_VALUES = (
@@ -485,7 +805,7 @@ SEVERAL_VALUES = (
 )
 
 
-def searched(requests: Callable[[], list[Request]], options: SearchOptions, target: Target) -> Flow[list[Points]]:
+def search(requests: Callable[[], list[Request]], options: SearchOptions, target: Target) -> Flow[list[Points]]:
     """The points of each request; where a formula is refused that was guarded quickly, of the same requests made anew.
 
     A formula reads a payload value behind a condition that it is a number. A list of several numbers meets that condition and
@@ -505,7 +825,7 @@ def searched(requests: Callable[[], list[Request]], options: SearchOptions, targ
     try:
         return (yield from Search(asked, options.consistency, options.timeout, target.schema))
     except Exception as error:
-        if not quick or not _refused_formula(error):
+        if not quick or not read_failure(error).shows_values:
             raise
         before, target.quirks.several_values = target.quirks.several_values, True
         thorough = requests()
@@ -520,94 +840,3 @@ def searched(requests: Callable[[], list[Request]], options: SearchOptions, targ
         key = "" if (known := read_failure(error).key) is None else f" ({known!r})"
     warn(SEVERAL_VALUES.format(collection=target.schema.collection, key=key))
     return found
-
-
-def _refused_formula(error: Exception) -> bool:
-    """Whether this is how an engine says that a formula met a value which it can't read."""
-    return read_failure(error).shows_values
-
-
-def shortfalls(stage: Stage, needed: int, who: str, page: int | None = None) -> Iterator[str]:
-    """Stages, from `stage` down, whose candidates together hand on fewer points than it is to rank.
-
-    Args:
-        stage: the outermost.
-        needed: how many points it is to rank.
-        who: what asks for them, for the messages, e.g. "the call asks for".
-        page: by how many points candidates without a limit go; `needed` if None.
-    """
-    page = needed if page is None else page
-    together = sum(candidate.reach(page) for candidate in stage.candidates)
-    if stage.candidates and together < needed:
-        listed = ", ".join(brief(candidate) for candidate in stage.candidates)
-        yield (
-            f"{who} {needed} points, but the candidates of {type(stage).__name__} hand on {together}: "
-            f"raise the limit of {listed} to {needed} or more, or ask for fewer"
-        )
-    for candidate in stage.candidates:
-        below = candidate.needs_points(page)
-        yield from shortfalls(candidate, below, f"{type(candidate).__name__} is to hand on")
-
-
-def widen(root: Stage, options: SearchOptions) -> SearchOptions:
-    """The options of the request from whose points `cut` makes what `options` asks of this outermost stage."""
-    if options.group_by is not None and root.grouped_here:
-        payload = with_keys(options.with_payload, [options.group_by])
-        return replace(options, limit=root.whole(options.hits), group_by=None, with_payload=payload, page=options.hits)
-    if options.offset and root.cuts_pages_short:
-        return replace(options, limit=options.reach, offset=None, page=options.needed)
-    return widened(options)
-
-
-def cut(points: Points, root: Stage, options: SearchOptions) -> Points:
-    """What `options` asks for, of the points that a search with the widened options found."""
-    if options.group_by is not None and root.grouped_here:
-        return group(points, options, root.holds_all(len(points), options.hits))
-    if options.offset and root.cuts_pages_short:
-        return points[options.offset :]
-    return settled(points, options)
-
-
-def shard_lints(root: Stage, schema: Schema) -> Iterator[Lint]:
-    """What is other on the shards of `schema`, of which there are several, than on one; `root` is the outermost stage."""
-    several = f"the {schema.shards} shards"
-    for depth, stage in enumerate(root.stages()):
-        if depth and stage.once_per_collection:
-            yield Lint(
-                "nested-under-shards",
-                f"{brief(stage)} below another stage runs in each of {several} by itself, so results change with the number of "
-                "shards: put fusion and MMR outermost, or compute a formula over them here with .on_client()",
-            )
-        if not stage.once_per_collection and _has_own_candidates(stage):
-            yield Lint(
-                "candidates-per-shard",
-                f"each of {several} hands {brief(stage)} its own candidates, as many as their limit says, so results change "
-                f"with the number of shards (not for the worse): {_here(stage)} ranks the whole collection's candidates, and "
-                "gives the same on any number",
-            )
-    for name in dict.fromkeys(stage.vector for stage in root.stages()):
-        if name is not None and name in schema.vectors and schema.vectors[name].idf:
-            yield Lint(
-                "idf-per-shard",
-                f"each of {several} weighs {name!r} by the IDF of its own points, so scores and order change with the number "
-                "of shards: the more points a shard has, the less",
-            )
-
-
-def _has_own_candidates(stage: Stage) -> bool:
-    """Whether it ranks candidates of which the warning isn't said already."""
-    return any(not candidate.once_per_collection for candidate in stage.candidates)
-
-
-def _here(stage: Stage) -> str:
-    """How to have it computed here."""
-    return "Formula(…).over(…).on_client()" if stage.vector is None else "Formula(score()).over(…).on_client() around it"
-
-
-def grouping_lint(root: Stage, options: SearchOptions) -> Lint:
-    """That groups are made here, and of what."""
-    return Lint(
-        "grouped-here",
-        f"groups by {options.group_by!r} are made here of the ranking of {brief(root)}, up to {root.whole(options.hits)} "
-        "points: Qdrant's own group query would rank anew for each round of groups; candidates decide how many there can be",
-    )

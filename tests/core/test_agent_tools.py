@@ -260,7 +260,7 @@ def test_a_best_score_is_doubtful_below_a_half_where_scores_are_calibrated(on_cl
     calibrated, plain = (each.on_client() if on_client else each for each in (formula, unfitted))
     assert pick_threshold("auto", calibrated) == 0.5
     assert pick_threshold("auto", from_json(to_json(calibrated))) == 0.5
-    for other in (plain, calibrated.unchecked(), Nearest(), Rerank().over(formula)):
+    for other in (plain, calibrated.uncheck(), Nearest(), Rerank().over(formula)):
         assert pick_threshold("auto", other) is None
     assert pick_threshold(0.3, plain) == 0.3
     assert pick_threshold(None, calibrated) is None

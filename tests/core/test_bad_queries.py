@@ -27,7 +27,7 @@ from qdrant_rerank import (
     param,
     score,
 )
-from qdrant_rerank._internals import checked_vector
+from qdrant_rerank._internals import check_vector
 from qdrant_rerank.errors import EngineError
 from qdrant_rerank.expressions import Expression, raw
 from qdrant_rerank.models import Encoders
@@ -74,7 +74,7 @@ WRONG: dict[str, tuple[Any, VectorInfo, tuple[str, ...]]] = {
 def test_a_vector_that_does_not_fit_is_refused(what: str) -> None:
     vector, info, parts = WRONG[what]
     with refused(QueryError, *parts):
-        checked_vector("v", vector, info)
+        check_vector("v", vector, info)
 
 
 RIGHT: dict[str, tuple[Any, VectorInfo, Any]] = {
@@ -94,7 +94,7 @@ RIGHT: dict[str, tuple[Any, VectorInfo, Any]] = {
 @pytest.mark.parametrize("what", RIGHT)
 def test_a_vector_that_fits_becomes_what_qdrant_takes(what: str) -> None:
     vector, info, expected = RIGHT[what]
-    assert checked_vector("v", vector, info) == expected
+    assert check_vector("v", vector, info) == expected
 
 
 class FastembedSparse:
@@ -104,7 +104,7 @@ class FastembedSparse:
 
 
 def test_sparse_vectors_of_other_libraries_are_taken() -> None:
-    assert checked_vector("v", FastembedSparse(), SPARSE) == models.SparseVector(indices=[3, 1], values=[0.5, 2.0])
+    assert check_vector("v", FastembedSparse(), SPARSE) == models.SparseVector(indices=[3, 1], values=[0.5, 2.0])
 
 
 @pytest.mark.parametrize("text", ["", "  \n", None])

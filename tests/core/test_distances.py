@@ -79,7 +79,7 @@ def test_the_sign_is_turned_in_the_request(candidate: Stage) -> None:
 
 
 def test_a_copy_of_a_formula_brings_nothing_that_was_compiled_along(places: Executor) -> None:
-    strategy = Formula(score() + field("rank", default=0) + param("bonus")).over(AROUND).resolved(places.target().schema)
+    strategy = Formula(score() + field("rank", default=0) + param("bonus")).over(AROUND).resolve(places.target().schema)
     before = places.retrieve(strategy, ORIGIN)
     for same in (pickle.loads(pickle.dumps(strategy)), copy.deepcopy(strategy), copy.copy(strategy)):
         assert same == strategy

@@ -10,7 +10,7 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import Executor, Formula, Fusion, Nearest, Query, SearchOptions, field, score, sigmoid
-from qdrant_rerank._internals import UNKNOWN, Points, explained
+from qdrant_rerank._internals import UNKNOWN, Points
 from qdrant_rerank.planning import Schema, VectorInfo, plan
 from qdrant_rerank.stages import Stage
 from tests.support import NOW, SCHEMA, Script, query_vectors, question, script, target
@@ -62,7 +62,7 @@ def explaining(
     """What an explanation asks and says, by these answers to its searches."""
     made = plan(strategy, schema, target().capabilities, options or SearchOptions(2))
     query = Query(vectors=query_vectors(), now=NOW)
-    return script(explained(made, query), *answers)
+    return script(made.explain(query), *answers)
 
 
 def asked(said: Script, step: int) -> list[Any]:
@@ -145,7 +145,7 @@ def test_what_each_shard_hands_a_formula_is_asked_for_through_a_formula_that_is_
     made = plan(formula, far, target().capabilities, SearchOptions(2))
     query = Query(vectors={**query_vectors(), "far": [1.0, 0.0, 0.0, 0.0]}, now=NOW)
     answers = [found((1, -1.5), (2, -8.6)), found((1, 0.5), (2, 0.4)), found((1, -2.0), (3, -3.0))]
-    said = script(explained(made, query), answers)
+    said = script(made.explain(query), answers)
     _, dense, distant = asked(said, 0)
     assert (dense.query.formula, dense.limit, dense.prefetch[0].limit) == ("$score", 9, 3)
     assert (distant.limit, distant.prefetch[0].limit, distant.prefetch[0].using) == (6, 2, "far")
@@ -165,6 +165,6 @@ def test_a_fusion_below_a_fusion_is_each_shards_own() -> None:
         assert inner.limit == 4
         assert plain.prefetch is None
     old = plan(nested, THREE, target("1.13.0").capabilities, SearchOptions(2))
-    flow = explained(old, Query(vectors=query_vectors(), now=NOW))
+    flow = old.explain(Query(vectors=query_vectors(), now=NOW))
     said = script(flow, [found((1, 1.0)), found((1, 0.9)), found((1, 0.5)), [], []])
     assert isinstance(asked(said, 0)[1].query, models.FusionQuery)  # it has no formulas

@@ -25,7 +25,7 @@ from qdrant_rerank import (
     sigmoid,
     when,
 )
-from qdrant_rerank._internals import abridged, brief_strategy, brief_term, values_in
+from qdrant_rerank._internals import abridge, brief_term, values_in
 from qdrant_rerank.expressions import Expression, constant
 from qdrant_rerank.expressions._internals import Sum
 from qdrant_rerank.feedback import FeedbackCandidates, Provenance
@@ -54,41 +54,39 @@ def trees(count: int) -> Expression:
 
 
 def test_a_formula_of_trees_says_how_many_and_what_they_read() -> None:
-    assert brief_strategy(Formula(sigmoid(trees(20))).over(*CANDIDATES)) == (
+    assert Formula(sigmoid(trees(20))).over(*CANDIDATES).summary == (
         "Formula(sigmoid(0.1235 + {20 trees over dense, bm25, rating})).over(Nearest('dense', limit=100), "
         "Nearest('bm25', limit=100))"
     )
-    assert "Formula(0.1235 + {1 tree over dense, bm25, rating})" in brief_strategy(
-        Formula(trees(1)).over(*CANDIDATES).on_client()
-    )
+    assert "Formula(0.1235 + {1 tree over dense, bm25, rating})" in Formula(trees(1)).over(*CANDIDATES).on_client().summary
     one = gate("dense", 0.5) * (gate("bm25", 1.5) * 0.25 + gate("bm25", 2.5) * 0.125)
-    assert "Formula({branch of a tree over dense, bm25})" in brief_strategy(Formula(one).over(*CANDIDATES))
+    assert "Formula({branch of a tree over dense, bm25})" in Formula(one).over(*CANDIDATES).summary
 
 
 def test_two_trees_are_two_whether_one_or_both_sides_of_their_first_split_go_on() -> None:
     second = when(models.FieldCondition(key="rating", range=models.Range(lte=3.5)), tree(7), 0.5)
-    assert "{2 trees over dense, bm25, rating}" in brief_strategy(Formula(tree(1) + second).over(*CANDIDATES))
+    assert "{2 trees over dense, bm25, rating}" in Formula(tree(1) + second).over(*CANDIDATES).summary
 
 
 def test_a_long_sum_shows_its_first_terms_and_counts_the_others() -> None:
     terms = [number * field(f"key{number}", default=3.25) for number in range(1, 9)]
-    text = brief_strategy(Formula(Sum((score("dense"), *terms[:7]))).over(*CANDIDATES))
+    text = Formula(Sum((score("dense"), *terms[:7]))).over(*CANDIDATES).summary
     assert "score('dense') + 1.0 * field('key1', default=3.25)" in text
     assert "key5" in text
     assert text.count("field(") == 5
     assert "+ {2 other terms})" in text
-    assert "+ {1 other term})" in brief_strategy(Formula(Sum((score("dense"), *terms[:6]))).over(*CANDIDATES))
+    assert "+ {1 other term})" in Formula(Sum((score("dense"), *terms[:6]))).over(*CANDIDATES).summary
 
 
 def test_what_is_short_stays_as_it_is() -> None:
     short = Formula(0.5 * score("dense") + field("rating", default=3)).over(*CANDIDATES)
     for strategy in (short, Fusion.rrf().over(*CANDIDATES), Rerank(limit=5).over(short)):
-        assert brief_strategy(strategy) == repr(strategy)
+        assert strategy.summary == repr(strategy)
 
 
 @pytest.mark.parametrize("strategy", [FEEDBACK, Rerank(limit=5).over(FEEDBACK)])
 def test_coefficients_are_told_without_what_they_were_fitted_to(strategy: Any) -> None:
-    text = brief_strategy(strategy)
+    text = strategy.summary
     assert "coefficients=Coefficients(a=1, b=0.25, c=0.3333)" in text
     assert "Provenance" in repr(strategy)
     assert "Provenance" not in text
@@ -111,15 +109,15 @@ def test_a_term_is_one_line_of_sixty_characters_and_a_tree_what_it_reads() -> No
 def test_a_json_value_is_cut_until_it_fits_and_what_is_left_out_is_counted() -> None:
     value = {"limit": 5, "list": list(range(20)), "deep": {"a": {"b": {"c": {"d": [[1, 2, 3, 4], "x"]}}}}}
     assert values_in(value) == 26
-    assert abridged(value, lambda made: True) == (value, 0)
-    made, left = abridged(value, lambda made: len(json.dumps(made)) < 130)
+    assert abridge(value, lambda made: True) == (value, 0)
+    made, left = abridge(value, lambda made: len(json.dumps(made)) < 130)
     assert made["limit"] == 5
     assert made["list"] == [0, 1, 2, 3, "… 16 more (16 values)"]
     assert left == 16
-    made, left = abridged(value, lambda made: "1, 2, 3" not in json.dumps(made["deep"]))
+    made, left = abridge(value, lambda made: "1, 2, 3" not in json.dumps(made["deep"]))
     assert made["deep"] == {"a": {"b": {"c": {"d": ["… 4 values", "x"]}}}}
     assert left == 20
-    smallest, left = abridged(value, lambda made: False)
+    smallest, left = abridge(value, lambda made: False)
     assert (smallest["limit"], left) == (5, 21)
 
 

@@ -66,12 +66,12 @@ def test_an_expression_is_parsed_from_its_repr_alike(expression: Expression) -> 
 
 @having(stages(), scopes())
 def test_the_request_is_pure(strategy: Stage, options: SearchOptions) -> None:
-    resolved = strategy.resolved(TARGET.schema)
+    resolved = strategy.resolve(TARGET.schema)
     inputs = Inputs(TARGET, query_vectors(), features_for(strategy), NOW)
     before = repr((strategy, options, inputs.vectors, inputs.params))
     request = resolved.request(inputs, options)
     assert resolved.request(inputs, options) == request
-    assert strategy.resolved(TARGET.schema).request(inputs, options) == request
+    assert strategy.resolve(TARGET.schema).request(inputs, options) == request
     assert repr((strategy, options, inputs.vectors, inputs.params)) == before
 
 
@@ -82,8 +82,8 @@ def test_a_plan_within_a_options_is_a_plan_for_that_options(strategy: Stage, fir
 
 @having(stages())
 def test_resolving_twice_changes_nothing_more(strategy: Stage) -> None:
-    resolved = strategy.resolved(TARGET.schema)
-    assert resolved.resolved(TARGET.schema) == resolved
+    resolved = strategy.resolve(TARGET.schema)
+    assert resolved.resolve(TARGET.schema) == resolved
 
 
 @having(stages(), scopes())

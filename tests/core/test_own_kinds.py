@@ -9,7 +9,7 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import Executor, Fusion, Nearest, Query, SearchOptions, Strategy, StrategyError, from_json, to_json
-from qdrant_rerank._internals import Flow, Inputs, Points, Search, explained
+from qdrant_rerank._internals import Flow, Inputs, Points, Search
 from qdrant_rerank.expressions import Expression
 from qdrant_rerank.expressions._internals import Lowering, ScoreSource, lower
 from qdrant_rerank.planning import Capabilities, Cost, Schema, Target, plan
@@ -25,7 +25,7 @@ class Twice(Strategy):
     def needs(self) -> frozenset[str]:
         return frozenset({"dense"})
 
-    def resolved(self, schema: Schema) -> Twice:
+    def resolve(self, schema: Schema) -> Twice:
         return self
 
     def stages(self) -> Iterator[Stage]:
@@ -47,7 +47,7 @@ def test_a_strategy_of_several_requests_is_planned_and_explained() -> None:
 
 def test_a_strategy_of_several_requests_is_not_explained_point_by_point() -> None:
     with refused(StrategyError, "only strategies that Qdrant runs alone"):
-        script(explained(plan(Twice(), SCHEMA, target().capabilities), question()))
+        script(plan(Twice(), SCHEMA, target().capabilities).explain(question()))
 
 
 def test_a_strategy_without_a_json_form_says_so() -> None:

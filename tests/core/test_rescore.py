@@ -31,7 +31,7 @@ from qdrant_rerank import (
     sigmoid,
     to_json,
 )
-from qdrant_rerank._internals import Points, Score, Search, noted, notes_of
+from qdrant_rerank._internals import Points, Score, Search, annotate, notes_of
 from qdrant_rerank.errors import PayloadError
 from qdrant_rerank.expressions import Expression, constant, max_sim, query_tokens, rerank_score
 from qdrant_rerank.expressions._internals import Lowering, ScoreSource, Table, compute, lower
@@ -478,8 +478,8 @@ def test_what_the_model_did_not_read_has_no_terms_and_says_why(toy: QdrantClient
 
 def test_notes_are_added_to_a_copy() -> None:
     [point] = found((1, 0.5))
-    first = noted(point, 0.9, relevance_score=0.9)
-    second = noted(first, surfaced=True)
+    first = annotate(point, 0.9, relevance_score=0.9)
+    second = annotate(first, surfaced=True)
     assert isinstance(first, RankedPoint)
     assert (point.score, first.score, second.score) == (0.5, 0.9, 0.9)
     assert (notes_of(point), first.notes, second.notes) == (

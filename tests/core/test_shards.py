@@ -24,7 +24,7 @@ from qdrant_rerank import (
     SearchOptions,
     score,
 )
-from qdrant_rerank._internals import Points, explained
+from qdrant_rerank._internals import Points
 from qdrant_rerank.feedback import FeedbackCandidates
 from qdrant_rerank.planning import Capabilities, Plan, Schema, aread_schema, plan, read_schema
 from tests.engines import open_client
@@ -196,7 +196,7 @@ def test_plans_count_the_round_trips_that_shards_add(strategy: Any, more: int) -
 
 def test_mmr_is_explained_as_it_is_asked() -> None:
     made = plan(Mmr("dense").over(DENSE), THREE, SERVER, SearchOptions(2))
-    flow = explained(made, Query(vectors=query_vectors(), now=NOW))
+    flow = made.explain(Query(vectors=query_vectors(), now=NOW))
     said = script(flow, [found(4, 2)], [found(2, 4), found(4, 2)])
     assert [hit.rank for reason in said.result.reasons for hit in reason.candidates] == [2, 1]
 

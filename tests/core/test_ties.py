@@ -10,7 +10,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Executor, Formula, Mmr, Nearest, PlanError, PlanWarning, Query, Rerank, SearchOptions, score
-from qdrant_rerank._internals import SPARE, Points, Search, settled, widened
+from qdrant_rerank._internals import SPARE, Points, Search, settle, widen
 from qdrant_rerank.planning import plan
 from tests.engines import open_client
 from tests.support import SCHEMA, refused, script, target
@@ -29,13 +29,13 @@ def ids(points: Points) -> list[Any]:
 
 def test_equal_scores_come_in_the_order_of_ids_numbers_before_uuids() -> None:
     points = found((9, 0.9), (NAMES[1], 0.5), (7, 0.5), (NAMES[0], 0.5), (3, 0.5), (1, 0.2))
-    assert ids(settled(points, SearchOptions(6, stable_ties=True))) == [9, 3, 7, NAMES[0], NAMES[1], 1]
-    assert settled(points, SearchOptions(6)) == points
+    assert ids(settle(points, SearchOptions(6, stable_ties=True))) == [9, 3, 7, NAMES[0], NAMES[1], 1]
+    assert Nearest("dense").cut(points, SearchOptions(6)) == points
 
 
 def test_ties_across_the_end_are_settled_by_what_was_fetched_beyond_it() -> None:
     options = SearchOptions(2, offset=1, stable_ties=True)
-    assert widened(options) == SearchOptions(3 + SPARE)
+    assert widen(options) == SearchOptions(3 + SPARE)
     made = plan(Nearest("dense"), SCHEMA, target().capabilities, options)
     steps, points = script(made.flow(QUERY), [found((1, 0.9), (8, 0.5), (6, 0.5), (4, 0.5), (2, 0.5))])
     assert ids(points) == [2, 4]
@@ -49,7 +49,7 @@ def test_ties_across_the_end_are_settled_by_what_was_fetched_beyond_it() -> None
 def test_too_many_ties_are_told() -> None:
     points = found(*((number, 0.5) for number in range(2 + SPARE)))
     with pytest.warns(PlanWarning, match="more than 32 points have the same score"):
-        assert len(settled(points, SearchOptions(2, stable_ties=True))) == 2
+        assert len(settle(points, SearchOptions(2, stable_ties=True))) == 2
 
 
 def test_every_call_returns_the_same(toy_ties: QdrantClient) -> None:

@@ -23,7 +23,7 @@ from qdrant_rerank import (
     geo_distance,
     score,
 )
-from qdrant_rerank._internals import Search, searched
+from qdrant_rerank._internals import Search, search
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.errors import EngineError
 from qdrant_rerank.expressions import raw
@@ -171,7 +171,7 @@ def test_places_beyond_earth_count_as_missing_and_its_borders_do_not(tmp_path: P
 
 
 def flow(on: Target) -> Any:
-    return searched(lambda: [models.QueryRequest(limit=2 if on.thorough else 1)], SearchOptions(), on)
+    return search(lambda: [models.QueryRequest(limit=2 if on.thorough else 1)], SearchOptions(), on)
 
 
 def limits(steps: list[Any]) -> list[int | None]:
@@ -188,7 +188,7 @@ def test_the_engine_s_words_are_known(recwarn: pytest.WarningsRecorder) -> None:
 def test_where_nothing_is_guarded_a_second_request_would_be_the_same(limit: int) -> None:
     on = target()
     with pytest.raises(EngineError, match="cancelled"):
-        script(searched(lambda: [models.QueryRequest(limit=limit)], SearchOptions(), on), REFUSAL)
+        script(search(lambda: [models.QueryRequest(limit=limit)], SearchOptions(), on), REFUSAL)
     assert not on.thorough
 
 

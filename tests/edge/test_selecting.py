@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank._internals import selected
+from qdrant_rerank._internals import select_payload
 from qdrant_rerank.edge import EdgeClient
 
 PAYLOAD: dict[str, Any] = {
@@ -40,12 +40,12 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeClient]:
 def test_what_is_selected_is_what_the_engine_selects(edge: EdgeClient, keys: list[str]) -> None:
     for selector in (models.PayloadSelectorInclude(include=keys), models.PayloadSelectorExclude(exclude=keys)):
         [point] = edge.query_points("c", query=[1.0], with_payload=selector).points
-        assert selected(PAYLOAD, selector) == point.payload
-    assert selected(PAYLOAD, keys) == selected(PAYLOAD, models.PayloadSelectorInclude(include=keys))
+        assert select_payload(PAYLOAD, selector) == point.payload
+    assert select_payload(PAYLOAD, keys) == select_payload(PAYLOAD, models.PayloadSelectorInclude(include=keys))
 
 
 def test_all_is_a_copy_and_nothing_is_none() -> None:
-    whole = selected(PAYLOAD, True)
+    whole = select_payload(PAYLOAD, True)
     assert whole == PAYLOAD
     assert whole is not PAYLOAD
-    assert [selected(PAYLOAD, False), selected(None, True), selected(None, ["a"])] == [None, None, None]
+    assert [select_payload(PAYLOAD, False), select_payload(None, True), select_payload(None, ["a"])] == [None, None, None]

@@ -37,7 +37,6 @@ from qdrant_rerank.tune._internals import (
     ScoreBook,
     Wants,
     effort_of,
-    fill_limits,
     is_recomputable,
     key_of,
     leaf_depths,
@@ -175,10 +174,10 @@ def test_points_of_a_plain_search_that_tie_are_ordered_by_their_ids() -> None:
 
 def test_limits_written_out_and_left_to_their_defaults_are_the_same_strategy() -> None:
     written = Fusion.rrf().over(Nearest("dense", limit=100), Nearest("bm25", limit=100))
-    assert fill_limits(written, 10) == fill_limits(Fusion.rrf().over(Nearest("dense"), Nearest("bm25")), 10)
-    assert fill_limits(written, 10) != fill_limits(Fusion.rrf().over(A, B), 10)
-    assert fill_limits(Rerank(limit=50).over(written), 10) == fill_limits(Rerank().over(written), 10)
-    assert fill_limits(Rerank(limit=20).over(written), 10) != fill_limits(Rerank().over(written), 10)
+    assert written.fill_limits(10) == Fusion.rrf().over(Nearest("dense"), Nearest("bm25")).fill_limits(10)
+    assert written.fill_limits(10) != Fusion.rrf().over(A, B).fill_limits(10)
+    assert Rerank(limit=50).over(written).fill_limits(10) == Rerank().over(written).fill_limits(10)
+    assert Rerank(limit=20).over(written).fill_limits(10) != Rerank().over(written).fill_limits(10)
 
 
 def test_the_effort_of_a_query_counts_searches_candidates_and_texts() -> None:

@@ -230,7 +230,7 @@ def test_they_are_refused_where_the_client_speaks_grpc() -> None:
     size = extent_of(deep)
     assert list(extent_problems(size)) == list(extent_warnings(size, grpc=True)) == []
     target = Target(SCHEMA, SERVER, grpc=True)
-    [problem] = strategy.resolved(SCHEMA).problems(target)
+    [problem] = strategy.resolve(SCHEMA).problems(target)
     assert problem.startswith(f"the formula is {size.grpc_depth} levels deep, and gRPC, which this client sends searches over")
 
 
@@ -286,7 +286,7 @@ def test_a_formula_is_compiled_and_measured_once_for_both_problems_and_warnings(
         return extent(formula)
 
     monkeypatch.setattr("qdrant_rerank.stages.formula.extent", counted)
-    strategy = Formula(sigmoid(score()) + param("x")).over(CANDIDATES[0]).resolved(SCHEMA)
+    strategy = Formula(sigmoid(score()) + param("x")).over(CANDIDATES[0]).resolve(SCHEMA)
     target = Target(SCHEMA, SERVER)
     for _ in range(3):
         assert list(strategy.own_problems(target)) == []

@@ -158,7 +158,7 @@ class TwoRounds(Strategy):
         yield from ()
         return []
 
-    def resolved(self, schema: Schema) -> TwoRounds:
+    def resolve(self, schema: Schema) -> TwoRounds:
         return self
 
     def stages(self) -> Iterator[Stage]:

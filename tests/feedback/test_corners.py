@@ -107,7 +107,7 @@ def test_a_provenance_that_knows_no_model_passes_with_any_and_does_not_ask_for_i
             raise AssertionError("a gigabyte was read")
 
     unknown = replace(PRECISION, coefficients=COEFFICIENTS.with_provenance(reranker=None))
-    assert executor(toy, Unnamed()).plan(unknown).strategy == unknown.resolved(SCHEMA)
+    assert executor(toy, Unnamed()).plan(unknown).strategy == unknown.resolve(SCHEMA)
     with pytest.raises(AssertionError, match="gigabyte"):
         executor(toy, Unnamed()).plan(PRECISION)
 

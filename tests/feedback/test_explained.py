@@ -9,7 +9,7 @@ import pytest
 from qdrant_client import QdrantClient
 
 from qdrant_rerank import AsyncExecutor, Fusion, Nearest, Query, QueryError, RelevanceFeedback, SearchOptions
-from qdrant_rerank._internals import explained, notes_of
+from qdrant_rerank._internals import notes_of
 from qdrant_rerank.feedback import FeedbackCandidates
 from qdrant_rerank.models import ServerInference
 from qdrant_rerank.planning import plan
@@ -74,7 +74,7 @@ def test_where_nothing_adds_up_the_reason_is_given(toy: QdrantClient) -> None:
 def test_a_query_that_the_server_embeds_has_no_share_that_is_known_here() -> None:
     strategy = replace(PRECISION, native=True)
     document = ServerInference("some-model").encode_query(QUERY)
-    flow = explained(plan(strategy, SCHEMA, target().capabilities, SearchOptions(limit=2)), Query(QUERY, {"dense": document}))
+    flow = plan(strategy, SCHEMA, target().capabilities, SearchOptions(limit=2)).explain(Query(QUERY, {"dense": document}))
     _, made = script(flow, [SEEDS], [1.0, 2.0, 3.0, 4.0, 5.0], [SEEDS[:2]])
     with refused(QueryError, "the server embeds the query, so that its share of the score isn't known here"):
         made.why(1, 2)

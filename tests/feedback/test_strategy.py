@@ -266,10 +266,10 @@ def test_the_vector_is_that_of_the_seeds_else_the_only_dense_one() -> None:
         "two", {"one": VectorInfo("dense", 4, models.Distance.DOT), "two": VectorInfo("dense", 8, models.Distance.DOT)}
     )
     plain = RelevanceFeedback(coefficients=Coefficients(1, 0, 0))
-    assert replace(plain, seeds=Nearest("two")).resolved(schema).using == "two"
-    assert replace(plain, seeds=Nearest("two"), using="one").resolved(schema).using == "one"
-    assert replace(plain, seeds=Nearest("bm25")).resolved(SCHEMA).using == "dense"
-    assert plain.resolved(schema).using is None
+    assert replace(plain, seeds=Nearest("two")).resolve(schema).using == "two"
+    assert replace(plain, seeds=Nearest("two"), using="one").resolve(schema).using == "one"
+    assert replace(plain, seeds=Nearest("bm25")).resolve(SCHEMA).using == "dense"
+    assert plain.resolve(schema).using is None
 
 
 def test_a_candidate_outside_relevance_feedback_is_refused() -> None:

@@ -282,7 +282,7 @@ def test_what_it_was_trained_on_counts_here_too() -> None:
         executor.plan(learned.on_client())
     with refused(PlanError, "reads 'popularity'"):
         executor.plan(Rerank().over(learned.on_client()))
-    executor.plan(learned.unchecked().on_client())
+    executor.plan(learned.uncheck().on_client())
 
 
 def test_values_that_have_moved_are_warned_of_here_too() -> None:

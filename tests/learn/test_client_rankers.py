@@ -92,7 +92,7 @@ def test_unchecked_it_runs_all_the_same_and_is_no_learned_formula_any_more(
     ranker: LearnedRanker, other: Executor, tmp_path: Path
 ) -> None:
     other.clients.sync().delete_payload("films", ["popularity"], points=EVERYTHING)
-    strategy = ranker.strategy.unchecked()
+    strategy = ranker.strategy.uncheck()
     assert isinstance(strategy, ClientFormula)
     assert strategy.formula.trained is None
     assert len(other.retrieve(strategy, QUERY, SearchOptions(limit=5))) == 5

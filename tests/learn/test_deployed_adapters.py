@@ -103,7 +103,7 @@ async def test_a_collection_that_lacks_its_keys_is_refused(
         retriever.sync()
     with refused(PlanError, "reads 'year', but no point of 'films' has a number there"):
         await retriever.awaited()
-    assert len(adapter(client, formula.unchecked()).sync()) == 5
+    assert len(adapter(client, formula.uncheck()).sync()) == 5
 
 
 async def test_values_that_have_moved_are_warned_of_once(adapter: Any, client: CountingClient, file: Path) -> None:

@@ -160,7 +160,7 @@ def test_an_override_runs_it_all_the_same(ranker: LearnedRanker, file: Path, oth
     assert unchecked.trained is None
     assert len(other.retrieve(unchecked, QUERY)) == 10
     assert calls(other)[before:] == ["info", "get_collection", "query_points"]
-    save(ranker.strategy.unchecked(), tmp_path / "unchecked.json")  # for the command line
+    save(ranker.strategy.uncheck(), tmp_path / "unchecked.json")  # for the command line
     assert len(other.retrieve(load(tmp_path / "unchecked.json"), QUERY)) == 10
 
 
@@ -356,7 +356,7 @@ def test_what_it_was_trained_on_travels_as_json(ranker: LearnedRanker) -> None:
     back = from_json(to_json(strategy))
     assert isinstance(back, Formula)
     assert back.trained == strategy.trained
-    assert back == strategy == strategy.unchecked()  # it changes no score
+    assert back == strategy == strategy.uncheck()  # it changes no score
     assert "trained" not in repr(strategy)
 
 

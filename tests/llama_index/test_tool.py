@@ -165,7 +165,7 @@ def test_low_confidence_is_told_by_itself_where_scores_are_calibrated(two: Qdran
     for silent in (
         search_tool(over(two, strategy=doubtful), low_confidence=None),
         search_tool(over(two, strategy=doubtful), node_postprocessors=[postprocessor]),
-        search_tool(over(two, strategy=doubtful.unchecked())),
+        search_tool(over(two, strategy=doubtful.uncheck())),
         search_tool(over(two)),
     ):
         assert "Low confidence" not in silent.call(query="quick fox").content

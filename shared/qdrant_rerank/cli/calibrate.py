@@ -301,7 +301,7 @@ def run_calibrate(
         count = max(50, 2 * (strategy.most or 0)) if wanted.candidates is None else wanted.candidates
         # what the fit would refuse is refused before its cost is told; a dry run only warns of too few queries
         check_depth(strategy, count)
-        first_search(strategy.resolved(target.schema), target, count, only)
+        first_search(strategy.resolve(target.schema), target, count, only)
         if not dry_run:
             check_queries(queries.texts.values())
         with closing(ScoreFile(model, files.cache)) as scores:

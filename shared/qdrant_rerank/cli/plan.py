@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import Query, save
-from .._internals import abridged, placeholders
+from .._internals import abridge
 from ..planning import PlanDescription
 from .connect import Where, connect
 from .consoles import results_console
@@ -64,7 +64,7 @@ def run_plan(
         if query is not None:
             [vectors] = executor.embed([query], made.strategy.needs())
         else:
-            vectors, _ = placeholders(made.strategy, made.target.schema)
+            vectors, _ = made.strategy.stand_ins(made.target.schema)
         asked = Query(query or "", vectors=vectors, params=given) if query is not None or given else None
         description = made.describe(asked)
     if save_to is not None:
@@ -113,7 +113,7 @@ def _print_requests(console: Console, requests: Sequence[Any], full: bool) -> in
     """Print requests, and how many of their values are left out."""
     total = 0
     for request in requests:
-        made, left = (request, 0) if full else abridged(request, lambda value: _fits(value, console.width))
+        made, left = (request, 0) if full else abridge(request, lambda value: _fits(value, console.width))
         total += left
         console.print()
         console.print(JSONHighlighter()(fold_json(made, console.width)), soft_wrap=True)

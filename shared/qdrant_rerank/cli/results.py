@@ -23,7 +23,7 @@ from .._internals import (
     ResultReason,
     brief_term,
     notes_of,
-    selected,
+    select_payload,
     term_columns,
     value_at,
 )
@@ -191,7 +191,7 @@ def _payload_column(key: str, payloads: Sequence[Mapping[str, Any]]) -> _Column:
 def print_json_lines(points: Points, chosen: models.WithPayloadInterface, reasons: Sequence[ResultReason] = ()) -> None:
     """Print points as JSON, one object a line: rank, id, score, chosen payload, and notes and explanation if there are any."""
     for rank, point in enumerate(points, 1):
-        record = {"rank": rank, "id": point.id, "score": point.score, "payload": selected(point.payload, chosen)}
+        record = {"rank": rank, "id": point.id, "score": point.score, "payload": select_payload(point.payload, chosen)}
         if notes := notes_of(point):
             record["notes"] = dict(notes)
         if reasons:

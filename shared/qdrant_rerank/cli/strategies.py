@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Final, cast
 
 from qdrant_client import QdrantClient
 
-from .. import Executor, Formula, Fusion, Mmr, Nearest, RelevanceFeedback, Rerank, SearchOptions, Strategy, load
-from .._internals import FusionMethod, Trained, did_you_mean, in_time, placeholders
+from .. import Executor, Formula, Fusion, Mmr, Nearest, SearchOptions, Strategy, load
+from .._internals import FusionMethod, did_you_mean, in_time
 from .._internals import VectorKind as Kind
 from ..expressions import parse_expression
 from ..expressions._internals import candidate_scores
 from ..planning import Plan, Schema
-from ..stages import ClientFormula, Stage
+from ..stages import Stage
 from .connect import CommandRetries, Where, find_collection
 from .failures import CommandError
 from .models import QueryModels, Reranking, ShownText, give_encoders
@@ -94,7 +94,7 @@ class Choice:
         found = load(file)
         if not self.unchecked:
             return found
-        unchecked = _uncheck(found)
+        unchecked = found.uncheck()
         if unchecked is found and not self.lenient:
             raise CommandError(f"--unchecked is for learned formulas and relevance feedback, and {file} holds none")
         return unchecked
@@ -166,21 +166,6 @@ class Choice:
         return _require(schema, "sparse", who, "--sparse-vector") if self.sparse_vector is None else self.sparse_vector
 
 
-def _uncheck(strategy: Strategy) -> Strategy:
-    """The strategy without what keeps learned numbers from what they weren't learned for; itself if nothing is kept from it."""
-    match strategy:
-        case Rerank(candidate=Strategy() as candidate):
-            below = _uncheck(candidate)
-            return strategy if below is candidate else replace(strategy, candidate=below)
-        case RelevanceFeedback(seeds=seeds):
-            plain = _uncheck(seeds)
-            return replace(strategy, trust=True, seeds=plain if isinstance(plain, Stage) else seeds)
-        case ClientFormula(formula=Formula(trained=Trained())) | Formula(trained=Trained()):
-            return strategy.unchecked()
-        case _:
-            return strategy
-
-
 def _only(schema: Schema, kind: Kind) -> str | None:
     names = schema.names(kind)
     return names[0] if len(names) == 1 else None
@@ -237,7 +222,7 @@ def check_params(plan: Plan, params: Mapping[str, Any]) -> None:
     Raises:
         CommandError: there is one.
     """
-    _, read = placeholders(plan.strategy, plan.target.schema)
+    read = plan.strategy.params()
     for name in params:
         if name not in read:
             raise CommandError(

@@ -19,10 +19,8 @@ from .. import AsyncExecutor, Executor, SearchOptions, Strategy, StrategyError
 from .._internals import Points, Search, in_worker, root_keys, value_at
 from ..errors import FormatError
 from ..expressions._internals import path_problem
-from ..feedback import RelevanceFeedback
 from ..ingest import point_id
 from ..ingest._internals import point_ids
-from ..stages import ClientFormula, Mmr, Stage
 from .data import Qrels, Ranked, Topic
 
 __all__ = [
@@ -310,7 +308,7 @@ def stable(strategy: Strategy, options: SearchOptions) -> SearchOptions:
     Engines return ties in random order, and fusion makes many. Groups are put together by Qdrant, and MMR's results aren't in
     the order of their scores: their order is left as it is.
     """
-    if options.group_by is not None or isinstance(next(strategy.stages(), None), Mmr):
+    if options.group_by is not None or not next((stage.ranks_by_score for stage in strategy.stages()), True):
         return replace(options, stable_ties=False)
     return replace(options, stable_ties=True)
 
@@ -321,7 +319,7 @@ def prepare_options(strategy: Strategy, options: SearchOptions, doc_id: DocId) -
     Strategies that this package doesn't know, and models that read texts, get the payload that the options ask for.
     """
     options = stable(strategy, options)
-    if isinstance(strategy, Stage | ClientFormula | RelevanceFeedback):  # these fetch by themselves what they read
+    if strategy.fetches_payload:
         return replace(options, with_payload=id_payload(doc_id))
     return options
 

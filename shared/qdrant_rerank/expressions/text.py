@@ -1,4 +1,4 @@
-"""Expressions from text, for strategy files and the command line: `0.8 * score() + 0.2 * field('rating', 3.0)`.
+"""Expressions from text, for strategy files and the command line: `0.8 * score() + 0.2 * field('rating', 3.0)`; and in short.
 
 The text is Python's syntax, but nothing is executed: numbers, text, the operators of expressions, the functions of `build` and
 `functions`, and `models.X(…)` for conditions of qdrant_client.models. Anything else is refused.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ast
 import datetime as dt
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -17,9 +19,9 @@ from qdrant_client import models
 from ..errors import StrategyError, did_you_mean
 from ..values import brief
 from . import build  # whose classes are in `Function.all`
-from .nodes import Expression, Function, as_expression
+from .nodes import Constant, Expression, Function, Negative, Product, Sum, as_expression
 
-__all__ = ["parse_expression"]
+__all__ = ["brief_expression", "brief_term", "parse_expression"]
 
 
 def _apply(function: type[Function]) -> Callable[[Any], Expression]:
@@ -126,3 +128,77 @@ def _checked_model(model: type, name: str) -> Callable[..., Any]:
     if not issubclass(model, BaseModel | Enum) or not model.__module__.startswith("qdrant_client."):
         raise StrategyError(f"{name} has no place in an expression")
     return model
+
+
+# Long expressions in short, for people: what is written to files stays whole
+
+_LONGEST_TERM: Final = 60  # characters that are worth reading
+_LONGEST: Final = 200  # characters of an expression
+_STEP: Final = "1e+38"  # in what splits by numbers are compiled to (see learn.gates), and in nobody's own formulas
+_TREE: Final = 160  # characters beyond which a text of choices is a tree's as well
+_READ: Final = re.compile(r"""\b(?:score|field|param|datetime_field|geo_distance)\((?:name=)?['"]([^'"]+)|\bkey=['"]([^'"]+)""")
+_NUMBER: Final = re.compile(r"constant\(([^()]*)\)")
+_TERMS: Final = 6
+_NAMES: Final = 6
+
+
+def brief_term(text: str, longest: int = _LONGEST_TERM) -> str:
+    """A summand's text on one line; of a tree what it reads, of another one longer than `longest` the beginning."""
+    flat = " ".join(text.split())
+    if number := _NUMBER.fullmatch(flat):
+        return f"{float(number[1]):.4g}"
+    if len(flat) <= longest:
+        return flat
+    if _is_tree(flat):
+        flat = f"branch of a tree{_over(flat)}"
+    return flat if len(flat) <= longest else flat[: longest - 1] + "…"
+
+
+def brief_expression(expression: Expression) -> str:
+    """The text of an expression; of a long one the first terms, and how many more and how many trees there are."""
+    text = repr(expression)
+    if len(text) <= _LONGEST:
+        return text
+    if isinstance(expression, Sum):
+        return _brief_sum(expression.terms)
+    long = [operand for operand in expression.operands if len(repr(operand)) > _LONGEST_TERM]
+    if len(long) == 1 and isinstance(long[0], Sum):  # as in sigmoid(a + b + …)
+        return text.replace(repr(long[0]), brief_expression(long[0]))
+    return f"{{{brief_term(text)}}}"
+
+
+def _is_tree(text: str) -> bool:
+    return _STEP in text or (len(text) > _TREE and "when(" in text)
+
+
+def _over(text: str) -> str:
+    """What a text reads, by name."""
+    names = list(dict.fromkeys(score or key for score, key in _READ.findall(text)))
+    more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+    return f" over {', '.join(names[:_NAMES])}{more}" if names else ""
+
+
+def _brief_sum(terms: Sequence[Expression]) -> str:
+    """The first few terms that are no trees, how many more there are, and how many trees."""
+    own: list[Expression] = []
+    trees: list[Expression] = []
+    for term in terms:
+        (trees if _is_tree(repr(term)) else own).append(term)
+    parts = [brief_term(repr(term)) for term in own[:_TERMS]]
+    if left := len(own) - len(parts):
+        parts.append(f"{{{left} other {'term' if left == 1 else 'terms'}}}")
+    if trees:
+        count = _trees(trees)
+        parts.append(f"{{{count} {'tree' if count == 1 else 'trees'}{_over(' '.join(map(repr, trees)))}}}")
+    return " + ".join(parts)
+
+
+def _trees(branches: Sequence[Expression]) -> int:
+    """How many trees the branches are of: the two sides of a first split stand one after the other."""
+    return len(branches) - sum(_is_other_side(one, two) for one, two in pairwise(branches))
+
+
+def _is_other_side(one: Expression, two: Expression) -> bool:
+    if not (isinstance(one, Product) and isinstance(two, Product)):
+        return False
+    return two.factors[0] == Sum((Constant(1.0), Negative(one.factors[0])))

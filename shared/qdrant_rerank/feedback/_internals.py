@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 from .._lazy import load_lazily
 
 if TYPE_CHECKING:
+    from ..explain.results import Column as Column
+    from ..explain.results import Seed as Seed
+    from ..explain.results import Steering as Steering
     from ..models.frameworks import OfficialFeedback as OfficialFeedback
     from .coefficients import DIGITS as DIGITS
     from .coefficients import MOST_HASHES as MOST_HASHES
@@ -19,9 +22,6 @@ if TYPE_CHECKING:
     from .coefficients import hashes_of as hashes_of
     from .coefficients import known_among as known_among
     from .coefficients import same as same
-    from .steering import Column as Column
-    from .steering import Seed as Seed
-    from .steering import Steering as Steering
     from .steering import folded as folded
     from .steering import native_query as native_query
     from .steering import pairs_of as pairs_of
@@ -34,9 +34,10 @@ else:
     __getattr__ = load_lazily(
         __package__,
         {
+            ".explain.results": "Column, Seed, Steering",
             ".models.frameworks": "OfficialFeedback",
             "coefficients": "DIGITS, MOST_HASHES, Mode, Verdict, hashes_of, known_among, same",
-            "steering": "Column, Seed, Steering, folded, native_query, pairs_of, stored_vector, unit, weights_of",
+            "steering": "folded, native_query, pairs_of, stored_vector, unit, weights_of",
             "strategy": "READ, SEEDS",
         },
     )

@@ -12,19 +12,28 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from qdrant_client import models
 
-from ..candidates import below, candidate_points, candidate_requests
-from ..errors import EngineError, OnError, QueryError, StrategyError, tolerated
+from ..errors import EngineError, OnError, QueryError, StrategyError, tolerate
+from ..explain.results import CandidateHit, Column, Found, ResultReason, Seed, Steering, Term
 from ..payload import read_texts
-from ..points import RankedPoint, noted, notes_of, selected
-from ..query import Inputs, Query, SearchOptions, Target, both
+from ..points import RankedPoint, annotate, notes_of, select_payload
+from ..query import Inputs, Query, SearchOptions, Target, both, embed_query
 from ..schema import Schema
 from ..stages.nearest import Nearest
 from ..steps import Flow, Points, QueryVector, Request, Score
-from ..strategies import Stage, cut, embedded, searched, widen
+from ..strategies import Stage, candidate_names, search
 from .coefficients import Coefficients, Mode
-from .steering import Column, Seed, Steering, similarity, steering, stored_vector, unsteered_query
+from .steering import similarity, steering, stored_vector, unsteered_query
 
-__all__ = ["FeedbackCandidates", "Rounds", "Settings", "compared_by", "placed", "steered", "summed", "trimmed"]
+__all__ = [
+    "FeedbackCandidates",
+    "Rounds",
+    "Settings",
+    "find_compared",
+    "drop_extras",
+    "find_reasons",
+    "recall_options",
+    "run_rounds",
+]
 
 
 class Settings(Protocol):
@@ -80,13 +89,13 @@ class Rounds:
     found: Sequence[Points] = ()
 
 
-def steered(
+def run_rounds(
     strategy: Settings, query: Query, options: SearchOptions, target: Target, *, explaining: bool = False
 ) -> Flow[Rounds]:
     """The results of a strategy (resolved), with what led to them.
 
-    With `explaining`, points keep vectors and payloads, which `trimmed` takes off afterwards, and the candidates of the second
-    request are searched beside it, in the same round trip.
+    With `explaining`, points keep vectors and payloads, which `drop_extras` takes off afterwards, and the candidates of the
+    second request are searched beside it, in the same round trip.
 
     Raises:
         QueryError: the query has no text for the model to read, or its vector isn't known here.
@@ -94,7 +103,7 @@ def steered(
     """
     if strategy.reads and not query.text.strip():
         raise QueryError(f"the query's text is empty ({query.text!r}): a model has to read it to score texts against it")
-    inputs = yield from embedded(query, strategy.needs(), target)
+    inputs = yield from embed_query(query, strategy.needs(), target)
     call = _Call(strategy, query, options, target, inputs)
     if explaining:
         call.options = replace(options, with_payload=True, with_vectors=strategy.seed_options(options).with_vectors)
@@ -148,7 +157,7 @@ class _Call:
                     self.strategy.weights, self.strategy.native, self.steering.seeds, scores, vector, self._distance
                 )
             except Exception as error:
-                kind = tolerated(error, self.strategy.on_error, "results are those of the search without feedback")
+                kind = tolerate(error, self.strategy.on_error, "results are those of the search without feedback")
                 self.steering = replace(self.steering, why_not=f"the model failed ({kind})")
         query = self.steering.query
         if query is None and self.strategy.within is not None:  # its other candidates have their say nevertheless
@@ -198,7 +207,7 @@ class _Call:
     def unsteered(self) -> list[RankedPoint]:
         """The first search's results."""
         start = self.options.offset or 0
-        return self._finished([noted(point) for point in self.first[start : start + self.options.limit]])
+        return self._finished([annotate(point) for point in self.first[start : start + self.options.limit]])
 
     def precise(self) -> Flow[list[RankedPoint]]:
         """The second search's results."""
@@ -208,22 +217,13 @@ class _Call:
         if alone and threshold is not None and not self.steering.why_not:  # scores descend, so it may be applied afterwards
             points = [point for point in points if point.score >= threshold]
         given = self.steering.scores
-        return self._finished([noted(point, **_feedback(given.get(point.id))) for point in points])
+        return self._finished([annotate(point, **_feedback(given.get(point.id))) for point in points])
 
     def recalled(self) -> Flow[list[RankedPoint]]:
         """All that the model scored in both rounds, in the order of its scores."""
         seeds = self.first[: self.strategy.seed_count]
-        apart = models.Filter(must_not=[models.HasIdCondition(has_id=[point.id for point in seeds])])
-        options = replace(
-            self.options,
-            limit=self.strategy.reads - len(seeds),
-            page=None,
-            offset=None,
-            score_threshold=None,
-            filter=both(self.options.filter, apart),
-            with_payload=True,
-        )
-        found = yield from self._search(options)
+        apart = models.HasIdCondition(has_id=[point.id for point in seeds])
+        found = yield from self._search(recall_options(self.options, self.strategy.reads - len(seeds), apart))
         texts = self._texts(found)
         read = [row for row, text in enumerate(texts) if text.strip()]
         given, failed = dict(self.steering.scores), "no text"
@@ -234,30 +234,30 @@ class _Call:
                 given |= {found[row].id: score for row, score in zip(read, scores, strict=True)}
             except Exception as error:
                 consequence = "what the second search found comes last, each with the note 'not_rescored'"
-                failed = tolerated(error, self.strategy.on_error, consequence)
+                failed = tolerate(error, self.strategy.on_error, consequence)
         ranked = sorted((point for point in [*seeds, *found] if point.id in given), key=lambda point: -given[point.id])
         last = [point for point in [*seeds, *found] if point.id not in given]
-        made = [noted(point, given[point.id], retrieval_score=point.score, **_feedback(given[point.id])) for point in ranked]
+        made = [annotate(point, given[point.id], retrieval_score=point.score, **_feedback(given[point.id])) for point in ranked]
         mute = {point.id for point, text in zip(found, texts, strict=True) if not text.strip()}
         mute |= {seed.id for seed in self.steering.seeds if not seed.text.strip()}
-        made += [noted(point, not_rescored="no text" if point.id in mute else failed) for point in last]
+        made += [annotate(point, not_rescored="no text" if point.id in mute else failed) for point in last]
         return self._finished(self._cut(made))
 
     def _search(self, options: SearchOptions) -> Flow[Points]:
         root, inputs = self.strategy.root, self.inputs
-        wide = widen(root, options)
+        wide = root.widen(options)
         sent = yield from root.outermost(inputs, wide)
-        self.candidates = candidates = below(root, options) if self.explaining else []
+        self.candidates = candidates = root.below(options) if self.explaining else []
 
         def requests() -> list[Request]:
-            return [sent.request(inputs, wide), *candidate_requests(root, candidates, inputs, options)]
+            return [sent.request(inputs, wide), *root.candidate_requests(candidates, inputs, options)]
 
-        points, *answers = yield from searched(requests, options, self.target)
-        self.found = candidate_points(root, candidates, answers, inputs, options)
-        points = cut(points, root, options)
+        points, *answers = yield from search(requests, options, self.target)
+        self.found = root.candidate_points(candidates, answers, inputs, options)
+        points = root.cut(points, options)
         if not root.is_steered or self.steering.scale == 1.0:
             return points
-        return [noted(point, point.score * self.steering.scale) for point in points]
+        return [annotate(point, point.score * self.steering.scale) for point in points]
 
     def _cut(self, ranked: Sequence[RankedPoint]) -> list[RankedPoint]:
         threshold = self.options.score_threshold
@@ -274,12 +274,18 @@ class _Call:
             point.notes["documents_scored"] = self.scored
             if self.steering.why_not:
                 point.notes["not_steered"] = self.steering.why_not
-        return [trimmed(point, self.options) for point in points]
+        return [drop_extras(point, self.options) for point in points]
 
 
-def trimmed(point: RankedPoint, options: SearchOptions) -> RankedPoint:
+def recall_options(options: SearchOptions, limit: int, seeds: models.HasIdCondition) -> SearchOptions:
+    """What the second search of mode "recall" is asked for: as many points as are still to be scored, the seeds left out."""
+    apart = both(options.filter, models.Filter(must_not=[seeds]))
+    return replace(options, limit=limit, page=None, offset=None, score_threshold=None, filter=apart, with_payload=True)
+
+
+def drop_extras(point: RankedPoint, options: SearchOptions) -> RankedPoint:
     """The point, a copy of this module's, without the payload and the vectors that the call doesn't want to see."""
-    point.payload = selected(point.payload, options.with_payload)
+    point.payload = select_payload(point.payload, options.with_payload)
     if options.with_vectors is False:
         point.vector = None
     elif options.with_vectors is not True and isinstance(point.vector, dict):
@@ -311,13 +317,16 @@ class FeedbackCandidates(Nearest, kind="feedback_candidates"):
 
     name: str | None = field(default="feedback", kw_only=True)  # after `using`, as in Nearest
 
-    def resolved(self, schema: Schema) -> Self:
+    def resolve(self, schema: Schema) -> Self:
         return self  # RelevanceFeedback says which vector it compares
 
     def query(self, inputs: Inputs, limit: int) -> models.QueryInterface:
         if inputs.steering is None:
             raise StrategyError(self._elsewhere)
         return inputs.steering
+
+    def place(self, using: str | None) -> Stage:
+        return self if self.using is not None else replace(self, using=using)
 
     def is_distance(self, schema: Schema) -> bool:
         return False  # the formula's scores, in which distances are turned around
@@ -331,7 +340,7 @@ class FeedbackCandidates(Nearest, kind="feedback_candidates"):
         return f"{self!r} has a place only in RelevanceFeedback(within=…), which tells it what to search for"
 
 
-def compared_by(seeds: Stage, schema: Schema) -> str | None:
+def find_compared(seeds: Stage, schema: Schema) -> str | None:
     """The vector that feedback is about: the seeds' dense one, if they compare just one, else the collection's only one."""
     dense = list(
         dict.fromkeys(
@@ -343,15 +352,23 @@ def compared_by(seeds: Stage, schema: Schema) -> str | None:
     return dense[0] if len(dense) == 1 else schema.only_dense()
 
 
-def placed(stage: Stage, using: str | None) -> Stage:
-    """The stage with the feedback candidate told what it compares; the stage itself where it already knows."""
-    if isinstance(stage, FeedbackCandidates):
-        return stage if stage.using is not None else replace(stage, using=using)
-    candidates = tuple(placed(candidate, using) for candidate in stage.candidates)
-    return stage if candidates == stage.candidates else replace(stage, candidates=candidates)
+def find_reasons(strategy: Settings, rounds: Rounds, options: SearchOptions) -> Iterator[ResultReason]:
+    """Why results of the steered search alone are where they are, or those that the model ranked: what adds up to each score.
+
+    Where the steered search is one of several candidates, what each of them made of the result, too.
+    """
+    terms, why_not = _add_up(strategy, rounds)
+    found = rounds.found if strategy.within is not None else ()
+    finds = [{find.id: find for find in Found("", points).finds} for points in found]
+    names = candidate_names(rounds.candidates) if found else []
+    for row, point in enumerate(rounds.points):
+        own = [Term(text, float(column[row])) for text, column in terms if np.isfinite(column[row])]
+        hits = [CandidateHit.of(name, each.get(point.id)) for name, each in zip(names, finds, strict=True)]
+        rank = (options.offset or 0) + row + 1
+        yield ResultReason.of(point, rank, hits, own, why_not or "the model didn't score it")
 
 
-def summed(strategy: Settings, rounds: Rounds) -> tuple[list[tuple[str, Column]], str]:
+def _add_up(strategy: Settings, rounds: Rounds) -> tuple[list[tuple[str, Column]], str]:
     """What adds up to the score of each result, as texts with a value for each, NaN where it isn't known; or why nothing does.
 
     Not for results of a stage around the feedback candidate in mode "precision", whose scores are that stage's.

@@ -7,25 +7,20 @@ each seed for each pair and point. For Cosine all vectors are of length 1, and t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from qdrant_client import models
 
 from ..errors import ScoringError
+from ..explain.results import Column, Pair, Seed, Steering
 from ..steps import QueryVector
 from .coefficients import Coefficients
 
 __all__ = [
-    "Column",
     "Folded",
-    "Pair",
-    "Seed",
-    "Steering",
     "folded",
     "native_query",
     "pairs_of",
@@ -36,66 +31,6 @@ __all__ = [
     "unsteered_query",
     "weights_of",
 ]
-
-
-@dataclass(frozen=True)
-class Seed:
-    """One of the first search's best.
-
-    Attributes:
-        id: the point's.
-        rank: in the first search, from 1.
-        text: what the model reads; "" if it reads nothing.
-        vector: as stored; None if the point has none.
-        score: what the model gave; None if it wasn't asked.
-    """
-
-    id: models.ExtendedPointId
-    rank: int
-    text: str
-    vector: list[float] | None
-    score: float | None = None
-
-    @property
-    def counts(self) -> bool:
-        """Whether it takes part in pairs."""
-        return self.score is not None and self.vector is not None
-
-
-@dataclass(frozen=True)
-class Steering:
-    """What the seeds' scores made of the query.
-
-    Attributes:
-        seeds: in the order of the first search.
-        why_not: why the second search isn't steered; "" if it is.
-        pairs: of the seeds in `used`, most confident first.
-        query: what the second search asks; None if it isn't steered.
-        scale: what its scores are to be multiplied by.
-        cosine: how much the steered vector is like the query's, from -1 to 1 (1: no shift); None if it isn't known here.
-    """
-
-    seeds: tuple[Seed, ...]
-    why_not: str = ""
-    pairs: tuple[Pair, ...] = ()
-    query: models.QueryInterface | None = None
-    scale: float = 1.0
-    cosine: float | None = None
-
-    @property
-    def to_score(self) -> list[Seed]:
-        """The seeds that the model reads."""
-        return [seed for seed in self.seeds if seed.text.strip()]
-
-    @property
-    def used(self) -> list[Seed]:
-        """The seeds that pairs are made of; a pair's numbers are places in this list."""
-        return [seed for seed in self.seeds if seed.counts]
-
-    @cached_property
-    def scores(self) -> Mapping[Any, float]:
-        """Feedback scores by point id."""
-        return {seed.id: seed.score for seed in self.seeds if seed.score is not None}
 
 
 def stored_vector(point: models.ScoredPoint, name: str) -> list[float] | None:
@@ -159,25 +94,6 @@ def unsteered_query(weights: Coefficients, native: bool, vector: models.VectorIn
     if not native:
         return models.NearestQuery.model_construct(nearest=vector, mmr=None)
     return native_query(vector, [vector], [0.0], Coefficients(weights.a or 1.0, 0.0, 0.0))
-
-
-Column = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two seeds that the reranker told apart.
-
-    Attributes:
-        better, worse: their places among the seeds that were scored.
-        confidence: the difference of their feedback scores, above 0.
-        weight: what the pair counts: `c·confidence^b`.
-    """
-
-    better: int
-    worse: int
-    confidence: float
-    weight: float
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from os import PathLike
-from typing import Any, Final, Self, get_args
+from typing import Any, ClassVar, Final, Self, get_args
 
 from qdrant_client import models
 
 from ..capabilities import AbilityName
 from ..errors import FormatError, Lint, OnError, StrategyError, did_you_mean
+from ..explain.results import CandidateHit, Explained
 from ..jsonlines import parse_json, read_text
 from ..payload import TextSource
 from ..query import Inputs, Query, SearchOptions, Target
@@ -24,10 +25,11 @@ from ..schema import Schema
 from ..serialise import from_json
 from ..stages.nearest import Nearest
 from ..steps import Flow, Points, Request, Search
-from ..strategies import Cost, Stage, Strategy, shortfalls
+from ..strategies import Cost, ModelUse, Stage, Strategy
 from ..values import brief, is_whole, literal
 from .coefficients import LEAST_SEEDS, Coefficients, Mode, read_coefficients
-from .rounds import FeedbackCandidates, compared_by, placed, steered
+from .rounds import FeedbackCandidates, drop_extras, find_compared, find_reasons, recall_options, run_rounds
+from .steering import unsteered_query
 
 __all__ = [
     "LOOKED_AT",
@@ -88,6 +90,9 @@ class RelevanceFeedback(Strategy, kind="relevance_feedback"):
         StrategyError: an argument is wrong.
     """
 
+    fetches_payload: ClassVar[bool] = True
+    model_use: ClassVar[ModelUse] = "steer"
+
     seeds: Stage = _PLAIN
     coefficients: Coefficients | None = None
     mode: Mode = "precision"
@@ -126,13 +131,32 @@ class RelevanceFeedback(Strategy, kind="relevance_feedback"):
             found = from_json(text, path)
             assert isinstance(found, RelevanceFeedback)
             return replace(found, trust=trust or found.trust, within=found.within if within is None else within)
-        fitted = coefficients.provenance
-        if fitted is None:
+        if coefficients.provenance is None:
             raise FormatError(
                 "these coefficients don't say what they were fitted to: make the strategy of them in Python", path
             )
-        seeds = Nearest(fitted.vector, limit=fitted.seeds)
-        return cls(seeds=seeds, coefficients=coefficients, mode=fitted.mode, within=within, trust=trust)
+        return replace(cls.of(coefficients), within=within, trust=trust)
+
+    @classmethod
+    def of(cls, value: RelevanceFeedback | Coefficients) -> RelevanceFeedback:
+        """The strategy itself; coefficients as they were fitted: in that mode, on the best points of a plain search.
+
+        Raises:
+            StrategyError: it is neither, or they don't say what they were fitted to.
+        """
+        if isinstance(value, RelevanceFeedback):
+            return value
+        if not isinstance(value, Coefficients):
+            raise StrategyError(
+                f"RelevanceFeedback.of takes Coefficients or RelevanceFeedback, got {value!r}; "
+                "RelevanceFeedback.load(path) reads a file"
+            )
+        if (fitted := value.provenance) is None:
+            raise StrategyError(
+                f"{value!r} don't say what they were fitted to, so mode and seeds are unknown: pass "
+                "RelevanceFeedback(seeds=…, coefficients=…, mode=…, trust=True)"
+            )
+        return cls(seeds=Nearest(fitted.vector, limit=fitted.seeds), coefficients=value, mode=fitted.mode)
 
     # What it is made of
 
@@ -182,12 +206,12 @@ class RelevanceFeedback(Strategy, kind="relevance_feedback"):
     def needs(self) -> frozenset[str]:
         return self.seeds.needs() | self.root.needs()
 
-    def resolved(self, schema: Schema) -> Self:
-        seeds = self.seeds.resolved(schema)
-        using = self.using if self.using is not None else compared_by(seeds, schema)
+    def resolve(self, schema: Schema) -> Self:
+        seeds = self.seeds.resolve(schema)
+        using = self.using if self.using is not None else find_compared(seeds, schema)
         info = schema.vectors.get(using or "")
         native = self.native or (info is not None and info.kind == "dense" and info.distance not in _FOLDABLE)
-        within = None if self.within is None else placed(self.within.resolved(schema), using)
+        within = None if self.within is None else self.within.resolve(schema).place(using)
         return replace(self, seeds=seeds, using=using, within=within, native=native)
 
     def stages(self) -> Iterator[Stage]:
@@ -240,18 +264,38 @@ class RelevanceFeedback(Strategy, kind="relevance_feedback"):
                 f"the call asks for {options.reach} points, but RelevanceFeedback returns {self.most}: raise its limit, or ask "
                 "for fewer"
             )
-        yield from shortfalls(self.seeds, self.seed_count, "RelevanceFeedback scores")
-        if self.within is not None:
-            yield from self._shortfalls(self.within, options)
-
-    def _shortfalls(self, within: Stage, options: SearchOptions) -> Iterator[str]:
-        if self.mode == "precision":
-            yield from shortfalls(within, options.reach, "the call asks for", options.needed)
-        else:
-            yield from shortfalls(within, self.reads, "the call asks for")
+        yield from self.seeds.shortfalls(self.seed_count, "RelevanceFeedback scores")
+        if self.within is not None and self.mode == "precision":
+            yield from self.within.shortfalls(options.reach, "the call asks for", options.needed)
+        elif self.within is not None:
+            yield from self.within.shortfalls(self.reads, "the call asks for")
 
     def first_requests(self, inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
         yield from self.seeds.first_requests(inputs, self.seed_options(options))
+
+    def later_requests(self, inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
+        """The second search; the query's own vector stands for the steered one, and the seeds' number for their ids."""
+        if self.cost.round_trips == 1:
+            return
+        if self.mode == "recall":
+            seeds = models.HasIdCondition(has_id=[f"… the {self.seed_count} seeds"])
+            options = recall_options(options, self.reads - self.seed_count, seeds)
+        if self.root.is_steered:
+            options = replace(options, score_threshold=None)
+        query = unsteered_query(self.weights, self.native, inputs.vectors[self.compared])
+        yield self.root.request(replace(inputs, steering=query), self.root.widen(options))
+
+    def abbreviations(self) -> Iterator[tuple[str, str]]:
+        yield from super().abbreviations()
+        numbers = ", ".join(f"{name}={getattr(self.weights, name):.4g}" for name in ("a", "b", "c"))
+        yield repr(self.weights), f"Coefficients({numbers})"
+
+    @property
+    def first_search(self) -> Strategy:
+        return self.seeds
+
+    def uncheck(self) -> Self:
+        return replace(self, trust=True, seeds=self.seeds.uncheck())
 
     def seed_options(self, options: SearchOptions) -> SearchOptions:
         """What the first search is asked for: the seeds, and what it would have returned by itself, with vectors and text."""
@@ -266,7 +310,21 @@ class RelevanceFeedback(Strategy, kind="relevance_feedback"):
         )
 
     def flow(self, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
-        return [*(yield from steered(self, query, options, target)).points]
+        return [*(yield from run_rounds(self, query, options, target)).points]
+
+    def explain(self, query: Query, options: SearchOptions, target: Target) -> Flow[Explained]:
+        """Where the first search had each result, and what adds up to its score."""
+        rounds = yield from run_rounds(self, query, options, target, explaining=True)
+        if self.within is not None and self.mode == "precision":
+            found = yield from self.root.reasons([*rounds.points], rounds.candidates, rounds.found, rounds.inputs, options)
+        else:
+            found = tuple(find_reasons(self, rounds, options))
+        before = {point.id: (rank, point.score) for rank, point in enumerate(rounds.first, 1)}
+        reasons = tuple(
+            replace(reason, candidates=(CandidateHit("first search", *before.get(reason.id, (None, None))), *reason.candidates))
+            for reason in found
+        )
+        return Explained([drop_extras(point, options) for point in rounds.points], reasons, rounds.steering, rounds.first)
 
     def __repr__(self) -> str:
         changed = {each.name: value for each in fields(self) if (value := getattr(self, each.name)) != each.default}

@@ -15,17 +15,14 @@ from ..capabilities import Capabilities
 from ..clients import engine_of
 from ..engine_errors import Place, describe_failures, read_failure
 from ..errors import PlanError, StrategyError, did_you_mean
-from ..expressions.build import when
-from ..expressions.inspect import PayloadKey, conditions, field_conditions, payload_keys
+from ..expressions.inspect import field_conditions
 from ..expressions.view import path_problem
 from ..formula_limits import demands_indexes, knows_phrases
 from ..models.encoders import Encoder, EncoderLike, as_encoder
 from ..query import Target
 from ..retries import INGEST
 from ..schema import Schema, VectorInfo, read_schema
-from ..stages import Formula
-from ..stages.formula import ComputedHere
-from ..strategies import Stage, Strategy
+from ..strategies import Strategy
 from .writing import check_multivectors, probe_encoder, says
 
 __all__ = ["changes", "ensure_collection", "ensure_indexes", "index_schema", "phrase_keys", "indexes_to_avoid", "requirements"]
@@ -51,7 +48,7 @@ def requirements(strategy: Strategy) -> dict[str, models.PayloadSchemaType]:
     """
     found: dict[str, models.PayloadSchemaType] = {}
     for stage in strategy.stages():
-        for key in _keys(stage):
+        for key in stage.own_keys():
             if key.index is None:
                 continue
             known = found.setdefault(key.key, key.index)
@@ -93,19 +90,9 @@ def changes(kind: models.PayloadSchemaType) -> str:
 
 
 def _conditions(strategy: Strategy) -> Iterator[models.FieldCondition]:
-    for stage in strategy.stages():
-        if isinstance(stage, Formula) and not isinstance(stage, ComputedHere):
-            for condition in conditions(stage.expression):
-                yield from field_conditions(condition)
-        if stage.filter is not None:
-            yield from field_conditions(stage.filter)
-
-
-def _keys(stage: Stage) -> Iterator[PayloadKey]:
-    if isinstance(stage, Formula) and not isinstance(stage, ComputedHere):  # which reads what was fetched
-        yield from payload_keys(stage.expression)
-    if stage.filter is not None:
-        yield from payload_keys(when(stage.filter))
+    return (
+        field for stage in strategy.stages() for condition in stage.own_conditions() for field in field_conditions(condition)
+    )
 
 
 def _for_both(key: str, one: models.PayloadSchemaType, other: models.PayloadSchemaType) -> models.PayloadSchemaType:
@@ -161,7 +148,7 @@ def ensure_collection(
     if strategy is not None:
         requirements(strategy)  # contradictory ones are an error before anything is made
         target = Target(schema, Capabilities.of(client.info().version, engine_of(client)))
-        problems.extend(strategy.resolved(schema).problems(target))
+        problems.extend(strategy.resolve(schema).problems(target))
     if problems:
         raise PlanError(dict.fromkeys(problems))
     if exists:

@@ -20,16 +20,13 @@ from .._internals import (
     Reference,
     Request,
     Search,
-    alone,
     both,
     brief,
     candidate_scores,
-    cut,
-    embedded,
+    embed_query,
     query_token_counts,
     random_points,
-    searched,
-    widen,
+    search,
 )
 from ..evaluate._internals import RetryingServices, stable
 from ..expressions._internals import Constant, Table, View
@@ -63,8 +60,8 @@ class CandidateSearch:
         """
         if isinstance(candidates, Stage) or not candidates:
             raise StrategyError(f"candidates is a list of stages, as in .over(*candidates); got {brief(candidates)}")
-        formula = Formula(Constant(0.0)).over(*candidates).resolved(target.schema)
-        return cls(formula, tuple(alone(candidate, options.needed, None) for candidate in formula.candidates), options)
+        formula = Formula(Constant(0.0)).over(*candidates).resolve(target.schema)
+        return cls(formula, tuple(candidate.alone(options.needed, None) for candidate in formula.candidates), options)
 
 
 @dataclass(frozen=True)
@@ -104,18 +101,18 @@ def search_candidates(
         target: the collection.
         filter: only points that meet it, beside the options's.
     """
-    inputs = yield from embedded(query, candidates.formula.needs(), target)
+    inputs = yield from embed_query(query, candidates.formula.needs(), target)
     options = replace(candidates.options, filter=both(candidates.options.filter, filter))
 
     scopes = [stable(candidate, replace(options, limit=candidate.limit or 1)) for candidate in candidates.alone]
 
     def requests() -> list[Request]:
         return [
-            candidate.request(inputs, widen(candidate, own)) for candidate, own in zip(candidates.alone, scopes, strict=True)
+            candidate.request(inputs, candidate.widen(own)) for candidate, own in zip(candidates.alone, scopes, strict=True)
         ]
 
-    found = yield from searched(requests, options, target)
-    answers = [cut(points, candidate, own) for points, candidate, own in zip(found, candidates.alone, scopes, strict=True)]
+    found = yield from search(requests, options, target)
+    answers = [candidate.cut(points, own) for points, candidate, own in zip(found, candidates.alone, scopes, strict=True)]
     return _together(candidates, answers, inputs, query)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import StrategyError, from_json, to_json
-from .._internals import brief
+from .._internals import brief, expression_from_json
 from .._internals import lacking as lacking_keys
 from ..errors import FormatError
 from ..expressions import Expression, ExpressionLike, as_expression
@@ -32,7 +32,7 @@ from ..expressions._internals import (
     reads_model,
     walk,
 )
-from ..stages import Formula, Stage
+from ..stages import Stage
 
 __all__ = [
     "VERSION",
@@ -220,17 +220,11 @@ def _feature(name: str, value: Any, path: str | PathLike[str] | None) -> Feature
             case {"category": str(key)}:
                 return Category(key, value.get("values"))
             case {"expression": expression}:
-                return Feature(_expression(expression), value.get("missing"))
+                return Feature(expression_from_json(json.dumps(expression)), value.get("missing"))
             case _:
                 raise StrategyError(f"neither an expression nor a category: {json.dumps(value)[:100]}")
     except (FormatError, StrategyError, TypeError) as error:
         raise FormatError(f"the feature {name!r}: {error}", path) from error
-
-
-def _expression(value: Any) -> Expression:
-    made = from_json(json.dumps({"kind": "formula", "expression": value}))
-    assert isinstance(made, Formula)
-    return made.expression
 
 
 def candidates_json(candidates: tuple[Stage, ...]) -> list[Any]:

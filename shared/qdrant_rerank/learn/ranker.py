@@ -18,7 +18,17 @@ from qdrant_client import models
 from .. import StrategyError, __version__
 from .. import from_json as strategy_of
 from .. import to_json as strategy_json
-from .._internals import Reference, Trained, TrainedFeature, brief, did_you_mean, line_of, parse_json, read_text
+from .._internals import (
+    Reference,
+    Trained,
+    TrainedFeature,
+    brief,
+    did_you_mean,
+    expression_from_json,
+    line_of,
+    parse_json,
+    read_text,
+)
 from ..errors import FitError, FormatError
 from ..evaluate._internals import Plain
 from ..expressions import Expression
@@ -344,12 +354,13 @@ def ranker_from_json(text: str, path: str | PathLike[str] | None = None) -> Lear
             raise FormatError(f"a learned ranker has no {name!r}{hint}", path, line_of(text, (name,)))
     parts = {name: _part(name, value, text, path) for name in _PARTS}
     loaded = strategy_of(text, path)  # with the line of whatever is wrong in the strategy
-    on_client = isinstance(loaded, ClientFormula)
-    whole = loaded.formula if isinstance(loaded, ClientFormula) else loaded
-    if not isinstance(whole, Formula):
+    try:
+        whole = Formula.of(loaded)
+    except StrategyError as error:
         raise FormatError(
-            f"the strategy of a learned ranker is a formula, not a {type(whole).__name__}", path, line_of(text, ("strategy",))
-        )
+            f"the strategy of a learned ranker is a formula, not a {type(loaded).__name__}", path, line_of(text, ("strategy",))
+        ) from error
+    on_client = whole is not loaded
     inside = ("strategy", "formula") if on_client else ("strategy",)
     ranker = LearnedRanker(
         margin=_margin(parts["margin"], text, path),
@@ -367,7 +378,7 @@ def ranker_from_json(text: str, path: str | PathLike[str] | None = None) -> Lear
     if whole.trained != ranker.formula.trained:
         raise FormatError(
             "the strategy's record of training isn't that of the features and reference below: the file was changed by hand; "
-            "save(strategy.unchecked(), path) writes a strategy that plans don't check",
+            "save(strategy.uncheck(), path) writes a strategy that plans don't check",
             path,
             line_of(text, (*inside, "trained")),
         )
@@ -388,11 +399,9 @@ def _part(name: str, value: Mapping[str, Any], text: str, path: str | PathLike[s
 
 def _margin(value: Any, text: str, path: str | PathLike[str] | None) -> Expression:
     try:
-        made = strategy_of(json.dumps({"kind": "formula", "expression": value}))
+        return expression_from_json(json.dumps(value))
     except FormatError as error:
         raise FormatError(f"margin: {error.message}", path, line_of(text, ("margin",))) from error
-    assert isinstance(made, Formula)
-    return made.expression
 
 
 RankerLike = LearnedRanker | str | PathLike[str]

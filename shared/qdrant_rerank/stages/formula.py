@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from dataclasses import field as dataclass_field
 from functools import cached_property
+from itertools import product
 from os import PathLike
-from typing import Any, Final, Protocol, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +25,14 @@ from qdrant_client import models
 
 from ..capabilities import AbilityName, Capabilities
 from ..errors import FormatError, Lint, ScoringError, StrategyError
+from ..explain.results import Account, Column, Explained, Find, Found, Scored
 from ..expressions.conditions import undecidable_reason
-from ..expressions.evaluation import Table, score_points
+from ..expressions.evaluation import Table, compute, score_points
+from ..expressions.functions import Sigmoid
 from ..expressions.inspect import candidate_scores, depth, find_fixed_nodes, payload_keys, placeholder_params, reads_model, walk
 from ..expressions.lowering import MODEL_ELSEWHERE, Lowering, ScoreSource, lower, score_index, token_count
-from ..expressions.nodes import Expression, ExpressionLike, QueryTokens, Raw, When, as_expression
+from ..expressions.nodes import Expression, ExpressionLike, QueryTokens, Raw, Sum, When, as_expression
+from ..expressions.text import brief_expression
 from ..formula_limits import (
     Extent,
     decay_warnings,
@@ -40,18 +44,19 @@ from ..formula_limits import (
     number_warnings,
     path_problems,
 )
-from ..points import by_id, selected, with_keys
-from ..query import Inputs, Query, SearchOptions, Target, query_token_counts
+from ..points import by_id, select_payload, trim, with_keys
+from ..query import Inputs, Query, SearchOptions, Target, embed_query, query_token_counts
 from ..sampling import drift_warnings, field_problems, sample_payloads
 from ..schema import Schema
 from ..serialise import load
 from ..steps import Flow, Points, Request, together
-from ..strategies import Stage, Strategy, alone, embedded, searched, shortfalls
+from ..strategies import Stage, Strategy, search
 from ..trained import Trained
 from ..values import brief
 
-__all__ = ["DEEPEST", "ClientFormula", "ComputedHere", "Formula", "Scored", "formula_table", "scores_by_candidate"]
+__all__ = ["DEEPEST", "ClientFormula", "ComputedHere", "Formula", "formula_table", "scores_by_candidate"]
 
+_MOST_CANDIDATES: Final = 5  # of which all is tried that they may have found
 DEEPEST = 150  # far beyond what a server takes, and within what Python's own recursion can compile
 
 
@@ -129,13 +134,27 @@ class Formula(Stage, kind="formula"):
             OSError: it can't be read.
         """
         found = load(path)
-        if not isinstance(found, Formula):
-            raise FormatError(f"{_instead(found)}: qdrant_rerank.load(path) loads any strategy", path)
-        return found if checked else found.unchecked()
+        if isinstance(found, Formula):
+            return found if checked else found.uncheck()
+        holds = f"no formula but a {type(found).__name__}"  # without its repr, which may have megabytes
+        if isinstance(found.scoring_stage, Formula):
+            holds = "a formula that is computed on the client (.on_client()), which is a strategy of its own"
+        raise FormatError(f"holds {holds}: qdrant_rerank.load(path) loads any strategy", path)
 
-    def unchecked(self) -> Formula:
-        """This formula without what it was trained on: plans take any collection for it, and say nothing of drift."""
-        return replace(self, trained=None)
+    @classmethod
+    def of(cls, strategy: object, who: str = "expected") -> Formula:
+        """The formula that a strategy's results are scored by, in Qdrant or here.
+
+        Raises:
+            StrategyError: it is no strategy, or scored by something else; begins with `who`.
+        """
+        if not isinstance(found := getattr(strategy, "scoring_stage", None), Formula):
+            raise StrategyError(f"{who} a formula, got {brief(strategy)}")
+        return found
+
+    def uncheck(self) -> Self:
+        below = super().uncheck()
+        return below if below.trained is None else replace(below, trained=None)
 
     @property
     def calibrated(self) -> bool:
@@ -200,12 +219,18 @@ class Formula(Stage, kind="formula"):
         return find_fixed_nodes(self.expression)
 
     @property
-    def own_request_time(self) -> frozenset[str]:
-        return self._request_time
+    def own_params(self) -> Mapping[str, Any]:
+        return self._params
 
     @cached_property
-    def _request_time(self) -> frozenset[str]:
-        return frozenset(placeholder_params(self.expression))
+    def _params(self) -> Mapping[str, Any]:
+        return placeholder_params(self.expression)
+
+    def own_expressions(self) -> Iterator[Expression]:
+        yield self.expression
+
+    def own_abbreviations(self) -> Iterator[tuple[str, str]]:
+        yield repr(self.expression), brief_expression(self.expression)
 
     @property
     def grouped_here(self) -> bool:
@@ -290,29 +315,31 @@ class Formula(Stage, kind="formula"):
         assert isinstance(query, models.FormulaQuery)
         return extent(query.formula)
 
-    def own_features(self) -> Iterator[AbilityName]:
+    def own_abilities(self) -> Iterator[AbilityName]:
         yield "formula"
         if self.score_threshold is not None:
             yield "formula_score_threshold"
 
+    def options_abilities(self, options: SearchOptions) -> Iterator[AbilityName]:
+        yield from super().options_abilities(options)
+        if options.score_threshold is not None:
+            yield "formula_score_threshold"
+
+    def shards_apart(self, candidate: Stage, shards: int) -> int:
+        return shards
+
+    def account(self, points: Points, found: Sequence[Found], inputs: Inputs) -> Account:
+        return _Summands(self, points, found, inputs)
+
+    @property
+    def is_computable(self) -> bool:
+        return next(_only_qdrant(self.expression), None) is None
+
+    def compute_scores(self, found: Sequence[Sequence[Scored]], table: Table, schema: Schema) -> Column:
+        return compute(self.expression, replace(table, scores=scores_by_candidate(self, table.ids, found, schema)))
+
     def _own_arguments(self) -> Iterator[str]:
         yield repr(self.expression)
-
-
-def _instead(found: Strategy) -> str:
-    """What a file holds that should hold a formula; without its `repr`, which may have megabytes."""
-    if type(found).__name__ == "ClientFormula":
-        return "holds a formula that is computed on the client (.on_client()), which is a strategy of its own"
-    return f"holds no formula but a {type(found).__name__}"
-
-
-class Scored(Protocol):
-    """A point of which only the id and the score count."""
-
-    @property
-    def id(self) -> Any: ...
-    @property
-    def score(self) -> float: ...
 
 
 def scores_by_candidate(
@@ -352,7 +379,39 @@ def formula_table(formula: Formula, points: Points, found: Sequence[Iterable[Sco
     )
 
 
-_ONLY_QDRANT: Final = (models.HasVectorCondition,)
+class _Summands(Account):
+    """What each summand of a formula adds; where candidates tie, whatever of what they may have found fits the score."""
+
+    def __init__(self, formula: Formula, points: Points, found: Sequence[Found], inputs: Inputs) -> None:
+        super().__init__(points, found, ())
+        self.formula, self.inputs, expression = formula, inputs, formula.expression
+        if isinstance(expression, Sigmoid):
+            expression, self.link = expression.operand, "sigmoid"
+        self.summands = expression.terms if isinstance(expression, Sum) else (expression,)
+        self.terms = self._add_up()
+
+    def _add_up(self) -> list[tuple[str, Column]]:
+        table = formula_table(self.formula, self.points, [each.values() for each in self.finds], self.inputs)
+        return [(repr(summand), compute(summand, table)) for summand in self.summands]
+
+    def mend(self, exact: Sequence[Mapping[Any, float]]) -> None:
+        """Try what each candidate found, the score that it gives, and that it found nothing; for all results at once."""
+        left = self.is_wrong()
+        before = [dict(finds) for finds in self.finds]
+        for choice in product(range(3), repeat=len(before)) if len(before) <= _MOST_CANDIDATES else ():
+            if not left.any():
+                break
+            for candidate, option in enumerate(choice):
+                for row in np.flatnonzero(left):
+                    id = self.points[row].id
+                    given = exact[candidate].get(id)
+                    again = None if given is None else Find(id, None, given)
+                    self.set_find(candidate, id, (before[candidate].get(id), again, None)[option])
+            left &= ~self.is_close(self._add_up())
+        for row in np.flatnonzero(left):  # nothing fits: as it was
+            for candidate, finds in enumerate(before):
+                self.set_find(candidate, self.points[row].id, finds.get(self.points[row].id))
+        self.terms = self._add_up()
 
 
 class ComputedHere(Formula):
@@ -362,17 +421,24 @@ class ComputedHere(Formula):
         yield from self.reading_problems(target)
         if depth(self.expression) > DEEPEST:
             yield f"the formula is {depth(self.expression)} levels deep, and at most {DEEPEST} are possible: nest less"
+        for node in _only_qdrant(self.expression):
+            yield f"{brief(node)} can be computed by Qdrant only, and this formula is computed on the client"
         for node in walk(self.expression):
-            if isinstance(node, Raw) or (isinstance(node, When) and _asks_qdrant(node.condition)):
-                yield f"{brief(node)} can be computed by Qdrant only, and this formula is computed on the client"
-            elif isinstance(node, When) and (why := undecidable_reason(node.condition, target.view)):
+            if (
+                isinstance(node, When)
+                and not _asks_qdrant(node.condition)
+                and (why := undecidable_reason(node.condition, target.view))
+            ):
                 yield f"{why}; and this formula is computed on the client"
+
+    def own_expressions(self) -> Iterator[Expression]:
+        yield from ()
 
     def own_warnings(self, target: Target) -> Iterator[Lint]:
         yield from (lint for lint in index_warnings(self.expression, target.schema, "server") if lint.code == "integer-index")
         yield from self.sample_warnings(target)
 
-    def own_features(self) -> Iterator[AbilityName]:
+    def own_abilities(self) -> Iterator[AbilityName]:
         yield from ()
 
     def _head(self) -> str:
@@ -393,11 +459,12 @@ class ClientFormula(Strategy, kind="client_formula"):
         StrategyError: it is no formula, or has a limit.
     """
 
+    fetches_payload: ClassVar[bool] = True
+
     formula: Formula
 
     def __post_init__(self) -> None:
-        if not isinstance(self.formula, Formula):
-            raise StrategyError(f"on the client runs a formula, got {brief(self.formula)}")
+        object.__setattr__(self, "formula", Formula.of(self.formula, "on the client runs"))
         if self.formula.limit is not None:
             raise StrategyError(
                 f"limit={self.formula.limit} of a formula on the client has no effect: set the candidates' limits; how many "
@@ -408,9 +475,13 @@ class ClientFormula(Strategy, kind="client_formula"):
     def _here(self) -> ComputedHere:
         return ComputedHere(**{attribute.name: getattr(self.formula, attribute.name) for attribute in fields(Formula)})
 
-    def unchecked(self) -> ClientFormula:
-        """This formula without what it was trained on, as `Formula.unchecked`."""
-        return replace(self, formula=self.formula.unchecked())
+    @property
+    def scoring_stage(self) -> Stage:
+        return self.formula
+
+    def uncheck(self) -> Self:
+        formula = self.formula.uncheck()
+        return self if formula is self.formula else replace(self, formula=formula)
 
     @property
     def calibrated(self) -> bool:
@@ -424,8 +495,8 @@ class ClientFormula(Strategy, kind="client_formula"):
     def needs(self) -> frozenset[str]:
         return self.formula.needs()
 
-    def resolved(self, schema: Schema) -> Self:
-        return replace(self, formula=self.formula.resolved(schema))
+    def resolve(self, schema: Schema) -> Self:
+        return replace(self, formula=self.formula.resolve(schema))
 
     def stages(self) -> Iterator[Stage]:
         yield from self._here.stages()
@@ -446,13 +517,13 @@ class ClientFormula(Strategy, kind="client_formula"):
         if options.group_by is not None:
             yield "group_by can't be combined with a formula on the client: it ranks points, not groups"
             return
-        yield from shortfalls(self.formula, options.reach, "the call asks for", options.needed)
+        yield from self.formula.shortfalls(options.reach, "the call asks for", options.needed)
 
     def first_requests(self, inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
         yield from self._requests(self._candidates(options), inputs, options)
 
     def _candidates(self, options: SearchOptions) -> list[Stage]:
-        return [alone(candidate, options.needed, self.formula.filter) for candidate in self.formula.candidates]
+        return [candidate.alone(options.needed, self.formula.filter) for candidate in self.formula.candidates]
 
     def _requests(self, candidates: Sequence[Stage], inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
         asked = replace(options, offset=None, score_threshold=None, search_params=None, with_payload=self._payload(options))
@@ -460,16 +531,22 @@ class ClientFormula(Strategy, kind="client_formula"):
             yield candidate.request(inputs, replace(asked, limit=candidate.limit or 1))
 
     def flow(self, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
-        points, _, _ = yield from self.computed(query, options, target)
+        points, _, _ = yield from self._rank(query, options, target)
         return points
 
-    def computed(self, query: Query, options: SearchOptions, target: Target) -> Flow[tuple[Points, list[Points], Inputs]]:
+    def explain(self, query: Query, options: SearchOptions, target: Target) -> Flow[Explained]:
+        """What the formula is computed from is there anyway."""
+        points, found, inputs = yield from self._rank(query, replace(options, with_payload=True), target)
+        reasons = yield from self.formula.reasons(points, self.formula.candidates, found, inputs, options)
+        return Explained(trim(points, options), reasons)
+
+    def _rank(self, query: Query, options: SearchOptions, target: Target) -> Flow[tuple[Points, list[Points], Inputs]]:
         """The results, what each candidate stage found, and what the query is made of."""
-        inputs = yield from embedded(query, self.needs(), target)
+        inputs = yield from embed_query(query, self.needs(), target)
         candidates = yield from together(
             [candidate.over_collection(inputs, options) for candidate in self._candidates(options)]
         )
-        answers = yield from searched(lambda: list(self._requests(candidates, inputs, options)), options, target)
+        answers = yield from search(lambda: list(self._requests(candidates, inputs, options)), options, target)
         points = list({point.id: point for answer in reversed(answers) for point in answer}.values())
         scores = self._scores(points, formula_table(self.formula, points, answers, inputs))
         threshold = self.formula.score_threshold if options.score_threshold is None else options.score_threshold
@@ -508,7 +585,7 @@ def _candidate_warnings(candidate: Stage, schema: Schema) -> Iterator[Lint]:
 
 
 def _scored(point: models.ScoredPoint, score: float, options: SearchOptions) -> models.ScoredPoint:
-    return point.model_copy(update={"score": score, "payload": selected(point.payload, options.with_payload)})
+    return point.model_copy(update={"score": score, "payload": select_payload(point.payload, options.with_payload)})
 
 
 def _asks_qdrant(condition: Any) -> bool:
@@ -521,4 +598,11 @@ def _asks_qdrant(condition: Any) -> bool:
             condition.min_should and condition.min_should.conditions,
         )
         return any(_asks_qdrant(each) for clause in clauses for each in (clause if isinstance(clause, list) else [clause]))
-    return isinstance(condition, _ONLY_QDRANT)
+    return isinstance(condition, models.HasVectorCondition)
+
+
+def _only_qdrant(expression: Expression) -> Iterator[Expression]:
+    """What of an expression can't be computed here."""
+    for node in walk(expression):
+        if isinstance(node, Raw) or (isinstance(node, When) and _asks_qdrant(node.condition)):
+            yield node

@@ -6,22 +6,26 @@ Qdrant's form: scores scaled so that the mean ± 3 standard deviations becomes 0
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from functools import reduce
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from qdrant_client import models
 
 from ..capabilities import AbilityName
 from ..errors import Lint, StrategyError
+from ..explain.results import Account, Column, Find, Found, Scored
+from ..expressions.evaluation import Table
 from ..query import Inputs, Target
+from ..schema import Schema
 from ..steps import Points
 from ..strategies import Stage
 from ..values import brief, is_finite, is_whole
 
-__all__ = ["DEFAULT_RRF_K", "Fusion", "fused_terms", "shares"]
+__all__ = ["DEFAULT_RRF_K", "Fusion", "compute_shares"]
 
 FusionMethod: TypeAlias = Literal["rrf", "dbsf"]
 
@@ -114,12 +118,26 @@ class Fusion(Stage, kind="fusion"):
         if len(self.candidates) == 1:
             yield Lint("single-candidate", f"{brief(self)} fuses a single candidate, which ranks as that candidate alone does")
 
-    def own_features(self) -> Iterator[AbilityName]:
+    def own_abilities(self) -> Iterator[AbilityName]:
         yield "dbsf" if self.method == "dbsf" else "query"
         if self.k is not None:
             yield "rrf_k"
         if self.weights is not None:
             yield "rrf_weights"
+
+    @property
+    def is_computable(self) -> bool:
+        return True
+
+    def compute_scores(self, found: Sequence[Sequence[Scored]], table: Table, schema: Schema) -> Column:
+        scores: Column = np.zeros(len(table.ids))
+        for points, shares in zip(found, compute_shares(self, found), strict=True):
+            by_id = {point.id: share for point, share in zip(points, shares, strict=True)}
+            scores += [by_id.get(id, 0.0) for id in table.ids]
+        return scores
+
+    def account(self, points: Points, found: Sequence[Found], inputs: Inputs) -> Account:
+        return _Shares(self, points, found)
 
     def _head(self) -> str:
         own = [f"{key}={getattr(self, key)!r}" for key in ("k", "weights") if getattr(self, key) is not None]
@@ -127,18 +145,11 @@ class Fusion(Stage, kind="fusion"):
 
 
 DEFAULT_RRF_K = 2
+_MOST: Final = 300_000  # combinations of ranks that are tried for one point
+_CLOSE: Final = {"dbsf": 1e-4, "rrf": 1e-6}  # how far off fused sums may be: the engine computes in 32 bits
 
 
-def fused_terms(fusion: Fusion, points: Points, candidates: Sequence[Points]) -> list[NDArray[np.float64]]:
-    """What each candidate adds to the fused score of each point: one array of shape (n points,) for each candidate."""
-    terms = []
-    for candidate, values in zip(candidates, shares(fusion, candidates), strict=True):
-        by_id = {point.id: value for point, value in zip(candidate, values, strict=True)}
-        terms.append(np.array([by_id.get(point.id, 0.0) for point in points]))
-    return terms
-
-
-def shares(fusion: Fusion, candidates: Sequence[Points]) -> list[list[float]]:
+def compute_shares(fusion: Fusion, candidates: Sequence[Sequence[Scored]]) -> list[list[float]]:
     """What each candidate adds to the fused score of each of its own points, in their order."""
     if fusion.method == "dbsf":
         return [_dbsf(candidate) for candidate in candidates]
@@ -150,10 +161,66 @@ def shares(fusion: Fusion, candidates: Sequence[Points]) -> list[list[float]]:
     ]
 
 
-def _dbsf(candidate: Points) -> list[float]:
+def _dbsf(candidate: Sequence[Scored]) -> list[float]:
     scores = np.array([point.score for point in candidate])
     deviation = float(scores.std(ddof=1)) if len(scores) > 1 else 0.0
     if deviation == 0.0:
         return [0.5] * len(candidate)
     low = float(scores.mean()) - 3 * deviation
     return [(point.score - low) / (6 * deviation) for point in candidate]
+
+
+class _Shares(Account):
+    """What each candidate adds, by the rank or score that it gave a point; where candidates tie, whatever fits the score."""
+
+    def __init__(self, fusion: Fusion, points: Points, found: Sequence[Found]) -> None:
+        self.method = fusion.method
+        self.shares = compute_shares(fusion, [each.points for each in found])
+        super().__init__(points, found, ())
+        self._add_up()
+
+    def _add_up(self) -> None:
+        every = zip(self.found, self.shares, self.finds, strict=True)
+        self.terms = [
+            (each.name, np.array([_share(shares, finds.get(point.id)) for point in self.points]))
+            for each, shares, finds in every
+        ]
+
+    def tolerance(self, terms: Sequence[tuple[str, Column]]) -> float:
+        return _CLOSE[self.method]
+
+    def mend(self, exact: Sequence[Mapping[Any, float]]) -> None:
+        for row in np.flatnonzero(self.is_wrong()):
+            id, score = self.points[row].id, self.scores[row]
+            tied = [[*self._tied(candidate, id, exact[candidate].get(id))] for candidate in range(len(self.found))]
+            if (chosen := self._choose(tied, score)) is None:  # ties further below, which shift all ranks
+                anywhere = [[finds[0], None, *each.finds] for finds, each in zip(tied, self.found, strict=True)]
+                chosen = self._choose(anywhere, score)
+            for candidate, find in enumerate(chosen or ()):
+                self.set_find(candidate, id, find)
+        self._add_up()
+
+    def _tied(self, candidate: int, id: Any, score: float | None) -> Iterator[Find | None]:
+        """What a candidate may have made of a point: the ranks of all that tie with it, and whether it found it at all."""
+        own, alone = self.finds[candidate].get(id), self.found[candidate].finds
+        yield own
+        score = own.score if own is not None else score
+        ties = [find for find in alone if score is not None and np.isclose(find.score, score, rtol=1e-6, atol=1e-9)]
+        yield from ties
+        if own is not None and self.found[candidate].is_full and ties[-1] == alone[-1]:  # it may have been cut off
+            yield None
+
+    def _choose(self, choices: Sequence[Sequence[Find | None]], score: float) -> list[Find | None] | None:
+        """The one of each candidate's choices with which they add up to the score; None if there are none."""
+        if math.prod(map(len, choices)) > _MOST:
+            return None
+        values = [np.array([_share(shares, find) for find in each]) for shares, each in zip(self.shares, choices, strict=True)]
+        off = np.abs(reduce(np.add.outer, values) - score)
+        if off.min() > _CLOSE[self.method]:
+            return None
+        places = np.unravel_index(int(off.argmin()), off.shape)
+        return [each[int(place)] for each, place in zip(choices, places, strict=True)]
+
+
+def _share(shares: Sequence[float], find: Find | None) -> float:
+    return 0.0 if find is None or find.rank is None else shares[find.rank - 1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -10,9 +10,10 @@ from qdrant_client import models
 
 from ..capabilities import AbilityName
 from ..errors import Lint, StrategyError
+from ..explain.results import Account, Found
 from ..query import Inputs, SearchOptions, Target
 from ..schema import Schema
-from ..steps import Flow
+from ..steps import Flow, Points
 from ..strategies import CANDIDATES, Stage
 from ..values import brief, is_finite, is_whole
 from .nearest import Nearest, VectorStage
@@ -34,6 +35,7 @@ class Mmr(VectorStage, kind="mmr"):
         candidates_limit: how many of the most relevant points to choose among; by default 100, or all candidates.
     """
 
+    ranks_by_score: ClassVar[bool] = False
     once_per_collection: ClassVar[bool] = True
     joins_shards: ClassVar[bool] = True
     cuts_pages_short: ClassVar[bool] = True
@@ -127,8 +129,11 @@ class Mmr(VectorStage, kind="mmr"):
                 "would hand on others than those of the whole collection, and Qdrant would choose among them anew at each call",
             )
 
-    def own_features(self) -> Iterator[AbilityName]:
+    def own_abilities(self) -> Iterator[AbilityName]:
         yield "mmr"
+
+    def account(self, points: Points, found: Sequence[Found], inputs: Inputs) -> Account:
+        return Account(points, found, without_terms="MMR chooses each result by its likeness to those before it")
 
     def _own_arguments(self) -> Iterator[str]:
         yield from super()._own_arguments()

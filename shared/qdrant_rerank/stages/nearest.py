@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from qdrant_client import models
 
@@ -14,7 +14,7 @@ from ..expressions.nodes import Expression
 from ..query import Inputs, SearchOptions, Target, both
 from ..schema import Schema
 from ..steps import Flow, together
-from ..strategies import CANDIDATES, Stage, alone, candidate_options, searched
+from ..strategies import CANDIDATES, Stage, search
 from .formula import Formula
 
 __all__ = ["Nearest", "VectorStage", "late_interaction"]
@@ -39,8 +39,8 @@ class VectorStage(Stage):
     def title(self) -> str | None:
         return self.name if self.name is not None else self.using
 
-    def resolved(self, schema: Schema) -> Self:
-        stage = super().resolved(schema)
+    def resolve(self, schema: Schema) -> Self:
+        stage = super().resolve(schema)
         return stage if stage.using is not None else replace(stage, using=schema.only_dense())
 
     def over_collection(self, inputs: Inputs, options: SearchOptions) -> Flow[Stage]:
@@ -57,10 +57,10 @@ class VectorStage(Stage):
         self, candidates: Sequence[Stage], inputs: Inputs, options: SearchOptions
     ) -> Flow[list[models.ExtendedPointId]]:
         """The ids of what these candidates find in the whole collection, each once."""
-        by_itself = [alone(candidate, options.needed, self.filter) for candidate in candidates]
+        by_itself = [candidate.alone(options.needed, self.filter) for candidate in candidates]
         stages = yield from together([stage.over_collection(inputs, options) for stage in by_itself])
-        answers = yield from searched(
-            lambda: [stage.request(inputs, candidate_options(stage, options)) for stage in stages], options, inputs.target
+        answers = yield from search(
+            lambda: [stage.request(inputs, stage.alone_options(options)) for stage in stages], options, inputs.target
         )
         return list(dict.fromkeys(point.id for points in answers for point in points))
 
@@ -93,6 +93,8 @@ class Nearest(VectorStage, kind="nearest"):
     Works for dense, sparse and multivectors. `using` is the vector's name; None means the collection's only dense
     vector, `""` the unnamed one. Scores are Qdrant's: similarity for Cosine and Dot, distance for Euclid and Manhattan.
     """
+
+    is_search: ClassVar[bool] = True
 
     def query(self, inputs: Inputs, limit: int) -> models.QueryInterface:
         assert self.using is not None

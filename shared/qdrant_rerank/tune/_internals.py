@@ -12,7 +12,6 @@ from .._lazy import load_lazily
 
 if TYPE_CHECKING:
     from .configurations import effort_of as effort_of
-    from .configurations import fill_limits as fill_limits
     from .gathering import Gathering as Gathering
     from .gathering import Meter as Meter
     from .gathering import PoolFile as PoolFile
@@ -33,7 +32,7 @@ else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "configurations": "effort_of, fill_limits",
+            "configurations": "effort_of",
             "gathering": "Gathering, Meter, PoolFile, PoolHeader, Wants, key_of, leaf_depths, spreads",
             "recomputing": "BudgetSpent, ScoreBook, is_recomputable, recompute_reranking",
             "summary": "Case, reasons_of",

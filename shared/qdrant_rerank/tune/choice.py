@@ -14,12 +14,10 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import Rerank
 from ..evaluate import LEAST_TOPICS, Interval, Qrels, bootstrap_interval, randomisation_p
-from ..feedback import RelevanceFeedback
 from ..feedback._internals import Verdict
 from ..stages import Stage
-from .configurations import Option, fill_limits
+from .configurations import Option
 from .gathering import Hit, Pool
 from .results import AtBudget, Ceiling
 from .trial import measured
@@ -219,7 +217,7 @@ class Comparing:
         Plain searches and reranking are those from the first searches of that feedback. Numbers without one of the three
         are left out.
         """
-        numbers = {_reads(option) for option in options if isinstance(option.strategy, RelevanceFeedback)}
+        numbers = {_reads(option) for option in options if option.strategy.model_use == "steer"}
         for scored in sorted(numbers):
             kinds = self._kinds(options, scored)
             if all(kinds.values()):
@@ -228,22 +226,18 @@ class Comparing:
     def _kinds(self, options: Sequence[Option], scored: int) -> dict[Verdict, list[Option]]:
         """The options of each kind for this number of documents."""
         read = [option for option in options if _reads(option) == scored]
-        feedback = [option for option in read if isinstance(option.strategy, RelevanceFeedback)]
+        feedback = [option for option in read if option.strategy.model_use == "steer"]
         searches = {self._search(option) for option in feedback}
         return {
             "plain": [o for o in options if isinstance(o.strategy, Stage) and self._search(o) in searches],
-            "rerank": [o for o in read if isinstance(o.strategy, Rerank) and self._search(o) in searches],
+            "rerank": [o for o in read if o.strategy.model_use == "rank" and self._search(o) in searches],
             "feedback": feedback,
         }
 
     def _search(self, option: Option) -> str:
         """The same text for options with the same first search."""
-        strategy = option.strategy
-        if isinstance(strategy, RelevanceFeedback):
-            strategy = strategy.seeds
-        elif isinstance(strategy, Rerank):
-            strategy = strategy.below
-        return fill_limits(replace(strategy, limit=None) if isinstance(strategy, Stage) else strategy, self.limit)
+        strategy = option.strategy.first_search
+        return (replace(strategy, limit=None) if isinstance(strategy, Stage) else strategy).fill_limits(self.limit)
 
     def _compared(self, scored: int, kinds: Mapping[Verdict, Sequence[Option]]) -> AtBudget:
         tables = {kind: self._table(options) for kind, options in kinds.items()}

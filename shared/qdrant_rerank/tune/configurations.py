@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from .. import Rerank, Strategy
+from .. import Strategy
 from .._internals import Services
 from ..evaluate import Qrels
 from ..planning import Schema, Target
-from ..stages import Nearest, Stage
+from ..stages import Stage
 from .gathering import Pool, Spread, key_of
 
-__all__ = ["Effort", "Family", "Ground", "Learner", "Lessons", "Option", "Parameter", "Scorer", "effort_of", "fill_limits"]
+__all__ = ["Effort", "Family", "Ground", "Learner", "Lessons", "Option", "Parameter", "Scorer", "effort_of"]
 
 Parameter: TypeAlias = "float | int | str"
 
@@ -70,7 +70,7 @@ class Ground:
             asked before and after, and must propose the same plain searches both times.
     """
 
-    candidates: tuple[Nearest, ...]
+    candidates: tuple[Stage, ...]
     depths: tuple[int, ...]
     limit: int
     baseline: Strategy
@@ -79,11 +79,11 @@ class Ground:
     queries: tuple[str, ...] = ()
     spreads: Mapping[str, Spread] = field(default_factory=dict)
 
-    def spread(self, candidate: Nearest) -> Spread:
+    def spread(self, candidate: Stage) -> Spread:
         """How a candidate's scores lie."""
         return self.spreads.get(key_of(candidate), Spread(0.0, 1.0))
 
-    def title(self, candidate: Nearest) -> str:
+    def title(self, candidate: Stage) -> str:
         """What names call a candidate."""
         return candidate.title or "the unnamed vector"
 
@@ -92,7 +92,7 @@ class Ground:
         """The largest of the depths."""
         return self.depths[-1]
 
-    def deep(self, depth: int) -> tuple[Nearest, ...]:
+    def deep(self, depth: int) -> tuple[Stage, ...]:
         """The candidates, each handing on `depth` candidates."""
         return tuple(replace(candidate, limit=depth) for candidate in self.candidates)
 
@@ -193,18 +193,3 @@ def effort_of(strategy: Strategy, limit: int, schema: Schema) -> Effort:
     handed_on = limit if alone else sum(leaf.reach(limit) for leaf in leaves)
     trips = strategy.cost.round_trips + strategy.shard_round_trips(schema)
     return Effort(strategy.cost.model_calls, trips, len(leaves), handed_on)
-
-
-def fill_limits(strategy: Strategy, limit: int) -> str:
-    """The same text for strategies that do the same, be limits written out or left to their defaults."""
-    if isinstance(strategy, Rerank):
-        below = strategy.below
-        written = fill_limits(below, strategy.candidates_for(limit)) if isinstance(below, Stage) else repr(below)
-        return f"{replace(strategy, limit=strategy.reads, candidate=None)!r} over {written}"
-    return repr(_filled(strategy, limit)) if isinstance(strategy, Stage) else repr(strategy)
-
-
-def _filled(stage: Stage, needed: int, root: bool = True) -> Stage:
-    inner = needed if root else stage.needs_points(needed)
-    candidates = tuple(_filled(candidate, inner, root=False) for candidate in stage.candidates)
-    return replace(stage, limit=None if root else stage.reach(needed), candidates=candidates)

@@ -15,8 +15,8 @@ from ..expressions import Expression, score
 from ..feedback import Coefficients, RelevanceFeedback
 from ..feedback._internals import DIGITS, MOST_HASHES, READ, known_among
 from ..planning import Target
-from ..stages import Formula, Fusion, Mmr, Nearest, Stage
-from .configurations import Ground, Option, Parameter, Scorer, fill_limits
+from ..stages import Formula, Fusion, Mmr, Stage
+from .configurations import Ground, Option, Parameter, Scorer
 from .gathering import Hit, Pool
 from .recomputing import fuse_candidates, is_recomputable, recompute, recompute_any, unread
 
@@ -90,7 +90,7 @@ class Dbsf(_Recomputed):
 
     def options(self, ground: Ground) -> Iterator[Option]:
         if len(ground.candidates) < 2 or any(
-            ground.schema.vectors[candidate.using or ""].is_distance for candidate in ground.candidates
+            ground.schema.vectors[candidate.vector or ""].is_distance for candidate in ground.candidates
         ):
             return  # it takes high scores for good
         for depth in ground.depths:
@@ -201,10 +201,10 @@ class Grid(_Recomputed):
             yield Option(f"{self.name} {written}".strip(), strategy, self.name, chosen, complexity)
 
 
-def score_of(candidate: Nearest, ground: Ground) -> Expression:
+def score_of(candidate: Stage, ground: Ground) -> Expression:
     """A candidate's score; a point that it didn't find gets the lowest that it usually gives."""
     low = _rounded(ground.spread(candidate).low)
-    if ground.schema.vectors[candidate.using or ""].is_distance:
+    if ground.schema.vectors[candidate.vector or ""].is_distance:
         low = low or -1e-6  # 0 would be the best there is
     return score(candidate.title, default=low)
 
@@ -251,7 +251,7 @@ class Feedback:
         given = (self.given,) if isinstance(self.given, Given) else tuple(self.given)
         if not given:
             raise StrategyError("Feedback needs coefficients, or strategies with some: it doesn't fit them; see fit_feedback")
-        object.__setattr__(self, "given", tuple(map(_strategy, given)))
+        object.__setattr__(self, "given", tuple(map(RelevanceFeedback.of, given)))
         if self.reads is not None:
             reads = tuple(self.reads) if isinstance(self.reads, Iterable) else (self.reads,)
             object.__setattr__(self, "reads", reads)
@@ -279,13 +279,13 @@ class Feedback:
         made: dict[str, Any] = {}  # strategies by name: several coefficients have the same to beat
         searches: dict[str, str] = {}  # of each first search, its title
         for number, given in enumerate(self.strategies, 1):
-            strategy = given.resolved(ground.schema)
+            strategy = given.resolve(ground.schema)
             which = f" {number}" if len(self.strategies) > 1 else ""
             note = _learned_from(strategy, which, ground)
             if note and not ground.spreads:  # the first of two times that options are asked for
                 warn(note)
             for title, base, own in self._bases(strategy, ground):
-                same = fill_limits(base, ground.limit)
+                same = base.fill_limits(ground.limit)
                 if title in searches.values() and same not in searches:
                     title = f"{title} {number}"
                 title = searches.setdefault(same, title)
@@ -300,7 +300,7 @@ class Feedback:
             yield from ((title, base, True) for title, base in self.bases)
             return
         own = replace(strategy.seeds, limit=None)
-        yield (ground.title(own) if isinstance(own, Nearest) else "its own search"), own, True
+        yield (ground.title(own) if own.is_search else "its own search"), own, True
         if isinstance(ground.baseline, Stage):
             yield "the default", ground.baseline, False
         yield from ((title, base, False) for title, base in fuse_candidates(ground))
@@ -342,25 +342,3 @@ def _learned_from(strategy: RelevanceFeedback, which: str, ground: Ground) -> st
         f"the coefficients of feedback{which} were fitted to {least}{known} of the {len(ground.queries)} topics "
         f"({known / len(ground.queries):.0%}): what is measured flatters feedback; take topics that they were not fitted to"
     )
-
-
-def _strategy(given: Any) -> RelevanceFeedback:
-    """What was given as a strategy, with the vector that it compares.
-
-    Raises:
-        StrategyError: it can't be one.
-    """
-    if isinstance(given, RelevanceFeedback):
-        return given
-    if not isinstance(given, Coefficients):
-        raise StrategyError(
-            f"Feedback takes Coefficients or RelevanceFeedback, got {given!r}; of a file: RelevanceFeedback.load(path)"
-        )
-    fitted = given.provenance
-    if fitted is None:
-        raise StrategyError(
-            f"{given!r} don't say what they were fitted to, so mode and seeds are unknown: pass "
-            "RelevanceFeedback(seeds=…, coefficients=…, mode=…, trust=True)"
-        )
-    seeds = Nearest(fitted.vector, limit=fitted.seeds)
-    return RelevanceFeedback(seeds=seeds, coefficients=given, mode=fitted.mode, using=fitted.vector)

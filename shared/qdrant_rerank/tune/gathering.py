@@ -25,7 +25,7 @@ from .._internals import (
     Points,
     Search,
     decode_records,
-    embedded,
+    embed_query,
     is_whole,
     query_token_counts,
     run,
@@ -36,7 +36,7 @@ from ..errors import FitError, FormatError, MeasurementError
 from ..evaluate import DocId, Topic
 from ..evaluate._internals import MEASURING, Plain, Progress, RetryingServices, is_setup_error, read_ranking, stops
 from ..planning import Target, VectorInfo
-from ..stages import Nearest, Stage
+from ..stages import Stage
 
 __all__ = [
     "Budget",
@@ -191,12 +191,12 @@ class Spread:
     deviation: float
 
 
-def key_of(leaf: Nearest) -> str:
+def key_of(leaf: Stage) -> str:
     """The same text for plain searches that differ in depth and name only."""
     return repr(replace(leaf, limit=None, name=None))
 
 
-def leaf_depths(stage: Stage, needed: int, *, root: bool = True) -> dict[str, tuple[Nearest, int]]:
+def leaf_depths(stage: Stage, needed: int, *, root: bool = True) -> dict[str, tuple[Stage, int]]:
     """The plain searches at the bottom of `stage`, by key, each with the depth that it hands on.
 
     Args:
@@ -205,9 +205,8 @@ def leaf_depths(stage: Stage, needed: int, *, root: bool = True) -> dict[str, tu
         root: whether it is the outermost.
     """
     if not stage.candidates:
-        assert isinstance(stage, Nearest)
         return {key_of(stage): (stage, needed if root else stage.reach(needed))}
-    found: dict[str, tuple[Nearest, int]] = {}
+    found: dict[str, tuple[Stage, int]] = {}
     inner = needed if root else stage.needs_points(needed)
     for candidate in stage.candidates:
         for key, (leaf, depth) in leaf_depths(candidate, inner, root=False).items():
@@ -338,13 +337,13 @@ class Wants:
         payload: what of the payload comes along.
     """
 
-    leaves: Mapping[str, tuple[Nearest, int]]
+    leaves: Mapping[str, tuple[Stage, int]]
     payload: models.WithPayloadInterface
 
     @property
     def vectors(self) -> frozenset[str]:
         """The vectors that queries are embedded for."""
-        return frozenset(leaf.using for leaf, _ in self.leaves.values() if leaf.using is not None)
+        return frozenset(leaf.vector for leaf, _ in self.leaves.values() if leaf.vector is not None)
 
 
 @dataclass
@@ -440,7 +439,7 @@ class Gathering:
 
 def _candidates(wants: Wants, query: Query, topic: Topic, target: Target) -> Flow[tuple[list[Points], Mapping[str, int]]]:
     """The points of each candidate, in one step for all topics that run together."""
-    inputs = yield from embedded(query, wants.vectors, target)
+    inputs = yield from embed_query(query, wants.vectors, target)
     requests: list[Any] = [
         leaf.request(inputs, topic.within(SearchOptions(limit=depth, with_payload=wants.payload)))
         for leaf, depth in wants.leaves.values()

@@ -107,8 +107,7 @@ class Learned:
     def learned(self, option: Option, ground: Ground, lessons: Lessons) -> Option:
         from ..learn._internals import make_pairs, margin_expression, one_thread, prepare
 
-        columns, form = self._columns(ground), option.strategy
-        assert isinstance(form, Formula)
+        columns, form = self._columns(ground), Formula.of(option.strategy)
         with one_thread():
             log = _log(columns, form, lessons, ground.limit)
             self._check_topics(log, len(lessons.pools))
@@ -155,10 +154,7 @@ class Learned:
         return solve(problem, self.c * share, None, np.zeros(problem.x.shape[1] + 1))
 
     def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Hit]:
-        strategy = option.strategy
-        formula = strategy.formula if isinstance(strategy, ClientFormula) else strategy
-        assert isinstance(formula, Formula)
-        return recompute(formula, pool, target, limit)
+        return recompute(Formula.of(option.strategy), pool, target, limit)
 
 
 def _checked(features: Mapping[str, FeatureLike]) -> dict[str, Feature]:

@@ -9,18 +9,18 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from qdrant_client import models
 
 from .. import Executor, QdrantRerankError, Query, Rerank, ScoringError, SearchOptions, Strategy
-from .._internals import Points, Score, Search, Unread, Vectors, candidate_scores, fused_terms, run
-from ..expressions._internals import Affinity, DatetimeField, Field, GeoDistance, Raw, Table, When, compute, walk
+from .._internals import Points, Score, Search, Unread, Vectors, candidate_scores, run
+from ..expressions._internals import Affinity, DatetimeField, Field, GeoDistance, Raw, Table, When, walk
 from ..planning import Schema, Target
-from ..stages import Formula, Fusion, Nearest, Stage
+from ..stages import Formula, Fusion, Stage
 from .configurations import Ground, Option, Scorer
 from .gathering import Hit, Meter, Pool, key_of
 
@@ -52,13 +52,9 @@ def is_local(strategy: Strategy) -> bool:
     if not isinstance(strategy, Stage):
         return False
     if not strategy.candidates:
-        return isinstance(strategy, Nearest)
-    if not isinstance(strategy, Fusion | Formula):
-        return False
+        return strategy.is_search
     own = strategy.filter, strategy.score_threshold, strategy.search_params
-    if any(value is not None for value in own) or not all(map(is_local, strategy.candidates)):
-        return False
-    return not isinstance(strategy, Formula) or not any(_needs_engine(node) for node in walk(strategy.expression))
+    return strategy.is_computable and all(value is None for value in own) and all(map(is_local, strategy.candidates))
 
 
 def is_recomputable(strategy: Strategy, schema: Schema) -> bool:
@@ -70,15 +66,11 @@ def is_recomputable(strategy: Strategy, schema: Schema) -> bool:
     return is_local(strategy) and isinstance(strategy, Stage) and strategy.alike_on_shards(schema)
 
 
-def _needs_engine(node: Any) -> bool:
-    return isinstance(node, Raw) or (isinstance(node, When) and "HasVectorCondition" in repr(node.condition))
-
-
 def reads_payload(strategy: Strategy) -> bool:
     """Whether points' payload is read to rank them."""
-    formulas = [stage for stage in strategy.stages() if isinstance(stage, Formula)]
-    nodes = (node for formula in formulas for node in walk(formula.expression))
-    return isinstance(strategy, Rerank) or any(isinstance(node, _PAYLOAD) for node in nodes)
+    expressions = (expression for stage in strategy.stages() for expression in stage.own_expressions())
+    nodes = (node for expression in expressions for node in walk(expression))
+    return strategy.model_use == "rank" or any(isinstance(node, _PAYLOAD) for node in nodes)
 
 
 def recompute(stage: Stage, pool: Pool, target: Target, limit: int) -> list[Hit]:
@@ -94,7 +86,7 @@ def recompute(stage: Stage, pool: Pool, target: Target, limit: int) -> list[Hit]
         PlanError: a point lacks a payload key that a formula reads without a default; Qdrant would refuse, too.
         ScoringError: a formula isn't finite for some point; likewise.
     """
-    if isinstance(stage, Nearest):  # alone, its ties are settled; below a fusion the engine's own order of them counts
+    if not stage.candidates:  # alone, its ties are settled; below a fusion the engine's own order of them counts
         groups = groupby(pool.candidates[key_of(stage)], key=lambda hit: hit.score)
         return [hit for _, ties in groups for hit in sorted(ties, key=lambda hit: pool.places[hit.id])][:limit]
     return _ranked(stage, limit, limit, pool, target)
@@ -103,22 +95,22 @@ def recompute(stage: Stage, pool: Pool, target: Target, limit: int) -> list[Hit]
 def read_by(formula: Formula, pool: Pool, target: Target, limit: int) -> tuple[list[Hit], Table]:
     """The points that a formula ranks, each once, and what it is computed from; arguments as of `recompute`."""
     union, found = _candidates(formula, limit, pool, target)
-    return union, _table(formula, union, found, pool, target)
+    scores = candidate_scores(formula, [hit.id for hit in union], found, target.schema)
+    return union, replace(_table(union, pool, target), scores=scores)
 
 
 def _ranked(stage: Stage, limit: int, needed: int, pool: Pool, target: Target) -> list[Hit]:
     """The first `limit` points of a stage whose candidates have to find `needed`."""
-    if isinstance(stage, Nearest):
+    if not stage.candidates:
         return list(pool.candidates[key_of(stage)][:limit])
     union, found = _candidates(stage, needed, pool, target)
     if not union:
         return []
-    if isinstance(stage, Fusion):
-        scores = np.sum(fused_terms(stage, cast(Any, union), cast(Any, found)), axis=0)  # reads ids and scores only
-    else:
-        assert isinstance(stage, Formula)
-        scores = _formula(stage, union, found, pool, target)
-    rounded = scores.astype(np.float32)  # as engines give them: what ties there must tie here
+    with np.errstate(all="ignore"):  # as engines give them: what ties there must tie here
+        rounded = stage.compute_scores(found, _table(union, pool, target), target.schema).astype(np.float32)
+    if not np.isfinite(rounded).all():
+        worst = union[int(np.flatnonzero(~np.isfinite(rounded))[0])]
+        raise ScoringError(f"the formula isn't finite for point {worst.id!r}, and Qdrant would refuse the query")
     rows = _first(rounded, limit)
     order = rows[np.lexsort(([pool.places[union[row].id] for row in rows], -rounded[rows]))][:limit]
     return [Hit(union[row].id, float(rounded[row])) for row in order]
@@ -137,27 +129,16 @@ def _first(scores: Any, limit: int) -> Any:
     return np.flatnonzero(scores >= np.partition(scores, -limit)[-limit])
 
 
-def _table(formula: Formula, union: Sequence[Hit], found: Sequence[Sequence[Hit]], pool: Pool, target: Target) -> Table:
+def _table(union: Sequence[Hit], pool: Pool, target: Target) -> Table:
     ids = [hit.id for hit in union]
     return Table(
         payloads=[pool.payloads.get(id, {}) for id in ids],
         ids=ids,
-        scores=candidate_scores(formula, ids, found, target.schema),
         params=pool.topic.params,
         now=pool.now,
         tokens=pool.tokens,
         view=target.view,
     )
-
-
-def _formula(formula: Formula, union: Sequence[Hit], found: Sequence[Sequence[Hit]], pool: Pool, target: Target) -> Any:
-    table = _table(formula, union, found, pool, target)
-    with np.errstate(all="ignore"):
-        values = compute(formula.expression, table).astype(np.float32)  # scores are, and must fit
-    if not np.isfinite(values).all():
-        worst = union[int(np.flatnonzero(~np.isfinite(values))[0])]
-        raise ScoringError(f"the formula isn't finite for point {worst.id!r}, and Qdrant would refuse the query")
-    return values
 
 
 class BudgetSpent(QdrantRerankError):
@@ -189,7 +170,7 @@ class Rescored:
         if self.bases is not None:
             return self.bases
         bases: list[tuple[str, Strategy]] = []
-        if not isinstance(ground.baseline, Rerank):
+        if ground.baseline.model_use != "rank":
             bases.append(("the default", ground.baseline))
         bases.append((f"{ground.title(ground.candidates[0])} alone", ground.candidates[0]))
         return [*bases, *fuse_candidates(ground)]
@@ -206,7 +187,7 @@ def unread(reads: int, limit: int) -> Unread:
 def fuse_candidates(ground: Ground) -> Iterator[tuple[str, Stage]]:
     """The candidates in a fusion that has no settings, if there are several, with its name: DBSF, for distances RRF."""
     if len(ground.candidates) > 1:
-        far = any(ground.schema.vectors[candidate.using or ""].is_distance for candidate in ground.candidates)
+        far = any(ground.schema.vectors[candidate.vector or ""].is_distance for candidate in ground.candidates)
         yield ("RRF", Fusion.rrf().over(*ground.candidates)) if far else ("DBSF", Fusion.dbsf().over(*ground.candidates))
 
 
@@ -222,9 +203,11 @@ def recompute_reranking(strategy: Strategy, pool: Pool, target: Target, limit: i
 
     It is Rerank's own code that ranks, so blends, thresholds and texts that are missing are its own, too.
     """
-    if not isinstance(strategy, Rerank) or not is_recomputable(strategy.below, target.schema) or not scorer.independent:
+    below = strategy.first_search
+    if strategy.model_use != "rank" or not isinstance(below, Stage) or not is_recomputable(below, target.schema):
         return None
-    below: Any = strategy.below
+    if not scorer.independent:
+        return None
     found = recompute(below, pool, target, strategy.candidate_options(SearchOptions(limit=limit)).limit)
     points: Points = [
         models.ScoredPoint.model_construct(id=hit.id, version=0, score=hit.score, payload=pool.payloads.get(hit.id, {}))
@@ -232,7 +215,7 @@ def recompute_reranking(strategy: Strategy, pool: Pool, target: Target, limit: i
     ]
     topic = pool.topic
     query = Query(topic.text, topic.vectors, topic.params, pool.now)
-    return run(strategy.ranked(points, query, SearchOptions(limit=limit), target), scorer)
+    return run(strategy.rank(points, query, SearchOptions(limit=limit), target), scorer)
 
 
 class _NoQdrant:

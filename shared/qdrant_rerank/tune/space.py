@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from .. import Executor, PlanError, QdrantRerankError, QueryError, Rerank, SearchOptions, Strategy, StrategyError
-from .._internals import brief, is_whole, planned
+from .. import Executor, PlanError, QdrantRerankError, QueryError, SearchOptions, Strategy, StrategyError
+from .._internals import brief, is_whole, plan_on
 from ..errors import FitError, MissingExtra
 from ..evaluate import Topic
 from ..evaluate._internals import id_payload
 from ..planning import Schema, Target
 from ..stages import Fusion, Nearest, Stage
-from .configurations import Family, Ground, Learner, Lessons, Option, Scorer, fill_limits
+from .configurations import Family, Ground, Learner, Lessons, Option, Scorer
 from .families import Dbsf, Rrf, SingleLegs, WeightedSum
 from .gathering import Pool, Wants, key_of, leaf_depths
 from .learned import Learned
@@ -70,19 +70,19 @@ class Space:
         return replace(self, families=(*self.families, *families))
 
 
-def check_candidates(candidates: Sequence[Any], schema: Schema) -> tuple[Nearest, ...]:
+def check_candidates(candidates: Sequence[Any], schema: Schema) -> tuple[Stage, ...]:
     """The candidates that a caller names, as plain searches of this collection.
 
     Raises:
         StrategyError: one isn't a plain search, or two are called the same, or there are none.
     """
-    resolved: list[Nearest] = []
+    resolved: list[Stage] = []
     for candidate in candidates:
-        if not isinstance(candidate, Nearest) or candidate.candidates:
+        if not isinstance(candidate, Stage) or not candidate.is_search or candidate.candidates:
             raise StrategyError(
                 f"a candidate is a plain search, Nearest(name), got {brief(candidate)}; put other strategies into the space"
             )
-        resolved.append(candidate.resolved(schema))
+        resolved.append(candidate.resolve(schema))
     titles = [candidate.title for candidate in resolved]
     if twice := [title for title in titles if titles.count(title) > 1]:
         raise StrategyError(f"two candidates are called {twice[0]!r}: tell them apart with Nearest(…, name=…)")
@@ -91,7 +91,7 @@ def check_candidates(candidates: Sequence[Any], schema: Schema) -> tuple[Nearest
     return tuple(resolved)
 
 
-def find_candidates(executor: Executor, topics: Sequence[Topic]) -> tuple[Nearest, ...]:
+def find_candidates(executor: Executor, topics: Sequence[Topic]) -> tuple[Stage, ...]:
     """A candidate for each dense and sparse vector that queries can be embedded for, dense ones first.
 
     Raises:
@@ -116,7 +116,7 @@ def find_candidates(executor: Executor, topics: Sequence[Topic]) -> tuple[Neares
     return tuple(candidates)
 
 
-def default_strategy(candidates: Sequence[Nearest]) -> Strategy:
+def default_strategy(candidates: Sequence[Stage]) -> Strategy:
     """What is used where nobody chose: Qdrant's own rank fusion, or the only candidate."""
     return Fusion.rrf().over(*candidates) if len(candidates) > 1 else candidates[0]
 
@@ -164,13 +164,13 @@ def propose(space: Space, ground: Ground, target: Target) -> Proposals:
                 raise StrategyError(f"two configurations are called {option.name!r}: give the families names of their own")
             names.add(option.name)
             try:
-                checked = planned(option.strategy, target, SearchOptions(limit=ground.limit))
+                checked = plan_on(option.strategy, target, SearchOptions(limit=ground.limit))
             except (PlanError, StrategyError) as error:
                 if option.name == DEFAULT or option.must_fit:
                     raise
                 left_out.append(LeftOut(option.name, f"it doesn't fit: {error}".replace("\n", "; ")))
                 continue
-            same = fill_limits(checked.strategy, ground.limit)
+            same = checked.strategy.fill_limits(ground.limit)
             if isinstance(family, Learner) or same not in seen:  # e.g. the baseline is in the space, too
                 seen.add(same)
                 found.append((family, replace(option, strategy=checked.strategy)))
@@ -196,7 +196,7 @@ def teach(proposed: Proposals, ground: Ground, lessons: Lessons) -> Proposals:
 
 def wants_of(options: Iterable[tuple[Family, Option]], ground: Ground, doc_id: Any) -> Wants:
     """The plain searches that the options are recomputed from, each as deep as the deepest of them needs."""
-    leaves: dict[str, tuple[Nearest, int]] = {
+    leaves: dict[str, tuple[Stage, int]] = {
         key_of(candidate): (candidate, max(ground.deepest, ground.limit)) for candidate in ground.candidates
     }
     payload = False
@@ -214,8 +214,7 @@ def wants_of(options: Iterable[tuple[Family, Option]], ground: Ground, doc_id: A
 
 def _below(strategy: Strategy, limit: int) -> tuple[Stage | None, int]:
     """The stage that Qdrant runs, and how many points it is asked for."""
-    if isinstance(strategy, Stage):
-        return strategy, limit
-    if isinstance(strategy, Rerank) and isinstance(strategy.below, Stage):
-        return strategy.below, strategy.candidate_options(SearchOptions(limit=limit)).limit
-    return None, limit
+    below = strategy.first_search
+    if strategy.model_use == "steer" or not isinstance(below, Stage):
+        return None, limit
+    return below, strategy.candidate_options(SearchOptions(limit=limit)).limit

@@ -13,7 +13,7 @@ from ..errors import FitError
 from ..evaluate import LEAST_TOPICS, DocId, Qrels, Topics
 from ..evaluate._internals import MEASURING, Progress, Work, aliases, other_ids, parse_measures
 from ..planning import Schema
-from ..stages import Nearest
+from ..stages import Stage
 from .configurations import Ground, Lessons, effort_of
 from .gathering import Budget, Gathering, Meter, Pool, PoolFile, PoolHeader, Spread, Wants, check_executor, spreads
 from .results import Tuning
@@ -28,7 +28,7 @@ def tune(
     executor: Executor,
     topics: Topics,
     qrels: Qrels,
-    candidates: Sequence[Nearest] | None = None,
+    candidates: Sequence[Stage] | None = None,
     *,
     baseline: Strategy | None = None,
     space: Space | None = None,
@@ -139,7 +139,7 @@ def _check_topics(work: Work) -> None:
 
 
 def _ground(
-    executor: Executor, work: Work, candidates: Sequence[Nearest] | None, baseline: Strategy | None, space: Space
+    executor: Executor, work: Work, candidates: Sequence[Stage] | None, baseline: Strategy | None, space: Space
 ) -> Ground:
     schema = executor.target().schema
     given = find_candidates(executor, list(work.asked)) if candidates is None else check_candidates(candidates, schema)
@@ -151,7 +151,7 @@ def _ground(
         candidates=plain,
         depths=tuple(sorted(depths)),
         limit=work.deepest,
-        baseline=default_strategy(plain) if baseline is None else baseline.resolved(schema),
+        baseline=default_strategy(plain) if baseline is None else baseline.resolve(schema),
         schema=schema,
         has_model=executor.reranker is not None,
         queries=tuple(topic.text for topic in work.asked),
@@ -160,7 +160,7 @@ def _ground(
 
 def _spreads(pools: Sequence[Pool], wants: Wants, schema: Schema) -> dict[str, Spread]:
     depths = {key: depth for key, (_, depth) in wants.leaves.items()}
-    vectors = {key: schema.vectors[leaf.using or ""] for key, (leaf, _) in wants.leaves.items()}
+    vectors = {key: schema.vectors[leaf.vector or ""] for key, (leaf, _) in wants.leaves.items()}
     return spreads(pools, depths, vectors)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from qdrant_client import models
 
 from ... import AsyncExecutor, Executor, Query, SearchOptions, StrategyError
-from ..._internals import Embed, Flow, Points, Score, Scores, is_whole, planned, run, together, value_at, warn
+from ..._internals import Embed, Flow, Points, Score, Scores, is_whole, plan_on, run, together, value_at, warn
 from ...errors import FitError
 from ...evaluate import DocId, Qrels, Topic, Topics
 from ...evaluate._internals import aliases, other_ids, read_ranking, stable
@@ -286,7 +286,7 @@ def first_search(strategy: RelevanceFeedback, target: Target, candidates: int, f
     options = stable(
         strategy.seeds, replace(strategy.seed_options(SearchOptions(limit=candidates, filter=filter)), limit=candidates)
     )
-    return planned(strategy.seeds, target, options)
+    return plan_on(strategy.seeds, target, options)
 
 
 def gather_examples(
@@ -353,7 +353,7 @@ def collect_examples(
 ) -> list[Example]:
     """The examples of `gathering`, by an executor; `scores` is what scores."""
     target = executor.target()
-    flow = gather_examples(strategy.resolved(target.schema), target, queries, candidates, scores, filter)
+    flow = gather_examples(strategy.resolve(target.schema), target, queries, candidates, scores, filter)
     return run(flow, replace_reranker(executor, scores)).examples
 
 

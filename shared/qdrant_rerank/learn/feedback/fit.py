@@ -414,7 +414,7 @@ class Task:
 
     def gather(self, plan: Plan, scores: ScoreFile) -> Flow[Gathered]:
         """One search for each query, and the model's scores of what it finds."""
-        strategy, target = _resolved(plan), plan.target
+        strategy, target = self.plain.resolve(plan.target.schema), plan.target
         return gather_examples(strategy, target, self.distinct, self.candidates, scores, self.filter, self.documents)
 
     def learn(self, plan: Plan, gathered: Gathered) -> LearnedCoefficients:
@@ -423,7 +423,7 @@ class Task:
         Raises:
             FitError: too few queries found enough to learn from.
         """
-        strategy, examples = _resolved(plan), gathered.examples
+        strategy, examples = self.plain.resolve(plan.target.schema), gathered.examples
         if len({same(example.query) for example in examples}) < LEAST_QUERIES:
             raise FitError(
                 f"only {len(examples)} of {len(self.distinct)} queries find more points with text and vector than there are "
@@ -491,8 +491,3 @@ class Task:
             date=dt.datetime.now(dt.UTC).date().isoformat(),
         )
         return replace(strategy, coefficients=replace(found, provenance=provenance))
-
-
-def _resolved(plan: Plan) -> RelevanceFeedback:
-    assert isinstance(plan.strategy, RelevanceFeedback)
-    return plan.strategy

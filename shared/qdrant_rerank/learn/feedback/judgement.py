@@ -11,7 +11,7 @@ import numpy as np
 from qdrant_client import models
 
 from ... import Query, Rerank, SearchOptions, Strategy
-from ..._internals import Flow, planned, shortfalls, together
+from ..._internals import Flow, plan_on, together
 from ...errors import FitError
 from ...evaluate import Interval, bootstrap_interval, per_topic
 from ...evaluate._internals import stable
@@ -235,7 +235,7 @@ class Judging:
     def depth(self) -> int:
         """How deep results are judged: to 100, or as deep as the first search reaches and the strategy returns."""
         seeds, deepest = self.strategy.seeds, min(_DEEPEST, self.strategy.most or _DEEPEST)
-        return next(depth for depth in range(deepest, 0, -1) if not any(shortfalls(seeds, depth, "")))
+        return next(depth for depth in range(deepest, 0, -1) if not any(seeds.shortfalls(depth, "")))
 
     def flow(self, crossed: FoldCoefficients, queries: Mapping[str, Query]) -> Flow[list[Judgement]]:
         """The three ways by nDCG@10 and recall.
@@ -263,7 +263,7 @@ class Judging:
         return self._judged(rankings, texts)
 
     def _plan(self, strategy: Strategy, limit: int) -> Plan:
-        return planned(strategy, self.target, stable(strategy, SearchOptions(limit=limit, filter=self.filter)))
+        return plan_on(strategy, self.target, stable(strategy, SearchOptions(limit=limit, filter=self.filter)))
 
     def _judged(self, rankings: Mapping[str, Mapping[str, Mapping[str, float]]], texts: Sequence[str]) -> list[Judgement]:
         top = min(TOP, self.depth)

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any, Final
 
 from pydantic import BaseModel
-from qdrant_client import models
 
-from .expressions.inspect import placeholder_params
-from .in_short import abridged
-from .notebooks import as_table
-from .schema import Schema, VectorInfo
-from .stages import Formula
-from .steps import QueryVector
-from .strategies import Strategy
+from ..notebooks import as_table
 
-__all__ = ["PlanDescription", "Refusal", "abbreviated", "placeholders"]
+__all__ = ["PlanDescription", "Refusal", "abbreviate", "abridge", "values_in"]
 
 _SHOWN = 4  # numbers of a vector that are worth reading
+_DEPTHS: Final = (14, 11, 9, 8, 7, 6, 5, 4, 3, 2)
+_ITEMS: Final = 4  # of a list, where it is abridged
+_FEW: Final = 3  # values that take no more place than saying how many they are
 _LINES = 120  # of a request, likewise
 _LATER = "then, with a vector that the model's scores have shifted (here the query's own):"
 
@@ -52,7 +48,7 @@ class PlanDescription:
         model_calls: texts that a reranker reads for one query.
         refusals: which older servers would refuse or ignore what.
         warnings: what will work, but not as it seems.
-        requests: the requests as JSON values, long vectors abbreviated.
+        requests: the requests as JSON values, long vectors abbreviate.
         later: the requests of a second round, which a model's scores make; the query's vector stands for the steered one.
         summary: the strategy as text for people: long formulas and what coefficients were fitted to told in short.
     """
@@ -94,7 +90,7 @@ class PlanDescription:
 
 
 def _body(request: Any) -> str:
-    made, left = abridged(request, lambda value: _written(value).count("\n") < _LINES)
+    made, left = abridge(request, lambda value: _written(value).count("\n") < _LINES)
     return _written(made) + (f"\n({left:,} values are left out here; .requests has them all)" if left else "")
 
 
@@ -102,21 +98,22 @@ def _written(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def abbreviated(request: BaseModel) -> Any:
+def abbreviate(request: BaseModel) -> Any:
     """A request as the JSON value that goes out, long vectors cut short."""
-    return _cut(request.model_dump(mode="json", by_alias=True, exclude_none=True))
+    return _shorten_vectors(request.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
-def _cut(value: Any) -> Any:
+def _shorten_vectors(value: Any) -> Any:
     if isinstance(value, dict):
         return {
-            key: _masked(item) if key == "options" and isinstance(item, dict) else _cut(item) for key, item in value.items()
+            key: _masked(item) if key == "options" and isinstance(item, dict) else _shorten_vectors(item)
+            for key, item in value.items()
         }
     if not isinstance(value, list):
         return value
     if len(value) > _SHOWN and all(isinstance(item, int | float) for item in value):
         return [*value[:_SHOWN], f"… {len(value)} numbers"]
-    return [_cut(item) for item in value]
+    return [_shorten_vectors(item) for item in value]
 
 
 def _masked(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,26 +121,64 @@ def _masked(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: "…" if re.search("key|token|secret|password|auth", name, re.I) else item for name, item in options.items()}
 
 
-def placeholders(strategy: Strategy, schema: Schema) -> tuple[Mapping[str, QueryVector], Mapping[str, Any]]:
-    """Zero vectors and zero request-time values, to show a request before there is a query."""
-    vectors = {name: _zeros(schema.vectors[name]) for name in strategy.needs()}
-    expressions = [stage.expression for stage in strategy.stages() if isinstance(stage, Formula)]
-    features: dict[str, Any] = {}
-    for expression in expressions:
-        features |= placeholder_params(expression)
-    return vectors, features
-
-
-def _zeros(info: VectorInfo) -> QueryVector:
-    match info.kind:
-        case "sparse":
-            return models.SparseVector(indices=[], values=[])
-        case "multi":
-            return [[0.0] * (info.size or 0)]
-        case "dense":
-            return [0.0] * (info.size or 0)
-    assert_never(info.kind)
-
-
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+# Long requests, abridged
+
+
+def abridge(value: Any, fits: Callable[[Any], bool]) -> tuple[Any, int]:
+    """A JSON value with its deepest parts and the ends of its lists left out until it fits, and how many values they hold.
+
+    Args:
+        value: a JSON value.
+        fits: whether one is short enough. It is asked of larger ones first; the smallest is taken if none fits.
+    """
+    if fits(value):
+        return value, 0
+    made: Any = value
+    for depth in _DEPTHS:
+        made = _cut(value, depth)
+        if fits(made):
+            break
+    return made, values_in(value) - _kept(made)
+
+
+def values_in(value: Any) -> int:
+    """How many numbers, texts and truth values a JSON value holds, at any depth."""
+    return sum(1 for _ in _leaves(value))
+
+
+def _kept(value: Any) -> int:
+    return sum(1 for leaf in _leaves(value) if not isinstance(leaf, _LeftOut))
+
+
+class _LeftOut(str):
+    """What stands where something is left out."""
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case dict() as inside:
+                waiting += inside.values()
+            case list() as inside:
+                waiting += inside
+            case leaf:
+                yield leaf
+
+
+def _cut(value: Any, depth: int) -> Any:
+    if not isinstance(value, dict | list):
+        return value
+    if depth == 0 and (count := values_in(value)) > _FEW:
+        return _LeftOut(f"… {count:,} values")
+    below = max(0, depth - 1)
+    if isinstance(value, dict):
+        return {key: _cut(item, below) for key, item in value.items()}
+    if len(value) <= _ITEMS + 1:
+        return [_cut(item, below) for item in value]
+    left = value[_ITEMS:]
+    return [*(_cut(item, below) for item in value[:_ITEMS]), _LeftOut(f"… {len(left):,} more ({values_in(left):,} values)")]

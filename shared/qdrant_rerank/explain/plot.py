@@ -11,10 +11,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
-from .errors import FormatError, MissingExtra, QueryError, StrategyError, warn
-from .in_short import brief_term
-from .reasons import term_columns
-from .why import Explained, ResultReason
+from ..errors import FormatError, MissingExtra, QueryError, StrategyError, warn
+from ..expressions.text import brief_term
+from .results import Explained, ResultReason, term_columns
 
 __all__ = ["check_picture", "draw"]
 
