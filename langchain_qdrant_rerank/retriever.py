@@ -212,6 +212,8 @@ class QdrantRerankRetriever(BaseRetriever):
             None for never. It is read again in any case when an answer contradicts it, and before a strategy is refused.
         retries: how often a request is made again, at most, after what may pass: a server that is away, overloaded or asks to
             wait (see `qdrant_rerank.Retries`), within the call's timeout. None is made again unless told so.
+        coalesce: whether concurrent async searches of one event loop leave in one batch while others are under way, on a
+            server.
         executors: what is kept between calls, and handed on to copies.
 
     Raises:
@@ -242,6 +244,7 @@ class QdrantRerankRetriever(BaseRetriever):
     capabilities: Capabilities | None = None
     schema_ttl: fields.SchemaTtlField = SCHEMA_TTL
     retries: fields.RetriesField = 0
+    coalesce: bool = True
     executors: Executors = Field(default_factory=Executors, exclude=True)
 
     @model_validator(mode="before")
@@ -510,7 +513,7 @@ class QdrantRerankRetriever(BaseRetriever):
         parts = (
             *(self.client, self.async_client, self.collection_name),
             *(self.embedding, self.sparse_embedding, self.encoders),
-            *(self.reranker, self.payload, self.capabilities, self.fixed_filter, self.schema_ttl, self.retries),
+            *(self.reranker, self.payload, self.capabilities, self.fixed_filter, self.schema_ttl, self.retries, self.coalesce),
         )
         return self.executors.get(kind, parts, self._make_executor)
 
@@ -526,6 +529,7 @@ class QdrantRerankRetriever(BaseRetriever):
             fixed_filter=self.fixed_filter,
             schema_ttl=self.schema_ttl,
             retries=self.retries,
+            coalesce=self.coalesce,
         )
 
     def _documents(self, call: _Call, found: Explained) -> list[Document]:

@@ -78,6 +78,8 @@ class QdrantRerankRetriever(BaseRetriever):
             None for never. It is read again in any case when an answer contradicts it, and before a strategy is refused.
         retries: how often a request is made again, at most, after what may pass: a server that is away, overloaded or asks to
             wait (see `qdrant_rerank.Retries`), within the call's timeout. None is made again unless told so.
+        coalesce: whether concurrent async searches of one event loop leave in one batch while others are under way, on a
+            server.
 
     Raises:
         QdrantRerankError: an argument can't be; the message says which, and what to pass.
@@ -117,10 +119,11 @@ class QdrantRerankRetriever(BaseRetriever):
         fixed_filter: models.Filter | None = None,
         schema_ttl: float | None = SCHEMA_TTL,
         retries: int | Retries = 0,
+        coalesce: bool = True,
     ) -> None:
         super().__init__(callback_manager, object_map, objects, verbose)
         self._reader = NodeReader(payload, score_key, explanation_key)
-        settings = ExecutorSettings(capabilities, fixed_filter, schema_ttl, retries, reranker)
+        settings = ExecutorSettings(capabilities, fixed_filter, schema_ttl, retries, reranker, coalesce)
         texts = partial(NodeText.of, self._reader, as_metadata_mode(metadata_mode))
         place = vector_store, client, async_client, collection_name
         self._source = make_source(*place, embed_model, sparse_encoder, encoders, settings, texts)

@@ -22,6 +22,7 @@ from qdrant_rerank._internals import (
     Executors,
     PayloadLike,
     QueryVector,
+    check_flag,
     check_reranker,
     check_schema_ttl,
     not_a_filter,
@@ -190,12 +191,14 @@ class ExecutorSettings:
     schema_ttl: float | None = SCHEMA_TTL
     retries: int | Retries = 0
     reranker: RerankerLike | None = None
+    coalesce: bool = True
 
     def __post_init__(self) -> None:
         if self.fixed_filter is not None and not isinstance(self.fixed_filter, models.Filter):
             raise StrategyError(f"fixed_{not_a_filter(self.fixed_filter)}")
         check_schema_ttl(self.schema_ttl)
         Retries.of(self.retries)
+        check_flag("coalesce", self.coalesce)
         if self.reranker is not None:
             check_reranker(self.reranker)
 

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from .clients import find_delay as find_delay
     from .clients import grpc_port_of as grpc_port_of
     from .clients import kept_open as kept_open
+    from .coalescing import Coalescer as Coalescer
+    from .coalescing import can_share as can_share
+    from .coalescing import is_large as is_large
     from .deadline import Deadline as Deadline
     from .deadline import timeout_problem as timeout_problem
     from .deadline import unbounded as unbounded
@@ -198,6 +201,7 @@ else:
             "ToolHit, ToolSpec, filter_keys, name_arguments, pick_filters, pick_threshold",
             "answers": "contradicts, guarded, read_batch, read_points",
             "capabilities": "ABILITIES, Engine",
+            "coalescing": "Coalescer, can_share, is_large",
             "clients": "AsyncClientLike, Clients, client_options, engine_of, find_delay, grpc_port_of, kept_open",
             "deadline": "Deadline, timeout_problem, unbounded, whole_seconds, within",
             "engine_errors": "Failure, Kind, Place, address_of, describe_failures, read_failure, tell_error",

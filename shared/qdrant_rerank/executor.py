@@ -30,6 +30,7 @@ from .answers import (
 )
 from .capabilities import Capabilities
 from .clients import AsyncCalls, AsyncClientLike, Clients
+from .coalescing import Coalescer, can_share
 from .deadline import whole_seconds, within
 from .engine_errors import Place, describe_failures
 from .errors import ClientError, Lint, PlanError, QueryError, StrategyError, warn
@@ -44,7 +45,7 @@ from .retries import Left, Retries, time_left
 from .schema import Schema, aread_node_schema, aread_schema, read_node_schema, read_schema
 from .steps import AsyncServices, Flow, Points, QueryVector, Search, Services, Vectors, arun, run, together
 from .strategies import Strategy
-from .threads import AsyncReads, Reads, Workers, carrying, in_worker, working_with
+from .threads import AsyncReads, PerLoop, Reads, Workers, carrying, in_worker, working_with
 from .values import is_finite
 
 __all__ = ["SCHEMA_TTL", "AsyncExecutor", "Executor", "check_schema_ttl"]
@@ -104,6 +105,7 @@ class _Base:
         fixed_filter: models.Filter | None = None,
         schema_ttl: float | None = SCHEMA_TTL,
         retries: int | Retries = 0,
+        coalesce: bool = True,
     ) -> None:
         """Hold on to a collection; no request is made before the first query.
 
@@ -122,6 +124,8 @@ class _Base:
                 a server that is away, overloaded or asks to wait. None is made again unless told so.
             schema_ttl: seconds after which the collection's schema is read again at the next query, as an alias may have moved;
                 None for never. It is read again in any case when an answer contradicts it, and before a plan is refused.
+            coalesce: whether concurrent async searches of one event loop leave in one batch while others are under way, on a
+                server. Sync ones never do.
 
         Raises:
             ClientError: there is no client, or one of the wrong kind.
@@ -146,6 +150,8 @@ class _Base:
         self._read_at = 0.0
         self._true_for = self._ttl
         self._quirks = Quirks()
+        self._coalesces = coalesce and self.clients.engine == "server"
+        self._coalescers: PerLoop[Coalescer] = PerLoop()
 
     def refresh(self) -> None:
         """Forget the collection's schema, e.g. after a payload index was made; it is read again at the next query."""
@@ -226,13 +232,17 @@ class _Base:
         requests = [restrict(request, self.fixed_filter, everywhere) for request in step.requests]
         return guarded(replace(step, requests=requests))
 
-    def _shares(self, plain: dict[int, models.QueryRequest]) -> Iterator[dict[int, models.QueryRequest]]:
-        """The requests in batches of the size that strict mode allows."""
+    @property
+    def _most(self) -> int | None:
+        """How many requests strict mode allows in a batch; None for any number."""
         strict = None if self._seen is None else self._seen.schema.strict
         # clients before 1.18 don't know this setting
-        most = getattr(strict, "search_max_batchsize", None) if strict is not None and strict.enabled else None
+        return getattr(strict, "search_max_batchsize", None) if strict is not None and strict.enabled else None
+
+    def _shares(self, plain: dict[int, models.QueryRequest]) -> Iterator[dict[int, models.QueryRequest]]:
+        """The requests in batches of the size that strict mode allows."""
         waiting = list(plain.items())
-        size = max(1, most or len(waiting))
+        size = max(1, self._most or len(waiting))
         for start in range(0, len(waiting), size):
             yield dict(waiting[start : start + size])
 
@@ -583,7 +593,7 @@ class AsyncExecutor(_Base):
     async def _ask(self, client: AsyncCalls, step: Search, place: Place) -> list[Points]:
         told = self._told(step)
         if len(step.requests) == 1 and isinstance(request := step.requests[0], models.QueryRequest):
-            return [read_points(await client.query_points(self.collection, **_arguments(request), **told), request, place)]
+            return [read_points(await self._one(client, request, told), request, place)]
         plain, groups = _split(step.requests)
         calls = [client.query_points_groups(self.collection, **_group_arguments(r), **told) for r in groups.values()]
         batches = [self._batch(client, share, told, place) for share in self._shares(plain)]
@@ -592,6 +602,21 @@ class AsyncExecutor(_Base):
         for batch in batched:
             answers |= batch
         return [answers[number] for number in range(len(step.requests))]
+
+    async def _one(self, client: AsyncCalls, request: models.QueryRequest, told: dict[str, Any]) -> Any:
+        """The client's answer to one request, asked for by itself or with others that are asked for at the same time."""
+        if not self._coalesces:
+            return await client.query_points(self.collection, **_arguments(request), **told)
+        return await self._coalescers.get(lambda: self._coalescer(client)).search(request, told, self._most)
+
+    def _coalescer(self, client: AsyncCalls) -> Coalescer:
+        async def ask(requests: Sequence[models.QueryRequest], told: Mapping[str, Any]) -> Sequence[Any]:
+            if len(requests) == 1:
+                return [await client.query_points(self.collection, **_arguments(requests[0]), **told)]
+            replies: Sequence[Any] = await client.query_batch_points(self.collection, requests, **told)
+            return replies
+
+        return Coalescer(ask, can_share(client))
 
     async def _batch(
         self, client: AsyncCalls, plain: dict[int, models.QueryRequest], told: dict[str, Any], place: Place
