@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,19 +10,16 @@ from . import worlds
 from .blocks import blocks, untested
 
 
-@pytest.mark.parametrize(
-    ("name", "world"),
-    [("langchain", worlds.langchain), ("llama_index", worlds.llama_index), ("core", worlds.core)],
-)
-def test_the_readme_runs(name: str, world: Callable[[], dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
-    options = world()
+@pytest.mark.parametrize("name", ["langchain", "llama_index", "core"])
+def test_the_readme_runs_and_each_block_defines_what_it_uses(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    options: dict[str, Any] = {}
     exec(compile(blocks("README.md")[name], f"README.md ({name})", "exec"), options)
     match name:
         case "langchain":
             assert len(options["docs"]) == 3
-            assert options["docs"][0].page_content in capsys.readouterr().out
+            assert capsys.readouterr().out.count(".\n") == 3
         case "llama_index":
-            assert len(options["nodes"]) == 4
+            assert [node.text for node in options["nodes"]] == ["A bed by the station", "A ferry for bikes"]
         case _:
             assert "round trip" in capsys.readouterr().out
             assert abs(sum(term.value for term in options["reasons"][0].terms) - options["reasons"][0].score) < 1e-5
