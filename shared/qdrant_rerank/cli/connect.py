@@ -6,6 +6,7 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Final, Literal, Self
 
@@ -219,13 +220,10 @@ def find_collection(client: QdrantClient, name: str | None, policy: CommandRetri
         if len(there) == 1:
             return there[0]
         raise CommandError(f"which collection? --collection NAME; there are: {known}")
-    if name not in there and not _is_alias(client, name, policy):
+    aliases = () if name in there else policy.rest.run(client.get_aliases).aliases
+    if name not in there and all(alias.alias_name != name for alias in aliases):
         raise CommandError(f"there is no collection {name!r}{did_you_mean(name, there)} (there are: {known})")
     return name
-
-
-def _is_alias(client: QdrantClient, name: str, policy: CommandRetries) -> bool:
-    return any(alias.alias_name == name for alias in policy.rest.run(client.get_aliases).aliases)
 
 
 _LOCAL = "meta.json"  # what local mode keeps in the folder of a Qdrant
@@ -234,11 +232,7 @@ _EDGE = "segments"  # what qdrant-edge keeps in the folder of a collection
 
 def has_edge() -> bool:
     """Whether the embedded Rust engine is installed."""
-    try:
-        import qdrant_edge  # noqa: F401  # pyright: ignore[reportUnusedImport]
-    except ImportError:
-        return False
-    return True
+    return find_spec("qdrant_edge") is not None
 
 
 def writer_of(folder: Path) -> Literal["local", "edge"] | None:
@@ -273,7 +267,14 @@ def open_folder(folder: Path, is_edge: bool, create: bool) -> QdrantClient:
     elif found != ("edge" if is_edge else "local"):
         writer = "qdrant-edge" if found == "edge" else "qdrant-client's local mode"
         raise CommandError(f"{folder} was written by {writer}: read it with {other} {folder}, or index into another folder")
-    return _edge(folder) if is_edge else _local(folder)
+    if is_edge:
+        from ..edge import EdgeClient
+
+        return EdgeClient(folder, collection=folder.name if _is_collection(folder) else None)
+    try:
+        return QdrantClient(path=str(folder))
+    except RuntimeError as error:  # another process has it open
+        raise CommandError(f"{folder} can't be opened: {error}") from error
 
 
 def _check_usable(folder: Path, flag: str, create: bool) -> None:
@@ -284,16 +285,3 @@ def _check_usable(folder: Path, flag: str, create: bool) -> None:
         raise CommandError(f"{folder} {what}: give the folder that qdrant-rerank index CORPUS.jsonl {flag} DIR filled")
     if folder.exists() and any(folder.iterdir()):
         raise CommandError(f"{folder} holds other files and no Qdrant: give an empty folder, or one that doesn't exist yet")
-
-
-def _local(folder: Path) -> QdrantClient:
-    try:
-        return QdrantClient(path=str(folder))
-    except RuntimeError as error:  # another process has it open
-        raise CommandError(f"{folder} can't be opened: {error}") from error
-
-
-def _edge(folder: Path) -> QdrantClient:
-    from ..edge import EdgeClient
-
-    return EdgeClient(folder, collection=folder.name if _is_collection(folder) else None)

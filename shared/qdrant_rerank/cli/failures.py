@@ -37,6 +37,10 @@ _WORDS: Final = {
     "concurrency must": "--concurrency must",
     "splits must": "--splits must",
     "sample must": "--sample must",
+    ": QdrantClient(api_key=…)": "",
+    " (timeout=)": "",
+    "or let retries= do so": "or let --retries N do so",
+    "To wait for a server that starts: retries=": "To wait for a server that starts: --retries N",
 }
 """What messages say to do in Python, and what does the same on the command line."""
 
@@ -98,7 +102,7 @@ def _report(error: Exception, debug: bool) -> None:
         console.print(Text("".join(traceback.format_exception(error)).rstrip()))
     message = message_of(error)
     if message is None:
-        lines = [f"unexpected {type(error).__name__}: {error}", *map(_on_command_line, getattr(error, "__notes__", ()))]
+        lines = [f"unexpected {type(error).__name__}: {error}", *map(say_on_command_line, getattr(error, "__notes__", ()))]
         message = "\n".join(lines if debug else [*lines, "--debug shows where it came from"])
     console.print(Text.assemble(("error: ", "bold red"), (message, "red")))
 
@@ -149,22 +153,10 @@ def _of_an_engine(error: Exception) -> str | None:
     if failure.status is None and not isinstance(error, ApiException | QdrantException):
         return None
     lines = [f"Qdrant answers {failure.status}: {failure.message}" if failure.status else failure.message]
-    lines += [_on_command_line(note.replace(f"Qdrant says: {failure.message}\n", "")) for note in notes]
+    lines += [say_on_command_line(note.replace(f"Qdrant says: {failure.message}\n", "")) for note in notes]
     if failure.kind in ("unauthorized", "forbidden"):
         lines.insert(0, "Qdrant refuses access: set the environment variable QDRANT_API_KEY to a key that it accepts")
     return "\n".join(line for line in lines if line)
-
-
-def _on_command_line(note: str) -> str:
-    """A note that says what to do on the command line, not in Python."""
-    for python, option in {
-        ": QdrantClient(api_key=…)": "",
-        " (timeout=)": "",
-        "or let retries= do so": "or let --retries N do so",
-        "To wait for a server that starts: retries=": "To wait for a server that starts: --retries N",
-    }.items():
-        note = note.replace(python, option)
-    return note
 
 
 @contextmanager

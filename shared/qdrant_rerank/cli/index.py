@@ -5,17 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from qdrant_client import QdrantClient
 from rich.text import Text
 
-from .. import Strategy, load
+from .. import load
 from ..ingest import BadLine, IngestReport, ensure_collection, ingest, read_jsonl
-from ..models import Encoder
-from .connect import CommandRetries, WhereToWrite, connect
+from .connect import WhereToWrite, connect
 from .consoles import errors_console, results_console, show_progress
 from .failures import CommandError, hint_at_resuming
 from .models import QueryModels, VectorModel, choose_models, load_encoder, write_notes
@@ -104,79 +101,47 @@ def run_index(
     ranked_by = None if strategy is None else load(strategy)
     if not corpus.is_file():
         raise CommandError(f"there is no file {corpus}")
-    where, policy, collection = where.settle(), where.policy, where.collection
+    policy, collection, bad = where.policy, where.collection, _BadLines()
     with connect(where, create=True) as client:
         chosen = choose_models(client, collection, models.by_kind, policy)
-        filling = _Filling(
-            client, collection, chosen, corpus, split_list(text_key), id_key, batch_size, limit, policy, overwrite, shard_key
-        )
-        done = filling.prepare(ranked_by)
-        with hint_at_resuming(None, "", "what is stored stays: the same command goes on from there"):
-            report, bad = filling.fill(strict)
-        points = policy.rest.run(lambda: client.count(collection)).count
-    if bad and not report.written + report.skipped:
-        raise CommandError(f'no line of {corpus} holds a document; a line looks like {{"_id": "d1", "text": "…"}}')
-    _print_report(collection, report, bad, points, done)
-    _print_next(where, collection, chosen)
-
-
-@dataclass(frozen=True)
-class _Filling:
-    """One run of `index`: which documents go where, embedded by what."""
-
-    client: QdrantClient
-    collection: str
-    models: Mapping[str, VectorModel]
-    corpus: Path
-    text_keys: Sequence[str]
-    id_key: str
-    batch_size: int
-    limit: int | None
-    policy: CommandRetries
-    overwrite: bool = False
-    shard_key: str | None = None
-
-    @cached_property
-    def encoders(self) -> dict[str, Encoder]:
-        """An encoder for each vector."""
-        return {name: load_encoder(filled.kind, filled.model) for name, filled in self.models.items()}
-
-    def prepare(self, ranked_by: Strategy | None) -> list[str]:
-        """Make the collection and have it remember its models; what was done, in sentences."""
+        encoders = {name: load_encoder(filled.kind, filled.model) for name, filled in chosen.items()}
         # made again as a whole: it looks what is there first
-        done = self.policy.rest.run(lambda: ensure_collection(self.client, self.collection, self.encoders, strategy=ranked_by))
-        if not write_notes(self.client, self.collection, self.models, self.policy):
+        done = policy.rest.run(lambda: ensure_collection(client, collection, encoders, strategy=ranked_by))
+        if not write_notes(client, collection, chosen, policy):
             done.append("this server is too old to remember the models: give --dense, --sparse and --late to search, too")
-        return done
-
-    def fill(self, strict: bool) -> tuple[IngestReport, int]:
-        """Store the documents; the report, and how many lines were bad."""
-        bad = _BadLines()
         documents = read_jsonl(
-            self.corpus, text_keys=self.text_keys, id_key=self.id_key, on_bad=None if strict else bad, limit=self.limit
+            corpus, text_keys=split_list(text_key), id_key=id_key, on_bad=None if strict else bad, limit=limit
         )
-        with show_progress(self.corpus.name, self._expected()) as tell:
+        with (
+            hint_at_resuming(None, "", "what is stored stays: the same command goes on from there"),
+            show_progress(corpus.name, _count_lines(corpus, limit)) as tell,
+        ):
             report = ingest(
-                self.client,
-                self.collection,
+                client,
+                collection,
                 documents,
-                self.encoders,
-                batch_size=self.batch_size,
-                resume=not self.overwrite,
-                retries=self.policy.rest,
-                shard_key=self.shard_key,
+                encoders,
+                batch_size=batch_size,
+                resume=not overwrite,
+                retries=policy.rest,
+                shard_key=shard_key,
                 on_progress=lambda written, skipped: tell(written + skipped + bad.count) if tell else None,
             )
         bad.finish()
-        return report, bad.count
+        points = policy.rest.run(lambda: client.count(collection)).count
+    if bad.count and not report.written + report.skipped:
+        raise CommandError(f'no line of {corpus} holds a document; a line looks like {{"_id": "d1", "text": "…"}}')
+    _print_report(collection, report, bad.count, points, done)
+    _print_next(where, collection, chosen)
 
-    def _expected(self) -> int | None:
-        """How many documents there will be; None if that takes unpacking the file."""
-        if self.corpus.suffix == ".gz":
-            return self.limit
-        with self.corpus.open("rb") as file:
-            lines = sum(1 for line in file if line.strip())
-        return lines if self.limit is None else min(lines, self.limit)
+
+def _count_lines(corpus: Path, limit: int | None) -> int | None:
+    """Count how many documents there will be; None if that takes unpacking the file."""
+    if corpus.suffix == ".gz":
+        return limit
+    with corpus.open("rb") as file:
+        lines = sum(1 for line in file if line.strip())
+    return lines if limit is None else min(lines, limit)
 
 
 class _BadLines:
@@ -214,5 +179,5 @@ def _print_report(collection: str, report: IngestReport, bad: int, points: int, 
 
 def _print_next(where: WhereToWrite, collection: str, models: Mapping[str, VectorModel]) -> None:
     hybrid = ["--hybrid"] if {filled.kind for filled in models.values()} >= {"dense", "sparse"} else []
-    command = shlex.join(["qdrant-rerank", "search", "...", *where.options(), "--collection", collection, *hybrid])
+    command = shlex.join(["qdrant-rerank", "search", "...", *where.settle().options(), "--collection", collection, *hybrid])
     results_console().print(Text.assemble(("search it: ", "dim"), command), soft_wrap=True)

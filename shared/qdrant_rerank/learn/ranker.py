@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import importlib.metadata
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar, get_type_hints
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -56,7 +56,6 @@ __all__ = [
     "load_ranker",
     "ranker_from_expression",
     "ranker_from_json",
-    "ranker_to_json",
 ]
 
 
@@ -281,7 +280,17 @@ class LearnedRanker:
 
     def to_json(self, indent: int | None = 1) -> str:
         """The ranker as JSON text."""
-        return ranker_to_json(self, indent)
+        parts: dict[str, Any] = {
+            "kind": KIND,
+            "version": VERSION,
+            "strategy": json.loads(strategy_json(self.whole)),
+            "margin": json.loads(strategy_json(self.margin)),
+            "features": {name: feature_json(feature) for name, feature in self.features.items()},
+            "required_indexes": {key: kind.value for key, kind in self.indexes.items()},
+        }
+        for name, kind in _FIELDS.items():
+            parts[name] = TypeAdapter(kind).dump_python(getattr(self, name), mode="json")
+        return json.dumps(parts, indent=indent, ensure_ascii=False, allow_nan=False)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the ranker to a JSON file, which `load`, `LearnedRanker.load` and `search --strategy` read."""
@@ -299,6 +308,12 @@ class LearnedRanker:
 
 
 KIND: Final = "learned_ranker"
+_FIELDS: Final[Mapping[str, Any]] = {
+    name: kind
+    for name, kind in get_type_hints(LearnedRanker).items()
+    if name not in ("margin", "candidates", "features", "on_client")
+}
+"""What a file holds as the ranker has it; the strategy says the rest."""
 _PARTS: Final[Mapping[str, Any]] = {
     "kind": Literal["learned_ranker"],
     "version": Literal[1],
@@ -306,35 +321,8 @@ _PARTS: Final[Mapping[str, Any]] = {
     "margin": Any,
     "features": dict[str, Any],
     "required_indexes": dict[str, models.PayloadSchemaType],
-    "calibration": ScoreMap,
-    "training": Training,
-    "weights": tuple[FeatureWeight, ...],
-    "intercept": float,
-    "metrics": dict[str, float],
-    "reliability": Calibration | None,
-    "before": Calibration | None,
-    "points": tuple[OperatingPoint, ...],
-    "quantiles": dict[str, Reference],
-    "reference": dict[str, Reference],
-    "notes": tuple[str, ...],
+    **_FIELDS,
 }
-
-_ELSEWHERE: Final = ("kind", "version", "strategy", "margin", "features", "required_indexes")
-
-
-def ranker_to_json(ranker: LearnedRanker, indent: int | None = 1) -> str:
-    """The JSON text of a ranker."""
-    parts: dict[str, Any] = {
-        "kind": KIND,
-        "version": VERSION,
-        "strategy": json.loads(strategy_json(ranker.whole)),
-        "margin": json.loads(strategy_json(ranker.margin)),
-        "features": {name: feature_json(feature) for name, feature in ranker.features.items()},
-        "required_indexes": {key: kind.value for key, kind in ranker.indexes.items()},
-    }
-    for name in (name for name in _PARTS if name not in parts):
-        parts[name] = TypeAdapter(_PARTS[name]).dump_python(getattr(ranker, name), mode="json")
-    return json.dumps(parts, indent=indent, ensure_ascii=False, allow_nan=False)
 
 
 def ranker_from_json(text: str, path: str | PathLike[str] | None = None) -> LearnedRanker:
@@ -367,7 +355,7 @@ def ranker_from_json(text: str, path: str | PathLike[str] | None = None) -> Lear
         candidates=whole.candidates,
         features=features_from_json(parts["features"], path),
         on_client=on_client,
-        **{name: parts[name] for name in _PARTS if name not in _ELSEWHERE},
+        **{name: parts[name] for name in _FIELDS},
     )
     if ranker.expression != whole.expression:
         raise FormatError(
@@ -409,38 +397,33 @@ LogLike = FeatureLog | str | PathLike[str]
 
 
 def load_ranker(value: RankerLike, who: str) -> LearnedRanker:
-    """The ranker, loaded where its file is named.
-
-    Raises:
-        StrategyError: it is something else.
-        FormatError: the file holds no ranker.
-        OSError: there is no such file.
-    """
-    if isinstance(value, str | PathLike):
-        return LearnedRanker.load(value)
-    if not isinstance(value, LearnedRanker):
-        raise StrategyError(
-            f"{who} takes a LearnedRanker or the path of its file, got a {type(value).__name__}, {brief(value)}: "
-            "LearnedRanker.load(path) reads the whole file, with what the formula was trained on"
-        )
-    return value
+    """The ranker, loaded where its file is named; as `_load`."""
+    takes = f"{who} takes a LearnedRanker or the path of its file,"
+    hint = ": LearnedRanker.load(path) reads the whole file, with what the formula was trained on"
+    return _load(value, LearnedRanker, LearnedRanker.load, takes, hint)
 
 
 def load_log(value: LogLike, who: str) -> FeatureLog:
-    """The log, read where its file is named.
+    """The log, read where its file is named; as `_load`."""
+    takes = f"{who} takes a FeatureLog, which log_features and read_log give, or the path of its file;"
+    return _load(value, FeatureLog, read_log, takes)
+
+
+T = TypeVar("T")
+
+
+def _load(value: T | str | PathLike[str], kind: type[T], read: Callable[[Any], T], takes: str, hint: str = "") -> T:
+    """The value, or what its file holds.
 
     Raises:
         StrategyError: it is something else.
-        FormatError: the file holds no log.
+        FormatError: the file holds something else.
         OSError: there is no such file.
     """
     if isinstance(value, str | PathLike):
-        return read_log(value)
-    if not isinstance(value, FeatureLog):
-        raise StrategyError(
-            f"{who} takes a FeatureLog, which log_features and read_log give, or the path of its file; "
-            f"got a {type(value).__name__}, {brief(value)}"
-        )
+        return read(value)
+    if not isinstance(value, kind):
+        raise StrategyError(f"{takes} got a {type(value).__name__}, {brief(value)}{hint}")
     return value
 
 

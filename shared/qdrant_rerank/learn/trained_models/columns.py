@@ -12,7 +12,7 @@ import math
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol, SupportsFloat, overload
+from typing import Any, Final, SupportsFloat, TypeAlias, overload
 
 import numpy as np
 
@@ -28,7 +28,6 @@ __all__ = [
     "Columns",
     "MinMax",
     "Region",
-    "Scaling",
     "Standard",
     "at_most",
     "below_f32",
@@ -60,16 +59,6 @@ class Affine:
     def inverse(self, value: float) -> float:
         """The number that is mapped to `value`."""
         return (value - self.offset) / self.factor + self.center
-
-
-class Scaling(Protocol):
-    """A pipeline step as one column sees it: it never decreases."""
-
-    @property
-    def affine(self) -> Affine: ...
-    @property
-    def bounds(self) -> tuple[float, float] | None: ...
-    def __call__(self, x: float) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -105,6 +94,10 @@ class MinMax:
     def __call__(self, x: float) -> float:
         scaled = x * self.scale + self.least
         return scaled if self.bounds is None else min(max(scaled, self.bounds[0]), self.bounds[1])
+
+
+Scaling: TypeAlias = Standard | MinMax
+"""A pipeline step as one column sees it: it never decreases."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +143,11 @@ class Column:
         """The payload values that the model sees in `region`, exact to the last bit."""
         if not self.scalings:
             return region
-        return region.map_bounds(lambda bound: _pulled_back(self, bound))
+
+        def pull_back(bound: float) -> float:
+            return bound if math.isinf(bound) else last(lambda raw: self.transform(raw) <= bound, -F32_MAX, F32_MAX)
+
+        return region.map_bounds(pull_back)
 
     def add_scaling(self, scaling: Scaling) -> Column:
         """The column after another step."""
@@ -272,12 +269,6 @@ def _category(name: str, category: object) -> str | int:
             raise StrategyError(
                 f"{name!r}: the model's category {category!r} is neither text nor a whole number, so that Qdrant can't match it"
             )
-
-
-def _pulled_back(column: Column, bound: float) -> float:
-    if math.isinf(bound):
-        return bound
-    return last(lambda raw: column.transform(raw) <= bound, -F32_MAX, F32_MAX)
 
 
 def check_binary(model: Any) -> None:
