@@ -20,8 +20,10 @@ from qdrant_rerank.cli._internals import (
     describe_value,
     errors_console,
     first_text,
+    make_table,
     results_console,
     show_progress,
+    show_table,
     visible,
 )
 from tests.support import refused
@@ -102,3 +104,22 @@ def test_a_file_that_cannot_be_written_is_told_before_the_work(
         check_folder(option, tmp_path / "new")
     with refused(CommandError, "may not be written to"):
         check_output(option, tmp_path / "x")
+
+
+def test_a_table_too_wide_for_the_window_is_printed_row_by_row() -> None:
+    table = make_table("system", "nDCG@10", "95 % interval", "median ms")
+    table.add_row("a (baseline)", "0.5526", "0.4261 to 0.6580", "11.2")
+    table.add_row(Text("b"), "0.6481", "", "2.0")
+    shown = {}
+    for width in (80, 40):
+        console = Console(file=StringIO(), width=width)
+        show_table(console, table)
+        shown[width] = [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert shown[80][0].split() == ["system", "nDCG@10", "95", "%", "interval", "median", "ms"]
+    assert shown[40] == [
+        "a (baseline)",
+        "  nDCG@10 0.5526, 95 % interval 0.4261",
+        "  to 0.6580, median ms 11.2",
+        "b",
+        "  nDCG@10 0.6481, median ms 2.0",
+    ]

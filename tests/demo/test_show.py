@@ -54,3 +54,12 @@ def test_only_hashed_vectors_are_said_to_match_spelling() -> None:
 def test_the_legend_explains_grades_only_where_there_are_any() -> None:
     assert "●●" in text(legend(is_judged=True))
     assert "●" not in text(legend(is_judged=False))
+
+
+def test_a_narrow_window_shows_fewer_figures_and_cuts_none() -> None:
+    all_of_them = [outcomes(0.5, 0.7, 0.6, 0.5, 0.8, 0.4)]
+    wide, narrow = text(summary(all_of_them, 80), 80), text(summary(all_of_them, 40), 40)
+    assert " embedded " in wide.splitlines()[2]
+    assert max(map(len, narrow.splitlines())) <= 40
+    assert "…" not in narrow
+    assert [line.split()[-3:] for line in narrow.splitlines() if line.startswith("MMR")] == [["0.400", "0", "1"]]

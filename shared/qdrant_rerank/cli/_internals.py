@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from .connect import Where as Where
     from .connect import open_remote as open_remote
     from .consoles import errors_console as errors_console
+    from .consoles import make_table as make_table
     from .consoles import results_console as results_console
     from .consoles import show_progress as show_progress
+    from .consoles import show_table as show_table
     from .consoles import visible as visible
     from .evaluate import run_evaluate as run_evaluate
     from .failures import CommandError as CommandError
@@ -52,7 +54,7 @@ else:
             "calibrate": "describe_progress, run_calibrate, show_scoring",
             "compare": "run_compare",
             "connect": "CommandRetries, Where, open_remote",
-            "consoles": "errors_console, results_console, show_progress, visible",
+            "consoles": "errors_console, make_table, results_console, show_progress, show_table, visible",
             "evaluate": "run_evaluate",
             "failures": "CommandError, message_of",
             "features": "read_features, run_features",

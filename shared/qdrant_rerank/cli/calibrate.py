@@ -39,7 +39,7 @@ from ..learn._internals import (
 from ..planning import Schema
 from ..stages import Stage
 from .connect import connect, find_collection
-from .consoles import errors_console, make_table, results_console
+from .consoles import errors_console, make_table, results_console, show_table
 from .failures import CommandError, hint_at_resuming
 from .measuring import NOT_GOOD_ENOUGH, WhereToMeasure, read_data
 from .models import QueryModels, ShownText, give_encoders, open_reranker
@@ -413,7 +413,7 @@ def _print_fit(fit: FeedbackFit) -> None:
     console.print(Text(verdict, "bold green" if fit.recommends == "feedback" else "bold yellow"))
     console.print(Text(signal))
     console.print(Text(others[0]))
-    console.print(_table(fit))
+    show_table(console, _table(fit))
     console.print(
         Text("agreement: with the model, of all that was found; unseen: of what it wasn't shown, which tells signal", "dim")
     )

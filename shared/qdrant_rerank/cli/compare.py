@@ -13,7 +13,7 @@ from .. import Executor, SearchOptions
 from ..evaluate import Change, Comparison, Evaluation, Qrels, Topics, check, compare, evaluate, read_run
 from ..models import Reranker
 from .connect import CommandRetries, connect, find_collection
-from .consoles import make_table, results_console
+from .consoles import make_table, results_console, show_table
 from .failures import CommandError
 from .measuring import (
     NOT_GOOD_ENOUGH,
@@ -167,7 +167,7 @@ def _print_comparison(comparison: Comparison) -> None:
         name = Text(one.name + (" (baseline)" if one.name == comparison.baseline else ""), overflow="fold")
         numbers = [describe_number(costs.round_trips), describe_number(costs.model_texts), describe_number(costs.p50_ms)]
         table.add_row(name, f"{mean.estimate:.4f}", describe_interval(mean), *numbers)
-    console.print(table)
+    show_table(console, table)
     for verdict in comparison.verdicts:
         console.print(Text(verdict))
     for cost, names in comparison.frontiers.items():

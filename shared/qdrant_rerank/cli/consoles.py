@@ -13,10 +13,13 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 _UNSEEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Control characters but tab and newline, and those that turn the direction of writing round."""
@@ -64,10 +67,34 @@ def make_table(*headings: str, text: int = 1) -> Table:
     """A table without a frame, whose first `text` columns hold texts and the others numbers."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for number, heading in enumerate(headings):
+        is_text = number < text
         table.add_column(
-            heading, overflow="fold" if number < text else "ellipsis", justify="left" if number < text else "right"
+            heading, overflow="fold" if is_text else "ellipsis", justify="left" if is_text else "right", no_wrap=not is_text
         )
     return table
+
+
+def show_table(console: Console, table: Table) -> None:
+    """Print a table; where the console is too narrow for its numbers, print each row as its headings and cells, one by one."""
+    columns = [[_plain(cell) for cell in (column.header, *column.cells)] for column in table.columns]
+    widest = [max(map(cell_len, column)) for column in columns]
+    needed = sum(w if column.no_wrap else min(w, _FOLDED) for w, column in zip(widest, table.columns, strict=True))
+    if needed + len(columns) - 1 <= console.width:
+        console.print(table)
+        return
+    (_, *headings), *rows = zip(*columns, strict=True)
+    for first, *cells in rows:
+        console.print(Text(first, "bold"))
+        pairs = (f"{heading} {cell}".strip() for heading, cell in zip(headings, cells, strict=True) if cell)
+        console.print(Padding(Text(", ".join(pairs)), (0, 0, 0, 2)))
+
+
+_FOLDED: Final = 12
+"""How narrow a column of texts may become."""
+
+
+def _plain(cell: object) -> str:
+    return cell.plain if isinstance(cell, Text) else str(cell)
 
 
 class Tell(Protocol):

@@ -12,7 +12,7 @@ from .. import Executor
 from ..evaluate import read_topics
 from ..learn import Drift, FeatureDrift, LearnedRanker, drift
 from .connect import connect, find_collection
-from .consoles import make_table, results_console
+from .consoles import make_table, results_console, show_table
 from .failures import CommandError
 from .measuring import NOT_GOOD_ENOUGH, WhereToMeasure, end_with
 from .models import QueryModels, give_encoders
@@ -75,7 +75,7 @@ def _print_drift(found: Drift) -> None:
     table.add_column("")
     for one in found.features:
         table.add_row(*_cells(one), style=_STYLES[one.verdict])
-    console.print(table)
+    show_table(console, table)
     if found.left_out:
         hint = "they read scores or request-time values: give --topics" if found.compared == "stored points" else "unknown then"
         console.print(Text(f"not compared: {', '.join(found.left_out)} ({hint})"), style="dim")

@@ -10,7 +10,7 @@ from rich.text import Text
 from .. import SearchOptions
 from ..evaluate import Evaluation, check, write_run
 from .connect import connect
-from .consoles import make_table, results_console
+from .consoles import make_table, results_console, show_table
 from .measuring import (
     JudgedData,
     Measuring,
@@ -99,7 +99,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     table = make_table("measure", "mean", "95 % interval")
     for measure, mean in evaluation.means.items():
         table.add_row(measure, f"{mean.estimate:.4f}", describe_interval(mean))
-    console.print(table)
+    show_table(console, table)
     console.print(Text(_cost_line(evaluation)), style="dim")
     print_notes([evaluation])
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ..learn import LearnedRanker, fit_logistic, read_log
 from ..learn._internals import Method
-from .consoles import make_table, results_console
+from .consoles import make_table, results_console, show_table
 from .failures import CommandError
 from .measuring import SEED
 from .options import JSON, argument, check_output, command, option
@@ -88,6 +88,6 @@ def _print_ranker(ranker: LearnedRanker) -> None:
     for one in sorted(ranker.weights, key=lambda one: -abs(one.standardised)):
         ends = "" if one.low is None or one.high is None else f"{one.low:.4g} to {one.high:.4g}"
         table.add_row(one.name, f"{one.weight:.4g}", ends, f"{one.standardised:.3f}", one.weak)
-    console.print(table)
+    show_table(console, table)
     for name, value in ranker.metrics.items():
         console.print(Text(f"{name}: {value:.4f}"), style="dim")

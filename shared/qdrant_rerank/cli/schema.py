@@ -6,13 +6,11 @@ import json as jsonlib
 from typing import Annotated
 
 import typer
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from ..planning import PayloadSchema, payload_schema
 from .connect import Where, connect, find_collection
-from .consoles import results_console
+from .consoles import make_table, results_console, show_table
 from .options import JSON, ResultOptions, command, parse_filter, without
 
 
@@ -48,15 +46,10 @@ def _print_schema(found: PayloadSchema) -> None:
         console.print(str(found))
         return
     console.print(f"{found.collection!r}: {found.points} random points were looked at", style="dim")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("key", overflow="fold")
-    table.add_column("type")
-    table.add_column("points", justify="right")
-    table.add_column("index")
-    table.add_column("values", overflow="fold")
+    table = make_table("key", "type", "points", "index", "values", text=5)
     for each in found.keys:
         types = " | ".join(each.types) or "–"
         kind = f"[{types}]" if each.is_array else types
         cells = each.key, kind, f"{each.share:.0%}", each.index or "–", each.describe_values()
         table.add_row(*map(Text, cells))
-    console.print(table)
+    show_table(console, table)

@@ -16,7 +16,7 @@ from ..learn._internals import LEAST_TOPICS
 from ..models import Reranker
 from ..tune import Budget, Configuration, Feedback, Learned, Space, Tuning, tune
 from .connect import connect, find_collection
-from .consoles import errors_console, make_table, results_console, show_progress
+from .consoles import errors_console, make_table, results_console, show_progress, show_table
 from .failures import CommandError, hint_at_resuming
 from .features import read_features
 from .measuring import Output, TrainingData, WhereToMeasure
@@ -245,7 +245,7 @@ def _print_tuning(tuning: Tuning, rows: int) -> None:
     shown += [row for row in tuning.configurations[rows:] if row.name in ("default", tuning.chosen)]
     for row in shown:
         table.add_row(*_cells(row, tuning.splits), style="bold" if row.name == tuning.chosen else "")
-    console.print(table)
+    show_table(console, table)
     spent = tuning.spent
     trips = f"{spent.round_trips:,} round trip{'' if spent.round_trips == 1 else 's'}"
     read = f"{spent.model_texts:,} texts read by a model"

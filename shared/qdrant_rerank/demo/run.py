@@ -159,7 +159,7 @@ class Demo:
         for question in asked:
             if question.id in _CHOSEN:
                 self._show(question, _CHOSEN[question.id])
-        self.console.print(summary(self._over_all(asked)))
+        self.console.print(summary(self._over_all(asked), self.console.width))
 
     def show_one(self, text: str) -> None:
         """Show a question of the user's own, which nobody judged."""
@@ -192,6 +192,7 @@ Outcomes = Mapping[str, DemoOutcome]  # by the strategy's name
 
 _SHOWN_RESULTS: Final = 5
 _WIDE: Final = 180  # columns from which on four lists fit beside each other
+_NARROW: Final = 72  # columns from which on two do, and all of the summary's figures
 _GRADES: Final = {2: ("●●", "bold green"), 1: ("● ", "green"), 0: ("○ ", "dim")}
 
 
@@ -223,7 +224,7 @@ def side_by_side(question: Question, why: str, outcomes: Outcomes, width: int) -
     """The first five results of each strategy, in two columns or, where there is room, in four."""
     plain = outcomes[PLAIN.name].documents[:_SHOWN_RESULTS]
     lists = [_ranking(entry, question, outcomes[entry.name], plain) for entry in SHOWN]
-    columns = 4 if width >= _WIDE else 2
+    columns = 4 if width >= _WIDE else 2 if width >= _NARROW else 1
     grid = Table.grid(padding=(0, 2), expand=True)
     for _ in range(columns):
         grid.add_column(ratio=1)
@@ -271,15 +272,16 @@ def _move(rank: int, document: str, plain: Sequence[str]) -> Text:
     return Text(f"▲{moved}", "green") if moved > 0 else Text(f"▼{-moved}", "red")
 
 
-def summary(outcomes: Sequence[Outcomes]) -> Group:
-    """Each strategy over all questions: quality, how often it beat plain search, what a query costs."""
+def summary(outcomes: Sequence[Outcomes], width: int = _NARROW) -> Group:
+    """Each strategy over all questions: quality, how often it beat plain search, and where there is room what a query costs."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("strategy", no_wrap=True)
-    for heading in (f"nDCG@{DEPTH}", "wins", "losses", "requests", "embedded", "model\ncalls", "ms"):
-        table.add_column(heading, justify="right")
+    headings = ("strategy", f"nDCG@{DEPTH}", "wins", "losses", "requests", "embedded", "model\ncalls", "ms")
+    shown = headings if width >= _NARROW else headings[:4]
+    for heading in shown:
+        table.add_column(heading, justify="left" if heading == "strategy" else "right", no_wrap=heading != "strategy")
     best = max(_quality(outcomes, entry) for entry in LINEUP)
     for entry in LINEUP:
-        table.add_row(*_summary_row(entry, outcomes, best))
+        table.add_row(*_summary_row(entry, outcomes, best)[: len(shown)])
     title = Rule(f"all {len(outcomes)} questions", align="left", style="cyan")
     return Group(title, table, Text(), *map(Text, _verdict(outcomes)), Text(), Text(_NOTES, "dim"))
 
