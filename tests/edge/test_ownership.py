@@ -137,7 +137,7 @@ def test_a_closed_client_says_so(tmp_path: Path) -> None:
         with pytest.raises(ClientError, match=f"the EdgeClient of {tmp_path} is closed: make a new one"):
             call()
     with pytest.raises(ClientError, match=f"the collection '{NAME}' in .* is closed"):
-        shard._check_open()
+        shard.retrieve([], False, False)
     shard.close()
     with EdgeClient(tmp_path) as another:  # though the old shard is still referred to
         assert another.count(NAME).count == len(awkward_points())
@@ -167,7 +167,7 @@ def test_a_deleted_collection_is_gone(tmp_path: Path) -> None:
         assert client.delete_collection(NAME)
         assert not (tmp_path / NAME).exists()
         with pytest.raises(ClientError, match="is closed"):
-            shard._check_open()
+            shard.retrieve([], False, False)
         client.create_collection(NAME, **config())
         assert client.count(NAME).count == 0
 

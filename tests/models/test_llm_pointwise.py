@@ -159,7 +159,7 @@ def test_copies_work_and_count_for_themselves() -> None:
         ({"scale": (10, 0)}, "lowest and the highest score"),
         ({"scale": 10}, "lowest and the highest score"),
         ({"scale": (0, float("inf"))}, "lowest and the highest score"),
-        ({"concurrency": 0}, "concurrency is a whole number of at least 1, not 0"),
+        ({"concurrency": 0}, "the concurrency of LlmPointwise must be a whole number of at least 1, got 0"),
         ({"max_chars": 0}, "max_chars"),
         ({"retries": -1}, "retries"),
         ({"on_bad": "ignore"}, "on_bad is 'lowest' or 'raise', not 'ignore'"),

@@ -183,7 +183,7 @@ def test_pickled_ones_start_empty_with_the_same_size() -> None:
 
 
 def test_a_size_below_1_is_refused() -> None:
-    with pytest.raises(StrategyError, match="the size of a ScoreCache must be a whole number of at least 1, got 0"):
+    with pytest.raises(StrategyError, match="the size of ScoreCache must be a whole number of at least 1, got 0"):
         ScoreCache(0)
 
 

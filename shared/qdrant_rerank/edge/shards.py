@@ -104,11 +104,19 @@ class Shard:
 
         Raises:
             ClientError: the client was closed, the collection deleted, or this is a forked process.
-            EngineError: the engine refuses; or the folder was deleted or replaced by someone else.
+            EngineError: the engine refuses; or the folder was deleted or replaced by someone else: what is written now would be
+                lost.
         """
         check_process(self._process, self.folder)  # before the lock, which a thread of the parent may have held at the fork
         with self.lock, refusals(f"{what} {self.name!r}"):
-            yield self._check_open()
+            if self._closed:
+                raise ClientError(f"the collection {self.name!r} in {self.folder} is closed: make a new EdgeClient")
+            if not self._is_in_place():
+                raise EngineError(
+                    f"the folder {self.folder} of the collection {self.name!r} was deleted, moved or replaced while it was "
+                    "open: close this EdgeClient and make a new one"
+                )
+            yield self.engine
 
     def query(self, request: engine.QueryRequest) -> list[engine.ScoredPoint]:
         """Run one query."""
@@ -171,22 +179,6 @@ class Shard:
                         (self.folder / _CLOSED).touch()
                 finally:
                     self.engine.close()
-
-    def _check_open(self) -> engine.EdgeShard:
-        """The engine's shard.
-
-        Raises:
-            ClientError: the client was closed, or the collection deleted.
-            EngineError: the folder was deleted or replaced by someone else: what is written now would be lost.
-        """
-        if self._closed:
-            raise ClientError(f"the collection {self.name!r} in {self.folder} is closed: make a new EdgeClient")
-        if not self._is_in_place():
-            raise EngineError(
-                f"the folder {self.folder} of the collection {self.name!r} was deleted, moved or replaced while it was open: "
-                "close this EdgeClient and make a new one"
-            )
-        return self.engine
 
     def abandon(self) -> None:  # pragma: no cover  # runs in forked processes alone: tests/edge/test_fork.py has some
         """In a forked process: leave the engine alone for ever, and its lock to the parent.

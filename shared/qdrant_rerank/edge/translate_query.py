@@ -24,7 +24,7 @@ from .translate_config import Vector
 from .translate_filter import condition, filter_of, without_ids
 from .values import average, by_type, check_extras, describe_misfits, is_id, to_engine, translator
 
-__all__ = ["LIMIT", "Formulas", "Stored", "expression", "order_by", "prefetches_of", "request_of", "payload_selector", "whole"]
+__all__ = ["LIMIT", "Formulas", "Stored", "expression", "order_by", "payload_selector", "prefetches_of", "request_of", "whole"]
 
 Node = engine.Expression
 V = TypeVar("V")
@@ -230,7 +230,7 @@ def request_of(request: models.QueryRequest, stored: Stored) -> engine.QueryRequ
     """
     check_extras(shard_key_selector=request.shard_key, lookup_from=request.lookup_from)
     level = _Level(stored, request.using, _limit(request.limit, "limit"))
-    offset = _offset(request.offset)
+    offset = None if request.offset is None else whole(request.offset, "offset", 0)
     if isinstance(request.query, models.SampleQuery):
         offset = None  # as on a server: there is no order whose beginning could be skipped
     with describe_misfits("qdrant-edge refused the query"):
@@ -310,10 +310,6 @@ def _limit(value: int | None, what: str) -> int:
     return LIMIT if value is None else whole(value, what, 1)
 
 
-def _offset(value: int | None) -> int | None:
-    return None if value is None else whole(value, "offset", 0)
-
-
 def _params(params: Any) -> Any:
     if params is None:
         return None
@@ -325,7 +321,7 @@ def _params(params: Any) -> Any:
     if not isinstance(params, models.SearchParams):
         raise QueryError(f"search parameters must be a qdrant_client.models.SearchParams, got {params!r}")
     quantization: Any = params.quantization
-    acorn = getattr(params, "acorn", None)
+    acorn, idf = getattr(params, "acorn", None), getattr(params, "idf", None)
     return engine.SearchParams(
         hnsw_ef=params.hnsw_ef,
         exact=bool(params.exact),
@@ -333,13 +329,9 @@ def _params(params: Any) -> Any:
         quantization=quantization
         and engine.QuantizationSearchParams(bool(quantization.ignore), quantization.rescore, quantization.oversampling),
         acorn=acorn and engine.AcornSearchParams(bool(acorn.enable), acorn.max_selectivity),
-        idf=_idf(getattr(params, "idf", None)),
+        # over which points inverse document frequencies are counted: those of a filter, or all
+        idf=None if idf is None else engine.IdfParams(filter_of(getattr(idf, "corpus", None))),
     )
-
-
-def _idf(options: Any) -> Any:
-    """Over which points inverse document frequencies are counted: those of a filter, or all."""
-    return None if options is None else engine.IdfParams(filter_of(getattr(options, "corpus", None)))
 
 
 def _nearest(query: models.NearestQuery, level: _Level) -> Any:

@@ -1,7 +1,7 @@
 """Formulas: small frozen nodes, built with functions and operators, read in several ways.
 
-`nodes` are the values; `build` the functions that users write; `text` is their `repr`; `inspect` lists what they
-read; `lowering` turns them into Qdrant's expressions; `parse` reads them from text.
+`nodes` are the values, and their `repr`; `build` the functions that users write; `text` reads them from text; `inspect` lists
+what they read; `lowering` turns them into Qdrant's expressions, `evaluation` computes them with numpy.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from .build import (
     decay_gauss,
     decay_lin,
     divide,
+    exp,
     field,
     geo_distance,
     instant,
@@ -30,9 +31,11 @@ from .build import (
     relu,
     rerank_score,
     score,
+    sigmoid,
+    sqrt,
+    tanh,
     when,
 )
-from .functions import exp, sigmoid, sqrt, tanh
 from .nodes import Expression, ExpressionLike, Function, as_expression
 from .text import parse_expression
 

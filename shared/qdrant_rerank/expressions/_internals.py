@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from .._lazy import load_lazily
 
 if TYPE_CHECKING:
+    from .build import Sigmoid as Sigmoid
     from .conditions import Conditions as Conditions
     from .conditions import undecidable_reason as undecidable_reason
     from .evaluation import Table as Table
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from .evaluation import read_distances as read_distances
     from .evaluation import read_numbers as read_numbers
     from .evaluation import score_points as score_points
-    from .functions import Sigmoid as Sigmoid
     from .inspect import PayloadKey as PayloadKey
     from .inspect import candidate_scores as candidate_scores
     from .inspect import conditions as conditions
@@ -76,13 +76,13 @@ else:
         {
             "conditions": "Conditions, undecidable_reason",
             "evaluation": "Table, compute, read_codes, read_datetimes, read_distances, read_numbers, score_points",
-            "functions": "Sigmoid",
+            "build": "Sigmoid",
             "inspect": "PayloadKey, candidate_scores, conditions, depth, feature_names, find_fixed_nodes, map_names, "
             "payload_keys, place_names, placeholder_params, reads_model, walk",
-            "lowering": "ScoreSource, Lowering, holds_number, lower, score_index",
+            "lowering": "Lowering, ScoreSource, holds_number, lower, score_index",
             "nodes": "Affinity, CandidateScore, Constant, DatetimeField, Decay, Field, GeoDistance, Logarithm, "
             "Maximum, Minimum, Now, Product, QueryTokens, Quotient, Raw, Sum, When, check_key",
-            "view": "Index, View, group_keys, nanoseconds, nanoseconds_of, path_problem, quote, reader, array_reader, uuid_of",
+            "view": "Index, View, array_reader, group_keys, nanoseconds, nanoseconds_of, path_problem, quote, reader, uuid_of",
             "wire": "CLIENT_HAS_MAX_MIN, DIGITS, F32_MAX, digits",
         },
     )

@@ -286,12 +286,6 @@ def compute(expression: Expression, table: Table) -> Column:
         case Logarithm(operand, floor, base):
             floored = np.maximum(compute(operand, table), _constant(floor))
             return np.log(floored) if base == "e" else np.log10(floored)
-        case _:
-            return _leaf(expression, table)
-
-
-def _leaf(expression: Expression, table: Table) -> Column:
-    match expression:
         case CandidateScore(name, default):
             if name not in table.scores:
                 raise StrategyError(f"there is no score of a candidate {name!r} to compute with")

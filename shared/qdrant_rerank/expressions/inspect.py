@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
@@ -204,19 +204,19 @@ def candidate_scores(expression: Expression) -> list[CandidateScore]:
 
 def feature_names(expression: Expression) -> dict[str, bool]:
     """The request-time numbers that the expression reads, and whether each must be given."""
-    names: dict[str, bool] = {}
-    for node in walk(expression):
-        if isinstance(node, Param):
-            names[node.name] = names.get(node.name, False) or node.default is None
-    return names
+    return _requirements((node.name, node.default) for node in walk(expression) if isinstance(node, Param))
 
 
 def map_names(expression: Expression) -> dict[str, bool]:
     """The request-time maps, category to weight, that the expression reads, and whether each must be given."""
+    return _requirements((node.param, node.default) for node in walk(expression) if isinstance(node, Affinity))
+
+
+def _requirements(read: Iterable[tuple[str, float | None]]) -> dict[str, bool]:
+    """Whether each name must be given: it must if it is read without a default anywhere."""
     names: dict[str, bool] = {}
-    for node in walk(expression):
-        if isinstance(node, Affinity):
-            names[node.param] = names.get(node.param, False) or node.default is None
+    for name, default in read:
+        names[name] = names.get(name, False) or default is None
     return names
 
 

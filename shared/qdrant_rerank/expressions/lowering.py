@@ -17,7 +17,7 @@ import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import Any, Final, assert_never
 
 import numpy as np
 from qdrant_client import models
@@ -66,13 +66,10 @@ from .wire import (
     total,
 )
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = [
     "MODEL_ELSEWHERE",
-    "ScoreSource",
     "Lowering",
+    "ScoreSource",
     "holds_datetime",
     "holds_number",
     "holds_place",
@@ -415,20 +412,17 @@ def _lower(expression: Expression, to: Lowering) -> models.Expression:
         case Decay():
             target = None if expression.target == Constant(0.0) else lower(expression.target, to)
             return lower_decay(expression, lower(expression.operand, to), target, to)
-        case Raw(inner):
-            return inner
-        case CandidateScore() | Field() | Param() | Affinity() | DatetimeField() | GeoDistance() | Now() | Instant():
-            return _leaf(expression, to)
-        case QueryTokens():
-            return to.constant(token_count(expression, to.tokens))
-        case RerankScore():
-            raise StrategyError(MODEL_ELSEWHERE)
-        case _:
-            return _function(expression, to)
-
-
-def _leaf(expression: Expression, to: Lowering) -> models.Expression:
-    match expression:
+        case Function(operand):
+            return expression.lower(lower(operand, to), to)
+        case Minimum(among):
+            return to.least(*(lower(each, to) for each in among))
+        case Maximum(among):
+            return to.greatest(*(lower(each, to) for each in among))
+        case Logarithm(operand, floor, base):
+            floored = to.greatest(lower(operand, to), to.constant(floor))
+            if base == "e":
+                return models.LnExpression.model_construct(ln=floored)
+            return models.Log10Expression.model_construct(log10=floored)
         case CandidateScore():
             return _score(expression, to)
         case Field(key, default):
@@ -449,24 +443,12 @@ def _leaf(expression: Expression, to: Lowering) -> models.Expression:
             return models.DatetimeExpression(datetime=iso(to.now or dt.datetime.now(dt.UTC)))
         case Instant(at):
             return models.DatetimeExpression(datetime=iso(at))
-        case _:  # pragma: no cover  # _lower sends only these here
-            raise TypeError(f"no lowering for {type(expression).__name__}")
-
-
-def _function(expression: Expression, to: Lowering) -> models.Expression:
-    operands = [lower(operand, to) for operand in expression.operands]
-    match expression:
-        case Function():
-            return expression.lower(operands[0], to)
-        case Logarithm(_, floor, base):
-            floored = to.greatest(*operands, to.constant(floor))
-            if base == "e":
-                return models.LnExpression.model_construct(ln=floored)
-            return models.Log10Expression.model_construct(log10=floored)
-        case Minimum():
-            return to.least(*operands)
-        case Maximum():
-            return to.greatest(*operands)
+        case QueryTokens():
+            return to.constant(token_count(expression, to.tokens))
+        case RerankScore():
+            raise StrategyError(MODEL_ELSEWHERE)
+        case Raw(inner):
+            return inner
         case _:
             raise TypeError(f"no lowering for {type(expression).__name__}")
 

@@ -1,7 +1,7 @@
 """The nodes of formulas: small frozen values, the arithmetic of Python's operators on them, and their `repr`, which is Python.
 
-`functions` has those of one operand; `lowering` turns nodes into Qdrant's expressions, `evaluation` computes them with numpy,
-`inspect` lists what they read, `text` reads them from Python's syntax.
+`build` has the functions of one operand; `lowering` turns nodes into Qdrant's expressions, `evaluation` computes them with
+numpy, `inspect` lists what they read, `text` reads them from Python's syntax.
 
 Sums and products are kept flat, so that a long sum doesn't become a deep tree (servers refuse JSON deeper than about 127
 levels). Functions are defined for every number, because one undefined value makes Qdrant refuse the whole query.
@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import datetime as dt
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,12 +56,9 @@ __all__ = [
     "check_moment",
     "check_number",
     "check_place",
-    "flatten",
-    "wrap_model",
     "in_utc",
+    "wrap_model",
 ]
-
-T = TypeVar("T")
 
 
 def check_key(key: object) -> None:
@@ -115,14 +112,6 @@ def check_place(place: Any, what: str) -> tuple[float, float]:
     return float(lat), float(lon)
 
 
-def flatten(what: str, operands: Iterable[T], inner: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
-    """The operands of an associative node, those of the same kind taken apart (`inner` holds the parts of each)."""
-    found = tuple(part for _, parts in zip(operands, inner, strict=True) for part in parts)
-    if len(found) < 2:
-        raise StrategyError(f"a {what} needs at least two operands, got {len(found)}")
-    return found
-
-
 _LARGEST_EXPONENT = 2**24  # beyond, 32-bit floats know no odd numbers
 _TINIEST = f"numbers less than {F32_TINY:.3g} count as 0 in formulas"
 
@@ -173,10 +162,12 @@ class Expression:
             "use when(condition, then, otherwise) instead of if, and, or"
         )
 
+    _operands: ClassVar[tuple[str, ...]] = ()  # the names of the fields that hold them
+
     @property
     def operands(self) -> tuple[Expression, ...]:
         """The expressions that this one is computed from, in order."""
-        return ()
+        return tuple([getattr(self, name) for name in self._operands])
 
     def __repr__(self) -> str:
         return _write_operand(self, _SUM)
@@ -204,34 +195,35 @@ class Constant(Expression):
         return Constant(-self.value)
 
 
+class _Associative(Expression):
+    """Two or more operands, in the one field that there is; nodes of the same kind among them are taken apart."""
+
+    def __post_init__(self) -> None:
+        [(name, given)] = vars(self).items()
+        flat = tuple(part for each in given for part in (each.operands if type(each) is type(self) else (each,)))
+        if len(flat) < 2:
+            raise StrategyError(f"a {type(self).__name__.lower()} needs at least two operands, got {len(flat)}")
+        object.__setattr__(self, name, flat)
+
+    @property
+    def operands(self) -> tuple[Expression, ...]:
+        [operands] = vars(self).values()
+        found: tuple[Expression, ...] = operands
+        return found
+
+
 @dataclass(frozen=True, repr=False)
-class Sum(Expression):
-    """The sum of `terms`, of which there are at least two; sums among them are taken apart."""
+class Sum(_Associative):
+    """The sum of two or more `terms`."""
 
     terms: tuple[Expression, ...]
 
-    def __post_init__(self) -> None:
-        parts = (term.terms if isinstance(term, Sum) else (term,) for term in self.terms)
-        object.__setattr__(self, "terms", flatten("sum", self.terms, parts))
-
-    @property
-    def operands(self) -> tuple[Expression, ...]:
-        return self.terms
-
 
 @dataclass(frozen=True, repr=False)
-class Product(Expression):
+class Product(_Associative):
     """The product of two or more `factors`. As on the server, it is 0 from the first factor that is 0."""
 
     factors: tuple[Expression, ...]
-
-    def __post_init__(self) -> None:
-        parts = (factor.factors if isinstance(factor, Product) else (factor,) for factor in self.factors)
-        object.__setattr__(self, "factors", flatten("product", self.factors, parts))
-
-    @property
-    def operands(self) -> tuple[Expression, ...]:
-        return self.factors
 
 
 @dataclass(frozen=True, repr=False)
@@ -240,9 +232,7 @@ class Negative(Expression):
 
     operand: Expression
 
-    @property
-    def operands(self) -> tuple[Expression, ...]:
-        return (self.operand,)
+    _operands = ("operand",)
 
 
 @dataclass(frozen=True, repr=False)
@@ -267,9 +257,7 @@ class Quotient(Expression):
             )
         object.__setattr__(self, "at_zero", check_number(self.at_zero, "at_zero"))
 
-    @property
-    def operands(self) -> tuple[Expression, ...]:
-        return self.dividend, self.divisor
+    _operands = "dividend", "divisor"
 
 
 @dataclass(frozen=True, repr=False)
@@ -289,9 +277,7 @@ class Power(Expression):
             raise StrategyError(f"an exponent must be at most {_LARGEST_EXPONENT:,}, got {brief(self.exponent)}")
         object.__setattr__(self, "exponent", plain)
 
-    @property
-    def operands(self) -> tuple[Expression, ...]:
-        return (self.base,)
+    _operands = ("base",)
 
 
 def as_expression(value: ExpressionLike) -> Expression:
@@ -312,7 +298,7 @@ _LEAST_SCALE = 1e-30  # so that the slope of a decay still fits 32-bit floats
 
 @dataclass(frozen=True, repr=False)
 class Function(Expression, ABC):
-    """A function of one operand. A subclass is all there is to say of one: see `functions.py`.
+    """A function of one operand. A subclass is all there is to say of one: see `build.py`.
 
     Attributes:
         name: what it is called in formulas.
@@ -328,9 +314,7 @@ class Function(Expression, ABC):
     def __init_subclass__(cls) -> None:
         Function.all[cls.kind] = cls
 
-    @property
-    def operands(self) -> tuple[Expression, ...]:
-        return (self.operand,)
+    _operands = ("operand",)
 
     @abstractmethod
     def lower(self, operand: models.Expression, to: Dialect) -> models.Expression:
@@ -374,39 +358,21 @@ class Logarithm(Expression):
         if self.base not in ("e", "10"):
             raise StrategyError(f"the base of a logarithm is 'e' or '10', got {self.base!r}")
 
-    @property
-    def operands(self) -> tuple[Expression, ...]:
-        return (self.operand,)
+    _operands = ("operand",)
 
 
 @dataclass(frozen=True, repr=False)
-class Minimum(Expression):
+class Minimum(_Associative):
     """The least of two or more operands."""
 
     among: tuple[Expression, ...]
 
-    def __post_init__(self) -> None:
-        parts = (each.among if isinstance(each, Minimum) else (each,) for each in self.among)
-        object.__setattr__(self, "among", flatten("minimum", self.among, parts))
-
-    @property
-    def operands(self) -> tuple[Expression, ...]:
-        return self.among
-
 
 @dataclass(frozen=True, repr=False)
-class Maximum(Expression):
+class Maximum(_Associative):
     """The greatest of two or more operands."""
 
     among: tuple[Expression, ...]
-
-    def __post_init__(self) -> None:
-        parts = (each.among if isinstance(each, Maximum) else (each,) for each in self.among)
-        object.__setattr__(self, "among", flatten("maximum", self.among, parts))
-
-    @property
-    def operands(self) -> tuple[Expression, ...]:
-        return self.among
 
 
 DecayKind: TypeAlias = Literal["exp", "gauss", "lin"]
@@ -433,9 +399,7 @@ class Decay(Expression):
         if not 0 < self.midpoint < 1:
             raise StrategyError(f"the midpoint of a decay must be between 0 and 1, got {self.midpoint!r}")
 
-    @property
-    def operands(self) -> tuple[Expression, ...]:
-        return self.operand, self.target
+    _operands = "operand", "target"
 
 
 _CONDITIONS: Final[tuple[type[Any], ...]] = get_args(models.Condition)
@@ -572,9 +536,7 @@ class When(Expression):
                 f"got {brief(self.condition)}"
             )
 
-    @property
-    def operands(self) -> tuple[Expression, ...]:
-        return self.then, self.otherwise
+    _operands = "then", "otherwise"
 
 
 @dataclass(frozen=True, repr=False)
@@ -668,9 +630,9 @@ def _call_of(expression: Expression) -> str:
         case QueryTokens(using):
             return call("query_tokens", using)
         case Field(key, default):
-            return call("field", key, **_without_none(default=default))
+            return call("field", key, **_given(default))
         case Param(name, default):
-            return call("param", name, **_without_none(default=default))
+            return call("param", name, **_given(default))
         case Quotient(dividend, divisor, at_zero):
             return f"divide({_write_inner(dividend)}, {_write_inner(divisor)}, at_zero={at_zero!r})"
         case Absolute(operand):
@@ -684,7 +646,7 @@ def _call_of(expression: Expression) -> str:
         case Maximum(among):
             return f"max_({', '.join(map(_write_inner, among))})"
         case Affinity(key, name, default):
-            return call("affinity", key, param=name, **_without_none(default=default))
+            return call("affinity", key, param=name, **_given(default))
         case When(condition, Constant(1.0), Constant(0.0)):
             return f"when({literal(condition)})"
         case When(condition, then, otherwise):
@@ -696,17 +658,17 @@ def _call_of(expression: Expression) -> str:
         case Instant(at):
             return call("instant", at)
         case DatetimeField(key, default):
-            return call("datetime_field", key, **_without_none(default=default))
+            return call("datetime_field", key, **_given(default))
         case GeoDistance(origin, key, default):
-            return call("geo_distance", origin, key, **_without_none(default=default))
+            return call("geo_distance", origin, key, **_given(default))
         case Raw(inner):
             return call("raw", inner)
         case _:
             raise TypeError(f"no text for {type(expression).__name__}")
 
 
-def _without_none(**named: object) -> dict[str, object]:
-    return {key: value for key, value in named.items() if value is not None}
+def _given(default: object) -> dict[str, object]:
+    return {} if default is None else {"default": default}
 
 
 def _write_inner(expression: Expression) -> str:

@@ -1,7 +1,7 @@
 """Expressions from text, for strategy files and the command line: `0.8 * score() + 0.2 * field('rating', 3.0)`; and in short.
 
-The text is Python's syntax, but nothing is executed: numbers, text, the operators of expressions, the functions of `build` and
-`functions`, and `models.X(…)` for conditions of qdrant_client.models. Anything else is refused.
+The text is Python's syntax, but nothing is executed: numbers, text, the operators of expressions, the functions of `build`,
+and `models.X(…)` for conditions of qdrant_client.models. Anything else is refused.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ __all__ = [
     "Reader",
     "Tokenizer",
     "View",
+    "array_reader",
     "elements",
     "float_of",
     "group_keys",
@@ -45,7 +46,6 @@ __all__ = [
     "reader",
     "split_blanks",
     "split_words",
-    "array_reader",
     "uuid_of",
 ]
 

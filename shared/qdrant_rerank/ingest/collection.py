@@ -25,7 +25,7 @@ from ..schema import Schema, VectorInfo, read_schema
 from ..strategies import Strategy
 from .writing import check_multivectors, probe_encoder, says
 
-__all__ = ["changes", "ensure_collection", "ensure_indexes", "index_schema", "phrase_keys", "indexes_to_avoid", "requirements"]
+__all__ = ["changes", "ensure_collection", "ensure_indexes", "index_schema", "indexes_to_avoid", "phrase_keys", "requirements"]
 
 _Type = models.PayloadSchemaType
 _BOTH: Final = {

@@ -12,8 +12,9 @@ from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from ..errors import ScoringError
+from ..errors import ScoringError, StrategyError
 from ..threads import carrying, in_worker
+from ..values import is_whole
 
 __all__ = [
     "AsyncReranker",
@@ -23,6 +24,7 @@ __all__ = [
     "RerankerLike",
     "ascore_texts",
     "check_scores",
+    "check_whole",
     "describe_model",
     "score_texts",
 ]
@@ -113,6 +115,18 @@ def check_scores(scores: Sequence[Any], wanted: int, model: object | None) -> li
         first = f"{numbers[odd[0]]!r} for text {odd[0]}"
         raise ScoringError(f"{describe_model(model)} returned scores that aren't finite: {first} ({len(odd)} of {wanted})")
     return numbers
+
+
+def check_whole(owner: object, **values: object) -> None:
+    """Refuse settings that are no whole numbers of at least 1; None passes.
+
+    Raises:
+        StrategyError: names the setting and whose it is.
+    """
+    for name, value in values.items():
+        if value is not None and not is_whole(value, 1):
+            kind = type(owner).__name__
+            raise StrategyError(f"the {name} of {kind} must be a whole number of at least 1, got {value!r}")
 
 
 def score_texts(model: Reranker, query: str, texts: Sequence[str]) -> Sequence[float]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import MissingExtra, QueryError, ScoringError, StrategyError
 from ..schema import Kind
-from ..values import is_finite, is_whole
+from ..values import brief, few, is_finite, is_whole
 from .web_calls import ApiKey, ApiKeyLike, CohereCalls, Options
 
 __all__ = ["CohereEncoder", "CohereModel", "CohereReranker", "read_embeddings", "read_scores"]
@@ -27,7 +27,7 @@ def read_scores(reply: Any, wanted: int) -> list[float]:
     """
     results = getattr(reply, "results", None)
     if not isinstance(results, list):
-        raise ScoringError(f"Cohere's answer has no list of results: {_short(reply)}")
+        raise ScoringError(f"Cohere's answer has no list of results: {brief(reply)}")
     scores: dict[int, float] = {}
     for result in results:
         index, score = getattr(result, "index", None), getattr(result, "relevance_score", None)
@@ -39,8 +39,7 @@ def read_scores(reply: Any, wanted: int) -> list[float]:
             raise ScoringError(f"Cohere returned the score {score!r} for index {index}: it is no finite number")
         scores[index] = float(score)
     if missing := [place for place in range(wanted) if place not in scores]:
-        listed = ", ".join(map(str, missing[:5])) + (", …" if len(missing) > 5 else "")
-        raise ScoringError(f"Cohere returned {len(scores)} scores for {wanted} texts: none for index {listed}")
+        raise ScoringError(f"Cohere returned {len(scores)} scores for {wanted} texts: none for index {few(missing)}")
     return [scores[place] for place in range(wanted)]
 
 
@@ -52,7 +51,7 @@ def read_embeddings(reply: Any, wanted: int, size: int | None) -> list[list[floa
     """
     vectors = getattr(getattr(reply, "embeddings", None), "float_", None)
     if not isinstance(vectors, list):
-        raise ScoringError(f"Cohere's answer has no float embeddings: {_short(reply)}")
+        raise ScoringError(f"Cohere's answer has no float embeddings: {brief(reply)}")
     if len(vectors) != wanted:
         raise ScoringError(f"Cohere returned {len(vectors)} embeddings for {wanted} texts")
     sizes = {len(vector) if isinstance(vector, list) else 0 for vector in vectors}
@@ -68,11 +67,6 @@ def read_embeddings(reply: Any, wanted: int, size: int | None) -> list[list[floa
         raise ScoringError(f"Cohere returned an embedding with numbers that aren't finite, for text {place}")
     plain: list[list[float]] = numbers.tolist()
     return plain
-
-
-def _short(reply: Any) -> str:
-    shown = repr(reply)
-    return shown if len(shown) <= 200 else f"{shown[:200]}…"
 
 
 _VARIABLES: Final = ("CO_API_KEY", "COHERE_API_KEY")
@@ -189,20 +183,16 @@ class CohereReranker(CohereModel):
             QueryError: the query is empty.
             cohere.core.ApiError, httpx.TransportError: as the SDK raises them, with a note on what was tried.
         """
-        sent, patience = self._sent(query, texts), self._calls.patience()
-        scores: list[float] = []
-        for batch in self._batches(sent):
-            reply = self._calls.call(patience, partial(self._ask, query, batch))
-            scores += read_scores(reply, len(batch))
+        patience, scores = self._calls.patience(), list[float]()
+        for batch in self._batches(self._sent(query, texts)):
+            scores += read_scores(self._calls.call(patience, partial(self._ask, query, batch)), len(batch))
         return _spread(scores, texts)
 
     async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:
         """As `score`, without blocking."""
-        sent, patience = self._sent(query, texts), self._calls.patience()
-        scores: list[float] = []
-        for batch in self._batches(sent):
-            reply = await self._calls.acall(patience, partial(self._ask, query, batch))
-            scores += read_scores(reply, len(batch))
+        patience, scores = self._calls.patience(), list[float]()
+        for batch in self._batches(self._sent(query, texts)):
+            scores += read_scores(await self._calls.acall(patience, partial(self._ask, query, batch)), len(batch))
         return _spread(scores, texts)
 
     def _check(self) -> None:
@@ -264,8 +254,7 @@ class CohereEncoder(CohereModel):
 
     def encode_query(self, text: str) -> list[float]:
         """The vector of a query. Raises as `CohereReranker.score` does."""
-        [vector] = self._encode([text], "search_query")
-        return vector
+        return self._encode([text], "search_query")[0]
 
     def encode_documents(self, texts: Sequence[str]) -> list[list[float]]:
         """The vectors of documents, in their order. The API refuses an empty text, and with it its batch."""
@@ -273,8 +262,7 @@ class CohereEncoder(CohereModel):
 
     async def aencode_query(self, text: str) -> list[float]:
         """As `encode_query`, without blocking."""
-        [vector] = await self._aencode([text], "search_query")
-        return vector
+        return (await self._aencode([text], "search_query"))[0]
 
     async def aencode_documents(self, texts: Sequence[str]) -> list[list[float]]:
         """As `encode_documents`, without blocking."""

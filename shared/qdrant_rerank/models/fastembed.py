@@ -20,8 +20,7 @@ from qdrant_client import models
 
 from ..errors import MissingExtra, ScoringError, StrategyError, did_you_mean
 from ..schema import Kind
-from ..values import is_whole
-from .base import check_scores
+from .base import check_scores, check_whole
 from .encoders import folder_digest
 from .threads import Gate, Once, Stopped
 
@@ -76,10 +75,7 @@ class FastembedModel(ABC):
     def __post_init__(self) -> None:
         if find_spec("fastembed") is None:
             raise MissingExtra(type(self).__name__, "fastembed")
-        for name in self._counts:
-            value = getattr(self, name)
-            if value is not None and not is_whole(value, 1):
-                raise StrategyError(f"the {name} of {type(self).__name__} must be a whole number of at least 1, got {value!r}")
+        check_whole(self, **{name: getattr(self, name) for name in self._counts})
 
     @property
     def is_own(self) -> bool:

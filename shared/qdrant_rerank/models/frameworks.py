@@ -28,11 +28,11 @@ __all__ = [
     "PostprocessorModel",
     "Returned",
     "as_number",
+    "complete_scores",
     "from_compressor",
     "from_framework",
     "from_postprocessor",
     "is_official",
-    "complete_scores",
 ]
 
 

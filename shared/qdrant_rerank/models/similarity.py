@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScoringError, StrategyError
-from ..values import is_whole
-from .base import check_scores
+from .base import check_scores, check_whole
 from .encoders import AsyncEncoder, EncoderLike, ServerInference, as_encoder, encoder_fingerprint
 from .threads import Gate, Once, Stopped
 
@@ -46,8 +45,7 @@ class _Similarity(ABC):
         if kind != self._kind:
             hint = {"multi": "; MaxSim is for these", "dense": "; EncoderSimilarity is for these"}.get(kind, "")
             raise StrategyError(f"{what} needs an encoder of {self._kind} vectors; {encoder!r} makes {kind} ones{hint}")
-        if not is_whole(self.parallel, 1):
-            raise StrategyError(f"the parallel of {what} must be a whole number of at least 1, got {self.parallel!r}")
+        check_whole(self, parallel=self.parallel)
         object.__setattr__(self, "_turns", Gate(self.parallel))
 
     @property

@@ -11,10 +11,12 @@ import os
 import random
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 from ..errors import MissingExtra, StrategyError
@@ -64,9 +66,8 @@ class ApiKey:
 
     def __init__(self, value: ApiKeyLike = None, variables: tuple[str, ...] = ()) -> None:
         self._variables = variables
-        self._value = (
-            None if value is None else _clean(value if isinstance(value, str) else value.get_secret_value(), "api_key=")
-        )
+        plain = value if isinstance(value, str | None) else value.get_secret_value()
+        self._value = None if plain is None else _clean(plain, "api_key=")
 
     @classmethod
     def of(cls, value: ApiKeyLike, variables: tuple[str, ...]) -> ApiKey:
@@ -195,14 +196,8 @@ def worth_repeating(error: BaseException) -> bool:
     """Whether the same request may succeed a little later."""
     import httpx
 
-    status = getattr(error, "status_code", None)
-    return status in _REPEATED or (isinstance(error, httpx.TransportError) and not isinstance(error, _hopeless()))
-
-
-def _hopeless() -> tuple[type[Exception], ...]:
-    import httpx
-
-    return httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.ProxyError
+    hopeless = isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError | httpx.ProxyError)
+    return getattr(error, "status_code", None) in _REPEATED or (isinstance(error, httpx.TransportError) and not hopeless)
 
 
 def _pause(state: RetryCallState) -> float:
@@ -268,59 +263,10 @@ Options: TypeAlias = dict[str, Any]
 """The SDK's `request_options`."""
 
 
-class _Clients:
-    """The SDK's clients: one for all threads, and one for each event loop, which its connections belong to."""
-
-    def __init__(self, key: ApiKey, base_url: str | None) -> None:
-        self._key, self._base_url = key, base_url
-        self._making = threading.Lock()
-        self._sync: Any = None
-        self._by_loop: PerLoop[Any] = PerLoop()
-
-    def sync(self) -> Any:
-        with self._making:
-            if self._sync is None:
-                self._sync = _sdk().ClientV2(**self._settings())
-            return self._sync
-
-    async def asynchronous(self) -> Any:
-        loop = asyncio.get_running_loop()
-        if loop in self._by_loop:
-            return self._by_loop.get(self._made, loop)
-        # importing the SDK and reading certificates takes long enough to need a thread
-        return await in_worker(lambda: self._by_loop.get(self._made, loop))
-
-    def _made(self) -> Any:
-        return _sdk().AsyncClientV2(**self._settings())
-
-    def _settings(self) -> dict[str, Any]:
-        # the SDK reads CO_API_URL too, but when it is imported
-        url = self._base_url or from_environment("CO_API_URL")
-        return {"api_key": self._key.reveal(), "client_name": "qdrant-rerank", "base_url": url}
-
-    def close(self) -> None:
-        with self._making:
-            client, self._sync = self._sync, None
-        if client is not None:
-            client.__exit__(None, None, None)
-
-    async def aclose(self) -> None:
-        client = self._by_loop.pop()
-        if client is not None:
-            await client.__aexit__(None, None, None)
-
-
-@dataclass(frozen=True)
-class _Settings:
-    key: ApiKey
-    base_url: str | None
-    attempts: int
-    seconds: float
-    timeout: float
-
-
 class CohereCalls:
     """Makes calls with one key at one address. Copies and unpickled ones start with clients of their own.
+
+    There is one client for all threads, and one for each event loop, which its connections belong to.
 
     Args:
         key: the key.
@@ -331,12 +277,15 @@ class CohereCalls:
     """
 
     def __init__(self, key: ApiKey, base_url: str | None, attempts: int, seconds: float, timeout: float) -> None:
-        self._settings = _Settings(key, base_url, attempts, seconds, timeout)
-        self._clients = _Clients(key, base_url)
+        self._key, self._base_url = key, base_url
+        self._attempts, self._seconds, self._timeout = attempts, seconds, timeout
+        self._making = threading.Lock()
+        self._client: Any = None
+        self._by_loop: PerLoop[Any] = PerLoop()
 
     def patience(self) -> Patience:
         """A fresh time budget; several requests that answer one call share one."""
-        return Patience(self._settings.attempts, time.monotonic() + self._settings.seconds, self._settings.timeout)
+        return Patience(self._attempts, time.monotonic() + self._seconds, self._timeout)
 
     def call(self, patience: Patience, request: Callable[[Any, Options], R]) -> R:
         """The answer to `request`; it is given the client and the request's options.
@@ -347,38 +296,51 @@ class CohereCalls:
             StrategyError: there is no key.
             MissingExtra: the `cohere` extra isn't installed.
         """
-        client = self._clients.sync()
-        try:
+        with self._making:
+            if self._client is None:
+                self._client = self._make("ClientV2")
+            client = self._client
+        with self._without_key():
             return patience.sync(lambda: request(client, patience.options()))
-        except Exception as error:
-            without_key(error, self._settings.key.reveal())
-            raise
 
     async def acall(self, patience: Patience, request: Callable[[Any, Options], Awaitable[R]]) -> R:
         """As `call`, for the client of the running event loop."""
-        client = await self._clients.asynchronous()
-        try:
+        loop = asyncio.get_running_loop()
+        get = partial(self._by_loop.get, partial(self._make, "AsyncClientV2"), loop)
+        # importing the SDK and reading certificates takes long enough to need a thread
+        client = get() if loop in self._by_loop else await in_worker(get)
+        with self._without_key():
             return await patience.asynchronous(lambda: request(client, patience.options()))
-        except Exception as error:
-            without_key(error, self._settings.key.reveal())
-            raise
 
     def close(self) -> None:
         """Close the connections of sync calls; the next call opens new ones."""
-        self._clients.close()
+        with self._making:
+            client, self._client = self._client, None
+        if client is not None:
+            client.__exit__(None, None, None)
 
     async def aclose(self) -> None:
         """Close the connections of this event loop; the next call opens new ones."""
-        await self._clients.aclose()
+        client = self._by_loop.pop()
+        if client is not None:
+            await client.__aexit__(None, None, None)
+
+    def _make(self, kind: str) -> Any:
+        try:
+            import cohere
+        except ModuleNotFoundError as error:
+            raise MissingExtra("Cohere", "cohere") from error
+        # the SDK reads CO_API_URL too, but when it is imported
+        url = self._base_url or from_environment("CO_API_URL")
+        return getattr(cohere, kind)(api_key=self._key.reveal(), client_name="qdrant-rerank", base_url=url)
+
+    @contextmanager
+    def _without_key(self) -> Generator[None]:
+        try:
+            yield
+        except Exception as error:
+            without_key(error, self._key.reveal())
+            raise
 
     def __reduce__(self) -> tuple[type[CohereCalls], tuple[ApiKey, str | None, int, float, float]]:
-        settings = self._settings
-        return type(self), (settings.key, settings.base_url, settings.attempts, settings.seconds, settings.timeout)
-
-
-def _sdk() -> Any:
-    try:
-        import cohere
-    except ModuleNotFoundError as error:
-        raise MissingExtra("Cohere", "cohere") from error
-    return cohere
+        return type(self), (self._key, self._base_url, self._attempts, self._seconds, self._timeout)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeGuard
 from ..errors import BudgetError, StrategyError
 from ..threads import in_worker
 from ..values import is_finite, is_whole
-from .base import Reranker, RerankerLike, ascore_texts, check_scores, describe_model, score_texts
+from .base import Reranker, RerankerLike, ascore_texts, check_scores, check_whole, describe_model, score_texts
 
 __all__ = ["CacheCounts", "Cached", "Limited", "ScoreCache", "as_reranker", "score_keys"]
 
@@ -86,8 +86,7 @@ class ScoreCache:
     """
 
     def __init__(self, size: int = 100_000) -> None:
-        if not is_whole(size, 1):
-            raise StrategyError(f"the size of a ScoreCache must be a whole number of at least 1, got {size!r}")
+        check_whole(self, size=size)
         self.size = size
         self._scores: OrderedDict[bytes, float] = OrderedDict()
         self._lock = threading.Lock()
@@ -265,10 +264,7 @@ class Limited:
         as_reranker(self.reranker)
         if self.documents is None and self.seconds is None:
             raise StrategyError("Limited without a limit: pass documents=…, seconds=…, or both")
-        for name in ("documents", "portion"):
-            value = getattr(self, name)
-            if value is not None and not is_whole(value, 1):
-                raise StrategyError(f"the {name} of Limited must be a whole number of at least 1, got {value!r}")
+        check_whole(self, documents=self.documents, portion=self.portion)
         if self.seconds is not None and not (is_finite(self.seconds) and self.seconds > 0):
             raise StrategyError(f"the seconds of Limited must be a number above 0, got {self.seconds!r}")
 

@@ -28,7 +28,7 @@ from ..errors import FormatError, Lint, ScoringError, StrategyError
 from ..explain.results import Account, Column, Explained, Find, Found, Scored
 from ..expressions.conditions import undecidable_reason
 from ..expressions.evaluation import Table, compute, score_points
-from ..expressions.functions import Sigmoid
+from ..expressions.build import Sigmoid
 from ..expressions.inspect import candidate_scores, depth, find_fixed_nodes, payload_keys, placeholder_params, reads_model, walk
 from ..expressions.lowering import MODEL_ELSEWHERE, Lowering, ScoreSource, lower, score_index, token_count
 from ..expressions.nodes import Expression, ExpressionLike, QueryTokens, Raw, Sum, When, as_expression

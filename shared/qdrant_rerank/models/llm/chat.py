@@ -34,8 +34,8 @@ __all__ = [
     "OrderAnswer",
     "ScoreAnswer",
     "as_chat",
-    "model_name",
     "llm_name",
+    "model_name",
     "read_order",
     "read_score",
 ]

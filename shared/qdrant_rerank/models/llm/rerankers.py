@@ -5,18 +5,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
 from ...errors import ScoringError, StrategyError
 from ...threads import carrying
 from ...values import is_finite, is_whole
+from ..base import check_whole
 from ..threads import Gate
 from .chat import Bad, Counters, LlmStats, OrderAnswer, ScoreAnswer, as_chat, llm_name, read_order, read_score
 from .prompts import Prompt, again, digest, is_blank, listwise, pointwise
 
-__all__ = ["Asking", "LlmListwise", "LlmModel", "LlmPointwise", "check_text", "check_count", "windows"]
+__all__ = ["Asking", "LlmListwise", "LlmModel", "LlmPointwise", "windows"]
 
 T = TypeVar("T")
 Asking: TypeAlias = Generator[Prompt, object, T]
@@ -26,26 +27,32 @@ Asking: TypeAlias = Generator[Prompt, object, T]
 class LlmModel(ABC):
     """A reranker that asks an LLM; see `LlmPointwise` and `LlmListwise`."""
 
+    _on_bad: ClassVar[str]
+
     def __init__(
         self,
         llm: Any,
         form: type[BaseModel],
-        *,
         instructions: str | None,
         concurrency: int,
         max_chars: int,
         retries: int,
+        on_bad: str,
         name: str | None,
     ) -> None:
-        check_count("concurrency", concurrency, 1)
-        check_count("max_chars", max_chars, 1)
-        check_count("retries", retries, 0)
-        check_text("instructions", instructions)
-        check_text("name", name)
+        check_whole(self, concurrency=concurrency, max_chars=max_chars)
+        if not is_whole(retries, 0):
+            raise StrategyError(f"retries is a whole number of at least 0, not {retries!r}")
+        for what, text in (("instructions", instructions), ("name", name)):
+            if text is not None and not (isinstance(text, str) and text.strip()):
+                raise StrategyError(f"{what} is a text, or None; not {text!r}")
+        if on_bad not in (self._on_bad, "raise"):
+            raise StrategyError(f"on_bad is {self._on_bad!r} or 'raise', not {on_bad!r}")
         self.llm = llm
         self.instructions = instructions
         self.max_chars = max_chars
         self.retries = retries
+        self.on_bad = on_bad
         self.name = llm_name(llm) if name is None else name
         self._counters = Counters()
         self._gate = Gate(concurrency)
@@ -117,25 +124,13 @@ class LlmModel(ABC):
             self._counters.bad(result.kind)
         return result
 
-    def _given_up(self, bad: Bad, wanted: str, raises: bool) -> None:
+    def _give_up(self, bad: Bad, wanted: str) -> None:
         self._counters.add("unusable")
-        if raises:
+        if self.on_bad == "raise":
             raise ScoringError(
                 f"the LLM's answer is not {wanted} ({bad.kind}); it was asked {1 + self.retries} times, "
                 f"and its last answer begins: {bad.answer!r}"
             )
-
-
-def check_count(name: str, value: object, least: int) -> None:
-    """Raise StrategyError unless `value` is a whole number of at least `least`."""
-    if not is_whole(value, least):
-        raise StrategyError(f"{name} is a whole number of at least {least}, not {value!r}")
-
-
-def check_text(name: str, value: object) -> None:
-    """Raise StrategyError unless `value` is a text with words, or None."""
-    if value is not None and not (isinstance(value, str) and value.strip()):
-        raise StrategyError(f"{name} is a text, or None; not {value!r}")
 
 
 class LlmPointwise(LlmModel):
@@ -164,6 +159,7 @@ class LlmPointwise(LlmModel):
 
     independent = True
     """A text's score depends on that text alone, so it may be kept in a cache."""
+    _on_bad = "lowest"
 
     def __init__(
         self,
@@ -177,18 +173,7 @@ class LlmPointwise(LlmModel):
         on_bad: Literal["lowest", "raise"] = "lowest",
         name: str | None = None,
     ) -> None:
-        super().__init__(
-            llm,
-            ScoreAnswer,
-            instructions=instructions,
-            concurrency=concurrency,
-            max_chars=max_chars,
-            retries=retries,
-            name=name,
-        )
-        if on_bad not in ("lowest", "raise"):
-            raise StrategyError(f"on_bad is 'lowest' or 'raise', not {on_bad!r}")
-        self.on_bad = on_bad
+        super().__init__(llm, ScoreAnswer, instructions, concurrency, max_chars, retries, on_bad, name)
         self.scale = _scale(scale)
 
     @property
@@ -228,7 +213,7 @@ class LlmPointwise(LlmModel):
         )
         if not isinstance(result, Bad):
             return result
-        self._given_up(result, "a score from {} to {}".format(*ends), self.on_bad == "raise")
+        self._give_up(result, "a score from {} to {}".format(*ends))
         return low
 
     def _placed(self, texts: Sequence[str], scores: Sequence[float]) -> list[float]:
@@ -275,6 +260,7 @@ class LlmListwise(LlmModel):
 
     independent = False
     """A text's score depends on the other texts of the list: it must not be kept in a cache."""
+    _on_bad = "keep_order"
 
     def __init__(
         self,
@@ -289,22 +275,12 @@ class LlmListwise(LlmModel):
         on_bad: Literal["keep_order", "raise"] = "keep_order",
         name: str | None = None,
     ) -> None:
-        super().__init__(
-            llm,
-            OrderAnswer,
-            instructions=instructions,
-            concurrency=concurrency,
-            max_chars=max_chars,
-            retries=retries,
-            name=name,
-        )
-        check_count("window", window, 2)
-        check_count("step", step, 1)
+        super().__init__(llm, OrderAnswer, instructions, concurrency, max_chars, retries, on_bad, name)
+        check_whole(self, step=step)
+        if not is_whole(window, 2):
+            raise StrategyError(f"window is a whole number of at least 2, not {window!r}")
         if step >= window:
             raise StrategyError(f"step is less than window, or nothing could move on: step={step}, window={window}")
-        if on_bad not in ("keep_order", "raise"):
-            raise StrategyError(f"on_bad is 'keep_order' or 'raise', not {on_bad!r}")
-        self.on_bad = on_bad
         self.window = window
         self.step = step
 
@@ -345,7 +321,7 @@ class LlmListwise(LlmModel):
             shown,
         )
         if isinstance(result, Bad):
-            self._given_up(result, f"an order of {len(shown)} documents", self.on_bad == "raise")
+            self._give_up(result, f"an order of {len(shown)} documents")
             return places
         self._counters.bad(*result.faults)
         return [places[position] for position in result.positions]
