@@ -12,21 +12,23 @@ import math
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from pydantic import BaseModel, Field
 
 from ...errors import ClientError, MissingExtra, StrategyError
 from ...threads import inherits
 from ...values import is_finite
-from ..threads import Gate
 from .prompts import Prompt
 
 __all__ = [
+    "Asking",
     "Bad",
+    "Call",
     "Chat",
     "Counters",
     "LlmStats",
@@ -39,6 +41,8 @@ __all__ = [
     "read_order",
     "read_score",
 ]
+
+T = TypeVar("T")
 
 _ATTRIBUTES = ("model_name", "model", "model_id")
 
@@ -290,16 +294,31 @@ def _shown(answer: object) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
+@dataclass(frozen=True)
+class Call:
+    """One call of an LLM, which whoever drives an asking makes: in this thread, or awaited.
+
+    Attributes:
+        run: makes it.
+        arun: the same, awaited; None for a call that blocks, which then runs in a thread.
+    """
+
+    run: Callable[[], Any]
+    arun: Callable[[], Awaitable[Any]] | None
+
+
+Asking: TypeAlias = Generator[Call, Any, T]
+"""Yields what to call, is sent the answers, returns what they amount to: written once for threads and event loops."""
+
+
 class Chat(Protocol):
     """An LLM that can be asked; the answer is structured, or text."""
 
-    def ask(self, prompt: Prompt) -> object: ...
-
-    async def aask(self, prompt: Prompt) -> object: ...
+    def ask(self, prompt: Prompt) -> Asking[object]: ...
 
 
-def as_chat(llm: Any, form: type[BaseModel], counters: Counters, gate: Gate) -> Chat:
-    """What asks `llm` for answers of `form`; calls that block run in threads of `gate` under async.
+def as_chat(llm: Any, form: type[BaseModel], counters: Counters) -> Chat:
+    """What asks `llm` for answers of `form`.
 
     Raises:
         StrategyError: it is neither a LangChain model, nor a LlamaIndex LLM, nor callable.
@@ -307,11 +326,11 @@ def as_chat(llm: Any, form: type[BaseModel], counters: Counters, gate: Gate) -> 
     if isinstance(llm, type):
         raise StrategyError(f"the LLM is the class {llm.__name__}: pass an object of it")
     if callable(getattr(llm, "invoke", None)):
-        return _LangChain(llm, form, counters, gate)
+        return _LangChain(llm, form, counters)
     if callable(getattr(llm, "chat", None)) and callable(getattr(llm, "complete", None)):
-        return _LlamaIndex(llm, form, counters, gate)
+        return _LlamaIndex(llm, form, counters)
     if callable(llm):
-        return _Function(llm, counters, gate)
+        return _Function(llm, counters)
     raise StrategyError(
         f"not an LLM: {type(llm).__name__} has neither invoke (LangChain) nor chat and complete (LlamaIndex), "
         "and can't be called with a text"
@@ -321,85 +340,56 @@ def as_chat(llm: Any, form: type[BaseModel], counters: Counters, gate: Gate) -> 
 class _LangChain:
     """A chat model, or any Runnable from messages to a message or text."""
 
-    def __init__(self, llm: Any, form: type[BaseModel], counters: Counters, gate: Gate) -> None:
-        self._llm, self._form, self._counters, self._gate = llm, form, counters, gate
+    def __init__(self, llm: Any, form: type[BaseModel], counters: Counters) -> None:
+        self._llm, self._form, self._counters = llm, form, counters
         # asked of the class: a bound model passes the method on, but loses what was bound
         self._structures = hasattr(type(llm), "with_structured_output")
 
-    def ask(self, prompt: Prompt) -> object:
+    def ask(self, prompt: Prompt) -> Asking[object]:
         messages = [("system", prompt.system), ("human", prompt.user)]
-        if (structured := self._structured()) is not None:
+        if self._structures:
             try:
-                self._counters.add("calls")
-                return _parsed(structured.invoke(messages))
+                structured = self._llm.with_structured_output(self._form, include_raw=True)
             except NotImplementedError:
-                self._unable()
+                self._structures = False
+            else:
+                try:
+                    return _parsed((yield self._call(structured, messages)))
+                except NotImplementedError:
+                    self._structures = False
+                    self._counters.add("retried")
+        return _text((yield self._call(self._llm, messages)))
+
+    def _call(self, runnable: Any, messages: list[tuple[str, str]]) -> Call:
         self._counters.add("calls")
-        return _text(self._llm.invoke(messages))
-
-    async def aask(self, prompt: Prompt) -> object:
-        if _has_no_async(self._llm):
-            return await self._gate.arun(lambda _: self.ask(prompt))
-        messages = [("system", prompt.system), ("human", prompt.user)]
-        if (structured := self._structured()) is not None:
-            try:
-                self._counters.add("calls")
-                return _parsed(await structured.ainvoke(messages))
-            except NotImplementedError:
-                self._unable()
-        self._counters.add("calls")
-        return _text(await self._llm.ainvoke(messages))
-
-    def _structured(self) -> Any:
-        """What answers in the form, or None if the model can't."""
-        try:
-            return self._llm.with_structured_output(self._form, include_raw=True) if self._structures else None
-        except NotImplementedError:
-            self._structures = False
-            return None
-
-    def _unable(self) -> None:
-        self._structures = False
-        self._counters.add("retried")
+        blocks = _has_no_async(self._llm)
+        return Call(partial(runnable.invoke, messages), None if blocks else partial(runnable.ainvoke, messages))
 
 
 class _LlamaIndex:
     """An LLM of LlamaIndex: by function calls if it can, in messages if not."""
 
-    def __init__(self, llm: Any, form: type[BaseModel], counters: Counters, gate: Gate) -> None:
-        self._llm, self._form, self._counters, self._gate = llm, form, counters, gate
+    def __init__(self, llm: Any, form: type[BaseModel], counters: Counters) -> None:
+        self._llm, self._form, self._counters = llm, form, counters
         self._structures = True
 
-    def ask(self, prompt: Prompt) -> object:
+    def ask(self, prompt: Prompt) -> Asking[object]:
         if self._structures and self._llm.metadata.is_function_calling_model:
+            texts = {"qr_system": prompt.system, "qr_user": prompt.user}
             try:
-                self._counters.add("calls")
-                return self._llm.structured_predict(self._form, _template(), qr_system=prompt.system, qr_user=prompt.user)
-            except _UNSTRUCTURED as error:
-                self._without_structure(error)
-        self._counters.add("calls")
-        return _text(self._llm.chat(_messages(prompt)))
+                return (yield self._call("structured_predict", self._form, _template(), **texts))
+            except _UNSTRUCTURED as error:  # it is asked for as text, so that errors of other causes show there
+                if isinstance(error, NotImplementedError):
+                    self._structures = False
+                else:
+                    self._counters.bad("unstructured")
+                self._counters.add("retried")
+        return _text((yield self._call("chat", _messages(prompt))))
 
-    async def aask(self, prompt: Prompt) -> object:
-        if _blocks(self._llm):
-            return await self._gate.arun(lambda _: self.ask(prompt))
-        if self._structures and self._llm.metadata.is_function_calling_model:
-            try:
-                self._counters.add("calls")
-                predict = self._llm.astructured_predict
-                return await predict(self._form, _template(), qr_system=prompt.system, qr_user=prompt.user)
-            except _UNSTRUCTURED as error:
-                self._without_structure(error)
+    def _call(self, method: str, *args: Any, **named: Any) -> Call:
         self._counters.add("calls")
-        return _text(await self._llm.achat(_messages(prompt)))
-
-    def _without_structure(self, error: Exception) -> None:
-        """Note that the answer had no structure. It is asked for as text, so that errors of other causes show there."""
-        if isinstance(error, NotImplementedError):
-            self._structures = False
-        else:
-            self._counters.bad("unstructured")
-        self._counters.add("retried")
+        awaited = None if _blocks(self._llm) else partial(getattr(self._llm, f"a{method}"), *args, **named)
+        return Call(partial(getattr(self._llm, method), *args, **named), awaited)
 
 
 _UNSTRUCTURED = (NotImplementedError, ValueError, TypeError, AssertionError)
@@ -409,31 +399,25 @@ _UNSTRUCTURED = (NotImplementedError, ValueError, TypeError, AssertionError)
 class _Function:
     """A function, sync or async, from a text to a text; the message from the system comes first in the text."""
 
-    def __init__(self, function: Any, counters: Counters, gate: Gate) -> None:
-        self._function, self._counters, self._gate = function, counters, gate
+    def __init__(self, function: Any, counters: Counters) -> None:
+        self._function, self._counters = function, counters
         by_class = getattr(type(function), "__call__", None)  # noqa: B004  an object may have an async __call__
         self._async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(by_class)
 
-    def ask(self, prompt: Prompt) -> object:
-        if not self._async:
-            self._counters.add("calls")
-            answer = self._function(_joined(prompt))
-            if not inspect.isawaitable(answer):
-                return _text(answer)
-            if inspect.iscoroutine(answer):
-                answer.close()
-        raise ClientError("the LLM is an async function: use ascore, or an async call of the retriever")
-
-    async def aask(self, prompt: Prompt) -> object:
+    def ask(self, prompt: Prompt) -> Asking[object]:
         self._counters.add("calls")
-        if self._async:
-            return _text(await self._function(_joined(prompt)))
-        answer = await self._gate.arun(lambda _: self._function(_joined(prompt)))
-        return _text(await answer if inspect.isawaitable(answer) else answer)
+        call = partial(self._function, f"{prompt.system}\n\n{prompt.user}")
+        answer = yield Call(_refuse, call) if self._async else Call(call, None)
+        if not inspect.isawaitable(answer):
+            return _text(answer)
+        waiting = answer
+        return _text((yield Call(partial(_refuse, waiting), lambda: waiting)))
 
 
-def _joined(prompt: Prompt) -> str:
-    return f"{prompt.system}\n\n{prompt.user}"
+def _refuse(answer: object = None) -> None:
+    if inspect.iscoroutine(answer):
+        answer.close()
+    raise ClientError("the LLM is an async function: use ascore, or an async call of the retriever")
 
 
 def _parsed(answer: Any) -> object:

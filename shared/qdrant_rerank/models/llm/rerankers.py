@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel
 
@@ -14,14 +14,12 @@ from ...threads import carrying
 from ...values import is_finite, is_whole
 from ..base import check_whole
 from ..threads import Gate
-from .chat import Bad, Counters, LlmStats, OrderAnswer, ScoreAnswer, as_chat, llm_name, read_order, read_score
+from .chat import Asking, Bad, Call, Counters, LlmStats, OrderAnswer, ScoreAnswer, as_chat, llm_name, read_order, read_score
 from .prompts import Prompt, again, digest, is_blank, listwise, pointwise
 
-__all__ = ["Asking", "LlmListwise", "LlmModel", "LlmPointwise", "windows"]
+__all__ = ["LlmListwise", "LlmModel", "LlmPointwise", "windows"]
 
 T = TypeVar("T")
-Asking: TypeAlias = Generator[Prompt, object, T]
-"""Yields what to ask, is sent the answers, returns what they amount to: written once for threads and event loops."""
 
 
 class LlmModel(ABC):
@@ -56,7 +54,7 @@ class LlmModel(ABC):
         self.name = llm_name(llm) if name is None else name
         self._counters = Counters()
         self._gate = Gate(concurrency)
-        self._chat = as_chat(llm, form, self._counters, self._gate)
+        self._chat = as_chat(llm, form, self._counters)
 
     @property
     def concurrency(self) -> int:
@@ -80,42 +78,53 @@ class LlmModel(ABC):
         return f"the LLM {self.name}"
 
     def _all(self, askings: Sequence[Asking[T]]) -> list[T]:
-        return self._gate.each([partial(self._driven, asking) for asking in askings])
+        return self._gate.each([partial(self._drive, asking) for asking in askings])
 
     async def _aall(self, askings: Sequence[Asking[T]]) -> list[T]:
-        return await self._gate.aeach([partial(self._adriven, asking) for asking in askings])
+        return await self._gate.aeach([partial(self._adrive, asking) for asking in askings])
 
-    def _driven(self, asking: Asking[T]) -> T:
+    def _drive(self, asking: Asking[T]) -> T:
         try:
-            prompt = next(asking)
+            call = next(asking)
             while True:
-                with carrying(ScoringError, self._named):
-                    answer = self._chat.ask(prompt)
-                prompt = asking.send(answer)
+                try:
+                    with carrying(ScoringError, self._named):
+                        answer = call.run()
+                except Exception as error:
+                    call = asking.throw(error)
+                else:
+                    call = asking.send(answer)
         except StopIteration as end:
             value: T = end.value
             return value
 
-    async def _adriven(self, asking: Asking[T]) -> T:
+    async def _adrive(self, asking: Asking[T]) -> T:
         try:
-            prompt = next(asking)
+            call = next(asking)
             while True:
-                with carrying(ScoringError, self._named, awaits=True):
-                    answer = await self._chat.aask(prompt)
-                prompt = asking.send(answer)
+                try:
+                    with carrying(ScoringError, self._named, awaits=True):
+                        answer = await self._await(call)
+                except Exception as error:
+                    call = asking.throw(error)
+                else:
+                    call = asking.send(answer)
         except StopIteration as end:
             value: T = end.value
             return value
 
-    def _asked(self, make: Callable[[], Prompt], read: Callable[[object], T | Bad], shown: Sequence[str]) -> Asking[T | Bad]:
+    async def _await(self, call: Call) -> Any:
+        return await self._gate.arun(lambda _: call.run()) if call.arun is None else await call.arun()
+
+    def _ask(self, make: Callable[[], Prompt], read: Callable[[object], T | Bad], shown: Sequence[str]) -> Asking[T | Bad]:
         """Ask until an answer can be used, or `retries` are used up; each time with new fences."""
         cut = sum(len(text) > self.max_chars for text in shown)
-        result = self._counted(read((yield make())), cut)
+        result = self._counted(read((yield from self._chat.ask(make()))), cut)
         for _ in range(self.retries):
             if not isinstance(result, Bad):
                 break
             self._counters.add("retried")
-            result = self._counted(read((yield again(make()))), cut)
+            result = self._counted(read((yield from self._chat.ask(again(make())))), cut)
         return result
 
     def _counted(self, result: T | Bad, cut: int) -> T | Bad:
@@ -206,7 +215,7 @@ class LlmPointwise(LlmModel):
     def _one(self, query: str, text: str) -> Asking[float]:
         low, high = self.scale
         ends = f"{low:g}", f"{high:g}"
-        result = yield from self._asked(
+        result = yield from self._ask(
             lambda: pointwise(query, text, *ends, self.instructions, self.max_chars),
             lambda answer: read_score(answer, low, high),
             [text],
@@ -315,7 +324,7 @@ class LlmListwise(LlmModel):
 
     def _window(self, query: str, places: list[int], texts: Sequence[str]) -> Asking[list[int]]:
         shown = [texts[place] for place in places]
-        result = yield from self._asked(
+        result = yield from self._ask(
             lambda: listwise(query, shown, self.instructions, self.max_chars),
             lambda answer: read_order(answer, len(shown)),
             shown,
