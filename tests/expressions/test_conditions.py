@@ -83,7 +83,7 @@ def test_a_key_is_read_once_for_all_conditions(monkeypatch: pytest.MonkeyPatch) 
 
         return values
 
-    monkeypatch.setattr("qdrant_rerank.expressions.conditions.stored", noted)
+    monkeypatch.setattr("qdrant_rerank.expressions.conditions.array_reader", noted)
     made = Conditions([{"x": 1.0}, {"x": 3.0}], range(2), None)
     for bound in range(20):
         assert made.holds(_field(key="x", range=models.Range(gt=float(bound)))).tolist() == [bound < 1, bound < 3]

@@ -51,7 +51,7 @@ NAMED_AS_MODULES = {
     "qdrant_rerank.cli.search.make_plan",
     "qdrant_rerank.cli.search.print_table",
     "qdrant_rerank.demo.run.Demo.show_one",
-    "qdrant_rerank.expressions.conditions.stored",
+    "qdrant_rerank.expressions.conditions.array_reader",
     "qdrant_rerank.learn.log_files.VERSION",
     "qdrant_rerank.learn.trained_models.trees.make_gate",
     "qdrant_rerank.models.wrappers.time",
