@@ -109,4 +109,4 @@ def test_each_expression_in_the_tables_has_a_finite_score_for_every_point(code: 
 def test_the_tables_hold_examples_and_every_function_is_named() -> None:
     assert len(examples()) > 20
     text = (ROOT / DOCUMENT).read_text("utf-8")
-    assert [name for name in build.__all__ if not re.search(rf"\b{name}\(", text)] == []
+    assert [name for name in build.__all__ if name[0].islower() and not re.search(rf"\b{name}\(", text)] == []

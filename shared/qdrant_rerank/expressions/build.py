@@ -36,6 +36,10 @@ from .nodes import (
 from .wire import Dialect, absolute, exponential, negative, product, quotient, total
 
 __all__ = [
+    "Exponential",
+    "Sigmoid",
+    "SquareRoot",
+    "Tanh",
     "affinity",
     "clip",
     "constant",

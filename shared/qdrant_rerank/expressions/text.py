@@ -29,7 +29,7 @@ def _apply(function: type[Function]) -> Callable[[Any], Expression]:
 
 
 _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
-    **{name: getattr(build, name) for name in build.__all__},
+    **{name: made for name in build.__all__ if not isinstance(made := getattr(build, name), type)},
     **{function.name: _apply(function) for function in Function.all.values()},
     "abs": abs,
 }

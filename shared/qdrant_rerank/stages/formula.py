@@ -26,9 +26,9 @@ from qdrant_client import models
 from ..capabilities import AbilityName, Capabilities
 from ..errors import FormatError, Lint, ScoringError, StrategyError
 from ..explain.results import Account, Column, Explained, Find, Found, Scored
+from ..expressions.build import Sigmoid
 from ..expressions.conditions import undecidable_reason
 from ..expressions.evaluation import Table, compute, score_points
-from ..expressions.build import Sigmoid
 from ..expressions.inspect import candidate_scores, depth, find_fixed_nodes, payload_keys, placeholder_params, reads_model, walk
 from ..expressions.lowering import MODEL_ELSEWHERE, Lowering, ScoreSource, lower, score_index, token_count
 from ..expressions.nodes import Expression, ExpressionLike, QueryTokens, Raw, Sum, When, as_expression
