@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import uuid
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -88,41 +88,26 @@ def run_demo(
 
 @contextmanager
 def _collection(server: _Server, keep: Path | None, policy: CommandRetries) -> Generator[tuple[QdrantClient, str], None, None]:
-    """Where the demo takes place; gone at the end unless it is kept."""
+    """Where the demo takes place, in the faster engine that there is; gone at the end unless it is kept."""
     if keep is not None:
         folder = _kept(keep)
         with connect(replace(server, path=folder.path, edge=folder.edge), create=True) as client:
             yield client, _KEPT
     elif server.url is not None:
-        with connect(server) as client, _of_its_own(client, policy) as name:
-            yield client, name
+        name = f"qdrant-rerank-demo-{uuid.uuid4().hex[:8]}"
+        with connect(server) as client:
+            try:
+                yield client, name
+            finally:
+                policy.rest.run(lambda: client.delete_collection(name))
     elif server.prefer_grpc:
         raise CommandError("--prefer-grpc needs --url")
-    else:
-        with _passing() as client:
+    elif has_edge():
+        with TemporaryDirectory(prefix="qdrant-rerank-demo-") as place, connect(Where(edge=Path(place)), create=True) as client:
             yield client, _KEPT
-
-
-@contextmanager
-def _of_its_own(client: QdrantClient, policy: CommandRetries) -> Generator[str, None, None]:
-    """A name for a collection on a server, which is removed at the end."""
-    name = f"qdrant-rerank-demo-{uuid.uuid4().hex[:8]}"
-    try:
-        yield name
-    finally:
-        policy.rest.run(lambda: client.delete_collection(name))
-
-
-@contextmanager
-def _passing() -> Generator[QdrantClient, None, None]:
-    """A Qdrant in this process that leaves nothing behind, of the faster engine that there is."""
-    if not has_edge():
-        client = QdrantClient(":memory:")
-        yield client
-        client.close()
-        return
-    with TemporaryDirectory(prefix="qdrant-rerank-demo-") as folder, connect(Where(edge=Path(folder)), create=True) as client:
-        yield client
+    else:
+        with closing(QdrantClient(":memory:")) as client:
+            yield client, _KEPT
 
 
 def _kept(folder: Path) -> Where:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final, Literal, cast
 
 from qdrant_client import QdrantClient
 
 from .. import Executor, Formula, Fusion, Mmr, Nearest, SearchOptions, Strategy, load
 from .._internals import FusionMethod, did_you_mean, in_time
-from .._internals import VectorKind as Kind
 from ..expressions import parse_expression
 from ..expressions._internals import candidate_scores
 from ..planning import Plan, Schema
@@ -86,7 +85,7 @@ class Choice:
         if self.rescore is not None:
             base = Nearest(self.rescore).over(self._candidates(base))
         if self.mmr is not None:
-            base = Mmr(self._dense(schema, "--mmr"), diversity=self.mmr).over(self._candidates(base))
+            base = Mmr(self._vector(schema, "dense", "--mmr"), diversity=self.mmr).over(self._candidates(base))
         self._check_effect(base)
         return base
 
@@ -150,35 +149,23 @@ class Choice:
         return Nearest(self._plain(schema) if name is None else name)
 
     def _fused(self, schema: Schema, method: str, who: str) -> Stage:
-        candidates = Nearest(self._dense(schema, who)), Nearest(self._sparse(schema, who))
+        candidates = Nearest(self._vector(schema, "dense", who)), Nearest(self._vector(schema, "sparse", who))
         return Fusion(cast(FusionMethod, method)).over(*map(self._candidates, candidates))
 
     def _plain(self, schema: Schema) -> str | None:
         """The vector of a plain search; None leaves it to the plan, which says what there is."""
-        if self.using is not None:
-            return self.using
-        return None if schema.names("dense") else _only(schema, "sparse")
+        sparse = schema.names("sparse")
+        return self.using or (sparse[0] if len(sparse) == 1 and not schema.names("dense") else None)
 
-    def _dense(self, schema: Schema, who: str) -> str:
-        return _require(schema, "dense", who, "--dense-vector") if self.dense_vector is None else self.dense_vector
-
-    def _sparse(self, schema: Schema, who: str) -> str:
-        return _require(schema, "sparse", who, "--sparse-vector") if self.sparse_vector is None else self.sparse_vector
-
-
-def _only(schema: Schema, kind: Kind) -> str | None:
-    names = schema.names(kind)
-    return names[0] if len(names) == 1 else None
-
-
-def _require(schema: Schema, kind: Kind, who: str, flag: str) -> str:
-    name = _only(schema, kind)
-    if name is not None:
-        return name
-    there = f"the collection {schema.collection!r} has {schema.describe_vectors()}"
-    if schema.names(kind):
-        raise CommandError(f"{who} needs a {kind} vector, and there are several: {there}; choose with {flag} NAME")
-    raise CommandError(f"{who} needs a {kind} vector: {there}")
+    def _vector(self, schema: Schema, kind: Literal["dense", "sparse"], who: str) -> str:
+        """The vector of this kind that an option names, or the only one."""
+        named, names = (self.dense_vector if kind == "dense" else self.sparse_vector), schema.names(kind)
+        if named is not None or len(names) == 1:
+            return named or names[0]
+        there = f"the collection {schema.collection!r} has {schema.describe_vectors()}"
+        if names:
+            raise CommandError(f"{who} needs a {kind} vector, and there are several: {there}; choose with --{kind}-vector NAME")
+        raise CommandError(f"{who} needs a {kind} vector: {there}")
 
 
 def make_plan(

@@ -31,7 +31,6 @@ from .log import FeatureLog
 from .solver import LEAST_TOPICS, Array, Bounds, Prepared, Problem, expit, log_losses, solve, split_folds
 
 __all__ = [
-    "METHODS",
     "Calibrated",
     "HeldOut",
     "Method",
@@ -40,6 +39,7 @@ __all__ = [
     "affine",
     "auc",
     "brier",
+    "check_method",
     "fit_calibration",
     "fit_map",
     "judge_held_out",
@@ -52,11 +52,16 @@ __all__ = [
 ]
 
 Method: TypeAlias = Literal["none", "platt", "beta", "isotonic"]
-METHODS: Final = get_args(Method)
 KNOTS: Final = 15
 _TAIL: Final = 0.001  # of an isotonic map: how much of a sigmoid is in it, which rises where the map is flat
 _GENTLE: Final = 0.25  # that sigmoid's slope: small, so that 32-bit scores differ even where the score is far from 0
 _FREE: Final = 1e6  # C so large that nothing is regularised
+
+
+def check_method(method: str) -> None:
+    """Refuse a calibration that there isn't. Raises StrategyError."""
+    if method not in get_args(Method):
+        raise StrategyError(f"calibration is one of {', '.join(get_args(Method))}; got {method!r}")
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,7 @@ class ScoreMap:
     parameters: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise StrategyError(f"calibration is one of {', '.join(METHODS)}; got {self.method!r}")
+        check_method(self.method)
         count, expected = len(self.parameters), {"none": 0, "platt": 2, "beta": 3}.get(self.method)
         if (expected is not None and count != expected) or (expected is None and (count % 2 or count < 4)):
             raise StrategyError(f"a {self.method} calibration has {expected or 'two or more pairs of'} parameters, got {count}")
@@ -147,8 +151,7 @@ def fit_map(method: Method, scores: Array, y: Array, w: Array) -> ScoreMap:
         FitError: one class only, or scores that don't rise with relevance.
         MissingExtra: scikit-learn isn't installed.
     """
-    if method not in METHODS:
-        raise StrategyError(f"calibration is one of {', '.join(METHODS)}; got {method!r}")
+    check_method(method)
     if not 0 < y.sum() < len(y):
         raise FitError(f"all {len(y)} rows are {'relevant' if y.any() else 'not relevant'}: there is nothing to calibrate to")
     match method:

@@ -11,7 +11,7 @@ from .. import StrategyError
 from .._internals import Reference, did_you_mean, is_finite, is_whole, warn
 from ..expressions import Expression
 from ..expressions._internals import Constant, Product, Sum
-from .calibration import METHODS, Method, judge_held_out
+from .calibration import Method, check_method, judge_held_out
 from .features import Feature
 from .log import FeatureLog
 from .ranker import FeatureWeight, LearnedRanker, LogLike, Training, load_log
@@ -80,8 +80,7 @@ def fit_logistic(
     """
     log = load_log(log, "fit_logistic")
     _check(log, loss, C, signs or {}, folds, bootstrap)
-    if calibration not in METHODS:
-        raise StrategyError(f"calibration is one of {', '.join(METHODS)}; got {calibration!r}")
+    check_method(calibration)
     with one_thread():
         data, signs = prepare(log, least_grade), signs or {}
         fit = data.problem if loss == "pointwise" else make_pairs(data, seed)

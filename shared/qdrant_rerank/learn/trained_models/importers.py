@@ -29,7 +29,7 @@ from .scikit_learn import (
     from_tree,
 )
 
-__all__ = ["ModelOptions", "entrance", "exit_of", "formula_from_model", "from_model", "through"]
+__all__ = ["ModelOptions", "formula_from_model", "from_model", "through"]
 
 Importer = Callable[[Any, Columns], Expression]
 
@@ -148,8 +148,8 @@ def _columns_of(model: Any) -> tuple[list[str] | None, int]:
     Raises:
         StrategyError: the model isn't fitted, or is of no known kind.
     """
-    _importer(exit_of(model))
-    first = entrance(model)
+    _importer(_step(model, -1))
+    first = _step(model, 0)
     try:
         match _library(type(first)):
             case "lightgbm":
@@ -201,17 +201,8 @@ def through(model: Any, columns: Columns) -> tuple[Any, Columns]:
     return model, found
 
 
-def entrance(model: Any) -> Any:
-    """The first step of a pipeline that does something, which knows the columns; the model itself if it is no pipeline."""
-    return _step(model, 0)
-
-
-def exit_of(model: Any) -> Any:
-    """The last step of a pipeline; the model itself if it is none."""
-    return _step(model, -1)
-
-
 def _step(model: Any, number: int) -> Any:
+    """A step of a pipeline, of those that do something: the first knows the columns. The model itself if it is no pipeline."""
     while _kind(model) == "Pipeline":
         steps = [step for _, step in model.steps if not _does_nothing(step)]
         if not steps:

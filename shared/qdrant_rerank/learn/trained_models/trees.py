@@ -264,16 +264,16 @@ def ensemble(trees: Sequence[Node], bias: float, columns: Columns) -> Expression
 
 
 def _check_depth(trees: Sequence[Node], on_client: bool) -> None:
-    deepest = max(map(_depth, trees), default=0)
+    levels = [level for tree in trees for _, level in _splits(tree)]
+    deepest = max(levels, default=0)
     if on_client and deepest > _DEEPEST_HERE:
         raise FitError(
             f"the deepest tree has {deepest} levels of splits, and even on the client at most {_DEEPEST_HERE} are possible: "
             f"fit the model with a smaller max_depth (8 is plenty)"
         )
     if deepest > _DEEPEST and not on_client:
-        splits = sum(1 for tree in trees for _ in _splits(tree))
         raise FitError(
-            f"the deepest tree has {deepest} levels of splits, and servers take formulas of about {_DEEPEST} ({splits:,} "
+            f"the deepest tree has {deepest} levels of splits, and servers take formulas of about {_DEEPEST} ({len(levels):,} "
             f"splits in all {len(trees):,} trees; up to {MAX_CONDITIONS:,} conditions are a good size): "
             f"fit the model with max_depth={_DEEPEST} or less (8 is plenty), {ON_CLIENT}"
         )
@@ -283,7 +283,7 @@ def _check_size(trees: Sequence[Node], columns: Columns) -> None:
     """Refuse a forest that is far over the budget before minutes are spent on its formula."""
     if columns.max_bytes is None:
         return
-    splits = sum(_asks(columns[split.column]) for tree in trees for split in _splits(tree))
+    splits = sum(_asks(columns[split.column]) for tree in trees for split, _ in _splits(tree))
     if splits >= _MANY and splits * _BYTES > columns.max_bytes:
         raise FitError(
             f"the model has {splits:,} splits in {len(trees):,} trees, which make a formula of more than {splits * _BYTES:,} "
@@ -296,19 +296,11 @@ def _asks(column: Column) -> bool:
     return not (isinstance(column.feature, Feature) and isinstance(column.feature.expression, Constant))
 
 
-def _splits(node: Node) -> Iterator[Split]:
-    waiting = [node]
-    while waiting:
-        if isinstance(tree := waiting.pop(), Split):
-            yield tree
-            waiting += [tree.left, tree.right]
-
-
-def _depth(node: Node) -> int:
-    deepest, waiting = 0, [(node, 0)]
+def _splits(node: Node) -> Iterator[tuple[Split, int]]:
+    """Each split of a tree, with its level from 1 on."""
+    waiting = [(node, 1)]
     while waiting:
         tree, level = waiting.pop()
-        deepest = max(deepest, level)
         if isinstance(tree, Split):
+            yield tree, level
             waiting += [(tree.left, level + 1), (tree.right, level + 1)]
-    return deepest
