@@ -37,7 +37,7 @@ class DocumentModels(QueryModels):
 
     dense: str | None = option(
         "--dense MODEL",
-        "For the dense vector, named dense: an embedding model of fastembed, e.g. sentence-transformers/all-MiniLM-L6-v2; "
+        "For the dense vector, named dense: minilm, or another embedding model of fastembed by its name there; "
         "MODEL@DIR for one in a folder; hash, which matches spelling and not meaning, for trying things out; "
         "server:MODEL:SIZE if the server embeds; or none.",
         shows="none",

@@ -219,8 +219,8 @@ class Reranking:
     model: str | None = option(
         "--rerank MODEL",
         "Rank the candidates anew by a model that reads their text: cohere:rerank-v3.5 (its key is read from the "
-        "environment's CO_API_KEY only), a cross-encoder of fastembed, fastembed:ORGANISATION/NAME, NAME@DIR for one in a "
-        "folder, or cross-encoder:DIR for one of your own.",
+        "environment's CO_API_KEY only), minilm, a cross-encoder of fastembed, fastembed:ORGANISATION/NAME, NAME@DIR for one "
+        "in a folder, or cross-encoder:DIR for one of your own.",
     )
     limit: int | None = option("--rerank-limit N", "How many candidates the model reads.", shows="50")
     blend: str | None = option(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
@@ -37,9 +36,9 @@ def from_lightgbm(booster: Any, columns: Columns) -> Expression:
     dump = booster.dump_model()
     if dump["num_tree_per_iteration"] != 1:
         refuse_classes("LightGBM model", dump["num_tree_per_iteration"])
-    reader = _LightgbmReader(_lightgbm_columns(columns, booster.pandas_categorical))
+    columns = _lightgbm_columns(columns, booster.pandas_categorical)
     share = 1.0 / len(dump["tree_info"]) if dump["average_output"] else 1.0
-    total = ensemble([reader.tree(tree["tree_structure"], share) for tree in dump["tree_info"]], 0.0, reader.columns)
+    total = ensemble([_lightgbm_tree(tree["tree_structure"], share, columns) for tree in dump["tree_info"]], 0.0, columns)
     return _lightgbm_output(total, dump.get("objective", "none").split())
 
 
@@ -77,21 +76,17 @@ def _lightgbm_columns(columns: Columns, categories: Sequence[Sequence[object]] |
     )
 
 
-@dataclass(frozen=True)
-class _LightgbmReader:
-    columns: Columns
-
-    def tree(self, found: dict[str, Any], share: float) -> Node:
-        if "leaf_value" in found:
-            if "leaf_coeff" in found:
-                raise StrategyError("linear trees (linear_tree=True) can't become a formula: fit with linear_tree=False")
-            return Leaf(float(found["leaf_value"]) * share)
-        column = int(found["split_feature"])
-        region, missing_left = _lightgbm_region(found)
-        if found["decision_type"] == "<=" and isinstance(self.columns[column].feature, Category):
-            raise StrategyError(f"{self.columns[column].name!r} is a Category, but the model was trained on it as a number")
-        left, right = self.tree(found["left_child"], share), self.tree(found["right_child"], share)
-        return Split(column, region, missing_left, left, right)
+def _lightgbm_tree(found: dict[str, Any], share: float, columns: Columns) -> Node:
+    if "leaf_value" in found:
+        if "leaf_coeff" in found:
+            raise StrategyError("linear trees (linear_tree=True) can't become a formula: fit with linear_tree=False")
+        return Leaf(float(found["leaf_value"]) * share)
+    column = int(found["split_feature"])
+    region, missing_left = _lightgbm_region(found)
+    if found["decision_type"] == "<=":
+        columns[column].check_number()
+    left, right = (_lightgbm_tree(found[side], share, columns) for side in ("left_child", "right_child"))
+    return Split(column, region, missing_left, left, right)
 
 
 def _lightgbm_region(found: dict[str, Any]) -> tuple[Region, bool]:
@@ -147,15 +142,15 @@ def from_xgboost(booster: Any, columns: Columns) -> Expression:
         raise StrategyError(f"this XGBoost model predicts {parameters['num_target']} outputs, and a formula is one number")
     trees, weights, categories = _xgboost_trees(learner["gradient_booster"])
     known = zip(columns, categories or [None] * len(columns), strict=True)
-    reader = _XgboostReader(columns.replace_each(_xgboost_column(column, values) for column, values in known))
-    read = [reader.tree(tree, weight) for tree, weight in zip(trees, weights, strict=True)]
+    columns = columns.replace_each(_xgboost_column(column, values) for column, values in known)
+    read = [_xgboost_tree(tree, weight, columns) for tree, weight in zip(trees, weights, strict=True)]
     objective, base = learner["objective"]["name"], float(parameters["base_score"].strip("[]"))
     if objective in _XGBOOST_LOGITS and tuple(saved["version"]) < _XGBOOST_LOGITS_SINCE:
         raise StrategyError(
             f"XGBoost {'.'.join(map(str, saved['version']))} made this model, and it isn't known how it keeps the base score "
             f"of {objective!r}: fit it again with a later version, or with 'binary:logistic'"
         )
-    return _xgboost_output(objective, ensemble(read, _xgboost_base(objective, base), reader.columns))
+    return _xgboost_output(objective, ensemble(read, _xgboost_base(objective, base), columns))
 
 
 def _xgboost_trees(booster: dict[str, Any]) -> tuple[list[dict[str, Any]], list[float], list[list[object] | None] | None]:
@@ -226,32 +221,23 @@ def _xgboost_output(objective: str, total: Expression) -> Expression:
     )
 
 
-@dataclass(frozen=True)
-class _XgboostReader:
-    columns: Columns
+def _xgboost_tree(tree: dict[str, Any], weight: float, columns: Columns) -> Node:
+    sets = _category_sets(tree)
 
-    def tree(self, tree: dict[str, Any], weight: float) -> Node:
-        sets = _category_sets(tree)
+    def node(index: int) -> Node:
+        left, right = int(tree["left_children"][index]), int(tree["right_children"][index])
+        value = np.float32(tree["split_conditions"][index])
+        if left == -1:
+            return Leaf(float(value) * weight)
+        column = int(tree["split_indices"][index])
+        if index in sets:
+            region = ~whole_numbers(sets[index], negatives=False)
+        else:
+            columns[column].check_number()
+            region = at_most(below_f32(float(value)))
+        return Split(column, region, bool(tree["default_left"][index]), node(left), node(right))
 
-        def node(index: int) -> Node:
-            left = int(tree["left_children"][index])
-            value = np.float32(tree["split_conditions"][index])
-            if left == -1:
-                return Leaf(float(value) * weight)
-            column = int(tree["split_indices"][index])
-            if index in sets:
-                region = ~whole_numbers(sets[index], negatives=False)
-            else:
-                region = self._number(column, float(value))
-            right = int(tree["right_children"][index])
-            return Split(column, region, bool(tree["default_left"][index]), node(left), node(right))
-
-        return node(0)
-
-    def _number(self, column: int, threshold: float) -> Region:
-        if isinstance(self.columns[column].feature, Category):
-            raise StrategyError(f"{self.columns[column].name!r} is a Category, but the model was trained on it as a number")
-        return at_most(below_f32(threshold))
+    return node(0)
 
 
 def _category_sets(tree: dict[str, Any]) -> dict[int, list[int]]:

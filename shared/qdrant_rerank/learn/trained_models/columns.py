@@ -173,6 +173,11 @@ class Column:
                 "default=…) if the payload holds the numbers, or take it out of that step"
             )
 
+    def check_number(self) -> None:
+        """Refuse a category that the model was trained on as a number. Raises StrategyError."""
+        if isinstance(self.feature, Category):
+            raise StrategyError(f"{self.name!r} is a Category, but the model was trained on it as a number")
+
     def _affine(self) -> Affine:
         whole = Affine()
         for scaling in self.scalings:

@@ -209,16 +209,14 @@ class _Reader:
         categorical = model.is_categorical_
         if categorical is None:
             return cls(columns, range(len(columns)), {})
-        first = [number for number in range(len(columns)) if categorical[number]]
-        order = first + [number for number in range(len(columns)) if not categorical[number]]
+        order = sorted(range(len(columns)), key=lambda number: not categorical[number])  # a stable sort
         encoder = model._preprocessor.named_transformers_["encoder"]
         values = {
             number: [value for value in known if value is not None and value == value]  # NaN is no category: it is missing
-            for number, known in zip(first, encoder.categories_, strict=True)
+            for number, known in zip(order, encoder.categories_, strict=False)
         }
-        return cls(
-            columns.replace_each(_known(column, values.get(number)) for number, column in enumerate(columns)), order, values
-        )
+        known = columns.replace_each(_known(column, values.get(number)) for number, column in enumerate(columns))
+        return cls(known, order, values)
 
     def tree(self, predictor: Any) -> Node:
         nodes, sets = predictor.nodes, predictor.raw_left_cat_bitsets
@@ -229,8 +227,7 @@ class _Reader:
                 return Leaf(float(found["value"]))
             column, missing_left = self.order[int(found["feature_idx"])], bool(found["missing_go_to_left"])
             if found["is_categorical"]:
-                bits = sets[int(found["bitset_idx"])]
-                region = self.categories(column, missing_left, bits)
+                region = self.categories(column, missing_left, sets[int(found["bitset_idx"])])
             else:
                 region = at_most(float(found["num_threshold"]))
             return Split(column, region, missing_left, node(int(found["left"])), node(int(found["right"])))
@@ -239,11 +236,10 @@ class _Reader:
 
     def categories(self, column: int, missing_left: bool, bits: Any) -> Region:
         """What goes left: unknown categories take the side of missing values."""
-        values = self.values[column]
         is_code = isinstance(self.columns[column].feature, Category)
         tested = [
             float(code if is_code else value)
-            for code, value in enumerate(values)
+            for code, value in enumerate(self.values[column])
             if bool(int(bits[code // 32]) >> (code % 32) & 1) != missing_left
         ]
         return ~points(tested) if missing_left else points(tested)
@@ -251,8 +247,7 @@ class _Reader:
 
 def _known(column: Column, values: list[Any] | None) -> Column:
     if values is None:
-        if isinstance(column.feature, Category):
-            raise StrategyError(f"{column.name!r} is a Category, but the model was trained on it as a number")
+        column.check_number()
         return column
     if not isinstance(column.feature, Category) and not all(_is_number(value) for value in values):
         raise StrategyError(
