@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -96,7 +96,8 @@ def encoder(name: str, kind: Kind | None = None, **options: Any) -> Encoder:
         case "server":
             return _on_server(rest, kind or "dense", options)
         case _:
-            return _of_fastembed(*made.partition("@")[::2], kind, options)
+            model, _, folder = made.partition("@")
+            return _of_fastembed(model, folder, kind, options)
 
 
 def full_name(name: str, kind: Kind | None = None) -> str:
@@ -105,7 +106,8 @@ def full_name(name: str, kind: Kind | None = None) -> str:
     Raises:
         StrategyError: there is no such model of this kind, or no such folder.
     """
-    short = {each: full for one in ([kind] if kind else _SHORT) for each, full in _SHORT[one].items()}
+    kinds: Iterable[Kind] = [kind] if kind else _SHORT
+    short = {each: full for one in kinds for each, full in _SHORT[one].items()}
     if name in short:
         return short[name]
     source, _, rest = name.partition(":")
@@ -137,8 +139,13 @@ def _of_fastembed(model: str, folder: str, kind: Kind | None, options: Mapping[s
     from .fastembed import FastembedDense, FastembedLate, FastembedSparse
 
     classes: dict[Kind, Callable[..., Any]] = {"dense": FastembedDense, "sparse": FastembedSparse, "multi": FastembedLate}
-    # a name that fastembed has no model for is one of the user's own
-    known: Iterator[Kind] = (each for each, made in classes.items() if not made(model, path=folder or ".").is_own)
-    chosen: Kind = next(known, "dense") if kind is None else kind
-    found: Encoder = classes[chosen](model, path=folder or None, **options)
+
+    def known_as() -> Kind:
+        """The kind that fastembed has a model of this name for; another one is the user's own."""
+        for each, made in classes.items():
+            if not made(model, path=folder or ".").is_own:
+                return each
+        return "dense"
+
+    found: Encoder = classes[known_as() if kind is None else kind](model, path=folder or None, **options)
     return found
