@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from .explain.results import Explained as Explained
     from .explain.results import Found as Found
     from .explain.results import ResultReason as ResultReason
+    from .explain.results import Scored as Scored
     from .explain.results import Term as Term
     from .explain.results import term_columns as term_columns
     from .expressions.text import brief_term as brief_term
@@ -209,7 +210,7 @@ else:
             "executor": "SCHEMA_TTL, check_schema_ttl",
             "explain.plans": "abridge, values_in",
             "explain.plot": "check_picture, draw",
-            "explain.results": "UNKNOWN, Account, CandidateHit, Explained, Found, ResultReason, Term, term_columns",
+            "explain.results": "UNKNOWN, Account, CandidateHit, Explained, Found, ResultReason, Scored, Term, term_columns",
             "expressions.text": "brief_term",
             "formula_limits": "MAX_BYTES, MAX_CONDITIONS, Extent, extent, extent_problems, extent_warnings",
             "journal": "Journal, JournalKind, Record, decode_records, read_journal, read_records",

@@ -32,7 +32,7 @@ def test_every_python_block_of_the_readme_and_of_extending_is_run() -> None:
 
 def test_extending_runs() -> None:
     options: dict[str, Any] = {**worlds.core(), "__name__": "extending"}
-    exec(compile(blocks("docs/extending.md")["extending"], "docs/extending.md", "exec"), options)
+    exec(compile(blocks("docs/extending.md")["extending"], "docs/extending.md", "exec", dont_inherit=True), options)
     assert len(options["points"]) == 3
     assert all(point.score == pytest.approx(point.payload["price"] ** 3) for point in options["points"])
     assert options["encoders"].named["lengths"].encode_query("two words") == [2.0, 9.0]

@@ -32,6 +32,7 @@ DOORS = {
     "qdrant_rerank.edge",
     "qdrant_rerank.errors",
     "qdrant_rerank.evaluate",
+    "qdrant_rerank.explain",
     "qdrant_rerank.expressions",
     "qdrant_rerank.feedback",
     "qdrant_rerank.ingest",

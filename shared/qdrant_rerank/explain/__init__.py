@@ -2,3 +2,9 @@
 
 Nothing here knows a strategy: each kind explains its own results, in `Strategy.explain`.
 """
+
+from __future__ import annotations
+
+from .results import Account, CandidateHit, Explained, Found, ResultReason, Term
+
+__all__ = ["Account", "CandidateHit", "Explained", "Found", "ResultReason", "Term"]
