@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from .coalescing import Coalescer as Coalescer
     from .coalescing import can_share as can_share
     from .coalescing import is_large as is_large
+    from .costs import PRICES as PRICES
+    from .costs import estimate as estimate
     from .deadline import Deadline as Deadline
     from .deadline import timeout_problem as timeout_problem
     from .deadline import unbounded as unbounded
@@ -202,6 +204,7 @@ else:
             "ToolHit, ToolSpec, filter_keys, name_arguments, pick_filters, pick_threshold",
             "answers": "contradicts, guarded, read_batch, read_points",
             "capabilities": "ABILITIES, Engine",
+            "costs": "PRICES, estimate",
             "coalescing": "Coalescer, can_share, is_large",
             "clients": "AsyncClientLike, Clients, client_options, engine_of, find_delay, grpc_port_of, kept_open",
             "deadline": "Deadline, timeout_problem, unbounded, whole_seconds, within",

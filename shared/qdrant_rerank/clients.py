@@ -225,7 +225,7 @@ _OF_SYNC: Final = ("transport", "mounts", "event_hooks")
 _CONNECTED: Final = ("transport", "mounts")
 """What holds connections, which a forked child must not use."""
 
-_CONNECTIONS: Final = 32
+_CONNECTIONS: Final = 16  # of more httpx is the slower: 32 kept ones that are all used answer half as many searches a second
 _IDLE: Final = 2.0
 """Seconds after which a connection without work is closed here. Servers close theirs after 5, and httpx's default is 5, too:
 a request that is sent at that moment finds its connection closed ("Server disconnected without sending a response")."""

@@ -256,6 +256,7 @@ class Plan:
             requests=tuple(map(self._shown, requests)),
             later=tuple(map(self._shown, self.strategy.later_requests(inputs, self.options))),
             summary=self.strategy.summary,
+            computed=self.strategy.weigh_places(self.target),
         )
 
     def _shown(self, request: Request) -> Any:

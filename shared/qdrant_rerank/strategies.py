@@ -174,6 +174,10 @@ class Strategy(ABC):
         """The requests of a second round, as they will look: what isn't known yet is shown by stand-ins."""
         yield from ()
 
+    def weigh_places(self, target: Target) -> str:
+        """Where scores are computed that could be computed elsewhere, and what that takes; "" where there is no choice."""
+        return ""
+
     @property
     def summary(self) -> str:
         """Its `repr` for people: long parts in short, as `abbreviations` says."""

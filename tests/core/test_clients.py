@@ -214,7 +214,7 @@ async def test_clients_that_are_made_here_keep_few_connections_and_ask_for_answe
 def test_what_a_user_says_of_connections_stays_and_grpc_and_engines_in_process_get_nothing() -> None:
     limits, said = httpx.Limits(max_connections=3), {"Accept-Encoding": "br"}
     made = client_options({"url": URL})
-    assert (made["headers"], made["limits"].max_connections) == ({"accept-encoding": "identity"}, 32)
+    assert (made["headers"], made["limits"].max_connections) == ({"accept-encoding": "identity"}, 16)
     assert made["limits"].keepalive_expiry < 5  # a server's own: it would close a connection that is just used
     assert client_options({"limits": limits})["limits"] is limits
     assert "limits" not in client_options({"pool_size": 3})

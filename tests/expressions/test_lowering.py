@@ -16,6 +16,7 @@ from qdrant_rerank import (
     affinity,
     datetime_field,
     decay_exp,
+    decay_gauss,
     decay_lin,
     field,
     geo_distance,
@@ -25,7 +26,7 @@ from qdrant_rerank import (
     score,
     sigmoid,
 )
-from qdrant_rerank.expressions import Expression, constant
+from qdrant_rerank.expressions import Expression, at_most_zero, constant, when
 from qdrant_rerank.expressions._internals import CLIENT_HAS_MAX_MIN, Lowering, ScoreSource, Table, compute, lower
 from qdrant_rerank.planning import Capabilities
 
@@ -129,6 +130,33 @@ def test_only_the_categories_that_are_given_are_sent() -> None:
 def test_an_affinity_with_nothing_to_add_is_0() -> None:
     assert lowered(affinity("category", param="likes"), params={"likes": {}}) == 0.0
     assert lowered(affinity("category", param="likes", default=0.0)) == 0.0
+
+
+def test_a_step_is_a_decay_that_is_exactly_1_or_0() -> None:
+    formula = lowered(at_most_zero(score() - 0.5))
+    assert formula.model_dump(mode="json", exclude_none=True) == {
+        "exp_decay": {"x": {"sum": [{"abs": {"sum": ["$score", -0.5]}}, "$score", -0.5]}, "scale": 1e-30}
+    }
+    assert lowered(at_most_zero(field("x"))).model_dump(mode="json", exclude_none=True) == {
+        "exp_decay": {"x": {"sum": [{"abs": "x"}, "x"]}, "scale": 1e-30}
+    }
+    near = float(np.nextafter(np.float32(0.5), np.float32(1.0)))
+    z = np.array([-1e38, -1.0, -1e-300, 0.0, 5.5e-28, near - 0.5, 1e38])
+    expected = [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
+    assert [math.exp(math.log(0.5) / 1e-30 * (abs(one) + one)) for one in z] == expected  # as engines compute it
+    assert compute(at_most_zero(param("z")), Table([{}], [1], params={"z": 0.0})).tolist() == [1.0]
+    assert compute(at_most_zero(param("z")), Table([{}], [1], params={"z": 1e-9})).tolist() == [0.0]
+
+
+def test_a_sigmoid_of_what_is_bounded_holds_it_once_on_any_server() -> None:
+    old = Capabilities((1, 18, 3))
+    shop = models.FieldCondition(key="shop", match=models.MatchValue(value="ghent"))
+    decays = decay_exp(field("x")) + decay_gauss(field("x")) + decay_lin(field("x"))
+    nested = when(shop, -abs(constant(0.5)) * at_most_zero(score()), 2.0) + when(models.Filter(must=[shop]))
+    wire = lowered(sigmoid(nested + decays + 600.0), old).model_dump_json()
+    assert wire.count("$score") == 2
+    for unbounded in (score(), nested + score(), nested * field("x"), nested + 800.0, nested * 0.0 * score() * 1e38 * 1e38):
+        assert "abs" in lowered(sigmoid(unbounded), old).model_dump_json().partition("exp")[2]
 
 
 @pytest.mark.parametrize(

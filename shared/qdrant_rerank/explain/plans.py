@@ -51,6 +51,7 @@ class PlanDescription:
         requests: the requests as JSON values, long vectors abbreviate.
         later: the requests of a second round, which a model's scores make; the query's vector stands for the steered one.
         summary: the strategy as text for people: long formulas and what coefficients were fitted to told in short.
+        computed: where a formula is computed, and about what it takes there and elsewhere; "" where there is no choice.
     """
 
     strategy: str
@@ -65,6 +66,7 @@ class PlanDescription:
     requests: tuple[Any, ...]
     later: tuple[Any, ...] = ()
     summary: str = ""
+    computed: str = ""
 
     def __str__(self) -> str:
         return "\n".join([*(f"{name:<12} {text}" for name, text in self._facts()), *self._bodies()])
@@ -80,6 +82,7 @@ class PlanDescription:
             ("collection", f"{self.collection}: {self.vectors}"),
             ("server", self.server),
             ("one query", f"{calls}; embeds {embeds}"),
+            *([("computed", self.computed)] if self.computed else []),
             ("servers", "; ".join(map(str, self.refusals)) or "any"),
             *(("warning", warning) for warning in self.warnings),
         ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .build import (
     affinity,
+    at_most_zero,
     clip,
     constant,
     datetime_field,
@@ -44,6 +45,7 @@ __all__ = [
     "ExpressionLike",
     "Function",
     "affinity",
+    "at_most_zero",
     "as_expression",
     "clip",
     "constant",

@@ -33,14 +33,16 @@ from .nodes import (
     When,
     as_expression,
 )
-from .wire import Dialect, absolute, exponential, negative, product, quotient, total
+from .wire import Dialect, absolute, bound, exponential, negative, product, quotient, total
 
 __all__ = [
+    "AtMostZero",
     "Exponential",
     "Sigmoid",
     "SquareRoot",
     "Tanh",
     "affinity",
+    "at_most_zero",
     "clip",
     "constant",
     "datetime_field",
@@ -233,6 +235,7 @@ Column = NDArray[np.float64]
 
 _EXPONENT_BOUND: Final = 700.0  # exp(709.8) overflows 64-bit floats
 _SIGMOID_BOUND: Final = 80.0  # exp(80) is far from overflow, sigmoid(-80) still a normal 32-bit float
+_STEP_SCALE: Final = 1e-30  # what is above 5.4e-28 decays to less than the least 64-bit float
 
 
 class Exponential(Function):
@@ -278,6 +281,8 @@ class Sigmoid(Function):
         if to.max_min:
             clamped = to.least(_SIGMOID_BOUND, to.greatest(-_SIGMOID_BOUND, operand))
             return quotient(1.0, total(1.0, exponential(negative(clamped))))
+        if bound(operand) <= _EXPONENT_BOUND:  # as a sum of trees is: it would be sent three times below
+            return quotient(1.0, total(1.0, exponential(negative(operand))))
         magnitude = absolute(operand)  # exp((z - |z|) / 2) / (1 + exp(-|z|)) is the same number, without max and min
         numerator = exponential(product(0.5, total(operand, negative(magnitude))))
         return quotient(numerator, total(1.0, exponential(negative(magnitude))))
@@ -307,3 +312,26 @@ class Tanh(Function):
 def tanh(operand: ExpressionLike) -> Expression:
     """The hyperbolic tangent."""
     return Tanh(as_expression(operand))
+
+
+class AtMostZero(Function):
+    """1 where the operand is at most 0, else 0: a decision, as trees make it.
+
+    Sent as a decay of `|z| + z`, which is exactly 0 up to 0, over a scale so small that all that is above decays to exactly 0:
+    differences of 32-bit scores do, and of larger numbers. It needs the operand twice, and neither `max` nor `min`.
+    """
+
+    name, kind = "at_most_zero", "at_most_zero"
+
+    def lower(self, operand: models.Expression, to: Dialect) -> models.Expression:
+        terms = operand.sum if isinstance(operand, models.SumExpression) else [operand]  # flat sums are parsed faster
+        params = models.DecayParamsExpression.model_construct(x=total(absolute(operand), *terms), scale=_STEP_SCALE)
+        return models.ExpDecayExpression.model_construct(exp_decay=params)
+
+    def compute(self, operand: Column) -> Column:
+        return np.asarray(operand <= 0.0, dtype=np.float64)
+
+
+def at_most_zero(operand: ExpressionLike) -> Expression:
+    """1 where the operand is at most 0, else 0."""
+    return AtMostZero(as_expression(operand))

@@ -12,7 +12,7 @@ import datetime as dt
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, reduce
+from functools import cached_property, lru_cache, reduce
 from typing import Any, TypeAlias, assert_never
 
 import numpy as np
@@ -241,6 +241,16 @@ class Table:
             self._read[read, key] = read(key, self.payloads, self.view)
         return self._read[read, key]
 
+    @cached_property
+    def _affinities(self) -> dict[int, tuple[Expression, Column]]:
+        return {}
+
+    def weights(self, affinity: Affinity) -> Column:
+        """A user's weight for each point; looked up once, as trees read the same at many splits. Not to be changed."""
+        if id(affinity) not in self._affinities:  # which holds on to the node, so that its id is nobody else's
+            self._affinities[id(affinity)] = affinity, _affinity(affinity, self)
+        return self._affinities[id(affinity)][1]
+
     def all(self, value: float) -> Column:
         """A column of one value."""
         return np.full(len(self), value, np.float64)
@@ -295,9 +305,8 @@ def compute(expression: Expression, table: Table) -> Column:
             return _filled(table.numbers(key), key, default, table)
         case Param():
             return table.all(_constant(param_number(expression, table.params)))
-        case Affinity(key):
-            weights, default = param_map(expression, table.params)
-            return _affinity(key, weights, default, table)
+        case Affinity():
+            return table.weights(expression)
         case DatetimeField(key, moment):
             seconds = None if moment is None else seconds_of(moment)
             found = read_datetimes(key, table.payloads, table.view, guarded=moment is not None)
@@ -333,17 +342,19 @@ def _filled(column: Column, key: str, default: float | None, table: Table, exact
     return np.where(missing, default if exact else _constant(default), column)
 
 
-def _affinity(key: str, weights: Mapping[str | int, float], default: float, table: Table) -> Column:
+def _affinity(affinity: Affinity, table: Table) -> Column:
+    weights, default = param_map(affinity, table.params)
     total = table.all(0.0)
     found = np.zeros(len(table), bool)
     for category, weight in weights.items():
-        condition = models.FieldCondition(key=key, match=models.MatchValue(value=category))
+        condition = models.FieldCondition(key=affinity.key, match=models.MatchValue(value=category))
         holds = table.conditions.holds(condition)
         total = total + np.where(holds, _constant(weight), 0.0)
         found |= holds
     return np.where(found, total, _constant(default))
 
 
+@lru_cache(1 << 16)
 def _constant(value: float) -> float:
     high, low = f32_pair(value)
     return high + low

@@ -5,6 +5,10 @@ They skip pydantic's validation, which would be run again at every level: a form
 
 from __future__ import annotations
 
+import math
+import operator
+from collections.abc import Callable
+
 import numpy as np
 from qdrant_client import models
 
@@ -26,6 +30,7 @@ __all__ = [
     "F32_TINY",
     "Dialect",
     "absolute",
+    "bound",
     "digits",
     "either",
     "exponential",
@@ -135,6 +140,33 @@ def either(condition: models.Condition, then: models.Expression, otherwise: mode
         opposite = models.Filter(must_not=[condition])
         terms.append(opposite if otherwise == 1.0 else product(opposite, otherwise))
     return total(*terms) if len(terms) > 1 else terms[0] if terms else 0.0
+
+
+def bound(expression: models.Expression) -> float:
+    """What the expression's magnitude can't exceed; infinity where nothing says so, as for payload values and scores."""
+    match expression:
+        case bool() | int() | float():
+            return abs(float(expression))
+        case models.SumExpression(sum=terms):
+            return _fold(terms, 0.0, operator.add)
+        case models.MultExpression(mult=factors):
+            return _fold(factors, 1.0, operator.mul)
+        case models.NegExpression(neg=inner) | models.AbsExpression(abs=inner):
+            return bound(inner)
+        case models.ExpDecayExpression() | models.GaussDecayExpression() | models.LinDecayExpression():
+            return 1.0
+        case models.FieldCondition() | models.Filter():
+            return 1.0
+        case _:
+            return math.inf
+
+
+def _fold(parts: list[models.Expression], start: float, join: Callable[[float, float], float]) -> float:
+    for part in parts:
+        start = join(start, bound(part))
+        if not math.isfinite(start):  # 0 times infinity, too
+            return math.inf
+    return start
 
 
 class Dialect:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from qdrant_client import models
 
 from ..capabilities import AbilityName, Capabilities
+from ..costs import Estimate, estimate, place_warnings
 from ..errors import FormatError, Lint, ScoringError, StrategyError
 from ..explain.results import Account, Column, Explained, Find, Found, Scored
 from ..expressions.build import Sigmoid
@@ -56,6 +57,7 @@ from ..values import brief
 
 __all__ = ["DEEPEST", "ClientFormula", "ComputedHere", "Formula", "formula_table", "scores_by_candidate"]
 
+_LIMIT: Final = 10  # Qdrant's own
 _MOST_CANDIDATES: Final = 5  # of which all is tried that they may have found
 DEEPEST = 150  # far beyond what a server takes, and within what Python's own recursion can compile
 
@@ -279,6 +281,34 @@ class Formula(Stage, kind="formula"):
         yield from self.sample_warnings(target)
         if self.candidates and depth(self.expression) <= DEEPEST:
             yield from extent_warnings(self._extent(target), target.grpc)
+            if (found := self.estimate(target, indexed=True)) is not None:
+                yield from place_warnings(found, self._extent(target))
+
+    def estimate(self, target: Target, indexed: bool = False) -> Estimate | None:
+        """What it costs in Qdrant and here; None where no server is asked, or only Qdrant can compute it.
+
+        Args:
+            target: the collection.
+            indexed: whether to take the payload indexes that are missing for made.
+        """
+        if target.capabilities.engine != "server" or not self.is_computable:
+            return None
+        candidates = sum(candidate.limit or _LIMIT for candidate in self.candidates)
+        unindexed = 0 if indexed else sum(key not in target.schema.indexes for key in self.keys)
+        return estimate(self._extent(target), self._nodes, candidates, len(self.keys), unindexed)
+
+    def weigh_places(self, target: Target) -> str:
+        found = self.estimate(target)
+        return "" if found is None else f"in Qdrant: the formula takes {found}"
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """The payload keys that the expression reads; to walk through a forest takes as long as to compute it."""
+        return list(dict.fromkeys(key.key for key in payload_keys(self.expression)))
+
+    @cached_property
+    def _nodes(self) -> int:
+        return sum(1 for _ in walk(self.expression))
 
     @cached_property
     def sample_key(self) -> tuple[str, ...]:
@@ -495,6 +525,10 @@ class ClientFormula(Strategy, kind="client_formula"):
     def needs(self) -> frozenset[str]:
         return self.formula.needs()
 
+    def weigh_places(self, target: Target) -> str:
+        found = self.formula.estimate(target)
+        return "here" if found is None else f"here: the formula takes {found}"
+
     def resolve(self, schema: Schema) -> Self:
         return replace(self, formula=self.formula.resolve(schema))
 
@@ -557,7 +591,7 @@ class ClientFormula(Strategy, kind="client_formula"):
 
     def _payload(self, options: SearchOptions) -> models.WithPayloadInterface:
         """What to fetch: what the call asks for and what the formula reads."""
-        return with_keys(options.with_payload, [key.key for key in payload_keys(self.expression)])
+        return with_keys(options.with_payload, self.formula.keys)
 
     def _scores(self, points: Points, table: Table) -> list[float]:
         if not points:

@@ -20,8 +20,8 @@ from qdrant_client import models
 from ... import StrategyError
 from ..._internals import MAX_CONDITIONS
 from ...errors import FitError
-from ...expressions import Expression, clip
-from ...expressions._internals import DIGITS, Constant, Field, Product, Sum, When, digits, holds_number
+from ...expressions import Expression, at_most_zero
+from ...expressions._internals import DIGITS, CandidateScore, Constant, Field, Product, Sum, When, digits, holds_number
 from ..features import Category, Feature
 from .columns import Column, Columns, Region, bounds
 from .cost import ON_CLIENT, WAYS_OUT
@@ -29,7 +29,6 @@ from .cost import ON_CLIENT, WAYS_OUT
 __all__ = ["Leaf", "Node", "Split", "SplitGate", "ensemble", "make_gate"]
 
 Side = Literal["left", "right"]
-_STEEP: Final = (Constant(1e38), Constant(1e38))  # whatever two unlike floats differ by, times this, is beyond 1
 _ZERO: Final = Constant(0.0)
 
 
@@ -141,23 +140,36 @@ def _step_gate(expression: Expression, left: Region) -> SplitGate | Side:
         return "left"
     (low, high), *others = left.intervals
     if not others and math.isinf(low):
-        return SplitGate("right", _is_above(expression, high))
+        return SplitGate("left", _is_at_most(expression, high))
     return SplitGate("left", _total([part for pair in left.intervals for part in _between(expression, *pair)]))
 
 
 def _between(expression: Expression, low: float, high: float) -> list[Expression]:
     """Terms whose sum is 1 for values in `(low, high]`, else 0."""
-    start = Constant(1.0) if math.isinf(low) else _is_above(expression, low)
-    return [start] if math.isinf(high) else [start, -_is_above(expression, high)]
+    end = Constant(1.0) if math.isinf(high) else _is_at_most(expression, high)
+    return [end] if math.isinf(low) else [end, -_is_at_most(expression, low)]
 
 
-def _is_above(expression: Expression, bound: float) -> Expression:
-    """1 where the expression is above `bound`, else 0; the bound to its last bit, as three 32-bit floats."""
-    high = float(np.float32(bound))
-    middle = float(np.float32(bound - high))
-    parts = [part for part in (high, middle, bound - high - middle) if part]
-    distance = Sum((expression, -_total([*map(Constant, parts)]))) if parts else expression
-    return clip(Product((*_STEEP, distance)), 0.0, 1.0)
+def _is_at_most(expression: Expression, bound: float) -> Expression:
+    """1 where the expression is at most `bound`, else 0.
+
+    Scores are 32-bit floats, which are at most the bound where they are at most the last such float up to it. The bound of
+    anything else is kept to its last bit, as three of them.
+    """
+    if isinstance(expression, CandidateScore):
+        parts = [_last_float(bound)]
+    else:
+        high = float(np.float32(bound))
+        middle = float(np.float32(bound - high))
+        parts = [high, middle, bound - high - middle]
+    parts = [-part for part in parts if part]
+    return at_most_zero(Sum((expression, *map(Constant, parts))) if parts else expression)
+
+
+def _last_float(bound: float) -> float:
+    """The greatest 32-bit float that isn't above `bound`."""
+    nearest = np.float32(bound)
+    return float(nearest if nearest <= bound else np.nextafter(nearest, np.float32(-np.inf)))
 
 
 def _total(terms: list[Expression]) -> Expression:
@@ -215,6 +227,11 @@ class _Sum:
         terms = [Constant(self.constant), *self.terms] if self.constant or not self.terms else self.terms
         return Sum(tuple(terms)) if len(terms) > 1 else terms[0]
 
+    @property
+    def part(self) -> Expression:
+        """As `expression`, for a part of a tree: what it adds travels as one 32-bit float, as no score shows its error."""
+        return _Sum(float(np.float32(self.constant)), self.terms).expression
+
 
 @dataclass
 class _Compiler:
@@ -240,10 +257,10 @@ class _Compiler:
             return self.compile(node.left if found == "left" else node.right, less)
         inside, outside = (node.left, node.right) if found.side == "left" else (node.right, node.left)
         if isinstance(outside, Leaf):
-            return _Sum(outside.value - less, [found.inside(self.compile(inside, outside.value).expression)])
+            return _Sum(outside.value - less, [found.inside(self.compile(inside, outside.value).part)])
         if isinstance(inside, Leaf):
-            return _Sum(inside.value - less, [found.outside(self.compile(outside, inside.value).expression)])
-        return _Sum(0.0, [found.both(self.compile(inside, less).expression, self.compile(outside, less).expression)])
+            return _Sum(inside.value - less, [found.outside(self.compile(outside, inside.value).part)])
+        return _Sum(0.0, [found.both(self.compile(inside, less).part, self.compile(outside, less).part)])
 
 
 def ensemble(trees: Sequence[Node], bias: float, columns: Columns) -> Expression:

@@ -1,0 +1,95 @@
+"""What a formula costs where it is computed: in Qdrant, or here over the fetched candidates; one table of measurements.
+
+Estimates are milliseconds of one query of one caller, beyond the search for the candidates, which both ways take. They are
+good to a factor of two: enough to tell a model of a megabyte from a few terms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from .errors import Lint
+from .formula_limits import Extent
+
+__all__ = ["PRICES", "Estimate", "Price", "estimate", "place_warnings"]
+
+
+@dataclass(frozen=True)
+class Price:
+    """What one of something takes, in microseconds, and where that was measured."""
+
+    microseconds: float
+    source: str
+
+
+_TREES: Final = "benchmarks/trees.py, Qdrant 1.18.3 over REST on the same two cores: 100 trees of 8 leaves, 92 and 937 kB"
+_FORMULA: Final = "benchmarks/formula.py: 6 to 20 fields, 50 to 500 candidates"
+
+PRICES: Final[Mapping[str, Price]] = {
+    "byte sent": Price(0.45, f"{_TREES}; 0.2 to write it here, 0.25 to parse it there"),
+    "indexed condition of a candidate": Price(0.1, _TREES),
+    "unindexed condition of a candidate": Price(1.0, f"{_FORMULA}: 6 to 19 times as long as with an index"),
+    "candidate fetched": Price(30.0, "fetching 100 candidates and predict() take 7.5 ms, the search alone 3.1"),
+    "payload byte fetched": Price(0.008, "a line of 1 Gbit/s"),
+    "node computed here": Price(3.0, f"{_TREES}: 3 559 nodes in 10 ms for 100 candidates"),
+    "node computed here for a candidate": Price(0.002, "numpy: 64-bit additions and choices of 1 000 rows"),
+}
+_BYTES_OF_A_VALUE: Final = 40  # key, number, commas
+_BETTER: Final = 1.3  # below it the estimate says nothing
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Milliseconds of one query, beyond the search.
+
+    Attributes:
+        in_qdrant: where the formula is sent.
+        here: where the candidates' payload is fetched.
+        candidates: for so many candidates.
+    """
+
+    in_qdrant: float
+    here: float
+    candidates: int
+
+    def __str__(self) -> str:
+        return f"about {_short(self.in_qdrant)} ms in Qdrant and {_short(self.here)} ms here for {self.candidates:,} candidates"
+
+
+def estimate(size: Extent, nodes: int, candidates: int, keys: int, unindexed: int = 0) -> Estimate:
+    """What a formula costs in both places.
+
+    Args:
+        size: how large it is once compiled.
+        nodes: how many parts it has before.
+        candidates: how many it scores.
+        keys: how many payload keys it reads.
+        unindexed: how many of them have no payload index.
+    """
+    asked = (size.conditions + size.reads) * candidates
+    share = unindexed / keys if keys else 0.0
+    price = {name: each.microseconds / 1e3 for name, each in PRICES.items()}
+    condition = share * price["unindexed condition of a candidate"] + (1 - share) * price["indexed condition of a candidate"]
+    fetched = price["candidate fetched"] + keys * _BYTES_OF_A_VALUE * price["payload byte fetched"]
+    computed = price["node computed here"] + candidates * price["node computed here for a candidate"]
+    return Estimate(size.bytes * price["byte sent"] + asked * condition, candidates * fetched + nodes * computed, candidates)
+
+
+def place_warnings(found: Estimate, size: Extent) -> list[Lint]:
+    """That a formula would be computed sooner here."""
+    if found.in_qdrant < _BETTER * found.here:
+        return []
+    times = found.in_qdrant / found.here
+    return [
+        Lint(
+            "faster-here",
+            f"the formula takes {found} ({times:.1f} times as long): its {size.bytes:,} bytes are written and parsed for each "
+            "query. Formula(…).over(…).on_client() computes it here, in one request, with the same scores",
+        )
+    ]
+
+
+def _short(milliseconds: float) -> str:
+    return f"{milliseconds:.1f}" if milliseconds < 10 else f"{milliseconds:,.0f}"
