@@ -99,7 +99,7 @@ class Conditions:
             case models.IsEmptyCondition(is_empty=field) if not self._view.is_local:
                 return self._empty(field.key)
             case models.IsNullCondition(is_null=field) if not self._view.is_local:
-                return self._null(field.key, self._is_indexed(field.key) or self._null_in_lists)
+                return self._null(field.key, self._view.index(field.key) is not None or self._null_in_lists)
             case models.NestedCondition() if not self._view.is_local:
                 return self._nested(condition.nested)
             case _:
@@ -130,8 +130,8 @@ class Conditions:
     def _nested(self, nested: models.Nested) -> Mask:
         """Whether one object of a list meets a filter by itself; ids and vectors are unknown there."""
         path = f"{nested.key.removesuffix('[]')}[]"
-        read = self._values_at(path)
-        objects = [(row, value) for row, values in enumerate(read) for value in values or () if isinstance(value, Mapping)]
+        read = enumerate(self._values_at(path))
+        objects = [(row, value) for row, values in read for value in values or () if isinstance(value, Mapping)]
         inner = Conditions([value for _, value in objects], [-1] * len(objects), [()] * len(objects), self._view.enter(path))
         met = inner.holds(nested.filter)
         return self._mask([row for (row, _), holds in zip(objects, met, strict=True) if holds])
@@ -255,13 +255,15 @@ class Conditions:
 
     def _words(self, key: str, tokenizer: Tokenizer, match: Any) -> Mask:
         """What a full-text index finds: it knows all texts of a point as one, but for phrases."""
-        met = []
-        for row, values in enumerate(self._values_at(key)):
+
+        def fits(values: list[Any] | None) -> bool:
             texts = [tokenizer.document(text) for text in elements(values or []) if isinstance(text, str)]
             words = [word for text in texts for word in (*text, BOUNDARY)]
-            if _asks_for(tokenizer, match, words):
-                met.append(row)
-        return self._mask(met)
+            if isinstance(match, models.MatchPhrase):
+                return tokenizer.phrases and holds_phrase(words, tokenizer.document(match.phrase))
+            return _met(match, tokenizer.query, words)
+
+        return self._where(key, fits)
 
     def _between(self, key: str, bounds: Any) -> Mask:
         """Dates in a range: in microseconds with an index, else in nanoseconds."""
@@ -300,27 +302,16 @@ class Conditions:
         def fits(number: int) -> bool:
             return all(_COMPARED[name](number, bound) for name, bound in wanted.items())
 
-        read = self._values_at(key)
-        return self._mask(
-            [
-                row
-                for row, values in enumerate(read)
-                if (absent and fits(0) if values is None else any(fits(_size(value)) for value in values))
-            ]
-        )
+        return self._where(key, lambda each: (absent and fits(0)) if each is None else any(fits(_size(one)) for one in each))
 
     def _empty(self, key: str) -> Mask:
-        read = self._values_at(key)
-        return self._mask([row for row, values in enumerate(read) if all(_size(value) == 0 for value in values or ())])
+        return self._where(key, lambda values: all(_size(value) == 0 for value in values or ()))
 
     def _null(self, key: str, in_lists: bool) -> Mask:
-        return self._mask(
-            [
-                row
-                for row, values in enumerate(self._values_at(key))
-                if any(value is None or (in_lists and isinstance(value, list) and None in value) for value in values or ())
-            ]
-        )
+        def is_null(value: Any) -> bool:
+            return value is None or (in_lists and isinstance(value, list) and None in value)
+
+        return self._where(key, lambda values: any(map(is_null, values or ())))
 
     @property
     def _null_in_lists(self) -> bool:
@@ -332,8 +323,9 @@ class Conditions:
 
     # Reading
 
-    def _is_indexed(self, key: str) -> bool:
-        return self._view.index(key) is not None
+    def _where(self, key: str, test: Callable[[list[Any] | None], bool]) -> Mask:
+        """Points whose values at the key pass, as they are stored; None for points that lack it."""
+        return np.fromiter(map(test, self._values_at(key)), bool, len(self._payloads))
 
     def _any(self, key: str, test: Test) -> Mask:
         """Points that have a value which passes."""
@@ -422,12 +414,6 @@ def _contains(match: Any) -> Test:
 def _has_words(match: Any) -> Test:
     """Text without an index, since 1.20: its words, in lower case."""
     return lambda value: _met(match, plain_words, plain_words(value))
-
-
-def _asks_for(tokenizer: Tokenizer, match: Any, words: list[str]) -> bool:
-    if isinstance(match, models.MatchPhrase):
-        return tokenizer.phrases and holds_phrase(words, tokenizer.document(match.phrase))
-    return _met(match, tokenizer.query, words)
 
 
 def _met(match: Any, split: Callable[[str], list[str]], words: list[str]) -> bool:

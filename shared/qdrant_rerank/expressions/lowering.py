@@ -24,7 +24,7 @@ from qdrant_client import models
 
 from ..capabilities import Capabilities
 from ..errors import QueryError, StrategyError
-from ..values import brief, is_finite, to_plain
+from ..values import brief, to_plain
 from .nodes import (
     Affinity,
     CandidateScore,
@@ -50,6 +50,7 @@ from .nodes import (
     RerankScore,
     Sum,
     When,
+    check_number,
     check_place,
     in_utc,
 )
@@ -288,12 +289,10 @@ def _pass(name: str, value: str, params: Mapping[str, Any]) -> str:
 
 
 def _number(value: Any, what: str) -> float:
-    plain = to_plain(value)
-    if not is_finite(plain):
-        raise QueryError(f"{what} must be a finite number, got {brief(value)}")
-    if abs(plain) > F32_MAX:
-        raise QueryError(f"{what} must fit 32-bit floats, which end at {F32_MAX:g}, got {brief(value)}")
-    return float(plain)
+    try:
+        return float(check_number(value, what, required=True))
+    except StrategyError as error:  # the strategy is right; the query is not
+        raise QueryError(str(error)) from None
 
 
 def lower_decay(decay: Decay, operand: models.Expression, target: models.Expression | None, to: Lowering) -> models.Expression:
