@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup -q
 ENGINES ?= rest grpc rest-3-shards grpc-3-shards rest-indexed grpc-3-shards-indexed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-server record lint format coverage docs notebook bench clean
+.PHONY: help install demo test test-server record lint format coverage docs notebook matrix bench clean
 
 help:  ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 14
@@ -53,6 +53,9 @@ lint: $(VENV)/install.stamp  ## formatting, linting, what may import what and ho
 format: $(VENV)/install.stamp  ## format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+matrix: $(VENV)/install.stamp  ## test the oldest and the newest versions that are allowed, on each Python there is; writes docs/compatibility.md
+	$(BIN)/python scripts/matrix.py
 
 notebook: $(VENV)/install.stamp  ## run the tutorial and write examples/tutorial.ipynb anew
 	$(BIN)/python scripts/notebook.py

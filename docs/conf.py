@@ -27,6 +27,7 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4
 myst_links_external_new_tab = False
 
+autodoc_inherit_docstrings = False  # those of qdrant-client are no reStructuredText
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
 autoclass_content = "both"
@@ -40,11 +41,29 @@ maximum_signature_line_length = 88
 
 html_theme = "furo"
 html_title = f"qdrant-rerank {version}"
+html_extra_path = ["llms.txt"]
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 copybutton_prompt_text = r"\$ |>>> "
 copybutton_prompt_is_regexp = True
+
+
+FROM_ROOT = {
+    "changelog": "CHANGELOG.md",
+    "contributing": "CONTRIBUTING.md",
+    "security": "SECURITY.md",
+    "conduct": "CODE_OF_CONDUCT.md",
+}
+
+
+def show_from_root(app, name, source):
+    """In the place of these pages, what lies in the repository's root, with its links as seen from here."""
+    if name in FROM_ROOT:
+        text = (ROOT / FROM_ROOT[name]).read_text("utf-8").replace("](docs/", "](")
+        for page, file in FROM_ROOT.items():
+            text = text.replace(f"]({file})", f"]({page}.md)")
+        source[0] = text
 
 
 def show_outputs(app, name, source):
@@ -67,6 +86,7 @@ def _output(output):
 def setup(app):
     """Write the reference's pages, read docstrings as the Markdown that they are, and show what the tutorial prints."""
     app.connect("source-read", show_outputs)
+    app.connect("source-read", show_from_root)
     reference.write(Path(app.srcdir, "reference"))
     app.connect("autodoc-process-docstring", reference.read_markdown, priority=400)  # before napoleon
     app.connect("autodoc-process-docstring", reference.escape_types, priority=600)  # after it
