@@ -152,7 +152,7 @@ _PAGE: Final = """\
 
 # Compatibility
 
-Six modules of tests, of the core, both adapters and the embedded engine, with the oldest and the newest versions that are allowed,
+Six modules of tests of the core, both adapters and the embedded engine, with the oldest and newest versions that are allowed,
 on {day}, on Linux. The whole suite runs in CI on one Python with the newest, and the core's with the oldest qdrant-client.
 
 | {head} |
