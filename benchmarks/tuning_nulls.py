@@ -106,12 +106,12 @@ class Null:
 
     def rankings(self, family: Family, option: Option) -> dict[str, list[str]]:
         """The documents by topic."""
-        return {pool.topic.id: pool.ranking(self._ranked(family, option, pool), LIMIT) for pool in self.pools}
+        return {pool.topic.id: pool.list_documents(self._ranked(family, option, pool), LIMIT) for pool in self.pools}
 
     @staticmethod
     def _ranked(family: Family, option: Option, pool: Pool) -> Sequence[Any]:
         scorer: Any = None  # no model reads anything here
-        found = family.ranking(option.of(pool.topic.id), pool, TARGET, LIMIT, scorer)
+        found = family.rank(option.of(pool.topic.id), pool, TARGET, LIMIT, scorer)
         assert found is not None
         return found
 
@@ -124,7 +124,7 @@ class Null:
         """The learned option with its rankings, each topic by what was learned from others."""
         [form] = self.learner.options(self.ground)
         qrels = Qrels({topic: {document: 1} for topic, document in relevant.items()})
-        option = self.learner.learned(form, self.ground, Lessons(self.pools, qrels, TARGET, number))
+        option = self.learner.learn(form, self.ground, Lessons(self.pools, qrels, TARGET, number))
         return option, self.rankings(self.learner, option)
 
 

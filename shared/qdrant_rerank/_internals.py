@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     from .journal import Journal as Journal
     from .journal import JournalKind as JournalKind
     from .journal import Record as Record
+    from .journal import check_header as check_header
     from .journal import decode_records as decode_records
     from .journal import read_journal as read_journal
     from .journal import read_records as read_records
@@ -189,6 +190,7 @@ if TYPE_CHECKING:
     from .values import brief as brief
     from .values import call as call
     from .values import few as few
+    from .values import in_batches as in_batches
     from .values import is_finite as is_finite
     from .values import is_number as is_number
     from .values import is_whole as is_whole
@@ -216,7 +218,7 @@ else:
             "explain.results": "UNKNOWN, Account, CandidateHit, Explained, Found, ResultReason, Scored, Term, term_columns",
             "expressions.text": "brief_term",
             "formula_limits": "MAX_BYTES, MAX_CONDITIONS, Extent, extent, extent_problems, extent_warnings",
-            "journal": "Journal, JournalKind, Record, decode_records, read_journal, read_records",
+            "journal": "Journal, JournalKind, Record, check_header, decode_records, read_journal, read_records",
             "jsonlines": "line_of, lines_of, parse_json, read_text",
             "notebooks": "Bar, as_table",
             "payload": "PRESETS, AnyMapping, Content, PayloadLike, TextSource, as_mapping, read_contents, value_at",
@@ -238,7 +240,7 @@ else:
             "inherits, working_with",
             "trained": "FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, has, instead, kind_of, lacking, "
             "leaves, psi, shift",
-            "values": "brief, call, few, is_finite, is_number, is_whole, literal, shortened",
+            "values": "brief, call, few, in_batches, is_finite, is_number, is_whole, literal, shortened",
         },
     )
 

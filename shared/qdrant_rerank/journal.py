@@ -18,7 +18,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from .errors import FormatError, StrategyError
@@ -28,7 +28,7 @@ from .values import brief
 if sys.platform != "win32":  # pragma: no branch  # Windows has no such locks
     import fcntl
 
-__all__ = ["Journal", "JournalKind", "Record", "decode_records", "read_journal", "read_records"]
+__all__ = ["Journal", "JournalKind", "Record", "check_header", "decode_records", "read_journal", "read_records"]
 
 T = TypeVar("T")
 _NO_LOCKS: Final = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # of file systems without them
@@ -175,6 +175,38 @@ def read_records(path: str | os.PathLike[str], kind: JournalKind) -> list[Record
         OSError: there is no such file.
     """
     return _read(Path(path).read_bytes(), Path(path), kind)[1]
+
+
+def check_header(
+    path: str | os.PathLike[str],
+    there: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    kind: JournalKind,
+    another: str = "",
+    labels: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Refuse a file whose header isn't the one that is wanted.
+
+    Args:
+        path: the file.
+        there: its header.
+        wanted: the header that it must have.
+        kind: what kind of file it is.
+        another: what it is if a value differs, e.g. "keeps what another tuning found"; "" if values may be any.
+        labels: what messages call the keys.
+
+    Raises:
+        FormatError: the header has other keys.
+        StrategyError: a value is another.
+    """
+    if there.keys() != wanted.keys():
+        raise FormatError(f"{kind.wrong_header} (its header has {', '.join(there) or 'nothing'})", path, 1)
+    for name, value in wanted.items() if another else ():
+        if there[name] != value:
+            raise StrategyError(
+                f"{path} {another}: its {labels.get(name, name)} is {there[name]!r}, this one's is {value!r}; name another "
+                "file, or delete this one"
+            )
 
 
 def decode_records(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final, TypeVar
 
@@ -23,6 +23,7 @@ __all__ = [
     "brief",
     "call",
     "few",
+    "in_batches",
     "is_finite",
     "is_number",
     "is_whole",
@@ -183,3 +184,9 @@ class Shared(list[T]):
 
     def __deepcopy__(self, memo: object) -> Shared[T]:
         return self
+
+
+def in_batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """The items, `size` at a time."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -49,8 +49,8 @@ class Watched(Learned):
 
     seen: tuple[tuple[Lessons, Option], ...] = ()
 
-    def learned(self, option: Option, ground: Ground, lessons: Lessons) -> Option:
-        made = super().learned(option, ground, lessons)
+    def learn(self, option: Option, ground: Ground, lessons: Lessons) -> Option:
+        made = super().learn(option, ground, lessons)
         object.__setattr__(self, "seen", (*self.seen, (lessons, made)))
         return made
 
@@ -60,8 +60,8 @@ def rankings(option: Option, lessons: Lessons, whole: bool) -> dict[str, list[st
     found = {}
     for pool in lessons.pools:
         its = option if whole else option.of(pool.topic.id)
-        ranked = Learned().ranking(its, pool, lessons.target, 10, NOBODY)
-        found[pool.topic.id] = pool.ranking(ranked, 10)
+        ranked = Learned().rank(its, pool, lessons.target, 10, NOBODY)
+        found[pool.topic.id] = pool.list_documents(ranked, 10)
     return found
 
 

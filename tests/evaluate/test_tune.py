@@ -12,7 +12,7 @@ from qdrant_rerank import Fusion, Nearest, PlanError, StrategyError, load
 from qdrant_rerank.errors import FitError, FormatError
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
 from qdrant_rerank.tune import Budget, Dbsf, Grid, Pool, Rrf, SingleLegs, Space, WeightedSum, tune
-from qdrant_rerank.tune._internals import PoolFile, PoolHeader
+from qdrant_rerank.tune._internals import PoolFile
 from tests.evaluate.tuning_worlds import formula_searches, world
 from tests.support import NOW, refused
 
@@ -136,7 +136,8 @@ def test_what_the_candidates_found_is_kept_in_a_file_and_not_asked_for_again(tmp
 
 
 def test_a_file_of_other_topics_too_gives_those_that_are_asked_for_and_one_of_another_kind_is_refused(tmp_path: Path) -> None:
-    file, header = tmp_path / "candidates.jsonl", PoolHeader("world", "a", "", "t", "")
+    file = tmp_path / "candidates.jsonl"
+    header = {"collection": "world", "candidates": "a", "payload": "", "topics": "t", "doc_id": ""}
     topic, pool = Topic("q1", "one"), Pool(Topic("q2", "two"), NOW, {"a": ()}, {})
     with PoolFile(file, header) as kept:
         kept.keep(pool)

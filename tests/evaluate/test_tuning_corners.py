@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from qdrant_rerank import Coefficients, Executor, Fusion, Nearest, RelevanceFeedback, Rerank, StrategyError
@@ -19,9 +18,7 @@ from qdrant_rerank.tune import (
     Budget,
     Ceiling,
     Configuration,
-    CrossFit,
     Effort,
-    Gain,
     Grid,
     Ground,
     LeftOut,
@@ -30,10 +27,12 @@ from qdrant_rerank.tune import (
     Scorer,
     SingleLegs,
     Space,
+    Spent,
+    Tuning,
     is_local,
     tune,
 )
-from qdrant_rerank.tune._internals import BudgetSpent, Case, Meter, ScoreBook, reasons_of
+from qdrant_rerank.tune._internals import BudgetSpent, Meter, ScoreBook, reasons_of
 from tests.evaluate.tuning_worlds import Reader, world
 from tests.support import refused
 
@@ -49,25 +48,28 @@ def row(name: str, mean: float, reads: int = 0) -> Configuration:
 
 def advised(chosen: Configuration, *others: Configuration, real: bool = True, **changes: Any) -> list[str]:
     """What is said of a choice, where the default has a mean of 0.5."""
-    default = row("default", 0.5)
-    case = Case(
+    rows = [chosen, *others] if chosen.name == "default" else [row("default", 0.5), chosen, *others]
+    tuning = Tuning(
         measure="RR",
-        topics=40,
-        rows=[default, chosen, *others],
-        baseline=default,
-        chosen=chosen,
-        gain=Gain(Interval(0.1, 0.05, 0.15), 0.002, real),
-        fit=CrossFit(np.array([1]), np.array([0.6]), np.array([0.6]), np.array([0.1, -0.1, 0.2]), np.array([0.1])),
+        topics=tuple(map(str, range(40))),
+        baseline=Nearest("a"),
+        configurations=tuple(sorted(rows, key=lambda row: -row.mean)),
+        chosen=chosen.name,
+        recommended=real and chosen.name != "default",
+        strategy=chosen.strategy,
+        gain=Interval(0.1, 0.05, 0.15),
+        p=0.002,
+        split_gains=(0.1, -0.1, 0.2),
+        topic_gains={},
         detectable=None,
-        power=0.8,
         ceiling=Ceiling(1.0, 1.0, 1.0, {}, 10, "About the ceiling."),
-        left_out=[],
-        failed=0,
-        synthetic=False,
+        left_out=(),
+        failed={},
+        spent=Spent(0, 0, 0, 0.0),
+        reasons=(),
+        values={},
     )
-    if chosen.name == "default":
-        case = replace(case, rows=[chosen, *others], baseline=chosen)
-    return list(reasons_of(replace(case, **changes)))
+    return list(reasons_of(replace(tuning, **changes), real))
 
 
 def test_a_cheaper_choice_says_which_one_has_the_higher_mean() -> None:
@@ -99,7 +101,8 @@ def test_a_real_gain_keeps_the_default_where_the_default_is_chosen_with_all_topi
     ],
 )
 def test_what_is_left_out_is_counted_in_words_that_fit(failed: int, left_out: int, expected: list[str]) -> None:
-    said = advised(row("a", 0.6), failed=failed, left_out=[LeftOut(f"x{number}", "why") for number in range(left_out)])
+    missing = tuple(LeftOut(f"x{number}", "why") for number in range(left_out))
+    said = advised(row("a", 0.6), failed=dict.fromkeys(map(str, range(failed)), "why"), left_out=missing)
     assert said[-2:] == expected
 
 
@@ -197,7 +200,7 @@ class Asking:
     def options(self, ground: Ground) -> Iterable[Option]:
         yield Option(self.what, Fusion.rrf().over(replace(ground.candidates[0], limit=50)), self.name)
 
-    def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
+    def rank(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
         hits = next(iter(pool.candidates.values()))[:limit]
         if self.what == "embeds":
             scorer.embed([pool.topic.text], frozenset({"a"}))

@@ -15,7 +15,7 @@ from qdrant_rerank import Executor, Formula, Nearest, field, load, score
 from qdrant_rerank.evaluate import Qrels, Topics
 from qdrant_rerank.learn import fit_logistic, log_features
 from qdrant_rerank.tune import Ground, Learned, Lessons, Option, Space, Tuning, tune
-from qdrant_rerank.tune._internals import key_of, measured, spreads
+from qdrant_rerank.tune._internals import key_of, measure_rankings, spreads
 from tests.evaluate.learned_worlds import (
     PAIRWISE,
     STARS,
@@ -76,7 +76,7 @@ def test_the_saved_formula_ranks_in_qdrant_as_it_does_in_tuning(told: Told, tmp_
 def test_what_is_said_of_a_topic_is_what_qdrant_finds_by_the_formula_that_learned_without_it(told: Told) -> None:
     found = asked(told.executor, told.topics, told.option.by_topic)
     assert found == rankings(told.option, told.lessons, whole=False)
-    assert told.tuning.values["with stars, pairwise"] == measured("nDCG@10", told.qrels, found)
+    assert told.tuning.values["with stars, pairwise"] == measure_rankings("nDCG@10", told.qrels, found)
     assert found != rankings(told.option, told.lessons, whole=True)
 
 
@@ -110,9 +110,9 @@ def test_a_feature_that_remembers_each_topics_own_labels_gains_nothing() -> None
     family = Watched(features, least_topics=30)
     tuning = tune(executor, topics, qrels, space=space(family, depth=DOCUMENTS))
     [(lessons, option)] = family.seen
-    by_heart = measured("nDCG@10", qrels, rankings(option, lessons, whole=True))
+    by_heart = measure_rankings("nDCG@10", qrels, rankings(option, lessons, whole=True))
     assert set(by_heart.values()) == {1.0}
-    assert tuning.values[PAIRWISE] == measured("nDCG@10", qrels, rankings(option, lessons, whole=False))
+    assert tuning.values[PAIRWISE] == measure_rankings("nDCG@10", qrels, rankings(option, lessons, whole=False))
     assert tuning[PAIRWISE].mean < 0.2
     assert not tuning.recommended
 
@@ -143,7 +143,7 @@ def test_the_same_seed_learns_the_same_from_topics_in_any_order_and_another_seed
     def made(lessons: Lessons) -> Option:
         family, ground = Learned(STARS, name="with stars"), told_ground(told)
         [option] = family.options(ground)
-        return family.learned(option, ground, lessons)
+        return family.learn(option, ground, lessons)
 
     again = made(replace(told.lessons, pools=told.lessons.pools[::-1]))
     other = made(replace(told.lessons, seed=5))

@@ -134,10 +134,10 @@ class Elsewhere:
     def options(self, ground: Ground) -> Iterable[Option]:
         yield Option("elsewhere", Fusion.rrf(k=7).over(*ground.deep(20)), self.name)
 
-    def learned(self, option: Option, ground: Ground, lessons: Lessons) -> Option:
+    def learn(self, option: Option, ground: Ground, lessons: Lessons) -> Option:
         return replace(option, by_topic=dict.fromkeys((pool.topic.id for pool in lessons.pools), option.strategy))
 
-    def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
+    def rank(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
         return None
 
 

@@ -32,6 +32,7 @@ from qdrant_rerank.evaluate import Topic
 from qdrant_rerank.expressions import Expression, max_sim, raw, rerank_score
 from qdrant_rerank.tune import Budget, Grid, Hit, Option, Pool, is_local, recompute
 from qdrant_rerank.tune._internals import (
+    Access,
     Gathering,
     Meter,
     ScoreBook,
@@ -108,7 +109,7 @@ def pools_of(executor: Executor, strategies: Sequence[Strategy], limit: int) -> 
     for strategy in strategies:
         for key, (leaf, depth) in leaf_depths(strategy, limit).items():  # type: ignore[arg-type]
             leaves[key] = leaf, max(depth, leaves.get(key, (leaf, 0))[1])
-    gathering = Gathering(executor, Wants(leaves, True), "text", {}, Meter(Budget()), 2)
+    gathering = Gathering(Access(executor, Meter(Budget()), "text", batch_size=2), Wants(leaves, True))
     return gathering.pools(TOPICS)
 
 

@@ -14,7 +14,7 @@ from qdrant_rerank import Executor, Nearest, RelevanceFeedback
 from qdrant_rerank.errors import ClientError
 from qdrant_rerank.models import Encoders
 from qdrant_rerank.tune import Budget, Feedback, Pool, Space, tune
-from qdrant_rerank.tune._internals import BudgetSpent, Meter, ScoreBook, Serving
+from qdrant_rerank.tune._internals import Access, BudgetSpent, Meter, ScoreBook, Serving
 from tests.evaluate.tasting_worlds import PRECISION, Taster, tasting
 from tests.support import refused
 
@@ -24,7 +24,7 @@ SPACE = Space((Feedback(PRECISION),), depths=(30,))
 
 def serving(executor: Executor, budget: Budget = Budget(model_texts=None), batch_size: int = 8) -> Serving:  # noqa: B008
     meter = Meter(budget)
-    return Serving(executor, ScoreBook(executor, meter), meter, batch_size)
+    return Serving(Access(executor, meter, batch_size=batch_size), ScoreBook(executor, meter))
 
 
 class Breaking:
@@ -45,13 +45,13 @@ class Breaking:
 
 def test_a_search_whose_failure_passes_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     executor, topics, _ = tasting(count=20)
-    whole = serving(executor).answers(STRATEGY, list(topics), 10)
+    whole = serving(executor).answer(STRATEGY, list(topics), 10)
     breaking = Breaking(executor, [2])
     monkeypatch.setattr(executor, "search", breaking)
     again = serving(executor)
-    found = again.answers(STRATEGY, list(topics), 10)
+    found = again.answer(STRATEGY, list(topics), 10)
     assert breaking.sizes == [8, 8, 8, 4, *[8, 8, 4]]  # the second share twice, then the second round
-    assert again.meter.requests == 40
+    assert again.access.meter.requests == 40
     for topic in topics:
         expected, points = whole[topic.id], found[topic.id]
         assert not isinstance(expected, Exception)
@@ -63,7 +63,7 @@ def test_a_search_whose_failure_does_not_pass_is_asked_again_in_smaller_company(
     executor, topics, _ = tasting(count=20)
     breaking = Breaking(executor, [2], RuntimeError("one of these makes no sense"))
     monkeypatch.setattr(executor, "search", breaking)
-    found = serving(executor).answers(STRATEGY, list(topics), 10)
+    found = serving(executor).answer(STRATEGY, list(topics), 10)
     assert breaking.sizes == [8, 8, *[8, 8], *[8, 8], *[4, 4]]  # all failed with the second share, and came again by eights
     assert not [id for id, points in found.items() if isinstance(points, Exception)]
 
@@ -78,7 +78,7 @@ def test_a_topic_that_always_fails_is_alone_in_it() -> None:
             return super().score(query, texts)
 
     executor.reranker = Picky("good")
-    found = serving(executor).answers(STRATEGY, list(topics), 10)
+    found = serving(executor).answer(STRATEGY, list(topics), 10)
     assert [id for id, points in found.items() if isinstance(points, Exception)] == ["t7"]
     tuning = tune(executor, topics, qrels, [Nearest("a")], space=SPACE, budget=Budget(model_texts=None))
     left = {each.name: each.reason for each in tuning.left_out}
@@ -96,20 +96,20 @@ def test_when_the_time_is_over_no_search_begins() -> None:
     executor, topics, _ = tasting(count=3)
     late = serving(executor, Budget(model_texts=None, milliseconds=1e-6))
     with refused(BudgetSpent, "milliseconds were over"):
-        late.answers(STRATEGY, list(topics), 10)
-    assert late.meter.requests == 0
+        late.answer(STRATEGY, list(topics), 10)
+    assert late.access.meter.requests == 0
 
 
 def test_what_the_model_would_have_to_read_for_all_topics_is_known_before_it_reads_for_one() -> None:
     executor, topics, _ = tasting(count=3)
     short = serving(executor, Budget(model_texts=14))
     with refused(BudgetSpent, "would have to read 15 texts, and 14 of the budget are left"):
-        short.answers(STRATEGY, list(topics), 10)
+        short.answer(STRATEGY, list(topics), 10)
     assert isinstance(executor.reranker, Taster)
     assert executor.reranker.read == []
     enough = serving(executor, Budget(model_texts=15))
-    assert len(enough.answers(STRATEGY, list(topics), 10)) == 3
-    assert enough.meter.model_texts == 15
+    assert len(enough.answer(STRATEGY, list(topics), 10)) == 3
+    assert enough.access.meter.model_texts == 15
 
 
 def test_topics_that_bring_no_vectors_are_embedded() -> None:
@@ -118,8 +118,8 @@ def test_topics_that_bring_no_vectors_are_embedded() -> None:
     encoding = Executor(
         executor.clients.sync(), "world", encoders=Encoders.of({"a": lambda text: texts[text]}), reranker=Taster("good")
     )
-    whole = serving(executor).answers(STRATEGY, list(topics), 10)
-    bare = serving(encoding).answers(STRATEGY, [replace(topic, vectors={}) for topic in topics], 10)
+    whole = serving(executor).answer(STRATEGY, list(topics), 10)
+    bare = serving(encoding).answer(STRATEGY, [replace(topic, vectors={}) for topic in topics], 10)
     assert bare == whole
 
 
@@ -141,5 +141,5 @@ def test_topics_with_the_same_text_share_what_is_read_in_the_forecast() -> None:
 def test_plain_strategies_share_round_trips() -> None:
     executor, topics, _ = tasting(count=20)
     plain = serving(executor)
-    plain.answers(Nearest("a"), list(topics), 10)
-    assert (plain.meter.requests, plain.meter.round_trips, plain.meter.model_texts) == (20, 3, 0)
+    plain.answer(Nearest("a"), list(topics), 10)
+    assert (plain.access.meter.requests, plain.access.meter.round_trips, plain.access.meter.model_texts) == (20, 3, 0)

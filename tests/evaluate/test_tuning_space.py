@@ -132,7 +132,7 @@ class Shallow:
                 f"first {depth}", Fusion.dbsf().over(replace(ground.candidates[0], limit=depth)), self.name, {"depth": depth}
             )
 
-    def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
+    def rank(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
         return recompute(option.strategy, pool, target, limit)  # type: ignore[arg-type]
 
 

@@ -180,7 +180,8 @@ def test_feedback_is_recommended_where_it_is_proven_and_not_chance(
     over_plain: float | None, over_rerank: float | None, rerank_over_plain: float | None, signal: float | None, expected: str
 ) -> None:
     def made(measure: str, *lows: float | None) -> Judgement:
-        return Judgement(measure, 0.0, 0.0, 0.0, *map(interval, lows))
+        over_plain, over_rerank, reranked = map(interval, lows)
+        return Judgement(0.0, 0.0, 0.0, over_plain, over_rerank, reranked, measure)
 
     assert verdict(made("nDCG@10", over_plain, over_rerank, rerank_over_plain), made("unseen", signal, 0.0, 0.0)) == expected
 

@@ -10,7 +10,7 @@ from qdrant_client import QdrantClient
 from rich.text import Text
 
 from .. import Executor, SearchOptions
-from ..evaluate import Change, Comparison, Evaluation, Qrels, Topics, check, compare, evaluate, read_run
+from ..evaluate import Comparison, Evaluation, Qrels, TopicChange, Topics, check, compare, evaluate, read_run
 from ..models import Reranker
 from .connect import CommandRetries, connect, find_collection
 from .consoles import make_table, results_console, show_table
@@ -184,7 +184,7 @@ def _print_comparison(comparison: Comparison) -> None:
 _COSTS = {"p50_ms": "time", "round_trips": "round trips", "model_texts": "texts read by a model"}
 
 
-def _print_change(change: Change, baseline: str, name: str) -> None:
+def _print_change(change: TopicChange, baseline: str, name: str) -> None:
     console = results_console()
     console.print(Text(f"{change.before:.3f} → {change.after:.3f}  {change.topic}: {change.text}"))
     rows = (baseline, change.ranking_before, change.why_before), (name, change.ranking_after, change.why_after)

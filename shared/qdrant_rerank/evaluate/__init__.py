@@ -12,7 +12,7 @@ Needs the extra `[learn]`: measures are ir-measures', intervals and tests scipy'
 
 from __future__ import annotations
 
-from .comparison import Change, Comparison, Difference, Finding, check, compare, frontier
+from .comparison import Comparison, Difference, Finding, TopicChange, check, compare, frontier
 from .data import Answer, Qrels, Ranked, Run, Topic, Topics, Usage
 from .evaluation import OnError, aevaluate, evaluate
 from .files import read_beir, read_judged, read_qrels, read_run, read_run_file, read_topics, write_qrels, write_run
@@ -34,7 +34,6 @@ __all__ = [
     "LEAST_TOPICS",
     "Answer",
     "Bound",
-    "Change",
     "Comparison",
     "Costs",
     "Coverage",
@@ -48,6 +47,7 @@ __all__ = [
     "Ranked",
     "Run",
     "Topic",
+    "TopicChange",
     "TopicFunction",
     "Topics",
     "Usage",

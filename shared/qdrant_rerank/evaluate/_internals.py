@@ -12,18 +12,18 @@ from .._lazy import load_lazily
 
 if TYPE_CHECKING:
     from .asking import MEASURING as MEASURING
-    from .asking import AsyncRetryingServices as AsyncRetryingServices
     from .asking import Progress as Progress
     from .asking import RetryingServices as RetryingServices
+    from .asking import Work as Work
     from .asking import is_setup_error as is_setup_error
     from .asking import stops as stops
+    from .comparison import ThreeWays as ThreeWays
     from .comparison import decide as decide
     from .comparison import write_verdict as write_verdict
     from .data import SYNTHETIC_NOTE as SYNTHETIC_NOTE
     from .data import Plain as Plain
     from .data import frame as frame
     from .data import plain as plain
-    from .evaluation import Work as Work
     from .files import rows_of as rows_of
     from .files import value_text as value_text
     from .statistics import deepest as deepest
@@ -38,10 +38,9 @@ else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "asking": "MEASURING, AsyncRetryingServices, Progress, RetryingServices, is_setup_error, stops",
-            "comparison": "decide, write_verdict",
+            "asking": "MEASURING, Progress, RetryingServices, Work, is_setup_error, stops",
+            "comparison": "ThreeWays, decide, write_verdict",
             "data": "SYNTHETIC_NOTE, Plain, frame, plain",
-            "evaluation": "Work",
             "files": "rows_of, value_text",
             "statistics": "deepest, parse_measures",
             "systems": "aliases, id_payload, other_ids, prepare_options, read_ranking, stable",

@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any, Final, Self, TypeAlias
 
@@ -25,13 +24,15 @@ from .._internals import (
     Deadline,
     Embed,
     Flow,
-    Left,
     Points,
     Score,
     Scores,
     Search,
     Step,
     arun,
+    few,
+    in_batches,
+    is_whole,
     notes_of,
     read_failure,
     run,
@@ -40,35 +41,18 @@ from .._internals import (
     watched,
     within,
 )
-from ..errors import ClientError, MissingExtra
+from ..errors import ClientError, MeasurementError, MissingExtra
 from ..planning import Plan
-from .data import Answer, Topic, Usage
+from .data import Answer, Qrels, Run, Topic, Topics, Usage
 from .files import RunFile
-from .systems import Bound, DocId, Foreign, read_ranking
+from .statistics import check_judgments, deepest
+from .systems import Bound, DocId, Foreign, System, aliases, read_ranking
 
-__all__ = [
-    "MEASURING",
-    "AsyncRetryingServices",
-    "Job",
-    "Outcome",
-    "Progress",
-    "RetryingServices",
-    "Seen",
-    "Stop",
-    "Stopped",
-    "acollect",
-    "attempt",
-    "collect",
-    "answer_failure",
-    "is_setup_error",
-    "read_outcome",
-    "stops",
-    "sync_answers",
-]
+__all__ = ["MEASURING", "Job", "Progress", "RetryingServices", "Stop", "Work", "acollect", "collect", "is_setup_error", "stops"]
 
 
 @dataclass
-class Seen:
+class _Seen:
     """The steps of one flow, and the points that came back; sizes are taken later, outside the time that is measured."""
 
     steps: list[Step] = field(default_factory=list)
@@ -97,23 +81,23 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class _Outcome:
     """What became of one flow: points and how long they took, or the exception that ended it."""
 
-    seen: Seen
+    seen: _Seen
     points: Points = field(default_factory=list)
     error: Exception | None = None
     milliseconds: float | None = None
 
 
-def attempt(plan: Plan, topic: Topic) -> Flow[Outcome]:
+def _attempt(plan: Plan, topic: Topic) -> Flow[_Outcome]:
     """The flow of `plan` for `topic`, which ends with an outcome instead of an exception."""
-    seen, start = Seen(), time.perf_counter()
+    seen, start = _Seen(), time.perf_counter()
     try:
         points = yield from watched(plan.flow(topic.query), seen.steps.append, seen.hear)
     except Exception as error:
-        return Outcome(seen, error=error)
-    return Outcome(seen, points, milliseconds=1000 * (time.perf_counter() - start))
+        return _Outcome(seen, error=error)
+    return _Outcome(seen, points, milliseconds=1000 * (time.perf_counter() - start))
 
 
 def is_setup_error(error: Exception) -> bool:
@@ -147,18 +131,20 @@ def stops(error: BaseException) -> bool:
 
 
 @dataclass
-class _Retrying:
-    """What answers steps by an executor, sync or async: what it embeds and scores is handed on, models have their own retries.
+class RetryingServices:
+    """What answers steps by an executor, sync or async, whose searches are made again: the rest is handed on.
+
+    A failure that isn't made again would count as a topic without results: a rate limit once turned an nDCG of .171 into .022.
 
     Attributes:
-        executor: answers.
+        executor: an `Executor` or `AsyncExecutor`.
         retries: how often a search is made again, and how long all of it may take.
-        failures: how many searches failed, so that times which hold pauses can be told from others.
+        again: how many searches were made again, so that times which hold pauses can be told from others.
     """
 
     executor: Any
     retries: Retries = MEASURING
-    failures: int = 0
+    again: int = 0
 
     def embed(self, texts: Sequence[str], using: frozenset[str]) -> Any:
         """As the executor does."""
@@ -168,50 +154,17 @@ class _Retrying:
         """As the executor does."""
         return self.executor.score(query, texts)
 
-    @contextmanager
-    def _count_failures(self) -> Generator[None]:
-        try:
-            yield
-        except Exception:
-            self.failures += 1
-            raise
+    def search(self, step: Search) -> Any:
+        """As the executor does, made again after passing failures; to be awaited if the executor is async."""
+        self.again -= 1
 
+        def once() -> Any:
+            self.again += 1
+            return self.executor.search(step)
 
-class RetryingServices(_Retrying):
-    """An `Executor`, whose searches are made again by `retries`.
-
-    A failure that isn't made again would count as a topic without results: a rate limit once turned an nDCG of .171 into .022.
-    """
-
-    def search(self, step: Search) -> list[Points]:
-        """As the executor does, made again after passing failures."""
-
-        def once() -> list[Points]:
-            with self._count_failures():
-                found: list[Points] = self.executor.search(step)
-                return found
-
-        return self.retries.run(once, _time_left())
-
-
-class AsyncRetryingServices(_Retrying):
-    """`RetryingServices` for an `AsyncExecutor`."""
-
-    async def search(self, step: Search) -> list[Points]:
-        """As the executor does, made again after passing failures."""
-
-        async def once() -> list[Points]:
-            with self._count_failures():
-                found: list[Points] = await self.executor.search(step)
-                return found
-
-        return await self.retries.arun(once, _time_left())
-
-
-def _time_left() -> Left | None:
-    """What is left of the call's time, so that no pause is begun which would outlast it."""
-    deadline = Deadline.current()
-    return None if deadline is None else deadline.left
+        deadline = Deadline.current()  # so that no pause is begun which would outlast the call
+        make = self.retries.arun if isinstance(self.executor, AsyncExecutor) else self.retries.run
+        return make(once, None if deadline is None else deadline.left)
 
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -227,7 +180,7 @@ class Stop:
     error: Exception
 
 
-class Stopped(Exception):
+class _Stopped(Exception):
     """An evaluation that ended before its end; everything that was answered is kept."""
 
     def __init__(self, stop: Stop) -> None:
@@ -236,108 +189,172 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True)
-class Job:
-    """What is to be asked, and how.
+class Work:
+    """What is measured, by which judgments.
 
-    Attributes:
-        topics: the topics that aren't done yet.
-        options: what is asked for, beside each topic's own filter.
-        doc_id: how documents are told in the results.
-        names: other ids of documents → their ids in the qrels.
-        batch_size: how many topics share round trips.
-        concurrency: how many such batches run at a time.
-        on_error: whether the first error ends it all (as it is, or as what there is so far), or counts as no results.
-        retries: how often what fails in passing is asked again.
-        total: how many topics there are with those that are done.
-        file: where answers are kept, if anywhere.
-        progress: is told after each batch.
+    Raises:
+        StrategyError: no topic has judgments, or an argument is wrong.
     """
 
-    topics: Sequence[Topic]
-    options: SearchOptions
-    doc_id: DocId = None
-    names: dict[str, str] = field(default_factory=dict)
+    topics: Topics
+    qrels: Qrels
+    measures: Sequence[str]
     batch_size: int = 1
     concurrency: int = 1
     on_error: str = "stop"
-    retries: Retries = MEASURING
-    total: int = 0
+    retries: int | Retries = MEASURING
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.topics, Topics) or not isinstance(self.qrels, Qrels):
+            raise StrategyError(
+                "evaluate takes Topics and Qrels, e.g. Topics({'1': 'night train'}) and Qrels({'1': {'doc': 1}}); "
+                f"got {type(self.topics).__name__} and {type(self.qrels).__name__}"
+            )
+        for name, value in (("batch_size", self.batch_size), ("concurrency", self.concurrency)):
+            if not is_whole(value, 1):
+                raise StrategyError(f"{name} must be a whole number of at least 1, got {value!r}")
+        if self.on_error not in ("stop", "count", "raise"):
+            raise StrategyError(f"on_error is 'stop', 'count' or 'raise', got {self.on_error!r}")
+        Retries.of(self.retries)
+        if not self.judged:
+            raise StrategyError(
+                f"none of the {len(self.topics)} topics has judgments: the topics' ids are {few(self.topics.ids)}, "
+                f"those of the qrels {few(tuple(self.qrels))}"
+            )
+        check_judgments(self.measures, {topic: self.qrels[topic] for topic in self.judged})
+
+    @cached_property
+    def judged(self) -> tuple[str, ...]:
+        """The ids of the topics that have judgments."""
+        return self.qrels.select_judged(self.topics)
+
+    @cached_property
+    def asked(self) -> Topics:
+        """The topics that are put to the system: nothing could be said of the others."""
+        return self.topics.subset(self.judged)
+
+    @cached_property
+    def deepest(self) -> int:
+        """How many results the measures look at."""
+        return deepest(self.measures)
+
+
+@dataclass
+class Job:
+    """What is asked, and how; within a `with`, the failure that ends it becomes the error that the caller wants.
+
+    Attributes:
+        system: what is asked.
+        work: by which judgments it is measured; how many at a time; what a failure does.
+        options: what is asked for, beside each topic's own filter.
+        doc_id: how documents are told in the results.
+        file: where answers are kept, if anywhere.
+        progress: is told after each batch.
+        done: the answers that are there.
+
+    Raises:
+        StrategyError: the topics need more than a foreign system is given.
+    """
+
+    system: System
+    work: Work
+    options: SearchOptions
+    doc_id: DocId = None
     file: RunFile | None = None
     progress: Progress | None = None
+    done: dict[str, Answer] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.names = aliases(self.work.qrels)
+        self.retries = Retries.of(self.work.retries)
+        self.batch_size = self.work.batch_size if isinstance(self.system, Bound) else 1
+        rich = [topic for topic in self.work.asked if not topic.is_plain]
+        if rich and isinstance(self.system, Foreign) and not self.system.whole:
+            raise StrategyError(
+                f"topic {rich[0].id!r} ({len(rich)} of {len(self.work.asked)}) has a filter, request-time values, vectors or a "
+                f"time, and {self.system.name} is asked by text alone: pass TopicFunction(lambda topic: …), which is given the "
+                "whole topic"
+            )
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self.file is not None:
             self.file.close()
+        if not isinstance(error, _Stopped):
+            return
+        topic, cause = error.stop.topic, error.stop.error
+        if self.work.on_error == "raise":
+            raise cause from None
+        where = "give run_file= to keep answers" if self.file is None else f"they are in {self.file.path}"
+        raise MeasurementError(
+            f"stopped at topic {topic.id!r}, as a failure is no result; {len(self.done)} of {len(self.work.asked)} topics have "
+            f"their answers ({where}, and the same call goes on from there; on_error='count' counts failures as 0): "
+            f"{tell_error(cause)}",
+            self.run(self.done),
+        ) from cause
+
+    def run(self, answers: Mapping[str, Answer]) -> Run:
+        """The answers as a run of the system."""
+        return Run(self.system.name, dict(answers), self.system.description)
 
     def batches(self) -> Iterator[Sequence[Topic]]:
-        """The topics in shares of `batch_size`."""
-        for start in range(0, len(self.topics), self.batch_size):
-            yield self.topics[start : start + self.batch_size]
+        """The topics that aren't done, in shares of `batch_size`."""
+        return in_batches([topic for topic in self.work.asked if topic.id not in self.done], self.batch_size)
 
-    def keep(self, answers: Answers, done: dict[str, Answer]) -> None:
+    def keep(self, answers: Answers) -> None:
         """Add the answers to those that are done, to the file, and tell how far it is.
 
         Raises:
-            Stopped: one of them is the error that ends the evaluation; the others are kept.
+            _Stopped: one of them is the error that ends the evaluation; the others are kept.
         """
-        stops: list[Stop] = []
+        stops = [answer for _, answer in answers if isinstance(answer, Stop)]
         for topic, answer in answers:
-            if isinstance(answer, Stop):
-                stops.append(answer)
-                continue
-            done[topic.id] = answer
-            if self.file is not None:
-                self.file.keep(topic.id, answer)
+            if not isinstance(answer, Stop):
+                self.done[topic.id] = answer
+                if self.file is not None:
+                    self.file.keep(topic.id, answer)
         if self.progress is not None and len(stops) < len(answers):
-            self.progress(len(done), self.total)
+            self.progress(len(self.done), len(self.work.asked))
         if stops:
-            raise Stopped(stops[0]) from stops[0].error
+            raise _Stopped(stops[0]) from stops[0].error
 
 
-def _answer_batch(plans: Sequence[Plan], job: Job, topics: Sequence[Topic], services: _Retrying) -> Flow[Answers]:
-    """The answers to one batch of topics, each with its plan, as one flow for `run` and `arun`.
-
-    Args:
-        plans: what is asked for each topic.
-        job: how.
-        topics: the topics.
-        services: what the flow is driven with.
-    """
+def _answer_batch(job: Job, plans: Sequence[Plan], topics: Sequence[Topic], services: RetryingServices) -> Flow[Answers]:
+    """The answers to one batch of topics, each with its plan, as one flow for `run` and `arun`."""
     with within(job.options.timeout):
-        outcomes = yield from together([attempt(plan, topic) for plan, topic in zip(plans, topics, strict=True)])
+        outcomes = yield from together([_attempt(plan, topic) for plan, topic in zip(plans, topics, strict=True)])
     answers: Answers = []
     for topic, plan, outcome in zip(topics, plans, outcomes, strict=True):
         if job.batch_size > 1 and outcome.error is not None and not stops(outcome.error):
             with within(job.options.timeout):  # perhaps it was another topic's fault, with which it shared a step
-                outcome = yield from attempt(plan, topic)
-        is_timed = job.batch_size == 1 and not services.failures  # pauses are no time of the query
-        answers.append((topic, read_outcome(outcome, job, topic, outcome.milliseconds if is_timed else None)))
+                outcome = yield from _attempt(plan, topic)
+        is_timed = job.batch_size == 1 and not services.again  # pauses are no time of the query
+        answers.append((topic, _read_outcome(outcome, job, topic, is_timed)))
     return answers
 
 
-def sync_answers(system: Bound | Foreign, job: Job, topics: Sequence[Topic]) -> Answers:
+def _answer(job: Job, topics: Sequence[Topic]) -> Answers:
     """The answers to one batch of topics."""
-    if isinstance(system, Foreign):
-        return [(topic, _ask_foreign(system, job, topic)) for topic in topics]
-    executor = system.executor
+    if isinstance(job.system, Foreign):
+        return [(topic, _ask_foreign(job.system, job, topic)) for topic in topics]
+    executor, strategy = job.system.executor, job.system.strategy
     assert isinstance(executor, Executor)
     services = RetryingServices(executor, job.retries)
-    plans = [job.retries.run(partial(executor.plan, system.strategy, topic.within(job.options))) for topic in topics]
-    return run(_answer_batch(plans, job, topics, services), services)
+    plans = [job.retries.run(partial(executor.plan, strategy, topic.within(job.options))) for topic in topics]
+    return run(_answer_batch(job, plans, topics, services), services)
 
 
-async def _async_answers(system: Bound | Foreign, job: Job, topics: Sequence[Topic]) -> Answers:
-    """`sync_answers`, awaited."""
-    if isinstance(system, Foreign):
-        return [(topic, await _ask_foreign_async(system, job, topic)) for topic in topics]
-    executor = system.executor
+async def _aanswer(job: Job, topics: Sequence[Topic]) -> Answers:
+    """`_answer`, awaited."""
+    if isinstance(job.system, Foreign):
+        return [(topic, await _aask_foreign(job.system, job, topic)) for topic in topics]
+    executor, strategy = job.system.executor, job.system.strategy
     assert isinstance(executor, AsyncExecutor)
-    services = AsyncRetryingServices(executor, job.retries)
-    plans = [await job.retries.arun(partial(executor.plan, system.strategy, topic.within(job.options))) for topic in topics]
-    return await arun(_answer_batch(plans, job, topics, services), services)
+    services = RetryingServices(executor, job.retries)
+    plans = [await job.retries.arun(partial(executor.plan, strategy, topic.within(job.options))) for topic in topics]
+    return await arun(_answer_batch(job, plans, topics, services), services)
 
 
 def _ask_foreign(system: Foreign, job: Job, topic: Topic) -> Answer | Stop:
@@ -347,80 +364,79 @@ def _ask_foreign(system: Foreign, job: Job, topic: Topic) -> Answer | Stop:
         return list(found) if isinstance(found, Iterator) else found, start  # a generator's work belongs to its time
 
     try:
-        results, start = job.retries.run(once)
+        return _read_results(*job.retries.run(once), job)
     except Exception as error:
-        return answer_failure(error, job, topic)
-    return _foreign_answer(results, start, job)
+        return _read_failure(error, job, topic)
 
 
-async def _ask_foreign_async(system: Foreign, job: Job, topic: Topic) -> Answer | Stop:
+async def _aask_foreign(system: Foreign, job: Job, topic: Topic) -> Answer | Stop:
     async def once() -> tuple[Any, float]:
         start = time.perf_counter()
         return await system.aask(topic), start
 
     try:
-        results, start = await job.retries.arun(once)
+        return _read_results(*await job.retries.arun(once), job)
     except Exception as error:
-        return answer_failure(error, job, topic)
-    return _foreign_answer(results, start, job)
+        return _read_failure(error, job, topic)
 
 
-def _foreign_answer(results: Any, start: float, job: Job) -> Answer:
+def _read_results(results: Any, start: float, job: Job) -> Answer:
     elapsed = 1000 * (time.perf_counter() - start)
     ranking, duplicates = read_ranking(results, job.doc_id, job.names)
     return Answer(ranking[: job.options.limit], None, elapsed, None, duplicates)
 
 
-def read_outcome(outcome: Outcome, job: Job, topic: Topic, milliseconds: float | None) -> Answer | Stop:
-    """The answer that an outcome is."""
+def _read_outcome(outcome: _Outcome, job: Job, topic: Topic, is_timed: bool) -> Answer | Stop:
     if outcome.error is not None:
-        return answer_failure(outcome.error, job, topic)
+        return _read_failure(outcome.error, job, topic)
     ranking, duplicates = read_ranking(outcome.points, job.doc_id, job.names)
     unread = sum(notes_of(point).get("not_rescored", BEYOND) != BEYOND for point in outcome.points)
-    return Answer(ranking, outcome.seen.usage(), milliseconds, None, duplicates, unread)
+    return Answer(ranking, outcome.seen.usage(), outcome.milliseconds if is_timed else None, None, duplicates, unread)
 
 
-def answer_failure(error: Exception, job: Job, topic: Topic) -> Answer | Stop:
-    """The answer to a topic that ended with an error, or that it ends the evaluation; or the error, if it is the set-up's."""
-    if job.on_error != "count" or is_setup_error(error):
-        error.add_note(f"while the topic {topic.id!r} was asked: {topic.text!r}")
-        if is_setup_error(error):
-            raise error
-        return Stop(topic, error)
-    return Answer(error=tell_error(error))
+def _read_failure(error: Exception, job: Job, topic: Topic) -> Answer | Stop:
+    """The answer to a topic that ended with an error, or that it ends the evaluation.
+
+    Raises:
+        Exception: the error, if it is the set-up's.
+    """
+    if job.work.on_error == "count" and not is_setup_error(error):
+        return Answer(error=tell_error(error))
+    error.add_note(f"while the topic {topic.id!r} was asked: {topic.text!r}")
+    if is_setup_error(error):
+        raise error
+    return Stop(topic, error)
 
 
-def collect(system: Bound | Foreign, job: Job, done: dict[str, Answer]) -> None:
-    """Ask all of the job's topics, and add the answers to `done`."""
-    if job.concurrency == 1:
-        for topics in job.batches():
-            job.keep(sync_answers(system, job, topics), done)
+def collect(job: Job) -> None:
+    """Ask all of the job's topics, `concurrency` batches at a time in threads, and keep the answers."""
+    batches, concurrency = job.batches(), job.work.concurrency
+    if concurrency == 1:
+        for topics in batches:
+            job.keep(_answer(job, topics))
         return
-    with ThreadPoolExecutor(job.concurrency, thread_name_prefix="evaluate") as pool:
+    with ThreadPoolExecutor(concurrency, thread_name_prefix="evaluate") as pool:
         waiting: set[Future[Answers]] = set()
-        batches = job.batches()
         try:
             while True:
-                for topics in islice(batches, job.concurrency - len(waiting)):
-                    waiting.add(pool.submit(sync_answers, system, job, topics))
+                waiting |= {pool.submit(_answer, job, topics) for topics in islice(batches, concurrency - len(waiting))}
                 if not waiting:
                     return
                 finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                results = [future.result() for future in finished]
-                job.keep([answer for answers in results for answer in answers], done)
+                job.keep([answer for future in finished for answer in future.result()])
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-async def acollect(system: Bound | Foreign, job: Job, done: dict[str, Answer]) -> None:
-    """Ask all of the job's topics, `concurrency` batches at a time, and add the answers to `done`."""
+async def acollect(job: Job) -> None:
+    """`collect`, in tasks."""
     batches = job.batches()
 
     async def work() -> None:
         for topics in batches:  # shared: each worker takes the next batch
-            job.keep(await _async_answers(system, job, topics), done)
+            job.keep(await _aanswer(job, topics))
 
-    workers = [asyncio.create_task(work()) for _ in range(job.concurrency)]
+    workers = [asyncio.create_task(work()) for _ in range(job.work.concurrency)]
     try:
         await asyncio.gather(*workers)  # not a TaskGroup, which would wrap the error that a caller may want to catch
     finally:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeAlias, assert_never
+from typing import Any, Literal, TypeAlias, assert_never
 
 from .. import StrategyError
 from .._internals import as_table, did_you_mean
@@ -15,16 +15,15 @@ from .results import Evaluation, Interval
 from .statistics import LEAST_TOPICS, bootstrap_interval, detectable_difference, holm, randomisation_p, topics_needed
 
 __all__ = [
-    "COSTS",
-    "Change",
     "Comparison",
     "Difference",
     "Finding",
+    "ThreeWays",
+    "TopicChange",
     "check",
     "compare",
     "decide",
     "frontier",
-    "frontiers",
     "write_verdict",
 ]
 
@@ -33,7 +32,7 @@ Finding: TypeAlias = Literal["better", "worse", "no difference", "too few topics
 
 
 @dataclass(frozen=True)
-class Change(Plain):
+class TopicChange(Plain):
     """One topic that two systems answer differently.
 
     Attributes:
@@ -100,7 +99,7 @@ class Difference(Plain):
     topics_needed: int | None
     finding: Finding
     verdict: str
-    changes: tuple[Change, ...] = ()
+    changes: tuple[TopicChange, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -226,19 +225,6 @@ def write_verdict(comparison: Comparison, row: Difference, labels: Mapping[str, 
     return text
 
 
-COSTS: Final = ("p50_ms", "round_trips", "model_texts")
-
-
-def frontiers(evaluations: Sequence[Evaluation], measure: str) -> dict[str, tuple[str, ...]]:
-    """The front for each cost that is known of every system."""
-    found: dict[str, tuple[str, ...]] = {}
-    for cost in COSTS:
-        points = {one.name: (getattr(one.costs, cost), one.means[measure].estimate) for one in evaluations}
-        if all(spent is not None for spent, _ in points.values()):
-            found[cost] = frontier(points)
-    return found
-
-
 def frontier(points: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
     """The names that no other beats: none is at least as good for at most that cost, and better in one of both.
 
@@ -254,6 +240,16 @@ def frontier(points: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
         return any(c <= cost and q >= quality and (c, q) != (cost, quality) for c, q in points.values())
 
     return tuple(sorted((name for name in points if not beaten(name)), key=lambda name: points[name]))
+
+
+def _frontiers(evaluations: Sequence[Evaluation], measure: str) -> dict[str, tuple[str, ...]]:
+    """The front for each cost that is known of every system."""
+    found: dict[str, tuple[str, ...]] = {}
+    for cost in ("p50_ms", "round_trips", "model_texts"):
+        points = {one.name: (getattr(one.costs, cost), one.means[measure].estimate) for one in evaluations}
+        if all(spent is not None for spent, _ in points.values()):
+            found[cost] = frontier(points)
+    return found
 
 
 _SAME = 1e-12
@@ -322,11 +318,29 @@ def compare(
         topics=len(base.values[chosen]),
         alpha=alpha,
         power=power,
-        frontiers=frontiers(evaluations, chosen),
+        frontiers=_frontiers(evaluations, chosen),
         synthetic=any(one.synthetic for one in evaluations),
     )
     rows = comparison.differences
     return replace(comparison, differences=tuple(replace(row, verdict=write_verdict(comparison, row)) for row in rows))
+
+
+@dataclass(frozen=True)
+class ThreeWays(Plain):
+    """Plain search, plain reranking and relevance feedback on the same topics, none judged by what it was made from.
+
+    Attributes:
+        plain, rerank, feedback: the means.
+        over_plain, over_rerank: how much better feedback is, with bootstrap intervals; reranking reads as many documents.
+        rerank_over_plain: how much better reranking is.
+    """
+
+    plain: float
+    rerank: float
+    feedback: float
+    over_plain: Interval
+    over_rerank: Interval
+    rerank_over_plain: Interval
 
 
 def check(
@@ -408,28 +422,28 @@ def _gaps(base: Evaluation, other: Evaluation, measure: str) -> list[float]:
     return [value - base.values[measure][topic] for topic, value in other.values[measure].items()]
 
 
-def _changes(base: Evaluation, other: Evaluation, measure: str, count: int, explain: bool) -> tuple[Change, ...]:
+def _changes(base: Evaluation, other: Evaluation, measure: str, count: int, explain: bool) -> tuple[TopicChange, ...]:
     before, after = base.values[measure], other.values[measure]
     changed = [topic for topic in before if abs(after[topic] - before[topic]) > _SAME]
     changed.sort(key=lambda topic: (-abs(after[topic] - before[topic]), topic))
-    return tuple(_change(topic, base, other, before[topic], after[topic], explain) for topic in changed[:count])
 
-
-def _change(topic: str, base: Evaluation, other: Evaluation, before: float, after: float, explain: bool) -> Change:
-    def ranking(one: Evaluation) -> tuple[str, ...]:
+    def rank(one: Evaluation, topic: str) -> tuple[str, ...]:
         return one.run[topic].doc_ids[:10] if topic in one.run else ()
 
-    def why(one: Evaluation) -> tuple[str, ...]:
+    def why(one: Evaluation, topic: str) -> tuple[str, ...]:
         return one.why(topic)[:10] if explain and one.why is not None else ()
 
-    return Change(
-        topic=topic,
-        text=base.texts.get(topic, ""),
-        before=before,
-        after=after,
-        ranking_before=ranking(base),
-        ranking_after=ranking(other),
-        relevant=base.relevant.get(topic, {}),
-        why_before=why(base),
-        why_after=why(other),
+    return tuple(
+        TopicChange(
+            topic=topic,
+            text=base.texts.get(topic, ""),
+            before=before[topic],
+            after=after[topic],
+            ranking_before=rank(base, topic),
+            ranking_after=rank(other, topic),
+            relevant=base.relevant.get(topic, {}),
+            why_before=why(base, topic),
+            why_after=why(other, topic),
+        )
+        for topic in changed[:count]
     )

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from .. import AsyncExecutor, Executor, PlanError, QdrantRerankError, Retries, SearchOptions, StrategyError
-from .._internals import CandidateHit, ResultReason, few, is_whole, tell_error
-from ..errors import MeasurementError
+from .._internals import CandidateHit, ResultReason
 from ..planning import Target, plan
 from ..stages import Stage
-from .asking import MEASURING, Job, Progress, Stopped, acollect, collect
-from .data import Answer, Qrels, Run, Topic, Topics, Usage
-from .files import Header, RunFile
+from .asking import MEASURING, Job, Progress, Work, acollect, collect
+from .data import Answer, Qrels, Run, Topics, Usage
+from .files import RunFile
 from .results import Costs, Coverage, Evaluation
-from .statistics import DEFAULT_MEASURES, bootstrap_interval, check_judgments, deepest, measure_run
-from .systems import Bound, DocId, Foreign, System, aliases, as_system, other_ids, prepare_options
+from .statistics import DEFAULT_MEASURES, bootstrap_interval, per_topic
+from .systems import Bound, DocId, System, as_system, other_ids, prepare_options
 
-__all__ = ["OnError", "Work", "aevaluate", "evaluate", "fit_options", "prepare_job", "sum_up", "make_why"]
+__all__ = ["OnError", "aevaluate", "evaluate", "sum_up"]
 
 OnError: TypeAlias = Literal["stop", "count", "raise"]
 """What a topic that fails does: stops the evaluation with what there is so far, counts as 0, or raises its error as it is."""
@@ -93,13 +89,11 @@ def evaluate(
     if isinstance(asked, Bound):
         if not isinstance(asked.executor, Executor):
             raise StrategyError("an AsyncExecutor can't be used in a sync call: use `await aevaluate(…)`, or an Executor")
-        options = prepare_options(asked.strategy, options or fit_options(asked, asked.executor.target(), limit, work), doc_id)
+        options = prepare_options(asked.strategy, options or _fit_options(asked, asked.executor.target(), limit, work), doc_id)
         asked.executor.plan(asked.strategy, options)  # what doesn't fit is an error now, not one of each topic
-    options = options or SearchOptions(limit=limit or work.deepest)
-    job, done = prepare_job(asked, work, options, doc_id, run_file, progress)
-    with job, _stopping(asked, work, job, done):
-        collect(asked, job, done)
-    return _evaluation(asked, work, options, done, level, seed)
+    with _job(asked, work, options or SearchOptions(limit=limit or work.deepest), doc_id, run_file, progress) as job:
+        collect(job)
+    return _evaluation(job, level, seed)
 
 
 async def aevaluate(
@@ -130,15 +124,12 @@ async def aevaluate(
     if isinstance(asked, Bound):
         if not isinstance(asked.executor, AsyncExecutor):
             raise StrategyError("an Executor would block the event loop: use evaluate(…), or an AsyncExecutor")
-        options = prepare_options(
-            asked.strategy, options or fit_options(asked, await asked.executor.target(), limit, work), doc_id
-        )
+        options = options or _fit_options(asked, await asked.executor.target(), limit, work)
+        options = prepare_options(asked.strategy, options, doc_id)
         await asked.executor.plan(asked.strategy, options)
-    options = options or SearchOptions(limit=limit or work.deepest)
-    job, done = prepare_job(asked, work, options, doc_id, run_file, progress)
-    with job, _stopping(asked, work, job, done):
-        await acollect(asked, job, done)
-    return _evaluation(asked, work, options, done, level, seed)
+    with _job(asked, work, options or SearchOptions(limit=limit or work.deepest), doc_id, run_file, progress) as job:
+        await acollect(job)
+    return _evaluation(job, level, seed)
 
 
 def _system(
@@ -155,83 +146,40 @@ def _system(
     return asked
 
 
-@contextmanager
-def _stopping(system: System, work: Work, job: Job, done: dict[str, Answer]) -> Generator[None]:
-    """Turn the failure that ends an evaluation into the error that the caller wants."""
-    try:
-        yield
-    except Stopped as stopped:
-        error, topic = stopped.stop.error, stopped.stop.topic
-        if work.on_error == "raise":
-            raise error from None
-        where = "give run_file= to keep answers" if job.file is None else f"they are in {job.file.path}"
-        raise MeasurementError(
-            f"stopped at topic {topic.id!r}, as a failure is no result; {len(done)} of {job.total} topics have their answers "
-            f"({where}, and the same call goes on from there; on_error='count' counts failures as 0): {tell_error(error)}",
-            Run(system.name, dict(done), system.description),
-        ) from error
-
-
-def _evaluation(
-    system: System, work: Work, options: SearchOptions, done: dict[str, Answer], level: float, seed: int
-) -> Evaluation:
-    answers = {topic: done[topic] for topic in work.judged}
-    why = make_why(system, work.asked, options) if isinstance(system, Bound) else None
-    return sum_up(Run(system.name, answers, system.description), work, level, seed, why)
-
-
-@dataclass(frozen=True)
-class Work:
-    """What is measured, by which judgments.
+def _job(
+    system: System,
+    work: Work,
+    options: SearchOptions,
+    doc_id: DocId,
+    run_file: str | os.PathLike[str] | None,
+    progress: Progress | None,
+) -> Job:
+    """What is asked, and the answers that are there already.
 
     Raises:
-        StrategyError: no topic has judgments, or an argument is wrong.
+        StrategyError: the topics need more than a foreign system is given, or the run file is about something else.
     """
-
-    topics: Topics
-    qrels: Qrels
-    measures: Sequence[str]
-    batch_size: int = 1
-    concurrency: int = 1
-    on_error: str = "stop"
-    retries: int | Retries = MEASURING
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.topics, Topics) or not isinstance(self.qrels, Qrels):
-            raise StrategyError(
-                "evaluate takes Topics and Qrels, e.g. Topics({'1': 'night train'}) and Qrels({'1': {'doc': 1}}); "
-                f"got {type(self.topics).__name__} and {type(self.qrels).__name__}"
-            )
-        for name, value in (("batch_size", self.batch_size), ("concurrency", self.concurrency)):
-            if not is_whole(value, 1):
-                raise StrategyError(f"{name} must be a whole number of at least 1, got {value!r}")
-        if self.on_error not in ("stop", "count", "raise"):
-            raise StrategyError(f"on_error is 'stop', 'count' or 'raise', got {self.on_error!r}")
-        Retries.of(self.retries)
-        if not self.judged:
-            raise StrategyError(
-                f"none of the {len(self.topics)} topics has judgments: the topics' ids are {few(self.topics.ids)}, "
-                f"those of the qrels {few(tuple(self.qrels))}"
-            )
-        check_judgments(self.measures, {topic: self.qrels[topic] for topic in self.judged})
-
-    @cached_property
-    def judged(self) -> tuple[str, ...]:
-        """The ids of the topics that have judgments."""
-        return self.qrels.select_judged(self.topics)
-
-    @cached_property
-    def asked(self) -> Topics:
-        """The topics that are put to the system: nothing could be said of the others."""
-        return self.topics.subset(self.judged)
-
-    @cached_property
-    def deepest(self) -> int:
-        """How many results the measures look at."""
-        return deepest(self.measures)
+    job = Job(system, work, options, doc_id, progress=progress)
+    if run_file is not None:
+        told = doc_id if isinstance(doc_id, str) or doc_id is None else "function"
+        asked = f"{options!r}" if isinstance(system, Bound) else f"limit={options.limit}"
+        job.file = RunFile(
+            run_file,
+            system=system.description,
+            name=system.name,
+            asked=f"{asked}, doc_id={told!r}",
+            topics=work.asked.fingerprint,
+        )
+        job.done |= job.file.done
+    return job
 
 
-def fit_options(bound: Bound, target: Target, limit: int | None, work: Work) -> SearchOptions:
+def _evaluation(job: Job, level: float, seed: int) -> Evaluation:
+    why = _explain(job.system, job.work.asked, job.options) if isinstance(job.system, Bound) else None
+    return sum_up(job.run({topic: job.done[topic] for topic in job.work.judged}), job.work, level, seed, why)
+
+
+def _fit_options(bound: Bound, target: Target, limit: int | None, work: Work) -> SearchOptions:
     """What the strategy is asked for: `limit` results, or as many as the measures look at, or as it can return.
 
     Raises:
@@ -258,53 +206,7 @@ def fit_options(bound: Bound, target: Target, limit: int | None, work: Work) -> 
     return SearchOptions(limit=low)
 
 
-def prepare_job(
-    system: Bound | Foreign,
-    work: Work,
-    options: SearchOptions,
-    doc_id: DocId,
-    run_file: str | os.PathLike[str] | None,
-    progress: Progress | None,
-) -> tuple[Job, dict[str, Answer]]:
-    """The topics that are still to be asked, and how; with the answers that are there already.
-
-    Raises:
-        StrategyError: the topics need more than a foreign system is given, or the run file is about something else.
-    """
-    if isinstance(system, Foreign) and not system.whole:
-        _check_plain(work.asked, system)
-    file = None
-    if run_file is not None:
-        told = doc_id if isinstance(doc_id, str) or doc_id is None else "function"
-        asked = f"{options!r}" if isinstance(system, Bound) else f"limit={options.limit}"
-        file = RunFile(run_file, Header(system.description, system.name, f"{asked}, doc_id={told!r}", work.asked.fingerprint))
-    done = dict(file.done) if file else {}
-    job = Job(
-        topics=[topic for topic in work.asked if topic.id not in done],
-        options=options,
-        doc_id=doc_id,
-        names=aliases(work.qrels),
-        batch_size=work.batch_size if isinstance(system, Bound) else 1,
-        concurrency=work.concurrency,
-        on_error=work.on_error,
-        retries=Retries.of(work.retries),
-        total=len(work.asked),
-        file=file,
-        progress=progress,
-    )
-    return job, done
-
-
-def _check_plain(topics: Topics, system: Foreign) -> None:
-    rich: list[Topic] = [topic for topic in topics if not topic.is_plain]
-    if rich:
-        raise StrategyError(
-            f"topic {rich[0].id!r} ({len(rich)} of {len(topics)}) has a filter, request-time values, vectors or a time, and "
-            f"{system.name} is asked by text alone: pass TopicFunction(lambda topic: …), which is given the whole topic"
-        )
-
-
-def make_why(bound: Bound, topics: Topics, options: SearchOptions) -> Callable[[str], tuple[str, ...]] | None:
+def _explain(bound: Bound, topics: Topics, options: SearchOptions) -> Callable[[str], tuple[str, ...]] | None:
     """A function from a topic's id to one text for each result; None for strategies that can't be explained.
 
     Each call is a round trip or two (`Executor.explain`).
@@ -332,13 +234,7 @@ def _found(hit: CandidateHit) -> str:
     return "found" if hit.rank is None else f"rank {hit.rank}"
 
 
-def sum_up(
-    run: Run,
-    work: Work,
-    level: float,
-    seed: int,
-    why: Callable[[str], tuple[str, ...]] | None = None,
-) -> Evaluation:
+def sum_up(run: Run, work: Work, level: float, seed: int, why: Callable[[str], tuple[str, ...]] | None = None) -> Evaluation:
     """What `run` is worth.
 
     Raises:
@@ -347,7 +243,7 @@ def sum_up(
     """
     answers = {topic: run[topic] for topic in work.judged if topic in run}
     _check(answers, work)
-    values = measure_run(work.measures, work.qrels, run, work.judged)
+    values = per_topic(work.measures, {topic: work.qrels[topic] for topic in work.judged}, run.positions())
     means = {name: bootstrap_interval(list(found.values()), level=level, seed=seed) for name, found in values.items()}
     return Evaluation(
         name=run.name,

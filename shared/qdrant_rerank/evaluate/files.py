@@ -9,22 +9,30 @@ import csv
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from pydantic import ValidationError
 from qdrant_client import models
 
-from .. import StrategyError
-from .._internals import Journal, JournalKind, brief, decode_records, did_you_mean, lines_of, parse_json, read_journal
+from .._internals import (
+    Journal,
+    JournalKind,
+    brief,
+    check_header,
+    decode_records,
+    did_you_mean,
+    lines_of,
+    parse_json,
+    read_journal,
+)
 from ..errors import FormatError
 from .data import Answer, Qrels, Ranked, Run, Topic, Topics, Usage
 
 __all__ = [
-    "Header",
     "RunFile",
     "grade_of",
     "json_object",
@@ -41,7 +49,10 @@ __all__ = [
 ]
 
 
-def rows_of(path: str | os.PathLike[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+Where: TypeAlias = str | os.PathLike[str]
+
+
+def rows_of(path: Where) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """The rows of a CSV file (with a header), or the objects of a JSON lines file, each with its line's number."""
     name = os.fspath(path).removesuffix(".gz").lower()
     if name.endswith((".jsonl", ".ndjson", ".json")):
@@ -73,7 +84,7 @@ def rows_of(path: str | os.PathLike[str]) -> Iterator[tuple[int, Mapping[str, An
         raise FormatError(f"not CSV: {error}", path, numbers[-1] if numbers else None) from error
 
 
-def json_object(text: str, path: str | os.PathLike[str], number: int) -> dict[str, Any]:
+def json_object(text: str, path: Where, number: int) -> dict[str, Any]:
     """The JSON object that a line holds.
 
     Raises:
@@ -85,7 +96,7 @@ def json_object(text: str, path: str | os.PathLike[str], number: int) -> dict[st
     return value
 
 
-def value_text(row: Mapping[str, Any], key: str, path: str | os.PathLike[str], number: int) -> str:
+def value_text(row: Mapping[str, Any], key: str, path: Where, number: int) -> str:
     """The text (or number, as text) under `key`.
 
     Raises:
@@ -99,7 +110,7 @@ def value_text(row: Mapping[str, Any], key: str, path: str | os.PathLike[str], n
     return str(value)
 
 
-def grade_of(value: Any, path: str | os.PathLike[str], number: int) -> int:
+def grade_of(value: Any, path: Where, number: int) -> int:
     """A grade: a whole number, perhaps as text.
 
     Raises:
@@ -116,7 +127,6 @@ def grade_of(value: Any, path: str | os.PathLike[str], number: int) -> int:
     return int(found)
 
 
-Where = str | os.PathLike[str]
 _COLUMNS: Final = ("query_id", "query", "doc_id", "grade", "filter", "params")
 
 # what headers call their columns, without hyphens, underscores and capitals
@@ -339,7 +349,7 @@ def _qrels(grades: dict[str, dict[str, int]], path: Where) -> Qrels:
     return Qrels(grades)
 
 
-def read_run(path: str | os.PathLike[str], name: str | None = None) -> Run:
+def read_run(path: Where, name: str | None = None) -> Run:
     """A run of a TREC file, ordered as trec_eval orders it: by score, ties by document id, both descending.
 
     The file's ranks are not looked at, nor are they by trec_eval.
@@ -373,7 +383,7 @@ def read_run(path: str | os.PathLike[str], name: str | None = None) -> Run:
     return Run(name or tag, answers, f"the run {tag!r} of {os.fspath(path)}")
 
 
-def write_run(run: Run, path: str | os.PathLike[str]) -> None:
+def write_run(run: Run, path: Where) -> None:
     """Write a run as a TREC file that trec_eval orders as the run does.
 
     Where a topic's scores don't fall strictly (ties, MMR), they are replaced by the number of results from the rank on:
@@ -405,7 +415,7 @@ def _ordered(scores: dict[str, float]) -> tuple[Ranked, ...]:
     return tuple(Ranked(*item) for item in sorted(scores.items(), key=lambda item: (item[1], item[0]), reverse=True))
 
 
-def _score(text: str, path: str | os.PathLike[str], number: int) -> float:
+def _score(text: str, path: Where, number: int) -> float:
     try:
         score = float(text)
     except ValueError:
@@ -424,21 +434,8 @@ _KIND: Final = JournalKind(
 )
 
 
-@dataclass(frozen=True)
-class Header:
-    """What a run file is about; only the same may go on in it.
-
-    Attributes:
-        system: the strategy, collection and model, or the kind of the foreign retriever.
-        name: what tables call it.
-        asked: the limit and options.
-        topics: the topics' fingerprint.
-    """
-
-    system: str
-    name: str
-    asked: str
-    topics: str
+_ABOUT: Final = {"system": "system", "name": "name", "asked": "options", "topics": "topics (fingerprint)"}
+"""The keys of a header, and what messages call them."""
 
 
 class RunFile(Journal):
@@ -446,7 +443,10 @@ class RunFile(Journal):
 
     Args:
         path: the file; made if it isn't there.
-        about: what is evaluated.
+        system: the strategy, collection and model, or the kind of the foreign retriever.
+        name: what tables call it.
+        asked: the limit and options.
+        topics: the topics' fingerprint.
 
     Attributes:
         done: the answers that are there already.
@@ -456,8 +456,10 @@ class RunFile(Journal):
         FormatError: a line of it can't be read.
     """
 
-    def __init__(self, path: str | os.PathLike[str], about: Header) -> None:
-        super().__init__(path, _KIND, asdict(about), lambda there: _check(Path(path), _header(there, path), about))
+    def __init__(self, path: Where, *, system: str, name: str, asked: str, topics: str) -> None:
+        about = {"system": system, "name": name, "asked": asked, "topics": topics}
+        another = "holds results of another evaluation and can't be continued"
+        super().__init__(path, _KIND, about, lambda there: check_header(path, there, about, _KIND, another, _ABOUT))
         try:
             answers = dict(decode_records(self.records, _answer, path, _KIND))
         except BaseException:
@@ -467,10 +469,10 @@ class RunFile(Journal):
 
     def keep(self, topic: str, answer: Answer) -> None:
         """Append the answer to one topic."""
-        self.add({"topic": topic, **_shown(answer)})
+        self.add({"topic": topic, **asdict(answer), "ranking": [list(result) for result in answer.ranking]})
 
 
-def read_run_file(path: str | os.PathLike[str]) -> Run:
+def read_run_file(path: Where) -> Run:
     """The run that a run file holds, failed topics included.
 
     Raises:
@@ -478,15 +480,8 @@ def read_run_file(path: str | os.PathLike[str]) -> Run:
         OSError: there is no such file.
     """
     there, records = read_journal(path, _KIND)
-    header = _header(there, path)
-    return Run(header.name, dict(decode_records(records, _answer, path, _KIND)), header.system)
-
-
-def _header(there: dict[str, Any], path: str | os.PathLike[str]) -> Header:
-    try:
-        return Header(**there)
-    except TypeError as error:
-        raise FormatError(f"{_KIND.wrong_header} ({error})", path, 1) from error
+    check_header(path, there, dict.fromkeys(_ABOUT), _KIND)
+    return Run(there["name"], dict(decode_records(records, _answer, path, _KIND)), there["system"])
 
 
 def _answer(record: Mapping[str, Any]) -> tuple[str, Answer]:
@@ -499,18 +494,3 @@ def _answer(record: Mapping[str, Any]) -> tuple[str, Answer]:
         duplicates=record["duplicates"],
         unread=record["unread"],
     )
-
-
-def _shown(answer: Answer) -> dict[str, Any]:
-    return {**asdict(answer), "ranking": [list(result) for result in answer.ranking]}
-
-
-def _check(path: Path, there: Header, wanted: Header) -> None:
-    labels = {"system": "system", "name": "name", "asked": "options", "topics": "topics (fingerprint)"}
-    for field, label in labels.items():
-        old, new = getattr(there, field), getattr(wanted, field)
-        if old != new:
-            raise StrategyError(
-                f"{path} holds results of another evaluation and can't be continued: its {label} is {old!r}, this one's is "
-                f"{new!r}; name another run file, or delete this one"
-            )

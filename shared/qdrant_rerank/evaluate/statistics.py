@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
 from typing import Any, Final, Literal, TypeAlias
 
@@ -17,7 +16,6 @@ import numpy as np
 from .. import StrategyError
 from .._internals import did_you_mean, is_finite, is_whole
 from ..errors import MissingExtra
-from .data import Qrels, Run
 from .results import Interval
 
 __all__ = [
@@ -29,7 +27,6 @@ __all__ = [
     "deepest",
     "detectable_difference",
     "holm",
-    "measure_run",
     "parse_measures",
     "per_topic",
     "randomisation_p",
@@ -43,88 +40,49 @@ _MOST: Final = 1_000_000  # trec_eval counts the grades in a table, and overflow
 _SELDOM = ("nERR", "alpha_DCG", "alpha_nDCG", "StRecall")  # need subtopics, which qrels here don't have
 
 
-def measure_run(measures: Iterable[str], qrels: Qrels, run: Run, topics: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Measure → topic → value, for these topics.
-
-    A topic that the run doesn't have, or has no results for, gets 0. Topics without judgments must be left out before.
-
-    Args:
-        measures: ir-measures' names, e.g. `nDCG@10`, `P(rel=2)@5`, `Judged@10`.
-        qrels: the judgments.
-        run: what a system found.
-        topics: the ids of the topics to measure.
-
-    Raises:
-        StrategyError: a measure isn't known, or can't take the judgments.
-        MissingExtra: ir-measures isn't installed.
-    """
-    grades = {topic: qrels[topic] for topic in topics}
-    return per_topic(measures, grades, run.positions())
-
-
 def per_topic(
     measures: Iterable[str], grades: Mapping[str, Mapping[str, int]], rankings: Mapping[str, Mapping[str, float]]
 ) -> dict[str, dict[str, float]]:
-    """Measure → topic → value for plain data; a topic of `grades` without a ranking gets 0.
+    """Measure → topic → value; a topic of `grades` without a ranking gets 0. Topics without judgments must be left out before.
+
+    The programs behind ir-measures split lines at spaces, take ids for numbers, or see minus signs in them. So they are given
+    ids of our own, `1`, `2`, … for topics, `d1`, `d2`, … for documents, and whole numbers above 0 that fall with rank.
 
     Args:
-        measures: ir-measures' names.
+        measures: ir-measures' names, e.g. `nDCG@10`, `P(rel=2)@5`, `Judged@10`.
         grades: topic → document → grade.
         rankings: topic → document → a number, larger is better, none twice in a topic.
+
+    Raises:
+        StrategyError: a measure isn't known, can't take the judgments, or has no value for these rankings, e.g. as it compares
+            documents that are relevant with others, and there are no others.
+        MissingExtra: ir-measures isn't installed.
     """
     check_judgments(measures, grades)
-    named = _Named.of(grades, rankings)
+    topics: dict[str, str] = {}
+    judged: dict[str, dict[str, int]] = {}
+    ranked: dict[str, dict[str, float]] = {}
+    for number, (topic, found) in enumerate(grades.items(), 1):
+        name, ranking = str(number), rankings.get(topic) or {}
+        order = sorted(ranking, key=lambda document: -ranking[document])
+        names = {document: f"d{place}" for place, document in enumerate(dict.fromkeys([*order, *found]), 1)}
+        topics[name] = topic
+        judged[name] = {names[document]: grade for document, grade in found.items()}
+        if order:
+            ranked[name] = {names[document]: float(len(order) - place) for place, document in enumerate(order)}
     values: dict[str, dict[str, float]] = {}
     for name, measure in parse_measures(measures).items():
         values[name] = dict.fromkeys(grades, 0.0)
-        if named.ranked:  # some providers of ir-measures fail on an empty run
-            for topic, value in _calculated(name, measure, named):
+        try:
+            calculated = _library().iter_calc([measure], judged, ranked) if ranked else ()  # some fail on an empty run
+            for each in calculated:
                 # a measure without a value, e.g. Judged@10 of an empty list, is nothing to average
-                values[name][topic] = 0.0 if math.isnan(value) else value
+                values[name][topics[each.query_id]] = 0.0 if math.isnan(each.value) else float(each.value)
+        except Exception as error:  # of whatever library or program computes it
+            raise StrategyError(
+                f"the measure {name} has no value for these rankings and judgments ({type(error).__name__}: {error})"
+            ) from error
     return values
-
-
-@dataclass(frozen=True)
-class _Named:
-    """Judgments and rankings under ids of our own: `1`, `2`, … for topics, `d1`, `d2`, … for documents.
-
-    The programs behind ir-measures split lines at spaces, take ids for numbers, or see minus signs in them; ids of any form
-    get right values so. Numbers fall with rank, and are whole and above 0, as some of them read them from text.
-    """
-
-    topics: Mapping[str, str]
-    judged: Mapping[str, Mapping[str, int]]
-    ranked: Mapping[str, Mapping[str, float]]
-
-    @classmethod
-    def of(cls, grades: Mapping[str, Mapping[str, int]], rankings: Mapping[str, Mapping[str, float]]) -> _Named:
-        topics: dict[str, str] = {}
-        judged: dict[str, dict[str, int]] = {}
-        ranked: dict[str, dict[str, float]] = {}
-        for number, (topic, found) in enumerate(grades.items(), 1):
-            name, ranking = str(number), rankings.get(topic) or {}
-            order = sorted(ranking, key=lambda document: -ranking[document])
-            names = {document: f"d{place}" for place, document in enumerate(dict.fromkeys([*order, *found]), 1)}
-            topics[name] = topic
-            judged[name] = {names[document]: grade for document, grade in found.items()}
-            if order:
-                ranked[name] = {names[document]: float(len(order) - place) for place, document in enumerate(order)}
-        return cls(topics, judged, ranked)
-
-
-def _calculated(name: str, measure: Any, named: _Named) -> Iterator[tuple[str, float]]:
-    """The measure's value for each topic that has a ranking.
-
-    Raises:
-        StrategyError: it has none, e.g. as it compares documents that are relevant with others, and there are no others.
-    """
-    try:
-        for found in _library().iter_calc([measure], named.judged, named.ranked):
-            yield named.topics[found.query_id], float(found.value)
-    except Exception as error:  # of whatever library or program computes it
-        raise StrategyError(
-            f"the measure {name} has no value for these rankings and judgments ({type(error).__name__}: {error})"
-        ) from error
 
 
 def check_judgments(measures: Iterable[str], grades: Mapping[str, Mapping[str, int]]) -> None:
@@ -196,24 +154,27 @@ def _parse(library: Any, text: Any) -> Any:
 
 def _misfit(name: str, value: Any) -> str | None:
     """What a parameter of a measure must be, if it isn't; the programs behind ir-measures end the process on some values."""
+
+    def whole(number: Any, least: int = 1) -> bool:
+        return is_whole(number, least) and number <= _MOST
+
     match name:
         case "cutoff":
-            return None if is_whole(value, 1) and value <= _MOST else f"a whole number from 1 to {_MOST:,}"
+            fits, expected = whole(value), f"a whole number from 1 to {_MOST:,}"
         case "rel":
-            return None if is_whole(value, 1) and value <= _MOST else f"a grade from 1 to {_MOST:,}"
+            fits, expected = whole(value), f"a grade from 1 to {_MOST:,}"
         case "recall":
-            return None if is_finite(value) and 0 <= value <= 1 else "a number from 0 to 1"
+            fits, expected = is_finite(value) and 0 <= value <= 1, "a number from 0 to 1"
         case "p":
-            return None if is_finite(value) and 0 < value < 1 else "a number between 0 and 1"
+            fits, expected = is_finite(value) and 0 < value < 1, "a number between 0 and 1"
         case "beta":
-            return None if is_finite(value) and value > 0 else "a number above 0"
+            fits, expected = is_finite(value) and value > 0, "a number above 0"
         case "gains":
-            whole = isinstance(value, dict) and all(
-                is_whole(item, -_MOST) and item <= _MOST for pair in value.items() for item in pair
-            )
-            return None if whole else "whole numbers by grade, e.g. {1: 1, 2: 5}"
+            fits = isinstance(value, dict) and all(whole(item, -_MOST) for pair in value.items() for item in pair)
+            expected = "whole numbers by grade, e.g. {1: 1, 2: 5}"
         case _:
             return None
+    return None if fits else expected
 
 
 def _library() -> Any:
@@ -305,9 +266,7 @@ def randomisation_p(differences: Sequence[float], *, resamples: int = 9999, seed
     """
     data = np.asarray(differences, dtype=float)
     data = data[np.abs(data) > _SAME]  # a sign changes nothing there, and the exact test can take more topics
-    if not data.size:
-        return 1.0
-    if data.size == 1:
+    if data.size < 2:
         return 1.0
     try:
         from scipy import stats

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 from qdrant_client import models
 
 from .. import AsyncExecutor, Executor, SearchOptions, Strategy, StrategyError
-from .._internals import Points, Search, in_worker, root_keys, value_at
+from .._internals import Points, Search, in_batches, in_worker, root_keys, value_at
 from ..errors import FormatError
 from ..expressions._internals import path_problem
 from ..ingest import point_id
@@ -117,12 +117,12 @@ def as_system(system: Any, executor: Executor | AsyncExecutor | None, name: str)
 
 def _foreign(system: Any, name: str) -> Foreign:
     if isinstance(system, TopicFunction):
-        described = _described(system.function)
+        described = _name(system.function)
         ask, aask = _calls(system.function)
         return Foreign(name or described, described, ask, aask, whole=True)
     if isinstance(system, Executor | AsyncExecutor):
         raise StrategyError("an executor alone doesn't say how to search: pass a strategy, and the executor as executor=")
-    described = _described(system)
+    described = _name(system)
     for method, amethod in (("invoke", "ainvoke"), ("retrieve", "aretrieve")):
         if callable(getattr(system, method, None)):
             ask = partial(_by_text, getattr(system, method))
@@ -160,7 +160,7 @@ def _threaded(ask: Callable[[Topic], Any]) -> Callable[[Topic], Any]:
     return later
 
 
-def _described(system: Any) -> str:
+def _name(system: Any) -> str:
     kind: Any = system if hasattr(system, "__qualname__") else type(system)
     return f"{kind.__module__}.{kind.__qualname__}"
 
@@ -214,40 +214,27 @@ def aliases(qrels: Qrels) -> dict[str, str]:
 
 
 def _id(result: Any, doc_id: DocId) -> object:
+    if isinstance(result, tuple | list) and len(result) == 2 and not callable(doc_id):
+        return _id(result[0], doc_id)
+    holders, metadata = (result, getattr(result, "node", None)), _metadata(result)
     if doc_id is None:
-        return _usual(result)
-    found = doc_id(result) if callable(doc_id) else _under(result, doc_id)
-    if found is None or found is _ABSENT:
-        how = "doc_id=" + (repr(doc_id) if isinstance(doc_id, str) else "your function")
-        raise StrategyError(f"{how} gives no document id for the result {_shown(result)}")
-    return found
-
-
-def _usual(result: Any) -> object:
-    if isinstance(result, str | int):
-        return result
-    if isinstance(result, tuple | list) and len(result) == 2:
-        return _usual(result[0])
-    found = value_at(_metadata(result), "_id")
-    if found is not None:
-        return found
-    for holder in (result, getattr(result, "node", None)):
-        for name in ("id", "node_id"):
-            if (found := getattr(holder, name, None)) is not None:
-                return found
-    raise StrategyError(
-        f"no document id in the result {_shown(result)}: say where it is with doc_id='key of the metadata' "
-        "or doc_id=a function from result to id"
-    )
-
-
-def _under(result: Any, key: str) -> object:
-    if isinstance(result, tuple | list) and len(result) == 2:
-        return _under(result[0], key)
-    found = value_at(_metadata(result), key, _ABSENT)
-    for holder in (result, getattr(result, "node", None)):
+        if isinstance(result, str | int):
+            return result
+        there = [metadata.get("_id"), *(getattr(one, name, None) for one in holders for name in ("id", "node_id"))]
+        if (found := next((each for each in there if each is not None), None)) is not None:
+            return found
+        raise StrategyError(
+            f"no document id in the result {_describe(result)}: say where it is with doc_id='key of the metadata' "
+            "or doc_id=a function from result to id"
+        )
+    if callable(doc_id):
+        found, how = doc_id(result), "your function"
+    else:
+        found, how = value_at(metadata, doc_id, _ABSENT), repr(doc_id)
         if found is _ABSENT:
-            found = getattr(holder, key, _ABSENT)
+            found = next((getattr(one, doc_id) for one in holders if hasattr(one, doc_id)), None)
+    if found is None:
+        raise StrategyError(f"doc_id={how} gives no document id for the result {_describe(result)}")
     return found
 
 
@@ -255,25 +242,20 @@ def _metadata(result: Any) -> Mapping[str, Any]:
     """Payload of a point, metadata of a document or node, or the mapping itself."""
     if isinstance(result, Mapping):
         return result
-    for holder in (result, getattr(result, "node", None)):
-        for name in ("payload", "metadata"):
-            found = getattr(holder, name, None)
-            if isinstance(found, Mapping):
-                return found
-    return {}
+    holders = result, getattr(result, "node", None)
+    there = [getattr(holder, name, None) for holder in holders for name in ("payload", "metadata")]
+    return next((found for found in there if isinstance(found, Mapping)), {})
 
 
 def _score(result: Any) -> float:
     """The score that a result carries; 0.0 without one. It orders nothing: rank is position."""
-    found: Any = None
     if isinstance(result, tuple | list) and len(result) == 2:
         found = result[1]
-    elif not isinstance(result, str | int):
-        found = result.get("score") if isinstance(result, Mapping) else getattr(result, "score", None)
+    else:
         metadata = _metadata(result)
-        found = next(
-            (value for value in (found, metadata.get("relevance_score"), metadata.get("score")) if value is not None), None
-        )
+        own = result.get("score") if isinstance(result, Mapping) else getattr(result, "score", None)
+        there = own, metadata.get("relevance_score"), metadata.get("score")
+        found = next((value for value in there if value is not None), None)
     try:
         score = float(found)
     except (TypeError, ValueError):
@@ -281,7 +263,7 @@ def _score(result: Any) -> float:
     return score if math.isfinite(score) else 0.0
 
 
-def _shown(result: Any) -> str:
+def _describe(result: Any) -> str:
     metadata = _metadata(result)
     there = f" with {', '.join(sorted(map(repr, metadata))[:12])}" if metadata else ""  # gRPC's have no order
     kind = "point" if isinstance(result, models.ScoredPoint) else type(result).__name__
@@ -350,12 +332,12 @@ def unknown_documents(qrels: Qrels, executor: Executor, doc_id: str = "_id") -> 
         raise StrategyError(problem)
     missing = set(qrels.documents)
     at_once = _at_once(executor)
-    for share in _shares(sorted(missing), at_once):
+    for share in in_batches(sorted(missing), at_once):
         ids: dict[object, str] = {id: document for document in share for id in point_ids(document)}
         condition = models.HasIdCondition(has_id=[id for document in share for id in point_ids(document)])
         points = _found(executor, models.Filter(must=[condition]), len(ids), False)
         missing.difference_update(ids[point.id] for point in points if point.id in ids)
-    for share in _shares(sorted(missing), at_once):
+    for share in in_batches(sorted(missing), at_once):
         left = set(share)
         while left:  # many points may belong to one document, so one answer need not show all documents
             points = _found(executor, models.Filter(should=list(_any_of(doc_id, sorted(left)))), at_once, [doc_id])
@@ -386,8 +368,3 @@ def _at_once(executor: Executor) -> int:
     strict = executor.target().schema.strict
     limits = [strict.max_query_limit, strict.condition_max_size] if strict is not None and strict.enabled else []
     return max(1, min([_AT_ONCE, *(limit // 2 for limit in limits if limit is not None)]))  # a document may have two ids
-
-
-def _shares(items: Sequence[str], size: int) -> Iterator[list[str]]:
-    for start in range(0, len(items), size):
-        yield list(items[start : start + size])

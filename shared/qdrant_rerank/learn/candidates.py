@@ -141,10 +141,9 @@ def draw_points(
     executor: Executor, payload: Any, count: int, filter: models.Filter | None = None, retries: Retries = NO_RETRIES
 ) -> Points:
     """Up to `count` stored points, drawn at random by Qdrant."""
-    [points] = RetryingServices(executor, retries).search(
-        Search([random_points(count, payload, filter, executor.target().schema)])
-    )
-    return points
+    search = Search([random_points(count, payload, filter, executor.target().schema)])
+    found: list[Points] = RetryingServices(executor, retries).search(search)
+    return found[0]
 
 
 def reference_of(features: Mapping[str, Feature | Category], points: Points, view: View) -> dict[str, Reference]:

@@ -13,13 +13,12 @@ from __future__ import annotations
 
 from .choice import CrossFit, Gain, choose, cross_fit, gain_of
 from .configurations import Effort, Family, Ground, Learner, Lessons, Option, Scorer
-from .families import Dbsf, Diverse, Feedback, Grid, Rrf, SingleLegs, WeightedSum
+from .families import Dbsf, Diverse, Feedback, Grid, Rescored, Rrf, SingleLegs, WeightedSum
 from .gathering import Budget, Hit, Pool, Spent, Spread
 from .learned import Learned
-from .recomputing import Rescored, is_local, recompute
-from .results import AtBudget, Ceiling, Configuration, CurvePoint, LeftOut, Tuning
-from .space import Space
-from .tuner import tune
+from .recomputing import is_local, recompute
+from .results import AtBudget, Ceiling, Configuration, LeftOut, Tuning
+from .tuner import Space, tune
 
 __all__ = [
     "AtBudget",
@@ -27,7 +26,6 @@ __all__ = [
     "Ceiling",
     "Configuration",
     "CrossFit",
-    "CurvePoint",
     "Dbsf",
     "Diverse",
     "Effort",

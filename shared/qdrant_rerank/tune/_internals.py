@@ -12,10 +12,10 @@ from .._lazy import load_lazily
 
 if TYPE_CHECKING:
     from .configurations import effort_of as effort_of
+    from .gathering import Access as Access
     from .gathering import Gathering as Gathering
     from .gathering import Meter as Meter
     from .gathering import PoolFile as PoolFile
-    from .gathering import PoolHeader as PoolHeader
     from .gathering import Wants as Wants
     from .gathering import key_of as key_of
     from .gathering import leaf_depths as leaf_depths
@@ -24,18 +24,17 @@ if TYPE_CHECKING:
     from .recomputing import ScoreBook as ScoreBook
     from .recomputing import is_recomputable as is_recomputable
     from .recomputing import recompute_reranking as recompute_reranking
-    from .summary import Case as Case
-    from .summary import reasons_of as reasons_of
+    from .results import reasons_of as reasons_of
     from .trial import Serving as Serving
-    from .trial import measured as measured
+    from .trial import measure_rankings as measure_rankings
 else:
     __getattr__ = load_lazily(
         __package__,
         {
             "configurations": "effort_of",
-            "gathering": "Gathering, Meter, PoolFile, PoolHeader, Wants, key_of, leaf_depths, spreads",
+            "gathering": "Access, Gathering, Meter, PoolFile, Wants, key_of, leaf_depths, spreads",
             "recomputing": "BudgetSpent, ScoreBook, is_recomputable, recompute_reranking",
-            "summary": "Case, reasons_of",
-            "trial": "Serving, measured",
+            "results": "reasons_of",
+            "trial": "Serving, measure_rankings",
         },
     )

@@ -10,22 +10,47 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..evaluate import LEAST_TOPICS, Interval, Qrels, bootstrap_interval, randomisation_p
+from .. import StrategyError
+from .._internals import is_whole
+from ..evaluate import LEAST_TOPICS, Interval, Qrels, bootstrap_interval, detectable_difference, randomisation_p
 from ..feedback._internals import Verdict
 from ..stages import Stage
-from .configurations import Option
-from .gathering import Hit, Pool
-from .results import AtBudget, Ceiling
-from .trial import measured
+from .configurations import DEFAULT, Effort, Ground, Option, effort_of
+from .gathering import Hit, Pool, key_of
+from .results import AtBudget, Ceiling, Configuration, Tuning, reasons_of
+from .trial import Trial, measure_rankings
 
-__all__ = ["Comparing", "CrossFit", "Gain", "compute_ceiling", "choose", "cross_fit", "gain_of"]
+__all__ = ["CrossFit", "Gain", "Settings", "choose", "conclude", "cross_fit", "gain_of"]
 
 Matrix = NDArray[np.float64]
 _SAME = 1e-12
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How `tune` chooses and judges; see there.
+
+    Raises:
+        StrategyError: a number is out of range.
+    """
+
+    splits: int
+    alpha: float
+    power: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not is_whole(self.splits, 2) or self.splits % 2:
+            raise StrategyError(
+                f"splits must be an even number, at least 2, as each halving is used both ways; got {self.splits!r}"
+            )
+        if not 0 < self.alpha < 1 or not 0 < self.power < 1:
+            raise StrategyError(f"alpha and power must be between 0 and 1, got {self.alpha!r} and {self.power!r}")
 
 
 @dataclass(frozen=True)
@@ -96,7 +121,7 @@ def cross_fit(values: Matrix, order: NDArray[np.int64], baseline: int, splits: i
     """
     topics = values.shape[1]
     drawn = np.random.default_rng(seed)
-    picks, inside, outside, gains = [], [], [], []
+    rows: list[tuple[int, float, float, float]] = []
     total = np.zeros(topics)
     for _ in range(splits // 2):
         shuffled = drawn.permutation(topics)
@@ -105,13 +130,9 @@ def cross_fit(values: Matrix, order: NDArray[np.int64], baseline: int, splits: i
             pick = choose(values[:, one], order, baseline)
             gain = values[pick, other] - values[baseline, other]
             total[other] += gain
-            picks.append(pick)
-            inside.append(values[pick, one].mean())
-            outside.append(values[pick, other].mean())
-            gains.append(gain.mean())
-    return CrossFit(
-        np.array(picks, np.int64), np.array(inside), np.array(outside), np.array(gains), total / max(splits // 2, 1)
-    )
+            rows.append((pick, values[pick, one].mean(), values[pick, other].mean(), gain.mean()))
+    picks, inside, outside, gains = map(np.array, zip(*rows, strict=True))
+    return CrossFit(picks, inside, outside, gains, total / (splits // 2))
 
 
 def gain_of(topic_gains: Matrix, *, alpha: float, seed: int = 0, resamples: int = 9999) -> Gain:
@@ -133,38 +154,134 @@ def gain_of(topic_gains: Matrix, *, alpha: float, seed: int = 0, resamples: int 
     return Gain(mean, p, real)
 
 
-def compute_ceiling(
-    pools: Sequence[Pool], titles: Mapping[str, str], qrels: Qrels, measure: str, limit: int, depth: int, reached: float
-) -> Ceiling:
-    """The ceiling of the candidates that the candidates found.
+def conclude(
+    options: Sequence[Option], trial: Trial, ground: Ground, settings: Settings, failed: Mapping[str, str], synthetic: bool
+) -> Tuning:
+    """The result of a tuning.
 
     Args:
-        pools: what was found.
-        titles: what the candidates are called, by key.
-        qrels: the judgments.
-        measure: the measure.
-        limit: how many results it looks at.
-        depth: how many candidates each candidate was asked for.
-        reached: the mean of the chosen configuration.
+        options: the options with values; of those with the same mean the first is preferred.
+        trial: their values, and what was left out.
+        ground: what they were proposed for.
+        settings: how to choose and judge.
+        failed: topics that could not be searched for, with the error.
+        synthetic: whether the queries were made from documents.
     """
+    topics = tuple(pool.topic.id for pool in trial.pools)
+    values = _table(options, trial.values, topics)
+    efforts = [effort_of(option.strategy, ground.limit, ground.schema) for option in options]
+    order, base = _order(options, efforts), [option.name for option in options].index(DEFAULT)
+    fit = cross_fit(values, order, base, settings.splits, settings.seed)
+    gain = gain_of(fit.topic_gains, alpha=settings.alpha, seed=settings.seed)
+    rows = [_row(option, values, number, base, fit, efforts[number]) for number, option in enumerate(options)]
+    chosen = rows[choose(values, order, base)]
+    recommended = gain.real and chosen is not rows[base]
+    tuning = Tuning(
+        measure=trial.measure,
+        topics=topics,
+        baseline=rows[base].strategy,
+        configurations=tuple(sorted(rows, key=lambda row: -row.mean)),
+        chosen=chosen.name,
+        recommended=recommended,
+        strategy=chosen.strategy if recommended else rows[base].strategy,
+        gain=gain.mean,
+        p=gain.p,
+        split_gains=tuple(map(float, fit.gains)),
+        topic_gains=dict(zip(topics, map(float, fit.topic_gains), strict=True)),
+        detectable=_detectable(values - values[base], settings),
+        ceiling=_ceiling(trial, ground, chosen.mean if gain.real else rows[base].mean),
+        left_out=tuple(trial.left_out),
+        failed=dict(failed),
+        spent=trial.access.meter.sum_up(),
+        reasons=(),
+        values=trial.values,
+        alpha=settings.alpha,
+        power=settings.power,
+        splits=settings.splits,
+        synthetic=synthetic,
+        at_budget=tuple(_at_budgets(options, trial, topics, settings)),
+    )
+    return replace(tuning, reasons=tuple(reasons_of(tuning, gain.real)))
+
+
+def _table(options: Sequence[Option], values: Mapping[str, Mapping[str, float]], topics: Sequence[str]) -> Matrix:
+    """One row for each option, one column for each topic."""
+    return np.array([[values[option.name][topic] for topic in topics] for option in options])
+
+
+def _order(options: Sequence[Option], efforts: Sequence[Effort]) -> NDArray[np.int64]:
+    """The place of each option in the order of costs: the model's reading, round trips, searches; then the baseline.
+
+    How many candidates are handed on, and how many settings differ from Qdrant's own, costs next to nothing once it is
+    set, so that only decides between options of the same mean (`tune` sorts them so). A change costs something, too,
+    which is why the baseline comes before all that cost the same.
+    """
+    ranks = [
+        (effort.model_texts, effort.round_trips, effort.searches, option.name != DEFAULT)
+        for option, effort in zip(options, efforts, strict=True)
+    ]
+    places = {rank: place for place, rank in enumerate(sorted(set(ranks)))}
+    return np.array([places[rank] for rank in ranks], np.int64)
+
+
+def _row(option: Option, values: Matrix, number: int, base: int, fit: CrossFit, effort: Effort) -> Configuration:
+    picked = fit.picks == number
+    return Configuration(
+        name=option.name,
+        family=option.family,
+        strategy=option.strategy,
+        parameters=option.parameters,
+        mean=float(values[number].mean()),
+        difference=float(values[number].mean() - values[base].mean()),
+        effort=effort,
+        chosen=int(picked.sum()),
+        held_in=float(fit.held_in[picked].mean()) if picked.any() else None,
+        held_out=float(fit.held_out[picked].mean()) if picked.any() else None,
+        note=option.note,
+    )
+
+
+def _detectable(gaps: Matrix, settings: Settings) -> float | None:
+    """What these topics could show of the best configuration beside the baseline; None where it never differs."""
+    gaps = gaps[np.abs(gaps).max(axis=1) > 0]
+    if not len(gaps):
+        return None
+    return detectable_difference(gaps[gaps.mean(axis=1).argmax()].tolist(), alpha=settings.alpha, power=settings.power)
+
+
+def _ceiling(trial: Trial, ground: Ground, reached: float) -> Ceiling:
+    """What the best order of the candidates is worth, where `reached` is the mean of the strategy to use."""
+    pools, qrels, measure = trial.pools, trial.qrels, trial.measure
     found = {pool.topic.id: _documents(pool, [hit for hits in pool.candidates.values() for hit in hits]) for pool in pools}
-    best = measured(measure, qrels, {topic: _by_grade(list(there), qrels[topic], limit) for topic, there in found.items()})
-    whole = measured(measure, qrels, {topic: _by_grade(list(qrels[topic]), qrels[topic], limit) for topic in found})
-    value, perfect = fmean(best.values()), fmean(whole.values())
-    recall = _recall(found, qrels)
-    candidates = {
-        title: _recall({pool.topic.id: _documents(pool, pool.candidates[key]) for pool in pools}, qrels)
-        for key, title in titles.items()
+
+    def measure_best(documents: Mapping[str, Mapping[str, Any]]) -> float:
+        """The mean if these documents of each topic were in the order of their grades."""
+        best = {topic: sorted(those, key=lambda one: -qrels[topic].get(one, 0)) for topic, those in documents.items()}
+        return fmean(measure_rankings(measure, qrels, {topic: those[: trial.limit] for topic, those in best.items()}).values())
+
+    value, perfect, recall = measure_best(found), measure_best({topic: qrels[topic] for topic in found}), _recall(found, qrels)
+    recalls = {
+        ground.title(one): _recall({pool.topic.id: _documents(pool, pool.candidates[key_of(one)]) for pool in pools}, qrels)
+        for one in ground.candidates
     }
-    return Ceiling(value, perfect, recall, candidates, depth, _advice(measure, value, perfect, recall, depth, reached))
+    lost, unordered = perfect - value, value - reached
+    share = f"The candidates find {recall:.0%} of the relevant documents among {ground.deepest} candidates each"
+    best = f"the best order of these would reach {value:.4f} {measure}"
+    if lost > unordered and lost > 0:
+        advice = (
+            f"{share}: candidates are the bottleneck. Even {best}; more is lost for want of candidates ({lost:.4f}) than by "
+            f"their order ({unordered:.4f}). Look for better embeddings, other or deeper candidates first."
+        )
+    else:
+        advice = (
+            f"{share}, and {best}: {unordered:.4f} more than now. The order is what there is to gain from, e.g. by a model "
+            "that reads the candidates, or a formula with what the payload knows."
+        )
+    return Ceiling(value, perfect, recall, recalls, ground.deepest, advice)
 
 
 def _documents(pool: Pool, hits: Sequence[Hit]) -> dict[str, None]:
     return dict.fromkeys(pool.documents[hit.id] for hit in hits)
-
-
-def _by_grade(documents: list[str], grades: Mapping[str, int], limit: int) -> list[str]:
-    return sorted(documents, key=lambda document: -grades.get(document, 0))[:limit]
 
 
 def _recall(found: Mapping[str, Mapping[str, None]], qrels: Qrels) -> float:
@@ -176,107 +293,65 @@ def _recall(found: Mapping[str, Mapping[str, None]], qrels: Qrels) -> float:
     return fmean(shares) if shares else 0.0
 
 
-def _advice(measure: str, value: float, perfect: float, recall: float, depth: int, reached: float) -> str:
-    lost, unordered = perfect - value, value - reached
-    found = f"The candidates find {recall:.0%} of the relevant documents among {depth} candidates each"
-    best = f"the best order of these would reach {value:.4f} {measure}"
-    if lost > unordered and lost > 0:
-        return (
-            f"{found}: candidates are the bottleneck. Even {best}; more is lost for want of candidates ({lost:.4f}) than by "
-            f"their order ({unordered:.4f}). Look for better embeddings, other or deeper candidates first."
-        )
-    return (
-        f"{found}, and {best}: {unordered:.4f} more than now. The order is what there is to gain from, e.g. by a model that "
-        "reads the candidates, or a formula with what the payload knows."
-    )
+def _at_budgets(options: Sequence[Option], trial: Trial, topics: Sequence[str], settings: Settings) -> Iterator[AtBudget]:
+    """A comparison for each number of documents that some feedback among `options` has scored, ascending.
 
-
-@dataclass(frozen=True)
-class Comparing:
-    """What the three are compared by.
-
-    Attributes:
-        values: configuration → topic → value.
-        topics: the ids of the topics.
-        limit: how many results the measure looks at.
-        splits: how many times one half of the topics chooses and the other judges.
-        alpha: how often a difference may be claimed where there is none.
-        seed: of the halvings and resampling.
+    Plain searches and reranking are those from the first searches of that feedback. Numbers without one of the three
+    are left out.
     """
-
-    values: Mapping[str, Mapping[str, float]]
-    topics: Sequence[str]
-    limit: int
-    splits: int
-    alpha: float
-    seed: int
-
-    def at_budgets(self, options: Sequence[Option]) -> Iterator[AtBudget]:
-        """A comparison for each number of documents that some feedback among `options` has scored, ascending.
-
-        Plain searches and reranking are those from the first searches of that feedback. Numbers without one of the three
-        are left out.
-        """
-        numbers = {_reads(option) for option in options if option.strategy.model_use == "steer"}
-        for scored in sorted(numbers):
-            kinds = self._kinds(options, scored)
-            if all(kinds.values()):
-                yield self._compared(scored, kinds)
-
-    def _kinds(self, options: Sequence[Option], scored: int) -> dict[Verdict, list[Option]]:
-        """The options of each kind for this number of documents."""
-        read = [option for option in options if _reads(option) == scored]
-        feedback = [option for option in read if option.strategy.model_use == "steer"]
-        searches = {self._search(option) for option in feedback}
-        return {
-            "plain": [o for o in options if isinstance(o.strategy, Stage) and self._search(o) in searches],
-            "rerank": [o for o in read if o.strategy.model_use == "rank" and self._search(o) in searches],
-            "feedback": feedback,
-        }
-
-    def _search(self, option: Option) -> str:
-        """The same text for options with the same first search."""
-        strategy = option.strategy.first_search
-        return (replace(strategy, limit=None) if isinstance(strategy, Stage) else strategy).fill_limits(self.limit)
-
-    def _compared(self, scored: int, kinds: Mapping[Verdict, Sequence[Option]]) -> AtBudget:
-        tables = {kind: self._table(options) for kind, options in kinds.items()}
-        held_out = {kind: self._held_out(table) for kind, table in tables.items()}
-        over_plain = self._gain(held_out["feedback"] - held_out["plain"])
-        over_rerank = self._gain(held_out["feedback"] - held_out["rerank"])
-        reranked = self._gain(held_out["rerank"] - held_out["plain"])
-        means = {kind: float(values.mean()) for kind, values in held_out.items()}
-        return AtBudget(
-            scored=scored,
-            plain=means["plain"],
-            rerank=means["rerank"],
-            feedback=means["feedback"],
-            over_plain=over_plain.mean,
-            over_rerank=over_rerank.mean,
-            rerank_over_plain=reranked.mean,
-            best=_best(over_plain, over_rerank, reranked),
-            configurations={kind: options[int(tables[kind].mean(axis=1).argmax())].name for kind, options in kinds.items()},
-            results=self.limit,
-        )
-
-    def _table(self, options: Sequence[Option]) -> NDArray[np.float64]:
-        return np.array([[self.values[option.name][topic] for topic in self.topics] for option in options])
-
-    def _held_out(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
-        """For each topic, the value of whichever option was best on other topics; the same halvings for each kind."""
-        equally_cheap = np.zeros(len(table), np.int64)
-        return np.asarray(table[0] + cross_fit(table, equally_cheap, 0, self.splits, self.seed).topic_gains)
-
-    def _gain(self, differences: NDArray[np.float64]) -> Gain:
-        return gain_of(differences, alpha=self.alpha, seed=self.seed)
+    for scored in sorted({_reads(option) for option in options if option.strategy.model_use == "steer"}):
+        kinds = _kinds(options, scored, trial.limit)
+        if all(kinds.values()):
+            tables = {kind: _table(found, trial.values, topics) for kind, found in kinds.items()}
+            best = {kind: kinds[kind][int(table.mean(axis=1).argmax())].name for kind, table in tables.items()}
+            yield _compare(scored, tables, best, trial.limit, settings)
 
 
 def _reads(option: Option) -> int:
     return option.strategy.cost.model_calls
 
 
-def _best(over_plain: Gain, over_rerank: Gain, reranked: Gain) -> Verdict:
-    """Feedback only if it beats both others beyond chance, else reranking if it beats plain search, else that."""
-    if over_plain.real and over_rerank.real:
-        return "feedback"
-    return "rerank" if reranked.real else "plain"
+def _kinds(options: Sequence[Option], scored: int, limit: int) -> dict[Verdict, list[Option]]:
+    """The options of each kind for this number of documents."""
+
+    def search_of(option: Option) -> str:
+        """The same text for options with the same first search."""
+        strategy = option.strategy.first_search
+        return (replace(strategy, limit=None) if isinstance(strategy, Stage) else strategy).fill_limits(limit)
+
+    read = [option for option in options if _reads(option) == scored]
+    feedback = [option for option in read if option.strategy.model_use == "steer"]
+    searches = {search_of(option) for option in feedback}
+    return {
+        "plain": [o for o in options if isinstance(o.strategy, Stage) and search_of(o) in searches],
+        "rerank": [o for o in read if o.strategy.model_use == "rank" and search_of(o) in searches],
+        "feedback": feedback,
+    }
+
+
+def _compare(
+    scored: int, tables: Mapping[Verdict, Matrix], best: Mapping[Verdict, str], limit: int, settings: Settings
+) -> AtBudget:
+    """The three kinds on topics held out: each topic has the value of whichever option was best on other topics."""
+    held_out: dict[Verdict, Matrix] = {}
+    for kind, table in tables.items():  # the same halvings for each kind; all of a kind are equally cheap
+        fit = cross_fit(table, np.zeros(len(table), np.int64), 0, settings.splits, settings.seed)
+        held_out[kind] = table[0] + fit.topic_gains
+    plain, rerank, feedback = (held_out[kind] for kind in ("plain", "rerank", "feedback"))
+    over_plain, over_rerank, reranked = (
+        gain_of(gains, alpha=settings.alpha, seed=settings.seed)
+        for gains in (feedback - plain, feedback - rerank, rerank - plain)
+    )
+    wins: Verdict = "feedback" if over_plain.real and over_rerank.real else "rerank" if reranked.real else "plain"
+    return AtBudget(
+        plain=float(plain.mean()),
+        rerank=float(rerank.mean()),
+        feedback=float(feedback.mean()),
+        over_plain=over_plain.mean,
+        over_rerank=over_rerank.mean,
+        rerank_over_plain=reranked.mean,
+        scored=scored,
+        best=wins,
+        configurations=dict(best),
+        results=limit,
+    )

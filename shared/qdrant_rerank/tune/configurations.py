@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from .. import Strategy
 from .._internals import Services
@@ -14,9 +14,22 @@ from ..planning import Schema, Target
 from ..stages import Stage
 from .gathering import Pool, Spread, key_of
 
-__all__ = ["Effort", "Family", "Ground", "Learner", "Lessons", "Option", "Parameter", "Scorer", "effort_of"]
+__all__ = [
+    "DEFAULT",
+    "Effort",
+    "Family",
+    "Ground",
+    "Learner",
+    "Lessons",
+    "Option",
+    "Parameter",
+    "Scorer",
+    "effort_of",
+]
 
 Parameter: TypeAlias = "float | int | str"
+DEFAULT: Final = "default"
+"""What tables call the baseline, and the family that it is of."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +78,8 @@ class Ground:
         schema: the collection's.
         has_model: whether the executor has a model that reads texts.
         queries: the texts of the topics that are tuned on.
-        spreads: how the candidates' scores lie, by `pools.key_of` the candidate; empty until the candidates were searched.
-            Families are
-            asked before and after, and must propose the same plain searches both times.
+        spreads: how the candidates' scores lie, by `key_of` the candidate; empty until the candidates were searched. Families
+            are asked before and after, and must propose the same plain searches both times.
     """
 
     candidates: tuple[Stage, ...]
@@ -86,6 +98,15 @@ class Ground:
     def title(self, candidate: Stage) -> str:
         """What names call a candidate."""
         return candidate.title or "the unnamed vector"
+
+    def is_distance(self, candidate: Stage) -> bool:
+        """Whether a candidate's scores are distances, so that lower is better."""
+        return self.schema.vectors[candidate.vector or ""].is_distance
+
+    @property
+    def has_distances(self) -> bool:
+        """Whether any candidate's scores are distances."""
+        return any(map(self.is_distance, self.candidates))
 
     @cached_property
     def deepest(self) -> int:
@@ -127,7 +148,7 @@ class Family(Protocol):
         """The strategies to try, the cheapest first: where the budget ends, the last are left out."""
         ...
 
-    def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
+    def rank(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
         """The first `limit` points (anything with an `id`) that Qdrant would return for the pool's topic.
 
         None if that can't be told from what the candidates found: the strategy then is put to Qdrant for every topic, within
@@ -160,7 +181,7 @@ class Learner(Family, Protocol):
     Its `options` have the strategies' form, before anything is known: which plain searches and payload keys they read.
     """
 
-    def learned(self, option: Option, ground: Ground, lessons: Lessons) -> Option:
+    def learn(self, option: Option, ground: Ground, lessons: Lessons) -> Option:
         """The option with what was learned: from all topics in `strategy`, from others than each topic in `by_topic`.
 
         Raises:

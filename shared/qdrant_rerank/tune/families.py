@@ -1,4 +1,4 @@
-"""The families of strategies: single candidates, fusions, weighted sums, MMR, grids of one's own, and relevance feedback."""
+"""The families of strategies: single candidates, fusions, weighted sums, MMR, grids of one's own, reranking, feedback."""
 
 from __future__ import annotations
 
@@ -10,26 +10,34 @@ from operator import add
 from typing import Any, TypeAlias
 
 from .. import Rerank, Strategy, StrategyError
-from .._internals import DEFAULT_RRF_K, brief, is_whole, warn
+from .._internals import DEFAULT_RRF_K, Unread, brief, is_whole, warn
 from ..expressions import Expression, score
 from ..feedback import Coefficients, RelevanceFeedback
 from ..feedback._internals import DIGITS, MOST_HASHES, READ, known_among
 from ..planning import Target
 from ..stages import Formula, Fusion, Mmr, Stage
-from .configurations import Ground, Option, Parameter, Scorer
-from .gathering import Hit, Pool
-from .recomputing import fuse_candidates, is_recomputable, recompute, recompute_any, unread
+from .configurations import DEFAULT, Ground, Option, Parameter, Scorer
+from .gathering import Pool
+from .recomputing import recompute_any
 
-__all__ = ["Dbsf", "Diverse", "Feedback", "Grid", "Rrf", "SingleLegs", "WeightedSum", "score_of"]
+__all__ = ["Baseline", "Dbsf", "Diverse", "Feedback", "Grid", "Rescored", "Rrf", "SingleLegs", "WeightedSum", "score_of"]
 
 
 class _Recomputed:
-    """What families have in common whose strategies Qdrant runs alone."""
+    """What families have in common whose strategies may be recomputed from what the candidates found."""
 
-    def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Hit] | None:
-        if not isinstance(option.strategy, Stage) or not is_recomputable(option.strategy, target.schema):
-            return None
-        return recompute(option.strategy, pool, target, limit)
+    def rank(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
+        return recompute_any(option.strategy, pool, target, limit, scorer)
+
+
+@dataclass(frozen=True)
+class Baseline(_Recomputed):
+    """The baseline alone."""
+
+    name: str = DEFAULT
+
+    def options(self, ground: Ground) -> Iterable[Option]:
+        return (Option(DEFAULT, ground.baseline, DEFAULT, complexity=-1),)
 
 
 @dataclass(frozen=True)
@@ -40,12 +48,8 @@ class SingleLegs(_Recomputed):
 
     def options(self, ground: Ground) -> Iterator[Option]:
         for candidate in ground.candidates:
-            yield Option(
-                f"{ground.title(candidate)} alone",
-                replace(candidate, limit=None),
-                self.name,
-                {"candidate": ground.title(candidate)},
-            )
+            title = ground.title(candidate)
+            yield Option(f"{title} alone", replace(candidate, limit=None), self.name, {"candidate": title})
 
 
 @dataclass(frozen=True)
@@ -89,9 +93,7 @@ class Dbsf(_Recomputed):
     name: str = "DBSF"
 
     def options(self, ground: Ground) -> Iterator[Option]:
-        if len(ground.candidates) < 2 or any(
-            ground.schema.vectors[candidate.vector or ""].is_distance for candidate in ground.candidates
-        ):
+        if len(ground.candidates) < 2 or ground.has_distances:
             return  # it takes high scores for good
         for depth in ground.depths:
             yield Option(f"DBSF, {depth} a candidate", Fusion.dbsf().over(*ground.deep(depth)), self.name, {"depth": depth})
@@ -103,8 +105,7 @@ class WeightedSum(_Recomputed):
 
     r brings the candidates to one scale: the ratio of their scores' standard deviations within a topic, median over the topics.
     A point that a candidate did not find gets the lowest score that the candidate gave, likewise. Both are numbers in the
-    formula, so
-    that Qdrant runs it as it was measured; neither reads judgments.
+    formula, so that Qdrant runs it as it was measured; neither reads judgments.
 
     Attributes:
         steps: into how many steps a weight from 0 to 1 is divided.
@@ -129,17 +130,15 @@ class WeightedSum(_Recomputed):
 
     def _sum(self, ground: Ground, shares: Sequence[float]) -> Expression:
         unit = ground.spread(ground.candidates[0]).deviation
-        weights = (
-            share * unit / ground.spread(candidate).deviation
+        weighed = (
+            _rounded(share * unit / ground.spread(candidate).deviation) * score_of(candidate, ground)
             for candidate, share in zip(ground.candidates, shares, strict=True)
         )
-        return reduce(
-            add, (_rounded(w) * score_of(candidate, ground) for candidate, w in zip(ground.candidates, weights, strict=True))
-        )
+        return reduce(add, weighed)
 
 
 @dataclass(frozen=True)
-class Diverse:
+class Diverse(_Recomputed):
     """MMR over the baseline's candidates. It compares points with each other, so each option is put to Qdrant.
 
     Attributes:
@@ -157,9 +156,6 @@ class Diverse:
         for diversity in self.diversities:
             strategy = Mmr(self.using, diversity=diversity).over(ground.baseline)
             yield Option(f"MMR {diversity:g} over the default", strategy, self.name, {"diversity": diversity}, 1)
-
-    def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
-        return None
 
 
 @dataclass(frozen=True)
@@ -204,7 +200,7 @@ class Grid(_Recomputed):
 def score_of(candidate: Stage, ground: Ground) -> Expression:
     """A candidate's score; a point that it didn't find gets the lowest that it usually gives."""
     low = _rounded(ground.spread(candidate).low)
-    if ground.schema.vectors[candidate.vector or ""].is_distance:
+    if ground.is_distance(candidate):
         low = low or -1e-6  # 0 would be the best there is
     return score(candidate.title, default=low)
 
@@ -214,11 +210,54 @@ def _rounded(number: float) -> float:
     return float(f"{number:.3g}")
 
 
+@dataclass(frozen=True)
+class Rescored(_Recomputed):
+    """`Rerank` over some strategies, at several depths. Needs an executor with a model.
+
+    Attributes:
+        depths: how many candidates the model reads.
+        bases: the strategies below; the baseline, the first candidate and, with several candidates, DBSF (for distances RRF)
+            if None.
+    """
+
+    depths: tuple[int, ...] = (10, 20, 50)
+    bases: tuple[tuple[str, Strategy], ...] | None = None
+    name: str = "model"
+
+    def options(self, ground: Ground) -> Iterator[Option]:
+        if not ground.has_model:
+            return
+        for depth, (title, base) in itertools.product(self.depths, self._bases(ground)):
+            strategy = Rerank(limit=depth, unread=unread(depth, ground.limit)).over(base)
+            yield Option(f"model reads {depth} of {title}", strategy, self.name, {"reads": depth, "of": title}, 1)
+
+    def _bases(self, ground: Ground) -> Sequence[tuple[str, Strategy]]:
+        if self.bases is not None:
+            return self.bases
+        bases: list[tuple[str, Strategy]] = []
+        if ground.baseline.model_use != "rank":
+            bases.append(("the default", ground.baseline))
+        bases.append((f"{ground.title(ground.candidates[0])} alone", ground.candidates[0]))
+        return [*bases, *fuse_candidates(ground)]
+
+
+def unread(reads: int, limit: int) -> Unread:
+    """What becomes of candidates that the model doesn't read: kept where a measure looks at so many results."""
+    return "last" if reads < limit else "drop"
+
+
+def fuse_candidates(ground: Ground) -> Iterator[tuple[str, Stage]]:
+    """The candidates in a fusion that has no settings, if there are several, with its name: DBSF, for distances RRF."""
+    if len(ground.candidates) > 1:
+        title, fusion = ("RRF", Fusion.rrf()) if ground.has_distances else ("DBSF", Fusion.dbsf())
+        yield title, fusion.over(*ground.candidates)
+
+
 Given: TypeAlias = Coefficients | RelevanceFeedback
 
 
 @dataclass(frozen=True)
-class Feedback:
+class Feedback(_Recomputed):
     """`RelevanceFeedback` with given coefficients, from several first searches; beside each what it has to beat.
 
     That is the first search alone, and `Rerank` of as many documents as feedback has scored; where the measure looks at
@@ -325,9 +364,6 @@ class Feedback:
         reads: Any = self.reads
         scored: tuple[int, ...] = reads or (max(strategy.most or READ, ground.limit),)
         return scored
-
-    def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
-        return recompute_any(option.strategy, pool, target, limit, scorer)
 
 
 def _learned_from(strategy: RelevanceFeedback, which: str, ground: Ground) -> str:

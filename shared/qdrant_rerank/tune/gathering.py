@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
@@ -24,32 +24,33 @@ from .._internals import (
     JournalKind,
     Points,
     Search,
+    check_header,
     decode_records,
     embed_query,
+    in_batches,
     is_whole,
     query_token_counts,
     run,
     tell_error,
     together,
 )
-from ..errors import FitError, FormatError, MeasurementError
+from ..errors import FitError, MeasurementError
 from ..evaluate import DocId, Topic
 from ..evaluate._internals import MEASURING, Plain, Progress, RetryingServices, is_setup_error, read_ranking, stops
 from ..planning import Target, VectorInfo
 from ..stages import Stage
 
 __all__ = [
+    "Access",
     "Budget",
     "Gathering",
     "Hit",
     "Meter",
     "Pool",
     "PoolFile",
-    "PoolHeader",
     "Spent",
     "Spread",
     "Wants",
-    "check_executor",
     "key_of",
     "leaf_depths",
     "spreads",
@@ -62,8 +63,7 @@ class Budget:
 
     Attributes:
         requests: searches put to Qdrant. Each candidate takes one for each topic; whatever can't be recomputed from the
-            candidates
-            takes more.
+            candidates takes more.
         model_texts: texts that the executor's model may read. None at all unless it is said: they take time or money, and
             a thousand topics have fifty thousand candidates.
         milliseconds: time that may pass before the last model call or search begins. The candidates are searched in any case.
@@ -134,7 +134,7 @@ class Meter:
         limit = self.budget.milliseconds
         return f"the budget's {limit:,.0f} milliseconds were over" if limit is not None and 1000 * self.seconds > limit else ""
 
-    def spent(self) -> Spent:
+    def sum_up(self) -> Spent:
         """All that was spent."""
         return Spent(self.requests, self.round_trips, self.model_texts, self.seconds)
 
@@ -172,7 +172,7 @@ class Pool:
         ordered = sorted(self.documents, key=lambda id: (isinstance(id, str), id))
         return {point: place for place, point in enumerate(ordered)}
 
-    def ranking(self, hits: Sequence[Hit], limit: int) -> list[str]:
+    def list_documents(self, hits: Sequence[Hit], limit: int) -> list[str]:
         """The documents of the first `limit` points, each at its first place only."""
         return list(dict.fromkeys(self.documents[hit.id] for hit in hits[:limit]))
 
@@ -244,39 +244,22 @@ _KIND: Final = JournalKind(
 )
 
 
-@dataclass(frozen=True)
-class PoolHeader:
-    """What a file is about; only the same may go on in it.
-
-    Attributes:
-        collection: the collection's name.
-        candidates: the plain searches with their depths.
-        payload: what of the payload is kept.
-        topics: the topics' fingerprint.
-        doc_id: how documents were told.
-    """
-
-    collection: str
-    candidates: str
-    payload: str
-    topics: str
-    doc_id: str
-
-
 class PoolFile(Journal):
     """A file of pools, read and written.
 
     Args:
         path: the file; made if it isn't there.
-        about: what is asked.
+        about: what was asked: the collection, the plain searches with their depths, the payload that is kept, the topics'
+            fingerprint, and how documents are told. Only the same may go on in the file.
 
     Raises:
         StrategyError: the file is about something else, or is being written to.
         FormatError: a line of it can't be read.
     """
 
-    def __init__(self, path: str | os.PathLike[str], about: PoolHeader) -> None:
-        super().__init__(path, _KIND, asdict(about), lambda there: _check(path, there, about))
+    def __init__(self, path: str | os.PathLike[str], about: Mapping[str, str]) -> None:
+        another = "keeps what another tuning found"
+        super().__init__(path, _KIND, about, lambda there: check_header(path, there, about, _KIND, another))
 
     def pools(self, topics: Sequence[Topic], now: dt.datetime) -> dict[str, Pool]:
         """The pools that are there, by topic.
@@ -299,19 +282,6 @@ class PoolFile(Journal):
                 "tokens": dict(pool.tokens),
             }
         )
-
-
-def _check(path: str | os.PathLike[str], record: dict[str, Any], wanted: PoolHeader) -> None:
-    try:
-        there = PoolHeader(**record)
-    except TypeError as error:
-        raise FormatError(f"{_KIND.wrong_header} ({error})", path, 1) from error
-    for name, value in asdict(there).items():
-        if value != getattr(wanted, name):
-            raise StrategyError(
-                f"{path} keeps what another tuning found: its {name} is {value!r}, this one's is "
-                f"{getattr(wanted, name)!r}; name another file, or delete this one"
-            )
 
 
 def _pool(record: dict[str, Any], wanted: Mapping[str, Topic], now: dt.datetime) -> Pool | None:
@@ -346,30 +316,46 @@ class Wants:
         return frozenset(leaf.vector for leaf, _ in self.leaves.values() if leaf.vector is not None)
 
 
+@dataclass(frozen=True)
+class Access:
+    """How Qdrant is asked.
+
+    Attributes:
+        executor: on which collection, with which model.
+        meter: counts what is spent.
+        doc_id: how documents are told in the results.
+        names: other ids of documents → their ids in the judgments.
+        batch_size: how many topics share a round trip.
+        retries: how often a search that fails in passing is made again.
+    """
+
+    executor: Executor
+    meter: Meter
+    doc_id: DocId = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    batch_size: int = 32
+    retries: Retries = MEASURING
+
+    @property
+    def services(self) -> RetryingServices:
+        """The executor, whose searches are made again."""
+        return RetryingServices(self.executor, self.retries)
+
+
 @dataclass
 class Gathering:
     """The searches of a tuning.
 
     Attributes:
-        executor: on which collection.
+        access: how Qdrant is asked.
         wants: what to search.
-        doc_id: how documents are told in the results.
-        names: other ids of documents → their ids in the judgments.
-        meter: counts the requests.
-        batch_size: how many topics share a round trip.
         file: keeps what was found, if anything does.
-        retries: how often a search that fails in passing is made again.
         failed: topics that ended with an error, with its text.
     """
 
-    executor: Executor
+    access: Access
     wants: Wants
-    doc_id: DocId
-    names: Mapping[str, str]
-    meter: Meter
-    batch_size: int
     file: PoolFile | None = None
-    retries: Retries = MEASURING
     failed: dict[str, str] = field(default_factory=dict)
 
     def pools(self, topics: Sequence[Topic], progress: Progress | None = None) -> list[Pool]:
@@ -379,53 +365,54 @@ class Gathering:
             FitError: every topic failed.
             PlanError: a candidate doesn't fit the collection.
         """
-        target = self.executor.target()
+        target = self.access.executor.target()
         for leaf, depth in self.wants.leaves.values():
-            self.executor.plan(leaf, SearchOptions(limit=depth))
+            self.access.executor.plan(leaf, SearchOptions(limit=depth))
         moment = dt.datetime.now(dt.UTC)  # one for all, so that strategies are compared at the same time
         found = {} if self.file is None else self.file.pools(topics, moment)
         left = [topic for topic in topics if topic.id not in found]
-        for start in range(0, len(left), self.batch_size):
-            for pool in self._batch(left[start : start + self.batch_size], target, moment):
+        done = len(topics) - len(left)
+        for share in in_batches(left, self.access.batch_size):
+            for pool in self._batch(share, target, moment):
                 found[pool.topic.id] = pool
                 if self.file is not None:
                     self.file.keep(pool)
+            done += len(share)
             if progress is not None:
-                progress(len(topics) - len(left) + min(start + self.batch_size, len(left)), len(topics))
+                progress(done, len(topics))
         if not found:
             raise FitError(f"every topic failed, the first with: {next(iter(self.failed.values()))}")
         return [found[topic.id] for topic in topics if topic.id in found]
 
     def _batch(self, topics: Sequence[Topic], target: Target, moment: dt.datetime) -> list[Pool]:
         try:
-            return self._asked(topics, target, moment)
+            return self._ask(topics, target, moment)
         except Exception as error:
             if is_setup_error(error):
                 raise
             if stops(error):
                 where = "cache= keeps what was found" if self.file is None else f"what was found is in {self.file.path}"
                 raise MeasurementError(
-                    f"stopped while the candidates were searched, as topics that fail would be left out ({where}, and "
-                    f"the same call "
-                    f"goes on from there): {tell_error(error)}"
+                    f"stopped while the candidates were searched, as topics that fail would be left out ({where}, and the same "
+                    f"call goes on from there): {tell_error(error)}"
                 ) from error
             if len(topics) == 1:
                 self.failed[topics[0].id] = tell_error(error)
                 return []
         return [pool for topic in topics for pool in self._batch([topic], target, moment)]  # one of them is to blame
 
-    def _asked(self, topics: Sequence[Topic], target: Target, moment: dt.datetime) -> list[Pool]:
+    def _ask(self, topics: Sequence[Topic], target: Target, moment: dt.datetime) -> list[Pool]:
         flows = [_candidates(self.wants, replace(topic.query, now=topic.now or moment), topic, target) for topic in topics]
-        self.meter.requests += len(self.wants.leaves) * len(topics)
-        self.meter.round_trips += 1
-        answers = run(together(flows), RetryingServices(self.executor, self.retries))
+        self.access.meter.requests += len(self.wants.leaves) * len(topics)
+        self.access.meter.round_trips += 1
+        answers = run(together(flows), self.access.services)
         return [self._pool(topic, *answer, moment) for topic, answer in zip(topics, answers, strict=True)]
 
     def _pool(self, topic: Topic, found: list[Points], tokens: Mapping[str, int], moment: dt.datetime) -> Pool:
         points = {point.id: point for candidate in found for point in candidate}
         documents: dict[models.ExtendedPointId, str] = {}
         for id, point in points.items():
-            [(documents[id], _)], _ = read_ranking([point], self.doc_id, self.names)
+            [(documents[id], _)], _ = read_ranking([point], self.access.doc_id, self.access.names)
         keeps = self.wants.payload is True
         return Pool(
             topic,
@@ -446,13 +433,3 @@ def _candidates(wants: Wants, query: Query, topic: Topic, target: Target) -> Flo
     ]
     found = yield from Search(requests)
     return found, query_token_counts(wants.vectors, inputs)
-
-
-def check_executor(executor: Any) -> None:
-    """Refuse what can't be asked synchronously.
-
-    Raises:
-        StrategyError: it is no `Executor`.
-    """
-    if not isinstance(executor, Executor):
-        raise StrategyError(f"tune needs an Executor, got {type(executor).__name__}: Executor(client, collection, encoders=…)")

@@ -52,8 +52,7 @@ class Learned:
 
     Attributes:
         features: name → expression or `Feature`, beside the candidates' scores: payload and request-time values with defaults.
-            A
-            candidate whose score one of them reads isn't added again.
+            A candidate whose score one of them reads isn't added again.
         losses: `pairwise` learns which of two candidates of a topic is more relevant, `pointwise` which ones are relevant;
             each is an option. See `fit_logistic`.
         c: inverse strength of the L2 penalty.
@@ -81,7 +80,7 @@ class Learned:
                 f"folds is at least {_LEAST_FOLD} and least_topics at least that, got {self.folds!r} and {self.least_topics!r}"
             )
         if self.features:
-            object.__setattr__(self, "features", _checked(self.features))
+            object.__setattr__(self, "features", _check_features(self.features))
 
     def options(self, ground: Ground) -> Iterator[Option]:
         columns = self._columns(ground)
@@ -104,7 +103,7 @@ class Learned:
             found[f"score of {title}" if title in given else title] = score_of(candidate, ground)
         return found | given
 
-    def learned(self, option: Option, ground: Ground, lessons: Lessons) -> Option:
+    def learn(self, option: Option, ground: Ground, lessons: Lessons) -> Option:
         from ..learn._internals import make_pairs, margin_expression, one_thread, prepare
 
         columns, form = self._columns(ground), Formula.of(option.strategy)
@@ -116,8 +115,8 @@ class Learned:
             problem = make_pairs(data, lessons.seed) if pairwise else data.problem
             fold_of = _folds([pool.topic.id for pool in lessons.pools], self.folds, lessons.seed)
             groups = np.array([fold_of[topic] for topic in sorted(set(data.log.topics.tolist()))])  # as `prepared` numbers them
-            whole = self._solved(problem)
-            apart = [self._solved(problem.only(groups[problem.groups] != fold)) for fold in range(self.folds)]
+            whole = self._solve(problem)
+            apart = [self._solve(problem.only(groups[problem.groups] != fold)) for fold in range(self.folds)]
         alike = form.alike_on_shards(lessons.target.schema)
 
         def strategy_of(solution: Array) -> Formula | ClientFormula:
@@ -146,18 +145,18 @@ class Learned:
                 f"least {self.least_topics}"
             )
 
-    def _solved(self, problem: Problem) -> Array:
+    def _solve(self, problem: Problem) -> Array:
         """The weights, and the intercept last: shape (f + 1,)."""
         from ..learn._internals import solve
 
         share = 1.0 if problem.intercept else len(np.unique(problem.groups)) / float(problem.w.sum())
         return solve(problem, self.c * share, None, np.zeros(problem.x.shape[1] + 1))
 
-    def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Hit]:
+    def rank(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Hit]:
         return recompute(Formula.of(option.strategy), pool, target, limit)
 
 
-def _checked(features: Mapping[str, FeatureLike]) -> dict[str, Feature]:
+def _check_features(features: Mapping[str, FeatureLike]) -> dict[str, Feature]:
     from ..learn import Feature
     from ..learn._internals import check_features
 

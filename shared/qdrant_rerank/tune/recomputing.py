@@ -6,9 +6,8 @@ for points that tie, whose order is random on the engine. What a model reads is 
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
@@ -16,28 +15,25 @@ from typing import Any
 import numpy as np
 from qdrant_client import models
 
-from .. import Executor, QdrantRerankError, Query, Rerank, ScoringError, SearchOptions, Strategy
-from .._internals import Points, Score, Search, Unread, Vectors, candidate_scores, run
+from .. import Executor, QdrantRerankError, Query, ScoringError, SearchOptions, Strategy
+from .._internals import Points, Score, Search, Vectors, candidate_scores, run
 from ..expressions._internals import Affinity, DatetimeField, Field, GeoDistance, Raw, Table, When, walk
 from ..planning import Schema, Target
-from ..stages import Formula, Fusion, Stage
-from .configurations import Ground, Option, Scorer
+from ..stages import Formula, Stage
+from .configurations import Scorer
 from .gathering import Hit, Meter, Pool, key_of
 
 __all__ = [
     "BudgetSpent",
-    "Rescored",
     "ScoreBook",
     "Wanted",
     "recompute_any",
-    "fuse_candidates",
     "is_local",
     "is_recomputable",
     "read_by",
     "reads_payload",
     "recompute",
     "recompute_reranking",
-    "unread",
 ]
 
 _PAYLOAD = Affinity | DatetimeField | Field | GeoDistance | Raw | When
@@ -143,52 +139,6 @@ def _table(union: Sequence[Hit], pool: Pool, target: Target) -> Table:
 
 class BudgetSpent(QdrantRerankError):
     """The model would have to read more than the budget allows."""
-
-
-@dataclass(frozen=True)
-class Rescored:
-    """`Rerank` over some strategies, at several depths. Needs an executor with a model.
-
-    Attributes:
-        depths: how many candidates the model reads.
-        bases: the strategies below; the baseline, the first candidate and, with several candidates, DBSF (for distances RRF)
-            if None.
-    """
-
-    depths: tuple[int, ...] = (10, 20, 50)
-    bases: tuple[tuple[str, Strategy], ...] | None = None
-    name: str = "model"
-
-    def options(self, ground: Ground) -> Iterator[Option]:
-        if not ground.has_model:
-            return
-        for depth, (title, base) in itertools.product(self.depths, self._bases(ground)):
-            strategy = Rerank(limit=depth, unread=unread(depth, ground.limit)).over(base)
-            yield Option(f"model reads {depth} of {title}", strategy, self.name, {"reads": depth, "of": title}, 1)
-
-    def _bases(self, ground: Ground) -> Sequence[tuple[str, Strategy]]:
-        if self.bases is not None:
-            return self.bases
-        bases: list[tuple[str, Strategy]] = []
-        if ground.baseline.model_use != "rank":
-            bases.append(("the default", ground.baseline))
-        bases.append((f"{ground.title(ground.candidates[0])} alone", ground.candidates[0]))
-        return [*bases, *fuse_candidates(ground)]
-
-    def ranking(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Points | None:
-        return recompute_reranking(option.strategy, pool, target, limit, scorer)
-
-
-def unread(reads: int, limit: int) -> Unread:
-    """What becomes of candidates that the model doesn't read: kept where a measure looks at so many results."""
-    return "last" if reads < limit else "drop"
-
-
-def fuse_candidates(ground: Ground) -> Iterator[tuple[str, Stage]]:
-    """The candidates in a fusion that has no settings, if there are several, with its name: DBSF, for distances RRF."""
-    if len(ground.candidates) > 1:
-        far = any(ground.schema.vectors[candidate.vector or ""].is_distance for candidate in ground.candidates)
-        yield ("RRF", Fusion.rrf().over(*ground.candidates)) if far else ("DBSF", Fusion.dbsf().over(*ground.candidates))
 
 
 def recompute_any(strategy: Strategy, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:

@@ -1,20 +1,20 @@
-"""What tuning says: every configuration with what it is worth and costs, what to use, and why."""
+"""What tuning says: every configuration with what it is worth and costs, what to use, and why in plain words."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from .. import Strategy, save
 from ..evaluate import Interval
-from ..evaluate._internals import Plain, frame
+from ..evaluate._internals import SYNTHETIC_NOTE, Plain, ThreeWays, frame
 from ..feedback._internals import Verdict
-from .configurations import Effort, Parameter
+from .configurations import DEFAULT, Effort, Parameter
 from .gathering import Spent
 
-__all__ = ["AtBudget", "Ceiling", "Configuration", "CurvePoint", "LeftOut", "Tuning"]
+__all__ = ["AtBudget", "Ceiling", "Configuration", "LeftOut", "Tuning", "reasons_of"]
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,6 @@ class Configuration(Plain):
     held_in: float | None = None
     held_out: float | None = None
     note: str = ""
-
-
-@dataclass(frozen=True)
-class CurvePoint(Plain):
-    """A family's configuration as a point of a curve.
-
-    Attributes:
-        parameters: what was varied.
-        mean: over all topics.
-    """
-
-    parameters: Mapping[str, Parameter]
-    mean: float
 
 
 @dataclass(frozen=True)
@@ -96,7 +83,7 @@ class Ceiling(Plain):
 
 
 @dataclass(frozen=True)
-class AtBudget(Plain):
+class AtBudget(ThreeWays):
     """Plain search, plain reranking and relevance feedback, where a model scores as many documents for the latter two.
 
     Where there are several of a kind, e.g. from several first searches, one half of the topics chooses among them, and the
@@ -104,9 +91,6 @@ class AtBudget(Plain):
 
     Attributes:
         scored: how many documents the model scores for a query.
-        plain, rerank, feedback: the means on topics held out.
-        over_plain, over_rerank: how much better feedback is, with intervals.
-        rerank_over_plain: how much better reranking is.
         best: "feedback" if it beats both others beyond chance, else "rerank" if that beats plain search, else "plain".
         configurations: of each of the three, the configuration with the best mean over all topics.
         results: how many results the measure looks at. If that is more than `scored`, the rest of the first search follows
@@ -114,14 +98,8 @@ class AtBudget(Plain):
     """
 
     scored: int
-    plain: float
-    rerank: float
-    feedback: float
-    over_plain: Interval
-    over_rerank: Interval
-    rerank_over_plain: Interval
     best: Verdict
-    configurations: Mapping[str, str]
+    configurations: Mapping[Verdict, str]
     results: int
 
 
@@ -143,13 +121,13 @@ class Tuning(Plain):
         topic_gains: the held-out gain of each topic.
         detectable: the smallest true gain that so many topics would show most of the time; None if it can't be told.
         ceiling: what reordering could reach at all.
-        curves: family → its configurations, in the order tried.
         left_out: what was not measured, and why.
         failed: topics that no candidate could be searched for, with the error; left out of all means.
         spent: what the tuning took.
         reasons: the recommendation's reasons in plain words.
-        values: configuration → topic → value; also of those that are only compared with others, in `at_budget`.
+        values: configuration → topic → value, in the order tried.
         alpha: how often a gain may be claimed where there is none.
+        power: how sure a gain of the detectable size would be found.
         splits: how many splits there were.
         synthetic: whether the queries were made from documents.
         at_budget: plain search, reranking and feedback, for each number of scored documents; see `Feedback`.
@@ -168,13 +146,13 @@ class Tuning(Plain):
     topic_gains: Mapping[str, float] = field(repr=False)
     detectable: float | None
     ceiling: Ceiling
-    curves: Mapping[str, tuple[CurvePoint, ...]] = field(repr=False)
     left_out: tuple[LeftOut, ...]
     failed: Mapping[str, str]
     spent: Spent
     reasons: tuple[str, ...]
     values: Mapping[str, Mapping[str, float]] = field(repr=False)
     alpha: float = 0.05
+    power: float = 0.8
     splits: int = 20
     synthetic: bool = False
     at_budget: tuple[AtBudget, ...] = ()
@@ -189,6 +167,14 @@ class Tuning(Plain):
             if configuration.name == name:
                 return configuration
         raise KeyError(name)
+
+    @property
+    def curves(self) -> dict[str, tuple[Configuration, ...]]:
+        """Family → its configurations, in the order tried."""
+        found: dict[str, list[Configuration]] = {}
+        for row in map(self.__getitem__, self.values):
+            found.setdefault(row.family, []).append(row)
+        return {family: tuple(rows) for family, rows in found.items()}
 
     @property
     def recommendation(self) -> str:
@@ -220,3 +206,106 @@ class Tuning(Plain):
         rows = [f"{self.measure} of {len(self.configurations)} configurations on {len(self.topics)} topics:"]
         rows += [f"  {row.mean:.4f} {row.difference:+.4f}  {row.name}" for row in self.configurations[:10]]
         return "\n".join([*rows, *self.reasons])
+
+
+def reasons_of(tuning: Tuning, real: bool) -> Iterator[str]:
+    """The sentences of a recommendation, where the held-out gain is `real` beyond chance or not."""
+    yield from _switch(tuning) if tuning.recommended else _keep(tuning, real)
+    for compared in tuning.at_budget:
+        yield from _at_budget(compared, tuning.measure)
+    yield tuning.ceiling.advice
+    if left_out := tuning.left_out:
+        one = "1 configuration was left out,"
+        left = one if len(left_out) == 1 else f"{len(left_out)} configurations were left out, e.g."
+        yield f"{left} {left_out[0].name}: {left_out[0].reason}."
+    if count := len(tuning.failed):
+        topics = (
+            "1 topic could not be searched for and is" if count == 1 else f"{count} topics could not be searched for and are"
+        )
+        yield f"{topics} left out of everything."
+    if tuning.synthetic:
+        yield f"But these results are {SYNTHETIC_NOTE}."
+
+
+def _switch(tuning: Tuning) -> Iterator[str]:
+    chosen, base, best = tuning[tuning.chosen], tuning[DEFAULT], tuning.configurations[0]
+    yield (
+        f"Use {chosen.name}: choosing like this is worth {_gain(tuning.gain, tuning.measure)} over the default, on topics "
+        f"that played no part in the choice ({_p(tuning.p)}, {len(tuning.topics)} topics)."
+    )
+    better = sum(gain > 0 for gain in tuning.split_gains)
+    yield (
+        f"With all topics it reaches {chosen.mean:.4f}, the default {base.mean:.4f}; it was chosen in {chosen.chosen} of "
+        f"{len(tuning.split_gains)} splits, and what was chosen did better in {better} of them."
+    )
+    if chosen.note:
+        yield chosen.note
+    if best is not chosen:
+        yield (
+            f"{best.name} has a mean that is {best.mean - chosen.mean:.4f} higher, which is within one standard error: "
+            "the cheaper one is preferred."
+        )
+    if chosen.effort > base.effort:
+        yield f"It costs more than the default: {_effort(chosen.effort)} a query instead of {_effort(base.effort)}."
+
+
+def _keep(tuning: Tuning, real: bool) -> Iterator[str]:
+    best, ahead, tried = tuning.configurations[0], tuning.configurations[0].difference, len(tuning.configurations)
+    if ahead <= 1e-12:
+        yield f"Keep the default: none of {tried - 1} other configurations has a higher mean {tuning.measure} on these topics."
+    elif real:
+        yield (
+            "Keep the default: other configurations were ahead in some splits, but with all topics the default can't be told "
+            "from the best, and is as cheap as any."
+        )
+    else:
+        yield (
+            f"Keep the default: the best of {tried} configurations, {best.name}, is ahead by {ahead:.4f} {tuning.measure} on "
+            f"the topics it was picked on, but choosing like this is worth {_gain(tuning.gain, tuning.measure)} on topics "
+            f"held out ({_p(tuning.p)}), which can't be told from nothing."
+        )
+    if tuning.detectable is not None:
+        yield (
+            f"{len(tuning.topics)} topics show true gains from about {tuning.detectable:.3f} up ({tuning.power:.0%} of the "
+            "time): a smaller one may be there, and would take more judged topics to show."
+        )
+
+
+def _at_budget(found: AtBudget, measure: str) -> Iterator[str]:
+    steered, over_rerank = _gain(found.over_plain, measure), _gain(found.over_rerank, measure)
+    reranked = _gain(found.rerank_over_plain, measure)
+    yield (
+        f"With {found.scored} documents scored for a query, on topics held out: plain search {found.plain:.4f}, reranking "
+        f"{found.rerank:.4f}, feedback {found.feedback:.4f}."
+    )
+    if found.best == "feedback":
+        yield f"Feedback wins: it is worth {steered} over plain search, and {over_rerank} over reranking as many."
+        return
+    if found.best == "rerank":
+        yield (
+            f"Reranking wins: it is worth {reranked} over plain search, and feedback isn't better than it for certain, "
+            f"{over_rerank}."
+        )
+    else:
+        yield (
+            f"None of them wins for certain: reranking is worth {reranked} over plain search, feedback {steered}, and "
+            f"{over_rerank} over reranking as many; plain search is the cheapest."
+        )
+
+
+def _gain(found: Interval, measure: str) -> str:
+    text = f"{found.estimate:+.4f} {measure}"
+    if found.low is None or found.high is None or found.low == found.high:
+        return text
+    return f"{text} ({found.level:.0%} interval {found.low:+.4f} to {found.high:+.4f})"
+
+
+def _p(value: float) -> str:
+    return f"p = {value:.3f}" if value >= 0.001 else "p < 0.001"
+
+
+def _effort(effort: Effort) -> str:
+    read = f", {effort.model_texts} texts read by the model" if effort.model_texts else ""
+    searches = f"{effort.searches} search{'' if effort.searches == 1 else 'es'} with {effort.candidates} candidates"
+    trips = f", {effort.round_trips} round trips" if effort.round_trips > 1 else ""
+    return searches + trips + read

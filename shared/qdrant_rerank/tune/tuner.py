@@ -5,23 +5,64 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
-from .. import Executor, Retries, Strategy, StrategyError
-from .._internals import brief, is_whole
-from ..errors import FitError
-from ..evaluate import LEAST_TOPICS, DocId, Qrels, Topics
-from ..evaluate._internals import MEASURING, Progress, Work, aliases, other_ids, parse_measures
-from ..planning import Schema
-from ..stages import Stage
-from .configurations import Ground, Lessons, effort_of
-from .gathering import Budget, Gathering, Meter, Pool, PoolFile, PoolHeader, Spread, Wants, check_executor, spreads
-from .results import Tuning
-from .space import DEFAULT, Space, check_candidates, default_strategy, find_candidates, propose, teach, wants_of
-from .summary import Judged, conclude
+from .. import Executor, PlanError, QdrantRerankError, QueryError, Retries, SearchOptions, Strategy, StrategyError
+from .._internals import brief, is_whole, plan_on
+from ..errors import FitError, MissingExtra
+from ..evaluate import LEAST_TOPICS, DocId, Qrels, Topic, Topics
+from ..evaluate._internals import MEASURING, Progress, Work, aliases, id_payload, other_ids, parse_measures
+from ..planning import Schema, Target
+from ..stages import Fusion, Nearest, Stage
+from .choice import Settings, conclude
+from .configurations import DEFAULT, Family, Ground, Learner, Lessons, Option, effort_of
+from .families import Baseline, Dbsf, Rescored, Rrf, SingleLegs, WeightedSum
+from .gathering import Access, Budget, Gathering, Meter, Pool, PoolFile, Spread, Wants, key_of, leaf_depths, spreads
+from .learned import Learned
+from .recomputing import is_local, is_recomputable, reads_payload
+from .results import LeftOut, Tuning
 from .trial import Trial
 
-__all__ = ["tune"]
+__all__ = ["Space", "tune"]
+
+_Proposed: TypeAlias = "list[tuple[Family, Option]]"
+
+
+def _families() -> tuple[Family, ...]:
+    return SingleLegs(), Rrf(), Dbsf(), WeightedSum(), Learned(), Rescored()
+
+
+@dataclass(frozen=True)
+class Space:
+    """What `tune` tries.
+
+    Attributes:
+        families: who propose strategies: single candidates, RRF, DBSF, weighted sums, a learned formula, and a model's reading
+            if none are said.
+        depths: how many candidates a candidate hands on; the candidates are searched to the deepest of them.
+
+    Raises:
+        StrategyError: there is no family or no depth, or one of them is none.
+    """
+
+    families: tuple[Family, ...] = field(default_factory=_families)
+    depths: tuple[int, ...] = (20, 50, 100)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "families", tuple(self.families))
+        object.__setattr__(self, "depths", tuple(sorted(set(self.depths))))
+        if not self.families:
+            raise StrategyError("the space has no families: there is nothing to try")
+        for family in self.families:
+            if not isinstance(family, Family):
+                raise StrategyError(f"{family!r} is no family: it needs name, options(ground) and rank(…)")
+        if not self.depths or not all(is_whole(depth, 1) for depth in self.depths):
+            raise StrategyError(f"depths must be whole numbers of at least 1, got {self.depths!r}")
+
+    def plus(self, *families: Family) -> Space:
+        """This space with further families."""
+        return replace(self, families=(*self.families, *families))
 
 
 def tune(
@@ -70,8 +111,7 @@ def tune(
         batch_size: how many topics share a round trip.
         retries: how often a search that fails in passing is made again; as of `evaluate`.
         cache: a file that keeps what the candidates found; the same tuning with another space then asks nothing of Qdrant
-            again,
-            as long as the space needs no deeper candidates and no more payload.
+            again, as long as the space needs no deeper candidates and no more payload.
         progress: is called with how many topics have been searched, and how many there are.
 
     Raises:
@@ -80,52 +120,30 @@ def tune(
         PlanError: a candidate or the baseline doesn't fit the collection.
         MissingExtra: ir-measures or scipy isn't installed.
     """
-    check_executor(executor)
-    settings = _Settings(splits, alpha, power, seed)
+    if not isinstance(executor, Executor):
+        raise StrategyError(f"tune needs an Executor, got {type(executor).__name__}: Executor(client, collection, encoders=…)")
+    settings = Settings(splits, alpha, power, seed)
     work = Work(topics, qrels, [measure], batch_size, retries=retries)
     _check_topics(work)
-    target, space, meter = executor.target(), space or Space(), Meter(budget or Budget())
+    target, space = executor.target(), space or Space()
+    access = Access(executor, Meter(budget or Budget()), doc_id, aliases(qrels), batch_size, Retries.of(retries))
     ground = _ground(executor, work, candidates, baseline, space)
-    wants = wants_of(propose(space, ground, target).options, ground, doc_id)
-    _check_budget(wants, len(work.asked), meter)
+    wants = _wants(_propose(space, ground, target)[0], ground, doc_id)
+    _check_budget(wants, len(work.asked), access.meter)
     with _file(cache, executor, wants, work, doc_id) as file:
-        gathering = Gathering(executor, wants, doc_id, aliases(qrels), meter, batch_size, file, Retries.of(retries))
+        gathering = Gathering(access, wants, file)
         pools = gathering.pools(list(work.asked), progress)
     _check_found(pools, qrels)
     ground = replace(ground, spreads=_spreads(pools, wants, target.schema))
-    proposed = propose(space, ground, target)  # again, now that scores are known
-    proposed = teach(proposed, ground, Lessons(pools, qrels, target, seed))
+    proposed, left_out = _propose(space, ground, target)  # again, now that scores are known
+    proposed = _teach(proposed, left_out, ground, Lessons(pools, qrels, target, seed))
     [name] = parse_measures([measure])
-    trial = Trial(executor, pools, qrels, name, ground.limit, meter, doc_id, gathering.names, batch_size, gathering.retries)
-    trial.left_out.extend(proposed.left_out)
-    trial.measure_all(proposed.options)
+    trial = Trial(access, pools, qrels, name, ground.limit, left_out)
+    trial.measure_all(proposed)
     trial.check_baseline(DEFAULT)
-    options = [option for _, option in proposed.options if option.name in trial.values]
+    options = [option for _, option in proposed if option.name in trial.values]
     options.sort(key=lambda option: (option.complexity, effort_of(option.strategy, ground.limit, ground.schema)))
-    judged = Judged(options, trial, ground, gathering.failed, topics.synthetic)
-    return conclude(judged, settings.splits, settings.alpha, settings.power, settings.seed)
-
-
-@dataclass(frozen=True)
-class _Settings:
-    """The numbers that a caller chose.
-
-    Raises:
-        StrategyError: one is out of range.
-    """
-
-    splits: int
-    alpha: float
-    power: float
-    seed: int
-
-    def __post_init__(self) -> None:
-        if not is_whole(self.splits, 2) or self.splits % 2:
-            raise StrategyError(
-                f"splits must be an even number, at least 2, as each halving is used both ways; got {self.splits!r}"
-            )
-        if not 0 < self.alpha < 1 or not 0 < self.power < 1:
-            raise StrategyError(f"alpha and power must be between 0 and 1, got {self.alpha!r} and {self.power!r}")
+    return conclude(options, trial, ground, settings, gathering.failed, topics.synthetic)
 
 
 def _check_topics(work: Work) -> None:
@@ -142,7 +160,7 @@ def _ground(
     executor: Executor, work: Work, candidates: Sequence[Stage] | None, baseline: Strategy | None, space: Space
 ) -> Ground:
     schema = executor.target().schema
-    given = find_candidates(executor, list(work.asked)) if candidates is None else check_candidates(candidates, schema)
+    given = _list_candidates(executor, list(work.asked)) if candidates is None else _resolve_candidates(candidates, schema)
     if baseline is not None and not isinstance(baseline, Strategy):
         raise StrategyError(f"the baseline must be a strategy, got {brief(baseline)}")
     depths = {*space.depths, *(candidate.limit for candidate in given if candidate.limit is not None)}
@@ -151,7 +169,7 @@ def _ground(
         candidates=plain,
         depths=tuple(sorted(depths)),
         limit=work.deepest,
-        baseline=default_strategy(plain) if baseline is None else baseline.resolve(schema),
+        baseline=_default_strategy(plain) if baseline is None else baseline.resolve(schema),
         schema=schema,
         has_model=executor.reranker is not None,
         queries=tuple(topic.text for topic in work.asked),
@@ -170,8 +188,7 @@ def _check_budget(wants: Wants, topics: int, meter: Meter) -> None:
     if limit is not None and needed > limit:
         raise StrategyError(
             f"the budget's {limit:,} requests are too few: {len(wants.leaves)} candidates for {topics:,} topics take "
-            f"{needed:,}; "
-            f"allow as many, or tune with {limit // len(wants.leaves):,} topics"
+            f"{needed:,}; allow as many, or tune with {limit // len(wants.leaves):,} topics"
         )
 
 
@@ -195,5 +212,124 @@ def _file(
         return nullcontext()
     candidates = ", ".join(f"{key} to {depth}" for key, (_, depth) in sorted(wants.leaves.items()))
     told = doc_id if isinstance(doc_id, str) or doc_id is None else "function"
-    header = PoolHeader(executor.collection, candidates, repr(wants.payload), work.asked.fingerprint, repr(told))
-    return PoolFile(path, header)
+    about = {"collection": executor.collection, "candidates": candidates, "payload": repr(wants.payload)}
+    return PoolFile(path, {**about, "topics": work.asked.fingerprint, "doc_id": repr(told)})
+
+
+def _resolve_candidates(candidates: Sequence[Any], schema: Schema) -> tuple[Stage, ...]:
+    """The candidates that a caller names, as plain searches of this collection.
+
+    Raises:
+        StrategyError: one isn't a plain search, or two are called the same, or there are none.
+    """
+    resolved: list[Stage] = []
+    for candidate in candidates:
+        if not isinstance(candidate, Stage) or not candidate.is_search or candidate.candidates:
+            raise StrategyError(
+                f"a candidate is a plain search, Nearest(name), got {brief(candidate)}; put other strategies into the space"
+            )
+        resolved.append(candidate.resolve(schema))
+    titles = [candidate.title for candidate in resolved]
+    if twice := [title for title in titles if titles.count(title) > 1]:
+        raise StrategyError(f"two candidates are called {twice[0]!r}: tell them apart with Nearest(…, name=…)")
+    if not resolved:
+        raise StrategyError("candidates is empty: name at least one, e.g. Nearest('dense'), or leave it out")
+    return tuple(resolved)
+
+
+def _list_candidates(executor: Executor, topics: Sequence[Topic]) -> tuple[Stage, ...]:
+    """A candidate for each dense and sparse vector that queries can be embedded for, dense ones first.
+
+    Raises:
+        StrategyError: there are none.
+    """
+    schema = executor.target().schema
+    candidates = []
+    for kind in ("dense", "sparse"):
+        for name in schema.names(kind):
+            try:
+                executor.encoders.encoder(name, schema)
+            except QueryError:
+                if not all(name in topic.vectors for topic in topics):
+                    continue
+            candidates.append(Nearest(name))
+    if not candidates:
+        raise StrategyError(
+            f"no candidates to tune: the collection {schema.collection!r} has {schema.describe_vectors()}, and the executor "
+            "has an encoder for none of its dense and sparse vectors: pass encoders=… to it"
+        )
+    return tuple(candidates)
+
+
+def _default_strategy(candidates: Sequence[Stage]) -> Strategy:
+    """What is used where nobody chose: Qdrant's own rank fusion, or the only candidate."""
+    return Fusion.rrf().over(*candidates) if len(candidates) > 1 else candidates[0]
+
+
+def _propose(space: Space, ground: Ground, target: Target) -> tuple[_Proposed, list[LeftOut]]:
+    """What the families propose, each with its family, the baseline first; and what doesn't fit the collection.
+
+    Raises:
+        PlanError: the baseline doesn't fit the collection, or an option that must.
+        StrategyError: two options are called the same.
+    """
+    found: _Proposed = []
+    left_out: list[LeftOut] = []
+    seen: set[str] = set()
+    names: set[str] = set()
+    for family in (Baseline(), *space.families):
+        for option in family.options(ground):
+            if option.name in names:
+                raise StrategyError(f"two configurations are called {option.name!r}: give the families names of their own")
+            names.add(option.name)
+            try:
+                checked = plan_on(option.strategy, target, SearchOptions(limit=ground.limit))
+            except (PlanError, StrategyError) as error:
+                if option.name == DEFAULT or option.must_fit:
+                    raise
+                left_out.append(LeftOut(option.name, f"it doesn't fit: {error}".replace("\n", "; ")))
+                continue
+            same = checked.strategy.fill_limits(ground.limit)
+            if isinstance(family, Learner) or same not in seen:  # e.g. the baseline is in the space, too
+                seen.add(same)
+                found.append((family, replace(option, strategy=checked.strategy)))
+    return found, left_out
+
+
+def _teach(proposed: _Proposed, left_out: list[LeftOut], ground: Ground, lessons: Lessons) -> _Proposed:
+    """The options with what is learned from judgments; those that too little can be learned for are left out."""
+    found: _Proposed = []
+    for family, option in proposed:
+        try:
+            found.append((family, family.learn(option, ground, lessons) if isinstance(family, Learner) else option))
+        except (FitError, MissingExtra) as error:
+            left_out.append(LeftOut(option.name, str(error)))
+        except QdrantRerankError as error:  # e.g. a request-time value that a topic lacks
+            left_out.append(LeftOut(option.name, f"{type(error).__name__}: {error}"))
+    return found
+
+
+def _wants(options: _Proposed, ground: Ground, doc_id: Any) -> Wants:
+    """The plain searches that the options are recomputed from, each as deep as the deepest of them needs."""
+    leaves: dict[str, tuple[Stage, int]] = {
+        key_of(candidate): (candidate, max(ground.deepest, ground.limit)) for candidate in ground.candidates
+    }
+    payload = False
+    for family, option in options:
+        below, needed = _below(option.strategy, ground.limit)
+        # a learner learns from the candidates, however its strategies are put to Qdrant
+        if below is None or not (is_local(below) if isinstance(family, Learner) else is_recomputable(below, ground.schema)):
+            continue
+        payload = payload or reads_payload(option.strategy)
+        for key, (leaf, depth) in leaf_depths(below, needed).items():
+            there = leaves.get(key)
+            leaves[key] = (leaf, depth) if there is None else (there[0], max(depth, there[1]))
+    return Wants(leaves, True if payload else id_payload(doc_id))
+
+
+def _below(strategy: Strategy, limit: int) -> tuple[Stage | None, int]:
+    """The stage that Qdrant runs, and how many points it is asked for."""
+    below = strategy.first_search
+    if strategy.model_use == "steer" or not isinstance(below, Stage):
+        return None, limit
+    return below, strategy.candidate_options(SearchOptions(limit=limit)).limit

@@ -20,7 +20,7 @@ from ... import AsyncExecutor, Executor, Retries, SearchOptions, StrategyError
 from ..._internals import Flow, arun, few, in_worker, is_whole, run, tell_error
 from ...errors import FitError, MeasurementError
 from ...evaluate import DocId
-from ...evaluate._internals import MEASURING, AsyncRetryingServices, RetryingServices, stops
+from ...evaluate._internals import MEASURING, RetryingServices, stops
 from ...feedback import Coefficients, Provenance, RelevanceFeedback
 from ...feedback._internals import READ, SEEDS, Mode, hashes_of, same
 from ...models import Reranker
@@ -161,7 +161,7 @@ async def afit_feedback(
     # in a thread, as it reads the file, and maybe the model's folder
     scores = await in_worker(lambda: task.scores(executor.reranker, concurrency))
     with closing(scores), _stopping(task):
-        reading = AsyncRetryingServices(replace_reranker(executor, scores), policy)
+        reading = RetryingServices(replace_reranker(executor, scores), policy)
         gathered = await arun(task.gather(plan, scores), reading)
         learned = await in_worker(lambda: task.learn(plan, gathered))
         judged = await arun(task.judge_by_qrels(plan, learned, scores), reading)

@@ -14,7 +14,7 @@ from ... import Query, Rerank, SearchOptions, Strategy
 from ..._internals import Flow, plan_on, together
 from ...errors import FitError
 from ...evaluate import Interval, bootstrap_interval, per_topic
-from ...evaluate._internals import stable
+from ...evaluate._internals import ThreeWays, stable
 from ...feedback import Coefficients, RelevanceFeedback
 from ...feedback._internals import Column, Mode, Verdict
 from ...planning import Plan, Target
@@ -45,24 +45,15 @@ Values = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Judgement(ThreeWays):
     """One measure of plain search, plain reranking and feedback, on the same queries, each held out in turn.
 
     Attributes:
         measure: e.g. "nDCG@10"; "agreement" is nDCG@10 by the reranker's own scores, "unseen" that of points which
             aren't seeds.
-        plain, rerank, feedback: the means.
-        over_plain, over_rerank: how much better feedback is, with bootstrap intervals; reranking reads as many documents.
-        rerank_over_plain: how much better reranking is.
     """
 
     measure: str
-    plain: float
-    rerank: float
-    feedback: float
-    over_plain: Interval
-    over_rerank: Interval
-    rerank_over_plain: Interval
 
     def numbers(self) -> dict[str, float]:
         """All of it by name; without the ends of intervals that there are none of."""
@@ -90,13 +81,13 @@ def judge(measure: str, values: Values) -> Judgement:
     """The means and differences of a measure's values, one for each query, by system."""
     plain, rerank, feedback = (np.asarray(values[name], np.float64) for name in ("plain", "rerank", "feedback"))
     return Judgement(
-        measure,
         plain=float(plain.mean()),
         rerank=float(rerank.mean()),
         feedback=float(feedback.mean()),
         over_plain=bootstrap_interval(list(feedback - plain)),
         over_rerank=bootstrap_interval(list(feedback - rerank)),
         rerank_over_plain=bootstrap_interval(list(rerank - plain)),
+        measure=measure,
     )
 
 
