@@ -25,14 +25,14 @@ from .gathering import Hit, Pool, key_of
 from .results import AtBudget, Ceiling, Configuration, Tuning, reasons_of
 from .trial import Trial, measure_rankings
 
-__all__ = ["CrossFit", "Gain", "Settings", "choose", "conclude", "cross_fit", "gain_of"]
+__all__ = ["CrossFit", "Gain", "ChoiceSettings", "choose", "conclude", "cross_fit", "gain_of"]
 
 Matrix = NDArray[np.float64]
 _SAME = 1e-12
 
 
 @dataclass(frozen=True)
-class Settings:
+class ChoiceSettings:
     """How `tune` chooses and judges; see there.
 
     Raises:
@@ -155,7 +155,12 @@ def gain_of(topic_gains: Matrix, *, alpha: float, seed: int = 0, resamples: int 
 
 
 def conclude(
-    options: Sequence[Option], trial: Trial, ground: Ground, settings: Settings, failed: Mapping[str, str], synthetic: bool
+    options: Sequence[Option],
+    trial: Trial,
+    ground: Ground,
+    settings: ChoiceSettings,
+    failed: Mapping[str, str],
+    synthetic: bool,
 ) -> Tuning:
     """The result of a tuning.
 
@@ -241,7 +246,7 @@ def _row(option: Option, values: Matrix, number: int, base: int, fit: CrossFit, 
     )
 
 
-def _detectable(gaps: Matrix, settings: Settings) -> float | None:
+def _detectable(gaps: Matrix, settings: ChoiceSettings) -> float | None:
     """What these topics could show of the best configuration beside the baseline; None where it never differs."""
     gaps = gaps[np.abs(gaps).max(axis=1) > 0]
     if not len(gaps):
@@ -293,7 +298,7 @@ def _recall(found: Mapping[str, Mapping[str, None]], qrels: Qrels) -> float:
     return fmean(shares) if shares else 0.0
 
 
-def _at_budgets(options: Sequence[Option], trial: Trial, topics: Sequence[str], settings: Settings) -> Iterator[AtBudget]:
+def _at_budgets(options: Sequence[Option], trial: Trial, topics: Sequence[str], settings: ChoiceSettings) -> Iterator[AtBudget]:
     """A comparison for each number of documents that some feedback among `options` has scored, ascending.
 
     Plain searches and reranking are those from the first searches of that feedback. Numbers without one of the three
@@ -330,7 +335,7 @@ def _kinds(options: Sequence[Option], scored: int, limit: int) -> dict[Verdict, 
 
 
 def _compare(
-    scored: int, tables: Mapping[Verdict, Matrix], best: Mapping[Verdict, str], limit: int, settings: Settings
+    scored: int, tables: Mapping[Verdict, Matrix], best: Mapping[Verdict, str], limit: int, settings: ChoiceSettings
 ) -> AtBudget:
     """The three kinds on topics held out: each topic has the value of whichever option was best on other topics."""
     held_out: dict[Verdict, Matrix] = {}

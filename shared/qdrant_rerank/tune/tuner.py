@@ -15,7 +15,7 @@ from ..evaluate import LEAST_TOPICS, DocId, Qrels, Topic, Topics
 from ..evaluate._internals import MEASURING, Progress, Work, aliases, id_payload, other_ids, parse_measures
 from ..planning import Schema, Target
 from ..stages import Fusion, Nearest, Stage
-from .choice import Settings, conclude
+from .choice import ChoiceSettings, conclude
 from .configurations import DEFAULT, Family, Ground, Learner, Lessons, Option, effort_of
 from .families import Baseline, Dbsf, Rescored, Rrf, SingleLegs, WeightedSum
 from .gathering import Access, Budget, Gathering, Meter, Pool, PoolFile, Spread, Wants, key_of, leaf_depths, spreads
@@ -122,7 +122,7 @@ def tune(
     """
     if not isinstance(executor, Executor):
         raise StrategyError(f"tune needs an Executor, got {type(executor).__name__}: Executor(client, collection, encoders=…)")
-    settings = Settings(splits, alpha, power, seed)
+    settings = ChoiceSettings(splits, alpha, power, seed)
     work = Work(topics, qrels, [measure], batch_size, retries=retries)
     _check_topics(work)
     target, space = executor.target(), space or Space()

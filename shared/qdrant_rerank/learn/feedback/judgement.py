@@ -11,7 +11,7 @@ import numpy as np
 from qdrant_client import models
 
 from ... import Query, Rerank, SearchOptions, Strategy
-from ..._internals import Flow, plan_on, together
+from ..._internals import Flow, in_batches, plan_on, together
 from ...errors import FitError
 from ...evaluate import Interval, bootstrap_interval, per_topic
 from ...evaluate._internals import ThreeWays, stable
@@ -131,7 +131,7 @@ def agreement(examples: Sequence[Example], weights: Sequence[Coefficients], mode
         mode: as they will be used.
         reads: how many documents the model reads.
     """
-    found: dict[str, list[float]] = {"plain": [], "rerank": [], "feedback": []}
+    found: list[tuple[float, ...]] = []
     depth = min(TOP, reads) if mode == "recall" else TOP
     for example, coefficients in zip(examples, weights, strict=True):
         scores, seeds, formula = example.scores, len(example.to_seeds), _formula(example, coefficients)
@@ -141,9 +141,9 @@ def agreement(examples: Sequence[Example], weights: Sequence[Coefficients], mode
         else:
             rest = seeds + np.argsort(-formula[seeds:], kind="stable")
             steered = _model_first(np.concatenate([by_search[:seeds], rest]), scores, reads)
-        for name, order in (("plain", by_search), ("rerank", _model_first(by_search, scores, reads)), ("feedback", steered)):
-            found[name].append(_ndcg(scores, order, depth))
-    return found
+        reranked = _model_first(by_search, scores, reads)
+        found.append(tuple(_ndcg(scores, order, depth) for order in (by_search, reranked, steered)))
+    return _by_system(found)
 
 
 def unseen(examples: Sequence[Example], weights: Sequence[Coefficients]) -> dict[str, list[float]]:
@@ -151,15 +151,18 @@ def unseen(examples: Sequence[Example], weights: Sequence[Coefficients]) -> dict
 
     It shows whether the seeds' scores say anything of other points; of the seeds themselves they say it by definition.
     """
-    found: dict[str, list[float]] = {"plain": [], "rerank": [], "feedback": []}
+    found: list[tuple[float, ...]] = []
     for example, coefficients in zip(examples, weights, strict=True):
         seeds = len(example.to_seeds)
         rest = example.scores[seeds:]
-        by_search = np.arange(len(rest))
-        found["plain"].append(_ndcg(rest, by_search))
-        found["rerank"].append(_ndcg(rest, by_search))  # of as many documents: the seeds
-        found["feedback"].append(_ndcg(rest, np.argsort(-_formula(example, coefficients)[seeds:], kind="stable")))
-    return found
+        plain = _ndcg(rest, np.arange(len(rest)))  # reranking reads as many documents: the seeds
+        found.append((plain, plain, _ndcg(rest, np.argsort(-_formula(example, coefficients)[seeds:], kind="stable"))))
+    return _by_system(found)
+
+
+def _by_system(values: Sequence[tuple[float, ...]]) -> dict[str, list[float]]:
+    """Of each query (plain, rerank, feedback) → the values of each system."""
+    return {name: [three[place] for three in values] for place, name in enumerate(("plain", "rerank", "feedback"))}
 
 
 def _formula(example: Example, coefficients: Coefficients) -> Column:
@@ -241,8 +244,7 @@ class Judging:
         feedback = [self._plan(replace(strategy, coefficients=each, trust=True), depth) for each in crossed.folds]
         rankings: dict[str, dict[str, dict[str, float]]] = {"plain": {}, "rerank": {}, "feedback": {}}
         texts = list(queries)
-        for start in range(0, len(texts), JUDGED_AT_ONCE):
-            batch = texts[start : start + JUDGED_AT_ONCE]
+        for batch in in_batches(texts, JUDGED_AT_ONCE):
             plans = [(plain, rerank, feedback[crossed.unseen_by[text]]) for text in batch]
             flows = [plan.flow(queries[text]) for text, three in zip(batch, plans, strict=True) for plan in three]
             answers = yield from together(flows)
@@ -251,12 +253,6 @@ class Judging:
                 rankings["plain"][text] = _ranking(found)
                 rankings["rerank"][text] = _ranking([*read, *found])  # what isn't read comes behind, as `Rerank` has it
                 rankings["feedback"][text] = _ranking(steered)
-        return self._judged(rankings, texts)
-
-    def _plan(self, strategy: Strategy, limit: int) -> Plan:
-        return plan_on(strategy, self.target, stable(strategy, SearchOptions(limit=limit, filter=self.filter)))
-
-    def _judged(self, rankings: Mapping[str, Mapping[str, Mapping[str, float]]], texts: Sequence[str]) -> list[Judgement]:
         top = min(TOP, self.depth)
         measures = list(dict.fromkeys((f"nDCG@{top}", f"R@{top}", f"R@{self.depth}")))
         grades = {text: self.documents.grades[text] for text in texts}
@@ -265,33 +261,33 @@ class Judging:
             judge(each, {name: [found[each][text] for text in texts] for name, found in values.items()}) for each in measures
         ]
 
+    def _plan(self, strategy: Strategy, limit: int) -> Plan:
+        return plan_on(strategy, self.target, stable(strategy, SearchOptions(limit=limit, filter=self.filter)))
+
 
 def _ranking(documents: Iterable[str]) -> dict[str, float]:
     """Document → a number that descends."""
     return {document: 1.0 / rank for rank, document in enumerate(dict.fromkeys(documents), 1)}
 
 
-# by the verdict, and whether all of it is certain
-_SAID: Final[Mapping[tuple[Verdict, bool], str]] = {
-    (
-        "feedback",
-        True,
-    ): "Use relevance feedback: on queries that it didn't learn from, it is better than plain search and better "
-    "than plain reranking of as many documents.",
-    ("feedback", False): "Use relevance feedback: on queries that it didn't learn from, it is better than plain search for "
-    "certain, which plain reranking of as many documents isn't; that it is better than reranking is likely, not certain.",
-    (
-        "rerank",
-        True,
-    ): "Use plain reranking (Rerank): it is better than plain search, and relevance feedback isn't better than it "
-    "for certain where both score as many documents.",
-    (
-        "rerank",
-        False,
-    ): "Use plain reranking (Rerank): relevance feedback, which scores as many documents, is better than plain "
-    "search, but nothing shows that it is better than reranking, which is simpler.",
-    ("plain", True): "Use plain search: on queries that they didn't learn from, neither reranking nor relevance feedback is "
-    "better for certain.",
+_SAID: Final[Mapping[Verdict, tuple[str, str]]] = {  # what to say if all of it is certain, and if not
+    "feedback": (
+        "Use relevance feedback: on queries that it didn't learn from, it is better than plain search and better than plain "
+        "reranking of as many documents.",
+        "Use relevance feedback: on queries that it didn't learn from, it is better than plain search for certain, which plain "
+        "reranking of as many documents isn't; that it is better than reranking is likely, not certain.",
+    ),
+    "rerank": (
+        "Use plain reranking (Rerank): it is better than plain search, and relevance feedback isn't better than it for certain "
+        "where both score as many documents.",
+        "Use plain reranking (Rerank): relevance feedback, which scores as many documents, is better than plain search, but "
+        "nothing shows that it is better than reranking, which is simpler.",
+    ),
+    "plain": (
+        "Use plain search: on queries that they didn't learn from, neither reranking nor relevance feedback is better for "
+        "certain.",
+        "",
+    ),
 }
 _OWN: Final = " This is the reranker's own opinion, as {why}: it can't tell whether the model is right."
 _OWN_JUDGEMENTS: Final = 2  # "agreement" and "unseen"; those by judgments come after them, nDCG first
@@ -352,7 +348,8 @@ class FeedbackFit:
     @property
     def _said(self) -> str:
         better = {"feedback": self._decisive.over_rerank, "rerank": self._decisive.rerank_over_plain}.get(self.recommends)
-        return _SAID[self.recommends, better is None or above_noise(better)]
+        certain, likely = _SAID[self.recommends]
+        return certain if better is None or above_noise(better) else likely
 
     def _measure(self, name: str) -> Judgement:
         return next(each for each in self.judgements if each.measure == name)
