@@ -228,7 +228,7 @@ class Rescored(_Recomputed):
         if not ground.has_model:
             return
         for depth, (title, base) in itertools.product(self.depths, self._bases(ground)):
-            strategy = Rerank(limit=depth, unread=unread(depth, ground.limit)).over(base)
+            strategy = Rerank(limit=depth, unread=_unread(depth, ground.limit)).over(base)
             yield Option(f"model reads {depth} of {title}", strategy, self.name, {"reads": depth, "of": title}, 1)
 
     def _bases(self, ground: Ground) -> Sequence[tuple[str, Strategy]]:
@@ -238,15 +238,15 @@ class Rescored(_Recomputed):
         if ground.baseline.model_use != "rank":
             bases.append(("the default", ground.baseline))
         bases.append((f"{ground.title(ground.candidates[0])} alone", ground.candidates[0]))
-        return [*bases, *fuse_candidates(ground)]
+        return [*bases, *_fuse_candidates(ground)]
 
 
-def unread(reads: int, limit: int) -> Unread:
+def _unread(reads: int, limit: int) -> Unread:
     """What becomes of candidates that the model doesn't read: kept where a measure looks at so many results."""
     return "last" if reads < limit else "drop"
 
 
-def fuse_candidates(ground: Ground) -> Iterator[tuple[str, Stage]]:
+def _fuse_candidates(ground: Ground) -> Iterator[tuple[str, Stage]]:
     """The candidates in a fusion that has no settings, if there are several, with its name: DBSF, for distances RRF."""
     if len(ground.candidates) > 1:
         title, fusion = ("RRF", Fusion.rrf()) if ground.has_distances else ("DBSF", Fusion.dbsf())
@@ -342,7 +342,7 @@ class Feedback(_Recomputed):
         yield (ground.title(own) if own.is_search else "its own search"), own, True
         if isinstance(ground.baseline, Stage):
             yield "the default", ground.baseline, False
-        yield from ((title, base, False) for title, base in fuse_candidates(ground))
+        yield from ((title, base, False) for title, base in _fuse_candidates(ground))
 
     def _beside(
         self, strategy: RelevanceFeedback, which: str, title: str, base: Stage, ground: Ground, own: bool, note: str
@@ -351,7 +351,7 @@ class Feedback(_Recomputed):
         yield Option(f"plain search by {title}", base, "plain search", {"of": title})
         for scored in self._scored(strategy, ground):
             named: dict[str, Parameter] = {"of": title, "scored": scored}
-            reranked = Rerank(limit=scored, unread=unread(scored, ground.limit)).over(base)
+            reranked = Rerank(limit=scored, unread=_unread(scored, ground.limit)).over(base)
             yield Option(f"reranking {scored} of {title}", reranked, "reranking", named, complexity=1)
             seeds = replace(base, limit=strategy.seed_count)
             steered = replace(strategy, seeds=seeds, limit=scored if strategy.mode == "recall" else strategy.limit)
