@@ -48,7 +48,7 @@ def write_log(log: FeatureLog, path: Where) -> None:
             with Path(path).open("w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file)
                 writer.writerow([*_HEAD, *log.names])
-                writer.writerows(_cells(row) for row in log.as_rows())
+                writer.writerows([_plain(value, "") for value in row.values()] for row in log.as_rows())
             _write_meta(log, path)
         case ".svm" | ".svmlight" | ".libsvm":
             Path(path).write_text("".join(_svm_lines(log)), "utf-8")
@@ -139,24 +139,15 @@ def _beside(path: Where) -> Path:
 def _write_jsonl(log: FeatureLog, path: Path) -> None:
     meta = _meta(log)
     reference = meta.pop("reference")
-    lines = [meta]
-    by_topic: dict[str, list[tuple[Any, ...]]] = {topic: [] for topic in log.topic_ids}
-    for row in log.as_rows():
-        topic, *rest = row.values()
-        by_topic[topic].append(tuple(None if isinstance(value, float) and math.isnan(value) else value for value in rest))
-    for topic, rows in by_topic.items():
-        rows = [(document, grade, int(judged), *more) for document, grade, judged, *more in rows]
-        lines.append(TopicRows(topic, tuple(rows), tuple(log.coverage.missed.get(topic, ()))).as_json())
-    lines.append({"reference": reference})
+    rows = ((topic, tuple(_plain(value, None) for value in rest)) for topic, *rest in (row.values() for row in log.as_rows()))
+    topics = [replace(each, missed=tuple(log.coverage.missed.get(each.topic, ()))).as_json() for each in _grouped(rows)]
+    lines = [meta, *topics, {"reference": reference}]
     path.write_text("".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines), "utf-8")
 
 
-def _cells(row: Mapping[str, Any]) -> list[Any]:
-    return ["" if isinstance(value, float) and math.isnan(value) else _cell(value) for value in row.values()]
-
-
-def _cell(value: Any) -> Any:
-    return int(value) if isinstance(value, bool) else repr(value) if isinstance(value, float) else value
+def _plain(value: Any, missing: Any) -> Any:
+    """A value as files have it: whole numbers for bools, `missing` for NaN."""
+    return int(value) if isinstance(value, bool) else missing if value != value else value
 
 
 def _csv_rows(path: Where, names: list[str]) -> Iterator[tuple[str, tuple[Any, ...]]]:
