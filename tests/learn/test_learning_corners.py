@@ -37,10 +37,10 @@ from qdrant_rerank.learn._internals import (
     Array,
     Problem,
     ScoreMap,
-    as_table,
     auc,
     check_features,
     compute_features,
+    describe_weights,
     draw_bootstraps,
     fit_map,
     log_losses,
@@ -96,7 +96,7 @@ def weight(name: str, **more: Any) -> FeatureWeight:
 def test_a_feature_without_which_the_held_out_loss_is_no_higher_is_called_weak() -> None:
     assert weight("year", loss_without=0.0).weak == "held-out loss is no higher without it"
     assert weight("year", loss_without=0.001).weak == ""
-    table = as_table([weight("year", loss_without=-0.002), weight("dense", loss_without=0.1)])
+    table = describe_weights([weight("year", loss_without=-0.002), weight("dense", loss_without=0.1)])
     assert [line.split()[0] for line in table.splitlines() if line.endswith("no higher without it")] == ["year"]
 
 

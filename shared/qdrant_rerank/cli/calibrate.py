@@ -29,7 +29,7 @@ from ..learn._internals import (
     SYNTHETIC_WARNING,
     Progress,
     ScoreFile,
-    check_depth,
+    check_candidate_count,
     check_queries,
     duration,
     first_search,
@@ -300,7 +300,7 @@ def run_calibrate(
         queries = given or source.make(executor, only, keep=not dry_run)
         count = max(50, 2 * (strategy.most or 0)) if wanted.candidates is None else wanted.candidates
         # what the fit would refuse is refused before its cost is told; a dry run only warns of too few queries
-        check_depth(strategy, count)
+        check_candidate_count(strategy, count)
         first_search(strategy.resolve(target.schema), target, count, only)
         if not dry_run:
             check_queries(queries.texts.values())

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .feedback.examples import query_texts as query_texts
     from .feedback.examples import sample_queries as sample_queries
     from .feedback.fit import LEAST_QUERIES as LEAST_QUERIES
-    from .feedback.fit import check_depth as check_depth
+    from .feedback.fit import check_candidate_count as check_candidate_count
     from .feedback.fit import check_queries as check_queries
     from .feedback.fit import duration as duration
     from .feedback.judgement import LEAST_JUDGED as LEAST_JUDGED
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from .log_files import LogStream as LogStream
     from .log_files import read_stream as read_stream
     from .logistic import margin_expression as margin_expression
-    from .ranker import as_table as as_table
+    from .ranker import describe_weights as describe_weights
     from .solver import LEAST_TOPICS as LEAST_TOPICS
     from .solver import Array as Array
     from .solver import Problem as Problem
@@ -95,7 +95,7 @@ else:
             "features": "check_features, compute_features, features_from_json, selector",
             "feedback.examples": "SYNTHETIC_WARNING, Documents, Example, Examples, collect_examples, first_search, "
             "is_sampled, query_texts, sample_queries",
-            "feedback.fit": "LEAST_QUERIES, check_depth, check_queries, duration",
+            "feedback.fit": "LEAST_QUERIES, check_candidate_count, check_queries, duration",
             "feedback.judgement": "LEAST_JUDGED, Judgement, above_noise, agreement, disagreement, judge, "
             "judgments_of, unseen, verdict",
             "feedback.score_file": "Ahead, Progress, ScoreFile",
@@ -103,7 +103,7 @@ else:
             "log": "TopicRows",
             "log_files": "LogStream, read_stream",
             "logistic": "margin_expression",
-            "ranker": "as_table",
+            "ranker": "describe_weights",
             "solver": "LEAST_TOPICS, Array, Problem, draw_bootstraps, log_losses, make_pairs, one_thread, prepare, "
             "solve, split_folds",
             "trained_models.columns": "EVERYTHING, Column, Columns, MinMax, Region, Standard, at_most, below_f32, "

@@ -49,8 +49,8 @@ __all__ = [
     "LogLike",
     "RankerLike",
     "Training",
-    "as_table",
     "calibrate_scores",
+    "describe_weights",
     "for_report",
     "load_log",
     "load_ranker",
@@ -99,7 +99,7 @@ class FeatureWeight(Plain):
         return ""
 
 
-def as_table(weights: Iterable[FeatureWeight]) -> str:
+def describe_weights(weights: Iterable[FeatureWeight]) -> str:
     """The weights as text, a line each, the strongest first."""
     ordered = sorted(weights, key=lambda one: -abs(one.standardised))
     width = max([7, *(len(one.name) for one in ordered)])
@@ -270,7 +270,7 @@ class LearnedRanker:
 
     def table(self) -> str:
         """The weights as text, with weak features pointed out."""
-        return as_table(self.weights)
+        return describe_weights(self.weights)
 
     def over(self, *candidates: Stage) -> LearnedRanker:
         """The same formula over other candidates; they must have the names that it reads scores by."""

@@ -49,7 +49,7 @@ __all__ = [
     "LearnedCoefficients",
     "Task",
     "afit_feedback",
-    "check_depth",
+    "check_candidate_count",
     "check_fit_executor",
     "check_queries",
     "count_ahead",
@@ -288,7 +288,7 @@ def check_queries(texts: Iterable[str]) -> None:
         )
 
 
-def check_depth(strategy: RelevanceFeedback, candidates: int) -> None:
+def check_candidate_count(strategy: RelevanceFeedback, candidates: int) -> None:
     """Refuse to learn from too few points.
 
     Raises:
@@ -355,7 +355,7 @@ class Task:
         check_queries(self.distinct)
         if not is_whole(self.folds, 2):
             raise StrategyError(f"folds must be a whole number of at least 2, got {self.folds!r}")
-        check_depth(self.plain, self.candidates)
+        check_candidate_count(self.plain, self.candidates)
         judged = [query for query, grades in (self.qrels or {}).items() if grades]
         if judged and not any(query in self.texts for query in judged):
             raise StrategyError(
