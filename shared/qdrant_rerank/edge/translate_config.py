@@ -33,7 +33,8 @@ __all__ = [
 NO_VECTORS: Final = "qdrant-rerank: no vectors"
 """A sparse vector of this name, which no point has, stands for none: the engine makes no collection without one."""
 
-_M, _EF_CONSTRUCT, _FULL_SCAN_THRESHOLD = 16, 100, 10_000  # Qdrant's own defaults; the engine wants all three
+_HNSW: Final = {"m": 16, "ef_construct": 100, "full_scan_threshold": 10_000}
+"""Qdrant's own defaults; the engine wants all three."""
 
 
 def config_of(
@@ -105,9 +106,7 @@ def _hnsw(diff: models.HnswConfigDiff | None) -> engine.HnswIndexConfig | None:
     if diff is None:
         return None
     return engine.HnswIndexConfig(
-        m=_M if diff.m is None else diff.m,
-        ef_construct=_EF_CONSTRUCT if diff.ef_construct is None else diff.ef_construct,
-        full_scan_threshold=_FULL_SCAN_THRESHOLD if diff.full_scan_threshold is None else diff.full_scan_threshold,
+        **{name: default if getattr(diff, name) is None else getattr(diff, name) for name, default in _HNSW.items()},
         max_indexing_threads=diff.max_indexing_threads or 0,
         on_disk=diff.on_disk,
         payload_m=diff.payload_m,
@@ -160,7 +159,6 @@ _INDEXES: Final = frozenset(
 
 _CONFIG: Final = "edge_config.json"  # the engine's own, written when a shard is made or loaded
 _METADATA: Final = "collection_metadata.json"  # ours
-_HNSW: Final = {"m": 16, "ef_construct": 100, "full_scan_threshold": 10_000}
 _OPTIMIZERS: Final[dict[str, Any]] = {  # Qdrant's defaults: a description must have some
     "deleted_threshold": 0.2,
     "vacuum_min_vector_number": 1000,

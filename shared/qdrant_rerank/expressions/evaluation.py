@@ -219,7 +219,7 @@ class Table:
         return Conditions(self.payloads, self.ids, self.vectors, self.view)
 
     @cached_property
-    def _read(self) -> dict[tuple[Any, str], Column]:
+    def _numbers(self) -> dict[str, Column]:
         return {}
 
     @cached_property
@@ -234,12 +234,9 @@ class Table:
 
     def numbers(self, key: str) -> Column:
         """The number at a payload key of each point; NaN where there is none. A network reads each key for each unit."""
-        return self._once(read_numbers, key)
-
-    def _once(self, read: Callable[[str, Sequence[Mapping[str, Any]], View], Column], key: str) -> Column:
-        if (read, key) not in self._read:
-            self._read[read, key] = read(key, self.payloads, self.view)
-        return self._read[read, key]
+        if key not in self._numbers:
+            self._numbers[key] = read_numbers(key, self.payloads, self.view)
+        return self._numbers[key]
 
     @cached_property
     def _affinities(self) -> dict[int, tuple[Expression, Column]]:

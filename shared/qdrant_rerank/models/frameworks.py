@@ -113,10 +113,7 @@ def from_compressor(compressor: CompressesDocuments, *, margin: float = 1.0, nam
     Raises:
         StrategyError: it isn't a compressor, or a setting is wrong.
     """
-    if isinstance(compressor, type) or not isinstance(compressor, CompressesDocuments):
-        raise StrategyError(
-            f"not a document compressor: {_described(compressor)} lacks compress_documents or acompress_documents"
-        )
+    _check(compressor, CompressesDocuments, "document compressor", "compress_documents or acompress_documents")
     return CompressorModel(compressor, margin, name)
 
 
@@ -136,10 +133,7 @@ def from_postprocessor(
     Raises:
         StrategyError: it isn't a postprocessor, or a setting is wrong.
     """
-    if isinstance(postprocessor, type) or not isinstance(postprocessor, PostprocessesNodes):
-        raise StrategyError(
-            f"not a node postprocessor: {_described(postprocessor)} lacks postprocess_nodes or apostprocess_nodes"
-        )
+    _check(postprocessor, PostprocessesNodes, "node postprocessor", "postprocess_nodes or apostprocess_nodes")
     return PostprocessorModel(postprocessor, margin, name)
 
 
@@ -295,8 +289,11 @@ def _named(reranker: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}" + (f"/{model}" if model else "") + (f":top_n={top_n}" if top_n else "")
 
 
-def _described(value: object) -> str:
-    return f"the class {value.__name__} (pass an object of it)" if isinstance(value, type) else type(value).__name__
+def _check(value: object, protocol: type[Any], what: str, methods: str) -> None:
+    if isinstance(value, type):
+        raise StrategyError(f"not a {what}: the class {value.__name__} (pass an object of it) lacks {methods}")
+    if not isinstance(value, protocol):
+        raise StrategyError(f"not a {what}: {type(value).__name__} lacks {methods}")
 
 
 @dataclass(frozen=True)
