@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .evaluation import read_distances as read_distances
     from .evaluation import read_numbers as read_numbers
     from .evaluation import score_points as score_points
+    from .forest import find_forest as find_forest
     from .inspect import PayloadKey as PayloadKey
     from .inspect import candidate_scores as candidate_scores
     from .inspect import conditions as conditions
@@ -77,6 +78,7 @@ else:
             "conditions": "Conditions, undecidable_reason",
             "evaluation": "Table, compute, read_codes, read_datetimes, read_distances, read_numbers, score_points",
             "build": "Sigmoid",
+            "forest": "find_forest",
             "inspect": "PayloadKey, candidate_scores, conditions, depth, feature_names, find_fixed_nodes, map_names, "
             "payload_keys, place_names, placeholder_params, reads_model, walk",
             "lowering": "Lowering, ScoreSource, holds_number, lower, score_index",

@@ -12,8 +12,8 @@ import datetime as dt
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache, reduce
-from typing import Any, TypeAlias, assert_never
+from functools import cached_property, reduce
+from typing import Any, Final, TypeAlias, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,9 @@ from qdrant_client.local.geo import geo_distance
 
 from ..errors import PlanError, QueryError, StrategyError
 from ..values import brief
+from .build import AtMostZero
 from .conditions import Conditions
+from .forest import find_forest
 from .lowering import (
     FIRST_DAY,
     MODEL_ELSEWHERE,
@@ -59,7 +61,7 @@ from .nodes import (
     When,
 )
 from .view import Index, View, array_reader, is_on_earth, nanoseconds, nanoseconds_of, place_of, reader
-from .wire import F32_MAX, f32_pair
+from .wire import F32_MAX, exact_constant
 
 __all__ = ["Table", "compute", "read_codes", "read_datetimes", "read_distances", "read_numbers", "score_points", "seconds_of"]
 
@@ -183,6 +185,8 @@ def _local_datetime(value: Any) -> float:
 
 Column: TypeAlias = NDArray[np.float64]
 
+_SEVERAL: Final = 4  # terms of a sum that may be trees
+
 
 @dataclass(frozen=True)
 class Table:
@@ -229,7 +233,7 @@ class Table:
     def constant(self, value: float) -> Column:
         """A column of one value as an engine knows it; made once, as the same leaf is in many trees. Not to be changed."""
         if value not in self._constants:
-            self._constants[value] = self.all(_constant(value))
+            self._constants[value] = self.all(exact_constant(value))
         return self._constants[value]
 
     def numbers(self, key: str) -> Column:
@@ -269,6 +273,9 @@ def compute(expression: Expression, table: Table) -> Column:
     match expression:
         case Constant(value):
             return table.constant(value)
+        case Sum(terms) if len(terms) >= _SEVERAL and (forest := find_forest(expression)) is not None:
+            answers = np.stack([_answer(question, table) for question in forest.questions])
+            return reduce(np.add, (compute(term, table) for term in forest.rest), forest.walk(answers))
         case Sum(terms):
             return reduce(np.add, (compute(term, table) for term in terms))
         case Product(factors):
@@ -291,7 +298,7 @@ def compute(expression: Expression, table: Table) -> Column:
         case Maximum(among):
             return reduce(np.maximum, (compute(operand, table) for operand in among))
         case Logarithm(operand, floor, base):
-            floored = np.maximum(compute(operand, table), _constant(floor))
+            floored = np.maximum(compute(operand, table), exact_constant(floor))
             return np.log(floored) if base == "e" else np.log10(floored)
         case CandidateScore(name, default):
             if name not in table.scores:
@@ -301,7 +308,7 @@ def compute(expression: Expression, table: Table) -> Column:
         case Field(key, default):
             return _filled(table.numbers(key), key, default, table)
         case Param():
-            return table.all(_constant(param_number(expression, table.params)))
+            return table.all(exact_constant(param_number(expression, table.params)))
         case Affinity():
             return table.weights(expression)
         case DatetimeField(key, moment):
@@ -329,6 +336,18 @@ def compute(expression: Expression, table: Table) -> Column:
             raise TypeError(f"no evaluation for {type(expression).__name__}")
 
 
+def _answer(question: models.Condition | AtMostZero, table: Table) -> NDArray[np.bool_]:
+    """Whether a question of trees holds, for each point."""
+    if not isinstance(question, AtMostZero):
+        return table.conditions.holds(question)
+    match question.operand:
+        case Sum((value, *parts)) if all(isinstance(part, Constant) for part in parts):  # a bound, not made a column of
+            added = (exact_constant(part.value) for part in parts if isinstance(part, Constant))
+            return np.asarray(reduce(np.add, added, compute(value, table)) <= 0.0)
+        case operand:
+            return np.asarray(compute(operand, table) <= 0.0)
+
+
 def _filled(column: Column, key: str, default: float | None, table: Table, exact: bool = False) -> Column:
     missing = np.isnan(column)
     if not missing.any():
@@ -336,7 +355,7 @@ def _filled(column: Column, key: str, default: float | None, table: Table, exact
     if default is None:
         point = table.ids[int(missing.argmax())]
         raise PlanError([f"the formula reads {key!r} without a default, but point {point!r} has no such value"])
-    return np.where(missing, default if exact else _constant(default), column)
+    return np.where(missing, default if exact else exact_constant(default), column)
 
 
 def _affinity(affinity: Affinity, table: Table) -> Column:
@@ -346,15 +365,9 @@ def _affinity(affinity: Affinity, table: Table) -> Column:
     for category, weight in weights.items():
         condition = models.FieldCondition(key=affinity.key, match=models.MatchValue(value=category))
         holds = table.conditions.holds(condition)
-        total = total + np.where(holds, _constant(weight), 0.0)
+        total = total + np.where(holds, exact_constant(weight), 0.0)
         found |= holds
-    return np.where(found, total, _constant(default))
-
-
-@lru_cache(1 << 16)
-def _constant(value: float) -> float:
-    high, low = f32_pair(value)
-    return high + low
+    return np.where(found, total, exact_constant(default))
 
 
 def _product(factors: Sequence[Column]) -> Column:

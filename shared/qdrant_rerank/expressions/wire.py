@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from qdrant_client import models
@@ -33,6 +34,7 @@ __all__ = [
     "bound",
     "digits",
     "either",
+    "exact_constant",
     "exponential",
     "f32_pair",
     "greatest",
@@ -59,6 +61,13 @@ def f32_pair(value: float) -> tuple[float, float]:
         return 0.0, 0.0
     high = float(np.float32(value))
     return high, float(np.float32(value - high))
+
+
+@lru_cache(1 << 16)
+def exact_constant(value: float) -> float:
+    """A constant as engines compute with it."""
+    high, low = f32_pair(value)
+    return high + low
 
 
 def total(*terms: models.Expression) -> models.SumExpression:
