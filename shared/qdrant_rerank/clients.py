@@ -175,6 +175,17 @@ class Clients:
             return self._async_client
         return self._by_loop.get(lambda: _OfLoop(self._make())).client
 
+    async def prepare(self) -> None:
+        """Make the running loop's client in a thread, where it is made of a sync one: reading certificates takes a while."""
+        if self._async_client is not None or self.engine != "server" or self.grpc:  # a channel of gRPC belongs to its loop
+            return
+        self.check_open()
+        if asyncio.get_running_loop() in self._by_loop:
+            return
+        made: Any = await in_worker(self._make)
+        if self._by_loop.get(lambda: _OfLoop(made)).client is not made:  # another task was sooner
+            await made.close()
+
     def _make(self) -> AsyncCalls:
         if isinstance(self._async_client, AsyncQdrantClient):
             return AsyncQdrantClient(**client_options(_options_of(self._async_client)))

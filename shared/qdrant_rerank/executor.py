@@ -555,6 +555,7 @@ class AsyncExecutor(_Base):
             return known
 
     async def _read(self, first: bool = False) -> tuple[Schema, Capabilities]:
+        await self.clients.prepare()
         client: Any = self.clients.asynchronous()
 
         async def read() -> tuple[Schema, Capabilities]:

@@ -506,6 +506,44 @@ def test_what_was_made_for_a_loop_is_closed_when_the_loop_ends() -> None:
         client.close()
 
 
+class Noted(dict[str, str]):
+    """Headers that note which thread makes a client of them."""
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        super().__init__(headers)
+        self.threads: list[int] = []
+
+    def items(self) -> Any:
+        self.threads.append(threading.get_ident())
+        return super().items()
+
+
+async def test_the_first_async_call_makes_its_client_in_a_thread() -> None:
+    with StubQdrant(points=[{"id": 1, "score": 0.5}]) as stub:
+        headers = Noted({"accept-encoding": "identity"})
+        client = QdrantClient(url=stub.url, check_compatibility=False, headers=headers)
+        headers.threads.clear()
+        async with AsyncExecutor(client, "docs") as executor:
+            await executor.retrieve(Nearest(), ASKED)
+            await executor.retrieve(Nearest(), ASKED)
+        assert len(headers.threads) == 1
+        assert headers.threads[0] != threading.get_ident()
+        client.close()
+
+
+async def test_of_two_that_are_made_at_once_one_is_kept_and_the_other_closed() -> None:
+    client = QdrantClient(url=URL, check_compatibility=False)
+    clients = Clients(client)
+    await asyncio.gather(clients.prepare(), clients.prepare())
+    kept: Any = clients.asynchronous()
+    await clients.prepare()
+    assert clients.asynchronous() is kept
+    assert not is_closed(kept)
+    await clients.aclose()
+    assert is_closed(kept)
+    client.close()
+
+
 async def test_what_an_executor_that_is_let_go_of_has_made_is_closed() -> None:
     client = QdrantClient(url=URL, check_compatibility=False)
     executor = AsyncExecutor(client, COLLECTION)
