@@ -27,7 +27,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_rerank import Coefficients, Executor, Nearest, Query, RelevanceFeedback, Rerank, SearchOptions, Strategy
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.evaluate import bootstrap_interval, per_topic
-from qdrant_rerank.feedback._internals import folded, native_query
+from qdrant_rerank.feedback._internals import fold, native_query
 from qdrant_rerank.learn import fit_feedback
 from qdrant_rerank.models import Encoders
 
@@ -57,7 +57,7 @@ def speed(points: int, repeats: int) -> None:
             scores = random.standard_normal(seeds).tolist()
             weights = Coefficients(1.0, 0.5, 0.3)
             native = native_query(query, examples, scores, weights)
-            plain = models.NearestQuery(nearest=folded(query, examples, scores, weights, cosine=True).vector)
+            plain = models.NearestQuery(nearest=fold(query, examples, scores, weights, cosine=True).vector)
             took = {name: _median(lambda q=q: client.query_points("c", query=q, using="dense", limit=10), repeats)  # type: ignore[misc]
                     for name, q in (("native", native), ("folded", plain))}  # fmt: skip
             print(f"{seeds:>5} {took['native']:>10.2f} {took['folded']:>10.2f} {took['native'] / took['folded']:>7.1f}")

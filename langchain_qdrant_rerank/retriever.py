@@ -31,9 +31,9 @@ from qdrant_rerank._internals import (
     check_filter,
     check_flag,
     check_options,
+    close_on_error,
     find_unknown,
     grpc_port_of,
-    kept_open,
     together,
 )
 from qdrant_rerank._internals import client_options as client_options_of
@@ -337,7 +337,7 @@ class QdrantRerankRetriever(BaseRetriever):
 
     @classmethod
     def _owning(cls, client: QdrantClient, collection_name: str, settings: Mapping[str, Any]) -> Self:
-        with kept_open(client):
+        with close_on_error(client):
             owner = {"executors": Executors().own(client)}
             arguments: dict[str, Any] = dict(client=client, collection_name=collection_name, **owner, **settings)  # none twice
             return cls(**arguments)

@@ -17,7 +17,7 @@ from qdrant_client import QdrantClient, models
 from typing_extensions import Unpack
 
 from qdrant_rerank import Retries, SearchOptions, Strategy, StrategyError
-from qdrant_rerank._internals import SCHEMA_TTL, AsyncClientLike, Explained, Flow, PayloadLike, kept_open, together
+from qdrant_rerank._internals import SCHEMA_TTL, AsyncClientLike, Explained, Flow, PayloadLike, close_on_error, together
 from qdrant_rerank.models._internals import RerankerLike
 from qdrant_rerank.planning import Capabilities, Plan, PlanDescription
 
@@ -201,7 +201,7 @@ class QdrantRerankRetriever(BaseRetriever):
         """
         from qdrant_rerank.edge import EdgeClient
 
-        with kept_open(EdgeClient(path)) as client:
+        with close_on_error(EdgeClient(path)) as client:
             settings: dict[str, Any] = dict(client=client, collection_name=collection_name, **arguments)  # none of them twice
             made = cls(**settings)
             made._source.executors.own(client)

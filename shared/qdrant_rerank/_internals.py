@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .agent_tools import pick_filters as pick_filters
     from .agent_tools import pick_threshold as pick_threshold
     from .answers import contradicts as contradicts
-    from .answers import guarded as guarded
+    from .answers import guard as guard
     from .answers import read_batch as read_batch
     from .answers import read_points as read_points
     from .capabilities import ABILITIES as ABILITIES
@@ -40,18 +40,18 @@ if TYPE_CHECKING:
     from .clients import AsyncClientLike as AsyncClientLike
     from .clients import Clients as Clients
     from .clients import client_options as client_options
+    from .clients import close_on_error as close_on_error
     from .clients import engine_of as engine_of
     from .clients import find_delay as find_delay
     from .clients import grpc_port_of as grpc_port_of
-    from .clients import kept_open as kept_open
     from .coalescing import Coalescer as Coalescer
     from .coalescing import can_share as can_share
     from .coalescing import is_large as is_large
     from .costs import PRICES as PRICES
     from .costs import estimate as estimate
     from .deadline import Deadline as Deadline
+    from .deadline import lift_deadline as lift_deadline
     from .deadline import timeout_problem as timeout_problem
-    from .deadline import unbounded as unbounded
     from .deadline import whole_seconds as whole_seconds
     from .deadline import within as within
     from .engine_errors import Failure as Failure
@@ -124,9 +124,9 @@ if TYPE_CHECKING:
     from .query import query_token_counts as query_token_counts
     from .query import restrict as restrict
     from .request_parts import conditions_of as conditions_of
+    from .request_parts import models_within as models_within
     from .request_parts import parts_of as parts_of
     from .request_parts import strict_limits as strict_limits
-    from .request_parts import within as request_parts_within
     from .rerank import BEYOND as BEYOND
     from .rerank import MUTE as MUTE
     from .rerank import READ as READ
@@ -161,41 +161,41 @@ if TYPE_CHECKING:
     from .steps import arun as arun
     from .steps import run as run
     from .steps import together as together
-    from .steps import watched as watched
+    from .steps import watch as watch
     from .strategies import search as search
     from .threads import AsyncReads as AsyncReads
     from .threads import PerLoop as PerLoop
     from .threads import Reads as Reads
     from .threads import Workers as Workers
     from .threads import call_worker as call_worker
-    from .threads import carried as carried
+    from .threads import carry as carry
     from .threads import carrying as carrying
     from .threads import in_time as in_time
     from .threads import in_worker as in_worker
     from .threads import inherits as inherits
-    from .threads import working_with as working_with
+    from .threads import use_workers as use_workers
     from .trained import FAR as FAR
     from .trained import MOVED as MOVED
     from .trained import Reference as Reference
     from .trained import Trained as Trained
     from .trained import TrainedFeature as TrainedFeature
     from .trained import by_chance as by_chance
+    from .trained import find_missing as find_missing
     from .trained import has as has
     from .trained import instead as instead
     from .trained import kind_of as kind_of
-    from .trained import lacking as lacking
     from .trained import leaves as leaves
     from .trained import psi as psi
     from .trained import shift as shift
     from .values import brief as brief
     from .values import call as call
+    from .values import clip_text as clip_text
     from .values import few as few
     from .values import in_batches as in_batches
     from .values import is_finite as is_finite
     from .values import is_number as is_number
     from .values import is_whole as is_whole
     from .values import literal as literal
-    from .values import shortened as shortened
 else:
     __getattr__ = load_lazily(
         __package__,
@@ -204,12 +204,12 @@ else:
             "check_reranker, find_unknown",
             "agent_tools": "TOOL_DESCRIPTION, TOOL_NAME, FilterArgument, LowConfidence, ToolCall, ToolFilters, "
             "ToolHit, ToolSpec, filter_keys, name_arguments, pick_filters, pick_threshold",
-            "answers": "contradicts, guarded, read_batch, read_points",
+            "answers": "contradicts, guard, read_batch, read_points",
             "capabilities": "ABILITIES, Engine",
-            "costs": "PRICES, estimate",
+            "clients": "AsyncClientLike, Clients, client_options, close_on_error, engine_of, find_delay, grpc_port_of",
             "coalescing": "Coalescer, can_share, is_large",
-            "clients": "AsyncClientLike, Clients, client_options, engine_of, find_delay, grpc_port_of, kept_open",
-            "deadline": "Deadline, timeout_problem, unbounded, whole_seconds, within",
+            "costs": "PRICES, estimate",
+            "deadline": "Deadline, lift_deadline, timeout_problem, whole_seconds, within",
             "engine_errors": "Failure, Kind, Place, address_of, describe_failures, read_failure, tell_error",
             "errors": "Lint, did_you_mean, warn",
             "executor": "SCHEMA_TTL, check_schema_ttl",
@@ -225,7 +225,7 @@ else:
             "plan": "check_strategy, plan_on",
             "points": "SPARE, annotate, notes_of, root_keys, select_payload, settle, widen",
             "query": "Inputs, both, check_vector, embed_query, not_a_filter, query_token_counts, restrict",
-            "request_parts": "conditions_of, parts_of, strict_limits, within as request_parts_within",
+            "request_parts": "conditions_of, models_within, parts_of, strict_limits",
             "rerank": "BEYOND, MUTE, READ, Candidate, DocumentReranker, MissingText, OnError, Unread",
             "retries": "INGEST, NO_RETRIES, Left",
             "sampling": "names_points, random_points",
@@ -234,14 +234,14 @@ else:
             "stages.formula": "scores_by_candidate as candidate_scores",
             "stages.fusion": "DEFAULT_RRF_K, FusionMethod",
             "steps": "AsyncServices, Embed, Flow, Points, QueryVector, Request, Score, Scores, Search, Services, "
-            "Step, Vectors, arun, run, together, watched",
+            "Step, Vectors, arun, run, together, watch",
             "strategies": "search",
-            "threads": "AsyncReads, PerLoop, Reads, Workers, call_worker, carried, carrying, in_time, in_worker, "
-            "inherits, working_with",
-            "trained": "FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, has, instead, kind_of, lacking, "
-            "leaves, psi, shift",
-            "values": "brief, call, few, in_batches, is_finite, is_number, is_whole, literal, shortened",
+            "threads": "AsyncReads, PerLoop, Reads, Workers, call_worker, carry, carrying, in_time, in_worker, "
+            "inherits, use_workers",
+            "trained": "FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, find_missing, has, instead, "
+            "kind_of, leaves, psi, shift",
+            "values": "brief, call, clip_text, few, in_batches, is_finite, is_number, is_whole, literal",
         },
     )
 
-__all__ = ["VectorKind", "candidate_scores", "request_parts_within"]  # names given here are handed on by this alone
+__all__ = ["VectorKind", "candidate_scores"]  # names given here are handed on by this alone

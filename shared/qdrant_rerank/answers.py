@@ -29,7 +29,7 @@ __all__ = [
     "check_vectors",
     "contradicts",
     "finds_nothing",
-    "guarded",
+    "guard",
     "is_same",
     "read_batch",
     "read_groups",
@@ -124,7 +124,7 @@ def is_same(one: Schema, other: Schema) -> bool:
     return replace(one, points=None) == replace(other, points=None) and (one.points == 0) == (other.points == 0)
 
 
-def guarded(step: Search) -> Search:
+def guard(step: Search) -> Search:
     """`step`, whose searches that a formula reads find nothing if their scores are of the other kind."""
     schema = step.schema
     return step if schema is None else replace(step, requests=[_guarded_request(each, schema) for each in step.requests])

@@ -27,7 +27,16 @@ from .capabilities import Engine
 from .errors import ClientError, warn
 from .threads import PerLoop, in_worker
 
-__all__ = ["AsyncCalls", "AsyncClientLike", "Clients", "client_options", "engine_of", "find_delay", "grpc_port_of", "kept_open"]
+__all__ = [
+    "AsyncCalls",
+    "AsyncClientLike",
+    "Clients",
+    "client_options",
+    "engine_of",
+    "find_delay",
+    "grpc_port_of",
+    "close_on_error",
+]
 
 AsyncClientLike: TypeAlias = "AsyncQdrantClient | Callable[[], AsyncQdrantClient]"
 """An async client, or a function that makes one; a function is called once for each event loop."""
@@ -358,7 +367,7 @@ def _is_in_process(options: Mapping[str, Any]) -> bool:
 
 
 @contextmanager
-def kept_open(client: QdrantClient) -> Generator[QdrantClient]:
+def close_on_error(client: QdrantClient) -> Generator[QdrantClient]:
     """Gives the client, and closes it if what was to use it can't be made: it would keep its folder locked."""
     try:
         yield client

@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 from . import errors
 from .values import is_finite
 
-__all__ = ["Deadline", "check_timeout", "timeout_problem", "unbounded", "whole_seconds", "within"]
+__all__ = ["Deadline", "check_timeout", "timeout_problem", "lift_deadline", "whole_seconds", "within"]
 
 T = TypeVar("T")
 
@@ -44,6 +44,7 @@ class Deadline:
         """The deadline of the call that this is part of; None if it may take any time."""
         return _CURRENT.get()
 
+    @property
     def left(self) -> float:
         """Seconds until it; 0 if it is over."""
         return max(0.0, self.ends - time.monotonic())
@@ -54,7 +55,7 @@ class Deadline:
         Raises:
             TimeoutError: the time is over.
         """
-        if not self.left():
+        if not self.left:
             raise self.error(doing)
 
     def error(self, doing: str) -> errors.TimeoutError:
@@ -70,7 +71,7 @@ class Deadline:
         """
         self.check(doing)
         self.waited_for = None
-        limit = asyncio.timeout(self.left())
+        limit = asyncio.timeout(self.left)
         try:
             async with limit:
                 return await awaited()
@@ -107,7 +108,7 @@ def within(seconds: float | None) -> Generator[Deadline | None]:
 
 
 @contextmanager
-def unbounded() -> Generator[None]:
+def lift_deadline() -> Generator[None]:
     """Do something that isn't this call's alone: others wait for it, with deadlines of their own."""
     token = _CURRENT.set(None)
     try:

@@ -22,7 +22,7 @@ from .answers import (
     check_vectors,
     contradicts,
     finds_nothing,
-    guarded,
+    guard,
     is_same,
     read_batch,
     read_groups,
@@ -45,7 +45,7 @@ from .retries import Left, Retries, time_left
 from .schema import Schema, aread_node_schema, aread_schema, read_node_schema, read_schema
 from .steps import AsyncServices, Flow, Points, QueryVector, Search, Services, Vectors, arun, run, together
 from .strategies import Strategy
-from .threads import AsyncReads, PerLoop, Reads, Workers, carrying, in_worker, working_with
+from .threads import AsyncReads, PerLoop, Reads, Workers, carrying, in_worker, use_workers
 from .values import is_finite
 
 __all__ = ["SCHEMA_TTL", "AsyncExecutor", "Executor", "check_schema_ttl"]
@@ -176,7 +176,7 @@ class _Base:
     def _bounded(self, options: SearchOptions | None) -> Generator[None]:
         """Hold a call to the time that it may take, and what blocks in it to the threads of this executor."""
         self.clients.check_open()
-        with within(None if options is None else options.timeout), working_with(self.workers):
+        with within(None if options is None else options.timeout), use_workers(self.workers):
             yield
 
     def close(self) -> None:
@@ -230,7 +230,7 @@ class _Base:
         """`step` as it is sent: within the fixed filter, and guarded against a schema that is true no longer."""
         everywhere = self.clients.engine == "local"  # which hands a filter on to all searches since 1.20 only
         requests = [restrict(request, self.fixed_filter, everywhere) for request in step.requests]
-        return guarded(replace(step, requests=requests))
+        return guard(replace(step, requests=requests))
 
     @property
     def _most(self) -> int | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Final, cast
 
 from .errors import FormatError
-from .values import shortened
+from .values import clip_text
 
 __all__ = ["byte_lines_of", "check_depth", "line_of", "lines_of", "parse_json", "read_text"]
 
@@ -62,7 +62,7 @@ def parse_json(
     except json.JSONDecodeError as error:
         raise FormatError(f"not JSON: {error.msg} (column {error.colno})", path, line + error.lineno - 1) from None
     except _Twice as error:
-        raise FormatError(f"the key {shortened(repr(error.key))} is there twice", path, line + _line_twice(text)) from None
+        raise FormatError(f"the key {clip_text(repr(error.key))} is there twice", path, line + _line_twice(text)) from None
     except _Unfit as error:
         raise FormatError(str(error), path, line + _line_of_token(text, error.token)) from None
     return value
@@ -207,7 +207,7 @@ def _line_of_token(text: str, token: str) -> int:
 def _float(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise _Unfit(f"not JSON: {shortened(text, 40)} is beyond what a number can be", text)
+        raise _Unfit(f"not JSON: {clip_text(text, 40)} is beyond what a number can be", text)
     return value
 
 

@@ -37,7 +37,7 @@ __all__ = [
     "parts_of",
     "request_limits",
     "strict_limits",
-    "within",
+    "models_within",
 ]
 
 Sent: TypeAlias = "models.QueryRequest | models.QueryGroupsRequest | models.Prefetch"
@@ -132,7 +132,7 @@ def _name(sent: Sent) -> str:
             return type(query).__name__
 
 
-def within(value: Any, stop: type[Any] | tuple[type[Any], ...] = ()) -> Iterator[BaseModel]:
+def models_within(value: Any, stop: type[Any] | tuple[type[Any], ...] = ()) -> Iterator[BaseModel]:
     """Every model inside `value`, itself among them, each once; without recursion, as formulas are deep.
 
     Args:
@@ -155,7 +155,7 @@ def within(value: Any, stop: type[Any] | tuple[type[Any], ...] = ()) -> Iterator
 
 def features_of(value: Any) -> Iterator[AbilityName]:
     """What a server must know to understand a request, a filter or search parameters."""
-    for one in within(value):
+    for one in models_within(value):
         kind = type(one).__name__
         if kind in _OF_TYPE:
             yield _OF_TYPE[kind]
@@ -172,7 +172,7 @@ def bad_paths(value: Any) -> Iterator[str]:
 
 
 def _paths(value: Any) -> Iterator[str]:
-    for one in within(value):
+    for one in models_within(value):
         kind = type(one).__name__
         for attribute in _PATHS.get(kind, ()):
             yield getattr(one, attribute)

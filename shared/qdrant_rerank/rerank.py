@@ -30,7 +30,7 @@ from .schema import Schema
 from .stages import Nearest
 from .steps import Flow, Points, Request, Score, Search, Vectors, arun, run
 from .strategies import Cost, ModelUse, Stage, Strategy
-from .threads import Workers, working_with
+from .threads import Workers, use_workers
 from .values import brief, is_whole, literal
 
 __all__ = [
@@ -467,12 +467,12 @@ class DocumentReranker:
             ScoringError: the model's scores are unusable, or a text is missing and `rescore` says to raise.
             TimeoutError: the timeout was over.
         """
-        with within(self.timeout), working_with(self.workers):
+        with within(self.timeout), use_workers(self.workers):
             return run(self._flow(query, candidates, threshold), _Scores(self.reranker))
 
     async def arank(self, query: Query, candidates: Sequence[Candidate], threshold: float | None = None) -> Points:
         """As `rank`, without blocking the event loop."""
-        with within(self.timeout), working_with(self.workers):
+        with within(self.timeout), use_workers(self.workers):
             return await arun(self._flow(query, candidates, threshold), _AsyncScores(self.reranker))
 
     def _flow(self, query: Query, candidates: Sequence[Candidate], threshold: float | None) -> Flow[Points]:

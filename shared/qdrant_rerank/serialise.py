@@ -23,9 +23,9 @@ from .expressions import nodes
 from .expressions.nodes import Constant, Expression
 from .expressions.text import parse_expression
 from .jsonlines import DEPTH, check_depth, line_of, parse_json, read_text
-from .strategies import Strategy, known_kinds
+from .strategies import Strategy, list_kinds
 from .trained import Trained, TrainedFeature
-from .values import brief, shortened
+from .values import brief, clip_text
 
 __all__ = ["expression_from_json", "from_json", "load", "save", "to_json"]
 
@@ -142,7 +142,7 @@ def _encode(value: Any) -> Any:
     cls: Any = type(value)
     kind = cls.kind if isinstance(value, Strategy) else _OTHERS.get(cls)
     if kind is None:
-        raise StrategyError(f"{brief(value)} has no JSON form; there are {', '.join([*known_kinds(), *_OTHERS.values()])}")
+        raise StrategyError(f"{brief(value)} has no JSON form; there are {', '.join([*list_kinds(), *_OTHERS.values()])}")
     hints = _hints(cls)
     encoded = {"kind": kind}
     attributes = dataclasses.fields(cls)
@@ -163,7 +163,7 @@ def _dump(hint: Any, value: Any) -> Any:
 def _strategy(value: Any, path: Path_) -> Strategy:
     if not path and isinstance(value, dict) and value.get("kind") == _RANKER and "strategy" in value:
         return _strategy(value["strategy"], ("strategy",))  # what else is in the file, `learn.LearnedRanker.load` reads
-    found: Strategy = _decode(value, path, known_kinds(), "strategy")
+    found: Strategy = _decode(value, path, list_kinds(), "strategy")
     return found
 
 
@@ -180,7 +180,7 @@ def _expression(value: Any, path: Path_) -> Expression:
 
 def _decode(value: Any, path: Path_, kinds: Mapping[str, type[Any]], what: str) -> Any:
     if not isinstance(value, dict):
-        raise _Misfit(path, f"expected a {what}, an object with a kind, got {shortened(json.dumps(value))}")
+        raise _Misfit(path, f"expected a {what}, an object with a kind, got {clip_text(json.dumps(value))}")
     kind = value.get("kind")
     if "kind" not in value:
         coefficients = {"a", "b", "c"} <= value.keys()
@@ -214,12 +214,12 @@ def _argument(hint: Any, value: Any, path: Path_) -> Any:
             return _adapter(hint).validate_json(json.dumps(value), strict=True)  # strict: true is no 1, "5" no 5
         except ValidationError as error:
             first = error.errors()[0]
-            got = shortened(json.dumps(first["input"], default=str))
+            got = clip_text(json.dumps(first["input"], default=str))
             raise _Misfit((*path, *_leading(value, first["loc"])), f"{first['msg']}, got {got}") from None
     if get_origin(hint) is not tuple:
         return _read_part(part, value, path)
     if not isinstance(value, list):
-        raise _Misfit(path, f"expected a list, got {shortened(json.dumps(value))}")
+        raise _Misfit(path, f"expected a list, got {clip_text(json.dumps(value))}")
     return tuple(_read_part(part, each, (*path, number)) for number, each in enumerate(value))
 
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, as
 from qdrant_client import models
 
 from .deadline import Deadline
-from .threads import call_worker, carried, working_with
+from .threads import call_worker, carry, use_workers
 
 if TYPE_CHECKING:
     from .schema import Schema
@@ -47,7 +47,7 @@ __all__ = [
     "arun",
     "run",
     "together",
-    "watched",
+    "watch",
 ]
 
 R = TypeVar("R")
@@ -136,14 +136,14 @@ class AsyncServices(Protocol):
 
 def run(flow: Flow[R], services: Services) -> R:
     """Drive `flow` to its result, answering each step with `services`."""
-    with closing(flow), working_with(getattr(services, "workers", None)):
+    with closing(flow), use_workers(getattr(services, "workers", None)):
         try:
             step = next(flow)
             while True:
                 try:
                     answer = _each(step, services) if isinstance(step, Scores) else _answer(step, services)
                 except Exception as error:
-                    step = flow.throw(carried(error))
+                    step = flow.throw(carry(error))
                 else:
                     step = flow.send(answer)
         except StopIteration as done:
@@ -151,7 +151,7 @@ def run(flow: Flow[R], services: Services) -> R:
             return result
 
 
-def watched(flow: Flow[R], look: Callable[[Step], object], hear: Callable[[Step, Any], object] | None = None) -> Flow[R]:
+def watch(flow: Flow[R], look: Callable[[Step], object], hear: Callable[[Step, Any], object] | None = None) -> Flow[R]:
     """`flow`, of which `look` sees each step before it is asked, and `hear` its answer; what they raise ends it."""
     with closing(flow):
         try:
@@ -173,14 +173,14 @@ def watched(flow: Flow[R], look: Callable[[Step], object], hear: Callable[[Step,
 
 async def arun(flow: Flow[R], services: AsyncServices) -> R:
     """Drive `flow` to its result, awaiting each step; `run` with one `await`."""
-    with closing(flow), working_with(getattr(services, "workers", None)):
+    with closing(flow), use_workers(getattr(services, "workers", None)):
         try:
             step = next(flow)
             while True:
                 try:
                     answer = await (_aeach(step, services) if isinstance(step, Scores) else _aanswer(step, services))
                 except Exception as error:
-                    step = flow.throw(carried(error))
+                    step = flow.throw(carry(error))
                 else:
                     step = flow.send(answer)
         except StopIteration as done:
@@ -217,7 +217,7 @@ def _ask(step: Embed | Search | Score, services: Services | AsyncServices) -> An
 
 def _timed(step: Embed | Search | Score, deadline: Deadline) -> Embed | Search | Score:
     """`step`; a search is told how long its answer is of use."""
-    return replace(step, timeout=deadline.left()) if isinstance(step, Search) else step
+    return replace(step, timeout=deadline.left) if isinstance(step, Search) else step
 
 
 def _doing(step: Embed | Search | Score) -> str:
@@ -240,7 +240,7 @@ def _each(step: Scores, services: Services) -> list[Any]:
         try:
             answers.append(_answer(one, services))
         except Exception as error:
-            answers.append(carried(error))
+            answers.append(carry(error))
     return answers
 
 

@@ -31,7 +31,7 @@ from .schema import Schema, VectorInfo
 from .steps import Flow, Points, QueryVector, Request, Search, Vectors
 from .values import LARGEST, brief, is_finite, is_whole, literal
 
-__all__ = ["CANDIDATES", "SEVERAL_VALUES", "Cost", "ModelUse", "Stage", "Strategy", "candidate_names", "known_kinds", "search"]
+__all__ = ["CANDIDATES", "SEVERAL_VALUES", "Cost", "ModelUse", "Stage", "Strategy", "candidate_names", "list_kinds", "search"]
 
 CANDIDATES = 100
 """How many points a candidate stage fetches when its `limit` isn't set (Qdrant's own default is the root's limit,
@@ -55,7 +55,7 @@ _HOMES: Final = (  # of our own kinds; a kind registers itself where it is defin
 )
 
 
-def known_kinds() -> Mapping[str, type[Strategy]]:
+def list_kinds() -> Mapping[str, type[Strategy]]:
     """The kinds of strategies that have a JSON form, by the name that they have there; ours first, in a fixed order."""
     homes = [import_module(f".{home}", __package__).__name__ for home in _HOMES]
     return {name: cls for home in homes for name, cls in _KINDS.items() if cls.__module__ == home} | _KINDS

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 from weakref import WeakKeyDictionary
 
-from .deadline import Deadline, unbounded
+from .deadline import Deadline, lift_deadline
 from .errors import ClientError, QdrantRerankError
 
 __all__ = [
@@ -29,12 +29,12 @@ __all__ = [
     "Reads",
     "Workers",
     "call_worker",
-    "carried",
+    "carry",
     "carrying",
     "in_time",
     "in_worker",
     "inherits",
-    "working_with",
+    "use_workers",
 ]
 
 T = TypeVar("T")
@@ -94,13 +94,13 @@ class Workers:
         deadline.check(doing)
         future = self.submit(job)
         try:
-            wait([future], deadline.left())
+            wait([future], deadline.left)
         except BaseException:  # Ctrl-C while it waited
             self._drop(future)
             raise
         if future.done():
             return future.result()
-        raise deadline.error(self.waiting(doing) if self._drop(future) else doing)
+        raise deadline.error(self.say_waiting(doing) if self._drop(future) else doing)
 
     async def acall(self, job: Callable[[], T]) -> T:
         """What `job` returns, run in a worker. Cancelled while it waits for one, it never runs."""
@@ -109,7 +109,7 @@ class Workers:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             if self._drop(future) and (deadline := Deadline.current()) is not None:
-                deadline.waited_for = self.waiting
+                deadline.waited_for = self.say_waiting
             raise
 
     def close(self) -> None:
@@ -124,7 +124,7 @@ class Workers:
             if future.set_running_or_notify_cancel():
                 future.set_exception(ClientError(_CLOSED))
 
-    def waiting(self, doing: str) -> str:
+    def say_waiting(self, doing: str) -> str:
         """What is done where all workers are busy."""
         return f"waiting for a worker for {doing} (all {self.size} are busy, maybe with calls that were given up)"
 
@@ -156,7 +156,7 @@ class Workers:
                 try:
                     result = job()
                 except BaseException as error:
-                    future.set_exception(carried(error))
+                    future.set_exception(carry(error))
                 else:
                     future.set_result(result)
                     del result
@@ -171,7 +171,7 @@ _CURRENT: Final[ContextVar[Workers | None]] = ContextVar("qdrant_rerank_workers"
 
 
 @contextmanager
-def working_with(workers: Workers | None) -> Generator[None]:
+def use_workers(workers: Workers | None) -> Generator[None]:
     """Have what blocks in this context run in these threads; None for those that it would run in anyway."""
     token = _CURRENT.set(workers or _CURRENT.get())
     try:
@@ -241,10 +241,10 @@ class Reads(Generic[T]):
                 self._read(read, future)
             elif mine:
                 work = self._begin(read, future)
-            wait([future], None if deadline is None else deadline.left())
+            wait([future], None if deadline is None else deadline.left)
             if deadline is not None and not future.done():
                 begun = work is None or work.running() or work.done()
-                raise deadline.error(doing if begun else self._workers.waiting(doing))
+                raise deadline.error(doing if begun else self._workers.say_waiting(doing))
             if not future.cancelled():
                 return future.result()
             # who read was interrupted: the next one reads
@@ -259,7 +259,7 @@ class Reads(Generic[T]):
 
     def _read(self, read: Callable[[], T], future: Future[T]) -> None:
         try:
-            with unbounded():  # others wait for it, with deadlines of their own
+            with lift_deadline():  # others wait for it, with deadlines of their own
                 answer = read()
         except Exception as error:
             self._reading = None
@@ -304,7 +304,7 @@ class _LoopReads(Generic[T]):
     async def get(self, read: Callable[[], Coroutine[Any, Any, T]], doing: str) -> T:
         joined, deadline = self._read, Deadline.current()
         if joined is None or joined.task.done():
-            with unbounded():  # others wait for it, with deadlines of their own
+            with lift_deadline():  # others wait for it, with deadlines of their own
                 joined = self._read = _Read(asyncio.create_task(read()))
         joined.waiting += 1
         try:
@@ -418,7 +418,7 @@ class _Carried(QdrantRerankError):
     """What `carried` makes; whoever knows whose function it was says so."""
 
 
-def carried(error: BaseException) -> BaseException:
+def carry(error: BaseException) -> BaseException:
     """What a generator or a future can carry in the place of `error`: itself, or an error of ours."""
     if isinstance(error, _Carried) or not _is_strange(error):
         return error

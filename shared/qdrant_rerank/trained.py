@@ -38,7 +38,7 @@ __all__ = [
     "has",
     "instead",
     "kind_of",
-    "lacking",
+    "find_missing",
     "leaves",
     "psi",
     "shift",
@@ -151,7 +151,7 @@ class TrainedFeature:
 
     def shift(self, payloads: Payloads, view: View | None = None) -> float:
         """The population stability index of these payloads against those of the training."""
-        return shift(self.reference, self.of(payloads, view), lacking(self.reads, payloads), self.is_nullable)
+        return shift(self.reference, self.of(payloads, view), find_missing(self.reads, payloads), self.is_nullable)
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def has(payload: Mapping[str, Any], key: PayloadKey) -> bool:
     return any(isinstance(value, _TYPES[key.index][1]) and not isinstance(value, bool) for value in values)
 
 
-def lacking(keys: Iterable[PayloadKey], payloads: Payloads) -> float:
+def find_missing(keys: Iterable[PayloadKey], payloads: Payloads) -> float:
     """The share of payloads that lack a value of the right kind under one of the keys; 0 without payloads."""
     wanted = list(keys)
     lack = [not all(has(payload, key) for key in wanted) for payload in payloads]

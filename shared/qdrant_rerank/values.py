@@ -29,7 +29,7 @@ __all__ = [
     "is_whole",
     "literal",
     "measure",
-    "shortened",
+    "clip_text",
     "to_plain",
     "to_whole",
 ]
@@ -108,12 +108,12 @@ _LONGEST: Final = 200
 def brief(value: object, longest: int = _LONGEST) -> str:
     """The value's `repr`, cut in the middle where it is longer than `longest` characters, with how long it is."""
     try:
-        return shortened(repr(value), longest)
+        return clip_text(repr(value), longest)
     except ValueError:  # Python writes no int of more than 4300 digits
         return f"a huge {type(value).__name__}"
 
 
-def shortened(text: str, longest: int = _LONGEST) -> str:
+def clip_text(text: str, longest: int = _LONGEST) -> str:
     """The text, cut in the middle where it is longer than `longest` characters, with how long it is."""
     if len(text) <= longest:
         return text

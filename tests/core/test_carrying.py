@@ -21,7 +21,7 @@ from qdrant_rerank import (
     ScoringError,
     SearchOptions,
 )
-from qdrant_rerank._internals import as_mapping, carried, carrying
+from qdrant_rerank._internals import as_mapping, carry, carrying
 from qdrant_rerank.errors import PayloadError
 from qdrant_rerank.models import Encoders
 from qdrant_rerank.models.llm import LlmPointwise
@@ -193,10 +193,10 @@ def test_other_errors_are_left_alone() -> None:
     with pytest.raises(KeyError), carrying(ScoringError, "the model"):
         raise KeyError("mine")
     error = RuntimeError("mine")
-    assert carried(error) is error
+    assert carry(error) is error
     with carrying(ScoringError, "the model"):
         pass
 
 
 def test_an_exception_without_words_is_named() -> None:
-    assert "raised GeneratorExit" in str(carried(GeneratorExit()))
+    assert "raised GeneratorExit" in str(carry(GeneratorExit()))

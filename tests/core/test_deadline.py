@@ -9,7 +9,19 @@ import pytest
 from qdrant_client import QdrantClient, grpc, models
 
 from qdrant_rerank import Executor, Nearest, PlanError, QdrantRerankError, Query, SearchOptions, TimeoutError
-from qdrant_rerank._internals import Deadline, Embed, Flow, Score, Scores, Search, arun, run, unbounded, whole_seconds, within
+from qdrant_rerank._internals import (
+    Deadline,
+    Embed,
+    Flow,
+    Score,
+    Scores,
+    Search,
+    arun,
+    lift_deadline,
+    run,
+    whole_seconds,
+    within,
+)
 from tests.stub_grpc import StubGrpc
 from tests.stub_qdrant import StubQdrant, collection
 from tests.support import COLLECTION, AsyncServices, Services, encoders, ids, query_vectors
@@ -36,7 +48,7 @@ def test_of_two_deadlines_the_sooner_holds() -> None:
     with within(LONG) as outer, within(2 * LONG) as same, within(1.0) as inner:
         assert same is outer
         assert inner is Deadline.current() is not outer
-        with unbounded():
+        with lift_deadline():
             assert Deadline.current() is None
         assert Deadline.current() is inner
 

@@ -35,7 +35,7 @@ from qdrant_rerank import (
     when,
 )
 from qdrant_rerank._internals import ABILITIES, conditions_of, parts_of, strict_limits
-from qdrant_rerank._internals import request_parts_within as within
+from qdrant_rerank._internals import models_within as within
 from qdrant_rerank.evaluate import Qrels, unknown_documents
 from qdrant_rerank.expressions import raw, rerank_score
 from qdrant_rerank.expressions._internals import quote

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from qdrant_rerank import QdrantRerankError, TimeoutError, threads
-from qdrant_rerank._internals import AsyncReads, Deadline, Reads, Workers, call_worker, in_time, in_worker, within, working_with
+from qdrant_rerank._internals import AsyncReads, Deadline, Reads, Workers, call_worker, in_time, in_worker, use_workers, within
 from qdrant_rerank.errors import ClientError
 from tests.waiting import forked, wait_until
 
@@ -50,9 +50,9 @@ async def test_a_job_runs_in_a_thread_of_ours_and_in_its_caller_s_context() -> N
     workers = Workers(2, "mine")
     assert await workers.acall(lambda: (named()[:5], said.get())) == ("mine-", "hello")
     assert await in_worker(lambda: named()[:13]) == "qdrant-rerank"
-    with working_with(workers):
+    with use_workers(workers):
         assert (await in_worker(named)).startswith("mine-")
-        with working_with(None):
+        with use_workers(None):
             assert call_worker(named, Deadline(LONG), "naming").startswith("mine-")
     assert not named().startswith("mine-")
 

@@ -15,7 +15,7 @@ from qdrant_rerank import PlanWarning, Query, RelevanceFeedback, StrategyError
 from qdrant_rerank.errors import FitError
 from qdrant_rerank.evaluate import Topic, Topics, read_topics
 from qdrant_rerank.feedback import Provenance
-from qdrant_rerank.feedback._internals import MOST_HASHES, hashes_of, known_among
+from qdrant_rerank.feedback._internals import MOST_HASHES, count_known, hashes_of
 from qdrant_rerank.learn import FeedbackFit, afit_feedback, estimate_feedback_fit, fit_feedback
 from qdrant_rerank.learn._internals import query_texts
 from tests.engines import open_client
@@ -111,7 +111,7 @@ def test_the_file_knows_its_queries_by_short_hashes(expected: FeedbackFit, tmp_p
     known = RelevanceFeedback.load(tmp_path / "feedback.json").weights.provenance
     assert known is not None
     assert len(known.queries) == 24 * 8
-    assert known_among(known.queries, [" QUERY  3", "query 3", "query 24", "query 23"]) == 3
+    assert count_known(known.queries, [" QUERY  3", "query 3", "query 24", "query 23"]) == 3
     assert "query" not in known.queries
     assert known.queries not in repr(known)
     assert replace(known, queries="") == known
@@ -120,9 +120,9 @@ def test_the_file_knows_its_queries_by_short_hashes(expected: FeedbackFit, tmp_p
 def test_no_more_than_some_hundred_queries_are_kept() -> None:
     texts = [f"a query {number}" for number in range(MOST_HASHES + 100)]
     hashes = hashes_of(texts)
-    assert known_among(hashes, texts) == MOST_HASHES
+    assert count_known(hashes, texts) == MOST_HASHES
     assert hashes_of(reversed(texts)) == hashes
-    assert known_among("", texts) == 0
+    assert count_known("", texts) == 0
 
 
 @pytest.mark.parametrize("queries", ["abc", "0123456g", "0123456789"])

@@ -14,7 +14,7 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Coefficients, Executor, Nearest, Query, RelevanceFeedback, SearchOptions
 from qdrant_rerank._internals import Points
-from qdrant_rerank.feedback._internals import folded, pairs_of, weights_of
+from qdrant_rerank.feedback._internals import fold, pairs_of, weights_of
 from tests.engines import compared, open_client
 
 POINTS, SIZE = 80, 8
@@ -96,10 +96,10 @@ def test_the_weight_of_a_seed_is_the_sum_over_its_pairs(scores: list[float], b: 
 
 def test_the_folded_vector_is_of_unit_vectors_for_cosine_and_of_stored_ones_for_dot() -> None:
     coefficients = Coefficients(2.0, 1.0, 0.5)
-    cosine = folded([3.0, 0.0], [[0.0, 4.0], [5.0, 0.0]], [3.0, 1.0], coefficients, cosine=True)
+    cosine = fold([3.0, 0.0], [[0.0, 4.0], [5.0, 0.0]], [3.0, 1.0], coefficients, cosine=True)
     assert cosine.scale == pytest.approx(2**0.5)  # 2·(1, 0) + 0.5·2·((0, 1) - (1, 0)) = (1, 1)
     assert cosine.vector == pytest.approx([0.5**0.5, 0.5**0.5])
-    dot = folded([3.0, 0.0], [[0.0, 4.0], [5.0, 0.0]], [3.0, 1.0], coefficients, cosine=False)
+    dot = fold([3.0, 0.0], [[0.0, 4.0], [5.0, 0.0]], [3.0, 1.0], coefficients, cosine=False)
     assert (dot.vector, dot.scale) == ([1.0, 4.0], 1.0)
 
 

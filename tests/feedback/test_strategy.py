@@ -25,7 +25,7 @@ from qdrant_rerank import (
 )
 from qdrant_rerank._internals import Score, Search, notes_of
 from qdrant_rerank.feedback import FeedbackCandidates
-from qdrant_rerank.feedback._internals import folded
+from qdrant_rerank.feedback._internals import fold
 from qdrant_rerank.models import Encoders
 from qdrant_rerank.planning import Cost, Schema, VectorInfo, plan
 from tests.engines import open_client
@@ -63,7 +63,7 @@ def test_a_query_is_two_requests_and_one_scoring_in_precision_mode() -> None:
     assert (one.limit, one.with_vector, one.with_payload) == (5, ["dense"], True)
     assert scored == Score(QUERY, ["n1", "n2", "n3", "n4", "n5"])
     stored = [point.vector["dense"] for point in SEEDS if isinstance(point.vector, dict)]
-    made = folded([1.0, 0.0, 0.0, 0.0], stored, [1.0, 5.0, 2.0, 0.0, 1.0], COEFFICIENTS, cosine=True)  # type: ignore[arg-type]
+    made = fold([1.0, 0.0, 0.0, 0.0], stored, [1.0, 5.0, 2.0, 0.0, 1.0], COEFFICIENTS, cosine=True)  # type: ignore[arg-type]
     assert isinstance(two.query, models.NearestQuery)
     assert two.query.nearest == pytest.approx(made.vector)
     assert (two.using, two.limit, two.filter, two.prefetch) == ("dense", 3, None, None)
@@ -126,7 +126,7 @@ def test_both_rounds_go_to_the_call_s_shards_and_with_its_options(strategy: Rele
 def test_thresholds_and_offsets_are_about_the_final_scores() -> None:
     scores = [1.0, 5.0, 2.0, 0.0, 1.0]
     stored: Any = [point.vector["dense"] for point in SEEDS if isinstance(point.vector, dict)]
-    scale = folded([1.0, 0.0, 0.0, 0.0], stored, scores, COEFFICIENTS, cosine=True).scale
+    scale = fold([1.0, 0.0, 0.0, 0.0], stored, scores, COEFFICIENTS, cosine=True).scale
     steps, points = asked(PRECISION, [SEEDS], scores, [SECOND], options=SearchOptions(limit=3, score_threshold=0.8 * scale))
     assert [step.requests[0].score_threshold for step in (steps[0], steps[2])] == [None, None]
     assert ids(points) == [3, 7]

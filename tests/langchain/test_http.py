@@ -11,7 +11,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 from langchain_qdrant_rerank import CallOptions, QdrantRerankRetriever
 from qdrant_rerank import Executor, Formula, Nearest, PlanError, SearchOptions, ServerInference, field, score
-from qdrant_rerank._internals import Inputs, Search, guarded
+from qdrant_rerank._internals import Inputs, Search, guard
 from tests.langchain.support import QUERY, WordEmbeddings, WordSparse, ids, must
 from tests.stub_qdrant import Received, StubQdrant, collection
 from tests.support import bm25, dense
@@ -51,7 +51,7 @@ async def test_the_body_is_the_request_filter_included(stub: StubQdrant, is_asyn
     plan = retriever._executor(Executor).plan(STRATEGY, SearchOptions(limit=2, filter=must("category", "news")))
     assert isinstance(plan.strategy, Formula)
     request = plan.strategy.request(Inputs(plan.target, {"dense": VECTOR}), plan.options)
-    [request] = guarded(Search([request], schema=plan.target.schema)).requests
+    [request] = guard(Search([request], schema=plan.target.schema)).requests
     assert {"with_vector": False, **request.model_dump(mode="json", exclude_none=True)} == body
     assert ids(documents) == ["3", POINTS[1]["id"]]
     assert documents[0].metadata == {"year": 2024, "_id": 3, "_collection_name": "docs"}

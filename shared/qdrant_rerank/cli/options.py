@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from qdrant_client import models
 
 from .. import SearchOptions
-from .._internals import line_of, parse_json, read_text, shortened
+from .._internals import clip_text, line_of, parse_json, read_text
 from ..errors import FormatError
 from .failures import CommandError, report_errors
 
@@ -203,7 +203,7 @@ def _parse(source: str, where: str) -> Any:
     except FormatError as error:
         line = error.line or 1
         message = re.sub(r" \((column \d+)\)$", r" at \1", error.message.removeprefix("not JSON: "))
-        shown = shortened(source.split("\n")[line - 1], 200)
+        shown = clip_text(source.split("\n")[line - 1], 200)
         raise CommandError(f"{where}:{line} isn't JSON: {message}: {shown}") from None
 
 

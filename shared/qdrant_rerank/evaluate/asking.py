@@ -38,7 +38,7 @@ from .._internals import (
     run,
     tell_error,
     together,
-    watched,
+    watch,
     within,
 )
 from ..errors import ClientError, MeasurementError, MissingExtra
@@ -94,7 +94,7 @@ def _attempt(plan: Plan, topic: Topic) -> Flow[_Outcome]:
     """The flow of `plan` for `topic`, which ends with an outcome instead of an exception."""
     seen, start = _Seen(), time.perf_counter()
     try:
-        points = yield from watched(plan.flow(topic.query), seen.steps.append, seen.hear)
+        points = yield from watch(plan.flow(topic.query), seen.steps.append, seen.hear)
     except Exception as error:
         return _Outcome(seen, error=error)
     return _Outcome(seen, points, milliseconds=1000 * (time.perf_counter() - start))
@@ -164,7 +164,7 @@ class RetryingServices:
 
         deadline = Deadline.current()  # so that no pause is begun which would outlast the call
         make = self.retries.arun if isinstance(self.executor, AsyncExecutor) else self.retries.run
-        return make(once, None if deadline is None else deadline.left)
+        return make(once, None if deadline is None else lambda: deadline.left)
 
 
 Progress: TypeAlias = Callable[[int, int], None]

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from .coefficients import MOST_HASHES as MOST_HASHES
     from .coefficients import Mode as Mode
     from .coefficients import Verdict as Verdict
+    from .coefficients import count_known as count_known
     from .coefficients import hashes_of as hashes_of
-    from .coefficients import known_among as known_among
     from .coefficients import same as same
-    from .steering import folded as folded
+    from .steering import fold as fold
     from .steering import native_query as native_query
     from .steering import pairs_of as pairs_of
-    from .steering import stored_vector as stored_vector
+    from .steering import read_vector as read_vector
     from .steering import unit as unit
     from .steering import weights_of as weights_of
     from .strategy import READ as READ
@@ -36,8 +36,8 @@ else:
         {
             ".explain.results": "Column, Seed, Steering",
             ".models.frameworks": "OfficialFeedback",
-            "coefficients": "DIGITS, MOST_HASHES, Mode, Verdict, hashes_of, known_among, same",
-            "steering": "folded, native_query, pairs_of, stored_vector, unit, weights_of",
+            "coefficients": "DIGITS, MOST_HASHES, Mode, Verdict, count_known, hashes_of, same",
+            "steering": "fold, native_query, pairs_of, read_vector, unit, weights_of",
             "strategy": "READ, SEEDS",
         },
     )

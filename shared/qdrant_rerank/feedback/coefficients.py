@@ -29,7 +29,7 @@ __all__ = [
     "Verdict",
     "are_hashes",
     "hashes_of",
-    "known_among",
+    "count_known",
     "read_coefficients",
     "same",
 ]
@@ -243,7 +243,7 @@ def are_hashes(text: str) -> bool:
     return re.fullmatch(rf"(?:[0-9a-f]{{{DIGITS}}})*", text) is not None
 
 
-def known_among(hashes: str, texts: Iterable[str]) -> int:
+def count_known(hashes: str, texts: Iterable[str]) -> int:
     """How many of the texts are among those that `hashes_of` was given."""
     known = {hashes[start : start + DIGITS] for start in range(0, len(hashes), DIGITS)}
     return sum(_hash(text) in known for text in texts)

@@ -22,7 +22,7 @@ from ..stages.nearest import Nearest
 from ..steps import Flow, Points, QueryVector, Request, Score
 from ..strategies import Stage, candidate_names, search
 from .coefficients import Coefficients, Mode
-from .steering import similarity, steering, stored_vector, unsteered_query
+from .steering import plain_query, read_vector, similarity, steer
 
 __all__ = [
     "FeedbackCandidates",
@@ -153,7 +153,7 @@ class _Call:
             try:
                 scores = yield from Score(self.query.text, [seed.text for seed in self.steering.to_score])
                 self.scored = len(scores)
-                self.steering = steering(
+                self.steering = steer(
                     self.strategy.weights, self.strategy.native, self.steering.seeds, scores, vector, self._distance
                 )
             except Exception as error:
@@ -161,7 +161,7 @@ class _Call:
                 self.steering = replace(self.steering, why_not=f"the model failed ({kind})")
         query = self.steering.query
         if query is None and self.strategy.within is not None:  # its other candidates have their say nevertheless
-            query = unsteered_query(self.strategy.weights, self.strategy.native, vector)
+            query = plain_query(self.strategy.weights, self.strategy.native, vector)
         self.inputs = replace(self.inputs, steering=query)
 
     @property
@@ -180,7 +180,7 @@ class _Call:
         return made
 
     def _stored_vector(self, point: models.ScoredPoint) -> list[float] | None:
-        vector, schema = stored_vector(point, self.strategy.compared), self.target.schema
+        vector, schema = read_vector(point, self.strategy.compared), self.target.schema
         info = schema.vectors[self.strategy.compared]
         if vector is not None and info.size not in (None, len(vector)):
             raise EngineError(
@@ -386,6 +386,6 @@ def _add_up(strategy: Settings, rounds: Rounds) -> tuple[list[tuple[str, Column]
     if not isinstance(query, list):
         return [], "the server embeds the query, so that its share of the score isn't known here"
     distance = rounds.inputs.target.schema.vectors[strategy.compared].distance
-    stored = [stored_vector(point, strategy.compared) for point in points]
+    stored = [read_vector(point, strategy.compared) for point in points]
     own = strategy.weights.a * np.array([np.nan if v is None else similarity(query, v, distance) for v in stored])
     return [("a * similarity", own), ("feedback", np.array([point.score for point in points]) - own)], ""

@@ -21,19 +21,19 @@ from .coefficients import Coefficients
 
 __all__ = [
     "Folded",
-    "folded",
+    "fold",
     "native_query",
     "pairs_of",
     "similarity",
-    "steering",
-    "stored_vector",
+    "steer",
+    "read_vector",
     "unit",
-    "unsteered_query",
+    "plain_query",
     "weights_of",
 ]
 
 
-def stored_vector(point: models.ScoredPoint, name: str) -> list[float] | None:
+def read_vector(point: models.ScoredPoint, name: str) -> list[float] | None:
     """A found point's dense vector of this name; None if it has none."""
     found: Any = point.vector
     if isinstance(found, dict):
@@ -41,7 +41,7 @@ def stored_vector(point: models.ScoredPoint, name: str) -> list[float] | None:
     return found if isinstance(found, list) and found else None
 
 
-def steering(
+def steer(
     weights: Coefficients,
     native: bool,
     seeds: Sequence[Seed],
@@ -72,7 +72,7 @@ def steering(
             return replace(made, query=native_query(vector, vectors, numbers, weights))
         query: Any = vector
         cosine = distance == models.Distance.COSINE
-        summed = folded(query, vectors, numbers, weights, cosine)
+        summed = fold(query, vectors, numbers, weights, cosine)
     if not np.isfinite(summed.vector).all():
         raise ScoringError(f"the seeds' scores differ by {pairs[0].confidence!r}, too much for {weights!r}")
     if not any(summed.vector) and not native:
@@ -84,7 +84,7 @@ def steering(
     return replace(made, query=plain, scale=summed.scale, cosine=like)
 
 
-def unsteered_query(weights: Coefficients, native: bool, vector: models.VectorInput) -> models.QueryInterface:
+def plain_query(weights: Coefficients, native: bool, vector: models.VectorInput) -> models.QueryInterface:
     """What the feedback candidate searches for where there is nothing to go by, with scores of the same kind as otherwise.
 
     Qdrant's own query scores by minus the distance, a nearest search by the distance itself, which a formula above the
@@ -131,7 +131,7 @@ def weights_of(scores: Column, b: float) -> Column:
     return weights
 
 
-def folded(
+def fold(
     query: Sequence[float], seeds: Sequence[Sequence[float]], scores: Sequence[float], coefficients: Coefficients, cosine: bool
 ) -> Folded:
     """The query's vector, shifted towards seeds with high scores and away from those with low ones.

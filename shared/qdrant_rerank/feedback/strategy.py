@@ -29,7 +29,7 @@ from ..strategies import Cost, ModelUse, Stage, Strategy
 from ..values import brief, is_whole, literal
 from .coefficients import LEAST_SEEDS, Coefficients, Mode, read_coefficients
 from .rounds import FeedbackCandidates, drop_extras, find_compared, find_reasons, recall_options, run_rounds
-from .steering import unsteered_query
+from .steering import plain_query
 
 __all__ = [
     "LOOKED_AT",
@@ -282,7 +282,7 @@ class RelevanceFeedback(Strategy, kind="relevance_feedback"):
             options = recall_options(options, self.reads - self.seed_count, seeds)
         if self.root.is_steered:
             options = replace(options, score_threshold=None)
-        query = unsteered_query(self.weights, self.native, inputs.vectors[self.compared])
+        query = plain_query(self.weights, self.native, inputs.vectors[self.compared])
         yield self.root.request(replace(inputs, steering=query), self.root.widen(options))
 
     def abbreviations(self) -> Iterator[tuple[str, str]]:

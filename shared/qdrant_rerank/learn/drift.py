@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import Executor, PlanError, Retries, SearchOptions, StrategyError
 from .._internals import FAR, MOVED, NO_RETRIES, Reference, brief, by_chance, instead, is_whole, kind_of, run, shift, together
-from .._internals import lacking as lacking_keys
+from .._internals import find_missing as lacking_keys
 from ..evaluate import Topics
 from ..evaluate._internals import MEASURING, Plain, RetryingServices
 from ..expressions._internals import Table, View

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import StrategyError, from_json, to_json
 from .._internals import brief, expression_from_json
-from .._internals import lacking as lacking_keys
+from .._internals import find_missing as lacking_keys
 from ..errors import FormatError
 from ..expressions import Expression, ExpressionLike, as_expression
 from ..expressions._internals import (

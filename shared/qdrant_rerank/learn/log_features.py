@@ -32,11 +32,11 @@ from .._internals import (
     Points,
     Search,
     did_you_mean,
+    find_missing,
     has,
     instead,
     is_whole,
     kind_of,
-    lacking,
     leaves,
     run,
     tell_error,
@@ -392,7 +392,7 @@ class FoundKeys:
         """
         absent = {key: names for key, names in self._keys().items() if key not in self.there}
         if resumed:
-            absent = {key: names for key, names in absent.items() if lacking([key], stored) == 1.0}
+            absent = {key: names for key, names in absent.items() if find_missing([key], stored) == 1.0}
         there = _stored_keys(executor) if absent else []
         for key, names in absent.items():
             other = self.others.get(key) or instead(key, stored)

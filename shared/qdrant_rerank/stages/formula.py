@@ -242,7 +242,7 @@ class Formula(Stage, kind="formula"):
         """This formula, computed here over the candidates that Qdrant finds: for models too large for a request."""
         return ClientFormula(self)
 
-    def reading_problems(self, target: Target) -> Iterator[str]:
+    def find_reading_problems(self, target: Target) -> Iterator[str]:
         """Why the formula can't read what it reads, wherever it is computed."""
         if not self.candidates:
             yield f"{brief(self)} has no candidates to score: add .over(Nearest(limit=100))"
@@ -257,7 +257,7 @@ class Formula(Stage, kind="formula"):
         yield from self.sample_problems(target)
 
     def own_problems(self, target: Target) -> Iterator[str]:
-        yield from self.reading_problems(target)
+        yield from self.find_reading_problems(target)
         if depth(self.expression) > DEEPEST:
             yield f"the formula is {depth(self.expression)} levels deep; servers take fewer than {DEEPEST}: nest less"
             return
@@ -448,7 +448,7 @@ class ComputedHere(Formula):
     """The formula of a `ClientFormula`, as one of its stages: it isn't sent, so that Qdrant's limits don't count."""
 
     def own_problems(self, target: Target) -> Iterator[str]:
-        yield from self.reading_problems(target)
+        yield from self.find_reading_problems(target)
         if depth(self.expression) > DEEPEST:
             yield f"the formula is {depth(self.expression)} levels deep, and at most {DEEPEST} are possible: nest less"
         for node in _only_qdrant(self.expression):

@@ -13,7 +13,7 @@ from .. import Rerank, Strategy, StrategyError
 from .._internals import DEFAULT_RRF_K, Unread, brief, is_whole, warn
 from ..expressions import Expression, score
 from ..feedback import Coefficients, RelevanceFeedback
-from ..feedback._internals import DIGITS, MOST_HASHES, READ, known_among
+from ..feedback._internals import DIGITS, MOST_HASHES, READ, count_known
 from ..planning import Target
 from ..stages import Formula, Fusion, Mmr, Stage
 from .configurations import DEFAULT, Ground, Option, Parameter, Scorer
@@ -370,7 +370,7 @@ def _learned_from(strategy: RelevanceFeedback, which: str, ground: Ground) -> st
     """How many of the topics the coefficients were fitted to; empty if none, or nobody knows."""
     provenance = strategy.weights.provenance
     hashes = "" if provenance is None else provenance.queries
-    known = known_among(hashes, ground.queries)
+    known = count_known(hashes, ground.queries)
     if not known:
         return ""
     least = "at least " if len(hashes) >= MOST_HASHES * DIGITS else ""

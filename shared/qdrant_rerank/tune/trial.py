@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .. import QdrantRerankError, SearchOptions, Strategy
-from .._internals import Flow, Points, Score, Scores, Search, Step, Vectors, in_batches, run, tell_error, together, watched
+from .._internals import Flow, Points, Score, Scores, Search, Step, Vectors, in_batches, run, tell_error, together, watch
 from ..errors import MeasurementError
 from ..evaluate import Qrels, Topic, per_topic
 from ..evaluate._internals import is_setup_error, prepare_options, read_ranking, stops
@@ -182,14 +182,14 @@ class Serving:
         options, plan = prepare_options(strategy, SearchOptions(limit=limit), self.access.doc_id), self.access.executor.plan
         flows = [_catch_error(plan(strategy, topic.within(options)).flow(topic.query), topic) for topic in topics]
         # ended before a model reads for some topics what the budget doesn't allow it to read for all of them
-        return run(watched(together(flows), lambda step: self.book.check(_scorings(step))), self)
+        return run(watch(together(flows), lambda step: self.book.check(_scorings(step))), self)
 
 
 def _catch_error(flow: Flow[Points], topic: Topic) -> Flow[Points | Exception]:
     """`flow`, which returns the error that it ends with, unless it would end that of every topic alike."""
     asked: list[Step] = []
     try:
-        return (yield from watched(flow, asked.append))
+        return (yield from watch(flow, asked.append))
     except Exception as error:
         if is_setup_error(error):
             error.add_note(f"while the topic {topic.id!r} was asked: {topic.text!r}")

@@ -19,7 +19,7 @@ from ...errors import FitError
 from ...evaluate import DocId, Qrels, Topic, Topics
 from ...evaluate._internals import aliases, other_ids, read_ranking, stable
 from ...feedback import RelevanceFeedback
-from ...feedback._internals import Column, stored_vector, unit
+from ...feedback._internals import Column, read_vector, unit
 from ...planning import Plan, Target
 from ..candidates import draw_points
 from .score_file import ScoreFile
@@ -366,7 +366,7 @@ def replace_reranker(executor: E, scores: ScoreFile) -> E:
 
 def _readable(strategy: RelevanceFeedback, points: Points, target: Target) -> list[tuple[str, list[float]]]:
     """Text and vector of each point that has both."""
-    rows = [(target.payload.content(each.payload or {}).text, stored_vector(each, strategy.compared)) for each in points]
+    rows = [(target.payload.content(each.payload or {}).text, read_vector(each, strategy.compared)) for each in points]
     return [(text, vector) for text, vector in rows if text.strip() and vector is not None]
 
 
