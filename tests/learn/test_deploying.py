@@ -384,7 +384,10 @@ def test_a_ranker_with_a_category_keeps_it(ranker: LearnedRanker) -> None:
 @pytest.mark.parametrize(
     ("trained", "says"),
     [
-        ('{"kind": "trained", "feature": []}', "trained has no 'feature'; it has features: did you mean 'features'?"),
+        (
+            '{"kind": "trained", "feature": []}',
+            "trained has no 'feature'; it has features, calibrated: did you mean 'features'",
+        ),
         ('{"kind": "trained_feature"}', "unknown kind of record of training 'trained_feature'"),
         ('{"kind": "trained", "features": {}}', "expected a list"),
         ('{"kind": "trained", "features": [{"kind": "trained_feature", "name": "x"}]}', "lacks 'reference'"),
@@ -411,7 +414,7 @@ def test_a_file_whose_record_of_training_was_changed_is_refused(file: Path, tmp_
     place = text.index('"size": ', text.index('"trained"'))
     changed.write_text(text[:place] + '"size": 1' + text[place + len('"size": ') :], "utf-8")
     load(changed)
-    with refused(FormatError, "record of training isn't that of the features", "unchecked()"):
+    with refused(FormatError, "record of training isn't that of the features", "uncheck()"):
         LearnedRanker.load(changed)
 
 
