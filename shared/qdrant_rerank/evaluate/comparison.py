@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias, assert_never
+from typing import Any, Literal, TypeAlias
 
 from .. import StrategyError
 from .._internals import as_table, did_you_mean
@@ -210,7 +210,7 @@ def write_verdict(comparison: Comparison, row: Difference, labels: Mapping[str, 
             text = f"Keep {base}: {name} is worse, {seen_and_tested}"
         case "no difference" if row.ties == comparison.topics:
             text = f"Keep {base}: {name} scores the same {measure} on every one of {topics}."
-        case "no difference":
+        case _:  # no difference
             text = f"Keep {base}: {name} shows no difference that can be told from chance: {seen_and_tested}"
             if row.detectable is not None:
                 text += (
@@ -218,8 +218,6 @@ def write_verdict(comparison: Comparison, row: Difference, labels: Mapping[str, 
                 )
                 needed = row.topics_needed
                 text += f"; one of {abs(found.estimate):.4f} would take about {needed:,}." if needed else "."
-        case _:
-            assert_never(row.finding)
     if comparison.synthetic:
         text += " But the queries are synthetic, cut from the documents: this says nothing about real users."
     return text
