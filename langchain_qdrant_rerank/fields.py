@@ -26,6 +26,7 @@ from qdrant_rerank._internals import (
     check_schema_ttl,
     check_strategy,
     engine_of,
+    filter_keys,
     find_unknown,
     in_worker,
     inherits,
@@ -59,6 +60,7 @@ __all__ = [
     "SparseEmbeddingsField",
     "StrategyField",
     "TimeoutField",
+    "describe_call",
     "list_encoders",
     "make_encoders",
     "publish",
@@ -346,3 +348,35 @@ def show(retriever: BaseModel) -> Iterator[tuple[str, Any]]:
             yield name, {key: _Shown(type(encoder).__name__) for key, encoder in list_encoders(value).items()}
         else:
             yield name, _Shown(type(value).__name__) if info.exclude else value
+
+
+def describe_call(retriever: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What traces say of a call: the collection, the kinds of the strategy, how many documents, and which keys filters read.
+
+    No value of a filter is among it, which may say whose documents they are.
+
+    Args:
+        retriever: whose settings count where the call has none.
+        options: the call's, unchecked.
+    """
+    strategy, k = options.get("strategy") or retriever.strategy, options.get("k") or retriever.k
+    filters = retriever.fixed_filter, retriever.filter, options.get("filter")
+    keys = {key for each in filters if isinstance(each, models.Filter) for key in filter_keys(each)}
+    return {
+        "qdrant_collection": retriever.collection_name,
+        "qdrant_strategy": _outline(strategy) if isinstance(strategy, Strategy) else type(strategy).__name__,
+        "qdrant_k": k if isinstance(k, int) else str(k),
+        "qdrant_filter_keys": sorted(keys),
+    }
+
+
+def _outline(strategy: Strategy) -> str:
+    """A strategy's kinds and vectors, nested: `Formula(Nearest('dense'), Nearest('bm25'))`."""
+    inside: list[str] = []
+    for name, value in vars(strategy).items():
+        if name == "using" and isinstance(value, str):
+            inside.append(repr(value))
+        if name.startswith("_"):  # what a strategy keeps of itself
+            continue
+        inside += [_outline(one) for one in (value if isinstance(value, tuple) else [value]) if isinstance(one, Strategy)]
+    return f"{type(strategy).__name__}({', '.join(inside)})"

@@ -43,7 +43,7 @@ from . import fields
 from .documents import to_documents
 from .migration import translate
 from .store import store_fields, store_strategy
-from .tracing import AsyncTraced, Configs, Parents, Traced, atrace, describe_call, trace
+from .tracing import AsyncTraced, Configs, Parents, Traced, atrace, trace
 
 __all__ = ["CallOptions", "QdrantRerankRetriever"]
 
@@ -484,9 +484,9 @@ class QdrantRerankRetriever(BaseRetriever):
             TypeError: an option that isn't there.
             QueryError: a value that can't be.
         """
-        if instead := translate(given):
-            raise TypeError(instead)
         if unknown := find_unknown(given, known := CallOptions.__annotations__):
+            if instead := translate(given):
+                raise TypeError(instead)
             raise TypeError(f"a call has no option {unknown[0]!r}; it takes {', '.join(known)}{unknown[1]}")
 
         def value(name: str) -> Any:
@@ -550,7 +550,7 @@ class QdrantRerankRetriever(BaseRetriever):
             if embedder is not None:
                 params["ls_embedding_provider"] = type(embedder).__name__
                 break
-        facts: dict[str, Any] = {**params, **describe_call(self, kwargs)}
+        facts: dict[str, Any] = {**params, **fields.describe_call(self, kwargs)}
         return cast("LangSmithRetrieverParams", facts)
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:

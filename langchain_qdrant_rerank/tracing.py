@@ -15,48 +15,16 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import get_config_list, patch_config, set_config_context
-from qdrant_client import models
 
-from qdrant_rerank import AsyncExecutor, Executor, Query, Strategy
-from qdrant_rerank._internals import Points, Search, Vectors, filter_keys
+from qdrant_rerank import AsyncExecutor, Executor, Query
+from qdrant_rerank._internals import Points, Search, Vectors
 
-__all__ = ["AsyncTraced", "Configs", "Parents", "Runs", "Traced", "atrace", "child_of", "describe_call", "trace"]
+__all__ = ["AsyncTraced", "Configs", "Parents", "Runs", "Traced", "atrace", "child_of", "trace"]
 
 
 def child_of(callbacks: BaseCallbackManager) -> AbstractContextManager[Context]:
     """A context in which whatever LangChain runs is a child of these callbacks' run, unless it is given others."""
     return set_config_context(patch_config(None, callbacks=callbacks))
-
-
-def describe_call(retriever: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    """What traces say of a call: the collection, the kinds of the strategy, how many documents, and which keys filters read.
-
-    No value of a filter is among it, which may say whose documents they are.
-
-    Args:
-        retriever: whose settings count where the call has none.
-        options: the call's, unchecked.
-    """
-    strategy, k = options.get("strategy") or retriever.strategy, options.get("k") or retriever.k
-    filters = retriever.fixed_filter, retriever.filter, options.get("filter")
-    keys = {key for each in filters if isinstance(each, models.Filter) for key in filter_keys(each)}
-    return {
-        "qdrant_collection": retriever.collection_name,
-        "qdrant_strategy": _outline(strategy) if isinstance(strategy, Strategy) else type(strategy).__name__,
-        "qdrant_k": k if isinstance(k, int) else str(k),
-        "qdrant_filter_keys": sorted(keys),
-    }
-
-
-def _outline(strategy: Strategy) -> str:
-    """A strategy's kinds and vectors, nested: `Formula(Nearest('dense'), Nearest('bm25'))`."""
-    inside: list[str] = []
-    for name in vars(strategy):
-        value = getattr(strategy, name)
-        if name == "using" and isinstance(value, str):
-            inside.append(repr(value))
-        inside += [_outline(one) for one in (value if isinstance(value, tuple) else [value]) if isinstance(one, Strategy)]
-    return f"{type(strategy).__name__}({', '.join(inside)})"
 
 
 class Parents:

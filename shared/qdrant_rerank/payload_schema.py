@@ -21,7 +21,16 @@ from .sampling import random_points
 from .schema import Schema, aread_schema, read_schema
 from .values import is_finite
 
-__all__ = ["PayloadKeySchema", "PayloadSchema", "PayloadType", "ValueCount", "apayload_schema", "payload_schema"]
+__all__ = [
+    "LEAST",
+    "PayloadKeySchema",
+    "PayloadSchema",
+    "PayloadType",
+    "ValueCount",
+    "apayload_schema",
+    "payload_schema",
+    "read_payloads",
+]
 
 PayloadType: TypeAlias = Literal["keyword", "text", "integer", "float", "bool", "datetime", "uuid", "geo", "object", "array"]
 """A value's type, in Qdrant's words; a text of at most 64 characters on one line is a keyword."""
@@ -171,7 +180,7 @@ def payload_schema(client: QdrantClient, collection: str, *, filter: models.Filt
     schema = read_schema(client, collection)
     request = _request(schema, filter)
     points = client.query_points(collection, **_arguments(request)).points
-    found = _read(schema, [point.payload or {} for point in points], request.limit or SAMPLED)
+    found = read_payloads(schema, [point.payload or {} for point in points], request.limit or SAMPLED)
     counts: dict[str, list[ValueCount]] = {}
     for key in _countable(found):
         try:
@@ -187,7 +196,7 @@ async def apayload_schema(client: AsyncQdrantClient, collection: str, *, filter:
     schema = await aread_schema(client, collection)
     request = _request(schema, filter)
     points = (await client.query_points(collection, **_arguments(request))).points
-    found = _read(schema, [point.payload or {} for point in points], request.limit or SAMPLED)
+    found = read_payloads(schema, [point.payload or {} for point in points], request.limit or SAMPLED)
     counts: dict[str, list[ValueCount]] = {}
     for key in _countable(found):
         try:
@@ -281,7 +290,7 @@ def _shown_values(key: str, values: Sequence[ValueCount], whole: bool) -> tuple[
     return tuple(ordered), whole and bool(values) and len(ordered) == len(values)
 
 
-def _read(schema: Schema, payloads: Sequence[Mapping[str, Any]], limit: int) -> PayloadSchema:
+def read_payloads(schema: Schema, payloads: Sequence[Mapping[str, Any]], limit: int) -> PayloadSchema:
     """What the sampled payloads say; nothing of too few."""
     if len(payloads) < LEAST:
         return PayloadSchema(schema.collection)

@@ -21,6 +21,7 @@ from .expressions.nodes import Expression, Raw
 from .expressions.view import path_problem
 from .formula_limits import filter_problems
 from .payload import AnyMapping, PayloadLike, as_mapping
+from .payload_mistakes import read_by_strategy, tell_mistakes
 from .query import Inputs, Query, SearchOptions, Target, both, check_query, embed_query, restrict
 from .request_parts import bad_paths, features_of, filter_limits, params_limits, request_limits, strict_limits
 from .schema import Schema
@@ -201,7 +202,9 @@ class Plan:
             PlanError: a candidate lacks a payload key that the formula reads without a default.
         """
         self._check_params(query)
-        return (yield from self.account_for(self.strategy.flow(query, self.options, self.target)))
+        points = yield from self.account_for(self.strategy.flow(query, self.options, self.target))
+        yield from self._tell_mistakes(points)
+        return points
 
     def explain(self, query: Query) -> Flow[Explained]:
         """The steps from `query` to ranked points with the reason for each; one round trip more where points tie.
@@ -211,7 +214,13 @@ class Plan:
             PlanError: as `flow`.
         """
         self._check_params(query)
-        return (yield from self.account_for(self.strategy.explain(query, self.options, self.target)))
+        found = yield from self.account_for(self.strategy.explain(query, self.options, self.target))
+        yield from self._tell_mistakes(found.points)
+        return found
+
+    def _tell_mistakes(self, points: Points) -> Flow[None]:
+        if not points or not self._read <= self.target.quirks.checked:
+            yield from tell_mistakes(self.strategy, self.options, self.target, points)
 
     def account_for(self, flow: Flow[R]) -> Flow[R]:
         """The result of `flow`; where an engine refuses a formula, with the formula's own account beside the error.
@@ -312,6 +321,11 @@ class Plan:
             if hint:
                 there = ", ".join(map(repr, sorted(known)))
                 raise QueryError(f"the strategy reads no request-time value {name!r}; it reads: {there}{hint}")
+
+    @cached_property
+    def _read(self) -> frozenset[tuple[str, ...]]:
+        """What the strategy reads of the payload, as it is remembered once it was looked for."""
+        return frozenset(each.memory for each in read_by_strategy(self.strategy))
 
     @property
     def _expressions(self) -> list[Expression]:

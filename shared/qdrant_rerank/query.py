@@ -166,11 +166,15 @@ class Quirks:
         several_values: whether points hold lists of several values under keys that formulas read.
         samples: payloads of random points, by the call's filter and by what learned formulas read of them; the latest few.
         payloads: some random points' whole payloads, once they were looked at.
+        key_types: payload key → types of the values that some random points have there, once they were looked at.
+        checked: which keys, and as what, were looked for in it.
     """
 
     several_values: bool = False
     samples: dict[tuple[str, ...], Sample] = field(default_factory=dict)
     payloads: tuple[Mapping[str, Any], ...] = ()
+    key_types: Mapping[str, tuple[str, ...]] | None = None
+    checked: set[tuple[str, ...]] = field(default_factory=set)
 
     def forget_samples(self) -> None:
         """Have points looked at anew: what they lacked may be there next time."""

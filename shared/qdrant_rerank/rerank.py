@@ -188,6 +188,11 @@ class Rerank(Strategy, kind="rerank"):
     def params(self) -> Mapping[str, Any]:
         return {**self.below.params(), **({} if self.blend is None else placeholder_params(self.blend))}
 
+    def written_expressions(self) -> Iterator[Expression]:
+        yield from self.below.written_expressions()
+        if self.blend is not None:
+            yield self.blend
+
     def abbreviations(self) -> Iterator[tuple[str, str]]:
         yield from self.below.abbreviations()
 

@@ -154,6 +154,11 @@ class Strategy(ABC):
         if options.group_by is not None:
             yield "groups"
 
+    def written_expressions(self) -> Iterator[Expression]:
+        """The expressions that somebody wrote; those that were learned are checked by what they were learned from."""
+        for stage in self.stages():
+            yield from stage.own_written_expressions()
+
     def params(self) -> Mapping[str, Any]:
         """The request-time values that it reads, each with a stand-in to show requests before there is a query."""
         return {name: value for stage in self.stages() for name, value in stage.own_params.items()}
@@ -328,6 +333,10 @@ class Stage(Strategy):
 
     def own_expressions(self) -> Iterator[Expression]:
         """What Qdrant computes for each of its candidates."""
+        yield from ()
+
+    def own_written_expressions(self) -> Iterator[Expression]:
+        """As `written_expressions`, for this stage apart from its candidates."""
         yield from ()
 
     @property

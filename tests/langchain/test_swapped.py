@@ -88,7 +88,7 @@ async def test_scores_come_beside_the_documents() -> None:
 
 
 def test_a_document_in_several_groups_has_the_score_of_its_best_rank() -> None:
-    options = SearchOptions(group_by="metadata.tags[]", group_size=3)
+    options = SearchOptions(group_by="metadata.category", group_size=3)
     found = make(score_key=None, k=5).search_with_scores(QUERY, options=options)
     scores = {each.id: each.metadata["score"] for each in make(k=5).invoke(QUERY, options=options)}
     assert near({each.id: points for each, points in found}) == near(scores)

@@ -77,7 +77,9 @@ def test_what_a_model_is_told_is_typed_by_the_tenants_payload_alone(two: QdrantV
         search_tool(over(two, fixed_filter=must("tenant", "A")), filters=["tenant"])
 
 
-@pytest.mark.parametrize("strategy", [None, BY_POPULARITY.over(Nearest(limit=20)), Mmr(diversity=0.3)])
+@pytest.mark.parametrize(
+    "strategy", [None, Formula(score() + field("year", default=0)).over(Nearest(limit=20)), Mmr(diversity=0.3)]
+)
 async def test_an_answer_has_ids_scores_and_what_nodes_show_to_models(two: QdrantVectorStore, strategy: Any) -> None:
     own = over(two, strategy=strategy, score_key="score", fixed_filter=must("tenant", "B"))
     tool = search_tool(own, filters=FILTERS)

@@ -325,6 +325,10 @@ class Formula(Stage, kind="formula"):
         if self.trained is not None and (sample := target.samples.get(self.sample_key)) is not None:
             yield from drift_warnings(self.trained, self.expression, sample, target.view)
 
+    def own_written_expressions(self) -> Iterator[Expression]:
+        if self.trained is None:
+            yield self.expression
+
     def look_alone(self, target: Target, options: SearchOptions) -> Flow[Target]:
         if self.trained is None:
             return target

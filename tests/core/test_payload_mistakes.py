@@ -1,0 +1,271 @@
+"""Keys that no sampled point has, or has otherwise than they are read, are told; at no cost where they are there."""
+
+from __future__ import annotations
+
+import datetime as dt
+import warnings
+from typing import Any
+
+import pytest
+from qdrant_client import models
+
+from qdrant_rerank import (
+    AsyncExecutor,
+    Executor,
+    Formula,
+    Nearest,
+    PlanWarning,
+    Query,
+    Rerank,
+    SearchOptions,
+    Strategy,
+    affinity,
+    datetime_field,
+    field,
+    geo_distance,
+    score,
+    when,
+)
+from qdrant_rerank._internals import Trained
+from qdrant_rerank.expressions import rerank_score
+from tests.engines import open_client
+from tests.support import CountingClient
+
+ASKED = Query("q", vectors={"": [1.0, 0.0]}, params={"taste": {"rail": 1.0}})
+LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+HERE = models.GeoPoint(lat=46.0, lon=8.0)
+
+
+def payload(number: int) -> dict[str, Any]:
+    return {
+        "text": f"text {number}",
+        "metadata": {
+            "rating": number / 10,
+            "year": str(2000 + number),
+            "day": f"2026-01-{number % 28 + 1:02}",
+            "place": {"lat": 46.0, "lon": 8.0},
+            "topic": "rail",
+            "new": True,
+            "prices": [1, 2],
+            "offers": [{"price": 3}],
+        },
+    }
+
+
+def filled(client: Any, count: int = 30, name: str = "docs") -> Any:
+    client.create_collection(name, vectors_config=models.VectorParams(size=2, distance=models.Distance.COSINE))
+    points = [models.PointStruct(id=n, vector=[1.0, n / 100], payload=payload(n)) for n in range(count)]
+    client.upsert(name, points, wait=True)
+    return client
+
+
+@pytest.fixture(scope="module")
+def client() -> Any:
+    return filled(open_client(keep=True))
+
+
+def over(expression: Any) -> Formula:
+    return Formula(expression).over(Nearest(limit=20))
+
+
+def told(executor: Executor, strategy: Strategy, options: SearchOptions | None = None) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        executor.retrieve(strategy, ASKED, options or SearchOptions(limit=5))
+    return [str(each.message) for each in caught if issubclass(each.category, PlanWarning)]
+
+
+def condition(key: str, value: Any = "rail") -> models.FieldCondition:
+    return models.FieldCondition(key=key, match=models.MatchValue(value=value))
+
+
+DEFAULT = "The formula takes the default for each of them"
+MISTAKES: dict[str, tuple[Any, str]] = {
+    "prefix": (field("rating", default=0), f"has 'rating'; did you mean 'metadata.rating'? {DEFAULT}"),
+    "spelling": (field("metadata.ratng", default=0), "did you mean 'metadata.rating'?"),
+    "nothing like it": (field("zzz", default=0), f"no sampled point of 'docs' has 'zzz'. {DEFAULT}"),
+    "affinity": (affinity("topic", param="taste"), "has 'topic'; did you mean 'metadata.topic'?"),
+    "condition": (when(condition("topic")), "has 'topic'; did you mean 'metadata.topic'?"),
+    "place": (geo_distance((46.0, 8.0), "place", default=0), "has 'place'; did you mean 'metadata.place'?"),
+    "array": (field("offers[0].price", default=0), "has 'offers[0].price'; did you mean 'metadata.offers[].price'?"),
+    "text as a number": (
+        field("metadata.year", default=0),
+        "hold text under 'metadata.year', and the formula reads a number there: it takes the default for each of them; store",
+    ),
+    "date as a number": (
+        field("metadata.day", default=0),
+        "hold date-times under 'metadata.day', .* read it by datetime_field('metadata.day', default=…)",
+    ),
+    "number as a date": (
+        datetime_field("metadata.rating", default=LONG_AGO) * 0,
+        "hold numbers under 'metadata.rating'.*reads a date-time there.*read it by field",
+    ),
+    "text as a date": (
+        datetime_field("metadata.topic", default=LONG_AGO) * 0,
+        "hold text under 'metadata.topic'.*store ISO 8601 texts there",
+    ),
+    "place as a number": (field("metadata.place", default=0), "hold places under.*geo_distance"),
+    "bool as a number": (field("metadata.new", default=0), "hold true or false under.*read it by when"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_formula_that_reads_what_no_point_has_is_told(client: Any, name: str) -> None:
+    expression, said = MISTAKES[name]
+    executor = Executor(client, "docs")
+    [message] = told(executor, over(score() + expression))
+    assert all(part in message for part in said.split(".*")), message
+    assert told(executor, over(score() + expression)) == []  # once is enough
+
+
+RIGHT = (
+    score()
+    + field("metadata.rating", default=0)
+    + 0 * field("metadata.rating")
+    + field("metadata.prices", default=0)
+    + field("metadata.offers[0].price", default=0)
+    + 0 * datetime_field("metadata.day", default=LONG_AGO)
+    + 0 * geo_distance((46.0, 8.0), "metadata.place", default=0)
+    + affinity("metadata.topic", param="taste")
+    + when(condition("metadata.topic"))
+)
+
+
+def test_what_is_there_costs_no_request() -> None:
+    client = CountingClient()
+    filled(client)
+    executor = Executor(client, "docs")
+    assert told(executor, over(RIGHT)) == []
+    client.calls.clear()
+    for _ in range(3):
+        assert told(executor, over(RIGHT)) == []
+    assert client.calls == ["query_points"] * 3
+
+
+def test_a_mistake_costs_one_request_for_all_that_come_after() -> None:
+    client = CountingClient()
+    filled(client)
+    executor = Executor(client, "docs")
+    told(executor, Nearest())
+    client.calls.clear()
+    for key in ("rating", "ratings", "zzz"):
+        assert len(told(executor, over(score() + field(key, default=0)))) == 1
+    assert client.calls == ["query_points"] * 4
+
+
+FILTERED: dict[str, tuple[models.Filter, str | None]] = {
+    "prefix": (
+        models.Filter(must=[condition("topic")]),
+        "has 'topic'; did you mean 'metadata.topic'? The call's filter lets none",
+    ),
+    "alternatives": (models.Filter(should=[condition("topic")]), "did you mean 'metadata.topic'?"),
+    "least": (models.Filter(min_should=models.MinShould(conditions=[condition("topic")], min_count=1)), "'metadata.topic'?"),
+    "inner": (models.Filter(must=[models.Filter(must=condition("topic"))]), "did you mean 'metadata.topic'?"),
+    "nested": (
+        models.Filter(
+            must=[
+                models.NestedCondition(nested=models.Nested(key="offers", filter=models.Filter(must=[condition("price", 3)])))
+            ]
+        ),
+        "has 'offers.price'; did you mean 'metadata.offers[].price'?",
+    ),
+    "range of texts": (
+        models.Filter(must=[models.FieldCondition(key="metadata.year", range=models.Range(gte=2001))]),
+        "hold text under 'metadata.year', and the call's filter reads a number there: it lets none of them through; store",
+    ),
+    "dates of numbers": (
+        models.Filter(must=[models.FieldCondition(key="metadata.rating", range=models.DatetimeRange(gte=LONG_AGO))]),
+        "reads a date-time there: it lets none of them through; store ISO 8601 texts",
+    ),
+    "place of texts": (
+        models.Filter(must=[models.FieldCondition(key="metadata.topic", geo_radius=models.GeoRadius(center=HERE, radius=1))]),
+        "reads a place there",
+    ),
+    "a value that is not there": (models.Filter(must=[condition("metadata.topic", "sea")]), None),
+    "ids": (models.Filter(must=[models.HasIdCondition(has_id=[999])]), None),
+    "what must be empty": (
+        models.Filter(must=[models.IsEmptyCondition(is_empty=models.PayloadField(key="metadata.topic"))]),
+        None,
+    ),
+    "what must not be": (
+        models.Filter(must=[condition("metadata.topic", "sea")], must_not=[condition("archived", True)]),
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILTERED)
+def test_a_filter_that_lets_nothing_through_is_looked_at(client: Any, name: str) -> None:
+    filter, said = FILTERED[name]
+    found = told(Executor(client, "docs"), Nearest(), SearchOptions(limit=5, filter=filter))
+    assert len(found) == (said is not None)
+    assert said is None or said in found[0]
+
+
+def test_groups_by_a_key_that_is_nowhere_are_told(client: Any) -> None:
+    [message] = told(Executor(client, "docs"), Nearest(), SearchOptions(limit=5, group_by="topic"))
+    assert "has 'topic'; did you mean 'metadata.topic'? The call's group_by leaves each of them out" in message
+
+
+def test_the_filter_of_a_stage_and_the_blend_of_a_reranker_are_looked_at(client: Any) -> None:
+    executor = Executor(client, "docs", reranker=lambda query, texts: [1.0] * len(texts))
+    [message] = told(executor, Nearest(filter=models.Filter(must=[condition("topic")])))
+    assert "The filter of Nearest lets none of them through" in message
+    blend = Rerank(blend=rerank_score() + field("rating", default=0)).over(Nearest(limit=9))
+    assert "has 'rating'" in told(executor, blend)[0]
+
+
+async def test_async_calls_are_told_as_well(client: Any) -> None:
+    with pytest.warns(PlanWarning, match="did you mean 'metadata.rating'"):
+        await AsyncExecutor(client, "docs").retrieve(over(score() + field("rating", default=0)), ASKED, SearchOptions(limit=5))
+
+
+def test_nothing_is_said_of_few_points_of_indexed_keys_of_texts_and_of_what_was_not_asked_for(client: Any) -> None:
+    wrong = over(score() + field("rating", default=0))
+    few = filled(open_client(), 19)
+    assert told(Executor(few, "docs"), wrong) == []
+    assert told(Executor(client, "docs"), wrong, SearchOptions(limit=5, with_payload=["text"])) == []
+    assert told(Executor(client, "docs"), over(score() + field("metadata", default=0))) == []
+    assert told(Executor(client, "docs"), over(score() + when(condition("text", "x")))) == []
+    learned = Formula(score() + field("metadata.rating", default=0), trained=Trained()).over(Nearest(limit=20))
+    assert told(Executor(client, "docs"), learned) == []
+
+
+@pytest.mark.engines("server", "edge", reason="local mode has no payload indexes")
+def test_a_key_with_an_index_is_for_rare_values() -> None:
+    indexed = filled(open_client())
+    indexed.create_payload_index("docs", "boost", models.PayloadSchemaType.FLOAT, wait=True)
+    assert told(Executor(indexed, "docs"), over(score() + field("boost", default=0))) == []
+
+
+def test_a_sample_that_cant_be_drawn_says_nothing_and_is_not_tried_again(client: Any) -> None:
+    class NoSamples(CountingClient):
+        def query_points(self, *args: Any, **options: Any) -> Any:
+            if isinstance(options.get("query"), models.SampleQuery):
+                self.calls.append("sample")
+                raise ValueError("forbidden")
+            return super().query_points(*args, **options)
+
+    shy = NoSamples()
+    filled(shy)
+    executor = Executor(shy, "docs")
+    for key in ("rating", "zzz"):
+        assert told(executor, over(score() + field(key, default=0))) == []
+    assert shy.calls.count("sample") == 1
+
+
+def test_the_sample_is_within_the_fixed_filter() -> None:
+    client = open_client()
+    client.create_collection("two", vectors_config=models.VectorParams(size=2, distance=models.Distance.COSINE))
+    points = [
+        models.PointStruct(
+            id=n,
+            vector=[1.0, n / 100],
+            payload={"tenant": "A", "text": "x"} if n % 2 else {"tenant": "B", "secret": {"rating": 1}},
+        )
+        for n in range(60)
+    ]
+    client.upsert("two", points, wait=True)
+    mine = models.Filter(must=[condition("tenant", "A")])
+    [message] = told(Executor(client, "two", fixed_filter=mine), over(score() + field("rating", default=0)))
+    assert message == f"no sampled point of 'two' has 'rating'. {DEFAULT}"
