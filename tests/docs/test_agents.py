@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +15,7 @@ from llama_index.core.schema import TextNode
 from llama_index.vector_stores.qdrant import QdrantVectorStore
 from qdrant_client import models
 
+from tests.cli.support import DOCUMENTS, succeeds, write_corpus
 from tests.engines import open_client
 
 from .blocks import blocks, untested
@@ -70,3 +74,14 @@ def test_the_blocks_for_llama_index_run(capsys: pytest.CaptureFixture[str]) -> N
     assert out.count("2 documents were found") == 1
     properties = options["tool"].metadata.get_parameters_dict()["properties"]
     assert properties["category"]["items"]["enum"] == ["rail", "sea"]
+
+
+async def test_the_blocks_for_mcp_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = [{**document, "_id": f"{document['_id']}-{n}"} for document in DOCUMENTS for n in range(8)]
+    succeeds("index", write_corpus(tmp_path / "corpus.jsonl", documents), "--path", tmp_path / "db", "--dense", "hash")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    options: dict[str, Any] = {}
+    assert untested("docs/mcp.md") == 0
+    exec(compile(blocks("docs/mcp.md")["mcp"], "docs/mcp.md", "exec"), options)
+    assert "3 documents were found" in await options["ask"]("bikes on the night train")

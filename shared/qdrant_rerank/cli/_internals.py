@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from .features import run_features as run_features
     from .fit import run_fit as run_fit
     from .index import run_index as run_index
+    from .mcp import HttpGuard as HttpGuard
+    from .mcp import ServedCollection as ServedCollection
     from .options import check_folder as check_folder
     from .options import check_output as check_output
     from .plan import fold_json as fold_json
@@ -60,6 +62,7 @@ else:
             "features": "read_features, run_features",
             "fit": "run_fit",
             "index": "run_index",
+            "mcp": "HttpGuard, ServedCollection",
             "options": "check_folder, check_output",
             "plan": "fold_json",
             "reference": "reference",

@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "schema": "Show which payload keys the points have: types, how many points have them, indexes, ranges, frequent values.",
     "search": "Search a collection, and rank what is found by a strategy that Qdrant runs, in one request, or by a model.",
     "plan": "Show what a strategy will ask of Qdrant, without asking it.",
+    "mcp": "Serve a collection to agents as tools: search, explain, schema, over the Model Context Protocol.",
     "evaluate": "Measure how good a strategy's results are, by judgments of documents, and what a query costs.",
     "compare": "Compare strategies, and runs of other systems, with a baseline, on the same topics and judgments.",
     "tune": "Find out which strategy to use on a collection, by judgments of documents; or that the default is as good.",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, cast
 
 from qdrant_client import QdrantClient
+from qdrant_client.models import Filter
 
 from .. import Executor, Formula, Fusion, Mmr, Nearest, SearchOptions, Strategy, load
 from .._internals import FusionMethod, did_you_mean, in_time
@@ -176,6 +177,7 @@ def make_plan(
     models: QueryModels | None,
     reranking: Reranking | None = None,
     policy: CommandRetries | None = None,
+    fixed_filter: Filter | None = None,
 ) -> tuple[Executor, Plan]:
     """Make an executor for the collection, with the encoders that the chosen strategy needs, and a plan of the strategy.
 
@@ -187,6 +189,7 @@ def make_plan(
         models: what embeds the query; None for an executor without encoders.
         reranking: how a model reads the candidates; None leaves that to the strategy.
         policy: how often requests are made again; as `where` says if None.
+        fixed_filter: what every point meets that the executor finds.
 
     Raises:
         CommandError: see `Choice.strategy`, `find_collection` and `give_encoders`.
@@ -195,7 +198,7 @@ def make_plan(
     policy = policy or where.policy
     payload = ShownText.of(() if reranking is None else reranking.text_keys)
     named = in_time(lambda: find_collection(client, where.collection, policy), "listing the collections")
-    executor = Executor(client, named, payload=payload, retries=policy.rest)
+    executor = Executor(client, named, payload=payload, retries=policy.rest, fixed_filter=fixed_filter)
     chosen = choice.strategy(executor.target().schema)
     plan = executor.plan(chosen if reranking is None else reranking.over(chosen), options)
     if models is not None:

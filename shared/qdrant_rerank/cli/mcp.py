@@ -1,0 +1,327 @@
+"""`qdrant-rerank mcp`: a collection as tools for agents over the Model Context Protocol, on the official SDK.
+
+Three tools that only read: search, explain, schema. What they take is typed and capped by `agent_tools`; the filter of the
+command line holds in all of them, and no argument changes it. Nothing that a client sends raises, and no error is shown to it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Annotated, Any, ClassVar, Final, TypeAlias
+
+from .. import Executor, Query, SearchOptions, Strategy, __version__
+from .._internals import ToolCall, ToolHit, ToolSpec, in_worker, pick_filters, pick_threshold, value_at
+from ..errors import MissingExtra
+from ..planning import PayloadSchema, payload_schema
+from .connect import Where, connect
+from .consoles import errors_console
+from .failures import CommandError
+from .models import QueryModels, Reranking, open_reranker
+from .options import ResultOptions, command, option, parse_params, split_list, without
+from .results import TEXT_KEYS
+from .strategies import PARAMS, Choice, check_params, make_plan
+
+_TOKEN: Final = "QDRANT_RERANK_MCP_TOKEN"
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+_BYTES: Final = 3  # of a token, as in `agent_tools`
+_LOG: Final = logging.getLogger(__name__)
+
+App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What the tools are told, and how much they may ask for and answer."""
+
+    panel: ClassVar = "The tools"
+
+    description: str = option(
+        "--description TEXT", "What the model is told that it finds here.", "Search the documents of the collection."
+    )
+    filter_by: str | None = option(
+        "--filter-by KEYS", "Payload keys that the model may filter by, with commas between: category,metadata.year."
+    )
+    max_k: int = option("--max-k N", "The most results of a call.", 10)
+    max_tokens: int = option("--max-tokens N", "How long an answer may be, estimated as three bytes a token.", 2000)
+    text_key: str = option("--text-key KEYS", "Payload keys with the text; the first that a result has.", TEXT_KEYS)
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where clients come in."""
+
+    panel: ClassVar = "Where clients come in"
+
+    http: int | None = option(
+        "--http PORT",
+        "Speak streamable HTTP at this port, under /mcp, instead of standard input and output.",
+        shows="standard input and output",
+        min=1,
+        max=65535,
+    )
+    host: str = option(
+        "--host HOST",
+        f"The address that --http listens at. Another than this machine's needs a token, from the environment's {_TOKEN}, that "
+        "clients send as `Authorization: Bearer …`.",
+        "127.0.0.1",
+    )
+    origin: str | None = option(
+        "--origin URLS", "Web pages that may call it, with commas between, besides those of this machine: https://app.example."
+    )
+
+
+@command
+def run_mcp(
+    *,
+    where: Where,
+    choice: Choice,
+    params: str | None = PARAMS,
+    selection: Annotated[ResultOptions, without("score_threshold", "group_by")],
+    tools: Tools,
+    listen: Listen,
+    reranking: Reranking,
+    models: QueryModels,
+) -> None:
+    """Serve a collection to agents as tools: search, explain, schema, over the Model Context Protocol.
+
+    The tools only read. --filter is the place for a tenant: it holds in every call, and no client sees or changes it. Needs
+    the extra mcp. As a client's configuration has it, on standard input and output:
+
+    $ qdrant-rerank mcp --edge ./db --strategy strategy.json --filter-by town,rating --description "The travel guide."
+
+    Over streamable HTTP, at http://127.0.0.1:8000/mcp:
+
+    $ qdrant-rerank mcp --url http://localhost:6333 -c docs --filter @tenant.json --http 8000
+    """
+    guard = _check_listen(listen)
+    options, given = selection.options(), parse_params(params)
+    fixed = options.filter
+    reranked = replace(reranking, text_keys=tuple(split_list(tools.text_key)))
+    where = where.settle()
+    with connect(where) as client:
+        asked = replace(options, filter=None, timeout=where.timeout)
+        executor, plan = make_plan(client, where, choice, asked, models, reranked, fixed_filter=fixed)
+        check_params(plan, given)
+        keys = split_list(tools.filter_by)
+        schema = PayloadSchema(executor.collection)
+        if keys:
+            schema = payload_schema(client, executor.collection, filter=fixed)
+        threshold = pick_threshold("auto", plan.strategy)
+        spec = ToolSpec(pick_filters(keys, schema, fixed), tools.max_k, selection.k, tools.max_tokens, threshold)
+        with open_reranker(reranking.model) as executor.reranker:
+            collection = ServedCollection(executor, plan.strategy, given, where.timeout, spec, tools.description)
+            if listen.http is None:
+                _serve_stdio(collection.server())
+            else:
+                address = f"http://{listen.host}:{listen.http}/mcp"
+                errors_console().print(f"the tools are at {address}; Ctrl+C ends them", style="dim")
+                _serve_http(collection.server(), listen, guard)
+
+
+@dataclass(frozen=True)
+class ServedCollection:
+    """What the tools answer from.
+
+    Attributes:
+        executor: within the fixed filter.
+        strategy: how results are ranked.
+        params: request-time values of each call.
+        timeout: seconds that a call may take; None for no limit of its own.
+        spec: the arguments and caps.
+        description: what the model is told that it finds here.
+    """
+
+    executor: Executor
+    strategy: Strategy
+    params: Mapping[str, Any]
+    timeout: float | None
+    spec: ToolSpec
+    description: str
+
+    def search(self, arguments: Mapping[str, Any]) -> tuple[str, bool]:
+        """The results as text, or what to send instead; and whether that is an error."""
+        call = self.spec.read(arguments)
+        if isinstance(call, str):
+            return call, True
+        found = self.executor.retrieve(self.strategy, self._query(call), self._options(call))
+        return self.spec.answer(call, [self._hit(point) for point in found]), False
+
+    def explain(self, arguments: Mapping[str, Any]) -> tuple[str, bool]:
+        """Why each result is where it is, as text."""
+        call = self.spec.read(arguments)
+        if isinstance(call, str):
+            return call, True
+        found = self.executor.explain(self.strategy, self._query(call), self._options(call))
+        reasons = {reason.id: reason for reason in found.reasons}
+        hits = [ToolHit(str(point.id), float(point.score), _why(reasons[point.id]), {}) for point in found.points]
+        return self.spec.answer(call, hits), False
+
+    def schema(self, arguments: Mapping[str, Any]) -> tuple[str, bool]:
+        """The payload's keys, as far as the fixed filter lets see."""
+        client = self.executor.clients.sync()
+        found = str(payload_schema(client, self.executor.collection, filter=self.executor.fixed_filter))
+        most = self.spec.max_tokens * _BYTES
+        return found.encode()[:most].decode("utf-8", "ignore"), False
+
+    def server(self) -> Any:
+        """The server of the official SDK.
+
+        Raises:
+            MissingExtra: it isn't installed.
+        """
+        sdk, types = _load_sdk()
+        runs = {"search": self.search, "explain": self.explain, "schema": self.schema}
+        reads = types.ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+        nothing = {"type": "object", "properties": {}, "additionalProperties": False}
+        says = {
+            "search": (self.description, self.spec.parameters()),
+            "explain": (
+                "Say why each result of a search is where it is: its rank and score in each part, and what each term "
+                "adds to its score.",
+                self.spec.parameters(),
+            ),
+            "schema": ("List the payload keys that documents have, with types, ranges and frequent values.", nothing),
+        }
+        listed = [
+            types.Tool(name=name, description=text, input_schema=schema, annotations=reads)
+            for name, (text, schema) in says.items()
+        ]
+
+        async def list_tools(context: Any, request: Any) -> Any:
+            return types.ListToolsResult(tools=listed)
+
+        async def call_tool(context: Any, request: Any) -> Any:
+            run = runs.get(request.name)
+            if run is None:
+                text, failed = f"There is no tool {request.name[:40]!r}. The tools are {', '.join(runs)}.", True
+            else:
+                try:
+                    text, failed = await in_worker(partial(run, request.arguments or {}))
+                except Exception as error:
+                    _LOG.warning("the tool %r failed", request.name, exc_info=error)
+                    text, failed = self.spec.fail(error), True
+            return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=failed)
+
+        return sdk.Server("qdrant-rerank", version=__version__, on_list_tools=list_tools, on_call_tool=call_tool)
+
+    def _query(self, call: ToolCall) -> Query:
+        return Query(call.query, params=self.params)
+
+    def _options(self, call: ToolCall) -> SearchOptions:
+        return SearchOptions(limit=call.k, filter=call.filter, timeout=self.timeout)
+
+    def _hit(self, point: Any) -> ToolHit:
+        payload = point.payload or {}
+        values = {each.name: value_at(payload, each.key) for each in self.spec.filters}
+        return ToolHit(str(point.id), float(point.score), self.executor.payload.content(payload).text, values)
+
+
+def _why(reason: Any) -> str:
+    told = reason.as_dict()
+    return json.dumps({name: value for name, value in told.items() if name not in ("id", "score")}, ensure_ascii=False)
+
+
+def _load_sdk() -> tuple[Any, Any]:
+    try:
+        import mcp.server
+        import mcp.types
+    except ModuleNotFoundError as error:
+        raise MissingExtra("the command mcp", "mcp") from error
+    return mcp.server, mcp.types
+
+
+# Ways in
+
+
+def _serve_stdio(server: Any) -> None:
+    import anyio
+    from mcp.server.stdio import stdio_server
+
+    async def serve() -> None:
+        async with stdio_server() as (read, write):
+            await server.run(read, write, server.create_initialization_options())
+
+    anyio.run(serve)
+
+
+def _serve_http(server: Any, listen: Listen, guard: HttpGuard) -> None:
+    import uvicorn
+
+    uvicorn.run(guard.around(_http_app(server, listen.host)), host=listen.host, port=listen.http or 0, log_level="warning")
+
+
+def _http_app(server: Any, host: str) -> App:
+    from mcp.server.transport_security import TransportSecuritySettings
+
+    # at this machine's own address the SDK checks `Host`, so that no name of a page's leads here; elsewhere the token does
+    own = None if host in _LOOPBACK else TransportSecuritySettings(enable_dns_rebinding_protection=False)
+    app: App = server.streamable_http_app(host=host, transport_security=own)
+    return app
+
+
+@dataclass(frozen=True)
+class HttpGuard:
+    """What each HTTP request must have.
+
+    Attributes:
+        token: what `Authorization` must bear; None for nothing.
+        origins: web pages that may call, besides those of this machine.
+    """
+
+    token: str | None = None
+    origins: tuple[str, ...] = ()
+
+    def refusal(self, headers: Mapping[bytes, bytes]) -> tuple[int, str] | None:
+        """The status and text with which a request is refused; None if it may pass."""
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if origin and not self._knows(origin):
+            return 403, "pages of this origin may not call"
+        given = headers.get(b"authorization", b"")
+        if self.token is not None and not hmac.compare_digest(given, f"Bearer {self.token}".encode()):
+            return 401, "a token is needed"
+        return None
+
+    def _knows(self, origin: str) -> bool:
+        scheme, _, rest = origin.partition("://")
+        host = rest.rpartition(":")[0] if rest.rpartition(":")[2].isdigit() else rest
+        return origin in self.origins or (scheme in ("http", "https") and host.strip("[]") in _LOOPBACK)
+
+    def around(self, app: App) -> App:
+        """The application behind this guard."""
+
+        async def guarded(scope: Any, receive: Any, send: Any) -> None:
+            refused = self.refusal(dict(scope["headers"])) if scope["type"] == "http" else None
+            if refused is None:
+                await app(scope, receive, send)
+                return
+            status, text = refused
+            headers = [(b"content-type", b"text/plain"), *([(b"www-authenticate", b"Bearer")] if status == 401 else [])]
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": text.encode()})
+
+        return guarded
+
+
+def _check_listen(listen: Listen) -> HttpGuard:
+    """The guard of HTTP requests.
+
+    Raises:
+        CommandError: other machines could come in without a token; or options have no effect.
+    """
+    token = os.environ.get(_TOKEN) or None
+    if listen.http is None and (listen.host != "127.0.0.1" or listen.origin is not None):
+        raise CommandError("--host and --origin are for --http PORT")
+    if listen.host not in _LOOPBACK and token is None:
+        raise CommandError(
+            f"--host {listen.host} lets other machines in: set a token in the environment's {_TOKEN}, which clients send as "
+            "`Authorization: Bearer …`; without --host only this machine gets in"
+        )
+    if token is not None and (len(token) < 16 or not token.isascii() or any(map(str.isspace, token))):
+        raise CommandError(f"the environment's {_TOKEN} must be at least 16 characters without spaces, in ASCII")
+    return HttpGuard(token, tuple(split_list(listen.origin)))

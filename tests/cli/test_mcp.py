@@ -1,0 +1,259 @@
+"""`qdrant-rerank mcp`, asked by the official SDK's own client: in process, over standard input and output, and over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from mcp import Client, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
+from qdrant_client import models
+
+from qdrant_rerank import Executor, Formula, Nearest, Strategy, field, score
+from qdrant_rerank._internals import ToolSpec, pick_filters
+from qdrant_rerank.cli._internals import HttpGuard, ServedCollection
+from qdrant_rerank.planning import payload_schema
+from tests.cli.support import DOCUMENTS, fails, succeeds, write_corpus
+from tests.engines import open_client
+from tests.hostile_calls import hostile
+from tests.support import dense
+
+TOKEN = "a-token-of-twenty-one"
+MINE = models.Filter(must=[models.FieldCondition(key="tenant", match=models.MatchValue(value="A"))])
+
+
+def served(strategy: Strategy | None = None, **settings: Any) -> ServedCollection:
+    """Two tenants' documents, of which one's are served."""
+    client = open_client()
+    client.create_collection("two", vectors_config=models.VectorParams(size=len(dense("x")), distance=models.Distance.COSINE))
+    points = [
+        models.PointStruct(
+            id=number,
+            vector=dense(f"quick fox {number}"),
+            payload={
+                "text": f"{tenant}-TEXT quick fox {number}",
+                "tenant": tenant,
+                "topic": f"{tenant}-topic-{number % 3}",
+                "year": number,
+            },
+        )
+        for tenant, numbers in (("A", range(40)), ("B", range(100, 140)))
+        for number in numbers
+    ]
+    client.upsert("two", points, wait=True)
+    encoders: Any = {"": settings.pop("encoder", dense)}
+    executor = Executor(client, "two", encoders=encoders, payload="flat", fixed_filter=MINE)
+    schema = payload_schema(client, "two", filter=MINE)
+    spec = ToolSpec(pick_filters(["topic", "year"], schema, MINE), **settings)
+    return ServedCollection(executor, strategy or Nearest(), {}, None, spec, "The foxes.")
+
+
+def text(result: Any) -> str:
+    [content] = result.content
+    said: str = content.text
+    return said
+
+
+async def test_three_tools_that_only_read_are_listed_with_typed_arguments() -> None:
+    async with Client(served().server()) as client:
+        tools = {each.name: each for each in (await client.list_tools()).tools}
+    assert list(tools) == ["search", "explain", "schema"]
+    assert tools["search"].description == "The foxes."
+    for each in tools.values():
+        assert each.annotations is not None
+        assert each.annotations.read_only_hint is True
+    properties = tools["search"].input_schema["properties"]
+    assert properties["topic"]["items"]["enum"] == ["A-topic-0", "A-topic-1", "A-topic-2"]
+    assert "about 0 to 39" in properties["min_year"]["description"]
+    assert properties["k"]["maximum"] == 10
+    assert "tenant" not in str([each.input_schema for each in tools.values()])
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_search_is_within_the_fixed_filter_and_capped(mode: str) -> None:
+    async with Client(served().server(), mode=mode) as client:
+        found = await client.call_tool("search", {"query": "quick fox", "k": 1000, "topic": ["A-topic-1"]})
+        assert not found.is_error
+        assert text(found).startswith("k is 10: it is a whole number from 1 to 10.\n10 documents were found")
+        assert "topic='A-topic-1'" in text(found)
+        assert "topic='A-topic-2'" not in text(found)
+        wrong = await client.call_tool("search", {"query": "quick fox", "topic": ["B-topic-1"]})
+        assert wrong.is_error
+        assert "No document has topic='B-topic-1': did you mean" in text(wrong)
+
+
+async def test_reasons_and_the_payloads_keys_are_told() -> None:
+    collection = served(Formula(score() + 0.1 * field("year", default=0)).over(Nearest(limit=20)))
+    async with Client(collection.server()) as client:
+        why = text(await client.call_tool("explain", {"query": "quick fox", "k": 2}))
+        assert "2 documents were found" in why
+        assert (
+            "0.1*field('year', 0.0)" in why.replace(" ", "").replace("default=", "").replace(",", ", ") or "field('year'" in why
+        )
+        assert (await client.call_tool("explain", {"query": ""})).is_error
+        keys = text(await client.call_tool("schema", {}))
+        assert "topic" in keys
+        assert "B-topic" not in keys
+    small = served(max_tokens=200)
+    async with Client(small.server()) as client:
+        assert len(text(await client.call_tool("schema")).encode()) <= 600
+
+
+async def test_what_is_not_there_and_what_fails_is_told_without_the_error(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(text: str) -> list[float]:
+        raise RuntimeError("key sk-secret")
+
+    async with Client(served(encoder=broken).server()) as client:
+        unknown = await client.call_tool("delete", {})
+        assert (unknown.is_error, text(unknown)) == (True, "There is no tool 'delete'. The tools are search, explain, schema.")
+        failed = await client.call_tool("search", {"query": "fox"})
+        assert failed.is_error
+        assert "The search failed" in text(failed)
+        assert "sk-secret" not in text(failed)
+    assert "sk-secret" in caplog.text
+
+
+async def test_two_hundred_hostile_calls_raise_nothing_and_find_no_other_tenants_documents() -> None:
+    found = 0
+    async with Client(served().server()) as client:
+        for number in range(200):
+            arguments = json.loads(json.dumps(hostile(number), default=str).replace("\\ud800", "?"))
+            said = await client.call_tool(("search", "explain")[number % 2], arguments)
+            assert len(text(said).encode()) <= 6000
+            assert "B-TEXT quick fox 1" not in text(said)
+            assert "topic='B" not in text(said)
+            found += not said.is_error
+    assert found > 10
+
+
+# As a process of its own
+
+COMMAND = ["-c", "from qdrant_rerank.cli import main; main()", "mcp"]
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mcp")
+    documents = [{**document, "_id": f"{document['_id']}-{n}"} for document in DOCUMENTS for n in range(8)]
+    succeeds("index", write_corpus(folder / "corpus.jsonl", documents), "--path", folder / "db", "--dense", "hash")
+    (folder / "tenant.json").write_text('{"must": [{"key": "town", "match": {"value": "Orvena"}}]}', "utf-8")
+    return folder
+
+
+async def test_it_speaks_on_standard_input_and_output(many: Path) -> None:
+    arguments = [
+        *COMMAND,
+        "--path",
+        str(many / "db"),
+        "--filter",
+        f"@{many / 'tenant.json'}",
+        "--filter-by",
+        "rating",
+        "-k",
+        "3",
+    ]
+    server = StdioServerParameters(command=sys.executable, args=[*arguments, "--description", "The guide."])
+    async with Client(server) as client:
+        [search, *_] = (await client.list_tools()).tools
+        assert search.description == "The guide."
+        assert "min_rating" in search.input_schema["properties"]
+        found = text(await client.call_tool("search", {"query": "bikes on the night train", "min_rating": 3}))
+        assert "3 documents were found" in found
+        assert "Lunasca" not in text(await client.call_tool("schema", {}))
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def over_http(many: Path, port: int) -> Iterator[str]:
+    """The address of a server with a token."""
+    command = [sys.executable, *COMMAND, "--path", str(many / "db"), "--http", str(port), "--origin", "https://app.example"]
+    process = subprocess.Popen(
+        command, env={**os.environ, "QDRANT_RERANK_MCP_TOKEN": TOKEN}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    try:
+        for _ in range(600):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/mcp"
+    finally:
+        process.terminate()
+        process.wait(30)
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+def status_of(url: str, headers: dict[str, str]) -> int:
+    asked = urllib.request.Request(url, b"{}", {"content-type": "application/json", **headers})
+    try:
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+async def test_it_speaks_http_to_who_has_the_token_and_to_no_strange_page(over_http: str) -> None:
+    bearer = {"authorization": f"Bearer {TOKEN}"}
+    async with (
+        httpx2.AsyncClient(headers=bearer) as http,
+        Client(streamable_http_client(over_http, http_client=http)) as client,
+    ):
+        assert "5 documents were found" in text(await client.call_tool("search", {"query": "bikes on the night train"}))
+    assert status_of(over_http, {}) == 401
+    assert status_of(over_http, {"authorization": "Bearer wrong"}) == 401
+    assert status_of(over_http, {**bearer, "origin": "https://evil.example"}) == 403
+    assert status_of(over_http, {**bearer, "host": "evil.example"}) == 421
+
+
+@pytest.mark.parametrize(
+    ("origin", "passes"),
+    [
+        ("", True),
+        ("http://localhost:3000", True),
+        ("http://127.0.0.1", True),
+        ("http://[::1]:80", True),
+        ("https://app.example", True),
+        ("https://app.example.evil", False),
+        ("https://localhost.evil", False),
+        ("null", False),
+        ("file://localhost", False),
+    ],
+)
+def test_pages_of_this_machine_and_those_that_are_named_may_call(origin: str, passes: bool) -> None:
+    headers = {b"origin": origin.encode()} if origin else {}
+    assert (HttpGuard(origins=("https://app.example",)).refusal(headers) is None) == passes
+
+
+def test_others_than_this_machine_need_a_token(many: Path) -> None:
+    place = ("mcp", "--path", many / "db")
+    said = fails(*place, "--http", 8000, "--host", "0.0.0.0")
+    assert "--host 0.0.0.0 lets other machines in: set a token" in said.replace("\n", " ")
+    assert "at least 16 characters" in fails(*place, "--http", 8000, env={"QDRANT_RERANK_MCP_TOKEN": "short"})
+    assert "--host and --origin are for --http PORT" in fails(*place, "--host", "0.0.0.0")
+    assert "--host and --origin are for --http PORT" in fails(*place, "--origin", "https://app.example")
+
+
+def test_keys_that_cant_be_filtered_by_are_told_before_it_serves(many: Path) -> None:
+    assert "has 'twon'" in fails("mcp", "--path", many / "db", "--filter-by", "twon")
+    mine = ("--filter", f"@{many / 'tenant.json'}")
+    assert "a model must not name" in fails("mcp", "--path", many / "db", *mine, "--filter-by", "town")
