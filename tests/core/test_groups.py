@@ -54,8 +54,10 @@ def test_groups_are_those_of_the_ranking_without_groups(
     answers: list[list[Points]] = []
 
     def search(step: Search) -> list[Points]:
-        answers.append(executor.search(step))
-        return answers[-1]
+        found = executor.search(step)
+        if not isinstance(step.requests[0].query, models.SampleQuery):  # which looks for keys where nothing was found
+            answers.append(found)
+        return found
 
     asked = Services(embed=executor.embed, search=search)
     found = outcome(lambda: run(executor.plan(strategy, options).flow(query), asked))
