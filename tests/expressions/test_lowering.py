@@ -133,13 +133,18 @@ def test_an_affinity_with_nothing_to_add_is_0() -> None:
 
 
 def test_a_step_is_a_decay_that_is_exactly_1_or_0() -> None:
+    from qdrant_client.hybrid.formula import evaluate_expression
+
     formula = lowered(at_most_zero(score() - 0.5))
     assert formula.model_dump(mode="json", exclude_none=True) == {
-        "exp_decay": {"x": {"sum": [{"abs": {"sum": ["$score", -0.5]}}, "$score", -0.5]}, "scale": 1e-30}
+        "exp_decay": {"x": {"sum": [{"abs": {"sum": ["$score", -0.5]}}, {"sum": ["$score", -0.5]}]}, "scale": 1e-30}
     }
     assert lowered(at_most_zero(field("x"))).model_dump(mode="json", exclude_none=True) == {
         "exp_decay": {"x": {"sum": [{"abs": "x"}, "x"]}, "scale": 1e-30}
     }
+    low = -0.29645977616310126  # whose difference to 0.85 rounds: added term by term, what cancels would leave 1e-16
+    step = lowered(at_most_zero(score() - 0.8501582741737366))
+    assert evaluate_expression(step, 1, [{1: low}], {}, {}, {}) == 1.0
     near = float(np.nextafter(np.float32(0.5), np.float32(1.0)))
     z = np.array([-1e38, -1.0, -1e-300, 0.0, 5.5e-28, near - 0.5, 1e38])
     expected = [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0]

@@ -324,8 +324,9 @@ class AtMostZero(Function):
     name, kind = "at_most_zero", "at_most_zero"
 
     def lower(self, operand: models.Expression, to: Dialect) -> models.Expression:
-        terms = operand.sum if isinstance(operand, models.SumExpression) else [operand]  # flat sums are parsed faster
-        params = models.DecayParamsExpression.model_construct(x=total(absolute(operand), *terms), scale=_STEP_SCALE)
+        # The operand stays one term: its parts, added one by one, would round otherwise than within |z|, and not cancel it.
+        twice = models.SumExpression.model_construct(sum=[absolute(operand), operand])
+        params = models.DecayParamsExpression.model_construct(x=twice, scale=_STEP_SCALE)
         return models.ExpDecayExpression.model_construct(exp_decay=params)
 
     def compute(self, operand: Column) -> Column:
