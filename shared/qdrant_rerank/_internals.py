@@ -93,6 +93,8 @@ if TYPE_CHECKING:
     from .journal import decode_records as decode_records
     from .journal import read_journal as read_journal
     from .journal import read_records as read_records
+    from .jsonlines import VERSION as VERSION
+    from .jsonlines import check_version as check_version
     from .jsonlines import line_of as line_of
     from .jsonlines import lines_of as lines_of
     from .jsonlines import parse_json as parse_json
@@ -219,7 +221,7 @@ else:
             "expressions.text": "brief_term",
             "formula_limits": "MAX_BYTES, MAX_CONDITIONS, Extent, extent, extent_problems, extent_warnings",
             "journal": "Journal, JournalKind, Record, check_header, decode_records, read_journal, read_records",
-            "jsonlines": "line_of, lines_of, parse_json, read_text",
+            "jsonlines": "VERSION, check_version, line_of, lines_of, parse_json, read_text",
             "notebooks": "Bar, as_table",
             "payload": "PRESETS, AnyMapping, Content, PayloadLike, TextSource, as_mapping, read_contents, value_at",
             "plan": "check_strategy, plan_on",

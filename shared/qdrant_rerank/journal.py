@@ -22,7 +22,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from .errors import FormatError, StrategyError
-from .jsonlines import check_depth, parse_json
+from .jsonlines import VERSION, check_depth, check_version, parse_json
 from .values import brief
 
 if sys.platform != "win32":  # pragma: no branch  # Windows has no such locks
@@ -72,7 +72,7 @@ class Journal:
     Args:
         path: the file; made if it isn't there.
         kind: what kind of file it is.
-        header: what goes into the first line of a new file, beside its kind.
+        header: what goes into the first line of a new file, beside its kind and the version of its format.
         check: is given the header of a file that is there, and raises where the file is about something else.
 
     Attributes:
@@ -108,7 +108,7 @@ class Journal:
             elif data and not data.endswith(b"\n"):
                 self._append(b"\n")
             if not whole:
-                self.add({"kind": kind.kind, **header})
+                self.add({"kind": kind.kind, "version": VERSION, **header})
         except BaseException:
             self.close()
             raise
@@ -256,7 +256,8 @@ def _read(data: bytes, path: Path, kind: JournalKind) -> tuple[dict[str, Any] | 
         if number == 1 and (not kind.bare or "kind" in value):
             if value.pop("kind", None) != kind.kind:
                 raise FormatError(kind.wrong_header, path, 1)
-            header = value
+            check_version(value, path, 1)
+            header = {name: each for name, each in value.items() if name != "version"}
         else:
             records.append(Record(number, value))
     return header, records, end

@@ -12,16 +12,18 @@ import math
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from json import decoder
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
 from .errors import FormatError
-from .values import clip_text
+from .values import brief, clip_text
 
-__all__ = ["byte_lines_of", "check_depth", "line_of", "lines_of", "parse_json", "read_text"]
+__all__ = ["VERSION", "byte_lines_of", "check_depth", "check_version", "line_of", "lines_of", "parse_json", "read_text"]
 
+VERSION: Final = 1
+"""The format of the files that this package writes: strategies, coefficients, rankers, logs."""
 DEPTH: Final = 200
 """How many brackets may stand within each other: Qdrant itself takes about 127, and Python's recursion ends before 1,000."""
 _DIGITS: Final = 300  # of one number; a float has 309 at most
@@ -34,6 +36,24 @@ _scan_string: Callable[[str, int], tuple[str, int]] = decoder.scanstring  # type
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}:,]', re.DOTALL)
 _LARGE = re.compile(rf"\d{{{_DIGITS}}}|\d[eE]\+?\d{{3}}")  # what may be too large a number
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def check_version(
+    value: Mapping[str, Any], path: str | os.PathLike[str] | None, line: int | None = None, key: str = "version"
+) -> None:
+    """Refuse a file of another format; one that doesn't say is taken for one of this.
+
+    Raises:
+        FormatError: it is; says what to do.
+    """
+    there = value.get(key, VERSION)
+    if there != VERSION or isinstance(there, bool):
+        raise FormatError(
+            f"{key}: this qdrant-rerank reads files of format version {VERSION}, got {brief(there)}: make the file again, or "
+            "read it with the qdrant-rerank that wrote it",
+            path,
+            line,
+        )
 
 
 def parse_json(

@@ -86,7 +86,7 @@ class Reading:
 
 def read_by_strategy(strategy: Strategy) -> Iterator[Reading]:
     """What a strategy's formulas read with a default, and its filters. Learned formulas are checked by what they learned."""
-    for expression in strategy.written_expressions():
+    for expression in strategy.expressions_as_written():
         for key in payload_keys(expression):
             if key.has_default:
                 kind = _KINDS.get(key.index, "value")

@@ -188,8 +188,8 @@ class Rerank(Strategy, kind="rerank"):
     def params(self) -> Mapping[str, Any]:
         return {**self.below.params(), **({} if self.blend is None else placeholder_params(self.blend))}
 
-    def written_expressions(self) -> Iterator[Expression]:
-        yield from self.below.written_expressions()
+    def expressions_as_written(self) -> Iterator[Expression]:
+        yield from self.below.expressions_as_written()
         if self.blend is not None:
             yield self.blend
 

@@ -154,10 +154,10 @@ class Strategy(ABC):
         if options.group_by is not None:
             yield "groups"
 
-    def written_expressions(self) -> Iterator[Expression]:
+    def expressions_as_written(self) -> Iterator[Expression]:
         """The expressions that somebody wrote; those that were learned are checked by what they were learned from."""
         for stage in self.stages():
-            yield from stage.own_written_expressions()
+            yield from stage.own_expressions_as_written()
 
     def params(self) -> Mapping[str, Any]:
         """The request-time values that it reads, each with a stand-in to show requests before there is a query."""
@@ -335,8 +335,8 @@ class Stage(Strategy):
         """What Qdrant computes for each of its candidates."""
         yield from ()
 
-    def own_written_expressions(self) -> Iterator[Expression]:
-        """As `written_expressions`, for this stage apart from its candidates."""
+    def own_expressions_as_written(self) -> Iterator[Expression]:
+        """As `expressions_as_written`, for this stage apart from its candidates."""
         yield from ()
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qdrant_rerank import Formula, Fusion, Nearest, StrategyError, field, from_json, load, save, score, to_json
+from qdrant_rerank import Coefficients, Formula, Fusion, Nearest, StrategyError, field, from_json, load, save, score, to_json
 from qdrant_rerank._internals import line_of, parse_json
 from qdrant_rerank.errors import FormatError
 from tests.support import refused
@@ -171,6 +171,24 @@ def test_a_saved_strategy_is_loaded_alike(tmp_path: Path) -> None:
     save(strategy, tmp_path / "ranker.json")
     assert load(tmp_path / "ranker.json") == strategy
     assert "größe" in (tmp_path / "ranker.json").read_text("utf-8")
+
+
+@pytest.mark.parametrize("version", ["2", '"1.0"', "null", "true"])
+def test_files_of_another_format_are_refused_and_those_that_do_not_say_are_read(tmp_path: Path, version: str) -> None:
+    path = tmp_path / "strategy.json"
+    save(Nearest("dense"), path)
+    assert path.read_text().startswith('{\n  "format_version": 1,')
+    path.write_text(to_json(Nearest("dense")))
+    assert load(path) == Nearest("dense")
+    coefficients = tmp_path / "c.json"
+    Coefficients(1, 0, 0).save(coefficients)
+    assert coefficients.read_text().startswith('{\n  "format_version": 1,')
+    for file, read in ((path, load), (coefficients, Coefficients.load)):
+        file.write_text(
+            file.read_text().replace("{", '{\n"format_version": ' + version + ",", 1).replace('  "format_version": 1,', "")
+        )
+        with refused(FormatError, f"{file}:2: format_version: this qdrant-rerank reads files of format version 1", "got "):
+            read(file)
 
 
 def test_only_what_differs_from_the_defaults_is_written() -> None:

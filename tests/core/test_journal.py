@@ -21,7 +21,7 @@ KIND = JournalKind(
     "notes", wrong_header="not a file of notes", wrong_line="not a note", empty="no notes at all", bare='{"note": '
 )
 STRICT = JournalKind("notes", wrong_header="not a file of notes", wrong_line="not a note", empty="no notes at all")
-HEADER = '{"kind": "notes", "about": "trains"}\n'
+HEADER = '{"kind": "notes", "version": 1, "about": "trains"}\n'
 
 
 def opened(path: Path, kind: JournalKind = STRICT) -> Journal:
@@ -76,6 +76,11 @@ def test_half_a_line_of_something_else_is_left_as_it_is(tmp_path: Path, text: st
         ("night train\n", "notes.jsonl:1: not JSON: Expecting value (column 1): not a file of notes"),
         ('{"kind": "other"}\n', "notes.jsonl:1: not a file of notes"),
         ("[1]\n", "notes.jsonl:1: not a file of notes"),
+        (
+            '{"kind": "notes", "version": 2}\n',
+            "notes.jsonl:1: version: this qdrant-rerank reads files of format version 1, got 2",
+        ),
+        ('{"kind": "notes", "version": true}\n', "notes.jsonl:1: version: this qdrant-rerank reads files of format version 1"),
         (f"{HEADER}[1]\n", "notes.jsonl:2: not a note"),
         (f"{HEADER}\n", "notes.jsonl:2: not JSON"),
         (f"{HEADER}\x00\x00\n", "notes.jsonl:2: not JSON"),

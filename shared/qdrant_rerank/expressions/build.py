@@ -33,7 +33,7 @@ from .nodes import (
     When,
     as_expression,
 )
-from .wire import Dialect, absolute, bound, exponential, negative, product, quotient, total
+from .wire import Dialect, absolute, exponential, limit_magnitude, negative, product, quotient, total
 
 __all__ = [
     "AtMostZero",
@@ -281,7 +281,7 @@ class Sigmoid(Function):
         if to.max_min:
             clamped = to.least(_SIGMOID_BOUND, to.greatest(-_SIGMOID_BOUND, operand))
             return quotient(1.0, total(1.0, exponential(negative(clamped))))
-        if bound(operand) <= _EXPONENT_BOUND:  # as a sum of trees is: it would be sent three times below
+        if limit_magnitude(operand) <= _EXPONENT_BOUND:  # as a sum of trees is: it would be sent three times below
             return quotient(1.0, total(1.0, exponential(negative(operand))))
         magnitude = absolute(operand)  # exp((z - |z|) / 2) / (1 + exp(-|z|)) is the same number, without max and min
         numerator = exponential(product(0.5, total(operand, negative(magnitude))))

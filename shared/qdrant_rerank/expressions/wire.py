@@ -31,7 +31,7 @@ __all__ = [
     "F32_TINY",
     "Dialect",
     "absolute",
-    "bound",
+    "limit_magnitude",
     "digits",
     "either",
     "exact_constant",
@@ -151,7 +151,7 @@ def either(condition: models.Condition, then: models.Expression, otherwise: mode
     return total(*terms) if len(terms) > 1 else terms[0] if terms else 0.0
 
 
-def bound(expression: models.Expression) -> float:
+def limit_magnitude(expression: models.Expression) -> float:
     """What the expression's magnitude can't exceed; infinity where nothing says so, as for payload values and scores."""
     match expression:
         case bool() | int() | float():
@@ -161,7 +161,7 @@ def bound(expression: models.Expression) -> float:
         case models.MultExpression(mult=factors):
             return _fold(factors, 1.0, operator.mul)
         case models.NegExpression(neg=inner) | models.AbsExpression(abs=inner):
-            return bound(inner)
+            return limit_magnitude(inner)
         case models.ExpDecayExpression() | models.GaussDecayExpression() | models.LinDecayExpression():
             return 1.0
         case models.FieldCondition() | models.Filter():
@@ -172,7 +172,7 @@ def bound(expression: models.Expression) -> float:
 
 def _fold(parts: list[models.Expression], start: float, join: Callable[[float, float], float]) -> float:
     for part in parts:
-        start = join(start, bound(part))
+        start = join(start, limit_magnitude(part))
         if not math.isfinite(start):  # 0 times infinity, too
             return math.inf
     return start

@@ -35,7 +35,6 @@ from ..expressions._internals import (
 from ..stages import Stage
 
 __all__ = [
-    "VERSION",
     "Category",
     "Feature",
     "FeatureLike",
@@ -44,7 +43,6 @@ __all__ = [
     "candidates_from_json",
     "candidates_json",
     "check_features",
-    "check_version",
     "compute_features",
     "feature_json",
     "feature_keys",
@@ -175,26 +173,6 @@ def _as_feature(name: str, feature: FeatureLike, raw: bool = True) -> Feature | 
     except StrategyError as error:
         raise StrategyError(f"the feature {name!r}: {error}") from None
     return made
-
-
-VERSION: Final = 1
-"""The format of the files of logs and rankers."""
-
-
-def check_version(value: Mapping[str, Any], path: str | PathLike[str] | None, line: int | None = None) -> None:
-    """Refuse a file of another format; one that doesn't say is taken for one of this.
-
-    Raises:
-        FormatError: it is; says what to do.
-    """
-    there = value.get("version", VERSION)
-    if there != VERSION:
-        raise FormatError(
-            f"version: this qdrant-rerank reads files of format version {VERSION}, got {there!r}: make the file again, or read "
-            "it with the qdrant-rerank that wrote it",
-            path,
-            line,
-        )
 
 
 def feature_json(feature: Feature | Category) -> Any:

@@ -27,6 +27,7 @@ from qdrant_client import models
 
 from .. import Executor, Retries, SearchOptions, StrategyError
 from .._internals import (
+    VERSION,
     Flow,
     Lint,
     Points,
@@ -62,7 +63,6 @@ from ..planning import Target
 from ..stages import Formula, Stage
 from .candidates import Candidates, CandidateSearch, draw_points, reference_of, search_candidates
 from .features import (
-    VERSION,
     Category,
     Feature,
     Features,

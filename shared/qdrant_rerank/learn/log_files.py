@@ -19,10 +19,22 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from pydantic import TypeAdapter
 
-from .._internals import Journal, JournalKind, Record, Reference, brief, lines_of, parse_json, read_journal, read_text
+from .._internals import (
+    VERSION,
+    Journal,
+    JournalKind,
+    Record,
+    Reference,
+    brief,
+    check_version,
+    lines_of,
+    parse_json,
+    read_journal,
+    read_text,
+)
 from ..errors import FormatError, MissingExtra
 from ..evaluate._internals import rows_of
-from .features import VERSION, candidates_from_json, candidates_json, check_version, feature_json, features_from_json
+from .features import candidates_from_json, candidates_json, feature_json, features_from_json
 from .log import FeatureLog, LogCoverage, TopicRows, assemble_log
 
 __all__ = ["KIND", "LogStream", "Where", "read_log", "read_stream", "write_log"]
@@ -273,7 +285,7 @@ class LogStream:
         self._journal: Journal | None = None
         if path is None:
             return
-        about = {key: value for key, value in header.items() if key != "kind"}
+        about = {key: value for key, value in header.items() if key not in ("kind", "version")}
         self._journal = Journal(path, _JOURNAL, about, lambda there: self._check(path, there))
         self.header = self._journal.header
         try:
@@ -323,7 +335,6 @@ def _parts(
     header: Mapping[str, Any], records: Sequence[Record], path: str | os.PathLike[str]
 ) -> tuple[dict[str, TopicRows], dict[str, Any]]:
     """The topics, and what was known at the end."""
-    check_version(header, path, 1)
     features = header.get("features")
     if not isinstance(features, dict) or not features:
         raise FormatError(f"features must be an object of name to feature, got {brief(features)}", path, 1)

@@ -19,10 +19,12 @@ from .. import StrategyError, __version__
 from .. import from_json as strategy_of
 from .. import to_json as strategy_json
 from .._internals import (
+    VERSION,
     Reference,
     Trained,
     TrainedFeature,
     brief,
+    check_version,
     did_you_mean,
     expression_from_json,
     line_of,
@@ -37,7 +39,7 @@ from ..ingest import requirements
 from ..report import Calibration, Coefficient
 from ..stages import ClientFormula, Formula, Stage
 from .calibration import Method, OperatingPoint, ScoreMap, fit_calibration, threshold_for
-from .features import VERSION, Category, Feature, check_version, feature_json, features_from_json
+from .features import Category, Feature, feature_json, features_from_json
 from .log import FeatureLog
 from .log_files import read_log
 from .solver import Array

@@ -325,7 +325,7 @@ class Formula(Stage, kind="formula"):
         if self.trained is not None and (sample := target.samples.get(self.sample_key)) is not None:
             yield from drift_warnings(self.trained, self.expression, sample, target.view)
 
-    def own_written_expressions(self) -> Iterator[Expression]:
+    def own_expressions_as_written(self) -> Iterator[Expression]:
         if self.trained is None:
             yield self.expression
 
