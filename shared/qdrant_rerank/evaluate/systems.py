@@ -249,6 +249,7 @@ def _metadata(result: Any) -> Mapping[str, Any]:
 
 def _score(result: Any) -> float:
     """The score that a result carries; 0.0 without one. It orders nothing: rank is position."""
+    found: Any
     if isinstance(result, tuple | list) and len(result) == 2:
         found = result[1]
     else:

@@ -73,7 +73,8 @@ class Report(Contents):
             MissingExtra: see `html` and `markdown`.
         """
         target = check_target(path)
-        write = dict(zip(_SUFFIXES, (self.html, self.html, self.markdown, self.json), strict=True))[target.suffix.lower()]
+        written = (self.html, self.html, self.markdown, self.json)
+        write = {str(suffix): way for suffix, way in zip(_SUFFIXES, written, strict=True)}[target.suffix.lower()]
         target.write_text(write(), "utf-8", newline="\n")
         return target
 
@@ -151,7 +152,7 @@ def report(
 def _results(result: Any, seed: int) -> tuple[Comparison | None, tuple[Evaluation, ...]]:
     if isinstance(result, Comparison):
         return result, result.evaluations
-    listed = list(result) if isinstance(result, Sequence) and not isinstance(result, str) else [result]
+    listed: list[Any] = list(result) if isinstance(result, Sequence) and not isinstance(result, str) else [result]
     if wrong := [type(item).__name__ for item in listed if not isinstance(item, Evaluation)]:
         raise StrategyError(
             f"a report is made of what compare() or evaluate() returned, or of a list of evaluations, got {wrong[0]}"

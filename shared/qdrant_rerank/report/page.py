@@ -286,5 +286,6 @@ def _render(template: str, about: Mapping[str, Any], **settings: Any) -> str:
         keep_trailing_newline=True,
         **settings,
     )
-    environment.filters |= {"amount": amount, "ends": interval, "effort": _effort, "moved": _moved, "p": write_p}
+    ours: dict[str, Any] = {"amount": amount, "ends": interval, "effort": _effort, "moved": _moved, "p": write_p}
+    environment.filters.update(ours)
     return str(environment.get_template(template).render(about))

@@ -307,8 +307,10 @@ def _at_budgets(options: Sequence[Option], trial: Trial, topics: Sequence[str], 
     for scored in sorted({_reads(option) for option in options if option.strategy.model_use == "steer"}):
         kinds = _kinds(options, scored, trial.limit)
         if all(kinds.values()):
-            tables = {kind: _table(found, trial.values, topics) for kind, found in kinds.items()}
-            best = {kind: kinds[kind][int(table.mean(axis=1).argmax())].name for kind, table in tables.items()}
+            tables: dict[Verdict, Matrix] = {kind: _table(found, trial.values, topics) for kind, found in kinds.items()}
+            best: dict[Verdict, str] = {
+                kind: kinds[kind][int(table.mean(axis=1).argmax())].name for kind, table in tables.items()
+            }
             yield _compare(scored, tables, best, trial.limit, settings)
 
 

@@ -108,7 +108,8 @@ def _ranked(stage: Stage, limit: int, needed: int, pool: Pool, target: Target) -
         worst = union[int(np.flatnonzero(~np.isfinite(rounded))[0])]
         raise ScoringError(f"the formula isn't finite for point {worst.id!r}, and Qdrant would refuse the query")
     rows = _first(rounded, limit)
-    order = rows[np.lexsort(([pool.places[union[row].id] for row in rows], -rounded[rows]))][:limit]
+    places = np.array([pool.places[union[row].id] for row in rows], np.int64)
+    order = rows[np.lexsort((places, -rounded[rows]))][:limit]
     return [Hit(union[row].id, float(rounded[row])) for row in order]
 
 
