@@ -392,7 +392,6 @@ def test_the_bar_tells_cost_and_time_left(monkeypatch: pytest.MonkeyPatch) -> No
     watched = Console(file=shown, force_terminal=True, width=100)
     monkeypatch.setattr("qdrant_rerank.cli.calibrate.errors_console", lambda: watched)
     with show_scoring() as tell:
-        assert tell is not None
         tell(Progress(done=500, total=2000, asked=400, seconds_left=250.0))
         tell(Progress(done=2000, total=2000, asked=1900, seconds_left=0.0))
     assert " 1,900 asked of the model, less than 1 s left" in shown.getvalue()

@@ -23,9 +23,11 @@ from qdrant_rerank.cli._internals import (
     make_table,
     results_console,
     show_progress,
+    show_scoring,
     show_table,
     visible,
 )
+from qdrant_rerank.learn._internals import Progress
 from tests.support import refused
 
 
@@ -79,9 +81,27 @@ def test_foreign_text_cannot_steer_a_progress_bar(total: int | None, monkeypatch
     watched = Console(file=shown, force_terminal=True, width=200)
     monkeypatch.setattr("qdrant_rerank.cli.consoles.errors_console", lambda: watched)
     with show_progress("a\x1b]0;title\x07 [red]b", total) as tell:
-        assert tell is not None
         tell(1, 1)
     assert "a\\x1b]0;title\\x07 [red]b" in shown.getvalue()
+
+
+def test_without_a_terminal_progress_is_told_by_a_line_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with show_progress("corpus", 9000) as tell:
+        tell(10)  # at once: nobody waits yet
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("qdrant_rerank.cli.consoles.SECONDS_BETWEEN_LINES", 0.0)
+    with show_progress("cor\x1bpus", 9000) as tell:
+        tell(1500)
+    with show_progress("topics") as tell:
+        tell(3)
+        tell(4, 20)
+    with show_scoring() as tell_scored:
+        tell_scored(Progress(done=5, total=70, asked=4, seconds_left=None))
+    found = capsys.readouterr()
+    assert found.err.splitlines() == ["cor\\x1bpus: 1,500 of 9,000", "topics: 3", "topics: 4 of 20", "scoring: 5 of 70"]
+    assert found.out == ""
 
 
 def test_text_of_any_script_is_kept() -> None:

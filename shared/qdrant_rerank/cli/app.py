@@ -43,6 +43,13 @@ COMMANDS: Final = {
     "calibrate": "Fit relevance feedback to a collection and a model, and find out whether it is worth using.",
 }
 """Each command, and the first sentence of its help. A module has its name, and the function in it `run_` before that."""
+TASKS: Final = {
+    "Start": ("demo", "index", "schema"),
+    "Search": ("search", "plan", "mcp"),
+    "Measure": ("evaluate", "compare", "tune"),
+    "Learn": ("features", "fit", "drift", "calibrate"),
+}
+"""The commands by task, as the help shows them."""
 
 
 class _Commands(TyperGroup):
@@ -73,8 +80,9 @@ _SETTINGS: Final[dict[str, Any]] = {
     "pretty_exceptions_enable": False,
 }
 app = typer.Typer(name="qdrant-rerank", cls=_Commands, no_args_is_help=True, **_SETTINGS)
-for name, summary in COMMANDS.items():
-    app.command(name, help=help_text(summary))(lambda: None)
+for task, names in TASKS.items():
+    for name in names:
+        app.command(name, help=help_text(COMMANDS[name]), rich_help_panel=task)(lambda: None)
 
 
 def _print_version(wanted: bool) -> None:

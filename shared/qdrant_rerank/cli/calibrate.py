@@ -39,7 +39,7 @@ from ..learn._internals import (
 from ..planning import Schema
 from ..stages import Stage
 from .connect import connect, find_collection
-from .consoles import errors_console, make_table, results_console, show_table
+from .consoles import ProgressLines, errors_console, make_table, results_console, show_table
 from .failures import CommandError, hint_at_resuming
 from .measuring import NOT_GOOD_ENOUGH, WhereToMeasure, read_data
 from .models import QueryModels, ShownText, give_encoders, open_reranker
@@ -388,11 +388,12 @@ def _count(number: int, what: str) -> str:
 
 
 @contextmanager
-def show_scoring() -> Generator[Callable[[Progress], None] | None, None, None]:
-    """Show a fit's progress as a bar with cost and time left; None where nobody watches."""
+def show_scoring() -> Generator[Callable[[Progress], None], None, None]:
+    """Show a fit's progress as a bar with cost and time left, or lines where no terminal is."""
     console = errors_console()
     if not console.is_terminal:
-        yield None
+        lines = ProgressLines(console, "scoring")
+        yield lambda at: lines(at.done, at.total)
         return
     columns = TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}")
     with Bar(*columns, console=console, transient=True) as bar:

@@ -8,6 +8,7 @@ exact.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final, Protocol
@@ -103,12 +104,31 @@ class Tell(Protocol):
     def __call__(self, done: int, total: int | None = ..., /) -> None: ...
 
 
+SECONDS_BETWEEN_LINES = 15.0
+"""How often progress is told where no terminal is: a log of an hour's work has 240 such lines."""
+
+
+class ProgressLines:
+    """Tells progress by lines now and then, where a bar can't be drawn: in logs, in CI."""
+
+    def __init__(self, console: Console, name: str, total: int | None = None) -> None:
+        self._console, self._name, self._total = console, name, total
+        self._next = time.monotonic() + SECONDS_BETWEEN_LINES
+
+    def __call__(self, done: int, total: int | None = None, /) -> None:
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + SECONDS_BETWEEN_LINES
+        of = total or self._total
+        self._console.print(Text(f"{visible(self._name)}: {done:,}{'' if of is None else f' of {of:,}'}"))
+
+
 @contextmanager
-def show_progress(name: str, total: int | None = None) -> Generator[Tell | None, None, None]:
-    """Show a progress bar, and give what sets it; None where nobody watches."""
+def show_progress(name: str, total: int | None = None) -> Generator[Tell, None, None]:
+    """Show a progress bar, or lines where no terminal is, and give what sets it."""
     console = errors_console()
     if not console.is_terminal:
-        yield None
+        yield ProgressLines(console, name, total)
         return
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True) as bar:

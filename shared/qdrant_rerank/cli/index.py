@@ -125,7 +125,7 @@ def run_index(
                 resume=not overwrite,
                 retries=policy.rest,
                 shard_key=shard_key,
-                on_progress=lambda written, skipped: tell(written + skipped + bad.count) if tell else None,
+                on_progress=lambda written, skipped: tell(written + skipped + bad.count),
             )
         bad.finish()
         points = policy.rest.run(lambda: client.count(collection)).count
