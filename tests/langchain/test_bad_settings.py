@@ -18,7 +18,10 @@ def test_an_unknown_field_is_refused_with_what_there_is() -> None:
     with pytest.raises(ValidationError) as caught:
         make(embeddings=WordEmbeddings())
     message = str(caught.value)
-    assert "the retriever has no field 'embeddings'; it has async_client, capabilities, client, collection_name," in message
+    assert (
+        "the retriever has no field 'embeddings'; it has async_client, capabilities, client, coalesce, collection_name,"
+        in message
+    )
     assert "did you mean 'embedding'?" in message
 
 
