@@ -18,7 +18,7 @@ __all__ = ["PRICES", "Estimate", "Price", "estimate", "place_warnings"]
 
 @dataclass(frozen=True)
 class Price:
-    """What one of something takes, in microseconds, and where that was measured."""
+    """What one of something takes, in microseconds, rounded so that sums come near what was measured, and where that was."""
 
     microseconds: float
     source: str
