@@ -63,6 +63,9 @@ _TOLD = (
 )
 
 
+_WORTH_AN_INDEX: Final = 1000  # points; with fewer nobody waits for a formula
+
+
 class _Plans:
     """Plans by strategy, so that a strategy is checked once for each collection, not for each query."""
 
@@ -145,6 +148,7 @@ class _Base:
         self._capabilities = capabilities
         self._target: Target | None = None
         self._seen: Target | None = None
+        self._told_unindexed: set[Lint] = set()
         self._plans = _Plans()
         self._ttl = math.inf if schema_ttl is None else float(schema_ttl)
         self._read_at = 0.0
@@ -268,8 +272,16 @@ class _Base:
 
     def _tell(self, lints: Sequence[Lint]) -> None:
         for warning in lints:
-            if warning.code in _TOLD:
+            if warning.code in _TOLD or (warning.code == "unindexed-field" and self._wants_index(warning)):
                 warn(warning)
+
+    def _wants_index(self, warning: Lint) -> bool:
+        """Whether to tell of a missing payload index: once, of collections on a server that are more than a trial."""
+        points = 0 if self._seen is None else self._seen.schema.points or 0
+        if self.clients.engine != "server" or points < _WORTH_AN_INDEX or warning in self._told_unindexed:
+            return False
+        self._told_unindexed.add(warning)
+        return True
 
     def _model(self) -> Reranker:
         if self.reranker is None:

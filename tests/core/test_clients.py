@@ -6,6 +6,7 @@ import asyncio
 import gc
 import re
 import threading
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -14,12 +15,12 @@ import httpx
 import pytest
 from qdrant_client import AsyncQdrantClient, QdrantClient
 
-from qdrant_rerank import AsyncExecutor, Executor, Formula, Nearest, Query, SearchOptions, score
+from qdrant_rerank import AsyncExecutor, Executor, Formula, Nearest, Query, SearchOptions, field, score
 from qdrant_rerank._internals import Clients, client_options, engine_of, find_delay, grpc_port_of
 from qdrant_rerank.errors import ClientError, PlanWarning
 from qdrant_rerank.planning import Capabilities
 from tests.engines import open_async_client
-from tests.stub_qdrant import StubQdrant
+from tests.stub_qdrant import StubQdrant, collection
 from tests.support import COLLECTION, QUERY, SCHEMA, encoders, ids, refused, toy_config, toy_points
 from tests.waiting import forked, wait_until
 
@@ -604,3 +605,23 @@ def test_a_version_without_a_number_says_how_to_give_one(text: str) -> None:
 def test_given_capabilities_are_not_asked_for(toy: QdrantClient) -> None:
     executor = Executor(toy, COLLECTION, capabilities=Capabilities.of("1.12.0", "local"))
     assert str(executor.target().capabilities) == "qdrant-client 1.12.0 (local mode)"
+
+
+@pytest.mark.parametrize(("points", "tells"), [(999, False), (1000, True)])
+def test_a_missing_payload_index_is_told_once_of_what_is_no_trial(points: int, tells: bool) -> None:
+    strategy = Formula(score() + field("rating", default=0)).over(Nearest())
+    found = [{"id": number, "score": 1.0, "payload": {"rating": 1}} for number in range(3)]
+    with StubQdrant(found, {"docs": collection(points=points)}) as stub:
+        executor = Executor(QdrantClient(url=stub.url, check_compatibility=False), "docs")
+        query = Query(vectors={"": [1.0, 0.0, 0.0, 0.0]})
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for limit in (3, 2):
+                executor.retrieve(strategy, query, SearchOptions(limit))
+            executor.refresh()
+            executor.retrieve(strategy, query)
+    told = [str(each.message) for each in caught]
+    assert len(told) == tells
+    assert all(
+        re.search(r"'rating' has no payload index, .*ensure_indexes\(client, collection, strategy\)", each) for each in told
+    )
