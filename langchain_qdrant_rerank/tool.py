@@ -151,6 +151,7 @@ def search_tool(
     Raises:
         StrategyError: a key isn't there, can't be filtered by, or is in the fixed filter; or a number can't be.
     """
+    _check(retriever)
     schema = PayloadSchema(retriever.collection_name)
     if filters:
         client = retriever._executor(Executor).clients.sync()  # pyright: ignore[reportPrivateUsage]  # of this package
@@ -170,11 +171,20 @@ async def asearch_tool(
     runtime_filter: RuntimeFilter | None = None,
 ) -> QdrantSearchTool:
     """As `search_tool`, without blocking the event loop."""
+    _check(retriever)
     schema = PayloadSchema(retriever.collection_name)
     if filters:
         client: Any = retriever._executor(AsyncExecutor).clients.asynchronous()  # pyright: ignore[reportPrivateUsage]
         schema = await apayload_schema(client, retriever.collection_name, filter=_seen_through(retriever))
     return _made(retriever, schema, filters, max_k, name, description, max_tokens, low_confidence, runtime_filter)
+
+
+def _check(retriever: object) -> None:
+    if not isinstance(retriever, QdrantRerankRetriever):
+        raise TypeError(
+            f"a search tool is made of a QdrantRerankRetriever, got {type(retriever).__name__}: make one of your store by "
+            "QdrantRerankRetriever.from_vector_store(store, …)"
+        )
 
 
 def _seen_through(retriever: QdrantRerankRetriever) -> models.Filter | None:

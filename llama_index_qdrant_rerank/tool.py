@@ -153,6 +153,7 @@ def search_tool(
     Raises:
         StrategyError: a key isn't there, can't be filtered by, or is in the fixed filter; or a number can't be.
     """
+    _check(retriever)
     schema = PayloadSchema("")
     if filters:
         executor = retriever._source.executor()  # pyright: ignore[reportPrivateUsage]  # of this package
@@ -174,6 +175,7 @@ async def asearch_tool(
     node_postprocessors: Sequence[BaseNodePostprocessor] = (),
 ) -> QdrantSearchTool:
     """As `search_tool`, without blocking the event loop."""
+    _check(retriever)
     schema = PayloadSchema("")
     if filters:
         executor = retriever._source.async_executor()  # pyright: ignore[reportPrivateUsage]
@@ -181,6 +183,14 @@ async def asearch_tool(
         schema = await apayload_schema(client, executor.collection, filter=_seen_through(retriever))
     spec = _spec(retriever, schema, filters, max_k, max_tokens, low_confidence, runtime_filter, node_postprocessors)
     return QdrantSearchTool(retriever, spec, name, description, runtime_filter, node_postprocessors)
+
+
+def _check(retriever: object) -> None:
+    if not isinstance(retriever, QdrantRerankRetriever):
+        raise TypeError(
+            f"a search tool is made of a QdrantRerankRetriever, got {type(retriever).__name__}: make one of your store by "
+            "QdrantRerankRetriever.from_vector_store(store, …)"
+        )
 
 
 def _seen_through(retriever: QdrantRerankRetriever) -> models.Filter | None:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from qdrant_rerank.cli._internals import (
     CommandError,
+    ProgressLines,
     check_folder,
     check_output,
     describe_value,
@@ -85,22 +86,17 @@ def test_foreign_text_cannot_steer_a_progress_bar(total: int | None, monkeypatch
     assert "a\\x1b]0;title\\x07 [red]b" in shown.getvalue()
 
 
-def test_without_a_terminal_progress_is_told_by_a_line_now_and_then(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with show_progress("corpus", 9000) as tell:
+def test_without_a_terminal_progress_is_told_by_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    with show_progress("corpus", 9000) as tell, show_scoring() as tell_scored:
         tell(10)  # at once: nobody waits yet
-    assert capsys.readouterr().err == ""
-    monkeypatch.setattr("qdrant_rerank.cli.consoles.SECONDS_BETWEEN_LINES", 0.0)
-    with show_progress("cor\x1bpus", 9000) as tell:
-        tell(1500)
-    with show_progress("topics") as tell:
-        tell(3)
-        tell(4, 20)
-    with show_scoring() as tell_scored:
         tell_scored(Progress(done=5, total=70, asked=4, seconds_left=None))
+    assert capsys.readouterr().err == ""
+    ProgressLines(errors_console(), "cor\x1bpus", 9000, seconds=0)(1500)
+    topics = ProgressLines(errors_console(), "topics", seconds=0)
+    topics(3)
+    topics(4, 20)
     found = capsys.readouterr()
-    assert found.err.splitlines() == ["cor\\x1bpus: 1,500 of 9,000", "topics: 3", "topics: 4 of 20", "scoring: 5 of 70"]
+    assert found.err.splitlines() == ["cor\\x1bpus: 1,500 of 9,000", "topics: 3", "topics: 4 of 20"]
     assert found.out == ""
 
 

@@ -276,3 +276,12 @@ async def test_a_tool_node_runs_it_with_the_runs_context(shared: QdrantRerankRet
         asked, context = {"messages": [call]}, {"tenant": tenant}
         answer = graph.invoke(asked, context=context) if sync else await graph.ainvoke(asked, context=context)
         assert {document.metadata["tenant"] for document in answer["messages"][-1].artifact} == {tenant}
+
+
+async def test_another_retriever_is_refused_with_how_to_make_ours() -> None:
+    other: Any = object()
+    says = r"made of a QdrantRerankRetriever, got object: .*from_vector_store\(store"
+    with pytest.raises(TypeError, match=says):
+        search_tool(other)
+    with pytest.raises(TypeError, match=says):
+        await asearch_tool(other)

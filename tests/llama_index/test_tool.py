@@ -275,3 +275,12 @@ async def test_an_agents_run_has_the_tenant_of_the_context_that_it_was_started_i
         [found] = [each.tool_output async for each in handler.stream_events() if isinstance(each, ToolCallResult)]
         assert tenants(found) == {tenant}
         await handler
+
+
+async def test_another_retriever_is_refused_with_how_to_make_ours() -> None:
+    other: Any = object()
+    says = r"made of a QdrantRerankRetriever, got object: .*from_vector_store\(store"
+    with pytest.raises(TypeError, match=says):
+        search_tool(other)
+    with pytest.raises(TypeError, match=says):
+        await make_async(other)

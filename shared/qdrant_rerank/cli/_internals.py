@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .connect import CommandRetries as CommandRetries
     from .connect import Where as Where
     from .connect import open_remote as open_remote
+    from .consoles import ProgressLines as ProgressLines
     from .consoles import errors_console as errors_console
     from .consoles import make_table as make_table
     from .consoles import results_console as results_console
@@ -56,7 +57,7 @@ else:
             "calibrate": "describe_progress, run_calibrate, show_scoring",
             "compare": "run_compare",
             "connect": "CommandRetries, Where, open_remote",
-            "consoles": "errors_console, make_table, results_console, show_progress, show_table, visible",
+            "consoles": "ProgressLines, errors_console, make_table, results_console, show_progress, show_table, visible",
             "evaluate": "run_evaluate",
             "failures": "CommandError, message_of",
             "features": "read_features, run_features",

@@ -104,21 +104,17 @@ class Tell(Protocol):
     def __call__(self, done: int, total: int | None = ..., /) -> None: ...
 
 
-SECONDS_BETWEEN_LINES = 15.0
-"""How often progress is told where no terminal is: a log of an hour's work has 240 such lines."""
-
-
 class ProgressLines:
-    """Tells progress by lines now and then, where a bar can't be drawn: in logs, in CI."""
+    """Tells progress by a line every 15 seconds, where a bar can't be drawn: in logs, in CI."""
 
-    def __init__(self, console: Console, name: str, total: int | None = None) -> None:
-        self._console, self._name, self._total = console, name, total
-        self._next = time.monotonic() + SECONDS_BETWEEN_LINES
+    def __init__(self, console: Console, name: str, total: int | None = None, seconds: float = 15.0) -> None:
+        self._console, self._name, self._total, self._seconds = console, name, total, seconds
+        self._next = time.monotonic() + seconds
 
     def __call__(self, done: int, total: int | None = None, /) -> None:
         if time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + SECONDS_BETWEEN_LINES
+        self._next = time.monotonic() + self._seconds
         of = total or self._total
         self._console.print(Text(f"{visible(self._name)}: {done:,}{'' if of is None else f' of {of:,}'}"))
 

@@ -28,7 +28,7 @@ from .options import flags_of, option
 from .results import TEXT_KEYS, llama_index_text
 
 FLAGS: Final[Mapping[Kind, str]] = {"dense": "--dense", "sparse": "--sparse", "multi": "--late"}
-_EXAMPLES: Final[Mapping[Kind, str]] = {"dense": "hash", "sparse": "bm25", "multi": "answerdotai/answerai-colbert-small-v1"}
+_EXAMPLES: Final[Mapping[Kind, str]] = {"dense": "minilm", "sparse": "bm25", "multi": "answerdotai/answerai-colbert-small-v1"}
 _KEYS: Final = ("CO_API_KEY", "COHERE_API_KEY")
 
 
@@ -124,7 +124,7 @@ def give_encoders(executor: Executor, needs: Iterable[str], options: Mapping[Kin
         if model is None:
             raise CommandError(
                 f"the collection {schema.collection!r} doesn't say what made its vector {name!r} ({info}): give "
-                f"{FLAGS[info.kind]} MODEL, e.g. {FLAGS[info.kind]} {_EXAMPLES[info.kind]}"
+                f"{FLAGS[info.kind]} MODEL, the one that made it, as in {FLAGS[info.kind]} {_EXAMPLES[info.kind]}"
             )
         encoders[name] = load_encoder(info.kind, model)
     executor.encoders = Encoders(encoders)
