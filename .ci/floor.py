@@ -30,6 +30,8 @@ LEFT_OUT = [
 NOT_THERE = [
     "tests/core/test_engine_laws.py::test_pages_are_slices_of_the_whole_answer",  # of MMR, which is an error there
     "tests/expressions/test_conditions.py::test_every_condition_is_decided_as_local_mode_decides_it",  # as above
+    "tests/core/test_payload_mistakes.py::test_a_formula_that_reads_what_no_point_has_is_told[bool as a number]",  # fails there
+    "tests/core/test_notebooks.py::test_an_evaluation_and_a_comparison_are_tables",  # of packages of the extra learn
 ]
 TESTS = [
     "tests/expressions",
