@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManagerForToolRun
@@ -13,7 +14,7 @@ from langchain_core.tools import BaseTool
 from pydantic import ConfigDict, Field
 from qdrant_client import models
 
-from qdrant_rerank import AsyncExecutor, Executor, StrategyError
+from qdrant_rerank import AsyncExecutor, Executor
 from qdrant_rerank._internals import (
     TOOL_DESCRIPTION,
     TOOL_NAME,
@@ -24,8 +25,9 @@ from qdrant_rerank._internals import (
     ToolSpec,
     as_mapping,
     both,
+    check_retriever,
     name_arguments,
-    not_a_filter,
+    narrow,
     pick_filters,
     pick_threshold,
     value_at,
@@ -101,10 +103,8 @@ class QdrantSearchTool(BaseTool):
             return self._fail(error)
 
     def _options(self, call: ToolCall, config: RunnableConfig) -> dict[str, Any]:
-        only: models.Filter | None = None
-        if self.runtime_filter is not None and not isinstance(only := self.runtime_filter(config), models.Filter):
-            raise StrategyError(f"runtime_{not_a_filter(only)}")
-        return {"k": call.k, "filter": both(only, call.filter)}
+        runtime_filter = None if self.runtime_filter is None else partial(self.runtime_filter, config)
+        return {"k": call.k, "filter": narrow(call, runtime_filter)}
 
     def _answer(self, call: ToolCall, found: list[tuple[Document, float]]) -> tuple[str, list[Document]]:
         mapping = as_mapping(self.retriever.payload)
@@ -151,7 +151,7 @@ def search_tool(
     Raises:
         StrategyError: a key isn't there, can't be filtered by, or is in the fixed filter; or a number can't be.
     """
-    _check(retriever)
+    check_retriever(retriever, QdrantRerankRetriever)
     schema = PayloadSchema(retriever.collection_name)
     if filters:
         client = retriever._executor(Executor).clients.sync()  # pyright: ignore[reportPrivateUsage]  # of this package
@@ -171,20 +171,12 @@ async def asearch_tool(
     runtime_filter: RuntimeFilter | None = None,
 ) -> QdrantSearchTool:
     """As `search_tool`, without blocking the event loop."""
-    _check(retriever)
+    check_retriever(retriever, QdrantRerankRetriever)
     schema = PayloadSchema(retriever.collection_name)
     if filters:
         client: Any = retriever._executor(AsyncExecutor).clients.asynchronous()  # pyright: ignore[reportPrivateUsage]
         schema = await apayload_schema(client, retriever.collection_name, filter=_seen_through(retriever))
     return _made(retriever, schema, filters, max_k, name, description, max_tokens, low_confidence, runtime_filter)
-
-
-def _check(retriever: object) -> None:
-    if not isinstance(retriever, QdrantRerankRetriever):
-        raise TypeError(
-            f"a search tool is made of a QdrantRerankRetriever, got {type(retriever).__name__}: make one of your store by "
-            "QdrantRerankRetriever.from_vector_store(store, …)"
-        )
 
 
 def _seen_through(retriever: QdrantRerankRetriever) -> models.Filter | None:

@@ -11,7 +11,6 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from llama_index.core.tools.types import AsyncBaseTool, ToolMetadata, ToolOutput
 from qdrant_client import models
 
-from qdrant_rerank import StrategyError
 from qdrant_rerank._internals import (
     TOOL_DESCRIPTION,
     TOOL_NAME,
@@ -21,8 +20,9 @@ from qdrant_rerank._internals import (
     ToolHit,
     ToolSpec,
     both,
+    check_retriever,
     name_arguments,
-    not_a_filter,
+    narrow,
     pick_filters,
     pick_threshold,
 )
@@ -104,10 +104,7 @@ class QdrantSearchTool(AsyncBaseTool):
             return self._fail(arguments, error)
 
     def _narrowed(self, call: ToolCall) -> QdrantRerankRetriever:
-        only: models.Filter | None = None
-        if self._runtime_filter is not None and not isinstance(only := self._runtime_filter(), models.Filter):
-            raise StrategyError(f"runtime_{not_a_filter(only)}")
-        return self._retriever.with_options(similarity_top_k=call.k, filter=both(only, call.filter))
+        return self._retriever.with_options(similarity_top_k=call.k, filter=narrow(call, self._runtime_filter))
 
     def _output(
         self, arguments: Mapping[str, Any], content: str, nodes: list[NodeWithScore], *, is_error: bool = False
@@ -153,7 +150,7 @@ def search_tool(
     Raises:
         StrategyError: a key isn't there, can't be filtered by, or is in the fixed filter; or a number can't be.
     """
-    _check(retriever)
+    check_retriever(retriever, QdrantRerankRetriever)
     schema = PayloadSchema("")
     if filters:
         executor = retriever._source.executor()  # pyright: ignore[reportPrivateUsage]  # of this package
@@ -175,7 +172,7 @@ async def asearch_tool(
     node_postprocessors: Sequence[BaseNodePostprocessor] = (),
 ) -> QdrantSearchTool:
     """As `search_tool`, without blocking the event loop."""
-    _check(retriever)
+    check_retriever(retriever, QdrantRerankRetriever)
     schema = PayloadSchema("")
     if filters:
         executor = retriever._source.async_executor()  # pyright: ignore[reportPrivateUsage]
@@ -183,14 +180,6 @@ async def asearch_tool(
         schema = await apayload_schema(client, executor.collection, filter=_seen_through(retriever))
     spec = _spec(retriever, schema, filters, max_k, max_tokens, low_confidence, runtime_filter, node_postprocessors)
     return QdrantSearchTool(retriever, spec, name, description, runtime_filter, node_postprocessors)
-
-
-def _check(retriever: object) -> None:
-    if not isinstance(retriever, QdrantRerankRetriever):
-        raise TypeError(
-            f"a search tool is made of a QdrantRerankRetriever, got {type(retriever).__name__}: make one of your store by "
-            "QdrantRerankRetriever.from_vector_store(store, …)"
-        )
 
 
 def _seen_through(retriever: QdrantRerankRetriever) -> models.Filter | None:

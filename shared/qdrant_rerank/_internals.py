@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .adapters import check_options as check_options
     from .adapters import check_reranker as check_reranker
     from .adapters import find_unknown as find_unknown
+    from .agent_tools import BYTES_OF_A_TOKEN as BYTES_OF_A_TOKEN
     from .agent_tools import TOOL_DESCRIPTION as TOOL_DESCRIPTION
     from .agent_tools import TOOL_NAME as TOOL_NAME
     from .agent_tools import FilterArgument as FilterArgument
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     from .agent_tools import ToolFilters as ToolFilters
     from .agent_tools import ToolHit as ToolHit
     from .agent_tools import ToolSpec as ToolSpec
+    from .agent_tools import check_retriever as check_retriever
     from .agent_tools import filter_keys as filter_keys
     from .agent_tools import name_arguments as name_arguments
+    from .agent_tools import narrow as narrow
     from .agent_tools import pick_filters as pick_filters
     from .agent_tools import pick_threshold as pick_threshold
     from .answers import contradicts as contradicts
@@ -204,8 +207,9 @@ else:
         {
             "adapters": "Executors, answer_query, check_count, check_filter, check_flag, check_options, "
             "check_reranker, find_unknown",
-            "agent_tools": "TOOL_DESCRIPTION, TOOL_NAME, FilterArgument, LowConfidence, ToolCall, ToolFilters, "
-            "ToolHit, ToolSpec, filter_keys, name_arguments, pick_filters, pick_threshold",
+            "agent_tools": "BYTES_OF_A_TOKEN, TOOL_DESCRIPTION, check_retriever, narrow, TOOL_NAME, FilterArgument, "
+            "LowConfidence, ToolCall, ToolFilters, ToolHit, ToolSpec, filter_keys, name_arguments, pick_filters, "
+            "pick_threshold",
             "answers": "contradicts, guard, read_batch, read_points",
             "capabilities": "ABILITIES, Engine",
             "clients": "AsyncClientLike, Clients, client_options, close_on_error, engine_of, find_delay, grpc_port_of",

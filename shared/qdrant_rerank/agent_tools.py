@@ -2,7 +2,8 @@
 
 A `ToolSpec` is made of a payload schema and the keys that the model may filter by. `read` makes a `ToolCall` of what a
 model sent, or a text that says what to send instead; `answer` writes hits, `fail` a failure, so that a model can go on. Nothing
-that a model sends raises. The filter that keeps tenants apart is no part of all this: adapters AND it with a call's.
+that a model sends raises. The filter that keeps tenants apart is no argument: `narrow` joins a run's with a call's, and the
+retriever's own holds in every search.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import datetime as dt
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -20,6 +21,7 @@ from qdrant_client import models
 
 from .errors import StrategyError, did_you_mean
 from .payload_schema import PayloadSchema, PayloadType
+from .query import both, not_a_filter
 from .request_parts import keys_in
 from .strategies import Strategy
 from .values import is_finite, is_whole
@@ -33,8 +35,11 @@ __all__ = [
     "ToolCall",
     "ToolHit",
     "ToolSpec",
+    "BYTES_OF_A_TOKEN",
+    "check_retriever",
     "filter_keys",
     "name_arguments",
+    "narrow",
     "pick_filters",
     "pick_threshold",
 ]
@@ -49,7 +54,8 @@ TOOL_DESCRIPTION: Final = "Search the documents. Returns the texts that answer a
 _LONGEST_QUERY: Final = 2_000
 _MOST_VALUES: Final = 50  # of one argument in one call
 _SHOWN: Final = 40  # characters of a value in a result or a message
-_BYTES: Final = 3  # of a token: English has about 4, what has more bytes a character has fewer characters
+BYTES_OF_A_TOKEN: Final = 3
+"""An estimate: English has about 4, and what has more bytes a character has fewer characters."""
 _LEAST_BLOCK: Final = 240  # bytes of a hit that are of use
 _LEAST_TOKENS: Final = 200
 _DOUBTFUL: Final = 0.5  # of a probability of relevance
@@ -226,7 +232,7 @@ class ToolSpec:
             try:
                 conditions += _conditions(each, given, words, notes)
             except _Refusal as refusal:
-                return _cut(str(refusal), self.max_tokens * _BYTES)
+                return _cut(str(refusal), self.max_tokens * BYTES_OF_A_TOKEN)
         return ToolCall(query, capped, models.Filter(must=conditions) if conditions else None, tuple(words), tuple(notes))
 
     def answer(self, call: ToolCall, hits: Sequence[ToolHit]) -> str:
@@ -246,7 +252,7 @@ class ToolSpec:
                 f"Low confidence: the best score is {best:.2f}, below {self.low_confidence:g}. The documents may not answer "
                 "the question; say so if they don't.\n"
             )
-        left = self.max_tokens * _BYTES
+        left = self.max_tokens * BYTES_OF_A_TOKEN
         most = max(1, min(len(hits), (left - len((notes + doubt).encode()) - 120) // _LEAST_BLOCK))
         head = f"{notes}{doubt}{len(hits)} documents were found, the best first."
         if most < len(hits):
@@ -265,6 +271,32 @@ class ToolSpec:
             f"The search failed ({type(error).__name__}). Call again once, with a shorter query or fewer arguments; if it "
             "fails again, say that the documents can't be searched at the moment."
         )
+
+
+def check_retriever(retriever: object, ours: type) -> None:
+    """Check that a tool is made of a retriever of this package.
+
+    Raises:
+        TypeError: it is another; says how to make one.
+    """
+    if not isinstance(retriever, ours):
+        raise TypeError(
+            f"a search tool is made of a {ours.__name__}, got {type(retriever).__name__}: make one of your store by "
+            f"{ours.__name__}.from_vector_store(store, …)"
+        )
+
+
+def narrow(call: ToolCall, runtime_filter: Callable[[], object] | None) -> models.Filter | None:
+    """The filter of a call, within the one that a run brings.
+
+    Raises:
+        StrategyError: what the run brings is no filter.
+    """
+    if runtime_filter is None:
+        return call.filter
+    if not isinstance(only := runtime_filter(), models.Filter):
+        raise StrategyError(f"runtime_{not_a_filter(only)}")
+    return both(only, call.filter)
 
 
 def pick_filters(

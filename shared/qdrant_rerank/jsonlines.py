@@ -20,10 +20,23 @@ from typing import IO, Any, Final, cast
 from .errors import FormatError
 from .values import brief, clip_text
 
-__all__ = ["VERSION", "byte_lines_of", "check_depth", "check_version", "line_of", "lines_of", "parse_json", "read_text"]
+__all__ = [
+    "VERSION",
+    "byte_lines_of",
+    "check_depth",
+    "check_version",
+    "line_of",
+    "lines_of",
+    "parse_json",
+    "read_text",
+    "take_version",
+    "with_version",
+]
 
 VERSION: Final = 1
 """The format of the files that this package writes: strategies, coefficients, rankers, logs."""
+FORMAT: Final = "format_version"
+"""The key of the version in files of strategies and coefficients; a strategy of one's own may well have a `version`."""
 DEPTH: Final = 200
 """How many brackets may stand within each other: Qdrant itself takes about 127, and Python's recursion ends before 1,000."""
 _DIGITS: Final = 300  # of one number; a float has 309 at most
@@ -54,6 +67,24 @@ def check_version(
             path,
             line,
         )
+
+
+def with_version(text: str) -> str:
+    """The text of a JSON file, from that of an object: with the version of its format first."""
+    versioned = {FORMAT: VERSION, **json.loads(text)}
+    return json.dumps(versioned, indent=2, ensure_ascii=False) + "\n"
+
+
+def take_version(value: Any, text: str, path: str | os.PathLike[str] | None) -> None:
+    """Take the version of its format out of what a file holds.
+
+    Raises:
+        FormatError: as of `check_version`.
+    """
+    if isinstance(value, dict):
+        found = cast("dict[str, Any]", value)
+        check_version(found, path, line_of(text, (FORMAT,)), FORMAT)
+        found.pop(FORMAT, None)
 
 
 def parse_json(

@@ -22,7 +22,7 @@ from .errors import FormatError, StrategyError, did_you_mean
 from .expressions import nodes
 from .expressions.nodes import Constant, Expression
 from .expressions.text import parse_expression
-from .jsonlines import DEPTH, VERSION, check_depth, check_version, line_of, parse_json, read_text
+from .jsonlines import DEPTH, check_depth, line_of, parse_json, read_text, take_version, with_version
 from .strategies import Strategy, list_kinds
 from .trained import Trained, TrainedFeature
 from .values import brief, clip_text
@@ -61,7 +61,6 @@ _OTHERS: Final[Mapping[type[Any], str]] = {
 }
 _PARTS: Final = (Strategy, Expression, Trained, TrainedFeature)
 _RANKER: Final = "learned_ranker"
-FORMAT: Final = "format_version"  # of a file; a strategy of one's own may well have a "version"
 Path_ = tuple[str | int, ...]
 
 
@@ -117,9 +116,7 @@ def expression_from_json(text: str, path: str | PathLike[str] | None = None) -> 
 
 def _from_json(text: str, path: str | PathLike[str] | None, read: Callable[[Any, Path_], Any]) -> Any:
     value = parse_json(text, path, infinities=True)
-    if isinstance(value, dict):
-        check_version(value, path, line_of(text, (FORMAT,)), FORMAT)
-        value.pop(FORMAT, None)
+    take_version(value, text, path)
     try:
         return read(value, ())
     except _Misfit as misfit:
@@ -135,8 +132,7 @@ def load(path: str | PathLike[str]) -> Strategy:
 
 def save(strategy: Strategy, path: str | PathLike[str]) -> None:
     """Write a strategy to a JSON file, which says its format's version too."""
-    versioned = {FORMAT: VERSION, **json.loads(to_json(strategy))}
-    Path(path).write_text(json.dumps(versioned, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    Path(path).write_text(with_version(to_json(strategy)), "utf-8")
 
 
 def _encode(value: Any) -> Any:

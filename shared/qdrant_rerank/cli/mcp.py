@@ -16,7 +16,7 @@ from functools import partial
 from typing import Annotated, Any, ClassVar, Final, TypeAlias
 
 from .. import Executor, Query, SearchOptions, Strategy, __version__
-from .._internals import ToolCall, ToolHit, ToolSpec, in_worker, pick_filters, pick_threshold, value_at
+from .._internals import BYTES_OF_A_TOKEN, ToolCall, ToolHit, ToolSpec, in_worker, pick_filters, pick_threshold, value_at
 from ..errors import MissingExtra
 from ..planning import PayloadSchema, payload_schema
 from .connect import Where, connect
@@ -29,7 +29,6 @@ from .strategies import PARAMS, Choice, check_params, make_plan
 
 _TOKEN: Final = "QDRANT_RERANK_MCP_TOKEN"
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-_BYTES: Final = 3  # of a token, as in `agent_tools`
 _LOG: Final = logging.getLogger(__name__)
 
 App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
@@ -166,7 +165,7 @@ class ServedCollection:
         """The payload's keys, as far as the fixed filter lets see."""
         client = self.executor.clients.sync()
         found = str(payload_schema(client, self.executor.collection, filter=self.executor.fixed_filter))
-        most = self.spec.max_tokens * _BYTES
+        most = self.spec.max_tokens * BYTES_OF_A_TOKEN
         return found.encode()[:most].decode("utf-8", "ignore"), False
 
     def server(self) -> Any:

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, Self, TypeAlias, get_args
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ..errors import FormatError, StrategyError
-from ..jsonlines import VERSION, check_version, line_of, parse_json, read_text
+from ..jsonlines import line_of, parse_json, read_text, take_version, with_version
 from ..payload import TextSource
 from ..query import Target
 from ..values import is_finite, is_whole
@@ -184,8 +184,7 @@ class Coefficients:
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write them to a JSON file."""
-        versioned = {"format_version": VERSION, **json.loads(self.to_json())}
-        Path(path).write_text(json.dumps(versioned, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        Path(path).write_text(with_version(self.to_json()), "utf-8")
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Coefficients:
@@ -207,9 +206,7 @@ def read_coefficients(text: str, path: str | PathLike[str] | None = None) -> Coe
         FormatError: it holds none.
     """
     value = parse_json(text, path)
-    if isinstance(value, dict):
-        check_version(value, path, line_of(text, ("format_version",)), "format_version")
-        value.pop("format_version", None)
+    take_version(value, text, path)
     inside: tuple[str | int, ...] = ()
     if isinstance(value, dict) and value.get("kind") == "relevance_feedback":
         value, inside = value.get("coefficients"), ("coefficients",)
