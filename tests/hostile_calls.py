@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from qdrant_client import models
 
-__all__ = ["hostile"]
+from tests.support import dense
+
+__all__ = ["TENANTS", "fill_two_tenants", "hostile"]
+
+TENANTS = {"A": range(40), "B": range(100, 140)}
 
 _QUERIES: list[Any] = [
     *("", " ", "\0", "\ud800", None, 7, [], {}, True, "B-TEXT quick fox 101", "x" * 100_000, "'; DROP TABLE", "quick fox"),
@@ -29,3 +34,14 @@ def hostile(number: int) -> dict[str, Any]:
     drawn = random.Random(number)
     arguments = {name: drawn.choice([*_VALUES, models.Filter()]) for name in drawn.sample(_NAMES, drawn.randrange(4))}
     return arguments if number % 17 == 0 else {"query": drawn.choice(_QUERIES), **arguments}
+
+
+def fill_two_tenants(client: Any, payload: Callable[[str, int], dict[str, Any]]) -> None:
+    """Make the collection "two" of both tenants' documents; `payload` makes each of its tenant and number."""
+    client.create_collection("two", vectors_config=models.VectorParams(size=len(dense("x")), distance=models.Distance.COSINE))
+    points = [
+        models.PointStruct(id=number, vector=dense(f"quick fox {number}"), payload=payload(tenant, number))
+        for tenant, numbers in TENANTS.items()
+        for number in numbers
+    ]
+    client.upsert("two", points, wait=True)

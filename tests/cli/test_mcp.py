@@ -26,7 +26,7 @@ from qdrant_rerank.cli._internals import HttpGuard, ServedCollection
 from qdrant_rerank.planning import payload_schema
 from tests.cli.support import DOCUMENTS, fails, succeeds, write_corpus
 from tests.engines import open_client
-from tests.hostile_calls import hostile
+from tests.hostile_calls import fill_two_tenants, hostile
 from tests.support import dense
 
 TOKEN = "a-token-of-twenty-one"
@@ -36,22 +36,15 @@ MINE = models.Filter(must=[models.FieldCondition(key="tenant", match=models.Matc
 def served(strategy: Strategy | None = None, **settings: Any) -> ServedCollection:
     """Two tenants' documents, of which one's are served."""
     client = open_client()
-    client.create_collection("two", vectors_config=models.VectorParams(size=len(dense("x")), distance=models.Distance.COSINE))
-    points = [
-        models.PointStruct(
-            id=number,
-            vector=dense(f"quick fox {number}"),
-            payload={
-                "text": f"{tenant}-TEXT quick fox {number}",
-                "tenant": tenant,
-                "topic": f"{tenant}-topic-{number % 3}",
-                "year": number,
-            },
-        )
-        for tenant, numbers in (("A", range(40)), ("B", range(100, 140)))
-        for number in numbers
-    ]
-    client.upsert("two", points, wait=True)
+    fill_two_tenants(
+        client,
+        lambda tenant, number: {
+            "text": f"{tenant}-TEXT quick fox {number}",
+            "tenant": tenant,
+            "topic": f"{tenant}-topic-{number % 3}",
+            "year": number,
+        },
+    )
     encoders: Any = {"": settings.pop("encoder", dense)}
     executor = Executor(client, "two", encoders=encoders, payload="flat", fixed_filter=MINE)
     schema = payload_schema(client, "two", filter=MINE)

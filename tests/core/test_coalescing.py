@@ -79,6 +79,19 @@ async def outcome(tasks: Sequence[Awaitable[Any]]) -> list[Any]:
     return await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def hold_a_batch() -> tuple[Engine, Coalescer, list[asyncio.Task[Any]]]:
+    """Six calls, of which four are answered, and the last two are under way in a batch that waits for the engine's gate."""
+    engine = Engine()
+    coalescer = Coalescer(engine.ask)
+    gate, engine.gate = engine.gate, asyncio.Event()
+    tasks = begin(coalescer, range(6))
+    await turn()
+    engine.gate.set()
+    engine.gate = gate
+    await turn()
+    return engine, coalescer, tasks
+
+
 async def test_what_comes_while_others_are_under_way_leaves_in_one_batch() -> None:
     engine = Engine()
     tasks = begin(Coalescer(engine.ask), range(1, 11))
@@ -211,14 +224,7 @@ async def test_a_call_that_is_cancelled_where_it_waits_never_leaves() -> None:
 
 
 async def test_a_call_that_is_cancelled_under_way_ends_no_other_and_the_last_ends_the_batch() -> None:
-    engine = Engine()
-    coalescer = Coalescer(engine.ask)
-    gate, engine.gate = engine.gate, asyncio.Event()
-    tasks = begin(coalescer, range(6))
-    await turn()
-    engine.gate.set()
-    engine.gate = gate
-    await turn()
+    engine, coalescer, tasks = await hold_a_batch()
     assert engine.batches[4:] == [[4, 5]]
     tasks[4].cancel()
     await turn()
@@ -227,19 +233,12 @@ async def test_a_call_that_is_cancelled_under_way_ends_no_other_and_the_last_end
     await turn()
     assert engine.cancelled == 1
     assert (await outcome(tasks))[:4] == [0, 1, 2, 3]
-    gate.set()
+    engine.gate.set()
     assert await coalescer.search(request(7), NONE) == 7  # there is room again
 
 
 async def test_a_batch_that_is_cancelled_by_something_else_leaves_nobody_waiting() -> None:
-    engine = Engine()
-    coalescer = Coalescer(engine.ask)
-    gate, engine.gate = engine.gate, asyncio.Event()
-    tasks = begin(coalescer, range(6))
-    await turn()
-    engine.gate.set()
-    engine.gate = gate
-    await turn()
+    _, coalescer, tasks = await hold_a_batch()
     for task in coalescer._tasks:
         task.cancel()
     answers = await outcome(tasks)
@@ -249,19 +248,12 @@ async def test_a_batch_that_is_cancelled_by_something_else_leaves_nobody_waiting
 
 @pytest.mark.parametrize("ending", ["answered", "refused", "failed"])
 async def test_a_call_that_is_cancelled_under_way_doesn_t_disturb_how_the_others_end(ending: str) -> None:
-    engine = Engine()
-    coalescer = Coalescer(engine.ask)
-    gate, engine.gate = engine.gate, asyncio.Event()
-    tasks = begin(coalescer, range(6))
-    await turn()
-    engine.gate.set()
-    engine.gate = gate
-    await turn()
+    engine, _, tasks = await hold_a_batch()
     tasks[4].cancel()
     await turn()
     failure = {"answered": None, "refused": refusal(), "failed": unreachable()}[ending]
     engine.fails = lambda batch: failure if len(batch) > 1 else None
-    gate.set()
+    engine.gate.set()
     answers = await outcome(tasks)
     assert isinstance(answers[5], ResponseHandlingException) if ending == "failed" else answers[5] == 5
     assert engine.batches[4:] == [[4, 5]] + ([[5]] if ending == "refused" else [])

@@ -22,7 +22,7 @@ from qdrant_client import models
 from langchain_qdrant_rerank import QdrantRerankRetriever, QdrantSearchTool, asearch_tool, search_tool
 from qdrant_rerank import StrategyError
 from tests.engines import open_client
-from tests.hostile_calls import hostile
+from tests.hostile_calls import TENANTS, fill_two_tenants, hostile
 from tests.langchain.support import QUERY, STRATEGIES, WordEmbeddings, make, must
 from tests.support import dense
 
@@ -138,26 +138,17 @@ def test_documents_keep_a_score_of_their_own() -> None:
 
 # Tenants
 
-TENANTS = {"A": range(40), "B": range(100, 140)}
-
 
 @pytest.fixture
 def shared() -> QdrantRerankRetriever:
     client = open_client()
-    client.create_collection("two", vectors_config=models.VectorParams(size=len(dense("x")), distance=models.Distance.COSINE))
-    points = [
-        models.PointStruct(
-            id=number,
-            vector=dense(f"quick fox {number}"),
-            payload={
-                "page_content": f"{tenant}-TEXT quick fox {number}",
-                "metadata": {"tenant": tenant, "topic": f"{tenant}-topic-{number % 3}", "year": number},
-            },
-        )
-        for tenant, numbers in TENANTS.items()
-        for number in numbers
-    ]
-    client.upsert("two", points, wait=True)
+    fill_two_tenants(
+        client,
+        lambda tenant, number: {
+            "page_content": f"{tenant}-TEXT quick fox {number}",
+            "metadata": {"tenant": tenant, "topic": f"{tenant}-topic-{number % 3}", "year": number},
+        },
+    )
     return QdrantRerankRetriever(client=client, collection_name="two", embedding=WordEmbeddings(), k=5)
 
 

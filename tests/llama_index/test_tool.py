@@ -22,12 +22,11 @@ from qdrant_rerank import Formula, Mmr, Nearest, StrategyError, field, score
 from qdrant_rerank._internals import Trained
 from qdrant_rerank.expressions import sigmoid
 from tests.engines import open_client
-from tests.hostile_calls import hostile
+from tests.hostile_calls import TENANTS, hostile
 from tests.llama_index.stores import COLLECTION, QUERY, TinyEmbedding, hybrid_arguments, numbers, store
 from tests.support import dense
 
 BY_POPULARITY = Formula(score() + 100 * field("popularity", default=0))
-TENANTS = {"A": range(40), "B": range(100, 140)}
 FILTERS = ["topic", "year"]
 
 
