@@ -25,6 +25,7 @@ from qdrant_client import QdrantClient, models
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.server_world import busy, median_times, parser
 from qdrant_rerank import Executor, Formula, Nearest, Query, SearchOptions, affinity, field, score
+from qdrant_rerank._internals import Inputs
 from qdrant_rerank.expressions import Expression
 from qdrant_rerank.learn import from_model
 
@@ -88,6 +89,12 @@ def fetch_and_predict(client: QdrantClient, name: str, model: Any, candidates: i
     return call
 
 
+def request_bytes(executor: Executor, formula: Formula, query: Query) -> int:
+    """How long the request would be, whether Qdrant took it or not."""
+    inputs = Inputs(executor.target(), dict(query.vectors), query.params)
+    return len(formula.request(inputs, SearchOptions(LIMIT)).model_dump_json(exclude_none=True))
+
+
 def main() -> None:
     options = parser(__doc__ or "", points=5_000)
     options.add_argument("--candidates", type=int, default=100)
@@ -122,6 +129,8 @@ def main() -> None:
                 "on the client": by(here),
             },
         }
+        for title, formula in (("score and 4 fields", sent), ("with the map", here.formula)):
+            print(f"the request of the formula, {title}: {request_bytes(executor, formula, queries[0]):,} bytes")
         for title, calls in tables.items():
             print(f"100 trees of 8 leaves, {title}, {given.candidates} candidates, {busy()}")
             numbers = {contender: iter(range(10**9)) for contender in calls}

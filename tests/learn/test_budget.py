@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from qdrant_client import models
 
@@ -11,9 +12,13 @@ from qdrant_rerank import Nearest, affinity, clip, field, now, param, score, sig
 from qdrant_rerank._internals import extent
 from qdrant_rerank.expressions import Expression, query_tokens
 from qdrant_rerank.expressions._internals import Lowering, ScoreSource, lower, placeholder_params
-from qdrant_rerank.learn import formula_cost
+from qdrant_rerank.learn import formula_cost, from_model
 from qdrant_rerank.planning import Capabilities
 from qdrant_rerank.stages import Formula
+
+from .threads import one_thread
+
+lightgbm = pytest.importorskip("lightgbm", reason="needs lightgbm")
 
 SERVER = Capabilities((1, 20, 0))
 NEWS = models.FieldCondition(key="category", match=models.MatchValue(value="news"))
@@ -64,6 +69,20 @@ def test_milliseconds_grow_with_nodes_and_with_payload_values_read() -> None:
     scores = formula_cost(sum((0.5 * score() for _ in range(20)), start=score()))
     assert 0.2 < scores.milliseconds < few.milliseconds * 10
     assert few.milliseconds + 0.15 < many.milliseconds < 1.0
+
+
+def test_a_hundred_trees_that_split_on_scores_fit_into_100_kb_on_servers_without_max_and_min() -> None:
+    generator = np.random.default_rng(1)
+    columns = np.column_stack([generator.uniform(-1, 1, 4000), generator.normal(size=(4000, 4))])
+    liked = columns[:, 0] + columns[:, 1] + generator.normal(size=4000) > 0
+    with one_thread():
+        model = lightgbm.LGBMClassifier(n_estimators=100, num_leaves=8, verbose=-1, n_jobs=1, random_state=0).fit(
+            columns, liked
+        )
+
+    expression = from_model(model, [score(), *(field(f"n{number}", default=0.0) for number in range(4))])
+
+    assert formula_cost(expression, Capabilities.of("1.18.3")).bytes < 100_000
 
 
 def test_a_budget_is_that_of_what_a_formula_stage_sends() -> None:

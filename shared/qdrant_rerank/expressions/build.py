@@ -334,5 +334,9 @@ class AtMostZero(Function):
 
 
 def at_most_zero(operand: ExpressionLike) -> Expression:
-    """1 where the operand is at most 0, else 0."""
+    """1 where the operand is at most 0, else 0.
+
+    In Qdrant it is a decay over a scale of 1e-30, exactly 1 up to 0 and exactly 0 from 5.4e-28 on; in between it is neither.
+    The operand is sent twice.
+    """
     return AtMostZero(as_expression(operand))
