@@ -17,7 +17,7 @@ import pytest
 
 from qdrant_rerank import Coefficients, Fusion, Nearest, RelevanceFeedback, Rerank, __version__, field, save
 from qdrant_rerank._internals import Reference
-from qdrant_rerank.cli._internals import ABOUT, COMMANDS, load_command, paragraphs, reference
+from qdrant_rerank.cli._internals import ABOUT, COMMANDS, TASKS, load_command, paragraphs, reference
 from qdrant_rerank.learn import Feature, FeatureLog, write_log
 from tests.cli.local_server import LocalServer
 from tests.cli.support import run, succeeds, write_corpus
@@ -39,6 +39,7 @@ def test_each_command_has_help_with_an_example(name: str) -> None:
 def test_without_a_command_the_help_lists_them() -> None:
     ran = run(columns=80)
     assert all(f" {name} " in ran.all for name in NAMES)
+    assert [line.split()[1] for line in ran.all.splitlines() if line.startswith("╭")] == ["Options", *TASKS]
 
 
 def test_the_list_says_what_each_commands_help_begins_with() -> None:

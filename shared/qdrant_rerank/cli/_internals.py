@@ -13,6 +13,7 @@ from .._lazy import load_lazily
 if TYPE_CHECKING:
     from .app import ABOUT as ABOUT
     from .app import COMMANDS as COMMANDS
+    from .app import TASKS as TASKS
     from .app import app as app
     from .app import help_text as help_text
     from .app import load_command as load_command
@@ -53,7 +54,7 @@ else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "app": "ABOUT, COMMANDS, app, help_text, load_command, paragraphs",
+            "app": "ABOUT, COMMANDS, TASKS, app, help_text, load_command, paragraphs",
             "calibrate": "describe_progress, run_calibrate, show_scoring",
             "compare": "run_compare",
             "connect": "CommandRetries, Where, open_remote",

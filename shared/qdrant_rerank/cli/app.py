@@ -27,29 +27,35 @@ def help_text(docstring: str | None) -> str:
     )
 
 
-COMMANDS: Final = {
-    "demo": "See what each strategy changes: plain search, hybrid, formula and MMR, side by side, with what they cost.",
-    "index": "Put documents into a collection, which is made if it isn't there.",
-    "schema": "Show which payload keys the points have: types, how many points have them, indexes, ranges, frequent values.",
-    "search": "Search a collection, and rank what is found by a strategy that Qdrant runs, in one request, or by a model.",
-    "plan": "Show what a strategy will ask of Qdrant, without asking it.",
-    "mcp": "Serve a collection to agents as tools: search, explain, schema, over the Model Context Protocol.",
-    "evaluate": "Measure how good a strategy's results are, by judgments of documents, and what a query costs.",
-    "compare": "Compare strategies, and runs of other systems, with a baseline, on the same topics and judgments.",
-    "tune": "Find out which strategy to use on a collection, by judgments of documents; or that the default is as good.",
-    "features": "Log what a formula would see of each candidate of each judged topic, for `fit`.",
-    "fit": "Learn weights from logged features: a formula that gives the probability of relevance.",
-    "drift": "Tell whether a collection's values have moved away from those that a ranker was trained on.",
-    "calibrate": "Fit relevance feedback to a collection and a model, and find out whether it is worth using.",
-}
-"""Each command, and the first sentence of its help. A module has its name, and the function in it `run_` before that."""
 TASKS: Final = {
-    "Start": ("demo", "index", "schema"),
-    "Search": ("search", "plan", "mcp"),
-    "Measure": ("evaluate", "compare", "tune"),
-    "Learn": ("features", "fit", "drift", "calibrate"),
+    "Start": {
+        "demo": "See what each strategy changes: plain search, hybrid, formula and MMR, side by side, with what they cost.",
+        "index": "Put documents into a collection, which is made if it isn't there.",
+        "schema": "Show which payload keys the points have: types, how many points have them, indexes, "
+        "ranges, frequent values.",
+    },
+    "Search": {
+        "search": "Search a collection, and rank what is found by a strategy that Qdrant runs, in one request, or by a model.",
+        "plan": "Show what a strategy will ask of Qdrant, without asking it.",
+        "mcp": "Serve a collection to agents as tools: search, explain, schema, over the Model Context Protocol.",
+    },
+    "Measure": {
+        "evaluate": "Measure how good a strategy's results are, by judgments of documents, and what a query costs.",
+        "compare": "Compare strategies, and runs of other systems, with a baseline, on the same topics and judgments.",
+        "tune": "Find out which strategy to use on a collection, by judgments of documents; or that the default is as good.",
+    },
+    "Learn": {
+        "features": "Log what a formula would see of each candidate of each judged topic, for `fit`.",
+        "fit": "Learn weights from logged features: a formula that gives the probability of relevance.",
+        "drift": "Tell whether a collection's values have moved away from those that a ranker was trained on.",
+        "calibrate": "Fit relevance feedback to a collection and a model, and find out whether it is worth using.",
+    },
 }
-"""The commands by task, as the help shows them."""
+"""Each command by its task, as the help shows them, and the first sentence of its help.
+
+A command's module has its name, and the function in it `run_` before that.
+"""
+COMMANDS: Final = {name: summary for commands in TASKS.values() for name, summary in commands.items()}
 
 
 class _Commands(TyperGroup):
@@ -80,9 +86,9 @@ _SETTINGS: Final[dict[str, Any]] = {
     "pretty_exceptions_enable": False,
 }
 app = typer.Typer(name="qdrant-rerank", cls=_Commands, no_args_is_help=True, **_SETTINGS)
-for task, names in TASKS.items():
-    for name in names:
-        app.command(name, help=help_text(COMMANDS[name]), rich_help_panel=task)(lambda: None)
+for task, commands in TASKS.items():
+    for name, summary in commands.items():
+        app.command(name, help=help_text(summary), rich_help_panel=task)(lambda: None)
 
 
 def _print_version(wanted: bool) -> None:
