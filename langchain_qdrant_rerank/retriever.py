@@ -386,6 +386,13 @@ class QdrantRerankRetriever(BaseRetriever):
             query: a text, or a `qdrant_rerank.Query`.
             config: LangChain's config; the query is a run in traces, as with `invoke`.
             **options: as for `invoke`; see `CallOptions`.
+
+        Returns:
+            Up to `k` documents, best first. The scale is the strategy's: cosine or dot product, a fusion's ranks, a formula's
+            value, a model's score; under MMR scores need not fall, and under Euclid and Manhattan the lowest is the best.
+
+        Raises:
+            StrategyError, PlanError, QueryError, ScoringError, TimeoutError: as `invoke`.
         """
         with trace(self, [query], config, self._get_ls_params(**options)) as runs:
             call, executor = self._call(options), self._executor(Executor)
