@@ -21,7 +21,11 @@ from tests.engines import Engine
 from tests.support import NOW, SCHEMA, Services, encoders, ids, question, ranking, script, target
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:Local mode performs exact", "ignore:each of the 3 shards", "ignore:Fusion", "ignore:Mmr"
+    "ignore:Local mode performs exact",
+    "ignore:each of the 3 shards",
+    "ignore:Fusion",
+    "ignore:Mmr",
+    "ignore:(no|the) sampled point:qdrant_rerank.PlanWarning",
 )
 
 CANDIDATES = Nearest("dense", limit=20), Nearest("colbert", limit=20)
