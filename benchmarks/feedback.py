@@ -25,9 +25,9 @@ import numpy as np
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Coefficients, Executor, Nearest, Query, RelevanceFeedback, Rerank, SearchOptions, Strategy
+from qdrant_rerank._internals import fold, native_query
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.evaluate import bootstrap_interval, per_topic
-from qdrant_rerank.feedback._internals import fold, native_query
 from qdrant_rerank.learn import fit_feedback
 from qdrant_rerank.models import Encoders
 

@@ -28,8 +28,8 @@ from qdrant_client import QdrantClient
 from benchmarks import scifact_data, wheel_models
 from benchmarks.rest_server import serving
 from qdrant_rerank import Coefficients, Executor, Nearest, Query, RelevanceFeedback, Rerank, SearchOptions, Strategy
+from qdrant_rerank._internals import Mode
 from qdrant_rerank.evaluate import bootstrap_interval, per_topic
-from qdrant_rerank.feedback._internals import Mode
 from qdrant_rerank.learn import fit_feedback
 from qdrant_rerank.learn._internals import ScoreFile, collect_examples, fit_folds, train
 from qdrant_rerank.models import Encoders, FastembedDense

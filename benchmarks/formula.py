@@ -30,9 +30,9 @@ import numpy as np
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Executor, Formula, Nearest, Query, SearchOptions, Strategy, score
+from qdrant_rerank._internals import Table, score_points
 from qdrant_rerank.edge import EdgeClient
 from qdrant_rerank.expressions import Expression
-from qdrant_rerank.expressions._internals import Table, score_points
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.engines import (

@@ -161,7 +161,7 @@ def report(name: str, task: Task, before: Mapping[str, float], after: Rescored) 
 
 async def stalls(task: Task, model: Reranker, concurrent: int) -> tuple[list[float], float]:
     """How late a task wakes up that sleeps 5 ms at a time, while `concurrent` claims are rescored; and how long these take."""
-    from qdrant_rerank.models._internals import ascore_texts
+    from qdrant_rerank._internals import ascore_texts
 
     late: list[float] = []
 

@@ -32,7 +32,7 @@ from qdrant_client import QdrantClient, models
 from langchain_qdrant_rerank import QdrantRerankRetriever as LangChainRetriever
 from llama_index_qdrant_rerank import QdrantRerankRetriever as LlamaIndexRetriever
 from qdrant_rerank import field, param, score
-from qdrant_rerank.expressions._internals import Lowering, ScoreSource, find_fixed_nodes, lower
+from qdrant_rerank._internals import Lowering, ScoreSource, find_fixed_nodes, lower
 from qdrant_rerank.planning import Capabilities
 
 SIZE, K = 384, 5

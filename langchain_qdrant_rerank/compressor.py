@@ -15,9 +15,7 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
 from qdrant_rerank import Query, QueryError, Rerank
-from qdrant_rerank._internals import Candidate, DocumentReranker, Points, Workers, notes_of
-from qdrant_rerank.expressions._internals import candidate_scores
-from qdrant_rerank.models._internals import as_reranker
+from qdrant_rerank._internals import Candidate, DocumentReranker, Points, Workers, as_reranker, candidate_scores, notes_of
 
 from . import fields
 from .tracing import child_of

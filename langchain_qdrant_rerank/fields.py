@@ -18,6 +18,7 @@ from qdrant_client import AsyncQdrantClient, QdrantClient, models
 from qdrant_rerank import PayloadMapping, Retries, SearchOptions, Strategy, StrategyError, from_json, to_json
 from qdrant_rerank._internals import (
     QueryVector,
+    as_encoder,
     as_mapping,
     check_count,
     check_filter,
@@ -34,7 +35,6 @@ from qdrant_rerank._internals import (
 )
 from qdrant_rerank.expressions import Expression, as_expression, parse_expression
 from qdrant_rerank.models import Encoder, Encoders
-from qdrant_rerank.models._internals import as_encoder
 
 from .documents import RESERVED
 from .migration import translate

@@ -11,9 +11,8 @@ from llama_index.core.schema import NodeWithScore
 from qdrant_client import models
 
 from qdrant_rerank import Formula, Nearest, QueryError, StrategyError, when
-from qdrant_rerank._internals import Points
+from qdrant_rerank._internals import Points, Raw, candidate_scores, walk
 from qdrant_rerank.expressions import Expression
-from qdrant_rerank.expressions._internals import Raw, candidate_scores, walk
 from qdrant_rerank.stages import Stage
 
 from .nodes import PointId, point_id, with_hidden

@@ -26,15 +26,17 @@ from qdrant_rerank._internals import (
     MissingText,
     OnError,
     Points,
+    RerankerLike,
     Workers,
+    as_reranker,
     check_options,
     check_reranker,
     is_whole,
+    model_name,
     notes_of,
     timeout_problem,
 )
 from qdrant_rerank.expressions import Expression, parse_expression
-from qdrant_rerank.models._internals import RerankerLike, as_reranker, model_name
 from qdrant_rerank.planning import Capabilities, Plan
 from qdrant_rerank.stages import Stage
 

@@ -17,8 +17,16 @@ from qdrant_client import QdrantClient, models
 from typing_extensions import Unpack
 
 from qdrant_rerank import Retries, SearchOptions, Strategy, StrategyError
-from qdrant_rerank._internals import SCHEMA_TTL, AsyncClientLike, Explained, Flow, PayloadLike, close_on_error, together
-from qdrant_rerank.models._internals import RerankerLike
+from qdrant_rerank._internals import (
+    SCHEMA_TTL,
+    AsyncClientLike,
+    Explained,
+    Flow,
+    PayloadLike,
+    RerankerLike,
+    close_on_error,
+    together,
+)
 from qdrant_rerank.planning import Capabilities, Plan, PlanDescription
 
 from .nodes import NodeReader, NodeText, as_metadata_mode

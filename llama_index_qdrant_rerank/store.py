@@ -19,16 +19,17 @@ from qdrant_rerank._internals import (
     SCHEMA_TTL,
     AsyncClientLike,
     Clients,
+    EncoderLike,
     Executors,
     PayloadLike,
     QueryVector,
+    RerankerLike,
     check_flag,
     check_reranker,
     check_schema_ttl,
     not_a_filter,
 )
 from qdrant_rerank.models import Encoder, Encoders
-from qdrant_rerank.models._internals import EncoderLike, RerankerLike
 from qdrant_rerank.planning import Capabilities, Schema
 from qdrant_rerank.stages import Stage
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from qdrant_rerank import Formula, Nearest, field, load, max_, min_, save, score, sigmoid
+from qdrant_rerank._internals import Sum
 from qdrant_rerank.expressions import Expression, constant
-from qdrant_rerank.expressions._internals import Sum
 from tests.cli.support import run, succeeds
 
 QUESTION = "bikes on the night train"

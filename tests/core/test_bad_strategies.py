@@ -9,10 +9,9 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import Formula, Fusion, Mmr, Nearest, PayloadMapping, StrategyError, datetime_field, field, score
-from qdrant_rerank._internals import as_mapping
+from qdrant_rerank._internals import as_encoder, as_mapping
 from qdrant_rerank.expressions import instant, parse_expression
 from qdrant_rerank.models import Encoders
-from qdrant_rerank.models._internals import as_encoder
 from qdrant_rerank.planning import plan
 from tests.support import refused, target
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from qdrant_client import models
 
 from qdrant_rerank import Executor, Formula, Fusion, Mmr, Nearest, PlanWarning, Query, SearchOptions, field, score
-from qdrant_rerank._internals import Points, Search, run
-from qdrant_rerank.expressions._internals import group_keys
+from qdrant_rerank._internals import Points, Search, group_keys, run
 from qdrant_rerank.planning import plan
 from qdrant_rerank.stages import Stage
 from tests.core.generators import features_for, stages

@@ -25,9 +25,8 @@ from qdrant_rerank import (
     sigmoid,
     when,
 )
-from qdrant_rerank._internals import abridge, brief_term, values_in
+from qdrant_rerank._internals import Sum, abridge, brief_term, values_in
 from qdrant_rerank.expressions import Expression, constant
-from qdrant_rerank.expressions._internals import Sum
 from qdrant_rerank.feedback import FeedbackCandidates, Provenance
 from qdrant_rerank.planning import plan
 from tests.support import SCHEMA, query_vectors, target

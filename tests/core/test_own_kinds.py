@@ -27,9 +27,22 @@ from qdrant_rerank import (
     to_json,
     when,
 )
-from qdrant_rerank._internals import Account, Explained, Flow, Found, Inputs, Points, Request, Scored, Search
+from qdrant_rerank._internals import (
+    Account,
+    Explained,
+    Flow,
+    Found,
+    Inputs,
+    Lowering,
+    Points,
+    Request,
+    Scored,
+    ScoreSource,
+    Search,
+    Table,
+    lower,
+)
 from qdrant_rerank.expressions import Expression
-from qdrant_rerank.expressions._internals import Lowering, ScoreSource, Table, lower
 from qdrant_rerank.ingest import requirements
 from qdrant_rerank.planning import Capabilities, Cost, Schema, Target, plan
 from qdrant_rerank.stages import Stage

@@ -34,11 +34,10 @@ from qdrant_rerank import (
     score,
     when,
 )
-from qdrant_rerank._internals import ABILITIES, conditions_of, parts_of, strict_limits
+from qdrant_rerank._internals import ABILITIES, conditions_of, parts_of, quote, strict_limits
 from qdrant_rerank._internals import models_within as within
 from qdrant_rerank.evaluate import Qrels, unknown_documents
 from qdrant_rerank.expressions import raw, rerank_score
-from qdrant_rerank.expressions._internals import quote
 from qdrant_rerank.feedback import Coefficients, FeedbackCandidates
 from qdrant_rerank.ingest import ensure_indexes
 from qdrant_rerank.learn._internals import draw_points

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from qdrant_rerank import Query, QueryError, Rerank, ScoringError, field, score
-from qdrant_rerank._internals import Candidate, DocumentReranker, notes_of
+from qdrant_rerank._internals import Candidate, DocumentReranker, as_reranker, notes_of
 from qdrant_rerank.expressions import rerank_score
-from qdrant_rerank.models._internals import as_reranker
 
 GIVEN = [
     Candidate(text, {"text": "of the payload", "rating": rating}, 0.5) for text, rating in (("bb", 9), ("a", 5), ("ccc", 1))

@@ -31,10 +31,9 @@ from qdrant_rerank import (
     sigmoid,
     to_json,
 )
-from qdrant_rerank._internals import Points, Score, Search, annotate, notes_of
+from qdrant_rerank._internals import Lowering, Points, Score, ScoreSource, Search, Table, annotate, compute, lower, notes_of
 from qdrant_rerank.errors import PayloadError
 from qdrant_rerank.expressions import Expression, constant, max_sim, query_tokens, rerank_score
-from qdrant_rerank.expressions._internals import Lowering, ScoreSource, Table, compute, lower
 from qdrant_rerank.planning import Schema, VectorInfo, plan
 from tests.support import COLLECTION, QUERY, SCHEMA, encoders, near, public_names, question, ranking, refused, script, target
 

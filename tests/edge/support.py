@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
+from qdrant_rerank._internals import Shard
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.edge._internals import Shard
 from tests.waiting import let_turn
 
 NAME = "awkward"

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
+from qdrant_rerank._internals import OPENING, RESERVE, disk_of, disk_usage
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.edge._internals import OPENING, RESERVE, disk_of, disk_usage
 from qdrant_rerank.errors import EngineError
 
 FLAT = models.VectorParams(size=2, distance=models.Distance.DOT)

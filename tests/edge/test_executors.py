@@ -32,8 +32,8 @@ from qdrant_rerank import (
     sigmoid,
     when,
 )
+from qdrant_rerank._internals import Shard
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.edge._internals import Shard
 from qdrant_rerank.errors import ClientError
 from qdrant_rerank.expressions import instant
 from qdrant_rerank.models import Encoders

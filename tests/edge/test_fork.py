@@ -15,8 +15,8 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import QueryError
+from qdrant_rerank._internals import describe_misfits, refusals
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.edge._internals import describe_misfits, refusals
 from qdrant_rerank.errors import ClientError, EngineError
 
 FLAT = models.VectorParams(size=2, distance=models.Distance.DOT)

@@ -10,8 +10,8 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Executor, Formula, Nearest, Query, QueryError, SearchOptions, field, param, score, when
+from qdrant_rerank._internals import Formulas
 from qdrant_rerank.edge import EdgeClient, EngineError
-from qdrant_rerank.edge._internals import Formulas
 from qdrant_rerank.errors import ClientError
 from tests.edge.support import NAME, SIZE, assert_agree, edge_client, query_vectors
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import QueryError
+from qdrant_rerank._internals import group_hits
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.edge._internals import group_hits
 from qdrant_rerank.errors import ClientError
 from tests.edge.support import NAME, SIZE, TOLERANCE, query_vectors
 from tests.edge.test_queries import FILTERS, candidates, fusion, mmr

@@ -14,8 +14,8 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import QueryError
+from qdrant_rerank._internals import make_change
 from qdrant_rerank.edge import EdgeClient
-from qdrant_rerank.edge._internals import make_change
 from qdrant_rerank.errors import FormatError
 from qdrant_rerank.ingest import Document, ingest, read_jsonl
 

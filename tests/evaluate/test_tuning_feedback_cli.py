@@ -12,10 +12,10 @@ import typer
 from typer.testing import CliRunner
 
 from qdrant_rerank import Coefficients, Fusion, Nearest, RelevanceFeedback, save
+from qdrant_rerank._internals import hashes_of
 from qdrant_rerank.cli._internals import run_index as index
 from qdrant_rerank.cli._internals import run_tune as tune
 from qdrant_rerank.feedback import Provenance
-from qdrant_rerank.feedback._internals import hashes_of
 from tests.models.tiny_cross_encoder import cross_encoder_folder
 
 app = typer.Typer()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from qdrant_rerank import Coefficients, Nearest, PlanWarning, RelevanceFeedback
-from qdrant_rerank.feedback._internals import MOST_HASHES, hashes_of
+from qdrant_rerank._internals import MOST_HASHES, hashes_of
 from qdrant_rerank.tune import Budget, Feedback, Space, Tuning, tune
 from tests.evaluate.tasting_worlds import PRECISION, tasting
 

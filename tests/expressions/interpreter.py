@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from qdrant_client import models
 from qdrant_client.hybrid.formula import evaluate_expression
 
+from qdrant_rerank._internals import Lowering, ScoreSource, Table, lower
 from qdrant_rerank.expressions import Expression
-from qdrant_rerank.expressions._internals import Lowering, ScoreSource, Table, lower
 from qdrant_rerank.planning import Capabilities
 
 NEWER = (models.MaxExpression, models.MinExpression, models.AcoshExpression)

@@ -13,7 +13,7 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import Executor, Formula, Nearest, PlanError, Query, SearchOptions, StrategyError, score, when
-from qdrant_rerank.expressions._internals import Conditions, Index, View
+from qdrant_rerank._internals import Conditions, Index, View
 from qdrant_rerank.planning import Capabilities
 from tests.engines import compared, open_client
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from qdrant_client import models
 from qdrant_client.local.payload_filters import check_condition
 
-from qdrant_rerank.expressions._internals import Conditions, array_reader
+from qdrant_rerank._internals import Conditions, array_reader
 
 _SCALARS = (
     st.none()

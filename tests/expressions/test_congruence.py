@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, Phase, assume, example, given, settings
 from qdrant_client import models
 
 from qdrant_rerank import Executor, Formula, Nearest, PlanError, Query, SearchOptions, exp, field, max_, min_, score
+from qdrant_rerank._internals import Constant, Maximum, Minimum, Quotient, Table, score_points, walk
 from qdrant_rerank.expressions import Expression
-from qdrant_rerank.expressions._internals import Constant, Maximum, Minimum, Quotient, Table, score_points, walk
 from qdrant_rerank.planning import Capabilities
 from tests.engines import compared
 

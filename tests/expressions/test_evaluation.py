@@ -7,8 +7,8 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import PlanError, QueryError, StrategyError, field, now, score, when
+from qdrant_rerank._internals import Table, compute, score_points
 from qdrant_rerank.expressions import Expression, constant, divide, raw
-from qdrant_rerank.expressions._internals import Table, compute, score_points
 
 TABLE = Table(payloads=[{"x": 1.5}, {"x": None}], ids=[7, "a"], scores={"dense": np.array([0.5, np.nan])})
 
@@ -55,7 +55,7 @@ class Foreign(Expression):
 
 
 def test_a_node_that_is_not_known_is_a_type_error_in_every_reading() -> None:
-    from qdrant_rerank.expressions._internals import Lowering, lower
+    from qdrant_rerank._internals import Lowering, lower
     from qdrant_rerank.planning import Capabilities
 
     with pytest.raises(TypeError, match="no evaluation for Foreign"):

@@ -12,8 +12,8 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import affinity, field, score
+from qdrant_rerank._internals import Constant, Product, Sum, Table, compute, find_forest
 from qdrant_rerank.expressions import Expression, at_most_zero, constant, when
-from qdrant_rerank.expressions._internals import Constant, Product, Sum, Table, compute, find_forest
 
 RANDOM = np.random.default_rng(7)
 LIKED = affinity("genre", param="likes", default=0.25)

@@ -24,9 +24,8 @@ from qdrant_rerank import (
     sigmoid,
     when,
 )
-from qdrant_rerank._internals import Extent, Lint, extent, extent_problems, extent_warnings
+from qdrant_rerank._internals import Extent, Lint, extent, extent_problems, extent_warnings, payload_keys
 from qdrant_rerank.expressions import raw
-from qdrant_rerank.expressions._internals import payload_keys
 from qdrant_rerank.planning import Capabilities, Plan, Schema, Target, VectorInfo, plan
 
 SCHEMA = Schema(
@@ -235,7 +234,7 @@ def test_they_are_refused_where_the_client_speaks_grpc() -> None:
 
 
 def extent_of(expression: Any) -> Extent:
-    from qdrant_rerank.expressions._internals import Lowering, ScoreSource, lower
+    from qdrant_rerank._internals import Lowering, ScoreSource, lower
 
     return extent(lower(expression, Lowering([ScoreSource("dense")], SERVER)))
 

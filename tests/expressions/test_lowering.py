@@ -26,8 +26,8 @@ from qdrant_rerank import (
     score,
     sigmoid,
 )
+from qdrant_rerank._internals import CLIENT_HAS_MAX_MIN, Lowering, ScoreSource, Table, compute, lower
 from qdrant_rerank.expressions import Expression, at_most_zero, constant, when
-from qdrant_rerank.expressions._internals import CLIENT_HAS_MAX_MIN, Lowering, ScoreSource, Table, compute, lower
 from qdrant_rerank.planning import Capabilities
 
 SERVER = Capabilities((1, 20, 0))

@@ -11,8 +11,7 @@ from hypothesis import settings
 from qdrant_client import models
 
 from qdrant_rerank import StrategyError, field, log, max_, min_, score, when
-from qdrant_rerank.expressions import Expression, constant, divide, parse_expression, raw
-from qdrant_rerank.expressions._internals import (
+from qdrant_rerank._internals import (
     Affinity,
     Decay,
     GeoDistance,
@@ -23,6 +22,7 @@ from qdrant_rerank.expressions._internals import (
     depth,
     payload_keys,
 )
+from qdrant_rerank.expressions import Expression, constant, divide, parse_expression, raw
 from tests.support import public_names
 
 from . import worlds

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from qdrant_client.local.payload_value_extractor import value_by_key
 
-from qdrant_rerank.expressions._internals import reader
+from qdrant_rerank._internals import reader
 
 PATHS = ["a", "a.b", "a.b.c", '"a.b"', '"a".b', "a[]", "a[].b", "a[0]", "a[0].b", "b", "a.b[]"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from qdrant_client import models
 
-from qdrant_rerank.expressions._internals import (
+from qdrant_rerank._internals import (
     Conditions,
     Index,
     View,

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from qdrant_rerank import Coefficients, Fusion, Nearest, RelevanceFeedback, StrategyError, load, save
+from qdrant_rerank._internals import as_reranker
 from qdrant_rerank.errors import FormatError
 from qdrant_rerank.feedback import FeedbackCandidates, Provenance
-from qdrant_rerank.models._internals import as_reranker
 from tests.support import refused
 
 from .support import COEFFICIENTS, PRECISION, RECALL

@@ -22,9 +22,9 @@ from qdrant_rerank import (
     SearchOptions,
     StrategyError,
 )
+from qdrant_rerank._internals import OfficialFeedback
 from qdrant_rerank.errors import FormatError, MissingExtra
 from qdrant_rerank.feedback import FeedbackCandidates, Provenance
-from qdrant_rerank.feedback._internals import OfficialFeedback
 from qdrant_rerank.learn._internals import Example, Examples, ScoreFile, collect_examples, formula_scores, judge, train
 from qdrant_rerank.models import Encoders
 from tests.engines import open_client

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from qdrant_rerank import Coefficients
+from qdrant_rerank._internals import same
 from qdrant_rerank.evaluate import Interval
-from qdrant_rerank.feedback._internals import same
 from qdrant_rerank.learn._internals import (
     Example,
     Examples,

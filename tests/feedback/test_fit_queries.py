@@ -12,10 +12,10 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import PlanWarning, Query, RelevanceFeedback, StrategyError
+from qdrant_rerank._internals import MOST_HASHES, count_known, hashes_of
 from qdrant_rerank.errors import FitError
 from qdrant_rerank.evaluate import Topic, Topics, read_topics
 from qdrant_rerank.feedback import Provenance
-from qdrant_rerank.feedback._internals import MOST_HASHES, count_known, hashes_of
 from qdrant_rerank.learn import FeedbackFit, afit_feedback, estimate_feedback_fit, fit_feedback
 from qdrant_rerank.learn._internals import query_texts
 from tests.engines import open_client

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Coefficients, Executor, Nearest, Query, RelevanceFeedback, SearchOptions
-from qdrant_rerank._internals import Points
-from qdrant_rerank.feedback._internals import fold, pairs_of, weights_of
+from qdrant_rerank._internals import Points, fold, pairs_of, weights_of
 from tests.engines import compared, open_client
 
 POINTS, SIZE = 80, 8

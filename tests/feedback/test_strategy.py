@@ -23,9 +23,8 @@ from qdrant_rerank import (
     score,
     to_json,
 )
-from qdrant_rerank._internals import Score, Search, notes_of
+from qdrant_rerank._internals import Score, Search, fold, notes_of
 from qdrant_rerank.feedback import FeedbackCandidates
-from qdrant_rerank.feedback._internals import fold
 from qdrant_rerank.models import Encoders
 from qdrant_rerank.planning import Cost, Schema, VectorInfo, plan
 from tests.engines import open_client

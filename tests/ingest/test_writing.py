@@ -189,7 +189,7 @@ def test_documents_go_to_the_shard_that_is_named(client: QdrantClient) -> None:
 
 
 def test_sizes_of_vectors_of_every_kind_are_counted() -> None:
-    from qdrant_rerank.ingest._internals import count_sent_numbers
+    from qdrant_rerank._internals import count_sent_numbers
 
     assert count_sent_numbers([1.0, 2.0]) == 2
     assert count_sent_numbers([[1.0, 2.0], [3.0, 4.0]]) == 4

@@ -15,8 +15,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
+from qdrant_rerank._internals import When, walk
 from qdrant_rerank.expressions import Expression
-from qdrant_rerank.expressions._internals import When, walk
 
 from .threads import one_thread
 from .worlds import training

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from qdrant_client import models
 from qdrant_client.hybrid.formula import evaluate_expression
 
+from qdrant_rerank._internals import DIGITS, Lowering, ScoreSource, digits, lower
 from qdrant_rerank.expressions import Expression
-from qdrant_rerank.expressions._internals import DIGITS, Lowering, ScoreSource, digits, lower
 from qdrant_rerank.learn import from_model
 from qdrant_rerank.learn._internals import bounds
 from qdrant_rerank.planning import Capabilities

@@ -9,9 +9,8 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import Nearest, affinity, clip, field, now, param, score, sigmoid, when
-from qdrant_rerank._internals import extent
+from qdrant_rerank._internals import Lowering, ScoreSource, extent, lower, placeholder_params
 from qdrant_rerank.expressions import Expression, query_tokens
-from qdrant_rerank.expressions._internals import Lowering, ScoreSource, lower, placeholder_params
 from qdrant_rerank.learn import formula_cost, from_model
 from qdrant_rerank.planning import Capabilities
 from qdrant_rerank.stages import Formula

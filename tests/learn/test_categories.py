@@ -11,7 +11,7 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import StrategyError, field, score, when
-from qdrant_rerank.expressions._internals import Table, score_points
+from qdrant_rerank._internals import Table, score_points
 from qdrant_rerank.learn import Category, Feature, FeatureLike, from_model
 from tests.engines import compared
 
@@ -123,7 +123,7 @@ def test_xgboosts_garbled_categories_must_be_listed() -> None:
 
 def kinds_of_match(expression: Any) -> set[tuple[Any, ...]]:
     """The different lists of categories that a formula asks for."""
-    from qdrant_rerank.expressions._internals import When, walk
+    from qdrant_rerank._internals import When, walk
 
     matches = [node.condition.match for node in walk(expression) if isinstance(node, When) and hasattr(node.condition, "match")]
     return {tuple(match.any) for match in matches if isinstance(match, models.MatchAny)}

@@ -15,10 +15,10 @@ from pyarrow import parquet
 from qdrant_client import models
 
 from qdrant_rerank import Executor, Nearest, SearchOptions, StrategyError, field, score
+from qdrant_rerank._internals import Table
 from qdrant_rerank.errors import FormatError, MissingExtra
 from qdrant_rerank.evaluate import Qrels, Topic, Topics
 from qdrant_rerank.expressions import raw
-from qdrant_rerank.expressions._internals import Table
 from qdrant_rerank.ingest import point_id
 from qdrant_rerank.learn import (
     Category,

@@ -12,8 +12,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from qdrant_rerank import PlanWarning, StrategyError, field, score
+from qdrant_rerank._internals import Table, compute
 from qdrant_rerank.errors import FitError
-from qdrant_rerank.expressions._internals import Table, compute
 from qdrant_rerank.learn import Category, Feature, FeatureLog, fit_logistic
 from qdrant_rerank.learn._internals import fit_map, prepare, solve
 from tests.learn.logs import INTERCEPT, PLANTED, big, made, planted

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import strategies as st
 
 from qdrant_rerank import field, param
+from qdrant_rerank._internals import Table, score_points
 from qdrant_rerank.expressions import Expression, constant
-from qdrant_rerank.expressions._internals import Table, score_points
 from qdrant_rerank.learn import Feature, from_model
 from qdrant_rerank.learn._internals import Column, Columns, Leaf, Split, at_most, ensemble
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from qdrant_rerank import StrategyError, field
+from qdrant_rerank._internals import Table, score_points
 from qdrant_rerank.errors import FitError
-from qdrant_rerank.expressions._internals import Table, score_points
 from qdrant_rerank.learn import from_model
 from tests.support import refused
 

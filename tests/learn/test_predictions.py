@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from qdrant_rerank import Nearest, from_json, to_json
+from qdrant_rerank._internals import Table, score_points
 from qdrant_rerank.expressions import parse_expression
-from qdrant_rerank.expressions._internals import Table, score_points
 from qdrant_rerank.learn import formula_from_model, from_model
 from tests.engines import compared
 

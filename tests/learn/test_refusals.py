@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from qdrant_rerank import StrategyError, field, param, score
+from qdrant_rerank._internals import Constant
 from qdrant_rerank.errors import FitError
 from qdrant_rerank.expressions import rerank_score
-from qdrant_rerank.expressions._internals import Constant
 from qdrant_rerank.learn import Category, Feature, FeatureLike, formula_from_model, from_model
 from qdrant_rerank.learn._internals import make_gate
 

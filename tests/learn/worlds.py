@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from qdrant_client import models
 
 from qdrant_rerank import Executor, Formula, Nearest, Query, SearchOptions, field, param, score
+from qdrant_rerank._internals import Table, score_points
 from qdrant_rerank.expressions import Expression
-from qdrant_rerank.expressions._internals import Table, score_points
 from qdrant_rerank.learn import Feature, FeatureLike
 from tests.engines import add_indexes, open_client
 

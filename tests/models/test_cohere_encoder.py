@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from qdrant_rerank import ScoringError, StrategyError
+from qdrant_rerank._internals import AsyncEncoder
 from qdrant_rerank.models import CohereEncoder, Encoder
-from qdrant_rerank.models._internals import AsyncEncoder
 from tests.models.stub_cohere import Alter, Refuse, StubCohere, letters
 
 

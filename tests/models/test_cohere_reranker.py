@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from qdrant_rerank import QueryError, ScoringError, StrategyError
+from qdrant_rerank._internals import AsyncReranker
 from qdrant_rerank.models import CohereReranker
-from qdrant_rerank.models._internals import AsyncReranker
 from tests.models.stub_cohere import Alter, Drip, Drop, Hang, Meet, Refuse, StubCohere
 from tests.waiting import PATIENCE
 

@@ -13,9 +13,9 @@ import pytest
 from pydantic import SecretStr
 
 from qdrant_rerank import StrategyError
+from qdrant_rerank._internals import ApiKey
 from qdrant_rerank.errors import MissingExtra
 from qdrant_rerank.models import CohereEncoder, CohereReranker
-from qdrant_rerank.models._internals import ApiKey
 from tests.models.stub_cohere import Refuse, StubCohere
 
 KEY = "co-7f3a9b-very-secret"

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from qdrant_rerank import ScoringError, StrategyError
+from qdrant_rerank._internals import ApiKey, Patience, as_reranker, check_scores, retry_after, without_key
 from qdrant_rerank.errors import MissingExtra
 from qdrant_rerank.models import CohereReranker, EncoderSimilarity, FastembedCrossEncoder
-from qdrant_rerank.models._internals import ApiKey, Patience, as_reranker, check_scores, retry_after, without_key
 from tests.waiting import PATIENCE
 
 KEY = "co-7f3a9b-very-secret"

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from qdrant_rerank import ScoringError, StrategyError
+from qdrant_rerank._internals import AsyncReranker
 from qdrant_rerank.errors import MissingExtra
 from qdrant_rerank.models import FastembedCrossEncoder
-from qdrant_rerank.models._internals import AsyncReranker
 from tests.models.tiny_cross_encoder import cross_encoder_folder, weight
 from tests.waiting import PATIENCE, Gate, let_turn
 

@@ -20,9 +20,7 @@ from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, TextNode
 
 from qdrant_rerank import ScoringError, StrategyError
-from qdrant_rerank.errors import MissingExtra
-from qdrant_rerank.models import from_compressor, from_postprocessor
-from qdrant_rerank.models._internals import (
+from qdrant_rerank._internals import (
     AsyncReranker,
     CompressorModel,
     FrameworkStats,
@@ -31,6 +29,8 @@ from qdrant_rerank.models._internals import (
     as_reranker,
     complete_scores,
 )
+from qdrant_rerank.errors import MissingExtra
+from qdrant_rerank.models import from_compressor, from_postprocessor
 from tests.models.llms import Completes, Runs, ToolModel
 
 TEXTS = ["one", "one two", "", "one two three", "one two three four"]

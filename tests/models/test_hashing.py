@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from qdrant_rerank import StrategyError
+from qdrant_rerank._internals import features_of_word
 from qdrant_rerank.models import Encoder, HashedNgrams
-from qdrant_rerank.models._internals import features_of_word
 
 
 def cosine(one: str, other: str, encoder: HashedNgrams | None = None) -> float:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from qdrant_rerank import ScoringError, StrategyError
+from qdrant_rerank._internals import AsyncReranker
 from qdrant_rerank.models import Cached, Limited, ScoreCache
-from qdrant_rerank.models._internals import AsyncReranker
 
 
 class Slow:

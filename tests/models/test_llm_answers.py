@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from qdrant_rerank.models._internals import Bad, Order, OrderAnswer, ScoreAnswer, read_order, read_score
+from qdrant_rerank._internals import Bad, Order, OrderAnswer, ScoreAnswer, read_order, read_score
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from qdrant_rerank.models._internals import Fence, cut_text, is_blank
+from qdrant_rerank._internals import Fence, cut_text, is_blank
 from qdrant_rerank.models.llm import LlmListwise, LlmPointwise
 from tests.models.llms import Scripted, documents, length_score, outside, token
 

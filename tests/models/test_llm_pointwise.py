@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from qdrant_rerank import ScoringError, StrategyError
-from qdrant_rerank.models._internals import AsyncReranker, as_reranker
+from qdrant_rerank._internals import AsyncReranker, as_reranker
 from qdrant_rerank.models.llm import LlmPointwise, LlmStats
 from tests.models.llms import Scripted, length_score
 

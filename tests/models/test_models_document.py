@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qdrant_rerank.models._internals import CacheCounts
+from qdrant_rerank._internals import CacheCounts
 from tests.docs import worlds
 from tests.docs.blocks import blocks, untested
 from tests.models.stub_cohere import StubCohere

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from qdrant_rerank.models._internals import Once
+from qdrant_rerank._internals import Once
 
 
 def test_the_value_is_made_once_however_many_threads_ask() -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from qdrant_rerank import ScoringError, StrategyError
+from qdrant_rerank._internals import check_scores, encoder_fingerprint
 from qdrant_rerank.models import FastembedCrossEncoder, FastembedDense
-from qdrant_rerank.models._internals import check_scores, encoder_fingerprint
 from tests.models.tiny_cross_encoder import cross_encoder_folder
 from tests.models.tiny_models import onnx_folder
 from tests.support import refused

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from qdrant_rerank import models
-from qdrant_rerank.models._internals import as_reranker
+from qdrant_rerank._internals import as_reranker
 
 
 def test_every_name_is_there() -> None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from qdrant_rerank import ScoringError, StrategyError
+from qdrant_rerank._internals import AsyncReranker, CacheCounts
 from qdrant_rerank.models import Cached, ScoreCache
-from qdrant_rerank.models._internals import AsyncReranker, CacheCounts
 
 
 @dataclass

@@ -14,8 +14,8 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import ScoringError, ServerInference, StrategyError
+from qdrant_rerank._internals import AsyncReranker, encoder_fingerprint
 from qdrant_rerank.models import Bm25, EncoderSimilarity, FastembedDense, FastembedLate, HashedNgrams, MaxSim
-from qdrant_rerank.models._internals import AsyncReranker, encoder_fingerprint
 from tests.models import tiny_models
 
 

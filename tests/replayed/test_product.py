@@ -32,8 +32,8 @@ from qdrant_rerank import (
     sqrt,
     when,
 )
+from qdrant_rerank._internals import Table, score_points
 from qdrant_rerank.expressions import Expression
-from qdrant_rerank.expressions._internals import Table, score_points
 from qdrant_rerank.stages import Stage
 from tests.replayed.collections import QUERY, VALUES
 from tests.replayed.connections import Connection

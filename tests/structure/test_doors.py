@@ -133,7 +133,7 @@ def test_texts_of_tests_name_no_other_modules() -> None:
 
 
 def private_doors() -> list[str]:
-    """Each package's `_internals`."""
+    """The `_internals` of the product, of the lab's packages and of the adapters."""
     return [
         info.name
         for name, where in OURS.items()
@@ -146,8 +146,14 @@ def private_doors() -> list[str]:
 def test_a_private_door_has_what_type_checkers_see_there(name: str) -> None:
     module = __import__(name, fromlist=["_"])
     text = Path(str(module.__file__)).read_text("utf-8")
-    declared = [alias.asname for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom) for alias in node.names]
-    names = [each for each in declared if each is not None]
+    names = [
+        alias.asname or alias.name
+        for block in ast.walk(ast.parse(text))
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
     assert names
     assert all(hasattr(module, each) for each in names)
     lazily = {each.partition(" as ")[2] or each for each in ", ".join(strings_of_the_map(text)).split(", ")}

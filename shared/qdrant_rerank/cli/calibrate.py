@@ -19,9 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import Coefficients, Executor, Query, RelevanceFeedback, SearchOptions
-from .._internals import warn
+from .._internals import RECALL_READS, Mode, warn
 from ..evaluate import Interval, Topic, Topics, read_topics
-from ..feedback._internals import READ, Mode
 from ..learn import FeedbackEstimate, FeedbackFit, estimate_feedback_fit, fit_feedback
 from ..learn._internals import (
     LEAST_JUDGED,
@@ -311,7 +310,7 @@ def run_calibrate(
             queries.distinct,
             mode=strategy.mode,
             seeds=wanted.seeds,
-            reads=strategy.most or READ,
+            reads=strategy.most or RECALL_READS,
             candidates=count,
             judged_queries=queries.distinct_judged,
             seconds_per_document=speed,
@@ -325,7 +324,7 @@ def run_calibrate(
                 queries.texts,
                 mode=strategy.mode,
                 seeds=strategy.seeds,
-                reads=strategy.most or READ,
+                reads=strategy.most or RECALL_READS,
                 candidates=count,
                 qrels=queries.judged,
                 doc_id=source.doc_id,

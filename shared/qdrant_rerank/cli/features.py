@@ -11,10 +11,9 @@ from typing import Annotated, Any
 from rich.text import Text
 
 from .. import SearchOptions, Strategy, StrategyError
-from .._internals import brief, parse_json, read_text, warn
+from .._internals import brief, parse_json, payload_keys, read_text, warn
 from ..errors import FormatError
 from ..expressions import Expression, parse_expression
-from ..expressions._internals import payload_keys
 from ..learn import Feature, FeatureLike, FeatureLog, Negatives, log_features, write_log
 from ..learn._internals import features_from_json
 from ..stages import Stage

@@ -16,11 +16,10 @@ from typing import Any, ClassVar, Final
 from qdrant_client import QdrantClient
 
 from .. import Executor, PayloadMapping, QdrantRerankError, Rerank, Strategy, StrategyError
-from .._internals import READ, Content, OnError, TextSource, engine_of
+from .._internals import READ, Content, OnError, TextSource, engine_of, full_name
 from .._internals import VectorKind as Kind
 from ..expressions import parse_expression
 from ..models import Encoder, Encoders, Reranker, encoder, reranker
-from ..models._internals import full_name
 from ..planning import Schema, read_schema
 from .connect import CommandRetries
 from .failures import CommandError

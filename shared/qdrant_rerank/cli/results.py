@@ -21,13 +21,14 @@ from .._internals import (
     Explained,
     Points,
     ResultReason,
+    Seed,
+    Steering,
     brief_term,
     notes_of,
     select_payload,
     term_columns,
     value_at,
 )
-from ..feedback._internals import Seed, Steering
 from .consoles import make_table, results_console
 from .failures import CommandError
 

@@ -11,9 +11,8 @@ from qdrant_client import QdrantClient
 from qdrant_client.models import Filter
 
 from .. import Executor, Formula, Fusion, Mmr, Nearest, SearchOptions, Strategy, load
-from .._internals import FusionMethod, did_you_mean, in_time
+from .._internals import FusionMethod, candidate_scores, did_you_mean, in_time
 from ..expressions import parse_expression
-from ..expressions._internals import candidate_scores
 from ..planning import Plan, Schema
 from ..stages import Stage
 from .connect import CommandRetries, Where, find_collection

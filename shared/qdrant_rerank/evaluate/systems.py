@@ -16,11 +16,9 @@ from typing import Any, Final, TypeAlias
 from qdrant_client import models
 
 from .. import AsyncExecutor, Executor, SearchOptions, Strategy, StrategyError
-from .._internals import Points, Search, in_batches, in_worker, root_keys, value_at
+from .._internals import Points, Search, in_batches, in_worker, path_problem, point_ids, root_keys, value_at
 from ..errors import FormatError
-from ..expressions._internals import path_problem
 from ..ingest import point_id
-from ..ingest._internals import point_ids
 from .data import Qrels, Ranked, Topic
 
 __all__ = [

@@ -20,7 +20,7 @@ from ..query import Target
 from ..values import is_finite, is_whole
 
 __all__ = [
-    "DIGITS",
+    "HASH_DIGITS",
     "LEAST_SEEDS",
     "MOST_HASHES",
     "Coefficients",
@@ -88,7 +88,8 @@ class Provenance:
             raise StrategyError(f"a provenance recommends 'plain', 'rerank' or 'feedback'; got {self.recommends!r}")
         if not are_hashes(self.queries):
             raise StrategyError(
-                f"the queries of a provenance are hashes of {DIGITS} hex digits each, without gaps; got {self.queries!r:.100}"
+                f"the queries of a provenance are hashes of {HASH_DIGITS} hex digits each, without gaps; "
+                f"got {self.queries!r:.100}"
             )
 
     def differences(self, mode: Mode, seeds: int, using: str, target: Target) -> Iterator[str]:
@@ -223,7 +224,7 @@ def read_coefficients(text: str, path: str | PathLike[str] | None = None) -> Coe
         raise FormatError(f"not coefficients: {first['msg']}{where}", path, line_of(text, location)) from None
 
 
-DIGITS: Final = 8
+HASH_DIGITS: Final = 8
 """Hex digits of one hash: of 300 queries and 300 topics, one in 50 000 times a topic is wrongly taken for a known one."""
 MOST_HASHES: Final = 500
 """How many are kept."""
@@ -241,14 +242,14 @@ def hashes_of(texts: Iterable[str]) -> str:
 
 def are_hashes(text: str) -> bool:
     """Whether a text could be what `hashes_of` returns."""
-    return re.fullmatch(rf"(?:[0-9a-f]{{{DIGITS}}})*", text) is not None
+    return re.fullmatch(rf"(?:[0-9a-f]{{{HASH_DIGITS}}})*", text) is not None
 
 
 def count_known(hashes: str, texts: Iterable[str]) -> int:
     """How many of the texts are among those that `hashes_of` was given."""
-    known = {hashes[start : start + DIGITS] for start in range(0, len(hashes), DIGITS)}
+    known = {hashes[start : start + HASH_DIGITS] for start in range(0, len(hashes), HASH_DIGITS)}
     return sum(_hash(text) in known for text in texts)
 
 
 def _hash(text: str) -> str:
-    return hashlib.sha256(same(text).encode()).hexdigest()[:DIGITS]
+    return hashlib.sha256(same(text).encode()).hexdigest()[:HASH_DIGITS]

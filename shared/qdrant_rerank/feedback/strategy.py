@@ -34,7 +34,7 @@ from .steering import plain_query
 __all__ = [
     "LOOKED_AT",
     "MANY_SEEDS",
-    "READ",
+    "RECALL_READS",
     "SEEDS",
     "RelevanceFeedback",
     "check_coefficients",
@@ -48,7 +48,7 @@ __all__ = [
 
 SEEDS = 5
 """How many documents the reranker scores in the first round where the seeds set no limit."""
-READ = 25
+RECALL_READS = 25
 """How many documents it scores in all in mode "recall" where no limit is set."""
 MANY_SEEDS = 8
 """More seeds than this are seldom worth what they cost."""
@@ -181,7 +181,7 @@ class RelevanceFeedback(Strategy, kind="relevance_feedback"):
     @property
     def most(self) -> int | None:
         """How many points it returns at most; None for as many as a call asks for."""
-        return READ if self.limit is None and self.mode == "recall" else self.limit
+        return RECALL_READS if self.limit is None and self.mode == "recall" else self.limit
 
     @property
     def idle(self) -> bool:

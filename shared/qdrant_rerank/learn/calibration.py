@@ -21,11 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import StrategyError
-from .._internals import is_finite
+from .._internals import CandidateScore, Constant, Product, Sigmoid, Sum, Table, compute, is_finite
 from ..errors import FitError, MissingExtra
 from ..evaluate._internals import Plain
 from ..expressions import Expression, clip, log
-from ..expressions._internals import CandidateScore, Constant, Product, Sigmoid, Sum, Table, compute
 from ..report import Bin, Calibration
 from .log import FeatureLog
 from .solver import LEAST_TOPICS, Array, Bounds, Prepared, Problem, expit, log_losses, solve, split_folds

@@ -14,22 +14,24 @@ from qdrant_client import models
 from .. import Executor, Query, Retries, SearchOptions, StrategyError
 from .._internals import (
     NO_RETRIES,
+    Constant,
     Flow,
     Inputs,
     Points,
     Reference,
     Request,
     Search,
+    Table,
+    View,
     both,
     brief,
-    candidate_scores,
     embed_query,
     query_token_counts,
     random_points,
+    scores_by_candidate,
     search,
 )
 from ..evaluate._internals import RetryingServices, stable
-from ..expressions._internals import Constant, Table, View
 from ..planning import Target
 from ..stages import Formula, Stage
 from .features import Category, Feature, compute_features, is_payload_only, share_lacking
@@ -128,7 +130,7 @@ def _together(candidates: CandidateSearch, answers: Sequence[Points], inputs: In
     table = Table(
         payloads=[point.payload or {} for point in listed],
         ids=ids,
-        scores=candidate_scores(candidates.formula, ids, answers, inputs.target.schema),
+        scores=scores_by_candidate(candidates.formula, ids, answers, inputs.target.schema),
         params=query.params,
         now=inputs.now or dt.datetime.now(dt.UTC),
         tokens=query_token_counts((stage.vector for stage in candidates.formula.candidates), inputs),

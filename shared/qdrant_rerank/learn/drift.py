@@ -13,11 +13,25 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 
 from .. import Executor, PlanError, Retries, SearchOptions, StrategyError
-from .._internals import FAR, MOVED, NO_RETRIES, Reference, brief, by_chance, instead, is_whole, kind_of, run, shift, together
+from .._internals import (
+    FAR,
+    MOVED,
+    NO_RETRIES,
+    Reference,
+    Table,
+    View,
+    brief,
+    by_chance,
+    instead,
+    is_whole,
+    kind_of,
+    run,
+    shift,
+    together,
+)
 from .._internals import find_missing as lacking_keys
 from ..evaluate import Topics
 from ..evaluate._internals import MEASURING, Plain, RetryingServices
-from ..expressions._internals import Table, View
 from .candidates import CandidateSearch, draw_points, search_candidates
 from .features import Category, Feature, compute_features, is_payload_only, keys_read, selector, share_lacking
 from .ranker import LearnedRanker, RankerLike, load_ranker

@@ -12,26 +12,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import StrategyError, from_json, to_json
-from .._internals import brief, expression_from_json
-from .._internals import find_missing as lacking_keys
-from ..errors import FormatError
-from ..expressions import Expression, ExpressionLike, as_expression
-from ..expressions._internals import (
+from .._internals import (
     Constant,
     Field,
     Now,
     PayloadKey,
     Raw,
     Table,
+    brief,
     candidate_scores,
     check_key,
     compute,
+    expression_from_json,
     payload_keys,
     placeholder_params,
     read_codes,
     reads_model,
     walk,
 )
+from .._internals import find_missing as lacking_keys
+from ..errors import FormatError
+from ..expressions import Expression, ExpressionLike, as_expression
 from ..stages import Stage
 
 __all__ = [

@@ -30,35 +30,33 @@ from .._internals import (
     VERSION,
     Flow,
     Lint,
+    PayloadKey,
     Points,
+    ScoreSource,
     Search,
+    candidate_scores,
+    conditions,
     did_you_mean,
+    feature_names,
     find_missing,
     has,
     instead,
     is_whole,
     kind_of,
     leaves,
+    map_names,
+    place_names,
+    point_ids,
     run,
+    score_index,
     tell_error,
     together,
+    undecidable_reason,
     warn,
 )
 from ..errors import FitError, MeasurementError
 from ..evaluate import DocId, Qrels, Topic, Topics
 from ..evaluate._internals import MEASURING, Progress, RetryingServices, aliases, is_setup_error, read_ranking, stops
-from ..expressions._internals import (
-    PayloadKey,
-    ScoreSource,
-    candidate_scores,
-    conditions,
-    feature_names,
-    map_names,
-    place_names,
-    score_index,
-    undecidable_reason,
-)
-from ..ingest._internals import point_ids
 from ..planning import Target
 from ..stages import Formula, Stage
 from .candidates import Candidates, CandidateSearch, draw_points, reference_of, search_candidates

@@ -8,9 +8,8 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 import numpy as np
 
 from .. import StrategyError
-from .._internals import Reference, did_you_mean, is_finite, is_whole, warn
+from .._internals import Constant, Product, Reference, Sum, did_you_mean, is_finite, is_whole, warn
 from ..expressions import Expression
-from ..expressions._internals import Constant, Product, Sum
 from .calibration import Method, check_method, judge_held_out
 from .features import Feature
 from .log import FeatureLog

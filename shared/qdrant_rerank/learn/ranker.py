@@ -21,6 +21,7 @@ from .. import to_json as strategy_json
 from .._internals import (
     VERSION,
     Reference,
+    Sigmoid,
     Trained,
     TrainedFeature,
     brief,
@@ -34,7 +35,6 @@ from .._internals import (
 from ..errors import FitError, FormatError
 from ..evaluate._internals import Plain
 from ..expressions import Expression
-from ..expressions._internals import Sigmoid
 from ..ingest import requirements
 from ..report import Calibration, Coefficient
 from ..stages import ClientFormula, Formula, Stage

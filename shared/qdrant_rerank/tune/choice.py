@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import StrategyError
-from .._internals import is_whole
+from .._internals import Verdict, is_whole
 from ..evaluate import LEAST_TOPICS, Interval, Qrels, bootstrap_interval, detectable_difference, randomisation_p
-from ..feedback._internals import Verdict
 from ..stages import Stage
 from .configurations import DEFAULT, Effort, Ground, Option, effort_of
 from .gathering import Hit, Pool, key_of

@@ -10,10 +10,9 @@ from operator import add
 from typing import Any, TypeAlias
 
 from .. import Rerank, Strategy, StrategyError
-from .._internals import DEFAULT_RRF_K, Unread, brief, is_whole, warn
+from .._internals import DEFAULT_RRF_K, HASH_DIGITS, MOST_HASHES, RECALL_READS, Unread, brief, count_known, is_whole, warn
 from ..expressions import Expression, score
 from ..feedback import Coefficients, RelevanceFeedback
-from ..feedback._internals import DIGITS, MOST_HASHES, READ, count_known
 from ..planning import Target
 from ..stages import Formula, Fusion, Mmr, Stage
 from .configurations import DEFAULT, Ground, Option, Parameter, Scorer
@@ -362,7 +361,7 @@ class Feedback(_Recomputed):
         if strategy.mode == "precision":
             return (strategy.seed_count,)
         reads: Any = self.reads
-        scored: tuple[int, ...] = reads or (max(strategy.most or READ, ground.limit),)
+        scored: tuple[int, ...] = reads or (max(strategy.most or RECALL_READS, ground.limit),)
         return scored
 
 
@@ -373,7 +372,7 @@ def _learned_from(strategy: RelevanceFeedback, which: str, ground: Ground) -> st
     known = count_known(hashes, ground.queries)
     if not known:
         return ""
-    least = "at least " if len(hashes) >= MOST_HASHES * DIGITS else ""
+    least = "at least " if len(hashes) >= MOST_HASHES * HASH_DIGITS else ""
     return (
         f"the coefficients of feedback{which} were fitted to {least}{known} of the {len(ground.queries)} topics "
         f"({known / len(ground.queries):.0%}): what is measured flatters feedback; take topics that they were not fitted to"

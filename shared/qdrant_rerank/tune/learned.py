@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 import numpy as np
 
 from .. import StrategyError
-from .._internals import brief, is_finite, is_whole
+from .._internals import brief, candidate_scores, is_finite, is_whole
 from ..errors import FitError
 from ..expressions import Expression
-from ..expressions._internals import candidate_scores
 from ..planning import Target
 from ..stages import ClientFormula, Formula
 from .configurations import Ground, Lessons, Option, Scorer

@@ -16,8 +16,22 @@ import numpy as np
 from qdrant_client import models
 
 from .. import Executor, QdrantRerankError, Query, ScoringError, SearchOptions, Strategy
-from .._internals import Points, Score, Search, Vectors, candidate_scores, run
-from ..expressions._internals import Affinity, DatetimeField, Field, GeoDistance, Raw, Table, When, walk
+from .._internals import (
+    Affinity,
+    DatetimeField,
+    Field,
+    GeoDistance,
+    Points,
+    Raw,
+    Score,
+    Search,
+    Table,
+    Vectors,
+    When,
+    run,
+    scores_by_candidate,
+    walk,
+)
 from ..planning import Schema, Target
 from ..stages import Formula, Stage
 from .configurations import Scorer
@@ -91,7 +105,7 @@ def recompute(stage: Stage, pool: Pool, target: Target, limit: int) -> list[Hit]
 def read_by(formula: Formula, pool: Pool, target: Target, limit: int) -> tuple[list[Hit], Table]:
     """The points that a formula ranks, each once, and what it is computed from; arguments as of `recompute`."""
     union, found = _candidates(formula, limit, pool, target)
-    scores = candidate_scores(formula, [hit.id for hit in union], found, target.schema)
+    scores = scores_by_candidate(formula, [hit.id for hit in union], found, target.schema)
     return union, replace(_table(union, pool, target), scores=scores)
 
 

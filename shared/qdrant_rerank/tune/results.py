@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import Strategy, save
+from .._internals import Verdict
 from ..evaluate import Interval
 from ..evaluate._internals import SYNTHETIC_NOTE, Plain, ThreeWays, frame
-from ..feedback._internals import Verdict
 from .configurations import DEFAULT, Effort, Parameter
 from .gathering import Spent
 

@@ -14,12 +14,26 @@ from numpy.typing import NDArray
 from qdrant_client import models
 
 from ... import AsyncExecutor, Executor, Query, SearchOptions, StrategyError
-from ..._internals import Embed, Flow, Points, Score, Scores, is_whole, plan_on, run, together, value_at, warn
+from ..._internals import (
+    Column,
+    Embed,
+    Flow,
+    Points,
+    Score,
+    Scores,
+    is_whole,
+    plan_on,
+    read_vector,
+    run,
+    together,
+    unit,
+    value_at,
+    warn,
+)
 from ...errors import FitError
 from ...evaluate import DocId, Qrels, Topic, Topics
 from ...evaluate._internals import aliases, other_ids, read_ranking, stable
 from ...feedback import RelevanceFeedback
-from ...feedback._internals import Column, read_vector, unit
 from ...planning import Plan, Target
 from ..candidates import draw_points
 from .score_file import ScoreFile

@@ -17,12 +17,11 @@ from typing import Any, Final
 from qdrant_client import models
 
 from ... import AsyncExecutor, Executor, Retries, SearchOptions, StrategyError
-from ..._internals import Flow, arun, few, in_worker, is_whole, run, tell_error
+from ..._internals import RECALL_READS, SEEDS, Flow, Mode, arun, few, hashes_of, in_worker, is_whole, run, same, tell_error
 from ...errors import FitError, MeasurementError
 from ...evaluate import DocId
 from ...evaluate._internals import MEASURING, RetryingServices, stops
 from ...feedback import Coefficients, Provenance, RelevanceFeedback
-from ...feedback._internals import READ, SEEDS, Mode, hashes_of, same
 from ...models import Reranker
 from ...planning import Plan, Target
 from ...stages import Nearest, Stage
@@ -66,7 +65,7 @@ def fit_feedback(
     mode: Mode = "precision",
     seeds: Stage | None = None,
     using: str | None = None,
-    reads: int = READ,
+    reads: int = RECALL_READS,
     candidates: int = 50,
     qrels: Mapping[str, Mapping[str, int]] | None = None,
     doc_id: DocId = None,
@@ -128,7 +127,7 @@ async def afit_feedback(
     mode: Mode = "precision",
     seeds: Stage | None = None,
     using: str | None = None,
-    reads: int = READ,
+    reads: int = RECALL_READS,
     candidates: int = 50,
     qrels: Mapping[str, Mapping[str, int]] | None = None,
     doc_id: DocId = None,
@@ -212,7 +211,7 @@ def estimate_feedback_fit(
     *,
     mode: Mode = "precision",
     seeds: int = SEEDS,
-    reads: int = READ,
+    reads: int = RECALL_READS,
     candidates: int = 50,
     judged_queries: int = 0,
     seconds_per_document: float | None = None,
@@ -335,7 +334,7 @@ class Task:
     mode: Mode = "precision"
     seeds: Stage | None = None
     using: str | None = None
-    reads: int = READ
+    reads: int = RECALL_READS
     candidates: int = 50
     qrels: Mapping[str, Mapping[str, int]] | None = None
     doc_id: DocId = None

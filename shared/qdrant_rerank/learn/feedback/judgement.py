@@ -11,12 +11,11 @@ import numpy as np
 from qdrant_client import models
 
 from ... import Query, Rerank, SearchOptions, Strategy
-from ..._internals import Flow, in_batches, plan_on, together
+from ..._internals import Column, Flow, Mode, Verdict, in_batches, plan_on, together
 from ...errors import FitError
 from ...evaluate import Interval, bootstrap_interval, per_topic
 from ...evaluate._internals import ThreeWays, stable
 from ...feedback import Coefficients, RelevanceFeedback
-from ...feedback._internals import Column, Mode, Verdict
 from ...planning import Plan, Target
 from ..calibration import ndcg_of_one
 from .examples import Documents, Example, Examples, Grades

@@ -11,9 +11,18 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
-from ..._internals import Journal, JournalKind, Record, decode_records, read_records
+from ..._internals import (
+    Journal,
+    JournalKind,
+    Record,
+    ascore_texts,
+    check_scores,
+    decode_records,
+    read_records,
+    score_keys,
+    score_texts,
+)
 from ...models import Reranker
-from ...models._internals import ascore_texts, check_scores, score_keys, score_texts
 
 __all__ = ["Ahead", "Progress", "ScoreFile"]
 

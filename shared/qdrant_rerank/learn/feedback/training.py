@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._internals import Column, Mode, same, weights_of
 from ...errors import MissingExtra
 from ...feedback import Coefficients
-from ...feedback._internals import Column, Mode, same, weights_of
 from ..solver import one_thread
 from .examples import Example, Examples
 

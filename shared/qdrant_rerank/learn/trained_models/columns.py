@@ -17,8 +17,8 @@ from typing import Any, Final, SupportsFloat, TypeAlias, overload
 import numpy as np
 
 from ... import StrategyError
+from ..._internals import DIGITS, F32_MAX, Constant, Field, Product, Sum, digits
 from ...expressions import Expression, clip
-from ...expressions._internals import DIGITS, F32_MAX, Constant, Field, Product, Sum, digits
 from ..features import Category, Feature
 
 __all__ = [

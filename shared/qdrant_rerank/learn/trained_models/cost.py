@@ -7,10 +7,9 @@ from typing import Final
 
 from qdrant_client import models
 
-from ..._internals import extent
+from ..._internals import Lowering, QueryTokens, ScoreSource, candidate_scores, extent, lower, placeholder_params, walk
 from ...errors import FitError
 from ...expressions import Expression
-from ...expressions._internals import Lowering, QueryTokens, ScoreSource, candidate_scores, lower, placeholder_params, walk
 from ...planning import Capabilities
 
 __all__ = ["ON_CLIENT", "WAYS_OUT", "FormulaCost", "check_budget", "formula_cost"]

@@ -14,8 +14,8 @@ from typing import Any, Final
 import numpy as np
 
 from ... import StrategyError
+from ..._internals import Constant, Product, Sum
 from ...expressions import Expression, clip, exp, relu, sigmoid, tanh
-from ...expressions._internals import Constant, Product, Sum
 from ..features import Category
 from .columns import Column, Columns, Region, at_most, check_binary, check_one_output, no_greater_f32, numeric, points
 from .trees import Leaf, Node, Split, ensemble

@@ -18,10 +18,9 @@ import numpy as np
 from qdrant_client import models
 
 from ... import StrategyError
-from ..._internals import MAX_CONDITIONS
+from ..._internals import DIGITS, MAX_CONDITIONS, CandidateScore, Constant, Field, Product, Sum, When, digits, holds_number
 from ...errors import FitError
 from ...expressions import Expression, at_most_zero
-from ...expressions._internals import DIGITS, CandidateScore, Constant, Field, Product, Sum, When, digits, holds_number
 from ..features import Category, Feature
 from .columns import Column, Columns, Region, bounds
 from .cost import ON_CLIENT, WAYS_OUT
