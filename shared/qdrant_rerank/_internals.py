@@ -59,19 +59,16 @@ if TYPE_CHECKING:
     from .ingest.writing import count_sent_numbers
     from .journal import Journal, JournalKind, Record, check_header, decode_records, read_journal, read_records
     from .jsonlines import VERSION, check_version, line_of, lines_of, parse_json, read_text
-    from .models.base import AsyncReranker, RerankerLike, ascore_texts, check_scores, score_texts
+    from .models.base import AsyncReranker, Gate, Once, RerankerLike, ascore_texts, check_scores, score_texts
     from .models.encoders import AsyncEncoder, EncoderLike, as_encoder, encoder_fingerprint
     from .models.frameworks import CompressorModel, FrameworkStats, OfficialFeedback, PostprocessorModel, Returned
     from .models.frameworks import complete_scores
-    from .models.llm.chat import Bad, Order, OrderAnswer, ScoreAnswer, model_name, read_order, read_score
-    from .models.llm.prompts import Fence, cut_text, is_blank
-    from .models.llm.rerankers import windows
+    from .models.llm_chat import Bad, Order, OrderAnswer, ScoreAnswer, model_name, read_order, read_score
+    from .models.llm_prompts import Fence, cut_text, is_blank, windows
     from .models.local import features_of_word
     from .models.names import full_name
-    from .models.threads import Gate, Once
     from .models.web_calls import ApiKey, Patience, retry_after, without_key
     from .models.wrappers import CacheCounts, as_reranker, score_keys
-    from .notebooks import Bar, as_table
     from .payload import AnyMapping, Content, PRESETS, PayloadLike, TextSource, as_mapping, read_contents, value_at
     from .plan import check_strategy, plan_on
     from .points import SPARE, annotate, notes_of, root_keys, select_payload, settle, widen
@@ -91,7 +88,7 @@ if TYPE_CHECKING:
     from .threads import use_workers
     from .trained import FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, find_missing, has, instead, kind_of
     from .trained import leaves, psi, shift
-    from .values import brief, call, clip_text, few, in_batches, is_finite, is_number, is_whole, literal
+    from .values import Bar, as_table, brief, call, clip_text, few, in_batches, is_finite, is_number, is_whole, literal
 else:
     __getattr__ = load_lazily(
         __package__,
@@ -141,19 +138,16 @@ else:
             "ingest.writing": "count_sent_numbers",
             "journal": "Journal, JournalKind, Record, check_header, decode_records, read_journal, read_records",
             "jsonlines": "VERSION, check_version, line_of, lines_of, parse_json, read_text",
-            "models.base": "AsyncReranker, RerankerLike, ascore_texts, check_scores, score_texts",
+            "models.base": "AsyncReranker, Gate, Once, RerankerLike, ascore_texts, check_scores, score_texts",
             "models.encoders": "AsyncEncoder, EncoderLike, as_encoder, encoder_fingerprint",
             "models.frameworks": "CompressorModel, FrameworkStats, OfficialFeedback, PostprocessorModel, Returned, "
             "complete_scores",
-            "models.llm.chat": "Bad, Order, OrderAnswer, ScoreAnswer, model_name, read_order, read_score",
-            "models.llm.prompts": "Fence, cut_text, is_blank",
-            "models.llm.rerankers": "windows",
+            "models.llm_chat": "Bad, Order, OrderAnswer, ScoreAnswer, model_name, read_order, read_score",
+            "models.llm_prompts": "Fence, cut_text, is_blank, windows",
             "models.local": "features_of_word",
             "models.names": "full_name",
-            "models.threads": "Gate, Once",
             "models.web_calls": "ApiKey, Patience, retry_after, without_key",
             "models.wrappers": "CacheCounts, as_reranker, score_keys",
-            "notebooks": "Bar, as_table",
             "payload": "AnyMapping, Content, PRESETS, PayloadLike, TextSource, as_mapping, read_contents, value_at",
             "plan": "check_strategy, plan_on",
             "points": "SPARE, annotate, notes_of, root_keys, select_payload, settle, widen",
@@ -173,6 +167,6 @@ else:
             "use_workers",
             "trained": "FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, find_missing, has, instead, kind_of, "
             "leaves, psi, shift",
-            "values": "brief, call, clip_text, few, in_batches, is_finite, is_number, is_whole, literal",
+            "values": "Bar, as_table, brief, call, clip_text, few, in_batches, is_finite, is_number, is_whole, literal",
         },
     )

@@ -16,10 +16,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
-from .notebooks import as_table, as_text
 from .sampling import random_points
 from .schema import Schema, aread_schema, read_schema
-from .values import is_finite
+from .values import as_table, as_text, is_finite
 
 __all__ = [
     "LEAST",

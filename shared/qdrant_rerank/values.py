@@ -1,4 +1,4 @@
-"""Values that users write: what counts as a number, how messages and `repr`s show a value, and lists that needn't be copied.
+"""Values that users write: what counts as a number; how messages, `repr`s and notebooks show a value; lists without copies.
 
 Bools don't count as numbers, although Python takes them for integers.
 """
@@ -9,19 +9,25 @@ import datetime as dt
 import math
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
+from html import escape
 from typing import Any, Final, TypeVar
 
 import numpy as np
 from pydantic import BaseModel
 
 __all__ = [
+    "Bar",
     "LARGEST",
     "LEVELS",
     "MOST_GROUPED",
     "Shared",
+    "as_table",
+    "as_text",
     "brief",
     "call",
+    "clip_text",
     "few",
     "in_batches",
     "is_finite",
@@ -29,7 +35,6 @@ __all__ = [
     "is_whole",
     "literal",
     "measure",
-    "clip_text",
     "to_plain",
     "to_whole",
 ]
@@ -190,3 +195,43 @@ def in_batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """The items, `size` at a time."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+# HTML tables for notebooks, with text from outside escaped
+
+_HEADING: Final = 40  # characters of a heading; the whole is its title
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A number with a bar behind it, whose length is its share of `most`; a dash for one that isn't finite."""
+
+    value: float
+    most: float
+
+
+def as_table(caption: str, head: Sequence[str], rows: Iterable[Sequence[object]], below: str = "") -> str:
+    """A table with a caption, and a text below it."""
+    heading = "".join(f'<th title="{escape(name)}">{escape(_cut(name))}</th>' for name in head)
+    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    table = f"<table><caption>{escape(caption)}</caption><thead><tr>{heading}</tr></thead><tbody>{body}</tbody></table>"
+    return table + (as_text(below) if below else "")
+
+
+def as_text(text: str) -> str:
+    """A text as it stands, in a fixed pitch."""
+    return f"<pre>{escape(text)}</pre>"
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _HEADING else f"{name[:_HEADING]}…"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, Bar) and math.isfinite(value.value):
+        share = 100 * abs(value.value) / value.most if value.most else 0.0
+        colour = "#7fb3d5" if value.value >= 0 else "#e6a1a1"
+        style = f"background: linear-gradient(90deg, {colour} {share:.0f}%, transparent {share:.0f}%)"
+        return f'<td style="{style}">{value.value:+.4f}</td>'
+    text = f"{value:.4f}" if isinstance(value, float) else "–" if value is None or isinstance(value, Bar) else str(value)
+    return f"<td>{escape(text)}</td>"

@@ -45,9 +45,9 @@ def test_without_the_extra_it_says_what_to_install(
 
 
 def test_a_module_that_is_missing_for_another_reason_is_not_blamed_on_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    without("qdrant_rerank.cli.failures", monkeypatch)
+    without("qdrant_rerank.cli.output", monkeypatch)
     monkeypatch.setattr(sys, "argv", ["qdrant-rerank", "search", "ferry"])
-    with pytest.raises(ModuleNotFoundError, match=r"qdrant_rerank\.cli\.failures"):
+    with pytest.raises(ModuleNotFoundError, match=r"qdrant_rerank\.cli\.output"):
         main()
 
 

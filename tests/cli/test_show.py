@@ -80,7 +80,7 @@ def test_foreign_text_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[st
 def test_foreign_text_cannot_steer_a_progress_bar(total: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = StringIO()
     watched = Console(file=shown, force_terminal=True, width=200)
-    monkeypatch.setattr("qdrant_rerank.cli.consoles.errors_console", lambda: watched)
+    monkeypatch.setattr("qdrant_rerank.cli.output.errors_console", lambda: watched)
     with show_progress("a\x1b]0;title\x07 [red]b", total) as tell:
         tell(1, 1)
     assert "a\\x1b]0;title\\x07 [red]b" in shown.getvalue()

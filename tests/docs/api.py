@@ -104,8 +104,9 @@ def _row(each: Name) -> str:
 
 
 def _names(package: ModuleType, values: dict[str, Any]) -> Iterator[Name]:
-    """A package's names, in the order in which it imports them."""
+    """A package's names, in the order in which it imports them; then a module's own."""
     where = dict(imported_names(package))
+    where |= {name: package.__name__ for name in values if name not in where}
     for name in sorted(values, key=list(where).index):
         if _is_plain(value := values[name]):
             kind, says = assigned(where[name], name)

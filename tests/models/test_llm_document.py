@@ -75,7 +75,7 @@ def test_every_example_is_run() -> None:
 
 
 def test_every_kind_of_bad_answer_is_in_the_table() -> None:
-    source = "".join((ROOT / "shared/qdrant_rerank/models/llm" / name).read_text("utf-8") for name in ("prompts.py", "chat.py"))
+    source = "".join((ROOT / f"shared/qdrant_rerank/models/llm_{name}.py").read_text("utf-8") for name in ("prompts", "chat"))
     kinds = set(re.findall(r'(?:Bad\(|append\(|bad\(|else |\[)"([a-z_]+)"', source)) - {"parsed", "raw"}
     assert {"empty", "missing", "unstructured"} < kinds
     table = (ROOT / "docs/llm.md").read_text("utf-8")

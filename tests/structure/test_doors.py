@@ -47,8 +47,8 @@ DOORS = {
 NAMED_AS_MODULES = {
     # patched: a clock, a failing console, or something that is counted
     "qdrant_rerank.cli.calibrate.errors_console",
-    "qdrant_rerank.cli.consoles.errors_console",
     "qdrant_rerank.cli.index",
+    "qdrant_rerank.cli.output.errors_console",
     "qdrant_rerank.cli.search.make_plan",
     "qdrant_rerank.cli.search.print_table",
     "qdrant_rerank.demo.run.Demo.show_one",
@@ -61,8 +61,7 @@ NAMED_AS_MODULES = {
     "qdrant_rerank.stages.formula.extent",
     # modules are what these tests are about
     "qdrant_rerank.cli.",
-    "qdrant_rerank.cli.failures",
-    "qdrant_rerank.cli.reference",
+    "qdrant_rerank.cli.output",
     "qdrant_rerank.learn.feedback",
     "qdrant_rerank.learn.trained_models",
     "qdrant_rerank.models.web_calls",

@@ -53,9 +53,12 @@ TASKS: Final = {
 }
 """Each command by its task, as the help shows them, and the first sentence of its help.
 
-A command's module has its name, and the function in it `run_` before that.
+A command's function has `run_` before its name, in the module of that name or of `_BESIDE`.
 """
 COMMANDS: Final = {name: summary for commands in TASKS.values() for name, summary in commands.items()}
+_LEARN: Final = dict.fromkeys(("features", "fit", "drift"), "learn")
+_BESIDE: Final = {"compare": "evaluate", "plan": "search", "schema": "index", **_LEARN}
+"""Commands that stand in a module of another name."""
 
 
 class _Commands(TyperGroup):
@@ -68,7 +71,7 @@ class _Commands(TyperGroup):
 
 def load_command(name: str) -> Callable[..., None]:
     """Load a command's function."""
-    function: Callable[..., None] = getattr(import_module(f".{name}", __package__), f"run_{name}")
+    function: Callable[..., None] = getattr(import_module(f".{_BESIDE.get(name, name)}", __package__), f"run_{name}")
     return function
 
 

@@ -38,11 +38,10 @@ from ..learn._internals import (
 from ..planning import Schema
 from ..stages import Stage
 from .connect import connect, find_collection
-from .consoles import ProgressLines, errors_console, make_table, results_console, show_table
-from .failures import CommandError, hint_at_resuming
 from .measuring import NOT_GOOD_ENOUGH, WhereToMeasure, read_data
 from .models import QueryModels, ShownText, give_encoders, open_reranker
 from .options import JSON, OUTPUT, ResultOptions, argument, check_output, command, option, parse_filter, split_list, without
+from .output import CommandError, ProgressLines, errors_console, hint_at_resuming, make_table, results_console, show_table
 from .results import TEXT_KEYS
 from .strategies import Choice
 

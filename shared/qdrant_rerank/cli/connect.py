@@ -26,8 +26,8 @@ from .._internals import (
     timeout_problem,
     whole_seconds,
 )
-from .failures import CommandError
 from .options import option
+from .output import CommandError
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,9 @@ from rich.text import Text
 from .._internals import engine_of
 from ..demo import Demo, describe_limits, describe_setup
 from .connect import CommandRetries, Where, WhereToWrite, connect, has_edge, writer_of
-from .consoles import results_console
-from .failures import CommandError
 from .models import choose_models, load_encoder, normalise, write_notes
 from .options import check_folder, command, option, without
+from .output import CommandError, results_console
 
 _TRAINED: Final = "sentence-transformers/all-MiniLM-L6-v2"
 _KEPT: Final = "orvena"

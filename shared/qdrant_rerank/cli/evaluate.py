@@ -1,17 +1,20 @@
-"""`qdrant-rerank evaluate`: how good a strategy's results are by judgments, and what a query costs."""
+"""`evaluate`: how good a strategy is by judgments, and what a query costs; `compare`: several beside a baseline."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
+from qdrant_client import QdrantClient
 from rich.text import Text
 
-from .. import SearchOptions
-from ..evaluate import Evaluation, check, write_run
-from .connect import connect
-from .consoles import make_table, results_console, show_table
+from .. import Executor, SearchOptions
+from ..evaluate import Comparison, Evaluation, Qrels, TopicChange, Topics, check, compare, evaluate, read_run, write_run
+from ..models import Reranker
+from .connect import CommandRetries, connect, find_collection
 from .measuring import (
+    NOT_GOOD_ENOUGH,
     JudgedData,
     Measuring,
     Output,
@@ -24,6 +27,7 @@ from .measuring import (
 )
 from .models import QueryModels, Reranking, open_reranker
 from .options import check_output, command, option, without
+from .output import CommandError, make_table, results_console, show_table
 from .strategies import Choice, make_plan
 
 
@@ -116,3 +120,170 @@ def _cost_line(evaluation: Evaluation) -> str:
     if costs.p50_ms is not None and costs.p95_ms is not None:
         parts.append(f"{costs.p50_ms:.1f} ms (median), {costs.p95_ms:.1f} ms (95 %)")
     return "one query: " + ("; ".join(parts) or "costs unknown")
+
+
+_WHAT: Final = "What to compare"
+
+
+@command
+def run_compare(
+    *,
+    data: JudgedData,
+    where: WhereToMeasure,
+    strategy: list[Path] | None = option(
+        "--strategy -s FILE",
+        "A strategy in a JSON file, as plan --save writes it; called by the file's name. May be repeated.",
+        panel=_WHAT,
+    ),
+    unchecked: bool = option(
+        "--unchecked",
+        "Run what strategies have learned even on a collection that lacks what it was trained on, or with another model or "
+        "other texts than it was fitted to.",
+        False,
+        panel=_WHAT,
+    ),
+    run: list[Path] | None = option(
+        "--run FILE", "A TREC run file of any system; called by the file's name. May be repeated.", panel=_WHAT
+    ),
+    baseline: str | None = option(
+        "--baseline NAME",
+        "What the others are compared with.",
+        shows="the first strategy, or else the first run",
+        panel=_WHAT,
+    ),
+    rerank: str | None = option(
+        "--rerank MODEL",
+        "The model that reads the candidates of strategies that rerank, as search --rerank names it.",
+        panel=_WHAT,
+    ),
+    measuring: Measuring,
+    resume: Path | None = option(
+        "--resume FOLDER",
+        "Keep each strategy's answers in a file of this folder as they come, and go on from what it holds.",
+    ),
+    changes: int = option("--changes N", "How many of the topics with the largest changes to show.", 3),
+    explain: bool = option("--explain", "Show why the results of these topics are where they are.", False),
+    fail_worse: bool = option(
+        "--fail-worse",
+        f"End with exit code {NOT_GOOD_ENOUGH} if a system is worse than the baseline beyond chance.",
+        False,
+    ),
+    output: Output,
+    models: QueryModels,
+) -> None:
+    """Compare strategies, and runs of other systems, with a baseline, on the same topics and judgments.
+
+    The first measure decides. Each difference comes with a paired bootstrap interval and a paired randomisation test,
+    corrected for all systems compared, and a verdict in plain words: better, worse, no difference that can be told from
+    chance, or too few topics to say.
+
+    $ qdrant-rerank compare ./scifact --edge ./db --strategy dense.json --strategy hybrid.json --measure nDCG@10
+
+    $ qdrant-rerank compare judged.csv --edge ./db --strategy hybrid.json --run elsewhere.run --baseline elsewhere
+
+    Plain search, reranking and relevance feedback (made by plan --save, plan --rerank --save, and calibrate):
+
+    $ qdrant-rerank compare judged.csv --edge ./db -s plain.json -s rerank.json -s feedback.json --rerank
+    cross-encoder:./models/reranker
+
+    A report to look at, in a browser:
+
+    $ qdrant-rerank compare ./scifact --edge ./db --strategy dense.json --strategy hybrid.json --report report.html
+
+    In a build, which fails if the new strategy is worse:
+
+    $ qdrant-rerank compare judged.csv --edge ./db --strategy old.json --strategy new.json --fail-worse
+    """
+    output.check()
+    strategies, runs = strategy or [], run or []
+    if len(strategies) + len(runs) < 2:
+        raise CommandError(f"compare needs at least two of --strategy FILE and --run FILE, got {len(strategies) + len(runs)}")
+    if unchecked and not strategies:
+        raise CommandError("--unchecked is for strategies, and there is none: runs are compared as they are")
+    if measuring.check_documents and not strategies:
+        raise CommandError("--check-documents looks into a collection, and there is none: runs are compared without Qdrant")
+    measures, judged = measuring.measures, data.read()
+    systems = [evaluate(read_run(file, file.stem), *judged, measures) for file in runs]
+    if strategies:
+        with connect(where) as client, open_reranker(rerank) as model:
+            named = replace(where, collection=find_collection(client, where.collection, where.policy))
+            choices = [Choice(file, unchecked=unchecked, lenient=True) for file in strategies]
+            own = [_evaluate(client, named, each, models, model, measuring, judged, resume) for each in choices]
+            if measuring.check_documents:
+                warn_of_unknown(judged[1], Executor(client, str(named.collection), retries=where.policy.rest))
+            # below the connection, as explanations ask Qdrant
+            found = compare([*own, *systems], baseline, measures[0], changes=changes, explain=explain)
+    else:
+        found = compare(systems, baseline, measures[0], changes=changes)
+    output.show(found, _print_comparison, result=found)
+    end_with(check(found, fail_under=output.fail_under, fail_worse=fail_worse))
+
+
+def _evaluate(
+    client: QdrantClient,
+    where: WhereToMeasure,
+    choice: Choice,
+    models: QueryModels,
+    reranker: Reranker | None,
+    measuring: Measuring,
+    judged: tuple[Topics, Qrels],
+    folder: Path | None,
+) -> Evaluation:
+    """Evaluate one of the strategies; its answers are kept in the folder."""
+    options, later = SearchOptions(limit=1), CommandRetries(where.policy.rest, where.policy.rest)  # Qdrant has answered by now
+    executor, plan = make_plan(client, where, choice, options, models, None, later)
+    if plan.strategy.cost.model_calls > 0:
+        Reranking("" if reranker else None).over(plan.strategy)  # refuses it where no model is named
+        executor.reranker = reranker
+    name = "" if choice.file is None else choice.file.stem
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    return measuring.evaluate(
+        plan.strategy,
+        judged,
+        executor,
+        name=name,
+        label=name,
+        kept=None if folder is None else folder / f"{name}.jsonl",
+        hint="--resume FOLDER keeps each answer as it comes, and goes on from there",
+    )
+
+
+def _print_comparison(comparison: Comparison) -> None:
+    """Print the systems beside each other, the verdicts, and the topics with the largest changes."""
+    console = results_console()
+    table = make_table("system", comparison.measure, "95 % interval", "trips", "texts read", "median ms")
+    for one in comparison.evaluations:
+        mean, costs = one.means[comparison.measure], one.costs
+        name = Text(one.name + (" (baseline)" if one.name == comparison.baseline else ""), overflow="fold")
+        numbers = [describe_number(costs.round_trips), describe_number(costs.model_texts), describe_number(costs.p50_ms)]
+        table.add_row(name, f"{mean.estimate:.4f}", describe_interval(mean), *numbers)
+    show_table(console, table)
+    for verdict in comparison.verdicts:
+        console.print(Text(verdict))
+    for cost, names in comparison.frontiers.items():
+        console.print(Text(f"worth their cost in {_COSTS[cost]}: {', '.join(names)}"), style="dim")
+    for difference in comparison.differences:
+        if difference.changes:
+            console.print()
+            console.print(Text(f"largest changes from {comparison.baseline} to {difference.name}"), style="bold")
+        for change in difference.changes:
+            _print_change(change, comparison.baseline, difference.name)
+    print_notes(comparison.evaluations)
+
+
+_COSTS = {"p50_ms": "time", "round_trips": "round trips", "model_texts": "texts read by a model"}
+
+
+def _print_change(change: TopicChange, baseline: str, name: str) -> None:
+    console = results_console()
+    console.print(Text(f"{change.before:.3f} → {change.after:.3f}  {change.topic}: {change.text}"))
+    rows = (baseline, change.ranking_before, change.why_before), (name, change.ranking_after, change.why_after)
+    for system, ranking, why in rows:
+        line = Text(f"  {system}: ", style="dim")
+        for place, document in enumerate(ranking[:5]):
+            line.append(", " if place else "")
+            line.append(document, style="bold green" if document in change.relevant else "")
+        console.print(line)
+        for document, reason in zip(ranking[:3], why, strict=False):
+            console.print(Text(f"    {document}: {reason}"), style="dim")

@@ -1,22 +1,24 @@
-"""`qdrant-rerank index`: a JSONL corpus into a collection, resumably."""
+"""`index`: a JSONL corpus into a collection, resumably; `schema`: which payload keys its points have."""
 
 from __future__ import annotations
 
+import json as jsonlib
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+import typer
 from rich.text import Text
 
 from .. import load
 from ..ingest import BadLine, IngestReport, ensure_collection, ingest, read_jsonl
-from .connect import WhereToWrite, connect
-from .consoles import errors_console, results_console, show_progress
-from .failures import CommandError, hint_at_resuming
+from ..planning import PayloadSchema, payload_schema
+from .connect import Where, WhereToWrite, connect, find_collection
 from .models import QueryModels, VectorModel, choose_models, load_encoder, write_notes
-from .options import argument, command, option, split_list
+from .options import JSON, ResultOptions, argument, command, option, parse_filter, split_list, without
+from .output import CommandError, errors_console, hint_at_resuming, make_table, results_console, show_progress, show_table
 
 _BAD_LINES_SHOWN = 20
 _CORPUS = "What is in the corpus"
@@ -181,3 +183,44 @@ def _print_next(where: WhereToWrite, collection: str, models: Mapping[str, Vecto
     hybrid = ["--hybrid"] if {filled.kind for filled in models.values()} >= {"dense", "sparse"} else []
     command = shlex.join(["qdrant-rerank", "search", "...", *where.settle().options(), "--collection", collection, *hybrid])
     results_console().print(Text.assemble(("search it: ", "dim"), command), soft_wrap=True)
+
+
+@command
+def run_schema(
+    *,
+    where: Where,
+    selection: Annotated[ResultOptions, without("k", "score_threshold", "group_by")],
+    json: bool = JSON,
+) -> None:
+    """Show which payload keys the points have: types, how many points have them, indexes, ranges, frequent values.
+
+    It looks at 200 random points, and asks payload indexes for the counts of values. Values that are long, or look like a
+    secret or an address, are not shown. Where there are fewer than 20 points, nothing is said of them.
+
+    $ qdrant-rerank schema --edge ./db
+
+    $ qdrant-rerank schema --url http://localhost:6333 -c docs --filter '{"must": [{"key": "tenant", "match": {"value": "A"}}]}'
+    """
+    filter, policy = parse_filter(selection.filter), where.policy
+    with connect(where) as client:
+        name = find_collection(client, where.collection, policy)
+        found = policy.rest.run(lambda: payload_schema(client, name, filter=filter))
+    if json:
+        typer.echo(jsonlib.dumps(found.as_dict(), ensure_ascii=False))
+    else:
+        _print_schema(found)
+
+
+def _print_schema(found: PayloadSchema) -> None:
+    console = results_console()
+    if not found.points:
+        console.print(str(found))
+        return
+    console.print(f"{found.collection!r}: {found.points} random points were looked at", style="dim")
+    table = make_table("key", "type", "points", "index", "values", text=5)
+    for each in found.keys:
+        types = " | ".join(each.types) or "–"
+        kind = f"[{types}]" if each.is_array else types
+        cells = each.key, kind, f"{each.share:.0%}", each.index or "–", each.describe_values()
+        table.add_row(*map(Text, cells))
+    show_table(console, table)

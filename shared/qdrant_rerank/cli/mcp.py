@@ -20,10 +20,9 @@ from .._internals import BYTES_OF_A_TOKEN, ToolCall, ToolHit, ToolSpec, in_worke
 from ..errors import MissingExtra
 from ..planning import PayloadSchema, payload_schema
 from .connect import Where, connect
-from .consoles import errors_console
-from .failures import CommandError
 from .models import QueryModels, Reranking, open_reranker
 from .options import ResultOptions, command, option, parse_params, split_list, without
+from .output import CommandError, errors_console
 from .results import TEXT_KEYS
 from .strategies import PARAMS, Choice, check_params, make_plan
 

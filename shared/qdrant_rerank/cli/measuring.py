@@ -31,9 +31,8 @@ from ..evaluate._internals import MEASURING, parse_measures
 from ..report import report
 from ..report._internals import check_target
 from .connect import RETRIES, Where
-from .consoles import errors_console, results_console, show_progress
-from .failures import CommandError, hint_at_resuming
 from .options import OUTPUT, argument, option
+from .output import CommandError, errors_console, hint_at_resuming, results_console, show_progress
 
 NOT_GOOD_ENOUGH: Final = 3
 """The exit code where a system isn't as good as --fail-under or --fail-worse ask."""

@@ -22,8 +22,8 @@ from ..expressions import parse_expression
 from ..models import Encoder, Encoders, Reranker, encoder, reranker
 from ..planning import Schema, read_schema
 from .connect import CommandRetries
-from .failures import CommandError
 from .options import flags_of, option
+from .output import CommandError
 from .results import TEXT_KEYS, llama_index_text
 
 FLAGS: Final[Mapping[Kind, str]] = {"dense": "--dense", "sparse": "--sparse", "multi": "--late"}

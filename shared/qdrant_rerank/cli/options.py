@@ -26,7 +26,7 @@ from qdrant_client import models
 from .. import SearchOptions
 from .._internals import clip_text, line_of, parse_json, read_text
 from ..errors import FormatError
-from .failures import CommandError, report_errors
+from .output import CommandError, report_errors
 
 
 def option(

@@ -29,8 +29,7 @@ from .._internals import (
     term_columns,
     value_at,
 )
-from .consoles import make_table, results_console
-from .failures import CommandError
+from .output import CommandError, make_table, results_console
 
 TEXT_KEYS: Final = "title,text,page_content"
 _NODE: Final = "_node_content"  # LlamaIndex keeps the text in here

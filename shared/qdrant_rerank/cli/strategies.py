@@ -16,9 +16,9 @@ from ..expressions import parse_expression
 from ..planning import Plan, Schema
 from ..stages import Stage
 from .connect import CommandRetries, Where, find_collection
-from .failures import CommandError
 from .models import QueryModels, Reranking, ShownText, give_encoders
 from .options import flags_of, option
+from .output import CommandError
 
 _FUSIONS = ("rrf", "dbsf")
 

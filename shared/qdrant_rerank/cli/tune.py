@@ -16,12 +16,11 @@ from ..learn._internals import LEAST_TOPICS
 from ..models import Reranker
 from ..tune import Budget, Configuration, Feedback, Learned, Space, Tuning, tune
 from .connect import connect, find_collection
-from .consoles import errors_console, make_table, results_console, show_progress, show_table
-from .failures import CommandError, hint_at_resuming
-from .features import read_features
+from .learn import read_features
 from .measuring import Output, TrainingData, WhereToMeasure
 from .models import QueryModels, ShownText, give_encoders, open_reranker, read_notes
 from .options import OUTPUT, check_output, command, option, split_list, without
+from .output import CommandError, errors_console, hint_at_resuming, make_table, results_console, show_progress, show_table
 
 
 @dataclass(frozen=True)

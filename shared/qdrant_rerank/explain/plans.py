@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from ..notebooks import as_table
+from ..values import as_table
 
 __all__ = ["PlanDescription", "Refusal", "abbreviate", "abridge", "values_in"]
 

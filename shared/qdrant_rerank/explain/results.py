@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from qdrant_client import models
 
 from ..errors import QueryError
-from ..notebooks import Bar, as_table
 from ..steps import Points
+from ..values import Bar, as_table
 
 __all__ = [
     "UNKNOWN",

@@ -20,9 +20,8 @@ from qdrant_client import models
 
 from ..errors import MissingExtra, ScoringError, StrategyError, did_you_mean
 from ..schema import Kind
-from .base import check_scores, check_whole
+from .base import Gate, Once, Stopped, check_scores, check_whole
 from .encoders import folder_digest
-from .threads import Gate, Once, Stopped
 
 __all__ = [
     "POOLINGS",

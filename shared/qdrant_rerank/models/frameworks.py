@@ -17,8 +17,8 @@ from ..errors import MissingExtra, ScoringError, StrategyError
 from ..threads import in_worker, inherits
 from ..values import is_finite
 from .base import CompressesDocuments, PostprocessesNodes, Reranker, check_scores
-from .llm.chat import model_name
-from .llm.prompts import is_blank
+from .llm_chat import model_name
+from .llm_prompts import is_blank
 
 __all__ = [
     "CompressorModel",

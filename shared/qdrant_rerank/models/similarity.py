@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScoringError, StrategyError
-from .base import check_scores, check_whole
+from .base import Gate, Once, Stopped, check_scores, check_whole
 from .encoders import AsyncEncoder, EncoderLike, ServerInference, as_encoder, encoder_fingerprint
-from .threads import Gate, Once, Stopped
 
 __all__ = ["EncoderSimilarity", "MaxSim"]
 

@@ -20,10 +20,10 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from pydantic import BaseModel, Field
 
-from ...errors import ClientError, MissingExtra, StrategyError
-from ...threads import inherits
-from ...values import is_finite
-from .prompts import Prompt
+from ..errors import ClientError, MissingExtra, StrategyError
+from ..threads import inherits
+from ..values import is_finite
+from .llm_prompts import Prompt
 
 __all__ = [
     "Asking",

@@ -1,6 +1,6 @@
 """The command line's reference, as Markdown, made from what the commands say of themselves.
 
-`python -m qdrant_rerank.cli.reference > docs/cli.md` writes it; a test checks that it is up to date.
+`python scripts/cli_reference.py > docs/cli.md` writes it; a test checks that it is up to date.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .app import ABOUT, COMMANDS, build_command, load_command, paragraphs
+from qdrant_rerank.cli._internals import ABOUT, COMMANDS, build_command, load_command, paragraphs
 
 _HEAD = """\
-<!-- Written by `python -m qdrant_rerank.cli.reference > docs/cli.md`; change the help in the code instead. -->
+<!-- Written by `python scripts/cli_reference.py > docs/cli.md`; change the help in the code instead. -->
 
 # The command line
 

@@ -1,28 +1,31 @@
-"""LLMs as rerankers: `LlmPointwise` gives each text a number, `LlmListwise` puts lists of texts in order, window by window."""
+"""Large language models as rerankers: `LlmPointwise` has each text scored, `LlmListwise` has lists put in order, by windows.
+
+The LLM is a LangChain chat model, a LlamaIndex LLM or a function from text to text; no framework is imported until one of
+its models is asked.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel
 
-from ...errors import ScoringError, StrategyError
-from ...threads import carrying
-from ...values import is_finite, is_whole
-from ..base import check_whole
-from ..threads import Gate
-from .chat import Asking, Bad, Call, Counters, LlmStats, OrderAnswer, ScoreAnswer, as_chat, llm_name, read_order, read_score
-from .prompts import Prompt, again, digest, is_blank, listwise, pointwise
+from ..errors import ScoringError, StrategyError
+from ..threads import carrying
+from ..values import is_finite, is_whole
+from .base import Gate, check_whole
+from .llm_chat import Asking, Bad, Call, Counters, LlmStats, OrderAnswer, ScoreAnswer, as_chat, llm_name, read_order, read_score
+from .llm_prompts import Prompt, again, digest, is_blank, listwise, pointwise, windows
 
-__all__ = ["LlmListwise", "LlmModel", "LlmPointwise", "windows"]
+__all__ = ["LlmListwise", "LlmPointwise", "LlmStats"]
 
 T = TypeVar("T")
 
 
-class LlmModel(ABC):
+class _LlmModel(ABC):
     """A reranker that asks an LLM; see `LlmPointwise` and `LlmListwise`."""
 
     _on_bad: ClassVar[str]
@@ -142,7 +145,7 @@ class LlmModel(ABC):
             )
 
 
-class LlmPointwise(LlmModel):
+class LlmPointwise(_LlmModel):
     """Asks an LLM for a score of each text: one call a text, which sees that text alone.
 
     The number comes by structured output where the LLM has it, and is read from JSON in the answer where not. A text
@@ -238,7 +241,7 @@ def _scale(scale: Any) -> tuple[float, float]:
             raise StrategyError(f"scale is the lowest and the highest score, as in (0, 10); not {scale!r}")
 
 
-class LlmListwise(LlmModel):
+class LlmListwise(_LlmModel):
     """Asks an LLM for the order of texts; long lists in windows that slide from the end to the start.
 
     Each window's best move on into the next, so that `window - step` texts can rise from the end to the top. This is the
@@ -334,17 +337,6 @@ class LlmListwise(LlmModel):
             return places
         self._counters.bad(*result.faults)
         return [places[position] for position in result.positions]
-
-
-def windows(count: int, window: int, step: int) -> Iterator[tuple[int, int]]:
-    """Start and end of each window over `count` texts, from the last to one that starts at 0; none for fewer than two."""
-    end = count
-    while count > 1:
-        start = max(0, end - window)
-        yield start, end
-        if start == 0:
-            return
-        end -= step
 
 
 def _ranks(order: Sequence[int]) -> list[float]:

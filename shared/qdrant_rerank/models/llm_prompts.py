@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-__all__ = ["VERSION", "Fence", "Prompt", "again", "cut_text", "digest", "is_blank", "listwise", "pointwise"]
+__all__ = ["VERSION", "Fence", "Prompt", "again", "cut_text", "digest", "is_blank", "listwise", "pointwise", "windows"]
 
 _INVISIBLE = "\u00ad\u200b-\u200f\u2060-\u2064\ufeff"
 _WORDS = ("document", "query")
@@ -111,6 +111,17 @@ def digest(kind: str, instructions: str | None) -> str:
     words = (_POINTWISE, _POINTWISE_END) if kind == "pointwise" else (_LISTWISE, _LISTWISE_END)
     text = "\0".join([*words, _FENCED, _AGAIN, instructions or ""])
     return f"{VERSION}-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:8]}"
+
+
+def windows(count: int, window: int, step: int) -> Iterator[tuple[int, int]]:
+    """Start and end of each window over `count` texts, from the last to one that starts at 0; none for fewer than two."""
+    end = count
+    while count > 1:
+        start = max(0, end - window)
+        yield start, end
+        if start == 0:
+            return
+        end -= step
 
 
 def _system(task: str, fence: Fence, instructions: str | None) -> str:
