@@ -23,8 +23,7 @@ from qdrant_rerank import (
 )
 from qdrant_rerank._internals import as_mapping, carry, carrying
 from qdrant_rerank.errors import PayloadError
-from qdrant_rerank.models import Encoders
-from qdrant_rerank.models.llm import LlmPointwise
+from qdrant_rerank.models import Encoders, LlmPointwise
 from tests.support import COLLECTION, QUERY, encoders, ids
 
 STRANGE = (StopIteration, StopAsyncIteration, GeneratorExit, asyncio.CancelledError)

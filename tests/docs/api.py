@@ -26,7 +26,6 @@ PACKAGES: Final = (
     "qdrant_rerank",
     "qdrant_rerank.expressions",
     "qdrant_rerank.models",
-    "qdrant_rerank.models.llm",
     "qdrant_rerank.feedback",
     "qdrant_rerank.ingest",
     "qdrant_rerank.edge",
@@ -104,9 +103,8 @@ def _row(each: Name) -> str:
 
 
 def _names(package: ModuleType, values: dict[str, Any]) -> Iterator[Name]:
-    """A package's names, in the order in which it imports them; then a module's own."""
+    """A package's names, in the order in which it imports them."""
     where = dict(imported_names(package))
-    where |= {name: package.__name__ for name in values if name not in where}
     for name in sorted(values, key=list(where).index):
         if _is_plain(value := values[name]):
             kind, says = assigned(where[name], name)

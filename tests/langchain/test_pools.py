@@ -18,8 +18,7 @@ from qdrant_client import QdrantClient
 
 from langchain_qdrant_rerank import QdrantRerankRetriever
 from qdrant_rerank import Nearest, Rerank
-from qdrant_rerank.models import Cached, ScoreCache
-from qdrant_rerank.models.llm import LlmPointwise
+from qdrant_rerank.models import Cached, LlmPointwise, ScoreCache
 from tests.support import dense, fill_toy
 
 

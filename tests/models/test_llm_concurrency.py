@@ -12,7 +12,7 @@ from contextvars import ContextVar
 import pytest
 
 from qdrant_rerank._internals import Gate
-from qdrant_rerank.models.llm import LlmListwise, LlmPointwise
+from qdrant_rerank.models import LlmListwise, LlmPointwise
 from tests.models.llms import Completes
 from tests.waiting import PATIENCE, let_turn
 

@@ -18,7 +18,7 @@ from llama_index.core.llms.mock import MockFunctionCallingLLM
 from qdrant_rerank import StrategyError
 from qdrant_rerank._internals import as_reranker
 from qdrant_rerank.errors import MissingExtra
-from qdrant_rerank.models.llm import LlmListwise, LlmPointwise, LlmStats
+from qdrant_rerank.models import LlmListwise, LlmPointwise, LlmStats
 from tests.models.llms import Completes, Scripted, ToolModel, calling, documents, length_arguments, length_score
 
 TEXTS = ["one", "one two", "", "one two three"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from qdrant_rerank import ScoringError, StrategyError
 from qdrant_rerank._internals import windows
-from qdrant_rerank.models.llm import LlmListwise, LlmStats
+from qdrant_rerank.models import LlmListwise, LlmStats
 from tests.models.llms import Scripted, documents
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from qdrant_rerank import ScoringError, StrategyError
 from qdrant_rerank._internals import AsyncReranker, as_reranker
-from qdrant_rerank.models.llm import LlmPointwise, LlmStats
+from qdrant_rerank.models import LlmPointwise, LlmStats
 from tests.models.llms import Scripted, length_score
 
 TEXTS = ["one", "one two", "", "one two three"]

@@ -15,7 +15,7 @@ from llama_index.core.instrumentation.events.llm import LLMChatStartEvent
 from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.dispatcher import instrument_tags
 
-from qdrant_rerank.models.llm import LlmPointwise
+from qdrant_rerank.models import LlmPointwise
 from tests.models.llms import Completes, Runs, ToolModel, length_arguments, length_score
 
 TEXTS = ["one", "one two", "", "one two three"]

@@ -38,7 +38,6 @@ DOORS = {
     "qdrant_rerank.ingest",
     "qdrant_rerank.learn",
     "qdrant_rerank.models",
-    "qdrant_rerank.models.llm",
     "qdrant_rerank.planning",
     "qdrant_rerank.report",
     "qdrant_rerank.stages",

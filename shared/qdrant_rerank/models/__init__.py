@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .fastembed import FastembedCrossEncoder, FastembedDense, FastembedLate, FastembedSparse
     from .frameworks import from_compressor, from_postprocessor
     from .llm import LlmListwise, LlmPointwise
+    from .llm_chat import LlmStats
     from .local import Bm25, HashedNgrams
     from .names import encoder, reranker
     from .similarity import EncoderSimilarity, MaxSim
@@ -30,6 +31,7 @@ else:
             "fastembed": "FastembedCrossEncoder, FastembedDense, FastembedLate, FastembedSparse",
             "frameworks": "from_compressor, from_postprocessor",
             "llm": "LlmListwise, LlmPointwise",
+            "llm_chat": "LlmStats",
             "local": "Bm25, HashedNgrams",
             "names": "encoder, reranker",
             "similarity": "EncoderSimilarity, MaxSim",
@@ -53,6 +55,7 @@ __all__ = [
     "Limited",
     "LlmListwise",
     "LlmPointwise",
+    "LlmStats",
     "MaxSim",
     "Reranker",
     "ScoreCache",

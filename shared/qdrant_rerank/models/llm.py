@@ -20,7 +20,7 @@ from .base import Gate, check_whole
 from .llm_chat import Asking, Bad, Call, Counters, LlmStats, OrderAnswer, ScoreAnswer, as_chat, llm_name, read_order, read_score
 from .llm_prompts import Prompt, again, digest, is_blank, listwise, pointwise, windows
 
-__all__ = ["LlmListwise", "LlmPointwise", "LlmStats"]
+__all__ = ["LlmListwise", "LlmPointwise"]
 
 T = TypeVar("T")
 
