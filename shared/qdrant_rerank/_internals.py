@@ -63,8 +63,9 @@ if TYPE_CHECKING:
     from .models.encoders import AsyncEncoder, EncoderLike, as_encoder, encoder_fingerprint
     from .models.frameworks import CompressorModel, FrameworkStats, OfficialFeedback, PostprocessorModel, Returned
     from .models.frameworks import complete_scores
-    from .models.llm_chat import Bad, Order, OrderAnswer, ScoreAnswer, model_name, read_order, read_score
-    from .models.llm_prompts import Fence, cut_text, is_blank, windows
+    from .models.llm_chat import model_name
+    from .models.llm_prompts import Bad, Fence, Order, OrderAnswer, ScoreAnswer, cut_text, is_blank, read_order, read_score
+    from .models.llm_prompts import windows
     from .models.local import features_of_word
     from .models.names import full_name
     from .models.web_calls import ApiKey, Patience, retry_after, without_key
@@ -142,8 +143,9 @@ else:
             "models.encoders": "AsyncEncoder, EncoderLike, as_encoder, encoder_fingerprint",
             "models.frameworks": "CompressorModel, FrameworkStats, OfficialFeedback, PostprocessorModel, Returned, "
             "complete_scores",
-            "models.llm_chat": "Bad, Order, OrderAnswer, ScoreAnswer, model_name, read_order, read_score",
-            "models.llm_prompts": "Fence, cut_text, is_blank, windows",
+            "models.llm_chat": "model_name",
+            "models.llm_prompts": "Bad, Fence, Order, OrderAnswer, ScoreAnswer, cut_text, is_blank, read_order, "
+            "read_score, windows",
             "models.local": "features_of_word",
             "models.names": "full_name",
             "models.web_calls": "ApiKey, Patience, retry_after, without_key",

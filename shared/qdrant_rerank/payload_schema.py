@@ -10,14 +10,16 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
 from .sampling import random_points
 from .schema import Schema, aread_schema, read_schema
+from .steps import adrive, drive
 from .values import as_table, as_text, is_finite
 
 __all__ = [
@@ -176,33 +178,29 @@ def payload_schema(client: QdrantClient, collection: str, *, filter: models.Filt
     Raises:
         PlanError: there is no such collection.
     """
-    schema = read_schema(client, collection)
-    request = _request(schema, filter)
-    points = client.query_points(collection, **_arguments(request)).points
-    found = read_payloads(schema, [point.payload or {} for point in points], request.limit or SAMPLED)
-    counts: dict[str, list[ValueCount]] = {}
-    for key in _countable(found):
-        try:
-            hits = client.facet(collection, key, facet_filter=filter, limit=LISTED + 1).hits
-        except Exception:  # strict mode, or no right to: the sample has to do
-            continue
-        counts[key] = [ValueCount(hit.value, hit.count) for hit in hits]
-    return _counted(found, counts)
+    return drive(_read(client, collection, read_schema(client, collection), filter), lambda call: call())
 
 
 async def apayload_schema(client: AsyncQdrantClient, collection: str, *, filter: models.Filter | None = None) -> PayloadSchema:
     """As `payload_schema`, without blocking the event loop."""
-    schema = await aread_schema(client, collection)
-    request = _request(schema, filter)
-    points = (await client.query_points(collection, **_arguments(request))).points
-    found = read_payloads(schema, [point.payload or {} for point in points], request.limit or SAMPLED)
+    return await adrive(_read(client, collection, await aread_schema(client, collection), filter), lambda call: call())
+
+
+def _read(
+    client: Any, collection: str, schema: Schema, filter: models.Filter | None
+) -> Generator[Callable[[], Any], Any, PayloadSchema]:
+    """Yield calls of a client, sync or async, and make the schema of their answers."""
+    drawn = random_points(SAMPLED, True, filter, schema)
+    sampled = {"query": drawn.query, "query_filter": drawn.filter, "limit": drawn.limit, "with_payload": True}
+    answer = yield partial(client.query_points, collection, **sampled)
+    found = read_payloads(schema, [point.payload or {} for point in answer.points], drawn.limit or SAMPLED)
     counts: dict[str, list[ValueCount]] = {}
     for key in _countable(found):
         try:
-            hits = (await client.facet(collection, key, facet_filter=filter, limit=LISTED + 1)).hits
-        except Exception:
+            answer = yield partial(client.facet, collection, key, facet_filter=filter, limit=LISTED + 1)
+        except Exception:  # strict mode, or no right to: the sample has to do
             continue
-        counts[key] = [ValueCount(hit.value, hit.count) for hit in hits]
+        counts[key] = [ValueCount(hit.value, hit.count) for hit in answer.hits]
     return _counted(found, counts)
 
 
@@ -213,14 +211,6 @@ def _is_safe(key: str, value: object) -> bool:
     if isinstance(value, str):
         return 0 < len(value) <= _SAFE and value.isprintable() and not _SECRET_VALUE.search(value)
     return True
-
-
-def _request(schema: Schema, filter: models.Filter | None) -> models.QueryRequest:
-    return random_points(SAMPLED, True, filter, schema)
-
-
-def _arguments(request: models.QueryRequest) -> dict[str, Any]:
-    return {"query": request.query, "query_filter": request.filter, "limit": request.limit, "with_payload": True}
 
 
 @dataclass

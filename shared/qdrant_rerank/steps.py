@@ -1,4 +1,4 @@
-"""The things a flow may ask for, and the two drivers that answer them; the only file that drives a flow.
+"""The things a flow may ask for, and the drivers that answer them; the only file that drives a generator.
 
 `together` runs many flows as one.
 
@@ -17,7 +17,7 @@ Laws (tested):
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -44,12 +44,15 @@ __all__ = [
     "Services",
     "Step",
     "Vectors",
+    "adrive",
     "arun",
+    "drive",
     "run",
     "together",
     "watch",
 ]
 
+Q = TypeVar("Q")
 R = TypeVar("R")
 S = TypeVar("S", bound="_Asks[Any]")
 
@@ -134,21 +137,50 @@ class AsyncServices(Protocol):
     async def score(self, query: str, texts: Sequence[str]) -> list[float]: ...
 
 
-def run(flow: Flow[R], services: Services) -> R:
-    """Drive `flow` to its result, answering each step with `services`."""
-    with closing(flow), use_workers(getattr(services, "workers", None)):
+def drive(flow: Generator[Q, Any, R], answer: Callable[[Q], Any]) -> R:
+    """Drive a generator to its result: send it the answer to each thing it yields, or throw in what `answer` raises."""
+    with closing(flow):
         try:
-            step = next(flow)
+            asked = next(flow)
             while True:
                 try:
-                    answer = _each(step, services) if isinstance(step, Scores) else _answer(step, services)
+                    answered = answer(asked)
                 except Exception as error:
-                    step = flow.throw(carry(error))
+                    asked = flow.throw(carry(error))
                 else:
-                    step = flow.send(answer)
+                    asked = flow.send(answered)
         except StopIteration as done:
             result: R = done.value
             return result
+
+
+async def adrive(flow: Generator[Q, Any, R], answer: Callable[[Q], Awaitable[Any]]) -> R:
+    """`drive` with one `await`."""
+    with closing(flow):
+        try:
+            asked = next(flow)
+            while True:
+                try:
+                    answered = await answer(asked)
+                except Exception as error:
+                    asked = flow.throw(carry(error))
+                else:
+                    asked = flow.send(answered)
+        except StopIteration as done:
+            result: R = done.value
+            return result
+
+
+def run(flow: Flow[R], services: Services) -> R:
+    """Drive `flow` to its result, answering each step with `services`."""
+    with use_workers(getattr(services, "workers", None)):
+        return drive(flow, partial(_answer, services=services))
+
+
+async def arun(flow: Flow[R], services: AsyncServices) -> R:
+    """Drive `flow` to its result, awaiting each step."""
+    with use_workers(getattr(services, "workers", None)):
+        return await adrive(flow, partial(_aanswer, services=services))
 
 
 def watch(flow: Flow[R], look: Callable[[Step], object], hear: Callable[[Step, Any], object] | None = None) -> Flow[R]:
@@ -171,32 +203,19 @@ def watch(flow: Flow[R], look: Callable[[Step], object], hear: Callable[[Step, A
             return result
 
 
-async def arun(flow: Flow[R], services: AsyncServices) -> R:
-    """Drive `flow` to its result, awaiting each step; `run` with one `await`."""
-    with closing(flow), use_workers(getattr(services, "workers", None)):
-        try:
-            step = next(flow)
-            while True:
-                try:
-                    answer = await (_aeach(step, services) if isinstance(step, Scores) else _aanswer(step, services))
-                except Exception as error:
-                    step = flow.throw(carry(error))
-                else:
-                    step = flow.send(answer)
-        except StopIteration as done:
-            result: R = done.value
-            return result
-
-
-def _answer(step: Embed | Search | Score, services: Services) -> Any:
+def _answer(step: Step, services: Services) -> Any:
     """What answers `step`, within the call's deadline if it has one."""
+    if isinstance(step, Scores):
+        return _each(step, services)
     deadline = Deadline.current()
     if deadline is None:
         return _ask(step, services)
     return call_worker(partial(_ask, _timed(step, deadline), services), deadline, _doing(step))
 
 
-async def _aanswer(step: Embed | Search | Score, services: AsyncServices) -> Any:
+async def _aanswer(step: Step, services: AsyncServices) -> Any:
+    if isinstance(step, Scores):
+        return await _aeach(step, services)
     deadline = Deadline.current()
     if deadline is None:
         return await _ask(step, services)

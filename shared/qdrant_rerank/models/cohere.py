@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import MissingExtra, QueryError, ScoringError, StrategyError
 from ..schema import Kind
 from ..values import brief, few, is_finite, is_whole
-from .web_calls import ApiKey, ApiKeyLike, CohereCalls, Options
+from .web_calls import ApiKey, ApiKeyLike, CohereCalls, Options, Requests
 
 __all__ = ["CohereEncoder", "CohereModel", "CohereReranker", "read_embeddings", "read_scores"]
 
@@ -183,37 +183,30 @@ class CohereReranker(CohereModel):
             QueryError: the query is empty.
             cohere.core.ApiError, httpx.TransportError: as the SDK raises them, with a note on what was tried.
         """
-        patience, scores = self._calls.patience(), list[float]()
-        for batch in self._batches(self._sent(query, texts)):
-            scores += read_scores(self._calls.call(patience, partial(self._ask, query, batch)), len(batch))
-        return _spread(scores, texts)
+        return self._calls.run(self._scores(query, texts))
 
     async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:
         """As `score`, without blocking."""
+        return await self._calls.arun(self._scores(query, texts))
+
+    def _scores(self, query: str, texts: Sequence[str]) -> Requests[list[float]]:
+        if not query.strip():
+            raise QueryError("the query is empty: Cohere has nothing to rank the texts by")
         patience, scores = self._calls.patience(), list[float]()
-        for batch in self._batches(self._sent(query, texts)):
-            scores += read_scores(await self._calls.acall(patience, partial(self._ask, query, batch)), len(batch))
-        return _spread(scores, texts)
+        for batch in self._batches([text for text in texts if text.strip()]):
+            reply = yield patience, partial(self._ask, query, batch)
+            scores += read_scores(reply, len(batch))
+        given = iter(scores)
+        return [next(given) if text.strip() else 0.0 for text in texts]
 
     def _check(self) -> None:
         super()._check()
         if self.max_tokens_per_doc is not None and not is_whole(self.max_tokens_per_doc, 1):
             raise StrategyError(f"max_tokens_per_doc must be a whole number of at least 1, got {self.max_tokens_per_doc!r}")
 
-    def _sent(self, query: str, texts: Sequence[str]) -> list[str]:
-        if not query.strip():
-            raise QueryError("the query is empty: Cohere has nothing to rank the texts by")
-        return [text for text in texts if text.strip()]
-
     def _ask(self, query: str, texts: list[str], client: Any, options: Options) -> Any:
         cut = {} if self.max_tokens_per_doc is None else {"max_tokens_per_doc": self.max_tokens_per_doc}
         return client.rerank(model=self.model, query=query, documents=texts, request_options=options, **cut)
-
-
-def _spread(scores: list[float], texts: Sequence[str]) -> list[float]:
-    """The scores of all texts, from those of the texts that were sent."""
-    rest = iter(scores)
-    return [next(rest) if text.strip() else 0.0 for text in texts]
 
 
 @dataclass(frozen=True)
@@ -254,31 +247,24 @@ class CohereEncoder(CohereModel):
 
     def encode_query(self, text: str) -> list[float]:
         """The vector of a query. Raises as `CohereReranker.score` does."""
-        return self._encode([text], "search_query")[0]
+        return self._calls.run(self._vectors([text], "search_query"))[0]
 
     def encode_documents(self, texts: Sequence[str]) -> list[list[float]]:
         """The vectors of documents, in their order. The API refuses an empty text, and with it its batch."""
-        return self._encode(texts, "search_document")
+        return self._calls.run(self._vectors(texts, "search_document"))
 
     async def aencode_query(self, text: str) -> list[float]:
         """As `encode_query`, without blocking."""
-        return (await self._aencode([text], "search_query"))[0]
+        return (await self._calls.arun(self._vectors([text], "search_query")))[0]
 
     async def aencode_documents(self, texts: Sequence[str]) -> list[list[float]]:
         """As `encode_documents`, without blocking."""
-        return await self._aencode(texts, "search_document")
+        return await self._calls.arun(self._vectors(texts, "search_document"))
 
-    def _encode(self, texts: Sequence[str], side: str) -> list[list[float]]:
+    def _vectors(self, texts: Sequence[str], side: str) -> Requests[list[list[float]]]:
         vectors: list[list[float]] = []
         for batch in self._batches(texts):  # each with a budget of its own: documents may be many
-            reply = self._calls.call(self._calls.patience(), partial(self._ask, batch, side))
-            vectors += read_embeddings(reply, len(batch), self.output_dimension)
-        return vectors
-
-    async def _aencode(self, texts: Sequence[str], side: str) -> list[list[float]]:
-        vectors: list[list[float]] = []
-        for batch in self._batches(texts):
-            reply = await self._calls.acall(self._calls.patience(), partial(self._ask, batch, side))
+            reply = yield self._calls.patience(), partial(self._ask, batch, side)
             vectors += read_embeddings(reply, len(batch), self.output_dimension)
         return vectors
 

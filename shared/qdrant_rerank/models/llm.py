@@ -14,11 +14,25 @@ from typing import Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel
 
 from ..errors import ScoringError, StrategyError
+from ..steps import adrive, drive
 from ..threads import carrying
 from ..values import is_finite, is_whole
 from .base import Gate, check_whole
-from .llm_chat import Asking, Bad, Call, Counters, LlmStats, OrderAnswer, ScoreAnswer, as_chat, llm_name, read_order, read_score
-from .llm_prompts import Prompt, again, digest, is_blank, listwise, pointwise, windows
+from .llm_chat import Asking, Call, Counters, LlmStats, as_chat, llm_name
+from .llm_prompts import (
+    Bad,
+    OrderAnswer,
+    Prompt,
+    ScoreAnswer,
+    again,
+    digest,
+    is_blank,
+    listwise,
+    pointwise,
+    read_order,
+    read_score,
+    windows,
+)
 
 __all__ = ["LlmListwise", "LlmPointwise"]
 
@@ -81,60 +95,32 @@ class _LlmModel(ABC):
         return f"the LLM {self.name}"
 
     def _all(self, askings: Sequence[Asking[T]]) -> list[T]:
-        return self._gate.each([partial(self._drive, asking) for asking in askings])
+        return self._gate.each([partial(drive, asking, self._call) for asking in askings])
 
     async def _aall(self, askings: Sequence[Asking[T]]) -> list[T]:
-        return await self._gate.aeach([partial(self._adrive, asking) for asking in askings])
+        return await self._gate.aeach([partial(adrive, asking, self._acall) for asking in askings])
 
-    def _drive(self, asking: Asking[T]) -> T:
-        try:
-            call = next(asking)
-            while True:
-                try:
-                    with carrying(ScoringError, self._named):
-                        answer = call.run()
-                except Exception as error:
-                    call = asking.throw(error)
-                else:
-                    call = asking.send(answer)
-        except StopIteration as end:
-            value: T = end.value
-            return value
+    def _call(self, call: Call) -> Any:
+        with carrying(ScoringError, self._named):
+            return call.run()
 
-    async def _adrive(self, asking: Asking[T]) -> T:
-        try:
-            call = next(asking)
-            while True:
-                try:
-                    with carrying(ScoringError, self._named, awaits=True):
-                        answer = await self._await(call)
-                except Exception as error:
-                    call = asking.throw(error)
-                else:
-                    call = asking.send(answer)
-        except StopIteration as end:
-            value: T = end.value
-            return value
-
-    async def _await(self, call: Call) -> Any:
-        return await self._gate.arun(lambda _: call.run()) if call.arun is None else await call.arun()
+    async def _acall(self, call: Call) -> Any:
+        with carrying(ScoringError, self._named, awaits=True):
+            return await self._gate.arun(lambda _: call.run()) if call.arun is None else await call.arun()
 
     def _ask(self, make: Callable[[], Prompt], read: Callable[[object], T | Bad], shown: Sequence[str]) -> Asking[T | Bad]:
         """Ask until an answer can be used, or `retries` are used up; each time with new fences."""
-        cut = sum(len(text) > self.max_chars for text in shown)
-        result = self._counted(read((yield from self._chat.ask(make()))), cut)
-        for _ in range(self.retries):
+        cut, left, prompt = sum(len(text) > self.max_chars for text in shown), self.retries, make()
+        while True:
+            result = read((yield from self._chat.ask(prompt)))
+            self._counters.add("cut", cut)
             if not isinstance(result, Bad):
-                break
-            self._counters.add("retried")
-            result = self._counted(read((yield from self._chat.ask(again(make())))), cut)
-        return result
-
-    def _counted(self, result: T | Bad, cut: int) -> T | Bad:
-        self._counters.add("cut", cut)
-        if isinstance(result, Bad):
+                return result
             self._counters.bad(result.kind)
-        return result
+            if not left:
+                return result
+            left, prompt = left - 1, again(make())
+            self._counters.add("retried")
 
     def _give_up(self, bad: Bad, wanted: str) -> None:
         self._counters.add("unusable")

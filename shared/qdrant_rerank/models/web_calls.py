@@ -20,6 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 from ..errors import MissingExtra, StrategyError
+from ..steps import adrive, drive
 from ..threads import PerLoop, in_worker
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ __all__ = [
     "HasSecret",
     "Options",
     "Patience",
+    "Request",
+    "Requests",
     "from_environment",
     "retry_after",
     "without_key",
@@ -261,6 +264,10 @@ def _replaced(value: Any, key: str) -> Any:
 
 Options: TypeAlias = dict[str, Any]
 """The SDK's `request_options`."""
+Request: TypeAlias = tuple[Patience, Callable[[Any, Options], Any]]
+"""A request, which is given the client and its options, and the budget that it is made within."""
+Requests: TypeAlias = Generator[Request, Any, R]
+"""Yields requests, is sent the answers, and returns what they amount to."""
 
 
 class CohereCalls:
@@ -287,8 +294,8 @@ class CohereCalls:
         """A fresh time budget; several requests that answer one call share one."""
         return Patience(self._attempts, time.monotonic() + self._seconds, self._timeout)
 
-    def call(self, patience: Patience, request: Callable[[Any, Options], R]) -> R:
-        """The answer to `request`; it is given the client and the request's options.
+    def run(self, requests: Requests[R]) -> R:
+        """What the answers to all requests amount to.
 
         Raises:
             cohere.core.ApiError: the API refuses, or goes on failing; a note says how often it was asked.
@@ -296,6 +303,14 @@ class CohereCalls:
             StrategyError: there is no key.
             MissingExtra: the `cohere` extra isn't installed.
         """
+        return drive(requests, self._call)
+
+    async def arun(self, requests: Requests[R]) -> R:
+        """As `run`, for the client of the running event loop."""
+        return await adrive(requests, self._acall)
+
+    def _call(self, asked: Request) -> Any:
+        patience, request = asked
         with self._making:
             if self._client is None:
                 self._client = self._make("ClientV2")
@@ -303,8 +318,8 @@ class CohereCalls:
         with self._without_key():
             return patience.sync(lambda: request(client, patience.options()))
 
-    async def acall(self, patience: Patience, request: Callable[[Any, Options], Awaitable[R]]) -> R:
-        """As `call`, for the client of the running event loop."""
+    async def _acall(self, asked: Request) -> Any:
+        patience, request = asked
         loop = asyncio.get_running_loop()
         get = partial(self._by_loop.get, partial(self._make, "AsyncClientV2"), loop)
         # importing the SDK and reading certificates takes long enough to need a thread

@@ -6,13 +6,15 @@ import asyncio
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from hashlib import blake2b
 from inspect import getattr_static
 from typing import Any, NamedTuple, TypeGuard
 
 from ..errors import BudgetError, StrategyError
+from ..steps import adrive, drive
 from ..threads import in_worker
 from ..values import is_finite, is_whole
 from .base import Reranker, RerankerLike, ascore_texts, check_scores, check_whole, describe_model, score_texts
@@ -180,25 +182,24 @@ class Cached:
         """
         model = as_reranker(self.reranker)
         keys = score_keys(model.fingerprint, query, texts)
-        found = self.cache.find(keys)
-        if missing := _missing(keys, texts, found):
-            found |= self._new(missing, score_texts(model, query, list(missing.values())))
-        return [found[key] for key in keys]
+        return drive(self._complete(keys, texts), partial(score_texts, model, query))
 
     async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:
         """As `score`, without blocking."""
         model = as_reranker(self.reranker)
         # in a thread, as a fingerprint may have a model's folder read, and texts may be long
         keys = await in_worker(lambda: score_keys(model.fingerprint, query, texts))
-        found = self.cache.find(keys)
-        if missing := _missing(keys, texts, found):
-            found |= self._new(missing, await ascore_texts(model, query, list(missing.values())))
-        return [found[key] for key in keys]
+        return await adrive(self._complete(keys, texts), partial(ascore_texts, model, query))
 
-    def _new(self, missing: dict[bytes, str], scores: Sequence[Any]) -> dict[bytes, float]:
-        new = dict(zip(missing, check_scores(scores, len(missing), self.reranker), strict=True))
-        self.cache.keep(new)
-        return new
+    def _complete(self, keys: Sequence[bytes], texts: Sequence[str]) -> Generator[list[str], Any, list[float]]:
+        """Ask for the scores that aren't there, each once."""
+        found = self.cache.find(keys)
+        if missing := {key: text for key, text in zip(keys, texts, strict=True) if key not in found}:
+            scores = yield list(missing.values())
+            new = dict(zip(missing, check_scores(scores, len(missing), self.reranker), strict=True))
+            self.cache.keep(new)
+            found |= new
+        return [found[key] for key in keys]
 
 
 def score_keys(fingerprint: str, query: str, texts: Sequence[str]) -> list[bytes]:
@@ -221,11 +222,6 @@ def _add(digest: Any, text: str) -> None:
     content = text.encode("utf-8", "surrogatepass")
     digest.update(f"{len(content)}:".encode())
     digest.update(content)
-
-
-def _missing(keys: Sequence[bytes], texts: Sequence[str], found: dict[bytes, float]) -> dict[bytes, str]:
-    """The texts without a score, each once, in their order."""
-    return {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
 
 
 _TEXTS_AT_A_TIME = 32
