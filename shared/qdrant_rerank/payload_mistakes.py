@@ -1,9 +1,10 @@
-"""Payload keys that a strategy or a call reads and no sampled point has: told, as a default or no result would hide it.
+"""Payload keys that a strategy or a call reads and no point seems to have: a warning, as a default or no result would hide it.
 
 It takes a suspicion: no result has the key, or nothing meets the call's filter. Then one random sample is drawn, through the
 executor's fixed filter, and kept as long as what is known of the collection; a query whose keys are there asks for nothing
-more. Nothing is said of fewer than 20 points, nor of keys with a payload index, which are there for rare values. A call's own
-filter isn't part of the sample: a misspelt key lets nothing through. Of other keys but the one that is meant is shown.
+more. For a key that no sampled point has, one request looks for a point that has it, unless the collection is large. Nothing is
+said of fewer than 20 points, nor of keys with a payload index, which are there for rare values. A call's own filter isn't part
+of the sample: a misspelt key lets nothing through. Of other keys only the one that is meant is shown.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ Kind: TypeAlias = Literal["number", "date-time", "place", "value"]
 
 SAMPLED: Final = 100
 """Random points that are looked at."""
+SEARCHED: Final = 100_000
+"""Points up to which the whole collection is searched for a key: without an index a server takes 0.25 s for as many."""
 _KINDS: Final[dict[models.PayloadSchemaType | None, Kind]] = {
     models.PayloadSchemaType.FLOAT: "number",
     models.PayloadSchemaType.DATETIME: "date-time",
@@ -150,7 +153,12 @@ def tell_mistakes(strategy: Strategy, options: SearchOptions, target: Target, po
         return
     if (known := quirks.key_types) is None:
         known = yield from _look(target, options)
-    for lint in _mistakes(dict.fromkeys(suspects), known, target) if known else ():
+    if not known:
+        return
+    mistaken = list(dict.fromkeys(suspects))
+    absent = [each for each in mistaken if _is_absent(each, known, target)]
+    rare = (yield from _look_for(absent, options)) if absent and count <= SEARCHED else None
+    for lint in _mistakes(mistaken, known, absent, rare, target):
         warn(lint)
 
 
@@ -187,7 +195,19 @@ def _look(target: Target, options: SearchOptions) -> Flow[Mapping[str, tuple[str
         return {}
     found = read_payloads(target.schema, [point.payload or {} for point in points], SAMPLED)
     target.quirks.key_types = known = {each.key: tuple(each.types) for each in found.keys if each.types}
+    target.quirks.sampled = found.points
     return known
+
+
+def _look_for(absent: Sequence[Reading], options: SearchOptions) -> Flow[frozenset[str] | None]:
+    """Which of these keys some point has all the same; None where that can't be asked."""
+    having = [models.Filter(must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=each.key))]) for each in absent]
+    asked = [models.QueryRequest(filter=each, limit=1, with_payload=False) for each in having]
+    try:
+        found = yield from Search(asked, options.consistency, options.timeout)
+    except Exception:  # strict mode forbids filters without an index: the sample has to do
+        return None
+    return frozenset(each.key for each, points in zip(absent, found, strict=True) if points)
 
 
 def _text_keys(target: Target) -> tuple[str, ...]:
@@ -196,17 +216,31 @@ def _text_keys(target: Target) -> tuple[str, ...]:
     return tuple(key for key in keys if key and "." not in key)
 
 
-def _mistakes(readings: Iterable[Reading], known: Mapping[str, tuple[str, ...]], target: Target) -> Iterator[Lint]:
+def _is_absent(reading: Reading, known: Mapping[str, tuple[str, ...]], target: Target) -> bool:
+    """Whether no sampled point has the key, nor one below it, and nothing else speaks for it."""
+    if reading.plain in {*_text_keys(target), *(_MARKS.sub("", key) for key in target.schema.indexes)}:
+        return False
+    plain = [_MARKS.sub("", key) for key in known]
+    return not any(key == reading.plain or key.startswith(f"{reading.plain}.") for key in plain)
+
+
+def _mistakes(
+    readings: Iterable[Reading],
+    known: Mapping[str, tuple[str, ...]],
+    absent: Sequence[Reading],
+    rare: frozenset[str] | None,
+    target: Target,
+) -> Iterator[Lint]:
     collection, plain = target.schema.collection, {_MARKS.sub("", key): key for key in known}
-    skipped = {*_text_keys(target), *(_MARKS.sub("", key) for key in target.schema.indexes)}
+    none = "no point" if rare is not None else f"none of {target.quirks.sampled} sampled points"
     for each in readings:
         if each.plain in plain:
             yield from _of_another_type(each, known[plain[each.plain]], collection)
-        elif each.plain not in skipped and not any(key.startswith(f"{each.plain}.") for key in plain):
+        elif each in absent and each.key not in (rare or ()):
             meant = _meant(each.plain, plain)
             hint = "." if meant is None else f"; did you mean {plain[meant]!r}?"
             whose = each.whose[0].upper() + each.whose[1:]
-            yield Lint("absent-key", f"no sampled point of {collection!r} has {each.key!r}{hint} {whose} {each.without}")
+            yield Lint("absent-key", f"{none} of {collection!r} has {each.key!r}{hint} {whose} {each.without}")
 
 
 def _of_another_type(reading: Reading, types: Sequence[str], collection: str) -> Iterator[Lint]:

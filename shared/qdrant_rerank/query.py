@@ -167,6 +167,7 @@ class Quirks:
         samples: payloads of random points, by the call's filter and by what learned formulas read of them; the latest few.
         payloads: some random points' whole payloads, once they were looked at.
         key_types: payload key → types of the values that some random points have there, once they were looked at.
+        sampled: how many points those were.
         checked: which keys, and as what, were looked for in it.
     """
 
@@ -174,6 +175,7 @@ class Quirks:
     samples: dict[tuple[str, ...], Sample] = field(default_factory=dict)
     payloads: tuple[Mapping[str, Any], ...] = ()
     key_types: Mapping[str, tuple[str, ...]] | None = None
+    sampled: int = 0
     checked: set[tuple[str, ...]] = field(default_factory=set)
 
     def forget_samples(self) -> None:

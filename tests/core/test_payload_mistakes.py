@@ -84,7 +84,7 @@ DEFAULT = "The formula takes the default for each of them"
 MISTAKES: dict[str, tuple[Any, str]] = {
     "prefix": (field("rating", default=0), f"has 'rating'; did you mean 'metadata.rating'? {DEFAULT}"),
     "spelling": (field("metadata.ratng", default=0), "did you mean 'metadata.rating'?"),
-    "nothing like it": (field("zzz", default=0), f"no sampled point of 'docs' has 'zzz'. {DEFAULT}"),
+    "nothing like it": (field("zzz", default=0), f"no point of 'docs' has 'zzz'. {DEFAULT}"),
     "affinity": (affinity("topic", param="taste"), "has 'topic'; did you mean 'metadata.topic'?"),
     "condition": (when(condition("topic")), "has 'topic'; did you mean 'metadata.topic'?"),
     "place": (geo_distance((46.0, 8.0), "place", default=0), "has 'place'; did you mean 'metadata.place'?"),
@@ -143,7 +143,7 @@ def test_what_is_there_costs_no_request() -> None:
     assert client.calls == ["query_points"] * 3
 
 
-def test_a_mistake_costs_one_request_for_all_that_come_after() -> None:
+def test_mistakes_cost_one_sample_and_each_a_search_for_a_point_that_has_the_key() -> None:
     client = CountingClient()
     filled(client)
     executor = Executor(client, "docs")
@@ -151,7 +151,7 @@ def test_a_mistake_costs_one_request_for_all_that_come_after() -> None:
     client.calls.clear()
     for key in ("rating", "ratings", "zzz"):
         assert len(told(executor, over(score() + field(key, default=0)))) == 1
-    assert client.calls == ["query_points"] * 4
+    assert client.calls == ["query_points"] * 7
 
 
 FILTERED: dict[str, tuple[models.Filter, str | None]] = {
@@ -269,4 +269,54 @@ def test_the_sample_is_within_the_fixed_filter() -> None:
     client.upsert("two", points, wait=True)
     mine = models.Filter(must=[condition("tenant", "A")])
     [message] = told(Executor(client, "two", fixed_filter=mine), over(score() + field("rating", default=0)))
-    assert message == f"no sampled point of 'two' has 'rating'. {DEFAULT}"
+    assert message == f"no point of 'two' has 'rating'. {DEFAULT}"
+
+
+RARE = over(score() + field("boost", default=0) + field("zzz", default=0))
+
+
+def rarely_boosted(client: Any) -> Any:
+    """500 points, of which one has a boost, that a sample of 100 misses four times in five."""
+    client.create_collection("rare", vectors_config=models.VectorParams(size=2, distance=models.Distance.COSINE))
+    points = [models.PointStruct(id=n, vector=[1.0, n / 100], payload={"year": n}) for n in range(500)]
+    client.upsert("rare", [*points, models.PointStruct(id=500, vector=[1.0, -9.0], payload={"boost": 1})], wait=True)
+    return client
+
+
+def test_a_key_that_a_single_point_has_is_no_mistake() -> None:
+    client = rarely_boosted(open_client())
+    assert [told(Executor(client, "rare"), RARE) for _ in range(3)] == [[f"no point of 'rare' has 'zzz'. {DEFAULT}"]] * 3
+
+
+def test_where_no_point_can_be_looked_for_the_sample_has_to_do() -> None:
+    class Strict(CountingClient):
+        def _refuse(self, filter: Any) -> None:
+            if filter is not None and filter.must_not:
+                raise ValueError("strict mode")
+
+        def query_points(self, *args: Any, **options: Any) -> Any:
+            self._refuse(options.get("query_filter"))
+            return super().query_points(*args, **options)
+
+        def query_batch_points(self, *args: Any, **options: Any) -> Any:
+            for request in options["requests"]:
+                self._refuse(request.filter)
+            return super().query_batch_points(*args, **options)
+
+    found = told(Executor(rarely_boosted(Strict()), "rare"), RARE)
+    assert f"none of 100 sampled points of 'rare' has 'zzz'. {DEFAULT}" in found
+
+
+def test_a_large_collection_is_not_searched_for_a_key() -> None:
+    class Large(CountingClient):
+        def get_collection(self, *args: Any, **options: Any) -> Any:
+            return super().get_collection(*args, **options).model_copy(update={"points_count": 100_001})
+
+    client = Large()
+    filled(client)
+    executor = Executor(client, "docs")
+    told(executor, Nearest())
+    client.calls.clear()
+    [message] = told(executor, over(score() + field("zzz", default=0)))
+    assert message == f"none of 30 sampled points of 'docs' has 'zzz'. {DEFAULT}"
+    assert client.calls == ["query_points"] * 2

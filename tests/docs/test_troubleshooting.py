@@ -77,7 +77,7 @@ PROVOKED: dict[str, Callable[[], Any]] = {
     "there is no collection": lambda: _ask(_DENSE, collection="guid"),
     "the formula reads": lambda: _ask(Formula(score() + field("rating")).over(_DENSE)),
     "score() is ambiguous": lambda: _ask(Formula(score()).over(_DENSE, Nearest("bm25"))),
-    "no sampled point": lambda: _ask(Formula(score() + field("ratng", default=0)).over(_DENSE)),
+    "no point of": lambda: _ask(Formula(score() + field("ratng", default=0)).over(_DENSE)),
     "no candidate is named": lambda: _ask(Formula(score("bm52")).over(_DENSE, Nearest("bm25"))),
     "the call asks for … points, but the candidates": lambda: _ask(Formula(score()).over(Nearest("dense", limit=5))),
     "… can't be a candidate": lambda: Nearest("dense").over(Rerank(limit=5).over(_DENSE)),  # type: ignore[arg-type]

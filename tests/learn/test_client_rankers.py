@@ -95,7 +95,7 @@ def test_unchecked_it_runs_all_the_same_and_is_no_learned_formula_any_more(
     strategy = ranker.strategy.uncheck()
     assert isinstance(strategy, ClientFormula)
     assert strategy.formula.trained is None
-    with pytest.warns(PlanWarning, match="no sampled point of 'films' has 'popularity'"):
+    with pytest.warns(PlanWarning, match="no point of 'films' has 'popularity'"):
         assert len(other.retrieve(strategy, QUERY, SearchOptions(limit=5))) == 5
     save(strategy, tmp_path / "unchecked.json")
     assert load(tmp_path / "unchecked.json") == strategy

@@ -103,7 +103,7 @@ async def test_a_collection_that_lacks_its_keys_is_refused(
         retriever.sync()
     with refused(PlanError, "reads 'year', but no point of 'films' has a number there"):
         await retriever.awaited()
-    with pytest.warns(PlanWarning, match="no sampled point of 'films' has 'year'"):
+    with pytest.warns(PlanWarning, match="no point of 'films' has 'year'"):
         assert len(adapter(client, formula.uncheck()).sync()) == 5
 
 

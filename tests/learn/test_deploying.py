@@ -158,9 +158,9 @@ def test_an_override_runs_it_all_the_same(ranker: LearnedRanker, file: Path, oth
     unchecked = Formula.load(file, checked=False)
     assert unchecked == ranker.strategy
     assert unchecked.trained is None
-    with pytest.warns(PlanWarning, match="no sampled point of 'films' has"):
+    with pytest.warns(PlanWarning, match="no point of 'films' has"):
         assert len(other.retrieve(unchecked, QUERY)) == 10
-    assert calls(other)[before:] == ["info", "get_collection", "query_points", "query_points"]
+    assert calls(other)[before:] == ["info", "get_collection", "query_points", "query_points", "query_batch_points"]
     save(ranker.strategy.uncheck(), tmp_path / "unchecked.json")  # for the command line
     assert len(other.retrieve(load(tmp_path / "unchecked.json"), QUERY)) == 10
 
