@@ -41,6 +41,7 @@ def test_without_the_extra_it_says_what_to_install(
     assert ended.value.code == 1
     assert capsys.readouterr().err == (
         "the command qdrant-rerank needs an optional dependency: pip install 'qdrant-rerank[cli]'\n"
+        "That is added to what is installed, from a clone too. [all] in the place of [cli] brings what each command needs.\n"
     )
 
 

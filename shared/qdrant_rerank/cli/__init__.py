@@ -11,6 +11,8 @@ from ..errors import MissingExtra
 
 __all__ = ["main"]
 
+_MORE = "That is added to what is installed, from a clone too. [all] in the place of [cli] brings what each command needs."
+
 
 def main() -> None:
     """Run the command line; the process's arguments are its input and its exit code is the result."""
@@ -21,6 +23,6 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("typer", "rich"):
             raise
-        print(MissingExtra("the command qdrant-rerank", "cli"), file=sys.stderr)
+        print(MissingExtra("the command qdrant-rerank", "cli"), _MORE, sep="\n", file=sys.stderr)
         raise SystemExit(1) from None
     app(prog_name="qdrant-rerank")
