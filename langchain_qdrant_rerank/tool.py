@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManagerForToolRun
 from langchain_core.documents import Document
 from langchain_core.runnables import RunnableConfig
-from langchain_core.tools import BaseTool
+from langchain_core.tools import BaseTool, ToolException
 from pydantic import ConfigDict, Field
 from qdrant_client import models
 
@@ -47,8 +47,8 @@ _LOG: Final = logging.getLogger(__name__)
 class QdrantSearchTool(BaseTool):
     """A retriever as a tool; made by `search_tool`. Its answer is text for the model, its artifact the documents.
 
-    It raises nothing that a model could cause: what can't be comes back as text that says what to send instead, also a search
-    that failed (the error is logged).
+    It raises nothing that a model could cause: what can't be comes back as text that says what to send instead, and so does a
+    search that failed (the error is logged). The tool message's status is then "error", and its artifact None.
 
     Attributes:
         retriever: what is searched; its `fixed_filter` and `filter` hold in every call.
@@ -68,7 +68,7 @@ class QdrantSearchTool(BaseTool):
     def __init__(self, **settings: Any) -> None:
         spec: Any = settings.get("spec")
         refuse = {} if spec is None else {"handle_validation_error": lambda error: spec.read({})}
-        super().__init__(**{**refuse, **settings})
+        super().__init__(**{"handle_tool_error": True, **refuse, **settings})
 
     # `self` by position, as a model may send an argument of that name
     def _run(
@@ -76,13 +76,13 @@ class QdrantSearchTool(BaseTool):
     ) -> tuple[str, list[Document]]:
         call = self.spec.read(name_arguments(args, arguments))
         if isinstance(call, str):
-            return call, []
+            raise ToolException(call)
         try:
             options = self._options(call, config)
             child: RunnableConfig = {"callbacks": run_manager.get_child() if run_manager else None}
             return self._answer(call, self.retriever.search_with_scores(call.query, child, **options))
         except Exception as error:
-            return self._fail(error)
+            raise self._failure(error) from error
 
     async def _arun(
         self,
@@ -94,13 +94,13 @@ class QdrantSearchTool(BaseTool):
     ) -> tuple[str, list[Document]]:
         call = self.spec.read(name_arguments(args, arguments))
         if isinstance(call, str):
-            return call, []
+            raise ToolException(call)
         try:
             options = self._options(call, config)
             child: RunnableConfig = {"callbacks": run_manager.get_child() if run_manager else None}
             return self._answer(call, await self.retriever.asearch_with_scores(call.query, child, **options))
         except Exception as error:
-            return self._fail(error)
+            raise self._failure(error) from error
 
     def _options(self, call: ToolCall, config: RunnableConfig) -> dict[str, Any]:
         runtime_filter = None if self.runtime_filter is None else partial(self.runtime_filter, config)
@@ -116,9 +116,9 @@ class QdrantSearchTool(BaseTool):
             document.metadata.setdefault("score", score)
         return self.spec.answer(call, hits), [document for document, _ in found]
 
-    def _fail(self, error: Exception) -> tuple[str, list[Document]]:
+    def _failure(self, error: Exception) -> ToolException:
         _LOG.warning("the search of the tool %r failed", self.name, exc_info=error)
-        return self.spec.fail(error), []
+        return ToolException(self.spec.fail(error))
 
 
 def search_tool(
@@ -138,7 +138,8 @@ def search_tool(
 
     Args:
         retriever: what is searched; its `fixed_filter` is the place for a tenant, which the model neither sees nor changes.
-        filters: payload keys that the model may filter by, e.g. `["metadata.category", "metadata.year"]`; or key → type.
+        filters: payload keys that the model may filter by, e.g. `["metadata.category", "metadata.year"]`; or key → type, where
+            None has the type looked up.
         max_k: the most documents of a call; without the model's word it is the retriever's `k`.
         name: the tool's name.
         description: what the model is told that it finds here; say which documents they are.

@@ -136,7 +136,8 @@ def search_tool(
 
     Args:
         retriever: what is searched; its `fixed_filter` is the place for a tenant, which the model neither sees nor changes.
-        filters: payload keys that the model may filter by, e.g. `["category", "year"]`; or key → type.
+        filters: payload keys that the model may filter by, e.g. `["category", "year"]`; or key → type, where None has
+            the type looked up.
         max_k: the most nodes of a call; without the model's word it is the retriever's `similarity_top_k`.
         name: the tool's name.
         description: what the model is told that it finds here; say which documents they are.

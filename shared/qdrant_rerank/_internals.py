@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .adapters import Executors, answer_query, check_count, check_filter, check_flag, check_options, check_reranker
     from .adapters import find_unknown
     from .agent_tools import BYTES_OF_A_TOKEN, FilterArgument, LowConfidence, TOOL_DESCRIPTION, TOOL_NAME, ToolCall
-    from .agent_tools import ToolFilters, ToolHit, ToolSpec, check_retriever, filter_keys, name_arguments, narrow
+    from .agent_tools import ToolFilters, ToolHit, ToolSpec, USABLE, check_retriever, filter_keys, name_arguments, narrow
     from .agent_tools import pick_filters, pick_threshold
     from .answers import contradicts, guard, read_batch, read_points
     from .capabilities import ABILITIES, Engine
@@ -97,8 +97,8 @@ else:
             "adapters": "Executors, answer_query, check_count, check_filter, check_flag, check_options, check_reranker, "
             "find_unknown",
             "agent_tools": "BYTES_OF_A_TOKEN, FilterArgument, LowConfidence, TOOL_DESCRIPTION, TOOL_NAME, ToolCall, "
-            "ToolFilters, ToolHit, ToolSpec, check_retriever, filter_keys, name_arguments, narrow, pick_filters, "
-            "pick_threshold",
+            "ToolFilters, ToolHit, ToolSpec, USABLE, check_retriever, filter_keys, name_arguments, narrow, "
+            "pick_filters, pick_threshold",
             "answers": "contradicts, guard, read_batch, read_points",
             "capabilities": "ABILITIES, Engine",
             "clients": "AsyncClientLike, Clients, client_options, close_on_error, engine_of, find_delay, grpc_port_of",

@@ -19,7 +19,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 from qdrant_client import models
 
-from .errors import StrategyError, did_you_mean
+from .engine_errors import read_failure
+from .errors import ClientError, PlanError, StrategyError, did_you_mean
 from .payload_schema import PayloadSchema, PayloadType
 from .query import both, not_a_filter
 from .request_parts import keys_in
@@ -29,6 +30,7 @@ from .values import is_finite, is_whole
 __all__ = [
     "TOOL_DESCRIPTION",
     "TOOL_NAME",
+    "USABLE",
     "FilterArgument",
     "ToolFilters",
     "LowConfidence",
@@ -44,8 +46,8 @@ __all__ = [
     "pick_threshold",
 ]
 
-ToolFilters: TypeAlias = Sequence[str] | Mapping[str, PayloadType]
-"""Payload keys that the model may filter by; or key → type, where the type need not be looked up."""
+ToolFilters: TypeAlias = Sequence[str] | Mapping[str, PayloadType | None]
+"""Payload keys that the model may filter by; or key → type, where None has the type looked up."""
 LowConfidence: TypeAlias = float | Literal["auto"] | None
 """Below which score the best document is said to be doubtful; by itself where scores are probabilities; or never."""
 TOOL_NAME: Final = "search_documents"
@@ -60,7 +62,9 @@ _LEAST_BLOCK: Final = 240  # bytes of a hit that are of use
 _LEAST_TOKENS: Final = 200
 _DOUBTFUL: Final = 0.5  # of a probability of relevance
 _RANGES: Final = ("integer", "float", "datetime")
-_USABLE: Final = ("keyword", "uuid", "bool", *_RANGES)
+USABLE: Final = ("keyword", "uuid", "bool", *_RANGES)
+"""Types that a model can filter by."""
+_NOT_SET_UP: Final = ("unauthorized", "forbidden", "not found", "strict mode", "wrong dimension", "wrong vector")
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -254,7 +258,8 @@ class ToolSpec:
             )
         left = self.max_tokens * BYTES_OF_A_TOKEN
         most = max(1, min(len(hits), (left - len((notes + doubt).encode()) - 120) // _LEAST_BLOCK))
-        head = f"{notes}{doubt}{len(hits)} documents were found, the best first."
+        found = "1 document was found." if len(hits) == 1 else f"{len(hits)} documents were found, the best first."
+        head = f"{notes}{doubt}{found}"
         if most < len(hits):
             head += f" Of these, {most} are shown: the answer would be too long."
         parts = [_cut(head, left)]
@@ -267,10 +272,18 @@ class ToolSpec:
 
     def fail(self, error: BaseException) -> str:
         """What a model is told of a failed search: nothing of what the error says, which may hold what it mustn't see."""
-        return (
-            f"The search failed ({type(error).__name__}). Call again once, with a shorter query or fewer arguments; if it "
-            "fails again, say that the documents can't be searched at the moment."
-        )
+        end = "tell the user that the documents can't be searched at the moment."
+        if isinstance(error, RuntimeFilterError):
+            return (
+                "Nothing was searched: the program that runs this tool didn't say which documents may be searched. No other "
+                f"arguments change that, so don't call again; {end}"
+            )
+        kind, failure = type(error).__name__, read_failure(error)
+        if isinstance(error, PlanError | ClientError) or failure.kind in _NOT_SET_UP:
+            return f"The search failed ({kind}): the tool isn't set up as it should be. Don't call again; {end}"
+        if failure.passes:
+            return f"The search failed ({kind}): there was no answer in time. Call again once; if it fails again, {end}"
+        return f"The search failed ({kind}). Call again once, with other words; if it fails again, {end}"
 
 
 def check_retriever(retriever: object, ours: type) -> None:
@@ -290,12 +303,16 @@ def narrow(call: ToolCall, runtime_filter: Callable[[], object] | None) -> model
     """The filter of a call, within the one that a run brings.
 
     Raises:
-        StrategyError: what the run brings is no filter.
+        RuntimeFilterError: the run brings none.
     """
     if runtime_filter is None:
         return call.filter
-    if not isinstance(only := runtime_filter(), models.Filter):
-        raise StrategyError(f"runtime_{not_a_filter(only)}")
+    try:
+        only = runtime_filter()
+    except Exception as error:
+        raise RuntimeFilterError(f"runtime_filter failed with a {type(error).__name__}; nothing was searched") from error
+    if not isinstance(only, models.Filter):
+        raise RuntimeFilterError(f"runtime_{not_a_filter(only)}; nothing was searched")
     return both(only, call.filter)
 
 
@@ -309,7 +326,7 @@ def pick_filters(
     """The arguments for these payload keys.
 
     Args:
-        filters: payload keys, e.g. `metadata.category`; or key → type, where the type need not be looked up.
+        filters: payload keys, e.g. `metadata.category`; or key → type, where None has the type looked up.
         schema: what is known of the payload, through the filters that each search is within.
         fixed: the retriever's fixed filter, whose keys aren't the model's.
         only_types: whether values and ranges are left out, as they may be other tenants'.
@@ -330,12 +347,12 @@ def pick_filters(
         if schema.points and found is None and kind is None:
             hint = did_you_mean(key, [each.key for each in schema.keys])
             raise StrategyError(
-                f"none of {schema.points} points looked at has {key!r}{hint}; for a rare key give its type: "
+                f"none of {schema.points} points looked at has {key!r}{hint or '.'} For a rare key give its type: "
                 f"filters={{{key!r}: 'keyword'}}"
             )
         kind = kind or (None if found is None else found.type)
-        if kind is not None and kind not in _USABLE:
-            raise StrategyError(f"{key!r} holds {kind} values; a model can filter by {', '.join(_USABLE)}")
+        if kind is not None and kind not in USABLE:
+            raise StrategyError(f"{key!r} holds {kind} values; a model can filter by {', '.join(USABLE)}")
         name = _name(key, taken, kind)
         argument = FilterArgument(key, name, kind)
         if found is not None and not only_types:
@@ -368,6 +385,10 @@ def name_arguments(args: Sequence[Any], arguments: Mapping[str, Any]) -> Mapping
 def filter_keys(filter: models.Filter | None) -> set[str]:
     """The payload keys that a filter's conditions are about, without the `[]` of arrays."""
     return set() if filter is None else {key.replace("[]", "") for key in keys_in(filter)}
+
+
+class RuntimeFilterError(StrategyError):
+    """The program that runs a tool gives no filter to search within."""
 
 
 class _Refusal(Exception):
@@ -426,7 +447,7 @@ def _range(each: FilterArgument, given: Mapping[str, Any], words: list[str]) -> 
         if isinstance(read, dt.datetime) and bound == "lte" and _DAY.fullmatch(str(value).strip()):
             read, bound = read + dt.timedelta(days=1), "lt"  # to the end of that day
         bounds[bound] = read
-        words.append(f"{name}={_brief(str(value))}")
+        words.append(f"{name}={_shown(value if isinstance(read, dt.datetime) else read)}")
     if each.type == "datetime":
         return models.FieldCondition(key=each.key, range=models.DatetimeRange(**bounds))
     return models.FieldCondition(key=each.key, range=models.Range(**bounds))
@@ -473,12 +494,16 @@ def _nothing() -> None:
 
 def _block(number: int, hit: ToolHit) -> str:
     score = "" if hit.score is None else f" score={hit.score:.4g}"
-    values = "".join(f" {name}={_brief(_plain(value))}" for name, value in hit.values.items() if value is not None)
+    values = "".join(f" {name}={_shown(value)}" for name, value in hit.values.items() if value is not None)
     return f"[{number}] id={hit.id}{score}{values[:400]}\n{hit.text}"
 
 
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+def _shown(value: Any) -> str:
+    """A value as it stands in an answer: texts in quotes, numbers and all else as JSON has them."""
+    if isinstance(value, str):
+        return _brief(value)
+    text = _clean(json.dumps(value, ensure_ascii=False, default=str))
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _brief(text: str) -> str:

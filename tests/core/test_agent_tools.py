@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import httpx
 import pytest
 from qdrant_client import models
+from qdrant_client.http.exceptions import UnexpectedResponse
 
 from qdrant_rerank import Formula, Nearest, Rerank, StrategyError, from_json, score, to_json
 from qdrant_rerank._internals import (
@@ -16,9 +18,11 @@ from qdrant_rerank._internals import (
     ToolSpec,
     Trained,
     filter_keys,
+    narrow,
     pick_filters,
     pick_threshold,
 )
+from qdrant_rerank.errors import ClientError, PlanError
 from qdrant_rerank.expressions import sigmoid
 from qdrant_rerank.planning import PayloadKeySchema, PayloadSchema, ValueCount
 
@@ -82,8 +86,8 @@ def test_a_call_is_read() -> None:
     utc = dt.UTC
     assert day == models.DatetimeRange(gte=dt.datetime(2026, 1, 2, 10, tzinfo=utc), lt=dt.datetime(2026, 2, 1, tzinfo=utc))
     assert read(category=[]).filter is None
-    both = read(category="dog", min_year=2000)
-    assert both.filters == ("category='dog'", "min_year='2000'")
+    both = read(category="dog", min_year="2000", min_day="2026-01-02")
+    assert both.filters == ("category='dog'", "min_year=2000", "min_day='2026-01-02'")
 
 
 @pytest.mark.parametrize(("k", "capped"), [(0, 1), (-3, 1), (10**9, 10), (3.7, 3), ("7", 7)])
@@ -137,19 +141,20 @@ def test_a_long_query_is_cut_and_odd_characters_do_no_harm() -> None:
     assert condition(any="\ud800 a" + "x" * 200).match == models.MatchAny(any=["? a" + "x" * 200])
 
 
-HITS = [ToolHit(str(n), 0.9 - n / 100, f"text {n}", {"category": "dog", "tags": ["a"], "year": None}) for n in range(3)]
+VALUES = {"category": "dog", "tags": ["a"], "year": None, "price": 4.5, "new": True}
+HITS = [ToolHit(str(n), 0.9 - n / 100, f"text {n}", VALUES) for n in range(3)]
 
 
 def test_hits_have_ids_scores_and_values() -> None:
     text = SPEC.answer(read(k=99), HITS)
     assert text.startswith("k is 10: it is a whole number from 1 to 10.\n3 documents were found, the best first.\n\n[1] id=0")
-    assert "[2] id=1 score=0.89 category='dog' tags='[\"a\"]'\ntext 1" in text
-    assert "[1] id=9\nt" in SPEC.answer(read(), [ToolHit("9", None, "t", {})])
+    assert "[2] id=1 score=0.89 category='dog' tags=[\"a\"] price=4.5 new=true\ntext 1" in text
+    assert SPEC.answer(read(), [ToolHit("9", None, "t", {})]) == "1 document was found.\n\n[1] id=9\nt"
 
 
 def test_no_hit_says_so() -> None:
     assert "No document was found. Search again with other words" in SPEC.answer(read(), [])
-    assert "found with tags='red' and min_year='1'. Search again without" in SPEC.answer(read(tags="red", min_year=1), [])
+    assert "found with tags='red' and min_year=1. Search again without" in SPEC.answer(read(tags="red", min_year=1), [])
 
 
 def test_low_confidence_is_said_where_scores_are_calibrated() -> None:
@@ -173,10 +178,37 @@ def test_an_answer_fits_its_budget(max_tokens: int, text: str) -> None:
     assert ("are shown" in shown) == (shown.count("] id=") < 50)
 
 
-def test_a_failure_says_what_to_do_and_nothing_of_the_error() -> None:
-    text = SPEC.fail(ValueError("http://user:secret@host"))
-    assert "The search failed (ValueError). Call again once" in text
+FAILURES: dict[str, tuple[Exception, str]] = {
+    "odd": (ValueError("http://user:secret@host"), "The search failed (ValueError). Call again once, with other words"),
+    "slow": (TimeoutError("secret"), "The search failed (TimeoutError): there was no answer in time. Call again once; if"),
+    "plan": (PlanError(["no vector 'secret'"]), "failed (PlanError): the tool isn't set up as it should be. Don't call again"),
+    "closed": (ClientError("secret"), "failed (ClientError): the tool isn't set up as it should be. Don't call again"),
+    "key": (
+        UnexpectedResponse(401, "Unauthorized", b"secret", httpx.Headers()),
+        "failed (UnexpectedResponse): the tool isn't set up as it should be. Don't call again",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_failure_says_what_to_do_and_nothing_of_the_error(name: str) -> None:
+    error, said = FAILURES[name]
+    text = SPEC.fail(error)
+    assert said in text
+    assert text.endswith("tell the user that the documents can't be searched at the moment.")
     assert "secret" not in text
+
+
+@pytest.mark.parametrize("runtime_filter", [lambda: int("acme"), lambda: None])
+def test_a_run_that_brings_no_filter_is_not_searched_for_and_no_other_arguments_are_asked_for(runtime_filter: Any) -> None:
+    with pytest.raises(StrategyError) as caught:
+        narrow(read(), runtime_filter)
+    assert "nothing was searched" in str(caught.value)
+    assert "acme" not in str(caught.value)
+    text = SPEC.fail(caught.value)
+    assert text.startswith("Nothing was searched: the program that runs this tool didn't say which documents may be searched.")
+    assert "don't call again; tell the user" in text
+    assert "acme" not in text
 
 
 @pytest.mark.parametrize(
@@ -235,7 +267,7 @@ def test_filters_are_typed_by_the_schema_and_have_names_of_their_own() -> None:
     ("filters", "said"),
     [
         ("category", "takes payload keys in a list"),
-        (["metadata.categroy"], "has 'metadata.categroy': did you mean 'metadata.category'?; for a rare key give its type"),
+        (["metadata.categroy"], "has 'metadata.categroy': did you mean 'metadata.category'? For a rare key give its type"),
         (["text"], "'text' holds text values"),
         (["tenant"], "'tenant' is in the retriever's fixed_filter, which a model must not name"),
         (["users[].name"], "fixed_filter"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,10 +16,34 @@ from llama_index.core.schema import TextNode
 from llama_index.vector_stores.qdrant import QdrantVectorStore
 from qdrant_client import models
 
+from qdrant_rerank.models import Bm25
 from tests.cli.support import DOCUMENTS, succeeds, write_corpus
 from tests.engines import open_client
 
 from .blocks import blocks, untested
+
+
+def fill_articles(client: Any, embeddings: DeterministicFakeEmbedding) -> None:
+    """Dense and keyword vectors, dates and categories, of one tenant."""
+    client.create_collection(
+        "articles",
+        vectors_config={"dense": models.VectorParams(size=16, distance=models.Distance.COSINE)},
+        sparse_vectors_config={"bm25": models.SparseVectorParams(modifier=models.Modifier.IDF)},
+    )
+    texts = [f"article {number} of bikes and trains" for number in range(30)]
+    keywords = Bm25().encode_documents(texts)
+    points = [
+        models.PointStruct(
+            id=number,
+            vector={"dense": embeddings.embed_query(text), "bm25": keywords[number]},
+            payload={
+                "page_content": text,
+                "metadata": {"tenant": "acme", "category": "rail", "published": f"2026-11-{number + 1:02}T00:00:00Z"},
+            },
+        )
+        for number, text in enumerate(texts)
+    ]
+    client.upsert("articles", points, wait=True)
 
 
 def test_the_blocks_for_langchain_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,12 +65,21 @@ def test_the_blocks_for_langchain_run(capsys: pytest.CaptureFixture[str]) -> Non
         for number in range(60)
     ]
     client.upsert("docs", points, wait=True)
-    options: dict[str, Any] = {"client": client, "embeddings": embeddings}
+    fill_articles(client, embeddings)
+    reads: list[str] = []
+
+    def reranker(query: str, texts: Sequence[str]) -> list[float]:
+        reads.extend(texts)
+        return [float(len(text)) for text in texts]
+
+    options: dict[str, Any] = {"client": client, "embeddings": embeddings, "reranker": reranker}
     assert untested("docs/agents.md") == 0
     exec(compile(blocks("docs/agents.md")["agents"], "docs/agents.md", "exec"), options)
     out = capsys.readouterr().out
     assert "metadata.category  keyword" in out
     assert "5 documents were found" in out or "4 documents were found" in out
+    assert len(reads) == 20
+    assert "article" in options["news"].invoke({"query": "bikes", "category": ["rail"]})
     assert options["tool"].args_schema.model_json_schema()["properties"]["category"]["items"]["enum"] == ["rail", "sea"]
 
 

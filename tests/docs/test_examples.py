@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 import runpy
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ PRINTS = {
     "fastapi_service": ["200 [{", "of acme"],
     "migrate_langchain": ["['pea soup'"],
 }
+PROCESSES = {"mcp_client": ["search: query, k, category, min_price, max_price", "2 documents were found", "-> an error"]}
 RUN_ELSEWHERE = {
     "langchain_quickstart": "tests/langchain",
     "learned_clicks": "tests/learn",
@@ -44,6 +47,13 @@ def test_the_example_runs(name: str, capsys: pytest.CaptureFixture[str], monkeyp
         assert "of globex" not in printed
 
 
+@pytest.mark.parametrize("name", PROCESSES)
+def test_the_example_that_starts_a_command_runs(name: str) -> None:
+    ran = subprocess.run([sys.executable, EXAMPLES / f"{name}.py"], capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert [text for text in PROCESSES[name] if text not in ran.stdout] == []
+
+
 def test_the_service_keeps_tenants_apart_and_refuses_strangers() -> None:
     from fastapi.testclient import TestClient
 
@@ -61,7 +71,7 @@ def test_the_service_keeps_tenants_apart_and_refuses_strangers() -> None:
 
 def test_every_example_is_run_and_told_of_by_its_first_sentence() -> None:
     names = {path.stem for path in EXAMPLES.glob("*.py")}
-    assert names == {*PRINTS, *RUN_ELSEWHERE}
+    assert names == {*PRINTS, *PROCESSES, *RUN_ELSEWHERE}
     for name in names:
         docstring = ast.get_docstring(ast.parse((EXAMPLES / f"{name}.py").read_text("utf-8"))) or ""
         first = re.match(r".+?[.?](?=\s|$)", docstring, re.S)

@@ -10,15 +10,30 @@ import hmac
 import json
 import logging
 import os
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Any, ClassVar, Final, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, TypeAlias, cast
 
-from .. import Executor, Query, SearchOptions, Strategy, __version__
-from .._internals import BYTES_OF_A_TOKEN, ToolCall, ToolHit, ToolSpec, in_worker, pick_filters, pick_threshold, value_at
+from qdrant_client.models import Filter
+
+from .. import Executor, Query, SearchOptions, Strategy, StrategyError, __version__
+from .._internals import (
+    BYTES_OF_A_TOKEN,
+    USABLE,
+    FilterArgument,
+    ToolCall,
+    ToolHit,
+    ToolSpec,
+    did_you_mean,
+    in_worker,
+    pick_filters,
+    pick_threshold,
+    value_at,
+)
 from ..errors import MissingExtra
-from ..planning import PayloadSchema, payload_schema
+from ..planning import PayloadSchema, PayloadType, payload_schema
 from .connect import Where, connect
 from .models import QueryModels, Reranking, open_reranker
 from .options import ResultOptions, command, option, parse_params, split_list, without
@@ -43,7 +58,9 @@ class Tools:
         "--description TEXT", "What the model is told that it finds here.", "Search the documents of the collection."
     )
     filter_by: str | None = option(
-        "--filter-by KEYS", "Payload keys that the model may filter by, with commas between: category,metadata.year."
+        "--filter-by KEYS",
+        "Payload keys that the model may filter by, with commas between: category,metadata.year. A sample of the payload tells "
+        f"their types; for a rare key, or an empty collection, give the type: rating:float. Types are {', '.join(USABLE)}.",
     )
     max_k: int = option("--max-k N", "The most results of a call.", 10)
     max_tokens: int = option("--max-tokens N", "How long an answer may be, estimated as three bytes a token.", 2000)
@@ -106,12 +123,12 @@ def run_mcp(
         asked = replace(options, filter=None, timeout=where.timeout)
         executor, plan = make_plan(client, where, choice, asked, models, reranked, fixed_filter=fixed)
         check_params(plan, given)
-        keys = split_list(tools.filter_by)
+        keys = _read_keys(tools.filter_by)
         schema = PayloadSchema(executor.collection)
         if keys:
             schema = payload_schema(client, executor.collection, filter=fixed)
         threshold = pick_threshold("auto", plan.strategy)
-        spec = ToolSpec(pick_filters(keys, schema, fixed), tools.max_k, selection.k, tools.max_tokens, threshold)
+        spec = ToolSpec(_pick(keys, schema, fixed), tools.max_k, selection.k, tools.max_tokens, threshold)
         with open_reranker(reranking.model) as executor.reranker:
             collection = ServedCollection(executor, plan.strategy, given, where.timeout, spec, tools.description)
             if listen.http is None:
@@ -120,6 +137,32 @@ def run_mcp(
                 address = f"http://{listen.host}:{listen.http}/mcp"
                 errors_console().print(f"the tools are at {address}; Ctrl+C ends them", style="dim")
                 _serve_http(collection.server(), listen, guard)
+
+
+def _read_keys(text: str | None) -> dict[str, PayloadType | None]:
+    """What `--filter-by` says: key → type, or None where none is given.
+
+    Raises:
+        CommandError: a type is misspelt.
+    """
+    keys: dict[str, PayloadType | None] = {}
+    for written in split_list(text):
+        key, colon, kind = written.rpartition(":")
+        if colon and kind in USABLE:
+            keys[key] = cast(PayloadType, kind)
+        elif colon and (hint := did_you_mean(kind, USABLE)):
+            raise CommandError(f"--filter-by {written}: there is no type {kind!r}{hint}")
+        else:
+            keys[written] = None  # a key may have a colon in its name
+    return keys
+
+
+def _pick(keys: Mapping[str, PayloadType | None], schema: PayloadSchema, fixed: Filter | None) -> tuple[FilterArgument, ...]:
+    try:
+        return pick_filters(keys, schema, fixed)
+    except StrategyError as error:
+        said = re.sub(r"filters=\{'(.+)': '(\w+)'\}", r"--filter-by \1:\2", str(error))
+        raise CommandError(said.replace("out of filters", "out of --filter-by")) from error
 
 
 @dataclass(frozen=True)
@@ -221,8 +264,17 @@ class ServedCollection:
 
 
 def _why(reason: Any) -> str:
-    told = reason.as_dict()
-    return json.dumps({name: value for name, value in told.items() if name not in ("id", "score")}, ensure_ascii=False)
+    told = {name: value for name, value in reason.as_dict().items() if name not in ("id", "score")}
+    return json.dumps(_rounded(told), ensure_ascii=False)
+
+
+def _rounded(value: Any) -> Any:
+    """The value with its floats to four digits: more are tokens without use."""
+    if isinstance(value, dict):
+        return {name: _rounded(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(each) for each in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _load_sdk() -> tuple[Any, Any]:

@@ -7,17 +7,19 @@ keep metadata since 1.16, and so does local mode.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from qdrant_client import QdrantClient
 
 from .. import Executor, PayloadMapping, QdrantRerankError, Rerank, Strategy, StrategyError
-from .._internals import READ, Content, OnError, TextSource, engine_of, full_name
+from .._internals import READ, Content, OnError, QueryVector, TextSource, check_vector, engine_of, full_name
 from .._internals import VectorKind as Kind
+from ..errors import QueryError
 from ..expressions import parse_expression
 from ..models import Encoder, Encoders, Reranker, encoder, reranker
 from ..planning import Schema, read_schema
@@ -66,10 +68,15 @@ def normalise(kind: Kind, text: str | None) -> str | None:
         raise CommandError(f"{FLAGS[kind]} {error}; none is for no such vector") from error
 
 
-def load_encoder(kind: Kind, model: str) -> Encoder:
+def load_encoder(kind: Kind, model: str, check: Callable[[QueryVector], object] = lambda vector: None) -> Encoder:
     """Load the encoder that a normalised name stands for, and try it on a short text.
 
     What can't be loaded fails now, before anything is made; what can takes no time of the first query.
+
+    Args:
+        kind: the kind of vector that it makes.
+        model: its normalised name.
+        check: is given the vector that it made, and may raise.
 
     Raises:
         CommandError: the model can't be loaded, e.g. downloaded.
@@ -80,7 +87,7 @@ def load_encoder(kind: Kind, model: str) -> Encoder:
         raise CommandError(f"the model {name} was in {folder}, which isn't there now: give {FLAGS[kind]} {name}@DIR")
     made = encoder(model, kind)
     with _loading(f"the model {model}", "" if at else f"{FLAGS[kind]} {model}@DIR"):
-        made.encode_query("a short text")
+        check(made.encode_query("a short text"))
     return made
 
 
@@ -111,7 +118,8 @@ def give_encoders(executor: Executor, needs: Iterable[str], options: Mapping[Kin
     """Give the executor the encoders for these vectors and no others, as loading a model takes seconds.
 
     Raises:
-        CommandError: see `check_embedder`; or neither an option nor the collection says what embeds a vector.
+        CommandError: see `check_embedder`; or neither an option nor the collection says what embeds a vector; or what the
+            encoder makes doesn't fit the vector.
     """
     client, schema = executor.clients.sync(), executor.target().schema
     check_embedder(client, options)
@@ -125,7 +133,10 @@ def give_encoders(executor: Executor, needs: Iterable[str], options: Mapping[Kin
                 f"the collection {schema.collection!r} doesn't say what made its vector {name!r} ({info}): give "
                 f"{FLAGS[info.kind]} MODEL, the one that made it, as in {FLAGS[info.kind]} {_EXAMPLES[info.kind]}"
             )
-        encoders[name] = load_encoder(info.kind, model)
+        try:
+            encoders[name] = load_encoder(info.kind, model, partial(check_vector, name, info=info))
+        except QueryError as error:
+            raise CommandError(f"{FLAGS[info.kind]} {model} doesn't fit the collection: {error}") from error
     executor.encoders = Encoders(encoders)
 
 
