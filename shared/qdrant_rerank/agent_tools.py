@@ -34,6 +34,7 @@ __all__ = [
     "FilterArgument",
     "ToolFilters",
     "LowConfidence",
+    "RuntimeFilterError",
     "ToolCall",
     "ToolHit",
     "ToolSpec",
