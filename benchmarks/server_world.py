@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import os
 import statistics
+import threading
 import time
 from argparse import ArgumentParser
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from qdrant_client import QdrantClient, models
 
-__all__ = ["DIMENSIONS", "busy", "collection", "median_times", "parser", "rates", "vectors"]
+__all__ = ["DIMENSIONS", "Rate", "busy", "collection", "median_times", "parser", "rates", "thread_rates", "vectors"]
 
 DIMENSIONS = 384
 _TEXT = "an abstract of some words that a search gives back " * 20
@@ -79,20 +82,48 @@ def median_times(contenders: Mapping[str, Callable[[], Any]], rounds: int) -> di
     return {name: statistics.median(taken) for name, taken in times.items()}
 
 
+@dataclass(frozen=True)
+class Rate:
+    """How a contender did.
+
+    Attributes:
+        calls: a second.
+        median, late: milliseconds of a call, the median and the 99th percentile.
+        processor: milliseconds of this process's processor time for a call.
+    """
+
+    calls: float
+    median: float
+    late: float
+    processor: float
+
+    @classmethod
+    def of(cls, taken: list[float], whole: float, processor: float) -> Rate:
+        taken, count = sorted(taken), len(taken)
+        late = taken[min(int(count * 0.99), count - 1)]
+        return cls(count / whole, statistics.median(taken) * 1e3, late * 1e3, processor / count * 1e3)
+
+    @classmethod
+    def middle(cls, rows: list[Rate]) -> Rate:
+        """Of each the median, of processor time the least: what others do on the machine only adds to it."""
+        calls, median, late = (statistics.median(getattr(row, name) for row in rows) for name in ("calls", "median", "late"))
+        return cls(calls, median, late, min(row.processor for row in rows))
+
+
 async def rates(
     contenders: Mapping[str, Callable[[int], Awaitable[Any]]], concurrency: int, calls: int, rounds: int
-) -> dict[str, tuple[float, float, float]]:
-    """Calls a second, and the median and the 99th percentile of their milliseconds, of contenders that take turns."""
-    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in contenders}
+) -> dict[str, Rate]:
+    """How contenders do, which take turns, with that many calls at once; a turn each uncounted before."""
+    found: dict[str, list[Rate]] = {name: [] for name in contenders}
     for number in range(rounds + 1):
         for name, call in contenders.items():
             row = await _rate(call, concurrency, calls)
             if number:
                 found[name].append(row)
-    return {name: tuple(statistics.median(row[k] for row in rows) for k in range(3)) for name, rows in found.items()}  # type: ignore[misc]
+    return {name: Rate.middle(rows) for name, rows in found.items()}
 
 
-async def _rate(call: Callable[[int], Awaitable[Any]], concurrency: int, calls: int) -> tuple[float, float, float]:
+async def _rate(call: Callable[[int], Awaitable[Any]], concurrency: int, calls: int) -> Rate:
     numbers, taken = iter(range(calls)), []
 
     async def work() -> None:
@@ -101,11 +132,42 @@ async def _rate(call: Callable[[int], Awaitable[Any]], concurrency: int, calls: 
             await call(number)
             taken.append(time.perf_counter() - start)
 
-    start = time.perf_counter()
+    start, processor = time.perf_counter(), time.process_time()
     await asyncio.gather(*(work() for _ in range(concurrency)))
-    whole = time.perf_counter() - start
-    taken.sort()
-    return calls / whole, statistics.median(taken) * 1e3, taken[int(len(taken) * 0.99)] * 1e3
+    return Rate.of(taken, time.perf_counter() - start, time.process_time() - processor)
+
+
+def thread_rates(contenders: Mapping[str, Callable[[int], Any]], concurrency: int, calls: int, rounds: int) -> dict[str, Rate]:
+    """As `rates`, by that many threads."""
+    found: dict[str, list[Rate]] = {name: [] for name in contenders}
+    for number in range(rounds + 1):
+        for name, call in contenders.items():
+            row = _thread_rate(call, concurrency, calls)
+            if number:
+                found[name].append(row)
+    return {name: Rate.middle(rows) for name, rows in found.items()}
+
+
+def _thread_rate(call: Callable[[int], Any], concurrency: int, calls: int) -> Rate:
+    numbers, taken = deque(range(calls)), []
+
+    def work() -> None:
+        while True:
+            try:
+                number = numbers.popleft()
+            except IndexError:
+                return
+            start = time.perf_counter()
+            call(number)
+            taken.append(time.perf_counter() - start)
+
+    threads = [threading.Thread(target=work) for _ in range(concurrency)]
+    start, processor = time.perf_counter(), time.process_time()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return Rate.of(taken, time.perf_counter() - start, time.process_time() - processor)
 
 
 def busy() -> str:

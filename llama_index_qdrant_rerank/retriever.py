@@ -86,8 +86,8 @@ class QdrantRerankRetriever(BaseRetriever):
             None for never. It is read again in any case when an answer contradicts it, and before a strategy is refused.
         retries: how often a request is made again, at most, after what may pass: a server that is away, overloaded or asks to
             wait (see `qdrant_rerank.Retries`), within the call's timeout. None is made again unless told so.
-        coalesce: whether concurrent async searches of one event loop leave in one batch while others are under way, on a
-            server.
+        coalesce: whether concurrent searches, of one event loop or of threads, leave in one batch while others are under way,
+            on a server.
 
     Raises:
         QdrantRerankError: an argument can't be; the message says which, and what to pass.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .answers import contradicts, guard, read_batch, read_points
     from .capabilities import ABILITIES, Engine
     from .clients import AsyncClientLike, Clients, client_options, close_on_error, engine_of, find_delay, grpc_port_of
-    from .coalescing import Coalescer, can_share, is_large
+    from .coalescing import Coalescer, ThreadCoalescer, can_share, is_large, lend
     from .costs import PRICES, estimate
     from .deadline import Deadline, lift_deadline, timeout_problem, whole_seconds, within
     from .edge.changes import make_change
@@ -102,7 +102,7 @@ else:
             "answers": "contradicts, guard, read_batch, read_points",
             "capabilities": "ABILITIES, Engine",
             "clients": "AsyncClientLike, Clients, client_options, close_on_error, engine_of, find_delay, grpc_port_of",
-            "coalescing": "Coalescer, can_share, is_large",
+            "coalescing": "Coalescer, ThreadCoalescer, can_share, is_large, lend",
             "costs": "PRICES, estimate",
             "deadline": "Deadline, lift_deadline, timeout_problem, whole_seconds, within",
             "edge.changes": "make_change",

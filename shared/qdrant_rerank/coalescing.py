@@ -1,4 +1,4 @@
-"""Concurrent searches of one event loop that leave together.
+"""Concurrent searches that leave together: those of one event loop, and those of the threads of one process.
 
 A request has a price of its own: JSON, HTTP and a turn of the event loop, on both sides. So while some requests are under way,
 what else is asked for waits, and leaves in one `query_batch_points` as soon as one of them is answered. A lone search waits for
@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
-from typing import Any, Final
+from threading import Lock, RLock
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
 from qdrant_client import models
 
+from .deadline import Deadline
 from .engine_errors import Kind, read_failure
 
-__all__ = ["Coalescer", "can_share", "is_large"]
+__all__ = ["Coalescer", "ThreadCoalescer", "can_share", "is_large", "lend"]
 
 UNDER_WAY: Final = 4
 """Requests under way beside which others wait."""
@@ -34,24 +36,47 @@ LARGE: Final = 32_000
 _OF_ALL: Final[frozenset[Kind]] = frozenset({"unreachable", "passing", "unauthorized", "forbidden", "not found"})
 """Failures that each request of a batch would meet alone, too."""
 
-Ask = Callable[[Sequence[models.QueryRequest], Mapping[str, Any]], Awaitable[Sequence[Any]]]
+AskNow = Callable[[Sequence[models.QueryRequest], Mapping[str, Any]], Sequence[Any]]
 """Asks for some requests with the client's options, and gives an answer to each."""
+Ask = Callable[[Sequence[models.QueryRequest], Mapping[str, Any]], Awaitable[Sequence[Any]]]
 
 
 @dataclass(eq=False)
-class _Call:
+class _Waiting:
     """A search that waits.
 
     Attributes:
+        company: equal for searches that may share a batch.
         alone: whether it was part of a batch that failed.
     """
 
     request: models.QueryRequest
     told: Mapping[str, Any]
-    company: object
+    company: object = field(default=None, init=False)
+    alone: bool = field(default=False, init=False)
+
+
+W = TypeVar("W", bound=_Waiting)
+
+
+@dataclass(eq=False)
+class _Call(_Waiting):
     context: Context
     answer: asyncio.Future[Any]
-    alone: bool = False
+    sent: _Sent | None = field(default=None, init=False)
+
+
+@dataclass(eq=False)
+class _Sent:
+    """A batch under way."""
+
+    calls: list[_Call]
+    task: asyncio.Task[None]
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return all(call.answer.cancelled() for call in self.calls)
 
 
 @dataclass(eq=False)
@@ -89,13 +114,17 @@ class Coalescer:
         if len(self._waiting) >= self.most_waiting or is_large(request):
             [answer] = await self.ask([request], told)
             return answer
-        call = _Call(request, told, _company(told), copy_context(), asyncio.get_running_loop().create_future())
+        call = _Call(request, told, copy_context(), asyncio.get_running_loop().create_future())
+        call.company = _company(told)
         self._waiting.append(call)
         try:
             return await call.answer
-        finally:
-            if call in self._waiting:  # cancelled before it left
+        except asyncio.CancelledError:
+            if call in self._waiting:  # before it left
                 self._waiting.remove(call)
+            elif call.sent is not None and call.sent.is_unwanted:
+                call.sent.task.cancel()
+            raise
 
     async def _ask_now(self, request: models.QueryRequest, told: Mapping[str, Any]) -> Any:
         self._under_way += 1
@@ -109,15 +138,12 @@ class Coalescer:
     def _send(self) -> None:
         """Send what waits, as long as there is room for requests under way."""
         while self._waiting and self._under_way < UNDER_WAY:
-            self._begin(self._take())
+            self._begin(_take(self._waiting, self._most))
 
     def _begin(self, calls: list[_Call]) -> None:
         self._under_way += 1
         task = asyncio.get_running_loop().create_task(self._ask_batch(calls), context=calls[0].context)
-
-        def end_unwanted(_: object) -> None:
-            if all(call.answer.cancelled() for call in calls):
-                task.cancel()
+        sent = _Sent(calls, task)
 
         def end(_: object) -> None:
             self._tasks.discard(task)
@@ -129,17 +155,7 @@ class Coalescer:
         self._tasks.add(task)  # the loop itself holds no task
         task.add_done_callback(end)
         for call in calls:
-            call.answer.add_done_callback(end_unwanted)
-
-    def _take(self) -> list[_Call]:
-        """The next batch: the longest waiting, and others that may share it, in their order."""
-        first = self._waiting.popleft()
-        calls, left = [first], deque[_Call]()
-        while self._waiting and len(calls) < self._most and not first.alone:
-            call = self._waiting.popleft()
-            (calls if call.company == first.company and not call.alone else left).append(call)
-        self._waiting.extendleft(reversed(left))
-        return calls
+            call.sent = sent
 
     async def _ask_batch(self, calls: list[_Call]) -> None:
         try:
@@ -149,7 +165,8 @@ class Coalescer:
                 self._separate(calls)
             else:
                 for call in calls:
-                    _fail(call, error)
+                    if not call.answer.done():
+                        call.answer.set_exception(_copy(error))
         else:
             for call, answer in zip(calls, answers, strict=True):
                 if not call.answer.done():
@@ -162,6 +179,172 @@ class Coalescer:
                 call.alone = True
                 self._waiting.appendleft(call)
         calls.clear()
+
+
+@dataclass(eq=False)
+class _ThreadCall(_Waiting):
+    """A search of a thread that waits for its turn: it has its answer, or asks for a batch whose first it is.
+
+    Attributes:
+        is_over: whether it has its answer or error, or nobody waits for it any more.
+    """
+
+    turn: Lock = field(default_factory=Lock, init=False)
+    batch: list[_ThreadCall] | None = field(default=None, init=False)
+    answer: Any = field(default=None, init=False)
+    error: Exception | None = field(default=None, init=False)
+    is_over: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self.turn.acquire()
+
+    def end(self, answer: Any = None, error: Exception | None = None) -> None:
+        """Hand over what it waits for."""
+        self.answer, self.error, self.is_over = answer, error, True
+        self.turn.release()
+
+
+@dataclass(eq=False)
+class ThreadCoalescer:
+    """What leaves together for one collection of what the threads of a process ask for.
+
+    It has no thread of its own, which a fork or the end of the process could take away. A thread whose request is answered
+    wakes the one that waits longest; that one asks for itself and those behind it, and wakes them with their answers. Where
+    it is interrupted, they wait for the next.
+
+    Args:
+        ask: asks the client.
+        shares: whether searches of this client may leave together.
+        most_waiting: how many wait at most; more go out by themselves.
+    """
+
+    ask: AskNow
+    shares: bool = True
+    most_waiting: int = 1_024
+    _most: int = IN_A_BATCH
+    _asking: set[_ThreadCall] = field(default_factory=set)
+    _waiting: deque[_ThreadCall] = field(default_factory=deque)
+    _lock: RLock = field(default_factory=RLock)  # a signal's handler may search, too
+
+    def search(self, request: models.QueryRequest, told: Mapping[str, Any], most: int | None = None) -> Any:
+        """As `Coalescer.search`, for a thread.
+
+        Raises:
+            TimeoutError: the call's time was over while it waited for its turn, or for the batch that it is part of.
+        """
+        self._most = min(most or IN_A_BATCH, IN_A_BATCH)
+        call = _ThreadCall(request, told)
+        try:
+            if not self._enter(call):
+                [answer] = self.ask([request], told)
+                return answer
+            while not call.is_over:
+                _wait(call)
+                if call.batch is not None:
+                    self._ask_batch(call.batch)
+        finally:
+            self._leave(call)
+        if call.error is not None:
+            raise call.error
+        return call.answer
+
+    def _enter(self, call: _ThreadCall) -> bool:
+        """Whether a call has its turn or waits for it, rather than going out by itself."""
+        if not self.shares:
+            return False
+        with self._lock:
+            if len(self._asking) < UNDER_WAY and not self._waiting:
+                self._give_turn([call])
+                return True
+            if len(self._waiting) >= self.most_waiting:
+                return False
+        if is_large(call.request):
+            return False
+        call.company = _company(call.told)
+        with self._lock:
+            self._waiting.append(call)
+            self._send()  # all that was under way may have ended meanwhile
+        return True
+
+    def _send(self) -> None:
+        """Wake who asks for what waits, as long as there is room for requests under way. The lock is held."""
+        while self._waiting and len(self._asking) < UNDER_WAY:
+            self._give_turn(_take(self._waiting, self._most))
+
+    def _give_turn(self, batch: list[_ThreadCall]) -> None:
+        first = batch[0]
+        first.batch = batch
+        self._asking.add(first)
+        first.turn.release()
+
+    def _ask_batch(self, batch: list[_ThreadCall]) -> None:
+        """Ask for a batch, in the thread of its first call."""
+        try:
+            answers = self.ask([call.request for call in batch], _longest(batch))
+        except Exception as error:
+            if len(batch) > 1 and read_failure(error).kind not in _OF_ALL:
+                self._separate(batch)
+                return
+            for call in batch[1:]:
+                call.end(error=_copy(error))
+            raise
+        for call, answer in zip(batch, answers, strict=True):
+            call.end(answer)
+
+    def _separate(self, batch: list[_ThreadCall]) -> None:
+        """As `Coalescer._separate`."""
+        with self._lock:
+            for call in batch:
+                call.alone = True
+            self._end(batch[0])
+
+    def _leave(self, call: _ThreadCall) -> None:
+        """Let the next ones go; and where a call ends without its answer, see to it that nobody waits for it."""
+        with self._lock:
+            if not call.is_over:
+                call.is_over = True
+                if call in self._waiting:
+                    self._waiting.remove(call)
+            self._end(call)
+
+    def _end(self, call: _ThreadCall) -> None:
+        """End a call's turn; those of its batch without an answer wait again, as the first ones. The lock is held."""
+        if call in self._asking:
+            batch, call.batch = call.batch or [], None
+            self._asking.discard(call)
+            self._waiting.extendleft(each for each in reversed(batch) if not each.is_over)
+        self._send()
+
+
+def _wait(call: _ThreadCall) -> None:
+    deadline = Deadline.current()
+    if deadline is None:
+        call.turn.acquire()
+    elif not call.turn.acquire(timeout=deadline.left):
+        raise deadline.error("searching, waiting for its turn")
+
+
+class _Lent(models.QueryRequest):
+    """A request whose first deep copy is a shallow one, and plain: the next copies all of it."""
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Any:
+        return models.QueryRequest.model_construct(self.model_fields_set, **vars(self))
+
+
+def lend(requests: Sequence[models.QueryRequest]) -> list[models.QueryRequest]:
+    """Requests for `query_batch_points`, whose client copies every number of each to write the query's type into the copy."""
+    return [_Lent.model_construct(request.model_fields_set, **vars(request)) for request in requests]
+
+
+def _take(waiting: deque[W], most: int) -> list[W]:
+    """The next batch: the longest waiting, and others that may share it, in their order."""
+    first = waiting.popleft()
+    calls, left = [first], deque[W]()
+    while waiting and len(calls) < most and not first.alone:
+        call = waiting.popleft()
+        (calls if call.company == first.company and not call.alone else left).append(call)
+    waiting.extendleft(reversed(left))
+    return calls
 
 
 def can_share(client: object) -> bool:
@@ -179,17 +362,19 @@ def _size(value: Any, enough: int) -> int:
     """About how many bytes of JSON a value has; counted no further than to `enough`."""
     if isinstance(value, str):
         return len(value) + 3
-    if isinstance(value, list) and value and type(value[0]) is float:
-        return 20 * len(value)  # numbers of 16 or 17 digits
     if isinstance(value, BaseModel):
-        value = [each for each in vars(value).items() if each[1] is not None]
-    elif isinstance(value, dict):
-        value = list(value.items())
+        value = vars(value)
+    if isinstance(value, dict):
+        parts: Iterable[tuple[int, Any]] = ((len(name) + 3, each) for name, each in value.items() if each is not None)
     elif not isinstance(value, list | tuple):
         return 20
+    elif value and type(value[0]) is float:
+        return 20 * len(value)  # numbers of 16 or 17 digits
+    else:
+        parts = ((0, each) for each in value)
     size = 0
-    for each in value:
-        size += _size(each, enough - size)
+    for name, each in parts:
+        size += name + _size(each, enough - size)
         if size > enough:
             break
     return size
@@ -200,7 +385,7 @@ def _company(told: Mapping[str, Any]) -> object:
     return repr(told.get("consistency")), told.get("timeout") is None, _headers()
 
 
-def _longest(calls: Sequence[_Call]) -> Mapping[str, Any]:
+def _longest(calls: Sequence[_Waiting]) -> Mapping[str, Any]:
     """The options of a batch, whose time is the longest that is left of its calls'; each of them ends by its own."""
     told = calls[0].told
     return told if told.get("timeout") is None else {**told, "timeout": max(call.told["timeout"] for call in calls)}
@@ -215,10 +400,9 @@ def _headers() -> tuple[tuple[str, str], ...]:
     return tuple(get_context_headers().items())
 
 
-def _fail(call: _Call, error: Exception) -> None:
-    """End a call by an error of its own: notes and tracebacks are added to it where it is caught."""
-    if not call.answer.done():
-        own = type(error).__new__(type(error), *error.args)  # by no constructor, which may want other arguments
-        vars(own).update(vars(error))
-        own.__cause__ = error.__cause__
-        call.answer.set_exception(own)
+def _copy(error: Exception) -> Exception:
+    """An error of a call's own: notes and tracebacks are added to it where it is caught."""
+    own = type(error).__new__(type(error), *error.args)  # by no constructor, which may want other arguments
+    vars(own).update(vars(error))
+    own.__cause__ = error.__cause__
+    return own

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -30,7 +31,7 @@ from .answers import (
 )
 from .capabilities import Capabilities
 from .clients import AsyncCalls, AsyncClientLike, Clients
-from .coalescing import Coalescer, can_share
+from .coalescing import Coalescer, ThreadCoalescer, can_share, lend
 from .deadline import whole_seconds, within
 from .engine_errors import Place, describe_failures
 from .errors import ClientError, Lint, PlanError, QueryError, StrategyError, warn
@@ -127,8 +128,8 @@ class _Base:
                 a server that is away, overloaded or asks to wait. None is made again unless told so.
             schema_ttl: seconds after which the collection's schema is read again at the next query, as an alias may have moved;
                 None for never. It is read again in any case when an answer contradicts it, and before a plan is refused.
-            coalesce: whether concurrent async searches of one event loop leave in one batch while others are under way, on a
-                server. Sync ones never do.
+            coalesce: whether concurrent searches, of one event loop or of threads, leave in one batch while others are under
+                way, on a server.
 
         Raises:
             ClientError: there is no client, or one of the wrong kind.
@@ -451,18 +452,38 @@ class Executor(_Base):
     def _ask(self, client: QdrantClient, step: Search, place: Place) -> list[Points]:
         told = self._told(step)
         if len(step.requests) == 1 and isinstance(request := step.requests[0], models.QueryRequest):
-            # not as a batch, of which the client deep-copies every request
-            return [read_points(client.query_points(self.collection, **_arguments(request), **told), request, place)]
+            return [read_points(self._one(client, request, told), request, place)]
         plain, groups = _split(step.requests)
         answers: dict[int, Points] = {}
         for share in self._shares(plain):
             requests = list(share.values())
-            replies = client.query_batch_points(self.collection, requests, **told)
+            replies = client.query_batch_points(self.collection, lend(requests), **told)
             answers |= dict(zip(share, read_batch(replies, requests, place), strict=True))
         for number, grouped in groups.items():
             reply = client.query_points_groups(self.collection, **_group_arguments(grouped), **told)
             answers[number] = read_groups(reply, grouped, place)
         return [answers[number] for number in range(len(step.requests))]
+
+    def _one(self, client: QdrantClient, request: models.QueryRequest, told: dict[str, Any]) -> Any:
+        """The client's answer to one request, asked for by itself or with others that threads ask for at the same time."""
+        if not self._coalesces:
+            return client.query_points(self.collection, **_arguments(request), **told)
+        found = self._coalescer_of.get(os.getpid()) or self._coalescer_of.setdefault(os.getpid(), self._coalescer(client))
+        return found.search(request, told, self._most)
+
+    @cached_property
+    def _coalescer_of(self) -> dict[int, ThreadCoalescer]:
+        """By process: a forked child has none of its parent's threads, and a client of its own."""
+        return {}
+
+    def _coalescer(self, client: QdrantClient) -> ThreadCoalescer:
+        def ask(requests: Sequence[models.QueryRequest], told: Mapping[str, Any]) -> Sequence[Any]:
+            if len(requests) == 1:
+                return [client.query_points(self.collection, **_arguments(requests[0]), **told)]
+            replies: Sequence[Any] = client.query_batch_points(self.collection, lend(requests), **told)
+            return replies
+
+        return ThreadCoalescer(ask, can_share(client))
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         return check_scores(score_texts(self._model(), query, texts), len(texts), None)
@@ -626,7 +647,7 @@ class AsyncExecutor(_Base):
         async def ask(requests: Sequence[models.QueryRequest], told: Mapping[str, Any]) -> Sequence[Any]:
             if len(requests) == 1:
                 return [await client.query_points(self.collection, **_arguments(requests[0]), **told)]
-            replies: Sequence[Any] = await client.query_batch_points(self.collection, requests, **told)
+            replies: Sequence[Any] = await client.query_batch_points(self.collection, lend(requests), **told)
             return replies
 
         return Coalescer(ask, can_share(client))
@@ -635,7 +656,7 @@ class AsyncExecutor(_Base):
         self, client: AsyncCalls, plain: dict[int, models.QueryRequest], told: dict[str, Any], place: Place
     ) -> dict[int, Points]:
         requests = list(plain.values())
-        replies = await client.query_batch_points(self.collection, requests, **told)
+        replies = await client.query_batch_points(self.collection, lend(requests), **told)
         return dict(zip(plain, read_batch(replies, requests, place), strict=True))
 
     async def score(self, query: str, texts: Sequence[str]) -> list[float]:
