@@ -1,12 +1,14 @@
 """What a retriever adds to a bare query: ours, langchain-qdrant's and LlamaIndex's, in one run, as ratios.
 
-Run: `python benchmarks/overhead.py [--queries 400] [--points 200]`
+Run: `python benchmarks/overhead.py [--url http://localhost:6333] [--queries 400] [--points 200]`
 
-The same request (dense search, k = 5, payload) goes to the same small collection in qdrant-client's local mode. The bare
-call is `client.query_points` with the vector at hand; every retriever gets its query vector from a function that returns it
-at once, so what is compared is the adapter's own work. Calls of all contenders alternate, so a busy machine slows all
-alike; medians are compared. Then: the time to import each adapter over its framework's own retriever base, each in a new
-process, and what compiling a 20-term formula adds to a query.
+The same request (dense search, and hybrid by reciprocal ranks; k = 5, payload) goes to the same small collection, in
+qdrant-client's local mode or on the server at `--url`, over REST. The bare call is `client.query_points` with the vectors at
+hand; every retriever gets them from a function that returns them at once, so what is compared is the adapter's own work. Calls
+of all contenders alternate, so a busy machine slows all alike. Shown are medians of the time that passes, minima of this
+process's own CPU time, which a busy machine changes least, and how many Python functions one call enters, which nothing
+changes. Then: the time to import each adapter over its framework's own retriever base, each in a new process, and what
+compiling a 20-term formula adds to a query.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from collections.abc import Callable
 from typing import Any
 
 from langchain_core.embeddings import Embeddings
-from langchain_qdrant import QdrantVectorStore
+from langchain_qdrant import QdrantVectorStore, RetrievalMode, SparseEmbeddings, SparseVector
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.schema import TextNode
 from llama_index.core.vector_stores.types import VectorStoreQuery
@@ -31,13 +33,15 @@ from qdrant_client import QdrantClient, models
 
 from langchain_qdrant_rerank import QdrantRerankRetriever as LangChainRetriever
 from llama_index_qdrant_rerank import QdrantRerankRetriever as LlamaIndexRetriever
-from qdrant_rerank import field, param, score
+from qdrant_rerank import Fusion, Nearest, field, param, score
 from qdrant_rerank._internals import Lowering, ScoreSource, find_fixed_nodes, lower
 from qdrant_rerank.planning import Capabilities
 
 SIZE, K = 384, 5
 _random = random.Random(20)
 VECTOR = [_random.gauss(0, 1) for _ in range(SIZE)]
+SPARSE = SparseVector(indices=[1, 3, 8], values=[1.0, 0.5, 0.25])
+BARE = "bare query_points"
 
 
 class AtHand(Embeddings):
@@ -63,58 +67,107 @@ class AtHandForLlamaIndex(BaseEmbedding):
         return VECTOR
 
 
-def langchain_contenders(points: int) -> dict[str, Callable[[], Any]]:
-    client = QdrantClient(":memory:")
+class SparseAtHand(SparseEmbeddings):
+    """Sparse embeddings that are there already."""
+
+    def embed_documents(self, texts: list[str]) -> list[SparseVector]:
+        return [SparseVector(indices=[number % 7, 7 + number % 5], values=[1.0, 0.5]) for number, _ in enumerate(texts)]
+
+    def embed_query(self, text: str) -> SparseVector:
+        return SPARSE
+
+
+def langchain_contenders(client: QdrantClient, points: int, hybrid: bool) -> dict[str, Callable[[], Any]]:
+    name = "overhead_langchain"
+    client.delete_collection(name)
     config = models.VectorParams(size=SIZE, distance=models.Distance.COSINE)
-    client.create_collection("docs", vectors_config=config)
-    store = QdrantVectorStore(client=client, collection_name="docs", embedding=AtHand())
+    client.create_collection(
+        name, vectors_config={"dense": config}, sparse_vectors_config={"sparse": models.SparseVectorParams()}
+    )
+    mode = RetrievalMode.HYBRID if hybrid else RetrievalMode.DENSE
+    names: dict[str, Any] = {"vector_name": "dense", "sparse_vector_name": "sparse"}
+    own = {"embedding": AtHand(), "sparse_embedding": SparseAtHand(), "retrieval_mode": mode, **names}
+    store = QdrantVectorStore(client=client, collection_name=name, **own)
     store.add_texts([f"text {number}" for number in range(points)], [{"rating": 1.0} for _ in range(points)])
-    ours = LangChainRetriever.from_vector_store(store, k=K)
+    # with as many candidates as langchain-qdrant asks for, which are k
+    strategy = Fusion.rrf().over(Nearest("dense", limit=K), Nearest("sparse", limit=K)) if hybrid else Nearest("dense")
+    ours = LangChainRetriever.from_vector_store(store, k=K, strategy=strategy)
     theirs = store.as_retriever(search_kwargs={"k": K})
+
+    def bare() -> Any:
+        if not hybrid:
+            return client.query_points(name, query=VECTOR, using="dense", limit=K, with_payload=True)
+        sparse = models.SparseVector(indices=SPARSE.indices, values=SPARSE.values)
+        both = [models.Prefetch(query=VECTOR, using="dense", limit=K), models.Prefetch(query=sparse, using="sparse", limit=K)]
+        fused = models.FusionQuery(fusion=models.Fusion.RRF)
+        return client.query_points(name, query=fused, prefetch=both, limit=K, with_payload=True)
+
     return {
-        "bare query_points": lambda: client.query_points("docs", query=VECTOR, using="", limit=K, with_payload=True),
+        BARE: bare,
         "langchain_qdrant_rerank": lambda: ours.invoke("q"),
         "langchain_qdrant": lambda: theirs.invoke("q"),
     }
 
 
-def llama_index_contenders(points: int) -> dict[str, Callable[[], Any]]:
+def llama_index_contenders(client: QdrantClient, points: int) -> dict[str, Callable[[], Any]]:
     from llama_index.core import VectorStoreIndex
 
-    store = LlamaIndexStore(collection_name="docs", client=QdrantClient(":memory:"))
+    client.delete_collection("overhead_llama_index")
+    store = LlamaIndexStore(collection_name="overhead_llama_index", client=client)
     vectors = AtHand().embed_documents(["x"] * points)
     store.add([TextNode(text=f"text {number}", embedding=vector) for number, vector in enumerate(vectors)])
     embed_model = AtHandForLlamaIndex()
     ours = LlamaIndexRetriever.from_vector_store(store, embed_model=embed_model, similarity_top_k=K)
     theirs = VectorStoreIndex.from_vector_store(store, embed_model=embed_model).as_retriever(similarity_top_k=K)
     query = VectorStoreQuery(query_embedding=VECTOR, similarity_top_k=K)
-    using = store.dense_vector_name
+    asked: dict[str, Any] = {"query": VECTOR, "using": store.dense_vector_name, "limit": K, "with_payload": True}
     return {
-        "bare query_points": lambda: store.client.query_points("docs", query=VECTOR, using=using, limit=K, with_payload=True),
+        BARE: lambda: client.query_points("overhead_llama_index", **asked),
         "llama_index_qdrant_rerank": lambda: ours.retrieve("q"),
         "LlamaIndex's retriever": lambda: theirs.retrieve("q"),
         "LlamaIndex's store alone": lambda: store.query(query),
     }
 
 
-def medians(contenders: dict[str, Callable[[], Any]], queries: int) -> dict[str, float]:
-    """The median seconds of each, called in turn."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
+def times(contenders: dict[str, Callable[[], Any]], queries: int) -> dict[str, tuple[float, float]]:
+    """The median seconds of each, called in turn, and the least CPU time."""
+    passed: dict[str, list[float]] = {name: [] for name in contenders}
+    worked: dict[str, list[float]] = {name: [] for name in contenders}
     for call in contenders.values():
         call()
     for _ in range(queries):
         for name, call in contenders.items():
-            start = time.perf_counter()
+            start, began = time.perf_counter(), time.process_time()
             call()
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(taken) for name, taken in times.items()}
+            worked[name].append(time.process_time() - began)
+            passed[name].append(time.perf_counter() - start)
+    return {name: (statistics.median(passed[name]), min(worked[name])) for name in contenders}
+
+
+def count_calls(call: Callable[[], Any]) -> int:
+    """How many Python functions one call enters."""
+    entered = 0
+
+    def note(frame: object, event: str, argument: object) -> None:
+        nonlocal entered
+        entered += event == "call"
+
+    sys.setprofile(note)
+    try:
+        call()
+    finally:
+        sys.setprofile(None)
+    return entered
 
 
 def show(contenders: dict[str, Callable[[], Any]], queries: int) -> None:
-    found = medians(contenders, queries)
-    bare = found["bare query_points"]
-    for name, seconds in found.items():
-        print(f"  {name:28} {seconds * 1e6:8.0f} µs   {seconds / bare:5.2f} × bare")
+    found = times(contenders, queries)
+    passed, worked = found[BARE]
+    for name, (seconds, busy) in found.items():
+        print(
+            f"  {name:28} {seconds * 1e6:8.0f} µs {seconds / passed:6.2f} × bare   "
+            f"CPU {busy * 1e6:7.0f} µs {busy / worked:5.2f} ×   {count_calls(contenders[name]):5} calls"
+        )
 
 
 def imports(runs: int) -> None:
@@ -160,14 +213,20 @@ def compiling(runs: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--url", help="a server, asked over REST; local mode without it")
     parser.add_argument("--queries", type=int, default=400)
     parser.add_argument("--points", type=int, default=200)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    print(f"LangChain, {options.points} points of {SIZE} dimensions, median of {options.queries}")
-    show(langchain_contenders(options.points), options.queries)
-    print("LlamaIndex, the same")
-    show(llama_index_contenders(options.points), options.queries)
+    client = QdrantClient(":memory:") if options.url is None else QdrantClient(options.url)
+    print(f"{options.url or 'local mode'}, {options.points} points of {SIZE} dimensions, {options.queries} queries of each")
+    for what, hybrid in (("dense", False), ("hybrid", True)):
+        print(f"LangChain, {what}")
+        show(langchain_contenders(client, options.points, hybrid), options.queries)
+    print("LlamaIndex, dense")
+    show(llama_index_contenders(client, options.points), options.queries)
+    for name in ("overhead_langchain", "overhead_llama_index"):
+        client.delete_collection(name)
     print("compiling a formula of 20 terms that all read a request-time value")
     compiling(options.queries)
     print("import, over the framework's own base, median of 5")

@@ -17,6 +17,7 @@ __all__ = ["RESERVED", "to_documents"]
 RESERVED = ("_id", "_collection_name")
 """Metadata keys that hold the point's id and collection, as in the documents of langchain-qdrant."""
 _FAILED: Final = "not_rescored"
+_PLAIN: Final = frozenset({models.ScoredPoint})
 
 
 def to_documents(
@@ -47,24 +48,44 @@ def to_documents(
     """
     ranked = _once(points)
     contents = [Content("", {}) for _ in ranked] if with_payload is False else read_contents(ranked, mapping, collection)
-    names = _Names(contents, collection)
-    score_name = names.free(score_key, "their scores are", "; set score_key='…' to another name, or to None")
-    told = {reason.id: reason.as_dict() for reason in reasons}
-    told_name = names.free(explanation_key if told else None, "their explanations are", "; set explanation_key='…'")
-    notes = [_notes(point, score_key is not None) for point in ranked]
-    note_names = {note: names.free(note, "what reranking notes is") for note in dict.fromkeys(chain(*notes))}
+    added = None
+    if score_key is not None or reasons or not _PLAIN.issuperset(map(type, ranked)):  # only points of other types bear notes
+        added = _additions(ranked, contents, collection, score_key, reasons, explanation_key)
     keeps_id = isinstance(mapping, PayloadMapping) and mapping.metadata is None
     documents = []
-    for point, own, (text, metadata) in zip(ranked, notes, contents, strict=True):  # the metadata is a copy, made for us
-        _warn_of_hidden(metadata, point, collection, keeps_id)
+    for row, (point, (text, metadata)) in enumerate(zip(ranked, contents, strict=True)):  # the metadata is a copy, made for us
+        if metadata.get("_id", point.id) != point.id or metadata.get("_collection_name", collection) != collection:
+            _warn_of_hidden(metadata, point, collection, keeps_id)
         if not keeps_id or "_id" not in metadata:
             metadata["_id"] = point.id
         metadata["_collection_name"] = collection
-        added = {score_name: float(point.score), told_name: told.get(point.id)}
-        added |= {note_names[note]: value for note, value in own.items()}
-        metadata.update((name, value) for name, value in added.items() if name is not None)
+        if added is not None:
+            metadata.update(added[row])
         documents.append(Document(id=str(point.id), page_content=text, metadata=metadata))
     return documents
+
+
+def _additions(
+    points: Points,
+    contents: Sequence[Content],
+    collection: str,
+    score_key: str | None,
+    reasons: Sequence[ResultReason],
+    explanation_key: str,
+) -> list[dict[str, Any]]:
+    """What is added to the metadata of each document, beside its id and collection; arguments as of `to_documents`."""
+    names, scored = _Names(contents, collection), score_key is not None
+    score_name = names.free(score_key, "their scores are", "; set score_key='…' to another name, or to None")
+    told = {reason.id: reason.as_dict() for reason in reasons}
+    told_name = names.free(explanation_key if told else None, "their explanations are", "; set explanation_key='…'")
+    notes = [_notes(point, scored) for point in points]
+    note_names = {note: names.free(note, "what reranking notes is") for note in dict.fromkeys(chain(*notes))}
+    added: list[dict[str, Any]] = []
+    for point, own in zip(points, notes, strict=True):
+        named = {score_name: float(point.score), told_name: told.get(point.id)}
+        named |= {note_names[note]: value for note, value in own.items()}
+        added.append({name: value for name, value in named.items() if name is not None})
+    return added
 
 
 def _notes(point: models.ScoredPoint, scored: bool) -> Mapping[str, Any]:

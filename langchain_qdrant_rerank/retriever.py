@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import is_
 from os import PathLike
 from typing import Any, Self, TypedDict, TypeVar, Unpack, cast
 
@@ -24,7 +25,6 @@ from qdrant_rerank._internals import (
     Flow,
     QueryVector,
     Vectors,
-    answer_query,
     as_mapping,
     both,
     check_count,
@@ -123,8 +123,8 @@ class _Call:
         raise QueryError(f"a query must be a text, got {type(asked).__name__} {asked!r}"[:500])
 
     def flow(self, plan: Plan, asked: str | Query) -> Flow[Explained]:
-        """The steps to one query's points; see `query` and `answer_query`."""
-        return (yield from answer_query(plan, self.query(plan, asked), self.explanations))
+        """The steps to one query's points; see `query` and `Plan.answer`."""
+        return plan.answer(self.query(plan, asked), self.explanations)
 
     def flows(self, plan: Plan, asked: Sequence[str | Query]) -> Flow[list[Explained]]:
         """The steps to the points of each query, as `flow` makes them, in as many round trips as one query takes."""
@@ -360,7 +360,7 @@ class QdrantRerankRetriever(BaseRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Unpack[CallOptions]
     ) -> list[Document]:
-        call, executor = self._call(options), self._executor(Executor)
+        call, executor = self._begin(Executor, options)
         services = None if self.reranker is None else Traced(executor, Parents([query], [run_manager.get_child]))
         return self._documents(
             call, executor.answer(call.strategy, call.options, lambda plan: call.flow(plan, query), services)
@@ -370,7 +370,7 @@ class QdrantRerankRetriever(BaseRetriever):
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **options: Unpack[CallOptions]
     ) -> list[Document]:
-        call, executor = self._call(options), self._executor(AsyncExecutor)
+        call, executor = self._begin(AsyncExecutor, options)
         services = None if self.reranker is None else AsyncTraced(executor, Parents([query], [run_manager.get_child]))
         return self._documents(
             call, await executor.answer(call.strategy, call.options, lambda plan: call.flow(plan, query), services)
@@ -395,7 +395,7 @@ class QdrantRerankRetriever(BaseRetriever):
             StrategyError, PlanError, QueryError, ScoringError, TimeoutError: as `invoke`.
         """
         with trace(self, [query], config, self._get_ls_params(**options)) as runs:
-            call, executor = self._call(options), self._executor(Executor)
+            call, executor = self._begin(Executor, options)
             services = Traced(executor, runs.parents)
             found = executor.answer(call.strategy, call.options, lambda plan: call.flow(plan, query), services)
             runs.answers.append(documents := self._documents(call, found))
@@ -407,7 +407,7 @@ class QdrantRerankRetriever(BaseRetriever):
     ) -> list[tuple[Document, float]]:
         """As `search_with_scores`, without blocking the event loop."""
         async with atrace(self, [query], config, self._get_ls_params(**options)) as runs:
-            call, executor = self._call(options), self._executor(AsyncExecutor)
+            call, executor = self._begin(AsyncExecutor, options)
             services = AsyncTraced(executor, runs.parents)
             found = await executor.answer(call.strategy, call.options, lambda plan: call.flow(plan, query), services)
             runs.answers.append(documents := self._documents(call, found))
@@ -426,7 +426,7 @@ class QdrantRerankRetriever(BaseRetriever):
         """
         asked = _check_batch(queries, options)
         with trace(self, asked, config, self._get_ls_params(**options)) as runs:
-            call, executor = self._call(options), self._executor(Executor)
+            call, executor = self._begin(Executor, options)
             if asked:
                 services = Traced(executor, runs.parents)
                 found = executor.answer(call.strategy, call.options, lambda plan: call.flows(plan, asked), services)
@@ -440,7 +440,7 @@ class QdrantRerankRetriever(BaseRetriever):
         """As `search_batch`, without blocking the event loop."""
         asked = _check_batch(queries, options)
         async with atrace(self, asked, config, self._get_ls_params(**options)) as runs:
-            call, executor = self._call(options), self._executor(AsyncExecutor)
+            call, executor = self._begin(AsyncExecutor, options)
             if asked:
                 services = AsyncTraced(executor, runs.parents)
                 found = await executor.answer(call.strategy, call.options, lambda plan: call.flows(plan, asked), services)
@@ -484,6 +484,38 @@ class QdrantRerankRetriever(BaseRetriever):
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
+    @property
+    def _made(self) -> dict[object, Any]:
+        """What was made of the fields, by what it is; empty once a field is another object.
+
+        Most calls come with no options of their own, after which all is as it was for the call before: making it anew would
+        take longer than all else that an adapter adds to a query.
+        """
+        encoders = self.encoders
+        own = encoders.values() if isinstance(encoders, Mapping) else (*encoders.named.values(), *encoders.by_kind.values())
+        settings = vars(self).copy()
+        del settings["executors"]  # which would hold itself, and be let go of late
+        parts, known = (*settings.values(), *own), self.executors.latest
+        if len(known[0]) != len(parts) or not all(map(is_, known[0], parts)):
+            known = self.executors.latest = parts, {}
+        return known[1]
+
+    def _begin(self, kind: type[E], given: CallOptions) -> tuple[_Call, E]:
+        """What a call asks for, and what runs it; as of the call before if neither options nor fields have changed.
+
+        Raises:
+            TypeError, QueryError: as `_call`.
+            ClientError: the retriever is closed.
+        """
+        made = self._made
+        if given or (call := made.get(_Call)) is None:
+            call = self._call(given)
+            if not given:
+                made[_Call] = call
+        if (executor := made.get(kind)) is None or self.executors.closed:
+            executor = made[kind] = self._executor(kind)
+        return call, executor
+
     def _call(self, given: CallOptions) -> _Call:
         """The call that these options make of this retriever.
 
@@ -513,7 +545,8 @@ class QdrantRerankRetriever(BaseRetriever):
             offset=given.get("offset"),
             timeout=value("timeout"),
         )
-        params = {**self.params, **(given.get("params") or {})}
+        own_params = given.get("params")
+        params = {**self.params, **own_params} if own_params else self.params
         return _Call(value("strategy"), options, params, given.get("vectors"), value("explanations"))
 
     def _executor(self, kind: type[E]) -> E:
@@ -551,6 +584,16 @@ class QdrantRerankRetriever(BaseRetriever):
         )
 
     def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
+        """What traces say of a call. LangChain asks for it in every call, whoever listens."""
+        if kwargs:
+            return self._describe_for_traces(kwargs)
+        made = self._made
+        facts: LangSmithRetrieverParams | None = made.get(LangSmithRetrieverParams)
+        if facts is None:
+            facts = made[LangSmithRetrieverParams] = self._describe_for_traces(kwargs)
+        return facts.copy()
+
+    def _describe_for_traces(self, kwargs: dict[str, Any]) -> LangSmithRetrieverParams:
         params = super()._get_ls_params(**kwargs)
         params["ls_vector_store_provider"] = "QdrantVectorStore"
         for embedder in (self.embedding, self.sparse_embedding, *fields.list_encoders(self.encoders).values()):

@@ -12,7 +12,7 @@ from llama_index.core.schema import QueryBundle, QueryType
 from pydantic import BaseModel
 
 from qdrant_rerank import Query, QueryError
-from qdrant_rerank._internals import Embed, Explained, Flow, QueryVector, answer_query
+from qdrant_rerank._internals import Embed, Explained, Flow, QueryVector
 from qdrant_rerank.planning import Plan
 
 __all__ = ["ParamsQueryBundle", "as_bundles", "as_query", "bundle_flow"]
@@ -87,7 +87,7 @@ def bundle_flow(
         vectors |= yield from _aggregate(bundle.custom_embedding_strs, missing)
     if bundle.image_path is not None and plan.strategy.needs().difference(vectors):
         raise QueryError("the query is an image, and this package embeds text: pass its vector as the bundle's embedding")
-    return (yield from answer_query(plan, Query(query.text, vectors, query.params, query.now), explanations))
+    return (yield from plan.answer(Query(query.text, vectors, query.params, query.now), explanations))
 
 
 def as_query(bundle: QueryBundle, params: Mapping[str, Any]) -> Query:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ._lazy import load_lazily
 
 if TYPE_CHECKING:
-    from .adapters import Executors, answer_query, check_count, check_filter, check_flag, check_options, check_reranker
+    from .adapters import Executors, check_count, check_filter, check_flag, check_options, check_reranker
     from .adapters import find_unknown
     from .agent_tools import BYTES_OF_A_TOKEN, FilterArgument, LowConfidence, TOOL_DESCRIPTION, TOOL_NAME, ToolCall
     from .agent_tools import ToolFilters, ToolHit, ToolSpec, USABLE, check_retriever, filter_keys, name_arguments, narrow
@@ -94,7 +94,7 @@ else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "adapters": "Executors, answer_query, check_count, check_filter, check_flag, check_options, check_reranker, "
+            "adapters": "Executors, check_count, check_filter, check_flag, check_options, check_reranker, "
             "find_unknown",
             "agent_tools": "BYTES_OF_A_TOKEN, FilterArgument, LowConfidence, TOOL_DESCRIPTION, TOOL_NAME, ToolCall, "
             "ToolFilters, ToolHit, ToolSpec, USABLE, check_retriever, filter_keys, name_arguments, narrow, "

@@ -16,19 +16,15 @@ from qdrant_client import QdrantClient, models
 from .capabilities import Capabilities
 from .errors import ClientError, QueryError, StrategyError, did_you_mean
 from .executor import AsyncExecutor, Executor
-from .explain.results import Explained
 from .models.encoders import Encoders
 from .models.wrappers import as_reranker
 from .payload import PayloadMapping
-from .plan import Plan
-from .query import Query, SearchOptions, not_a_filter
+from .query import SearchOptions, not_a_filter
 from .retries import Retries
-from .steps import Flow
 from .values import brief, is_whole
 
 __all__ = [
     "Executors",
-    "answer_query",
     "check_count",
     "check_filter",
     "check_flag",
@@ -53,7 +49,9 @@ class Executors:
     def __init__(self) -> None:
         self._kept: OrderedDict[Hashable, tuple[object, Executor | AsyncExecutor]] = OrderedDict()
         self._owned: list[QdrantClient] = []
-        self._closed = False
+        self.closed = False
+        self.latest: tuple[tuple[object, ...], dict[object, Any]] = (), {}
+        """What an adapter last made of its settings, by what it is, with the settings that it was made of."""
         self._lock = Lock()
 
     def own(self, client: QdrantClient) -> Executors:
@@ -75,7 +73,7 @@ class Executors:
         parts = list(parts)
         key = kind, *map(_identify, parts)
         with self._lock:
-            if self._closed:
+            if self.closed:
                 raise ClientError("this is closed: nothing can be asked after close() or aclose(); make another")
             if key not in self._kept:
                 self._kept[key] = parts, make(kind)  # holding the parts keeps their ids from being reused
@@ -105,7 +103,8 @@ class Executors:
 
     def _take(self) -> list[Executor | AsyncExecutor]:
         with self._lock:
-            self._closed = True
+            self.closed = True
+            self.latest = (), {}
             kept = [executor for _, executor in self._kept.values()]
             self._kept.clear()
             return kept
@@ -132,17 +131,6 @@ def _identify(part: object) -> Hashable:
     if isinstance(part, models.Filter):
         return part.model_dump_json()
     return part if isinstance(part, str | int | float | Capabilities | PayloadMapping | Retries) else id(part)
-
-
-def answer_query(plan: Plan, query: Query, explanations: bool) -> Flow[Explained]:
-    """The steps to a query's points, with their reasons if asked.
-
-    Raises:
-        StrategyError: results of this strategy, or of groups, can't be explained.
-    """
-    if explanations:
-        return (yield from plan.explain(query))
-    return Explained((yield from plan.flow(query)), ())
 
 
 def find_unknown(given: Iterable[str], known: Iterable[str]) -> tuple[str, str] | None:

@@ -127,7 +127,9 @@ def is_same(one: Schema, other: Schema) -> bool:
 def guard(step: Search) -> Search:
     """`step`, whose searches that a formula reads find nothing if their scores are of the other kind."""
     schema = step.schema
-    return step if schema is None else replace(step, requests=[_guarded_request(each, schema) for each in step.requests])
+    if schema is None or not any(map(_has_formula, step.requests)):
+        return step
+    return replace(step, requests=[_guarded_request(each, schema) for each in step.requests])
 
 
 def check_order(step: Search, answers: Sequence[Points]) -> None:
@@ -137,12 +139,17 @@ def check_order(step: Search, answers: Sequence[Points]) -> None:
         PlanError: some do.
     """
     schema = step.schema
-    if schema is not None and any(map(_is_turned, step.requests, answers, [schema] * len(answers))):
-        raise _outdated(schema)
+    if schema is None:
+        return
+    for request, points in zip(step.requests, answers, strict=True):
+        if len(points) > 1 and _is_turned(request, points, schema):
+            raise _outdated(schema)
 
 
 def finds_nothing(step: Search, answers: Sequence[Points]) -> bool:
     """Whether a request that carries the threshold found nothing; it may just be that there is nothing."""
+    if all(answers):
+        return False
     return any(not points and _is_guarded(request) for request, points in zip(step.requests, answers, strict=True))
 
 
@@ -192,7 +199,7 @@ def _with_threshold(prefetch: models.Prefetch, read: bool, schema: Schema) -> mo
 
 
 def _is_turned(request: Request, points: Points, schema: Schema) -> bool:
-    if len(points) < 2 or not isinstance(request, models.QueryRequest):
+    if not isinstance(request, models.QueryRequest):
         return False
     ascends, first, last = _ascends(request, schema.vectors), points[0].score, points[-1].score
     return ascends is not None and (first > last if ascends else first < last)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Literal, TypeAlias, assert_never
 
 from .errors import ClientError
@@ -120,7 +121,7 @@ class Capabilities:
         """Whether constants in formulas are rounded to 32-bit floats."""
         return self.engine != "local"
 
-    @property
+    @cached_property
     def pushes_filters(self) -> bool:
         """Whether the filter of a request reaches the searches below it; local mode ignores it there before 1.20."""
         return self.engine != "local" or self.version >= (1, 20, 0)

@@ -16,6 +16,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import Any, Final, Protocol, TypeAlias, cast, get_args
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary, WeakSet, finalize
@@ -129,13 +130,13 @@ class Clients:
         self._by_loop: PerLoop[_OfLoop] = PerLoop()
         finalize(self, _close_all, self._by_loop).atexit = False  # who lets go of an executor leaves no connection open
         self._own: dict[int, QdrantClient] = {}  # by process; the parent's stay here, as what is let go of is closed
-        self._closed = False
+        self.closed = False  # read by who can't afford a call of `check_open`
         self._is_checked = False
         for each in (client, async_client):
             if each is not None:
                 _HOMES.setdefault(each, os.getpid())
 
-    @property
+    @cached_property
     def engine(self) -> Engine:
         """What these clients speak to."""
         return engine_of(self._client if self._client is not None else self._async_client)
@@ -151,7 +152,7 @@ class Clients:
         Raises:
             ClientError: it is closed.
         """
-        if self._closed:
+        if self.closed:
             raise ClientError("this is closed: nothing can be asked after close() or aclose(); make another")
 
     def sync(self) -> QdrantClient:
@@ -223,7 +224,7 @@ class Clients:
 
     def close(self) -> None:
         """Close the clients that were made here, never one that was passed; those of other event loops by these."""
-        self._closed = True
+        self.closed = True
         if (own := self._own.pop(os.getpid(), None)) is not None:
             own.close()
         _close_all(self._by_loop)

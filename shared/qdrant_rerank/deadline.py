@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 from . import errors
 from .values import is_finite
 
-__all__ = ["Deadline", "check_timeout", "timeout_problem", "lift_deadline", "whole_seconds", "within"]
+__all__ = ["DEADLINE", "Deadline", "check_timeout", "timeout_problem", "lift_deadline", "whole_seconds", "within"]
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class Deadline:
     @staticmethod
     def current() -> Deadline | None:
         """The deadline of the call that this is part of; None if it may take any time."""
-        return _CURRENT.get()
+        return DEADLINE.get()
 
     @property
     def left(self) -> float:
@@ -81,7 +81,8 @@ class Deadline:
             raise self.error(self.waited_for(doing) if self.waited_for else doing) from error
 
 
-_CURRENT: Final[ContextVar[Deadline | None]] = ContextVar("qdrant_rerank_deadline", default=None)
+DEADLINE: Final[ContextVar[Deadline | None]] = ContextVar("qdrant_rerank_deadline", default=None)
+"""That of the call that this is part of; `within` sets it."""
 
 
 @contextmanager
@@ -94,27 +95,27 @@ def within(seconds: float | None) -> Generator[Deadline | None]:
     Raises:
         PlanError: it is no finite number above 0.
     """
-    outer = _CURRENT.get()
+    outer = DEADLINE.get()
     if seconds is None:
         yield outer
         return
     check_timeout(seconds)
     inner = Deadline(seconds)
-    token = _CURRENT.set(inner if outer is None or inner.ends < outer.ends else outer)
+    token = DEADLINE.set(inner if outer is None or inner.ends < outer.ends else outer)
     try:
-        yield _CURRENT.get()
+        yield DEADLINE.get()
     finally:
-        _CURRENT.reset(token)
+        DEADLINE.reset(token)
 
 
 @contextmanager
 def lift_deadline() -> Generator[None]:
     """Do something that isn't this call's alone: others wait for it, with deadlines of their own."""
-    token = _CURRENT.set(None)
+    token = DEADLINE.set(None)
     try:
         yield
     finally:
-        _CURRENT.reset(token)
+        DEADLINE.reset(token)
 
 
 def timeout_problem(seconds: object) -> str | None:

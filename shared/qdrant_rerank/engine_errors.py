@@ -35,7 +35,7 @@ from .capabilities import Engine
 from .clients import engine_of
 from .errors import EngineError, QdrantRerankError, TimeoutError
 
-__all__ = ["Failure", "Kind", "Place", "address_of", "describe_failures", "read_failure", "tell_error"]
+__all__ = ["Failure", "Kind", "Place", "address_of", "describe_failure", "describe_failures", "read_failure", "tell_error"]
 
 Kind: TypeAlias = Literal[
     "no value",
@@ -385,20 +385,25 @@ def describe_failures(place: Place, doing: str) -> Generator[None]:
     """
     try:
         yield
-    except QdrantRerankError:
-        raise  # it says itself what is wrong
     except Exception as error:
-        failure = read_failure(error)
-        if failure.kind == "timeout" and not str(error).strip():
-            raise TimeoutError(f"no answer in time while {doing} {place}; {_ADVICE['timeout']}") from error
-        if place.engine == "server" and failure.kind == "unknown" and isinstance(error, _UNREADABLE):
-            what = f"{type(error).__name__}: {error}"
-            why = f"qdrant-client can't read the answer, or can't send the request ({what})"
-            raise EngineError(_hidden(f"{doing} {place} failed: {why}", place)) from error
-        note = _note(error, failure, place, doing)
-        if note not in getattr(error, "__notes__", ()):
-            error.add_note(note)
+        describe_failure(error, place, doing)
         raise
+
+
+def describe_failure(error: Exception, place: Place, doing: str) -> None:
+    """Give what an engine's call raised a note, or raise what says more; as `describe_failures`, once it has happened."""
+    if isinstance(error, QdrantRerankError):
+        return  # it says itself what is wrong
+    failure = read_failure(error)
+    if failure.kind == "timeout" and not str(error).strip():
+        raise TimeoutError(f"no answer in time while {doing} {place}; {_ADVICE['timeout']}") from error
+    if place.engine == "server" and failure.kind == "unknown" and isinstance(error, _UNREADABLE):
+        what = f"{type(error).__name__}: {error}"
+        why = f"qdrant-client can't read the answer, or can't send the request ({what})"
+        raise EngineError(_hidden(f"{doing} {place} failed: {why}", place)) from error
+    note = _note(error, failure, place, doing)
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)
 
 
 def tell_error(error: BaseException) -> str:

@@ -9,6 +9,7 @@ import asyncio
 import math
 import os
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ from .capabilities import Capabilities
 from .clients import AsyncCalls, AsyncClientLike, Clients
 from .coalescing import Coalescer, ThreadCoalescer, can_share, lend
 from .deadline import whole_seconds, within
-from .engine_errors import Place, describe_failures
+from .engine_errors import Place, describe_failure, describe_failures
 from .errors import ClientError, Lint, PlanError, QueryError, StrategyError, warn
 from .explain.results import Explained
 from .models.base import Reranker, RerankerLike, ascore_texts, check_scores, score_texts
@@ -46,17 +47,20 @@ from .retries import Left, Retries, time_left
 from .schema import Schema, aread_node_schema, aread_schema, read_node_schema, read_schema
 from .steps import AsyncServices, Flow, Points, QueryVector, Search, Services, Vectors, arun, run, together
 from .strategies import Strategy
-from .threads import AsyncReads, PerLoop, Reads, Workers, carrying, in_worker, use_workers
+from .threads import AsyncReads, PerLoop, Reads, Workers, carrying, in_worker, refuse_strange, use_workers
 from .values import is_finite
 
 __all__ = ["SCHEMA_TTL", "AsyncExecutor", "Executor", "check_schema_ttl"]
 
 R = TypeVar("R")
+K = TypeVar("K")
+V = TypeVar("V")
 
 SCHEMA_TTL: Final = 300.0
 """Seconds after which a collection's schema is read again."""
 _UNREAD: Final = 10.0  # seconds until it is tried again, if it couldn't be read, or not whole
 _PLANS_KEPT: Final = 64
+_DEFAULT: Final = SearchOptions()  # one object, by which its plan is found
 # warnings that change results, told once a plan is made
 _TOLD = (
     *("ignored-by-server", "integer-index", "feature-drift", "not-recommended", "other-text"),
@@ -68,10 +72,24 @@ _WORTH_AN_INDEX: Final = 1000  # points; with fewer nobody waits for a formula
 
 
 class _Plans:
-    """Plans by strategy, so that a strategy is checked once for each collection, not for each query."""
+    """Plans by strategy, so that a strategy is checked once for each collection, not for each query.
+
+    Those of a strategy and options that come again as the same objects are found at once: adapters hand on the same ones as
+    long as nobody changes a setting.
+    """
 
     def __init__(self) -> None:
         self._by_identity: OrderedDict[tuple[int, int], tuple[Strategy, Plan]] = OrderedDict()
+        self._by_call: OrderedDict[tuple[int, int], tuple[Strategy, SearchOptions, Target | None, Plan]] = OrderedDict()
+
+    def find(self, strategy: Strategy, options: SearchOptions, target: Target | None) -> Plan | None:
+        """The plan of these very objects, made with what is known of the collection now."""
+        known = self._by_call.get((id(strategy), id(options)))
+        return known[3] if known is not None and known[2] is target else None
+
+    def remember(self, strategy: Strategy, options: SearchOptions, target: Target | None, plan: Plan) -> None:
+        """Have `find` find it."""
+        _keep(self._by_call, (id(strategy), id(options)), (strategy, options, target, plan))
 
     def get(self, strategy: Strategy, options: SearchOptions, target: Target | None) -> Plan | None:
         if target is None:
@@ -81,12 +99,18 @@ class _Plans:
 
     def keep(self, strategy: Strategy, made: Plan) -> None:
         # holding the strategy keeps its id from being reused; by number of shards, on which depends what has to be told
-        self._by_identity[id(strategy), _shards(made.options, made.target)] = strategy, made
-        while len(self._by_identity) > _PLANS_KEPT:
-            self._by_identity.popitem(last=False)
+        _keep(self._by_identity, (id(strategy), _shards(made.options, made.target)), (strategy, made))
 
     def clear(self) -> None:
         self._by_identity.clear()
+        self._by_call.clear()
+
+
+def _keep(kept: OrderedDict[K, V], key: K, value: V) -> None:
+    """Keep a value, and let go of the oldest beyond those that are kept."""
+    kept[key] = value
+    while len(kept) > _PLANS_KEPT:
+        kept.popitem(last=False)
 
 
 def _shards(options: SearchOptions, target: Target) -> int:
@@ -155,6 +179,9 @@ class _Base:
         self._read_at = 0.0
         self._true_for = self._ttl
         self._quirks = Quirks()
+        self._place: tuple[Callable[[], object], Place] | None = None
+        self._connected: tuple[QdrantClient, Place, int] | None = None
+        self._chosen: tuple[Encoders, Schema, frozenset[str], dict[str, Encoder]] | None = None
         self._coalesces = coalesce and self.clients.engine == "server"
         self._coalescers: PerLoop[Coalescer] = PerLoop()
 
@@ -199,6 +226,8 @@ class _Base:
 
     def _told(self, step: Search) -> dict[str, Any]:
         """What the client is told beside the requests: engines in process can't stop, so that they aren't told when to."""
+        if step.timeout is None and step.consistency is None:
+            return {}
         seconds = whole_seconds(step.timeout) if self.clients.engine == "server" else None
         named = models.ReadConsistencyType(step.consistency) if isinstance(step.consistency, str) else step.consistency
         return {"consistency": named, "timeout": seconds}  # over gRPC the client takes no name, only the enum
@@ -233,9 +262,35 @@ class _Base:
 
     def _prepared(self, step: Search) -> Search:
         """`step` as it is sent: within the fixed filter, and guarded against a schema that is true no longer."""
-        everywhere = self.clients.engine == "local"  # which hands a filter on to all searches since 1.20 only
-        requests = [restrict(request, self.fixed_filter, everywhere) for request in step.requests]
-        return guard(replace(step, requests=requests))
+        if self.fixed_filter is not None:
+            everywhere = self.clients.engine == "local"  # which hands a filter on to all searches since 1.20 only
+            step = replace(step, requests=[restrict(request, self.fixed_filter, everywhere) for request in step.requests])
+        return guard(step)
+
+    def _place_of(self, client: object) -> Place:
+        """What a client calls, for what is said of failures: found out once."""
+        known = self._place
+        if known is None or known[0]() is not client:  # a client of an event loop ends with it: nothing here keeps it
+            known = self._place = weakref.ref(client), Place.of(client, self.collection, self.clients.engine)
+        return known[1]
+
+    def _choose_encoders(self, using: frozenset[str], schema: Schema) -> dict[str, Encoder]:
+        """What embeds queries for these vectors, by their names; the same as for the last query if nothing changed.
+
+        Raises:
+            QueryError: there is none for one of them.
+        """
+        known = self._chosen
+        if known is None or known[0] is not self.encoders or known[1] is not schema or known[2] != using:
+            found = {name: self.encoders.encoder(name, schema) for name in sorted(using)}
+            known = self._chosen = self.encoders, schema, using, found
+        return known[3]
+
+    def _find_plan(self, strategy: Strategy, options: SearchOptions) -> Plan | None:
+        """The plan of these very objects, unless what is known of the collection is too old: the way of nearly every query."""
+        if time.monotonic() - self._read_at >= self._true_for:
+            return None
+        return self._plans.find(strategy, options, self._target)
 
     @property
     def _most(self) -> int | None:
@@ -266,9 +321,12 @@ class _Base:
         return made
 
     def _kept(self, strategy: Strategy, options: SearchOptions) -> Plan | None:
-        kept = self._plans.get(strategy, options, self._target)
+        target = self._target
+        kept = self._plans.get(strategy, options, target)
         if kept is not None and options.score_threshold is not None:  # the one option that a server may ignore
             self._tell(kept.warnings[len(kept.strategy_warnings) :])
+        elif kept is not None:  # nothing more to be told of it
+            self._plans.remember(strategy, options, target, kept)
         return kept
 
     def _tell(self, lints: Sequence[Lint]) -> None:
@@ -346,14 +404,20 @@ class Executor(_Base):
             flow: makes the flow; called again for a new plan.
             services: what answers the flow's steps, instead of this executor.
         """
+        options, services = options or _DEFAULT, services or self
+        if options.timeout is None and not self.clients.closed:  # nothing to hold it to, and `run` sees to the threads
+            return self._answer(strategy, options, flow, services)
         with self._bounded(options):
-            made = self.plan(strategy, options)
-            try:
-                return run(flow(made), services or self)
-            except Exception as error:
-                if not contradicts(error) or self._read_again(made.target, time.monotonic()).schema is made.target.schema:
-                    raise
-            return run(flow(self.plan(strategy, options)), services or self)
+            return self._answer(strategy, options, flow, services)
+
+    def _answer(self, strategy: Strategy, options: SearchOptions, flow: Callable[[Plan], Flow[R]], services: Services) -> R:
+        made = self._find_plan(strategy, options) or self.plan(strategy, options)
+        try:
+            return run(flow(made), services)
+        except Exception as error:
+            if not contradicts(error) or self._read_again(made.target, time.monotonic()).schema is made.target.schema:
+                raise
+        return run(flow(self.plan(strategy, options)), services)
 
     def plan(self, strategy: Strategy, options: SearchOptions | None = None) -> Plan:
         """`strategy` checked against the collection, whose schema is read again before it is refused.
@@ -361,7 +425,7 @@ class Executor(_Base):
         Raises:
             PlanError: it doesn't fit; every problem is listed.
         """
-        options, moment, read_at = options or SearchOptions(), time.monotonic(), self._read_at
+        options, moment, read_at = options or _DEFAULT, time.monotonic(), self._read_at
         with self._bounded(options):
             target = self.target()
             try:
@@ -435,19 +499,33 @@ class Executor(_Base):
 
     def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
         schema = (self._seen or self.target()).schema  # what the plan was made for
-        encoders = {name: self.encoders.encoder(name, schema) for name in sorted(using)}
+        encoders = self._choose_encoders(using, schema)
         return [{name: _encode(name, encoder, text) for name, encoder in encoders.items()} for text in texts]
 
+    def _connect(self) -> tuple[QdrantClient, Place]:
+        """The client, and what it calls; as long as none was closed, in one process, the same."""
+        known = self._connected
+        if known is None or self.clients.closed or known[2] != os.getpid():
+            client = self.clients.sync()
+            known = self._connected = client, self._place_of(client), os.getpid()
+        return known[0], known[1]
+
     def search(self, step: Search) -> list[Points]:
-        asked, left, client = self._prepared(step), time_left(step.timeout), self.clients.sync()
-        place = Place.of(client, self.collection)
-        with describe_failures(place, "searching"):
-            answers = self.retries.run(lambda: self._ask(client, _timed(asked, left), place), left)
+        asked, (client, place) = self._prepared(step), self._connect()
+        try:
+            answers = self._ask_again(client, asked, place) if self.retries.most else self._ask(client, asked, place)
+        except Exception as error:
+            describe_failure(error, place, "searching")
+            raise
         check_order(asked, answers)
         if self._seen is not None and finds_nothing(asked, answers):
             fresh = self._read_again(self._seen, time.monotonic())
             check_vectors(asked, fresh.schema)
         return answers
+
+    def _ask_again(self, client: QdrantClient, step: Search, place: Place) -> list[Points]:
+        left = time_left(step.timeout)
+        return self.retries.run(lambda: self._ask(client, _timed(step, left), place), left)
 
     def _ask(self, client: QdrantClient, step: Search, place: Place) -> list[Points]:
         told = self._told(step)
@@ -524,20 +602,28 @@ class AsyncExecutor(_Base):
         services: AsyncServices | None = None,
     ) -> R:
         """As `Executor.answer`, without blocking the event loop."""
+        options, services = options or _DEFAULT, services or self
+        if options.timeout is None and not self.clients.closed:
+            return await self._answer(strategy, options, flow, services)
         with self._bounded(options):
-            made = await self.plan(strategy, options)
-            try:
-                return await arun(flow(made), services or self)
-            except Exception as error:
-                if not contradicts(error):
-                    raise
-                if (await self._read_again(made.target, time.monotonic())).schema is made.target.schema:
-                    raise
-            return await arun(flow(await self.plan(strategy, options)), services or self)
+            return await self._answer(strategy, options, flow, services)
+
+    async def _answer(
+        self, strategy: Strategy, options: SearchOptions, flow: Callable[[Plan], Flow[R]], services: AsyncServices
+    ) -> R:
+        made = self._find_plan(strategy, options) or await self.plan(strategy, options)
+        try:
+            return await arun(flow(made), services)
+        except Exception as error:
+            if not contradicts(error):
+                raise
+            if (await self._read_again(made.target, time.monotonic())).schema is made.target.schema:
+                raise
+        return await arun(flow(await self.plan(strategy, options)), services)
 
     async def plan(self, strategy: Strategy, options: SearchOptions | None = None) -> Plan:
         """`strategy` checked against the collection. As `Executor.plan`."""
-        options, moment, read_at = options or SearchOptions(), time.monotonic(), self._read_at
+        options, moment, read_at = options or _DEFAULT, time.monotonic(), self._read_at
         with self._bounded(options):
             target = await self.target()
             try:
@@ -606,23 +692,32 @@ class AsyncExecutor(_Base):
 
     async def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
         schema = (self._seen or await self.target()).schema  # what the plan was made for
-        names = sorted(using)
-        encoders = [self.encoders.encoder(name, schema) for name in names]
-        pairs = list(zip(names, encoders, strict=True))
-        vectors = await asyncio.gather(*(_aencode(name, encoder, text) for text in texts for name, encoder in pairs))
-        width = len(names)
+        encoders = self._choose_encoders(using, schema)
+        if len(texts) == len(encoders) == 1:  # a task for it would be a turn of the loop more
+            [(name, encoder)] = encoders.items()
+            return [{name: await _aencode(name, encoder, texts[0])}]
+        names, width = list(encoders), len(encoders)
+        vectors = await asyncio.gather(*(_aencode(name, encoder, text) for text in texts for name, encoder in encoders.items()))
         return [dict(zip(names, vectors[row * width : (row + 1) * width], strict=True)) for row in range(len(texts))]
 
     async def search(self, step: Search) -> list[Points]:
-        asked, left, client = self._prepared(step), time_left(step.timeout), self.clients.asynchronous()
-        place = Place.of(client, self.collection, self.clients.engine)
-        with describe_failures(place, "searching"):
-            answers = await self.retries.arun(lambda: self._ask(client, _timed(asked, left), place), left)
+        asked, client = self._prepared(step), self.clients.asynchronous()
+        place = self._place_of(client)
+        try:
+            asking = self._ask_again(client, asked, place) if self.retries.most else self._ask(client, asked, place)
+            answers = await asking
+        except Exception as error:
+            describe_failure(error, place, "searching")
+            raise
         check_order(asked, answers)
         if self._seen is not None and finds_nothing(asked, answers):
             fresh = await self._read_again(self._seen, time.monotonic())
             check_vectors(asked, fresh.schema)
         return answers
+
+    async def _ask_again(self, client: AsyncCalls, step: Search, place: Place) -> list[Points]:
+        left = time_left(step.timeout)
+        return await self.retries.arun(lambda: self._ask(client, _timed(step, left), place), left)
 
     async def _ask(self, client: AsyncCalls, step: Search, place: Place) -> list[Points]:
         told = self._told(step)
@@ -670,8 +765,11 @@ def _look(strategy: Strategy, target: Target, options: SearchOptions) -> Flow[Ta
 
 
 def _encode(name: str, encoder: Encoder, text: str) -> QueryVector:
-    with carrying(QueryError, f"the encoder for the vector {name!r}"):
+    try:
         return encoder.encode_query(text)
+    except BaseException as error:
+        refuse_strange(error, QueryError, f"the encoder for the vector {name!r}")
+        raise
 
 
 async def _aencode(name: str, encoder: Encoder, text: str) -> QueryVector:
@@ -696,7 +794,7 @@ def _timed(step: Search, left: Left) -> Search:
 
 def _arguments(request: models.QueryRequest | models.QueryGroupsRequest) -> dict[str, Any]:
     """A request as the client's methods for one query take it; they have no parameter for the request itself."""
-    return {
+    arguments = {
         "limit": request.limit,
         "query": request.query,
         "using": request.using,
@@ -707,7 +805,10 @@ def _arguments(request: models.QueryRequest | models.QueryGroupsRequest) -> dict
         "with_payload": request.with_payload,
         "with_vectors": request.with_vector or False,
         "shard_key_selector": request.shard_key,
-    } | ({"offset": request.offset} if isinstance(request, models.QueryRequest) else {})
+    }
+    if isinstance(request, models.QueryRequest):
+        arguments["offset"] = request.offset
+    return arguments
 
 
 def _group_arguments(request: models.QueryGroupsRequest) -> dict[str, Any]:

@@ -206,6 +206,12 @@ class Plan:
         yield from self._tell_mistakes(points)
         return points
 
+    def answer(self, query: Query, explanations: bool) -> Flow[Explained]:
+        """The steps from `query` to ranked points, with the reason for each if asked; as `flow` or `explain`."""
+        if explanations:
+            return (yield from self.explain(query))
+        return Explained((yield from self.flow(query)), ())
+
     def explain(self, query: Query) -> Flow[Explained]:
         """The steps from `query` to ranked points with the reason for each; one round trip more where points tie.
 
@@ -312,9 +318,9 @@ class Plan:
 
         Values that nothing reads are fine otherwise: an application may pass all it knows of a user to every strategy.
         """
-        check_query(query)
-        if not query.params:
+        if query.params == {} and query.now is None:  # the way of most queries
             return
+        check_query(query)
         known = self.strategy.params()
         for name in query.params:
             hint = did_you_mean(str(name), known.keys() - query.params.keys()) if name not in known else ""

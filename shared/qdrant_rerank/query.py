@@ -320,10 +320,13 @@ def embed_query(query: Query, needs: frozenset[str], target: Target) -> Flow[Inp
         QueryError: a vector isn't in the collection or doesn't fit, or there is no text to embed.
     """
     check_query(query)
-    with _against_schema():
-        _check_names(query, target.schema)
-    vectors: dict[str, QueryVector] = {name: query.vectors[name] for name in sorted(needs) if name in query.vectors}
-    missing = needs.difference(vectors)
+    vectors: dict[str, QueryVector] = {}
+    missing = needs
+    if query.vectors:
+        with _against_schema():
+            _check_names(query, target.schema)
+        vectors = {name: query.vectors[name] for name in sorted(needs) if name in query.vectors}
+        missing = needs.difference(vectors)
     if missing:
         if not isinstance(query.text, str) or not query.text.strip():
             listed = ", ".join(map(repr, sorted(missing)))
@@ -331,8 +334,11 @@ def embed_query(query: Query, needs: frozenset[str], target: Target) -> Flow[Inp
         _check_whole(query.text)
         [found] = yield from Embed([query.text], missing)
         vectors |= found
-    with _against_schema():
+    try:
         checked = {name: check_vector(name, vector, target.schema.vectors[name]) for name, vector in vectors.items()}
+    except QueryError as error:
+        error.against_schema = True
+        raise
     _check_inference(checked, target)
     return Inputs(target, checked, query.params, query.now or dt.datetime.now(dt.UTC))
 
@@ -455,7 +461,8 @@ def _numbers(name: str, vector: Sequence[Any], info: VectorInfo) -> list[float]:
         )
     if not math.isfinite(total):
         raise QueryError(f"the query's vector for {name!r} holds numbers that aren't finite")
-    _check_range(name, vector)
+    if not math.hypot(*vector) <= _F32:  # no number is larger than the length, which takes a sixth of looking for the largest
+        _check_range(name, vector)
     return Shared(vector if type(total) is float else map(float, vector))
 
 

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, assert_never
 
@@ -45,7 +46,7 @@ class VectorInfo:
     distance: models.Distance | None = None
     idf: bool = False
 
-    @property
+    @cached_property
     def is_distance(self) -> bool:
         """Whether scores are distances: lower is better."""
         return self.distance in _DISTANCES_ASCENDING

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, as
 
 from qdrant_client import models
 
-from .deadline import Deadline
-from .threads import call_worker, carry, use_workers
+from .deadline import DEADLINE, Deadline
+from .threads import WORKERS, call_worker, carry
 
 if TYPE_CHECKING:
     from .schema import Schema
@@ -139,48 +139,57 @@ class AsyncServices(Protocol):
 
 def drive(flow: Generator[Q, Any, R], answer: Callable[[Q], Any]) -> R:
     """Drive a generator to its result: send it the answer to each thing it yields, or throw in what `answer` raises."""
-    with closing(flow):
-        try:
-            asked = next(flow)
-            while True:
-                try:
-                    answered = answer(asked)
-                except Exception as error:
-                    asked = flow.throw(carry(error))
-                else:
-                    asked = flow.send(answered)
-        except StopIteration as done:
-            result: R = done.value
-            return result
+    # no context managers here and in `run`: each query passes, and two of them take as long as all else that happens here
+    try:
+        asked = next(flow)
+        while True:
+            try:
+                answered = answer(asked)
+            except Exception as error:
+                asked = flow.throw(carry(error))
+            else:
+                asked = flow.send(answered)
+    except StopIteration as done:
+        result: R = done.value
+        return result
+    finally:
+        flow.close()
 
 
 async def adrive(flow: Generator[Q, Any, R], answer: Callable[[Q], Awaitable[Any]]) -> R:
     """`drive` with one `await`."""
-    with closing(flow):
-        try:
-            asked = next(flow)
-            while True:
-                try:
-                    answered = await answer(asked)
-                except Exception as error:
-                    asked = flow.throw(carry(error))
-                else:
-                    asked = flow.send(answered)
-        except StopIteration as done:
-            result: R = done.value
-            return result
+    try:
+        asked = next(flow)
+        while True:
+            try:
+                answered = await answer(asked)
+            except Exception as error:
+                asked = flow.throw(carry(error))
+            else:
+                asked = flow.send(answered)
+    except StopIteration as done:
+        result: R = done.value
+        return result
+    finally:
+        flow.close()
 
 
 def run(flow: Flow[R], services: Services) -> R:
     """Drive `flow` to its result, answering each step with `services`."""
-    with use_workers(getattr(services, "workers", None)):
-        return drive(flow, partial(_answer, services=services))
+    token = WORKERS.set(getattr(services, "workers", None) or WORKERS.get())
+    try:
+        return drive(flow, partial(_answer, services))
+    finally:
+        WORKERS.reset(token)
 
 
 async def arun(flow: Flow[R], services: AsyncServices) -> R:
     """Drive `flow` to its result, awaiting each step."""
-    with use_workers(getattr(services, "workers", None)):
-        return await adrive(flow, partial(_aanswer, services=services))
+    token = WORKERS.set(getattr(services, "workers", None) or WORKERS.get())
+    try:
+        return await adrive(flow, partial(_aanswer, services))
+    finally:
+        WORKERS.reset(token)
 
 
 def watch(flow: Flow[R], look: Callable[[Step], object], hear: Callable[[Step, Any], object] | None = None) -> Flow[R]:
@@ -203,20 +212,20 @@ def watch(flow: Flow[R], look: Callable[[Step], object], hear: Callable[[Step, A
             return result
 
 
-def _answer(step: Step, services: Services) -> Any:
+def _answer(services: Services, step: Step) -> Any:
     """What answers `step`, within the call's deadline if it has one."""
     if isinstance(step, Scores):
         return _each(step, services)
-    deadline = Deadline.current()
+    deadline = DEADLINE.get()
     if deadline is None:
         return _ask(step, services)
     return call_worker(partial(_ask, _timed(step, deadline), services), deadline, _doing(step))
 
 
-async def _aanswer(step: Step, services: AsyncServices) -> Any:
+async def _aanswer(services: AsyncServices, step: Step) -> Any:
     if isinstance(step, Scores):
         return await _aeach(step, services)
-    deadline = Deadline.current()
+    deadline = DEADLINE.get()
     if deadline is None:
         return await _ask(step, services)
     return await deadline.hold(partial(_ask, _timed(step, deadline), services), _doing(step))
@@ -257,7 +266,7 @@ def _each(step: Scores, services: Services) -> list[Any]:
     answers: list[Any] = []
     for one in step.asked:
         try:
-            answers.append(_answer(one, services))
+            answers.append(_answer(services, one))
         except Exception as error:
             answers.append(carry(error))
     return answers
@@ -265,7 +274,7 @@ def _each(step: Scores, services: Services) -> list[Any]:
 
 async def _aeach(step: Scores, services: AsyncServices) -> list[Any]:
     """The answer to each of several scorings, side by side."""
-    return await asyncio.gather(*(_aanswer(one, services) for one in step.asked), return_exceptions=True)
+    return await asyncio.gather(*(_aanswer(services, one) for one in step.asked), return_exceptions=True)
 
 
 def together(flows: Sequence[Flow[R]]) -> Flow[list[R]]:

@@ -516,9 +516,17 @@ class Stage(Strategy):
         """The request for this stage and all its candidates; pure."""
         if not inputs.target.capabilities.pushes_filters:
             inputs = replace(inputs, leaf_filter=both(self.filter, options.filter))
-        clauses = self._clauses(inputs, options.needed, options.needed)
-        clauses |= {
-            "filter": seal(both(self.filter, options.filter)),
+        known = self._parts.get("request")
+        if known is None or known[0] is not options:
+            known = self._parts["request"] = options, self._request_parts(options)
+        only = seal(both(self.filter, options.filter))
+        request: Request = known[1].model_copy(update=self._clauses(inputs, options.needed, options.needed, only))
+        return request
+
+    def _request_parts(self, options: SearchOptions) -> Request:
+        """What of the request no query changes; made once, as most calls bring the same options."""
+        parts: dict[str, Any] = {
+            "using": self.vector or None,  # the unnamed vector is not named on the wire
             "score_threshold": self.score_threshold if options.score_threshold is None else options.score_threshold,
             "params": options.search_params or self.search_params,
             "shard_key": options.shard_key_selector,
@@ -527,9 +535,8 @@ class Stage(Strategy):
             "with_vector": options.with_vectors or None,
         }
         if options.group_by is not None:
-            return models.QueryGroupsRequest(**clauses, group_by=options.group_by, group_size=options.group_size)
-        # without validation, which would copy every vector once more: all parts are checked or made here
-        return models.QueryRequest.model_construct(**clauses, offset=options.offset or None)
+            return models.QueryGroupsRequest(**parts, group_by=options.group_by, group_size=options.group_size)
+        return models.QueryRequest.model_construct(**parts, offset=options.offset or None)
 
     def prefetch(self, inputs: Inputs, needed: int) -> models.Prefetch:
         """This stage as a candidate of one that ranks `needed` points; pure."""
@@ -537,16 +544,25 @@ class Stage(Strategy):
         if not inputs.target.capabilities.pushes_filters:
             own = both(self.filter, inputs.leaf_filter)
             inputs = replace(inputs, leaf_filter=own)
-        clauses = self._clauses(inputs, limit, self.needs_points(needed))
-        clauses |= {"filter": seal(own), "score_threshold": self.score_threshold, "params": self.search_params}
-        return models.Prefetch.model_construct(**clauses, limit=limit)
+        known = self._parts.get("prefetch")
+        if known is None or known[0] != limit:
+            parts: dict[str, Any] = {"score_threshold": self.score_threshold, "params": self.search_params}
+            made = models.Prefetch.model_construct(using=self.vector or None, **parts, limit=limit)
+            known = self._parts["prefetch"] = limit, made
+        prefetch: models.Prefetch = known[1].model_copy(
+            update=self._clauses(inputs, limit, self.needs_points(needed), seal(own))
+        )
+        return prefetch
 
-    def _clauses(self, inputs: Inputs, limit: int, needed: int) -> dict[str, Any]:
-        return {
-            "query": self.query(inputs, limit),
-            "using": self.vector or None,  # the unnamed vector is not named on the wire
-            "prefetch": [stage.prefetch(inputs, needed) for stage in self.candidates] or None,
-        }
+    def _clauses(self, inputs: Inputs, limit: int, needed: int, only: models.Filter | None) -> dict[str, Any]:
+        """What a query may change. Not validated, which would copy every vector once more: it is checked or made here."""
+        below = [stage.prefetch(inputs, needed) for stage in self.candidates] if self.candidates else None
+        return {"query": self.query(inputs, limit), "prefetch": below, "filter": only}
+
+    @cached_property
+    def _parts(self) -> dict[str, tuple[Any, Any]]:
+        """The last request and the last prefetch without what a query changes, each with what it was made for."""
+        return {}
 
     def widen(self, options: SearchOptions) -> SearchOptions:
         """The options of the request from whose points `cut` makes what a call asks of this outermost stage."""
@@ -767,7 +783,11 @@ class Stage(Strategy):
                     "number of shards: the more points a shard has, the less",
                 )
 
-    # Its text
+    # Its text, and copies
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What makes the stage, without what was made of it: that is kept by the `id` of parts, which copies don't share."""
+        return {attribute.name: getattr(self, attribute.name) for attribute in fields(self)}
 
     def __repr__(self) -> str:
         over = ", ".join(map(repr, self.candidates))

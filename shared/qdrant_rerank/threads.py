@@ -24,6 +24,7 @@ from .deadline import Deadline, lift_deadline
 from .errors import ClientError, QdrantRerankError
 
 __all__ = [
+    "WORKERS",
     "AsyncReads",
     "PerLoop",
     "Reads",
@@ -34,6 +35,7 @@ __all__ = [
     "in_time",
     "in_worker",
     "inherits",
+    "refuse_strange",
     "use_workers",
 ]
 
@@ -167,22 +169,23 @@ class Workers:
 
 
 _COMMON: Final = Workers()
-_CURRENT: Final[ContextVar[Workers | None]] = ContextVar("qdrant_rerank_workers", default=None)
+WORKERS: Final[ContextVar[Workers | None]] = ContextVar("qdrant_rerank_workers", default=None)
+"""The threads in which what blocks runs; None for common ones. `use_workers` sets it."""
 
 
 @contextmanager
 def use_workers(workers: Workers | None) -> Generator[None]:
     """Have what blocks in this context run in these threads; None for those that it would run in anyway."""
-    token = _CURRENT.set(workers or _CURRENT.get())
+    token = WORKERS.set(workers or WORKERS.get())
     try:
         yield
     finally:
-        _CURRENT.reset(token)
+        WORKERS.reset(token)
 
 
 async def in_worker(job: Callable[[], T]) -> T:
     """What a job that blocks returns, run in a thread of ours."""
-    return await (_CURRENT.get() or _COMMON).acall(job)
+    return await (WORKERS.get() or _COMMON).acall(job)
 
 
 def inherits(thing: object, base: type[Any], method: str) -> bool:
@@ -195,7 +198,7 @@ def inherits(thing: object, base: type[Any], method: str) -> bool:
 
 def call_worker(job: Callable[[], T], deadline: Deadline, doing: str) -> T:
     """What `job` returns, run in a thread of ours and given up at the deadline; see `Workers.call`."""
-    return (_CURRENT.get() or _COMMON).call(job, deadline, doing)
+    return (WORKERS.get() or _COMMON).call(job, deadline, doing)
 
 
 def in_time(job: Callable[[], T], doing: str) -> T:
@@ -402,16 +405,31 @@ class carrying:  # used as a function is, in `with`
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        if error is None or not _is_strange(error) or (self._awaits and self._is_end(error)):
-            return
-        whose = self._whose if isinstance(self._whose, str) else self._whose()
-        raise self._kind(_says(whose, error)) from _first(error)
+        if error is not None and not (self._awaits and self._is_end(error)):
+            refuse_strange(error, self._kind, self._whose)
 
     def _is_end(self, error: BaseException) -> bool:
         """Whether this code was cancelled, or its coroutine is being closed, which another task does or none."""
         if isinstance(error, GeneratorExit):
             return _running_task() is not self._task
         return isinstance(error, asyncio.CancelledError)
+
+
+def refuse_strange(error: BaseException, kind: type[QdrantRerankError], whose: str | Callable[[], str]) -> None:
+    """Make an error of ours of such an exception, whose cause it is; nothing of others.
+
+    What `carrying` does, for where each query passes: there `except BaseException` costs nothing until something is raised.
+
+    Args:
+        error: what was raised.
+        kind: the type of what is made of it.
+        whose: whose code raised it, for the message.
+
+    Raises:
+        QdrantRerankError: it is such an exception.
+    """
+    if _is_strange(error):
+        raise kind(_says(whose if isinstance(whose, str) else whose(), error)) from _first(error)
 
 
 class _Carried(QdrantRerankError):

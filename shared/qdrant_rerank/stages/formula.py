@@ -66,6 +66,7 @@ DEEPEST = 150  # far beyond what a server takes, and within what Python's own re
 class _Memory:
     """What was compiled for one server and one list of candidates: all of it, or the parts that no query changes."""
 
+    candidates: tuple[ScoreSource, ...]
     query: models.FormulaQuery | None = None
     compiled: dict[int, models.Expression] = dataclass_field(default_factory=dict[int, models.Expression])
     defaults: dict[str, float] = dataclass_field(default_factory=dict[str, float])
@@ -175,12 +176,11 @@ class Formula(Stage, kind="formula"):
 
     def query(self, inputs: Inputs, limit: int) -> models.QueryInterface:
         target = inputs.target
-        candidates = self.as_candidates(target.schema)
-        memory = self._memory(candidates, target)
+        memory = self._memory(target)
         if memory.query is not None:
             return memory.query
         lowering = Lowering(
-            candidates,
+            memory.candidates,
             target.capabilities,
             inputs.params,
             inputs.now,
@@ -204,16 +204,23 @@ class Formula(Stage, kind="formula"):
         """The candidate stages as the expression sees them."""
         return tuple(ScoreSource(stage.title, stage.is_distance(schema)) for stage in self.candidates)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """What makes the formula, without what was compiled: that is kept by the `id` of nodes, which copies don't share."""
-        return {attribute.name: getattr(self, attribute.name) for attribute in fields(self)}
-
-    def _memory(self, candidates: tuple[ScoreSource, ...], target: Target) -> _Memory:
-        return self._memories.setdefault((candidates, target.capabilities, target.thorough), _Memory())
+    def _memory(self, target: Target) -> _Memory:
+        schema, capabilities, thorough = target.schema, target.capabilities, target.thorough
+        known = self._latest.get(thorough)
+        if known is None or known[0] is not schema or known[1] is not capabilities:  # as for the last query, mostly
+            candidates = self.as_candidates(schema)
+            found = self._memories.setdefault((candidates, capabilities, thorough), _Memory(candidates))
+            known = self._latest[thorough] = schema, capabilities, found
+        return known[2]
 
     @cached_property
     def _memories(self) -> dict[tuple[tuple[ScoreSource, ...], Capabilities, bool], _Memory]:
         """Compiled formulas: compiling a learned one takes longer than the query, and most of it never changes."""
+        return {}
+
+    @cached_property
+    def _latest(self) -> dict[bool, tuple[Schema, Capabilities, _Memory]]:
+        """What was compiled last, for the quick guards and for the thorough ones, with what it was compiled for."""
         return {}
 
     @cached_property
@@ -336,7 +343,7 @@ class Formula(Stage, kind="formula"):
 
     def _extent(self, target: Target) -> Extent:
         """How large the formula is once compiled, measured once; request-time values don't change that much."""
-        memory = self._memory(self.as_candidates(target.schema), target)
+        memory = self._memory(target)
         if memory.extent is None:
             memory.extent = self._measured(target)
         return memory.extent
