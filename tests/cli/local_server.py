@@ -5,7 +5,7 @@ from __future__ import annotations
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from qdrant_client import QdrantClient, models
 
 from tests.stub_qdrant import Received, StubQdrant
@@ -55,6 +55,14 @@ class LocalServer(StubQdrant):
                 return {"operation_id": 1, "status": "completed"}
             case "PUT", ["collections", name, "points"]:
                 return client.upsert(name, models.PointsList.model_validate(body).points)
+            case "PUT", ["collections", name, "vectors", vector]:
+                return client.create_vector_name(name, vector, TypeAdapter(models.VectorNameConfig).validate_python(body))
+            case "PUT", ["collections", name, "points", "vectors"]:
+                return client.update_vectors(name, models.UpdateVectors.model_validate(body).points)
+            case "POST", ["collections", name, "points", "scroll"]:
+                asked = models.ScrollRequest.model_validate(body)
+                points, following = client.scroll(name, asked.filter, asked.limit or 10, offset=asked.offset)
+                return {"points": _plain(points), "next_page_offset": following}
             case "POST", ["collections", name, "points"]:
                 return client.retrieve(name, body["ids"], with_payload=False)
             case "POST", ["collections", name, "points", "count"]:

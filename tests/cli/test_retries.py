@@ -69,6 +69,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         model = f"cross-encoder:{folder / 'reranker'}"
         commands: dict[str, list[object]] = {
             "index": ["index", corpus, "--overwrite", "--dense", "hash"],
+            "add-vectors": ["add-vectors"],
             "schema": ["schema"],
             "search": ["search", "lake ferry", "--hybrid"],
             "plan": ["plan", "--hybrid", "--query", "lake ferry"],
@@ -95,7 +96,21 @@ def test_every_command_that_talks_to_a_server_is_tried(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["index", "schema", "search", "plan", "evaluate", "compare", "tune", "features", "drift", "calibrate", "demo"]
+    "command",
+    [
+        "index",
+        "add-vectors",
+        "schema",
+        "search",
+        "plan",
+        "evaluate",
+        "compare",
+        "tune",
+        "features",
+        "drift",
+        "calibrate",
+        "demo",
+    ],
 )
 def test_each_request_is_made_again(world: World, command: str, pauses: list[float]) -> None:
     server = world.server

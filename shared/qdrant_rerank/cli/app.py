@@ -31,6 +31,7 @@ TASKS: Final = {
     "Start": {
         "demo": "See what each strategy changes: plain search, hybrid, formula and MMR, side by side, with what they cost.",
         "index": "Put documents into a collection, which is made if it isn't there.",
+        "add-vectors": "Give the points of a collection that is there further vectors, e.g. for keyword search.",
         "schema": "Show which payload keys the points have: types, how many points have them, indexes, "
         "ranges, frequent values.",
     },
@@ -53,11 +54,11 @@ TASKS: Final = {
 }
 """Each command by its task, as the help shows them, and the first sentence of its help.
 
-A command's function has `run_` before its name, in the module of that name or of `_BESIDE`.
+A command's function has `run_` before its name (`_` for `-`), in the module of that name or of `_BESIDE`.
 """
 COMMANDS: Final = {name: summary for commands in TASKS.values() for name, summary in commands.items()}
 _LEARN: Final = dict.fromkeys(("features", "fit", "drift"), "learn")
-_BESIDE: Final = {"compare": "evaluate", "plan": "search", "schema": "index", **_LEARN}
+_BESIDE: Final = {"add-vectors": "index", "compare": "evaluate", "plan": "search", "schema": "index", **_LEARN}
 """Commands that stand in a module of another name."""
 
 
@@ -71,7 +72,8 @@ class _Commands(TyperGroup):
 
 def load_command(name: str) -> Callable[..., None]:
     """Load a command's function."""
-    function: Callable[..., None] = getattr(import_module(f".{_BESIDE.get(name, name)}", __package__), f"run_{name}")
+    module = import_module(f".{_BESIDE.get(name, name)}", __package__)
+    function: Callable[..., None] = getattr(module, f"run_{name.replace('-', '_')}")
     return function
 
 

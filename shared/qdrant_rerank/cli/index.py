@@ -1,4 +1,4 @@
-"""`index`: a JSONL corpus into a collection, resumably; `schema`: which payload keys its points have."""
+"""`index`: a JSONL corpus into a collection, resumably; `add-vectors`: more vectors for its points; `schema`: their payload."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import typer
 from rich.text import Text
 
 from .. import load
-from ..ingest import BadLine, IngestReport, ensure_collection, ingest, read_jsonl
+from ..ingest import BadLine, IngestReport, add_vectors, ensure_collection, ingest, read_jsonl
 from ..planning import PayloadSchema, payload_schema
 from .connect import Where, WhereToWrite, connect, find_collection
-from .models import QueryModels, VectorModel, choose_models, load_encoder, write_notes
+from .models import QueryModels, ShownText, VectorModel, choose_models, choose_new_vectors, load_encoder, write_notes
 from .options import JSON, ResultOptions, argument, command, option, parse_filter, split_list, without
 from .output import CommandError, errors_console, hint_at_resuming, make_table, results_console, show_progress, show_table
+from .results import TEXT_KEYS
 
 _BAD_LINES_SHOWN = 20
 _CORPUS = "What is in the corpus"
@@ -183,6 +184,63 @@ def _print_next(where: WhereToWrite, collection: str, models: Mapping[str, Vecto
     hybrid = ["--hybrid"] if {filled.kind for filled in models.values()} >= {"dense", "sparse"} else []
     command = shlex.join(["qdrant-rerank", "search", "...", *where.settle().options(), "--collection", collection, *hybrid])
     results_console().print(Text.assemble(("search it: ", "dim"), command), soft_wrap=True)
+
+
+@command
+def run_add_vectors(
+    *,
+    where: WhereToWrite,
+    models: DocumentModels,
+    text_key: str = option("--text-key KEYS", "The payload keys whose texts, joined, are embedded.", TEXT_KEYS),
+    batch_size: int = option("--batch-size N", "How many points are embedded and sent at a time.", 64),
+) -> None:
+    """Give the points of a collection that is there further vectors, e.g. for keyword search.
+
+    Nothing is copied: payload and other vectors stay as they are, and searches go on meanwhile. The text is read of the
+    payload, as LangChain, LlamaIndex or `index` wrote it. Points that have a vector of the name keep it, so that the same
+    command goes on after an interruption, and fills in what documents lack that others have written since. Servers can do
+    that from 1.18 on.
+
+    $ qdrant-rerank add-vectors --url http://localhost:6333 -c docs
+
+    $ qdrant-rerank add-vectors --edge ./db --text-key text
+    """
+    policy = where.policy
+    with connect(where) as client:
+        collection = find_collection(client, where.collection, policy)
+        chosen = choose_new_vectors(client, collection, models.by_kind, policy)
+        encoders = {name: load_encoder(filled.kind, filled.model) for name, filled in chosen.items()}
+        points = policy.rest.run(lambda: client.count(collection)).count
+        with (
+            hint_at_resuming(None, "", "what is stored stays: the same command goes on from there"),
+            show_progress(collection, points * len(encoders)) as tell,
+        ):
+            so_far: dict[str, int] = {}
+
+            def note(name: str, written: int) -> None:
+                so_far[name] = written
+                tell(sum(so_far.values()))
+
+            report = add_vectors(
+                client,
+                collection,
+                encoders,
+                payload=ShownText.of(split_list(text_key)),
+                batch_size=batch_size,
+                on_progress=note,
+                retries=policy.rest,
+            )
+        remembered = write_notes(client, collection, chosen, policy)
+    console = results_console()
+    for sentence in report.done:
+        console.print(Text(sentence, "dim"))
+    for name, written in report.written.items():
+        console.print(Text.assemble((f"{written} points got the vector {name!r}", "bold green" if written else "bold")))
+    if report.empty:
+        some = f"{len(report.empty)} points have no text, or only words that are dropped, e.g. {report.empty[0]!r}"
+        console.print(Text(some, "yellow"))
+    if not remembered:
+        console.print(Text("this server doesn't remember the models: give --dense, --sparse and --late to search, too", "dim"))
 
 
 @command

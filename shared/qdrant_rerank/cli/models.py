@@ -195,18 +195,41 @@ def choose_models(
             found |= {name: VectorModel(kind, notes[name]) for name in schema.names(kind) if name in notes}
         elif model is not None:
             found[_name_there(schema, kind, model)] = VectorModel(kind, model)
-    for name, wanted in found.items():
-        if notes.get(name, wanted.model) != wanted.model:
-            raise CommandError(
-                f"the vector {name!r} of {collection!r} is for {notes[name]}; {FLAGS[wanted.kind]} {wanted.model} "
-                "would mix two models, whose vectors can't be compared: leave the option out, or fill another collection"
-            )
+    _check_notes(collection, found, notes)
     if not found:
         raise CommandError(
             f"the collection {collection!r} doesn't say what filled its vectors ({schema.describe_vectors()}): give --dense, "
             "--sparse or --late the models"
         )
     return found
+
+
+def choose_new_vectors(
+    client: QdrantClient, collection: str, options: Mapping[Kind, str | None], policy: CommandRetries
+) -> dict[str, VectorModel]:
+    """Choose the vectors that the points of a collection are to get, by name: those that options name, or BM25.
+
+    Raises:
+        CommandError: an option contradicts what a vector was filled with, or there is nothing to add.
+    """
+    asked: dict[Kind, str | None] = {kind: normalise(kind, text) for kind, text in options.items()}
+    check_embedder(client, options)
+    if not any(options.values()):
+        asked["sparse"] = "bm25"
+    found = {_default_name(kind, model): VectorModel(kind, model) for kind, model in asked.items() if model is not None}
+    if not found:
+        raise CommandError("nothing to add: give --dense, --sparse or --late a model")
+    _check_notes(collection, found, read_notes(client, collection, policy))
+    return found
+
+
+def _check_notes(collection: str, wanted: Mapping[str, VectorModel], notes: Mapping[str, str]) -> None:
+    for name, filled in wanted.items():
+        if notes.get(name, filled.model) != filled.model:
+            raise CommandError(
+                f"the vector {name!r} of {collection!r} is for {notes[name]}; {FLAGS[filled.kind]} {filled.model} "
+                "would mix two models, whose vectors can't be compared: leave the option out, or fill another collection"
+            )
 
 
 def _default_name(kind: Kind, model: str) -> str:

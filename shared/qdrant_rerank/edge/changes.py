@@ -232,14 +232,20 @@ def _same(value: Any) -> Any:
 # A kind of change can only be made of parts that are named here: what is new to the log gets its check first.
 _PARTS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "condition": _filter,
+    "datatype": _same,
+    "distance": _same,
     "field_name": _path,
     "key": _path,
     "keys": lambda paths: list(map(_path, paths)),
+    "modifier": _same,
+    "multivector_config": _same,
     "payload": _same,  # which is checked together with its key
     "point_vectors": _stored_vectors,
     "points": lambda points: list(map(_stored, points)),
     "schema": _same,
+    "size": _same,
     "update_mode": _same,
+    "vector_name": _same,
     "vector_names": _same,
 }
 

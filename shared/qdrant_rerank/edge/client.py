@@ -25,7 +25,7 @@ from ..errors import ClientError
 from .changes import change_of, make_change
 from .groups import group_hits
 from .shards import Folder, Shard
-from .translate_config import collection_info, config_of, index_of, read_metadata, write_metadata
+from .translate_config import collection_info, config_of, index_of, read_metadata, vector_parts, write_metadata
 from .translate_filter import filter_of
 from .translate_query import order_by as order_of
 from .translate_query import payload_selector, request_of, whole
@@ -181,6 +181,21 @@ class Collections(QdrantClient):
     def delete_payload_index(self, collection_name: str, field_name: str) -> models.UpdateResult:
         """As `QdrantClient.delete_payload_index`."""
         self._shard(collection_name).update(make_change("delete_field_index", field_name=field_name))
+        return DONE
+
+    def create_vector_name(
+        self,
+        collection_name: str,
+        vector_name: str,
+        vector_name_config: Any,
+        wait: bool = True,
+        ordering: Any = None,
+        timeout: int | None = None,
+        **others: Any,
+    ) -> models.UpdateResult:
+        """As `QdrantClient.create_vector_name` (from qdrant-client 1.18): a vector that no point has yet."""
+        check_extras(ordering=ordering, timeout=timeout, **others)
+        self._shard(collection_name).add_vector(make_change(vector_name=vector_name, **vector_parts(vector_name_config)))
         return DONE
 
     def optimize(self, collection_name: str) -> bool:

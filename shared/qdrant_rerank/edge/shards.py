@@ -129,6 +129,12 @@ class Shard:
             self._make_room(change, shard)
             shard.update(change.operation)
 
+    def add_vector(self, change: ShardChange) -> None:
+        """Make the change that adds a vector, and know it from now on."""
+        with self.hold("a change of"):
+            self.update(change)
+            self.vectors = vectors_of(read_params(self.folder))
+
     def retrieve(self, ids: list[Any], with_payload: Any, with_vector: Any) -> list[engine.Record]:
         """Points by id, those that there are."""
         with self.hold("reading points of") as shard:

@@ -26,6 +26,7 @@ __all__ = [
     "index_of",
     "read_metadata",
     "read_params",
+    "vector_parts",
     "vectors_of",
     "write_metadata",
 ]
@@ -73,6 +74,25 @@ def index_of(schema: Any) -> Any:
         known = ", ".join(repr(one.value) for one in models.PayloadSchemaType)
         raise ClientError(f"field_schema takes one of {known}, or their parameters, got {schema!r}") from None
     return _member(engine.PayloadSchemaType, kind)
+
+
+def vector_parts(config: Any) -> dict[str, Any]:
+    """What the engine makes a new vector of: a sparse one of `models.SparseVectorNameConfig`, or a dense one.
+
+    Raises:
+        ClientError: it is neither.
+    """
+    if (sparse := getattr(config, "sparse", None)) is not None:
+        idf = sparse.modifier == models.Modifier.IDF
+        datatype = _member(engine.VectorStorageDatatype, sparse.datatype)
+        return {"kind": "create_sparse_vector", "modifier": engine.Modifier.Idf if idf else None, "datatype": datatype}
+    if (dense := getattr(config, "dense", None)) is None:
+        raise ClientError(
+            f"a new vector is a models.SparseVectorNameConfig or a models.DenseVectorNameConfig, got {config!r:.200}"
+        )
+    params = _dense(models.VectorParams(**dense.model_dump()))
+    parts = {name: getattr(params, name) for name in ("size", "distance", "multivector_config", "datatype")}
+    return {"kind": "create_dense_vector", **parts}
 
 
 def _dense(params: models.VectorParams) -> engine.EdgeVectorParams:

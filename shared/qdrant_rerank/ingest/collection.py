@@ -25,7 +25,17 @@ from ..schema import Schema, VectorInfo, read_schema
 from ..strategies import Strategy
 from .writing import check_multivectors, probe_encoder, says
 
-__all__ = ["changes", "ensure_collection", "ensure_indexes", "index_schema", "indexes_to_avoid", "phrase_keys", "requirements"]
+__all__ = [
+    "changes",
+    "ensure_collection",
+    "ensure_indexes",
+    "find_differences",
+    "index_schema",
+    "indexes_to_avoid",
+    "phrase_keys",
+    "require_known",
+    "requirements",
+]
 
 _Type = models.PayloadSchemaType
 _BOTH: Final = {
@@ -143,8 +153,8 @@ def ensure_collection(
     with describe_failures(Place.of(client, collection), "reading the schema of"):
         there = read_schema(client, collection) if client.collection_exists(collection) else None
     exists = there is not None
-    schema = there or Schema(collection, _all_known(made, ready))
-    problems = list(_differences(schema, made, ready)) if exists else []
+    schema = there or Schema(collection, require_known(made, ready))
+    problems = list(find_differences(schema, made, ready)) if exists else []
     if strategy is not None:
         requirements(strategy)  # contradictory ones are an error before anything is made
         target = Target(schema, Capabilities.of(client.info().version, engine_of(client)))
@@ -202,7 +212,7 @@ def ensure_indexes(client: QdrantClient, collection: str, strategy: Strategy) ->
     return done
 
 
-def _all_known(made: Mapping[str, VectorInfo | None], encoders: Mapping[str, Encoder]) -> dict[str, VectorInfo]:
+def require_known(made: Mapping[str, VectorInfo | None], encoders: Mapping[str, Encoder]) -> dict[str, VectorInfo]:
     """What the encoders make, if that is known of all of them."""
     if not made:
         raise StrategyError("a collection needs at least one vector: pass encoders={'dense': …}")
@@ -215,7 +225,7 @@ def _all_known(made: Mapping[str, VectorInfo | None], encoders: Mapping[str, Enc
     return known
 
 
-def _differences(schema: Schema, made: Mapping[str, VectorInfo | None], encoders: Mapping[str, Encoder]) -> Iterator[str]:
+def find_differences(schema: Schema, made: Mapping[str, VectorInfo | None], encoders: Mapping[str, Encoder]) -> Iterator[str]:
     """Where the collection isn't what the encoders fill."""
     for name, info in made.items():
         there = schema.vectors.get(name)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from qdrant_client import QdrantClient, models
 
@@ -25,13 +25,18 @@ from .documents import BadLine, Document, payload_problem, point_id
 __all__ = [
     "IngestReport",
     "batch_of",
+    "check_batch_size",
     "check_multivectors",
     "count_sent_numbers",
     "encode_batch",
     "ingest",
     "probe_encoder",
     "says",
+    "shard_argument",
+    "split_points",
 ]
+
+P = TypeVar("P", models.PointStruct, models.PointVectors)
 
 _PROBE: Final = "a short text"
 _BY_SERVER = (models.Document, models.Image, models.InferenceObject)
@@ -243,10 +248,7 @@ def ingest(
         IngestError: a batch can't be embedded; what was written before it stays, and a second run goes on from there.
         PlanError: there is no such collection, or it lacks an encoder's vector.
     """
-    size = to_whole(batch_size)
-    if size is None or size < 1:
-        raise StrategyError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
-    started, policy = time.monotonic(), Retries.of(retries)
+    size, started, policy = check_batch_size(batch_size), time.monotonic(), Retries.of(retries)
     with describe_failures(Place.of(client, collection), "reading the schema of"):
         schema = read_schema(client, collection)  # once: a server that isn't there at the start is a wrong address
     ready = encoders.for_documents(schema) if isinstance(encoders, Encoders) else Encoders.of(encoders).for_documents(schema)
@@ -263,6 +265,18 @@ def ingest(
         if on_progress is not None:
             on_progress(written, skipped)
     return IngestReport(written, skipped, (*getattr(documents, "bad", ()), *bad), time.monotonic() - started)
+
+
+def check_batch_size(value: object) -> int:
+    """Check how many points are sent at a time.
+
+    Raises:
+        StrategyError: not a whole number, or less than 1.
+    """
+    size = to_whole(value)
+    if size is None or size < 1:
+        raise StrategyError(f"batch_size must be a whole number of at least 1, got {value!r}")
+    return size
 
 
 def _missing(schema: Schema, encoders: Mapping[str, Encoder]) -> Iterator[str]:
@@ -296,7 +310,9 @@ def _unstored(
         by_point.setdefault(point_id(document.id), document)
     with describe_failures(Place.of(client, collection), "looking up documents in"):
         stored = retries.run(
-            lambda: client.retrieve(collection, list(by_point), with_payload=False, with_vectors=False, **_shard(shard_key))
+            lambda: client.retrieve(
+                collection, list(by_point), with_payload=False, with_vectors=False, **shard_argument(shard_key)
+            )
         )
     for record in stored:
         del by_point[record.id if isinstance(record.id, int) else str(record.id)]
@@ -322,34 +338,34 @@ def _write(
     batch = batch_of([document.id for document in documents])
     try:
         with describe_failures(Place.of(client, schema.collection), f"storing {batch} in"):
-            for part in _parts(points):
-                retries.run(partial(client.upsert, schema.collection, part, wait=True, **_shard(shard_key)))
+            for part in split_points(points):
+                retries.run(partial(client.upsert, schema.collection, part, wait=True, **shard_argument(shard_key)))
     except QdrantRerankError as error:  # which says where, but not what was stored
         error.add_note(f"while storing {batch}")
         raise
 
 
-def _shard(shard_key: models.ShardKey | None) -> dict[str, Any]:
+def shard_argument(shard_key: models.ShardKey | None) -> dict[str, Any]:
     """The argument for it, where there is one: not every client knows it."""
     return {} if shard_key is None else {"shard_key_selector": shard_key}
 
 
-def _parts(points: list[models.PointStruct]) -> Iterator[list[models.PointStruct]]:
+def split_points(points: list[P]) -> Iterator[list[P]]:
     """The points in requests that REST takes, in their order; a point that is too large by itself is the server's to refuse."""
     if len(points) < 2 or sum(map(_at_most, points)) <= _MOST_BYTES:
         yield points
         return
     half = len(points) // 2
-    yield from _parts(points[:half])
-    yield from _parts(points[half:])
+    yield from split_points(points[:half])
+    yield from split_points(points[half:])
 
 
-def _at_most(point: models.PointStruct) -> int:
+def _at_most(point: models.PointStruct | models.PointVectors) -> int:
     """How many bytes the point takes as JSON, at most: numbers of a vector have 25 characters, payloads are counted."""
     vectors = point.vector if isinstance(point.vector, dict) else {"": point.vector}
     return (
         sum(map(count_sent_numbers, vectors.values())) * 25
-        + len(json.dumps(point.payload, ensure_ascii=False, default=str).encode())
+        + len(json.dumps(getattr(point, "payload", None), ensure_ascii=False, default=str).encode())
         + 200
     )
 
