@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from qdrant_client import QdrantClient, models
 
@@ -23,7 +24,7 @@ def test_a_dense_collection_is_searched_by_words_afterwards(corpus: Path, tmp_pa
 def test_what_langchain_wrote_is_read_too_and_what_has_no_text_is_counted(tmp_path: Path) -> None:
     client = QdrantClient(path=str(tmp_path / "db"))
     client.create_collection("mine", vectors_config=models.VectorParams(size=2, distance=models.Distance.DOT))
-    payloads = {"page_content": "a night train", "metadata": {}}, {"metadata": {}}
+    payloads: list[dict[str, Any]] = [{"page_content": "a night train", "metadata": {}}, {"metadata": {}}]
     client.upsert("mine", [models.PointStruct(id=i, vector=[1.0, 0.0], payload=each) for i, each in enumerate(payloads)])
     client.close()
 
