@@ -186,15 +186,26 @@ class Clients:
         return self._by_loop.get(lambda: _OfLoop(self._make())).client
 
     async def prepare(self) -> None:
-        """Make the running loop's client in a thread, where it is made of a sync one: reading certificates takes a while."""
-        if self._async_client is not None or self.engine != "server" or self.grpc:  # a channel of gRPC belongs to its loop
+        """Make the running loop's client in a thread, where it is made of a sync one: reading certificates takes a while.
+
+        A channel of gRPC belongs to its loop; clients make theirs at the first request.
+        """
+        if self._async_client is not None or self.engine != "server":
             return
         self.check_open()
         if asyncio.get_running_loop() in self._by_loop:
             return
-        made: Any = await in_worker(self._make)
+        made: Any = await in_worker(self._make_beside)
         if self._by_loop.get(lambda: _OfLoop(made)).client is not made:  # another task was sooner
             await made.close()
+
+    def _make_beside(self) -> AsyncCalls:
+        """As `_make`, and with what the first request would import."""
+        import anyio
+
+        made = self._make()
+        anyio.run(anyio.sleep, 0)  # in a loop of its own: httpx imports anyio's half of asyncio where it connects first
+        return made
 
     def _make(self) -> AsyncCalls:
         if isinstance(self._async_client, AsyncQdrantClient):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import re
+import subprocess
+import sys
 import threading
 import warnings
 from dataclasses import replace
@@ -24,6 +26,7 @@ from tests.stub_qdrant import StubQdrant, collection
 from tests.support import COLLECTION, QUERY, SCHEMA, encoders, ids, refused, toy_config, toy_points
 from tests.waiting import forked, wait_until
 
+ROOT = Path(__file__).parents[2]
 URL = "https://qdrant.invalid:6333"  # never connected to
 
 
@@ -530,6 +533,44 @@ async def test_the_first_async_call_makes_its_client_in_a_thread() -> None:
         assert len(headers.threads) == 1
         assert headers.threads[0] != threading.get_ident()
         client.close()
+
+
+FIRST_CALL = """
+import asyncio, sys, threading
+from qdrant_client import QdrantClient
+from qdrant_rerank import AsyncExecutor, Nearest, Query
+from tests.stub_grpc import StubGrpc
+from tests.stub_qdrant import StubQdrant
+
+grpc = sys.argv[1] == "gRPC"
+blocked = []
+
+def look(event, args):
+    if looks and event in ("import", "open", "socket.getaddrinfo", "subprocess.Popen") and threading.get_ident() == loop:
+        blocked.append((event, str(args[0])))
+
+async def ask(url, port):
+    global looks
+    client = QdrantClient(url=url, grpc_port=port, prefer_grpc=grpc, check_compatibility=False)
+    await asyncio.get_running_loop().getaddrinfo("127.0.0.1", 1)  # which starts asyncio's own threads
+    looks = True
+    async with AsyncExecutor(client, "docs") as executor:
+        await executor.retrieve(Nearest(), Query(vectors={"": [1.0, 0.0, 0.0, 0.0]}))
+    looks = False
+    client.close()
+
+looks, loop = False, threading.get_ident()
+sys.addaudithook(look)
+with StubQdrant(points=[{"id": 1, "score": 0.5}]) as rest, StubGrpc() as stub:
+    asyncio.run(ask(rest.url, stub.port))
+print(*blocked, sep="\\n")
+"""
+
+
+@pytest.mark.parametrize("over", ["REST", "gRPC"])
+def test_the_first_async_call_imports_and_reads_nothing_on_the_loop(over: str) -> None:
+    done = subprocess.run([sys.executable, "-c", FIRST_CALL, over], capture_output=True, text=True, cwd=ROOT)
+    assert (done.stdout.strip(), done.stderr, done.returncode) == ("", "", 0)
 
 
 async def test_of_two_that_are_made_at_once_one_is_kept_and_the_other_closed() -> None:
