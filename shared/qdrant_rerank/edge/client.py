@@ -31,17 +31,17 @@ from .translate_query import order_by as order_of
 from .translate_query import payload_selector, request_of, whole
 from .values import REASONS, VERSION, check_extras, describe_misfits, engine_id, to_record, to_scored_point, wire_id
 
-__all__ = ["AsyncEdgeClient", "Collections", "DONE", "EdgeClient", "as_in"]
+__all__ = ["AsyncEdgeClient", "EdgeClient"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-DONE: Final = models.UpdateResult(status=models.UpdateStatus.COMPLETED)
+_DONE: Final = models.UpdateResult(status=models.UpdateStatus.COMPLETED)
 """What every change returns: it is done."""
 _NEEDLESS: Final = {"max_retries", "method", "parallel", "wait"}  # which make no difference in one process
 
 
-def as_in(theirs: Callable[P, R]) -> Callable[[Callable[..., R]], Callable[P, R]]:
+def _as_in(theirs: Callable[P, R]) -> Callable[[Callable[..., R]], Callable[P, R]]:
     """Decorate a method that is called as `QdrantClient`'s is, and takes the arguments that the engine has a use for.
 
     Those of `REASONS` are refused where they are given (not None), and those that make no difference are dropped.
@@ -70,148 +70,32 @@ def as_in(theirs: Callable[P, R]) -> Callable[[Callable[..., R]], Callable[P, R]
     return decorate
 
 
-class Collections(QdrantClient):
-    """A `QdrantClient` to type checkers and `isinstance`; none of that class's code is run.
+def _changing(theirs: Callable[P, R], operation: Any, asked: Any = None) -> Callable[P, R]:
+    """Make a method that is called as `QdrantClient`'s, and makes one `operation`: of `asked`, or of its only argument.
 
-    A collection is a folder; its metadata is a file of ours in it.
+    The method raises as `batch_update_points`.
     """
+    name, left_out = theirs.__name__, {*REASONS, *_NEEDLESS, "kwargs"}
+    signature = inspect.Signature([each for each in inspect.signature(theirs).parameters.values() if each.name not in left_out])
 
-    _folder: Folder
+    def method(self: EdgeClient, collection_name: str, **given: Any) -> Any:
+        signature.bind(self, collection_name, **given)  # names what is missing
+        if "vectors" in given:
+            given["vector"] = given.pop("vectors")
+        [change] = given.values() if asked is None else [asked.model_construct(**given)]
+        [done] = self.batch_update_points(collection_name, [operation.model_construct(**{name: change})])
+        return done
 
-    def _shard(self, collection_name: str) -> Shard:
-        return self._folder.shard(collection_name)
-
-    @as_in(QdrantClient.get_collection)
-    def get_collection(self, collection_name: str) -> models.CollectionInfo:
-        """A collection's vectors, payload indexes and counts.
-
-        Raises:
-            EngineError: there is no such collection, which is a ValueError, too; lists those that there are.
-        """
-        shard = self._shard(collection_name)
-        with shard.hold("reading") as held:
-            return collection_info(shard.folder, held.info())
-
-    @as_in(QdrantClient.get_collections)
-    def get_collections(self) -> models.CollectionsResponse:
-        """The collections in the folder."""
-        return models.CollectionsResponse(
-            collections=[models.CollectionDescription(name=name) for name in self._folder.names()]
-        )
-
-    @as_in(QdrantClient.collection_exists)
-    def collection_exists(self, collection_name: str) -> bool:
-        """Whether the folder has a collection of that name."""
-        return collection_name in self._folder.names()
-
-    @as_in(QdrantClient.get_aliases)
-    def get_aliases(self) -> models.CollectionsAliasesResponse:
-        """No aliases: the engine has none."""
-        self._folder.check_process()
-        return models.CollectionsAliasesResponse(aliases=[])
-
-    @as_in(QdrantClient.create_collection)
-    def create_collection(
-        self,
-        collection_name: str,
-        vectors_config: models.VectorParams | Mapping[str, models.VectorParams] | None = None,
-        sparse_vectors_config: Mapping[str, models.SparseVectorParams] | None = None,
-        hnsw_config: Any = None,
-        on_disk_payload: bool | None = None,
-        metadata: dict[str, Any] | None = None,
-        timeout: int | None = None,
-        **others: Any,
-    ) -> bool:
-        """As `QdrantClient.create_collection`, of one shard.
-
-        Raises:
-            ClientError: an option isn't passed on to the engine; names it.
-            EngineError: there is one of that name, which is a ValueError, too.
-        """
-        for counted in ("shard_number", "replication_factor", "write_consistency_factor"):
-            if others.get(counted) == 1:
-                del others[counted]
-        check_extras(**others, timeout=timeout)
-        shard = self._folder.create(
-            collection_name, config_of(vectors_config, sparse_vectors_config, hnsw_config, on_disk_payload)
-        )
-        if metadata:
-            with shard.hold("writing the metadata of"):
-                write_metadata(shard.folder, to_jsonable_python(metadata))
-        return True
-
-    @as_in(QdrantClient.recreate_collection)
-    def recreate_collection(self, collection_name: str, **options: Any) -> bool:
-        """Delete the collection, if there is one, and make it. As `create_collection`."""
-        self.delete_collection(collection_name)
-        return self.create_collection(collection_name, **options)
-
-    def update_collection(
-        self, collection_name: str, *args: Any, metadata: dict[str, Any] | None = None, **kwargs: Any
-    ) -> bool:
-        """As `QdrantClient.update_collection`, of the metadata: keys that are given replace those that there are.
-
-        Raises:
-            ClientError: anything else is to be changed.
-        """
-        if args or kwargs:
-            named = ", ".join(kwargs) or "positional arguments"
-            raise ClientError(f"only the metadata of a collection can be changed in qdrant-edge, not {named}")
-        shard = self._shard(collection_name)
-        with shard.hold("writing the metadata of"):
-            write_metadata(shard.folder, read_metadata(shard.folder) | to_jsonable_python(metadata or {}))
-        return True
-
-    @as_in(QdrantClient.delete_collection)
-    def delete_collection(self, collection_name: str) -> bool:
-        """Delete a collection with its points; whether there was one."""
-        return self._folder.delete(collection_name)
-
-    @as_in(QdrantClient.create_payload_index)
-    def create_payload_index(
-        self, collection_name: str, field_name: str, field_schema: Any = None, field_type: Any = None
-    ) -> models.UpdateResult:
-        """As `QdrantClient.create_payload_index`. An index of another type on the same key is replaced."""
-        schema = index_of(field_type if field_schema is None else field_schema)
-        made = make_change("create_field_index", everything=True, field_name=field_name, schema=schema)
-        self._shard(collection_name).update(made)
-        return DONE
-
-    @as_in(QdrantClient.delete_payload_index)
-    def delete_payload_index(self, collection_name: str, field_name: str) -> models.UpdateResult:
-        """As `QdrantClient.delete_payload_index`."""
-        self._shard(collection_name).update(make_change("delete_field_index", field_name=field_name))
-        return DONE
-
-    def create_vector_name(
-        self,
-        collection_name: str,
-        vector_name: str,
-        vector_name_config: Any,
-        wait: bool = True,
-        ordering: Any = None,
-        timeout: int | None = None,
-        **others: Any,
-    ) -> models.UpdateResult:
-        """As `QdrantClient.create_vector_name` (from qdrant-client 1.18): a vector that no point has yet."""
-        check_extras(ordering=ordering, timeout=timeout, **others)
-        self._shard(collection_name).add_vector(make_change(vector_name=vector_name, **vector_parts(vector_name_config)))
-        return DONE
-
-    def optimize(self, collection_name: str) -> bool:
-        """Build what makes searches fast (HNSW graphs over large parts, fewer segments); whether there was work to do.
-
-        Without it searches compare all vectors, which is exact. Takes seconds to minutes, during which no other Python
-        thread runs; worth it from about 50,000 points on. Not in `QdrantClient`: a server does it by itself.
-        """
-        return self._shard(collection_name).optimize()
+    method.__dict__["__signature__"] = signature
+    method.__name__, method.__doc__ = name, f"As `QdrantClient.{name}`."
+    return _as_in(theirs)(method)
 
 
 _LOCAL_MODE: Final = "meta.json"  # what qdrant-client's local mode keeps in its folder
 
 
-class EdgeClient(Collections):
-    """Qdrant's Rust engine in this process, over a folder: a `QdrantClient` that needs no server.
+class EdgeClient(QdrantClient):
+    """Qdrant's Rust engine in this process, over a folder: a `QdrantClient` to type checkers, of whose code none is run.
 
         client = EdgeClient("qdrant")            # qdrant/docs/ is the collection "docs", qdrant/faq/ another
         executor = Executor(client, "docs", encoders=…)
@@ -289,9 +173,134 @@ class EdgeClient(Collections):
         self._folder.check_process()
         return models.VersionInfo(title="qdrant-edge", version=VERSION)
 
+    def _shard(self, collection_name: str) -> Shard:
+        return self._folder.shard(collection_name)
+
+    # Collections: each is a folder; its metadata is a file of ours in it
+
+    @_as_in(QdrantClient.get_collection)
+    def get_collection(self, collection_name: str) -> models.CollectionInfo:
+        """A collection's vectors, payload indexes and counts.
+
+        Raises:
+            EngineError: there is no such collection, which is a ValueError, too; lists those that there are.
+        """
+        shard = self._shard(collection_name)
+        with shard.hold("reading") as held:
+            return collection_info(shard.folder, held.info())
+
+    @_as_in(QdrantClient.get_collections)
+    def get_collections(self) -> models.CollectionsResponse:
+        return models.CollectionsResponse(
+            collections=[models.CollectionDescription(name=name) for name in self._folder.names()]
+        )
+
+    @_as_in(QdrantClient.collection_exists)
+    def collection_exists(self, collection_name: str) -> bool:
+        return collection_name in self._folder.names()
+
+    @_as_in(QdrantClient.get_aliases)
+    def get_aliases(self) -> models.CollectionsAliasesResponse:
+        """No aliases: the engine has none."""
+        self._folder.check_process()
+        return models.CollectionsAliasesResponse(aliases=[])
+
+    @_as_in(QdrantClient.create_collection)
+    def create_collection(
+        self,
+        collection_name: str,
+        vectors_config: models.VectorParams | Mapping[str, models.VectorParams] | None = None,
+        sparse_vectors_config: Mapping[str, models.SparseVectorParams] | None = None,
+        hnsw_config: Any = None,
+        on_disk_payload: bool | None = None,
+        metadata: dict[str, Any] | None = None,
+        timeout: int | None = None,
+        **others: Any,
+    ) -> bool:
+        """As `QdrantClient.create_collection`, of one shard.
+
+        Raises:
+            ClientError: an option isn't passed on to the engine; names it.
+            EngineError: there is one of that name, which is a ValueError, too.
+        """
+        for counted in ("shard_number", "replication_factor", "write_consistency_factor"):
+            if others.get(counted) == 1:
+                del others[counted]
+        check_extras(**others, timeout=timeout)
+        shard = self._folder.create(
+            collection_name, config_of(vectors_config, sparse_vectors_config, hnsw_config, on_disk_payload)
+        )
+        if metadata:
+            with shard.hold("writing the metadata of"):
+                write_metadata(shard.folder, to_jsonable_python(metadata))
+        return True
+
+    @_as_in(QdrantClient.recreate_collection)
+    def recreate_collection(self, collection_name: str, **options: Any) -> bool:
+        self.delete_collection(collection_name)
+        return self.create_collection(collection_name, **options)
+
+    def update_collection(
+        self, collection_name: str, *args: Any, metadata: dict[str, Any] | None = None, **kwargs: Any
+    ) -> bool:
+        """As `QdrantClient.update_collection`, of the metadata: keys that are given replace those that there are.
+
+        Raises:
+            ClientError: anything else is to be changed.
+        """
+        if args or kwargs:
+            named = ", ".join(kwargs) or "positional arguments"
+            raise ClientError(f"only the metadata of a collection can be changed in qdrant-edge, not {named}")
+        shard = self._shard(collection_name)
+        with shard.hold("writing the metadata of"):
+            write_metadata(shard.folder, read_metadata(shard.folder) | to_jsonable_python(metadata or {}))
+        return True
+
+    @_as_in(QdrantClient.delete_collection)
+    def delete_collection(self, collection_name: str) -> bool:
+        return self._folder.delete(collection_name)
+
+    @_as_in(QdrantClient.create_payload_index)
+    def create_payload_index(
+        self, collection_name: str, field_name: str, field_schema: Any = None, field_type: Any = None
+    ) -> models.UpdateResult:
+        """An index of another type on the same key is replaced."""
+        schema = index_of(field_type if field_schema is None else field_schema)
+        made = make_change("create_field_index", everything=True, field_name=field_name, schema=schema)
+        self._shard(collection_name).update(made)
+        return _DONE
+
+    @_as_in(QdrantClient.delete_payload_index)
+    def delete_payload_index(self, collection_name: str, field_name: str) -> models.UpdateResult:
+        self._shard(collection_name).update(make_change("delete_field_index", field_name=field_name))
+        return _DONE
+
+    def create_vector_name(
+        self,
+        collection_name: str,
+        vector_name: str,
+        vector_name_config: Any,
+        wait: bool = True,
+        ordering: Any = None,
+        timeout: int | None = None,
+        **others: Any,
+    ) -> models.UpdateResult:
+        """As `QdrantClient.create_vector_name` (from qdrant-client 1.18): a vector that no point has yet."""
+        check_extras(ordering=ordering, timeout=timeout, **others)
+        self._shard(collection_name).add_vector(make_change(vector_name=vector_name, **vector_parts(vector_name_config)))
+        return _DONE
+
+    def optimize(self, collection_name: str) -> bool:
+        """Build what makes searches fast (HNSW graphs over large parts, fewer segments); whether there was work to do.
+
+        Without it searches compare all vectors, which is exact. Takes seconds to minutes, during which no other Python
+        thread runs; worth it from about 50,000 points on. Not in `QdrantClient`: a server does it by itself.
+        """
+        return self._shard(collection_name).optimize()
+
     # Changes: done, and in the write-ahead log, when their call returns; each is checked whole before any of it is done
 
-    @as_in(QdrantClient.batch_update_points)
+    @_as_in(QdrantClient.batch_update_points)
     def batch_update_points(self, collection_name: str, update_operations: Sequence[Any]) -> list[models.UpdateResult]:
         """As `QdrantClient.batch_update_points`: one after the other, but none if one of them can't be made.
 
@@ -305,66 +314,26 @@ class EdgeClient(Collections):
             for change in changes:
                 if change is not None:
                     shard.update(change)
-        return [DONE for _ in changes]
+        return [_DONE for _ in changes]
 
-    def _change(self, collection_name: str, operation: Any) -> models.UpdateResult:
-        [done] = self.batch_update_points(collection_name, [operation])
-        return done
+    upsert = _changing(QdrantClient.upsert, models.UpsertOperation, models.PointsList)  # all points are stored, or none
+    update_vectors = _changing(QdrantClient.update_vectors, models.UpdateVectorsOperation, models.UpdateVectors)
+    delete_vectors = _changing(QdrantClient.delete_vectors, models.DeleteVectorsOperation, models.DeleteVectors)
+    delete = _changing(QdrantClient.delete, models.DeleteOperation)
+    # where one of the ids isn't there, the other points are changed
+    set_payload = _changing(QdrantClient.set_payload, models.SetPayloadOperation, models.SetPayload)
+    overwrite_payload = _changing(QdrantClient.overwrite_payload, models.OverwritePayloadOperation, models.SetPayload)
+    delete_payload = _changing(QdrantClient.delete_payload, models.DeletePayloadOperation, models.DeletePayload)
+    clear_payload = _changing(QdrantClient.clear_payload, models.ClearPayloadOperation)
 
-    @as_in(QdrantClient.upsert)
-    def upsert(
-        self, collection_name: str, points: Any, update_filter: Any = None, update_mode: Any = None
-    ) -> models.UpdateResult:
-        """As `QdrantClient.upsert`: all points are stored, or none. Raises as `batch_update_points`."""
-        asked = models.PointsList.model_construct(points=points, update_filter=update_filter, update_mode=update_mode)
-        return self._change(collection_name, models.UpsertOperation.model_construct(upsert=asked))
-
-    @as_in(QdrantClient.update_vectors)
-    def update_vectors(
-        self, collection_name: str, points: Sequence[models.PointVectors], update_filter: Any = None
-    ) -> models.UpdateResult:
-        asked = models.UpdateVectors.model_construct(points=points, update_filter=update_filter)
-        return self._change(collection_name, models.UpdateVectorsOperation.model_construct(update_vectors=asked))
-
-    @as_in(QdrantClient.delete_vectors)
-    def delete_vectors(self, collection_name: str, vectors: Sequence[str], points: Any) -> models.UpdateResult:
-        asked = models.DeleteVectors.model_construct(points=points, vector=vectors)
-        return self._change(collection_name, models.DeleteVectorsOperation.model_construct(delete_vectors=asked))
-
-    @as_in(QdrantClient.delete)
-    def delete(self, collection_name: str, points_selector: Any) -> models.UpdateResult:
-        return self._change(collection_name, models.DeleteOperation.model_construct(delete=points_selector))
-
-    @as_in(QdrantClient.set_payload)
-    def set_payload(
-        self, collection_name: str, payload: dict[str, Any], points: Any, key: str | None = None
-    ) -> models.UpdateResult:
-        """As `QdrantClient.set_payload`; where one of the ids isn't there, the other points are changed."""
-        asked = models.SetPayload.model_construct(payload=payload, points=points, key=key)
-        return self._change(collection_name, models.SetPayloadOperation.model_construct(set_payload=asked))
-
-    @as_in(QdrantClient.overwrite_payload)
-    def overwrite_payload(self, collection_name: str, payload: dict[str, Any], points: Any) -> models.UpdateResult:
-        asked = models.SetPayload.model_construct(payload=payload, points=points)
-        return self._change(collection_name, models.OverwritePayloadOperation.model_construct(overwrite_payload=asked))
-
-    @as_in(QdrantClient.delete_payload)
-    def delete_payload(self, collection_name: str, keys: Sequence[str], points: Any) -> models.UpdateResult:
-        asked = models.DeletePayload.model_construct(keys=keys, points=points)
-        return self._change(collection_name, models.DeletePayloadOperation.model_construct(delete_payload=asked))
-
-    @as_in(QdrantClient.clear_payload)
-    def clear_payload(self, collection_name: str, points_selector: Any) -> models.UpdateResult:
-        return self._change(collection_name, models.ClearPayloadOperation.model_construct(clear_payload=points_selector))
-
-    @as_in(QdrantClient.upload_points)
+    @_as_in(QdrantClient.upload_points)
     def upload_points(self, collection_name: str, points: Iterable[Any], batch_size: int = 64, **options: Any) -> None:
         """As `QdrantClient.upload_points`: batch after batch in this process, whatever `parallel` says."""
         remaining = iter(points)
         while batch := list(islice(remaining, batch_size)):
             self.upsert(collection_name, batch, **options)
 
-    @as_in(QdrantClient.upload_collection)
+    @_as_in(QdrantClient.upload_collection)
     def upload_collection(
         self,
         collection_name: str,
@@ -386,7 +355,7 @@ class EdgeClient(Collections):
 
     # Queries: one at a time, so that other threads, such as an event loop's, get their turn after each
 
-    @as_in(QdrantClient.query_points)
+    @_as_in(QdrantClient.query_points)
     def query_points(self, collection_name: str, **asked: Any) -> QueryResponse:
         """As `QdrantClient.query_points`.
 
@@ -398,13 +367,13 @@ class EdgeClient(Collections):
         request = _request(**{"limit": 10, "with_payload": True, **asked})
         return QueryResponse.model_construct(points=_find(self._shard(collection_name), request))
 
-    @as_in(QdrantClient.query_batch_points)
+    @_as_in(QdrantClient.query_batch_points)
     def query_batch_points(self, collection_name: str, requests: Sequence[Any]) -> list[QueryResponse]:
         """As `QdrantClient.query_batch_points`: no payload unless a request asks for it. Raises as `query_points`."""
         shard = self._shard(collection_name)
         return [QueryResponse.model_construct(points=_find(shard, request)) for request in requests]
 
-    @as_in(QdrantClient.query_points_groups)
+    @_as_in(QdrantClient.query_points_groups)
     def query_points_groups(
         self,
         collection_name: str,
@@ -426,7 +395,7 @@ class EdgeClient(Collections):
             groups=[models.PointGroup.model_construct(id=key, hits=hits) for key, hits in groups.items()]
         )
 
-    @as_in(QdrantClient.retrieve)
+    @_as_in(QdrantClient.retrieve)
     def retrieve(
         self, collection_name: str, ids: Sequence[Any], with_payload: Any = True, with_vectors: Any = False
     ) -> list[models.Record]:
@@ -436,7 +405,7 @@ class EdgeClient(Collections):
             found = self._shard(collection_name).retrieve(asked, payload_selector(with_payload), with_vectors or False)
         return [to_record(one) for one in found]
 
-    @as_in(QdrantClient.scroll)
+    @_as_in(QdrantClient.scroll)
     def scroll(
         self,
         collection_name: str,
@@ -461,12 +430,12 @@ class EdgeClient(Collections):
             found, following = shard.scroll(asked)
         return [to_record(one) for one in found], None if following is None else wire_id(following)
 
-    @as_in(QdrantClient.count)
+    @_as_in(QdrantClient.count)
     def count(self, collection_name: str, count_filter: Any = None, exact: bool = True) -> models.CountResult:
         with self._shard(collection_name).hold("counting") as shard:
             return models.CountResult(count=shard.count(engine.CountRequest(exact, filter_of(count_filter))))
 
-    @as_in(QdrantClient.facet)
+    @_as_in(QdrantClient.facet)
     def facet(
         self, collection_name: str, key: str, facet_filter: Any = None, limit: int = 10, exact: bool = False
     ) -> models.FacetResponse:
@@ -526,9 +495,8 @@ def _refusing(name: str) -> Any:
 
 def _refuse_the_rest() -> None:
     """Replace what would run `QdrantClient`'s own code, which needs a connection that there isn't."""
-    own = {name for kind in EdgeClient.__mro__[: EdgeClient.__mro__.index(QdrantClient)] for name in vars(kind)}
     for name in dir(QdrantClient):
-        if not name.startswith("_") and name not in own and callable(getattr(QdrantClient, name)):
+        if not name.startswith("_") and name not in vars(EdgeClient) and callable(getattr(QdrantClient, name)):
             setattr(EdgeClient, name, _refusing(name))
 
 
