@@ -39,7 +39,7 @@ from ..planning import Schema
 from ..stages import Stage
 from .connect import connect, find_collection
 from .measuring import NOT_GOOD_ENOUGH, WhereToMeasure, read_data
-from .models import QueryModels, ShownText, give_encoders, open_reranker
+from .models import RERANKERS, QueryModels, ShownText, give_encoders, open_reranker
 from .options import JSON, OUTPUT, ResultOptions, argument, check_output, command, option, parse_filter, split_list, without
 from .output import CommandError, ProgressLines, errors_console, hint_at_resuming, make_table, results_console, show_table
 from .results import TEXT_KEYS
@@ -48,19 +48,19 @@ from .strategies import Choice
 
 @dataclass(frozen=True)
 class _Queries:
-    """What the fit learns from: query id → text, and of those that have judgments id → document id → grade."""
+    """What the fit learns from: query id → text, and id → document id → grade of those with judgments."""
 
     texts: Mapping[str, str]
     judged: Mapping[str, Mapping[str, int]]
 
     @property
     def distinct(self) -> int:
-        """How many texts there are; the same one asked twice counts once."""
+        """The number of different texts."""
         return len(set(self.texts.values()))
 
     @property
     def distinct_judged(self) -> int:
-        """How many of them have judgments."""
+        """The number of them with judgments."""
         return len({self.texts[id] for id in self.judged})
 
 
@@ -108,17 +108,10 @@ class _Source:
         if self.sample is not None and self.qrels is not None:
             raise CommandError("--sample and --qrels exclude each other: nobody has judged documents for queries made here")
         if self.sample is not None and self.queries is not None and self.queries.exists():
-            raise CommandError(
-                f"--sample would write its queries over {self.queries}: leave it out to use those that are there"
-            )
+            raise CommandError(f"--sample would write its queries over {self.queries}: leave it out to use those")
 
     def read(self) -> _Queries | None:
-        """Read what the files hold; None with `--sample`, for which a collection is needed.
-
-        Raises:
-            CommandError: there is no such file, or the judgments are those of other queries.
-            FormatError: a file is malformed.
-        """
+        """Read the files; None with `--sample`, which needs a collection."""
         if self.sample is not None or self.queries is None:
             return None
         none: Mapping[str, Mapping[str, int]] = {}
@@ -158,8 +151,7 @@ class _Fit:
 
     rerank: str | None = option(
         "--rerank MODEL",
-        "The reranker, which must be given: cohere:rerank-v3.5, a cross-encoder of fastembed, fastembed:ORGANISATION/NAME, "
-        "NAME@DIR for one in a folder, or cross-encoder:DIR for one of your own.",
+        f"The reranker, which must be given: {RERANKERS}",
     )
     text_key: str = option("--text-key KEYS", "Payload keys with the text that the model reads.", TEXT_KEYS)
     mode: str = option(
@@ -177,12 +169,7 @@ class _Fit:
     )
 
     def feedback(self, choice: Choice, schema: Schema) -> RelevanceFeedback:
-        """Relevance feedback that is still plain search, over the chosen first search.
-
-        Raises:
-            CommandError: it can't be used like that.
-            StrategyError: a number can't be.
-        """
+        """Relevance feedback over the chosen first search, with coefficients of plain search."""
         chosen = choice.strategy(schema)
         if self.mode not in get_args(Mode):
             raise CommandError(f"--mode is {' or '.join(get_args(Mode))}, got {self.mode!r}")
@@ -222,14 +209,14 @@ class _Files:
     )
 
     def check(self) -> None:
-        """Refuse at once what would fail after the model has been paid."""
+        """Refuse at once what would fail after the model is paid."""
         check_output("--cache", self.cache)
         check_output("--out", self.out)
         if self.anyway and self.out is None:
             raise CommandError("--anyway says to write --out whatever comes out: add --out FILE")
 
     def finish(self, fit: FeedbackFit) -> None:
-        """Write the strategy if it is to be used, and end with an exit code that says whether it is."""
+        """Write the strategy if it is to be used, else end with `NOT_GOOD_ENOUGH`."""
         good = fit.recommends == "feedback"
         if self.out is not None and (good or self.anyway):
             fit.save(self.out, anyway=self.anyway)
@@ -346,7 +333,7 @@ _HANDFUL: Final = 8  # texts, to tell how long the model takes
 def _measure_speed(
     executor: Executor, strategy: RelevanceFeedback, query: str, filter: qdrant.Filter | None, scores: ScoreFile
 ) -> float | None:
-    """Measure how many seconds the model takes for a text; None if all scores were kept. Those of the handful are kept, too."""
+    """Measure the model's seconds for a text; None if all scores were kept."""
     seeds = replace(strategy.seeds, limit=None)
     points = executor.retrieve(seeds, Query(query), SearchOptions(limit=_HANDFUL, filter=filter, with_payload=True))
     texts = [text for point in points if (text := executor.payload.content(point.payload or {}).text).strip()]
@@ -357,11 +344,7 @@ def _measure_speed(
 def _print_cost(cost: FeedbackEstimate, queries: _Queries, kept: str, *, dry_run: bool) -> None:
     """Print what a fit takes, as the result of a dry run, else beside the results; and what is too little.
 
-    Args:
-        cost: how much of what.
-        queries: what is learned from.
-        kept: how many scores there are already; which of them this fit needs is known only when it has searched.
-        dry_run: whether nothing else follows.
+    `kept` says how many scores there are already; only the fit's searches show which of them it needs.
     """
     judged = queries.distinct_judged
     if 0 < judged < LEAST_JUDGED:
@@ -387,7 +370,7 @@ def _count(number: int, what: str) -> str:
 
 @contextmanager
 def show_scoring() -> Generator[Callable[[Progress], None], None, None]:
-    """Show a fit's progress as a bar with cost and time left, or lines where no terminal is."""
+    """Show a fit's progress as a bar with cost and time left, or lines without a terminal."""
     console = errors_console()
     if not console.is_terminal:
         lines = ProgressLines(console, "scoring")
@@ -406,7 +389,7 @@ def describe_progress(progress: Progress) -> str:
 
 
 def _print_fit(fit: FeedbackFit) -> None:
-    """Print what to use, in plain words, and the numbers that say so."""
+    """Print the verdict, and the numbers behind it."""
     console = results_console()
     verdict, signal, *others = str(fit).splitlines()
     console.print(Text(verdict, "bold green" if fit.recommends == "feedback" else "bold yellow"))
@@ -420,7 +403,7 @@ def _print_fit(fit: FeedbackFit) -> None:
 
 
 def _table(fit: FeedbackFit) -> Table:
-    """For each measure three rows: each of the three ways, beside what it has to beat."""
+    """Three rows for each measure: each way beside what it has to beat."""
     table = make_table("held out", "by", "mean", "over plain [95 %]", "over rerank [95 %]", text=2)
     for each in fit.judgements:
         table.add_row(each.measure, "plain", f"{each.plain:.3f}", "", "")
@@ -436,7 +419,6 @@ def _gain(interval: Interval) -> str:
 
 
 def _fit_json(fit: FeedbackFit) -> str:
-    """All of it as one JSON object."""
     names = {"recommends": fit.recommends, "signal": fit.signal, "disagreement": fit.disagreement, "queries": fit.queries}
     found = {"queries_with_judgments": fit.judged_queries, "skipped": fit.skipped, "coefficients": _plain(fit.coefficients)}
     folds, judgements = [_plain(each) for each in fit.folds], [asdict(each) for each in fit.judgements]

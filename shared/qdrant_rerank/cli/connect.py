@@ -35,9 +35,8 @@ class CommandRetries:
     """How often requests are made again.
 
     Attributes:
-        first: those by which a command finds out whether Qdrant is there: not at all unless asked for, so that a wrong
-            address is told at once.
-        rest: all that follow, e.g. those of a measurement that may have gone on for an hour.
+        first: those that find out whether Qdrant is there: never unless asked for, so that a wrong address shows at once.
+        rest: all others, e.g. of a measurement that takes an hour.
     """
 
     first: Retries = NO_RETRIES
@@ -45,15 +44,11 @@ class CommandRetries:
 
     @classmethod
     def of(cls, asked: int | None, own: Retries = NO_RETRIES) -> CommandRetries:
-        """What `--retries` asks for; `own` is the command's where it doesn't say.
-
-        Raises:
-            StrategyError: the number is below 0.
-        """
+        """What `--retries` asks for; without it `own`, the command's."""
         if asked is None:
-            return cls(NO_RETRIES, own)
-        told = replace(own, most=asked)
-        return cls(told, told)
+            return cls(rest=own)
+        both = replace(own, most=asked)
+        return cls(both, both)
 
 
 RETRIES: Final = "How often a request is made again, at most, while the server is away, overloaded or asks to wait."
@@ -94,19 +89,10 @@ class Where:
 
     @property
     def policy(self) -> CommandRetries:
-        """How often the command's requests are made again.
-
-        Raises:
-            StrategyError: `--retries` is below 0.
-        """
         return CommandRetries.of(self.retries, self.own_retries)
 
     def settle(self) -> Self:
-        """This place, with the environment's QDRANT_URL if there is no other.
-
-        Raises:
-            CommandError: several places, or none; a port of gRPC that isn't known; or a timeout that can't be.
-        """
+        """This place, with the environment's QDRANT_URL if there is no other."""
         given = {"--edge": self.edge, "--path": self.path, "--url": self.url}
         named = [flag for flag, value in given.items() if value is not None]
         if len(named) > 1:
@@ -114,22 +100,24 @@ class Where:
                 f"{' and '.join(named)} exclude each other: --edge is a folder of the Rust engine, --path one of "
                 "qdrant-client's local mode, --url a server"
             )
-        for flag, is_given in {"--prefer-grpc": self.prefer_grpc, "--grpc-port": self.grpc_port is not None}.items():
-            if self.folder is not None and is_given:
-                raise CommandError(f"{flag} is for servers: a folder on disk is read without a network")
+        if self.folder is not None and (self.prefer_grpc or self.grpc_port is not None):
+            flag = "--prefer-grpc" if self.prefer_grpc else "--grpc-port"
+            raise CommandError(f"{flag} is for servers: a folder on disk is read without a network")
         if self.grpc_port is not None and not self.prefer_grpc:
             raise CommandError("--grpc-port has no effect without --prefer-grpc")
         if self.timeout is not None and (problem := timeout_problem(self.timeout)):
             raise CommandError(f"--{problem}")
-        url = self.url or os.environ.get("QDRANT_URL")  # a folder that was asked for counts more, see `open_folder`
-        if self.folder is None and not url:
+        if self.folder is not None:
+            return self
+        url = self.url or os.environ.get("QDRANT_URL")
+        if not url:
             raise CommandError(
                 "which Qdrant? --edge DIR or --path DIR for a folder on disk, --url URL for a server, or set the "
                 "environment's QDRANT_URL"
             )
-        if self.folder is None and self.prefer_grpc:
+        if self.prefer_grpc:
             grpc_port_of(url, None, self.grpc_port, "--grpc-port PORT")
-        return self if self.folder is not None else replace(self, url=url)
+        return replace(self, url=url)
 
     @property
     def folder(self) -> Path | None:
@@ -161,16 +149,7 @@ class WhereToWrite(Where):
 
 @contextmanager
 def connect(where: Where, create: bool = False) -> Generator[QdrantClient, None, None]:
-    """Open a client for `where`, and close it at the end.
-
-    Args:
-        where: which Qdrant.
-        create: whether a folder may be made, or a folder that is empty be used.
-
-    Raises:
-        CommandError: see `Where.settle` and `open_folder`; or no server answers.
-        MissingExtra: the folder is qdrant-edge's, which isn't installed.
-    """
+    """Open a client for `where`, and close it at the end; with `create`, of a folder that is empty or not there, too."""
     where = where.settle()
     client = open_remote(where) if where.folder is None else open_folder(where.folder, where.edge is not None, create)
     try:
@@ -208,11 +187,7 @@ def open_remote(where: Where) -> QdrantClient:
 
 
 def find_collection(client: QdrantClient, name: str | None, policy: CommandRetries) -> str:
-    """Find the collection named, or the only one that there is.
-
-    Raises:
-        CommandError: there is no such collection, or several and no name.
-    """
+    """Find the collection named, or the only one that there is."""
     with describe_failures(Place.of(client, ""), "listing the collections"):
         there = sorted(collection.name for collection in policy.first.run(client.get_collections).collections)
     known = ", ".join(there) or "none"
@@ -231,7 +206,7 @@ _EDGE = "segments"  # what qdrant-edge keeps in the folder of a collection
 
 
 def has_edge() -> bool:
-    """Whether the embedded Rust engine is installed."""
+    """Whether the Rust engine is installed."""
     return find_spec("qdrant_edge") is not None
 
 
@@ -249,17 +224,7 @@ def _is_collection(folder: Path) -> bool:
 
 
 def open_folder(folder: Path, is_edge: bool, create: bool) -> QdrantClient:
-    """A client of the engine that the user asked for.
-
-    Args:
-        folder: as the option says.
-        is_edge: whether the option is `--edge`; else it is `--path`.
-        create: whether the folder may be made, or a folder that is empty be used.
-
-    Raises:
-        CommandError: the folder holds no Qdrant, or the other engine's, or another process has it open.
-        MissingExtra: qdrant-edge isn't installed.
-    """
+    """A client of the engine that `--edge` or `--path` asks for; `create` as of `connect`."""
     flag, other = ("--edge", "--path") if is_edge else ("--path", "--edge")
     found = writer_of(folder)
     if found is None:  # an engine would make a Qdrant wherever it is pointed at
@@ -278,7 +243,7 @@ def open_folder(folder: Path, is_edge: bool, create: bool) -> QdrantClient:
 
 
 def _check_usable(folder: Path, flag: str, create: bool) -> None:
-    if folder.exists() and not folder.is_dir():
+    if folder.is_file():
         raise CommandError(f"{folder} is a file; {flag} takes a folder")
     if not create:
         what = "holds no Qdrant collections" if folder.exists() else "doesn't exist"

@@ -76,20 +76,11 @@ def run_evaluate(
     check_output("--resume", resume)
     judged, _ = data.read(), measuring.measures
     with connect(where) as client, open_reranker(reranking.model) as model:
-        options = SearchOptions(limit=1)
-        executor, plan = make_plan(client, where, choice, options, models, reranking)
+        executor, plan = make_plan(client, where, choice, SearchOptions(limit=1), models, reranking)
         executor.reranker = model
         if measuring.check_documents:
             warn_of_unknown(judged[1], executor)
-        evaluation = measuring.evaluate(
-            plan.strategy,
-            judged,
-            executor,
-            name=name or ("" if choice.file is None else choice.file.stem),
-            label=str(data.data),
-            kept=resume,
-            hint="--resume FILE keeps each answer as it comes, and goes on from there",
-        )
+        evaluation = measuring.evaluate(plan.strategy, judged, executor, name or choice.name, resume)
     if run is not None:
         write_run(evaluation.run, run)
     output.show(evaluation, print_evaluation, result=evaluation)
@@ -109,14 +100,11 @@ def print_evaluation(evaluation: Evaluation) -> None:
 
 
 def _cost_line(evaluation: Evaluation) -> str:
-    costs = evaluation.costs
-    parts = []
+    costs, parts, say = evaluation.costs, list[str](), describe_number
     if costs.round_trips is not None:
         trips = "round trip" if costs.round_trips == 1 else "round trips"
-        parts.append(
-            f"{describe_number(costs.round_trips)} {trips}, {describe_number(costs.model_texts)} texts read by a model"
-        )
-        parts.append(f"{describe_number(costs.bytes_sent)} bytes sent, {describe_number(costs.bytes_received)} received")
+        parts.append(f"{say(costs.round_trips)} {trips}, {say(costs.model_texts)} texts read by a model")
+        parts.append(f"{say(costs.bytes_sent)} bytes sent, {say(costs.bytes_received)} received")
     if costs.p50_ms is not None and costs.p95_ms is not None:
         parts.append(f"{costs.p50_ms:.1f} ms (median), {costs.p95_ms:.1f} ms (95 %)")
     return "one query: " + ("; ".join(parts) or "costs unknown")
@@ -196,8 +184,8 @@ def run_compare(
     """
     output.check()
     strategies, runs = strategy or [], run or []
-    if len(strategies) + len(runs) < 2:
-        raise CommandError(f"compare needs at least two of --strategy FILE and --run FILE, got {len(strategies) + len(runs)}")
+    if (count := len(strategies) + len(runs)) < 2:
+        raise CommandError(f"compare needs at least two of --strategy FILE and --run FILE, got {count}")
     if unchecked and not strategies:
         raise CommandError("--unchecked is for strategies, and there is none: runs are compared as they are")
     if measuring.check_documents and not strategies:
@@ -229,24 +217,16 @@ def _evaluate(
     judged: tuple[Topics, Qrels],
     folder: Path | None,
 ) -> Evaluation:
-    """Evaluate one of the strategies; its answers are kept in the folder."""
-    options, later = SearchOptions(limit=1), CommandRetries(where.policy.rest, where.policy.rest)  # Qdrant has answered by now
-    executor, plan = make_plan(client, where, choice, options, models, None, later)
+    """Evaluate one of the strategies, and keep its answers in the folder."""
+    later = CommandRetries(where.policy.rest, where.policy.rest)  # Qdrant has answered by now
+    executor, plan = make_plan(client, where, choice, SearchOptions(limit=1), models, policy=later)
     if plan.strategy.cost.model_calls > 0:
         Reranking("" if reranker else None).over(plan.strategy)  # refuses it where no model is named
         executor.reranker = reranker
-    name = "" if choice.file is None else choice.file.stem
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    return measuring.evaluate(
-        plan.strategy,
-        judged,
-        executor,
-        name=name,
-        label=name,
-        kept=None if folder is None else folder / f"{name}.jsonl",
-        hint="--resume FOLDER keeps each answer as it comes, and goes on from there",
-    )
+    kept = None if folder is None else folder / f"{choice.name}.jsonl"
+    return measuring.evaluate(plan.strategy, judged, executor, choice.name, kept)
 
 
 def _print_comparison(comparison: Comparison) -> None:
@@ -281,9 +261,7 @@ def _print_change(change: TopicChange, baseline: str, name: str) -> None:
     rows = (baseline, change.ranking_before, change.why_before), (name, change.ranking_after, change.why_after)
     for system, ranking, why in rows:
         line = Text(f"  {system}: ", style="dim")
-        for place, document in enumerate(ranking[:5]):
-            line.append(", " if place else "")
-            line.append(document, style="bold green" if document in change.relevant else "")
-        console.print(line)
+        named = (Text(document, "bold green" if document in change.relevant else "") for document in ranking[:5])
+        console.print(line + Text(", ").join(named))
         for document, reason in zip(ranking[:3], why, strict=False):
             console.print(Text(f"    {document}: {reason}"), style="dim")

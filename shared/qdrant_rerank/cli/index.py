@@ -139,7 +139,7 @@ def run_index(
 
 
 def _count_lines(corpus: Path, limit: int | None) -> int | None:
-    """Count how many documents there will be; None if that takes unpacking the file."""
+    """Count the documents; None where that takes unpacking the file."""
     if corpus.suffix == ".gz":
         return limit
     with corpus.open("rb") as file:
@@ -148,7 +148,7 @@ def _count_lines(corpus: Path, limit: int | None) -> int | None:
 
 
 class _BadLines:
-    """Prints bad lines as they come, up to twenty, and counts them."""
+    """Prints the first twenty bad lines as they come, and counts all."""
 
     def __init__(self) -> None:
         self.count = 0

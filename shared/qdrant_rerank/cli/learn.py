@@ -19,7 +19,6 @@ from ..expressions import Expression, parse_expression
 from ..learn import (
     Drift,
     Feature,
-    FeatureDrift,
     FeatureLike,
     FeatureLog,
     LearnedRanker,
@@ -125,12 +124,12 @@ def _parse_features(given: list[str], candidates: tuple[Stage, ...]) -> dict[str
 def _print_log(log: FeatureLog, output: Path) -> None:
     coverage = log.coverage
     relevant, missed = int(log.relevant().sum()), sum(map(len, coverage.missed.values()))
-    console = results_console()
+    console, unjudged = results_console(), len(coverage.unjudged)
     console.print(Text(f"{output}: {len(log)} rows of {coverage.topics} topics, {relevant} relevant"), soft_wrap=True)
     if missed:
         console.print(Text(f"{missed} relevant documents were found by no candidate, where no formula helps"), style="yellow")
-    if coverage.unjudged:
-        console.print(Text(f"{len(coverage.unjudged)} topics without judgments were left out"), style="yellow")
+    if unjudged:
+        console.print(Text(f"{unjudged} topics without judgments were left out"), style="yellow")
     for topic, error in list(coverage.failed.items())[:5]:
         warn(f"topic {topic!r} failed: {error}")
 
@@ -139,12 +138,7 @@ _FORM = 'an object of name to formula, e.g. {"rating": "field(\'rating\', 3)"}, 
 
 
 def read_features(path: Path) -> dict[str, FeatureLike]:
-    """The features in a file, by name.
-
-    Raises:
-        FormatError: it isn't JSON, holds no features, or a formula of it can't be read.
-        OSError: there is no such file.
-    """
+    """The features in a file, by name."""
     try:
         value: Any = parse_json(read_text(path), path)
     except FormatError as error:
@@ -169,11 +163,7 @@ def _feature(name: str, value: Any, path: Path) -> FeatureLike:
 
 
 def with_defaults(expression: Expression) -> Expression:
-    """A feature's formula, refused where a point without some payload key would have no value.
-
-    Raises:
-        StrategyError: it reads a key without a default; says how to write one.
-    """
+    """Refuse a feature's formula that reads a payload key without a default."""
     for key in payload_keys(expression):
         if not key.has_default:
             raise StrategyError(
@@ -231,12 +221,8 @@ def run_fit(
         return
     _print_ranker(ranker)
     if point is not None:
-        console = results_console()
-        console.print(
-            Text(
-                f"--score-threshold {point.threshold:.4f} keeps a precision of {point.precision:.3f}, recall {point.recall:.3f}"
-            )
-        )
+        kept = f"keeps a precision of {point.precision:.3f}, recall {point.recall:.3f}"
+        results_console().print(Text(f"--score-threshold {point.threshold:.4f} {kept}"))
 
 
 def _parse_sign(text: str) -> tuple[str, str]:
@@ -316,12 +302,9 @@ def _print_drift(found: Drift) -> None:
     table = make_table("feature", "PSI", "by chance", "missing", "then")
     table.add_column("")
     for one in found.features:
-        table.add_row(*_cells(one), style=_STYLES[one.verdict])
+        shares = f"{one.psi:.3f}", f"{one.by_chance:.3f}", f"{one.missing:.0%}", f"{one.missing_then:.0%}"
+        table.add_row(one.name, *shares, one.said, style=_STYLES[one.verdict])
     show_table(console, table)
     if found.left_out:
         hint = "they read scores or request-time values: give --topics" if found.compared == "stored points" else "unknown then"
         console.print(Text(f"not compared: {', '.join(found.left_out)} ({hint})"), style="dim")
-
-
-def _cells(one: FeatureDrift) -> list[str]:
-    return [one.name, f"{one.psi:.3f}", f"{one.by_chance:.3f}", f"{one.missing:.0%}", f"{one.missing_then:.0%}", one.said]

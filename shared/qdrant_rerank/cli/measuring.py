@@ -66,24 +66,15 @@ class JudgedData:
     split: str = option("--split NAME", _SPLIT, "test")
 
     def read(self) -> tuple[Topics, Qrels]:
-        """Read the topics and judgments that the options name; as `read_data`."""
         return read_data(self.data, self.qrels, self.split, read_judged)
 
 
 def read_data(
     data: Path, qrels: Path | None, split: str, alone: Callable[[Path], tuple[Topics, J]]
 ) -> tuple[Topics, J | Qrels]:
-    """Read a BEIR folder, a file of topics with the judgments of `--qrels`, or a file that `alone` reads.
-
-    Raises:
-        CommandError: there is no such file, or --qrels comes with a folder.
-        FormatError: a file is malformed.
-    """
+    """Read a BEIR folder, a file of topics with the judgments of `--qrels`, or a file that `alone` reads."""
     if not data.exists():
-        raise CommandError(
-            f"{data} doesn't exist: give a BEIR folder, a file of judged pairs, or a file of topics (id, tab, text), e.g. with "
-            "--qrels"
-        )
+        raise CommandError(f"{data} doesn't exist: give a BEIR folder, a file of judged pairs, or one of topics with --qrels")
     if data.is_dir() and qrels is not None:
         raise CommandError("--qrels goes with a file of topics; a BEIR folder has its own judgments, see --split")
     if data.is_dir():
@@ -120,11 +111,7 @@ class Measuring:
 
     @property
     def measures(self) -> list[str]:
-        """The measures; the first decides.
-
-        Raises:
-            StrategyError: one can't be read.
-        """
+        """The first decides."""
         return list(parse_measures(self.measure or DEFAULT_MEASURES))
 
     def evaluate(
@@ -132,24 +119,12 @@ class Measuring:
         strategy: Strategy,
         data: tuple[Topics, Qrels],
         executor: Executor,
-        *,
         name: str,
-        label: str,
         kept: Path | None,
-        hint: str,
     ) -> Evaluation:
-        """Evaluate a strategy behind a progress bar.
-
-        Args:
-            strategy: what is measured.
-            data: topics and judgments.
-            executor: runs the strategy.
-            name: what the strategy is called in results.
-            label: what the progress bar is called.
-            kept: the file that keeps each answer as it comes.
-            hint: what to say after an interruption where there is none.
-        """
-        with hint_at_resuming(kept, "the answers", hint), show_progress(label) as progress:
+        """Evaluate a strategy of this name behind a progress bar, and keep each answer in a file as it comes."""
+        hint = "--resume keeps each answer as it comes, and goes on from there"
+        with hint_at_resuming(kept, "the answers", hint), show_progress(name or "topics") as progress:
             return evaluate(
                 strategy,
                 *data,
@@ -180,16 +155,12 @@ class Output:
     json: bool = option("--json", "All of it as one JSON object, for other programs.", False)
 
     def check(self) -> None:
-        """Refuse a report's file that can't be written, before anything is measured.
-
-        Raises:
-            FormatError: its name ends otherwise than a report's, or its folder isn't there.
-        """
+        """Refuse, before anything is measured, a report's file that can't be written."""
         if self.report is not None:
             check_target(self.report)
 
     def show(self, found: Any, show: Callable[[Any], None], /, **of_report: Any) -> None:
-        """Print what was measured, by `show` or as JSON, and write the report if one is wanted."""
+        """Print what was measured, by `show` or as JSON, and write the report."""
         if self.json:
             typer.echo(found.to_json(indent=None))
         else:
@@ -201,18 +172,16 @@ class Output:
 
 def warn_of_unknown(qrels: Qrels, executor: Executor) -> None:
     """Warn of judged documents that the collection doesn't hold."""
-    unknown = unknown_documents(qrels, executor)
-    if unknown:
-        total = len(qrels.documents)
-        listed = ", ".join(unknown[:5]) + (", …" if len(unknown) > 5 else "")
+    if unknown := unknown_documents(qrels, executor):
+        total, listed = len(qrels.documents), ", ".join(unknown[:5]) + (", …" if len(unknown) > 5 else "")
         warn(f"{len(unknown)} of {total} judged documents are not in {executor.collection!r}, nothing can find them: {listed}")
 
 
 def end_with(problems: Sequence[str]) -> None:
-    """End with an exit code of its own if there are problems, each on a line."""
+    """Print problems, and end with `NOT_GOOD_ENOUGH` if there are any."""
+    for problem in problems:
+        errors_console().print(problem, style="red")
     if problems:
-        for problem in problems:
-            errors_console().print(problem, style="red")
         sys.exit(NOT_GOOD_ENOUGH)
 
 

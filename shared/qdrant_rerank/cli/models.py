@@ -1,7 +1,7 @@
 """The models that options name (`qdrant_rerank.models.names`): what embeds documents and queries, and what reranks.
 
-`index` notes in the collection's own metadata which model fills which vector, so that `search` need not be told again. Servers
-keep metadata since 1.16, and so does local mode.
+`index` notes in the collection's metadata which model fills which vector, so that `search` knows it. Servers keep metadata
+since 1.16, and so does local mode.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ from .results import TEXT_KEYS, llama_index_text
 FLAGS: Final[Mapping[Kind, str]] = {"dense": "--dense", "sparse": "--sparse", "multi": "--late"}
 _EXAMPLES: Final[Mapping[Kind, str]] = {"dense": "minilm", "sparse": "bm25", "multi": "answerdotai/answerai-colbert-small-v1"}
 _KEYS: Final = ("CO_API_KEY", "COHERE_API_KEY")
+RERANKERS: Final = (
+    "cohere:rerank-v3.5, minilm, fastembed:ORGANISATION/NAME, NAME@DIR for one in a folder, or cross-encoder:DIR for one of "
+    "your own."
+)
 
 
 @dataclass(frozen=True)
@@ -50,16 +54,11 @@ class QueryModels:
 
     @property
     def by_kind(self) -> dict[Kind, str | None]:
-        """What the options say, by the kind of vector."""
         return {"dense": self.dense, "sparse": self.sparse, "multi": self.late}
 
 
 def normalise(kind: Kind, text: str | None) -> str | None:
-    """Write the model that an option names in the one form that is remembered; None for `none`.
-
-    Raises:
-        CommandError: it is no model's name, or its folder isn't there.
-    """
+    """Write the model that an option names in the form that is remembered; None for `none`."""
     if text is None or text == "none":
         return None
     try:
@@ -69,18 +68,9 @@ def normalise(kind: Kind, text: str | None) -> str | None:
 
 
 def load_encoder(kind: Kind, model: str, check: Callable[[QueryVector], object] = lambda vector: None) -> Encoder:
-    """Load the encoder that a normalised name stands for, and try it on a short text.
+    """Load the encoder of a normalised name, and try it, so that what can't be loaded fails before anything is made.
 
-    What can't be loaded fails now, before anything is made; what can takes no time of the first query.
-
-    Args:
-        kind: the kind of vector that it makes.
-        model: its normalised name.
-        check: is given the vector that it made, and may raise.
-
-    Raises:
-        CommandError: the model can't be loaded, e.g. downloaded.
-        MissingExtra: it needs an optional dependency.
+    `check` is given the vector that it made, and may raise.
     """
     name, at, folder = model.partition("@")
     if at and not Path(folder).is_dir():
@@ -104,23 +94,14 @@ def _loading(what: str, remedy: str) -> Generator[None, None, None]:
 
 
 def check_embedder(client: QdrantClient, options: Mapping[Kind, str | None]) -> None:
-    """Refuse `server:` models where there is no server.
-
-    Raises:
-        CommandError: an option names one, and the Qdrant is a folder or in memory.
-    """
+    """Refuse `server:` models where there is no server."""
     for kind, text in options.items():
         if text is not None and text.startswith("server:") and engine_of(client) != "server":
             raise CommandError(f"{FLAGS[kind]} {text}: there is no server that could embed; that needs --url")
 
 
 def give_encoders(executor: Executor, needs: Iterable[str], options: Mapping[Kind, str | None], policy: CommandRetries) -> None:
-    """Give the executor the encoders for these vectors and no others, as loading a model takes seconds.
-
-    Raises:
-        CommandError: see `check_embedder`; or neither an option nor the collection says what embeds a vector; or what the
-            encoder makes doesn't fit the vector.
-    """
+    """Give the executor the encoders for these vectors alone, as loading a model takes seconds."""
     client, schema = executor.clients.sync(), executor.target().schema
     check_embedder(client, options)
     notes = read_notes(client, executor.collection, policy)
@@ -140,15 +121,12 @@ def give_encoders(executor: Executor, needs: Iterable[str], options: Mapping[Kin
     executor.encoders = Encoders(encoders)
 
 
-# What a collection remembers
-
-
-_KEY: Final = "qdrant_rerank"  # ours in the collection's metadata
+# What a collection remembers, in its metadata
 
 
 @dataclass(frozen=True)
 class VectorModel:
-    """What fills one vector: the vector's kind, and the model's normalised name."""
+    """What fills a vector: the vector's kind, and the model's normalised name."""
 
     kind: Kind
     model: str
@@ -157,27 +135,24 @@ class VectorModel:
 def read_notes(client: QdrantClient, collection: str, policy: CommandRetries) -> dict[str, str]:
     """Vector name → model, as `write_notes` left them; empty for collections that others made."""
     info = policy.rest.run(lambda: client.get_collection(collection))
-    metadata: Any = getattr(info.config, "metadata", None) or {}
-    notes = metadata.get(_KEY)
-    encoders = notes.get("encoders") if isinstance(notes, dict) else None
-    return {str(name): str(model) for name, model in encoders.items()} if isinstance(encoders, dict) else {}
+    match getattr(info.config, "metadata", None):
+        case {"qdrant_rerank": {"encoders": {**encoders}}}:
+            return {str(name): str(model) for name, model in encoders.items()}
+        case _:
+            return {}
 
 
 def write_notes(client: QdrantClient, collection: str, models: Mapping[str, VectorModel], policy: CommandRetries) -> bool:
     """Note which model fills which vector; False where the collection doesn't remember (servers before 1.16)."""
     notes = read_notes(client, collection, policy) | {name: filled.model for name, filled in models.items()}
-    policy.rest.run(lambda: client.update_collection(collection, metadata={_KEY: {"encoders": notes}}))
+    policy.rest.run(lambda: client.update_collection(collection, metadata={"qdrant_rerank": {"encoders": notes}}))
     return read_notes(client, collection, policy) == notes
 
 
 def choose_models(
     client: QdrantClient, collection: str, options: Mapping[Kind, str | None], policy: CommandRetries
 ) -> dict[str, VectorModel]:
-    """Choose what fills which vector of a collection: as the options say, else as the collection remembers.
-
-    Raises:
-        CommandError: an option contradicts what the collection was filled with, or nothing says anything.
-    """
+    """Choose what fills which vector of a collection: as the options say, else as the collection remembers."""
     asked: dict[Kind, str | None] = {kind: normalise(kind, text) for kind, text in options.items()}
     check_embedder(client, options)
     if not policy.first.run(lambda: client.collection_exists(collection)):
@@ -251,9 +226,8 @@ class Reranking:
 
     model: str | None = option(
         "--rerank MODEL",
-        "Rank the candidates anew by a model that reads their text: cohere:rerank-v3.5 (its key is read from the "
-        "environment's CO_API_KEY only), minilm, a cross-encoder of fastembed, fastembed:ORGANISATION/NAME, NAME@DIR for one "
-        "in a folder, or cross-encoder:DIR for one of your own.",
+        f"Rank the candidates anew by a model that reads their text: {RERANKERS} Cohere's key is read from the environment's "
+        "CO_API_KEY only.",
     )
     limit: int | None = option("--rerank-limit N", "How many candidates the model reads.", shows="50")
     blend: str | None = option(
@@ -271,16 +245,10 @@ class Reranking:
 
     @property
     def is_asked(self) -> bool:
-        """Whether any of the options is given."""
         return bool(flags_of(self))
 
     def over(self, strategy: Strategy) -> Strategy:
-        """The strategy, read by the model.
-
-        Raises:
-            CommandError: it has texts scored by a model, and none is named; or options have no effect.
-            StrategyError: the blend, or how many to read, can't be.
-        """
+        """The strategy, read by the model."""
         named = flags_of(self, "model")
         if strategy.cost.model_calls > 0:
             if self.model is None:
@@ -301,14 +269,7 @@ class Reranking:
 
 @contextmanager
 def open_reranker(text: str | None) -> Generator[Reranker | None, None, None]:
-    """Open the model that `--rerank` names, if it does, and close its connections at the end.
-
-    A local one is tried on a short text, so that what can't be loaded fails now.
-
-    Raises:
-        CommandError: there is no such model, or it can't be loaded, or it needs a key that the environment lacks.
-        MissingExtra: it needs an optional dependency.
-    """
+    """Open the model that `--rerank` names, if any, and close its connections at the end; a local one is tried at once."""
     model = None if text is None else _load_reranker(text)
     try:
         yield model
@@ -335,11 +296,10 @@ def _load_reranker(text: str) -> Reranker:
 
 @dataclass(frozen=True)
 class ShownText(PayloadMapping):
-    """What a model reads of a result: all of the keys whose text is shown, or the text of a node that LlamaIndex wrote."""
+    """What a model reads of a result: the text of all keys, or of a node that LlamaIndex wrote."""
 
     @classmethod
     def of(cls, keys: Sequence[str]) -> ShownText:
-        """The mapping for the keys of `--text-key`."""
         return cls(tuple(keys) or tuple(TEXT_KEYS.split(",")))
 
     @property

@@ -38,8 +38,8 @@ def option(
         flags: its names, and what stands for its value: "--collection -c NAME". A switch has none.
         help: what it is for.
         default: its value where it isn't given; `...` if it must be.
-        shows: what the help gives as the default, if that isn't the value.
-        panel: the part of the help that it is in, if that isn't its group's.
+        shows: the default in the help, if that isn't the value.
+        panel: its part of the help, if that isn't its group's.
         more: as `typer.Option` takes it.
     """
     words = flags.split()
@@ -140,7 +140,7 @@ class ResultOptions:
     group_by: str | None = option("--group-by KEY", "At most one result for each value of this payload key.")
 
     def options(self, **more: Any) -> SearchOptions:
-        """The options of the search, and `more` of them."""
+        """The search's options, and `more` of them."""
         return SearchOptions(
             limit=self.k,
             filter=parse_filter(self.filter),
@@ -154,11 +154,7 @@ class ResultOptions:
 
 
 def parse_filter(text: str | None) -> models.Filter | None:
-    """Read the filter that `--filter` holds.
-
-    Raises:
-        CommandError: it isn't JSON, or isn't a filter of Qdrant's.
-    """
+    """Read the filter that `--filter` holds."""
     if text is None:
         return None
     source, where = _source("--filter", text)
@@ -176,11 +172,7 @@ def parse_filter(text: str | None) -> models.Filter | None:
 
 
 def parse_params(text: str | None) -> dict[str, Any]:
-    """Read the request-time values that `--params` holds, by name.
-
-    Raises:
-        CommandError: it isn't a JSON object.
-    """
+    """Read the request-time values that `--params` holds, by name."""
     if text is None:
         return {}
     source, where = _source("--params", text)
@@ -191,7 +183,7 @@ def parse_params(text: str | None) -> dict[str, Any]:
 
 
 def _source(option: str, text: str) -> tuple[str, str]:
-    """The JSON text, and what to call it in messages."""
+    """The JSON text, and its name in messages."""
     return (read_text(text[1:]), text[1:]) if text.startswith("@") else (text, option)
 
 
@@ -208,19 +200,15 @@ def _parse(source: str, where: str) -> Any:
 
 
 def split_list(text: str | None) -> list[str]:
-    """The parts of an option that holds several, with commas between."""
+    """The parts of an option, between commas."""
     return [part.strip() for part in (text or "").split(",") if part.strip()]
 
 
-# Files that a command writes: whether it can is known before the work, not after it
+# Files that a command writes, checked before the work
 
 
 def check_output(option: str, path: Path | None) -> None:
-    """Refuse a file that can't be written.
-
-    Raises:
-        CommandError: its folder isn't there, it is a folder itself, or it may not be written to.
-    """
+    """Refuse a file that can't be written."""
     if path is None:
         return
     if path.is_dir():
@@ -232,11 +220,7 @@ def check_output(option: str, path: Path | None) -> None:
 
 
 def check_folder(option: str, path: Path | None) -> None:
-    """Refuse a folder that can't be made, or written to.
-
-    Raises:
-        CommandError: it or a part of its path is a file, or it may not be written to.
-    """
+    """Refuse a folder that can't be made, or written to."""
     if path is None:
         return
     there = next(part for part in (path.absolute(), *path.absolute().parents) if part.exists())

@@ -14,6 +14,7 @@ import traceback
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -38,12 +39,12 @@ _UNSEEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202
 
 
 def results_console() -> Console:
-    """A console for results; without colours where the output isn't a terminal."""
+    """A console for results; colours are for terminals."""
     return _escaping(Console(highlight=False, markup=False, emoji=False))
 
 
 def errors_console() -> Console:
-    """A console for messages, warnings and progress. Long lines are left to the terminal, so that paths stay whole."""
+    """A console for messages, warnings and progress; the terminal folds long lines, so that paths stay whole."""
     return _escaping(Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True))
 
 
@@ -58,17 +59,17 @@ def _escaping(console: Console) -> Console:
 
 
 class _Escape(RenderHook):
-    """Makes all that is printed visible, whatever it is made of."""
+    """Makes all that is printed visible."""
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
         return [_Escaped(renderable) for renderable in renderables]
 
 
+@dataclass(frozen=True)
 class _Escaped:
     """What is printed, with the control characters of its text written out; styles aren't text yet."""
 
-    def __init__(self, renderable: ConsoleRenderable) -> None:
-        self.renderable = renderable
+    renderable: ConsoleRenderable
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for segment in console.render(self.renderable, options):
@@ -78,16 +79,15 @@ class _Escaped:
 def make_table(*headings: str, text: int = 1) -> Table:
     """A table without a frame, whose first `text` columns hold texts and the others numbers."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for number, heading in enumerate(headings):
-        is_text = number < text
-        table.add_column(
-            heading, overflow="fold" if is_text else "ellipsis", justify="left" if is_text else "right", no_wrap=not is_text
-        )
+    for heading in headings[:text]:
+        table.add_column(heading, overflow="fold")
+    for heading in headings[text:]:
+        table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 
 def show_table(console: Console, table: Table) -> None:
-    """Print a table; where the console is too narrow for its numbers, print each row as its headings and cells, one by one."""
+    """Print a table; where the console is too narrow for its numbers, each row as a list of headings and cells."""
     columns = [[_plain(cell) for cell in (column.header, *column.cells)] for column in table.columns]
     widest = [max(map(cell_len, column)) for column in columns]
     needed = sum(w if column.no_wrap else min(w, _FOLDED) for w, column in zip(widest, table.columns, strict=True))
@@ -110,7 +110,7 @@ def _plain(cell: object) -> str:
 
 
 class Tell(Protocol):
-    """What is told how far the work is."""
+    """Is told how far the work is."""
 
     def __call__(self, done: int, total: int | None = ..., /) -> None: ...
 
@@ -132,7 +132,7 @@ class ProgressLines:
 
 @contextmanager
 def show_progress(name: str, total: int | None = None) -> Generator[Tell, None, None]:
-    """Show a progress bar, or lines where no terminal is, and give what sets it."""
+    """Show a progress bar, or lines without a terminal, and yield what sets it."""
     console = errors_console()
     if not console.is_terminal:
         yield ProgressLines(console, name, total)
@@ -203,17 +203,11 @@ def say_on_command_line(message: str) -> str:
 
 @contextmanager
 def hint_at_resuming(file: Path | None, what: str, otherwise: str = "") -> Generator[None, None, None]:
-    """Say how to go on after an interruption, or a failure that another try may get past.
-
-    Args:
-        file: keeps what there is so far, if anything does.
-        what: is in it, e.g. "the answers".
-        otherwise: what to say where there is no file.
-    """
+    """Say how to go on after an interruption or a failure: with `what` is in the file, or `otherwise` without one."""
     try:
         yield
-    except (FormatError, StrategyError, PlanError, FitError, MissingExtra):  # the same command would end the same way
-        raise
+    except (FormatError, StrategyError, PlanError, FitError, MissingExtra):
+        raise  # the same command would end the same way
     except BaseException:
         if file is not None and file.exists():
             errors_console().print(Text(f"{what} so far are in {file}: the same command goes on from there", "yellow"))
@@ -234,7 +228,7 @@ def _report(error: Exception, debug: bool) -> None:
 
 
 def message_of(error: Exception) -> str | None:
-    """What to tell the user about `error`; None if it is none that we know."""
+    """What to tell the user about `error`; None if it is unknown."""
     match error:
         case PlanError(problems=problems) if len(problems) > 1:
             return say_on_command_line("\n".join(["several problems:", *(f"  - {problem}" for problem in problems)]))
@@ -274,7 +268,7 @@ def _option_for(message: str) -> str:
 
 
 def _of_an_engine(error: Exception) -> str | None:
-    """The message for an error of qdrant-client, gRPC or httpx: what the server says in full, and what is noted of it."""
+    """The message for an error of qdrant-client, gRPC or httpx: what the server says in full, and the error's notes."""
     failure, notes = read_failure(error), getattr(error, "__notes__", ())
     if failure.status is None and not isinstance(error, ApiException | QdrantException):
         return None
@@ -287,12 +281,11 @@ def _of_an_engine(error: Exception) -> str | None:
 
 @contextmanager
 def _plain_warnings() -> Generator[None, None, None]:
-    """Warnings for users on one line each, without file and line of our code."""
-
+    """Show each warning once, on one line, without file and line of our code."""
     shown: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-        if str(message) in shown:  # commands plan before they search, and both tell
+        if str(message) in shown:  # commands plan before they search, and both warn
             return
         shown.add(str(message))
         errors_console().print(Text.assemble(("warning: ", "bold yellow"), (say_on_command_line(str(message)), "yellow")))

@@ -1,4 +1,4 @@
-"""Found points and why they are where they are, as tables and as JSON: what `search`, `--explain` and `--why` print."""
+"""What `search`, `--explain` and `--why` print: found points, and why they are where they are, as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase
 from typing import Any, Final
 
 from qdrant_client import models
@@ -44,12 +45,12 @@ def keys_to_load(text_keys: Sequence[str], shown: Sequence[str]) -> list[str]:
 
 
 def absent_keys(points: Points, shown: Sequence[str]) -> list[str]:
-    """Those of the keys `shown` that no point has."""
+    """Those of the keys that no point has."""
     return [key for key in shown if points and all(value_at(point.payload or {}, key) is None for point in points)]
 
 
 def id_of(point: models.ScoredPoint) -> str:
-    """What a point is called: as in the corpus that it was indexed from, else its id."""
+    """A point's name in its corpus, else its id."""
     return str((point.payload or {}).get("_id", point.id))
 
 
@@ -111,17 +112,16 @@ class _Column:
 
     @property
     def longest(self) -> int:
-        """The width of the widest cell."""
+        """The width of the widest cell; `width` is at most 20."""
         return max(map(cell_len, [*self.heading.splitlines(), *self.cells]))
 
     @property
     def width(self) -> int:
-        """The same, but no more than 20."""
         return min(_WIDEST, self.longest)
 
 
 def _make_table(columns: Iterable[tuple[_Column, Mapping[str, Any]]]) -> Table:
-    """A table of the columns, with what else rich is to know of each; what is too wide for its column is cut."""
+    """A table of columns, each with further arguments for rich; what is too wide for its column is cut."""
     table, cells = make_table(), list[Sequence[str]]()
     for column, how in columns:
         justify: Any = "left" if column.is_text else "right"
@@ -145,7 +145,7 @@ _NARROWEST: Final = 24
 def print_table(
     points: Points, text_keys: Sequence[str], shown: Sequence[str], seconds: float, threshold: float | None = None
 ) -> None:
-    """Print points, one line each, with their scores, the first words of their text, and the payload keys `shown`."""
+    """Print points, one a line: score, first words of the text, and the payload keys `shown`."""
     console = results_console()
     if not points:
         console.print("nothing found" if threshold is None else f"nothing reaches {threshold:g} (--score-threshold)")
@@ -189,7 +189,7 @@ def _payload_column(key: str, payloads: Sequence[Mapping[str, Any]]) -> _Column:
 
 
 def print_json_lines(points: Points, chosen: models.WithPayloadInterface, reasons: Sequence[ResultReason] = ()) -> None:
-    """Print points as JSON, one object a line: rank, id, score, chosen payload, and notes and explanation if there are any."""
+    """Print points as JSON, one object a line: rank, id, score, chosen payload, notes and explanation."""
     for rank, point in enumerate(points, 1):
         record = {"rank": rank, "id": point.id, "score": point.score, "payload": select_payload(point.payload, chosen)}
         if notes := notes_of(point):
@@ -214,16 +214,13 @@ _WITHOUT_TERMS: Final = (
 
 
 def print_reasons(explained: Explained) -> None:
-    """Print where each candidate found each result and what each term adds to its score, in several tables if need be."""
+    """Print where each candidate found each result, and what each term adds to its score."""
     if not explained.points:
         return
     console, reasons = results_console(), explained.reasons
     terms = _shorten(term_columns(reasons), lambda values: max((abs(value) for value in values if value == value), default=0.0))
     headings, legend = _headings([text for text, _ in terms])
-    columns = [
-        *_candidate_columns(reasons),
-        *_term_columns(reasons, headings, [values for _, values in terms]),
-    ]
+    columns = [*_candidate_columns(reasons), *_term_columns(reasons, headings, [values for _, values in terms])]
     first = _Column("#", [str(reason.rank) for reason in reasons], "dim")
     named = _Column("id", list(map(id_of, explained.points)), "dim", is_text=True)
     for band in _bands(columns, console.width - first.width - named.width - 2 * _GAP):
@@ -257,7 +254,7 @@ def _hit(hit: CandidateHit) -> str:
 def _term_columns(
     reasons: Sequence[ResultReason], headings: Sequence[str], values: Sequence[Sequence[float]]
 ) -> Iterator[_Column]:
-    """What each term adds to each result, then the sum if that isn't the score, then the score."""
+    """What each term adds to each result, the sum if that isn't the score, and the score."""
     for heading, added in zip(headings, values, strict=True):
         yield _Column(f"adds\n{heading}", ["–" if math.isnan(value) else f"{value:+.4g}" for value in added], "cyan")
     if headings and reasons[0].link != "identity":
@@ -266,25 +263,21 @@ def _term_columns(
 
 
 def _headings(texts: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
-    """A heading for each term, and the long texts with the letters that are headings in their place."""
+    """A heading for each term: its text, or a letter (a … z, a1, …); and the long texts with their letters."""
     legend: dict[str, list[str]] = {}
     headings: list[str] = []
     for text in texts:
-        if cell_len(text) <= _LONGEST_HEADING:
-            headings.append(text)
-            continue
-        headings.append(f"[{_letter(sum(map(len, legend.values())))}]")
-        legend.setdefault(text, []).append(headings[-1])
+        heading = text
+        if cell_len(text) > _LONGEST_HEADING:
+            turn, letter = divmod(sum(map(len, legend.values())), 26)
+            heading = f"[{ascii_lowercase[letter]}{turn or ''}]"
+            legend.setdefault(text, []).append(heading)
+        headings.append(heading)
     return headings, legend
 
 
-def _letter(number: int) -> str:
-    """a, b, …, z, a1, b1, …"""
-    return chr(ord("a") + number % 26) + (str(number // 26) if number >= 26 else "")
-
-
 def _bands(columns: Sequence[_Column], width: int) -> Iterator[list[_Column]]:
-    """The columns in as many tables as the width asks for."""
+    """The columns, in tables of this width."""
     band: list[_Column] = []
     for column in columns:
         if band and sum(each.longest + _GAP for each in [*band, column]) > width + _GAP:
@@ -299,7 +292,7 @@ _MOST: Final = 6
 
 
 def _shorten(columns: Sequence[tuple[str, list[float]]], size: Callable[[list[float]], float]) -> list[tuple[str, list[float]]]:
-    """Terms with their values, in their order; of many, only the largest, and the sum of the others last."""
+    """Terms with their values, in their order; of many the largest, and the sum of the others."""
     by_size = sorted(range(len(columns)), key=lambda number: -size(columns[number][1]))
     chosen = sorted(by_size if len(columns) <= _MOST + 1 else by_size[:_MOST])
     found = [(brief_term(text), values) for text, values in (columns[number] for number in chosen)]
@@ -314,7 +307,7 @@ def _shorten(columns: Sequence[tuple[str, list[float]]], size: Callable[[list[fl
 
 @dataclass(frozen=True)
 class ResultComparison:
-    """Two results, and what puts the one above the other: each term with its value in both, largest difference first."""
+    """Two results, and each term with its value in both, largest difference first."""
 
     names: tuple[str, str]
     reasons: tuple[ResultReason, ResultReason]
@@ -326,18 +319,13 @@ class ResultComparison:
         return self.reasons[0].total - self.reasons[1].total
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values."""
         first, second = self.reasons
         terms = [{"term": text, "adds": [ours, theirs], "difference": ours - theirs} for text, ours, theirs in self.terms]
         return {"ids": [first.id, second.id], "lead": self.lead, "link": first.link, "terms": terms}
 
 
 def compare_results(explained: Explained, ids: tuple[str, str]) -> ResultComparison:
-    """Compare the two results that `--why` names.
-
-    Raises:
-        CommandError: there is no such result, both are the same, or the strategy's scores have no terms.
-    """
+    """Compare the two results that `--why` names."""
     first, second = (_reason(explained, each) for each in ids)
     if first.id == second.id:
         raise CommandError(f"--why compares two results, and {ids[0]!r} and {ids[1]!r} are the same one")
@@ -393,11 +381,9 @@ _SHORTEST_TEXT: Final = 8
 
 
 def _print_steering(steering: Steering, names: Mapping[Any, str]) -> None:
-    """Print what the model gave the seeds, which pairs count most, and how far the query's vector was shifted.
+    """Print the seeds' scores, the pairs that count most, and how far the query's vector was shifted.
 
-    Args:
-        steering: of one query.
-        names: what points are called in the table of results, by id; others by their id.
+    `names` are those of points in the table of results, by id; others are called by their id.
     """
     console = results_console()
     if steering.to_score:
@@ -419,7 +405,7 @@ def _print_steering(steering: Steering, names: Mapping[Any, str]) -> None:
 
 
 def _seeds(steering: Steering, names: Mapping[Any, str], console: Console) -> Table:
-    """The seeds as a table in which only texts and very long names are cut, however narrow the terminal is."""
+    """The seeds as a table that cuts texts and very long names alone, however narrow the terminal is."""
     columns = [
         _Column("first\nsearch", [f"#{seed.rank}" for seed in steering.seeds]),
         _Column("seed", [_name(seed, names) for seed in steering.seeds], is_text=True),

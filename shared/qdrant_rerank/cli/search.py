@@ -207,7 +207,7 @@ _LATER: Final = "then, with a vector that the model's scores have shifted (here 
 
 
 def _print_description(description: PlanDescription, full: bool) -> None:
-    """Print a table of what a plan is and costs, and its requests; with `full` all of them, however long they are."""
+    """Print what a plan is and costs, and its requests, whole with `full`."""
     console = results_console()
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
@@ -236,7 +236,7 @@ def _print_description(description: PlanDescription, full: bool) -> None:
 
 
 def _print_requests(console: Console, requests: Sequence[Any], full: bool) -> int:
-    """Print requests, and how many of their values are left out."""
+    """Print requests; return how many of their values are left out."""
     total = 0
     for request in requests:
         made, left = (request, 0) if full else abridge(request, lambda value: _fits(value, console.width))
@@ -251,13 +251,9 @@ def _fits(value: Any, width: int) -> bool:
 
 
 def fold_json(value: Any, width: int, indent: int = 0, taken: int = 0) -> str:
-    """Write JSON in which an object or array stands on one line where it fits, as nested requests are deep.
+    """Write JSON in which an object or array stands on one line where it fits into the width.
 
-    Args:
-        value: a JSON value.
-        width: how long lines may be.
-        indent: how far its lines are set in, but the first.
-        taken: how much of the first line is taken by the key before it.
+    Lines but the first are set in by `indent`; the key before it takes `taken` of the first.
     """
     flat = jsonlib.dumps(value, ensure_ascii=False)
     if indent + taken + len(flat) < width or not isinstance(value, dict | list):  # a comma may follow

@@ -70,14 +70,13 @@ class Choice:
     limit: int | None = option("--limit N", "How many candidates each search hands on to be ranked.", shows="100")
     lenient: bool = False
 
-    def strategy(self, schema: Schema) -> Strategy:
-        """The strategy, with names that aren't given taken from the schema.
+    @property
+    def name(self) -> str:
+        """What to call the strategy: the file's name; "" without one."""
+        return "" if self.file is None else self.file.stem
 
-        Raises:
-            CommandError: options exclude each other, or a name can't be told.
-            FormatError: the file is malformed.
-            StrategyError: the formula is.
-        """
+    def strategy(self, schema: Schema) -> Strategy:
+        """The strategy; names that aren't given are the schema's."""
         self._check()
         if self.file is not None:
             return self._load(self.file)
@@ -91,10 +90,8 @@ class Choice:
 
     def _load(self, file: Path) -> Strategy:
         found = load(file)
-        if not self.unchecked:
-            return found
-        unchecked = found.uncheck()
-        if unchecked is found and not self.lenient:
+        unchecked = found.uncheck() if self.unchecked else found
+        if self.unchecked and unchecked is found and not self.lenient:
             raise CommandError(f"--unchecked is for learned formulas and relevance feedback, and {file} holds none")
         return unchecked
 
@@ -110,13 +107,9 @@ class Choice:
         if self.hybrid and self.formula is not None:
             raise CommandError("--formula and --hybrid exclude each other: a formula over the fused ranking reads score('rrf')")
         if self.hybrid and self.using is not None:
-            raise CommandError(
-                "--hybrid and --using exclude each other: --dense-vector and --sparse-vector choose for --hybrid"
-            )
+            raise CommandError("--hybrid excludes --using: --dense-vector and --sparse-vector choose for --hybrid")
         if self.formula is not None and self.rescore is not None:
-            raise CommandError(
-                "--rescore would replace the scores of --formula: write score('VECTOR') into the formula instead"
-            )
+            raise CommandError("--rescore would replace the scores of --formula: write score('VECTOR') into the formula")
         if self.fusion is not None and self.fusion not in _FUSIONS:
             raise CommandError(f"--fusion is rrf or dbsf, got {self.fusion!r}")
         if self.fusion is not None and not self.hybrid:
@@ -181,18 +174,11 @@ def make_plan(
     """Make an executor for the collection, with the encoders that the chosen strategy needs, and a plan of the strategy.
 
     Args:
-        client: of the Qdrant.
-        where: which collection.
-        choice: the strategy.
-        options: what the call asks for.
+        client, where, choice, options: as the command has them.
         models: what embeds the query; None for an executor without encoders.
         reranking: how a model reads the candidates; None leaves that to the strategy.
         policy: how often requests are made again; as `where` says if None.
         fixed_filter: what every point meets that the executor finds.
-
-    Raises:
-        CommandError: see `Choice.strategy`, `find_collection` and `give_encoders`.
-        PlanError: the strategy doesn't fit the collection.
     """
     policy = policy or where.policy
     payload = ShownText.of(() if reranking is None else reranking.text_keys)
@@ -206,15 +192,8 @@ def make_plan(
 
 
 def check_params(plan: Plan, params: Mapping[str, Any]) -> None:
-    """Refuse values that nothing in the strategy reads.
-
-    Raises:
-        CommandError: there is one.
-    """
+    """Refuse values that nothing in the strategy reads."""
     read = plan.strategy.params()
-    for name in params:
-        if name not in read:
-            raise CommandError(
-                f"--params: nothing in the strategy reads {name!r}{did_you_mean(name, read)} "
-                f"(it reads {', '.join(map(repr, read)) or 'no such values'})"
-            )
+    if unread := [name for name in params if name not in read]:
+        listed, hint = ", ".join(map(repr, read)) or "no such values", did_you_mean(unread[0], read)
+        raise CommandError(f"--params: nothing in the strategy reads {unread[0]!r}{hint} (it reads {listed})")

@@ -14,11 +14,11 @@ from .. import Executor, Nearest, RelevanceFeedback, Strategy, load
 from .._internals import did_you_mean, warn
 from ..learn._internals import LEAST_TOPICS
 from ..models import Reranker
-from ..tune import Budget, Configuration, Feedback, Learned, Space, Tuning, tune
+from ..tune import Budget, Feedback, Learned, Space, Tuning, tune
 from .connect import connect, find_collection
 from .learn import read_features
 from .measuring import Output, TrainingData, WhereToMeasure
-from .models import QueryModels, ShownText, give_encoders, open_reranker, read_notes
+from .models import RERANKERS, QueryModels, ShownText, give_encoders, open_reranker, read_notes
 from .options import OUTPUT, check_output, command, option, split_list, without
 from .output import CommandError, errors_console, hint_at_resuming, make_table, results_console, show_progress, show_table
 
@@ -44,8 +44,7 @@ class _Trials:
     )
     rerank: str | None = option(
         "--rerank MODEL",
-        "Try having this model read the candidates, too: cohere:rerank-v3.5, fastembed:ORGANISATION/NAME, NAME@DIR for one in "
-        "a folder, or cross-encoder:DIR for one of your own.",
+        f"Try having this model read the candidates, too: {RERANKERS}",
     )
     feedback: list[Path] | None = option(
         "--feedback FILE",
@@ -75,12 +74,7 @@ class _Trials:
     seed: int = option("--seed N", "Of the random halves: the same gives the same.", 0)
 
     def space(self) -> Space:
-        """What is tried, with a learned formula unless it is declined, and with feedback if there is any.
-
-        Raises:
-            CommandError: options exclude or need each other.
-            FormatError: a file holds no features, or no feedback.
-        """
+        """What is tried, with a learned formula unless it is declined."""
         if self.learn is False and self.features is not None:
             raise CommandError("--features is for the formula that --no-learn declines: leave one of them out")
         space = Space() if self.depth is None else Space(depths=tuple(self.depth))
@@ -91,12 +85,7 @@ class _Trials:
         return replace(space, families=families)
 
     def steered(self) -> Feedback | None:
-        """Relevance feedback as the files have it; None without any.
-
-        Raises:
-            CommandError: there is no model to score documents, or no feedback that the reads are for.
-            FormatError: a file holds none.
-        """
+        """Relevance feedback as the files have it; None without any."""
         if not self.feedback:
             if self.reads:
                 raise CommandError("--reads is for --feedback FILE: name what calibrate wrote")
@@ -208,11 +197,7 @@ def _prepare(
     reranker: Reranker | None,
     text_keys: Sequence[str],
 ) -> tuple[Executor, list[Nearest]]:
-    """Make an executor with the encoders of the candidates and of these strategies, and the candidates.
-
-    Raises:
-        CommandError: a candidate isn't there, or nothing says what embeds queries for it.
-    """
+    """Make the candidates, and an executor with the encoders that they and these strategies need."""
     policy, payload = where.policy, "flat" if reranker is None else ShownText.of(text_keys)
     collection = find_collection(client, where.collection, policy)
     executor = Executor(client, collection, reranker=reranker, payload=payload, retries=policy.rest)
@@ -224,7 +209,7 @@ def _prepare(
         for name in there:
             if name not in candidates and candidates:
                 warn(f"the vector {name!r} is left out: the collection doesn't say what made it; see --dense and --sparse")
-        candidates = candidates or there  # of which the encoders will say what is missing
+        candidates = candidates or there  # the encoders will say what is missing
     else:
         candidates = list(dict.fromkeys(names))
         for name in candidates:
@@ -243,25 +228,13 @@ def _print_tuning(tuning: Tuning, rows: int) -> None:
     shown = [*tuning.configurations[:rows]]
     shown += [row for row in tuning.configurations[rows:] if row.name in ("default", tuning.chosen)]
     for row in shown:
-        table.add_row(*_cells(row, tuning.splits), style="bold" if row.name == tuning.chosen else "")
+        held_out = "–" if row.held_out is None else f"{row.held_out:.4f}"
+        figures = f"{row.mean:.4f}", f"{row.difference:+.4f}", held_out, f"{row.chosen}/{tuning.splits}"
+        table.add_row(row.name, *figures, str(row.effort.model_texts), style="bold" if row.name == tuning.chosen else "")
     show_table(console, table)
     spent = tuning.spent
-    trips = f"{spent.round_trips:,} round trip{'' if spent.round_trips == 1 else 's'}"
-    read = f"{spent.model_texts:,} texts read by a model"
-    took = f"{spent.requests:,} searches in {trips}, {read}, {spent.seconds:.1f} s"
     tried = f"{len(tuning.configurations)} configurations, {len(tuning.topics)} topics"
-    console.print(Text(f"{tried}, {took}"), style="dim")
+    trips = f"{spent.requests:,} searches in {spent.round_trips:,} round trip{'' if spent.round_trips == 1 else 's'}"
+    console.print(Text(f"{tried}, {trips}, {spent.model_texts:,} texts read by a model, {spent.seconds:.1f} s"), style="dim")
     for reason in tuning.reasons:
         console.print(Text(reason))
-
-
-def _cells(row: Configuration, splits: int) -> tuple[str, ...]:
-    held_out = "–" if row.held_out is None else f"{row.held_out:.4f}"
-    return (
-        row.name,
-        f"{row.mean:.4f}",
-        f"{row.difference:+.4f}",
-        held_out,
-        f"{row.chosen}/{splits}",
-        str(row.effort.model_texts),
-    )
