@@ -31,6 +31,7 @@ from qdrant_rerank._internals import (
     check_filter,
     check_flag,
     check_options,
+    check_use,
     close_on_error,
     find_unknown,
     grpc_port_of,
@@ -180,7 +181,7 @@ class QdrantRerankRetriever(BaseRetriever):
         encoders: what embeds the query for the vector of that name, before the two above: a LangChain `Embeddings`,
             a `SparseEmbeddings`, a `qdrant_rerank.Encoder` such as `ServerInference`, or a function; or a
             `qdrant_rerank.Encoders`, as an executor takes it.
-        reranker: scores texts, for strategies that have them read, such as `Rerank`: a reranker, a function
+        reranker: scores texts, for a strategy that has them read, such as `Rerank`: a reranker, a function
             from a query and texts to scores (higher is better), or any LangChain `BaseDocumentCompressor` that reranks. It
             reads the text that `payload` says. What it runs in LangChain is a child of the retriever's run.
         strategy: how documents are found and ranked.
@@ -255,9 +256,10 @@ class QdrantRerankRetriever(BaseRetriever):
         return values
 
     @model_validator(mode="after")
-    def _a_client_exists(self) -> Self:
+    def _parts_fit(self) -> Self:
         if self.client is None and self.async_client is None:
             raise ValueError("a Qdrant client is needed: pass client=QdrantClient(…), or async_client=AsyncQdrantClient(…)")
+        check_use(self.reranker, self.strategy)
         return self
 
     @classmethod

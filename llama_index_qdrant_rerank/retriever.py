@@ -24,6 +24,7 @@ from qdrant_rerank._internals import (
     Flow,
     PayloadLike,
     RerankerLike,
+    check_use,
     close_on_error,
     together,
 )
@@ -149,6 +150,7 @@ class QdrantRerankRetriever(BaseRetriever):
             "explanations": explanations,
         }
         self._options = Options().change(given, self._reader)
+        check_use(reranker, self.strategy)
 
     @classmethod
     def from_vector_store(cls, vector_store: Any, embed_model: Any | None = None, **arguments: Any) -> Self:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ._lazy import load_lazily
 
 if TYPE_CHECKING:
-    from .adapters import Executors, check_count, check_filter, check_flag, check_options, check_reranker
+    from .adapters import Executors, check_count, check_filter, check_flag, check_options, check_reranker, check_use
     from .adapters import find_unknown
     from .agent_tools import BYTES_OF_A_TOKEN, FilterArgument, LowConfidence, TOOL_DESCRIPTION, TOOL_NAME, ToolCall
     from .agent_tools import ToolFilters, ToolHit, ToolSpec, USABLE, check_retriever, filter_keys, name_arguments, narrow
@@ -94,11 +94,11 @@ else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "adapters": "Executors, check_count, check_filter, check_flag, check_options, check_reranker, "
+            "adapters": "Executors, check_count, check_filter, check_flag, check_options, check_reranker, check_use, "
             "find_unknown",
             "agent_tools": "BYTES_OF_A_TOKEN, FilterArgument, LowConfidence, TOOL_DESCRIPTION, TOOL_NAME, ToolCall, "
-            "ToolFilters, ToolHit, ToolSpec, USABLE, check_retriever, filter_keys, name_arguments, narrow, "
-            "pick_filters, pick_threshold",
+            "ToolFilters, ToolHit, ToolSpec, USABLE, check_retriever, filter_keys, name_arguments, narrow, pick_filters, "
+            "pick_threshold",
             "answers": "contradicts, guard, read_batch, read_points",
             "capabilities": "ABILITIES, Engine",
             "clients": "AsyncClientLike, Clients, client_options, close_on_error, engine_of, find_delay, grpc_port_of",
@@ -115,21 +115,20 @@ else:
             "executor": "SCHEMA_TTL, check_schema_ttl",
             "explain.plans": "abridge, values_in",
             "explain.plot": "check_picture, draw",
-            "explain.results": "Account, CandidateHit, Column, Explained, Found, ResultReason, Scored, Seed, Steering, "
-            "Term, UNKNOWN, term_columns",
+            "explain.results": "Account, CandidateHit, Column, Explained, Found, ResultReason, Scored, Seed, "
+            "Steering, Term, UNKNOWN, term_columns",
             "expressions.build": "Sigmoid",
             "expressions.conditions": "Conditions, undecidable_reason",
-            "expressions.evaluation": "Table, compute, read_codes, read_datetimes, read_distances, read_numbers, "
-            "score_points",
+            "expressions.evaluation": "Table, compute, read_codes, read_datetimes, read_distances, read_numbers, score_points",
             "expressions.forest": "find_forest",
-            "expressions.inspect": "PayloadKey, candidate_scores, conditions, depth, feature_names, find_fixed_nodes, "
-            "map_names, payload_keys, place_names, placeholder_params, reads_model, walk",
+            "expressions.inspect": "PayloadKey, candidate_scores, conditions, depth, feature_names, "
+            "find_fixed_nodes, map_names, payload_keys, place_names, placeholder_params, reads_model, walk",
             "expressions.lowering": "Lowering, ScoreSource, holds_number, lower, score_index",
-            "expressions.nodes": "Affinity, CandidateScore, Constant, DatetimeField, Decay, Field, GeoDistance, Logarithm, "
-            "Maximum, Minimum, Now, Product, QueryTokens, Quotient, Raw, Sum, When, check_key",
+            "expressions.nodes": "Affinity, CandidateScore, Constant, DatetimeField, Decay, Field, GeoDistance, "
+            "Logarithm, Maximum, Minimum, Now, Product, QueryTokens, Quotient, Raw, Sum, When, check_key",
             "expressions.text": "brief_term",
-            "expressions.view": "Index, View, array_reader, group_keys, nanoseconds, nanoseconds_of, path_problem, quote, "
-            "reader, uuid_of",
+            "expressions.view": "Index, View, array_reader, group_keys, nanoseconds, nanoseconds_of, path_problem, "
+            "quote, reader, uuid_of",
             "expressions.wire": "CLIENT_HAS_MAX_MIN, DIGITS, F32_MAX, digits",
             "feedback.coefficients": "HASH_DIGITS, MOST_HASHES, Mode, Verdict, count_known, hashes_of, same",
             "feedback.steering": "fold, native_query, pairs_of, read_vector, unit, weights_of",
@@ -162,13 +161,13 @@ else:
             "serialise": "expression_from_json",
             "stages.formula": "scores_by_candidate",
             "stages.fusion": "DEFAULT_RRF_K, FusionMethod",
-            "steps": "AsyncServices, Embed, Flow, Points, QueryVector, Request, Score, Scores, Search, Services, Step, "
-            "Vectors, arun, run, together, watch",
+            "steps": "AsyncServices, Embed, Flow, Points, QueryVector, Request, Score, Scores, Search, Services, "
+            "Step, Vectors, arun, run, together, watch",
             "strategies": "search",
-            "threads": "AsyncReads, PerLoop, Reads, Workers, call_worker, carry, carrying, in_time, in_worker, inherits, "
-            "use_workers",
-            "trained": "FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, find_missing, has, instead, kind_of, "
-            "leaves, psi, shift",
+            "threads": "AsyncReads, PerLoop, Reads, Workers, call_worker, carry, carrying, in_time, in_worker, "
+            "inherits, use_workers",
+            "trained": "FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, find_missing, has, instead, "
+            "kind_of, leaves, psi, shift",
             "values": "Bar, as_table, brief, call, clip_text, few, in_batches, is_finite, is_number, is_whole, literal",
         },
     )

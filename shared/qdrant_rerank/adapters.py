@@ -21,6 +21,7 @@ from .models.wrappers import as_reranker
 from .payload import PayloadMapping
 from .query import SearchOptions, not_a_filter
 from .retries import Retries
+from .strategies import Strategy
 from .values import brief, is_whole
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "check_flag",
     "check_options",
     "check_reranker",
+    "check_use",
     "find_unknown",
 ]
 
@@ -179,6 +181,20 @@ def check_reranker(value: object) -> None:
     if isinstance(value, type):
         raise StrategyError(f"reranker must be a reranker; this is the class {value.__name__}: pass an object of it")
     as_reranker(value)  # type: ignore[arg-type]
+
+
+def check_use(reranker: object, strategy: Strategy) -> None:
+    """Refuse a reranker that the strategy doesn't ask: results would be those without it.
+
+    Raises:
+        StrategyError: so it is; says what asks it.
+    """
+    if reranker is not None and strategy.model_use == "none" and not strategy.cost.model_calls:
+        found = brief(strategy)
+        raise StrategyError(
+            f"the reranker would read nothing: the strategy {found} has no texts read. Pass "
+            f"strategy=Rerank(limit=50).over({found})"
+        )
 
 
 def check_options(options: object, own: Mapping[str, str], without_effect: Iterable[str] = ()) -> SearchOptions:

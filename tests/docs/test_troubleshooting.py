@@ -14,6 +14,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 import langchain_qdrant_rerank
+import llama_index_qdrant_rerank
 import qdrant_rerank.errors
 from qdrant_rerank import Executor, Formula, Nearest, Query, Rerank, SearchOptions, field, from_json, param, score
 from qdrant_rerank.edge import EdgeClient
@@ -39,6 +40,15 @@ def _langchain(**call: Any) -> Any:
     return langchain_qdrant_rerank.QdrantRerankRetriever.from_vector_store(worlds.guide_langchain()["store"]).invoke(
         "bikes", **call
     )
+
+
+def _llama_index(**settings: Any) -> Any:
+    return llama_index_qdrant_rerank.QdrantRerankRetriever(client=_GUIDE["client"], collection_name="guide", **settings)
+
+
+class _Nameless:
+    def score(self, query: str, texts: list[str]) -> list[float]:
+        return [0.0 for _ in texts]
 
 
 def _slow(text: str) -> list[float]:
@@ -91,6 +101,8 @@ PROVOKED: dict[str, Callable[[], Any]] = {
     "a call has no option": lambda: _langchain(top_k=3),
     "the call's timeout": lambda: _ask(_DENSE, encoders={"dense": _slow}, timeout=0.05),
     "this strategy has texts": lambda: _ask(Rerank(limit=10).over(_DENSE)),
+    "the reranker would": lambda: _llama_index(reranker=worlds.shared_words),
+    "… has score,": lambda: _ask(_DENSE, reranker=_Nameless()),
     "the model returned": lambda: _ask(Rerank(limit=10).over(_DENSE), reranker=lambda query, texts: [1.0]),
     "none of the": _wrong_payload,
     "… needs an": _without_edge,

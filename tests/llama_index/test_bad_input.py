@@ -40,6 +40,11 @@ def retriever(client: Any, **arguments: Any) -> QdrantRerankRetriever:
     return QdrantRerankRetriever(**(settings | arguments))
 
 
+def test_a_reranker_that_the_strategy_does_not_ask_is_refused() -> None:
+    with pytest.raises(StrategyError, match=r"the reranker would read nothing: the strategy Nearest\(\) has no texts read"):
+        retriever(open_client(), reranker=lambda query, texts: [0.0 for _ in texts])
+
+
 STRATEGIES: list[tuple[Any, type[Exception], str]] = [
     (Nearest("colbret"), PlanError, r"no vector named 'colbret'; the collection 'toy' has .*: did you mean 'colbert'\?"),
     (Nearest("bm25"), QueryError, r"nothing to embed the query with for the sparse vector 'bm25': pass encoders=\{'bm25': …\}"),

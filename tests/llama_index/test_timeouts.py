@@ -49,7 +49,11 @@ def over(server: StubQdrant, **settings: Any) -> QdrantRerankRetriever:
 async def retrievers(server: SlowQdrant, **settings: Any) -> dict[str, QdrantRerankRetriever]:
     """One for each strategy, that know the collection already."""
     used = {"reranker": scores, "timeout": LIMIT} | settings
-    made = {name: over(server, strategy=strategy, **used) for name, strategy in STRATEGIES.items()}
+    plain = {**used, "reranker": None}  # which strategies that have no texts read refuse
+    made = {
+        name: over(server, strategy=strategy, **(plain if strategy.model_use == "none" else used))
+        for name, strategy in STRATEGIES.items()
+    }
     for retriever in made.values():
         retriever._source.executor().target()
         await retriever._source.async_executor().target()

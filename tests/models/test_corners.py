@@ -111,7 +111,7 @@ def test_what_scores_but_is_no_model_is_refused_with_what_it_lacks() -> None:
             return [1.0] * len(texts)
 
     odd: Any = Scores()
-    with pytest.raises(StrategyError, match="not a reranker: Scores has no score and fingerprint, and can't be called"):
+    with pytest.raises(StrategyError, match="Scores has score, but no fingerprint, by which caches"):
         as_reranker(odd)
     odd.fingerprint = "mine"
     assert as_reranker(odd) is odd

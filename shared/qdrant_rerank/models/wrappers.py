@@ -60,6 +60,10 @@ def as_reranker(value: RerankerLike) -> Reranker:
 
         if is_official(value):
             return OfficialFeedback(value)
+        raise StrategyError(
+            f"{type(value).__name__} has score, but no fingerprint, by which caches and fitted coefficients know it: give the "
+            "class a text that changes whenever its scores would, e.g. fingerprint = 'my-model:1'"
+        )
     raise StrategyError(
         f"not a reranker: {type(value).__name__} has no score and fingerprint, and can't be called with (query, texts); "
         "an LLM is one within LlmPointwise(llm) or LlmListwise(llm)"
