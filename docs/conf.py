@@ -39,6 +39,8 @@ suppress_warnings = ["ref.python"]  # of two types with one name, e.g. OnError: 
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 88
 
+smartquotes_action = "qe"  # no dashes: options begin with two hyphens
+
 html_theme = "furo"
 html_title = f"qdrant-rerank {version}"
 html_extra_path = ["llms.txt"]

@@ -37,6 +37,15 @@ def test_each_command_has_help_with_an_example(name: str) -> None:
     assert max(map(len, out.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_help_in_a_narrow_window_has_every_word_whole(name: str) -> None:
+    out = succeeds(name, "--help", columns=40)
+    assert max(map(len, out.splitlines())) <= 40
+    wide = set(re.findall(r"--[a-z][a-z-]+[a-z]", succeeds(name, "--help", columns=200)))
+    assert wide <= set(re.findall(r"--[a-z][a-z-]+[a-z]", out))
+    assert not re.search(r"\w…", out)
+
+
 def test_without_a_command_the_help_lists_them() -> None:
     ran = run(columns=80)
     assert all(f" {name} " in ran.all for name in NAMES)

@@ -24,6 +24,8 @@ __all__ = ["PACKAGES", "assigned", "imported_names", "reference"]
 
 PACKAGES: Final = (
     "qdrant_rerank",
+    "qdrant_rerank.planning",
+    "qdrant_rerank.errors",
     "qdrant_rerank.expressions",
     "qdrant_rerank.models",
     "qdrant_rerank.feedback",
@@ -68,44 +70,43 @@ def reference() -> str:
 
 
 def _section(package: str, seen: dict[str, Any]) -> Iterator[str]:
-    """A package's heading and table; `seen` holds what the names so far mean, and gets those of this one."""
+    """A package's heading and tables; `seen` holds what the names so far mean, and gets those of this one."""
     module = import_module(package)
     yield f"## {package}\n"
     yield f"{_sentence(module.__doc__)}\n"
     values = {name: getattr(module, name) for name in module.__all__ if not name.startswith("__")}
     again = sorted(name for name, value in values.items() if seen.get(name) is value)
     names = [each for each in _names(module, values) if each.name not in again]
-    if names:
-        yield "\n".join(["| name | how it is called, or what it is | |", "|---|---|---|", *_rows(names)]) + "\n"
+    yield from _tables(names)
     if again:
         yield f"Also here: {', '.join(f'`{name}`' for name in again)}.\n"
     seen.update(values)
 
 
-def _rows(names: list[Name]) -> Iterator[str]:
-    """Modules with several names first, each under its own docstring; then the names that are alone in theirs."""
+def _tables(names: list[Name]) -> Iterator[str]:
+    """Modules with several names first, each below its own docstring; then the names that are alone in theirs."""
     by_module: dict[str, list[Name]] = {}
     for each in names:
         by_module.setdefault(each.module, []).append(each)
     several = {module: found for module, found in by_module.items() if len(found) > 1}
     alone = [each for found in by_module.values() if len(found) == 1 for each in found]
     for module, found in several.items():
-        if len(by_module) > 1:
-            yield f"| **{_cell(_sentence(import_module(module).__doc__))}** | | |"
-        yield from map(_row, found)
-    if alone and several:
-        yield "| **Others.** | | |"
-    yield from map(_row, alone)
+        yield _table(_sentence(import_module(module).__doc__) if len(by_module) > 1 else "", found)
+    if alone:
+        yield _table("Others." if several else "", alone)
 
 
-def _row(each: Name) -> str:
-    return f"| `{each.name}` | {_cell(each.call)} | {_cell(each.says)} |"
+def _table(above: str, names: list[Name]) -> str:
+    rows = [f"| `{each.name}` | {_cell(each.call)} | {_cell(each.says)} |" for each in names]
+    title = [f"**{above}**", ""] if above else []
+    return "\n".join([*title, "| name | how it is called, or what it is | |", "|---|---|---|", *rows]) + "\n"
 
 
 def _names(package: ModuleType, values: dict[str, Any]) -> Iterator[Name]:
-    """A package's names, in the order in which it imports them."""
-    where = dict(imported_names(package))
-    for name in sorted(values, key=list(where).index):
+    """A package's names, in the order in which it imports them; those of a module in the order of its list."""
+    imported = dict(imported_names(package))
+    where = {name: imported.get(name, package.__name__) for name in sorted(values, key=lambda name: name not in imported)}
+    for name in sorted(values, key=[*imported, *where].index):
         if _is_plain(value := values[name]):
             kind, says = assigned(where[name], name)
             yield Name(name, where[name], "type" if kind == "TypeAlias" else f"`{value!r}`", says)

@@ -48,7 +48,7 @@ def test_every_name_is_said_something_of(page: str) -> None:
 def test_every_package_is_public_or_said_not_to_be() -> None:
     roots = [ROOT / "shared" / "qdrant_rerank", ROOT / "langchain_qdrant_rerank", ROOT / "llama_index_qdrant_rerank"]
     found = {_name(path) for root in roots for path in root.rglob("__init__.py")}
-    assert found == {*PACKAGES, *_INSIDE}
+    assert found == {*PACKAGES, *_INSIDE} - {"qdrant_rerank.planning", "qdrant_rerank.errors"}  # which are modules
 
 
 def test_names_of_frameworks_are_left_out_and_equal_names_of_different_things_are_not(page: str) -> None:

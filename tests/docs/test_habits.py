@@ -50,6 +50,14 @@ def test_links_within_the_repository_lead_somewhere(document: str) -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+def test_the_command_of_a_release_leaves_no_link_in_the_readme_that_pypi_would_not_follow() -> None:
+    [(pattern, made)] = re.findall(r'sed -i -E "s#(.+?)#(.+?)#g" README\.md', (DOCS / "releasing.md").read_text("utf-8"))
+    address = made.replace("${REPOSITORY}", "https://git.example/us").replace("${TAG}", "v1.2.3")
+    built = re.sub(pattern, address, (ROOT / "README.md").read_text("utf-8"))
+    assert "[all commands](https://git.example/us/blob/v1.2.3/docs/cli.md)" in built
+    assert re.findall(r"\]\((?!https?://)[^)]*\)", built) == []
+
+
 def test_the_workflow_runs_what_a_change_has_to_pass() -> None:
     workflow = (ROOT / ".github" / "workflows" / "check.yml").read_text("utf-8")
     targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text("utf-8"), re.M))

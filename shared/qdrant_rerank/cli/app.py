@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from importlib import import_module
 from inspect import cleandoc
@@ -9,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.markup import escape
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from .. import __version__
 
@@ -62,6 +63,22 @@ _BESIDE: Final = {"add-vectors": "index", "compare": "evaluate", "plan": "search
 """Commands that stand in a module of another name."""
 
 
+_NARROW: Final = 60
+
+
+class _NarrowCommand(TyperCommand):
+    """Has the help of each option below its name."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        for parameter in self.get_params(ctx):
+            if (record := parameter.get_help_record(ctx)) is not None:
+                name, text = record
+                formatter.write_paragraph()
+                formatter.write_text(name)
+                with formatter.indentation():
+                    formatter.write_text(text)
+
+
 class _Commands(TyperGroup):
     """Loads a command when it is asked for, so that help comes at once."""
 
@@ -79,8 +96,13 @@ def load_command(name: str) -> Callable[..., None]:
 
 def build_command(name: str) -> Any:
     """Load a command as typer runs it, with its whole help."""
-    function, alone = load_command(name), typer.Typer(**_SETTINGS)
-    alone.command(name, help=help_text(function.__doc__))(function)
+    function = load_command(name)
+    if (columns := shutil.get_terminal_size().columns) < _NARROW:  # where the three columns of panels would clip words
+        alone, text = typer.Typer(**{**_SETTINGS, "rich_markup_mode": None}), "\n\n".join(paragraphs(function.__doc__))
+        alone.command(name, cls=_NarrowCommand, help=text, context_settings={"terminal_width": columns})(function)
+    else:
+        alone = typer.Typer(**_SETTINGS)
+        alone.command(name, help=help_text(function.__doc__))(function)
     return typer.main.get_command(alone)
 
 
