@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     from .sampling import names_points, random_points
     from .schema import Kind as VectorKind, read_node_schema
     from .serialise import expression_from_json
-    from .stages.formula import scores_by_candidate
+    from .stages.client_ranking import scores_by_candidate
     from .stages.fusion import DEFAULT_RRF_K, FusionMethod
     from .steps import AsyncServices, Embed, Flow, Points, QueryVector, Request, Score, Scores, Search, Services, Step
     from .steps import Vectors, arun, run, together, watch
@@ -159,7 +159,7 @@ else:
             "sampling": "names_points, random_points",
             "schema": "Kind as VectorKind, read_node_schema",
             "serialise": "expression_from_json",
-            "stages.formula": "scores_by_candidate",
+            "stages.client_ranking": "scores_by_candidate",
             "stages.fusion": "DEFAULT_RRF_K, FusionMethod",
             "steps": "AsyncServices, Embed, Flow, Points, QueryVector, Request, Score, Scores, Search, Services, "
             "Step, Vectors, arun, run, together, watch",

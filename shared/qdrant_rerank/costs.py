@@ -33,11 +33,15 @@ PRICES: Final[Mapping[str, Price]] = {
     "unindexed condition of a candidate": Price(1.0, f"{_FORMULA}: 6 to 19 times as long as with an index"),
     "candidate fetched": Price(30.0, "fetching 100 candidates and predict() take 7.5 ms, the search alone 3.1"),
     "payload byte fetched": Price(0.008, "a line of 1 Gbit/s"),
+    "vector number fetched": Price(0.3, "384 numbers of 100 candidates as JSON, read by the client"),
     "node computed here": Price(3.0, f"{_TREES}: 3 559 nodes in 10 ms for 100 candidates"),
     "node computed here for a candidate": Price(0.002, "numpy: 64-bit additions and choices of 1 000 rows"),
 }
 _BYTES_OF_A_VALUE: Final = 40  # key, number, commas
+_BYTES_OF_A_PAYLOAD: Final = 2_000  # an abstract and a few fields
+_BYTES_OF_A_NUMBER: Final = 11  # of a vector, as text
 _BETTER: Final = 1.3  # below it the estimate says nothing
+_FAR_BETTER: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,29 @@ class Estimate:
     here: float
     candidates: int
 
+    @property
+    def is_better_here(self) -> bool:
+        """Whether it is worth a warning that the formula is computed in Qdrant."""
+        return self.in_qdrant >= _BETTER * self.here
+
+    @property
+    def is_far_better_here(self) -> bool:
+        """Whether the formula is computed here by itself, though the estimate is good to a factor of two only."""
+        return self.in_qdrant >= _FAR_BETTER * self.here
+
     def __str__(self) -> str:
         return f"about {_short(self.in_qdrant)} ms in Qdrant and {_short(self.here)} ms here for {self.candidates:,} candidates"
 
 
-def estimate(size: Extent, nodes: int, candidates: int, keys: int, unindexed: int = 0) -> Estimate:
+def estimate(
+    size: Extent,
+    nodes: int,
+    candidates: int,
+    keys: int,
+    unindexed: int = 0,
+    whole_payload: bool = False,
+    vector_numbers: int = 0,
+) -> Estimate:
     """What a formula costs in both places.
 
     Args:
@@ -67,26 +89,37 @@ def estimate(size: Extent, nodes: int, candidates: int, keys: int, unindexed: in
         candidates: how many it scores.
         keys: how many payload keys it reads.
         unindexed: how many of them have no payload index.
+        whole_payload: whether the call asks for more of the payload than what the formula reads.
+        vector_numbers: how many numbers the vectors of a point have that the call asks for.
     """
     asked = (size.conditions + size.reads) * candidates
     share = unindexed / keys if keys else 0.0
     price = {name: each.microseconds / 1e3 for name, each in PRICES.items()}
     condition = share * price["unindexed condition of a candidate"] + (1 - share) * price["indexed condition of a candidate"]
-    fetched = price["candidate fetched"] + keys * _BYTES_OF_A_VALUE * price["payload byte fetched"]
+    payload = keys * _BYTES_OF_A_VALUE + whole_payload * _BYTES_OF_A_PAYLOAD
+    fetched = price["candidate fetched"] + payload * price["payload byte fetched"]
+    fetched += vector_numbers * (price["vector number fetched"] + _BYTES_OF_A_NUMBER * price["payload byte fetched"])
     computed = price["node computed here"] + candidates * price["node computed here for a candidate"]
     return Estimate(size.bytes * price["byte sent"] + asked * condition, candidates * fetched + nodes * computed, candidates)
 
 
-def place_warnings(found: Estimate, size: Extent) -> list[Lint]:
-    """That a formula would be computed sooner here."""
-    if found.in_qdrant < _BETTER * found.here:
+def place_warnings(found: Estimate, size: Extent, why: str) -> list[Lint]:
+    """That a formula would be computed sooner here.
+
+    Args:
+        found: what it takes in both places.
+        size: how large it is once compiled.
+        why: why it stays in Qdrant; "" where `.on_client()` gives the same.
+    """
+    if not found.is_better_here:
         return []
     times = found.in_qdrant / found.here
+    here = why or "Formula(…).over(…).on_client() computes it here, in one request"
     return [
         Lint(
             "faster-here",
             f"the formula takes {found} ({times:.1f} times as long): its {size.bytes:,} bytes are written and parsed for each "
-            "query. Formula(…).over(…).on_client() computes it here, in one request, with the same scores",
+            f"query. {here}",
         )
     ]
 

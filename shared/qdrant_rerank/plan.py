@@ -271,7 +271,7 @@ class Plan:
             requests=tuple(map(self._shown, requests)),
             later=tuple(map(self._shown, self.strategy.later_requests(inputs, self.options))),
             summary=self.strategy.summary,
-            computed=self.strategy.weigh_places(self.target),
+            computed=self.strategy.weigh_places(inputs, self.options),
         )
 
     def _shown(self, request: Request) -> Any:
@@ -305,7 +305,7 @@ class Plan:
 
     def _options_warnings(self) -> Iterator[Lint]:
         yield from self.strategy.shard_warnings(self._searched)
-        yield from self.strategy.options_warnings(self.options)
+        yield from self.strategy.options_warnings(self.options, self.target)
         for name in self._abilities():
             if ABILITIES[name].silent and not self.target.capabilities.supports(name):
                 since = _dotted(ABILITIES[name].since)

@@ -214,6 +214,9 @@ class Rerank(Strategy, kind="rerank"):
     def later_requests(self, inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
         yield from self.below.later_requests(inputs, self.candidate_options(options, inputs.target))
 
+    def weigh_places(self, inputs: Inputs, options: SearchOptions) -> str:
+        return self.below.weigh_places(inputs, self.candidate_options(options, inputs.target))
+
     def look(self, target: Target, options: SearchOptions) -> Flow[Target]:
         return (yield from self.below.look(target, options))
 

@@ -133,7 +133,7 @@ class Strategy(ABC):
         """Why it can't do what a call asks for."""
         yield from ()
 
-    def options_warnings(self, options: SearchOptions) -> Iterator[Lint]:
+    def options_warnings(self, options: SearchOptions, target: Target) -> Iterator[Lint]:
         """What of a call's options will work, but not as it seems."""
         yield from ()
 
@@ -179,7 +179,7 @@ class Strategy(ABC):
         """The requests of a second round, as they will look: what isn't known yet is shown by stand-ins."""
         yield from ()
 
-    def weigh_places(self, target: Target) -> str:
+    def weigh_places(self, inputs: Inputs, options: SearchOptions) -> str:
         """Where scores are computed that could be computed elsewhere, and what that takes; "" where there is no choice."""
         return ""
 
@@ -360,6 +360,15 @@ class Stage(Strategy):
         """What in it will work, but not as it seems."""
         yield from ()
 
+    def inner_problems(self, target: Target) -> Iterator[str]:
+        """Why it can't run on `target`, with its candidates, where something else than a call asks for it."""
+        yield from Strategy.problems(self, target)
+
+    def inner_warnings(self, target: Target) -> Iterator[Lint]:
+        """The same of it and its candidates, where something else than a call asks for it."""
+        for stage in self.stages():
+            yield from stage.own_warnings(target)
+
     def look_alone(self, target: Target, options: SearchOptions) -> Flow[Target]:
         """As `look`."""
         yield from ()
@@ -404,6 +413,11 @@ class Stage(Strategy):
 
     # What follows for it and its candidates
 
+    def warnings(self, target: Target) -> Iterator[Lint]:
+        yield from self.own_warnings(target)
+        for candidate in self.candidates:
+            yield from candidate.inner_warnings(target)
+
     def needs(self) -> frozenset[str]:
         return self._needs
 
@@ -440,7 +454,7 @@ class Stage(Strategy):
         if not self.grouped_here:
             yield from super().options_abilities(options)
 
-    def options_warnings(self, options: SearchOptions) -> Iterator[Lint]:
+    def options_warnings(self, options: SearchOptions, target: Target) -> Iterator[Lint]:
         if options.group_by is not None and self.grouped_here:
             yield Lint(
                 "grouped-here",
@@ -613,10 +627,13 @@ class Stage(Strategy):
     def candidate_requests(self, candidates: Sequence[Stage], inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
         """The requests that show what each stage of `below` finds below this one; `candidate_points` reads their answers."""
         for number, candidate in enumerate(candidates):
-            own = candidate.alone_options(options)
-            if times := self._seen_apart(number, candidate, inputs, options):
-                candidate, own = _PerShard(candidates=(candidate,)), replace(own, limit=own.limit * times)
-            yield candidate.request(inputs, own)
+            seen = self.candidate_search(number, candidate, inputs, options)
+            yield seen.request(inputs, seen.alone_options(options))
+
+    def candidate_search(self, number: int, candidate: Stage, inputs: Inputs, options: SearchOptions) -> Stage:
+        """The search that shows what a stage of `below` finds below this one; `candidate_points` reads its answer."""
+        times = self._seen_apart(number, candidate, inputs, options)
+        return _PerShard(candidates=(candidate,), limit=(candidate.limit or 1) * times) if times else candidate
 
     def candidate_points(
         self, candidates: Sequence[Stage], answers: Sequence[Points], inputs: Inputs, options: SearchOptions

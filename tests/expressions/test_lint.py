@@ -210,7 +210,8 @@ def test_sigmoids_in_sigmoids_are_refused_where_an_old_server_would_get_each_ope
         deep = sigmoid(deep)
     old = Capabilities((1, 19, 0))
     with pytest.raises(PlanError, match=r"nodes, more than .* MB as JSON"):
-        plan(Formula(deep).over(CANDIDATES[0]), SCHEMA, old)
+        plan(Formula(deep).over(CANDIDATES[0]).on_server(), SCHEMA, old)
+    assert plan(Formula(deep).over(CANDIDATES[0]), SCHEMA, old).warnings == ()  # computed here by itself
 
 
 def test_formulas_too_deep_for_grpc_alone_are_warned_about() -> None:

@@ -83,6 +83,8 @@ def test_two_defaults_for_one_score_are_refused() -> None:
     two = [ScoreSource("dense"), ScoreSource("sparse")]
     with pytest.raises(StrategyError, match=r"score\('dense'\) has two different defaults"):
         lowered(score("dense", default=1.0) + score("dense", default=2.0), candidates=two)
+    with pytest.raises(StrategyError, match=r"score\('dense'\) has two different defaults"):
+        lowered(score("dense") + score("dense", default=2.0), candidates=two)
 
 
 @pytest.mark.skipif(not CLIENT_HAS_MAX_MIN, reason="this qdrant-client can't send max and min")

@@ -12,6 +12,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 from langchain_qdrant_rerank import CallOptions, QdrantRerankRetriever
 from qdrant_rerank import Executor, Formula, Nearest, PlanError, SearchOptions, ServerInference, field, score
 from qdrant_rerank._internals import Inputs, Search, guard
+from qdrant_rerank.expressions import when
 from tests.langchain.support import QUERY, WordEmbeddings, WordSparse, ids, must
 from tests.stub_qdrant import Received, StubQdrant, collection
 from tests.support import bm25, dense
@@ -64,6 +65,20 @@ async def test_a_query_after_the_first_is_one_http_request(stub: StubQdrant, is_
     stub.received.clear()
     await asked(retriever, is_async)
     assert stub.paths == ["POST /collections/docs/points/query"]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_large_formula_is_computed_here_in_one_http_request(stub: StubQdrant, is_async: bool) -> None:
+    later = [models.FieldCondition(key="metadata.year", range=models.Range(gte=year)) for year in range(1024, 2024)]
+    large = Formula(sum((when(each, -0.001) for each in later), score())).over(Nearest("dense", limit=50))
+    retriever = over(stub, strategy=large, k=2)
+    documents = await asked(retriever, is_async)
+    assert [request["query"] for request in stub.searches] == [{"nearest": VECTOR}]
+    assert stub.searches[0]["limit"] == 50
+    assert ids(documents) == [POINTS[1]["id"], "3"]  # the first one is late
+    found = await retriever.asearch_batch([QUERY, "b"]) if is_async else retriever.search_batch([QUERY, "b"])
+    assert [ids(each) for each in found] == [[POINTS[1]["id"], "3"]] * 2
+    assert stub.paths[-1] == "POST /collections/docs/points/query/batch"
 
 
 @pytest.mark.parametrize("is_async", [False, True])

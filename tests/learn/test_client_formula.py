@@ -147,6 +147,58 @@ def test_filters_thresholds_and_nested_stages_count_alike(executor: Executor, fo
     assert scores(here) == pytest.approx(scores(there), abs=1e-6)
 
 
+NO_YEAR = models.IsNullCondition(is_null=models.PayloadField(key="year"))
+UNRATED = models.IsEmptyCondition(is_empty=models.PayloadField(key="votes"))
+BY_ITSELF = [
+    FORMULA,
+    Formula(2.0 * score() + when(NO_YEAR, -0.3) + when(UNRATED, 0.2)).over(Nearest("dense", limit=60)),
+    Formula(score("fused") + 0.1 * field("popularity", default=1.0)).over(Fusion.dbsf(name="fused").over(*CANDIDATES)),
+    Formula(score("dense") * 2.0, limit=9).over(Formula(score(), name="dense", limit=50).over(Nearest("dense", limit=70))),
+]
+
+
+def by_itself(executor: Executor, formula: Formula, options: SearchOptions) -> tuple[Any, Any]:
+    """What is found, and how it is explained, where the formula is computed here because that is faster."""
+
+    def run(made: Any) -> Any:
+        return made.strategy.by_itself.flow(QUERY, made.options, made.target)
+
+    def explain(made: Any) -> Any:
+        return made.strategy.by_itself.explain(QUERY, made.options, made.target)
+
+    return executor.answer(formula, options, run), executor.answer(formula, options, explain)
+
+
+@pytest.mark.parametrize("formula", BY_ITSELF)
+@pytest.mark.parametrize("options", [*SCOPES, SearchOptions(limit=5, with_payload=["year"])])
+def test_by_itself_it_gives_what_it_gives_in_qdrant_on_any_number_of_shards(
+    executor: Executor, formula: Formula, options: SearchOptions
+) -> None:
+    here, explained = by_itself(executor, formula, options)
+    there, reasons = (
+        executor.retrieve(formula.on_server(), QUERY, options),
+        executor.explain(formula.on_server(), QUERY, options),
+    )
+    assert [point.score for point in here] == pytest.approx([point.score for point in there], abs=1e-6)
+    both = scores(here).keys() & scores(there).keys()
+    assert {id: scores(here)[id] for id in both} == pytest.approx({id: scores(there)[id] for id in both}, abs=1e-6)
+    assert all({*point.payload} == {"year"} for point in here if options.with_payload == ["year"] and point.payload)
+    assert [point.score for point in explained.points] == pytest.approx([point.score for point in here], abs=1e-6)
+    for mine, other in zip(explained.reasons, reasons.reasons, strict=True):
+        assert mine.total == pytest.approx(mine.score, abs=1e-6)
+        assert [hit.candidate for hit in mine.candidates] == [hit.candidate for hit in other.candidates]
+
+
+def test_what_it_asks_of_a_key_that_it_does_not_read_is_fetched_too() -> None:
+    executor = local()[0]
+    for condition in (NO_YEAR, models.Filter(must_not=[UNRATED])):
+        formula = Formula(score() + when(condition, 1.0)).over(Nearest("dense", limit=60))
+        here, there = (
+            executor.retrieve(one, QUERY, SearchOptions(with_payload=False)) for one in (formula.on_client(), formula)
+        )
+        assert scores(here) == pytest.approx(scores(there), abs=1e-6)
+
+
 def test_models_over_the_budget_predict_what_they_predict() -> None:
     x, y = models_world.training(3, rows=400, missing=False)
     forest = ensemble.RandomForestRegressor(12, max_leaf_nodes=160, random_state=0, n_jobs=1).fit(x, y)
@@ -166,7 +218,7 @@ def test_models_over_the_budget_predict_what_they_predict() -> None:
     np.testing.assert_allclose([point.score for point in points], expected, rtol=1e-6, atol=2e-6)
 
 
-def test_trees_deeper_than_servers_take_are_computed_here() -> None:
+def test_trees_deeper_than_servers_take_are_client_side() -> None:
     x = np.arange(40.0)[:, None]
     deep = tree.DecisionTreeRegressor().fit(x, 4.0 ** np.arange(40))
     assert deep.get_depth() > 30
@@ -331,7 +383,8 @@ def test_old_servers_that_have_no_formulas_take_it() -> None:
     old = Executor(local()[0].clients.sync(), "films", capabilities=Capabilities.of("1.10.0"))
     with refused(PlanError, "formula queries need Qdrant 1.14"):
         old.plan(FORMULA)
-    assert scores(old.retrieve(HERE, QUERY)) == scores(local()[0].retrieve(HERE, QUERY))
+    here = scores(old.retrieve(HERE, QUERY))  # as a server's, of 32 bits
+    assert here == pytest.approx(scores(local()[0].retrieve(HERE, QUERY)), rel=2e-7)
     assert target.capabilities != old.target().capabilities
 
 

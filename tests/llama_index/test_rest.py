@@ -6,12 +6,14 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
 from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.core.vector_stores.utils import node_to_metadata_dict
-from qdrant_client import AsyncQdrantClient, QdrantClient
+from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
 from llama_index_qdrant_rerank import QdrantRerankPostprocessor, QdrantRerankRetriever
-from qdrant_rerank import Formula, field, score, to_json
+from qdrant_rerank import Formula, Nearest, field, score, to_json
+from qdrant_rerank.expressions import when
 from tests.llama_index.stores import QUERY, TinyEmbedding, node, node_id, ranking
 from tests.stub_qdrant import Received, StubQdrant
 
@@ -54,6 +56,20 @@ async def test_an_async_query_is_one_request_with_an_async_client_alone() -> Non
     assert ranking(found) == [(node_id(0), 1.0), (node_id(1), 0.9)]
     assert stub.asked == [*META, SEARCH, SEARCH]
     assert stub.received[-1].parameters == {"timeout": "7"}
+
+
+def test_a_large_formula_is_computed_here_in_one_request() -> None:
+    early = [models.FieldCondition(key="number", range=models.Range(lte=bound / 1000)) for bound in range(1000)]
+    large = Formula(sum((when(each, -0.001) for each in early), score())).over(Nearest(limit=50))
+    with Stub(POINTS) as stub:
+        client = QdrantClient(url=stub.url, check_compatibility=False)
+        own = QdrantRerankRetriever(client=client, collection_name="docs", embed_model=TinyEmbedding(), strategy=large)
+        found = own.retrieve(QUERY)
+        client.close()
+    assert stub.asked == [*META, SEARCH]
+    [body] = stub.bodies
+    assert (body["limit"], [*body["query"]]) == (50, ["nearest"])
+    assert ranking(found) == [(node_id(0), 1.0), (node_id(1), pytest.approx(0.9))]
 
 
 def test_a_function_makes_an_async_client_for_each_event_loop() -> None:

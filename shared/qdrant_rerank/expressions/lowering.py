@@ -356,7 +356,7 @@ class Lowering(Dialect):
         capabilities: what the server can do.
         features: the query's request-time values.
         now: the time of the query.
-        defaults: the defaults of candidate scores; filled by lowering.
+        defaults: the defaults of candidate scores, with those that are 0 as they are without; filled by lowering.
         fixed: by identity, the nodes that no query changes, so that their lowering can be used again.
         compiled: by identity, the lowering of fixed nodes; filled by lowering.
         tokens: by multivector, how many token vectors the query has.
@@ -477,7 +477,7 @@ def _score(score: CandidateScore, to: Lowering) -> models.Expression:
     index = score_index(score, to.candidates)
     variable = f"$score[{index}]" if len(to.candidates) > 1 else "$score"
     is_distance = to.candidates[index].is_distance
-    if len(to.candidates) > 1 and score.default:
+    if len(to.candidates) > 1:
         default = -score.default if is_distance else score.default
         if to.defaults.setdefault(variable, default) != default:
             raise StrategyError(f"score({score.name!r}) has two different defaults in one formula")

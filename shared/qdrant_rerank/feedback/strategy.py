@@ -226,8 +226,8 @@ class RelevanceFeedback(Strategy, kind="relevance_feedback"):
         yield from find_problems(self, target)
 
     def warnings(self, target: Target) -> Iterator[Lint]:
-        for part in (self.seeds, self.root):
-            yield from part.warnings(target)
+        yield from self.seeds.warnings(target)
+        yield from self.root.inner_warnings(target)
         fitted = self.weights.provenance
         if fitted is not None and fitted.recommends not in (None, "feedback"):
             better = "plain search" if fitted.recommends == "plain" else "plain reranking (Rerank)"
@@ -407,8 +407,8 @@ def check_coefficients(strategy: RelevanceFeedback) -> None:
 def find_problems(strategy: RelevanceFeedback, target: Target) -> Iterator[str]:
     """Why a resolved strategy can't run on `target`."""
     yield from _vector_problems(strategy, target)
-    for part in (strategy.seeds, strategy.root):
-        yield from part.problems(target)
+    yield from strategy.seeds.problems(target)
+    yield from strategy.root.inner_problems(target)
     fitted = strategy.weights.provenance
     if fitted is None or strategy.trust or strategy.using is None:
         return

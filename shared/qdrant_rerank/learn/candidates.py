@@ -130,7 +130,7 @@ def _together(candidates: CandidateSearch, answers: Sequence[Points], inputs: In
     table = Table(
         payloads=[point.payload or {} for point in listed],
         ids=ids,
-        scores=scores_by_candidate(candidates.formula, ids, answers, inputs.target.schema),
+        scores=scores_by_candidate(candidates.formula.candidates, ids, answers, inputs.target.schema),
         params=query.params,
         now=inputs.now or dt.datetime.now(dt.UTC),
         tokens=query_token_counts((stage.vector for stage in candidates.formula.candidates), inputs),

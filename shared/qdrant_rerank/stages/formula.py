@@ -6,33 +6,41 @@ Here it is computed for models too large for a request. It takes one round trip,
 stage is searched alone, all of them in one batch, and the formula is computed for the points that any of them found. The scores
 are the same. On several shards rescorings among the candidates take one more, for their own candidates, so that all rank those
 of the whole collection.
+
+On a server a formula that is pinned neither by `.on_server()` nor by `.on_client()` is computed here by itself where that takes
+half of the time at most, as `costs` estimates it, and gives what Qdrant would: over the candidates that each shard has.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from dataclasses import field as dataclass_field
 from functools import cached_property
-from itertools import product
 from os import PathLike
 from typing import Any, ClassVar, Final, Self
 
-import numpy as np
-from numpy.typing import NDArray
 from qdrant_client import models
 
 from ..capabilities import AbilityName, Capabilities
 from ..costs import Estimate, estimate, place_warnings
-from ..errors import FormatError, Lint, ScoringError, StrategyError
-from ..explain.results import Account, Column, Explained, Find, Found, Scored
-from ..expressions.build import Sigmoid
+from ..errors import FormatError, Lint, StrategyError
+from ..explain.results import Account, Column, Explained, Found, Scored
 from ..expressions.conditions import undecidable_reason
-from ..expressions.evaluation import Table, compute, score_points
-from ..expressions.inspect import candidate_scores, depth, find_fixed_nodes, payload_keys, placeholder_params, reads_model, walk
+from ..expressions.evaluation import Table, compute
+from ..expressions.inspect import (
+    candidate_scores,
+    conditions,
+    depth,
+    find_fixed_nodes,
+    map_names,
+    payload_keys,
+    placeholder_params,
+    reads_model,
+    walk,
+)
 from ..expressions.lowering import MODEL_ELSEWHERE, Lowering, ScoreSource, lower, score_index, token_count
-from ..expressions.nodes import Expression, ExpressionLike, QueryTokens, Raw, Sum, When, as_expression
+from ..expressions.nodes import Expression, ExpressionLike, QueryTokens, When, as_expression
 from ..expressions.text import brief_expression
 from ..formula_limits import (
     Extent,
@@ -45,20 +53,32 @@ from ..formula_limits import (
     number_warnings,
     path_problems,
 )
-from ..points import by_id, select_payload, trim, with_keys
+from ..points import trim, with_keys
 from ..query import Inputs, Query, SearchOptions, Target, embed_query, query_token_counts
+from ..request_parts import keys_in, request_limits, strict_limits
 from ..sampling import drift_warnings, field_problems, sample_payloads
-from ..schema import Schema
+from ..schema import Schema, VectorInfo
 from ..serialise import load
 from ..steps import Flow, Points, Request, together
 from ..strategies import Stage, Strategy, search
 from ..trained import Trained
 from ..values import brief
+from .client_ranking import (
+    Summands,
+    asks_qdrant,
+    candidate_table,
+    qdrant_only_parts,
+    rank_points,
+    scores_by_candidate,
+    shard_warnings_alone,
+)
 
-__all__ = ["DEEPEST", "ClientFormula", "ComputedHere", "Formula", "formula_table", "scores_by_candidate"]
+__all__ = ["DEEPEST", "ClientFormula", "ComputedHere", "Formula"]
 
-_LIMIT: Final = 10  # Qdrant's own
-_MOST_CANDIDATES: Final = 5  # of which all is tried that they may have found
+_PLACES_KEPT: Final = 32
+_TOKENS: Final = 32  # of a multivector, give or take
+_CATEGORY: Final = "a category"
+_NOT_HERE: Final = "It can't be computed here instead by itself:"
 DEEPEST = 150  # far beyond what a server takes, and within what Python's own recursion can compile
 
 
@@ -82,6 +102,7 @@ class Formula(Stage, kind="formula"):
             `qdrant_client.models` expression.
         trained: what the expression was trained on, for learned ones: plans then refuse collections that lack its payload
             keys, and warn where values have moved. It changes no score, and neither `==` nor `repr` look at it.
+        pinned: whether it is computed in Qdrant in any case, as `.on_server()` says; else here where that is far faster.
 
     Raises:
         StrategyError: it is no expression, or reads the score of a candidate that isn't there.
@@ -89,6 +110,7 @@ class Formula(Stage, kind="formula"):
 
     expression: Expression
     trained: Trained | None = dataclass_field(default=None, compare=False)
+    pinned: bool = False
 
     def __init__(
         self,
@@ -101,6 +123,7 @@ class Formula(Stage, kind="formula"):
         search_params: models.SearchParams | None = None,
         name: str | None = None,
         trained: Trained | None = None,
+        pinned: bool = False,
     ) -> None:
         if isinstance(expression, Stage):  # as load() gives it
             raise StrategyError(f"{brief(expression)} is a strategy already: use it as it is, or .over(…) other candidates")
@@ -113,6 +136,7 @@ class Formula(Stage, kind="formula"):
         object.__setattr__(self, "search_params", search_params)
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "trained", trained)
+        object.__setattr__(self, "pinned", pinned)
         self.__post_init__()
 
     def __post_init__(self) -> None:
@@ -191,7 +215,8 @@ class Formula(Stage, kind="formula"):
             target.thorough,
         )
         formula = lower(self.expression, lowering)
-        query = models.FormulaQuery.model_construct(formula=formula, defaults=memory.defaults)
+        defaults = {name: value for name, value in memory.defaults.items() if value}
+        query = models.FormulaQuery.model_construct(formula=formula, defaults=defaults)
         if id(self.expression) in self._fixed_nodes:
             memory.query = query
         return query
@@ -249,6 +274,10 @@ class Formula(Stage, kind="formula"):
         """This formula, computed here over the candidates that Qdrant finds: for models too large for a request."""
         return ClientFormula(self)
 
+    def on_server(self) -> Self:
+        """This formula, computed in Qdrant in any case, even where it would be far faster here."""
+        return replace(self, pinned=True)
+
     def find_reading_problems(self, target: Target) -> Iterator[str]:
         """Why the formula can't read what it reads, wherever it is computed."""
         if not self.candidates:
@@ -265,7 +294,7 @@ class Formula(Stage, kind="formula"):
 
     def own_problems(self, target: Target) -> Iterator[str]:
         yield from self.find_reading_problems(target)
-        if depth(self.expression) > DEEPEST:
+        if self._is_too_deep:
             yield f"the formula is {depth(self.expression)} levels deep; servers take fewer than {DEEPEST}: nest less"
             return
         yield from index_problems(self.expression, target.schema)
@@ -286,32 +315,166 @@ class Formula(Stage, kind="formula"):
         yield from number_warnings(self.expression, target.capabilities.engine)
         yield from decay_warnings(self.expression)
         yield from self.sample_warnings(target)
-        if self.candidates and depth(self.expression) <= DEEPEST:
+        if self.candidates and not self._is_too_deep:
             yield from extent_warnings(self._extent(target), target.grpc)
-            if (found := self.estimate(target, indexed=True)) is not None:
-                yield from place_warnings(found, self._extent(target))
 
-    def estimate(self, target: Target, indexed: bool = False) -> Estimate | None:
-        """What it costs in Qdrant and here; None where no server is asked, or only Qdrant can compute it.
+    def inner_warnings(self, target: Target) -> Iterator[Lint]:
+        yield from super().inner_warnings(target)
+        if self._has_choice(target):
+            found = self._estimate(SearchOptions(), target, self._extent(target), indexed=True)
+            yield from place_warnings(found, self._extent(target), "Only the outermost stage can be computed here instead")
+
+    def problems(self, target: Target) -> Iterator[str]:
+        here = self.client_side(SearchOptions(), target)
+        yield from super().problems(target) if here is None else here.problems(target)
+
+    def warnings(self, target: Target) -> Iterator[Lint]:
+        yield from self._warnings_for(SearchOptions(), target)
+
+    def _warnings_for(self, options: SearchOptions, target: Target) -> Iterator[Lint]:
+        if (here := self.client_side(options, target)) is not None:
+            yield from here.warnings(target)
+            return
+        yield from self.own_warnings(target)
+        for candidate in self.candidates:
+            yield from candidate.inner_warnings(target)
+        if self._has_choice(target) and not self.pinned and (places := self._places(options, target)).estimate.is_better_here:
+            yield from place_warnings(places.estimate, self._extent(target), places.why)
+
+    def options_problems(self, options: SearchOptions, target: Target) -> Iterator[str]:
+        yield from super().options_problems(options, target)
+        if self._stays_for(options, target):
+            yield from super().problems(target)
+
+    def options_warnings(self, options: SearchOptions, target: Target) -> Iterator[Lint]:
+        yield from super().options_warnings(options, target)
+        if self._stays_for(options, target):
+            yield from self._warnings_for(options, target)
+
+    def _stays_for(self, options: SearchOptions, target: Target) -> bool:
+        """Whether it is computed in Qdrant only because of what a call asks for."""
+        return self.client_side(SearchOptions(), target) is not None and self.client_side(options, target) is None
+
+    # Where it is computed, as the outermost stage
+
+    def client_side(self, options: SearchOptions, target: Target, params: Mapping[str, Any] | None = None) -> _ByItself | None:
+        """What computes it here for a call, where that is far faster; None where Qdrant does.
 
         Args:
+            options: what the call asks for.
             target: the collection.
-            indexed: whether to take the payload indexes that are missing for made.
+            params: the query's request-time values, whose maps decide how large a request is; as if empty if None.
         """
-        if target.capabilities.engine != "server" or not self.is_computable:
+        if self.pinned or not self._has_choice(target):
             return None
-        candidates = sum(candidate.limit or _LIMIT for candidate in self.candidates)
-        unindexed = 0 if indexed else sum(key not in target.schema.indexes for key in self.keys)
-        return estimate(self._extent(target), self._nodes, candidates, len(self.keys), unindexed)
+        places = self._places(options, target)
+        return places.here if places.prefer_here(params) else None
 
-    def weigh_places(self, target: Target) -> str:
-        found = self.estimate(target)
-        return "" if found is None else f"in Qdrant: the formula takes {found}"
+    def weigh(self, inputs: Inputs, options: SearchOptions) -> Estimate | None:
+        """What it costs in Qdrant and here, with the payload indexes that there are; None where there is no choice."""
+        if not self._has_choice(target := inputs.target):
+            return None
+        found = self._estimate(options, target, self._extent(target), indexed=False)
+        return replace(self._places(options, target), estimate=found).weigh(inputs.params)
+
+    def weigh_places(self, inputs: Inputs, options: SearchOptions) -> str:
+        if (found := self.weigh(inputs, options)) is None:
+            return ""
+        if self.pinned:
+            return f"in Qdrant, as .on_server() says: the formula takes {found}"
+        if self.client_side(options, inputs.target, inputs.params) is not None:
+            return f"here by itself (.on_server() would keep it in Qdrant): the formula takes {found}"
+        places = self._places(options, inputs.target)
+        why = places.why if places.weigh(inputs.params).is_better_here else ""
+        return f"in Qdrant: the formula takes {found}" + (f". {why}" if why else "")
+
+    def _has_choice(self, target: Target) -> bool:
+        """Whether it is for a server, and not for Qdrant alone to compute."""
+        return target.capabilities.engine == "server" and bool(self.candidates) and self.is_computable and not self._is_too_deep
+
+    def _places(self, options: SearchOptions, target: Target) -> _Places:
+        last = self._last_places.get("")
+        if last is None or last[0] is not options or last[1] is not target:  # as for the last query, mostly
+            last = self._last_places[""] = options, target, self._find_places(options, target)
+        return last[2]
+
+    def _find_places(self, options: SearchOptions, target: Target) -> _Places:
+        kind = (
+            id(target),
+            self.whole(options.needed),
+            options.group_by is not None,
+            _wants_more(options),
+            repr(options.with_vectors),
+            repr(options.shard_key_selector),
+        )
+        if (found := self._known_places.get(kind)) is None:
+            if len(self._known_places) >= _PLACES_KEPT:
+                self._known_places.clear()
+            empty = self._estimate(options, target, self._extent(target))
+            growth = {}
+            for name in map_names(self.expression):
+                one = self._estimate(options, target, self._measured(target, name))
+                growth[name] = replace(one, in_qdrant=one.in_qdrant - empty.in_qdrant, here=one.here - empty.here)
+            found = self._known_places[kind] = _Places(self, options, target, empty, growth)
+        return found
+
+    @cached_property
+    def _last_places(self) -> dict[str, tuple[SearchOptions, Target, _Places]]:
+        return {}
+
+    @cached_property
+    def by_itself(self) -> _ByItself:
+        """What computes it here by itself."""
+        return _ByItself(self)
+
+    @cached_property
+    def _known_places(self) -> dict[tuple[Any, ...], _Places]:
+        """By target and kind of call: to estimate takes longer than to ask for a few points."""
+        return {}
+
+    def _estimate(self, options: SearchOptions, target: Target, size: Extent, indexed: bool = True) -> Estimate:
+        """What it costs in Qdrant and here.
+
+        Args:
+            options: what the call asks for.
+            target: the collection.
+            size: how large it is once compiled.
+            indexed: whether to take the payload indexes that are missing for made, of which another warning tells.
+        """
+        schema, vectors = target.schema, options.with_vectors
+        asked = (schema.vectors if vectors is True else vectors) or ()
+        numbers = [_numbers_of(schema.vectors[name]) for name in asked if name in schema.vectors]
+        return estimate(
+            size,
+            self._nodes,
+            self.whole(options.needed) * schema.shards_of(options.shard_key_selector),
+            len(self.keys),
+            0 if indexed else sum(key not in schema.indexes for key in self.keys),
+            _wants_more(options),
+            sum(numbers),
+        )
+
+    def flow(self, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
+        here = self.client_side(options, target, query.params)
+        return (yield from super().flow(query, options, target) if here is None else here.flow(query, options, target))
+
+    def explain(self, query: Query, options: SearchOptions, target: Target) -> Flow[Explained]:
+        here = self.client_side(options, target, query.params)
+        return (yield from super().explain(query, options, target) if here is None else here.explain(query, options, target))
+
+    def first_requests(self, inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
+        here = self.client_side(options, inputs.target, inputs.params)
+        yield from super().first_requests(inputs, options) if here is None else here.first_requests(inputs, options)
 
     @cached_property
     def keys(self) -> list[str]:
-        """The payload keys that the expression reads; to walk through a forest takes as long as to compute it."""
-        return list(dict.fromkeys(key.key for key in payload_keys(self.expression)))
+        """The payload keys that the expression reads, those among them that it asks only whether there is something."""
+        read = [key.key for key in payload_keys(self.expression)]
+        return list(dict.fromkeys([*read, *keys_in(models.Filter.model_construct(must=list(conditions(self.expression))))]))
+
+    @cached_property
+    def _is_too_deep(self) -> bool:
+        return depth(self.expression) > DEEPEST
 
     @cached_property
     def _nodes(self) -> int:
@@ -348,9 +511,11 @@ class Formula(Stage, kind="formula"):
             memory.extent = self._measured(target)
         return memory.extent
 
-    def _measured(self, target: Target) -> Extent:
+    def _measured(self, target: Target, filled: str | None = None) -> Extent:
+        """How large it is, with all maps empty, or with one entry in that one."""
+        params = placeholder_params(self.expression) | ({} if filled is None else {filled: {_CATEGORY: 0.1}})
         try:
-            query = self.query(Inputs(target, {}, placeholder_params(self.expression)), 1)
+            query = self.query(Inputs(target, {}, params), 1)
         except (StrategyError, KeyError):  # reported as a problem of its own
             return Extent(0, 0, 0)
         assert isinstance(query, models.FormulaQuery)
@@ -370,89 +535,91 @@ class Formula(Stage, kind="formula"):
         return shards
 
     def account(self, points: Points, found: Sequence[Found], inputs: Inputs) -> Account:
-        return _Summands(self, points, found, inputs)
+        return Summands(self.expression, self.candidates, points, found, inputs)
 
     @property
     def is_computable(self) -> bool:
-        return next(_only_qdrant(self.expression), None) is None
+        return self._is_computable
+
+    @cached_property
+    def _is_computable(self) -> bool:
+        return next(qdrant_only_parts(self.expression), None) is None
 
     def compute_scores(self, found: Sequence[Sequence[Scored]], table: Table, schema: Schema) -> Column:
-        return compute(self.expression, replace(table, scores=scores_by_candidate(self, table.ids, found, schema)))
+        return compute(self.expression, replace(table, scores=scores_by_candidate(self.candidates, table.ids, found, schema)))
 
     def _own_arguments(self) -> Iterator[str]:
         yield repr(self.expression)
 
+    def __repr__(self) -> str:
+        return f"{super().__repr__()}{'.on_server()' if self.pinned else ''}"
 
-def scores_by_candidate(
-    formula: Formula, ids: Sequence[Any], found: Sequence[Iterable[Scored]], schema: Schema
-) -> Mapping[str | None, NDArray[np.float64]]:
-    """What `score(name)` is for each of n points: by candidate name, n scores; NaN where that candidate didn't find the point.
 
-    Distances are negated, as in the compiled formula. A single candidate's scores are there under None, too.
+def _wants_more(options: SearchOptions) -> bool:
+    """Whether a call asks for payload that can't be told beforehand."""
+    return options.with_payload is True or isinstance(options.with_payload, models.PayloadSelectorExclude)
 
-    Args:
-        formula: whose candidates they are.
-        ids: the n points.
-        found: what each candidate found, in the order of the candidates.
-        schema: says which scores are distances.
+
+def _numbers_of(vector: VectorInfo) -> int:
+    """How many numbers a vector has, give or take."""
+    return (vector.size or _TOKENS) * (_TOKENS if vector.kind == "multi" else 1)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where a formula can be computed for one kind of call, and what it takes.
+
+    Attributes:
+        formula: the formula.
+        options: what the call asks for.
+        target: what it is for, which keeps the target's id from being reused.
+        estimate: with empty maps of weights.
+        growth: by the name of such a map, what each of its entries adds.
     """
-    scores: dict[str | None, NDArray[np.float64]] = {}
-    for candidate, points in zip(formula.as_candidates(schema), found, strict=True):
-        sign = -1.0 if candidate.is_distance else 1.0
-        by_id = {point.id: sign * point.score for point in points}
-        scores[candidate.name] = np.array([by_id.get(id, np.nan) for id in ids], dtype=np.float64)
-        if len(found) == 1:
-            scores[None] = scores[candidate.name]
-    return scores
 
+    formula: Formula
+    options: SearchOptions
+    target: Target
+    estimate: Estimate
+    growth: Mapping[str, Estimate]
 
-def formula_table(formula: Formula, points: Points, found: Sequence[Iterable[Scored]], inputs: Inputs) -> Table:
-    """What numpy computes a formula from, for these points and what each candidate found; for one query."""
-    ids = [point.id for point in points]
-    return Table(
-        payloads=[point.payload or {} for point in points],
-        ids=ids,
-        scores=scores_by_candidate(formula, ids, found, inputs.target.schema),
-        params=inputs.params,
-        now=inputs.now or dt.datetime.now(dt.UTC),
-        tokens=query_token_counts((stage.vector for stage in formula.candidates), inputs),
-        view=inputs.target.view,
-    )
+    def weigh(self, params: Mapping[str, Any]) -> Estimate:
+        """The estimate for one query, whose maps have their size."""
+        found = self.estimate
+        for name, entry in self.growth.items():
+            if isinstance(given := params.get(name), Mapping):
+                there, here = len(given) * entry.in_qdrant, len(given) * entry.here
+                found = replace(found, in_qdrant=found.in_qdrant + there, here=found.here + here)
+        return found
 
+    def prefer_here(self, params: Mapping[str, Any] | None) -> bool:
+        """Whether a query is better off with the formula computed here."""
+        return self._decision if not self.growth or not params else self.weigh(params).is_far_better_here and not self.why
 
-class _Summands(Account):
-    """What each summand of a formula adds; where candidates tie, whatever of what they may have found fits the score."""
+    @cached_property
+    def _decision(self) -> bool:
+        return self.estimate.is_far_better_here and not self.why
 
-    def __init__(self, formula: Formula, points: Points, found: Sequence[Found], inputs: Inputs) -> None:
-        super().__init__(points, found, ())
-        self.formula, self.inputs, expression = formula, inputs, formula.expression
-        if isinstance(expression, Sigmoid):
-            expression, self.link = expression.operand, "sigmoid"
-        self.summands = expression.terms if isinstance(expression, Sum) else (expression,)
-        self.terms = self._add_up()
+    @property
+    def here(self) -> _ByItself:
+        """What computes it here."""
+        return self.formula.by_itself
 
-    def _add_up(self) -> list[tuple[str, Column]]:
-        table = formula_table(self.formula, self.points, [each.values() for each in self.finds], self.inputs)
-        return [(repr(summand), compute(summand, table)) for summand in self.summands]
+    @cached_property
+    def why(self) -> str:
+        """Why it isn't computed here, whatever that takes; "" if it may be."""
+        return next(self._obstacles(), "")
 
-    def mend(self, exact: Sequence[Mapping[Any, float]]) -> None:
-        """Try what each candidate found, the score that it gives, and that it found nothing; for all results at once."""
-        left = self.is_wrong()
-        before = [dict(finds) for finds in self.finds]
-        for choice in product(range(3), repeat=len(before)) if len(before) <= _MOST_CANDIDATES else ():
-            if not left.any():
-                break
-            for candidate, option in enumerate(choice):
-                for row in np.flatnonzero(left):
-                    id = self.points[row].id
-                    given = exact[candidate].get(id)
-                    again = None if given is None else Find(id, None, given)
-                    self.set_find(candidate, id, (before[candidate].get(id), again, None)[option])
-            left &= ~self.is_close(self._add_up())
-        for row in np.flatnonzero(left):  # nothing fits: as it was
-            for candidate, finds in enumerate(before):
-                self.set_find(candidate, self.points[row].id, finds.get(self.points[row].id))
-        self.terms = self._add_up()
+    def _obstacles(self) -> Iterator[str]:
+        """Why a call gets something else if the formula is computed here."""
+        if self.options.group_by is not None:
+            yield "Only Qdrant makes groups of its results"
+        if problem := self.here.obstacle(self.target):
+            yield f"{_NOT_HERE} {problem}"
+        inputs = Inputs(self.target, *self.here.stand_ins(self.target.schema))
+        requests = list(self.here.first_requests(inputs, self.options))
+        for problem in (*request_limits(requests), *strict_limits(requests, self.target.schema)):
+            yield f"{_NOT_HERE} {problem}"
 
 
 class ComputedHere(Formula):
@@ -460,14 +627,14 @@ class ComputedHere(Formula):
 
     def own_problems(self, target: Target) -> Iterator[str]:
         yield from self.find_reading_problems(target)
-        if depth(self.expression) > DEEPEST:
+        if self._is_too_deep:
             yield f"the formula is {depth(self.expression)} levels deep, and at most {DEEPEST} are possible: nest less"
-        for node in _only_qdrant(self.expression):
+        for node in qdrant_only_parts(self.expression):
             yield f"{brief(node)} can be computed by Qdrant only, and this formula is computed on the client"
         for node in walk(self.expression):
             if (
                 isinstance(node, When)
-                and not _asks_qdrant(node.condition)
+                and not asks_qdrant(node.condition)
                 and (why := undecidable_reason(node.condition, target.view))
             ):
                 yield f"{why}; and this formula is computed on the client"
@@ -505,7 +672,8 @@ class ClientFormula(Strategy, kind="client_formula"):
     formula: Formula
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "formula", Formula.of(self.formula, "on the client runs"))
+        given = Formula.of(self.formula, "on the client runs")
+        object.__setattr__(self, "formula", replace(given, pinned=False) if given.pinned else given)
         if self.formula.limit is not None:
             raise StrategyError(
                 f"limit={self.formula.limit} of a formula on the client has no effect: set the candidates' limits; how many "
@@ -533,12 +701,16 @@ class ClientFormula(Strategy, kind="client_formula"):
         """What is computed."""
         return self.formula.expression
 
+    def on_server(self) -> Formula:
+        """The formula, computed in Qdrant in any case."""
+        return self.formula.on_server()
+
     def needs(self) -> frozenset[str]:
         return self.formula.needs()
 
-    def weigh_places(self, target: Target) -> str:
-        found = self.formula.estimate(target)
-        return "here" if found is None else f"here: the formula takes {found}"
+    def weigh_places(self, inputs: Inputs, options: SearchOptions) -> str:
+        found = self.formula.weigh(inputs, options)
+        return "here, as .on_client() says" + ("" if found is None else f": the formula takes {found}")
 
     def resolve(self, schema: Schema) -> Self:
         return replace(self, formula=self.formula.resolve(schema))
@@ -549,10 +721,10 @@ class ClientFormula(Strategy, kind="client_formula"):
     def warnings(self, target: Target) -> Iterator[Lint]:
         yield from self._here.own_warnings(target)
         for candidate in self.formula.candidates:
-            yield from candidate.warnings(target)
+            yield from candidate.inner_warnings(target)
 
     def shard_warnings(self, schema: Schema) -> Iterator[Lint]:
-        told = [lint for candidate in self.formula.candidates for lint in _candidate_warnings(candidate, schema)]
+        told = [lint for candidate in self.formula.candidates for lint in shard_warnings_alone(candidate, schema)]
         yield from {str(lint): lint for lint in told}.values()
 
     def shard_round_trips(self, schema: Schema) -> int:
@@ -571,7 +743,8 @@ class ClientFormula(Strategy, kind="client_formula"):
         return [candidate.alone(options.needed, self.formula.filter) for candidate in self.formula.candidates]
 
     def _requests(self, candidates: Sequence[Stage], inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
-        asked = replace(options, offset=None, score_threshold=None, search_params=None, with_payload=self._payload(options))
+        payload = with_keys(options.with_payload, self.formula.keys)
+        asked = replace(options, offset=None, score_threshold=None, search_params=None, with_payload=payload)
         for candidate in candidates:
             yield candidate.request(inputs, replace(asked, limit=candidate.limit or 1))
 
@@ -588,66 +761,72 @@ class ClientFormula(Strategy, kind="client_formula"):
     def _rank(self, query: Query, options: SearchOptions, target: Target) -> Flow[tuple[Points, list[Points], Inputs]]:
         """The results, what each candidate stage found, and what the query is made of."""
         inputs = yield from embed_query(query, self.needs(), target)
+        found = yield from self._find(inputs, options)
+        return self._best(found, inputs, options), found, inputs
+
+    def _best(self, found: Sequence[Points], inputs: Inputs, options: SearchOptions) -> Points:
+        """The results, of what each candidate stage found."""
+        points = list({point.id: point for answer in reversed(found) for point in answer}.values())
+        threshold = self.formula.score_threshold if options.score_threshold is None else options.score_threshold
+        table = candidate_table(self.formula.candidates, points, found, inputs)
+        return rank_points(self.expression, points, table, options, threshold)
+
+    def _find(self, inputs: Inputs, options: SearchOptions) -> Flow[list[Points]]:
+        """What each candidate stage finds in the collection."""
         candidates = yield from together(
             [candidate.over_collection(inputs, options) for candidate in self._candidates(options)]
         )
-        answers = yield from search(lambda: list(self._requests(candidates, inputs, options)), options, target)
-        points = list({point.id: point for answer in reversed(answers) for point in answer}.values())
-        scores = self._scores(points, formula_table(self.formula, points, answers, inputs))
-        threshold = self.formula.score_threshold if options.score_threshold is None else options.score_threshold
-        ranked = sorted(zip(points, scores, strict=True), key=lambda pair: (-pair[1], by_id(pair[0])))
-        if threshold is not None:
-            ranked = [pair for pair in ranked if pair[1] >= np.float32(threshold)]
-        return [_scored(point, score, options) for point, score in ranked[options.offset or 0 : options.reach]], answers, inputs
-
-    def _payload(self, options: SearchOptions) -> models.WithPayloadInterface:
-        """What to fetch: what the call asks for and what the formula reads."""
-        return with_keys(options.with_payload, self.formula.keys)
-
-    def _scores(self, points: Points, table: Table) -> list[float]:
-        if not points:
-            return []
-        with np.errstate(over="ignore"):
-            scores = score_points(self.expression, table)
-        if not np.isfinite(scores).all():
-            worst = int(np.flatnonzero(~np.isfinite(scores))[0])
-            raise ScoringError(
-                f"the formula gives point {points[worst].id!r} {scores[worst]}, which is no score: keep it finite"
-            )
-        return [float(score) for score in scores]
+        return (yield from search(lambda: list(self._requests(candidates, inputs, options)), options, inputs.target))
 
     def __repr__(self) -> str:
         return f"{self.formula!r}.on_client()"
 
 
-def _candidate_warnings(candidate: Stage, schema: Schema) -> Iterator[Lint]:
-    """What changes with the number of shards in a candidate that is searched alone, over the whole collection's candidates."""
-    if candidate.vector is not None:
-        for inner in candidate.candidates:
-            yield from _candidate_warnings(inner, schema)
-        candidate = replace(candidate, candidates=())
-    yield from candidate.shard_warnings(schema)
+class _ByItself(ClientFormula):
+    """A formula that is computed here because that is far faster: over what it would have in Qdrant, shard by shard."""
 
+    def __post_init__(self) -> None:
+        """Nothing is checked: the formula comes from a strategy that was."""
 
-def _scored(point: models.ScoredPoint, score: float, options: SearchOptions) -> models.ScoredPoint:
-    return point.model_copy(update={"score": score, "payload": select_payload(point.payload, options.with_payload)})
+    def obstacle(self, target: Target) -> str:
+        """Why it can't be for any call on `target`; "" if it can. Kept for the latest, as it takes its time."""
+        known, found = self._obstacle.get("", (None, ""))
+        if known is not target:
+            found = next(self._obstacles(target), "")
+            self._obstacle[""] = target, found
+        return found
 
+    @cached_property
+    def _obstacle(self) -> dict[str, tuple[Target, str]]:
+        return {}
 
-def _asks_qdrant(condition: Any) -> bool:
-    """Whether a condition is on what isn't fetched: a point's vectors."""
-    if isinstance(condition, models.Filter):
-        clauses = (
-            condition.must,
-            condition.should,
-            condition.must_not,
-            condition.min_should and condition.min_should.conditions,
-        )
-        return any(_asks_qdrant(each) for clause in clauses for each in (clause if isinstance(clause, list) else [clause]))
-    return isinstance(condition, models.HasVectorCondition)
+    def _obstacles(self, target: Target) -> Iterator[str]:
+        for key in payload_keys(self.expression):
+            if not key.has_default:
+                yield f"{key.key!r} is read without a default, and Qdrant may never come to read it"
+        yield from self.problems(target)
 
+    def _candidates(self, options: SearchOptions) -> list[Stage]:
+        return self.formula.below(options)[: len(self.formula.candidates)]
 
-def _only_qdrant(expression: Expression) -> Iterator[Expression]:
-    """What of an expression can't be computed here."""
-    for node in walk(expression):
-        if isinstance(node, Raw) or (isinstance(node, When) and _asks_qdrant(node.condition)):
-            yield node
+    def _requests(self, candidates: Sequence[Stage], inputs: Inputs, options: SearchOptions) -> Iterator[Request]:
+        seen = [self.formula.candidate_search(number, each, inputs, options) for number, each in enumerate(candidates)]
+        yield from super()._requests(seen, inputs, options)
+
+    def _find(self, inputs: Inputs, options: SearchOptions) -> Flow[list[Points]]:
+        return (yield from self._find_below(self._candidates(options), inputs, options))
+
+    def _find_below(self, stages: Sequence[Stage], inputs: Inputs, options: SearchOptions) -> Flow[list[Points]]:
+        """What each of these stages finds below the formula."""
+        found = yield from search(lambda: list(self._requests(stages, inputs, options)), options, inputs.target)
+        return self.formula.candidate_points(stages, found, inputs, options)
+
+    def explain(self, query: Query, options: SearchOptions, target: Target) -> Flow[Explained]:
+        """As the formula in Qdrant is explained: with what all stages below it find, searched beside each other."""
+        whole = replace(options, with_payload=True)
+        inputs = yield from embed_query(query, self.needs(), target)
+        stages = self.formula.below(options)
+        found = yield from self._find_below(stages, inputs, whole)
+        points = self._best(found[: len(self.formula.candidates)], inputs, whole)
+        reasons = yield from self.formula.reasons(points, stages, found, inputs, options)
+        return Explained(trim(points, options), reasons)

@@ -105,7 +105,7 @@ def recompute(stage: Stage, pool: Pool, target: Target, limit: int) -> list[Hit]
 def read_by(formula: Formula, pool: Pool, target: Target, limit: int) -> tuple[list[Hit], Table]:
     """The points that a formula ranks, each once, and what it is computed from; arguments as of `recompute`."""
     union, found = _candidates(formula, limit, pool, target)
-    scores = scores_by_candidate(formula, [hit.id for hit in union], found, target.schema)
+    scores = scores_by_candidate(formula.candidates, [hit.id for hit in union], found, target.schema)
     return union, replace(_table(union, pool, target), scores=scores)
 
 
