@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from typing import Any
 
@@ -10,7 +11,20 @@ from hypothesis import given as given_examples
 from hypothesis import settings
 from qdrant_client import models
 
-from qdrant_rerank import StrategyError, field, log, max_, min_, score, when
+from qdrant_rerank import (
+    StrategyError,
+    datetime_field,
+    decay_exp,
+    decay_gauss,
+    decay_lin,
+    field,
+    log,
+    max_,
+    min_,
+    now,
+    score,
+    when,
+)
 from qdrant_rerank._internals import (
     Affinity,
     Decay,
@@ -170,3 +184,11 @@ def test_a_formula_knows_which_payload_indexes_it_wants() -> None:
         "any": (None, True),
         "plain": (None, False),
     }
+
+
+@pytest.mark.parametrize("decay", [decay_exp, decay_gauss, decay_lin])
+def test_the_scale_of_a_decay_over_time_may_be_a_timedelta(decay: Any) -> None:
+    age = now() - datetime_field("published", default=dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+    assert decay(age, scale=dt.timedelta(days=365)) == decay(age, scale=365 * 86_400.0)
+    with pytest.raises(StrategyError, match="the scale of a decay must be above 0"):
+        decay(age, scale=dt.timedelta(0))

@@ -179,22 +179,33 @@ def when(condition: models.Condition, then: ExpressionLike = 1.0, otherwise: Exp
     return When(condition, as_expression(then), as_expression(otherwise))
 
 
-def decay_exp(operand: ExpressionLike, target: ExpressionLike = 0.0, scale: float = 1.0, midpoint: float = 0.5) -> Expression:
+def decay_exp(
+    operand: ExpressionLike, target: ExpressionLike = 0.0, scale: float | dt.timedelta = 1.0, midpoint: float = 0.5
+) -> Expression:
     """Exponential decay: `midpoint ** (|operand - target| / scale)`.
 
-    The source of this and the other two decays is Qdrant's formula query; scale has the operand's unit.
+    The source of this and the other two decays is Qdrant's formula query. The scale has the operand's unit; a `timedelta` is in
+    seconds, as times are.
     """
-    return Decay("exp", as_expression(operand), as_expression(target), scale, midpoint)
+    return Decay("exp", as_expression(operand), as_expression(target), _seconds(scale), midpoint)
 
 
-def decay_gauss(operand: ExpressionLike, target: ExpressionLike = 0.0, scale: float = 1.0, midpoint: float = 0.5) -> Expression:
+def decay_gauss(
+    operand: ExpressionLike, target: ExpressionLike = 0.0, scale: float | dt.timedelta = 1.0, midpoint: float = 0.5
+) -> Expression:
     """Gaussian decay: `midpoint ** ((operand - target) / scale) ** 2`."""
-    return Decay("gauss", as_expression(operand), as_expression(target), scale, midpoint)
+    return Decay("gauss", as_expression(operand), as_expression(target), _seconds(scale), midpoint)
 
 
-def decay_lin(operand: ExpressionLike, target: ExpressionLike = 0.0, scale: float = 1.0, midpoint: float = 0.5) -> Expression:
+def decay_lin(
+    operand: ExpressionLike, target: ExpressionLike = 0.0, scale: float | dt.timedelta = 1.0, midpoint: float = 0.5
+) -> Expression:
     """Linear decay: `max(0, 1 - (1 - midpoint) * |operand - target| / scale)`."""
-    return Decay("lin", as_expression(operand), as_expression(target), scale, midpoint)
+    return Decay("lin", as_expression(operand), as_expression(target), _seconds(scale), midpoint)
+
+
+def _seconds(scale: float | dt.timedelta) -> float:
+    return scale.total_seconds() if isinstance(scale, dt.timedelta) else scale
 
 
 def now() -> Expression:
