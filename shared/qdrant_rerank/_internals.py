@@ -89,7 +89,8 @@ if TYPE_CHECKING:
     from .threads import use_workers
     from .trained import FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, find_missing, has, instead, kind_of
     from .trained import leaves, psi, shift
-    from .values import Bar, as_table, brief, call, clip_text, few, in_batches, is_finite, is_number, is_whole, literal
+    from .values import Bar, as_table, brief, call, check_whole, clip_text, few, in_batches, is_finite, is_number, is_whole
+    from .values import literal
 else:
     __getattr__ = load_lazily(
         __package__,
@@ -168,6 +169,7 @@ else:
             "inherits, use_workers",
             "trained": "FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, find_missing, has, instead, "
             "kind_of, leaves, psi, shift",
-            "values": "Bar, as_table, brief, call, clip_text, few, in_batches, is_finite, is_number, is_whole, literal",
+            "values": "Bar, as_table, brief, call, check_whole, clip_text, few, in_batches, is_finite, is_number, is_whole, "
+            "literal",
         },
     )

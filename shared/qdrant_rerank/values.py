@@ -17,6 +17,8 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from pydantic import BaseModel
 
+from .errors import StrategyError
+
 __all__ = [
     "Bar",
     "LARGEST",
@@ -28,6 +30,7 @@ __all__ = [
     "brief",
     "call",
     "clip_text",
+    "check_whole",
     "few",
     "in_batches",
     "is_finite",
@@ -70,6 +73,13 @@ def to_plain(value: Any) -> Any:
 def is_whole(value: object, least: int) -> bool:
     """Whether `value` is an int of at least `least`."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def check_whole(least: int, **values: object) -> None:
+    """Refuse values, by their names, that aren't whole numbers of at least `least`. Raises StrategyError."""
+    for name, value in values.items():
+        if not is_whole(value, least):
+            raise StrategyError(f"{name} must be a whole number of at least {least}, got {value!r}")
 
 
 def to_whole(value: Any) -> int | None:

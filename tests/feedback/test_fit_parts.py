@@ -19,7 +19,6 @@ from qdrant_rerank.learn._internals import (
     disagreement,
     fit_folds,
     formula_scores,
-    judge,
     train,
     unseen,
     verdict,
@@ -187,7 +186,7 @@ def test_feedback_is_recommended_where_it_is_proven_and_not_chance(
 
 
 def test_numbers_of_one_query_are_without_intervals() -> None:
-    alone = judge("R@10", {"plain": [0.0], "rerank": [0.5], "feedback": [1.0]})
+    alone = Judgement.of({"plain": [0.0], "rerank": [0.5], "feedback": [1.0]}, measure="R@10")
     assert alone.numbers() == {
         "plain": 0.0,
         "rerank": 0.5,
@@ -196,5 +195,5 @@ def test_numbers_of_one_query_are_without_intervals() -> None:
         "over_rerank": 0.5,
         "rerank_over_plain": 0.5,
     }
-    several = judge("R@10", {"plain": [0.0, 0.5], "rerank": [0.5, 0.5], "feedback": [1.0, 0.5]}).numbers()
+    several = Judgement.of({"plain": [0.0, 0.5], "rerank": [0.5, 0.5], "feedback": [1.0, 0.5]}, measure="R@10").numbers()
     assert several["over_plain low"] < several["over_plain"] < several["over_plain high"]

@@ -15,21 +15,21 @@ from typing import TYPE_CHECKING
 from .._lazy import load_lazily
 
 if TYPE_CHECKING:
-    from .asking import MEASURING, Progress, RetryingServices, Work, is_setup_error, stops
+    from .asking import MEASURING, Progress, RetryingServices, Work, ask_batch, check_some, is_setup_error, scorings, stops
     from .comparison import ThreeWays, decide, write_verdict
-    from .data import Plain, SYNTHETIC_NOTE, frame, plain
+    from .data import Plain, SYNTHETIC_NOTE, first_sentence, frame, plain
     from .files import rows_of, value_text
-    from .statistics import deepest, parse_measures
-    from .systems import aliases, id_payload, other_ids, prepare_options, read_ranking, stable
+    from .statistics import SAME, deepest, parse_measures, write_p
+    from .systems import aliases, describe_doc_id, id_payload, other_ids, prepare_options, read_ranking, stable
 else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "asking": "MEASURING, Progress, RetryingServices, Work, is_setup_error, stops",
+            "asking": "MEASURING, Progress, RetryingServices, Work, ask_batch, check_some, is_setup_error, scorings, stops",
             "comparison": "ThreeWays, decide, write_verdict",
-            "data": "Plain, SYNTHETIC_NOTE, frame, plain",
+            "data": "Plain, SYNTHETIC_NOTE, first_sentence, frame, plain",
             "files": "rows_of, value_text",
-            "statistics": "deepest, parse_measures",
-            "systems": "aliases, id_payload, other_ids, prepare_options, read_ranking, stable",
+            "statistics": "SAME, deepest, parse_measures, write_p",
+            "systems": "aliases, describe_doc_id, id_payload, other_ids, prepare_options, read_ranking, stable",
         },
     )

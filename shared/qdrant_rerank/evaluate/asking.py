@@ -1,7 +1,7 @@
-"""Asking a system for every topic: in batches, several at a time, with retries, and with every answer kept as it comes.
+"""Asking a system for every topic: in batches, several at a time, with retries; each answer is kept as it comes.
 
-What a strategy asks for is counted on its flow, not on a client, so that it is the same for every executor, sync or async,
-and tells topics apart that share a round trip.
+Costs are counted on a strategy's flow, not on a client: so they are the same for every executor, sync or async, and topics
+that share a round trip have their own.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import islice
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias, TypeVar
 
 from qdrant_client import models
 
@@ -30,9 +30,9 @@ from .._internals import (
     Search,
     Step,
     arun,
+    check_whole,
     few,
     in_batches,
-    is_whole,
     notes_of,
     read_failure,
     run,
@@ -41,19 +41,33 @@ from .._internals import (
     watch,
     within,
 )
-from ..errors import ClientError, MeasurementError, MissingExtra
+from ..errors import ClientError, FitError, MeasurementError, MissingExtra
 from ..planning import Plan
 from .data import Answer, Qrels, Run, Topic, Topics, Usage
 from .files import RunFile
 from .statistics import check_judgments, deepest
 from .systems import Bound, DocId, Foreign, System, aliases, read_ranking
 
-__all__ = ["MEASURING", "Job", "Progress", "RetryingServices", "Stop", "Work", "acollect", "collect", "is_setup_error", "stops"]
+__all__ = [
+    "MEASURING",
+    "Job",
+    "Progress",
+    "RetryingServices",
+    "Stop",
+    "Work",
+    "acollect",
+    "ask_batch",
+    "check_some",
+    "collect",
+    "is_setup_error",
+    "scorings",
+    "stops",
+]
 
 
 @dataclass
 class _Seen:
-    """The steps of one flow, and the points that came back; sizes are taken later, outside the time that is measured."""
+    """The steps of one flow, and the points that came back; sizes are taken later, outside the measured time."""
 
     steps: list[Step] = field(default_factory=list)
     found: list[Points] = field(default_factory=list)
@@ -67,7 +81,7 @@ class _Seen:
         """What the steps add up to."""
         searches = [step for step in self.steps if isinstance(step, Search)]
         embeds = [step for step in self.steps if isinstance(step, Embed)]
-        scores = [score for step in self.steps for score in _scores(step)]
+        scores = [score for step in self.steps for score in scorings(step)]
         requests = [request for step in searches for request in step.requests]
         return Usage(
             round_trips=sum(map(_round_trips, searches)),
@@ -91,7 +105,7 @@ class _Outcome:
 
 
 def _attempt(plan: Plan, topic: Topic) -> Flow[_Outcome]:
-    """The flow of `plan` for `topic`, which ends with an outcome instead of an exception."""
+    """The flow of `plan` for `topic`; it returns an outcome where others raise."""
     seen, start = _Seen(), time.perf_counter()
     try:
         points = yield from watch(plan.flow(topic.query), seen.steps.append, seen.hear)
@@ -101,16 +115,17 @@ def _attempt(plan: Plan, topic: Topic) -> Flow[_Outcome]:
 
 
 def is_setup_error(error: Exception) -> bool:
-    """Whether the error is about what is evaluated with, not about one topic: it would end every topic alike."""
+    """Whether the error would end every topic alike."""
     return isinstance(error, MissingExtra | ClientError | StrategyError)
 
 
-def _scores(step: Step) -> Sequence[Score]:
+def scorings(step: Step) -> Sequence[Score]:
+    """What a step asks of the model."""
     return [step] if isinstance(step, Score) else step.asked if isinstance(step, Scores) else ()
 
 
 def _round_trips(step: Search) -> int:
-    """All plain requests of a step go in one, each group request in one of its own."""
+    """Plain requests of a step share one, each group request takes its own."""
     grouped = sum(isinstance(request, models.QueryGroupsRequest) for request in step.requests)
     return grouped + (grouped < len(step.requests))
 
@@ -122,24 +137,24 @@ def _size(value: Any) -> int:
 
 
 MEASURING: Final = Retries(12, longest_pause=15.0, seconds=300.0)
-"""For measurements: a rate limit of so many requests a minute, and a server that starts again, are waited for."""
+"""For measurements: they wait for the end of a rate limit by the minute, and for a server that starts again."""
 
 
 def stops(error: BaseException) -> bool:
-    """Whether the failure is the server's or the way to it, so that going on would leave out or zero what could be found."""
+    """Whether the server or the way to it failed: to go on would leave out or zero what could be found."""
     return read_failure(error).kind in ("rate limit", "timeout", "unreachable", "passing", "unauthorized", "forbidden")
 
 
 @dataclass
 class RetryingServices:
-    """What answers steps by an executor, sync or async, whose searches are made again: the rest is handed on.
+    """Answers steps by an executor, sync or async, and makes searches again after passing failures.
 
-    A failure that isn't made again would count as a topic without results: a rate limit once turned an nDCG of .171 into .022.
+    Without, a failure would count as a topic without results: a rate limit once turned an nDCG of .171 into .022.
 
     Attributes:
         executor: an `Executor` or `AsyncExecutor`.
         retries: how often a search is made again, and how long all of it may take.
-        again: how many searches were made again, so that times which hold pauses can be told from others.
+        again: how many searches were made again; times then hold pauses.
     """
 
     executor: Any
@@ -147,28 +162,57 @@ class RetryingServices:
     again: int = 0
 
     def embed(self, texts: Sequence[str], using: frozenset[str]) -> Any:
-        """As the executor does."""
         return self.executor.embed(texts, using)
 
     def score(self, query: str, texts: Sequence[str]) -> Any:
-        """As the executor does."""
         return self.executor.score(query, texts)
 
     def search(self, step: Search) -> Any:
-        """As the executor does, made again after passing failures; to be awaited if the executor is async."""
+        """The points, made again after passing failures; to be awaited if the executor is async."""
         self.again -= 1
 
         def once() -> Any:
             self.again += 1
             return self.executor.search(step)
 
-        deadline = Deadline.current()  # so that no pause is begun which would outlast the call
+        deadline = Deadline.current()  # no pause begins that would outlast the call
         make = self.retries.arun if isinstance(self.executor, AsyncExecutor) else self.retries.run
         return make(once, None if deadline is None else lambda: deadline.left)
 
 
+T = TypeVar("T")
+
+
+def ask_batch(
+    topics: Sequence[Topic], ask: Callable[[Sequence[Topic]], list[T]], failed: dict[str, str], stopped: str
+) -> list[T]:
+    """What `ask` gives for the topics; those that it fails on alone are put into `failed`, with the error.
+
+    Raises:
+        MeasurementError: Qdrant or the way to it failed; the message begins with `stopped`.
+        Exception: the error, if it would end every topic alike.
+    """
+    try:
+        return ask(topics)
+    except Exception as error:
+        if is_setup_error(error):
+            raise
+        if stops(error):
+            raise MeasurementError(f"{stopped}: {tell_error(error)}") from error
+        if len(topics) == 1:
+            failed[topics[0].id] = tell_error(error)
+            return []
+    return [found for topic in topics for found in ask_batch([topic], ask, failed, stopped)]  # one of them is to blame
+
+
+def check_some(done: Collection[object], failed: Mapping[str, str]) -> None:
+    """Refuse to go on where every topic failed. Raises FitError."""
+    if not done:
+        raise FitError(f"every topic failed, the first with: {next(iter(failed.values()))}")
+
+
 Progress: TypeAlias = Callable[[int, int], None]
-"""Is called with how many topics are done, and how many there are."""
+"""Called with how many topics are done, and how many there are."""
 Answers: TypeAlias = "list[tuple[Topic, Answer | Stop]]"
 
 
@@ -181,7 +225,7 @@ class Stop:
 
 
 class _Stopped(Exception):
-    """An evaluation that ended before its end; everything that was answered is kept."""
+    """An evaluation that stopped; all answers are kept."""
 
     def __init__(self, stop: Stop) -> None:
         self.stop = stop
@@ -190,7 +234,7 @@ class _Stopped(Exception):
 
 @dataclass(frozen=True)
 class Work:
-    """What is measured, by which judgments.
+    """The topics to measure, and how.
 
     Raises:
         StrategyError: no topic has judgments, or an argument is wrong.
@@ -210,9 +254,7 @@ class Work:
                 "evaluate takes Topics and Qrels, e.g. Topics({'1': 'night train'}) and Qrels({'1': {'doc': 1}}); "
                 f"got {type(self.topics).__name__} and {type(self.qrels).__name__}"
             )
-        for name, value in (("batch_size", self.batch_size), ("concurrency", self.concurrency)):
-            if not is_whole(value, 1):
-                raise StrategyError(f"{name} must be a whole number of at least 1, got {value!r}")
+        check_whole(1, batch_size=self.batch_size, concurrency=self.concurrency)
         if self.on_error not in ("stop", "count", "raise"):
             raise StrategyError(f"on_error is 'stop', 'count' or 'raise', got {self.on_error!r}")
         Retries.of(self.retries)
@@ -230,7 +272,7 @@ class Work:
 
     @cached_property
     def asked(self) -> Topics:
-        """The topics that are put to the system: nothing could be said of the others."""
+        """The judged topics: nothing can be said of the others."""
         return self.topics.subset(self.judged)
 
     @cached_property
@@ -245,12 +287,12 @@ class Job:
 
     Attributes:
         system: what is asked.
-        work: by which judgments it is measured; how many at a time; what a failure does.
+        work: the topics, how many at a time, and what a failure does.
         options: what is asked for, beside each topic's own filter.
-        doc_id: how documents are told in the results.
+        doc_id: where a result's document id is.
         file: where answers are kept, if anywhere.
-        progress: is told after each batch.
-        done: the answers that are there.
+        progress: called after each batch.
+        done: the answers so far.
 
     Raises:
         StrategyError: the topics need more than a foreign system is given.
@@ -300,11 +342,11 @@ class Job:
         return Run(self.system.name, dict(answers), self.system.description)
 
     def batches(self) -> Iterator[Sequence[Topic]]:
-        """The topics that aren't done, in shares of `batch_size`."""
+        """The topics that aren't done, in batches."""
         return in_batches([topic for topic in self.work.asked if topic.id not in self.done], self.batch_size)
 
     def keep(self, answers: Answers) -> None:
-        """Add the answers to those that are done, to the file, and tell how far it is.
+        """Keep the answers here and in the file, and report progress.
 
         Raises:
             _Stopped: one of them is the error that ends the evaluation; the others are kept.
@@ -328,7 +370,7 @@ def _answer_batch(job: Job, plans: Sequence[Plan], topics: Sequence[Topic], serv
     answers: Answers = []
     for topic, plan, outcome in zip(topics, plans, outcomes, strict=True):
         if job.batch_size > 1 and outcome.error is not None and not stops(outcome.error):
-            with within(job.options.timeout):  # perhaps it was another topic's fault, with which it shared a step
+            with within(job.options.timeout):  # perhaps another topic failed, with which it shared a step
                 outcome = yield from _attempt(plan, topic)
         is_timed = job.batch_size == 1 and not services.again  # pauses are no time of the query
         answers.append((topic, _read_outcome(outcome, job, topic, is_timed)))
@@ -395,10 +437,10 @@ def _read_outcome(outcome: _Outcome, job: Job, topic: Topic, is_timed: bool) -> 
 
 
 def _read_failure(error: Exception, job: Job, topic: Topic) -> Answer | Stop:
-    """The answer to a topic that ended with an error, or that it ends the evaluation.
+    """The answer to a topic that ended with an error, or the end of the evaluation.
 
     Raises:
-        Exception: the error, if it is the set-up's.
+        Exception: the error, if it would end every topic alike.
     """
     if job.work.on_error == "count" and not is_setup_error(error):
         return Answer(error=tell_error(error))

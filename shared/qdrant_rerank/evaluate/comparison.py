@@ -1,4 +1,4 @@
-"""`compare`: systems beside a baseline, with what chance alone could do, and a verdict that claims no more than that."""
+"""`compare`: systems beside a baseline, what chance alone could do, and a verdict that claims no more than that."""
 
 from __future__ import annotations
 
@@ -6,13 +6,25 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from .. import StrategyError
 from .._internals import as_table, did_you_mean
 from .data import Plain, frame
 from .results import Evaluation, Interval
-from .statistics import LEAST_TOPICS, bootstrap_interval, detectable_difference, holm, randomisation_p, topics_needed
+from .statistics import (
+    LEAST_TOPICS,
+    SAME,
+    bootstrap_interval,
+    detectable_difference,
+    holm,
+    randomisation_p,
+    topics_needed,
+    write_p,
+)
 
 __all__ = [
     "Comparison",
@@ -43,8 +55,7 @@ class TopicChange(Plain):
         ranking_before: the baseline's first documents, best first.
         ranking_after: the other's.
         relevant: the relevant documents with their grades, best first.
-        why_before: why the baseline ranked so, one text for each result; empty unless explanations were asked for.
-        why_after: why the other did.
+        why_before, why_after: why each ranked so, a text for each result; empty unless explanations were asked for.
     """
 
     topic: str
@@ -69,18 +80,13 @@ class Difference(Plain):
 
     Attributes:
         name: the system.
-        mean: its mean.
-        baseline_mean: the baseline's.
-        difference: mean of the differences per topic, with its paired bootstrap interval.
+        mean, baseline_mean: its mean and the baseline's.
+        difference: mean of the topics' differences, with its paired bootstrap interval.
         p: of the two-sided paired randomisation (sign-flip) test.
         p_adjusted: `p` after Holm's correction for all systems that are compared with the baseline.
-        wins: topics on which it is better than the baseline.
-        ties: topics on which both are the same.
-        losses: topics on which it is worse.
-        detectable: the smallest true difference that these topics would show with the comparison's power; None if
-            there are too few to tell.
-        topics_needed: how many topics it would take to show a true difference as large as the one observed; None if
-            none was observed.
+        wins, ties, losses: on how many topics it is better than the baseline, as good, and worse.
+        detectable: the smallest true difference that these topics would show with the comparison's power; None with too few.
+        topics_needed: how many topics would show a true difference as large as the observed one; None if none was observed.
         finding: what can be said.
         verdict: the same in plain words.
         changes: the topics with the largest changes, largest first.
@@ -111,11 +117,11 @@ class Comparison(Plain):
         baseline: the baseline's name.
         differences: one for each other system, in the order given.
         evaluations: all systems, the baseline included.
-        topics: how many topics all this is about.
+        topics: how many there are.
         alpha: how often a difference may be claimed where there is none, over all comparisons together.
         power: how often a true difference of the detectable size would be found.
-        frontiers: cost (`p50_ms`, `round_trips`, `model_texts`) → the systems that no other beats at once in quality and
-            in that cost, cheapest first. A cost that isn't known of every system is left out.
+        frontiers: cost (`p50_ms`, `round_trips`, `model_texts`) → the systems that no other beats in quality and in that
+            cost at once, cheapest first. A cost that isn't known of every system is left out.
         synthetic: whether the queries were made from documents.
     """
 
@@ -130,15 +136,8 @@ class Comparison(Plain):
     synthetic: bool = False
 
     def __getitem__(self, name: str) -> Difference:
-        """The system of this name beside the baseline.
-
-        Raises:
-            KeyError: there is none.
-        """
-        for difference in self.differences:
-            if difference.name == name:
-                return difference
-        raise KeyError(name)
+        """The system of this name beside the baseline. Raises KeyError."""
+        return {difference.name: difference for difference in self.differences}[name]
 
     def to_frame(self) -> Any:
         """A `pandas.DataFrame` with a row for each system that is compared with the baseline.
@@ -153,17 +152,20 @@ class Comparison(Plain):
             for row in self.differences
         )
 
+    @property
+    def _caption(self) -> str:
+        return f"{self.measure} on {self.topics} topics, beside {self.baseline}"
+
     def __str__(self) -> str:
-        return "\n".join([f"{self.measure} on {self.topics} topics, beside {self.baseline}:", *self.verdicts])
+        return "\n".join([f"{self._caption}:", *self.verdicts])
 
     def _repr_html_(self) -> str:
-        caption = f"{self.measure} on {self.topics} topics, beside {self.baseline}"
         rows = [
             (row.name, row.mean, f"{row.difference.estimate:+.4f}", row.p_adjusted, row.wins, row.losses, row.finding)
             for row in self.differences
         ]
         head = ("system", "mean", "difference", "p, corrected", "better on", "worse on", "finding")
-        return as_table(caption, head, rows, below="\n".join(self.verdicts))
+        return as_table(self._caption, head, rows, below="\n".join(self.verdicts))
 
     @property
     def verdicts(self) -> tuple[str, ...]:
@@ -191,13 +193,9 @@ def write_verdict(comparison: Comparison, row: Difference, labels: Mapping[str, 
     name, base = (labels.get(name, name) for name in (row.name, comparison.baseline))
     measure, found = comparison.measure, row.difference
     topics = f"{comparison.topics} topic{'' if comparison.topics == 1 else 's'}"
-    seen = f"{found.estimate:+.4f} {measure}"
-    if found.low is not None and found.high is not None:
-        seen += f" ({found.level:.0%} interval {found.low:+.4f} to {found.high:+.4f})"
-    compared = len(comparison.differences)
-    p = f"p = {row.p_adjusted:.3f}" if row.p_adjusted >= 0.001 else "p < 0.001"
-    p += f" after correction for {compared} comparisons" if compared > 1 else ""
-    seen_and_tested = f"{seen}, {p}, {row.wins} better, {row.ties} same, {row.losses} worse."
+    seen, compared = found.as_gain(measure), len(comparison.differences)
+    corrected = f" after correction for {compared} comparisons" if compared > 1 else ""
+    seen_and_tested = f"{seen}, {write_p(row.p_adjusted)}{corrected}, {row.wins} better, {row.ties} same, {row.losses} worse."
     match row.finding:
         case "too few topics":
             few = f"{topics} {'is' if comparison.topics == 1 else 'are'} too few"
@@ -224,7 +222,7 @@ def write_verdict(comparison: Comparison, row: Difference, labels: Mapping[str, 
 
 
 def frontier(points: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
-    """The names that no other beats: none is at least as good for at most that cost, and better in one of both.
+    """The names that no other beats: none is at least as good at no higher cost, and better in one of the two.
 
     Args:
         points: name → (cost, quality). Less cost is better, more quality is better.
@@ -250,9 +248,6 @@ def _frontiers(evaluations: Sequence[Evaluation], measure: str) -> dict[str, tup
     return found
 
 
-_SAME = 1e-12
-
-
 def compare(
     evaluations: Sequence[Evaluation],
     baseline: str | None = None,
@@ -266,14 +261,14 @@ def compare(
 ) -> Comparison:
     """Each system beside the baseline, topic by topic.
 
-    For each: the mean difference with its paired bootstrap interval, a paired randomisation test, corrected by Holm's
-    method for all systems compared, what difference these topics could show at all, and a verdict in plain words. With
-    fewer than 25 topics there is no claim.
+    Each gets its mean difference with a paired bootstrap interval, a paired randomisation test (corrected by Holm's method
+    for all systems compared), the difference that these topics could show at all, and a verdict in plain words. With fewer
+    than 25 topics there is no claim.
 
     Args:
         evaluations: two or more, of the same topics and judgments, with names of their own.
         baseline: the name of the one that the others are compared with; the first if None.
-        measure: which measure; the first that all have if None. Say it beforehand: the best of several is no finding.
+        measure: which measure; the first that all have if None. Choose it beforehand: the best of several is no finding.
         alpha: how often a difference may be claimed where there is none, over all systems together.
         power: how sure a difference should be found, for `detectable` and `topics_needed`.
         changes: how many topics with the largest changes to show for each system.
@@ -301,9 +296,9 @@ def compare(
                 difference=(found := bootstrap_interval(gap, level=1 - alpha, seed=seed)),
                 p=p,
                 p_adjusted=adjusted,
-                wins=sum(value > _SAME for value in gap),
-                ties=sum(abs(value) <= _SAME for value in gap),
-                losses=sum(value < -_SAME for value in gap),
+                wins=sum(value > SAME for value in gap),
+                ties=sum(abs(value) <= SAME for value in gap),
+                losses=sum(value < -SAME for value in gap),
                 detectable=detectable_difference(gap, comparisons=len(others), alpha=alpha, power=power),
                 topics_needed=topics_needed(gap, comparisons=len(others), alpha=alpha, power=power),
                 finding=decide(found.estimate, adjusted, len(gap), alpha),
@@ -340,14 +335,32 @@ class ThreeWays(Plain):
     over_rerank: Interval
     rerank_over_plain: Interval
 
+    @classmethod
+    def of(cls, values: Mapping[str, ArrayLike], *, alpha: float = 0.05, seed: int = 0, **more: Any) -> Self:
+        """Three systems by their values, one for each topic in the same order.
+
+        Args:
+            values: "plain", "rerank" and "feedback" → the values.
+            alpha: one minus the intervals' level.
+            seed: of the resampling.
+            more: the other attributes.
+        """
+        plain, rerank, feedback = (np.asarray(values[name], np.float64) for name in ("plain", "rerank", "feedback"))
+        over_plain, over_rerank, reranked = (
+            bootstrap_interval(gaps.tolist(), level=1 - alpha, seed=seed)
+            for gaps in (feedback - plain, feedback - rerank, rerank - plain)
+        )
+        means = float(plain.mean()), float(rerank.mean()), float(feedback.mean())
+        return cls(*means, over_plain, over_rerank, reranked, **more)
+
 
 def check(
     result: Evaluation | Comparison, *, fail_under: float | None = None, measure: str | None = None, fail_worse: bool = False
 ) -> tuple[str, ...]:
-    """What is not good enough, one sentence each; nothing if all is well. For builds that must fail.
+    """What is not good enough, one sentence each, for builds that must fail.
 
     Args:
-        result: an evaluation, or a comparison; of the latter, the systems beside the baseline are checked.
+        result: an evaluation, or a comparison, whose systems beside the baseline are checked.
         fail_under: the least mean that is good enough.
         measure: of which measure; the comparison's, or an evaluation's first, if None.
         fail_worse: whether a system that is worse than the baseline, beyond chance, is not good enough.
@@ -422,7 +435,7 @@ def _gaps(base: Evaluation, other: Evaluation, measure: str) -> list[float]:
 
 def _changes(base: Evaluation, other: Evaluation, measure: str, count: int, explain: bool) -> tuple[TopicChange, ...]:
     before, after = base.values[measure], other.values[measure]
-    changed = [topic for topic in before if abs(after[topic] - before[topic]) > _SAME]
+    changed = [topic for topic in before if abs(after[topic] - before[topic]) > SAME]
     changed.sort(key=lambda topic: (-abs(after[topic] - before[topic]), topic))
 
     def rank(one: Evaluation, topic: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
-"""What goes into an evaluation and what comes out of a system: `Topics`, `Qrels` and `Run`.
+"""What goes into an evaluation and what comes out of a system.
 
-Topics are the queries, each with an id; qrels say who judged which document how relevant; a run is what one system found,
-and what that cost. Nothing here reads a file (`files`) or asks anything (`asking`).
+`Topics` are the queries, each with an id; `Qrels` say how relevant which document is; a `Run` is what one system found, and
+what that cost. Nothing here reads a file (`files`) or asks anything (`asking`).
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
-import importlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Integral
-from typing import Any, Final, NamedTuple, TypeGuard, cast
+from typing import Any, Final, NamedTuple, TypeGuard
 
 from pydantic import BaseModel
 from qdrant_client import models
@@ -35,18 +35,18 @@ __all__ = [
     "Topic",
     "Topics",
     "Usage",
+    "first_sentence",
     "frame",
     "plain",
 ]
 
 
 class Plain:
-    """What all result types can: `as_dict()` and `to_json()`."""
+    """What all result types have: `as_dict()` and `to_json()`."""
 
     def as_dict(self) -> dict[str, Any]:
-        """This value as dicts, lists, texts and numbers; `json.dumps` takes it as it stands."""
-        value = plain(self)
-        assert isinstance(value, dict)
+        """This value as dicts, lists, texts and numbers, as `json.dumps` takes them."""
+        value: dict[str, Any] = plain(self)
         return value
 
     def to_json(self, indent: int | None = 2) -> str:
@@ -55,7 +55,7 @@ class Plain:
 
 
 def plain(value: Any) -> Any:
-    """`value` made of dicts, lists, texts, numbers and None alone. Functions are left out."""
+    """`value` as dicts, lists, texts, numbers and None, without its functions."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", exclude_none=True)
     if isinstance(value, Strategy):
@@ -79,7 +79,7 @@ def frame(rows: Iterable[Mapping[str, Any]]) -> Any:
         ImportError: pandas is not installed; it is no dependency of this package.
     """
     try:
-        pandas: Any = importlib.import_module("pandas")
+        import pandas
     except ImportError as error:
         raise ImportError("frames need pandas: pip install pandas; as_dict() has the same values without it") from error
     return pandas.DataFrame(list(rows))
@@ -99,11 +99,11 @@ class Topic:
         text: the query.
         params: request-time values by name, for `param(name)` in formulas.
         filter: only points that meet it may be found; AND-ed with a strategy's own filters.
-        vectors: query vectors that are there already, by vector name; they are not embedded again.
+        vectors: query vectors by vector name, which are then not embedded.
         now: what `now()` means in formulas; the time of the call if None.
 
     Raises:
-        FormatError: the id is empty or the filter is none of Qdrant's.
+        FormatError: the id is empty, or the filter isn't one of Qdrant's.
     """
 
     id: str
@@ -132,7 +132,7 @@ class Topic:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the text is all there is: nothing is lost where only a text can be asked for."""
+        """Whether the text is all there is."""
         return not self.params and self.filter is None and not self.vectors and self.now is None
 
 
@@ -152,20 +152,15 @@ class Topics:
     synthetic: bool = False
 
     def __init__(self, items: Iterable[Topic] | Mapping[str, str], synthetic: bool = False) -> None:
-        listed = (
-            tuple(Topic(key, text) for key, text in items.items())
-            if _is_mapping(items)
-            else tuple(cast("Iterable[Topic]", items))
-        )
-        object.__setattr__(self, "items", listed)
+        if _is_mapping(items):
+            items = [Topic(key, text) for key, text in items.items()]
+        object.__setattr__(self, "items", tuple(items))
         object.__setattr__(self, "synthetic", synthetic)
         if not self.items:
             raise FormatError("there are no topics: an evaluation needs at least one query")
-        seen: set[str] = set()
-        for topic in self.items:
-            if topic.id in seen:
-                raise FormatError(f"the topic id {topic.id!r} is there twice: give each query an id of its own")
-            seen.add(topic.id)
+        for id, times in Counter(self.ids).items():
+            if times > 1:
+                raise FormatError(f"the topic id {id!r} is there twice: give each query an id of its own")
 
     def __iter__(self) -> Iterator[Topic]:
         return iter(self.items)
@@ -174,22 +169,14 @@ class Topics:
         return len(self.items)
 
     def __contains__(self, id: object) -> bool:
-        return any(topic.id == id for topic in self.items)
+        return id in self.ids
 
     def __getitem__(self, id: str) -> Topic:
-        """The topic with this id.
-
-        Raises:
-            KeyError: there is none.
-        """
-        for topic in self.items:
-            if topic.id == id:
-                return topic
-        raise KeyError(id)
+        """The topic with this id. Raises KeyError."""
+        return {topic.id: topic for topic in self.items}[id]
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The topics' ids, in order."""
         return tuple(topic.id for topic in self.items)
 
     def subset(self, ids: Iterable[str]) -> Topics:
@@ -218,17 +205,17 @@ class Topics:
         count: int | None = None,
         max_words: int = 12,
     ) -> Topics:
-        """Queries made from documents, one each: its title, or else the first sentence of its text.
+        """A query made from each document: its title, or else the first sentence of its text.
 
-        The topic's id is the document's, so that `Qrels.synthetic_for(topics)` can judge each document relevant to its
-        own query. That is a test of finding known items by their own words: it flatters keyword search, and says nothing
-        of real users. A `PlanWarning` says so, and every result made with these topics repeats it.
+        The topic's id is the document's, so that `Qrels.synthetic_for(topics)` can judge each document relevant to its own
+        query. That tests finding known items by their own words: it flatters keyword search, and says nothing of real users.
+        A `PlanWarning` says so, and every result made with these topics repeats it.
 
         Args:
             documents: `ingest.Document`s, or mappings with `_id` and `title` or `text`.
             text_of: makes the query of a document instead.
             count: how many documents to take, evenly spread; all if None.
-            max_words: longer queries are cut.
+            max_words: where longer queries are cut.
 
         Raises:
             FormatError: a document has no id, or no text to make a query of; or there are none.
@@ -259,11 +246,16 @@ def _opening(document: Any) -> str:
     if isinstance(title, str) and title.strip():
         return title
     text = document.get("text") if isinstance(document, Mapping) else document.text
-    return re.split(r"(?<=[.!?])\s", str(text or "").strip(), maxsplit=1)[0]
+    return first_sentence(str(text or ""))
+
+
+def first_sentence(text: str) -> str:
+    """The text up to its first full stop, question or exclamation mark before a space."""
+    return re.split(r"(?<=[.!?])\s", text.strip(), maxsplit=1)[0]
 
 
 def _cut(text: str, max_words: int, document: Any) -> str:
-    words: Sequence[str] = text.split()
+    words = text.split()
     if not words:
         raise FormatError(f"document {_id_of(document)!r} has no title and no text to make a query of")
     return " ".join(words[:max_words])
@@ -281,8 +273,8 @@ def _check_id(id: Any, what: str) -> None:
 class Qrels(Mapping[str, Mapping[str, int]]):
     """Judgments: topic id → document id → grade.
 
-    A grade of 0 or less is a judged document that is not relevant; 1 and above is relevant, more is better.
-    A document that isn't there is unjudged; measures take it for not relevant, `Judged@k` counts it.
+    A document with a grade of 1 or more is relevant, the more the better; with 0 or less it is not. Measures take documents
+    that nobody judged for not relevant; `Judged@k` counts them.
 
     Attributes:
         grades: the judgments.
@@ -326,7 +318,7 @@ class Qrels(Mapping[str, Mapping[str, int]]):
 
     @property
     def without_relevant(self) -> tuple[str, ...]:
-        """The topics of which no judged document is relevant: every system scores 0 there."""
+        """The judged topics without a relevant document: every system scores 0 there."""
         return tuple(topic for topic, judged in self.grades.items() if judged and max(judged.values()) < 1)
 
     def select_judged(self, topics: Topics) -> tuple[str, ...]:
@@ -359,7 +351,7 @@ class Usage(Plain):
     """What the answer to one topic took, counted from what the strategy asked for.
 
     Attributes:
-        round_trips: requests to Qdrant that one such query takes by itself. In a batch, topics share them.
+        round_trips: requests to Qdrant that the query takes by itself; in a batch, topics share them.
         searches: queries in these round trips.
         embeddings: vectors that the query was embedded as.
         model_calls: times that a reranker was called.
@@ -385,9 +377,9 @@ class Answer(Plain):
         ranking: the results, best first: rank is position, scores need not descend.
         usage: what it took; None for foreign retrievers, whose work can't be seen.
         milliseconds: how long it took; None if the topic was asked together with others.
-        error: what went wrong, as text; the ranking is empty then. None if nothing did.
+        error: what went wrong, as text; None if nothing did. The ranking is then empty.
         duplicates: results left out because their document was in the ranking already.
-        unread: results that a model should have scored and did not: it failed, or they have no text.
+        unread: results that the model didn't score: it failed, or they have no text.
     """
 
     ranking: tuple[Ranked, ...] = ()
@@ -401,6 +393,11 @@ class Answer(Plain):
     def doc_ids(self) -> tuple[str, ...]:
         """The documents' ids, best first."""
         return tuple(result.doc_id for result in self.ranking)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was found, and nothing failed."""
+        return self.error is None and not self.ranking
 
 
 @dataclass(frozen=True)
@@ -429,8 +426,8 @@ class Run(Mapping[str, Answer], Plain):
     def positions(self) -> dict[str, dict[str, float]]:
         """Topic → document → a number that falls strictly with rank, as measures read runs.
 
-        trec_eval orders by score and breaks ties by document id; with these numbers it sees our order, whatever the
-        scores (equal ones of Qdrant's, or MMR's, which need not fall).
+        trec_eval orders by score and ties by document id; with these numbers it sees our order, also where scores are equal
+        or, as MMR's, don't fall.
         """
         return {
             topic: {result.doc_id: float(-rank) for rank, result in enumerate(answer.ranking)}
@@ -439,7 +436,7 @@ class Run(Mapping[str, Answer], Plain):
 
     @property
     def errors(self) -> dict[str, str]:
-        """The topics that failed, each with what went wrong."""
+        """Topic → what went wrong, for those that failed."""
         return {topic: answer.error for topic, answer in self.answers.items() if answer.error is not None}
 
     def rename(self, name: str) -> Run:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, Literal, TypeAlias
 
@@ -18,12 +18,12 @@ from .data import Answer, Qrels, Run, Topics, Usage
 from .files import RunFile
 from .results import Costs, Coverage, Evaluation
 from .statistics import DEFAULT_MEASURES, bootstrap_interval, per_topic
-from .systems import Bound, DocId, System, as_system, other_ids, prepare_options
+from .systems import Bound, DocId, System, as_system, describe_doc_id, other_ids, prepare_options
 
 __all__ = ["OnError", "aevaluate", "evaluate", "sum_up"]
 
 OnError: TypeAlias = Literal["stop", "count", "raise"]
-"""What a topic that fails does: stops the evaluation with what there is so far, counts as 0, or raises its error as it is."""
+"""What a topic that fails does: stop the evaluation with what there is so far, count as 0, or raise its error as it is."""
 
 
 def evaluate(
@@ -48,8 +48,8 @@ def evaluate(
 ) -> Evaluation:
     """Put the judged topics to `system` and measure its results.
 
-    Topics without judgments are left out and counted. A topic with judgments that nothing is found for counts as 0 and is
-    reported; one that ends with an error stops the evaluation, as a failure is no result.
+    Topics without judgments are left out and counted. A judged topic without results counts as 0 and is reported; one that
+    ends with an error stops the evaluation, as a failure is no result.
 
     Args:
         system: a strategy (with `executor=`), a pair (strategy, executor) or `Bound`, a LangChain or LlamaIndex retriever, a
@@ -65,14 +65,14 @@ def evaluate(
             each topic's, or each batch's: embedding, searches, their retries and reranking.
         doc_id: where a result's document id is; see `DocId`.
         batch_size: how many topics share a strategy's round trips. Times are measured only with 1.
-        concurrency: how many batches are asked at a time, in threads; measured times are then those under this load.
+        concurrency: how many batches are asked at a time, in threads; times are then measured under this load.
         on_error: what a topic that fails does: "stop" the evaluation with a `MeasurementError`, which carries the run so far;
-            "count" as 0, which is told; or "raise" its error as it is. Errors of the set-up, e.g. a missing model, are raised
-            in any case.
+            "count" as 0, which is reported; or "raise" its error as it is. Errors of the set-up, e.g. a missing model, are
+            always raised.
         retries: how often a search that fails in passing (a rate limit, a server that starts again) is made again before that,
-            or a `Retries`; up to five minutes for each if not told otherwise.
-        run_file: a file that keeps each answer as it comes; calling again with the same goes on where it stopped.
-        progress: is called with how many topics are done, and how many there are.
+            or a `Retries`; up to five minutes for each by default.
+        run_file: a file that keeps each answer as it comes; the same call goes on from there.
+        progress: called with how many topics are done, and how many there are.
         level: of the bootstrap intervals.
         seed: of their resampling.
 
@@ -161,15 +161,9 @@ def _job(
     """
     job = Job(system, work, options, doc_id, progress=progress)
     if run_file is not None:
-        told = doc_id if isinstance(doc_id, str) or doc_id is None else "function"
-        asked = f"{options!r}" if isinstance(system, Bound) else f"limit={options.limit}"
-        job.file = RunFile(
-            run_file,
-            system=system.description,
-            name=system.name,
-            asked=f"{asked}, doc_id={told!r}",
-            topics=work.asked.fingerprint,
-        )
+        asked = repr(options) if isinstance(system, Bound) else f"limit={options.limit}"
+        asked += f", doc_id={describe_doc_id(doc_id)!r}"
+        job.file = RunFile(run_file, system.description, system.name, asked, work.asked.fingerprint)
         job.done |= job.file.done
     return job
 
@@ -207,22 +201,19 @@ def _fit_options(bound: Bound, target: Target, limit: int | None, work: Work) ->
 
 
 def _explain(bound: Bound, topics: Topics, options: SearchOptions) -> Callable[[str], tuple[str, ...]] | None:
-    """A function from a topic's id to one text for each result; None for strategies that can't be explained.
-
-    Each call is a round trip or two (`Executor.explain`).
-    """
+    """Topic id → a text for each result, by a round trip or two; None for strategies that can't be explained."""
     executor = bound.executor
     if not isinstance(executor, Executor) or not isinstance(bound.strategy, Stage) or options.group_by is not None:
         return None
 
     def why(id: str) -> tuple[str, ...]:
         topic = topics[id]
-        return tuple(map(_line, executor.explain(bound.strategy, topic.query, topic.within(options)).reasons))
+        return tuple(map(_describe, executor.explain(bound.strategy, topic.query, topic.within(options)).reasons))
 
     return why
 
 
-def _line(reason: ResultReason) -> str:
+def _describe(reason: ResultReason) -> str:
     terms = " + ".join(f"{term.text}: {term.value:.4g}" for term in reason.terms)
     candidates = ", ".join(f"{hit.candidate}: {_found(hit)}" for hit in reason.candidates)
     return f"score {reason.score:.4g}" + (f" = {terms}" if terms else "") + (f" ({candidates})" if candidates else "")
@@ -242,7 +233,7 @@ def sum_up(run: Run, work: Work, level: float, seed: int, why: Callable[[str], t
         QdrantRerankError: every topic failed.
     """
     answers = {topic: run[topic] for topic in work.judged if topic in run}
-    _check(answers, work)
+    _check_found(answers, work)
     values = per_topic(work.measures, {topic: work.qrels[topic] for topic in work.judged}, run.positions())
     means = {name: bootstrap_interval(list(found.values()), level=level, seed=seed) for name, found in values.items()}
     return Evaluation(
@@ -261,7 +252,7 @@ def sum_up(run: Run, work: Work, level: float, seed: int, why: Callable[[str], t
     )
 
 
-def _check(answers: dict[str, Answer], work: Work) -> None:
+def _check_found(answers: Mapping[str, Answer], work: Work) -> None:
     failures = [answer.error for answer in answers.values() if answer.error is not None]
     found = [document for answer in answers.values() for document in answer.doc_ids]
     if found:
@@ -288,9 +279,8 @@ def _relevant(qrels: Qrels, topic: str) -> dict[str, int]:
     return {document: grade for document, grade in grades if grade > 0}
 
 
-def _coverage(answers: dict[str, Answer], work: Work) -> Coverage:
+def _coverage(answers: Mapping[str, Answer], work: Work) -> Coverage:
     judged = set(work.judged)
-    without_relevant = set(work.qrels.without_relevant)
     shares = [
         fmean(document in work.qrels[topic] for document in answer.doc_ids[:10])
         for topic, answer in answers.items()
@@ -301,8 +291,8 @@ def _coverage(answers: dict[str, Answer], work: Work) -> Coverage:
         measured=work.judged,
         unjudged=tuple(topic for topic in work.topics.ids if topic not in judged),
         unasked=tuple(topic for topic in work.qrels if topic not in judged and work.qrels[topic]),
-        without_relevant=tuple(topic for topic in work.judged if topic in without_relevant),
-        without_results=tuple(topic for topic in work.judged if _is_silent(answers.get(topic))),
+        without_relevant=tuple(topic for topic in work.judged if max(work.qrels[topic].values()) < 1),
+        without_results=tuple(topic for topic in work.judged if answers.get(topic, Answer()).is_empty),
         failed={topic: answer.error for topic, answer in answers.items() if answer.error is not None},
         unread=tuple(topic for topic, answer in answers.items() if answer.unread),
         duplicates=sum(answer.duplicates for answer in answers.values()),
@@ -310,11 +300,6 @@ def _coverage(answers: dict[str, Answer], work: Work) -> Coverage:
         depth=max((len(answer.ranking) for answer in answers.values()), default=0),
         deepest=work.deepest,
     )
-
-
-def _is_silent(answer: Answer | None) -> bool:
-    """Whether nothing was found, and nothing failed."""
-    return answer is None or (answer.error is None and not answer.ranking)
 
 
 def _costs(answers: list[Answer], work: Work) -> Costs:

@@ -52,13 +52,17 @@ __all__ = [
 Where: TypeAlias = str | os.PathLike[str]
 
 
+def _is_json(path: Where) -> bool:
+    return os.fspath(path).removesuffix(".gz").lower().endswith((".jsonl", ".ndjson", ".json"))
+
+
 def rows_of(path: Where) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """The rows of a CSV file (with a header), or the objects of a JSON lines file, each with its line's number."""
-    name = os.fspath(path).removesuffix(".gz").lower()
-    if name.endswith((".jsonl", ".ndjson", ".json")):
+    if _is_json(path):
         for number, text in lines_of(path):
             yield number, json_object(text, path, number)
         return
+    name = os.fspath(path).removesuffix(".gz").lower()
     if not name.endswith((".csv", ".tsv")):
         raise FormatError("the name must end in .jsonl, .csv or .tsv (or one of them and .gz), which says how to read it", path)
     numbers: list[int] = []
@@ -139,7 +143,7 @@ _GRADE_NAMES: Final = frozenset({"score", "grade", "relevance", "rel", "label", 
 def read_beir(folder: Where, split: str = "test") -> tuple[Topics, Qrels]:
     """The topics and judgments of a folder as BEIR lays it out: `queries.jsonl` and `qrels/{split}.tsv`.
 
-    Only queries of the split become topics. Judged queries that aren't in `queries.jsonl` are reported by `evaluate`.
+    Only queries of the split become topics; `evaluate` reports judged queries that aren't in `queries.jsonl`.
 
     Raises:
         FormatError: a file is malformed, or there is no such split.
@@ -158,30 +162,26 @@ def read_beir(folder: Where, split: str = "test") -> tuple[Topics, Qrels]:
 def read_topics(path: Where) -> Topics:
     """Topics of a file: JSON lines with `_id` (or `id`) and `text`, perhaps `filter` and `params`; or `id<TAB>text`.
 
-    A first line that names the columns (`query-id<TAB>text`) is no topic, and says in which order they are.
-
-    An id may be there twice only with the same text.
+    A first line that names the columns (`query-id<TAB>text`) is no topic, and says in which order they are. An id may be
+    there twice only with the same text.
 
     Raises:
         FormatError: a line is malformed, or an id has two texts; carries path and line.
         OSError: there is no such file.
     """
     found: dict[str, Topic] = {}
-    first, order = True, None
-    is_json = os.fspath(path).removesuffix(".gz").lower().endswith((".jsonl", ".ndjson", ".json"))
-    for number, line in lines_of(path):
-        if is_json:
+    order: tuple[int, ...] | None = None
+    for place, (number, line) in enumerate(lines_of(path)):
+        if _is_json(path):
             record = json_object(line, path, number)
             topic = _topic(record, "_id" if "_id" in record else "id", "text", path, number)
+        elif not place and (order := _columns(line.split("\t"), (_TOPIC_NAMES, _TEXT_NAMES))):
+            continue
         else:
             cells = line.split("\t", 1)
-            if first and (order := _columns(line.split("\t"), (_TOPIC_NAMES, _TEXT_NAMES))) is not None:
-                first = False
-                continue
-            first = False
             if len(cells) < 2 or not all(cell.strip() for cell in cells):
                 raise FormatError("a line of topics is the id, a tab, and the text of the query", path, number)
-            id, text = (cells[place] for place in order or (0, 1))
+            id, text = (cells[column] for column in order or (0, 1))
             topic = Topic(id.strip(), text.strip())
         _add(found, topic, path, number)
     return _topics(found, path)
@@ -197,11 +197,12 @@ def read_qrels(path: Where) -> Qrels:
         OSError: there is no such file.
     """
     grades: dict[str, dict[str, int]] = {}
-    first, order, width = True, None, 0
-    for number, line in lines_of(path):
+    order: tuple[int, ...] | None = None
+    width = 0
+    for line_place, (number, line) in enumerate(lines_of(path)):
         parts = line.split("\t") if line.count("\t") in (2, 3) else line.split()
-        if first and _plain(parts[-1]) in _GRADE_NAMES | _DOCUMENT_NAMES | _TOPIC_NAMES and not _is_number(parts[-1]):
-            order = _columns(parts, (_TOPIC_NAMES, _DOCUMENT_NAMES, _GRADE_NAMES))
+        if not line_place and _plain(parts[-1]) in _GRADE_NAMES | _DOCUMENT_NAMES | _TOPIC_NAMES:
+            order, width = _columns(parts, (_TOPIC_NAMES, _DOCUMENT_NAMES, _GRADE_NAMES)), len(parts)
             if order is None:
                 raise FormatError(
                     f"the columns are {', '.join(parts)}: a header of judgments names the topic (query-id), the document "
@@ -209,9 +210,7 @@ def read_qrels(path: Where) -> Qrels:
                     path,
                     number,
                 )
-            width, first = len(parts), False
             continue
-        first = False
         if len(parts) not in (3, 4) or (order and len(parts) != width):
             raise FormatError(
                 f"a line of judgments has 4 columns (topic, iteration, document, grade) or 3 (topic, document, grade), "
@@ -235,9 +234,7 @@ def write_qrels(qrels: Qrels, path: Where) -> None:
     lines: list[str] = []
     for topic, judged in qrels.items():
         for document, grade in judged.items():
-            for id in (topic, document):
-                if len(id.split()) != 1:
-                    raise FormatError(f"a TREC file can't hold the id {id!r}: its columns are separated by spaces", path)
+            _check_ids(path, topic, document)
             lines.append(f"{topic} 0 {document} {grade}\n")
     Path(path).write_text("".join(lines), "utf-8")
 
@@ -277,10 +274,6 @@ def _columns(cells: Sequence[str], wanted: Sequence[frozenset[str]]) -> tuple[in
 
 def _plain(cell: str) -> str:
     return cell.strip().lower().replace("-", "").replace("_", "")
-
-
-def _is_number(cell: str) -> bool:
-    return cell.strip().lstrip("+-").isdecimal()
 
 
 def _topic(row: Mapping[str, Any], id_key: str, text_key: str, path: Where, number: int) -> Topic:
@@ -352,7 +345,7 @@ def _qrels(grades: dict[str, dict[str, int]], path: Where) -> Qrels:
 def read_run(path: Where, name: str | None = None) -> Run:
     """A run of a TREC file, ordered as trec_eval orders it: by score, ties by document id, both descending.
 
-    The file's ranks are not looked at, nor are they by trec_eval.
+    Neither trec_eval nor this looks at the file's ranks.
 
     Args:
         path: the file; gzip is unpacked if the name ends in `.gz`.
@@ -386,8 +379,8 @@ def read_run(path: Where, name: str | None = None) -> Run:
 def write_run(run: Run, path: Where) -> None:
     """Write a run as a TREC file that trec_eval orders as the run does.
 
-    Where a topic's scores don't fall strictly (ties, MMR), they are replaced by the number of results from the rank on:
-    trec_eval goes by score alone. Topics without results have no lines; the format can't hold them.
+    trec_eval goes by score alone: where a topic's scores don't fall strictly (ties, MMR), the number of results from the rank
+    on stands for them. Topics without results have no lines; the format can't hold them.
 
     Raises:
         FormatError: an id has a space in it, or the name has none of its own, which the format can't hold.
@@ -397,11 +390,15 @@ def write_run(run: Run, path: Where) -> None:
     for topic, answer in run.items():
         scores = _falling(answer.ranking)
         for rank, (result, score) in enumerate(zip(answer.ranking, scores, strict=True), 1):
-            for id in (topic, result.doc_id):
-                if len(id.split()) != 1:
-                    raise FormatError(f"a TREC file can't hold the id {id!r}: its columns are separated by spaces", path)
+            _check_ids(path, topic, result.doc_id)
             lines.append(f"{topic} Q0 {result.doc_id} {rank} {score} {tag}\n")
     Path(path).write_text("".join(lines), "utf-8")
+
+
+def _check_ids(path: Where, *ids: str) -> None:
+    for id in ids:
+        if len(id.split()) != 1:
+            raise FormatError(f"a TREC file can't hold the id {id!r}: its columns are separated by spaces", path)
 
 
 def _falling(ranking: tuple[Ranked, ...]) -> list[float | int]:
@@ -432,8 +429,6 @@ _KIND: Final = JournalKind(
     wrong_line=f"not a line of a run file: {_NAME_ANOTHER}",
     empty="the run file is empty",
 )
-
-
 _ABOUT: Final = {"system": "system", "name": "name", "asked": "options", "topics": "topics (fingerprint)"}
 """The keys of a header, and what messages call them."""
 
@@ -442,7 +437,7 @@ class RunFile(Journal):
     """A run file that is written to.
 
     Args:
-        path: the file; made if it isn't there.
+        path: of the file; made if it isn't there.
         system: the strategy, collection and model, or the kind of the foreign retriever.
         name: what tables call it.
         asked: the limit and options.
@@ -456,7 +451,7 @@ class RunFile(Journal):
         FormatError: a line of it can't be read.
     """
 
-    def __init__(self, path: Where, *, system: str, name: str, asked: str, topics: str) -> None:
+    def __init__(self, path: Where, system: str, name: str, asked: str, topics: str) -> None:
         about = {"system": system, "name": name, "asked": asked, "topics": topics}
         another = "holds results of another evaluation and can't be continued"
         super().__init__(path, _KIND, about, lambda there: check_header(path, there, about, _KIND, another, _ABOUT))

@@ -1,13 +1,13 @@
-"""What an evaluation says of one system: values per topic, means with intervals, costs, and what is missing."""
+"""What an evaluation says of one system: values for each topic, means with intervals, costs, and what is missing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field
 from typing import Any
 
 from .._internals import as_table
-from .data import SYNTHETIC_NOTE, Plain, Run, frame
+from .data import SYNTHETIC_NOTE, Answer, Plain, Run, frame
 
 __all__ = ["Costs", "Coverage", "Evaluation", "Interval"]
 
@@ -18,8 +18,7 @@ class Interval(Plain):
 
     Attributes:
         estimate: the mean.
-        low: the interval's lower end; None where it can't be told (a single topic).
-        high: its upper end; None likewise.
+        low, high: the interval's ends; None of a single topic.
         level: how often such intervals hold the true mean, e.g. 0.95.
     """
 
@@ -28,28 +27,35 @@ class Interval(Plain):
     high: float | None
     level: float = 0.95
 
+    def ends(self, sign: str = "") -> str:
+        """Both ends, e.g. "0.4100 to 0.5200", with their signs if `sign` is "+"; "" where there are none."""
+        return "" if self.low is None or self.high is None else f"{self.low:{sign}.4f} to {self.high:{sign}.4f}"
+
+    def as_gain(self, measure: str) -> str:
+        """A difference in words, e.g. "+0.0200 nDCG@10 (95% interval -0.0100 to +0.0500)"."""
+        within = "" if self.low == self.high else f" ({self.level:.0%} interval {self.ends('+')})"  # None, or all are the same
+        return f"{self.estimate:+.4f} {measure}{within}"
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether all of the interval is above 0."""
+        return self.low is not None and self.low > 0
+
     def __str__(self) -> str:
-        if self.low is None or self.high is None:
-            return f"{self.estimate:.4f}"
-        return f"{self.estimate:.4f} ({self.low:.4f} to {self.high:.4f})"
+        return f"{self.estimate:.4f} ({self.ends()})" if self.ends() else f"{self.estimate:.4f}"
 
 
 @dataclass(frozen=True)
 class Costs(Plain):
     """What one query cost: means over the topics that were answered, and percentiles of the time.
 
+    The first seven are those of `Usage`; None for foreign retrievers, whose work can't be seen.
+
     Attributes:
-        round_trips: requests to Qdrant; None where they can't be seen (foreign retrievers). The next six likewise.
-        searches: queries in these requests.
-        embeddings: vectors that the query was embedded as.
-        model_calls: calls of a reranker.
-        model_texts: texts that it read.
-        bytes_sent: bytes of the search requests, as compact JSON.
-        bytes_received: bytes of the points found, as compact JSON.
         p50_ms: median time of a query in milliseconds; None if topics were asked in batches.
         p95_ms: what 95 % of the queries stayed below; None likewise.
         timed: how many queries were timed.
-        note: how the time is to be read, in plain words.
+        note: how to read the times.
     """
 
     round_trips: float | None = None
@@ -71,16 +77,16 @@ class Coverage(Plain):
 
     Attributes:
         topics: how many topics there were.
-        measured: the ids of those that the means are over: topics with judgments.
-        unjudged: topics without any judgment; left out of all means.
-        unasked: topics that have judgments, but aren't among the topics; left out of all means.
-        without_relevant: measured topics of which no judged document is relevant: every system scores 0.
+        measured: the ids of the topics with judgments, which the means are over.
+        unjudged: topics without any judgment; in no mean.
+        unasked: judged topics that aren't among the topics; in no mean.
+        without_relevant: measured topics without a relevant document: every system scores 0.
         without_results: measured topics that nothing was found for; they count as 0.
-        failed: topics that ended with an error, with its text; they count as 0.
-        unread: topics with results that a model should have scored and did not: it failed, or they have no text.
+        failed: topic → the error that it ended with; they count as 0.
+        unread: topics with results that the model didn't score: it failed, or they have no text.
         duplicates: results left out because their document was in the ranking already.
-        judged_at_10: the mean share of the first 10 results that were judged at all; unjudged ones count as not relevant.
-            None if nothing was found.
+        judged_at_10: the mean share of the first 10 results that were judged; the others count as not relevant. None if
+            nothing was found.
         depth: how many results the longest ranking has.
         deepest: how many results the measures look at.
     """
@@ -111,11 +117,10 @@ class Evaluation(Plain):
         costs: what a query cost.
         coverage: which topics this is about.
         synthetic: whether the queries were made from documents.
-        topics_fingerprint: identifies the topics, so that only like is compared with like.
-        qrels_fingerprint: identifies the judgments.
+        topics_fingerprint, qrels_fingerprint: of the topics and judgments, so that only like is compared with like.
         texts: topic → the query's text.
         relevant: topic → its relevant documents with their grades, best first.
-        why: tells why a topic's results are where they are, one text for each; None where that can't be told.
+        why: topic → why its results are where they are, a text each; None for systems that can't be explained.
     """
 
     name: str
@@ -133,7 +138,6 @@ class Evaluation(Plain):
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """The measures' names."""
         return tuple(self.values)
 
     def to_frame(self) -> Any:
@@ -145,15 +149,14 @@ class Evaluation(Plain):
         return frame(self._row(topic) for topic in self.coverage.measured)
 
     def _row(self, topic: str) -> dict[str, Any]:
-        answer = self.run.get(topic)
+        answer = self.run.get(topic) or Answer()
         values = {measure: values[topic] for measure, values in self.values.items()}
-        timed = answer.milliseconds if answer else None
-        return {"system": self.name, "topic": topic, **values, "milliseconds": timed, "error": answer.error if answer else None}
+        return {"system": self.name, "topic": topic, **values, "milliseconds": answer.milliseconds, "error": answer.error}
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know beside the means, one sentence each."""
-        return tuple(_notes(self))
+        return tuple(_list_notes(self))
 
     def __str__(self) -> str:
         means = "\n".join(f"  {measure:<12} {mean}" for measure, mean in self.means.items())
@@ -165,33 +168,30 @@ class Evaluation(Plain):
         return as_table(caption, ("measure", "mean", "from", "to"), rows, below="\n".join(self.notes))
 
 
-def _notes(evaluation: Evaluation) -> list[str]:
-    found, notes = evaluation.coverage, []
+def _list_notes(evaluation: Evaluation) -> Iterator[str]:
+    found = evaluation.coverage
+
+    def topics(some: Sized) -> str:
+        return f"{len(some)} topic{'' if len(some) == 1 else 's'}"
+
     if evaluation.synthetic:
-        notes.append(f"These results are {SYNTHETIC_NOTE}.")
+        yield f"These results are {SYNTHETIC_NOTE}."
     if found.failed:
         first, error = next(iter(found.failed.items()))
-        notes.append(f"{_topics(len(found.failed))} failed and count as 0, e.g. {first!r}: {error}.")
+        yield f"{topics(found.failed)} failed and count as 0, e.g. {first!r}: {error}."
     if found.without_results:
-        notes.append(f"Nothing was found for {_topics(len(found.without_results))}; they count as 0.")
+        yield f"Nothing was found for {topics(found.without_results)}; they count as 0."
     if found.unjudged:
-        notes.append(f"{_topics(len(found.unjudged))} without judgments left out of all means.")
+        yield f"{topics(found.unjudged)} without judgments left out of all means."
     if found.unasked:
-        notes.append(f"{_topics(len(found.unasked))} in the judgments were not among the topics and are left out.")
+        yield f"{topics(found.unasked)} in the judgments were not among the topics and are left out."
     if found.without_relevant:
-        notes.append(f"{_topics(len(found.without_relevant))} without a relevant document: every system scores 0 there.")
+        yield f"{topics(found.without_relevant)} without a relevant document: every system scores 0 there."
     if found.unread:
-        notes.append(
-            f"{_topics(len(found.unread))} with results that the model did not score: it failed, or they have no text."
-        )
+        yield f"{topics(found.unread)} with results that the model did not score: it failed, or they have no text."
     if found.duplicates:
-        notes.append(f"{found.duplicates} results left out: their document was in the ranking already.")
+        yield f"{found.duplicates} results left out: their document was in the ranking already."
     if found.depth < found.deepest:
-        notes.append(f"The longest ranking has {found.depth} results, and the measures look at {found.deepest}.")
+        yield f"The longest ranking has {found.depth} results, and the measures look at {found.deepest}."
     if evaluation.costs.note:
-        notes.append(evaluation.costs.note)
-    return notes
-
-
-def _topics(count: int) -> str:
-    return f"{count} topic{'' if count == 1 else 's'}"
+        yield evaluation.costs.note

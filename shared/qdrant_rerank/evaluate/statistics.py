@@ -1,7 +1,4 @@
-"""Numbers: measures by ir-measures for each topic, bootstrap intervals, and tests of differences.
-
-Runs are measured in the order of their rankings (`Run.positions`), so ties in scores can't be broken another way.
-"""
+"""Measures of each topic by ir-measures, bootstrap intervals, and tests of differences."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -35,6 +32,8 @@ __all__ = [
 
 DEFAULT_MEASURES = ("nDCG@10", "R@100", "RR")
 """What `evaluate` measures by unless it is told."""
+SAME: Final = 1e-12
+"""Differences this small are arithmetic, not results."""
 _MOST_OF_GDEVAL: Final = 4
 _MOST: Final = 1_000_000  # trec_eval counts the grades in a table, and overflows at 2**31
 _SELDOM = ("nERR", "alpha_DCG", "alpha_nDCG", "StRecall")  # need subtopics, which qrels here don't have
@@ -43,19 +42,18 @@ _SELDOM = ("nERR", "alpha_DCG", "alpha_nDCG", "StRecall")  # need subtopics, whi
 def per_topic(
     measures: Iterable[str], grades: Mapping[str, Mapping[str, int]], rankings: Mapping[str, Mapping[str, float]]
 ) -> dict[str, dict[str, float]]:
-    """Measure → topic → value; a topic of `grades` without a ranking gets 0. Topics without judgments must be left out before.
+    """Measure → topic → value; a topic without a ranking gets 0.
 
-    The programs behind ir-measures split lines at spaces, take ids for numbers, or see minus signs in them. So they are given
-    ids of our own, `1`, `2`, … for topics, `d1`, `d2`, … for documents, and whole numbers above 0 that fall with rank.
+    The programs behind ir-measures split lines at spaces, take ids for numbers, or see minus signs in them. So topics are
+    `1`, `2`, … to them, documents `d1`, `d2`, …, and scores whole numbers above 0 that fall with rank.
 
     Args:
         measures: ir-measures' names, e.g. `nDCG@10`, `P(rel=2)@5`, `Judged@10`.
-        grades: topic → document → grade.
+        grades: topic → document → grade, of topics that have judgments.
         rankings: topic → document → a number, larger is better, none twice in a topic.
 
     Raises:
-        StrategyError: a measure isn't known, can't take the judgments, or has no value for these rankings, e.g. as it compares
-            documents that are relevant with others, and there are no others.
+        StrategyError: a measure isn't known, can't take the judgments, or is undefined for these rankings.
         MissingExtra: ir-measures isn't installed.
     """
     check_judgments(measures, grades)
@@ -86,10 +84,10 @@ def per_topic(
 
 
 def check_judgments(measures: Iterable[str], grades: Mapping[str, Mapping[str, int]]) -> None:
-    """Refuse judgments that a measure can't take or is undefined on, before anything is asked.
+    """Refuse judgments that a measure can't take or is undefined on.
 
     Raises:
-        StrategyError: so it is; says which measure, topic and document.
+        StrategyError: names the measure, the topic and the document.
     """
     for name, measure in parse_measures(measures).items():
         most = _MOST_OF_GDEVAL if _is_gdeval_s(measure) else _MOST
@@ -108,7 +106,7 @@ def check_judgments(measures: Iterable[str], grades: Mapping[str, Mapping[str, i
 
 
 def _is_gdeval_s(measure: Any) -> bool:
-    """Whether gdeval computes it, TREC's program for graded judgments, which knows grades from 0 to 4."""
+    """Whether gdeval computes it, TREC's program for grades from 0 to 4."""
     return bool(measure.NAME == "ERR" or (measure.NAME == "nDCG" and measure["dcg"] == "exp-log2"))
 
 
@@ -153,7 +151,7 @@ def _parse(library: Any, text: Any) -> Any:
 
 
 def _misfit(name: str, value: Any) -> str | None:
-    """What a parameter of a measure must be, if it isn't; the programs behind ir-measures end the process on some values."""
+    """What a measure's parameter must be and isn't; on some values the programs behind ir-measures end the process."""
 
     def whole(number: Any, least: int = 1) -> bool:
         return is_whole(number, least) and number <= _MOST
@@ -211,7 +209,7 @@ def bootstrap_interval(
     data = np.asarray(values, dtype=float)
     if not data.size:
         raise StrategyError("there is nothing to average: no topic has a value")
-    if method not in ("BCa", "percentile") or not 0 < level < 1 or resamples < 100:
+    if method not in get_args(Method) or not 0 < level < 1 or resamples < 100:
         raise StrategyError(
             f"an interval takes method 'BCa' or 'percentile', a level between 0 and 1 and at least 100 resamples, "
             f"got {method!r}, {level!r}, {resamples!r}"
@@ -248,7 +246,6 @@ def _ends(data: np.ndarray, level: float, resamples: int, method: Method, seed: 
 
 LEAST_TOPICS = 25
 """With fewer topics no claim is made: intervals and tests rest on samples of about this size or more."""
-_SAME = 1e-12  # differences this small are arithmetic, not results
 
 
 def randomisation_p(differences: Sequence[float], *, resamples: int = 9999, seed: int = 0) -> float:
@@ -265,7 +262,7 @@ def randomisation_p(differences: Sequence[float], *, resamples: int = 9999, seed
         MissingExtra: scipy isn't installed.
     """
     data = np.asarray(differences, dtype=float)
-    data = data[np.abs(data) > _SAME]  # a sign changes nothing there, and the exact test can take more topics
+    data = data[np.abs(data) > SAME]  # a sign changes nothing there, and the exact test can take more topics
     if data.size < 2:
         return 1.0
     try:
@@ -282,6 +279,11 @@ def randomisation_p(differences: Sequence[float], *, resamples: int = 9999, seed
         rng=np.random.default_rng(seed),
     )
     return float(found.pvalue)
+
+
+def write_p(p: float) -> str:
+    """A p value in words: `p = 0.042`, or `p < 0.001`."""
+    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -301,10 +303,10 @@ def detectable_difference(
     """The smallest true mean difference that this many topics would show as significant, with probability `power`.
 
     (z₁₋α⸝₂ + z_power) · s / √(n − z²₁₋α⸝₂ / 2), s the standard deviation of the differences: the sample size of the
-    paired t-test (see the module), solved for the difference. With several comparisons, alpha is divided by their number.
+    paired t-test, solved for the difference. With several comparisons, alpha is divided by their number.
 
     Returns:
-        The difference, or None with too few topics for the formula (fewer than 5).
+        The difference; None with too few topics for the formula (fewer than 5).
     """
     z, total = _quantiles(alpha, power, comparisons)
     left = len(differences) - z * z / 2
@@ -325,7 +327,7 @@ def topics_needed(differences: Sequence[float], *, alpha: float = 0.05, power: f
         return None
     data = np.asarray(differences, dtype=float)
     mean = abs(float(data.mean()))
-    if mean <= _SAME:
+    if mean <= SAME:
         return None
     z, total = _quantiles(alpha, power, comparisons)
     return max(LEAST_TOPICS, math.ceil((total * float(data.std(ddof=1)) / mean) ** 2 + z * z / 2))

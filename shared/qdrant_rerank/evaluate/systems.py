@@ -1,4 +1,4 @@
-"""What can be evaluated, what is asked of it, and which documents its results are.
+"""Systems to evaluate, what to ask of them, and which documents their results are.
 
 A system is a strategy on an executor, a retriever of LangChain or LlamaIndex, a function, or a finished run. The frameworks
 are recognised by the attributes of what they return; none is imported.
@@ -29,6 +29,7 @@ __all__ = [
     "TopicFunction",
     "aliases",
     "as_system",
+    "describe_doc_id",
     "id_payload",
     "prepare_options",
     "other_ids",
@@ -40,13 +41,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Bound:
-    """A strategy and the executor it runs on.
-
-    Attributes:
-        strategy: what to evaluate.
-        executor: on which collection, with which encoders.
-        name: what tables call it; the strategy's repr if empty.
-    """
+    """A strategy, the executor it runs on, and what tables call it (the strategy's repr if empty)."""
 
     strategy: Strategy
     executor: Executor | AsyncExecutor
@@ -76,10 +71,10 @@ class Foreign:
 
     Attributes:
         name: what tables call it.
-        description: what it is; names no settings, which can't be seen.
-        ask: from a topic to its results, synchronously.
+        description: what it is, without its settings, which can't be seen.
+        ask: topic → its results.
         aask: the same, to be awaited.
-        whole: whether it is given the whole topic, not just the text.
+        whole: whether it takes the whole topic, not just the text.
     """
 
     name: str
@@ -93,10 +88,10 @@ System: TypeAlias = Bound | Foreign
 
 
 def as_system(system: Any, executor: Executor | AsyncExecutor | None, name: str) -> System:
-    """`system` as something that topics can be put to.
+    """`system` as something that answers topics.
 
     Raises:
-        StrategyError: it can't be, or a strategy comes without an executor.
+        StrategyError: it can't, or a strategy comes without an executor.
     """
     if isinstance(system, tuple) and len(system) == 2 and isinstance(system[0], Strategy):
         system, executor = system
@@ -172,7 +167,7 @@ _ABSENT: Final = object()
 
 
 def read_ranking(results: Any, doc_id: DocId, names: Mapping[str, str]) -> tuple[tuple[Ranked, ...], int]:
-    """The ranking that `results` are, a document's first place only; and how many results were left out for that.
+    """The ranking in `results`, each document at its first place only, and how many results were left out for that.
 
     Args:
         results: what a system returned: an iterable of results, best first.
@@ -198,9 +193,9 @@ def read_ranking(results: Any, doc_id: DocId, names: Mapping[str, str]) -> tuple
 
 
 def aliases(qrels: Qrels) -> dict[str, str]:
-    """The ids of the points that `ingest` makes of documents → the documents' ids, for all judged documents.
+    """The id of the point that `ingest` makes of a document → the document's id, for all judged documents.
 
-    LangChain's and LlamaIndex's stores may show the point's id only; `ingest` makes it from the document's.
+    LangChain's and LlamaIndex's stores may show the point's id only.
     """
     names: dict[str, str] = {}
     for document in qrels.documents:
@@ -270,12 +265,7 @@ def _describe(result: Any) -> str:
 
 
 def other_ids(found: Iterable[str], judged: Iterable[str]) -> str:
-    """What to say where not one document found was judged, as the ids are others: some of both.
-
-    Args:
-        found: the documents' ids as results have them.
-        judged: their ids in the judgments.
-    """
+    """The beginning of a message that no document found was judged, with some ids of results and some of judgments."""
     different = list(dict.fromkeys(found))
     return (
         f"none of the {len(different)} documents found is in the judgments: the results' ids are "
@@ -286,16 +276,15 @@ def other_ids(found: Iterable[str], judged: Iterable[str]) -> str:
 def stable(strategy: Strategy, options: SearchOptions) -> SearchOptions:
     """`options` with points of equal score in the order of their ids, so that a measurement gives the same figures again.
 
-    Engines return ties in random order, and fusion makes many. Groups are put together by Qdrant, and MMR's results aren't in
-    the order of their scores: their order is left as it is.
+    Engines return ties in random order, and fusion makes many. Qdrant puts groups together, and MMR's results aren't in the
+    order of their scores: their order stays.
     """
-    if options.group_by is not None or not next((stage.ranks_by_score for stage in strategy.stages()), True):
-        return replace(options, stable_ties=False)
-    return replace(options, stable_ties=True)
+    by_score = next((stage.ranks_by_score for stage in strategy.stages()), True)
+    return replace(options, stable_ties=options.group_by is None and by_score)
 
 
 def prepare_options(strategy: Strategy, options: SearchOptions, doc_id: DocId) -> SearchOptions:
-    """What is asked of `strategy` to measure it: `options`, with stable ties, and of payloads what ids are read from.
+    """What to ask of `strategy` to measure it: `options`, with stable ties, and the payload that ids are read from.
 
     Strategies that this package doesn't know, and models that read texts, get the payload that the options ask for.
     """
@@ -306,8 +295,13 @@ def prepare_options(strategy: Strategy, options: SearchOptions, doc_id: DocId) -
 
 
 def id_payload(doc_id: DocId) -> models.WithPayloadInterface:
-    """What of the payload a document's id is read from: all of it by a function."""
+    """The payload that a document's id is read from; a function may read all of it."""
     return True if callable(doc_id) else root_keys(["_id" if doc_id is None else doc_id])
+
+
+def describe_doc_id(doc_id: DocId) -> str | None:
+    """The same for what files of results call the same."""
+    return "function" if callable(doc_id) else doc_id
 
 
 _AT_ONCE = 256
@@ -316,7 +310,7 @@ _AT_ONCE = 256
 def unknown_documents(qrels: Qrels, executor: Executor, doc_id: str = "_id") -> tuple[str, ...]:
     """The judged documents that the collection doesn't hold, in the order of their ids.
 
-    Looked for by the id of their point (as it stands, or as `ingest` makes it), then by the payload key `doc_id`, 256 at a
+    It searches for the id of their point (as it stands, or as `ingest` makes it), then for the payload key `doc_id`, 256 at a
     time. Server collections in strict mode need an index on that key.
 
     Args:
@@ -332,9 +326,8 @@ def unknown_documents(qrels: Qrels, executor: Executor, doc_id: str = "_id") -> 
     missing = set(qrels.documents)
     at_once = _at_once(executor)
     for share in in_batches(sorted(missing), at_once):
-        ids: dict[object, str] = {id: document for document in share for id in point_ids(document)}
-        condition = models.HasIdCondition(has_id=[id for document in share for id in point_ids(document)])
-        points = _found(executor, models.Filter(must=[condition]), len(ids), False)
+        ids: dict[Any, str] = {id: document for document in share for id in point_ids(document)}
+        points = _found(executor, models.Filter(must=[models.HasIdCondition(has_id=list(ids))]), len(ids), False)
         missing.difference_update(ids[point.id] for point in points if point.id in ids)
     for share in in_batches(sorted(missing), at_once):
         left = set(share)
@@ -363,7 +356,7 @@ def _found(executor: Executor, filter: models.Filter, limit: int, payload: bool 
 
 
 def _at_once(executor: Executor) -> int:
-    """How many documents are looked for at once: no more than strict mode allows points and values of a condition."""
+    """How many documents to search for at once: no more than strict mode allows points and values of a condition."""
     strict = executor.target().schema.strict
     limits = [strict.max_query_limit, strict.condition_max_size] if strict is not None and strict.enabled else []
     return max(1, min([_AT_ONCE, *(limit // 2 for limit in limits if limit is not None)]))  # a document may have two ids

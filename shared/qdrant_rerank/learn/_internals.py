@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from .feedback.examples import Documents, Example, Examples, SYNTHETIC_WARNING, collect_examples, first_search, is_sampled
     from .feedback.examples import query_texts, sample_queries
     from .feedback.fit import LEAST_QUERIES, check_candidate_count, check_queries, duration
-    from .feedback.judgement import Judgement, LEAST_JUDGED, above_noise, agreement, disagreement, judge, judgments_of, unseen
-    from .feedback.judgement import verdict
+    from .feedback.judgement import Judgement, LEAST_JUDGED, agreement, disagreement, judgments_of, unseen, verdict
     from .feedback.score_file import Ahead, Progress, ScoreFile
     from .feedback.training import fit_folds, formula_scores, train
     from .log import TopicRows
@@ -44,8 +43,7 @@ else:
             "feedback.examples": "Documents, Example, Examples, SYNTHETIC_WARNING, collect_examples, first_search, "
             "is_sampled, query_texts, sample_queries",
             "feedback.fit": "LEAST_QUERIES, check_candidate_count, check_queries, duration",
-            "feedback.judgement": "Judgement, LEAST_JUDGED, above_noise, agreement, disagreement, judge, judgments_of, "
-            "unseen, verdict",
+            "feedback.judgement": "Judgement, LEAST_JUDGED, agreement, disagreement, judgments_of, unseen, verdict",
             "feedback.score_file": "Ahead, Progress, ScoreFile",
             "feedback.training": "fit_folds, formula_scores, train",
             "log": "TopicRows",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,19 +34,19 @@ from .._internals import (
 from ..evaluate._internals import RetryingServices, stable
 from ..planning import Target
 from ..stages import Formula, Stage
-from .features import Category, Feature, compute_features, is_payload_only, share_lacking
+from .features import Known, compute_features, is_payload_only, share_lacking
 
 __all__ = ["CandidateSearch", "Candidates", "draw_points", "reference_of", "search_candidates"]
 
 
 @dataclass(frozen=True)
 class CandidateSearch:
-    """The candidates of a formula, each able to run alone.
+    """The candidates of a formula, each to be searched alone.
 
     Attributes:
-        formula: over the candidates as they were given, resolved: it says what `score(name)` means.
+        formula: over the resolved candidates; it says what `score(name)` means.
         alone: the candidates with the limits and filters that they have below the formula.
-        options: what the call asks for; its payload selection is what features read.
+        options: what the call asks for, with the payload that features read.
     """
 
     formula: Formula
@@ -55,11 +55,7 @@ class CandidateSearch:
 
     @classmethod
     def of(cls, candidates: Sequence[Stage], options: SearchOptions, target: Target) -> CandidateSearch:
-        """Candidates ready to be searched.
-
-        Raises:
-            StrategyError: there are none.
-        """
+        """The search of these candidates. Raises StrategyError if there are none."""
         if isinstance(candidates, Stage) or not candidates:
             raise StrategyError(f"candidates is a list of stages, as in .over(*candidates); got {brief(candidates)}")
         formula = Formula(Constant(0.0)).over(*candidates).resolve(target.schema)
@@ -71,7 +67,7 @@ class Candidates:
     """What the candidates found for one topic.
 
     Attributes:
-        points: the union of the candidates' points, each once, in the order of their best rank.
+        points: the points of all candidates, each once, by their best rank.
         ranks: shape (n,), each point's best rank in any candidate, from 1; NaN for points that no candidate found.
         table: what features are computed from.
     """
@@ -81,7 +77,7 @@ class Candidates:
     table: Table
 
     def join(self, points: Points) -> Candidates:
-        """These candidates and, after them, points that no candidate found: all their scores are NaN."""
+        """These candidates and, after them, points that no candidate found, whose scores are NaN."""
         more = np.full(len(points), np.nan)
         table = replace(
             self.table,
@@ -95,30 +91,20 @@ class Candidates:
 def search_candidates(
     candidates: CandidateSearch, query: Query, target: Target, filter: models.Filter | None
 ) -> Flow[Candidates]:
-    """The candidates for one query, in one round trip.
-
-    Args:
-        candidates: where to search.
-        query: the query.
-        target: the collection.
-        filter: only points that meet it, beside the options's.
-    """
+    """The candidates for one query whose points meet `filter` beside the options', in one round trip."""
     inputs = yield from embed_query(query, candidates.formula.needs(), target)
     options = replace(candidates.options, filter=both(candidates.options.filter, filter))
-
-    scopes = [stable(candidate, replace(options, limit=candidate.limit or 1)) for candidate in candidates.alone]
+    alone = [(each, stable(each, replace(options, limit=each.limit or 1))) for each in candidates.alone]
 
     def requests() -> list[Request]:
-        return [
-            candidate.request(inputs, candidate.widen(own)) for candidate, own in zip(candidates.alone, scopes, strict=True)
-        ]
+        return [candidate.request(inputs, candidate.widen(own)) for candidate, own in alone]
 
     found = yield from search(requests, options, target)
-    answers = [candidate.cut(points, own) for points, candidate, own in zip(found, candidates.alone, scopes, strict=True)]
-    return _together(candidates, answers, inputs, query)
+    answers = [candidate.cut(points, own) for points, (candidate, own) in zip(found, alone, strict=True)]
+    return _join_answers(candidates, answers, inputs, query)
 
 
-def _together(candidates: CandidateSearch, answers: Sequence[Points], inputs: Inputs, query: Query) -> Candidates:
+def _join_answers(candidates: CandidateSearch, answers: Sequence[Points], inputs: Inputs, query: Query) -> Candidates:
     best: dict[models.ExtendedPointId, int] = {}
     points: dict[models.ExtendedPointId, models.ScoredPoint] = {}
     for answer in answers:
@@ -144,11 +130,12 @@ def draw_points(
 ) -> Points:
     """Up to `count` stored points, drawn at random by Qdrant."""
     search = Search([random_points(count, payload, filter, executor.target().schema)])
-    found: list[Points] = RetryingServices(executor, retries).search(search)
-    return found[0]
+    points: Points
+    [points] = RetryingServices(executor, retries).search(search)
+    return points
 
 
-def reference_of(features: Mapping[str, Feature | Category], points: Points, view: View) -> dict[str, Reference]:
+def reference_of(features: Known, points: Points, view: View) -> dict[str, Reference]:
     """How each feature that only reads the payload is distributed over the points, as the engine sees them."""
     known = {name: feature for name, feature in features.items() if is_payload_only(feature)}
     if not known or not points:

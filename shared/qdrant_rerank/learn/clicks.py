@@ -1,9 +1,9 @@
-"""Click logs as judgments: what people clicked, with the bias of where it was shown noted and, roughly, undone.
+"""Click logs as judgments, with the bias of the position noted and, roughly, undone.
 
 Clicks are not judgments. People click what is at the top because it is at the top, and never what they weren't shown. The
-correction here assumes that a result at position p is looked at with probability p**-eta, the same for everybody and
-everything (Joachims, Swaminathan and Schnabel, "Unbiased Learning-to-Rank with Biased Feedback", WSDM 2017). Where `eta`
-isn't known from an experiment (showing results in swapped order), results are a guess and should be tested online.
+correction assumes that people look at a result at position p with probability p**-eta, the same for everybody and everything
+(Joachims, Swaminathan and Schnabel, "Unbiased Learning-to-Rank with Biased Feedback", WSDM 2017). Where no experiment (results
+shown in swapped order) tells `eta`, results are a guess: test them online.
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ class Clicks:
         topics: each query once; its id is its text.
         qrels: a grade for each shown result: 0 never clicked, 1 clicked, 2 and more where its corrected share of clicks
             reaches the bounds.
-        weights: topic → document → inverse propensity of the clicked results, 1 for others; for
-            `log_features(pair_weights=…)`.
+        weights: topic → document → inverse propensity of clicked results, 1 for others; for `log_features(pair_weights=…)`.
         rows: how many lines there were.
     """
 
@@ -52,10 +51,9 @@ def read_clicks(
 
     Args:
         path: the file.
-        eta: how steeply attention falls with the position: a result at position p is looked at with probability p**-eta;
-            0 undoes nothing.
-        bounds: shares of clicks among the times that a result was looked at, from which its grade is 2, 3, …
-        largest_weight: inverse propensities are cut here, as few clicks far down would count for too much.
+        eta: how steeply attention falls with the position, as p**-eta; 0 undoes nothing.
+        bounds: shares of clicks among the times that people looked at a result, from which its grade is 2, 3, …
+        largest_weight: where inverse propensities are cut, as a few clicks far down would count for too much.
 
     Raises:
         FormatError: a line is malformed; or there are none.

@@ -22,6 +22,7 @@ from .._internals import (
     View,
     brief,
     by_chance,
+    find_missing,
     instead,
     is_whole,
     kind_of,
@@ -29,7 +30,6 @@ from .._internals import (
     shift,
     together,
 )
-from .._internals import find_missing as lacking_keys
 from ..evaluate import Topics
 from ..evaluate._internals import MEASURING, Plain, RetryingServices
 from .candidates import CandidateSearch, draw_points, search_candidates
@@ -209,7 +209,7 @@ def _judged(
 
 def _instead(feature: Feature | Category, payloads: Sequence[Mapping[str, Any]]) -> str:
     """What is wrong under the keys that no point has a value of the right kind at, where something else is there."""
-    gone = [key for key in keys_read(feature) if lacking_keys([key], payloads) == 1.0]
+    gone = [key for key in keys_read(feature) if find_missing([key], payloads) == 1.0]
     there = ((key, instead(key, payloads)) for key in gone)
     return ", ".join(f"no point has a {kind_of(key)} at {key.key!r} but {found}" for key, found in there if found)
 

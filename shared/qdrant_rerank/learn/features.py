@@ -1,4 +1,4 @@
-"""What a model's columns are in Qdrant: expressions, numbers that may lack, categories; how they are kept, and computed."""
+"""A model's columns as Qdrant has them: expressions, numbers that may be missing, categories; how to keep and compute them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from .._internals import (
     check_key,
     compute,
     expression_from_json,
+    find_missing,
     payload_keys,
     placeholder_params,
     read_codes,
     reads_model,
     walk,
 )
-from .._internals import find_missing as lacking_keys
 from ..errors import FormatError
 from ..expressions import Expression, ExpressionLike, as_expression
 from ..stages import Stage
@@ -46,7 +46,6 @@ __all__ = [
     "check_features",
     "compute_features",
     "feature_json",
-    "feature_keys",
     "features_from_json",
     "is_payload_only",
     "keys_read",
@@ -109,12 +108,12 @@ class Feature:
 class Category:
     """One categorical column of a tree model: a payload key that holds one text or one whole number.
 
+    Points without a category, with one that isn't listed, or with several, count as missing.
+
     Args:
         key: the payload key.
         values: the category that the model knows as code 0, 1, 2, …; None if the model itself knows its categories (it
             was trained on a pandas categorical, or is a HistGradientBoosting), or if the payload holds the codes.
-
-    Points with no such category, with one that isn't listed, or with several, count as missing.
     """
 
     key: str
@@ -130,9 +129,13 @@ class Category:
 
 
 FeatureLike: TypeAlias = "Feature | Category | ExpressionLike"
-"""What is taken for a column of a model."""
+"""A column of a model."""
 Features: TypeAlias = "Mapping[str, FeatureLike] | Sequence[FeatureLike]"
-"""The columns of a model: by the model's names for them, or in the model's order."""
+"""The columns of a model, by its names for them or in its order."""
+Known: TypeAlias = "Mapping[str, Feature | Category]"
+"""Features by name, checked."""
+RESERVED: Final = ("topic", "document", "grade", "judged", "weight")
+"""The other columns of a log."""
 
 
 def as_features(features: Features, names: Sequence[str] | None, count: int) -> dict[str, Feature | Category]:
@@ -140,7 +143,7 @@ def as_features(features: Features, names: Sequence[str] | None, count: int) -> 
 
     Args:
         features: by name, or in the model's order.
-        names: the model's own names of its columns, if it has any; features by name are put into their order.
+        names: the model's own names of its columns, if it has any.
         count: how many columns the model has.
 
     Raises:
@@ -149,21 +152,17 @@ def as_features(features: Features, names: Sequence[str] | None, count: int) -> 
     if not isinstance(features, Mapping):
         if isinstance(features, str | Category | Feature) or not isinstance(features, Sequence):
             raise StrategyError(f"features is a map of name to expression, or a list of expressions; got {brief(features)}")
-        features = dict(zip(_names(names, len(features)), features, strict=True))
+        own = names if names is not None and len(names) == len(features) else [f"column {n}" for n in range(len(features))]
+        features = dict(zip(own, features, strict=True))
+    given = ", ".join(map(repr, features)) or "none"
     if len(features) != count:
         there = f" ({', '.join(map(repr, names))})" if names else ""
-        given = ", ".join(map(repr, features)) or "none"
         raise StrategyError(f"the model has {count} columns{there}, but {len(features)} features are given: {given}")
     if names is not None and set(names) != set(features):
         raise StrategyError(
-            f"the features are not the model's columns: the model has {', '.join(map(repr, names))}; "
-            f"given are {', '.join(map(repr, features))}"
+            f"the features are not the model's columns: the model has {', '.join(map(repr, names))}; given are {given}"
         )
     return {name: _as_feature(name, features[name]) for name in (names or features)}
-
-
-def _names(names: Sequence[str] | None, count: int) -> list[str]:
-    return list(names) if names is not None and len(names) == count else [f"column {number}" for number in range(count)]
 
 
 def _as_feature(name: str, feature: FeatureLike, raw: bool = True) -> Feature | Category:
@@ -185,15 +184,15 @@ def feature_json(feature: Feature | Category) -> Any:
 
 
 def features_from_json(value: Mapping[str, Any], path: str | PathLike[str] | None = None) -> dict[str, Feature | Category]:
-    """The features by name that `feature_json` wrote of each.
+    """The features by name, each as `feature_json` wrote it.
 
     Raises:
-        FormatError: they aren't features.
+        FormatError: one isn't a feature.
     """
-    return {str(name): _feature(str(name), item, path) for name, item in value.items()}
+    return {name: _read_feature(name, item, path) for name, item in value.items()}
 
 
-def _feature(name: str, value: Any, path: str | PathLike[str] | None) -> Feature | Category:
+def _read_feature(name: str, value: Any, path: str | PathLike[str] | None) -> Feature | Category:
     try:
         match value:
             case {"category": str(key)}:
@@ -231,10 +230,6 @@ def candidates_from_json(value: Any, path: str | PathLike[str] | None = None) ->
     return tuple(candidates)
 
 
-Known = Mapping[str, Feature | Category]
-RESERVED: Final = ("topic", "document", "grade", "judged", "weight")
-
-
 def check_features(features: Features) -> dict[str, Feature | Category]:
     """The features by name, checked.
 
@@ -254,12 +249,13 @@ def check_features(features: Features) -> dict[str, Feature | Category]:
 
 
 def compute_features(features: Known, table: Table) -> NDArray[np.float64]:
-    """The features of the table's n points: shape (n, number of features); NaN for what may be missing and is."""
-    found = [_column(feature, table) for feature in features.values()]
-    return np.column_stack(found) if len(table) else np.empty((0, len(features)))
+    """The features of the table's n points: shape (n, number of features); NaN for missing values."""
+    if not len(table):
+        return np.empty((0, len(features)))
+    return np.column_stack([_compute_column(feature, table) for feature in features.values()])
 
 
-def _column(feature: Feature | Category, table: Table) -> NDArray[np.float64]:
+def _compute_column(feature: Feature | Category, table: Table) -> NDArray[np.float64]:
     if isinstance(feature, Category):
         return read_codes(feature.key, feature.values, table.payloads)
     if feature.missing == "nan" and isinstance(feature.expression, Field):
@@ -272,29 +268,23 @@ def keys_read(feature: Feature | Category) -> list[PayloadKey]:
     return [PayloadKey(feature.key, None)] if isinstance(feature, Category) else payload_keys(feature.expression)
 
 
-def feature_keys(features: Known) -> list[str]:
-    """The payload keys that the features read."""
-    return list(dict.fromkeys(key.key for feature in features.values() for key in keys_read(feature)))
-
-
-def selector(features: Known, more: Sequence[str]) -> bool | list[str]:
-    """What of the payload the features need, as root keys; all of it where a key is quoted."""
-    keys = [*feature_keys(features), *more]
+def selector(features: Known, more: Sequence[str] = ()) -> bool | list[str]:
+    """The payload that the features and `more` keys need, as root keys; all of it where a key is quoted."""
+    keys = [*(key.key for feature in features.values() for key in keys_read(feature)), *more]
     if any('"' in key for key in keys):
         return True
     return list(dict.fromkeys(key.partition(".")[0].partition("[")[0] for key in keys))
 
 
 def is_payload_only(feature: Feature | Category) -> bool:
-    """Whether the feature is the same for a point whatever is asked."""
+    """Whether a point's value is the same for every query."""
     if isinstance(feature, Category):
         return True
-    expression = feature.expression
-    asked = candidate_scores(expression) or placeholder_params(expression)
-    constant = all(isinstance(node, Constant) for node in walk(expression))
-    return not asked and not constant and not any(isinstance(node, Now) for node in walk(expression))
+    expression, nodes = feature.expression, list(walk(feature.expression))
+    asked = candidate_scores(expression) or placeholder_params(expression) or any(isinstance(node, Now) for node in nodes)
+    return not asked and not all(isinstance(node, Constant) for node in nodes)
 
 
 def share_lacking(feature: Feature | Category, payloads: Sequence[Mapping[str, Any]]) -> float:
     """The share of points that lack a payload value that the feature reads; 0 without points."""
-    return lacking_keys(keys_read(feature), payloads)
+    return find_missing(keys_read(feature), payloads)

@@ -1,4 +1,4 @@
-"""Logged features: one row for each topic and candidate, as numpy columns; what models are fitted to.
+"""Logged features, which models are fitted to: one row for each topic and candidate, as numpy columns.
 
 Nothing here asks Qdrant (`log_features.py`) or reads files (`log_files.py`).
 """
@@ -18,7 +18,7 @@ from .._internals import Reference
 from ..errors import FitError
 from ..evaluate._internals import Plain, frame
 from ..stages import Stage
-from .features import Category, Feature
+from .features import RESERVED, Category, Feature
 
 __all__ = ["FeatureLog", "LogCoverage", "TopicRows", "assemble_log"]
 
@@ -30,11 +30,11 @@ class LogCoverage(Plain):
     Attributes:
         topics: how many topics have rows.
         unjudged: topics without any judgment, left out.
-        without_relevant: topics of which no logged row is relevant; kept, as they have negatives.
-        without_candidates: topics that no candidate found anything for; they have no rows.
-        missed: relevant documents that no candidate found, by topic.
+        without_relevant: topics without a relevant row; kept, as they have negatives.
+        without_candidates: topics without a candidate; they have no rows.
+        missed: topic → relevant documents that no candidate found.
         fetched: how many of them were fetched and logged all the same.
-        failed: topics that ended with an error, with its text; they have no rows.
+        failed: topic → the error that it ended with; they have no rows.
     """
 
     topics: int = 0
@@ -96,9 +96,7 @@ class FeatureLog:
 
     def column(self, name: str) -> NDArray[np.float64]:
         """One feature's values, shape (n,). Raises KeyError."""
-        if name not in self.features:
-            raise KeyError(name)
-        return self.values[:, self.names.index(name)]
+        return self.values[:, {each: place for place, each in enumerate(self.features)}[name]]
 
     def relevant(self, least_grade: int = 1) -> NDArray[np.bool_]:
         """Shape (n,): whether each row's grade reaches `least_grade`."""
@@ -157,15 +155,9 @@ class FeatureLog:
 
     def as_rows(self) -> Iterable[dict[str, Any]]:
         """The rows as mappings, in order."""
-        for row in range(len(self)):
-            head = {
-                "topic": str(self.topics[row]),
-                "document": str(self.documents[row]),
-                "grade": int(self.grades[row]),
-                "judged": bool(self.judged[row]),
-                "weight": float(self.weights[row]),
-            }
-            yield head | dict(zip(self.names, self.values[row].tolist(), strict=True))
+        columns = (self.topics, self.documents, self.grades, self.judged, self.weights)
+        for *head, values in zip(*(column.tolist() for column in columns), self.values.tolist(), strict=True):
+            yield dict(zip((*RESERVED, *self.names), (*head, *values), strict=True))
 
 
 _COLUMNS = ("topics", "documents", "grades", "judged", "weights", "values")
@@ -178,9 +170,8 @@ def assemble_log(
     reference: Mapping[str, Reference],
     coverage: LogCoverage,
 ) -> FeatureLog:
-    """The log that these topics make; `coverage` is filled up with what they say."""
+    """The log of these topics, which complete its `coverage`."""
     rows = [row for topic in topics for row in topic.rows]
-    values = np.array([row[4:] for row in rows], dtype=np.float64).reshape(len(rows), len(features))  # None becomes NaN
     log = FeatureLog(
         features=features,
         candidates=candidates,
@@ -189,7 +180,7 @@ def assemble_log(
         grades=np.array([row[1] for row in rows], dtype=np.int64),
         judged=np.array([row[2] for row in rows], dtype=np.bool_),
         weights=np.array([row[3] for row in rows], dtype=np.float64),
-        values=values,
+        values=np.array([row[4:] for row in rows], np.float64).reshape(len(rows), len(features)),  # None becomes NaN
         reference=reference,
     )
     with_rows = [topic for topic in topics if topic.rows]
@@ -216,14 +207,12 @@ class TopicRows:
         rows: document, grade, judged (0 or 1), weight, and the features; NaN is None.
         missed: relevant documents that no candidate found.
         fetched: how many of them are among the rows.
-        error: what went wrong, as text; None if nothing did.
     """
 
     topic: str
     rows: tuple[tuple[Any, ...], ...] = ()
     missed: tuple[str, ...] = ()
     fetched: int = 0
-    error: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""

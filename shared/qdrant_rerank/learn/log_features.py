@@ -35,11 +35,13 @@ from .._internals import (
     ScoreSource,
     Search,
     candidate_scores,
+    check_whole,
     conditions,
     did_you_mean,
     feature_names,
     find_missing,
     has,
+    in_batches,
     instead,
     is_whole,
     kind_of,
@@ -49,21 +51,29 @@ from .._internals import (
     point_ids,
     run,
     score_index,
-    tell_error,
     together,
     undecidable_reason,
     warn,
 )
-from ..errors import FitError, MeasurementError
+from ..errors import FitError
 from ..evaluate import DocId, Qrels, Topic, Topics
-from ..evaluate._internals import MEASURING, Progress, RetryingServices, aliases, is_setup_error, read_ranking, stops
+from ..evaluate._internals import (
+    MEASURING,
+    Progress,
+    RetryingServices,
+    aliases,
+    ask_batch,
+    check_some,
+    describe_doc_id,
+    read_ranking,
+)
 from ..planning import Target
 from ..stages import Formula, Stage
 from .candidates import Candidates, CandidateSearch, draw_points, reference_of, search_candidates
 from .features import (
-    Category,
     Feature,
     Features,
+    Known,
     candidates_json,
     check_features,
     compute_features,
@@ -98,12 +108,12 @@ def log_features(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> FeatureLog:
-    """The features of the candidates of each judged topic, computed with numpy as an engine computes them.
+    """The features of each judged topic's candidates, computed with numpy as an engine computes them.
 
-    Candidates are searched with the limits and filters that they have in `Formula(…).over(*candidates)`; one search for each
-    candidate and topic, several topics in a round trip. What a candidate search didn't find has that score's default, as in
-    serving. Payload keys that features read and no candidate has are warned of (`absent-field`). On several shards the
-    candidates are the whole collection's, as those of a formula on the client; each shard hands Qdrant's own others.
+    Each candidate is searched once for each topic, with the limits and filters that it has in `Formula(…).over(*candidates)`;
+    several topics share a round trip. Where a candidate didn't find a point, that score has its default, as in serving. An
+    `absent-field` warning names payload keys that features read and no candidate has. On several shards the candidates are
+    the whole collection's, as those of a formula on the client; each shard hands a formula in Qdrant others.
 
     Args:
         executor: the collection, and the encoders for the queries.
@@ -112,16 +122,16 @@ def log_features(
         qrels: the judgments; topics without any are left out.
         features: name → expression, `Feature` or `Category`.
         unjudged: whether candidates that nobody judged are negatives, or left out.
-        negatives: which unjudged candidates are kept; all of them if None.
-        missed: whether relevant documents that no candidate found are only counted, or fetched and logged with the defaults of
-            all scores. In serving they aren't candidates: fetching them teaches what serving never sees.
-        pair_weights: topic → document → weight, which that row's weight is multiplied by, e.g. `Clicks.weights`.
+        negatives: which unjudged candidates to keep; all if None.
+        missed: whether relevant documents that no candidate found are counted, or fetched and logged with the defaults of all
+            scores. In serving they aren't candidates: fetching them teaches what serving never sees.
+        pair_weights: topic → document → a factor of that row's weight, e.g. `Clicks.weights`.
         options: what a call asks for in serving: its limit (for candidates without one), its filter, its shard keys.
-        doc_id: how a document's id is read from a point; see `evaluate`.
+        doc_id: where a point's document id is; see `evaluate`.
         sample: how many stored points are drawn to note how payload features are distributed, for `drift`; 0 for none.
         batch_size: how many topics share a round trip.
         retries: how often a search that fails in passing is made again; as of `evaluate`.
-        path: a `.jsonl` file that keeps each topic as it comes; a run with the same arguments goes on from what it holds.
+        path: a `.jsonl` file that keeps each topic as it comes; the same call goes on from there.
         now: what `now()` means for topics that don't say; this moment if None.
         seed: for what is drawn.
         progress: called with topics done and topics in all.
@@ -141,21 +151,22 @@ def log_features(
     payload = True if callable(doc_id) else selector(made, ["_id"] if doc_id is None else [doc_id])
     options = replace(options or SearchOptions(), with_payload=payload, offset=None, stable_ties=False)
     prepared = CandidateSearch.of(candidates, options, target)
-    executor.plan(prepared.formula.on_client(), options)  # what is done here: each candidate is searched by itself
+    executor.plan(prepared.formula.on_client(), options)  # each candidate is searched by itself, as there
     check_computable(made, prepared.formula, asked, target)
     labels = Labels(qrels, unjudged, negatives, missed, seed, pair_weights or {}, doc_id)
     header = _header(prepared, made, topics, labels, now or dt.datetime.now(dt.UTC), target)
-    with closing(LogStream(None if path is None else _jsonl(path), header)) as stream:
-        resumed, seen, moment = bool(stream.done), FoundKeys(made), dt.datetime.fromisoformat(stream.header["now"])
-        asking = Logging(executor, prepared, made, labels, target, moment, seen, policy)
-        asking.run(asked, stream, batch_size, progress)
+    with closing(LogStream(None if path is None else _check_jsonl(path), header)) as stream:
+        resumed, found, moment = bool(stream.done), FoundKeys(made), dt.datetime.fromisoformat(stream.header["now"])
+        logging = Logging(executor, prepared, made, labels, target, moment, found, policy)
+        logging.run(asked, stream, batch_size, progress)
         stored = draw_points(executor, options.with_payload, sample, options.filter, policy) if sample else []
-        for lint in seen.warnings(executor, [point.payload or {} for point in stored], resumed):
+        for lint in found.warnings(executor, [point.payload or {} for point in stored], resumed):
             warn(lint)
         reference = reference_of(made, stored, target.view)
         stream.finish({"reference": {name: one.as_dict() for name, one in reference.items()}})
-    unjudged_topics = tuple(topic.id for topic in topics if not qrels.grades.get(topic.id))
-    coverage = LogCoverage(unjudged=unjudged_topics, failed=asking.failed)
+    coverage = LogCoverage(
+        unjudged=tuple(topic.id for topic in topics if not qrels.grades.get(topic.id)), failed=logging.failed
+    )
     done = [stream.done[topic.id] for topic in asked if topic.id in stream.done]
     return assemble_log(made, tuple(candidates), done, reference, coverage)
 
@@ -168,10 +179,10 @@ def _check_options(unjudged: str, missed: str, sample: int, batch_size: int) -> 
         raise StrategyError(f"sample is at least 0 and batch_size at least 1, got {sample!r} and {batch_size!r}")
 
 
-def _jsonl(path: str | PathLike[str]) -> Path:
+def _check_jsonl(path: str | PathLike[str]) -> Path:
     if Path(path).suffix != ".jsonl":
         raise StrategyError(
-            f"path= keeps a log as JSON lines, its name ends in .jsonl; got {str(path)!r}: write others with save()"
+            f"path= keeps a log as JSON lines, so its name ends in .jsonl; got {str(path)!r}: write others with write_log()"
         )
     return Path(path)
 
@@ -179,7 +190,7 @@ def _jsonl(path: str | PathLike[str]) -> Path:
 def _header(
     candidates: CandidateSearch, features: Known, topics: Topics, labels: Labels, now: dt.datetime, target: Target
 ) -> dict[str, Any]:
-    """The first line of the log's file, by whose fingerprint a later run knows whether the log is its own."""
+    """The first line of the log's file; by its fingerprint a later run knows whether the log is its own."""
     what: dict[str, Any] = {
         "features": {name: feature_json(feature) for name, feature in features.items()},
         "candidates": candidates_json(candidates.formula.candidates),
@@ -195,13 +206,12 @@ def _header(
         "missed": labels.missed,
         "seed": labels.seed,
         "pair_weights": {topic: dict(weights) for topic, weights in labels.pair_weights.items()},
-        "doc_id": labels.doc_id if isinstance(labels.doc_id, str | None) else "a function",
+        "doc_id": describe_doc_id(labels.doc_id),
     }
     fingerprint = hashlib.sha256(json.dumps([what, asked, VERSION], sort_keys=True).encode()).hexdigest()[:16]
     return {"kind": KIND, "version": VERSION, "fingerprint": fingerprint, "now": now.isoformat(), **what}
 
 
-Known: TypeAlias = Mapping[str, Feature | Category]
 Payloads: TypeAlias = Sequence[Mapping[str, Any]]
 Unjudged: TypeAlias = Literal["negative", "drop"]
 Missed: TypeAlias = Literal["count", "fetch"]
@@ -234,10 +244,10 @@ class Labels:
         return sorted(set(relevant).difference(documents))
 
     def weights(self, topic: Topic, documents: Sequence[str], ranks: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How much each candidate of a topic counts, shape (n,); 0 for those that are left out."""
+        """How much each candidate of a topic counts, shape (n,); 0 leaves it out."""
         is_judged = np.array([document in self.qrels[topic.id] for document in documents], dtype=bool)
         if self.unjudged == "drop":
-            weights = np.where(is_judged, 1.0, 0.0)
+            weights = is_judged.astype(np.float64)
         elif self.negatives is None:
             weights = np.ones(len(documents))
         else:
@@ -247,9 +257,15 @@ class Labels:
         return weights
 
 
+_STOPPED: Final = (
+    "stopped while topics were asked, as those that fail would be left out (with path= each is kept as it comes, and the same "
+    "call goes on from there)"
+)
+
+
 @dataclass
 class Logging:
-    """Asks for batches of topics, and makes rows of what is found."""
+    """Searches the candidates of topics in batches, and makes rows of them."""
 
     executor: Executor
     candidates: CandidateSearch
@@ -257,38 +273,24 @@ class Logging:
     labels: Labels
     target: Target
     now: dt.datetime
-    seen: FoundKeys
+    found: FoundKeys
     retries: Retries
     failed: dict[str, str] = field(default_factory=dict[str, str])
 
     def run(self, topics: Sequence[Topic], stream: LogStream, batch_size: int, progress: Progress | None) -> None:
         left = [topic for topic in topics if topic.id not in stream.done]
-        for start in range(0, len(left), batch_size):
-            for rows in self._batch(left[start : start + batch_size]):
-                if rows.error is None:
-                    stream.add(rows)
-                else:
-                    self.failed[rows.topic] = rows.error
+        done = len(topics) - len(left)
+        for batch in in_batches(left, batch_size):
+            for rows in ask_batch(batch, self._ask, self.failed, _STOPPED):
+                stream.add(rows)
+            done += len(batch)
             if progress is not None:
-                progress(len(topics) - len(left) + min(start + batch_size, len(left)), len(topics))
-        if not stream.done:
-            raise FitError(f"every topic failed, the first with: {next(iter(self.failed.values()))}")
+                progress(done, len(topics))
+        check_some(stream.done, self.failed)
 
-    def _batch(self, topics: Sequence[Topic]) -> list[TopicRows]:
-        try:
-            answers = run(together([self._flow(topic) for topic in topics]), RetryingServices(self.executor, self.retries))
-            return [self._rows(topic, answer) for topic, answer in zip(topics, answers, strict=True)]
-        except Exception as error:
-            if is_setup_error(error):
-                raise
-            if stops(error):
-                raise MeasurementError(
-                    "stopped while topics were asked, as those that fail would be left out (with path= each is kept as it "
-                    f"comes, and the same call goes on from there): {tell_error(error)}"
-                ) from error
-            if len(topics) == 1:
-                return [TopicRows(topics[0].id, error=tell_error(error))]
-        return [rows for topic in topics for rows in self._batch([topic])]  # one of them is to blame
+    def _ask(self, topics: Sequence[Topic]) -> list[TopicRows]:
+        answers = run(together([self._flow(topic) for topic in topics]), RetryingServices(self.executor, self.retries))
+        return [self._rows(topic, answer) for topic, answer in zip(topics, answers, strict=True)]
 
     def _flow(self, topic: Topic) -> Flow[Candidates]:
         query = replace(topic.query, now=topic.now or self.now)
@@ -305,19 +307,16 @@ class Logging:
         return first.join(points)
 
     def _rows(self, topic: Topic, candidates: Candidates) -> TopicRows:
-        self.seen.look(candidates.table.payloads)
+        self.found.look(candidates.table.payloads)
         judged, documents = self.labels.qrels[topic.id], self.labels.documents(candidates.points)
-        weights = self.labels.weights(topic, documents, candidates.ranks)
-        values = compute_features(self.features, candidates.table)
+        weights = self.labels.weights(topic, documents, candidates.ranks).tolist()
+        values = [
+            [None if math.isnan(value) else value for value in row]
+            for row in compute_features(self.features, candidates.table).tolist()
+        ]
         rows = tuple(
-            (
-                name,
-                judged.get(name, 0),
-                int(name in judged),
-                float(weight),
-                *(None if math.isnan(value) else value for value in row),
-            )
-            for name, weight, row in zip(documents, weights, values.tolist(), strict=True)
+            (name, judged.get(name, 0), int(name in judged), weight, *row)
+            for name, weight, row in zip(documents, weights, values, strict=True)
             if weight
         )
         found = [document for document, rank in zip(documents, candidates.ranks, strict=True) if rank > 0]
@@ -325,11 +324,11 @@ class Logging:
 
 
 def check_computable(features: Known, formula: Formula, topics: Sequence[Topic], target: Target) -> None:
-    """Refuse features that can't be computed here as an engine would; that only some topics lack a value, their failure tells.
+    """Refuse features that can't be computed here as an engine would.
 
     Raises:
         StrategyError: one reads the score of a candidate that isn't there (the message lists the candidates), has a condition
-            that can't be decided here, or reads a request-time value which no topic brings along.
+            that can't be decided here, or reads a request-time value that no topic brings along.
     """
     candidates = [ScoreSource(stage.title) for stage in formula.candidates]
     for name, expression in ((name, one.expression) for name, one in features.items() if isinstance(one, Feature)):
@@ -357,24 +356,21 @@ _SHOWN: Final = 5  # points whose keys a warning lists
 
 @dataclass
 class FoundKeys:
-    """Which payload keys that features read had a value of the right kind in any candidate so far.
+    """The payload keys that features read and any candidate so far had a value of the right kind at.
 
     Attributes:
         features: what is logged.
-        candidates: how many there were.
-        there: the keys that had one.
+        there: those keys.
         others: key → what was there instead.
     """
 
     features: Known
-    candidates: int = 0
     there: set[PayloadKey] = field(default_factory=set[PayloadKey])
     others: dict[PayloadKey, str] = field(default_factory=dict[PayloadKey, str])
 
     def look(self, payloads: Payloads) -> None:
         """Look at the candidates of one topic."""
-        self.candidates += len(payloads)
-        for key in self._keys().keys() - self.there:
+        for key in self._keys.keys() - self.there:
             if any(has(payload, key) for payload in payloads):
                 self.there.add(key)
             elif key not in self.others and (found := instead(key, payloads)):
@@ -385,10 +381,10 @@ class FoundKeys:
 
         Args:
             executor: is asked for the keys that there are.
-            stored: of random points.
-            resumed: whether there are candidates in the log that weren't looked at; `stored` then has to agree.
+            stored: payloads of random points.
+            resumed: whether the log has candidates from before, which nobody looked at; `stored` then has to agree.
         """
-        absent = {key: names for key, names in self._keys().items() if key not in self.there}
+        absent = {key: names for key, names in self._keys.items() if key not in self.there}
         if resumed:
             absent = {key: names for key, names in absent.items() if find_missing([key], stored) == 1.0}
         there = _stored_keys(executor) if absent else []
@@ -402,6 +398,7 @@ class FoundKeys:
                 f"there{hint}. It counts as missing in every row, so that nothing can be learned of it",
             )
 
+    @cached_property
     def _keys(self) -> dict[PayloadKey, list[str]]:
         """The keys that features read, with the features' names."""
         found: dict[PayloadKey, list[str]] = {}
@@ -424,7 +421,7 @@ class Negatives:
         hard: the best-ranked ones, each for itself: what a model has most trouble with.
         random: drawn from the others; each stands for as many as it was drawn from (inverse probability weights), so that
             probabilities learned from the sample hold for all candidates.
-        strata: the others are split into so many parts by rank, and `random / strata` drawn from each.
+        strata: into how many parts the others are split by rank; `random / strata` are drawn from each.
 
     Raises:
         StrategyError: a number is negative, or there are more strata than drawn candidates.
@@ -435,21 +432,17 @@ class Negatives:
     strata: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("hard", "random"):
-            if not is_whole(getattr(self, name), 0):
-                raise StrategyError(f"{name} must be a whole number of at least 0, got {getattr(self, name)!r}")
+        check_whole(0, hard=self.hard, random=self.random)
         if not is_whole(self.strata, 1) or self.strata > max(1, self.random):
             raise StrategyError(f"strata must be a whole number from 1 to random ({self.random}), got {self.strata!r}")
 
     def weights(self, ranks: NDArray[np.float64], judged: NDArray[np.bool_], topic: str, seed: int) -> NDArray[np.float64]:
-        """How many candidates each stands for, shape (n,); 0 for those that are left out.
-
-        The draw depends on the seed and the topic's id alone, not on what was drawn before.
+        """How many candidates each stands for, shape (n,); 0 leaves it out.
 
         Args:
             ranks: shape (n,), each candidate's best rank.
             judged: shape (n,), whether it was judged.
-            topic: the topic's id.
+            topic: the topic's id; the draw depends on it and the seed alone.
             seed: the same seed draws the same.
         """
         found = np.where(judged, 1.0, 0.0)

@@ -1,7 +1,7 @@
 """Logs in files: JSON lines, CSV, Parquet, and SVMlight with `qid:` as ranking libraries read it.
 
-JSON lines and Parquet hold the features' definitions and the candidates too. CSV and SVMlight have no place for them: they are
-in a second file beside it, `NAME.meta.json`.
+JSON lines and Parquet hold the features' definitions and the candidates too. CSV and SVMlight have no place for them: a second
+file beside theirs does, `NAME.meta.json`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .._internals import (
 )
 from ..errors import FormatError, MissingExtra
 from ..evaluate._internals import rows_of
-from .features import candidates_from_json, candidates_json, feature_json, features_from_json
+from .features import RESERVED, candidates_from_json, candidates_json, feature_json, features_from_json
 from .log import FeatureLog, LogCoverage, TopicRows, assemble_log
 
 __all__ = ["KIND", "LogStream", "Where", "read_log", "read_stream", "write_log"]
@@ -43,11 +43,10 @@ T = TypeVar("T")
 Where = str | os.PathLike[str]
 _ENDINGS: Final = ".jsonl, .csv, .parquet or .svm"
 _MADE_BY: Final = "a log is what log_features, or `qdrant-rerank features`, makes of judgments"
-_HEAD: Final = ("topic", "document", "grade", "judged", "weight")
 
 
 def write_log(log: FeatureLog, path: Where) -> None:
-    """Write a log; the name's ending says how: .jsonl, .csv, .parquet (needs pyarrow) or .svm.
+    """Write a log as the name's ending says: .jsonl, .csv, .parquet (needs pyarrow) or .svm.
 
     Raises:
         FormatError: another ending.
@@ -59,7 +58,7 @@ def write_log(log: FeatureLog, path: Where) -> None:
         case ".csv":
             with Path(path).open("w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file)
-                writer.writerow([*_HEAD, *log.names])
+                writer.writerow([*RESERVED, *log.names])
                 writer.writerows([_plain(value, "") for value in row.values()] for row in log.as_rows())
             _write_meta(log, path)
         case ".svm" | ".svmlight" | ".libsvm":
@@ -79,22 +78,21 @@ def read_log(path: Where) -> FeatureLog:
         MissingExtra: pyarrow isn't installed, for Parquet.
         OSError: there is no such file.
     """
+    about = path  # the file that says what the features are
     match Path(path).suffix:
         case ".jsonl":
             header, topics, last = read_stream(path)
-            meta = header | last
-            groups = list(topics.values())
+            meta, groups = header | last, list(topics.values())
         case ".csv":
-            meta = _read_meta(path)
-            groups = _grouped(_csv_rows(path, list(meta["features"])))
+            about, meta = _beside(path), _read_meta(path)
+            groups = _group(_csv_rows(path, list(meta["features"])))
         case ".svm" | ".svmlight" | ".libsvm":
-            meta = _read_meta(path)
-            groups = _grouped(_svm_rows(path, len(meta["features"])))
+            about, meta = _beside(path), _read_meta(path)
+            groups = _group(_svm_rows(path, len(meta["features"])))
         case ".parquet":
             meta, groups = _read_parquet(path)
         case ending:
             raise FormatError(f"the name of a log must end in {_ENDINGS}, got {ending!r}: {_MADE_BY}", path)
-    about = path if Path(path).suffix in (".jsonl", ".parquet") else _beside(path)
     features = features_from_json(meta["features"], about)
     references = _part(dict[str, Any], meta.get("reference", {}), "how features are distributed", about)
     reference = {name: _part(Reference, one, "how a feature is distributed", about) for name, one in references.items()}
@@ -152,7 +150,7 @@ def _write_jsonl(log: FeatureLog, path: Path) -> None:
     meta = _meta(log)
     reference = meta.pop("reference")
     rows = ((topic, tuple(_plain(value, None) for value in rest)) for topic, *rest in (row.values() for row in log.as_rows()))
-    topics = [replace(each, missed=tuple(log.coverage.missed.get(each.topic, ()))).as_json() for each in _grouped(rows)]
+    topics = [replace(each, missed=tuple(log.coverage.missed.get(each.topic, ()))).as_json() for each in _group(rows)]
     lines = [meta, *topics, {"reference": reference}]
     path.write_text("".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines), "utf-8")
 
@@ -164,8 +162,8 @@ def _plain(value: Any, missing: Any) -> Any:
 
 def _csv_rows(path: Where, names: list[str]) -> Iterator[tuple[str, tuple[Any, ...]]]:
     for number, row in rows_of(path):
-        if list(row) != [*_HEAD, *names]:
-            raise FormatError(f"the columns must be {', '.join([*_HEAD, *names])}; there is {', '.join(row)}", path, number)
+        if list(row) != [*RESERVED, *names]:
+            raise FormatError(f"the columns must be {', '.join([*RESERVED, *names])}; there is {', '.join(row)}", path, number)
         try:
             values = [float(row[name]) if row[name] != "" else math.nan for name in names]
             yield row["topic"], (row["document"], int(row["grade"]), int(row["judged"]), float(row["weight"]), *values)
@@ -174,14 +172,12 @@ def _csv_rows(path: Where, names: list[str]) -> Iterator[tuple[str, tuple[Any, .
 
 
 def _svm_lines(log: FeatureLog) -> Iterator[str]:
-    """`grade qid:N 1:x 2:y # {topic, document, judged, weight}`; NaN is left out as the format has no other way."""
+    """`grade qid:N 1:x 2:y # [topic, document, judged, weight]`, without NaN, which the format doesn't have."""
     numbers = {topic: number for number, topic in enumerate(log.topic_ids, 1)}
-    order = sorted(range(len(log)), key=lambda row: numbers[str(log.topics[row])])  # a query's rows stand together
-    for row in order:
-        topic, values = str(log.topics[row]), log.values[row].tolist()
+    for row in sorted(log.as_rows(), key=lambda row: numbers[row["topic"]]):  # a query's rows stand together
+        topic, document, grade, judged, weight, *values = row.values()
         cells = " ".join(f"{number}:{value!r}" for number, value in enumerate(values, 1) if not math.isnan(value))
-        about = [topic, str(log.documents[row]), int(log.judged[row]), float(log.weights[row])]
-        yield f"{int(log.grades[row])} qid:{numbers[topic]} {cells} # {json.dumps(about)}\n"
+        yield f"{grade} qid:{numbers[topic]} {cells} # {json.dumps([topic, document, int(judged), weight])}\n"
 
 
 def _svm_rows(path: Where, width: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
@@ -203,7 +199,7 @@ def _svm_rows(path: Where, width: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
         yield str(topic), row
 
 
-def _grouped(rows: Iterator[tuple[str, tuple[Any, ...]]]) -> list[TopicRows]:
+def _group(rows: Iterator[tuple[str, tuple[Any, ...]]]) -> list[TopicRows]:
     groups: dict[str, list[tuple[Any, ...]]] = {}
     for topic, row in rows:
         groups.setdefault(topic, []).append(row)
@@ -222,7 +218,7 @@ def _arrow() -> tuple[Any, Any]:
 def _write_parquet(log: FeatureLog, path: Where) -> None:
     arrow, parquet = _arrow()
     columns = {"topic": log.topics.tolist(), "document": log.documents.tolist(), "grade": log.grades, "judged": log.judged}
-    columns |= {"weight": log.weights} | {name: log.values[:, number] for number, name in enumerate(log.names)}
+    columns |= {"weight": log.weights} | {name: log.column(name) for name in log.names}
     table = arrow.table(columns).replace_schema_metadata({KIND: json.dumps(_meta(log), ensure_ascii=False)})
     parquet.write_table(table, path)
 
@@ -237,11 +233,11 @@ def _read_parquet(path: Where) -> tuple[dict[str, Any], list[TopicRows]]:
     if text is None:
         raise FormatError("this Parquet file holds no log: it doesn't say what the features and candidates are", path)
     meta = _json(text.decode(), path)
-    names = [*_HEAD, *meta["features"]]
+    names = [*RESERVED, *meta["features"]]
     if lacking := [name for name in names if name not in table.column_names]:
         raise FormatError(f"the file has no column {', '.join(lacking)}; it has {', '.join(table.column_names)}", path)
     columns = [table.column(name).to_pylist() for name in names]
-    return meta, _grouped((row[0], row[1:]) for row in zip(*columns, strict=True))
+    return meta, _group((row[0], row[1:]) for row in zip(*columns, strict=True))
 
 
 def _part(kind: type[T], value: Any, what: str, path: Where, keys: Iterable[str] = ()) -> T:
@@ -267,12 +263,12 @@ class LogStream:
     """Topics as they are logged, and the file that they are appended to.
 
     Args:
-        path: the file; None keeps nothing.
+        path: of the file; None keeps nothing.
         header: what the log is of; a file with another one is refused.
 
     Attributes:
-        header: the file's, which holds the moment that its first run began.
-        done: the topics that the file holds.
+        header: the file's, with the moment that its first run began.
+        done: the topics so far.
 
     Raises:
         FormatError: the file is of another log, or malformed.
@@ -289,19 +285,19 @@ class LogStream:
         self._journal = Journal(path, _JOURNAL, about, lambda there: self._check(path, there))
         self.header = self._journal.header
         try:
-            self.done, _ = _parts(self.header, self._journal.records, path)
+            self.done, _ = _split(self.header, self._journal.records, path)
         except BaseException:
             self.close()
             raise
 
     def add(self, rows: TopicRows) -> None:
-        """Keep a topic; topics that failed are tried again another time."""
+        """Keep a topic's rows."""
         self.done[rows.topic] = rows
-        if self._journal is not None and rows.error is None:
+        if self._journal is not None:
             self._journal.add(rows.as_json())
 
     def finish(self, more: Mapping[str, Any]) -> None:
-        """Keep what is known only at the end."""
+        """Keep the last line, which is known only at the end."""
         if self._journal is not None:
             self._journal.add(more)
 
@@ -321,20 +317,18 @@ class LogStream:
 
 
 def read_stream(path: Where) -> tuple[dict[str, Any], dict[str, TopicRows], dict[str, Any]]:
-    """The header, the topics and what was known at the end.
+    """The header, the topics and the last line.
 
     Raises:
         FormatError: it isn't such a file.
         OSError: there is none.
     """
     header, records = read_journal(path, _JOURNAL)
-    return header, *_parts(header, records, path)
+    return header, *_split(header, records, path)
 
 
-def _parts(
-    header: Mapping[str, Any], records: Sequence[Record], path: str | os.PathLike[str]
-) -> tuple[dict[str, TopicRows], dict[str, Any]]:
-    """The topics, and what was known at the end."""
+def _split(header: Mapping[str, Any], records: Sequence[Record], path: Where) -> tuple[dict[str, TopicRows], dict[str, Any]]:
+    """The topics, and the last line."""
     features = header.get("features")
     if not isinstance(features, dict) or not features:
         raise FormatError(f"features must be an object of name to feature, got {brief(features)}", path, 1)
@@ -344,23 +338,21 @@ def _parts(
         if "reference" in record.value:
             last = record.value
         else:
-            rows = _topic(record, len(features), path)
+            rows = _read_topic(record, len(features), path)
             topics[rows.topic] = rows
     return topics, last
 
 
-def _topic(record: Record, width: int, path: Where) -> TopicRows:
+def _read_topic(record: Record, width: int, path: Where) -> TopicRows:
     match record.value:
-        case {"topic": str(topic), "rows": list(rows), "missed": list(missed), "fetched": int(fetched)} if _are_rows(
-            rows, width
-        ):
-            return TopicRows(topic, tuple(tuple(row) for row in rows), tuple(map(str, missed)), fetched)
-        case _:
-            raise FormatError(_JOURNAL.wrong_line, path, record.line)
+        case {"topic": str(topic), "rows": list(rows), "missed": list(missed), "fetched": int(fetched)}:
+            if _are_rows(rows, width):
+                return TopicRows(topic, tuple(tuple(row) for row in rows), tuple(map(str, missed)), fetched)
+    raise FormatError(_JOURNAL.wrong_line, path, record.line)
 
 
 def _are_rows(rows: Sequence[Any], width: int) -> bool:
-    """Whether each is a document, its grade, whether it was judged, its weight and the features, which may lack."""
+    """Whether each is a document, its grade, whether it was judged, its weight and the features, which may be missing."""
     try:
         numbers = np.array([row[1:] for row in rows], dtype=np.float64)  # None becomes NaN
     except (TypeError, ValueError, KeyError, OverflowError):

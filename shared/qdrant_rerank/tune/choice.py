@@ -1,16 +1,15 @@
 """Choosing a configuration on one half of the topics, judging it on the other, and what the best choice could reach.
 
-Choosing knows no configuration: it is a row of values, one for each topic, and a place in the order of costs.
+To the choice a configuration is a row of values, one for each topic, and a place in the order of costs.
 Sources: the one-standard-error rule of Breiman, Friedman, Olshen and Stone, "Classification and Regression Trees" (1984),
 here with the standard error of the paired difference to the best; Smucker, Allan and Carterette (CIKM 2007) for the test.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +17,16 @@ from numpy.typing import NDArray
 from .. import StrategyError
 from .._internals import Verdict, is_whole
 from ..evaluate import LEAST_TOPICS, Interval, Qrels, bootstrap_interval, detectable_difference, randomisation_p
+from ..evaluate._internals import SAME
 from ..stages import Stage
 from .configurations import DEFAULT, Effort, Ground, Option, effort_of
-from .gathering import Hit, Pool, key_of
+from .gathering import key_of
 from .results import AtBudget, Ceiling, Configuration, Tuning, reasons_of
 from .trial import Trial, measure_rankings
 
 __all__ = ["CrossFit", "Gain", "ChoiceSettings", "choose", "conclude", "cross_fit", "gain_of"]
 
 Matrix = NDArray[np.float64]
-_SAME = 1e-12
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class ChoiceSettings:
 
 @dataclass(frozen=True)
 class CrossFit:
-    """What choosing on one half was worth on the other, over many splits of the topics.
+    """The worth of choosing on one half on the other, over many splits of the topics.
 
     Attributes:
         picks: the row chosen in each of S splits.
@@ -90,7 +89,7 @@ def choose(values: Matrix, order: NDArray[np.int64], baseline: int) -> int:
     """The row to use: the cheapest of those that can't be told from the best; of equally cheap ones the best.
 
     A row can't be told from the best if its mean lies within one standard error of the paired difference below it. Rows
-    that are worse than the baseline are out of the question, however cheap. Of rows with the same mean the first is taken.
+    worse than the baseline don't count, however cheap. Of rows with the same mean the first wins.
 
     Args:
         values: one row for each configuration, one column for each topic.
@@ -100,7 +99,7 @@ def choose(values: Matrix, order: NDArray[np.int64], baseline: int) -> int:
     means = values.mean(axis=1)
     gaps = values[int(means.argmax())] - values
     errors = gaps.std(axis=1, ddof=1) / np.sqrt(values.shape[1]) if values.shape[1] > 1 else np.zeros(len(values))
-    close = (gaps.mean(axis=1) <= errors + _SAME) & (means >= means[baseline] - _SAME)
+    close = (gaps.mean(axis=1) <= errors + SAME) & (means >= means[baseline] - SAME)
     rows = np.flatnonzero(close)
     return int(rows[np.lexsort((-means[rows], order[rows]))[0]])
 
@@ -108,8 +107,7 @@ def choose(values: Matrix, order: NDArray[np.int64], baseline: int) -> int:
 def cross_fit(values: Matrix, order: NDArray[np.int64], baseline: int, splits: int, seed: int) -> CrossFit:
     """Choose on random halves and judge on the others.
 
-    Each random halving is used both ways, so every topic is held out in exactly half of the splits. What is said of a
-    topic was always chosen without it.
+    Each halving is used both ways: every topic is held out in exactly half of the splits, and judged by choices without it.
 
     Args:
         values: as of `choose`, at least two topics.
@@ -135,7 +133,7 @@ def cross_fit(values: Matrix, order: NDArray[np.int64], baseline: int, splits: i
 
 
 def gain_of(topic_gains: Matrix, *, alpha: float, seed: int = 0, resamples: int = 9999) -> Gain:
-    """What held-out gains say: real only if the test says so, the interval is above 0, and there are `LEAST_TOPICS` topics.
+    """Whether held-out gains are real: the test says so, the interval is above 0, and there are `LEAST_TOPICS` topics.
 
     Args:
         topic_gains: one for each topic.
@@ -146,11 +144,10 @@ def gain_of(topic_gains: Matrix, *, alpha: float, seed: int = 0, resamples: int 
     Raises:
         MissingExtra: scipy isn't installed.
     """
-    gains = [float(gain) for gain in topic_gains]
+    gains = topic_gains.tolist()
     p = randomisation_p(gains, resamples=resamples, seed=seed)
     mean = bootstrap_interval(gains, level=1 - alpha, seed=seed)
-    real = p < alpha and mean.low is not None and mean.low > 0 and len(gains) >= LEAST_TOPICS
-    return Gain(mean, p, real)
+    return Gain(mean, p, p < alpha and mean.is_positive and len(gains) >= LEAST_TOPICS)
 
 
 def conclude(
@@ -216,9 +213,8 @@ def _table(options: Sequence[Option], values: Mapping[str, Mapping[str, float]],
 def _order(options: Sequence[Option], efforts: Sequence[Effort]) -> NDArray[np.int64]:
     """The place of each option in the order of costs: the model's reading, round trips, searches; then the baseline.
 
-    How many candidates are handed on, and how many settings differ from Qdrant's own, costs next to nothing once it is
-    set, so that only decides between options of the same mean (`tune` sorts them so). A change costs something, too,
-    which is why the baseline comes before all that cost the same.
+    The number of candidates and of settings that differ from Qdrant's own costs next to nothing, and only decides between
+    options of the same mean (`tune` sorts them so). A change costs something: the baseline comes before all that cost the same.
     """
     ranks = [
         (effort.model_texts, effort.round_trips, effort.searches, option.name != DEFAULT)
@@ -246,7 +242,7 @@ def _row(option: Option, values: Matrix, number: int, base: int, fit: CrossFit, 
 
 
 def _detectable(gaps: Matrix, settings: ChoiceSettings) -> float | None:
-    """What these topics could show of the best configuration beside the baseline; None where it never differs."""
+    """The gain of the best configuration that these topics could show; None where none ever differs from the baseline."""
     gaps = gaps[np.abs(gaps).max(axis=1) > 0]
     if not len(gaps):
         return None
@@ -256,16 +252,18 @@ def _detectable(gaps: Matrix, settings: ChoiceSettings) -> float | None:
 def _ceiling(trial: Trial, ground: Ground, reached: float) -> Ceiling:
     """What the best order of the candidates is worth, where `reached` is the mean of the strategy to use."""
     pools, qrels, measure = trial.pools, trial.qrels, trial.measure
-    found = {pool.topic.id: _documents(pool, [hit for hits in pool.candidates.values() for hit in hits]) for pool in pools}
+    found = {pool.topic.id: set(pool.documents.values()) for pool in pools}
 
-    def measure_best(documents: Mapping[str, Mapping[str, Any]]) -> float:
+    def measure_best(documents: Mapping[str, Collection[str]]) -> float:
         """The mean if these documents of each topic were in the order of their grades."""
-        best = {topic: sorted(those, key=lambda one: -qrels[topic].get(one, 0)) for topic, those in documents.items()}
+        best = {topic: sorted(those, key=lambda one: (-qrels[topic].get(one, 0), one)) for topic, those in documents.items()}
         return fmean(measure_rankings(measure, qrels, {topic: those[: trial.limit] for topic, those in best.items()}).values())
 
     value, perfect, recall = measure_best(found), measure_best({topic: qrels[topic] for topic in found}), _recall(found, qrels)
     recalls = {
-        ground.title(one): _recall({pool.topic.id: _documents(pool, pool.candidates[key_of(one)]) for pool in pools}, qrels)
+        ground.title(one): _recall(
+            {pool.topic.id: {pool.documents[hit.id] for hit in pool.candidates[key_of(one)]} for pool in pools}, qrels
+        )
         for one in ground.candidates
     }
     lost, unordered = perfect - value, value - reached
@@ -284,24 +282,18 @@ def _ceiling(trial: Trial, ground: Ground, reached: float) -> Ceiling:
     return Ceiling(value, perfect, recall, recalls, ground.deepest, advice)
 
 
-def _documents(pool: Pool, hits: Sequence[Hit]) -> dict[str, None]:
-    return dict.fromkeys(pool.documents[hit.id] for hit in hits)
-
-
-def _recall(found: Mapping[str, Mapping[str, None]], qrels: Qrels) -> float:
-    shares = []
-    for topic, there in found.items():
-        relevant = [document for document, grade in qrels[topic].items() if grade > 0]
-        if relevant:
-            shares.append(fmean(document in there for document in relevant))
+def _recall(found: Mapping[str, Collection[str]], qrels: Qrels) -> float:
+    """The mean share of a topic's relevant documents that were found."""
+    relevant = {topic: [document for document, grade in qrels[topic].items() if grade > 0] for topic in found}
+    shares = [fmean(document in found[topic] for document in those) for topic, those in relevant.items() if those]
     return fmean(shares) if shares else 0.0
 
 
 def _at_budgets(options: Sequence[Option], trial: Trial, topics: Sequence[str], settings: ChoiceSettings) -> Iterator[AtBudget]:
-    """A comparison for each number of documents that some feedback among `options` has scored, ascending.
+    """Plain search, reranking and feedback for each number of documents that some feedback has scored, ascending.
 
-    Plain searches and reranking are those from the first searches of that feedback. Numbers without one of the three
-    are left out.
+    Plain searches and reranking are those from the first searches of that feedback. Numbers without one of the three are
+    left out.
     """
     for scored in sorted({_reads(option) for option in options if option.strategy.model_use == "steer"}):
         kinds = _kinds(options, scored, trial.limit)
@@ -339,23 +331,21 @@ def _compare(
     scored: int, tables: Mapping[Verdict, Matrix], best: Mapping[Verdict, str], limit: int, settings: ChoiceSettings
 ) -> AtBudget:
     """The three kinds on topics held out: each topic has the value of whichever option was best on other topics."""
-    held_out: dict[Verdict, Matrix] = {}
+    held_out: dict[str, Matrix] = {}
     for kind, table in tables.items():  # the same halvings for each kind; all of a kind are equally cheap
         fit = cross_fit(table, np.zeros(len(table), np.int64), 0, settings.splits, settings.seed)
         held_out[kind] = table[0] + fit.topic_gains
-    plain, rerank, feedback = (held_out[kind] for kind in ("plain", "rerank", "feedback"))
-    over_plain, over_rerank, reranked = (
-        gain_of(gains, alpha=settings.alpha, seed=settings.seed)
-        for gains in (feedback - plain, feedback - rerank, rerank - plain)
-    )
-    wins: Verdict = "feedback" if over_plain.real and over_rerank.real else "rerank" if reranked.real else "plain"
-    return AtBudget(
-        plain=float(plain.mean()),
-        rerank=float(rerank.mean()),
-        feedback=float(feedback.mean()),
-        over_plain=over_plain.mean,
-        over_rerank=over_rerank.mean,
-        rerank_over_plain=reranked.mean,
+
+    def is_real(better: Verdict, other: Verdict) -> bool:
+        return gain_of(held_out[better] - held_out[other], alpha=settings.alpha, seed=settings.seed).real
+
+    wins: Verdict = "rerank" if is_real("rerank", "plain") else "plain"
+    if is_real("feedback", "plain") and is_real("feedback", "rerank"):
+        wins = "feedback"
+    return AtBudget.of(
+        held_out,
+        alpha=settings.alpha,
+        seed=settings.seed,
         scored=scored,
         best=wins,
         configurations=dict(best),

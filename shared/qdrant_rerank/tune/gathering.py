@@ -1,6 +1,6 @@
-"""Searching each candidate once for each topic, within a budget, and keeping what was found, in memory and in a file.
+"""Searching each candidate once for each topic, within a budget, and keeping the hits in memory and in a file.
 
-That is all that tuning asks of Qdrant, but for what can't be recomputed.
+That is all that tuning asks of Qdrant, but for strategies that can't be recomputed.
 """
 
 from __future__ import annotations
@@ -31,12 +31,18 @@ from .._internals import (
     is_whole,
     query_token_counts,
     run,
-    tell_error,
     together,
 )
-from ..errors import FitError, MeasurementError
 from ..evaluate import DocId, Topic
-from ..evaluate._internals import MEASURING, Plain, Progress, RetryingServices, is_setup_error, read_ranking, stops
+from ..evaluate._internals import (
+    MEASURING,
+    Plain,
+    Progress,
+    RetryingServices,
+    ask_batch,
+    check_some,
+    read_ranking,
+)
 from ..planning import Target, VectorInfo
 from ..stages import Stage
 
@@ -62,10 +68,10 @@ class Budget:
     """What one call of `tune` may spend; None is as much as it takes.
 
     Attributes:
-        requests: searches put to Qdrant. Each candidate takes one for each topic; whatever can't be recomputed from the
-            candidates takes more.
-        model_texts: texts that the executor's model may read. None at all unless it is said: they take time or money, and
-            a thousand topics have fifty thousand candidates.
+        requests: searches in Qdrant. Each candidate takes one for each topic; strategies that can't be recomputed from the
+            candidates take more.
+        model_texts: texts that the executor's model may read; 0 by default, as they take time or money, and a thousand topics
+            have fifty thousand candidates.
         milliseconds: time that may pass before the last model call or search begins. The candidates are searched in any case.
 
     Raises:
@@ -90,8 +96,8 @@ class Spent(Plain):
     """What a tuning took.
 
     Attributes:
-        requests: searches put to Qdrant.
-        round_trips: requests over the network, as many topics share one.
+        requests: searches in Qdrant.
+        round_trips: requests over the network; many topics share one.
         model_texts: texts that the model read.
         seconds: how long it took in all.
     """
@@ -114,11 +120,10 @@ class Meter:
 
     @property
     def seconds(self) -> float:
-        """How long it has taken so far."""
         return time.perf_counter() - self.start
 
     def refusal(self, requests: int = 0, model_texts: int = 0) -> str:
-        """Why this can't be spent any more; "" if it can."""
+        """Why this is over the budget; "" if it isn't."""
         limits = self.budget
         if limits.requests is not None and self.requests + requests > limits.requests:
             return f"it takes {requests:,} requests, and {max(limits.requests - self.requests, 0):,} of the budget are left"
@@ -130,12 +135,11 @@ class Meter:
         return self.late()
 
     def late(self) -> str:
-        """Says that the time is over; "" if it isn't."""
+        """That the time is over, in words; "" if it isn't."""
         limit = self.budget.milliseconds
         return f"the budget's {limit:,.0f} milliseconds were over" if limit is not None and 1000 * self.seconds > limit else ""
 
     def sum_up(self) -> Spent:
-        """All that was spent."""
         return Spent(self.requests, self.round_trips, self.model_texts, self.seconds)
 
 
@@ -168,7 +172,7 @@ class Pool:
 
     @cached_property
     def places(self) -> dict[models.ExtendedPointId, int]:
-        """Each point's place in the order of ids, which decides ties, as wherever results are measured."""
+        """Each point's place in the order of ids, which decides ties."""
         ordered = sorted(self.documents, key=lambda id: (isinstance(id, str), id))
         return {point: place for place, point in enumerate(ordered)}
 
@@ -182,8 +186,8 @@ class Spread:
     """How a candidate's scores lie, higher is better.
 
     Attributes:
-        low: the score that a point which the candidate did not find may have had: the median over the topics of the lowest one
-            found; 0 for a sparse candidate that ran out of points.
+        low: the score to assume of points that the candidate did not find: the median over the topics of the lowest score; 0
+            for a sparse candidate that ran out of points.
         deviation: the median over the topics of the scores' standard deviation.
     """
 
@@ -192,7 +196,7 @@ class Spread:
 
 
 def key_of(leaf: Stage) -> str:
-    """The same text for plain searches that differ in depth and name only."""
+    """A text that is the same for plain searches that differ in depth and name only."""
     return repr(replace(leaf, limit=None, name=None))
 
 
@@ -215,7 +219,7 @@ def leaf_depths(stage: Stage, needed: int, *, root: bool = True) -> dict[str, tu
 
 
 def spreads(pools: Sequence[Pool], depths: Mapping[str, int], vectors: Mapping[str, VectorInfo]) -> dict[str, Spread]:
-    """How the scores of each candidate lie over all topics, by the candidate's key. Judgments play no part in it.
+    """How the scores of each candidate lie over all topics, by the candidate's key, whatever the judgments.
 
     Args:
         pools: what was found.
@@ -248,9 +252,9 @@ class PoolFile(Journal):
     """A file of pools, read and written.
 
     Args:
-        path: the file; made if it isn't there.
+        path: of the file; made if it isn't there.
         about: what was asked: the collection, the plain searches with their depths, the payload that is kept, the topics'
-            fingerprint, and how documents are told. Only the same may go on in the file.
+            fingerprint, and where documents' ids are. Only the same may go on in the file.
 
     Raises:
         StrategyError: the file is about something else, or is being written to.
@@ -300,11 +304,11 @@ def _pool(record: dict[str, Any], wanted: Mapping[str, Topic], now: dt.datetime)
 
 @dataclass(frozen=True)
 class Wants:
-    """What is asked of Qdrant for each topic.
+    """What to ask of Qdrant for each topic.
 
     Attributes:
         leaves: the plain searches, by key, each with its depth.
-        payload: what of the payload comes along.
+        payload: which payload comes along.
     """
 
     leaves: Mapping[str, tuple[Stage, int]]
@@ -323,7 +327,7 @@ class Access:
     Attributes:
         executor: on which collection, with which model.
         meter: counts what is spent.
-        doc_id: how documents are told in the results.
+        doc_id: where a result's document id is.
         names: other ids of documents → their ids in the judgments.
         batch_size: how many topics share a round trip.
         retries: how often a search that fails in passing is made again.
@@ -338,7 +342,6 @@ class Access:
 
     @property
     def services(self) -> RetryingServices:
-        """The executor, whose searches are made again."""
         return RetryingServices(self.executor, self.retries)
 
 
@@ -349,8 +352,8 @@ class Gathering:
     Attributes:
         access: how Qdrant is asked.
         wants: what to search.
-        file: keeps what was found, if anything does.
-        failed: topics that ended with an error, with its text.
+        file: keeps the hits, if there is one.
+        failed: topic → the error that it ended with.
     """
 
     access: Access
@@ -359,7 +362,7 @@ class Gathering:
     failed: dict[str, str] = field(default_factory=dict)
 
     def pools(self, topics: Sequence[Topic], progress: Progress | None = None) -> list[Pool]:
-        """What the candidates find for each topic; topics that fail are left out, and noted in `failed`.
+        """The hits of each topic's candidates; topics that fail are left out, and noted in `failed`.
 
         Raises:
             FitError: every topic failed.
@@ -372,37 +375,24 @@ class Gathering:
         found = {} if self.file is None else self.file.pools(topics, moment)
         left = [topic for topic in topics if topic.id not in found]
         done = len(topics) - len(left)
-        for share in in_batches(left, self.access.batch_size):
-            for pool in self._batch(share, target, moment):
+        where = "cache= keeps what was found" if self.file is None else f"what was found is in {self.file.path}"
+        stopped = (
+            f"stopped while the candidates were searched, as topics that fail would be left out ({where}, and the same call "
+            "goes on from there)"
+        )
+        for batch in in_batches(left, self.access.batch_size):
+            for pool in ask_batch(batch, lambda topics: self._ask(topics, target, moment), self.failed, stopped):
                 found[pool.topic.id] = pool
                 if self.file is not None:
                     self.file.keep(pool)
-            done += len(share)
+            done += len(batch)
             if progress is not None:
                 progress(done, len(topics))
-        if not found:
-            raise FitError(f"every topic failed, the first with: {next(iter(self.failed.values()))}")
+        check_some(found, self.failed)
         return [found[topic.id] for topic in topics if topic.id in found]
 
-    def _batch(self, topics: Sequence[Topic], target: Target, moment: dt.datetime) -> list[Pool]:
-        try:
-            return self._ask(topics, target, moment)
-        except Exception as error:
-            if is_setup_error(error):
-                raise
-            if stops(error):
-                where = "cache= keeps what was found" if self.file is None else f"what was found is in {self.file.path}"
-                raise MeasurementError(
-                    f"stopped while the candidates were searched, as topics that fail would be left out ({where}, and the same "
-                    f"call goes on from there): {tell_error(error)}"
-                ) from error
-            if len(topics) == 1:
-                self.failed[topics[0].id] = tell_error(error)
-                return []
-        return [pool for topic in topics for pool in self._batch([topic], target, moment)]  # one of them is to blame
-
     def _ask(self, topics: Sequence[Topic], target: Target, moment: dt.datetime) -> list[Pool]:
-        flows = [_candidates(self.wants, replace(topic.query, now=topic.now or moment), topic, target) for topic in topics]
+        flows = [_search(self.wants, replace(topic.query, now=topic.now or moment), topic, target) for topic in topics]
         self.access.meter.requests += len(self.wants.leaves) * len(topics)
         self.access.meter.round_trips += 1
         answers = run(together(flows), self.access.services)
@@ -424,8 +414,8 @@ class Gathering:
         )
 
 
-def _candidates(wants: Wants, query: Query, topic: Topic, target: Target) -> Flow[tuple[list[Points], Mapping[str, int]]]:
-    """The points of each candidate, in one step for all topics that run together."""
+def _search(wants: Wants, query: Query, topic: Topic, target: Target) -> Flow[tuple[list[Points], Mapping[str, int]]]:
+    """The points of each candidate, and how many token vectors the query has."""
     inputs = yield from embed_query(query, wants.vectors, target)
     requests: list[Any] = [
         leaf.request(inputs, topic.within(SearchOptions(limit=depth, with_payload=wants.payload)))

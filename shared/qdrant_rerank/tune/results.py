@@ -10,7 +10,7 @@ from typing import Any
 from .. import Strategy, save
 from .._internals import Verdict
 from ..evaluate import Interval
-from ..evaluate._internals import SYNTHETIC_NOTE, Plain, ThreeWays, frame
+from ..evaluate._internals import SAME, SYNTHETIC_NOTE, Plain, ThreeWays, frame, write_p
 from .configurations import DEFAULT, Effort, Parameter
 from .gathering import Spent
 
@@ -230,8 +230,8 @@ def reasons_of(tuning: Tuning, real: bool) -> Iterator[str]:
 def _switch(tuning: Tuning) -> Iterator[str]:
     chosen, base, best = tuning[tuning.chosen], tuning[DEFAULT], tuning.configurations[0]
     yield (
-        f"Use {chosen.name}: choosing like this is worth {_gain(tuning.gain, tuning.measure)} over the default, on topics "
-        f"that played no part in the choice ({_p(tuning.p)}, {len(tuning.topics)} topics)."
+        f"Use {chosen.name}: choosing like this is worth {tuning.gain.as_gain(tuning.measure)} over the default, on topics "
+        f"that played no part in the choice ({write_p(tuning.p)}, {len(tuning.topics)} topics)."
     )
     better = sum(gain > 0 for gain in tuning.split_gains)
     yield (
@@ -251,7 +251,7 @@ def _switch(tuning: Tuning) -> Iterator[str]:
 
 def _keep(tuning: Tuning, real: bool) -> Iterator[str]:
     best, ahead, tried = tuning.configurations[0], tuning.configurations[0].difference, len(tuning.configurations)
-    if ahead <= 1e-12:
+    if ahead <= SAME:
         yield f"Keep the default: none of {tried - 1} other configurations has a higher mean {tuning.measure} on these topics."
     elif real:
         yield (
@@ -261,8 +261,8 @@ def _keep(tuning: Tuning, real: bool) -> Iterator[str]:
     else:
         yield (
             f"Keep the default: the best of {tried} configurations, {best.name}, is ahead by {ahead:.4f} {tuning.measure} on "
-            f"the topics it was picked on, but choosing like this is worth {_gain(tuning.gain, tuning.measure)} on topics "
-            f"held out ({_p(tuning.p)}), which can't be told from nothing."
+            f"the topics it was picked on, but choosing like this is worth {tuning.gain.as_gain(tuning.measure)} on topics "
+            f"held out ({write_p(tuning.p)}), which can't be told from nothing."
         )
     if tuning.detectable is not None:
         yield (
@@ -272,8 +272,8 @@ def _keep(tuning: Tuning, real: bool) -> Iterator[str]:
 
 
 def _at_budget(found: AtBudget, measure: str) -> Iterator[str]:
-    steered, over_rerank = _gain(found.over_plain, measure), _gain(found.over_rerank, measure)
-    reranked = _gain(found.rerank_over_plain, measure)
+    steered, over_rerank = found.over_plain.as_gain(measure), found.over_rerank.as_gain(measure)
+    reranked = found.rerank_over_plain.as_gain(measure)
     yield (
         f"With {found.scored} documents scored for a query, on topics held out: plain search {found.plain:.4f}, reranking "
         f"{found.rerank:.4f}, feedback {found.feedback:.4f}."
@@ -291,17 +291,6 @@ def _at_budget(found: AtBudget, measure: str) -> Iterator[str]:
             f"None of them wins for certain: reranking is worth {reranked} over plain search, feedback {steered}, and "
             f"{over_rerank} over reranking as many; plain search is the cheapest."
         )
-
-
-def _gain(found: Interval, measure: str) -> str:
-    text = f"{found.estimate:+.4f} {measure}"
-    if found.low is None or found.high is None or found.low == found.high:
-        return text
-    return f"{text} ({found.level:.0%} interval {found.low:+.4f} to {found.high:+.4f})"
-
-
-def _p(value: float) -> str:
-    return f"p = {value:.3f}" if value >= 0.001 else "p < 0.001"
 
 
 def _effort(effort: Effort) -> str:

@@ -1,4 +1,4 @@
-"""Measuring every option on every topic: recomputed where that can be done, else put to Qdrant within the budget."""
+"""Measuring every option on every topic: recomputed where that is possible, else by Qdrant within the budget."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .. import QdrantRerankError, SearchOptions, Strategy
 from .._internals import Flow, Points, Score, Scores, Search, Step, Vectors, in_batches, run, tell_error, together, watch
 from ..errors import MeasurementError
 from ..evaluate import Qrels, Topic, per_topic
-from ..evaluate._internals import is_setup_error, prepare_options, read_ranking, stops
+from ..evaluate._internals import is_setup_error, prepare_options, read_ranking, scorings, stops
 from .configurations import Family, Option, Scorer, effort_of
 from .gathering import Access, Pool
 from .recomputing import BudgetSpent, ScoreBook, Wanted
@@ -30,7 +30,7 @@ class Trial:
 
     Attributes:
         access: how Qdrant is asked.
-        pools: what the candidates found, one for each topic.
+        pools: the candidates of each topic.
         qrels: the judgments.
         measure: the measure.
         limit: how many results it looks at.
@@ -79,8 +79,7 @@ class Trial:
             except Exception as error:  # a formula that can't be computed, or whatever a model raises
                 if is_setup_error(error):
                     raise
-                what = tell_error(error)
-                raise _Unmeasured(f"it fails on topic {pool.topic.id!r}: {what}") from error
+                raise _Unmeasured(f"it fails on topic {pool.topic.id!r}: {tell_error(error)}") from error
             if ranking is None:
                 return None
             found[pool.topic.id] = pool.list_documents(ranking, self.limit)
@@ -96,11 +95,10 @@ class Trial:
         if refusal := access.meter.refusal(effort.round_trips * len(topics), texts):
             raise _Unmeasured(f"it can't be recomputed from the candidates: {refusal}")
         answers = Serving(access, self.book).answer(option.strategy, topics, self.limit)
-        failed = {topic: points for topic, points in answers.items() if isinstance(points, Exception)}
+        failed = [(topic, points) for topic, points in answers.items() if isinstance(points, Exception)]
         if failed:
-            topic, error = next(iter(failed.items()))
-            what = f"{topic!r}: {tell_error(error)}"
-            raise _Unmeasured(f"it fails on {len(failed)} of {len(topics)} topics, e.g. {what}")
+            topic, error = failed[0]
+            raise _Unmeasured(f"it fails on {len(failed)} of {len(topics)} topics, e.g. {topic!r}: {tell_error(error)}")
         rankings = {topic: read_ranking(points, access.doc_id, access.names)[0] for topic, points in answers.items()}
         return {topic: [each.doc_id for each in ranking] for topic, ranking in rankings.items()}
 
@@ -117,7 +115,7 @@ class Trial:
 
 @dataclass
 class Serving:
-    """What answers the steps of strategies: Qdrant and the encoders by the executor, the model by the book.
+    """Answers the steps of strategies: Qdrant and the encoders by the executor, the model by the book.
 
     Attributes:
         access: how Qdrant is asked.
@@ -128,7 +126,6 @@ class Serving:
     book: ScoreBook
 
     def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
-        """The query vectors of each text."""
         return self.access.executor.embed(texts, using)
 
     def search(self, step: Search) -> list[Points]:
@@ -148,27 +145,16 @@ class Serving:
         return found
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        """One score for each text.
-
-        Raises:
-            BudgetSpent: the budget's texts or time are used up.
-        """
         return self.book.score(query, texts)
 
     def answer(self, strategy: Strategy, topics: Sequence[Topic], limit: int) -> Mapping[str, Points | Exception]:
-        """What the strategy finds for each topic, or the error that it ended with.
+        """The first `limit` points of the strategy for each topic, or the error that it ended with.
 
-        All topics go side by side, so that it is known what a model would have to read for all of them before it reads for
-        the first. Topics that fail are tried again, in smaller company and by themselves: another's fault may have ended the
-        step that they shared.
-
-        Args:
-            strategy: what is put to Qdrant.
-            topics: the topics.
-            limit: how many points are asked for.
+        All topics go side by side, so that the texts that a model has to read for all of them are known before it reads the
+        first. Topics that fail are tried again, fewer together and then alone: another topic may have ended their step.
 
         Raises:
-            BudgetSpent: the model would have to read more than the budget allows; it then hasn't begun that round.
+            BudgetSpent: the model would have to read more than the budget allows, and hasn't begun that round.
         """
         found: dict[str, Points | Exception] = {}
         left = list(topics)
@@ -181,12 +167,12 @@ class Serving:
     def _together(self, strategy: Strategy, topics: Sequence[Topic], limit: int) -> list[Points | Exception]:
         options, plan = prepare_options(strategy, SearchOptions(limit=limit), self.access.doc_id), self.access.executor.plan
         flows = [_catch_error(plan(strategy, topic.within(options)).flow(topic.query), topic) for topic in topics]
-        # ended before a model reads for some topics what the budget doesn't allow it to read for all of them
-        return run(watch(together(flows), lambda step: self.book.check(_scorings(step))), self)
+        # a model reads for no topic what the budget doesn't allow it to read for all of them
+        return run(watch(together(flows), lambda step: self.book.check(scorings(step))), self)
 
 
 def _catch_error(flow: Flow[Points], topic: Topic) -> Flow[Points | Exception]:
-    """`flow`, which returns the error that it ends with, unless it would end that of every topic alike."""
+    """`flow`; it returns its error, unless that would end every topic alike."""
     asked: list[Step] = []
     try:
         return (yield from watch(flow, asked.append))
@@ -202,10 +188,6 @@ def _catch_error(flow: Flow[Points], topic: Topic) -> Flow[Points | Exception]:
                 f"found, and the same call goes on from there): {tell_error(error)}"
             ) from error
         return error
-
-
-def _scorings(step: Step) -> Sequence[Score]:
-    return step.asked if isinstance(step, Scores) else [step] if isinstance(step, Score) else ()
 
 
 def measure_rankings(measure: str, qrels: Qrels, rankings: Mapping[str, Sequence[str]]) -> dict[str, float]:

@@ -34,7 +34,6 @@ from .judgement import (
     Judging,
     agreement,
     disagreement,
-    judge,
     judgments_of,
     unseen,
     verdict,
@@ -433,7 +432,10 @@ class Task:
         weights = [crossed.for_query(example.query) for example in examples]
         own = agreement(examples, weights, self.mode, fitted.reads or fitted.seed_count)
         return LearnedCoefficients(
-            gathered, crossed, (judge("agreement", own), judge("unseen", unseen(examples, weights))), fitted
+            gathered,
+            crossed,
+            (Judgement.of(own, measure="agreement"), Judgement.of(unseen(examples, weights), measure="unseen")),
+            fitted,
         )
 
     def judge_by_qrels(self, plan: Plan, learned: LearnedCoefficients, scores: ScoreFile) -> Flow[list[Judgement]]:

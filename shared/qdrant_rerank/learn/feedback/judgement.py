@@ -13,7 +13,7 @@ from qdrant_client import models
 from ... import Query, Rerank, SearchOptions, Strategy
 from ..._internals import Column, Flow, Mode, Verdict, in_batches, plan_on, together
 from ...errors import FitError
-from ...evaluate import Interval, bootstrap_interval, per_topic
+from ...evaluate import Interval, per_topic
 from ...evaluate._internals import ThreeWays, stable
 from ...feedback import Coefficients, RelevanceFeedback
 from ...planning import Plan, Target
@@ -28,10 +28,8 @@ __all__ = [
     "FeedbackFit",
     "Judgement",
     "Judging",
-    "above_noise",
     "agreement",
     "disagreement",
-    "judge",
     "judgments_of",
     "unseen",
     "verdict",
@@ -76,20 +74,6 @@ def _signed(interval: Interval) -> str:
     return f"{interval.estimate:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
 
 
-def judge(measure: str, values: Values) -> Judgement:
-    """The means and differences of a measure's values, one for each query, by system."""
-    plain, rerank, feedback = (np.asarray(values[name], np.float64) for name in ("plain", "rerank", "feedback"))
-    return Judgement(
-        plain=float(plain.mean()),
-        rerank=float(rerank.mean()),
-        feedback=float(feedback.mean()),
-        over_plain=bootstrap_interval(list(feedback - plain)),
-        over_rerank=bootstrap_interval(list(feedback - rerank)),
-        rerank_over_plain=bootstrap_interval(list(rerank - plain)),
-        measure=measure,
-    )
-
-
 def verdict(found: Judgement, own: Judgement) -> Verdict:
     """Which of the three to use.
 
@@ -101,16 +85,11 @@ def verdict(found: Judgement, own: Judgement) -> Verdict:
         found: the measure to go by.
         own: "unseen": without signal it isn't the second search that helps, and feedback isn't recommended.
     """
-    steered, reranked = above_noise(found.over_plain), above_noise(found.rerank_over_plain)
-    over_rerank = above_noise(found.over_rerank) or (not reranked and found.over_rerank.estimate > 0)
-    if steered and over_rerank and above_noise(own.over_plain):
+    steered, reranked = found.over_plain.is_positive, found.rerank_over_plain.is_positive
+    over_rerank = found.over_rerank.is_positive or (not reranked and found.over_rerank.estimate > 0)
+    if steered and over_rerank and own.over_plain.is_positive:
         return "feedback"
     return "rerank" if reranked or steered else "plain"
-
-
-def above_noise(interval: Interval) -> bool:
-    """Whether all of the interval is above 0."""
-    return interval.low is not None and interval.low > 0.0
 
 
 def disagreement(examples: Sequence[Example]) -> float:
@@ -257,7 +236,8 @@ class Judging:
         grades = {text: self.documents.grades[text] for text in texts}
         values = {name: per_topic(measures, grades, found) for name, found in rankings.items()}
         return [
-            judge(each, {name: [found[each][text] for text in texts] for name, found in values.items()}) for each in measures
+            Judgement.of({name: [found[each][text] for text in texts] for name, found in values.items()}, measure=each)
+            for each in measures
         ]
 
     def _plan(self, strategy: Strategy, limit: int) -> Plan:
@@ -328,7 +308,7 @@ class FeedbackFit:
     @property
     def signal(self) -> bool:
         """Whether the seeds' scores say anything of other points: beyond noise, they rank them more as the model does."""
-        return above_noise(self._measure("unseen").over_plain)
+        return self._measure("unseen").over_plain.is_positive
 
     @property
     def by_qrels(self) -> bool:
@@ -338,7 +318,7 @@ class FeedbackFit:
     @property
     def seems_better(self) -> bool:
         """Whether feedback beats both others beyond noise; without signal that is chance, and it isn't recommended."""
-        return above_noise(self._decisive.over_plain) and above_noise(self._decisive.over_rerank)
+        return self._decisive.over_plain.is_positive and self._decisive.over_rerank.is_positive
 
     @property
     def _decisive(self) -> Judgement:
@@ -348,7 +328,7 @@ class FeedbackFit:
     def _said(self) -> str:
         better = {"feedback": self._decisive.over_rerank, "rerank": self._decisive.rerank_over_plain}.get(self.recommends)
         certain, likely = _SAID[self.recommends]
-        return certain if better is None or above_noise(better) else likely
+        return certain if better is None or better.is_positive else likely
 
     def _measure(self, name: str) -> Judgement:
         return next(each for each in self.judgements if each.measure == name)
