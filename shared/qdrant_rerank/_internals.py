@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from .expressions.view import reader, uuid_of
     from .expressions.wire import CLIENT_HAS_MAX_MIN, DIGITS, F32_MAX, digits
     from .feedback.coefficients import HASH_DIGITS, MOST_HASHES, Mode, Verdict, count_known, hashes_of, same
-    from .feedback.steering import fold, native_query, pairs_of, read_vector, unit, weights_of
+    from .feedback.steering import fold, native_query, pairs_of, read_vector, similarities, unit, weights_of
     from .feedback.strategy import RECALL_READS, SEEDS
     from .formula_limits import Extent, MAX_BYTES, MAX_CONDITIONS, extent, extent_problems, extent_warnings
     from .ingest.documents import point_ids
@@ -132,7 +132,7 @@ else:
             "quote, reader, uuid_of",
             "expressions.wire": "CLIENT_HAS_MAX_MIN, DIGITS, F32_MAX, digits",
             "feedback.coefficients": "HASH_DIGITS, MOST_HASHES, Mode, Verdict, count_known, hashes_of, same",
-            "feedback.steering": "fold, native_query, pairs_of, read_vector, unit, weights_of",
+            "feedback.steering": "fold, native_query, pairs_of, read_vector, similarities, unit, weights_of",
             "feedback.strategy": "RECALL_READS, SEEDS",
             "formula_limits": "Extent, MAX_BYTES, MAX_CONDITIONS, extent, extent_problems, extent_warnings",
             "ingest.documents": "point_ids",

@@ -1,4 +1,4 @@
-"""A sample of a collection's payload, drawn once when a learned formula is planned for it, and what the sample says.
+"""A sample of a collection's payload, drawn once when a learned formula is planned for it, and what it shows.
 
 One request for each collection and list of payload keys, kept with what is known of the collection; one more where no sampled
 point has some key, to make sure that no other point has it either.
@@ -26,7 +26,7 @@ from .trained import FAR, MOVED, Sample, Trained, by_chance, has, instead, kind_
 __all__ = ["SIZE", "drift_warnings", "field_problems", "names_points", "random_points", "sample_payloads"]
 
 SIZE: Final = 500
-"""How many points are looked at; an index of 0.1 is then beyond chance if the training's sample was of 250 or more."""
+"""How many points are drawn; an index of 0.1 is then beyond chance if the training's sample was of 250 or more."""
 
 _KEPT: Final = 64  # samples: calls may have a filter each
 _SHOWN: Final = 5  # points whose keys an error lists
@@ -40,29 +40,27 @@ def sample_payloads(
     target: Target,
     options: SearchOptions,
 ) -> Flow[Target]:
-    """`target`, with a sample of what a learned formula reads; no step where it is known already.
-
-    The points are among those that the call may see: nothing of others gets into words.
+    """`target`, with a sample of the payload that a learned formula reads, of points that the call may see.
 
     Args:
         expression: the formula's.
-        trained: what it was trained on.
+        trained: its training.
         own: the formula's filter.
         key: what the sample depends on, beside the call.
-        target: the collection.
+        target: the collection, which may have the sample already.
         options: the call's.
     """
     if target.schema.points == 0:
         return target
     known, place = target.quirks.samples, (repr(options.filter), repr(options.shard_key_selector), *key)
     if place not in known:
-        known[place] = yield from _drawn(expression, trained, own, target, options)
+        known[place] = yield from _draw(expression, trained, own, target, options)
         while len(known) > _KEPT:
             del known[next(iter(known))]
     return replace(target, samples={**target.samples, key: known[place]})
 
 
-def _drawn(
+def _draw(
     expression: Expression, trained: Trained, own: models.Filter | None, target: Target, options: SearchOptions
 ) -> Flow[Sample]:
     keys = payload_keys(expression)
@@ -102,7 +100,7 @@ def _asked(request: models.QueryRequest, options: SearchOptions) -> models.Query
 
 
 def names_points(filter: models.Filter | None) -> bool:
-    """Whether a filter says which points by their ids: what it lets through was chosen, and is no sample of the collection."""
+    """Whether a filter names points by their ids: those were chosen, and are no sample of the collection."""
     if filter is None:
         return False
     must = filter.must if isinstance(filter.must, list) else [filter.must]
@@ -112,7 +110,7 @@ def names_points(filter: models.Filter | None) -> bool:
 
 
 def field_problems(sample: Sample, collection: str) -> Iterator[str]:
-    """Payload keys that a learned formula reads and no point has, or that hold something else."""
+    """Payload keys that a learned formula reads and no point has a value of the right kind at."""
     for key, kind in sample.gone.items():
         there = [name for name in sample.there if name != key]
         listed = f"; there are {', '.join(map(repr, there))}{did_you_mean(key, there)}" if there else ""
@@ -149,7 +147,7 @@ def _known_missing(trained: Trained) -> Iterator[str]:
 
 
 def _with(key: PayloadKey) -> models.Filter:
-    """What points meet that have the key."""
+    """A filter for points that have the key."""
     if key.index == models.PayloadSchemaType.FLOAT:
         return models.Filter(must=[holds_number(key.key, thorough=False)])
     if key.index == models.PayloadSchemaType.DATETIME:
@@ -163,7 +161,7 @@ def random_points(
     filter: models.Filter | None = None,
     schema: Schema | None = None,
 ) -> models.QueryRequest:
-    """What draws up to `count` random points; no more than the strict mode of `schema` allows, if it is given."""
+    """A request for up to `count` random points, no more than the strict mode of `schema` allows."""
     strict = None if schema is None else schema.strict
     most = strict.max_query_limit if strict is not None and strict.enabled else None
     random = models.SampleQuery(sample=models.Sample.RANDOM)

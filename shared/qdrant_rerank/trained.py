@@ -4,8 +4,6 @@ The population stability index of a feature is `Σ (now − then) · ln(now / th
 each in training (Siddiqi, "Credit Risk Scorecards", 2006; a symmetric Kullback-Leibler divergence). By custom, below 0.1
 nothing has happened, from 0.25 on the model should be fitted again. Of the same values drawn twice, n and m at a time, it is
 `(1/n + 1/m)` times a chi-squared number (Yurdakul, "Statistical Properties of Population Stability Index", 2018).
-
-Nothing here asks Qdrant: `sampling.py` does, and `Formula` says what a sample means for it.
 """
 
 from __future__ import annotations
@@ -56,7 +54,7 @@ _ONCE_IN_100: Final = 2.326  # standard deviations
 
 @dataclass(frozen=True)
 class Reference:
-    """How a feature was distributed when it was logged, for telling later whether it has moved.
+    """The distribution of a feature when it was logged, to find out later whether it has moved.
 
     Attributes:
         edges: rising bounds between bins; values at a bound belong to the bin below it.
@@ -94,7 +92,6 @@ class Reference:
         return self._shares(kept, self.edges, None) if len(kept) else tuple(0.0 for _ in self.shares)
 
     def as_dict(self) -> dict[str, Any]:
-        """The attributes by name."""
         return dataclasses.asdict(self)
 
     @staticmethod
@@ -132,7 +129,7 @@ class TrainedFeature:
 
     @property
     def reads(self) -> list[PayloadKey]:
-        """The payload keys that it reads, with what must be there."""
+        """The payload keys that it reads, with the kind of value that must be there."""
         return [PayloadKey(self.category or "", None)] if self.expression is None else payload_keys(self.expression)
 
     @property
@@ -161,12 +158,12 @@ class Trained:
     A plan refuses a collection of which no point has a payload key that the formula reads, and warns where values have moved.
 
     Attributes:
-        features: those that read the payload alone, of which it is known how they were distributed.
-        calibrated: whether the score is a probability of relevance that was fitted to topics of its own.
+        features: those that read the payload alone, with their distributions.
+        calibrated: whether the score is a probability of relevance, fitted to topics of its own.
     """
 
     features: tuple[TrainedFeature, ...] = ()
-    calibrated: bool = dataclasses.field(default=False, compare=False)  # files from before are without it, and as good
+    calibrated: bool = dataclasses.field(default=False, compare=False)  # older files are without it, and as good
 
 
 def psi(then: Sequence[float], now: Sequence[float], least: float = _LEAST_SHARE) -> float:
@@ -210,7 +207,7 @@ _SHOWN: Final = 60
 
 
 def kind_of(key: PayloadKey) -> str:
-    """What is read there, in a word: `number`, `date-time`, `geo point`, or `value` where anything will do."""
+    """The kind of value to read there: `number`, `date-time`, `geo point`, or `value` where anything will do."""
     return _TYPES[key.index][0] if key.index in _TYPES else "value"
 
 
@@ -230,7 +227,7 @@ def find_missing(keys: Iterable[PayloadKey], payloads: Payloads) -> float:
 
 
 def instead(key: PayloadKey, payloads: Payloads) -> str:
-    """What is there instead, for a message: `"text, e.g. 'four'"`; nothing where the key is absent everywhere."""
+    """The value there instead, for a message: `"text, e.g. 'four'"`; "" where the key is absent everywhere."""
     for payload in payloads:
         for value in reader(key.key)(payload) or []:
             if value is not None:
@@ -249,14 +246,14 @@ def leaves(payload: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Sample:
-    """Payloads of random points, cut to what a formula reads.
+    """Payloads of random points, cut to the keys that a formula reads.
 
     Attributes:
         payloads: one for each point.
-        gone: key → what no point has there, e.g. `number`.
+        gone: key → the kind of value that no point has there, e.g. `number`.
         there: the payload keys that there are; empty where none is gone.
-        instead: key → what points have there instead, e.g. `text, e.g. 'four'`, for those of `gone` that are there.
-        chosen: whether the points were chosen by their ids, so that they say nothing of how values are distributed.
+        instead: key → the value that points have there instead, e.g. `text, e.g. 'four'`, for those of `gone` that are there.
+        chosen: whether the points were chosen by their ids, so that their values show no distribution.
     """
 
     payloads: Sequence[Mapping[str, Any]]

@@ -58,7 +58,7 @@ def test_a_gain_by_a_payload_feature_is_found_and_recommended_with_the_searches_
     assert tuning.chosen == "with stars, pairwise"
     assert tuning.gain.estimate > 0.05
     assert tuning[tuning.chosen].mean > tuning[PAIRWISE].mean + 0.03
-    assert "what is said of a topic is by weights learned without it (5 folds)" in tuning.recommendation
+    assert "each topic is ranked by weights learned without it (5 folds)" in tuning.recommendation
     assert tuning[tuning.chosen].parameters["weight of stars"] > 0.5  # type: ignore[operator]
     sums = formula_searches(len([each for each in tuning.configurations if each.family == "weighted sum"]))
     assert tuning.spent.requests == (2 + sums) * len(told.topics)  # payload comes along with the candidates

@@ -152,7 +152,7 @@ def test_what_cannot_be_compared_is_refused(ranker: LearnedRanker) -> None:
     executor = local()[0]
     with pytest.raises(StrategyError, match="doesn't know how its features were distributed: log features with sample="):
         drift(executor, replace(ranker, reference={}))
-    with pytest.raises(StrategyError, match="sample must be at least 1, got 0"):
+    with pytest.raises(StrategyError, match="sample must be a whole number of at least 1, got 0"):
         drift(executor, ranker, sample=0)
     empty = open_client()
     empty.create_collection("films", vectors_config={"dense": models.VectorParams(size=8, distance=models.Distance.COSINE)})

@@ -1,4 +1,4 @@
-"""The three numbers of relevance feedback, with what they were fitted to; and their file."""
+"""The three coefficients of relevance feedback, their provenance, and their file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ __all__ = [
     "Mode",
     "Provenance",
     "Verdict",
-    "are_hashes",
     "hashes_of",
     "count_known",
     "read_coefficients",
@@ -38,26 +37,28 @@ Mode: TypeAlias = Literal["precision", "recall"]
 Verdict: TypeAlias = Literal["plain", "rerank", "feedback"]
 
 LEAST_SEEDS = 2
-"""A pair takes two seeds; with fewer there is no feedback."""
+"""A pair takes two seeds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
     """What coefficients were fitted to: they mean nothing for another model, vector, mode or number of seeds.
 
+    None is unknown.
+
     Attributes:
         mode: how they are to be used.
         seeds: how many documents of the first search the reranker scores.
-        model: the reranker's fingerprint; None if unknown.
+        reranker: its fingerprint.
         vector: the name of the dense vector that is compared; `""` is the unnamed one.
-        size: its dimensions; None if unknown.
-        distance: how it is compared, as Qdrant writes it, e.g. "Cosine"; None if unknown.
-        encoder: the fingerprint of the embedding model of queries; None if unknown.
-        text: what of a point the reranker read; None if unknown.
-        recommends: what the fit found best: "plain" search, plain reranking ("rerank"), or "feedback"; None if not judged.
-        metrics: what it measured, by name.
-        data: a hash of the queries that it learned from.
-        queries: short hashes of the queries one by one, see `known_queries.hashes_of`; neither shown nor compared.
+        size: its dimensions.
+        distance: how it is compared, as Qdrant writes it, e.g. "Cosine".
+        encoder: the fingerprint of the embedding model of queries.
+        text: which text of a point the reranker read.
+        recommends: what the fit found best: "plain" search, plain reranking ("rerank"), or "feedback".
+        metrics: the fit's figures, by name.
+        data: a hash of the fit's queries.
+        queries: short hashes of the queries one by one, see `hashes_of`; neither shown nor compared.
         versions: of the packages and the server.
         date: of the fit, as ISO 8601.
     """
@@ -86,23 +87,23 @@ class Provenance:
             raise StrategyError(f"a provenance is for a whole number of at least {LEAST_SEEDS} seeds, got {self.seeds!r}")
         if self.recommends is not None and self.recommends not in get_args(Verdict):
             raise StrategyError(f"a provenance recommends 'plain', 'rerank' or 'feedback'; got {self.recommends!r}")
-        if not are_hashes(self.queries):
+        if re.fullmatch(rf"(?:[0-9a-f]{{{HASH_DIGITS}}})*", self.queries) is None:
             raise StrategyError(
                 f"the queries of a provenance are hashes of {HASH_DIGITS} hex digits each, without gaps; "
                 f"got {self.queries!r:.100}"
             )
 
     def differences(self, mode: Mode, seeds: int, using: str, target: Target) -> Iterator[str]:
-        """What differs from this provenance; what one side doesn't know isn't compared."""
+        """The differences from this provenance, of what both sides know."""
         info = target.schema.vectors.get(using)
-        distance = None if info is None or info.distance is None else info.distance.value
         pairs: list[tuple[str, Any, Any]] = [
             ("the mode", self.mode, mode),
             ("the number of seeds", self.seeds, seeds),
             ("the vector", self.vector, using),
-            ("the vector's size", self.size, None if info is None else info.size),
-            ("the distance", self.distance, distance),
         ]
+        if info is not None:
+            distance = None if info.distance is None else info.distance.value
+            pairs += [("the vector's size", self.size, info.size), ("the distance", self.distance, distance)]
         if self.reranker is not None:
             pairs.append(("the reranker", self.reranker, target.fingerprints.reranker()))
         if self.encoder is not None and info is not None:
@@ -121,9 +122,9 @@ class Coefficients:
 
     Args:
         a: the weight of the query.
-        b: how much more a pair counts whose scores differ more; at least 0.
+        b: how much more pairs count whose scores differ more; at least 0.
         c: the weight of the feedback; 0 is plain search.
-        provenance: what they were fitted to; None for numbers from elsewhere.
+        provenance: of the fit; None for numbers from elsewhere.
 
     Raises:
         StrategyError: one isn't finite, or b is below 0.
@@ -157,11 +158,11 @@ class Coefficients:
 
     @classmethod
     def from_official(cls, weights: Any, provenance: Provenance | None = None) -> Self:
-        """What the trainer of the package qdrant-relevance-feedback returned: `(a, b, c)`, or a mapping of these names.
+        """The result of the trainer in the package qdrant-relevance-feedback: `(a, b, c)`, or a mapping of these names.
 
         Args:
             weights: the trainer's result.
-            provenance: what it was trained on, so that it can be checked; without one a strategy asks for `trust=True`.
+            provenance: what it was trained on, to be checked; without one a strategy asks for `trust=True`.
 
         Raises:
             StrategyError: it isn't three numbers, or b is below 0, which that trainer may return and Qdrant refuses.
@@ -180,7 +181,6 @@ class Coefficients:
         return replace(self, provenance=Provenance(**changes) if known is None else replace(known, **changes))
 
     def to_json(self) -> str:
-        """The JSON text of the coefficients."""
         return json.dumps(_ADAPTER.dump_python(self, mode="json", exclude_defaults=True), indent=2, ensure_ascii=False)
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -192,7 +192,8 @@ class Coefficients:
         """The coefficients in a JSON file: one that `save` wrote, or a strategy with relevance feedback outermost.
 
         Raises:
-            FormatError: it holds neither; the message gives the line. OSError if the file can't be read.
+            FormatError: it holds neither; gives the line.
+            OSError: it can't be read.
         """
         return read_coefficients(read_text(path), path)
 
@@ -225,24 +226,19 @@ def read_coefficients(text: str, path: str | PathLike[str] | None = None) -> Coe
 
 
 HASH_DIGITS: Final = 8
-"""Hex digits of one hash: of 300 queries and 300 topics, one in 50 000 times a topic is wrongly taken for a known one."""
+"""Hex digits of one hash: of 300 queries and 300 topics, one topic in 50 000 tries is wrongly taken for a known one."""
 MOST_HASHES: Final = 500
 """How many are kept."""
 
 
 def same(text: str) -> str:
-    """Equal for queries that say the same, but for capitals and spaces."""
+    """The text without differences of capitals and spaces."""
     return " ".join(text.casefold().split())
 
 
 def hashes_of(texts: Iterable[str]) -> str:
-    """The hashes of the texts, in ascending order and without a gap; of very many, those that come first."""
+    """The hashes of the texts, in ascending order and without a gap; the first of very many."""
     return "".join(sorted(set(map(_hash, texts)))[:MOST_HASHES])
-
-
-def are_hashes(text: str) -> bool:
-    """Whether a text could be what `hashes_of` returns."""
-    return re.fullmatch(rf"(?:[0-9a-f]{{{HASH_DIGITS}}})*", text) is not None
 
 
 def count_known(hashes: str, texts: Iterable[str]) -> int:

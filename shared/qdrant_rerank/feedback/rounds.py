@@ -1,4 +1,4 @@
-"""What `RelevanceFeedback` does: the two searches, the model's scores between and after them, and what adds up to a score.
+"""How `RelevanceFeedback` runs: two searches, the model's scores between and after them, and the terms of a result's score.
 
 `FeedbackCandidates` is the second search, as a stage among others.
 """
@@ -22,7 +22,7 @@ from ..stages.nearest import Nearest
 from ..steps import Flow, Points, QueryVector, Request, Score
 from ..strategies import Stage, candidate_names, search
 from .coefficients import Coefficients, Mode
-from .steering import plain_query, read_vector, similarity, steer
+from .steering import plain_query, read_vector, similarities, steer
 
 __all__ = [
     "FeedbackCandidates",
@@ -70,15 +70,15 @@ class Settings(Protocol):
 
 @dataclass(frozen=True)
 class Rounds:
-    """What happened on the way to the results.
+    """The results, and what led to them.
 
     Attributes:
         points: the results.
-        first: what the first search found, best first.
-        steering: what the seeds' scores made of the query.
-        inputs: what the second request was made from; without `steering` if there was none.
+        first: the first search's points, best first.
+        steering: the query as the seeds' scores steered it.
+        inputs: of the second request; without `steering` if there was none.
         candidates: the stages of the second request below its outermost, if they were searched for an explanation.
-        found: what each of them found.
+        found: the points of each of them.
     """
 
     points: list[RankedPoint]
@@ -94,8 +94,8 @@ def run_rounds(
 ) -> Flow[Rounds]:
     """The results of a strategy (resolved), with what led to them.
 
-    With `explaining`, points keep vectors and payloads, which `drop_extras` takes off afterwards, and the candidates of the
-    second request are searched beside it, in the same round trip.
+    With `explaining`, points keep vectors and payloads, which `drop_extras` takes off, and the candidates of the second
+    request are searched beside it, in the same round trip.
 
     Raises:
         QueryError: the query has no text for the model to read, or its vector isn't known here.
@@ -121,7 +121,7 @@ def run_rounds(
 
 
 class _Call:
-    """One query on its way: what was asked for, and what is known so far."""
+    """One query on its way: the call, and what is known so far."""
 
     def __init__(self, strategy: Settings, query: Query, options: SearchOptions, target: Target, inputs: Inputs) -> None:
         self.strategy, self.query, self.options, self.target, self.inputs = strategy, query, options, target, inputs
@@ -134,7 +134,7 @@ class _Call:
 
     @property
     def vector(self) -> QueryVector:
-        """The query's own vector, of those that are compared."""
+        """The query's own vector."""
         found = self.inputs.vectors[self.strategy.compared]
         if not isinstance(found, list) and not self.strategy.native:
             raise QueryError(
@@ -146,7 +146,7 @@ class _Call:
     # The first round
 
     def steer(self) -> Flow[None]:
-        """Have the seeds scored, and make the second search's query of that."""
+        """Have the seeds scored, and make the second search's query of their scores."""
         vector = self.vector
         self.steering = Steering(tuple(self._seeds()), self._nothing_to_score())
         if not self.steering.why_not:
@@ -160,7 +160,7 @@ class _Call:
                 kind = tolerate(error, self.strategy.on_error, "results are those of the search without feedback")
                 self.steering = replace(self.steering, why_not=f"the model failed ({kind})")
         query = self.steering.query
-        if query is None and self.strategy.within is not None:  # its other candidates have their say nevertheless
+        if query is None and self.strategy.within is not None:  # its other candidates search nevertheless
             query = plain_query(self.strategy.weights, self.strategy.native, vector)
         self.inputs = replace(self.inputs, steering=query)
 
@@ -175,7 +175,7 @@ class _Call:
             Seed(point.id, rank, text, self._stored_vector(point))
             for rank, (point, text) in enumerate(zip(found, texts, strict=True), 1)
         ]
-        if self.strategy.mode == "precision":  # scores of others would have no use
+        if self.strategy.mode == "precision":  # other scores have no use
             return [seed if seed.vector is not None else replace(seed, text="") for seed in made]
         return made
 
@@ -267,7 +267,7 @@ class _Call:
         return list(ranked[start : start + self.options.limit])
 
     def _finished(self, points: list[RankedPoint]) -> list[RankedPoint]:
-        """The points, copies all of them, with what is said of every result, and what of them the call wants to see."""
+        """The points (all of them copies), with the notes of every result, as the call wants to see them."""
         before = {point.id for point in self.first[: self.options.reach]}
         for point in points:
             point.notes["surfaced_by_feedback"] = not self.steering.why_not and point.id not in before
@@ -278,13 +278,13 @@ class _Call:
 
 
 def recall_options(options: SearchOptions, limit: int, seeds: models.HasIdCondition) -> SearchOptions:
-    """What the second search of mode "recall" is asked for: as many points as are still to be scored, the seeds left out."""
+    """The options of the second search in mode "recall": as many points as are still to be scored, without the seeds."""
     apart = both(options.filter, models.Filter(must_not=[seeds]))
     return replace(options, limit=limit, page=None, offset=None, score_threshold=None, filter=apart, with_payload=True)
 
 
 def drop_extras(point: RankedPoint, options: SearchOptions) -> RankedPoint:
-    """The point, a copy of this module's, without the payload and the vectors that the call doesn't want to see."""
+    """The point (a copy), without the payload and the vectors that the call doesn't want to see."""
     point.payload = select_payload(point.payload, options.with_payload)
     if options.with_vectors is False:
         point.vector = None
@@ -294,7 +294,7 @@ def drop_extras(point: RankedPoint, options: SearchOptions) -> RankedPoint:
 
 
 def _failed(point: models.ScoredPoint) -> bool:
-    """Whether it is the model's fault that there is no score to compare with a threshold."""
+    """Whether the model's failure left no score to compare with a threshold."""
     return bool(notes_of(point).get("not_rescored", "no text") != "no text")
 
 
@@ -306,11 +306,10 @@ def _feedback(score: float | None) -> dict[str, float]:
 class FeedbackCandidates(Nearest, kind="feedback_candidates"):
     """The search that relevance feedback steers, where it is one candidate among others.
 
-    It has a place only in `RelevanceFeedback(within=…)`, which hands it what to search for:
-    `within=Fusion.rrf().over(FeedbackCandidates(limit=100), Nearest("bm25", limit=100))`. It compares the vector that the
-    feedback is
-    about, takes a limit, filter, threshold and name as every stage, and is `score("feedback")` in a formula above it. Its
-    score there is the similarity to the steered vector: for Cosine the cosine, from -1 to 1.
+    It has a place only in `RelevanceFeedback(within=…)`, which hands it its query:
+    `within=Fusion.rrf().over(FeedbackCandidates(limit=100), Nearest("bm25", limit=100))`. It compares the vector of the
+    feedback, takes a limit, filter, threshold and name as every stage, and is `score("feedback")` in a formula above it: the
+    similarity to the steered vector, for Cosine the cosine, from -1 to 1.
     """
 
     is_steered: ClassVar[bool] = True
@@ -341,7 +340,7 @@ class FeedbackCandidates(Nearest, kind="feedback_candidates"):
 
 
 def find_compared(seeds: Stage, schema: Schema) -> str | None:
-    """The vector that feedback is about: the seeds' dense one, if they compare just one, else the collection's only one."""
+    """The vector to compare: the seeds' dense one, if they compare just one, else the collection's only one."""
     dense = list(
         dict.fromkeys(
             stage.vector
@@ -353,9 +352,9 @@ def find_compared(seeds: Stage, schema: Schema) -> str | None:
 
 
 def find_reasons(strategy: Settings, rounds: Rounds, options: SearchOptions) -> Iterator[ResultReason]:
-    """Why results of the steered search alone are where they are, or those that the model ranked: what adds up to each score.
+    """What adds up to the score of each result of the steered search alone, or of the model's ranking.
 
-    Where the steered search is one of several candidates, what each of them made of the result, too.
+    Where the steered search is one of several candidates, each candidate's hit too.
     """
     terms, why_not = _add_up(strategy, rounds)
     found = rounds.found if strategy.within is not None else ()
@@ -369,13 +368,9 @@ def find_reasons(strategy: Settings, rounds: Rounds, options: SearchOptions) -> 
 
 
 def _add_up(strategy: Settings, rounds: Rounds) -> tuple[list[tuple[str, Column]], str]:
-    """What adds up to the score of each result, as texts with a value for each, NaN where it isn't known; or why nothing does.
+    """Text → its share of each result's score, NaN where it isn't known; or why there are no shares.
 
     Not for results of a stage around the feedback candidate in mode "precision", whose scores are that stage's.
-
-    Args:
-        strategy: resolved.
-        rounds: of it, made to be explained.
     """
     steering, points = rounds.steering, rounds.points
     if steering.why_not:
@@ -386,6 +381,7 @@ def _add_up(strategy: Settings, rounds: Rounds) -> tuple[list[tuple[str, Column]
     if not isinstance(query, list):
         return [], "the server embeds the query, so that its share of the score isn't known here"
     distance = rounds.inputs.target.schema.vectors[strategy.compared].distance
-    stored = [read_vector(point, strategy.compared) for point in points]
-    own = strategy.weights.a * np.array([np.nan if v is None else similarity(query, v, distance) for v in stored])
+    vectors = [read_vector(point, strategy.compared) or [np.nan] * len(query) for point in points]
+    stored = np.array(vectors, np.float64).reshape(-1, len(query))
+    own = strategy.weights.a * similarities(np.array([query], np.float64), stored, distance)[0]
     return [("a * similarity", own), ("feedback", np.array([point.score for point in points]) - own)], ""

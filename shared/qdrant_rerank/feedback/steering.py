@@ -1,8 +1,8 @@
 """From the seeds' scores to the second search's query: pairs, and one vector that searches as all of them together.
 
 For Cosine and Dot, `a·sim(q, x) + Σ c·conf^b·(sim(x⁺, x) - sim(x⁻, x))` is `sim(w, x)` with
-`w = a·q + Σ c·conf^b·(x⁺ - x⁻)`, as both are linear in their first vector: one nearest search instead of one comparison with
-each seed for each pair and point. For Cosine all vectors are of length 1, and the score is `|w|·cos(w, x)`.
+`w = a·q + Σ c·conf^b·(x⁺ - x⁻)`, as both are linear in their first vector: one nearest search stands for the comparison of
+each point with each seed of each pair. For Cosine all vectors are of length 1, and the score is `|w|·cos(w, x)`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = [
     "fold",
     "native_query",
     "pairs_of",
-    "similarity",
+    "similarities",
     "steer",
     "read_vector",
     "unit",
@@ -49,7 +49,7 @@ def steer(
     vector: QueryVector,
     distance: models.Distance | None,
 ) -> Steering:
-    """What these scores, one for each seed with a text, make of the query's `vector`.
+    """The query's `vector`, steered by these scores, one for each seed with a text.
 
     Raises:
         ScoringError: the scores differ so much that the sum overflows.
@@ -60,7 +60,7 @@ def steer(
     used = [seed for seed in made.used if seed.vector is not None and seed.score is not None]
     vectors = [seed.vector or [] for seed in used]
     with np.errstate(over="ignore", invalid="ignore"):
-        # as Qdrant keeps them: what is equal there must be equal here, or with b = 0 a pair more would count
+        # 32-bit, as Qdrant keeps them: scores equal there must be equal here, or with b = 0 a pair more would count
         numbers = [float(np.float32(seed.score or 0.0)) for seed in used]
         if len(set(numbers)) < 2:
             return replace(made, why_not="the model gave all seeds the same score")
@@ -85,11 +85,10 @@ def steer(
 
 
 def plain_query(weights: Coefficients, native: bool, vector: models.VectorInput) -> models.QueryInterface:
-    """What the feedback candidate searches for where there is nothing to go by, with scores of the same kind as otherwise.
+    """The unsteered query of the feedback candidate, with scores of the same kind as the steered one's.
 
     Qdrant's own query scores by minus the distance, a nearest search by the distance itself, which a formula above the
-    candidate
-    would take for a likeness. One example makes no pair, so that only the query counts.
+    candidate would take for a likeness. One example makes no pair, so that only the query counts.
     """
     if not native:
         return models.NearestQuery.model_construct(nearest=vector, mmr=None)
@@ -98,7 +97,7 @@ def plain_query(weights: Coefficients, native: bool, vector: models.VectorInput)
 
 @dataclass(frozen=True)
 class Folded:
-    """The vector to search by, and what its similarities have to be multiplied by to be the formula's scores."""
+    """The vector to search by, and the factor from its similarities to the formula's scores."""
 
     vector: list[float]
     scale: float
@@ -116,14 +115,14 @@ def pairs_of(scores: Sequence[float], coefficients: Coefficients) -> list[Pair]:
 
 
 def weights_of(scores: Column, b: float) -> Column:
-    """How much of each seed's vector the pairs add up to, for c = 1.
+    """How often the pairs add each seed's vector, for c = 1: `Σ_j conf_ij^b - Σ_j conf_ji^b` for seed i.
 
     Args:
         scores: shape (..., n).
         b: the exponent.
 
     Returns:
-        Shape (..., n); each row sums to 0. `Σ_j conf_ij^b - Σ_j conf_ji^b` for seed i, over the pairs with conf > 0.
+        Shape (..., n); each row sums to 0.
     """
     difference = scores[..., :, None] - scores[..., None, :]
     confidence = np.where(difference > 0, np.abs(difference), 1.0) ** b * (difference > 0)
@@ -156,18 +155,22 @@ def fold(
     return Folded(unit(shifted).tolist(), float(np.linalg.norm(shifted)))
 
 
-def similarity(query: Sequence[float], stored: Sequence[float], distance: models.Distance | None) -> float:
-    """How alike two vectors are in the formula's terms: for Manhattan minus the distance, for Euclid minus its square."""
-    first, second = np.asarray(query, np.float64), np.asarray(stored, np.float64)
+def similarities(first: Column, second: Column, distance: models.Distance | None) -> Column:
+    """How alike each row of `first` is to each of `second`, in the formula's terms, shapes (m, d) and (n, d) → (m, n).
+
+    For Manhattan that is minus the distance, for Euclid minus its square: the engine takes the root only of what it returns.
+    """
+    found: Column
     match distance:
         case models.Distance.EUCLID:
-            return -float(np.square(first - second).sum())  # the engine takes the root only of what it returns itself
+            found = -np.square(first[:, None] - second[None]).sum(axis=-1)
         case models.Distance.MANHATTAN:
-            return -float(np.abs(first - second).sum())
+            found = -np.abs(first[:, None] - second[None]).sum(axis=-1)
         case models.Distance.COSINE:
-            return float(unit(first) @ unit(second))
+            found = unit(first) @ unit(second).T
         case _:
-            return float(first @ second)
+            found = first @ second.T
+    return found
 
 
 def unit(vectors: Column) -> Column:
@@ -180,10 +183,7 @@ def unit(vectors: Column) -> Column:
 def native_query(
     query: models.VectorInput, seeds: Sequence[models.VectorInput], scores: Sequence[float], coefficients: Coefficients
 ) -> models.RelevanceFeedbackQuery:
-    """The same as Qdrant's own query, for servers since 1.17.
-
-    Seeds go as vectors, not as ids: an id that was deleted in the meantime would fail the whole query.
-    """
+    """Qdrant's own query, for servers since 1.17, with the seeds' vectors: an id deleted meanwhile would fail it."""
     items = [models.FeedbackItem(example=seed, score=score) for seed, score in zip(seeds, scores, strict=True)]
     naive = models.NaiveFeedbackStrategyParams(a=coefficients.a, b=coefficients.b, c=coefficients.c)
     given = models.RelevanceFeedbackInput(target=query, feedback=items, strategy=models.NaiveFeedbackStrategy(naive=naive))

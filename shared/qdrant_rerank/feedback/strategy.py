@@ -1,8 +1,7 @@
-"""`RelevanceFeedback` as a value: what it takes, what it costs, and why it may not fit. What it does is in `rounds.py`.
+"""`RelevanceFeedback` as a value: its arguments, its costs, and why it may not fit. How it runs is in `rounds.py`.
 
-The reranker's scores of other texts than those that the coefficients were fitted to, such as titles left out or metadata added,
-are other scores, for which the coefficients mean nothing. Sources that are written differently may read the same of a
-collection, so that a few of its points decide.
+Coefficients mean nothing for a reranker that reads other texts than in the fit, e.g. without titles or with metadata. Sources
+that are written differently may read the same of a collection: a few of its points decide.
 """
 
 from __future__ import annotations
@@ -59,31 +58,30 @@ _FOLDABLE = (models.Distance.COSINE, models.Distance.DOT)
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class RelevanceFeedback(Strategy, kind="relevance_feedback"):
-    """A search steered by a reranker's scores of the first results, so that it finds what they have in common.
+    """A search steered by a reranker's scores of the first results, so that it finds what the best have in common.
 
-    Two rounds: the best `seeds` of a first search are scored by the executor's model, and their vectors, weighed by all
-    pairs of different scores, shift the query's vector for the second search; each round is one request. Results note
+    In the first round the executor's model scores the best `seeds` of a first search. Their vectors, weighed by all pairs of
+    different scores, shift the query's vector for the second search; each round is one request. Results note
     `surfaced_by_feedback` (whether the first search would not have returned them within the call's limit), `documents_scored`,
-    `feedback_score` if the model scored them, and `not_steered` with the reason where there was nothing to go by: then the
-    first search's results are returned as they are.
+    `feedback_score` if the model scored them, and `not_steered` with the reason where the first search's results are returned
+    as they are.
 
     Args:
-        seeds: the first search, any stage; its limit is how many documents are scored (5 if None). The compared vector of
-            each comes back with it.
+        seeds: the first search, any stage; its limit is how many documents are scored (5 if None).
         coefficients: from `fit_feedback`, for this collection, model, mode and number of seeds; `Coefficients(1, 0, 0)`,
             which is plain search, may be used without.
         mode: "precision": the second search's results as they are, seeds included, with the formula's scores. "recall": seeds
             are kept out of the second search, the model scores all that it finds too, and all are ranked by the model.
-        limit: how many points it returns at most: in mode "recall" 25 if None, each of them scored, seeds included, so it is
-            the budget, equal to that of `Rerank(limit=…)`; in mode "precision" as many as the call asks for if None.
+        limit: how many points it returns at most. In mode "recall" (25 if None) each is scored, seeds included, so it equals
+            the budget of `Rerank(limit=…)`; in mode "precision" as many as the call asks for if None.
         using: the dense vector that is compared; if None, that of the seeds or the collection's only one.
-        within: what runs as the second request, with a `FeedbackCandidates` for the steered search, e.g.
+        within: the second request, with a `FeedbackCandidates` for the steered search, e.g.
             `Fusion.rrf().over(FeedbackCandidates(limit=100), Nearest("bm25", limit=100))`; only the steered search if None.
-        on_error: what happens when the model fails: "raise" its error, or "keep_order", which returns what was found so
-            far in the order of the search, flagged, and warns.
+        on_error: when the model fails, "raise" its error, or "keep_order": return the points so far in the order of the
+            search, flagged, and warn.
         native: whether to send Qdrant's own relevance feedback query, for servers since 1.17, instead of one folded vector.
-            Both give the same results for Cosine and Dot, the folded one several times faster; for other distances only the
-            native one works and is used.
+            Both give the same results for Cosine and Dot, the folded one several times faster; other distances always use the
+            native one.
         trust: use the coefficients although they were not fitted, or fitted to something else.
 
     Raises:
@@ -110,17 +108,16 @@ class RelevanceFeedback(Strategy, kind="relevance_feedback"):
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, trust: bool = False, within: Stage | None = None) -> RelevanceFeedback:
-        """The strategy in a JSON file: one that `fit_feedback(…).save` or `save` wrote, or a file of coefficients.
-
-        Coefficients alone are used as they were fitted: in that mode, on the best points of a plain search.
+        """The strategy in a JSON file: one that `fit_feedback(…).save` or `save` wrote, or a file of coefficients, as in `of`.
 
         Args:
             path: of the file.
             trust: whether to use the coefficients although they were fitted to something else; as the file says if False.
-            within: what runs as the second request, as for `RelevanceFeedback`; as the file says if None.
+            within: the second request, as for `RelevanceFeedback`; as the file says if None.
 
         Raises:
-            FormatError: it holds no such strategy; the message gives the line. OSError if the file can't be read.
+            FormatError: it holds no such strategy; gives the line.
+            OSError: it can't be read.
             StrategyError: `within` has no `FeedbackCandidates`.
         """
         text = read_text(path)
@@ -162,7 +159,7 @@ class RelevanceFeedback(Strategy, kind="relevance_feedback"):
 
     @property
     def weights(self) -> Coefficients:
-        """The coefficients, which are there once the strategy was made."""
+        """The coefficients, checked."""
         assert self.coefficients is not None
         return self.coefficients
 
@@ -185,18 +182,18 @@ class RelevanceFeedback(Strategy, kind="relevance_feedback"):
 
     @property
     def idle(self) -> bool:
-        """Whether the coefficients leave the seeds without effect on the second search."""
+        """Whether the seeds have no effect on the second search."""
         return self.weights.c == 0.0
 
     @property
     def compared(self) -> str:
-        """The name of the vector that is compared (of a resolved strategy)."""
+        """The name of the compared vector (of a resolved strategy)."""
         assert self.using is not None
         return self.using
 
     @property
     def root(self) -> Stage:
-        """What runs as the second request."""
+        """The second request."""
         return FeedbackCandidates(using=self.using) if self.within is None else self.within
 
     @property
@@ -298,7 +295,7 @@ class RelevanceFeedback(Strategy, kind="relevance_feedback"):
         return replace(self, trust=True, seeds=self.seeds.uncheck())
 
     def seed_options(self, options: SearchOptions) -> SearchOptions:
-        """What the first search is asked for: the seeds, and what it would have returned by itself, with vectors and text."""
+        """The options of the first search: the seeds, and its own results within the call, with vectors and text."""
         vectors: models.WithVector = True
         if self.using and not isinstance(options.with_vectors, bool):
             vectors = list(dict.fromkeys([*options.with_vectors, self.using]))
@@ -335,11 +332,7 @@ _FIT = "fit them to your collection and model with qdrant_rerank.learn.fit_feedb
 
 
 def check_kinds(strategy: RelevanceFeedback) -> None:
-    """Refuse values of the wrong type.
-
-    Raises:
-        StrategyError: one is.
-    """
+    """Refuse values of the wrong type. Raises StrategyError."""
     seeds, within = strategy.seeds, strategy.within
     if not isinstance(seeds, Stage):
         raise StrategyError(
@@ -367,11 +360,7 @@ _FLAG = (True, False)
 
 
 def check_numbers(strategy: RelevanceFeedback) -> None:
-    """Refuse numbers of seeds and results that make no sense.
-
-    Raises:
-        StrategyError: one doesn't.
-    """
+    """Refuse numbers of seeds and results that make no sense. Raises StrategyError."""
     seeds, limit = strategy.seed_count, strategy.limit
     if seeds < LEAST_SEEDS:
         raise StrategyError(
@@ -388,11 +377,7 @@ def check_numbers(strategy: RelevanceFeedback) -> None:
 
 
 def check_coefficients(strategy: RelevanceFeedback) -> None:
-    """Refuse a strategy without coefficients, or with some of which nobody knows where they come from.
-
-    Raises:
-        StrategyError: so it is.
-    """
+    """Refuse a strategy without coefficients, or with some of unknown origin. Raises StrategyError."""
     given = strategy.coefficients
     if not isinstance(given, Coefficients):
         got = "" if given is None else f", got {given!r}"
@@ -447,7 +432,7 @@ LOOKED_AT: Final = 20
 
 
 def look_at_texts(fitted: TextSource | None, target: Target, options: SearchOptions) -> Flow[Target]:
-    """`target`, with some points' payloads where only these can tell; no step where they are known, or nothing is in doubt."""
+    """`target`, with some points' payloads where only these can tell whether the model reads other texts than in the fit."""
     if fitted is None or not fitted.is_known or target.quirks.payloads or target.schema.points == 0:
         return target
     if _is_same(fitted, target) is not None:
@@ -459,12 +444,7 @@ def look_at_texts(fitted: TextSource | None, target: Target, options: SearchOpti
 
 
 def text_problem(fitted: TextSource | None, target: Target) -> str:
-    """What to say if the model certainly reads other texts than when the coefficients were fitted; "" if it doesn't.
-
-    Args:
-        fitted: what it read then; None if that isn't known.
-        target: what it is to read now.
-    """
+    """The problem if the model certainly reads other texts than in the fit (`fitted`); "" if it doesn't."""
     if fitted is None or _is_same(fitted, target) is not False:
         return ""
     here, payloads = target.payload.source, target.quirks.payloads
@@ -477,7 +457,7 @@ def text_problem(fitted: TextSource | None, target: Target) -> str:
 
 
 def text_doubt(fitted: TextSource | None, target: Target) -> str:
-    """What to say if the model may read other texts than then, and nothing can tell; "" if something does."""
+    """The doubt if the model may read other texts than in the fit, and nothing can tell; "" if something does."""
     if fitted is None or _is_same(fitted, target) is not None:
         return ""
     return (
@@ -487,7 +467,7 @@ def text_doubt(fitted: TextSource | None, target: Target) -> str:
 
 
 def _is_same(fitted: TextSource | None, target: Target) -> bool | None:
-    """Whether the same is read; None if nothing tells. Without a model nothing is read."""
+    """Whether the model reads the same; None if nothing tells. Without a model nothing is read."""
     if fitted is None or fitted == target.payload.source or target.fingerprints.reranker() is None:
         return True
     if not fitted.is_known or not target.quirks.payloads:

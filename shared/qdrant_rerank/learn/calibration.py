@@ -52,7 +52,7 @@ __all__ = [
 
 Method: TypeAlias = Literal["none", "platt", "beta", "isotonic"]
 KNOTS: Final = 15
-_TAIL: Final = 0.001  # of an isotonic map: how much of a sigmoid is in it, which rises where the map is flat
+_TAIL: Final = 0.001  # the share of a sigmoid in an isotonic map, which rises where the map is flat
 _GENTLE: Final = 0.25  # that sigmoid's slope: small, so that 32-bit scores differ even where the score is far from 0
 _FREE: Final = 1e6  # C so large that nothing is regularised
 
@@ -112,12 +112,12 @@ class ScoreMap:
         return Sum(tuple(terms))
 
     def apply(self, scores: Array) -> Array:
-        """The probabilities of scores, shape (n,): what the compiled formula gives."""
+        """The probabilities of scores, shape (n,), as the compiled formula gives them."""
         return compute(self.expression(CandidateScore(None)), Table([{}] * len(scores), [0] * len(scores), {None: scores}))
 
 
 def affine(score: Expression, factor: float, offset: float) -> Expression:
-    """`factor · score + offset`, with the factor taken into the terms of a sum, so that each still is one summand."""
+    """`factor · score + offset`, with the factor inside the terms of a sum, so that each still is one summand."""
     terms = score.terms if isinstance(score, Sum) else (score,)
     scaled = [_scaled(term, factor) for term in terms]
     if isinstance(scaled[-1], Constant):
@@ -142,7 +142,7 @@ def fit_map(method: Method, scores: Array, y: Array, w: Array) -> ScoreMap:
 
     Args:
         method: which kind.
-        scores: shape (n,), scores before the sigmoid, of rows that they weren't fitted to.
+        scores: shape (n,), scores before the sigmoid, of rows that the scoring model wasn't fitted to.
         y: shape (n,), 0 or 1.
         w: shape (n,), weights.
 
@@ -168,7 +168,7 @@ def fit_map(method: Method, scores: Array, y: Array, w: Array) -> ScoreMap:
 
 
 def _logistic(columns: Sequence[Array], y: Array, w: Array, rising: bool) -> tuple[float, ...]:
-    """Coefficients and intercept of a logistic regression that nothing restrains, but for signs."""
+    """Coefficients (none below 0, if `rising`) and intercept of a logistic regression without a penalty."""
     raw = np.column_stack(columns)
     means, deviations = raw.mean(axis=0), raw.std(axis=0)
     if not deviations.all():
@@ -219,8 +219,8 @@ _Z: Final = 1.959964
 def measure_reliability(probabilities: Array, y: Array, w: Array, name: str = "") -> Calibration:
     """Predicted probabilities beside observed shares, in ten bins of equal width, with ECE and Brier score.
 
-    The expected calibration error is that of Naeini, Cooper and Hauskrecht (AAAI 2015). Rows count by their weights.
-    Where nearly all candidates are irrelevant it is small whatever the map: look at the upper bins too.
+    The expected calibration error is that of Naeini, Cooper and Hauskrecht (AAAI 2015). Rows count by their weights. Where
+    nearly all candidates are irrelevant, it is small whatever the map: look at the upper bins too.
     """
     numbers = np.minimum((probabilities * _BINS).astype(np.int64), _BINS - 1)
     bins, ece, total = [], 0.0, float(w.sum())
@@ -250,7 +250,7 @@ class OperatingPoint(Plain):
         threshold: of the probability.
         precision: share of the results at or above it that are relevant.
         recall: share of the relevant candidates that are at or above it.
-        results: how many rows of the log that is.
+        results: how many rows of the log are.
     """
 
     threshold: float
@@ -260,7 +260,7 @@ class OperatingPoint(Plain):
 
 
 def list_operating_points(probabilities: Array, y: Array, w: Array) -> tuple[OperatingPoint, ...]:
-    """What thresholds keep, by rising threshold; those that keep fewer than ten rows are left out."""
+    """What thresholds that keep at least ten rows keep, by rising threshold."""
     order = np.argsort(-probabilities, kind="stable")
     p, hits, mass = probabilities[order], np.cumsum((w * y)[order]).tolist(), np.cumsum(w[order]).tolist()
     last = np.flatnonzero(np.append(p[1:] < p[:-1], True))  # the last row of each value: thresholds keep ties together
@@ -281,21 +281,20 @@ def threshold_for(points: Sequence[OperatingPoint], precision: float) -> Operati
     """The lowest threshold that keeps this precision.
 
     Raises:
-        FitError: none does; says which is the best.
+        FitError: none does; names the best.
         StrategyError: it is no precision.
     """
     if not is_finite(precision) or not 0 < precision <= 1:
         raise StrategyError(f"a precision is a share of results, above 0 and at most 1, got {precision!r}")
     if not points:
-        raise FitError("there are fewer than ten held-out rows: no threshold can be told")
-    for point in points:
-        if point.precision >= precision:
-            return point
+        raise FitError("there are fewer than ten held-out rows: too few for a threshold")
     best = max(points, key=lambda point: point.precision)
-    raise FitError(
-        f"no threshold keeps a precision of {precision:g}: the best on held-out topics is {best.precision:.3f}, at "
-        f"{best.threshold:.3f} (with at least {_LEAST} results)"
-    )
+    if best.precision < precision:
+        raise FitError(
+            f"no threshold keeps a precision of {precision:g}: the best on held-out topics is {best.precision:.3f}, at "
+            f"{best.threshold:.3f} (with at least {_LEAST} results)"
+        )
+    return next(point for point in points if point.precision >= precision)
 
 
 def auc(scores: Array, y: Array, w: Array) -> float:
@@ -312,13 +311,12 @@ def auc(scores: Array, y: Array, w: Array) -> float:
 
 
 def mean_auc(scores: Array, y: Array, w: Array, groups: NDArray[np.int64]) -> float:
-    """The mean over topics of `auc` within the topic; topics with rows of one class are left out. NaN if all are."""
-    found = [auc(scores[rows], y[rows], w[rows]) for rows in _topics(groups) if 0 < y[rows].sum() < len(rows)]
-    return float(np.mean(found)) if found else float("nan")
+    """The mean over topics of `auc` within the topic, without topics of one class; NaN if there are no others."""
+    found = [auc(scores[rows], y[rows], w[rows]) for rows in _rows_by_topic(groups) if 0 < y[rows].sum() < len(rows)]
+    return float(np.mean(found)) if found else math.nan
 
 
-def _topics(groups: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
-    """The rows of each topic."""
+def _rows_by_topic(groups: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
     return (np.flatnonzero(groups == group) for group in np.unique(groups))
 
 
@@ -328,17 +326,17 @@ def brier(probabilities: Array, y: Array, w: Array) -> float:
 
 
 def ndcg(scores: Array, grades: NDArray[np.int64], groups: NDArray[np.int64], depth: int = 10) -> float:
-    """The mean over topics of nDCG among the logged rows, gain being the grade; topics without relevant rows are left out.
+    """The mean over topics with relevant rows of nDCG among the logged rows, gain being the grade.
 
     Judged documents that no candidate found aren't in the log, so this is higher than nDCG of a search would be.
     """
     gains = np.maximum(grades, 0).astype(np.float64)
     found = [
         ndcg_of_one(gains[rows], np.argsort(-scores[rows], kind="stable"), depth)
-        for rows in _topics(groups)
+        for rows in _rows_by_topic(groups)
         if gains[rows].any()
     ]
-    return float(np.mean(found)) if found else float("nan")
+    return float(np.mean(found)) if found else math.nan
 
 
 def ndcg_of_one(gains: Array, order: NDArray[np.intp], depth: int = 10) -> float:
@@ -373,7 +371,7 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What held-out scores say.
+    """A calibration of held-out scores, and their metrics.
 
     Attributes:
         link: factor and offset that turn the scores into log odds; (1, 0) where they are log odds already.
@@ -387,10 +385,10 @@ class HeldOut:
 
 
 def judge_held_out(data: Prepared, margins: Array, method: Method, to_odds: bool, folds: int) -> HeldOut:
-    """What the held-out `margins` of a fit say, and its calibration.
+    """The calibration and the metrics of a fit's held-out margins.
 
     Args:
-        data: what was fitted.
+        data: the rows.
         margins: shape (n,), each by a model that wasn't fitted to the row's topic.
         method: of calibration.
         to_odds: whether the margins aren't log odds, as those of the pairwise loss.

@@ -1,6 +1,6 @@
-"""Whether a collection's values have moved away from those that a ranker was trained on, in detail.
+"""How far a collection's values are from those that a ranker was trained on, feature by feature, of candidates too.
 
-Plans look at a sample of the collection by themselves (`sampling.py`); here is all that there is to know, of candidates too.
+Plans look at a sample of the collection by themselves (`trained.py`).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from .._internals import (
     NO_RETRIES,
     Reference,
     Table,
-    View,
     brief,
     by_chance,
+    check_whole,
     find_missing,
+    in_batches,
     instead,
-    is_whole,
     kind_of,
     run,
     shift,
@@ -33,7 +33,7 @@ from .._internals import (
 from ..evaluate import Topics
 from ..evaluate._internals import MEASURING, Plain, RetryingServices
 from .candidates import CandidateSearch, draw_points, search_candidates
-from .features import Category, Feature, compute_features, is_payload_only, keys_read, selector, share_lacking
+from .features import Category, Feature, Known, compute_features, is_payload_only, keys_read, selector, share_lacking
 from .ranker import LearnedRanker, RankerLike, load_ranker
 from .solver import Array
 
@@ -55,12 +55,11 @@ class FeatureDrift(Plain):
     Attributes:
         name: the feature's.
         psi: the population stability index.
-        missing: share of points that lack what it reads, now; text where it reads a number is lacking, too.
+        missing: share of points that lack what it reads, now; text where it reads a number counts as missing.
         missing_then: the same in training.
         by_chance: the index that as many values of the same distribution exceed once in a hundred times.
         verdict: `stable` below 0.1, `moved` below 0.25, `far` from there on; `gone` if no point has what it reads.
-        instead: what points have there instead, if that is all that they have, e.g.
-            `no point has a number at 'rating' but text, e.g. 'four'`.
+        instead: what points have instead, where it is gone, e.g. `no point has a number at 'rating' but text, e.g. 'four'`.
     """
 
     name: str
@@ -87,9 +86,9 @@ class Drift(Plain):
 
     Attributes:
         features: one each, the farthest first.
-        points: how many points, or candidates, were looked at.
+        points: how many points, or candidates, were compared.
         compared: `stored points`, or `candidates` of topics.
-        left_out: features that can't be compared this way: those that read scores or request-time values need topics.
+        left_out: features that read scores or request-time values, which only candidates of topics have.
     """
 
     features: tuple[FeatureDrift, ...]
@@ -120,14 +119,14 @@ def drift(
 ) -> Drift:
     """How far the features' values are from those in training.
 
-    Like is compared with like: stored points with the stored points that were sampled when the log was made, or with
-    `topics` the candidates of recent queries with the candidates in the log, which covers scores and request-time values.
+    Stored points are compared with the stored points that were sampled when the log was made; with `topics`, the candidates
+    of recent queries with those in the log, which covers scores and request-time values.
 
     Args:
         executor: the collection.
         ranker: with what it was trained on; or the path of its file.
         sample: how many stored points to draw.
-        topics: queries, e.g. of the last week; they need no judgments. Their candidates are looked at instead.
+        topics: queries, e.g. of the last week, whose candidates are compared instead; they need no judgments.
         batch_size: how many topics share a round trip.
         retries: how often a search that fails in passing is made again; as of `evaluate`.
 
@@ -135,9 +134,7 @@ def drift(
         StrategyError: the ranker keeps nothing to compare with, or an argument is wrong.
         PlanError: the collection is empty, or doesn't fit the candidates.
     """
-    for name, value in (("sample", sample), ("batch_size", batch_size)):
-        if not is_whole(value, 1):
-            raise StrategyError(f"{name} must be at least 1, got {value!r}")
+    check_whole(1, sample=sample, batch_size=batch_size)
     policy = Retries.of(retries)
     ranker = load_ranker(ranker, "drift")
     then = ranker.reference if topics is None else ranker.quantiles
@@ -146,15 +143,15 @@ def drift(
         hint = "log features with sample= above 0, or give topics=" if topics is None else "fit it with fit_logistic"
         raise StrategyError(f"this ranker doesn't know how its features were distributed: {hint}")
     if topics is None:
-        tables = [_stored(executor, features, sample, policy)]
+        tables = [_draw_stored(executor, features, sample, policy)]
     else:
-        tables = _candidates(executor, ranker, topics, batch_size, policy)
+        tables = _find_candidates(executor, ranker, topics, batch_size, policy)
     if not sum(map(len, tables)):
         raise PlanError([f"nothing was found in {executor.collection!r}: there is nothing to compare"])
-    values = np.concatenate([compute_features(features, table) for table in tables if len(table)])
+    values = np.concatenate([compute_features(features, table) for table in tables])
     payloads = tables[0].payloads if topics is None else None
     judged = [
-        _judged(name, feature, then[name], values[:, number], payloads)
+        _judge(name, feature, then[name], values[:, number], payloads)
         for number, (name, feature) in enumerate(features.items())
     ]
     judged.sort(key=lambda one: (one.verdict != "gone", -one.psi))
@@ -173,15 +170,12 @@ def check_fields(executor: Executor, ranker: RankerLike, *, sample: int = 200) -
     payload_features = {name: one for name, one in features.items() if is_payload_only(one)}
     if not payload_features:
         return
-    payloads = _stored(executor, payload_features, sample).payloads
+    payloads = _draw_stored(executor, payload_features, sample).payloads
     problems: list[str] = []
     for name, feature in payload_features.items():
         if share_lacking(feature, payloads) == 1.0:
-            read, other = (
-                brief(feature.key if isinstance(feature, Category) else feature.expression),
-                _instead(feature, payloads),
-            )
-            there = f" ({other})" if other else ""
+            read = brief(feature.key if isinstance(feature, Category) else feature.expression)
+            there = f" ({other})" if (other := _instead(feature, payloads)) else ""
             problems.append(
                 f"the ranker reads {name!r} ({read}), but none of {len(payloads)} random points of {executor.collection!r} has "
                 f"it{there}: it was learned on another collection, or the payload has changed"
@@ -190,12 +184,8 @@ def check_fields(executor: Executor, ranker: RankerLike, *, sample: int = 200) -
         raise PlanError(problems)
 
 
-def _judged(
-    name: str,
-    feature: Feature | Category,
-    then: Reference,
-    values: Array,
-    payloads: Sequence[Mapping[str, Any]] | None,
+def _judge(
+    name: str, feature: Feature | Category, then: Reference, values: Array, payloads: Sequence[Mapping[str, Any]] | None
 ) -> FeatureDrift:
     # by the payload where that is known of training too, else by what is NaN
     missing = float(np.isnan(values).mean()) if payloads is None else share_lacking(feature, payloads)
@@ -208,27 +198,23 @@ def _judged(
 
 
 def _instead(feature: Feature | Category, payloads: Sequence[Mapping[str, Any]]) -> str:
-    """What is wrong under the keys that no point has a value of the right kind at, where something else is there."""
+    """What points have at keys where none has a value of the right kind; "" if nothing."""
     gone = [key for key in keys_read(feature) if find_missing([key], payloads) == 1.0]
     there = ((key, instead(key, payloads)) for key in gone)
     return ", ".join(f"no point has a {kind_of(key)} at {key.key!r} but {found}" for key, found in there if found)
 
 
-def _stored(
-    executor: Executor, features: Mapping[str, Feature | Category], sample: int, retries: Retries = NO_RETRIES
-) -> Table:
-    points = draw_points(executor, selector(features, []), sample, retries=retries)
-    view = executor.target().view if points else View()
-    return Table([point.payload or {} for point in points], [point.id for point in points], view=view)
+def _draw_stored(executor: Executor, features: Known, sample: int, retries: Retries = NO_RETRIES) -> Table:
+    points = draw_points(executor, selector(features), sample, retries=retries)
+    return Table([point.payload or {} for point in points], [point.id for point in points], view=executor.target().view)
 
 
-def _candidates(executor: Executor, ranker: LearnedRanker, topics: Topics, batch_size: int, retries: Retries) -> list[Table]:
+def _find_candidates(
+    executor: Executor, ranker: LearnedRanker, topics: Topics, batch_size: int, retries: Retries
+) -> list[Table]:
     target, moment = executor.target(), dt.datetime.now(dt.UTC)
-    candidates = CandidateSearch.of(ranker.candidates, SearchOptions(with_payload=selector(ranker.features, [])), target)
+    candidates = CandidateSearch.of(ranker.candidates, SearchOptions(with_payload=selector(ranker.features)), target)
     executor.plan(candidates.formula)
-    tables, services = list[Table](), RetryingServices(executor, retries)
-    for start in range(0, len(topics), batch_size):
-        batch = topics.items[start : start + batch_size]
-        flows = [search_candidates(candidates, replace(one.query, now=one.now or moment), target, one.filter) for one in batch]
-        tables += [there.table for there in run(together(flows), services)]
-    return tables
+    services = RetryingServices(executor, retries)
+    flows = [search_candidates(candidates, replace(one.query, now=one.now or moment), target, one.filter) for one in topics]
+    return [there.table for batch in in_batches(flows, batch_size) for there in run(together(batch), services)]

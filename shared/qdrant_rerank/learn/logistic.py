@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, Literal, TypeAlias, get_args
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from typing import Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -51,9 +52,9 @@ def fit_logistic(
 ) -> LearnedRanker:
     """Weights of the log's features that tell relevant candidates from others, as a formula over the log's candidates.
 
-    Features are standardised and the scaling is folded into the formula, each feature centred before it is weighed, so that
-    large values don't cancel in 32-bit constants. The formula gives a probability of relevance. All that is said of its
-    quality is of held-out topics: cross-validation never has rows of one topic on both sides.
+    The formula gives a probability of relevance. Features are standardised; the formula holds the scaling, each feature
+    centred before it is weighed, so that large values don't cancel in 32-bit constants. All figures are of held-out topics:
+    cross-validation never has rows of one topic on both sides.
 
     Where negatives were sampled, rows weigh what they stand for, which corrects the intercept for the sampling (King and
     Zeng, "Logistic regression in rare events data", Political Analysis 9, 2001).
@@ -61,14 +62,13 @@ def fit_logistic(
     Args:
         log: of `log_features` or `read_log`, or the path of its file; at least 10 topics and 10 relevant rows.
         loss: `pointwise` learns which candidates are relevant; `pairwise` which of two candidates of one topic is more so
-            (Burges et al., RankNet, ICML 2005; uses grades), its sum then being turned into a probability by Platt's method.
+            (Burges et al., RankNet, ICML 2005; uses grades), and Platt's method turns the sum into a probability.
         C: inverse strength of the L2 penalty, or `"cv"`: the best of 0.001 to 1000 by cross-validation.
-        signs: feature → `"+"` or `"-"`: weights that mustn't have the other sign, e.g. `{"popularity": "+"}`. A weight that
-            would is held at 0, and said so.
+        signs: feature → `"+"` or `"-"`: a weight of the other sign is held at 0, with a note, e.g. `{"popularity": "+"}`.
         calibration: `none`, `platt`, `beta` or `isotonic`: a map fitted to the held-out scores; see `calibrate_scores`.
         least_grade: from which grade on a document is relevant.
         folds: of the cross-validation.
-        bootstrap: how many resamples of topics the weights' intervals are made of; 0 for no intervals.
+        bootstrap: from how many resamples of topics the weights' intervals come; 0 for no intervals.
         seed: for resampling and for drawing pairs.
 
     Raises:
@@ -93,7 +93,7 @@ def fit_logistic(
         scale, offset = result.link
         solution = solution * scale
         solution[-1] += offset
-        weights = _weights(data, solution, free * scale, None if draws is None else draws * scale, rises, signs)
+        weights = tuple(_weights(data, solution, free * scale, None if draws is None else draws * scale, rises, signs))
         notes = tuple(_notes(data, weights, fit))
     for note in notes:
         warn(note)
@@ -150,30 +150,25 @@ def margin_expression(data: Prepared, solution: Array) -> Expression:
 
 def _weights(
     data: Prepared, solution: Array, free: Array, draws: Array | None, rises: list[float], signs: Mapping[str, str]
-) -> tuple[FeatureWeight, ...]:
-    found = []
+) -> Iterator[FeatureWeight]:
     for j, name in enumerate(data.log.names):
         deviation = float(data.deviations[j])
-        ends = (None, None) if draws is None else tuple((np.quantile(draws[:, j], [0.025, 0.975]) / deviation).tolist())
-        held = float(free[j]) / deviation if solution[j] == 0 and free[j] != 0 else None
-        found.append(
-            FeatureWeight(
-                name=name,
-                weight=float(solution[j]) / deviation,
-                low=ends[0],
-                high=ends[1],
-                standardised=float(solution[j]),
-                mean=float(data.means[j]),
-                deviation=deviation,
-                loss_without=rises[j] if rises else None,
-                sign=signs.get(name),
-                held=held,
-            )
+        low, high = (None, None) if draws is None else (np.quantile(draws[:, j], [0.025, 0.975]) / deviation).tolist()
+        yield FeatureWeight(
+            name=name,
+            weight=float(solution[j]) / deviation,
+            low=low,
+            high=high,
+            standardised=float(solution[j]),
+            mean=float(data.means[j]),
+            deviation=deviation,
+            loss_without=rises[j] if rises else None,
+            sign=signs.get(name),
+            held=float(free[j]) / deviation if solution[j] == 0 and free[j] != 0 else None,
         )
-    return tuple(found)
 
 
-def _notes(data: Prepared, weights: tuple[FeatureWeight, ...], fit: Problem) -> Any:
+def _notes(data: Prepared, weights: tuple[FeatureWeight, ...], fit: Problem) -> Iterator[str]:
     relevant = int(data.problem.y.sum())
     if relevant < 10 * len(weights):
         yield (
@@ -185,13 +180,12 @@ def _notes(data: Prepared, weights: tuple[FeatureWeight, ...], fit: Problem) -> 
     if margins[fit.y == 1].min() > margins[fit.y == 0].max():
         yield (
             "the features together separate relevant rows from all others without an error: the weights are as large as the "
-            "penalty lets them be, and their intervals mean little"
+            "penalty allows, and their intervals mean little"
         )
     names, likeness = data.log.names, np.atleast_2d(np.corrcoef(data.problem.x, rowvar=False))
-    for one in range(len(names)):
-        for two in range(one + 1, len(names)):
-            if abs(likeness[one, two]) > _ALIKE:
-                yield f"{names[one]!r} and {names[two]!r} are nearly the same (correlation {likeness[one, two]:.4f}): keep one"
+    for one, two in combinations(range(len(names)), 2):
+        if abs(likeness[one, two]) > _ALIKE:
+            yield f"{names[one]!r} and {names[two]!r} are nearly the same (correlation {likeness[one, two]:.4f}): keep one"
     for weight in weights:
         if weight.held is not None:
             yield f"{weight.name!r}: {weight.weak}"

@@ -1,15 +1,15 @@
-"""What was learned, as one value and one file: a formula, its weights, where it came from, and how good it is."""
+"""A learned formula as one value and one file: its weights, where it came from, and how good it is."""
 
 from __future__ import annotations
 
 import datetime as dt
 import importlib.metadata
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar, get_type_hints
+from typing import Any, Final, Literal, get_type_hints
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -68,14 +68,13 @@ class FeatureWeight(Plain):
     Attributes:
         name: the feature's.
         weight: what one unit of it adds to the log odds of relevance.
-        low: lower end of the weight's 95 % bootstrap interval over topics; None if none was computed.
-        high: its upper end.
+        low, high: the ends of the weight's 95 % bootstrap interval over topics; None if none was computed.
         standardised: what one standard deviation adds; compares features of different units.
-        mean: of the feature in the training data, which is subtracted before it is weighed.
+        mean: of the feature in the training data, subtracted before it is weighed.
         deviation: its standard deviation there.
         loss_without: how much the held-out log loss rises without it; None if that wasn't computed.
         sign: `"+"` or `"-"` if it was constrained.
-        held: what the weight would have been, where the constraint holds it at 0; else None.
+        held: what the weight would be without its constraint, which holds it at 0; else None.
     """
 
     name: str
@@ -128,10 +127,10 @@ class Training(Plain):
         topics: the ids of its topics.
         rows: how many it has.
         relevant: how many of them are relevant.
-        loss: `pointwise` or `pairwise`; or the kind of model that was imported.
+        loss: `pointwise` or `pairwise`; or the kind of an imported model.
         c: the inverse strength of regularisation; None for imported models.
         least_grade: from which grade on a document is relevant.
-        missed: how many relevant documents no candidate found: the candidates, not the formula, lose these.
+        missed: how many relevant documents no candidate found, and so no formula can.
         made: when, RFC 3339.
         versions: of the libraries.
     """
@@ -151,7 +150,7 @@ class Training(Plain):
     def of(
         cls, log: FeatureLog, loss: str, c: float | None = None, least_grade: int = 1, packages: Iterable[str] = ()
     ) -> Training:
-        """What is learned from a log now, with the installed versions of these packages."""
+        """The record of learning from a log now, with the installed versions of these packages."""
         return cls(
             fingerprint=log.fingerprint,
             topics=tuple(sorted(log.topic_ids)),
@@ -173,18 +172,18 @@ class LearnedRanker:
     Attributes:
         margin: the score before it becomes a probability.
         candidates: the stages that find the candidates.
-        features: what the formula was learned from, by name.
+        features: what the formula reads, by name.
         training: what it was learned from.
         calibration: how scores become probabilities.
         weights: what was learned of each feature; empty for imported models.
         intercept: of the linear model.
         metrics: on held-out topics, by name.
-        reliability: how far the probabilities can be trusted, on held-out topics; None if that isn't known.
+        reliability: predicted probabilities beside observed ones, on held-out topics; None if unknown.
         before: the same without the calibration.
         points: what thresholds of the probability keep, on held-out topics.
         quantiles: how each feature was distributed over the logged candidates.
         reference: how each payload feature was distributed over all stored points.
-        notes: what whoever uses it should know.
+        notes: what users should know.
         on_client: whether the formula is computed here over the candidates, as one too large for a request has to be.
     """
 
@@ -224,7 +223,7 @@ class LearnedRanker:
 
     @property
     def formula(self) -> Formula:
-        """The formula without its candidates: `ranker.formula.over(…)`. It knows what it was trained on; plans compare."""
+        """The formula without its candidates: `ranker.formula.over(…)`. Plans compare the collection with its training."""
         trained = Trained(tuple(self._trained_features()), calibrated=self.calibration.method != "none")
         return Formula(self.expression, trained=trained)
 
@@ -238,14 +237,14 @@ class LearnedRanker:
 
     @property
     def indexes(self) -> dict[str, models.PayloadSchemaType]:
-        """The payload indexes that it needs: key → type; `ensure_indexes(client, collection, ranker.strategy)` makes them."""
+        """The payload indexes that it needs, key → type, which `ensure_indexes(client, collection, ranker.strategy)` makes."""
         return requirements(self.whole)
 
     def margins(self, log: FeatureLog) -> Array:
-        """The scores before the sigmoid of a log's rows, shape (n,).
+        """The scores of a log's rows before the sigmoid, shape (n,).
 
         Raises:
-            StrategyError: the log lacks a feature, or the model isn't linear, so that a log's columns don't tell.
+            StrategyError: the log lacks a feature, or the model isn't linear.
         """
         if not self.weights:
             raise StrategyError("this ranker isn't linear: pass scores=, what the model gives for the log's rows")
@@ -257,15 +256,14 @@ class LearnedRanker:
         return found
 
     def predict(self, log: FeatureLog) -> Array:
-        """The probabilities of relevance of a log's rows, shape (n,), as the formula computes them. As `margins`."""
+        """The probabilities of relevance of a log's rows, shape (n,), as the formula computes them; raises as `margins`."""
         return self.calibration.apply(self.margins(log))
 
     def threshold_for(self, *, precision: float) -> OperatingPoint:
-        """The lowest threshold whose results were relevant that often, on held-out topics: its `.threshold` goes into
-        `SearchOptions(score_threshold=…)`.
+        """The lowest threshold that kept this precision on held-out topics: `SearchOptions(score_threshold=….threshold)`.
 
         Raises:
-            FitError: none was; says which is the best.
+            FitError: none did; names the best.
             StrategyError: the precision isn't above 0 and at most 1.
         """
         return threshold_for(self.points, precision)
@@ -275,7 +273,7 @@ class LearnedRanker:
         return describe_weights(self.weights)
 
     def over(self, *candidates: Stage) -> LearnedRanker:
-        """The same formula over other candidates; they must have the names that it reads scores by."""
+        """The same formula over other candidates, which must have the names that it reads scores by."""
         made = replace(self, candidates=candidates)
         _ = made.strategy  # checks the names
         return made
@@ -328,7 +326,7 @@ _PARTS: Final[Mapping[str, Any]] = {
 
 
 def ranker_from_json(text: str, path: str | PathLike[str] | None = None) -> LearnedRanker:
-    """The ranker that JSON text holds.
+    """The ranker in JSON text.
 
     Raises:
         FormatError: it holds none; carries the line.
@@ -342,8 +340,8 @@ def ranker_from_json(text: str, path: str | PathLike[str] | None = None) -> Lear
         if name not in _PARTS:
             hint = did_you_mean(name, _PARTS)
             raise FormatError(f"a learned ranker has no {name!r}{hint}", path, line_of(text, (name,)))
-    parts = {name: _part(name, value, text, path) for name in _PARTS}
-    loaded = strategy_of(text, path)  # with the line of whatever is wrong in the strategy
+    parts = {name: _read_part(name, value, text, path) for name in _PARTS}
+    loaded = strategy_of(text, path)  # errors have the lines of this text
     try:
         whole = Formula.of(loaded)
     except StrategyError as error:
@@ -353,7 +351,7 @@ def ranker_from_json(text: str, path: str | PathLike[str] | None = None) -> Lear
     on_client = whole is not loaded
     inside = ("strategy", "formula") if on_client else ("strategy",)
     ranker = LearnedRanker(
-        margin=_margin(parts["margin"], text, path),
+        margin=_read_margin(parts["margin"], text, path),
         candidates=whole.candidates,
         features=features_from_json(parts["features"], path),
         on_client=on_client,
@@ -375,19 +373,19 @@ def ranker_from_json(text: str, path: str | PathLike[str] | None = None) -> Lear
     return ranker
 
 
-def _part(name: str, value: Mapping[str, Any], text: str, path: str | PathLike[str] | None) -> Any:
+def _read_part(name: str, value: Mapping[str, Any], text: str, path: str | PathLike[str] | None) -> Any:
     if name not in value:
         raise FormatError(f"a learned ranker needs {name!r}", path, 1)
     try:
         return TypeAdapter(_PARTS[name]).validate_json(json.dumps(value[name]), strict=True)
-    except ValidationError as error:  # what our own classes refuse is in it, too: a StrategyError is a ValueError
+    except ValidationError as error:  # with what our own classes refuse: a StrategyError is a ValueError
         first = error.errors()[0]
         where = (name, *(part for part in first["loc"] if isinstance(part, str | int)))
         got = json.dumps(first["input"], default=str)[:100]
         raise FormatError(f"{'.'.join(map(str, where))}: {first['msg']}, got {got}", path, line_of(text, where)) from None
 
 
-def _margin(value: Any, text: str, path: str | PathLike[str] | None) -> Expression:
+def _read_margin(value: Any, text: str, path: str | PathLike[str] | None) -> Expression:
     try:
         return expression_from_json(json.dumps(value))
     except FormatError as error:
@@ -399,33 +397,26 @@ LogLike = FeatureLog | str | PathLike[str]
 
 
 def load_ranker(value: RankerLike, who: str) -> LearnedRanker:
-    """The ranker, loaded where its file is named; as `_load`."""
-    takes = f"{who} takes a LearnedRanker or the path of its file,"
-    hint = ": LearnedRanker.load(path) reads the whole file, with what the formula was trained on"
-    return _load(value, LearnedRanker, LearnedRanker.load, takes, hint)
+    """The ranker, or the one in its file. Raises StrategyError where it is something else."""
+    if isinstance(value, str | PathLike):
+        return LearnedRanker.load(value)
+    if not isinstance(value, LearnedRanker):
+        raise StrategyError(
+            f"{who} takes a LearnedRanker or the path of its file, got a {type(value).__name__}, {brief(value)}: "
+            "LearnedRanker.load(path) reads the whole file, with what the formula was trained on"
+        )
+    return value
 
 
 def load_log(value: LogLike, who: str) -> FeatureLog:
-    """The log, read where its file is named; as `_load`."""
-    takes = f"{who} takes a FeatureLog, which log_features and read_log give, or the path of its file;"
-    return _load(value, FeatureLog, read_log, takes)
-
-
-T = TypeVar("T")
-
-
-def _load(value: T | str | PathLike[str], kind: type[T], read: Callable[[Any], T], takes: str, hint: str = "") -> T:
-    """The value, or what its file holds.
-
-    Raises:
-        StrategyError: it is something else.
-        FormatError: the file holds something else.
-        OSError: there is no such file.
-    """
+    """The log, or the one in its file. Raises StrategyError where it is something else."""
     if isinstance(value, str | PathLike):
-        return read(value)
-    if not isinstance(value, kind):
-        raise StrategyError(f"{takes} got a {type(value).__name__}, {brief(value)}{hint}")
+        return read_log(value)
+    if not isinstance(value, FeatureLog):
+        raise StrategyError(
+            f"{who} takes a FeatureLog, which log_features and read_log give, or the path of its file; got a "
+            f"{type(value).__name__}, {brief(value)}"
+        )
     return value
 
 
@@ -435,11 +426,11 @@ def calibrate_scores(
     """The ranker with a calibration fitted to a log of other topics, so that `score_threshold=0.6` means P(relevant) ≥ 0.6.
 
     Args:
-        ranker: a calibration that it has is replaced; or the path of its file.
+        ranker: whose calibration is replaced; or the path of its file.
         log: of topics that it wasn't fitted to; rows weigh what they stand for. Or the path of its file.
-        method: `platt`, `beta` or `isotonic`; `none` takes the calibration away, and says how good it is without.
+        method: `platt`, `beta` or `isotonic`; `none` takes the calibration away, and measures how good it is without.
         scores: shape (n,), the scores of the log's rows before the sigmoid (log odds); needed for models that aren't linear.
-        folds: the figures are of maps cross-fitted by topic; the map that is kept is fitted to all of the log.
+        folds: of the cross-fitting by topic that the figures come from; the map itself is fitted to all of the log.
 
     Raises:
         FitError: the log has topics that the ranker was fitted to, too few topics, or one class only.
@@ -447,8 +438,7 @@ def calibrate_scores(
         MissingExtra: scikit-learn isn't installed.
     """
     ranker, log = load_ranker(ranker, "calibrate_scores"), load_log(log, "calibrate_scores")
-    seen = set(ranker.training.topics).intersection(log.topic_ids)
-    if seen:
+    if seen := set(ranker.training.topics).intersection(log.topic_ids):
         listed = ", ".join(map(repr, sorted(seen)[:5])) + (", …" if len(seen) > 5 else "")
         raise FitError(
             f"{len(seen)} of the log's {len(log.topic_ids)} topics are those that the ranker was fitted to ({listed}): scores "
@@ -465,24 +455,17 @@ def ranker_from_expression(
 ) -> LearnedRanker:
     """A ranker of an imported model, e.g. `from_model(…)`: one file with its candidates, features and training data's hash.
 
-    If the expression is a sigmoid, `calibrate_scores(scores=…)` takes what is inside it; else the expression's values.
+    If the expression is a sigmoid, `calibrate_scores(scores=…)` takes the values inside it; else the expression's.
 
     Args:
         expression: what `from_model` made.
         log: what the model was trained on; or the path of its file.
         kind: what to call it, e.g. "LightGBM".
-        on_client: whether it is computed here, over the candidates that the log's candidates find, as `from_model(…,
-            on_client=True)` has to be: `ranker.strategy`, and what `load` makes of the file, is then a `ClientFormula`.
+        on_client: whether it is computed here over the log's candidates, as `from_model(…, on_client=True)` has to be:
+            `ranker.strategy`, also when loaded from the file, is then a `ClientFormula`.
     """
     log = load_log(log, "ranker_from_expression")
     margin = expression.operand if isinstance(expression, Sigmoid) else expression
     quantiles = {name: Reference.of(log.column(name), float(np.isnan(log.column(name)).mean())) for name in log.names}
-    return LearnedRanker(
-        margin,
-        log.candidates,
-        log.features,
-        Training.of(log, kind),
-        quantiles=quantiles,
-        reference=log.reference,
-        on_client=on_client,
-    )
+    made = LearnedRanker(margin, log.candidates, log.features, Training.of(log, kind))
+    return replace(made, quantiles=quantiles, reference=log.reference, on_client=on_client)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -41,7 +42,7 @@ Bounds: TypeAlias = "list[tuple[float | None, float | None]]"
 
 @dataclass(frozen=True)
 class Problem:
-    """What is fitted.
+    """Rows to fit to.
 
     Attributes:
         x: shape (n, f), standardised.
@@ -58,18 +59,15 @@ class Problem:
     intercept: bool = True
 
     def only(self, rows: NDArray[Any]) -> Problem:
-        """Some of the rows."""
         return Problem(self.x[rows], self.y[rows], self.w[rows], self.groups[rows], self.intercept)
 
     def without(self, column: int) -> Problem:
-        """All columns but one."""
-        return Problem(np.delete(self.x, column, axis=1), self.y, self.w, self.groups, self.intercept)
+        return replace(self, x=np.delete(self.x, column, axis=1))
 
     def weigh(self, factors: Array) -> Problem:
-        """The rows with a weight above 0, once each weight is multiplied by its topic's factor."""
+        """The rows with each weight multiplied by its topic's factor, without those of weight 0."""
         weights = self.w * factors[self.groups]
-        kept = weights > 0
-        return Problem(self.x[kept], self.y[kept], weights[kept], self.groups[kept], self.intercept)
+        return replace(self, w=weights).only(weights > 0)
 
     def margins(self, solution: Array) -> Array:
         """`x · coefficients + intercept`."""
@@ -103,9 +101,9 @@ def solve(problem: Problem, c: float, bounds: Bounds | None = None, start: Array
     return np.asarray(found.x, dtype=np.float64)
 
 
-def keeps_bounds(solution: Array, bounds: Bounds | None) -> bool:
+def keeps_bounds(solution: Array, bounds: Bounds) -> bool:
     """Whether the coefficients keep the bounds."""
-    pairs = zip(solution, bounds or [], strict=False)
+    pairs = zip(solution[:-1], bounds, strict=True)
     return all((low is None or value >= low) and (high is None or value <= high) for value, (low, high) in pairs)
 
 
@@ -119,7 +117,7 @@ def _objective(problem: Problem, c: float, scale: float, solution: Array) -> tup
 
 
 def one_thread() -> AbstractContextManager[Any]:
-    """Keeps linear algebra to one thread: on matrices of a few columns, threads wait for each other more than they work.
+    """Keep linear algebra to one thread: on matrices of a few columns, threads wait for each other more than they work.
 
     Raises:
         MissingExtra: scikit-learn, which brings threadpoolctl, isn't installed.
@@ -161,10 +159,10 @@ GRID: Final = tuple(float(c) for c in np.logspace(-3, 3, 7))
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What cross-validation found.
+    """The choice of cross-validation.
 
     Attributes:
-        c: the chosen inverse strength of regularisation.
+        c: the inverse strength of regularisation.
         loss: its mean log loss on held-out topics.
         margins: shape (m,), the score of each row of `judge` by a model that wasn't fitted to its topic.
     """
@@ -178,13 +176,13 @@ def cross_validate(fit: Problem, judge: Problem, grid: Sequence[float], bounds: 
     """The `c` of the grid with the least loss on held-out topics; the strongest regularisation among equals.
 
     Args:
-        fit: rows that are fitted to: candidates, or pairs of them.
-        judge: candidates, whose held-out scores are wanted; the same topics.
+        fit: rows to fit to: candidates, or pairs of them.
+        judge: candidates of the same topics, to be scored by models that weren't fitted to them.
         grid: rising.
         bounds: of the coefficients.
         folds: how many.
     """
-    best: CrossValidation | None = None
+    best = CrossValidation(0.0, math.inf, np.empty(0))
     splits = split_folds(judge.groups, folds)
     for c in grid:
         margins = np.zeros(len(judge.y))
@@ -198,10 +196,9 @@ def cross_validate(fit: Problem, judge: Problem, grid: Sequence[float], bounds: 
             left = fit.only(apart)
             lost += float(left.w @ log_losses(left.margins(solution), left.y))
             mass += float(left.w.sum())
-        loss = lost / mass if mass else float("inf")
-        if best is None or loss < best.loss - 1e-9:
+        loss = lost / mass if mass else math.inf
+        if not len(best.margins) or loss < best.loss - 1e-9:
             best = CrossValidation(c, loss, margins)
-    assert best is not None
     return best
 
 
@@ -248,7 +245,7 @@ _MOST_PAIRS: Final = 2000
 
 @dataclass(frozen=True)
 class Prepared:
-    """Standardised features with their labels, in an order that doesn't depend on the log's.
+    """Standardised features with their labels, in the order of topics and documents.
 
     Attributes:
         log: the log, its rows sorted.
@@ -267,7 +264,7 @@ def prepare(log: FeatureLog, least_grade: int = 1) -> Prepared:
     """The log as a problem.
 
     Raises:
-        FitError: there is too little, only one class, or a feature that can't be fitted; says what is there.
+        FitError: there is too little, only one class, or a feature that can't be fitted.
     """
     log = log.rows(np.lexsort((log.documents, log.topics)))
     y = log.relevant(least_grade)
@@ -302,12 +299,11 @@ def _check_classes(log: FeatureLog, y: NDArray[np.bool_]) -> None:
     relevant, topics = int(y.sum()), len(log.topic_ids)
     if relevant in (0, len(log)):
         only = "relevant" if relevant else "not relevant"
-        hint = (
-            "log unjudged candidates as negatives, unjudged='negative'"
-            if relevant
-            else "do the candidates find what was judged?"
+        hint = "log unjudged candidates as negatives, unjudged='negative'"
+        raise FitError(
+            f"all {len(log)} rows of the log are {only}: there are no others to tell them from; "
+            f"{hint if relevant else 'do the candidates find what was judged?'}"
         )
-        raise FitError(f"all {len(log)} rows of the log are {only}: there are no others to tell them from; {hint}")
     if topics < LEAST_TOPICS:
         raise FitError(f"the log has rows of {topics} topics; a fit that is judged on held-out topics needs {LEAST_TOPICS}")
     if relevant < LEAST_RELEVANT:
@@ -346,7 +342,7 @@ def _check_separating(log: FeatureLog, y: NDArray[np.bool_]) -> None:
 def make_pairs(data: Prepared, seed: int) -> Problem:
     """Differences of two rows of one topic, the more relevant minus the less; every second one turned around.
 
-    Each topic counts alike; of more than 2 000 pairs in a topic that many are drawn.
+    Each topic counts alike; of more than 2 000 pairs in a topic, 2 000 are drawn.
 
     Raises:
         FitError: fewer than ten topics have rows of different grades.

@@ -5,9 +5,9 @@
 
     report(compare([dense, fused]), title="Dense or fused?").save("report.html")
 
-The same report is an HTML file that needs nothing else, Markdown, or JSON. Where things are: `document` checks what is
-given and writes, `page` and the templates say what stands where, `story` and `words` put it in words, `figures` draws.
-Needs the extra `[learn]`: jinja2 for the pages, matplotlib for the figures. Both are loaded when they are used.
+A report is an HTML file that needs nothing else, Markdown, or JSON. `document` checks and writes it, `parts` are what it is
+made of, `story` puts them in words, `page` and the templates lay them out, `figures` draws. Needs the extra `[learn]`: jinja2
+for the pages, matplotlib for the figures. Both are loaded when they are used.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .document import check_target
     from .figures import Curve, curves_of, draw_costs, draw_curve, draw_gains, draw_reliability
     from .page import describe_curve, introduce_curves, sum_up_curve
-    from .words import explain_measure, systems_of
+    from .words import count, explain_measure, systems_of
 else:
     __getattr__ = load_lazily(
         __package__,
@@ -26,6 +26,6 @@ else:
             "document": "check_target",
             "figures": "Curve, curves_of, draw_costs, draw_curve, draw_gains, draw_reliability",
             "page": "describe_curve, introduce_curves, sum_up_curve",
-            "words": "explain_measure, systems_of",
+            "words": "count, explain_measure, systems_of",
         },
     )

@@ -1,4 +1,4 @@
-"""`report` checks what is given and makes a `Report`, which is written as HTML, Markdown or JSON."""
+"""`report` checks its arguments and makes a `Report`, which writes HTML, Markdown or JSON."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Report(Contents):
         return render_html(self)
 
     def markdown(self) -> str:
-        """The report as Markdown, with tables and texts; it says what the HTML page draws.
+        """The report as Markdown, with tables, and texts for figures.
 
         Raises:
             MissingExtra: jinja2 isn't installed.
@@ -41,29 +41,23 @@ class Report(Contents):
         return render_markdown(self)
 
     def json(self) -> str:
-        """The report's data as JSON: every value per topic, every ranking, and what the report says of them."""
+        """The report's data as JSON: every topic's values and rankings, and the report's words."""
         return self.to_json()
 
     def as_dict(self) -> dict[str, Any]:
         """What `json` writes, as dicts, lists, texts and numbers."""
-        told = story_of(self)
-        results: dict[str, Any] = (
-            {"comparison": plain(self.comparison)} if self.comparison else {"evaluations": plain(self.evaluations)}
-        )
+        story, what = story_of(self), "comparison" if self.comparison else "evaluations"
         return {
             "title": self.title,
-            "summary": [told.measured, told.found, told.next],
-            "warnings": list(told.warnings),
-            "what_to_do_next": list(told.steps),
-            **results,
-            "tuning": plain(self.tuning),
-            "calibration": plain(self.calibration),
-            "coefficients": plain(self.coefficients),
+            "summary": [story.measured, story.found, story.next],
+            "warnings": list(story.warnings),
+            "what_to_do_next": list(story.steps),
+            **{name: plain(getattr(self, name)) for name in (what, "tuning", "calibration", "coefficients")},
             "made": dict(self.made),
         }
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Write the report to a file; its suffix says how: .html, .md or .json. A file that is there is replaced.
+        """Write the report to a file as its suffix says: .html, .md or .json. A file that is there is replaced.
 
         Returns:
             The path.
@@ -80,7 +74,7 @@ class Report(Contents):
 
 
 def check_target(path: str | PathLike[str]) -> Path:
-    """The path, if a report can be written there; for programs that want to know before they measure for minutes.
+    """The path, if a report can be written there, for programs to check before they measure for minutes.
 
     Raises:
         FormatError: the suffix is none of .html, .md and .json, the folder isn't there, or it is a folder itself.
@@ -97,7 +91,7 @@ def check_target(path: str | PathLike[str]) -> Path:
 
 
 _TUNING: Final = ("topics", "reasons", "configurations", "chosen", "gain", "curves", "ceiling", "spent")
-"""What tells the result of `tune` from something else."""
+"""Attributes that only the result of `tune` has."""
 _SUFFIXES: Final = (".html", ".htm", ".md", ".json")
 _LIBRARIES: Final = ("qdrant-client", "ir-measures", "numpy", "scipy", "matplotlib")
 
@@ -121,11 +115,11 @@ def report(
         result: what `compare` returned; or evaluations, of which the first is the baseline of the others; or one evaluation;
             or None, for a report on the tuning alone.
         tuning: what `tune` returned.
-        calibration: predicted probabilities beside what was observed.
+        calibration: predicted probabilities beside observed ones.
         coefficients: what was learned, as `Coefficient`s or as a mapping from name to number or `Interval`.
-        title: what stands above.
+        title: its heading.
         date: when the measurements were made; not shown if None.
-        seed: of the resampling, as `compare` was given it; with evaluations, the one to compare them with (0 if None).
+        seed: of `compare`'s resampling; with evaluations, the one to compare them with (0 if None).
         details: more on how it was made, e.g. `{"corpus": "SciFact", "machine": "2 cores"}`.
 
     Raises:

@@ -59,12 +59,12 @@ _ALONE = threading.Lock()  # matplotlib's settings are global while they are cha
 
 
 def _draw_svg(key: str, height: float, draw: Callable[[Any], None]) -> str:
-    """What `draw` draws on a figure, as an `<svg>` element.
+    """A figure as an `<svg>` element.
 
     Args:
-        key: tells the figure's ids from those of others on the page.
+        key: begins the figure's ids, so that they differ from others on the page.
         height: in inches.
-        draw: given an empty `matplotlib.figure.Figure`.
+        draw: draws on an empty `matplotlib.figure.Figure`.
 
     Raises:
         MissingExtra: matplotlib isn't installed.
@@ -84,7 +84,7 @@ def _draw_svg(key: str, height: float, draw: Callable[[Any], None]) -> str:
 
 
 def _undress(axes: Any, grid: str = "both") -> None:
-    """Without the upper and right frame, with a faint grid below the data."""
+    """Take off the upper and right frame, and put a faint grid below the data."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis=grid, color=_FAINT, lw=0.7)
     axes.set_axisbelow(True)
@@ -114,7 +114,7 @@ COST_NAMES: Final = {
 
 
 def choose_costs(comparison: Comparison) -> tuple[str, ...]:
-    """The costs worth a figure: known of every system, and not the same for all; two at most."""
+    """Up to two costs worth a figure: known of every system, and not the same for all."""
     return list_varied_costs(comparison)[:2] or tuple(comparison.frontiers)[:1]
 
 
@@ -128,7 +128,7 @@ def _cost_of(evaluation: Evaluation, cost: str) -> float:
 
 
 def draw_costs(comparison: Comparison, cost: str, systems: Mapping[str, System], key: str) -> str:
-    """Quality over cost, as an `<svg>` element: a marker for each system, a line for its interval, steps along the front."""
+    """Quality over cost, as `<svg>`: a marker for each system, a line for its interval, steps along the front."""
     points = {one.name: (_cost_of(one, cost), one.means[comparison.measure]) for one in comparison.evaluations}
     front = comparison.frontiers[cost]
 
@@ -157,7 +157,7 @@ def draw_costs(comparison: Comparison, cost: str, systems: Mapping[str, System],
 
 
 def _scale_costs(axes: Any, spent: Sequence[float]) -> None:
-    """Equal steps for equal ratios; from 0, where something is free."""
+    """Scale by ratios; from 0, where something is free."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     least, most = min(spent), max(spent)
@@ -178,14 +178,14 @@ _SINGLE: Final = 80  # topics; of more, bars touch each other
 
 
 def draw_gains(gains: Sequence[float], measure: str, better: str, baseline: str, key: str) -> str:
-    """Bars of the differences, topic by topic, as an `<svg>` element.
+    """Bars of the differences, topic by topic, as `<svg>`.
 
     Args:
-        gains: how much better than the baseline each topic is answered.
-        measure: what by.
+        gains: how much better than the baseline each topic's answer is.
+        measure: by which measure.
         better: the label of the system that bars upwards speak for.
         baseline: the label of the baseline.
-        key: tells the figure's ids from others'.
+        key: as of `_draw_svg`.
     """
     ordered = np.sort(gains)[::-1]
     places = np.arange(1, len(ordered) + 1)
@@ -242,7 +242,7 @@ class Curve:
 
 
 def curves_of(tuning: Any) -> Iterator[Curve]:
-    """A curve for each family in which some number takes at least two values, in the order tried; none without a tuning."""
+    """A curve for each family with a number that takes at least two values, in the order tried; none without a tuning."""
     if tuning is None:
         return
     first, chosen = tuning.configurations[0], tuning[tuning.chosen]
@@ -252,11 +252,9 @@ def curves_of(tuning: Any) -> Iterator[Curve]:
         if parameter is None:
             continue
         points = tuple((float(point.parameters[parameter]), point.mean) for point in tried)
-        best: dict[float, float] = {}
-        for number, mean in points:
-            best[number] = max(mean, best.get(number, mean))
+        best = tuple(sorted(dict(sorted(points)).items()))  # of equal numbers, the last is the highest mean
         place = (float(chosen.parameters[parameter]), chosen.mean) if chosen.family == family else None
-        yield Curve(family, tuning.measure, parameter, points, tuple(sorted(best.items())), place, default)
+        yield Curve(family, tuning.measure, parameter, points, best, place, default)
 
 
 def _varied(parameters: list[Mapping[str, Any]]) -> str | None:
@@ -267,13 +265,7 @@ def _varied(parameters: list[Mapping[str, Any]]) -> str | None:
 
 
 def draw_curve(curve: Curve, among: Sequence[Curve], key: str) -> str:
-    """The means of a family over the number that it varies, as an `<svg>` element.
-
-    Args:
-        curve: what is drawn.
-        among: all curves of the report, which get the same upright axis.
-        key: tells the figure's ids from others'.
-    """
+    """The means of a family over the number that it varies, as `<svg>`, on the same upright axis as those `among` it."""
 
     def draw(figure: Any) -> None:
         axes: Any = figure.add_subplot()
@@ -299,14 +291,14 @@ def draw_curve(curve: Curve, among: Sequence[Curve], key: str) -> str:
 
 
 def _heights(among: Sequence[Curve]) -> tuple[float, float]:
-    """Both ends of the upright axis: all means, with some room even where they are all the same."""
+    """Both ends of the upright axis, with some room even where all means are the same."""
     means = [mean for curve in among for _, mean in curve.points] + [curve.default for curve in among]
     room = max(0.08 * (max(means) - min(means)), 0.005)
     return min(means) - room, max(means) + room
 
 
 def draw_reliability(calibration: Calibration, key: str) -> str:
-    """A reliability diagram, and how many results each bin holds, as an `<svg>` element."""
+    """A reliability diagram, and how many results each bin holds, as `<svg>`."""
     bins = calibration.bins
 
     def draw(figure: Any) -> None:

@@ -1,4 +1,4 @@
-"""The page: what the templates lay out, as HTML or Markdown. They read results as they are; the rest is made here."""
+"""The page as HTML or Markdown. Templates lay out the results as they are, and what is made of them here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ..errors import MissingExtra
 from ..evaluate import Comparison, Evaluation
+from ..evaluate._internals import write_p
 from .figures import (
     COST_NAMES,
     Curve,
@@ -21,8 +22,8 @@ from .figures import (
     list_varied_costs,
 )
 from .parts import Calibration, Contents
-from .story import describe_gain, foremost, give_verdict, is_synthetic, story_of, systems_in
-from .words import System, amount, count, explain_measure, interval, write_p
+from .story import foremost, give_verdict, is_synthetic, story_of, systems_in
+from .words import System, amount, count, explain_measure
 
 __all__ = ["Figure", "Whisker", "describe_curve", "introduce_curves", "render_html", "render_markdown", "sum_up_curve"]
 
@@ -44,7 +45,7 @@ _SHOWN_CONFIGURATIONS: Final = 12
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure, what it shows for those who can't see it, and what stands below it; no `svg` where nothing is drawn."""
+    """A figure (no `svg` where nothing is drawn), its content for those who can't see it, and the text below it."""
 
     alt: str
     caption: str
@@ -52,7 +53,7 @@ class Figure:
 
 
 def _lay_out(report: Contents, draw: bool) -> dict[str, Any]:
-    """What the templates are given; figures are drawn if `draw`, else described only."""
+    """The values that templates read; figures are drawn if `draw`, else described only."""
     comparison, evaluations, tuning, systems = report.comparison, report.evaluations, report.tuning, systems_in(report)
     measures = list(dict.fromkeys(name for one in evaluations for name in one.measures))
     measure = comparison.measure if comparison else measures[0] if measures else tuning.measure
@@ -177,7 +178,7 @@ def _draw_curve(number: int, curve: Curve, curves: Sequence[Curve], draw: bool) 
 
 
 def introduce_curves(curves: Sequence[Curve]) -> str:
-    """What stands above the figures of a tuning."""
+    """The text above the figures of a tuning."""
     diamond = "; the diamond is the one that tuning picks" if any(curve.chosen for curve in curves) else ""
     return (
         "Each circle is a configuration, over the number that its family varies most, and the line joins the best ones"
@@ -193,7 +194,7 @@ def describe_curve(curve: Curve) -> str:
 
 
 def sum_up_curve(curve: Curve) -> str:
-    """What stands below the figure."""
+    """The text below the figure."""
     number, mean = max(curve.best, key=lambda point: point[1])
     tried = count(len(curve.points), "configuration")
     return f"{curve.family}, {tried}: the best mean is {mean:.4f}, with {curve.parameter} {number:g}."
@@ -212,7 +213,7 @@ def _draw_reliability(calibration: Calibration, draw: bool) -> Figure:
 
 
 def _tried(tuning: Any) -> list[tuple[Any, str]]:
-    """The configurations with the best means, and those that matter wherever they are; each with what is special about it."""
+    """The configurations with the best means, the chosen one and the default, each with a remark."""
     defaults = {row.name for row in tuning.configurations if row.strategy == tuning.baseline}
     signs = {tuning.chosen: "chosen"}
     if not tuning.recommended:
@@ -226,7 +227,7 @@ def _tried(tuning: Any) -> list[tuple[Any, str]]:
 
 def _tuning_numbers(tuning: Any) -> Iterator[tuple[str, str]]:
     ceiling, spent = tuning.ceiling, tuning.spent
-    yield "held-out gain of choosing like this", describe_gain(tuning)
+    yield "held-out gain of choosing like this", f"{tuning.gain.as_gain(tuning.measure)}, {write_p(tuning.p)}"
     if tuning.detectable is not None:
         yield "smallest gain that so many queries would show", f"{tuning.detectable:.4f}"
     yield "best possible order of the same candidates", f"{ceiling.value:.4f}"
@@ -238,7 +239,7 @@ def _tuning_numbers(tuning: Any) -> Iterator[tuple[str, str]]:
 
 
 def _effort(effort: Any) -> str:
-    """What a query takes: `2 round trips, 50 texts read`; a dash where that isn't said."""
+    """The cost of a query: `2 round trips, 50 texts read`; a dash where it isn't known."""
     parts = (("round_trips", "round trip"), ("searches", "search"), ("model_texts", "text"))
     found = [(getattr(effort, name, None), what) for name, what in parts]
     return ", ".join(count(number, what) + (" read" if what == "text" else "") for number, what in found if number) or "–"
@@ -286,6 +287,6 @@ def _render(template: str, about: Mapping[str, Any], **settings: Any) -> str:
         keep_trailing_newline=True,
         **settings,
     )
-    ours: dict[str, Any] = {"amount": amount, "ends": interval, "effort": _effort, "moved": _moved, "p": write_p}
-    environment.filters.update(ours)
+    p = {"p": lambda value: write_p(value).removeprefix("p ").removeprefix("= ")}
+    environment.filters.update({"amount": amount, "effort": _effort, "moved": _moved, **p})
     return str(environment.get_template(template).render(about))

@@ -22,8 +22,7 @@ class Bin(Plain):
         predicted: the mean of their predicted probabilities, from 0 to 1.
         observed: the share of them that are relevant, from 0 to 1.
         count: how many there are.
-        low: lower end of an interval for `observed`; None if there is none.
-        high: its upper end; None likewise.
+        low, high: the ends of an interval for `observed`; None if there is none.
 
     Raises:
         StrategyError: a share isn't between 0 and 1, or the count isn't positive.
@@ -69,7 +68,7 @@ class Calibration(Plain):
 
     @property
     def count(self) -> int:
-        """How many results there are in all bins."""
+        """How many results all bins hold."""
         return sum(one.count for one in self.bins)
 
 
@@ -80,8 +79,7 @@ class Coefficient(Plain):
     Attributes:
         name: what it weighs, e.g. `score('dense')`.
         value: the estimate.
-        low: lower end of its interval; None if there is none.
-        high: its upper end; None likewise.
+        low, high: the ends of its interval; None if there is none.
     """
 
     name: str
@@ -94,26 +92,18 @@ GivenCoefficients: TypeAlias = Sequence[Coefficient] | Mapping[str, float | Inte
 
 
 def as_coefficients(given: GivenCoefficients | None) -> tuple[Coefficient, ...]:
-    """The coefficients as one tuple, whichever way they are given.
-
-    Raises:
-        StrategyError: one isn't a coefficient, or isn't finite.
-    """
-    if given is None:
-        return ()
-    if isinstance(given, Mapping):
-        found = tuple(_named(str(name), value) for name, value in given.items())
-    else:
-        found = tuple(given)
+    """The coefficients as one tuple. Raises StrategyError where one isn't a coefficient, or isn't finite."""
+    given = given or ()
+    found = tuple(_as_coefficient(str(name), value) for name, value in given.items()) if isinstance(given, Mapping) else given
     for one in found:
         if not isinstance(one, Coefficient):
             raise StrategyError(f"coefficients= takes Coefficient values, or a mapping from name to number, got {one!r}")
         if not all(math.isfinite(value) for value in (one.value, one.low, one.high) if value is not None):
             raise StrategyError(f"the coefficient {one.name!r} must be finite, got {one.value!r} ({one.low!r} to {one.high!r})")
-    return found
+    return tuple(found)
 
 
-def _named(name: str, value: float | Interval) -> Coefficient:
+def _as_coefficient(name: str, value: float | Interval) -> Coefficient:
     if isinstance(value, Interval):
         return Coefficient(name, value.estimate, value.low, value.high)
     return Coefficient(name, float(value))
@@ -124,11 +114,11 @@ class Contents(Plain):
     """What a report is made of.
 
     Attributes:
-        title: what stands above.
+        title: its heading.
         evaluations: of the systems, the baseline among them; empty in a report on a tuning alone.
         comparison: of these; None where there is but one.
         tuning: what `tune` returned, or None.
-        calibration: predicted probabilities beside what was observed, or None.
+        calibration: predicted probabilities beside observed ones, or None.
         coefficients: what was learned.
         made: how it was made, e.g. versions: name → text.
     """

@@ -1,7 +1,7 @@
-"""What a report says in plain words: the summary's three sentences, the warnings, and what to do next.
+"""A report in plain words: the summary's three sentences, the warnings, and what to do next.
 
-Never more than the comparison's findings bear: a system is recommended only where it is "better" there. A tuning is read by
-its plain attributes, so that this package needs nothing of the tuner's.
+It recommends a system only where the comparison finds it "better". A tuning is read by its plain attributes, so that this
+package needs nothing of the tuner.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..evaluate import LEAST_TOPICS, Comparison, Difference, Evaluation
-from ..evaluate._internals import SYNTHETIC_NOTE, write_verdict
+from ..evaluate._internals import SYNTHETIC_NOTE, write_p, write_verdict
 from .parts import Contents
-from .words import System, amount, count, interval, join_words, shorten, systems_of, write_p
+from .words import System, amount, count, join_words, shorten, systems_of
 
-__all__ = ["Story", "describe_gain", "foremost", "give_verdict", "is_synthetic", "story_of", "systems_in"]
+__all__ = ["Story", "foremost", "give_verdict", "is_synthetic", "story_of", "systems_in"]
 
 _PRICES: Final = {"p50_ms": "ms at the median", "round_trips": "round trips", "model_texts": "texts read by a model"}
 _UNEVEN: Final = 0.1  # of the first ten results; such a gap can turn a comparison round
@@ -29,7 +29,7 @@ class Story:
         measured: what was measured on what.
         found: what is best, and whether that is real.
         next: what to do.
-        warnings: what must be known beside the numbers.
+        warnings: what readers must know beside the numbers.
         steps: what to do, in order.
     """
 
@@ -41,7 +41,7 @@ class Story:
 
 
 def story_of(report: Contents) -> Story:
-    """All that the report says in words."""
+    """The report in words."""
     systems, tuning = systems_in(report), report.tuning
     warnings = tuple(_warnings(report, systems))
     if not report.evaluations:
@@ -70,13 +70,13 @@ def is_synthetic(report: Contents) -> bool:
 
 
 def foremost(comparison: Comparison) -> Difference:
-    """The system that the report shows in full: of those better than the baseline the best, else the best of the others."""
+    """The system that the report shows in full: the best of those better than the baseline, else the best of the others."""
     better = [row for row in comparison.differences if row.finding == "better"]
     return max(better or comparison.differences, key=lambda row: row.mean)
 
 
 def give_verdict(comparison: Comparison, row: Difference, systems: Mapping[str, System]) -> str:
-    """The comparison's verdict, with letters where the names are too long to be read."""
+    """The comparison's verdict, with letters for names that are too long."""
     return write_verdict(comparison, row, {name: system.label for name, system in systems.items()})
 
 
@@ -105,16 +105,13 @@ def _sum_up_comparison(comparison: Comparison, systems: Mapping[str, System]) ->
 
 
 def _price(comparison: Comparison, row: Difference) -> str:
-    """What the better system costs more, or less, than the baseline; "" where that isn't known."""
+    """The better system's costs beside the baseline's; "" where they are the same or unknown."""
     costs = {one.name: one.costs for one in comparison.evaluations}
-    spent = [
-        (getattr(costs[row.name], cost), getattr(costs[comparison.baseline], cost), what) for cost, what in _PRICES.items()
-    ]
-    parts = [
-        f"{amount(after)} instead of {amount(before)} {what}"
-        for after, before, what in spent
-        if after is not None and before is not None and amount(after) != amount(before)
-    ]
+    parts: list[str] = []
+    for cost, what in _PRICES.items():
+        before, after = (getattr(costs[name], cost) for name in (comparison.baseline, row.name))
+        if None not in (before, after) and amount(before) != amount(after):
+            parts.append(f"{amount(after)} instead of {amount(before)} {what}")
     return f", if its price is right: {join_words(parts)} for each query" if parts else ""
 
 
@@ -122,7 +119,7 @@ def _sum_up_one(one: Evaluation, systems: Mapping[str, System]) -> tuple[str, st
     """The same of a system alone."""
     label, measure = systems[one.name].label, one.measures[0]
     mean, asked = one.means[measure], count(len(one.coverage.measured), "synthetic query" if one.synthetic else "query")
-    within = f" ({mean.level:.0%} interval {interval(mean)})" if interval(mean) else ""
+    within = f" ({mean.level:.0%} interval {mean.ends()})" if mean.ends() else ""
     return (
         f"{label} was asked {asked} with known relevant documents and measured by {measure}.",
         f"{label} reaches a mean {measure} of {mean.estimate:.4f}{within}; alone, that says neither good nor bad.",
@@ -137,16 +134,9 @@ def _sum_up_tuning(tuning: Any) -> tuple[str, str, str]:
     return (
         f"{count(tried, 'configuration')} {'was' if tried == 1 else 'were'} tried on {count(len(tuning.topics))} with known "
         f"relevant documents and measured by {tuning.measure}, each choice judged on queries that had no part in it.",
-        f"Choosing by such queries is worth {describe_gain(tuning)} over the default on others, and {real}.",
+        f"Choosing by such queries is worth {tuning.gain.as_gain(tuning.measure)} ({write_p(tuning.p)}) over the default on "
+        f"others, and {real}.",
         tuning.reasons[0],
-    )
-
-
-def describe_gain(tuning: Any) -> str:
-    """A tuning's held-out gain with its interval and p value."""
-    within, p = interval(tuning.gain, "+"), write_p(tuning.p)
-    return f"{tuning.gain.estimate:+.4f} {tuning.measure}" + (
-        f" ({tuning.gain.level:.0%} interval {within}), p {p if p.startswith('<') else f'= {p}'}" if within else ""
     )
 
 
@@ -195,7 +185,7 @@ def _steps_after(comparison: Comparison, systems: Mapping[str, System]) -> Itera
 
 
 def _cheaper(comparison: Comparison, best: Difference, systems: Mapping[str, System]) -> Iterator[str]:
-    """A system that is better than the baseline as well, and cheaper than the best."""
+    """A system that is better than the baseline too, and cheaper than the best."""
     costs = {one.name: one.costs for one in comparison.evaluations}
     for cost, what in _PRICES.items():
         spent = {row.name: getattr(costs[row.name], cost) for row in comparison.differences if row.finding == "better"}

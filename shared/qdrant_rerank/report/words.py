@@ -1,15 +1,14 @@
-"""How a report calls numbers, measures and systems: the same everywhere, and short enough for tables and figures."""
+"""How a report writes numbers, measures and systems: the same everywhere, and short enough for tables and figures."""
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ..evaluate import Interval
-
-__all__ = ["System", "amount", "count", "explain_measure", "interval", "join_words", "shorten", "systems_of", "write_p"]
+__all__ = ["System", "amount", "count", "explain_measure", "join_words", "shorten", "systems_of"]
 
 _MEANINGS: Final = {
     "nDCG": "how near the first {k} results are to the best possible order; 1 is perfect",
@@ -23,30 +22,19 @@ _MEANINGS: Final = {
 
 
 def explain_measure(measure: str) -> str:
-    """What a measure is, in plain words; "" for one that isn't common."""
+    """A measure in plain words; "" for one that isn't common."""
     found = re.fullmatch(r"(\w+)(?:\([^)]*\))?(?:@(\d+))?", measure)
     if found is None or found[1] not in _MEANINGS:
         return ""
     return _MEANINGS[found[1]].replace("first {k} results", f"first {found[2]} results" if found[2] else "results")
 
 
-def interval(found: Interval, sign: str = "") -> str:
-    """The ends of an interval, with a `+` before gains if `sign` is "+"; "" where they can't be told."""
-    return "" if found.low is None or found.high is None else f"{found.low:{sign}.4f} to {found.high:{sign}.4f}"
-
-
-def write_p(p: float) -> str:
-    """A p value; below 0.001 only that it is."""
-    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
-
-
 def amount(value: float | None) -> str:
     """A cost, with about three digits; a dash where it isn't known."""
     if value is None:
         return "–"
-    if value == round(value) or abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+    digits = 0 if value == round(value) or abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{digits}f}"
 
 
 def count(number: int, what: str = "query") -> str:
@@ -61,13 +49,13 @@ def join_words(words: Sequence[str]) -> str:
 
 
 def shorten(text: str, longest: int = 70) -> str:
-    """The text on one line, with an ellipsis where it was cut."""
+    """The text on one line, cut with an ellipsis."""
     flat = " ".join(text.split())
     return flat if len(flat) <= longest else flat[: longest - 1] + "…"
 
 
 _LONGEST: Final = 24
-"""Names that are longer don't fit into tables and figures; letters stand for them then."""
+"""Longer names don't fit into tables and figures; letters stand for them."""
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """The palette of Okabe and Ito (jfly.uni-koeln.de/color, 2008) but for yellow, which is too faint on white."""
 _SHAPES: Final = {
@@ -88,8 +76,8 @@ class System:
 
     Attributes:
         name: its own name.
-        label: what stands for it in tables, figures and sentences: the name, or a letter if names are too long.
-        colour: of its marker; never the only thing that tells systems apart.
+        label: its name in tables, figures and sentences: the name, or a letter if names are too long.
+        colour: of its marker, which tells systems apart without it.
         marker: matplotlib's name of its marker.
         shape: the marker as an SVG path in a square of 16.
         is_baseline: whether the others are compared with it.
@@ -106,14 +94,11 @@ class System:
 def systems_of(names: Sequence[str], baseline: str | None) -> dict[str, System]:
     """Name → how the system appears; letters for all if one name is too long, so that all are alike."""
     is_lettered = any(len(name) > _LONGEST for name in names)
-    markers = list(_SHAPES)
-    found: dict[str, System] = {}
-    for number, name in enumerate(names):
-        marker = markers[number % len(markers)]
-        label = _letters(number) if is_lettered else name
-        colour = _COLOURS[number % len(_COLOURS)]  # 6 colours and 7 markers: 42 pairs before one comes again
-        found[name] = System(name, label, colour, marker, _SHAPES[marker], name == baseline)
-    return found
+    looks = zip(names, itertools.cycle(_COLOURS), itertools.cycle(_SHAPES.items()), strict=False)  # 42 pairs before one repeats
+    return {
+        name: System(name, _letters(number) if is_lettered else name, colour, marker, shape, name == baseline)
+        for number, (name, colour, (marker, shape)) in enumerate(looks)
+    }
 
 
 def _letters(number: int) -> str:

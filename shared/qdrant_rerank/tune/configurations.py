@@ -1,10 +1,9 @@
-"""A configuration to try, what it costs, and the protocols of families that propose some."""
+"""A configuration to try, its costs, and the protocols of families that propose some."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from .. import Strategy
@@ -29,7 +28,7 @@ __all__ = [
 
 Parameter: TypeAlias = "float | int | str"
 DEFAULT: Final = "default"
-"""What tables call the baseline, and the family that it is of."""
+"""What tables call the baseline and its family."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +36,13 @@ class Option:
     """One strategy to try.
 
     Attributes:
-        name: what tables call it; no two are called the same.
+        name: what tables call it, and no other option.
         strategy: the strategy itself, as it would be used.
-        family: which family it is of.
-        parameters: what was varied, by name; for curves and frames.
+        family: its family's name.
+        parameters: the varied values, by name; for curves and frames.
         complexity: how many settings differ from Qdrant's own; it decides between options of the same mean.
-        by_topic: for what is learned from judgments: topic → the strategy that ranks it, learned from other topics. Empty
-            where `strategy` ranks all.
-        note: what whoever chooses it should know.
+        by_topic: topic → the strategy that ranks it, learned from other topics; empty where `strategy` ranks all.
+        note: what its users should know.
         must_fit: whether it is an error if the strategy doesn't fit the collection; else it is left out.
     """
 
@@ -72,12 +70,12 @@ class Ground:
 
     Attributes:
         candidates: the plain searches to combine, without limits.
-        depths: how many candidates a candidate may hand on, ascending.
+        depths: how many points a candidate may hand on, ascending.
         limit: how many results the measure looks at.
-        baseline: what there is to beat.
+        baseline: the strategy to beat.
         schema: the collection's.
         has_model: whether the executor has a model that reads texts.
-        queries: the texts of the topics that are tuned on.
+        queries: the topics' texts.
         spreads: how the candidates' scores lie, by `key_of` the candidate; empty until the candidates were searched. Families
             are asked before and after, and must propose the same plain searches both times.
     """
@@ -100,7 +98,7 @@ class Ground:
         return candidate.title or "the unnamed vector"
 
     def is_distance(self, candidate: Stage) -> bool:
-        """Whether a candidate's scores are distances, so that lower is better."""
+        """Whether a candidate's scores are distances: lower is better."""
         return self.schema.vectors[candidate.vector or ""].is_distance
 
     @property
@@ -108,22 +106,21 @@ class Ground:
         """Whether any candidate's scores are distances."""
         return any(map(self.is_distance, self.candidates))
 
-    @cached_property
+    @property
     def deepest(self) -> int:
-        """The largest of the depths."""
         return self.depths[-1]
 
     def deep(self, depth: int) -> tuple[Stage, ...]:
-        """The candidates, each handing on `depth` candidates."""
+        """The candidates, each handing on `depth` points."""
         return tuple(replace(candidate, limit=depth) for candidate in self.candidates)
 
 
 class Scorer(Services, Protocol):
-    """Scores that the model has given, for families that need some; `steps.run` takes it for the executor."""
+    """Scores of the model, for families that need some; `steps.run` takes it for the executor."""
 
     @property
     def independent(self) -> bool:
-        """Whether a text's score is the same whatever texts it is read with, so that it can be used again."""
+        """Whether a text's score is the same whatever texts it is read with, and can be used again."""
         ...
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
@@ -133,10 +130,10 @@ class Scorer(Services, Protocol):
 
 @runtime_checkable
 class Family(Protocol):
-    """Strategies of one kind, and how they are recomputed.
+    """Strategies of one kind, and how to recompute them.
 
-    To add a kind of strategy to tuning, write a class with these three and put it into the space. What is learned from
-    judgments must be learned from other topics than those that it is judged on, or what is held out isn't: see `Learner`.
+    To add a kind of strategy to tuning, write a class with these three and put it into the space. Strategies learned from
+    judgments must be learned from other topics than those that judge them: see `Learner`.
     """
 
     @property
@@ -145,27 +142,26 @@ class Family(Protocol):
         ...
 
     def options(self, ground: Ground) -> Iterable[Option]:
-        """The strategies to try, the cheapest first: where the budget ends, the last are left out."""
+        """The strategies to try, the cheapest first: the budget leaves out the last."""
         ...
 
     def rank(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
         """The first `limit` points (anything with an `id`) that Qdrant would return for the pool's topic.
 
-        None if that can't be told from what the candidates found: the strategy then is put to Qdrant for every topic, within
-        the budget.
+        None if the candidates don't tell: Qdrant then runs the strategy for every topic, within the budget.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Lessons:
-    """What there is to learn from.
+    """What to learn from.
 
     Attributes:
-        pools: what the candidates found, one for each topic.
+        pools: the candidates of each topic.
         qrels: the judgments.
         target: the collection.
-        seed: of whatever is drawn.
+        seed: of random draws.
     """
 
     pools: Sequence[Pool]
@@ -178,11 +174,11 @@ class Lessons:
 class Learner(Family, Protocol):
     """A family whose strategies hold numbers that are learned from judgments.
 
-    Its `options` have the strategies' form, before anything is known: which plain searches and payload keys they read.
+    Its `options` have the strategies' form before the learning, with the plain searches and payload keys that they read.
     """
 
     def learn(self, option: Option, ground: Ground, lessons: Lessons) -> Option:
-        """The option with what was learned: from all topics in `strategy`, from others than each topic in `by_topic`.
+        """The option with the learned strategies: from all topics in `strategy`, from other topics in `by_topic`.
 
         Raises:
             FitError: there is too little to learn from; the option is left out for that reason.
@@ -192,7 +188,7 @@ class Learner(Family, Protocol):
 
 @dataclass(frozen=True, order=True)
 class Effort:
-    """What a query by a strategy takes, the dearest first: efforts compare in this order.
+    """The cost of a query, the dearest first: efforts compare in this order.
 
     Attributes:
         model_texts: texts that a model reads.
@@ -208,7 +204,7 @@ class Effort:
 
 
 def effort_of(strategy: Strategy, limit: int, schema: Schema) -> Effort:
-    """What one query for `limit` results takes; several shards take round trips of their own, e.g. MMR for its candidates."""
+    """The cost of one query for `limit` results, with the round trips of several shards, e.g. of MMR for its candidates."""
     leaves = [stage for stage in strategy.stages() if not stage.candidates]
     alone = isinstance(strategy, Stage) and not strategy.candidates
     handed_on = limit if alone else sum(leaf.reach(limit) for leaf in leaves)

@@ -1,4 +1,4 @@
-"""The families of strategies: single candidates, fusions, weighted sums, MMR, grids of one's own, reranking, feedback."""
+"""The families of strategies: single candidates, fusions, weighted sums, MMR, grids of a user's own, reranking, feedback."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Baseline", "Dbsf", "Diverse", "Feedback", "Grid", "Rescored", "Rrf",
 
 
 class _Recomputed:
-    """What families have in common whose strategies may be recomputed from what the candidates found."""
+    """Families whose strategies may be recomputed from the candidates."""
 
     def rank(self, option: Option, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Sequence[Any] | None:
         return recompute_any(option.strategy, pool, target, limit, scorer)
@@ -78,11 +78,12 @@ class Rrf(_Recomputed):
 
     def _option(self, ground: Ground, depth: int, k: int, weights: tuple[float, ...] | None) -> Option:
         own = k != DEFAULT_RRF_K
-        written = "" if weights is None else f", weights {':'.join(f'{weight:g}' for weight in weights)}"
-        named: dict[str, Parameter] = {"k": k, "weights": "equal" if weights is None else written[10:], "depth": depth}
+        listed = ":".join(f"{weight:g}" for weight in weights or ())
+        named: dict[str, Parameter] = {"k": k, "weights": listed or "equal", "depth": depth}
         strategy = Fusion.rrf(k if own else None, weights).over(*ground.deep(depth))
-        complexity = int(own) + (0 if weights is None else len(weights) - 1)
-        return Option(f"RRF k={k}{written}, {depth} a candidate", strategy, self.name, named, complexity)
+        complexity = int(own) + max(len(weights or ()) - 1, 0)
+        title = f"RRF k={k}{f', weights {listed}' if listed else ''}, {depth} a candidate"
+        return Option(title, strategy, self.name, named, complexity)
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,8 @@ class WeightedSum(_Recomputed):
     """The candidates' scores added in a formula: `w * score(a) + (1 - w) * r * score(b)`, at the deepest depth.
 
     r brings the candidates to one scale: the ratio of their scores' standard deviations within a topic, median over the topics.
-    A point that a candidate did not find gets the lowest score that the candidate gave, likewise. Both are numbers in the
-    formula, so that Qdrant runs it as it was measured; neither reads judgments.
+    A point that a candidate did not find gets the candidate's lowest score, likewise. Both are numbers in the formula, so that
+    Qdrant runs it as it was measured; neither reads judgments.
 
     Attributes:
         steps: into how many steps a weight from 0 to 1 is divided.
@@ -138,7 +139,7 @@ class WeightedSum(_Recomputed):
 
 @dataclass(frozen=True)
 class Diverse(_Recomputed):
-    """MMR over the baseline's candidates. It compares points with each other, so each option is put to Qdrant.
+    """MMR over the baseline's candidates. It compares points with each other, so Qdrant runs each option.
 
     Attributes:
         diversities: from 0, pure relevance, to 1.
@@ -159,7 +160,7 @@ class Diverse(_Recomputed):
 
 @dataclass(frozen=True)
 class Grid(_Recomputed):
-    """Strategies of one's own with free parameters, every combination of whose values is tried.
+    """Strategies of a user's own with free parameters, whose values are tried in every combination.
 
         Grid("freshness", lambda days, weight: Formula(score("dense") + weight * decay_exp(…, scale=days * 86400)).over(…),
              {"days": [7, 30, 90], "weight": [0.05, 0.1, 0.2]})
@@ -167,9 +168,9 @@ class Grid(_Recomputed):
     Attributes:
         name: what tables call it.
         make: a function of the parameters that returns a strategy.
-        values: the values of each parameter; put the cheapest or plainest first.
-        complexity: how much less simple these strategies are than Qdrant's defaults; the number of parameters if None.
-            It decides between strategies of the same mean.
+        values: the values of each parameter, the cheapest or plainest first.
+        complexity: how many settings differ from Qdrant's own, which decides between strategies of the same mean; the number
+            of parameters if None.
 
     Raises:
         StrategyError: a parameter has no values.
@@ -197,7 +198,7 @@ class Grid(_Recomputed):
 
 
 def score_of(candidate: Stage, ground: Ground) -> Expression:
-    """A candidate's score; a point that it didn't find gets the lowest that it usually gives."""
+    """A candidate's score; a point that it didn't find gets its usual lowest one."""
     low = _rounded(ground.spread(candidate).low)
     if ground.is_distance(candidate):
         low = low or -1e-6  # 0 would be the best there is
@@ -215,8 +216,8 @@ class Rescored(_Recomputed):
 
     Attributes:
         depths: how many candidates the model reads.
-        bases: the strategies below; the baseline, the first candidate and, with several candidates, DBSF (for distances RRF)
-            if None.
+        bases: the strategies below, by title; if None the baseline, the first candidate and, with several candidates, DBSF
+            (for distances RRF).
     """
 
     depths: tuple[int, ...] = (10, 20, 50)
@@ -241,7 +242,7 @@ class Rescored(_Recomputed):
 
 
 def _unread(reads: int, limit: int) -> Unread:
-    """What becomes of candidates that the model doesn't read: kept where a measure looks at so many results."""
+    """Candidates that the model doesn't read are kept where the measure looks at so many results."""
     return "last" if reads < limit else "drop"
 
 
@@ -259,22 +260,20 @@ Given: TypeAlias = Coefficients | RelevanceFeedback
 class Feedback(_Recomputed):
     """`RelevanceFeedback` with given coefficients, from several first searches; beside each what it has to beat.
 
-    That is the first search alone, and `Rerank` of as many documents as feedback has scored; where the measure looks at
-    more results than a model reads, the rest of the first search follows behind (`unread="last"`). `Tuning.at_budget` says
-    which of the three wins.
+    That is the first search alone, and `Rerank` of as many documents as feedback has scored; where the measure looks at more
+    results than a model reads, the rest of the first search follows (`unread="last"`). `Tuning.at_budget` names the winner.
 
-    Feedback's second search goes through the whole collection, so each option is put to Qdrant: two searches for each topic.
-    The model reads each text once for each topic, whichever options ask for it.
-
-    A `PlanWarning`, and the options' `note`, say how many of the topics the coefficients were fitted to, by their provenance.
+    Feedback's second search goes through the whole collection, so Qdrant runs each option: two searches for each topic. The
+    model reads each text once for each topic, whichever options ask for it. A `PlanWarning`, and the options' `note`, say how
+    many of the topics the coefficients were fitted to, by their provenance.
 
     Attributes:
-        given: coefficients from `fit_feedback`, fitted to this collection and model, or strategies with such, e.g.
-            `RelevanceFeedback.load("feedback.json")`; one or several. Take topics that they were not fitted to.
-        reads: how many documents are scored for a query in all, in mode "recall"; if None as many as the strategy says (25
-            if it doesn't), but not fewer than the measure looks at. In mode "precision" it is the number of seeds.
-        bases: first searches, by title; if None those that the strategies have themselves, the baseline, and with several
-            candidates DBSF (for distances RRF). What they find must have the dense vector that is compared.
+        given: coefficients from `fit_feedback`, fitted to this collection and model but not to these topics, or strategies
+            with such, e.g. `RelevanceFeedback.load("feedback.json")`; one or several.
+        reads: how many documents are scored for a query in all, in mode "recall"; if None the strategy's number (25 if it has
+            none), but not fewer than the measure looks at. In mode "precision" it is the number of seeds.
+        bases: first searches, by title; if None the strategies' own, the baseline, and with several candidates DBSF (for
+            distances RRF). Their points must have the dense vector that is compared.
 
     Raises:
         StrategyError: nothing is given, something else, or coefficients that don't say what they were fitted to.
@@ -315,7 +314,7 @@ class Feedback(_Recomputed):
         if not ground.has_model:
             raise StrategyError("relevance feedback has documents scored by a model: make the executor with reranker=…")
         made: dict[str, Any] = {}  # strategies by name: several coefficients have the same to beat
-        searches: dict[str, str] = {}  # of each first search, its title
+        searches: dict[str, str] = {}  # first search → title
         for number, given in enumerate(self.strategies, 1):
             strategy = given.resolve(ground.schema)
             which = f" {number}" if len(self.strategies) > 1 else ""
@@ -333,7 +332,7 @@ class Feedback(_Recomputed):
                         yield option
 
     def _bases(self, strategy: RelevanceFeedback, ground: Ground) -> Iterator[tuple[str, Stage, bool]]:
-        """The first searches with their titles, and whether the strategy must fit with them."""
+        """The first searches with their titles, and whether it is an error if the strategy doesn't fit with them."""
         if self.bases is not None:
             yield from ((title, base, True) for title, base in self.bases)
             return
@@ -366,7 +365,7 @@ class Feedback(_Recomputed):
 
 
 def _learned_from(strategy: RelevanceFeedback, which: str, ground: Ground) -> str:
-    """How many of the topics the coefficients were fitted to; empty if none, or nobody knows."""
+    """A note on how many of the topics the coefficients were fitted to; "" if none, or nobody knows."""
     provenance = strategy.weights.provenance
     hashes = "" if provenance is None else provenance.queries
     known = count_known(hashes, ground.queries)

@@ -1,4 +1,4 @@
-"""A formula learned from the judgments: every topic is ranked by one that was learned from other topics."""
+"""A formula learned from the judgments, and for each topic one learned from other topics."""
 
 from __future__ import annotations
 
@@ -35,19 +35,18 @@ _LEAST_FOLD: Final = 2
 class Learned:
     """A logistic formula over the candidates' scores and whatever features are named, learned from the judgments.
 
-    The topics are divided into folds. Each is ranked by a formula learned from the other folds' topics, so that no value is
-    of a topic that its formula knew; the strategy that is offered is learned from all of them. Whether it is chosen is
-    decided on one half of the topics, but the formulas that rank that half learned from judgments of the other half, too.
-    So a chance pattern that both halves share favours both the choice and what it is then worth, and held-out gains come out
-    a little too high: by less than a quarter of their standard error where nothing can be learned, with no more false alarms
-    than without the family (`benchmarks/tuning_nulls.py`). Learning anew from each half would avoid it, at twenty times the
-    work and from half the judgments.
+    The topics are divided into folds. A formula learned from the other folds ranks each, so that none knew the topics that it
+    ranks; the strategy to use is learned from all. The choice falls on one half of the topics, but the formulas that rank that
+    half learned from the other half too: a chance pattern that both share favours the choice and its worth, and held-out gains
+    come out a little too high, by less than a quarter of their standard error where nothing can be learned, with no more false
+    alarms than without the family (`benchmarks/tuning_nulls.py`). Learning anew from each half would avoid it, at twenty times
+    the work and from half the judgments.
 
-    On several shards, each of which hands a formula candidates of its own, what is offered is computed on the client
+    On several shards, each of which hands a formula candidates of its own, the strategy is computed on the client
     (`Formula(…).on_client()`), over the candidates that it was learned from.
 
-    Features are standardised and the penalty is fixed beforehand, with each topic (for pairs) or row (pointwise) counting as
-    one observation beside it, so that nothing is chosen with judgments of the topics that are ranked.
+    Features are standardised, and the penalty is fixed beforehand: each topic (for pairs) or row (pointwise) counts as one
+    observation beside it.
 
     Attributes:
         features: name → expression or `Feature`, beside the candidates' scores: payload and request-time values with defaults.
@@ -91,7 +90,7 @@ class Learned:
             yield Option(f"{self.name}, {loss}", form, self.name, told, 3 * len(columns))
 
     def _columns(self, ground: Ground) -> dict[str, Expression]:
-        """What the formula weighs, by name: the candidates' scores, then the features."""
+        """The candidates' scores and the features, by name."""
         given = {name: cast("Feature", feature).expression for name, feature in self.features.items()}
         read = {node.name for expression in given.values() for node in candidate_scores(expression)}
         found: dict[str, Expression] = {}
@@ -112,8 +111,8 @@ class Learned:
             data = prepare(log)
             pairwise = option.parameters["loss"] == "pairwise"
             problem = make_pairs(data, lessons.seed) if pairwise else data.problem
-            fold_of = _folds([pool.topic.id for pool in lessons.pools], self.folds, lessons.seed)
-            groups = np.array([fold_of[topic] for topic in sorted(set(data.log.topics.tolist()))])  # as `prepared` numbers them
+            fold_of = _deal_folds([pool.topic.id for pool in lessons.pools], self.folds, lessons.seed)
+            groups = np.array([fold_of[topic] for topic in sorted(set(data.log.topics.tolist()))])  # as `prepare` numbers them
             whole = self._solve(problem)
             apart = [self._solve(problem.only(groups[problem.groups] != fold)) for fold in range(self.folds)]
         alike = form.alike_on_shards(lessons.target.schema)
@@ -131,8 +130,8 @@ class Learned:
             parameters={**option.parameters, **weights},
             by_topic={topic: ranked_by[fold] for topic, fold in fold_of.items()},
             note=(
-                f"Its weights are learned: what is said of a topic is by weights learned without it ({self.folds} folds); the "
-                f"weights to use are learned from all {len(lessons.pools)} topics.{where}"
+                f"Its weights are learned: each topic is ranked by weights learned without it ({self.folds} folds); those to "
+                f"use are learned from all {len(lessons.pools)} topics.{where}"
             ),
         )
 
@@ -171,7 +170,7 @@ def _check_features(features: Mapping[str, FeatureLike]) -> dict[str, Feature]:
 
 
 def _log(columns: Mapping[str, Expression], form: Formula, lessons: Lessons, limit: int) -> FeatureLog:
-    """The columns of all candidates, with their grades; what nobody judged isn't relevant."""
+    """The columns of all candidates, with their grades; documents that nobody judged aren't relevant."""
     from ..learn import Feature, FeatureLog
     from ..learn._internals import compute_features
 
@@ -195,7 +194,7 @@ def _log(columns: Mapping[str, Expression], form: Formula, lessons: Lessons, lim
     )
 
 
-def _folds(topics: Sequence[str], folds: int, seed: int) -> dict[str, int]:
-    """Topic → fold, as even as can be, whatever the topics' order."""
+def _deal_folds(topics: Sequence[str], folds: int, seed: int) -> dict[str, int]:
+    """Topic → fold, as even as possible, whatever the topics' order."""
     drawn = np.random.default_rng(seed).permutation(len(topics)) % folds
     return dict(zip(sorted(topics), drawn.tolist(), strict=True))

@@ -1,7 +1,7 @@
-"""Strategies recomputed from what their candidates found: the ranking that Qdrant would return, without asking it again.
+"""Strategies recomputed from their candidates: the ranking that Qdrant would return, without asking it again.
 
-Law (tested on local mode and the embedded engine): for a strategy that `is_local`, `recompute` ranks as Qdrant does, but
-for points that tie, whose order is random on the engine. What a model reads is recomputed too: it reads each text once.
+Law (tested on local mode and the embedded engine): for a strategy that `is_local`, `recompute` ranks as Qdrant does, but for
+points that tie, whose order is random on the engine. Reranking is recomputed too: the model reads each text once.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _PAYLOAD = Affinity | DatetimeField | Field | GeoDistance | Raw | When
 def is_local(strategy: Strategy) -> bool:
     """Whether a strategy can be recomputed from its plain searches.
 
-    That is so for plain searches, fusions and formulas, nested in any way, if only the plain searches have filters,
+    It can if it is made of plain searches, fusions and formulas, nested in any way, if only the plain searches have filters,
     thresholds and search parameters of their own, and formulas hold nothing that only an engine can compute.
     """
     if not isinstance(strategy, Stage):
@@ -68,16 +68,16 @@ def is_local(strategy: Strategy) -> bool:
 
 
 def is_recomputable(strategy: Strategy, schema: Schema) -> bool:
-    """Whether a strategy that `is_local` ranks the same on the collection's shards as over its plain searches.
+    """Whether a strategy `is_local` and ranks the same on the collection's shards.
 
-    Several shards hand a formula each its own candidates, other than those of the plain search over the collection: there
+    Several shards each hand a formula their own candidates, other than those of the plain search over the collection: there
     Qdrant has to be asked.
     """
     return is_local(strategy) and isinstance(strategy, Stage) and strategy.alike_on_shards(schema)
 
 
 def reads_payload(strategy: Strategy) -> bool:
-    """Whether points' payload is read to rank them."""
+    """Whether ranking reads the points' payload."""
     expressions = (expression for stage in strategy.stages() for expression in stage.own_expressions())
     nodes = (node for expression in expressions for node in walk(expression))
     return strategy.model_use == "rank" or any(isinstance(node, _PAYLOAD) for node in nodes)
@@ -88,7 +88,7 @@ def recompute(stage: Stage, pool: Pool, target: Target, limit: int) -> list[Hit]
 
     Args:
         stage: one that `is_local`; its plain searches must be in the pool, as deep as it needs.
-        pool: what the candidates found.
+        pool: the topic's candidates.
         target: the collection.
         limit: how many points the call asks for.
 
@@ -103,7 +103,7 @@ def recompute(stage: Stage, pool: Pool, target: Target, limit: int) -> list[Hit]
 
 
 def read_by(formula: Formula, pool: Pool, target: Target, limit: int) -> tuple[list[Hit], Table]:
-    """The points that a formula ranks, each once, and what it is computed from; arguments as of `recompute`."""
+    """The points that a formula ranks, each once, and the table to compute it from; arguments as of `recompute`."""
     union, found = _candidates(formula, limit, pool, target)
     scores = scores_by_candidate(formula.candidates, [hit.id for hit in union], found, target.schema)
     return union, replace(_table(union, pool, target), scores=scores)
@@ -128,7 +128,7 @@ def _ranked(stage: Stage, limit: int, needed: int, pool: Pool, target: Target) -
 
 
 def _candidates(stage: Stage, needed: int, pool: Pool, target: Target) -> tuple[list[Hit], list[list[Hit]]]:
-    """All points that the candidates find, each once, and what each candidate finds."""
+    """All points that the candidates find, each once, and those of each candidate."""
     found = [_ranked(each, each.reach(needed), each.needs_points(needed), pool, target) for each in stage.candidates]
     return list({hit.id: hit for hits in found for hit in hits}.values()), found
 
@@ -164,10 +164,7 @@ def recompute_any(strategy: Strategy, pool: Pool, target: Target, limit: int, sc
 
 
 def recompute_reranking(strategy: Strategy, pool: Pool, target: Target, limit: int, scorer: Scorer) -> Points | None:
-    """What `Rerank` makes of recomputed candidates; None if its candidates or the model's scores can't be had again.
-
-    It is Rerank's own code that ranks, so blends, thresholds and texts that are missing are its own, too.
-    """
+    """`Rerank` of recomputed candidates, by its own code; None if its candidates or the model's scores can't be had again."""
     below = strategy.first_search
     if strategy.model_use != "rank" or not isinstance(below, Stage) or not is_recomputable(below, target.schema):
         return None
@@ -184,7 +181,7 @@ def recompute_reranking(strategy: Strategy, pool: Pool, target: Target, limit: i
 
 
 class _NoQdrant:
-    """What every scorer refuses: recomputing asks nothing of Qdrant."""
+    """Scorers refuse all but scoring: recomputing asks nothing of Qdrant."""
 
     independent = True
 
@@ -197,12 +194,12 @@ class _NoQdrant:
 
 @dataclass
 class ScoreBook(_NoQdrant):
-    """The scores that the executor's model gave, by query and text.
+    """The scores of the executor's model, by query and text.
 
     Attributes:
-        executor: whose model is asked for scores that aren't there.
-        meter: what may be spent on it.
-        scores: those that are there.
+        executor: whose model is asked for new scores.
+        meter: counts the texts.
+        scores: those so far.
     """
 
     executor: Executor
@@ -213,7 +210,7 @@ class ScoreBook(_NoQdrant):
         self.independent = bool(getattr(self.executor.reranker, "independent", True))
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        """One score for each text: kept ones where a text's score doesn't depend on the others.
+        """One score for each text; those of independent texts are kept.
 
         Raises:
             BudgetSpent: the budget's texts or time are used up.
@@ -232,20 +229,16 @@ class ScoreBook(_NoQdrant):
         return self.executor.score(query, texts)
 
     def check(self, asked: Sequence[Score]) -> None:
-        """Refuse scorings of which the budget doesn't cover all.
-
-        Raises:
-            BudgetSpent: so it is.
-        """
+        """Refuse scorings that the budget doesn't cover together. Raises BudgetSpent."""
         pairs = [(one.query, text) for one in asked for text in one.texts]
         count = len(set(pairs).difference(self.scores)) if self.independent else len(pairs)
         if count and (refusal := self.meter.refusal(model_texts=count)):
             raise BudgetSpent(refusal)
 
     def least(self, pools: Sequence[Pool], reads: int) -> int:
-        """How many texts must be read, at least, where a model scores `reads` documents for each topic.
+        """How many texts a model must read at least to score `reads` documents for each topic.
 
-        It counts as if all that was read for a query were among them, and no two had the same text.
+        It counts as if all texts read for a query so far were among them, and no two documents had the same text.
         """
         counts = sorted((min(reads, len(pool.documents)), pool.topic.text) for pool in pools)
         if not self.independent:
@@ -257,11 +250,11 @@ class ScoreBook(_NoQdrant):
 
 @dataclass
 class Wanted(_NoQdrant):
-    """A rehearsal: counts the texts that the model would have to read, and has none read.
+    """A rehearsal: notes the pairs of query and text that the model would have to read.
 
     Attributes:
-        book: the scores that are there.
-        missing: the pairs of query and text that aren't.
+        book: the scores so far.
+        missing: the pairs without one.
     """
 
     book: ScoreBook

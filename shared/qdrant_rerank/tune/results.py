@@ -1,4 +1,4 @@
-"""What tuning says: every configuration with what it is worth and costs, what to use, and why in plain words."""
+"""The result of a tuning: every configuration with its worth and cost, the strategy to use, and why in plain words."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class Configuration(Plain):
 
     Attributes:
         name: what tables call it.
-        family: which family it is of.
+        family: its family's name.
         strategy: the strategy itself.
-        parameters: what was varied.
+        parameters: the varied values, by name.
         mean: over all topics. The best of many means is too good to be true: see `held_out`.
         difference: of the mean to the baseline's.
-        effort: what a query by it takes.
+        effort: the cost of a query.
         chosen: in how many splits it was chosen.
         held_in: its mean on the halves that it was chosen on; None if it never was.
         held_out: its mean on the other halves; None likewise.
-        note: what whoever uses it should know.
+        note: what its users should know.
     """
 
     name: str
@@ -50,12 +50,7 @@ class Configuration(Plain):
 
 @dataclass(frozen=True)
 class LeftOut(Plain):
-    """A strategy that was not measured.
-
-    Attributes:
-        name: what tables would call it.
-        reason: why.
-    """
+    """A strategy that was not measured, and why."""
 
     name: str
     reason: str
@@ -63,14 +58,14 @@ class LeftOut(Plain):
 
 @dataclass(frozen=True)
 class Ceiling(Plain):
-    """What the best possible order of the candidates' candidates would be worth.
+    """The worth of the best possible order of the candidates.
 
     Attributes:
-        value: the mean of the measure if all candidates of all candidates were in the order of their grades.
+        value: the mean of the measure if all points found were in the order of their grades.
         perfect: the mean if all relevant documents were found and in that order.
-        recall: the share of the relevant documents that is among the candidates, mean over topics that have some.
+        recall: the share of the relevant documents that was found, mean over topics that have some.
         candidate_recall: the same for each candidate alone.
-        depth: how many candidates each candidate was asked for.
+        depth: how many points each candidate was asked for.
         advice: whether candidates or their order hold the measure down.
     """
 
@@ -87,14 +82,13 @@ class AtBudget(ThreeWays):
     """Plain search, plain reranking and relevance feedback, where a model scores as many documents for the latter two.
 
     Where there are several of a kind, e.g. from several first searches, one half of the topics chooses among them, and the
-    other half judges; so all that is said here comes from topics held out.
+    other half judges: all figures are of topics held out.
 
     Attributes:
         scored: how many documents the model scores for a query.
         best: "feedback" if it beats both others beyond chance, else "rerank" if that beats plain search, else "plain".
         configurations: of each of the three, the configuration with the best mean over all topics.
-        results: how many results the measure looks at. If that is more than `scored`, the rest of the first search follows
-            what was reranked.
+        results: how many results the measure looks at; beyond `scored`, the rest of the first search follows the reranked.
     """
 
     scored: int
@@ -105,24 +99,24 @@ class AtBudget(ThreeWays):
 
 @dataclass(frozen=True)
 class Tuning(Plain):
-    """What was tried, what came out, and what to do.
+    """The configurations tried, their figures, and what to do.
 
     Attributes:
-        measure: by which measure.
-        topics: the ids of the topics that it is about.
-        baseline: the strategy that was to beat, called "default" in tables.
-        configurations: all that was tried, best mean first.
+        measure: its name.
+        topics: their ids.
+        baseline: the strategy to beat, called "default" in tables.
+        configurations: all that were tried, best mean first.
         chosen: the name of the configuration that the rule chooses with all topics.
-        recommended: whether to use it: whether its choice was worth something on topics that it was chosen without.
+        recommended: whether to use it: whether choosing was worth something on topics held out.
         strategy: the strategy to use: the chosen one if it is recommended, else the baseline.
         gain: over the baseline, on topics held out, with its interval: what choosing like this is worth.
         p: of the paired randomisation test on the held-out gains.
         split_gains: the held-out gain of each split.
         topic_gains: the held-out gain of each topic.
-        detectable: the smallest true gain that so many topics would show most of the time; None if it can't be told.
+        detectable: the smallest true gain that so many topics would show with `power`; None if nothing ever differs.
         ceiling: what reordering could reach at all.
-        left_out: what was not measured, and why.
-        failed: topics that no candidate could be searched for, with the error; left out of all means.
+        left_out: strategies that were not measured, and why.
+        failed: topic → the error of its search; in no mean.
         spent: what the tuning took.
         reasons: the recommendation's reasons in plain words.
         values: configuration → topic → value, in the order tried.
@@ -158,15 +152,8 @@ class Tuning(Plain):
     at_budget: tuple[AtBudget, ...] = ()
 
     def __getitem__(self, name: str) -> Configuration:
-        """The configuration of this name.
-
-        Raises:
-            KeyError: there is none.
-        """
-        for configuration in self.configurations:
-            if configuration.name == name:
-                return configuration
-        raise KeyError(name)
+        """The configuration of this name. Raises KeyError."""
+        return {configuration.name: configuration for configuration in self.configurations}[name]
 
     @property
     def curves(self) -> dict[str, tuple[Configuration, ...]]:
@@ -215,14 +202,12 @@ def reasons_of(tuning: Tuning, real: bool) -> Iterator[str]:
         yield from _at_budget(compared, tuning.measure)
     yield tuning.ceiling.advice
     if left_out := tuning.left_out:
+        several = f"{len(left_out)} configurations were left out, e.g."
         one = "1 configuration was left out,"
-        left = one if len(left_out) == 1 else f"{len(left_out)} configurations were left out, e.g."
-        yield f"{left} {left_out[0].name}: {left_out[0].reason}."
+        yield f"{several if len(left_out) > 1 else one} {left_out[0].name}: {left_out[0].reason}."
     if count := len(tuning.failed):
-        topics = (
-            "1 topic could not be searched for and is" if count == 1 else f"{count} topics could not be searched for and are"
-        )
-        yield f"{topics} left out of everything."
+        topics, are = (f"{count} topics", "are") if count > 1 else ("1 topic", "is")
+        yield f"{topics} could not be searched for and {are} left out of everything."
     if tuning.synthetic:
         yield f"But these results are {SYNTHETIC_NOTE}."
 

@@ -1,4 +1,4 @@
-"""`tune`: which strategy to use on a collection, by judgments, with what it is worth on topics that it wasn't chosen on."""
+"""`tune`: which strategy to use on a collection, by judgments, and its worth on topics that it wasn't chosen on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .. import Executor, PlanError, QdrantRerankError, QueryError, Retries, Sear
 from .._internals import brief, is_whole, plan_on
 from ..errors import FitError, MissingExtra
 from ..evaluate import LEAST_TOPICS, DocId, Qrels, Topic, Topics
-from ..evaluate._internals import MEASURING, Progress, Work, aliases, id_payload, other_ids, parse_measures
+from ..evaluate._internals import MEASURING, Progress, Work, aliases, describe_doc_id, id_payload, other_ids, parse_measures
 from ..planning import Schema, Target
 from ..stages import Fusion, Nearest, Stage
 from .choice import ChoiceSettings, conclude
@@ -38,9 +38,9 @@ class Space:
     """What `tune` tries.
 
     Attributes:
-        families: who propose strategies: single candidates, RRF, DBSF, weighted sums, a learned formula, and a model's reading
-            if none are said.
-        depths: how many candidates a candidate hands on; the candidates are searched to the deepest of them.
+        families: propose strategies; by default single candidates, RRF, DBSF, weighted sums, a learned formula and a model's
+            reading.
+        depths: how many points a candidate hands on; the candidates are searched to the deepest of them.
 
     Raises:
         StrategyError: there is no family or no depth, or one of them is none.
@@ -87,22 +87,22 @@ def tune(
 ) -> Tuning:
     """Find out which strategy to use, and whether it is worth leaving the default for.
 
-    Each candidate is searched once for each topic, deep; fusions, formulas and what a model makes of the candidates are
-    recomputed from that. A configuration is chosen on a random half of the topics and judged on the other, many times
-    over; it is recommended only if that held-out gain over the baseline is above 0 beyond chance. Of configurations that
-    can't be told from the best, the cheapest is chosen (texts read by a model, round trips, searches, in this order), and
-    the baseline before others that cost the same. Otherwise the answer is to keep the baseline.
+    Each candidate is searched once for each topic, deep; fusions, formulas and reranking are recomputed from that. A
+    configuration is chosen on a random half of the topics and judged on the other, many times over; it is recommended only if
+    that held-out gain over the baseline is above 0 beyond chance, else keep the baseline. Of configurations that can't be told
+    from the best, the cheapest is chosen (texts read by a model, round trips, searches, in this order), and the baseline
+    before others that cost the same.
 
     Args:
-        executor: the collection, with encoders, and with a model if rescoring is to be tried.
+        executor: the collection, with encoders, and with a model to try reranking.
         topics: the queries. Those without judgments are left out.
         qrels: the judgments.
-        candidates: the plain searches to combine; if None one for each dense and sparse vector that there is an encoder for. A
+        candidates: the plain searches to combine; if None one for each dense and sparse vector that has an encoder. A
             candidate's `limit` is added to the space's depths.
-        baseline: what there is to beat; RRF as Qdrant does it by default, or the only candidate, if None.
-        space: what is tried; see `Space`.
-        budget: what may be spent; what is left out for it is listed in the result. A model reads nothing unless it says so.
-        measure: an ir-measures' name. Say it beforehand.
+        baseline: the strategy to beat; RRF as Qdrant does it by default, or the only candidate, if None.
+        space: what to try; see `Space`.
+        budget: what may be spent, no model's reading by default; the result lists what is left out for it.
+        measure: an ir-measures' name. Choose it beforehand.
         splits: how many times to choose and judge, an even number: each halving is used both ways.
         alpha: how often a gain may be claimed where there is none.
         power: how sure a gain should be found, for `detectable`.
@@ -110,9 +110,9 @@ def tune(
         doc_id: where a result's document id is; see `DocId`.
         batch_size: how many topics share a round trip.
         retries: how often a search that fails in passing is made again; as of `evaluate`.
-        cache: a file that keeps what the candidates found; the same tuning with another space then asks nothing of Qdrant
-            again, as long as the space needs no deeper candidates and no more payload.
-        progress: is called with how many topics have been searched, and how many there are.
+        cache: a file that keeps the candidates' points; the same tuning with another space then asks nothing of Qdrant again,
+            as long as the space needs no deeper candidates and no more payload.
+        progress: called with how many topics have been searched, and how many there are.
 
     Raises:
         FitError: there are too few judged topics, or all of them failed.
@@ -193,7 +193,7 @@ def _check_budget(wants: Wants, topics: int, meter: Meter) -> None:
 
 
 def _check_found(pools: Sequence[Pool], qrels: Qrels) -> None:
-    """Refuse to measure where not one document found was judged: the ids are others."""
+    """Refuse to measure where no document found was judged, as its ids are others."""
     if len(pools) < LEAST_TOPICS:
         raise FitError(f"only {len(pools)} topics could be searched for; tuning takes at least {LEAST_TOPICS}")
     found = {document for pool in pools for document in pool.documents.values()}
@@ -211,16 +211,15 @@ def _file(
     if path is None:
         return nullcontext()
     candidates = ", ".join(f"{key} to {depth}" for key, (_, depth) in sorted(wants.leaves.items()))
-    told = doc_id if isinstance(doc_id, str) or doc_id is None else "function"
     about = {"collection": executor.collection, "candidates": candidates, "payload": repr(wants.payload)}
-    return PoolFile(path, {**about, "topics": work.asked.fingerprint, "doc_id": repr(told)})
+    return PoolFile(path, {**about, "topics": work.asked.fingerprint, "doc_id": repr(describe_doc_id(doc_id))})
 
 
 def _resolve_candidates(candidates: Sequence[Any], schema: Schema) -> tuple[Stage, ...]:
-    """The candidates that a caller names, as plain searches of this collection.
+    """A caller's candidates, as plain searches of this collection.
 
     Raises:
-        StrategyError: one isn't a plain search, or two are called the same, or there are none.
+        StrategyError: one isn't a plain search, or two have the same name, or there are none.
     """
     resolved: list[Stage] = []
     for candidate in candidates:
@@ -238,11 +237,7 @@ def _resolve_candidates(candidates: Sequence[Any], schema: Schema) -> tuple[Stag
 
 
 def _list_candidates(executor: Executor, topics: Sequence[Topic]) -> tuple[Stage, ...]:
-    """A candidate for each dense and sparse vector that queries can be embedded for, dense ones first.
-
-    Raises:
-        StrategyError: there are none.
-    """
+    """A candidate for each dense and sparse vector with an encoder, dense ones first. Raises StrategyError if there is none."""
     schema = executor.target().schema
     candidates = []
     for kind in ("dense", "sparse"):
@@ -262,16 +257,16 @@ def _list_candidates(executor: Executor, topics: Sequence[Topic]) -> tuple[Stage
 
 
 def _default_strategy(candidates: Sequence[Stage]) -> Strategy:
-    """What is used where nobody chose: Qdrant's own rank fusion, or the only candidate."""
+    """Qdrant's own rank fusion, or the only candidate."""
     return Fusion.rrf().over(*candidates) if len(candidates) > 1 else candidates[0]
 
 
 def _propose(space: Space, ground: Ground, target: Target) -> tuple[_Proposed, list[LeftOut]]:
-    """What the families propose, each with its family, the baseline first; and what doesn't fit the collection.
+    """All options with their families, the baseline first; and those that don't fit the collection.
 
     Raises:
         PlanError: the baseline doesn't fit the collection, or an option that must.
-        StrategyError: two options are called the same.
+        StrategyError: two options have the same name.
     """
     found: _Proposed = []
     left_out: list[LeftOut] = []
@@ -297,15 +292,14 @@ def _propose(space: Space, ground: Ground, target: Target) -> tuple[_Proposed, l
 
 
 def _teach(proposed: _Proposed, left_out: list[LeftOut], ground: Ground, lessons: Lessons) -> _Proposed:
-    """The options with what is learned from judgments; those that too little can be learned for are left out."""
+    """The options, learned from judgments where their family learns; those with too little to learn from are left out."""
     found: _Proposed = []
     for family, option in proposed:
         try:
             found.append((family, family.learn(option, ground, lessons) if isinstance(family, Learner) else option))
-        except (FitError, MissingExtra) as error:
-            left_out.append(LeftOut(option.name, str(error)))
         except QdrantRerankError as error:  # e.g. a request-time value that a topic lacks
-            left_out.append(LeftOut(option.name, f"{type(error).__name__}: {error}"))
+            kind = "" if isinstance(error, FitError | MissingExtra) else f"{type(error).__name__}: "
+            left_out.append(LeftOut(option.name, f"{kind}{error}"))
     return found
 
 
@@ -328,7 +322,7 @@ def _wants(options: _Proposed, ground: Ground, doc_id: Any) -> Wants:
 
 
 def _below(strategy: Strategy, limit: int) -> tuple[Stage | None, int]:
-    """The stage that Qdrant runs, and how many points it is asked for."""
+    """The stage that Qdrant runs, and for how many points."""
     below = strategy.first_search
     if strategy.model_use == "steer" or not isinstance(below, Stage):
         return None, limit

@@ -1,9 +1,8 @@
-"""What the fit of relevance feedback learns from: queries, one search for each with its vectors, and the reranker's scores."""
+"""What the fit of relevance feedback learns from: queries, a search for each with its vectors, and the reranker's scores."""
 
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,18 +20,19 @@ from ..._internals import (
     Points,
     Score,
     Scores,
-    is_whole,
+    check_whole,
+    in_batches,
     plan_on,
     read_vector,
     run,
+    similarities,
     together,
-    unit,
     value_at,
     warn,
 )
 from ...errors import FitError
 from ...evaluate import DocId, Qrels, Topic, Topics
-from ...evaluate._internals import aliases, other_ids, read_ranking, stable
+from ...evaluate._internals import aliases, first_sentence, other_ids, read_ranking, stable
 from ...feedback import RelevanceFeedback
 from ...planning import Plan, Target
 from ..candidates import draw_points
@@ -64,12 +64,12 @@ A topic's id is its own; that of a text or a `Query` in a list is its number fro
 
 
 def query_texts(queries: Queries) -> dict[str, str]:
-    """Query id → text. A `PlanWarning` says if some come with more than text, which isn't used.
+    """Query id → text. A `PlanWarning` says how many come with more than text, which isn't used.
 
     Raises:
         StrategyError: they are something else, or two have the same id.
     """
-    given: Any = queries  # what isn't typed may hold anything
+    given: Any = queries  # untyped callers may pass anything
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         raise StrategyError(
             f"the queries of a fit are Topics, a mapping of ids to texts, or a list of texts or topics; got {given!r:.200}"
@@ -84,10 +84,8 @@ def query_texts(queries: Queries) -> dict[str, str]:
         if not isinstance(text, str):
             raise StrategyError(f"query {id!r} must be a text, a Topic or a Query; got {type(query).__name__} {query!r:.200}")
         found[id] = text
-        if isinstance(query, Query):
-            more += bool(query.vectors or query.params or query.now)
-        elif isinstance(query, Topic):
-            more += not query.is_plain
+        if isinstance(query, Topic | Query):
+            more += bool(query.vectors or query.params or query.now or getattr(query, "filter", None))
     if more:
         warn(
             f"{more} of the {len(found)} queries come with filters, params, vectors or a time; the fit uses nothing but "
@@ -97,7 +95,7 @@ def query_texts(queries: Queries) -> dict[str, str]:
 
 
 SAMPLED: Final = "sampled:"
-"""What the ids of such queries begin with, so that they are known wherever they are kept."""
+"""The beginning of such queries' ids, by which they are known wherever they are kept."""
 SYNTHETIC_WARNING: Final = (
     "the queries are made of stored documents (titles, first sentences): they mislead, as each finds its own document and none "
     "is asked as people ask; take what is fitted to them as a trial, and fit again with 50 to 200 real queries before using it"
@@ -117,15 +115,13 @@ def sample_queries(
         executor: on the collection; its payload mapping says where the text is.
         count: how many queries.
         filter: which points they may be made of.
-        max_words: longer ones are cut.
+        max_words: where longer ones are cut.
 
     Raises:
         StrategyError: `count` or `max_words` isn't a whole number of at least 1.
         FitError: no point that was drawn has a title or a text.
     """
-    for name, value in (("count", count), ("max_words", max_words)):
-        if not is_whole(value, 1):
-            raise StrategyError(f"{name} must be a whole number of at least 1, got {value!r}")
+    check_whole(1, count=count, max_words=max_words)
     mapping = executor.target().payload
     found: dict[str, str] = {}
     points = draw_points(executor, True, _SPARE * count, filter)
@@ -154,8 +150,7 @@ def _opening(payload: Mapping[str, Any], text: str) -> str:
         title = value_at(payload, key)
         if isinstance(title, str) and title.strip():
             return title
-    first_line = text.strip().partition("\n")[0]
-    return re.split(r"(?<=[.!?])\s", first_line, maxsplit=1)[0]
+    return first_sentence(text.strip().partition("\n")[0])
 
 
 Grades = Mapping[str, Mapping[str, int]]
@@ -163,7 +158,7 @@ Grades = Mapping[str, Mapping[str, int]]
 
 @dataclass
 class Documents:
-    """Tells the documents of points by their ids, and remembers which were found to learn from.
+    """The documents of points, by their ids, and those that were found so far.
 
     Attributes:
         grades: query text → document id → grade; empty if judgments aren't used.
@@ -187,19 +182,11 @@ class Documents:
         return aliases(Qrels(self.grades))
 
     def of(self, points: Points) -> list[str]:
-        """The documents that the points are, best first.
-
-        Raises:
-            StrategyError: a point has no id where `doc_id` says.
-        """
+        """The points' documents, best first. Raises StrategyError where a point has no id."""
         return [ranked.doc_id for ranked in read_ranking(points, self.doc_id, self._names)[0]]
 
     def note(self, answers: Sequence[Points]) -> None:
-        """Remember what searches found, if there are judgments.
-
-        Raises:
-            StrategyError: a point has no id where `doc_id` says.
-        """
+        """Remember the documents found, if there are judgments. Raises StrategyError where a point has no id."""
         if not self.judged:
             return
         for points in answers:
@@ -208,15 +195,11 @@ class Documents:
 
     @property
     def recognised(self) -> bool:
-        """Whether a document that was found has been judged; also without judgments."""
+        """Whether any document found was judged, or there are no judgments."""
         return not self.judged or not self.judged.isdisjoint(self.found)
 
     def check(self) -> None:
-        """Refuse to measure where not one document found was judged: the ids are others.
-
-        Raises:
-            StrategyError: so it is.
-        """
+        """Refuse judgments of other documents than those found, as their ids are others. Raises StrategyError."""
         if self.recognised or not self.found:
             return
         payload = f"; a point's payload has {', '.join(map(repr, self.keys[:12]))}" if self.keys else ""
@@ -280,23 +263,14 @@ class Examples:
 
 
 class Gathered(NamedTuple):
-    """What the first searches came to.
-
-    Attributes:
-        examples: of the queries that found enough.
-        queries: all of them with their vectors, by text.
-    """
+    """The examples of the queries that found enough, and all queries with their vectors, by text."""
 
     examples: list[Example]
     queries: dict[str, Query]
 
 
 def first_search(strategy: RelevanceFeedback, target: Target, candidates: int, filter: models.Filter | None = None) -> Plan:
-    """The search for what is learned from; `strategy` is resolved.
-
-    Raises:
-        PlanError: the seeds' search can't hand on so many points.
-    """
+    """The search for examples by a resolved strategy. Raises PlanError if it can't hand on so many points."""
     options = stable(
         strategy.seeds, replace(strategy.seed_options(SearchOptions(limit=candidates, filter=filter)), limit=candidates)
     )
@@ -314,28 +288,27 @@ def gather_examples(
 ) -> Flow[Gathered]:
     """An example for each query that finds more points with text and vector than there are seeds.
 
-    One search for each query, in batches; the points' vectors come back with it, so that nothing is searched for a pair.
-    Nothing is scored until a document is found that has judgments, if there are any.
+    Each query is searched once, in batches; the points' vectors come back with it. If there are judgments, nothing is scored
+    until a judged document is found.
 
     Args:
         strategy: whose seeds are the first search; resolved.
         target: the collection.
         queries: different texts.
         candidates: how many points each search is asked for.
-        scores: what answers `Score` steps; told of documents that need no score.
+        scores: answers `Score` steps, and counts documents that need no score.
         filter: for all searches.
-        documents: told what is found, so that it can tell whether the judgments speak of it.
+        documents: notes what is found.
 
     Raises:
         PlanError: the seeds' search can't hand on so many points.
-        StrategyError: no document that is found has judgments.
+        StrategyError: no document found has judgments.
     """
     plan = first_search(strategy, target, candidates, filter)
     documents = documents or Documents()
     found = Gathered([], {})
     waiting: list[tuple[Query, list[tuple[str, list[float]]]]] = []
-    for start in range(0, len(queries), BATCH):
-        texts = list(queries[start : start + BATCH])
+    for texts in in_batches(queries, BATCH):
         vectors = yield from Embed(texts, strategy.needs())
         asked = [Query(text, vectors=own) for text, own in zip(texts, vectors, strict=True)]
         answers = yield from together([plan.flow(query) for query in asked])
@@ -346,7 +319,7 @@ def gather_examples(
         scores.skip(sum(len(points) - len(rows) * use for points, rows, use in zip(answers, kept, enough, strict=True)))
         waiting += [(query, rows) for query, rows, use in zip(asked, kept, enough, strict=True) if use]
         if not documents.recognised:
-            continue  # perhaps the judgments' ids are others: that is to be known before the model is paid
+            continue  # perhaps the judgments' ids are others: find out before the model is paid
         given = yield from Scores([Score(query.text, [text for text, _ in rows]) for query, rows in waiting])
         for (query, rows), one in zip(waiting, given, strict=True):
             if isinstance(one, Exception):
@@ -365,7 +338,7 @@ def collect_examples(
     scores: ScoreFile,
     filter: models.Filter | None = None,
 ) -> list[Example]:
-    """The examples of `gathering`, by an executor; `scores` is what scores."""
+    """The examples of `gather_examples`, by an executor; `scores` is what scores."""
     target = executor.target()
     flow = gather_examples(strategy.resolve(target.schema), target, queries, candidates, scores, filter)
     return run(flow, replace_reranker(executor, scores)).examples
@@ -390,19 +363,5 @@ def _example(
     stored = np.array(vectors, np.float64)
     own: Any = query.vectors[strategy.compared]
     distance = target.schema.vectors[strategy.compared].distance
-    similarity = _similarities(np.asarray(own, np.float64)[None], stored, distance)[0]
-    return Example(query.text, similarity, _similarities(stored[: strategy.seed_count], stored, distance), np.array(scores))
-
-
-def _similarities(first: Column, second: Column, distance: models.Distance | None) -> Column:
-    """Each row of `first` with each of `second`, shape (m, d) and (n, d) → (m, n)."""
-    match distance:
-        case models.Distance.EUCLID:
-            found: Column = -np.square(first[:, None] - second[None]).sum(axis=-1)  # without the root, as the engine does it
-        case models.Distance.MANHATTAN:
-            found = -np.abs(first[:, None] - second[None]).sum(axis=-1)
-        case models.Distance.COSINE:
-            found = unit(first) @ unit(second).T
-        case _:
-            found = first @ second.T
-    return found
+    [similarity] = similarities(np.asarray(own, np.float64)[None], stored, distance)
+    return Example(query.text, similarity, similarities(stored[: strategy.seed_count], stored, distance), np.array(scores))

@@ -1,4 +1,4 @@
-"""The fit of relevance feedback: the coefficients for one collection and one model, and whether to use them at all."""
+"""The fit of relevance feedback: the coefficients for one collection and one model, and whether to use them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,28 @@ from typing import Any, Final
 from qdrant_client import models
 
 from ... import AsyncExecutor, Executor, Retries, SearchOptions, StrategyError
-from ..._internals import RECALL_READS, SEEDS, Flow, Mode, arun, few, hashes_of, in_worker, is_whole, run, same, tell_error
+from ..._internals import (
+    RECALL_READS,
+    SEEDS,
+    Flow,
+    Mode,
+    arun,
+    check_whole,
+    few,
+    hashes_of,
+    in_worker,
+    is_whole,
+    run,
+    same,
+    tell_error,
+)
 from ...errors import FitError, MeasurementError
 from ...evaluate import DocId
 from ...evaluate._internals import MEASURING, RetryingServices, stops
 from ...feedback import Coefficients, Provenance, RelevanceFeedback
 from ...models import Reranker
 from ...planning import Plan, Target
+from ...report._internals import count
 from ...stages import Nearest, Stage
 from .examples import BATCH, Documents, Gathered, Queries, gather_examples, query_texts, replace_reranker
 from .judgement import (
@@ -78,9 +93,9 @@ def fit_feedback(
     """Fit the coefficients of relevance feedback, and find out whether it is worth using.
 
     Each query is searched once, in batches, for `candidates` points with their vectors; the executor's model scores them all.
-    The coefficients are learned as they will be served: in this mode, with this many seeds, over all pairs. What is returned
-    is fitted to all queries. What is told of it is by cross-fitting: each query is judged by coefficients that were fitted to
-    the other folds only, in agreement with the reranker, and by `qrels` if there are any.
+    The coefficients are learned as they will be served: in this mode, with this many seeds, over all pairs, from all queries.
+    They are judged by cross-fitting: each query by coefficients of the other folds, in agreement with the reranker, and by
+    `qrels` if there are any.
 
     Args:
         executor: on the collection, with encoders and the reranker.
@@ -92,20 +107,20 @@ def fit_feedback(
         using: the dense vector, as for `RelevanceFeedback`.
         reads: how many documents are scored for one query in mode "recall".
         candidates: how deep the first search goes for learning.
-        qrels: query id → document id → grade; at least 20 of the queries must have some, or they are not used.
+        qrels: query id → document id → grade; used if at least 20 of the queries have some.
         doc_id: where a point's document id is, as it is in `qrels`: a key of the payload, or a function of the point; if None
             `_id` of the payload, else the point's id. See `evaluate.DocId`.
         filter: for all searches.
-        cache: a file that keeps the model's scores, so that they are asked for only once.
+        cache: a file that keeps the model's scores, so that it is asked only once.
         progress: called after each query.
-        folds: how many the queries are dealt into, at random, those that say the same together.
+        folds: into how many the queries are dealt, at random, the same queries together.
         seed: of dealing them.
         retries: how often a search that fails in passing is made again; as of `evaluate.evaluate`.
 
     Raises:
-        FitError: there are fewer than 20 different queries that find enough points.
-        StrategyError: an argument is wrong; or `qrels` know none of the queries, or none of the documents found, which is told
-            before the model is asked. PlanError: the strategy doesn't fit the collection.
+        FitError: fewer than 20 different queries find enough points.
+        StrategyError: an argument is wrong; or `qrels` know none of the queries, or none of the documents found (before the
+            model is asked). PlanError: the strategy doesn't fit the collection.
         MissingExtra: scipy or ir-measures isn't installed.
         MeasurementError: Qdrant or the model failed, also when it was asked again.
     """
@@ -138,7 +153,7 @@ async def afit_feedback(
     retries: int | Retries = MEASURING,
     concurrency: int = 4,
 ) -> FeedbackFit:
-    """As `fit_feedback`, with the same result, without blocking the event loop: the fit itself runs in a thread.
+    """`fit_feedback` without blocking the event loop, with the same result: the fit itself runs in a thread.
 
     Args:
         executor: an async one.
@@ -152,11 +167,10 @@ async def afit_feedback(
     """
     check_fit_executor(executor, AsyncExecutor)
     policy = Retries.of(retries)
-    if not is_whole(concurrency, 1):
-        raise StrategyError(f"concurrency must be a whole number of at least 1, got {concurrency!r}")
+    check_whole(1, concurrency=concurrency)
     task = Task(queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, progress, folds, seed)
     plan = await executor.plan(task.plain, task.options)
-    # in a thread, as it reads the file, and maybe the model's folder
+    # in a thread, as it reads the cache, and maybe the model's folder
     scores = await in_worker(lambda: task.scores(executor.reranker, concurrency))
     with closing(scores), _stopping(task):
         reading = RetryingServices(replace_reranker(executor, scores), policy)
@@ -168,7 +182,7 @@ async def afit_feedback(
 
 @contextmanager
 def _stopping(task: Task) -> Generator[None]:
-    """Turn a failure of Qdrant's, of a model's service, or of the way to them into the error of a measurement that stopped."""
+    """Turn a failure of Qdrant, of a model's service, or of the way to them into a `MeasurementError`."""
     try:
         yield
     except Exception as error:
@@ -188,7 +202,7 @@ class FeedbackEstimate:
     Attributes:
         queries: how many it learns from and is judged on.
         requests: to Qdrant; each holds many searches.
-        documents: that the model scores at most; those whose scores are kept in a file cost nothing.
+        documents: that the model scores at most; scores in the cache cost nothing.
         seconds: for the model, if its speed is given; else None.
     """
 
@@ -200,8 +214,8 @@ class FeedbackEstimate:
     def __str__(self) -> str:
         time = "" if self.seconds is None else f", which takes the model about {duration(self.seconds)}"
         return (
-            f"{_count(self.queries, 'query', 'queries')}, {_count(self.requests, 'request', 'requests')} to Qdrant, up to "
-            f"{_count(self.documents, 'document', 'documents')} to score{time}"
+            f"{count(self.queries, 'query')}, {count(self.requests, 'request')} to Qdrant, up to "
+            f"{count(self.documents, 'document')} to score{time}"
         )
 
 
@@ -223,7 +237,7 @@ def estimate_feedback_fit(
         seeds: how many documents the model scores before the second search.
         reads: how many it scores for one query in mode "recall".
         candidates: as for the fit.
-        judged_queries: how many of them have judgments; they are searched again, by all three ways.
+        judged_queries: how many of them have judgments and are searched again, all three ways.
         seconds_per_document: the model's speed.
     """
     judged = judged_queries if judged_queries >= LEAST_JUDGED else 0
@@ -234,10 +248,10 @@ def estimate_feedback_fit(
 
 
 def count_ahead(queries: int, judged: int, mode: Mode, seeds: int, reads: int, candidates: int) -> Ahead:
-    """How many documents have to be scored: `candidates` for each query, and for judged ones those that are served.
+    """How many documents to score: `candidates` for each query, and those that are served for each judged one.
 
-    Reranking reads nothing that wasn't scored to learn from, nor does the first round; only what the second search of mode
-    "recall" finds may be new.
+    Of the latter only those of the second search in mode "recall" may be new: reranking and the first round read what was
+    scored to learn from.
     """
     served = reads if mode == "recall" else seeds
     return Ahead(queries * candidates, 2 * judged * served, judged * (served - seeds))
@@ -251,34 +265,21 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
-
-
 LEAST_QUERIES: Final = 20
 
 
 def check_fit_executor(executor: Any, wanted: type[Executor | AsyncExecutor]) -> None:
-    """Refuse an executor of the other kind, or none at all.
-
-    Raises:
-        StrategyError: so it is.
-    """
+    """Refuse an executor of the other kind, or none at all. Raises StrategyError."""
     if isinstance(executor, wanted):
         return
-    this, other = "fit_feedback", "afit_feedback"
-    if wanted is AsyncExecutor:
-        this, other = other, this
+    names = ("fit_feedback", "afit_feedback")
+    this, other = names if wanted is Executor else names[::-1]
     taken = f"; {other}(…) takes it" if isinstance(executor, Executor | AsyncExecutor) else ""
     raise StrategyError(f"{this} needs an {wanted.__name__}, got {type(executor).__name__}{taken}")
 
 
 def check_queries(texts: Iterable[str]) -> None:
-    """Refuse to learn from too few queries.
-
-    Raises:
-        FitError: fewer than 20 say different things.
-    """
+    """Refuse to learn from fewer than 20 different queries. Raises FitError."""
     different = len({same(text) for text in texts})
     if different < LEAST_QUERIES:
         raise FitError(
@@ -287,11 +288,7 @@ def check_queries(texts: Iterable[str]) -> None:
 
 
 def check_candidate_count(strategy: RelevanceFeedback, candidates: int) -> None:
-    """Refuse to learn from too few points.
-
-    Raises:
-        StrategyError: `candidates` isn't a whole number, or too small.
-    """
+    """Refuse to learn from too few points. Raises StrategyError."""
     least = max(strategy.reads, strategy.seed_count) + 10
     if not is_whole(candidates, least):
         raise StrategyError(
@@ -305,13 +302,13 @@ _PACKAGES: Final = ("qdrant-rerank", "qdrant-client", "numpy", "scipy")
 
 @dataclass(frozen=True)
 class LearnedCoefficients:
-    """What the first searches and the model's scores came to.
+    """What was learned from the first searches and the model's scores.
 
     Attributes:
-        gathered: what was learned from.
+        gathered: the examples.
         crossed: the coefficients.
         own: the reranker's own judgements.
-        strategy: with the coefficients of all queries, and what they were fitted to.
+        strategy: with the coefficients of all queries, and their provenance.
     """
 
     gathered: Gathered
@@ -322,7 +319,7 @@ class LearnedCoefficients:
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be fitted; the arguments are those of `fit_feedback`.
+    """A fit, with the arguments of `fit_feedback`.
 
     Raises:
         FitError: there are too few queries.
@@ -373,7 +370,7 @@ class Task:
 
     @cached_property
     def plain(self) -> RelevanceFeedback:
-        """What will be fitted, while it still is plain search."""
+        """The strategy to fit, while it still is plain search."""
         return RelevanceFeedback(
             seeds=self.seeds or Nearest(self.using, limit=SEEDS),
             coefficients=Coefficients(1.0, 0.0, 0.0),
@@ -384,7 +381,7 @@ class Task:
 
     @property
     def options(self) -> SearchOptions:
-        """The least that the strategy can be asked for, to see whether it fits the collection."""
+        """The least to ask of the strategy, to see whether it fits the collection."""
         return SearchOptions(limit=1, filter=self.filter)
 
     @cached_property
@@ -394,7 +391,7 @@ class Task:
 
     @cached_property
     def documents(self) -> Documents:
-        """What is found, and its judgments if there are enough to be used."""
+        """The documents found, with their judgments if there are enough."""
         return Documents(self.grades if len(self.grades) >= LEAST_JUDGED else {}, self.doc_id)
 
     def scores(self, reranker: Reranker | None, concurrency: int = 1) -> ScoreFile:
@@ -416,7 +413,7 @@ class Task:
         return gather_examples(strategy, target, self.distinct, self.candidates, scores, self.filter, self.documents)
 
     def learn(self, plan: Plan, gathered: Gathered) -> LearnedCoefficients:
-        """The coefficients, and what the reranker thinks of them.
+        """The coefficients, judged by the reranker's scores.
 
         Raises:
             FitError: too few queries found enough to learn from.
@@ -439,11 +436,10 @@ class Task:
         )
 
     def judge_by_qrels(self, plan: Plan, learned: LearnedCoefficients, scores: ScoreFile) -> Flow[list[Judgement]]:
-        """What the judgments say; nothing if there are too few."""
+        """The judgements by qrels, if there are enough."""
         scores.reach(scores.ahead.learning)
-        known = {
-            text: query for text, query in learned.gathered.queries.items() if text in self.queries_with_judgments(learned)
-        }
+        with_judgments = self.queries_with_judgments(learned)
+        known = {text: query for text, query in learned.gathered.queries.items() if text in with_judgments}
         found: list[Judgement] = []
         if len(known) >= LEAST_JUDGED:
             work = Judging(learned.strategy, plan.target, self.documents, self.filter)
@@ -456,7 +452,6 @@ class Task:
         return self.grades.keys() & learned.crossed.unseen_by.keys()
 
     def result(self, learned: LearnedCoefficients, by_qrels: Sequence[Judgement]) -> FeedbackFit:
-        """All of it."""
         examples, fitted = learned.gathered.examples, learned.strategy
         agreed, signal = learned.own
         recommends = verdict(by_qrels[0] if by_qrels else agreed, signal)

@@ -1,4 +1,4 @@
-"""Whether feedback helps: queries judged by the reranker's own scores, each by coefficients that it had no part in."""
+"""Whether feedback helps, by the reranker's own scores and by judgments; each query by coefficients fitted without it."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ __all__ = [
 ]
 
 TOP: Final = 10
-"""How deep the best results are judged; less where the strategy returns less."""
-
-Values = Mapping[str, Sequence[float]]
+"""How deep results are judged; less where the strategy returns less."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +44,14 @@ class Judgement(ThreeWays):
     """One measure of plain search, plain reranking and feedback, on the same queries, each held out in turn.
 
     Attributes:
-        measure: e.g. "nDCG@10"; "agreement" is nDCG@10 by the reranker's own scores, "unseen" that of points which
-            aren't seeds.
+        measure: e.g. "nDCG@10"; "agreement" is nDCG@10 by the reranker's own scores, "unseen" that of points that aren't
+            seeds.
     """
 
     measure: str
 
     def numbers(self) -> dict[str, float]:
-        """All of it by name; without the ends of intervals that there are none of."""
+        """Means, differences and the ends of their intervals, by name."""
         found: dict[str, float | None] = {"plain": self.plain, "rerank": self.rerank, "feedback": self.feedback}
         for name in ("over_plain", "over_rerank", "rerank_over_plain"):
             interval: Interval = getattr(self, name)
@@ -77,9 +75,9 @@ def _signed(interval: Interval) -> str:
 def verdict(found: Judgement, own: Judgement) -> Verdict:
     """Which of the three to use.
 
-    Feedback if it is better than plain search beyond noise, and than reranking too; or seems better than reranking where
-    that isn't proven better than plain search. Reranking if it is better than plain search beyond noise, or feedback is, which
-    reads as many documents: nothing then shows that more than the reading helps.
+    Feedback if it is better than plain search beyond noise, and better than reranking: beyond noise, or just so where
+    reranking isn't proven better than plain search. Reranking if it or feedback, which reads as many documents, is better than
+    plain search beyond noise: nothing then shows that more than the reading helps.
 
     Args:
         found: the measure to go by.
@@ -100,12 +98,12 @@ def disagreement(examples: Sequence[Example]) -> float:
 def agreement(examples: Sequence[Example], weights: Sequence[Coefficients], mode: Mode, reads: int) -> dict[str, list[float]]:
     """nDCG@10 of the deep search's points by the reranker's scores, scaled to 0..1 in each query; by system.
 
-    Reranking reads as many documents as feedback: it puts the first `reads` in the model's order. In mode "recall" feedback
-    returns no more than it reads; all three are judged no deeper than that.
+    Reranking puts the first `reads` documents, as many as feedback reads, into the model's order. In mode "recall" feedback
+    returns no more than it reads, and all three are judged no deeper than that.
 
     Args:
         examples: the queries.
-        weights: for each example the coefficients that it is judged by.
+        weights: of each example, the coefficients that judge it.
         mode: as they will be used.
         reads: how many documents the model reads.
     """
@@ -125,10 +123,7 @@ def agreement(examples: Sequence[Example], weights: Sequence[Coefficients], mode
 
 
 def unseen(examples: Sequence[Example], weights: Sequence[Coefficients]) -> dict[str, list[float]]:
-    """nDCG@10, as `agreement`, of the points that aren't seeds alone, by system.
-
-    It shows whether the seeds' scores say anything of other points; of the seeds themselves they say it by definition.
-    """
+    """nDCG@10, as `agreement`, of the points that aren't seeds: whether the seeds' scores say anything of other points."""
     found: list[tuple[float, ...]] = []
     for example, coefficients in zip(examples, weights, strict=True):
         seeds = len(example.to_seeds)
@@ -149,7 +144,7 @@ def _formula(example: Example, coefficients: Coefficients) -> Column:
 
 
 def _model_first(order: Any, scores: Column, reads: int) -> Any:
-    """An order whose first `reads` the model has put into its own."""
+    """An order with its first `reads` in the model's."""
     first = order[:reads]
     return np.concatenate([first[np.argsort(-scores[first], kind="stable")], order[reads:]])
 
@@ -163,12 +158,12 @@ def _ndcg(scores: Column, order: Any, depth: int = TOP) -> float:
 JUDGED_AT_ONCE: Final = 10
 """How many queries share a request while they are judged: each takes three searches, up to 100 deep, one with vectors."""
 LEAST_JUDGED: Final = 20
-"""Fewer queries with judgments say nothing for certain, and aren't used."""
+"""Fewer queries with judgments say nothing for certain: they aren't used."""
 _DEEPEST: Final = 100
 
 
 def judgments_of(texts: Mapping[str, str], qrels: Grades | None) -> dict[str, dict[str, int]]:
-    """Judgments by the queries' texts, those of a text that has several ids together; the higher grade where they differ.
+    """Judgments by query text, those of a text with several ids together; the higher grade where they differ.
 
     Args:
         texts: query id → text.
@@ -184,7 +179,7 @@ def judgments_of(texts: Mapping[str, str], qrels: Grades | None) -> dict[str, di
 
 @dataclass(frozen=True)
 class Judging:
-    """What is judged, and by what.
+    """Judging a strategy by judgments.
 
     Attributes:
         strategy: resolved; its coefficients don't count.
@@ -205,7 +200,7 @@ class Judging:
 
     @property
     def depth(self) -> int:
-        """How deep results are judged: to 100, or as deep as the first search reaches and the strategy returns."""
+        """How deep results are judged: 100, or as deep as the first search reaches and the strategy returns."""
         seeds, deepest = self.strategy.seeds, min(_DEEPEST, self.strategy.most or _DEEPEST)
         return next(depth for depth in range(deepest, 0, -1) if not any(seeds.shortfalls(depth, "")))
 
@@ -213,7 +208,7 @@ class Judging:
         """The three ways by nDCG@10 and recall.
 
         Args:
-            crossed: whose coefficients serve the queries that they weren't fitted to.
+            crossed: the coefficients of each fold.
             queries: those with judgments, with their vectors, by text.
         """
         strategy, depth = self.strategy, self.depth
@@ -229,7 +224,7 @@ class Judging:
             for row, text in enumerate(batch):
                 found, read, steered = map(self.documents.of, answers[3 * row : 3 * row + 3])
                 rankings["plain"][text] = _ranking(found)
-                rankings["rerank"][text] = _ranking([*read, *found])  # what isn't read comes behind, as `Rerank` has it
+                rankings["rerank"][text] = _ranking([*read, *found])  # the unread ones behind, as `Rerank` puts them
                 rankings["feedback"][text] = _ranking(steered)
         top = min(TOP, self.depth)
         measures = list(dict.fromkeys((f"nDCG@{top}", f"R@{top}", f"R@{self.depth}")))
@@ -275,10 +270,7 @@ _CHANCE: Final = " Feedback seems better, but as the seeds' scores say nothing o
 
 @dataclass(frozen=True)
 class FeedbackFit:
-    """Fitted coefficients, and what they are worth.
-
-    The coefficients are fitted to all queries. The judgements are by cross-fitting: each query by coefficients that were
-    fitted without it, to the queries of the other folds.
+    """Coefficients fitted to all queries, and what they are worth: each query is judged by coefficients of the other folds.
 
     Attributes:
         strategy: the relevance feedback that was fitted, with its coefficients.
@@ -288,7 +280,7 @@ class FeedbackFit:
         queries: how many it learned from, and was judged on.
         judged_queries: how many of them have judgments; fewer than 20 aren't used.
         skipped: how many found too few points.
-        folds: the coefficients that each fold was judged by: how much they differ shows how sure they are.
+        folds: the coefficients that judged each fold; the less they differ, the surer they are.
     """
 
     strategy: RelevanceFeedback
@@ -302,7 +294,6 @@ class FeedbackFit:
 
     @property
     def coefficients(self) -> Coefficients:
-        """The fitted ones."""
         return self.strategy.weights
 
     @property
@@ -312,12 +303,12 @@ class FeedbackFit:
 
     @property
     def by_qrels(self) -> bool:
-        """Whether judgments had a say; else it is the reranker's own opinion."""
+        """Whether judgments decided; else it is the reranker's own opinion."""
         return len(self.judgements) > _OWN_JUDGEMENTS
 
     @property
     def seems_better(self) -> bool:
-        """Whether feedback beats both others beyond noise; without signal that is chance, and it isn't recommended."""
+        """Whether feedback beats both others beyond noise; without signal that is chance."""
         return self._decisive.over_plain.is_positive and self._decisive.over_rerank.is_positive
 
     @property
@@ -353,7 +344,7 @@ class FeedbackFit:
         """Write the strategy, with coefficients and provenance, to one JSON file for `RelevanceFeedback.load`.
 
         Raises:
-            FitError: feedback isn't recommended, and `anyway` isn't set; the file then still says what is recommended.
+            FitError: feedback isn't recommended, and `anyway` isn't set. Written anyway, the file says what is recommended.
         """
         from ... import save
 

@@ -1,4 +1,4 @@
-"""Feedback scores kept in a file, so that a fit that is run again, or was cut short, asks the model for nothing twice."""
+"""Scores kept in a file, so that a fit that is repeated or was cut short asks the model for nothing twice."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Progress:
 
     Attributes:
         done: documents that have their score, read from the file or new.
-        total: documents to score in all, to learn from and to judge by; at most, where queries find fewer or share texts.
-        asked: documents that the model was asked for.
-        seconds_left: by the model's speed so far; None before it was asked for the first time.
+        total: documents to score, to learn from and to judge by; fewer, where queries find fewer or share texts.
+        asked: documents that the model scored.
+        seconds_left: by the model's speed so far; None before its first score.
     """
 
     done: int
@@ -51,12 +51,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class Ahead:
-    """How many documents a fit will want scores for, at most.
+    """How many documents a fit scores, at most.
 
     Attributes:
         learning: to learn from; each may be new to the model.
-        judging: to judge by afterwards, by judgments.
-        new: how many of those the model hasn't scored to learn from.
+        judging: for judgments afterwards.
+        new: how many of the latter the model didn't score to learn from.
     """
 
     learning: int = 0
@@ -73,14 +73,14 @@ class Ahead:
 class ScoreFile:
     """A reranker that looks its scores up in a JSON-lines file first, and appends new ones as they come.
 
-    A line is `{"key": …, "score": …}`; the key is made of the model's fingerprint, the query and the text, none of which is
-    kept. A last line that was cut short is ignored. Once the model has failed, it is asked for nothing more. The file is
-    locked from the first new score on, until `close`.
+    A line is `{"key": …, "score": …}`; the key is a hash of the model's fingerprint, the query and the text. A last line that
+    was cut short is ignored. Once the model has failed, it is asked for nothing more. The file is locked from the first new
+    score on, until `close`.
 
     Args:
-        model: what is asked for scores that aren't there.
-        path: the file; None to keep scores only in memory.
-        progress: told after each query.
+        reranker: is asked for scores that aren't there.
+        path: of the file; None keeps scores in memory only.
+        progress: called after each query.
         ahead: what there is to do, for `progress`.
         concurrency: how many calls of `ascore` the model answers at a time.
 
@@ -104,11 +104,10 @@ class ScoreFile:
         self._turns = asyncio.Semaphore(self.concurrency)
         self._journal: Journal | None = None
         if self.path is not None and Path(self.path).exists():
-            self._look(read_records(self.path, _KIND))
+            self._add_known(self.path, read_records(self.path, _KIND))
 
-    def _look(self, records: Sequence[Record]) -> None:
-        assert self.path is not None
-        self.known |= decode_records(records, lambda row: (str(row["key"]), float(row["score"])), self.path, _KIND)
+    def _add_known(self, path: str | PathLike[str], records: Sequence[Record]) -> None:
+        self.known |= decode_records(records, lambda row: (str(row["key"]), float(row["score"])), path, _KIND)
 
     def close(self) -> None:
         """Let others write to the file."""
@@ -118,12 +117,11 @@ class ScoreFile:
 
     @property
     def fingerprint(self) -> str:
-        """The model's."""
         return self._fingerprint
 
     @property
     def seconds(self) -> float:
-        """How long the model has been at work."""
+        """How long the model has worked."""
         return self._clock.seconds
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
@@ -154,7 +152,7 @@ class ScoreFile:
             raise self._failure
         if self.path is not None and self._journal is None:
             self._journal = Journal(self.path, _KIND, {}, lambda _: None)
-            self._look(self._journal.records)  # what was added since
+            self._add_known(self.path, self._journal.records)  # others may have added some
         try:
             with self._clock:
                 yield
@@ -167,13 +165,13 @@ class ScoreFile:
         self.done += documents
 
     def reach(self, done: int) -> None:
-        """Count everything up to `done` as done, however much of it there was, and tell."""
+        """Count everything up to `done` as done, whether it was there or not."""
         if done > self.done:
             self.done = done
-            self._tell()
+            self._report()
 
     def _missing(self, query: str, texts: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-        """The texts' keys, and of those without a score the texts."""
+        """The texts' keys, and the texts without a score by their keys."""
         keys = [key.hex() for key in score_keys(self._fingerprint, query, texts)]
         return keys, {key: text for key, text in zip(keys, texts, strict=True) if key not in self.known}
 
@@ -186,10 +184,10 @@ class ScoreFile:
 
     def _scores(self, keys: Sequence[str]) -> list[float]:
         self.done += len(keys)
-        self._tell()
+        self._report()
         return [self.known[key] for key in keys]
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         if self.progress is None:
             return
         total = self.ahead.learning + self.ahead.judging

@@ -1,9 +1,9 @@
 """The three coefficients that rank points as the reranker would: pairwise logistic loss, bounded L-BFGS-B.
 
-As in RankNet (Burges et al., "Learning to rank using gradient descent", ICML 2005), for each two points of a query that the
-reranker told apart, the loss is `log(1 + exp(f(worse) - f(better)))`, weighed by how far apart it put them; each query
-counts the same. The formula is the one that is served: over all pairs of seeds. In mode "recall" the seeds are no targets, as
-the second search leaves them out.
+As in RankNet (Burges et al., "Learning to rank using gradient descent", ICML 2005), for each two points of a query with
+different scores of the reranker, the loss is `log(1 + exp(f(worse) - f(better)))`, weighed by the scores' difference; each
+query counts the same. `f` is the formula as it is served, over all pairs of seeds. In mode "recall" the seeds are no targets,
+as the second search leaves them out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["FoldCoefficients", "fit_folds", "formula_scores", "train"]
 _MOST_B = 4.0
 _MOST = 200.0  # of a and c, in units of the similarities' spread: beyond it, rankings don't change
 _EXACT: Any = {"ftol": 1e-13, "gtol": 1e-8}  # so that last digits of similarities, which engines differ in, stay last digits
-# for a given b the loss is convex in a and c, so that there is nothing to gain from starts that differ in those
+# for a given b the loss is convex in a and c: starts that differ in those gain nothing
 _STARTS = tuple((1.0, b, 0.3) for b in (0.0, 0.5, 1.0, 2.0))
 
 
@@ -42,7 +42,7 @@ def formula_scores(data: Examples, a: float, b: float, c: float) -> Column:
 def train(examples: Sequence[Example], mode: Mode) -> Coefficients:
     """The best coefficients of several starts; a is 1 unless the query has no weight at all.
 
-    Where the model told no two points of any query apart there is nothing to learn: then they are 1, 0, 0, plain search.
+    Where the model gave the points of each query the same score, they are 1, 0, 0: plain search.
 
     Raises:
         MissingExtra: scipy isn't installed.
@@ -67,7 +67,7 @@ def train(examples: Sequence[Example], mode: Mode) -> Coefficients:
 
 
 def _one_thread() -> AbstractContextManager[object]:
-    """Keeps BLAS from starting threads for three numbers, which takes a hundred times as long on a busy machine."""
+    """Keep BLAS from starting threads for three numbers, which takes a hundred times as long on a busy machine."""
     try:
         return one_thread()
     except MissingExtra:  # it only takes longer
@@ -97,12 +97,12 @@ class _Loss:
         gap = scores[self.better] - scores[self.worse]
         small = np.exp(-np.abs(gap))  # at most 1, so that nothing overflows
         loss = _dot(self.weights, np.log1p(small) + np.maximum(-gap, 0.0))
-        slope = -self.weights * np.where(gap > 0, small, 1.0) / (1.0 + small)  # of the loss by the gap: -w·sigmoid(-gap)
+        slope = -self.weights * np.where(gap > 0, small, 1.0) / (1.0 + small)  # -w·sigmoid(-gap)
         by_score = _sums(self.better, slope, len(scores)) - _sums(self.worse, slope, len(scores))
         return loss, np.array([_dot(by_score, self.near), c * _dot(by_score, steeper), _dot(by_score, feedback)])
 
     def _feedback(self, powers: Column) -> Column:
-        """What the seeds' pairs, each counting `powers`, add to the score of each point."""
+        """The sum over the seeds' pairs, each counting `powers`, for each point."""
         weights = powers.sum(axis=-1) - powers.sum(axis=-2)
         found: Column = np.einsum("qk,qkn->qn", weights, self.data.to_seeds).ravel()
         return found
@@ -119,7 +119,7 @@ def _sums(places: NDArray[np.intp], values: Column, size: int) -> Column:
 
 
 def _pair_weights(data: Examples, mode: Mode) -> Column:
-    """For each two points how much it counts that the first comes before the second; shape (queries, n, n)."""
+    """How much it counts for each two points that the first comes before the second; shape (queries, n, n)."""
     better = np.maximum(data.scores[:, :, None] - data.scores[:, None, :], 0.0)
     there = data.there.copy()
     if mode == "recall":
@@ -132,12 +132,12 @@ def _pair_weights(data: Examples, mode: Mode) -> Column:
 
 @dataclass(frozen=True)
 class FoldCoefficients:
-    """What fitting came to.
+    """Coefficients fitted to all queries, and to all but those of one fold each.
 
     Attributes:
-        coefficients: fitted to all queries.
-        folds: fitted to all but one fold each.
-        unseen_by: for each query's text the number of the fold that it is in: those coefficients haven't seen it.
+        coefficients: of all queries.
+        folds: each without one fold.
+        unseen_by: query text → the number of its fold, whose coefficients weren't fitted to it.
     """
 
     coefficients: Coefficients
@@ -153,7 +153,7 @@ def fit_folds(examples: Sequence[Example], mode: Mode, folds: int = 5, seed: int
     """The coefficients of all examples, and for each fold those of all others.
 
     Args:
-        examples: at least two that don't say the same.
+        examples: at least two with different queries.
         mode: as they will be used.
         folds: how many; fewer if there are fewer queries.
         seed: of dealing them.

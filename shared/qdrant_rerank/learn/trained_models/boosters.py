@@ -1,4 +1,4 @@
-"""Boosters of LightGBM, read from the model that they dump, and of XGBoost, read from the JSON that they save."""
+"""Boosters of LightGBM, read from their dump, and of XGBoost, read from the JSON that they save."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from ... import StrategyError
 from ...expressions import Expression, exp, sigmoid
 from ..features import Category
-from .columns import Column, Columns, Region, at_most, below_f32, refuse_classes, whole_numbers
+from .columns import Column, Columns, Region, at_most, below_f32, check_outputs, refuse_classes, whole_numbers
 from .trees import Leaf, Node, Split, ensemble
 
 __all__ = ["from_lightgbm", "from_xgboost", "lightgbm_names"]
@@ -60,7 +60,7 @@ def _lightgbm_output(total: Expression, objective: list[str]) -> Expression:
 
 
 def _lightgbm_columns(columns: Columns, categories: Sequence[Sequence[object]] | None) -> Columns:
-    """The columns with the categories of the pandas frame that the model was trained on."""
+    """The columns with the categories of the pandas frame of the training."""
     if not categories:
         return columns
     named = [column.name for column in columns if isinstance(column.feature, Category)]
@@ -138,8 +138,7 @@ def from_xgboost(booster: Any, columns: Columns) -> Expression:
     parameters = learner["learner_model_param"]
     if int(parameters["num_class"]) > 1:
         refuse_classes("XGBoost model", int(parameters["num_class"]))
-    if int(parameters.get("num_target", "1")) > 1:
-        raise StrategyError(f"this XGBoost model predicts {parameters['num_target']} outputs, and a formula is one number")
+    check_outputs("XGBoost model", int(parameters.get("num_target", "1")))
     trees, weights, categories = _xgboost_trees(learner["gradient_booster"])
     known = zip(columns, categories or [None] * len(columns), strict=True)
     columns = columns.replace_each(_xgboost_column(column, values) for column, values in known)
@@ -164,23 +163,17 @@ def _xgboost_trees(booster: dict[str, Any]) -> tuple[list[dict[str, Any]], list[
             raise StrategyError(
                 f"XGBoost's booster {name!r} has no trees: fit scikit-learn's LogisticRegression or Ridge instead"
             )
-    trees = inner["trees"]
-    return trees, weights or [1.0] * len(trees), _xgboost_categories(inner.get("cats"))
+    trees, encoded = inner["trees"], (inner.get("cats") or {}).get("enc")
+    categories = [_decode(each) if each["values"] else None for each in encoded] if encoded else None
+    return trees, weights or [1.0] * len(trees), categories
 
 
-def _xgboost_categories(found: dict[str, Any] | None) -> list[list[object] | None] | None:
-    """The categories of the data frame that the model was trained on, by column."""
-    if not found or not found["enc"]:
-        return None
-    return [_decoded(each) if each["values"] else None for each in found["enc"]]
-
-
-def _decoded(encoded: dict[str, Any]) -> list[object]:
-    """The categories in the order of their codes; none if they can't be told."""
+def _decode(encoded: dict[str, Any]) -> list[object]:
+    """The categories in the order of their codes; none if they can't be read."""
     if "offsets" not in encoded:
         return list(encoded["values"])
     data, offsets = bytes(value % 256 for value in encoded["values"]), encoded["offsets"]
-    if not data.isascii():  # XGBoost 3.2 counts characters but keeps bytes, so that the texts run into each other
+    if not data.isascii():  # XGBoost 3.2 counts characters but keeps bytes: the texts run into each other
         return []
     return [data[start:end].decode() for start, end in pairwise(offsets)]
 
@@ -197,8 +190,8 @@ def _xgboost_column(column: Column, categories: list[object] | None) -> Column:
 
 
 def _xgboost_base(objective: str, base: float) -> float:
-    """The base score, which is kept as a prediction, before the function that ends the model."""
-    if objective in _XGBOOST_PROBABILITIES:  # of 0 and 1, which training of one class leaves, XGBoost takes what is beside them
+    """The base score, which the file has as a prediction, before the function that ends the model."""
+    if objective in _XGBOOST_PROBABILITIES:  # 0 and 1, which training of one class leaves, XGBoost moves inwards
         base = min(max(base, _XGBOOST_LEAST), 1.0 - _XGBOOST_LEAST)
         return math.log(base / (1.0 - base))
     if objective not in _XGBOOST_LOG:
@@ -241,9 +234,6 @@ def _xgboost_tree(tree: dict[str, Any], weight: float, columns: Columns) -> Node
 
 
 def _category_sets(tree: dict[str, Any]) -> dict[int, list[int]]:
-    """By node, the categories that go right; all others, known or not, go left."""
-    starts, sizes = tree["categories_segments"], tree["categories_sizes"]
-    listed = tree["categories"]
-    return {
-        node: listed[start : start + size] for node, start, size in zip(tree["categories_nodes"], starts, sizes, strict=True)
-    }
+    """Node → the categories that go right; all others, known or not, go left."""
+    places = zip(tree["categories_nodes"], tree["categories_segments"], tree["categories_sizes"], strict=True)
+    return {node: tree["categories"][start : start + size] for node, start, size in places}

@@ -29,11 +29,12 @@ __all__ = [
     "MinMax",
     "Region",
     "Standard",
+    "add_up",
     "at_most",
     "below_f32",
     "bounds",
     "check_binary",
-    "check_one_output",
+    "check_outputs",
     "greater_than",
     "last",
     "no_greater_f32",
@@ -106,9 +107,9 @@ class Column:
 
     Attributes:
         name: its name, for messages.
-        feature: what is in Qdrant.
+        feature: its value in Qdrant.
         scalings: the pipeline's steps before the model, in order.
-        fill: for a feature that may be missing: the payload value that an imputer fills in; None while there is none.
+        fill: the payload value that an imputer puts where the feature is missing; None without one.
         filled: the same as the model sees it.
     """
 
@@ -125,7 +126,7 @@ class Column:
 
     @property
     def missing(self) -> float:
-        """What the model sees where the payload has no number; NaN where it sees that the value is missing."""
+        """The value that the model sees where the payload has no number; NaN where it sees that the value is missing."""
         if self.filled is not None:
             return self.filled
         if isinstance(self.feature, Feature) and isinstance(self.feature.expression, Field):
@@ -134,7 +135,7 @@ class Column:
         return math.nan
 
     def transform(self, raw: float) -> float:
-        """What the model sees of a payload value, computed as scikit-learn computes it."""
+        """A payload value as the model sees it, computed as scikit-learn computes it."""
         for scaling in self.scalings:
             raw = scaling(raw)
         return raw
@@ -174,7 +175,7 @@ class Column:
             )
 
     def check_number(self) -> None:
-        """Refuse a category that the model was trained on as a number. Raises StrategyError."""
+        """Refuse a category for a column that the model took for numbers. Raises StrategyError."""
         if isinstance(self.feature, Category):
             raise StrategyError(f"{self.name!r} is a Category, but the model was trained on it as a number")
 
@@ -185,14 +186,14 @@ class Column:
         return whole
 
     def with_categories(self, categories: Sequence[object]) -> Column:
-        """The column of a model that knows its categories: code 0, 1, 2, … are these.
+        """The column of a model that knows its categories of code 0, 1, 2, ….
 
         Raises:
             StrategyError: they contradict those of the feature, or are neither text nor whole numbers.
         """
         if not isinstance(self.feature, Category):
             return self
-        found = tuple(_category(self.name, category) for category in categories)
+        found = tuple(_as_category(self.name, category) for category in categories)
         given = self.feature.values
         if given is not None and given != found:
             raise StrategyError(
@@ -202,7 +203,7 @@ class Column:
         return replace(self, feature=Category(self.feature.key, found))
 
     def expression(self) -> Expression:
-        """What the payload or the query holds, before any scaling."""
+        """The value in the payload or the query, before any scaling."""
         if isinstance(self.feature, Category):
             raise StrategyError(
                 f"{self.name!r} is a category, which only trees split on: for other models give one feature for each category, "
@@ -225,7 +226,7 @@ class Columns(Sequence[Column]):
         each: the columns.
         arrays: whether payload keys may hold arrays of several values, which count as missing.
         on_client: whether the expression is for a formula on the client, which may be deeper than a server takes.
-        max_bytes: how large it may be: what certainly is larger isn't worth making; None for any size.
+        max_bytes: how large it may be; None for any size.
     """
 
     each: tuple[Column, ...]
@@ -254,17 +255,22 @@ def numeric(column: Column) -> tuple[Expression, Affine]:
     for scaling in column.scalings:
         affine = affine.then(scaling.affine)
         if scaling.bounds is not None:
-            expression, affine = clip(_applied(expression, affine), *scaling.bounds), Affine()
+            expression, affine = clip(_apply(affine, expression), *scaling.bounds), Affine()
     return expression, affine
 
 
-def _applied(expression: Expression, affine: Affine) -> Expression:
+def _apply(affine: Affine, expression: Expression) -> Expression:
     centred = Sum((expression, Constant(-affine.center))) if affine.center else expression
     scaled = Product((Constant(affine.factor), centred)) if affine.factor != 1.0 else centred
     return Sum((scaled, Constant(affine.offset))) if affine.offset else scaled
 
 
-def _category(name: str, category: object) -> str | int:
+def add_up(terms: Sequence[Expression]) -> Expression:
+    """The sum of one or more terms."""
+    return Sum(tuple(terms)) if len(terms) > 1 else terms[0]
+
+
+def _as_category(name: str, category: object) -> str | int:
     match category:
         case str(text):  # numpy's text too
             return str(text)
@@ -277,8 +283,8 @@ def _category(name: str, category: object) -> str | int:
 
 
 def check_binary(model: Any) -> None:
-    """Refuse classifiers of more or fewer than two classes."""
-    classes = list(model.classes_)
+    """Refuse a classifier of more or fewer than two classes."""
+    classes = getattr(model, "classes_", (0, 1))
     if len(classes) != 2:
         refuse_classes(type(model).__name__, len(classes))
 
@@ -291,13 +297,10 @@ def refuse_classes(kind: str, count: int) -> None:
     )
 
 
-def check_one_output(model: Any) -> None:
-    """Refuse models that predict several numbers at once."""
-    outputs = getattr(model, "n_outputs_", 1)
+def check_outputs(kind: str, outputs: int) -> None:
+    """Refuse a model that predicts several numbers at once."""
     if outputs != 1:
-        raise StrategyError(
-            f"this {type(model).__name__} predicts {outputs} outputs, and a formula is one number: fit one each"
-        )
+        raise StrategyError(f"this {kind} predicts {outputs} outputs, and a formula is one number: fit one each")
 
 
 _DOWN: Final = decimal.Context(prec=DIGITS, rounding=decimal.ROUND_FLOOR)
@@ -306,7 +309,7 @@ _UP: Final = decimal.Context(prec=DIGITS, rounding=decimal.ROUND_CEILING)
 
 @dataclass(frozen=True)
 class Region:
-    """A union of intervals `(low, high]` in ascending order, which don't touch: low is outside, high inside."""
+    """A union of intervals `(low, high]` that don't touch, in ascending order: low is outside, high inside."""
 
     intervals: tuple[tuple[float, float], ...]
 
@@ -370,7 +373,7 @@ def below_f32(threshold: float) -> float:
 
 
 def _last_rounded_to(lower: np.float32) -> float:
-    """The last 64-bit float that rounds to `lower` or less: halfway to the next one, itself included if `lower` is even."""
+    """The last 64-bit float that rounds to `lower` or less: halfway to the next one, inclusive if `lower` is even."""
     upper = np.nextafter(lower, np.float32(np.inf))
     middle = (float(lower) + float(upper)) / 2
     is_even = int(lower.view(np.uint32)) % 2 == 0
@@ -378,17 +381,17 @@ def _last_rounded_to(lower: np.float32) -> float:
 
 
 def bounds(low: float, high: float) -> dict[str, float]:
-    """What a range asks for `(low, high]`, low outside and high inside, in numbers of at most 15 digits.
+    """The bounds of a range for `(low, high]`, low outside and high inside, in numbers of at most 15 digits.
 
     Exact for all numbers of at most 15 digits and for all 32-bit floats; for others as well, where a bound or the number after
-    it has so few digits. Elsewhere numbers count as inside that are as near to a bound as two of 15 digits are to each other.
+    it has so few digits. Elsewhere numbers that are as near to a bound as two of 15 digits to each other count as inside.
     """
-    found: dict[str, float] = {}
+    edges = []
     if not math.isinf(low):
-        found |= dict([_edge(low, "gt", "gte", outward=_down(low))])
+        edges.append(_edge(low, "gt", "gte", outward=_down(low)))
     if not math.isinf(high):
-        found |= dict([_edge(high, "lte", "lt", outward=_up(high))])
-    return found
+        edges.append(_edge(high, "lte", "lt", outward=_up(high)))
+    return dict(edges)
 
 
 def _edge(last: float, at: str, after: str, outward: float) -> tuple[str, float]:
@@ -398,7 +401,7 @@ def _edge(last: float, at: str, after: str, outward: float) -> tuple[str, float]
         last: the last number below.
         at: the comparison with that number, or one below it.
         after: the comparison with the first number above, or one above that.
-        outward: which of the two bounds is taken where nothing is between them that counts.
+        outward: the bound to take where no 32-bit float lies between the two.
     """
     following = math.nextafter(last, math.inf)
     if digits(last) <= DIGITS:

@@ -1,13 +1,13 @@
 """From a trained model of scikit-learn, LightGBM or XGBoost to the expression that computes its predictions in Qdrant.
 
-The libraries are not imported: a model is known by its class's name, and read by its attributes.
+The libraries aren't imported: a model is known by its class's name, and read by its attributes.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Any, Final, TypedDict, Unpack
 
@@ -50,19 +50,19 @@ def from_model(
 
     Args:
         model: a fitted model: see `docs/learned-models.md` for the kinds.
-        features: what the model's columns are, by its names for them or in its order: expressions, `Feature` where the
-            payload may lack a value and the model was trained with NaN there, `Category` for categorical columns.
+        features: the model's columns, by its names for them or in its order: expressions, `Feature` where the payload may lack
+            a value and the model was trained with NaN there, `Category` for categorical columns.
         arrays: whether payload keys that trees split on may hold arrays of several values. If so they count as missing, as in
-            `field()`, and the formula asks for it in each condition, which makes it several times slower; if not, a
-            condition holds for an array if it holds for any of its values.
+            `field()`, at the cost of a check in each condition, several times slower; if not, a condition holds for an array
+            if it holds for any of its values.
         max_conditions: how many conditions the formula may have; None for any number.
         max_bytes: how large it may be as JSON; None for any size.
-        max_milliseconds: how long `formula_cost` expects a request for 100 candidates to take at most; None for any time.
+        max_milliseconds: how long a request for 100 candidates may take, by `formula_cost`; None for any time.
         on_client: whether it is for `Formula(…).over(…).on_client()`, which computes it here with numpy over the candidates
-            that Qdrant finds: then it may be of any size, and trees may be deeper than a server takes.
+            that Qdrant finds: it may then have any size, and trees may be deeper than a server takes.
 
     Raises:
-        StrategyError: the features aren't the model's columns, or the model is of a kind that a formula can't be.
+        StrategyError: the features aren't the model's columns, or no formula computes models of this kind.
         FitError: the formula is larger than the budget.
     """
     if isinstance(model, str | PathLike):
@@ -99,14 +99,9 @@ def _library(kind: type) -> str:
     return kind.__module__.partition(".")[0]
 
 
-def _known_kind(model: Any) -> tuple[str, str] | None:
-    """Library and name of the nearest class that there is an importer for; subclasses count as what they derive from."""
-    kinds = ((_library(kind), kind.__name__) for kind in type(model).__mro__)
-    return next((kind for kind in kinds if kind in _IMPORTERS), None)
-
-
 def _importer(model: Any) -> Importer:
-    kind = _known_kind(model)
+    kinds = ((_library(kind), kind.__name__) for kind in type(model).__mro__)  # subclasses are read as what they derive from
+    kind = next((kind for kind in kinds if kind in _IMPORTERS), None)
     if kind is None:
         names = dict.fromkeys(name for _, name in _IMPORTERS)
         inner = getattr(model, "best_estimator_", None)
@@ -115,18 +110,13 @@ def _importer(model: Any) -> Importer:
             f"can't make a formula of a {type(model).__module__}.{type(model).__name__}"
             f"{hint or did_you_mean(type(model).__name__, names)}; known are {', '.join(names)}, and pipelines of these"
         )
-    if kind[0] == "xgboost":
-        _check_xgboost(model)
-    return _IMPORTERS[kind]
-
-
-def _check_xgboost(model: Any) -> None:
-    missing = getattr(model, "missing", math.nan)
+    missing = getattr(model, "missing", math.nan) if kind[0] == "xgboost" else math.nan
     if missing is not None and not math.isnan(missing):
         raise StrategyError(
             f"this {type(model).__name__} takes {missing!r} for missing, where a payload's missing values are NaN: "
             "fit it with missing=np.nan"
         )
+    return _IMPORTERS[kind]
 
 
 def _booster(model: Any) -> Any:
@@ -192,17 +182,16 @@ def through(model: Any, columns: Columns) -> tuple[Any, Columns]:
     Raises:
         StrategyError: a step does something else than scaling and filling in.
     """
-    found = columns
     while _kind(model) == "Pipeline":
         *before, (_, last) = model.steps
         for name, step in before:
-            found = _after(name, step, found)
+            columns = _after(name, step, columns)
         model = last
-    return model, found
+    return model, columns
 
 
 def _step(model: Any, number: int) -> Any:
-    """A step of a pipeline, of those that do something: the first knows the columns. The model itself if it is no pipeline."""
+    """A pipeline's step, of those that do something, of which the first knows the columns; the model itself if it is none."""
     while _kind(model) == "Pipeline":
         steps = [step for _, step in model.steps if not _does_nothing(step)]
         if not steps:
@@ -271,7 +260,7 @@ def _imputer(step: Any, columns: Columns) -> Columns:
     return columns.replace_each(column.impute(value) for column, value in zip(columns, filled, strict=True))
 
 
-_READERS: Final[dict[str, Callable[[Any, Columns], Columns]]] = {
+_READERS: Final[Mapping[str, Callable[[Any, Columns], Columns]]] = {
     "StandardScaler": _standard,
     "MinMaxScaler": _min_max,
     "SimpleImputer": _imputer,

@@ -17,7 +17,7 @@ from ... import StrategyError
 from ..._internals import Constant, Product, Sum
 from ...expressions import Expression, clip, exp, relu, sigmoid, tanh
 from ..features import Category
-from .columns import Column, Columns, Region, at_most, check_binary, check_one_output, no_greater_f32, numeric, points
+from .columns import Column, Columns, Region, add_up, at_most, check_binary, check_outputs, no_greater_f32, numeric, points
 from .trees import Leaf, Node, Split, ensemble
 
 __all__ = [
@@ -35,8 +35,7 @@ __all__ = [
 def from_linear_regressor(model: Any, columns: Columns) -> Expression:
     """`coef_ · x + intercept_`."""
     coefficients = _dense(model.coef_)
-    if coefficients.ndim > 1 and len(coefficients) != 1:
-        raise StrategyError(f"this {type(model).__name__} predicts {len(coefficients)} outputs, and a formula is one number")
+    check_outputs(type(model).__name__, len(coefficients) if coefficients.ndim > 1 else 1)
     return weigh_columns(columns, coefficients.ravel().tolist(), _intercept(model))
 
 
@@ -66,19 +65,16 @@ def weigh_columns(columns: Columns, weights: Sequence[float], intercept: float) 
         if factor:
             centred = Sum((expression, Constant(-affine.center))) if affine.center else expression
             terms.append(Product((Constant(factor), centred)))
-    if intercept or not terms:
-        terms.append(Constant(intercept))
-    return Sum(tuple(terms)) if len(terms) > 1 else terms[0]
+    return add_up([*terms, Constant(intercept)] if intercept or not terms else terms)
 
 
 def _dense(coefficients: Any) -> Any:
-    """Coefficients as an array, where `sparsify()` made a sparse matrix of them."""
+    """Coefficients as an array, also where `sparsify()` made a sparse matrix of them."""
     return coefficients.toarray() if hasattr(coefficients, "toarray") else coefficients
 
 
 def _intercept(model: Any) -> float:
-    intercept = model.intercept_
-    return float(intercept) if not hasattr(intercept, "ravel") else float(intercept.ravel()[0])
+    return float(np.ravel(model.intercept_)[0])
 
 
 _ACTIVATIONS: Final[dict[str, Callable[[Expression], Expression]]] = {
@@ -93,16 +89,14 @@ _ACTIVATIONS: Final[dict[str, Callable[[Expression], Expression]]] = {
 def from_network(model: Any, columns: Columns) -> Expression:
     """The prediction of MLPRegressor, or the classifier's probability of the second class."""
     kind = type(model).__name__
-    if hasattr(model, "classes_"):
-        check_binary(model)
+    check_binary(model)
     if len(model.coefs_) != 2:
         raise StrategyError(
             f"this {kind} has {len(model.coefs_) - 1} hidden layers, and a formula of more than one grows with their product: "
             "fit with hidden_layer_sizes=(16,)"
         )
     (inner, outer), (inner_bias, outer_bias) = model.coefs_, model.intercepts_
-    if outer.shape[1] != 1:
-        raise StrategyError(f"this {kind} predicts {outer.shape[1]} outputs, and a formula is one number: fit one each")
+    check_outputs(kind, outer.shape[1])
     activation = _ACTIVATIONS[model.activation]
     units: list[Expression] = [
         Product((Constant(float(outer[unit, 0])), activation(weigh_columns(columns, inner[:, unit].tolist(), float(bias)))))
@@ -118,25 +112,23 @@ def from_tree(model: Any, columns: Columns) -> Expression:
 
 def from_forest(model: Any, columns: Columns) -> Expression:
     """The mean prediction of a forest's trees."""
-    check_one_output(model)
+    check_outputs(type(model).__name__, model.n_outputs_)
     return ensemble([_single(tree, 1.0 / len(model.estimators_)) for tree in model.estimators_], 0.0, columns)
 
 
 def from_gradient_boosting(model: Any, columns: Columns) -> Expression:
     """The prediction of GradientBoostingRegressor, or the classifier's probability of the second class."""
     _refuse_missing(columns, type(model).__name__)
-    is_classifier = hasattr(model, "classes_")
-    if is_classifier:
-        check_binary(model)
+    check_binary(model)
     trees = [_read(stage[0], lambda value: float(value.ravel()[0]) * model.learning_rate) for stage in model.estimators_]
     total = ensemble(trees, _start(model), columns)
-    if not is_classifier:
+    if not hasattr(model, "classes_"):
         return total
     return sigmoid(total * 2.0 if model.loss == "exponential" else total)
 
 
 def _start(model: Any) -> float:
-    """What the prediction starts from, before the first tree."""
+    """The prediction before the first tree."""
     if isinstance(model.init_, str):  # "zero"
         return 0.0
     if type(model.init_).__name__ not in ("DummyRegressor", "DummyClassifier"):
@@ -148,10 +140,10 @@ def _start(model: Any) -> float:
 
 
 def _single(model: Any, weight: float) -> Node:
-    check_one_output(model)
+    check_outputs(type(model).__name__, model.n_outputs_)
+    check_binary(model)
     if not hasattr(model, "classes_"):
         return _read(model, lambda value: float(value.ravel()[0]) * weight)
-    check_binary(model)
     return _read(model, lambda value: float(value.ravel()[1] / value.sum()) * weight)
 
 
@@ -180,8 +172,7 @@ def _refuse_missing(columns: Columns, kind: str) -> None:
 
 def from_histogram(model: Any, columns: Columns) -> Expression:
     """The prediction of HistGradientBoostingRegressor, or the classifier's probability of the second class."""
-    if hasattr(model, "classes_"):
-        check_binary(model)
+    check_binary(model)
     reader = _Reader.of(model, columns)
     trees = [reader.tree(stage[0]) for stage in model._predictors]
     total = ensemble(trees, float(model._baseline_prediction.ravel()[0]), reader.columns)
@@ -198,7 +189,7 @@ def from_histogram(model: Any, columns: Columns) -> Expression:
 
 @dataclass(frozen=True)
 class _Reader:
-    """How a model numbers its columns: categories come first. `values` are a categorical column's, by code."""
+    """The columns in the model's order, categories first; `values` are a categorical column's, by code."""
 
     columns: Columns
     order: Sequence[int]
@@ -235,7 +226,7 @@ class _Reader:
         return node(0)
 
     def categories(self, column: int, missing_left: bool, bits: Any) -> Region:
-        """What goes left: unknown categories take the side of missing values."""
+        """The categories that go left; unknown ones take the side of missing values."""
         is_code = isinstance(self.columns[column].feature, Category)
         tested = [
             float(code if is_code else value)

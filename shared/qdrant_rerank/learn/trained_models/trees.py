@@ -22,7 +22,7 @@ from ..._internals import DIGITS, MAX_CONDITIONS, CandidateScore, Constant, Fiel
 from ...errors import FitError
 from ...expressions import Expression, at_most_zero
 from ..features import Category, Feature
-from .columns import Column, Columns, Region, bounds
+from .columns import Column, Columns, Region, add_up, bounds
 from .cost import ON_CLIENT, WAYS_OUT
 
 __all__ = ["Leaf", "Node", "Split", "SplitGate", "ensemble", "make_gate"]
@@ -103,10 +103,10 @@ def _range(low: float, high: float) -> models.Range:
 
 
 def _of_key(key: str, either: list[models.Condition], arrays: bool) -> models.Condition:
-    """That one of the conditions holds for the value at a key; if there may be arrays: for its only value.
+    """That one of the conditions holds for the value at a key; where arrays are possible, for its only value.
 
-    Of an array, a condition holds if it does for any value. How many there are is in no index: to ask makes a formula of
-    trees three to six times slower.
+    A condition holds for an array if it does for any value. No index has the number of values: to ask makes a formula of trees
+    three to six times slower.
     """
     condition = either[0] if len(either) == 1 else models.Filter(should=either)
     if not arrays:
@@ -140,7 +140,7 @@ def _step_gate(expression: Expression, left: Region) -> SplitGate | Side:
     (low, high), *others = left.intervals
     if not others and math.isinf(low):
         return SplitGate("left", _is_at_most(expression, high))
-    return SplitGate("left", _total([part for pair in left.intervals for part in _between(expression, *pair)]))
+    return SplitGate("left", add_up([part for pair in left.intervals for part in _between(expression, *pair)]))
 
 
 def _between(expression: Expression, low: float, high: float) -> list[Expression]:
@@ -152,8 +152,8 @@ def _between(expression: Expression, low: float, high: float) -> list[Expression
 def _is_at_most(expression: Expression, bound: float) -> Expression:
     """1 where the expression is at most `bound`, else 0.
 
-    Scores are 32-bit floats, which are at most the bound where they are at most the last such float up to it. The bound of
-    anything else is kept to its last bit, as three of them.
+    Scores are 32-bit floats: at most the bound where they are at most the last such float up to it. Other expressions get the
+    bound to its last bit, as three such floats.
     """
     if isinstance(expression, CandidateScore):
         parts = [_last_float(bound)]
@@ -171,18 +171,14 @@ def _last_float(bound: float) -> float:
     return float(nearest if nearest <= bound else np.nextafter(nearest, np.float32(-np.inf)))
 
 
-def _total(terms: list[Expression]) -> Expression:
-    return Sum(tuple(terms)) if len(terms) > 1 else terms[0]
-
-
 def _opposite(indicator: Expression) -> Expression:
     return Sum((Constant(1.0), -indicator))
 
 
 _DEEPEST: Final = 22  # gRPC refuses messages of more than 100 levels, and a split takes four
-_MANY: Final = 10_000  # splits that take seconds to make a formula of; of fewer the exact size is told
+_MANY: Final = 10_000  # splits that take seconds to make a formula of; with fewer, the message has the exact size
 _BYTES: Final = 24  # the least that a split takes as JSON
-_DEEPEST_HERE: Final = 60  # what Python's own recursion reads from JSON and computes
+_DEEPEST_HERE: Final = 60  # Python's own recursion reads and computes so many levels
 
 
 @dataclass(frozen=True)
@@ -223,12 +219,11 @@ class _Sum:
 
     @property
     def expression(self) -> Expression:
-        terms = [Constant(self.constant), *self.terms] if self.constant or not self.terms else self.terms
-        return Sum(tuple(terms)) if len(terms) > 1 else terms[0]
+        return add_up([Constant(self.constant), *self.terms] if self.constant or not self.terms else self.terms)
 
     @property
     def part(self) -> Expression:
-        """As `expression`, for a part of a tree: what it adds travels as one 32-bit float, as no score shows its error."""
+        """As `expression`, for a part of a tree, whose constant travels as one 32-bit float: no score shows the error."""
         return _Sum(float(np.float32(self.constant)), self.terms).expression
 
 
@@ -285,7 +280,7 @@ def _check_depth(trees: Sequence[Node], on_client: bool) -> None:
     if on_client and deepest > _DEEPEST_HERE:
         raise FitError(
             f"the deepest tree has {deepest} levels of splits, and even on the client at most {_DEEPEST_HERE} are possible: "
-            f"fit the model with a smaller max_depth (8 is plenty)"
+            "fit the model with a smaller max_depth (8 is plenty)"
         )
     if deepest > _DEEPEST and not on_client:
         raise FitError(
@@ -296,20 +291,16 @@ def _check_depth(trees: Sequence[Node], on_client: bool) -> None:
 
 
 def _check_size(trees: Sequence[Node], columns: Columns) -> None:
-    """Refuse a forest that is far over the budget before minutes are spent on its formula."""
+    """Refuse a forest that is far over the budget, before its formula takes minutes."""
     if columns.max_bytes is None:
         return
-    splits = sum(_asks(columns[split.column]) for tree in trees for split, _ in _splits(tree))
+    constant = [isinstance(each.feature, Feature) and isinstance(each.feature.expression, Constant) for each in columns]
+    splits = sum(not constant[split.column] for tree in trees for split, _ in _splits(tree))  # the others aren't in the formula
     if splits >= _MANY and splits * _BYTES > columns.max_bytes:
         raise FitError(
             f"the model has {splits:,} splits in {len(trees):,} trees, which make a formula of more than {splits * _BYTES:,} "
             f"bytes where {columns.max_bytes:,} are allowed: {WAYS_OUT}"
         )
-
-
-def _asks(column: Column) -> bool:
-    """Whether a split on the column is in the formula: it is decided at once where the feature is a constant."""
-    return not (isinstance(column.feature, Feature) and isinstance(column.feature.expression, Constant))
 
 
 def _splits(node: Node) -> Iterator[tuple[Split, int]]:
