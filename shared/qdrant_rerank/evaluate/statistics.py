@@ -19,6 +19,7 @@ __all__ = [
     "DEFAULT_MEASURES",
     "LEAST_TOPICS",
     "Method",
+    "SAME",
     "bootstrap_interval",
     "check_judgments",
     "deepest",
@@ -28,6 +29,7 @@ __all__ = [
     "per_topic",
     "randomisation_p",
     "topics_needed",
+    "write_p",
 ]
 
 DEFAULT_MEASURES = ("nDCG@10", "R@100", "RR")

@@ -157,15 +157,15 @@ def log_features(
     header = _header(prepared, made, topics, labels, now or dt.datetime.now(dt.UTC), target)
     with closing(LogStream(None if path is None else _check_jsonl(path), header)) as stream:
         resumed, found, moment = bool(stream.done), FoundKeys(made), dt.datetime.fromisoformat(stream.header["now"])
-        logging = Logging(executor, prepared, made, labels, target, moment, found, policy)
-        logging.run(asked, stream, batch_size, progress)
+        asking = Logging(executor, prepared, made, labels, target, moment, found, policy)
+        asking.run(asked, stream, batch_size, progress)
         stored = draw_points(executor, options.with_payload, sample, options.filter, policy) if sample else []
         for lint in found.warnings(executor, [point.payload or {} for point in stored], resumed):
             warn(lint)
         reference = reference_of(made, stored, target.view)
         stream.finish({"reference": {name: one.as_dict() for name, one in reference.items()}})
     coverage = LogCoverage(
-        unjudged=tuple(topic.id for topic in topics if not qrels.grades.get(topic.id)), failed=logging.failed
+        unjudged=tuple(topic.id for topic in topics if not qrels.grades.get(topic.id)), failed=asking.failed
     )
     done = [stream.done[topic.id] for topic in asked if topic.id in stream.done]
     return assemble_log(made, tuple(candidates), done, reference, coverage)
