@@ -164,9 +164,7 @@ def log_features(
             warn(lint)
         reference = reference_of(made, stored, target.view)
         stream.finish({"reference": {name: one.as_dict() for name, one in reference.items()}})
-    coverage = LogCoverage(
-        unjudged=tuple(topic.id for topic in topics if not qrels.grades.get(topic.id)), failed=asking.failed
-    )
+    coverage = LogCoverage(unjudged=tuple(topic.id for topic in topics if not qrels.grades.get(topic.id)), failed=asking.failed)
     done = [stream.done[topic.id] for topic in asked if topic.id in stream.done]
     return assemble_log(made, tuple(candidates), done, reference, coverage)
 
