@@ -1,10 +1,10 @@
 """What engines say when they refuse or fail, read in one place: `read_failure` makes one small value of any error.
 
-A server says it over REST (a status and JSON) or gRPC (a code and details), qdrant-client's local mode and the Rust engine in
+A server answers over REST (a status and JSON) or gRPC (a code and details), qdrant-client's local mode and the Rust engine in
 process in words of their own. Whatever reacts to an error asks this module, so that it reacts alike on every engine.
 
-The words were recorded on Qdrant 1.18.3 and 1.19, qdrant-client 1.20 and qdrant-edge-py 0.9; where a status or code says
-enough, words aren't looked at, and words that nobody knows make a failure "bad request" or "unknown", never another kind.
+The words were recorded on Qdrant 1.18.3 and 1.19, qdrant-client 1.20 and qdrant-edge-py 0.9. They count only where a status or
+code doesn't say enough; unknown ones make a failure "bad request" or "unknown", never another kind.
 
 Errors keep their type, and get a note: what was done where, what the engine says in full, and what to do.
 
@@ -62,12 +62,11 @@ Kind: TypeAlias = Literal[
 ]
 """What kind of failure it is.
 
-The first four are a formula's that meets a payload without a value, or with one that it can't read; "not finite" is one whose
-result is no finite number. "cancelled" is all that the engine in process says of these, while a server says it of a search
-that it gave up. "rate limit" is over after a while, "too large" never: the request needs more than the limit holds. "wrong
-vector" is a vector's name that the collection doesn't have. "unreachable" never came to an answer, "passing" is what a server
-says that can't answer for the moment, or a cluster of a node that is away. "odd answer" isn't what Qdrant answers. "bad
-request" is anything else that a server refuses.
+The first four are a formula's that meets a payload without a value, or with one that it can't read; "not finite" is a formula
+without a finite result. The engine in process says "cancelled" of all these, a server of a search that it gave up. "rate limit"
+is over after a while, "too large" never: the request needs more than the limit holds. "wrong vector" is a vector's name that
+the collection doesn't have. "unreachable" brought no answer; "passing" is a server that can't answer for the moment, or a
+cluster with a node away. "odd answer" isn't Qdrant's. "bad request" is anything else that a server refuses.
 """
 
 _VALUES: Final = ("no value", "not a number", "not a date", "not a place")
@@ -79,12 +78,12 @@ class Failure:
     """What an engine said.
 
     Attributes:
-        kind: what it comes to.
+        kind: see `Kind`.
         message: the engine's own words, in full.
         key: the payload key that a formula can't read, where the words name one.
-        wait: the seconds after which to ask again, where the server says so.
-        status: the HTTP status, or the name of gRPC's code; None if there is neither.
-        engine: what said it, as far as the error tells.
+        wait: seconds until the server may be asked again, where it says so.
+        status: the HTTP status, or the name of gRPC's code; None for neither.
+        engine: as far as the error tells.
     """
 
     kind: Kind
@@ -96,12 +95,12 @@ class Failure:
 
     @property
     def shows_values(self) -> bool:
-        """Whether this is evidence that a formula met a payload value which it can't read."""
+        """Whether a formula met a payload value that it can't read."""
         return self.kind in _VALUES or (self.kind == "cancelled" and self.engine == "edge")
 
     @property
     def is_formula_s(self) -> bool:
-        """Whether a formula has no result for some point, for whatever reason."""
+        """Whether a formula has no result for some point."""
         return self.shows_values or self.kind == "not finite"
 
     @property
@@ -204,7 +203,7 @@ def _kind_in_words(message: str) -> Kind | None:
 
 
 def _collection_kind(message: str) -> Kind:
-    """What engines in process, which have no status, say of a collection that isn't there, or is there already."""
+    """The kind by the words of engines in process, which have no status, about collections."""
     lower = message.lower()
     return "already there" if "already exists" in lower else "not found" if "not found" in lower else "unknown"
 
@@ -237,13 +236,13 @@ def _of_rest(status: int, content: str, wait: float | None) -> Failure:
 
 
 def _of_limit(message: str, wait: float | None, status: int | str | None) -> Failure:
-    """What a server says that was asked too much: in a minute, or at once."""
+    """Of a server that was asked too much: in a minute, or at once."""
     kind: Kind = "too large" if _TOO_LARGE.search(message) else "rate limit"
     return Failure(kind, message, wait=wait if kind == "rate limit" else None, status=status, engine="server")
 
 
 def _of_inside(message: str, otherwise: Kind, status: int | str) -> Failure:
-    """An internal error: of a node that another can't reach, of a search that was given up, or of something unknown."""
+    """An internal error: a node that another can't reach, a search that was given up, or something unknown."""
     known = _in_words(message, "unknown", status=status, engine="server")
     if known.is_formula_s or known.kind == "cancelled":
         return known
@@ -253,7 +252,7 @@ def _of_inside(message: str, otherwise: Kind, status: int | str) -> Failure:
 
 
 def _reason(content: str) -> str:
-    """What the body of an answer says: `{"status": {"error": …}}`, or text as it is."""
+    """The message in an answer: `{"status": {"error": …}}`, or text as it is."""
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):
@@ -279,7 +278,7 @@ def _wait(headers: Any) -> float | None:
 
 
 def _of_transport(source: Any) -> Failure:
-    """Of what went wrong below HTTP, or of an answer that isn't Qdrant's."""
+    """Of an error below HTTP, or an answer that isn't Qdrant's."""
     message = str(source)
     match source:
         case httpx.TimeoutException():
@@ -373,11 +372,7 @@ class Place:
 
 @contextmanager
 def describe_failures(place: Place, doing: str) -> Generator[None]:
-    """Gives what an engine's call raises a note.
-
-    Args:
-        place: what is called.
-        doing: what for, e.g. "searching".
+    """Give what an engine's call raises a note: the place, and what was done there, e.g. "searching".
 
     Raises:
         TimeoutError: no answer came in time, and the error itself doesn't say so.
@@ -407,10 +402,7 @@ def describe_failure(error: Exception, place: Place, doing: str) -> None:
 
 
 def tell_error(error: BaseException) -> str:
-    """An error in one text, for whoever keeps it instead of raising it: notes are lost then, and `str()` may be cut.
-
-    What a server says is told in full, with what to do; other errors say it themselves.
-    """
+    """An error in one text, to be kept instead of raised: a server's words in full, with what to do."""
     failure, name = read_failure(error), type(error).__name__
     if failure.engine != "server" or not failure.message:
         return f"{name}: {error}"
@@ -419,7 +411,7 @@ def tell_error(error: BaseException) -> str:
 
 
 def address_of(client: object) -> str:
-    """Where a client's server is, as it was given, without user, password and what follows the path."""
+    """The address of a client's server as it was given, without user, password and what follows the path."""
     options = _options(client)
     url, port = str(options.get("url") or options.get("location") or ""), options.get("port")
     if not url:

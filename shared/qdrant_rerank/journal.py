@@ -1,9 +1,9 @@
-"""Files of JSON lines that are appended to, so that work which was interrupted goes on where it stopped.
+"""Files of JSON lines that are appended to, so that interrupted work goes on where it stopped.
 
-The first line is a header that says what the file is about; only the same goes on in it. Each record is one line, written at
-once, so that a process that is killed leaves at most half a line at the end, which is cut off when the file is opened again.
-Lines end at `\\n` alone: JSON strings may hold every other character that Python takes for a line's end (U+2028, U+0085).
-While a journal is open it is locked, so that two processes never write to one file.
+The first line is a header that says what the file is about; only the same goes on in it. A record is one line, written at
+once: a process that is killed leaves at most half a line, which is cut off when the file is opened again. Lines end at `\\n`
+alone, as JSON strings may hold all else that Python takes for a line's end (U+2028, U+0085). An open journal is locked, so that
+two processes never write to one file.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class JournalKind:
 
     Attributes:
         kind: the header's `kind`.
-        wrong_header: what to say where the first line is another.
+        wrong_header: what to say where the first line is no such header.
         wrong_line: what to say of any other line that isn't a record.
         empty: what to say of an empty file that is read.
-        bare: how a first line begins that is no header, in files of older versions that had none.
+        bare: how the first record begins in files of older versions, which have no header.
     """
 
     kind: str
@@ -72,12 +72,12 @@ class Journal:
     Args:
         path: the file; made if it isn't there.
         kind: what kind of file it is.
-        header: what goes into the first line of a new file, beside its kind and the version of its format.
+        header: the first line of a new file, beside its kind and the version of its format.
         check: is given the header of a file that is there, and raises where the file is about something else.
 
     Attributes:
-        header: the file's, which is the one that was there, if there was one.
-        records: what was in the file when it was opened.
+        header: the file's.
+        records: the file's when it was opened.
 
     Raises:
         FormatError: it is another kind of file, or a line of it can't be read.
@@ -114,11 +114,10 @@ class Journal:
             raise
 
     def add(self, *values: Mapping[str, Any]) -> None:
-        """Append records, each as one line; all of them or none, if the disk is full.
+        """Append records, each as one line; none where the disk has no room for all.
 
         Raises:
-            FormatError: a record holds what JSON can't (a number that isn't finite, a date), or is nested too deep to be
-                read again.
+            FormatError: a record holds what JSON can't (NaN, a date), or is nested too deep to be read again.
             OSError: the disk is full.
         """
         self._append(b"".join(map(self._line, values)))
@@ -155,7 +154,7 @@ class Journal:
 
 
 def read_journal(path: str | os.PathLike[str], kind: JournalKind) -> tuple[dict[str, Any], list[Record]]:
-    """The header and the records of a file, which may be written to at the time: half a line at its end is passed over.
+    """The header and the records of a file, even while it is written to: half a line at its end is passed over.
 
     Raises:
         FormatError: it is another kind of file, a line of it can't be read, or it is empty.
@@ -192,8 +191,8 @@ def check_header(
         there: its header.
         wanted: the header that it must have.
         kind: what kind of file it is.
-        another: what it is if a value differs, e.g. "keeps what another tuning found"; "" if values may be any.
-        labels: what messages call the keys.
+        another: what it is if a value differs, e.g. "keeps what another tuning found"; "" if values may differ.
+        labels: names of keys in messages.
 
     Raises:
         FormatError: the header has other keys.
@@ -279,11 +278,9 @@ def _value(line: bytes, path: Path, number: int, kind: JournalKind) -> dict[str,
 
 
 def _is_whole(line: bytes) -> bool:
-    """Whether a last line without its end is all there: editors leave it out."""
-    if not line.endswith(b"}"):
-        return False
+    """Whether a last line is all there but its end, which editors leave out."""
     try:
-        return isinstance(json.loads(line), dict)
+        return line.endswith(b"}") and isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
         return False
 

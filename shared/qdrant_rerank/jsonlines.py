@@ -36,9 +36,9 @@ __all__ = [
 VERSION: Final = 1
 """The format of the files that this package writes: strategies, coefficients, rankers, logs."""
 FORMAT: Final = "format_version"
-"""The key of the version in files of strategies and coefficients; a strategy of one's own may well have a `version`."""
+"""The version's key in files of strategies and coefficients, as a strategy of one's own may have a `version`."""
 DEPTH: Final = 200
-"""How many brackets may stand within each other: Qdrant itself takes about 127, and Python's recursion ends before 1,000."""
+"""The most brackets within each other: Qdrant takes about 127, and Python's recursion ends before 1,000."""
 _DIGITS: Final = 300  # of one number; a float has 309 at most
 _LINE: Final = 64 * 2**20  # bytes; a file without line ends isn't read into memory whole
 _FILE: Final = 512 * 2**20
@@ -54,11 +54,7 @@ _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 def check_version(
     value: Mapping[str, Any], path: str | os.PathLike[str] | None, line: int | None = None, key: str = "version"
 ) -> None:
-    """Refuse a file of another format; one that doesn't say is taken for one of this.
-
-    Raises:
-        FormatError: it is; says what to do.
-    """
+    """Refuse a file of another format, by a `FormatError`; one without a version passes."""
     there = value.get(key, VERSION)
     if there != VERSION or isinstance(there, bool):
         raise FormatError(
@@ -70,17 +66,13 @@ def check_version(
 
 
 def with_version(text: str) -> str:
-    """The text of a JSON file, from that of an object: with the version of its format first."""
+    """A JSON object's text as a file's, with the version of its format first."""
     versioned = {FORMAT: VERSION, **json.loads(text)}
     return json.dumps(versioned, indent=2, ensure_ascii=False) + "\n"
 
 
 def take_version(value: Any, text: str, path: str | os.PathLike[str] | None) -> None:
-    """Take the version of its format out of what a file holds.
-
-    Raises:
-        FormatError: as of `check_version`.
-    """
+    """Take the version of its format out of a file's value. Raises as `check_version`."""
     if isinstance(value, dict):
         found = cast("dict[str, Any]", value)
         check_version(found, path, line_of(text, (FORMAT,)), FORMAT)
@@ -96,7 +88,7 @@ def parse_json(
         text: the JSON.
         path: the file it is from, for messages.
         line: on which line of the file it begins.
-        halves: whether half characters (lone surrogates) are let through, which no UTF-8 text can hold.
+        halves: whether half characters (lone surrogates) pass, which no UTF-8 text can hold.
         infinities: whether `Infinity` and `-Infinity` are read, which Python writes for the open end of a range.
 
     Raises:
@@ -104,7 +96,7 @@ def parse_json(
             character, or more than 200 brackets within each other.
     """
     check_depth(text, path, line)
-    # the two hooks cost as much again as parsing, so that they are there only where they may find something
+    # the two hooks take as long as parsing, so that they are there only where they may find something
     numbers: dict[str, Any] = {"parse_float": _float, "parse_int": _int} if _LARGE.search(text) else {}
     try:
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_infinity if infinities else _refused, **numbers)
@@ -120,11 +112,7 @@ def parse_json(
 
 
 def check_depth(text: str, path: str | os.PathLike[str] | None = None, line: int = 1) -> None:
-    """Refuse text with more than 200 brackets within each other.
-
-    Raises:
-        FormatError: it has; carries the line where it gets too deep.
-    """
+    """Refuse text with more than 200 brackets within each other, by a `FormatError` with the line where it gets too deep."""
     if text.count("[") + text.count("{") <= DEPTH:
         return
     depth = 0
@@ -140,7 +128,7 @@ def check_depth(text: str, path: str | os.PathLike[str] | None = None, line: int
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
-    """The text of a file; a byte order mark, which editors on Windows put at the beginning, is left out.
+    """The text of a file without the byte order mark that editors on Windows put at its beginning.
 
     Raises:
         FormatError: it isn't UTF-8, or has more than 512 MB.
@@ -178,8 +166,7 @@ def lines_of(path: str | os.PathLike[str], *, empty: bool = False) -> Iterator[t
 
 def byte_lines_of(path: str | os.PathLike[str]) -> Iterator[tuple[int, bytes]]:
     """All lines without their ends, as `lines_of` reads them; only `\\n` ends one, as JSON may hold any other."""
-    number = 0
-    name = os.fspath(path)
+    number, name = 0, os.fspath(path)
     # gzip's own type has other methods than the one of files
     with cast(IO[bytes], gzip.open(name, "rb")) if name.endswith(".gz") else Path(name).open("rb") as file:
         try:
@@ -193,16 +180,14 @@ def byte_lines_of(path: str | os.PathLike[str]) -> Iterator[tuple[int, bytes]]:
 
 
 def line_of(text: str, path: Sequence[str | int]) -> int:
-    """The one-based line of the key or item that `path` leads to; the last one reached if it doesn't exist."""
-    position = _skip(text, 0)
-    line = _line(text, position)
+    """The one-based line of the key or item that `path` leads to, or of the last one on the way that exists."""
+    start = position = _skip(text, 0)
     for part in path:
         found = _entry(text, position, part)
         if found is None:
             break
         start, position = found
-        line = _line(text, start)
-    return line
+    return text.count("\n", 0, start) + 1
 
 
 class _Twice(Exception):
@@ -213,7 +198,7 @@ class _Twice(Exception):
 
 
 class _Unfit(Exception):
-    """A value isn't one of JSON's; `token` is how it is written."""
+    """A value isn't JSON's; `token` is how it is written."""
 
     def __init__(self, message: str, token: str) -> None:
         self.token = token
@@ -314,7 +299,3 @@ def _entry(text: str, position: int, part: str | int) -> tuple[int, int] | None:
 def _skip(text: str, position: int) -> int:
     match = _SPACE.match(text, position)
     return match.end() if match else position
-
-
-def _line(text: str, position: int) -> int:
-    return text.count("\n", 0, position) + 1

@@ -71,7 +71,7 @@ class TextSource:
 
     @property
     def is_known(self) -> bool:
-        """Whether it can be read again here: no function, nor what only LlamaIndex puts together."""
+        """Whether it can be read here: it is no function, nor what LlamaIndex alone puts together."""
         return self.function is None and self.metadata is None
 
     def read(self, payload: Mapping[str, Any]) -> str:
@@ -81,11 +81,9 @@ class TextSource:
         return text if text.strip() or not self.nodes else PRESETS["llama_index"].content(payload).text
 
     def remedy(self, here: TextSource, payloads: tuple[Mapping[str, Any], ...]) -> str:
-        """What makes an executor or retriever that reads `here` read this, which is known.
+        """The arguments with which an executor or retriever that reads `here` reads this, which is known.
 
-        Args:
-            here: what is read now.
-            payloads: some of the collection's, which tell whether LlamaIndex wrote it.
+        Some of the collection's payloads tell whether LlamaIndex wrote it.
         """
         bare = TextSource(keys=self.keys, joiner=self.joiner)
         written = self.nodes and not any(bare.read(payload).strip() for payload in payloads)
@@ -101,7 +99,7 @@ class TextSource:
 
 
 class Content(NamedTuple):
-    """A point's text and metadata; the metadata is a copy that its holder may change."""
+    """A point's text, and a copy of its metadata."""
 
     text: str
     metadata: dict[str, Any]
@@ -129,16 +127,15 @@ class PayloadMapping:
 
     @property
     def text_keys(self) -> tuple[str, ...]:
-        """The keys of the text."""
         return (self.text,) if isinstance(self.text, str) else self.text
 
     @property
     def source(self) -> TextSource:
-        """What a model reads, to be kept with what is fitted to its scores."""
+        """What a model reads, for what is fitted to its scores."""
         return TextSource(keys=self.text_keys, joiner=self.joiner if len(self.text_keys) > 1 else None)
 
     def has_text(self, payload: Payload) -> bool:
-        """Whether the payload has any of the text's keys, be their values null."""
+        """Whether the payload has any of the text's keys, even null."""
         return any(value_at(payload, key, _ABSENT) is not _ABSENT for key in self.text_keys)
 
     def content(self, payload: Payload) -> Content:
@@ -225,7 +222,7 @@ PRESETS: Mapping[str, AnyMapping] = {
 
 
 def as_mapping(value: PayloadLike | AnyMapping) -> AnyMapping:
-    """The mapping that a preset's name, a mapping or a function stands for.
+    """The mapping of a preset's name, a mapping or a function.
 
     Raises:
         StrategyError: it stands for none.
@@ -244,7 +241,7 @@ def as_mapping(value: PayloadLike | AnyMapping) -> AnyMapping:
 
 
 def keys_of(mapping: AnyMapping) -> tuple[str, ...] | None:
-    """The payload's root keys that a text is read from; None if a function reads it, or a path leads there."""
+    """The root keys that hold the text; None if a function reads it, or a path leads there."""
     keys = mapping.text_keys
     return keys if keys and all(key.replace("_", "").replace("-", "").isalnum() for key in keys) else None
 
@@ -277,9 +274,9 @@ def read_contents(points: Points, mapping: AnyMapping, collection: str) -> list[
 
 
 def read_texts(points: Points, mapping: AnyMapping, collection: str) -> list[str]:
-    """What a model reads of each point; "" where it has no text, which is for the caller to tell.
+    """What a model reads of each point; "" where it has no text, which the caller tells.
 
-    Only where not one of the points has text: a `PlanWarning` or, as of `read_contents`, a `PayloadError`.
+    Where no point has text: a `PlanWarning` or, as of `read_contents`, a `PayloadError`.
     """
     texts = [mapping.content(point.payload or {}).text for point in points]
     if points and not any(text.strip() for text in texts):

@@ -1,8 +1,7 @@
 """What keys a collection's payload has, of which types and values, as far as a caller's filter lets see.
 
 `payload_schema` reads one bounded random sample through the filter, and asks the payload indexes for the counts of values.
-Nothing that the filter keeps out gets into the answer. Where the filter leaves too few points there is no answer: what is said
-of a handful of points is said of each.
+Nothing that the filter keeps out gets into the answer. Of too few points nothing is said: it would be said of each.
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
@@ -79,13 +78,13 @@ class PayloadKeySchema:
 
     Attributes:
         key: Qdrant's path to it: `metadata.rating`, `items[].price` in an array of objects.
-        types: type → share of the sampled points that have a value of it there, from 0 to 1, the most frequent first.
-        share: share of the sampled points that have any value there but null.
-        is_array: whether some points have an array there.
+        types: type → share of the sampled points with a value of it, from 0 to 1, the most frequent first.
+        share: share of the sampled points with any value but null.
+        is_array: whether some points have an array.
         index: the type of its payload index; None without one.
         least, most: the range of the sampled numbers or date-times; None where there is none.
         values: the most frequent values that are safe to show, with counts: short, and unlike a secret or personal data.
-        by_index: whether the counts are those of a payload index, of all points; else those of the sample.
+        by_index: whether a payload index counted, all points; else the sample.
         is_complete: whether there are no other values.
     """
 
@@ -102,23 +101,12 @@ class PayloadKeySchema:
 
     @property
     def type(self) -> PayloadType | None:
-        """The type that most points have there; None where no sampled point has a value."""
+        """The most frequent type; None where no sampled point has a value."""
         return next(iter(self.types), None)
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as plain values, for JSON."""
-        return {
-            "key": self.key,
-            "types": dict(self.types),
-            "share": self.share,
-            "is_array": self.is_array,
-            "index": self.index,
-            "least": self.least,
-            "most": self.most,
-            "values": [{"value": each.value, "count": each.count} for each in self.values],
-            "by_index": self.by_index,
-            "is_complete": self.is_complete,
-        }
+        return asdict(replace(self, types=dict(self.types))) | {"values": [asdict(each) for each in self.values]}
 
     def describe_values(self, most: int = 5) -> str:
         """Its range, or the first of its values, on one line; "" where neither is known."""
@@ -135,7 +123,7 @@ class PayloadSchema:
     Attributes:
         collection: its name.
         points: how many points were looked at; 0 where the filter leaves fewer than 20.
-        keys: what is known of each key, in the order of the keys' names.
+        keys: in the order of their names.
     """
 
     collection: str
@@ -143,7 +131,7 @@ class PayloadSchema:
     keys: tuple[PayloadKeySchema, ...] = ()
 
     def get(self, key: str) -> PayloadKeySchema | None:
-        """What is known of a key; None if no sampled point has it."""
+        """The schema of a key; None if no sampled point has it."""
         return next((each for each in self.keys if each.key == key), None)
 
     def as_dict(self) -> dict[str, Any]:
@@ -205,7 +193,7 @@ def _read(
 
 
 def _is_safe(key: str, value: object) -> bool:
-    """Whether a value may be shown: short, on one line, and by its key and its form neither a secret nor personal data."""
+    """Whether a value may be shown: short, on one line, and by key and form neither a secret nor personal data."""
     if _SECRET_KEY.search(key):
         return False
     if isinstance(value, str):
@@ -226,7 +214,7 @@ class _Seen:
     dates: list[str] = field(default_factory=list[str])
 
     def add(self, items: Sequence[tuple[str, Any, bool]]) -> None:
-        """Note what one point has there: the type of each value, the value, and whether it stands in an array."""
+        """Note one point's types and values there, and whether they stand in an array."""
         self.points += 1
         self.is_array = self.is_array or any(within for *_, within in items)
         self.types.update({kind for kind, *_ in items})
@@ -243,25 +231,16 @@ class _Seen:
         self.values.update(values)
 
     def schema(self, key: str, points: int, whole: bool, index: str | None) -> PayloadKeySchema:
-        """What is known of the key, the values in the sample counted.
-
-        Args:
-            key: its path.
-            points: how many points were sampled.
-            whole: whether there are no others.
-            index: the type of the key's index.
-        """
+        """The key's schema by this many sampled points, which may be the whole collection's."""
         text: PayloadType = "keyword" if self.longest <= _KEYWORD else "text"
         types: dict[PayloadType, float] = {}
         for kind, count in self.types.most_common():
             types[text if kind == "text" else kind] = round(count / points, 4)  # type: ignore[index]  # a PayloadType
         least: float | str | None = None
         most: float | str | None = None
-        if _SECRET_KEY.search(key):
-            pass
-        elif self.numbers:
+        if self.numbers and not _SECRET_KEY.search(key):
             least, most = min(self.numbers), max(self.numbers)
-        elif self.dates:
+        elif self.dates and not _SECRET_KEY.search(key):
             least, most = min(self.dates, key=_moment), max(self.dates, key=_moment)
         values: list[ValueCount] = []
         if next(iter(types)) in _COUNTED:
@@ -273,7 +252,7 @@ class _Seen:
 
 
 def _shown_values(key: str, values: Sequence[ValueCount], whole: bool) -> tuple[tuple[ValueCount, ...], bool]:
-    """Those of the values that are safe to show, in the order of their counts, and whether there are no others."""
+    """The values that are safe to show, by their counts, and whether there are no others."""
     safe = [each for each in values if _is_safe(key, each.value)]
     ordered = sorted(safe, key=lambda each: (-each.count, str(each.value)))[:LISTED]
     return tuple(ordered), whole and bool(values) and len(ordered) == len(values)
@@ -306,40 +285,30 @@ def _countable(found: PayloadSchema) -> list[str]:
 
 
 def _counted(found: PayloadSchema, counts: Mapping[str, list[ValueCount]]) -> PayloadSchema:
-    """`found`, with the counts of indexes in the place of the sample's."""
-    keys = [_recounted(each, counts[each.key]) if counts.get(each.key) else each for each in found.keys]
-    return PayloadSchema(found.collection, found.points, tuple(keys))
-
-
-def _recounted(found: PayloadKeySchema, counts: list[ValueCount]) -> PayloadKeySchema:
-    values, complete = _shown_values(found.key, counts, len(counts) <= LISTED)
-    return replace(found, values=values, by_index=True, is_complete=complete)
+    """The schema, with the counts of indexes in the place of the sample's."""
+    keys: list[PayloadKeySchema] = []
+    for each in found.keys:
+        if counted := counts.get(each.key):
+            values, complete = _shown_values(each.key, counted, len(counted) <= LISTED)
+            each = replace(each, values=values, by_index=True, is_complete=complete)
+        keys.append(each)
+    return replace(found, keys=tuple(keys))
 
 
 def _leaves(
     payload: Mapping[str, Any], prefix: str = "", depth: int = 0, within: bool = False
 ) -> Iterator[tuple[str, Any, bool]]:
-    """The paths of all values but null in a payload, the values, and whether each stands in an array."""
+    """The values but null in a payload, each after its path and before whether it stands in an array."""
     for name, value in payload.items():
         if not _PLAIN.fullmatch(name) and '"' in name:
             continue  # no path leads there
         path = prefix + (name if _PLAIN.fullmatch(name) else f'"{name}"')
-        if isinstance(value, list):
-            yield from _items(value[:_ITEMS], path, depth)
-        else:
-            yield from _leaf(value, path, path + ".", depth, within)
-
-
-def _items(items: Iterable[Any], path: str, depth: int) -> Iterator[tuple[str, Any, bool]]:
-    for item in items:
-        yield from _leaf(item, path, path + "[].", depth, True)
-
-
-def _leaf(value: Any, path: str, prefix: str, depth: int, within: bool) -> Iterator[tuple[str, Any, bool]]:
-    if isinstance(value, Mapping) and value and not _is_geo(value) and depth < _DEPTH:
-        yield from _leaves(value, prefix, depth + 1, within)
-    elif value is not None:
-        yield path, value, within
+        is_array = isinstance(value, list)
+        for item in value[:_ITEMS] if is_array else [value]:
+            if isinstance(item, Mapping) and item and not _is_geo(item) and depth < _DEPTH:
+                yield from _leaves(item, f"{path}[]." if is_array else f"{path}.", depth + 1, within or is_array)
+            elif item is not None:
+                yield path, item, within or is_array
 
 
 def _is_geo(value: Mapping[str, Any]) -> bool:

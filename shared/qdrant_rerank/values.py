@@ -222,7 +222,8 @@ class Bar:
 
 def as_table(caption: str, head: Sequence[str], rows: Iterable[Sequence[object]], below: str = "") -> str:
     """A table with a caption, and a text below it."""
-    heading = "".join(f'<th title="{escape(name)}">{escape(_cut(name))}</th>' for name in head)
+    cut = [name if len(name) <= _HEADING else f"{name[:_HEADING]}…" for name in head]
+    heading = "".join(f'<th title="{escape(name)}">{escape(shown)}</th>' for name, shown in zip(head, cut, strict=True))
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     table = f"<table><caption>{escape(caption)}</caption><thead><tr>{heading}</tr></thead><tbody>{body}</tbody></table>"
     return table + (as_text(below) if below else "")
@@ -231,10 +232,6 @@ def as_table(caption: str, head: Sequence[str], rows: Iterable[Sequence[object]]
 def as_text(text: str) -> str:
     """A text as it stands, in a fixed pitch."""
     return f"<pre>{escape(text)}</pre>"
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= _HEADING else f"{name[:_HEADING]}…"
 
 
 def _cell(value: object) -> str:

@@ -88,7 +88,8 @@ def make_table(*headings: str, text: int = 1) -> Table:
 
 def show_table(console: Console, table: Table) -> None:
     """Print a table; where the console is too narrow for its numbers, each row as a list of headings and cells."""
-    columns = [[_plain(cell) for cell in (column.header, *column.cells)] for column in table.columns]
+    whole = ((column.header, *column.cells) for column in table.columns)
+    columns = [[cell.plain if isinstance(cell, Text) else str(cell) for cell in column] for column in whole]
     widest = [max(map(cell_len, column)) for column in columns]
     needed = sum(w if column.no_wrap else min(w, _FOLDED) for w, column in zip(widest, table.columns, strict=True))
     if needed + len(columns) - 1 <= console.width:
@@ -103,10 +104,6 @@ def show_table(console: Console, table: Table) -> None:
 
 _FOLDED: Final = 12
 """How narrow a column of texts may become."""
-
-
-def _plain(cell: object) -> str:
-    return cell.plain if isinstance(cell, Text) else str(cell)
 
 
 class Tell(Protocol):

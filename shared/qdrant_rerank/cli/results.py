@@ -220,7 +220,11 @@ def print_reasons(explained: Explained) -> None:
     console, reasons = results_console(), explained.reasons
     terms = _shorten(term_columns(reasons), lambda values: max((abs(value) for value in values if value == value), default=0.0))
     headings, legend = _headings([text for text, _ in terms])
-    columns = [*_candidate_columns(reasons), *_term_columns(reasons, headings, [values for _, values in terms])]
+    found = [
+        _Column(f"found by\n{candidate.candidate}", [_hit(reason.candidates[number]) for reason in reasons])
+        for number, candidate in enumerate(reasons[0].candidates)
+    ]
+    columns = [*found, *_term_columns(reasons, headings, [values for _, values in terms])]
     first = _Column("#", [str(reason.rank) for reason in reasons], "dim")
     named = _Column("id", list(map(id_of, explained.points)), "dim", is_text=True)
     for band in _bands(columns, console.width - first.width - named.width - 2 * _GAP):
@@ -238,12 +242,6 @@ def print_reasons(explained: Explained) -> None:
     else:
         said = "The terms of a result add up to its score."
     console.print(Text(said, "dim"))
-
-
-def _candidate_columns(reasons: Sequence[ResultReason]) -> Iterator[_Column]:
-    """Rank and score of each result in each candidate."""
-    for number, candidate in enumerate(reasons[0].candidates):
-        yield _Column(f"found by\n{candidate.candidate}", [_hit(reason.candidates[number]) for reason in reasons])
 
 
 def _hit(hit: CandidateHit) -> str:

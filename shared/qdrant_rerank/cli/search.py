@@ -239,15 +239,13 @@ def _print_requests(console: Console, requests: Sequence[Any], full: bool) -> in
     """Print requests; return how many of their values are left out."""
     total = 0
     for request in requests:
-        made, left = (request, 0) if full else abridge(request, lambda value: _fits(value, console.width))
+        made, left = request, 0
+        if not full:
+            made, left = abridge(request, lambda value: fold_json(value, console.width).count("\n") < _LINES)
         total += left
         console.print()
         console.print(JSONHighlighter()(fold_json(made, console.width)), soft_wrap=True)
     return total
-
-
-def _fits(value: Any, width: int) -> bool:
-    return fold_json(value, width).count("\n") < _LINES
 
 
 def fold_json(value: Any, width: int, indent: int = 0, taken: int = 0) -> str:

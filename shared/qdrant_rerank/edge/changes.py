@@ -33,7 +33,7 @@ _POINT: Final = 1024  # bytes that a point takes beside its values: pages, ids, 
 
 @dataclass(frozen=True)
 class Selection:
-    """Points that are to be changed: by id, or all that a filter finds."""
+    """The points to change: by id, or all that a filter finds."""
 
     ids: list[Any] | None = None
     filter: models.Filter | None = None
@@ -161,16 +161,7 @@ def make_change(
 
 
 def _payload(payload: Any, what: str, path: str | None = None) -> dict[str, Any]:
-    """A payload in JSON's own types: dates and the like become text, as they do on the way to a server.
-
-    Args:
-        payload: the user's.
-        what: whose it is, for messages.
-        path: where in a point's payload it is to be put.
-
-    Raises:
-        QueryError: JSON has no such value, or it is nested too deep.
-    """
+    """A payload of `what` in JSON's own types, to be put at `path`: dates become text, as on the way to a server."""
     try:
         plain: dict[str, Any] = to_jsonable_python(payload or {}, fallback=_plain)
     except (ValueError, RecursionError) as error:
@@ -252,7 +243,7 @@ _PARTS: Final[Mapping[str, Callable[[Any], Any]]] = {
 
 @dataclass(frozen=True)
 class _NewPoint:
-    """A point that is to be stored, or new vectors of one that is (without a payload then).
+    """A point to store, or new vectors of one that is stored (then without a payload).
 
     Attributes:
         id: as the engine takes it.
@@ -268,7 +259,7 @@ class _NewPoint:
 
 
 def _points(points: Any, vectors: Mapping[str, Vector]) -> list[_NewPoint]:
-    """Points that are to be stored: `models.PointStruct`s, or one `models.Batch`; checked all before any is stored."""
+    """Points to store: `models.PointStruct`s, or one `models.Batch`; all checked before any is stored."""
     if isinstance(points, models.PointsList):
         points = points.points
     rows = _rows(points.batch if isinstance(points, models.PointsBatch) else points)

@@ -45,9 +45,6 @@ def _as_in(theirs: Callable[P, R]) -> Callable[[Callable[..., R]], Callable[P, R
     """Decorate a method that is called as `QdrantClient`'s is, and takes the arguments that the engine has a use for.
 
     Those of `REASONS` are refused where they are given (not None), and those that make no difference are dropped.
-
-    Raises:
-        ClientError: an argument is refused, or `QdrantClient`'s method has none of that name; names each.
     """
     signature = inspect.signature(theirs)
 
@@ -94,8 +91,8 @@ def _changing(theirs: Callable[P, R], operation: Any, asked: Any = None) -> Call
 _LOCAL_MODE: Final = "meta.json"  # what qdrant-client's local mode keeps in its folder
 
 
-class EdgeClient(QdrantClient):
-    """Qdrant's Rust engine in this process, over a folder: a `QdrantClient` to type checkers, of whose code none is run.
+class EdgeClient(QdrantClient):  # to type checkers and `isinstance`: none of that class's code is run
+    """Qdrant's Rust engine in this process, over a folder: a `QdrantClient` that needs no server.
 
         client = EdgeClient("qdrant")            # qdrant/docs/ is the collection "docs", qdrant/faq/ another
         executor = Executor(client, "docs", encoders=…)

@@ -1,19 +1,19 @@
 """Group queries, which the engine doesn't have.
 
-What a group query means: the groups in the order of their best hits, `limit` of them, each with its best `group_size`
-hits or as many as it has. A point with several values under the key is in several groups; one without, or with a value
-that is neither text nor a whole number, is in none. As on a server, candidates' limits are for one hit of each group,
-so they are multiplied by `group_size`, and points without the key are no candidates.
+A group query finds `limit` groups in the order of their best hits, each with its best `group_size` hits or as many as it
+has. A point with several values under the key is in several groups; one without, or with a value that is neither text nor a
+whole number, is in none. As on a server, candidates' limits are for one hit of each group, so that they are multiplied by
+`group_size`, and points without the key are no candidates.
 
 A search is asked for more of its ranking until there are enough groups and each is full. Candidates are found anew in each
-round, as on a server: without the points that there are, first without the groups that are full, then in the others. That is
-done where a point's score is its own: a fusion's ranks would start afresh in each round, and MMR's choice is among all that
-it sees, so that these are asked once, and hold the groups of their candidates.
+round, as on a server: without the points found, first without the groups that are full, then in the others alone. That
+needs scores that are a point's own: a fusion's ranks would start afresh in each round, and MMR chooses among all that it
+sees, so that these are asked once, and hold the groups of their candidates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any, Final
 
@@ -59,14 +59,15 @@ def group_hits(
 def _search(ask: Ask, request: models.QueryRequest, found: _Found) -> None:
     """Ask for more and more of a ranking until there are enough groups, then for the points of those that aren't full."""
     size = found.limit * found.group_size
-    points = ask(_sized(request, size))
-    found.replace(points)
-    while len(points) == size and len(found.groups) < found.limit:
-        size *= _GROWTH
+    while True:
         points = ask(_sized(request, size))
         found.replace(points)
-    if len(points) == size:
-        _fill(ask, request, found)
+        if len(points) < size:
+            return
+        if len(found.groups) >= found.limit:
+            break
+        size *= _GROWTH
+    _fill(ask, request, found)
 
 
 def _ask_in_rounds(ask: Ask, request: models.QueryRequest, found: _Found) -> None:
@@ -75,7 +76,8 @@ def _ask_in_rounds(ask: Ask, request: models.QueryRequest, found: _Found) -> Non
     for number in count():  # pragma: no branch  # it returns, and never comes to an end
         if found.is_complete():
             return
-        left = _without(request, found.ids)
+        there = [models.HasIdCondition.model_construct(has_id=list(found.ids))] if found.ids else None
+        left = _and(request, must_not=there)
         if number < _ROUNDS or len(found.groups) < found.limit:
             full = found.full()
             left = _and(left, must=[_any_other(found.group_by, full)]) if full else left
@@ -154,20 +156,12 @@ def _keys(payload: Mapping[str, Any], group_by: str) -> list[Any]:
     return list(dict.fromkeys(values))
 
 
-def _without(request: models.QueryRequest, ids: Iterable[Any]) -> models.QueryRequest:
-    """The request for other points than these."""
-    there: list[Any] = [models.HasIdCondition.model_construct(has_id=list(ids))]
-    return _and(request, must_not=there) if there[0].has_id else request
-
-
 def _any_other(group_by: str, keys: Sequence[Any]) -> models.Filter:
     """Points that are in none of these groups, or in another one, too."""
-    others: list[Any] = [models.FieldCondition(key=group_by, match=_except(some)) for some in _by_kind(keys)]
+    others: list[Any] = [
+        models.FieldCondition(key=group_by, match=models.MatchExcept(**{"except": some})) for some in _by_kind(keys)
+    ]
     return models.Filter(should=[models.Filter(must_not=[_any_of(group_by, keys)]), models.Filter(must=others)])
-
-
-def _except(keys: list[Any]) -> models.MatchExcept:
-    return models.MatchExcept(**{"except": keys})
 
 
 def _any_of(group_by: str, keys: Sequence[Any]) -> models.Filter:

@@ -1,8 +1,8 @@
 """The collections in a folder: each is one shard of the engine, opened when it is first needed and kept open.
 
-The engine writes through mapped files, where a full disk is a signal that ends the process. So no change is begun that might
-not fit. A reserve stays free, for what others write meanwhile and for closing the collection; a change takes several times
-what it brings, as it goes to the log, to the segments, and to a segment's new pages before the old ones are free.
+The engine writes through mapped files, where a full disk is a signal that ends the process. So no change begins that might not
+fit. A reserve stays free, for what others write meanwhile and for closing the collection; a change takes several times what it
+brings, as it goes to the log, to the segments, and to a segment's new pages before the old ones are free.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Disk = Callable[[Path], Any]
 
 
 def disk_of(folder: Path) -> Any:
-    """The disk that `folder` is on, or will be when it is made."""
+    """The disk of a folder, made or not."""
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder)
@@ -60,7 +60,7 @@ def check_room(free: int, needed: int, what: str, folder: Path) -> None:
 
 
 def disk_usage(folder: Path) -> int:
-    """How many bytes of the disk the files in a folder take; those with holes less than their size."""
+    """The bytes that a folder's files take on the disk; those with holes take less than their size."""
     total = 0
     waiting = [os.fspath(folder)]
     while waiting:
@@ -119,12 +119,11 @@ class Shard:
             yield self.engine
 
     def query(self, request: engine.QueryRequest) -> list[engine.ScoredPoint]:
-        """Run one query."""
         with self.hold("a query of") as shard:
             return shard.query(request)
 
     def update(self, change: ShardChange) -> None:
-        """Make one change, if the disk has room for it."""
+        """Make a change, if the disk has room for it."""
         with self.hold("a change of") as shard:
             self._make_room(change, shard)
             shard.update(change.operation)
@@ -136,7 +135,6 @@ class Shard:
             self.vectors = vectors_of(read_params(self.folder))
 
     def retrieve(self, ids: list[Any], with_payload: Any, with_vector: Any) -> list[engine.Record]:
-        """Points by id, those that there are."""
         with self.hold("reading points of") as shard:
             return shard.retrieve(ids, with_payload, with_vector)
 
@@ -205,7 +203,7 @@ class Shard:
         return _identity(self.folder / _SEGMENTS) == self._place
 
     def _make_room(self, change: ShardChange, shard: engine.EdgeShard) -> None:
-        """Refuse a change that the disk may have no room for; the log is shortened first if it is so."""
+        """Refuse a change that the disk may have no room for, even with a shorter log."""
         if self.disk(self.folder).free >= self._needed(change, shard):
             return
         shard.flush()  # what the segments hold may go from the log
@@ -213,7 +211,7 @@ class Shard:
         check_room(self.disk(self.folder).free, needed, f"a change of {self.name!r}", self.folder)
 
     def _needed(self, change: ShardChange, shard: engine.EdgeShard) -> int:
-        """How much must be free for a change."""
+        """The bytes that must be free for a change."""
         brought = _COPIES * change.size
         if change.rewrites is None and not change.everything:
             return RESERVE + brought
@@ -252,15 +250,11 @@ class Folder:
         return os.getpid() != self._process
 
     def check_process(self) -> None:
-        """Refuse to work in a forked process.
-
-        Raises:
-            ClientError: this is one.
-        """
+        """Refuse to work in a forked process, by a `ClientError`."""
         check_process(self._process, self.path)
 
     def names(self) -> list[str]:
-        """The collections that there are, open or not."""
+        """The collections, open or not."""
         self.check_process()
         with refusals(f"reading {self.path}"):
             if self.only is not None:

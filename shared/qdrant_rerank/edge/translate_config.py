@@ -163,7 +163,7 @@ def _index_option(key: str, value: Any) -> Any:
 
 
 def _member(kind: Any, value: Any) -> Any:
-    """The member of an engine's enumeration that is called as a wire value is: `float16` → `Float16`."""
+    """The member of an engine's enumeration for a wire value: `float16` → `Float16`."""
     if value is None:
         return None
     name = str(getattr(value, "value", value)).capitalize()
@@ -262,11 +262,7 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file.
-
-    Raises:
-        FormatError: it holds none, or an object of it has a key twice.
-    """
+    """The JSON object in a file."""
     try:
         value = json.loads(path.read_text("utf-8"), object_pairs_hook=_without_doubles)
     except (ValueError, RecursionError) as error:
@@ -285,7 +281,7 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _known(kind: Any, raw: Mapping[str, Any]) -> Any:
-    """A model of the keys that this version of qdrant-client knows: the engine may be newer."""
+    """A model of the keys that qdrant-client knows: the engine may be newer."""
     known = {key: value for key, value in raw.items() if key in kind.model_fields}
     if isinstance(known.get("hnsw_config"), Mapping):
         known["hnsw_config"] = _known(models.HnswConfigDiff, known["hnsw_config"])
@@ -304,7 +300,7 @@ def _index(found: engine.PayloadIndexInfo) -> models.PayloadIndexInfo:
 
 
 def _params(found: Any, kind: models.PayloadSchemaType) -> Any:
-    """What an index was made with, of that which changes what it finds; None where that is only its type."""
+    """The parameters of an index that change what it finds; None where only its type does."""
     if found is None:
         return None
     if kind == models.PayloadSchemaType.INTEGER:

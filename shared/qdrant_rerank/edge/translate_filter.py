@@ -11,7 +11,7 @@ import qdrant_edge as engine
 from qdrant_client import models
 
 from ..errors import ClientError, QueryError
-from .values import by_type, describe_misfits, engine_id, translator
+from .values import Table, by_type, describe_misfits, engine_id, translator
 
 __all__ = ["condition", "filter_of", "without_ids"]
 
@@ -48,10 +48,7 @@ def _filter(value: Any) -> Any:
 
 def condition(value: Any) -> Any:
     """The engine's condition for `value`. As `filter_of`."""
-    translate = translator(_CONDITIONS, type(value))
-    if translate is None:
-        raise ClientError(f"qdrant-edge has no condition {type(value).__name__}: {value!r}")
-    return translate(value)
+    return _translate(_CONDITIONS, value, "condition ")
 
 
 def without_ids(ids: Iterable[Any], inner: Any) -> Any:
@@ -77,9 +74,13 @@ def _field(value: models.FieldCondition) -> Any:
 
 
 def _match(value: Any) -> Any:
-    translate = translator(_MATCHES, type(value))
+    return _translate(_MATCHES, value)
+
+
+def _translate(table: Table, value: Any, what: str = "") -> Any:
+    translate = translator(table, type(value))
     if translate is None:
-        raise ClientError(f"qdrant-edge has no {type(value).__name__}: {value!r}")
+        raise ClientError(f"qdrant-edge has no {what}{type(value).__name__}: {value!r}")
     return translate(value)
 
 
@@ -106,21 +107,9 @@ def _place(value: models.GeoPoint) -> Any:
     return engine.GeoPoint(lon=value.lon, lat=value.lat)
 
 
-def _box(value: models.GeoBoundingBox) -> Any:
-    return engine.GeoBoundingBox(_place(value.top_left), _place(value.bottom_right))
-
-
 def _polygon(value: models.GeoPolygon) -> Any:
     inner = None if value.interiors is None else [[_place(place) for place in line.points] for line in value.interiors]
     return engine.GeoPolygon([_place(place) for place in value.exterior.points], inner)
-
-
-def _count(value: models.ValuesCount) -> Any:
-    return engine.ValuesCount(lt=value.lt, gt=value.gt, lte=value.lte, gte=value.gte)
-
-
-def _has_id(value: models.HasIdCondition) -> Any:
-    return engine.HasIdCondition({engine_id(one) for one in value.has_id})
 
 
 def _slice(value: Any) -> Any:
@@ -141,10 +130,10 @@ _CLAUSES: Final[Mapping[str, Callable[[Any], Any]]] = {
     "key": _same,
     "match": _match,
     "range": _range,
-    "geo_bounding_box": _box,
+    "geo_bounding_box": lambda value: engine.GeoBoundingBox(_place(value.top_left), _place(value.bottom_right)),
     "geo_radius": lambda value: engine.GeoRadius(_place(value.center), value.radius),
     "geo_polygon": _polygon,
-    "values_count": _count,
+    "values_count": lambda value: engine.ValuesCount(lt=value.lt, gt=value.gt, lte=value.lte, gte=value.gte),
     "is_empty": _same,
     "is_null": _same,
 }
@@ -167,7 +156,7 @@ _CONDITIONS: Final = by_type(
         "FieldCondition": _field,
         "IsEmptyCondition": lambda value: engine.IsEmptyCondition(value.is_empty.key),
         "IsNullCondition": lambda value: engine.IsNullCondition(value.is_null.key),
-        "HasIdCondition": _has_id,
+        "HasIdCondition": lambda value: engine.HasIdCondition({engine_id(one) for one in value.has_id}),
         "HasVectorCondition": lambda value: engine.HasVectorCondition(value.has_vector),
         "SliceCondition": lambda value: _slice(value.slice),
         "NestedCondition": lambda value: engine.NestedCondition(value.nested.key, filter_of(value.nested.filter)),

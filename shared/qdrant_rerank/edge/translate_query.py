@@ -1,8 +1,8 @@
 """Queries with their prefetches and formulas, from `qdrant_client.models` to the engine's own.
 
-A learned formula has thousands of nodes and comes with every query, but `Formula` stages make its nodes once: all of
-them, or all that no request-time value is in. So translations are kept by the identity of the models, which must
-therefore not be changed after their first query; a changed formula is a new one.
+A learned formula has thousands of nodes and comes with every query, but `Formula` stages make its nodes once, or all that
+no request-time value is in. So translations are kept by the identity of the models, which must not be changed after their
+first query; a changed formula is a new one.
 """
 
 from __future__ import annotations
@@ -57,8 +57,7 @@ class _Latest(Generic[V]):
 class Formulas:
     """Translates formulas, and remembers; for one thread at a time.
 
-    A query seen before is done. Of a new one, the parts that were in an earlier one too are translated once: seen for
-    the second time, a part is kept whole.
+    A query seen before is done; of a new one, a part seen for the second time is kept whole.
     """
 
     def __init__(self, queries: int = 32, parts: int = 4096, nodes: int = 20_000) -> None:
@@ -121,11 +120,6 @@ def _condition(value: Any, recur: Recur) -> Any:
     return Node.Condition(condition(value))
 
 
-def _division(value: models.DivExpression, recur: Recur) -> Any:
-    params = value.div
-    return Node.Div(recur(params.left), recur(params.right), params.by_zero_default)
-
-
 def _distance(value: models.GeoDistance, recur: Recur) -> Any:
     origin = value.geo_distance.origin
     return Node.GeoDistance(engine.GeoPoint(lon=origin.lon, lat=origin.lat), value.geo_distance.to)
@@ -148,7 +142,9 @@ _NODES: Final[dict[type[Any], Callable[[Any, Recur], Any]]] = {
         "MinExpression": lambda value, recur: Node.Min([recur(one) for one in value.min]),
         "NegExpression": lambda value, recur: Node.Neg(recur(value.neg)),
         "AbsExpression": lambda value, recur: Node.Abs(recur(value.abs)),
-        "DivExpression": _division,
+        "DivExpression": lambda value, recur: Node.Div(
+            recur(value.div.left), recur(value.div.right), value.div.by_zero_default
+        ),
         "SqrtExpression": lambda value, recur: Node.Sqrt(recur(value.sqrt)),
         "PowExpression": lambda value, recur: Node.Pow(recur(value.pow.base), recur(value.pow.exponent)),
         "ExpExpression": lambda value, recur: Node.Exp(recur(value.exp)),
@@ -403,10 +399,6 @@ def _discover(query: models.DiscoverQuery, level: _Level) -> Any:
     return engine.Query.Discover(asked, using=level.using)
 
 
-def _context(query: models.ContextQuery, level: _Level) -> Any:
-    return engine.Query.Context(engine.ContextQuery(_pairs(query.context, level)), using=level.using)
-
-
 def _pairs(context: Any, level: _Level) -> list[engine.ContextPair]:
     pairs = [] if context is None else context if isinstance(context, list) else [context]
     return [engine.ContextPair(level.vector(pair.positive), level.vector(pair.negative)) for pair in pairs]
@@ -421,7 +413,9 @@ _QUERIES: Final[dict[type[Any], Callable[..., Any]]] = by_type(
         "RrfQuery": _rrf,
         "RecommendQuery": _recommend,
         "DiscoverQuery": _discover,
-        "ContextQuery": _context,
+        "ContextQuery": lambda query, level: engine.Query.Context(
+            engine.ContextQuery(_pairs(query.context, level)), using=level.using
+        ),
         "FormulaQuery": lambda query, level: level.stored.formulas.translate(query),
         "RelevanceFeedbackQuery": _feedback,
         "OrderByQuery": lambda query, level: order_by(query.order_by),

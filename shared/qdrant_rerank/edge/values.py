@@ -1,4 +1,4 @@
-"""What passes between `qdrant_client.models` and the engine's Python binding: ids, vectors, points found; and its errors.
+"""What passes between `qdrant_client.models` and the engine's binding: ids, vectors, points; and the engine's errors.
 
 Ids are whole numbers (numpy's, too) and UUIDs, which are text in `qdrant_client.models` and `uuid.UUID` in the engine. Vectors
 that the engine would take in silence and answer with nothing are refused here: numbers that aren't finite or don't fit 32 bits,
@@ -59,7 +59,7 @@ class EngineValueError(EngineError, ValueError):
 
 @contextmanager
 def refusals(what: str) -> Generator[None]:
-    """Gives the engine's errors, and those of the folder's files, a type, and says what was asked.
+    """Give errors of the engine and of the folder's files a type, and say what was asked.
 
     Raises:
         ClientError: the collection is in use elsewhere.
@@ -85,25 +85,18 @@ def refusals(what: str) -> Generator[None]:
 
 @contextmanager
 def describe_misfits(what: str) -> Generator[None]:
-    """Says of which part of a call it is that the engine can't be told: it takes Python's values apart at once.
-
-    Args:
-        what: the beginning of the message: whatever it is can't be done, or is refused.
+    """Say which part of a call the engine can't take, as it takes Python's values apart at once.
 
     Raises:
-        QueryError: a value is of another type or size than the engine's.
+        QueryError: a value is of another type or size than the engine's; the message begins with `what`.
     """
     try:
         yield
     except QdrantRerankError:
         raise
     except (TypeError, ValueError, OverflowError) as error:
-        raise QueryError(f"{what}: {_in_one_line(error)}") from error
-
-
-def _in_one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 300 else f"{text[:300]}…"
+        text = " ".join(str(error).split())
+        raise QueryError(f"{what}: {text if len(text) <= 300 else f'{text[:300]}…'}") from error
 
 
 def _explained(message: str) -> str:
@@ -148,10 +141,7 @@ def by_type(translators: Mapping[str, Callable[..., Any]]) -> Table:
 
 def translator(table: Table, kind: type[Any]) -> Callable[..., Any] | None:
     """The translator for a class or the nearest of its bases; None if there is none."""
-    found = table.get(kind)
-    if found is None:
-        found = next((table[base] for base in kind.__mro__ if base in table), None)
-    return found
+    return table.get(kind) or next((table[base] for base in kind.__mro__ if base in table), None)
 
 
 # Ids and vectors
@@ -216,11 +206,7 @@ def to_engine(vector: Any, what: str) -> Any:
 
 
 def _numbers(row: Any, what: str) -> list[Any]:
-    """The numbers as Python's own.
-
-    Raises:
-        QueryError: there are others than finite ones, or ones that the engine's 32 bits can't hold.
-    """
+    """The numbers as Python's own."""
     if isinstance(row, np.ndarray):
         row = row.tolist()
     if not isinstance(row, Sequence) or isinstance(row, str):

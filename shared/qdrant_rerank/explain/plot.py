@@ -31,7 +31,7 @@ _REST: Final = 1.0  # inches for the title and the axis
 
 
 def check_picture(path: str | PathLike[str]) -> Path:
-    """Check, before there is anything to draw, that a picture can be written there.
+    """Check, before the work, that a picture can be written there.
 
     Raises:
         FormatError: the file's name ends neither in .svg nor in .png, or its folder isn't there.
@@ -83,7 +83,7 @@ def draw(explained: Explained, path: str | PathLike[str], names: Sequence[str] |
 
 @dataclass(frozen=True)
 class _Bars:
-    """One entry of the legend, with what it adds to and takes from each result (never less, and never more, than 0)."""
+    """An entry of the legend, with what it adds to (at least 0) and takes from (at most 0) each result."""
 
     text: str
     colour: str

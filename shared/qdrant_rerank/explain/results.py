@@ -1,8 +1,8 @@
 """Why results are where they are, as values: what each candidate found, what adds up to each score, what seeds made of a query.
 
-The candidates are searched beside the strategy. Where points tie, an engine orders them anew in each search, so that a point's
-rank, or whether it was found at all, may have been another one within the strategy. What it was is found out from the score:
-among all that the ties allow, that which adds up to it (`Account.mend`).
+The candidates are searched beside the strategy. Where points tie, an engine orders them anew in each search, so that within the
+strategy a point's rank may have been another, or the point not found. The score tells: of all that the ties allow, it is what
+adds up to it (`Account.mend`).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ UNKNOWN: Final = "(not known: candidates as the engine had them)"
 
 @dataclass(frozen=True)
 class CandidateHit:
-    """What one candidate (a stage below the outermost) made of a point; rank and score are None where it didn't find it.
+    """A point's rank and score in one candidate (a stage below the outermost); both None where it wasn't found.
 
     The rank alone is None where only the sum of the terms shows that it was found: by one shard, or among points that tie.
     """
@@ -57,7 +57,7 @@ class CandidateHit:
 
     @classmethod
     def of(cls, candidate: str, find: Find | None) -> CandidateHit:
-        """What a candidate of this name made of a point; None if it didn't find it."""
+        """The hit of a candidate of this name."""
         return cls(candidate, None, None) if find is None else cls(candidate, find.rank, find.score)
 
 
@@ -84,7 +84,7 @@ class ResultReason:
         score: as Qdrant gave it.
         candidates: what each candidate made of the point.
         terms: what adds up to `total`; empty for strategies that don't add (MMR). What can't be found out, as candidates tie
-            or a shard chose them, is a term that says so.
+            or a shard chose them, is a term of its own.
         total: the sum of the terms: the score, or what `link` makes the score of.
         link: "identity", or "sigmoid" where the score is the sigmoid of the sum.
         without_terms: why there are no terms; "" if there are.
@@ -109,11 +109,10 @@ class ResultReason:
         without_terms: str = "",
         link: str = "identity",
     ) -> ResultReason:
-        """The reason for a point, with the total of its terms; `without_terms` counts only if there are none."""
+        """The reason for a point, with the total of its terms."""
         terms = tuple(terms)
         total = sum(term.value for term in terms) if terms else point.score
-        why_not = "" if terms else without_terms
-        return cls(point.id, rank, point.score, tuple(candidates), terms, total, link, why_not)
+        return cls(point.id, rank, point.score, tuple(candidates), terms, total, link, "" if terms else without_terms)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, e.g. for a document's metadata; terms of the same text are added up."""
@@ -137,7 +136,7 @@ class Explained:
         points: best first.
         reasons: one for each.
         steering: of relevance feedback, what the seeds' scores made of the query.
-        first: of relevance feedback, what the first search found, the seeds among it, with all of their payload.
+        first: of relevance feedback, the first search's points, the seeds among them, with all of their payload.
     """
 
     points: Points
@@ -146,7 +145,7 @@ class Explained:
     first: Points = field(default_factory=list[models.ScoredPoint])
 
     def why(self, above: models.ExtendedPointId, below: models.ExtendedPointId) -> tuple[Term, ...]:
-        """What put one result above another: the differences of their terms, largest first; they sum to the lead.
+        """What put one result above another: the differences of their terms, largest first, which sum to the lead.
 
         Raises:
             QueryError: one of the two is not among the results, or its score has no terms.
@@ -185,9 +184,9 @@ class Explained:
 
 
 def term_columns(reasons: Sequence[ResultReason]) -> list[tuple[str, list[float]]]:
-    """The terms of several results as texts, in order, with a value for each result; NaN where a result lacks the term.
+    """The terms of several results as texts, in order, with a value for each result.
 
-    Results of one query lack terms where a model didn't read them, or where they have no vector.
+    NaN stands where a result lacks the term: a model didn't read it, or it has no vector.
     """
     widest = max((reason.terms for reason in reasons), key=len, default=())
     columns: list[tuple[str, list[float]]] = [(term.text, []) for term in widest]
@@ -203,7 +202,7 @@ def term_columns(reasons: Sequence[ResultReason]) -> list[tuple[str, list[float]
 
 
 class Scored(Protocol):
-    """A point of which only the id and the score count."""
+    """A point's id and score."""
 
     @property
     def id(self) -> Any: ...
@@ -213,7 +212,7 @@ class Scored(Protocol):
 
 @dataclass(frozen=True)
 class Find:
-    """What a candidate made of a point; the rank is None where it isn't known."""
+    """A point's rank and score in a candidate; the rank is None where it isn't known."""
 
     id: Any
     rank: int | None
@@ -236,7 +235,6 @@ class Found:
 
     @cached_property
     def finds(self) -> list[Find]:
-        """Rank and score of each point."""
         return [Find(point.id, rank, point.score) for rank, point in enumerate(self.points, 1)]
 
 
@@ -286,21 +284,20 @@ class Account:
         return close
 
     def mend(self, exact: Sequence[Mapping[Any, float]]) -> None:
-        """Take what each candidate may have made of the results whose sums are off, so that they are right.
+        """Take, where sums are off, the ranks and scores that ties allow and that make them right.
 
-        Args:
-            exact: the score that each candidate gives each of the results, where that doesn't depend on others.
+        `exact` has the score that each candidate gives each result, where that doesn't depend on others.
         """
 
     def set_find(self, candidate: int, id: Any, find: Find | None) -> None:
-        """Take it that a candidate made this of a point; None if it didn't find it."""
+        """Set what a candidate made of a point; None if it didn't find it."""
         if find is None:
             self.finds[candidate].pop(id, None)
         else:
             self.finds[candidate][id] = replace(find, id=id)
 
     def own_up(self) -> None:
-        """Add what is missing as a term of its own, where sums are still off."""
+        """Where sums are still off, add what is missing as a term of its own."""
         wrong = self.is_wrong()
         if not wrong.any():
             return
@@ -334,7 +331,7 @@ class Seed:
 
     @property
     def counts(self) -> bool:
-        """Whether it takes part in pairs."""
+        """Whether pairs may have it."""
         return self.score is not None and self.vector is not None
 
 
@@ -381,7 +378,7 @@ class Steering:
 
     @property
     def used(self) -> list[Seed]:
-        """The seeds that pairs are made of; a pair's numbers are places in this list."""
+        """The seeds of pairs, whose numbers are places in this list."""
         return [seed for seed in self.seeds if seed.counts]
 
     @cached_property

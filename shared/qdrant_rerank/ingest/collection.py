@@ -79,19 +79,19 @@ def indexes_to_avoid(strategy: Strategy) -> dict[str, str]:
 def index_schema(
     strategy: Strategy, key: str, kind: models.PayloadSchemaType
 ) -> models.PayloadSchemaType | models.TextIndexParams:
-    """What to make the index on a key with: full-text indexes know phrases only if told to."""
+    """The index to make on a key; full-text indexes know phrases only with `phrase_matching`."""
     if kind != _Type.TEXT or key not in phrase_keys(strategy):
         return kind
     return models.TextIndexParams(type=models.TextIndexType.TEXT, phrase_matching=True)
 
 
 def phrase_keys(strategy: Strategy) -> set[str]:
-    """The keys that a condition asks for a phrase."""
+    """The keys on which a condition matches a phrase."""
     return {field.key for field in _conditions(strategy) if isinstance(field.match, models.MatchPhrase)}
 
 
 def changes(kind: models.PayloadSchemaType) -> str:
-    """What conditions on a key match otherwise once it has the index; empty where they match the same."""
+    """How conditions on a key match otherwise once it has the index; "" if they don't."""
     if kind == _Type.TEXT:
         return "it compares whole words, capitals or not; without it servers before 1.20 look for the text as it stands"
     if kind == _Type.INTEGER:
@@ -172,8 +172,8 @@ def ensure_collection(
 def ensure_indexes(client: QdrantClient, collection: str, strategy: Strategy) -> list[str]:
     """Make the payload indexes that `strategy` reads and that the collection lacks; see `requirements`.
 
-    Indexes of another type are left as they are, and said so. No index is made that would hide values from a condition, and
-    where one changes what a condition matches, that is said. Local mode has no payload indexes: nothing is made there.
+    Indexes of another type are left as they are. No index is made that would hide values from a condition. What is left,
+    and how an index changes what a condition matches, is said. Local mode has no payload indexes.
 
     Returns:
         What was done, in sentences.
@@ -189,7 +189,8 @@ def ensure_indexes(client: QdrantClient, collection: str, strategy: Strategy) ->
     refused = {} if demands_indexes(schema) else indexes_to_avoid(strategy)
     needed = {key: kind for key, kind in needed.items() if key not in refused}
     if engine_of(client) == "local" and needed:
-        return [f"local mode has no payload indexes; on a server there would be: {_listed(needed)}"]
+        listed = ", ".join(f"{key!r} ({kind.value})" for key, kind in needed.items())
+        return [f"local mode has no payload indexes; on a server there would be: {listed}"]
     done = [f"made no index on {key!r}: {why}" for key, why in refused.items() if key not in schema.indexes]
     for key, kind in needed.items():
         there = schema.indexes.get(key)
@@ -277,7 +278,3 @@ def _dense_params(info: VectorInfo, on_disk: bool | None) -> models.VectorParams
 def _sparse_params(info: VectorInfo, on_disk: bool | None) -> models.SparseVectorParams:
     index = None if on_disk is None else models.SparseIndexParams(on_disk=on_disk)
     return models.SparseVectorParams(modifier=models.Modifier.IDF if info.idf else None, index=index)
-
-
-def _listed(needed: Mapping[str, models.PayloadSchemaType]) -> str:
-    return ", ".join(f"{key!r} ({kind.value})" for key, kind in needed.items())

@@ -61,8 +61,8 @@ class Document:
 def payload_problem(payload: Mapping[str, Any]) -> str | None:
     """Why a payload can't be stored; None if it can.
 
-    Engines take what is nested too deep, and can't read it again: then all that finds the point fails, on the engine in
-    process the whole collection.
+    Engines take a payload that is nested too deep, and can't read it again: every search that finds the point fails, and on
+    the engine in process the whole collection.
     """
     for key, value in payload.items():
         if 1 + measure(value)[0] > LEVELS:
@@ -92,7 +92,7 @@ def point_id(id: str | int) -> int | str:
 
 
 def point_ids(document: str) -> Iterator[int | str]:
-    """The ids that the point of a document may have whose id is known as text: a number may have been stored as one."""
+    """The ids that the point of a document may have, whose id is known as text: a number may be stored as one."""
     if document.isdecimal() and len(document) <= _DIGITS and int(document) <= _LARGEST:
         yield int(document)
     try:

@@ -45,7 +45,7 @@ _BY_SERVER = (models.Document, models.Image, models.InferenceObject)
 def probe_encoder(
     name: str, encoder: Encoder, multivectors: Collection[str] = (), distance: models.Distance | None = None
 ) -> VectorInfo | None:
-    """What the encoder makes for the vector `name`; None if it can't be told, as the server embeds.
+    """What the encoder makes for the vector `name`; None where the server embeds.
 
     A short text is embedded if the encoder's `kind` and `size` don't say.
 
@@ -73,7 +73,7 @@ def probe_encoder(
 
 
 def check_multivectors(multivectors: Collection[str], encoders: Mapping[str, Encoder]) -> None:
-    """Refuse names in `multivectors` that no encoder has, or whose encoder says that it makes something else."""
+    """Refuse multivectors without an encoder, or whose encoder makes something else."""
     for name in multivectors:
         if name not in encoders:
             there = ", ".join(map(repr, encoders)) or "none"
@@ -85,10 +85,7 @@ def check_multivectors(multivectors: Collection[str], encoders: Mapping[str, Enc
 
 
 def encode_batch(documents: Sequence[Document], encoders: Mapping[str, Encoder], made: Mapping[str, VectorInfo]) -> list[Any]:
-    """The vectors of each document by name: those that it brings along, the others embedded.
-
-    Args:
-        made: the collection's vectors, which these must fit.
+    """The vectors of each document by name, which fit the collection's (`made`): its own, the others embedded.
 
     Raises:
         IngestError: an encoder failed, or a vector doesn't fit; names the documents.
@@ -148,7 +145,7 @@ def _misfit(vector: Any, wanted: VectorInfo) -> str | None:
 
 
 def says(info: VectorInfo) -> str:
-    """What a vector is, apart from how it is compared."""
+    """A vector's kind and size."""
     return info.kind if info.size is None else f"{info.kind}, {info.size} numbers" + (" a row" if info.kind == "multi" else "")
 
 
@@ -287,7 +284,7 @@ def _missing(schema: Schema, encoders: Mapping[str, Encoder]) -> Iterator[str]:
 
 
 def _storable(documents: Iterable[Document], bad: list[BadLine]) -> Iterator[Document]:
-    """The documents whose payload can be stored; the others are noted."""
+    """The documents whose payload can be stored; the others go to `bad`."""
     for number, document in enumerate(documents, 1):
         if problem := payload_problem(document.payload):
             bad.append(BadLine("documents", number, f"document {document.id!r}: {problem}"))
@@ -346,12 +343,12 @@ def _write(
 
 
 def shard_argument(shard_key: models.ShardKey | None) -> dict[str, Any]:
-    """The argument for it, where there is one: not every client knows it."""
+    """The argument for it, if there is one: not every client knows it."""
     return {} if shard_key is None else {"shard_key_selector": shard_key}
 
 
 def split_points(points: list[P]) -> Iterator[list[P]]:
-    """The points in requests that REST takes, in their order; a point that is too large by itself is the server's to refuse."""
+    """The points, in requests that REST takes; the server refuses a point that is too large by itself."""
     if len(points) < 2 or sum(map(_at_most, points)) <= _MOST_BYTES:
         yield points
         return
@@ -361,17 +358,14 @@ def split_points(points: list[P]) -> Iterator[list[P]]:
 
 
 def _at_most(point: models.PointStruct | models.PointVectors) -> int:
-    """How many bytes the point takes as JSON, at most: numbers of a vector have 25 characters, payloads are counted."""
+    """The most bytes that a point takes as JSON: 25 for each number of a vector, and its payload."""
     vectors = point.vector if isinstance(point.vector, dict) else {"": point.vector}
-    return (
-        sum(map(count_sent_numbers, vectors.values())) * 25
-        + len(json.dumps(getattr(point, "payload", None), ensure_ascii=False, default=str).encode())
-        + 200
-    )
+    payload = json.dumps(getattr(point, "payload", None), ensure_ascii=False, default=str).encode()
+    return 200 + len(payload) + 25 * sum(map(count_sent_numbers, vectors.values()))
 
 
 def count_sent_numbers(vector: Any) -> int:
-    """Count the numbers that a vector sends: of each row, of indices and values; none for what the server embeds."""
+    """Count the numbers of a vector: of rows, of indices and values; none of what the server embeds."""
     if isinstance(vector, models.SparseVector):
         return 2 * len(vector.values)
     if isinstance(vector, list):

@@ -42,8 +42,8 @@ __all__ = [
 class Reranker(Protocol):
     """Scores (query, text) pairs; higher is better.
 
-    A model may also have `async def ascore(query, texts)`; without it, `score` runs in a thread under async. One whose score of
-    a text depends on the other texts says so by `independent = False`, so that its scores aren't kept or computed in portions.
+    A model may also have `async def ascore(query, texts)`; without it, `score` runs in a thread under async. Where a text's
+    score depends on the other texts, `independent = False` says so: such scores aren't kept, nor computed in portions.
     """
 
     @property
@@ -118,8 +118,7 @@ def check_scores(scores: Sequence[Any], wanted: int, model: object | None) -> li
         raise ScoringError(f"{describe_model(model)} returned scores that aren't numbers: {error}") from error
     except OverflowError as error:
         raise ScoringError(f"{describe_model(model)} returned scores that are too large: {error}") from error
-    odd = [place for place, number in enumerate(numbers) if not math.isfinite(number)]
-    if odd:
+    if odd := [place for place, number in enumerate(numbers) if not math.isfinite(number)]:
         first = f"{numbers[odd[0]]!r} for text {odd[0]}"
         raise ScoringError(f"{describe_model(model)} returned scores that aren't finite: {first} ({len(odd)} of {wanted})")
     return numbers
@@ -133,8 +132,7 @@ def check_whole(owner: object, **values: object) -> None:
     """
     for name, value in values.items():
         if value is not None and not is_whole(value, 1):
-            kind = type(owner).__name__
-            raise StrategyError(f"the {name} of {kind} must be a whole number of at least 1, got {value!r}")
+            raise StrategyError(f"the {name} of {type(owner).__name__} must be a whole number of at least 1, got {value!r}")
 
 
 def score_texts(model: Reranker, query: str, texts: Sequence[str]) -> Sequence[float]:
@@ -158,7 +156,7 @@ async def ascore_texts(model: Reranker, query: str, texts: Sequence[str]) -> Seq
 
 
 def _what(value: object) -> str:
-    """What a model returned that isn't what it should be, without its contents."""
+    """A wrong answer of a model, without its contents."""
     shape, kind = getattr(value, "shape", None), type(value).__name__
     if shape is not None:
         return f"an array of shape {tuple(shape)}"
@@ -166,7 +164,7 @@ def _what(value: object) -> str:
 
 
 def describe_model(model: object | None) -> str:
-    """How an error calls a model: by its type, as its settings may be long."""
+    """A model's name in errors: its type, as its settings may be long."""
     return "the model" if model is None else f"the model ({type(model).__name__.lstrip('_')})"
 
 
@@ -177,14 +175,14 @@ T = TypeVar("T")
 
 
 class Once(Generic[T]):
-    """Makes a value at first use, in one thread while others wait. Copies and unpickled ones start anew."""
+    """Makes a value at first use, in one thread while others wait; copies and unpickled ones make it anew."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._made: list[T] = []
 
     def get(self, make: Callable[[], T]) -> T:
-        """The value; `make` is called unless it was made before."""
+        """The value, which `make` makes unless it is there."""
         if not self._made:
             with self._lock:
                 if not self._made:  # another thread may have been faster
@@ -203,8 +201,7 @@ class Gate:
     """Lets at most `limit` jobs run at once in all threads, and as many in each event loop; the others wait in line.
 
     Work that is awaited runs in threads of its own, and waits without one: asyncio's pool is small (six threads on two cores),
-    and would be full of threads that wait, so that nothing else in the program gets one. Copies and unpickled gates have counts
-    of their own.
+    and threads that wait would leave none to the rest of the program. Copies and unpickled gates count anew.
     """
 
     def __init__(self, limit: int) -> None:
@@ -214,11 +211,11 @@ class Gate:
         self._workers = Workers(limit, "qdrant-rerank-model")
 
     def run(self, job: Callable[[Stopped], T]) -> T:
-        """The result of a job, in this thread."""
+        """The result of a job, run in this thread."""
         return self._one(partial(job, Stopped()))
 
     async def arun(self, job: Callable[[Stopped], T]) -> T:
-        """The result of a job that blocks, in a thread. Cancelled while it waits, it never runs; later, it is told to stop."""
+        """The result of a job that blocks, in a thread; cancelled while it waits, it never runs; later, it is told to stop."""
         stopped = Stopped()
         try:
             return await self._workers.acall(partial(self._one, partial(job, stopped)))
@@ -227,9 +224,9 @@ class Gate:
             raise
 
     def each(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
-        """What the jobs return, in their order. Each runs in a copy of the caller's context, where tracers keep the parent.
+        """The jobs' results, in order. Each runs in a copy of the caller's context, where tracers keep the parent.
 
-        If one fails, those that wait are dropped, those that run are waited for, and the error is raised as it is.
+        If one fails, those that wait are dropped, those that run end, and the error is raised as it is.
         """
         if len(jobs) <= 1 or self.limit == 1:
             return [self._one(job) for job in jobs]
@@ -243,7 +240,7 @@ class Gate:
             wait([future for future in futures if not future.cancel()])
 
     async def aeach(self, jobs: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
-        """As `each`, as tasks of the running loop; those that run are cancelled if one fails, and none outlives this call."""
+        """As `each`, in tasks of the running loop: if one fails the others are cancelled, and none outlives this call."""
         gate = self._loops.get(lambda: asyncio.Semaphore(self.limit))
 
         async def one(job: Callable[[], Awaitable[T]]) -> T:

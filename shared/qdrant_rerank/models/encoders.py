@@ -1,4 +1,4 @@
-"""What turns text into vectors: the `Encoder` protocol, which encoder is for which vector, and what tells encoders apart."""
+"""What turns text into vectors: the `Encoder` protocol, the encoder for each vector, and what tells encoders apart."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Encoder(Protocol):
 
     An encoder may also have `async def aencode_query(text)`; without it, `encode_query` runs in a thread under async.
 
-    Optional attributes tell `qdrant_rerank.ingest` what kind of vector to make; it embeds a short text to find out
-    what they leave open, except for `idf`, which no embedding shows:
+    Optional attributes tell `qdrant_rerank.ingest` what kind of vector to make; it embeds a short text to find out what
+    they leave open, but for `idf`:
 
     * `kind`: "dense", "sparse" or "multi".
     * `size`: numbers in a vector (in each token vector, for multi); None if it is to be found out.
@@ -66,8 +66,8 @@ EncoderLike: TypeAlias = "Encoder | Callable[[str], QueryVector]"
 class ServerInference:
     """Lets the Qdrant server embed: no model runs on the client.
 
-    The client has to be told: `QdrantClient(…, cloud_inference=True)`, for a server of your own too; otherwise
-    qdrant-client embeds the text itself, with fastembed.
+    Tell the client: `QdrantClient(…, cloud_inference=True)`, for a server of your own too; otherwise qdrant-client embeds
+    the text itself, with fastembed.
 
     Args:
         model: the server's name for the model, e.g. `"qdrant/bm25"` (built into servers since 1.15.3) or
@@ -101,7 +101,7 @@ class _FunctionEncoder:
 
 
 def as_encoder(value: EncoderLike) -> Encoder:
-    """The encoder that `value` is, or that a plain function makes.
+    """Make an encoder of an encoder or a plain function.
 
     Raises:
         StrategyError: it is neither.
@@ -160,7 +160,7 @@ class Encoders:
         return found
 
 
-_TEXT_FILES: Final = {".json", ".txt", ".model"}  # tokenizers and settings
+_MODEL_FILES: Final = {".safetensors", ".json", ".txt", ".model"}  # weights; tokenizers and settings
 _FASTER_OR_SLOWER: Final = {"threads", "batch_size", "options", "parallel", "timeout", "seconds", "attempts"}
 
 
@@ -171,22 +171,18 @@ def folder_digest(folder: str | PathLike[str]) -> str:
     """
     digest = hashlib.sha256()
     for file in sorted(Path(folder).rglob("*")):
-        if file.is_file() and _is_of_the_model(file):
+        if file.is_file() and (file.suffix in _MODEL_FILES or ".onnx" in file.name):
             with file.open("rb") as content:
                 inner = hashlib.file_digest(content, "sha256").hexdigest()
             digest.update(f"{file.relative_to(folder).as_posix()} {inner}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _is_of_the_model(file: Path) -> bool:
-    return file.suffix in _TEXT_FILES or ".onnx" in file.name or file.suffix == ".safetensors"
-
-
 def encoder_fingerprint(encoder: object) -> str:
     """What tells an encoder from others: its own `fingerprint`, or its type with the settings that change vectors.
 
-    A folder counts by its contents, wherever it is and whatever its model is called. Of an encoder that is no dataclass only
-    the type is known.
+    A folder counts by its contents, whatever it and its model are called. Of an encoder that is no dataclass only the type
+    is known.
     """
     own = getattr(encoder, "fingerprint", None)
     if isinstance(own, str):
@@ -209,6 +205,4 @@ def _setting(name: str, value: Any) -> str:
         function = value if hasattr(value, "__qualname__") else type(value)
         return f"{function.__module__}.{function.__qualname__}"
     own_repr: object = type(value).__repr__
-    if own_repr is object.__repr__:  # which tells where in memory it is, and nothing of what it does
-        return type(value).__qualname__
-    return repr(value)
+    return type(value).__qualname__ if own_repr is object.__repr__ else repr(value)  # `object`'s tells an address alone

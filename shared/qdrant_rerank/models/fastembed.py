@@ -89,15 +89,11 @@ class FastembedModel(ABC):
         """The fastembed class that runs the model."""
 
     def _name(self) -> str:
-        """What fastembed knows the model as.
-
-        Raises:
-            StrategyError: it doesn't know it.
-        """
+        """Fastembed's name of the model."""
         return str(self._description()["model"])
 
     def _description(self) -> Mapping[str, Any]:
-        """What fastembed says of the model. Raises as `_name` does."""
+        """Fastembed's description of the model. Raises as `_name`."""
         known = self._known()
         found = known.get(self.model.lower())
         if found is None:
@@ -134,8 +130,8 @@ class FastembedModel(ABC):
     def _embed(self, texts: Sequence[str]) -> list[Any]:
         """What the model makes of the texts, in their order.
 
-        It reads texts of similar length together, so that little is padded; on a processor at most `_TOKENS_AT_A_TIME` with the
-        padding, beyond which nothing is gained and memory grows: texts of 512 tokens, 32 at a time, take gigabytes.
+        Texts of similar length go together, so that little is padded; on a processor at most `_TOKENS_AT_A_TIME` with the
+        padding: more is no faster, and 32 texts of 512 tokens take gigabytes.
         """
         loaded = self._loaded.get(self._load)
         most = sys.maxsize if self.options.keys() & _ELSEWHERE else _TOKENS_AT_A_TIME
@@ -159,10 +155,9 @@ def _token_counts(loaded: Any, texts: Sequence[str]) -> list[int]:
 
 
 def batches_of_similar_length(lengths: Sequence[int], most: int, most_padded: int) -> Iterator[list[int]]:
-    """Places of texts in batches, the shortest texts first.
+    """Places of texts in batches, the shortest first: at most `most` texts, padded to the longest of them.
 
-    A batch has at most `most` texts, which are padded to the longest of them; and, unless it is one text, at most `most_padded`
-    tokens with the padding.
+    A batch of several texts has at most `most_padded` tokens, the padding included.
     """
     batch: list[int] = []
     for place in sorted(range(len(lengths)), key=lengths.__getitem__):
@@ -176,7 +171,7 @@ def batches_of_similar_length(lengths: Sequence[int], most: int, most_padded: in
 
 @dataclass(frozen=True)
 class _OwnModel(FastembedModel):
-    """What dense models and cross-encoders have in common: they may be the user's own, and cut texts where they are told."""
+    """What dense models and cross-encoders have in common: they may be the user's own, and cut texts at `max_length`."""
 
     _: KW_ONLY
     max_length: int | None = None
@@ -200,7 +195,7 @@ class _OwnModel(FastembedModel):
 
     @abstractmethod
     def _registration(self) -> tuple[dict[str, Any], str]:
-        """What fastembed is to know of a model of the user's own beside its file, and all that as a part of its name."""
+        """What fastembed must know of a user's own model beside its file, and the same as a part of its name."""
 
     def _file(self) -> str:
         return self.model_file if self.is_own else super()._file()
@@ -450,11 +445,7 @@ class FastembedCrossEncoder(_OwnModel):
 
 
 def _check_output(loaded: Any, model: str) -> None:
-    """Refuse a model whose output isn't one number for each pair, as far as it says so before it is run.
-
-    Raises:
-        ScoringError: it is something else, of which fastembed would take the first number, or nothing.
-    """
+    """Refuse a model whose output isn't one number for each pair, as far as it says so before it is run."""
     session = getattr(loaded.model, "model", None)  # none yet with the option lazy_load
     shape = [] if session is None else session.get_outputs()[0].shape
     if len(shape) > 2 or any(isinstance(size, int) and size != 1 for size in shape[1:]):

@@ -56,7 +56,7 @@ class FrameworkStats:
 
 
 class Returned(NamedTuple):
-    """One thing that a reranker returned: the number of the text, and its score if there is one."""
+    """What a reranker returned: the number of a text, and its score if there is one."""
 
     number: int
     score: float | None
@@ -138,16 +138,12 @@ def from_postprocessor(
 
 
 def from_framework(value: Any) -> FrameworkModel:
-    """The reranker that a compressor or postprocessor makes.
-
-    Raises:
-        StrategyError: it is neither.
-    """
+    """Make a reranker of a compressor or a postprocessor; raises as these do."""
     return from_compressor(value) if hasattr(value, "compress_documents") else from_postprocessor(value)
 
 
 class FrameworkModel(ABC):
-    """What both kinds share; made by `from_compressor` and `from_postprocessor`."""
+    """What `from_compressor` and `from_postprocessor` make."""
 
     independent = False
     """A text's score may depend on the other texts of the list (ranks do): it must not be kept in a cache."""
@@ -163,12 +159,10 @@ class FrameworkModel(ABC):
 
     @property
     def fingerprint(self) -> str:
-        """Same for models that give the same scores."""
         return f"{self.name}:margin={self.margin:g}"
 
     @property
     def stats(self) -> FrameworkStats:
-        """What was counted so far: calls, dropped and repeated texts."""
         with self._lock:
             return FrameworkStats(**self._counts)
 
@@ -193,7 +187,7 @@ class FrameworkModel(ABC):
 
     @abstractmethod
     def _made(self, shown: Sequence[int], texts: Sequence[str]) -> list[Any]:
-        """What the framework calls a document, for each text shown."""
+        """The framework's documents, one for each text shown."""
 
     @abstractmethod
     def _sync(self, query: str, made: list[Any]) -> Any: ...

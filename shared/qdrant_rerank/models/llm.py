@@ -75,18 +75,16 @@ class _LlmModel(ABC):
 
     @property
     def concurrency(self) -> int:
-        """How many calls may be under way at once."""
         return self._gate.limit
 
     @property
     def stats(self) -> LlmStats:
-        """What was counted so far: calls, repetitions, bad answers by kind."""
+        """Calls, repetitions, bad answers by kind, so far."""
         return self._counters.snapshot()
 
     @property
     @abstractmethod
-    def fingerprint(self) -> str:
-        """Same for models that give the same scores."""
+    def fingerprint(self) -> str: ...
 
     def __repr__(self) -> str:  # without the LLM, whose repr may show a key
         return f"<{type(self).__name__} {self.fingerprint}>"
@@ -193,7 +191,7 @@ class LlmPointwise(_LlmModel):
         return self._placed(texts, self._all(self._askings(query, texts)))
 
     async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:
-        """As `score`, by the LLM's async methods. If it is cancelled, so are the calls under way."""
+        """As `score`, by the LLM's async methods; cancelling cancels the calls under way."""
         return self._placed(texts, await self._aall(self._askings(query, texts)))
 
     def _askings(self, query: str, texts: Sequence[str]) -> list[Asking[float]]:
@@ -300,7 +298,7 @@ class LlmListwise(_LlmModel):
         return _ranks(self._all([self._order(query, texts)])[0])
 
     async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:
-        """As `score`, by the LLM's async methods. If it is cancelled, so is the call under way."""
+        """As `score`, by the LLM's async methods; cancelling cancels the call under way."""
         return _ranks((await self._aall([self._order(query, texts)]))[0])
 
     def _order(self, query: str, texts: Sequence[str]) -> Asking[list[int]]:

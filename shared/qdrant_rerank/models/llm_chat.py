@@ -29,7 +29,7 @@ _ATTRIBUTES = ("model_name", "model", "model_id")
 
 
 def model_name(model: object) -> str | None:
-    """The name that a model object bears in one of the usual places, or None."""
+    """A model's name, from one of the usual places, or None."""
     for attribute in _ATTRIBUTES:
         found = getattr(model, attribute, None)
         if isinstance(found, str) and found:
@@ -98,7 +98,7 @@ class Counters:
         self._bad: Counter[str] = Counter()
 
     def add(self, name: str, by: int = 1) -> None:
-        """Count an attribute of `LlmStats` up."""
+        """Count up an attribute of `LlmStats`."""
         with self._lock:
             self._counts[name] += by
 
@@ -108,7 +108,6 @@ class Counters:
             self._bad.update(set(kinds))
 
     def snapshot(self) -> LlmStats:
-        """The counts as they are now."""
         with self._lock:
             return LlmStats(**self._counts, bad=dict(self._bad))
 

@@ -10,7 +10,7 @@ import json
 import math
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -51,7 +51,7 @@ def is_blank(text: str) -> bool:
 
 
 def cut_text(text: str, max_chars: int) -> str:
-    """`text`, or its first `max_chars` characters and a line that says so."""
+    """The text, or its first `max_chars` characters and a line that says so."""
     if len(text) <= max_chars:
         return text
     return f"{text[:max_chars]}\n[cut: the first {max_chars} of {len(text)} characters]"
@@ -59,20 +59,14 @@ def cut_text(text: str, max_chars: int) -> str:
 
 @dataclass(frozen=True)
 class Fence:
-    """The fences of one call.
-
-    Attributes:
-        token: 16 hexadecimal digits from the system's random source; new for each call.
-    """
+    """The fences of one call, by a token of 16 random hexadecimal digits."""
 
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def document(self, number: int, text: str) -> str:
-        """`text` fenced as the document `number`."""
         return f"<document id={number} k={self.token}>\n{_harmless(text)}\n</document k={self.token}>"
 
     def query(self, text: str) -> str:
-        """`text` fenced as the query."""
         return f"<query k={self.token}>\n{_harmless(text)}\n</query k={self.token}>"
 
 
@@ -237,14 +231,9 @@ def read_order(answer: object, count: int) -> Order | Bad:
         return Bad("not_a_number", _shown(answer))
     if not found:
         return Bad("empty", _shown(answer))
-    order = _settled(found, count)
-    return order if _named(found, count) else Bad(order.faults[0], _shown(answer))
-
-
-def _settled(items: Iterable[object], count: int) -> Order:
     positions: dict[int, None] = {}  # keeps the order of what was named first
     faults: list[str] = []
-    for item in items:
+    for item in found:
         number = _whole(item)
         if number is None:
             faults.append("not_a_number")
@@ -254,12 +243,10 @@ def _settled(items: Iterable[object], count: int) -> Order:
             faults.append("duplicate")
         else:
             positions[number - 1] = None
+    if not positions:
+        return Bad(faults[0], _shown(answer))
     missing = [position for position in range(count) if position not in positions]
     return Order([*positions, *missing], (*faults, *(["missing"] if missing else [])))
-
-
-def _named(items: Iterable[object], count: int) -> bool:
-    return any(1 <= (_whole(item) or 0) <= count for item in items)
 
 
 def _whole(item: object) -> int | None:
@@ -284,11 +271,9 @@ def _found(answer: object, key: str) -> Any | Bad:
 def _in_text(text: str, key: str) -> Any | Bad:
     code = _CODE.findall(text)
     for candidate in (text, code[0] if len(code) == 1 else ""):
-        value = _under(_json(candidate), key)
-        if value is not _MISSING:
+        if (value := _under(_json(candidate), key)) is not _MISSING:
             return value
-    values = [_under(_json(part), key) for part in _OBJECT.findall(text)]
-    found = [value for value in values if value is not _MISSING]
+    found = [value for part in _OBJECT.findall(text) if (value := _under(_json(part), key)) is not _MISSING]
     if not found:
         return _Prose(text)
     return found[0] if all(value == found[0] for value in found) else Bad("ambiguous", _shown(text))

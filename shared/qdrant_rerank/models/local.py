@@ -105,14 +105,13 @@ _Features = tuple[NDArray[np.intp], NDArray[np.float64]]
 class HashedNgrams:
     """Dense vectors of hashed words and letter sequences: they match spelling, not meaning.
 
-    "bicycle" is near "bicycles" and near "tricycle", but as far from "bike" as from anything else. This is no
-    substitute for a trained model: it is here so that the demo and tests run anywhere, with no download.
+    "bicycle" is near "bicycles" and "tricycle", but as far from "bike" as from anything else. This is no substitute for a
+    trained model: it lets the demo and tests run anywhere, without a download.
 
     Each word adds itself and its sequences of 3 to 5 letters, hashed to places of the vector with a sign (Weinberger
-    et al., "Feature Hashing for Large Scale Multitask Learning", ICML 2009); a repeated word counts `1 + log(times)`,
-    and longer words, which are rarer, count more.
-    Vectors have length 1, for cosine or dot product; a text without words is all zeros. They are the same in every
-    process and on every machine.
+    et al., "Feature Hashing for Large Scale Multitask Learning", ICML 2009); a repeated word counts `1 + log(times)`, and
+    longer words, which are rarer, count more. Vectors have length 1, or all zeros for a text without words, and are the
+    same in every process and on every machine.
 
     Args:
         size: numbers in a vector.
@@ -149,7 +148,7 @@ class HashedNgrams:
 
 @lru_cache(maxsize=1 << 15)  # texts share most of their words, and hashing is what takes the time
 def features_of_word(word: str, size: int) -> _Features:
-    """The places that a word adds to, and what it adds there; its letter sequences together weigh as much as itself."""
+    """The places that a word adds to, and what it adds; its letter sequences together weigh as much as itself."""
     padded = f"<{word}>"
     ngrams = [padded[start : start + n] for n in _NGRAMS for start in range(len(padded) - n + 1)]
     hashes = np.array([zlib.crc32(f"={word}".encode()), *(zlib.crc32(ngram.encode()) for ngram in ngrams)], dtype=np.int64)

@@ -101,7 +101,7 @@ def encoder(name: str, kind: Kind | None = None, **options: Any) -> Encoder:
 
 
 def full_name(name: str, kind: Kind | None = None) -> str:
-    """The one form of an encoder's name: short names spelled out, folders absolute.
+    """An encoder's full name: short names spelled out, folders absolute.
 
     Raises:
         StrategyError: there is no such model of this kind, or no such folder.

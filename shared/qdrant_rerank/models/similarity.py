@@ -1,4 +1,4 @@
-"""Encoders as rerankers: the similarity of a query's and a text's vectors, computed here with numpy."""
+"""Encoders as rerankers: the similarity of a query's and a text's vectors, computed here."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class _Similarity(ABC):
         return self._turns.run(lambda stopped: self._scores(query, texts, stopped))
 
     async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:
-        """As `score`; the encoder's own async methods are used if it has both, else a thread of this model's own."""
+        """As `score`, by the encoder's own async methods if it has both, else in a thread of this model's own."""
         encoder = as_encoder(self.encoder)
         embed = getattr(encoder, "aencode_documents", None)
         if embed is None or not isinstance(encoder, AsyncEncoder):

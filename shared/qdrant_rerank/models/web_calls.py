@@ -1,7 +1,6 @@
-"""Calls of a paid service: its key, which nothing shows, its clients, made at first use, and when a call is made again.
+"""Calls of a paid service: its key, which nothing shows; its clients, made at first use; and when a call is made again.
 
-The SDK's own retries are switched off (`max_retries: 0` in each request), so that they don't multiply with those here, which
-keep to a time budget.
+The SDK's own retries are off (`max_retries: 0` in each request): they would multiply those here, which keep to a time budget.
 """
 
 from __future__ import annotations
@@ -43,23 +42,21 @@ __all__ = [
 
 
 class HasSecret(Protocol):
-    """What holds a secret as pydantic's `SecretStr` does."""
+    """Holds a secret as pydantic's `SecretStr` does."""
 
     def get_secret_value(self) -> str: ...
 
 
 ApiKeyLike: TypeAlias = "str | HasSecret | None"
-"""A key, a `SecretStr` (or anything with `get_secret_value`), or None: then the environment is asked at first use."""
+"""A key, a `SecretStr` (or anything with `get_secret_value`), or None for the environment's, read at first use."""
 
 
 class ApiKey:
-    """A key, or where in the environment to find it.
-
-    Pickling keeps no key: an unpickled one asks the environment, like one made without a key.
+    """A key, or where in the environment it is. Pickling keeps no key: an unpickled one reads the environment.
 
     Args:
         value: the key; None for the environment's.
-        variables: the environment's variables, of which the first that is set counts. Read at each `reveal`.
+        variables: of the environment, the first that is set counts; read at each `reveal`.
 
     Raises:
         StrategyError: the key is empty or has characters that no HTTP header can carry; it isn't shown.
@@ -74,7 +71,7 @@ class ApiKey:
 
     @classmethod
     def of(cls, value: ApiKeyLike, variables: tuple[str, ...]) -> ApiKey:
-        """The key itself if it is one, else a new one."""
+        """The key itself, or a new one."""
         return value if isinstance(value, ApiKey) else cls(value, variables)
 
     def reveal(self) -> str:
@@ -107,7 +104,7 @@ class ApiKey:
 
 
 def from_environment(variable: str) -> str | None:
-    """What a variable of the environment is set to now; None if it is unset or empty. The one place that reads any."""
+    """The value of an environment's variable now; None if it is unset or empty. Nothing else here reads any."""
     return os.environ.get(variable) or None
 
 
@@ -132,9 +129,9 @@ _LEAST_TIMEOUT: Final = 0.001  # what is left of an exhausted budget: enough for
 class Patience:
     """How long and how often one call is tried.
 
-    Repeated are 408, 429, 500, 502, 503, 504 and 529, timeouts, and connections that fail or break off. The pause is what
-    `Retry-After` asks for, or else random between 0 and 0.5, 1, 2, … up to 8 seconds. A pause that would outlast the budget
-    is not begun: the error is raised at once.
+    408, 429, 500, 502, 503, 504 and 529, timeouts, and connections that fail or break off are tried again. The pause is what
+    `Retry-After` asks for, else random between 0 and 0.5, 1, 2, … up to 8 seconds. Where it would outlast the budget, the
+    error is raised at once.
 
     Args:
         attempts: the most attempts.
@@ -147,24 +144,21 @@ class Patience:
     timeout: float
 
     def seconds_left(self) -> float:
-        """Seconds left of the budget; less than 0 after its end."""
         return self.until - time.monotonic()
 
     def options(self) -> dict[str, Any]:
-        """The SDK's options for the next attempt. (`timeout` instead of `timeout_in_seconds` would need a newer SDK.)"""
-        return {"max_retries": 0, "timeout_in_seconds": max(_LEAST_TIMEOUT, min(self.timeout, self.seconds_left()))}
+        """The SDK's options for the next attempt."""
+        left = max(_LEAST_TIMEOUT, min(self.timeout, self.seconds_left()))
+        return {"max_retries": 0, "timeout_in_seconds": left}  # `timeout` would need a newer SDK
 
     def sync(self, request: Callable[[], R]) -> R:
-        """The answer, or the error of the last attempt.
-
-        One attempt can outlast the budget: by a server that sends its answer drop by drop.
-        """
+        """The answer, or the last attempt's error; a server that sends its answer drop by drop can outlast the budget."""
         from tenacity import Retrying
 
         return Retrying(**self._policy())(request)
 
     async def asynchronous(self, request: Callable[[], Awaitable[R]]) -> R:
-        """The answer, or the error of the last attempt; it never outlasts the budget."""
+        """The answer, or the last attempt's error; never outlasts the budget."""
         from tenacity import AsyncRetrying
 
         async def attempt() -> R:  # a lambda that returns a coroutine wouldn't be awaited
@@ -212,7 +206,7 @@ def _pause(state: RetryCallState) -> float:
 
 
 def retry_after(headers: dict[str, str]) -> float | None:
-    """The seconds that a response asks to wait: a number or a date. None if it doesn't say."""
+    """The seconds that a response asks to wait, as a number or a date; None if it doesn't."""
     value = next((value for name, value in headers.items() if name.lower() == "retry-after"), None)
     if value is None:
         return None
@@ -243,7 +237,7 @@ def _error(state: RetryCallState) -> BaseException | None:
 
 
 def without_key(error: Exception, key: str) -> None:
-    """Take the key out of an error, should a server repeat it in its answer."""
+    """Take the key out of an error: a server may repeat it in its answer."""
     if len(key) < _SHORTEST_KEY or key not in str(error):
         return
     error.args = tuple(_replaced(value, key) for value in error.args)
@@ -271,9 +265,9 @@ Requests: TypeAlias = Generator[Request, Any, R]
 
 
 class CohereCalls:
-    """Makes calls with one key at one address. Copies and unpickled ones start with clients of their own.
+    """Makes calls with one key at one address, by one client for all threads and one for each event loop.
 
-    There is one client for all threads, and one for each event loop, which its connections belong to.
+    Copies and unpickled ones have clients of their own.
 
     Args:
         key: the key.
@@ -291,7 +285,7 @@ class CohereCalls:
         self._by_loop: PerLoop[Any] = PerLoop()
 
     def patience(self) -> Patience:
-        """A fresh time budget; several requests that answer one call share one."""
+        """A fresh time budget, for all requests that answer one call."""
         return Patience(self._attempts, time.monotonic() + self._seconds, self._timeout)
 
     def run(self, requests: Requests[R]) -> R:

@@ -1,4 +1,4 @@
-"""What makes a reranker of something else: of a function, of another framework's, of one whose scores are kept or limited."""
+"""Rerankers made of something else: of a function, of another framework's, of one whose scores are kept or limited."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class _FunctionModel:
 
 
 def _is_model(value: RerankerLike) -> TypeGuard[Reranker]:
-    """Whether it has what a reranker has; `isinstance` would compute its fingerprint, which may read a model's folder."""
+    """Whether it is a reranker; `isinstance` would compute its fingerprint, which may read a model's folder."""
     has_fingerprint = getattr_static(value, "fingerprint", None) is not None
     return has_fingerprint and not isinstance(value, type) and callable(getattr(value, "score", None))
 
 
 def as_reranker(value: RerankerLike) -> Reranker:
-    """The reranker that `value` is, or that a plain function or another framework's reranker makes.
+    """Make a reranker of a reranker, a plain function, or another framework's reranker.
 
     Raises:
         StrategyError: it is none of these.
@@ -100,7 +100,6 @@ class ScoreCache:
 
     @property
     def counts(self) -> CacheCounts:
-        """Hits, misses and the number of scores held."""
         with self._lock:
             return CacheCounts(self._hits, self._misses, len(self._scores))
 
@@ -116,8 +115,7 @@ class ScoreCache:
             for key in found:
                 self._scores.move_to_end(key)
             missing = len(set(keys)) - len(found)
-            self._misses += missing
-            self._hits += len(keys) - missing
+            self._misses, self._hits = self._misses + missing, self._hits + len(keys) - missing
             return found
 
     def keep(self, scores: dict[bytes, float]) -> None:
@@ -147,7 +145,7 @@ class Cached:
 
     Args:
         reranker: the model asked for scores that aren't there.
-        cache: where they are kept.
+        cache: keeps them.
 
     Raises:
         StrategyError: the model is a function without a name of its own (a lambda, a closure, a partial), so that its
@@ -179,7 +177,7 @@ class Cached:
         return as_reranker(self.reranker).fingerprint
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        """One score for each text, in the order of the texts.
+        """One score for each text, in their order.
 
         Raises:
             ScoringError: the model returned the wrong number of scores, or some that aren't finite.
@@ -207,25 +205,19 @@ class Cached:
 
 
 def score_keys(fingerprint: str, query: str, texts: Sequence[str]) -> list[bytes]:
-    """What scores are kept under: 16 bytes for each text, made of the model's fingerprint, the query and the text.
-
-    Lengths come before the parts, so that no two triples run together.
-    """
-    start = blake2b(digest_size=16)
-    for part in (fingerprint, query):
-        _add(start, part)
+    """The keys of scores: 16 bytes for each text, made of the model's fingerprint, the query and the text."""
+    start = blake2b(_part(fingerprint) + _part(query), digest_size=16)
     keys: list[bytes] = []
     for text in texts:
         whole = start.copy()
-        _add(whole, text)
+        whole.update(_part(text))
         keys.append(whole.digest())
     return keys
 
 
-def _add(digest: Any, text: str) -> None:
+def _part(text: str) -> bytes:
     content = text.encode("utf-8", "surrogatepass")
-    digest.update(f"{len(content)}:".encode())
-    digest.update(content)
+    return b"%d:%b" % (len(content), content)  # lengths keep parts from running together
 
 
 _TEXTS_AT_A_TIME = 32
@@ -236,9 +228,9 @@ class Limited:
     """A reranker that fails rather than cost more than it may.
 
     More texts than `documents` are refused before the first is scored. Under async, the call is cancelled when the time is
-    up. A sync call can't be interrupted: with `seconds`, texts are passed on in portions and the time is looked at between
-    them, so the call may last one portion longer. Models that rank texts against each other (`independent` is False) get them
-    all at once.
+    up. A sync call can't be interrupted: with `seconds`, texts are passed on in portions, with a look at the time between
+    them, so that it may last one portion longer. Models that rank texts against each other (`independent` is False) get all
+    at once.
 
     Around a cache, as in `Limited(Cached(model, cache), …)`, known scores count too; `Cached(Limited(model, …), cache)`
     limits only what the model is asked.
@@ -270,12 +262,12 @@ class Limited:
 
     @property
     def fingerprint(self) -> str:
-        """The model's: limits don't change scores."""
+        """The model's."""
         return as_reranker(self.reranker).fingerprint
 
     @property
     def independent(self) -> bool:
-        """Whether a text's score doesn't depend on the other texts, as of the model."""
+        """The model's."""
         return bool(getattr(as_reranker(self.reranker), "independent", True))
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
@@ -301,7 +293,8 @@ class Limited:
         deadline = asyncio.timeout(self.seconds)
         try:
             async with deadline:
-                return check_scores(await ascore_texts(as_reranker(self.reranker), query, texts), len(texts), self.reranker)
+                scores = await ascore_texts(as_reranker(self.reranker), query, texts)
+                return check_scores(scores, len(texts), self.reranker)
         except TimeoutError as error:
             if not deadline.expired():
                 raise  # the model's own
