@@ -69,6 +69,7 @@ def point_ids(node_ids: Iterable[object]) -> list[PointId]:
 
 
 _NODE_KEYS: Final = ("_node_content", "_node_type")
+_PLAIN: Final = frozenset({models.ScoredPoint})
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,8 @@ class NodeReader:
             PayloadError: not one point has a text where it should be.
         """
         nodes = self._nodes(points, text_key, collection)
+        if self.score_key is None and not reasons and _PLAIN.issuperset(map(type, points)):  # only others bear notes
+            return [_add_score(node, float(point.score)) for node, point in zip(nodes, points, strict=True)]
         added = list(self._added(points, reasons))
         names = _free_names(dict.fromkeys(chain(*added)), nodes, collection)
         return [
@@ -194,8 +197,9 @@ def with_hidden(node: BaseNode, added: Mapping[str, Any]) -> BaseNode:
 def _rebuild_nodes(points: Points, text_key: str, collection: str) -> list[BaseNode]:
     """Nodes from what LlamaIndex wrote; points that it didn't write, or wrote in its old format, each by themselves."""
     rebuilt = [_rebuild(point) for point in points]
-    if all(node is not None for node in rebuilt):
-        return [node for node in rebuilt if node is not None]
+    whole = [node for node in rebuilt if node is not None]
+    if len(whole) == len(points):
+        return whole
     readable = [point if node is not None else _drop_node(point) for node, point in zip(rebuilt, points, strict=True)]
     contents = read_contents(readable, PayloadMapping((_NODE_KEYS[0], text_key)), collection)
     return [

@@ -77,6 +77,13 @@ def bundle_flow(
         StrategyError: results of this strategy, or of groups, can't be explained.
     """
     query = as_query(bundle, params)
+    if bundle.embedding is None and bundle.custom_embedding_strs is None and bundle.image_path is None:  # a text alone
+        return plan.answer(query, explanations)
+    return _bring(plan, bundle, query, own_encoders, explanations)
+
+
+def _bring(plan: Plan, bundle: QueryBundle, query: Query, own_encoders: frozenset[str], explanations: bool) -> Flow[Explained]:
+    """As `bundle_flow`, for a bundle that brings more than a text."""
     dense = frozenset(name for name in plan.strategy.needs() if plan.target.schema.vectors[name].kind == "dense")
     vectors = dict(query.vectors)
     if bundle.embedding is not None:

@@ -254,13 +254,15 @@ class QdrantRerankRetriever(BaseRetriever):
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         executor = self._source.executor()
         options = self._options.search_options
-        return self._nodes(executor.answer(self._ranking(), options, lambda plan: self._flow(plan, query_bundle)))
+        found = executor.answer(self._ranking(), options, lambda plan: self._flow(plan, query_bundle))
+        return self._nodes(found, executor.collection)
 
     @dispatcher.span
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         executor = self._source.async_executor()
         options = self._options.search_options
-        return self._nodes(await executor.answer(self._ranking(), options, lambda plan: self._flow(plan, query_bundle)))
+        found = await executor.answer(self._ranking(), options, lambda plan: self._flow(plan, query_bundle))
+        return self._nodes(found, executor.collection)
 
     def retrieve_batch(self, queries: Sequence[QueryType], **options: Unpack[RetrievalOptions]) -> list[list[NodeWithScore]]:
         """The nodes for each query, with as many round trips as one query takes.
@@ -277,7 +279,7 @@ class QdrantRerankRetriever(BaseRetriever):
             search_options = retriever._options.search_options
             found = executor.answer(retriever._ranking(), search_options, lambda plan: retriever._flows(plan, bundles))
             for bundle, answer in zip(bundles, found, strict=True):
-                answers.append(retriever._handle_recursive_retrieval(bundle, retriever._nodes(answer)))
+                answers.append(retriever._handle_recursive_retrieval(bundle, retriever._nodes(answer, executor.collection)))
         return answers
 
     async def aretrieve_batch(
@@ -292,7 +294,8 @@ class QdrantRerankRetriever(BaseRetriever):
             search_options = retriever._options.search_options
             found = await executor.answer(retriever._ranking(), search_options, lambda plan: retriever._flows(plan, bundles))
             for bundle, answer in zip(bundles, found, strict=True):
-                answers.append(await retriever._ahandle_recursive_retrieval(bundle, retriever._nodes(answer)))
+                nodes = retriever._nodes(answer, executor.collection)
+                answers.append(await retriever._ahandle_recursive_retrieval(bundle, nodes))
         return answers
 
     def explain(self, **options: Unpack[RetrievalOptions]) -> PlanDescription:
@@ -337,8 +340,8 @@ class QdrantRerankRetriever(BaseRetriever):
     def _flows(self, plan: Plan, bundles: Sequence[QueryBundle]) -> Flow[list[Explained]]:
         return together([self._flow(plan, bundle) for bundle in bundles])
 
-    def _nodes(self, found: Explained) -> list[NodeWithScore]:
-        return self._reader.read(found.points, self._source.text_key, self._source.place.collection, found.reasons)
+    def _nodes(self, found: Explained, collection: str) -> list[NodeWithScore]:
+        return self._reader.read(found.points, self._source.text_key, collection, found.reasons)
 
     def __repr__(self) -> str:
         """The collection and the strategy; clients and models, which may hold secrets, aren't shown."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import is_
 from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -223,6 +224,8 @@ class Source:
     ) -> None:
         self._place, self._encoders, self._settings, self._texts = place, encoders, settings, texts
         self.executors = Executors()
+        self.own_encoders = frozenset(encoders.named)
+        """The names of the vectors that have an encoder of their own."""
 
     @property
     def place(self) -> Place:
@@ -239,22 +242,28 @@ class Source:
         """Where the text is in points that LlamaIndex didn't write, or wrote long ago."""
         return "text"
 
-    @property
-    def own_encoders(self) -> frozenset[str]:
-        """The names of the vectors that have an encoder of their own."""
-        return frozenset(self._encoders.named)
-
     def strategy(self) -> Stage:
         """What a retriever without a strategy does."""
         return _DEFAULT
 
     def executor(self) -> Executor:
         """What runs sync calls."""
-        return self.executors.get(Executor, self.place, self._make)
+        return self._executor(Executor)
 
     def async_executor(self) -> AsyncExecutor:
         """What runs async calls."""
-        return self.executors.get(AsyncExecutor, self.place, self._make)
+        return self._executor(AsyncExecutor)
+
+    def _executor(self, kind: type[E]) -> E:
+        """That of the call before, where the place is the same."""
+        place, (parts, made) = self.place, self.executors.latest
+        if len(parts) != len(place) or not all(map(is_, parts, place)):
+            made = dict[object, Any]()
+            self.executors.latest = place, made
+        known: E | None = made.get(kind)
+        if known is None or self.executors.closed:
+            known = made[kind] = self.executors.get(kind, place, self._make)
+        return known
 
     def _make(self, kind: type[E]) -> E:
         client, async_client, collection = self.place

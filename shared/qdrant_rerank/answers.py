@@ -46,7 +46,10 @@ def read_points(reply: Any, request: models.QueryRequest, place: Place) -> Point
     Raises:
         EngineError: there are none to be read, or a score is no finite number.
     """
-    return _checked(_part(reply, "points", "query", place), _limit(request), "query", place)
+    points = getattr(reply, "points", None)
+    if not isinstance(points, list):
+        raise EngineError(f"points/query of {place} gave an answer without points")
+    return _checked(points, _limit(request), "query", place)
 
 
 def read_batch(replies: Any, requests: Sequence[models.QueryRequest], place: Place) -> list[Points]:
@@ -67,20 +70,15 @@ def read_groups(reply: Any, request: models.QueryGroupsRequest, place: Place) ->
     Raises:
         EngineError: there are no groups to be read, or a score is no finite number.
     """
-    groups = _part(reply, "groups", "query/groups", place)[: _limit(request)]
+    groups = getattr(reply, "groups", None)
+    if not isinstance(groups, list):
+        raise EngineError(f"points/query/groups of {place} gave an answer without groups")
     size = request.group_size or 3  # Qdrant's own
-    return [point for group in groups for point in _checked(group.hits, size, "query/groups", place)]
+    return [point for group in groups[: _limit(request)] for point in _checked(group.hits, size, "query/groups", place)]
 
 
 def _limit(request: models.QueryRequest | models.QueryGroupsRequest) -> int:
     return _DEFAULT_LIMIT if request.limit is None else request.limit
-
-
-def _part(reply: Any, name: str, endpoint: str, place: Place) -> list[Any]:
-    part = getattr(reply, name, None)
-    if not isinstance(part, list):
-        raise EngineError(f"points/{endpoint} of {place} gave an answer without {name}")
-    return part
 
 
 def _checked(points: Points, limit: int, endpoint: str, place: Place) -> Points:
@@ -127,9 +125,11 @@ def is_same(one: Schema, other: Schema) -> bool:
 def guard(step: Search) -> Search:
     """`step`, whose searches that a formula reads find nothing if their scores are of the other kind."""
     schema = step.schema
-    if schema is None or not any(map(_has_formula, step.requests)):
-        return step
-    return replace(step, requests=[_guarded_request(each, schema) for each in step.requests])
+    if schema is not None:
+        for request in step.requests:
+            if request.prefetch and _has_formula(request):
+                return replace(step, requests=[_guarded_request(each, schema) for each in step.requests])
+    return step
 
 
 def check_order(step: Search, answers: Sequence[Points]) -> None:
@@ -142,14 +142,14 @@ def check_order(step: Search, answers: Sequence[Points]) -> None:
     if schema is None:
         return
     for request, points in zip(step.requests, answers, strict=True):
-        if len(points) > 1 and _is_turned(request, points, schema):
-            raise _outdated(schema)
+        if len(points) > 1 and isinstance(request, models.QueryRequest):
+            ascends, first, last = _ascends(request, schema.vectors), points[0].score, points[-1].score
+            if ascends is not None and (first > last if ascends else first < last):
+                raise _outdated(schema)
 
 
 def finds_nothing(step: Search, answers: Sequence[Points]) -> bool:
     """Whether a request that carries the threshold found nothing; it may just be that there is nothing."""
-    if all(answers):
-        return False
     return any(not points and _is_guarded(request) for request, points in zip(step.requests, answers, strict=True))
 
 
@@ -196,13 +196,6 @@ def _with_threshold(prefetch: models.Prefetch, read: bool, schema: Schema) -> mo
     if read and prefetch.score_threshold is None and (ascends := _ascends(prefetch, schema.vectors)) is not None:
         update["score_threshold"] = _BEYOND if ascends else -_BEYOND
     return prefetch.model_copy(update=update) if update else prefetch
-
-
-def _is_turned(request: Request, points: Points, schema: Schema) -> bool:
-    if not isinstance(request, models.QueryRequest):
-        return False
-    ascends, first, last = _ascends(request, schema.vectors), points[0].score, points[-1].score
-    return ascends is not None and (first > last if ascends else first < last)
 
 
 def _ascends(

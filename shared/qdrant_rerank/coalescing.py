@@ -222,7 +222,7 @@ class ThreadCoalescer:
     shares: bool = True
     most_waiting: int = 1_024
     _most: int = IN_A_BATCH
-    _asking: set[_ThreadCall] = field(default_factory=set)
+    _asking: set[object] = field(default_factory=set)  # who has a turn
     _waiting: deque[_ThreadCall] = field(default_factory=deque)
     _lock: RLock = field(default_factory=RLock)  # a signal's handler may search, too
 
@@ -233,6 +233,12 @@ class ThreadCoalescer:
             TimeoutError: the call's time was over while it waited for its turn, or for the batch that it is part of.
         """
         self._most = min(most or IN_A_BATCH, IN_A_BATCH)
+        if self.shares and (turn := self._take_turn()) is not None:  # nobody waits: the way of a lone query
+            try:
+                [answer] = self.ask([request], told)
+                return answer
+            finally:
+                self._give_back(turn)
         call = _ThreadCall(request, told)
         try:
             if not self._enter(call):
@@ -248,17 +254,24 @@ class ThreadCoalescer:
             raise call.error
         return call.answer
 
-    def _enter(self, call: _ThreadCall) -> bool:
-        """Whether a call has its turn or waits for it, rather than going out by itself."""
-        if not self.shares:
-            return False
+    def _take_turn(self) -> object | None:
+        """A turn to ask at once, if there is room and nobody waits."""
         with self._lock:
-            if len(self._asking) < UNDER_WAY and not self._waiting:
-                self._give_turn([call])
-                return True
-            if len(self._waiting) >= self.most_waiting:
-                return False
-        if is_large(call.request):
+            if self._waiting or len(self._asking) >= UNDER_WAY:
+                return None
+            turn = object()
+            self._asking.add(turn)
+            return turn
+
+    def _give_back(self, turn: object) -> None:
+        with self._lock:
+            self._asking.discard(turn)
+            if self._waiting:
+                self._send()
+
+    def _enter(self, call: _ThreadCall) -> bool:
+        """Whether a call waits for its turn, rather than going out by itself."""
+        if not self.shares or len(self._waiting) >= self.most_waiting or is_large(call.request):
             return False
         call.company = _company(call.told)
         with self._lock:

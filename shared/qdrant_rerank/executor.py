@@ -226,8 +226,6 @@ class _Base:
 
     def _told(self, step: Search) -> dict[str, Any]:
         """What the client is told beside the requests: engines in process can't stop, so that they aren't told when to."""
-        if step.timeout is None and step.consistency is None:
-            return {}
         seconds = whole_seconds(step.timeout) if self.clients.engine == "server" else None
         named = models.ReadConsistencyType(step.consistency) if isinstance(step.consistency, str) else step.consistency
         return {"consistency": named, "timeout": seconds}  # over gRPC the client takes no name, only the enum
@@ -499,8 +497,13 @@ class Executor(_Base):
 
     def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
         schema = (self._seen or self.target()).schema  # what the plan was made for
-        encoders = self._choose_encoders(using, schema)
-        return [{name: _encode(name, encoder, text) for name, encoder in encoders.items()} for text in texts]
+        encoders, vectors = self._choose_encoders(using, schema), list[Vectors]()
+        for text in texts:
+            found: dict[str, QueryVector] = {}
+            for name, encoder in encoders.items():
+                found[name] = _encode(name, encoder, text)
+            vectors.append(found)
+        return vectors
 
     def _connect(self) -> tuple[QdrantClient, Place]:
         """The client, and what it calls; as long as none was closed, in one process, the same."""
@@ -518,7 +521,7 @@ class Executor(_Base):
             describe_failure(error, place, "searching")
             raise
         check_order(asked, answers)
-        if self._seen is not None and finds_nothing(asked, answers):
+        if not all(answers) and self._seen is not None and finds_nothing(asked, answers):
             fresh = self._read_again(self._seen, time.monotonic())
             check_vectors(asked, fresh.schema)
         return answers
@@ -528,7 +531,7 @@ class Executor(_Base):
         return self.retries.run(lambda: self._ask(client, _timed(step, left), place), left)
 
     def _ask(self, client: QdrantClient, step: Search, place: Place) -> list[Points]:
-        told = self._told(step)
+        told = {} if step.timeout is None and step.consistency is None else self._told(step)
         if len(step.requests) == 1 and isinstance(request := step.requests[0], models.QueryRequest):
             return [read_points(self._one(client, request, told), request, place)]
         plain, groups = _split(step.requests)
@@ -710,7 +713,7 @@ class AsyncExecutor(_Base):
             describe_failure(error, place, "searching")
             raise
         check_order(asked, answers)
-        if self._seen is not None and finds_nothing(asked, answers):
+        if not all(answers) and self._seen is not None and finds_nothing(asked, answers):
             fresh = await self._read_again(self._seen, time.monotonic())
             check_vectors(asked, fresh.schema)
         return answers
@@ -720,7 +723,7 @@ class AsyncExecutor(_Base):
         return await self.retries.arun(lambda: self._ask(client, _timed(step, left), place), left)
 
     async def _ask(self, client: AsyncCalls, step: Search, place: Place) -> list[Points]:
-        told = self._told(step)
+        told = {} if step.timeout is None and step.consistency is None else self._told(step)
         if len(step.requests) == 1 and isinstance(request := step.requests[0], models.QueryRequest):
             return [read_points(await self._one(client, request, told), request, place)]
         plain, groups = _split(step.requests)

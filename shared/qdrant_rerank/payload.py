@@ -147,7 +147,13 @@ class PayloadMapping:
             found = payload.get(self.metadata)
             if found is None:
                 found = value_at(payload, self.metadata)
-            return Content(text, _copy(found) if isinstance(found, dict) else {})
+            if not isinstance(found, dict):
+                return Content(text, {})
+            metadata = found.copy()
+            for key, value in found.items():
+                if isinstance(value, _NESTED):
+                    metadata[key] = _copy(value)
+            return Content(text, metadata)
         rest = {key: value for key, value in payload.items() if key not in self.text_keys}
         return Content(text, _copy(rest))
 

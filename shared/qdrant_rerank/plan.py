@@ -201,9 +201,15 @@ class Plan:
         Raises:
             PlanError: a candidate lacks a payload key that the formula reads without a default.
         """
-        self._check_params(query)
-        points = yield from self.account_for(self.strategy.flow(query, self.options, self.target))
-        yield from self._tell_mistakes(points)
+        if query.params != {} or query.now is not None:
+            self._check_params(query)
+        try:
+            points = yield from self.strategy.flow(query, self.options, self.target)
+        except Exception as error:
+            yield from self._account_for(error)
+            raise
+        if not points or not self._read <= self.target.quirks.checked:
+            yield from tell_mistakes(self.strategy, self.options, self.target, points)
         return points
 
     def answer(self, query: Query, explanations: bool) -> Flow[Explained]:
@@ -220,35 +226,32 @@ class Plan:
             PlanError: as `flow`.
         """
         self._check_params(query)
-        found = yield from self.account_for(self.strategy.explain(query, self.options, self.target))
-        yield from self._tell_mistakes(found.points)
+        try:
+            found = yield from self.strategy.explain(query, self.options, self.target)
+        except Exception as error:
+            yield from self._account_for(error)
+            raise
+        if not found.points or not self._read <= self.target.quirks.checked:
+            yield from tell_mistakes(self.strategy, self.options, self.target, found.points)
         return found
 
-    def _tell_mistakes(self, points: Points) -> Flow[None]:
-        if not points or not self._read <= self.target.quirks.checked:
-            yield from tell_mistakes(self.strategy, self.options, self.target, points)
-
-    def account_for(self, flow: Flow[R]) -> Flow[R]:
-        """The result of `flow`; where an engine refuses a formula, with the formula's own account beside the error.
+    def _account_for(self, error: Exception) -> Flow[None]:
+        """The formula's own account beside an engine's error, where it refuses a formula.
 
         Raises:
-            PlanError: from the engine's error, where points are known that have no value for what the formula reads.
+            PlanError: from that error, where points are known that have no value for what the formula reads.
         """
-        try:
-            return (yield from flow)
-        except Exception as error:
-            failure = read_failure(error)
-            # local mode fails at some values with errors of Python's, and at nothing that passes
-            local = self.target.capabilities.engine == "local" and failure.kind == "unknown"
-            if not failure.is_formula_s and (not local or isinstance(error, QdrantRerankError)):
-                raise
-            culprits = yield from self._culprits(failure.key)
-            if culprits:
-                raise PlanError(culprits) from error
-            raws = [node for expression in self._expressions for node in walk(expression) if isinstance(node, Raw)]
-            if raws and (note := _UNGUARDED.format(part=brief(raws[0]))) not in getattr(error, "__notes__", ()):
-                error.add_note(note)
-            raise
+        failure = read_failure(error)
+        # local mode fails at some values with errors of Python's, and at nothing that passes
+        local = self.target.capabilities.engine == "local" and failure.kind == "unknown"
+        if not failure.is_formula_s and (not local or isinstance(error, QdrantRerankError)):
+            return
+        culprits = yield from self._culprits(failure.key)
+        if culprits:
+            raise PlanError(culprits) from error
+        raws = [node for expression in self._expressions for node in walk(expression) if isinstance(node, Raw)]
+        if raws and (note := _UNGUARDED.format(part=brief(raws[0]))) not in getattr(error, "__notes__", ()):
+            error.add_note(note)
 
     def describe(self, query: Query | None = None) -> PlanDescription:
         """What will be asked of Qdrant, what it costs, and which servers would refuse it.
@@ -318,8 +321,6 @@ class Plan:
 
         Values that nothing reads are fine otherwise: an application may pass all it knows of a user to every strategy.
         """
-        if query.params == {} and query.now is None:  # the way of most queries
-            return
         check_query(query)
         known = self.strategy.params()
         for name in query.params:

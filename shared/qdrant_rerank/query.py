@@ -319,7 +319,8 @@ def embed_query(query: Query, needs: frozenset[str], target: Target) -> Flow[Inp
     Raises:
         QueryError: a vector isn't in the collection or doesn't fit, or there is no text to embed.
     """
-    check_query(query)
+    if query.params != {} or query.now is not None:
+        check_query(query)
     vectors: dict[str, QueryVector] = {}
     missing = needs
     if query.vectors:
@@ -331,16 +332,19 @@ def embed_query(query: Query, needs: frozenset[str], target: Target) -> Flow[Inp
         if not isinstance(query.text, str) or not query.text.strip():
             listed = ", ".join(map(repr, sorted(missing)))
             raise QueryError(f"the query's text is empty ({query.text!r}): there is nothing to embed for {listed}")
-        _check_whole(query.text)
-        [found] = yield from Embed([query.text], missing)
-        vectors |= found
+        if not query.text.isascii():
+            _check_whole(query.text)
+        embedded: list[Vectors] = yield Embed([query.text], missing)  # `yield from` is a generator more
+        vectors |= embedded[0]
     try:
-        checked = {name: check_vector(name, vector, target.schema.vectors[name]) for name, vector in vectors.items()}
+        for name, vector in vectors.items():
+            vectors[name] = check_vector(name, vector, target.schema.vectors[name])
+            if isinstance(vector, _INFERENCE):
+                _check_inference(vector, target)
     except QueryError as error:
         error.against_schema = True
         raise
-    _check_inference(checked, target)
-    return Inputs(target, checked, query.params, query.now or dt.datetime.now(dt.UTC))
+    return Inputs(target, vectors, query.params, query.now or dt.datetime.now(dt.UTC))
 
 
 @contextmanager
@@ -353,10 +357,9 @@ def _against_schema() -> Generator[None]:
         raise
 
 
-def _check_inference(vectors: Mapping[str, QueryVector], target: Target) -> None:
+def _check_inference(vector: QueryVector, target: Target) -> None:
     """Refuse what the server is to embed and doesn't know, which gRPC would drop."""
-    inferred = [vector for vector in vectors.values() if isinstance(vector, _INFERENCE)]
-    for feature in features_of(inferred) if inferred else ():
+    for feature in features_of([vector]):
         if not target.capabilities.supports(feature):
             said = ABILITIES[feature]
             since = ".".join(map(str, said.since[:2]))

@@ -517,7 +517,7 @@ class Stage(Strategy):
     # Its request
 
     def flow(self, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
-        inputs = yield from embed_query(query, self.needs(), target)
+        inputs = yield from embed_query(query, self._needs, target)
         wide = self.widen(options)
         root = yield from self.outermost(inputs, wide)
         [points] = yield from search(lambda: [root.request(inputs, wide)], options, target)
@@ -533,8 +533,8 @@ class Stage(Strategy):
         known = self._parts.get("request")
         if known is None or known[0] is not options:
             known = self._parts["request"] = options, self._request_parts(options)
-        only = seal(both(self.filter, options.filter))
-        request: Request = known[1].model_copy(update=self._clauses(inputs, options.needed, options.needed, only))
+        only, needed = both(self.filter, options.filter), options.needed
+        request: Request = known[1].model_copy(update=self._clauses(inputs, needed, needed, only))
         return request
 
     def _request_parts(self, options: SearchOptions) -> Request:
@@ -563,15 +563,14 @@ class Stage(Strategy):
             parts: dict[str, Any] = {"score_threshold": self.score_threshold, "params": self.search_params}
             made = models.Prefetch.model_construct(using=self.vector or None, **parts, limit=limit)
             known = self._parts["prefetch"] = limit, made
-        prefetch: models.Prefetch = known[1].model_copy(
-            update=self._clauses(inputs, limit, self.needs_points(needed), seal(own))
-        )
+        update = self._clauses(inputs, limit, self.needs_points(needed), own)
+        prefetch: models.Prefetch = known[1].model_copy(update=update)
         return prefetch
 
     def _clauses(self, inputs: Inputs, limit: int, needed: int, only: models.Filter | None) -> dict[str, Any]:
         """What a query may change. Not validated, which would copy every vector once more: it is checked or made here."""
         below = [stage.prefetch(inputs, needed) for stage in self.candidates] if self.candidates else None
-        return {"query": self.query(inputs, limit), "prefetch": below, "filter": only}
+        return {"query": self.query(inputs, limit), "prefetch": below, "filter": None if only is None else seal(only)}
 
     @cached_property
     def _parts(self) -> dict[str, tuple[Any, Any]]:
@@ -873,7 +872,8 @@ def search(requests: Callable[[], list[Request]], options: SearchOptions, target
     """
     quick, asked = not target.thorough, requests()
     try:
-        return (yield from Search(asked, options.consistency, options.timeout, target.schema))
+        found: list[Points] = yield Search(asked, options.consistency, options.timeout, target.schema)
+        return found
     except Exception as error:
         if not quick or not read_failure(error).shows_values:
             raise

@@ -456,7 +456,7 @@ class Formula(Stage, kind="formula"):
 
     def flow(self, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
         here = self.client_side(options, target, query.params)
-        return (yield from super().flow(query, options, target) if here is None else here.flow(query, options, target))
+        return super().flow(query, options, target) if here is None else here.flow(query, options, target)
 
     def explain(self, query: Query, options: SearchOptions, target: Target) -> Flow[Explained]:
         here = self.client_side(options, target, query.params)
