@@ -14,12 +14,13 @@ import time
 from argparse import ArgumentParser
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from qdrant_client import QdrantClient, models
+from qdrant_client.http.exceptions import ResponseHandlingException
 
 __all__ = ["DIMENSIONS", "Rate", "busy", "collection", "median_times", "parser", "rates", "thread_rates", "vectors"]
 
@@ -90,24 +91,27 @@ class Rate:
         calls: a second.
         median, late: milliseconds of a call, the median and the 99th percentile.
         processor: milliseconds of this process's processor time for a call.
+        failed: how many calls failed, which count in nothing else: a server that is asked for too many connections at once
+            resets some.
     """
 
     calls: float
     median: float
     late: float
     processor: float
+    failed: int
 
     @classmethod
-    def of(cls, taken: list[float], whole: float, processor: float) -> Rate:
+    def of(cls, taken: list[float], failed: int, whole: float, processor: float) -> Rate:
         taken, count = sorted(taken), len(taken)
         late = taken[min(int(count * 0.99), count - 1)]
-        return cls(count / whole, statistics.median(taken) * 1e3, late * 1e3, processor / count * 1e3)
+        return cls(count / whole, statistics.median(taken) * 1e3, late * 1e3, processor / count * 1e3, failed)
 
     @classmethod
     def middle(cls, rows: list[Rate]) -> Rate:
         """Of each the median, of processor time the least: what others do on the machine only adds to it."""
         calls, median, late = (statistics.median(getattr(row, name) for row in rows) for name in ("calls", "median", "late"))
-        return cls(calls, median, late, min(row.processor for row in rows))
+        return cls(calls, median, late, min(row.processor for row in rows), sum(row.failed for row in rows))
 
 
 async def rates(
@@ -129,12 +133,13 @@ async def _rate(call: Callable[[int], Awaitable[Any]], concurrency: int, calls: 
     async def work() -> None:
         for number in numbers:
             start = time.perf_counter()
-            await call(number)
-            taken.append(time.perf_counter() - start)
+            with suppress(ResponseHandlingException):
+                await call(number)
+                taken.append(time.perf_counter() - start)
 
     start, processor = time.perf_counter(), time.process_time()
     await asyncio.gather(*(work() for _ in range(concurrency)))
-    return Rate.of(taken, time.perf_counter() - start, time.process_time() - processor)
+    return Rate.of(taken, calls - len(taken), time.perf_counter() - start, time.process_time() - processor)
 
 
 def thread_rates(contenders: Mapping[str, Callable[[int], Any]], concurrency: int, calls: int, rounds: int) -> dict[str, Rate]:
@@ -158,8 +163,9 @@ def _thread_rate(call: Callable[[int], Any], concurrency: int, calls: int) -> Ra
             except IndexError:
                 return
             start = time.perf_counter()
-            call(number)
-            taken.append(time.perf_counter() - start)
+            with suppress(ResponseHandlingException):
+                call(number)
+                taken.append(time.perf_counter() - start)
 
     threads = [threading.Thread(target=work) for _ in range(concurrency)]
     start, processor = time.perf_counter(), time.process_time()
@@ -167,7 +173,7 @@ def _thread_rate(call: Callable[[int], Any], concurrency: int, calls: int) -> Ra
         thread.start()
     for thread in threads:
         thread.join()
-    return Rate.of(taken, time.perf_counter() - start, time.process_time() - processor)
+    return Rate.of(taken, calls - len(taken), time.perf_counter() - start, time.process_time() - processor)
 
 
 def busy() -> str:
