@@ -98,7 +98,8 @@ def build_command(name: str) -> Any:
     """Load a command as typer runs it, with its whole help."""
     function = load_command(name)
     if (columns := shutil.get_terminal_size().columns) < _NARROW:  # where the three columns of panels would clip words
-        alone, text = typer.Typer(**{**_SETTINGS, "rich_markup_mode": None}), "\n\n".join(paragraphs(function.__doc__))
+        plain: dict[str, Any] = {**_SETTINGS, "rich_markup_mode": None}
+        alone, text = typer.Typer(**plain), "\n\n".join(paragraphs(function.__doc__))
         alone.command(name, cls=_NarrowCommand, help=text, context_settings={"terminal_width": columns})(function)
     else:
         alone = typer.Typer(**_SETTINGS)
