@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from .expressions.view import reader, uuid_of
     from .expressions.wire import CLIENT_HAS_MAX_MIN, DIGITS, F32_MAX, digits
     from .feedback.coefficients import HASH_DIGITS, MOST_HASHES, Mode, Verdict, count_known, hashes_of, same
-    from .feedback.steering import fold, native_query, pairs_of, read_vector, similarities, unit, weights_of
+    from .feedback.rounds import fold, native_query, pairs_of, read_vector, similarities, unit, weights_of
     from .feedback.strategy import RECALL_READS, SEEDS
     from .formula_limits import Extent, MAX_BYTES, MAX_CONDITIONS, extent, extent_problems, extent_warnings
     from .ingest.documents import point_ids
@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from .request_parts import conditions_of, models_within, parts_of, strict_limits
     from .rerank import BEYOND, Candidate, DocumentReranker, MUTE, MissingText, OnError, READ, Unread
     from .retries import INGEST, Left, NO_RETRIES
-    from .sampling import names_points, random_points
+    from .trained import names_points, random_points
     from .schema import Kind as VectorKind, read_node_schema
     from .serialise import expression_from_json
     from .stages.client_ranking import scores_by_candidate
@@ -89,7 +89,7 @@ if TYPE_CHECKING:
     from .threads import use_workers
     from .trained import FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, find_missing, has, instead, kind_of
     from .trained import leaves, psi, shift
-    from .values import Bar, as_table, brief, call, check_whole, clip_text, few, in_batches, is_finite, is_number, is_whole
+    from .values import Bar, as_table, brief, call, check_counts, clip_text, few, in_batches, is_finite, is_number, is_whole
     from .values import literal
 else:
     __getattr__ = load_lazily(
@@ -132,7 +132,7 @@ else:
             "quote, reader, uuid_of",
             "expressions.wire": "CLIENT_HAS_MAX_MIN, DIGITS, F32_MAX, digits",
             "feedback.coefficients": "HASH_DIGITS, MOST_HASHES, Mode, Verdict, count_known, hashes_of, same",
-            "feedback.steering": "fold, native_query, pairs_of, read_vector, similarities, unit, weights_of",
+            "feedback.rounds": "fold, native_query, pairs_of, read_vector, similarities, unit, weights_of",
             "feedback.strategy": "RECALL_READS, SEEDS",
             "formula_limits": "Extent, MAX_BYTES, MAX_CONDITIONS, extent, extent_problems, extent_warnings",
             "ingest.documents": "point_ids",
@@ -157,7 +157,8 @@ else:
             "request_parts": "conditions_of, models_within, parts_of, strict_limits",
             "rerank": "BEYOND, Candidate, DocumentReranker, MUTE, MissingText, OnError, READ, Unread",
             "retries": "INGEST, Left, NO_RETRIES",
-            "sampling": "names_points, random_points",
+            "trained": "names_points, random_points, FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, "
+            "find_missing, has, instead, kind_of, leaves, psi, shift",
             "schema": "Kind as VectorKind, read_node_schema",
             "serialise": "expression_from_json",
             "stages.client_ranking": "scores_by_candidate",
@@ -167,9 +168,7 @@ else:
             "strategies": "search",
             "threads": "AsyncReads, PerLoop, Reads, Workers, call_worker, carry, carrying, in_time, in_worker, "
             "inherits, use_workers",
-            "trained": "FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, find_missing, has, instead, "
-            "kind_of, leaves, psi, shift",
-            "values": "Bar, as_table, brief, call, check_whole, clip_text, few, in_batches, is_finite, is_number, is_whole, "
+            "values": "Bar, as_table, brief, call, check_counts, clip_text, few, in_batches, is_finite, is_number, is_whole, "
             "literal",
         },
     )

@@ -22,9 +22,9 @@ from .expressions.inspect import payload_keys
 from .expressions.view import reader
 from .payload_schema import LEAST, read_payloads
 from .query import SearchOptions, Target
-from .sampling import random_points
 from .steps import Flow, Points, Search
 from .strategies import Strategy
+from .trained import random_points
 
 __all__ = ["Reading", "read_by_strategy", "tell_mistakes"]
 

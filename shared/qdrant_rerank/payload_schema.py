@@ -16,9 +16,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
-from .sampling import random_points
 from .schema import Schema, aread_schema, read_schema
 from .steps import adrive, drive
+from .trained import random_points
 from .values import as_table, as_text, is_finite
 
 __all__ = [

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import Any, assert_never
 
 from qdrant_client import models
 
@@ -22,14 +22,12 @@ from .schema import Schema, VectorInfo
 from .steps import Embed, Flow, QueryVector, Request, Vectors
 from .values import LARGEST, MOST_GROUPED, Shared, brief, is_finite, is_whole
 
-if TYPE_CHECKING:
-    from .trained import Sample
-
 __all__ = [
     "Fingerprints",
     "Inputs",
     "Query",
     "Quirks",
+    "Sample",
     "SearchOptions",
     "Target",
     "both",
@@ -156,6 +154,25 @@ class SearchOptions:
 def _is_consistency(value: object) -> bool:
     known = [each.value for each in models.ReadConsistencyType]
     return value is None or is_whole(value, 1) or (isinstance(value, str) and value in known)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Payloads of random points, cut to the keys that a formula reads.
+
+    Attributes:
+        payloads: one for each point.
+        gone: key → the kind of value that no point has there, e.g. `number`.
+        there: the payload keys that there are; empty where none is gone.
+        instead: key → the value that points have there instead, e.g. `text, e.g. 'four'`, for those of `gone` that are there.
+        chosen: whether the points were chosen by their ids, so that their values show no distribution.
+    """
+
+    payloads: Sequence[Mapping[str, Any]]
+    gone: Mapping[str, str]
+    there: tuple[str, ...] = ()
+    instead: Mapping[str, str] = field(default_factory=dict[str, str])
+    chosen: bool = False
 
 
 @dataclass

@@ -20,17 +20,17 @@ from pydantic import BaseModel
 from .errors import StrategyError
 
 __all__ = [
-    "Bar",
     "LARGEST",
     "LEVELS",
     "MOST_GROUPED",
+    "Bar",
     "Shared",
     "as_table",
     "as_text",
     "brief",
     "call",
+    "check_counts",
     "clip_text",
-    "check_whole",
     "few",
     "in_batches",
     "is_finite",
@@ -75,7 +75,7 @@ def is_whole(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def check_whole(least: int, **values: object) -> None:
+def check_counts(least: int, **values: object) -> None:
     """Refuse values, by their names, that aren't whole numbers of at least `least`. Raises StrategyError."""
     for name, value in values.items():
         if not is_whole(value, least):

@@ -16,8 +16,6 @@ _INSIDE = {
     "qdrant_rerank.demo": "what the command demo runs",
     "qdrant_rerank.explain": "what Executor.explain returns, and what kinds of one's own are explained by",
     "qdrant_rerank.stages": "its names are qdrant_rerank's",
-    "qdrant_rerank.learn.feedback": "its names are qdrant_rerank.learn's",
-    "qdrant_rerank.learn.trained_models": "its names are qdrant_rerank.learn's",
 }
 
 

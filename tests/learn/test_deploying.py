@@ -146,7 +146,7 @@ def test_one_point_that_has_the_key_is_enough_even_if_the_sample_misses_it(
     client = other.clients.sync()
     without(other, "popularity")
     client.set_payload("films", {"popularity": 2.0}, points=[3])
-    monkeypatch.setattr("qdrant_rerank.sampling.SIZE", 1)
+    monkeypatch.setattr("qdrant_rerank.trained.SAMPLE_SIZE", 1)
     for _ in range(5):  # the point itself may be drawn
         other.refresh()
         assert "feature-drift" not in codes(other, load(file))  # one point says nothing of how values lie

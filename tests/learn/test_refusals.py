@@ -197,7 +197,7 @@ def test_a_forest_far_over_the_budget_is_refused_before_its_formula_is_made(monk
         made.append(arguments)
         return make_gate(*arguments)
 
-    monkeypatch.setattr("qdrant_rerank.learn.trained_models.trees.make_gate", noted)
+    monkeypatch.setattr("qdrant_rerank.learn.model_trees.make_gate", noted)
     says = r"has [\d,]+ splits in 400 trees, which make a formula of more than [\d,]+ bytes where 300,000 are allowed: fit"
     with pytest.raises(FitError, match=says):
         from_model(forest, AB)

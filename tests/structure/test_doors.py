@@ -53,16 +53,14 @@ NAMED_AS_MODULES = {
     "qdrant_rerank.demo.run.Demo.show_one",
     "qdrant_rerank.expressions.conditions.array_reader",
     "qdrant_rerank.learn.log_files.VERSION",
-    "qdrant_rerank.learn.trained_models.trees.make_gate",
+    "qdrant_rerank.learn.model_trees.make_gate",
     "qdrant_rerank.models.wrappers.time",
     "qdrant_rerank.retries.time.sleep",
-    "qdrant_rerank.sampling.SIZE",
+    "qdrant_rerank.trained.SAMPLE_SIZE",
     "qdrant_rerank.stages.formula.extent",
     # modules are what these tests are about
     "qdrant_rerank.cli.",
     "qdrant_rerank.cli.output",
-    "qdrant_rerank.learn.feedback",
-    "qdrant_rerank.learn.trained_models",
     "qdrant_rerank.models.web_calls",
 }
 """Texts in tests that name a module: what they name moves with its test."""

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from .comparison import Comparison, Difference, Finding, TopicChange, check, compare, frontier
 from .data import Answer, Qrels, Ranked, Run, Topic, Topics, Usage
-from .evaluation import OnError, aevaluate, evaluate
+from .evaluation import Costs, Coverage, Evaluation, OnError, aevaluate, evaluate
 from .files import read_beir, read_judged, read_qrels, read_run, read_run_file, read_topics, write_qrels, write_run
-from .results import Costs, Coverage, Evaluation, Interval
 from .statistics import (
     DEFAULT_MEASURES,
     LEAST_TOPICS,
+    Interval,
     bootstrap_interval,
     detectable_difference,
     holm,

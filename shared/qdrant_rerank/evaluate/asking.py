@@ -30,7 +30,7 @@ from .._internals import (
     Search,
     Step,
     arun,
-    check_whole,
+    check_counts,
     few,
     in_batches,
     notes_of,
@@ -254,7 +254,7 @@ class Work:
                 "evaluate takes Topics and Qrels, e.g. Topics({'1': 'night train'}) and Qrels({'1': {'doc': 1}}); "
                 f"got {type(self.topics).__name__} and {type(self.qrels).__name__}"
             )
-        check_whole(1, batch_size=self.batch_size, concurrency=self.concurrency)
+        check_counts(1, batch_size=self.batch_size, concurrency=self.concurrency)
         if self.on_error not in ("stop", "count", "raise"):
             raise StrategyError(f"on_error is 'stop', 'count' or 'raise', got {self.on_error!r}")
         Retries.of(self.retries)

@@ -14,10 +14,11 @@ from numpy.typing import ArrayLike
 from .. import StrategyError
 from .._internals import as_table, did_you_mean
 from .data import Plain, frame
-from .results import Evaluation, Interval
+from .evaluation import Evaluation
 from .statistics import (
     LEAST_TOPICS,
     SAME,
+    Interval,
     bootstrap_interval,
     detectable_difference,
     holm,

@@ -1,10 +1,11 @@
-"""Measures of each topic by ir-measures, bootstrap intervals, and tests of differences."""
+"""Measures of each topic by ir-measures, intervals by the bootstrap, and tests of differences."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, Final, Literal, TypeAlias, get_args
 
@@ -13,13 +14,14 @@ import numpy as np
 from .. import StrategyError
 from .._internals import did_you_mean, is_finite, is_whole
 from ..errors import MissingExtra
-from .results import Interval
+from .data import Plain
 
 __all__ = [
     "DEFAULT_MEASURES",
     "LEAST_TOPICS",
-    "Method",
     "SAME",
+    "Interval",
+    "Method",
     "bootstrap_interval",
     "check_judgments",
     "deepest",
@@ -183,6 +185,39 @@ def _library() -> Any:
     except ImportError as error:
         raise MissingExtra("evaluate", "learn") from error
     return ir_measures
+
+
+@dataclass(frozen=True)
+class Interval(Plain):
+    """An estimate with a bootstrap interval over the topics.
+
+    Attributes:
+        estimate: the mean.
+        low, high: the interval's ends; None of a single topic.
+        level: how often such intervals hold the true mean, e.g. 0.95.
+    """
+
+    estimate: float
+    low: float | None
+    high: float | None
+    level: float = 0.95
+
+    def ends(self, sign: str = "") -> str:
+        """Both ends, e.g. "0.4100 to 0.5200", with their signs if `sign` is "+"; "" where there are none."""
+        return "" if self.low is None or self.high is None else f"{self.low:{sign}.4f} to {self.high:{sign}.4f}"
+
+    def as_gain(self, measure: str) -> str:
+        """A difference in words, e.g. "+0.0200 nDCG@10 (95% interval -0.0100 to +0.0500)"."""
+        within = "" if self.low == self.high else f" ({self.level:.0%} interval {self.ends('+')})"  # None, or all are the same
+        return f"{self.estimate:+.4f} {measure}{within}"
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether all of the interval is above 0."""
+        return self.low is not None and self.low > 0
+
+    def __str__(self) -> str:
+        return f"{self.estimate:.4f} ({self.ends()})" if self.ends() else f"{self.estimate:.4f}"
 
 
 Method: TypeAlias = Literal["BCa", "percentile"]

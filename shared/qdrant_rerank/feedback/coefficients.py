@@ -27,8 +27,8 @@ __all__ = [
     "Mode",
     "Provenance",
     "Verdict",
-    "hashes_of",
     "count_known",
+    "hashes_of",
     "read_coefficients",
     "same",
 ]

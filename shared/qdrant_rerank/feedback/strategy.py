@@ -19,16 +19,15 @@ from ..explain.results import CandidateHit, Explained
 from ..jsonlines import parse_json, read_text
 from ..payload import TextSource
 from ..query import Inputs, Query, SearchOptions, Target
-from ..sampling import random_points
 from ..schema import Schema
 from ..serialise import from_json
 from ..stages.nearest import Nearest
 from ..steps import Flow, Points, Request, Search
 from ..strategies import Cost, ModelUse, Stage, Strategy
+from ..trained import random_points
 from ..values import brief, is_whole, literal
 from .coefficients import LEAST_SEEDS, Coefficients, Mode, read_coefficients
-from .rounds import FeedbackCandidates, drop_extras, find_compared, find_reasons, recall_options, run_rounds
-from .steering import plain_query
+from .rounds import FeedbackCandidates, drop_extras, find_compared, find_reasons, plain_query, recall_options, run_rounds
 
 __all__ = [
     "LOOKED_AT",

@@ -14,16 +14,15 @@ from .calibration import OperatingPoint
 from .clicks import Clicks, read_clicks
 from .drift import Drift, FeatureDrift, check_fields, drift
 from .features import Category, Feature, FeatureLike, Features
-from .feedback.examples import sample_queries
-from .feedback.fit import FeedbackEstimate, afit_feedback, estimate_feedback_fit, fit_feedback
-from .feedback.judgement import FeedbackFit
+from .feedback_fit import FeedbackEstimate, afit_feedback, estimate_feedback_fit, fit_feedback
+from .feedback_judgement import FeedbackFit
+from .feedback_training import sample_queries
 from .log import FeatureLog, LogCoverage
 from .log_features import Negatives, log_features
 from .log_files import read_log, write_log
 from .logistic import fit_logistic
 from .ranker import FeatureWeight, LearnedRanker, Training, calibrate_scores, for_report, ranker_from_expression
-from .trained_models.cost import FormulaCost, formula_cost
-from .trained_models.importers import formula_from_model, from_model
+from .trained_models import FormulaCost, formula_cost, formula_from_model, from_model
 
 __all__ = [
     "MAX_BYTES",

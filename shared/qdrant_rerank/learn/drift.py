@@ -21,7 +21,7 @@ from .._internals import (
     Table,
     brief,
     by_chance,
-    check_whole,
+    check_counts,
     find_missing,
     in_batches,
     instead,
@@ -32,8 +32,19 @@ from .._internals import (
 )
 from ..evaluate import Topics
 from ..evaluate._internals import MEASURING, Plain, RetryingServices
-from .candidates import CandidateSearch, draw_points, search_candidates
-from .features import Category, Feature, Known, compute_features, is_payload_only, keys_read, selector, share_lacking
+from .features import (
+    CandidateSearch,
+    Category,
+    Feature,
+    Known,
+    compute_features,
+    draw_points,
+    is_payload_only,
+    keys_read,
+    search_candidates,
+    selector,
+    share_lacking,
+)
 from .ranker import LearnedRanker, RankerLike, load_ranker
 from .solver import Array
 
@@ -134,7 +145,7 @@ def drift(
         StrategyError: the ranker keeps nothing to compare with, or an argument is wrong.
         PlanError: the collection is empty, or doesn't fit the candidates.
     """
-    check_whole(1, sample=sample, batch_size=batch_size)
+    check_counts(1, sample=sample, batch_size=batch_size)
     policy = Retries.of(retries)
     ranker = load_ranker(ranker, "drift")
     then = ranker.reference if topics is None else ranker.quantiles

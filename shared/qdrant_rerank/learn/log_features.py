@@ -35,7 +35,7 @@ from .._internals import (
     ScoreSource,
     Search,
     candidate_scores,
-    check_whole,
+    check_counts,
     conditions,
     did_you_mean,
     feature_names,
@@ -69,16 +69,20 @@ from ..evaluate._internals import (
 )
 from ..planning import Target
 from ..stages import Formula, Stage
-from .candidates import Candidates, CandidateSearch, draw_points, reference_of, search_candidates
 from .features import (
+    Candidates,
+    CandidateSearch,
     Feature,
     Features,
     Known,
     candidates_json,
     check_features,
     compute_features,
+    draw_points,
     feature_json,
     keys_read,
+    reference_of,
+    search_candidates,
     selector,
 )
 from .log import FeatureLog, LogCoverage, TopicRows, assemble_log
@@ -430,7 +434,7 @@ class Negatives:
     strata: int = 1
 
     def __post_init__(self) -> None:
-        check_whole(0, hard=self.hard, random=self.random)
+        check_counts(0, hard=self.hard, random=self.random)
         if not is_whole(self.strata, 1) or self.strata > max(1, self.random):
             raise StrategyError(f"strata must be a whole number from 1 to random ({self.random}), got {self.strata!r}")
 

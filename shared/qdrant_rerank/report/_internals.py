@@ -17,15 +17,14 @@ from .._lazy import load_lazily
 if TYPE_CHECKING:
     from .document import check_target
     from .figures import Curve, curves_of, draw_costs, draw_curve, draw_gains, draw_reliability
-    from .page import describe_curve, introduce_curves, sum_up_curve
-    from .words import count, explain_measure, systems_of
+    from .document import describe_curve, introduce_curves, sum_up_curve
+    from .story import count, explain_measure, systems_of
 else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "document": "check_target",
+            "document": "check_target, describe_curve, introduce_curves, sum_up_curve",
             "figures": "Curve, curves_of, draw_costs, draw_curve, draw_gains, draw_reliability",
-            "page": "describe_curve, introduce_curves, sum_up_curve",
-            "words": "count, explain_measure, systems_of",
+            "story": "count, explain_measure, systems_of",
         },
     )

@@ -17,7 +17,7 @@ from .._internals import is_finite
 from ..errors import MissingExtra
 from ..evaluate import Comparison, Evaluation
 from .parts import Calibration
-from .words import System, count
+from .story import System, count
 
 __all__ = [
     "COST_NAMES",

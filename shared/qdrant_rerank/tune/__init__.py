@@ -16,8 +16,8 @@ from .configurations import Effort, Family, Ground, Learner, Lessons, Option, Sc
 from .families import Dbsf, Diverse, Feedback, Grid, Rescored, Rrf, SingleLegs, WeightedSum
 from .gathering import Budget, Hit, Pool, Spent, Spread
 from .learned import Learned
-from .recomputing import is_local, recompute
 from .results import AtBudget, Ceiling, Configuration, LeftOut, Tuning
+from .trial import is_local, recompute
 from .tuner import Space, tune
 
 __all__ = [

@@ -17,7 +17,7 @@ from .._lazy import load_lazily
 if TYPE_CHECKING:
     from .configurations import effort_of
     from .gathering import Access, Gathering, Meter, PoolFile, Wants, key_of, leaf_depths, spreads
-    from .recomputing import BudgetSpent, ScoreBook, is_recomputable, recompute_reranking
+    from .trial import BudgetSpent, ScoreBook, is_recomputable, recompute_reranking
     from .results import reasons_of
     from .trial import Serving, measure_rankings
 else:
@@ -26,8 +26,7 @@ else:
         {
             "configurations": "effort_of",
             "gathering": "Access, Gathering, Meter, PoolFile, Wants, key_of, leaf_depths, spreads",
-            "recomputing": "BudgetSpent, ScoreBook, is_recomputable, recompute_reranking",
+            "trial": "BudgetSpent, ScoreBook, is_recomputable, recompute_reranking, Serving, measure_rankings",
             "results": "reasons_of",
-            "trial": "Serving, measure_rankings",
         },
     )

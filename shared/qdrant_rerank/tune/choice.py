@@ -24,7 +24,7 @@ from .gathering import key_of
 from .results import AtBudget, Ceiling, Configuration, Tuning, reasons_of
 from .trial import Trial, measure_rankings
 
-__all__ = ["CrossFit", "Gain", "ChoiceSettings", "choose", "conclude", "cross_fit", "gain_of"]
+__all__ = ["ChoiceSettings", "CrossFit", "Gain", "choose", "conclude", "cross_fit", "gain_of"]
 
 Matrix = NDArray[np.float64]
 

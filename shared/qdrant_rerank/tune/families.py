@@ -17,7 +17,7 @@ from ..planning import Target
 from ..stages import Formula, Fusion, Mmr, Stage
 from .configurations import DEFAULT, Ground, Option, Parameter, Scorer
 from .gathering import Pool
-from .recomputing import recompute_any
+from .trial import recompute_any
 
 __all__ = ["Baseline", "Dbsf", "Diverse", "Feedback", "Grid", "Rescored", "Rrf", "SingleLegs", "WeightedSum", "score_of"]
 

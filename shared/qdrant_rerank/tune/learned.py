@@ -19,7 +19,7 @@ from ..stages import ClientFormula, Formula
 from .configurations import Ground, Lessons, Option, Scorer
 from .families import score_of
 from .gathering import Hit, Pool
-from .recomputing import read_by, recompute
+from .trial import read_by, recompute
 
 if TYPE_CHECKING:  # learning builds on the reading of topics and judgments, which loads this package
     from ..learn import Feature, FeatureLike, FeatureLog

@@ -20,9 +20,8 @@ from .configurations import DEFAULT, Family, Ground, Learner, Lessons, Option, e
 from .families import Baseline, Dbsf, Rescored, Rrf, SingleLegs, WeightedSum
 from .gathering import Access, Budget, Gathering, Meter, Pool, PoolFile, Spread, Wants, key_of, leaf_depths, spreads
 from .learned import Learned
-from .recomputing import is_local, is_recomputable, reads_payload
 from .results import LeftOut, Tuning
-from .trial import Trial
+from .trial import Trial, is_local, is_recomputable, reads_payload
 
 __all__ = ["Space", "tune"]
 

@@ -17,16 +17,24 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 from qdrant_client import models
 
-from ... import StrategyError
-from ..._internals import DIGITS, MAX_CONDITIONS, CandidateScore, Constant, Field, Product, Sum, When, digits, holds_number
-from ...errors import FitError
-from ...expressions import Expression, at_most_zero
-from ..features import Category, Feature
-from .columns import Column, Columns, Region, add_up, bounds
-from .cost import ON_CLIENT, WAYS_OUT
+from .. import StrategyError
+from .._internals import DIGITS, MAX_CONDITIONS, CandidateScore, Constant, Field, Product, Sum, When, digits, holds_number
+from ..errors import FitError
+from ..expressions import Expression, at_most_zero
+from .features import Category, Feature
+from .model_columns import Column, Columns, Region, add_up, bounds
 
-__all__ = ["Leaf", "Node", "Split", "SplitGate", "ensemble", "make_gate"]
+__all__ = ["WAYS_OUT", "Leaf", "Node", "Split", "SplitGate", "ensemble", "make_gate"]
 
+ON_CLIENT: Final = (
+    "or have it computed on the client, over the fetched candidates: Formula(from_model(…, on_client=True)).over(…).on_client()"
+)
+"""The way out for models that are too large to be sent."""
+WAYS_OUT: Final = (
+    "fit fewer trees or leaves (100 trees of 8 leaves are a good size) or fewer hidden units, allow more with max_conditions=, "
+    f"max_bytes= and max_milliseconds=, {ON_CLIENT}"
+)
+"""What to do about a formula over the budget."""
 Side = Literal["left", "right"]
 _ZERO: Final = Constant(0.0)
 

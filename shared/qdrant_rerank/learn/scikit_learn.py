@@ -13,12 +13,23 @@ from typing import Any, Final
 
 import numpy as np
 
-from ... import StrategyError
-from ..._internals import Constant, Product, Sum
-from ...expressions import Expression, clip, exp, relu, sigmoid, tanh
-from ..features import Category
-from .columns import Column, Columns, Region, add_up, at_most, check_binary, check_outputs, no_greater_f32, numeric, points
-from .trees import Leaf, Node, Split, ensemble
+from .. import StrategyError
+from .._internals import Constant, Product, Sum
+from ..expressions import Expression, clip, exp, relu, sigmoid, tanh
+from .features import Category
+from .model_columns import (
+    Column,
+    Columns,
+    Region,
+    add_up,
+    at_most,
+    check_binary,
+    check_outputs,
+    no_greater_f32,
+    numeric,
+    points,
+)
+from .model_trees import Leaf, Node, Split, ensemble
 
 __all__ = [
     "from_forest",

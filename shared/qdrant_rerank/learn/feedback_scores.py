@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
-from ..._internals import (
+from .._internals import (
     Journal,
     JournalKind,
     Record,
@@ -22,7 +22,7 @@ from ..._internals import (
     score_keys,
     score_texts,
 )
-from ...models import Reranker
+from ..models import Reranker
 
 __all__ = ["Ahead", "Progress", "ScoreFile"]
 

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from ... import StrategyError
-from ...expressions import Expression, exp, sigmoid
-from ..features import Category
-from .columns import Column, Columns, Region, at_most, below_f32, check_outputs, refuse_classes, whole_numbers
-from .trees import Leaf, Node, Split, ensemble
+from .. import StrategyError
+from ..expressions import Expression, exp, sigmoid
+from .features import Category
+from .model_columns import Column, Columns, Region, at_most, below_f32, check_outputs, refuse_classes, whole_numbers
+from .model_trees import Leaf, Node, Split, ensemble
 
 __all__ = ["from_lightgbm", "from_xgboost", "lightgbm_names"]
 

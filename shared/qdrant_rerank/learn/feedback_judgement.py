@@ -10,16 +10,15 @@ from typing import Any, Final
 import numpy as np
 from qdrant_client import models
 
-from ... import Query, Rerank, SearchOptions, Strategy
-from ..._internals import Column, Flow, Mode, Verdict, in_batches, plan_on, together
-from ...errors import FitError
-from ...evaluate import Interval, per_topic
-from ...evaluate._internals import ThreeWays, stable
-from ...feedback import Coefficients, RelevanceFeedback
-from ...planning import Plan, Target
-from ..calibration import ndcg_of_one
-from .examples import Documents, Example, Examples, Grades
-from .training import FoldCoefficients, formula_scores
+from .. import Query, Rerank, SearchOptions, Strategy
+from .._internals import Column, Flow, Mode, Verdict, in_batches, plan_on, together
+from ..errors import FitError
+from ..evaluate import Interval, per_topic
+from ..evaluate._internals import ThreeWays, stable
+from ..feedback import Coefficients, RelevanceFeedback
+from ..planning import Plan, Target
+from .calibration import ndcg_of_one
+from .feedback_training import Documents, Example, Examples, FoldCoefficients, Grades, formula_scores
 
 __all__ = [
     "JUDGED_AT_ONCE",
@@ -346,7 +345,7 @@ class FeedbackFit:
         Raises:
             FitError: feedback isn't recommended, and `anyway` isn't set. Written anyway, the file says what is recommended.
         """
-        from ... import save
+        from .. import save
 
         if self.recommends != "feedback" and not anyway:
             raise FitError(f"not saved: {self._said} Save it nevertheless with anyway=True")

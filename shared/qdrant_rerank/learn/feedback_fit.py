@@ -16,14 +16,14 @@ from typing import Any, Final
 
 from qdrant_client import models
 
-from ... import AsyncExecutor, Executor, Retries, SearchOptions, StrategyError
-from ..._internals import (
+from .. import AsyncExecutor, Executor, Retries, SearchOptions, StrategyError
+from .._internals import (
     RECALL_READS,
     SEEDS,
     Flow,
     Mode,
     arun,
-    check_whole,
+    check_counts,
     few,
     hashes_of,
     in_worker,
@@ -32,16 +32,15 @@ from ..._internals import (
     same,
     tell_error,
 )
-from ...errors import FitError, MeasurementError
-from ...evaluate import DocId
-from ...evaluate._internals import MEASURING, RetryingServices, stops
-from ...feedback import Coefficients, Provenance, RelevanceFeedback
-from ...models import Reranker
-from ...planning import Plan, Target
-from ...report._internals import count
-from ...stages import Nearest, Stage
-from .examples import BATCH, Documents, Gathered, Queries, gather_examples, query_texts, replace_reranker
-from .judgement import (
+from ..errors import FitError, MeasurementError
+from ..evaluate import DocId
+from ..evaluate._internals import MEASURING, RetryingServices, stops
+from ..feedback import Coefficients, Provenance, RelevanceFeedback
+from ..models import Reranker
+from ..planning import Plan, Target
+from ..report._internals import count
+from ..stages import Nearest, Stage
+from .feedback_judgement import (
     JUDGED_AT_ONCE,
     LEAST_JUDGED,
     FeedbackFit,
@@ -53,8 +52,18 @@ from .judgement import (
     unseen,
     verdict,
 )
-from .score_file import Ahead, Progress, ScoreFile
-from .training import FoldCoefficients, fit_folds
+from .feedback_scores import Ahead, Progress, ScoreFile
+from .feedback_training import (
+    BATCH,
+    Documents,
+    FoldCoefficients,
+    Gathered,
+    Queries,
+    fit_folds,
+    gather_examples,
+    query_texts,
+    replace_reranker,
+)
 
 __all__ = [
     "LEAST_QUERIES",
@@ -167,7 +176,7 @@ async def afit_feedback(
     """
     check_fit_executor(executor, AsyncExecutor)
     policy = Retries.of(retries)
-    check_whole(1, concurrency=concurrency)
+    check_counts(1, concurrency=concurrency)
     task = Task(queries, mode, seeds, using, reads, candidates, qrels, doc_id, filter, cache, progress, folds, seed)
     plan = await executor.plan(task.plain, task.options)
     # in a thread, as it reads the cache, and maybe the model's folder

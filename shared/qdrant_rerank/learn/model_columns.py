@@ -16,10 +16,10 @@ from typing import Any, Final, SupportsFloat, TypeAlias, overload
 
 import numpy as np
 
-from ... import StrategyError
-from ..._internals import DIGITS, F32_MAX, Constant, Field, Product, Sum, digits
-from ...expressions import Expression, clip
-from ..features import Category, Feature
+from .. import StrategyError
+from .._internals import DIGITS, F32_MAX, Constant, Field, Product, Sum, digits
+from ..expressions import Expression, clip
+from .features import Category, Feature
 
 __all__ = [
     "EVERYTHING",

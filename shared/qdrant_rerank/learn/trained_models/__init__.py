@@ -1,1 +1,0 @@
-"""Trained models of other libraries, read into formulas: scikit-learn, LightGBM, XGBoost."""
