@@ -1,7 +1,7 @@
 """What keys a collection's payload has, of which types and values, as far as a caller's filter lets see.
 
 `payload_schema` reads one bounded random sample through the filter, and asks the payload indexes for the counts of values.
-Nothing that the filter keeps out gets into the answer. Of too few points nothing is said: it would be said of each.
+Nothing that the filter keeps out gets into the answer. Of too few points it says nothing, as that would be said of each.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PayloadType: TypeAlias = Literal["keyword", "text", "integer", "float", "bool", 
 SAMPLED: Final = 200
 """Random points that are read."""
 LEAST: Final = 20
-"""Points below which nothing is said."""
+"""The fewest points that it says anything of."""
 LISTED: Final = 30
 """Values of a key that are listed."""
 _KEYS: Final = 300  # that are listed: more have keys that are data
@@ -285,7 +285,7 @@ def _countable(found: PayloadSchema) -> list[str]:
 
 
 def _counted(found: PayloadSchema, counts: Mapping[str, list[ValueCount]]) -> PayloadSchema:
-    """The schema, with the counts of indexes in the place of the sample's."""
+    """The schema, with the counts of indexes in place of the sample's."""
     keys: list[PayloadKeySchema] = []
     for each in found.keys:
         if counted := counts.get(each.key):

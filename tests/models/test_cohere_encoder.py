@@ -96,7 +96,9 @@ def test_an_unusable_answer_is_an_error_that_says_what_came(server: StubCohere, 
 def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(StrategyError, match="batch_size of CohereEncoder must be 1 to 96"):
         CohereEncoder(batch_size=97)
-    with pytest.raises(StrategyError, match="output_dimension must be a whole number of at least 1, got 0"):
+    with pytest.raises(
+        StrategyError, match="the output_dimension of CohereEncoder must be a whole number of at least 1, got 0"
+    ):
         CohereEncoder(output_dimension=0)
     with pytest.raises(StrategyError, match="truncate is one of END, START, NONE; got 'MIDDLE'"):
         CohereEncoder(truncate="MIDDLE")  # type: ignore[arg-type]

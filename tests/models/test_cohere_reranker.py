@@ -304,7 +304,7 @@ def test_the_fingerprint_tells_models_settings_and_addresses_apart_and_nothing_e
         ({"attempts": 0}, "the attempts of CohereReranker must be a whole number of at least 1, got 0"),
         ({"seconds": 0}, "the seconds of CohereReranker must be a number of seconds above 0, got 0"),
         ({"timeout": float("nan")}, "the timeout of CohereReranker must be a number of seconds above 0, got nan"),
-        ({"max_tokens_per_doc": 0}, "max_tokens_per_doc must be a whole number of at least 1, got 0"),
+        ({"max_tokens_per_doc": 0}, "the max_tokens_per_doc of CohereReranker must be a whole number of at least 1, got 0"),
         ({"base_url": "api.cohere.com"}, "must be a web address like 'https://…', got 'api.cohere.com'"),
     ],
 )

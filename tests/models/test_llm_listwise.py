@@ -114,7 +114,7 @@ def test_the_fingerprint_tells_the_window_but_not_how_failures_are_met() -> None
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"window": 1}, "window is a whole number of at least 2, not 1"),
+        ({"window": 1}, "window must be a whole number of at least 2, got 1"),
         ({"step": 0}, "the step of LlmListwise must be a whole number of at least 1, got 0"),
         ({"window": 10, "step": 10}, "step is less than window.*step=10, window=10"),
         ({"on_bad": "lowest"}, "on_bad is 'keep_order' or 'raise', not 'lowest'"),

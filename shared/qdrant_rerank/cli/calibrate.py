@@ -85,7 +85,7 @@ class _Source:
     )
     split: str = option(
         "--split NAME",
-        "Which judgments of a BEIR folder. Leave those alone that the result is to be tested on.",
+        "Which judgments of a BEIR folder. Not those that the result will be tested on.",
         "train",
     )
     doc_id: str | None = option(
@@ -216,7 +216,7 @@ class _Files:
             raise CommandError("--anyway says to write --out whatever comes out: add --out FILE")
 
     def finish(self, fit: FeedbackFit) -> None:
-        """Write the strategy if it is to be used, else end with `NOT_GOOD_ENOUGH`."""
+        """Write the strategy if it is recommended, else end with `NOT_GOOD_ENOUGH`."""
         good = fit.recommends == "feedback"
         if self.out is not None and (good or self.anyway):
             fit.save(self.out, anyway=self.anyway)
@@ -284,7 +284,7 @@ def run_calibrate(
         give_encoders(executor, needs, models.by_kind, policy)
         queries = given or source.make(executor, only, keep=not dry_run)
         count = max(50, 2 * (strategy.most or 0)) if wanted.candidates is None else wanted.candidates
-        # what the fit would refuse is refused before its cost is told; a dry run only warns of too few queries
+        # refused before its cost is shown; a dry run only warns of too few queries
         check_candidate_count(strategy, count)
         first_search(strategy.resolve(target.schema), target, count, only)
         if not dry_run:

@@ -187,7 +187,7 @@ def open_remote(where: Where) -> QdrantClient:
 
 
 def find_collection(client: QdrantClient, name: str | None, policy: CommandRetries) -> str:
-    """Find the collection named, or the only one that there is."""
+    """Find the collection of this name, or the only one."""
     with describe_failures(Place.of(client, ""), "listing the collections"):
         there = sorted(collection.name for collection in policy.first.run(client.get_collections).collections)
     known = ", ".join(there) or "none"

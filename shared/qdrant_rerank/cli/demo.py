@@ -87,7 +87,7 @@ def run_demo(
 
 @contextmanager
 def _collection(server: _Server, keep: Path | None, policy: CommandRetries) -> Generator[tuple[QdrantClient, str], None, None]:
-    """The demo's collection, in the faster engine that there is; deleted at the end unless it is kept."""
+    """The demo's collection, in qdrant-edge if that is installed; deleted at the end unless it is kept."""
     if keep is not None:
         folder = _kept(keep)
         with connect(replace(server, path=folder.path, edge=folder.edge), create=True) as client:
@@ -110,7 +110,7 @@ def _collection(server: _Server, keep: Path | None, policy: CommandRetries) -> G
 
 
 def _kept(folder: Path) -> Where:
-    """The folder, for the engine that filled it; a new one for the faster engine that there is."""
+    """The folder, for the engine that filled it; a new one for qdrant-edge if that is installed."""
     filled = writer_of(folder)
     is_edge = has_edge() if filled is None else filled == "edge"
     return Where(edge=folder) if is_edge else Where(path=folder)

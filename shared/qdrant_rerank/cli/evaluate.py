@@ -47,9 +47,9 @@ def run_evaluate(
 ) -> None:
     """Measure how good a strategy's results are, by judgments of documents, and what a query costs.
 
-    Means over the topics come with 95 % bootstrap intervals; topics without judgments are left out and counted, topics
-    that find nothing count as 0 and are told. A rate limit and a server that is briefly away are waited for; a topic that
-    fails all the same ends the command, and --resume goes on from there.
+    Means over the topics come with 95 % bootstrap intervals. Topics without judgments are left out and counted; topics
+    that find nothing count as 0 and are listed. The command waits for a rate limit to pass, and for a server that is
+    briefly away; a topic that fails all the same ends it, and --resume goes on from there.
 
     $ qdrant-rerank evaluate ./scifact --split test --edge ./db --hybrid
 
@@ -162,8 +162,8 @@ def run_compare(
     """Compare strategies, and runs of other systems, with a baseline, on the same topics and judgments.
 
     The first measure decides. Each difference comes with a paired bootstrap interval and a paired randomisation test,
-    corrected for all systems compared, and a verdict in plain words: better, worse, no difference that can be told from
-    chance, or too few topics to say.
+    corrected for all systems compared, and a verdict in plain words: better, worse, no difference beyond chance, or too
+    few topics to say.
 
     $ qdrant-rerank compare ./scifact --edge ./db --strategy dense.json --strategy hybrid.json --measure nDCG@10
 

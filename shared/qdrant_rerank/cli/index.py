@@ -253,7 +253,7 @@ def run_schema(
     """Show which payload keys the points have: types, how many points have them, indexes, ranges, frequent values.
 
     It looks at 200 random points, and asks payload indexes for the counts of values. Values that are long, or look like a
-    secret or an address, are not shown. Where there are fewer than 20 points, nothing is said of them.
+    secret or an address, are not shown. Of fewer than 20 points it says nothing.
 
     $ qdrant-rerank schema --edge ./db
 

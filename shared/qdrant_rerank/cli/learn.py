@@ -284,7 +284,7 @@ def run_drift(
     with connect(where) as client:
         executor = Executor(client, find_collection(client, where.collection, policy), retries=policy.rest)
         if asked is not None:  # stored points need no encoders
-            # unchecked: what has moved, or is gone, is to be reported, not refused
+            # unchecked: what has moved or is gone is reported, not refused
             plan = executor.plan(learned.strategy.uncheck())
             give_encoders(executor, plan.strategy.needs(), models.by_kind, policy)
         found = drift(executor, learned, sample=sample, topics=asked, retries=policy.rest)

@@ -86,7 +86,7 @@ def read_data(
 class TrainingData(JudgedData):
     """Topics and judgments to learn from."""
 
-    split: str = option("--split NAME", f"{_SPLIT} Leave those alone that the result is to be tested on.", "train")
+    split: str = option("--split NAME", f"{_SPLIT} Not those that the result will be tested on.", "train")
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ _FOLDED: Final = 12
 
 
 class Tell(Protocol):
-    """Is told how far the work is."""
+    """Takes how far the work is."""
 
     def __call__(self, done: int, total: int | None = ..., /) -> None: ...
 

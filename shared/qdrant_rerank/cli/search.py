@@ -118,7 +118,7 @@ def run_search(
         raise CommandError("--group-by excludes --explain, --why and --picture: results of groups can't be explained")
     if picture is not None:
         check_picture(picture)
-    where.settle()  # what can't be is told in the words of options
+    where.settle()  # refuses in the words of options
     chosen = (shown or True) if json else keys_to_load(keys, shown)
     payload = wants_reasons or reranking.model is not None or chosen
     options = selection.options(timeout=where.timeout, with_payload=payload)

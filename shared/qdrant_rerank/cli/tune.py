@@ -120,7 +120,7 @@ def run_tune(
     limits: _Limits,
     out: Path | None = option(
         "--out -o FILE",
-        "Write the strategy to use as JSON: the one recommended, or the baseline if that is to be kept.",
+        "Write the strategy to use as JSON: the one recommended, or else the baseline.",
         panel=OUTPUT,
     ),
     keep: Path | None = option(
@@ -197,7 +197,7 @@ def _prepare(
     reranker: Reranker | None,
     text_keys: Sequence[str],
 ) -> tuple[Executor, list[Nearest]]:
-    """Make the candidates, and an executor with the encoders that they and these strategies need."""
+    """Make the candidates, and an executor with the encoders that they and the strategies need."""
     policy, payload = where.policy, "flat" if reranker is None else ShownText.of(text_keys)
     collection = find_collection(client, where.collection, policy)
     executor = Executor(client, collection, reranker=reranker, payload=payload, retries=policy.rest)

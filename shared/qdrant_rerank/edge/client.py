@@ -180,7 +180,7 @@ class EdgeClient(QdrantClient):  # to type checkers and `isinstance`: none of th
         """A collection's vectors, payload indexes and counts.
 
         Raises:
-            EngineError: there is no such collection, which is a ValueError, too; lists those that there are.
+            EngineError: there is no such collection (a ValueError, too); lists the others.
         """
         shard = self._shard(collection_name)
         with shard.hold("reading") as held:
@@ -240,11 +240,7 @@ class EdgeClient(QdrantClient):  # to type checkers and `isinstance`: none of th
     def update_collection(
         self, collection_name: str, *args: Any, metadata: dict[str, Any] | None = None, **kwargs: Any
     ) -> bool:
-        """As `QdrantClient.update_collection`, of the metadata: keys that are given replace those that there are.
-
-        Raises:
-            ClientError: anything else is to be changed.
-        """
+        """As `QdrantClient.update_collection`, of the metadata alone, whose given keys replace the old ones."""
         if args or kwargs:
             named = ", ".join(kwargs) or "positional arguments"
             raise ClientError(f"only the metadata of a collection can be changed in qdrant-edge, not {named}")
@@ -396,7 +392,7 @@ class EdgeClient(QdrantClient):  # to type checkers and `isinstance`: none of th
     def retrieve(
         self, collection_name: str, ids: Sequence[Any], with_payload: Any = True, with_vectors: Any = False
     ) -> list[models.Record]:
-        """As `QdrantClient.retrieve`: those points that there are, each once."""
+        """As `QdrantClient.retrieve`, each point once."""
         asked = [engine_id(one) for one in ids]
         with describe_misfits("qdrant-edge refused what to retrieve"):
             found = self._shard(collection_name).retrieve(asked, payload_selector(with_payload), with_vectors or False)
@@ -491,7 +487,7 @@ def _refusing(name: str) -> Any:
 
 
 def _refuse_the_rest() -> None:
-    """Replace what would run `QdrantClient`'s own code, which needs a connection that there isn't."""
+    """Replace what would run `QdrantClient`'s own code, which needs a connection."""
     for name in dir(QdrantClient):
         if not name.startswith("_") and name not in vars(EdgeClient) and callable(getattr(QdrantClient, name)):
             setattr(EdgeClient, name, _refusing(name))

@@ -314,7 +314,7 @@ class Folder:
                 return False
             try:
                 shard = self.shard(name)  # fails where another process has it open
-            except EngineError:  # a full disk, or files that can't be read: all the more it is to be deleted
+            except EngineError:  # a full disk, or files that can't be read: all the more reason to delete it
                 _check_unlocked(self._folder(name))
             else:
                 with shard.lock:

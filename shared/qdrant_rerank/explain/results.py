@@ -360,7 +360,7 @@ class Steering:
         why_not: why the second search isn't steered; "" if it is.
         pairs: of the seeds in `used`, most confident first.
         query: what the second search asks; None if it isn't steered.
-        scale: what its scores are to be multiplied by.
+        scale: by which its scores are multiplied.
         cosine: how much the steered vector is like the query's, from -1 to 1 (1: no shift); None if it isn't known here.
     """
 

@@ -4,7 +4,7 @@
     ensure_collection(client, "docs", encoders, strategy=strategy)
     report = ingest(client, "docs", read_jsonl("corpus.jsonl", on_bad=print), encoders)
 
-`documents` reads what is to be stored, `collection` makes the place for it, `writing` embeds it and puts it there; `added`
+`documents` reads what to store, `collection` makes the place for it, `writing` embeds it and puts it there; `added`
 gives the points of a collection that is there further vectors.
 """
 

@@ -1,6 +1,6 @@
 """The collection that encoders and a strategy need: made if it isn't there, checked if it is; and the indexes it wants.
 
-An index answers conditions by what it keeps, so what an index changes is said here too.
+An index answers conditions by what it keeps; what that changes is said here, too.
 """
 
 from __future__ import annotations

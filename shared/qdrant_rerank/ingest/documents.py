@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from ..errors import FormatError, StrategyError
 from ..jsonlines import byte_lines_of, parse_json
 from ..steps import QueryVector
-from ..values import LEVELS, is_whole, measure, to_whole
+from ..values import LEVELS, check_counts, measure, to_whole
 
 __all__ = ["BadLine", "Document", "JsonlDocuments", "payload_problem", "point_id", "point_ids", "read_jsonl"]
 
@@ -171,8 +171,8 @@ class JsonlDocuments(Iterator[Document]):
         self._id_key, self._joiner, self._on_bad = id_key, joiner, on_bad
         if not self._text_keys or not all(self._text_keys):
             raise StrategyError(f"text_keys must name at least one key, got {text_keys!r}")
-        if limit is not None and not is_whole(limit, 1):
-            raise StrategyError(f"limit must be a whole number of at least 1, got {limit!r}")
+        if limit is not None:
+            check_counts(1, limit=limit)
         self._documents = self._read(limit)
 
     def __next__(self) -> Document:

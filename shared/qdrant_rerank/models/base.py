@@ -17,9 +17,9 @@ from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar, runtime_ch
 
 import numpy as np
 
-from ..errors import ScoringError, StrategyError
+from ..errors import ScoringError
 from ..threads import PerLoop, Workers, carrying, in_worker
-from ..values import is_whole
+from ..values import check_counts
 
 __all__ = [
     "AsyncReranker",
@@ -31,8 +31,8 @@ __all__ = [
     "RerankerLike",
     "Stopped",
     "ascore_texts",
-    "check_scores",
     "check_whole",
+    "check_scores",
     "describe_model",
     "score_texts",
 ]
@@ -125,14 +125,8 @@ def check_scores(scores: Sequence[Any], wanted: int, model: object | None) -> li
 
 
 def check_whole(owner: object, **values: object) -> None:
-    """Refuse settings that are no whole numbers of at least 1; None passes.
-
-    Raises:
-        StrategyError: names the setting and whose it is.
-    """
-    for name, value in values.items():
-        if value is not None and not is_whole(value, 1):
-            raise StrategyError(f"the {name} of {type(owner).__name__} must be a whole number of at least 1, got {value!r}")
+    """As `check_counts`, of an owner's settings, at least 1; None passes."""
+    check_counts(1, **{f"the {name} of {type(owner).__name__}": one for name, one in values.items() if one is not None})
 
 
 def score_texts(model: Reranker, query: str, texts: Sequence[str]) -> Sequence[float]:

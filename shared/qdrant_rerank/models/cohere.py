@@ -13,7 +13,8 @@ import numpy as np
 
 from ..errors import MissingExtra, QueryError, ScoringError, StrategyError
 from ..schema import Kind
-from ..values import brief, few, is_finite, is_whole
+from ..values import brief, check_counts, few, is_finite, is_whole
+from .base import check_whole
 from .web_calls import ApiKey, ApiKeyLike, CohereCalls, Options, Requests
 
 __all__ = ["CohereEncoder", "CohereModel", "CohereReranker", "read_embeddings", "read_scores"]
@@ -102,8 +103,7 @@ class CohereModel:
             raise StrategyError(f"{what} needs the name of a model, such as 'rerank-v3.5' or 'embed-v4.0'")
         if not is_whole(self.batch_size, 1) or self.batch_size > self._most:
             raise StrategyError(f"the batch_size of {what} must be 1 to {self._most}, the API's limit; got {self.batch_size!r}")
-        if not is_whole(self.attempts, 1):
-            raise StrategyError(f"the attempts of {what} must be a whole number of at least 1, got {self.attempts!r}")
+        check_counts(1, **{f"the attempts of {what}": self.attempts})
         for name in ("timeout", "seconds"):
             if not is_finite(getattr(self, name)) or getattr(self, name) <= 0:
                 raise StrategyError(f"the {name} of {what} must be a number of seconds above 0, got {getattr(self, name)!r}")
@@ -201,8 +201,7 @@ class CohereReranker(CohereModel):
 
     def _check(self) -> None:
         super()._check()
-        if self.max_tokens_per_doc is not None and not is_whole(self.max_tokens_per_doc, 1):
-            raise StrategyError(f"max_tokens_per_doc must be a whole number of at least 1, got {self.max_tokens_per_doc!r}")
+        check_whole(self, max_tokens_per_doc=self.max_tokens_per_doc)
 
     def _ask(self, query: str, texts: list[str], client: Any, options: Options) -> Any:
         cut = {} if self.max_tokens_per_doc is None else {"max_tokens_per_doc": self.max_tokens_per_doc}
@@ -270,8 +269,7 @@ class CohereEncoder(CohereModel):
 
     def _check(self) -> None:
         super()._check()
-        if self.output_dimension is not None and not is_whole(self.output_dimension, 1):
-            raise StrategyError(f"output_dimension must be a whole number of at least 1, got {self.output_dimension!r}")
+        check_whole(self, output_dimension=self.output_dimension)
         if self.truncate not in ("END", "START", "NONE"):
             raise StrategyError(f"truncate is one of END, START, NONE; got {self.truncate!r}")
 

@@ -38,7 +38,7 @@ class Encoder(Protocol):
     they leave open, but for `idf`:
 
     * `kind`: "dense", "sparse" or "multi".
-    * `size`: numbers in a vector (in each token vector, for multi); None if it is to be found out.
+    * `size`: numbers in a vector (in each token vector, for multi); None if an embedding must show it.
     * `idf`: for sparse vectors, whether Qdrant is to weigh queries by inverse document frequency, as BM25 needs.
     """
 

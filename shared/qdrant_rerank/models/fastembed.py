@@ -406,7 +406,7 @@ class FastembedCrossEncoder(_OwnModel):
         return self._turns.run(lambda stopped: self._scores(query, texts, stopped))
 
     async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:
-        """As `score`, in a thread of the model's own. Cancelled, it ends after the batch that it is at."""
+        """As `score`, in a thread of the model's own. Cancelled, it ends after its batch."""
         return await self._turns.arun(lambda stopped: self._scores(query, texts, stopped))
 
     def _scores(self, query: str, texts: Sequence[str], stopped: Stopped) -> list[float]:

@@ -1,6 +1,6 @@
 """Other packages' rerankers as rerankers: LangChain's compressors, LlamaIndex's postprocessors, qdrant-relevance-feedback's.
 
-None of these packages is imported before one of its rerankers scores; which it is shows in its methods.
+None of these packages is imported before one of its rerankers scores; a reranker's methods show whose it is.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from ..errors import ScoringError, StrategyError
 from ..steps import adrive, drive
 from ..threads import carrying
-from ..values import is_finite, is_whole
+from ..values import check_counts, is_finite
 from .base import Gate, check_whole
 from .llm_chat import Asking, Call, Counters, LlmStats, as_chat, llm_name
 from .llm_prompts import (
@@ -42,6 +42,7 @@ T = TypeVar("T")
 class _LlmModel(ABC):
     """A reranker that asks an LLM; see `LlmPointwise` and `LlmListwise`."""
 
+    _kind: ClassVar[Literal["pointwise", "listwise"]]
     _on_bad: ClassVar[str]
 
     def __init__(
@@ -56,8 +57,7 @@ class _LlmModel(ABC):
         name: str | None,
     ) -> None:
         check_whole(self, concurrency=concurrency, max_chars=max_chars)
-        if not is_whole(retries, 0):
-            raise StrategyError(f"retries is a whole number of at least 0, not {retries!r}")
+        check_counts(0, retries=retries)
         for what, text in (("instructions", instructions), ("name", name)):
             if text is not None and not (isinstance(text, str) and text.strip()):
                 raise StrategyError(f"{what} is a text, or None; not {text!r}")
@@ -83,8 +83,10 @@ class _LlmModel(ABC):
         return self._counters.snapshot()
 
     @property
-    @abstractmethod
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str:
+        """The LLM's name, the prompt's version and digest, and the settings that change scores."""
+        prompt = digest(self._kind, self.instructions)
+        return f"llm-{self._kind}:{self.name}:prompt={prompt}:{self._setting}:max_chars={self.max_chars}:retries={self.retries}"
 
     def __repr__(self) -> str:  # without the LLM, whose repr may show a key
         return f"<{type(self).__name__} {self.fingerprint}>"
@@ -92,11 +94,33 @@ class _LlmModel(ABC):
     def _named(self) -> str:
         return f"the LLM {self.name}"
 
-    def _all(self, askings: Sequence[Asking[T]]) -> list[T]:
-        return self._gate.each([partial(drive, asking, self._call) for asking in askings])
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """One score for each text, in their order.
 
-    async def _aall(self, askings: Sequence[Asking[T]]) -> list[T]:
-        return await self._gate.aeach([partial(adrive, asking, self._acall) for asking in askings])
+        Raises:
+            ScoringError: an answer was bad to the end, and `on_bad` is "raise".
+            ClientError: the LLM is an async function.
+        """
+        jobs = [partial(drive, asking, self._call) for asking in self._askings(query, texts)]
+        return self._scores(texts, self._gate.each(jobs))
+
+    async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:
+        """As `score`, by the LLM's async methods; cancelling cancels the calls under way."""
+        jobs = [partial(adrive, asking, self._acall) for asking in self._askings(query, texts)]
+        return self._scores(texts, await self._gate.aeach(jobs))
+
+    @property
+    @abstractmethod
+    def _setting(self) -> str:
+        """What else changes scores, for the fingerprint."""
+
+    @abstractmethod
+    def _askings(self, query: str, texts: Sequence[str]) -> list[Asking[Any]]:
+        """What to ask of the LLM, side by side."""
+
+    @abstractmethod
+    def _scores(self, texts: Sequence[str], answers: Sequence[Any]) -> list[float]:
+        """The scores of all texts, by the answers."""
 
     def _call(self, call: Call) -> Any:
         with carrying(ScoringError, self._named):
@@ -155,6 +179,7 @@ class LlmPointwise(_LlmModel):
 
     independent = True
     """A text's score depends on that text alone, so it may be kept in a cache."""
+    _kind = "pointwise"
     _on_bad = "lowest"
 
     def __init__(
@@ -173,26 +198,8 @@ class LlmPointwise(_LlmModel):
         self.scale = _scale(scale)
 
     @property
-    def fingerprint(self) -> str:
-        """The LLM's name, the prompt's version and digest, and the settings that change scores."""
-        low, high = self.scale
-        return (
-            f"llm-pointwise:{self.name}:prompt={digest('pointwise', self.instructions)}:scale={low:g}..{high:g}"
-            f":max_chars={self.max_chars}:retries={self.retries}"
-        )
-
-    def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        """A number on the scale for each text.
-
-        Raises:
-            ScoringError: an answer was bad to the end, and `on_bad` is "raise".
-            ClientError: the LLM is an async function.
-        """
-        return self._placed(texts, self._all(self._askings(query, texts)))
-
-    async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:
-        """As `score`, by the LLM's async methods; cancelling cancels the calls under way."""
-        return self._placed(texts, await self._aall(self._askings(query, texts)))
+    def _setting(self) -> str:
+        return "scale={:g}..{:g}".format(*self.scale)
 
     def _askings(self, query: str, texts: Sequence[str]) -> list[Asking[float]]:
         shown = [text for text in texts if not is_blank(text)]
@@ -212,8 +219,8 @@ class LlmPointwise(_LlmModel):
         self._give_up(result, "a score from {} to {}".format(*ends))
         return low
 
-    def _placed(self, texts: Sequence[str], scores: Sequence[float]) -> list[float]:
-        given = iter(scores)
+    def _scores(self, texts: Sequence[str], answers: Sequence[float]) -> list[float]:
+        given = iter(answers)
         return [self.scale[0] if is_blank(text) else next(given) for text in texts]
 
 
@@ -256,6 +263,7 @@ class LlmListwise(_LlmModel):
 
     independent = False
     """A text's score depends on the other texts of the list: it must not be kept in a cache."""
+    _kind = "listwise"
     _on_bad = "keep_order"
 
     def __init__(
@@ -273,33 +281,22 @@ class LlmListwise(_LlmModel):
     ) -> None:
         super().__init__(llm, OrderAnswer, instructions, concurrency, max_chars, retries, on_bad, name)
         check_whole(self, step=step)
-        if not is_whole(window, 2):
-            raise StrategyError(f"window is a whole number of at least 2, not {window!r}")
+        check_counts(2, window=window)
         if step >= window:
             raise StrategyError(f"step is less than window, or nothing could move on: step={step}, window={window}")
         self.window = window
         self.step = step
 
     @property
-    def fingerprint(self) -> str:
-        """The LLM's name, the prompt's version and digest, and the settings that change the order."""
-        return (
-            f"llm-listwise:{self.name}:prompt={digest('listwise', self.instructions)}:window={self.window}:step={self.step}"
-            f":max_chars={self.max_chars}:retries={self.retries}"
-        )
+    def _setting(self) -> str:
+        return f"window={self.window}:step={self.step}"
 
-    def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        """`1 - position / n` for each text.
+    def _askings(self, query: str, texts: Sequence[str]) -> list[Asking[list[int]]]:
+        return [self._order(query, texts)]
 
-        Raises:
-            ScoringError: an answer was bad to the end, and `on_bad` is "raise".
-            ClientError: the LLM is an async function.
-        """
-        return _ranks(self._all([self._order(query, texts)])[0])
-
-    async def ascore(self, query: str, texts: Sequence[str]) -> list[float]:
-        """As `score`, by the LLM's async methods; cancelling cancels the call under way."""
-        return _ranks((await self._aall([self._order(query, texts)]))[0])
+    def _scores(self, texts: Sequence[str], answers: Sequence[list[int]]) -> list[float]:
+        position = {place: rank for rank, place in enumerate(answers[0])}
+        return [1 - position[place] / len(texts) for place in range(len(texts))]
 
     def _order(self, query: str, texts: Sequence[str]) -> Asking[list[int]]:
         order = [place for place, text in enumerate(texts) if not is_blank(text)]
@@ -321,8 +318,3 @@ class LlmListwise(_LlmModel):
             return places
         self._counters.bad(*result.faults)
         return [places[position] for position in result.positions]
-
-
-def _ranks(order: Sequence[int]) -> list[float]:
-    position = {place: rank for rank, place in enumerate(order)}
-    return [1 - position[place] / len(order) for place in range(len(order))]

@@ -1,6 +1,6 @@
 """One way to ask any LLM: LangChain's models, LlamaIndex's LLMs, and functions from text to text.
 
-Which it is shows in its methods; LlamaIndex's message classes are imported when one of its LLMs is asked.
+Its methods show which one it is; LlamaIndex's message classes are imported when one of its LLMs is asked.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class LlmStats:
         unusable: how often `on_bad` took effect: all answers for a text or a window were bad.
         empty: texts without a visible character, which are scored lowest without a call.
         cut: texts that were shown only up to `max_chars`, counted once for each call that shows them.
-        bad: answers by what was wrong with them. An answer that is put right is counted too, once for each of its faults.
+        bad: answers by their faults; an answer that is put right counts too, once for each fault.
     """
 
     calls: int = 0

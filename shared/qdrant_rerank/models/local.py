@@ -18,7 +18,7 @@ from qdrant_client import models
 
 from ..errors import MissingExtra, StrategyError
 from ..schema import Kind
-from ..values import is_finite, is_whole
+from ..values import check_counts, is_finite
 
 if TYPE_CHECKING:
     import qdrant_edge
@@ -124,8 +124,7 @@ class HashedNgrams:
     kind: ClassVar[Kind] = "dense"
 
     def __post_init__(self) -> None:
-        if not is_whole(self.size, 1):
-            raise StrategyError(f"the size of HashedNgrams must be a whole number of at least 1, got {self.size!r}")
+        check_counts(1, **{"the size of HashedNgrams": self.size})
 
     def encode_query(self, text: str) -> list[float]:
         vector = np.zeros(self.size)

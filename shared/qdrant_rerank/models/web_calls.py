@@ -259,7 +259,7 @@ def _replaced(value: Any, key: str) -> Any:
 Options: TypeAlias = dict[str, Any]
 """The SDK's `request_options`."""
 Request: TypeAlias = tuple[Patience, Callable[[Any, Options], Any]]
-"""A request, which is given the client and its options, and the budget that it is made within."""
+"""A budget, and a request within it, which takes the client and its options."""
 Requests: TypeAlias = Generator[Request, Any, R]
 """Yields requests, is sent the answers, and returns what they amount to."""
 

@@ -148,8 +148,8 @@ class Cached:
         cache: keeps them.
 
     Raises:
-        StrategyError: the model is a function without a name of its own (a lambda, a closure, a partial), so that its
-            scores couldn't be told from another's; or a text's score depends on the other texts (`independent` is False).
+        StrategyError: the model is a function without a name of its own (a lambda, a closure, a partial), which others
+            may share; or a text's score depends on the other texts (`independent` is False).
     """
 
     reranker: RerankerLike
