@@ -88,8 +88,9 @@ class _Plans:
         return known[3] if known is not None and known[2] is target else None
 
     def remember(self, strategy: Strategy, options: SearchOptions, target: Target | None, plan: Plan) -> None:
-        """Have `find` find it."""
-        _keep(self._by_call, (id(strategy), id(options)), (strategy, options, target, plan))
+        """Have `find` find it, unless the options have what is told of at each call."""
+        if options.score_threshold is None:
+            _keep(self._by_call, (id(strategy), id(options)), (strategy, options, target, plan))
 
     def get(self, strategy: Strategy, options: SearchOptions, target: Target | None) -> Plan | None:
         if target is None:
@@ -316,6 +317,7 @@ class _Base:
         self._tell(made.warnings)
         if self._target is target:  # not what another thread has read meanwhile
             self._plans.keep(strategy, made)
+            self._plans.remember(strategy, options, target, made)
         return made
 
     def _kept(self, strategy: Strategy, options: SearchOptions) -> Plan | None:
@@ -323,7 +325,7 @@ class _Base:
         kept = self._plans.get(strategy, options, target)
         if kept is not None and options.score_threshold is not None:  # the one option that a server may ignore
             self._tell(kept.warnings[len(kept.strategy_warnings) :])
-        elif kept is not None:  # nothing more to be told of it
+        elif kept is not None:
             self._plans.remember(strategy, options, target, kept)
         return kept
 

@@ -19,8 +19,8 @@ from .expressions.view import Index, View
 from .payload import PRESETS, AnyMapping
 from .request_parts import features_of
 from .schema import Schema, VectorInfo
-from .steps import Embed, Flow, QueryVector, Request, Vectors
-from .values import LARGEST, MOST_GROUPED, Shared, brief, is_finite, is_whole
+from .steps import Embed, Flow, QueryVector, Request, Shared, Vectors
+from .values import LARGEST, MOST_GROUPED, brief, is_finite, is_whole
 
 __all__ = [
     "Fingerprints",

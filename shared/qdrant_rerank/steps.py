@@ -42,6 +42,7 @@ __all__ = [
     "Scores",
     "Search",
     "Services",
+    "Shared",
     "Step",
     "Vectors",
     "adrive",
@@ -53,6 +54,7 @@ __all__ = [
 ]
 
 Q = TypeVar("Q")
+T = TypeVar("T")
 R = TypeVar("R")
 S = TypeVar("S", bound="_Asks[Any]")
 
@@ -65,6 +67,17 @@ Vectors: TypeAlias = Mapping[str, QueryVector]
 Points: TypeAlias = list[models.ScoredPoint]
 """Ranked points, best first: the rank is the position (scores need not descend, e.g. after MMR)."""
 Request: TypeAlias = "models.QueryRequest | models.QueryGroupsRequest"
+
+
+class Shared(list[T]):
+    """A list that `copy.deepcopy` hands back as it is: query vectors, the terms of compiled formulas.
+
+    qdrant-client deep-copies every request of a batch, and local mode every query, though neither changes them. For one
+    vector of 384 numbers that takes longer than all else that happens to a small query; for a large formula, much longer.
+    """
+
+    def __deepcopy__(self, memo: object) -> Shared[T]:
+        return self
 
 
 class _Asks(Generic[R]):

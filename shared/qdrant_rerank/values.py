@@ -1,4 +1,4 @@
-"""Values that users write: what counts as a number; how messages, `repr`s and notebooks show a value; lists without copies.
+"""Values that users write: what counts as a number, and how messages, `repr`s and notebooks show a value.
 
 Bools don't count as numbers, although Python takes them for integers.
 """
@@ -24,7 +24,6 @@ __all__ = [
     "LEVELS",
     "MOST_GROUPED",
     "Bar",
-    "Shared",
     "as_table",
     "as_text",
     "brief",
@@ -188,17 +187,6 @@ def _model(value: BaseModel) -> str:
 
 
 T = TypeVar("T")
-
-
-class Shared(list[T]):
-    """A list that `copy.deepcopy` hands back as it is: query vectors, the terms of compiled formulas.
-
-    qdrant-client deep-copies every request of a batch, and local mode every query, though neither changes them. For one
-    vector of 384 numbers that takes longer than all else that happens to a small query; for a large formula, much longer.
-    """
-
-    def __deepcopy__(self, memo: object) -> Shared[T]:
-        return self
 
 
 def in_batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -14,7 +14,7 @@ import numpy as np
 from qdrant_client import models
 
 from ..capabilities import Capabilities
-from ..values import Shared
+from ..steps import Shared
 
 DIGITS = 15
 """How many digits of a number servers read exactly over REST: the last of 16 and 17 may be off by one."""
