@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ._lazy import load_lazily
 
 if TYPE_CHECKING:
+    from .calls import Retries
     from .errors import PlanError, PlanWarning, QdrantRerankError, QueryError, ScoringError, StrategyError
     from .errors import TimeoutError as TimeoutError  # not in __all__: `import *` would take Python's own from its users
     from .executor import AsyncExecutor, Executor
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from .points import RankedPoint
     from .query import Query, SearchOptions
     from .rerank import Rerank
-    from .retries import Retries
     from .serialise import from_json, load, save, to_json
     from .stages import Formula, Fusion, Mmr, Nearest, late_interaction
     from .strategies import Strategy
@@ -64,7 +64,7 @@ else:
             "points": "RankedPoint",
             "query": "Query, SearchOptions",
             "rerank": "Rerank",
-            "retries": "Retries",
+            "calls": "Retries",
             "serialise": "from_json, load, save, to_json",
             "stages": "Formula, Fusion, Mmr, Nearest, late_interaction",
             "strategies": "Strategy",

@@ -20,12 +20,11 @@ if TYPE_CHECKING:
     from .agent_tools import BYTES_OF_A_TOKEN, FilterArgument, LowConfidence, TOOL_DESCRIPTION, TOOL_NAME, ToolCall
     from .agent_tools import ToolFilters, ToolHit, ToolSpec, USABLE, check_retriever, filter_keys, name_arguments, narrow
     from .agent_tools import pick_filters, pick_threshold
-    from .answers import contradicts, guard, read_batch, read_points
-    from .capabilities import ABILITIES, Engine
-    from .clients import AsyncClientLike, Clients, client_options, close_on_error, engine_of, find_delay, grpc_port_of
+    from .capabilities import ABILITIES, Engine, engine_of
+    from .clients import AsyncClientLike, Clients, client_options, close_on_error, find_delay, grpc_port_of
     from .coalescing import Coalescer, ThreadCoalescer, can_share, is_large, lend
     from .costs import PRICES, estimate
-    from .deadline import Deadline, lift_deadline, timeout_problem, whole_seconds, within
+    from .calls import Deadline, lift_deadline, timeout_problem, whole_seconds, within
     from .edge.changes import make_change
     from .edge.groups import group_hits
     from .edge.shards import OPENING, RESERVE, Shard, disk_of, disk_usage
@@ -76,15 +75,15 @@ if TYPE_CHECKING:
     from .query import Inputs, both, check_vector, embed_query, not_a_filter, query_token_counts, restrict
     from .request_parts import conditions_of, models_within, parts_of, strict_limits
     from .rerank import BEYOND, Candidate, DocumentReranker, MUTE, MissingText, OnError, READ, Unread
-    from .retries import INGEST, Left, NO_RETRIES
+    from .calls import INGEST, Left, NO_RETRIES
     from .trained import names_points, random_points
     from .schema import Kind as VectorKind, read_node_schema
+    from .search import contradicts, guard, read_batch, read_points, search
     from .serialise import expression_from_json
     from .stages.client_ranking import scores_by_candidate
     from .stages.fusion import DEFAULT_RRF_K, FusionMethod
     from .steps import AsyncServices, Embed, Flow, Points, QueryVector, Request, Score, Scores, Search, Services, Step
     from .steps import Vectors, arun, run, together, watch
-    from .strategies import search
     from .threads import AsyncReads, PerLoop, Reads, Workers, call_worker, carry, carrying, in_time, in_worker, inherits
     from .threads import use_workers
     from .trained import FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, find_missing, has, instead, kind_of
@@ -100,12 +99,11 @@ else:
             "agent_tools": "BYTES_OF_A_TOKEN, FilterArgument, LowConfidence, TOOL_DESCRIPTION, TOOL_NAME, ToolCall, "
             "ToolFilters, ToolHit, ToolSpec, USABLE, check_retriever, filter_keys, name_arguments, narrow, pick_filters, "
             "pick_threshold",
-            "answers": "contradicts, guard, read_batch, read_points",
-            "capabilities": "ABILITIES, Engine",
-            "clients": "AsyncClientLike, Clients, client_options, close_on_error, engine_of, find_delay, grpc_port_of",
+            "capabilities": "ABILITIES, Engine, engine_of",
+            "clients": "AsyncClientLike, Clients, client_options, close_on_error, find_delay, grpc_port_of",
             "coalescing": "Coalescer, ThreadCoalescer, can_share, is_large, lend",
             "costs": "PRICES, estimate",
-            "deadline": "Deadline, lift_deadline, timeout_problem, whole_seconds, within",
+            "calls": "Deadline, lift_deadline, timeout_problem, whole_seconds, within, INGEST, Left, NO_RETRIES",
             "edge.changes": "make_change",
             "edge.groups": "group_hits",
             "edge.shards": "OPENING, RESERVE, Shard, disk_of, disk_usage",
@@ -156,16 +154,15 @@ else:
             "query": "Inputs, both, check_vector, embed_query, not_a_filter, query_token_counts, restrict",
             "request_parts": "conditions_of, models_within, parts_of, strict_limits",
             "rerank": "BEYOND, Candidate, DocumentReranker, MUTE, MissingText, OnError, READ, Unread",
-            "retries": "INGEST, Left, NO_RETRIES",
             "trained": "names_points, random_points, FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, "
             "find_missing, has, instead, kind_of, leaves, psi, shift",
             "schema": "Kind as VectorKind, read_node_schema",
+            "search": "contradicts, guard, read_batch, read_points, search",
             "serialise": "expression_from_json",
             "stages.client_ranking": "scores_by_candidate",
             "stages.fusion": "DEFAULT_RRF_K, FusionMethod",
             "steps": "AsyncServices, Embed, Flow, Points, QueryVector, Request, Score, Scores, Search, Services, "
             "Step, Vectors, arun, run, together, watch",
-            "strategies": "search",
             "threads": "AsyncReads, PerLoop, Reads, Workers, call_worker, carry, carrying, in_time, in_worker, "
             "inherits, use_workers",
             "values": "Bar, as_table, brief, call, check_counts, clip_text, few, in_batches, is_finite, is_number, is_whole, "

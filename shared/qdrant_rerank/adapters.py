@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from qdrant_client import QdrantClient, models
 
+from .calls import Retries
 from .capabilities import Capabilities
 from .errors import ClientError, QueryError, StrategyError, did_you_mean
 from .executor import AsyncExecutor, Executor
@@ -20,7 +21,6 @@ from .models.encoders import Encoders
 from .models.wrappers import as_reranker
 from .payload import PayloadMapping
 from .query import SearchOptions, not_a_filter
-from .retries import Retries
 from .strategies import Strategy
 from .values import brief, is_whole
 

@@ -11,11 +11,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Literal, TypeAlias, assert_never
+from typing import Any, Final, Literal, TypeAlias, assert_never, cast, get_args
 
 from .errors import ClientError
 
-__all__ = ["ABILITIES", "Ability", "AbilityName", "Capabilities", "Engine", "Version"]
+__all__ = ["ABILITIES", "Ability", "AbilityName", "Capabilities", "Engine", "Version", "engine_of", "is_in_process"]
 
 Version: TypeAlias = tuple[int, int, int]
 Engine: TypeAlias = Literal["server", "local", "edge"]
@@ -156,3 +156,19 @@ class Capabilities:
             case "edge":
                 return f"qdrant-edge (Qdrant {number} in process)"
         assert_never(self.engine)
+
+
+def engine_of(client: object) -> Engine:
+    """Whether a client speaks to a server, is qdrant-client's local mode, or an engine in process that says so itself."""
+    engine = getattr(client, "engine", None)
+    if engine in get_args(Engine):
+        return cast(Engine, engine)
+    options = getattr(client, "init_options", None)
+    if not isinstance(options, dict):
+        return "server"
+    return "local" if is_in_process(options) else "server"
+
+
+def is_in_process(options: Mapping[str, Any]) -> bool:
+    """Whether a client made with these options runs an engine itself: qdrant-client's local mode."""
+    return options.get("location") == ":memory:" or bool(options.get("path"))

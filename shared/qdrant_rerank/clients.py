@@ -17,14 +17,14 @@ import os
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from typing import Any, Final, Protocol, TypeAlias, cast, get_args
+from typing import Any, Final, Protocol, TypeAlias, cast
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary, WeakSet, finalize
 
 import httpx
 from qdrant_client import AsyncQdrantClient, QdrantClient
 
-from .capabilities import Engine
+from .capabilities import Engine, engine_of, is_in_process
 from .errors import ClientError, warn
 from .threads import PerLoop, in_worker
 
@@ -33,7 +33,6 @@ __all__ = [
     "AsyncClientLike",
     "Clients",
     "client_options",
-    "engine_of",
     "find_delay",
     "grpc_port_of",
     "close_on_error",
@@ -299,7 +298,7 @@ def client_options(options: Mapping[str, Any]) -> dict[str, Any]:
 def _rest_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """What the options of a client that searches over REST leave open."""
     chosen: dict[str, Any] = {}
-    if _is_in_process(options) or options.get("prefer_grpc"):  # headers would be gRPC's metadata, too
+    if is_in_process(options) or options.get("prefer_grpc"):  # headers would be gRPC's metadata, too
         return chosen
     if not _names_encoding(options):
         chosen["headers"] = {**(options.get("headers") or {}), "accept-encoding": "identity"}
@@ -361,21 +360,6 @@ def grpc_port_of(url: str | None, port: int | None, grpc_port: int | None, optio
         f"which port does gRPC have? It is 6334 where REST has 6333, but this server's REST has {rest}, and 6334 may be "
         f"another server's: give it by {option}"
     )
-
-
-def engine_of(client: object) -> Engine:
-    """Whether a client speaks to a server, is qdrant-client's local mode, or an engine in process that says so itself."""
-    engine = getattr(client, "engine", None)
-    if engine in get_args(Engine):
-        return cast(Engine, engine)
-    options = getattr(client, "init_options", None)
-    if not isinstance(options, dict):
-        return "server"
-    return "local" if _is_in_process(options) else "server"
-
-
-def _is_in_process(options: Mapping[str, Any]) -> bool:
-    return options.get("location") == ":memory:" or bool(options.get("path"))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel
 from qdrant_client import models
 
-from .deadline import Deadline
+from .calls import Deadline
 from .engine_errors import Kind, read_failure
 
 __all__ = ["Coalescer", "ThreadCoalescer", "can_share", "is_large", "lend"]

@@ -31,8 +31,7 @@ import httpx
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from .capabilities import Engine
-from .clients import engine_of
+from .capabilities import Engine, engine_of
 from .errors import EngineError, QdrantRerankError, TimeoutError
 
 __all__ = ["Failure", "Kind", "Place", "address_of", "describe_failure", "describe_failures", "read_failure", "tell_error"]

@@ -19,7 +19,21 @@ from typing import Any, Final, Self, TypeVar
 
 from qdrant_client import QdrantClient, models
 
-from .answers import (
+from .calls import Left, Retries, time_left, whole_seconds, within
+from .capabilities import Capabilities
+from .clients import AsyncCalls, AsyncClientLike, Clients
+from .coalescing import Coalescer, ThreadCoalescer, can_share, lend
+from .engine_errors import Place, describe_failure, describe_failures
+from .errors import ClientError, Lint, PlanError, QueryError, StrategyError, warn
+from .explain.results import Explained
+from .models.base import Reranker, RerankerLike, ascore_texts, check_scores, score_texts
+from .models.encoders import AsyncEncoder, Encoder, EncoderLike, Encoders, encoder_fingerprint
+from .models.wrappers import as_reranker
+from .payload import PayloadLike, as_mapping
+from .plan import Plan, plan_on
+from .query import Fingerprints, Query, Quirks, SearchOptions, Target, not_a_filter, restrict
+from .schema import Schema, aread_node_schema, aread_schema, read_node_schema, read_schema
+from .search import (
     check_order,
     check_vectors,
     contradicts,
@@ -30,21 +44,6 @@ from .answers import (
     read_groups,
     read_points,
 )
-from .capabilities import Capabilities
-from .clients import AsyncCalls, AsyncClientLike, Clients
-from .coalescing import Coalescer, ThreadCoalescer, can_share, lend
-from .deadline import whole_seconds, within
-from .engine_errors import Place, describe_failure, describe_failures
-from .errors import ClientError, Lint, PlanError, QueryError, StrategyError, warn
-from .explain.results import Explained
-from .models.base import Reranker, RerankerLike, ascore_texts, check_scores, score_texts
-from .models.encoders import AsyncEncoder, Encoder, EncoderLike, Encoders, encoder_fingerprint
-from .models.wrappers import as_reranker
-from .payload import PayloadLike, as_mapping
-from .plan import Plan, plan_on
-from .query import Fingerprints, Query, Quirks, SearchOptions, Target, not_a_filter, restrict
-from .retries import Left, Retries, time_left
-from .schema import Schema, aread_node_schema, aread_schema, read_node_schema, read_schema
 from .steps import AsyncServices, Flow, Points, QueryVector, Search, Services, Vectors, arun, run, together
 from .strategies import Strategy
 from .threads import AsyncReads, PerLoop, Reads, Workers, carrying, in_worker, refuse_strange, use_workers

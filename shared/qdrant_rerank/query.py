@@ -11,8 +11,8 @@ from typing import Any, assert_never
 
 from qdrant_client import models
 
+from .calls import timeout_problem
 from .capabilities import ABILITIES, Capabilities
-from .deadline import timeout_problem
 from .errors import QueryError, did_you_mean
 from .expressions.nodes import in_utc
 from .expressions.view import Index, View
@@ -247,7 +247,7 @@ class Target:
 
     @property
     def thorough(self) -> bool:
-        """Whether formulas have to make sure that a payload key holds just one value (see `strategies.search`)."""
+        """Whether formulas have to make sure that a payload key holds just one value (see `search.search`)."""
         return self.capabilities.engine == "local" or self.quirks.several_values
 
 

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, get_args
 import numpy as np
 from qdrant_client import models
 
+from .calls import within
 from .capabilities import AbilityName, Capabilities
-from .deadline import within
 from .errors import Lint, OnError, QueryError, ScoringError, StrategyError, tolerate
 from .explain.results import CandidateHit, Column, Explained, ResultReason, Term
 from .expressions.evaluation import Table, compute

@@ -10,7 +10,7 @@ Laws (tested):
 * `run(flow, executor)` and `await arun(flow, async_executor)` return the same for executors that answer the same.
 * An exception in a step is thrown into the flow at its `yield`, so a strategy may catch it and degrade.
 * Cancellation is not caught; it closes the flow.
-* Where the call has a deadline (`deadline.within`), no step is waited for beyond it, and none begins after it: sync steps run
+* Where the call has a deadline (`calls.within`), no step is waited for beyond it, and none begins after it: sync steps run
   in worker threads, and are left to themselves at the deadline, async ones are cancelled. A search is told what time is left.
 """
 
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, as
 
 from qdrant_client import models
 
-from .deadline import DEADLINE, Deadline
+from .calls import DEADLINE, Deadline
 from .threads import WORKERS, call_worker, carry
 
 if TYPE_CHECKING:

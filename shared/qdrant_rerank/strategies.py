@@ -8,7 +8,7 @@ that a kind of one's own can do what ours can; nothing else asks which kind a st
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib import import_module
@@ -17,8 +17,7 @@ from typing import Any, ClassVar, Final, Literal, Self, TypeAlias
 from qdrant_client import models
 
 from .capabilities import AbilityName
-from .engine_errors import read_failure
-from .errors import Lint, StrategyError, warn
+from .errors import Lint, StrategyError
 from .explain.results import Account, CandidateHit, Column, Explained, Found, ResultReason, Scored, Term
 from .expressions.build import when
 from .expressions.evaluation import Table
@@ -28,10 +27,11 @@ from .formula_limits import filter_problems
 from .points import group, settle, trim, widen, with_keys
 from .query import Inputs, Query, SearchOptions, Target, both, embed_query, not_a_filter, seal
 from .schema import Schema, VectorInfo
-from .steps import Flow, Points, QueryVector, Request, Search, Vectors
+from .search import search
+from .steps import Flow, Points, QueryVector, Request, Vectors
 from .values import LARGEST, brief, is_finite, is_whole, literal
 
-__all__ = ["CANDIDATES", "SEVERAL_VALUES", "Cost", "ModelUse", "Stage", "Strategy", "candidate_names", "list_kinds", "search"]
+__all__ = ["CANDIDATES", "Cost", "ModelUse", "Stage", "Strategy", "candidate_names", "list_kinds"]
 
 CANDIDATES = 100
 """How many points a candidate stage fetches when its `limit` isn't set (Qdrant's own default is the root's limit,
@@ -845,48 +845,3 @@ def _zeros(info: VectorInfo) -> QueryVector:
     if info.kind == "sparse":
         return models.SparseVector(indices=[], values=[])
     return [[0.0] * (info.size or 0)] if info.kind == "multi" else [0.0] * (info.size or 0)
-
-
-SEVERAL_VALUES = (
-    "some points of {collection!r} hold lists of several values, or places beyond 90 and 180 degrees, under a key that a "
-    "formula reads as one value{key}: they count as missing, and formulas over this collection run slower from now on, as each "
-    "value is looked at; store single values"
-)
-
-
-def search(requests: Callable[[], list[Request]], options: SearchOptions, target: Target) -> Flow[list[Points]]:
-    """The points of each request; where a formula is refused that was guarded quickly, of the same requests made anew.
-
-    A formula reads a payload value behind a condition that it is a number. A list of several numbers meets that condition and
-    then fails the whole query, as does a place beyond 90 and 180 degrees; more conditions, that there is just one value and
-    that it is on Earth, make sure, but no payload index answers the first, so that formulas take 4 to 11 times as long
-    (`benchmarks/formula.py --only guards`). Such values under a key that a formula takes for one value are rare. So formulas go
-    out with the quick guard; when an engine refuses one, it is sent again with the thorough guard, and so are all later ones of
-    that executor. Only an engine's word that a formula met a value which it can't read is reason to: a server that is
-    overloaded, or that gave a search up, says nothing of values.
-
-    Args:
-        requests: makes the requests, for the guards that the target asks for at that moment.
-        options: those of the search.
-        target: notes that thorough guards are needed.
-    """
-    quick, asked = not target.thorough, requests()
-    try:
-        found: list[Points] = yield Search(asked, options.consistency, options.timeout, target.schema)
-        return found
-    except Exception as error:
-        if not quick or not read_failure(error).shows_values:
-            raise
-        before, target.quirks.several_values = target.quirks.several_values, True
-        thorough = requests()
-        if thorough == asked:  # nothing in it is guarded: a plain search, or keys that are read without a default
-            target.quirks.several_values = before
-            raise
-        try:
-            found = yield from Search(thorough, options.consistency, options.timeout, target.schema)
-        except Exception:
-            target.quirks.several_values = before  # it was something else
-            raise error from None
-        key = "" if (known := read_failure(error).key) is None else f" ({known!r})"
-    warn(SEVERAL_VALUES.format(collection=target.schema.collection, key=key))
-    return found

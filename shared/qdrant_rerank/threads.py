@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 from weakref import WeakKeyDictionary
 
-from .deadline import Deadline, lift_deadline
+from .calls import Deadline, lift_deadline
 from .errors import ClientError, QdrantRerankError
 
 __all__ = [

@@ -87,7 +87,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     made: list[float] = []
-    monkeypatch.setattr("qdrant_rerank.retries.time.sleep", made.append)
+    monkeypatch.setattr("qdrant_rerank.calls.time.sleep", made.append)
     return made
 
 

@@ -137,7 +137,7 @@ class Busy(LocalServer):
 
 def test_retries_wait_for_a_server_that_starts(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("qdrant_rerank.retries.time.sleep", pauses.append)
+    monkeypatch.setattr("qdrant_rerank.calls.time.sleep", pauses.append)
     with Busy() as server:
         succeeds("index", corpus, "--url", server.url)
         assert "Qdrant answers 503: Service is starting" in fails("search", "ferry", "--url", server.url)

@@ -20,7 +20,7 @@ POPULAR = Formula(score() + field("popularity", default=0.0)).over(Nearest(limit
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that would have been made."""
     made: list[float] = []
-    monkeypatch.setattr("qdrant_rerank.retries.time.sleep", made.append)
+    monkeypatch.setattr("qdrant_rerank.calls.time.sleep", made.append)
     return made
 
 

@@ -55,7 +55,7 @@ NAMED_AS_MODULES = {
     "qdrant_rerank.learn.log_files.VERSION",
     "qdrant_rerank.learn.model_trees.make_gate",
     "qdrant_rerank.models.wrappers.time",
-    "qdrant_rerank.retries.time.sleep",
+    "qdrant_rerank.calls.time.sleep",
     "qdrant_rerank.trained.SAMPLE_SIZE",
     "qdrant_rerank.stages.formula.extent",
     # modules are what these tests are about

@@ -21,9 +21,10 @@ from ..payload import read_texts
 from ..points import RankedPoint, annotate, notes_of, select_payload
 from ..query import Inputs, Query, SearchOptions, Target, both, embed_query
 from ..schema import Schema
+from ..search import search
 from ..stages.nearest import Nearest
 from ..steps import Flow, Points, QueryVector, Request, Score
-from ..strategies import Stage, candidate_names, search
+from ..strategies import Stage, candidate_names
 from .coefficients import Coefficients, Mode
 
 __all__ = [

@@ -16,12 +16,12 @@ from typing import Any, Final
 
 from qdrant_client import QdrantClient, models
 
-from ..clients import engine_of
+from ..calls import INGEST, Retries
+from ..capabilities import engine_of
 from ..engine_errors import Place, describe_failures
 from ..errors import PlanError, StrategyError
 from ..models.encoders import Encoder, EncoderLike, as_encoder
 from ..payload import AnyMapping, PayloadLike, as_mapping, read_texts
-from ..retries import INGEST, Retries
 from ..schema import Schema, VectorInfo, read_schema
 from .collection import find_differences, require_known
 from .documents import Document

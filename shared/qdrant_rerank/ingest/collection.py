@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from qdrant_client import QdrantClient, models
 
-from ..capabilities import Capabilities
-from ..clients import engine_of
+from ..calls import INGEST
+from ..capabilities import Capabilities, engine_of
 from ..engine_errors import Place, describe_failures, read_failure
 from ..errors import PlanError, StrategyError, did_you_mean
 from ..expressions.inspect import field_conditions
@@ -20,7 +20,6 @@ from ..expressions.view import path_problem
 from ..formula_limits import demands_indexes, knows_phrases
 from ..models.encoders import Encoder, EncoderLike, as_encoder
 from ..query import Target
-from ..retries import INGEST
 from ..schema import Schema, VectorInfo, read_schema
 from ..strategies import Strategy
 from .writing import check_multivectors, probe_encoder, says

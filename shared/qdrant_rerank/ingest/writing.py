@@ -13,10 +13,10 @@ from typing import Any, Final, TypeVar
 
 from qdrant_client import QdrantClient, models
 
+from ..calls import INGEST, Retries
 from ..engine_errors import Place, describe_failures
 from ..errors import IngestError, MissingExtra, PlanError, QdrantRerankError, StrategyError, did_you_mean
 from ..models.encoders import Encoder, EncoderLike, Encoders
-from ..retries import INGEST, Retries
 from ..schema import Kind, Schema, VectorInfo, read_schema
 from ..steps import QueryVector
 from ..values import to_whole

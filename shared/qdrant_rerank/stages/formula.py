@@ -57,9 +57,10 @@ from ..points import trim, with_keys
 from ..query import Inputs, Query, SearchOptions, Target, embed_query, query_token_counts
 from ..request_parts import keys_in, request_limits, strict_limits
 from ..schema import Schema, VectorInfo
+from ..search import search
 from ..serialise import load
 from ..steps import Flow, Points, Request, together
-from ..strategies import Stage, Strategy, search
+from ..strategies import Stage, Strategy
 from ..trained import Trained, drift_warnings, field_problems, sample_payloads
 from ..values import brief
 from .client_ranking import (

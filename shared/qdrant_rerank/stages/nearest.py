@@ -13,8 +13,9 @@ from ..expressions.build import constant, divide, max_, max_sim, score
 from ..expressions.nodes import Expression
 from ..query import Inputs, SearchOptions, Target, both
 from ..schema import Schema
+from ..search import search
 from ..steps import Flow, together
-from ..strategies import CANDIDATES, Stage, search
+from ..strategies import CANDIDATES, Stage
 from .formula import Formula
 
 __all__ = ["Nearest", "VectorStage", "late_interaction"]

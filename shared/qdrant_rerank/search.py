@@ -1,4 +1,4 @@
-"""Answers of an engine, checked: as many as were asked for, with points, whose scores are numbers, and true to the schema.
+"""A search's way to an engine and back: guarded against values and changes that aren't known, its answers read and checked.
 
 A proxy, another server or a faulty one answers with what makes no sense, and a score that is not a number would rank anywhere.
 More points than were asked for are cut, as callers count on their number.
@@ -13,16 +13,17 @@ at.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from qdrant_client import models
 
 from .engine_errors import Kind, Place, read_failure
-from .errors import EngineError, PlanError, QueryError
+from .errors import EngineError, PlanError, QueryError, warn
+from .query import SearchOptions, Target
 from .schema import Schema
-from .steps import Points, Request, Search
+from .steps import Flow, Points, Request, Search
 
 __all__ = [
     "check_order",
@@ -34,10 +35,57 @@ __all__ = [
     "read_batch",
     "read_groups",
     "read_points",
+    "search",
 ]
 
-T = TypeVar("T")
-_DEFAULT_LIMIT = 10  # Qdrant's own
+SEVERAL_VALUES = (
+    "some points of {collection!r} hold lists of several values, or places beyond 90 and 180 degrees, under a key that a "
+    "formula reads as one value{key}: they count as missing, and formulas over this collection run slower from now on, as each "
+    "value is looked at; store single values"
+)
+
+
+def search(requests: Callable[[], list[Request]], options: SearchOptions, target: Target) -> Flow[list[Points]]:
+    """The points of each request; where a formula is refused that was guarded quickly, of the same requests made anew.
+
+    A formula reads a payload value behind a condition that it is a number. A list of several numbers meets that condition and
+    then fails the whole query, as does a place beyond 90 and 180 degrees; more conditions, that there is just one value and
+    that it is on Earth, make sure, but no payload index answers the first, so that formulas take 4 to 11 times as long
+    (`benchmarks/formula.py --only guards`). Such values under a key that a formula takes for one value are rare. So formulas go
+    out with the quick guard; when an engine refuses one, it is sent again with the thorough guard, and so are all later ones of
+    that executor. Only an engine's word that a formula met a value which it can't read is reason to: a server that is
+    overloaded, or that gave a search up, says nothing of values.
+
+    Args:
+        requests: makes the requests, for the guards that the target asks for at that moment.
+        options: those of the search.
+        target: notes that thorough guards are needed.
+    """
+    quick, asked = not target.thorough, requests()
+    try:
+        found: list[Points] = yield Search(asked, options.consistency, options.timeout, target.schema)
+        return found
+    except Exception as error:
+        if not quick or not read_failure(error).shows_values:
+            raise
+        before, target.quirks.several_values = target.quirks.several_values, True
+        thorough = requests()
+        if thorough == asked:  # nothing in it is guarded: a plain search, or keys that are read without a default
+            target.quirks.several_values = before
+            raise
+        try:
+            found = yield from Search(thorough, options.consistency, options.timeout, target.schema)
+        except Exception:
+            target.quirks.several_values = before  # it was something else
+            raise error from None
+        key = "" if (known := read_failure(error).key) is None else f" ({known!r})"
+    warn(SEVERAL_VALUES.format(collection=target.schema.collection, key=key))
+    return found
+
+
+# Its answers
+
+_DEFAULT_LIMIT: Final = 10  # Qdrant's own
 
 
 def read_points(reply: Any, request: models.QueryRequest, place: Place) -> Points:
@@ -89,6 +137,8 @@ def _checked(points: Points, limit: int, endpoint: str, place: Place) -> Points:
             )
     return points if len(points) <= limit else points[:limit]
 
+
+# What is true no longer
 
 _BEYOND: Final = 3e38  # no similarity is below minus this, no distance above this; a 32-bit float
 _CONTRADICTING: Final[frozenset[Kind]] = frozenset(

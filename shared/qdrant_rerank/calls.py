@@ -1,18 +1,24 @@
-"""The one policy by which a call is made again: reads and writes, over REST and gRPC, awaited or not.
+"""How long a call may take, and how often what it asks of a server is asked again.
+
+A call is made of embedding, reading the schema, searches, reranking. Its beginning sets its deadline for all of it (`within`);
+the drivers of flows hold each step to it, and whoever asks a server reads from it how long the answer is still of use.
+
+Asked again is what failed in passing, by one policy for reads and writes, over REST and gRPC, awaited or not:
 
     points = Retries(3).run(lambda: client.query_points(…))
     points = await Retries(3).arun(lambda: async_client.query_points(…))
 
-Made again is what failed in passing: a server that is away, overloaded, starting or too slow, a node of a cluster that another
-can't reach (`engine_errors.Failure.passes`). The pause is what the server asks for, else random, up to 0.5, 1, 2, … seconds. A
-pause that would outlast the time left is not begun: the error is raised at once. Only for calls that may be made twice, as
-reading and upserting may. Within a call that is made again, no other is: a measurement's patience and its executor's don't
-multiply.
+That is a server that is away, overloaded, starting or too slow, a node of a cluster that another can't reach
+(`engine_errors.Failure.passes`). The pause is what the server asks for, else random, up to 0.5, 1, 2, … seconds. A pause that
+would outlast the time left is not begun: the error is raised at once. Only for calls that may be made twice, as reading and
+upserting may. Within a call that is made again, no other is: a measurement's patience and its executor's don't multiply.
 """
 
 from __future__ import annotations
 
 import asyncio
+import builtins
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Generator
@@ -23,13 +29,147 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception
 
+from . import errors
 from .engine_errors import read_failure
 from .errors import StrategyError
 from .values import is_finite, is_whole
 
-__all__ = ["INGEST", "NO_RETRIES", "Left", "Retries", "time_left"]
+__all__ = [
+    "DEADLINE",
+    "INGEST",
+    "NO_RETRIES",
+    "Deadline",
+    "Left",
+    "Retries",
+    "check_timeout",
+    "lift_deadline",
+    "time_left",
+    "timeout_problem",
+    "whole_seconds",
+    "within",
+]
 
 T = TypeVar("T")
+
+_LONGEST: Final = 1e7  # seconds, some months: beyond it threads can't wait
+
+
+class Deadline:
+    """The moment at which a call ends.
+
+    Attributes:
+        seconds: how long the call may take.
+        waited_for: what was waited for when a step was cancelled, where that wasn't the step itself.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._start = time.monotonic()
+        self.ends = self._start + min(seconds, _LONGEST)
+        self.waited_for: Callable[[str], str] | None = None
+
+    @staticmethod
+    def current() -> Deadline | None:
+        """The deadline of the call that this is part of; None if it may take any time."""
+        return DEADLINE.get()
+
+    @property
+    def left(self) -> float:
+        """Seconds until it; 0 if it is over."""
+        return max(0.0, self.ends - time.monotonic())
+
+    def check(self, doing: str) -> None:
+        """Refuse to begin what there is no time for.
+
+        Raises:
+            TimeoutError: the time is over.
+        """
+        if not self.left:
+            raise self.error(doing)
+
+    def error(self, doing: str) -> errors.TimeoutError:
+        """The error of a call whose time is over while it was `doing` something."""
+        took = time.monotonic() - self._start
+        return errors.TimeoutError(f"the call's timeout of {self.seconds:g} s was over after {took:.2f} s, while {doing}")
+
+    async def hold(self, awaited: Callable[[], Awaitable[T]], doing: str) -> T:
+        """What is awaited; cancelled when the time is over.
+
+        Raises:
+            TimeoutError: the time was over while `doing`.
+        """
+        self.check(doing)
+        self.waited_for = None
+        limit = asyncio.timeout(self.left)
+        try:
+            async with limit:
+                return await awaited()
+        except builtins.TimeoutError as error:
+            if not limit.expired():  # the step's own
+                raise
+            raise self.error(self.waited_for(doing) if self.waited_for else doing) from error
+
+
+DEADLINE: Final[ContextVar[Deadline | None]] = ContextVar("qdrant_rerank_deadline", default=None)
+"""That of the call that this is part of; `within` sets it."""
+
+
+@contextmanager
+def within(seconds: float | None) -> Generator[Deadline | None]:
+    """Hold what is done in this context to a time; a deadline that is set already and ends sooner stays.
+
+    Args:
+        seconds: how long it may take; None sets no deadline.
+
+    Raises:
+        PlanError: it is no finite number above 0.
+    """
+    outer = DEADLINE.get()
+    if seconds is None:
+        yield outer
+        return
+    check_timeout(seconds)
+    inner = Deadline(seconds)
+    token = DEADLINE.set(inner if outer is None or inner.ends < outer.ends else outer)
+    try:
+        yield DEADLINE.get()
+    finally:
+        DEADLINE.reset(token)
+
+
+@contextmanager
+def lift_deadline() -> Generator[None]:
+    """Do something that isn't this call's alone: others wait for it, with deadlines of their own."""
+    token = DEADLINE.set(None)
+    try:
+        yield
+    finally:
+        DEADLINE.reset(token)
+
+
+def timeout_problem(seconds: object) -> str | None:
+    """What is wrong with a timeout; None if nothing is."""
+    if is_finite(seconds) and seconds > 0:  # type: ignore[operator]
+        return None
+    return f"timeout must be a finite number of seconds above 0, got {seconds!r}"
+
+
+def check_timeout(seconds: object) -> None:
+    """Refuse what can't be a timeout.
+
+    Raises:
+        PlanError: it is no finite number above 0.
+    """
+    if problem := timeout_problem(seconds):
+        raise errors.PlanError([problem])
+
+
+def whole_seconds(seconds: float | None) -> int | None:
+    """Seconds as servers and clients take them: whole ones, at least 1, rounded up; None for their own default."""
+    return None if seconds is None else max(1, math.ceil(min(seconds, _LONGEST)))
+
+
+R = TypeVar("R")
 Left: TypeAlias = "Callable[[], float | None]"
 """Says how many seconds are left of a call's time; None for no end."""
 
@@ -73,7 +213,7 @@ class Retries:
         """The policy for a number of retries, or the policy itself."""
         return retries if isinstance(retries, Retries) else cls(retries)
 
-    def run(self, call: Callable[[], T], left: Left | None = None) -> T:
+    def run(self, call: Callable[[], R], left: Left | None = None) -> R:
         """What `call` returns, made again after passing failures; the last error is raised as it is, with a note.
 
         Args:
@@ -83,19 +223,19 @@ class Retries:
         if not self.most or _IS_WITHIN.get():
             return call()
 
-        def once() -> T:
-            with _within():
+        def once() -> R:
+            with _within_retries():
                 return call()
 
         return Retrying(**self._policy(left), sleep=self.sleep or time.sleep)(once)
 
-    async def arun(self, call: Callable[[], Awaitable[T]], left: Left | None = None) -> T:
+    async def arun(self, call: Callable[[], Awaitable[R]], left: Left | None = None) -> R:
         """As `run`, awaited."""
         if not self.most or _IS_WITHIN.get():
             return await call()
 
-        async def once() -> T:  # a lambda that returns a coroutine wouldn't be awaited
-            with _within():
+        async def once() -> R:  # a lambda that returns a coroutine wouldn't be awaited
+            with _within_retries():
                 return await call()
 
         return await AsyncRetrying(**self._policy(left), sleep=self.asleep or asyncio.sleep)(once)
@@ -130,7 +270,7 @@ _IS_WITHIN: Final = ContextVar("qdrant_rerank_is_within_retries", default=False)
 
 
 @contextmanager
-def _within() -> Generator[None, None, None]:
+def _within_retries() -> Generator[None, None, None]:
     """Calls in here are parts of one that is made again."""
     token = _IS_WITHIN.set(True)
     try:
