@@ -24,6 +24,7 @@ from .expressions.evaluation import Table
 from .expressions.inspect import PayloadKey, conditions, payload_keys
 from .expressions.nodes import Expression
 from .formula_limits import filter_problems
+from .limits import Limits
 from .points import group, settle, trim, widen, with_keys
 from .query import Inputs, Query, SearchOptions, Target, both, embed_query, not_a_filter, seal
 from .schema import Schema, VectorInfo
@@ -31,11 +32,7 @@ from .search import search
 from .steps import Flow, Points, QueryVector, Request, Vectors
 from .values import LARGEST, brief, is_finite, is_whole, literal
 
-__all__ = ["CANDIDATES", "Cost", "ModelUse", "Stage", "Strategy", "candidate_names", "list_kinds"]
-
-CANDIDATES = 100
-"""How many points a candidate stage fetches when its `limit` isn't set (Qdrant's own default is the root's limit,
-which leaves a rescoring nothing to choose from)."""
+__all__ = ["Cost", "ModelUse", "Stage", "Strategy", "candidate_names", "list_kinds"]
 
 ModelUse: TypeAlias = Literal["none", "rank", "steer"]
 """What a model's scores do to the results: nothing, rank them, or steer a further search."""
@@ -245,7 +242,7 @@ class Strategy(ABC):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Stage(Strategy):
+class Stage(Limits, Strategy):
     """A strategy that Qdrant runs by itself, in one request; stages nest.
 
     Args:
@@ -466,54 +463,6 @@ class Stage(Strategy):
             text = f"limit={self.limit} of the outermost stage has no effect: the call's limit ({options.limit}) decides"
             yield Lint("limit-ignored", text)
 
-    def shortfalls(self, needed: int, who: str, page: int | None = None) -> Iterator[str]:
-        """Stages, from this one down, whose candidates together hand on fewer points than the stage is to rank.
-
-        Args:
-            needed: how many points this stage is to rank.
-            who: what asks for them, for the messages, e.g. "the call asks for".
-            page: by how many points candidates without a limit go; `needed` if None.
-        """
-        page = needed if page is None else page
-        together = sum(candidate.reach(page) for candidate in self.candidates)
-        if self.candidates and together < needed:
-            listed = ", ".join(brief(candidate) for candidate in self.candidates)
-            yield (
-                f"{who} {needed} points, but the candidates of {type(self).__name__} hand on {together}: "
-                f"raise the limit of {listed} to {needed} or more, or ask for fewer"
-            )
-        for candidate in self.candidates:
-            yield from candidate.shortfalls(candidate.needs_points(page), f"{type(candidate).__name__} is to hand on")
-
-    # How many points it ranks and hands on
-
-    def needs_points(self, needed: int) -> int:
-        """How many points this stage's candidates must find, if the stage above ranks `needed`."""
-        return self.limit if self.limit is not None else needed
-
-    def reach(self, needed: int) -> int:
-        """How many points this stage hands to one that ranks `needed`: its limit, else all that it has, else 100."""
-        if self.limit is not None:
-            return self.limit
-        found = sum(candidate.reach(needed) for candidate in self.candidates)
-        return max(needed, found or CANDIDATES)
-
-    def whole(self, needed: int) -> int:
-        """How many points its ranking can hold, if it is to rank `needed`: all that its candidates hand on."""
-        return sum(candidate.reach(needed) for candidate in self.candidates) or needed
-
-    def holds_all(self, found: int, needed: int) -> bool:
-        """Whether a ranking of `found` points holds all that there are: some candidate stage found fewer than it hands on."""
-        return found < max((candidate.reach(needed) for candidate in self.candidates), default=needed)
-
-    def fill_limits(self, limit: int) -> str:
-        return repr(self._fill_limits(limit))
-
-    def _fill_limits(self, needed: int, root: bool = True) -> Stage:
-        inner = needed if root else self.needs_points(needed)
-        candidates = tuple(candidate._fill_limits(inner, root=False) for candidate in self.candidates)
-        return replace(self, limit=None if root else self.reach(needed), candidates=candidates)
-
     # Its request
 
     def flow(self, query: Query, options: SearchOptions, target: Target) -> Flow[Points]:
@@ -554,17 +503,18 @@ class Stage(Strategy):
 
     def prefetch(self, inputs: Inputs, needed: int) -> models.Prefetch:
         """This stage as a candidate of one that ranks `needed` points; pure."""
-        limit, own = self.reach(needed), self.filter
+        own = self.filter
         if not inputs.target.capabilities.pushes_filters:
             own = both(self.filter, inputs.leaf_filter)
             inputs = replace(inputs, leaf_filter=own)
         known = self._parts.get("prefetch")
-        if known is None or known[0] != limit:
+        if known is None or known[0] != needed:
             parts: dict[str, Any] = {"score_threshold": self.score_threshold, "params": self.search_params}
+            limit = self.reach(needed)
             made = models.Prefetch.model_construct(using=self.vector or None, **parts, limit=limit)
-            known = self._parts["prefetch"] = limit, made
-        update = self._clauses(inputs, limit, self.needs_points(needed), own)
-        prefetch: models.Prefetch = known[1].model_copy(update=update)
+            known = self._parts["prefetch"] = needed, (made, limit, self.needs_points(needed))
+        bare, limit, inner = known[1]
+        prefetch: models.Prefetch = bare.model_copy(update=self._clauses(inputs, limit, inner, own))
         return prefetch
 
     def _clauses(self, inputs: Inputs, limit: int, needed: int, only: models.Filter | None) -> dict[str, Any]:

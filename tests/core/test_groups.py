@@ -58,7 +58,7 @@ def test_groups_are_those_of_the_ranking_without_groups(
 
     def search(step: Search) -> list[Points]:
         found = executor.search(step)
-        if not isinstance(step.requests[0].query, models.SampleQuery):  # which looks for keys where nothing was found
+        if step.schema is not None:  # others look for keys where nothing was found
             answers.append(found)
         return found
 

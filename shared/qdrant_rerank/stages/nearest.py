@@ -11,11 +11,12 @@ from qdrant_client import models
 from ..errors import Lint, StrategyError, did_you_mean
 from ..expressions.build import constant, divide, max_, max_sim, score
 from ..expressions.nodes import Expression
+from ..limits import CANDIDATES
 from ..query import Inputs, SearchOptions, Target, both
 from ..schema import Schema
 from ..search import search
 from ..steps import Flow, together
-from ..strategies import CANDIDATES, Stage
+from ..strategies import Stage
 from .formula import Formula
 
 __all__ = ["Nearest", "VectorStage", "late_interaction"]
