@@ -1,4 +1,4 @@
-"""100 trees of 8 leaves: as a formula in Qdrant, computed on the client, and by fetching the candidates and `predict`.
+"""100 trees of 8 leaves: as a formula in Qdrant, as it is computed by itself, and by fetching the candidates and `predict`.
 
 Run: `python benchmarks/trees.py --url http://127.0.0.1:6333 [--candidates 100]`
 
@@ -107,7 +107,7 @@ def main() -> None:
     liked = affinity("genres", param="genres", default=0.0)
     over = Nearest("dense", limit=given.candidates)
     sent = Formula(from_model(plain, columns)).over(over)
-    here = Formula(from_model(mapped, [*columns, liked], on_client=True)).over(over).on_client()
+    large = Formula(from_model(mapped, [*columns, liked], on_client=True)).over(over)
     queries = [
         Query(vectors={"dense": np.random.default_rng(number).normal(size=DIMENSIONS).tolist()}, params={"genres": WEIGHTS})
         for number in range(50)
@@ -121,16 +121,17 @@ def main() -> None:
         tables: dict[str, dict[str, Callable[[Query], Found]]] = {
             "score and 4 fields": {
                 "fetch and predict": fetch_and_predict(client, name, plain, given.candidates, False),
-                "in Qdrant": by(sent),
-                "on the client": by(sent.on_client()),
+                "in Qdrant": by(sent.on_server()),
+                "by itself": by(sent),
             },
             "and a map of 19 categories": {
                 "fetch and predict": fetch_and_predict(client, name, mapped, given.candidates, True),
-                "on the client": by(here),
+                "by itself": by(large),
             },
         }
-        for title, formula in (("score and 4 fields", sent), ("with the map", here.formula)):
+        for title, formula in (("score and 4 fields", sent), ("with the map", large)):
             print(f"the request of the formula, {title}: {request_bytes(executor, formula, queries[0]):,} bytes")
+            print(f"  it is computed {executor.plan(formula).describe(queries[0]).computed}")
         for title, calls in tables.items():
             print(f"100 trees of 8 leaves, {title}, {given.candidates} candidates, {busy()}")
             numbers = {contender: iter(range(10**9)) for contender in calls}

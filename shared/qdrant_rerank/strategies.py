@@ -565,8 +565,8 @@ class Stage(Limits, Strategy):
 
     def below(self, options: SearchOptions) -> list[Stage]:
         """The stages below this outermost one, nearest first, each as it runs alone."""
-        alone = tuple(candidate.alone(options.needed, self.filter) for candidate in self.candidates)
-        return list(replace(self, candidates=alone)._below())
+        alone = [candidate.alone(options.needed, self.filter) for candidate in self.candidates]
+        return [*alone, *(stage for candidate in alone for stage in candidate._below())]
 
     def _below(self) -> Iterator[Stage]:
         yield from self.candidates

@@ -73,7 +73,7 @@ def client(request: pytest.FixtureRequest) -> Iterator[Any]:
     made.close()
 
 
-@pytest.mark.filterwarnings("ignore:(no|the) sampled point:qdrant_rerank.PlanWarning")
+@pytest.mark.filterwarnings("ignore:(no|the) (sampled )?point:qdrant_rerank.PlanWarning")
 @pytest.mark.filterwarnings("ignore:the integer index on:qdrant_rerank.PlanWarning")
 def test_conditions_are_decided_as_the_engine_decides_them(client: Any) -> None:
     assert check(client) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import pickle
+from collections.abc import Sequence
 from typing import Any
 from weakref import ref
 
@@ -12,15 +13,22 @@ import pytest
 from qdrant_client import models
 
 from qdrant_rerank import affinity, field, score
-from qdrant_rerank._internals import Constant, Product, Sum, Table, compute, find_forest
+from qdrant_rerank._internals import Constant, Index, Product, Sum, Table, View, compute, find_forest
 from qdrant_rerank.expressions import Expression, at_most_zero, constant, when
+from qdrant_rerank.planning import Capabilities
 
 RANDOM = np.random.default_rng(7)
 LIKED = affinity("genre", param="likes", default=0.25)
 
 
 def question() -> Any:
-    match RANDOM.integers(5):
+    match RANDOM.integers(8):
+        case 7:
+            return models.FieldCondition(key="x", range=models.Range(gt=float(RANDOM.normal()), lt=1.5))
+        case 6:
+            return models.FieldCondition(key="genre", match=models.MatchAny(any=["b", "c"]))
+        case 5:
+            return models.FieldCondition(key="x", range=models.Range(gte=float(RANDOM.integers(-2, 2))))
         case 4:
             return at_most_zero(score() * 2.0)
         case 0:
@@ -51,16 +59,25 @@ def grow(levels: int) -> Expression:
             return Sum((Product((asked, inside)), Product((shut, outside))))
 
 
-def table(points: int = 60) -> Table:
+ODD = [{}, {"x": 3, "genre": ["a", "a", "c"]}, {"x": [-1.0, 2, 2.0, "y"]}, {"x": None, "genre": "b"}, {"x": []}]
+FLOATS = Capabilities.of("1.18.3"), {}
+WHOLE = Capabilities.of("1.18.3"), {"x": Index(models.PayloadSchemaType.INTEGER)}
+LOCAL = Capabilities((1, 20, 0), "local"), {}
+
+
+def table(points: int = 60, odd: Sequence[Any] = ODD, seen_by: Any = FLOATS) -> Table:
     payloads = [{"x": float(RANDOM.normal()), "genre": str(RANDOM.choice(["a", "b", "c"]))} for _ in range(points)]
-    payloads[0] = {}
-    return Table(payloads, range(points), {None: RANDOM.normal(size=points)}, {"likes": {"a": 1.0, "b": -0.5}})
+    payloads[: len(odd)] = odd
+    scores = {None: RANDOM.normal(size=points)}
+    return Table(payloads, range(points), scores, {"likes": {"a": 1.0, "b": -0.5}}, view=View(*seen_by))
 
 
+@pytest.mark.parametrize("seen_by", [FLOATS, WHOLE, LOCAL])
+@pytest.mark.parametrize("odd", [[], ODD, [{"x": 2**60 + 1}]])
 @pytest.mark.parametrize("more", [[], [score() * 2.0, field("x", default=0.0)]])
-def test_walking_comes_to_what_arithmetic_does(more: list[Expression]) -> None:
+def test_walking_comes_to_what_arithmetic_does(more: list[Expression], odd: Sequence[Any], seen_by: Any) -> None:
     terms = (constant(0.75), *(grow(4) for _ in range(30)), *more)
-    whole, rows = Sum(terms), table()
+    whole, rows = Sum(terms), table(60, odd, seen_by)
     forest = find_forest(whole)
     assert forest is not None
     assert forest.rest == more

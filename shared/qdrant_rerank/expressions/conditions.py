@@ -72,7 +72,7 @@ class Conditions:
         self._known: dict[int, tuple[models.Condition, Mask]] = {}
         self._stored: dict[str, list[list[Any] | None]] = {}
         self._values: dict[str, list[tuple[int, Any]]] = {}
-        self._numbers: dict[str, tuple[NDArray[np.intp], NDArray[Any]] | None] = {}
+        self._numbers: dict[str, tuple[NDArray[np.intp], NDArray[Any], bool] | None] = {}
         self._rows: dict[str, dict[Hashable, list[int]]] = {}
 
     def holds(self, condition: models.Condition) -> Mask:
@@ -85,6 +85,30 @@ class Conditions:
         if found is None:  # the condition is kept, so that its id isn't reused
             found = self._known[id(condition)] = condition, self._decided(condition)
         return found[1]
+
+    def within(self, key: str, bounds: Mapping[str, Sequence[float]]) -> Mask | None:
+        """Whether each point has a number in each of m ranges: shape (m, n); None where each has to be asked for by itself.
+
+        Args:
+            key: the payload key.
+            bounds: by the name of a comparison ("lte"), the m bounds.
+        """
+        return self._compared(key, {name: np.array(each)[:, None] for name, each in bounds.items()})
+
+    def having(self, key: str, wanted: Sequence[Any]) -> list[int]:
+        """The points that have one of the values at the key; some perhaps more than once."""
+        index = self._view.index(key)
+        if index is not None and index.kind == _Type.UUID and wanted and all(uuid_of(each) is not None for each in wanted):
+            numbers = {uuid_of(each) for each in wanted}
+            return [row for row, value in self._values_of(key) if uuid_of(value) in numbers]
+        if key not in self._rows:
+            is_whole = index is not None and index.kind == _Type.INTEGER and index.serves_matches
+            rows = self._rows[key] = {}
+            for row, value in self._values_of(key):
+                each = index.keep(value) if is_whole and index is not None and _is_number(value) else value
+                if isinstance(each, Hashable):
+                    rows.setdefault(_typed(each), []).append(row)
+        return [row for value in wanted for row in self._rows[key].get(_typed(value), ())]
 
     def _decided(self, condition: models.Condition) -> Mask:
         match condition:
@@ -144,7 +168,7 @@ class Conditions:
             met = self._within(condition.key, condition.range)
         elif clauses == ["match"] and isinstance(condition.match, models.MatchValue | models.MatchAny):
             match = condition.match
-            met = self._having(condition.key, match.any if isinstance(match, models.MatchAny) else [match.value])
+            met = self._mask(self.having(condition.key, match.any if isinstance(match, models.MatchAny) else [match.value]))
         else:
             met = None
         if met is not None:
@@ -172,6 +196,11 @@ class Conditions:
 
     def _within(self, key: str, bounds: models.Range) -> Mask | None:
         """Numbers in a range; None where they aren't comparable as floats."""
+        met = self._compared(key, {name: np.array([[bound]]) for name, bound in bounds if bound is not None})
+        return None if met is None else met[0]
+
+    def _compared(self, key: str, bounds: Mapping[str, NDArray[Any]]) -> Mask | None:
+        """As `within`, for bounds of shape (m, 1)."""
         index = self._view.index(key)
         if index is not None and index.kind == _Type.DATETIME:
             raise StrategyError(
@@ -181,17 +210,30 @@ class Conditions:
         numbers = self._numbers_of(key, is_whole)
         if numbers is None:
             return None
-        rows, values = numbers
-        inside = np.ones(len(values), bool)
-        for name, compared in (("lt", np.less), ("lte", np.less_equal), ("gt", np.greater), ("gte", np.greater_equal)):
-            if (bound := getattr(bounds, name)) is not None:
-                inside &= compared(values, _whole_bound(name, bound) if is_whole else bound).astype(bool)
-        return self._mask(rows[inside])
+        rows, values, are_single = numbers
+        inside = np.ones((1, len(values)), bool)
+        for name, asked in bounds.items():
+            limits = np.array([[_whole_bound(name, each)] for each in asked[:, 0]]) if is_whole else asked
+            inside = inside & _COMPARED_ALL[name](values, limits)
+        if are_single and len(rows) == len(self._payloads):
+            return inside
+        met = np.zeros((len(inside), len(self._payloads)), bool)
+        if are_single:
+            met[:, rows] = inside
+        else:  # arrays: any of a point's values
+            np.logical_or.at(met, (slice(None), rows), inside)
+        return met
 
-    def _numbers_of(self, key: str, whole: bool) -> tuple[NDArray[np.intp], NDArray[Any]] | None:
-        """The numbers at the key, with the numbers of their points; None if local mode would compare one exactly as an int."""
+    def _numbers_of(self, key: str, whole: bool) -> tuple[NDArray[np.intp], NDArray[Any], bool] | None:
+        """The numbers at the key, with their points' places, and whether no point has several.
+
+        None if local mode would compare one exactly as an int.
+        """
         if key not in self._numbers:
-            if whole:
+            stored = self._values_at(key)
+            if not whole and all(values is not None and len(values) == 1 and type(values[0]) is float for values in stored):
+                kept = [(row, values[0]) for row, values in enumerate(stored) if values is not None]
+            elif whole:
                 index = self._view.index(key)
                 assert index is not None
                 kept = [(row, each) for row, value in self._values_of(key) if (each := index.keep(value)) is not None]
@@ -202,23 +244,9 @@ class Conditions:
                     return None
                 kept = [(row, number) for row, value in numbers if (number := float_of(value)) is not None]
             rows, values = [row for row, _ in kept], [value for _, value in kept]
-            self._numbers[key] = np.array(rows, np.intp), np.array(values, np.int64 if whole else np.float64)
+            values_of_all = np.array(values, np.int64 if whole else np.float64)
+            self._numbers[key] = np.array(rows, np.intp), values_of_all, len(rows) == len(set(rows))
         return self._numbers[key]
-
-    def _having(self, key: str, wanted: Sequence[Any]) -> Mask | None:
-        """Points with one of the values."""
-        index = self._view.index(key)
-        if index is not None and index.kind == _Type.UUID and wanted and all(uuid_of(each) is not None for each in wanted):
-            numbers = {uuid_of(each) for each in wanted}
-            return self._mask([row for row, value in self._values_of(key) if uuid_of(value) in numbers])
-        if key not in self._rows:
-            is_whole = index is not None and index.kind == _Type.INTEGER and index.serves_matches
-            rows = self._rows[key] = {}
-            for row, value in self._values_of(key):
-                each = index.keep(value) if is_whole and index is not None and _is_number(value) else value
-                if isinstance(each, Hashable):
-                    rows.setdefault(_typed(each), []).append(row)
-        return self._mask([row for value in wanted for row in self._rows[key].get(_typed(value), ())])
 
     def _matching(self, key: str, match: Any) -> Mask:
         match match:
@@ -366,6 +394,12 @@ def undecidable_reason(condition: models.Condition, view: View) -> str:
     return ""
 
 
+_COMPARED_ALL: Final[Mapping[str, Callable[[Any, Any], NDArray[np.bool_]]]] = {
+    "lt": np.less,
+    "lte": np.less_equal,
+    "gt": np.greater,
+    "gte": np.greater_equal,
+}
 _COMPARED: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "lt": lambda one, other: one < other,
     "lte": lambda one, other: one <= other,

@@ -23,9 +23,8 @@ from qdrant_client.local.geo import geo_distance
 
 from ..errors import PlanError, QueryError, StrategyError
 from ..values import brief
-from .build import AtMostZero
 from .conditions import Conditions
-from .forest import find_forest
+from .forest import Forest, find_forest
 from .lowering import (
     FIRST_DAY,
     MODEL_ELSEWHERE,
@@ -274,8 +273,7 @@ def compute(expression: Expression, table: Table) -> Column:
         case Constant(value):
             return table.constant(value)
         case Sum(terms) if len(terms) >= _SEVERAL and (forest := find_forest(expression)) is not None:
-            answers = np.stack([_answer(question, table) for question in forest.questions])
-            return reduce(np.add, (compute(term, table) for term in forest.rest), forest.walk(answers))
+            return reduce(np.add, (compute(term, table) for term in forest.rest), forest.walk(_answers(forest, table)))
         case Sum(terms):
             return reduce(np.add, (compute(term, table) for term in terms))
         case Product(factors):
@@ -336,16 +334,18 @@ def compute(expression: Expression, table: Table) -> Column:
             raise TypeError(f"no evaluation for {type(expression).__name__}")
 
 
-def _answer(question: models.Condition | AtMostZero, table: Table) -> NDArray[np.bool_]:
-    """Whether a question of trees holds, for each point."""
-    if not isinstance(question, AtMostZero):
-        return table.conditions.holds(question)
-    match question.operand:
-        case Sum((value, *parts)) if all(isinstance(part, Constant) for part in parts):  # a bound, not made a column of
-            added = (exact_constant(part.value) for part in parts if isinstance(part, Constant))
-            return np.asarray(reduce(np.add, added, compute(value, table)) <= 0.0)
-        case operand:
-            return np.asarray(compute(operand, table) <= 0.0)
+def _answers(forest: Forest, table: Table) -> NDArray[np.bool_]:
+    """Whether each question of a forest holds for each point: shape (questions, n)."""
+    ranges, steps, others = forest.questions
+    answers = np.empty((forest.width, len(table)), bool)
+    for asked in ranges:
+        met = table.conditions.within(asked.key, asked.bounds)
+        answers[asked.rows] = [table.conditions.holds(each) for each in asked.conditions] if met is None else met
+    for step in steps:
+        answers[step.rows] = reduce(np.add, step.columns, compute(step.value, table)) <= 0.0
+    for row, condition in others:
+        answers[row] = table.conditions.holds(condition)
+    return answers
 
 
 def _filled(column: Column, key: str, default: float | None, table: Table, exact: bool = False) -> Column:
@@ -363,10 +363,9 @@ def _affinity(affinity: Affinity, table: Table) -> Column:
     total = table.all(0.0)
     found = np.zeros(len(table), bool)
     for category, weight in weights.items():
-        condition = models.FieldCondition(key=affinity.key, match=models.MatchValue(value=category))
-        holds = table.conditions.holds(condition)
-        total = total + np.where(holds, exact_constant(weight), 0.0)
-        found |= holds
+        rows = table.conditions.having(affinity.key, [category])
+        total[rows] += exact_constant(weight)
+        found[rows] = True
     return np.where(found, total, exact_constant(default))
 
 

@@ -266,6 +266,9 @@ def array_reader(key: str) -> Reader:
     if any(item.item_type != JsonPathItemType.KEY for item in items):
         return lambda payload: value_by_key(dict(payload), key, flat=False)
     names = tuple(item.key for item in items)
+    if len(names) == 1:
+        [only] = names
+        return lambda payload: [payload[only]] if only in payload else None
 
     def read(payload: Mapping[str, Any]) -> list[Any] | None:
         value: Any = payload
