@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from .expressions.build import Sigmoid
     from .expressions.conditions import Conditions, undecidable_reason
     from .expressions.evaluation import Table, compute, read_codes, read_datetimes, read_distances, read_numbers, score_points
-    from .expressions.forest import find_forest
+    from .expressions.forest import count_nodes, find_forest
     from .expressions.inspect import PayloadKey, candidate_scores, conditions, depth, feature_names, find_fixed_nodes
     from .expressions.inspect import map_names, payload_keys, place_names, placeholder_params, reads_model, walk
     from .expressions.lowering import Lowering, ScoreSource, holds_number, lower, score_index
@@ -119,7 +119,7 @@ else:
             "expressions.build": "Sigmoid",
             "expressions.conditions": "Conditions, undecidable_reason",
             "expressions.evaluation": "Table, compute, read_codes, read_datetimes, read_distances, read_numbers, score_points",
-            "expressions.forest": "find_forest",
+            "expressions.forest": "count_nodes, find_forest",
             "expressions.inspect": "PayloadKey, candidate_scores, conditions, depth, feature_names, "
             "find_fixed_nodes, map_names, payload_keys, place_names, placeholder_params, reads_model, walk",
             "expressions.lowering": "Lowering, ScoreSource, holds_number, lower, score_index",

@@ -24,20 +24,20 @@ class Price:
     source: str
 
 
-_TREES: Final = "benchmarks/trees.py, Qdrant 1.18.3 over REST on the same two cores: 100 trees of 8 leaves, 92 and 937 kB"
-_FORMULA: Final = "benchmarks/formula.py: 6 to 20 fields, 50 to 500 candidates"
+_PRICES: Final = "benchmarks/prices.py, Qdrant 1.18.3 over REST on the same two cores"
 
 PRICES: Final[Mapping[str, Price]] = {
-    "byte sent": Price(0.45, f"{_TREES}; 0.2 to write it here, 0.25 to parse it there"),
-    "indexed condition of a candidate": Price(0.1, _TREES),
-    "unindexed condition of a candidate": Price(1.0, f"{_FORMULA}: 6 to 19 times as long as with an index"),
-    "candidate fetched": Price(30.0, "fetching 100 candidates and predict() take 7.5 ms, the search alone 3.1"),
-    "payload byte fetched": Price(0.008, "a line of 1 Gbit/s"),
-    "vector number fetched": Price(0.3, "384 numbers of 100 candidates as JSON, read by the client"),
-    "node computed here": Price(3.0, f"{_TREES}: 3 559 nodes in 10 ms for 100 candidates"),
-    "node computed here for a candidate": Price(0.002, "numpy: 64-bit additions and choices of 1 000 rows"),
+    "byte sent": Price(0.5, f"{_PRICES}; about as much to write it here as to parse it there, and benchmarks/trees.py"),
+    "indexed condition of a candidate": Price(0.06, _PRICES),
+    "unindexed condition of a candidate": Price(2.0, f"{_PRICES}: of a payload of 1.5 kB, which is read for each"),
+    "candidate fetched": Price(7.5, _PRICES),
+    "value fetched": Price(1.3, f"{_PRICES}: a number of a candidate's payload, parsed, read and filled"),
+    "payload byte fetched": Price(0.015, f"{_PRICES}; half of it a line of 1 Gbit/s"),
+    "vector number fetched": Price(0.1, _PRICES),
+    "node computed here": Price(3.5, f"{_PRICES}: a call of numpy"),
+    "node computed here for a candidate": Price(0.07, _PRICES),
+    "tree node walked here for a candidate": Price(0.005, _PRICES),
 }
-_BYTES_OF_A_VALUE: Final = 40  # key, number, commas
 _BYTES_OF_A_PAYLOAD: Final = 2_000  # an abstract and a few fields
 _BYTES_OF_A_NUMBER: Final = 11  # of a vector, as text
 _BETTER: Final = 1.3  # below it the estimate says nothing
@@ -75,6 +75,7 @@ class Estimate:
 def estimate(
     size: Extent,
     nodes: int,
+    walked: int,
     candidates: int,
     keys: int,
     unindexed: int = 0,
@@ -85,7 +86,8 @@ def estimate(
 
     Args:
         size: how large it is once compiled.
-        nodes: how many parts it has before.
+        nodes: how many parts it has that are computed one by one here.
+        walked: how many parts it has that are trees, which are walked here.
         candidates: how many it scores.
         keys: how many payload keys it reads.
         unindexed: how many of them have no payload index.
@@ -96,11 +98,12 @@ def estimate(
     share = unindexed / keys if keys else 0.0
     price = {name: each.microseconds / 1e3 for name, each in PRICES.items()}
     condition = share * price["unindexed condition of a candidate"] + (1 - share) * price["indexed condition of a candidate"]
-    payload = keys * _BYTES_OF_A_VALUE + whole_payload * _BYTES_OF_A_PAYLOAD
-    fetched = price["candidate fetched"] + payload * price["payload byte fetched"]
-    fetched += vector_numbers * (price["vector number fetched"] + _BYTES_OF_A_NUMBER * price["payload byte fetched"])
-    computed = price["node computed here"] + candidates * price["node computed here for a candidate"]
-    return Estimate(size.bytes * price["byte sent"] + asked * condition, candidates * fetched + nodes * computed, candidates)
+    byte, fetched = price["payload byte fetched"], price["candidate fetched"] + keys * price["value fetched"]
+    fetched += whole_payload * _BYTES_OF_A_PAYLOAD * byte
+    fetched += vector_numbers * (price["vector number fetched"] + _BYTES_OF_A_NUMBER * byte)
+    computed = nodes * (price["node computed here"] + candidates * price["node computed here for a candidate"])
+    computed += walked * candidates * price["tree node walked here for a candidate"]
+    return Estimate(size.bytes * price["byte sent"] + asked * condition, candidates * fetched + computed, candidates)
 
 
 def place_warnings(found: Estimate, size: Extent, why: str) -> list[Lint]:

@@ -47,7 +47,7 @@ def many_tests(count: int) -> Expression:
     return sum((when(each, 0.25) for each in ranges), 0.5 * score())
 
 
-MANY, SOME = many_tests(1_000), many_tests(350)
+MANY, SOME = many_tests(1_000), many_tests(170)
 LIKED = affinity("genre", param="tastes", default=0.0)
 TASTES = sum((when(models.FieldCondition(key="x", range=models.Range(lte=n / 7)), LIKED) for n in range(60)), score())
 
@@ -279,16 +279,17 @@ def test_bytes_conditions_and_missing_indexes_cost_in_qdrant_and_candidates_and_
     size = extent(0.5)
     large = replace(size, bytes=100_000)
     asked = replace(size, conditions=100)
-    base = estimate(size, 10, 100, 2)
-    assert estimate(large, 10, 100, 2).in_qdrant > 100 * base.in_qdrant
-    assert estimate(large, 10, 100, 2).here == base.here
-    slow, quick = estimate(asked, 10, 100, 2, unindexed=2), estimate(asked, 10, 100, 2)
+    base = estimate(size, 10, 50, 100, 2)
+    assert estimate(large, 10, 50, 100, 2).in_qdrant > 100 * base.in_qdrant
+    assert estimate(large, 10, 50, 100, 2).here == base.here
+    slow, quick = estimate(asked, 10, 50, 100, 2, unindexed=2), estimate(asked, 10, 50, 100, 2)
     assert slow.in_qdrant > 5 * quick.in_qdrant
-    assert estimate(size, 10, 1_000, 2).here > 5 * base.here
-    assert estimate(size, 10_000, 100, 2).here > 5 * base.here
-    assert estimate(size, 10, 100, 0).in_qdrant == base.in_qdrant
-    assert estimate(size, 10, 100, 2, whole_payload=True).here > base.here
-    assert estimate(size, 10, 100, 2, vector_numbers=384).here > 3 * base.here
+    assert estimate(size, 10, 50, 1_000, 2).here > 5 * base.here
+    assert estimate(size, 10_000, 50, 100, 2).here > 5 * base.here
+    assert base.here < estimate(size, 10, 5_000, 100, 2).here < estimate(size, 5_000, 50, 100, 2).here
+    assert estimate(size, 10, 50, 100, 0).in_qdrant == base.in_qdrant
+    assert estimate(size, 10, 50, 100, 2, whole_payload=True).here > base.here
+    assert estimate(size, 10, 50, 100, 2, vector_numbers=384).here > 3 * base.here
     assert str(base).startswith("about 0.0 ms in Qdrant and ")
 
 

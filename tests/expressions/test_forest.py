@@ -60,15 +60,15 @@ def grow(levels: int) -> Expression:
 
 
 ODD = [{}, {"x": 3, "genre": ["a", "a", "c"]}, {"x": [-1.0, 2, 2.0, "y"]}, {"x": None, "genre": "b"}, {"x": []}]
-FLOATS = Capabilities.of("1.18.3"), {}
-WHOLE = Capabilities.of("1.18.3"), {"x": Index(models.PayloadSchemaType.INTEGER)}
-LOCAL = Capabilities((1, 20, 0), "local"), {}
+FLOATS: Any = Capabilities.of("1.18.3"), {}
+WHOLE: Any = Capabilities.of("1.18.3"), {"x": Index(models.PayloadSchemaType.INTEGER)}
+LOCAL: Any = Capabilities((1, 20, 0), "local"), {}
 
 
 def table(points: int = 60, odd: Sequence[Any] = ODD, seen_by: Any = FLOATS) -> Table:
     payloads = [{"x": float(RANDOM.normal()), "genre": str(RANDOM.choice(["a", "b", "c"]))} for _ in range(points)]
     payloads[: len(odd)] = odd
-    scores = {None: RANDOM.normal(size=points)}
+    scores: Any = {None: RANDOM.normal(size=points)}
     return Table(payloads, range(points), scores, {"likes": {"a": 1.0, "b": -0.5}}, view=View(*seen_by))
 
 

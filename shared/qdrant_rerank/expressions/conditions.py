@@ -221,7 +221,7 @@ class Conditions:
         if are_single:
             met[:, rows] = inside
         else:  # arrays: any of a point's values
-            np.logical_or.at(met, (slice(None), rows), inside)
+            np.logical_or.at(met.T, rows, inside.T)
         return met
 
     def _numbers_of(self, key: str, whole: bool) -> tuple[NDArray[np.intp], NDArray[Any], bool] | None:

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
-from typing import Any, Final, TypeAlias, assert_never
+from typing import Any, TypeAlias, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -184,8 +184,6 @@ def _local_datetime(value: Any) -> float:
 
 Column: TypeAlias = NDArray[np.float64]
 
-_SEVERAL: Final = 4  # terms of a sum that may be trees
-
 
 @dataclass(frozen=True)
 class Table:
@@ -272,7 +270,7 @@ def compute(expression: Expression, table: Table) -> Column:
     match expression:
         case Constant(value):
             return table.constant(value)
-        case Sum(terms) if len(terms) >= _SEVERAL and (forest := find_forest(expression)) is not None:
+        case Sum() if (forest := find_forest(expression)) is not None:
             return reduce(np.add, (compute(term, table) for term in forest.rest), forest.walk(_answers(forest, table)))
         case Sum(terms):
             return reduce(np.add, (compute(term, table) for term in terms))

@@ -21,8 +21,9 @@ from .build import AtMostZero
 from .nodes import Constant, Expression, Negative, Product, Sum, When
 from .wire import exact_constant
 
-__all__ = ["Forest", "Ranges", "Steps", "find_forest"]
+__all__ = ["Forest", "Ranges", "Steps", "count_nodes", "find_forest"]
 
+_SEVERAL: Final = 4  # terms of a sum that may be trees
 _SMALLEST: Final = 64  # nodes; arithmetic is as fast for fewer
 _LEAF: Final = -1
 
@@ -214,6 +215,8 @@ _FORESTS: Final[dict[int, tuple[ref[Sum], Forest | None]]] = {}
 
 def find_forest(expression: Sum) -> Forest | None:
     """The trees among the terms of a sum; None where they are few. Read once for each sum."""
+    if len(expression.terms) < _SEVERAL:
+        return None
     number = id(expression)
     if number not in _FORESTS:
         forest = Forest()
@@ -222,3 +225,18 @@ def find_forest(expression: Sum) -> Forest | None:
         found = forest if forest.size >= _SMALLEST else None
         _FORESTS[number] = ref(expression, lambda _: _FORESTS.pop(number, None)), found
     return _FORESTS[number][1]
+
+
+def count_nodes(expression: Expression) -> tuple[int, int]:
+    """How many nodes numpy computes one by one, and how many are those of trees that are walked."""
+    computed = walked = 0
+    waiting = [expression]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Sum) and (forest := find_forest(node)) is not None:
+            walked += forest.size
+            waiting += forest.rest
+        else:
+            computed += 1
+            waiting += node.operands
+    return computed, walked

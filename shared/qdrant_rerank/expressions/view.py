@@ -267,7 +267,7 @@ def array_reader(key: str) -> Reader:
         return lambda payload: value_by_key(dict(payload), key, flat=False)
     names = tuple(item.key for item in items)
     if len(names) == 1:
-        [only] = names
+        only: Any = names[0]
         return lambda payload: [payload[only]] if only in payload else None
 
     def read(payload: Mapping[str, Any]) -> list[Any] | None:

@@ -28,6 +28,7 @@ from ..errors import FormatError, Lint, StrategyError
 from ..explain.results import Account, Column, Explained, Found, Scored
 from ..expressions.conditions import undecidable_reason
 from ..expressions.evaluation import Table, compute
+from ..expressions.forest import count_nodes
 from ..expressions.inspect import (
     candidate_scores,
     conditions,
@@ -446,7 +447,7 @@ class Formula(Stage, kind="formula"):
         numbers = [_numbers_of(schema.vectors[name]) for name in asked if name in schema.vectors]
         return estimate(
             size,
-            self._nodes,
+            *self._nodes,
             self.whole(options.needed) * schema.shards_of(options.shard_key_selector),
             len(self.keys),
             0 if indexed else sum(key not in schema.indexes for key in self.keys),
@@ -477,8 +478,8 @@ class Formula(Stage, kind="formula"):
         return depth(self.expression) > DEEPEST
 
     @cached_property
-    def _nodes(self) -> int:
-        return sum(1 for _ in walk(self.expression))
+    def _nodes(self) -> tuple[int, int]:
+        return count_nodes(self.expression)
 
     @cached_property
     def sample_key(self) -> tuple[str, ...]:
