@@ -117,7 +117,7 @@ def test_a_strategy_of_several_requests_cannot_be_a_candidate() -> None:
 
 def test_a_kind_registers_its_name_in_json_where_it_is_defined() -> None:
     @dataclass(frozen=True, repr=False)
-    class Popular(Stage, kind="popular"):
+    class Popular(Stage, kind="test_popular"):
         """The points of highest value at a key."""
 
         key: str = "popularity"
@@ -130,7 +130,7 @@ def test_a_kind_registers_its_name_in_json_where_it_is_defined() -> None:
 
 
 @dataclass(frozen=True, repr=False)
-class Boosted(Stage, kind="boosted"):
+class Boosted(Stage, kind="test_boosted"):
     """Candidates with a request-time number added to their score where they have the key."""
 
     key: str = "rating"
@@ -204,7 +204,7 @@ def test_a_stage_of_ones_own_is_recomputed_if_it_says_how() -> None:
 
 
 @dataclass(frozen=True)
-class Retried(Strategy, kind="retried"):
+class Retried(Strategy, kind="test_retried"):
     """A search, and where it finds nothing, another one."""
 
     first: Stage
