@@ -9,9 +9,11 @@ from os import PathLike
 from typing import Any, Self
 
 from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.callbacks.base import CallbackManager
 from llama_index.core.constants import DEFAULT_SIMILARITY_TOP_K
 from llama_index.core.schema import IndexNode, MetadataMode, NodeWithScore, QueryBundle, QueryType
+from llama_index.core.settings import Settings
 from llama_index.core.vector_stores.types import MetadataFilters
 from qdrant_client import QdrantClient, models
 from typing_extensions import Unpack
@@ -79,7 +81,8 @@ class QdrantRerankRetriever(BaseRetriever):
             score in each candidate and what each term adds to its score, as plain values (`ResultReason.as_dict`). Language
             and embedding models aren't shown it.
         explanation_key: the metadata key for it.
-        callback_manager, object_map, objects, verbose: as for every LlamaIndex retriever.
+        callback_manager, object_map, objects, verbose: as for every LlamaIndex retriever; without a manager, the embedding
+            model's, or that of `Settings`.
         capabilities: what the server can do; asked of it if None.
         fixed_filter: only nodes that meet it, in all that is searched: the place for a tenant. `with_options` can't leave it
             out or replace it.
@@ -130,7 +133,9 @@ class QdrantRerankRetriever(BaseRetriever):
         retries: int | Retries = 0,
         coalesce: bool = True,
     ) -> None:
-        super().__init__(callback_manager, object_map, objects, verbose)
+        # the model's, so that its events are in this retriever's traces: in a trace of another's they would be kept for ever
+        own = embed_model.callback_manager if isinstance(embed_model, BaseEmbedding) else Settings.callback_manager
+        super().__init__(callback_manager or own, object_map, objects, verbose)
         self._reader = NodeReader(payload, score_key, explanation_key)
         settings = ExecutorSettings(capabilities, fixed_filter, schema_ttl, retries, reranker, coalesce)
         texts = partial(NodeText.of, self._reader, as_metadata_mode(metadata_mode))

@@ -16,6 +16,7 @@ from llama_index.core.llms import MockLLM
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.retrievers import QueryFusionRetriever
 from llama_index.core.schema import IndexNode, QueryBundle, TextNode
+from llama_index.core.settings import Settings
 from llama_index.core.tools import QueryEngineTool, RetrieverTool
 from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.span_handlers import SimpleSpanHandler
@@ -164,6 +165,14 @@ class TestTraces:
         assert sorted(told, key=repr) == sorted(({EventPayload.NODES: nodes} for nodes in found), key=repr)
         await own.aretrieve_batch([QUERY])
         assert len(debug.get_event_pairs(CBEventType.RETRIEVE)) == 3
+
+    def test_without_a_manager_it_is_the_embedding_model_s_or_that_of_the_settings(self) -> None:
+        debug = LlamaDebugHandler(print_trace_on_end=False)
+        model = TinyEmbedding(callback_manager=CallbackManager([debug]))
+        assert retriever(embed_model=model).callback_manager is model.callback_manager
+        assert retriever(embed_model=None).callback_manager is Settings.callback_manager
+        own = CallbackManager()
+        assert retriever(embed_model=model, callback_manager=own).callback_manager is own
 
     async def test_retrieval_is_a_span_sync_and_async(self) -> None:
         spans, root = SimpleSpanHandler(), get_dispatcher()

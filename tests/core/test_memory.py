@@ -1,0 +1,126 @@
+"""Queries leave nothing behind: what is kept between them is bounded. Objects are counted, never bytes or times."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from qdrant_client import QdrantClient, models
+
+from langchain_qdrant_rerank import QdrantRerankRetriever as LangChainRetriever
+from llama_index_qdrant_rerank import QdrantRerankRetriever as LlamaIndexRetriever
+from qdrant_rerank import AsyncExecutor, Executor, Formula, Nearest, Query, SearchOptions, Strategy, field, param, score
+from tests.stub_qdrant import StubQdrant
+
+NAME, ROUND, MOST = "docs", 70, 0.3
+"""Queries to a round, more than plans are kept; and objects that each may leave behind: less than one."""
+
+
+def vector(number: int) -> list[float]:
+    return [1.0, number / 7, -number / 5, 0.5]
+
+
+class OfNumbers(BaseEmbedding):
+    """Embeds a number, by LlamaIndex's way, which notes events."""
+
+    def _get_query_embedding(self, query: str) -> list[float]:
+        return vector(int(query))
+
+    async def _aget_query_embedding(self, query: str) -> list[float]:
+        return vector(int(query))
+
+    def _get_text_embedding(self, text: str) -> list[float]:
+        return vector(int(text))
+
+
+def strategy(number: int) -> Strategy:
+    """One for each query, as of a service that makes them anew."""
+    return Formula(score() + param("budget") * field("x0", default=float(number))).over(Nearest(limit=20))
+
+
+def only(number: int) -> models.Filter:
+    return models.Filter(must_not=[models.FieldCondition(key="x0", match=models.MatchValue(value=number))])
+
+
+def asked(number: int) -> tuple[Strategy, Query, SearchOptions]:
+    query = Query(f"text {number}", {"": vector(number)}, {"budget": number / 3})
+    return strategy(number), query, SearchOptions(limit=3, filter=only(number))
+
+
+def left_behind(run: Callable[[range], object]) -> float:
+    """Objects that each query of a round leaves behind, once the first rounds have filled what is bounded."""
+    counts = []
+    for number in range(3):
+        run(range(number * ROUND, (number + 1) * ROUND))
+        gc.collect()
+        counts.append(len(gc.get_objects()))
+    return (counts[2] - counts[1]) / ROUND
+
+
+def local() -> QdrantClient:
+    client = QdrantClient(":memory:")
+    client.create_collection(NAME, models.VectorParams(size=4, distance=models.Distance.COSINE))
+    points = [models.PointStruct(id=n, vector=vector(n), payload={"text": f"text {n}", "x0": n}) for n in range(9)]
+    client.upsert(NAME, points)
+    return client
+
+
+def test_an_executor_s_queries_leave_nothing_behind() -> None:
+    executor = Executor(local(), NAME)
+
+    def run(numbers: range) -> None:
+        for number in numbers:
+            made, query, options = asked(number)
+            executor.retrieve(made, query, options)
+            executor.retrieve_batch(made, [query], options)
+
+    assert left_behind(run) < MOST
+
+
+def test_queries_of_retrievers_leave_nothing_behind() -> None:
+    client = local()
+    chain = LangChainRetriever(client=client, collection_name=NAME, payload="flat")
+    index = LlamaIndexRetriever(client=client, collection_name=NAME, payload="flat", embed_model=OfNumbers())
+
+    def run(numbers: range) -> None:
+        for number in numbers:
+            made, query, _ = asked(number)
+            options: dict[str, Any] = {"strategy": made, "filter": only(number), "params": query.params}
+            chain.invoke(query.text, vectors=vector(number), **options)
+            index.with_options(**options).retrieve(str(number))
+
+    assert left_behind(run) < MOST
+
+
+def test_searches_that_leave_together_leave_nothing_behind() -> None:
+    with StubQdrant(points=[{"id": 1, "score": 0.5, "payload": {"text": "a text"}}]) as stub:
+        client = QdrantClient(url=stub.url, check_compatibility=False)
+        executor = Executor(client, NAME)
+
+        async def by_tasks(numbers: range) -> None:
+            waiting = iter(numbers)
+            async with AsyncExecutor(client, NAME) as executor:
+
+                async def work() -> None:
+                    for number in waiting:
+                        await executor.retrieve(*asked(number))
+
+                await asyncio.gather(*(work() for _ in range(16)))
+                [coalescer] = executor._coalescers._things.values()
+                assert not coalescer._waiting
+
+        def run(numbers: range) -> None:
+            asyncio.run(by_tasks(numbers[::2]))
+            with ThreadPoolExecutor(16) as pool:
+                list(pool.map(lambda number: executor.retrieve(*asked(number)), numbers[1::2]))
+            stub.received.clear()
+
+        assert left_behind(run) < MOST
+        [coalescer] = executor._coalescer_of.values()
+        assert not coalescer._waiting
+        assert not coalescer._asking
+        client.close()
