@@ -144,9 +144,16 @@ def read_jsonl(
         StrategyError: an argument is wrong.
         OSError: there is no such file.
     """
-    return JsonlDocuments(path, text_keys=text_keys, id_key=id_key, joiner=joiner, on_bad=on_bad, limit=limit)
+    os.stat(path)  # a missing file is an error now, not after a collection was made for it
+    keys = (text_keys,) if isinstance(text_keys, str) else tuple(text_keys)
+    if not keys or not all(keys):
+        raise StrategyError(f"text_keys must name at least one key, got {text_keys!r}")
+    if limit is not None:
+        check_counts(1, limit=limit)
+    return JsonlDocuments(os.fspath(path), keys, id_key, joiner, on_bad, limit)
 
 
+@dataclass(eq=False)
 class JsonlDocuments(Iterator[Document]):
     """The documents of a file, read as they are asked for. Made by `read_jsonl`.
 
@@ -154,33 +161,23 @@ class JsonlDocuments(Iterator[Document]):
         bad: the lines that were bad, so far.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        text_keys: str | Sequence[str],
-        id_key: str,
-        joiner: str,
-        on_bad: Callable[[BadLine], None] | None,
-        limit: int | None,
-    ) -> None:
-        os.stat(path)  # a missing file is an error now, not after a collection was made for it
-        self.bad: list[BadLine] = []
-        self._path = os.fspath(path)
-        self._text_keys = (text_keys,) if isinstance(text_keys, str) else tuple(text_keys)
-        self._id_key, self._joiner, self._on_bad = id_key, joiner, on_bad
-        if not self._text_keys or not all(self._text_keys):
-            raise StrategyError(f"text_keys must name at least one key, got {text_keys!r}")
-        if limit is not None:
-            check_counts(1, limit=limit)
-        self._documents = self._read(limit)
+    path: str
+    text_keys: tuple[str, ...]
+    id_key: str
+    joiner: str
+    on_bad: Callable[[BadLine], None] | None
+    limit: int | None
+    bad: list[BadLine] = field(default_factory=list[BadLine], init=False)
+
+    def __post_init__(self) -> None:
+        self._documents = self._read()
 
     def __next__(self) -> Document:
         return next(self._documents)
 
-    def _read(self, limit: int | None) -> Iterator[Document]:
+    def _read(self) -> Iterator[Document]:
         seen: set[int | str] = set()
-        for number, line in byte_lines_of(self._path):
+        for number, line in byte_lines_of(self.path):
             if not line.strip():
                 continue
             try:
@@ -189,42 +186,41 @@ class JsonlDocuments(Iterator[Document]):
                 self._report(number, error.message)
                 continue
             yield document
-            if len(seen) == limit:
+            if len(seen) == self.limit:
                 return
 
     def _report(self, number: int, reason: str) -> None:
-        if self._on_bad is None:
-            raise FormatError(reason, self._path, number) from None
-        bad = BadLine(self._path, number, reason)
-        self.bad.append(bad)
-        self._on_bad(bad)
+        if self.on_bad is None:
+            raise FormatError(reason, self.path, number) from None
+        self.bad.append(BadLine(self.path, number, reason))
+        self.on_bad(self.bad[-1])
 
     def _document(self, line: bytes, seen: set[int | str]) -> Document:
         record = _record(line)
-        if record.get(self._id_key) is None:
+        if record.get(self.id_key) is None:
             hint = next((f"; pass id_key={key!r}?" for key in ("_id", "id", "doc_id", "docid") if key in record), "")
-            raise FormatError(f"no id under {self._id_key!r}; the line has {_listed(record)}{hint}")
-        point = point_id(record[self._id_key])
+            raise FormatError(f"no id under {self.id_key!r}; the line has {_listed(record)}{hint}")
+        point = point_id(record[self.id_key])
         if point in seen:
-            raise FormatError(f"the id {record[self._id_key]!r} was in the file before; the first line with it counts")
-        payload = record if self._id_key != "_id" else {key: value for key, value in record.items() if key != "_id"}
+            raise FormatError(f"the id {record[self.id_key]!r} was in the file before; the first line with it counts")
+        payload = record if self.id_key != "_id" else {key: value for key, value in record.items() if key != "_id"}
         if problem := payload_problem(payload):
             raise FormatError(problem)
-        document = Document(record[self._id_key], self._text(record), payload)
+        document = Document(record[self.id_key], self._text(record), payload)
         seen.add(point)
         return document
 
     def _text(self, record: Mapping[str, Any]) -> str:
         texts: list[str] = []
-        for key in self._text_keys:
+        for key in self.text_keys:
             value = record.get(key)
             if value is not None and not isinstance(value, str):
                 raise FormatError(f"the text under {key!r} must be a string, got {type(value).__name__} {value!r}"[:200])
             if value and value.strip():
                 texts.append(value)
         if not texts:
-            raise FormatError(f"no text under {' or '.join(map(repr, self._text_keys))}; the line has {_listed(record)}")
-        return self._joiner.join(texts)
+            raise FormatError(f"no text under {' or '.join(map(repr, self.text_keys))}; the line has {_listed(record)}")
+        return self.joiner.join(texts)
 
 
 def _record(line: bytes) -> dict[str, Any]:
