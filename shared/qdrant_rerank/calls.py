@@ -40,6 +40,7 @@ __all__ = [
     "NO_RETRIES",
     "Deadline",
     "Left",
+    "Policy",
     "Retries",
     "check_timeout",
     "lift_deadline",
@@ -174,6 +175,68 @@ Left: TypeAlias = "Callable[[], float | None]"
 """Says how many seconds are left of a call's time; None for no end."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """When one call is made again, and when no more: of an engine (`Retries`), or of a paid service (`models.web_calls`).
+
+    The pause is what the error asks for and up to a tenth more, so that those who were refused at the same moment don't return
+    at the same moment; else it is random, and twice as long each time.
+
+    Args:
+        calls: the most calls, the first one included.
+        left: says how many seconds are left; a pause that would outlast them is not begun.
+        passes: whether what failed may succeed a little later.
+        wait: the seconds that an error asks to wait; None for none.
+        note: what is added to the last error: of it, the number of calls, the seconds that they took, the pause that was next.
+        first_pause: seconds before the second call, at most.
+        longest_pause: the longest pause that isn't asked for.
+        sure: which share of a pause isn't random.
+        spread: a random number from 0 to 1.
+    """
+
+    calls: int
+    left: Left
+    passes: Callable[[BaseException], bool]
+    wait: Callable[[BaseException], float | None]
+    note: Callable[[BaseException, int, float, float], str]
+    first_pause: float = 0.5
+    longest_pause: float = 8.0
+    sure: float = 0.5
+    spread: Callable[[], float] = random.random
+
+    def run(self, call: Callable[[], R], sleep: Callable[[float], None] | None = None) -> R:
+        """What `call` returns; the last error is raised as it is, with the note."""
+        return Retrying(**self._rules(), sleep=sleep or time.sleep)(call)
+
+    async def arun(self, call: Callable[[], Awaitable[R]], asleep: Callable[[float], Awaitable[None]] | None = None) -> R:
+        """As `run`, awaited."""
+
+        async def once() -> R:  # a lambda that returns a coroutine wouldn't be awaited
+            return await call()
+
+        return await AsyncRetrying(**self._rules(), sleep=asleep or asyncio.sleep)(once)
+
+    def _rules(self) -> dict[str, Any]:
+        rules = {"wait": self._pause, "stop": self._is_over, "retry_error_callback": self._give_up}
+        return {"retry": retry_if_exception(self.passes), **rules}
+
+    def _is_over(self, state: RetryCallState) -> bool:
+        seconds = self.left()
+        return state.attempt_number >= self.calls or (seconds is not None and state.upcoming_sleep >= seconds)
+
+    def _pause(self, state: RetryCallState) -> float:
+        asked = self.wait(_error(state))
+        if asked is not None:
+            return asked * (1.0 + 0.1 * self.spread())
+        share = self.sure + (1.0 - self.sure) * self.spread()
+        return share * min(self.longest_pause, self.first_pause * 2.0 ** (state.attempt_number - 1))
+
+    def _give_up(self, state: RetryCallState) -> Any:
+        error = _error(state)
+        error.add_note(self.note(error, state.attempt_number, state.seconds_since_start or 0.0, state.upcoming_sleep))
+        raise error
+
+
 @dataclass(frozen=True)
 class Retries:
     """How often and how long a call is made again.
@@ -227,20 +290,20 @@ class Retries:
             with _within_retries():
                 return call()
 
-        return Retrying(**self._policy(left), sleep=self.sleep or time.sleep)(once)
+        return self._policy(left).run(once, self.sleep)
 
     async def arun(self, call: Callable[[], Awaitable[R]], left: Left | None = None) -> R:
         """As `run`, awaited."""
         if not self.most or _IS_WITHIN.get():
             return await call()
 
-        async def once() -> R:  # a lambda that returns a coroutine wouldn't be awaited
+        async def once() -> R:
             with _within_retries():
                 return await call()
 
-        return await AsyncRetrying(**self._policy(left), sleep=self.asleep or asyncio.sleep)(once)
+        return await self._policy(left).arun(once, self.asleep)
 
-    def _policy(self, left: Left | None) -> dict[str, Any]:
+    def _policy(self, left: Left | None) -> Policy:
         started = time.monotonic()
 
         def time_left() -> float | None:
@@ -248,22 +311,16 @@ class Retries:
             known = [seconds for seconds in (mine, left() if left is not None else None) if seconds is not None]
             return min(known) if known else None
 
-        def is_over(state: RetryCallState) -> bool:
-            seconds = time_left()
-            return state.attempt_number > self.most or (seconds is not None and state.upcoming_sleep >= seconds)
-
-        return {
-            "retry": retry_if_exception(lambda error: read_failure(error).passes),
-            "wait": self._pause,
-            "stop": is_over,
-            "retry_error_callback": _give_up,
-        }
-
-    def _pause(self, state: RetryCallState) -> float:
-        asked = read_failure(_error(state)).wait
-        if asked is not None:  # a little more than that, and not all at the same moment, who were refused at the same moment
-            return asked * (1.0 + 0.1 * self.spread())
-        return (0.5 + 0.5 * self.spread()) * min(self.longest_pause, self.first_pause * 2.0 ** (state.attempt_number - 1))
+        return Policy(
+            calls=self.most + 1,
+            left=time_left,
+            passes=lambda error: read_failure(error).passes,
+            wait=lambda error: read_failure(error).wait,
+            note=_note,
+            first_pause=self.first_pause,
+            longest_pause=self.longest_pause,
+            spread=self.spread,
+        )
 
 
 _IS_WITHIN: Final = ContextVar("qdrant_rerank_is_within_retries", default=False)
@@ -294,16 +351,10 @@ INGEST: Final = Retries(6)
 """For filling collections: up to half a minute, which a server takes to start again."""
 
 
-def _give_up(state: RetryCallState) -> Any:
-    """Raise the last error as it is, with a note."""
-    error = _error(state)
-    calls = "1 call" if state.attempt_number == 1 else f"{state.attempt_number} calls"
-    note = f"gave up after {calls} in {state.seconds_since_start or 0.0:.1f} s"
+def _note(error: BaseException, calls: int, seconds: float, pause: float) -> str:
+    made = "1 call" if calls == 1 else f"{calls} calls"
     wait = read_failure(error).wait
-    if wait is not None:
-        note += f"; the server asks to wait {wait:g} s"
-    error.add_note(note)
-    raise error
+    return f"gave up after {made} in {seconds:.1f} s" + ("" if wait is None else f"; the server asks to wait {wait:g} s")
 
 
 def _error(state: RetryCallState) -> BaseException:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import threading
 import time
 from collections.abc import Awaitable, Callable, Generator
@@ -16,14 +15,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
+from ..calls import Policy
 from ..errors import MissingExtra, StrategyError
 from ..steps import adrive, drive
 from ..threads import PerLoop, in_worker
-
-if TYPE_CHECKING:
-    from tenacity import RetryCallState
 
 __all__ = [
     "ApiKey",
@@ -120,7 +117,6 @@ def _clean(value: str, source: str) -> str:
 R = TypeVar("R")
 
 _REPEATED: Final = {408, 429, 500, 502, 503, 504, 529}
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0  # seconds
 _SHORTEST_KEY: Final = 8  # shorter ones are in many words
 _LEAST_TIMEOUT: Final = 0.001  # what is left of an exhausted budget: enough for the request to fail by a timeout
 
@@ -153,21 +149,14 @@ class Patience:
 
     def sync(self, request: Callable[[], R]) -> R:
         """The answer, or the last attempt's error; a server that sends its answer drop by drop can outlast the budget."""
-        from tenacity import Retrying
-
-        return Retrying(**self._policy())(request)
+        return self._policy.run(request)
 
     async def asynchronous(self, request: Callable[[], Awaitable[R]]) -> R:
         """The answer, or the last attempt's error; never outlasts the budget."""
-        from tenacity import AsyncRetrying
-
-        async def attempt() -> R:  # a lambda that returns a coroutine wouldn't be awaited
-            return await request()
-
         deadline = asyncio.timeout(max(0.0, self.seconds_left()))
         try:
             async with deadline:
-                return await AsyncRetrying(**self._policy())(attempt)
+                return await self._policy.arun(request)
         except TimeoutError as error:
             if not deadline.expired():
                 raise
@@ -175,18 +164,11 @@ class Patience:
 
             raise httpx.ReadTimeout("no answer within the time budget (seconds=)") from error
 
-    def _policy(self) -> dict[str, Any]:
-        from tenacity import retry_if_exception
-
-        return {
-            "retry": retry_if_exception(worth_repeating),
-            "wait": _pause,
-            "stop": self._is_over,
-            "retry_error_callback": _give_up,
-        }
-
-    def _is_over(self, state: RetryCallState) -> bool:
-        return state.attempt_number >= self.attempts or state.upcoming_sleep >= self.seconds_left()
+    @property
+    def _policy(self) -> Policy:
+        return Policy(
+            calls=self.attempts, left=self.seconds_left, passes=worth_repeating, wait=_asked_wait, note=_note, sure=0.0
+        )
 
 
 def worth_repeating(error: BaseException) -> bool:
@@ -197,12 +179,8 @@ def worth_repeating(error: BaseException) -> bool:
     return getattr(error, "status_code", None) in _REPEATED or (isinstance(error, httpx.TransportError) and not hopeless)
 
 
-def _pause(state: RetryCallState) -> float:
-    error = _error(state)
-    asked = retry_after(getattr(error, "headers", None) or {})
-    if asked is not None:
-        return asked * random.uniform(1.0, 1.1)  # not all at the same moment, who were refused at the same moment
-    return random.uniform(0.0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (state.attempt_number - 1)))
+def _asked_wait(error: BaseException) -> float | None:
+    return retry_after(getattr(error, "headers", None) or {})
 
 
 def retry_after(headers: dict[str, str]) -> float | None:
@@ -221,19 +199,11 @@ def retry_after(headers: dict[str, str]) -> float | None:
     return max(0.0, seconds) if seconds < float("inf") else None
 
 
-def _give_up(state: RetryCallState) -> Any:
-    """Raise the last error as it is, with a note."""
-    error = _error(state)
-    assert error is not None
-    spent = f"{state.attempt_number} attempts in {state.seconds_since_start or 0.0:.1f} s"
-    if getattr(error, "status_code", None) is not None and state.upcoming_sleep:
-        spent += f"; the next would have been {state.upcoming_sleep:.1f} s later"
-    error.add_note(f"gave up after {spent} (attempts= and seconds= set the limits)")
-    raise error
-
-
-def _error(state: RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome is not None else None
+def _note(error: BaseException, attempts: int, seconds: float, pause: float) -> str:
+    spent = f"{attempts} attempts in {seconds:.1f} s"
+    if getattr(error, "status_code", None) is not None and pause:
+        spent += f"; the next would have been {pause:.1f} s later"
+    return f"gave up after {spent} (attempts= and seconds= set the limits)"
 
 
 def without_key(error: Exception, key: str) -> None:
