@@ -487,7 +487,7 @@ class QdrantRerankRetriever(BaseRetriever):
         await self.aclose()
 
     @property
-    def _made(self) -> dict[object, Any]:
+    def _memory(self) -> dict[object, Any]:
         """What was made of the fields, by what it is; empty once a field is another object.
 
         Most calls come with no options of their own, after which all is as it was for the call before: making it anew would
@@ -509,7 +509,7 @@ class QdrantRerankRetriever(BaseRetriever):
             TypeError, QueryError: as `_call`.
             ClientError: the retriever is closed.
         """
-        made = self._made
+        made = self._memory
         if given or (call := made.get(_Call)) is None:
             call = self._call(given)
             if not given:
@@ -589,7 +589,7 @@ class QdrantRerankRetriever(BaseRetriever):
         """What traces say of a call. LangChain asks for it in every call, whoever listens."""
         if kwargs:
             return self._describe_for_traces(kwargs)
-        made = self._made
+        made = self._memory
         facts: LangSmithRetrieverParams | None = made.get(LangSmithRetrieverParams)
         if facts is None:
             facts = made[LangSmithRetrieverParams] = self._describe_for_traces(kwargs)

@@ -205,7 +205,7 @@ class _Base:
         return self._learn(schema, capabilities)
 
     @contextmanager
-    def _bounded(self, options: SearchOptions | None) -> Generator[None]:
+    def _hold_to_time(self, options: SearchOptions | None) -> Generator[None]:
         """Hold a call to the time that it may take, and what blocks in it to the threads of this executor."""
         self.clients.check_open()
         with within(None if options is None else options.timeout), use_workers(self.workers):
@@ -224,7 +224,7 @@ class _Base:
         await self.clients.aclose()
         self.workers.close()
 
-    def _told(self, step: Search) -> dict[str, Any]:
+    def _client_options(self, step: Search) -> dict[str, Any]:
         """What the client is told beside the requests: engines in process can't stop, so that they aren't told when to."""
         seconds = whole_seconds(step.timeout) if self.clients.engine == "server" else None
         named = models.ReadConsistencyType(step.consistency) if isinstance(step.consistency, str) else step.consistency
@@ -258,7 +258,7 @@ class _Base:
             )
         return target
 
-    def _prepared(self, step: Search) -> Search:
+    def _prepare(self, step: Search) -> Search:
         """`step` as it is sent: within the fixed filter, and guarded against a schema that is true no longer."""
         if self.fixed_filter is not None:
             everywhere = self.clients.engine == "local"  # which hands a filter on to all searches since 1.20 only
@@ -311,7 +311,7 @@ class _Base:
 
         return Fingerprints(lambda: None if self.reranker is None else self.reranker.fingerprint, encoder)
 
-    def _made(self, strategy: Strategy, options: SearchOptions, target: Target, seen: Target) -> Plan:
+    def _make_and_keep(self, strategy: Strategy, options: SearchOptions, target: Target, seen: Target) -> Plan:
         made = plan_on(strategy, seen, options)
         self._tell(made.warnings)
         if self._target is target:  # not what another thread has read meanwhile
@@ -319,7 +319,7 @@ class _Base:
             self._plans.remember(strategy, options, target, made)
         return made
 
-    def _kept(self, strategy: Strategy, options: SearchOptions) -> Plan | None:
+    def _find_kept(self, strategy: Strategy, options: SearchOptions) -> Plan | None:
         target = self._target
         kept = self._plans.get(strategy, options, target)
         if kept is not None and options.score_threshold is not None:  # the one option that a server may ignore
@@ -406,7 +406,7 @@ class Executor(_Base):
         options, services = options or _DEFAULT, services or self
         if options.timeout is None and not self.clients.closed:  # nothing to hold it to, and `run` sees to the threads
             return self._answer(strategy, options, flow, services)
-        with self._bounded(options):
+        with self._hold_to_time(options):
             return self._answer(strategy, options, flow, services)
 
     def _answer(self, strategy: Strategy, options: SearchOptions, flow: Callable[[Plan], Flow[R]], services: Services) -> R:
@@ -425,7 +425,7 @@ class Executor(_Base):
             PlanError: it doesn't fit; every problem is listed.
         """
         options, moment, read_at = options or _DEFAULT, time.monotonic(), self._read_at
-        with self._bounded(options):
+        with self._hold_to_time(options):
             target = self.target()
             try:
                 return self._make_plan(strategy, options, target)
@@ -438,10 +438,10 @@ class Executor(_Base):
             return self._make_plan(strategy, options, fresh)
 
     def _make_plan(self, strategy: Strategy, options: SearchOptions, target: Target) -> Plan:
-        if kept := self._kept(strategy, options):
+        if kept := self._find_kept(strategy, options):
             return kept
         try:
-            return self._made(strategy, options, target, run(_look(strategy, target, options), self))
+            return self._make_and_keep(strategy, options, target, run(_look(strategy, target, options), self))
         except PlanError:
             target.quirks.forget_samples()
             raise
@@ -466,9 +466,9 @@ class Executor(_Base):
         Raises:
             PlanError: the collection isn't there any more.
         """
-        return self._reads.get(lambda: self._renewed(known, moment), self._reading_says)
+        return self._reads.get(lambda: self._renew_once(known, moment), self._reading_says)
 
-    def _renewed(self, known: Target, moment: float) -> Target:
+    def _renew_once(self, known: Target, moment: float) -> Target:
         if self._target is not None and (self._target.schema is not known.schema or self._read_at > moment):
             return self._target
         try:
@@ -515,7 +515,7 @@ class Executor(_Base):
         return known[0], known[1]
 
     def search(self, step: Search) -> list[Points]:
-        asked, (client, place) = self._prepared(step), self._connect()
+        asked, (client, place) = self._prepare(step), self._connect()
         try:
             answers = self._ask_again(client, asked, place) if self.retries.most else self._ask(client, asked, place)
         except Exception as error:
@@ -532,9 +532,9 @@ class Executor(_Base):
         return self.retries.run(lambda: self._ask(client, _timed(step, left), place), left)
 
     def _ask(self, client: QdrantClient, step: Search, place: Place) -> list[Points]:
-        told = {} if step.timeout is None and step.consistency is None else self._told(step)
+        told = {} if step.timeout is None and step.consistency is None else self._client_options(step)
         if len(step.requests) == 1 and isinstance(request := step.requests[0], models.QueryRequest):
-            return [read_points(self._one(client, request, told), request, place)]
+            return [read_points(self._ask_one(client, request, told), request, place)]
         plain, groups = _split(step.requests)
         answers: dict[int, Points] = {}
         for share in self._shares(plain):
@@ -546,7 +546,7 @@ class Executor(_Base):
             answers[number] = read_groups(reply, grouped, place)
         return [answers[number] for number in range(len(step.requests))]
 
-    def _one(self, client: QdrantClient, request: models.QueryRequest, told: dict[str, Any]) -> Any:
+    def _ask_one(self, client: QdrantClient, request: models.QueryRequest, told: dict[str, Any]) -> Any:
         """The client's answer to one request, asked for by itself or with others that threads ask for at the same time."""
         if not self._coalesces:
             return client.query_points(self.collection, **_arguments(request), **told)
@@ -609,7 +609,7 @@ class AsyncExecutor(_Base):
         options, services = options or _DEFAULT, services or self
         if options.timeout is None and not self.clients.closed:
             return await self._answer(strategy, options, flow, services)
-        with self._bounded(options):
+        with self._hold_to_time(options):
             return await self._answer(strategy, options, flow, services)
 
     async def _answer(
@@ -628,7 +628,7 @@ class AsyncExecutor(_Base):
     async def plan(self, strategy: Strategy, options: SearchOptions | None = None) -> Plan:
         """`strategy` checked against the collection. As `Executor.plan`."""
         options, moment, read_at = options or _DEFAULT, time.monotonic(), self._read_at
-        with self._bounded(options):
+        with self._hold_to_time(options):
             target = await self.target()
             try:
                 return await self._make_plan(strategy, options, target)
@@ -641,10 +641,10 @@ class AsyncExecutor(_Base):
             return await self._make_plan(strategy, options, fresh)
 
     async def _make_plan(self, strategy: Strategy, options: SearchOptions, target: Target) -> Plan:
-        if kept := self._kept(strategy, options):
+        if kept := self._find_kept(strategy, options):
             return kept
         try:
-            return self._made(strategy, options, target, await arun(_look(strategy, target, options), self))
+            return self._make_and_keep(strategy, options, target, await arun(_look(strategy, target, options), self))
         except PlanError:
             target.quirks.forget_samples()
             raise
@@ -663,9 +663,9 @@ class AsyncExecutor(_Base):
 
     async def _read_again(self, known: Target, moment: float) -> Target:
         """As `Executor._read_again`."""
-        return await self._reads.get(lambda: self._renewed(known, moment), self._reading_says)
+        return await self._reads.get(lambda: self._renew_once(known, moment), self._reading_says)
 
-    async def _renewed(self, known: Target, moment: float) -> Target:
+    async def _renew_once(self, known: Target, moment: float) -> Target:
         if self._target is not None and (self._target.schema is not known.schema or self._read_at > moment):
             return self._target
         try:
@@ -705,7 +705,7 @@ class AsyncExecutor(_Base):
         return [dict(zip(names, vectors[row * width : (row + 1) * width], strict=True)) for row in range(len(texts))]
 
     async def search(self, step: Search) -> list[Points]:
-        asked, client = self._prepared(step), self.clients.asynchronous()
+        asked, client = self._prepare(step), self.clients.asynchronous()
         place = self._place_of(client)
         try:
             asking = self._ask_again(client, asked, place) if self.retries.most else self._ask(client, asked, place)
@@ -724,9 +724,9 @@ class AsyncExecutor(_Base):
         return await self.retries.arun(lambda: self._ask(client, _timed(step, left), place), left)
 
     async def _ask(self, client: AsyncCalls, step: Search, place: Place) -> list[Points]:
-        told = {} if step.timeout is None and step.consistency is None else self._told(step)
+        told = {} if step.timeout is None and step.consistency is None else self._client_options(step)
         if len(step.requests) == 1 and isinstance(request := step.requests[0], models.QueryRequest):
-            return [read_points(await self._one(client, request, told), request, place)]
+            return [read_points(await self._ask_one(client, request, told), request, place)]
         plain, groups = _split(step.requests)
         calls = [client.query_points_groups(self.collection, **_group_arguments(r), **told) for r in groups.values()]
         batches = [self._batch(client, share, told, place) for share in self._shares(plain)]
@@ -736,7 +736,7 @@ class AsyncExecutor(_Base):
             answers |= batch
         return [answers[number] for number in range(len(step.requests))]
 
-    async def _one(self, client: AsyncCalls, request: models.QueryRequest, told: dict[str, Any]) -> Any:
+    async def _ask_one(self, client: AsyncCalls, request: models.QueryRequest, told: dict[str, Any]) -> Any:
         """The client's answer to one request, asked for by itself or with others that are asked for at the same time."""
         if not self._coalesces:
             return await client.query_points(self.collection, **_arguments(request), **told)

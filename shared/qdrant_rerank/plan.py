@@ -208,7 +208,7 @@ class Plan:
         except Exception as error:
             yield from self._account_for(error)
             raise
-        if not points or not self._read <= self.target.quirks.checked:
+        if not points or not self._readings <= self.target.quirks.checked:
             yield from tell_mistakes(self.strategy, self.options, self.target, points)
         return points
 
@@ -231,7 +231,7 @@ class Plan:
         except Exception as error:
             yield from self._account_for(error)
             raise
-        if not found.points or not self._read <= self.target.quirks.checked:
+        if not found.points or not self._readings <= self.target.quirks.checked:
             yield from tell_mistakes(self.strategy, self.options, self.target, found.points)
         return found
 
@@ -330,7 +330,7 @@ class Plan:
                 raise QueryError(f"the strategy reads no request-time value {name!r}; it reads: {there}{hint}")
 
     @cached_property
-    def _read(self) -> frozenset[tuple[str, ...]]:
+    def _readings(self) -> frozenset[tuple[str, ...]]:
         """What the strategy reads of the payload, as it is remembered once it was looked for."""
         return frozenset(each.memory for each in read_by_strategy(self.strategy))
 

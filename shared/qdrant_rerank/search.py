@@ -97,7 +97,7 @@ def read_points(reply: Any, request: models.QueryRequest, place: Place) -> Point
     points = getattr(reply, "points", None)
     if not isinstance(points, list):
         raise EngineError(f"points/query of {place} gave an answer without points")
-    return _checked(points, _limit(request), "query", place)
+    return _check_scores(points, _limit(request), "query", place)
 
 
 def read_batch(replies: Any, requests: Sequence[models.QueryRequest], place: Place) -> list[Points]:
@@ -122,14 +122,14 @@ def read_groups(reply: Any, request: models.QueryGroupsRequest, place: Place) ->
     if not isinstance(groups, list):
         raise EngineError(f"points/query/groups of {place} gave an answer without groups")
     size = request.group_size or 3  # Qdrant's own
-    return [point for group in groups[: _limit(request)] for point in _checked(group.hits, size, "query/groups", place)]
+    return [point for group in groups[: _limit(request)] for point in _check_scores(group.hits, size, "query/groups", place)]
 
 
 def _limit(request: models.QueryRequest | models.QueryGroupsRequest) -> int:
     return _DEFAULT_LIMIT if request.limit is None else request.limit
 
 
-def _checked(points: Points, limit: int, endpoint: str, place: Place) -> Points:
+def _check_scores(points: Points, limit: int, endpoint: str, place: Place) -> Points:
     for point in points:
         if not math.isfinite(point.score):
             raise EngineError(

@@ -341,7 +341,7 @@ def test_a_plan_made_while_another_thread_reads_the_schema_is_not_kept() -> None
     _, executor = live()
     target = executor.target()
     executor.refresh()
-    executor._made(Nearest(), FOUR, target, target)
+    executor._make_and_keep(Nearest(), FOUR, target, target)
     assert not executor._plans._by_identity
 
 
