@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from qdrant_client import models
 from qdrant_client.models import Modifier
 
+from qdrant_rerank import Formula, Nearest, save, score
 from qdrant_rerank.cli._internals import Where, open_remote
+from qdrant_rerank.expressions import when
 from tests.cli.local_server import LocalServer
 from tests.cli.support import fails, run, succeeds
 from tests.slow_qdrant import SlowQdrant
@@ -33,6 +36,20 @@ def test_a_search_is_one_request_beside_reading_the_schema(corpus: Path, server:
     before = len(server.paths)
     succeeds("search", "last ferry", "--url", server.url, "--hybrid")
     assert [path for path in server.paths[before:] if "/points/" in path] == ["POST /collections/docs/points/query"]
+
+
+def test_a_large_formula_is_computed_here_and_its_plan_says_so(corpus: Path, server: LocalServer, tmp_path: Path) -> None:
+    succeeds("index", corpus, "--url", server.url, "--dense", "hash")
+    bounds = [models.FieldCondition(key="rating", range=models.Range(lte=number / 100)) for number in range(1000)]
+    large = Formula(sum((when(each, 0.001) for each in bounds), score())).over(Nearest("bm25", limit=50))
+    save(large, tmp_path / "large.json")
+    save(large.on_server(), tmp_path / "pinned.json")
+    given = "--url", server.url, "--strategy"
+    assert "here by itself" in " ".join(succeeds("plan", *given, tmp_path / "large.json").split())
+    assert "in Qdrant, as .on_server() says" in " ".join(succeeds("plan", *given, tmp_path / "pinned.json").split())
+    assert "The last ferry" in succeeds("search", "last ferry", *given, tmp_path / "large.json", "-k", 1)
+    [sent] = [request.body for request in server.received if request.path.endswith("/points/query")]
+    assert "prefetch" not in sent
 
 
 def test_a_strategy_has_its_payload_indexes_made(corpus: Path, server: LocalServer, tmp_path: Path) -> None:

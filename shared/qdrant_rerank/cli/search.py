@@ -220,6 +220,8 @@ def _print_description(description: PlanDescription, full: bool) -> None:
     table.add_row(
         "one query", Text(f"round trips: {description.round_trips}   model calls: {description.model_calls}   embeds: {embeds}")
     )
+    if description.computed:
+        table.add_row("computed", Text(description.computed))
     for number, refusal in enumerate(description.refusals or ("any",)):
         table.add_row("" if number else "servers", Text(str(refusal), "yellow"))
     for warning in description.warnings:
