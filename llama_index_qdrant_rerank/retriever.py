@@ -48,7 +48,8 @@ class QdrantRerankRetriever(BaseRetriever):
     formulas. Async calls are async down to the socket. The constructor makes no request and loads no model.
 
     Args:
-        client: a `QdrantClient`, of a server or in local mode, or a `qdrant_rerank.edge.EdgeClient`.
+        client: a `QdrantClient`, of a server or in local mode, or a `qdrant_rerank.edge.EdgeClient`. With `prefer_grpc=True` a
+            server answers up to twice the searches a second.
         async_client: an `AsyncQdrantClient`, or a function that makes one for each event loop. Without it, async
             calls make their own from `client`.
         collection_name: the collection to search.
