@@ -334,6 +334,8 @@ def test_an_answer_to_a_batch_that_is_no_list_is_refused() -> None:
         read_batch(None, [models.QueryRequest(limit=1)], Place("server", "", "docs"))
     reply = SimpleNamespace(points=[models.ScoredPoint(id=n, version=0, score=1.0) for n in range(12)])
     assert len(read_points(reply, models.QueryRequest(), Place("server", "", "docs"))) == 10
+    with refused(EngineError, "points/query of 'docs' gave an answer without points"):
+        read_points(SimpleNamespace(), models.QueryRequest(), Place("server", "", "docs"))
 
 
 def test_a_version_that_is_too_long_to_be_one_is_refused() -> None:

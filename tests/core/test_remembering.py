@@ -57,6 +57,23 @@ def test_plans_of_many_strategies_do_not_pile_up(executor: Executor) -> None:
     assert executor.plan(strategies[0], SearchOptions(1)).strategy == strategies[0]
 
 
+def test_the_same_strategy_and_options_find_their_plan_at_once_but_for_what_is_told_at_each_call(executor: Executor) -> None:
+    options, threshold = SearchOptions(3), SearchOptions(3, score_threshold=0.1)
+    made = executor.plan(SHORT, options)
+    assert executor._find_plan(SHORT, options) is made
+    executor.plan(SHORT, threshold)
+    assert executor._find_plan(SHORT, threshold) is executor._find_plan(SHORT, SearchOptions(3)) is None
+    executor.refresh()
+    assert executor._find_plan(SHORT, options) is None
+
+
+def test_what_is_known_for_too_long_finds_no_plan(executor: Executor) -> None:
+    options = SearchOptions(3)
+    executor.plan(SHORT, options)
+    executor._read_at -= 1_000
+    assert executor._find_plan(SHORT, options) is None
+
+
 def test_a_refreshed_executor_sees_a_changed_collection() -> None:
     client = open_client()
     parameters = models.VectorParams(size=4, distance=models.Distance.COSINE)

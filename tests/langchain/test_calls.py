@@ -158,3 +158,30 @@ def test_every_way_to_search_takes_the_same_keyword_only_parameters() -> None:
 def test_a_query_object_is_only_for_batches() -> None:
     documents = make(strategy=Nearest("dense")).search_batch([Query(vectors={"dense": dense(QUERY)})])
     assert ids(documents[0]) == ids(make(strategy=Nearest("dense")).invoke(QUERY))
+
+
+def test_a_field_that_is_another_object_counts_from_the_next_call_on() -> None:
+    retriever = make(k=6, strategy=Nearest("dense"), encoders={"dense": dense})
+    whole = ids(retriever.invoke(QUERY))
+    assert retriever._get_ls_params()["qdrant_k"] == 6  # type: ignore[typeddict-item]
+    retriever.k = 2
+    assert ids(retriever.invoke(QUERY)) == whole[:2]
+    assert retriever._get_ls_params()["qdrant_k"] == 2  # type: ignore[typeddict-item]
+    retriever.filter = must("category", "news")
+    assert values(retriever.invoke(QUERY), "category") == {"news"}
+    assert retriever.filter is not None
+    retriever.filter.must = must("category", "blog").must  # in its place
+    assert values(retriever.invoke(QUERY), "category") == {"blog"}
+    retriever.encoders["dense"] = lambda text: dense("something else")  # type: ignore[index]
+    retriever.filter, retriever.k = None, 6
+    assert ids(retriever.invoke(QUERY)) == ids(make(k=6, strategy=Nearest("dense")).invoke("something else"))
+    assert ids(retriever.model_copy(update={"k": 1}).invoke(QUERY)) == ids(retriever.invoke(QUERY))[:1]
+
+
+def test_params_that_are_changed_in_place_count_from_the_next_call_on() -> None:
+    formula = Formula(score() + param("boost")).over(Nearest("dense", limit=24))
+    retriever = make(strategy=formula, params={"boost": 0.0}, k=1)
+    [before] = retriever.invoke(QUERY)
+    retriever.params["boost"] = 10.0  # type: ignore[index]
+    [after] = retriever.invoke(QUERY)
+    assert after.metadata["score"] == pytest.approx(before.metadata["score"] + 10.0, abs=1e-4)
