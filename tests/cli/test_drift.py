@@ -124,7 +124,9 @@ def test_wrong_input_is_refused(folder: Path) -> None:
     ranker = folder / "ranker.json"
     assert "--fail-over is a PSI" in fails("drift", ranker, "--path", folder / "now", "--fail-over", "-1")
     assert "--fail-over is a PSI" in fails("drift", ranker, "--path", folder / "now", "--fail-over", "nan")
-    assert "--sample must be at least 1, got 0" in fails("drift", ranker, "--path", folder / "now", "--sample", "0")
+    assert "--sample must be a whole number of at least 1, got 0" in fails(
+        "drift", ranker, "--path", folder / "now", "--sample", "0"
+    )
     save(Nearest("dense"), folder / "nearest.json")
     assert "not a learned ranker" in fails("drift", folder / "nearest.json", "--path", folder / "now")
     assert "No such file" in fails("drift", folder / "none.json", "--path", folder / "now")
