@@ -218,10 +218,10 @@ def _text_keys(target: Target) -> tuple[str, ...]:
 
 def _is_absent(reading: Reading, known: Mapping[str, tuple[str, ...]], target: Target) -> bool:
     """Whether no sampled point has the key, nor one below it, and nothing else speaks for it."""
-    if reading.plain in {*_text_keys(target), *(_MARKS.sub("", key) for key in target.schema.indexes)}:
-        return False
+    expected = {*_text_keys(target), *(_MARKS.sub("", key) for key in target.schema.indexes)}
     plain = [_MARKS.sub("", key) for key in known]
-    return not any(key == reading.plain or key.startswith(f"{reading.plain}.") for key in plain)
+    there = any(key == reading.plain or key.startswith(f"{reading.plain}.") for key in plain)
+    return not there and reading.plain not in expected
 
 
 def _mistakes(

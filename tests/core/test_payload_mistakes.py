@@ -317,6 +317,6 @@ def test_a_large_collection_is_not_searched_for_a_key() -> None:
     executor = Executor(client, "docs")
     told(executor, Nearest())
     client.calls.clear()
-    [message] = told(executor, over(score() + field("zzz", default=0)))
-    assert message == f"none of 30 sampled points of 'docs' has 'zzz'. {DEFAULT}"
+    messages = told(executor, over(score() + field("zzz", default=0)))  # on a server also of the missing index
+    assert f"none of 30 sampled points of 'docs' has 'zzz'. {DEFAULT}" in messages
     assert client.calls == ["query_points"] * 2
