@@ -105,14 +105,14 @@ def ask(executor: CountingExecutor, entry: Entry, question: Question, runs: int)
     )
 
 
-def measure_ndcg(ranking: Sequence[str], judgments: Mapping[str, int], depth: int = DEPTH) -> float:
-    """Normalised discounted cumulative gain of the first `depth` documents, between 0 and 1.
+def measure_ndcg(ranking: Sequence[str], judgments: Mapping[str, int]) -> float:
+    """Normalised discounted cumulative gain of the first ten documents, between 0 and 1.
 
     The sum of grade / log2(rank + 1), over the same sum for the best possible ranking: Järvelin and Kekäläinen,
     "Cumulated gain-based evaluation of IR techniques", ACM TOIS 20 (2002), with the discount of trec_eval.
     """
-    gained = sum(judgments.get(document, 0) / math.log2(rank + 1) for rank, document in enumerate(ranking[:depth], 1))
-    best = sorted(judgments.values(), reverse=True)[:depth]
+    gained = sum(judgments.get(document, 0) / math.log2(rank + 1) for rank, document in enumerate(ranking[:DEPTH], 1))
+    best = sorted(judgments.values(), reverse=True)[:DEPTH]
     return gained / sum(grade / math.log2(rank + 1) for rank, grade in enumerate(best, 1))
 
 

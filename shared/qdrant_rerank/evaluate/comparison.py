@@ -284,7 +284,7 @@ def compare(
     base, others, chosen = _chosen(list(evaluations), baseline, measure)
     if not 0 < alpha < 1 or not 0 < power < 1:
         raise StrategyError(f"alpha and power must be between 0 and 1, got {alpha!r} and {power!r}")
-    gaps = [_gaps(base, other, chosen) for other in others]
+    gaps = [[value - base.values[chosen][topic] for topic, value in other.values[chosen].items()] for other in others]
     ps = [randomisation_p(gap, seed=seed) for gap in gaps]
     comparison = Comparison(
         measure=chosen,
@@ -428,10 +428,6 @@ def _check_alike(base: Evaluation, other: Evaluation) -> None:
                 f"{base.name} and {other.name} were evaluated with different {what} "
                 f"({len(base.coverage.measured)} and {len(other.coverage.measured)} topics measured): only like can be compared"
             )
-
-
-def _gaps(base: Evaluation, other: Evaluation, measure: str) -> list[float]:
-    return [value - base.values[measure][topic] for topic, value in other.values[measure].items()]
 
 
 def _changes(base: Evaluation, other: Evaluation, measure: str, count: int, explain: bool) -> tuple[TopicChange, ...]:

@@ -73,11 +73,7 @@ def plain(value: Any) -> Any:
 
 
 def frame(rows: Iterable[Mapping[str, Any]]) -> Any:
-    """A `pandas.DataFrame` of `rows`.
-
-    Raises:
-        ImportError: pandas is not installed; it is no dependency of this package.
-    """
+    """A `pandas.DataFrame` of `rows`. Raises ImportError where pandas is not installed; it is no dependency of this package."""
     try:
         import pandas
     except ImportError as error:

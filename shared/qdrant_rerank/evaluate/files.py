@@ -89,11 +89,7 @@ def rows_of(path: Where) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def json_object(text: str, path: Where, number: int) -> dict[str, Any]:
-    """The JSON object that a line holds.
-
-    Raises:
-        FormatError: it holds none.
-    """
+    """The JSON object that a line holds. Raises FormatError where it holds none."""
     value = parse_json(text, path, number)
     if not isinstance(value, dict):
         raise FormatError(f"not a JSON object: {type(value).__name__}", path, number)
@@ -101,11 +97,7 @@ def json_object(text: str, path: Where, number: int) -> dict[str, Any]:
 
 
 def value_text(row: Mapping[str, Any], key: str, path: Where, number: int) -> str:
-    """The text (or number, as text) under `key`.
-
-    Raises:
-        FormatError: it is missing, empty or something else.
-    """
+    """The text (or number, as text) under `key`. Raises FormatError where it is missing, empty or something else."""
     if key not in row:
         raise FormatError(f"no {key!r}; there is {', '.join(map(repr, row)) or 'nothing'}", path, number)
     value = row[key]
@@ -115,11 +107,7 @@ def value_text(row: Mapping[str, Any], key: str, path: Where, number: int) -> st
 
 
 def grade_of(value: Any, path: Where, number: int) -> int:
-    """A grade: a whole number, perhaps as text.
-
-    Raises:
-        FormatError: it is none.
-    """
+    """A grade: a whole number, perhaps as text. Raises FormatError where it is none."""
     try:
         found = float(value)
     except (TypeError, ValueError):
@@ -372,7 +360,10 @@ def read_run(path: Where, name: str | None = None) -> Run:
         scores[document] = _score(text, path, number)
     if not found:
         raise FormatError("the run is empty", path)
-    answers = {topic: Answer(_ordered(scores)) for topic, scores in found.items()}
+    answers: dict[str, Answer] = {}
+    for topic, scores in found.items():
+        ranking = sorted(scores.items(), key=lambda item: (item[1], item[0]), reverse=True)
+        answers[topic] = Answer(tuple(Ranked(*item) for item in ranking))
     return Run(name or tag, answers, f"the run {tag!r} of {os.fspath(path)}")
 
 
@@ -406,10 +397,6 @@ def _falling(ranking: tuple[Ranked, ...]) -> list[float | int]:
     if all(np.float32(above.score) > np.float32(below.score) for above, below in pairwise(ranking)):
         return [result.score for result in ranking]
     return list(range(len(ranking), 0, -1))
-
-
-def _ordered(scores: dict[str, float]) -> tuple[Ranked, ...]:
-    return tuple(Ranked(*item) for item in sorted(scores.items(), key=lambda item: (item[1], item[0]), reverse=True))
 
 
 def _score(text: str, path: Where, number: int) -> float:

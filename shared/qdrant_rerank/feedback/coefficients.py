@@ -202,11 +202,7 @@ _ADAPTER: TypeAdapter[Coefficients] = TypeAdapter(Coefficients)
 
 
 def read_coefficients(text: str, path: str | PathLike[str] | None = None) -> Coefficients:
-    """The coefficients in JSON text; `path` is for error messages.
-
-    Raises:
-        FormatError: it holds none.
-    """
+    """The coefficients in JSON text; `path` is for error messages. Raises FormatError where it holds none."""
     value = parse_json(text, path)
     take_version(value, text, path)
     inside: tuple[str | int, ...] = ()

@@ -325,14 +325,14 @@ def brier(probabilities: Array, y: Array, w: Array) -> float:
     return float(np.average((probabilities - y) ** 2, weights=w))
 
 
-def ndcg(scores: Array, grades: NDArray[np.int64], groups: NDArray[np.int64], depth: int = 10) -> float:
+def ndcg(scores: Array, grades: NDArray[np.int64], groups: NDArray[np.int64]) -> float:
     """The mean over topics with relevant rows of nDCG among the logged rows, gain being the grade.
 
     Judged documents that no candidate found aren't in the log, so this is higher than nDCG of a search would be.
     """
     gains = np.maximum(grades, 0).astype(np.float64)
     found = [
-        ndcg_of_one(gains[rows], np.argsort(-scores[rows], kind="stable"), depth)
+        ndcg_of_one(gains[rows], np.argsort(-scores[rows], kind="stable"))
         for rows in _rows_by_topic(groups)
         if gains[rows].any()
     ]

@@ -210,11 +210,7 @@ def feature_json(feature: Feature | Category) -> Any:
 
 
 def features_from_json(value: Mapping[str, Any], path: str | PathLike[str] | None = None) -> dict[str, Feature | Category]:
-    """The features by name, each as `feature_json` wrote it.
-
-    Raises:
-        FormatError: one isn't a feature.
-    """
+    """The features by name, each as `feature_json` wrote it. Raises FormatError where one isn't a feature."""
     return {name: _read_feature(name, item, path) for name, item in value.items()}
 
 
@@ -237,11 +233,7 @@ def candidates_json(candidates: tuple[Stage, ...]) -> list[Any]:
 
 
 def candidates_from_json(value: Any, path: str | PathLike[str] | None = None) -> tuple[Stage, ...]:
-    """The candidates that `candidates_json` wrote.
-
-    Raises:
-        FormatError: they aren't stages.
-    """
+    """The candidates that `candidates_json` wrote. Raises FormatError where they aren't stages."""
     if not isinstance(value, list):
         raise FormatError(f"candidates must be a list of stages, got {json.dumps(value)[:100]}", path)
     candidates: list[Stage] = []
@@ -257,11 +249,7 @@ def candidates_from_json(value: Any, path: str | PathLike[str] | None = None) ->
 
 
 def check_features(features: Features) -> dict[str, Feature | Category]:
-    """The features by name, checked.
-
-    Raises:
-        StrategyError: there are none, they have no names, or one can't be logged.
-    """
+    """The features by name, checked. Raises StrategyError where there are none, they have no names, or one can't be logged."""
     if not isinstance(features, Mapping) or not features:
         raise StrategyError(f"features is a map of name to expression, e.g. {{'dense': score('dense')}}; got {brief(features)}")
     found: dict[str, Feature | Category] = {}

@@ -311,14 +311,7 @@ _PACKAGES: Final = ("qdrant-rerank", "qdrant-client", "numpy", "scipy")
 
 @dataclass(frozen=True)
 class LearnedCoefficients:
-    """What was learned from the first searches and the model's scores.
-
-    Attributes:
-        gathered: the examples.
-        crossed: the coefficients.
-        own: the reranker's own judgements.
-        strategy: with the coefficients of all queries, and their provenance.
-    """
+    """The examples, the coefficients, the reranker's own judgements, and the strategy with the coefficients of all queries."""
 
     gathered: Gathered
     crossed: FoldCoefficients
@@ -404,11 +397,7 @@ class Task:
         return Documents(self.grades if len(self.grades) >= LEAST_JUDGED else {}, self.doc_id)
 
     def scores(self, reranker: Reranker | None, concurrency: int = 1) -> ScoreFile:
-        """The reranker with its file of scores.
-
-        Raises:
-            StrategyError: there is no model. FormatError: the file is one of something else.
-        """
+        """The reranker with its file of scores. Raises StrategyError without one, FormatError where it is another file."""
         if reranker is None:
             raise StrategyError("fit_feedback needs the reranker: make the executor with reranker=…")
         work = count_ahead(
@@ -422,11 +411,7 @@ class Task:
         return gather_examples(strategy, target, self.distinct, self.candidates, scores, self.filter, self.documents)
 
     def learn(self, plan: Plan, gathered: Gathered) -> LearnedCoefficients:
-        """The coefficients, judged by the reranker's scores.
-
-        Raises:
-            FitError: too few queries found enough to learn from.
-        """
+        """The coefficients, judged by the reranker's scores. Raises FitError where too few queries found enough."""
         strategy, examples = self.plain.resolve(plan.target.schema), gathered.examples
         if len({same(example.query) for example in examples}) < LEAST_QUERIES:
             raise FitError(

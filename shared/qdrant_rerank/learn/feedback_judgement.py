@@ -162,12 +162,7 @@ _DEEPEST: Final = 100
 
 
 def judgments_of(texts: Mapping[str, str], qrels: Grades | None) -> dict[str, dict[str, int]]:
-    """Judgments by query text, those of a text with several ids together; the higher grade where they differ.
-
-    Args:
-        texts: query id → text.
-        qrels: query id → document id → grade.
-    """
+    """Judgments by query text, those of a text with several ids together; the higher grade where they differ."""
     found: dict[str, dict[str, int]] = {}
     for query, text in texts.items():
         for document, grade in ((qrels or {}).get(query) or {}).items():
@@ -178,14 +173,7 @@ def judgments_of(texts: Mapping[str, str], qrels: Grades | None) -> dict[str, di
 
 @dataclass(frozen=True)
 class Judging:
-    """Judging a strategy by judgments.
-
-    Attributes:
-        strategy: resolved; its coefficients don't count.
-        target: the collection.
-        documents: the judgments, and where a document's id is.
-        filter: for all searches.
-    """
+    """Judging a resolved strategy, whose coefficients don't count, by the judgments of `documents`."""
 
     strategy: RelevanceFeedback
     target: Target
@@ -204,12 +192,7 @@ class Judging:
         return next(depth for depth in range(deepest, 0, -1) if not any(seeds.shortfalls(depth, "")))
 
     def flow(self, crossed: FoldCoefficients, queries: Mapping[str, Query]) -> Flow[list[Judgement]]:
-        """The three ways by nDCG@10 and recall.
-
-        Args:
-            crossed: the coefficients of each fold.
-            queries: those with judgments, with their vectors, by text.
-        """
+        """The three ways by nDCG@10 and recall, for judged queries with their vectors by text, and coefficients by fold."""
         strategy, depth = self.strategy, self.depth
         plain = self._plan(strategy.seeds, depth)
         rerank = self._plan(Rerank(limit=self.reads).over(strategy.seeds), min(depth, self.reads))

@@ -326,11 +326,7 @@ _PARTS: Final[Mapping[str, Any]] = {
 
 
 def ranker_from_json(text: str, path: str | PathLike[str] | None = None) -> LearnedRanker:
-    """The ranker in JSON text.
-
-    Raises:
-        FormatError: it holds none; carries the line.
-    """
+    """The ranker in JSON text. Raises FormatError where it holds none; carries the line."""
     value = parse_json(text, path)
     if not isinstance(value, dict) or value.get("kind") != KIND:
         there = f"its kind is {value.get('kind')!r}" if isinstance(value, dict) else f"it is a {type(value).__name__}"

@@ -141,11 +141,7 @@ def log_losses(margins: Array, y: Array) -> Array:
 
 
 def split_folds(groups: NDArray[np.int64], count: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Rows to fit on and rows to judge on, no topic in both.
-
-    Raises:
-        MissingExtra: scikit-learn isn't installed.
-    """
+    """Rows to fit on and rows to judge on, no topic in both. Raises MissingExtra where scikit-learn isn't installed."""
     try:
         from sklearn.model_selection import GroupKFold
     except ImportError as error:
@@ -261,11 +257,7 @@ class Prepared:
 
 
 def prepare(log: FeatureLog, least_grade: int = 1) -> Prepared:
-    """The log as a problem.
-
-    Raises:
-        FitError: there is too little, only one class, or a feature that can't be fitted.
-    """
+    """The log as a problem. Raises FitError where there is too little, only one class, or a feature that can't be fitted."""
     log = log.rows(np.lexsort((log.documents, log.topics)))
     y = log.relevant(least_grade)
     _check_features(log)

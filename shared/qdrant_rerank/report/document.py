@@ -40,8 +40,6 @@ __all__ = [
     "check_target",
     "describe_curve",
     "introduce_curves",
-    "render_html",
-    "render_markdown",
     "report",
     "sum_up_curve",
 ]
@@ -97,7 +95,10 @@ def _lay_out(report: Contents, draw: bool) -> dict[str, Any]:
         "failures": _failures(evaluations),
         "shown_failures": _SHOWN_FAILURES,
         "left_out": _left_out(evaluations),
-        "tuning_figures": [_draw_curve(number, curve, curves, draw) for number, curve in enumerate(curves)],
+        "tuning_figures": [
+            Figure(describe_curve(one), sum_up_curve(one), draw_curve(one, curves, f"tuning-{number}") if draw else "")
+            for number, one in enumerate(curves)
+        ],
         "tuning_caption": introduce_curves(curves),
         "reliability": _draw_reliability(report.calibration, draw) if report.calibration else None,
         "coefficients": report.coefficients,
@@ -192,10 +193,6 @@ def _draw_gains(comparison: Comparison, systems: Mapping[str, System], draw: boo
     )
 
 
-def _draw_curve(number: int, curve: Curve, curves: Sequence[Curve], draw: bool) -> Figure:
-    return Figure(describe_curve(curve), sum_up_curve(curve), draw_curve(curve, curves, f"tuning-{number}") if draw else "")
-
-
 def introduce_curves(curves: Sequence[Curve]) -> str:
     """The text above the figures of a tuning."""
     diamond = "; the diamond is the one that tuning picks" if any(curve.chosen for curve in curves) else ""
@@ -272,22 +269,11 @@ def _moved(document: str, rank: int, before: Sequence[str]) -> str:
     return f"up {up}" if up > 0 else f"down {-up}" if up < 0 else ""
 
 
-def render_html(report: Contents) -> str:
-    """The report as an HTML page; every text is escaped by jinja2."""
-    return _render("report.html.j2", _lay_out(report, draw=True), autoescape=True)
-
-
-def render_markdown(report: Contents) -> str:
-    """The report as Markdown; every value is escaped by `_plain`, as `finalize` is called for each."""
-    text = _render("report.md.j2", _lay_out(report, draw=False), autoescape=False, finalize=_plain)
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
-
-
 _SPECIAL = re.compile(r"([\\`*_\[\]|~#$])")
 
 
 def _plain(value: Any) -> str:
-    """A value as Markdown that shows it and does nothing else, on one line."""
+    """A value as Markdown that shows it and does nothing else, on one line; `finalize` calls it for each."""
     text = " ".join(str(value).split())
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _SPECIAL.sub(r"\\\1", text)
@@ -320,7 +306,7 @@ class Report(Contents):
         Raises:
             MissingExtra: jinja2 or matplotlib isn't installed.
         """
-        return render_html(self)
+        return _render("report.html.j2", _lay_out(self, draw=True), autoescape=True)
 
     def markdown(self) -> str:
         """The report as Markdown, with tables, and texts for figures.
@@ -328,7 +314,8 @@ class Report(Contents):
         Raises:
             MissingExtra: jinja2 isn't installed.
         """
-        return render_markdown(self)
+        text = _render("report.md.j2", _lay_out(self, draw=False), autoescape=False, finalize=_plain)
+        return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
     def json(self) -> str:
         """The report's data as JSON: every topic's values and rankings, and the report's words."""

@@ -136,15 +136,7 @@ _UNEVEN: Final = 0.1  # of the first ten results; such a gap can turn a comparis
 
 @dataclass(frozen=True)
 class Story:
-    """A report in words.
-
-    Attributes:
-        measured: what was measured on what.
-        found: what is best, and whether that is real.
-        next: what to do.
-        warnings: what readers must know beside the numbers.
-        steps: what to do, in order.
-    """
+    """A report in words: what was measured, what is best and whether that is real, what to do; warnings, and steps to take."""
 
     measured: str
     found: str

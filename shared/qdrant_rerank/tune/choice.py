@@ -158,16 +158,7 @@ def conclude(
     failed: Mapping[str, str],
     synthetic: bool,
 ) -> Tuning:
-    """The result of a tuning.
-
-    Args:
-        options: the options with values; of those with the same mean the first is preferred.
-        trial: their values, and what was left out.
-        ground: what they were proposed for.
-        settings: how to choose and judge.
-        failed: topics that could not be searched for, with the error.
-        synthetic: whether the queries were made from documents.
-    """
+    """The result of a tuning; of options with the same mean the first is preferred, `failed` is topic → error."""
     topics = tuple(pool.topic.id for pool in trial.pools)
     values = _table(options, trial.values, topics)
     efforts = [effort_of(option.strategy, ground.limit, ground.schema) for option in options]

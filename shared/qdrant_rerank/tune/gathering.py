@@ -219,12 +219,12 @@ def leaf_depths(stage: Stage, needed: int, *, root: bool = True) -> dict[str, tu
 
 
 def spreads(pools: Sequence[Pool], depths: Mapping[str, int], vectors: Mapping[str, VectorInfo]) -> dict[str, Spread]:
-    """How the scores of each candidate lie over all topics, by the candidate's key, whatever the judgments.
+    """How the scores of each candidate lie over all topics, whatever the judgments.
 
     Args:
-        pools: what was found.
-        depths: how many points were asked of each candidate.
-        vectors: what each candidate compares. Distances are turned around, so that higher is better.
+        pools: the candidates of each topic.
+        depths: by the candidate's key, how many points were asked of it.
+        vectors: by the same, what it compares. Distances are turned around, so that higher is better.
     """
     found: dict[str, Spread] = {}
     for key, depth in depths.items():
@@ -266,11 +266,7 @@ class PoolFile(Journal):
         super().__init__(path, _KIND, about, lambda there: check_header(path, there, about, _KIND, another))
 
     def pools(self, topics: Sequence[Topic], now: dt.datetime) -> dict[str, Pool]:
-        """The pools that are there, by topic.
-
-        Raises:
-            FormatError: a line of it can't be read.
-        """
+        """The pools that are there, by topic. Raises FormatError where a line of it can't be read."""
         wanted = {topic.id: topic for topic in topics}
         found = decode_records(self.records, lambda record: _pool(record, wanted, now), self.path, _KIND)
         return {pool.topic.id: pool for pool in found if pool is not None}
@@ -304,12 +300,7 @@ def _pool(record: dict[str, Any], wanted: Mapping[str, Topic], now: dt.datetime)
 
 @dataclass(frozen=True)
 class Wants:
-    """What to ask of Qdrant for each topic.
-
-    Attributes:
-        leaves: the plain searches, by key, each with its depth.
-        payload: which payload comes along.
-    """
+    """The plain searches of each topic, by key with their depths, and the payload that comes along."""
 
     leaves: Mapping[str, tuple[Stage, int]]
     payload: models.WithPayloadInterface
@@ -322,16 +313,7 @@ class Wants:
 
 @dataclass(frozen=True)
 class Access:
-    """How Qdrant is asked.
-
-    Attributes:
-        executor: on which collection, with which model.
-        meter: counts what is spent.
-        doc_id: where a result's document id is.
-        names: other ids of documents → their ids in the judgments.
-        batch_size: how many topics share a round trip.
-        retries: how often a search that fails in passing is made again.
-    """
+    """How Qdrant is asked; `names` are other ids of documents → their ids in the judgments."""
 
     executor: Executor
     meter: Meter
@@ -347,14 +329,7 @@ class Access:
 
 @dataclass
 class Gathering:
-    """The searches of a tuning.
-
-    Attributes:
-        access: how Qdrant is asked.
-        wants: what to search.
-        file: keeps the hits, if there is one.
-        failed: topic → the error that it ended with.
-    """
+    """The searches of a tuning; `file` keeps the hits, if there is one, `failed` is topic → the error that it ended with."""
 
     access: Access
     wants: Wants

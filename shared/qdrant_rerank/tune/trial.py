@@ -209,13 +209,7 @@ class _NoQdrant:
 
 @dataclass
 class ScoreBook(_NoQdrant):
-    """The scores of the executor's model, by query and text.
-
-    Attributes:
-        executor: whose model is asked for new scores.
-        meter: counts the texts.
-        scores: those so far.
-    """
+    """The scores of the executor's model so far, by query and text; the meter counts the texts that it reads."""
 
     executor: Executor
     meter: Meter
@@ -265,12 +259,7 @@ class ScoreBook(_NoQdrant):
 
 @dataclass
 class Wanted(_NoQdrant):
-    """A rehearsal: notes the pairs of query and text that the model would have to read.
-
-    Attributes:
-        book: the scores so far.
-        missing: the pairs without one.
-    """
+    """A rehearsal: notes the pairs of query and text that the book doesn't have, and the model would have to read."""
 
     book: ScoreBook
     missing: set[tuple[str, str]] = field(default_factory=set)
@@ -294,17 +283,7 @@ class _Unmeasured(Exception):
 
 @dataclass
 class Trial:
-    """The measuring of options.
-
-    Attributes:
-        access: how Qdrant is asked.
-        pools: the candidates of each topic.
-        qrels: the judgments.
-        measure: the measure.
-        limit: how many results it looks at.
-        left_out: options that could not be measured, and why.
-        values: option → topic → value.
-    """
+    """The measuring of options, by a measure that looks at `limit` results; `values` is option → topic → value."""
 
     access: Access
     pools: Sequence[Pool]
@@ -371,11 +350,7 @@ class Trial:
         return {topic: [each.doc_id for each in ranking] for topic, ranking in rankings.items()}
 
     def check_baseline(self, name: str) -> None:
-        """Refuse to go on without the baseline's values.
-
-        Raises:
-            QdrantRerankError: it could not be measured.
-        """
+        """Refuse to go on without the baseline's values. Raises QdrantRerankError where it could not be measured."""
         reason = next((each.reason for each in self.left_out if each.name == name), None)
         if reason is not None:
             raise QdrantRerankError(f"there is nothing to compare with, as the baseline could not be measured: {reason}")
@@ -383,12 +358,7 @@ class Trial:
 
 @dataclass
 class Serving:
-    """Answers the steps of strategies: Qdrant and the encoders by the executor, the model by the book.
-
-    Attributes:
-        access: how Qdrant is asked.
-        book: scores, within the budget; each text is read once for each topic.
-    """
+    """Answers the steps of strategies: Qdrant and the encoders by the executor, the model by the book, within the budget."""
 
     access: Access
     book: ScoreBook

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from .. import Executor, PlanError, QdrantRerankError, QueryError, Retries, SearchOptions, Strategy, StrategyError
@@ -28,10 +28,6 @@ __all__ = ["Space", "tune"]
 _Proposed: TypeAlias = "list[tuple[Family, Option]]"
 
 
-def _families() -> tuple[Family, ...]:
-    return SingleLegs(), Rrf(), Dbsf(), WeightedSum(), Learned(), Rescored()
-
-
 @dataclass(frozen=True)
 class Space:
     """What `tune` tries.
@@ -45,7 +41,7 @@ class Space:
         StrategyError: there is no family or no depth, or one of them is none.
     """
 
-    families: tuple[Family, ...] = field(default_factory=_families)
+    families: tuple[Family, ...] = (SingleLegs(), Rrf(), Dbsf(), WeightedSum(), Learned(), Rescored())
     depths: tuple[int, ...] = (20, 50, 100)
 
     def __post_init__(self) -> None:
@@ -164,11 +160,12 @@ def _ground(
         raise StrategyError(f"the baseline must be a strategy, got {brief(baseline)}")
     depths = {*space.depths, *(candidate.limit for candidate in given if candidate.limit is not None)}
     plain = tuple(replace(candidate, limit=None) for candidate in given)
+    default = Fusion.rrf().over(*plain) if len(plain) > 1 else plain[0]  # as Qdrant does it
     return Ground(
         candidates=plain,
         depths=tuple(sorted(depths)),
         limit=work.deepest,
-        baseline=_default_strategy(plain) if baseline is None else baseline.resolve(schema),
+        baseline=default if baseline is None else baseline.resolve(schema),
         schema=schema,
         has_model=executor.reranker is not None,
         queries=tuple(topic.text for topic in work.asked),
@@ -253,11 +250,6 @@ def _list_candidates(executor: Executor, topics: Sequence[Topic]) -> tuple[Stage
             "has an encoder for none of its dense and sparse vectors: pass encoders=… to it"
         )
     return tuple(candidates)
-
-
-def _default_strategy(candidates: Sequence[Stage]) -> Strategy:
-    """Qdrant's own rank fusion, or the only candidate."""
-    return Fusion.rrf().over(*candidates) if len(candidates) > 1 else candidates[0]
 
 
 def _propose(space: Space, ground: Ground, target: Target) -> tuple[_Proposed, list[LeftOut]]:
