@@ -186,13 +186,9 @@ def psi(then: Sequence[float], now: Sequence[float], least: float = _LEAST_SHARE
 
 
 def shift(then: Reference, values: Array, missing: float, nullable: bool) -> float:
-    """The population stability index of `values`; where missing values stay missing, they are a bin of their own.
+    """The population stability index of `values`, shape (n,), NaN for missing ones.
 
-    Args:
-        then: the distribution in training.
-        values: now, shape (n,); NaN for missing ones.
-        missing: share of the points that lack a payload value that the feature reads, now.
-        nullable: whether such points have no value.
+    `missing` is the share of points that lack a payload value that the feature reads: a bin of its own, if `nullable`.
     """
     now = then.shares_of(values)
     least = max(_LEAST_SHARE, 0.5 / max(1, len(values)))  # half a value: a bin may be empty by chance
@@ -274,13 +270,7 @@ def sample_payloads(
 ) -> Flow[Target]:
     """`target`, with a sample of the payload that a learned formula reads, of points that the call may see.
 
-    Args:
-        expression: the formula's.
-        trained: its training.
-        own: the formula's filter.
-        key: what the sample depends on, beside the call.
-        target: the collection, which may have the sample already.
-        options: the call's.
+    `own` is the formula's filter; the sample depends on `key`, beside the call, and may be there already.
     """
     if target.schema.points == 0:
         return target

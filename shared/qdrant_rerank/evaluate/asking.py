@@ -285,14 +285,7 @@ class Work:
 class Job:
     """What is asked, and how; within a `with`, the failure that ends it becomes the error that the caller wants.
 
-    Attributes:
-        system: what is asked.
-        work: the topics, how many at a time, and what a failure does.
-        options: what is asked for, beside each topic's own filter.
-        doc_id: where a result's document id is.
-        file: where answers are kept, if anywhere.
-        progress: called after each batch.
-        done: the answers so far.
+    `done` are the answers so far, which `file` keeps, if there is one; `progress` is called after each batch.
 
     Raises:
         StrategyError: the topics need more than a foreign system is given.

@@ -184,13 +184,7 @@ def decide(difference: float, p_adjusted: float, topics: int, alpha: float) -> F
 
 
 def write_verdict(comparison: Comparison, row: Difference, labels: Mapping[str, str] = MappingProxyType({})) -> str:
-    """The finding on one system in plain words, with the numbers behind it.
-
-    Args:
-        comparison: what `row` is of.
-        row: the system beside the baseline.
-        labels: what systems are called, where that isn't their name.
-    """
+    """The finding on one system in plain words, with the numbers behind it; `labels` are names other than systems' own."""
     name, base = (labels.get(name, name) for name in (row.name, comparison.baseline))
     measure, found = comparison.measure, row.difference
     topics = f"{comparison.topics} topic{'' if comparison.topics == 1 else 's'}"
@@ -338,14 +332,7 @@ class ThreeWays(Plain):
 
     @classmethod
     def of(cls, values: Mapping[str, ArrayLike], *, alpha: float = 0.05, seed: int = 0, **more: Any) -> Self:
-        """Three systems by their values, one for each topic in the same order.
-
-        Args:
-            values: "plain", "rerank" and "feedback" → the values.
-            alpha: one minus the intervals' level.
-            seed: of the resampling.
-            more: the other attributes.
-        """
+        """Systems by their values ("plain", "rerank" and "feedback" → one for each topic); `more` are other attributes."""
         plain, rerank, feedback = (np.asarray(values[name], np.float64) for name in ("plain", "rerank", "feedback"))
         over_plain, over_rerank, reranked = (
             bootstrap_interval(gaps.tolist(), level=1 - alpha, seed=seed)

@@ -307,11 +307,7 @@ def _job(
     run_file: str | os.PathLike[str] | None,
     progress: Progress | None,
 ) -> Job:
-    """What is asked, and the answers that are there already.
-
-    Raises:
-        StrategyError: the topics need more than a foreign system is given, or the run file is about something else.
-    """
+    """What is asked, with the answers that the run file has already."""
     job = Job(system, work, options, doc_id, progress=progress)
     if run_file is not None:
         asked = repr(options) if isinstance(system, Bound) else f"limit={options.limit}"

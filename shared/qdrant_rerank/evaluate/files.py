@@ -421,7 +421,7 @@ _ABOUT: Final = {"system": "system", "name": "name", "asked": "options", "topics
 
 
 class RunFile(Journal):
-    """A run file that is written to.
+    """A run file that is written to; `done` are the answers that are there already.
 
     Args:
         path: of the file; made if it isn't there.
@@ -429,9 +429,6 @@ class RunFile(Journal):
         name: what tables call it.
         asked: the limit and options.
         topics: the topics' fingerprint.
-
-    Attributes:
-        done: the answers that are there already.
 
     Raises:
         StrategyError: the file is about something else, or is being written to.

@@ -133,12 +133,7 @@ def pairs_of(scores: Sequence[float], coefficients: Coefficients) -> list[Pair]:
 def weights_of(scores: Column, b: float) -> Column:
     """How often the pairs add each seed's vector, for c = 1: `Σ_j conf_ij^b - Σ_j conf_ji^b` for seed i.
 
-    Args:
-        scores: shape (..., n).
-        b: the exponent.
-
-    Returns:
-        Shape (..., n); each row sums to 0.
+    Scores and result have the shape (..., n); each row of the result sums to 0.
     """
     difference = scores[..., :, None] - scores[..., None, :]
     confidence = np.where(difference > 0, np.abs(difference), 1.0) ** b * (difference > 0)
@@ -149,17 +144,9 @@ def weights_of(scores: Column, b: float) -> Column:
 def fold(
     query: Sequence[float], seeds: Sequence[Sequence[float]], scores: Sequence[float], coefficients: Coefficients, cosine: bool
 ) -> Folded:
-    """The query's vector, shifted towards seeds with high scores and away from those with low ones.
+    """The query's vector, shape (d,), shifted towards seeds, shape (n, d), with high scores and away from others.
 
-    Args:
-        query: of d numbers.
-        seeds: n stored vectors of d numbers, at least one.
-        scores: the n feedback scores.
-        coefficients: a, b, c.
-        cosine: whether vectors are compared by their cosine; else by their dot product.
-
-    Returns:
-        For Cosine a vector of length 1 (all zeros if nothing is left), else the vector itself with scale 1.
+    For Cosine it has length 1 (all zeros if nothing is left), else scale 1.
     """
     target, examples = np.asarray(query, np.float64), np.asarray(seeds, np.float64).reshape(len(scores), -1)
     if cosine:

@@ -385,13 +385,13 @@ class HeldOut:
 
 
 def judge_held_out(data: Prepared, margins: Array, method: Method, to_odds: bool, folds: int) -> HeldOut:
-    """The calibration and the metrics of a fit's held-out margins.
+    """The calibration and the metrics of held-out margins, shape (n,), each by a model that wasn't fitted to the row's topic.
 
     Args:
         data: the rows.
-        margins: shape (n,), each by a model that wasn't fitted to the row's topic.
+        margins: log odds, or `to_odds`, as those of the pairwise loss.
         method: of calibration.
-        to_odds: whether the margins aren't log odds, as those of the pairwise loss.
+        to_odds: whether to turn them into log odds.
         folds: for the calibration's own cross-validation.
     """
     log, groups, y, w = data.log, data.problem.groups, data.problem.y, data.problem.w

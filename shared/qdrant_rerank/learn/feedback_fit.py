@@ -350,8 +350,7 @@ class Task:
                 f"{self.seeds!r}"
             )
         check_queries(self.distinct)
-        if not is_whole(self.folds, 2):
-            raise StrategyError(f"folds must be a whole number of at least 2, got {self.folds!r}")
+        check_counts(2, folds=self.folds)
         check_candidate_count(self.plain, self.candidates)
         judged = [query for query, grades in (self.qrels or {}).items() if grades]
         if judged and not any(query in self.texts for query in judged):

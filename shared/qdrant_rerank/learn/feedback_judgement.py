@@ -97,14 +97,8 @@ def disagreement(examples: Sequence[Example]) -> float:
 def agreement(examples: Sequence[Example], weights: Sequence[Coefficients], mode: Mode, reads: int) -> dict[str, list[float]]:
     """nDCG@10 of the deep search's points by the reranker's scores, scaled to 0..1 in each query; by system.
 
-    Reranking puts the first `reads` documents, as many as feedback reads, into the model's order. In mode "recall" feedback
-    returns no more than it reads, and all three are judged no deeper than that.
-
-    Args:
-        examples: the queries.
-        weights: of each example, the coefficients that judge it.
-        mode: as they will be used.
-        reads: how many documents the model reads.
+    `weights` are the coefficients that judge each example. Reranking puts the first `reads` documents, as many as feedback
+    reads, into the model's order. In mode "recall" feedback returns no more, and all three are judged no deeper than that.
     """
     found: list[tuple[float, ...]] = []
     depth = min(TOP, reads) if mode == "recall" else TOP

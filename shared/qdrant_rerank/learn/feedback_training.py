@@ -313,7 +313,7 @@ def gather_examples(
         target: the collection.
         queries: different texts.
         candidates: how many points each search is asked for.
-        scores: answers `Score` steps, and counts documents that need no score.
+        scores: counts documents that need no score.
         filter: for all searches.
         documents: notes what is found.
 
@@ -509,13 +509,7 @@ class FoldCoefficients:
 
 
 def fit_folds(examples: Sequence[Example], mode: Mode, folds: int = 5, seed: int = 0) -> FoldCoefficients:
-    """The coefficients of all examples, and for each fold those of all others.
-
-    Args:
-        examples: at least two with different queries.
-        mode: as they will be used.
-        folds: how many; fewer if there are fewer queries.
-        seed: of dealing them.
+    """The coefficients of all examples, and for each fold those of all others; fewer folds if there are fewer queries.
 
     Raises:
         MissingExtra: scipy isn't installed.

@@ -381,10 +381,7 @@ class FoundKeys:
     def warnings(self, executor: Executor, stored: Payloads, resumed: bool) -> Iterator[Lint]:
         """A warning for each feature that is the same for all candidates because none has what it reads.
 
-        Args:
-            executor: is asked for the keys that there are.
-            stored: payloads of random points.
-            resumed: whether the log has candidates from before, which nobody looked at; `stored` then has to agree.
+        If the log was `resumed`, nobody looked at its first candidates: then the `stored` payloads of random points must agree.
         """
         absent = {key: names for key, names in self._keys.items() if key not in self.there}
         if resumed:
@@ -439,13 +436,9 @@ class Negatives:
             raise StrategyError(f"strata must be a whole number from 1 to random ({self.random}), got {self.strata!r}")
 
     def weights(self, ranks: NDArray[np.float64], judged: NDArray[np.bool_], topic: str, seed: int) -> NDArray[np.float64]:
-        """How many candidates each stands for, shape (n,); 0 leaves it out.
+        """How many candidates each stands for, by its best rank and whether it was judged, shapes (n,); 0 leaves it out.
 
-        Args:
-            ranks: shape (n,), each candidate's best rank.
-            judged: shape (n,), whether it was judged.
-            topic: the topic's id; the draw depends on it and the seed alone.
-            seed: the same seed draws the same.
+        The draw depends on the topic's id and the seed alone.
         """
         found = np.where(judged, 1.0, 0.0)
         rest = np.flatnonzero(~judged)

@@ -260,15 +260,9 @@ _JOURNAL: Final = JournalKind(
 
 
 class LogStream:
-    """Topics as they are logged, and the file that they are appended to.
+    """Topics as they are logged (`done`), and the file that they are appended to, if there is one.
 
-    Args:
-        path: of the file; None keeps nothing.
-        header: what the log is of; a file with another one is refused.
-
-    Attributes:
-        header: the file's, with the moment that its first run began.
-        done: the topics so far.
+    `header` says what the log is of; that of a file, with the moment that its first run began, must agree.
 
     Raises:
         FormatError: the file is of another log, or malformed.

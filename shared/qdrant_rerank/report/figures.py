@@ -178,15 +178,7 @@ _SINGLE: Final = 80  # topics; of more, bars touch each other
 
 
 def draw_gains(gains: Sequence[float], measure: str, better: str, baseline: str, key: str) -> str:
-    """Bars of the differences, topic by topic, as `<svg>`.
-
-    Args:
-        gains: how much better than the baseline each topic's answer is.
-        measure: by which measure.
-        better: the label of the system that bars upwards speak for.
-        baseline: the label of the baseline.
-        key: as of `_draw_svg`.
-    """
+    """Bars of the differences to the baseline, topic by topic, as `<svg>`; upwards they speak for the system `better`."""
     ordered = np.sort(gains)[::-1]
     places = np.arange(1, len(ordered) + 1)
     reach = (float(np.abs(ordered).max()) or 1.0) * 1.12  # some room where nothing differs
@@ -229,7 +221,7 @@ class Curve:
         points: (number, mean) of each configuration.
         best: the highest mean at each number, by rising number.
         chosen: (number, mean) of the configuration that tuning picks, if it is of this family.
-        default: the mean of the strategy that was to beat.
+        default: the mean of the strategy to beat.
     """
 
     family: str

@@ -203,10 +203,7 @@ def key_of(leaf: Stage) -> str:
 def leaf_depths(stage: Stage, needed: int, *, root: bool = True) -> dict[str, tuple[Stage, int]]:
     """The plain searches at the bottom of `stage`, by key, each with the depth that it hands on.
 
-    Args:
-        stage: a stage of plain searches, fusions and formulas.
-        needed: how many points the stage above ranks, or the call asks for.
-        root: whether it is the outermost.
+    `needed` is how many points the stage above ranks, or the call asks for.
     """
     if not stage.candidates:
         return {key_of(stage): (stage, needed if root else stage.reach(needed))}
@@ -249,12 +246,7 @@ _KIND: Final = JournalKind(
 
 
 class PoolFile(Journal):
-    """A file of pools, read and written.
-
-    Args:
-        path: of the file; made if it isn't there.
-        about: what was asked: the collection, the plain searches with their depths, the payload that is kept, the topics'
-            fingerprint, and where documents' ids are. Only the same may go on in the file.
+    """A file of pools, made if it isn't there; only a tuning that is `about` the same may go on in it.
 
     Raises:
         StrategyError: the file is about something else, or is being written to.
