@@ -342,6 +342,8 @@ def _read_topic(record: Record, width: int, path: Where) -> TopicRows:
         case {"topic": str(topic), "rows": list(rows), "missed": list(missed), "fetched": int(fetched)}:
             if _are_rows(rows, width):
                 return TopicRows(topic, tuple(tuple(row) for row in rows), tuple(map(str, missed)), fetched)
+        case _:
+            pass
     raise FormatError(_JOURNAL.wrong_line, path, record.line)
 
 

@@ -203,8 +203,8 @@ def reasons_of(tuning: Tuning, real: bool) -> Iterator[str]:
     yield tuning.ceiling.advice
     if left_out := tuning.left_out:
         several = f"{len(left_out)} configurations were left out, e.g."
-        one = "1 configuration was left out,"
-        yield f"{several if len(left_out) > 1 else one} {left_out[0].name}: {left_out[0].reason}."
+        were = "1 configuration was left out," if len(left_out) == 1 else several
+        yield f"{were} {left_out[0].name}: {left_out[0].reason}."
     if count := len(tuning.failed):
         topics, are = (f"{count} topics", "are") if count > 1 else ("1 topic", "is")
         yield f"{topics} could not be searched for and {are} left out of everything."

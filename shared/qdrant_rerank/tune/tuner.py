@@ -160,7 +160,7 @@ def _ground(
         raise StrategyError(f"the baseline must be a strategy, got {brief(baseline)}")
     depths = {*space.depths, *(candidate.limit for candidate in given if candidate.limit is not None)}
     plain = tuple(replace(candidate, limit=None) for candidate in given)
-    default = Fusion.rrf().over(*plain) if len(plain) > 1 else plain[0]  # as Qdrant does it
+    default = plain[0] if len(plain) == 1 else Fusion.rrf().over(*plain)  # as Qdrant does it
     return Ground(
         candidates=plain,
         depths=tuple(sorted(depths)),
