@@ -429,7 +429,7 @@ def _relevant(qrels: Qrels, topic: str) -> dict[str, int]:
 
 
 def _coverage(answers: Mapping[str, Answer], work: Work) -> Coverage:
-    judged = set(work.judged)
+    judged, without_relevant = set(work.judged), set(work.qrels.without_relevant)
     shares = [
         fmean(document in work.qrels[topic] for document in answer.doc_ids[:10])
         for topic, answer in answers.items()
@@ -440,7 +440,7 @@ def _coverage(answers: Mapping[str, Answer], work: Work) -> Coverage:
         measured=work.judged,
         unjudged=tuple(topic for topic in work.topics.ids if topic not in judged),
         unasked=tuple(topic for topic in work.qrels if topic not in judged and work.qrels[topic]),
-        without_relevant=tuple(topic for topic in work.judged if max(work.qrels[topic].values()) < 1),
+        without_relevant=tuple(topic for topic in work.judged if topic in without_relevant),
         without_results=tuple(topic for topic in work.judged if answers.get(topic, Answer()).is_empty),
         failed={topic: answer.error for topic, answer in answers.items() if answer.error is not None},
         unread=tuple(topic for topic, answer in answers.items() if answer.unread),

@@ -96,14 +96,14 @@ class Provenance:
     def differences(self, mode: Mode, seeds: int, using: str, target: Target) -> Iterator[str]:
         """The differences from this provenance, of what both sides know."""
         info = target.schema.vectors.get(using)
+        distance = None if info is None or info.distance is None else info.distance.value
         pairs: list[tuple[str, Any, Any]] = [
             ("the mode", self.mode, mode),
             ("the number of seeds", self.seeds, seeds),
             ("the vector", self.vector, using),
+            ("the vector's size", self.size, None if info is None else info.size),
+            ("the distance", self.distance, distance),
         ]
-        if info is not None:
-            distance = None if info.distance is None else info.distance.value
-            pairs += [("the vector's size", self.size, info.size), ("the distance", self.distance, distance)]
         if self.reranker is not None:
             pairs.append(("the reranker", self.reranker, target.fingerprints.reranker()))
         if self.encoder is not None and info is not None:
