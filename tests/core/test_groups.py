@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:each of the 3 shards",
     "ignore:Fusion",
     "ignore:Mmr",
-    "ignore:(no|the) sampled point:qdrant_rerank.PlanWarning",
+    "ignore:(no|the) (sampled )?point:qdrant_rerank.PlanWarning",
 )
 
 CANDIDATES = Nearest("dense", limit=20), Nearest("colbert", limit=20)

@@ -79,7 +79,7 @@ def quick_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 
 @pytest.mark.filterwarnings("ignore:some points of .* hold lists:qdrant_rerank.PlanWarning")
-@pytest.mark.filterwarnings("ignore:(no|the) sampled point:qdrant_rerank.PlanWarning")
+@pytest.mark.filterwarnings("ignore:(no|the) (sampled )?point:qdrant_rerank.PlanWarning")
 @settings(
     max_examples=CASES,
     deadline=None,
@@ -92,7 +92,7 @@ def test_an_expression_means_the_same_in_numpy_and_in_the_engine(compared_engine
     agree(compared_engine, expression)
 
 
-@pytest.mark.filterwarnings("ignore:(no|the) sampled point:qdrant_rerank.PlanWarning")
+@pytest.mark.filterwarnings("ignore:(no|the) (sampled )?point:qdrant_rerank.PlanWarning")
 @settings(
     max_examples=CASES // 2,
     deadline=None,
