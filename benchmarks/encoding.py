@@ -2,7 +2,7 @@
 
 MiniLM (int8) embeds the first abstracts of SciFact, each way in a process of its own, so that its memory is its own: one text
 at a time, as `FastembedDense` has them read (of similar length together, at most 512 tokens with the padding), 32 at a time as
-they come; and the whole command `qdrant-rerank index`, which reads the file, embeds with BM25 as well, and writes to qdrant-edge.
+they come; and the whole command `qdrant-rerank index`, which reads the file, makes BM25 vectors and writes to qdrant-edge.
 Printed are seconds of processor time, the ratio to the first way, and the most memory. `--ways` chooses some.
 """
 
