@@ -360,6 +360,10 @@ def make_source(
                 f"vector_store must be LlamaIndex's QdrantVectorStore, got {type(vector_store).__name__}, which has no client "
                 "and collection_name; for a collection without such a store pass client= and collection_name="
             )
+        if hasattr(vector_store, "content_payload_key"):
+            raise StrategyError(
+                "vector_store is LangChain's QdrantVectorStore: pass its client= and collection_name=, with payload='langchain'"
+            )
         embedding = make_encoders(
             embed_model, lambda: sparse_encoder or getattr(vector_store, "_sparse_query_fn", None), encoders
         )

@@ -70,8 +70,9 @@ if TYPE_CHECKING:
     from .models.web_calls import ApiKey, Patience, retry_after, without_key
     from .models.wrappers import CacheCounts, as_reranker, score_keys
     from .payload import AnyMapping, Content, PRESETS, PayloadLike, TextSource, as_mapping, read_contents, value_at
+    from .payload_mistakes import read_by_strategy
     from .plan import check_strategy, plan_on
-    from .points import SPARE, annotate, notes_of, root_keys, select_payload, settle, widen
+    from .points import SPARE, annotate, notes_of, root_keys, select_payload, settle, widen, with_keys
     from .query import Inputs, both, check_vector, embed_query, not_a_filter, query_token_counts, restrict
     from .request_parts import conditions_of, models_within, parts_of, strict_limits
     from .rerank import BEYOND, Candidate, DocumentReranker, MUTE, MissingText, OnError, READ, Unread
@@ -149,8 +150,9 @@ else:
             "models.web_calls": "ApiKey, Patience, retry_after, without_key",
             "models.wrappers": "CacheCounts, as_reranker, score_keys",
             "payload": "AnyMapping, Content, PRESETS, PayloadLike, TextSource, as_mapping, read_contents, value_at",
+            "payload_mistakes": "read_by_strategy",
             "plan": "check_strategy, plan_on",
-            "points": "SPARE, annotate, notes_of, root_keys, select_payload, settle, widen",
+            "points": "SPARE, annotate, notes_of, root_keys, select_payload, settle, widen, with_keys",
             "query": "Inputs, both, check_vector, embed_query, not_a_filter, query_token_counts, restrict",
             "request_parts": "conditions_of, models_within, parts_of, strict_limits",
             "rerank": "BEYOND, Candidate, DocumentReranker, MUTE, MissingText, OnError, READ, Unread",
@@ -165,7 +167,7 @@ else:
             "Step, Vectors, arun, run, together, watch",
             "threads": "AsyncReads, PerLoop, Reads, Workers, call_worker, carry, carrying, in_time, in_worker, "
             "inherits, use_workers",
-            "values": "Bar, as_table, brief, call, check_counts, clip_text, few, in_batches, is_finite, is_number, is_whole, "
-            "literal",
+            "values": "Bar, as_table, brief, call, check_counts, clip_text, few, in_batches, is_finite, is_number, "
+            "is_whole, literal",
         },
     )

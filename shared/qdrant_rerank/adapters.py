@@ -136,10 +136,14 @@ def _identify(part: object) -> Hashable:
 
 
 def find_unknown(given: Iterable[str], known: Iterable[str]) -> tuple[str, str] | None:
-    """The first name that isn't known, and a hint at which is meant; None if all are."""
+    """The first name that isn't known, and a hint at what is meant; None if all are."""
     known = list(known)
     unknown = next((name for name in given if name not in known), None)
-    return None if unknown is None else (unknown, did_you_mean(unknown, known))
+    if unknown is None:
+        return None
+    if "options" in known and unknown in {each.name for each in fields(SearchOptions)} - set(_NO_EFFECT):
+        return unknown, f": pass options=SearchOptions({unknown}=…)"
+    return unknown, did_you_mean(unknown, known)
 
 
 def check_count(name: str, value: object) -> None:

@@ -139,10 +139,10 @@ def tell_mistakes(strategy: Strategy, options: SearchOptions, target: Target, po
         target: the collection.
         points: what was found.
     """
-    if options.with_payload is not True or (points and not any(point.payload for point in points)):
+    if points and not any(point.payload for point in points):
         return
     quirks, count = target.quirks, target.schema.points
-    read = [each for each in read_by_strategy(strategy) if points or each.whose != _FORMULA]
+    read = [each for each in read_by_strategy(strategy) if _shows(options, each) if points or each.whose != _FORMULA]
     if not points:
         read += _read_by_call(options)
     new = [each for each in read if each.memory not in quirks.checked]
@@ -160,6 +160,17 @@ def tell_mistakes(strategy: Strategy, options: SearchOptions, target: Target, po
     rare = (yield from _look_for(absent, options)) if absent and count <= SEARCHED else None
     for lint in _mistakes(mistaken, known, absent, rare, target):
         warn(lint)
+
+
+def _shows(options: SearchOptions, reading: Reading) -> bool:
+    """Whether results have what is under the key, as the call selects of the payload."""
+    match options.with_payload:
+        case bool(whole):
+            return whole
+        case models.PayloadSelectorInclude(include=keys) | list(keys):
+            return any(reading.plain == key or reading.plain.startswith(f"{key}.") for key in keys)
+        case _:
+            return False
 
 
 def _is_in(reading: Reading, payloads: Sequence[Mapping[str, Any]]) -> bool:

@@ -18,7 +18,7 @@ def test_a_dense_collection_is_searched_by_words_afterwards(corpus: Path, tmp_pa
     assert "gave the collection 'docs' the vector 'bm25' (sparse, IDF)" in out
     assert "5 points got the vector 'bm25'" in out
     assert "The last ferry" in succeeds("search", "ferry", *place, "--hybrid")
-    assert "0 points got the vector 'bm25'" in succeeds("add-vectors", *place)  # which have it
+    assert "no point lacks the vector 'bm25'" in succeeds("add-vectors", *place)  # which have it
 
 
 def test_what_langchain_wrote_is_read_too_and_what_has_no_text_is_counted(tmp_path: Path) -> None:

@@ -50,13 +50,15 @@ def test_a_missing_payload_index_is_made_by_the_command_that_the_warning_names(c
         '{"kind": "formula", "expression": "score() + field(\'rating\', 3)", '
         '"candidates": [{"kind": "nearest", "using": "bm25", "limit": 9}]}'
     )
-    told = "e.g. with qdrant-rerank index CORPUS.jsonl --strategy FILE, which skips documents that are there"
+    told = "e.g. with qdrant-rerank index --strategy FILE, without a corpus"
     warning = " ".join(run("search", "night", *asked).err.split())
     assert warning.startswith("warning: 'rating' has no payload index")
     assert warning.endswith(told)
     assert told in " ".join(succeeds("plan", *asked).split())
-    succeeds("index", corpus, "--edge", tmp_path / "db", "--strategy", tmp_path / "rated.json")
+    assert "made the float index on 'rating'" in succeeds("index", *asked)
     assert "no payload index" not in run("search", "night", *asked).all
+    assert "there is nothing to do" in succeeds("index", *asked)
+    assert "what is to be stored? Give CORPUS.jsonl, or --strategy FILE" in fails("index", "--edge", tmp_path / "db")
 
 
 def test_one_collection_s_own_folder_will_do(edge: Path) -> None:

@@ -145,7 +145,7 @@ def test_a_value_that_the_formula_lacks_names_the_option(db: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--hybrid", "--formula", "score()"), "a formula over the fused ranking reads score('rrf')"),
+        (("--hybrid", "--formula", "score()"), "leave out --hybrid, as a formula searches the vectors whose scores it reads"),
         (("--hybrid", "--using", "bm25"), "--dense-vector and --sparse-vector choose for --hybrid"),
         (("--strategy", "s.json", "--mmr", 0.1, "--limit", 7), "--strategy excludes --mmr, --limit"),
         (("--strategy", "s.json", "--mmr", 0), "--strategy excludes --mmr"),

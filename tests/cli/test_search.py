@@ -10,7 +10,8 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from qdrant_rerank import Formula, Fusion, Nearest, field, save, score
-from tests.cli.support import run, succeeds
+from qdrant_rerank.models import Bm25
+from tests.cli.support import run, succeeds, write_corpus
 from tests.support import fill_toy
 
 
@@ -192,3 +193,38 @@ def test_the_only_collection_need_not_be_named_but_of_several_one_must(tmp_path:
     client.close()
     message = run("search", "ferry", "--path", tmp_path / "db").err
     assert message == "error: which collection? --collection NAME; there are: one, two\n"
+
+
+def test_a_misspelt_key_is_told_as_it_is_in_python(tmp_path: Path) -> None:
+    rated = [{"_id": f"d{n}", "text": f"ferry {n}", "metadata": {"rating": n}} for n in range(25)]
+    place = "--path", tmp_path / "db"
+    succeeds("index", write_corpus(tmp_path / "rated.jsonl", rated), *place)
+    said = run("search", "ferry", *place, "--formula", "score() + field('rating', 3)")
+    assert said.code == 0
+    assert "no point of 'docs' has 'rating'; did you mean 'metadata.rating'?" in " ".join(said.err.split())
+    assert succeeds("search", "ferry", *place, "--formula", "score() + field('metadata.rating', 3)")
+
+
+def test_a_date_in_a_formula_is_iso_text(db: Path) -> None:
+    formula = "score() + 0 * decay_exp(now() - datetime_field('published', default='2020-01-01'), scale=9e7)"
+    said = run("search", "night train", "--path", db, "--formula", formula)
+    assert said.code == 0
+    assert "Bikes on the night train" in said.out
+
+
+def test_uuids_and_keys_are_short_and_why_takes_them_so(tmp_path: Path) -> None:
+    client, place = QdrantClient(path=str(tmp_path / "db")), ("--path", tmp_path / "db")
+    client.create_collection("mine", vectors_config={}, sparse_vectors_config={"bm25": models.SparseVectorParams()})
+    for letter in "ab":
+        payload = {"text": "a night train", "metadata": {"rating": 4, "topic": "rail"}}
+        [vector] = Bm25().encode_documents(["a night train"])
+        point = models.PointStruct(id=f"{letter * 8}-0000-4000-8000-000000000000", vector={"bm25": vector}, payload=payload)
+        client.upsert("mine", [point])
+    client.close()
+    asked = ["search", "train", *place, "--sparse", "bm25", "--formula", "score() + field('metadata.rating', 3)"]
+
+    narrow = run(*asked, "--show", "metadata.rating,metadata.topic", "--why", "aaaaaaaa…", "bbbbbbbb", columns=60)
+    assert narrow.code == 0, narrow.err
+    assert {"rating", "topic", "aaaaaaaa…"} <= set(narrow.out.split())
+    wide = run(*asked, "--show", "metadata.rating,other.rating", columns=160)
+    assert "metadata.rating" in wide.out

@@ -320,3 +320,18 @@ def test_a_large_collection_is_not_searched_for_a_key() -> None:
     messages = told(executor, over(score() + field("zzz", default=0)))  # on a server also of the missing index
     assert f"none of 30 sampled points of 'docs' has 'zzz'. {DEFAULT}" in messages
     assert client.calls == ["query_points"] * 2
+
+
+@pytest.mark.parametrize("selected", [["metadata"], models.PayloadSelectorInclude(include=["metadata.rating", "rating"])])
+def test_keys_that_a_call_selects_are_looked_for_and_others_are_not(selected: Any) -> None:
+    with Executor(filled(open_client()), "docs") as executor:
+        misspelt = Formula(score() + field("metadata.ratin", default=0) + field("rating", default=0)).over(Nearest(limit=9))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            executor.retrieve(misspelt, ASKED, SearchOptions(limit=5, with_payload=selected))
+            executor.retrieve(
+                misspelt, ASKED, SearchOptions(limit=5, with_payload=models.PayloadSelectorExclude(exclude=["x"]))
+            )
+        told = " ".join(str(each.message) for each in caught)
+    assert ("'metadata.ratin'" in told) == (selected == ["metadata"])
+    assert ("has 'rating'" in told) == (selected != ["metadata"])

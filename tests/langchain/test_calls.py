@@ -185,3 +185,8 @@ def test_params_that_are_changed_in_place_count_from_the_next_call_on() -> None:
     retriever.params["boost"] = 10.0  # type: ignore[index]
     [after] = retriever.invoke(QUERY)
     assert after.metadata["score"] == pytest.approx(before.metadata["score"] + 10.0, abs=1e-4)
+
+
+def test_an_option_that_few_need_is_pointed_to_its_place() -> None:
+    with pytest.raises(TypeError, match=r"no option 'stable_ties'; it takes .*: pass options=SearchOptions\(stable_ties=…\)"):
+        make().invoke("fox", stable_ties=True)

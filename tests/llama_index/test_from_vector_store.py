@@ -208,3 +208,11 @@ def test_what_isnt_a_qdrant_store_is_refused() -> None:
         QdrantRerankRetriever.from_vector_store(DuckStore())
     with pytest.raises(StrategyError, match="a vector_store brings its client and collection_name: pass the one or the others"):
         QdrantRerankRetriever.from_vector_store(store(), collection_name="other")
+
+
+def test_langchain_s_store_is_refused() -> None:
+    class Store:
+        client, collection_name, content_payload_key = open_client(), "docs", "page_content"
+
+    with pytest.raises(StrategyError, match=r"vector_store is LangChain's QdrantVectorStore: pass its client= and"):
+        QdrantRerankRetriever.from_vector_store(Store())

@@ -12,8 +12,8 @@ from typing import Annotated, ClassVar
 import typer
 from rich.text import Text
 
-from .. import load
-from ..ingest import BadLine, IngestReport, add_vectors, ensure_collection, ingest, read_jsonl
+from .. import Strategy, load
+from ..ingest import BadLine, IngestReport, add_vectors, ensure_collection, ensure_indexes, ingest, read_jsonl
 from ..planning import PayloadSchema, payload_schema
 from .connect import Where, WhereToWrite, connect, find_collection
 from .models import QueryModels, ShownText, VectorModel, choose_models, choose_new_vectors, load_encoder, write_notes
@@ -62,7 +62,9 @@ class DocumentModels(QueryModels):
 @command
 def run_index(
     *,
-    corpus: Path = argument("CORPUS.jsonl", "The documents: one JSON object a line."),
+    corpus: Path | None = argument(
+        "[CORPUS.jsonl]", "The documents: one JSON object a line. Without it, --strategy makes its payload indexes alone.", None
+    ),
     where: WhereToIndex,
     models: DocumentModels,
     strategy: Path | None = option(
@@ -100,8 +102,15 @@ def run_index(
     On a server (its API key in the environment's QDRANT_API_KEY), with the payload indexes that a formula reads fast:
 
     $ qdrant-rerank index corpus.jsonl --url http://localhost:6333 --collection docs --strategy strategy.json
+
+    Those indexes alone, for a collection that is there, whoever filled it:
+
+    $ qdrant-rerank index --url http://localhost:6333 --collection docs --strategy strategy.json
     """
     ranked_by = None if strategy is None else load(strategy)
+    if corpus is None:
+        _make_indexes(where, ranked_by)
+        return
     if not corpus.is_file():
         raise CommandError(f"there is no file {corpus}")
     policy, collection, bad = where.policy, where.collection, _BadLines()
@@ -136,6 +145,17 @@ def run_index(
         raise CommandError(f'no line of {corpus} holds a document; a line looks like {{"_id": "d1", "text": "…"}}')
     _print_report(collection, report, bad.count, points, done)
     _print_next(where, collection, chosen)
+
+
+def _make_indexes(where: WhereToIndex, strategy: Strategy | None) -> None:
+    if strategy is None:
+        raise CommandError("what is to be stored? Give CORPUS.jsonl, or --strategy FILE for its payload indexes alone")
+    policy = where.policy
+    with connect(where) as client:
+        collection = find_collection(client, where.collection, policy)
+        done = policy.rest.run(lambda: ensure_indexes(client, collection, strategy))
+    for sentence in done or ["there is nothing to do: the strategy reads no key that lacks an index"]:
+        results_console().print(Text(sentence))
 
 
 def _count_lines(corpus: Path, limit: int | None) -> int | None:
@@ -235,7 +255,8 @@ def run_add_vectors(
     for sentence in report.done:
         console.print(Text(sentence, "dim"))
     for name, written in report.written.items():
-        console.print(Text.assemble((f"{written} points got the vector {name!r}", "bold green" if written else "bold")))
+        said = f"{written:,} points got the vector {name!r}" if written else f"no point lacks the vector {name!r}"
+        console.print(Text(said, "bold green" if written else "bold"))
     if report.empty:
         some = f"{len(report.empty)} points have no text, or only words that are dropped, e.g. {report.empty[0]!r}"
         console.print(Text(some, "yellow"))

@@ -134,8 +134,6 @@ def run_mcp(
             if listen.http is None:
                 _serve_stdio(collection.server())
             else:
-                address = f"http://{listen.host}:{listen.http}/mcp"
-                errors_console().print(f"the tools are at {address}; Ctrl+C ends them", style="dim")
                 _serve_http(collection.server(), listen, guard)
 
 
@@ -303,7 +301,15 @@ def _serve_stdio(server: Any) -> None:
 def _serve_http(server: Any, listen: Listen, guard: HttpGuard) -> None:
     import uvicorn
 
-    uvicorn.run(guard.around(_http_app(server, listen.host)), host=listen.host, port=listen.http or 0, log_level="warning")
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            if self.started:  # it accepts from now on
+                address = f"http://{listen.host}:{listen.http}/mcp"
+                errors_console().print(f"the tools are at {address}; Ctrl+C ends them", style="dim")
+
+    app: Any = guard.around(_http_app(server, listen.host))
+    Server(uvicorn.Config(app, host=listen.host, port=listen.http or 0, log_level="warning")).run()
 
 
 def _http_app(server: Any, host: str) -> App:

@@ -112,7 +112,8 @@ def give_encoders(executor: Executor, needs: Iterable[str], options: Mapping[Kin
         if model is None:
             raise CommandError(
                 f"the collection {schema.collection!r} doesn't say what made its vector {name!r} ({info}): give "
-                f"{FLAGS[info.kind]} MODEL, the one that made it, as in {FLAGS[info.kind]} {_EXAMPLES[info.kind]}"
+                f"{FLAGS[info.kind]} MODEL, the one that made it, as in {FLAGS[info.kind]} {_EXAMPLES[info.kind]}. A model of "
+                "your own is for Python; --using and --formula can search by other vectors"
             )
         try:
             encoders[name] = load_encoder(info.kind, model, partial(check_vector, name, info=info))

@@ -145,8 +145,8 @@ def show_progress(name: str, total: int | None = None) -> Generator[Tell, None, 
 _NOISE = "Payload indexes have no effect in the local Qdrant"  # they are made for the day the collection moves to a server
 
 _WORDS: Final = {
-    "with qdrant_rerank.ingest.ensure_indexes(client, collection, strategy)": "with qdrant-rerank index CORPUS.jsonl "
-    "--strategy FILE, which skips documents that are there",
+    "with qdrant_rerank.ingest.ensure_indexes(client, collection, strategy)": "with qdrant-rerank index --strategy FILE, "
+    "without a corpus",
     "give run_file= to keep answers": "--resume FILE keeps answers",
     "on_error='count' counts": "--count-failures counts",
     "cache= keeps": "--keep FILE keeps",

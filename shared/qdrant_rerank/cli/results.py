@@ -140,6 +140,8 @@ def _make_table(columns: Iterable[tuple[_Column, Mapping[str, Any]]]) -> Table:
 
 _NARROW: Final = 6
 _NARROWEST: Final = 24
+_UUID: Final = 36
+_SHORT: Final = 8  # characters of a UUID that mostly tell results apart
 
 
 def print_table(
@@ -155,10 +157,10 @@ def print_table(
         _Column("#", [str(rank) for rank in range(1, len(points) + 1)], "dim"),
         _Column("score", [f"{point.score:.4g}" for point in points], "cyan"),
         *_note_columns(points),
-        _Column("id", list(map(id_of, points)), "dim", is_text=True),
+        _Column("id", _brief_ids(list(map(id_of, points))), "dim", is_text=True),
     ]
     text = _Column("text", [_one_line(first_text(payload, text_keys))[:300] for payload in payloads], is_text=True)
-    rest = [_payload_column(key, payloads) for key in shown]
+    rest = [_payload_column(key, name, payloads) for key, name in zip(shown, _brief_keys(shown), strict=True)]
     # the text's column takes what the others leave, but no less than 24 cells: those behind it are cut first
     left = console.width - _NARROWEST - sum(column.width + _GAP for column in first) - _GAP * len(rest)
     most = max(_NARROW, left // len(rest)) if rest and sum(column.width for column in rest) > left else _WIDEST
@@ -182,10 +184,24 @@ def _note_columns(points: Points) -> Iterator[_Column]:
             yield _Column(heading, ["–" if value is None else f"{value:.4g}" for value in values], "dim")
 
 
-def _payload_column(key: str, payloads: Sequence[Mapping[str, Any]]) -> _Column:
+def _brief_ids(ids: list[str]) -> list[str]:
+    """Ids as the table shows them: of UUIDs the beginning, if it tells them apart."""
+    brief = [each[:_SHORT] for each in ids]
+    if any(len(each) != _UUID for each in ids) or len(set(brief)) < len(ids):
+        return ids
+    return [f"{each}…" for each in brief]
+
+
+def _brief_keys(keys: Sequence[str]) -> list[str]:
+    """The last parts of keys, `rating` of `metadata.rating`, where they tell them apart."""
+    last = [key.rpartition(".")[2] for key in keys]
+    return last if len(set(last)) == len(last) else list(keys)
+
+
+def _payload_column(key: str, name: str, payloads: Sequence[Mapping[str, Any]]) -> _Column:
     values = [value_at(payload, key) for payload in payloads]
     are_numbers = all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values)
-    return _Column(key, list(map(describe_value, values)), is_text=not are_numbers)
+    return _Column(name, list(map(describe_value, values)), is_text=not are_numbers)
 
 
 def print_json_lines(points: Points, chosen: models.WithPayloadInterface, reasons: Sequence[ResultReason] = ()) -> None:
@@ -340,6 +356,8 @@ def _reason(explained: Explained, wanted: str) -> ResultReason:
         names.setdefault(id_of(point), []).append(point.id)
     called = names.get(wanted, [])
     found = [each for each in explained.reasons if wanted == str(each.id) or called == [each.id]]
+    if not found and len(wanted.rstrip("…")) >= _SHORT:  # as the table shows it
+        found = [each for each in explained.reasons if str(each.id).startswith(wanted.rstrip("…"))]
     if len(found) == 1:
         return found[0]
     if called:

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import Query, save
-from .._internals import Explained, abridge, check_picture, draw, warn, within
+from .._internals import Explained, abridge, check_picture, draw, read_by_strategy, warn, with_keys, within
 from ..planning import PlanDescription
 from .connect import Where, connect
 from .models import QueryModels, Reranking, open_reranker
@@ -127,6 +127,9 @@ def run_search(
     with within(where.timeout), connect(where) as client:
         executor, plan = make_plan(client, where, choice, options, models, reranking)
         check_params(plan, asked.params)
+        # what formulas read is loaded as well, so that a misspelt key is told
+        read = [] if choice.unchecked else [each.plain for each in read_by_strategy(plan.strategy)]
+        options = replace(options, with_payload=with_keys(options.with_payload, read))
         for warning in plan.warnings:
             if warning.code != "vanishing-points":  # of use to who writes a strategy: the command plan shows it
                 warn(warning)

@@ -53,7 +53,8 @@ class Choice:
     formula: str | None = option(
         "--formula TEXT",
         "Score candidates by a formula, e.g. \"0.8*score() + 0.2*field('rating', 3)\". score() is the plain search's; "
-        "score('NAME') the search's by the vector NAME; score('rrf') and score('dbsf') are the fused ones.",
+        "score('NAME') the search's by the vector NAME; score('rrf') and score('dbsf') are the fused ones. Dates are ISO 8601: "
+        "datetime_field('published', default='2020-01-01').",
     )
     mmr: float | None = option(
         "--mmr 0..1",
@@ -105,7 +106,10 @@ class Choice:
         if self.file is not None and given:
             raise CommandError(f"--strategy excludes {', '.join(given)}: write that into the file")
         if self.hybrid and self.formula is not None:
-            raise CommandError("--formula and --hybrid exclude each other: a formula over the fused ranking reads score('rrf')")
+            raise CommandError(
+                "--formula and --hybrid exclude each other: leave out --hybrid, as a formula searches the vectors whose scores "
+                "it reads, score('dense') and score('bm25') for instance; score('rrf') is the fused score"
+            )
         if self.hybrid and self.using is not None:
             raise CommandError("--hybrid excludes --using: --dense-vector and --sparse-vector choose for --hybrid")
         if self.formula is not None and self.rescore is not None:

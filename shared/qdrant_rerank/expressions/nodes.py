@@ -88,7 +88,7 @@ def check_moment(value: object, what: str) -> None:
     if value is None:
         return
     if not isinstance(value, dt.datetime):
-        raise StrategyError(f"{what} must be a datetime.datetime, got {value!r}")
+        raise StrategyError(f"{what} must be a datetime.datetime, got {value!r}: datetime.fromisoformat(…) makes one of text")
     try:
         in_utc(value)
     except OverflowError:

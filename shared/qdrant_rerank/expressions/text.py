@@ -32,6 +32,8 @@ _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     **{name: made for name in build.__all__ if not isinstance(made := getattr(build, name), type)},
     **{function.name: _apply(function) for function in Function.all.values()},
     "abs": abs,
+    "datetime_field": lambda key, default=None: build.datetime_field(key, _moment(default)),
+    "instant": lambda at: build.instant(_moment(at)),
 }
 _DATETIMES: dict[str, Callable[[str], Any]] = {
     "datetime.datetime.fromisoformat": dt.datetime.fromisoformat,
@@ -44,6 +46,11 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Div: lambda left, right: left / right,
     ast.Pow: lambda left, right: left**right,
 }
+
+
+def _moment(value: Any) -> Any:
+    """A date or time as ISO 8601 text, which is how text holds it."""
+    return dt.datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 def parse_expression(text: str) -> Expression:

@@ -111,7 +111,8 @@ def as_encoder(value: EncoderLike) -> Encoder:
     if callable(value):
         return _FunctionEncoder(value)
     raise StrategyError(
-        f"not an encoder: {type(value).__name__} has no encode_query and encode_documents, and can't be called with a text"
+        f"not an encoder: {type(value).__name__} has no encode_query and encode_documents, and can't be called with a text; "
+        "of a framework's embedding model pass the method that embeds a query, e.g. embeddings.embed_query"
     )
 
 
