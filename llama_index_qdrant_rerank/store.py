@@ -41,9 +41,9 @@ __all__ = [
     "Source",
     "SparseEncoder",
     "SparseLike",
+    "StoreVector",
     "make_encoders",
     "make_source",
-    "StoreVector",
 ]
 
 BatchSparse: TypeAlias = Callable[[list[str]], "tuple[list[list[int]], list[list[float]]]"]

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from .models.llm_chat import model_name
     from .models.llm_prompts import Bad, Fence, Order, OrderAnswer, ScoreAnswer, cut_text, is_blank, read_order, read_score
     from .models.llm_prompts import windows
-    from .models.local import features_of_word
+    from .models.encoders import features_of_word
     from .models.names import full_name
     from .models.web_calls import ApiKey, Patience, retry_after, without_key
     from .models.wrappers import CacheCounts, as_reranker, score_keys
@@ -139,13 +139,12 @@ else:
             "journal": "Journal, JournalKind, Record, check_header, decode_records, read_journal, read_records",
             "jsonlines": "VERSION, check_version, line_of, lines_of, parse_json, read_text",
             "models.base": "AsyncReranker, Gate, Once, RerankerLike, ascore_texts, check_scores, score_texts",
-            "models.encoders": "AsyncEncoder, EncoderLike, as_encoder, encoder_fingerprint",
+            "models.encoders": "AsyncEncoder, EncoderLike, as_encoder, encoder_fingerprint, features_of_word",
             "models.frameworks": "CompressorModel, FrameworkStats, OfficialFeedback, PostprocessorModel, Returned, "
             "complete_scores",
             "models.llm_chat": "model_name",
             "models.llm_prompts": "Bad, Fence, Order, OrderAnswer, ScoreAnswer, cut_text, is_blank, read_order, "
             "read_score, windows",
-            "models.local": "features_of_word",
             "models.names": "full_name",
             "models.web_calls": "ApiKey, Patience, retry_after, without_key",
             "models.wrappers": "CacheCounts, as_reranker, score_keys",

@@ -28,17 +28,17 @@ from .strategies import Strategy
 from .values import is_finite, is_whole
 
 __all__ = [
+    "BYTES_OF_A_TOKEN",
     "TOOL_DESCRIPTION",
     "TOOL_NAME",
     "USABLE",
     "FilterArgument",
-    "ToolFilters",
     "LowConfidence",
     "RuntimeFilterError",
     "ToolCall",
+    "ToolFilters",
     "ToolHit",
     "ToolSpec",
-    "BYTES_OF_A_TOKEN",
     "check_retriever",
     "filter_keys",
     "name_arguments",

@@ -33,9 +33,9 @@ __all__ = [
     "AsyncClientLike",
     "Clients",
     "client_options",
+    "close_on_error",
     "find_delay",
     "grpc_port_of",
-    "close_on_error",
 ]
 
 AsyncClientLike: TypeAlias = "AsyncQdrantClient | Callable[[], AsyncQdrantClient]"

@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 __all__ = [
     "SPARE",
     "RankedPoint",
+    "annotate",
     "by_id",
     "group",
-    "annotate",
     "notes_of",
     "root_keys",
     "select_payload",
     "settle",
-    "widen",
     "trim",
+    "widen",
     "with_keys",
 ]
 

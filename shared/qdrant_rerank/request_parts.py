@@ -33,11 +33,11 @@ __all__ = [
     "filter_limits",
     "filters_of",
     "keys_in",
+    "models_within",
     "params_limits",
     "parts_of",
     "request_limits",
     "strict_limits",
-    "models_within",
 ]
 
 Sent: TypeAlias = "models.QueryRequest | models.QueryGroupsRequest | models.Prefetch"

@@ -13,7 +13,7 @@ from qdrant_client import models
 from qdrant_rerank import StrategyError
 from qdrant_rerank.errors import MissingExtra
 from qdrant_rerank.ingest import Document, ensure_collection, ingest
-from qdrant_rerank.models import Bm25, Encoder, local
+from qdrant_rerank.models import Bm25, Encoder, encoders
 from tests.engines import open_client
 
 DOCUMENTS = {1: "Ferry tickets, ferry times", 2: "A train to the mountain hut, and back by train", 3: "mountain weather"}
@@ -115,7 +115,7 @@ def test_wrong_settings_are_refused_at_once() -> None:
 
 def test_without_qdrant_edge_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "qdrant_edge", None)
-    local._model.cache_clear()
+    encoders._model.cache_clear()
 
     with pytest.raises(MissingExtra, match=r"Bm25 needs .* pip install 'qdrant-rerank\[edge\]'"):
         Bm25()

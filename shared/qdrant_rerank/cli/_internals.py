@@ -40,8 +40,8 @@ else:
             "learn": "read_features, run_features, run_fit",
             "mcp": "HttpGuard, ServedCollection",
             "options": "check_folder, check_output",
-            "output": "CommandError, ProgressLines, errors_console, make_table, message_of, results_console, show_progress, "
-            "show_table, visible",
+            "output": "CommandError, ProgressLines, errors_console, make_table, message_of, results_console, "
+            "show_progress, show_table, visible",
             "results": "compare_results, describe_value, first_text",
             "search": "fold_json, run_search",
             "tune": "run_tune",

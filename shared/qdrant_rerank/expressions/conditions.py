@@ -95,7 +95,7 @@ class Conditions:
         """
         return self._compared(key, {name: np.array(each)[:, None] for name, each in bounds.items()})
 
-    def having(self, key: str, wanted: Sequence[Any]) -> list[int]:
+    def find_rows(self, key: str, wanted: Sequence[Any]) -> list[int]:
         """The points that have one of the values at the key; some perhaps more than once."""
         index = self._view.index(key)
         if index is not None and index.kind == _Type.UUID and wanted and all(uuid_of(each) is not None for each in wanted):
@@ -168,7 +168,7 @@ class Conditions:
             met = self._within(condition.key, condition.range)
         elif clauses == ["match"] and isinstance(condition.match, models.MatchValue | models.MatchAny):
             match = condition.match
-            met = self._mask(self.having(condition.key, match.any if isinstance(match, models.MatchAny) else [match.value]))
+            met = self._mask(self.find_rows(condition.key, match.any if isinstance(match, models.MatchAny) else [match.value]))
         else:
             met = None
         if met is not None:

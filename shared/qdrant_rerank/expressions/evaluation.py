@@ -361,7 +361,7 @@ def _affinity(affinity: Affinity, table: Table) -> Column:
     total = table.all(0.0)
     found = np.zeros(len(table), bool)
     for category, weight in weights.items():
-        rows = table.conditions.having(affinity.key, [category])
+        rows = table.conditions.find_rows(affinity.key, [category])
         total[rows] += exact_constant(weight)
         found[rows] = True
     return np.where(found, total, exact_constant(default))

@@ -12,12 +12,11 @@ from .._lazy import load_lazily
 if TYPE_CHECKING:
     from .base import Reranker
     from .cohere import CohereEncoder, CohereReranker
-    from .encoders import Encoder, Encoders, ServerInference
+    from .encoders import Bm25, Encoder, Encoders, HashedNgrams, ServerInference
     from .fastembed import FastembedCrossEncoder, FastembedDense, FastembedLate, FastembedSparse
     from .frameworks import from_compressor, from_postprocessor
     from .llm import LlmListwise, LlmPointwise
     from .llm_chat import LlmStats
-    from .local import Bm25, HashedNgrams
     from .names import encoder, reranker
     from .similarity import EncoderSimilarity, MaxSim
     from .wrappers import Cached, Limited, ScoreCache
@@ -27,12 +26,11 @@ else:
         {
             "base": "Reranker",
             "cohere": "CohereEncoder, CohereReranker",
-            "encoders": "Encoder, Encoders, ServerInference",
+            "encoders": "Bm25, Encoder, Encoders, HashedNgrams, ServerInference",
             "fastembed": "FastembedCrossEncoder, FastembedDense, FastembedLate, FastembedSparse",
             "frameworks": "from_compressor, from_postprocessor",
             "llm": "LlmListwise, LlmPointwise",
             "llm_chat": "LlmStats",
-            "local": "Bm25, HashedNgrams",
             "names": "encoder, reranker",
             "similarity": "EncoderSimilarity, MaxSim",
             "wrappers": "Cached, Limited, ScoreCache",

@@ -31,8 +31,8 @@ __all__ = [
     "RerankerLike",
     "Stopped",
     "ascore_texts",
-    "check_whole",
     "check_scores",
+    "check_whole",
     "describe_model",
     "score_texts",
 ]

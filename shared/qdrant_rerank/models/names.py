@@ -82,11 +82,11 @@ def encoder(name: str, kind: Kind | None = None, **options: Any) -> Encoder:
     source, _, rest = made.partition(":")
     match source:
         case "hash":
-            from .local import HashedNgrams
+            from .encoders import HashedNgrams
 
             return HashedNgrams(**options)
         case "bm25":
-            from .local import Bm25
+            from .encoders import Bm25
 
             return Bm25(**options)
         case "cohere":

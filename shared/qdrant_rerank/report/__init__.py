@@ -13,6 +13,6 @@ for the pages, matplotlib for the figures. Both are loaded when they are used.
 from __future__ import annotations
 
 from .document import Report, report
-from .parts import Bin, Calibration, Coefficient
+from .story import Bin, Calibration, Coefficient
 
 __all__ = ["Bin", "Calibration", "Coefficient", "Report", "report"]

@@ -30,8 +30,21 @@ from .figures import (
     draw_reliability,
     list_varied_costs,
 )
-from .parts import Calibration, Contents, GivenCoefficients, as_coefficients
-from .story import System, amount, count, explain_measure, foremost, give_verdict, is_synthetic, story_of, systems_in
+from .story import (
+    Calibration,
+    Contents,
+    GivenCoefficients,
+    System,
+    amount,
+    as_coefficients,
+    count,
+    explain_measure,
+    foremost,
+    give_verdict,
+    is_synthetic,
+    story_of,
+    systems_in,
+)
 
 __all__ = [
     "Figure",

@@ -16,8 +16,7 @@ import numpy as np
 from .._internals import is_finite
 from ..errors import MissingExtra
 from ..evaluate import Comparison, Evaluation
-from .parts import Calibration
-from .story import System, count
+from .story import Calibration, System, count
 
 __all__ = [
     "COST_NAMES",

@@ -12,11 +12,23 @@ tuning.save("strategy.json")
 from __future__ import annotations
 
 from .choice import CrossFit, Gain, choose, cross_fit, gain_of
-from .configurations import Effort, Family, Ground, Learner, Lessons, Option, Scorer
+from .configurations import (
+    AtBudget,
+    Ceiling,
+    Configuration,
+    Effort,
+    Family,
+    Ground,
+    Learner,
+    LeftOut,
+    Lessons,
+    Option,
+    Scorer,
+    Tuning,
+)
 from .families import Dbsf, Diverse, Feedback, Grid, Rescored, Rrf, SingleLegs, WeightedSum
 from .gathering import Budget, Hit, Pool, Spent, Spread
 from .learned import Learned
-from .results import AtBudget, Ceiling, Configuration, LeftOut, Tuning
 from .trial import is_local, recompute
 from .tuner import Space, tune
 

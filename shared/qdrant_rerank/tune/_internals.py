@@ -18,15 +18,14 @@ if TYPE_CHECKING:
     from .configurations import effort_of
     from .gathering import Access, Gathering, Meter, PoolFile, Wants, key_of, leaf_depths, spreads
     from .trial import BudgetSpent, ScoreBook, is_recomputable, recompute_reranking
-    from .results import reasons_of
+    from .configurations import reasons_of
     from .trial import Serving, measure_rankings
 else:
     __getattr__ = load_lazily(
         __package__,
         {
-            "configurations": "effort_of",
+            "configurations": "effort_of, reasons_of",
             "gathering": "Access, Gathering, Meter, PoolFile, Wants, key_of, leaf_depths, spreads",
             "trial": "BudgetSpent, ScoreBook, is_recomputable, recompute_reranking, Serving, measure_rankings",
-            "results": "reasons_of",
         },
     )

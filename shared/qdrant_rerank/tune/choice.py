@@ -19,9 +19,8 @@ from .._internals import Verdict, is_whole
 from ..evaluate import LEAST_TOPICS, Interval, Qrels, bootstrap_interval, detectable_difference, randomisation_p
 from ..evaluate._internals import SAME
 from ..stages import Stage
-from .configurations import DEFAULT, Effort, Ground, Option, effort_of
+from .configurations import DEFAULT, AtBudget, Ceiling, Configuration, Effort, Ground, Option, Tuning, effort_of, reasons_of
 from .gathering import key_of
-from .results import AtBudget, Ceiling, Configuration, Tuning, reasons_of
 from .trial import Trial, measure_rankings
 
 __all__ = ["ChoiceSettings", "CrossFit", "Gain", "choose", "conclude", "cross_fit", "gain_of"]

@@ -44,9 +44,8 @@ from ..evaluate import Qrels, Topic, per_topic
 from ..evaluate._internals import is_setup_error, prepare_options, read_ranking, scorings, stops
 from ..planning import Schema, Target
 from ..stages import Formula, Stage
-from .configurations import Family, Option, Scorer, effort_of
+from .configurations import Family, LeftOut, Option, Scorer, effort_of
 from .gathering import Access, Hit, Meter, Pool, key_of
-from .results import LeftOut
 
 __all__ = [
     "BudgetSpent",

@@ -16,11 +16,10 @@ from ..evaluate._internals import MEASURING, Progress, Work, aliases, describe_d
 from ..planning import Schema, Target
 from ..stages import Fusion, Nearest, Stage
 from .choice import ChoiceSettings, conclude
-from .configurations import DEFAULT, Family, Ground, Learner, Lessons, Option, effort_of
+from .configurations import DEFAULT, Family, Ground, Learner, LeftOut, Lessons, Option, Tuning, effort_of
 from .families import Baseline, Dbsf, Rescored, Rrf, SingleLegs, WeightedSum
 from .gathering import Access, Budget, Gathering, Meter, Pool, PoolFile, Spread, Wants, key_of, leaf_depths, spreads
 from .learned import Learned
-from .results import LeftOut, Tuning
 from .trial import Trial, is_local, is_recomputable, reads_payload
 
 __all__ = ["Space", "tune"]
