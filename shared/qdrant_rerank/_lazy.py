@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from importlib import import_module
 
-__all__ = ["load_lazily"]
-
 
 def load_lazily(package: str, names_by_module: Mapping[str, str]) -> Callable[[str], object]:
     """Return a module's `__getattr__` that loads names from modules of `package`: `{"module": "name, other as another"}`.

@@ -24,17 +24,6 @@ from .query import SearchOptions, not_a_filter
 from .strategies import Strategy
 from .values import brief, is_whole
 
-__all__ = [
-    "Executors",
-    "check_count",
-    "check_filter",
-    "check_flag",
-    "check_options",
-    "check_reranker",
-    "check_use",
-    "find_unknown",
-]
-
 E = TypeVar("E", Executor, AsyncExecutor)
 
 _KEPT: Final = 32

@@ -27,26 +27,6 @@ from .request_parts import keys_in
 from .strategies import Strategy
 from .values import is_finite, is_whole
 
-__all__ = [
-    "BYTES_OF_A_TOKEN",
-    "TOOL_DESCRIPTION",
-    "TOOL_NAME",
-    "USABLE",
-    "FilterArgument",
-    "LowConfidence",
-    "RuntimeFilterError",
-    "ToolCall",
-    "ToolFilters",
-    "ToolHit",
-    "ToolSpec",
-    "check_retriever",
-    "filter_keys",
-    "name_arguments",
-    "narrow",
-    "pick_filters",
-    "pick_threshold",
-]
-
 ToolFilters: TypeAlias = Sequence[str] | Mapping[str, PayloadType | None]
 """Payload keys that the model may filter by; or key → type, where None has the type looked up."""
 LowConfidence: TypeAlias = float | Literal["auto"] | None

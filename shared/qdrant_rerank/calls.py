@@ -34,22 +34,6 @@ from .engine_errors import read_failure
 from .errors import StrategyError
 from .values import is_finite, is_whole
 
-__all__ = [
-    "DEADLINE",
-    "INGEST",
-    "NO_RETRIES",
-    "Deadline",
-    "Left",
-    "Policy",
-    "Retries",
-    "check_timeout",
-    "lift_deadline",
-    "time_left",
-    "timeout_problem",
-    "whole_seconds",
-    "within",
-]
-
 T = TypeVar("T")
 
 _LONGEST: Final = 1e7  # seconds, some months: beyond it threads can't wait

@@ -15,8 +15,6 @@ from typing import Any, Final, Literal, TypeAlias, assert_never, cast, get_args
 
 from .errors import ClientError
 
-__all__ = ["ABILITIES", "Ability", "AbilityName", "Capabilities", "Engine", "Version", "engine_of", "is_in_process"]
-
 Version: TypeAlias = tuple[int, int, int]
 Engine: TypeAlias = Literal["server", "local", "edge"]
 AbilityName: TypeAlias = Literal[

@@ -28,16 +28,6 @@ from .capabilities import Engine, engine_of, is_in_process
 from .errors import ClientError, warn
 from .threads import PerLoop, in_worker
 
-__all__ = [
-    "AsyncCalls",
-    "AsyncClientLike",
-    "Clients",
-    "client_options",
-    "close_on_error",
-    "find_delay",
-    "grpc_port_of",
-]
-
 AsyncClientLike: TypeAlias = "AsyncQdrantClient | Callable[[], AsyncQdrantClient]"
 """An async client, or a function that makes one; a function is called once for each event loop."""
 

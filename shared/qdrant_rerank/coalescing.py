@@ -25,8 +25,6 @@ from qdrant_client import models
 from .calls import Deadline
 from .engine_errors import Kind, read_failure
 
-__all__ = ["Coalescer", "ThreadCoalescer", "can_share", "is_large", "lend"]
-
 UNDER_WAY: Final = 4
 """Requests under way beside which others wait."""
 IN_A_BATCH: Final = 32

@@ -13,8 +13,6 @@ from typing import Final
 from .errors import Lint
 from .formula_limits import Extent
 
-__all__ = ["PRICES", "Estimate", "Price", "estimate", "place_warnings"]
-
 
 @dataclass(frozen=True)
 class Price:

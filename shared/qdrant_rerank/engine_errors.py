@@ -34,8 +34,6 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 from .capabilities import Engine, engine_of
 from .errors import EngineError, QdrantRerankError, TimeoutError
 
-__all__ = ["Failure", "Kind", "Place", "address_of", "describe_failure", "describe_failures", "read_failure", "tell_error"]
-
 Kind: TypeAlias = Literal[
     "no value",
     "not a number",

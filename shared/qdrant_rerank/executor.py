@@ -49,8 +49,6 @@ from .strategies import Strategy
 from .threads import AsyncReads, PerLoop, Reads, Workers, carrying, in_worker, refuse_strange, use_workers
 from .values import is_finite
 
-__all__ = ["SCHEMA_TTL", "AsyncExecutor", "Executor", "check_schema_ttl"]
-
 R = TypeVar("R")
 K = TypeVar("K")
 V = TypeVar("V")

@@ -25,24 +25,6 @@ from .expressions.wire import DIGITS, digits
 from .schema import Schema
 from .values import measure
 
-__all__ = [
-    "MAX_BYTES",
-    "MAX_CONDITIONS",
-    "Extent",
-    "condition_problems",
-    "decay_warnings",
-    "demands_indexes",
-    "extent",
-    "extent_problems",
-    "extent_warnings",
-    "filter_problems",
-    "index_problems",
-    "index_warnings",
-    "knows_phrases",
-    "number_warnings",
-    "path_problems",
-]
-
 REST_DEPTH: Final = 120  # of 127: the request around the formula takes the rest
 GRPC_DEPTH: Final = 94  # of 100
 BODY_BYTES: Final = 32 * 2**20

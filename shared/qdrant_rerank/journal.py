@@ -28,8 +28,6 @@ from .values import brief
 if sys.platform != "win32":  # pragma: no branch  # Windows has no such locks
     import fcntl
 
-__all__ = ["Journal", "JournalKind", "Record", "check_header", "decode_records", "read_journal", "read_records"]
-
 T = TypeVar("T")
 _NO_LOCKS: Final = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # of file systems without them
 

@@ -20,19 +20,6 @@ from typing import IO, Any, Final, cast
 from .errors import FormatError
 from .values import brief, clip_text
 
-__all__ = [
-    "VERSION",
-    "byte_lines_of",
-    "check_depth",
-    "check_version",
-    "line_of",
-    "lines_of",
-    "parse_json",
-    "read_text",
-    "take_version",
-    "with_version",
-]
-
 VERSION: Final = 1
 """The format of the files that this package writes: strategies, coefficients, rankers, logs."""
 FORMAT: Final = "format_version"

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 
 from .values import brief
 
-__all__ = ["CANDIDATES", "Limits"]
-
 CANDIDATES = 100
 """How many points a candidate stage fetches when its `limit` isn't set (Qdrant's own default is the root's limit,
 which leaves a rescoring nothing to choose from)."""

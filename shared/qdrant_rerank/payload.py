@@ -21,20 +21,6 @@ from .steps import Points
 from .threads import carrying
 from .values import brief
 
-__all__ = [
-    "PRESETS",
-    "AnyMapping",
-    "Content",
-    "PayloadLike",
-    "PayloadMapping",
-    "TextSource",
-    "as_mapping",
-    "keys_of",
-    "read_contents",
-    "read_texts",
-    "value_at",
-]
-
 Payload: TypeAlias = Mapping[str, Any]
 Mapper: TypeAlias = Callable[[Payload], tuple[str, Mapping[str, Any]]]
 PayloadLike: TypeAlias = "str | PayloadMapping | Mapper"

@@ -26,8 +26,6 @@ from .steps import Flow, Points, Search
 from .strategies import Strategy
 from .trained import random_points
 
-__all__ = ["Reading", "read_by_strategy", "tell_mistakes"]
-
 Kind: TypeAlias = Literal["number", "date-time", "place", "value"]
 
 SAMPLED: Final = 100

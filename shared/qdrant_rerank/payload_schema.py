@@ -21,17 +21,6 @@ from .steps import adrive, drive
 from .trained import random_points
 from .values import as_table, as_text, is_finite
 
-__all__ = [
-    "LEAST",
-    "PayloadKeySchema",
-    "PayloadSchema",
-    "PayloadType",
-    "ValueCount",
-    "apayload_schema",
-    "payload_schema",
-    "read_payloads",
-]
-
 PayloadType: TypeAlias = Literal["keyword", "text", "integer", "float", "bool", "datetime", "uuid", "geo", "object", "array"]
 """A value's type, in Qdrant's words; a text of at most 64 characters on one line is a keyword."""
 

@@ -29,8 +29,6 @@ from .steps import Flow, Points, Request, Search
 from .strategies import Cost, Stage, Strategy
 from .values import brief
 
-__all__ = ["Plan", "check_strategy", "plan", "plan_on"]
-
 R = TypeVar("R")
 
 _NUMBER: Final = ("number", "field({key!r}, default=…)")

@@ -24,21 +24,6 @@ if TYPE_CHECKING:
     from .query import SearchOptions
     from .steps import Points
 
-__all__ = [
-    "SPARE",
-    "RankedPoint",
-    "annotate",
-    "by_id",
-    "group",
-    "notes_of",
-    "root_keys",
-    "select_payload",
-    "settle",
-    "trim",
-    "widen",
-    "with_keys",
-]
-
 
 class RankedPoint(models.ScoredPoint):
     """A point with notes on how it came to its rank.

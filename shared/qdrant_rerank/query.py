@@ -22,24 +22,6 @@ from .schema import Schema, VectorInfo
 from .steps import Embed, Flow, QueryVector, Request, Shared, Vectors
 from .values import LARGEST, MOST_GROUPED, brief, is_finite, is_whole
 
-__all__ = [
-    "Fingerprints",
-    "Inputs",
-    "Query",
-    "Quirks",
-    "Sample",
-    "SearchOptions",
-    "Target",
-    "both",
-    "check_query",
-    "check_vector",
-    "embed_query",
-    "not_a_filter",
-    "query_token_counts",
-    "restrict",
-    "seal",
-]
-
 
 @dataclass(frozen=True)
 class Query:

@@ -25,21 +25,6 @@ from .schema import Schema
 from .steps import Request
 from .values import LARGEST
 
-__all__ = [
-    "Part",
-    "bad_paths",
-    "conditions_of",
-    "features_of",
-    "filter_limits",
-    "filters_of",
-    "keys_in",
-    "models_within",
-    "params_limits",
-    "parts_of",
-    "request_limits",
-    "strict_limits",
-]
-
 Sent: TypeAlias = "models.QueryRequest | models.QueryGroupsRequest | models.Prefetch"
 
 # by the name of the type, as older clients lack some

@@ -22,8 +22,6 @@ from qdrant_client import AsyncQdrantClient, QdrantClient, models
 from .engine_errors import read_failure
 from .errors import PlanError, did_you_mean
 
-__all__ = ["Kind", "Schema", "VectorInfo", "aread_node_schema", "aread_schema", "read_node_schema", "read_schema"]
-
 Kind: TypeAlias = Literal["dense", "sparse", "multi"]
 """A vector's kind: one dense vector, one sparse vector, or several dense ones (late interaction) for each point."""
 

@@ -25,19 +25,6 @@ from .query import SearchOptions, Target
 from .schema import Schema
 from .steps import Flow, Points, Request, Search
 
-__all__ = [
-    "check_order",
-    "check_vectors",
-    "contradicts",
-    "finds_nothing",
-    "guard",
-    "is_same",
-    "read_batch",
-    "read_groups",
-    "read_points",
-    "search",
-]
-
 SEVERAL_VALUES = (
     "some points of {collection!r} hold lists of several values, or places beyond 90 and 180 degrees, under a key that a "
     "formula reads as one value{key}: they count as missing, and formulas over this collection run slower from now on, as each "

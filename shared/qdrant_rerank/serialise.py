@@ -27,8 +27,6 @@ from .strategies import Strategy, list_kinds
 from .trained import Trained, TrainedFeature
 from .values import brief, clip_text
 
-__all__ = ["expression_from_json", "from_json", "load", "save", "to_json"]
-
 _NODES: Final[Mapping[str, type[Any]]] = {
     "constant": nodes.Constant,
     "score": nodes.CandidateScore,

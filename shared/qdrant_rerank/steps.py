@@ -31,28 +31,6 @@ from .threads import WORKERS, call_worker, carry
 if TYPE_CHECKING:
     from .schema import Schema
 
-__all__ = [
-    "AsyncServices",
-    "Embed",
-    "Flow",
-    "Points",
-    "QueryVector",
-    "Request",
-    "Score",
-    "Scores",
-    "Search",
-    "Services",
-    "Shared",
-    "Step",
-    "Vectors",
-    "adrive",
-    "arun",
-    "drive",
-    "run",
-    "together",
-    "watch",
-]
-
 Q = TypeVar("Q")
 T = TypeVar("T")
 R = TypeVar("R")

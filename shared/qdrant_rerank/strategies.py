@@ -32,8 +32,6 @@ from .search import search
 from .steps import Flow, Points, QueryVector, Request, Vectors
 from .values import LARGEST, brief, is_finite, is_whole, literal
 
-__all__ = ["Cost", "ModelUse", "Stage", "Strategy", "candidate_names", "list_kinds"]
-
 ModelUse: TypeAlias = Literal["none", "rank", "steer"]
 """What a model's scores do to the results: nothing, rank them, or steer a further search."""
 

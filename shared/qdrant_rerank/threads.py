@@ -23,22 +23,6 @@ from weakref import WeakKeyDictionary
 from .calls import Deadline, lift_deadline
 from .errors import ClientError, QdrantRerankError
 
-__all__ = [
-    "WORKERS",
-    "AsyncReads",
-    "PerLoop",
-    "Reads",
-    "Workers",
-    "call_worker",
-    "carry",
-    "carrying",
-    "in_time",
-    "in_worker",
-    "inherits",
-    "refuse_strange",
-    "use_workers",
-]
-
 T = TypeVar("T")
 
 SIZE: Final = 16

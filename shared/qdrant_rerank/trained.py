@@ -33,28 +33,6 @@ from .schema import Schema
 from .steps import Flow, Search
 from .values import brief
 
-__all__ = [
-    "FAR",
-    "MOVED",
-    "SAMPLE_SIZE",
-    "Reference",
-    "Trained",
-    "TrainedFeature",
-    "by_chance",
-    "drift_warnings",
-    "field_problems",
-    "find_missing",
-    "has",
-    "instead",
-    "kind_of",
-    "leaves",
-    "names_points",
-    "psi",
-    "random_points",
-    "sample_payloads",
-    "shift",
-]
-
 Array = NDArray[np.float64]
 Payloads = Sequence[Mapping[str, Any]]
 

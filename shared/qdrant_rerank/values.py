@@ -19,28 +19,6 @@ from pydantic import BaseModel
 
 from .errors import StrategyError
 
-__all__ = [
-    "LARGEST",
-    "LEVELS",
-    "MOST_GROUPED",
-    "Bar",
-    "as_table",
-    "as_text",
-    "brief",
-    "call",
-    "check_counts",
-    "clip_text",
-    "few",
-    "in_batches",
-    "is_finite",
-    "is_number",
-    "is_whole",
-    "literal",
-    "measure",
-    "to_plain",
-    "to_whole",
-]
-
 LEVELS: Final = 120
 """How deep a payload or a filter may be nested to be stored: engines read 128 levels, some of which they use themselves."""
 LARGEST: Final = 2**32 - 1

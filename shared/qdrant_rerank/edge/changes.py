@@ -26,8 +26,6 @@ from .translate_config import Vector
 from .translate_filter import filter_of
 from .values import count_numbers, describe_misfits, engine_id, to_engine, wire_id
 
-__all__ = ["Selection", "ShardChange", "change_of", "make_change"]
-
 _POINT: Final = 1024  # bytes that a point takes beside its values: pages, ids, versions
 
 

@@ -31,8 +31,6 @@ from .translate_query import order_by as order_of
 from .translate_query import payload_selector, request_of, whole
 from .values import REASONS, VERSION, check_extras, describe_misfits, engine_id, to_record, to_scored_point, wire_id
 
-__all__ = ["AsyncEdgeClient", "EdgeClient"]
-
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -22,8 +22,6 @@ from qdrant_client.local.payload_value_extractor import value_by_key
 
 from .translate_query import LIMIT, prefetches_of
 
-__all__ = ["group_hits"]
-
 _GROWTH: Final = 4
 _ROUNDS: Final = 5  # as on a server, which then asks for the points of groups that are short, and stops after as many again
 

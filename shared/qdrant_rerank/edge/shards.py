@@ -27,8 +27,6 @@ from .translate_filter import filter_of
 from .translate_query import Formulas
 from .values import EngineValueError, engine_id, refusals
 
-__all__ = ["OPENING", "RESERVE", "Disk", "Folder", "Shard", "check_room", "disk_of", "disk_usage"]
-
 RESERVE: Final = 64 * 2**20
 """Bytes that stay free after every change."""
 

@@ -18,19 +18,6 @@ from qdrant_client import models
 
 from ..errors import ClientError, FormatError
 
-__all__ = [
-    "NO_VECTORS",
-    "Vector",
-    "collection_info",
-    "config_of",
-    "index_of",
-    "read_metadata",
-    "read_params",
-    "vector_parts",
-    "vectors_of",
-    "write_metadata",
-]
-
 NO_VECTORS: Final = "qdrant-rerank: no vectors"
 """A sparse vector of this name, which no point has, stands for none: the engine makes no collection without one."""
 

@@ -13,8 +13,6 @@ from qdrant_client import models
 from ..errors import ClientError, QueryError
 from .values import Table, by_type, describe_misfits, engine_id, translator
 
-__all__ = ["condition", "filter_of", "without_ids"]
-
 
 def filter_of(value: Any) -> Any:
     """The engine's filter for `value`, which may be None.

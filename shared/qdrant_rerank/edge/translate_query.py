@@ -24,8 +24,6 @@ from .translate_config import Vector
 from .translate_filter import condition, filter_of, without_ids
 from .values import average, by_type, check_extras, describe_misfits, is_id, to_engine, translator
 
-__all__ = ["LIMIT", "Formulas", "Stored", "expression", "order_by", "payload_selector", "prefetches_of", "request_of", "whole"]
-
 Node = engine.Expression
 V = TypeVar("V")
 Recur = Callable[[Any], Any]

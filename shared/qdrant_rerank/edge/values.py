@@ -20,25 +20,6 @@ from qdrant_client import models
 from ..errors import ClientError, EngineError, QdrantRerankError, QueryError
 from ..values import to_whole
 
-__all__ = [
-    "REASONS",
-    "VERSION",
-    "EngineValueError",
-    "average",
-    "by_type",
-    "check_extras",
-    "count_numbers",
-    "describe_misfits",
-    "engine_id",
-    "is_id",
-    "refusals",
-    "to_engine",
-    "to_record",
-    "to_scored_point",
-    "translator",
-    "wire_id",
-]
-
 VERSION: Final = "1.20.0"
 """The Qdrant that the engine counts as. The bill of materials in qdrant-edge-py 0.9 names the sources of Qdrant
 1.20.1-dev, so that all of 1.20.0 is in it; the engine itself doesn't say."""

@@ -48,22 +48,6 @@ from .files import RunFile
 from .statistics import check_judgments, deepest
 from .systems import Bound, DocId, Foreign, System, aliases, read_ranking
 
-__all__ = [
-    "MEASURING",
-    "Job",
-    "Progress",
-    "RetryingServices",
-    "Stop",
-    "Work",
-    "acollect",
-    "ask_batch",
-    "check_some",
-    "collect",
-    "is_setup_error",
-    "scorings",
-    "stops",
-]
-
 
 @dataclass
 class _Seen:

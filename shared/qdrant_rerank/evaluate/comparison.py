@@ -27,19 +27,6 @@ from .statistics import (
     write_p,
 )
 
-__all__ = [
-    "Comparison",
-    "Difference",
-    "Finding",
-    "ThreeWays",
-    "TopicChange",
-    "check",
-    "compare",
-    "decide",
-    "frontier",
-    "write_verdict",
-]
-
 Finding: TypeAlias = Literal["better", "worse", "no difference", "too few topics"]
 """What can be said of a system beside its baseline."""
 

@@ -24,22 +24,6 @@ from .. import Query, SearchOptions, Strategy
 from .._internals import QueryVector, both, is_whole, not_a_filter, warn
 from ..errors import FormatError
 
-__all__ = [
-    "LEAST_GRADE",
-    "SYNTHETIC_NOTE",
-    "Answer",
-    "Plain",
-    "Qrels",
-    "Ranked",
-    "Run",
-    "Topic",
-    "Topics",
-    "Usage",
-    "first_sentence",
-    "frame",
-    "plain",
-]
-
 
 class Plain:
     """What all result types have: `as_dict()` and `to_json()`."""

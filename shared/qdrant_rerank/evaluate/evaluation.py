@@ -20,8 +20,6 @@ from .files import RunFile
 from .statistics import DEFAULT_MEASURES, Interval, bootstrap_interval, per_topic
 from .systems import Bound, DocId, System, as_system, describe_doc_id, other_ids, prepare_options
 
-__all__ = ["Costs", "Coverage", "Evaluation", "OnError", "aevaluate", "evaluate", "sum_up"]
-
 
 @dataclass(frozen=True)
 class Costs(Plain):

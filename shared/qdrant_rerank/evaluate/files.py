@@ -32,23 +32,6 @@ from .._internals import (
 from ..errors import FormatError
 from .data import Answer, Qrels, Ranked, Run, Topic, Topics, Usage
 
-__all__ = [
-    "RunFile",
-    "grade_of",
-    "json_object",
-    "read_beir",
-    "read_judged",
-    "read_qrels",
-    "read_run",
-    "read_run_file",
-    "read_topics",
-    "rows_of",
-    "value_text",
-    "write_qrels",
-    "write_run",
-]
-
-
 Where: TypeAlias = str | os.PathLike[str]
 
 

@@ -16,24 +16,6 @@ from .._internals import did_you_mean, is_finite, is_whole
 from ..errors import MissingExtra
 from .data import Plain
 
-__all__ = [
-    "DEFAULT_MEASURES",
-    "LEAST_TOPICS",
-    "SAME",
-    "Interval",
-    "Method",
-    "bootstrap_interval",
-    "check_judgments",
-    "deepest",
-    "detectable_difference",
-    "holm",
-    "parse_measures",
-    "per_topic",
-    "randomisation_p",
-    "topics_needed",
-    "write_p",
-]
-
 DEFAULT_MEASURES = ("nDCG@10", "R@100", "RR")
 """What `evaluate` measures by unless it is told."""
 SAME: Final = 1e-12

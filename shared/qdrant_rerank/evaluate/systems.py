@@ -21,23 +21,6 @@ from ..errors import FormatError
 from ..ingest import point_id
 from .data import Qrels, Ranked, Topic
 
-__all__ = [
-    "Bound",
-    "DocId",
-    "Foreign",
-    "System",
-    "TopicFunction",
-    "aliases",
-    "as_system",
-    "describe_doc_id",
-    "id_payload",
-    "other_ids",
-    "prepare_options",
-    "read_ranking",
-    "stable",
-    "unknown_documents",
-]
-
 
 @dataclass(frozen=True)
 class Bound:

@@ -12,8 +12,6 @@ from pydantic import BaseModel
 
 from ..values import as_table
 
-__all__ = ["PlanDescription", "Refusal", "abbreviate", "abridge", "values_in"]
-
 _SHOWN = 4  # numbers of a vector that are worth reading
 _DEPTHS: Final = (14, 11, 9, 8, 7, 6, 5, 4, 3, 2)
 _ITEMS: Final = 4  # of a list, where it is abridged

@@ -15,8 +15,6 @@ from ..errors import FormatError, MissingExtra, QueryError, StrategyError, warn
 from ..expressions.text import brief_term
 from .results import Explained, ResultReason, term_columns
 
-__all__ = ["check_picture", "draw"]
-
 _COLOURS: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 """The palette of Okabe and Ito (jfly.uni-koeln.de/color, 2008), which people with any colour vision tell apart."""
 _OTHERS: Final = "#999999"

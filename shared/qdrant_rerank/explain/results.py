@@ -21,23 +21,6 @@ from ..errors import QueryError
 from ..steps import Points
 from ..values import Bar, as_table
 
-__all__ = [
-    "UNKNOWN",
-    "Account",
-    "CandidateHit",
-    "Column",
-    "Explained",
-    "Find",
-    "Found",
-    "Pair",
-    "ResultReason",
-    "Scored",
-    "Seed",
-    "Steering",
-    "Term",
-    "term_columns",
-]
-
 Column: TypeAlias = NDArray[np.float64]
 
 UNKNOWN: Final = "(not known: candidates as the engine had them)"

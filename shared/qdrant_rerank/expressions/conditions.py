@@ -36,8 +36,6 @@ from .view import (
     uuid_of,
 )
 
-__all__ = ["Conditions", "undecidable_reason"]
-
 Mask = NDArray[np.bool_]
 Test = Callable[[Any], bool]
 _Type = models.PayloadSchemaType

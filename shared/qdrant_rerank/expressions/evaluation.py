@@ -62,8 +62,6 @@ from .nodes import (
 from .view import Index, View, array_reader, is_on_earth, nanoseconds, nanoseconds_of, place_of, reader
 from .wire import F32_MAX, exact_constant
 
-__all__ = ["Table", "compute", "read_codes", "read_datetimes", "read_distances", "read_numbers", "score_points", "seconds_of"]
-
 Payloads = Sequence[Mapping[str, Any]]
 _Type = models.PayloadSchemaType
 

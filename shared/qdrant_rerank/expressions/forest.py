@@ -21,8 +21,6 @@ from .build import AtMostZero
 from .nodes import Constant, Expression, Negative, Product, Sum, When
 from .wire import exact_constant
 
-__all__ = ["Forest", "Ranges", "Steps", "count_nodes", "find_forest"]
-
 _SEVERAL: Final = 4  # terms of a sum that may be trees
 _SMALLEST: Final = 64  # nodes; arithmetic is as fast for fewer
 _LEAF: Final = -1

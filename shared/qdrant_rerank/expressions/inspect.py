@@ -24,25 +24,6 @@ from .nodes import (
     When,
 )
 
-__all__ = [
-    "PayloadKey",
-    "candidate_scores",
-    "clauses",
-    "conditions",
-    "depth",
-    "feature_names",
-    "field_conditions",
-    "find_fixed_nodes",
-    "map_names",
-    "payload_keys",
-    "place_names",
-    "placeholder_params",
-    "raw_conditions",
-    "reads_model",
-    "walk",
-]
-
-
 _CONDITIONS: Final[tuple[type[Any], ...]] = get_args(models.Condition)
 
 

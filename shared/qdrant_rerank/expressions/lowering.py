@@ -67,28 +67,6 @@ from .wire import (
     total,
 )
 
-__all__ = [
-    "MODEL_ELSEWHERE",
-    "Lowering",
-    "ScoreSource",
-    "holds_datetime",
-    "holds_number",
-    "holds_place",
-    "iso",
-    "lower",
-    "lower_decay",
-    "no_category",
-    "param_map",
-    "param_number",
-    "param_place",
-    "read_datetime",
-    "read_distance",
-    "read_number",
-    "score_index",
-    "token_count",
-    "weigh_categories",
-]
-
 _AROUND_THE_WORLD: Final = 2.1e7  # metres; more than half of Earth's circumference
 _SPOT: Final = 1e-3  # metres
 FIRST_DAY: Final = dt.datetime(1, 1, 1, tzinfo=dt.UTC)

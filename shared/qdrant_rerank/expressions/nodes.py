@@ -23,43 +23,6 @@ from ..errors import StrategyError
 from ..values import brief, call, is_finite, is_number, literal, to_plain
 from .wire import F32_MAX, F32_TINY, Dialect, absolute
 
-__all__ = [
-    "Absolute",
-    "Affinity",
-    "CandidateScore",
-    "Constant",
-    "DatetimeField",
-    "Decay",
-    "DecayKind",
-    "Expression",
-    "ExpressionLike",
-    "Field",
-    "Function",
-    "GeoDistance",
-    "Instant",
-    "Logarithm",
-    "Maximum",
-    "Minimum",
-    "Negative",
-    "Now",
-    "Param",
-    "Power",
-    "Product",
-    "QueryTokens",
-    "Quotient",
-    "Raw",
-    "RerankScore",
-    "Sum",
-    "When",
-    "as_expression",
-    "check_key",
-    "check_moment",
-    "check_number",
-    "check_place",
-    "in_utc",
-    "wrap_model",
-]
-
 
 def check_key(key: object) -> None:
     """Refuse what can't be a payload key."""

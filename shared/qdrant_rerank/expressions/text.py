@@ -21,8 +21,6 @@ from ..values import brief
 from . import build  # whose classes are in `Function.all`
 from .nodes import Constant, Expression, Function, Negative, Product, Sum, as_expression
 
-__all__ = ["brief_expression", "brief_term", "parse_expression"]
-
 
 def _apply(function: type[Function]) -> Callable[[Any], Expression]:
     return lambda operand: function(as_expression(operand))

@@ -23,32 +23,6 @@ from qdrant_client.local.payload_value_extractor import value_by_key
 
 from ..capabilities import Capabilities
 
-__all__ = [
-    "BOUNDARY",
-    "Index",
-    "Reader",
-    "Tokenizer",
-    "View",
-    "array_reader",
-    "elements",
-    "float_of",
-    "group_keys",
-    "holds_phrase",
-    "integer_of",
-    "is_on_earth",
-    "is_path",
-    "nanoseconds",
-    "nanoseconds_of",
-    "path_problem",
-    "place_of",
-    "plain_words",
-    "quote",
-    "reader",
-    "split_blanks",
-    "split_words",
-    "uuid_of",
-]
-
 _SECOND: Final = 1_000_000_000
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _FIRST_YEAR, _LAST_YEAR = -262_143, 262_142

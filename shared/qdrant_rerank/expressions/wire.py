@@ -24,28 +24,6 @@ F32_TINY = float(np.finfo(np.float32).tiny)
 
 CLIENT_HAS_MAX_MIN = hasattr(models, "MaxExpression")  # qdrant-client 1.20
 
-__all__ = [
-    "CLIENT_HAS_MAX_MIN",
-    "DIGITS",
-    "F32_MAX",
-    "F32_TINY",
-    "Dialect",
-    "absolute",
-    "digits",
-    "either",
-    "exact_constant",
-    "exponential",
-    "f32_pair",
-    "greatest",
-    "least",
-    "limit_magnitude",
-    "negative",
-    "power",
-    "product",
-    "quotient",
-    "total",
-]
-
 
 def digits(number: float) -> int:
     """How many digits a number has where it is written as short as it can be, without zeros at its ends."""

@@ -19,20 +19,6 @@ from ..payload import TextSource
 from ..query import Target
 from ..values import is_finite, is_whole
 
-__all__ = [
-    "HASH_DIGITS",
-    "LEAST_SEEDS",
-    "MOST_HASHES",
-    "Coefficients",
-    "Mode",
-    "Provenance",
-    "Verdict",
-    "count_known",
-    "hashes_of",
-    "read_coefficients",
-    "same",
-]
-
 Mode: TypeAlias = Literal["precision", "recall"]
 Verdict: TypeAlias = Literal["plain", "rerank", "feedback"]
 

@@ -27,27 +27,6 @@ from ..steps import Flow, Points, QueryVector, Request, Score
 from ..strategies import Stage, candidate_names
 from .coefficients import Coefficients, Mode
 
-__all__ = [
-    "FeedbackCandidates",
-    "Folded",
-    "Rounds",
-    "Settings",
-    "drop_extras",
-    "find_compared",
-    "find_reasons",
-    "fold",
-    "native_query",
-    "pairs_of",
-    "plain_query",
-    "read_vector",
-    "recall_options",
-    "run_rounds",
-    "similarities",
-    "steer",
-    "unit",
-    "weights_of",
-]
-
 
 def read_vector(point: models.ScoredPoint, name: str) -> list[float] | None:
     """A found point's dense vector of this name; None if it has none."""

@@ -29,21 +29,6 @@ from ..values import brief, is_whole, literal
 from .coefficients import LEAST_SEEDS, Coefficients, Mode, read_coefficients
 from .rounds import FeedbackCandidates, drop_extras, find_compared, find_reasons, plain_query, recall_options, run_rounds
 
-__all__ = [
-    "LOOKED_AT",
-    "MANY_SEEDS",
-    "RECALL_READS",
-    "SEEDS",
-    "RelevanceFeedback",
-    "check_coefficients",
-    "check_kinds",
-    "check_numbers",
-    "find_problems",
-    "look_at_texts",
-    "text_doubt",
-    "text_problem",
-]
-
 SEEDS = 5
 """How many documents the reranker scores in the first round where the seeds set no limit."""
 RECALL_READS = 25

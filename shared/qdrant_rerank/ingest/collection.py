@@ -30,20 +30,6 @@ from ..strategies import Strategy
 from .documents import Document
 from .writing import check_batch_size, check_multivectors, encode_batch, probe_encoder, says, shard_argument, split_points
 
-__all__ = [
-    "AddedVectors",
-    "add_vectors",
-    "changes",
-    "ensure_collection",
-    "ensure_indexes",
-    "find_differences",
-    "index_schema",
-    "indexes_to_avoid",
-    "phrase_keys",
-    "require_known",
-    "requirements",
-]
-
 _Type = models.PayloadSchemaType
 _BOTH: Final = {
     # an integer index would hide numbers with decimals from formulas; matches of whole numbers are right with either

@@ -14,8 +14,6 @@ from ..jsonlines import byte_lines_of, parse_json
 from ..steps import QueryVector
 from ..values import LEVELS, check_counts, measure, to_whole
 
-__all__ = ["BadLine", "Document", "JsonlDocuments", "payload_problem", "point_id", "point_ids", "read_jsonl"]
-
 _NAMESPACE: Final = uuid.UUID("1052fe82-729a-4026-80e9-b47f24e8b6d6")
 """Changing it would give every stored document a new point: never do."""
 _UUID: Final = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)

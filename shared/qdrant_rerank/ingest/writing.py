@@ -22,20 +22,6 @@ from ..steps import QueryVector
 from ..values import to_whole
 from .documents import BadLine, Document, payload_problem, point_id
 
-__all__ = [
-    "IngestReport",
-    "batch_of",
-    "check_batch_size",
-    "check_multivectors",
-    "count_sent_numbers",
-    "encode_batch",
-    "ingest",
-    "probe_encoder",
-    "says",
-    "shard_argument",
-    "split_points",
-]
-
 P = TypeVar("P", models.PointStruct, models.PointVectors)
 
 _PROBE: Final = "a short text"

@@ -16,8 +16,6 @@ from .features import Category
 from .model_columns import Column, Columns, Region, at_most, below_f32, check_outputs, refuse_classes, whole_numbers
 from .model_trees import Leaf, Node, Split, ensemble
 
-__all__ = ["from_lightgbm", "from_xgboost", "lightgbm_names"]
-
 _ZERO: Final = 1e-35  # LightGBM's kZeroThreshold, a 32-bit float
 _LIGHTGBM_RAW: Final = frozenset(
     ["regression", "regression_l1", "huber", "fair", "quantile", "mape", "lambdarank", "rank_xendcg", "custom", "none"]

@@ -29,27 +29,6 @@ from ..report import Bin, Calibration
 from .log import FeatureLog
 from .solver import LEAST_TOPICS, Array, Bounds, Prepared, Problem, expit, log_losses, solve, split_folds
 
-__all__ = [
-    "Calibrated",
-    "HeldOut",
-    "Method",
-    "OperatingPoint",
-    "ScoreMap",
-    "affine",
-    "auc",
-    "brier",
-    "check_method",
-    "fit_calibration",
-    "fit_map",
-    "judge_held_out",
-    "list_operating_points",
-    "mean_auc",
-    "measure_reliability",
-    "ndcg",
-    "ndcg_of_one",
-    "threshold_for",
-]
-
 Method: TypeAlias = Literal["none", "platt", "beta", "isotonic"]
 KNOTS: Final = 15
 _TAIL: Final = 0.001  # the share of a sigmoid in an isotonic map, which rises where the map is flat

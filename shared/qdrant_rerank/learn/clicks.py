@@ -19,8 +19,6 @@ from ..errors import FormatError
 from ..evaluate import Qrels, Topic, Topics
 from ..evaluate._internals import rows_of, value_text
 
-__all__ = ["Clicks", "read_clicks"]
-
 _COLUMNS: Final = ("query", "doc_id", "position", "clicked")
 _DIGITS: Final = 15
 _TRUE, _FALSE = ("1", "true", "True"), ("0", "false", "False")

@@ -48,8 +48,6 @@ from .features import (
 from .ranker import LearnedRanker, RankerLike, load_ranker
 from .solver import Array
 
-__all__ = ["Drift", "FeatureDrift", "Verdict", "check_fields", "drift"]
-
 Verdict: TypeAlias = Literal["stable", "moved", "far", "gone"]
 _SAID: Final[Mapping[str, str]] = {
     "stable": "as in training",

@@ -56,29 +56,6 @@ from ..expressions import Expression, ExpressionLike, as_expression
 from ..planning import Target
 from ..stages import Formula, Stage
 
-__all__ = [
-    "CandidateSearch",
-    "Candidates",
-    "Category",
-    "Feature",
-    "FeatureLike",
-    "Features",
-    "as_features",
-    "candidates_from_json",
-    "candidates_json",
-    "check_features",
-    "compute_features",
-    "draw_points",
-    "feature_json",
-    "features_from_json",
-    "is_payload_only",
-    "keys_read",
-    "reference_of",
-    "search_candidates",
-    "selector",
-    "share_lacking",
-]
-
 
 @dataclass(frozen=True, init=False)
 class Feature:

@@ -65,21 +65,6 @@ from .feedback_training import (
     replace_reranker,
 )
 
-__all__ = [
-    "LEAST_QUERIES",
-    "FeedbackEstimate",
-    "LearnedCoefficients",
-    "Task",
-    "afit_feedback",
-    "check_candidate_count",
-    "check_fit_executor",
-    "check_queries",
-    "count_ahead",
-    "duration",
-    "estimate_feedback_fit",
-    "fit_feedback",
-]
-
 
 def fit_feedback(
     executor: Executor,

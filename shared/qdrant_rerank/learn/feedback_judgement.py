@@ -20,20 +20,6 @@ from ..planning import Plan, Target
 from .calibration import ndcg_of_one
 from .feedback_training import Documents, Example, Examples, FoldCoefficients, Grades, formula_scores
 
-__all__ = [
-    "JUDGED_AT_ONCE",
-    "LEAST_JUDGED",
-    "TOP",
-    "FeedbackFit",
-    "Judgement",
-    "Judging",
-    "agreement",
-    "disagreement",
-    "judgments_of",
-    "unseen",
-    "verdict",
-]
-
 TOP: Final = 10
 """How deep results are judged; less where the strategy returns less."""
 

@@ -24,8 +24,6 @@ from .._internals import (
 )
 from ..models import Reranker
 
-__all__ = ["Ahead", "Progress", "ScoreFile"]
-
 _NOT_OURS: Final = "not a line of a file of scores: expected {'key': …, 'score': …}"
 _KIND: Final = JournalKind(
     "qdrant-rerank scores", wrong_header=_NOT_OURS, wrong_line=_NOT_OURS, empty=_NOT_OURS, bare='{"key": '

@@ -51,28 +51,6 @@ from .features import draw_points
 from .feedback_scores import ScoreFile
 from .solver import one_thread
 
-__all__ = [
-    "BATCH",
-    "SYNTHETIC_WARNING",
-    "Documents",
-    "Example",
-    "Examples",
-    "FoldCoefficients",
-    "Gathered",
-    "Grades",
-    "Queries",
-    "collect_examples",
-    "first_search",
-    "fit_folds",
-    "formula_scores",
-    "gather_examples",
-    "is_sampled",
-    "query_texts",
-    "replace_reranker",
-    "sample_queries",
-    "train",
-]
-
 Queries: TypeAlias = Topics | Mapping[str, str] | Sequence[str | Topic | Query]
 """`Topics`, e.g. of `read_topics`; or id → text; or texts, topics or queries in a list.
 

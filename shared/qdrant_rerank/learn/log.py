@@ -20,8 +20,6 @@ from ..evaluate._internals import Plain, frame
 from ..stages import Stage
 from .features import RESERVED, Category, Feature
 
-__all__ = ["FeatureLog", "LogCoverage", "TopicRows", "assemble_log"]
-
 
 @dataclass(frozen=True)
 class LogCoverage(Plain):

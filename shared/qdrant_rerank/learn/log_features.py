@@ -88,8 +88,6 @@ from .features import (
 from .log import FeatureLog, LogCoverage, TopicRows, assemble_log
 from .log_files import KIND, LogStream
 
-__all__ = ["FoundKeys", "Labels", "Logging", "Negatives", "check_computable", "log_features"]
-
 
 def log_features(
     executor: Executor,

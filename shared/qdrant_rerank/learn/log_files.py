@@ -37,8 +37,6 @@ from ..evaluate._internals import rows_of
 from .features import RESERVED, candidates_from_json, candidates_json, feature_json, features_from_json
 from .log import FeatureLog, LogCoverage, TopicRows, assemble_log
 
-__all__ = ["KIND", "LogStream", "Where", "read_log", "read_stream", "write_log"]
-
 T = TypeVar("T")
 Where = str | os.PathLike[str]
 _ENDINGS: Final = ".jsonl, .csv, .parquet or .svm"

@@ -31,8 +31,6 @@ from .solver import (
     solve,
 )
 
-__all__ = ["fit_logistic", "margin_expression"]
-
 Loss: TypeAlias = Literal["pointwise", "pairwise"]
 _FREE: Final = 1e5
 _ALIKE: Final = 0.999

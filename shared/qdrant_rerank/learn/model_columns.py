@@ -21,29 +21,6 @@ from .._internals import DIGITS, F32_MAX, Constant, Field, Product, Sum, digits
 from ..expressions import Expression, clip
 from .features import Category, Feature
 
-__all__ = [
-    "EVERYTHING",
-    "Affine",
-    "Column",
-    "Columns",
-    "MinMax",
-    "Region",
-    "Standard",
-    "add_up",
-    "at_most",
-    "below_f32",
-    "bounds",
-    "check_binary",
-    "check_outputs",
-    "greater_than",
-    "last",
-    "no_greater_f32",
-    "numeric",
-    "points",
-    "refuse_classes",
-    "whole_numbers",
-]
-
 
 @dataclass(frozen=True)
 class Affine:

@@ -24,8 +24,6 @@ from ..expressions import Expression, at_most_zero
 from .features import Category, Feature
 from .model_columns import Column, Columns, Region, add_up, bounds
 
-__all__ = ["WAYS_OUT", "Leaf", "Node", "Split", "SplitGate", "ensemble", "make_gate"]
-
 ON_CLIENT: Final = (
     "or have it computed on the client, over the fetched candidates: Formula(from_model(…, on_client=True)).over(…).on_client()"
 )

@@ -44,22 +44,6 @@ from .log import FeatureLog
 from .log_files import read_log
 from .solver import Array
 
-__all__ = [
-    "KIND",
-    "FeatureWeight",
-    "LearnedRanker",
-    "LogLike",
-    "RankerLike",
-    "Training",
-    "calibrate_scores",
-    "describe_weights",
-    "for_report",
-    "load_log",
-    "load_ranker",
-    "ranker_from_expression",
-    "ranker_from_json",
-]
-
 
 @dataclass(frozen=True)
 class FeatureWeight(Plain):

@@ -31,17 +31,6 @@ from .model_columns import (
 )
 from .model_trees import Leaf, Node, Split, ensemble
 
-__all__ = [
-    "from_forest",
-    "from_gradient_boosting",
-    "from_histogram",
-    "from_linear_classifier",
-    "from_linear_regressor",
-    "from_network",
-    "from_tree",
-    "weigh_columns",
-]
-
 
 def from_linear_regressor(model: Any, columns: Columns) -> Expression:
     """`coef_ · x + intercept_`."""

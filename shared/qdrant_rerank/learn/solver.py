@@ -15,27 +15,6 @@ from ..errors import FitError, MissingExtra
 from .features import Category
 from .log import FeatureLog
 
-__all__ = [
-    "GRID",
-    "LEAST_TOPICS",
-    "Array",
-    "Bounds",
-    "CrossValidation",
-    "Prepared",
-    "Problem",
-    "cross_validate",
-    "draw_bootstraps",
-    "drop_one",
-    "expit",
-    "keeps_bounds",
-    "log_losses",
-    "make_pairs",
-    "one_thread",
-    "prepare",
-    "solve",
-    "split_folds",
-]
-
 Array: TypeAlias = NDArray[np.float64]
 Bounds: TypeAlias = "list[tuple[float | None, float | None]]"
 

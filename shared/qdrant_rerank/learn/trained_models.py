@@ -47,8 +47,6 @@ from .scikit_learn import (
     from_tree,
 )
 
-__all__ = ["FormulaCost", "ModelOptions", "check_budget", "formula_cost", "formula_from_model", "from_model", "through"]
-
 Importer = Callable[[Any, Columns], Expression]
 
 

@@ -21,22 +21,6 @@ from ..errors import ScoringError
 from ..threads import PerLoop, Workers, carrying, in_worker
 from ..values import check_counts
 
-__all__ = [
-    "AsyncReranker",
-    "CompressesDocuments",
-    "Gate",
-    "Once",
-    "PostprocessesNodes",
-    "Reranker",
-    "RerankerLike",
-    "Stopped",
-    "ascore_texts",
-    "check_scores",
-    "check_whole",
-    "describe_model",
-    "score_texts",
-]
-
 
 @runtime_checkable
 class Reranker(Protocol):

@@ -17,8 +17,6 @@ from ..values import brief, check_counts, few, is_finite, is_whole
 from .base import check_whole
 from .web_calls import ApiKey, ApiKeyLike, CohereCalls, Options, Requests
 
-__all__ = ["CohereEncoder", "CohereModel", "CohereReranker", "read_embeddings", "read_scores"]
-
 
 def read_scores(reply: Any, wanted: int) -> list[float]:
     """The scores of one rerank answer, in the order in which the texts were sent.

@@ -1,5 +1,6 @@
-"""What turns text into vectors: the `Encoder` protocol, the encoder for each vector, what tells encoders apart, and the encoders
-without a model to download: BM25, by the stemmer and stop words of the `edge` extra, and hashed n-grams.
+"""What turns text into vectors: the `Encoder` protocol, the encoder for each vector, what tells encoders apart.
+
+And the encoders without a model to download: BM25, by the stemmer and stop words of the `edge` extra, and hashed n-grams.
 """
 
 from __future__ import annotations
@@ -29,20 +30,6 @@ from ..values import check_counts, is_finite
 
 if TYPE_CHECKING:
     import qdrant_edge
-
-__all__ = [
-    "AsyncEncoder",
-    "Bm25",
-    "Encoder",
-    "EncoderLike",
-    "Encoders",
-    "HashedNgrams",
-    "ServerInference",
-    "as_encoder",
-    "encoder_fingerprint",
-    "features_of_word",
-    "folder_digest",
-]
 
 
 @runtime_checkable

@@ -23,16 +23,6 @@ from ..schema import Kind
 from .base import Gate, Once, Stopped, check_scores, check_whole
 from .encoders import folder_digest
 
-__all__ = [
-    "POOLINGS",
-    "FastembedCrossEncoder",
-    "FastembedDense",
-    "FastembedLate",
-    "FastembedSparse",
-    "Pooling",
-    "check_model_file",
-]
-
 Pooling: TypeAlias = Literal["mean", "cls", "last_token", "disabled"]
 POOLINGS: Final[Mapping[Pooling, str]] = {"mean": "MEAN", "cls": "CLS", "last_token": "LAST_TOKEN", "disabled": "DISABLED"}
 

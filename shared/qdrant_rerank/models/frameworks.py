@@ -20,21 +20,6 @@ from .base import CompressesDocuments, PostprocessesNodes, Reranker, check_score
 from .llm_chat import model_name
 from .llm_prompts import is_blank
 
-__all__ = [
-    "CompressorModel",
-    "FrameworkModel",
-    "FrameworkStats",
-    "OfficialFeedback",
-    "PostprocessorModel",
-    "Returned",
-    "as_number",
-    "complete_scores",
-    "from_compressor",
-    "from_framework",
-    "from_postprocessor",
-    "is_official",
-]
-
 
 @dataclass(frozen=True)
 class FrameworkStats:

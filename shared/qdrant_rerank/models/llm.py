@@ -34,8 +34,6 @@ from .llm_prompts import (
     windows,
 )
 
-__all__ = ["LlmListwise", "LlmPointwise"]
-
 T = TypeVar("T")
 
 

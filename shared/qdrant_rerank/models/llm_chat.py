@@ -21,8 +21,6 @@ from ..threads import inherits
 from ..values import is_finite
 from .llm_prompts import Prompt
 
-__all__ = ["Asking", "Call", "Chat", "Counters", "LlmStats", "as_chat", "llm_name", "model_name"]
-
 T = TypeVar("T")
 
 _ATTRIBUTES = ("model_name", "model", "model_id")

@@ -16,25 +16,6 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-__all__ = [
-    "VERSION",
-    "Bad",
-    "Fence",
-    "Order",
-    "OrderAnswer",
-    "Prompt",
-    "ScoreAnswer",
-    "again",
-    "cut_text",
-    "digest",
-    "is_blank",
-    "listwise",
-    "pointwise",
-    "read_order",
-    "read_score",
-    "windows",
-]
-
 _INVISIBLE = "\u00ad\u200b-\u200f\u2060-\u2064\ufeff"
 _WORDS = ("document", "query")
 _SPELLED = "|".join("".join(f"{letter}[{_INVISIBLE}]*" for letter in word) for word in _WORDS)

@@ -22,8 +22,6 @@ from ..schema import Kind
 from .base import Reranker
 from .encoders import Encoder, ServerInference
 
-__all__ = ["encoder", "full_name", "reranker"]
-
 _SHORT: Final[Mapping[Kind, Mapping[str, str]]] = {
     "dense": {"hash": "hash", "minilm": "sentence-transformers/all-MiniLM-L6-v2"},
     "sparse": {"bm25": "bm25", "bm42": "Qdrant/bm42-all-minilm-l6-v2-attentions"},

@@ -15,8 +15,6 @@ from ..errors import ScoringError, StrategyError
 from .base import Gate, Once, Stopped, check_scores, check_whole
 from .encoders import AsyncEncoder, EncoderLike, ServerInference, as_encoder, encoder_fingerprint
 
-__all__ = ["EncoderSimilarity", "MaxSim"]
-
 Numbers = NDArray[np.float64]
 
 _TEXTS_AT_A_TIME: Final = 8  # a text of 512 tokens is 16 MB of Python numbers on its way from a late interaction model

@@ -22,21 +22,6 @@ from ..errors import MissingExtra, StrategyError
 from ..steps import adrive, drive
 from ..threads import PerLoop, in_worker
 
-__all__ = [
-    "ApiKey",
-    "ApiKeyLike",
-    "CohereCalls",
-    "HasSecret",
-    "Options",
-    "Patience",
-    "Request",
-    "Requests",
-    "from_environment",
-    "retry_after",
-    "without_key",
-    "worth_repeating",
-]
-
 
 class HasSecret(Protocol):
     """Holds a secret as pydantic's `SecretStr` does."""

@@ -19,8 +19,6 @@ from ..threads import in_worker
 from ..values import is_finite, is_whole
 from .base import Reranker, RerankerLike, ascore_texts, check_scores, check_whole, describe_model, score_texts
 
-__all__ = ["CacheCounts", "Cached", "Limited", "ScoreCache", "as_reranker", "score_keys"]
-
 
 @dataclass(frozen=True)
 class _FunctionModel:

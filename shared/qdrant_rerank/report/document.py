@@ -46,17 +46,6 @@ from .story import (
     systems_in,
 )
 
-__all__ = [
-    "Figure",
-    "Report",
-    "Whisker",
-    "check_target",
-    "describe_curve",
-    "introduce_curves",
-    "report",
-    "sum_up_curve",
-]
-
 _COSTS: Final = {
     "p50_ms": "median ms",
     "p95_ms": "95 % below ms",

@@ -18,18 +18,6 @@ from ..errors import MissingExtra
 from ..evaluate import Comparison, Evaluation
 from .story import Calibration, System, count
 
-__all__ = [
-    "COST_NAMES",
-    "Curve",
-    "choose_costs",
-    "curves_of",
-    "draw_costs",
-    "draw_curve",
-    "draw_gains",
-    "draw_reliability",
-    "list_varied_costs",
-]
-
 _INK: Final = "#010203"
 """Stands for the colour of text and lines: the page's own, also where it is dark."""
 _FAINT: Final = "#040506"

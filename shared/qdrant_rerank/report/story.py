@@ -18,28 +18,6 @@ from .. import StrategyError
 from ..evaluate import LEAST_TOPICS, Comparison, Difference, Evaluation, Interval
 from ..evaluate._internals import SYNTHETIC_NOTE, Plain, write_p, write_verdict
 
-__all__ = [
-    "Bin",
-    "Calibration",
-    "Coefficient",
-    "Contents",
-    "GivenCoefficients",
-    "Story",
-    "System",
-    "amount",
-    "as_coefficients",
-    "count",
-    "explain_measure",
-    "foremost",
-    "give_verdict",
-    "is_synthetic",
-    "join_words",
-    "shorten",
-    "story_of",
-    "systems_in",
-    "systems_of",
-]
-
 
 @dataclass(frozen=True)
 class Bin(Plain):

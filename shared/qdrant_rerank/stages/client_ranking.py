@@ -24,16 +24,6 @@ from ..schema import Schema
 from ..steps import Points
 from ..strategies import Stage
 
-__all__ = [
-    "Summands",
-    "asks_qdrant",
-    "candidate_table",
-    "qdrant_only_parts",
-    "rank_points",
-    "scores_by_candidate",
-    "shard_warnings_alone",
-]
-
 _MOST_CANDIDATES: Final = 5  # of which all is tried that they may have found
 
 

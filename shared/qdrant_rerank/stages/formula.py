@@ -74,8 +74,6 @@ from .client_ranking import (
     shard_warnings_alone,
 )
 
-__all__ = ["DEEPEST", "ClientFormula", "ComputedHere", "Formula"]
-
 _PLACES_KEPT: Final = 32
 _TOKENS: Final = 32  # of a multivector, give or take
 _CATEGORY: Final = "a category"

@@ -25,8 +25,6 @@ from ..steps import Points
 from ..strategies import Stage
 from ..values import brief, is_finite, is_whole
 
-__all__ = ["DEFAULT_RRF_K", "Fusion", "compute_shares"]
-
 FusionMethod: TypeAlias = Literal["rrf", "dbsf"]
 
 

@@ -19,8 +19,6 @@ from ..strategies import Stage
 from ..values import brief, is_finite, is_whole
 from .nearest import Nearest, VectorStage
 
-__all__ = ["Mmr"]
-
 
 @dataclass(frozen=True, repr=False)
 class Mmr(VectorStage, kind="mmr"):

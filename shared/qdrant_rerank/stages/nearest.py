@@ -19,8 +19,6 @@ from ..steps import Flow, together
 from ..strategies import Stage
 from .formula import Formula
 
-__all__ = ["Nearest", "VectorStage", "late_interaction"]
-
 
 @dataclass(frozen=True, repr=False)
 class VectorStage(Stage):

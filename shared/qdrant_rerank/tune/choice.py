@@ -23,8 +23,6 @@ from .configurations import DEFAULT, AtBudget, Ceiling, Configuration, Effort, G
 from .gathering import key_of
 from .trial import Trial, measure_rankings
 
-__all__ = ["ChoiceSettings", "CrossFit", "Gain", "choose", "conclude", "cross_fit", "gain_of"]
-
 Matrix = NDArray[np.float64]
 
 

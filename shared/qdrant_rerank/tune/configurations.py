@@ -17,25 +17,6 @@ from ..planning import Schema, Target
 from ..stages import Stage
 from .gathering import Pool, Spent, Spread, key_of
 
-__all__ = [
-    "DEFAULT",
-    "AtBudget",
-    "Ceiling",
-    "Configuration",
-    "Effort",
-    "Family",
-    "Ground",
-    "Learner",
-    "LeftOut",
-    "Lessons",
-    "Option",
-    "Parameter",
-    "Scorer",
-    "Tuning",
-    "effort_of",
-    "reasons_of",
-]
-
 Parameter: TypeAlias = "float | int | str"
 DEFAULT: Final = "default"
 """What tables call the baseline and its family."""

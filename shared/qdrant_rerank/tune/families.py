@@ -19,8 +19,6 @@ from .configurations import DEFAULT, Ground, Option, Parameter, Scorer
 from .gathering import Pool
 from .trial import recompute_any
 
-__all__ = ["Baseline", "Dbsf", "Diverse", "Feedback", "Grid", "Rescored", "Rrf", "SingleLegs", "WeightedSum", "score_of"]
-
 
 class _Recomputed:
     """Families whose strategies may be recomputed from the candidates."""

@@ -46,22 +46,6 @@ from ..evaluate._internals import (
 from ..planning import Target, VectorInfo
 from ..stages import Stage
 
-__all__ = [
-    "Access",
-    "Budget",
-    "Gathering",
-    "Hit",
-    "Meter",
-    "Pool",
-    "PoolFile",
-    "Spent",
-    "Spread",
-    "Wants",
-    "key_of",
-    "leaf_depths",
-    "spreads",
-]
-
 
 @dataclass(frozen=True)
 class Budget:

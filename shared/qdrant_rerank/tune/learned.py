@@ -25,8 +25,6 @@ if TYPE_CHECKING:  # learning builds on the reading of topics and judgments, whi
     from ..learn import Feature, FeatureLike, FeatureLog
     from ..learn._internals import Array, Problem
 
-__all__ = ["Learned", "Loss"]
-
 Loss: TypeAlias = Literal["pairwise", "pointwise"]
 _LEAST_FOLD: Final = 2
 

@@ -47,23 +47,6 @@ from ..stages import Formula, Stage
 from .configurations import Family, LeftOut, Option, Scorer, effort_of
 from .gathering import Access, Hit, Meter, Pool, key_of
 
-__all__ = [
-    "BudgetSpent",
-    "Rankings",
-    "ScoreBook",
-    "Serving",
-    "Trial",
-    "Wanted",
-    "is_local",
-    "is_recomputable",
-    "measure_rankings",
-    "read_by",
-    "reads_payload",
-    "recompute",
-    "recompute_any",
-    "recompute_reranking",
-]
-
 _PAYLOAD = Affinity | DatetimeField | Field | GeoDistance | Raw | When
 
 

@@ -22,8 +22,6 @@ from .gathering import Access, Budget, Gathering, Meter, Pool, PoolFile, Spread,
 from .learned import Learned
 from .trial import Trial, is_local, is_recomputable, reads_payload
 
-__all__ = ["Space", "tune"]
-
 _Proposed: TypeAlias = "list[tuple[Family, Option]]"
 
 
