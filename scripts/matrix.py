@@ -25,7 +25,10 @@ __all__ = ["PAGE", "Cell", "floor_of", "page", "read_cells"]
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = ROOT / "docs" / "compatibility.md"
-PACKAGES: Final = ("qdrant-client", "langchain-core", "llama-index-core", "pydantic", "numpy", "qdrant-edge-py")
+PACKAGES: Final = (
+    *("qdrant-client", "langchain-core", "llama-index-core", "pydantic", "numpy", "qdrant-edge-py"),
+    *("langchain-qdrant", "llama-index-vector-stores-qdrant"),
+)
 _FRAMEWORK_PYDANTIC: Final = "pydantic==2.11.*"  # this package names none: the oldest that both frameworks take
 _TOOLS: Final = ("pytest>=9,<10", "pytest-asyncio>=1.2", "hypothesis>=6.130")
 _STORES: Final = ("langchain-qdrant>=1.1", "llama-index-vector-stores-qdrant>=0.8")
@@ -162,7 +165,10 @@ on {day}, on Linux. The whole suite runs in CI on one Python with the newest, an
 ## Qdrant
 
 Plans ask the server which version it is, and refuse what it doesn't have with the version that it takes. The oldest is 1.10;
-the embedded engine is that of qdrant-edge-py.
+the embedded engine is that of qdrant-edge-py. `add_vectors` takes Qdrant 1.18 and qdrant-client 1.18.
+
+qdrant-client warns of a server whose minor version is two or more away from its own. What this package sends goes by the
+server's version, so that the warning may be switched off: `QdrantClient(…, check_compatibility=False)`.
 
 | from Qdrant | strategies may use |
 |---|---|

@@ -193,7 +193,7 @@ def test_formulas_deeper_than_servers_take_are_refused() -> None:
     for _ in range(30):
         deep = sigmoid(deep)
     with pytest.raises(PlanError, match=r"the formula is \d+ levels deep as JSON, and servers take about 120"):
-        planned(Formula(deep).over(CANDIDATES[0]))
+        planned(Formula(deep).over(CANDIDATES[0]).on_server())
 
 
 def test_absurdly_deep_formulas_are_refused_before_they_are_compiled() -> None:

@@ -273,7 +273,7 @@ def _sparse_params(info: VectorInfo, on_disk: bool | None) -> models.SparseVecto
     return models.SparseVectorParams(modifier=models.Modifier.IDF if info.idf else None, index=index)
 
 
-_SINCE: Final = (1, 18)
+_SINCE: Final = (1, 18, 0)
 
 
 @dataclass(frozen=True)
@@ -370,11 +370,8 @@ def _lacks(client: QdrantClient, schema: Schema, new: Collection[str]) -> Iterat
         yield f"a vector that is added needs a name: encoders={{'dense': …}}; {schema.collection!r} has no unnamed vector"
     if not hasattr(client, "create_vector_name"):
         yield f"qdrant-client adds vectors ({names}) to a collection since 1.18: install a newer one, or {copy}"
-    elif engine_of(client) == "server":
-        version = client.info().version
-        number = tuple(int(part) for part in version.lstrip("v").split(".")[:2])
-        if number < _SINCE:
-            yield f"Qdrant adds vectors ({names}) to a collection since 1.18; this is Qdrant {version}: {copy}"
+    elif engine_of(client) == "server" and (there := Capabilities.of(client.info().version)).version < _SINCE:
+        yield f"Qdrant adds vectors ({names}) to a collection since 1.18; this is {there}: {copy}"
 
 
 @dataclass
