@@ -97,6 +97,11 @@ def read_by_strategy(strategy: Strategy) -> Iterator[Reading]:
             yield from _read_by_filter(stage.filter, f"the filter of {type(stage).__name__}")
 
 
+def read_in_results(strategy: Strategy, options: SearchOptions) -> Iterator[Reading]:
+    """What of it a call's results show, as the call selects of the payload."""
+    return (each for each in read_by_strategy(strategy) if _shows(options, each))
+
+
 def _read_by_call(options: SearchOptions) -> Iterator[Reading]:
     """What a call's filter and groups read."""
     if options.filter is not None:
@@ -140,9 +145,10 @@ def tell_mistakes(strategy: Strategy, options: SearchOptions, target: Target, po
     if points and not any(point.payload for point in points):
         return
     quirks, count = target.quirks, target.schema.points
-    read = [each for each in read_by_strategy(strategy) if _shows(options, each) if points or each.whose != _FORMULA]
-    if not points:
-        read += _read_by_call(options)
+    if points:
+        read = list(read_in_results(strategy, options))
+    else:
+        read = [each for each in (*read_by_strategy(strategy), *_read_by_call(options)) if each.whose != _FORMULA]
     new = [each for each in read if each.memory not in quirks.checked]
     quirks.checked.update(each.memory for each in new)
     payloads = [point.payload or {} for point in points]
@@ -161,7 +167,7 @@ def tell_mistakes(strategy: Strategy, options: SearchOptions, target: Target, po
 
 
 def _shows(options: SearchOptions, reading: Reading) -> bool:
-    """Whether results have what is under the key, as the call selects of the payload."""
+    """Whether results have what is under the key."""
     match options.with_payload:
         case bool(whole):
             return whole

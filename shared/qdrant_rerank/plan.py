@@ -21,7 +21,7 @@ from .expressions.nodes import Expression, Raw
 from .expressions.view import path_problem
 from .formula_limits import filter_problems
 from .payload import AnyMapping, PayloadLike, as_mapping
-from .payload_mistakes import read_by_strategy, tell_mistakes
+from .payload_mistakes import read_in_results, tell_mistakes
 from .query import Inputs, Query, SearchOptions, Target, both, check_query, embed_query, restrict
 from .request_parts import bad_paths, features_of, filter_limits, params_limits, request_limits, strict_limits
 from .schema import Schema
@@ -329,8 +329,8 @@ class Plan:
 
     @cached_property
     def _readings(self) -> frozenset[tuple[str, ...]]:
-        """What the strategy reads of the payload, as it is remembered once it was looked for."""
-        return frozenset(each.memory for each in read_by_strategy(self.strategy))
+        """What the strategy reads of the payload and results show, as it is remembered once it was looked for."""
+        return frozenset(each.memory for each in read_in_results(self.strategy, self.options))
 
     @property
     def _expressions(self) -> list[Expression]:

@@ -128,6 +128,13 @@ def test_a_warm_query_enters_few_functions_of_ours(retrievers: dict[str, Any], w
     assert len(entered) <= BOUNDS[who, strategy], entered
 
 
+def test_a_warm_query_looks_for_no_key_that_its_results_do_not_show(retrievers: dict[str, Any]) -> None:
+    options, by_another = SearchOptions(5, with_payload=["page_content"]), field("metadata.another", default=3.0)
+    strategy = Formula(score("dense") + by_another).over(*HYBRID)
+    entered = counted(lambda: retrievers["core"].retrieve(strategy, Query("q"), options))
+    assert not [name for name in entered if "mistakes" in name or "read_by_strategy" in name]
+
+
 async def test_a_warm_async_query_enters_few_functions_of_ours(retrievers: dict[str, Any]) -> None:
     retriever = retrievers["LangChain"].model_copy(update={"strategy": STRATEGIES["dense"]})
     for _ in range(3):

@@ -230,6 +230,8 @@ def run_add_vectors(
         collection = find_collection(client, where.collection, policy)
         chosen = choose_new_vectors(client, collection, models.by_kind, policy)
         encoders = {name: load_encoder(filled.kind, filled.model) for name, filled in chosen.items()}
+        # now, so that a run that breaks off goes on with the same model
+        remembered = write_notes(client, collection, chosen, policy)
         points = policy.rest.run(lambda: client.count(collection)).count
         with (
             hint_at_resuming(None, "", "what is stored stays: the same command goes on from there"),
@@ -250,12 +252,12 @@ def run_add_vectors(
                 on_progress=note,
                 retries=policy.rest,
             )
-        remembered = write_notes(client, collection, chosen, policy)
     console = results_console()
     for sentence in report.done:
         console.print(Text(sentence, "dim"))
     for name, written in report.written.items():
-        said = f"{written:,} points got the vector {name!r}" if written else f"no point lacks the vector {name!r}"
+        is_news = written or report.empty
+        said = f"{written:,} points got the vector {name!r}" if is_news else f"no point lacks the vector {name!r}"
         console.print(Text(said, "bold green" if written else "bold"))
     if report.empty:
         some = f"{len(report.empty)} points have no text, or only words that are dropped, e.g. {report.empty[0]!r}"

@@ -159,8 +159,7 @@ def choose_models(
     if not policy.first.run(lambda: client.collection_exists(collection)):
         if options["sparse"] is None:
             asked["sparse"] = "bm25"
-        found = {_default_name(kind, model): VectorModel(kind, model) for kind, model in asked.items() if model is not None}
-        if not found:
+        if not (found := _by_default_name(asked)):
             raise CommandError("nothing to embed the documents with: give --dense, --sparse or --late a model")
         return found
     schema = policy.rest.run(lambda: read_schema(client, collection))
@@ -192,11 +191,17 @@ def choose_new_vectors(
     check_embedder(client, options)
     if not any(options.values()):
         asked["sparse"] = "bm25"
-    found = {_default_name(kind, model): VectorModel(kind, model) for kind, model in asked.items() if model is not None}
-    if not found:
+    if not (found := _by_default_name(asked)):
         raise CommandError("nothing to add: give --dense, --sparse or --late a model")
-    _check_notes(collection, found, read_notes(client, collection, policy))
+    there = policy.rest.run(lambda: read_schema(client, collection)).vectors
+    notes = read_notes(client, collection, policy)
+    _check_notes(collection, found, {name: model for name, model in notes.items() if name in there})
     return found
+
+
+def _by_default_name(asked: Mapping[Kind, str | None]) -> dict[str, VectorModel]:
+    """The models that are named, by what their vectors are called where nothing else says."""
+    return {_default_name(kind, model): VectorModel(kind, model) for kind, model in asked.items() if model is not None}
 
 
 def _check_notes(collection: str, wanted: Mapping[str, VectorModel], notes: Mapping[str, str]) -> None:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from qdrant_client import QdrantClient, models
 
@@ -28,7 +27,16 @@ from ..query import Target
 from ..schema import Schema, VectorInfo, read_schema
 from ..strategies import Strategy
 from .documents import Document
-from .writing import check_batch_size, check_multivectors, encode_batch, probe_encoder, says, shard_argument, split_points
+from .writing import (
+    check_batch_size,
+    check_multivectors,
+    encode_batch,
+    plain_id,
+    probe_encoder,
+    says,
+    shard_argument,
+    split_points,
+)
 
 _Type = models.PayloadSchemaType
 _BOTH: Final = {
@@ -344,17 +352,17 @@ def add_vectors(
     if problems:
         raise PlanError(problems)
     adding = _Adding(client, schema, mapping, size, policy)
-    first: Any = next(adding.batches(None), [])
-    read_texts(first, mapping, collection)  # a wrong mapping is told before anything is made
-    done = [adding.make(name, info) for name, info in (require_known(new, ready) if new else {}).items()]
-    with describe_failures(Place.of(client, collection), "reading the schema of"):
-        adding.schema = policy.run(partial(read_schema, client, collection))
+    _, first = next(adding.batches(None), (None, []))
+    read_texts(cast(Any, first), mapping, collection)  # a wrong mapping is told before anything is made
+    added = require_known(new, ready) if new else {}
+    done = [adding.make(name, info) for name, info in added.items()]
+    adding.schema = replace(schema, vectors={**schema.vectors, **added})
     written, empty = dict.fromkeys(ready, 0), dict[int | str, None]()
     for name, encoder in ready.items():
-        for batch in adding.batches(name):
-            filled = adding.write(name, encoder, batch)
+        for key, batch in adding.batches(name):
+            filled = adding.write(name, encoder, key, batch)
             written[name] += len(filled)
-            empty |= dict.fromkeys(id for id in map(_id, batch) if id not in filled)
+            empty |= dict.fromkeys(id for id in (plain_id(point.id) for point in batch) if id not in filled)
             if on_progress is not None:
                 on_progress(name, written[name])
     return AddedVectors(tuple(done), written, tuple(empty), time.monotonic() - started)
@@ -387,34 +395,34 @@ class _Adding:
     def make(self, name: str, info: VectorInfo) -> str:
         """Give the collection a vector of this name; says what was done."""
         with describe_failures(Place.of(self.client, self.schema.collection), f"adding the vector {name!r} to"):
-            self.retries.run(partial(self.client.create_vector_name, self.schema.collection, name, _config(info)))
-            if info.kind == "multi" and engine_of(self.client) != "edge":  # only rescores: a graph would cost much, for nothing
-                no_graph = {name: models.VectorParamsDiff(hnsw_config=models.HnswConfigDiff(m=0))}
-                self.retries.run(partial(self.client.update_collection, self.schema.collection, vectors_config=no_graph))
+            self.retries.run(partial(self.client.create_vector_name, self.schema.collection, name, _name_config(info)))
+            if info.kind == "multi" and engine_of(self.client) != "edge":  # a new vector's graph can only be set afterwards
+                graph = {name: models.VectorParamsDiff(hnsw_config=_dense_params(info, None).hnsw_config)}
+                self.retries.run(partial(self.client.update_collection, self.schema.collection, vectors_config=graph))
         return f"gave the collection {self.schema.collection!r} the vector {name!r} ({info})"
 
-    def batches(self, lacking: str | None) -> Iterator[list[models.Record]]:
-        """The points that lack this vector, or all; batch by batch, of each shard key if sharding is custom."""
-        self._key: models.ShardKey | None = None
-        yield from chain.from_iterable(map(partial(self._batches_of, lacking), self.schema.shard_keys or [None]))
+    def batches(self, lacking: str | None) -> Iterator[tuple[models.ShardKey | None, list[models.Record]]]:
+        """The points that lack this vector, or all: batch by batch, each with its shard key if sharding is custom."""
+        only = None
+        if lacking is not None:
+            only = models.Filter(must_not=[models.HasVectorCondition(has_vector=lacking)])
+        for key in self.schema.shard_keys or [None]:
+            offset: Any = None
+            while True:
+                where = {"offset": offset, **shard_argument(key)}
+                read = partial(self.client.scroll, self.schema.collection, only, self.size, with_payload=True, **where)
+                with describe_failures(Place.of(self.client, self.schema.collection), "reading the points of"):
+                    points, offset = self.retries.run(read)
+                if points:
+                    yield key, points
+                if offset is None:
+                    break
 
-    def _batches_of(self, lacking: str | None, key: models.ShardKey | None) -> Iterator[list[models.Record]]:
-        self._key = key
-        has = None if lacking is None else models.HasVectorCondition(has_vector=lacking)
-        only = None if has is None else models.Filter(must_not=[has])
-        offset: Any = None
-        while True:
-            read = partial(self.client.scroll, self.schema.collection, only, self.size, offset=offset, **shard_argument(key))
-            with describe_failures(Place.of(self.client, self.schema.collection), "reading the points of"):
-                points, offset = self.retries.run(partial(read, with_payload=True, with_vectors=False))
-            if points:
-                yield points
-            if offset is None:
-                return
-
-    def write(self, name: str, encoder: Encoder, batch: list[models.Record]) -> set[int | str]:
-        """Store the vectors of the last batch; the ids of the points that got one."""
-        documents = [Document(_id(point), self.mapping.content(point.payload or {}).text) for point in batch]
+    def write(
+        self, name: str, encoder: Encoder, key: models.ShardKey | None, batch: list[models.Record]
+    ) -> set[models.ExtendedPointId]:
+        """Store the vectors of a batch; the ids of the points that got one."""
+        documents = [Document(plain_id(point.id), self.mapping.content(point.payload or {}).text) for point in batch]
         documents = [document for document in documents if document.text.strip()]
         made = zip(documents, encode_batch(documents, {name: encoder}, self.schema.vectors), strict=True)
         points = [
@@ -425,22 +433,15 @@ class _Adding:
         with describe_failures(Place.of(self.client, self.schema.collection), f"storing the vector {name!r} in"):
             for part in split_points(points) if points else ():
                 self.retries.run(
-                    partial(self.client.update_vectors, self.schema.collection, part, wait=True, **shard_argument(self._key))
+                    partial(self.client.update_vectors, self.schema.collection, part, wait=True, **shard_argument(key))
                 )
-        return {_id(point) for point in points}
+        return {point.id for point in points}
 
 
-def _id(point: models.Record | models.PointVectors) -> int | str:
-    return point.id if isinstance(point.id, int) else str(point.id)
-
-
-def _config(info: VectorInfo) -> models.SparseVectorNameConfig | models.DenseVectorNameConfig:
+def _name_config(info: VectorInfo) -> models.SparseVectorNameConfig | models.DenseVectorNameConfig:
     if info.kind == "sparse":
-        modifier = models.Modifier.IDF if info.idf else None
+        modifier = _sparse_params(info, None).modifier
         return models.SparseVectorNameConfig(sparse=models.SparseVectorConfig(modifier=modifier))
-    assert info.size is not None
-    assert info.distance is not None
-    multi = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM) if info.kind == "multi" else None
-    return models.DenseVectorNameConfig(
-        dense=models.DenseVectorConfig(size=info.size, distance=info.distance, multivector_config=multi)
-    )
+    params = _dense_params(info, None)
+    config = models.DenseVectorConfig(size=params.size, distance=params.distance, multivector_config=params.multivector_config)
+    return models.DenseVectorNameConfig(dense=config)

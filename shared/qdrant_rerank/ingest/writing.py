@@ -298,7 +298,7 @@ def _unstored(
             )
         )
     for record in stored:
-        del by_point[record.id if isinstance(record.id, int) else str(record.id)]
+        del by_point[plain_id(record.id)]
     return list(by_point.values())
 
 
@@ -331,6 +331,11 @@ def _write(
 def shard_argument(shard_key: models.ShardKey | None) -> dict[str, Any]:
     """The argument for it, if there is one: not every client knows it."""
     return {} if shard_key is None else {"shard_key_selector": shard_key}
+
+
+def plain_id(id: models.ExtendedPointId) -> int | str:
+    """A point's id as `point_id` writes it; clients give UUIDs as such or as text."""
+    return id if isinstance(id, int) else str(id)
 
 
 def split_points(points: list[P]) -> Iterator[list[P]]:
