@@ -48,8 +48,9 @@ class QdrantRerankRetriever(BaseRetriever):
     formulas. Async calls are async down to the socket. The constructor makes no request and loads no model.
 
     Args:
-        client: a `QdrantClient`, of a server or in local mode, or a `qdrant_rerank.edge.EdgeClient`. With `prefer_grpc=True` a
-            server answers up to twice the searches a second.
+        client: a `QdrantClient`, of a server or in local mode, or a `qdrant_rerank.edge.EdgeClient`. Over gRPC
+            (`prefer_grpc=True`) the bare client made 1.6 to 2.0 times the searches of REST, and this 0.8 to 1.3 times
+            (docs/benchmarks.md).
         async_client: an `AsyncQdrantClient`, or a function that makes one for each event loop. Without it, async
             calls make their own from `client`.
         collection_name: the collection to search.

@@ -31,7 +31,7 @@ Kind: TypeAlias = Literal["number", "date-time", "place", "value"]
 SAMPLED: Final = 100
 """Random points that are looked at."""
 SEARCHED: Final = 100_000
-"""Points up to which the whole collection is searched for a key: without an index a server takes 0.25 s for as many."""
+"""Points up to which the whole collection is searched for a key: without an index a server reads each point's payload."""
 _KINDS: Final[dict[models.PayloadSchemaType | None, Kind]] = {
     models.PayloadSchemaType.FLOAT: "number",
     models.PayloadSchemaType.DATETIME: "date-time",

@@ -12,43 +12,22 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from llama_index.core.base.embeddings.base import BaseEmbedding
-from qdrant_client import QdrantClient, models
+from qdrant_client import QdrantClient
 
+from benchmarks.memory import SIZE, OfNumbersToo, fill, only, vector
 from langchain_qdrant_rerank import QdrantRerankRetriever as LangChainRetriever
 from llama_index_qdrant_rerank import QdrantRerankRetriever as LlamaIndexRetriever
 from qdrant_rerank import AsyncExecutor, Executor, Formula, Nearest, Query, SearchOptions, Strategy, field, param, score
-from tests.stub_qdrant import StubQdrant
+from tests.stub_qdrant import StubQdrant, collection
 
 ROOT = Path(__file__).parents[2]
 NAME, ROUND, ROUNDS, MOST = "docs", 70, 7, 0.3
 """Queries to a round, more than plans are kept; rounds; and objects that each query may leave behind: less than one."""
 
 
-def vector(number: int) -> list[float]:
-    return [1.0, number / 7, -number / 5, 0.5]
-
-
-class OfNumbers(BaseEmbedding):
-    """Embeds a number, by LlamaIndex's way, which notes events."""
-
-    def _get_query_embedding(self, query: str) -> list[float]:
-        return vector(int(query))
-
-    async def _aget_query_embedding(self, query: str) -> list[float]:
-        return vector(int(query))
-
-    def _get_text_embedding(self, text: str) -> list[float]:
-        return vector(int(text))
-
-
 def strategy(number: int) -> Strategy:
     """One for each query, as of a service that makes them anew."""
     return Formula(score() + param("budget") * field("x0", default=float(number))).over(Nearest(limit=20))
-
-
-def only(number: int) -> models.Filter:
-    return models.Filter(must_not=[models.FieldCondition(key="x0", match=models.MatchValue(value=number))])
 
 
 def asked(number: int) -> tuple[Strategy, Query, SearchOptions]:
@@ -74,9 +53,7 @@ def left_behind(run: Callable[[range], object]) -> float:
 
 def local() -> QdrantClient:
     client = QdrantClient(":memory:")
-    client.create_collection(NAME, models.VectorParams(size=4, distance=models.Distance.COSINE))
-    points = [models.PointStruct(id=n, vector=vector(n), payload={"text": f"text {n}", "x0": n}) for n in range(9)]
-    client.upsert(NAME, points)
+    fill(client, NAME)
     return client
 
 
@@ -95,7 +72,7 @@ def test_an_executor_s_queries_leave_nothing_behind() -> None:
 def test_queries_of_retrievers_leave_nothing_behind() -> None:
     client = local()
     chain = LangChainRetriever(client=client, collection_name=NAME, payload="flat")
-    index = LlamaIndexRetriever(client=client, collection_name=NAME, payload="flat", embed_model=OfNumbers())
+    index = LlamaIndexRetriever(client=client, collection_name=NAME, payload="flat", embed_model=OfNumbersToo())
 
     def run(numbers: range) -> None:
         for number in numbers:
@@ -118,7 +95,8 @@ def test_searches_that_leave_together_leave_nothing_behind() -> None:
 
 def search_together() -> float:
     """What tasks and threads leave behind, whose searches leave together."""
-    with StubQdrant(points=[{"id": 1, "score": 0.5, "payload": {"text": "a text"}}]) as stub:
+    points = [{"id": 1, "score": 0.5, "payload": {"text": "a text"}}]
+    with StubQdrant(points, {NAME: collection(dense=SIZE)}) as stub:
         client = QdrantClient(url=stub.url, check_compatibility=False)
         executor = Executor(client, NAME)
 
