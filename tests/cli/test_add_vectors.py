@@ -10,6 +10,7 @@ from qdrant_client import QdrantClient, models
 
 from qdrant_rerank.models import HashedNgrams
 from tests.cli.support import fails, run, succeeds
+from tests.models.tiny_models import onnx_folder
 
 
 def test_a_dense_collection_is_searched_by_words_afterwards(corpus: Path, tmp_path: Path) -> None:
@@ -66,3 +67,11 @@ def test_points_that_get_none_are_not_said_to_have_it(tmp_path: Path) -> None:
     out = succeeds("add-vectors", "--path", tmp_path / "db")
     assert "0 points got the vector 'bm25'" in out
     assert "1 points have no text, or only words that are dropped, e.g. 1" in out
+
+
+def test_a_model_whose_vector_was_never_made_binds_nobody(corpus: Path, tmp_path: Path) -> None:
+    place = "--path", tmp_path / "db"
+    succeeds("index", corpus, *place)
+    assert "has text under 'nowhere'" in run("add-vectors", *place, "--dense", "hash", "--text-key", "nowhere").err
+    folder = onnx_folder(tmp_path / "tiny")
+    assert "5 points got the vector 'dense'" in succeeds("add-vectors", *place, "--dense", f"tiny@{folder}")

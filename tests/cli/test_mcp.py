@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -178,15 +178,19 @@ def over_http(many: Path, port: int) -> Iterator[str]:
     """The address of a server with a token."""
     command = [sys.executable, *COMMAND, "--path", str(many / "db"), "--http", str(port), "--origin", "https://app.example"]
     process = subprocess.Popen(
-        command, env={**os.environ, "QDRANT_RERANK_MCP_TOKEN": TOKEN}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        command,
+        env={**os.environ, "QDRANT_RERANK_MCP_TOKEN": TOKEN},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
-        for _ in range(600):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert process.poll() is None, process.stderr and process.stderr.read()
-            time.sleep(0.1)
+        assert process.stderr is not None
+        ready, *_ = select.select([process.stderr], [], [], 60)
+        said = process.stderr.readline() if ready else ""  # which it says once it accepts
+        assert f"the tools are at http://127.0.0.1:{port}/mcp" in said
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)) == 0
         yield f"http://127.0.0.1:{port}/mcp"
     finally:
         process.terminate()

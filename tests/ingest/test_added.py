@@ -16,7 +16,7 @@ from qdrant_rerank.models import Bm25, Encoders
 from tests.engines import open_client
 from tests.ingest.stub import FillableStub, client_of
 from tests.ingest.tiny import Letters, Silent, Words
-from tests.stub_qdrant import collection
+from tests.stub_qdrant import Received, collection
 
 
 def fill(client: QdrantClient, texts: list[Any], start: int = 0) -> None:
@@ -174,6 +174,37 @@ def test_a_client_that_is_too_old_is_told(empty: QdrantClient, monkeypatch: pyte
             monkeypatch.delattr(kind, "create_vector_name")
     with pytest.raises(PlanError, match=r"qdrant-client adds vectors \('bm25'\) to a collection since 1\.18"):
         add_vectors(empty, "mine", {"bm25": Bm25()}, payload="langchain")
+
+
+class ByTenant(FillableStub):
+    """A server with a custom-sharded collection, and one point for each shard key."""
+
+    def answer(self, request: Received) -> tuple[int, Any]:
+        match request.method, request.path.strip("/").split("/"):
+            case "GET", ["collections", _, "cluster"]:
+                shards = [{"shard_id": n, "shard_key": key, "points_count": 1, "state": "Active"} for n, key in enumerate("ab")]
+                told = {"peer_id": 1, "shard_count": 2, "local_shards": shards, "remote_shards": [], "shard_transfers": []}
+                return 200, {"result": told}
+            case "POST", [*_, "scroll"]:
+                number = 1 if request.body["shard_key"] == "a" else 2
+                return 200, {"result": {"points": [{"id": number, "payload": {"text": "a train"}}], "next_page_offset": None}}
+            case "PUT", [*_, "vectors"]:
+                super().answer(request)
+                return 200, {"result": {"operation_id": 1, "status": "completed"}}
+            case "PUT", [*_, "vectors", _]:
+                return 200, {"result": {"operation_id": 1, "status": "completed"}}
+            case _:
+                return super().answer(request)
+
+
+def test_each_shard_key_s_points_are_written_to_its_shard() -> None:
+    sharded: Any = collection(dense={"dense": 4})
+    sharded["config"]["params"]["sharding_method"] = "custom"
+    with ByTenant(collections={"docs": sharded}) as server:
+        report = add_vectors(client_of(server), "docs", {"bm25": Bm25()})
+        assert report.written == {"bm25": 2}
+        written = [body for path, body in server.written if path.endswith("/points/vectors")]
+        assert [(each["shard_key"], [point["id"] for point in each["points"]]) for each in written] == [("a", [1]), ("b", [2])]
 
 
 # On the engine in process
