@@ -142,8 +142,6 @@ def tell_mistakes(strategy: Strategy, options: SearchOptions, target: Target, po
         target: the collection.
         points: what was found.
     """
-    if points and not any(point.payload for point in points):
-        return
     quirks, count = target.quirks, target.schema.points
     if points:
         read = list(read_in_results(strategy, options))
