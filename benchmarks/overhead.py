@@ -8,7 +8,7 @@ hand; every retriever gets them from a function that returns them at once, so wh
 of all contenders alternate, so a busy machine slows all alike. Shown are medians of the time that passes, minima of this
 process's own CPU time, which a busy machine changes least, and how many Python functions one call enters, which nothing
 changes. Then: the time to import each adapter over its framework's own retriever base, each in a new process, and what
-compiling a 20-term formula adds to a query.
+compiling a 20-term formula adds to a query. "Its own" is the client that a library makes when it is started with a URL.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class SparseAtHand(SparseEmbeddings):
         return SPARSE
 
 
-def langchain_contenders(client: QdrantClient, points: int, hybrid: bool) -> dict[str, Callable[[], Any]]:
+def langchain_contenders(client: QdrantClient, points: int, hybrid: bool, url: str | None) -> dict[str, Callable[[], Any]]:
     name = "overhead_langchain"
     client.delete_collection(name)
     config = models.VectorParams(size=SIZE, distance=models.Distance.COSINE)
@@ -102,11 +102,19 @@ def langchain_contenders(client: QdrantClient, points: int, hybrid: bool) -> dic
         fused = models.FusionQuery(fusion=models.Fusion.RRF)
         return client.query_points(name, query=fused, prefetch=both, limit=K, with_payload=True)
 
-    return {
+    found = {
         BARE: bare,
         "langchain_qdrant_rerank": lambda: ours.invoke("q"),
         "langchain_qdrant": lambda: theirs.invoke("q"),
     }
+    if url is not None:  # as both are started with a URL, over a client that each makes for itself
+        models_at_hand = {"embedding": AtHand(), "sparse_embedding": SparseAtHand()}
+        mine = LangChainRetriever.from_existing_collection(name, url=url, **models_at_hand, k=K, strategy=strategy)
+        own_store = QdrantVectorStore.from_existing_collection(collection_name=name, url=url, **own)
+        another = own_store.as_retriever(search_kwargs={"k": K})
+        found["langchain_qdrant_rerank, its own"] = lambda: mine.invoke("q")
+        found["langchain_qdrant, its own"] = lambda: another.invoke("q")
+    return found
 
 
 def llama_index_contenders(client: QdrantClient, points: int) -> dict[str, Callable[[], Any]]:
@@ -165,7 +173,7 @@ def show(contenders: dict[str, Callable[[], Any]], queries: int) -> None:
     passed, worked = found[BARE]
     for name, (seconds, busy) in found.items():
         print(
-            f"  {name:28} {seconds * 1e6:8.0f} µs {seconds / passed:6.2f} × bare   "
+            f"  {name:32} {seconds * 1e6:8.0f} µs {seconds / passed:6.2f} × bare   "
             f"CPU {busy * 1e6:7.0f} µs {busy / worked:5.2f} ×   {count_calls(contenders[name]):5} calls"
         )
 
@@ -222,7 +230,7 @@ def main() -> None:
     print(f"{options.url or 'local mode'}, {options.points} points of {SIZE} dimensions, {options.queries} queries of each")
     for what, hybrid in (("dense", False), ("hybrid", True)):
         print(f"LangChain, {what}")
-        show(langchain_contenders(client, options.points, hybrid), options.queries)
+        show(langchain_contenders(client, options.points, hybrid, options.url), options.queries)
     print("LlamaIndex, dense")
     show(llama_index_contenders(client, options.points), options.queries)
     for name in ("overhead_langchain", "overhead_llama_index"):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .agent_tools import pick_filters, pick_threshold
     from .capabilities import ABILITIES, Engine, engine_of
     from .clients import AsyncClientLike, Clients, client_options, close_on_error, find_delay, grpc_port_of
-    from .coalescing import Coalescer, ThreadCoalescer, can_share, is_large, lend
+    from .coalescing import Coalescer, ThreadCoalescer, can_share, is_large
     from .costs import PRICES, estimate
     from .calls import Deadline, lift_deadline, timeout_problem, whole_seconds, within
     from .edge.changes import make_change
@@ -102,7 +102,7 @@ else:
             "pick_threshold",
             "capabilities": "ABILITIES, Engine, engine_of",
             "clients": "AsyncClientLike, Clients, client_options, close_on_error, find_delay, grpc_port_of",
-            "coalescing": "Coalescer, ThreadCoalescer, can_share, is_large, lend",
+            "coalescing": "Coalescer, ThreadCoalescer, can_share, is_large",
             "costs": "PRICES, estimate",
             "calls": "Deadline, lift_deadline, timeout_problem, whole_seconds, within, INGEST, Left, NO_RETRIES",
             "edge.changes": "make_change",

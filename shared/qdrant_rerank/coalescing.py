@@ -335,18 +335,6 @@ def _wait(call: _ThreadCall) -> None:
         raise deadline.error("searching, waiting for its turn")
 
 
-class _Lent(models.QueryRequest):
-    """A request whose first deep copy is a shallow one, and plain: the next copies all of it."""
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Any:
-        return models.QueryRequest.model_construct(self.model_fields_set, **vars(self))
-
-
-def lend(requests: Sequence[models.QueryRequest]) -> list[models.QueryRequest]:
-    """Requests for `query_batch_points`, whose client copies every number of each to write the query's type into the copy."""
-    return [_Lent.model_construct(request.model_fields_set, **vars(request)) for request in requests]
-
-
 def _take(waiting: deque[W], most: int) -> list[W]:
     """The next batch: the longest waiting, and others that may share it, in their order."""
     first = waiting.popleft()

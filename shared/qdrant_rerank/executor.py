@@ -22,7 +22,7 @@ from qdrant_client import QdrantClient, models
 from .calls import Left, Retries, time_left, whole_seconds, within
 from .capabilities import Capabilities
 from .clients import AsyncCalls, AsyncClientLike, Clients
-from .coalescing import Coalescer, ThreadCoalescer, can_share, lend
+from .coalescing import Coalescer, ThreadCoalescer, can_share
 from .engine_errors import Place, describe_failure, describe_failures
 from .errors import ClientError, Lint, PlanError, QueryError, StrategyError, warn
 from .explain.results import Explained
@@ -34,15 +34,20 @@ from .plan import Plan, plan_on
 from .query import Fingerprints, Query, Quirks, SearchOptions, Target, not_a_filter, restrict
 from .schema import Schema, aread_node_schema, aread_schema, read_node_schema, read_schema
 from .search import (
+    asend,
+    asend_batch,
     check_order,
     check_vectors,
     contradicts,
     finds_nothing,
+    group_arguments,
     guard,
     is_same,
     read_batch,
     read_groups,
     read_points,
+    send,
+    send_batch,
 )
 from .steps import AsyncServices, Flow, Points, QueryVector, Search, Services, Vectors, arun, run, together
 from .strategies import Strategy
@@ -538,17 +543,17 @@ class Executor(_Base):
         answers: dict[int, Points] = {}
         for share in self._shares(plain):
             requests = list(share.values())
-            replies = client.query_batch_points(self.collection, lend(requests), **told)
+            replies = send_batch(client, self.collection, requests, told)
             answers |= dict(zip(share, read_batch(replies, requests, place), strict=True))
         for number, grouped in groups.items():
-            reply = client.query_points_groups(self.collection, **_group_arguments(grouped), **told)
+            reply = client.query_points_groups(self.collection, **group_arguments(grouped), **told)
             answers[number] = read_groups(reply, grouped, place)
         return [answers[number] for number in range(len(step.requests))]
 
     def _ask_one(self, client: QdrantClient, request: models.QueryRequest, told: dict[str, Any]) -> Any:
         """The client's answer to one request, asked for by itself or with others that threads ask for at the same time."""
         if not self._coalesces:
-            return client.query_points(self.collection, **_arguments(request), **told)
+            return send(client, self.collection, request, told)
         found = self._coalescer_of.get(os.getpid()) or self._coalescer_of.setdefault(os.getpid(), self._coalescer(client))
         return found.search(request, told, self._most)
 
@@ -558,13 +563,13 @@ class Executor(_Base):
         return {}
 
     def _coalescer(self, client: QdrantClient) -> ThreadCoalescer:
-        def ask(requests: Sequence[models.QueryRequest], told: Mapping[str, Any]) -> Sequence[Any]:
+        def ask_now(requests: Sequence[models.QueryRequest], told: Mapping[str, Any]) -> Sequence[Any]:
             if len(requests) == 1:
-                return [client.query_points(self.collection, **_arguments(requests[0]), **told)]
-            replies: Sequence[Any] = client.query_batch_points(self.collection, lend(requests), **told)
+                return [send(client, self.collection, requests[0], told)]
+            replies: Sequence[Any] = send_batch(client, self.collection, requests, told)
             return replies
 
-        return ThreadCoalescer(ask, can_share(client))
+        return ThreadCoalescer(ask_now, can_share(client))
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         return check_scores(score_texts(self._model(), query, texts), len(texts), None)
@@ -727,7 +732,7 @@ class AsyncExecutor(_Base):
         if len(step.requests) == 1 and isinstance(request := step.requests[0], models.QueryRequest):
             return [read_points(await self._ask_one(client, request, told), request, place)]
         plain, groups = _split(step.requests)
-        calls = [client.query_points_groups(self.collection, **_group_arguments(r), **told) for r in groups.values()]
+        calls = [client.query_points_groups(self.collection, **group_arguments(r), **told) for r in groups.values()]
         batches = [self._batch(client, share, told, place) for share in self._shares(plain)]
         batched, found = await asyncio.gather(asyncio.gather(*batches), asyncio.gather(*calls))
         answers = {number: read_groups(reply, groups[number], place) for number, reply in zip(groups, found, strict=True)}
@@ -738,23 +743,23 @@ class AsyncExecutor(_Base):
     async def _ask_one(self, client: AsyncCalls, request: models.QueryRequest, told: dict[str, Any]) -> Any:
         """The client's answer to one request, asked for by itself or with others that are asked for at the same time."""
         if not self._coalesces:
-            return await client.query_points(self.collection, **_arguments(request), **told)
+            return await asend(client, self.collection, request, told)
         return await self._coalescers.get(lambda: self._coalescer(client)).search(request, told, self._most)
 
     def _coalescer(self, client: AsyncCalls) -> Coalescer:
-        async def ask(requests: Sequence[models.QueryRequest], told: Mapping[str, Any]) -> Sequence[Any]:
+        async def ask_now(requests: Sequence[models.QueryRequest], told: Mapping[str, Any]) -> Sequence[Any]:
             if len(requests) == 1:
-                return [await client.query_points(self.collection, **_arguments(requests[0]), **told)]
-            replies: Sequence[Any] = await client.query_batch_points(self.collection, lend(requests), **told)
+                return [await asend(client, self.collection, requests[0], told)]
+            replies: Sequence[Any] = await asend_batch(client, self.collection, requests, told)
             return replies
 
-        return Coalescer(ask, can_share(client))
+        return Coalescer(ask_now, can_share(client))
 
     async def _batch(
         self, client: AsyncCalls, plain: dict[int, models.QueryRequest], told: dict[str, Any], place: Place
     ) -> dict[int, Points]:
         requests = list(plain.values())
-        replies = await client.query_batch_points(self.collection, lend(requests), **told)
+        replies = await asend_batch(client, self.collection, requests, told)
         return dict(zip(plain, read_batch(replies, requests, place), strict=True))
 
     async def score(self, query: str, texts: Sequence[str]) -> list[float]:
@@ -793,26 +798,3 @@ def _timed(step: Search, left: Left) -> Search:
     """`step` with the time that is left of its own, for a request that is made again."""
     seconds = left()
     return step if seconds is None else replace(step, timeout=max(seconds, 0.0))
-
-
-def _arguments(request: models.QueryRequest | models.QueryGroupsRequest) -> dict[str, Any]:
-    """A request as the client's methods for one query take it; they have no parameter for the request itself."""
-    arguments = {
-        "limit": request.limit,
-        "query": request.query,
-        "using": request.using,
-        "prefetch": request.prefetch,
-        "query_filter": request.filter,
-        "search_params": request.params,
-        "score_threshold": request.score_threshold,
-        "with_payload": request.with_payload,
-        "with_vectors": request.with_vector or False,
-        "shard_key_selector": request.shard_key,
-    }
-    if isinstance(request, models.QueryRequest):
-        arguments["offset"] = request.offset
-    return arguments
-
-
-def _group_arguments(request: models.QueryGroupsRequest) -> dict[str, Any]:
-    return _arguments(request) | {"group_by": request.group_by, "group_size": request.group_size}

@@ -290,9 +290,9 @@ GROUPED = SearchOptions(group_by="r")
             lambda value: {**value, "result": None},
             SearchOptions(),
             1,
-            ["searching 'docs' at http://127", "can't read the answer"],
+            ["points/query of 'docs' at http://127", "an answer without points"],
         ),
-        (lambda value: {**value, "result": None}, SearchOptions(), 2, ["searching 'docs'", "can't read the answer"]),
+        (lambda value: {**value, "result": None}, SearchOptions(), 2, ["query/batch of 'docs'", "no answers to 2 requests"]),
     ],
 )
 async def test_answers_that_make_no_sense_are_errors_that_say_whose(

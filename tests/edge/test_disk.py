@@ -93,7 +93,9 @@ def test_a_disk_with_room_for_the_most_that_a_change_may_need_is_not_counted(tmp
     with filled(tmp_path, disk) as client:
         disk.used = 0  # so that the most is far less than what is free, however full the machine's own disk is
         client.set_payload("c", {"a": 1}, [1, 2])
-        assert client.count("c", models.Filter(must=[models.FieldCondition(key="a", match=models.MatchValue(value=1))])).count == 2
+        assert (
+            client.count("c", models.Filter(must=[models.FieldCondition(key="a", match=models.MatchValue(value=1))])).count == 2
+        )
 
 
 def test_after_a_crash_opening_has_to_replay_the_log(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def opened(name: str, lists: bool = True) -> Iterator[Any]:
         vectors_config={"dense": models.VectorParams(size=4, distance=models.Distance.COSINE)},
         sparse_vectors_config={"sparse": models.SparseVectorParams()},
     )
-    client.upsert("nasty", points(lists=lists))
+    client.upsert("nasty", points(lists=lists, indexed=name.endswith("indexed")))
     add_indexes(client, "nasty", INDEXES, name)
     try:
         yield client

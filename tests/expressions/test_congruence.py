@@ -40,7 +40,7 @@ class Engine:
         candidates = [
             self.executor.retrieve(candidate, QUERY, SearchOptions(limit=candidate.limit or 0)) for candidate in CANDIDATES
         ]
-        payloads = {point.id: point.payload or {} for point in worlds.points(lists=lists)}
+        payloads = {point.id: point.payload or {} for point in worlds.points(lists=lists, indexed=name.endswith("indexed"))}
         self.table, self.moved = (
             Table(
                 payloads=list(payloads.values()),

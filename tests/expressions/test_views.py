@@ -82,7 +82,7 @@ def test_dates_before_the_first_year_count_as_missing_where_a_default_stands_in(
         (TYPES.FLOAT, [7, "seven"], 7.0, np.nan),
         (TYPES.FLOAT, [7], 7.0, 7.0),
         (TYPES.FLOAT, [7, 8], np.nan, np.nan),
-        (TYPES.FLOAT, 1e300, np.nan, np.nan),
+        (TYPES.FLOAT, 1e300, 1e300, np.nan),
         (TYPES.FLOAT, 10**400, np.nan, np.nan),
         (TYPES.FLOAT, True, np.nan, np.nan),
         (TYPES.INTEGER, 2.5, np.nan, np.nan),

@@ -103,10 +103,11 @@ def payloads(seed: int = 7) -> list[dict[str, Any]]:
     ]
 
 
-def points(seed: int = 7, lists: bool = True) -> list[models.PointStruct]:
+def points(seed: int = 7, lists: bool = True, indexed: bool = False) -> list[models.PointStruct]:
     """The points, with a dense vector and, for two thirds of them, a sparse one.
 
-    Without `lists`, the keys that formulas read as one value hold no lists of several, and no places that aren't on Earth.
+    Without `lists`, the keys that formulas read as one value hold no lists of several, and no places that aren't on Earth; nor,
+    where they are `indexed`, numbers beyond 32-bit floats.
     """
     chosen = random.Random(seed + 1)
     made = []
@@ -117,7 +118,7 @@ def points(seed: int = 7, lists: bool = True) -> list[models.PointStruct]:
                 indices=[number % 5, 9], values=[chosen.random() + 0.1, chosen.random() + 0.1]
             )
         if not lists:
-            payload = {key: value for key, value in payload.items() if key in MANY or not _needs_thorough(value)}
+            payload = {key: value for key, value in payload.items() if key in MANY or not _needs_thorough(value, indexed)}
         made.append(models.PointStruct(id=number, vector=vectors, payload=payload))
     return made
 
@@ -126,10 +127,12 @@ MANY = ("category", "kind", "title")
 """Keys of which formulas expect lists."""
 
 
-def _needs_thorough(value: Any) -> bool:
-    """Whether a quick guard lets it pass although no formula can read it: lists, places off Earth."""
+def _needs_thorough(value: Any, indexed: bool) -> bool:
+    """Whether a quick guard lets it pass although no formula can read it: lists, places off Earth, an index's large numbers."""
     if isinstance(value, list):
         return len(value) > 1
+    if isinstance(value, float):
+        return indexed and abs(value) > 3.4e38
     return isinstance(value, dict) and (value.get("lat") == 460 or value.get("lon") == 368)
 
 

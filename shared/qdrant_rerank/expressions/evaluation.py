@@ -68,7 +68,10 @@ _Type = models.PayloadSchemaType
 
 def read_numbers(key: str, payloads: Payloads, view: View) -> NDArray[np.float64]:
     """The number at `key` of each point."""
-    return _column(key, payloads, view, (_Type.FLOAT, _Type.INTEGER), _number, _number)
+    kept = (
+        _number if view.thorough else float
+    )  # an index is read without a guard, which numbers beyond 32-bit floats don't pass
+    return _column(key, payloads, view, (_Type.FLOAT, _Type.INTEGER), _number, kept)
 
 
 def read_codes(key: str, values: Sequence[str | int] | None, payloads: Payloads) -> NDArray[np.float64]:

@@ -62,6 +62,17 @@ def payload_keys(expression: Expression) -> list[PayloadKey]:
     return list(found)
 
 
+def number_defaults(expression: Expression) -> dict[str, float | None]:
+    """The payload keys that are read as numbers, with the default of those that are never read otherwise; else None."""
+    read = [key for key in payload_keys(expression) if key.is_read]
+    others = {key.key for key in read if key.index != models.PayloadSchemaType.FLOAT or not key.has_default}
+    found: dict[str, set[float]] = {}
+    for node in walk(expression):
+        if isinstance(node, Field) and node.default is not None:
+            found.setdefault(node.key, set()).add(float(node.default))
+    return {key: values.pop() if len(values) == 1 and key not in others else None for key, values in found.items()}
+
+
 def _keys(node: Expression) -> Iterator[PayloadKey]:
     match node:
         case Field(key, default):

@@ -4,9 +4,10 @@ What each encoding is for, as measured on qdrant-client's local mode and on the 
 
 * Engines keep constants as 32-bit floats but compute in 64: a constant travels as the sum of two 32-bit floats.
 * A payload value that is missing, null, a bool, text, an object or an array of several numbers fails a whole query,
-  whatever `defaults` says. Products stop at their first 0, so `present * x + absent * default` reads a value only where a
-  condition says that it is there and is of the right type. Arrays of several values count as missing, as there is no saying
-  which is meant; only a thorough guard, which is slow, looks for them.
+  whatever `defaults` says, unless an index of numbers is on its key, which keeps none of them. Products stop at their first 0,
+  so `present * x + absent * default` reads a value only where a condition says that it is there and is of the right type.
+  Arrays of several values count as missing, as there is no saying which is meant; only a thorough guard, which is slow, looks
+  for them.
 * `exp` overflows above 709, so the sigmoid's argument is clamped; before 1.20 there is no max and min, and
   `exp((z - |z|) / 2) / (1 + exp(-|z|))` is used, which is the same number.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, assert_never
@@ -59,6 +61,7 @@ from .wire import (
     Dialect,
     absolute,
     either,
+    exact_constant,
     exponential,
     negative,
     power,
@@ -72,14 +75,15 @@ _SPOT: Final = 1e-3  # metres
 FIRST_DAY: Final = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
 
 
-def holds_number(key: str, thorough: bool = True) -> models.Condition:
-    """The condition that a payload key holds a number within the range of 32-bit floats.
+def holds_number(key: str, thorough: bool = True, most: float = F32_MAX) -> models.Condition:
+    """The condition that a payload key holds a number up to `most`, or down to minus that.
 
     Args:
         key: the payload key.
         thorough: whether to make sure that it is the only value, which no payload index answers.
+        most: by default the largest 32-bit float.
     """
-    return _one(models.FieldCondition(key=key, range=models.Range(gte=-F32_MAX, lte=F32_MAX)), thorough)
+    return _one(models.FieldCondition(key=key, range=models.Range(gte=-most, lte=most)), thorough)
 
 
 def holds_datetime(key: str, thorough: bool = True) -> models.Condition:
@@ -135,9 +139,10 @@ def _one(condition: models.FieldCondition, thorough: bool) -> models.Condition:
     return models.Filter(must=[condition, single])
 
 
-def read_number(key: str, default: models.Expression | None, thorough: bool = True) -> models.Expression:
-    """A number in the payload, or `default`."""
-    return key if default is None else either(holds_number(key, thorough), key, default)
+def read_number(key: str, default: models.Expression | None, thorough: bool = True, indexed: bool = False) -> models.Expression:
+    """A number in the payload, or `default`; of an index any number that it keeps."""
+    most = sys.float_info.max if indexed else F32_MAX
+    return key if default is None else either(holds_number(key, thorough, most), key, default)
 
 
 def read_datetime(key: str, default: dt.datetime | None, thorough: bool = True) -> models.Expression:
@@ -334,11 +339,14 @@ class Lowering(Dialect):
         capabilities: what the server can do.
         features: the query's request-time values.
         now: the time of the query.
-        defaults: the defaults of candidate scores, with those that are 0 as they are without; filled by lowering.
+        defaults: the defaults of candidate scores, with those that are 0 as they are without, and of indexed payload keys;
+            filled by lowering.
         fixed: by identity, the nodes that no query changes, so that their lowering can be used again.
         compiled: by identity, the lowering of fixed nodes; filled by lowering.
         tokens: by multivector, how many token vectors the query has.
         thorough: whether to make sure that a payload key holds just one value.
+        indexed: payload keys whose numbers an index keeps, with the one default that a key is read with, for which no condition
+            is needed: what isn't a number isn't in the index either, and `defaults` stand in. None where it is read otherwise.
     """
 
     candidates: Sequence[ScoreSource]
@@ -350,6 +358,7 @@ class Lowering(Dialect):
     compiled: dict[int, models.Expression] = field(default_factory=dict[int, models.Expression])
     tokens: Mapping[str, int] = field(default_factory=dict[str, int])
     thorough: bool = True
+    indexed: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
     _constants: dict[float, models.Expression] = field(default_factory=dict[float, models.Expression])
 
 
@@ -403,7 +412,10 @@ def _lower(expression: Expression, to: Lowering) -> models.Expression:
         case CandidateScore():
             return _score(expression, to)
         case Field(key, default):
-            return read_number(key, None if default is None else to.constant(default), to.thorough)
+            if (only := to.indexed.get(key)) is not None:
+                to.defaults[key] = exact_constant(only)
+                return key
+            return read_number(key, None if default is None else to.constant(default), to.thorough, key in to.indexed)
         case Param():
             return to.constant(param_number(expression, to.params))
         case Affinity(key):

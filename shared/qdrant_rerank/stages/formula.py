@@ -35,6 +35,7 @@ from ..expressions.inspect import (
     depth,
     find_fixed_nodes,
     map_names,
+    number_defaults,
     payload_keys,
     placeholder_params,
     reads_model,
@@ -86,6 +87,7 @@ class _Memory:
     """What was compiled for one server and one list of candidates: all of it, or the parts that no query changes."""
 
     candidates: tuple[ScoreSource, ...]
+    indexed: Mapping[str, float | None]
     query: models.FormulaQuery | None = None
     compiled: dict[int, models.Expression] = dataclass_field(default_factory=dict[int, models.Expression])
     defaults: dict[str, float] = dataclass_field(default_factory=dict[str, float])
@@ -212,9 +214,10 @@ class Formula(Stage, kind="formula"):
             memory.compiled,
             self._tokens(inputs),
             target.thorough,
+            memory.indexed,
         )
         formula = lower(self.expression, lowering)
-        defaults = {name: value for name, value in memory.defaults.items() if value}
+        defaults = {name: value for name, value in memory.defaults.items() if value or not name.startswith("$")}
         query = models.FormulaQuery.model_construct(formula=formula, defaults=defaults)
         if id(self.expression) in self._fixed_nodes:
             memory.query = query
@@ -233,12 +236,22 @@ class Formula(Stage, kind="formula"):
         known = self._latest.get(thorough)
         if known is None or known[0] is not schema or known[1] is not capabilities:  # as for the last query, mostly
             candidates = self.as_candidates(schema)
-            found = self._memories.setdefault((candidates, capabilities, thorough), _Memory(candidates))
+            indexed = self._indexed_defaults(target)
+            key = candidates, capabilities, thorough, frozenset(indexed)
+            found = self._memories.setdefault(key, _Memory(candidates, indexed))
             known = self._latest[thorough] = schema, capabilities, found
         return known[2]
 
+    def _indexed_defaults(self, target: Target) -> dict[str, float | None]:
+        """By payload key with an index of numbers: its default, see `Lowering`; none once thorough guards are needed."""
+        view = target.view
+        if view.thorough:
+            return {}
+        defaults = number_defaults(self.expression)
+        return {key: value for key, value in defaults.items() if (index := view.index(key)) and index.serves_ranges}
+
     @cached_property
-    def _memories(self) -> dict[tuple[tuple[ScoreSource, ...], Capabilities, bool], _Memory]:
+    def _memories(self) -> dict[tuple[tuple[ScoreSource, ...], Capabilities, bool, frozenset[str]], _Memory]:
         """Compiled formulas: compiling a learned one takes longer than the query, and most of it never changes."""
         return {}
 
