@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +195,49 @@ def test_threads_are_passed_on(own: Path) -> None:
     encoder = FastembedDense("me/tiny", path=own, threads=1)
 
     assert encoder.encode_query("hut") == pytest.approx(unit(tiny_models.row("hut")), abs=1e-6)
+
+
+def test_documents_are_read_several_batches_at_a_time_and_stay_what_they_are(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fastembed import TextEmbedding
+
+    embed, barrier = TextEmbedding.embed, threading.Barrier(2)
+    alone = FastembedDense("me/tiny", path=own, batch_size=1)
+    texts = ["hut", "boat lake", "lake lake hut", "boat"]
+
+    def meeting(self: TextEmbedding, texts: Any, **options: Any) -> Any:
+        barrier.wait(30)  # of two that are under way
+        return embed(self, texts, **options)
+
+    expected = alone.encode_documents(texts)
+    monkeypatch.setattr(TextEmbedding, "embed", meeting)
+    assert replace(alone, parallel=2).encode_documents(texts) == expected
+
+    def failing(self: TextEmbedding, texts: Any, **options: Any) -> Any:
+        read.append(texts)
+        raise RuntimeError("no memory")
+
+    read: list[Any] = []
+    monkeypatch.setattr(TextEmbedding, "embed", failing)
+    with pytest.raises(RuntimeError, match="no memory"):
+        replace(alone, parallel=2).encode_documents([f"boat {number}" for number in range(500)])
+    assert len(read) < 400
+
+
+@pytest.mark.parametrize(("cores", "threads", "parallel"), [(1, 1, 1), (2, 1, 2), (4, 1, 4), (32, 8, 4), (None, 1, 1)])
+def test_many_documents_are_read_by_batches_that_share_the_processor(
+    own: Path, monkeypatch: pytest.MonkeyPatch, cores: int | None, threads: int, parallel: int
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    found = FastembedDense("me/tiny", path=own).for_documents()
+    assert (found.threads, found.parallel) == (threads, parallel)
+    for decided in (
+        FastembedDense("me/tiny", path=own, threads=3),
+        FastembedDense("me/tiny", path=own, options={"providers": ["CPUExecutionProvider"]}),
+        FastembedSparse(),  # words are counted, which no threads share
+    ):
+        assert decided.for_documents() is decided
 
 
 def test_texts_of_similar_length_are_read_together_and_at_most_512_tokens_with_the_padding(

@@ -116,7 +116,7 @@ def run_index(
     policy, collection, bad = where.policy, where.collection, _BadLines()
     with connect(where, create=True) as client:
         chosen = choose_models(client, collection, models.by_kind, policy)
-        encoders = {name: load_encoder(filled.kind, filled.model) for name, filled in chosen.items()}
+        encoders = {name: load_encoder(filled.kind, filled.model, documents=True) for name, filled in chosen.items()}
         # made again as a whole: it looks what is there first
         done = policy.rest.run(lambda: ensure_collection(client, collection, encoders, strategy=ranked_by))
         if not write_notes(client, collection, chosen, policy):
@@ -229,7 +229,7 @@ def run_add_vectors(
     with connect(where) as client:
         collection = find_collection(client, where.collection, policy)
         chosen = choose_new_vectors(client, collection, models.by_kind, policy)
-        encoders = {name: load_encoder(filled.kind, filled.model) for name, filled in chosen.items()}
+        encoders = {name: load_encoder(filled.kind, filled.model, documents=True) for name, filled in chosen.items()}
         # now, so that a run that breaks off goes on with the same model
         remembered = write_notes(client, collection, chosen, policy)
         points = policy.rest.run(lambda: client.count(collection)).count

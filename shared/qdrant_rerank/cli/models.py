@@ -67,18 +67,23 @@ def normalise(kind: Kind, text: str | None) -> str | None:
         raise CommandError(f"{FLAGS[kind]} {error}; none is for no such vector") from error
 
 
-def load_encoder(kind: Kind, model: str, check: Callable[[QueryVector], object] = lambda vector: None) -> Encoder:
+def load_encoder(
+    kind: Kind, model: str, check: Callable[[QueryVector], object] = lambda vector: None, documents: bool = False
+) -> Encoder:
     """Load the encoder of a normalised name, and try it, so that what can't be loaded fails before anything is made.
 
-    `check` is given the vector that it made, and may raise.
+    `check` is given the vector that it made, and may raise. With `documents`, it is to read many of these.
     """
     name, at, folder = model.partition("@")
     if at and not Path(folder).is_dir():
         raise CommandError(f"the model {name} was in {folder}, which isn't there now: give {FLAGS[kind]} {name}@DIR")
-    made = encoder(model, kind)
+    made: Any = encoder(model, kind)
+    if documents and hasattr(made, "for_documents"):
+        made = made.for_documents()
     with _loading(f"the model {model}", "" if at else f"{FLAGS[kind]} {model}@DIR"):
         check(made.encode_query("a short text"))
-    return made
+    found: Encoder = made
+    return found
 
 
 @contextmanager

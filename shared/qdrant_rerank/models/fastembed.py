@@ -5,16 +5,19 @@ Nothing is loaded before first use.
 
 from __future__ import annotations
 
+import os
 import sys
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import KW_ONLY, dataclass, field, replace
 from importlib.util import find_spec
+from itertools import chain
 from os import PathLike, fspath
 from pathlib import Path
 from threading import Lock
-from typing import Any, ClassVar, Final, Literal, TypeAlias
+from typing import Any, ClassVar, Final, Literal, Self, TypeAlias
 
 from qdrant_client import models
 
@@ -30,6 +33,7 @@ _PREFIX: Final = "qdrant-rerank/"  # of the names that fastembed knows users' ow
 _registering: Final = Lock()
 _ELSEWHERE: Final = {"cuda", "device_ids", "providers"}  # options by which a model may run on a GPU
 _TEXTS_AT_A_TIME: Final = 256  # whose tokens are counted
+_BATCHES_AT_A_TIME: Final = 4  # at most, as each has memory of its own
 _TOKENS_AT_A_TIME: Final = 512  # measured on processors by benchmarks/encoding.py: more takes longer, and memory
 
 
@@ -57,6 +61,7 @@ class FastembedModel(ABC):
     path: str | PathLike[str] | None = None
     threads: int | None = None
     batch_size: int = 32
+    parallel: int = 1
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     _loaded: Once[Any] = field(default_factory=Once[Any], init=False, repr=False, compare=False)
     _found_size: Once[int] = field(default_factory=Once[int], init=False, repr=False, compare=False)
@@ -71,7 +76,7 @@ class FastembedModel(ABC):
         """Whether it is a model of the user's own, in a folder, so that its name says nothing of what it computes."""
         return self.path is not None and self.model.lower() not in self._known()
 
-    _counts: ClassVar[tuple[str, ...]] = ("batch_size", "threads")
+    _counts: ClassVar[tuple[str, ...]] = ("batch_size", "threads", "parallel")
     """The arguments that count something."""
 
     @abstractmethod
@@ -125,11 +130,34 @@ class FastembedModel(ABC):
         """
         loaded = self._loaded.get(self._load)
         most = sys.maxsize if self.options.keys() & _ELSEWHERE else _TOKENS_AT_A_TIME
-        found: dict[int, Any] = {}
-        for places in batches_of_similar_length(_token_counts(loaded, texts), self.batch_size, most):
+
+        def embed(places: list[int]) -> list[tuple[int, Any]]:
             batch = [texts[place] for place in places]
-            found |= zip(places, loaded.embed(batch, batch_size=len(batch)), strict=True)
+            return list(zip(places, loaded.embed(batch, batch_size=len(batch)), strict=True))
+
+        batches = batches_of_similar_length(_token_counts(loaded, texts), self.batch_size, most)
+        if self.parallel == 1:
+            found = dict(chain.from_iterable(map(embed, batches)))
+        else:
+            with ThreadPoolExecutor(self.parallel) as pool:
+                try:  # the long ones first, so that none is left alone at the end
+                    found = dict(chain.from_iterable(pool.map(embed, [*batches][::-1])))
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
         return [found[place] for place in range(len(texts))]
+
+    def for_documents(self) -> Self:
+        """This model, set up to read many documents on a processor: several batches at a time, each by fewer threads.
+
+        Threads that share a batch wait for each other, which takes a seventh more processor time (`benchmarks/encoding.py`).
+        Each batch under way takes some 100 MB. A model with threads of its own choice stays as it is.
+        """
+        if self.threads is not None or self.options.keys() & _ELSEWHERE or not self._file().endswith(".onnx"):
+            return self
+        cores = os.cpu_count() or 1
+        batches = min(cores, _BATCHES_AT_A_TIME)
+        return replace(self, threads=cores // batches, parallel=batches)
 
     def _embed_query(self, text: str) -> Any:
         return next(iter(self._loaded.get(self._load).query_embed(text)))
@@ -167,7 +195,7 @@ class _OwnModel(FastembedModel):
     max_length: int | None = None
     model_file: str = "model.onnx"
 
-    _counts: ClassVar[tuple[str, ...]] = ("batch_size", "threads", "max_length")
+    _counts: ClassVar[tuple[str, ...]] = ("batch_size", "threads", "parallel", "max_length")
     _remedy = " (a model of your own needs path=)"
 
     def _name(self) -> str:
@@ -211,6 +239,7 @@ class FastembedDense(_OwnModel):
         batch_size: how many texts the model reads at a time, at most: those of similar length together, and no more than 512
             tokens with the padding, unless `options` have it run on a GPU. Models quantised to 8 bits give a text a slightly
             different vector beside other texts: with 1 it is always the same.
+        parallel: how many batches of documents are read at a time; see `for_documents`.
         options: further arguments of `fastembed.TextEmbedding`, e.g. `{"cache_dir": …}`.
         max_length: tokens after which texts are cut; the model's own limit if None.
         pooling: of a model of your own, how token vectors become one: "mean", "cls", "last_token", or "disabled" if the
@@ -268,7 +297,7 @@ class FastembedSparse(FastembedModel):
 
     Args:
         model: fastembed's name for it.
-        path, threads, batch_size: as for `FastembedDense`.
+        path, threads, batch_size, parallel: as for `FastembedDense`.
         options: further arguments of `fastembed.SparseTextEmbedding`, e.g. `{"language": "german"}` for "Qdrant/bm25".
 
     Raises:
@@ -303,7 +332,7 @@ class FastembedLate(FastembedModel):
 
     Args:
         model: fastembed's name for it.
-        path, threads, batch_size: as for `FastembedDense`.
+        path, threads, batch_size, parallel: as for `FastembedDense`.
         options: further arguments of `fastembed.LateInteractionTextEmbedding`.
 
     Raises:
@@ -368,11 +397,8 @@ class FastembedCrossEncoder(_OwnModel):
     model: str = "Xenova/ms-marco-MiniLM-L-6-v2"
     _: KW_ONLY
     batch_size: int = 1
-    parallel: int = 1
     _turns: Gate = field(init=False, repr=False, compare=False)
     _digest: Once[str] = field(default_factory=Once[str], init=False, repr=False, compare=False)
-
-    _counts = "batch_size", "threads", "max_length", "parallel"
 
     def __post_init__(self) -> None:
         super().__post_init__()
