@@ -252,7 +252,7 @@ def _way_beneath(client: Any) -> Any:
         return remote
     api = client.http.client
     http = getattr(api, "_client", None) or getattr(api, "_async_client", None)
-    return None if http is None else _Rest(api, http)
+    return None if http is None or http.params else _Rest(api, http)  # parameters of each request, which nearly nobody has
 
 
 def _has_no_text(request: models.QueryRequest | models.Prefetch) -> bool:

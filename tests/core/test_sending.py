@@ -8,6 +8,7 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
@@ -18,7 +19,7 @@ from tests.stub_qdrant import StubQdrant, collection
 pytestmark = pytest.mark.filterwarnings(
     "ignore::qdrant_rerank.PlanWarning"
 )  # of the strategies, on collections with shard keys
-POINTS = [{"id": number, "score": 1 / number, "payload": {"text": f"text {number}"}} for number in (1, 2, 3)]
+POINTS = [{"id": number, "version": 0, "score": 1 / number, "payload": {"text": f"text {number}"}} for number in (1, 2, 3)]
 ASKED = Query(vectors={"dense": [0.1, 1e-7, 3.0, -2.5e10], "sparse": models.SparseVector(indices=[1, 7], values=[0.5, 1.0])})
 QUIET: Any = {"check_compatibility": False}
 LEAVES = Nearest("dense", limit=9), Nearest("sparse", limit=9)
@@ -219,3 +220,44 @@ def test_what_a_client_copies_is_copied_no_deeper_than_it_writes(stub: StubQdran
     assert copy.deepcopy(first).query is not lent.query  # as the client copies what it embeds itself
     first.query = None
     assert lent.query is not None
+
+
+CLIENTS: dict[str, dict[str, Any]] = {
+    "a key": {"url": "http://qdrant:6333", "api_key": "secret"},
+    "headers": {"url": "http://qdrant:6333", "headers": {"x-tenant": "a", "accept-encoding": "identity"}, "timeout": 7},
+    "a prefix": {"host": "qdrant", "prefix": "behind/a proxy"},
+    "a user in the address": {"url": "http://user:word@qdrant:6333"},
+    "authentication": {"url": "http://qdrant:6333", "auth": httpx.BasicAuth("user", "word")},
+    "cookies": {"url": "http://qdrant:6333", "cookies": {"route": "node-1"}},
+    "parameters": {"url": "http://qdrant:6333", "params": {"token": "a b"}},
+}
+
+
+@pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection:UserWarning")
+@pytest.mark.parametrize("seconds", [None, 3.2])
+@pytest.mark.parametrize("options", CLIENTS)
+def test_what_a_client_says_of_its_requests_is_said_of_these(options: str, seconds: float | None) -> None:
+    sent: dict[type, list[Any]] = {QdrantClient: [], Own: []}
+
+    def answering(kind: type) -> httpx.MockTransport:
+        def answer(request: httpx.Request) -> httpx.Response:
+            if "/points/query" in request.url.path:
+                length = {"content-length": "", "user-agent": ""}
+                timeout = request.extensions["timeout"]
+                sent[kind].append((request.method, str(request.url), {**request.headers, **length}, timeout))
+                found: Any = {"points": POINTS}
+                return httpx.Response(200, json={"result": [found, found] if request.url.path.endswith("batch") else found})
+            if "/collections/" in request.url.path:
+                return httpx.Response(200, json={"result": collection({"dense": 4}, ["sparse"])})
+            return httpx.Response(200, json={"title": "qdrant", "version": "1.20.0"}, headers={"set-cookie": "seen=1"})
+
+        return httpx.MockTransport(answer)
+
+    for kind in (QdrantClient, Own):
+        executor = Executor(kind(**CLIENTS[options], **QUIET, transport=answering(kind)), "docs")
+        asked = SearchOptions(timeout=seconds)
+        executor.retrieve(STRATEGIES["dense"], ASKED, asked)
+        executor.retrieve_batch(STRATEGIES["dense"], [ASKED, ASKED], asked)
+    assert sent[QdrantClient] == sent[Own]
+    assert len(sent[Own]) == 2
+    assert "seen=1" in sent[Own][0][2]["cookie"]
