@@ -14,6 +14,7 @@ it again in answers. The prefix is one of the client's options, so a client made
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import itertools
 import os
@@ -310,16 +311,31 @@ def _delete(names: Iterable[str]) -> None:
 
 @functools.cache
 def _prefix_remote_clients() -> None:
-    """Replace qdrant-client's classes for servers by ones that take `collections=` and put its prefix before names."""
-    setattr(sync_module, "QdrantRemote", _prefixed(QdrantRemote))  # noqa: B010  # a type checker would refuse it
-    setattr(async_module, "AsyncQdrantRemote", _prefixed(AsyncQdrantRemote))  # noqa: B010
+    """Replace qdrant-client's classes for servers by ones that take `collections=` and put its prefix before names.
+
+    What an executor sends past a client's methods gets the prefix, too.
+    """
+    sending: Any = importlib.import_module("qdrant_rerank.search")
+    for module, kind in ((sync_module, QdrantRemote), (async_module, AsyncQdrantRemote)):
+        made = _prefixed(kind)
+        setattr(module, kind.__name__, made)
+        setattr(sending, kind.__name__, made)
+    write = sending._Rest.write
+
+    def write_with_prefix(self: Any, collection: str, endpoint: str, *more: Any) -> Any:
+        own: Collections | None = self.api.collections
+        for listen in own.listeners if own is not None else ():
+            listen({"query": "query_points", "query/batch": "query_batch_points"}[endpoint])
+        return write(self, collection if own is None else own.on_server(collection), endpoint, *more)
+
+    sending._Rest.write = write_with_prefix
 
 
 def _prefixed(kind: type[Any]) -> type[Any]:
     class Prefixed(kind):  # type: ignore[misc]  # a class made by a function
         def __init__(self, *arguments: Any, collections: Collections | None = None, **options: Any) -> None:
             super().__init__(*arguments, **options)
-            self.collections = collections
+            self.collections = self.http.client.collections = collections
 
     for name, original in inspect.getmembers(kind, inspect.isfunction):
         method: Callable[..., Any] = original
