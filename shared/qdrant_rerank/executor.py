@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, Self, TypeVar
 
 from qdrant_client import QdrantClient, models
@@ -35,7 +35,6 @@ from .query import Fingerprints, Query, Quirks, SearchOptions, Target, not_a_fil
 from .schema import Schema, aread_node_schema, aread_schema, read_node_schema, read_schema
 from .search import (
     asend,
-    asend_batch,
     check_order,
     check_vectors,
     contradicts,
@@ -47,7 +46,6 @@ from .search import (
     read_groups,
     read_points,
     send,
-    send_batch,
 )
 from .steps import AsyncServices, Flow, Points, QueryVector, Search, Services, Vectors, arun, run, together
 from .strategies import Strategy
@@ -543,7 +541,7 @@ class Executor(_Base):
         answers: dict[int, Points] = {}
         for share in self._shares(plain):
             requests = list(share.values())
-            replies = send_batch(client, self.collection, requests, told)
+            replies = send(client, self.collection, requests, told)
             answers |= dict(zip(share, read_batch(replies, requests, place), strict=True))
         for number, grouped in groups.items():
             reply = client.query_points_groups(self.collection, **group_arguments(grouped), **told)
@@ -553,8 +551,8 @@ class Executor(_Base):
     def _ask_one(self, client: QdrantClient, request: models.QueryRequest, told: dict[str, Any]) -> Any:
         """The client's answer to one request, asked for by itself or with others that threads ask for at the same time."""
         if not self._coalesces:
-            return send(client, self.collection, request, told)
-        found = self._coalescer_of.get(os.getpid()) or self._coalescer_of.setdefault(os.getpid(), self._coalescer(client))
+            return send(client, self.collection, [request], told)[0]
+        found = self._coalescer_of.get(os.getpid()) or self._coalescer_of.setdefault(os.getpid(), self._make_coalescer(client))
         return found.search(request, told, self._most)
 
     @cached_property
@@ -562,14 +560,8 @@ class Executor(_Base):
         """By process: a forked child has none of its parent's threads, and a client of its own."""
         return {}
 
-    def _coalescer(self, client: QdrantClient) -> ThreadCoalescer:
-        def ask_now(requests: Sequence[models.QueryRequest], told: Mapping[str, Any]) -> Sequence[Any]:
-            if len(requests) == 1:
-                return [send(client, self.collection, requests[0], told)]
-            replies: Sequence[Any] = send_batch(client, self.collection, requests, told)
-            return replies
-
-        return ThreadCoalescer(ask_now, can_share(client))
+    def _make_coalescer(self, client: QdrantClient) -> ThreadCoalescer:
+        return ThreadCoalescer(partial(send, client, self.collection), can_share(client))
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         return check_scores(score_texts(self._model(), query, texts), len(texts), None)
@@ -743,23 +735,15 @@ class AsyncExecutor(_Base):
     async def _ask_one(self, client: AsyncCalls, request: models.QueryRequest, told: dict[str, Any]) -> Any:
         """The client's answer to one request, asked for by itself or with others that are asked for at the same time."""
         if not self._coalesces:
-            return await asend(client, self.collection, request, told)
-        return await self._coalescers.get(lambda: self._coalescer(client)).search(request, told, self._most)
-
-    def _coalescer(self, client: AsyncCalls) -> Coalescer:
-        async def ask_now(requests: Sequence[models.QueryRequest], told: Mapping[str, Any]) -> Sequence[Any]:
-            if len(requests) == 1:
-                return [await asend(client, self.collection, requests[0], told)]
-            replies: Sequence[Any] = await asend_batch(client, self.collection, requests, told)
-            return replies
-
-        return Coalescer(ask_now, can_share(client))
+            return (await asend(client, self.collection, [request], told))[0]
+        coalescer = self._coalescers.get(lambda: Coalescer(partial(asend, client, self.collection), can_share(client)))
+        return await coalescer.search(request, told, self._most)
 
     async def _batch(
         self, client: AsyncCalls, plain: dict[int, models.QueryRequest], told: dict[str, Any], place: Place
     ) -> dict[int, Points]:
         requests = list(plain.values())
-        replies = await asend_batch(client, self.collection, requests, told)
+        replies = await asend(client, self.collection, requests, told)
         return dict(zip(plain, read_batch(replies, requests, place), strict=True))
 
     async def score(self, query: str, texts: Sequence[str]) -> list[float]:

@@ -87,45 +87,35 @@ def search(requests: Callable[[], list[Request]], options: SearchOptions, target
 # Its sending
 
 
-def send(client: QdrantClient, collection: str, request: models.QueryRequest, told: Mapping[str, Any]) -> Any:
-    """A client's answer to one request.
+def send(client: QdrantClient, collection: str, requests: Sequence[models.QueryRequest], told: Mapping[str, Any]) -> Any:
+    """A client's answer to each request: to a lone one as a query, to several as a batch.
 
     Args:
         client: what is asked.
         collection: the collection's name.
-        request: what it is asked for.
+        requests: what it is asked for.
         told: the client's options, such as `timeout`.
     """
-    way = _find_way(client, [request])
+    way = _find_way(client, requests)
+    if len(requests) > 1:
+        if isinstance(way, _Rest):
+            return way.api.send(way.write(collection, "query/batch", _batch(requests), told), _Answers).result
+        return way.query_batch_points(collection, _lend(requests) if way is client else requests, **told)
     if isinstance(way, _Rest):
-        return way.api.send(way.write(collection, "query", _unwrap(request), told), _Answer).result
-    return way.query_points(collection, **_arguments(request), **told)
+        return [way.api.send(way.write(collection, "query", _unwrap(requests[0]), told), _Answer).result]
+    return [way.query_points(collection, **_arguments(requests[0]), **told)]
 
 
-async def asend(client: AsyncCalls, collection: str, request: models.QueryRequest, told: Mapping[str, Any]) -> Any:
+async def asend(client: AsyncCalls, collection: str, requests: Sequence[models.QueryRequest], told: Mapping[str, Any]) -> Any:
     """As `send`, awaited."""
-    way = _find_way(client, [request])
-    if isinstance(way, _Rest):
-        return (await way.api.send(way.write(collection, "query", _unwrap(request), told), _Answer)).result
-    return await way.query_points(collection, **_arguments(request), **told)
-
-
-def send_batch(client: QdrantClient, collection: str, requests: Sequence[models.QueryRequest], told: Mapping[str, Any]) -> Any:
-    """A client's answers to several requests; as `send`."""
     way = _find_way(client, requests)
+    if len(requests) > 1:
+        if isinstance(way, _Rest):
+            return (await way.api.send(way.write(collection, "query/batch", _batch(requests), told), _Answers)).result
+        return await way.query_batch_points(collection, _lend(requests) if way is client else requests, **told)
     if isinstance(way, _Rest):
-        return way.api.send(way.write(collection, "query/batch", _batch(requests), told), _Answers).result
-    return way.query_batch_points(collection, _lend(requests) if way is client else requests, **told)
-
-
-async def asend_batch(
-    client: AsyncCalls, collection: str, requests: Sequence[models.QueryRequest], told: Mapping[str, Any]
-) -> Any:
-    """As `send_batch`, awaited."""
-    way = _find_way(client, requests)
-    if isinstance(way, _Rest):
-        return (await way.api.send(way.write(collection, "query/batch", _batch(requests), told), _Answers)).result
-    return await way.query_batch_points(collection, _lend(requests) if way is client else requests, **told)
+        return [(await way.api.send(way.write(collection, "query", _unwrap(requests[0]), told), _Answer)).result]
+    return [await way.query_points(collection, **_arguments(requests[0]), **told)]
 
 
 def group_arguments(request: models.QueryGroupsRequest) -> dict[str, Any]:
