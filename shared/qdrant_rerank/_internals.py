@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ._lazy import load_lazily
 
 if TYPE_CHECKING:
+    from ._lazy import load_extra
     from .adapters import Executors, check_count, check_filter, check_flag, check_options, check_reranker, check_use
     from .adapters import find_unknown
     from .agent_tools import BYTES_OF_A_TOKEN, FilterArgument, LowConfidence, TOOL_DESCRIPTION, TOOL_NAME, ToolCall
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from .edge.translate_query import Formulas
     from .edge.values import describe_misfits, refusals
     from .engine_errors import Failure, Kind, Place, address_of, describe_failures, read_failure, tell_error
-    from .errors import Lint, did_you_mean, warn
+    from .errors import Lint, OnError, did_you_mean, warn
     from .executor import SCHEMA_TTL, check_schema_ttl
     from .explain.plans import abridge, values_in
     from .explain.plot import check_picture, draw
@@ -75,7 +76,7 @@ if TYPE_CHECKING:
     from .points import SPARE, annotate, notes_of, root_keys, select_payload, settle, widen, with_keys
     from .query import Inputs, both, check_vector, embed_query, not_a_filter, query_token_counts, restrict
     from .request_parts import conditions_of, models_within, parts_of, strict_limits
-    from .rerank import BEYOND, Candidate, DocumentReranker, MUTE, MissingText, OnError, READ, Unread
+    from .rerank import BEYOND, Candidate, DocumentReranker, MUTE, MissingText, READ, Unread
     from .calls import INGEST, Left, NO_RETRIES
     from .trained import names_points, random_points
     from .schema import Kind as VectorKind, read_node_schema
@@ -95,6 +96,7 @@ else:
     __getattr__ = load_lazily(
         __package__,
         {
+            "_lazy": "load_extra",
             "adapters": "Executors, check_count, check_filter, check_flag, check_options, check_reranker, check_use, "
             "find_unknown",
             "agent_tools": "BYTES_OF_A_TOKEN, FilterArgument, LowConfidence, TOOL_DESCRIPTION, TOOL_NAME, ToolCall, "
@@ -111,7 +113,7 @@ else:
             "edge.translate_query": "Formulas",
             "edge.values": "describe_misfits, refusals",
             "engine_errors": "Failure, Kind, Place, address_of, describe_failures, read_failure, tell_error",
-            "errors": "Lint, did_you_mean, warn",
+            "errors": "Lint, OnError, did_you_mean, warn",
             "executor": "SCHEMA_TTL, check_schema_ttl",
             "explain.plans": "abridge, values_in",
             "explain.plot": "check_picture, draw",
@@ -154,7 +156,7 @@ else:
             "points": "SPARE, annotate, notes_of, root_keys, select_payload, settle, widen, with_keys",
             "query": "Inputs, both, check_vector, embed_query, not_a_filter, query_token_counts, restrict",
             "request_parts": "conditions_of, models_within, parts_of, strict_limits",
-            "rerank": "BEYOND, Candidate, DocumentReranker, MUTE, MissingText, OnError, READ, Unread",
+            "rerank": "BEYOND, Candidate, DocumentReranker, MUTE, MissingText, READ, Unread",
             "trained": "names_points, random_points, FAR, MOVED, Reference, Trained, TrainedFeature, by_chance, "
             "find_missing, has, instead, kind_of, leaves, psi, shift",
             "schema": "Kind as VectorKind, read_node_schema",

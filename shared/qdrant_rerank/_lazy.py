@@ -1,9 +1,12 @@
-"""Names of a package that are loaded when they are first used (PEP 562), so that importing the package loads little."""
+"""What is loaded when it is first used: names of a package (PEP 562), so that importing it loads little; what extras bring."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from typing import Any
+
+from .errors import MissingExtra
 
 
 def load_lazily(package: str, names_by_module: Mapping[str, str]) -> Callable[[str], object]:
@@ -24,3 +27,11 @@ def load_lazily(package: str, names_by_module: Mapping[str, str]) -> Callable[[s
         return getattr(import_module(f".{module}", package), original)
 
     return load
+
+
+def load_extra(module: str, what: str, extra: str) -> Any:
+    """Return a module that an extra brings. Raises MissingExtra, which names `what` needs it, where it isn't installed."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingExtra(what, extra) from error

@@ -51,16 +51,7 @@ class Executors:
         return self
 
     def get(self, kind: type[E], parts: Iterable[object], make: Callable[[type[E]], E]) -> E:
-        """The executor that was made of these parts, or a new one.
-
-        Args:
-            kind: `Executor` or `AsyncExecutor`.
-            parts: everything that `make` makes it of.
-            make: makes one of that kind.
-
-        Raises:
-            ClientError: after `close` or `aclose`.
-        """
+        """The executor of these parts, or a new one of that kind by `make`. Raises ClientError after `close` or `aclose`."""
         parts = list(parts)
         key = kind, *map(_identify, parts)
         with self._lock:
@@ -136,52 +127,32 @@ def find_unknown(given: Iterable[str], known: Iterable[str]) -> tuple[str, str] 
 
 
 def check_count(name: str, value: object) -> None:
-    """Check how many results are asked for.
-
-    Raises:
-        QueryError: not a whole number, or less than 1.
-    """
+    """Refuse a number of results that isn't a whole one of at least 1. Raises QueryError."""
     if not is_whole(value, 1):
         raise QueryError(f"{name} must be a whole number of at least 1, got {value!r}")
 
 
 def check_flag(name: str, value: object) -> None:
-    """Check a setting that is on or off.
-
-    Raises:
-        QueryError: it is no bool.
-    """
+    """Refuse a setting that is no bool. Raises QueryError."""
     if not isinstance(value, bool):
         raise QueryError(f"{name} must be True or False, got {value!r}")
 
 
-def check_filter(value: object, name: str = "filter") -> None:
-    """Check a filter.
-
-    Raises:
-        QueryError: it is neither a `models.Filter` nor None.
-    """
+def check_filter(value: object) -> None:
+    """Refuse what is neither a `models.Filter` nor None. Raises QueryError."""
     if value is not None and not isinstance(value, models.Filter):
-        raise QueryError(name.removesuffix("filter") + not_a_filter(value))
+        raise QueryError(not_a_filter(value))
 
 
 def check_reranker(value: object) -> None:
-    """Check what shall score texts.
-
-    Raises:
-        StrategyError: it can't, or it is a class.
-    """
+    """Refuse what can't score texts, or is a class. Raises StrategyError."""
     if isinstance(value, type):
         raise StrategyError(f"reranker must be a reranker; this is the class {value.__name__}: pass an object of it")
     as_reranker(value)  # type: ignore[arg-type]
 
 
 def check_use(reranker: object, strategy: Strategy) -> None:
-    """Refuse a reranker that the strategy doesn't ask: results would be those without it.
-
-    Raises:
-        StrategyError: so it is; says what asks it.
-    """
+    """Refuse a reranker that the strategy doesn't ask: results would be those without it. Raises StrategyError."""
     if reranker is not None and strategy.model_use == "none" and not strategy.cost.model_calls:
         found = brief(strategy)
         raise StrategyError(
@@ -203,7 +174,7 @@ def check_options(options: object, own: Mapping[str, str], without_effect: Itera
     """
     if not isinstance(options, SearchOptions):
         raise QueryError(f"options must be a qdrant_rerank.SearchOptions, got {type(options).__name__} {brief(options)}")
-    for name in _changed(options):
+    for name in (each.name for each in fields(options) if getattr(options, each.name) != each.default):
         if name in own:
             raise QueryError(f"{name} has an argument of its own: pass {own[name]} instead of options=SearchOptions({name}=…)")
         if name in (*_NO_EFFECT, *without_effect):
@@ -213,7 +184,3 @@ def check_options(options: object, own: Mapping[str, str], without_effect: Itera
     if problems := list(options.problems()):
         raise QueryError("; ".join(problems))
     return options
-
-
-def _changed(options: SearchOptions) -> list[str]:
-    return [each.name for each in fields(options) if getattr(options, each.name) != each.default]

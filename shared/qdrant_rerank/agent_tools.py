@@ -102,14 +102,9 @@ class FilterArgument:
 
 @dataclass(frozen=True)
 class ToolCall:
-    """One call of the tool, checked and capped.
+    """One call of the tool, checked and capped: what to search for, and how many documents.
 
-    Attributes:
-        query: what to search for.
-        k: how many documents.
-        filter: what the model asks for; None for no filter.
-        filters: the same in words, by argument.
-        notes: what was changed, for the model.
+    `filter` is what the model asks for, `filters` the same in words, by argument; `notes` tell the model what was changed.
     """
 
     query: str
@@ -198,7 +193,7 @@ class ToolSpec:
         query = given.get("query", "")
         if not isinstance(query, str):
             return "The argument query must be a text. Call again with what to search for."
-        query = " ".join(query.encode("utf-8", "replace").decode("utf-8").replace("\0", " ").split())
+        query = _clean(query)
         if not any(map(str.isalnum, query)):
             return "The argument query is empty. Call again with what to search for, in a few words or a sentence."
         notes: list[str] = []
@@ -268,11 +263,7 @@ class ToolSpec:
 
 
 def check_retriever(retriever: object, ours: type) -> None:
-    """Check that a tool is made of a retriever of this package.
-
-    Raises:
-        TypeError: it is another; says how to make one.
-    """
+    """Refuse what is no retriever of this package. Raises TypeError, which says how to make one."""
     if not isinstance(retriever, ours):
         raise TypeError(
             f"a search tool is made of a {ours.__name__}, got {type(retriever).__name__}: make one of your store by "
@@ -281,11 +272,7 @@ def check_retriever(retriever: object, ours: type) -> None:
 
 
 def narrow(call: ToolCall, runtime_filter: Callable[[], object] | None) -> models.Filter | None:
-    """The filter of a call, within the one that a run brings.
-
-    Raises:
-        RuntimeFilterError: the run brings none.
-    """
+    """The filter of a call, within the one that a run brings. Raises RuntimeFilterError where it brings none."""
     if runtime_filter is None:
         return call.filter
     try:
@@ -348,10 +335,7 @@ def pick_filters(
 def pick_threshold(low_confidence: LowConfidence, strategy: Strategy) -> float | None:
     """The score below which the best document is said to be doubtful; None for none.
 
-    Args:
-        low_confidence: the score; or "auto" for 0.5 where the strategy's scores are calibrated, and none elsewhere.
-        strategy: what ranks.
-
+    `low_confidence` is the score, or "auto" for 0.5 where the strategy's scores are calibrated, and none elsewhere.
     """
     if low_confidence != "auto":
         return low_confidence

@@ -64,11 +64,7 @@ class Deadline:
         return max(0.0, self.ends - time.monotonic())
 
     def check(self, doing: str) -> None:
-        """Refuse to begin what there is no time for.
-
-        Raises:
-            TimeoutError: the time is over.
-        """
+        """Refuse to begin what there is no time for. Raises TimeoutError."""
         if not self.left:
             raise self.error(doing)
 
@@ -78,11 +74,7 @@ class Deadline:
         return errors.TimeoutError(f"the call's timeout of {self.seconds:g} s was over after {took:.2f} s, while {doing}")
 
     async def hold(self, awaited: Callable[[], Awaitable[T]], doing: str) -> T:
-        """What is awaited; cancelled when the time is over.
-
-        Raises:
-            TimeoutError: the time was over while `doing`.
-        """
+        """What is awaited; cancelled when the time is over. Raises TimeoutError, which says what it was `doing`."""
         self.check(doing)
         self.waited_for = None
         limit = asyncio.timeout(self.left)
@@ -101,13 +93,9 @@ DEADLINE: Final[ContextVar[Deadline | None]] = ContextVar("qdrant_rerank_deadlin
 
 @contextmanager
 def within(seconds: float | None) -> Generator[Deadline | None]:
-    """Hold what is done in this context to a time; a deadline that is set already and ends sooner stays.
+    """Hold what is done in this context to so many seconds (None: any); a deadline that is set already and ends sooner stays.
 
-    Args:
-        seconds: how long it may take; None sets no deadline.
-
-    Raises:
-        PlanError: it is no finite number above 0.
+    Raises PlanError where they are no finite number above 0.
     """
     outer = DEADLINE.get()
     if seconds is None:
@@ -140,11 +128,7 @@ def timeout_problem(seconds: object) -> str | None:
 
 
 def check_timeout(seconds: object) -> None:
-    """Refuse what can't be a timeout.
-
-    Raises:
-        PlanError: it is no finite number above 0.
-    """
+    """Refuse what can't be a timeout: all but a finite number above 0. Raises PlanError."""
     if problem := timeout_problem(seconds):
         raise errors.PlanError([problem])
 
@@ -288,16 +272,10 @@ class Retries:
         return await self._policy(left).arun(once, self.asleep)
 
     def _policy(self, left: Left | None) -> Policy:
-        started = time.monotonic()
-
-        def time_left() -> float | None:
-            mine = None if self.seconds is None else self.seconds - (time.monotonic() - started)
-            known = [seconds for seconds in (mine, left() if left is not None else None) if seconds is not None]
-            return min(known) if known else None
-
+        ends = [time_left(self.seconds), *([] if left is None else [left])]
         return Policy(
             calls=self.most + 1,
-            left=time_left,
+            left=lambda: min((seconds for end in ends if (seconds := end()) is not None), default=None),
             passes=lambda error: read_failure(error).passes,
             wait=lambda error: read_failure(error).wait,
             note=_note,

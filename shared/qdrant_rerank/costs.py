@@ -44,12 +44,9 @@ _FAR_BETTER: Final = 2.0
 
 @dataclass(frozen=True)
 class Estimate:
-    """Milliseconds of one query, beyond the search.
+    """Milliseconds of one query for so many candidates, beyond the search.
 
-    Attributes:
-        in_qdrant: where the formula is sent.
-        here: where the candidates' payload is fetched.
-        candidates: for so many candidates.
+    `in_qdrant` has the formula sent, `here` the candidates' payload fetched.
     """
 
     in_qdrant: float
@@ -105,12 +102,9 @@ def estimate(
 
 
 def place_warnings(found: Estimate, size: Extent, why: str) -> list[Lint]:
-    """That a formula would be computed sooner here.
+    """That a formula would be computed sooner here, by what it takes in both places and its size once compiled.
 
-    Args:
-        found: what it takes in both places.
-        size: how large it is once compiled.
-        why: why it stays in Qdrant; "" where `.on_client()` gives the same.
+    `why` says why it stays in Qdrant; "" where `.on_client()` gives the same.
     """
     if not found.is_better_here:
         return []

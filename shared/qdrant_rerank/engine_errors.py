@@ -342,13 +342,9 @@ _ADVICE: Final[dict[Kind, str]] = {
 
 @dataclass(frozen=True)
 class Place:
-    """What is called: an engine, and the collection in it.
+    """What is called: an engine, a server's address without credentials, and the collection in it; "" for none.
 
-    Attributes:
-        engine: the kind of engine.
-        address: where a server is, without credentials; "" for none.
-        collection: the collection's name; "" for none.
-        secrets: what no note may show.
+    `secrets` are what no note may show.
     """
 
     engine: Engine

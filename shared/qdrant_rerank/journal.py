@@ -112,11 +112,9 @@ class Journal:
             raise
 
     def add(self, *values: Mapping[str, Any]) -> None:
-        """Append records, each as one line; none where the disk has no room for all.
+        """Append records, each as one line; none where the disk has no room for all, which is an OSError.
 
-        Raises:
-            FormatError: a record holds what JSON can't (NaN, a date), or is nested too deep to be read again.
-            OSError: the disk is full.
+        Raises FormatError where one holds what JSON can't (NaN, a date), or is nested too deep to be read again.
         """
         self._append(b"".join(map(self._line, values)))
 
@@ -165,12 +163,7 @@ def read_journal(path: str | os.PathLike[str], kind: JournalKind) -> tuple[dict[
 
 
 def read_records(path: str | os.PathLike[str], kind: JournalKind) -> list[Record]:
-    """The records of a file, without its header; an empty one has none.
-
-    Raises:
-        FormatError: it is another kind of file, or a line of it can't be read.
-        OSError: there is no such file.
-    """
+    """The records of a file, without its header; an empty one has none. Raises as `read_journal`."""
     return _read(Path(path).read_bytes(), Path(path), kind)[1]
 
 
@@ -184,13 +177,8 @@ def check_header(
 ) -> None:
     """Refuse a file whose header isn't the one that is wanted.
 
-    Args:
-        path: the file.
-        there: its header.
-        wanted: the header that it must have.
-        kind: what kind of file it is.
-        another: what it is if a value differs, e.g. "keeps what another tuning found"; "" if values may differ.
-        labels: names of keys in messages.
+    `another` says what it is if a value differs, e.g. "keeps what another tuning found"; "" if values may differ. `labels` are
+    names of keys in messages.
 
     Raises:
         FormatError: the header has other keys.
@@ -209,11 +197,7 @@ def check_header(
 def decode_records(
     records: Iterable[Record], decode: Callable[[dict[str, Any]], T], path: str | os.PathLike[str], kind: JournalKind
 ) -> list[T]:
-    """Each record as `decode` reads it.
-
-    Raises:
-        FormatError: one of them isn't what it should be.
-    """
+    """Each record as `decode` reads it. Raises FormatError where one isn't what it should be."""
     found: list[T] = []
     for record in records:
         try:

@@ -132,11 +132,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
 
 
 def lines_of(path: str | os.PathLike[str], *, empty: bool = False) -> Iterator[tuple[int, str]]:
-    """The lines, each with its number from 1; gzip is unpacked if the name ends in `.gz`.
-
-    Args:
-        path: the file.
-        empty: whether empty lines are among them.
+    """The lines (empty ones too, if `empty`), each with its number from 1; gzip is unpacked if the name ends in `.gz`.
 
     Raises:
         FormatError: it isn't UTF-8 text, has a line of more than 64 MB, or is a damaged gzip file; carries the line.

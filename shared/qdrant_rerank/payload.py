@@ -214,11 +214,7 @@ PRESETS: Mapping[str, AnyMapping] = {
 
 
 def as_mapping(value: PayloadLike | AnyMapping) -> AnyMapping:
-    """The mapping of a preset's name, a mapping or a function.
-
-    Raises:
-        StrategyError: it stands for none.
-    """
+    """The mapping of a preset's name, a mapping or a function. Raises StrategyError where it stands for none."""
     if isinstance(value, PayloadMapping | _LlamaIndexPayload | _MapperPayload):
         return value
     if isinstance(value, str):

@@ -60,13 +60,9 @@ _MARKS: Final = re.compile(r'\[\d*\]|"')
 
 @dataclass(frozen=True)
 class Reading:
-    """A payload key that something reads.
+    """A payload key that something reads: its path, what is read there, and what reads it, in words.
 
-    Attributes:
-        key: the path to it.
-        kind: what is read there.
-        whose: what reads it, in words.
-        without: what happens to points that have none, in words.
+    `without` says what happens to points that have none.
     """
 
     key: str
@@ -134,14 +130,7 @@ def _kind_of(condition: models.FieldCondition) -> Kind:
 
 
 def tell_mistakes(strategy: Strategy, options: SearchOptions, target: Target, points: Points) -> Flow[None]:
-    """Warn of keys that the results let suspect and a sample confirms; one search where the sample isn't there yet.
-
-    Args:
-        strategy: what found the points.
-        options: the call's.
-        target: the collection.
-        points: what was found.
-    """
+    """Warn of keys that the results let suspect and a sample confirms; one search where the sample isn't there yet."""
     quirks, count = target.quirks, target.schema.points
     if points:
         read = list(read_in_results(strategy, options))

@@ -59,11 +59,7 @@ def plan(
 
 
 def check_strategy(strategy: object) -> None:
-    """Refuse what is no strategy.
-
-    Raises:
-        StrategyError: the message says what to pass.
-    """
+    """Refuse what is no strategy. Raises StrategyError, which says what to pass."""
     if isinstance(strategy, Strategy):
         return
     if isinstance(getattr(strategy, "strategy", None), Strategy):  # a learned ranker, what tune chose
@@ -346,9 +342,6 @@ class Plan:
         """For each key that some point lacks, or holds something else at, what to write; nothing if Qdrant can't be asked.
 
         Only points that the formula may come upon are looked at: others may be those of another tenant.
-
-        Args:
-            named: the key that the engine names, if it does.
         """
         keys = [key for key in self._required_keys if named in (None, key)] or list(self._required_keys)
         if not keys:

@@ -56,12 +56,7 @@ Path: TypeAlias = "tuple[str | tuple[str, str], ...]"
 
 
 def select_payload(payload: Mapping[str, Any] | None, selector: models.WithPayloadInterface) -> dict[str, Any] | None:
-    """What a query with `with_payload=selector` returns of a payload.
-
-    Args:
-        payload: the whole of it; it isn't changed.
-        selector: True, False, the (dotted) keys to return, or a `models.PayloadSelector`.
-    """
+    """What a query with `with_payload=selector` returns of a whole payload, which isn't changed."""
     if selector is False or selector is None:
         return None
     if selector is True or payload is None:
@@ -171,10 +166,7 @@ def by_id(point: Any) -> tuple[bool, Any]:
 def group(points: Points, options: SearchOptions, complete: bool) -> Points:
     """The hits of each group, best group first, with what the call wants of the payload; warns where groups may lack some.
 
-    Args:
-        points: the ranking, best first, with the key's payload.
-        options: say the key, how many groups, and how many hits of each.
-        complete: whether the ranking holds all points that there are.
+    The ranking has the key's payload; `complete` says whether it holds all points that there are.
     """
     assert options.group_by is not None
     groups: dict[Any, Points] = {}

@@ -116,8 +116,9 @@ class SearchOptions:
             yield f"score_threshold must be a finite number, got {self.score_threshold!r}"
         if self.search_params is not None and not isinstance(self.search_params, models.SearchParams):
             yield f"search_params must be a qdrant_client.models.SearchParams, got {self.search_params!r}"
-        if not _is_consistency(self.consistency):
-            names = ", ".join(repr(each.value) for each in models.ReadConsistencyType)
+        known = [each.value for each in models.ReadConsistencyType]
+        if self.consistency is not None and not is_whole(self.consistency, 1) and self.consistency not in known:
+            names = ", ".join(map(repr, known))
             yield f"consistency must be a whole number of replicas of at least 1, or one of {names}, got {self.consistency!r}"
         if self.timeout is not None and (problem := timeout_problem(self.timeout)):
             yield problem
@@ -131,11 +132,6 @@ class SearchOptions:
             yield f"group_size must be a whole number of at least 1, got {self.group_size!r}"
         elif self.group_by is not None and is_whole(self.limit, 1) and self.limit * self.group_size > MOST_GROUPED:
             yield f"limit times group_size must be at most {MOST_GROUPED:,}, got {self.limit * self.group_size:,}"
-
-
-def _is_consistency(value: object) -> bool:
-    known = [each.value for each in models.ReadConsistencyType]
-    return value is None or is_whole(value, 1) or (isinstance(value, str) and value in known)
 
 
 @dataclass(frozen=True)
@@ -187,9 +183,7 @@ class Quirks:
 class Fingerprints:
     """What tells the models beside Qdrant apart; functions, as the answer may take reading a model's folder.
 
-    Attributes:
-        reranker: its fingerprint; None if there is none.
-        encoder: by vector name, that of the encoder which embeds queries for it; None if there is no encoder.
+    `encoder` is asked by vector name; None is said where there is no model.
     """
 
     reranker: Callable[[], str | None] = lambda: None
@@ -250,11 +244,7 @@ class Inputs:
 
 
 def check_query(query: Query) -> None:
-    """Refuse a time or request-time values of the wrong kind, wherever they come to be read.
-
-    Raises:
-        QueryError: the message says which, and what they should be.
-    """
+    """Refuse a time or request-time values of the wrong kind. Raises QueryError, which says what they should be."""
     if not isinstance(query.params, Mapping):
         raise QueryError(f"params= is a map of name to value, e.g. {{'budget': 3}}; got {brief(query.params)}")
     if query.now is None:
@@ -373,11 +363,7 @@ def _check_names(query: Query, schema: Schema) -> None:
 
 
 def _check_whole(text: str) -> None:
-    """Refuse text with half a character (a lone surrogate), which no UTF-8 text can hold: no model or server takes it.
-
-    Raises:
-        QueryError: so it is.
-    """
+    """Refuse half a character (a lone surrogate), which no UTF-8 text can hold: no model or server takes it."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -394,10 +380,8 @@ _INFERENCE = (models.Document, models.Image, models.InferenceObject)
 def check_vector(name: str, vector: Any, info: VectorInfo) -> QueryVector:
     """`vector` in the shape that Qdrant takes for the collection's vector `name`.
 
-    Dense vectors may be any sequence of numbers (numpy arrays too), multivectors any sequence of those.
-
-    Raises:
-        QueryError: it is of another kind or dimension, or holds numbers that aren't finite.
+    Dense vectors may be any sequence of numbers (numpy arrays too), multivectors any sequence of those. Raises QueryError where
+    it is of another kind or dimension, or holds numbers that aren't finite.
     """
     if isinstance(vector, _INFERENCE):
         return vector  # the server embeds it, and checks what comes out
@@ -487,10 +471,7 @@ def _shape(vector: Any) -> str:
 def restrict(request: Request, only: models.Filter | None, everywhere: bool) -> Request:
     """`request`, of which no search finds points that don't meet `only`; a copy, unless it is None.
 
-    Args:
-        request: of any kind.
-        only: what every point has to meet.
-        everywhere: whether to say so at every search of the request; an engine that hands the root's filter on needs it there.
+    An engine that hands the root's filter on needs it there; others `everywhere`, at every search of the request.
     """
     if only is None:
         return request

@@ -117,13 +117,8 @@ def _name(sent: Sent) -> str:
             return type(query).__name__
 
 
-def models_within(value: Any, stop: type[Any] | tuple[type[Any], ...] = ()) -> Iterator[BaseModel]:
-    """Every model inside `value`, itself among them, each once; without recursion, as formulas are deep.
-
-    Args:
-        value: a model, or a list of them.
-        stop: types that aren't looked into, nor given.
-    """
+def models_within(value: Any) -> Iterator[BaseModel]:
+    """Every model inside a model or a list of them, itself among them, each once; without recursion, as formulas are deep."""
     waiting, seen = [value], set[int]()
     while waiting:
         one = waiting.pop()
@@ -131,7 +126,7 @@ def models_within(value: Any, stop: type[Any] | tuple[type[Any], ...] = ()) -> I
             if one and not isinstance(one[0], int | float):  # a vector's numbers
                 waiting.extend(one)
             continue
-        if not isinstance(one, BaseModel) or id(one) in seen or isinstance(one, stop):
+        if not isinstance(one, BaseModel) or id(one) in seen:
             continue
         seen.add(id(one))
         yield one
@@ -179,13 +174,8 @@ def filters_of(sent: Sent) -> Iterator[models.Filter]:
 
 def conditions_of(filter: models.Filter) -> Iterator[Any]:
     """The conditions of a filter and of those inside it, as strict mode counts them."""
-    clauses: Iterable[Any] = (
-        filter.must,
-        filter.should,
-        filter.must_not,
-        filter.min_should.conditions if filter.min_should is not None else None,
-    )
-    for clause in clauses:
+    least = None if filter.min_should is None else filter.min_should.conditions
+    for clause in (filter.must, filter.should, filter.must_not, least):
         for each in clause if isinstance(clause, list) else [] if clause is None else [clause]:
             if isinstance(each, models.Filter):
                 yield from conditions_of(each)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, get_args
+from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, cast, get_args
 
 import numpy as np
 from qdrant_client import models
@@ -28,25 +28,10 @@ from .points import annotate, notes_of, select_payload, trim, with_keys
 from .query import Inputs, Query, SearchOptions, Target
 from .schema import Schema
 from .stages import Nearest
-from .steps import Flow, Points, Request, Score, Search, Vectors, arun, run
+from .steps import AsyncServices, Flow, Points, Request, Score, Services, arun, run
 from .strategies import Cost, ModelUse, Stage, Strategy
 from .threads import Workers, use_workers
 from .values import brief, is_whole, literal
-
-__all__ = [
-    "BEYOND",
-    "MUTE",
-    "READ",
-    "Candidate",
-    "DocumentReranker",
-    "MissingText",
-    "OnError",
-    "Rerank",
-    "Unread",
-    "blend_scores",
-    "check_blend",
-    "summands",
-]
 
 READ: Final = 50
 """How many candidates a model reads where neither `Rerank` nor the strategy below sets a limit."""
@@ -379,15 +364,9 @@ def check_blend(blend: Expression) -> None:
 def blend_scores(
     blend: Expression | None, points: Points, relevance: Sequence[float], query: Query, sign: float, view: View
 ) -> Column:
-    """The final score of each of n points that a model read: shape (n,).
+    """The final score of each of n points that a model read: shape (n,); the model's own, `relevance`, without a blend.
 
-    Args:
-        blend: what the model's scores are blended by; None for the model's own scores.
-        points: as the search scored them.
-        relevance: the model's n scores.
-        query: for request-time values and the time.
-        sign: -1 if the search's scores are distances, else 1.
-        view: how the engine sees payload.
+    `sign` is -1 if the search's scores are distances, else 1.
 
     Raises:
         ScoringError: a score isn't finite.
@@ -433,13 +412,7 @@ _TEXT: Final = "_qdrant_rerank_text"  # in a payload of which the rest is for bl
 
 @dataclass(frozen=True)
 class Candidate:
-    """A text to rank.
-
-    Attributes:
-        text: what the model reads.
-        payload: what a blend reads by `field(…)`.
-        score: what a blend reads by `score()`; NaN if there is none.
-    """
+    """A text to rank, the payload that a blend reads, and its score before; NaN if there is none."""
 
     text: str
     payload: Mapping[str, Any]
@@ -448,13 +421,9 @@ class Candidate:
 
 @dataclass(frozen=True)
 class DocumentReranker:
-    """Ranks candidates as `Rerank` would had Qdrant found them.
+    """Ranks candidates as `Rerank` would had Qdrant found them: by the reranker, as `rescore` says.
 
-    Attributes:
-        model: what scores their texts.
-        rescore: how; without a candidate strategy.
-        timeout: seconds for a call; None for no limit.
-        workers: the threads that what blocks runs in; those that all share if None.
+    `timeout` is in seconds, None for no limit; what blocks runs in `workers`, those that all share if None.
     """
 
     reranker: Reranker
@@ -465,10 +434,7 @@ class DocumentReranker:
     def rank(self, query: Query, candidates: Sequence[Candidate], threshold: float | None = None) -> Points:
         """The candidates best first, as points whose ids are places in `candidates`; see `Rerank` for their notes.
 
-        Args:
-            query: its text is what the model reads.
-            candidates: in the order of their search.
-            threshold: the final score to reach.
+        Candidates are in the order of their search; `threshold` is the final score to reach.
 
         Raises:
             QueryError: the query's text is empty.
@@ -476,12 +442,12 @@ class DocumentReranker:
             TimeoutError: the timeout was over.
         """
         with within(self.timeout), use_workers(self.workers):
-            return run(self._flow(query, candidates, threshold), _Scores(self.reranker))
+            return run(self._flow(query, candidates, threshold), cast(Services, _Scores(self.reranker)))
 
     async def arank(self, query: Query, candidates: Sequence[Candidate], threshold: float | None = None) -> Points:
         """As `rank`, without blocking the event loop."""
         with within(self.timeout), use_workers(self.workers):
-            return await arun(self._flow(query, candidates, threshold), _AsyncScores(self.reranker))
+            return await arun(self._flow(query, candidates, threshold), cast(AsyncServices, _AsyncScores(self.reranker)))
 
     def _flow(self, query: Query, candidates: Sequence[Candidate], threshold: float | None) -> Flow[Points]:
         points: Points = [
@@ -510,12 +476,6 @@ class _Scores:
 
     reranker: Reranker
 
-    def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:  # pragma: no cover  # never asked for
-        raise NotImplementedError
-
-    def search(self, step: Search) -> list[Points]:  # pragma: no cover  # never asked for
-        raise NotImplementedError
-
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         return check_scores(score_texts(self.reranker, query, texts), len(texts), self.reranker)
 
@@ -523,12 +483,6 @@ class _Scores:
 @dataclass(frozen=True)
 class _AsyncScores:
     reranker: Reranker
-
-    async def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:  # pragma: no cover  # never asked for
-        raise NotImplementedError
-
-    async def search(self, step: Search) -> list[Points]:  # pragma: no cover  # never asked for
-        raise NotImplementedError
 
     async def score(self, query: str, texts: Sequence[str]) -> list[float]:
         return check_scores(await ascore_texts(self.reranker, query, texts), len(texts), self.reranker)

@@ -237,10 +237,7 @@ _ASKED: Final[dict[str, Any]] = {  # 2 has configurations, 3 has shards, 4 has t
 def read_node_schema(client: QdrantClient, collection: str, error: Exception) -> Schema | None:
     """What the node that answers knows of a collection whose schema can't be read; None if that is nothing.
 
-    Args:
-        client: of a server.
-        collection: its name, or an alias.
-        error: what reading the schema ended in; None comes of one that isn't a node's that is away.
+    `error` is what reading the schema ended in; None comes of one that isn't a node's that is away.
     """
     if not _is_away(error):
         return None

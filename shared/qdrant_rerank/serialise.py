@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -60,6 +60,7 @@ _OTHERS: Final[Mapping[type[Any], str]] = {
 _PARTS: Final = (Strategy, Expression, Trained, TrainedFeature)
 _RANKER: Final = "learned_ranker"
 Path_ = tuple[str | int, ...]
+T = TypeVar("T")
 
 
 class _Misfit(Exception):
@@ -98,21 +99,15 @@ def from_json(text: str, path: str | PathLike[str] | None = None) -> Strategy:
         FormatError: it isn't JSON, or isn't a strategy: a misspelt key, an unknown kind, a value of the wrong type.
             The message gives the line.
     """
-    found: Strategy = _from_json(text, path, _strategy)
-    return found
+    return _from_json(text, path, _strategy)
 
 
-def expression_from_json(text: str, path: str | PathLike[str] | None = None) -> Expression:
-    """The expression that JSON text holds: a number, the expression as text, or nodes as `to_json` writes them.
-
-    Raises:
-        FormatError: as of `from_json`.
-    """
-    found: Expression = _from_json(text, path, _expression)
-    return found
+def expression_from_json(text: str) -> Expression:
+    """The expression that JSON text holds: a number, text, or nodes as `to_json` writes them. Raises as `from_json`."""
+    return _from_json(text, None, _expression)
 
 
-def _from_json(text: str, path: str | PathLike[str] | None, read: Callable[[Any, Path_], Any]) -> Any:
+def _from_json(text: str, path: str | PathLike[str] | None, read: Callable[[Any, Path_], T]) -> T:
     value = parse_json(text, path, infinities=True)
     take_version(value, text, path)
     try:
@@ -144,14 +139,13 @@ def _encode(value: Any) -> Any:
         raise StrategyError(f"{brief(value)} has no JSON form; there are {', '.join([*list_kinds(), *_OTHERS.values()])}")
     hints = _hints(cls)
     encoded = {"kind": kind}
-    attributes = dataclasses.fields(cls)
     for attribute in sorted(
-        attributes, key=lambda attribute: attribute.name.startswith("candidate")
-    ):  # candidates read best last
+        dataclasses.fields(cls), key=lambda each: each.name.startswith("candidate")
+    ):  # these read best last
         item = getattr(value, attribute.name)
         if item != attribute.default:
-            leaf = _part(hints[attribute.name]) is None
-            encoded[attribute.name] = _dump(hints[attribute.name], item) if leaf else _encode(item)
+            hint = hints[attribute.name]
+            encoded[attribute.name] = _encode(item) if _part(hint) else _dump(hint, item)
     return encoded
 
 
@@ -168,11 +162,9 @@ def _strategy(value: Any, path: Path_) -> Strategy:
 
 def _expression(value: Any, path: Path_) -> Expression:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        number: Expression = _made(nodes.Constant, {"value": value}, path)
-        return number
+        return _made(nodes.Constant, {"value": value}, path)
     if isinstance(value, str):
-        written: Expression = _made(parse_expression, {"text": value}, path)
-        return written
+        return _made(parse_expression, {"text": value}, path)
     found: Expression = _decode(value, path, _NODES, "expression")
     return found
 
@@ -200,8 +192,7 @@ def _decode(value: Any, path: Path_, kinds: Mapping[str, type[Any]], what: str) 
                 (*path, key), f"{kind} has no {brief(key)}; it has {', '.join(known)}{did_you_mean(key[:100], known)}"
             )
         arguments[key] = _argument(hints[key], item, (*path, key))
-    missing = [name for name in _required(cls) if name not in arguments]
-    if missing:
+    if missing := [name for name in _required(cls) if name not in arguments]:
         raise _Misfit(path, f"{kind} lacks {', '.join(map(repr, missing))}")
     return _made(cls, arguments, path)
 
@@ -240,7 +231,7 @@ def _leading(value: Any, location: Iterable[Any]) -> Iterator[str | int]:
             value = value[part]
 
 
-def _made(function: Any, arguments: Mapping[str, Any], path: Path_) -> Any:
+def _made(function: Callable[..., T], arguments: Mapping[str, Any], path: Path_) -> T:
     try:
         return function(**arguments)
     except StrategyError as error:

@@ -215,7 +215,7 @@ def _answer(services: Services, step: Step) -> Any:
 
 async def _aanswer(services: AsyncServices, step: Step) -> Any:
     if isinstance(step, Scores):
-        return await _aeach(step, services)
+        return await asyncio.gather(*(_aanswer(services, one) for one in step.asked), return_exceptions=True)
     deadline = DEADLINE.get()
     if deadline is None:
         return await _ask(step, services)
@@ -261,11 +261,6 @@ def _each(step: Scores, services: Services) -> list[Any]:
         except Exception as error:
             answers.append(carry(error))
     return answers
-
-
-async def _aeach(step: Scores, services: AsyncServices) -> list[Any]:
-    """The answer to each of several scorings, side by side."""
-    return await asyncio.gather(*(_aanswer(services, one) for one in step.asked), return_exceptions=True)
 
 
 def together(flows: Sequence[Flow[R]]) -> Flow[list[R]]:

@@ -51,11 +51,7 @@ class Workers:
         self._threads = self._idle = 0
 
     def submit(self, job: Callable[[], T]) -> Future[T]:
-        """The future result of `job`, which runs in a copy of the caller's context.
-
-        Raises:
-            ClientError: these are closed.
-        """
+        """The future result of `job`, which runs in a copy of the caller's context. Raises ClientError after `close`."""
         if self._pid != os.getpid():  # a fork copies no threads, and perhaps a lock that somebody holds
             self._start()
         future: Future[T] = Future()
@@ -72,11 +68,7 @@ class Workers:
         return future
 
     def call(self, job: Callable[[], T], deadline: Deadline, doing: str) -> T:
-        """What `job` returns, run in a worker; when the time is over it is given up, and the worker ends by itself.
-
-        Raises:
-            TimeoutError: the time was over while `doing`, or while it waited for a worker.
-        """
+        """What `job` returns, run in a worker; it is given up, with a TimeoutError, when the time is over, also for waiting."""
         deadline.check(doing)
         future = self.submit(job)
         try:
@@ -211,11 +203,7 @@ class Reads(Generic[T]):
         return self._reading is not None
 
     def get(self, read: Callable[[], T], doing: str) -> T:
-        """What `read` returns, or what the read that is under way does.
-
-        Raises:
-            TimeoutError: the time was over before the read was.
-        """
+        """What `read` returns, or what the read that is under way does. Raises TimeoutError where the time was over before."""
         if self._pid != os.getpid():  # whoever reads in the parent doesn't here
             self._start()
         deadline = Deadline.current()
@@ -372,12 +360,9 @@ _STOPS: Final = (StopIteration, StopAsyncIteration)
 
 
 class carrying:  # used as a function is, in `with`
-    """Makes such exceptions of the code within `with` an error of ours, whose cause they are.
+    """Makes such exceptions of the code within `with` an error of ours, whose cause they are; `whose` says whose code it is.
 
-    Args:
-        kind: the error's type.
-        whose: whose code it is, for the message.
-        awaits: whether the code awaits: there cancellation is no fault of the code's.
+    Where the code awaits, cancellation is no fault of it.
     """
 
     def __init__(self, kind: type[QdrantRerankError], whose: str | Callable[[], str], awaits: bool = False) -> None:
@@ -400,17 +385,9 @@ class carrying:  # used as a function is, in `with`
 
 
 def refuse_strange(error: BaseException, kind: type[QdrantRerankError], whose: str | Callable[[], str]) -> None:
-    """Make an error of ours of such an exception, whose cause it is; nothing of others.
+    """Raise an error of ours of such an exception, whose cause it is; nothing of others. `whose` says whose code raised it.
 
     What `carrying` does, for where each query passes: there `except BaseException` costs nothing until something is raised.
-
-    Args:
-        error: what was raised.
-        kind: the type of what is made of it.
-        whose: whose code raised it, for the message.
-
-    Raises:
-        QdrantRerankError: it is such an exception.
     """
     if _is_strange(error):
         raise kind(_says(whose if isinstance(whose, str) else whose(), error)) from _first(error)

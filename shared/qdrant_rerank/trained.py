@@ -270,7 +270,7 @@ def _draw(
     payload = root_keys([key.key for key in keys])
     [points] = yield from Search([_asked(random_points(SAMPLE_SIZE, payload, within, target.schema), options)])
     payloads = [point.payload or {} for point in points]
-    known = set(_known_missing(trained))
+    known = {each for one in trained.features if one.reference.missing == 1.0 for each in one.keys}  # in training too
     gone = [key for key in keys if payloads and key.key not in known and not any(has(payload, key) for payload in payloads)]
     if not gone:
         return Sample(payloads, {}, chosen=names_points(within))
@@ -337,13 +337,6 @@ def drift_warnings(trained: Trained, expression: Expression, sample: Sample, vie
                 f"the learned formula's feature {one.name!r} {verdict} (PSI {index:.2f} over {count} random points; below "
                 f"{MOVED} is as in training): `qdrant-rerank drift` tells more",
             )
-
-
-def _known_missing(trained: Trained) -> Iterator[str]:
-    """Keys that no point had in training either."""
-    for one in trained.features:
-        if one.reference.missing == 1.0:
-            yield from one.keys
 
 
 def _with(key: PayloadKey) -> models.Filter:

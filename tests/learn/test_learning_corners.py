@@ -73,8 +73,8 @@ def test_an_isotonic_map_is_level_between_knots_of_one_probability_but_for_a_tra
     ("module", "call", "says"),
     [
         ("sklearn.isotonic", lambda p: fit_map("isotonic", p.x[:, 0], p.y, p.w), "isotonic calibration needs"),
-        ("scipy", lambda p: solve(p, 1.0), "fit_logistic needs"),
-        ("scipy", lambda p: solve(p, 1.0, [(0.0, None)] * 2), "fit_logistic needs"),
+        ("scipy.optimize", lambda p: solve(p, 1.0), "fit_logistic needs"),
+        ("scipy.optimize", lambda p: solve(p, 1.0, [(0.0, None)] * 2), "fit_logistic needs"),
         ("sklearn.metrics", lambda p: auc(p.x[:, 0], p.y, p.w), "AUC needs"),
         ("threadpoolctl", lambda _: one_thread(), "fit_logistic needs"),
         ("sklearn.model_selection", lambda p: split_folds(p.groups, 5), "cross-validation needs"),

@@ -1,7 +1,6 @@
 """Names of `qdrant_rerank.cli` that tests and neighbours need and users don't.
 
-Nothing is defined here, and a name is loaded when it is first used. Who moves or renames what lies behind changes the
-two lines here, and no test.
+Nothing is defined here. Who moves or renames what lies behind changes the line here, and no test.
 """
 
 # fmt: off
@@ -10,40 +9,16 @@ two lines here, and no test.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from .._lazy import load_lazily
-
-if TYPE_CHECKING:
-    from .app import ABOUT, COMMANDS, TASKS, app, build_command, help_text, load_command, paragraphs
-    from .calibrate import describe_progress, run_calibrate, show_scoring
-    from .connect import CommandRetries, Where, open_remote
-    from .evaluate import run_compare, run_evaluate
-    from .index import run_index
-    from .learn import read_features, run_features, run_fit
-    from .mcp import HttpGuard, ServedCollection
-    from .options import check_folder, check_output
-    from .output import CommandError, ProgressLines, errors_console, make_table, message_of, results_console
-    from .output import show_progress, show_table, visible
-    from .results import compare_results, describe_value, first_text
-    from .search import fold_json, run_search
-    from .tune import run_tune
-else:
-    __getattr__ = load_lazily(
-        __package__,
-        {
-            "app": "ABOUT, COMMANDS, TASKS, app, build_command, help_text, load_command, paragraphs",
-            "calibrate": "describe_progress, run_calibrate, show_scoring",
-            "connect": "CommandRetries, Where, open_remote",
-            "evaluate": "run_compare, run_evaluate",
-            "index": "run_index",
-            "learn": "read_features, run_features, run_fit",
-            "mcp": "HttpGuard, ServedCollection",
-            "options": "check_folder, check_output",
-            "output": "CommandError, ProgressLines, errors_console, make_table, message_of, results_console, "
-            "show_progress, show_table, visible",
-            "results": "compare_results, describe_value, first_text",
-            "search": "fold_json, run_search",
-            "tune": "run_tune",
-        },
-    )
+from .app import ABOUT, COMMANDS, TASKS, app, build_command, help_text, load_command, paragraphs
+from .calibrate import describe_progress, run_calibrate, show_scoring
+from .connect import CommandRetries, Where, open_remote
+from .evaluate import run_compare, run_evaluate
+from .index import run_index
+from .learn import read_features, run_features, run_fit
+from .mcp import HttpGuard, ServedCollection
+from .options import check_folder, check_output
+from .output import CommandError, ProgressLines, errors_console, make_table, message_of, results_console
+from .output import show_progress, show_table, visible
+from .results import compare_results, describe_value, first_text
+from .search import fold_json, run_search
+from .tune import run_tune

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from .. import Coefficients, Executor, Query, RelevanceFeedback, SearchOptions
 from .._internals import RECALL_READS, Mode, warn
-from ..evaluate import Interval, Topic, Topics, read_topics
+from ..evaluate import Topic, Topics, read_topics
 from ..learn import FeedbackEstimate, FeedbackFit, estimate_feedback_fit, fit_feedback
 from ..learn._internals import (
     LEAST_JUDGED,
@@ -34,6 +34,7 @@ from ..learn._internals import (
     first_search,
     is_sampled,
     sample_queries,
+    show_gain,
 )
 from ..planning import Schema
 from ..stages import Stage
@@ -407,15 +408,9 @@ def _table(fit: FeedbackFit) -> Table:
     table = make_table("held out", "by", "mean", "over plain [95 %]", "over rerank [95 %]", text=2)
     for each in fit.judgements:
         table.add_row(each.measure, "plain", f"{each.plain:.3f}", "", "")
-        table.add_row("", "rerank", f"{each.rerank:.3f}", _gain(each.rerank_over_plain), "")
-        table.add_row("", "feedback", f"{each.feedback:.3f}", _gain(each.over_plain), _gain(each.over_rerank))
+        table.add_row("", "rerank", f"{each.rerank:.3f}", show_gain(each.rerank_over_plain), "")
+        table.add_row("", "feedback", f"{each.feedback:.3f}", show_gain(each.over_plain), show_gain(each.over_rerank))
     return table
-
-
-def _gain(interval: Interval) -> str:
-    if interval.low is None or interval.high is None:
-        return f"{interval.estimate:+.3f}"
-    return f"{interval.estimate:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
 
 
 def _fit_json(fit: FeedbackFit) -> str:

@@ -28,11 +28,11 @@ from .._internals import (
     ToolSpec,
     did_you_mean,
     in_worker,
+    load_extra,
     pick_filters,
     pick_threshold,
     value_at,
 )
-from ..errors import MissingExtra
 from ..planning import PayloadSchema, PayloadType, payload_schema
 from .connect import Where, connect
 from .models import QueryModels, Reranking, open_reranker
@@ -138,11 +138,7 @@ def run_mcp(
 
 
 def _read_keys(text: str | None) -> dict[str, PayloadType | None]:
-    """What `--filter-by` says: key → type, or None where none is given.
-
-    Raises:
-        CommandError: a type is misspelt.
-    """
+    """What `--filter-by` says: key → type, or None where none is given. Raises CommandError where a type is misspelt."""
     keys: dict[str, PayloadType | None] = {}
     for written in split_list(text):
         key, colon, kind = written.rpartition(":")
@@ -165,15 +161,9 @@ def _pick(keys: Mapping[str, PayloadType | None], schema: PayloadSchema, fixed: 
 
 @dataclass(frozen=True)
 class ServedCollection:
-    """What the tools answer from.
+    """What the tools answer from: an executor within the fixed filter, how results are ranked, and the arguments and caps.
 
-    Attributes:
-        executor: within the fixed filter.
-        strategy: how results are ranked.
-        params: request-time values of each call.
-        timeout: seconds that a call may take; None for no limit of its own.
-        spec: the arguments and caps.
-        description: what the model is told that it finds here.
+    `params` are each call's request-time values, and `timeout` its seconds; `description` tells the model what it finds here.
     """
 
     executor: Executor
@@ -209,12 +199,8 @@ class ServedCollection:
         return found.encode()[:most].decode("utf-8", "ignore"), False
 
     def server(self) -> Any:
-        """The server of the official SDK.
-
-        Raises:
-            MissingExtra: it isn't installed.
-        """
-        sdk, types = _load_sdk()
+        """The server of the official SDK. Raises MissingExtra where that isn't installed."""
+        sdk, types = (load_extra(name, "the command mcp", "mcp") for name in ("mcp.server", "mcp.types"))
         runs = {"search": self.search, "explain": self.explain, "schema": self.schema}
         reads = types.ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
         nothing = {"type": "object", "properties": {}, "additionalProperties": False}
@@ -275,15 +261,6 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
-def _load_sdk() -> tuple[Any, Any]:
-    try:
-        import mcp.server
-        import mcp.types
-    except ModuleNotFoundError as error:
-        raise MissingExtra("the command mcp", "mcp") from error
-    return mcp.server, mcp.types
-
-
 # Ways in
 
 
@@ -323,11 +300,9 @@ def _http_app(server: Any, host: str) -> App:
 
 @dataclass(frozen=True)
 class HttpGuard:
-    """What each HTTP request must have.
+    """What each HTTP request must have: `Authorization` bears the token, if there is one.
 
-    Attributes:
-        token: what `Authorization` must bear; None for nothing.
-        origins: web pages that may call, besides those of this machine.
+    `origins` are web pages that may call, besides those of this machine.
     """
 
     token: str | None = None
@@ -365,11 +340,7 @@ class HttpGuard:
 
 
 def _check_listen(listen: Listen) -> HttpGuard:
-    """The guard of HTTP requests.
-
-    Raises:
-        CommandError: other machines could come in without a token; or options have no effect.
-    """
+    """The guard of HTTP requests. Raises CommandError where others could come in without a token, or options have no effect."""
     token = os.environ.get(_TOKEN) or None
     if listen.http is None and (listen.host != "127.0.0.1" or listen.origin is not None):
         raise CommandError("--host and --origin are for --http PORT")

@@ -254,10 +254,6 @@ class Reranking:
     )
     text_keys: tuple[str, ...] = ()  # of the payload, with the text that the model reads
 
-    @property
-    def is_asked(self) -> bool:
-        return bool(flags_of(self))
-
     def over(self, strategy: Strategy) -> Strategy:
         """The strategy, read by the model."""
         named = flags_of(self, "model")

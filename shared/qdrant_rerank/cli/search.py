@@ -21,7 +21,7 @@ from .._internals import Explained, abridge, check_picture, draw, read_by_strate
 from ..planning import PlanDescription
 from .connect import Where, connect
 from .models import QueryModels, Reranking, open_reranker
-from .options import JSON, ResultOptions, argument, check_output, command, option, parse_params, split_list, without
+from .options import JSON, ResultOptions, argument, check_output, command, flags_of, option, parse_params, split_list, without
 from .output import CommandError, results_console, say_on_command_line
 from .results import (
     TEXT_KEYS,
@@ -186,7 +186,7 @@ def run_plan(
     """
     check_output("--save", save_to)
     options, given = selection.options(), parse_params(params)
-    reranked = reranking if reranking.is_asked else None
+    reranked = reranking if flags_of(reranking) else None
     with connect(where) as client:
         executor, made = make_plan(client, where, choice, options, None if query is None else models, reranked)
         check_params(made, given)

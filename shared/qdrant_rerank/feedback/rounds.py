@@ -44,11 +44,7 @@ def steer(
     vector: QueryVector,
     distance: models.Distance | None,
 ) -> Steering:
-    """The query's `vector`, steered by these scores, one for each seed with a text.
-
-    Raises:
-        ScoringError: the scores differ so much that the sum overflows.
-    """
+    """The query's `vector`, steered by a score for each seed with a text. Raises ScoringError where the sum overflows."""
     given = iter(scores)
     scored = tuple(replace(seed, score=next(given)) if seed.text.strip() else seed for seed in seeds)
     made = Steering(scored)
@@ -206,15 +202,10 @@ class Settings(Protocol):
 
 @dataclass(frozen=True)
 class Rounds:
-    """The results, and what led to them.
+    """The results, and what led to them: the first search's points, and the query as the seeds' scores steered it.
 
-    Attributes:
-        points: the results.
-        first: the first search's points, best first.
-        steering: the query as the seeds' scores steered it.
-        inputs: of the second request; without `steering` if there was none.
-        candidates: the stages of the second request below its outermost, if they were searched for an explanation.
-        found: the points of each of them.
+    `inputs` are the second request's, without `steering` if there was none; `candidates` are the stages below its outermost, if
+    they were searched for an explanation, and `found` the points of each of them.
     """
 
     points: list[RankedPoint]
@@ -231,11 +222,8 @@ def run_rounds(
     """The results of a strategy (resolved), with what led to them.
 
     With `explaining`, points keep vectors and payloads, which `drop_extras` takes off, and the candidates of the second
-    request are searched beside it, in the same round trip.
-
-    Raises:
-        QueryError: the query has no text for the model to read, or its vector isn't known here.
-        ScoringError: the model's scores are unusable.
+    request are searched beside it, in the same round trip. Raises QueryError where the query has no text for the model to read,
+    or its vector isn't known here; ScoringError where the model's scores are unusable.
     """
     if strategy.reads and not query.text.strip():
         raise QueryError(f"the query's text is empty ({query.text!r}): a model has to read it to score texts against it")

@@ -1,7 +1,6 @@
 """Names of `qdrant_rerank.learn` that tests and neighbours need and users don't.
 
-Nothing is defined here, and a name is loaded when it is first used. Who moves or renames what lies behind changes the
-two lines here, and no test.
+Nothing is defined here. Who moves or renames what lies behind changes the line here, and no test.
 """
 
 # fmt: off
@@ -10,49 +9,22 @@ two lines here, and no test.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from .._lazy import load_lazily
-
-if TYPE_CHECKING:
-    from .calibration import Method, ScoreMap, auc, fit_map, list_operating_points, measure_reliability, threshold_for
-    from .features import CandidateSearch, draw_points, search_candidates
-    from .features import check_features, compute_features, features_from_json, selector
-    from .feedback_training import Documents, Example, Examples, SYNTHETIC_WARNING, collect_examples, first_search, is_sampled
-    from .feedback_training import query_texts, sample_queries
-    from .feedback_fit import LEAST_QUERIES, check_candidate_count, check_queries, duration
-    from .feedback_judgement import Judgement, LEAST_JUDGED, agreement, disagreement, judgments_of, unseen, verdict
-    from .feedback_scores import Ahead, Progress, ScoreFile
-    from .feedback_training import fit_folds, formula_scores, train
-    from .log import TopicRows
-    from .log_files import LogStream, read_stream
-    from .logistic import margin_expression
-    from .ranker import describe_weights
-    from .solver import Array, LEAST_TOPICS, Problem, draw_bootstraps, log_losses, make_pairs, one_thread, prepare, solve
-    from .solver import split_folds
-    from .model_columns import Column, Columns, EVERYTHING, MinMax, Region, Standard, at_most, below_f32, bounds
-    from .model_columns import greater_than, last, no_greater_f32, points, whole_numbers
-    from .model_trees import Leaf, Split, ensemble, make_gate
-else:
-    __getattr__ = load_lazily(
-        __package__,
-        {
-            "calibration": "Method, ScoreMap, auc, fit_map, list_operating_points, measure_reliability, threshold_for",
-            "features": "CandidateSearch, draw_points, search_candidates, check_features, compute_features, "
-            "features_from_json, selector",
-            "feedback_training": "Documents, Example, Examples, SYNTHETIC_WARNING, collect_examples, first_search, "
-            "is_sampled, query_texts, sample_queries, fit_folds, formula_scores, train",
-            "feedback_fit": "LEAST_QUERIES, check_candidate_count, check_queries, duration",
-            "feedback_judgement": "Judgement, LEAST_JUDGED, agreement, disagreement, judgments_of, unseen, verdict",
-            "feedback_scores": "Ahead, Progress, ScoreFile",
-            "log": "TopicRows",
-            "log_files": "LogStream, read_stream",
-            "logistic": "margin_expression",
-            "ranker": "describe_weights",
-            "solver": "Array, LEAST_TOPICS, Problem, draw_bootstraps, log_losses, make_pairs, one_thread, prepare, "
-            "solve, split_folds",
-            "model_columns": "Column, Columns, EVERYTHING, MinMax, Region, Standard, at_most, below_f32, bounds, "
-            "greater_than, last, no_greater_f32, points, whole_numbers",
-            "model_trees": "Leaf, Split, ensemble, make_gate",
-        },
-    )
+from .calibration import Method, ScoreMap, auc, fit_map, list_operating_points, measure_reliability, threshold_for
+from .features import CandidateSearch, draw_points, search_candidates
+from .features import check_features, compute_features, features_from_json, selector
+from .feedback_training import Documents, Example, Examples, SYNTHETIC_WARNING, collect_examples, first_search, is_sampled
+from .feedback_training import query_texts, sample_queries
+from .feedback_fit import LEAST_QUERIES, check_candidate_count, check_queries, duration
+from .feedback_judgement import Judgement, LEAST_JUDGED, agreement, disagreement, judgments_of, show_gain
+from .feedback_judgement import unseen, verdict
+from .feedback_scores import Ahead, Progress, ScoreFile
+from .feedback_training import fit_folds, formula_scores, train
+from .log import TopicRows
+from .log_files import LogStream, read_stream
+from .logistic import margin_expression
+from .ranker import describe_weights
+from .solver import Array, LEAST_TOPICS, Problem, draw_bootstraps, log_losses, make_pairs, one_thread, prepare, solve
+from .solver import split_folds
+from .model_columns import Column, Columns, EVERYTHING, MinMax, Region, Standard, at_most, below_f32, bounds
+from .model_columns import greater_than, last, no_greater_f32, points, whole_numbers
+from .model_trees import Leaf, Split, ensemble, make_gate

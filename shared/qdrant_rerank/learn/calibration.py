@@ -15,14 +15,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final, Literal, TypeAlias, assert_never, get_args
+from typing import Final, Literal, TypeAlias, assert_never, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import StrategyError
-from .._internals import CandidateScore, Constant, Product, Sigmoid, Sum, Table, compute, is_finite
-from ..errors import FitError, MissingExtra
+from .._internals import CandidateScore, Constant, Product, Sigmoid, Sum, Table, compute, is_finite, load_extra
+from ..errors import FitError
 from ..evaluate._internals import Plain
 from ..expressions import Expression, clip, log
 from ..report import Bin, Calibration
@@ -117,13 +117,9 @@ def _scaled(term: Expression, factor: float) -> Expression:
 
 
 def fit_map(method: Method, scores: Array, y: Array, w: Array) -> ScoreMap:
-    """The map of this kind that fits best.
+    """The map of this kind that fits best to scores before the sigmoid, of rows that the scoring model wasn't fitted to.
 
-    Args:
-        method: which kind.
-        scores: shape (n,), scores before the sigmoid, of rows that the scoring model wasn't fitted to.
-        y: shape (n,), 0 or 1.
-        w: shape (n,), weights.
+    Scores, `y` (0 or 1) and weights `w` have the shape (n,).
 
     Raises:
         FitError: one class only, or scores that don't rise with relevance.
@@ -162,11 +158,7 @@ def _logistic(columns: Sequence[Array], y: Array, w: Array, rising: bool) -> tup
 
 
 def _isotonic(scores: Array, y: Array, w: Array) -> tuple[float, ...]:
-    try:
-        from sklearn.isotonic import IsotonicRegression
-    except ImportError as error:
-        raise MissingExtra("isotonic calibration", "learn") from error
-    model: Any = IsotonicRegression(y_min=0.0, y_max=1.0)
+    model = load_extra("sklearn.isotonic", "isotonic calibration", "learn").IsotonicRegression(y_min=0.0, y_max=1.0)
     fitted = np.asarray(model.fit_transform(scores, y, sample_weight=w))
     levels, of = np.unique(fitted, return_inverse=True)
     mass = np.bincount(of, w)
@@ -257,12 +249,7 @@ def _share(part: float, whole: float) -> float:
 
 
 def threshold_for(points: Sequence[OperatingPoint], precision: float) -> OperatingPoint:
-    """The lowest threshold that keeps this precision.
-
-    Raises:
-        FitError: none does; names the best.
-        StrategyError: it is no precision.
-    """
+    """The lowest threshold that keeps this precision; raises as `LearnedRanker.threshold_for`."""
     if not is_finite(precision) or not 0 < precision <= 1:
         raise StrategyError(f"a precision is a share of results, above 0 and at most 1, got {precision!r}")
     if not points:
@@ -277,16 +264,8 @@ def threshold_for(points: Sequence[OperatingPoint], precision: float) -> Operati
 
 
 def auc(scores: Array, y: Array, w: Array) -> float:
-    """The probability that a relevant row scores above another one; ties count half.
-
-    Raises:
-        MissingExtra: scikit-learn isn't installed.
-    """
-    try:
-        from sklearn.metrics import roc_auc_score
-    except ImportError as error:
-        raise MissingExtra("AUC", "learn") from error
-    return float(roc_auc_score(y, scores, sample_weight=w))
+    """The probability that a relevant row scores above another; ties count half. Raises MissingExtra without scikit-learn."""
+    return float(load_extra("sklearn.metrics", "AUC", "learn").roc_auc_score(y, scores, sample_weight=w))
 
 
 def mean_auc(scores: Array, y: Array, w: Array, groups: NDArray[np.int64]) -> float:
@@ -321,10 +300,7 @@ def ndcg(scores: Array, grades: NDArray[np.int64], groups: NDArray[np.int64]) ->
 def ndcg_of_one(gains: Array, order: NDArray[np.intp], depth: int = 10) -> float:
     """NDCG of one ranking: gains discounted by log2(rank + 1), over the same of the best order (Järvelin and Kekäläinen 2002).
 
-    Args:
-        gains: shape (n,), not all 0.
-        order: shape (n,), rows best first.
-        depth: how many ranks count.
+    `gains`, shape (n,), aren't all 0; `order`, shape (n,), has the rows best first.
     """
     discounts = 1.0 / np.log2(np.arange(2, min(depth, len(gains)) + 2))
     ranked, best = gains[order][: len(discounts)], np.sort(gains)[::-1][: len(discounts)]
@@ -333,13 +309,10 @@ def ndcg_of_one(gains: Array, order: NDArray[np.intp], depth: int = 10) -> float
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A calibration, and how good it is.
+    """A calibration fitted to all held-out scores, and how good it is.
 
-    Attributes:
-        map: fitted to all held-out scores.
-        reliability: of probabilities by maps that weren't fitted to their topics.
-        before: of the plain sigmoid.
-        points: what thresholds keep.
+    `reliability` is that of probabilities by maps that weren't fitted to their topics, `before` that of the plain sigmoid;
+    `points` are what thresholds keep.
     """
 
     map: ScoreMap
@@ -350,12 +323,9 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A calibration of held-out scores, and their metrics.
+    """A calibration of held-out scores, and their metrics by name.
 
-    Attributes:
-        link: factor and offset that turn the scores into log odds; (1, 0) where they are log odds already.
-        calibrated: the calibration.
-        metrics: by name.
+    `link` are factor and offset that turn the scores into log odds; (1, 0) where they are log odds already.
     """
 
     link: tuple[float, float]
@@ -366,12 +336,7 @@ class HeldOut:
 def judge_held_out(data: Prepared, margins: Array, method: Method, to_odds: bool, folds: int) -> HeldOut:
     """The calibration and the metrics of held-out margins, shape (n,), each by a model that wasn't fitted to the row's topic.
 
-    Args:
-        data: the rows.
-        margins: log odds, or `to_odds`, as those of the pairwise loss.
-        method: of calibration.
-        to_odds: whether to turn them into log odds.
-        folds: for the calibration's own cross-validation.
+    Margins are log odds; others, those of the pairwise loss, are turned into them (`to_odds`).
     """
     log, groups, y, w = data.log, data.problem.groups, data.problem.y, data.problem.w
     link = (1.0, 0.0)

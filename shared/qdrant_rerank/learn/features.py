@@ -46,6 +46,7 @@ from .._internals import (
     random_points,
     read_codes,
     reads_model,
+    root_keys,
     scores_by_candidate,
     search,
     walk,
@@ -142,15 +143,9 @@ RESERVED: Final = ("topic", "document", "grade", "judged", "weight")
 
 
 def as_features(features: Features, names: Sequence[str] | None, count: int) -> dict[str, Feature | Category]:
-    """The features by name, in the order of the model's columns.
+    """The features by name, in the order of the model's `count` columns, for which it may have `names` of its own.
 
-    Args:
-        features: by name, or in the model's order.
-        names: the model's own names of its columns, if it has any.
-        count: how many columns the model has.
-
-    Raises:
-        StrategyError: they aren't the model's columns; the message lists both.
+    Raises StrategyError where they aren't the model's columns; the message lists both.
     """
     if not isinstance(features, Mapping):
         if isinstance(features, str | Category | Feature) or not isinstance(features, Sequence):
@@ -261,10 +256,7 @@ def keys_read(feature: Feature | Category) -> list[PayloadKey]:
 
 def selector(features: Known, more: Sequence[str] = ()) -> bool | list[str]:
     """The payload that the features and `more` keys need, as root keys; all of it where a key is quoted."""
-    keys = [*(key.key for feature in features.values() for key in keys_read(feature)), *more]
-    if any('"' in key for key in keys):
-        return True
-    return list(dict.fromkeys(key.partition(".")[0].partition("[")[0] for key in keys))
+    return root_keys([*(key.key for feature in features.values() for key in keys_read(feature)), *more])
 
 
 def is_payload_only(feature: Feature | Category) -> bool:
@@ -285,10 +277,8 @@ def share_lacking(feature: Feature | Category, payloads: Sequence[Mapping[str, A
 class CandidateSearch:
     """The candidates of a formula, each to be searched alone.
 
-    Attributes:
-        formula: over the resolved candidates; it says what `score(name)` means.
-        alone: the candidates with the limits and filters that they have below the formula.
-        options: what the call asks for, with the payload that features read.
+    `formula`, over the resolved candidates, says what `score(name)` means; `alone` are the candidates with the limits and
+    filters that they have below it; `options` are what the call asks for, with the payload that features read.
     """
 
     formula: Formula

@@ -306,12 +306,7 @@ class LearnedCoefficients:
 
 @dataclass(frozen=True)
 class Task:
-    """A fit, with the arguments of `fit_feedback`.
-
-    Raises:
-        FitError: there are too few queries.
-        StrategyError: an argument is wrong.
-    """
+    """A fit, with the arguments of `fit_feedback`. Raises FitError where there are too few queries, else StrategyError."""
 
     queries: Queries
     mode: Mode = "precision"

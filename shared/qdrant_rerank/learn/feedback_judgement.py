@@ -28,9 +28,7 @@ TOP: Final = 10
 class Judgement(ThreeWays):
     """One measure of plain search, plain reranking and feedback, on the same queries, each held out in turn.
 
-    Attributes:
-        measure: e.g. "nDCG@10"; "agreement" is nDCG@10 by the reranker's own scores, "unseen" that of points that aren't
-            seeds.
+    It is e.g. "nDCG@10"; "agreement" is nDCG@10 by the reranker's own scores, "unseen" that of points that aren't seeds.
     """
 
     measure: str
@@ -46,27 +44,25 @@ class Judgement(ThreeWays):
     def __str__(self) -> str:
         return (
             f"{self.measure}: plain {self.plain:.3f}, rerank {self.rerank:.3f}, feedback {self.feedback:.3f}; feedback over "
-            f"plain {_signed(self.over_plain)}, over rerank {_signed(self.over_rerank)}; rerank over plain "
-            f"{_signed(self.rerank_over_plain)}"
+            f"plain {show_gain(self.over_plain)}, over rerank {show_gain(self.over_rerank)}; rerank over plain "
+            f"{show_gain(self.rerank_over_plain)}"
         )
 
 
-def _signed(interval: Interval) -> str:
+def show_gain(interval: Interval) -> str:
+    """A difference with its interval, if there is one."""
     if interval.low is None or interval.high is None:
         return f"{interval.estimate:+.3f}"
     return f"{interval.estimate:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
 
 
 def verdict(found: Judgement, own: Judgement) -> Verdict:
-    """Which of the three to use.
+    """Which of the three to use, by the measure `found`.
 
     Feedback if it is better than plain search beyond noise, and better than reranking: beyond noise, or just so where
     reranking isn't proven better than plain search. Reranking if it or feedback, which reads as many documents, is better than
-    plain search beyond noise: nothing then shows that more than the reading helps.
-
-    Args:
-        found: the measure to go by.
-        own: "unseen": without signal it isn't the second search that helps, and feedback isn't recommended.
+    plain search beyond noise: nothing then shows that more than the reading helps. Without signal in `own`, "unseen", it isn't
+    the second search that helps, and feedback isn't recommended.
     """
     steered, reranked = found.over_plain.is_positive, found.rerank_over_plain.is_positive
     over_rerank = found.over_rerank.is_positive or (not reranked and found.over_rerank.estimate > 0)

@@ -123,11 +123,7 @@ class ScoreFile:
         return self._clock.seconds
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        """One score for each text, in the order of the texts.
-
-        Raises:
-            ScoringError: the model returned the wrong number of scores, or some that aren't finite.
-        """
+        """One score for each text, in order. Raises ScoringError where the model returned others than so many finite ones."""
         keys, missing = self._missing(query, texts)
         if missing:
             with self._asking():

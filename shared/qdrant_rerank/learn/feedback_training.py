@@ -32,6 +32,7 @@ from .._internals import (
     Scores,
     check_counts,
     in_batches,
+    load_extra,
     plan_on,
     read_vector,
     run,
@@ -61,8 +62,7 @@ A topic's id is its own; that of a text or a `Query` in a list is its number fro
 def query_texts(queries: Queries) -> dict[str, str]:
     """Query id → text. A `PlanWarning` says how many come with more than text, which isn't used.
 
-    Raises:
-        StrategyError: they are something else, or two have the same id.
+    Raises StrategyError where they are something else, or two have the same id.
     """
     given: Any = queries  # untyped callers may pass anything
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
@@ -155,11 +155,8 @@ Grades = Mapping[str, Mapping[str, int]]
 class Documents:
     """The documents of points, by their ids, and those that were found so far.
 
-    Attributes:
-        grades: query text → document id → grade; empty if judgments aren't used.
-        doc_id: where a point's document id is, see `evaluate.DocId`.
-        found: the ids of all documents noted.
-        keys: payload keys of a point that was noted, for error messages.
+    `grades` are query text → document id → grade, empty if judgments aren't used; `doc_id` says where a point's document id is
+    (`evaluate.DocId`); `keys` are payload keys of a point that was noted, for error messages.
     """
 
     grades: Grades = field(default_factory=dict[str, Mapping[str, int]])
@@ -283,17 +280,9 @@ def gather_examples(
 ) -> Flow[Gathered]:
     """An example for each query that finds more points with text and vector than there are seeds.
 
-    Each query is searched once, in batches; the points' vectors come back with it. If there are judgments, nothing is scored
-    until a judged document is found.
-
-    Args:
-        strategy: whose seeds are the first search; resolved.
-        target: the collection.
-        queries: different texts.
-        candidates: how many points each search is asked for.
-        scores: counts documents that need no score.
-        filter: for all searches.
-        documents: notes what is found.
+    Each query is searched once, in batches, by the seeds of the resolved strategy; the points' vectors come back with it. If
+    there are judgments, nothing is scored until a judged document is found. `scores` counts documents that need no score, and
+    `documents` notes what is found.
 
     Raises:
         PlanError: the seeds' search can't hand on so many points.
@@ -326,16 +315,11 @@ def gather_examples(
 
 
 def collect_examples(
-    executor: Executor,
-    strategy: RelevanceFeedback,
-    queries: Sequence[str],
-    candidates: int,
-    scores: ScoreFile,
-    filter: models.Filter | None = None,
+    executor: Executor, strategy: RelevanceFeedback, queries: Sequence[str], candidates: int, scores: ScoreFile
 ) -> list[Example]:
     """The examples of `gather_examples`, by an executor; `scores` is what scores."""
     target = executor.target()
-    flow = gather_examples(strategy.resolve(target.schema), target, queries, candidates, scores, filter)
+    flow = gather_examples(strategy.resolve(target.schema), target, queries, candidates, scores)
     return run(flow, replace_reranker(executor, scores)).examples
 
 
@@ -377,17 +361,11 @@ def formula_scores(data: Examples, a: float, b: float, c: float) -> Column:
 
 
 def train(examples: Sequence[Example], mode: Mode) -> Coefficients:
-    """The best coefficients of several starts; a is 1 unless the query has no weight at all.
+    """The best coefficients of several starts; a is 1 unless the query has no weight at all. Raises MissingExtra without scipy.
 
     Where the model gave the points of each query the same score, they are 1, 0, 0: plain search.
-
-    Raises:
-        MissingExtra: scipy isn't installed.
     """
-    try:
-        from scipy.optimize import minimize
-    except ImportError as error:
-        raise MissingExtra("fit_feedback", "learn") from error
+    minimize = load_extra("scipy.optimize", "fit_feedback", "learn").minimize
     data = Examples.of(examples)
     spread = float(np.std(data.scores[data.there])) or 1.0  # so that b doesn't change how large c has to be
     near = float(np.mean([np.std(example.similarity) for example in examples])) or 1.0
@@ -471,10 +449,7 @@ def _pair_weights(data: Examples, mode: Mode) -> Column:
 class FoldCoefficients:
     """Coefficients fitted to all queries, and to all but those of one fold each.
 
-    Attributes:
-        coefficients: of all queries.
-        folds: each without one fold.
-        unseen_by: query text → the number of its fold, whose coefficients weren't fitted to it.
+    `unseen_by` has for each query's text the number of its fold, whose coefficients weren't fitted to it.
     """
 
     coefficients: Coefficients
@@ -487,11 +462,7 @@ class FoldCoefficients:
 
 
 def fit_folds(examples: Sequence[Example], mode: Mode, folds: int = 5, seed: int = 0) -> FoldCoefficients:
-    """The coefficients of all examples, and for each fold those of all others; fewer folds if there are fewer queries.
-
-    Raises:
-        MissingExtra: scipy isn't installed.
-    """
+    """The coefficients of all examples, and for each of at most so many folds those of the others. Raises as `train`."""
     groups = sorted({same(example.query) for example in examples})
     random.Random(seed).shuffle(groups)
     fold_of = {group: place % folds for place, group in enumerate(groups)}

@@ -326,9 +326,8 @@ class Logging:
 def check_computable(features: Known, formula: Formula, topics: Sequence[Topic], target: Target) -> None:
     """Refuse features that can't be computed here as an engine would.
 
-    Raises:
-        StrategyError: one reads the score of a candidate that isn't there (the message lists the candidates), has a condition
-            that can't be decided here, or reads a request-time value that no topic brings along.
+    Raises StrategyError where one reads the score of a candidate that isn't there (the message lists the candidates), has a
+    condition that can't be decided here, or reads a request-time value that no topic brings along.
     """
     candidates = [ScoreSource(stage.title) for stage in formula.candidates]
     for name, expression in ((name, one.expression) for name, one in features.items() if isinstance(one, Feature)):
@@ -356,12 +355,9 @@ _SHOWN: Final = 5  # points whose keys a warning lists
 
 @dataclass
 class FoundKeys:
-    """The payload keys that features read and any candidate so far had a value of the right kind at.
+    """The payload keys that features read and any candidate so far had a value of the right kind at (`there`).
 
-    Attributes:
-        features: what is logged.
-        there: those keys.
-        others: key → what was there instead.
+    `others` says of keys what was there instead.
     """
 
     features: Known

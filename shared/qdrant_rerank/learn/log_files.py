@@ -28,11 +28,12 @@ from .._internals import (
     brief,
     check_version,
     lines_of,
+    load_extra,
     parse_json,
     read_journal,
     read_text,
 )
-from ..errors import FormatError, MissingExtra
+from ..errors import FormatError
 from ..evaluate._internals import rows_of
 from .features import RESERVED, candidates_from_json, candidates_json, feature_json, features_from_json
 from .log import FeatureLog, LogCoverage, TopicRows, assemble_log
@@ -204,13 +205,8 @@ def _group(rows: Iterator[tuple[str, tuple[Any, ...]]]) -> list[TopicRows]:
     return [TopicRows(topic, tuple(found)) for topic, found in groups.items()]
 
 
-def _arrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet as parquet
-    except ImportError as error:
-        raise MissingExtra("logs as Parquet (pyarrow)", "parquet") from error
-    return pyarrow, parquet
+def _arrow() -> tuple[Any, ...]:
+    return tuple(load_extra(name, "logs as Parquet (pyarrow)", "parquet") for name in ("pyarrow", "pyarrow.parquet"))
 
 
 def _write_parquet(log: FeatureLog, path: Where) -> None:
@@ -309,12 +305,7 @@ class LogStream:
 
 
 def read_stream(path: Where) -> tuple[dict[str, Any], dict[str, TopicRows], dict[str, Any]]:
-    """The header, the topics and the last line.
-
-    Raises:
-        FormatError: it isn't such a file.
-        OSError: there is none.
-    """
+    """The header, the topics and the last line. Raises FormatError where it is another file, OSError where there is none."""
     header, records = read_journal(path, _JOURNAL)
     return header, *_split(header, records, path)
 

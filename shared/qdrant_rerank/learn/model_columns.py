@@ -165,8 +165,7 @@ class Column:
     def with_categories(self, categories: Sequence[object]) -> Column:
         """The column of a model that knows its categories of code 0, 1, 2, ….
 
-        Raises:
-            StrategyError: they contradict those of the feature, or are neither text nor whole numbers.
+        Raises StrategyError where they contradict those of the feature, or are neither text nor whole numbers.
         """
         if not isinstance(self.feature, Category):
             return self
@@ -199,11 +198,8 @@ class Column:
 class Columns(Sequence[Column]):
     """A model's columns in its order.
 
-    Attributes:
-        each: the columns.
-        arrays: whether payload keys may hold arrays of several values, which count as missing.
-        on_client: whether the expression is for a formula on the client, which may be deeper than a server takes.
-        max_bytes: how large it may be; None for any size.
+    `arrays` says whether payload keys may hold arrays of several values, which count as missing; `on_client` whether the
+    expression is for a formula on the client, which may be deeper than a server takes; `max_bytes` how large it may be.
     """
 
     each: tuple[Column, ...]
@@ -338,10 +334,13 @@ def whole_numbers(numbers: Iterable[int], negatives: bool = True) -> Region:
 
 def no_greater_f32(threshold: float) -> float:
     """The last 64-bit float x with `float32(x) <= threshold`: scikit-learn's trees compare so."""
-    lower = np.float32(threshold)
-    if float(lower) > threshold:
-        lower = np.nextafter(lower, np.float32(-np.inf))
-    return _last_rounded_to(lower)
+    return _last_rounded_to(last_f32(threshold))
+
+
+def last_f32(bound: float) -> np.float32:
+    """The greatest 32-bit float that isn't above `bound`."""
+    nearest = np.float32(bound)
+    return nearest if float(nearest) <= bound else np.nextafter(nearest, np.float32(-np.inf))
 
 
 def below_f32(threshold: float) -> float:
@@ -374,11 +373,7 @@ def bounds(low: float, high: float) -> dict[str, float]:
 def _edge(last: float, at: str, after: str, outward: float) -> tuple[str, float]:
     """The comparison that parts the numbers up to `last` from those above, and its bound: `at` one below, or `after` one above.
 
-    Args:
-        last: the last number below.
-        at: the comparison with that number, or one below it.
-        after: the comparison with the first number above, or one above that.
-        outward: the bound to take where no 32-bit float lies between the two.
+    `outward` is the bound to take where no 32-bit float lies between the two.
     """
     following = math.nextafter(last, math.inf)
     if digits(last) <= DIGITS:
@@ -404,11 +399,7 @@ def _up(number: float) -> float:
 
 
 def last(holds: Callable[[float], bool], low: float, high: float) -> float:
-    """The last 64-bit float from `low` to `high` for which `holds`, which is true up to some number and then false.
-
-    Returns:
-        -inf if it holds for none, inf if it holds for all.
-    """
+    """The last 64-bit float from `low` to `high` for which `holds`, true up to some number; -inf if none, inf if all."""
     if not holds(low):
         return -math.inf
     if holds(high):

@@ -22,7 +22,7 @@ from .._internals import DIGITS, MAX_CONDITIONS, CandidateScore, Constant, Field
 from ..errors import FitError
 from ..expressions import Expression, at_most_zero
 from .features import Category, Feature
-from .model_columns import Column, Columns, Region, add_up, bounds
+from .model_columns import Column, Columns, Region, add_up, bounds, last_f32
 
 ON_CLIENT: Final = (
     "or have it computed on the client, over the fetched candidates: Formula(from_model(…, on_client=True)).over(…).on_client()"
@@ -162,19 +162,13 @@ def _is_at_most(expression: Expression, bound: float) -> Expression:
     bound to its last bit, as three such floats.
     """
     if isinstance(expression, CandidateScore):
-        parts = [_last_float(bound)]
+        parts = [float(last_f32(bound))]
     else:
         high = float(np.float32(bound))
         middle = float(np.float32(bound - high))
         parts = [high, middle, bound - high - middle]
     parts = [-part for part in parts if part]
     return at_most_zero(Sum((expression, *map(Constant, parts))) if parts else expression)
-
-
-def _last_float(bound: float) -> float:
-    """The greatest 32-bit float that isn't above `bound`."""
-    nearest = np.float32(bound)
-    return float(nearest if nearest <= bound else np.nextafter(nearest, np.float32(-np.inf)))
 
 
 def _opposite(indicator: Expression) -> Expression:
@@ -196,14 +190,9 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Split:
-    """A question about one column.
+    """A question about the column of this number: a tree for values that go left, and one for all others.
 
-    Attributes:
-        column: its number.
-        region: the numbers (or codes of categories) that go left, as the model sees them.
-        missing_left: whether missing values go left.
-        left: the tree for those.
-        right: the tree for all others.
+    `region` are the numbers (or codes of categories) that go left, as the model sees them.
     """
 
     column: int
@@ -264,11 +253,7 @@ class _Compiler:
 
 
 def ensemble(trees: Sequence[Node], bias: float, columns: Columns) -> Expression:
-    """The sum of the trees and of `bias`.
-
-    Raises:
-        FitError: a tree is too deep for any server, or for a formula on the client; or all of them are certainly too large.
-    """
+    """The sum of the trees and of `bias`. Raises FitError where a tree is too deep, or all of them are certainly too large."""
     _check_depth(trees, columns.on_client)
     _check_size(trees, columns)
     compiler = _Compiler(columns, columns.arrays)

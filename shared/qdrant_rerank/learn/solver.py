@@ -11,7 +11,8 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FitError, MissingExtra
+from .._internals import load_extra
+from ..errors import FitError
 from .features import Category
 from .log import FeatureLog
 
@@ -56,20 +57,15 @@ class Problem:
 def solve(problem: Problem, c: float, bounds: Bounds | None = None, start: Array | None = None) -> Array:
     """The coefficients and, last, the intercept that minimise `½|β|² + C·Σ w·log-loss`; shape (f + 1,).
 
-    By scipy's L-BFGS-B, from `start` (zeros if None): a convex problem, so that where one starts changes the time alone.
-
-    Raises:
-        MissingExtra: scipy isn't installed.
+    By scipy's L-BFGS-B, from `start` (zeros if None): a convex problem, so that where one starts changes the time alone. Raises
+    MissingExtra without scipy.
     """
-    try:
-        from scipy import optimize
-    except ImportError as error:
-        raise MissingExtra("fit_logistic", "learn") from error
+    optimize = load_extra("scipy.optimize", "fit_logistic", "learn")
     width = problem.x.shape[1]
     limits = [*(bounds or [(None, None)] * width), (None, None) if problem.intercept else (0.0, 0.0)]
-    options: Any = {"maxiter": 1000, "ftol": 1e-13, "gtol": 1e-8}
+    options = {"maxiter": 1000, "ftol": 1e-13, "gtol": 1e-8}
     scale = 1.0 / (c * max(1.0, float(problem.w.sum())))
-    found: Any = optimize.minimize(
+    found = optimize.minimize(
         lambda b: _objective(problem, c, scale, b),
         np.zeros(width + 1) if start is None else start,
         jac=True,
@@ -98,14 +94,9 @@ def _objective(problem: Problem, c: float, scale: float, solution: Array) -> tup
 def one_thread() -> AbstractContextManager[Any]:
     """Keep linear algebra to one thread: on matrices of a few columns, threads wait for each other more than they work.
 
-    Raises:
-        MissingExtra: scikit-learn, which brings threadpoolctl, isn't installed.
+    Raises MissingExtra without scikit-learn, which brings threadpoolctl.
     """
-    try:
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise MissingExtra("fit_logistic", "learn") from error
-    limits: AbstractContextManager[Any] = threadpool_limits(1)
+    limits: AbstractContextManager[Any] = load_extra("threadpoolctl", "fit_logistic", "learn").threadpool_limits(1)
     return limits
 
 
@@ -121,12 +112,9 @@ def log_losses(margins: Array, y: Array) -> Array:
 
 def split_folds(groups: NDArray[np.int64], count: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Rows to fit on and rows to judge on, no topic in both. Raises MissingExtra where scikit-learn isn't installed."""
-    try:
-        from sklearn.model_selection import GroupKFold
-    except ImportError as error:
-        raise MissingExtra("cross-validation", "learn") from error
-    splitter: Any = GroupKFold(min(count, len(np.unique(groups))))
-    return [(fit, judge) for fit, judge in splitter.split(groups, groups=groups)]
+    model_selection = load_extra("sklearn.model_selection", "cross-validation", "learn")
+    splitter = model_selection.GroupKFold(min(count, len(np.unique(groups))))
+    return list(splitter.split(groups, groups=groups))
 
 
 GRID: Final = tuple(float(c) for c in np.logspace(-3, 3, 7))
@@ -134,12 +122,9 @@ GRID: Final = tuple(float(c) for c in np.logspace(-3, 3, 7))
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """The choice of cross-validation.
+    """The inverse strength of regularisation that cross-validation chose, and its mean log loss on held-out topics.
 
-    Attributes:
-        c: the inverse strength of regularisation.
-        loss: its mean log loss on held-out topics.
-        margins: shape (m,), the score of each row of `judge` by a model that wasn't fitted to its topic.
+    `margins`, shape (m,), are the scores of the rows of `judge` by models that weren't fitted to their topics.
     """
 
     c: float
@@ -148,14 +133,9 @@ class CrossValidation:
 
 
 def cross_validate(fit: Problem, judge: Problem, grid: Sequence[float], bounds: Bounds | None, folds: int) -> CrossValidation:
-    """The `c` of the grid with the least loss on held-out topics; the strongest regularisation among equals.
+    """The `c` of the rising grid with the least loss on held-out topics; the strongest regularisation among equals.
 
-    Args:
-        fit: rows to fit to: candidates, or pairs of them.
-        judge: candidates of the same topics, to be scored by models that weren't fitted to them.
-        grid: rising.
-        bounds: of the coefficients.
-        folds: how many.
+    Rows to fit to are candidates, or pairs of them; those to judge by are candidates of the same topics.
     """
     best = CrossValidation(0.0, math.inf, np.empty(0))
     splits = split_folds(judge.groups, folds)
@@ -313,10 +293,8 @@ def _check_separating(log: FeatureLog, y: NDArray[np.bool_]) -> None:
 def make_pairs(data: Prepared, seed: int) -> Problem:
     """Differences of two rows of one topic, the more relevant minus the less; every second one turned around.
 
-    Each topic counts alike; of more than 2 000 pairs in a topic, 2 000 are drawn.
-
-    Raises:
-        FitError: fewer than ten topics have rows of different grades.
+    Each topic counts alike; of more than 2 000 pairs in a topic, 2 000 are drawn. Raises FitError where fewer than ten topics
+    have rows of different grades.
     """
     generator = np.random.default_rng(seed)
     problem, grades = data.problem, data.log.grades

@@ -149,11 +149,7 @@ def _booster(model: Any) -> Any:
 
 
 def _columns_of(model: Any) -> tuple[list[str] | None, int]:
-    """The model's names of its columns, if it has any, and their number.
-
-    Raises:
-        StrategyError: the model isn't fitted, or is of no known kind.
-    """
+    """The model's names of its columns, if any, and their number. Raises StrategyError where it isn't fitted or known."""
     _importer(_step(model, -1))
     first = _step(model, 0)
     try:
@@ -193,11 +189,7 @@ _IMPORTERS: Final[dict[tuple[str, str], Importer]] = {
 
 
 def through(model: Any, columns: Columns) -> tuple[Any, Columns]:
-    """The pipeline's last step, and the columns as it sees them; pipelines may be nested.
-
-    Raises:
-        StrategyError: a step does something else than scaling and filling in.
-    """
+    """A pipeline's last step, also of nested ones, and the columns as it sees them. Raises StrategyError for other steps."""
     while _kind(model) == "Pipeline":
         *before, (_, last) = model.steps
         for name, step in before:
@@ -325,11 +317,7 @@ def formula_cost(expression: Expression, capabilities: Capabilities = _SERVER) -
 def check_budget(
     expression: Expression, max_conditions: int | None, max_bytes: int | None, max_milliseconds: float | None = None
 ) -> None:
-    """Refuse a formula that is larger than the budget.
-
-    Raises:
-        FitError: it is; the message says by how much, and what to do.
-    """
+    """Refuse a formula that is larger than the budget. Raises FitError, which says by how much, and what to do."""
     size = formula_cost(expression)
     over: list[str] = []
     if max_conditions is not None and size.conditions > max_conditions:
