@@ -40,11 +40,9 @@ _LONGEST: Final = 1e7  # seconds, some months: beyond it threads can't wait
 
 
 class Deadline:
-    """The moment at which a call ends.
+    """The moment at which a call of so many `seconds` ends.
 
-    Attributes:
-        seconds: how long the call may take.
-        waited_for: what was waited for when a step was cancelled, where that wasn't the step itself.
+    `waited_for` says what was waited for when a step was cancelled, where that wasn't the step itself.
     """
 
     def __init__(self, seconds: float) -> None:

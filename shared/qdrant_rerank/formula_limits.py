@@ -233,15 +233,10 @@ MAX_BYTES: Final = 300_000
 
 @dataclass(frozen=True)
 class Extent:
-    """How large a compiled formula is.
+    """How large a compiled formula is; shared parts count as often as they are sent.
 
-    Attributes:
-        json_depth: levels of JSON.
-        grpc_depth: levels of gRPC messages.
-        nodes: parts in all, shared parts as often as they are sent; likewise below.
-        conditions: conditions on the payload.
-        reads: payload values that are read as numbers.
-        bytes: as JSON, give or take how numbers are written.
+    `nodes` are its parts in all, `conditions` those on the payload, `reads` the payload values that are read as numbers, and
+    `bytes` is its size as JSON, give or take how numbers are written.
     """
 
     json_depth: int

@@ -101,8 +101,7 @@ class Plan:
     def within(self, options: SearchOptions) -> Plan:
         """This plan for another call's options; only they are checked anew.
 
-        Raises:
-            PlanError: the options are wrong in themselves, or ask for more than the candidates.
+        Raises PlanError where they are wrong in themselves, or ask for more than the candidates.
         """
         if options == self.options and options.page == self.options.page:
             return self
@@ -114,8 +113,7 @@ class Plan:
     def check_requests(self) -> Plan:
         """This plan, if its requests, as they will be sent, have nothing that this server or any engine refuses or drops.
 
-        Raises:
-            PlanError: they have.
+        Raises PlanError where they have.
         """
         bare = replace(self, options=replace(self.options, filter=None, search_params=None, group_by=None))
         requests = list(bare._requests())

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
@@ -313,8 +312,7 @@ def embed_query(query: Query, needs: frozenset[str], target: Target) -> Flow[Inp
     vectors: dict[str, QueryVector] = {}
     missing = needs
     if query.vectors:
-        with _against_schema():
-            _check_names(query, target.schema)
+        _check_names(query, target.schema)
         vectors = {name: query.vectors[name] for name in sorted(needs) if name in query.vectors}
         missing = needs.difference(vectors)
     if missing:
@@ -336,16 +334,6 @@ def embed_query(query: Query, needs: frozenset[str], target: Target) -> Flow[Inp
     return Inputs(target, vectors, query.params, query.now or dt.datetime.now(dt.UTC))
 
 
-@contextmanager
-def _against_schema() -> Generator[None]:
-    """Mark errors of what the schema says, which may have changed."""
-    try:
-        yield
-    except QueryError as error:
-        error.against_schema = True
-        raise
-
-
 def _check_inference(vector: QueryVector, target: Target) -> None:
     """Refuse what the server is to embed and doesn't know, which gRPC would drop."""
     for feature in features_of([vector]):
@@ -359,7 +347,9 @@ def _check_names(query: Query, schema: Schema) -> None:
     for name in query.vectors:
         if name not in schema.vectors:
             there = f"the collection {schema.collection!r} has {schema.describe_vectors()}{did_you_mean(name, schema.vectors)}"
-            raise QueryError(f"the query brings a vector for {name!r}, but {there}")
+            error = QueryError(f"the query brings a vector for {name!r}, but {there}")
+            error.against_schema = True
+            raise error
 
 
 def _check_whole(text: str) -> None:

@@ -124,11 +124,7 @@ class Rerank(Strategy, kind="rerank"):
 
     @property
     def below(self) -> Strategy:
-        """The strategy whose candidates are read.
-
-        Raises:
-            StrategyError: there is none.
-        """
+        """The strategy whose candidates are read. Raises StrategyError where there is none."""
         if self.candidate is None:
             raise StrategyError(f"{brief(self)} has nothing to read: add .over(Nearest(limit=50))")
         return self.candidate

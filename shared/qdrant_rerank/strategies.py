@@ -361,8 +361,7 @@ class Stage(Limits, Strategy):
 
     def inner_warnings(self, target: Target) -> Iterator[Lint]:
         """The same of it and its candidates, where something else than a call asks for it."""
-        for stage in self.stages():
-            yield from stage.own_warnings(target)
+        yield from Strategy.warnings(self, target)
 
     def look_alone(self, target: Target, options: SearchOptions) -> Flow[Target]:
         """As `look`."""

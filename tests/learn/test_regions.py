@@ -17,7 +17,6 @@ from qdrant_rerank.learn._internals import (
     Standard,
     at_most,
     below_f32,
-    greater_than,
     last,
     no_greater_f32,
     points,
@@ -65,7 +64,7 @@ def test_a_number_is_either_in_a_region_or_in_its_complement(bounds: list[float]
 def test_everything_and_nothing() -> None:
     assert Region(()) == ~EVERYTHING
     assert ~Region(()) == EVERYTHING
-    assert ~at_most(1.0) == greater_than(1.0)
+    assert ~at_most(1.0) == Region(((1.0, math.inf),))
 
 
 def test_points_are_just_these() -> None:

@@ -26,5 +26,5 @@ from .ranker import describe_weights
 from .solver import Array, LEAST_TOPICS, Problem, draw_bootstraps, log_losses, make_pairs, one_thread, prepare, solve
 from .solver import split_folds
 from .model_columns import Column, Columns, EVERYTHING, MinMax, Region, Standard, at_most, below_f32, bounds
-from .model_columns import greater_than, last, no_greater_f32, points, whole_numbers
+from .model_columns import last, no_greater_f32, points, whole_numbers
 from .model_trees import Leaf, Split, ensemble, make_gate

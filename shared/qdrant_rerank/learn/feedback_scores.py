@@ -49,12 +49,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class Ahead:
-    """How many documents a fit scores, at most.
+    """How many documents a fit scores, at most: to learn from, each of which may be new to the model, and to judge afterwards.
 
-    Attributes:
-        learning: to learn from; each may be new to the model.
-        judging: for judgments afterwards.
-        new: how many of the latter the model didn't score to learn from.
+    `new` is how many of the latter the model didn't score to learn from.
     """
 
     learning: int = 0

@@ -106,22 +106,14 @@ class FeatureLog:
         return tuple(dict.fromkeys(self.topics.tolist()))
 
     def only(self, topics: Collection[str]) -> FeatureLog:
-        """The rows of these topics, e.g. half of them for calibration.
-
-        Raises:
-            FitError: none of them has rows.
-        """
+        """The rows of these topics, e.g. half of them for calibration. Raises FitError where none of them has rows."""
         kept = np.isin(self.topics, np.array(sorted(topics), dtype=np.str_))
         if not kept.any():
             raise FitError(f"the log has no rows of these {len(topics)} topics; it has {len(self.topic_ids)} other ones")
         return self.rows(kept)
 
     def split(self, share: float = 0.5, seed: int = 0) -> tuple[FeatureLog, FeatureLog]:
-        """Two logs of different topics: `share` of them chosen at random, and the others.
-
-        Raises:
-            FitError: one of the two would be empty.
-        """
+        """Two logs of different topics: `share` of them at random, and the others. Raises FitError where one would be empty."""
         ids = sorted(self.topic_ids)
         chosen = np.random.default_rng(seed).permutation(len(ids))[: round(share * len(ids))]
         first = {ids[number] for number in chosen}
@@ -144,11 +136,7 @@ class FeatureLog:
         return digest.hexdigest()[:16]
 
     def to_frame(self) -> Any:
-        """A `pandas.DataFrame` with the columns topic, document, grade, judged, weight and the features.
-
-        Raises:
-            ImportError: pandas is not installed.
-        """
+        """A `pandas.DataFrame` of topic, document, grade, judged, weight and features. Raises ImportError without pandas."""
         return frame(self.as_rows())
 
     def as_rows(self) -> Iterable[dict[str, Any]]:

@@ -309,11 +309,6 @@ def at_most(bound: float) -> Region:
     return Region(((-math.inf, bound),))
 
 
-def greater_than(bound: float) -> Region:
-    """All numbers greater than `bound`."""
-    return Region(((bound, math.inf),))
-
-
 def points(numbers: Iterable[float]) -> Region:
     """Exactly these numbers."""
     return Region(tuple((math.nextafter(number, -math.inf), number) for number in sorted(set(numbers))))

@@ -22,7 +22,7 @@ from .._internals import DIGITS, MAX_CONDITIONS, CandidateScore, Constant, Field
 from ..errors import FitError
 from ..expressions import Expression, at_most_zero
 from .features import Category, Feature
-from .model_columns import Column, Columns, Region, add_up, bounds, last_f32
+from .model_columns import EVERYTHING, Column, Columns, Region, add_up, bounds, last_f32
 
 ON_CLIENT: Final = (
     "or have it computed on the client, over the fetched candidates: Formula(from_model(…, on_client=True)).over(…).on_client()"
@@ -64,11 +64,8 @@ class SplitGate:
 def make_gate(column: Column, left: Region, missing_left: bool, arrays: bool = False) -> SplitGate | Side:
     """What decides whether a point goes left; the side itself where all points take the same.
 
-    Args:
-        column: what is split on.
-        left: the numbers (codes, for a category) that go left, as the model sees them.
-        missing_left: where the model sends missing values.
-        arrays: whether the payload may hold arrays of several values, which count as missing.
+    `left` are the numbers (codes, for a category) that go left, as the model sees them, and so do missing values if
+    `missing_left`; with `arrays`, arrays of several values count as missing.
     """
     if isinstance(column.feature, Category):
         return _category_gate(column.feature, left, missing_left, arrays)
@@ -96,7 +93,7 @@ def _field_gate(key: str, left: Region, missing_left: bool, arrays: bool) -> Spl
     tested = ~left if missing_left else left
     if not tested.intervals:
         return "left" if missing_left else "right"
-    if tested.intervals == ((-math.inf, math.inf),):
+    if tested == EVERYTHING:
         return SplitGate(side, holds_number(key))
     ranges: list[models.Condition] = [models.FieldCondition(key=key, range=_range(*pair)) for pair in tested.intervals]
     return SplitGate(side, _of_key(key, ranges, arrays))
@@ -141,7 +138,7 @@ def _any_of(key: str, values: list[str | int]) -> list[models.Condition]:
 def _step_gate(expression: Expression, left: Region) -> SplitGate | Side:
     if not left.intervals:
         return "right"
-    if left.intervals == ((-math.inf, math.inf),):
+    if left == EVERYTHING:
         return "left"
     (low, high), *others = left.intervals
     if not others and math.isinf(low):

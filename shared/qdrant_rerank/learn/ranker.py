@@ -227,8 +227,7 @@ class LearnedRanker:
     def margins(self, log: FeatureLog) -> Array:
         """The scores of a log's rows before the sigmoid, shape (n,).
 
-        Raises:
-            StrategyError: the log lacks a feature, or the model isn't linear.
+        Raises StrategyError where the log lacks a feature, or the model isn't linear.
         """
         if not self.weights:
             raise StrategyError("this ranker isn't linear: pass scores=, what the model gives for the log's rows")

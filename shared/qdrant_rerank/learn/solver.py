@@ -200,13 +200,9 @@ _MOST_PAIRS: Final = 2000
 
 @dataclass(frozen=True)
 class Prepared:
-    """Standardised features with their labels, in the order of topics and documents.
+    """Standardised features with their labels, in the order of topics and documents: the sorted log as a problem.
 
-    Attributes:
-        log: the log, its rows sorted.
-        problem: standardised; weights have a mean of 1.
-        means: shape (f,), weighted.
-        deviations: shape (f,), weighted standard deviations.
+    `means` and standard `deviations`, shape (f,), are weighted; the problem's weights have a mean of 1.
     """
 
     log: FeatureLog
