@@ -413,9 +413,8 @@ def _range(each: FilterArgument, given: Mapping[str, Any], words: list[str]) -> 
             read, bound = read + dt.timedelta(days=1), "lt"  # to the end of that day
         bounds[bound] = read
         words.append(f"{name}={_shown(value if isinstance(read, dt.datetime) else read)}")
-    if each.type == "datetime":
-        return models.FieldCondition(key=each.key, range=models.DatetimeRange(**bounds))
-    return models.FieldCondition(key=each.key, range=models.Range(**bounds))
+    kind = models.DatetimeRange if each.type == "datetime" else models.Range
+    return models.FieldCondition(key=each.key, range=kind(**bounds))
 
 
 def _number(value: Any) -> float | int | None:

@@ -118,9 +118,6 @@ class FormatError(QdrantRerankError, ValueError):
         where = "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
         super().__init__(where + message)
 
-    def __reduce__(self) -> tuple[type[FormatError], tuple[object, ...]]:
-        return type(self), (self.message, self.path, self.line)
-
 
 class MeasurementError(QdrantRerankError):
     """A measurement stopped, as Qdrant or a model failed: going on would have counted failures as results.
@@ -134,9 +131,6 @@ class MeasurementError(QdrantRerankError):
         self.message, self.run = message, run
         super().__init__(message)
 
-    def __reduce__(self) -> tuple[type[MeasurementError], tuple[str, Any]]:
-        return type(self), (self.message, self.run)
-
 
 class IngestError(QdrantRerankError):
     """A batch of documents can't be embedded; `ids` are all of the batch, of which none was written."""
@@ -144,9 +138,6 @@ class IngestError(QdrantRerankError):
     def __init__(self, message: str, ids: Iterable[str | int] = ()) -> None:
         self.message, self.ids = message, tuple(ids)
         super().__init__(message)
-
-    def __reduce__(self) -> tuple[type[IngestError], tuple[str, tuple[str | int, ...]]]:
-        return type(self), (self.message, self.ids)
 
 
 class EngineError(QdrantRerankError, RuntimeError):

@@ -103,7 +103,6 @@ def condition_problems(condition: models.Condition, schema: Schema) -> Iterator[
 
 
 def _answers_ranges(schema: Schema, key: str) -> bool:
-    """Whether the number index on a key answers ranges."""
     return getattr(schema.index_params.get(key), "range", None) is not False
 
 

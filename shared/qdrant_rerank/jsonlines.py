@@ -174,8 +174,6 @@ def line_of(text: str, path: Sequence[str | int]) -> int:
 
 
 class _Twice(Exception):
-    """A key is in one object twice."""
-
     def __init__(self, key: str) -> None:
         self.key = key
 

@@ -99,7 +99,6 @@ def read_in_results(strategy: Strategy, options: SearchOptions) -> Iterator[Read
 
 
 def _read_by_call(options: SearchOptions) -> Iterator[Reading]:
-    """What a call's filter and groups read."""
     if options.filter is not None:
         yield from _read_by_filter(options.filter, "the call's filter")
     if options.group_by is not None:
@@ -154,7 +153,6 @@ def tell_mistakes(strategy: Strategy, options: SearchOptions, target: Target, po
 
 
 def _shows(options: SearchOptions, reading: Reading) -> bool:
-    """Whether results have what is under the key."""
     match options.with_payload:
         case bool(whole):
             return whole
@@ -165,12 +163,8 @@ def _shows(options: SearchOptions, reading: Reading) -> bool:
 
 
 def _is_in(reading: Reading, payloads: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether some payload has what is read."""
-    for payload in payloads:
-        for value in reader(reading.key)(payload) or ():
-            if _is_read(value, reading.kind):
-                return True
-    return False
+    values = (value for payload in payloads for value in reader(reading.key)(payload) or ())
+    return any(_is_read(value, reading.kind) for value in values)
 
 
 def _is_read(value: Any, kind: Kind) -> bool:

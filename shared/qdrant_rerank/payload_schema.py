@@ -192,8 +192,6 @@ def _is_safe(key: str, value: object) -> bool:
 
 @dataclass
 class _Seen:
-    """What was seen under one key."""
-
     points: int = 0
     is_array: bool = False
     longest: int = 0

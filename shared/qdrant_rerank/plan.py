@@ -248,8 +248,7 @@ class Plan:
     def describe(self, query: Query | None = None) -> PlanDescription:
         """What will be asked of Qdrant, what it costs, and which servers would refuse it.
 
-        Args:
-            query: shows its request; without one, vectors and request-time values are stand-ins.
+        Without a query, whose request is shown, vectors and request-time values are stand-ins.
         """
         inputs = self._inputs(query)
         requests = self.strategy.first_requests(inputs, self.options)
@@ -397,7 +396,6 @@ def _limited(options: SearchOptions, target: Target) -> SearchOptions:
 
 
 def _keys_in(selector: models.WithPayloadInterface) -> Sequence[str]:
-    """The payload keys that a selector names."""
     match selector:
         case list(keys) | models.PayloadSelectorInclude(include=keys) | models.PayloadSelectorExclude(exclude=keys):
             return keys

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pydantic import Field
@@ -149,13 +150,8 @@ def settle(points: Points, options: SearchOptions) -> Points:
         if not spare:
             message = "strict mode allows no points beyond the call's: of those that tie with the last, it is open which come"
         warn(message)
-    ordered = [point for _, ties in groupby(points, key=_score) for point in sorted(ties, key=by_id)]
+    ordered = [point for _, ties in groupby(points, key=attrgetter("score")) for point in sorted(ties, key=by_id)]
     return ordered[options.offset or 0 : cut]
-
-
-def _score(point: Any) -> float:
-    score: float = point.score
-    return score
 
 
 def by_id(point: Any) -> tuple[bool, Any]:

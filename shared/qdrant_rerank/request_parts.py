@@ -261,7 +261,6 @@ def _field_limits(condition: models.FieldCondition, whose: str) -> Iterator[str]
 
 
 def _matched(match: Any) -> list[Any]:
-    """The values that a match names."""
     match match:
         case models.MatchValue():
             return [match.value]

@@ -353,7 +353,6 @@ def _shares(answers: list[Any], steps: Sequence[Step]) -> Iterator[Any]:
 
 
 def _size(step: Step) -> int:
-    """How many answers a step asks for."""
     match step:
         case Embed():
             return len(step.texts)

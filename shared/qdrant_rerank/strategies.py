@@ -546,9 +546,7 @@ class Stage(Limits, Strategy):
     def alone(self, needed: int, above: models.Filter | None) -> Self:
         """This candidate with its limits and all filters above it, so that alone it finds what it finds below its parent.
 
-        Args:
-            needed: how many points the stage above it ranks.
-            above: the filters of all stages above it.
+        The stage above it ranks `needed` points; `above` are the filters of all stages above it.
         """
         inner, own = self.needs_points(needed), both(self.filter, above)
         candidates = tuple(candidate.alone(inner, own) for candidate in self.candidates)
@@ -757,7 +755,6 @@ class Stage(Limits, Strategy):
         return f"{self._head()}.over({over})" if over else self._head()
 
     def _head(self) -> str:
-        """The text of the stage without its candidates."""
         return f"{type(self).__name__}({', '.join([*self._own_arguments(), *self._common_arguments()])})"
 
     def _own_arguments(self) -> Iterator[str]:

@@ -340,7 +340,6 @@ def drift_warnings(trained: Trained, expression: Expression, sample: Sample, vie
 
 
 def _with(key: PayloadKey) -> models.Filter:
-    """A filter for points that have the key."""
     if key.index == models.PayloadSchemaType.FLOAT:
         return models.Filter(must=[holds_number(key.key, thorough=False)])
     if key.index == models.PayloadSchemaType.DATETIME:

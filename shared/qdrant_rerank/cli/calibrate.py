@@ -37,6 +37,7 @@ from ..learn._internals import (
     show_gain,
 )
 from ..planning import Schema
+from ..report._internals import count as count_words
 from ..stages import Stage
 from .connect import connect, find_collection
 from .measuring import NOT_GOOD_ENOUGH, WhereToMeasure, read_data
@@ -56,19 +57,15 @@ class _Queries:
 
     @property
     def distinct(self) -> int:
-        """The number of different texts."""
         return len(set(self.texts.values()))
 
     @property
     def distinct_judged(self) -> int:
-        """The number of them with judgments."""
         return len({self.texts[id] for id in self.judged})
 
 
 @dataclass(frozen=True)
 class _Source:
-    """Where the queries come from."""
-
     panel: ClassVar = "Queries and judgments"
 
     queries: Path | None = argument(
@@ -146,8 +143,6 @@ class _Source:
 
 @dataclass(frozen=True)
 class _Fit:
-    """What to fit."""
-
     panel: ClassVar = "What to fit"
 
     rerank: str | None = option(
@@ -190,8 +185,6 @@ class _Fit:
 
 @dataclass(frozen=True)
 class _Files:
-    """What to print and keep."""
-
     panel: ClassVar = OUTPUT
 
     cache: Path | None = option(
@@ -302,7 +295,7 @@ def run_calibrate(
             judged_queries=queries.distinct_judged,
             seconds_per_document=speed,
         )
-        _print_cost(cost, queries, f"{files.cache} holds {_count(kept, 'score')}" if kept else "", dry_run=dry_run)
+        _print_cost(cost, queries, f"{files.cache} holds {count_words(kept, 'score')}" if kept else "", dry_run=dry_run)
         if dry_run:
             return
         with hint_at_resuming(files.cache, "the scores"), show_scoring() as progress:
@@ -352,8 +345,8 @@ def _print_cost(cost: FeedbackEstimate, queries: _Queries, kept: str, *, dry_run
         warn(f"the judgments of {judged} queries are too few and aren't used: it takes {LEAST_JUDGED}")
     line = (
         f"{cost.queries} queries{f' ({judged} with judgments)' if judged else ''}: one search each"
-        f"{', three more for each that is judged' if judged >= LEAST_JUDGED else ''}, in {_count(cost.requests, 'request')} to "
-        f"Qdrant; the model scores up to {cost.documents:,} texts"
+        f"{', three more for each that is judged' if judged >= LEAST_JUDGED else ''}, in "
+        f"{count_words(cost.requests, 'request')} to Qdrant; the model scores up to {cost.documents:,} texts"
         f"{'' if cost.seconds is None else f', which takes it about {duration(cost.seconds)}'}"
         f"{f'; {kept}, and none of those that this fit needs is asked for again' if kept else ''}"
     )
@@ -363,10 +356,6 @@ def _print_cost(cost: FeedbackEstimate, queries: _Queries, kept: str, *, dry_run
     results_console().print(Text(line), soft_wrap=True)
     if queries.distinct < LEAST_QUERIES:
         warn(f"{queries.distinct} queries are too few: the fit needs at least {LEAST_QUERIES}, and 50 to 200 are better")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 @contextmanager
@@ -390,7 +379,6 @@ def describe_progress(progress: Progress) -> str:
 
 
 def _print_fit(fit: FeedbackFit) -> None:
-    """Print the verdict, and the numbers behind it."""
     console = results_console()
     verdict, signal, *others = str(fit).splitlines()
     console.print(Text(verdict, "bold green" if fit.recommends == "feedback" else "bold yellow"))

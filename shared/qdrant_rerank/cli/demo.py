@@ -28,8 +28,6 @@ _KEPT: Final = "orvena"
 
 @dataclass(frozen=True)
 class _Server(WhereToWrite):
-    """A server, if the demo is to run on one."""
-
     url: str | None = option(
         "--url URL",
         "Run on this server, in a collection that is removed at the end; API key from the environment's QDRANT_API_KEY.",

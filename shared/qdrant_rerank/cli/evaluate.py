@@ -230,7 +230,6 @@ def _evaluate(
 
 
 def _print_comparison(comparison: Comparison) -> None:
-    """Print the systems beside each other, the verdicts, and the topics with the largest changes."""
     console = results_console()
     table = make_table("system", comparison.measure, "95 % interval", "trips", "texts read", "median ms")
     for one in comparison.evaluations:

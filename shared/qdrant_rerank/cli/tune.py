@@ -25,8 +25,6 @@ from .output import CommandError, errors_console, hint_at_resuming, make_table, 
 
 @dataclass(frozen=True)
 class _Trials:
-    """What to try."""
-
     panel: ClassVar = "What to try"
 
     candidate: list[str] | None = option(
@@ -97,8 +95,6 @@ class _Trials:
 
 @dataclass(frozen=True)
 class _Limits:
-    """What tuning may take."""
-
     panel: ClassVar = "What it may take"
 
     max_requests: int | None = option("--max-requests N", "At most so many searches.")
@@ -222,7 +218,6 @@ def _prepare(
 
 
 def _print_tuning(tuning: Tuning, rows: int) -> None:
-    """Print the best configurations, the default among them, and what to do."""
     console = results_console()
     table = make_table("configuration", tuning.measure, "to default", "held out", "chosen", "texts read")
     shown = [*tuning.configurations[:rows]]

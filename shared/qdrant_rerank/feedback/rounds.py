@@ -258,7 +258,6 @@ class _Call:
 
     @property
     def vector(self) -> QueryVector:
-        """The query's own vector."""
         found = self.inputs.vectors[self.strategy.compared]
         if not isinstance(found, list) and not self.strategy.native:
             raise QueryError(
@@ -329,12 +328,10 @@ class _Call:
     # The second round
 
     def unsteered(self) -> list[RankedPoint]:
-        """The first search's results."""
         start = self.options.offset or 0
         return self._finished([annotate(point) for point in self.first[start : start + self.options.limit]])
 
     def precise(self) -> Flow[list[RankedPoint]]:
-        """The second search's results."""
         alone, threshold = self.strategy.root.is_steered, self.options.score_threshold
         options = replace(self.options, score_threshold=None) if alone else self.options
         points = yield from self._search(options)

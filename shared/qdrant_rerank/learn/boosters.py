@@ -118,13 +118,8 @@ _XGBOOST_LEAST: Final = 1e-6  # XGBoost's own
 _XGBOOST_LOG: Final = frozenset(["count:poisson", "reg:gamma", "reg:tweedie"])
 _XGBOOST_RAW: Final = frozenset(
     [
-        "reg:squarederror",
-        "reg:absoluteerror",
-        "reg:pseudohubererror",
-        "reg:quantileerror",
-        "rank:ndcg",
-        "rank:map",
-        "rank:pairwise",
+        *("reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror", "reg:quantileerror"),
+        *("rank:ndcg", "rank:map", "rank:pairwise"),
     ]
 )
 

@@ -195,7 +195,6 @@ class _Clock:
 
     @property
     def seconds(self) -> float:
-        """So far."""
         return self._passed + (time.perf_counter() - self._since if self._inside else 0.0)
 
     def __enter__(self) -> None:

@@ -390,8 +390,6 @@ def _one_thread() -> AbstractContextManager[object]:
 
 
 class _Loss:
-    """The loss of coefficients and its gradient."""
-
     def __init__(self, data: Examples, mode: Mode) -> None:
         self.data = data
         weights = _pair_weights(data, mode)
