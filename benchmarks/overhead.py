@@ -108,7 +108,7 @@ def langchain_contenders(client: QdrantClient, points: int, hybrid: bool, url: s
         "langchain_qdrant": lambda: theirs.invoke("q"),
     }
     if url is not None:  # as both are started with a URL, over a client that each makes for itself
-        models_at_hand = {"embedding": AtHand(), "sparse_embedding": SparseAtHand()}
+        models_at_hand: dict[str, Any] = {"embedding": AtHand(), "sparse_embedding": SparseAtHand()}
         mine = LangChainRetriever.from_existing_collection(name, url=url, **models_at_hand, k=K, strategy=strategy)
         own_store = QdrantVectorStore.from_existing_collection(collection_name=name, url=url, **own)
         another = own_store.as_retriever(search_kwargs={"k": K})
