@@ -27,13 +27,7 @@ HERE: Final = (46.0127, 8.5236)
 
 @dataclass(frozen=True)
 class Question:
-    """One question to the guide.
-
-    Attributes:
-        text: what is asked.
-        judgments: document id → grade: 2 is what the asker wants, 1 helps; 0 where not listed. Empty if nobody judged.
-        id: its id in the data.
-    """
+    """One question to the guide, with the grade of each document that was judged: 2 is what the asker wants, 1 helps."""
 
     text: str
     judgments: Mapping[str, int] = dataclasses.field(default_factory=dict)
@@ -55,15 +49,7 @@ CANDIDATES_CODE: Final = 'candidates = Nearest("dense", limit=30), Nearest("bm25
 
 @dataclass(frozen=True)
 class Entry:
-    """One strategy of the demo.
-
-    Attributes:
-        name: what the demo calls it.
-        says: what it does, in a few words.
-        code: the text that makes it, given `candidates`; evaluates to `strategy`.
-        strategy: the strategy.
-        params: what its formula reads from the request.
-    """
+    """One strategy of the demo, what it does in a few words, and the code that makes it, given `candidates`."""
 
     name: str
     says: str

@@ -52,15 +52,9 @@ class CountingExecutor(Executor):
 
 @dataclass(frozen=True)
 class DemoOutcome:
-    """What one strategy made of one question.
+    """What one strategy made of one question: the best 10 points, nDCG@10 if it was judged, and what a query took.
 
-    Attributes:
-        points: the best 10, best first.
-        milliseconds: the median time of a query, embedding included.
-        requests: round trips to Qdrant.
-        embeddings: vectors that the question was embedded as.
-        model_calls: texts that a reranking model read.
-        ndcg: nDCG@10; None where nobody judged.
+    The time is the median, embedding included; `embeddings` are vectors, `model_calls` texts that a reranking model read.
     """
 
     points: Points
@@ -126,15 +120,7 @@ _RUNS: Final = 5
 
 @dataclass(frozen=True)
 class Demo:
-    """One run of the demo.
-
-    Attributes:
-        client: where the collection is made, or found and filled up.
-        collection: its name.
-        encoders: for its vectors `dense` and `bm25`.
-        console: what to print on.
-        retries: how often a request that fails in passing is made again.
-    """
+    """One run of the demo: the collection is made, or found and filled up, and the encoders are for `dense` and `bm25`."""
 
     client: QdrantClient
     collection: str
@@ -159,7 +145,10 @@ class Demo:
         for question in asked:
             if question.id in _CHOSEN:
                 self._show(question, _CHOSEN[question.id])
-        self.console.print(summary(self._over_all(asked), self.console.width))
+        self.console.print()
+        with self.console.status(f"asking {len(asked)} questions in {len(LINEUP)} ways"):
+            outcomes = [self._outcomes(question, LINEUP, runs=1) for question in asked]
+        self.console.print(summary(outcomes, self.console.width))
 
     def show_one(self, text: str) -> None:
         """Show a question of the user's own, which nobody judged."""
@@ -171,11 +160,6 @@ class Demo:
         outcomes = self._outcomes(question, SHOWN, _RUNS)
         self.console.print()
         self.console.print(side_by_side(question, why, outcomes, self.console.width))
-
-    def _over_all(self, asked: Sequence[Question]) -> list[dict[str, DemoOutcome]]:
-        self.console.print()
-        with self.console.status(f"asking {len(asked)} questions in {len(LINEUP)} ways"):
-            return [self._outcomes(question, LINEUP, runs=1) for question in asked]
 
     def _outcomes(self, question: Question, entries: Sequence[Entry], runs: int) -> dict[str, DemoOutcome]:
         return {entry.name: ask(self._executor, entry, question, runs) for entry in entries}
@@ -235,18 +219,11 @@ def side_by_side(question: Question, why: str, outcomes: Outcomes, width: int) -
 
 
 def _ranking(entry: Entry, question: Question, outcome: DemoOutcome, plain: Sequence[str]) -> Group:
-    is_judged = bool(question.judgments)
     results = zip(outcome.points[:_SHOWN_RESULTS], outcome.documents, strict=False)
-    lines = [
-        _line(
-            rank,
-            point,
-            question.judgments.get(document, 0),
-            None if entry is PLAIN else _move(rank, document, plain),
-            is_judged,
-        )
-        for rank, (point, document) in enumerate(results, 1)
-    ]
+    lines: list[Text] = []
+    for rank, (point, document) in enumerate(results, 1):
+        move = None if entry is PLAIN else _move(rank, document, plain)
+        lines.append(_line(rank, point, question.judgments.get(document, 0), move, bool(question.judgments)))
     quality = "" if outcome.ndcg is None else f"nDCG@{DEPTH} {outcome.ndcg:.2f}   "
     requests = f"{outcome.requests} request{'' if outcome.requests == 1 else 's'}"
     cost = Text(f"{quality}{outcome.milliseconds:.1f} ms   {requests}\n", "dim italic")
@@ -328,13 +305,7 @@ def _summary_row(entry: Entry, outcomes: Sequence[Outcomes], best: float) -> lis
 
 
 def describe_setup(dense: str, where: str, seconds: float) -> Group:
-    """Say what is shown, where it runs, and what the dense vectors are.
-
-    Args:
-        dense: the model of the dense vectors, as on the command line.
-        where: which Qdrant it runs on.
-        seconds: how long indexing took.
-    """
+    """Say what is shown, where it runs, how long indexing took, and what the dense vectors are (as on the command line)."""
     title = Rule(Text("qdrant-rerank: one question, ranked in several ways", "bold"), align="left", style="cyan")
     guide = Text(f"An invented travel guide of 97 entries, indexed in {seconds:.1f} s into {where}.")
     return Group(title, guide, _describe_dense(dense), Text())

@@ -40,8 +40,7 @@ class Selection:
     def of(cls, points: Any) -> Selection:
         """What `QdrantClient` takes for points: a list of ids, a filter, or either's selector.
 
-        Raises:
-            QueryError: it is neither, or an id can't be one.
+        Raises QueryError: it is neither, or an id can't be one.
         """
         if isinstance(points, models.PointIdsList):
             points = points.points
@@ -56,10 +55,9 @@ class Selection:
 
 @dataclass(frozen=True)
 class ShardChange:
-    """One change of a collection.
+    """One change of a collection, as the engine's operation.
 
     Attributes:
-        operation: the engine's.
         size: about how many bytes it brings, for each point that it rewrites if it rewrites some.
         rewrites: the points whose payload or vectors are written anew; None if none are.
         everything: whether something is made of all points, such as an index.
@@ -72,15 +70,10 @@ class ShardChange:
 
 
 def change_of(operation: Any, vectors: Mapping[str, Vector]) -> ShardChange | None:
-    """The change that an operation of a batch asks for, checked whole; None if there is nothing to be changed.
+    """The change that a `models.UpdateOperation` asks for, checked whole; None if there is nothing to be changed.
 
-    Args:
-        operation: one of `models.UpdateOperation`.
-        vectors: the collection's.
-
-    Raises:
-        QueryError: a part can't be stored, or couldn't be read again; names point and key.
-        ClientError: there is no such change; or a vector is left to a server to embed.
+    Raises QueryError: a part can't be stored, or couldn't be read again; names point and key. Raises ClientError: there is no
+    such change; or a vector is left to a server to embed.
     """
     match operation:
         case models.UpsertOperation(upsert=asked):
@@ -132,15 +125,9 @@ def make_change(
 ) -> ShardChange:
     """A change of the kind that the engine's `UpdateOperation` calls so, if the log can read all of its parts again.
 
-    Args:
-        kind: for points by filter, the name without `_by_filter`.
-        on: the points that it is for.
-        rewrites: whether these are written anew.
-        everything: see `ShardChange`.
-        parts: by the engine's names for them; those that are None are left out.
+    `on` are its points, of a filter without `_by_filter` in the kind; `parts` go by the engine's names, None for none.
 
-    Raises:
-        QueryError: a part can't be stored, or couldn't be read again; names point and key.
+    Raises QueryError: a part can't be stored, or couldn't be read again; names point and key.
     """
     given: dict[str, Any] = {name: _PARTS[name](part) for name, part in parts.items() if part is not None}
     if on is not None and on.ids is not None:
@@ -219,36 +206,22 @@ def _same(value: Any) -> Any:
 
 
 # A kind of change can only be made of parts that are named here: what is new to the log gets its check first.
+_PLAIN: Final = "datatype distance modifier multivector_config schema size update_mode vector_name vector_names"
 _PARTS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    **dict.fromkeys(_PLAIN.split(), _same),
     "condition": _filter,
-    "datatype": _same,
-    "distance": _same,
     "field_name": _path,
     "key": _path,
     "keys": lambda paths: list(map(_path, paths)),
-    "modifier": _same,
-    "multivector_config": _same,
     "payload": _same,  # which is checked together with its key
     "point_vectors": _stored_vectors,
     "points": lambda points: list(map(_stored, points)),
-    "schema": _same,
-    "size": _same,
-    "update_mode": _same,
-    "vector_name": _same,
-    "vector_names": _same,
 }
 
 
 @dataclass(frozen=True)
 class _NewPoint:
-    """A point to store, or new vectors of one that is stored (then without a payload).
-
-    Attributes:
-        id: as the engine takes it.
-        vector: checked, by name, as the engine takes it.
-        numbers: how many numbers the vectors hold.
-        payload: as the user gave it.
-    """
+    """A point to store, or new vectors of one that is stored: id and vectors as the engine takes them, the payload as given."""
 
     id: Any
     vector: Any

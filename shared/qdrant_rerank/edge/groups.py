@@ -34,13 +34,7 @@ def group_hits(
 ) -> Groups:
     """The hits of each group, best group first; the hits' payload holds the key alone.
 
-    Args:
-        ask: runs a query.
-        request: the query whose ranking is grouped; its limit and payload are ignored.
-        group_by: a payload key.
-        limit: how many groups.
-        group_size: how many hits of each.
-        is_distance: whether lower scores are better.
+    `ask` runs a query. The limit and payload of `request`, whose ranking is grouped, are ignored.
     """
     wide = _widened(request, group_by, limit, group_size)
     found = _Found(group_by, limit, group_size, is_distance)

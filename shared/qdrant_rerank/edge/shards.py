@@ -45,11 +45,7 @@ def disk_of(folder: Path) -> Any:
 
 
 def check_room(free: int, needed: int, what: str, folder: Path) -> None:
-    """Refuse what might not fit.
-
-    Raises:
-        EngineError: says how much room is missing.
-    """
+    """Refuse what might not fit. Raises EngineError: says how much room is missing."""
     if free < needed:
         raise EngineError(
             f"{what} needs {_mega(needed)} free on the disk of {folder}, which has {_mega(free)}: the engine ends the process "
@@ -100,10 +96,8 @@ class Shard:
     def hold(self, what: str) -> Generator[engine.EdgeShard]:
         """The engine's shard, for one thread at a time; `what` is done with it, for the messages of errors.
 
-        Raises:
-            ClientError: the client was closed, the collection deleted, or this is a forked process.
-            EngineError: the engine refuses; or the folder was deleted or replaced by someone else: what is written now would be
-                lost.
+        Raises ClientError: the client was closed, the collection deleted, or this is a forked process. Raises EngineError: the
+        engine refuses; or the folder was deleted or replaced by someone else: what is written now would be lost.
         """
         check_process(self._process, self.folder)  # before the lock, which a thread of the parent may have held at the fork
         with self.lock, refusals(f"{what} {self.name!r}"):
@@ -146,8 +140,7 @@ class Shard:
     def vector_of(self, point: Any, using: str) -> Any:
         """The vector `using` of a point, as the engine takes it.
 
-        Raises:
-            QueryError: there is no such point, or it has no such vector.
+        Raises QueryError: there is no such point, or it has no such vector.
         """
         if using not in self.vectors:
             there = ", ".join(map(repr, self.vectors))
@@ -165,9 +158,8 @@ class Shard:
     def close(self) -> None:
         """Write out what is pending, and let go of the folder.
 
-        Raises:
-            ClientError: this is a forked process.
-            EngineError: what is pending can't be written; the folder is let go of.
+        Raises ClientError: this is a forked process. Raises EngineError: what is pending can't be written; the folder is let go
+        of.
         """
         check_process(self._process, self.folder)
         with self.lock:
@@ -227,13 +219,7 @@ class Shard:
 
 
 class Folder:
-    """A folder of collections.
-
-    Args:
-        path: the folder.
-        only: what the collection is called if the folder is itself one shard.
-        disk: tells how much room there is.
-    """
+    """A folder of collections, or itself the one shard `only`; `disk` tells how much room there is."""
 
     def __init__(self, path: Path, only: str | None = None, disk: Disk = disk_of) -> None:
         self.path, self.only, self.disk = path, only, disk
@@ -264,9 +250,8 @@ class Folder:
     def shard(self, name: str) -> Shard:
         """The collection `name`, opened if it isn't.
 
-        Raises:
-            ClientError: it is in use elsewhere, or the client was closed.
-            EngineError: there is none (a ValueError, too, in qdrant-client's words); or it can't be opened.
+        Raises ClientError: it is in use elsewhere, or the client was closed. Raises EngineError: there is none (a ValueError,
+        too, in qdrant-client's words); or it can't be opened.
         """
         with self._held():
             if name not in self._open:
@@ -281,9 +266,8 @@ class Folder:
     def create(self, name: str, config: engine.EdgeConfig) -> Shard:
         """Make a collection.
 
-        Raises:
-            ClientError: it can't be the name of one.
-            EngineError: there is one of that name (a ValueError, too, in qdrant-client's words), or it can't be made.
+        Raises ClientError: it can't be the name of one. Raises EngineError: there is one of that name (a ValueError, too, in
+        qdrant-client's words), or it can't be made.
         """
         if not isinstance(name, str) or not name or name in (".", "..") or len(name) > 255 or _NOT_IN_NAMES.search(name):
             raise ClientError(f"{name!r} can't be the name of a collection: it is a folder's name, of up to 255 characters")
@@ -303,9 +287,7 @@ class Folder:
     def delete(self, name: str) -> bool:
         """Delete a collection with all its points; whether there was one.
 
-        Raises:
-            ClientError: it is in use elsewhere.
-            EngineError: its files can't be deleted.
+        Raises ClientError: it is in use elsewhere. Raises EngineError: its files can't be deleted.
         """
         with self._held():
             if name not in self.names():
@@ -325,9 +307,8 @@ class Folder:
     def close(self) -> None:
         """Close every collection; a second call does nothing.
 
-        Raises:
-            ClientError: this is a forked process.
-            EngineError: what is pending in one of them can't be written; all are let go of.
+        Raises ClientError: this is a forked process. Raises EngineError: what is pending in one of them can't be written; all
+        are let go of.
         """
         self.check_process()
         with self._lock:
@@ -364,11 +345,7 @@ class Folder:
 
 
 def check_process(owner: int, folder: Path) -> None:
-    """Refuse to work in another process than the owner.
-
-    Raises:
-        ClientError: this is one that was forked from it.
-    """
+    """Refuse to work in another process than the owner. Raises ClientError: this is one that was forked from it."""
     if os.getpid() != owner:  # pragma: no cover  # likewise
         raise ClientError(
             f"this EdgeClient of {folder} belongs to process {owner}, and this is process {os.getpid()}, forked from it: the "

@@ -33,8 +33,7 @@ def config_of(
 ) -> engine.EdgeConfig:
     """The engine's configuration of a new collection.
 
-    Raises:
-        ClientError: it has an option that isn't passed on to the engine.
+    Raises ClientError: it has an option that isn't passed on to the engine.
     """
     dense = vectors if isinstance(vectors, Mapping) else {} if vectors is None else {"": vectors}
     if not dense and not sparse:
@@ -48,11 +47,7 @@ def config_of(
 
 
 def index_of(schema: Any) -> Any:
-    """The engine's payload index for a type, its name, or a type's parameters.
-
-    Raises:
-        ClientError: there is no such type.
-    """
+    """The engine's payload index for a type, its name, or a type's parameters. Raises ClientError: there is no such type."""
     if isinstance(schema, BaseModel):
         return _index_params(schema)
     try:
@@ -66,8 +61,7 @@ def index_of(schema: Any) -> Any:
 def vector_parts(config: Any) -> dict[str, Any]:
     """What the engine makes a new vector of: a sparse one of `models.SparseVectorNameConfig`, or a dense one.
 
-    Raises:
-        ClientError: it is neither.
+    Raises ClientError: it is neither.
     """
     if (sparse := getattr(config, "sparse", None)) is not None:
         idf = sparse.modifier == models.Modifier.IDF
@@ -199,7 +193,7 @@ def vectors_of(params: models.CollectionParams) -> dict[str, Vector]:
 
 def read_params(folder: Path) -> models.CollectionParams:
     """The vectors of the collection in `folder`."""
-    config = _config(folder)
+    config = _read_object(folder / _CONFIG)
     dense = {name: _known(models.VectorParams, raw) for name, raw in sorted((config.get("vectors") or {}).items())}
     sparse = {name: _sparse_of(raw) for name, raw in sorted((config.get("sparse_vectors") or {}).items())}
     sparse.pop(NO_VECTORS, None)
@@ -213,7 +207,13 @@ def read_params(folder: Path) -> models.CollectionParams:
 
 def collection_info(folder: Path, info: engine.ShardInfo) -> models.CollectionInfo:
     """The collection in `folder`, with the counts and payload indexes that the engine tells."""
-    hnsw = _HNSW | {key: value for key, value in (_config(folder).get("hnsw_config") or {}).items() if value is not None}
+    given = _read_object(folder / _CONFIG).get("hnsw_config") or {}
+    hnsw = _HNSW | {key: value for key, value in given.items() if value is not None}
+    indexes: dict[str, models.PayloadIndexInfo] = {}
+    for key, found in info.payload_schema.items():
+        kind = models.PayloadSchemaType(_name(found.data_type))
+        params = _params(found.params, kind)
+        indexes[key] = models.PayloadIndexInfo(data_type=kind, params=params, points=found.points)
     config = models.CollectionConfig(
         params=read_params(folder),
         hnsw_config=_known(models.HnswConfig, hnsw),
@@ -227,7 +227,7 @@ def collection_info(folder: Path, info: engine.ShardInfo) -> models.CollectionIn
         points_count=info.points_count,
         segments_count=info.segments_count,
         config=config,
-        payload_schema={key: _index(found) for key, found in info.payload_schema.items()},
+        payload_schema=indexes,
     )
 
 
@@ -244,27 +244,22 @@ def write_metadata(folder: Path, metadata: Mapping[str, Any]) -> None:
     os.replace(staged, folder / _METADATA)
 
 
-def _config(folder: Path) -> dict[str, Any]:
-    return _read_object(folder / _CONFIG)
-
-
 def _read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file."""
+
+    def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(found := dict(pairs)) < len(pairs):
+            raise ValueError("a key is in one object twice")
+        return found
+
     try:
-        value = json.loads(path.read_text("utf-8"), object_pairs_hook=_without_doubles)
+        value = json.loads(path.read_text("utf-8"), object_pairs_hook=without_doubles)
     except (ValueError, RecursionError) as error:
         line = error.lineno if isinstance(error, json.JSONDecodeError) else None
         raise FormatError(f"a file of the collection is damaged: {error}", path, line) from None
     if not isinstance(value, dict):
         raise FormatError("a file of the collection is damaged: it holds no JSON object", path)
     return value
-
-
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key is in one object twice")
-    return found
 
 
 def _known(kind: Any, raw: Mapping[str, Any]) -> Any:
@@ -279,11 +274,6 @@ def _sparse_of(raw: Mapping[str, Any]) -> models.SparseVectorParams:
     index = _known(models.SparseIndexParams, raw)
     modifier = None if raw.get("modifier") in (None, "none") else models.Modifier(raw["modifier"])
     return models.SparseVectorParams(index=index if index.model_fields_set else None, modifier=modifier)
-
-
-def _index(found: engine.PayloadIndexInfo) -> models.PayloadIndexInfo:
-    kind = models.PayloadSchemaType(_name(found.data_type))
-    return models.PayloadIndexInfo(data_type=kind, params=_params(found.params, kind), points=found.points)
 
 
 def _params(found: Any, kind: models.PayloadSchemaType) -> Any:

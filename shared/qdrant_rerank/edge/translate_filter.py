@@ -17,9 +17,8 @@ from .values import Table, by_type, describe_misfits, engine_id, translator
 def filter_of(value: Any) -> Any:
     """The engine's filter for `value`, which may be None.
 
-    Raises:
-        ClientError: the engine has no such condition.
-        QueryError: a condition is wrong in itself, or `value` is no filter.
+    Raises ClientError: the engine has no such condition. Raises QueryError: a condition is wrong in itself, or `value` is no
+    filter.
     """
     if value is None:
         return None

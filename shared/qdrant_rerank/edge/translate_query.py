@@ -66,9 +66,8 @@ class Formulas:
     def translate(self, query: models.FormulaQuery) -> Any:
         """The engine's formula for `query`.
 
-        Raises:
-            QueryError: it is nested too deep to be translated, or wrong in itself.
-            ClientError: it has a node that the engine doesn't know.
+        Raises QueryError: it is nested too deep to be translated, or wrong in itself. Raises ClientError: it has a node that
+        the engine doesn't know.
         """
         found = self.queries.get(query)
         if found is None:
@@ -128,40 +127,35 @@ def _decay(kind: engine.DecayKind, params: models.DecayParamsExpression, recur: 
     return Node.Decay(kind, recur(params.x), target, params.midpoint, params.scale)
 
 
+def _of_one(name: str) -> Callable[[Any, Recur], Any]:
+    return lambda value, recur: getattr(Node, name)(recur(getattr(value, name.lower())))
+
+
+def _of_several(name: str) -> Callable[[Any, Recur], Any]:
+    return lambda value, recur: getattr(Node, name)([recur(one) for one in getattr(value, name.lower())])
+
+
+_CONDITIONS: Final = "Field IsEmpty IsNull HasId HasVector Slice Nested"
+
 _NODES: Final[dict[type[Any], Callable[[Any, Recur], Any]]] = {
     float: _constant,
     int: _constant,
     str: lambda value, recur: Node.Variable(value),
 } | by_type(
     {
-        "MultExpression": lambda value, recur: Node.Mult([recur(one) for one in value.mult]),
-        "SumExpression": lambda value, recur: Node.Sum([recur(one) for one in value.sum]),
-        "MaxExpression": lambda value, recur: Node.Max([recur(one) for one in value.max]),
-        "MinExpression": lambda value, recur: Node.Min([recur(one) for one in value.min]),
-        "NegExpression": lambda value, recur: Node.Neg(recur(value.neg)),
-        "AbsExpression": lambda value, recur: Node.Abs(recur(value.abs)),
+        **{f"{name}Expression": _of_one(name) for name in ("Neg", "Abs", "Sqrt", "Exp", "Ln", "Log10", "Acosh")},
+        **{f"{name}Expression": _of_several(name) for name in ("Mult", "Sum", "Max", "Min")},
+        **{f"{name}Condition": _condition for name in _CONDITIONS.split()},
         "DivExpression": lambda value, recur: Node.Div(
             recur(value.div.left), recur(value.div.right), value.div.by_zero_default
         ),
-        "SqrtExpression": lambda value, recur: Node.Sqrt(recur(value.sqrt)),
         "PowExpression": lambda value, recur: Node.Pow(recur(value.pow.base), recur(value.pow.exponent)),
-        "ExpExpression": lambda value, recur: Node.Exp(recur(value.exp)),
-        "LnExpression": lambda value, recur: Node.Ln(recur(value.ln)),
-        "Log10Expression": lambda value, recur: Node.Log10(recur(value.log10)),
-        "AcoshExpression": lambda value, recur: Node.Acosh(recur(value.acosh)),
         "LinDecayExpression": lambda value, recur: _decay(engine.DecayKind.Lin, value.lin_decay, recur),
         "ExpDecayExpression": lambda value, recur: _decay(engine.DecayKind.Exp, value.exp_decay, recur),
         "GaussDecayExpression": lambda value, recur: _decay(engine.DecayKind.Gauss, value.gauss_decay, recur),
         "GeoDistance": _distance,
         "DatetimeExpression": lambda value, recur: Node.Datetime(value.datetime),
         "DatetimeKeyExpression": lambda value, recur: Node.DatetimeKey(value.datetime_key),
-        "FieldCondition": _condition,
-        "IsEmptyCondition": _condition,
-        "IsNullCondition": _condition,
-        "HasIdCondition": _condition,
-        "HasVectorCondition": _condition,
-        "SliceCondition": _condition,
-        "NestedCondition": _condition,
         "Filter": _condition,
     }
 )
@@ -183,11 +177,7 @@ class Stored(Protocol):
 
 @dataclass
 class _Level:
-    """One query of a request: the root's, or a prefetch's.
-
-    Attributes:
-        mentioned: the points that it names as examples, which aren't results.
-    """
+    """One query of a request: the root's, or a prefetch's; the points `mentioned` as examples aren't results."""
 
     stored: Stored
     using: str | None
@@ -218,9 +208,8 @@ class _Level:
 def request_of(request: models.QueryRequest, stored: Stored) -> engine.QueryRequest:
     """The engine's request for `request`.
 
-    Raises:
-        ClientError: the engine can't do what it asks for; names it.
-        QueryError: a limit, vector, id or condition is wrong in itself.
+    Raises ClientError: the engine can't do what it asks for; names it. Raises QueryError: a limit, vector, id or condition is
+    wrong in itself.
     """
     check_extras(shard_key_selector=request.shard_key, lookup_from=request.lookup_from)
     level = _Level(stored, request.using, _limit(request.limit, "limit"))
@@ -228,18 +217,24 @@ def request_of(request: models.QueryRequest, stored: Stored) -> engine.QueryRequ
     if isinstance(request.query, models.SampleQuery):
         offset = None  # as on a server: there is no order whose beginning could be skipped
     with describe_misfits("qdrant-edge refused the query"):
-        query = level.query(request.query, request.score_threshold)
         return engine.QueryRequest(
-            limit=level.limit,
             offset=offset,
-            query=query,
-            prefetches=[_prefetch(one, stored) for one in prefetches_of(request)],
             with_vector=request.with_vector or False,
             with_payload=payload_selector(request.with_payload),
-            filter=without_ids(level.mentioned, filter_of(request.filter)),
-            score_threshold=request.score_threshold,
-            params=_params(request.params),
+            **_parts(request, level),
         )
+
+
+def _parts(asked: models.QueryRequest | models.Prefetch, level: _Level) -> dict[str, Any]:
+    """What requests and prefetches have in common, as the engine takes it."""
+    return {
+        "limit": level.limit,
+        "query": level.query(asked.query, asked.score_threshold),
+        "prefetches": [_prefetch(one, level.stored) for one in prefetches_of(asked)],
+        "filter": without_ids(level.mentioned, filter_of(asked.filter)),  # which the query has mentioned
+        "score_threshold": asked.score_threshold,
+        "params": _params(asked.params),
+    }
 
 
 def prefetches_of(request: models.QueryRequest | models.Prefetch) -> list[models.Prefetch]:
@@ -272,23 +267,11 @@ def order_by(value: models.OrderByInterface) -> engine.OrderBy:
 def _prefetch(prefetch: models.Prefetch, stored: Stored) -> engine.Prefetch:
     check_extras(lookup_from=prefetch.lookup_from)
     level = _Level(stored, prefetch.using, _limit(prefetch.limit, "the limit of a prefetch"))
-    query = level.query(prefetch.query, prefetch.score_threshold)
-    return engine.Prefetch(
-        limit=level.limit,
-        query=query,
-        prefetches=[_prefetch(one, stored) for one in prefetches_of(prefetch)],
-        params=_params(prefetch.params),
-        filter=without_ids(level.mentioned, filter_of(prefetch.filter)),
-        score_threshold=prefetch.score_threshold,
-    )
+    return engine.Prefetch(**_parts(prefetch, level))
 
 
 def whole(value: Any, what: str, least: int) -> int:
-    """A whole number, numpy's too, that the engine can hold.
-
-    Raises:
-        QueryError: it is none, or too small or large.
-    """
+    """A whole number, numpy's too, that the engine can hold. Raises QueryError: it is none, or too small or large."""
     number = to_whole(value)
     if number is None or number < least:
         raise QueryError(f"{what} must be a whole number of at least {least}, got {value!r}"[:300])

@@ -42,9 +42,8 @@ class EngineValueError(EngineError, ValueError):
 def refusals(what: str) -> Generator[None]:
     """Give errors of the engine and of the folder's files a type, and say what was asked.
 
-    Raises:
-        ClientError: the collection is in use elsewhere.
-        EngineError: the engine refused `what`, or failed at it; a ValueError, too, if what was asked for is wrong.
+    Raises ClientError: the collection is in use elsewhere. Raises EngineError: the engine refused `what`, or failed at it; a
+    ValueError, too, if what was asked for is wrong.
     """
     try:
         yield
@@ -68,8 +67,7 @@ def refusals(what: str) -> Generator[None]:
 def describe_misfits(what: str) -> Generator[None]:
     """Say which part of a call the engine can't take, as it takes Python's values apart at once.
 
-    Raises:
-        QueryError: a value is of another type or size than the engine's; the message begins with `what`.
+    Raises QueryError: a value is of another type or size than the engine's; the message begins with `what`.
     """
     try:
         yield
@@ -101,11 +99,7 @@ REASONS: Final[Mapping[str, str]] = {
 
 
 def check_extras(**extras: Any) -> None:
-    """Refuse arguments that are given (not None) but can't be honoured.
-
-    Raises:
-        ClientError: names each of them, and why.
-    """
+    """Refuse arguments that are given (not None) but can't be honoured. Raises ClientError: names each of them, and why."""
     given = [name for name, value in extras.items() if value is not None]
     if given:
         listed = "; ".join(f"{name} ({REASONS.get(name, 'not known here')})" for name in given)
@@ -143,11 +137,7 @@ def is_id(value: Any) -> bool:
 
 
 def engine_id(value: Any) -> int | uuid.UUID:
-    """The id as the engine takes it.
-
-    Raises:
-        QueryError: it can't be a point's id.
-    """
+    """The id as the engine takes it. Raises QueryError: it can't be a point's id."""
     if not is_id(value):
         raise QueryError(f"a point's id is a whole number from 0 to 2**64 - 1 or a UUID, got {value!r}"[:300])
     if isinstance(value, str):
@@ -166,9 +156,8 @@ _INFERENCE = (models.Document, models.Image, models.InferenceObject)
 def to_engine(vector: Any, what: str) -> Any:
     """A dense, sparse or multivector as the engine takes it; `what` names it in messages.
 
-    Raises:
-        ClientError: it is an object that a server would embed.
-        QueryError: it holds what isn't a number, numbers that aren't finite in 32 bits, or an index twice.
+    Raises ClientError: it is an object that a server would embed. Raises QueryError: it holds what isn't a number, numbers that
+    aren't finite in 32 bits, or an index twice.
     """
     if isinstance(vector, _INFERENCE):
         raise ClientError(

@@ -134,11 +134,7 @@ class RetryingServices:
     """Answers steps by an executor, sync or async, and makes searches again after passing failures.
 
     Without, a failure would count as a topic without results: a rate limit once turned an nDCG of .171 into .022.
-
-    Attributes:
-        executor: an `Executor` or `AsyncExecutor`.
-        retries: how often a search is made again, and how long all of it may take.
-        again: how many searches were made again; times then hold pauses.
+    `again` is how many searches were made again; times then hold pauses.
     """
 
     executor: Any
@@ -172,9 +168,8 @@ def ask_batch(
 ) -> list[T]:
     """What `ask` gives for the topics; those that it fails on alone are put into `failed`, with the error.
 
-    Raises:
-        MeasurementError: Qdrant or the way to it failed; the message begins with `stopped`.
-        Exception: the error, if it would end every topic alike.
+    Raises MeasurementError: Qdrant or the way to it failed; the message begins with `stopped`. Raises Exception: the error, if
+    it would end every topic alike.
     """
     try:
         return ask(topics)
@@ -218,11 +213,7 @@ class _Stopped(Exception):
 
 @dataclass(frozen=True)
 class Work:
-    """The topics to measure, and how.
-
-    Raises:
-        StrategyError: no topic has judgments, or an argument is wrong.
-    """
+    """The topics to measure, and how. Raises StrategyError: no topic has judgments, or an argument is wrong."""
 
     topics: Topics
     qrels: Qrels
@@ -271,8 +262,7 @@ class Job:
 
     `done` are the answers so far, which `file` keeps, if there is one; `progress` is called after each batch.
 
-    Raises:
-        StrategyError: the topics need more than a foreign system is given.
+    Raises StrategyError: the topics need more than a foreign system is given.
     """
 
     system: System
@@ -325,8 +315,7 @@ class Job:
     def keep(self, answers: Answers) -> None:
         """Keep the answers here and in the file, and report progress.
 
-        Raises:
-            _Stopped: one of them is the error that ends the evaluation; the others are kept.
+        Raises _Stopped: one of them is the error that ends the evaluation; the others are kept.
         """
         stops = [answer for _, answer in answers if isinstance(answer, Stop)]
         for topic, answer in answers:
@@ -416,8 +405,7 @@ def _read_outcome(outcome: _Outcome, job: Job, topic: Topic, is_timed: bool) -> 
 def _read_failure(error: Exception, job: Job, topic: Topic) -> Answer | Stop:
     """The answer to a topic that ended with an error, or the end of the evaluation.
 
-    Raises:
-        Exception: the error, if it would end every topic alike.
+    Raises Exception: the error, if it would end every topic alike.
     """
     if job.work.on_error == "count" and not is_setup_error(error):
         return Answer(error=tell_error(error))

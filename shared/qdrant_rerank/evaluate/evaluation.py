@@ -323,8 +323,7 @@ def _evaluation(job: Job, level: float, seed: int) -> Evaluation:
 def _fit_options(bound: Bound, target: Target, limit: int | None, work: Work) -> SearchOptions:
     """What the strategy is asked for: `limit` results, or as many as the measures look at, or as it can return.
 
-    Raises:
-        PlanError: the strategy doesn't fit the collection, whatever the limit; or not with the limit given.
+    Raises PlanError: the strategy doesn't fit the collection, whatever the limit; or not with the limit given.
     """
 
     def fits(number: int) -> PlanError | None:
@@ -375,9 +374,7 @@ def _found(hit: CandidateHit) -> str:
 def sum_up(run: Run, work: Work, level: float, seed: int, why: Callable[[str], tuple[str, ...]] | None = None) -> Evaluation:
     """What `run` is worth.
 
-    Raises:
-        StrategyError: the run is empty, or none of its ids was judged.
-        QdrantRerankError: every topic failed.
+    Raises StrategyError: the run is empty, or none of its ids was judged. Raises QdrantRerankError: every topic failed.
     """
     answers = {topic: run[topic] for topic in work.judged if topic in run}
     _check_found(answers, work)

@@ -9,6 +9,7 @@ import csv
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -39,6 +40,17 @@ def _is_json(path: Where) -> bool:
     return os.fspath(path).removesuffix(".gz").lower().endswith((".jsonl", ".ndjson", ".json"))
 
 
+@contextmanager
+def _at(path: Where, number: int | None = None) -> Iterator[None]:
+    """Say in a `FormatError` that doesn't yet which file, and which line, is to blame."""
+    try:
+        yield
+    except FormatError as error:
+        if error.path is None:
+            raise FormatError(error.message, path, number) from error.__cause__
+        raise
+
+
 def rows_of(path: Where) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """The rows of a CSV file (with a header), or the objects of a JSON lines file, each with its line's number."""
     if _is_json(path):
@@ -63,15 +75,13 @@ def rows_of(path: Where) -> Iterator[tuple[int, Mapping[str, Any]]]:
             raise FormatError(f"the header has the column {twice!r} twice", path, numbers[-1])
         for row in reader:
             if None in row or None in row.values():
-                raise FormatError(
-                    f"the header has {len(reader.fieldnames or ())} columns, this row has another number", path, numbers[-1]
-                )
+                raise FormatError(f"the header has {len(columns)} columns, this row has another number", path, numbers[-1])
             yield numbers[-1], row
     except csv.Error as error:
         raise FormatError(f"not CSV: {error}", path, numbers[-1] if numbers else None) from error
 
 
-def json_object(text: str, path: Where, number: int) -> dict[str, Any]:
+def json_object(text: str, path: Where | None = None, number: int = 1) -> dict[str, Any]:
     """The JSON object that a line holds. Raises FormatError where it holds none."""
     value = parse_json(text, path, number)
     if not isinstance(value, dict):
@@ -79,7 +89,7 @@ def json_object(text: str, path: Where, number: int) -> dict[str, Any]:
     return value
 
 
-def value_text(row: Mapping[str, Any], key: str, path: Where, number: int) -> str:
+def value_text(row: Mapping[str, Any], key: str, path: Where | None = None, number: int | None = None) -> str:
     """The text (or number, as text) under `key`. Raises FormatError where it is missing, empty or something else."""
     if key not in row:
         raise FormatError(f"no {key!r}; there is {', '.join(map(repr, row)) or 'nothing'}", path, number)
@@ -89,16 +99,14 @@ def value_text(row: Mapping[str, Any], key: str, path: Where, number: int) -> st
     return str(value)
 
 
-def grade_of(value: Any, path: Where, number: int) -> int:
+def grade_of(value: Any) -> int:
     """A grade: a whole number, perhaps as text. Raises FormatError where it is none."""
     try:
         found = float(value)
     except (TypeError, ValueError):
         found = math.nan
     if isinstance(value, bool) or not math.isfinite(found) or found != int(found):
-        raise FormatError(
-            f"a grade must be a whole number (0 is not relevant, 1 and above is), got {brief(value)}", path, number
-        )
+        raise FormatError(f"a grade must be a whole number (0 is not relevant, 1 and above is), got {brief(value)}")
     return int(found)
 
 
@@ -143,18 +151,19 @@ def read_topics(path: Where) -> Topics:
     found: dict[str, Topic] = {}
     order: tuple[int, ...] | None = None
     for place, (number, line) in enumerate(lines_of(path)):
-        if _is_json(path):
-            record = json_object(line, path, number)
-            topic = _topic(record, "_id" if "_id" in record else "id", "text", path, number)
-        elif not place and (order := _columns(line.split("\t"), (_TOPIC_NAMES, _TEXT_NAMES))):
-            continue
-        else:
-            cells = line.split("\t", 1)
-            if len(cells) < 2 or not all(cell.strip() for cell in cells):
-                raise FormatError("a line of topics is the id, a tab, and the text of the query", path, number)
-            id, text = (cells[column] for column in order or (0, 1))
-            topic = Topic(id.strip(), text.strip())
-        _add(found, topic, path, number)
+        with _at(path, number):
+            if _is_json(path):
+                record = json_object(line, path, number)
+                topic = _topic(record, "_id" if "_id" in record else "id", "text")
+            elif not place and (order := _columns(line.split("\t"), (_TOPIC_NAMES, _TEXT_NAMES))):
+                continue
+            else:
+                cells = line.split("\t", 1)
+                if len(cells) < 2 or not all(cell.strip() for cell in cells):
+                    raise FormatError("a line of topics is the id, a tab, and the text of the query")
+                id, text = (cells[column] for column in order or (0, 1))
+                topic = Topic(id.strip(), text.strip())
+            _add(found, topic)
     return _topics(found, path)
 
 
@@ -172,27 +181,24 @@ def read_qrels(path: Where) -> Qrels:
     width = 0
     for line_place, (number, line) in enumerate(lines_of(path)):
         parts = line.split("\t") if line.count("\t") in (2, 3) else line.split()
-        if not line_place and _plain(parts[-1]) in _GRADE_NAMES | _DOCUMENT_NAMES | _TOPIC_NAMES:
-            order, width = _columns(parts, (_TOPIC_NAMES, _DOCUMENT_NAMES, _GRADE_NAMES)), len(parts)
-            if order is None:
+        with _at(path, number):
+            if not line_place and _plain(parts[-1]) in _GRADE_NAMES | _DOCUMENT_NAMES | _TOPIC_NAMES:
+                order, width = _columns(parts, (_TOPIC_NAMES, _DOCUMENT_NAMES, _GRADE_NAMES)), len(parts)
+                if order is None:
+                    raise FormatError(
+                        f"the columns are {', '.join(parts)}: a header of judgments names the topic (query-id), the document "
+                        "(corpus-id) and the grade (score)"
+                    )
+                continue
+            if len(parts) not in (3, 4) or (order and len(parts) != width):
                 raise FormatError(
-                    f"the columns are {', '.join(parts)}: a header of judgments names the topic (query-id), the document "
-                    "(corpus-id) and the grade (score)",
-                    path,
-                    number,
+                    f"a line of judgments has 4 columns (topic, iteration, document, grade) or 3 (topic, document, grade), "
+                    f"this one has {len(parts)}"
                 )
-            continue
-        if len(parts) not in (3, 4) or (order and len(parts) != width):
-            raise FormatError(
-                f"a line of judgments has 4 columns (topic, iteration, document, grade) or 3 (topic, document, grade), "
-                f"this one has {len(parts)}",
-                path,
-                number,
-            )
-        topic, document, grade = (parts[place].strip() for place in order or (0, -2, -1))
-        if not topic or not document:
-            raise FormatError("the id of a topic or document is empty", path, number)
-        _judge(grades, topic, document, grade_of(grade, path, number), path, number)
+            topic, document, grade = (parts[place].strip() for place in order or (0, -2, -1))
+            if not topic or not document:
+                raise FormatError("the id of a topic or document is empty")
+            _judge(grades, topic, document, grade_of(grade))
     return _qrels(grades, path)
 
 
@@ -202,11 +208,8 @@ def write_qrels(qrels: Qrels, path: Where) -> None:
     Raises:
         FormatError: an id has a space in it, which the format can't hold.
     """
-    lines: list[str] = []
-    for topic, judged in qrels.items():
-        for document, grade in judged.items():
-            _check_ids(path, topic, document)
-            lines.append(f"{topic} 0 {document} {grade}\n")
+    with _at(path):
+        lines = [f"{_id(topic)} 0 {_id(document)} {grade}\n" for topic, of in qrels.items() for document, grade in of.items()]
     Path(path).write_text("".join(lines), "utf-8")
 
 
@@ -223,16 +226,16 @@ def read_judged(path: Where) -> tuple[Topics, Qrels]:
     topics: dict[str, Topic] = {}
     grades: dict[str, dict[str, int]] = {}
     for number, row in rows_of(path):
-        for key in row:
-            if key not in _COLUMNS:
-                hint = did_you_mean(key, _COLUMNS)
-                raise FormatError(f"unknown column {key!r}{hint} (columns are {', '.join(_COLUMNS)})", path, number)
-        topic = _topic(row, "query_id", "query", path, number)
-        document = value_text(row, "doc_id", path, number)
-        if "grade" not in row:
-            raise FormatError(f"no 'grade'; there is {', '.join(map(repr, row))}", path, number)
-        _add(topics, topic, path, number)
-        _judge(grades, topic.id, document, grade_of(row["grade"], path, number), path, number)
+        with _at(path, number):
+            for key in row:
+                if key not in _COLUMNS:
+                    hint = did_you_mean(key, _COLUMNS)
+                    raise FormatError(f"unknown column {key!r}{hint} (columns are {', '.join(_COLUMNS)})")
+            topic, document = _topic(row, "query_id", "query"), value_text(row, "doc_id")
+            if "grade" not in row:
+                raise FormatError(f"no 'grade'; there is {', '.join(map(repr, row))}")
+            _add(topics, topic)
+            _judge(grades, topic.id, document, grade_of(row["grade"]))
     return _topics(topics, path), _qrels(grades, path)
 
 
@@ -247,26 +250,21 @@ def _plain(cell: str) -> str:
     return cell.strip().lower().replace("-", "").replace("_", "")
 
 
-def _topic(row: Mapping[str, Any], id_key: str, text_key: str, path: Where, number: int) -> Topic:
-    params = _json(row.get("params"), "params", path, number)
+def _topic(row: Mapping[str, Any], id_key: str, text_key: str) -> Topic:
+    params = _json(row.get("params"))
     if not isinstance(params, dict):
-        raise FormatError(f"'params' must be a JSON object, name → value, got {params!r}", path, number)
-    return Topic(
-        value_text(row, id_key, path, number).strip(),
-        value_text(row, text_key, path, number),
-        params,
-        _filter(_json(row.get("filter"), "filter", path, number), path, number),
-    )
+        raise FormatError(f"'params' must be a JSON object, name → value, got {params!r}")
+    return Topic(value_text(row, id_key).strip(), value_text(row, text_key), params, _filter(_json(row.get("filter"))))
 
 
-def _json(value: Any, key: str, path: Where, number: int) -> Any:
+def _json(value: Any) -> Any:
     """A JSON value: as it stands in JSON lines, as text in CSV; {} for nothing."""
     if value is None or value == "":
         return {}
-    return json_object(value, f"{path}", number) if isinstance(value, str) else value
+    return json_object(value) if isinstance(value, str) else value
 
 
-def _filter(value: Any, path: Where, number: int) -> models.Filter | None:
+def _filter(value: Any) -> models.Filter | None:
     if not value:
         return None
     try:
@@ -275,30 +273,24 @@ def _filter(value: Any, path: Where, number: int) -> models.Filter | None:
         problem = error.errors()[0]
         raise FormatError(
             f"'filter' isn't a filter of Qdrant's: {problem['msg']}; a filter looks like "
-            '{"must": [{"key": "town", "match": {"value": "Orvena"}}]}',
-            path,
-            number,
+            '{"must": [{"key": "town", "match": {"value": "Orvena"}}]}'
         ) from None
 
 
-def _add(topics: dict[str, Topic], topic: Topic, path: Where, number: int) -> None:
+def _add(topics: dict[str, Topic], topic: Topic) -> None:
     there = topics.setdefault(topic.id, topic)
     for what in ("text", "filter", "params"):
         if getattr(there, what) != getattr(topic, what):
             raise FormatError(
                 f"the topic {topic.id!r} was in the file before with another {what}: {getattr(there, what)!r}, here "
-                f"{getattr(topic, what)!r}",
-                path,
-                number,
+                f"{getattr(topic, what)!r}"
             )
 
 
-def _judge(grades: dict[str, dict[str, int]], topic: str, document: str, grade: int, path: Where, number: int) -> None:
+def _judge(grades: dict[str, dict[str, int]], topic: str, document: str, grade: int) -> None:
     judged = grades.setdefault(topic, {})
     if judged.setdefault(document, grade) != grade:
-        raise FormatError(
-            f"document {document!r} has two grades for topic {topic!r}: {judged[document]} before, {grade} here", path, number
-        )
+        raise FormatError(f"document {document!r} has two grades for topic {topic!r}: {judged[document]} before, {grade} here")
 
 
 def _topics(found: dict[str, Topic], path: Where) -> Topics:
@@ -331,11 +323,8 @@ def read_run(path: Where, name: str | None = None) -> Run:
     for number, line in lines_of(path):
         parts = line.split()
         if len(parts) != 6:
-            raise FormatError(
-                f"a line of a run has 6 columns (topic, Q0, document, rank, score, name), this one has {len(parts)}",
-                path,
-                number,
-            )
+            columns = "6 columns (topic, Q0, document, rank, score, name)"
+            raise FormatError(f"a line of a run has {columns}, this one has {len(parts)}", path, number)
         topic, _, document, _, text, tag = parts
         scores = found.setdefault(topic, {})
         if document in scores:
@@ -361,18 +350,18 @@ def write_run(run: Run, path: Where) -> None:
     """
     tag = "_".join(run.name.split()) or "run"
     lines: list[str] = []
-    for topic, answer in run.items():
-        scores = _falling(answer.ranking)
-        for rank, (result, score) in enumerate(zip(answer.ranking, scores, strict=True), 1):
-            _check_ids(path, topic, result.doc_id)
-            lines.append(f"{topic} Q0 {result.doc_id} {rank} {score} {tag}\n")
+    with _at(path):
+        for topic, answer in run.items():
+            scores = _falling(answer.ranking)
+            for rank, (result, score) in enumerate(zip(answer.ranking, scores, strict=True), 1):
+                lines.append(f"{_id(topic)} Q0 {_id(result.doc_id)} {rank} {score} {tag}\n")
     Path(path).write_text("".join(lines), "utf-8")
 
 
-def _check_ids(path: Where, *ids: str) -> None:
-    for id in ids:
-        if len(id.split()) != 1:
-            raise FormatError(f"a TREC file can't hold the id {id!r}: its columns are separated by spaces", path)
+def _id(id: str) -> str:
+    if len(id.split()) != 1:
+        raise FormatError(f"a TREC file can't hold the id {id!r}: its columns are separated by spaces")
+    return id
 
 
 def _falling(ranking: tuple[Ranked, ...]) -> list[float | int]:
@@ -404,18 +393,10 @@ _ABOUT: Final = {"system": "system", "name": "name", "asked": "options", "topics
 
 
 class RunFile(Journal):
-    """A run file that is written to; `done` are the answers that are there already.
+    """A run file that is written to, made if it isn't there; `done` are the answers that are there already.
 
-    Args:
-        path: of the file; made if it isn't there.
-        system: the strategy, collection and model, or the kind of the foreign retriever.
-        name: what tables call it.
-        asked: the limit and options.
-        topics: the topics' fingerprint.
-
-    Raises:
-        StrategyError: the file is about something else, or is being written to.
-        FormatError: a line of it can't be read.
+    Raises StrategyError: the file is about something else, or is being written to. Raises FormatError: a line of it can't be
+    read.
     """
 
     def __init__(self, path: Where, system: str, name: str, asked: str, topics: str) -> None:

@@ -72,8 +72,7 @@ def per_topic(
 def check_judgments(measures: Iterable[str], grades: Mapping[str, Mapping[str, int]]) -> None:
     """Refuse judgments that a measure can't take or is undefined on.
 
-    Raises:
-        StrategyError: names the measure, the topic and the document.
+    Raises StrategyError: names the measure, the topic and the document.
     """
     for name, measure in parse_measures(measures).items():
         most = _MOST_OF_GDEVAL if _is_gdeval_s(measure) else _MOST
@@ -99,9 +98,8 @@ def _is_gdeval_s(measure: Any) -> bool:
 def parse_measures(measures: Iterable[str]) -> dict[str, Any]:
     """The measures as ir-measures' values, by the names that ir-measures gives them.
 
-    Raises:
-        StrategyError: one isn't known, can't be read, or has no provider installed; or there are none.
-        MissingExtra: ir-measures isn't installed.
+    Raises StrategyError: one isn't known, can't be read, or has no provider installed; or there are none. Raises MissingExtra:
+    ir-measures isn't installed.
     """
     library = _library()
     listed = [measures] if isinstance(measures, str) else list(measures)

@@ -50,15 +50,7 @@ class TopicFunction:
 
 @dataclass(frozen=True)
 class Foreign:
-    """A system of which only its results can be seen.
-
-    Attributes:
-        name: what tables call it.
-        description: what it is, without its settings, which can't be seen.
-        ask: topic → its results.
-        aask: the same, to be awaited.
-        whole: whether it takes the whole topic, not just the text.
-    """
+    """A system of which only its results can be seen; `whole` is whether it takes the whole topic, not just the text."""
 
     name: str
     description: str
@@ -71,11 +63,7 @@ System: TypeAlias = Bound | Foreign
 
 
 def as_system(system: Any, executor: Executor | AsyncExecutor | None, name: str) -> System:
-    """`system` as something that answers topics.
-
-    Raises:
-        StrategyError: it can't, or a strategy comes without an executor.
-    """
+    """`system` as something that answers topics. Raises StrategyError: it can't, or a strategy comes without an executor."""
     if isinstance(system, tuple) and len(system) == 2 and isinstance(system[0], Strategy):
         system, executor = system
     if isinstance(system, Bound):
@@ -152,13 +140,9 @@ _ABSENT: Final = object()
 def read_ranking(results: Any, doc_id: DocId, names: Mapping[str, str]) -> tuple[tuple[Ranked, ...], int]:
     """The ranking in `results`, each document at its first place only, and how many results were left out for that.
 
-    Args:
-        results: what a system returned: an iterable of results, best first.
-        doc_id: see `DocId`.
-        names: other ids of documents → their ids in the qrels, see `aliases`.
+    `names` are other ids of documents → their ids in the qrels; see `aliases`.
 
-    Raises:
-        StrategyError: they are no results, or a result has no such id.
+    Raises StrategyError: they are no results, or a result has no such id.
     """
     if isinstance(results, str | bytes | Mapping) or not isinstance(results, Iterable):
         raise StrategyError(

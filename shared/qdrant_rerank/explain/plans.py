@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -107,7 +107,10 @@ def abbreviate(request: BaseModel) -> Any:
 def _shorten_vectors(value: Any) -> Any:
     if isinstance(value, dict):
         return {
-            key: _masked(item) if key == "options" and isinstance(item, dict) else _shorten_vectors(item)
+            # without the keys of model providers, as an explanation is made to be shown
+            key: {name: "…" if _SECRET.search(name) else option for name, option in item.items()}
+            if key == "options" and isinstance(item, dict)
+            else _shorten_vectors(item)
             for key, item in value.items()
         }
     if not isinstance(value, list):
@@ -117,9 +120,7 @@ def _shorten_vectors(value: Any) -> Any:
     return [_shorten_vectors(item) for item in value]
 
 
-def _masked(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of server inference without the keys of model providers, as an explanation is made to be shown."""
-    return {name: "…" if re.search("key|token|secret|password|auth", name, re.I) else item for name, item in options.items()}
+_SECRET: Final = re.compile("key|token|secret|password|auth", re.I)
 
 
 def _count(number: int, what: str) -> str:
@@ -132,9 +133,7 @@ def _count(number: int, what: str) -> str:
 def abridge(value: Any, fits: Callable[[Any], bool]) -> tuple[Any, int]:
     """A JSON value with its deepest parts and the ends of its lists left out until it fits, and how many values they hold.
 
-    Args:
-        value: a JSON value.
-        fits: whether one is short enough. It is asked of larger ones first; the smallest is taken if none fits.
+    `fits` is asked of larger ones first; the smallest is taken if none fits.
     """
     if fits(value):
         return value, 0

@@ -31,9 +31,8 @@ _REST: Final = 1.0  # inches for the title and the axis
 def check_picture(path: str | PathLike[str]) -> Path:
     """Check, before the work, that a picture can be written there.
 
-    Raises:
-        FormatError: the file's name ends neither in .svg nor in .png, or its folder isn't there.
-        MissingExtra: matplotlib isn't installed.
+    Raises FormatError: the file's name ends neither in .svg nor in .png, or its folder isn't there. Raises MissingExtra:
+    matplotlib isn't installed.
     """
     target = Path(path)
     if target.suffix.lower() not in (".svg", ".png"):
@@ -59,11 +58,8 @@ def draw(explained: Explained, path: str | PathLike[str], names: Sequence[str] |
         names: what to call each result; its id if None.
         title: what stands above, e.g. the query's text.
 
-    Raises:
-        FormatError: see `check_picture`.
-        QueryError: there are no results, more than 200, or not as many names as results.
-        StrategyError: the scores have no terms, as those of MMR.
-        MissingExtra: matplotlib isn't installed.
+    Raises FormatError: see `check_picture`. Raises QueryError: there are no results, more than 200, or not as many names as
+    results. Raises StrategyError: the scores have no terms, as those of MMR. Raises MissingExtra: matplotlib isn't installed.
     """
     target = check_picture(path)
     reasons = explained.reasons

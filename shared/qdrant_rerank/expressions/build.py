@@ -9,73 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
-from .nodes import (
-    Affinity,
-    CandidateScore,
-    Constant,
-    DatetimeField,
-    Decay,
-    Expression,
-    ExpressionLike,
-    Field,
-    Function,
-    GeoDistance,
-    Instant,
-    Logarithm,
-    Maximum,
-    Minimum,
-    Now,
-    Param,
-    QueryTokens,
-    Quotient,
-    Raw,
-    RerankScore,
-    When,
-    as_expression,
-)
+from . import nodes
+from .nodes import Expression, ExpressionLike, Function, as_expression
 from .wire import Dialect, absolute, exponential, limit_magnitude, negative, product, quotient, total
-
-__all__ = [
-    "AtMostZero",
-    "Exponential",
-    "Sigmoid",
-    "SquareRoot",
-    "Tanh",
-    "affinity",
-    "at_most_zero",
-    "clip",
-    "constant",
-    "datetime_field",
-    "decay_exp",
-    "decay_gauss",
-    "decay_lin",
-    "divide",
-    "exp",
-    "field",
-    "geo_distance",
-    "instant",
-    "log",
-    "log10",
-    "max_",
-    "max_sim",
-    "min_",
-    "now",
-    "param",
-    "query_tokens",
-    "raw",
-    "relu",
-    "rerank_score",
-    "score",
-    "sigmoid",
-    "sqrt",
-    "tanh",
-    "when",
-]
 
 
 def constant(value: float) -> Expression:
     """A plain number as an expression; numbers beside operators become one by themselves."""
-    return Constant(value)
+    return nodes.Constant(value)
 
 
 def score(name: str | None = None, default: float = 0.0) -> Expression:
@@ -85,17 +26,17 @@ def score(name: str | None = None, default: float = 0.0) -> Expression:
         name: the stage's name: its vector's name unless the stage sets `name=`. None if there is only one stage.
         default: the score of a point that this stage did not find (another one did).
     """
-    return CandidateScore(name, default)
+    return nodes.CandidateScore(name, default)
 
 
 def rerank_score() -> Expression:
     """The score of the model that reads the text; for `Rerank(blend=0.9 * sigmoid(rerank_score()) + 0.1 * field(…))` alone."""
-    return RerankScore()
+    return nodes.RerankScore()
 
 
 def query_tokens(using: str) -> Expression:
     """How many token vectors the query has for the multivector `using`."""
-    return QueryTokens(using)
+    return nodes.QueryTokens(using)
 
 
 def max_sim(using: str, name: str | None = None, default: float = 0.0) -> Expression:
@@ -108,7 +49,7 @@ def max_sim(using: str, name: str | None = None, default: float = 0.0) -> Expres
         name: the name of the candidate stage that compares it; the vector's name if None.
         default: the undivided score of a point that this stage did not find.
     """
-    return Quotient(CandidateScore(using if name is None else name, default), QueryTokens(using), at_zero=0.0)
+    return nodes.Quotient(nodes.CandidateScore(using if name is None else name, default), nodes.QueryTokens(using), at_zero=0.0)
 
 
 def field(key: str, default: float | None = None) -> Expression:
@@ -119,32 +60,32 @@ def field(key: str, default: float | None = None) -> Expression:
         default: what counts for points where the key is missing, null or not a number. Without one, a single
             such candidate makes Qdrant refuse the whole query.
     """
-    return Field(key, default)
+    return nodes.Field(key, default)
 
 
 def param(name: str, default: float | None = None) -> Expression:
     """A number that comes with each query, in `params={name: number}`."""
-    return Param(name, default)
+    return nodes.Param(name, default)
 
 
 def log(operand: ExpressionLike, floor: float = 1e-9) -> Expression:
     """The natural logarithm; operands below `floor` count as `floor`."""
-    return Logarithm(as_expression(operand), floor)
+    return nodes.Logarithm(as_expression(operand), floor)
 
 
 def log10(operand: ExpressionLike, floor: float = 1e-9) -> Expression:
     """The logarithm to base 10; operands below `floor` count as `floor`."""
-    return Logarithm(as_expression(operand), floor, "10")
+    return nodes.Logarithm(as_expression(operand), floor, "10")
 
 
 def min_(*operands: ExpressionLike) -> Expression:
     """The least of two or more operands."""
-    return Minimum(tuple(map(as_expression, operands)))
+    return nodes.Minimum(tuple(map(as_expression, operands)))
 
 
 def max_(*operands: ExpressionLike) -> Expression:
     """The greatest of two or more operands."""
-    return Maximum(tuple(map(as_expression, operands)))
+    return nodes.Maximum(tuple(map(as_expression, operands)))
 
 
 def relu(operand: ExpressionLike) -> Expression:
@@ -166,17 +107,17 @@ def affinity(key: str, param: str, default: float | None = None) -> Expression:
         default: for points whose category has no weight, and for all points if the map isn't given; without it
             categories without a weight count 0, and a missing map is an error.
     """
-    return Affinity(key, param, default)
+    return nodes.Affinity(key, param, default)
 
 
 def divide(dividend: ExpressionLike, divisor: ExpressionLike, at_zero: float | None = None) -> Expression:
     """`dividend / divisor`, and `at_zero` where the divisor is 0."""
-    return Quotient(as_expression(dividend), as_expression(divisor), at_zero)
+    return nodes.Quotient(as_expression(dividend), as_expression(divisor), at_zero)
 
 
 def when(condition: models.Condition, then: ExpressionLike = 1.0, otherwise: ExpressionLike = 0.0) -> Expression:
     """`then` for points that meet a condition or filter of `qdrant_client.models`, `otherwise` for the others."""
-    return When(condition, as_expression(then), as_expression(otherwise))
+    return nodes.When(condition, as_expression(then), as_expression(otherwise))
 
 
 def decay_exp(
@@ -187,21 +128,21 @@ def decay_exp(
     The source of this and the other two decays is Qdrant's formula query. The scale has the operand's unit; a `timedelta` is in
     seconds, as times are.
     """
-    return Decay("exp", as_expression(operand), as_expression(target), _seconds(scale), midpoint)
+    return nodes.Decay("exp", as_expression(operand), as_expression(target), _seconds(scale), midpoint)
 
 
 def decay_gauss(
     operand: ExpressionLike, target: ExpressionLike = 0.0, scale: float | dt.timedelta = 1.0, midpoint: float = 0.5
 ) -> Expression:
     """Gaussian decay: `midpoint ** ((operand - target) / scale) ** 2`."""
-    return Decay("gauss", as_expression(operand), as_expression(target), _seconds(scale), midpoint)
+    return nodes.Decay("gauss", as_expression(operand), as_expression(target), _seconds(scale), midpoint)
 
 
 def decay_lin(
     operand: ExpressionLike, target: ExpressionLike = 0.0, scale: float | dt.timedelta = 1.0, midpoint: float = 0.5
 ) -> Expression:
     """Linear decay: `max(0, 1 - (1 - midpoint) * |operand - target| / scale)`."""
-    return Decay("lin", as_expression(operand), as_expression(target), _seconds(scale), midpoint)
+    return nodes.Decay("lin", as_expression(operand), as_expression(target), _seconds(scale), midpoint)
 
 
 def _seconds(scale: float | dt.timedelta) -> float:
@@ -210,17 +151,17 @@ def _seconds(scale: float | dt.timedelta) -> float:
 
 def now() -> Expression:
     """The time of the query, in seconds since 1970."""
-    return Now()
+    return nodes.Now()
 
 
 def instant(at: dt.datetime) -> Expression:
     """A fixed time, in seconds since 1970; UTC where it has no time zone."""
-    return Instant(at)
+    return nodes.Instant(at)
 
 
 def datetime_field(key: str, default: dt.datetime | None = None) -> Expression:
     """A date-time in the payload, in seconds since 1970: `decay_exp(now() - datetime_field("published"), scale=…)`."""
-    return DatetimeField(key, default)
+    return nodes.DatetimeField(key, default)
 
 
 def geo_distance(origin: tuple[float, float] | str, key: str, default: float | None = None) -> Expression:
@@ -231,12 +172,12 @@ def geo_distance(origin: tuple[float, float] | str, key: str, default: float | N
         key: the payload key of a `{"lat": …, "lon": …}` object.
         default: metres for points without one; without it, one such candidate fails the query.
     """
-    return GeoDistance(origin, key, default)
+    return nodes.GeoDistance(origin, key, default)
 
 
 def raw(expression: models.Expression) -> Expression:
     """An expression of `qdrant_client.models` as it is, for what this package has no node for."""
-    return Raw(expression)
+    return nodes.Raw(expression)
 
 
 # Functions of one operand. To add one, write its class and what users call here: name, JSON kind, wire form and numpy form.

@@ -10,6 +10,7 @@ Many conditions are asked over the same points: each payload key is read once. A
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Final
 
@@ -50,14 +51,7 @@ _TEXTS: Final = (models.MatchText, models.MatchTextAny, models.MatchPhrase)
 
 
 class Conditions:
-    """The conditions on n points, each decided once.
-
-    Args:
-        payloads: one for each point.
-        ids: their ids; none within nested objects.
-        vectors: the names of the vectors that each point has; None if that isn't known.
-        view: who decides.
-    """
+    """The conditions on n points, each decided once by a `view`; `vectors` names each point's, None where they aren't known."""
 
     def __init__(
         self,
@@ -74,11 +68,7 @@ class Conditions:
         self._rows: dict[str, dict[Hashable, list[int]]] = {}
 
     def holds(self, condition: models.Condition) -> Mask:
-        """Whether each point meets the condition: shape (n,).
-
-        Raises:
-            StrategyError: only the engine can tell.
-        """
+        """Whether each point meets the condition: shape (n,). Raises StrategyError: only the engine can tell."""
         found = self._known.get(id(condition))
         if found is None:  # the condition is kept, so that its id isn't reused
             found = self._known[id(condition)] = condition, self._decided(condition)
@@ -87,9 +77,7 @@ class Conditions:
     def within(self, key: str, bounds: Mapping[str, Sequence[float]]) -> Mask | None:
         """Whether each point has a number in each of m ranges: shape (m, n); None where each has to be asked for by itself.
 
-        Args:
-            key: the payload key.
-            bounds: by the name of a comparison ("lte"), the m bounds.
+        `bounds` has, by the name of a comparison ("lte"), the m bounds.
         """
         return self._compared(key, {name: np.array(each)[:, None] for name, each in bounds.items()})
 
@@ -121,7 +109,9 @@ class Conditions:
             case models.IsEmptyCondition(is_empty=field) if not self._view.is_local:
                 return self._empty(field.key)
             case models.IsNullCondition(is_null=field) if not self._view.is_local:
-                return self._null(field.key, self._view.index(field.key) is not None or self._null_in_lists)
+                abilities = self._view.capabilities
+                in_lists = abilities is not None and abilities.looks_for_null_in_lists
+                return self._null(field.key, in_lists or self._view.index(field.key) is not None)
             case models.NestedCondition() if not self._view.is_local:
                 return self._nested(condition.nested)
             case _:
@@ -193,7 +183,6 @@ class Conditions:
                 return self._mask([])  # asks for nothing
 
     def _within(self, key: str, bounds: models.Range) -> Mask | None:
-        """Numbers in a range; None where they aren't comparable as floats."""
         met = self._compared(key, {name: np.array([[bound]]) for name, bound in bounds if bound is not None})
         return None if met is None else met[0]
 
@@ -212,7 +201,7 @@ class Conditions:
         inside = np.ones((1, len(values)), bool)
         for name, asked in bounds.items():
             limits = np.array([[_whole_bound(name, each)] for each in asked[:, 0]]) if is_whole else asked
-            inside = inside & _COMPARED_ALL[name](values, limits)
+            inside = inside & _COMPARED[name](values, limits)
         if are_single and len(rows) == len(self._payloads):
             return inside
         met = np.zeros((len(inside), len(self._payloads)), bool)
@@ -265,12 +254,15 @@ class Conditions:
             known = {uuid_of(each) for each in values}
             return self._any_kept(key, lambda value: value not in known)
         unwanted = {_typed(value) for value in values}
-        return self._any(key, lambda value: value is not None and (_unhashable(value) or _typed(value) not in unwanted))
+        return self._any(
+            key, lambda value: value is not None and (isinstance(value, list | dict) or _typed(value) not in unwanted)
+        )
 
     def _text(self, key: str, match: Any) -> Mask:
         tokenizer = self._view.tokenizer(key)
         if tokenizer is None:
-            test = _contains(match) if not self._matches_words else _has_words(match)
+            # since 1.20 by its words, in lower case
+            test = _contains(match) if not self._matches_words else lambda value: _met(match, plain_words, plain_words(value))
             return self._any(key, lambda value: isinstance(value, str) and test(value))
         if tokenizer.unknown:
             raise StrategyError(
@@ -340,10 +332,6 @@ class Conditions:
         return self._where(key, lambda values: any(map(is_null, values or ())))
 
     @property
-    def _null_in_lists(self) -> bool:
-        return self._view.capabilities is not None and self._view.capabilities.looks_for_null_in_lists
-
-    @property
     def _matches_words(self) -> bool:
         return self._view.capabilities is not None and self._view.capabilities.matches_words
 
@@ -392,17 +380,11 @@ def undecidable_reason(condition: models.Condition, view: View) -> str:
     return ""
 
 
-_COMPARED_ALL: Final[Mapping[str, Callable[[Any, Any], NDArray[np.bool_]]]] = {
-    "lt": np.less,
-    "lte": np.less_equal,
-    "gt": np.greater,
-    "gte": np.greater_equal,
-}
-_COMPARED: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
-    "lt": lambda one, other: one < other,
-    "lte": lambda one, other: one <= other,
-    "gt": lambda one, other: one > other,
-    "gte": lambda one, other: one >= other,
+_COMPARED: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    "lt": operator.lt,
+    "lte": operator.le,
+    "gt": operator.gt,
+    "gte": operator.ge,
 }
 
 
@@ -428,10 +410,6 @@ def _typed(value: Hashable) -> Hashable:
     return isinstance(value, bool), isinstance(value, float), value
 
 
-def _unhashable(value: Any) -> bool:
-    return isinstance(value, list | dict)
-
-
 def _contains(match: Any) -> Test:
     """Text without an index, before 1.20: a search for the text itself, capitals and all."""
     match match:
@@ -441,11 +419,6 @@ def _contains(match: Any) -> Test:
         case _:
             text = match.text if isinstance(match, models.MatchText) else match.phrase
             return lambda value: text in value
-
-
-def _has_words(match: Any) -> Test:
-    """Text without an index, since 1.20: its words, in lower case."""
-    return lambda value: _met(match, plain_words, plain_words(value))
 
 
 def _met(match: Any, split: Callable[[str], list[str]], words: list[str]) -> bool:

@@ -23,42 +23,11 @@ from qdrant_client.local.geo import geo_distance
 
 from ..errors import PlanError, QueryError, StrategyError
 from ..values import brief
+from . import nodes
 from .conditions import Conditions
 from .forest import Forest, find_forest
-from .lowering import (
-    FIRST_DAY,
-    MODEL_ELSEWHERE,
-    param_map,
-    param_number,
-    param_place,
-    token_count,
-)
-from .nodes import (
-    Affinity,
-    CandidateScore,
-    Constant,
-    DatetimeField,
-    Decay,
-    Expression,
-    Field,
-    Function,
-    GeoDistance,
-    Instant,
-    Logarithm,
-    Maximum,
-    Minimum,
-    Negative,
-    Now,
-    Param,
-    Power,
-    Product,
-    QueryTokens,
-    Quotient,
-    Raw,
-    RerankScore,
-    Sum,
-    When,
-)
+from .lowering import FIRST_DAY, MODEL_ELSEWHERE, param_map, param_number, param_place, token_count
+from .nodes import Expression
 from .view import Index, View, array_reader, is_on_earth, nanoseconds, nanoseconds_of, place_of, reader
 from .wire import F32_MAX, exact_constant
 
@@ -68,30 +37,20 @@ _Type = models.PayloadSchemaType
 
 def read_numbers(key: str, payloads: Payloads, view: View) -> NDArray[np.float64]:
     """The number at `key` of each point."""
-    kept = (
-        _number if view.thorough else float
-    )  # an index is read without a guard, which numbers beyond 32-bit floats don't pass
+    kept = _number if view.thorough else float  # an index needs no guard, which numbers beyond 32-bit floats don't pass
     return _column(key, payloads, view, (_Type.FLOAT, _Type.INTEGER), _number, kept)
 
 
 def read_codes(key: str, values: Sequence[str | int] | None, payloads: Payloads) -> NDArray[np.float64]:
     """The number of the category at `key` of each point; NaN for none, several and those that aren't among `values`.
 
-    Raises:
-        StrategyError: without `values`, a category is text, which has no number.
+    Raises StrategyError: without `values`, a category is text, which has no number.
     """
     return _plain(key, payloads, lambda value: _code(key, value, values))
 
 
 def read_datetimes(key: str, payloads: Payloads, view: View, guarded: bool = True) -> NDArray[np.float64]:
-    """The date-time at `key` of each point, in seconds since 1970.
-
-    Args:
-        key: the payload key.
-        payloads: of the points.
-        view: who reads.
-        guarded: whether a default stands in for dates that the guard doesn't take: those before the year 1.
-    """
+    """The date-time at `key` of each point, in seconds since 1970; where `guarded`, none before the year 1."""
     least = nanoseconds_of(FIRST_DAY) // 1000 if guarded else -np.inf
 
     def kept(micros: Any) -> float:
@@ -99,7 +58,8 @@ def read_datetimes(key: str, payloads: Payloads, view: View, guarded: bool = Tru
 
     def read(value: Any) -> float:
         if view.is_local:
-            return _local_datetime(value)
+            local = datetime_utils.parse(value) if isinstance(value, str) else None
+            return np.nan if local is None else seconds_of(local)
         moment = nanoseconds(value) if isinstance(value, str) else None
         return np.nan if moment is None else kept(moment // 1000)
 
@@ -178,11 +138,6 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def _local_datetime(value: Any) -> float:
-    moment = datetime_utils.parse(value) if isinstance(value, str) else None
-    return np.nan if moment is None else seconds_of(moment)
-
-
 Column: TypeAlias = NDArray[np.float64]
 
 
@@ -192,13 +147,11 @@ class Table:
 
     Attributes:
         payloads: one for each of n points.
-        ids: their ids.
         scores: by candidate name (None: the only candidate), n scores; NaN where that candidate didn't find the point.
-        features: the query's request-time values.
-        now: what `now()` means.
+        params: the query's request-time values.
         vectors: for `HasVectorCondition`: the names of the vectors that each point has.
         tokens: for `query_tokens(name)`: how many token vectors the query has, by vector.
-        model: for `rerank_score()`: n scores of the model that read the texts.
+        relevance: for `rerank_score()`: n scores of the model that read the texts.
         view: how the engine sees the payloads; `target.view` where there is a target.
     """
 
@@ -211,6 +164,9 @@ class Table:
     tokens: Mapping[str, int] = field(default_factory=dict[str, int])
     relevance: Column | None = None
     view: View = field(default_factory=View)
+    _numbers: dict[str, Column] = field(default_factory=dict[str, Column], init=False, repr=False, compare=False)
+    _constants: dict[float, Column] = field(default_factory=dict[float, Column], init=False, repr=False, compare=False)
+    _affinities: dict[int, Any] = field(default_factory=dict[int, Any], init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.payloads)
@@ -219,14 +175,6 @@ class Table:
     def conditions(self) -> Conditions:
         """What conditions say of the points, each decided once."""
         return Conditions(self.payloads, self.ids, self.vectors, self.view)
-
-    @cached_property
-    def _numbers(self) -> dict[str, Column]:
-        return {}
-
-    @cached_property
-    def _constants(self) -> dict[float, Column]:
-        return {}
 
     def constant(self, value: float) -> Column:
         """A column of one value as an engine knows it; made once, as the same leaf is in many trees. Not to be changed."""
@@ -240,15 +188,12 @@ class Table:
             self._numbers[key] = read_numbers(key, self.payloads, self.view)
         return self._numbers[key]
 
-    @cached_property
-    def _affinities(self) -> dict[int, tuple[Expression, Column]]:
-        return {}
-
-    def weights(self, affinity: Affinity) -> Column:
+    def weights(self, affinity: nodes.Affinity) -> Column:
         """A user's weight for each point; looked up once, as trees read the same at many splits. Not to be changed."""
         if id(affinity) not in self._affinities:  # which holds on to the node, so that its id is nobody else's
             self._affinities[id(affinity)] = affinity, _affinity(affinity, self)
-        return self._affinities[id(affinity)][1]
+        found: Column = self._affinities[id(affinity)][1]
+        return found
 
     def all(self, value: float) -> Column:
         """A column of one value."""
@@ -263,71 +208,70 @@ def score_points(expression: Expression, table: Table) -> NDArray[np.float32]:
 def compute(expression: Expression, table: Table) -> Column:
     """The expression's value for each point: shape (n,), 64-bit floats.
 
-    Raises:
-        PlanError: a point lacks a payload key that is read without a default, as the engine would refuse.
-        QueryError: a request-time value is missing or isn't a number.
-        StrategyError: a raw expression, which only an engine can compute; or a score that the table lacks.
+    Raises PlanError: a point lacks a payload key that is read without a default, as the engine would refuse. Raises QueryError:
+    a request-time value is missing or isn't a number. Raises StrategyError: a raw expression, which only an engine can compute;
+    or a score that the table lacks.
     """
     match expression:
-        case Constant(value):
+        case nodes.Constant(value):
             return table.constant(value)
-        case Sum() if (forest := find_forest(expression)) is not None:
+        case nodes.Sum() if (forest := find_forest(expression)) is not None:
             return reduce(np.add, (compute(term, table) for term in forest.rest), forest.walk(_answers(forest, table)))
-        case Sum(terms):
+        case nodes.Sum(terms):
             return reduce(np.add, (compute(term, table) for term in terms))
-        case Product(factors):
+        case nodes.Product(factors):
             return _product([compute(factor, table) for factor in factors])
-        case Negative(operand):
+        case nodes.Negative(operand):
             return -compute(operand, table)
-        case Quotient(dividend, divisor, at_zero):
+        case nodes.Quotient(dividend, divisor, at_zero):
             return _quotient(compute(dividend, table), compute(divisor, table), at_zero)
-        case Power(base, exponent):
+        case nodes.Power(base, exponent):
             return np.power(compute(base, table), exponent)
-        case When(condition, then, otherwise):
+        case nodes.When(condition, then, otherwise):
             holds = table.conditions.holds(condition)
             return np.where(holds, compute(then, table), compute(otherwise, table))
-        case Decay():
+        case nodes.Decay():
             return _decay(expression, table)
-        case Function(operand):
+        case nodes.Function(operand):
             return expression.compute(compute(operand, table))
-        case Minimum(among):
+        case nodes.Minimum(among):
             return reduce(np.minimum, (compute(operand, table) for operand in among))
-        case Maximum(among):
+        case nodes.Maximum(among):
             return reduce(np.maximum, (compute(operand, table) for operand in among))
-        case Logarithm(operand, floor, base):
+        case nodes.Logarithm(operand, floor, base):
             floored = np.maximum(compute(operand, table), exact_constant(floor))
             return np.log(floored) if base == "e" else np.log10(floored)
-        case CandidateScore(name, default):
+        case nodes.CandidateScore(name, default):
             if name not in table.scores:
                 raise StrategyError(f"there is no score of a candidate {name!r} to compute with")
             scores = table.scores[name]
             return np.where(np.isnan(scores), default, scores)
-        case Field(key, default):
+        case nodes.Field(key, default):
             return _filled(table.numbers(key), key, default, table)
-        case Param():
+        case nodes.Param():
             return table.all(exact_constant(param_number(expression, table.params)))
-        case Affinity():
+        case nodes.Affinity():
             return table.weights(expression)
-        case DatetimeField(key, moment):
+        case nodes.DatetimeField(key, moment):
             seconds = None if moment is None else seconds_of(moment)
             found = read_datetimes(key, table.payloads, table.view, guarded=moment is not None)
             return _filled(found, key, seconds, table, exact=True)
-        case GeoDistance(origin, key, metres):
+        case nodes.GeoDistance(origin, key, metres):
             place = param_place(origin, table.params)
             return _filled(read_distances(key, place, table.payloads, table.view), key, metres, table)
-        case Now():
+        case nodes.Now():
             if table.now is None:
                 raise QueryError("the formula reads now(): say which time it is with now=…")
             return table.all(seconds_of(table.now))
-        case Instant(at):
+        case nodes.Instant(at):
             return table.all(seconds_of(at))
-        case QueryTokens():
+        case nodes.QueryTokens():
             return table.all(token_count(expression, table.tokens))
-        case RerankScore():
+        case nodes.RerankScore():
             if table.relevance is None:
                 raise StrategyError(MODEL_ELSEWHERE)
             return table.relevance
-        case Raw():
+        case nodes.Raw():
             raise StrategyError(f"{brief(expression)} can be computed by an engine only: it is a raw expression")
         case _:
             raise TypeError(f"no evaluation for {type(expression).__name__}")
@@ -357,7 +301,7 @@ def _filled(column: Column, key: str, default: float | None, table: Table, exact
     return np.where(missing, default if exact else exact_constant(default), column)
 
 
-def _affinity(affinity: Affinity, table: Table) -> Column:
+def _affinity(affinity: nodes.Affinity, table: Table) -> Column:
     weights, default = param_map(affinity, table.params)
     total = table.all(0.0)
     found = np.zeros(len(table), bool)
@@ -384,7 +328,7 @@ def _quotient(dividend: Column, divisor: Column, at_zero: float | None) -> Colum
     return np.where(dividend == 0, 0.0, quotient)
 
 
-def _decay(decay: Decay, table: Table) -> Column:
+def _decay(decay: nodes.Decay, table: Table) -> Column:
     distance = np.abs(compute(decay.operand, table) - compute(decay.target, table))
     match decay.shape:
         case "exp":

@@ -28,13 +28,9 @@ _LEAF: Final = -1
 
 @dataclass
 class Ranges:
-    """Questions of trees whether a payload key has a number within bounds.
+    """Questions of trees whether a payload key has a number within bounds; `rows` are the questions' places in the forest.
 
-    Attributes:
-        key: the payload key.
-        conditions: one for each question.
-        bounds: by the name of a comparison ("lte"), one for each question.
-        rows: the questions' places in the forest.
+    `bounds` has one for each question, as `conditions` has, by the name of a comparison ("lte").
     """
 
     key: str
@@ -45,13 +41,7 @@ class Ranges:
 
 @dataclass
 class Steps:
-    """Questions of trees whether a value is at most 0 once constants are added to it.
-
-    Attributes:
-        value: the value.
-        added: the constants of each question.
-        rows: the questions' places in the forest.
-    """
+    """Questions of trees whether a value is at most 0 once each question's constants are added to it; `rows` as of `Ranges`."""
 
     value: Expression
     added: list[list[float]] = field(default_factory=list[list[float]])
@@ -65,11 +55,7 @@ class Steps:
 
 @dataclass(eq=False)
 class Forest:
-    """The terms of a sum that are trees, as arrays over their nodes.
-
-    Attributes:
-        rest: the terms that are no trees.
-    """
+    """The terms of a sum that are trees, as arrays over their nodes; `rest` are the terms that are none."""
 
     _questions: list[models.Condition | AtMostZero] = field(default_factory=list["models.Condition | AtMostZero"])
     rest: list[Expression] = field(default_factory=list[Expression])
@@ -135,11 +121,7 @@ class Forest:
             self.rest.append(term)
 
     def walk(self, answers: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """The sum of all trees for each of n points.
-
-        Args:
-            answers: for each question, whether it holds for each point: shape (questions, n).
-        """
+        """The sum of all trees for each of n points; `answers` are whether each question holds: shape (questions, n)."""
         asked, ways, values, levels = self._columns
         count = answers.shape[1]
         points, flat = np.arange(count), answers.ravel()

@@ -9,20 +9,8 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel
 from qdrant_client import models
 
-from .nodes import (
-    Affinity,
-    CandidateScore,
-    DatetimeField,
-    Expression,
-    Field,
-    GeoDistance,
-    Now,
-    Param,
-    QueryTokens,
-    Raw,
-    RerankScore,
-    When,
-)
+from . import nodes
+from .nodes import Expression
 
 _CONDITIONS: Final[tuple[type[Any], ...]] = get_args(models.Condition)
 
@@ -68,24 +56,24 @@ def number_defaults(expression: Expression) -> dict[str, float | None]:
     others = {key.key for key in read if key.index != models.PayloadSchemaType.FLOAT or not key.has_default}
     found: dict[str, set[float]] = {}
     for node in walk(expression):
-        if isinstance(node, Field) and node.default is not None:
+        if isinstance(node, nodes.Field) and node.default is not None:
             found.setdefault(node.key, set()).add(float(node.default))
     return {key: values.pop() if len(values) == 1 and key not in others else None for key, values in found.items()}
 
 
 def _keys(node: Expression) -> Iterator[PayloadKey]:
     match node:
-        case Field(key, default):
+        case nodes.Field(key, default):
             yield PayloadKey(key, models.PayloadSchemaType.FLOAT, default is not None)
-        case DatetimeField(key, moment):
+        case nodes.DatetimeField(key, moment):
             yield PayloadKey(key, models.PayloadSchemaType.DATETIME, moment is not None)
-        case GeoDistance(_, key, metres):
+        case nodes.GeoDistance(_, key, metres):
             yield PayloadKey(key, models.PayloadSchemaType.GEO, metres is not None)
-        case Affinity(key):
+        case nodes.Affinity(key):
             yield PayloadKey(key, models.PayloadSchemaType.KEYWORD)
-        case When(condition):
+        case nodes.When(condition):
             yield from _condition_keys(condition)
-        case Raw(inner):
+        case nodes.Raw(inner):
             yield from _raw_keys(inner)
         case _:
             pass
@@ -158,9 +146,9 @@ def raw_conditions(raw: Any) -> Iterator[models.Condition]:
 def conditions(expression: Expression) -> Iterator[models.Condition]:
     """The conditions that the expression decides."""
     for node in walk(expression):
-        if isinstance(node, When):
+        if isinstance(node, nodes.When):
             yield node.condition
-        elif isinstance(node, Raw):
+        elif isinstance(node, nodes.Raw):
             yield from raw_conditions(node.expression)
 
 
@@ -189,19 +177,19 @@ def _index_for(condition: models.FieldCondition) -> models.PayloadSchemaType | N
     return types.INTEGER if all(isinstance(value, int) for value in values) else None
 
 
-def candidate_scores(expression: Expression) -> list[CandidateScore]:
+def candidate_scores(expression: Expression) -> list[nodes.CandidateScore]:
     """The candidates' scores that the expression reads."""
-    return [node for node in walk(expression) if isinstance(node, CandidateScore)]
+    return [node for node in walk(expression) if isinstance(node, nodes.CandidateScore)]
 
 
 def feature_names(expression: Expression) -> dict[str, bool]:
     """The request-time numbers that the expression reads, and whether each must be given."""
-    return _requirements((node.name, node.default) for node in walk(expression) if isinstance(node, Param))
+    return _requirements((node.name, node.default) for node in walk(expression) if isinstance(node, nodes.Param))
 
 
 def map_names(expression: Expression) -> dict[str, bool]:
     """The request-time maps, category to weight, that the expression reads, and whether each must be given."""
-    return _requirements((node.param, node.default) for node in walk(expression) if isinstance(node, Affinity))
+    return _requirements((node.param, node.default) for node in walk(expression) if isinstance(node, nodes.Affinity))
 
 
 def _requirements(read: Iterable[tuple[str, float | None]]) -> dict[str, bool]:
@@ -214,7 +202,7 @@ def _requirements(read: Iterable[tuple[str, float | None]]) -> dict[str, bool]:
 
 def place_names(expression: Expression) -> list[str]:
     """The request-time places, `(lat, lon)`, that the expression reads."""
-    distances = (node for node in walk(expression) if isinstance(node, GeoDistance))
+    distances = (node for node in walk(expression) if isinstance(node, nodes.GeoDistance))
     return list(dict.fromkeys(node.origin for node in distances if isinstance(node.origin, str)))
 
 
@@ -227,22 +215,18 @@ def placeholder_params(expression: Expression) -> dict[str, Any]:
 
 def reads_model(expression: Expression) -> bool:
     """Whether the expression reads the score of a model."""
-    return any(isinstance(node, RerankScore) for node in walk(expression))
+    return any(isinstance(node, nodes.RerankScore) for node in walk(expression))
 
 
 def find_fixed_nodes(expression: Expression) -> dict[int, Expression]:
     """By identity, the nodes that mean the same in every query: nothing in them is request-time."""
     fixed: dict[int, Expression] = {}
     for node in reversed(list(walk(expression))):  # operands come before what is computed from them
-        if not _is_request_time(node) and all(id(operand) in fixed for operand in node.operands):
+        given = nodes.Param | nodes.Affinity | nodes.Now | nodes.QueryTokens
+        is_given = isinstance(node.origin, str) if isinstance(node, nodes.GeoDistance) else isinstance(node, given)
+        if not is_given and all(id(operand) in fixed for operand in node.operands):
             fixed[id(node)] = node
     return fixed
-
-
-def _is_request_time(node: Expression) -> bool:
-    if isinstance(node, GeoDistance):
-        return isinstance(node.origin, str)
-    return isinstance(node, Param | Affinity | Now | QueryTokens)
 
 
 def depth(expression: Expression) -> int:

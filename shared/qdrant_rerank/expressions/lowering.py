@@ -27,48 +27,9 @@ from qdrant_client import models
 from ..capabilities import Capabilities
 from ..errors import QueryError, StrategyError
 from ..values import brief, to_plain
-from .nodes import (
-    Affinity,
-    CandidateScore,
-    Constant,
-    DatetimeField,
-    Decay,
-    Expression,
-    Field,
-    Function,
-    GeoDistance,
-    Instant,
-    Logarithm,
-    Maximum,
-    Minimum,
-    Negative,
-    Now,
-    Param,
-    Power,
-    Product,
-    QueryTokens,
-    Quotient,
-    Raw,
-    RerankScore,
-    Sum,
-    When,
-    check_number,
-    check_place,
-    in_utc,
-)
-from .wire import (
-    F32_MAX,
-    Dialect,
-    absolute,
-    either,
-    exact_constant,
-    exponential,
-    negative,
-    power,
-    product,
-    quotient,
-    total,
-)
+from . import nodes
+from .nodes import Expression, check_number, check_place, in_utc
+from .wire import F32_MAX, Dialect, absolute, either, exact_constant, exponential, negative, power, product, quotient, total
 
 _AROUND_THE_WORLD: Final = 2.1e7  # metres; more than half of Earth's circumference
 _SPOT: Final = 1e-3  # metres
@@ -78,27 +39,20 @@ FIRST_DAY: Final = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
 def holds_number(key: str, thorough: bool = True, most: float = F32_MAX) -> models.Condition:
     """The condition that a payload key holds a number up to `most`, or down to minus that.
 
-    Args:
-        key: the payload key.
-        thorough: whether to make sure that it is the only value, which no payload index answers.
-        most: by default the largest 32-bit float.
+    A `thorough` one makes sure that it is the only value, which no payload index answers.
     """
     return _one(models.FieldCondition(key=key, range=models.Range(gte=-most, lte=most)), thorough)
 
 
 def holds_datetime(key: str, thorough: bool = True) -> models.Condition:
-    """The condition that a payload key holds a date-time; see `is_number` for `thorough`."""
+    """The condition that a payload key holds a date-time; see `holds_number` for `thorough`."""
     return _one(models.FieldCondition(key=key, range=models.DatetimeRange(gte=FIRST_DAY)), thorough)
 
 
 def holds_place(key: str, near: models.GeoPoint, counts_members: bool = False, thorough: bool = True) -> models.Condition:
-    """The condition that a payload key holds a geo point.
+    """The condition that a payload key holds a geo point; `near` is any place, as a radius needs a centre.
 
-    Args:
-        key: the payload key.
-        near: any place, as a radius needs a centre.
-        counts_members: whether the engine counts the members of an object, so that one place counts 2.
-        thorough: see `is_number`.
+    An engine that `counts_members` of an object counts one place as 2. For `thorough` see `holds_number`.
     """
     condition = models.FieldCondition(key=key, geo_radius=models.GeoRadius(center=near, radius=_AROUND_THE_WORLD))
     if not thorough:
@@ -139,33 +93,6 @@ def _one(condition: models.FieldCondition, thorough: bool) -> models.Condition:
     return models.Filter(must=[condition, single])
 
 
-def read_number(key: str, default: models.Expression | None, thorough: bool = True, indexed: bool = False) -> models.Expression:
-    """A number in the payload, or `default`; of an index any number that it keeps."""
-    most = sys.float_info.max if indexed else F32_MAX
-    return key if default is None else either(holds_number(key, thorough, most), key, default)
-
-
-def read_datetime(key: str, default: dt.datetime | None, thorough: bool = True) -> models.Expression:
-    """A date-time in the payload as seconds since 1970, or `default`."""
-    variable = models.DatetimeKeyExpression(datetime_key=key)
-    if default is None:
-        return variable
-    return either(holds_datetime(key, thorough), variable, models.DatetimeExpression(datetime=iso(default)))
-
-
-def read_distance(
-    key: str,
-    place: tuple[float, float],
-    default: models.Expression | None,
-    counts_members: bool = False,
-    thorough: bool = True,
-) -> models.Expression:
-    """Metres from `place` to a geo point in the payload, or `default`."""
-    origin = models.GeoPoint(lat=place[0], lon=place[1])
-    variable = models.GeoDistance(geo_distance=models.GeoDistanceParams(origin=origin, to=key))
-    return variable if default is None else either(holds_place(key, origin, counts_members, thorough), variable, default)
-
-
 def weigh_categories(key: str, weights: Mapping[str | int, models.Expression], default: models.Expression) -> models.Expression:
     """The sum of the weights of the point's categories, or `default` where it has none of them."""
     terms: list[models.Expression] = [
@@ -186,11 +113,10 @@ def no_category(key: str, categories: list[str | int]) -> models.Filter:
     return models.Filter(must_not=list(matches))
 
 
-def param_number(node: Param, params: Mapping[str, Any]) -> float:
+def param_number(node: nodes.Param, params: Mapping[str, Any]) -> float:
     """The request-time number that `node` means.
 
-    Raises:
-        QueryError: it isn't given and has no default, or isn't a finite number.
+    Raises QueryError: it isn't given and has no default, or isn't a finite number.
     """
     value = params.get(node.name, node.default)
     if value is None:
@@ -198,11 +124,10 @@ def param_number(node: Param, params: Mapping[str, Any]) -> float:
     return _number(value, f"the request-time value {node.name!r}")
 
 
-def param_map(node: Affinity, params: Mapping[str, Any]) -> tuple[Mapping[str | int, float], float]:
+def param_map(node: nodes.Affinity, params: Mapping[str, Any]) -> tuple[Mapping[str | int, float], float]:
     """The request-time weights that `node` means, and the weight of all other categories.
 
-    Raises:
-        QueryError: the map isn't given and has no default, isn't a map, or its weights aren't finite numbers.
+    Raises QueryError: the map isn't given and has no default, isn't a map, or its weights aren't finite numbers.
     """
     default = 0.0 if node.default is None else float(node.default)
     weights = params.get(node.param)
@@ -233,8 +158,7 @@ def _category(value: Any, name: str) -> str | int:
 def param_place(origin: tuple[float, float] | str, params: Mapping[str, Any]) -> tuple[float, float]:
     """The place `(lat, lon)` that a distance is measured from.
 
-    Raises:
-        QueryError: it is request-time, and isn't given or isn't a place.
+    Raises QueryError: it is request-time, and isn't given or isn't a place.
     """
     if not isinstance(origin, str):
         return origin
@@ -246,11 +170,10 @@ def param_place(origin: tuple[float, float] | str, params: Mapping[str, Any]) ->
         raise QueryError(str(error)) from None
 
 
-def token_count(node: QueryTokens, tokens: Mapping[str, int]) -> float:
+def token_count(node: nodes.QueryTokens, tokens: Mapping[str, int]) -> float:
     """How many token vectors the query has for the multivector that `node` means.
 
-    Raises:
-        StrategyError: no candidate compares such a vector.
+    Raises StrategyError: no candidate compares such a vector.
     """
     if node.using not in tokens:
         there = ", ".join(map(repr, tokens)) or "none"
@@ -278,10 +201,14 @@ def _number(value: Any, what: str) -> float:
         raise QueryError(str(error)) from None
 
 
-def lower_decay(decay: Decay, operand: models.Expression, target: models.Expression | None, to: Lowering) -> models.Expression:
+def lower_decay(
+    decay: nodes.Decay, operand: models.Expression, target: models.Expression | None, to: Lowering
+) -> models.Expression:
     """The decay of the distance from `operand` to `target`, both lowered; None is 0."""
     exact = all(float(np.float32(number)) == number for number in (decay.scale, decay.midpoint))
-    if not exact or _breaks_on_clusters(decay):
+    # a linear decay this steep is refused when one node of a cluster passes it to another
+    breaks_on_clusters = decay.shape == "lin" and (1 - decay.midpoint) / decay.scale > 1
+    if not exact or breaks_on_clusters:
         return _decay_by_hand(decay, operand if target is None else total(operand, negative(target)), to)
     params = models.DecayParamsExpression.model_construct(
         x=operand, target=target, scale=float(decay.scale), midpoint=float(decay.midpoint)
@@ -296,12 +223,7 @@ def lower_decay(decay: Decay, operand: models.Expression, target: models.Express
     assert_never(decay.shape)
 
 
-def _breaks_on_clusters(decay: Decay) -> bool:
-    """A linear decay this steep is refused when one node of a cluster passes it to another."""
-    return decay.shape == "lin" and (1 - decay.midpoint) / decay.scale > 1
-
-
-def _decay_by_hand(decay: Decay, difference: models.Expression, to: Lowering) -> models.Expression:
+def _decay_by_hand(decay: nodes.Decay, difference: models.Expression, to: Lowering) -> models.Expression:
     """The decay as arithmetic, whose constants are exact where a native decay would round scale and midpoint."""
     magnitude = absolute(difference)
     match decay.shape:
@@ -336,9 +258,7 @@ class Lowering(Dialect):
 
     Attributes:
         candidates: the stages whose scores the formula may read.
-        capabilities: what the server can do.
-        features: the query's request-time values.
-        now: the time of the query.
+        params: the query's request-time values.
         defaults: the defaults of candidate scores, with those that are 0 as they are without, and of indexed payload keys;
             filled by lowering.
         fixed: by identity, the nodes that no query changes, so that their lowering can be used again.
@@ -365,9 +285,8 @@ class Lowering(Dialect):
 def lower(expression: Expression, to: Lowering) -> models.Expression:
     """The Qdrant expression that means `expression`.
 
-    Raises:
-        StrategyError: it reads the score of a candidate that there isn't.
-        QueryError: a request-time value is missing, or isn't a finite number.
+    Raises StrategyError: it reads the score of a candidate that there isn't. Raises QueryError: a request-time value is
+    missing, or isn't a finite number.
     """
     known = to.compiled.get(id(expression))
     if known is not None:
@@ -380,73 +299,82 @@ def lower(expression: Expression, to: Lowering) -> models.Expression:
 
 def _lower(expression: Expression, to: Lowering) -> models.Expression:
     match expression:
-        case Constant(value):
+        case nodes.Constant(value):
             return to.constant(value)
-        case Sum(terms):
+        case nodes.Sum(terms):
             return total(*(lower(term, to) for term in terms))
-        case Product(factors):
+        case nodes.Product(factors):
             return product(*(lower(factor, to) for factor in factors))
-        case Negative(operand):
+        case nodes.Negative(operand):
             return negative(lower(operand, to))
-        case Quotient(dividend, divisor, at_zero):
+        case nodes.Quotient(dividend, divisor, at_zero):
             default = None if at_zero is None else float(np.float32(at_zero))  # it travels as 32 bits
             return quotient(lower(dividend, to), lower(divisor, to), default)
-        case Power(base, exponent):
+        case nodes.Power(base, exponent):
             return power(lower(base, to), float(exponent))
-        case When(condition, then, otherwise):
+        case nodes.When(condition, then, otherwise):
             return either(condition, lower(then, to), lower(otherwise, to))
-        case Decay():
-            target = None if expression.target == Constant(0.0) else lower(expression.target, to)
+        case nodes.Decay():
+            target = None if expression.target == nodes.Constant(0.0) else lower(expression.target, to)
             return lower_decay(expression, lower(expression.operand, to), target, to)
-        case Function(operand):
+        case nodes.Function(operand):
             return expression.lower(lower(operand, to), to)
-        case Minimum(among):
+        case nodes.Minimum(among):
             return to.least(*(lower(each, to) for each in among))
-        case Maximum(among):
+        case nodes.Maximum(among):
             return to.greatest(*(lower(each, to) for each in among))
-        case Logarithm(operand, floor, base):
+        case nodes.Logarithm(operand, floor, base):
             floored = to.greatest(lower(operand, to), to.constant(floor))
             if base == "e":
                 return models.LnExpression.model_construct(ln=floored)
             return models.Log10Expression.model_construct(log10=floored)
-        case CandidateScore():
+        case nodes.CandidateScore():
             return _score(expression, to)
-        case Field(key, default):
+        case nodes.Field(key, default):
             if (only := to.indexed.get(key)) is not None:
                 to.defaults[key] = exact_constant(only)
                 return key
-            return read_number(key, None if default is None else to.constant(default), to.thorough, key in to.indexed)
-        case Param():
+            if default is None:
+                return key
+            most = sys.float_info.max if key in to.indexed else F32_MAX  # an index may keep any number
+            return either(holds_number(key, to.thorough, most), key, to.constant(default))
+        case nodes.Param():
             return to.constant(param_number(expression, to.params))
-        case Affinity(key):
+        case nodes.Affinity(key):
             weights, default = param_map(expression, to.params)
             constants = {category: to.constant(weight) for category, weight in weights.items()}
             return weigh_categories(key, constants, to.constant(default))
-        case DatetimeField(key, moment):
-            return read_datetime(key, moment, to.thorough)
-        case GeoDistance(origin, key, metres):
-            place = param_place(origin, to.params)
-            default_metres = None if metres is None else to.constant(metres)
-            return read_distance(key, place, default_metres, to.capabilities.counts_members, to.thorough)
-        case Now():
+        case nodes.DatetimeField(key, moment):
+            seconds = models.DatetimeKeyExpression(datetime_key=key)
+            if moment is None:
+                return seconds
+            return either(holds_datetime(key, to.thorough), seconds, models.DatetimeExpression(datetime=iso(moment)))
+        case nodes.GeoDistance(origin, key, metres):
+            lat, lon = param_place(origin, to.params)
+            place = models.GeoPoint(lat=lat, lon=lon)
+            distance = models.GeoDistance(geo_distance=models.GeoDistanceParams(origin=place, to=key))
+            if metres is None:
+                return distance
+            is_there = holds_place(key, place, to.capabilities.counts_members, to.thorough)
+            return either(is_there, distance, to.constant(metres))
+        case nodes.Now():
             return models.DatetimeExpression(datetime=iso(to.now or dt.datetime.now(dt.UTC)))
-        case Instant(at):
+        case nodes.Instant(at):
             return models.DatetimeExpression(datetime=iso(at))
-        case QueryTokens():
+        case nodes.QueryTokens():
             return to.constant(token_count(expression, to.tokens))
-        case RerankScore():
+        case nodes.RerankScore():
             raise StrategyError(MODEL_ELSEWHERE)
-        case Raw(inner):
+        case nodes.Raw(inner):
             return inner
         case _:
             raise TypeError(f"no lowering for {type(expression).__name__}")
 
 
-def score_index(score: CandidateScore, candidates: Sequence[ScoreSource]) -> int:
+def score_index(score: nodes.CandidateScore, candidates: Sequence[ScoreSource]) -> int:
     """The position of the candidate stage whose score is meant.
 
-    Raises:
-        StrategyError: no stage has that name, several have it, or no name was given where there are several.
+    Raises StrategyError: no stage has that name, several have it, or no name was given where there are several.
     """
     names = [candidate.name for candidate in candidates]
     listed = ", ".join(repr(name) for name in names)
@@ -463,7 +391,7 @@ def score_index(score: CandidateScore, candidates: Sequence[ScoreSource]) -> int
             raise StrategyError(f"several candidates are named {score.name!r}: tell them apart with name=…")
 
 
-def _score(score: CandidateScore, to: Lowering) -> models.Expression:
+def _score(score: nodes.CandidateScore, to: Lowering) -> models.Expression:
     index = score_index(score, to.candidates)
     variable = f"$score[{index}]" if len(to.candidates) > 1 else "$score"
     is_distance = to.candidates[index].is_distance

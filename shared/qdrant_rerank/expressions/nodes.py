@@ -202,8 +202,7 @@ class Negative(Expression):
 class Quotient(Expression):
     """`dividend / divisor`; `at_zero` where the divisor is 0 (and 0 where the dividend is 0, as on the server).
 
-    Raises:
-        StrategyError: the divisor can be 0 and `at_zero` doesn't say what the quotient is then.
+    Raises StrategyError: the divisor can be 0 and `at_zero` doesn't say what the quotient is then.
     """
 
     dividend: Expression
@@ -303,11 +302,7 @@ class Absolute(Function):
 
 @dataclass(frozen=True, repr=False)
 class Logarithm(Expression):
-    """The logarithm of the operand, or of `floor` where the operand is below it.
-
-    Attributes:
-        base: `"e"` or `"10"`.
-    """
+    """The logarithm of the operand, or of `floor` where the operand is below it."""
 
     operand: Expression
     floor: float = 1e-9
@@ -526,11 +521,7 @@ def _keep(node: Any, what: str, required: bool = False) -> None:
 
 
 def wrap_model(value: Any) -> Expression:
-    """The node for an expression or condition of `qdrant_client.models`.
-
-    Raises:
-        StrategyError: it is neither.
-    """
+    """The node for an expression or condition of `qdrant_client.models`. Raises StrategyError: it is neither."""
     if isinstance(value, _CONDITIONS):
         return When(value)
     if isinstance(value, _MODELS):

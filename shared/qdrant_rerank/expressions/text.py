@@ -10,6 +10,7 @@ import ast
 import datetime as dt
 import re
 from collections.abc import Callable, Sequence
+from inspect import isfunction
 from itertools import pairwise
 from typing import Any, Final
 
@@ -26,8 +27,9 @@ def _apply(function: type[Function]) -> Callable[[Any], Expression]:
     return lambda operand: function(as_expression(operand))
 
 
+_PUBLIC: Final = (name for name, made in vars(build).items() if isfunction(made) and made.__module__ == build.__name__)
 _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
-    **{name: made for name in build.__all__ if not isinstance(made := getattr(build, name), type)},
+    **{name: getattr(build, name) for name in sorted(_PUBLIC) if not name.startswith("_")},
     **{function.name: _apply(function) for function in Function.all.values()},
     "abs": abs,
     "datetime_field": lambda key, default=None: build.datetime_field(key, _moment(default)),
@@ -193,14 +195,10 @@ def _brief_sum(terms: Sequence[Expression]) -> str:
     if left := len(own) - len(parts):
         parts.append(f"{{{left} other {'term' if left == 1 else 'terms'}}}")
     if trees:
-        count = _trees(trees)
+        # the two sides of a tree's first split stand one after the other
+        count = len(trees) - sum(_is_other_side(one, two) for one, two in pairwise(trees))
         parts.append(f"{{{count} {'tree' if count == 1 else 'trees'}{_over(' '.join(map(repr, trees)))}}}")
     return " + ".join(parts)
-
-
-def _trees(branches: Sequence[Expression]) -> int:
-    """How many trees the branches are of: the two sides of a first split stand one after the other."""
-    return len(branches) - sum(_is_other_side(one, two) for one, two in pairwise(branches))
 
 
 def _is_other_side(one: Expression, two: Expression) -> bool:

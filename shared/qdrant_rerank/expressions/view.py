@@ -153,11 +153,7 @@ def holds_phrase(words: list[str], phrase: list[str]) -> bool:
 
 
 class Tokenizer:
-    """What one full-text index takes for words.
-
-    Attributes:
-        unknown: why its words can't be told here, e.g. `"stems words (…)"`; empty where they can.
-    """
+    """What one full-text index takes for words; `unknown` is why they can't be told here, "" where they can."""
 
     def __init__(self, params: models.TextIndexParams | None) -> None:
         given = {} if params is None else {name: value for name, value in params if value is not None}
@@ -296,12 +292,7 @@ _MOST, _LEAST = 2**63 - 1, -(2**63)
 
 @dataclass(frozen=True)
 class Index:
-    """One payload index.
-
-    Attributes:
-        kind: its type.
-        params: what it was made with, beyond the type; None if that isn't known.
-    """
+    """One payload index, with what it was made with beyond its type; None if that isn't known."""
 
     kind: models.PayloadSchemaType
     params: Any = None
@@ -396,16 +387,10 @@ def float_of(value: Any) -> float | None:
         return None
 
 
-def integer_of(value: Any) -> int | None:
-    """A JSON number without decimals as the engine keeps it; None for what is none."""
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_whole and _LEAST <= value <= _MOST else None
-
-
 def _whole(value: Any) -> int | None:
     """What an integer index keeps: 1.0 is 1 there."""
-    if (whole := integer_of(value)) is not None:
-        return whole
+    if isinstance(value, int) and not isinstance(value, bool) and _LEAST <= value <= _MOST:
+        return value
     number = float_of(value)
     if number is None or not number.is_integer() or not _LEAST <= number <= 2.0**63:
         return None

@@ -35,8 +35,7 @@ def probe_encoder(
 
     A short text is embedded if the encoder's `kind` and `size` don't say.
 
-    Raises:
-        StrategyError: the encoder makes no vectors.
+    Raises StrategyError: the encoder makes no vectors.
     """
     kind: Kind | None = "multi" if name in multivectors else getattr(encoder, "kind", None)
     if kind == "sparse":
@@ -73,8 +72,7 @@ def check_multivectors(multivectors: Collection[str], encoders: Mapping[str, Enc
 def encode_batch(documents: Sequence[Document], encoders: Mapping[str, Encoder], made: Mapping[str, VectorInfo]) -> list[Any]:
     """The vectors of each document by name, which fit the collection's (`made`): its own, the others embedded.
 
-    Raises:
-        IngestError: an encoder failed, or a vector doesn't fit; names the documents.
+    Raises IngestError: an encoder failed, or a vector doesn't fit; names the documents.
     """
     ids = [document.id for document in documents]
     vectors: list[dict[str, QueryVector]] = [dict(document.vectors) for document in documents]
@@ -251,11 +249,7 @@ def ingest(
 
 
 def check_batch_size(value: object) -> int:
-    """Check how many points are sent at a time.
-
-    Raises:
-        StrategyError: not a whole number, or less than 1.
-    """
+    """Check how many points are sent at a time. Raises StrategyError: not a whole number, or less than 1."""
     size = to_whole(value)
     if size is None or size < 1:
         raise StrategyError(f"batch_size must be a whole number of at least 1, got {value!r}")

@@ -75,15 +75,9 @@ _EMBEDS: Final = " (an embedding model scores texts within EncoderSimilarity)"
 
 
 def check_scores(scores: Sequence[Any], wanted: int, model: object | None) -> list[float]:
-    """The scores as floats.
+    """The scores as floats; `model` is named in errors by its type, None as "the model".
 
-    Args:
-        scores: what `model` returned.
-        wanted: the number of texts.
-        model: named in errors by its type; None for just "the model".
-
-    Raises:
-        ScoringError: there are more or fewer than `wanted`, or one is no finite number.
+    Raises ScoringError: there are more or fewer than `wanted`, or one is no finite number.
     """
     shape = getattr(scores, "shape", None)
     # a mapping, a set, text and bytes have a length too, but no number for each text in the texts' order
@@ -114,11 +108,7 @@ def check_whole(owner: object, **values: object) -> None:
 
 
 def score_texts(model: Reranker, query: str, texts: Sequence[str]) -> Sequence[float]:
-    """The model's scores.
-
-    Raises:
-        ScoringError: it raised what means something else to Python, such as a StopIteration.
-    """
+    """The model's scores. Raises ScoringError: it raised what means something else to Python, such as a StopIteration."""
     with carrying(ScoringError, lambda: describe_model(model)):
         return model.score(query, texts)
 

@@ -21,8 +21,7 @@ from .web_calls import ApiKey, ApiKeyLike, CohereCalls, Options, Requests
 def read_scores(reply: Any, wanted: int) -> list[float]:
     """The scores of one rerank answer, in the order in which the texts were sent.
 
-    Raises:
-        ScoringError: there isn't exactly one finite score for each text.
+    Raises ScoringError: there isn't exactly one finite score for each text.
     """
     results = getattr(reply, "results", None)
     if not isinstance(results, list):
@@ -45,8 +44,7 @@ def read_scores(reply: Any, wanted: int) -> list[float]:
 def read_embeddings(reply: Any, wanted: int, size: int | None) -> list[list[float]]:
     """The vectors of one embed answer.
 
-    Raises:
-        ScoringError: there isn't one vector for each text, or they have another size than asked for, or odd numbers.
+    Raises ScoringError: there isn't one vector for each text, or they have another size than asked for, or odd numbers.
     """
     vectors = getattr(getattr(reply, "embeddings", None), "float_", None)
     if not isinstance(vectors, list):

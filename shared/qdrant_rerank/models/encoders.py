@@ -105,11 +105,7 @@ class _FunctionEncoder:
 
 
 def as_encoder(value: EncoderLike) -> Encoder:
-    """Make an encoder of an encoder or a plain function.
-
-    Raises:
-        StrategyError: it is neither.
-    """
+    """Make an encoder of an encoder or a plain function. Raises StrategyError: it is neither."""
     if isinstance(value, Encoder):
         return value
     if callable(value):

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from itertools import chain
 from os import PathLike, fspath
 from pathlib import Path
+from pkgutil import resolve_name
 from threading import Lock
 from typing import Any, ClassVar, Final, Literal, Self, TypeAlias
 
@@ -40,8 +41,7 @@ _TOKENS_AT_A_TIME: Final = 512  # measured on processors by benchmarks/encoding.
 def check_model_file(folder: str | PathLike[str], file: str, model: str) -> None:
     """Refuse a model's folder without the model.
 
-    Raises:
-        StrategyError: the file isn't in it; the message lists the models that are.
+    Raises StrategyError: the file isn't in it; the message lists the models that are.
     """
     root = Path(folder)
     if (root / file).is_file() or not file.endswith(".onnx"):  # what is no network, such as BM25, checks its files itself
@@ -79,9 +79,11 @@ class FastembedModel(ABC):
     _counts: ClassVar[tuple[str, ...]] = ("batch_size", "threads", "parallel")
     """The arguments that count something."""
 
-    @abstractmethod
+    _runs_by: ClassVar[str]
+    """The fastembed class that runs the model."""
+
     def _class(self) -> Any:
-        """The fastembed class that runs the model."""
+        return resolve_name(self._runs_by)
 
     def _name(self) -> str:
         """Fastembed's name of the model."""
@@ -161,6 +163,11 @@ class FastembedModel(ABC):
 
     def _embed_query(self, text: str) -> Any:
         return next(iter(self._loaded.get(self._load).query_embed(text)))
+
+    def _count_numbers(self) -> int:
+        if self.path is None:
+            return int(self._description()["dim"])
+        return self._found_size.get(lambda: int(self._embed_query("size").shape[-1]))
 
 
 def _token_counts(loaded: Any, texts: Sequence[str]) -> list[int]:
@@ -258,6 +265,7 @@ class FastembedDense(_OwnModel):
     normalize: bool = True
 
     kind: ClassVar[Kind] = "dense"
+    _runs_by = "fastembed:TextEmbedding"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -267,9 +275,7 @@ class FastembedDense(_OwnModel):
     @property
     def size(self) -> int:
         """Numbers in a vector. A model in a local folder is loaded to find out."""
-        if self.path is None:
-            return int(self._description()["dim"])
-        return self._found_size.get(lambda: len(self.encode_query("size")))
+        return self._count_numbers()
 
     def encode_query(self, text: str) -> list[float]:
         numbers: list[float] = self._embed_query(text).tolist()
@@ -277,11 +283,6 @@ class FastembedDense(_OwnModel):
 
     def encode_documents(self, texts: Sequence[str]) -> list[list[float]]:
         return [vector.tolist() for vector in self._embed(texts)]
-
-    def _class(self) -> Any:
-        from fastembed import TextEmbedding
-
-        return TextEmbedding
 
     def _registration(self) -> tuple[dict[str, Any], str]:
         from fastembed.common.model_description import PoolingType
@@ -308,6 +309,7 @@ class FastembedSparse(FastembedModel):
     model: str = "Qdrant/bm25"
 
     kind: ClassVar[Kind] = "sparse"
+    _runs_by = "fastembed:SparseTextEmbedding"
 
     @property
     def idf(self) -> bool:
@@ -319,11 +321,6 @@ class FastembedSparse(FastembedModel):
 
     def encode_documents(self, texts: Sequence[str]) -> list[models.SparseVector]:
         return [_sparse(vector) for vector in self._embed([unicodedata.normalize("NFC", text) for text in texts])]
-
-    def _class(self) -> Any:
-        from fastembed import SparseTextEmbedding
-
-        return SparseTextEmbedding
 
 
 @dataclass(frozen=True)
@@ -343,13 +340,12 @@ class FastembedLate(FastembedModel):
     model: str = "answerdotai/answerai-colbert-small-v1"
 
     kind: ClassVar[Kind] = "multi"
+    _runs_by = "fastembed:LateInteractionTextEmbedding"
 
     @property
     def size(self) -> int:
         """Numbers in each token's vector. A model in a local folder is loaded to find out."""
-        if self.path is None:
-            return int(self._description()["dim"])
-        return self._found_size.get(lambda: len(self.encode_query("size")[0]))
+        return self._count_numbers()
 
     def encode_query(self, text: str) -> list[list[float]]:
         rows: list[list[float]] = self._embed_query(text).tolist()
@@ -357,11 +353,6 @@ class FastembedLate(FastembedModel):
 
     def encode_documents(self, texts: Sequence[str]) -> list[list[list[float]]]:
         return [vectors.tolist() for vectors in self._embed(texts)]
-
-    def _class(self) -> Any:
-        from fastembed import LateInteractionTextEmbedding
-
-        return LateInteractionTextEmbedding
 
 
 def _sparse(vector: Any) -> models.SparseVector:
@@ -400,6 +391,8 @@ class FastembedCrossEncoder(_OwnModel):
     _turns: Gate = field(init=False, repr=False, compare=False)
     _digest: Once[str] = field(default_factory=Once[str], init=False, repr=False, compare=False)
 
+    _runs_by = "fastembed.rerank.cross_encoder:TextCrossEncoder"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "_turns", Gate(self.parallel))
@@ -437,11 +430,6 @@ class FastembedCrossEncoder(_OwnModel):
             batch = model.rerank(query, [texts[place] for place in places], batch_size=len(places))
             scores |= zip(places, batch, strict=True)
         return check_scores([scores[place] for place in range(len(texts))], len(texts), self)
-
-    def _class(self) -> Any:
-        from fastembed.rerank.cross_encoder import TextCrossEncoder
-
-        return TextCrossEncoder
 
     @property
     def is_own(self) -> bool:

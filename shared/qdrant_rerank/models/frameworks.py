@@ -63,11 +63,7 @@ def complete_scores(returned: Sequence[Returned], count: int, margin: float) -> 
 
 
 def as_number(value: Any, whose: str) -> float | None:
-    """A score as a float, numpy's numbers too; None stays None.
-
-    Raises:
-        ScoringError: it is something else, or not finite.
-    """
+    """A score as a float, numpy's numbers too; None stays None. Raises ScoringError: it is something else, or not finite."""
     if value is None:
         return None
     try:
@@ -112,8 +108,7 @@ def from_postprocessor(
 
     Args:
         postprocessor: any `BaseNodePostprocessor` that reranks.
-        margin: how far dropped texts are below the lowest score; more than 0.
-        name: what the fingerprint calls it, as in `from_compressor`.
+        margin, name: as of `from_compressor`.
 
     Raises:
         StrategyError: it isn't a postprocessor, or a setting is wrong.
@@ -154,8 +149,7 @@ class FrameworkModel(ABC):
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """A score for each text.
 
-        Raises:
-            ScoringError: the reranker returned something that it wasn't given, or a score that isn't a number.
+        Raises ScoringError: the reranker returned something that it wasn't given, or a score that isn't a number.
         """
         shown = self._shown(texts)
         returned = self._sync(query, self._made(shown, texts)) if shown else []
@@ -283,8 +277,7 @@ class OfficialFeedback:
         feedback: anything with `score(query, responses)`, one number for each response, higher is better.
         name: what tells it from other models; its type and the name of its model if None and it says that.
 
-    Raises:
-        StrategyError: it has no such method, or it doesn't say which model it is and no name is given.
+    Raises StrategyError: it has no such method, or it doesn't say which model it is and no name is given.
     """
 
     feedback: Any
@@ -311,8 +304,7 @@ class OfficialFeedback:
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """One score for each text, in the order of the texts.
 
-        Raises:
-            ScoringError: it returned the wrong number of scores, or some that aren't finite.
+        Raises ScoringError: it returned the wrong number of scores, or some that aren't finite.
         """
         return check_scores(list(self.feedback.score(query, list(texts))), len(texts), self.feedback) if texts else []
 

@@ -95,9 +95,8 @@ class _LlmModel(ABC):
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """One score for each text, in their order.
 
-        Raises:
-            ScoringError: an answer was bad to the end, and `on_bad` is "raise".
-            ClientError: the LLM is an async function.
+        Raises ScoringError: an answer was bad to the end, and `on_bad` is "raise". Raises ClientError: the LLM is an async
+        function.
         """
         jobs = [partial(drive, asking, self._call) for asking in self._askings(query, texts)]
         return self._scores(texts, self._gate.each(jobs))
@@ -242,18 +241,15 @@ class LlmListwise(_LlmModel):
     visible characters come last, in their order, without being shown.
 
     Args:
-        llm: as of `LlmPointwise`.
-        instructions: what counts as a good answer, in your words; they go into the message from the system.
+        llm, instructions, max_chars, name: as of `LlmPointwise`.
         window: texts in one call, at least 2.
         step: how far the window moves, less than `window`.
         concurrency: calls under way at once in all threads, and in each event loop. The windows of one list follow each
             other, so this is about several queries.
-        max_chars: what is shown of each text and of the query; a longer one ends with a note that it was cut.
         retries: how often to ask again after an answer that names no document.
         on_bad: what follows if all answers for a window are of no use: `"keep_order"` leaves it as it is, `"raise"` raises
             an error. Both are counted in `stats`. Answers with some use are put right: the first mention of a document
             counts, unknown ids don't, and documents that are missing follow in the order they had.
-        name: what the fingerprint calls the LLM, as of `LlmPointwise`.
 
     Raises:
         StrategyError: a setting is wrong, or `llm` is not an LLM.

@@ -117,9 +117,7 @@ class Counters:
 class Call:
     """One call of an LLM, which whoever drives an asking makes: in this thread, or awaited.
 
-    Attributes:
-        run: makes it.
-        arun: the same, awaited; None for a call that blocks, which then runs in a thread.
+    `arun` is None for a call that blocks, which then runs in a thread.
     """
 
     run: Callable[[], Any]
@@ -139,8 +137,7 @@ class Chat(Protocol):
 def as_chat(llm: Any, form: type[BaseModel], counters: Counters) -> Chat:
     """What asks `llm` for answers of `form`.
 
-    Raises:
-        StrategyError: it is neither a LangChain model, nor a LlamaIndex LLM, nor callable.
+    Raises StrategyError: it is neither a LangChain model, nor a LlamaIndex LLM, nor callable.
     """
     if isinstance(llm, type):
         raise StrategyError(f"the LLM is the class {llm.__name__}: pass an object of it")
@@ -203,7 +200,9 @@ class _LlamaIndex:
                 else:
                     self._counters.bad("unstructured")
                 self._counters.add("retried")
-        return _text((yield self._call("chat", _messages(prompt))))
+        llms, _ = _llama_index()
+        messages = [llms.ChatMessage(role="system", content=prompt.system), llms.ChatMessage(role="user", content=prompt.user)]
+        return _text((yield self._call("chat", messages)))
 
     def _call(self, method: str, *args: Any, **named: Any) -> Call:
         self._counters.add("calls")
@@ -265,11 +264,6 @@ def _llama_index() -> Any:
     except ImportError as error:  # an LLM with the same methods, but not of LlamaIndex
         raise MissingExtra("an LLM of LlamaIndex", "llama-index") from error
     return llms, prompts
-
-
-def _messages(prompt: Prompt) -> list[Any]:
-    llms, _ = _llama_index()
-    return [llms.ChatMessage(role="system", content=prompt.system), llms.ChatMessage(role="user", content=prompt.user)]
 
 
 def _template() -> Any:

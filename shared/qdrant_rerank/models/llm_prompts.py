@@ -159,12 +159,7 @@ class OrderAnswer(BaseModel):
 
 @dataclass(frozen=True)
 class Bad:
-    """An answer that can't be used.
-
-    Attributes:
-        kind: "empty", "prose", "not_a_number", "out_of_range" or "ambiguous".
-        answer: how it begins.
-    """
+    """How an unusable answer begins, and its fault: "empty", "prose", "not_a_number", "out_of_range" or "ambiguous"."""
 
     kind: str
     answer: str

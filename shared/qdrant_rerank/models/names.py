@@ -20,7 +20,7 @@ from typing import Any, Final
 from ..errors import StrategyError, did_you_mean
 from ..schema import Kind
 from .base import Reranker
-from .encoders import Encoder, ServerInference
+from .encoders import Bm25, Encoder, HashedNgrams, ServerInference
 
 _SHORT: Final[Mapping[Kind, Mapping[str, str]]] = {
     "dense": {"hash": "hash", "minilm": "sentence-transformers/all-MiniLM-L6-v2"},
@@ -80,12 +80,8 @@ def encoder(name: str, kind: Kind | None = None, **options: Any) -> Encoder:
     source, _, rest = made.partition(":")
     match source:
         case "hash":
-            from .encoders import HashedNgrams
-
             return HashedNgrams(**options)
         case "bm25":
-            from .encoders import Bm25
-
             return Bm25(**options)
         case "cohere":
             from .cohere import CohereEncoder
@@ -101,8 +97,7 @@ def encoder(name: str, kind: Kind | None = None, **options: Any) -> Encoder:
 def full_name(name: str, kind: Kind | None = None) -> str:
     """An encoder's full name: short names spelled out, folders absolute.
 
-    Raises:
-        StrategyError: there is no such model of this kind, or no such folder.
+    Raises StrategyError: there is no such model of this kind, or no such folder.
     """
     kinds: Iterable[Kind] = [kind] if kind else _SHORT
     short = {each: full for one in kinds for each, full in _SHORT[one].items()}
@@ -137,13 +132,7 @@ def _of_fastembed(model: str, folder: str, kind: Kind | None, options: Mapping[s
     from .fastembed import FastembedDense, FastembedLate, FastembedSparse
 
     classes: dict[Kind, Callable[..., Any]] = {"dense": FastembedDense, "sparse": FastembedSparse, "multi": FastembedLate}
-
-    def known_as() -> Kind:
-        """The kind that fastembed has a model of this name for; another one is the user's own."""
-        for each, made in classes.items():
-            if not made(model, path=folder or ".").is_own:
-                return each
-        return "dense"
-
-    found: Encoder = classes[known_as() if kind is None else kind](model, path=folder or None, **options)
+    # the kind that fastembed has a model of this name for; another one is the user's own
+    known = (each for each, made in classes.items() if not made(model, path=folder or ".").is_own)
+    found: Encoder = classes[kind or next(known, "dense")](model, path=folder or None, **options)
     return found

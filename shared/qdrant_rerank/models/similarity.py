@@ -53,8 +53,7 @@ class _Similarity(ABC):
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """The similarity of each text to the query, in the order of the texts.
 
-        Raises:
-            ScoringError: the encoder returned the wrong number of vectors, or vectors that can't be compared.
+        Raises ScoringError: the encoder returned the wrong number of vectors, or vectors that can't be compared.
         """
         return self._turns.run(lambda stopped: self._scores(query, texts, stopped))
 

@@ -36,12 +36,9 @@ ApiKeyLike: TypeAlias = "str | HasSecret | None"
 class ApiKey:
     """A key, or where in the environment it is. Pickling keeps no key: an unpickled one reads the environment.
 
-    Args:
-        value: the key; None for the environment's.
-        variables: of the environment, the first that is set counts; read at each `reveal`.
+    Of the environment's `variables`, which each `reveal` reads, the first that is set counts.
 
-    Raises:
-        StrategyError: the key is empty or has characters that no HTTP header can carry; it isn't shown.
+    Raises StrategyError: the key is empty or has characters that no HTTP header can carry; it isn't shown.
     """
 
     __slots__ = ("_value", "_variables")
@@ -57,11 +54,7 @@ class ApiKey:
         return value if isinstance(value, ApiKey) else cls(value, variables)
 
     def reveal(self) -> str:
-        """The key.
-
-        Raises:
-            StrategyError: there is none.
-        """
+        """The key. Raises StrategyError: there is none."""
         if self._value is not None:
             return self._value
         for variable in self._variables:
@@ -112,12 +105,7 @@ class Patience:
 
     408, 429, 500, 502, 503, 504 and 529, timeouts, and connections that fail or break off are tried again. The pause is what
     `Retry-After` asks for, else random between 0 and 0.5, 1, 2, … up to 8 seconds. Where it would outlast the budget, the
-    error is raised at once.
-
-    Args:
-        attempts: the most attempts.
-        until: the end of the budget, by `time.monotonic`.
-        timeout: of one attempt, in seconds.
+    error is raised at once. `until` is the end of the budget, by `time.monotonic`.
     """
 
     attempts: int
@@ -222,14 +210,7 @@ Requests: TypeAlias = Generator[Request, Any, R]
 class CohereCalls:
     """Makes calls with one key at one address, by one client for all threads and one for each event loop.
 
-    Copies and unpickled ones have clients of their own.
-
-    Args:
-        key: the key.
-        base_url: the API's address; if None, CO_API_URL of the environment, read at first use, else Cohere's.
-        attempts: how often a call is tried.
-        seconds: how long a call may take, with all its attempts and the pauses between them.
-        timeout: how long one attempt may wait for the server, in seconds.
+    Copies and unpickled ones have clients of their own. The settings are those of `CohereReranker`.
     """
 
     def __init__(self, key: ApiKey, base_url: str | None, attempts: int, seconds: float, timeout: float) -> None:
@@ -246,11 +227,9 @@ class CohereCalls:
     def run(self, requests: Requests[R]) -> R:
         """What the answers to all requests amount to.
 
-        Raises:
-            cohere.core.ApiError: the API refuses, or goes on failing; a note says how often it was asked.
-            httpx.TransportError: it can't be reached or doesn't answer in time.
-            StrategyError: there is no key.
-            MissingExtra: the `cohere` extra isn't installed.
+        Raises cohere.core.ApiError: the API refuses, or goes on failing; a note says how often it was asked. Raises
+        httpx.TransportError: it can't be reached or doesn't answer in time. Raises StrategyError: there is no key. Raises
+        MissingExtra: the `cohere` extra isn't installed.
         """
         return drive(requests, self._call)
 

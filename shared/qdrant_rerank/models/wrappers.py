@@ -42,8 +42,7 @@ def _is_model(value: RerankerLike) -> TypeGuard[Reranker]:
 def as_reranker(value: RerankerLike) -> Reranker:
     """Make a reranker of a reranker, a plain function, or another framework's reranker.
 
-    Raises:
-        StrategyError: it is none of these.
+    Raises StrategyError: it is none of these.
     """
     if _is_model(value):
         return value

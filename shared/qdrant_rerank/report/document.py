@@ -359,8 +359,7 @@ class Report(Contents):
 def check_target(path: str | PathLike[str]) -> Path:
     """The path, if a report can be written there, for programs to check before they measure for minutes.
 
-    Raises:
-        FormatError: the suffix is none of .html, .md and .json, the folder isn't there, or it is a folder itself.
+    Raises FormatError: the suffix is none of .html, .md and .json, the folder isn't there, or it is a folder itself.
     """
     target = Path(path)
     if target.suffix.lower() not in _SUFFIXES:

@@ -46,15 +46,9 @@ _ALONE = threading.Lock()  # matplotlib's settings are global while they are cha
 
 
 def _draw_svg(key: str, height: float, draw: Callable[[Any], None]) -> str:
-    """A figure as an `<svg>` element.
+    """A figure as an `<svg>` element, `height` inches high, drawn by `draw` on an empty `matplotlib.figure.Figure`.
 
-    Args:
-        key: begins the figure's ids, so that they differ from others on the page.
-        height: in inches.
-        draw: draws on an empty `matplotlib.figure.Figure`.
-
-    Raises:
-        MissingExtra: matplotlib isn't installed.
+    `key` begins the ids, so that they differ from others on the page. Raises MissingExtra where there is no matplotlib.
     """
     try:
         import matplotlib as mpl
@@ -202,8 +196,6 @@ class Curve:
     """A family's configurations over one number.
 
     Attributes:
-        family: its name.
-        measure: what the means are of.
         parameter: the number that takes most values in it.
         points: (number, mean) of each configuration.
         best: the highest mean at each number, by rising number.

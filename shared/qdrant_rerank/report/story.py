@@ -202,12 +202,9 @@ class System:
     """How one system appears.
 
     Attributes:
-        name: its own name.
         label: its name in tables, figures and sentences: the name, or a letter if names are too long.
         colour: of its marker, which tells systems apart without it.
-        marker: matplotlib's name of its marker.
-        shape: the marker as an SVG path in a square of 16.
-        is_baseline: whether the others are compared with it.
+        marker, shape: the marker's name in matplotlib, and as an SVG path in a square of 16.
     """
 
     name: str

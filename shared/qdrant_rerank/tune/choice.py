@@ -28,11 +28,7 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ChoiceSettings:
-    """How `tune` chooses and judges; see there.
-
-    Raises:
-        StrategyError: a number is out of range.
-    """
+    """How `tune` chooses and judges; see there. Raises StrategyError: a number is out of range."""
 
     splits: int
     alpha: float

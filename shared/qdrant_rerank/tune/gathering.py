@@ -34,15 +34,7 @@ from .._internals import (
     together,
 )
 from ..evaluate import DocId, Topic
-from ..evaluate._internals import (
-    MEASURING,
-    Plain,
-    Progress,
-    RetryingServices,
-    ask_batch,
-    check_some,
-    read_ranking,
-)
+from ..evaluate._internals import MEASURING, Plain, Progress, RetryingServices, ask_batch, check_some, read_ranking
 from ..planning import Target, VectorInfo
 from ..stages import Stage
 
@@ -200,12 +192,9 @@ def leaf_depths(stage: Stage, needed: int, *, root: bool = True) -> dict[str, tu
 
 
 def spreads(pools: Sequence[Pool], depths: Mapping[str, int], vectors: Mapping[str, VectorInfo]) -> dict[str, Spread]:
-    """How the scores of each candidate lie over all topics, whatever the judgments.
+    """How the scores of each candidate lie over all topics, whatever the judgments; distances are turned around.
 
-    Args:
-        pools: the candidates of each topic.
-        depths: by the candidate's key, how many points were asked of it.
-        vectors: by the same, what it compares. Distances are turned around, so that higher is better.
+    By the candidate's key, `depths` are how many points were asked of it, and `vectors` what it compares.
     """
     found: dict[str, Spread] = {}
     for key, depth in depths.items():
@@ -232,9 +221,8 @@ _KIND: Final = JournalKind(
 class PoolFile(Journal):
     """A file of pools, made if it isn't there; only a tuning that is `about` the same may go on in it.
 
-    Raises:
-        StrategyError: the file is about something else, or is being written to.
-        FormatError: a line of it can't be read.
+    Raises StrategyError: the file is about something else, or is being written to. Raises FormatError: a line of it can't be
+    read.
     """
 
     def __init__(self, path: str | os.PathLike[str], about: Mapping[str, str]) -> None:
@@ -315,9 +303,7 @@ class Gathering:
     def pools(self, topics: Sequence[Topic], progress: Progress | None = None) -> list[Pool]:
         """The hits of each topic's candidates; topics that fail are left out, and noted in `failed`.
 
-        Raises:
-            FitError: every topic failed.
-            PlanError: a candidate doesn't fit the collection.
+        Raises FitError: every topic failed. Raises PlanError: a candidate doesn't fit the collection.
         """
         target = self.access.executor.target()
         for leaf, depth in self.wants.leaves.values():

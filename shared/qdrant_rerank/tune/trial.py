@@ -203,8 +203,7 @@ class ScoreBook(_NoQdrant):
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """One score for each text; those of independent texts are kept.
 
-        Raises:
-            BudgetSpent: the budget's texts or time are used up.
+        Raises BudgetSpent: the budget's texts or time are used up.
         """
         if not self.independent:
             return self._read(query, texts)
@@ -349,11 +348,7 @@ class Serving:
         return self.access.executor.embed(texts, using)
 
     def search(self, step: Search) -> list[Points]:
-        """The points of each request, `batch_size` requests in a round trip.
-
-        Raises:
-            BudgetSpent: the budget's time is over.
-        """
+        """The points of each request, `batch_size` requests in a round trip. Raises BudgetSpent: the budget's time is over."""
         found: list[Points] = []
         meter = self.access.meter
         for requests in in_batches(step.requests, self.access.batch_size):
@@ -373,8 +368,7 @@ class Serving:
         All topics go side by side, so that the texts that a model has to read for all of them are known before it reads the
         first. Topics that fail are tried again, fewer together and then alone: another topic may have ended their step.
 
-        Raises:
-            BudgetSpent: the model would have to read more than the budget allows, and hasn't begun that round.
+        Raises BudgetSpent: the model would have to read more than the budget allows, and hasn't begun that round.
         """
         found: dict[str, Points | Exception] = {}
         left = list(topics)

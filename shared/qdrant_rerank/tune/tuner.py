@@ -211,8 +211,7 @@ def _file(
 def _resolve_candidates(candidates: Sequence[Any], schema: Schema) -> tuple[Stage, ...]:
     """A caller's candidates, as plain searches of this collection.
 
-    Raises:
-        StrategyError: one isn't a plain search, or two have the same name, or there are none.
+    Raises StrategyError: one isn't a plain search, or two have the same name, or there are none.
     """
     resolved: list[Stage] = []
     for candidate in candidates:
@@ -252,9 +251,8 @@ def _list_candidates(executor: Executor, topics: Sequence[Topic]) -> tuple[Stage
 def _propose(space: Space, ground: Ground, target: Target) -> tuple[_Proposed, list[LeftOut]]:
     """All options with their families, the baseline first; and those that don't fit the collection.
 
-    Raises:
-        PlanError: the baseline doesn't fit the collection, or an option that must.
-        StrategyError: two options have the same name.
+    Raises PlanError: the baseline doesn't fit the collection, or an option that must. Raises StrategyError: two options have
+    the same name.
     """
     found: _Proposed = []
     left_out: list[LeftOut] = []
