@@ -155,7 +155,7 @@ def told_ground(told: Told) -> Ground:
     """What the tuning proposed strategies for."""
     schema, candidates = told.lessons.target.schema, (Nearest("a"), Nearest("b"))
     vectors = {key_of(candidate): schema.vectors[candidate.using or ""] for candidate in candidates}
-    found = spreads(told.lessons.pools, dict.fromkeys(vectors, 50), vectors)
+    found = spreads(told.lessons.pools, {key: (vector, 50) for key, vector in vectors.items()})
     return Ground(candidates, (20, 50), 10, told.tuning.baseline, schema, spreads=found)
 
 

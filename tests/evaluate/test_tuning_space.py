@@ -113,11 +113,11 @@ def test_the_spread_of_scores_is_a_median_over_topics_higher_is_better() -> None
 
     pools = [pool(3.0, 1.0), pool(5.0, 3.0), pool(2.0, 0.0), pool()]
     dense, sparse, far = SCHEMA.vectors["dense"], SCHEMA.vectors["words"], SCHEMA.vectors["far"]
-    assert spreads(pools, {"a": 2}, {"a": dense}) == {"a": Spread(1.0, 1.0)}
-    assert spreads(pools, {"a": 3}, {"a": sparse}) == {"a": Spread(0.0, 1.0)}  # it ran out: what isn't found scores 0
-    assert spreads(pools, {"a": 3}, {"a": dense}) == {"a": Spread(1.0, 1.0)}
-    assert spreads(pools, {"a": 2}, {"a": far}) == {"a": Spread(-3.0, 1.0)}
-    assert spreads([pool()], {"a": 2}, {"a": dense}) == {"a": Spread(0.0, 1.0)}
+    assert spreads(pools, {"a": (dense, 2)}) == {"a": Spread(1.0, 1.0)}
+    assert spreads(pools, {"a": (sparse, 3)}) == {"a": Spread(0.0, 1.0)}  # it ran out: what isn't found scores 0
+    assert spreads(pools, {"a": (dense, 3)}) == {"a": Spread(1.0, 1.0)}
+    assert spreads(pools, {"a": (far, 2)}) == {"a": Spread(-3.0, 1.0)}
+    assert spreads([pool()], {"a": (dense, 2)}) == {"a": Spread(0.0, 1.0)}
 
 
 @dataclass(frozen=True)

@@ -142,11 +142,10 @@ class EdgeClient(QdrantClient):  # to type checkers and `isinstance`: none of th
         if hasattr(self, "_folder") and not self._folder.is_foreign:  # else the constructor failed, or this is a forked process
             self.close()
 
-    def __copy__(self) -> Self:
+    def __copy__(self, memo: object = None) -> Self:
         return self  # a folder has one owner; a second client that closes it would close it for both
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
+    __deepcopy__ = __copy__
 
     def __reduce__(self) -> Any:
         raise ClientError(
@@ -534,11 +533,10 @@ class AsyncEdgeClient(AsyncQdrantClient):
     ) -> None:
         await self.close()
 
-    def __copy__(self) -> Self:
+    def __copy__(self, memo: object = None) -> Self:
         return self
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
+    __deepcopy__ = __copy__
 
     def __reduce__(self) -> Any:
         return self._client.__reduce__()

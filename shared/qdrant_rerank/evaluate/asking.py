@@ -195,20 +195,12 @@ Progress: TypeAlias = Callable[[int, int], None]
 Answers: TypeAlias = "list[tuple[Topic, Answer | Stop]]"
 
 
-@dataclass(frozen=True)
-class Stop:
-    """The error that a topic ended with, where that ends the evaluation."""
+class Stop(Exception):
+    """The error that a topic ended with, where that ends the evaluation; it is raised once all answers are kept."""
 
-    topic: Topic
-    error: Exception
-
-
-class _Stopped(Exception):
-    """An evaluation that stopped; all answers are kept."""
-
-    def __init__(self, stop: Stop) -> None:
-        self.stop = stop
-        super().__init__(stop.topic.id)
+    def __init__(self, topic: Topic, error: Exception) -> None:
+        self.topic, self.error = topic, error
+        super().__init__(topic.id)
 
 
 @dataclass(frozen=True)
@@ -291,9 +283,9 @@ class Job:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self.file is not None:
             self.file.close()
-        if not isinstance(error, _Stopped):
+        if not isinstance(error, Stop):
             return
-        topic, cause = error.stop.topic, error.stop.error
+        topic, cause = error.topic, error.error
         if self.work.on_error == "raise":
             raise cause from None
         where = "give run_file= to keep answers" if self.file is None else f"they are in {self.file.path}"
@@ -315,7 +307,7 @@ class Job:
     def keep(self, answers: Answers) -> None:
         """Keep the answers here and in the file, and report progress.
 
-        Raises _Stopped: one of them is the error that ends the evaluation; the others are kept.
+        Raises Stop: one of them is the error that ends the evaluation; the others are kept.
         """
         stops = [answer for _, answer in answers if isinstance(answer, Stop)]
         for topic, answer in answers:
@@ -326,7 +318,7 @@ class Job:
         if self.progress is not None and len(stops) < len(answers):
             self.progress(len(self.done), len(self.work.asked))
         if stops:
-            raise _Stopped(stops[0]) from stops[0].error
+            raise stops[0] from stops[0].error
 
 
 def _answer_batch(job: Job, plans: Sequence[Plan], topics: Sequence[Topic], services: RetryingServices) -> Flow[Answers]:

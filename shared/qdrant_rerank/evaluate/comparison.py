@@ -128,11 +128,7 @@ class Comparison(Plain):
         return {difference.name: difference for difference in self.differences}[name]
 
     def to_frame(self) -> Any:
-        """A `pandas.DataFrame` with a row for each system that is compared with the baseline.
-
-        Raises:
-            ImportError: pandas is not installed.
-        """
+        """A `pandas.DataFrame` with a row for each system beside the baseline. Raises ImportError without pandas."""
         left_out = "changes", "difference"
         return frame(
             {key: value for key, value in row.as_dict().items() if key not in left_out}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-import math
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import FormatError, MissingExtra, QueryError, StrategyError, warn
 from ..expressions.text import brief_term
@@ -75,34 +76,24 @@ def draw(explained: Explained, path: str | PathLike[str], names: Sequence[str] |
     _save(_figure(reasons, called, title), target)
 
 
-@dataclass(frozen=True)
-class _Bars:
-    """An entry of the legend, with what it adds to (at least 0) and takes from (at most 0) each result."""
+class _Bars(NamedTuple):
+    """An entry of the legend, with what its terms add to each result: shape (terms, results)."""
 
     text: str
     colour: str
-    adds: list[float]
-    takes: list[float]
+    columns: NDArray[np.float64]
 
 
 def _bars(reasons: Sequence[ResultReason]) -> Iterator[_Bars]:
     found = term_columns(reasons)
-    texts = [text for text, _ in found]
-    columns = [[0.0 if math.isnan(value) else value for value in column] for _, column in found]
-    weights = [sum(map(abs, column)) for column in columns]
-    largest = sorted(range(len(columns)), key=lambda number: -weights[number])
-    drawn = sorted(largest if len(columns) <= len(_COLOURS) else largest[: len(_COLOURS)])
+    columns = np.array([column for _, column in found], np.float64)
+    columns[np.isnan(columns)] = 0.0
+    largest = np.argsort(-np.abs(columns).sum(axis=1), kind="stable")
+    drawn = sorted(largest[: len(_COLOURS)].tolist())
     for colour, number in zip(_COLOURS, drawn, strict=False):
-        yield _stacked(brief_term(texts[number], _LONGEST_TERM), colour, [columns[number]])
-    if rest := [columns[number] for number in range(len(columns)) if number not in drawn]:
-        yield _stacked(f"{len(rest)} other terms", _OTHERS, rest)
-
-
-def _stacked(text: str, colour: str, columns: Sequence[Sequence[float]]) -> _Bars:
-    rows = list(zip(*columns, strict=True))
-    adds = [sum((value for value in row if value > 0), 0.0) for row in rows]
-    takes = [sum((value for value in row if value < 0), 0.0) for row in rows]
-    return _Bars(text, colour, adds, takes)
+        yield _Bars(brief_term(found[number][0], _LONGEST_TERM), colour, columns[[number]])
+    if len(rest := np.delete(columns, drawn, axis=0)):
+        yield _Bars(f"{len(rest)} other terms", _OTHERS, rest)
 
 
 def _shortened(text: str, longest: int) -> str:
@@ -117,12 +108,13 @@ def _figure(reasons: Sequence[ResultReason], names: Sequence[str], title: str) -
     height = _REST + _BAR * len(reasons) + _LEGEND_LINE * len(bars)
     figure = Figure(figsize=(_WIDTH, height), layout="constrained")
     axes: Any = figure.add_subplot()
-    right, left = [0.0] * len(reasons), [0.0] * len(reasons)
+    right, left = np.zeros(len(reasons)), np.zeros(len(reasons))
     for entry in bars:
-        for values, ends in ((entry.adds, right), (entry.takes, left)):
-            axes.barh(range(len(reasons)), values, left=list(ends), height=0.72, color=entry.colour, edgecolor="white", lw=0.6)
-            ends[:] = [end + value for end, value in zip(ends, values, strict=True)]
-    _write_scores(axes, reasons, right)
+        for values, ends in ((np.maximum(entry.columns, 0), right), (np.minimum(entry.columns, 0), left)):
+            width = values.sum(axis=0)
+            axes.barh(range(len(reasons)), width, left=ends, height=0.72, color=entry.colour, edgecolor="white", lw=0.6)
+            ends += width
+    _write_scores(axes, reasons, right.tolist())
     _dress(axes, reasons, names, title)
     _legend(figure, bars, "score" if reasons[0].link == "identity" else "sum")
     return figure

@@ -47,7 +47,6 @@ _CLAUSES: Final = (
 )  # fmt: skip
 _GEO: Final = ("geo_bounding_box", "geo_radius", "geo_polygon")
 _KEEP_NUMBERS: Final = (_Type.FLOAT, _Type.INTEGER)
-_TEXTS: Final = (models.MatchText, models.MatchTextAny, models.MatchPhrase)
 
 
 class Conditions:

@@ -85,21 +85,6 @@ def quotient(left: models.Expression, right: models.Expression, at_zero: float |
     return models.DivExpression.model_construct(div=params)
 
 
-def greatest(operands: list[models.Expression], native: bool) -> models.Expression:
-    """The greatest operand. Without native max: `b + relu(a - b)`, with `relu(d) = (d + |d|) / 2`, exactly 0 below 0.
-
-    Constants take the place of b: then the bound is kept whatever a is, while `a + relu(b - a)` is 0 for an `a` of -1e300.
-    """
-    if native:
-        return models.MaxExpression.model_construct(max=operands)
-    first, *rest = sorted(operands, key=_is_constant)
-    for other in rest:
-        above = total(first, negative(other))
-        relu = product(0.5, total(above, absolute(above)))
-        first = relu if other == 0.0 else total(other, relu)
-    return first
-
-
 def _is_constant(operand: models.Expression) -> bool:
     """Whether it is a number, or the sum of two by which a constant keeps its digits."""
     match operand:
@@ -109,13 +94,6 @@ def _is_constant(operand: models.Expression) -> bool:
             return all(isinstance(term, float) for term in terms)
         case _:
             return isinstance(operand, int | float)
-
-
-def least(operands: list[models.Expression], native: bool) -> models.Expression:
-    """The least operand: `-max(-a, -b)` where there is no native min."""
-    if native:
-        return models.MinExpression.model_construct(min=operands)
-    return negative(greatest([negative(operand) for operand in operands], native))
 
 
 def either(condition: models.Condition, then: models.Expression, otherwise: models.Expression) -> models.Expression:
@@ -181,7 +159,21 @@ class Dialect:
         return total(high, low) if low else high
 
     def greatest(self, *operands: models.Expression) -> models.Expression:
-        return greatest(list(operands), self.max_min)
+        """The greatest operand. Without native max: `b + relu(a - b)`, with `relu(d) = (d + |d|) / 2`, exactly 0 below 0.
+
+        Constants take the place of b: then the bound is kept whatever a is, while `a + relu(b - a)` is 0 for an `a` of -1e300.
+        """
+        if self.max_min:
+            return models.MaxExpression.model_construct(max=list(operands))
+        first, *rest = sorted(operands, key=_is_constant)
+        for other in rest:
+            above = total(first, negative(other))
+            relu = product(0.5, total(above, absolute(above)))
+            first = relu if other == 0.0 else total(other, relu)
+        return first
 
     def least(self, *operands: models.Expression) -> models.Expression:
-        return least(list(operands), self.max_min)
+        """The least operand: `-max(-a, -b)` where there is no native min."""
+        if self.max_min:
+            return models.MinExpression.model_construct(min=list(operands))
+        return negative(self.greatest(*map(negative, operands)))

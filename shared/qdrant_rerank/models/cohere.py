@@ -218,9 +218,7 @@ class CohereEncoder(CohereModel):
         seconds: how long one request may take in all, with its attempts and the pauses between them.
         batch_size: texts in one request, at most 96.
 
-    Raises:
-        MissingExtra: the `cohere` extra isn't installed.
-        StrategyError: an argument is wrong; at first use also: there is no key.
+    Raises as `CohereReranker`.
     """
 
     model: str = "embed-v4.0"

@@ -301,9 +301,7 @@ class FastembedSparse(FastembedModel):
         path, threads, batch_size, parallel: as for `FastembedDense`.
         options: further arguments of `fastembed.SparseTextEmbedding`, e.g. `{"language": "german"}` for "Qdrant/bm25".
 
-    Raises:
-        MissingExtra: the `fastembed` extra isn't installed.
-        StrategyError: an argument is wrong; at first use also: fastembed doesn't know the model.
+    Raises as `FastembedDense`.
     """
 
     model: str = "Qdrant/bm25"
@@ -332,9 +330,7 @@ class FastembedLate(FastembedModel):
         path, threads, batch_size, parallel: as for `FastembedDense`.
         options: further arguments of `fastembed.LateInteractionTextEmbedding`.
 
-    Raises:
-        MissingExtra: the `fastembed` extra isn't installed.
-        StrategyError: an argument is wrong; at first use also: fastembed doesn't know the model.
+    Raises as `FastembedDense`.
     """
 
     model: str = "answerdotai/answerai-colbert-small-v1"
@@ -380,9 +376,7 @@ class FastembedCrossEncoder(_OwnModel):
         model_file: of a model of your own, the model's file within `path`.
         parallel: how many scorings run at a time.
 
-    Raises:
-        MissingExtra: the `fastembed` extra isn't installed.
-        StrategyError: an argument is wrong; at first use also: fastembed doesn't know the model.
+    Raises as `FastembedDense`.
     """
 
     model: str = "Xenova/ms-marco-MiniLM-L-6-v2"

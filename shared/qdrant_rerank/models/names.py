@@ -134,5 +134,6 @@ def _of_fastembed(model: str, folder: str, kind: Kind | None, options: Mapping[s
     classes: dict[Kind, Callable[..., Any]] = {"dense": FastembedDense, "sparse": FastembedSparse, "multi": FastembedLate}
     # the kind that fastembed has a model of this name for; another one is the user's own
     known = (each for each, made in classes.items() if not made(model, path=folder or ".").is_own)
-    found: Encoder = classes[kind or next(known, "dense")](model, path=folder or None, **options)
+    chosen: Kind = next(known, "dense") if kind is None else kind
+    found: Encoder = classes[chosen](model, path=folder or None, **options)
     return found

@@ -68,11 +68,10 @@ class ApiKey:
     def __repr__(self) -> str:
         return "ApiKey('***')" if self._value is not None else "ApiKey()"
 
-    def __copy__(self) -> ApiKey:
+    def __copy__(self, memo: object = None) -> ApiKey:
         return self
 
-    def __deepcopy__(self, memo: Any) -> ApiKey:
-        return self
+    __deepcopy__ = __copy__
 
     def __reduce__(self) -> tuple[type[ApiKey], tuple[None, tuple[str, ...]]]:
         return type(self), (None, self._variables)

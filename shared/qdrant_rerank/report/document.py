@@ -263,10 +263,6 @@ def _effort(effort: Any) -> str:
     return ", ".join(count(number, what) + (" read" if what == "text" else "") for number, what in found if number) or "–"
 
 
-def _write_p(p: float) -> str:
-    return write_p(p).removeprefix("p ").removeprefix("= ")
-
-
 def _moved(document: str, rank: int, before: Sequence[str]) -> str:
     """How a document moved from the baseline's ranking, in a word or two."""
     if document not in before:
@@ -298,8 +294,8 @@ def _render(template: str, about: Mapping[str, Any], **settings: Any) -> str:
         keep_trailing_newline=True,
         **settings,
     )
-    ours: dict[str, Any] = {"amount": amount, "effort": _effort, "moved": _moved, "p": _write_p}
-    environment.filters.update(ours)
+    environment.filters |= {"amount": amount, "effort": _effort, "moved": _moved}
+    environment.filters["p"] = lambda p: write_p(p).removeprefix("p ").removeprefix("= ")
     return str(environment.get_template(template).render(about))
 
 

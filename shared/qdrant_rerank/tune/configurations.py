@@ -363,11 +363,7 @@ class Tuning(Plain):
         save(self.strategy, path)
 
     def to_frame(self) -> Any:
-        """A `pandas.DataFrame` with a row for each configuration, best mean first.
-
-        Raises:
-            ImportError: pandas is not installed.
-        """
+        """A `pandas.DataFrame` with a row for each configuration, best mean first. Raises ImportError without pandas."""
         return frame(
             {key: value for key, value in row.as_dict().items() if key not in ("effort", "parameters")}
             | row.effort.__dict__

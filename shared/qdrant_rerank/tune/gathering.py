@@ -191,14 +191,13 @@ def leaf_depths(stage: Stage, needed: int, *, root: bool = True) -> dict[str, tu
     return found
 
 
-def spreads(pools: Sequence[Pool], depths: Mapping[str, int], vectors: Mapping[str, VectorInfo]) -> dict[str, Spread]:
+def spreads(pools: Sequence[Pool], asked: Mapping[str, tuple[VectorInfo, int]]) -> dict[str, Spread]:
     """How the scores of each candidate lie over all topics, whatever the judgments; distances are turned around.
 
-    By the candidate's key, `depths` are how many points were asked of it, and `vectors` what it compares.
+    `asked` are, by the candidate's key, what it compares and how many points were asked of it.
     """
     found: dict[str, Spread] = {}
-    for key, depth in depths.items():
-        info = vectors[key]
+    for key, (info, depth) in asked.items():
         sign = -1.0 if info.is_distance else 1.0
         columns = [sign * np.array([hit.score for hit in pool.candidates[key]]) for pool in pools if pool.candidates[key]]
         if not columns:

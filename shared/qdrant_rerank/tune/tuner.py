@@ -18,7 +18,7 @@ from ..stages import Fusion, Nearest, Stage
 from .choice import ChoiceSettings, conclude
 from .configurations import DEFAULT, Family, Ground, Learner, LeftOut, Lessons, Option, Tuning, effort_of
 from .families import Baseline, Dbsf, Rescored, Rrf, SingleLegs, WeightedSum
-from .gathering import Access, Budget, Gathering, Meter, Pool, PoolFile, Spread, Wants, key_of, leaf_depths, spreads
+from .gathering import Access, Budget, Gathering, Meter, Pool, PoolFile, Wants, key_of, leaf_depths, spreads
 from .learned import Learned
 from .trial import Trial, is_local, is_recomputable, reads_payload
 
@@ -126,7 +126,9 @@ def tune(
         gathering = Gathering(access, wants, file)
         pools = gathering.pools(list(work.asked), progress)
     _check_found(pools, qrels)
-    ground = replace(ground, spreads=_spreads(pools, wants, target.schema))
+    vectors = target.schema.vectors
+    asked = {key: (vectors[leaf.vector or ""], depth) for key, (leaf, depth) in wants.leaves.items()}
+    ground = replace(ground, spreads=spreads(pools, asked))
     proposed, left_out = _propose(space, ground, target)  # again, now that scores are known
     proposed = _teach(proposed, left_out, ground, Lessons(pools, qrels, target, seed))
     [name] = parse_measures([measure])
@@ -167,12 +169,6 @@ def _ground(
         has_model=executor.reranker is not None,
         queries=tuple(topic.text for topic in work.asked),
     )
-
-
-def _spreads(pools: Sequence[Pool], wants: Wants, schema: Schema) -> dict[str, Spread]:
-    depths = {key: depth for key, (_, depth) in wants.leaves.items()}
-    vectors = {key: schema.vectors[leaf.vector or ""] for key, (leaf, _) in wants.leaves.items()}
-    return spreads(pools, depths, vectors)
 
 
 def _check_budget(wants: Wants, topics: int, meter: Meter) -> None:
