@@ -162,15 +162,10 @@ def check_use(reranker: object, strategy: Strategy) -> None:
 
 
 def check_options(options: object, own: Mapping[str, str], without_effect: Iterable[str] = ()) -> SearchOptions:
-    """The options that an adapter was given, if it can be asked for them.
+    """The options that an adapter was given. Raises QueryError where they are none, a value can't be, or a field isn't for it.
 
-    Args:
-        options: what few users set.
-        own: for which fields the adapter has an argument of its own, and how it is passed: each has one place.
-        without_effect: which fields have no effect where these options go.
-
-    Raises:
-        QueryError: they aren't `SearchOptions`; a value can't be; or a field has another place, or no effect.
+    `own` says for which fields the adapter has an argument of its own, and how it is passed, as each has one place;
+    `without_effect` are fields that have no effect where these options go.
     """
     if not isinstance(options, SearchOptions):
         raise QueryError(f"options must be a qdrant_rerank.SearchOptions, got {type(options).__name__} {brief(options)}")

@@ -46,12 +46,9 @@ AbilityName: TypeAlias = Literal[
 
 @dataclass(frozen=True)
 class Ability:
-    """Something that a request may use.
+    """Something that a request may use: what it is, for messages, and the first server version that has it.
 
-    Attributes:
-        says: what it is, for messages.
-        since: the first server version that has it.
-        silent: whether an older server ignores it instead of refusing the request.
+    `silent` says whether an older server ignores it instead of refusing the request.
     """
 
     says: str

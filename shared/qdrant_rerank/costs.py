@@ -77,17 +77,11 @@ def estimate(
     whole_payload: bool = False,
     vector_numbers: int = 0,
 ) -> Estimate:
-    """What a formula costs in both places.
+    """What a formula costs in both places, by its size once compiled and the candidates that it scores.
 
-    Args:
-        size: how large it is once compiled.
-        nodes: how many parts it has that are computed one by one here.
-        walked: how many parts it has that are trees, which are walked here.
-        candidates: how many it scores.
-        keys: how many payload keys it reads.
-        unindexed: how many of them have no payload index.
-        whole_payload: whether the call asks for more of the payload than what the formula reads.
-        vector_numbers: how many numbers the vectors of a point have that the call asks for.
+    `nodes` are its parts that are computed one by one here, `walked` those that are trees, which are walked here. Of the
+    payload `keys` that it reads, `unindexed` have no index. The call may ask for more of the payload than these, the
+    `whole_payload`, and for vectors, which have `vector_numbers` for each point.
     """
     asked = (size.conditions + size.reads) * candidates
     share = unindexed / keys if keys else 0.0

@@ -72,11 +72,9 @@ _PASSING: Final = ("rate limit", "timeout", "unreachable", "passing")
 
 @dataclass(frozen=True)
 class Failure:
-    """What an engine said.
+    """What an engine said: the kind of failure, and its own words, in full.
 
     Attributes:
-        kind: see `Kind`.
-        message: the engine's own words, in full.
         key: the payload key that a formula can't read, where the words name one.
         wait: seconds until the server may be asked again, where it says so.
         status: the HTTP status, or the name of gRPC's code; None for neither.
@@ -367,9 +365,8 @@ class Place:
 def describe_failures(place: Place, doing: str) -> Generator[None]:
     """Give what an engine's call raises a note: the place, and what was done there, e.g. "searching".
 
-    Raises:
-        TimeoutError: no answer came in time, and the error itself doesn't say so.
-        EngineError: the answer can't be read, or the request can't be sent.
+    Raises TimeoutError where no answer came in time and the error itself doesn't say so; EngineError where the answer can't be
+    read, or the request can't be sent.
     """
     try:
         yield

@@ -65,17 +65,13 @@ class Record:
 
 
 class Journal:
-    """A journal that is written to, and what it holds already.
+    """A journal that is written to, made if it isn't there, and what it held when it was opened: its `header` and `records`.
 
     Args:
-        path: the file; made if it isn't there.
+        path: the file.
         kind: what kind of file it is.
         header: the first line of a new file, beside its kind and the version of its format.
         check: is given the header of a file that is there, and raises where the file is about something else.
-
-    Attributes:
-        header: the file's.
-        records: the file's when it was opened.
 
     Raises:
         FormatError: it is another kind of file, or a line of it can't be read.

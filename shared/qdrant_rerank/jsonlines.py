@@ -117,9 +117,7 @@ def check_depth(text: str, path: str | os.PathLike[str] | None = None, line: int
 def read_text(path: str | os.PathLike[str]) -> str:
     """The text of a file without the byte order mark that editors on Windows put at its beginning.
 
-    Raises:
-        FormatError: it isn't UTF-8, or has more than 512 MB.
-        OSError: there is no such file.
+    Raises FormatError where it isn't UTF-8, or has more than 512 MB; OSError where there is no such file.
     """
     size = Path(path).stat().st_size
     if size > _FILE:

@@ -16,21 +16,16 @@ which leaves a rescoring nothing to choose from)."""
 class Limits:
     """A stage as far as numbers of points go; a stage that ranks other numbers overrides these.
 
-    Args:
-        candidates: the stages whose points this one ranks.
-        limit: how many points it hands on as a candidate; None for as many as its place asks for.
+    It ranks its candidates' points; its limit is how many it hands on, None for as many as its place asks for.
     """
 
     candidates: tuple[Limits, ...] = ()
     limit: int | None = None
 
     def shortfalls(self, needed: int, who: str, page: int | None = None) -> Iterator[str]:
-        """Stages, from this one down, whose candidates together hand on fewer points than the stage is to rank.
+        """Stages, from this one down, whose candidates hand on fewer points than the stage is to rank; `needed` for this one.
 
-        Args:
-            needed: how many points this stage is to rank.
-            who: what asks for them, for the messages, e.g. "the call asks for".
-            page: by how many points candidates without a limit go; `needed` if None.
+        `who` asks for them, in messages, e.g. "the call asks for". Candidates without a limit go by `page`, else by `needed`.
         """
         page = needed if page is None else page
         together = sum(candidate.reach(page) for candidate in self.candidates)

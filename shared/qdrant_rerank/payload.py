@@ -244,10 +244,8 @@ def _copy(value: Any) -> Any:
 def read_contents(points: Points, mapping: AnyMapping, collection: str) -> list[Content]:
     """The text and metadata of each point.
 
-    A point without text (no payload, null, a missing key) gets the text "" and a `PlanWarning` that names it.
-
-    Raises:
-        PayloadError: not one point has the text's keys, though they have others: the mapping is wrong.
+    A point without text (no payload, null, a missing key) gets the text "" and a `PlanWarning` that names it. Raises
+    PayloadError where not one point has the text's keys, though they have others: the mapping is wrong.
     """
     contents = [mapping.content(point.payload or {}) for point in points]
     if "" not in [content.text for content in contents]:

@@ -230,8 +230,7 @@ class Plan:
     def _account_for(self, error: Exception) -> Flow[None]:
         """The formula's own account beside an engine's error, where it refuses a formula.
 
-        Raises:
-            PlanError: from that error, where points are known that have no value for what the formula reads.
+        Raises PlanError from that error, where points are known that have no value for what the formula reads.
         """
         failure = read_failure(error)
         # local mode fails at some values with errors of Python's, and at nothing that passes

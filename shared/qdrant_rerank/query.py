@@ -304,8 +304,7 @@ def not_a_filter(value: object) -> str:
 def embed_query(query: Query, needs: frozenset[str], target: Target) -> Flow[Inputs]:
     """What requests are built from; embeds the query only for the vectors that it doesn't bring along.
 
-    Raises:
-        QueryError: a vector isn't in the collection or doesn't fit, or there is no text to embed.
+    Raises QueryError where a vector isn't in the collection or doesn't fit, or there is no text to embed.
     """
     if query.params != {} or query.now is not None:
         check_query(query)

@@ -346,8 +346,7 @@ def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
 def check_blend(blend: Expression) -> None:
     """Refuse a blend that can't be computed, or that would leave the model without effect.
 
-    Raises:
-        StrategyError: it doesn't read `rerank_score()`, or reads the score of one candidate by name.
+    Raises StrategyError where it doesn't read `rerank_score()`, or reads the score of one candidate by name.
     """
     if not reads_model(blend):
         raise StrategyError(f"blend={blend!r} doesn't read rerank_score(): without it the model's scores would have no effect")
@@ -362,12 +361,8 @@ def blend_scores(
 ) -> Column:
     """The final score of each of n points that a model read: shape (n,); the model's own, `relevance`, without a blend.
 
-    `sign` is -1 if the search's scores are distances, else 1.
-
-    Raises:
-        ScoringError: a score isn't finite.
-        PlanError: a point lacks a payload key that the blend reads without a default.
-        QueryError: a request-time value is missing.
+    `sign` is -1 if the search's scores are distances, else 1. Raises ScoringError where a score isn't finite, PlanError where a
+    point lacks a payload key that the blend reads without a default, QueryError where a request-time value is missing.
     """
     if blend is None:
         return np.array(relevance, np.float64)
@@ -430,12 +425,9 @@ class DocumentReranker:
     def rank(self, query: Query, candidates: Sequence[Candidate], threshold: float | None = None) -> Points:
         """The candidates best first, as points whose ids are places in `candidates`; see `Rerank` for their notes.
 
-        Candidates are in the order of their search; `threshold` is the final score to reach.
-
-        Raises:
-            QueryError: the query's text is empty.
-            ScoringError: the model's scores are unusable, or a text is missing and `rescore` says to raise.
-            TimeoutError: the timeout was over.
+        Candidates are in the order of their search; `threshold` is the final score to reach. Raises QueryError where the query
+        is empty; ScoringError where the model's scores are unusable, or a text is missing and `rescore` says to raise; and
+        TimeoutError.
         """
         with within(self.timeout), use_workers(self.workers):
             return run(self._flow(query, candidates, threshold), cast(Services, _Scores(self.reranker)))

@@ -32,11 +32,9 @@ from .output import CommandError
 
 @dataclass(frozen=True)
 class CommandRetries:
-    """How often requests are made again.
+    """How often requests are made again: by `first`, those that find out whether Qdrant is there; by `rest`, all others.
 
-    Attributes:
-        first: those that find out whether Qdrant is there: never unless asked for, so that a wrong address shows at once.
-        rest: all others, e.g. of a measurement that takes an hour.
+    The first never are unless asked for, so that a wrong address shows at once; the rest may, in a measurement of an hour.
     """
 
     first: Retries = NO_RETRIES

@@ -189,8 +189,7 @@ def choose_new_vectors(
 ) -> dict[str, VectorModel]:
     """Choose the vectors that the points of a collection are to get, by name: those that options name, or BM25.
 
-    Raises:
-        CommandError: an option contradicts what a vector was filled with, or there is nothing to add.
+    Raises CommandError where an option contradicts what a vector was filled with, or there is nothing to add.
     """
     asked: dict[Kind, str | None] = {kind: normalise(kind, text) for kind, text in options.items()}
     check_embedder(client, options)

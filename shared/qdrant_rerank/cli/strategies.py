@@ -177,12 +177,8 @@ def make_plan(
 ) -> tuple[Executor, Plan]:
     """Make an executor for the collection, with the encoders that the chosen strategy needs, and a plan of the strategy.
 
-    Args:
-        client, where, choice, options: as the command has them.
-        models: what embeds the query; None for an executor without encoders.
-        reranking: how a model reads the candidates; None leaves that to the strategy.
-        policy: how often requests are made again; as `where` says if None.
-        fixed_filter: what every point meets that the executor finds.
+    Without `models` it has no encoders; without `reranking` the strategy says how a model reads. Requests are made again as
+    `policy` says, or `where` if None; every point meets `fixed_filter`.
     """
     policy = policy or where.policy
     payload = ShownText.of(() if reranking is None else reranking.text_keys)

@@ -44,14 +44,10 @@ def check_method(method: str) -> None:
 
 @dataclass(frozen=True)
 class ScoreMap:
-    """A monotone map from scores before the sigmoid to probabilities.
+    """A monotone map from scores before the sigmoid to probabilities; method `none` is the sigmoid itself.
 
-    Attributes:
-        method: which kind; `none` is the sigmoid itself.
-        parameters: (a, b) for platt, (a, b, c) for beta; for isotonic the knots' scores, then their probabilities.
-
-    Raises:
-        StrategyError: an unknown method, or another number of parameters.
+    Its parameters are (a, b) for platt, (a, b, c) for beta; for isotonic the knots' scores, then their probabilities. Raises
+    StrategyError where it is an unknown method, or has another number of them.
     """
 
     method: Method = "none"

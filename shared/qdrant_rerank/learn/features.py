@@ -296,12 +296,9 @@ class CandidateSearch:
 
 @dataclass(frozen=True)
 class Candidates:
-    """What the candidates found for one topic.
+    """What the candidates found for one topic: all points, each once, by their best rank, and the table that features read.
 
-    Attributes:
-        points: the points of all candidates, each once, by their best rank.
-        ranks: shape (n,), each point's best rank in any candidate, from 1; NaN for points that no candidate found.
-        table: what features are computed from.
+    `ranks`, shape (n,), are each point's best rank in any candidate, from 1; NaN for points that no candidate found.
     """
 
     points: Points

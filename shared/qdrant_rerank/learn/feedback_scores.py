@@ -69,8 +69,8 @@ class ScoreFile:
     """A reranker that looks its scores up in a JSON-lines file first, and appends new ones as they come.
 
     A line is `{"key": …, "score": …}`; the key is a hash of the model's fingerprint, the query and the text. A last line that
-    was cut short is ignored. Once the model has failed, it is asked for nothing more. The file is locked from the first new
-    score on, until `close`.
+    was cut short is ignored; another that isn't one raises a FormatError. Once the model has failed, it is asked for nothing
+    more. The file is locked from the first new score on, until `close`.
 
     Args:
         reranker: is asked for scores that aren't there.
@@ -78,9 +78,6 @@ class ScoreFile:
         progress: called after each query.
         ahead: what there is to do, for `progress`.
         concurrency: how many calls of `ascore` the model answers at a time.
-
-    Raises:
-        FormatError: a line, other than the last, isn't one.
     """
 
     reranker: Reranker

@@ -282,11 +282,8 @@ def gather_examples(
 
     Each query is searched once, in batches, by the seeds of the resolved strategy; the points' vectors come back with it. If
     there are judgments, nothing is scored until a judged document is found. `scores` counts documents that need no score, and
-    `documents` notes what is found.
-
-    Raises:
-        PlanError: the seeds' search can't hand on so many points.
-        StrategyError: no document found has judgments.
+    `documents` notes what is found. Raises PlanError where the seeds' search can't hand on so many points, StrategyError where
+    no document found has judgments.
     """
     plan = first_search(strategy, target, candidates, filter)
     documents = documents or Documents()

@@ -256,11 +256,8 @@ _JOURNAL: Final = JournalKind(
 class LogStream:
     """Topics as they are logged (`done`), and the file that they are appended to, if there is one.
 
-    `header` says what the log is of; that of a file, with the moment that its first run began, must agree.
-
-    Raises:
-        FormatError: the file is of another log, or malformed.
-        StrategyError: the file is being written to.
+    `header` says what the log is of; that of a file, with the moment that its first run began, must agree. Raises FormatError
+    where it is of another log, or malformed; StrategyError where it is being written to.
     """
 
     def __init__(self, path: Path | None, header: Mapping[str, Any]) -> None:
