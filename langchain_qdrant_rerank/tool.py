@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
-from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManagerForToolRun
 from langchain_core.documents import Document
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, ToolException
@@ -70,35 +69,26 @@ class QdrantSearchTool(BaseTool):
         refuse = {} if spec is None else {"handle_validation_error": lambda error: spec.read({})}
         super().__init__(**{"handle_tool_error": True, **refuse, **settings})
 
-    # `self` by position, as a model may send an argument of that name
-    def _run(
-        self, /, *args: Any, config: RunnableConfig, run_manager: CallbackManagerForToolRun | None = None, **arguments: Any
-    ) -> tuple[str, list[Document]]:
+    # `self` by position, as a model may send an argument of that name. LangChain puts the run's config in the place of the
+    # argument whose type is RunnableConfig, and a run manager in that of one called run_manager, whatever the model sent there:
+    # so the first has a name that no model guesses, and there is no second (the context has the callbacks)
+    def _run(self, /, *args: Any, config_of_the_run: RunnableConfig, **arguments: Any) -> tuple[str, list[Document]]:
         call = self.spec.read(name_arguments(args, arguments))
         if isinstance(call, str):
             raise ToolException(call)
         try:
-            options = self._options(call, config)
-            child: RunnableConfig = {"callbacks": run_manager.get_child() if run_manager else None}
-            return self._answer(call, self.retriever.search_with_scores(call.query, child, **options))
+            options = self._options(call, config_of_the_run)
+            return self._answer(call, self.retriever.search_with_scores(call.query, **options))
         except Exception as error:
             raise self._failure(error) from error
 
-    async def _arun(
-        self,
-        /,
-        *args: Any,
-        config: RunnableConfig,
-        run_manager: AsyncCallbackManagerForToolRun | None = None,
-        **arguments: Any,
-    ) -> tuple[str, list[Document]]:
+    async def _arun(self, /, *args: Any, config_of_the_run: RunnableConfig, **arguments: Any) -> tuple[str, list[Document]]:
         call = self.spec.read(name_arguments(args, arguments))
         if isinstance(call, str):
             raise ToolException(call)
         try:
-            options = self._options(call, config)
-            child: RunnableConfig = {"callbacks": run_manager.get_child() if run_manager else None}
-            return self._answer(call, await self.retriever.asearch_with_scores(call.query, child, **options))
+            options = self._options(call, config_of_the_run)
+            return self._answer(call, await self.retriever.asearch_with_scores(call.query, **options))
         except Exception as error:
             raise self._failure(error) from error
 

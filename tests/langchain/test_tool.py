@@ -99,6 +99,22 @@ def test_the_search_is_a_child_of_the_tools_run() -> None:
     assert (run.run_type, [child.run_type for child in run.child_runs]) == ("tool", ["retriever"])
 
 
+async def test_the_search_is_a_child_of_the_async_tools_run_too() -> None:
+    from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
+
+    runs = RunCollectorCallbackHandler()
+    await aask(search_tool(make()), {"callbacks": [runs]}, query=QUERY)
+    [run] = runs.traced_runs
+    assert (run.run_type, [child.run_type for child in run.child_runs]) == ("tool", ["retriever"])
+
+
+@pytest.mark.parametrize("name", ["config", "run_manager", "callbacks", "self", "args", "tool_call_id"])
+async def test_an_argument_that_is_called_as_one_of_the_frameworks_is_told_like_any_other(name: str) -> None:
+    tool = search_tool(make())
+    for said in (ask(tool, **{"query": QUERY, name: {"a": 1}}), await aask(tool, **{"query": QUERY, name: {"a": 1}})):
+        assert (said.status, f"There is no argument '{name}'" in str(said.content)) == ("error", True), said.content
+
+
 async def test_the_async_maker_makes_the_same() -> None:
     made = await asearch_tool(make(), filters=FILTERS, max_k=5)
     assert convert_to_openai_tool(made) == convert_to_openai_tool(search_tool(make(), filters=FILTERS, max_k=5))
