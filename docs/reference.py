@@ -15,7 +15,7 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.docs.api import PACKAGES, assigned, imported_names
+from tests.docs.api import PACKAGES, assigned, imported_names, names_for_users
 
 __all__ = ["escape_types", "read_markdown", "write"]
 
@@ -64,7 +64,7 @@ def _page(package: str, seen: dict[int, str]) -> Iterator[str]:
     yield f"{package}\n{'=' * len(package)}\n"
     yield _as_rst(_first_paragraph(module.__doc__)) + "\n"
     yield f".. py:module:: {package}\n   :no-typesetting:\n"
-    names = [name for name in module.__all__ if not name.startswith("__")]
+    names = names_for_users(module)
     if package == "qdrant_rerank":
         names.append("TimeoutError")  # not in __all__, which would take Python's own from `import *`
     again = []

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-__all__ = ["PACKAGES", "assigned", "imported_names", "reference"]
+__all__ = ["PACKAGES", "assigned", "imported_names", "names_for_users", "reference"]
 
 PACKAGES: Final = (
     "qdrant_rerank",
@@ -74,13 +74,20 @@ def _section(package: str, seen: dict[str, Any]) -> Iterator[str]:
     module = import_module(package)
     yield f"## {package}\n"
     yield f"{_sentence(module.__doc__)}\n"
-    values = {name: getattr(module, name) for name in module.__all__ if not name.startswith("__")}
+    values = {name: getattr(module, name) for name in names_for_users(module)}
     again = sorted(name for name, value in values.items() if seen.get(name) is value)
     names = [each for each in _names(module, values) if each.name not in again]
     yield from _tables(names)
     if again:
         yield f"Also here: {', '.join(f'`{name}`' for name in again)}.\n"
     seen.update(values)
+
+
+def names_for_users(module: ModuleType) -> list[str]:
+    """The names of a list that users need: of `errors` not the functions, by which the package words its own."""
+    is_for_us = module.__name__ == "qdrant_rerank.errors"
+    names = [name for name in module.__all__ if not name.startswith("__")]
+    return [name for name in names if not (is_for_us and inspect.isroutine(getattr(module, name)))]
 
 
 def _tables(names: list[Name]) -> Iterator[str]:
