@@ -89,10 +89,13 @@ def test_why_shows_what_put_one_result_above_another(db: Path) -> None:
     head, _, _, *lines = out.strip().splitlines()
     lead = re.fullmatch(r"train \(#1\) is above rules \(#\d\) by (\S+):", head)
     assert lead is not None
-    differences = [float(line.split()[0]) for line in lines]
+    differences = [float(line.split()[-3]) for line in lines]
     assert sum(differences) == pytest.approx(float(lead[1]), abs=2e-3)
     assert [abs(each) for each in differences] == sorted(map(abs, differences), reverse=True)
     assert "is below train (#1)" in explained(db, "--formula", FORMULA, "--why", "rules", "train")
+    narrow = succeeds("search", QUESTION, "--path", db, "--formula", FORMULA, "--why", "train", "rules", columns=40)
+    below = narrow.partition(" ms\n")[2]
+    assert "…" not in below and max(map(len, below.splitlines())) <= 40  # no number is cut
 
 
 def test_why_takes_the_points_ids_as_well(db: Path) -> None:

@@ -54,9 +54,17 @@ def test_no_line_of_a_table_is_wider_than_the_terminal(db: Path, columns: int) -
     assert "Bikes" in out
 
 
-def test_the_text_keeps_its_room_beside_many_keys(db: Path) -> None:
-    out = succeeds("search", "night train", "--path", db, "-k", 2, "--show", "title,_id,town,title,text", columns=80)
-    assert "rules  Bikes on the night " in out
+def test_without_room_for_text_and_keys_each_result_has_lines_of_its_own(db: Path) -> None:
+    asked = ("search", "night train", "--path", db, "--using", "bm25", "-k", 2)
+    lines = [line.rstrip() for line in succeeds(*asked, "--show", "rating,town", columns=40).splitlines()]
+    assert lines[0] in ("1  train", "1  rules")
+    assert "   Bikes on the night train" in lines
+    assert lines[2].startswith("   score ")
+    assert ", rating 3, town Orvena" in " ".join(" ".join(lines).split())
+    assert "…" not in succeeds(*asked, "--show", "rating,town,title", columns=40)  # nothing is cut
+    assert succeeds(*asked, "--show", "rating,town", columns=80).splitlines()[0].split()[0] == "#"
+    long = succeeds(*asked, "--text-key", "nothing", "--show", "rating", columns=40).splitlines()
+    assert long[1].startswith("   score ")  # no line for a text that isn't there
 
 
 def test_a_missing_value_is_a_dash(db: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from qdrant_client import models
 from rich.cells import cell_len
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -30,7 +31,7 @@ from .._internals import (
     term_columns,
     value_at,
 )
-from .output import CommandError, make_table, results_console
+from .output import CommandError, make_table, results_console, show_table
 
 TEXT_KEYS: Final = "title,text,page_content"
 _NODE: Final = "_node_content"  # LlamaIndex keeps the text in here
@@ -138,7 +139,6 @@ def _make_table(columns: Iterable[tuple[_Column, Mapping[str, Any]]]) -> Table:
 # Found points
 
 
-_NARROW: Final = 6
 _NARROWEST: Final = 24
 _UUID: Final = 36
 _SHORT: Final = 8  # characters of a UUID that mostly tell results apart
@@ -147,7 +147,10 @@ _SHORT: Final = 8  # characters of a UUID that mostly tell results apart
 def print_table(
     points: Points, text_keys: Sequence[str], shown: Sequence[str], seconds: float, threshold: float | None = None
 ) -> None:
-    """Print points, one a line: score, first words of the text, and the payload keys `shown`."""
+    """Print points: score, first words of the text, and the payload keys `shown`.
+
+    One a line, or where the window is too narrow for 24 cells of text beside the rest, each on lines of its own.
+    """
     console = results_console()
     if not points:
         console.print("nothing found" if threshold is None else f"nothing reaches {threshold:g} (--score-threshold)")
@@ -161,19 +164,28 @@ def print_table(
     ]
     text = _Column("text", [_one_line(first_text(payload, text_keys))[:300] for payload in payloads], is_text=True)
     rest = [_payload_column(key, name, payloads) for key, name in zip(shown, _brief_keys(shown), strict=True)]
-    # the text's column takes what the others leave, but no less than 24 cells: those behind it are cut first
-    left = console.width - _NARROWEST - sum(column.width + _GAP for column in first) - _GAP * len(rest)
-    most = max(_NARROW, left // len(rest)) if rest and sum(column.width for column in rest) > left else _WIDEST
-    table = _make_table(
-        [
-            *((column, {"width": column.width}) for column in first),
-            (text, {"ratio": 1}),
-            *((column, {"width": min(most, column.width)}) for column in rest),
-        ]
-    )
-    table.expand = True
-    console.print(table)
+    if sum(column.width + _GAP for column in [*first, *rest]) + _NARROWEST > console.width:
+        _print_lines(console, first, text, rest)
+    else:
+        others = [[(column, {"width": column.width}) for column in some] for some in (first, rest)]
+        table = _make_table([*others[0], (text, {"ratio": 1}), *others[1]])
+        table.expand = True
+        console.print(table)
     console.print(f"the best {len(points)}, in {seconds * 1000:.0f} ms", style="dim")
+
+
+def _print_lines(console: Console, first: Sequence[_Column], text: _Column, rest: Sequence[_Column]) -> None:
+    """Print each row on lines of its own: its number and id, its text, its other cells with their headings."""
+    numbers, *others, ids = first
+    for row, number in enumerate(numbers.cells):
+        console.print(Text.assemble((f"{number:>{numbers.longest}}  ", "dim"), (ids.cells[row], "bold")))
+        named = ", ".join(f"{column.heading} {_clip(column.cells[row])}" for column in [*others, *rest])
+        for line in filter(None, (_clip(text.cells[row]), named)):
+            console.print(Padding(Text(line), (0, 0, 0, numbers.longest + _GAP)))
+
+
+def _clip(cell: str, longest: int = 100) -> str:
+    return cell if len(cell) <= longest else f"{cell[: longest - 1]}…"
 
 
 def _note_columns(points: Points) -> Iterator[_Column]:
@@ -376,16 +388,12 @@ def print_comparison(comparison: ResultComparison, as_json: bool = False) -> Non
     place = "above" if better.rank < worse.rank else "below"
     console.print()
     console.print(Text.assemble((first, "bold"), f" is {place} ", (second, "bold"), f" by {abs(comparison.lead):.4g}{of}:"))
-    table = make_table()
-    table.add_column("difference", justify="right")
-    for name in comparison.names:
-        table.add_column(Text(name), justify="right", style="dim", no_wrap=True, max_width=_WIDEST, overflow="ellipsis")
-    table.add_column("term", overflow="fold")
+    table = make_table("term", "difference", *(_clip(name, _WIDEST) for name in comparison.names))
     terms = [(text, [ours, theirs]) for text, ours, theirs in comparison.terms]
     for text, (ours, theirs) in _shorten(terms, lambda pair: abs(pair[0] - pair[1])):
         style = "green" if ours > theirs else "red" if ours < theirs else "dim"
-        table.add_row(Text(f"{ours - theirs:+.4g}", style), f"{ours:.4g}", f"{theirs:.4g}", Text(text))
-    console.print(table)
+        table.add_row(Text(text), Text(f"{ours - theirs:+.4g}", style), f"{ours:.4g}", f"{theirs:.4g}")
+    show_table(console, table)
 
 
 # How relevance feedback steered the search
