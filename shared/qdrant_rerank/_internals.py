@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from .models.llm_prompts import Bad, Fence, Order, OrderAnswer, ScoreAnswer, cut_text, is_blank, read_order, read_score
     from .models.llm_prompts import windows
     from .models.encoders import features_of_word
-    from .models.names import full_name
+    from .models.names import OWN, full_name
     from .models.web_calls import ApiKey, Patience, retry_after, without_key
     from .models.wrappers import CacheCounts, as_reranker, score_keys
     from .payload import AnyMapping, Content, PRESETS, PayloadLike, TextSource, as_mapping, read_contents, value_at
@@ -147,7 +147,7 @@ else:
             "models.llm_chat": "model_name",
             "models.llm_prompts": "Bad, Fence, Order, OrderAnswer, ScoreAnswer, cut_text, is_blank, read_order, "
             "read_score, windows",
-            "models.names": "full_name",
+            "models.names": "OWN, full_name",
             "models.web_calls": "ApiKey, Patience, retry_after, without_key",
             "models.wrappers": "CacheCounts, as_reranker, score_keys",
             "payload": "AnyMapping, Content, PRESETS, PayloadLike, TextSource, as_mapping, read_contents, value_at",

@@ -356,7 +356,7 @@ def test_the_first_search_may_be_hybrid_or_a_file(world: World, tmp_path: Path) 
         (["--anyway"], "add --out FILE"),
         (["--most", 0], "--most must be at least 1, got 0"),
         (["--sample", 0], "--sample must be at least 1, got 0"),
-        (["--sample", 5, "--qrels", "qrels.txt"], "--sample and --qrels exclude each other"),
+        (["--sample", 5, "--qrels", "qrels.txt"], "--qrels has no effect here: --sample makes"),
         (["--using", "dence"], "no vector named 'dence'"),
         (["--rerank", "reranker"], "--rerank reranker: no such model"),
         (["--most", 10], "there are 10 different queries; the fit needs at least 20"),

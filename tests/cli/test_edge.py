@@ -69,7 +69,7 @@ def test_a_folder_and_another_place_exclude_each_other(edge: Path, db: Path) -> 
     message = "--edge is a folder of the Rust engine, --path one of qdrant-client's local mode, --url a server"
     assert message in fails("search", "x", "--edge", edge, "--path", db)
     assert message in fails("index", __file__, "--edge", edge, "--url", "http://localhost:1")
-    assert "--prefer-grpc is for servers" in fails("plan", "--edge", edge, "--prefer-grpc")
+    assert "--prefer-grpc has no effect here: that is for servers" in fails("plan", "--edge", edge, "--prefer-grpc")
 
 
 def test_a_folder_wins_over_the_environments_server(edge: Path) -> None:

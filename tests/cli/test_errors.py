@@ -35,7 +35,7 @@ def test_a_folder_wins_over_the_environments_server(db: Path) -> None:
 
 
 def test_grpc_is_for_servers(db: Path) -> None:
-    assert "--prefer-grpc is for servers" in fails("search", "x", "--path", db, "--prefer-grpc")
+    assert "--prefer-grpc has no effect here: that is for servers" in fails("search", "x", "--path", db, "--prefer-grpc")
 
 
 def test_searching_makes_no_folder(tmp_path: Path) -> None:

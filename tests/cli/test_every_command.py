@@ -135,7 +135,7 @@ def test_strategies_are_compared(world: World) -> None:
 def test_a_ranker_is_learned_used_and_watched(world: World, tmp_path: Path) -> None:
     log, ranker = tmp_path / "log.jsonl", tmp_path / "ranker.json"
     features = ("-f", "dense=score('dense')", "-f", "bm25=score('bm25')", "-f", "rating=field('rating', 3)")
-    assert "rows of 25 topics" in world.does("features", world.judged, "--split", "train", "--hybrid", *features, "-o", log)
+    assert "rows of 25 topics" in world.does("features", world.judged, "--hybrid", *features, "-o", log)
     fitted = run("fit", log, "-o", ranker)
     assert fitted.code == 0, fitted.all
     assert len(found(world.does("search", "lake ferry", "-s", ranker, "--json", "-k", 4))) == 4

@@ -86,7 +86,7 @@ def test_compare_runs_all_files_unchecked_if_one_says_so(place: Place) -> None:
     (place.folder / "a.run").write_text("q1 Q0 train 1 1.0 a\n")
     (place.folder / "b.run").write_text("q1 Q0 train 1 1.0 b\n")
     runs: list[object] = [*given[:4], "--run", place.folder / "a.run", "--run", place.folder / "b.run", "--unchecked"]
-    assert "--unchecked is for strategies" in fails(*runs)
+    assert "--unchecked has no effect here: runs are compared as they are" in fails(*runs)
 
 
 def test_search_explain_compare_and_tune_tell_what_was_not_recommended(place: Place) -> None:

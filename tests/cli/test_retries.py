@@ -63,7 +63,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     cross_encoder_folder(folder / "reranker")
     with Unsteady() as server:
         succeeds("index", corpus, "--url", server.url, "--dense", "hash")
-        log = ["features", judged, "--split", "train", "--hybrid", "--collection", "docs"]
+        log = ["features", judged, "--hybrid", "--collection", "docs"]
         run(*log, "-o", folder / "first.jsonl", "--url", server.url)
         run("fit", folder / "first.jsonl", "-o", folder / "ranker.json")
         model = f"cross-encoder:{folder / 'reranker'}"

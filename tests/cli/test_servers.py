@@ -222,7 +222,7 @@ def test_where_grpc_is_can_be_said_and_is_6334_beside_6333() -> None:
         client: Any = open_remote(where)
         assert (client._client._host, client._client._grpc_port) == ("db", expected)
         assert where.options() == ["--url", url, "--prefer-grpc", *([] if port is None else ["--grpc-port", str(port)])]
-    assert "--grpc-port is for servers" in fails("search", "x", "--path", "db", "--grpc-port", 6334)
+    assert "--grpc-port has no effect here: that is for servers" in fails("search", "x", "--path", "db", "--grpc-port", 6334)
     assert "--grpc-port has no effect without --prefer-grpc" in fails("search", "x", "--url", "http://db", "--grpc-port", 6334)
 
 

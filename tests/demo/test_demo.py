@@ -165,6 +165,6 @@ def test_options_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         assert f"--keep {folder}: {tmp_path / 'file'} is a file: name a folder" in fails("demo", "--keep", folder)
     assert "the demo needs dense vectors" in fails("demo", "--models", "none")
-    assert "--prefer-grpc needs --url" in fails("demo", "--prefer-grpc")
+    assert "--prefer-grpc has no effect here: that is for a server: add --url" in fails("demo", "--prefer-grpc")
     assert "no answer from Qdrant" in fails("demo", "--url", "http://127.0.0.1:1")
     assert "no such model" in fails("demo", "--models", "hsah")

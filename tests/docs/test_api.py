@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .api import PACKAGES, reference
+from .api import PACKAGES, names_for_users, reference
 from .blocks import ROOT
 
 _INSIDE = {

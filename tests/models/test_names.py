@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from qdrant_rerank import StrategyError
+from qdrant_rerank._internals import encoder_fingerprint
 from qdrant_rerank.models import (
     Bm25,
+    Cached,
     CohereEncoder,
     CohereReranker,
     FastembedCrossEncoder,
@@ -16,10 +20,12 @@ from qdrant_rerank.models import (
     FastembedLate,
     FastembedSparse,
     HashedNgrams,
+    ScoreCache,
     ServerInference,
     encoder,
     reranker,
 )
+from tests.support import refused
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 COLBERT = "answerdotai/answerai-colbert-small-v1"
@@ -81,3 +87,67 @@ def test_an_encoder_that_there_is_not_is_refused(name: str, kind: None) -> None:
 def test_a_misspelt_encoder_is_guessed() -> None:
     with pytest.raises(StrategyError, match="did you mean 'hash'"):
         encoder("hsh")
+
+
+def test_a_name_in_ones_own_code_makes_the_model_that_it_says() -> None:
+    here = "python:tests.models.test_names"
+    assert encoder(f"{here}:OWN") is OWN  # an object
+    assert encoder(f"{here}:HashedNgrams", size=64) == HashedNgrams(size=64)  # a class
+    assert encoder(f"{here}:make_own") == HashedNgrams(size=32)  # what makes one
+    assert encoder(f"{here}:OWN.encode_query").encode_query("a b") == OWN.encode_query("a b")  # a function of a text
+    assert encoder_fingerprint(encoder(f"{here}:embed_own")) == "FunctionEncoder(function=tests.models.test_names.embed_own)"
+    assert reranker(f"{here}:score_own").fingerprint == "function:tests.models.test_names.score_own"
+    assert list(reranker(f"{here}:score_own").score("a", ["a", "b"])) == [1.0, 0.0]
+    Cached(reranker(f"{here}:score_own"), ScoreCache())
+    with refused(StrategyError, "can't be cached"):
+        Cached(reranker(f"{here}:NAMELESS"), ScoreCache())
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("python:", "write python:MODULE:NAME"),
+        ("python:a", "write python:MODULE:NAME"),
+        ("python:.a:b", "write python:MODULE:NAME"),
+        ("python:no_such_package.below:b", "there is no module 'no_such_package'"),
+        ("python:tests.no_such_module:b", "there is no module 'tests.no_such_module'"),
+        ("python:tests.models.test_names:make_ownn", "test_names.py has no 'make_ownn': did you mean 'make_own'"),
+        ("python:tests.models.test_names:OWN.nothing", "HashedNgrams has no 'nothing'"),
+        ("python:tests.models.test_names:MINILM", "neither"),
+        ("python:tests.models.test_names:ServerInference", "can't be called so: missing a required argument: 'model'"),
+    ],
+)
+def test_what_is_no_name_of_ones_own_model_is_refused(name: str, says: str) -> None:
+    for load, what in ((encoder, "not an encoder"), (reranker, "not a reranker")):
+        with refused(StrategyError, f"{name}", what if says == "neither" else says):
+            load(name)
+
+
+def test_settings_go_to_what_takes_them() -> None:
+    with refused(StrategyError, "embed_own can't be called so"):
+        encoder("python:tests.models.test_names:embed_own", batch_size=8)
+
+
+def test_a_module_that_ones_own_lacks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_that_lacks.py").write_text("import no_such_package", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+        encoder("python:own_that_lacks:embed")
+
+
+OWN = HashedNgrams(size=16)
+
+
+def make_own() -> HashedNgrams:
+    return HashedNgrams(size=32)
+
+
+def embed_own(text: str) -> list[float]:
+    return OWN.encode_query(text)
+
+
+def score_own(query: str, texts: Sequence[str]) -> list[float]:
+    return [float(text == query) for text in texts]
+
+
+NAMELESS = partial(score_own)

@@ -42,7 +42,20 @@ from ..stages import Stage
 from .connect import connect, find_collection
 from .measuring import NOT_GOOD_ENOUGH, WhereToMeasure, read_data
 from .models import RERANKERS, QueryModels, ShownText, give_encoders, open_reranker
-from .options import JSON, OUTPUT, ResultOptions, argument, check_output, command, option, parse_filter, split_list, without
+from .options import (
+    JSON,
+    OUTPUT,
+    ResultOptions,
+    argument,
+    check_output,
+    command,
+    flags_of,
+    option,
+    parse_filter,
+    refuse_unused,
+    split_list,
+    without,
+)
 from .output import CommandError, ProgressLines, errors_console, hint_at_resuming, make_table, results_console, show_table
 from .results import TEXT_KEYS
 from .strategies import Choice
@@ -81,17 +94,17 @@ class _Source:
         "--qrels FILE",
         "Judgments of documents for the queries, as TREC or BEIR write them; without any, the model judges itself.",
     )
-    split: str = option(
+    split: str | None = option(
         "--split NAME",
         "Which judgments of a BEIR folder. Not those that the result will be tested on.",
-        "train",
+        shows="train",
     )
     doc_id: str | None = option(
         "--doc-id KEY",
         "The payload key that holds a document's id as it is in the judgments. If not given _id, or the point's id where a "
         "point has no _id.",
     )
-    most: int = option("--most N", "Take at most N of the queries, drawn at random (see --seed).", 200)
+    most: int | None = option("--most N", "Take at most N of the queries, drawn at random (see --seed).", shows="200")
     seed: int = option("--seed N", "For what is drawn at random: the same gives the same.", 0)
 
     def check(self) -> None:
@@ -103,8 +116,11 @@ class _Source:
             raise CommandError(
                 "which queries? give a file of real ones (id, tab, text), or --sample N to make some for a trial"
             )
-        if self.sample is not None and self.qrels is not None:
-            raise CommandError("--sample and --qrels exclude each other: nobody has judged documents for queries made here")
+        if self.sample is not None:
+            refuse_unused(
+                flags_of(self, "queries", "sample", "seed"),
+                "--sample makes as many queries as it says, and nobody has judged documents for them",
+            )
         if self.sample is not None and self.queries is not None and self.queries.exists():
             raise CommandError(f"--sample would write its queries over {self.queries}: leave it out to use those")
 
@@ -113,7 +129,9 @@ class _Source:
         if self.sample is not None or self.queries is None:
             return None
         none: Mapping[str, Mapping[str, int]] = {}
-        topics, qrels = read_data(self.queries, self.qrels, self.split, lambda file: (read_topics(file), none))
+        topics, qrels = read_data(self.queries, self.qrels, self.split, "train", lambda file: (read_topics(file), none))
+        if not qrels:
+            refuse_unused(flags_of(self, "queries", "most", "seed"), "there are no judgments")
         taken = self._draw(topics)
         judged = {topic.id: qrels[topic.id] for topic in taken if topic.id in qrels}
         if qrels and not judged:
@@ -125,10 +143,11 @@ class _Source:
     def _draw(self, topics: Topics) -> Sequence[Topic]:
         if others := sum(not topic.is_plain for topic in topics):
             warn(f"{others} of the queries come with filters, params or vectors; the fit uses nothing but their text")
-        if len(topics) <= self.most:
+        most = 200 if self.most is None else self.most
+        if len(topics) <= most:
             return topics.items
-        warn(f"{self.most} of the {len(topics)} queries are taken, at random; --most N takes more")
-        return random.Random(self.seed).sample(topics.items, self.most)
+        warn(f"{most} of the {len(topics)} queries are taken, at random; --most N takes more")
+        return random.Random(self.seed).sample(topics.items, most)
 
     def make(self, executor: Executor, filter: qdrant.Filter | None, *, keep: bool) -> _Queries:
         """Make queries of the collection; `keep` writes them to the file that is named."""
@@ -261,6 +280,7 @@ def run_calibrate(
     """
     files.check()
     source.check()
+    refuse_unused(["--json"] if json and dry_run else [], "--dry-run says in a sentence what it will cost")
     given, only, policy = source.read(), parse_filter(selection.filter), where.policy
     with connect(where) as client, open_reranker(wanted.rerank) as model:
         if model is None:

@@ -26,7 +26,7 @@ from .._internals import (
     timeout_problem,
     whole_seconds,
 )
-from .options import option
+from .options import flags_of, option, refuse_unused
 from .output import CommandError
 
 
@@ -58,6 +58,8 @@ class Where:
 
     panel: ClassVar = "Where Qdrant is"
     own_retries: ClassVar[Retries] = NO_RETRIES
+    limits_calls: ClassVar[bool] = False
+    """Whether `timeout` is a whole call's, and not a request's to a server."""
 
     edge: Path | None = option(
         "--edge DIR",
@@ -100,9 +102,9 @@ class Where:
                 f"{' and '.join(named)} exclude each other: --edge is a folder of the Rust engine, --path one of "
                 "qdrant-client's local mode, --url a server"
             )
-        if self.folder is not None and (self.prefer_grpc or self.grpc_port is not None):
-            flag = "--prefer-grpc" if self.prefer_grpc else "--grpc-port"
-            raise CommandError(f"{flag} is for servers: a folder on disk is read without a network")
+        if self.folder is not None:
+            own = ("edge", "path", "url", "collection", *(["timeout"] if self.limits_calls else []))
+            refuse_unused(flags_of(self, *own), "that is for servers, and a folder on disk is read without a network")
         if self.grpc_port is not None and not self.prefer_grpc:
             raise CommandError("--grpc-port has no effect without --prefer-grpc")
         if self.timeout is not None and (problem := timeout_problem(self.timeout)):
@@ -145,6 +147,19 @@ class WhereToWrite(Where):
     own_retries: ClassVar[Retries] = INGEST
 
     retries: int | None = option("--retries N", RETRIES, shows="6 for what is written, else 0")
+
+
+@dataclass(frozen=True)
+class WhereToSearch(Where):
+    """A Qdrant that each call searches once."""
+
+    limits_calls: ClassVar[bool] = True
+
+    timeout: float | None = option(
+        "--timeout SECONDS",
+        "Seconds that the whole search may take, with all its requests and what a model reads, e.g. 0.5.",
+        shows="5 for each request",
+    )
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from .._internals import engine_of
 from ..demo import Demo, describe_limits, describe_setup
 from .connect import CommandRetries, Where, WhereToWrite, connect, has_edge, writer_of
 from .models import choose_models, load_encoder, normalise, write_notes
-from .options import check_folder, command, option, without
+from .options import check_folder, command, flags_of, option, refuse_unused, without
 from .output import CommandError, results_console
 
 _TRAINED: Final = "sentence-transformers/all-MiniLM-L6-v2"
@@ -59,7 +59,9 @@ def run_demo(
 
     $ qdrant-rerank demo --url http://localhost:6333
     """
-    if keep is not None and server.url is not None:
+    if server.url is None:
+        refuse_unused(flags_of(server), "that is for a server: add --url URL")
+    elif keep is not None:
         raise CommandError("--keep is for a folder on disk; the collection on a server is removed at the end")
     check_folder("--keep", keep)
     model = normalise("dense", _TRAINED if models == "fastembed" else models)
@@ -97,8 +99,6 @@ def _collection(server: _Server, keep: Path | None, policy: CommandRetries) -> G
                 yield client, name
             finally:
                 policy.rest.run(lambda: client.delete_collection(name))
-    elif server.prefer_grpc:
-        raise CommandError("--prefer-grpc needs --url")
     elif has_edge():
         with TemporaryDirectory(prefix="qdrant-rerank-demo-") as place, connect(Where(edge=Path(place)), create=True) as client:
             yield client, _KEPT

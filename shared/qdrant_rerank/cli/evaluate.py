@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from qdrant_client import QdrantClient
 from rich.text import Text
 
-from .. import Executor, SearchOptions
+from .. import Executor, SearchOptions, load
 from ..evaluate import Comparison, Evaluation, Qrels, TopicChange, Topics, check, compare, evaluate, read_run, write_run
 from ..models import Reranker
 from .connect import CommandRetries, connect, find_collection
@@ -26,7 +26,7 @@ from .measuring import (
     warn_of_unknown,
 )
 from .models import QueryModels, Reranking, open_reranker
-from .options import check_output, command, option, without
+from .options import check_output, command, flags_of, option, refuse_unused, without
 from .output import CommandError, make_table, results_console, show_table
 from .strategies import Choice, make_plan
 
@@ -186,10 +186,14 @@ def run_compare(
     strategies, runs = strategy or [], run or []
     if (count := len(strategies) + len(runs)) < 2:
         raise CommandError(f"compare needs at least two of --strategy FILE and --run FILE, got {count}")
-    if unchecked and not strategies:
-        raise CommandError("--unchecked is for strategies, and there is none: runs are compared as they are")
-    if measuring.check_documents and not strategies:
-        raise CommandError("--check-documents looks into a collection, and there is none: runs are compared without Qdrant")
+    if not strategies:
+        given = {"--unchecked": unchecked, "--rerank": rerank, "--resume": resume, "--explain": explain}
+        flags = [flag for flag, value in given.items() if value] + flags_of(measuring, "measure")
+        refuse_unused([*flags, *flags_of(where), *flags_of(models)], "runs are compared as they are, without Qdrant")
+    elif rerank is not None and not any(load(file).cost.model_calls for file in strategies):
+        refuse_unused(
+            ["--rerank"], "none of the strategies has texts read by a model; plan --rerank --save writes one that has"
+        )
     measures, judged = measuring.measures, data.read()
     systems = [evaluate(read_run(file, file.stem), *judged, measures) for file in runs]
     if strategies:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +14,16 @@ import typer
 from rich.text import Text
 
 from .. import Strategy, load
+from .._internals import OWN
 from ..ingest import BadLine, IngestReport, add_vectors, ensure_collection, ensure_indexes, ingest, read_jsonl
 from ..planning import PayloadSchema, payload_schema
 from .connect import Where, WhereToWrite, connect, find_collection
-from .models import QueryModels, ShownText, VectorModel, choose_models, choose_new_vectors, load_encoder, write_notes
-from .options import JSON, ResultOptions, argument, command, option, parse_filter, split_list, without
+from .models import FLAGS, QueryModels, ShownText, VectorModel, choose_models, choose_new_vectors, load_encoder, write_notes
+from .options import JSON, ResultOptions, argument, command, flags_of, option, parse_filter, refuse_unused, split_list, without
 from .output import CommandError, errors_console, hint_at_resuming, make_table, results_console, show_progress, show_table
 from .results import TEXT_KEYS
 
 _BAD_LINES_SHOWN = 20
-_CORPUS = "What is in the corpus"
 
 
 @dataclass(frozen=True)
@@ -42,21 +43,42 @@ class DocumentModels(QueryModels):
         "--dense MODEL",
         "For the dense vector, named dense: minilm, or another embedding model of fastembed by its name there; "
         "MODEL@DIR for one in a folder; hash, which matches spelling and not meaning, for trying things out; "
-        "server:MODEL:SIZE if the server embeds; or none.",
+        "server:MODEL:SIZE if the server embeds; "
+        "python:MODULE:NAME for your own code in the current folder or installed, e.g. python:my_models:embed, a function of a "
+        "text, an encoder, or what makes one; or none.",
         shows="none",
     )
     sparse: str | None = option(
         "--sparse MODEL",
         "For the sparse vector: bm25, computed here without any download, and its vector's name; a model of fastembed, "
-        "MODEL@DIR, or server:MODEL, named sparse; or none.",
+        "MODEL@DIR, server:MODEL, or python:MODULE:NAME, named sparse; or none.",
         shows="bm25",
     )
     late: str | None = option(
         "--late MODEL",
         "For the multivector, named late, that search --rescore late uses: a late-interaction model of fastembed, e.g. "
-        "answerdotai/answerai-colbert-small-v1, MODEL@DIR, server:MODEL:SIZE, or none.",
+        "answerdotai/answerai-colbert-small-v1, MODEL@DIR, server:MODEL:SIZE, python:MODULE:NAME, or none.",
         shows="none",
     )
+
+
+@dataclass(frozen=True)
+class _Corpus:
+    """How the corpus is read and written."""
+
+    panel: ClassVar = "What is in the corpus"
+
+    text_key: str = option("--text-key KEYS", "The keys whose texts, joined, are embedded.", "title,text")
+    id_key: str = option("--id-key KEY", "The key of the id: any text, or a number.", "_id")
+    batch_size: int = option("--batch-size N", "How many documents are embedded and sent at a time.", 64)
+    limit: int | None = option("--limit N", "Read only that many documents.", shows="all")
+    strict: bool = option("--strict", "Stop at the first bad line, instead of reporting and counting it.", False)
+    overwrite: bool = option(
+        "--overwrite",
+        "Write documents again that are there already, e.g. as texts or models have changed; else they are skipped.",
+        False,
+    )
+    shard_key: str | None = option("--shard-key KEY", "Of a custom-sharded collection, the shard that the documents go to.")
 
 
 @command
@@ -70,20 +92,7 @@ def run_index(
     strategy: Path | None = option(
         "--strategy -s FILE", "Check this strategy against the collection, and make the payload indexes that it reads."
     ),
-    text_key: str = option("--text-key KEYS", "The keys whose texts, joined, are embedded.", "title,text", panel=_CORPUS),
-    id_key: str = option("--id-key KEY", "The key of the id: any text, or a number.", "_id", panel=_CORPUS),
-    batch_size: int = option("--batch-size N", "How many documents are embedded and sent at a time.", 64, panel=_CORPUS),
-    limit: int | None = option("--limit N", "Read only that many documents.", shows="all", panel=_CORPUS),
-    strict: bool = option(
-        "--strict", "Stop at the first bad line, instead of reporting and counting it.", False, panel=_CORPUS
-    ),
-    overwrite: bool = option(
-        "--overwrite",
-        "Write documents again that are there already, e.g. as texts or models have changed; else they are skipped.",
-        False,
-        panel=_CORPUS,
-    ),
-    shard_key: str | None = option("--shard-key KEY", "Of a custom-sharded collection, the shard that the documents go to."),
+    reading: _Corpus,
 ) -> None:
     """Put documents into a collection, which is made if it isn't there.
 
@@ -109,7 +118,7 @@ def run_index(
     """
     ranked_by = None if strategy is None else load(strategy)
     if corpus is None:
-        _make_indexes(where, ranked_by)
+        _make_indexes(where, ranked_by, [*flags_of(models), *flags_of(reading)])
         return
     if not corpus.is_file():
         raise CommandError(f"there is no file {corpus}")
@@ -122,22 +131,32 @@ def run_index(
         if not write_notes(client, collection, chosen, policy):
             done.append("this server is too old to remember the models: give --dense, --sparse and --late to search, too")
         documents = read_jsonl(
-            corpus, text_keys=split_list(text_key), id_key=id_key, on_bad=None if strict else bad, limit=limit
+            corpus,
+            text_keys=split_list(reading.text_key),
+            id_key=reading.id_key,
+            on_bad=None if reading.strict else bad,
+            limit=reading.limit,
         )
+        stored = Counter[str]()
         with (
-            hint_at_resuming(None, "", "what is stored stays: the same command goes on from there"),
-            show_progress(corpus.name, _count_lines(corpus, limit)) as tell,
+            hint_at_resuming(stored=stored),
+            show_progress(corpus.name, _count_lines(corpus, reading.limit)) as tell,
         ):
+
+            def note(written: int, skipped: int) -> None:
+                stored["documents"] = written + skipped
+                tell(written + skipped + bad.count)
+
             report = ingest(
                 client,
                 collection,
                 documents,
                 encoders,
-                batch_size=batch_size,
-                resume=not overwrite,
+                batch_size=reading.batch_size,
+                resume=not reading.overwrite,
                 retries=policy.rest,
-                shard_key=shard_key,
-                on_progress=lambda written, skipped: tell(written + skipped + bad.count),
+                shard_key=reading.shard_key,
+                on_progress=note,
             )
         bad.finish()
         points = policy.rest.run(lambda: client.count(collection)).count
@@ -147,9 +166,10 @@ def run_index(
     _print_next(where, collection, chosen)
 
 
-def _make_indexes(where: WhereToIndex, strategy: Strategy | None) -> None:
+def _make_indexes(where: WhereToIndex, strategy: Strategy | None, for_documents: list[str]) -> None:
     if strategy is None:
         raise CommandError("what is to be stored? Give CORPUS.jsonl, or --strategy FILE for its payload indexes alone")
+    refuse_unused(for_documents, "without CORPUS.jsonl no document is read, and --strategy makes its payload indexes alone")
     policy = where.policy
     with connect(where) as client:
         collection = find_collection(client, where.collection, policy)
@@ -202,7 +222,9 @@ def _print_report(collection: str, report: IngestReport, bad: int, points: int, 
 
 def _print_next(where: WhereToWrite, collection: str, models: Mapping[str, VectorModel]) -> None:
     hybrid = ["--hybrid"] if {filled.kind for filled in models.values()} >= {"dense", "sparse"} else []
-    command = shlex.join(["qdrant-rerank", "search", "...", *where.settle().options(), "--collection", collection, *hybrid])
+    own = [part for each in models.values() if each.model.startswith(OWN) for part in (FLAGS[each.kind], each.model)]
+    options = [*where.settle().options(), "--collection", collection, *hybrid, *own]
+    command = shlex.join(["qdrant-rerank", "search", "...", *options])
     results_console().print(Text.assemble(("search it: ", "dim"), command), soft_wrap=True)
 
 
@@ -233,15 +255,12 @@ def run_add_vectors(
         # now, so that a run that breaks off goes on with the same model
         remembered = write_notes(client, collection, chosen, policy)
         points = policy.rest.run(lambda: client.count(collection)).count
-        with (
-            hint_at_resuming(None, "", "what is stored stays: the same command goes on from there"),
-            show_progress(collection, points * len(encoders)) as tell,
-        ):
-            so_far: dict[str, int] = {}
+        stored = Counter[str]()
+        with hint_at_resuming(stored=stored), show_progress(collection, points * len(encoders)) as tell:
 
             def note(name: str, written: int) -> None:
-                so_far[name] = written
-                tell(sum(so_far.values()))
+                stored[name] = written
+                tell(stored.total())
 
             report = add_vectors(
                 client,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, ClassVar, Final, cast
 
 import typer
 from rich.text import Text
@@ -34,9 +34,16 @@ from ..stages import Stage
 from .connect import connect, find_collection
 from .measuring import NOT_GOOD_ENOUGH, SEED, TrainingData, WhereToMeasure, end_with
 from .models import QueryModels, give_encoders
-from .options import JSON, argument, check_output, command, option, without
-from .output import CommandError, hint_at_resuming, make_table, results_console, show_progress, show_table
+from .options import JSON, argument, check_output, command, flags_of, option, refuse_unused, without
+from .output import CommandError, errors_console, hint_at_resuming, make_table, results_console, show_progress, show_table
 from .strategies import Choice, make_plan
+
+
+@dataclass(frozen=True)
+class _LoggedChoice(Choice):
+    """Which candidates to log; those of a plain search are what it finds."""
+
+    limits_plain: ClassVar = True
 
 
 @command
@@ -54,10 +61,12 @@ def run_features(
         shows="the score of each candidate",
     ),
     where: WhereToMeasure,
-    choice: Annotated[Choice, without("unchecked", "fusion", "formula", "mmr", "rescore")],
+    choice: Annotated[_LoggedChoice, without("unchecked", "fusion", "formula", "mmr", "rescore")],
     drop_unjudged: bool = option("--drop-unjudged", "Leave out candidates that nobody judged, else negatives.", False),
     hard: int | None = option("--hard N", "Of unjudged candidates keep the N best-ranked.", shows="all of them"),
-    random: int = option("--random N", "With --hard: and N drawn from the others, each standing for its share.", 20),
+    random: int | None = option(
+        "--random N", "With --hard: and N drawn from the others, each standing for its share.", shows="20"
+    ),
     seed: int = SEED,
     batch: int = option("--batch N", "How many topics share a round trip.", 16),
     models: QueryModels,
@@ -71,7 +80,11 @@ def run_features(
     $ qdrant-rerank features judged.csv --edge ./db --hybrid -o log.jsonl -f "dense=score('dense')" -f "r=field('rating', 3)"
     """
     check_output("--output", output)
-    negatives = None if hard is None else Negatives(hard, random)
+    if hard is None:
+        refuse_unused([] if random is None else ["--random"], "it says what else --hard N keeps")
+    elif drop_unjudged:
+        refuse_unused(["--hard"], "--drop-unjudged leaves out all that it could keep")
+    negatives = None if hard is None else Negatives(hard, 20 if random is None else random)
     judged = data.read()
     with connect(where) as client:
         executor, plan = make_plan(client, where, choice, SearchOptions(limit=1), models)
@@ -218,11 +231,11 @@ def run_fit(
     ranker.save(output)
     if json:
         typer.echo(ranker.to_json(indent=None))
-        return
-    _print_ranker(ranker)
+    else:
+        _print_ranker(ranker)
     if point is not None:
         kept = f"keeps a precision of {point.precision:.3f}, recall {point.recall:.3f}"
-        results_console().print(Text(f"--score-threshold {point.threshold:.4f} {kept}"))
+        (errors_console() if json else results_console()).print(Text(f"--score-threshold {point.threshold:.4f} {kept}"))
 
 
 def _parse_sign(text: str) -> tuple[str, str]:
@@ -254,7 +267,7 @@ def run_drift(
     *,
     ranker: Path = argument("RANKER", "What `fit` wrote."),
     where: WhereToMeasure,
-    sample: int = option("--sample N", "How many stored points to look at.", 1000),
+    sample: int | None = option("--sample N", "How many stored points to look at.", shows="1000"),
     topics: Path | None = option(
         "--topics FILE",
         "Recent queries; they need no judgments. Their candidates are looked at instead of stored points, which tells of "
@@ -279,6 +292,10 @@ def run_drift(
     """
     if fail_over is not None and not fail_over >= 0:
         raise CommandError(f"--fail-over is a PSI, a number of at least 0, got {fail_over}")
+    if topics is None:
+        refuse_unused(flags_of(models), "only --topics FILE are embedded, stored points are looked at as they are")
+    elif sample is not None:
+        refuse_unused(["--sample"], "the candidates of --topics are looked at instead of stored points")
     learned = LearnedRanker.load(ranker)
     asked, policy = None if topics is None else read_topics(topics), where.policy
     with connect(where) as client:
@@ -287,7 +304,7 @@ def run_drift(
             # unchecked: what has moved or is gone is reported, not refused
             plan = executor.plan(learned.strategy.uncheck())
             give_encoders(executor, plan.strategy.needs(), models.by_kind, policy)
-        found = drift(executor, learned, sample=sample, topics=asked, retries=policy.rest)
+        found = drift(executor, learned, sample=1000 if sample is None else sample, topics=asked, retries=policy.rest)
     if json:
         typer.echo(found.to_json(indent=None))
     else:

@@ -34,7 +34,7 @@ from .._internals import (
     value_at,
 )
 from ..planning import PayloadSchema, PayloadType, payload_schema
-from .connect import Where, connect
+from .connect import WhereToSearch, connect
 from .models import QueryModels, Reranking, open_reranker
 from .options import ResultOptions, command, option, parse_params, split_list, without
 from .output import CommandError, errors_console
@@ -94,7 +94,7 @@ class Listen:
 @command
 def run_mcp(
     *,
-    where: Where,
+    where: WhereToSearch,
     choice: Choice,
     params: str | None = PARAMS,
     selection: Annotated[ResultOptions, without("score_threshold", "group_by")],

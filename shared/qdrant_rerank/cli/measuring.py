@@ -31,7 +31,7 @@ from ..evaluate._internals import MEASURING, parse_measures
 from ..report import report
 from ..report._internals import check_target
 from .connect import RETRIES, Where
-from .options import OUTPUT, argument, option
+from .options import OUTPUT, argument, option, refuse_unused
 from .output import CommandError, errors_console, hint_at_resuming, results_console, show_progress
 
 NOT_GOOD_ENOUGH: Final = 3
@@ -63,14 +63,16 @@ class JudgedData:
         "on each line: query_id, query, doc_id, grade, perhaps filter and params; or with --qrels a file of topics.",
     )
     qrels: Path | None = option("--qrels FILE", "Judgments as TREC or BEIR write them, for topics in DATA.")
-    split: str = option("--split NAME", _SPLIT, "test")
+    split: str | None = option("--split NAME", _SPLIT, shows="test")
+
+    usual_split: ClassVar = "test"
 
     def read(self) -> tuple[Topics, Qrels]:
-        return read_data(self.data, self.qrels, self.split, read_judged)
+        return read_data(self.data, self.qrels, self.split, self.usual_split, read_judged)
 
 
 def read_data(
-    data: Path, qrels: Path | None, split: str, alone: Callable[[Path], tuple[Topics, J]]
+    data: Path, qrels: Path | None, split: str | None, usual: str, alone: Callable[[Path], tuple[Topics, J]]
 ) -> tuple[Topics, J | Qrels]:
     """Read a BEIR folder, a file of topics with the judgments of `--qrels`, or a file that `alone` reads."""
     if not data.exists():
@@ -78,7 +80,8 @@ def read_data(
     if data.is_dir() and qrels is not None:
         raise CommandError("--qrels goes with a file of topics; a BEIR folder has its own judgments, see --split")
     if data.is_dir():
-        return read_beir(data, split)
+        return read_beir(data, split or usual)
+    refuse_unused([] if split is None else ["--split"], f"it is for a BEIR folder, and {data} is a file")
     return alone(data) if qrels is None else (read_topics(data), read_qrels(qrels))
 
 
@@ -86,7 +89,9 @@ def read_data(
 class TrainingData(JudgedData):
     """Topics and judgments to learn from."""
 
-    split: str = option("--split NAME", f"{_SPLIT} Not those that the result will be tested on.", "train")
+    usual_split: ClassVar = "train"
+
+    split: str | None = option("--split NAME", f"{_SPLIT} Not those that the result will be tested on.", shows="train")
 
 
 @dataclass(frozen=True)

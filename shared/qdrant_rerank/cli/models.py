@@ -7,6 +7,7 @@ since 1.16, and so does local mode.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from typing import Any, ClassVar, Final
 from qdrant_client import QdrantClient
 
 from .. import Executor, PayloadMapping, QdrantRerankError, Rerank, Strategy, StrategyError
-from .._internals import READ, Content, OnError, QueryVector, TextSource, check_vector, engine_of, full_name
+from .._internals import OWN, READ, Content, OnError, QueryVector, TextSource, check_vector, engine_of, full_name, warn
 from .._internals import VectorKind as Kind
 from ..errors import QueryError
 from ..expressions import parse_expression
@@ -32,8 +33,8 @@ FLAGS: Final[Mapping[Kind, str]] = {"dense": "--dense", "sparse": "--sparse", "m
 _EXAMPLES: Final[Mapping[Kind, str]] = {"dense": "minilm", "sparse": "bm25", "multi": "answerdotai/answerai-colbert-small-v1"}
 _KEYS: Final = ("CO_API_KEY", "COHERE_API_KEY")
 RERANKERS: Final = (
-    "cohere:rerank-v3.5, minilm, fastembed:ORGANISATION/NAME, NAME@DIR for one in a folder, or cross-encoder:DIR for one of "
-    "your own."
+    "cohere:rerank-v3.5, minilm, fastembed:ORGANISATION/NAME, NAME@DIR for one in a folder, cross-encoder:DIR for one of your "
+    "own, or python:MODULE:NAME for your code: a function of a query and texts, a reranker, or what makes one."
 )
 
 
@@ -45,11 +46,16 @@ class QueryModels:
 
     dense: str | None = option(
         "--dense MODEL",
-        "For dense vectors: hash, minilm, an embedding model of fastembed, MODEL@DIR for one in a folder, or server:MODEL.",
+        "For dense vectors: hash, minilm, an embedding model of fastembed, MODEL@DIR for one in a folder, server:MODEL, or "
+        "python:MODULE:NAME for your own code in the current folder or installed, e.g. python:my_models:embed: a function of a "
+        "text, an encoder, or what makes one.",
     )
-    sparse: str | None = option("--sparse MODEL", "For sparse vectors: bm25, a model of fastembed, MODEL@DIR, or server:MODEL.")
+    sparse: str | None = option(
+        "--sparse MODEL", "For sparse vectors: bm25, a model of fastembed, MODEL@DIR, server:MODEL, or python:MODULE:NAME."
+    )
     late: str | None = option(
-        "--late MODEL", "For multivectors (late interaction): a model of fastembed, MODEL@DIR, or server:MODEL."
+        "--late MODEL",
+        "For multivectors (late interaction): a model of fastembed, MODEL@DIR, server:MODEL, or python:MODULE:NAME.",
     )
 
     @property
@@ -75,15 +81,25 @@ def load_encoder(
     `check` is given the vector that it made, and may raise. With `documents`, it is to read many of these.
     """
     name, at, folder = model.partition("@")
-    if at and not Path(folder).is_dir():
+    is_own = _is_own(model)
+    if at and not is_own and not Path(folder).is_dir():
         raise CommandError(f"the model {name} was in {folder}, which isn't there now: give {FLAGS[kind]} {name}@DIR")
-    made: Any = encoder(model, kind)
+    with _loading(f"the model {model}", ""):  # a user's own code may raise anything
+        made: Any = encoder(model, kind)
     if documents and hasattr(made, "for_documents"):
         made = made.for_documents()
-    with _loading(f"the model {model}", "" if at else f"{FLAGS[kind]} {model}@DIR"):
+    with _loading(f"the model {model}", "" if at or is_own else f"{FLAGS[kind]} {model}@DIR"):
         check(made.encode_query("a short text"))
     found: Encoder = made
     return found
+
+
+def _is_own(model: str) -> bool:
+    """Whether a model is a name in the user's own code; then the current folder is importable, as it is for `python`."""
+    is_own = model.startswith(OWN)
+    if is_own and os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    return is_own
 
 
 @contextmanager
@@ -105,20 +121,34 @@ def check_embedder(client: QdrantClient, options: Mapping[Kind, str | None]) -> 
             raise CommandError(f"{FLAGS[kind]} {text}: there is no server that could embed; that needs --url")
 
 
-def give_encoders(executor: Executor, needs: Iterable[str], options: Mapping[Kind, str | None], policy: CommandRetries) -> None:
-    """Give the executor the encoders for these vectors alone, as loading a model takes seconds."""
+def give_encoders(
+    executor: Executor,
+    needs: Iterable[str],
+    options: Mapping[Kind, str | None],
+    policy: CommandRetries,
+    is_for_all: bool = False,
+) -> None:
+    """Give the executor the encoders for these vectors alone, as loading a model takes seconds.
+
+    An option for another kind of vectors is told, unless it `is_for_all` strategies of the command. It is no error: people
+    give all their commands the same models.
+    """
     client, schema = executor.clients.sync(), executor.target().schema
     check_embedder(client, options)
     notes = read_notes(client, executor.collection, policy)
     encoders: dict[str, Encoder] = {}
-    for name in sorted(set(needs)):
+    named = sorted(set(needs))
+    idle = options.keys() - {schema.vectors[name].kind for name in named}
+    if not is_for_all and (flags := [FLAGS[kind] for kind in FLAGS if kind in idle and options[kind] not in (None, "none")]):
+        warn(f"{', '.join(flags)}: nothing here searches such a vector")
+    for name in named:
         info = schema.vectors[name]
-        model = normalise(info.kind, options.get(info.kind)) or notes.get(name)
+        model = normalise(info.kind, options.get(info.kind)) or _remembered(name, info.kind, notes)
         if model is None:
             raise CommandError(
                 f"the collection {schema.collection!r} doesn't say what made its vector {name!r} ({info}): give "
-                f"{FLAGS[info.kind]} MODEL, the one that made it, as in {FLAGS[info.kind]} {_EXAMPLES[info.kind]}. A model of "
-                "your own is for Python; --using and --formula can search by other vectors"
+                f"{FLAGS[info.kind]} MODEL, the one that made it, as in {FLAGS[info.kind]} {_EXAMPLES[info.kind]}, or "
+                "python:MODULE:NAME for one of your own; --using and --formula can search by other vectors"
             )
         try:
             encoders[name] = load_encoder(info.kind, model, partial(check_vector, name, info=info))
@@ -148,6 +178,17 @@ def read_notes(client: QdrantClient, collection: str, policy: CommandRetries) ->
             return {}
 
 
+def _remembered(vector: str, kind: Kind, notes: Mapping[str, str]) -> str | None:
+    """The model that filled a vector. Code runs where an option names it, and never because a collection does."""
+    model = notes.get(vector)
+    if model is not None and model.startswith(OWN):
+        raise CommandError(
+            f"the vector {vector!r} was filled by {model}, code of somebody's own, which runs only where an option names it: "
+            f"{FLAGS[kind]} {model}"
+        )
+    return model
+
+
 def write_notes(client: QdrantClient, collection: str, models: Mapping[str, VectorModel], policy: CommandRetries) -> bool:
     """Note which model fills which vector; False where the collection doesn't remember (servers before 1.16)."""
     notes = read_notes(client, collection, policy) | {name: filled.model for name, filled in models.items()}
@@ -172,7 +213,8 @@ def choose_models(
     found = {}
     for kind, model in asked.items():
         if options[kind] is None:
-            found |= {name: VectorModel(kind, notes[name]) for name in schema.names(kind) if name in notes}
+            remembered = {name: _remembered(name, kind, notes) for name in schema.names(kind)}
+            found |= {name: VectorModel(kind, model) for name, model in remembered.items() if model is not None}
         elif model is not None:
             found[_name_there(schema, kind, model)] = VectorModel(kind, model)
     _check_notes(collection, found, notes)
@@ -286,15 +328,16 @@ def open_reranker(text: str | None) -> Generator[Reranker | None, None, None]:
 
 
 def _load_reranker(text: str) -> Reranker:
+    is_own = _is_own(text) or "@" in text or text.startswith("cross-encoder:")
     try:
-        made = reranker(text)
+        with _loading(f"--rerank {text}: the model", ""):
+            made = reranker(text)
     except StrategyError as error:
         raise CommandError(f"--rerank {error}") from error
     if text.startswith("cohere:"):  # nothing to load, and a try would be paid for
         if not any(os.environ.get(key) for key in _KEYS):
             raise CommandError(f"--rerank {text}: set the environment variable {' or '.join(_KEYS)} to your API key")
         return made
-    is_own = "@" in text or text.startswith("cross-encoder:")
     with _loading(f"--rerank {text}: the model", "" if is_own else f"--rerank {text}@DIR"):
         made.score("a short text", ["another"])
     return made

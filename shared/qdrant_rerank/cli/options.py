@@ -64,6 +64,12 @@ def flags_of(group: Any, *left_out: str) -> list[str]:
     return [each.metadata["flag"] for each in fields if getattr(group, each.name) != each.default]
 
 
+def refuse_unused(flags: list[str], why: str) -> None:
+    """Refuse options that were given and have no effect."""
+    if flags:
+        raise CommandError(f"{' and '.join(flags)} {'has' if len(flags) == 1 else 'have'} no effect here: {why}")
+
+
 def without(*names: str) -> frozenset[str]:
     """The fields of a group that aren't options of a command: `Annotated[Group, without("k")]`."""
     return frozenset(names)

@@ -12,6 +12,7 @@ import re
 import time
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -199,15 +200,23 @@ def say_on_command_line(message: str) -> str:
 
 
 @contextmanager
-def hint_at_resuming(file: Path | None, what: str, otherwise: str = "") -> Generator[None, None, None]:
-    """Say how to go on after an interruption or a failure: with `what` is in the file, or `otherwise` without one."""
+def hint_at_resuming(
+    file: Path | None = None, what: str = "", otherwise: str = "", stored: Counter[str] | None = None
+) -> Generator[None, None, None]:
+    """Say how to go on after an interruption or a failure, if there is anything to go on from.
+
+    That is `what` is in the file, or what was counted as `stored` in Qdrant meanwhile; `otherwise` is said without a file.
+    """
     try:
         yield
     except (FormatError, StrategyError, PlanError, FitError, MissingExtra):
         raise  # the same command would end the same way
     except BaseException:
-        if file is not None and file.exists():
-            errors_console().print(Text(f"{what} so far are in {file}: the same command goes on from there", "yellow"))
+        if stored is not None and stored.total():
+            errors_console().print(Text("what is stored stays: the same command goes on from there", "yellow"))
+        elif file is not None:
+            if file.exists():
+                errors_console().print(Text(f"{what} so far are in {file}: the same command goes on from there", "yellow"))
         elif otherwise:
             errors_console().print(Text(otherwise, "yellow"))
         raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -19,9 +19,21 @@ from rich.text import Text
 from .. import Query, save
 from .._internals import Explained, abridge, check_picture, draw, read_by_strategy, warn, with_keys, within
 from ..planning import PlanDescription
-from .connect import Where, connect
+from .connect import Where, WhereToSearch, connect
 from .models import QueryModels, Reranking, open_reranker
-from .options import JSON, ResultOptions, argument, check_output, command, flags_of, option, parse_params, split_list, without
+from .options import (
+    JSON,
+    ResultOptions,
+    argument,
+    check_output,
+    command,
+    flags_of,
+    option,
+    parse_params,
+    refuse_unused,
+    split_list,
+    without,
+)
 from .output import CommandError, results_console, say_on_command_line
 from .results import (
     TEXT_KEYS,
@@ -38,17 +50,6 @@ from .strategies import PARAMS, Choice, check_params, make_plan
 
 _OUTPUT = "What to print"
 _REASONS = "Why results are where they are (still one request)"
-
-
-@dataclass(frozen=True)
-class WhereToSearch(Where):
-    """A Qdrant that is searched once."""
-
-    timeout: float | None = option(
-        "--timeout SECONDS",
-        "Seconds that the whole search may take, with all its requests and what a model reads, e.g. 0.5.",
-        shows="5 for each request",
-    )
 
 
 @command
@@ -118,6 +119,8 @@ def run_search(
         raise CommandError("--group-by excludes --explain, --why and --picture: results of groups can't be explained")
     if picture is not None:
         check_picture(picture)
+    elif json and reranking.model is None and text_key != TEXT_KEYS:
+        refuse_unused(["--text-key"], "--json prints the whole payload, or what --show names")
     where.settle()  # refuses in the words of options
     chosen = (shown or True) if json else keys_to_load(keys, shown)
     payload = wants_reasons or reranking.model is not None or chosen
@@ -186,6 +189,8 @@ def run_plan(
     """
     check_output("--save", save_to)
     options, given = selection.options(), parse_params(params)
+    if query is None and (unused := flags_of(models)):
+        warn(f"{', '.join(unused)}: nothing is embedded without --query TEXT")
     reranked = reranking if flags_of(reranking) else None
     with connect(where) as client:
         executor, made = make_plan(client, where, choice, options, None if query is None else models, reranked)

@@ -35,6 +35,7 @@ class Choice:
     """How to rank, as the options say. Lenient, `--unchecked` may find nothing to leave unchecked."""
 
     panel: ClassVar = "How to rank"
+    limits_plain: ClassVar = False
 
     file: Path | None = option(
         "--strategy -s FILE",
@@ -122,7 +123,7 @@ class Choice:
     def _check_effect(self, made: Stage) -> None:
         """Refuse options that changed nothing."""
         used = {stage.vector for stage in made.stages()}
-        if self.limit is not None and not made.candidates:
+        if self.limit is not None and not made.candidates and not self.limits_plain:
             raise CommandError("--limit is for candidates, and a plain search has none: -k says how many results there are")
         named = {"--using": self.using, "--dense-vector": self.dense_vector, "--sparse-vector": self.sparse_vector}
         for flag, name in named.items():
@@ -187,7 +188,7 @@ def make_plan(
     chosen = choice.strategy(executor.target().schema)
     plan = executor.plan(chosen if reranking is None else reranking.over(chosen), options)
     if models is not None:
-        give_encoders(executor, plan.strategy.needs(), models.by_kind, policy)
+        give_encoders(executor, plan.strategy.needs(), models.by_kind, policy, is_for_all=choice.lenient)
     return executor, plan
 
 

@@ -19,7 +19,7 @@ from .connect import connect, find_collection
 from .learn import read_features
 from .measuring import Output, TrainingData, WhereToMeasure
 from .models import RERANKERS, QueryModels, ShownText, give_encoders, open_reranker, read_notes
-from .options import OUTPUT, check_output, command, option, split_list, without
+from .options import OUTPUT, check_output, command, option, refuse_unused, split_list, without
 from .output import CommandError, errors_console, hint_at_resuming, make_table, results_console, show_progress, show_table
 
 
@@ -54,8 +54,8 @@ class _Trials:
         "How many documents the model scores for a query with --feedback in mode recall; may be repeated.",
         shows="as the file says",
     )
-    text_key: str = option(
-        "--text-key KEYS", "Payload keys with the text that the model reads, joined by a space.", "title,text"
+    text_key: str | None = option(
+        "--text-key KEYS", "Payload keys with the text that the model reads, joined by a space.", shows="title,text"
     )
     learn: bool | None = option(
         "--learn/--no-learn",
@@ -73,6 +73,8 @@ class _Trials:
 
     def space(self) -> Space:
         """What is tried, with a learned formula unless it is declined."""
+        if self.rerank is None and self.text_key is not None:
+            refuse_unused(["--text-key"], "no model reads texts without --rerank MODEL")
         if self.learn is False and self.features is not None:
             raise CommandError("--features is for the formula that --no-learn declines: leave one of them out")
         space = Space() if self.depth is None else Space(depths=tuple(self.depth))
@@ -104,6 +106,8 @@ class _Limits:
     def budget(self, with_model: bool) -> Budget:
         """The limits; without a model no text may be read."""
         milliseconds = None if self.max_seconds is None else 1000 * self.max_seconds
+        if not with_model:
+            refuse_unused([] if self.max_texts is None else ["--max-texts"], "no model reads texts without --rerank MODEL")
         return Budget(self.max_requests, self.max_texts if with_model else 0, milliseconds)
 
 
@@ -158,7 +162,7 @@ def run_tune(
     space = space if steered is None else space.plus(steered)
     with connect(where) as client, open_reranker(trials.rerank) as model:
         strategies = [*([] if first is None else [first]), *([] if steered is None else steered.strategies)]
-        keys = split_list(trials.text_key)
+        keys = split_list(trials.text_key or "title,text")
         executor, candidates = _prepare(client, where, trials.candidate, strategies, models, model, keys)
         hint = "--keep FILE keeps what the candidates found, and goes on from there"
         with hint_at_resuming(keep, "the candidates' results", hint), show_progress(str(data.data)) as progress:

@@ -9,18 +9,21 @@
 | `cross-encoder:DIR` | a reranker of your own in a folder |
 | `cohere:NAME` | a model of Cohere's, which reads CO_API_KEY or COHERE_API_KEY of the environment at first use |
 | `server:NAME`, `server:NAME:SIZE` | an encoder that the Qdrant server runs |
+| `python:MODULE:NAME` | a model in your own code, which is imported: see `_load_own` |
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from ..errors import StrategyError, did_you_mean
 from ..schema import Kind
 from .base import Reranker
-from .encoders import Bm25, Encoder, HashedNgrams, ServerInference
+from .encoders import Bm25, Encoder, HashedNgrams, ServerInference, as_encoder
 
 _SHORT: Final[Mapping[Kind, Mapping[str, str]]] = {
     "dense": {"hash": "hash", "minilm": "sentence-transformers/all-MiniLM-L6-v2"},
@@ -28,11 +31,14 @@ _SHORT: Final[Mapping[Kind, Mapping[str, str]]] = {
     "multi": {"colbert": "answerdotai/answerai-colbert-small-v1"},
 }
 _RERANKERS: Final = {"minilm": "Xenova/ms-marco-MiniLM-L-6-v2"}
-_SOURCES: Final = ("cohere", "fastembed", "cross-encoder", *_RERANKERS)
+OWN: Final = "python:"
+_SOURCES: Final = ("cohere", "fastembed", "cross-encoder", "python", *_RERANKERS)
 _FORMS: Final = (
     "cohere:rerank-v3.5, fastembed:Xenova/ms-marco-MiniLM-L-6-v2, NAME@DIR for one of fastembed's in a folder, "
-    f"cross-encoder:DIR for one of your own, and {', '.join(_RERANKERS)}"
+    f"cross-encoder:DIR for one of your own, python:MODULE:NAME for one in your code, and {', '.join(_RERANKERS)}"
 )
+
+M = TypeVar("M")
 
 
 def reranker(name: str, **options: Any) -> Reranker:
@@ -40,13 +46,18 @@ def reranker(name: str, **options: Any) -> Reranker:
 
     Args:
         name: `cohere:NAME`, a cross-encoder of fastembed (`ORGANISATION/NAME`, also `@DIR`), `cross-encoder:DIR` for one of
-            your own, or `minilm`.
-        options: further arguments of `CohereReranker` or `FastembedCrossEncoder`, e.g. `timeout=5.0`, `batch_size=1`.
+            your own, `minilm`, or `python:MODULE:NAME`, which runs your code: a reranker, what makes one, or a function.
+        options: further arguments of `CohereReranker` or `FastembedCrossEncoder`, e.g. `timeout=5.0`, `batch_size=1`, or of
+            what makes your own.
 
     Raises:
         StrategyError: there is no such model, or no such folder.
         MissingExtra: it needs an optional dependency.
     """
+    if name.startswith(OWN):
+        from .wrappers import as_reranker
+
+        return _load_own(name, options, as_reranker)
     source, colon, rest = _RERANKERS.get(name, name).partition(":")
     if source == "cohere" and rest:
         from .cohere import CohereReranker
@@ -68,7 +79,8 @@ def encoder(name: str, kind: Kind | None = None, **options: Any) -> Encoder:
 
     Args:
         name: `hash`, `bm25`, `minilm`, `bm42`, `colbert`, a model of fastembed (`ORGANISATION/NAME`, also `@DIR`),
-            `cohere:NAME`, or `server:NAME` with the size of dense vectors after another colon.
+            `cohere:NAME`, `server:NAME` with the size of dense vectors after another colon, or `python:MODULE:NAME`, which
+            runs your code: an encoder, what makes one, or a function.
         kind: of its vectors: "dense", "sparse" or "multi"; where the name doesn't tell, "dense" if None.
         options: further arguments of its class, e.g. `batch_size=8`.
 
@@ -76,6 +88,8 @@ def encoder(name: str, kind: Kind | None = None, **options: Any) -> Encoder:
         StrategyError: there is no such model, or no such folder.
         MissingExtra: it needs an optional dependency.
     """
+    if name.startswith(OWN):
+        return _load_own(name, options, as_encoder)
     made = full_name(name, kind)
     source, _, rest = made.partition(":")
     match source:
@@ -104,15 +118,49 @@ def full_name(name: str, kind: Kind | None = None) -> str:
     if name in short:
         return short[name]
     source, _, rest = name.partition(":")
-    if rest and (source == "server" or (source == "cohere" and kind in (None, "dense"))):
+    if name.startswith(OWN) or (rest and (source == "server" or (source == "cohere" and kind in (None, "dense")))):
         return name
     model, at, place = name.removeprefix("fastembed:").partition("@")
     if at:
         return f"{model}@{_folder(name, place)}"
     if "/" not in model:
-        known = ", ".join([*short, "fastembed's models", "NAME@DIR for one in a folder", "cohere:NAME and server:NAME"])
+        known = ", ".join(
+            [*short, "fastembed's models", "NAME@DIR for one in a folder", "cohere:NAME, server:NAME and python:MODULE:NAME"]
+        )
         raise StrategyError(f"{name}: no such model{did_you_mean(name, short)} (there are {known})")
     return model
+
+
+def _load_own(name: str, options: Mapping[str, Any], check: Callable[[Any], M]) -> M:
+    """Load the model that `python:MODULE:NAME` names: an object, what makes one without further arguments, or a function.
+
+    It runs code, so its name must come from who starts the program, and never from a file, a collection or a request.
+    """
+    module, _, path = name.removeprefix(OWN).partition(":")
+    if not all(part.isidentifier() for part in [*module.split("."), *path.split(".")]):
+        raise StrategyError(f"{name}: write python:MODULE:NAME, e.g. python:my_models:embed")
+    try:
+        found: Any = import_module(module)
+    except ModuleNotFoundError as error:
+        if f"{module}.".startswith(f"{error.name}."):  # else a module that it imports is missing
+            raise StrategyError(f"{name}: there is no module {error.name!r}") from error
+        raise
+    for part in path.split("."):
+        if not hasattr(found, part):
+            where = getattr(found, "__file__", None) or type(found).__name__
+            raise StrategyError(f"{name}: {where} has no {part!r}{did_you_mean(part, dir(found))}")
+        found = getattr(found, part)
+    try:
+        signature(found).bind(**options)
+        is_made = True
+    except (TypeError, ValueError) as error:  # not to be called, or with more: a function of texts
+        is_made = False
+        if isinstance(found, type) or options:
+            raise StrategyError(f"{name} can't be called so: {error}") from error
+    try:
+        return check(found(**options) if is_made else found)
+    except StrategyError as error:
+        raise StrategyError(f"{name}: {error}") from error
 
 
 def _folder(name: str, place: str) -> Path:

@@ -159,10 +159,10 @@ class Cached:
                 f"{describe_model(model)} ranks texts against each other: a text's score depends on the others, "
                 "and can't be kept"
             )
-        if hasattr(self.reranker, "score"):
+        if not isinstance(model, _FunctionModel):
             return
-        fingerprint = self.fingerprint
-        if fingerprint.startswith("function:") and ("<" in fingerprint or not hasattr(self.reranker, "__qualname__")):
+        fingerprint = model.fingerprint
+        if "<" in fingerprint or not hasattr(model.function, "__qualname__"):
             raise StrategyError(
                 f"{fingerprint} can't be cached: other functions have the same name; write a class with score and fingerprint, "
                 "or a function at the top of a module"
