@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import pairwise
@@ -41,7 +41,7 @@ def _is_json(path: Where) -> bool:
 
 
 @contextmanager
-def _at(path: Where, number: int | None = None) -> Iterator[None]:
+def _at(path: Where, number: int | None = None) -> Generator[None]:
     """Say in a `FormatError` that doesn't yet which file, and which line, is to blame."""
     try:
         yield

@@ -180,8 +180,13 @@ def _of_fastembed(model: str, folder: str, kind: Kind | None, options: Mapping[s
     from .fastembed import FastembedDense, FastembedLate, FastembedSparse
 
     classes: dict[Kind, Callable[..., Any]] = {"dense": FastembedDense, "sparse": FastembedSparse, "multi": FastembedLate}
-    # the kind that fastembed has a model of this name for; another one is the user's own
-    known = (each for each, made in classes.items() if not made(model, path=folder or ".").is_own)
-    chosen: Kind = next(known, "dense") if kind is None else kind
-    found: Encoder = classes[chosen](model, path=folder or None, **options)
+
+    def known_as() -> Kind:
+        """The kind that fastembed has a model of this name for; another one is the user's own."""
+        for each, made in classes.items():
+            if not made(model, path=folder or ".").is_own:
+                return each
+        return "dense"
+
+    found: Encoder = classes[known_as() if kind is None else kind](model, path=folder or None, **options)
     return found

@@ -294,8 +294,9 @@ def _render(template: str, about: Mapping[str, Any], **settings: Any) -> str:
         keep_trailing_newline=True,
         **settings,
     )
-    environment.filters |= {"amount": amount, "effort": _effort, "moved": _moved}
-    environment.filters["p"] = lambda p: write_p(p).removeprefix("p ").removeprefix("= ")
+    ours: dict[str, Any] = {"amount": amount, "effort": _effort, "moved": _moved}
+    ours["p"] = lambda p: write_p(p).removeprefix("p ").removeprefix("= ")
+    environment.filters.update(ours)
     return str(environment.get_template(template).render(about))
 
 
