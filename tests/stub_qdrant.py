@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-__all__ = ["Received", "StubQdrant", "collection"]
+__all__ = ["Received", "StubQdrant", "collection", "meaning"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,15 @@ def collection(
             },
         },
     }
+
+
+def meaning(sent: Any) -> Any:
+    """What a server reads: without what the client's methods say of vectors though it goes without saying, vectors as such."""
+    if isinstance(sent, list):
+        return [meaning(each) for each in sent]
+    if not isinstance(sent, dict):
+        return sent
+    return meaning(sent["nearest"]) if list(sent) == ["nearest"] else {k: meaning(v) for k, v in sent.items() if v is not False}
 
 
 class StubQdrant:

@@ -14,7 +14,7 @@ from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
 from qdrant_rerank import AsyncExecutor, Executor, Formula, Fusion, Mmr, Nearest, Query, SearchOptions, Strategy, field, score
 from qdrant_rerank.models import ServerInference
-from tests.stub_qdrant import StubQdrant, collection
+from tests.stub_qdrant import StubQdrant, collection, meaning
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::qdrant_rerank.PlanWarning"
@@ -83,15 +83,6 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         for name in ("query_points", "query_batch_points"):
             monkeypatch.setattr(kind, name, traced(kind, name))
     return made
-
-
-def meaning(sent: Any) -> Any:
-    """What a server reads: without what the client's methods say of vectors though it goes without saying, vectors as such."""
-    if isinstance(sent, list):
-        return [meaning(each) for each in sent]
-    if not isinstance(sent, dict):
-        return sent
-    return meaning(sent["nearest"]) if list(sent) == ["nearest"] else {k: meaning(v) for k, v in sent.items() if v is not False}
 
 
 def last_sent(stub: StubQdrant) -> tuple[str, Any, Any]:
