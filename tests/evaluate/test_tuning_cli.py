@@ -94,6 +94,7 @@ def test_a_baseline_of_ones_own_is_what_there_is_to_beat(folder: Path, tmp_path:
     ("arguments", "message"),
     [
         (["judged10.jsonl"], "10 topics with judgments are too few"),
+        (["judged10.jsonl"], "the command compare of two strategies says how many topics"),
         (["judged30.jsonl", "--candidate", "dence"], "--candidate dence: the collection 'docs' has"),
         (["judged30.jsonl", "--max-requests", "59"], "the budget's 59 requests are too few"),
         (["judged30.jsonl", "--splits", "3"], "splits must be an even number"),

@@ -154,6 +154,7 @@ _WORDS: Final = {
     "give cache= to keep scores": "--cache FILE keeps scores",
     "with path= each": "with --output NAME.jsonl each",
     "the same call": "the same command",
+    "compare(…) of two": "the command compare of two",
     "the retriever's fixed_filter": "--filter",
     "measures= is empty": "--measure is empty",
     "batch_size must": "--batch must",
