@@ -176,7 +176,10 @@ def test_runs_are_compared_without_qdrant(tmp_path: Path) -> None:
         (["evaluate", "BEIR"], "which Qdrant?"),
         (["evaluate", "BEIR", "--path", "DB", "--batch", "0"], "--batch must be a whole number"),
         (["compare", "BEIR", "--path", "DB", "-s", "DENSE"], "at least two of --strategy FILE and --run FILE, got 1"),
-        (["compare", "BEIR", "--run", "x.run", "--run", "y.run", "--check-documents"], "--check-documents looks into"),
+        (
+            ["compare", "BEIR", "--run", "x.run", "--run", "y.run", "--check-documents"],
+            "--check-documents has no effect here: runs are compared",
+        ),
         (["compare", "BEIR", "--path", "DB", "-s", "DENSE", "-s", "DENSE"], "two evaluations have the name 'dense'"),
         (["compare", "BEIR", "--run", "x.run", "--run", "y.run"], "x.run: No such file"),
     ],
