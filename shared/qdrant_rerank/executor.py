@@ -202,6 +202,7 @@ class _Base:
         """What is known once the schema was read again: `known` itself, with its plans, where nothing changed."""
         self._read_at, self._true_for = time.monotonic(), self._ttl
         if is_same(known.schema, schema) and known.capabilities == capabilities:
+            known.quirks.distrusts_indexes = False
             return known
         self._plans.clear()
         return self._learn(schema, capabilities)

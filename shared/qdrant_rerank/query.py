@@ -158,6 +158,7 @@ class Quirks:
 
     Attributes:
         several_values: whether points hold lists of several values under keys that formulas read.
+        distrusts_indexes: whether an index of numbers that the schema has didn't keep what it should: it may be gone since.
         samples: payloads of random points, by the call's filter and by what learned formulas read of them; the latest few.
         payloads: some random points' whole payloads, once they were looked at.
         key_types: payload key → types of the values that some random points have there, once they were looked at.
@@ -166,6 +167,7 @@ class Quirks:
     """
 
     several_values: bool = False
+    distrusts_indexes: bool = False
     samples: dict[tuple[str, ...], Sample] = field(default_factory=dict)
     payloads: tuple[Mapping[str, Any], ...] = ()
     key_types: Mapping[str, tuple[str, ...]] | None = None

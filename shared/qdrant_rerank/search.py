@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import FunctionType
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
-from weakref import WeakKeyDictionary
 
 import httpx
 from pydantic import BaseModel
@@ -54,30 +54,41 @@ def search(requests: Callable[[], list[Request]], options: SearchOptions, target
     that it is on Earth, make sure, but no payload index answers the first, so that formulas take 4 to 11 times as long
     (`benchmarks/formula.py --only guards`). Such values under a key that a formula takes for one value are rare. So formulas go
     out with the quick guard; when an engine refuses one, it is sent again with the thorough guard, and so are all later ones of
-    that executor. Only an engine's word that a formula met a value which it can't read is reason to: a server that is
-    overloaded, or that gave a search up, says nothing of values.
+    that executor. A number with a payload index goes out without a guard; if that is refused, the quick one is tried first, as
+    the index may be gone or still be built, and stays until the schema is read again. Only an engine's word that a formula met
+    a value which it can't read is reason to: a server that is overloaded, or that gave a search up, says nothing of values.
 
     Args:
         requests: makes the requests, for the guards that the target asks for at that moment.
         options: those of the search.
         target: notes that thorough guards are needed.
     """
-    quick, asked = not target.thorough, requests()
+    quick, quirks, asked = not target.thorough, target.quirks, requests()
     try:
         found: list[Points] = yield Search(asked, options.consistency, options.timeout, target.schema)
         return found
     except Exception as error:
         if not quick or not read_failure(error).is_formula_s:
             raise
-        before, target.quirks.several_values = target.quirks.several_values, True
+        before, quirks.distrusts_indexes = quirks.distrusts_indexes, True
+        guarded = requests()
+        if guarded != asked:  # an index may be gone, or still be built
+            try:
+                found = yield from Search(guarded, options.consistency, options.timeout, target.schema)
+                return found
+            except Exception as another:
+                if not read_failure(another).is_formula_s:
+                    quirks.distrusts_indexes = before
+                    raise error from None
+        quirks.distrusts_indexes, quirks.several_values = before, True
         thorough = requests()
         if thorough == asked:  # nothing in it is guarded: a plain search, or keys that are read without a default
-            target.quirks.several_values = before
+            quirks.several_values = False
             raise
         try:
             found = yield from Search(thorough, options.consistency, options.timeout, target.schema)
         except Exception:
-            target.quirks.several_values = before  # it was something else
+            quirks.several_values = False  # it was something else
             raise error from None
         key = "" if (known := read_failure(error).key) is None else f" ({known!r})"
     warn(SEVERAL_VALUES.format(collection=target.schema.collection, key=key))
@@ -96,7 +107,7 @@ def send(client: QdrantClient, collection: str, requests: Sequence[models.QueryR
         requests: what it is asked for.
         told: the client's options, such as `timeout`.
     """
-    way = _find_way(client, requests)
+    way = _find_way(client, collection, requests)
     if len(requests) > 1:
         if isinstance(way, _Rest):
             return way.api.send(way.write(collection, "query/batch", _batch(requests), told), _Answers).result
@@ -108,7 +119,7 @@ def send(client: QdrantClient, collection: str, requests: Sequence[models.QueryR
 
 async def asend(client: AsyncCalls, collection: str, requests: Sequence[models.QueryRequest], told: Mapping[str, Any]) -> Any:
     """As `send`, awaited."""
-    way = _find_way(client, requests)
+    way = _find_way(client, collection, requests)
     if len(requests) > 1:
         if isinstance(way, _Rest):
             return (await way.api.send(way.write(collection, "query/batch", _batch(requests), told), _Answers)).result
@@ -180,69 +191,72 @@ class _Answers(BaseModel):
     result: list[rest.QueryResponse] | None
 
 
+@dataclass(frozen=True)
 class _Rest:
     """How a client's requests go over REST, written with what the client says of each: headers, cookies, times."""
 
-    def __init__(self, api: Any, http: Any) -> None:
-        self.api, self._http, self._urls = api, http, dict[tuple[str, str], httpx.URL]()
+    api: Any
+    http: Any
 
     def write(self, collection: str, endpoint: str, asked: BaseModel, told: Mapping[str, Any]) -> httpx.Request:
         """A request for an endpoint of a collection's points."""
-        url, seconds = self._urls.get((collection, endpoint)), told.get("timeout")
-        if url is None:
-            host, path = self.api.host.rstrip("/"), f"collections/{quote(collection, safe='')}/points/{endpoint}"
-            url = self._urls[collection, endpoint] = httpx.URL(f"{host}/{path}")
+        url, seconds = _url(self.api.host, collection, endpoint), told.get("timeout")
         if told:
             url = url.copy_merge_params({name: str(value) for name, value in told.items() if value is not None})
-        headers = httpx.Headers(self._http.headers)
+        headers = httpx.Headers(self.http.headers)
         headers["content-type"] = "application/json"
         return httpx.Request(
             "POST",
             url,
             headers=headers,
-            cookies=self._http.cookies,
+            cookies=self.http.cookies,
             content=asked.model_dump_json(by_alias=True, exclude_unset=True, exclude_none=True),
-            extensions={"timeout": (self._http.timeout if seconds is None else httpx.Timeout(seconds)).as_dict()},
+            extensions={"timeout": (self.http.timeout if seconds is None else httpx.Timeout(seconds)).as_dict()},
         )
 
 
-_WAYS: Final[WeakKeyDictionary[Any, Any]] = WeakKeyDictionary()
+@lru_cache(maxsize=256)
+def _url(host: str, collection: str, endpoint: str) -> httpx.URL:
+    return httpx.URL(f"{host.rstrip('/')}/collections/{quote(collection, safe='')}/points/{endpoint}")
+
+
+_METHODS: Final = "query_points", "query_batch_points"
 _WITHOUT_TEXT: Final = (models.FormulaQuery, models.FusionQuery, models.RrfQuery, models.OrderByQuery, models.SampleQuery)
 
 
-def _find_way(client: Any, requests: Sequence[models.QueryRequest]) -> Any:
+def _find_way(client: Any, collection: str, requests: Sequence[models.QueryRequest]) -> Any:
     """What sends these requests: over REST its connection, over gRPC the part of a client that speaks to a server.
 
     It is the client itself where that may differ: it is no server's, it may have to embed texts, or its methods aren't
-    qdrant-client's, but those of a subclass, of a tracer, of a test's double.
+    qdrant-client's, but those of a subclass, of a tracer, of a test's double; or a later qdrant-client has its parts elsewhere,
+    by which only time is lost.
     """
-    kind = type(client)
-    if kind is not QdrantClient and kind is not AsyncQdrantClient:
+    if type(client) not in (QdrantClient, AsyncQdrantClient):
         return client
-    for name in ("query_points", "query_batch_points"):
-        method = vars(kind)[name]
-        if type(method) is not FunctionType or method.__module__ != kind.__module__ or hasattr(method, "__wrapped__"):
-            return client
-        if name in vars(client):
-            return client
-    if not all(map(_has_no_text, requests)):
+    remote: Any = getattr(client, "_client", None)
+    if type(remote) not in (QdrantRemote, AsyncQdrantRemote) or not (_is_as_made(client) and _is_as_made(remote)):
         return client
-    way = _WAYS.get(client, _WAYS)
-    if way is _WAYS:
-        way = _WAYS[client] = _way_beneath(client)
-    return client if way is None else way
-
-
-def _way_beneath(client: Any) -> Any:
-    """A client's own connection; None where there is none, or a later qdrant-client has it elsewhere: only time is lost."""
-    remote = getattr(client, "_client", None)
-    if type(remote) not in (QdrantRemote, AsyncQdrantRemote):
-        return None
+    if not collection.strip(".") or not all(map(_has_no_text, requests)):  # a name of dots would lead out of its path
+        return client
     if client.init_options.get("prefer_grpc"):
         return remote
-    api = client.http.client
+    api = remote.http.client
     http = getattr(api, "_client", None) or getattr(api, "_async_client", None)
-    return None if http is None or http.params else _Rest(api, http)  # parameters of each request, which nearly nobody has
+    if http is None or http.params or vars(remote.http.search_api).keys() & set(_METHODS):
+        return client
+    return _Rest(api, http)
+
+
+def _is_as_made(object: Any) -> bool:
+    """Whether a client's methods are those that qdrant-client gave it."""
+    kind, own = type(object), vars(object)
+    for name in _METHODS:
+        method = vars(kind)[name]
+        if type(method) is not FunctionType or hasattr(method, "__wrapped__") or name in own:
+            return False
+        if not method.__module__.startswith("qdrant_client."):
+            return False
+    return True
 
 
 def _has_no_text(request: models.QueryRequest | models.Prefetch) -> bool:

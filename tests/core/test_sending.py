@@ -252,3 +252,32 @@ def test_what_a_client_says_of_its_requests_is_said_of_these(options: str, secon
     assert sent[QdrantClient] == sent[Own]
     assert len(sent[Own]) == 2
     assert "seen=1" in sent[Own][0][2]["cookie"]
+
+
+@pytest.mark.parametrize("part", [lambda client: client._client, lambda client: client.http.search_api])
+def test_a_double_beneath_a_client_is_called(stub: StubQdrant, part: Callable[[QdrantClient], Any]) -> None:
+    client = QdrantClient(url=stub.url, **QUIET)
+    executor = Executor(client, "docs")
+    executor.retrieve(STRATEGIES["dense"], ASKED)
+    beneath, made = part(client), list[Any]()
+    original = beneath.query_points
+
+    def counted(*args: Any, **options: Any) -> Any:
+        made.append(options)
+        return original(*args, **options)
+
+    beneath.query_points = counted
+    executor.retrieve(STRATEGIES["dense"], ASKED)
+    assert len(made) == 1
+
+
+def test_a_connection_that_is_replaced_is_used_from_then_on(stub: StubQdrant) -> None:
+    client = QdrantClient(url=stub.url, **QUIET)
+    executor = Executor(client, "docs")
+    executor.retrieve(STRATEGIES["dense"], ASKED)
+    client.http.client._client.close()
+    client.http.client._client = httpx.Client(headers={"x-route": "b"}, timeout=3)
+    executor.retrieve(STRATEGIES["dense"], ASKED)
+    assert "x-route" not in stub.received[-2].headers
+    assert stub.received[-1].headers["x-route"] == "b"
+    client.close()

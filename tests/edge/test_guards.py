@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -70,6 +71,11 @@ def scores(executor: Executor) -> dict[Any, float]:
     return {found.id: found.score for found in executor.retrieve(STRATEGY, QUERY)}
 
 
+def quick(client: EdgeClient) -> list[bool]:
+    """The requests before a thorough one: without a guard, where an index keeps the numbers, and with the quick one."""
+    return [False] * (1 + len(client.get_collection("numbers").payload_schema))
+
+
 def is_thorough(formula: str) -> bool:
     return "ValuesCount(" in formula
 
@@ -87,11 +93,11 @@ def test_a_list_is_found_out_told_once_and_remembered(client: EdgeClient, asked:
     expected = {0: 0.0, 1: 10.0, 2: 20.0, 3: 30.0, 4: -1.0}
     with pytest.warns(PlanWarning, match=HINT):
         assert scores(executor) == expected
-    assert list(map(is_thorough, asked)) == [False, True]
+    assert list(map(is_thorough, asked)) == [*quick(client), True]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert scores(executor) == expected
-    assert list(map(is_thorough, asked)) == [False, True, True]
+    assert list(map(is_thorough, asked)) == [*quick(client), True, True]
 
 
 def test_after_a_refresh_quick_guards_are_tried_again(client: EdgeClient, asked: list[str]) -> None:
@@ -102,7 +108,28 @@ def test_after_a_refresh_quick_guards_are_tried_again(client: EdgeClient, asked:
     client.delete("numbers", [4])
     executor.refresh()
     scores(executor)
-    assert list(map(is_thorough, asked)) == [False, True, False]
+    assert list(map(is_thorough, asked)) == [*quick(client), True, False]
+
+
+def test_an_index_that_is_gone_needs_a_quick_guard_until_the_schema_is_read_again(
+    client: EdgeClient, asked: list[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    client.upsert("numbers", [point(4, None), point(5, "text")])
+    client.create_payload_index("numbers", "x", models.PayloadSchemaType.FLOAT)
+    executor = Executor(client, "numbers")
+    expected = scores(executor)
+    assert (expected[3], expected[4], expected[5]) == (30.0, -1.0, -1.0)
+    client.delete_payload_index("numbers", "x")
+    asked.clear()
+    assert [scores(executor), scores(executor)] == [expected] * 2
+    guarded = ["range=Range(" in formula for formula in asked]
+    assert guarded == [False, True, True]  # the first was refused
+    client.create_payload_index("numbers", "x", models.PayloadSchemaType.FLOAT)
+    executor._read_at = -math.inf
+    asked.clear()
+    assert [scores(executor), scores(executor)] == [expected] * 2
+    assert ["range=Range(" in formula for formula in asked] == [False, False]
+    assert not recwarn.list
 
 
 async def test_async_queries_and_batches_do_the_same(client: EdgeClient) -> None:
@@ -176,6 +203,33 @@ def flow(on: Target) -> Any:
 
 def limits(steps: list[Any]) -> list[int | None]:
     return [step.requests[0].limit for step in steps if isinstance(step, Search)]
+
+
+def flow_by_index(on: Target) -> Any:
+    """Requests as of a formula that reads an index of numbers: without a guard, with the quick one, with the thorough one."""
+
+    def limit() -> int:
+        return 3 if on.thorough else 2 if on.quirks.distrusts_indexes else 1
+
+    return search(lambda: [models.QueryRequest(limit=limit())], SearchOptions(), on)
+
+
+def test_where_an_index_isn_t_what_it_was_the_quick_guard_is_tried_first(recwarn: pytest.WarningsRecorder) -> None:
+    on = target()
+    steps, found = script(flow_by_index(on), REFUSAL, [["p"]])
+    assert (limits(steps), found, on.thorough, on.quirks.distrusts_indexes) == ([1, 2], [["p"]], False, True)
+    assert not recwarn.list
+    on = target()
+    steps, found = script(flow_by_index(on), REFUSAL, REFUSAL, [["p"]])
+    assert (limits(steps), found, on.thorough, on.quirks.distrusts_indexes) == ([1, 2, 3], [["p"]], True, False)
+    assert len(recwarn) == 1
+
+
+def test_where_the_quick_guard_meets_another_failure_the_first_error_is_the_one_to_tell() -> None:
+    on = target()
+    with pytest.raises(EngineError, match="cancelled"):
+        script(flow_by_index(on), REFUSAL, TimeoutError("second"))
+    assert (on.thorough, on.quirks.distrusts_indexes) == (False, False)
 
 
 def test_the_engine_s_words_are_known(recwarn: pytest.WarningsRecorder) -> None:

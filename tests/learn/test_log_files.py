@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
 import json
+import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -118,14 +117,7 @@ def test_a_feature_that_is_none_is_refused(log: FeatureLog, tmp_path: Path) -> N
 
 
 def test_without_pyarrow_the_message_says_so(log: FeatureLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name.partition(".")[0] == "pyarrow":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtra, match="pyarrow"):
         write_log(log, tmp_path / "log.parquet")
 

@@ -225,15 +225,17 @@ def test_documents_are_read_several_batches_at_a_time_and_stay_what_they_are(
     assert len(read) < 400
 
 
-@pytest.mark.parametrize(("cores", "threads", "parallel"), [(1, 1, 1), (2, 1, 2), (4, 1, 4), (32, 8, 4), (None, 1, 1)])
+@pytest.mark.parametrize(("cores", "threads", "parallel"), [(1, 1, 1), (2, 1, 2), (4, 1, 4), (7, 2, 4), (32, 8, 4)])
 def test_many_documents_are_read_by_batches_that_share_the_processor(
-    own: Path, monkeypatch: pytest.MonkeyPatch, cores: int | None, threads: int, parallel: int
+    own: Path, monkeypatch: pytest.MonkeyPatch, cores: int, threads: int, parallel: int
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cores)), raising=False)
     found = FastembedDense("me/tiny", path=own).for_documents()
     assert (found.threads, found.parallel) == (threads, parallel)
     for decided in (
         FastembedDense("me/tiny", path=own, threads=3),
+        FastembedDense("me/tiny", path=own, parallel=3),
+        FastembedDense("me/tiny", path=own, options={"lazy_load": True}),
         FastembedDense("me/tiny", path=own, options={"providers": ["CPUExecutionProvider"]}),
         FastembedSparse(),  # words are counted, which no threads share
     ):

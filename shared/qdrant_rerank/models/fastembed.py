@@ -33,6 +33,7 @@ POOLINGS: Final[Mapping[Pooling, str]] = {"mean": "MEAN", "cls": "CLS", "last_to
 _PREFIX: Final = "qdrant-rerank/"  # of the names that fastembed knows users' own models by
 _registering: Final = Lock()
 _ELSEWHERE: Final = {"cuda", "device_ids", "providers"}  # options by which a model may run on a GPU
+_LOADED: Final = {"threads", "lazy_load"}  # options that say how it is loaded
 _TEXTS_AT_A_TIME: Final = 256  # whose tokens are counted
 _BATCHES_AT_A_TIME: Final = 4  # at most, as each has memory of its own
 _TOKENS_AT_A_TIME: Final = 512  # measured on processors by benchmarks/encoding.py: more takes longer, and memory
@@ -137,13 +138,13 @@ class FastembedModel(ABC):
             batch = [texts[place] for place in places]
             return list(zip(places, loaded.embed(batch, batch_size=len(batch)), strict=True))
 
-        batches = batches_of_similar_length(_token_counts(loaded, texts), self.batch_size, most)
-        if self.parallel == 1:
+        batches = [*batches_of_similar_length(_token_counts(loaded, texts), self.batch_size, most)]
+        if min(self.parallel, len(batches)) <= 1:
             found = dict(chain.from_iterable(map(embed, batches)))
         else:
             with ThreadPoolExecutor(self.parallel) as pool:
                 try:  # the long ones first, so that none is left alone at the end
-                    found = dict(chain.from_iterable(pool.map(embed, [*batches][::-1])))
+                    found = dict(chain.from_iterable(pool.map(embed, batches[::-1])))
                 except BaseException:
                     pool.shutdown(wait=False, cancel_futures=True)
                     raise
@@ -155,11 +156,12 @@ class FastembedModel(ABC):
         Threads that share a batch wait for each other, which takes a seventh more processor time (`benchmarks/encoding.py`).
         Each batch under way takes some 100 MB. A model with threads of its own choice stays as it is.
         """
-        if self.threads is not None or self.options.keys() & _ELSEWHERE or not self._file().endswith(".onnx"):
+        chosen = self.threads is not None or self.parallel != 1 or self.options.keys() & (_ELSEWHERE | _LOADED)
+        if chosen or not self._file().endswith(".onnx"):
             return self
-        cores = os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         batches = min(cores, _BATCHES_AT_A_TIME)
-        return replace(self, threads=cores // batches, parallel=batches)
+        return replace(self, threads=round(cores / batches), parallel=batches)
 
     def _embed_query(self, text: str) -> Any:
         return next(iter(self._loaded.get(self._load).query_embed(text)))

@@ -233,31 +233,34 @@ class Formula(Stage, kind="formula"):
 
     def _memory(self, target: Target) -> _Memory:
         schema, capabilities, thorough = target.schema, target.capabilities, target.thorough
-        known = self._latest.get(thorough)
+        guards = thorough, target.quirks.distrusts_indexes
+        known = self._latest.get(guards)
         if known is None or known[0] is not schema or known[1] is not capabilities:  # as for the last query, mostly
             candidates = self.as_candidates(schema)
             indexed = self._indexed_defaults(target)
-            key = candidates, capabilities, thorough, frozenset(indexed)
+            key = candidates, capabilities, thorough, frozenset(indexed.items())
             found = self._memories.setdefault(key, _Memory(candidates, indexed))
-            known = self._latest[thorough] = schema, capabilities, found
+            known = self._latest[guards] = schema, capabilities, found
         return known[2]
 
     def _indexed_defaults(self, target: Target) -> dict[str, float | None]:
         """By payload key with an index of numbers: its default, see `Lowering`; none once thorough guards are needed."""
-        view = target.view
+        view, trusts = target.view, not target.quirks.distrusts_indexes
         if view.thorough:
             return {}
-        defaults = number_defaults(self.expression)
-        return {key: value for key, value in defaults.items() if (index := view.index(key)) and index.serves_ranges}
+        defaults = number_defaults(self.expression).items()
+        return {key: value if trusts else None for key, value in defaults if (at := view.index(key)) and at.serves_ranges}
 
     @cached_property
-    def _memories(self) -> dict[tuple[tuple[ScoreSource, ...], Capabilities, bool, frozenset[str]], _Memory]:
+    def _memories(
+        self,
+    ) -> dict[tuple[tuple[ScoreSource, ...], Capabilities, bool, frozenset[tuple[str, float | None]]], _Memory]:
         """Compiled formulas: compiling a learned one takes longer than the query, and most of it never changes."""
         return {}
 
     @cached_property
-    def _latest(self) -> dict[bool, tuple[Schema, Capabilities, _Memory]]:
-        """What was compiled last, for the quick guards and for the thorough ones, with what it was compiled for."""
+    def _latest(self) -> dict[tuple[bool, bool], tuple[Schema, Capabilities, _Memory]]:
+        """What was compiled last, by how it is guarded, with what it was compiled for."""
         return {}
 
     @cached_property
