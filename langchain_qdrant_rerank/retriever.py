@@ -299,7 +299,7 @@ class QdrantRerankRetriever(BaseRetriever):
         Args:
             collection_name: the collection to search.
             url, path, api_key, prefer_grpc: as `QdrantClient` takes them; with none of them, a server on this machine. Over
-                gRPC the bare client made 1.6 to 2.0 times the searches of REST, and this retriever 0.8 to 1.3 times
+                gRPC the bare client made 1.7 to 2.1 times the searches of REST, and this retriever 1.0 to 1.3 times
                 (docs/benchmarks.md).
             grpc_port: the port for gRPC; needed with `prefer_grpc` unless REST is at 6333, beside which gRPC has 6334.
             client_options: further arguments of `QdrantClient`, e.g. `{"host": "…", "cloud_inference": True}`.

@@ -49,7 +49,7 @@ class QdrantRerankRetriever(BaseRetriever):
 
     Args:
         client: a `QdrantClient`, of a server or in local mode, or a `qdrant_rerank.edge.EdgeClient`. Over gRPC
-            (`prefer_grpc=True`) the bare client made 1.6 to 2.0 times the searches of REST, and this 0.8 to 1.3 times
+            (`prefer_grpc=True`) the bare client made 1.7 to 2.1 times the searches of REST, and this 1.0 to 1.3 times
             (docs/benchmarks.md).
         async_client: an `AsyncQdrantClient`, or a function that makes one for each event loop. Without it, async
             calls make their own from `client`.

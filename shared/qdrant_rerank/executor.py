@@ -140,7 +140,7 @@ class _Base:
 
         Args:
             client: a `QdrantClient`, of a server or in local mode. Over gRPC (`prefer_grpc=True`) the bare client
-                made 1.6 to 2.0 times the searches of REST, and this 0.8 to 1.3 times (docs/benchmarks.md).
+                made 1.7 to 2.1 times the searches of REST, and this 1.0 to 1.3 times (docs/benchmarks.md).
             collection: the collection's name.
             async_client: an `AsyncQdrantClient`, or a function that makes one for each event loop. Async calls
                 without one make it from `client`.

@@ -76,7 +76,7 @@ class Where:
         "the environment's QDRANT_API_KEY only.",
     )
     prefer_grpc: bool = option(
-        "--prefer-grpc", "Speak gRPC to the server instead of REST: up to twice the searches a second.", False
+        "--prefer-grpc", "Speak gRPC to the server instead of REST: up to 1.3 times the searches a second.", False
     )
     grpc_port: int | None = option(
         "--grpc-port PORT",
