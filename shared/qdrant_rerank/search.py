@@ -252,9 +252,8 @@ def _is_as_made(object: Any) -> bool:
     kind, own = type(object), vars(object)
     for name in _METHODS:
         method = vars(kind)[name]
-        if type(method) is not FunctionType or hasattr(method, "__wrapped__") or name in own:
-            return False
-        if not method.__module__.startswith("qdrant_client."):
+        is_function = type(method) is FunctionType and method.__module__.startswith("qdrant_client.")
+        if name in own or not is_function or hasattr(method, "__wrapped__"):
             return False
     return True
 

@@ -254,6 +254,18 @@ def test_what_a_client_says_of_its_requests_is_said_of_these(options: str, secon
     assert "seen=1" in sent[Own][0][2]["cookie"]
 
 
+def test_a_function_of_somebodys_in_the_place_of_a_method_is_called(stub: StubQdrant, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, made = QdrantClient.query_points, list[Any]()
+
+    def own(self: QdrantClient, *args: Any, **options: Any) -> Any:
+        made.append(options)
+        return original(self, *args, **options)
+
+    monkeypatch.setattr(QdrantClient, "query_points", own)
+    Executor(QdrantClient(url=stub.url, **QUIET), "docs").retrieve(STRATEGIES["dense"], ASKED)
+    assert len(made) == 1
+
+
 @pytest.mark.parametrize("part", [lambda client: client._client, lambda client: client.http.search_api])
 def test_a_double_beneath_a_client_is_called(stub: StubQdrant, part: Callable[[QdrantClient], Any]) -> None:
     client = QdrantClient(url=stub.url, **QUIET)
