@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from qdrant_client import QdrantClient
 
 from qdrant_rerank.ingest import IngestReport
+from qdrant_rerank.models import FastembedDense
 from tests.cli.support import DOCUMENTS, fails, run, succeeds, write_corpus
 from tests.models.tiny_models import onnx_folder
 
@@ -108,6 +110,31 @@ def test_models_from_folders_are_remembered_with_their_folders(corpus: Path, tmp
     )
     moved = succeeds("search", "train", "--path", tmp_path / "db", "-k", 1, "--dense", f"tiny@{tmp_path / 'moved'}")
     assert "train" in moved
+
+
+def test_documents_are_read_several_batches_at_a_time_and_queries_alone(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[tuple[str, int]] = []
+
+    def note(method: str) -> None:
+        original = getattr(FastembedDense, method)
+
+        def noting(self: FastembedDense, texts: Any) -> Any:
+            read.append((method, self.parallel))
+            return original(self, texts)
+
+        monkeypatch.setattr(FastembedDense, method, noting)
+
+    note("encode_documents")
+    note("encode_query")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2}, raising=False)
+    where = ("--path", tmp_path / "db")
+    succeeds("index", corpus, *where, "--dense", f"tiny@{onnx_folder(tmp_path / 'tiny')}", "--sparse", "none")
+    assert {parallel for method, parallel in read if method == "encode_documents"} == {3}
+    read.clear()
+    succeeds("search", "train", *where)
+    assert {parallel for _, parallel in read} == {1}
 
 
 def test_a_late_interaction_vector_rescoring_candidates(corpus: Path, tmp_path: Path) -> None:

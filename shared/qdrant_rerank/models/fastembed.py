@@ -153,7 +153,7 @@ class FastembedModel(ABC):
     def for_documents(self) -> Self:
         """This model, set up to read many documents on a processor: several batches at a time, each by fewer threads.
 
-        Threads that share a batch wait for each other, which takes a seventh more processor time (`benchmarks/encoding.py`).
+        Threads that share a batch wait for each other, which takes an eighth more processor time (`benchmarks/encoding.py`).
         Each batch under way takes some 100 MB. A model with threads of its own choice stays as it is.
         """
         chosen = self.threads is not None or self.parallel != 1 or self.options.keys() & (_ELSEWHERE | _LOADED)
