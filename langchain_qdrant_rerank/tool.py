@@ -18,6 +18,7 @@ from qdrant_rerank._internals import (
     TOOL_DESCRIPTION,
     TOOL_NAME,
     LowConfidence,
+    PickedFilters,
     ToolCall,
     ToolFilters,
     ToolHit,
@@ -29,6 +30,7 @@ from qdrant_rerank._internals import (
     narrow,
     pick_filters,
     pick_threshold,
+    show_as,
     value_at,
 )
 from qdrant_rerank.planning import PayloadSchema, apayload_schema, payload_schema
@@ -143,50 +145,13 @@ def search_tool(
         StrategyError: a key isn't there, can't be filtered by, or is in the fixed filter; or a number can't be.
     """
     check_retriever(retriever, QdrantRerankRetriever)
-    schema = PayloadSchema(retriever.collection_name)
-    if filters:
-        client = retriever._executor(Executor).clients.sync()  # pyright: ignore[reportPrivateUsage]  # of this package
-        schema = payload_schema(client, retriever.collection_name, filter=_seen_through(retriever))
-    return _made(retriever, schema, filters, max_k, name, description, max_tokens, low_confidence, runtime_filter)
-
-
-async def asearch_tool(
-    retriever: QdrantRerankRetriever,
-    *,
-    filters: ToolFilters = (),
-    max_k: int = 10,
-    name: str = TOOL_NAME,
-    description: str = TOOL_DESCRIPTION,
-    max_tokens: int = 2_000,
-    low_confidence: LowConfidence = "auto",
-    runtime_filter: RuntimeFilter | None = None,
-) -> QdrantSearchTool:
-    """As `search_tool`, without blocking the event loop."""
-    check_retriever(retriever, QdrantRerankRetriever)
-    schema = PayloadSchema(retriever.collection_name)
-    if filters:
-        client: Any = retriever._executor(AsyncExecutor).clients.asynchronous()  # pyright: ignore[reportPrivateUsage]
-        schema = await apayload_schema(client, retriever.collection_name, filter=_seen_through(retriever))
-    return _made(retriever, schema, filters, max_k, name, description, max_tokens, low_confidence, runtime_filter)
-
-
-def _seen_through(retriever: QdrantRerankRetriever) -> models.Filter | None:
-    return both(retriever.fixed_filter, retriever.filter)
-
-
-def _made(
-    retriever: QdrantRerankRetriever,
-    schema: PayloadSchema,
-    filters: ToolFilters,
-    max_k: int,
-    name: str,
-    description: str,
-    max_tokens: int,
-    low_confidence: LowConfidence,
-    runtime_filter: RuntimeFilter | None,
-) -> QdrantSearchTool:
-    picked = pick_filters(filters, schema, retriever.fixed_filter, only_types=runtime_filter is not None)
-    spec = ToolSpec(picked, max_k, retriever.k, max_tokens, pick_threshold(low_confidence, retriever.strategy))
+    if not isinstance(filters, PickedFilters):
+        schema = PayloadSchema(retriever.collection_name)
+        if filters:
+            client = retriever._executor(Executor).clients.sync()  # pyright: ignore[reportPrivateUsage]  # of this package
+            schema = payload_schema(client, schema.collection, filter=both(retriever.fixed_filter, retriever.filter))
+        filters = pick_filters(filters, schema, retriever.fixed_filter, only_types=runtime_filter is not None)
+    spec = ToolSpec(filters, max_k, retriever.k, max_tokens, pick_threshold(low_confidence, retriever.strategy))
     return QdrantSearchTool(
         name=name,
         description=description,
@@ -195,3 +160,16 @@ def _made(
         spec=spec,
         runtime_filter=runtime_filter,
     )
+
+
+@show_as(search_tool)
+async def asearch_tool(retriever: QdrantRerankRetriever, **settings: Any) -> QdrantSearchTool:
+    """As `search_tool`, without blocking the event loop."""
+    check_retriever(retriever, QdrantRerankRetriever)
+    if filters := settings.get("filters"):
+        client: Any = retriever._executor(AsyncExecutor).clients.asynchronous()  # pyright: ignore[reportPrivateUsage]
+        seen_through = both(retriever.fixed_filter, retriever.filter)
+        schema = await apayload_schema(client, retriever.collection_name, filter=seen_through)
+        only_types = settings.get("runtime_filter") is not None
+        settings["filters"] = pick_filters(filters, schema, retriever.fixed_filter, only_types=only_types)
+    return search_tool(retriever, **settings)

@@ -15,6 +15,7 @@ from qdrant_rerank._internals import (
     TOOL_DESCRIPTION,
     TOOL_NAME,
     LowConfidence,
+    PickedFilters,
     ToolCall,
     ToolFilters,
     ToolHit,
@@ -25,6 +26,7 @@ from qdrant_rerank._internals import (
     narrow,
     pick_filters,
     pick_threshold,
+    show_as,
 )
 from qdrant_rerank.planning import PayloadSchema, apayload_schema, payload_schema
 
@@ -152,57 +154,33 @@ def search_tool(
         StrategyError: a key isn't there, can't be filtered by, or is in the fixed filter; or a number can't be.
     """
     check_retriever(retriever, QdrantRerankRetriever)
-    schema = PayloadSchema("")
-    if filters:
-        executor = retriever._source.executor()  # pyright: ignore[reportPrivateUsage]  # of this package
-        schema = payload_schema(executor.clients.sync(), executor.collection, filter=_seen_through(retriever))
-    spec = _spec(retriever, schema, filters, max_k, max_tokens, low_confidence, runtime_filter, node_postprocessors)
+    if not isinstance(filters, PickedFilters):
+        schema = PayloadSchema("")
+        if filters:
+            executor = retriever._source.executor()  # pyright: ignore[reportPrivateUsage]  # of this package
+            schema = payload_schema(executor.clients.sync(), executor.collection, filter=_seen_through(retriever))
+        filters = pick_filters(filters, schema, retriever.fixed_filter, only_types=runtime_filter is not None)
+    threshold = pick_threshold(None if low_confidence == "auto" and node_postprocessors else low_confidence, retriever.strategy)
+    spec = ToolSpec(filters, max_k, retriever.similarity_top_k, max_tokens, threshold)
     return QdrantSearchTool(retriever, spec, name, description, runtime_filter, node_postprocessors)
 
 
-async def asearch_tool(
-    retriever: QdrantRerankRetriever,
-    *,
-    filters: ToolFilters = (),
-    max_k: int = 10,
-    name: str = TOOL_NAME,
-    description: str = TOOL_DESCRIPTION,
-    max_tokens: int = 2_000,
-    low_confidence: LowConfidence = "auto",
-    runtime_filter: RuntimeFilter | None = None,
-    node_postprocessors: Sequence[BaseNodePostprocessor] = (),
-) -> QdrantSearchTool:
+@show_as(search_tool)
+async def asearch_tool(retriever: QdrantRerankRetriever, **settings: Any) -> QdrantSearchTool:
     """As `search_tool`, without blocking the event loop."""
     check_retriever(retriever, QdrantRerankRetriever)
-    schema = PayloadSchema("")
-    if filters:
+    if filters := settings.get("filters"):
         executor = retriever._source.async_executor()  # pyright: ignore[reportPrivateUsage]
         client: Any = executor.clients.asynchronous()
         schema = await apayload_schema(client, executor.collection, filter=_seen_through(retriever))
-    spec = _spec(retriever, schema, filters, max_k, max_tokens, low_confidence, runtime_filter, node_postprocessors)
-    return QdrantSearchTool(retriever, spec, name, description, runtime_filter, node_postprocessors)
+        only_types = settings.get("runtime_filter") is not None
+        settings["filters"] = pick_filters(filters, schema, retriever.fixed_filter, only_types=only_types)
+    return search_tool(retriever, **settings)
 
 
 def _seen_through(retriever: QdrantRerankRetriever) -> models.Filter | None:
     options = retriever._options.search_options  # pyright: ignore[reportPrivateUsage]
     return both(retriever.fixed_filter, options.filter)
-
-
-def _spec(
-    retriever: QdrantRerankRetriever,
-    schema: PayloadSchema,
-    filters: ToolFilters,
-    max_k: int,
-    max_tokens: int,
-    low_confidence: LowConfidence,
-    runtime_filter: RuntimeFilter | None,
-    node_postprocessors: Sequence[BaseNodePostprocessor],
-) -> ToolSpec:
-    picked = pick_filters(filters, schema, retriever.fixed_filter, only_types=runtime_filter is not None)
-    if low_confidence == "auto" and node_postprocessors:
-        low_confidence = None
-    threshold = pick_threshold(low_confidence, retriever.strategy)
-    return ToolSpec(picked, max_k, retriever.similarity_top_k, max_tokens, threshold)
 
 
 def _hits(nodes: Sequence[NodeWithScore]) -> list[ToolHit]:

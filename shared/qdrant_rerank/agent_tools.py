@@ -9,12 +9,13 @@ retriever's own holds in every search.
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 from qdrant_client import models
@@ -27,8 +28,11 @@ from .request_parts import keys_in
 from .strategies import Strategy
 from .values import is_finite, is_whole
 
-ToolFilters: TypeAlias = Sequence[str] | Mapping[str, PayloadType | None]
-"""Payload keys that the model may filter by; or key → type, where None has the type looked up."""
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ToolFilters: TypeAlias = "Sequence[str] | Mapping[str, PayloadType | None] | PickedFilters"
+"""Payload keys that the model may filter by; or key → type, where None has the type looked up; or what was made of them."""
 LowConfidence: TypeAlias = float | Literal["auto"] | None
 """Below which score the best document is said to be doubtful; by itself where scores are probabilities; or never."""
 TOOL_NAME: Final = "search_documents"
@@ -98,6 +102,10 @@ class FilterArgument:
             known = f", e.g. {_listed(self.values[:5])}"
         text = f"Only documents whose {self.name} is one of these{known}."
         return {self.name: {"type": "array", "items": items, "description": text}}
+
+
+class PickedFilters(tuple[FilterArgument, ...]):
+    """The arguments that `pick_filters` made of payload keys."""
 
 
 @dataclass(frozen=True)
@@ -284,13 +292,23 @@ def narrow(call: ToolCall, runtime_filter: Callable[[], object] | None) -> model
     return both(only, call.filter)
 
 
+def show_as(twin: Callable[P, R]) -> Callable[[Callable[..., Coroutine[Any, Any, R]]], Callable[P, Coroutine[Any, Any, R]]]:
+    """Give an async function the parameters of its sync twin: in editors, to type checkers and in `help()`."""
+
+    def show(function: Callable[..., Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+        function.__signature__ = inspect.signature(twin)  # type: ignore[attr-defined]
+        return function
+
+    return show
+
+
 def pick_filters(
-    filters: ToolFilters,
+    filters: Sequence[str] | Mapping[str, PayloadType | None],
     schema: PayloadSchema,
     fixed: models.Filter | None = None,
     *,
     only_types: bool = False,
-) -> tuple[FilterArgument, ...]:
+) -> PickedFilters:
     """The arguments for these payload keys.
 
     Args:
@@ -329,7 +347,7 @@ def pick_filters(
             argument = FilterArgument(key, name, kind, values, complete, found.least, found.most)
         taken |= set(argument.names)
         made.append(argument)
-    return tuple(made)
+    return PickedFilters(made)
 
 
 def pick_threshold(low_confidence: LowConfidence, strategy: Strategy) -> float | None:
