@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final, TypeAlias, cast
 
 from langchain_core.embeddings import Embeddings
@@ -152,6 +153,17 @@ OWN: Final = {
 _CLIENT_OPTIONS = ("url", "path", "host", "port", "api_key", "location", "prefer_grpc")
 
 
+def _passing(check: Callable[[Any], object], *, optional: bool = False) -> PlainValidator:
+    """A validator that takes what `check` doesn't refuse, as it is; None too if it is optional."""
+
+    def validate(value: Any) -> Any:
+        if value is not None or not optional:
+            check(value)
+        return value
+
+    return PlainValidator(validate)
+
+
 def _client(value: Any) -> QdrantClient | None:
     if value is None or isinstance(value, QdrantClient) or engine_of(value) == "edge":
         return cast("QdrantClient | None", value)
@@ -193,12 +205,6 @@ def _encoders(value: Any) -> EncodersLike:
     return dict(value)
 
 
-def _reranker(value: Any) -> Any:
-    if value is not None:
-        check_reranker(value)
-    return value
-
-
 def _blend(value: Any) -> Expression | None:
     if isinstance(value, str):
         return parse_expression(value)
@@ -230,33 +236,8 @@ def _params(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def _k(value: Any) -> Any:
-    check_count("k", value)
-    return value
-
-
-def _filter(value: Any) -> models.Filter | None:
-    check_filter(value)
-    return cast("models.Filter | None", value)
-
-
 def _options(value: Any) -> SearchOptions:
     return check_options(value, OWN)
-
-
-def _payload(value: Any) -> Any:
-    as_mapping(value)
-    return value
-
-
-def _schema_ttl(value: Any) -> float | None:
-    check_schema_ttl(value)
-    return cast("float | None", value)
-
-
-def _retries(value: Any) -> int | Retries:
-    Retries.of(value)
-    return cast("int | Retries", value)
 
 
 def _score_key(value: Any) -> str | None:
@@ -265,10 +246,9 @@ def _score_key(value: Any) -> str | None:
     raise ValueError(f"score_key takes a metadata key other than {' and '.join(map(repr, RESERVED))}, or None, got {value!r}")
 
 
-def _timeout(value: Any) -> float | None:
-    if value is not None and (problem := timeout_problem(value)):
+def _check_timeout(value: object) -> None:
+    if problem := timeout_problem(value):
         raise ValueError(problem)
-    return cast("float | None", value)
 
 
 def _explanation_key(value: Any) -> str:
@@ -285,7 +265,7 @@ EmbeddingsField: TypeAlias = Annotated[Embeddings | None, PlainValidator(_embedd
 SparseEmbeddingsField: TypeAlias = Annotated[Any, PlainValidator(_sparse_embeddings)]
 EncodersField: TypeAlias = Annotated[Mapping[str, AnyEncoder] | Encoders, PlainValidator(_encoders)]
 BlendField: TypeAlias = Annotated[Expression | None, PlainValidator(_blend), PlainSerializer(_written)]
-RerankerField: TypeAlias = Annotated[Any, PlainValidator(_reranker)]
+RerankerField: TypeAlias = Annotated[Any, _passing(check_reranker, optional=True)]
 StrategyField: TypeAlias = Annotated[
     Strategy,
     PlainValidator(_strategy),
@@ -293,15 +273,15 @@ StrategyField: TypeAlias = Annotated[
     WithJsonSchema({"type": "object", "title": "Strategy", "description": "A strategy as qdrant_rerank.to_json writes it."}),
 ]
 ParamsField: TypeAlias = Annotated[Mapping[str, Any], PlainValidator(_params)]
-KField: TypeAlias = Annotated[int, PlainValidator(_k)]
+KField: TypeAlias = Annotated[int, _passing(partial(check_count, "k"))]
 OptionsField: TypeAlias = Annotated[SearchOptions, BeforeValidator(_options)]
-FilterField: TypeAlias = Annotated[models.Filter | None, PlainValidator(_filter)]
+FilterField: TypeAlias = Annotated[models.Filter | None, _passing(check_filter)]
 PayloadField: TypeAlias = Annotated[
-    str | PayloadMapping | Callable[[Mapping[str, Any]], tuple[str, Mapping[str, Any]]], PlainValidator(_payload)
+    str | PayloadMapping | Callable[[Mapping[str, Any]], tuple[str, Mapping[str, Any]]], _passing(as_mapping)
 ]
-SchemaTtlField: TypeAlias = Annotated[float | None, PlainValidator(_schema_ttl)]
-RetriesField: TypeAlias = Annotated[int | Retries, PlainValidator(_retries)]
-TimeoutField: TypeAlias = Annotated[float | None, PlainValidator(_timeout)]
+SchemaTtlField: TypeAlias = Annotated[float | None, _passing(check_schema_ttl)]
+RetriesField: TypeAlias = Annotated[int | Retries, _passing(Retries.of)]
+TimeoutField: TypeAlias = Annotated[float | None, _passing(_check_timeout)]
 ScoreKeyField: TypeAlias = Annotated[str | None, PlainValidator(_score_key)]
 ExplanationKeyField: TypeAlias = Annotated[str, PlainValidator(_explanation_key)]
 

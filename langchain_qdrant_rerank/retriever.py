@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import is_
 from os import PathLike
-from typing import Any, Self, TypedDict, TypeVar, Unpack, cast
+from typing import Any, Final, Self, TypedDict, TypeVar, Unpack, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
@@ -23,6 +23,7 @@ from qdrant_rerank._internals import (
     Executors,
     Explained,
     Flow,
+    KeepsExecutors,
     QueryVector,
     Vectors,
     as_mapping,
@@ -50,6 +51,11 @@ __all__ = ["CallOptions", "QdrantRerankRetriever"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 E = TypeVar("E", Executor, AsyncExecutor)
+
+_SETTINGS: Final = (
+    *("async_client", "reranker", "payload", "capabilities", "fixed_filter", "schema_ttl", "retries", "coalesce"),
+)
+"""The fields that executors take as they are."""
 
 
 class CallOptions(TypedDict, total=False):
@@ -163,7 +169,7 @@ def _check_batch(queries: Any, options: CallOptions) -> list[str | Query]:
     return list(queries)
 
 
-class QdrantRerankRetriever(BaseRetriever):
+class QdrantRerankRetriever(BaseRetriever, KeepsExecutors):
     """Answers a query with documents from Qdrant, ranked by a strategy that Qdrant runs in one request, or by a reranker.
 
     `invoke`, `ainvoke`, `batch`, `stream`, … work as for every LangChain retriever, and take the keywords of
@@ -461,32 +467,9 @@ class QdrantRerankRetriever(BaseRetriever):
         plan = self._executor(Executor).plan(call.strategy, call.options)
         return plan.describe() if call.vectors is None else plan.describe(call.query(plan, ""))
 
-    def refresh(self) -> None:
-        """Forget what was read of the collection, e.g. after a payload index was made; the next query reads it again."""
-        self.executors.refresh()
-
-    def close(self) -> None:
-        """Close the clients that this retriever made, and its threads, for all its copies; never a client that it was given.
-
-        Calls after it end in a `ClientError`. Clients of event loops that run in other threads are closed by these.
-        """
-        self.executors.close()
-
-    async def aclose(self) -> None:
-        """As `close`, and the client of the running event loop is closed when this returns."""
-        await self.executors.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
+    @property
+    def _executors(self) -> Executors:
+        return self.executors
 
     @property
     def _memory(self) -> dict[object, Any]:
@@ -554,27 +537,15 @@ class QdrantRerankRetriever(BaseRetriever):
         return _Call(value("strategy"), options, params, given.get("vectors"), value("explanations"))
 
     def _executor(self, kind: type[E]) -> E:
-        parts = (
-            *(self.client, self.async_client, self.collection_name),
-            *(self.embedding, self.sparse_embedding, self.encoders),
-            *(self.reranker, self.payload, self.capabilities, self.fixed_filter, self.schema_ttl, self.retries, self.coalesce),
-        )
-        return self.executors.get(kind, parts, self._make_executor)
+        parts: list[object] = [self.client, self.collection_name, self.embedding, self.sparse_embedding, self.encoders]
+        return self.executors.get(kind, [*parts, *self._settings().values()], self._make_executor)
 
     def _make_executor(self, kind: type[E]) -> E:
-        return kind(
-            self.client,
-            self.collection_name,
-            async_client=self.async_client,
-            encoders=fields.make_encoders(self.embedding, self.sparse_embedding, self.encoders),
-            reranker=self.reranker,
-            payload=self.payload,
-            capabilities=self.capabilities,
-            fixed_filter=self.fixed_filter,
-            schema_ttl=self.schema_ttl,
-            retries=self.retries,
-            coalesce=self.coalesce,
-        )
+        encoders = fields.make_encoders(self.embedding, self.sparse_embedding, self.encoders)
+        return kind(self.client, self.collection_name, encoders=encoders, **self._settings())
+
+    def _settings(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _SETTINGS}
 
     def _documents(self, call: _Call, found: Explained) -> list[Document]:
         return to_documents(

@@ -92,7 +92,7 @@ class Options:
     def __post_init__(self) -> None:
         check_count("similarity_top_k", self.similarity_top_k)
         check_flag("explanations", self.explanations)
-        if self.timeout is not None and (problem := timeout_problem(self.timeout)):
+        if problem := timeout_problem(self.timeout):
             raise QueryError(problem)
         if self.strategy is not None:
             check_strategy(self.strategy)

@@ -66,7 +66,7 @@ class _Postprocessor(BaseNodePostprocessor):
     timeout: float | None = None
 
     def __init__(self, callback_manager: CallbackManager | None, params: Mapping[str, Any] | None, **settings: Any) -> None:
-        if settings["timeout"] is not None and (problem := timeout_problem(settings["timeout"])):
+        if problem := timeout_problem(settings["timeout"]):
             raise QueryError(problem)
         settings |= {"params": dict(params or {}), "callback_manager": callback_manager or CallbackManager()}
         super().__init__(**settings)

@@ -22,8 +22,10 @@ from qdrant_rerank import Retries, SearchOptions, Strategy, StrategyError
 from qdrant_rerank._internals import (
     SCHEMA_TTL,
     AsyncClientLike,
+    Executors,
     Explained,
     Flow,
+    KeepsExecutors,
     PayloadLike,
     RerankerLike,
     check_use,
@@ -41,7 +43,7 @@ from .tracing import dispatcher, report_retrievals
 __all__ = ["QdrantRerankRetriever"]
 
 
-class QdrantRerankRetriever(BaseRetriever):
+class QdrantRerankRetriever(BaseRetriever, KeepsExecutors):
     """Answers a query with nodes from Qdrant, ranked by a strategy that Qdrant runs in one request, or by a reranker.
 
     `retrieve` and `aretrieve` take a text or a `QueryBundle`; with a `ParamsQueryBundle` the query brings values for
@@ -221,13 +223,17 @@ class QdrantRerankRetriever(BaseRetriever):
         with close_on_error(EdgeClient(path)) as client:
             settings: dict[str, Any] = dict(client=client, collection_name=collection_name, **arguments)  # none of them twice
             made = cls(**settings)
-            made._source.executors.own(client)
+            made._executors.own(client)
             return made
 
     @property
     def client(self) -> QdrantClient | None:
         """The sync client."""
         return self._source.place.client
+
+    @property
+    def _executors(self) -> Executors:
+        return self._source.executors
 
     @property
     def fixed_filter(self) -> models.Filter | None:
@@ -309,33 +315,6 @@ class QdrantRerankRetriever(BaseRetriever):
         """What a query with these options asks of Qdrant, what it costs, and which servers would refuse it; `print` it."""
         retriever = self.with_options(**options)
         return retriever._source.executor().plan(retriever._ranking(), retriever._options.search_options).describe()
-
-    def refresh(self) -> None:
-        """Forget what was read of the collection, e.g. after a payload index was made."""
-        self._source.executors.refresh()
-
-    def close(self) -> None:
-        """Close the clients that this retriever made, and its threads, for all its copies; never a client that it was given.
-
-        Calls after it end in a `ClientError`. Clients of event loops that run in other threads are closed by these.
-        """
-        self._source.executors.close()
-
-    async def aclose(self) -> None:
-        """As `close`, and the client of the running event loop is closed when this returns."""
-        await self._source.executors.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
 
     def _ranking(self) -> Strategy:
         return self._options.strategy or self._source.strategy()

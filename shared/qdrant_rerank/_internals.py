@@ -17,7 +17,7 @@ from ._lazy import load_lazily
 if TYPE_CHECKING:
     from ._lazy import load_extra
     from .adapters import Executors, check_count, check_filter, check_flag, check_options, check_reranker, check_use
-    from .adapters import find_unknown
+    from .adapters import KeepsExecutors, find_unknown
     from .agent_tools import BYTES_OF_A_TOKEN, FilterArgument, LowConfidence, TOOL_DESCRIPTION, TOOL_NAME, ToolCall
     from .agent_tools import ToolFilters, ToolHit, ToolSpec, USABLE, check_retriever, filter_keys, name_arguments, narrow
     from .agent_tools import PickedFilters, pick_filters, pick_threshold, show_as
@@ -98,7 +98,7 @@ else:
         {
             "_lazy": "load_extra",
             "adapters": "Executors, check_count, check_filter, check_flag, check_options, check_reranker, check_use, "
-            "find_unknown",
+            "find_unknown, KeepsExecutors",
             "agent_tools": "BYTES_OF_A_TOKEN, FilterArgument, LowConfidence, TOOL_DESCRIPTION, TOOL_NAME, ToolCall, "
             "ToolFilters, ToolHit, ToolSpec, USABLE, check_retriever, filter_keys, name_arguments, narrow, pick_filters, "
             "pick_threshold, PickedFilters, show_as",

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import fields
 from threading import Lock
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from qdrant_client import QdrantClient, models
 
@@ -102,6 +102,42 @@ class Executors:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Executors, ()  # connections are neither pickled nor deep-copied
+
+
+class KeepsExecutors:
+    """What a retriever of either framework does with its executors: it closes them, or has them read the schema again."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def _executors(self) -> Executors: ...
+
+    def refresh(self) -> None:
+        """Forget what was read of the collection, e.g. after a payload index was made; the next query reads it again."""
+        self._executors.refresh()
+
+    def close(self) -> None:
+        """Close the clients that this retriever made, and its threads, for all its copies; never a client that it was given.
+
+        Calls after it end in a `ClientError`. Clients of event loops that run in other threads are closed by these.
+        """
+        self._executors.close()
+
+    async def aclose(self) -> None:
+        """As `close`, and the client of the running event loop is closed when this returns."""
+        await self._executors.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
 
 def _identify(part: object) -> Hashable:

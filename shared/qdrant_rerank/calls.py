@@ -99,7 +99,8 @@ def within(seconds: float | None) -> Generator[Deadline | None]:
     if seconds is None:
         yield outer
         return
-    check_timeout(seconds)
+    if problem := timeout_problem(seconds):
+        raise errors.PlanError([problem])
     inner = Deadline(seconds)
     token = DEADLINE.set(inner if outer is None or inner.ends < outer.ends else outer)
     try:
@@ -119,16 +120,10 @@ def lift_deadline() -> Generator[None]:
 
 
 def timeout_problem(seconds: object) -> str | None:
-    """What is wrong with a timeout; None if nothing is."""
-    if is_finite(seconds) and seconds > 0:  # type: ignore[operator]
+    """What is wrong with a timeout; None if nothing is, as where there is none."""
+    if seconds is None or (is_finite(seconds) and seconds > 0):  # type: ignore[operator]
         return None
     return f"timeout must be a finite number of seconds above 0, got {seconds!r}"
-
-
-def check_timeout(seconds: object) -> None:
-    """Refuse what can't be a timeout: all but a finite number above 0. Raises PlanError."""
-    if problem := timeout_problem(seconds):
-        raise errors.PlanError([problem])
 
 
 def whole_seconds(seconds: float | None) -> int | None:

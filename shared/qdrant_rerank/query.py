@@ -119,7 +119,7 @@ class SearchOptions:
         if self.consistency is not None and not is_whole(self.consistency, 1) and self.consistency not in known:
             names = ", ".join(map(repr, known))
             yield f"consistency must be a whole number of replicas of at least 1, or one of {names}, got {self.consistency!r}"
-        if self.timeout is not None and (problem := timeout_problem(self.timeout)):
+        if problem := timeout_problem(self.timeout):
             yield problem
         if self.group_by is not None and self.offset:
             yield "offset can't be combined with group_by: Qdrant's group query has no offset"

@@ -107,7 +107,7 @@ class Where:
             refuse_unused(flags_of(self, *own), "that is for servers, and a folder on disk is read without a network")
         if self.grpc_port is not None and not self.prefer_grpc:
             raise CommandError("--grpc-port has no effect without --prefer-grpc")
-        if self.timeout is not None and (problem := timeout_problem(self.timeout)):
+        if problem := timeout_problem(self.timeout):
             raise CommandError(f"--{problem}")
         if self.folder is not None:
             return self
