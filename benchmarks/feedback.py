@@ -138,7 +138,7 @@ def compared(executor: Executor, strategy: RelevanceFeedback, data: Any, claims:
     reads = strategy.reads or strategy.seed_count
     systems: dict[str, Strategy] = {
         "plain": Nearest("dense"),
-        f"rerank {reads}": Rerank(limit=reads).over(Nearest("dense")),
+        f"rerank {reads}": Rerank(reads=reads).over(Nearest("dense")),
         f"feedback {reads}": strategy,
     }
     values: dict[str, dict[str, dict[str, float]]] = {}

@@ -189,7 +189,7 @@ def served(executor: Executor, strategies: Mapping[str, RelevanceFeedback], clai
     plain = ranked(executor, Nearest("dense"), claims, 100, {})
     rankings = {
         "plain": plain,
-        f"rerank {reads}": ranked(executor, Rerank(limit=reads).over(Nearest("dense")), claims, reads, plain),
+        f"rerank {reads}": ranked(executor, Rerank(reads=reads).over(Nearest("dense")), claims, reads, plain),
         **{name: ranked(executor, each, claims, min(100, each.most or 100), plain) for name, each in strategies.items()},
     }
     grades = {claim: qrels[claim] for claim in claims}

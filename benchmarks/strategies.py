@@ -76,7 +76,7 @@ def rerankers() -> dict[str, tuple[Strategy, Any]]:
     own: dict[str, Any] = {"max_length": 256, "batch_size": 1}
     cross = FastembedCrossEncoder("ms-marco-MiniLM-L-12-v2", path=fetched("cross-encoder-l12-int8"), **own)
     bge = EncoderSimilarity(FastembedDense("bge-small-en", path=fetched("bge-small-int8"), pooling="cls", **own))
-    dense, fused = Rerank(limit=READ).over(Nearest("dense")), Rerank(limit=READ).over(Fusion.dbsf().over(*CANDIDATES))
+    dense, fused = Rerank(reads=READ).over(Nearest("dense")), Rerank(reads=READ).over(Fusion.dbsf().over(*CANDIDATES))
     return {
         "cross-encoder of 20 dense": (dense, cross),
         "cross-encoder of 20 DBSF": (fused, cross),

@@ -50,7 +50,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     client = open_client()
     settings: dict[str, Any] = {"client": client, "collection_name": "offers", "embedding": CountedWords()}
     async with QdrantRerankRetriever(strategy=STRATEGY, timeout=2.0, **settings) as retriever:
-        retriever.explain()
+        retriever.describe()
         app.state.retriever = retriever
         yield
     client.close()

@@ -29,14 +29,14 @@ store.add_texts(list(TRIPS), [{"rating": rating} for rating in TRIPS.values()])
 
 # Qdrant finds 25 candidates, the model reads them.
 retriever = QdrantRerankRetriever.from_vector_store(
-    store, strategy=Rerank(limit=25).over(Nearest()), reranker=shared_words, k=3
+    store, strategy=Rerank(reads=25).over(Nearest()), reranker=shared_words, k=3
 )
 for document, relevance in retriever.search_with_scores("night train to Rome"):
     print(f"{relevance:.2f}  {document.page_content}")
 
 # The model's score and the rating, together.
 blend = 0.5 * rerank_score() + 0.1 * field("metadata.rating", default=3.0)
-rated = retriever.invoke("night train to Rome", strategy=Rerank(limit=25, blend=blend).over(Nearest()))
+rated = retriever.invoke("night train to Rome", strategy=Rerank(reads=25, blend=blend).over(Nearest()))
 print("well rated:", [document.page_content for document in rated])
 
 # Documents of any retriever.

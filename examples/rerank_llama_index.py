@@ -28,7 +28,7 @@ storage = StorageContext.from_defaults(vector_store=QdrantVectorStore("trips", c
 index = VectorStoreIndex(nodes, storage_context=storage, embed_model=MockEmbedding(embed_dim=8))
 
 # Qdrant finds 25 candidates, the model reads them.
-strategy = Rerank(limit=25).over(Nearest())
+strategy = Rerank(reads=25).over(Nearest())
 retriever = QdrantRerankRetriever.from_index(index, strategy=strategy, reranker=shared_words, similarity_top_k=3)
 for found in retriever.retrieve("night train to Rome"):
     print(f"{found.score:.2f}  {found.text}")

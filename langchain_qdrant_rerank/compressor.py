@@ -23,7 +23,7 @@ from .tracing import child_of
 __all__ = ["QdrantRerankCompressor"]
 
 BLENDED: Final = "blended_score"
-NOT_RESCORED: Final = "not_rescored"
+NOT_RERANKED: Final = "not_reranked"
 
 
 class QdrantRerankCompressor(BaseDocumentCompressor):
@@ -42,8 +42,8 @@ class QdrantRerankCompressor(BaseDocumentCompressor):
         score_key: the metadata key for the reranker's score; what a document had under it is replaced.
         min_score: the score that a document has to reach; it leaves documents without text out.
         on_error: what happens when the reranker fails: "raise" its error, or "keep_order", which returns the documents as they
-            came, the first `top_n` of them, each with the error's name under `not_rescored`, and warns.
-        missing_text: what happens to a document without text: it comes "last", with `not_rescored`; or it is left out ("drop");
+            came, the first `top_n` of them, each with the error's name under `not_reranked`, and warns.
+        missing_text: what happens to a document without text: it comes "last", with `not_reranked`; or it is left out ("drop");
             or it is an error ("raise").
         blend: an expression of `rerank_score()`, or its text, that makes the final score, which goes to the metadata as
             `blended_score`; see `Rerank`. `field("metadata.rating", default=…)` reads metadata, as in a collection that
@@ -146,10 +146,10 @@ class QdrantRerankCompressor(BaseDocumentCompressor):
 
     def _renew(self, document: Document, score: float, notes: Mapping[str, Any]) -> Document:
         metadata = copy.deepcopy(document.metadata)
-        if NOT_RESCORED in notes:
-            metadata[NOT_RESCORED] = notes[NOT_RESCORED]
+        if NOT_RERANKED in notes:
+            metadata[NOT_RERANKED] = notes[NOT_RERANKED]
         else:
-            metadata.pop(NOT_RESCORED, None)  # of an earlier reranking
+            metadata.pop(NOT_RERANKED, None)  # of an earlier reranking
             metadata[self.score_key] = float(notes["relevance_score"])
             if self.blend is not None:
                 metadata[BLENDED] = float(score)

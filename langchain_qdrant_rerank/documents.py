@@ -16,7 +16,7 @@ __all__ = ["RESERVED", "to_documents"]
 
 RESERVED = ("_id", "_collection_name")
 """Metadata keys that hold the point's id and collection, as in the documents of langchain-qdrant."""
-_FAILED: Final = "not_rescored"
+_FAILED: Final = "not_reranked"
 _PLAIN: Final = frozenset({models.ScoredPoint})
 
 

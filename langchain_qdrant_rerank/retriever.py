@@ -207,7 +207,7 @@ class QdrantRerankRetriever(BaseRetriever, KeepsExecutors):
             function from payload to `(text, metadata)`.
         score_key: the metadata key for the score, e.g. "score"; None for no score. Documents' own metadata under it is kept,
             and the score then goes under `_score`, with a warning. With a key, what reranking notes (`relevance_score`,
-            `retrieval_score`, `not_rescored`) goes under those names; without, only that a reranker failed. Scores in metadata
+            `retrieval_score`, `not_reranked`) goes under those names; without, only that a reranker failed. Scores in metadata
             make the same document of two queries differ, so that MultiQueryRetriever shows it twice.
         explanations: whether each document's metadata says why it is where it is, without a further round trip: its
             rank and score in each candidate and what each term adds to its score, as plain values (`ResultReason.as_dict`).
@@ -458,7 +458,7 @@ class QdrantRerankRetriever(BaseRetriever, KeepsExecutors):
         return runs.answers
 
     @_show_call_options
-    def explain(self, **options: Unpack[CallOptions]) -> PlanDescription:
+    def describe(self, **options: Unpack[CallOptions]) -> PlanDescription:
         """What a call with these options asks of Qdrant, what it costs, and which servers would refuse it; `print` it.
 
         Unless the options have the query's vectors, vectors and request-time values in the request are stand-ins.

@@ -283,9 +283,9 @@ class RerankerPostprocessor(_Postprocessor):
             that reranks.
         top_n: how many nodes to return; all if None.
         on_error: what happens when the reranker fails: "raise" its error, or "keep_order", which returns the nodes as they
-            came, the first `top_n` of them with their scores, each with the error's name in its metadata under `not_rescored`,
+            came, the first `top_n` of them with their scores, each with the error's name in its metadata under `not_reranked`,
             and warns.
-        missing_text: what happens to a node without text: it comes "last", with the score None and `not_rescored`; or it is
+        missing_text: what happens to a node without text: it comes "last", with the score None and `not_reranked`; or it is
             left out ("drop"); or it is an error ("raise").
         blend: an expression of `rerank_score()`, or its text, that makes the final score; see `Rerank`.
             `field("rating", default=…)` reads metadata, and `score()` is the score that a node came with (0 if it has none).
@@ -388,8 +388,8 @@ class RerankerPostprocessor(_Postprocessor):
 
     def _renew(self, node: NodeWithScore, score: float, notes: Mapping[str, Any]) -> NodeWithScore:
         added: dict[str, Any] = {"retrieval_score": node.score} if self.keep_retrieval_score else {}
-        if (reason := notes.get("not_rescored")) is not None:
-            added["not_rescored"] = reason
+        if (reason := notes.get("not_reranked")) is not None:
+            added["not_reranked"] = reason
             return NodeWithScore(node=with_hidden(node.node, added), score=None if reason == _NO_TEXT else node.score)
         if self.blend is not None:
             added["relevance_score"] = float(notes["relevance_score"])
@@ -410,6 +410,6 @@ def _to_candidates(nodes: Sequence[NodeWithScore]) -> list[Candidate]:
 
 def _drop_note(node: BaseNode) -> BaseNode:
     """The node without the note that an earlier reranking failed."""
-    if "not_rescored" not in node.metadata:
+    if "not_reranked" not in node.metadata:
         return node
-    return node.model_copy(update={"metadata": {key: kept for key, kept in node.metadata.items() if key != "not_rescored"}})
+    return node.model_copy(update={"metadata": {key: kept for key, kept in node.metadata.items() if key != "not_reranked"}})

@@ -311,7 +311,7 @@ class QdrantRerankRetriever(BaseRetriever, KeepsExecutors):
                 answers.append(await retriever._ahandle_recursive_retrieval(bundle, nodes))
         return answers
 
-    def explain(self, **options: Unpack[RetrievalOptions]) -> PlanDescription:
+    def describe(self, **options: Unpack[RetrievalOptions]) -> PlanDescription:
         """What a query with these options asks of Qdrant, what it costs, and which servers would refuse it; `print` it."""
         retriever = self.with_options(**options)
         return retriever._source.executor().plan(retriever._ranking(), retriever._options.search_options).describe()

@@ -48,7 +48,7 @@ STRATEGIES: dict[str, Strategy] = {
     "formula on the client": Formula(2 * score()).over(_DENSE).on_client(),
     "mmr": Mmr(diversity=0.3).over(_DENSE),
     "late interaction": Nearest("dense").over(_DENSE),
-    "rerank": Rerank(limit=5).over(_DENSE),
+    "rerank": Rerank(reads=5).over(_DENSE),
     "feedback": RelevanceFeedback(seeds=_DENSE, coefficients=Coefficients(1.0, 0.5, 0.5), trust=True),
     "feedback, recall": RelevanceFeedback(
         seeds=_DENSE, coefficients=Coefficients(1.0, 0.5, 0.5), mode="recall", limit=9, trust=True

@@ -189,11 +189,11 @@ def check_reranker(value: object) -> None:
 
 def check_use(reranker: object, strategy: Strategy) -> None:
     """Refuse a reranker that the strategy doesn't ask: results would be those without it. Raises StrategyError."""
-    if reranker is not None and strategy.model_use == "none" and not strategy.cost.model_calls:
+    if reranker is not None and strategy.model_use == "none" and not strategy.cost.reads:
         found = brief(strategy)
         raise StrategyError(
             f"the reranker would read nothing: the strategy {found} has no texts read. Pass "
-            f"strategy=Rerank(limit=50).over({found})"
+            f"strategy=Rerank(reads=50).over({found})"
         )
 
 

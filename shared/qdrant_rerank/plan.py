@@ -258,7 +258,7 @@ class Plan:
             server=str(self.target.capabilities),
             embeds=tuple(sorted(self.strategy.needs())),
             round_trips=self.cost.round_trips,
-            model_calls=self.cost.model_calls,
+            reads=self.cost.reads,
             refusals=tuple(self._refusals()),
             warnings=self.warnings,
             requests=tuple(map(self._shown, requests)),
@@ -280,7 +280,7 @@ class Plan:
         except StopIteration as done:
             inputs: Inputs = done.value
             return inputs
-        raise StrategyError("explain(query) makes no model calls: give the query's vectors in Query(vectors=…)")
+        raise StrategyError("describe(query) embeds nothing: give the query's vectors in Query(vectors=…)")
 
     def _abilities(self) -> list[AbilityName]:
         abilities: set[AbilityName] = {

@@ -31,7 +31,7 @@ class RankedPoint(models.ScoredPoint):
 
     Attributes:
         notes: plain values by name, which retrievers put into the metadata of documents and nodes: `retrieval_score`,
-            `relevance_score`, `not_rescored`, …
+            `relevance_score`, `not_reranked`, …
     """
 
     notes: dict[str, Any] = Field(default_factory=dict)

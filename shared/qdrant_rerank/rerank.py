@@ -34,13 +34,13 @@ from .threads import Workers, use_workers
 from .values import brief, is_whole, literal
 
 READ: Final = 50
-"""How many candidates a model reads where neither `Rerank` nor the strategy below sets a limit."""
-BEYOND: Final = "beyond the limit"
-"""What `not_rescored` says of a candidate that the model wasn't to read."""
+"""How many candidates a model reads where neither `Rerank` nor the strategy below says how many."""
+BEYOND: Final = "beyond what the model reads"
+"""What `not_reranked` says of a candidate that the model wasn't to read."""
 MUTE: Final = "no text"
 """What it says of one that there is nothing to read of; else it names the error in which the model failed."""
 
-_IN_ORDER: Final = "results are in the order of the search, each with the note 'not_rescored'"
+_IN_ORDER: Final = "results are in the order of the search, each with the note 'not_reranked'"
 
 MissingText: TypeAlias = Literal["last", "drop", "raise"]
 Unread: TypeAlias = Literal["drop", "last"]
@@ -54,15 +54,15 @@ class Rerank(Strategy, kind="rerank"):
     its `score` is the latter, or the blend of both. Equal scores keep the order of the search.
 
     Args:
-        limit: how many candidates the model reads; the limit of the strategy below if None, else 50.
+        reads: how many candidates the model reads; if None, as many as the strategy below says that it hands on, else 50.
         top_n: how many results to return at most, even where the call asks for more.
         on_error: what happens when the model fails: "raise" its error, or "keep_order", which returns the candidates as
-            the search ranked them, each with the note `not_rescored`, and warns.
+            the search ranked them, each with the note `not_reranked`, and warns.
         missing_text: what happens to a point without text: it comes "last", behind all that were read, with the note
-            `not_rescored`; or it is left out ("drop"); or the query fails ("raise").
-        unread: what happens to candidates beyond the limit, where the call asks for more results than the model reads:
+            `not_reranked`; or it is left out ("drop"); or the query fails ("raise").
+        unread: what happens to the other candidates, where the call asks for more results than the model reads:
             "drop" makes such a call an error; with "last" they come behind those that were read, in the order of the
-            search, with the note `not_rescored`.
+            search, with the note `not_reranked`.
         blend: an expression of `rerank_score()`, e.g. `0.9 * sigmoid(rerank_score()) + 0.1 * decay_exp(…)`, computed here for
             the final
             score. It may read `score()` (of the strategy below), payload, request-time values and the time.
@@ -73,7 +73,7 @@ class Rerank(Strategy, kind="rerank"):
 
     model_use: ClassVar[ModelUse] = "rank"
 
-    limit: int | None = None
+    reads: int | None = None
     top_n: int | None = None
     on_error: OnError = "raise"
     missing_text: MissingText = "last"
@@ -84,7 +84,7 @@ class Rerank(Strategy, kind="rerank"):
     def __init__(
         self,
         *,
-        limit: int | None = None,
+        reads: int | None = None,
         top_n: int | None = None,
         on_error: OnError = "raise",
         missing_text: MissingText = "last",
@@ -93,7 +93,7 @@ class Rerank(Strategy, kind="rerank"):
         candidate: Strategy | None = None,
     ) -> None:
         # written out because what is given and what is kept differ: a number becomes an expression
-        object.__setattr__(self, "limit", limit)
+        object.__setattr__(self, "reads", reads)
         object.__setattr__(self, "top_n", top_n)
         object.__setattr__(self, "on_error", on_error)
         object.__setattr__(self, "missing_text", missing_text)
@@ -103,13 +103,13 @@ class Rerank(Strategy, kind="rerank"):
         self.__post_init__()
 
     def __post_init__(self) -> None:
-        for name, value in (("limit", self.limit), ("top_n", self.top_n)):
+        for name, value in (("reads", self.reads), ("top_n", self.top_n)):
             if value is not None and not is_whole(value, 1):
-                raise StrategyError(f"the {name} of Rerank must be a whole number of at least 1, got {value!r}")
+                raise StrategyError(f"{name} of Rerank must be a whole number of at least 1, got {value!r}")
         _check_choice("on_error", self.on_error, get_args(OnError))
         _check_choice("unread", self.unread, get_args(Unread))
-        if self.unread == "drop" and self.limit is not None and self.top_n is not None and self.top_n > self.limit:
-            raise StrategyError(f"Rerank reads limit={self.limit} candidates, and can't return top_n={self.top_n} of them")
+        if self.unread == "drop" and self.reads is not None and self.top_n is not None and self.top_n > self.reads:
+            raise StrategyError(f"Rerank reads {self.reads} candidates, and can't return top_n={self.top_n} of them")
         _check_choice("missing_text", self.missing_text, get_args(MissingText))
         if self.candidate is not None and not isinstance(self.candidate, Strategy):
             raise StrategyError(f"Rerank runs over a strategy, got {brief(self.candidate)}")
@@ -117,7 +117,7 @@ class Rerank(Strategy, kind="rerank"):
             check_blend(self.blend)
 
     def over(self, candidate: Strategy) -> Self:
-        """This rescoring, of what that strategy finds."""
+        """This reranking, of what that strategy finds."""
         return replace(self, candidate=candidate)
 
     # What it is made of
@@ -130,15 +130,15 @@ class Rerank(Strategy, kind="rerank"):
         return self.candidate
 
     @property
-    def reads(self) -> int:
+    def read_count(self) -> int:
         """How many candidates the model reads."""
-        below = getattr(self.candidate, "limit", None)
-        return self.limit or below or READ
+        below = self.candidate
+        return self.reads or getattr(below, "limit", None) or getattr(below, "read_count", None) or READ
 
     @property
     def cost(self) -> Cost:
         below = self.below.cost
-        return Cost(below.round_trips, below.model_calls + self.reads)
+        return Cost(below.round_trips, below.reads + self.read_count)
 
     def needs(self) -> frozenset[str]:
         return self.below.needs()
@@ -183,7 +183,7 @@ class Rerank(Strategy, kind="rerank"):
 
     def fill_limits(self, limit: int) -> str:
         below = self.below.fill_limits(self.candidates_for(limit))
-        return f"{replace(self, limit=self.reads, candidate=None)!r} over {below}"
+        return f"{replace(self, reads=self.read_count, candidate=None)!r} over {below}"
 
     def uncheck(self) -> Self:
         below = self.below.uncheck()
@@ -208,8 +208,8 @@ class Rerank(Strategy, kind="rerank"):
         wanted = options.reach if self.top_n is None else min(options.reach, self.top_n)
         if wanted > self.candidates_for(options.reach):
             yield (
-                f"the call asks for {wanted} points, but Rerank reads {self.reads}: raise its limit, ask for fewer, or set "
-                "unread='last'"
+                f"the call asks for {wanted} points, but Rerank reads {self.read_count}: set reads={wanted}, ask for fewer, or "
+                "set unread='last'"
             )
         if isinstance(self.below, Stage):
             reach, page = self.candidates_for(options.reach), self.candidates_for(options.needed)
@@ -219,7 +219,7 @@ class Rerank(Strategy, kind="rerank"):
 
     def candidates_for(self, wanted: int) -> int:
         """How many candidates the strategy below is asked for, where the call wants `wanted` results."""
-        return self.reads if self.unread == "drop" else max(self.reads, wanted)
+        return self.read_count if self.unread == "drop" else max(self.read_count, wanted)
 
     def candidate_options(self, options: SearchOptions, target: Target | None = None) -> SearchOptions:
         """What the strategy below is asked for."""
@@ -258,7 +258,7 @@ class Rerank(Strategy, kind="rerank"):
         for rank, point in enumerate(points, (options.offset or 0) + 1):
             found = before[point.id]
             hits = *found.candidates, CandidateHit("retrieval", found.rank, found.score)
-            unread = f"the model didn't read it ({notes_of(point).get('not_rescored')})"
+            unread = f"the model didn't read it ({notes_of(point).get('not_reranked')})"
             reasons.append(ResultReason.of(point, rank, hits, terms.get(point.id, ()), unread))
         return Explained(trim(points, options), tuple(reasons))
 
@@ -283,7 +283,7 @@ class Rerank(Strategy, kind="rerank"):
             scores = blend_scores(self.blend, [points[row] for row in read], relevance, query, self.sign(target), target.view)
         except Exception as error:
             kind = tolerate(error, self.on_error, _IN_ORDER)
-            kept: Points = [annotate(point, not_rescored=kind, retrieval_score=float(point.score)) for point in points]
+            kept: Points = [annotate(point, not_reranked=kind, retrieval_score=float(point.score)) for point in points]
             return self._cut(kept + _noted_beyond(beyond), options)
         order = np.argsort(-scores, kind="stable")
         ranked: Points = [
@@ -297,13 +297,13 @@ class Rerank(Strategy, kind="rerank"):
         ]
         if options.score_threshold is None:  # the others have no score that could reach it
             if self.missing_text == "last":
-                ranked += [annotate(points[row], not_rescored=MUTE) for row in unread]
+                ranked += [annotate(points[row], not_reranked=MUTE) for row in unread]
             ranked += _noted_beyond(beyond)
         return self._cut(ranked, options)
 
     def _split(self, points: Points) -> tuple[Points, Points]:
         """Those that the model is to read, and the others."""
-        return (points, []) if self.unread == "drop" else (points[: self.reads], points[self.reads :])
+        return (points, []) if self.unread == "drop" else (points[: self.read_count], points[self.read_count :])
 
     def _check_missing(self, points: Points, unread: Sequence[int]) -> None:
         if unread and self.missing_text == "raise":
@@ -319,7 +319,7 @@ class Rerank(Strategy, kind="rerank"):
     def _cut(self, ranked: Points, options: SearchOptions) -> Points:
         if options.score_threshold is not None:
             threshold = options.score_threshold
-            ranked = [point for point in ranked if point.score >= threshold or "not_rescored" in notes_of(point)]
+            ranked = [point for point in ranked if point.score >= threshold or "not_reranked" in notes_of(point)]
         start = options.offset or 0
         end = start + options.limit if self.top_n is None else min(start + options.limit, self.top_n)
         cut = ranked[start:end]
@@ -335,7 +335,7 @@ class Rerank(Strategy, kind="rerank"):
 
 
 def _noted_beyond(points: Points) -> Points:
-    return [annotate(point, not_rescored=BEYOND) for point in points]
+    return [annotate(point, not_reranked=BEYOND) for point in points]
 
 
 def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
@@ -412,13 +412,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class DocumentReranker:
-    """Ranks candidates as `Rerank` would had Qdrant found them: by the reranker, as `rescore` says.
+    """Ranks candidates as `Rerank` would had Qdrant found them: by the reranker, as `rerank` says.
 
     `timeout` is in seconds, None for no limit; what blocks runs in `workers`, those that all share if None.
     """
 
     reranker: Reranker
-    rescore: Rerank
+    rerank: Rerank
     timeout: float | None = None
     workers: Workers | None = None
 
@@ -426,7 +426,7 @@ class DocumentReranker:
         """The candidates best first, as points whose ids are places in `candidates`; see `Rerank` for their notes.
 
         Candidates are in the order of their search; `threshold` is the final score to reach. Raises QueryError where the query
-        is empty; ScoringError where the model's scores are unusable, or a text is missing and `rescore` says to raise; and
+        is empty; ScoringError where the model's scores are unusable, or a text is missing and `rerank` says to raise; and
         TimeoutError.
         """
         with within(self.timeout), use_workers(self.workers):
@@ -452,7 +452,7 @@ class DocumentReranker:
         ]
         options = SearchOptions(limit=max(1, len(points)), score_threshold=threshold)
         # the strategy stands for whatever found them: it isn't run
-        return self.rescore.over(Nearest()).rank(points, query, options, _TARGET)
+        return self.rerank.over(Nearest()).rank(points, query, options, _TARGET)
 
 
 _TARGET: Final = Target(Schema("candidates", {}), Capabilities((1, 10, 0)), PayloadMapping(_TEXT))
@@ -460,7 +460,7 @@ _TARGET: Final = Target(Schema("candidates", {}), Capabilities((1, 10, 0)), Payl
 
 @dataclass(frozen=True)
 class _Scores:
-    """Services that score; rescoring asks for nothing else."""
+    """Services that score; reranking asks for nothing else."""
 
     reranker: Reranker
 

@@ -38,10 +38,10 @@ ModelUse: TypeAlias = Literal["none", "rank", "steer"]
 
 @dataclass(frozen=True)
 class Cost:
-    """What one query costs: requests to Qdrant, and texts that a model reads beyond embedding the query."""
+    """What one query costs: requests to Qdrant, and texts that a reranker reads."""
 
     round_trips: int = 1
-    model_calls: int = 0
+    reads: int = 0
 
 
 _KINDS: Final[dict[str, type[Strategy]]] = {}

@@ -380,7 +380,7 @@ def test_queries_that_are_not_there_are_told(world: World, tmp_path: Path) -> No
 def test_a_model_and_seeds_that_qdrant_finds_are_needed(world: World, tmp_path: Path) -> None:
     given = ("calibrate", world.folder / "queries.tsv", "--path", world.folder / "db")
     assert "which reranker? --rerank MODEL" in run(*given).err
-    save(Rerank(limit=10).over(Nearest()), tmp_path / "s.json")
+    save(Rerank(reads=10).over(Nearest()), tmp_path / "s.json")
     assert "a search that Qdrant runs alone, which Rerank isn't" in world.calibrate("--strategy", tmp_path / "s.json").err
 
 

@@ -27,7 +27,7 @@ class Place(NamedTuple):
         known = FastembedCrossEncoder("any", path=self.folder / "reranker").fingerprint
         provenance = replace(Provenance(mode="precision", seeds=3, reranker=known, vector="dense", text=KEYS), **changes)  # type: ignore[arg-type]
         made = RelevanceFeedback(seeds=Nearest("dense", limit=3), coefficients=Coefficients(1.0, 0.5, 0.2, provenance))
-        save(Rerank(limit=5).over(made) if reranked else made, self.folder / name)
+        save(Rerank(reads=5).over(made) if reranked else made, self.folder / name)
         return self.folder / name
 
     def search(self, file: Path, *more: object) -> tuple[object, ...]:

@@ -113,11 +113,9 @@ def test_long_texts_and_ids_leave_room_for_the_scores(tmp_path: Path, model: str
 def test_a_strategy_that_a_model_reranks_is_written_and_compared(db: Path, model: str, tmp_path: Path) -> None:
     asked = ("plan", "--path", db, "--save")
     succeeds(*asked, tmp_path / "plain.json", "--using", "dense")
-    out = succeeds(
-        *asked, tmp_path / "rerank.json", "--using", "dense", "--rerank", model, "--rerank-limit", 4, "-k", 2, columns=80
-    )
-    assert load(tmp_path / "rerank.json") == Rerank(limit=4).over(Nearest("dense"))
-    assert "model calls: 4" in out
+    out = succeeds(*asked, tmp_path / "rerank.json", "--using", "dense", "--rerank", model, "--reads", 4, "-k", 2, columns=80)
+    assert load(tmp_path / "rerank.json") == Rerank(reads=4).over(Nearest("dense"))
+    assert "texts read: 4" in out
     files = [option for name in ("plain", "rerank", "precision") for option in ("-s", tmp_path / f"{name}.json")]
     written(tmp_path, "precision")
     judged = [f"q{number},{text},{name},1" for number, (name, text) in enumerate(TEXTS.items())]
@@ -132,7 +130,7 @@ def test_how_to_rerank_is_checked_before_it_is_written(db: Path, tmp_path: Path)
     asked = ("plan", "--path", db, "--save", tmp_path / "s.json")
     assert "--blend: nothing reranks, add --rerank MODEL" in fails(*asked, "--blend", "rerank_score()")
     assert "--on-error is raise or keep_order" in fails(*asked, "--rerank", "a/b", "--on-error", "never")
-    assert "Rerank reads 2" in fails(*asked, "--rerank", "a/b", "--rerank-limit", 2)
+    assert "Rerank reads 2" in fails(*asked, "--rerank", "a/b", "--reads", 2)
     assert not (tmp_path / "s.json").exists()
 
 

@@ -148,7 +148,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save(Nearest("bm25"), folder / name)
     save(Nearest("dense"), folder / "dense.json")
     save(Nearest("dense"), folder / "plain.json")
-    save(Rerank(limit=50).over(Nearest("dense")), folder / "rerank.json")
+    save(Rerank(reads=50).over(Nearest("dense")), folder / "rerank.json")
     trusted = RelevanceFeedback(seeds=Nearest("dense", limit=5), coefficients=Coefficients(1.0, 0.5, 0.2), trust=True)
     save(trusted, folder / "feedback.json")
     for name in ("hybrid.json", "new.json"):

@@ -24,7 +24,7 @@ def test_it_shows_strategy_collection_cost_refusals_and_request(db: Path) -> Non
     out = succeeds("plan", "--path", db, "--hybrid", "--mmr", 0.2)
     assert "Mmr('dense', diversity=0.2).over(Fusion.rrf().over(Nearest('dense'), Nearest('bm25')))" in out
     assert "docs: 'dense' (dense 512-d, Cosine), 'bm25' (sparse, IDF)" in out
-    assert "round trips: 1   model calls: 0   embeds: bm25, dense" in out
+    assert "round trips: 1   texts read: 0   embeds: bm25, dense" in out
     assert "before 1.15: refused (maximal marginal relevance)" in out
     request = json.loads(out[out.index("\n{") :])
     assert request["query"]["mmr"]["diversity"] == 0.2

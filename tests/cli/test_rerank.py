@@ -78,7 +78,7 @@ def test_fastembeds_own_may_lie_in_a_folder(db: Path, folder: Path, prefix: str,
 
 def test_it_reads_so_many(db: Path, folder: Path) -> None:
     best = ids(found(db))[:2]
-    ranked = ids(found(db, "--rerank", f"cross-encoder:{folder}", "--rerank-limit", 2, "-k", 2))
+    ranked = ids(found(db, "--rerank", f"cross-encoder:{folder}", "--reads", 2, "-k", 2))
     assert set(ranked) == set(best)
 
 
@@ -130,12 +130,12 @@ def test_a_failure_may_keep_the_order(db: Path, cohere: StubCohere) -> None:
     records = [json.loads(line) for line in ran.out.splitlines()]
     assert ids(records) == plain
     assert ran.err.startswith("warning: the model failed (")
-    assert {record["notes"]["not_rescored"] for record in records} == {"BadRequestError"}
+    assert {record["notes"]["not_reranked"] for record in records} == {"BadRequestError"}
 
 
 def test_a_file_that_rescores_needs_a_model(db: Path, folder: Path, tmp_path: Path, by_weight: list[str]) -> None:
     file = tmp_path / "strategy.json"
-    save(Rerank(limit=10, blend=-1 * rerank_score()).over(Nearest()), file)
+    save(Rerank(reads=10, blend=-1 * rerank_score()).over(Nearest()), file)
     assert "say by which, with --rerank MODEL" in fails("search", "boat", "--path", db, "-s", file)
     named = ("-s", file, "--rerank", f"cross-encoder:{folder}")
     assert ids(found(db, *named)) == by_weight[::-1]
@@ -156,12 +156,12 @@ def test_a_file_that_does_not_may_be_reranked(db: Path, folder: Path, tmp_path: 
         (("--rerank", "cross-encoder:nowhere"), "there is no folder 'nowhere'"),
         (("--rerank", "a/b@nowhere"), "there is no folder 'nowhere'"),
         (("--rerank", "no/such-model"), "no/such-model"),
-        (("--rerank-limit", "3"), "--rerank-limit: nothing reranks, add --rerank MODEL"),
+        (("--reads", "3"), "--reads: nothing reranks, add --rerank MODEL"),
         (("--blend", "rerank_score()", "--on-error", "raise"), "--blend, --on-error: nothing reranks"),
         (("--rerank", "a/b", "--on-error", "ignore"), "--on-error is raise or keep_order, got 'ignore'"),
         (("--rerank", "a/b", "--blend", "score()"), "doesn't read rerank_score()"),
-        (("--rerank", "a/b", "-k", "60"), "--rerank-limit N says how many the model reads"),
-        (("--rerank", "a/b", "--rerank-limit", "0"), "limit of Rerank must be a whole number of at least 1"),
+        (("--rerank", "a/b", "-k", "60"), "--reads N says how many the model reads"),
+        (("--rerank", "a/b", "--reads", "0"), "reads of Rerank must be a whole number of at least 1"),
         (("--rerank", "a/b", "--group-by", "rating"), "group_by can't be combined with Rerank"),
     ],
 )

@@ -49,8 +49,8 @@ STRATEGIES: dict[str, Strategy] = {
     ),
     "formula on the client": Formula(score() + field("rank", default=0)).over(CANDIDATE).on_client(),
     "three levels": Fusion.rrf().over(Nearest("tokens", limit=4).over(CANDIDATE), CANDIDATE),
-    "rescore": Rerank(limit=4).over(CANDIDATE),
-    "blend": Rerank(limit=4, blend=rerank_score() + field("rank", default=0)).over(Fusion.rrf().over(CANDIDATE)),
+    "rescore": Rerank(reads=4).over(CANDIDATE),
+    "blend": Rerank(reads=4, blend=rerank_score() + field("rank", default=0)).over(Fusion.rrf().over(CANDIDATE)),
     "feedback": FED,
     "feedback, recall": RelevanceFeedback(
         seeds=Nearest("dense", limit=2),
@@ -67,7 +67,7 @@ STRATEGIES: dict[str, Strategy] = {
         coefficients=Coefficients(1.0, 0.5, 0.5),
         trust=True,
     ),
-    "rescored feedback": Rerank(limit=4).over(FED),
+    "rescored feedback": Rerank(reads=4).over(FED),
 }
 """One of each kind."""
 

@@ -49,7 +49,7 @@ def executor() -> Executor:
         lambda _: ClientFormula(LARGE),  # type: ignore[arg-type]
         lambda _: Fusion.rrf().over(HERE),  # type: ignore[arg-type]
         lambda _: Fusion.rrf().over([FORMULA]),  # type: ignore[arg-type]
-        lambda _: Rerank(limit=5).over(LARGE),  # type: ignore[arg-type]
+        lambda _: Rerank(reads=5).over(LARGE),  # type: ignore[arg-type]
         lambda _: score() / LARGE,
         lambda _: LARGE / 0,
         lambda _: score() + {LARGE},  # type: ignore[operator]

@@ -85,7 +85,7 @@ def check(errors: list[Any], expected: type[QdrantRerankError], kind: type[BaseE
         assert isinstance(error.__cause__, kind)
 
 
-RERANKED = Rerank(limit=5).over(Nearest("dense"))
+RERANKED = Rerank(reads=5).over(Nearest("dense"))
 
 
 @strange
@@ -117,7 +117,7 @@ async def test_what_a_coroutine_makes_of_a_stop_iteration_is_told_as_what_it_was
 
 @strange
 async def test_with_keep_order_the_search_s_order_comes_with_a_warning(toy: QdrantClient, kind: type[BaseException]) -> None:
-    kept = Rerank(limit=5, on_error="keep_order").over(Nearest("dense"))
+    kept = Rerank(reads=5, on_error="keep_order").over(Nearest("dense"))
     expected = ids(Executor(toy, COLLECTION, encoders=encoders()).retrieve(Nearest("dense"), Query(QUERY), SearchOptions(3)))
     with pytest.warns(PlanWarning, match="the model failed"):
         found = await both(toy, kept, reranker=raising(kind))

@@ -219,7 +219,7 @@ def test_only_the_outermost_stage_is_client_side() -> None:
 def test_below_a_reranker_and_as_seeds_of_feedback_it_is_outermost_still() -> None:
     reranked = planned(Rerank().over(replace(over(MANY), limit=30)))
     assert reranked.describe().computed.startswith("here by itself")
-    assert reranked.cost.model_calls == 30
+    assert reranked.cost.reads == 30
     assert is_here(reranked, replace(QUERY, text="a"))
     assert planned(Rerank().over(over(FEW))).describe().computed.startswith("in Qdrant: ")
     seeded = planned(RelevanceFeedback(seeds=over(MANY), coefficients=Coefficients(1, 0.5, 0.2), trust=True))

@@ -40,7 +40,7 @@ def test_the_text_has_all_that_a_reader_wants() -> None:
         "strategy": "Fusion.rrf(k=61).over(Nearest('dense', limit=100), Nearest('bm25', limit=100))",
         "collection": "toy: 'dense' (dense 4-d, Cosine), 'colbert' (multivector of 3-d, Cosine), 'bm25' (sparse, IDF)",
         "server": "Qdrant 1.20.0",
-        "one": "query    1 round trip, 0 model calls; embeds 'bm25', 'dense'",
+        "one": "query    1 round trip; embeds 'bm25', 'dense'",
         "servers": "before 1.15.4: refused (k in reciprocal rank fusion); "
         "before 1.10: refused (queries over prefetched candidates)",
     }
@@ -71,8 +71,8 @@ def test_long_vectors_are_cut_short() -> None:
     assert len(str(wide.describe())) < 1000
 
 
-def test_an_explanation_makes_no_model_calls() -> None:
-    with refused(StrategyError, "makes no model calls", "Query(vectors=…)"):
+def test_a_description_embeds_nothing() -> None:
+    with refused(StrategyError, "describe(query) embeds nothing", "Query(vectors=…)"):
         planned(HYBRID).describe(Query("text", {"dense": dense("text")}))
     with refused(QueryError, "has 4 dimensions"):
         planned(HYBRID).describe(Query("text", {"dense": [1.0], "bm25": bm25("a")}))

@@ -79,11 +79,11 @@ def test_a_long_sum_shows_its_first_terms_and_counts_the_others() -> None:
 
 def test_what_is_short_stays_as_it_is() -> None:
     short = Formula(0.5 * score("dense") + field("rating", default=3)).over(*CANDIDATES)
-    for strategy in (short, Fusion.rrf().over(*CANDIDATES), Rerank(limit=5).over(short)):
+    for strategy in (short, Fusion.rrf().over(*CANDIDATES), Rerank(reads=5).over(short)):
         assert strategy.summary == repr(strategy)
 
 
-@pytest.mark.parametrize("strategy", [FEEDBACK, Rerank(limit=5).over(FEEDBACK)])
+@pytest.mark.parametrize("strategy", [FEEDBACK, Rerank(reads=5).over(FEEDBACK)])
 def test_coefficients_are_told_without_what_they_were_fitted_to(strategy: Any) -> None:
     text = strategy.summary
     assert "coefficients=Coefficients(a=1, b=0.25, c=0.3333)" in text
@@ -141,14 +141,14 @@ TRUSTED = replace(FEEDBACK, coefficients=Coefficients(1.0, 0.5, 0.25), trust=Tru
 
 def test_a_search_in_one_round_has_no_later_request() -> None:
     assert later(Nearest("dense")) == ()
-    assert later(Rerank(limit=20).over(Nearest("dense"))) == ()
+    assert later(Rerank(reads=20).over(Nearest("dense"))) == ()
     assert later(replace(TRUSTED, coefficients=Coefficients(1.0, 0.0, 0.0))) == ()
 
 
 def test_the_second_request_of_feedback_is_shown_with_the_querys_own_vector() -> None:
     [request] = later(TRUSTED, options=SearchOptions(limit=4, score_threshold=0.5))
     assert request == {"query": {"nearest": query_vectors()["dense"]}, "using": "dense", "limit": 4, "with_payload": True}
-    [below] = later(Rerank(limit=20).over(TRUSTED))
+    [below] = later(Rerank(reads=20).over(TRUSTED))
     assert below["limit"] == 20
 
 

@@ -29,7 +29,7 @@ def executor() -> Executor:
 
 def test_a_plan_is_a_table_and_its_request(executor: Executor) -> None:
     html = executor.plan(Nearest(filter=models.Filter(must=[models.HasIdCondition(has_id=[1])]))).describe()._repr_html_()
-    assert "<td>one query</td><td>1 round trip, 0 model calls; embeds &#x27;&#x27;</td>" in html
+    assert "<td>one query</td><td>1 round trip; embeds &#x27;&#x27;</td>" in html
     assert html.endswith("}</pre>")
 
 

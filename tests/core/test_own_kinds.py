@@ -53,7 +53,7 @@ from tests.support import SCHEMA, question, refused, script, target
 class Twice(Strategy):
     """A strategy of two requests, as one that asks a model in between would be."""
 
-    cost = Cost(round_trips=2, model_calls=5)
+    cost = Cost(round_trips=2, reads=5)
 
     def needs(self) -> frozenset[str]:
         return frozenset({"dense"})
@@ -74,8 +74,8 @@ def test_a_strategy_of_several_requests_is_planned_and_explained() -> None:
     made = plan(Twice(), SCHEMA, target().capabilities, SearchOptions(3))
     assert script(made.flow(question()), [], [["p"]]).result == ["p"]
     explanation = made.describe()
-    assert (explanation.round_trips, explanation.model_calls, explanation.requests) == (2, 5, ())
-    assert "2 round trips, 5 model calls; embeds 'dense'" in str(explanation)
+    assert (explanation.round_trips, explanation.reads, explanation.requests) == (2, 5, ())
+    assert "2 round trips, 5 texts read by the reranker; embeds 'dense'" in str(explanation)
 
 
 def test_a_strategy_of_several_requests_is_not_explained_point_by_point() -> None:
@@ -249,7 +249,7 @@ def test_a_strategy_of_ones_own_is_explained_described_saved_and_read_by_a_model
     assert made.describe().later[0]["query"] == {"formula": {"sum": ["$score", 0.0]}, "defaults": {}}
     assert "key=…" in made.describe().summary
     assert from_json(to_json(RETRIED)) == RETRIED
-    reranked = Rerank(limit=5).over(RETRIED)
+    reranked = Rerank(reads=5).over(RETRIED)
     assert from_json(to_json(reranked)) == reranked
     assert plan(reranked, SCHEMA, target().capabilities, SearchOptions(3)).describe().later
     assert (RETRIED.uncheck(), RETRIED.first_search, RETRIED.scoring_stage) == (RETRIED, RETRIED, None)

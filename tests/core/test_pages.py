@@ -90,7 +90,7 @@ def test_a_page_beyond_the_candidates_is_refused(executor: Executor, strategy: S
 
 
 def test_pages_below_a_model_are_cut_from_one_ranking_too(executor: Executor) -> None:
-    strategy = Rerank(limit=5, unread="last").over(Fusion.dbsf().over(Nearest("a"), Nearest("b")))
+    strategy = Rerank(reads=5, unread="last").over(Fusion.dbsf().over(Nearest("a"), Nearest("b")))
     pages = [ids(executor.retrieve(strategy, QUERY, SearchOptions(20, offset=start))) for start in range(0, 160, 20)]
     found = [id for page in pages for id in page]
     assert len(set(found)) == len(found)

@@ -73,7 +73,7 @@ def places(condition: Any) -> dict[str, tuple[Strategy, SearchOptions]]:
         "a formula below": (Fusion.rrf().over(Formula(score() + when(only, 1.0), limit=5).over(CANDIDATE)), few),
         "a raw expression": (Formula(raw(models.SumExpression(sum=["$score", condition]))).over(CANDIDATE), few),
         "a formula on the client": (Formula(score()).over(Nearest("dense", filter=only)).on_client(), few),
-        "a reranker's candidates": (Rerank(limit=5).over(Nearest("dense", filter=only)), few),
+        "a reranker's candidates": (Rerank(reads=5).over(Nearest("dense", filter=only)), few),
         "seeds": (RelevanceFeedback(seeds=replace(seeds, filter=only), **fed), few),
         "the second round": (
             RelevanceFeedback(
@@ -234,7 +234,7 @@ def test_numbers_at_the_ends_are_fine() -> None:
             "limit times group_size must be at most 1,048,576",
         ),
         (
-            Rerank(limit=HUGE).over(Nearest("dense")),
+            Rerank(reads=HUGE).over(Nearest("dense")),
             SearchOptions(limit=5),
             "Nearest('dense') asks for 100,000,000,000,000,000,000",
         ),
@@ -332,7 +332,7 @@ def test_a_key_that_is_no_path_is_refused_wherever_it_is_and_its_quoted_form_sho
         Formula(score() + affinity(ODD, "likes")).over(CANDIDATE),
         Formula(raw(models.MultExpression(mult=["$score", ODD]))).over(CANDIDATE),
         Formula(raw(models.NegExpression(neg=ODD))).over(CANDIDATE),
-        Rerank(limit=5, blend=rerank_score() + field(ODD, default=0)).over(CANDIDATE),
+        Rerank(reads=5, blend=rerank_score() + field(ODD, default=0)).over(CANDIDATE),
     ],
 )
 def test_a_key_that_is_no_path_is_refused_in_formulas(strategy: Strategy) -> None:
@@ -405,7 +405,7 @@ of_five = partial(SearchOptions, limit=5)
         ({"max_query_limit": 10}, Nearest("dense"), SearchOptions(limit=11), "limit), and Nearest('dense') asks for 11"),
         ({"max_query_limit": 10}, Fusion.rrf().over(CANDIDATE), FIVE, "Nearest('dense') asks for 20"),
         ({"max_query_limit": 10}, Fusion.rrf().over(Nearest("bm25")), FIVE, "Nearest('bm25') asks for 100"),
-        ({"max_query_limit": 10}, Rerank(limit=20).over(Nearest("dense")), FIVE, "Nearest('dense') asks for 20"),
+        ({"max_query_limit": 10}, Rerank(reads=20).over(Nearest("dense")), FIVE, "Nearest('dense') asks for 20"),
         ({"max_query_limit": 10}, Nearest("dense"), of_five(group_by="doc", group_size=3), "asks for 15"),
         ({"search_max_hnsw_ef": 50}, Nearest("dense", search_params=models.SearchParams(hnsw_ef=51)), FIVE, "asks for 51"),
         ({"search_max_hnsw_ef": 50}, CANDIDATE, of_five(search_params=models.SearchParams(hnsw_ef=99)), "max_hnsw_ef)"),
@@ -578,4 +578,4 @@ def test_stages_of_ones_own_are_looked_through_too() -> None:
     with refused(PlanError, "'prix €' is no payload path"):
         planned(Everything())
     with refused(PlanError, "OrderByQuery asks for 4,294,967,296 points"):
-        planned(Rerank(limit=2**32).over(replace(Everything())))
+        planned(Rerank(reads=2**32).over(replace(Everything())))

@@ -53,7 +53,7 @@ STRATEGIES: dict[str, tuple[Strategy, int, int]] = {
     "20 terms": (Formula(TERMS).over(Nearest("dense", limit=50)), 1, 1_900),
     "mmr": (Mmr("dense", diversity=0.5, candidates_limit=50), 1, 160),
     "rescoring": (Nearest("dense").over(Nearest("bm25", limit=50)), 1, 210),
-    "rerank": (Rerank(limit=2).over(Nearest("dense")), 1, 110),
+    "rerank": (Rerank(reads=2).over(Nearest("dense")), 1, 110),
     "relevance feedback": (
         RelevanceFeedback(seeds=Nearest("dense", limit=2), coefficients=Coefficients(1.0, 0.5, 0.5), trust=True),
         2,

@@ -55,7 +55,7 @@ async def test_a_wrong_number_of_scores_is_an_error_or_keeps_the_order() -> None
         await both(reranker(lambda query, texts: [1.0]), GIVEN)
     with pytest.warns(UserWarning, match="ScoringError"):
         found = reranker(lambda query, texts: [1.0], on_error="keep_order").rank(Query("q"), GIVEN)
-    assert [(point.id, notes_of(point)["not_rescored"]) for point in found] == [(place, "ScoringError") for place in range(3)]
+    assert [(point.id, notes_of(point)["not_reranked"]) for point in found] == [(place, "ScoringError") for place in range(3)]
 
 
 def test_a_query_without_text_is_refused() -> None:

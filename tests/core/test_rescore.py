@@ -31,7 +31,19 @@ from qdrant_rerank import (
     sigmoid,
     to_json,
 )
-from qdrant_rerank._internals import Lowering, Points, Score, ScoreSource, Search, Table, annotate, compute, lower, notes_of
+from qdrant_rerank._internals import (
+    BEYOND,
+    Lowering,
+    Points,
+    Score,
+    ScoreSource,
+    Search,
+    Table,
+    annotate,
+    compute,
+    lower,
+    notes_of,
+)
 from qdrant_rerank.errors import PayloadError
 from qdrant_rerank.expressions import Expression, constant, max_sim, query_tokens, rerank_score
 from qdrant_rerank.planning import Schema, VectorInfo, plan
@@ -86,7 +98,7 @@ def asked(
 def test_the_model_reads_what_the_search_finds_and_its_order_counts(toy: QdrantClient) -> None:
     reader = Numbers()
     plain = executor(toy).retrieve(DENSE, question(), SearchOptions(limit=8))
-    points = executor(toy, reader).retrieve(Rerank(limit=8).over(DENSE), question(), SearchOptions(limit=3))
+    points = executor(toy, reader).retrieve(Rerank(reads=8).over(DENSE), question(), SearchOptions(limit=3))
     assert ids(points) == sorted(ids(plain), reverse=True)[:3]
     assert [point.score for point in points] == [float(point.id) for point in points if isinstance(point.id, int)]
     assert reader.calls == [(QUERY, [point.payload["text"] for point in plain if point.payload])]
@@ -97,7 +109,7 @@ def test_the_model_reads_what_the_search_finds_and_its_order_counts(toy: QdrantC
 
 
 async def test_sync_and_async_return_the_same(toy: QdrantClient) -> None:
-    strategy = Rerank(limit=10, blend=0.5 * rerank_score() + score()).over(Fusion.rrf().over(DENSE, Nearest("bm25")))
+    strategy = Rerank(reads=10, blend=0.5 * rerank_score() + score()).over(Fusion.rrf().over(DENSE, Nearest("bm25")))
     queries = [question(text) for text in ("quick fox", "lazy dog", "stone")]
     asynchronous = AsyncExecutor(toy, COLLECTION, encoders=encoders(), reranker=Numbers())
     expected = [executor(toy, Numbers()).retrieve(strategy, query) for query in queries]
@@ -120,10 +132,11 @@ def test_equal_scores_keep_the_order_of_the_search() -> None:
 @pytest.mark.parametrize(
     ("strategy", "limit"),
     [
-        (Rerank(limit=7).over(Nearest("dense", limit=20)), 7),
+        (Rerank(reads=7).over(Nearest("dense", limit=20)), 7),
         (Rerank().over(Nearest("dense", limit=20)), 20),
         (Rerank().over(DENSE), 50),
-        (Rerank(limit=12).over(Rerank(limit=30).over(DENSE)), 30),
+        (Rerank().over(Rerank(reads=30).over(DENSE)), 30),
+        (Rerank(reads=12).over(Rerank(reads=30).over(DENSE)), 30),
     ],
 )
 def test_the_search_is_asked_for_as_many_as_the_model_reads(strategy: Rerank, limit: int) -> None:
@@ -203,48 +216,48 @@ def test_model_has_no_place_in_a_formula() -> None:
         Formula(rerank_score() + score())
 
 
-# Candidates beyond the limit
+# Candidates that the model doesn't read
 
 FOUR = found((1, 0.9), (2, 0.8), (3, 0.7), (4, 0.6))
 
 
-def test_candidates_beyond_the_limit_may_follow_in_the_order_of_the_search() -> None:
-    strategy = Rerank(limit=2, unread="last").over(DENSE)
+def test_candidates_that_the_model_does_not_read_may_follow_in_the_order_of_the_search() -> None:
+    strategy = Rerank(reads=2, unread="last").over(DENSE)
     steps, ranked = asked(strategy, FOUR, [0.1, 0.2], options=SearchOptions(limit=4))
     assert steps[-1] == Score(QUERY, ["n1", "n2"])
     assert ids(ranked) == [2, 1, 3, 4]
-    assert [notes_of(point).get("not_rescored") for point in ranked] == [None, None, "beyond the limit", "beyond the limit"]
+    assert [notes_of(point).get("not_reranked") for point in ranked] == [None, None, BEYOND, BEYOND]
     assert [point.score for point in ranked[2:]] == [0.7, 0.6]
-    assert strategy.cost.model_calls == 2
+    assert strategy.cost.reads == 2
 
 
 def test_with_unread_last_more_can_be_asked_for_than_is_read(toy: QdrantClient) -> None:
-    strategy = Rerank(limit=3, unread="last", top_n=7).over(DENSE)
+    strategy = Rerank(reads=3, unread="last", top_n=7).over(DENSE)
     ranked = executor(toy, Numbers()).retrieve(strategy, question(), SearchOptions(10, offset=1))
     below = executor(toy).retrieve(DENSE, question(), SearchOptions(11))
     assert len(ranked) == 6
     assert ids(ranked[2:]) == ids(below[3:7])
-    with refused(PlanError, "the call asks for 7 points, but Rerank reads 3", "unread='last'"):
-        plan(Rerank(limit=3).over(DENSE), SCHEMA, target().capabilities, SearchOptions(7))
+    with refused(PlanError, "the call asks for 7 points, but Rerank reads 3", "set reads=7", "unread='last'"):
+        plan(Rerank(reads=3).over(DENSE), SCHEMA, target().capabilities, SearchOptions(7))
 
 
 def test_what_was_not_read_reaches_no_threshold() -> None:
     options = SearchOptions(limit=4, score_threshold=0.0)
-    assert ids(asked(Rerank(limit=2, unread="last").over(DENSE), FOUR, [0.1, 0.2], options=options).result) == [2, 1]
+    assert ids(asked(Rerank(reads=2, unread="last").over(DENSE), FOUR, [0.1, 0.2], options=options).result) == [2, 1]
 
 
 def test_when_the_model_fails_all_candidates_keep_their_order() -> None:
-    strategy = Rerank(limit=2, unread="last", on_error="keep_order").over(DENSE)
+    strategy = Rerank(reads=2, unread="last", on_error="keep_order").over(DENSE)
     with pytest.warns(PlanWarning):
         ranked = asked(strategy, FOUR, ScoringError("the model is down"), options=SearchOptions(limit=4)).result
     assert ids(ranked) == [1, 2, 3, 4]
-    assert [notes_of(point)["not_rescored"] for point in ranked] == ["ScoringError"] * 2 + ["beyond the limit"] * 2
+    assert [notes_of(point)["not_reranked"] for point in ranked] == ["ScoringError"] * 2 + [BEYOND] * 2
 
 
 def test_unread_is_one_of_two() -> None:
     with refused(StrategyError, "the unread of Rerank is one of 'drop', 'last'; got 'keep'"):
         Rerank(unread="keep")  # type: ignore[arg-type]
-    assert from_json(to_json(Rerank(limit=2, unread="last").over(DENSE))) == Rerank(limit=2, unread="last").over(DENSE)
+    assert from_json(to_json(Rerank(reads=2, unread="last").over(DENSE))) == Rerank(reads=2, unread="last").over(DENSE)
 
 
 # Points without text
@@ -256,7 +269,7 @@ def test_points_without_text_come_last_and_say_so() -> None:
     steps, ranked = asked(Rerank().over(DENSE), NO_TEXT, [0.1, 0.2])
     assert steps[-1] == Score(QUERY, ["n1", "n3"])
     assert ids(ranked) == [3, 1, 2]
-    assert notes_of(ranked[2]) == {"not_rescored": "no text"}
+    assert notes_of(ranked[2]) == {"not_reranked": "no text"}
     assert ranked[2].score == 0.8
 
 
@@ -309,7 +322,7 @@ def test_with_keep_order_a_failure_leaves_the_search_s_order_flagged_and_warned_
     with pytest.warns(PlanWarning, match="the model failed"):
         points = executor(toy, Down()).retrieve(Rerank(on_error="keep_order").over(DENSE), question(), SearchOptions(limit=3))
     assert ranking(points) == ranking(plain)
-    assert [notes_of(point)["not_rescored"] for point in points] == ["TimeoutError"] * 3
+    assert [notes_of(point)["not_reranked"] for point in points] == ["TimeoutError"] * 3
 
 
 def test_keep_order_keeps_what_a_threshold_would_cut() -> None:
@@ -340,7 +353,7 @@ def test_one_query_s_failure_leaves_the_batch_s_others_alone(toy: QdrantClient) 
     with pytest.warns(PlanWarning):
         good, bad = executor(toy, moody).retrieve_batch(strategy, [question("quick fox"), question("lazy dog")])
     assert "relevance_score" in notes_of(good[0])
-    assert notes_of(bad[0])["not_rescored"] == "TimeoutError"
+    assert notes_of(bad[0])["not_reranked"] == "TimeoutError"
 
 
 # Arguments, plans
@@ -349,10 +362,10 @@ def test_one_query_s_failure_leaves_the_batch_s_others_alone(toy: QdrantClient) 
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        ({"limit": 0}, ["the limit of Rerank", "got 0"]),
-        ({"limit": 2.5}, ["got 2.5"]),
-        ({"top_n": -1}, ["the top_n of Rerank", "got -1"]),
-        ({"limit": 5, "top_n": 6}, ["limit=5", "top_n=6"]),
+        ({"reads": 0}, ["reads of Rerank", "got 0"]),
+        ({"reads": 2.5}, ["got 2.5"]),
+        ({"top_n": -1}, ["top_n of Rerank", "got -1"]),
+        ({"reads": 5, "top_n": 6}, ["Rerank reads 5", "top_n=6"]),
         ({"on_error": "ignore"}, ["on_error", "'keep_order'", "'ignore'"]),
         ({"missing_text": "skip"}, ["missing_text", "'drop'", "'skip'"]),
         ({"candidate": "dense"}, ["runs over a strategy", "'dense'"]),
@@ -371,14 +384,14 @@ def test_nothing_to_read_is_refused() -> None:
 @pytest.mark.parametrize(
     ("strategy", "options", "part"),
     [
-        (Rerank(limit=5).over(DENSE), SearchOptions(6), "the call asks for 6 points, but Rerank reads 5"),
-        (Rerank(limit=5).over(DENSE), SearchOptions(3, offset=3), "the call asks for 6 points"),
+        (Rerank(reads=5).over(DENSE), SearchOptions(6), "the call asks for 6 points, but Rerank reads 5"),
+        (Rerank(reads=5).over(DENSE), SearchOptions(3, offset=3), "the call asks for 6 points"),
         (
-            Rerank(limit=30).over(Formula(score()).over(Nearest("dense", limit=9))),
+            Rerank(reads=30).over(Formula(score()).over(Nearest("dense", limit=9))),
             SearchOptions(3),
             "Rerank takes 30 points, but",
         ),
-        (Rerank(limit=8).over(Rerank(limit=3).over(DENSE)), SearchOptions(3), "asks for 8 points, but Rerank reads 3"),
+        (Rerank(reads=8).over(Rerank(reads=3).over(DENSE)), SearchOptions(3), "asks for 8 points, but Rerank reads 3"),
         (Rerank().over(DENSE), SearchOptions(3, group_by="doc"), "group_by can't be combined with Rerank"),
     ],
 )
@@ -388,7 +401,7 @@ def test_calls_that_it_can_t_answer_are_refused(strategy: Rerank, options: Searc
 
 
 def test_top_n_may_be_less_than_the_call_asks_for() -> None:
-    plan(Rerank(limit=5, top_n=3).over(DENSE), SCHEMA, target().capabilities, SearchOptions(20))
+    plan(Rerank(reads=5, top_n=3).over(DENSE), SCHEMA, target().capabilities, SearchOptions(20))
 
 
 def test_a_stage_can_t_run_over_what_asks_a_model() -> None:
@@ -397,9 +410,9 @@ def test_a_stage_can_t_run_over_what_asks_a_model() -> None:
 
 
 def test_the_plan_shows_the_request_and_counts_what_the_model_reads() -> None:
-    made = plan(Rerank(limit=20).over(Formula(score()).over(DENSE)), SCHEMA, target().capabilities, SearchOptions(3))
+    made = plan(Rerank(reads=20).over(Formula(score()).over(DENSE)), SCHEMA, target().capabilities, SearchOptions(3))
     explanation = made.describe()
-    assert "1 round trip, 20 model calls" in str(explanation)
+    assert "1 round trip, 20 texts read by the reranker" in str(explanation)
     [request] = explanation.requests
     assert (request["limit"], request["query"]) == (20, {"formula": "$score", "defaults": {}})
     assert made.describe(Query("", {"dense": [0.5] * 4})).requests[0]["prefetch"][0]["query"] == {"nearest": [0.5] * 4}
@@ -407,11 +420,11 @@ def test_the_plan_shows_the_request_and_counts_what_the_model_reads() -> None:
 
 STRATEGIES: list[Strategy] = [
     Rerank(),
-    Rerank(limit=20, top_n=5, on_error="keep_order", missing_text="drop").over(DENSE),
+    Rerank(reads=20, top_n=5, on_error="keep_order", missing_text="drop").over(DENSE),
     Rerank(blend=0.9 * sigmoid(rerank_score()) + 0.1 * field("a.b", default=0.0)).over(
         Fusion.rrf().over(DENSE, Nearest("bm25"))
     ),
-    Rerank(limit=5).over(Rerank(limit=50, blend=rerank_score() * constant(2.0)).over(Nearest(limit=3))),
+    Rerank(reads=5).over(Rerank(reads=50, blend=rerank_score() * constant(2.0)).over(Nearest(limit=3))),
 ]
 
 
@@ -434,7 +447,7 @@ def test_json_may_hold_the_blend_as_text_and_errors_name_the_line() -> None:
 
 def test_each_result_is_explained_by_both_scores_and_the_blend_s_terms(toy: QdrantClient) -> None:
     blend = 0.5 * rerank_score() + 2.0 * score() + field("popularity", default=0.0)
-    strategy = Rerank(limit=6, blend=blend).over(Formula(score("dense") + 0.5).over(DENSE))
+    strategy = Rerank(reads=6, blend=blend).over(Formula(score("dense") + 0.5).over(DENSE))
     runner = executor(toy, Numbers())
     points = runner.retrieve(strategy, question(), SearchOptions(limit=4))
     explained = runner.explain(strategy, question(), SearchOptions(limit=4))
@@ -454,7 +467,7 @@ def test_each_result_is_explained_by_both_scores_and_the_blend_s_terms(toy: Qdra
 
 
 def test_without_a_blend_the_model_s_score_is_the_only_term(toy: QdrantClient) -> None:
-    explained = executor(toy, Numbers()).explain(Rerank(limit=3).over(DENSE), question(), SearchOptions(limit=2, offset=1))
+    explained = executor(toy, Numbers()).explain(Rerank(reads=3).over(DENSE), question(), SearchOptions(limit=2, offset=1))
     assert [(reason.rank, [term.text for term in reason.terms]) for reason in explained.reasons] == [
         (2, ["rerank_score()"]),
         (3, ["rerank_score()"]),
@@ -464,7 +477,7 @@ def test_without_a_blend_the_model_s_score_is_the_only_term(toy: QdrantClient) -
 def test_what_the_model_did_not_read_has_no_terms_and_says_why(toy: QdrantClient) -> None:
     with pytest.warns(PlanWarning):
         explained = executor(toy, Down()).explain(
-            Rerank(limit=3, on_error="keep_order").over(DENSE), question(), SearchOptions(2)
+            Rerank(reads=3, on_error="keep_order").over(DENSE), question(), SearchOptions(2)
         )
     first, second = explained.reasons
     assert (first.terms, first.without_terms) == ((), "the model didn't read it (TimeoutError)")

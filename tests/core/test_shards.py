@@ -177,7 +177,7 @@ STEERED = RelevanceFeedback(seeds=Mmr("dense", limit=5), coefficients=Coefficien
         (Mmr("dense").over(DENSE, LATE), 1),
         (Mmr("dense", candidates_limit=3).over(DENSE, LATE), 2),
         (Mmr("dense").over(LATE.over(DENSE)), 2),
-        (Rerank(limit=5).over(Mmr("dense")), 1),
+        (Rerank(reads=5).over(Mmr("dense")), 1),
         (ON_CLIENT, 1),
         (STEERED, 1),
         (replace(STEERED, within=Mmr("dense").over(FeedbackCandidates(limit=9))), 2),

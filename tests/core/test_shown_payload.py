@@ -25,13 +25,13 @@ from qdrant_rerank.feedback import Coefficients
 QUERY = Query("q", vectors={"": [1.0, 1.0]})
 BLEND = rerank_score() + field("rating", default=0.0)
 STRATEGIES: dict[str, Strategy] = {
-    "rescore": Rerank(limit=4).over(Nearest()),
-    "blend": Rerank(limit=4, blend=BLEND).over(Nearest()),
-    "blend of a blend": Rerank(limit=4, blend=BLEND).over(
-        Rerank(limit=4, blend=rerank_score() + field("n", default=0)).over(Nearest())
+    "rescore": Rerank(reads=4).over(Nearest()),
+    "blend": Rerank(reads=4, blend=BLEND).over(Nearest()),
+    "blend of a blend": Rerank(reads=4, blend=BLEND).over(
+        Rerank(reads=4, blend=rerank_score() + field("n", default=0)).over(Nearest())
     ),
     "formula on the client": Formula(field("rating", default=0.0)).over(Nearest()).on_client(),
-    "rescored formula on the client": Rerank(limit=4, blend=BLEND).over(
+    "rescored formula on the client": Rerank(reads=4, blend=BLEND).over(
         Formula(field("n", default=0)).over(Nearest()).on_client()
     ),
     "feedback": RelevanceFeedback(seeds=Nearest(limit=3), coefficients=Coefficients(1.0, 0.5, 0.5), trust=True),

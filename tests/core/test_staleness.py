@@ -70,7 +70,7 @@ FORMULA = Formula(score()).over(Nearest(limit=12))
 STRATEGIES: dict[str, Strategy] = {
     "formula": FORMULA,
     "on the client": Formula(score()).over(Nearest(limit=12)).on_client(),
-    "blend": Rerank(limit=6, blend=score() + 0.0 * rerank_score()).over(Nearest()),
+    "blend": Rerank(reads=6, blend=score() + 0.0 * rerank_score()).over(Nearest()),
     "feedback": RelevanceFeedback(seeds=Nearest(limit=4), coefficients=Coefficients(1.0, 0.5, 0.5), trust=True),
 }
 

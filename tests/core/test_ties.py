@@ -63,7 +63,7 @@ def test_every_call_returns_the_same(toy_ties: QdrantClient) -> None:
 
 def test_under_a_rescoring_the_model_reads_the_same_points(toy_ties: QdrantClient) -> None:
     executor = Executor(toy_ties, "ties", reranker=lambda query, texts: [0.0] * len(texts))
-    strategy = Rerank(limit=5).over(Formula(score() * 0.0).over(Nearest(limit=20)))
+    strategy = Rerank(reads=5).over(Formula(score() * 0.0).over(Nearest(limit=20)))
     points = executor.retrieve(strategy, Query("q", {"": [1.0, 0.0]}), SearchOptions(3, stable_ties=True))
     assert ids(points) == [0, 1, 2]
 

@@ -124,7 +124,7 @@ async def test_a_model_that_hangs_is_given_up(model: type[HangingModel]) -> None
 
 
 async def test_with_keep_order_a_model_that_hangs_leaves_the_search_s_order() -> None:
-    strategy, hanging = Rerank(limit=5, on_error="keep_order").over(Nearest("dense")), HangingModel()
+    strategy, hanging = Rerank(reads=5, on_error="keep_order").over(Nearest("dense")), HangingModel()
     with SlowQdrant("hangs", after=100) as server:
 
         def make(kind: type[Any]) -> Any:

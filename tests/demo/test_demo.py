@@ -62,7 +62,7 @@ def test_the_summary_has_every_strategy_with_what_it_costs(output: str) -> None:
     quality = {name: float(cells[0]) for name, cells in summary.items()}
     assert all(0.4 < value < 0.9 for value in quality.values())
     assert quality["formula"] > quality["plain dense"]
-    assert summary["plain dense"][1:4] == ["1", "1", "0"]  # requests, embeddings, model calls
+    assert summary["plain dense"][1:4] == ["1", "1", "0"]  # requests, embeddings, texts read
     assert summary["formula"][3:6] == ["1", "2", "0"]
 
 

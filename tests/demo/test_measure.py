@@ -46,7 +46,7 @@ def test_an_outcome_counts_what_was_asked_for_once() -> None:
     both = Entry("both", "", "", Fusion.rrf().over(Nearest("dense"), Nearest("bm25")))
     outcome = ask(executor, both, Question("fox", {"fox": 2}), runs=3)
     assert outcome.documents == ["fox"]
-    assert (outcome.requests, outcome.embeddings, outcome.model_calls, outcome.ndcg) == (1, 2, 0, 1.0)
+    assert (outcome.requests, outcome.embeddings, outcome.reads, outcome.ndcg) == (1, 2, 0, 1.0)
     assert outcome.milliseconds > 0
     assert ask(executor, both, Question("fox"), runs=1).ndcg is None
 
@@ -60,4 +60,4 @@ def test_texts_that_a_model_reads_are_counted() -> None:
     executor = CountingExecutor(open_client(), "guide", reranker=alike)
     executor.reset()
     executor.score("fox", ["a", "b", "c"])
-    assert executor.model_calls == 3
+    assert executor.reads == 3

@@ -90,8 +90,8 @@ PROVOKED: dict[str, Callable[[], Any]] = {
     "no point of": lambda: _ask(Formula(score() + field("ratng", default=0)).over(_DENSE)),
     "no candidate is named": lambda: _ask(Formula(score("bm52")).over(_DENSE, Nearest("bm25"))),
     "the call asks for … points, but the candidates": lambda: _ask(Formula(score()).over(Nearest("dense", limit=5))),
-    "… can't be a candidate": lambda: Nearest("dense").over(Rerank(limit=5).over(_DENSE)),  # type: ignore[arg-type]
-    "the call asks for … points, but Rerank": lambda: _ask(Rerank(limit=5).over(_DENSE), reranker=worlds.shared_words),
+    "… can't be a candidate": lambda: Nearest("dense").over(Rerank(reads=5).over(_DENSE)),  # type: ignore[arg-type]
+    "the call asks for … points, but Rerank": lambda: _ask(Rerank(reads=5).over(_DENSE), reranker=worlds.shared_words),
     "unknown kind of strategy": lambda: from_json('{"kind": "nearst"}'),
     "nothing to embed": lambda: _ask(_DENSE, encoders=None),
     "the vector '…' has": lambda: _ask(_DENSE, Query(vectors={"dense": [1.0, 2.0]})),
@@ -100,10 +100,10 @@ PROVOKED: dict[str, Callable[[], Any]] = {
     "filter must be": lambda: _langchain(filter={"category": "stay"}),
     "a call has no option": lambda: _langchain(top_k=3),
     "the call's timeout": lambda: _ask(_DENSE, encoders={"dense": _slow}, timeout=0.05),
-    "this strategy has texts": lambda: _ask(Rerank(limit=10).over(_DENSE)),
+    "this strategy has texts": lambda: _ask(Rerank(reads=10).over(_DENSE)),
     "the reranker would": lambda: _llama_index(reranker=worlds.shared_words),
     "… has score,": lambda: _ask(_DENSE, reranker=_Nameless()),
-    "the model returned": lambda: _ask(Rerank(limit=10).over(_DENSE), reranker=lambda query, texts: [1.0]),
+    "the model returned": lambda: _ask(Rerank(reads=10).over(_DENSE), reranker=lambda query, texts: [1.0]),
     "none of the": _wrong_payload,
     "… needs an": _without_edge,
     "Connection refused": lambda: _ask(_DENSE, client=QdrantClient("http://127.0.0.1:9", check_compatibility=False)),

@@ -233,7 +233,7 @@ def test_a_report_that_can_t_be_written_is_refused_before_anything_is_measured(f
 
 
 def test_a_strategy_that_rescores_needs_its_model_named(folder: Path, tmp_path: Path) -> None:
-    save(Rerank(limit=5).over(Nearest("bm25")), tmp_path / "read.json")
+    save(Rerank(reads=5).over(Nearest("bm25")), tmp_path / "read.json")
     pair = ["--strategy", folder / "dense.json", "--strategy", tmp_path / "read.json"]
     ran = run("compare", folder / "judged.jsonl", "--path", folder / "db", *pair)
     assert ran.code == 2
@@ -249,6 +249,6 @@ def test_a_strategy_that_rescores_needs_its_model_named(folder: Path, tmp_path: 
 
 def test_a_reranked_strategy_is_evaluated_with_what_the_model_reads(folder: Path, tmp_path: Path) -> None:
     model = cross_encoder_folder(tmp_path / "model")
-    reading = ["--rerank", f"cross-encoder:{model}", "--rerank-limit", "3", "--measure", "nDCG@3"]
+    reading = ["--rerank", f"cross-encoder:{model}", "--reads", "3", "--measure", "nDCG@3"]
     found = json.loads(done("evaluate", folder / "judged.jsonl", "--path", folder / "db", *reading, "--json"))
     assert 0 < found["costs"]["model_texts"] <= 3

@@ -65,7 +65,7 @@ def test_costs_are_what_the_client_was_asked_for() -> None:
         Topics({"1": "quick fox", "2": "lazy dog"}),
         Qrels({"1": dict.fromkeys(map(str, range(25)), 1), "2": {"4": 1}}),
     )
-    rescored = Rerank(limit=10).over(Nearest("dense"))
+    rescored = Rerank(reads=10).over(Nearest("dense"))
     bound.plan(rescored)
     counting.calls.clear()
     costs = evaluate(rescored, asked, judged, ["nDCG@5"], executor=bound).costs

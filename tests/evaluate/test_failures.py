@@ -92,7 +92,7 @@ def test_a_strategy_that_gets_over_an_error_itself_has_not_failed(notes: QdrantC
         raise ConnectionError("no model")
 
     bound = Executor(notes, "notes", encoders=encoders(), reranker=broken)
-    kept = Rerank(limit=6, on_error="keep_order").over(Nearest("dense"))
+    kept = Rerank(reads=6, on_error="keep_order").over(Nearest("dense"))
     with pytest.warns(PlanWarning, match="the model failed"):
         evaluation = evaluate(kept, topics(), qrels(), ["RR"], executor=bound)
     assert evaluation.coverage.failed == {}
@@ -104,7 +104,7 @@ def test_a_strategy_that_gets_over_an_error_itself_has_not_failed(notes: QdrantC
 
 def test_what_a_model_was_not_to_read_is_no_failure_either(notes: QdrantClient) -> None:
     bound = Executor(notes, "notes", encoders=encoders(), reranker=lambda query, texts: [float(len(text)) for text in texts])
-    evaluation = evaluate(Rerank(limit=1, unread="last").over(Nearest("dense")), topics(), qrels(), ["RR"], executor=bound)
+    evaluation = evaluate(Rerank(reads=1, unread="last").over(Nearest("dense")), topics(), qrels(), ["RR"], executor=bound)
     assert evaluation.coverage.unread == ()
     assert evaluation.costs.model_texts == 1
 

@@ -28,7 +28,7 @@ def test_a_model_that_helps_is_found_and_reads_each_text_once() -> None:
     assert len(read(executor)) == len(set(read(executor))) == tuning.spent.model_texts
     assert tuning.recommended
     assert isinstance(tuning.strategy, Rerank)
-    assert tuning.strategy.limit == 20
+    assert tuning.strategy.reads == 20
     assert "It costs more than the default" in tuning.recommendation
 
 

@@ -141,7 +141,7 @@ def test_recomputed_rescoring_is_the_one_of_the_executor(each_engine: Executor, 
     executor = Executor(
         each_engine.clients.sync(), COLLECTION, encoders=encoders(), reranker=lambda query, texts: [len(t) / 9 for t in texts]
     )
-    strategy = Rerank(limit=7, blend=blend, missing_text=missing).over(Fusion.dbsf().over(A, B))  # nothing ties
+    strategy = Rerank(reads=7, blend=blend, missing_text=missing).over(Fusion.dbsf().over(A, B))  # nothing ties
     book = ScoreBook(executor, Meter(Budget(model_texts=None)))
     for pool in pools_of(executor, [strategy.below], 7):
         asked = executor.retrieve(strategy, pool.topic.query, pool.topic.within(SearchOptions(limit=5)))
@@ -177,13 +177,13 @@ def test_limits_written_out_and_left_to_their_defaults_are_the_same_strategy() -
     written = Fusion.rrf().over(Nearest("dense", limit=100), Nearest("bm25", limit=100))
     assert written.fill_limits(10) == Fusion.rrf().over(Nearest("dense"), Nearest("bm25")).fill_limits(10)
     assert written.fill_limits(10) != Fusion.rrf().over(A, B).fill_limits(10)
-    assert Rerank(limit=50).over(written).fill_limits(10) == Rerank().over(written).fill_limits(10)
-    assert Rerank(limit=20).over(written).fill_limits(10) != Rerank().over(written).fill_limits(10)
+    assert Rerank(reads=50).over(written).fill_limits(10) == Rerank().over(written).fill_limits(10)
+    assert Rerank(reads=20).over(written).fill_limits(10) != Rerank().over(written).fill_limits(10)
 
 
 def test_the_effort_of_a_query_counts_searches_candidates_and_texts() -> None:
     schema = Executor(fill_toy(open_client()), COLLECTION).target().schema
-    assert (effort := effort_of(Rerank(limit=20).over(Fusion.rrf().over(A, B)), 10, schema)).model_texts == 20
+    assert (effort := effort_of(Rerank(reads=20).over(Fusion.rrf().over(A, B)), 10, schema)).model_texts == 20
     assert (effort.round_trips, effort.searches, effort.candidates) == (1, 2, 15)
     assert effort_of(Nearest("dense"), 10, schema).candidates == 10
     assert effort_of(Nearest("dense"), 10, schema) < effort_of(Fusion.rrf().over(A, B), 10, schema)

@@ -91,9 +91,9 @@ def test_a_model_reads_candidates_only_where_there_is_one_and_the_rest_follows_w
     assert not list(Rescored().options(ground(DENSE, SPARSE)))
     options = list(Rescored(depths=(10, 20)).options(ground(DENSE, SPARSE, has_model=True)))
     assert [option.parameters["of"] for option in options[:3]] == ["the default", "dense alone", "DBSF"]
-    assert options[-1].strategy == Rerank(limit=20).over(Fusion.dbsf().over(DENSE, SPARSE))
+    assert options[-1].strategy == Rerank(reads=20).over(Fusion.dbsf().over(DENSE, SPARSE))
     deep = list(Rescored(depths=(20,)).options(ground(DENSE, has_model=True, limit=50)))
-    assert deep[-1].strategy == Rerank(limit=20, unread="last").over(DENSE)
+    assert deep[-1].strategy == Rerank(reads=20, unread="last").over(DENSE)
     far = list(Rescored(depths=(10,)).options(ground(FAR, DENSE, has_model=True)))
     assert far[-1].name == "model reads 10 of RRF"
     twice = list(Rescored().options(ground(DENSE, has_model=True, baseline=Rerank().over(DENSE))))

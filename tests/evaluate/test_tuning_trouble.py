@@ -90,7 +90,7 @@ def test_without_the_baselines_values_there_is_nothing_to_say() -> None:
 
 def test_a_baseline_with_a_model_is_recomputed_too() -> None:
     executor, topics, qrels = world((1.0, 1.0), model=True)
-    tuning = tune(executor, topics, qrels, baseline=Rerank(limit=10).over(Nearest("a")), space=SPACE, budget=READ)
+    tuning = tune(executor, topics, qrels, baseline=Rerank(reads=10).over(Nearest("a")), space=SPACE, budget=READ)
     assert tuning.spent.requests == 2 * len(topics)
     assert tuning.spent.model_texts == 10 * len(topics)
     assert tuning["default"].mean > tuning["a alone"].mean

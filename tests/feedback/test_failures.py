@@ -75,7 +75,7 @@ def test_a_seed_without_text_is_not_scored_and_comes_last_in_recall_mode() -> No
     steps, points = asked(RECALL, [[*silent, *SEEDS[:4]]], [1.0, 2.0, 3.0, 4.0], [[*found((7, 0.8, None)), *mute]], [2.5])
     assert [step.texts for step in steps if isinstance(step, Score)] == [["n1", "n2", "n3", "n4"], ["n7"]]
     assert ids(points) == [4, 3, 7, 2, 1, 6, 9]
-    assert [notes_of(point).get("not_rescored") for point in points] == [None] * 5 + ["no text"] * 2
+    assert [notes_of(point).get("not_reranked") for point in points] == [None] * 5 + ["no text"] * 2
     assert {notes_of(point)["documents_scored"] for point in points} == {5}
 
 
@@ -136,12 +136,12 @@ def test_with_keep_order_a_failure_in_round_one_leaves_the_plain_search(toy: Qdr
 def test_with_keep_order_a_failure_in_round_two_returns_what_there_is(toy: QdrantClient) -> None:
     expected = executor(toy).retrieve(RECALL, question(), SearchOptions(limit=12))
     seeds = [point.id for point in executor(toy).retrieve(Nearest("dense"), question(), SearchOptions(limit=5))]
-    with pytest.warns(PlanWarning, match="comes last, each with the note 'not_rescored'"):
+    with pytest.warns(PlanWarning, match="comes last, each with the note 'not_reranked'"):
         points = executor(toy, Failing(2)).retrieve(replace(RECALL, on_error="keep_order"), question(), SearchOptions(limit=12))
     assert sorted(map(str, ids(points))) == sorted(map(str, ids(expected)))
     assert ids(points[:5]) == [point.id for point in expected if point.id in seeds]
-    assert {notes_of(point).get("not_rescored") for point in points[:5]} == {None}
-    assert {notes_of(point).get("not_rescored") for point in points[5:]} == {"TimeoutError"}
+    assert {notes_of(point).get("not_reranked") for point in points[:5]} == {None}
+    assert {notes_of(point).get("not_reranked") for point in points[5:]} == {"TimeoutError"}
     assert {notes_of(point)["documents_scored"] for point in points} == {5}
 
 
@@ -169,5 +169,5 @@ def test_keep_order_keeps_what_a_threshold_would_cut(toy: QdrantClient) -> None:
     strategy = replace(RECALL, on_error="keep_order")
     with pytest.warns(PlanWarning):
         points = executor(toy, Failing(2)).retrieve(strategy, question(), SearchOptions(limit=12, score_threshold=1e9))
-    assert {notes_of(point)["not_rescored"] for point in points} == {"TimeoutError"}
+    assert {notes_of(point)["not_reranked"] for point in points} == {"TimeoutError"}
     assert len(points) == 7

@@ -72,7 +72,7 @@ def test_what_is_reported_of_mode_recall_is_what_the_saved_strategy_gets(
     plain = evaluate(
         replace(saved.seeds, limit=None), TOPICS, Qrels(qrels()), names, executor=runner, doc_id="_id", batch_size=10
     )
-    reread = Rerank(limit=reads).over(Nearest("dense"))
+    reread = Rerank(reads=reads).over(Nearest("dense"))
     reranked = evaluate(reread, TOPICS, Qrels(qrels()), names, executor=runner, doc_id="_id", batch_size=10)
     assert [each.measure for each in fit.judgements[2:]] == list(dict.fromkeys(names))
     for each in fit.judgements[2:]:

@@ -51,7 +51,10 @@ CANDIDATE = Fusion.rrf().over(FeedbackCandidates(limit=9), Nearest("bm25", limit
         ({"on_error": "ignore"}, ["'raise' or 'keep_order'", "got 'ignore'"]),
         ({"limit": 0}, ["limit of RelevanceFeedback", "got 0"]),
         ({"limit": 2.5}, ["got 2.5"]),
-        ({"mode": "recall", "limit": 5}, ["limit=5 documents in all", "5 seeds leave none"]),
+        (
+            {"mode": "recall", "limit": 5},
+            ["reads as many documents as RelevanceFeedback returns, 5 in all", "5 seeds leave none"],
+        ),
         ({"using": 7}, ["name of a vector must be text"]),
         ({"native": 1}, ["native of RelevanceFeedback is True or False", "got 1"]),
         ({"trust": "yes"}, ["trust of RelevanceFeedback", "got 'yes'"]),
@@ -144,7 +147,7 @@ def test_fingerprints_are_read_only_for_strategies_that_go_by_them(toy: QdrantCl
         def fingerprint(self) -> str:  # type: ignore[override]
             raise AssertionError("a gigabyte was read")
 
-    executor(toy, Large()).retrieve(Rerank(limit=3).over(Nearest("dense")), question(), SearchOptions(2))
+    executor(toy, Large()).retrieve(Rerank(reads=3).over(Nearest("dense")), question(), SearchOptions(2))
     with pytest.raises(AssertionError, match="gigabyte"):
         executor(toy, Large()).plan(PRECISION)
 

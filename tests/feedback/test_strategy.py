@@ -224,7 +224,7 @@ def test_the_cost_counts_what_the_model_reads(toy: QdrantClient) -> None:
         executor(toy, reader).retrieve(strategy, question(), SearchOptions(limit=5))
         assert strategy.cost == Cost(2, calls)
         assert sum(map(len, reader.calls)) == min(calls, 24)
-    assert "2 round trips, 5 model calls" in str(plan(PRECISION, SCHEMA, target().capabilities).describe())
+    assert "2 round trips, 5 texts read by the reranker" in str(plan(PRECISION, SCHEMA, target().capabilities).describe())
 
 
 def test_one_zero_zero_is_plain_search_and_asks_no_model(toy: QdrantClient) -> None:

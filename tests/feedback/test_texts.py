@@ -124,9 +124,9 @@ def test_without_a_model_nothing_is_compared(books: CountingClient) -> None:
 
 def test_feedback_below_a_reranking_is_checked_too(books: CountingClient) -> None:
     with refused(PlanError, "11 of 11 random points differ"):
-        reading(books, "flat").plan(Rerank(limit=5).over(fitted(TITLED)))
+        reading(books, "flat").plan(Rerank(reads=5).over(fitted(TITLED)))
     with refused(PlanError, "the reranker is 'numbers', was 'other'"):
-        reading(books, "flat").plan(Rerank(limit=5).over(fitted(None, reranker="other")))
+        reading(books, "flat").plan(Rerank(reads=5).over(fitted(None, reranker="other")))
 
 
 async def test_the_async_executor_refuses_as_well(books: CountingClient) -> None:

@@ -146,7 +146,7 @@ def test_every_way_to_search_takes_the_same_keyword_only_parameters() -> None:
         cls._aget_relevant_documents,
         cls.search_batch,
         cls.asearch_batch,
-        cls.explain,
+        cls.describe,
     ]
     for way in ways:
         parameters = inspect.signature(way).parameters.values()

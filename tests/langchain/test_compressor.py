@@ -66,7 +66,7 @@ async def test_the_documents_that_come_in_stay_as_they_are() -> None:
 async def test_the_order_is_that_of_rescore_over_the_same_candidates(rescoring: dict[str, Any]) -> None:
     strategy = Nearest("dense")
     candidates = make(strategy=strategy, k=20).invoke(QUERY)
-    expected = make(strategy=Rerank(limit=20, **rescoring).over(strategy), reranker=Lengths(), k=rescoring.get("top_n", 20))
+    expected = make(strategy=Rerank(reads=20, **rescoring).over(strategy), reranker=Lengths(), k=rescoring.get("top_n", 20))
     found = await both(QdrantRerankCompressor(reranker=Lengths(), **rescoring), candidates)
     ranked = expected.invoke(QUERY)
     assert ids(found) == ids(ranked)
@@ -118,7 +118,7 @@ async def test_documents_without_text_follow_the_policy(policy: Any, expected: l
         return
     found = await both(compressor, given)
     assert texts(found) == expected
-    assert [document.metadata.get("not_rescored") for document in found] == [None, None, "no text", "no text"][: len(found)]
+    assert [document.metadata.get("not_reranked") for document in found] == [None, None, "no text", "no text"][: len(found)]
 
 
 async def test_min_score_is_about_the_final_score() -> None:
@@ -135,12 +135,12 @@ async def test_a_failure_is_raised_or_leaves_the_order() -> None:
     with pytest.warns(PlanWarning, match="TimeoutError"):
         found = await both(QdrantRerankCompressor(reranker=Down(), on_error="keep_order", top_n=3), documents(score=0.5))
     assert texts(found) == list(TEXTS[:3])
-    assert found[0].metadata == {"nested": {"a": 1}, "score": 0.5, "not_rescored": "TimeoutError"}
+    assert found[0].metadata == {"nested": {"a": 1}, "score": 0.5, "not_reranked": "TimeoutError"}
 
 
 async def test_an_earlier_failure_is_forgotten_once_a_model_has_read_the_text() -> None:
-    [found] = await both(QdrantRerankCompressor(reranker=Lengths()), documents("a", not_rescored="TimeoutError"))
-    assert "not_rescored" not in found.metadata
+    [found] = await both(QdrantRerankCompressor(reranker=Lengths()), documents("a", not_reranked="TimeoutError"))
+    assert "not_reranked" not in found.metadata
 
 
 async def test_scores_go_where_score_key_says() -> None:

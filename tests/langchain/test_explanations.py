@@ -180,10 +180,10 @@ def documents(*points: models.ScoredPoint, **settings: Any) -> list[Document]:
 
 def test_what_reranking_notes_is_in_the_metadata() -> None:
     first, second, third = documents(
-        ranked(1, {}, retrieval_score=0.3, relevance_score=0.9), ranked(2, {}, not_rescored="no text"), ranked(3, {})
+        ranked(1, {}, retrieval_score=0.3, relevance_score=0.9), ranked(2, {}, not_reranked="no text"), ranked(3, {})
     )
     assert first.metadata.items() >= {"score": 0.5, "retrieval_score": 0.3, "relevance_score": 0.9}.items()
-    assert second.metadata["not_rescored"] == "no text"
+    assert second.metadata["not_reranked"] == "no text"
     assert third.metadata.keys() == {"_id", "_collection_name", "score"}
 
 

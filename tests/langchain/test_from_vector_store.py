@@ -77,7 +77,7 @@ def test_hybrid_search_with_the_stores_few_candidates_equals_the_store() -> None
 
 def test_hybrid_search_has_enough_candidates_by_default() -> None:
     retriever = QdrantRerankRetriever.from_vector_store(store_of(RetrievalMode.HYBRID), k=2)
-    [request] = retriever.explain().requests
+    [request] = retriever.describe().requests
     assert [candidate["limit"] for candidate in request["prefetch"]] == [100, 100]
     assert retriever.strategy == Fusion.rrf().over(Nearest(""), Nearest("langchain-sparse"))
 

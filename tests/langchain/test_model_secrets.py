@@ -21,7 +21,7 @@ from tests.langchain.support import make
 from tests.models.stub_cohere import Refuse, StubCohere
 
 SECRET = "sk-SECRET-of-the-model"
-STRATEGY = Rerank(limit=5).over(Nearest("dense"))
+STRATEGY = Rerank(reads=5).over(Nearest("dense"))
 
 
 class Careless:
@@ -106,7 +106,7 @@ def test_an_error_has_no_key(stub: StubCohere, reranker: CohereReranker, fault: 
 def test_a_warning_has_no_key(stub: StubCohere, reranker: CohereReranker) -> None:
     stub.script.append(Refuse(401, f"invalid key {SECRET}"))
     with pytest.warns(PlanWarning) as caught:
-        make(strategy=Rerank(limit=5, on_error="keep_order").over(Nearest("dense")), reranker=reranker).invoke("quick fox")
+        make(strategy=Rerank(reads=5, on_error="keep_order").over(Nearest("dense")), reranker=reranker).invoke("quick fox")
     assert SECRET not in str([each.message for each in caught])
 
 

@@ -73,7 +73,7 @@ async def test_models_embeddings_and_engines_in_process_run_in_threads_of_ours(n
         collection_name="toy",
         embedding=Plain(),
         reranker=MODELS[name](),
-        strategy=Rerank(limit=5).over(Nearest("dense")),
+        strategy=Rerank(reads=5).over(Nearest("dense")),
         payload="flat",
     )
     assert len(await retriever.ainvoke("quick brown fox")) == 4

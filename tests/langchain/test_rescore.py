@@ -20,7 +20,7 @@ from tests.langchain.models import AsyncChat, Chat, Down, Lengths, LongestFirst,
 from tests.langchain.support import DOCS, QUERY, assert_same, ids, make, must, settings
 from tests.waiting import Patient
 
-RESCORE = Rerank(limit=10).over(Nearest("dense"))
+RESCORE = Rerank(reads=10).over(Nearest("dense"))
 
 
 def lengths(documents: Sequence[Document]) -> list[float]:
@@ -44,7 +44,7 @@ def test_the_model_reads_the_text_of_the_candidates_and_its_scores_count() -> No
 
 
 async def test_every_way_to_ask_gives_the_same() -> None:
-    strategy = Rerank(limit=12, blend=rerank_score() + score()).over(Fusion.rrf().over(Nearest("dense"), Nearest("bm25")))
+    strategy = Rerank(reads=12, blend=rerank_score() + score()).over(Fusion.rrf().over(Nearest("dense"), Nearest("bm25")))
     retriever = make(strategy=strategy, reranker=Lengths(), k=4)
     queries = [QUERY, "lazy dog", QUERY]
     expected = [retriever.invoke(query) for query in queries]
@@ -86,11 +86,11 @@ def test_the_text_is_where_payload_says() -> None:
 def test_a_failure_is_raised_or_leaves_the_order_of_the_search() -> None:
     with pytest.raises(TimeoutError, match="no answer"):
         make(strategy=RESCORE, reranker=Down()).invoke(QUERY)
-    retriever = make(strategy=Rerank(limit=10, on_error="keep_order").over(Nearest("dense")), reranker=Down())
+    retriever = make(strategy=Rerank(reads=10, on_error="keep_order").over(Nearest("dense")), reranker=Down())
     with pytest.warns(PlanWarning, match="the model failed \\(TimeoutError\\)"):
         found = retriever.invoke(QUERY)
     assert ids(found) == ids(make(strategy=Nearest("dense")).invoke(QUERY))
-    assert {document.metadata["not_rescored"] for document in found} == {"TimeoutError"}
+    assert {document.metadata["not_reranked"] for document in found} == {"TimeoutError"}
 
 
 def test_without_a_model_the_error_says_what_to_pass() -> None:

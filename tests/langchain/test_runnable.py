@@ -142,7 +142,7 @@ def test_refresh_reads_the_collection_again() -> None:
 
 
 def test_explain_shows_the_request_and_what_it_costs() -> None:
-    explanation = make(strategy=STRATEGIES["rrf"]).explain(k=7, filter=must("category", "news"))
+    explanation = make(strategy=STRATEGIES["rrf"]).describe(k=7, filter=must("category", "news"))
     assert explanation.round_trips == 1
     [request] = explanation.requests
     assert request["limit"] == 7
@@ -152,7 +152,7 @@ def test_explain_shows_the_request_and_what_it_costs() -> None:
 
 def test_explain_shows_the_vectors_that_it_is_given() -> None:
     for vectors in ([0.5, 0.25, 0.0, 1.0], {"dense": [0.5, 0.25, 0.0, 1.0]}):
-        [request] = make().explain(vectors=vectors).requests
+        [request] = make().describe(vectors=vectors).requests
         assert "[0.5, 0.25, 0.0, 1.0]" in str(request["query"])
 
 

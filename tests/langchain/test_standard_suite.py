@@ -76,7 +76,7 @@ class TestRescore(Standard):
 
     @property
     def retriever_constructor_params(self) -> dict[str, Any]:
-        strategy = Rerank(limit=20).over(STRATEGIES[self.strategy])
+        strategy = Rerank(reads=20).over(STRATEGIES[self.strategy])
         return {**settings(), "strategy": strategy, "reranker": Lengths()}
 
 

@@ -55,7 +55,7 @@ def several_queries(retriever: Any) -> list[str]:
 
 @pytest.mark.parametrize("reranked", [False, True])
 def test_a_document_that_several_queries_find_comes_once(store: QdrantVectorStore, reranked: bool) -> None:
-    changed: dict[str, Any] = {"strategy": Rerank(limit=12).over(Nearest()), "reranker": Lengths()} if reranked else {}
+    changed: dict[str, Any] = {"strategy": Rerank(reads=12).over(Nearest()), "reranker": Lengths()} if reranked else {}
     ours = several_queries(QdrantRerankRetriever.from_vector_store(store, k=4, **changed))
     assert len(ours) == len(set(ours))
     if not reranked:
@@ -97,16 +97,16 @@ def test_a_document_in_several_groups_has_the_score_of_its_best_rank() -> None:
 def test_without_a_score_key_notes_say_no_more_than_that_a_reranker_failed() -> None:
     notes: list[dict[str, Any]] = [
         {"relevance_score": 0.5, "retrieval_score": 0.1},
-        {"not_rescored": "no text"},
-        {"not_rescored": "beyond the limit"},
-        {"not_rescored": "TimeoutError", "retrieval_score": 0.1},
+        {"not_reranked": "no text"},
+        {"not_reranked": "beyond what the model reads"},
+        {"not_reranked": "TimeoutError", "retrieval_score": 0.1},
     ]
     noted = [
         RankedPoint(id=number, version=0, score=0.5, payload={"page_content": "t"}, notes=own)
         for number, own in enumerate(notes)
     ]
     found = [each.metadata.keys() - {"_id", "_collection_name"} for each in documents(*noted, score_key=None)]
-    assert found == [set(), set(), set(), {"not_rescored"}]
+    assert found == [set(), set(), set(), {"not_reranked"}]
 
 
 # What is called otherwise

@@ -250,7 +250,7 @@ def test_it_takes_one_round_trip_and_no_model() -> None:
     start = len(client.calls)
     executor.retrieve_batch(single, [topic.query for topic in TOPICS])
     assert client.calls[start:] == ["query_batch_points"]
-    assert (HERE.cost.round_trips, HERE.cost.model_calls) == (1, 0)
+    assert (HERE.cost.round_trips, HERE.cost.reads) == (1, 0)
 
 
 async def test_async_executors_compute_the_same(executor: Executor) -> None:
@@ -318,7 +318,7 @@ def test_a_model_may_read_what_it_ranks() -> None:
     executor = Executor(
         local()[0].clients.sync(), "films", reranker=lambda query, texts: [float(len(text)) for text in texts], payload=_name
     )
-    found = executor.retrieve(Rerank(limit=5).over(HERE), replace(QUERY, text="films"), SearchOptions(limit=5))
+    found = executor.retrieve(Rerank(reads=5).over(HERE), replace(QUERY, text="films"), SearchOptions(limit=5))
     assert {point.id for point in found} == {point.id for point in local()[0].retrieve(HERE, QUERY, SearchOptions(limit=5))}
 
 
@@ -340,7 +340,7 @@ def test_what_it_was_trained_on_counts_here_too() -> None:
 def test_values_that_have_moved_are_warned_of_here_too() -> None:
     far = TrainedFeature(name="x", expression=field("year", default=0.0), reference=Reference((1e9,), (0.0, 1.0), size=1000))
     learned = replace(FORMULA, trained=Trained((far,))).on_client()
-    for strategy in (learned, Rerank(limit=20).over(learned)):
+    for strategy in (learned, Rerank(reads=20).over(learned)):
         with pytest.warns(PlanWarning, match="feature 'x' is far from what it was trained on"):
             world(CountingClient()).plan(strategy)
 

@@ -98,7 +98,7 @@ def test_a_collection_that_lacks_a_payload_key_is_refused_however_the_ranker_is_
 def test_the_refusal_goes_through_whatever_stands_above_the_formula(file: Path, other: Executor) -> None:
     without(other, "popularity")
     learned = Formula.load(file)
-    for strategy in (Mmr("dense").over(learned), Rerank(limit=5).over(learned)):
+    for strategy in (Mmr("dense").over(learned), Rerank(reads=5).over(learned)):
         with refused(PlanError, "reads 'popularity'"):
             other.plan(strategy)
 

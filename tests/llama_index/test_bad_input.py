@@ -250,4 +250,4 @@ def test_doc_ids_restrict_collections_that_llama_index_wrote() -> None:
 
 def test_empty_filters_are_no_filter(toy: QdrantClient) -> None:
     own = retriever(toy, filters=MetadataFilters(filters=[]), encoders={"bm25": bm25})
-    assert "filter" not in own.explain().requests[0]
+    assert "filter" not in own.describe().requests[0]

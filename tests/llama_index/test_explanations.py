@@ -146,15 +146,15 @@ def test_what_reranking_notes_is_in_the_metadata_and_models_don_t_see_it(payload
     content = node_to_metadata_dict(node(1)) if payload == "llama_index" else {"text": "by hand"}
     first, second = read(
         ranked(1, content, retrieval_score=0.3, relevance_score=0.9),
-        ranked(2, content, not_rescored="no text"),
+        ranked(2, content, not_reranked="no text"),
         payload=payload,
     )
     assert first.metadata.items() >= {"retrieval_score": 0.3, "relevance_score": 0.9}.items()
-    assert second.metadata["not_rescored"] == "no text"
+    assert second.metadata["not_reranked"] == "no text"
     assert "retrieval_score" not in second.metadata
     for mode in (MetadataMode.LLM, MetadataMode.EMBED):
         assert "relevance_score" not in first.get_content(mode)
-        assert "not_rescored" not in second.get_content(mode)
+        assert "not_reranked" not in second.get_content(mode)
 
 
 def test_nothing_that_is_added_hides_what_a_node_has_or_each_other() -> None:

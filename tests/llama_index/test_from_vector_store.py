@@ -62,7 +62,7 @@ async def test_a_hybrid_store_is_searched_by_both_vectors_and_gives_the_same_nod
         assert ranking(again) == ranking(found)
     assert {each.node.node_id: each.node.to_dict() for each in again} == expected
     assert retriever.strategy == Fusion.rrf().over(Nearest("text-dense"), Nearest("text-sparse-new"))
-    assert "Fusion.rrf().over(Nearest('text-dense'), Nearest('text-sparse-new'))" in str(retriever.explain())
+    assert "Fusion.rrf().over(Nearest('text-dense'), Nearest('text-sparse-new'))" in str(retriever.describe())
 
 
 def test_each_candidate_of_a_hybrid_store_alone_is_the_stores_own_dense_and_sparse_query() -> None:
@@ -113,7 +113,7 @@ def test_a_collection_with_the_old_name_of_the_sparse_vector_is_found() -> None:
     its.sparse_vector_name = "text-sparse-new"  # as in a store with only an async client, before its first query
     retriever = QdrantRerankRetriever.from_vector_store(its, TinyEmbedding(), similarity_top_k=3)
     assert 0 in numbers(retriever.retrieve(QUERY))  # the only one with all three words; those with one tie, in any order
-    assert "Fusion.rrf().over(Nearest('text-dense'), Nearest('text-sparse'))" in str(retriever.explain())
+    assert "Fusion.rrf().over(Nearest('text-dense'), Nearest('text-sparse'))" in str(retriever.describe())
 
 
 def test_a_sparse_function_set_later_is_used() -> None:

@@ -79,7 +79,7 @@ BLEND = rerank_score() + 10 * field("popularity", default=0.0) - 100 * score()
 @pytest.mark.parametrize("rescoring", [{}, {"top_n": 3}, {"blend": BLEND}], ids=str)
 async def test_the_order_is_that_of_rescore_over_the_same_candidates(rescoring: dict[str, Any]) -> None:
     candidates = retriever(Nearest(), similarity_top_k=8).retrieve(QUERY)
-    strategy = Rerank(limit=8, **rescoring).over(Nearest())
+    strategy = Rerank(reads=8, **rescoring).over(Nearest())
     expected = retriever(strategy, reranker=Lengths(), similarity_top_k=rescoring.get("top_n", 8)).retrieve(QUERY)
     found = await both(by(**rescoring), candidates)
     assert numbers(found) == numbers(expected)
@@ -118,7 +118,7 @@ async def test_nodes_without_text_follow_the_policy(policy: Any, expected: Any) 
         return
     found = await both(of, given)
     assert ranking(found) == expected
-    assert [each.metadata.get("not_rescored") for each in found] == [None, None, "no text"][: len(found)]
+    assert [each.metadata.get("not_reranked") for each in found] == [None, None, "no text"][: len(found)]
 
 
 async def test_a_failure_is_raised_or_leaves_the_order() -> None:
@@ -129,9 +129,9 @@ async def test_a_failure_is_raised_or_leaves_the_order() -> None:
     with pytest.warns(PlanWarning, match="TimeoutError"):
         found = await both(by(Down(), on_error="keep_order", top_n=3), nodes(scores=[0.4, None, 0.2, 0.1]))
     assert ranking(found) == [("bb", 0.4), ("dddd", None), ("a", 0.2)]
-    assert {each.metadata["not_rescored"] for each in found} == {"TimeoutError"}
+    assert {each.metadata["not_reranked"] for each in found} == {"TimeoutError"}
     again = await both(by(), found)
-    assert not any("not_rescored" in each.metadata for each in again)
+    assert not any("not_reranked" in each.metadata for each in again)
 
 
 async def test_no_nodes_are_no_work() -> None:

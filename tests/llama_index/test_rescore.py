@@ -19,7 +19,7 @@ from tests.engines import open_client
 from tests.llama_index.stores import COLLECTION, QUERY, TinyEmbedding, numbers, ranking, store
 from tests.waiting import Patient
 
-RESCORE = Rerank(limit=8).over(Nearest())
+RESCORE = Rerank(reads=8).over(Nearest())
 
 
 class Lengths:
@@ -77,7 +77,7 @@ def test_the_model_reads_what_embedding_models_are_shown_and_its_scores_count() 
 
 
 async def test_every_way_to_ask_gives_the_same() -> None:
-    of = retriever(Rerank(limit=8, blend=0.1 * rerank_score() + score()).over(Nearest()), reranker=Lengths())
+    of = retriever(Rerank(reads=8, blend=0.1 * rerank_score() + score()).over(Nearest()), reranker=Lengths())
     queries = [QUERY, "lazy dog", QUERY]
     expected = [ranking(of.retrieve(query)) for query in queries]
     assert [ranking(await of.aretrieve(query)) for query in queries] == expected
@@ -140,7 +140,7 @@ def test_points_that_llama_index_did_not_write_are_read_by_their_text_key() -> N
     of, reader = store(), Lengths()
     of.client.upsert(COLLECTION, [models.PointStruct(id=1, vector=[1.0, 0, 0, 0], payload={"text": "x" * 500})])
     found = QdrantRerankRetriever.from_vector_store(
-        of, TinyEmbedding(), strategy=Rerank(limit=9).over(Nearest()), reranker=reader, similarity_top_k=1
+        of, TinyEmbedding(), strategy=Rerank(reads=9).over(Nearest()), reranker=reader, similarity_top_k=1
     ).retrieve(QUERY)
     assert [each.node.node_id for each in found] == ["1"]
 
@@ -148,7 +148,7 @@ def test_points_that_llama_index_did_not_write_are_read_by_their_text_key() -> N
 def test_a_wrong_mapping_is_an_error_even_where_points_without_text_are_left_out() -> None:
     with pytest.raises(PayloadError, match="none of the 8 points"):
         retriever(
-            Rerank(limit=8, missing_text="drop").over(Nearest()), reranker=Lengths(), payload=PayloadMapping("txt")
+            Rerank(reads=8, missing_text="drop").over(Nearest()), reranker=Lengths(), payload=PayloadMapping("txt")
         ).retrieve(QUERY)
 
 
@@ -156,9 +156,9 @@ def test_a_failure_is_raised_or_leaves_the_order_of_the_search() -> None:
     with pytest.raises(TimeoutError, match="no answer"):
         retriever(reranker=Down()).retrieve(QUERY)
     with pytest.warns(PlanWarning, match="the model failed \\(TimeoutError\\)"):
-        found = retriever(Rerank(limit=8, on_error="keep_order").over(Nearest()), reranker=Down()).retrieve(QUERY)
+        found = retriever(Rerank(reads=8, on_error="keep_order").over(Nearest()), reranker=Down()).retrieve(QUERY)
     assert numbers(found) == numbers(retriever(Nearest()).retrieve(QUERY))
-    assert {each.metadata["not_rescored"] for each in found} == {"TimeoutError"}
+    assert {each.metadata["not_reranked"] for each in found} == {"TimeoutError"}
 
 
 def test_without_a_model_the_error_says_what_to_pass() -> None:

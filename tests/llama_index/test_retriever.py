@@ -195,7 +195,7 @@ class TestOptions:
         asked = retriever(toy, score_threshold=best[0].get_score() - 1e-6, similarity_top_k=5)
         assert ids(asked.retrieve(QUERY)) == ids(best)[:1]
         asked = asked.with_options(options=SearchOptions(search_params=models.SearchParams(exact=True)))
-        assert asked.explain().requests[0]["params"]["exact"] is True
+        assert asked.describe().requests[0]["params"]["exact"] is True
 
     async def test_groups_bring_one_node_for_each_value(self, toy: QdrantClient) -> None:
         asked = retriever(toy, similarity_top_k=3, options=SearchOptions(group_by="category"))
@@ -229,7 +229,7 @@ class TestBatches:
 
 
 def test_the_plan_can_be_read(toy: QdrantClient) -> None:
-    text = str(retriever(toy, strategy=STRATEGIES["hybrid"]).explain(similarity_top_k=7))
+    text = str(retriever(toy, strategy=STRATEGIES["hybrid"]).describe(similarity_top_k=7))
     assert "1 round trip" in text
     assert '"limit": 7' in text
     assert '"using": "bm25"' in text

@@ -37,5 +37,5 @@ def test_points_that_are_deleted_while_a_model_reads_are_in_the_answer_that_was_
         return [float(len(text)) for text in texts]
 
     executor = Executor(client, COLLECTION, encoders=encoders(), reranker=read_and_delete)
-    assert len(executor.retrieve(Rerank(limit=24).over(Nearest("dense")), Query(QUERY), SearchOptions(24))) == 24
+    assert len(executor.retrieve(Rerank(reads=24).over(Nearest("dense")), Query(QUERY), SearchOptions(24))) == 24
     assert client.count(COLLECTION).count == 21

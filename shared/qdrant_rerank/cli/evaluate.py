@@ -61,7 +61,7 @@ def run_evaluate(
 
     With a model that reads the candidates, which takes its time:
 
-    $ qdrant-rerank evaluate ./scifact --edge ./db --hybrid --rerank cross-encoder:./models/reranker --rerank-limit 20
+    $ qdrant-rerank evaluate ./scifact --edge ./db --hybrid --rerank cross-encoder:./models/reranker --reads 20
 
     A report to look at, in a browser:
 
@@ -190,7 +190,7 @@ def run_compare(
         given = {"--unchecked": unchecked, "--rerank": rerank, "--resume": resume, "--explain": explain}
         flags = [flag for flag, value in given.items() if value] + flags_of(measuring, "measure")
         refuse_unused([*flags, *flags_of(where), *flags_of(models)], "runs are compared as they are, without Qdrant")
-    elif rerank is not None and not any(load(file).cost.model_calls for file in strategies):
+    elif rerank is not None and not any(load(file).cost.reads for file in strategies):
         refuse_unused(
             ["--rerank"], "none of the strategies has texts read by a model; plan --rerank --save writes one that has"
         )
@@ -224,7 +224,7 @@ def _evaluate(
     """Evaluate one of the strategies, and keep its answers in the folder."""
     later = CommandRetries(where.policy.rest, where.policy.rest)  # Qdrant has answered by now
     executor, plan = make_plan(client, where, choice, SearchOptions(limit=1), models, policy=later)
-    if plan.strategy.cost.model_calls > 0:
+    if plan.strategy.cost.reads > 0:
         Reranking("" if reranker else None).over(plan.strategy)  # refuses it where no model is named
         executor.reranker = reranker
     if folder is not None:

@@ -281,7 +281,7 @@ class Reranking:
         f"Rank the candidates anew by a model that reads their text: {RERANKERS} Cohere's key is read from the environment's "
         "CO_API_KEY only.",
     )
-    limit: int | None = option("--rerank-limit N", "How many candidates the model reads.", shows="50")
+    reads: int | None = option("--reads N", "How many candidates the model reads.", shows="50")
     blend: str | None = option(
         "--blend TEXT",
         "The final score: rerank_score() is the model's, score() the search's, e.g. "
@@ -298,7 +298,7 @@ class Reranking:
     def over(self, strategy: Strategy) -> Strategy:
         """The strategy, read by the model."""
         named = flags_of(self, "model")
-        if strategy.cost.model_calls > 0:
+        if strategy.cost.reads > 0:
             if self.model is None:
                 raise CommandError("the strategy has texts scored by a model: say by which, with --rerank MODEL")
             if named:
@@ -312,7 +312,7 @@ class Reranking:
             raise CommandError(f"--on-error is raise or keep_order, got {self.on_error!r}")
         on_error: OnError = "keep_order" if self.on_error == "keep_order" else "raise"
         blend = None if self.blend is None else parse_expression(self.blend)
-        return Rerank(limit=READ if self.limit is None else self.limit, on_error=on_error, blend=blend).over(strategy)
+        return Rerank(reads=READ if self.reads is None else self.reads, on_error=on_error, blend=blend).over(strategy)
 
 
 @contextmanager

@@ -265,7 +265,7 @@ def _option_for(message: str) -> str:
     """What to do on the command line where the message speaks of Python."""
     options = {
         "params={": "--params '{\"NAME\": …}'",
-        "Rerank reads": "--rerank-limit N says how many the model reads",
+        "Rerank reads": "--reads N says how many the model reads",
         "payload=PayloadMapping(": "--text-key KEYS",
         "Formula.load(path, checked=False)": "--unchecked",
         "nevertheless with trust=True": "--unchecked",

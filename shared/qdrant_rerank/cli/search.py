@@ -174,7 +174,7 @@ def run_plan(
 ) -> None:
     """Show what a strategy will ask of Qdrant, without asking it.
 
-    The request as JSON, the round trips and model calls for one query, the server versions that would refuse it, and
+    The request as JSON, the round trips and texts read for one query, the server versions that would refuse it, and
     what will work otherwise than it seems. The options are those of search.
 
     $ qdrant-rerank plan --edge ./db --hybrid
@@ -185,7 +185,7 @@ def run_plan(
 
     A search whose 50 best candidates a model reads, for compare; the file doesn't hold which model, so name it there again:
 
-    $ qdrant-rerank plan --edge ./db --rerank cross-encoder:./models/reranker --rerank-limit 50 --save rerank.json
+    $ qdrant-rerank plan --edge ./db --rerank cross-encoder:./models/reranker --reads 50 --save rerank.json
     """
     check_output("--save", save_to)
     options, given = selection.options(), parse_params(params)
@@ -226,7 +226,7 @@ def _print_description(description: PlanDescription, full: bool) -> None:
     table.add_row("server", Text(description.server))
     embeds = ", ".join(description.embeds) or "nothing"
     table.add_row(
-        "one query", Text(f"round trips: {description.round_trips}   model calls: {description.model_calls}   embeds: {embeds}")
+        "one query", Text(f"round trips: {description.round_trips}   texts read: {description.reads}   embeds: {embeds}")
     )
     if description.computed:
         table.add_row("computed", Text(description.computed))

@@ -35,7 +35,7 @@ class CountingExecutor(Executor):
 
     def reset(self) -> None:
         """Start counting anew."""
-        self.requests = self.embeddings = self.model_calls = 0
+        self.requests = self.embeddings = self.reads = 0
 
     def embed(self, texts: Sequence[str], using: frozenset[str]) -> list[Vectors]:
         self.embeddings += len(texts) * len(using)
@@ -46,7 +46,7 @@ class CountingExecutor(Executor):
         return super().search(step)
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        self.model_calls += len(texts)
+        self.reads += len(texts)
         return super().score(query, texts)
 
 
@@ -54,14 +54,14 @@ class CountingExecutor(Executor):
 class DemoOutcome:
     """What one strategy made of one question: the best 10 points, nDCG@10 if it was judged, and what a query took.
 
-    The time is the median, embedding included; `embeddings` are vectors, `model_calls` texts that a reranking model read.
+    The time is the median, embedding included; `embeddings` are vectors, `reads` texts that a reranker read.
     """
 
     points: Points
     milliseconds: float
     requests: int
     embeddings: int
-    model_calls: int
+    reads: int
     ndcg: float | None
 
     @property
@@ -94,7 +94,7 @@ def ask(executor: CountingExecutor, entry: Entry, question: Question, runs: int)
         milliseconds=median(times),
         requests=executor.requests // runs,
         embeddings=executor.embeddings // runs,
-        model_calls=executor.model_calls // runs,
+        reads=executor.reads // runs,
         ndcg=measure_ndcg(documents(points), question.judgments) if question.judgments else None,
     )
 
@@ -252,7 +252,7 @@ def _move(rank: int, document: str, plain: Sequence[str]) -> Text:
 def summary(outcomes: Sequence[Outcomes], width: int = _NARROW) -> Group:
     """Each strategy over all questions: quality, how often it beat plain search, and where there is room what a query costs."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    headings = ("strategy", f"nDCG@{DEPTH}", "wins", "losses", "requests", "embedded", "model\ncalls", "ms")
+    headings = ("strategy", f"nDCG@{DEPTH}", "wins", "losses", "requests", "embedded", "texts\nread", "ms")
     shown = headings if width >= _NARROW else headings[:4]
     for heading in shown:
         table.add_column(heading, justify="left" if heading == "strategy" else "right", no_wrap=heading != "strategy")
@@ -296,7 +296,7 @@ def _summary_row(entry: Entry, outcomes: Sequence[Outcomes], best: float) -> lis
         Text("" if is_plain else str(sum(gain < -1e-9 for gain in gains)), "red"),
         Text(f"{mean(each.requests for each in own):g}"),
         Text(f"{mean(each.embeddings for each in own):g}"),
-        Text(f"{mean(each.model_calls for each in own):g}"),
+        Text(f"{mean(each.reads for each in own):g}"),
         Text(f"{median(each.milliseconds for each in own):.1f}"),
     ]
 

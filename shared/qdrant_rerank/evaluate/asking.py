@@ -390,7 +390,7 @@ def _read_outcome(outcome: _Outcome, job: Job, topic: Topic, is_timed: bool) -> 
     if outcome.error is not None:
         return _read_failure(outcome.error, job, topic)
     ranking, duplicates = read_ranking(outcome.points, job.doc_id, job.names)
-    unread = sum(notes_of(point).get("not_rescored", BEYOND) != BEYOND for point in outcome.points)
+    unread = sum(notes_of(point).get("not_reranked", BEYOND) != BEYOND for point in outcome.points)
     return Answer(ranking, outcome.seen.usage(), outcome.milliseconds if is_timed else None, None, duplicates, unread)
 
 

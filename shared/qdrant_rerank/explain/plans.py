@@ -43,10 +43,10 @@ class PlanDescription:
         server: the server's version.
         embeds: the vectors that the query is embedded for.
         round_trips: requests to Qdrant for one query.
-        model_calls: texts that a reranker reads for one query.
+        reads: texts that a reranker reads for one query.
         refusals: which older servers would refuse or ignore what.
         warnings: what will work, but not as it seems.
-        requests: the requests as JSON values, long vectors abbreviate.
+        requests: the requests as JSON values, long vectors abbreviated.
         later: the requests of a second round, which a model's scores make; the query's vector stands for the steered one.
         summary: the strategy as text for people: long formulas and what coefficients were fitted to told in short.
         computed: where a formula is computed, and about what it takes there and elsewhere; "" where there is no choice.
@@ -58,7 +58,7 @@ class PlanDescription:
     server: str
     embeds: tuple[str, ...]
     round_trips: int
-    model_calls: int
+    reads: int
     refusals: tuple[Refusal, ...]
     warnings: tuple[str, ...]
     requests: tuple[Any, ...]
@@ -74,12 +74,12 @@ class PlanDescription:
 
     def _facts(self) -> list[tuple[str, str]]:
         embeds = ", ".join(map(repr, self.embeds)) or "nothing"
-        calls = f"{_count(self.round_trips, 'round trip')}, {_count(self.model_calls, 'model call')}"
+        read = f", {_count(self.reads, 'text')} read by the reranker" if self.reads else ""
         return [
             ("strategy", self.summary or self.strategy),
             ("collection", f"{self.collection}: {self.vectors}"),
             ("server", self.server),
-            ("one query", f"{calls}; embeds {embeds}"),
+            ("one query", f"{_count(self.round_trips, 'round trip')}{read}; embeds {embeds}"),
             *([("computed", self.computed)] if self.computed else []),
             ("servers", "; ".join(map(str, self.refusals)) or "any"),
             *(("warning", warning) for warning in self.warnings),

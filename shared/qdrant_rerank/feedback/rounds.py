@@ -354,14 +354,14 @@ class _Call:
                 self.scored += len(scores)
                 given |= {found[row].id: score for row, score in zip(read, scores, strict=True)}
             except Exception as error:
-                consequence = "what the second search found comes last, each with the note 'not_rescored'"
+                consequence = "what the second search found comes last, each with the note 'not_reranked'"
                 failed = tolerate(error, self.strategy.on_error, consequence)
         ranked = sorted((point for point in [*seeds, *found] if point.id in given), key=lambda point: -given[point.id])
         last = [point for point in [*seeds, *found] if point.id not in given]
         made = [annotate(point, given[point.id], retrieval_score=point.score, **_feedback(given[point.id])) for point in ranked]
         mute = {point.id for point, text in zip(found, texts, strict=True) if not text.strip()}
         mute |= {seed.id for seed in self.steering.seeds if not seed.text.strip()}
-        made += [annotate(point, not_rescored="no text" if point.id in mute else failed) for point in last]
+        made += [annotate(point, not_reranked="no text" if point.id in mute else failed) for point in last]
         return self._finished(self._cut(made))
 
     def _search(self, options: SearchOptions) -> Flow[Points]:
@@ -416,7 +416,7 @@ def drop_extras(point: RankedPoint, options: SearchOptions) -> RankedPoint:
 
 def _failed(point: models.ScoredPoint) -> bool:
     """Whether the model's failure left no score to compare with a threshold."""
-    return bool(notes_of(point).get("not_rescored", "no text") != "no text")
+    return bool(notes_of(point).get("not_reranked", "no text") != "no text")
 
 
 def _feedback(score: float | None) -> dict[str, float]:

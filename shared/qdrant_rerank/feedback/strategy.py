@@ -57,7 +57,7 @@ class RelevanceFeedback(Strategy, kind="relevance_feedback"):
         mode: "precision": the second search's results as they are, seeds included, with the formula's scores. "recall": seeds
             are kept out of the second search, the model scores all that it finds too, and all are ranked by the model.
         limit: how many points it returns at most. In mode "recall" (25 if None) each is scored, seeds included, so it equals
-            the budget of `Rerank(limit=…)`; in mode "precision" as many as the call asks for if None.
+            the budget of `Rerank(reads=…)`; in mode "precision" as many as the call asks for if None.
         using: the dense vector that is compared; if None, that of the seeds or the collection's only one.
         within: the second request, with a `FeedbackCandidates` for the steered search, e.g.
             `Fusion.rrf().over(FeedbackCandidates(limit=100), Nearest("bm25", limit=100))`; only the steered search if None.
@@ -355,8 +355,8 @@ def check_numbers(strategy: RelevanceFeedback) -> None:
         raise StrategyError(f"the limit of RelevanceFeedback must be a whole number of at least 1, got {limit!r}")
     if strategy.mode == "recall" and strategy.most is not None and strategy.most <= seeds:
         raise StrategyError(
-            f"RelevanceFeedback scores limit={strategy.most} documents in all, so that {seeds} seeds leave none for the second "
-            "search: raise limit, or take fewer seeds"
+            f"in mode 'recall' the model reads as many documents as RelevanceFeedback returns, {strategy.most} in all: "
+            f"{seeds} seeds leave none for the second search; raise limit, or take fewer seeds"
         )
 
 

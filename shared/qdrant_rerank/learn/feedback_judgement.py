@@ -171,7 +171,7 @@ class Judging:
         """The three ways by nDCG@10 and recall, for judged queries with their vectors by text, and coefficients by fold."""
         strategy, depth = self.strategy, self.depth
         plain = self._plan(strategy.seeds, depth)
-        rerank = self._plan(Rerank(limit=self.reads).over(strategy.seeds), min(depth, self.reads))
+        rerank = self._plan(Rerank(reads=self.reads).over(strategy.seeds), min(depth, self.reads))
         feedback = [self._plan(replace(strategy, coefficients=each, trust=True), depth) for each in crossed.folds]
         rankings: dict[str, dict[str, dict[str, float]]] = {"plain": {}, "rerank": {}, "feedback": {}}
         texts = list(queries)

@@ -290,7 +290,7 @@ def _at_budgets(options: Sequence[Option], trial: Trial, topics: Sequence[str], 
 
 
 def _reads(option: Option) -> int:
-    return option.strategy.cost.model_calls
+    return option.strategy.cost.reads
 
 
 def _kinds(options: Sequence[Option], scored: int, limit: int) -> dict[Verdict, list[Option]]:

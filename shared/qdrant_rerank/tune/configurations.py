@@ -200,7 +200,7 @@ def effort_of(strategy: Strategy, limit: int, schema: Schema) -> Effort:
     alone = isinstance(strategy, Stage) and not strategy.candidates
     handed_on = limit if alone else sum(leaf.reach(limit) for leaf in leaves)
     trips = strategy.cost.round_trips + strategy.shard_round_trips(schema)
-    return Effort(strategy.cost.model_calls, trips, len(leaves), handed_on)
+    return Effort(strategy.cost.reads, trips, len(leaves), handed_on)
 
 
 @dataclass(frozen=True)

@@ -226,7 +226,7 @@ class Rescored(_Recomputed):
         if not ground.has_model:
             return
         for depth, (title, base) in itertools.product(self.depths, self._bases(ground)):
-            strategy = Rerank(limit=depth, unread=_unread(depth, ground.limit)).over(base)
+            strategy = Rerank(reads=depth, unread=_unread(depth, ground.limit)).over(base)
             yield Option(f"model reads {depth} of {title}", strategy, self.name, {"reads": depth, "of": title}, 1)
 
     def _bases(self, ground: Ground) -> Sequence[tuple[str, Strategy]]:
@@ -347,7 +347,7 @@ class Feedback(_Recomputed):
         yield Option(f"plain search by {title}", base, "plain search", {"of": title})
         for scored in self._scored(strategy, ground):
             named: dict[str, Parameter] = {"of": title, "scored": scored}
-            reranked = Rerank(limit=scored, unread=_unread(scored, ground.limit)).over(base)
+            reranked = Rerank(reads=scored, unread=_unread(scored, ground.limit)).over(base)
             yield Option(f"reranking {scored} of {title}", reranked, "reranking", named, complexity=1)
             seeds = replace(base, limit=strategy.seed_count)
             steered = replace(strategy, seeds=seeds, limit=scored if strategy.mode == "recall" else strategy.limit)

@@ -279,7 +279,7 @@ class Trial:
 
     def measure_all(self, proposed: Sequence[tuple[Family, Option]]) -> None:
         """Measure the options, those without a model first, then by how much the model reads."""
-        for family, option in sorted(proposed, key=lambda pair: pair[1].strategy.cost.model_calls):
+        for family, option in sorted(proposed, key=lambda pair: pair[1].strategy.cost.reads):
             try:
                 rankings = self._rank(family, option)
             except (_Unmeasured, BudgetSpent) as error:
@@ -288,7 +288,7 @@ class Trial:
             self.values[option.name] = measure_rankings(self.measure, self.qrels, rankings)
 
     def _rank(self, family: Family, option: Option) -> Rankings:
-        if option.strategy.cost.model_calls and self.book.independent:
+        if option.strategy.cost.reads and self.book.independent:
             wanted = Wanted(self.book)  # a rehearsal, so that an option is read as a whole or not at all
             self._recompute(family, option, wanted)
             if wanted.missing and (refusal := self.access.meter.refusal(model_texts=len(wanted.missing))):
