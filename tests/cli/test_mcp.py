@@ -12,6 +12,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -173,13 +174,22 @@ def port() -> int:
         return int(free.getsockname()[1])
 
 
-@pytest.fixture
-def over_http(many: Path, port: int) -> Iterator[str]:
-    """The address of a server with a token."""
-    command = [sys.executable, *COMMAND, "--path", str(many / "db"), "--http", str(port), "--origin", "https://app.example"]
+@contextmanager
+def listening(many: Path, port: int, token: str | None) -> Iterator[str]:
+    """The address of a server that may be called by pages of https://app.example."""
+    command = [
+        sys.executable,
+        *COMMAND,
+        "--path",
+        str(many / "db"),
+        "--http",
+        str(port),
+        "--origin",
+        "https://App.example:443/",
+    ]
     process = subprocess.Popen(
         command,
-        env={**os.environ, "QDRANT_RERANK_MCP_TOKEN": TOKEN},
+        env={**os.environ, "QDRANT_RERANK_MCP_TOKEN": token or ""},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -197,6 +207,13 @@ def over_http(many: Path, port: int) -> Iterator[str]:
         process.wait(30)
         assert process.stderr is not None
         process.stderr.close()
+
+
+@pytest.fixture
+def over_http(many: Path, port: int) -> Iterator[str]:
+    """The address of a server with a token."""
+    with listening(many, port, TOKEN) as url:
+        yield url
 
 
 def status_of(url: str, headers: dict[str, str]) -> int:
@@ -218,8 +235,69 @@ async def test_it_speaks_http_to_who_has_the_token_and_to_no_strange_page(over_h
         assert "5 documents were found" in text(await client.call_tool("search", {"query": "bikes on the night train"}))
     assert status_of(over_http, {}) == 401
     assert status_of(over_http, {"authorization": "Bearer wrong"}) == 401
+    assert status_of(over_http, {"authorization": f"Basic {TOKEN}"}) == 401
+    assert status_of(over_http, {"authorization": f"bearer  {TOKEN}"}) == 406  # it is let in, and says what to accept
     assert status_of(over_http, {**bearer, "origin": "https://evil.example"}) == 403
     assert status_of(over_http, {**bearer, "host": "evil.example"}) == 421
+
+
+GREETING = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "page", "version": "1"}},
+}
+
+
+async def call_as_page(http: httpx2.AsyncClient, url: str, origin: str, token: str | None) -> tuple[int, int, str | None]:
+    """As a browser calls for a page: it asks first, and shows the page what is allowed. Statuses, and the page's session."""
+    asked = {"origin": origin, "access-control-request-method": "POST"}
+    named = "authorization,content-type,mcp-protocol-version"
+    first = await http.options(url, headers={**asked, "access-control-request-headers": named})
+    allowed = first.headers.get("access-control-allow-origin") == origin and "POST" in first.headers.get(
+        "access-control-allow-methods", ""
+    )
+    if first.is_success and allowed:
+        assert set(named.split(",")) <= {each.strip() for each in first.headers["access-control-allow-headers"].split(",")}
+    headers = {"origin": origin, "accept": "application/json, text/event-stream"}
+    if token is not None:
+        headers["authorization"] = f"Bearer {token}"
+    then = await http.post(url, json=GREETING, headers=headers)
+    shown = then.headers.get("access-control-allow-origin")
+    assert shown == (origin if allowed else None)
+    session = then.headers.get("mcp-session-id")
+    if session is not None:
+        assert "mcp-session-id" in then.headers["access-control-expose-headers"].lower()
+        left = await http.delete(url, headers={**headers, "mcp-session-id": session})
+        assert (left.status_code, left.headers["access-control-allow-origin"]) == (200, origin)
+    return first.status_code, then.status_code, session
+
+
+@pytest.mark.parametrize("token", [None, TOKEN])
+async def test_a_page_of_an_origin_that_may_call_or_of_this_machine_is_answered(
+    many: Path, port: int, token: str | None
+) -> None:
+    with listening(many, port, token) as url:
+        async with httpx2.AsyncClient() as http:
+            for origin in (
+                "https://app.example",
+                "http://127.0.0.1:8735",
+                "http://localhost",
+                "https://localhost",
+                "https://[::1]:3",
+            ):
+                asked, called, session = await call_as_page(http, url, origin, token)
+                assert (origin, asked, called, session is not None) == (origin, 200, 200, True)
+            for origin in ("https://evil.example", "https://app.example.evil", "http://app.example", "null"):
+                assert await call_as_page(http, url, origin, token) == (400, 403, None)
+            if token is not None:  # the page sees that its token is wrong
+                assert await call_as_page(http, url, "https://app.example", "wrong") == (200, 401, None)
+
+
+@pytest.mark.parametrize("origin", ["*", "app.example", "https://app.example/page", "https://*.example", "null"])
+def test_what_is_no_origin_is_refused_before_it_serves(many: Path, origin: str) -> None:
+    said = " ".join(fails("mcp", "--path", many / "db", "--http", 8000, "--origin", origin).split())
+    assert f"--origin {origin}: an origin is a scheme and a host" in said
 
 
 @pytest.mark.parametrize(
@@ -228,6 +306,7 @@ async def test_it_speaks_http_to_who_has_the_token_and_to_no_strange_page(over_h
         ("", True),
         ("http://localhost:3000", True),
         ("http://127.0.0.1", True),
+        ("https://localhost", True),
         ("http://[::1]:80", True),
         ("https://app.example", True),
         ("https://app.example.evil", False),

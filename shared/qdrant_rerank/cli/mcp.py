@@ -43,6 +43,9 @@ from .strategies import PARAMS, Choice, check_params, make_plan
 
 _TOKEN: Final = "QDRANT_RERANK_MCP_TOKEN"
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+_THIS_MACHINE: Final = ("127.0.0.1", "localhost", "[::1]")  # as in addresses
+_PAGE_HERE: Final = rf"https?://(?:{'|'.join(map(re.escape, _THIS_MACHINE))})(?::\d+)?"
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#*,@]+")
 _LOG: Final = logging.getLogger(__name__)
 
 App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
@@ -285,17 +288,35 @@ def _serve_http(server: Any, listen: Listen, guard: HttpGuard) -> None:
                 address = f"http://{listen.host}:{listen.http}/mcp"
                 errors_console().print(f"the tools are at {address}; Ctrl+C ends them", style="dim")
 
-    app: Any = guard.around(_http_app(server, listen.host))
+    app: Any = build_http_app(server, listen.host, guard)
     Server(uvicorn.Config(app, host=listen.host, port=listen.http or 0, log_level="warning")).run()
 
 
-def _http_app(server: Any, host: str) -> App:
+def build_http_app(server: Any, host: str, guard: HttpGuard) -> App:
+    """The SDK's application behind the guard, which tells browsers what pages may call it.
+
+    A browser asks before a page's call, without the token; so this comes before the guard.
+    """
     from mcp.server.transport_security import TransportSecuritySettings
+    from starlette.middleware.cors import CORSMiddleware
 
     # at this machine's own address the SDK checks `Host`, so that no name of a page's leads here; elsewhere the token does
-    own = None if host in _LOOPBACK else TransportSecuritySettings(enable_dns_rebinding_protection=False)
-    app: App = server.streamable_http_app(host=host, transport_security=own)
-    return app
+    hosts = [each for name in _THIS_MACHINE for each in (name, f"{name}:*")]
+    pages = [f"{scheme}://{each}" for scheme in ("http", "https") for each in hosts]
+    checks = TransportSecuritySettings(
+        enable_dns_rebinding_protection=host in _LOOPBACK,
+        allowed_hosts=hosts,
+        allowed_origins=[*pages, *guard.origins],
+    )
+    app: App = server.streamable_http_app(host=host, transport_security=checks)
+    return CORSMiddleware(
+        guard.around(app),
+        allow_origins=guard.origins,
+        allow_origin_regex=_PAGE_HERE,
+        allow_methods=("GET", "POST", "DELETE"),
+        allow_headers=("*",),
+        expose_headers=("mcp-session-id", "www-authenticate"),
+    )
 
 
 @dataclass(frozen=True)
@@ -311,17 +332,14 @@ class HttpGuard:
     def refusal(self, headers: Mapping[bytes, bytes]) -> tuple[int, str] | None:
         """The status and text with which a request is refused; None if it may pass."""
         origin = headers.get(b"origin", b"").decode("latin-1")
-        if origin and not self._knows(origin):
+        if origin and origin not in self.origins and not re.fullmatch(_PAGE_HERE, origin):
             return 403, "pages of this origin may not call"
-        given = headers.get(b"authorization", b"")
-        if self.token is not None and not hmac.compare_digest(given, f"Bearer {self.token}".encode()):
+        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+        if self.token is not None and not (
+            scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), self.token.encode())
+        ):
             return 401, "a token is needed"
         return None
-
-    def _knows(self, origin: str) -> bool:
-        scheme, _, rest = origin.partition("://")
-        host = rest.rpartition(":")[0] if rest.rpartition(":")[2].isdigit() else rest
-        return origin in self.origins or (scheme in ("http", "https") and host.strip("[]") in _LOOPBACK)
 
     def around(self, app: App) -> App:
         """The application behind this guard."""
@@ -339,6 +357,21 @@ class HttpGuard:
         return guarded
 
 
+def _read_origins(text: str | None) -> tuple[str, ...]:
+    """What `--origin` says, as browsers write origins. Raises CommandError where one is none: it would let no page in."""
+    origins: list[str] = []
+    for written in split_list(text):
+        origin = written.removesuffix("/").lower()
+        scheme, _, rest = origin.partition("://")
+        usual = {"http": ":80", "https": ":443"}.get(scheme, "")
+        if not _ORIGIN.fullmatch(origin):
+            raise CommandError(
+                f"--origin {written}: an origin is a scheme and a host, and a port if needed: https://app.example"
+            )
+        origins.append(f"{scheme}://{rest.removesuffix(usual)}")
+    return tuple(origins)
+
+
 def _check_listen(listen: Listen) -> HttpGuard:
     """The guard of HTTP requests. Raises CommandError where others could come in without a token, or options have no effect."""
     token = os.environ.get(_TOKEN) or None
@@ -351,4 +384,4 @@ def _check_listen(listen: Listen) -> HttpGuard:
         )
     if token is not None and (len(token) < 16 or not token.isascii() or any(map(str.isspace, token))):
         raise CommandError(f"the environment's {_TOKEN} must be at least 16 characters without spaces, in ASCII")
-    return HttpGuard(token, tuple(split_list(listen.origin)))
+    return HttpGuard(token, _read_origins(listen.origin))
