@@ -11,7 +11,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -175,7 +175,7 @@ def port() -> int:
 
 
 @contextmanager
-def listening(many: Path, port: int, token: str | None) -> Iterator[str]:
+def listening(many: Path, port: int, token: str | None) -> Generator[str]:
     """The address of a server that may be called by pages of https://app.example."""
     command = [
         sys.executable,
